@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of the taskmanager."""
+from oslo_config import cfg
+
+OPTS: list[cfg.Opt] = []

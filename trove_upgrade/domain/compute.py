@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Servers and images as Nova and Glance showed them at one moment."""
+import dataclasses
+import enum
+from collections.abc import Mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class Server:
+    """A Nova server, as it was when read.
+
+    `user_data` is decoded.  `image_id` is None for a server that is booted from a volume.
+    """
+
+    id: str
+    name: str
+    status: str
+    task_state: str | None
+    image_id: str | None
+    locked: bool
+    metadata: Mapping[str, str]
+    user_data: bytes | None
+    fault: str | None
+    flavor_ram_mb: int
+    flavor_disk_gb: int
+    host: str | None
+    addresses: tuple['Address', ...] = ()
+    volume_backed: bool = False
+
+    @property
+    def marker(self) -> str | None:
+        """Our marker of the last rebuild that Nova accepted."""
+        return self.metadata.get(MARKER_KEY)
+
+
+@dataclasses.dataclass(frozen=True)
+class Address:
+    """An address of a server."""
+
+    address: str
+    type: str           #: 'private' (fixed) or 'public' (floating), as Trove's JSON says it
+    network: str        #: the network's id where known, else its name
+
+
+#: The key of our marker in the server's metadata.
+MARKER_KEY = 'trove_upgrade'
+
+
+@dataclasses.dataclass(frozen=True)
+class Image:
+    """A Glance image."""
+
+    id: str
+    name: str
+    status: str
+    min_disk_gb: int
+    min_ram_mb: int
+    size_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class ComputePicture:
+    """All that Nova could refuse a rebuild for, read before anything is changed."""
+
+    server: Server
+    compute_up: bool | None               #: None where we may not ask
+    max_microversion: tuple[int, int]
+    metadata_quota: int | None            #: entries a server's metadata may have; None where unlimited or unknown
+
+
+class RebuildResult(enum.StrEnum):
+    """What has become of the last rebuild that was accepted."""
+
+    RUNNING = 'running'
+    SUCCESS = 'success'                    #: action Success, server ACTIVE, no task
+    NOTHING_HAPPENED = 'nothing_happened'  #: Nova fell back to ACTIVE: the former guest still runs
+    ERROR = 'error'

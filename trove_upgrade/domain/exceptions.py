@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every error that a user, an operator or another part of the system has to tell apart.
+
+The class is the kind. `code` is stable: never changed, never given to another kind, and documented; the text may improve.
+A message has three parts: what could not be done, what was found, what to do next.
+"""
+from typing import Any
+
+
+class TroveUpgradeError(Exception):
+    """What all our errors have in common.
+
+    `template` is filled with the keyword arguments, which stay readable in `facts` for a report or a log.
+    """
+
+    code = 'INTERNAL_ERROR'
+    template = 'An internal error was found. Look into the service log for its request id.'
+
+    def __init__(self, **facts: Any) -> None:  # noqa: ANN401 - facts of an error are of any printable type
+        self.facts = facts
+        self.message = self.template.format(**facts)
+        super().__init__(self.message)
+
+
+class IllegalMove(TroveUpgradeError):
+    """A state was to follow one that it cannot follow: a fault of the program, not of a user."""
+
+    code = 'ILLEGAL_MOVE'
+    template = 'An upgrade cannot go from {current} to {new}: what may follow is {allowed}. Report this as a bug.'
+
+
+# --- what a request can be refused for -------------------------------------------------------------------------
+
+
+class InstanceNotFound(TroveUpgradeError):
+    """No such instance, or not one of this project: which of the two is never told."""
+
+    code = 'INSTANCE_NOT_FOUND'
+    template = 'Instance {instance_id} cannot be found. Look its id up with a list of your instances.'
+
+
+class DatastoreNotFound(TroveUpgradeError):
+    """No such datastore."""
+
+    code = 'DATASTORE_NOT_FOUND'
+    template = 'Datastore {datastore} cannot be found. List the datastores to see the ones there are.'
+
+
+class DatastoreVersionNotFound(TroveUpgradeError):
+    """No version of that id or name in this datastore."""
+
+    code = 'DATASTORE_VERSION_NOT_FOUND'
+    template = ('Datastore version {version} cannot be found in datastore {datastore}. '
+                'List the versions of {datastore} and name one of them.')
+
+
+class DatastoreVersionAmbiguous(TroveUpgradeError):
+    """One name, several version numbers."""
+
+    code = 'DATASTORE_VERSION_AMBIGUOUS'
+    template = ('Datastore version {version} of datastore {datastore} is ambiguous: {count} versions have this name. '
+                'Use the id of one of them: {ids}.')
+
+
+class DatastoreVersionOfOther(TroveUpgradeError):
+    """The id names a version, but one of another datastore."""
+
+    code = 'DATASTORE_VERSION_OF_OTHER_DATASTORE'
+    template = ('Datastore version {version} cannot be used for instance {instance_id}: it belongs to datastore '
+                '{other}, and the instance runs {datastore}. Name a version of {datastore}.')
+
+
+class DatastoreVersionInactive(TroveUpgradeError):
+    """The operator has switched the version off."""
+
+    code = 'DATASTORE_VERSION_INACTIVE'
+    template = ('Datastore version {version} of {datastore} cannot be used: it is not active. '
+                'Choose an active version, or ask the operator to activate it.')
+
+
+class VersionNotAllowed(TroveUpgradeError):
+    """A downgrade, a skip, or a version name that no rule can read."""
+
+    code = 'VERSION_NOT_ALLOWED'
+    template = ('Instance {instance_id} cannot be upgraded from {datastore} {former} to {target}: {reason}. '
+                'The upgrade targets of the instance list what is allowed.')
+
+
+class InstanceBusy(TroveUpgradeError):
+    """The instance is not in a state in which an upgrade may begin; nothing was written."""
+
+    code = 'INSTANCE_BUSY'
+    template = ('Instance {instance_id} cannot be upgraded now: its status is {status}. '
+                'Wait until it is ACTIVE and try again.')
+
+
+class InstanceNeedsRetry(InstanceBusy):
+    """A former upgrade has failed and holds the instance until an operator has ended it."""
+
+    code = 'INSTANCE_NEEDS_RETRY'
+    template = ('Instance {instance_id} cannot be upgraded now: its upgrade {upgrade_id} has failed ({error_code}). '
+                'The operator can continue it with "trove-upgrade-manage upgrade retry {upgrade_id}".')
+
+
+class UpgradeNotFound(TroveUpgradeError):
+    """No such upgrade, or not one of this project."""
+
+    code = 'UPGRADE_NOT_FOUND'
+    template = 'Upgrade {upgrade_id} cannot be found. List the upgrades to see the ones there are.'
+
+
+class UpgradeCheckNotFound(TroveUpgradeError):
+    """No such check, or not one of this project."""
+
+    code = 'UPGRADE_CHECK_NOT_FOUND'
+    template = 'Upgrade check {check_id} of instance {instance_id} cannot be found. Ask for a new one with POST.'
+
+
+class RetryRefused(TroveUpgradeError):
+    """Only what has failed can be tried again."""
+
+    code = 'RETRY_REFUSED'
+    template = 'Upgrade {upgrade_id} cannot be retried: it is {state}, and only a FAILED one can. {advice}'
+
+
+# --- what a taskmanager meets -----------------------------------------------------------------------------------
+
+
+class LeaseLost(TroveUpgradeError):
+    """Another taskmanager has claimed the row: stop at once and write nothing."""
+
+    code = 'LEASE_LOST'
+    template = 'Upgrade {upgrade_id} is no longer ours: generation {generation} has been overtaken. Nothing was written.'
+
+
+class InstanceChanged(TroveUpgradeError):
+    """Somebody else has changed the instance while the upgrade held it: nothing of theirs is overwritten."""
+
+    code = 'INSTANCE_CHANGED'
+    template = ('Upgrade {upgrade_id} found instance {instance_id} changed by somebody else: its task is {task}, '
+                'expected UPGRADING. Nothing was overwritten. Look who changed it before anything else.')
+
+
+class StepRefused(TroveUpgradeError):
+    """A check said no before anything was changed; the upgrade ends ABORTED."""
+
+    code = 'CHECK_REFUSED'
+    template = '{reason}'
+
+    def __init__(self, reason: str, code: str) -> None:
+        super().__init__(reason=reason)
+        self.code = code
+
+
+class StepFailed(TroveUpgradeError):
+    """A step cannot be brought to its end; the upgrade ends FAILED, or is rolled back where that is allowed."""
+
+    code = 'STEP_FAILED'
+    template = '{reason}'
+
+    def __init__(self, reason: str, code: str) -> None:
+        super().__init__(reason=reason)
+        self.code = code
+
+
+class ComputeUnavailable(TroveUpgradeError):
+    """Nova gave no definite answer: ask again later, and look before a POST is repeated."""
+
+    code = 'COMPUTE_UNAVAILABLE'
+    template = 'Nova cannot be asked for {what}: {found}. It is asked again; look at Nova if this lasts.'
+
+
+class ServerNotFound(TroveUpgradeError):
+    """Nova knows no such server."""
+
+    code = 'SERVER_NOT_FOUND'
+    template = 'Server {server_id} cannot be found in Nova. The instance has lost its server; restore it from a backup.'
+
+
+class RebuildRefused(TroveUpgradeError):
+    """A definite no of Nova's: nothing was changed."""
+
+    code = 'REBUILD_REFUSED'
+    template = 'Nova refused to rebuild server {server_id}: {found}. Nothing was changed; mend it and upgrade again.'
+
+
+class RebuildConflict(TroveUpgradeError):
+    """409: the server has another task just now.  Not a refusal: wait and look again."""
+
+    code = 'REBUILD_CONFLICT'
+    template = 'Nova cannot rebuild server {server_id} now: {found}. It is asked again.'
+
+
+class ImageNotFound(TroveUpgradeError):
+    """Glance knows no such image, or does not show it to us."""
+
+    code = 'IMAGE_NOT_FOUND'
+    template = 'Image {image_id} cannot be found in Glance. Register the datastore version with an image that exists.'
+
+
+class GuestUnavailable(TroveUpgradeError):
+    """No answer of the guest agent within its time-out: unknown whether it was heard."""
+
+    code = 'GUEST_UNAVAILABLE'
+    template = ('The guest agent of instance {instance_id} did not answer {method} within {timeout_seconds} s. '
+                'It is asked again; look at the guest if this lasts.')
+
+
+class MessagingUnavailable(TroveUpgradeError):
+    """The broker did not take a message: try later."""
+
+    code = 'MESSAGING_UNAVAILABLE'
+    template = 'A message of {what} could not be sent: {found}. It is tried again; look at the broker if this lasts.'

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What travels between a taskmanager and a guest agent (guest RPC 1.1), and its form on the wire.
+
+Guest work is a job in the guest, journalled under (upgrade id, attempt, method): a call starts or joins the job and answers
+within seconds with RUNNING, or with the result.  A second call never does the work twice.
+"""
+import dataclasses
+import datetime
+import enum
+from collections.abc import Mapping
+from typing import Any, Self
+
+
+class JobState(enum.StrEnum):
+    """How a guest's job stands."""
+
+    RUNNING = 'RUNNING'    #: ask again
+    DONE = 'DONE'
+    REFUSED = 'REFUSED'    #: a check said no; the database serves as before
+    FAILED = 'FAILED'      #: it could not be done; the message says what was found
+
+
+class ServerState(enum.StrEnum):
+    """The database server in the guest, as the agent sees it now."""
+
+    RUNNING = 'running'
+    STOPPED = 'stopped'
+    UNKNOWN = 'unknown'
+
+
+@dataclasses.dataclass(frozen=True)
+class GuestCall:
+    """The arguments of every guest method of RPC 1.1."""
+
+    instance_id: str
+    upgrade_id: str
+    attempt: int
+    generation: int
+    deadline: datetime.datetime            #: aware UTC: after it the guest gives up and undoes what it can
+    target: Mapping[str, Any]              #: target facts: datastore_manager, server_version, options, option_groups, plugins, uids, ...
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)       #: the operator's choices
+    upgrade_info: Mapping[str, Any] = dataclasses.field(default_factory=dict)  #: pre_upgrade's result, for the later methods
+
+    def to_wire(self) -> dict[str, Any]:
+        """JSON-ready keyword arguments of the RPC call; instance_id travels in the topic, too."""
+        wire = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        wire.update(deadline=self.deadline.isoformat(), target=dict(self.target), options=dict(self.options),
+                    upgrade_info=dict(self.upgrade_info))
+        return wire
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Self:
+        """The reverse of `to_wire`; unknown keys of a newer taskmanager are dropped.
+
+        :raises KeyError, TypeError, ValueError: a key is missing or of the wrong form.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        known = {name: value for name, value in wire.items() if name in names}
+        known['deadline'] = datetime.datetime.fromisoformat(wire['deadline'])
+        return cls(**known)
+
+
+@dataclasses.dataclass(frozen=True)
+class GuestAnswer:
+    """What every guest method of RPC 1.1 answers."""
+
+    state: JobState
+    message: str                           #: for a person: what is done, or what was found and what to do next
+    boot_id: str                           #: of the running kernel, or of the namespaced guest
+    server_state: ServerState
+    agent_version: str
+    server_version: str | None = None      #: as the server says it over SQL, e.g. 10.11.14-MariaDB; None if not running
+    percent: int | None = None
+    code: str | None = None                #: stable; set where the state is REFUSED or FAILED
+    serving: bool = False                  #: the database answers clients (after an undo: whether it serves again)
+    server_started_on_data: bool = False   #: point of no return: the new server has been started on the data directory
+    result: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    #: check_upgrade: {'checks': [{name, outcome, message, code}]}; pre_upgrade: {'upgrade_info': {...}};
+    #: post_upgrade: {'fingerprint': {...}, 'settings_changed': [...]}; verify_upgrade: {'server_version': ..., 'checks': [...]}
+
+    def to_wire(self) -> dict[str, Any]:
+        """A JSON-ready dictionary."""
+        wire = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        wire.update(state=str(self.state), server_state=str(self.server_state), result=dict(self.result))
+        return wire
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Self:
+        """The reverse of `to_wire`; unknown keys of a newer agent are dropped.
+
+        :raises KeyError, TypeError, ValueError: a key is missing or of the wrong form.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        known = {name: value for name, value in wire.items() if name in names}
+        known['state'] = JobState(wire['state'])
+        known['server_state'] = ServerState(wire['server_state'])
+        return cls(**known)
+
+
+@dataclasses.dataclass(frozen=True)
+class Heartbeat:
+    """What a guest that is in an upgrade, or has just booted, casts to the taskmanager."""
+
+    instance_id: str
+    boot_id: str
+    marker: str | None              #: the upgrade marker of its user data
+    restored: bool                  #: this root disk has the "restored" mark
+    agent_version: str
+    server_version: str | None
+    server_state: ServerState
+
+    def to_wire(self) -> dict[str, Any]:
+        """A JSON-ready dictionary."""
+        wire = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        wire.update(server_state=str(self.server_state))
+        return wire
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Self:
+        """The reverse of `to_wire`; unknown keys are dropped.
+
+        :raises KeyError, TypeError, ValueError: a key is missing or of the wrong form.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        known = {name: value for name, value in wire.items() if name in names}
+        known['server_state'] = ServerState(wire['server_state'])
+        return cls(**known)

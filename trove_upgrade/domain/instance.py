@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An instance, its datastore and its task, as Trove's tables hold them."""
+import dataclasses
+import datetime
+import enum
+
+
+class Task(enum.IntEnum):
+    """Trove's task of an instance (`instances.task_id`); names are what Trove calls them.
+
+    Source: trove/instance/tasks.py (Trove 26).  A code that is not listed here is read as BUSY_OTHER.
+    """
+
+    BUSY_OTHER = 0
+    NONE = 0x01
+    DELETING = 0x02
+    REBOOTING = 0x03
+    RESIZING = 0x04
+    BUILDING = 0x05
+    PROMOTING = 0x06
+    EJECTING = 0x07
+    LOGGING = 0x08
+    DETACHING = 0x09
+    BUILDING_ERROR_DNS = 0x50
+    BUILDING_ERROR_SERVER = 0x51
+    BUILDING_ERROR_VOLUME = 0x52
+    BUILDING_ERROR_TIMEOUT_GA = 0x54
+    BUILDING_ERROR_SEC_GROUP = 0x53
+    BUILDING_ERROR_REPLICA = 0x55
+    PROMOTION_ERROR = 0x56
+    EJECTION_ERROR = 0x57
+    GROWING_ERROR = 0x58
+    UPGRADING = 0x59
+    UPGRADING_ERROR = 0x5a
+    SHRINKING_ERROR = 0x5b
+
+
+@dataclasses.dataclass(frozen=True)
+class DatastoreVersion:
+    """A version of a datastore: what a guest of it is booted from."""
+
+    id: str
+    datastore_id: str
+    datastore_name: str
+    name: str
+    version: str | None     #: the number, where Trove's column has one; the name may be anything
+    manager: str            #: which guest driver serves it, e.g. mariadb
+    image_id: str | None
+    image_tags: tuple[str, ...]
+    packages: str
+    active: bool
+
+    @property
+    def number(self) -> str:
+        """What to compare: Trove's `version` column where it is set, else the name."""
+        return self.version or self.name
+
+
+@dataclasses.dataclass(frozen=True)
+class Datastore:
+    """A kind of database."""
+
+    id: str
+    name: str
+    default_version_id: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """Why an instance is in ERROR, as Trove's `instance_faults` keeps it."""
+
+    message: str
+    details: str | None
+    created_at: datetime.datetime
+
+
+@dataclasses.dataclass(frozen=True)
+class Instance:
+    """A row of Trove's `instances`, as it was when read, with what stands beside it."""
+
+    id: str
+    name: str
+    project_id: str                 #: Trove's tenant_id
+    server_id: str | None           #: Trove's compute_instance_id
+    volume_id: str | None
+    volume_size_gb: int | None
+    flavor_id: str | None
+    hostname: str | None
+    region: str | None
+    version: DatastoreVersion
+    task: Task
+    task_started_at: datetime.datetime | None
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+    cluster_id: str | None = None
+    replica_of_id: str | None = None
+    configuration_id: str | None = None
+    deleted: bool = False
+    service_status: str | None = None         #: Trove's service_statuses description, e.g. 'healthy'
+    service_status_updated_at: datetime.datetime | None = None
+    backup_running: bool = False
+    fault: Fault | None = None
+    replica_ids: tuple[str, ...] = ()

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is outside: the protocols that adapters implement and that a test can stand in for."""
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from trove_upgrade.domain import compute, guest, instance, states, upgrade
+
+
+class Clock(Protocol):
+    """Time, handed in."""
+
+    def now(self) -> datetime.datetime:
+        """Aware UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds, for time-outs."""
+
+
+class Compute(Protocol):
+    """Nova, as the service user sees it."""
+
+    def server(self, server_id: str) -> compute.Server:
+        """:raises ServerNotFound: Nova has no such server.
+
+        :raises ComputeUnavailable: no answer in time; ask again later.
+        """
+
+    def picture(self, server_id: str) -> compute.ComputePicture:
+        """Read what Nova could refuse a rebuild for.  Raises as `server`."""
+
+    def rebuild(self, server: compute.Server, image_id: str, marker: str, user_data: bytes | None) -> None:
+        """Ask for a rebuild.  Returns when Nova has accepted it, not when it is done.
+
+        All other metadata of `server` is kept.  Not idempotent: a second call rebuilds again.  Compare `server.marker` first.
+
+        :raises RebuildRefused: a definite no (4xx but 409); nothing was changed.
+        :raises RebuildConflict: 409, the server has another task; wait and look again.
+        :raises ComputeUnavailable: unknown whether accepted; read the marker.
+        Source: Nova api-ref, "Rebuild Server (rebuild Action)".
+        """
+
+    def rebuild_result(self, server: compute.Server) -> compute.RebuildResult:
+        """What became of the last accepted rebuild: the instance action's result with the server's status."""
+
+
+class Images(Protocol):
+    """Glance."""
+
+    def image(self, image_id: str) -> compute.Image:
+        """:raises ImageNotFound: there is none.
+
+        :raises ComputeUnavailable: no answer in time.
+        """
+
+    def newest(self, tags: Sequence[str]) -> compute.Image:
+        """The newest active image with all these tags (how Trove resolves a version that has tags and no image).
+
+        :raises ImageNotFound: there is none.
+        """
+
+
+class Guest(Protocol):
+    """The guest agent of one instance.  Every method starts or joins a journalled job and answers within seconds.
+
+    :raises GuestUnavailable: no answer in time; ask again later, it is safe.
+    """
+
+    def check_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
+        """All checks, nothing changed.  `result['checks']` is a list of check results."""
+
+    def pre_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
+        """Check, fingerprint and stop in one session, stash, unmount.  `result['upgrade_info']` once DONE."""
+
+    def abort_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
+        """Undo pre_upgrade, on the former image.  DONE and `serving` once the database answers clients again."""
+
+    def post_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
+        """Restore the stash, start the new server isolated, upgrade the data, compare, open for clients."""
+
+    def verify_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
+        """Version over SQL, write probe, durable mount and autostart."""
+
+    def finish_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
+        """The upgrade is COMPLETED: the stash may go after its hours."""
+
+
+class UpgradeRepository(Protocol):
+    """`instance_upgrades` with what a taskmanager does to it.  Leases are compared by the database's clock."""
+
+    def due(self, limit: int) -> Sequence[str]:
+        """Ids of PENDING or RUNNING rows whose next_run_at has come and whose lease is free or has run out, oldest first."""
+
+    def get(self, upgrade_id: str, project_id: str | None = None) -> upgrade.Upgrade:
+        """:raises UpgradeNotFound: none, or of another project than `project_id` where that is given."""
+
+    def claim(self, upgrade_id: str, owner: str, lease_seconds: float) -> upgrade.Upgrade:
+        """Take the row: generation + 1, PENDING becomes RUNNING.
+
+        :raises LeaseLost: somebody else holds it, or it has ended.
+        """
+
+    def renew(self, held: upgrade.Upgrade, lease_seconds: float) -> upgrade.Upgrade:
+        """:raises LeaseLost: overtaken; stop at once."""
+
+    def save(self, held: upgrade.Upgrade, *, release_for_seconds: float | None = None) -> upgrade.Upgrade:
+        """Write step, steps, data, rebuild_attempt, cause, error_code, step_deadline WHERE the generation is still ours.
+
+        With `release_for_seconds` the lease is let go and next_run_at set that far ahead (0: at once).
+
+        :raises LeaseLost: overtaken; nothing was written.
+        """
+
+    def end(self, held: upgrade.Upgrade, state: states.UpgradeState, *, cause: str | None = None,
+            error_code: str | None = None) -> upgrade.Upgrade:
+        """One transaction: final state, outbox event, the instance's task FROM UPGRADING, its fault or its new version.
+
+        COMPLETED also writes the 'finish' event.  If the compare-and-set on the instance fails, nothing of the instance is
+        overwritten, the upgrade ends FAILED with INSTANCE_CHANGED (and its error event).
+
+        :raises LeaseLost: overtaken; nothing was written.
+        """
+
+    def retry(self, upgrade_id: str) -> upgrade.Upgrade:
+        """FAILED -> RUNNING for the next attempt, UPGRADING_ERROR -> UPGRADING, 'start' event: one transaction.
+
+        :raises UpgradeNotFound, RetryRefused, InstanceChanged: and nothing was written.
+        """
+
+
+class InstanceRepository(Protocol):
+    """Trove's instances."""
+
+    def get(self, instance_id: str, project_id: str | None = None) -> instance.Instance:
+        """:raises InstanceNotFound: none, deleted, or of another project than `project_id` where that is given."""
+
+    def task(self, instance_id: str) -> instance.Task:
+        """The task now, re-read (Trove saves whole stale objects)."""
+
+    def set_service_status(self, instance_id: str, status: str) -> None:
+        """Alone only: what `service_statuses` says ('healthy', 'upgrading', 'shutdown', ...)."""
+
+
+class UpgradeCheckRepository(Protocol):
+    """`upgrade_checks`."""
+
+    def due(self, limit: int) -> Sequence[str]:
+        """Ids of PENDING ones, and of RUNNING ones whose lease has run out."""
+
+    def claim(self, check_id: str, owner: str, lease_seconds: float) -> upgrade.UpgradeCheck:
+        """:raises LeaseLost: somebody else has it, or it has ended."""
+
+    def finish(self, check: upgrade.UpgradeCheck) -> None:
+        """Write state, results, cause and error_code."""
+
+
+class OutboxRepository(Protocol):
+    """`upgrade_outbox`."""
+
+    def pending(self, limit: int) -> Sequence[upgrade.OutboxEvent]:
+        """Unsent events whose next try has come, per upgrade only the oldest one of each of the two kinds of receivers
+        (notifications; guest), so that order holds and a silent guest holds up no notification."""
+
+    def sent(self, event_id: str) -> None:
+        """Never again."""
+
+    def postpone(self, event_id: str, seconds: float) -> None:
+        """Try again that much later."""
+
+
+class GuestRepository(Protocol):
+    """`upgrade_guests`: the last heartbeat of each guest, and the image that its server was booted from."""
+
+    def record(self, heartbeat: guest.Heartbeat) -> None:
+        """Insert or update, seen_at by the database's clock."""
+
+    def heartbeat(self, instance_id: str) -> guest.Heartbeat | None:
+        """The last one, or None if none ever came."""
+
+    def image(self, instance_id: str) -> str | None:
+        """The image that the instance's server runs as far as we know."""
+
+    def set_image(self, instance_id: str, image_id: str) -> None:
+        """Written at register and by the transaction that ends an upgrade COMPLETED."""
+
+
+class DatastoreRepository(Protocol):
+    """Trove's datastores and versions, and the target facts registered with a version."""
+
+    def list(self) -> Sequence[instance.Datastore]:
+        """All datastores."""
+
+    def get(self, id_or_name: str) -> instance.Datastore:
+        """:raises DatastoreNotFound: none."""
+
+    def versions(self, datastore_id: str, *, active_only: bool) -> Sequence[instance.DatastoreVersion]:
+        """The versions of one datastore."""
+
+    def version(self, datastore_id: str, id_or_name: str) -> instance.DatastoreVersion:
+        """By id, else by name within the datastore, inactive ones too.
+
+        :raises DatastoreVersionNotFound: neither.
+        :raises DatastoreVersionAmbiguous: several of that name.
+        """
+
+    def version_by_id(self, version_id: str) -> instance.DatastoreVersion:
+        """Of whichever datastore.
+
+        :raises DatastoreVersionNotFound: none.
+        """
+
+    def target_facts(self, version_id: str) -> Mapping[str, Any]:
+        """What the image build recorded and registering loaded; empty where nothing was."""
+
+    def configuration_parameters(self, version_id: str) -> Sequence[str]:
+        """Names of Trove's datastore_configuration_parameters of this version."""
+
+
+class Notifier(Protocol):
+    """Sends notifications.  Returning means sent."""
+
+    def send(self, event: upgrade.OutboxEvent) -> None:
+        """:raises MessagingUnavailable: not sent; try later."""

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The states and steps of an upgrade, and which may follow which.
+
+Names are stored in rows and shown to users: neither a state nor a step is ever renamed once released.
+"""
+import enum
+
+from trove_upgrade.domain import exceptions
+
+
+class UpgradeState(enum.StrEnum):
+    """Where an upgrade stands, as users see it."""
+
+    PENDING = 'PENDING'          #: accepted by the API; no taskmanager has claimed it yet
+    RUNNING = 'RUNNING'          #: claimed at least once; the step says how far it is
+    COMPLETED = 'COMPLETED'      #: verify passed; the instance's datastore_version_id names the target
+    ABORTED = 'ABORTED'          #: ended before the rebuild; the database serves as before
+    ROLLED_BACK = 'ROLLED_BACK'  #: the former image runs again on untouched data
+    FAILED = 'FAILED'            #: needs an operator; cause and error_code say why
+
+
+class Step(enum.StrEnum):
+    """What a taskmanager does, in this order."""
+
+    PRECHECK = 'precheck'
+    QUIESCE = 'quiesce'
+    REBUILD = 'rebuild'
+    BOOT = 'boot'
+    RESTORE = 'restore'
+    VERIFY = 'verify'
+
+
+STEPS: tuple[Step, ...] = tuple(Step)
+
+_S = UpgradeState
+
+#: A state that is a key with an empty set is final.
+MOVES: dict[UpgradeState, frozenset[UpgradeState]] = {
+    _S.PENDING: frozenset({_S.RUNNING, _S.ABORTED}),
+    _S.RUNNING: frozenset({_S.COMPLETED, _S.ABORTED, _S.ROLLED_BACK, _S.FAILED}),
+    _S.FAILED: frozenset({_S.RUNNING}),  # an operator's retry or rollback, nothing else
+    _S.COMPLETED: frozenset(),
+    _S.ABORTED: frozenset(),
+    _S.ROLLED_BACK: frozenset(),
+}
+
+#: An upgrade in one of these holds its instance: no second one may begin.
+ACTIVE: frozenset[UpgradeState] = frozenset({_S.PENDING, _S.RUNNING})
+
+#: An attempt that has come to one of these has an end: an event says so, and no taskmanager works on it.
+ENDED: frozenset[UpgradeState] = frozenset(_S) - ACTIVE
+
+
+def check_move(current: UpgradeState, new: UpgradeState) -> None:
+    """Refuse a move that no rule knows.
+
+    :raises IllegalMove: `new` cannot follow `current`.
+    """
+    if new not in MOVES[current]:
+        raise exceptions.IllegalMove(current=current, new=new, allowed=sorted(MOVES[current]) or 'nothing')
+
+
+def next_step(step: Step) -> Step | None:
+    """The step after `step`; None after the last one."""
+    position = STEPS.index(step) + 1
+    return STEPS[position] if position < len(STEPS) else None
