@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guest agent: what an upgrade does inside the guest."""

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the agent asks of a datastore's driver.
+
+The manager owns the order, the journal, the volume, the stash and the marks; a driver knows one kind of server.  What has no
+driver is refused before anything is stopped: that is what this base class does.
+"""
+import dataclasses
+import datetime
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+from trove_upgrade.domain import exceptions, upgrade
+
+#: Called with a percentage (0 to 100, or None where unknown) and a sentence; raises if the job's deadline has passed.
+Progress = Callable[[int | None, str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Fingerprint:
+    """What must be the same after the upgrade, or may only grow in ways that the driver knows.
+
+    JSON-ready through `dataclasses.asdict`.  It is kept in full in the stash; only its digest travels.
+    """
+
+    server_version: str
+    taken_at: str                              #: ISO 8601 UTC
+    tables: Mapping[str, Mapping[str, Any]]    #: 'schema.table' -> {'rows': int, 'checksum': str | None, 'kind': str}
+    counted_only_by_file: Sequence[str]        #: tables that did not fit the budget of time
+    users: Sequence[str]
+    grants: Mapping[str, Sequence[str]]
+    objects: Mapping[str, str]                 #: 'routine:schema.name', 'event:…', 'trigger:…', 'view:…' -> digest of the definition
+    settings: Mapping[str, str]                #: global variables
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """A fingerprint before beside one after."""
+
+    missing: Sequence[str]            #: sentences: what is gone or different.  Empty means nothing was lost
+    settings_changed: Sequence[Mapping[str, str]]  #: [{'name', 'before', 'after'}]: reported, not a failure
+    tables_compared: int
+    rows_compared: int
+
+
+@dataclasses.dataclass(frozen=True)
+class DriverContext:
+    """What a driver works with; handed in, so that a test needs no patching."""
+
+    volume: pathlib.Path               #: the mount point, /var/lib/mysql
+    data_directory: pathlib.Path       #: /var/lib/mysql/data
+    etc: pathlib.Path                  #: /etc
+    run: pathlib.Path                  #: /run/trove-upgrade: for what must not outlive a boot
+    image_facts: Mapping[str, Any]     #: /etc/trove-upgrade/image-facts.json of the running root disk; empty if absent
+    now: Callable[[], datetime.datetime]
+    monotonic: Callable[[], float]
+
+
+class DatastoreDriver:
+    """The base: refuses everything.  A driver overrides all of it.
+
+    :raises StepRefused: from every method, if the driver does not override it.
+    """
+
+    manager = 'base'
+
+    def __init__(self, context: DriverContext) -> None:
+        self.context = context
+
+    def checks(self, target: Mapping[str, Any], options: Mapping[str, Any]) -> Sequence[upgrade.CheckResult]:
+        """Everything that could make the upgrade fail, looked at while the database serves.  Changes nothing."""
+        self._refuse()
+
+    def fingerprint_and_stop(self, options: Mapping[str, Any], progress: Progress) -> Fingerprint:
+        """In one session: stop all writes, take the fingerprint, shut the server down cleanly; returns once it has gone.
+
+        If anything fails before the shutdown was sent, the locks are released and the server goes on as before.
+
+        :raises StepRefused: it cannot be fingerprinted or stopped cleanly; the message says why.
+        """
+        self._refuse()
+
+    def shutdown_was_clean(self) -> bool:
+        """Whether the data directory is that of a server which ended cleanly."""
+        self._refuse()
+
+    def stash_roots(self) -> Sequence[pathlib.Path]:
+        """Files and directories of the root disk to keep: existing ones only."""
+        self._refuse()
+
+    def restore_paths(self, stashed: Sequence[str]) -> Sequence[str]:
+        """Which of the stashed paths (absolute, as strings) come back: configuration, TLS, the client file; never the old
+        image's own scripts, debian.cnf or symlinks."""
+        self._refuse()
+
+    def check_configuration(self, options: Mapping[str, Any]) -> upgrade.CheckResult:
+        """Try the restored configuration on an empty scratch data directory.  The real one is not touched."""
+        self._refuse()
+
+    def own_data(self) -> None:
+        """Give the data directory to the server's user *by name*: uids differ between images."""
+        self._refuse()
+
+    def start_isolated(self) -> None:
+        """First start: no network, no events, no replication.  Through the database service, never as our child.
+
+        :raises StepFailed: it did not come up; the message ends with what its log says.
+        """
+        self._refuse()
+
+    def upgrade_data(self, progress: Progress) -> None:
+        """The engine's own upgrade, and look at its result.  Safe to repeat.
+
+        :raises StepFailed: it failed.
+        """
+        self._refuse()
+
+    def fingerprint(self, options: Mapping[str, Any], progress: Progress) -> Fingerprint:
+        """Of the running server, without stopping it."""
+        self._refuse()
+
+    def compare(self, before: Fingerprint, after: Fingerprint) -> Comparison:
+        """With what the driver knows of legitimate differences between versions."""
+        self._refuse()
+
+    def open_for_clients(self) -> None:
+        """Restart without isolation through the database service, and wait until it answers.
+
+        :raises StepFailed: it does not answer.
+        """
+        self._refuse()
+
+    def start(self) -> None:
+        """Start as it was started before the upgrade (undo, and healing), and wait until it answers.
+
+        :raises StepFailed: it does not answer.
+        """
+        self._refuse()
+
+    def server_version(self) -> str | None:
+        """What the running server says over SQL; None if none answers."""
+        return None
+
+    def write_probe(self) -> None:
+        """Write, read back and remove one row.
+
+        :raises StepFailed: that does not work.
+        """
+        self._refuse()
+
+    def set_autostart(self, *, enabled: bool) -> None:
+        """Durably: with False nothing starts the server at boot (whichever unit ran it; remembered for undo), with True our
+        database service does."""
+        self._refuse()
+
+    def undo_autostart(self) -> None:
+        """Bring back what `set_autostart(enabled=False)` switched off, on the former image."""
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        reason = (f'The instance cannot be upgraded in place: its guest agent has no driver for datastore manager '
+                  f'{self.manager!r}. Nothing was stopped. Dump and restore the data into a new instance instead.')
+        raise exceptions.StepRefused(reason, 'DATASTORE_NOT_SUPPORTED')
