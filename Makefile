@@ -1,0 +1,54 @@
+# What a newcomer types.  Every target may be repeated; what can be kept is kept in .venv and in the lab's cache.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+.DEFAULT_GOAL := help
+.PHONY: help venv demo demo-down test lint types unit functional bench docs samples constraints clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
+
+venv: $(VENV)/.complete  ## .venv with the product and its console scripts
+
+$(VENV)/.complete: requirements.txt test-requirements.txt constraints.txt setup.cfg tools/make-venv
+	@tools/make-venv $(PYTHON) $(VENV)
+
+demo: venv  ## a one-machine cloud, one real guest, one real upgrade, and its proof (KEEP=1 leaves the cloud up)
+	@$(BIN)/trove-upgrade-lab demo $(if $(KEEP),--keep) $(DEMO_ARGS)
+
+demo-down: venv  ## end a demo that was kept
+	@$(BIN)/trove-upgrade-lab down
+
+test: venv  ## lint, types, unit and functional tests; the last line is the count
+	@$(BIN)/python tools/run-tests
+
+lint: venv  ## only the linter
+	@$(BIN)/python tools/run-tests lint
+
+types: venv  ## only the type checker
+	@$(BIN)/python tools/run-tests types
+
+unit: venv  ## only the unit tests
+	@$(BIN)/python tools/run-tests unit
+
+functional: venv  ## only the functional tests, on a real one-machine cloud
+	@$(BIN)/python tools/run-tests functional
+
+bench: venv  ## the benchmarks; figures are written to benchmarks/results
+	@$(BIN)/python -m benchmarks
+
+docs: venv  ## the documentation, warnings are errors
+	@$(BIN)/python tools/run-tests docs
+
+samples: venv  ## etc/trove-upgrade's generated samples anew
+	@$(BIN)/oslo-config-generator --config-file etc/trove-upgrade/config-generator.conf
+	@$(BIN)/oslopolicy-sample-generator --config-file etc/trove-upgrade/policy-generator.conf
+
+constraints: venv  ## pin what .venv holds now
+	@{ echo '# What was tested together: pip install -c constraints.txt. Made by "make constraints".'; \
+	   $(BIN)/python -m pip freeze --exclude-editable | sort -f; } > constraints.txt
+
+clean:  ## end what runs, remove .venv and every cache
+	@if [ -x $(BIN)/trove-upgrade-lab ]; then $(BIN)/trove-upgrade-lab down; $(BIN)/trove-upgrade-lab clean; fi
+	@rm -rf $(VENV) .stestr .mypy_cache .ruff_cache .hypothesis doc/build *.egg-info

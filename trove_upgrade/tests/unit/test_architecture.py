@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tree is the architecture: who may import whom, and which names say nothing."""
+import ast
+import pathlib
+
+import trove_upgrade
+from trove_upgrade.tests.unit import base
+
+PACKAGE = pathlib.Path(trove_upgrade.__file__).parent
+
+#: folder or module (longest match wins) -> what of ours it may import, besides itself
+ALLOWED = {
+    'domain': set(),
+    'conf': {'domain'},
+    'db': {'domain', 'conf'},
+    'rpc': {'domain', 'conf'},
+    'clients': {'domain', 'conf'},
+    'taskmanager': {'domain'},
+    'taskmanager/service.py': {'domain', 'conf', 'db', 'rpc', 'clients'},
+    'taskmanager/manager.py': {'domain', 'conf', 'db', 'rpc', 'clients'},
+    'api': {'domain', 'conf', 'db', 'rpc'},
+    'api/app.py': {'domain', 'conf', 'db', 'rpc', 'clients'},
+    'guestagent': {'domain', 'conf', 'rpc'},
+    'lab': set(),
+    'cmd': {'domain', 'conf', 'db', 'rpc', 'clients', 'taskmanager', 'api', 'guestagent', 'lab', 'wsgi'},
+    'wsgi': {'domain', 'conf', 'db', 'rpc', 'clients', 'api'},
+}
+VAGUE = {'utils', 'util', 'helpers', 'helper', 'common', 'misc'}
+
+
+def product_files():
+    for path in sorted(PACKAGE.rglob('*.py')):
+        relative = path.relative_to(PACKAGE)
+        if relative.parts[0] != 'tests' and len(relative.parts) > 1:
+            yield path, relative
+
+
+def imports_of_ours(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [f'{node.module}.{alias.name}' for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name.startswith('trove_upgrade.'):
+                yield name.split('.')[1]
+
+
+def allowed_for(relative):
+    text = relative.as_posix()
+    matches = [key for key in ALLOWED if text == key or text.startswith(f'{key}/')]
+    return ALLOWED[max(matches, key=len)] if matches else None
+
+
+class TestImportRules(base.TestCase):
+
+    def test_every_package_has_a_rule(self):
+        self.assertEqual([], [str(relative) for _, relative in product_files() if allowed_for(relative) is None])
+
+    def test_nobody_imports_what_the_architecture_forbids(self):
+        broken = []
+        for path, relative in product_files():
+            allowed = (allowed_for(relative) or set()) | {relative.parts[0]}
+            broken += [f'{relative} imports {name}' for name in imports_of_ours(path) if name not in allowed]
+        self.assertEqual([], broken)
+
+    def test_no_name_says_nothing(self):
+        self.assertEqual([], [str(relative) for _, relative in product_files()
+                              if VAGUE & {part.removesuffix('.py') for part in relative.parts}])
