@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shows what is being done and how far it is: one line that changes on a terminal, a line per change in a log."""
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol, TextIO
+
+QUIET_SECONDS = 2.0  #: in a log, how long a phase may last before its changes are worth a line
+REDRAW_SECONDS = 0.5
+_WIDTH = 110
+
+
+class Phase(Protocol):
+    """A phase under way."""
+
+    def __call__(self, text: str) -> None:
+        """Say how far it is: '12 of 40', '35 %', the name of the part being done."""
+
+
+class Progress:
+    """Phases, one after the other; a phase may be told about from any thread."""
+
+    def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream if stream is not None else sys.stderr
+        self._terminal = self._stream.isatty()
+        self._clock = clock
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def phase(self, title: str) -> Iterator[Phase]:
+        """Run a phase.  Its end, with the time it took, is shown once; how it failed is the caller's to say."""
+        current = _Current(title, self._clock())
+        done = threading.Event()
+        painter = threading.Thread(target=self._paint, args=(current, done), daemon=True)
+        painter.start()
+        outcome = 'failed'
+        try:
+            yield current
+            outcome = 'done'
+        finally:
+            done.set()
+            painter.join()
+            self._end(current, outcome)
+
+    def line(self, text: str) -> None:
+        """One line of its own, between phases."""
+        with self._lock:
+            self._stream.write(text + '\n')
+            self._stream.flush()
+
+    def _paint(self, current: '_Current', done: threading.Event) -> None:
+        shown = ''
+        while not done.wait(REDRAW_SECONDS):
+            elapsed = self._clock() - current.started_at
+            if self._terminal:
+                self._write('\r\x1b[K' + f'{current.title}: {current.text} ({elapsed:.0f} s)'[:_WIDTH])
+            elif elapsed >= QUIET_SECONDS and shown != current.text:
+                shown = current.text
+                self._write(f'{current.title}: {shown} ({elapsed:.0f} s)\n')
+
+    def _end(self, current: '_Current', outcome: str) -> None:
+        elapsed = self._clock() - current.started_at
+        start = '\r\x1b[K' if self._terminal else ''
+        self._write(f'{start}{current.title}: {outcome} ({elapsed:.1f} s)\n')
+
+    def _write(self, text: str) -> None:
+        with self._lock:
+            self._stream.write(text)
+            self._stream.flush()
+
+
+class _Current:
+    """A phase under way: its newest text."""
+
+    def __init__(self, title: str, started_at: float) -> None:
+        self.title = title
+        self.started_at = started_at
+        self.text = 'started'
+
+    def __call__(self, text: str) -> None:
+        self.text = text
