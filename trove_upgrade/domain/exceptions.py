@@ -16,7 +16,7 @@ class TroveUpgradeError(Exception):
     code = 'INTERNAL_ERROR'
     template = 'An internal error was found. Look into the service log for its request id.'
 
-    def __init__(self, **facts: Any) -> None:  # noqa: ANN401 - facts of an error are of any printable type
+    def __init__(self, **facts: Any) -> None:
         self.facts = facts
         self.message = self.template.format(**facts)
         super().__init__(self.message)

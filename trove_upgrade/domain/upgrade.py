@@ -65,11 +65,11 @@ class Upgrade:
         """What the server's metadata and user data carry, so that nobody asks Nova twice for one rebuild."""
         return f'{self.id}:{self.rebuild_attempt}'
 
-    def evolve(self, **changes: Any) -> Self:  # noqa: ANN401 - the fields' own types are checked by the dataclass' users
+    def evolve(self, **changes: Any) -> Self:
         """A copy with `changes`."""
         return dataclasses.replace(self, **changes)
 
-    def with_data(self, **entries: Any) -> Self:  # noqa: ANN401 - JSON values
+    def with_data(self, **entries: Any) -> Self:
         """A copy whose `data` has `entries` besides what it had."""
         return dataclasses.replace(self, data={**self.data, **entries})
 
