@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that are there after a power cut, whole, once a call has returned: written beside, synced, renamed, directory synced."""
+import contextlib
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+
+def sync_directory(directory: pathlib.Path) -> None:
+    """Make the names in `directory` durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_directory(directory: pathlib.Path, mode: int = 0o755) -> None:
+    """Make `directory` and its parents, each one durable in its parent.  Safe to repeat."""
+    if directory.is_dir():
+        return
+    make_directory(directory.parent)
+    with contextlib.suppress(FileExistsError):
+        directory.mkdir(mode=mode)
+    directory.chmod(mode)
+    sync_directory(directory.parent)
+
+
+def write(path: pathlib.Path, content: bytes, mode: int = 0o644) -> None:
+    """Replace `path` by `content`, all or nothing; the directory must exist.
+
+    :raises OSError: the old content, if there was any, is still there.
+    """
+    beside = path.with_name(f'.{path.name}.new')
+    with contextlib.suppress(FileNotFoundError):
+        beside.unlink()
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    with os.fdopen(descriptor, 'wb') as stream:
+        os.fchmod(stream.fileno(), mode)   # whatever the umask says
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    beside.rename(path)
+    sync_directory(path.parent)
+
+
+def write_json(path: pathlib.Path, document: Mapping[str, Any], mode: int = 0o600) -> None:
+    """Replace `path` by `document` as JSON.  Raises as `write`."""
+    write(path, json.dumps(document, sort_keys=True).encode(), mode)
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """The document in `path`, never by way of a link.
+
+    :raises FileNotFoundError: there is none.
+    :raises ValueError: it is not a JSON object.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    with os.fdopen(descriptor, 'rb') as stream:
+        document = json.loads(stream.read())
+    if not isinstance(document, dict):
+        raise ValueError(f'{path} holds no JSON object')
+    return document
+
+
+def remove(path: pathlib.Path) -> None:
+    """Remove a file durably.  Safe to repeat."""
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+        sync_directory(path.parent)

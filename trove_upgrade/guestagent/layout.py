@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where things are in a guest: Trove's layout, below one root so that a test can stand in a directory of its own."""
+import dataclasses
+import pathlib
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Every path that the agent reads or writes.
+
+    The volume is mounted at `volume` and owned by root; the server's data directory is `data` in it, and what the agent keeps
+    there is beside the data, in a directory that only root can enter.
+    """
+
+    root: pathlib.Path = pathlib.Path('/')
+
+    @property
+    def etc(self) -> pathlib.Path:
+        """Configuration of the root disk."""
+        return self.root / 'etc'
+
+    @property
+    def run(self) -> pathlib.Path:
+        """What must not outlive a boot."""
+        return self.root / 'run' / 'trove-upgrade'
+
+    @property
+    def state(self) -> pathlib.Path:
+        """What the agent keeps on the root disk: gone after a rebuild, kept over a reboot."""
+        return self.root / 'var' / 'lib' / 'trove-upgrade'
+
+    @property
+    def jobs(self) -> pathlib.Path:
+        """The journal: one file per job."""
+        return self.state / 'jobs'
+
+    @property
+    def volume(self) -> pathlib.Path:
+        """The volume's mount point."""
+        return self.root / 'var' / 'lib' / 'mysql'
+
+    @property
+    def data_directory(self) -> pathlib.Path:
+        """The server's data directory, on the volume."""
+        return self.volume / 'data'
+
+    @property
+    def on_volume(self) -> pathlib.Path:
+        """Stash and marks on the volume."""
+        return self.volume / '.trove-upgrade'
+
+    @property
+    def fstab(self) -> pathlib.Path:
+        """What is mounted at boot."""
+        return self.etc / 'fstab'
+
+    @property
+    def volume_uuid(self) -> pathlib.Path:
+        """The UUID that the database service wants to find mounted before it starts a server."""
+        return self.etc / 'trove-upgrade' / 'volume-uuid'
+
+    @property
+    def image_facts(self) -> pathlib.Path:
+        """What the image build recorded of itself."""
+        return self.etc / 'trove-upgrade' / 'image-facts.json'
+
+    @property
+    def configuration_directory(self) -> pathlib.Path:
+        """Where user data puts the agent's own files."""
+        return self.etc / 'trove' / 'conf.d'
+
+    @property
+    def marker(self) -> pathlib.Path:
+        """The upgrade's marker, written by user data."""
+        return self.configuration_directory / 'trove-upgrade-marker.conf'
+
+    @property
+    def agent_files(self) -> tuple[pathlib.Path, pathlib.Path]:
+        """The agent's own two files, as Trove names them."""
+        return self.configuration_directory / 'guest_info.conf', self.configuration_directory / 'trove-guestagent.conf'
