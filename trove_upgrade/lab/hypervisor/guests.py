@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Guests: an image's root file system under an overlay, in namespaces of their own.
+
+For callers::
+
+    store = GuestStore(layout.guests_dir, fabric, volumes, commands)
+    guest = store.create(GuestSpec(guest_id, hostname='db1', image_path=..., ports=(port,), volume_id=..., user_data=b'...'))
+    guest.boot()
+    guest.exec(['mariadb', '-e', 'SELECT 1']).output
+    guest.reboot()                      # the root disk keeps what was written to it
+    store.rebuild(guest_id, new_spec)   # kills everything, drops the root disk, boots the other image; volume and port stay
+    store.get(guest_id).destroy()
+    store.clean_all()
+
+State is in files, so every process of the lab (nova-compute, the lab's commands, a test) may look at a guest, run
+programs in it and end it.  Two processes must not boot or end the same guest at once: Nova locks each server, and tests
+own their guests.  A guest is not a security boundary: its root is the host's root in other namespaces.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import dataclasses
+import json
+import shutil
+import signal
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from trove_upgrade.lab.hypervisor import errors, processes
+from trove_upgrade.lab.hypervisor.commands import Commands, Outcome, wait_until
+from trove_upgrade.lab.hypervisor.network import NETNS_DIR, NetworkFabric, Port
+from trove_upgrade.lab.hypervisor.volume import Volume, VolumeStore, power_cut
+
+_START_SCRIPT = Path(__file__).with_name('start-guest.sh')
+_GUEST_ENVIRONMENT = {'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+                      'HOME': '/root', 'LANG': 'C.UTF-8', 'TERM': 'dumb'}
+_BOOT_SECONDS = 60
+#: Clean stop of a guest: its database gets this long to shut down before it is killed.
+STOP_SECONDS = 60
+_SEED = Path('var/lib/cloud/seed/nocloud')
+DATABASE_MOUNT = '/var/lib/mysql'
+
+
+@dataclasses.dataclass(frozen=True)
+class GuestSpec:
+    """What a guest is made of.  `init` is `tini` (sysv-style services) or `systemd`."""
+
+    guest_id: str
+    hostname: str
+    image_path: Path
+    ports: tuple[Port, ...] = ()
+    volume_id: str | None = None
+    user_data: bytes = b''
+    meta_data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    init: str = 'tini'
+
+    def to_json(self) -> str:
+        """The record that `from_json` reads."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        fields |= {'image_path': str(self.image_path), 'user_data': base64.b64encode(self.user_data).decode(),
+                   'ports': [dataclasses.asdict(port) for port in self.ports], 'meta_data': dict(self.meta_data)}
+        return json.dumps(fields, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> GuestSpec:
+        """The spec that `to_json` wrote."""
+        fields = json.loads(text)
+        fields |= {'image_path': Path(fields['image_path']), 'user_data': base64.b64decode(fields['user_data']),
+                   'ports': tuple(Port(**port) for port in fields['ports'])}
+        return cls(**fields)
+
+
+class Guest:
+    """One guest; made by `GuestStore`."""
+
+    def __init__(self, spec: GuestSpec, home: Path, fabric: NetworkFabric, volumes: VolumeStore, commands: Commands) -> None:
+        self.spec = spec
+        self.home = home
+        self._fabric = fabric
+        self._volumes = volumes
+        self._commands = commands
+
+    @property
+    def process(self) -> processes.Process | None:
+        """Process 1 of the guest, where it runs."""
+        return processes.read_process(self.home / 'pid')
+
+    @property
+    def running(self) -> bool:
+        """Whether the guest has a process 1."""
+        return self.process is not None
+
+    @property
+    def boot_id(self) -> str:
+        """The boot id of the present or last boot; what the guest reads in /proc/sys/kernel/random/boot_id."""
+        return (self.home / 'boot_id').read_text('utf-8').strip()
+
+    @property
+    def volume(self) -> Volume | None:
+        """The guest's volume as recorded."""
+        return self._volumes.find(self.spec.volume_id) if self.spec.volume_id else None
+
+    @property
+    def console(self) -> str:
+        """What the guest has printed since it was created or rebuilt."""
+        log = self.home / 'console.log'
+        return log.read_text('utf-8', 'replace') if log.exists() else ''
+
+    def boot(self) -> None:
+        """Start the guest and return when its init has brought its services up.  A running guest stays as it is.
+
+        :raises errors.GuestBootFailed: process 1 died, or the services were not up in time.
+        """
+        if self.running:
+            return
+        self._wait_released()
+        for name in ('lower', 'upper', 'work', 'root'):
+            (self.home / name).mkdir(parents=True, exist_ok=True)
+        (self.home / 'pid').unlink(missing_ok=True)
+        (self.home / 'boot_id').write_text(f'{uuid.uuid4()}\n', 'utf-8')
+        namespace = self._fabric.attach(self.spec.guest_id, self.spec.ports)
+        volume = self.volume
+        device = self._volumes.attach(volume) if volume else '-'
+        image_device = self._commands.run(['losetup', '--find', '--show', '--read-only',
+                                           str(self.spec.image_path)]).output.strip()
+        sequence = Path('/sys/block') / Path(image_device).name / 'diskseq'
+        (self.home / 'image_device').write_text(f'{image_device} {sequence.read_text("utf-8").strip()}', 'utf-8')
+        try:
+            self._commands.launch(
+                ['nsenter', f'--net={NETNS_DIR / namespace}', '--',
+                 'unshare', '--mount', '--pid', '--uts', '--ipc', '--cgroup', '--fork', '--kill-child', '--',
+                 '/bin/sh', str(_START_SCRIPT), str(self.home), image_device, self.spec.hostname, device, self.spec.init],
+                self.home / 'console.log', {**_GUEST_ENVIRONMENT})
+            self._wait_booted()
+        finally:
+            # Busy, so the kernel takes the device away when the guest's mounts go, whoever ends the guest.
+            self._commands.run(['losetup', '--detach', image_device], check=False)
+
+    def _wait_booted(self) -> None:
+        def up() -> bool:
+            if (self.home / 'pid').exists() and not self.running:
+                raise errors.GuestBootFailed(self.spec.guest_id, self.console)
+            return self.reachable and self._booted_mark().exists()
+
+        try:
+            wait_until(up, f'guest {self.spec.guest_id} to boot', seconds=_BOOT_SECONDS)
+        except errors.TimedOut as late:
+            raise errors.GuestBootFailed(self.spec.guest_id, self.console) from late
+
+    def _booted_mark(self) -> Path:
+        process = self.process
+        return Path(f'/proc/{process.pid if process else 0}/root/run/trove-lab/booted')
+
+    @property
+    def reachable(self) -> bool:
+        """Whether process 1 has entered the guest's own root: before, a program would run on the host's tree."""
+        process = self.process
+        return process is not None and process.name() == self.spec.init
+
+    def exec(self, argv: Sequence[str], *, check: bool = True, input_text: str | None = None, timeout_seconds: float = 120,
+             env: Mapping[str, str] | None = None) -> Outcome:
+        """Run a program in the guest as its root, as `ssh root@guest` would.
+
+        :raises errors.GuestNotRunning: there is no guest to run it in.
+        :raises errors.CommandFailed: with `check`, its exit code was not 0; always where it did not end in time.
+        """
+        process = self.process
+        if process is None:
+            raise errors.GuestNotRunning(self.spec.guest_id)
+        wait_until(lambda: self.reachable or not process.alive(), f'guest {self.spec.guest_id} to be reachable', seconds=10)
+        if not process.alive():
+            raise errors.GuestNotRunning(self.spec.guest_id)
+        # `timeout` runs inside: killing nsenter alone would leave the program running in the guest.
+        return self._commands.run(
+            ['nsenter', f'--target={process.pid}', '--mount', '--uts', '--ipc', '--net', '--pid', '--cgroup', '--root', '--wd=/',
+             '--', '/usr/bin/timeout', '--kill-after=5', f'{timeout_seconds:g}', *argv],
+            check=check, input_text=input_text, timeout_seconds=timeout_seconds + 10,
+            env={**_GUEST_ENVIRONMENT, **(env or {})})
+
+    def write_file(self, path: str, content: str, *, owner: str = 'root:root', mode: str = '0644') -> None:
+        """Write a small file in the guest, with its final owner and mode before it gets its name."""
+        self.exec(['/bin/sh', '-ec', 'mkdir -p "$(dirname "$1")"; umask 077; cat > "$1.new"; chown "$2" "$1.new"; '
+                   'chmod "$3" "$1.new"; mv "$1.new" "$1"', 'write', path, owner, mode], input_text=content)
+
+    def stop(self, timeout_seconds: float = STOP_SECONDS) -> None:
+        """Shut the guest down cleanly; kill it where that takes longer.  A stopped guest stays as it is."""
+        process = self.process
+        if process is not None:
+            # systemd takes SIGRTMIN+4 as "power off".
+            process.send(signal.SIGTERM if self.spec.init == 'tini' else signal.Signals(signal.SIGRTMIN + 4))
+            with contextlib.suppress(errors.TimedOut):  # the kill below is what follows
+                process.wait_gone(timeout_seconds)
+        self.kill()
+
+    def kill(self) -> None:
+        """End every process of the guest at once and wait until the kernel has unmounted all of it."""
+        process = self.process
+        if process is not None:
+            process.send(signal.SIGKILL)
+            process.wait_gone(30)
+        self._wait_released()
+
+    def _wait_released(self) -> None:
+        """Process 1 being gone does not mean that its mounts are: that takes the kernel 0.1 to 0.2 s more."""
+        volume = self.volume
+        if volume is not None:
+            self._volumes.wait_free(volume)
+        record = self.home / 'image_device'
+        if record.exists():
+            device, sequence = record.read_text('utf-8').split()
+            wait_until(lambda: _disk_sequence(device) != sequence, f'image device {device} to be free', seconds=20,
+                       hint='A process still holds a mount of the guest.')
+            record.unlink()
+
+    def reboot(self, *, hard: bool = False) -> None:
+        """Stop (or kill) the guest and boot it again, with a new boot id and the same root disk."""
+        if hard:
+            self.kill()
+        else:
+            self.stop()
+        self.boot()
+
+    def power_cut(self) -> None:
+        """End the guest as a power failure would: what was not synced to the volume is lost."""
+        process = self.process
+        if process is None:
+            raise errors.GuestNotRunning(self.spec.guest_id)
+        power_cut(Path(f'/proc/{process.pid}/root{DATABASE_MOUNT}'))
+        self.kill()
+
+    def destroy(self, *, keep_volume: bool = False) -> None:
+        """End the guest and remove its root disk, its port and its volume.  Safe to repeat."""
+        self.kill()
+        self._fabric.detach(self.spec.guest_id)
+        if self.spec.volume_id and not keep_volume:
+            self._volumes.destroy(self.spec.volume_id)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+class GuestStore:
+    """All guests of one lab."""
+
+    def __init__(self, guests_dir: Path, fabric: NetworkFabric, volumes: VolumeStore, commands: Commands) -> None:
+        self._dir = guests_dir
+        self._fabric = fabric
+        self._volumes = volumes
+        self._commands = commands
+
+    def create(self, spec: GuestSpec) -> Guest:
+        """A guest with an empty root disk, not booted yet.  One of that id must not run; what it left is dropped."""
+        guest = self._guest(spec)
+        guest.kill()
+        for name in ('upper', 'work'):
+            shutil.rmtree(guest.home / name, ignore_errors=True)
+        guest.home.mkdir(parents=True, exist_ok=True)
+        (guest.home / 'console.log').unlink(missing_ok=True)
+        seed = guest.home / 'upper' / _SEED
+        seed.mkdir(parents=True)
+        (seed / 'user-data').write_bytes(spec.user_data or b'#cloud-config\n')
+        # JSON is YAML, which is what cloud-init reads here.
+        (seed / 'meta-data').write_text(json.dumps(seed_meta_data(spec, guest.volume), indent=1), 'utf-8')
+        fresh = guest.home / 'guest.json.new'
+        fresh.write_text(spec.to_json(), 'utf-8')
+        fresh.rename(guest.home / 'guest.json')
+        return guest
+
+    def rebuild(self, guest_id: str, spec: GuestSpec) -> Guest:
+        """Kill a guest, drop its root disk and boot it from `spec`; volume and port stay."""
+        self.get(guest_id).kill()
+        guest = self.create(spec)
+        guest.boot()
+        return guest
+
+    def get(self, guest_id: str) -> Guest:
+        """The guest as recorded.
+
+        :raises errors.GuestUnknown: there is none of that id.
+        """
+        record = self._dir / guest_id / 'guest.json'
+        if not record.exists():
+            raise errors.GuestUnknown(guest_id)
+        return self._guest(GuestSpec.from_json(record.read_text('utf-8')))
+
+    def all(self) -> list[Guest]:
+        """Every guest of this lab, running or not."""
+        return [self.get(record.parent.name) for record in sorted(self._dir.glob('*/guest.json'))]
+
+    def clean_all(self) -> None:
+        """End and remove everything: guests, their ports, volumes, networks.  Nothing of this lab is left."""
+        for guest in self.all():
+            guest.destroy()
+        for volume in self._volumes.all():
+            self._volumes.destroy(volume.volume_id)
+        self._fabric.remove_all()
+
+    def _guest(self, spec: GuestSpec) -> Guest:
+        return Guest(spec, self._dir / spec.guest_id, self._fabric, self._volumes, self._commands)
+
+
+def seed_meta_data(spec: GuestSpec, volume: Volume | None) -> dict[str, Any]:
+    """NoCloud meta data.  A guest finds its volume by `volume_uuid`, whatever its device is called."""
+    return {'instance-id': spec.guest_id, 'local-hostname': spec.hostname,
+            **({'volume_uuid': volume.filesystem_uuid} if volume else {}), **spec.meta_data}
+
+
+def _disk_sequence(device: str) -> str | None:
+    """What tells one use of a loop device from the next; None while it has no backing file."""
+    block = Path('/sys/block') / Path(device).name
+    try:
+        (block / 'loop' / 'backing_file').read_text('utf-8')
+        return (block / 'diskseq').read_text('utf-8').strip()
+    except OSError:
+        return None

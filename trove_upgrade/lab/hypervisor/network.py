@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks of guests: one network namespace per Neutron network, and one per guest.
+
+For callers::
+
+    fabric = NetworkFabric(layout.networks_dir, HostCommands(), broker=('127.0.0.1', 5672))
+    fabric.ensure(Network('network id', gateway='10.0.0.1', prefix_length=24))
+    fabric.attach('server id', Port('network id', mac='fa:16:..', address='10.0.0.7', prefix_length=24))
+    with fabric.connect('network id', ('10.0.0.7', 3306)) as connection: ...   # a TCP socket from beside the guest
+    fabric.run_in('network id', ['ping', '-c1', '10.0.0.7'])
+
+A network's namespace has the bridge, with the gateway's address on it, and a forwarder from gateway:5672 to the broker on
+the host's loopback, as a load balancer stands before the brokers of a cloud.  Nothing of it appears in the host's own
+namespace, so two networks may use the same addresses.  A guest's namespace is a port of the network: it outlives
+rebuilds and keeps address and MAC.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import dataclasses
+import hashlib
+import ipaddress
+import json
+import os
+import signal
+import socket
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from trove_upgrade.lab.hypervisor import errors
+from trove_upgrade.lab.hypervisor.commands import Commands, Outcome, wait_until
+
+NETNS_DIR = Path('/run/netns')
+BROKER_PORT = 5672  #: where guests find the broker, on their gateway's address
+_CLONE_NEWNET = 0x40000000
+_BRIDGE = 'br0'
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A network of guests.  `gateway` is the address of the lab's own end, and the one the broker answers on."""
+
+    network_id: str
+    gateway: str
+    prefix_length: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Port:
+    """A guest's port, as Neutron describes it."""
+
+    network_id: str
+    mac: str
+    address: str
+    prefix_length: int
+    gateway: str | None = None
+
+
+class NetworkFabric:
+    """Makes and removes the namespaces.  State is in files and in the kernel, so any process of the lab may ask."""
+
+    def __init__(self, networks_dir: Path, commands: Commands, broker: tuple[str, int] | None) -> None:
+        self._dir = networks_dir
+        self._commands = commands
+        self._broker = broker
+        # Two labs on one machine may have networks and guests of the same names.
+        self._prefix = 'tul-' + hashlib.sha256(str(networks_dir).encode()).hexdigest()[:6]
+
+    def network_namespace(self, network_id: str) -> str:
+        """The name, below /run/netns, of a network's namespace."""
+        return f'{self._prefix}-net-{network_id}'
+
+    def guest_namespace(self, guest_id: str) -> str:
+        """The name, below /run/netns, of a guest's namespace."""
+        return f'{self._prefix}-guest-{guest_id}'
+
+    def ensure(self, network: Network) -> None:
+        """Make the network, or what of it is missing.  Safe to repeat."""
+        name = self.network_namespace(network.network_id)
+        home = self._dir / network.network_id
+        home.mkdir(parents=True, exist_ok=True)
+        (home / 'network.json').write_text(json.dumps(dataclasses.asdict(network)), 'utf-8')
+        if not (home / 'ready').exists() or not (NETNS_DIR / name).exists():
+            self._remove_namespace(name)
+            self._commands.run(['ip', 'netns', 'add', name])
+            inside = ['ip', '-n', name]
+            self._commands.run([*inside, 'link', 'set', 'lo', 'up'])
+            self._commands.run([*inside, 'link', 'add', _BRIDGE, 'type', 'bridge', 'forward_delay', '0', 'stp_state', '0'])
+            self._commands.run([*inside, 'addr', 'add', f'{network.gateway}/{network.prefix_length}', 'dev', _BRIDGE])
+            self._commands.run([*inside, 'link', 'set', _BRIDGE, 'up'])
+            (home / 'ready').touch()
+        self._ensure_forwarder(network, name, home)
+
+    def attach(self, guest_id: str, ports: Sequence[Port]) -> str:
+        """Give a guest its namespace with these ports, and return the namespace's name.  Safe to repeat.
+
+        The host sets the address, as a DHCP server would have the guest do.
+        """
+        name = self.guest_namespace(guest_id)
+        complete = self._dir / f'{guest_id}.ports'
+        if complete.exists() and (NETNS_DIR / name).exists():
+            return name
+        self._remove_namespace(name)
+        self._commands.run(['ip', 'netns', 'add', name])
+        self._commands.run(['ip', '-n', name, 'link', 'set', 'lo', 'up'])
+        for number, port in enumerate(ports):
+            self._plug(name, f'eth{number}', self._host_side(guest_id, number), port)
+        self._dir.mkdir(parents=True, exist_ok=True)
+        complete.write_text(json.dumps([dataclasses.asdict(port) for port in ports]), 'utf-8')
+        return name
+
+    def _plug(self, namespace: str, device: str, host_side: str, port: Port) -> None:
+        network = self.network_namespace(port.network_id)
+        self._commands.run(['ip', '-n', network, 'link', 'delete', host_side], check=False)
+        self._commands.run(['ip', '-n', network, 'link', 'add', host_side, 'type', 'veth',
+                            'peer', 'name', device, 'address', port.mac, 'netns', namespace])
+        self._commands.run(['ip', '-n', network, 'link', 'set', host_side, 'master', _BRIDGE, 'up'])
+        inside = ['ip', '-n', namespace]
+        self._commands.run([*inside, 'addr', 'add', f'{port.address}/{port.prefix_length}', 'dev', device])
+        self._commands.run([*inside, 'link', 'set', device, 'up'])
+        if port.gateway and device == 'eth0':
+            self._commands.run([*inside, 'route', 'replace', 'default', 'via', port.gateway])
+
+    @staticmethod
+    def _host_side(guest_id: str, number: int) -> str:
+        # Interface names have at most 15 characters.
+        return f'v{number}-' + hashlib.sha256(guest_id.encode()).hexdigest()[:11]
+
+    def detach(self, guest_id: str) -> None:
+        """Take a guest's namespace away, its ports with it.  An unknown guest is no error."""
+        (self._dir / f'{guest_id}.ports').unlink(missing_ok=True)
+        self._remove_namespace(self.guest_namespace(guest_id))
+
+    def remove(self, network_id: str) -> None:
+        """Take a network away: forwarder, bridge, namespace.  An unknown network is no error."""
+        home = self._dir / network_id
+        self._end_forwarder(home)
+        self._remove_namespace(self.network_namespace(network_id))
+        for name in ('ready', 'network.json', 'haproxy.cfg', 'haproxy.pid'):
+            (home / name).unlink(missing_ok=True)
+        if home.is_dir():
+            home.rmdir()
+
+    def remove_all(self) -> None:
+        """Take every network of this lab away, and every guest's namespace that is left."""
+        for home in sorted(self._dir.glob('*/')):
+            self.remove(home.name)
+        for leftover in self._dir.glob('*.ports'):
+            leftover.unlink()
+        for namespace in sorted(NETNS_DIR.glob(f'{self._prefix}-*')):
+            self._remove_namespace(namespace.name)
+
+    def networks(self) -> list[Network]:
+        """Every network of this lab."""
+        return [Network(**json.loads(record.read_text('utf-8'))) for record in sorted(self._dir.glob('*/network.json'))]
+
+    def run_in(self, network_id: str, argv: Sequence[str], *, check: bool = True, timeout_seconds: float = 60) -> Outcome:
+        """Run a program of the host inside the network, where it reaches the guests."""
+        namespace = NETNS_DIR / self.network_namespace(network_id)
+        return self._commands.run(['nsenter', f'--net={namespace}', '--', *argv], check=check,
+                                  timeout_seconds=timeout_seconds)
+
+    def connect(self, network_id: str, address: tuple[str, int], timeout_seconds: float = 10) -> socket.socket:
+        """A connected TCP socket from inside the network, for a host-side client of a guest's database.
+
+        A thread of its own enters the namespace and ends there: the caller's threads stay where they are.  Not for a
+        process whose threads are green ones.
+
+        :raises OSError: as `socket.create_connection`.
+        """
+        return connect_in(NETNS_DIR / self.network_namespace(network_id), address, timeout_seconds)
+
+    def _remove_namespace(self, name: str) -> None:
+        if (NETNS_DIR / name).exists():
+            self._commands.run(['ip', 'netns', 'delete', name])
+
+    def _ensure_forwarder(self, network: Network, namespace: str, home: Path) -> None:
+        if self._broker is None or _forwarder_pid(home) is not None:
+            return
+        configuration = home / 'haproxy.cfg'
+        configuration.write_text(forwarder_configuration(network.gateway, namespace, self._broker), 'utf-8')
+        self._commands.run(['haproxy', '-D', '-f', str(configuration), '-p', str(home / 'haproxy.pid')])
+
+    @staticmethod
+    def _end_forwarder(home: Path) -> None:
+        pid = _forwarder_pid(home)
+        if pid is None:
+            return
+        with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: _forwarder_pid(home) is None, f'the forwarder of network {home.name} to end', seconds=10,
+                   hint=f'Kill process {pid} by hand.')
+
+
+def forwarder_configuration(gateway: str, namespace: str, broker: tuple[str, int]) -> str:
+    """HAProxy's configuration: listens inside the network's namespace, connects from the host's.
+
+    The time limits are longer than AMQP's heartbeat (60 s), which keeps a silent connection open.
+    """
+    return f"""global
+    maxconn 1000
+    nbthread 1
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 1h
+    timeout server 1h
+    option clitcpka
+    option srvtcpka
+listen broker
+    bind {gateway}:{BROKER_PORT} namespace {namespace}
+    server broker {broker[0]}:{broker[1]}
+"""
+
+
+def gateway_of(cidr: str, gateway: str | None) -> str:
+    """The lab's own address in a subnet: its gateway, or the first address where Neutron gave it none."""
+    return gateway or str(next(ipaddress.ip_network(cidr).hosts()))
+
+
+def connect_in(namespace: Path, address: tuple[str, int], timeout_seconds: float) -> socket.socket:
+    """A TCP connection made inside the network namespace that this path names; see `NetworkFabric.connect`."""
+    result: list[socket.socket | OSError] = []
+
+    def work() -> None:
+        try:
+            descriptor = os.open(namespace, os.O_RDONLY)
+            try:
+                libc = ctypes.CDLL(None, use_errno=True)
+                if libc.setns(descriptor, _CLONE_NEWNET) != 0:
+                    code = ctypes.get_errno()
+                    raise OSError(code, os.strerror(code), str(namespace))
+            finally:
+                os.close(descriptor)
+            result.append(socket.create_connection(address, timeout_seconds))
+        except OSError as error:
+            result.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(timeout_seconds + 5)
+    if not result:
+        raise errors.TimedOut(f'a connection to {address[0]}:{address[1]}', timeout_seconds, 'Is the guest running?')
+    if isinstance(result[0], OSError):
+        raise result[0]
+    return result[0]
+
+
+def _forwarder_pid(home: Path) -> int | None:
+    """The forwarder's pid where it runs; a pid that was given to something else meanwhile does not count."""
+    try:
+        pid = int((home / 'haproxy.pid').read_text('utf-8'))
+        command_line = Path(f'/proc/{pid}/cmdline').read_bytes()
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        return None
+    return pid if str(home / 'haproxy.cfg').encode() in command_line.split(b'\0') else None

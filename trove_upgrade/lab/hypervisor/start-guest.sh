@@ -1,0 +1,53 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# Turns the calling process into process 1 of a guest.  Runs as the child of `unshare`, already inside the guest's
+# namespaces; everything it mounts goes away with them.
+#
+# usage: start-guest.sh GUEST_DIR IMAGE_DEVICE HOSTNAME VOLUME_DEVICE|- INIT
+#   INIT is `tini` (a small init of ours, started by tini) or `systemd` (see guests.py).
+set -eu
+guest=$1 image=$2 hostname=$3 volume=$4 init=$5
+
+# The /proc mounted here is still the host's, so this is the pid that the host knows; the start time guards against reuse.
+read -r pid _comm _rest < /proc/self/stat
+start_time=$(sed 's/.*) //' "/proc/$pid/stat" | cut -d' ' -f20)
+printf '%s %s\n' "$pid" "$start_time" > "$guest/pid.new"
+mv "$guest/pid.new" "$guest/pid"
+
+mount --make-rprivate /
+mount -t squashfs -o ro "$image" "$guest/lower"
+mount -t overlay overlay -o "lowerdir=$guest/lower,upperdir=$guest/upper,workdir=$guest/work" "$guest/root"
+cd "$guest/root"
+hostname "$hostname"
+
+mount -t tmpfs -o mode=755,nosuid dev dev
+for node in 'null 1 3' 'zero 1 5' 'full 1 7' 'random 1 8' 'urandom 1 9' 'tty 5 0'; do
+    set -- $node
+    mknod -m 666 "dev/$1" c "$2" "$3"
+done
+mkdir dev/pts dev/shm
+mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts dev/pts
+ln -s pts/ptmx dev/ptmx
+mount -t tmpfs -o mode=1777,nosuid,nodev shm dev/shm
+ln -s /proc/self/fd dev/fd
+ln -s /proc/self/fd/0 dev/stdin
+ln -s /proc/self/fd/1 dev/stdout
+ln -s /proc/self/fd/2 dev/stderr
+# The guest's own volume and no other: `mount UUID=` and `blkid -U` look through /proc/partitions for what /dev has.
+[ "$volume" = - ] || mknod -m 660 "dev/${volume#/dev/}" b 7 "${volume#/dev/loop}"
+
+mount -t proc -o nosuid,nodev,noexec proc proc
+mount --bind proc/sys proc/sys
+mount -o remount,bind,ro,nosuid,nodev,noexec proc/sys
+[ ! -e proc/sysrq-trigger ] || mount --bind /dev/null proc/sysrq-trigger
+mount --bind "$guest/boot_id" proc/sys/kernel/random/boot_id
+mount -t sysfs -o ro,nosuid,nodev,noexec sysfs sys
+mount -t tmpfs -o mode=755,nosuid,nodev run run
+mkdir -p run/lock
+
+mkdir -p .host
+pivot_root . .host
+# From here on nothing of the host is on PATH.
+exec /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME=/root container=lab \
+    /bin/sh -c 'cd / && umount -l /.host && rmdir /.host && exec /usr/bin/tini -g -- /sbin/trove-lab-init'

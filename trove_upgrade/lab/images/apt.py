@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the host's apt knows and mmdebstrap does not take over by itself: the mirror, and how to reach and believe it."""
+
+from __future__ import annotations
+
+import re
+
+from trove_upgrade.lab.hypervisor import errors
+from trove_upgrade.lab.hypervisor.commands import Commands
+
+KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
+#: Settings without which a host behind a proxy, or with a clock that is off, cannot use its mirror.
+_TAKEN_OVER = re.compile(r'^Acquire::(Check-|http|https|Retries|ForceIPv)')
+
+
+def host_mirror(commands: Commands) -> str:
+    """The address of the Debian mirror that this host itself uses.
+
+    :raises errors.ImageBuildFailed: it uses none.
+    """
+    listing = commands.run(['apt-get', 'indextargets', '--format', '$(SITE) $(ORIGIN) $(CODENAME) $(COMPONENT)',
+                            'Identifier: Packages']).output
+    for line in listing.splitlines():
+        match line.split():
+            case [site, 'Debian', codename, 'main'] if '-' not in codename:
+                return site
+    raise errors.ImageBuildFailed('Cannot build guest images: the host\'s apt has no Debian release as a source. Add a Debian '
+                                  'mirror to /etc/apt/sources.list.d and run `apt-get update`.')
+
+
+def mirror_line(mirror: str, suite: str) -> str:
+    """The line of a sources.list for a guest's suite; Debian 12's keys sign later releases too."""
+    return f'deb [signed-by={KEYRING}] {mirror} {suite} main'
+
+
+def host_options(commands: Commands) -> list[str]:
+    """The host's settings for reaching a mirror, as mmdebstrap's `--aptopt` takes them."""
+    dump = commands.run(['apt-config', 'dump', '--no-empty']).output
+    return [line.rstrip(';') for line in dump.splitlines() if _TAKEN_OVER.match(line)]

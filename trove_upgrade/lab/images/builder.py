@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds guest images: squashfs files that Glance keeps and the lab's guests boot.
+
+For callers::
+
+    builder = ImageBuilder(layout.images_cache, project_dir, HostCommands(), progress=print)
+    image = builder.build(recipes.BOOKWORM)
+    image.path          # register as: disk_format raw, container_format bare, properties image.properties
+    image.facts         # target facts of the datastore version; the image has them in /etc/trove-upgrade/image-facts.json
+
+An image is three layers.  The *base* (Debian's packages; a minute) and the agent's *dependencies* (half a minute) are kept
+in the cache by a digest of what they are made of; the *product* (this checkout's package, the service files) is made anew
+whenever a file of it has changed (some seconds).  `make clean` removes the cache.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import fcntl
+import importlib.metadata
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from trove_upgrade.lab.hypervisor import errors
+from trove_upgrade.lab.hypervisor.commands import Commands
+from trove_upgrade.lab.images import apt
+from trove_upgrade.lab.images.layers import Stack, digest_of, digest_of_tree
+from trove_upgrade.lab.images.product import ProductFiles
+from trove_upgrade.lab.images.recipes import Recipe
+
+_HERE = Path(__file__).parent
+VENV = Path('opt/trove-upgrade/venv')
+FACTS = Path('etc/trove-upgrade/image-facts.json')
+_BASE_SECONDS = 1800
+#: Documentation, manuals and translations are a third of an image, and nobody reads them in a guest.
+_LEFT_OUT = ('/usr/share/man/*', '/usr/share/doc/*', '/usr/share/locale/*', '/usr/share/info/*', '/usr/share/lintian/*')
+
+
+@dataclasses.dataclass(frozen=True)
+class BuiltImage:
+    """An image that is ready to be registered."""
+
+    name: str
+    path: Path
+    facts: dict[str, Any]
+    digest: str
+    init: str
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """Glance properties that the lab's virt driver looks at."""
+        return {'lab_rootfs': 'squashfs', 'lab_init': self.init}
+
+
+class ImageBuilder:
+    """Builds images and keeps their layers.  One build at a time per cache: others wait for it."""
+
+    def __init__(self, cache_dir: Path, project_dir: Path, commands: Commands, progress: Callable[[str], None],
+                 agent_version: str | None = None) -> None:
+        self._cache = cache_dir
+        self._project = project_dir
+        self._commands = commands
+        self._progress = progress
+        self._product = ProductFiles(project_dir, _HERE / 'files', agent_version or checkout_version())
+
+    def build(self, recipe: Recipe) -> BuiltImage:
+        """The image of this recipe, from the cache where nothing has changed.
+
+        :raises errors.ImageBuildFailed: the host has no mirror.
+        :raises errors.CommandFailed: a step of the build failed; its output is in the message.
+        """
+        base_key = digest_of(recipe.suite, *sorted(recipe.packages), *_LEFT_OUT)
+        requirements = (_HERE / 'guest-requirements.txt').read_text('utf-8') + self._constraints.read_text('utf-8')
+        dependencies_key = digest_of(base_key, recipe.python_version, requirements)
+        key = digest_of(dependencies_key, recipe.init, str(recipe.has_agent), self._product.digest(recipe.has_agent),
+                        digest_of_tree(_HERE / 'files'))
+        image = self._cache / f'{recipe.name}-{key}.squashfs'
+        with self._locked():
+            if not image.exists() or not image.with_suffix('.json').exists():
+                base = self._base(recipe, self._cache / f'base-{recipe.suite}-{base_key}')
+                dependencies = self._dependencies(recipe, base, self._cache / f'deps-{recipe.suite}-{dependencies_key}')
+                self._assemble(recipe, (dependencies, base), image)
+        facts = json.loads(image.with_suffix('.json').read_text('utf-8'))
+        return BuiltImage(recipe.name, image, facts, key, recipe.init)
+
+    @property
+    def _constraints(self) -> Path:
+        return self._project / 'constraints.txt'
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._cache.mkdir(parents=True, exist_ok=True)
+        with (self._cache / 'lock').open('w') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _base(self, recipe: Recipe, target: Path) -> Path:
+        if target.exists():
+            return target
+        self._progress(f'image {recipe.name}: installing Debian {recipe.suite} packages (about a minute)')
+        fresh = _emptied(target.with_suffix('.new'))
+        argv = ['mmdebstrap', '--quiet', '--variant=minbase', '--aptopt=APT::Install-Recommends "false"',
+                '--dpkgopt=force-unsafe-io', *(f'--dpkgopt=path-exclude={path}' for path in _LEFT_OUT),
+                *(f'--aptopt={option}' for option in apt.host_options(self._commands)),
+                '--customize-hook=rm -rf "$1"/var/lib/mysql/* "$1"/etc/ssh/ssh_host_* "$1"/etc/machine-id "$1"/etc/hostname '
+                '"$1"/etc/resolv.conf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/* "$1"/var/log/*.log "$1"/var/log/apt',
+                f'--include={",".join(recipe.packages)}', recipe.suite, str(fresh),
+                apt.mirror_line(apt.host_mirror(self._commands), recipe.suite)]
+        self._commands.run(argv, timeout_seconds=_BASE_SECONDS, env={**os.environ, 'TMPDIR': '/var/tmp'})
+        fresh.rename(target)
+        return target
+
+    def _dependencies(self, recipe: Recipe, base: Path, target: Path) -> Path:
+        """A virtual environment made by hand: the host's pip fetches wheels for the guest's Python, no guest needs pip."""
+        if target.exists():
+            return target
+        self._progress(f'image {recipe.name}: fetching the agent\'s dependencies for Python {recipe.python_version}')
+        fresh = _emptied(target.with_suffix('.new'))
+        venv = fresh / VENV
+        packages = venv / 'lib' / f'python{recipe.python_version}' / 'site-packages'
+        packages.mkdir(parents=True)
+        self._commands.run([sys.executable, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-compile',
+                            '--target', str(packages), '--python-version', recipe.python_version, '--only-binary=:all:',
+                            '--requirement', str(_HERE / 'guest-requirements.txt'), '--constraint', str(self._constraints)],
+                           timeout_seconds=900)
+        # Console scripts of the dependencies, for the host's Python.
+        shutil.rmtree(packages / 'bin', ignore_errors=True)
+        (venv / 'bin').mkdir()
+        (venv / 'bin' / 'python3').symlink_to(f'/usr/bin/python{recipe.python_version}')
+        (venv / 'bin' / 'python').symlink_to('python3')
+        (venv / 'pyvenv.cfg').write_text('home = /usr/bin\ninclude-system-site-packages = false\n'
+                                         f'version = {recipe.python_version}\n', 'utf-8')
+        self._run_in(Stack((base,), self._scratch), fresh, f'/{VENV}/bin/python', '-m', 'compileall', '-q', '-j', '2',
+                     f'/{VENV}/lib')
+        fresh.rename(target)
+        return target
+
+    def _assemble(self, recipe: Recipe, layers: tuple[Path, ...], image: Path) -> None:
+        self._progress(f'image {recipe.name}: adding the agent of this checkout and packing')
+        stack = Stack(layers, self._scratch)
+        product = _emptied(self._cache / 'product.new')
+        packages = Path(VENV, 'lib', f'python{recipe.python_version}', 'site-packages')
+        self._product.write(product, packages, has_agent=recipe.has_agent)
+        self._run_in(stack, product, '/bin/sh', '/usr/lib/trove-lab/prepare-image', recipe.init)
+        built_at = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
+        facts = self._run_in(stack, product, '/usr/bin/python3', '/usr/lib/trove-lab/record-facts',
+                             self._product.version if recipe.has_agent else '', built_at)
+        (product / FACTS).parent.mkdir(parents=True, exist_ok=True)
+        (product / FACTS).write_text(facts, 'utf-8')
+        for old in self._cache.glob(f'{recipe.name}-*.squashfs*'):
+            if len(old.name.split('.')[0]) == len(image.name.split('.')[0]):
+                old.unlink()
+        fresh = image.with_suffix('.new')
+        fresh.unlink(missing_ok=True)
+        stack.run(self._commands, product, ['mksquashfs', str(stack.merged), str(fresh), '-comp', 'zstd', '-Xcompression-level',
+                                            '3', '-noappend', '-no-progress', '-quiet'])
+        image.with_suffix('.json').write_text(facts, 'utf-8')
+        fresh.rename(image)
+        shutil.rmtree(product)
+
+    @property
+    def _scratch(self) -> Path:
+        return self._cache / 'scratch'
+
+    def _run_in(self, stack: Stack, upper: Path, *argv: str) -> str:
+        """Run a program of the image in the image; what it changes lands in `upper`."""
+        environment = ['env', '-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'LANG=C.UTF-8', 'HOME=/root']
+        return stack.run(self._commands, upper, ['chroot', str(stack.merged), *environment, *argv]).output
+
+
+def checkout_version() -> str:
+    """The version of the product as installed here; the agent in the image says the same."""
+    try:
+        return importlib.metadata.version('trove-upgrade')
+    except importlib.metadata.PackageNotFoundError as missing:
+        raise errors.ImageBuildFailed('Cannot build guest images: the package trove-upgrade is not installed in this Python '
+                                      'environment, so its version is unknown. Run `make venv` and use .venv.') from missing
+
+
+def _emptied(path: Path) -> Path:
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    return path

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the lab's guest images are made of."""
+
+from __future__ import annotations
+
+import dataclasses
+
+_PACKAGES = ('tini', 'sysvinit-utils', 'init-system-helpers', 'python3', 'iproute2', 'e2fsprogs', 'util-linux', 'mount',
+             'procps', 'mariadb-server', 'mariadb-client')
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """An image before it is built.
+
+    `init` is what becomes process 1: `tini` with sysv-style services, or `systemd`.  `python_version` is the one of the
+    suite, which the agent's dependencies are fetched for.
+    """
+
+    name: str
+    suite: str
+    python_version: str
+    packages: tuple[str, ...] = _PACKAGES
+    has_agent: bool = True
+    init: str = 'tini'
+
+    def without_agent(self) -> Recipe:
+        """The same image with a database and no agent in it: an upgrade to it never sees a heartbeat."""
+        return dataclasses.replace(self, name=f'{self.name}-no-agent', has_agent=False)
+
+    def with_systemd(self) -> Recipe:
+        """The same image with systemd as process 1, and with cloud-init, as images of real clouds are."""
+        extra = ('systemd', 'systemd-sysv', 'dbus', 'cloud-init')
+        return dataclasses.replace(self, name=f'{self.name}-systemd', init='systemd', packages=self.packages + extra)
+
+
+#: MariaDB 10.11, Python 3.11: what guests run before an upgrade.
+BOOKWORM = Recipe('mariadb-bookworm', 'bookworm', '3.11')
+#: MariaDB 11.8, Python 3.13: what they are upgraded to.
+TRIXIE = Recipe('mariadb-trixie', 'trixie', '3.13')
