@@ -11,8 +11,10 @@ import sys
 from collections.abc import Mapping
 
 from trove_upgrade.lab import errors
+from trove_upgrade.lab.handle import CloudHandle
+from trove_upgrade.lab.layout import Layout
 from trove_upgrade.lab.services import openstack
-from trove_upgrade.lab.settings import HOST, REGION, Settings
+from trove_upgrade.lab.settings import HOST
 from trove_upgrade.lab.supervisor import Command, Supervisor
 
 API = 'trove-upgrade-api'
@@ -25,20 +27,23 @@ MANAGE_SECONDS = 120.0
 class Product:
     """The product's services on one cloud.  `programs_dir` holds its console scripts."""
 
-    def __init__(self, settings: Settings, supervisor: Supervisor, programs_dir: pathlib.Path | None = None) -> None:
-        self._settings = settings
+    def __init__(self, layout: Layout, handle: CloudHandle, supervisor: Supervisor, *,
+                 programs_dir: pathlib.Path | None = None, name: str = 'trove-upgrade') -> None:
+        self._layout = layout
+        self._handle = handle
         self._supervisor = supervisor
         self._programs = programs_dir or pathlib.Path(sys.executable).parent
+        self._name = name
 
     @property
     def config_file(self) -> pathlib.Path:
         """One file for both services and the management commands."""
-        return self._settings.etc('trove-upgrade') / 'trove-upgrade.conf'
+        return self._layout.etc_dir / self._name / 'trove-upgrade.conf'
 
     @property
     def url(self) -> str:
         """The API's address, without version or project."""
-        return self._settings.url(self._settings.ports.database)
+        return f'http://{HOST}:{self._handle.database_api_port}'
 
     def configure(self, options: Mapping[str, object] | None = None) -> None:
         """Write the configuration; `options` go into [trove_upgrade] over our own."""
@@ -46,12 +51,13 @@ class Product:
         self.config_file.parent.mkdir(parents=True, exist_ok=True)
         paste = self.config_file.with_name('api-paste.ini')
         shutil.copyfile(source / 'api-paste.ini', paste)
-        settings = self._settings
+        credentials = self._credentials()
         openstack.write_ini(self.config_file, {
-            'DEFAULT': {'transport_url': settings.trove_transport_url, 'use_stderr': True, 'debug': False},
-            'database': {'connection': settings.database_url('trove', 'trove')},
-            'keystone_authtoken': openstack.authtoken(settings, 'trove'),
-            'service_credentials': openstack.credentials(settings, 'trove') | {'interface': 'internal', 'region_name': REGION},
+            'DEFAULT': {'transport_url': self._handle.transport_url, 'use_stderr': True, 'debug': False},
+            'database': {'connection': self._handle.database_url(), 'max_pool_size': 10, 'max_overflow': 20},
+            'keystone_authtoken': credentials | {'www_authenticate_uri': self._handle.auth_url, 'service_token_roles': 'service',
+                                                 'service_token_roles_required': True},
+            'service_credentials': credentials | {'interface': 'internal'},
             'oslo_messaging_notifications': {'driver': 'messagingv2'},
             'oslo_messaging_rabbit': openstack.RABBIT,
             'trove_upgrade': {'api_paste_config': paste, **(options or {})}})
@@ -74,10 +80,9 @@ class Product:
 
     def start_api(self) -> None:
         """Start the API and wait until it answers."""
-        settings = self._settings
         env = self._env(OS_TROVE_UPGRADE_CONFIG_FILES=str(self.config_file))
         self._supervisor.start(Command(name=API, stage=STAGE, env=env, argv=(
-            settings.venv.program('uwsgi'), '--http11-socket', f'{HOST}:{settings.ports.database}',
+            f'{self._handle.programs_dir}/uwsgi', '--http11-socket', f'{HOST}:{self._handle.database_api_port}',
             '--module', 'trove_upgrade.wsgi.api:application', '--home', sys.prefix, '--processes', '2', '--threads', '8',
             '--enable-threads', '--lazy-apps', '--need-app', '--die-on-term', '--buffer-size', '65535', '--listen', '100',
             '--disable-logging', '--http-timeout', '5', '--procname', 'trove-upgrade-lab-api')))
@@ -99,8 +104,14 @@ class Product:
         """End these processes, or both."""
         self._supervisor.stop(names or (API, TASKMANAGER))
 
+    def _credentials(self) -> dict[str, object]:
+        service = self._handle.service
+        return {'auth_type': 'password', 'auth_url': service.auth_url, 'username': service.username, 'password': service.password,
+                'project_name': service.project_name, 'user_domain_name': 'Default', 'project_domain_name': 'Default',
+                'region_name': service.region_name}
+
     def _env(self, **more: str) -> dict[str, str]:
-        env = self._settings.env(**more)
-        env['PATH'] = f'{self._programs}:{env["PATH"]}'
-        env['PYTHONPATH'] = str(pathlib.Path(__file__).resolve().parents[2])
-        return env
+        """Small and the same everywhere; the checkout on the path, so that a test may run services from its own entry points."""
+        return {'PATH': f'{self._programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': '/root',
+                'LANG': 'C.UTF-8', 'no_proxy': '127.0.0.1,localhost', 'NO_PROXY': '127.0.0.1,localhost', 'PYTHONUNBUFFERED': '1',
+                'PYTHONPATH': str(pathlib.Path(__file__).resolve().parents[2]), **more}
