@@ -1,5 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options of RPC and notifications."""
+"""Options of RPC and notifications.
+
+The broker itself is oslo.messaging's `transport_url`; notifications go where `[oslo_messaging_notifications]` says.
+"""
 from oslo_config import cfg
 
-OPTS: list[cfg.Opt] = []
+OPTS: list[cfg.Opt] = [
+    cfg.StrOpt('rpc_exchange', default='trove-upgrade',
+               help='Exchange of all our RPC. Every API, taskmanager and guest agent must name the same one; it is set apart '
+                    'from control_exchange so that the paste filter inside Trove and a taskmanager outside it agree.'),
+    cfg.StrOpt('taskmanager_topic', default='trove-upgrade-taskmanager',
+               help='Topic that the taskmanagers listen on. Change it only where two installations share one broker and one '
+                    'exchange; APIs and guests that name another topic are not heard.'),
+    cfg.StrOpt('guest_topic_prefix', default='guestagent.',
+               help='What stands before the instance id in the topic of a guest agent. "guestagent." where our agent is the '
+                    'one agent of the guest, "trove-upgrade-guest." where the agent of Trove runs beside it: two consumers '
+                    'of one topic would take each other\'s messages. Taskmanagers and guests must agree.'),
+    cfg.FloatOpt('guest_call_timeout', default=15.0, min=0.5, max=600.0,
+                 help='Seconds to wait for the answer of a guest agent, which never works longer than a few seconds before it '
+                      'answers. Too low: a loaded guest is asked again and again. Too high: a dead guest holds a worker '
+                      'that long.'),
+    cfg.StrOpt('taskmanager_rpc_version_cap', default=None,
+               help='Highest version of the taskmanager RPC API to send, while older taskmanagers are still alive: 1.0 or 1.1. '
+                    'Unset: the newest.'),
+    cfg.IntOpt('nudge_queue_size', default=200, min=1, max=100000,
+               help='Nudges that may wait for the broker in one API process. What does not fit is dropped, which delays an '
+                    'upgrade by at most the poll interval of the taskmanagers and never loses it.'),
+]

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Client side of the guest agent's RPC API."""
+import functools
+from collections.abc import Callable
+from typing import Any, Protocol, Self
+
+import oslo_messaging
+from oslo_config import cfg
+
+from trove_upgrade import conf as our_conf
+from trove_upgrade.domain import exceptions, guest
+from trove_upgrade.rpc import serializer, transport
+
+#: Of the answers that are made up here because the agent could not say it itself.
+CODE_TOO_OLD = 'GUEST_AGENT_TOO_OLD'
+CODE_INTERNAL = 'GUEST_AGENT_ERROR'
+
+
+class _Caller(Protocol):
+    """What calls: oslo.messaging's RPC client, or a test's stand-in."""
+
+    def prepare(self, **target: Any) -> Any:
+        """A client for one guest's topic."""
+
+
+class GuestAgentAPI:
+    """Client side of the guest agent's RPC API; implements `domain.ports.Guest`.
+
+    Version history; a line is never edited once it has been released:
+
+    * 1.0 - pre_upgrade(), post_upgrade(upgrade_info): the specification's two
+    * 1.1 - check_upgrade, pre_upgrade, abort_upgrade, post_upgrade, verify_upgrade, finish_upgrade, each with the fields of
+      `domain.guest.GuestCall` as keyword arguments, and a `domain.guest.GuestAnswer` as a dictionary
+
+    An agent that knows only 1.0 is asked in that way for what 1.0 has; all else is answered here, as it would.
+    """
+
+    def __init__(self, client: _Caller, *, topic_prefix: str, timeout_seconds: float,
+                 require_broker: Callable[[float], None] = lambda _timeout_seconds: None) -> None:
+        """`require_broker` is asked until the first call has been answered: only that one could hang."""
+        self._client = client
+        self._require_broker = require_broker
+        self._connected = False
+        self._prefix = topic_prefix
+        self._timeout = timeout_seconds
+
+    @classmethod
+    def from_conf(cls, conf: cfg.ConfigOpts, rpc_transport: oslo_messaging.Transport | None = None) -> Self:
+        """With a transport of its own unless one is handed in.  Connects at the first call."""
+        options = conf[our_conf.GROUP]
+        client = oslo_messaging.get_rpc_client(
+            rpc_transport or transport.get_transport(conf), oslo_messaging.Target(exchange=options.rpc_exchange),
+            serializer=serializer.RequestContextSerializer(), retry=0)
+        return cls(client, topic_prefix=options.guest_topic_prefix, timeout_seconds=options.guest_call_timeout,
+                   require_broker=functools.partial(transport.require_broker, conf))
+
+    def check_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
+        """All checks, nothing changed."""
+        return self._ask('check_upgrade', call)
+
+    def pre_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
+        """Check, fingerprint, stop, stash, unmount."""
+        return self._ask('pre_upgrade', call)
+
+    def abort_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
+        """Undo pre_upgrade."""
+        return self._ask('abort_upgrade', call)
+
+    def post_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
+        """Restore, upgrade the data, compare, open."""
+        return self._ask('post_upgrade', call)
+
+    def verify_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
+        """Version, write probe, durability."""
+        return self._ask('verify_upgrade', call)
+
+    def finish_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
+        """The stash may go after its hours."""
+        return self._ask('finish_upgrade', call)
+
+    def _ask(self, method: str, call: guest.GuestCall) -> guest.GuestAnswer:
+        try:
+            return guest.GuestAnswer.from_wire(self._call(method, '1.1', call.instance_id, call.to_wire()))
+        except oslo_messaging.UnsupportedVersion:
+            return self._ask_version_1_0(method, call)
+        except oslo_messaging.RemoteError as error:
+            if error.exc_type in {'UnsupportedVersion', 'NoSuchMethod'}:
+                return self._ask_version_1_0(method, call)
+            return _made_up(guest.JobState.FAILED, code=CODE_INTERNAL, message=(
+                f'The guest agent of instance {call.instance_id} could not carry out {method}: {error.exc_type}: {error.value}. '
+                f'Look into the log of the agent.'))
+        except (KeyError, TypeError, ValueError) as error:
+            return _made_up(guest.JobState.FAILED, code=CODE_INTERNAL, message=(
+                f'The guest agent of instance {call.instance_id} answered {method} in a form that cannot be read: {error!r}. '
+                f'Look which version of the agent runs there.'))
+
+    def _ask_version_1_0(self, method: str, call: guest.GuestCall) -> guest.GuestAnswer:
+        """What the specification's two calls can stand in for; they return when they are done."""
+        if method == 'pre_upgrade':
+            result = self._call(method, '1.0', call.instance_id, {})
+            return _made_up(guest.JobState.DONE, message='Done by an agent that knows RPC 1.0 only.',
+                            result={'upgrade_info': dict(result or {})})
+        if method == 'post_upgrade':
+            self._call(method, '1.0', call.instance_id, {'upgrade_info': dict(call.upgrade_info)})
+            return _made_up(guest.JobState.DONE, message='Done by an agent that knows RPC 1.0 only.', started=True)
+        if method == 'finish_upgrade':
+            return _made_up(guest.JobState.DONE, message='An agent that knows RPC 1.0 only has nothing to finish.')
+        state = guest.JobState.REFUSED if method == 'check_upgrade' else guest.JobState.FAILED
+        return _made_up(state, code=CODE_TOO_OLD, message=(
+            f'The guest agent of instance {call.instance_id} cannot be asked for {method}: it knows RPC 1.0 only. '
+            f'Install an agent that knows 1.1 in the guest first.'))
+
+    def _call(self, method: str, version: str, instance_id: str, arguments: dict[str, Any]) -> Any:
+        topic = f'{self._prefix}{instance_id}'
+        client = self._client.prepare(topic=topic, server=topic, version=version, timeout=self._timeout)
+        try:
+            if not self._connected:
+                self._require_broker(self._timeout)
+            answer = client.call(serializer.service_context(), method, **arguments)
+        except (oslo_messaging.RemoteError, oslo_messaging.UnsupportedVersion):
+            self._connected = True
+            raise
+        except (exceptions.MessagingUnavailable, *transport.BROKER_ERRORS) as error:
+            raise exceptions.GuestUnavailable(instance_id=instance_id, method=method, timeout_seconds=self._timeout) from error
+        self._connected = True
+        return answer
+
+
+def _made_up(state: guest.JobState, *, message: str, code: str | None = None, started: bool = False,
+             result: dict[str, Any] | None = None) -> guest.GuestAnswer:
+    """An answer in the place of an agent that could not give one: it knows neither boot id nor server."""
+    return guest.GuestAnswer(state=state, message=message, boot_id='', server_state=guest.ServerState.UNKNOWN,
+                             agent_version='', code=code, server_started_on_data=started, result=result or {})

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a request context and arguments travel in a message."""
+from collections.abc import Mapping
+from typing import Any
+
+import oslo_messaging
+from oslo_context import context as oslo_context
+
+#: Never put on the wire: nobody on the other side acts as the user.
+_SECRETS = frozenset({'auth_token', 'service_token', 'trustor_id', 'trust_id'})
+
+
+class RequestContextSerializer(oslo_messaging.JsonPayloadSerializer):
+    """Arguments become JSON; of the context only who and which request, no token."""
+
+    def serialize_context(self, context: oslo_context.RequestContext) -> dict[str, Any]:
+        """A dictionary without secrets."""
+        wire: dict[str, Any] = context.to_dict()
+        return {key: value for key, value in wire.items() if key not in _SECRETS and value is not None}
+
+    def deserialize_context(self, context: Mapping[str, Any]) -> oslo_context.RequestContext:
+        """Not made the thread's current one: endpoints do that if they want their logs to carry it."""
+        return oslo_context.RequestContext.from_dict(dict(context), overwrite=False)
+
+
+def service_context(request_id: str | None = None) -> oslo_context.RequestContext:
+    """The context of work that no request is waiting for; `request_id` ties it to the one that began it."""
+    return oslo_context.RequestContext(request_id=request_id, overwrite=False)

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where messages go: transports from configuration, topics from options, servers on threads."""
+import importlib
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+import amqp.exceptions  # type: ignore[import-untyped]
+import kombu.exceptions
+import oslo_messaging
+from oslo_config import cfg
+
+from trove_upgrade import conf as our_conf
+from trove_upgrade.domain import exceptions
+from trove_upgrade.rpc import serializer
+
+#: Highest versions that the two APIs have; the history stands in the docstrings of the client classes.
+TASKMANAGER_VERSION = '1.1'
+GUEST_VERSION = '1.1'
+
+#: What a broker that is down comes out as: with `retry=0` the first connection's error is not oslo.messaging's own (18.3.1).
+BROKER_ERRORS = (oslo_messaging.MessagingException, kombu.exceptions.OperationalError, amqp.exceptions.AMQPError, OSError)
+
+_AMQP_PORT = 5672
+
+#: oslo.messaging 18 registers these option lists on the global configuration alone, and then reads them from the one it was
+#: given: the first call with a configuration object of one's own ends in NoSuchOptError (service-facts).
+_UNREGISTERED = {
+    'oslo_messaging_tracing': 'oslo_messaging._tracing.client',
+    'oslo_messaging_metrics': 'oslo_messaging._metrics.client',
+}
+
+
+def register_missing_opts(conf: cfg.ConfigOpts) -> None:
+    """Make `conf`, whichever object it is, fit for oslo.messaging.  Safe to call twice; older releases have no such lists."""
+    for group, module_name in _UNREGISTERED.items():
+        try:
+            module = importlib.import_module(module_name)
+        except ImportError:
+            continue
+        opts = getattr(module, group, None)
+        if opts is not None:
+            conf.register_opts(opts, group=group)
+
+
+def get_transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
+    """The RPC transport of `transport_url`.  Connects at the first message, not now."""
+    register_missing_opts(conf)
+    return oslo_messaging.get_rpc_transport(conf)
+
+
+def get_notification_transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
+    """The transport of `[oslo_messaging_notifications]`.  Connects at the first message, not now."""
+    register_missing_opts(conf)
+    return oslo_messaging.get_notification_transport(conf)
+
+
+def taskmanager_target(conf: cfg.ConfigOpts, *, server: str | None = None) -> oslo_messaging.Target:
+    """All taskmanagers; with `server` (a host's name) what one of them listens on."""
+    options = conf[our_conf.GROUP]
+    return oslo_messaging.Target(exchange=options.rpc_exchange, topic=options.taskmanager_topic, server=server,
+                                 version=TASKMANAGER_VERSION)
+
+
+def guest_target(conf: cfg.ConfigOpts, instance_id: str) -> oslo_messaging.Target:
+    """The agent of one instance: topic and server are both `<prefix><instance_id>`."""
+    options = conf[our_conf.GROUP]
+    topic = f'{options.guest_topic_prefix}{instance_id}'
+    return oslo_messaging.Target(exchange=options.rpc_exchange, topic=topic, server=topic, version=GUEST_VERSION)
+
+
+def get_server(transport: oslo_messaging.Transport, target: oslo_messaging.Target,
+               endpoints: Sequence[Any]) -> oslo_messaging.MessageHandlingServer:
+    """A server on threads, not started yet: `start()`, later `stop()` and `wait()`.
+
+    An endpoint's `target = oslo_messaging.Target(version='1.1')` says which version it speaks; its public methods take the
+    context first, then keyword arguments.
+    """
+    return oslo_messaging.get_rpc_server(
+        transport, target, list(endpoints), executor='threading', serializer=serializer.RequestContextSerializer(),
+        access_policy=oslo_messaging.DefaultRPCAccessPolicy)
+
+
+def require_broker(conf: cfg.ConfigOpts, timeout_seconds: float) -> None:
+    """Find out whether a broker of `transport_url` accepts connections.
+
+    For a caller that must not hang: the first RPC call of a process opens its reply queue, and oslo.messaging tries that for
+    ever, whatever time-out the call has (18.3.1).  Transports without hosts (fake, in memory) always pass.
+
+    :raises MessagingUnavailable: none does.
+    """
+    hosts = [(host.hostname, host.port or _AMQP_PORT) for host in oslo_messaging.TransportURL.parse(conf).hosts if host.hostname]
+    found = None
+    for address in hosts:
+        try:
+            socket.create_connection(address, timeout=timeout_seconds).close()
+        except OSError as error:
+            found = f'{address[0]}:{address[1]}: {error}'
+        else:
+            return
+    if found is not None:
+        raise exceptions.MessagingUnavailable(what='RPC', found=found)
