@@ -42,6 +42,14 @@ class Address:
     network: str        #: the network's id where known, else its name
 
 
+@dataclasses.dataclass(frozen=True)
+class ServerSummary:
+    """What a list of instances shows of each server."""
+
+    status: str
+    addresses: tuple[Address, ...] = ()
+
+
 #: The key of our marker in the server's metadata.
 MARKER_KEY = 'trove_upgrade'
 

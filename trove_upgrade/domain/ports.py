@@ -44,6 +44,16 @@ class Compute(Protocol):
         """What became of the last accepted rebuild: the instance action's result with the server's status."""
 
 
+class ServerDirectory(Protocol):
+    """What Nova shows of many servers, for those who look at instances."""
+
+    def servers(self, instances: Sequence[instance.Instance]) -> Mapping[str, compute.ServerSummary]:
+        """By server id, in one list call; a server that Nova does not have is missing in the answer.
+
+        :raises ComputeUnavailable: no answer within [trove_upgrade] server_list_timeout (seconds).
+        """
+
+
 class Images(Protocol):
     """Glance."""
 
