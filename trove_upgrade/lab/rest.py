@@ -28,10 +28,14 @@ class Session:
 
         :raises CommandFailed: the service refused it, or cannot be reached.
         """
+        answer = self._send(method, url, body, {'X-Auth-Token': self.token()})[0]
+        return json.loads(answer) if answer else None
+
+    def token(self) -> str:
+        """The token, for a request that is not JSON."""
         if self._token is None:
             self._token = self._authenticate()
-        answer = self._send(method, url, body, {'X-Auth-Token': self._token})[0]
-        return json.loads(answer) if answer else None
+        return self._token
 
     def _authenticate(self) -> str:
         headers = self._send('POST', f'{self._auth_url}/auth/tokens', {'auth': self._identity}, {})[1]
