@@ -61,7 +61,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     with os.fdopen(descriptor, 'rb') as stream:
         document = json.loads(stream.read())
     if not isinstance(document, dict):
-        raise ValueError(f'{path} holds no JSON object')
+        raise ValueError(f'{path} holds no JSON object')  # noqa: TRY004 - what is on a disk has no type, only a form
     return document
 
 

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The list of data files: names, sizes and times at the clean stop, looked at again before the new server's first start.
+
+A difference means that something has written in between, and then no checksum taken before counts.
+"""
+import json
+import os
+import pathlib
+import stat
+
+from trove_upgrade.guestagent.stash import publish
+
+_NAMED = 5
+
+
+def listing(data_directory: pathlib.Path) -> bytes:
+    """All plain files below `data_directory` as JSON; odd bytes in names are escaped."""
+    start = len(str(data_directory)) + 1
+    files = {path[start:]: [status.st_size, status.st_mtime_ns]
+             for path, status in publish.walk([data_directory]) if stat.S_ISREG(status.st_mode)}
+    return json.dumps(files, sort_keys=True).encode('ascii')
+
+
+def differences(before: bytes, data_directory: pathlib.Path) -> list[str]:
+    """Sentences on what is not as it was; at most a few, then how many more."""
+    old, new = json.loads(before), json.loads(listing(data_directory))
+    found = [f'{name!r} is gone' for name in sorted(old.keys() - new.keys())]
+    found += [f'{name!r} is new' for name in sorted(new.keys() - old.keys())]
+    found += [f'{name!r} has changed' for name in sorted(old.keys() & new.keys()) if old[name] != new[name]]
+    if len(found) > _NAMED:
+        return [*found[:_NAMED], f'{len(found) - _NAMED} more']
+    return found
+
+
+def is_private(directory: pathlib.Path) -> bool:
+    """Whether only root can have written here: a real directory of root's that nobody else may enter."""
+    status = os.lstat(directory)
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == 0 and not status.st_mode & 0o077

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Marks: what has happened, synced before the next thing may.
+
+A mark on the root disk goes with the root disk: a rebuilt server has none.  A mark on the volume outlives every rebuild.  Each
+one belongs to one upgrade; that of another upgrade counts as none.
+"""
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+from oslo_log import log
+
+from trove_upgrade.guestagent import durable
+from trove_upgrade.guestagent.layout import Layout
+
+LOG = log.getLogger(__name__)
+
+
+class Mark(enum.StrEnum):
+    """The names are files; none is ever renamed."""
+
+    QUIESCING = 'quiescing'    #: root: autostart is about to go and the server to stop; undone unless QUIESCED follows
+    QUIESCED = 'quiesced'      #: root: stopped, stashed, unmounted; holds the upgrade_info
+    STASHED = 'stashed'        #: volume: the stash is published
+    CONFIGURED = 'configured'  #: root: files are restored and the configuration was accepted on scratch
+    SERVER_STARTED = 'server_started_on_data'  #: both, before the first start: the point of no return
+    UPGRADED = 'upgraded'      #: volume: the engine's own upgrade is through
+    COMPARED = 'compared'      #: volume: the fingerprint has been compared, nothing was missing: clients may come
+    OPENED = 'opened'          #: volume: when clients could come first
+    RESTORED = 'restored'      #: root: this root disk is complete
+    FINISHED = 'finished'      #: root: the upgrade is COMPLETED; holds when the stash goes
+
+
+_ON_VOLUME = frozenset({Mark.STASHED, Mark.SERVER_STARTED, Mark.UPGRADED, Mark.COMPARED, Mark.OPENED})
+_ON_ROOT = frozenset(Mark) - _ON_VOLUME | {Mark.SERVER_STARTED}
+
+#: How many upgrades' highest generations are remembered.
+_GENERATIONS_KEPT = 20
+
+
+class Marks:
+    """The marks of one guest.  Those on the volume can be read only while it is mounted: ask `volume.mounted()` first."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def _files(self, mark: Mark) -> list[Any]:
+        files = []
+        if mark in _ON_VOLUME:
+            files.append(self._layout.on_volume / f'mark-{mark}.json')
+        if mark is Mark.RESTORED:
+            files.append(self._layout.state / 'restored')
+        elif mark in _ON_ROOT:
+            files.append(self._layout.state / 'marks' / f'{mark}.json')
+        return files
+
+    def set(self, mark: Mark, upgrade_id: str, **facts: Any) -> None:
+        """Durable, in every place of the mark, when this returns.
+
+        :raises OSError: it is not; what the mark announces must not happen.
+        """
+        for path in self._files(mark):
+            durable.make_directory(path.parent, 0o700)
+            durable.write_json(path, {'upgrade_id': upgrade_id, **facts})
+
+    def get(self, mark: Mark, upgrade_id: str | None = None) -> Mapping[str, Any] | None:
+        """What the mark says; None if there is none, or only one of another upgrade than `upgrade_id`."""
+        for path in self._files(mark):
+            try:
+                facts = durable.read_json(path)
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError) as error:
+                LOG.warning('Mark %s in %s cannot be read and counts as none: %s', mark, path, error)
+                continue
+            if upgrade_id is None or facts.get('upgrade_id') == upgrade_id:
+                return facts
+        return None
+
+    def has(self, mark: Mark, upgrade_id: str | None = None) -> bool:
+        """Whether it is set, for `upgrade_id` where one is given."""
+        return self.get(mark, upgrade_id) is not None
+
+    def clear(self, *marks: Mark) -> None:
+        """Take them away durably.  Safe to repeat."""
+        for mark in marks:
+            for path in self._files(mark):
+                if path.parent.is_dir():
+                    durable.remove(path)
+
+    def highest_generation(self, upgrade_id: str) -> int:
+        """The highest generation seen of this upgrade, on the root disk or on the volume while that is mounted; 0 if none."""
+        return max(_number(known.get(upgrade_id)) for known in self._generations())
+
+    def see_generation(self, upgrade_id: str, generation: int) -> None:
+        """Remember `generation`, wherever it can be remembered now."""
+        for path, known in zip(self._generation_files(), self._generations(), strict=True):
+            if not path.parent.is_dir() or _number(known.get(upgrade_id)) >= generation:
+                continue
+            newest = {**{key: value for key, value in known.items() if key != upgrade_id}, upgrade_id: generation}
+            durable.write_json(path, dict(list(newest.items())[-_GENERATIONS_KEPT:]))
+
+    def _generation_files(self) -> list[Any]:
+        durable.make_directory(self._layout.state, 0o700)
+        return [self._layout.state / 'generations.json', self._layout.on_volume / 'generations.json']
+
+    def _generations(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        for path in self._generation_files():
+            try:
+                found.append(durable.read_json(path))
+            except FileNotFoundError:
+                found.append({})
+            except (OSError, ValueError) as error:
+                LOG.warning('Generations in %s cannot be read and count as none: %s', path, error)
+                found.append({})
+        return found
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0

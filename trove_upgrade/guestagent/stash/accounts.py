@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Users and groups by name: the same name has different numbers on different images."""
+import grp
+import pwd
+from typing import Protocol
+
+
+class Accounts(Protocol):
+    """The accounts of the running root disk."""
+
+    def user_name(self, uid: int) -> str | None:
+        """None if the number has no name."""
+
+    def group_name(self, gid: int) -> str | None:
+        """None if the number has no name."""
+
+    def user_id(self, name: str) -> int | None:
+        """None if there is no such user."""
+
+    def group_id(self, name: str) -> int | None:
+        """None if there is no such group."""
+
+
+class SystemAccounts:
+    """Implements Accounts by what the C library knows."""
+
+    def user_name(self, uid: int) -> str | None:
+        """See the port."""
+        try:
+            return pwd.getpwuid(uid).pw_name
+        except KeyError:
+            return None
+
+    def group_name(self, gid: int) -> str | None:
+        """See the port."""
+        try:
+            return grp.getgrgid(gid).gr_name
+        except KeyError:
+            return None
+
+    def user_id(self, name: str) -> int | None:
+        """See the port."""
+        try:
+            return pwd.getpwnam(name).pw_uid
+        except KeyError:
+            return None
+
+    def group_id(self, name: str) -> int | None:
+        """See the port."""
+        try:
+            return grp.getgrnam(name).gr_gid
+        except KeyError:
+            return None

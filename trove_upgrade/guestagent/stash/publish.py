@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writing a stash: beside its name first, synced, then published by one rename."""
+import base64
+import contextlib
+import dataclasses
+import errno
+import hashlib
+import os
+import pathlib
+import shutil
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import BinaryIO
+
+from trove_upgrade.guestagent import durable
+from trove_upgrade.guestagent.stash import accounts as accounts_module
+from trove_upgrade.guestagent.stash.manifest import CONTENT, MANIFEST, Entry, Manifest, Piece
+
+_CHUNK_BYTES = 1 << 20
+#: They say how the running system labels files, and the new one labels by itself.
+_XATTRS_OF_THE_SYSTEM = frozenset({'security.selinux', 'security.ima', 'security.evm'})
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """A stash that is on the volume for good."""
+
+    name: str
+    digest: str                        #: sha256 of the manifest
+    documents: Mapping[str, str]       #: name -> sha256
+    files: int
+    size_bytes: int
+
+
+def walk(roots: Iterable[pathlib.Path]) -> Iterator[tuple[str, os.stat_result]]:
+    """Everything at and below `roots`, each path once, links not followed, a directory before what is in it.
+
+    What vanishes meanwhile was not there.
+    """
+    seen: set[str] = set()
+    waiting = [str(root) for root in sorted(roots, reverse=True)]
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        try:
+            status = os.lstat(path)
+            below = sorted(os.listdir(path), reverse=True) if stat.S_ISDIR(status.st_mode) else []  # noqa: PTH208 - odd bytes
+        except FileNotFoundError:
+            continue
+        yield path, status
+        waiting.extend(os.path.join(path, name) for name in below)  # noqa: PTH118 - odd bytes stay as they are
+
+
+def measure(roots: Iterable[pathlib.Path]) -> int:
+    """Bytes that a stash of `roots` needs, with room for its manifest."""
+    return sum(1024 + (status.st_size if stat.S_ISREG(status.st_mode) else 0) for _, status in walk(roots))
+
+
+class _Writer:
+    """Appends to `content` and remembers where."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.offset = 0
+
+    def add(self, chunks: Iterable[bytes]) -> Piece:
+        digest, start = hashlib.sha256(), self.offset
+        for chunk in chunks:
+            digest.update(chunk)
+            self._stream.write(chunk)
+            self.offset += len(chunk)
+        return Piece(start, self.offset - start, digest.hexdigest())
+
+
+def publish(roots: Sequence[pathlib.Path], directory: pathlib.Path, upgrade_id: str, attempt: int,
+            documents: Mapping[str, bytes], accounts: accounts_module.Accounts) -> Published:
+    """Keep `roots` and `documents` in `directory`, which is on the volume.
+
+    An earlier stash of the same attempt is replaced; those of other upgrades go, published or not: they hold secrets.
+
+    :raises OSError: nothing of this stash is published.
+    """
+    name = f'stash-{upgrade_id}-{attempt}'
+    durable.make_directory(directory, 0o700)
+    for old in directory.iterdir():
+        if old.name.startswith(('stash-', '.stash-')) and not (old.name.startswith(f'stash-{upgrade_id}-') and old.name != name):
+            remove(directory, old.name)
+    beside = directory / f'.{name}'
+    beside.mkdir(mode=0o700)
+    try:
+        manifest, size = _write(beside, roots, upgrade_id, attempt, documents, accounts)
+        beside.rename(directory / name)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    durable.sync_directory(directory)
+    digests = {document: piece.sha256 for document, piece in manifest.documents.items()}
+    return Published(name, hashlib.sha256(manifest.to_bytes()).hexdigest(), digests, len(manifest.entries), size)
+
+
+def remove(directory: pathlib.Path, name: str) -> None:
+    """Remove a stash.  Safe to repeat."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(directory / name)
+        durable.sync_directory(directory)
+
+
+def _write(beside: pathlib.Path, roots: Sequence[pathlib.Path], upgrade_id: str, attempt: int,
+           documents: Mapping[str, bytes], accounts: accounts_module.Accounts) -> tuple[Manifest, int]:
+    entries: list[Entry] = []
+    skipped: list[str] = []
+    links: dict[tuple[int, int], tuple[int, Piece]] = {}
+    with (beside / CONTENT).open('xb') as stream:
+        os.fchmod(stream.fileno(), 0o600)
+        writer = _Writer(stream)
+        for path, status in walk(roots):
+            entry = _entry(path, status, writer, links, accounts)
+            if entry is None:
+                skipped.append(path)
+            else:
+                entries.append(entry)
+        kept = {document: writer.add([content]) for document, content in documents.items()}
+        stream.flush()
+        os.fsync(stream.fileno())
+    manifest = Manifest(upgrade_id, attempt, tuple(entries), kept, tuple(skipped))
+    durable.write(beside / MANIFEST, manifest.to_bytes(), 0o600)
+    return manifest, writer.offset
+
+
+def _entry(path: str, status: os.stat_result, writer: _Writer, links: dict[tuple[int, int], tuple[int, Piece]],
+           accounts: accounts_module.Accounts) -> Entry | None:
+    """None for what cannot be kept: sockets, pipes, devices."""
+    plain = Entry(path, 'directory', stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, accounts.user_name(status.st_uid),
+                  accounts.group_name(status.st_gid), status.st_mtime_ns)
+    if stat.S_ISLNK(status.st_mode):
+        return dataclasses.replace(plain, kind='symlink', target=os.readlink(path))  # noqa: PTH115 - odd bytes stay as they are
+    if stat.S_ISDIR(status.st_mode):
+        return dataclasses.replace(plain, xattrs=_xattrs(path))
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    inode = (status.st_dev, status.st_ino)
+    if inode not in links:
+        links[inode] = len(links), writer.add(_chunks(path))
+    link, piece = links[inode]
+    return dataclasses.replace(plain, kind='file', link=link, piece=piece, xattrs=_xattrs(path))
+
+
+def _chunks(path: str) -> Iterator[bytes]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        while chunk := os.read(descriptor, _CHUNK_BYTES):
+            yield chunk
+    finally:
+        os.close(descriptor)
+
+
+def _xattrs(path: str) -> dict[str, str]:
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError as error:
+        if error.errno == errno.ENOTSUP:
+            return {}
+        raise
+    return {name: base64.b64encode(os.getxattr(path, name, follow_symlinks=False)).decode('ascii')
+            for name in names if name not in _XATTRS_OF_THE_SYSTEM}
