@@ -94,6 +94,10 @@ class InstanceMaker:
         found: dict[str, object] = self._session.request('GET', f'{self._handle.nova_url}/servers/{server_id}')['server']
         return found
 
+    def reboot(self, server_id: str) -> None:
+        """Have Nova reboot the server softly; returns when Nova has accepted it."""
+        self._session.request('POST', f'{self._handle.nova_url}/servers/{server_id}/action', {'reboot': {'type': 'SOFT'}})
+
     def delete(self, server_id: str) -> None:
         """Delete the server; its row stays."""
         self._session.request('DELETE', f'{self._handle.nova_url}/servers/{server_id}')

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demonstration from the first package to the last line of the proof."""
+
+import contextlib
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+from trove_upgrade.lab import errors, rest
+from trove_upgrade.lab.clients import Clients
+from trove_upgrade.lab.cloud import Cloud
+from trove_upgrade.lab.demo import camera, follow, proof, writer
+from trove_upgrade.lab.images import provision
+from trove_upgrade.lab.instances import LabInstance
+from trove_upgrade.lab.layout import Layout
+from trove_upgrade.lab.progress import Progress
+from trove_upgrade.lab.stage import Stage, set_stage
+
+INSTANCE_NAME = 'shop-database'
+UPGRADE_SECONDS = 900.0
+SERVES_SECONDS = 120.0
+SETTLE_WRITES = 20  #: writes that must have succeeded before the upgrade starts, and after it has ended
+
+
+class Demo:
+    """One upgrade, shown."""
+
+    def __init__(self, stage: Stage, progress: Progress, work_dir: pathlib.Path, client: str = 'trove') -> None:
+        self._stage = stage
+        self._progress = progress
+        self._dir = work_dir
+        self._client = client
+
+    def run(self, rows: int) -> bool:
+        """Create, upgrade, reboot, prove.  True if all of the proof holds."""
+        stage = self._stage
+        with self._progress.phase(f'Creating instance {INSTANCE_NAME} on MariaDB {stage.former.name} with {rows} rows'):
+            instance = stage.maker.create(INSTANCE_NAME, stage.former, rows=rows)
+            guest = stage.maker.guest(instance.server_id)
+            provision.sql(guest, f'CREATE TABLE {camera.WRITTEN_TABLE} (number BIGINT PRIMARY KEY, written_at DATETIME(6) DEFAULT NOW(6));')
+        with self._progress.phase('Looking at it before the upgrade'):
+            before = camera.take(stage.maker, instance)
+        with self._writing(instance) as written:
+            self._upgrade(instance)
+            _wait_for_writes(written, SETTLE_WRITES)
+        with self._progress.phase('Looking at it after the upgrade'):
+            after = camera.take(stage.maker, instance)
+            downtime = writer.measure(writer.read(written))
+            lost = len(downtime.acknowledged - camera.acknowledged_rows(stage.maker.guest(instance.server_id)))
+        with self._progress.phase('Rebooting the upgraded guest'):
+            serves = self._reboot(instance)
+        table = proof.lines(before, after, stage.target.name, proof.Writes(downtime.seconds, len(downtime.acknowledged), lost),
+                            serves_after_reboot=serves)
+        self._progress.line(proof.render(table))
+        return all(line.holds for line in table)
+
+    def _upgrade(self, instance: LabInstance) -> None:
+        stage = self._stage
+        demo = stage.handle.users['demo']
+        command = ('trove', 'upgrade') if self._client == 'trove' else ('openstack', 'database', 'instance', 'upgrade')
+        self._progress.line(f'$ {" ".join(command)} {instance.name} {stage.target.name}')
+        Clients(demo).run(*command, instance.name, stage.target.name)
+        session = rest.Session(demo.auth_url, demo.username, demo.password, demo.project_name)
+        base = f'{stage.handle.database_api_url}/{stage.maker.project_id(demo.project_name)}'
+        follower = follow.Follower(lambda path: session.request('GET', base + path), self._progress.line)
+        started = time.monotonic()
+        upgrade = follower.until_ended(instance.id, UPGRADE_SECONDS)
+        self._progress.line(f'Upgrade {upgrade["state"]} after {time.monotonic() - started:.1f} s; '
+                            f'downtime measured in the guest: {upgrade.get("downtime_seconds")} s')
+        if upgrade['state'] != 'COMPLETED':
+            raise errors.LabError(f'The upgrade ended {upgrade["state"]}: {upgrade.get("cause")} ({upgrade.get("error_code")}). '
+                                  f'See the logs in {stage.handle.run_dir}/log.', code='lab_upgrade_not_completed')
+
+    @contextlib.contextmanager
+    def _writing(self, instance: LabInstance) -> Iterator[pathlib.Path]:
+        """A client inside the guests' network writes a row every 50 ms for as long as the context lasts."""
+        self._dir.mkdir(parents=True, exist_ok=True)
+        output = self._dir / f'{instance.id}.writes'
+        password = self._dir / f'{instance.id}.password'
+        password.touch(mode=0o600)
+        application = instance.credentials.application
+        password.write_text(application.password)
+        database, table = camera.WRITTEN_TABLE.split('.')
+        namespace = self._stage.host.fabric.network_namespace(instance.network_id)
+        child = subprocess.Popen(
+            ['ip', 'netns', 'exec', namespace, sys.executable, '-m', 'trove_upgrade.lab.demo.writer', '--host', instance.address,
+             '--user', application.name, '--password-file', str(password), '--database', database, '--table', table,
+             '--output', str(output)], start_new_session=True)
+        try:
+            _wait_for_writes(output, SETTLE_WRITES)
+            yield output
+        finally:
+            child.send_signal(signal.SIGTERM)
+            child.wait(timeout=30)
+
+    def _reboot(self, instance: LabInstance) -> bool:
+        stage = self._stage
+        guest = stage.maker.guest(instance.server_id)
+        boot_id = guest.boot_id
+        stage.maker.reboot(instance.server_id)
+        deadline = time.monotonic() + SERVES_SECONDS
+        while time.monotonic() < deadline:
+            guest = stage.maker.guest(instance.server_id)
+            if guest.running and guest.boot_id != boot_id and guest.reachable and camera.answers(guest):
+                return True
+            threading.Event().wait(0.3)
+        return False
+
+
+def _wait_for_writes(path: pathlib.Path, count: int) -> None:
+    """Until the last `count` writes have all succeeded.
+
+    :raises NotReady: they did not, in time.
+    """
+    deadline = time.monotonic() + SERVES_SECONDS
+    start = len(writer.read(path)) if path.exists() else 0
+    while time.monotonic() < deadline:
+        attempts = writer.read(path)[start:] if path.exists() else []
+        if len(attempts) >= count and all(attempt.ok for attempt in attempts[-count:]):
+            return
+        threading.Event().wait(0.2)
+    raise errors.NotReady(f'The application could not write to the database within {SERVES_SECONDS:.0f} s; see {path}.')
+
+
+def main(layout: Layout, cloud: Cloud, progress: Progress, *, rows: int, keep: bool, client: str = 'trove') -> int:
+    """`trove-upgrade-lab demo`: 0 only if all of the proof holds."""
+    started = time.monotonic()
+    holds = False
+    try:
+        stage = set_stage(layout, cloud, progress)
+        holds = Demo(stage, progress, layout.run_dir / 'demo', client).run(rows)
+        if keep:
+            exports = '\n'.join(f'export {name}={value}' for name, value in stage.handle.users['demo'].environ().items())
+            progress.line(f'The cloud stays up. In another terminal:\n{exports}\nexport PATH={pathlib.Path(sys.executable).parent}:$PATH\n'
+                          f'trove list; trove show {INSTANCE_NAME}; openstack database instance show {INSTANCE_NAME}\n'
+                          'For "openstack server show", which is the service project\'s: eval "$(trove-upgrade-lab env trove)"\n'
+                          'End it with: make demo-down')
+    finally:
+        if not keep:
+            cloud.down(progress)
+    progress.line(f'{"All of it holds" if holds else "NOT all of it holds"}; {time.monotonic() - started:.0f} s in all.')
+    return 0 if holds else 1

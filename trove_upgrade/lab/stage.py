@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cloud with our services on it and two versions to move between: where the demo and the functional tests begin."""
+
+import dataclasses
+import json
+import pathlib
+
+from trove_upgrade.lab import instances, publishing
+from trove_upgrade.lab.cloud import Cloud
+from trove_upgrade.lab.handle import CloudHandle
+from trove_upgrade.lab.hypervisor.commands import HostCommands
+from trove_upgrade.lab.hypervisor.host import LabHost
+from trove_upgrade.lab.images import recipes
+from trove_upgrade.lab.images.builder import ImageBuilder
+from trove_upgrade.lab.instances import InstanceMaker
+from trove_upgrade.lab.layout import Layout
+from trove_upgrade.lab.product import Product
+from trove_upgrade.lab.progress import Phase, Progress
+from trove_upgrade.lab.publishing import ImageFile, PublishedVersion
+from trove_upgrade.lab.supervisor import Supervisor
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """The running cloud with our services on it and both versions registered."""
+
+    layout: Layout
+    handle: CloudHandle
+    product: Product
+    host: LabHost
+    maker: InstanceMaker
+    former: PublishedVersion
+    target: PublishedVersion
+
+
+def build_images(layout: Layout, tell: Phase, *wanted: recipes.Recipe) -> list[ImageFile]:
+    """Build (or take from the cache) these images."""
+    builder = ImageBuilder(layout.images_cache, pathlib.Path(__file__).resolve().parents[2], HostCommands(), tell)
+    built = [builder.build(recipe) for recipe in wanted]
+    return [ImageFile(image.name, image.path, image.properties, image.facts) for image in built]
+
+
+def set_stage(layout: Layout, cloud: Cloud, progress: Progress) -> Stage:
+    """Cloud up, images built and uploaded, our services running, both versions registered.  Safe to repeat.
+
+    :raises LabError: whatever failed; `Cloud.down` clears it all.
+    """
+    handle = cloud.up(progress)
+    if _record(layout).exists():
+        return load_stage(layout)
+    with progress.phase('Building the guest images') as tell:
+        images = build_images(layout, tell, recipes.BOOKWORM, recipes.TRIXIE)
+    product = _product(layout, handle)
+    with progress.phase('Starting trove-upgrade and registering two versions') as tell:
+        product.start()
+        tell('uploading images')
+        versions = [publishing.register(product, image, publishing.upload(handle, image)) for image in images]
+    fresh = _record(layout).with_suffix('.new')
+    fresh.write_text(json.dumps([dataclasses.asdict(version) for version in versions]))
+    fresh.rename(_record(layout))
+    return load_stage(layout)
+
+
+def load_stage(layout: Layout) -> Stage:
+    """The stage that `set_stage` has set, also from another process.
+
+    :raises FileNotFoundError: none is set; run trove-upgrade-lab up --product.
+    """
+    handle = CloudHandle.load(layout.handle_file)
+    former, target = (PublishedVersion(**found) for found in json.loads(_record(layout).read_text()))
+    product, host = _product(layout, handle), instances.open_host(handle)
+    return Stage(layout, handle, product, host, InstanceMaker(handle, product, host), former, target)
+
+
+def _product(layout: Layout, handle: CloudHandle) -> Product:
+    return Product(layout, handle, Supervisor(layout.run_dir, layout.pids_dir, layout.logs_dir))
+
+
+def _record(layout: Layout) -> pathlib.Path:
+    return layout.run_dir / 'stage.json'
