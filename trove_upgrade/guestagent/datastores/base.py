@@ -41,6 +41,7 @@ class Comparison:
     settings_changed: Sequence[Mapping[str, str]]  #: [{'name', 'before', 'after'}]: reported, not a failure
     tables_compared: int
     rows_compared: int
+    not_compared: Sequence[str] = ()  #: tables whose rows were not counted on one of the two sides: the budget of time was used up
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +123,13 @@ class DatastoreDriver:
     def compare(self, before: Fingerprint, after: Fingerprint) -> Comparison:
         """With what the driver knows of legitimate differences between versions."""
         self._refuse()
+
+    def keep_settings(self, before: Fingerprint, after: Fingerprint, options: Mapping[str, Any]) -> Sequence[str]:  # noqa: ARG002
+        """Give settings whose default changed their old value, where `options['keep_changed_defaults']` asks for it.
+
+        Called while the server runs isolated, after `compare`; takes effect with `open_for_clients`.  Returns the names.
+        """
+        return ()
 
     def open_for_clients(self) -> None:
         """Restart without isolation through the database service, and wait until it answers.
