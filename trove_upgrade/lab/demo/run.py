@@ -29,17 +29,25 @@ SETTLE_WRITES = 20  #: writes that must have succeeded before the upgrade starts
 class Demo:
     """One upgrade, shown."""
 
-    def __init__(self, stage: Stage, progress: Progress, work_dir: pathlib.Path, client: str = 'trove') -> None:
+    def __init__(self, stage: Stage, progress: Progress, work_dir: pathlib.Path, client: str = 'trove',
+                 instance_name: str = INSTANCE_NAME) -> None:
         self._stage = stage
         self._progress = progress
         self._dir = work_dir
         self._client = client
+        self._name = instance_name
+        self._instance: LabInstance | None = None
 
-    def run(self, rows: int) -> bool:
-        """Create, upgrade, reboot, prove.  True if all of the proof holds."""
+    def clean(self) -> None:
+        """Delete the server."""
+        if self._instance is not None:
+            self._stage.maker.delete(self._instance.server_id)
+
+    def prove(self, rows: int) -> list[proof.Line]:
+        """Create, upgrade, reboot; the proof."""
         stage = self._stage
-        with self._progress.phase(f'Creating instance {INSTANCE_NAME} on MariaDB {stage.former.name} with {rows} rows'):
-            instance = stage.maker.create(INSTANCE_NAME, stage.former, rows=rows)
+        with self._progress.phase(f'Creating instance {self._name} on MariaDB {stage.former.name} with {rows} rows'):
+            self._instance = instance = stage.maker.create(self._name, stage.former, rows=rows)
             guest = stage.maker.guest(instance.server_id)
             provision.sql(guest, f'CREATE TABLE {camera.WRITTEN_TABLE} (number BIGINT PRIMARY KEY, written_at DATETIME(6) DEFAULT NOW(6));')
         with self._progress.phase('Looking at it before the upgrade'):
@@ -53,10 +61,8 @@ class Demo:
             lost = len(downtime.acknowledged - camera.acknowledged_rows(stage.maker.guest(instance.server_id)))
         with self._progress.phase('Rebooting the upgraded guest'):
             serves = self._reboot(instance)
-        table = proof.lines(before, after, stage.target.name, proof.Writes(downtime.seconds, len(downtime.acknowledged), lost),
-                            serves_after_reboot=serves)
-        self._progress.line(proof.render(table))
-        return all(line.holds for line in table)
+        return proof.lines(before, after, stage.target.name, proof.Writes(downtime.seconds, len(downtime.acknowledged), lost),
+                           serves_after_reboot=serves)
 
     def _upgrade(self, instance: LabInstance) -> None:
         stage = self._stage
@@ -132,7 +138,9 @@ def main(layout: Layout, cloud: Cloud, progress: Progress, *, rows: int, keep: b
     holds = False
     try:
         stage = set_stage(layout, cloud, progress)
-        holds = Demo(stage, progress, layout.run_dir / 'demo', client).run(rows)
+        table = Demo(stage, progress, layout.run_dir / 'demo', client).prove(rows)
+        progress.line(proof.render(table))
+        holds = all(line.holds for line in table)
         if keep:
             exports = '\n'.join(f'export {name}={value}' for name, value in stage.handle.users['demo'].environ().items())
             progress.line(f'The cloud stays up. In another terminal:\n{exports}\nexport PATH={pathlib.Path(sys.executable).parent}:$PATH\n'

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tests on the real one-machine cloud stand on.  `make functional` brings it up; so does `trove-upgrade-lab up --product`."""
+import json
+import pathlib
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+from oslotest import base
+
+from trove_upgrade.lab import rest, stage
+from trove_upgrade.lab.clients import Clients
+from trove_upgrade.lab.demo import camera, follow
+from trove_upgrade.lab.images import provision
+from trove_upgrade.lab.layout import Layout
+
+UPGRADE_SECONDS = 240.0
+WAIT_SECONDS = 60.0
+
+
+class CloudTestCase(base.BaseTestCase):
+    """A test with the real cloud, our real services and real guests."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        try:
+            cls.stage = stage.load_stage(Layout.from_environ())
+        except FileNotFoundError as error:
+            raise RuntimeError('No cloud is up: run "make functional", or .venv/bin/trove-upgrade-lab up --product first.') from error
+        cls.handle, cls.product, cls.maker = cls.stage.handle, cls.stage.product, cls.stage.maker
+        cls.former, cls.target = cls.stage.former, cls.stage.target
+        cls.programs = pathlib.Path(sys.executable).parent
+        cls.project_id = cls.maker.project_id('demo')
+        cls.base_url = f'{cls.handle.database_api_url}/{cls.project_id}'
+
+    def setUp(self):
+        # oslotest replaces HOME and captures output: both are fine, but a real upgrade takes longer than its time-out.
+        super().setUp()
+        self.work_dir = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    # --- instances -------------------------------------------------------------------------------------------
+
+    def create_instance(self, name, **options):
+        instance = self.maker.create(name, options.pop('version', self.former), **options)
+        self.addCleanup(self.maker.delete, instance.server_id)
+        return instance
+
+    def guest(self, instance):
+        return self.maker.guest(instance.server_id)
+
+    def sql(self, instance, statement):
+        return provision.sql(self.guest(instance), statement + ';').strip()
+
+    def assert_serves(self, instance, version):
+        """The database answers, writes, and says that it is this version."""
+        self.assertTrue(self.sql(instance, 'SELECT VERSION()').startswith(version.name), version.name)
+        self.sql(instance, f'INSERT INTO {provision.DATABASE}.heartbeat (note) VALUES ("serves")')
+
+    # --- the API ---------------------------------------------------------------------------------------------
+
+    def clients(self, user='demo'):
+        return Clients(self.handle.users[user])
+
+    def session(self, user='demo'):
+        found = self.handle.users[user]
+        return rest.Session(found.auth_url, found.username, found.password, found.project_name)
+
+    def call(self, method, path, body=None, *, token=None, user='demo', headers=None):
+        """(status, parsed body or None), whatever the status."""
+        data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.base_url + path, data=data, method=method, headers={
+            'X-Auth-Token': token or self.session(user).token(), 'Content-Type': 'application/json', 'Accept': 'application/json',
+            **(headers or {})})
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=60) as answer:
+                text = answer.read()
+                return answer.status, json.loads(text) if text else None
+        except urllib.error.HTTPError as error:
+            text = error.read()
+            return error.code, json.loads(text) if text.startswith(b'{') else text.decode()
+
+    def show(self, instance):
+        return self.call('GET', f'/instances/{instance.id}')[1]['instance']
+
+    def patch(self, instance, version):
+        return self.call('PATCH', f'/instances/{instance.id}', {'instance': {'datastore_version': version}})
+
+    def upgrade(self, instance, version=None, *, timeout_seconds=UPGRADE_SECONDS):
+        """Start an upgrade and return it as the API shows it once it has ended."""
+        status, body = self.patch(instance, (version or self.target).name)
+        self.assertEqual(202, status, body)
+        return self.wait_ended(instance, timeout_seconds=timeout_seconds)
+
+    def wait_ended(self, instance, *, timeout_seconds=UPGRADE_SECONDS):
+        session = self.session()
+        follower = follow.Follower(lambda path: session.request('GET', self.base_url + path), lambda _line: None)
+        return follower.until_ended(instance.id, timeout_seconds)
+
+    def upgrades_of(self, instance):
+        return self.call('GET', f'/instances/{instance.id}/upgrades')[1]['upgrades']
+
+    def wait_until(self, condition, what, timeout_seconds=WAIT_SECONDS):
+        """Return the first true value of `condition`."""
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            found = condition()
+            if found:
+                return found
+            self.assertLess(time.monotonic(), deadline, f'waited {timeout_seconds} s for {what}')
+            time.sleep(0.2)
+
+    # --- Nova, through its proxy --------------------------------------------------------------------------------
+
+    def fail_nova(self, **fault):
+        """Have the proxy in front of Nova answer our services with errors; ended with the test."""
+        self._control('POST', '/__faults', fault)
+        self.addCleanup(self._control, 'DELETE', '/__faults')
+
+    def _control(self, method, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.handle.proxy_control_url + path, data=data, method=method,
+                                         headers={'Content-Type': 'application/json'})
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def picture(self, instance):
+        return camera.take(self.maker, instance)
