@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nova through python-novaclient, as the service user: guests' servers belong to the service project."""
+import base64
+import binascii
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+from novaclient import client as nova_client
+from novaclient import exceptions as nova_exceptions
+from oslo_config import cfg
+
+from trove_upgrade import conf as our_conf
+from trove_upgrade.clients import cloud_config, session
+from trove_upgrade.conf import compute as compute_conf
+from trove_upgrade.domain import compute, exceptions
+
+Version = tuple[int, int]
+
+#: From here on a rebuild takes user data; before, files are injected.  Source: Nova api-ref, "Rebuild Server".
+USER_DATA_SINCE: Version = (2, 57)
+#: From here on a rebuild re-images a root disk that is a volume.  Source: Nova api-ref, microversion 2.93.
+VOLUME_BACKED_SINCE: Version = (2, 93)
+#: Last one with injected files.
+_FILES_UNTIL: Version = (2, 56)
+
+_REBUILD_ACTION = 'rebuild'
+_REBUILD_EVENT = 'compute_rebuild_instance'
+#: Nova's answers below 500 that say "not now" and nothing about the request itself.
+_NOT_NOW = frozenset({408, 409, 413, 425, 429})
+_UNAUTHORIZED = 401
+
+_COMPUTE_UP = {'UP': True, 'MAINTENANCE': True, 'DOWN': False}
+
+
+def parse_version(text: str | None) -> Version:
+    """'2.93' as numbers; what cannot be read is (2, 1), which every Nova has."""
+    major, _, minor = (text or '2.1').partition('.')
+    return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (2, 1)
+
+
+class Nova:
+    """Implements `domain.ports.Compute`.  Safe to share between threads."""
+
+    def __init__(self, make_client: Callable[[str], Any], *, max_microversion: Version) -> None:
+        """`make_client` makes a python-novaclient client for a microversion such as '2.93'."""
+        self._make_client = make_client
+        self._wanted = max_microversion
+        self._lock = threading.Lock()
+        self._negotiated: Version | None = None
+        self._clients: dict[Version, Any] = {}
+
+    @classmethod
+    def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
+        """With `[service_credentials]`, asking nobody yet."""
+        options = conf[our_conf.GROUP]
+        return cls(client_factory(conf, timeout_seconds=options.compute_timeout),
+                   max_microversion=parse_version(options.compute_max_microversion))
+
+    def server(self, server_id: str) -> compute.Server:
+        """The server now.
+
+        :raises ServerNotFound: Nova has no such server.
+        :raises ComputeUnavailable: no answer in time.
+        """
+        return as_server(self._raw_server(server_id))
+
+    def picture(self, server_id: str) -> compute.ComputePicture:
+        """What Nova could refuse a rebuild for.  Raises as `server`."""
+        raw = self._raw_server(server_id)
+        return compute.ComputePicture(
+            server=as_server(raw), compute_up=_COMPUTE_UP.get(getattr(raw, 'host_status', '') or ''),
+            max_microversion=self._version(), metadata_quota=self._metadata_quota())
+
+    def rebuild(self, server: compute.Server, image_id: str, marker: str, user_data: bytes | None) -> None:
+        """Ask for a rebuild; every other entry of the metadata is sent again, because Nova replaces all of it.
+
+        :raises RebuildRefused: a definite no.
+        :raises RebuildConflict: not now.
+        :raises ComputeUnavailable: unknown whether accepted.
+        """
+        version = self._version()
+        metadata = {**server.metadata, compute.MARKER_KEY: marker}
+        more: dict[str, Any] = {}
+        if version >= USER_DATA_SINCE:
+            more['userdata'] = user_data
+        elif user_data is not None:
+            version, more['files'] = _FILES_UNTIL, cloud_config.files(user_data)
+        try:
+            self._client(version).servers.rebuild(server.id, image_id, meta=metadata, **more)
+        except nova_exceptions.ClientException as error:
+            raise _rebuild_error(server.id, error) from error
+        except session.UNAVAILABLE as error:
+            raise exceptions.ComputeUnavailable(what=f'a rebuild of server {server.id}', found=error) from error
+
+    def rebuild_result(self, server: compute.Server) -> compute.RebuildResult:
+        """By the last `rebuild` action's own event with the server's status: neither proves it alone (cloud-facts, 11)."""
+        if server.status == 'ERROR':
+            return compute.RebuildResult.ERROR
+        if server.status != 'ACTIVE' or server.task_state is not None:
+            return compute.RebuildResult.RUNNING
+        actions = self._ask(f'actions of server {server.id}', lambda client: client.instance_action.list(server.id), server.id)
+        rebuilds = [action for action in actions if action.action == _REBUILD_ACTION]
+        if not rebuilds:
+            return compute.RebuildResult.RUNNING
+        last = max(rebuilds, key=lambda action: action.start_time)
+        detail = self._ask(f'action {last.request_id} of server {server.id}',
+                           lambda client: client.instance_action.get(server.id, last.request_id), server.id)
+        results = [(event['event'], event['result']) for event in getattr(detail, 'events', None) or []]
+        if (_REBUILD_EVENT, 'Success') in results:
+            return compute.RebuildResult.SUCCESS
+        if detail.message or any(result == 'Error' for _, result in results):
+            return compute.RebuildResult.NOTHING_HAPPENED
+        return compute.RebuildResult.RUNNING
+
+    def _raw_server(self, server_id: str) -> Any:
+        return self._ask(f'server {server_id}', lambda client: client.servers.get(server_id), server_id)
+
+    def _metadata_quota(self) -> int | None:
+        limits = self._ask('the limits of the service project', lambda client: client.limits.get())
+        quota = {limit.name: limit.value for limit in limits.absolute}.get('maxServerMeta')
+        return None if quota is None or quota < 0 else int(quota)
+
+    def _version(self) -> Version:
+        """The lower of what is wanted and what Nova has; asked once per process."""
+        with self._lock:
+            negotiated = self._negotiated
+        if negotiated is None:
+            current = _translated('its versions', self._make_client('2.1').versions.get_current)
+            negotiated = min(self._wanted, parse_version(getattr(current, 'version', None)))
+            with self._lock:
+                self._negotiated = negotiated
+        return negotiated
+
+    def _client(self, version: Version) -> Any:
+        with self._lock:
+            if version not in self._clients:
+                self._clients[version] = self._make_client(f'{version[0]}.{version[1]}')
+            return self._clients[version]
+
+    def _ask(self, what: str, ask: Callable[[Any], Any], server_id: str = '') -> Any:
+        client = self._client(self._version())
+        return _translated(what, lambda: ask(client), server_id)
+
+
+def client_factory(conf: cfg.ConfigOpts, *, timeout_seconds: float) -> Callable[[str], Any]:
+    """Makes python-novaclient clients that share one session."""
+    options = conf[our_conf.GROUP]
+    shared = session.from_conf(conf, timeout_seconds=timeout_seconds)
+    given = conf[compute_conf.CREDENTIALS_GROUP]
+
+    def make(microversion: str) -> Any:
+        return nova_client.Client(microversion, session=shared, region_name=given.region_name, endpoint_type=given.interface,
+                                  service_type=options.compute_service_type,
+                                  endpoint_override=options.compute_endpoint_override)
+    return make
+
+
+def as_server(raw: Any) -> compute.Server:
+    """python-novaclient's server as the domain sees it."""
+    flavor: Mapping[str, Any] = raw.flavor
+    image = getattr(raw, 'image', None) or {}
+    fault = getattr(raw, 'fault', None) or {}
+    return compute.Server(
+        id=raw.id, name=raw.name, status=raw.status, task_state=getattr(raw, 'OS-EXT-STS:task_state', None),
+        image_id=image.get('id'), locked=bool(getattr(raw, 'locked', False)), metadata=dict(raw.metadata),
+        user_data=_decoded(getattr(raw, 'OS-EXT-SRV-ATTR:user_data', None)), fault=fault.get('message'),
+        flavor_ram_mb=int(flavor.get('ram', 0)), flavor_disk_gb=int(flavor.get('disk', 0)),
+        host=getattr(raw, 'OS-EXT-SRV-ATTR:host', None), addresses=as_addresses(raw.addresses), volume_backed=not image)
+
+
+def as_addresses(networks: Mapping[str, Any]) -> tuple[compute.Address, ...]:
+    """A floating address is what users outside can reach: Trove calls it public, any other private."""
+    return tuple(compute.Address(address=entry['addr'], network=name,
+                                 type='public' if entry.get('OS-EXT-IPS:type') == 'floating' else 'private')
+                 for name, entries in networks.items() for entry in entries)
+
+
+def _decoded(user_data: str | None) -> bytes | None:
+    if user_data is None:
+        return None
+    try:
+        return base64.b64decode(user_data, validate=False)
+    except binascii.Error:
+        return user_data.encode()
+
+
+def _translated(what: str, ask: Callable[[], Any], server_id: str = '') -> Any:
+    """Run a reading request.  404 of a server is definite; everything else is asked again."""
+    try:
+        return ask()
+    except nova_exceptions.NotFound as error:
+        if server_id:
+            raise exceptions.ServerNotFound(server_id=server_id) from error
+        raise exceptions.ComputeUnavailable(what=what, found=error) from error
+    except (nova_exceptions.ClientException, *session.UNAVAILABLE) as error:
+        raise exceptions.ComputeUnavailable(what=what, found=error) from error
+
+
+def _rebuild_error(server_id: str, error: nova_exceptions.ClientException) -> exceptions.TroveUpgradeError:
+    code = int(error.code or 0)
+    if code in _NOT_NOW:
+        return exceptions.RebuildConflict(server_id=server_id, found=error)
+    if 400 <= code < 500 and code != _UNAUTHORIZED:
+        return exceptions.RebuildRefused(server_id=server_id, found=error)
+    return exceptions.ComputeUnavailable(what=f'a rebuild of server {server_id}', found=error)

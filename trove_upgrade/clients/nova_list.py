@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What lists of instances show of their servers: one list call, a strict limit of time."""
+import concurrent.futures
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
+from novaclient import exceptions as nova_exceptions
+from oslo_config import cfg
+
+from trove_upgrade import conf as our_conf
+from trove_upgrade.clients import nova, session
+from trove_upgrade.domain import compute, exceptions, instance
+
+#: Nova's own default for the most servers of one page.
+_PAGE = 1000
+#: More requests than this that wait for Nova at once are told "no answer".
+_THREADS = 8
+
+
+class NovaDirectory:
+    """Implements `domain.ports.ServerDirectory`.
+
+    The work is done on threads of its own, which start at the first request (after any fork): authentication, discovery and
+    the pages together must not take longer than the limit, and each of them has only time-outs of its own.
+    """
+
+    def __init__(self, make_client: Callable[[str], Any], *, timeout_seconds: float) -> None:
+        self._make_client = make_client
+        self._timeout = timeout_seconds
+        self._lock = threading.Lock()
+        self._executor: concurrent.futures.ThreadPoolExecutor | None = None
+
+    @classmethod
+    def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
+        """With `[service_credentials]`, asking nobody yet."""
+        timeout = conf[our_conf.GROUP].server_list_timeout
+        return cls(nova.client_factory(conf, timeout_seconds=timeout), timeout_seconds=timeout)
+
+    def servers(self, instances: Sequence[instance.Instance]) -> Mapping[str, compute.ServerSummary]:
+        """By server id; a server that Nova does not have is missing in the answer.
+
+        :raises ComputeUnavailable: no answer within the limit.
+        """
+        return self.list_servers([row.server_id for row in instances if row.server_id is not None])
+
+    def list_servers(self, server_ids: Sequence[str]) -> Mapping[str, compute.ServerSummary]:
+        """As `servers`, by ids."""
+        if not server_ids:
+            return {}
+        future = self._threads().submit(self._list, frozenset(server_ids))
+        try:
+            return future.result(self._timeout)
+        except (TimeoutError, concurrent.futures.TimeoutError) as error:
+            future.cancel()
+            raise exceptions.ComputeUnavailable(what='its servers', found=f'no answer within {self._timeout} s') from error
+        except (nova_exceptions.ClientException, *session.UNAVAILABLE) as error:
+            raise exceptions.ComputeUnavailable(what='its servers', found=error) from error
+
+    def _threads(self) -> concurrent.futures.ThreadPoolExecutor:
+        with self._lock:
+            if self._executor is None:
+                self._executor = concurrent.futures.ThreadPoolExecutor(_THREADS, 'trove-upgrade-servers')
+            return self._executor
+
+    def _list(self, wanted: frozenset[str]) -> dict[str, compute.ServerSummary]:
+        """Page by page until all are found: Nova takes one id as a filter, not several."""
+        client = self._make_client('2.1')
+        found: dict[str, compute.ServerSummary] = {}
+        filters = {'uuid': next(iter(wanted))} if len(wanted) == 1 else {}
+        marker: str | None = None
+        while True:
+            page = client.servers.list(search_opts=filters, limit=_PAGE, marker=marker)
+            found.update({raw.id: compute.ServerSummary(status=raw.status, addresses=nova.as_addresses(raw.addresses))
+                          for raw in page if raw.id in wanted})
+            if len(page) < 1 or len(found) == len(wanted) or filters:
+                return found
+            marker = page[-1].id
