@@ -6,11 +6,13 @@ import os
 import pathlib
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 from trove_upgrade.lab import errors
 
 TAIL_LINES = 25
+CHECK_SECONDS = 0.5
 
 
 def tail(path: pathlib.Path, lines: int = TAIL_LINES) -> str:
@@ -23,29 +25,38 @@ def tail(path: pathlib.Path, lines: int = TAIL_LINES) -> str:
 
 
 def run(argv: Sequence[str], *, log: pathlib.Path, env: Mapping[str, str], timeout_seconds: float,
-        stdin: str | None = None) -> None:
+        check: Callable[[], None] = lambda: None) -> None:
     """Run `argv` to its end; its output is appended to `log`.
 
-    It has its own session, so that Ctrl-C reaches us alone and we end it, whole.
+    It has its own session, so that Ctrl-C reaches us alone and we end it, whole.  `check` is called every now and then: what it
+    raises ends the program too.
 
     :raises CommandFailed: it ended with another code than 0, or not within `timeout_seconds`.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + timeout_seconds
     with log.open('ab') as sink:
-        child = subprocess.Popen(list(argv), stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-                                 stdout=sink, stderr=subprocess.STDOUT, env=dict(env), start_new_session=True)
+        child = subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, env=dict(env),
+                                 start_new_session=True)
         try:
-            child.communicate(stdin.encode() if stdin is not None else None, timeout=timeout_seconds)
-        except subprocess.TimeoutExpired as error:
-            end_session(child)
-            raise errors.CommandFailed(
-                f'{argv[0]} did not end within {timeout_seconds:.0f} s; it was stopped. Log: {log}\n{tail(log)}',
-            ) from error
+            while not _ended(child):
+                check()
+                if time.monotonic() > deadline:
+                    raise errors.CommandFailed(
+                        f'{argv[0]} did not end within {timeout_seconds:.0f} s; it was stopped. Log: {log}\n{tail(log)}')
         except BaseException:
             end_session(child)
             raise
     if child.returncode != 0:
         raise errors.CommandFailed(f'{" ".join(argv[:4])} ended with {child.returncode}. Log: {log}\n{tail(log)}')
+
+
+def _ended(child: 'subprocess.Popen[bytes]') -> bool:
+    try:
+        child.wait(timeout=CHECK_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def end_session(child: 'subprocess.Popen[bytes]') -> None:

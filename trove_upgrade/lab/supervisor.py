@@ -13,6 +13,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -174,7 +175,7 @@ class Supervisor:
     def _reap(self) -> None:
         for pid, child in list(self._children.items()):
             if child.poll() is not None:
-                del self._children[pid]
+                self._children.pop(pid, None)  # another thread may have been here
 
 
 def _same_runs(process: processes.Process) -> bool:
@@ -200,8 +201,11 @@ def _send(process: processes.Process, number: signal.Signals) -> None:
 def uninterrupted() -> Iterator[None]:
     """Ctrl-C and SIGTERM wait outside while we clean up; a second Ctrl-C must not leave half of it behind.
 
-    Only in the main thread, as Python's signals are.
+    Python's signals belong to the main thread; in any other this does nothing.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Debian packages that the lab needs: what bindep.txt lists under the profile `lab` and the machine has not.
+
+Installing a package must not start a service of the machine, nor have it started at the next boot: the lab brings its own.
+"""
+
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+
+from trove_upgrade.lab import commands
+
+PROFILE = 'lab'
+INSTALL_SECONDS = 1800.0
+_POLICY = pathlib.Path('/usr/sbin/policy-rc.d')
+_LINE = re.compile(r'^(?P<name>[a-z0-9][a-z0-9+.-]+)\s*\[(?P<selectors>[^\]]*)\]\s*$')
+_APT = ('apt-get', '-o', 'DPkg::Lock::Timeout=300', '-q', '-y')
+
+
+def bindep_file() -> pathlib.Path:
+    """bindep.txt of the checkout that this module belongs to."""
+    return pathlib.Path(__file__).resolve().parents[2] / 'bindep.txt'
+
+
+def wanted(bindep: str, profile: str = PROFILE) -> list[str]:
+    """Names of the Debian packages that a bindep file lists under `profile`."""
+    found = []
+    for line in bindep.splitlines():
+        match = _LINE.match(line.partition('#')[0].strip())
+        if match and {profile, 'platform:dpkg'} <= set(match['selectors'].split()):
+            found.append(match['name'])
+    return found
+
+
+def missing() -> list[str]:
+    """Those that are not installed here."""
+    names = wanted(bindep_file().read_text())
+    answer = subprocess.run(('dpkg-query', '--show', '--showformat', '${Package} ${db:Status-Status}\\n', *names),
+                            capture_output=True, text=True, check=False)  # 1 where one is unknown: that one is missing
+    installed = {line.split()[0] for line in answer.stdout.splitlines() if line.endswith(' installed')}
+    return [name for name in names if name not in installed]
+
+
+def install(names: Sequence[str], log: pathlib.Path, tell: Callable[[str], None]) -> None:
+    """Install them.
+
+    :raises CommandFailed: apt-get did not succeed; its log says why.
+    """
+    env = {**os.environ, 'DEBIAN_FRONTEND': 'noninteractive', 'LC_ALL': 'C.UTF-8'}
+    before = _all_installed()
+    tell('reading the lists of packages')
+    commands.run((*_APT, 'update'), log=log, env=env, timeout_seconds=INSTALL_SECONDS)
+    tell(', '.join(names))
+    with no_service_starts():
+        commands.run((*_APT, 'install', '--no-install-recommends', *names), log=log, env=env,
+                     timeout_seconds=INSTALL_SECONDS)
+    for service in services_of(_all_installed() - before):
+        commands.run(('update-rc.d', service, 'disable'), log=log, env=env, timeout_seconds=60)
+
+
+@contextlib.contextmanager
+def no_service_starts(policy: pathlib.Path = _POLICY) -> Iterator[None]:
+    """Packages' scripts ask this file whether they may start a service; ours says no, and is taken away again.
+
+    A machine that has such a file keeps it: whoever wrote it has decided.  Source: invoke-rc.d(8).
+    """
+    try:
+        descriptor = os.open(policy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755)
+    except FileExistsError:
+        yield
+        return
+    try:
+        with os.fdopen(descriptor, 'w') as sink:
+            sink.write('#!/bin/sh\nexit 101\n')
+        yield
+    finally:
+        policy.unlink(missing_ok=True)
+
+
+def services_of(package_names: set[str]) -> list[str]:
+    """Init scripts that these packages brought: their names are those of the services."""
+    if not package_names or shutil.which('update-rc.d') is None:
+        return []
+    answer = subprocess.run(('dpkg-query', '--listfiles', *sorted(package_names)), capture_output=True, text=True, check=False)
+    scripts = {pathlib.Path(line) for line in answer.stdout.splitlines() if line.startswith('/etc/init.d/')}
+    return sorted(script.name for script in scripts)
+
+
+def _all_installed() -> set[str]:
+    answer = subprocess.run(('dpkg-query', '--show', '--showformat', '${Package} ${db:Status-Status}\\n'),
+                            capture_output=True, text=True, check=True)
+    return {line.split()[0] for line in answer.stdout.splitlines() if line.endswith(' installed')}
