@@ -176,15 +176,15 @@ class Guest:
             raise errors.GuestNotRunning(self.spec.guest_id)
         # `timeout` runs inside: killing nsenter alone would leave the program running in the guest.
         return self._commands.run(
-            ['nsenter', f'--target={process.pid}', '--mount', '--uts', '--ipc', '--net', '--pid', '--cgroup', '--root', '--wd=/',
+            ['nsenter', f'--target={process.pid}', '--mount', '--uts', '--ipc', '--net', '--pid', '--cgroup', '--root', '--wd',
              '--', '/usr/bin/timeout', '--kill-after=5', f'{timeout_seconds:g}', *argv],
             check=check, input_text=input_text, timeout_seconds=timeout_seconds + 10,
             env={**_GUEST_ENVIRONMENT, **(env or {})})
 
     def write_file(self, path: str, content: str, *, owner: str = 'root:root', mode: str = '0644') -> None:
         """Write a small file in the guest, with its final owner and mode before it gets its name."""
-        self.exec(['/bin/sh', '-ec', 'mkdir -p "$(dirname "$1")"; umask 077; cat > "$1.new"; chown "$2" "$1.new"; '
-                   'chmod "$3" "$1.new"; mv "$1.new" "$1"', 'write', path, owner, mode], input_text=content)
+        self.exec(['/bin/sh', '-ec', ('mkdir -p "$(dirname "$1")"; umask 077; cat > "$1.new"; chown "$2" "$1.new"; '
+                   'chmod "$3" "$1.new"; mv "$1.new" "$1"'), 'write', path, owner, mode], input_text=content)
 
     def stop(self, timeout_seconds: float = STOP_SECONDS) -> None:
         """Shut the guest down cleanly; kill it where that takes longer.  A stopped guest stays as it is."""
@@ -232,6 +232,21 @@ class Guest:
         power_cut(Path(f'/proc/{process.pid}/root{DATABASE_MOUNT}'))
         self.kill()
 
+    def take_agent_away(self) -> None:
+        """Let the guest boot without its agent, as from an image that was built wrong.  Before `boot`."""
+        script = self.home / 'upper/etc/init.d/trove-upgrade-guestagent'
+        script.parent.mkdir(parents=True, exist_ok=True)
+        script.write_text('#!/bin/sh\nexit 0\n', 'utf-8')
+        script.chmod(0o755)
+        unit = self.home / 'upper/etc/systemd/system/trove-upgrade-guestagent.service'
+        unit.parent.mkdir(parents=True, exist_ok=True)
+        unit.symlink_to('/dev/null')
+
+    def drop_root_disk(self) -> None:
+        """Forget what was written to the root disk.  The guest must not run."""
+        for name in ('upper', 'work'):
+            shutil.rmtree(self.home / name, ignore_errors=True)
+
     def destroy(self, *, keep_volume: bool = False) -> None:
         """End the guest and remove its root disk, its port and its volume.  Safe to repeat."""
         self.kill()
@@ -254,8 +269,7 @@ class GuestStore:
         """A guest with an empty root disk, not booted yet.  One of that id must not run; what it left is dropped."""
         guest = self._guest(spec)
         guest.kill()
-        for name in ('upper', 'work'):
-            shutil.rmtree(guest.home / name, ignore_errors=True)
+        guest.drop_root_disk()
         guest.home.mkdir(parents=True, exist_ok=True)
         (guest.home / 'console.log').unlink(missing_ok=True)
         seed = guest.home / 'upper' / _SEED

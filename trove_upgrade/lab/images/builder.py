@@ -109,8 +109,8 @@ class ImageBuilder:
         argv = ['mmdebstrap', '--quiet', '--variant=minbase', '--aptopt=APT::Install-Recommends "false"',
                 '--dpkgopt=force-unsafe-io', *(f'--dpkgopt=path-exclude={path}' for path in _LEFT_OUT),
                 *(f'--aptopt={option}' for option in apt.host_options(self._commands)),
-                '--customize-hook=rm -rf "$1"/var/lib/mysql/* "$1"/etc/ssh/ssh_host_* "$1"/etc/machine-id "$1"/etc/hostname '
-                '"$1"/etc/resolv.conf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/* "$1"/var/log/*.log "$1"/var/log/apt',
+                ('--customize-hook=rm -rf "$1"/var/lib/mysql/* "$1"/etc/ssh/ssh_host_* "$1"/etc/machine-id "$1"/etc/hostname '
+                '"$1"/etc/resolv.conf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/* "$1"/var/log/*.log "$1"/var/log/apt'),
                 f'--include={",".join(recipe.packages)}', recipe.suite, str(fresh),
                 apt.mirror_line(apt.host_mirror(self._commands), recipe.suite)]
         self._commands.run(argv, timeout_seconds=_BASE_SECONDS, env={**os.environ, 'TMPDIR': '/var/tmp'})

@@ -32,7 +32,7 @@ class Stack:
     scratch: Path
 
     def with_layer(self, layer: Path) -> Stack:
-        """This stack with one more layer on top."""
+        """Another stack: this one with one more layer on top."""
         return Stack((layer, *self.layers), self.scratch)
 
     def run(self, commands: Commands, upper: Path, argv: Sequence[str], timeout_seconds: float = 900) -> Outcome:

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the virt driver is told to do wrong, so that failures of a real cloud can be had at will.
+
+For callers::
+
+    knobs = KnobStore(layout.faults_dir)
+    knobs.turn(server_id, Knobs(spawn_error='no space left', times=1))     # the next rebuild fails, the one after works
+    knobs.turn(KnobStore.ALL, Knobs(slow_seconds=5, on='any'))             # every server without a file of its own
+    knobs.turn(server_id, Knobs(stuck='blocked'))                          # in REBUILD until knobs.clear(server_id)
+    knobs.clear(server_id)
+
+The same fields may come with the server itself, as its metadata `lab_knobs` (the JSON of `Knobs`); a file wins over them,
+and metadata is never counted down: Nova alone writes it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+METADATA_KEY = 'lab_knobs'
+
+
+@dataclasses.dataclass(frozen=True)
+class Knobs:
+    """How one server's next operations go wrong.  As made, they do not."""
+
+    on: str = 'rebuild'             #: which operation: `rebuild`, `boot` (the first) or `any`
+    times: int | None = None        #: how many operations; None means all
+    slow_seconds: float = 0.0       #: wait so long first
+    spawn_error: str = ''           #: fail with this reason: the server goes to ERROR
+    #: `blocked`: the server stays in REBUILD until these knobs are cleared; `lost`: it stays there for ever, with the
+    #: action's result Success, as when Nova swallows InstanceNotFound
+    stuck: str = ''
+    no_agent: bool = False          #: boot the image with its guest agent taken away
+    wrong_image: str = ''           #: boot this Glance image instead, or `former` for what the server ran before
+    image_unloadable: bool = False  #: fail before anything is touched: Nova falls back to ACTIVE, the old guest runs on
+
+    def applies_to(self, operation: str) -> bool:
+        """Whether these knobs say anything about a `rebuild` or a `boot`."""
+        return self.on in {'any', operation} and self.times != 0
+
+
+NONE = Knobs()
+
+
+class KnobStore:
+    """Knobs as files: one per server, and one for all others.  The driver in its process, a test in another."""
+
+    ALL = 'all'
+
+    def __init__(self, directory: Path) -> None:
+        self._dir = directory
+
+    def turn(self, server_id: str, knobs: Knobs) -> None:
+        """From now on this server (or `ALL`) fails so."""
+        self._dir.mkdir(parents=True, exist_ok=True)
+        fresh = self._dir / f'{server_id}.new'
+        fresh.write_text(json.dumps(dataclasses.asdict(knobs)), 'utf-8')
+        fresh.rename(self._dir / f'{server_id}.json')
+
+    def clear(self, server_id: str) -> None:
+        """Everything goes well again.  Safe to repeat."""
+        (self._dir / f'{server_id}.json').unlink(missing_ok=True)
+
+    def look(self, server_id: str, metadata: Mapping[str, str], operation: str) -> Knobs:
+        """The knobs that hold for an operation now, without counting it."""
+        return self._find(server_id, metadata, operation)[0]
+
+    def take(self, server_id: str, metadata: Mapping[str, str], operation: str) -> Knobs:
+        """The knobs that hold for an operation that begins now; counts it."""
+        knobs, source = self._find(server_id, metadata, operation)
+        if source is not None and knobs.times is not None:
+            self.turn(source, dataclasses.replace(knobs, times=knobs.times - 1))
+        return knobs
+
+    def _find(self, server_id: str, metadata: Mapping[str, str], operation: str) -> tuple[Knobs, str | None]:
+        for name in (server_id, self.ALL):
+            path = self._dir / f'{name}.json'
+            if path.exists():
+                knobs = Knobs(**json.loads(path.read_text('utf-8')))
+                return (knobs, name) if knobs.applies_to(operation) else (NONE, None)
+        if METADATA_KEY in metadata:
+            knobs = Knobs(**json.loads(metadata[METADATA_KEY]))
+            return (knobs if knobs.applies_to(operation) else NONE), None
+        return NONE, None
