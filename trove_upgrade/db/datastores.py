@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trove's datastores and versions, and what we keep beside a version."""
+import dataclasses
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from oslo_db import exception as db_exc
+
+from trove_upgrade.db import columns, guests, models, trove_tables
+from trove_upgrade.db.engine import Database, retry_on_deadlock
+from trove_upgrade.db.page import plausible_id
+from trove_upgrade.domain import exceptions, instance
+
+_datastores = trove_tables.datastores
+_versions = trove_tables.datastore_versions
+_parameters = trove_tables.datastore_configuration_parameters
+_instances = trove_tables.instances
+
+#: What Trove 26 writes where an operator names no extension.  Source: trove/common/constants.py, REGISTRY_EXT_DEFAULTS, and
+#: the defaults of `replication_namespace` and `replication_strategy` in trove/common/cfg.py.
+REGISTRY_EXT = {
+    'mysql': 'trove.guestagent.datastore.mysql.manager.Manager',
+    'mariadb': 'trove.guestagent.datastore.mariadb.manager.Manager',
+    'postgresql': 'trove.guestagent.datastore.postgres.manager.PostgresManager',
+}
+REPL_STRATEGY = {
+    'mysql': 'trove.guestagent.strategies.replication.mysql_gtid.MysqlGTIDReplication',
+    'mariadb': 'trove.guestagent.strategies.replication.mariadb_gtid.MariaDBGTIDReplication',
+    'postgresql': 'trove.guestagent.strategies.replication.postgresql.PostgresqlReplicationStreaming',
+}
+
+VERSION_COLUMNS = (
+    _versions.c.id.label('version_id'), _versions.c.datastore_id.label('version_datastore_id'),
+    _datastores.c.name.label('version_datastore_name'), _versions.c.name.label('version_name'),
+    _versions.c.version.label('version_number'), _versions.c.manager.label('version_manager'),
+    _versions.c.image_id.label('version_image_id'), _versions.c.image_tags.label('version_image_tags'),
+    _versions.c.packages.label('version_packages'), _versions.c.active.label('version_active'))
+
+
+def version_from(row: sa.Row[Any]) -> instance.DatastoreVersion:
+    """From a row that has VERSION_COLUMNS."""
+    tags = tuple(tag.strip() for tag in (row.version_image_tags or '').split(',') if tag.strip())
+    return instance.DatastoreVersion(
+        id=row.version_id, datastore_id=row.version_datastore_id, datastore_name=row.version_datastore_name,
+        name=row.version_name, version=row.version_number, manager=row.version_manager or '',
+        image_id=row.version_image_id or None, image_tags=tags, packages=row.version_packages or '',
+        active=bool(row.version_active))
+
+
+@dataclasses.dataclass(frozen=True)
+class VersionChange:
+    """What `save_version` did."""
+
+    version: instance.DatastoreVersion
+    created: bool
+    former_image_id: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class OlderImage:
+    """An instance that runs another image than its version's."""
+
+    instance_id: str
+    name: str
+    project_id: str
+    image_id: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ConfigurationParameter:
+    """A row of datastore_configuration_parameters, as Trove's validation rules give it."""
+
+    name: str
+    restart_required: bool
+    data_type: str
+    max_size: str | None
+    min_size: str | None
+
+
+class Datastores:
+    """Implements ports.DatastoreRepository, and what an operator writes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def list(self) -> Sequence[instance.Datastore]:
+        """All datastores, by name."""
+        with self._database.read() as connection:
+            rows = connection.execute(sa.select(_datastores).order_by(_datastores.c.name)).all()
+        return [instance.Datastore(id=row.id, name=row.name, default_version_id=row.default_version_id) for row in rows]
+
+    def get(self, id_or_name: str) -> instance.Datastore:
+        """:raises DatastoreNotFound: none."""
+        found: dict[str, instance.Datastore] = {}
+        for datastore in self.list():
+            found[datastore.name] = datastore
+        for datastore in tuple(found.values()):
+            found[datastore.id] = datastore
+        if id_or_name not in found:
+            raise exceptions.DatastoreNotFound(datastore=id_or_name)
+        return found[id_or_name]
+
+    def versions(self, datastore_id: str, *, active_only: bool) -> Sequence[instance.DatastoreVersion]:
+        """The versions of one datastore, by name and number."""
+        query = _select_versions().where(_versions.c.datastore_id == datastore_id)
+        if active_only:
+            query = query.where(_versions.c.active.is_(True))
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(_versions.c.name, _versions.c.version)).all()
+        return [version_from(row) for row in rows]
+
+    def version(self, datastore_id: str, id_or_name: str) -> instance.DatastoreVersion:
+        """By id, else by name within the datastore, inactive ones too.
+
+        :raises DatastoreVersionNotFound: neither.
+        :raises DatastoreVersionAmbiguous: several of that name.
+        """
+        known = self.versions(datastore_id, active_only=False)
+        matches = [version for version in known if version.id == id_or_name]
+        matches = matches or [version for version in known if version.name == id_or_name]
+        if not matches:
+            name = next((datastore.name for datastore in self.list() if datastore.id == datastore_id), datastore_id)
+            raise exceptions.DatastoreVersionNotFound(version=id_or_name, datastore=name)
+        if len(matches) > 1:
+            raise exceptions.DatastoreVersionAmbiguous(
+                version=id_or_name, datastore=matches[0].datastore_name, count=len(matches),
+                ids=', '.join(version.id for version in matches))
+        return matches[0]
+
+    def version_by_id(self, version_id: str) -> instance.DatastoreVersion:
+        """Of whichever datastore.
+
+        :raises DatastoreVersionNotFound: none.
+        """
+        row = None
+        if plausible_id(version_id):
+            with self._database.read() as connection:
+                row = connection.execute(_select_versions().where(_versions.c.id == version_id)).one_or_none()
+        if row is None:
+            raise exceptions.DatastoreVersionNotFound(version=version_id, datastore='any')
+        return version_from(row)
+
+    def target_facts(self, version_id: str) -> Mapping[str, Any]:
+        """What the image build recorded and registering loaded; empty where nothing was."""
+        table = models.upgrade_target_facts
+        with self._database.read() as connection:
+            facts = connection.execute(sa.select(table.c.facts).where(table.c.version_id == version_id)).scalar_one_or_none()
+        return facts or {}
+
+    def configuration_parameters(self, version_id: str) -> Sequence[str]:
+        """Names of Trove's datastore_configuration_parameters of this version."""
+        query = sa.select(_parameters.c.name).where(_parameters.c.datastore_version_id == version_id)
+        with self._database.read() as connection:
+            return connection.execute(query.order_by(_parameters.c.name)).scalars().all()
+
+    def count_by_version(self) -> Mapping[str, int]:
+        """How many instances that are not deleted each version has; a version that has none is not listed."""
+        query = (sa.select(_instances.c.datastore_version_id, sa.func.count())
+                 .where(_instances.c.deleted.is_not(True), _instances.c.datastore_version_id.is_not(None))
+                 .group_by(_instances.c.datastore_version_id))
+        with self._database.read() as connection:
+            return {version_id: count for version_id, count in connection.execute(query)}
+
+    def on_older_images(self, version: instance.DatastoreVersion) -> Sequence[OlderImage]:
+        """The version's instances whose server runs another image, as far as we know; by name."""
+        if version.image_id is None:
+            return []
+        image = models.upgrade_guests.c.image_id
+        query = (sa.select(_instances.c.id, _instances.c.name, _instances.c.tenant_id, image)
+                 .join(models.upgrade_guests, models.upgrade_guests.c.instance_id == _instances.c.id)
+                 .where(_instances.c.datastore_version_id == version.id, _instances.c.deleted.is_not(True),
+                        image.is_not(None), image != version.image_id)
+                 .order_by(_instances.c.name, _instances.c.id))
+        with self._database.read() as connection:
+            return [OlderImage(*row) for row in connection.execute(query)]
+
+    @retry_on_deadlock
+    def save_datastore(self, name: str, default_version: str | None = None) -> instance.Datastore:
+        """Add or update a datastore; its default version is set, or emptied by None, as `trove-manage datastore_update` does.
+
+        :raises DatastoreVersionNotFound, DatastoreVersionAmbiguous, DatastoreVersionInactive: and nothing was changed.
+        """
+        with self._database.write() as connection:
+            datastore_id = _ensure_datastore(connection, name)
+            default_id = None
+            if default_version:
+                version = _only_version(connection, datastore_id, name, default_version)
+                if not version.active:
+                    raise exceptions.DatastoreVersionInactive(version=version.name, datastore=name)
+                default_id = version.id
+            connection.execute(sa.update(_datastores).where(_datastores.c.id == datastore_id)
+                               .values(default_version_id=default_id))
+        return instance.Datastore(id=datastore_id, name=name, default_version_id=default_id)
+
+    @retry_on_deadlock
+    def save_version(self, datastore: str, name: str, *, manager: str, image_id: str | None, image_tags: Sequence[str],
+                     packages: str, active: bool, number: str | None = None) -> VersionChange:
+        """Add a version, or point it at another image; makes the datastore where there is none.
+
+        A version is told by (datastore, name, number), as in Trove.  Instances that ran the version's former image keep that
+        in `upgrade_guests` where nothing was known of theirs.
+        """
+        number = number or name
+        values = {'manager': manager, 'image_id': image_id, 'image_tags': ','.join(image_tags) or None, 'packages': packages,
+                  'active': active, 'registry_ext': REGISTRY_EXT.get(manager, ''),
+                  'repl_strategy': REPL_STRATEGY.get(manager, '')}
+        with self._database.write() as connection:
+            datastore_id = _ensure_datastore(connection, datastore)
+            row = connection.execute(sa.select(_versions.c.id, _versions.c.image_id).where(
+                _versions.c.datastore_id == datastore_id, _versions.c.name == name,
+                _versions.c.version == number)).one_or_none()
+            if row is None:
+                version_id = str(uuid.uuid4())
+                connection.execute(sa.insert(_versions).values(
+                    id=version_id, datastore_id=datastore_id, name=name, version=number, **values))
+            else:
+                version_id = row.id
+                if row.image_id and row.image_id != image_id:
+                    guests.keep_former_image(connection, version_id, row.image_id)
+                connection.execute(sa.update(_versions).where(_versions.c.id == version_id).values(**values))
+            saved = connection.execute(_select_versions().where(_versions.c.id == version_id)).one()
+        return VersionChange(version_from(saved), created=row is None, former_image_id=row.image_id if row else None)
+
+    @retry_on_deadlock
+    def save_target_facts(self, version_id: str, facts: Mapping[str, Any]) -> None:
+        """Replace the version's target facts."""
+        table = models.upgrade_target_facts
+        with self._database.write() as connection:
+            connection.execute(sa.delete(table).where(table.c.version_id == version_id))
+            connection.execute(sa.insert(table).values(version_id=version_id, facts=dict(facts), updated_at=columns.now()))
+
+    @retry_on_deadlock
+    def save_configuration_parameters(self, version_id: str, parameters: Sequence[ConfigurationParameter]) -> int:
+        """Add or update parameters; those that are not named stay, as Trove's own loader leaves them.  Returns how many."""
+        with self._database.write() as connection:
+            known = set(connection.execute(sa.select(_parameters.c.name).where(
+                _parameters.c.datastore_version_id == version_id)).scalars())
+            for parameter in parameters:
+                values = {field: getattr(parameter, field)
+                          for field in ('restart_required', 'data_type', 'max_size', 'min_size')}
+                if parameter.name in known:
+                    connection.execute(sa.update(_parameters).where(
+                        _parameters.c.datastore_version_id == version_id,
+                        _parameters.c.name == parameter.name).values(**values))
+                else:
+                    connection.execute(sa.insert(_parameters).values(
+                        id=str(uuid.uuid4()), name=parameter.name, datastore_version_id=version_id, **values))
+        return len(parameters)
+
+
+def _select_versions() -> sa.Select[Any]:
+    return sa.select(*VERSION_COLUMNS).join(_datastores, _datastores.c.id == _versions.c.datastore_id)
+
+
+def _only_version(connection: sa.Connection, datastore_id: str, datastore: str, id_or_name: str) -> instance.DatastoreVersion:
+    rows = connection.execute(_select_versions().where(
+        _versions.c.datastore_id == datastore_id,
+        sa.or_(_versions.c.id == id_or_name, _versions.c.name == id_or_name))).all()
+    if not rows:
+        raise exceptions.DatastoreVersionNotFound(version=id_or_name, datastore=datastore)
+    if len(rows) > 1:
+        raise exceptions.DatastoreVersionAmbiguous(version=id_or_name, datastore=datastore, count=len(rows),
+                                                   ids=', '.join(row.version_id for row in rows))
+    return version_from(rows[0])
+
+
+def _ensure_datastore(connection: sa.Connection, name: str) -> str:
+    """The id of the datastore of that name, which is made where there is none."""
+    query = sa.select(_datastores.c.id).where(_datastores.c.name == name)
+    found = connection.execute(query).scalar_one_or_none()
+    if found is not None:
+        return str(found)
+    datastore_id = str(uuid.uuid4())
+    try:
+        with connection.begin_nested():
+            connection.execute(sa.insert(_datastores).values(id=datastore_id, name=name))
+    except db_exc.DBDuplicateEntry:    # another run of the tool made it since
+        return str(connection.execute(query).scalar_one())
+    return datastore_id

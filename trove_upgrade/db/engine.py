@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One database per process: connected at the first use, which is after any fork.
+
+Every write is one short transaction and none of them calls the network.  READ COMMITTED on every server: what decides who
+wins is a conditional UPDATE, which sees the newest row anyway; a snapshot would only add gap locks, and error 1020 where
+MariaDB has innodb_snapshot_isolation on.
+"""
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, ParamSpec, TypeVar, cast
+
+import sqlalchemy as sa
+from oslo_config import cfg
+from oslo_db import api as oslo_db_api
+from oslo_db.sqlalchemy import enginefacade
+
+from trove_upgrade.conf import database as database_conf
+from trove_upgrade.db import errors
+
+P = ParamSpec('P')
+R = TypeVar('R')
+
+#: What services may use.  Each driver is named: what `postgresql://` alone means depends on SQLAlchemy's version.
+SERVER_DRIVERS = frozenset({'mysql+pymysql', 'mariadb+pymysql', 'postgresql+psycopg2', 'postgresql+psycopg'})
+
+
+def retry_on_deadlock(method: Callable[P, R]) -> Callable[P, R]:
+    """Run a whole transaction again when the server gave it up: deadlock, or certification failure on Galera.
+
+    At most 12 times, 50 ms to 1 s apart with jitter; then the error is raised as it is.
+    """
+    decorate = oslo_db_api.wrap_db_retry(retry_interval=0.05, max_retries=12, inc_retry_interval=True, max_retry_interval=1,
+                                         retry_on_deadlock=True, jitter=True)
+    return cast('Callable[P, R]', decorate(method))
+
+
+def parse_url(connection: str, service: str) -> sa.URL:
+    """:raises DatabaseRefused: not a URL; the text is not repeated, as it may hold a password."""
+    try:
+        return sa.make_url(connection)
+    except sa.exc.ArgumentError as error:
+        raise errors.DatabaseRefused(service=service, found='it is not a database URL') from error
+
+
+def require_server_database(conf: cfg.ConfigOpts, service: str = 'A service of trove-upgrade') -> None:
+    """Refuse what a service cannot work with: SQLite has no lease that several processes could share.
+
+    :raises DatabaseRefused: the connection is missing, is SQLite, or names no driver that is supported.
+    """
+    database_conf.register_connection_opts(conf)
+    connection = conf.database.connection
+    if not connection:
+        raise errors.DatabaseRefused(service=service, found='it is not set')
+    url = parse_url(connection, service)
+    if url.get_backend_name() == 'sqlite':
+        found = 'it is SQLite, which several processes cannot share safely; SQLite is for unit tests and the database tool'
+        raise errors.DatabaseRefused(service=service, found=found)
+    if url.drivername not in SERVER_DRIVERS:
+        raise errors.DatabaseRefused(service=service, found=f'"{url.drivername}" is not a supported database with its driver')
+
+
+class Database:
+    """Connections to one database, made when first asked for, and anew in a forked child."""
+
+    def __init__(self, connect: Callable[[], sa.Engine]) -> None:
+        """`connect` makes the engine."""
+        self._connect = connect
+        self._engine: sa.Engine | None = None
+        self._pid = 0
+        self._lock = threading.Lock()
+
+    @classmethod
+    def from_conf(cls, conf: cfg.ConfigOpts) -> 'Database':
+        """For `[database] connection`; nothing is read or connected yet."""
+        def connect() -> sa.Engine:
+            database_conf.register_connection_opts(conf)
+            if not conf.database.connection:
+                raise errors.DatabaseRefused(service='This program', found='it is not set')
+            parse_url(conf.database.connection, 'This program')
+            context = enginefacade.transaction_context()
+            context.configure(**{name: value for name, value in dict(conf.database).items() if name in _FACADE_OPTIONS
+                                 and value is not None})
+            return _read_committed(context.writer.get_engine())
+        return cls(connect)
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> 'Database':
+        """For a URL, with oslo.db's own defaults; `options` as `[database]` names them."""
+        def connect() -> sa.Engine:
+            context = enginefacade.transaction_context()
+            context.configure(connection=url, **options)
+            return _read_committed(context.writer.get_engine())
+        return cls(connect)
+
+    @property
+    def engine(self) -> sa.Engine:
+        """The engine of this process."""
+        with self._lock:
+            if self._engine is not None and self._pid != os.getpid():
+                self._engine.dispose(close=False)    # the parent still uses these sockets
+                self._engine = None
+            if self._engine is None:
+                self._engine, self._pid = self._connect(), os.getpid()
+            return self._engine
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A connection for SELECTs; whatever it did is rolled back."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One transaction: committed at the end of the block, rolled back by any error."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    def dispose(self) -> None:
+        """Close what is open."""
+        with self._lock:
+            if self._engine is not None:
+                self._engine.dispose()
+                self._engine = None
+
+
+_FACADE_OPTIONS = frozenset({
+    'connection', 'connection_debug', 'connection_parameters', 'connection_recycle_time', 'connection_trace', 'max_overflow',
+    'max_pool_size', 'max_retries', 'mysql_sql_mode', 'mysql_wsrep_sync_wait', 'pool_timeout', 'retry_interval',
+    'sqlite_synchronous',
+})
+
+
+def _read_committed(engine: sa.Engine) -> sa.Engine:
+    """MySQL's default is REPEATABLE READ; PostgreSQL's is what we want."""
+    if engine.dialect.name not in {'mysql', 'mariadb'}:
+        return engine
+
+    def set_isolation(dbapi_connection: Any, _record: Any) -> None:
+        with contextlib.closing(dbapi_connection.cursor()) as cursor:
+            cursor.execute('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED')
+
+    sa.event.listen(engine, 'connect', set_isolation)
+    engine.dispose()    # oslo.db has opened a connection to try it; the next one is ours
+    return engine

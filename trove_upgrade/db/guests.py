@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`upgrade_guests`: what each guest said last, and which image its server was booted from."""
+from typing import Any
+
+import sqlalchemy as sa
+from oslo_db import exception as db_exc
+
+from trove_upgrade.db import columns, trove_tables
+from trove_upgrade.db.engine import Database, retry_on_deadlock
+from trove_upgrade.db.models import upgrade_guests as _guests
+from trove_upgrade.domain import guest
+
+
+class Guests:
+    """Implements ports.GuestRepository."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @retry_on_deadlock
+    def record(self, heartbeat: guest.Heartbeat) -> None:
+        """Insert or update, seen_at by the database's clock."""
+        with self._database.write() as connection:
+            upsert(connection, heartbeat.instance_id, boot_id=heartbeat.boot_id, marker=heartbeat.marker,
+                   restored=heartbeat.restored, agent_version=heartbeat.agent_version,
+                   server_version=heartbeat.server_version, server_state=str(heartbeat.server_state), seen_at=columns.now())
+
+    def heartbeat(self, instance_id: str) -> guest.Heartbeat | None:
+        """The last one, or None if none ever came."""
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(_guests).where(_guests.c.instance_id == instance_id)).one_or_none()
+        if row is None or row.boot_id is None:
+            return None
+        return guest.Heartbeat(instance_id=row.instance_id, boot_id=row.boot_id, marker=row.marker,
+                               restored=bool(row.restored), agent_version=row.agent_version,
+                               server_version=row.server_version, server_state=guest.ServerState(row.server_state))
+
+    def image(self, instance_id: str) -> str | None:
+        """The image that the instance's server runs as far as we know."""
+        with self._database.read() as connection:
+            return connection.execute(
+                sa.select(_guests.c.image_id).where(_guests.c.instance_id == instance_id)).scalar_one_or_none()
+
+    @retry_on_deadlock
+    def set_image(self, instance_id: str, image_id: str) -> None:
+        """Written at register and by the transaction that ends an upgrade COMPLETED."""
+        with self._database.write() as connection:
+            upsert(connection, instance_id, image_id=image_id)
+
+
+def upsert(connection: sa.Connection, instance_id: str, **values: Any) -> None:
+    """Insert or update inside a transaction of the caller's."""
+    update = sa.update(_guests).where(_guests.c.instance_id == instance_id).values(**values)
+    if connection.execute(update).rowcount:
+        return
+    try:
+        with connection.begin_nested():
+            connection.execute(sa.insert(_guests).values(instance_id=instance_id, **values))
+    except db_exc.DBDuplicateEntry:    # a heartbeat came in between
+        connection.execute(update)
+
+
+def keep_former_image(connection: sa.Connection, version_id: str, image_id: str) -> None:
+    """Remember the image that a version had, for those of its instances of whose image nothing is known."""
+    instances = trove_tables.instances
+    unknown = (sa.select(instances.c.id)
+               .outerjoin(_guests, _guests.c.instance_id == instances.c.id)
+               .where(instances.c.datastore_version_id == version_id, instances.c.deleted.is_not(True),
+                      _guests.c.image_id.is_(None)))
+    for instance_id in connection.execute(unknown).scalars().all():
+        upsert(connection, instance_id, image_id=image_id)

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Our own tables.  The migrations make them; a test compares the two.
+
+No foreign key leads to Trove's tables: beside Trove they are another project's.
+"""
+import sqlalchemy as sa
+
+from trove_upgrade.db.columns import JsonText, UtcDateTime
+
+METADATA = sa.MetaData()
+
+_MYSQL = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4', 'mariadb_engine': 'InnoDB', 'mariadb_charset': 'utf8mb4'}
+
+instance_upgrades = sa.Table(
+    'instance_upgrades', METADATA,
+    sa.Column('id', sa.String(36), primary_key=True),
+    sa.Column('instance_id', sa.String(36), nullable=False),
+    # the instance's id while PENDING or RUNNING, else NULL: its uniqueness is "one active upgrade per instance"
+    sa.Column('active_instance_id', sa.String(36), nullable=True),
+    sa.Column('project_id', sa.String(64), nullable=False),
+    sa.Column('instance_name', sa.String(255), nullable=False),
+    sa.Column('server_id', sa.String(36), nullable=False),
+    sa.Column('state', sa.String(16), nullable=False),
+    sa.Column('step', sa.String(16), nullable=False),
+    sa.Column('attempt', sa.Integer(), nullable=False),
+    sa.Column('rebuild_attempt', sa.Integer(), nullable=False),
+    sa.Column('former_version_id', sa.String(36), nullable=False),
+    sa.Column('target_version_id', sa.String(36), nullable=False),
+    sa.Column('former_image_id', sa.String(36), nullable=True),
+    sa.Column('target_image_id', sa.String(36), nullable=False),
+    sa.Column('datastore_manager', sa.String(255), nullable=False),
+    sa.Column('target_number', sa.String(255), nullable=False),
+    sa.Column('generation', sa.Integer(), nullable=False),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('updated_at', UtcDateTime(), nullable=False),
+    sa.Column('owner', sa.String(255), nullable=True),
+    sa.Column('lease_until', UtcDateTime(), nullable=True),
+    sa.Column('next_run_at', UtcDateTime(), nullable=True),
+    sa.Column('step_deadline', UtcDateTime(), nullable=True),
+    sa.Column('ended_at', UtcDateTime(), nullable=True),
+    sa.Column('steps', JsonText(), nullable=False),
+    sa.Column('data', JsonText(), nullable=False),
+    sa.Column('cause', sa.Text(), nullable=True),
+    sa.Column('error_code', sa.String(64), nullable=True),
+    sa.Column('request_id', sa.String(64), nullable=True),
+    sa.Column('user_id', sa.String(64), nullable=True),
+    sa.Index('uq_instance_upgrades_active_instance_id', 'active_instance_id', unique=True),
+    sa.Index('ix_instance_upgrades_instance_id_created_at', 'instance_id', 'created_at'),
+    sa.Index('ix_instance_upgrades_project_id_created_at', 'project_id', 'created_at'),
+    sa.Index('ix_instance_upgrades_state_next_run_at', 'state', 'next_run_at'),
+    **_MYSQL)
+
+upgrade_outbox = sa.Table(
+    'upgrade_outbox', METADATA,
+    sa.Column('id', sa.String(36), primary_key=True),
+    sa.Column('upgrade_id', sa.String(36), nullable=False),
+    sa.Column('attempt', sa.Integer(), nullable=False),
+    # 0 start, 1 end or error, 2 finish: with the attempt it orders the events of one upgrade, and is unique there
+    sa.Column('position', sa.Integer(), nullable=False),
+    sa.Column('kind', sa.String(16), nullable=False),
+    sa.Column('receiver', sa.String(16), nullable=False),
+    sa.Column('payload', JsonText(), nullable=False),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('next_try_at', UtcDateTime(), nullable=False),
+    sa.Column('tries', sa.Integer(), nullable=False),
+    sa.Column('sent_at', UtcDateTime(), nullable=True),
+    sa.Index('uq_upgrade_outbox_upgrade_id_attempt_position', 'upgrade_id', 'attempt', 'position', unique=True),
+    sa.Index('ix_upgrade_outbox_sent_at_next_try_at', 'sent_at', 'next_try_at'),
+    **_MYSQL)
+
+upgrade_services = sa.Table(
+    'upgrade_services', METADATA,
+    sa.Column('host', sa.String(255), primary_key=True),
+    sa.Column('binary', sa.String(64), primary_key=True),
+    # of the process that registered last, so that the clean stop of an older one does not remove its successor's row
+    sa.Column('registration', sa.String(36), nullable=False),
+    sa.Column('version', sa.String(64), nullable=False),
+    sa.Column('started_at', UtcDateTime(), nullable=False),
+    sa.Column('seen_at', UtcDateTime(), nullable=False),
+    **_MYSQL)
+
+upgrade_guests = sa.Table(
+    'upgrade_guests', METADATA,
+    sa.Column('instance_id', sa.String(36), primary_key=True),
+    sa.Column('image_id', sa.String(36), nullable=True),
+    sa.Column('boot_id', sa.String(64), nullable=True),
+    sa.Column('marker', sa.String(64), nullable=True),
+    sa.Column('restored', sa.Boolean(), nullable=True),
+    sa.Column('agent_version', sa.String(64), nullable=True),
+    sa.Column('server_version', sa.String(255), nullable=True),
+    sa.Column('server_state', sa.String(16), nullable=True),
+    sa.Column('seen_at', UtcDateTime(), nullable=True),
+    **_MYSQL)
+
+upgrade_checks = sa.Table(
+    'upgrade_checks', METADATA,
+    sa.Column('id', sa.String(36), primary_key=True),
+    sa.Column('instance_id', sa.String(36), nullable=False),
+    sa.Column('project_id', sa.String(64), nullable=False),
+    sa.Column('target_version_id', sa.String(36), nullable=False),
+    sa.Column('state', sa.String(16), nullable=False),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('updated_at', UtcDateTime(), nullable=False),
+    sa.Column('owner', sa.String(255), nullable=True),
+    sa.Column('lease_until', UtcDateTime(), nullable=True),
+    sa.Column('results', JsonText(), nullable=False),
+    sa.Column('cause', sa.Text(), nullable=True),
+    sa.Column('error_code', sa.String(64), nullable=True),
+    sa.Index('ix_upgrade_checks_instance_id', 'instance_id'),
+    sa.Index('ix_upgrade_checks_state', 'state'),
+    **_MYSQL)
+
+upgrade_target_facts = sa.Table(
+    'upgrade_target_facts', METADATA,
+    sa.Column('version_id', sa.String(36), primary_key=True),
+    sa.Column('facts', JsonText(), nullable=False),
+    sa.Column('updated_at', UtcDateTime(), nullable=False),
+    **_MYSQL)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`upgrade_outbox`: what must be sent at least once, in order per upgrade, and one end or error per attempt.
+
+The order of one upgrade's events is (attempt, position), not a clock and not an auto-increment: on a Galera cluster neither
+is monotonic from node to node.  The same pair is unique, and that is what "exactly one end" rests on.
+"""
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from trove_upgrade.db import columns, trove_tables
+from trove_upgrade.db.engine import Database, retry_on_deadlock
+from trove_upgrade.db.models import upgrade_outbox as _outbox
+from trove_upgrade.domain import upgrade
+
+PAYLOAD_VERSION = '1.0'
+_POSITIONS = {'start': 0, 'end': 1, 'error': 1, 'finish': 2}
+_RECEIVERS = {'start': 'notifications', 'end': 'notifications', 'error': 'notifications', 'finish': 'guest'}
+
+
+class Outbox:
+    """Implements ports.OutboxRepository."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def pending(self, limit: int) -> Sequence[upgrade.OutboxEvent]:
+        """Unsent events whose next try has come; per upgrade and receiver only the oldest one, so that order holds."""
+        earlier = _outbox.alias('earlier')
+        overtaken = sa.exists().where(
+            earlier.c.upgrade_id == _outbox.c.upgrade_id, earlier.c.receiver == _outbox.c.receiver,
+            earlier.c.sent_at.is_(None),
+            sa.or_(earlier.c.attempt < _outbox.c.attempt,
+                   sa.and_(earlier.c.attempt == _outbox.c.attempt, earlier.c.position < _outbox.c.position)))
+        query = (sa.select(_outbox)
+                 .where(_outbox.c.sent_at.is_(None), _outbox.c.next_try_at <= columns.now(), ~overtaken)
+                 .order_by(_outbox.c.next_try_at, _outbox.c.id).limit(limit))
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        return [upgrade.OutboxEvent(id=row.id, upgrade_id=row.upgrade_id, kind=row.kind, attempt=row.attempt,
+                                    payload=row.payload, created_at=row.created_at) for row in rows]
+
+    @retry_on_deadlock
+    def sent(self, event_id: str) -> None:
+        """Never again."""
+        with self._database.write() as connection:
+            connection.execute(sa.update(_outbox).where(_outbox.c.id == event_id, _outbox.c.sent_at.is_(None))
+                               .values(sent_at=columns.now(), tries=_outbox.c.tries + 1))
+
+    @retry_on_deadlock
+    def postpone(self, event_id: str, seconds: float) -> None:
+        """Try again that much later."""
+        with self._database.write() as connection:
+            connection.execute(sa.update(_outbox).where(_outbox.c.id == event_id, _outbox.c.sent_at.is_(None))
+                               .values(next_try_at=columns.ahead(seconds), tries=_outbox.c.tries + 1))
+
+
+def write(connection: sa.Connection, kind: str, about: upgrade.Upgrade) -> None:
+    """Write one event inside the transaction that makes it true."""
+    event_id = str(uuid.uuid4())
+    connection.execute(sa.insert(_outbox).values(
+        id=event_id, upgrade_id=about.id, attempt=about.attempt, position=_POSITIONS[kind], kind=kind,
+        receiver=_RECEIVERS[kind], payload=_payload(connection, event_id, kind, about), created_at=columns.now(),
+        next_try_at=columns.now(), tries=0))
+
+
+def _payload(connection: sa.Connection, event_id: str, kind: str, about: upgrade.Upgrade) -> dict[str, Any]:
+    """Payload 1.0: keys may be added under 1.x; none is renamed, removed or given another meaning."""
+    versions = trove_tables.datastore_versions
+    known = {row.id: {'id': row.id, 'name': row.name, 'number': row.version or row.name}
+             for row in connection.execute(sa.select(versions.c.id, versions.c.name, versions.c.version).where(
+                 versions.c.id.in_([about.former_version_id, about.target_version_id])))}
+
+    def version(version_id: str) -> dict[str, Any]:
+        return known.get(version_id, {'id': version_id, 'name': None, 'number': None})
+
+    return {
+        'payload_version': PAYLOAD_VERSION,
+        'event_id': event_id,
+        'kind': kind,
+        'upgrade_id': about.id,
+        'attempt': about.attempt,
+        'instance': {'id': about.instance_id, 'name': about.instance_name, 'server_id': about.server_id},
+        'project_id': about.project_id,
+        'user_id': about.user_id,
+        'request_id': about.request_id,
+        'datastore_manager': about.datastore_manager,
+        'former_version': {**version(about.former_version_id), 'image_id': about.former_image_id},
+        'target_version': {**version(about.target_version_id), 'image_id': about.target_image_id},
+        'state': str(about.state),
+        'step': str(about.step),
+        'cause': about.cause,
+        'error_code': about.error_code,
+        'created_at': about.created_at.isoformat(),
+        'updated_at': about.updated_at.isoformat(),
+        'ended_at': about.ended_at.isoformat() if about.ended_at else None,
+        'downtime_seconds': about.data.get('downtime_seconds'),
+    }

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The instance's task by compare-and-set, inside a transaction of the caller's, and the fault that goes with it."""
+import uuid
+
+import sqlalchemy as sa
+
+from trove_upgrade.db import columns, trove_tables
+from trove_upgrade.db.instances import task_of
+from trove_upgrade.db.models import instance_upgrades as _upgrades
+from trove_upgrade.domain import exceptions, instance, states, upgrade
+
+_instances = trove_tables.instances
+_faults = trove_tables.instance_faults
+_LONGEST_FAULT = 255
+
+_DESCRIPTIONS = {    # Source: trove/instance/tasks.py (Trove 26)
+    instance.Task.NONE: 'No tasks for the instance.',
+    instance.Task.UPGRADING: 'Upgrading the instance.',
+    instance.Task.UPGRADING_ERROR: 'Upgrading Cluster Error.',
+}
+
+
+def take(connection: sa.Connection, target: instance.Instance) -> bool:
+    """NONE -> UPGRADING, if the instance still is what was read."""
+    return _set(connection, target.id, instance.Task.NONE, instance.Task.UPGRADING,
+                _instances.c.deleted.is_not(True), _instances.c.datastore_version_id == target.version.id,
+                _instances.c.compute_instance_id == target.server_id)
+
+
+def take_again(connection: sa.Connection, failed: upgrade.Upgrade) -> bool:
+    """UPGRADING_ERROR -> UPGRADING; the fault of the attempt that failed goes."""
+    taken = _set(connection, failed.instance_id, instance.Task.UPGRADING_ERROR, instance.Task.UPGRADING)
+    if taken:
+        connection.execute(sa.update(_faults).where(_faults.c.id == _fault_id(failed))
+                           .values(deleted=True, deleted_at=columns.now(), updated=columns.now()))
+    return taken
+
+
+def release(connection: sa.Connection, held: upgrade.Upgrade, state: states.UpgradeState) -> bool:
+    """UPGRADING -> NONE, or UPGRADING_ERROR for FAILED; the version moves with COMPLETED alone."""
+    task = instance.Task.UPGRADING_ERROR if state is states.UpgradeState.FAILED else instance.Task.NONE
+    version = {'datastore_version_id': held.target_version_id} if state is states.UpgradeState.COMPLETED else {}
+    return _set(connection, held.instance_id, instance.Task.UPGRADING, task, **version)
+
+
+def write_fault(connection: sa.Connection, ended: upgrade.Upgrade) -> None:
+    """Why the instance is in ERROR.  Its id follows from upgrade and attempt, so that the retry finds it."""
+    message = ended.cause or 'The upgrade has failed.'
+    if len(message) > _LONGEST_FAULT:
+        message = f'{message[:_LONGEST_FAULT - 3]}...'
+    details = f'{ended.cause}\nupgrade {ended.id}, attempt {ended.attempt}, step {ended.step}, code {ended.error_code}'
+    connection.execute(sa.insert(_faults).values(
+        id=_fault_id(ended), instance_id=ended.instance_id, message=message, details=details, created=columns.now(),
+        updated=columns.now(), deleted=False))
+
+
+def refusal(connection: sa.Connection, target: instance.Instance) -> exceptions.TroveUpgradeError:
+    """Why `take` could not."""
+    row = connection.execute(sa.select(_instances.c.task_id, _instances.c.deleted, _instances.c.compute_instance_id)
+                             .where(_instances.c.id == target.id)).one_or_none()
+    if row is None or row.deleted:
+        return exceptions.InstanceNotFound(instance_id=target.id)
+    task = task_of(row.task_id)
+    if task is instance.Task.UPGRADING_ERROR:
+        failed = connection.execute(
+            sa.select(_upgrades.c.id, _upgrades.c.error_code)
+            .where(_upgrades.c.instance_id == target.id, _upgrades.c.state == str(states.UpgradeState.FAILED))
+            .order_by(_upgrades.c.created_at.desc()).limit(1)).one_or_none()
+        if failed is not None:
+            return exceptions.InstanceNeedsRetry(instance_id=target.id, status='ERROR', upgrade_id=failed.id,
+                                                 error_code=failed.error_code)
+    if row.compute_instance_id is None:
+        return exceptions.InstanceBusy(instance_id=target.id, status='BUILD, it has no server')
+    return exceptions.InstanceBusy(instance_id=target.id, status=_status(task))
+
+
+def changed(connection: sa.Connection, held: upgrade.Upgrade, expected: str = 'UPGRADING') -> exceptions.InstanceChanged:
+    """Somebody else has moved the task."""
+    task_id = connection.execute(sa.select(_instances.c.task_id).where(_instances.c.id == held.instance_id)).scalar_one_or_none()
+    found = 'that of a row that is gone' if task_id is None else task_of(task_id).name
+    return exceptions.InstanceChanged(upgrade_id=held.id, instance_id=held.instance_id,
+                                      task=found if expected == 'UPGRADING' else f'{found} (before a retry: {expected})')
+
+
+def _status(task: instance.Task) -> str:
+    """The status that Trove shows for a task.  Source: trove/instance/models.py, SimpleInstance.status."""
+    if task.name.endswith('_ERROR') or '_ERROR_' in task.name:
+        return 'ERROR'
+    shown = {'BUILDING': 'BUILD', 'REBOOTING': 'REBOOT', 'RESIZING': 'RESIZE', 'UPGRADING': 'UPGRADE', 'PROMOTING': 'PROMOTE',
+             'EJECTING': 'EJECT', 'DETACHING': 'DETACH', 'DELETING': 'SHUTDOWN', 'NONE': 'changed since it was looked at'}
+    return shown.get(task.name, task.name)
+
+
+def _fault_id(about: upgrade.Upgrade) -> str:
+    return str(uuid.uuid5(uuid.UUID(about.id), f'attempt {about.attempt}'))
+
+
+def _set(connection: sa.Connection, instance_id: str, former: instance.Task, task: instance.Task,
+         *conditions: sa.ColumnElement[bool], **values: object) -> bool:
+    moved = connection.execute(
+        sa.update(_instances).where(_instances.c.id == instance_id, _instances.c.task_id == int(former), *conditions)
+        .values(task_id=int(task), task_description=_DESCRIPTIONS[task], task_start_time=columns.now(),
+                updated=columns.now(), **values))
+    return bool(moved.rowcount)

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`upgrade_checks`: preflight reports, asked for by the API and written by a taskmanager."""
+import dataclasses
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from trove_upgrade.db import columns
+from trove_upgrade.db.engine import Database, retry_on_deadlock
+from trove_upgrade.db.models import upgrade_checks as _checks
+from trove_upgrade.db.page import plausible_id
+from trove_upgrade.domain import exceptions, instance, upgrade
+
+
+class UpgradeChecks:
+    """Implements ports.UpgradeCheckRepository, begins checks and shows them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @retry_on_deadlock
+    def begin(self, checked: instance.Instance, target: instance.DatastoreVersion) -> upgrade.UpgradeCheck:
+        """A PENDING check; nothing else is touched."""
+        check_id = str(uuid.uuid4())
+        with self._database.write() as connection:
+            connection.execute(sa.insert(_checks).values(
+                id=check_id, instance_id=checked.id, project_id=checked.project_id, target_version_id=target.id,
+                state='PENDING', created_at=columns.now(), updated_at=columns.now(), results=[]))
+            return _check_from(connection.execute(sa.select(_checks).where(_checks.c.id == check_id)).one())
+
+    def get(self, check_id: str, instance_id: str) -> upgrade.UpgradeCheck:
+        """:raises UpgradeCheckNotFound: none of that id for that instance."""
+        row = None
+        if plausible_id(check_id):
+            query = sa.select(_checks).where(_checks.c.id == check_id, _checks.c.instance_id == instance_id)
+            with self._database.read() as connection:
+                row = connection.execute(query).one_or_none()
+        if row is None:
+            raise exceptions.UpgradeCheckNotFound(check_id=check_id, instance_id=instance_id)
+        return _check_from(row)
+
+    def due(self, limit: int) -> Sequence[str]:
+        """Ids of PENDING ones, and of RUNNING ones whose lease has run out."""
+        query = sa.select(_checks.c.id).where(_free()).order_by(_checks.c.created_at).limit(limit)
+        with self._database.read() as connection:
+            return connection.execute(query).scalars().all()
+
+    @retry_on_deadlock
+    def claim(self, check_id: str, owner: str, lease_seconds: float) -> upgrade.UpgradeCheck:
+        """:raises LeaseLost: somebody else has it, or it has ended."""
+        with self._database.write() as connection:
+            taken = connection.execute(sa.update(_checks).where(_checks.c.id == check_id, _free()).values(
+                state='RUNNING', owner=owner, lease_until=columns.ahead(lease_seconds), updated_at=columns.now()))
+            if not taken.rowcount:
+                raise exceptions.LeaseLost(upgrade_id=check_id, generation='any')
+            return _check_from(connection.execute(sa.select(_checks).where(_checks.c.id == check_id)).one())
+
+    @retry_on_deadlock
+    def finish(self, check: upgrade.UpgradeCheck) -> None:
+        """Write state, results, cause and error_code.  The first report that comes stays."""
+        with self._database.write() as connection:
+            connection.execute(sa.update(_checks).where(_checks.c.id == check.id, _checks.c.state == 'RUNNING').values(
+                state=check.state, results=[dataclasses.asdict(result) for result in check.results], cause=check.cause,
+                error_code=check.error_code, owner=None, lease_until=None, updated_at=columns.now()))
+
+
+def _free() -> sa.ColumnElement[bool]:
+    return sa.or_(_checks.c.state == 'PENDING',
+                  sa.and_(_checks.c.state == 'RUNNING', _checks.c.lease_until <= columns.now()))
+
+
+def _check_from(row: sa.Row[Any]) -> upgrade.UpgradeCheck:
+    return upgrade.UpgradeCheck(
+        id=row.id, instance_id=row.instance_id, project_id=row.project_id, target_version_id=row.target_version_id,
+        state=row.state, created_at=row.created_at, updated_at=row.updated_at, error_code=row.error_code, cause=row.cause,
+        results=tuple(upgrade.CheckResult(entry['name'], entry['outcome'], entry['message'], entry.get('code'))
+                      for entry in row.results))

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`instance_upgrades`: begin, claim, journal, end and retry, each in one transaction.
+
+Whoever wins is decided by conditional UPDATEs and unique keys alone: no SELECT ... FOR UPDATE, no named lock, so that it
+holds on a Galera cluster too.  The instance's row is always written before the upgrade's, so that no two of these
+transactions wait for each other.
+"""
+import uuid
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from oslo_db import exception as db_exc
+
+from trove_upgrade.db import columns, guests, outbox, rows, tasks
+from trove_upgrade.db.engine import Database, retry_on_deadlock
+from trove_upgrade.db.models import instance_upgrades as _upgrades
+from trove_upgrade.db.page import Page, plausible_id
+from trove_upgrade.domain import exceptions, instance, states, upgrade
+
+_S = states.UpgradeState
+_ACTIVE = tuple(str(state) for state in sorted(states.ACTIVE))
+
+
+class Upgrades:
+    """Implements ports.UpgradeRepository, begins upgrades and lists them."""
+
+    def __init__(self, database: Database, *, takeover_grace_seconds: float = 0) -> None:
+        """`takeover_grace_seconds`: how long after a lease has run out the row may be taken from its owner.
+
+        Set it to the whole deadline of a call to Nova: one that was sent just before the lease ended may still be on its way.
+        """
+        self._database = database
+        self._grace = takeover_grace_seconds
+
+    @retry_on_deadlock
+    def begin(self, target_instance: instance.Instance, target: instance.DatastoreVersion, *, target_image_id: str,
+              request_id: str | None, user_id: str | None) -> upgrade.Upgrade:
+        """One transaction: the instance's task NONE -> UPGRADING, a PENDING row, its 'start' event.
+
+        `target_instance` is as it was read; its version and server must still be those.
+
+        :raises InstanceBusy: the instance has another task, or has changed since it was read; nothing was written.
+        :raises InstanceNeedsRetry: its last upgrade has FAILED.
+        :raises InstanceNotFound: it has been deleted since.
+        """
+        upgrade_id = str(uuid.uuid4())
+        try:
+            with self._database.write() as connection:
+                if target_instance.server_id is None or not tasks.take(connection, target_instance):
+                    raise tasks.refusal(connection, target_instance)
+                connection.execute(sa.insert(_upgrades).values(
+                    id=upgrade_id, instance_id=target_instance.id, active_instance_id=target_instance.id,
+                    project_id=target_instance.project_id, instance_name=target_instance.name,
+                    server_id=target_instance.server_id, state=str(_S.PENDING), step=str(states.STEPS[0]), attempt=1,
+                    rebuild_attempt=0, former_version_id=target_instance.version.id, target_version_id=target.id,
+                    target_image_id=target_image_id, datastore_manager=target.manager, target_number=target.number,
+                    generation=0, created_at=columns.now(), updated_at=columns.now(), next_run_at=columns.now(), steps=[],
+                    data={}, request_id=request_id, user_id=user_id))
+                begun = rows.fetch(connection, upgrade_id)
+                outbox.write(connection, 'start', begun)
+        except db_exc.DBDuplicateEntry as error:
+            raise exceptions.InstanceBusy(instance_id=target_instance.id, status='UPGRADE') from error
+        return begun
+
+    def get(self, upgrade_id: str, project_id: str | None = None) -> upgrade.Upgrade:
+        """:raises UpgradeNotFound: none, or of another project than `project_id` where that is given."""
+        if not plausible_id(upgrade_id):
+            raise exceptions.UpgradeNotFound(upgrade_id=upgrade_id)
+        with self._database.read() as connection:
+            found = rows.fetch(connection, upgrade_id)
+        if project_id is not None and found.project_id != project_id:
+            raise exceptions.UpgradeNotFound(upgrade_id=upgrade_id)
+        return found
+
+    def list(self, *, limit: int, project_id: str | None = None, instance_id: str | None = None,
+             state: states.UpgradeState | None = None, marker: str | None = None) -> Page[upgrade.Upgrade]:
+        """Newest first; `marker` is the last id of the page before.
+
+        :raises UpgradeNotFound: the marker names none that the filters let through.
+        """
+        query = sa.select(_upgrades)
+        for column, value in ((_upgrades.c.project_id, project_id), (_upgrades.c.instance_id, instance_id),
+                              (_upgrades.c.state, state and str(state))):
+            query = query if value is None else query.where(column == value)
+        if marker is not None:
+            last = self.get(marker, project_id)
+            query = query.where(sa.or_(_upgrades.c.created_at < last.created_at,
+                                       sa.and_(_upgrades.c.created_at == last.created_at, _upgrades.c.id < last.id)))
+        query = query.order_by(_upgrades.c.created_at.desc(), _upgrades.c.id.desc()).limit(limit + 1)
+        with self._database.read() as connection:
+            found = [rows.upgrade_from(row) for row in connection.execute(query)]
+        return Page(tuple(found[:limit]), found[limit - 1].id if len(found) > limit else None)
+
+    def due(self, limit: int) -> Sequence[str]:
+        """Ids of PENDING or RUNNING rows whose next_run_at has come and whose lease is free or has run out, oldest first."""
+        query = (sa.select(_upgrades.c.id)
+                 .where(_upgrades.c.state.in_(_ACTIVE), self._lease_is_free(),
+                        sa.or_(_upgrades.c.next_run_at.is_(None), _upgrades.c.next_run_at <= columns.now()))
+                 .order_by(_upgrades.c.next_run_at, _upgrades.c.created_at).limit(limit))
+        with self._database.read() as connection:
+            return connection.execute(query).scalars().all()
+
+    def _lease_is_free(self) -> sa.ColumnElement[bool]:
+        return sa.or_(_upgrades.c.lease_until.is_(None), _upgrades.c.lease_until <= columns.ahead(-self._grace))
+
+    @retry_on_deadlock
+    def claim(self, upgrade_id: str, owner: str, lease_seconds: float) -> upgrade.Upgrade:
+        """Take the row: generation + 1, PENDING becomes RUNNING.
+
+        :raises LeaseLost: somebody else holds it, or it has ended.
+        """
+        with self._database.write() as connection:
+            taken = connection.execute(
+                sa.update(_upgrades)
+                .where(_upgrades.c.id == upgrade_id, _upgrades.c.state.in_(_ACTIVE), self._lease_is_free())
+                .values(owner=owner, lease_until=columns.ahead(lease_seconds), generation=_upgrades.c.generation + 1,
+                        state=str(_S.RUNNING), updated_at=columns.now()))
+            if not taken.rowcount:
+                raise exceptions.LeaseLost(upgrade_id=upgrade_id, generation='any')
+            return rows.fetch(connection, upgrade_id)
+
+    @retry_on_deadlock
+    def renew(self, held: upgrade.Upgrade, lease_seconds: float) -> upgrade.Upgrade:
+        """:raises LeaseLost: overtaken; stop at once."""
+        with self._database.write() as connection:
+            _fenced(connection, held, lease_until=columns.ahead(lease_seconds))
+            return rows.fetch(connection, held.id)
+
+    @retry_on_deadlock
+    def save(self, held: upgrade.Upgrade, *, release_for_seconds: float | None = None) -> upgrade.Upgrade:
+        """Write step, steps, data, rebuild_attempt, cause, error_code, step_deadline WHERE the generation is still ours.
+
+        With `release_for_seconds` the lease is let go and next_run_at set that far ahead (0: at once).
+
+        :raises LeaseLost: overtaken; nothing was written.
+        """
+        values = {**rows.journal_of(held), 'updated_at': columns.now()}
+        if release_for_seconds is not None:
+            values.update(owner=None, lease_until=None, next_run_at=columns.ahead(release_for_seconds))
+        with self._database.write() as connection:
+            _fenced(connection, held, **values)
+            return rows.fetch(connection, held.id)
+
+    @retry_on_deadlock
+    def end(self, held: upgrade.Upgrade, state: states.UpgradeState, *, cause: str | None = None,
+            error_code: str | None = None) -> upgrade.Upgrade:
+        """One transaction: final state, outbox event, the instance's task FROM UPGRADING, its fault or its new version.
+
+        COMPLETED also writes the 'finish' event.  If the compare-and-set on the instance fails, nothing of the instance is
+        overwritten, the upgrade ends FAILED with INSTANCE_CHANGED (and its error event).
+
+        :raises LeaseLost: overtaken; nothing was written.
+        :raises IllegalMove: `state` ends nothing.
+        """
+        states.check_move(held.state, state)
+        with self._database.write() as connection:
+            released = tasks.release(connection, held, state)
+            if not released:
+                changed = tasks.changed(connection, held)
+                cause = changed.message if cause is None else f'{changed.message} Before that: {cause}'
+                state, error_code = _S.FAILED, changed.code
+            _fenced(connection, held, **{
+                **rows.journal_of(held), 'state': str(state), 'cause': cause, 'error_code': error_code, 'owner': None,
+                'lease_until': None, 'next_run_at': None, 'step_deadline': None, 'active_instance_id': None,
+                'ended_at': columns.now(), 'updated_at': columns.now()})
+            ended = rows.fetch(connection, held.id)
+            if released and state is _S.FAILED:
+                tasks.write_fault(connection, ended)
+            if state is _S.COMPLETED:
+                guests.upsert(connection, ended.instance_id, image_id=ended.target_image_id)
+                outbox.write(connection, 'end', ended)
+                outbox.write(connection, 'finish', ended)
+            else:
+                outbox.write(connection, 'error', ended)
+        return ended
+
+    @retry_on_deadlock
+    def retry(self, upgrade_id: str) -> upgrade.Upgrade:
+        """FAILED -> RUNNING for the next attempt, UPGRADING_ERROR -> UPGRADING, 'start' event: one transaction.
+
+        Step, data and rebuild_attempt stay: whoever runs the row looks at the world and decides what is asked anew.
+
+        :raises UpgradeNotFound, RetryRefused, InstanceChanged: and nothing was written.
+        """
+        with self._database.write() as connection:
+            failed = rows.fetch(connection, upgrade_id)
+            if failed.state is not _S.FAILED:
+                raise _retry_refused(failed)
+            if not tasks.take_again(connection, failed):
+                raise tasks.changed(connection, failed, 'UPGRADING_ERROR')
+            moved = connection.execute(
+                sa.update(_upgrades)
+                .where(_upgrades.c.id == failed.id, _upgrades.c.state == str(_S.FAILED), _upgrades.c.attempt == failed.attempt)
+                .values(state=str(_S.RUNNING), attempt=failed.attempt + 1, active_instance_id=failed.instance_id, cause=None,
+                        error_code=None, ended_at=None, step_deadline=None, owner=None, lease_until=None,
+                        next_run_at=columns.now(), updated_at=columns.now()))
+            if not moved.rowcount:
+                raise _retry_refused(rows.fetch(connection, upgrade_id))
+            again = rows.fetch(connection, upgrade_id)
+            outbox.write(connection, 'start', again)
+        return again
+
+
+def _fenced(connection: sa.Connection, held: upgrade.Upgrade, **values: object) -> None:
+    """Write a row that we hold, or leave the transaction: what it has written before goes with it."""
+    written = connection.execute(
+        sa.update(_upgrades)
+        .where(_upgrades.c.id == held.id, _upgrades.c.generation == held.generation, _upgrades.c.state == str(_S.RUNNING))
+        .values(**values))
+    if not written.rowcount:
+        raise exceptions.LeaseLost(upgrade_id=held.id, generation=held.generation)
+
+
+def _retry_refused(found: upgrade.Upgrade) -> exceptions.RetryRefused:
+    advice = {_S.PENDING: 'It has not begun yet: wait.', _S.RUNNING: 'It goes on by itself: wait.',
+              _S.COMPLETED: 'There is nothing left to do.'}.get(found.state, 'Begin a new one with "trove upgrade".')
+    return exceptions.RetryRefused(upgrade_id=found.id, state=found.state, advice=advice)
