@@ -4,8 +4,10 @@
 It is started from console scripts alone: the lab imports nothing of the product.
 """
 
+import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -103,6 +105,14 @@ class Product:
     def stop(self, *names: str) -> None:
         """End these processes, or both."""
         self._supervisor.stop(names or (API, TASKMANAGER))
+
+    def kill_taskmanager(self, name: str = TASKMANAGER) -> None:
+        """SIGKILL, as when its machine dies: nothing is said goodbye to."""
+        for record in self._supervisor.records():
+            if record.name == name:
+                for member in record.members():
+                    os.kill(member.pid, signal.SIGKILL)
+        self._supervisor.stop((name,))
 
     def _credentials(self) -> dict[str, object]:
         service = self._handle.service

@@ -12,6 +12,7 @@ from oslotest import base
 
 from trove_upgrade.lab import rest, stage
 from trove_upgrade.lab.clients import Clients
+from trove_upgrade.lab.cloud import Cloud
 from trove_upgrade.lab.demo import camera, follow
 from trove_upgrade.lab.images import provision
 from trove_upgrade.lab.layout import Layout
@@ -127,6 +128,9 @@ class CloudTestCase(base.BaseTestCase):
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
             text = answer.read()
         return json.loads(text) if text else None
+
+    def cloud(self):
+        return Cloud(self.stage.layout)
 
     def picture(self, instance):
         return camera.take(self.maker, instance)

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes wrong around a rebuild, on the real thing: who serves afterwards, and what the operator is told."""
+from trove_upgrade.lab.hypervisor.knobs import Knobs, KnobStore
+from trove_upgrade.tests.functional import base
+
+_REBUILD = {'method': 'POST', 'path': '/action$', 'body': '"rebuild"'}
+
+
+class TestNovaFails(base.CloudTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.knobs = KnobStore(self.stage.layout.faults_dir)
+        self.addCleanup(self._control, 'DELETE', '/__requests')
+
+    def turn(self, instance, **knobs):
+        self.knobs.turn(instance.server_id, Knobs(**knobs))
+        self.addCleanup(self.knobs.clear, instance.server_id)
+
+    def rebuilds(self, instance):
+        found = self._control('GET', f'/__requests?method=POST&path={instance.server_id}/action')
+        return found['count']
+
+    def test_nova_refuses_the_upgrade_is_undone_and_the_database_serves_as_before(self):
+        instance = self.create_instance('refused')
+        self.fail_nova(action='refuse', status=403, count=-1, answer='{"forbidden": {"code": 403, "message": "not today"}}', **_REBUILD)
+
+        upgrade = self.upgrade(instance)
+
+        self.assertEqual(('ABORTED', 'REBUILD_REFUSED'), (upgrade['state'], upgrade['error_code']), upgrade)
+        self.assertIn('not today', upgrade['cause'])
+        self.assert_serves(instance, self.former)
+        shown = self.show(instance)
+        self.assertEqual(('ACTIVE', 'HEALTHY', self.former.name), (shown['status'], shown['operating_status'], shown['datastore']['version']))
+        self.guest(instance).reboot()
+        self.wait_until(lambda: self.guest(instance).exec(['mariadb', '-e', 'SELECT 1'], check=False).returncode == 0,
+                        'the database to serve after a reboot: its autostart is back')
+
+    def test_an_answer_that_is_lost_after_nova_accepted_does_not_rebuild_twice(self):
+        instance = self.create_instance('lost-answer')
+        self.fail_nova(action='drop_answer', count=1, **_REBUILD)
+
+        upgrade = self.upgrade(instance)
+
+        self.assertEqual('COMPLETED', upgrade['state'], upgrade)
+        self.assertEqual(1, self.rebuilds(instance))
+        self.assert_serves(instance, self.target)
+
+    def test_a_rebuild_that_fails_after_acceptance_is_an_error_with_its_cause_and_retry_completes_it(self):
+        instance = self.create_instance('no-space')
+        before = self.picture(instance)
+        self.turn(instance, spawn_error='no space left', times=1)
+
+        upgrade = self.upgrade(instance)
+
+        self.assertEqual('FAILED', upgrade['state'], upgrade)
+        self.assertIn('no space left', upgrade['cause'])
+        shown = self.show(instance)
+        self.assertEqual(('ERROR', self.former.name), (shown['status'], shown['datastore']['version']))
+        self.assertIn('no space left', shown['fault']['message'])
+        status, body = self.patch(instance, self.target.name)
+        self.assertEqual((422, 'INSTANCE_NEEDS_RETRY'), (status, body['unprocessableEntity']['error_code']))
+
+        self.product.manage('upgrade', 'retry', upgrade['id'])
+
+        self.assertEqual('COMPLETED', self.wait_ended(instance)['state'])
+        self.assert_serves(instance, self.target)
+        self.assertEqual(before.tables.keys(), self.picture(instance).tables.keys())
+        self.assertEqual('ACTIVE', self.show(instance)['status'])
+
+    def test_an_image_that_cannot_be_loaded_leaves_the_old_guest_serving(self):
+        instance = self.create_instance('unloadable')
+        self.turn(instance, image_unloadable=True)
+
+        upgrade = self.upgrade(instance)
+
+        self.assertEqual('ABORTED', upgrade['state'], upgrade)
+        self.assert_serves(instance, self.former)
+
+    def test_an_image_that_cannot_be_loaded_once_is_tried_again(self):
+        instance = self.create_instance('unloadable-once')
+        self.turn(instance, image_unloadable=True, times=1)
+
+        upgrade = self.upgrade(instance)
+
+        self.assertEqual('COMPLETED', upgrade['state'], upgrade)
+        self.assert_serves(instance, self.target)
+
+
+class TestServicesFail(base.CloudTestCase):
+
+    def test_an_upgrade_survives_the_death_of_its_taskmanager_at_each_step(self):
+        for step in ('quiesce', 'rebuild', 'boot', 'restore'):
+            with self.subTest(step=step):
+                self._kill_taskmanager_at(step)
+
+    def _kill_taskmanager_at(self, step):
+        instance = self.create_instance(f'takeover-{step}')
+        self.addCleanup(self._control, 'DELETE', '/__requests')
+        status, body = self.patch(instance, self.target.name)
+        self.assertEqual(202, status, body)
+        self.wait_until(lambda: step in {run['step'] for run in self.upgrades_of(instance)[0]['steps']}, step)
+
+        self.product.kill_taskmanager()
+        self.product.start_taskmanager()
+
+        upgrade = self.wait_ended(instance)
+        self.assertEqual('COMPLETED', upgrade['state'], upgrade)
+        self.assert_serves(instance, self.target)
+        found = self._control('GET', f'/__requests?method=POST&path={instance.server_id}/action')
+        self.assertEqual(1, found['count'], found)
+
+    def test_a_broker_that_is_down_delays_an_upgrade_and_loses_nothing(self):
+        instance = self.create_instance('no-broker')
+        cloud = self.cloud()
+        token = self.session().token()
+        cloud.stop_process('rabbitmq')
+        try:
+            status, body = self.call('PATCH', f'/instances/{instance.id}', {'instance': {'datastore_version': self.target.name}}, token=token)
+            self.assertEqual(202, status, body)
+            self.assertEqual('UPGRADE', self.show(instance)['status'])
+        finally:
+            cloud.restart('rabbitmq')
+
+        self.assertEqual('COMPLETED', self.wait_ended(instance)['state'])
+        self.assert_serves(instance, self.target)
