@@ -3,6 +3,7 @@
 
 import json
 import pathlib
+import shutil
 import uuid
 
 from trove_upgrade.lab import services
@@ -32,6 +33,8 @@ def configure(settings: Settings) -> None:
     if not identity.exists():
         identity.write_text(str(uuid.uuid4()))
     openstack.write_ini(_config(settings), _nova_conf(settings))
+    # The API wants both files in one directory.
+    shutil.copyfile(settings.venv.path / 'etc/nova/api-paste.ini', settings.etc(NAME) / 'api-paste.ini')
     if settings.compute_driver == LAB_DRIVER:
         shim = settings.venv.site_packages / 'nova' / 'virt' / f'{LAB_DRIVER.split(".")[0]}.py'
         shim.write_text(_SHIM)
@@ -64,7 +67,7 @@ def _nova_conf(settings: Settings) -> openstack.Ini:
         'api': {'auth_strategy': 'keystone'},
         'api_database': openstack.database(settings, 'nova_api'),
         'database': openstack.database(settings, NAME),
-        'wsgi': {'api_paste_config': settings.venv.path / 'etc/nova/api-paste.ini'},
+        'wsgi': {'api_paste_config': settings.etc(NAME) / 'api-paste.ini'},
         'keystone_authtoken': openstack.authtoken(settings, NAME),
         'service_user': credentials | {'send_service_user_token': True},
         'placement': credentials,
@@ -83,7 +86,7 @@ def _nova_conf(settings: Settings) -> openstack.Ini:
 def api_process(settings: Settings) -> Command:
     """The API."""
     return openstack.wsgi_process(settings, API, 'nova.wsgi.osapi_compute', settings.ports.compute,
-                                  settings.env(OS_NOVA_CONFIG_DIR=str(settings.etc(NAME)), OS_NOVA_CONFIG_FILES='nova.conf'))
+                                  settings.env(OS_NOVA_CONFIG_DIR=str(settings.etc(NAME))))
 
 
 def agent_process(settings: Settings, name: str) -> Command:

@@ -77,8 +77,8 @@ def wsgi_process(settings: Settings, name: str, module: str, port: int, env: Map
         settings.venv.program('uwsgi'), '--http-socket', f'{HOST}:{port}', '--add-header', 'Connection: close',
         '--module', f'{module}:application', '--home', str(settings.venv.path), '--processes', '1', '--threads', '4',
         '--enable-threads', '--single-interpreter', '--lazy-apps', '--need-app', '--die-on-term', '--thunder-lock',
-        '--buffer-size', '65535', '--listen', '100', '--disable-logging', '--wsgi-manual-chunked-input',
-        '--procname', f'trove-upgrade-lab-{name}', '--pyargv', ''))
+        '--buffer-size', '65535', '--listen', '100', '--disable-logging',
+        '--procname', f'trove-upgrade-lab-{name}'))
 
 
 def answers(url: str, timeout_seconds: float = 5.0) -> bool:
