@@ -1,5 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options of the guest agent."""
+"""Options of the guest agent.
+
+`IDENTITY_OPTS` are Trove's own names in `[DEFAULT]` of guest_info.conf.  Only the agent registers them: in Trove's process they
+are Trove's.
+"""
 from oslo_config import cfg
 
-OPTS: list[cfg.Opt] = []
+IDENTITY_OPTS: list[cfg.Opt] = [
+    cfg.StrOpt('guest_id', help='Id of the instance that this guest is; Trove writes it. Without it the agent does not start.'),
+    cfg.StrOpt('datastore_manager', help='Which driver the agent uses, e.g. mariadb. An unknown one refuses every upgrade.'),
+    cfg.StrOpt('tenant_id', help='Project of the instance; Trove writes it, and the agent only reads past it.'),
+]
+
+OPTS: list[cfg.Opt] = [
+    cfg.StrOpt('upgrade_marker', default=None,
+               help='Marker of the upgrade that booted this guest, "<upgrade id>:<rebuild attempt>". User data writes it; never '
+                    'set it by hand: the taskmanager would take this guest for one that it has rebuilt.'),
+    cfg.FloatOpt('guest_join_seconds', default=2.0, min=0.0, max=10.0,
+                 help='Seconds that a call waits for its job in the guest before it answers RUNNING. Must be well below '
+                      'guest_call_timeout of the taskmanagers, or their calls time out; 0 makes more calls.'),
+    cfg.IntOpt('stash_keep_hours', default=72, min=0, max=8760,
+               help='Hours after a completed upgrade until the guest removes the stash from the volume. Until then a guest '
+                    'whose root disk is lost again can be restored; the stash holds secrets and takes a few megabytes. 0 '
+                    'removes it at once.'),
+    cfg.IntOpt('volume_wait_seconds', default=60, min=0, max=3600,
+               help='Seconds to wait for the volume to be attached to a rebuilt guest. Too low: an upgrade fails where a retry '
+                    'would have succeeded. Too high: a missing volume is found late.'),
+    cfg.StrOpt('volume_mount_options', default='noatime,nodev,nosuid',
+               help='Mount options of the volume, also written to fstab (with nofail). Wrong ones make the guest lose its volume '
+                    'at the next boot.'),
+    cfg.IntOpt('volume_margin_mb', default=64, min=0, max=1048576,
+               help='Megabytes that must be free on the volume beyond what the stash needs; what the upgrade of the data needs is '
+                    "the datastore driver's own check. Too low: an upgrade fails half way for want of space. Too high: full "
+                    'volumes cannot be upgraded.'),
+    cfg.FloatOpt('heartbeat_interval', default=1.0, min=0.1, max=60.0,
+                 help='Seconds between heartbeats right after boot and at the start of an upgrade; they become rarer by '
+                      'themselves, and end when there is no upgrade. Too high: an upgrade waits for them. Too low: traffic.'),
+]

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`trove-upgrade-guestagent`: the guest's part of an upgrade, as the taskmanager asks for it."""
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+
+def _choose_threads() -> None:
+    """Before anything imports oslo.messaging: that would choose eventlet, for good.  Source: oslo.service's documentation."""
+    sys.modules.setdefault('eventlet', None)  # type: ignore[arg-type]  # None: an import of it fails, whoever tries
+    from oslo_service import backend
+    backend.init_backend(backend.BackendType.THREADING)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or Ctrl-C.  A job that runs then goes on at the next start."""
+    _choose_threads()
+    from oslo_config import cfg
+    from oslo_log import log
+
+    from trove_upgrade import conf as our_conf
+    from trove_upgrade.conf import guestagent as guestagent_conf
+    from trove_upgrade.guestagent import agent
+    from trove_upgrade.guestagent.layout import Layout
+
+    conf = cfg.CONF
+    log.register_options(conf)
+    our_conf.register_opts(conf)
+    conf.register_opts(guestagent_conf.IDENTITY_OPTS)
+    conf(args=list(argv) if argv is not None else None, project='trove-upgrade', prog='trove-upgrade-guestagent')
+    log.setup(conf, 'trove-upgrade')
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    try:
+        running = agent.compose(conf, Layout())
+    except agent.NotAGuest as error:
+        print(error.message, file=sys.stderr)
+        return 1
+    # In a thread: what was interrupted is gone on with first, and a signal must end the agent meanwhile, too.
+    threading.Thread(target=running.start, name='start', daemon=True).start()
+    ended.wait()
+    running.stop()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Composes the agent: ports, jobs, endpoint, heartbeats; and starts and stops them in the right order."""
+import dataclasses
+import functools
+import json
+from collections.abc import Callable
+from importlib import metadata
+from typing import Any
+
+from oslo_config import cfg
+from oslo_log import log
+
+from trove_upgrade import conf as our_conf
+from trove_upgrade.domain import exceptions, guest
+from trove_upgrade.guestagent import clock as clock_module
+from trove_upgrade.guestagent import commands as commands_module
+from trove_upgrade.guestagent import identity, service
+from trove_upgrade.guestagent.datastores import base, factory
+from trove_upgrade.guestagent.flows import check, finish, quiesce, restore, undo, verify, work
+from trove_upgrade.guestagent.heartbeat import Heartbeats
+from trove_upgrade.guestagent.job import Body, Jobs
+from trove_upgrade.guestagent.journal import Journal
+from trove_upgrade.guestagent.keeper import StashKeeper
+from trove_upgrade.guestagent.layout import Layout
+from trove_upgrade.guestagent.manager import GuestManager
+from trove_upgrade.guestagent.marks import Marks
+from trove_upgrade.guestagent.stash.accounts import SystemAccounts
+from trove_upgrade.guestagent.volume import Volume
+from trove_upgrade.rpc import serializer, taskmanager, transport
+
+LOG = log.getLogger(__name__)
+
+_FLOWS: dict[str, Callable[[work.Work], work.Outcome]] = {
+    'check_upgrade': check.check,
+    'pre_upgrade': quiesce.quiesce,
+    'abort_upgrade': undo.abort,
+    'post_upgrade': restore.restore,
+    'verify_upgrade': verify.verify,
+    'finish_upgrade': finish.finish,
+}
+
+
+class NotAGuest(exceptions.TroveUpgradeError):
+    """The agent has not been told whose guest it is."""
+
+    code = 'NOT_A_GUEST'
+    template = ('The guest agent cannot start: its configuration names no {missing} in [DEFAULT]. '
+                'See that user data writes guest_info.conf and that --config-dir names its directory.')
+
+
+def bodies(own: work.Guest) -> dict[str, Body]:
+    """What each method of the RPC API runs as a job."""
+    def body(flow: Callable[[work.Work], work.Outcome], call: guest.GuestCall, progress: base.Progress) -> work.Outcome:
+        return flow(work.Work(own, call, progress))
+    return {method: functools.partial(body, flow) for method, flow in _FLOWS.items()}
+
+
+def compose_guest(conf: cfg.ConfigOpts, layout: Layout) -> work.Guest:
+    """The guest with its real ports.
+
+    :raises NotAGuest: the configuration does not say which one.
+    """
+    for name in ('guest_id', 'datastore_manager'):
+        if not conf[name]:
+            raise NotAGuest(missing=name)
+    options, clock, commands = conf[our_conf.GROUP], clock_module.SystemClock(), commands_module.SystemCommands()
+    context = base.DriverContext(volume=layout.volume, data_directory=layout.data_directory, etc=layout.etc, run=layout.run,
+                                 image_facts=_image_facts(layout), now=clock.now, monotonic=clock.monotonic)
+    services = service.detect(commands, layout.root)
+    return work.Guest(
+        instance_id=conf.guest_id, agent_version=metadata.version('trove-upgrade'), boot_id=identity.boot_id,
+        marker=functools.partial(identity.read_marker, layout.marker), layout=layout, clock=clock,
+        volume=Volume(layout, commands, clock, options.volume_mount_options), service=services,
+        driver=factory.driver(conf.datastore_manager, context, services), marks=Marks(layout), accounts=SystemAccounts(),
+        settings=work.Settings(options.volume_wait_seconds, options.volume_margin_mb << 20, options.stash_keep_hours))
+
+
+def _image_facts(layout: Layout) -> dict[str, Any]:
+    try:
+        facts = json.loads(layout.image_facts.read_bytes())
+    except FileNotFoundError:
+        return {}
+    return dict(facts)
+
+
+@dataclasses.dataclass(frozen=True)
+class Agent:
+    """A composed agent."""
+
+    jobs: Jobs
+    heartbeats: Heartbeats
+    keeper: StashKeeper
+    manager: GuestManager
+    server: Any      #: oslo.messaging's
+
+    def start(self) -> None:
+        """Heartbeats first: what was interrupted can take long.  Calls are served once it has been taken up again."""
+        self.heartbeats.start()
+        self.keeper.start()
+        self.jobs.resume()
+        self.server.start()
+
+    def stop(self) -> None:
+        """A job that runs is left to the journal: the next start goes on with it."""
+        self.server.stop()
+        self.heartbeats.stop()
+        self.keeper.stop()
+
+
+def compose(conf: cfg.ConfigOpts, layout: Layout) -> Agent:
+    """All of it, from configuration that has been read.  Nothing is started.
+
+    :raises NotAGuest: the configuration does not say which guest this is.
+    """
+    own = compose_guest(conf, layout)
+    rpc_transport = transport.get_transport(conf)
+    client = taskmanager.TaskManagerAPI.from_conf(conf, rpc_transport)
+    wakers: list[Callable[[], None]] = []
+
+    def wake() -> None:
+        for waker in wakers:
+            waker()
+
+    journal = Journal(layout.jobs)
+    jobs = Jobs(journal, bodies(own), own.clock, on_change=wake)
+    heartbeats = Heartbeats(own, lambda heartbeat: client.heartbeat(serializer.service_context(), heartbeat), jobs.busy,
+                            conf[our_conf.GROUP].heartbeat_interval)
+    keeper = StashKeeper(own)
+    wakers += [heartbeats.wake, keeper.wake]
+    manager = GuestManager(own, jobs, journal, conf[our_conf.GROUP].guest_join_seconds, heartbeats.wake)
+    server = transport.get_server(rpc_transport, transport.guest_target(conf, own.instance_id), [manager])
+    LOG.info('Guest agent %s of instance %s, datastore manager %s', own.agent_version, own.instance_id, own.driver.manager)
+    return Agent(jobs, heartbeats, keeper, manager, server)

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""check_upgrade: everything that could make the upgrade fail, looked at while the database serves; nothing is changed."""
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+from trove_upgrade.domain import exceptions, upgrade
+from trove_upgrade.guestagent.flows.work import Guest, Outcome, Work
+from trove_upgrade.guestagent.stash import publish
+
+_ALLOWED = frozenset({'ok', 'warning'})
+
+
+def stash_roots(guest: Guest) -> list[pathlib.Path]:
+    """What the stash keeps: the driver's files and copies of the agent's own two."""
+    return [*guest.driver.stash_roots(), *(path for path in guest.layout.agent_files if path.exists())]
+
+
+def check(work: Work) -> Outcome:
+    """All checks, refused or not."""
+    results = run(work)
+    return Outcome(f'{len(results)} checks were made in the guest.',
+                   {'checks': [dataclasses.asdict(result) for result in results]})
+
+
+def require(work: Work) -> None:
+    """Go on only if every check allows it.
+
+    :raises StepRefused: the first that does not, with its code.
+    """
+    for result in run(work):
+        if result.outcome not in _ALLOWED:
+            raise exceptions.StepRefused(result.message, result.code or 'CHECK_REFUSED')
+
+
+def run(work: Work) -> Sequence[upgrade.CheckResult]:
+    """The agent's own checks; the driver's only where these hold: without the volume it would look at the wrong thing."""
+    guest = work.guest
+    work.progress(None, 'Looking at the volume and the database.')
+    own = [_volume(guest), _database(guest)]
+    if any(result.outcome not in _ALLOWED for result in own):
+        return own
+    return [*own, _space(guest), *guest.driver.checks(work.call.target, work.call.options)]
+
+
+def _volume(guest: Guest) -> upgrade.CheckResult:
+    name, layout = 'guest_volume', guest.layout
+    try:
+        mounted = guest.volume.mounted()
+    except exceptions.StepFailed as error:
+        return upgrade.CheckResult(name, 'refused', error.message, error.code)
+    if mounted is None:
+        return upgrade.CheckResult(name, 'refused', f'Instance {guest.instance_id} cannot be upgraded: nothing is mounted at '
+                                   f'{layout.volume}. Mount its volume there.', 'VOLUME_NOT_MOUNTED')
+    if not layout.data_directory.is_dir() or layout.data_directory.is_symlink():
+        return upgrade.CheckResult(name, 'refused', f'Instance {guest.instance_id} cannot be upgraded: its data directory is not at '
+                                   f'{layout.data_directory}. Move it there.', 'VOLUME_LAYOUT_UNKNOWN')
+    if layout.volume.stat().st_uid != 0:
+        return upgrade.CheckResult(name, 'refused', f'Instance {guest.instance_id} cannot be upgraded: {layout.volume} does not belong to '
+                                   f'root, so that the database could write beside its data. Give it to root.', 'VOLUME_LAYOUT_UNKNOWN')
+    return upgrade.CheckResult(name, 'ok', f'Volume {mounted.uuid} is mounted at {layout.volume}.')
+
+
+def _database(guest: Guest) -> upgrade.CheckResult:
+    version = guest.driver.server_version()
+    if version is None:
+        return upgrade.CheckResult('guest_database', 'refused', f'Instance {guest.instance_id} cannot be upgraded: its database does not '
+                                   f'answer the agent. Start it, and see that the agent can log in.', 'DATABASE_NOT_SERVING')
+    return upgrade.CheckResult('guest_database', 'ok', f'The database answers: {version}.')
+
+
+def _space(guest: Guest) -> upgrade.CheckResult:
+    needed = publish.measure(stash_roots(guest)) + guest.settings.volume_margin_bytes
+    free = guest.volume.free_bytes()
+    if free < needed:
+        return upgrade.CheckResult('guest_volume_space', 'refused', f'Instance {guest.instance_id} cannot be upgraded: its volume has '
+                                   f'{free >> 20} MB free and the upgrade needs {(needed >> 20) + 1} MB to keep its files. '
+                                   f'Resize the volume and try again.', 'VOLUME_SPACE')
+    return upgrade.CheckResult('guest_volume_space', 'ok', f'The volume has {free >> 20} MB free.')

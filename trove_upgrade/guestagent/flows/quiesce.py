@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pre_upgrade: checked, fingerprinted and stopped in one session, stashed, unmounted; or undone."""
+import dataclasses
+import json
+from typing import NoReturn
+
+from trove_upgrade.domain import exceptions
+from trove_upgrade.guestagent import datafiles
+from trove_upgrade.guestagent.flows import check, undo
+from trove_upgrade.guestagent.flows.work import Guest, Outcome, Work
+from trove_upgrade.guestagent.info import UpgradeInfo
+from trove_upgrade.guestagent.marks import Mark
+from trove_upgrade.guestagent.stash import publish
+from trove_upgrade.guestagent.volume import Mounted
+
+
+def quiesce(work: Work) -> Outcome:
+    """Nothing writes to the volume any more, and all that must survive is on it.
+
+    A run that an agent's death has cut short is undone and begun anew: writes may have come meanwhile.
+
+    :raises StepRefused: a check said no, or it could not be done and was undone; the database serves.
+    :raises StepFailed: it could not be undone either.
+    """
+    guest, call = work.guest, work.call
+    done = guest.marks.get(Mark.QUIESCED, call.upgrade_id)
+    if done is not None and guest.driver.server_version() is None:
+        return _outcome(done['upgrade_info'])
+    undo.undo(guest)
+    check.require(work)
+    mounted = _mounted(guest)
+    guest.marks.set(Mark.QUIESCING, call.upgrade_id, volume_uuid=mounted.uuid, mount_options=mounted.options)
+    try:
+        info = _stop_and_stash(work, mounted).to_wire()
+        guest.volume.unmount()
+        guest.marks.set(Mark.QUIESCED, call.upgrade_id, volume_uuid=mounted.uuid, mount_options=mounted.options, upgrade_info=info)
+    except Exception as error:  # noqa: BLE001 - whatever it was, the database must serve again; nothing is swallowed
+        _undo(guest, error)
+    return _outcome(info)
+
+
+def _outcome(info: dict[str, object]) -> Outcome:
+    return Outcome('The database is stopped, its files are kept on the volume, and the volume is unmounted.', {'upgrade_info': info})
+
+
+def _mounted(guest: Guest) -> Mounted:
+    mounted = guest.volume.mounted()
+    if mounted is None:
+        raise exceptions.StepRefused(f'Nothing is mounted at {guest.layout.volume} any more. Mount the volume there.', 'VOLUME_NOT_MOUNTED')
+    return mounted
+
+
+def _undo(guest: Guest, error: Exception) -> NoReturn:
+    reason = error.message if isinstance(error, exceptions.TroveUpgradeError) else f'The database could not be stopped and kept: {error!r}.'
+    code = error.code if isinstance(error, exceptions.TroveUpgradeError) else 'INTERNAL_ERROR'
+    try:
+        undo.undo(guest)
+    except exceptions.StepFailed as failure:
+        raise exceptions.StepFailed(f'{reason} And this could not be undone: {failure.message}', failure.code) from error
+    raise exceptions.StepRefused(f'{reason} All was undone, the database serves as before.', code) from error
+
+
+def _stop_and_stash(work: Work, mounted: Mounted) -> UpgradeInfo:
+    guest, call = work.guest, work.call
+    work.progress(5, 'Switching off the start at boot.')
+    guest.driver.set_autostart(enabled=False)
+    work.progress(10, 'Taking the fingerprint and stopping the database.')
+    fingerprint = guest.driver.fingerprint_and_stop(call.options, work.progress)
+    if not guest.driver.shutdown_was_clean():
+        raise exceptions.StepFailed('The database was stopped, but not cleanly: its log does not end with a clean shutdown. '
+                                    'Look into its error log, restart it and try again.', 'SHUTDOWN_NOT_CLEAN')
+    work.progress(80, 'Keeping the configuration on the volume.')
+    documents = {'fingerprint': json.dumps(dataclasses.asdict(fingerprint), sort_keys=True).encode(),
+                 'files': datafiles.listing(guest.layout.data_directory)}
+    published = publish.publish(check.stash_roots(guest), guest.layout.on_volume, call.upgrade_id, call.attempt, documents,
+                                guest.accounts)
+    guest.marks.set(Mark.STASHED, call.upgrade_id, stash=published.name, digest=published.digest)
+    work.progress(95, 'Unmounting the volume.')
+    return UpgradeInfo(
+        upgrade_id=call.upgrade_id, attempt=call.attempt, volume_uuid=mounted.uuid, filesystem=mounted.filesystem,
+        stash=published.name, stash_digest=published.digest, fingerprint_digest=published.documents['fingerprint'],
+        files_digest=published.documents['files'], former_server_version=fingerprint.server_version,
+        former_agent_version=guest.agent_version, former_boot_id=guest.boot_id(), stopped_at=fingerprint.taken_at)

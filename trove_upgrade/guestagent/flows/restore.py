@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""post_upgrade: from a bare root disk of the new image to a database that serves, with nothing missing.
+
+The marks on the volume say how far any earlier run came, on this root disk or on one that has been lost since.
+"""
+import configparser
+import contextlib
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from trove_upgrade.domain import exceptions
+from trove_upgrade.guestagent import datafiles, durable, service
+from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.flows.work import Outcome, Work
+from trove_upgrade.guestagent.info import UpgradeInfo
+from trove_upgrade.guestagent.marks import Mark
+from trove_upgrade.guestagent.stash.restore import Stash
+
+_NAMED = 5
+
+
+def restore(work: Work) -> Outcome:
+    """The new server serves the old data.
+
+    :raises StepFailed: it does not; clients cannot reach it unless the fingerprint was compared before.
+    """
+    guest, info = work.guest, UpgradeInfo.from_wire(work.call.upgrade_info)
+    work.progress(0, 'Mounting the volume.')
+    guest.volume.mount(info.volume_uuid, wait_seconds=guest.settings.volume_wait_seconds)
+    if not guest.layout.on_volume.is_dir() or not datafiles.is_private(guest.layout.on_volume):
+        raise exceptions.StepFailed(f'The volume {info.volume_uuid} cannot be used: {guest.layout.on_volume} is missing, or others than root '
+                                    f'can write there. Look whether this is the volume that the upgrade unmounted.', 'STASH_MISSING')
+    if guest.marks.has(Mark.RESTORED, info.upgrade_id) and guest.serving():
+        return _outcome(work, info)
+    with Stash.open(guest.layout.on_volume, info.stash, info.stash_digest) as stash:
+        before = _read(stash, info)
+        if not guest.server_started(info.upgrade_id):
+            _require_untouched(work, stash, info)
+        _configure(work, stash, info)
+    if not guest.marks.has(Mark.COMPARED, info.upgrade_id):
+        _upgrade(work, info)
+        _compare(work, info, before)
+    _open(work, info)
+    return _outcome(work, info)
+
+
+def _read(stash: Stash, info: UpgradeInfo) -> base.Fingerprint:
+    return base.Fingerprint(**json.loads(stash.document('fingerprint', info.fingerprint_digest)))
+
+
+def _require_untouched(work: Work, stash: Stash, info: UpgradeInfo) -> None:
+    """A checksum taken before counts only if nothing has written since, and if it is this instance's."""
+    running = work.guest.driver.server_version()
+    if running is not None:
+        raise exceptions.StepFailed(f'The data cannot be upgraded: a database server, {running}, runs already on the new image, and the agent '
+                                    f'has not started it. Build the image with its own database service masked.', 'SERVER_UNEXPECTED')
+    changed = datafiles.differences(stash.document('files', info.files_digest), work.guest.layout.data_directory)
+    if changed:
+        raise exceptions.StepFailed(f'The data cannot be upgraded: it is not as it was when the database was stopped: {"; ".join(changed)}. '
+                                    f'Look what has written to the volume since {info.stopped_at}.', 'DATA_CHANGED')
+    former = _guest_id(stash, str(work.guest.layout.agent_files[0]))
+    if former not in {None, work.guest.instance_id}:
+        raise exceptions.StepFailed(f'The stash {stash.name} cannot be used: it is of instance {former}, and this guest is '
+                                    f'{work.guest.instance_id}. Attach the right volume.', 'STASH_OF_ANOTHER_INSTANCE')
+
+
+def _guest_id(stash: Stash, path: str) -> str | None:
+    """None if the former root disk did not say."""
+    with contextlib.suppress(KeyError, configparser.Error):
+        parser = configparser.ConfigParser(strict=False, interpolation=None)
+        parser.read_string(stash.file(path).decode(errors='replace'))
+        return parser.get('DEFAULT', 'guest_id', fallback=None)
+    return None
+
+
+def _configure(work: Work, stash: Stash, info: UpgradeInfo) -> None:
+    """Files back, owners by name, configuration tried on scratch; once per root disk.
+
+    The real data is not touched: what is refused here has not passed the point of no return.
+    """
+    guest = work.guest
+    if guest.marks.has(Mark.CONFIGURED, info.upgrade_id):
+        return
+    work.progress(10, 'Restoring the configuration.')
+    remarks = stash.restore(guest.driver.restore_paths(stash.paths()), guest.accounts)
+    durable.make_directory(guest.layout.volume_uuid.parent)
+    durable.write(guest.layout.volume_uuid, f'{info.volume_uuid}\n'.encode())
+    guest.driver.own_data()
+    work.progress(20, 'Trying the configuration on an empty data directory.')
+    tried = guest.driver.check_configuration(work.call.options)
+    if tried.outcome == 'refused':
+        raise exceptions.StepFailed(tried.message, tried.code or 'CONFIGURATION_REFUSED')
+    guest.marks.set(Mark.CONFIGURED, info.upgrade_id, remarks=remarks)
+
+
+def _upgrade(work: Work, info: UpgradeInfo) -> None:
+    """Past the point of no return from the first mark on: a start that is refused has changed files, too."""
+    guest = work.guest
+    if not guest.server_started(info.upgrade_id):
+        guest.marks.set(Mark.SERVER_STARTED, info.upgrade_id, boot_id=guest.boot_id(), at=guest.clock.now().isoformat())
+    if guest.service.exists(service.DATABASE) and guest.service.status(service.DATABASE):
+        guest.service.stop(service.DATABASE)   # of a run that was cut short; whether it is isolated cannot be told
+    work.progress(30, 'Starting the new server, isolated.')
+    guest.driver.start_isolated()
+    if not guest.marks.has(Mark.UPGRADED, info.upgrade_id):
+        work.progress(40, 'Upgrading the data.')
+        guest.driver.upgrade_data(work.progress)
+        guest.marks.set(Mark.UPGRADED, info.upgrade_id, server_version=guest.driver.server_version())
+
+
+def _compare(work: Work, info: UpgradeInfo, before: base.Fingerprint) -> None:
+    """Before any client comes: afterwards its writes would be differences."""
+    guest = work.guest
+    work.progress(70, 'Comparing tables, users and grants.')
+    after = guest.driver.fingerprint(work.call.options, work.progress)
+    comparison = guest.driver.compare(before, after)
+    if comparison.missing:
+        more = len(comparison.missing) - _NAMED
+        raise exceptions.StepFailed(f'The upgraded data is not what it was: {"; ".join(comparison.missing[:_NAMED])}'
+                                    f'{f"; and {more} more" if more > 0 else ""}. The database was not opened for clients; '
+                                    f'compare it with a backup.', 'FINGERPRINT_DIFFERS')
+    kept = guest.driver.keep_settings(before, after, work.call.options)
+    raw = json.dumps(dataclasses.asdict(after), sort_keys=True).encode()
+    guest.marks.set(Mark.COMPARED, info.upgrade_id, result={
+        **_summary(before, after, comparison, hashlib.sha256(raw).hexdigest()), 'settings_kept': list(kept)})
+
+
+def _summary(before: base.Fingerprint, after: base.Fingerprint, comparison: base.Comparison, digest: str) -> Mapping[str, Any]:
+    return {'fingerprint': {'missing': [], 'tables_compared': comparison.tables_compared, 'rows_compared': comparison.rows_compared,
+                            'users': len(after.users), 'objects': len(after.objects),
+                            'counted_only_by_file': list(before.counted_only_by_file)[:100],
+                            'not_compared': list(comparison.not_compared)[:100],
+            'former_server_version': before.server_version, 'server_version': after.server_version, 'digest': digest},
+            'settings_changed': [dict(change) for change in comparison.settings_changed]}
+
+
+def _open(work: Work, info: UpgradeInfo) -> None:
+    """Boot first, clients next: a guest that reboots in between serves by itself."""
+    guest = work.guest
+    work.progress(90, 'Opening the database for clients.')
+    guest.volume.write_fstab(info.volume_uuid, info.filesystem)
+    guest.driver.set_autostart(enabled=True)
+    guest.driver.open_for_clients()
+    if not guest.marks.has(Mark.OPENED, info.upgrade_id):
+        guest.marks.set(Mark.OPENED, info.upgrade_id, opened_at=guest.clock.now().isoformat())
+    guest.marks.set(Mark.RESTORED, info.upgrade_id, marker=guest.marker(), boot_id=guest.boot_id())
+
+
+def _outcome(work: Work, info: UpgradeInfo) -> Outcome:
+    compared = work.guest.marks.get(Mark.COMPARED, info.upgrade_id) or {}
+    opened = work.guest.marks.get(Mark.OPENED, info.upgrade_id) or {}
+    configured = work.guest.marks.get(Mark.CONFIGURED, info.upgrade_id) or {}
+    return Outcome('The database serves on the new image, and nothing is missing.',
+                   {**compared.get('result', {}), 'stopped_at': info.stopped_at, 'opened_at': opened.get('opened_at'),
+                    'remarks': list(configured.get('remarks', []))})

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Undoing a quiesce on the former image, and abort_upgrade, which is nothing else."""
+from trove_upgrade.domain import exceptions
+from trove_upgrade.guestagent.flows.work import Guest, Outcome, Work
+from trove_upgrade.guestagent.marks import Mark
+from trove_upgrade.guestagent.stash import publish
+
+
+def undo(guest: Guest) -> None:
+    """Let the database serve as before, from whichever point quiesce has come to.  Safe to repeat; without marks it does nothing.
+
+    :raises StepFailed: it does not serve.  The marks stay, so that the next try goes on.
+    """
+    mark = guest.marks.get(Mark.QUIESCED) or guest.marks.get(Mark.QUIESCING)
+    if mark is None:
+        return
+    upgrade_id = str(mark['upgrade_id'])
+    guest.volume.mount(str(mark['volume_uuid']), mark['mount_options'])
+    if guest.server_started(upgrade_id):
+        raise exceptions.StepFailed(f'Upgrade {upgrade_id} cannot be undone: the new server has been started on the data already. '
+                                    f'Retry the upgrade, or restore a backup.', 'SERVER_STARTED_ON_DATA')
+    guest.driver.undo_autostart()
+    if guest.driver.server_version() is None:
+        guest.driver.start()
+    if guest.driver.server_version() is None:
+        raise exceptions.StepFailed(f'Upgrade {upgrade_id} cannot be undone: the database was started again and does not answer. '
+                                    f'Look into its error log in the guest.', 'DATABASE_NOT_SERVING')
+    remove_stashes(guest, upgrade_id)
+    guest.marks.clear(Mark.STASHED, Mark.QUIESCED, Mark.QUIESCING)
+
+
+def remove_stashes(guest: Guest, upgrade_id: str) -> None:
+    """Remove what this upgrade has kept on the mounted volume: it holds secrets.  Safe to repeat."""
+    directory = guest.layout.on_volume
+    if directory.is_dir():
+        for path in directory.iterdir():
+            if path.name.lstrip('.').startswith(f'stash-{upgrade_id}-'):
+                publish.remove(directory, path.name)
+
+
+def abort(work: Work) -> Outcome:
+    """The database serves again, or never stopped.
+
+    :raises StepFailed: it does not serve.
+    """
+    work.progress(None, 'Bringing the database back.')
+    undo(work.guest)
+    if not work.guest.serving():
+        raise exceptions.StepFailed(f'Instance {work.guest.instance_id} does not serve: its database does not answer, and this upgrade has '
+                                    f'nothing left to undo. Look into its error log in the guest.', 'DATABASE_NOT_SERVING')
+    return Outcome('The database serves as before.')

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every flow works with."""
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from trove_upgrade.domain import guest as wire
+from trove_upgrade.domain import ports
+from trove_upgrade.guestagent import service as service_module
+from trove_upgrade.guestagent import volume as volume_module
+from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.layout import Layout
+from trove_upgrade.guestagent.marks import Mark, Marks
+from trove_upgrade.guestagent.stash import accounts as accounts_module
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The agent's options, as plain values."""
+
+    volume_wait_seconds: float = 60
+    volume_margin_bytes: int = 64 << 20
+    stash_keep_hours: float = 72
+
+
+@dataclasses.dataclass(frozen=True)
+class Guest:
+    """Who this guest is, and its ports."""
+
+    instance_id: str
+    agent_version: str
+    boot_id: Callable[[], str]
+    marker: Callable[[], str | None]      #: read anew each time: user data may be written while the agent runs
+    layout: Layout
+    clock: ports.Clock
+    volume: volume_module.VolumePort
+    service: service_module.ServicePort
+    driver: base.DatastoreDriver
+    marks: Marks
+    accounts: accounts_module.Accounts
+    settings: Settings = dataclasses.field(default_factory=Settings)
+
+    def server_started(self, upgrade_id: str) -> bool:
+        """Whether the new server has been started on the data for this upgrade, as far as it can be seen now."""
+        return self.marks.has(Mark.SERVER_STARTED, upgrade_id)
+
+    def serving(self) -> bool:
+        """Whether the database answers clients: it answers, and is not the isolated first start of an upgrade."""
+        started = self.marks.get(Mark.SERVER_STARTED)
+        if started is not None and not self.marks.has(Mark.OPENED, str(started['upgrade_id'])):
+            return False
+        return self.driver.server_version() is not None
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """One job of one upgrade in this guest."""
+
+    guest: Guest
+    call: wire.GuestCall
+    progress: base.Progress
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a flow has done."""
+
+    message: str
+    result: Mapping[str, Any] = dataclasses.field(default_factory=dict)

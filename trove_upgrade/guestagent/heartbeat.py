@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Heartbeats: a guest that is in an upgrade, or has just booted, says so; any other is silent."""
+import threading
+from collections.abc import Callable
+
+from oslo_log import log
+
+from trove_upgrade.domain import exceptions, guest
+from trove_upgrade.guestagent.flows.work import Guest
+from trove_upgrade.guestagent.manager import server_state
+from trove_upgrade.guestagent.marks import Mark
+
+LOG = log.getLogger(__name__)
+
+#: For so long after its start an agent is taken for one that has just booted.
+_BOOT_SECONDS = 120.0
+#: (up to this age of the occasion, times the interval): often at first, when a step waits for it.
+_RARER = ((60.0, 1.0), (600.0, 5.0))
+_RAREST = 30.0
+
+
+class Heartbeats:
+    """Sends them from a thread of its own.  `send` may raise MessagingUnavailable: the next one comes anyway."""
+
+    def __init__(self, own: Guest, send: Callable[[guest.Heartbeat], None], busy: Callable[[], bool], interval_seconds: float) -> None:
+        self._guest = own
+        self._send = send
+        self._busy = busy
+        self._interval = interval_seconds
+        self._woken = threading.Event()
+        self._stopped = threading.Event()
+        self._occasion = self._start = own.clock.monotonic()
+        self._thread = threading.Thread(target=self._run, name='heartbeats', daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; returns when the thread has ended, or is stuck in the broker."""
+        self._stopped.set()
+        self._woken.set()
+        self._thread.join(timeout=5)
+
+    def wake(self) -> None:
+        """Something has begun or ended: send at once, and often again."""
+        self._occasion = self._guest.clock.monotonic()
+        self._woken.set()
+
+    def _run(self) -> None:
+        """The thread's edge: it lives as long as the agent."""
+        heard, active = True, True
+        while not self._stopped.is_set():
+            self._woken.clear()
+            try:
+                active = self.active()
+                if active:
+                    self._send(self.heartbeat())
+                    heard = True
+            except exceptions.MessagingUnavailable as error:
+                if heard:
+                    LOG.warning('%s', error.message)   # once, not every second
+                heard = False
+            except Exception:
+                LOG.exception('No heartbeat could be sent; the next one is tried')
+            self._woken.wait(self.pause_seconds() if active else None)
+
+    def active(self) -> bool:
+        """Whether there is a reason to speak: a fresh boot, a job, or an upgrade that has not ended."""
+        marks = self._guest.marks
+        if self._guest.clock.monotonic() - self._start < _BOOT_SECONDS or self._busy():
+            return True
+        if marks.has(Mark.QUIESCING) or marks.has(Mark.QUIESCED):
+            return True
+        upgrade_id = self._upgrade_id()
+        return upgrade_id is not None and not (marks.has(Mark.RESTORED, upgrade_id) and marks.has(Mark.FINISHED, upgrade_id))
+
+    def pause_seconds(self) -> float:
+        """Until the next one."""
+        age = self._guest.clock.monotonic() - self._occasion
+        return self._interval * next((factor for until, factor in _RARER if age < until), _RAREST)
+
+    def _upgrade_id(self) -> str | None:
+        marker = self._guest.marker()
+        return marker.partition(':')[0] if marker else None
+
+    def heartbeat(self) -> guest.Heartbeat:
+        """As the guest is now.  A root disk without the mark of the upgrade that booted it says restored=False, and is healed."""
+        upgrade_id = self._upgrade_id()
+        return guest.Heartbeat(
+            instance_id=self._guest.instance_id, boot_id=self._guest.boot_id(), marker=self._guest.marker(),
+            restored=self._guest.marks.has(Mark.RESTORED, upgrade_id), agent_version=self._guest.agent_version,
+            server_version=self._guest.driver.server_version(), server_state=server_state(self._guest))

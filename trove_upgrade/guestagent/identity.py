@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who this guest is: its boot, and the upgrade that booted it."""
+import configparser
+import pathlib
+
+from oslo_log import log
+
+LOG = log.getLogger(__name__)
+
+_GROUP, _OPTION = 'trove_upgrade', 'upgrade_marker'
+
+
+def boot_id(path: pathlib.Path = pathlib.Path('/proc/sys/kernel/random/boot_id')) -> str:
+    """Of the running kernel, or of the namespaced guest: another one after each boot."""
+    return path.read_text(encoding='ascii').strip()
+
+
+def read_marker(path: pathlib.Path) -> str | None:
+    """The marker that user data has written; None if this guest was not booted by an upgrade."""
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    try:
+        parser.read_string(path.read_text(encoding='utf-8'))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, configparser.Error) as error:
+        LOG.warning('%s cannot be read and counts as absent: %s', path, error)
+        return None
+    return parser.get(_GROUP, _OPTION, fallback='').strip() or None

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs: the first call starts one, later calls join it, and an agent that comes back goes on.
+
+One at a time: all of them work on the same database.
+"""
+import dataclasses
+import datetime
+import threading
+from collections.abc import Callable, Mapping
+
+from oslo_log import log
+
+from trove_upgrade.domain import exceptions, guest, ports
+from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.flows.work import Outcome
+from trove_upgrade.guestagent.journal import JobRecord, Journal
+
+LOG = log.getLogger(__name__)
+
+#: What a job does.  It may be run again after an agent's death, from any point.
+Body = Callable[[guest.GuestCall, base.Progress], Outcome]
+
+_PRE, _ABORT = 'pre_upgrade', 'abort_upgrade'
+
+
+class _Running:
+    """The job that has the thread now."""
+
+    def __init__(self, record: JobRecord, call: guest.GuestCall) -> None:
+        self.record = record
+        self.deadline = call.deadline
+        self.call = call
+        self.ended = threading.Event()
+        self.cancelled = threading.Event()
+
+
+class Jobs:
+    """Starts, joins and resumes jobs."""
+
+    def __init__(self, journal: Journal, bodies: Mapping[str, Body], clock: ports.Clock,
+                 on_change: Callable[[], None] = lambda: None) -> None:
+        """`on_change` is told of each start and end, in whichever thread that happens."""
+        self._journal = journal
+        self._bodies = bodies
+        self._clock = clock
+        self._on_change = on_change
+        self._lock = threading.Lock()
+        self._running: _Running | None = None
+
+    def busy(self) -> bool:
+        """Whether a job runs."""
+        return self._running is not None
+
+    def ask(self, method: str, call: guest.GuestCall, wait_seconds: float) -> JobRecord:
+        """Start the job or join it, for `wait_seconds` at most.
+
+        While another job runs, the answer is RUNNING and nothing was started: ask again.  An abort ends its own pre_upgrade.
+        """
+        deadline = self._clock.monotonic() + wait_seconds
+        while True:
+            with self._lock:
+                record, running = self._look(method, call)
+            if record.ended or running is None:
+                return record
+            running.ended.wait(max(0.0, deadline - self._clock.monotonic()))
+            if not running.ended.is_set():
+                return record if running.record.key != record.key else running.record
+            if running.record.key == record.key:
+                return running.record
+
+    def _look(self, method: str, call: guest.GuestCall) -> tuple[JobRecord, _Running | None]:
+        """The lock is held.  The job's record, and what to wait for."""
+        key = (call.upgrade_id, call.attempt, method)
+        running = self._running
+        if running is not None and running.record.key == key:
+            running.deadline = max(running.deadline, call.deadline)
+            return running.record, running
+        record = self._journal.read(key)
+        if record is not None and record.ended:
+            return record, None
+        if method == _ABORT:
+            self._overrule(call)
+        if running is not None:
+            if method == _ABORT and running.record.method == _PRE and running.record.call['upgrade_id'] == call.upgrade_id:
+                running.cancelled.set()
+            return self._record(method, call, f'Waiting for {running.record.method} of upgrade {running.record.call["upgrade_id"]}.'), running
+        return self._start(record or self._record(method, call, 'Begun.'), call)
+
+    def _record(self, method: str, call: guest.GuestCall, message: str) -> JobRecord:
+        return JobRecord(method, call.to_wire(), guest.JobState.RUNNING, message, self._clock.now().isoformat())
+
+    def _start(self, record: JobRecord, call: guest.GuestCall) -> tuple[JobRecord, _Running]:
+        self._journal.write(record)
+        running = self._running = _Running(record, call)
+        LOG.info('Upgrade %s: %s begun, attempt %d', call.upgrade_id, record.method, call.attempt)
+        threading.Thread(target=self._run, args=(running,), name=f'job-{record.method}', daemon=True).start()
+        return record, running
+
+    def _overrule(self, call: guest.GuestCall) -> None:
+        """A pre_upgrade of this attempt that arrives after its abort must not stop the database again.
+
+        Unless it runs just now: then its own end is the truth, and it is told to come to it.
+        """
+        key = (call.upgrade_id, call.attempt, _PRE)
+        if self._running is not None and self._running.record.key == key:
+            return
+        now = self._clock.now().isoformat()
+        self._journal.write(JobRecord(_PRE, call.to_wire(), guest.JobState.REFUSED, f'Attempt {call.attempt} of upgrade {call.upgrade_id} was '
+                                      f'aborted. Begin a new attempt.', now, now, code='UPGRADE_ABORTED'))
+
+    def resume(self) -> None:
+        """Go on with the job that the agent's death has interrupted; called once, before any call can come."""
+        self._journal.prune()
+        for record in self._journal.all():
+            if not record.ended:
+                call = guest.GuestCall.from_wire(record.call)
+                LOG.warning('Upgrade %s: %s was interrupted and is run again', call.upgrade_id, record.method)
+                with self._lock:
+                    _, running = self._start(record, call)
+                running.ended.wait()
+
+    def _run(self, running: _Running) -> None:
+        """The thread's edge: whatever happens ends in the journal."""
+        def progress(percent: int | None, message: str) -> None:
+            running.record = dataclasses.replace(running.record, percent=percent, message=message)
+            if running.cancelled.is_set():
+                raise exceptions.StepRefused(f'Upgrade {running.call.upgrade_id} was aborted meanwhile.', 'UPGRADE_ABORTED')
+            if self._clock.now() >= running.deadline:
+                raise exceptions.StepFailed(f'The guest gives up: {message} The deadline {_time(running.deadline)} has passed. '
+                                            f'Try again with more time.', 'DEADLINE_PASSED')
+
+        started = running.record
+        try:
+            outcome = self._bodies[started.method](running.call, progress)
+            ended = dataclasses.replace(started, state=guest.JobState.DONE, message=outcome.message, percent=100, result=outcome.result)
+        except exceptions.StepRefused as error:
+            ended = dataclasses.replace(started, state=guest.JobState.REFUSED, message=error.message, code=error.code)
+            LOG.info('Upgrade %s: %s refused: %s', running.call.upgrade_id, started.method, error.message, exc_info=_cause(error))
+        except exceptions.TroveUpgradeError as error:
+            ended = dataclasses.replace(started, state=guest.JobState.FAILED, message=error.message, code=error.code)
+            LOG.error('Upgrade %s: %s failed: %s', running.call.upgrade_id, started.method, error.message,  # noqa: TRY400 - the message says it
+                      exc_info=_cause(error))
+        except Exception as error:
+            LOG.exception('Upgrade %s: %s failed', running.call.upgrade_id, started.method)
+            ended = dataclasses.replace(started, state=guest.JobState.FAILED, code='INTERNAL_ERROR',
+                                        message=f'{started.method} failed for a reason that nobody has foreseen: {error!r}. '
+                                                f"Look into the agent's log.")
+        self._end(running, dataclasses.replace(ended, ended_at=self._clock.now().isoformat()))
+
+    def _end(self, running: _Running, ended: JobRecord) -> None:
+        try:
+            self._journal.write(ended)
+        except OSError:
+            # Answered from memory now; after a restart the job is run again, which it can bear.
+            LOG.exception('The journal cannot be written')
+        with self._lock:
+            running.record = ended
+            self._running = None
+        running.ended.set()
+        LOG.info('Upgrade %s: %s is %s', running.call.upgrade_id, ended.method, ended.state)
+        self._on_change()
+
+
+def _cause(error: exceptions.TroveUpgradeError) -> BaseException | None:
+    """Worth a traceback only if something unforeseen is behind it."""
+    return None if isinstance(error.__cause__, exceptions.TroveUpgradeError) else error.__cause__
+
+
+def _time(moment: datetime.datetime) -> str:
+    return f'{moment:%H:%M:%S} UTC'

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The RPC endpoint: 1.1, and the specification's two methods of 1.0 under the same names."""
+import datetime
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import oslo_messaging
+from oslo_log import log
+
+from trove_upgrade.domain import exceptions, guest
+from trove_upgrade.guestagent import info
+from trove_upgrade.guestagent.flows.work import Guest
+from trove_upgrade.guestagent.job import Jobs
+from trove_upgrade.guestagent.journal import JobRecord, Journal
+from trove_upgrade.guestagent.marks import Mark
+
+LOG = log.getLogger(__name__)
+
+_SPECIFICATION_HOURS = 2
+_SPECIFICATION_ID = re.compile(r'spec-[0-9a-f]{32}')
+
+
+class CallFailed(exceptions.TroveUpgradeError):
+    """To a caller of RPC 1.0, which has no other way to hear of it."""
+
+    template = '{message}'
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message=message)
+        self.code = code
+
+
+def server_state(own: Guest) -> guest.ServerState:
+    """Running if it answers; stopped if nothing holds the volume either."""
+    if own.driver.server_version() is not None:
+        return guest.ServerState.RUNNING
+    return guest.ServerState.UNKNOWN if own.volume.holders() else guest.ServerState.STOPPED
+
+
+class GuestManager:
+    """Endpoint for RPC 1.0 and 1.1.
+
+    Version history; a line is never edited once it has been released:
+
+    * 1.0 - pre_upgrade(), post_upgrade(upgrade_info): return when they are done, raise when they fail
+    * 1.1 - check_upgrade, pre_upgrade, abort_upgrade, post_upgrade, verify_upgrade, finish_upgrade with the fields of a
+      GuestCall; each answers a GuestAnswer within seconds and never raises
+    """
+
+    target = oslo_messaging.Target(version='1.1')
+
+    def __init__(self, own: Guest, jobs: Jobs, journal: Journal, join_seconds: float,
+                 wake: Callable[[], None] = lambda: None) -> None:
+        """`wake` is called when something has begun that heartbeats should tell of."""
+        self._guest = own
+        self._jobs = jobs
+        self._journal = journal
+        self._join_seconds = join_seconds
+        self._wake = wake
+
+    def check_upgrade(self, _context: object, **arguments: Any) -> dict[str, Any]:
+        """All checks, nothing changed."""
+        return self._answer('check_upgrade', arguments)
+
+    def pre_upgrade(self, _context: object, **arguments: Any) -> dict[str, Any]:
+        """Check, fingerprint, stop, stash, unmount.  Without arguments it is RPC 1.0: the upgrade_info, or an error."""
+        if not arguments:
+            return dict(self._specification('pre_upgrade', self._specification_id(), {})['upgrade_info'])
+        return self._answer('pre_upgrade', arguments)
+
+    def abort_upgrade(self, _context: object, **arguments: Any) -> dict[str, Any]:
+        """Undo pre_upgrade."""
+        return self._answer('abort_upgrade', arguments)
+
+    def post_upgrade(self, _context: object, **arguments: Any) -> dict[str, Any] | None:
+        """Restore, upgrade the data, compare, open.  With upgrade_info alone it is RPC 1.0."""
+        if arguments.keys() == {'upgrade_info'}:
+            upgrade_info = dict(arguments['upgrade_info'] or {})
+            self._specification('post_upgrade', str(upgrade_info.get('upgrade_id')), upgrade_info)
+            return None
+        return self._answer('post_upgrade', arguments)
+
+    def verify_upgrade(self, _context: object, **arguments: Any) -> dict[str, Any]:
+        """Version, write probe, durability."""
+        return self._answer('verify_upgrade', arguments)
+
+    def finish_upgrade(self, _context: object, **arguments: Any) -> dict[str, Any]:
+        """The stash may go after its hours."""
+        return self._answer('finish_upgrade', arguments)
+
+    def _answer(self, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The endpoint's edge: whatever happens is an answer."""
+        try:
+            record = self._ask(method, _read(arguments), self._join_seconds)
+            return self._as_answer(record).to_wire()
+        except exceptions.TroveUpgradeError as error:
+            LOG.warning('%s was not begun: %s', method, error.message)
+            return self._failed(error.message, error.code, str(arguments.get('upgrade_id')))
+        except Exception as error:
+            LOG.exception('%s failed', method)
+            return self._failed(f"{method} failed for a reason that nobody has foreseen: {error!r}. Look into the agent's log.",
+                                'INTERNAL_ERROR', str(arguments.get('upgrade_id')))
+
+    def _ask(self, method: str, call: guest.GuestCall, wait_seconds: float) -> JobRecord:
+        if call.instance_id != self._guest.instance_id:
+            raise exceptions.StepFailed(f'{method} is for instance {call.instance_id}, and this guest is {self._guest.instance_id}. '
+                                        f'Look at the topics of the guests.', 'WRONG_GUEST')
+        highest = self._guest.marks.highest_generation(call.upgrade_id)
+        if call.generation < highest:
+            raise exceptions.StepFailed(f'{method} of upgrade {call.upgrade_id} comes from a taskmanager that has lost its claim: generation '
+                                        f'{call.generation}, and {highest} was seen. It should stop.', 'GENERATION_OLD')
+        self._guest.marks.see_generation(call.upgrade_id, call.generation)
+        self._wake()
+        return self._jobs.ask(method, call, wait_seconds)
+
+    def _as_answer(self, record: JobRecord) -> guest.GuestAnswer:
+        own, (upgrade_id, _, method) = self._guest, record.key
+        state = server_state(own)
+        message, code, job_state = record.message, record.code, record.state
+        if method == 'pre_upgrade' and job_state is guest.JobState.DONE and not own.marks.has(Mark.QUIESCED, upgrade_id):
+            job_state, code = guest.JobState.FAILED, 'QUIESCE_LOST'
+            message = f'Upgrade {upgrade_id} was quiesced, and this has been undone since. Begin a new attempt.'
+        return guest.GuestAnswer(
+            state=job_state, message=message, boot_id=own.boot_id(), server_state=state, agent_version=own.agent_version,
+            server_version=own.driver.server_version(), percent=record.percent, code=code, serving=own.serving(),
+            server_started_on_data=own.server_started(upgrade_id), result=record.result)
+
+    def _failed(self, message: str, code: str, upgrade_id: str) -> dict[str, Any]:
+        """Says only what cannot fail."""
+        return guest.GuestAnswer(
+            state=guest.JobState.FAILED, message=message, boot_id=self._guest.boot_id(), server_state=guest.ServerState.UNKNOWN,
+            agent_version=self._guest.agent_version, code=code, server_started_on_data=self._guest.server_started(upgrade_id)).to_wire()
+
+    def _specification_id(self) -> str:
+        """RPC 1.0 has no id: one that runs, or has stopped the database and waits for the rebuild, is joined; else it is a new one."""
+        for record in reversed(self._journal.all()):
+            upgrade_id, _, method = record.key
+            if method == 'pre_upgrade' and _SPECIFICATION_ID.fullmatch(upgrade_id) and (
+                    not record.ended or self._guest.marks.has(Mark.QUIESCED, upgrade_id)):
+                return upgrade_id
+        return f'spec-{uuid.uuid4().hex}'
+
+    def _specification(self, method: str, upgrade_id: str, upgrade_info: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Wait until it is done.
+
+        :raises CallFailed: it was refused or has failed.
+        """
+        deadline = self._guest.clock.now() + datetime.timedelta(hours=_SPECIFICATION_HOURS)
+        call = guest.GuestCall(self._guest.instance_id, upgrade_id, 1, 1, deadline, target={}, upgrade_info=upgrade_info)
+        record = self._ask(method, _read(call.to_wire()), _SPECIFICATION_HOURS * 3600)
+        if record.state is not guest.JobState.DONE:
+            raise CallFailed(record.message, record.code or 'NOT_DONE')
+        return record.result
+
+
+def _read(arguments: Mapping[str, Any]) -> guest.GuestCall:
+    """Ids become names of files: only their own form is taken."""
+    try:
+        call = guest.GuestCall.from_wire(arguments)
+    except (KeyError, TypeError, ValueError) as error:
+        raise exceptions.StepFailed(f'The call cannot be read: {error!r}. Look which version the taskmanager has.', 'CALL_INVALID') from error
+    if not info.is_id(call.upgrade_id) or not isinstance(call.attempt, int) or not isinstance(call.generation, int):
+        raise exceptions.StepFailed(f'The call cannot be read: upgrade {call.upgrade_id!r}, attempt {call.attempt!r}, generation '
+                                    f'{call.generation!r}. Look which version the taskmanager has.', 'CALL_INVALID')
+    return call
