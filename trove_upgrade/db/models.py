@@ -3,13 +3,15 @@
 
 No foreign key leads to Trove's tables: beside Trove they are another project's.
 """
+from typing import Any
+
 import sqlalchemy as sa
 
 from trove_upgrade.db.columns import JsonText, UtcDateTime
 
 METADATA = sa.MetaData()
 
-_MYSQL = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4', 'mariadb_engine': 'InnoDB', 'mariadb_charset': 'utf8mb4'}
+_MYSQL: dict[str, Any] = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4', 'mariadb_engine': 'InnoDB', 'mariadb_charset': 'utf8mb4'}
 
 instance_upgrades = sa.Table(
     'instance_upgrades', METADATA,

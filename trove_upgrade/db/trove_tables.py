@@ -5,13 +5,15 @@ Source: trove/db/sqlalchemy/migrations/versions of Trove 26.0.0 (906cffda7b29, 5
 Beside Trove they are Trove's and never altered; alone the standalone chain makes them.  Read columns by name, never `*`:
 an older Trove lacks the newest ones.
 """
+from typing import Any
+
 import sqlalchemy as sa
 
 from trove_upgrade.db.columns import UtcDateTime
 
 METADATA = sa.MetaData()
 
-_MYSQL = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4', 'mariadb_engine': 'InnoDB', 'mariadb_charset': 'utf8mb4'}
+_MYSQL: dict[str, Any] = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4', 'mariadb_engine': 'InnoDB', 'mariadb_charset': 'utf8mb4'}
 
 
 def _time(name: str, *, nullable: bool = True) -> sa.Column[object]:

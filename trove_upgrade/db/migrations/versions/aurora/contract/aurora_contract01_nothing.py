@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nothing to take away: aurora is the first release, and each release has a revision in each branch.
+
+Contract.
+"""
+revision = 'aurora_contract01'
+down_revision = None
+branch_labels = ('contract',)
+depends_on = None
+
+
+def upgrade() -> None:
+    """Nothing."""
