@@ -38,6 +38,8 @@ class Reason(enum.StrEnum):
     UNREADABLE = 'UNREADABLE'
     OTHER_MANAGER = 'OTHER_MANAGER'
     OTHER_DATASTORE = 'OTHER_DATASTORE'
+    INACTIVE = 'DATASTORE_VERSION_INACTIVE'
+    NO_IMAGE = 'DATASTORE_VERSION_HAS_NO_IMAGE'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,13 +129,17 @@ class Rules:
         return cls.parse(*texts)
 
     def between(self, former: instance.DatastoreVersion, target: instance.DatastoreVersion) -> Verdict:
-        """Whether an instance of version `former` may be upgraded to `target`."""
+        """Whether an instance of version `former` may be upgraded to `target`, as far as the two rows tell."""
         if former.datastore_id != target.datastore_id:
             return Verdict(False, f'it belongs to datastore {target.datastore_name}, not to {former.datastore_name}',
                            Reason.OTHER_DATASTORE)
         if former.manager != target.manager:
             return Verdict(False, f'it is served by manager {target.manager}, and the instance by {former.manager}',
                            Reason.OTHER_MANAGER)
+        if not target.active:
+            return Verdict(False, 'it is not active', Reason.INACTIVE)
+        if not target.image_id and not target.image_tags:
+            return Verdict(False, 'it names neither an image nor image tags', Reason.NO_IMAGE)
         if former.id == target.id:
             return Verdict(True, 'it is the version that the instance has', Reason.SAME_VERSION)
         return self.judge(former.manager, former.number, target.number)

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What paste calls: the application alone, and the filter for Trove's pipeline.  Composes; imported by nobody of ours but the entry points.
+
+Alone, a request passes, in this order (etc/trove-upgrade/api-paste.ini):
+
+1. `root` (here): /healthcheck and the version documents are answered without a token; /v1.0 goes into the pipeline.
+2. http_proxy_to_wsgi: before anybody makes a link, the address becomes the one that the client used.
+3. request_id (here): the id that logs and answers carry, in both headers that clients know.
+4. authtoken: who asks.  Nothing behind it sees a request without a valid token.
+5. api (here): routes, policy, body.  The bound of a body is enforced here and not by a middleware, so that a 413 has Trove's form;
+   nothing before it reads bodies.
+
+The choice of a threading model is not made here: the filter lives in Trove's process, whose own choice stands.  Nothing is connected
+and no thread started before the first request, so a server may fork after loading.
+"""
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import webob
+from oslo_config import cfg
+from oslo_context import context as oslo_context
+from oslo_middleware import healthcheck
+from oslo_middleware import request_id as oslo_request_id
+
+from trove_upgrade import conf as our_conf
+from trove_upgrade.api import application, errors, policies
+from trove_upgrade.api.filter import Inner, UpgradeFilter
+from trove_upgrade.api.handlers import versions as version_documents
+from trove_upgrade.api.services import Services, Settings
+from trove_upgrade.clients import nova_list
+from trove_upgrade.db import engine, repositories
+from trove_upgrade.domain import versions
+from trove_upgrade.rpc import taskmanager
+
+
+class ServicesOfProcess:
+    """Makes the services at a process' first request, so that no connection is shared over a fork."""
+
+    def __init__(self, make: Callable[[], Services]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._made: tuple[int, Services] | None = None
+
+    def __call__(self) -> Services:
+        """The services of this process."""
+        made = self._made
+        if made is not None and made[0] == os.getpid():
+            return made[1]
+        with self._lock:
+            if self._made is None or self._made[0] != os.getpid():
+                self._made = (os.getpid(), self._make())
+            return self._made[1]
+
+
+def settings_of(conf: cfg.ConfigOpts) -> Settings:
+    """The options that are read with each request."""
+    options = conf.trove_upgrade
+    return Settings(page_size=options.page_size, max_body_bytes=options.max_body_bytes, public_endpoint=options.public_endpoint,
+                    region=options.region_name)
+
+
+def new_services(conf: cfg.ConfigOpts, *, shows_instances: bool) -> Services:
+    """Everything the handlers need, from configuration; connects at first use."""
+    return Services(
+        repos=repositories.Repositories.from_conf(conf),
+        taskmanager=taskmanager.TaskManagerAPI.from_conf(conf),
+        servers=nova_list.NovaDirectory.from_conf(conf) if shows_instances else None,
+        rules=versions.Rules.load(conf.trove_upgrade.version_rules_file),
+        enforcer=policies.new_enforcer(conf),
+        settings=settings_of(conf))
+
+
+def app_factory(_global_conf: Mapping[str, str], **_local_conf: str) -> application.Application:
+    """The API behind authtoken, alone.
+
+    :raises DatabaseRefused: the configured database is none that a service may use.
+    :raises RulesError: the operator's version rules cannot be read.
+    """
+    conf = cfg.CONF
+    our_conf.register_opts(conf)
+    engine.require_server_database(conf, 'The API')
+    versions.Rules.load(conf.trove_upgrade.version_rules_file)   # now, not with the first request
+    return application.Application(ServicesOfProcess(lambda: new_services(conf, shows_instances=True)))
+
+
+def filter_factory(_global_conf: Mapping[str, str], **_local_conf: str) -> Callable[[Inner], UpgradeFilter]:
+    """The filter, to stand directly before Trove's own application.  Reads `[trove_upgrade]` of Trove's configuration.
+
+    :raises RulesError: the operator's version rules cannot be read.
+    """
+    conf = cfg.CONF
+    our_conf.register_opts(conf)
+    versions.Rules.load(conf.trove_upgrade.version_rules_file)
+    ours = application.Application(ServicesOfProcess(lambda: new_services(conf, shows_instances=False)))
+    return lambda inner: UpgradeFilter(inner, ours, lambda: conf.trove_upgrade.max_body_bytes)
+
+
+class RequestId(oslo_request_id.RequestId):
+    """The request's id in both headers: the released client reads the second one alone."""
+
+    compat_headers = ['x-compute-request-id']
+
+
+def request_id_factory(global_conf: Mapping[str, str], **local_conf: str) -> Callable[[Inner], RequestId]:
+    """For paste."""
+    return RequestId.factory(dict(global_conf), **local_conf)
+
+
+class Root:
+    """What needs no token, and the way into the pipeline."""
+
+    def __init__(self, pipeline: Inner, health: Inner, conf: cfg.ConfigOpts) -> None:
+        self._pipeline = pipeline
+        self._health = health
+        self._conf = conf
+
+    def __call__(self, environ: application.Environ, start_response: application.StartResponse) -> Iterable[bytes]:
+        path = environ.get('PATH_INFO', '')
+        if path == '/healthcheck':
+            return self._health(environ, start_response)
+        if path in {'', '/', '/v1.0', '/v1.0/'}:
+            respond = version_documents.documents(webob.Request(environ), self._conf.trove_upgrade.public_endpoint)
+            return respond(environ, start_response)
+        if path.startswith('/v1.0/'):
+            environ['SCRIPT_NAME'] = environ.get('SCRIPT_NAME', '') + '/v1.0'
+            environ['PATH_INFO'] = path.removeprefix('/v1.0')
+            return self._pipeline(environ, start_response)
+        missing = errors.NoSuchResource(path=ascii(path)[1:-1])
+        return errors.response_to(missing, oslo_context.generate_request_id())(environ, start_response)
+
+
+def root_factory(loader: Any, _global_conf: Mapping[str, str], **local_conf: str) -> Root:
+    """Paste's composite: `pipeline` and `healthcheck` name the two sections."""
+    our_conf.register_opts(cfg.CONF)
+    return Root(loader.get_app(local_conf['pipeline']), loader.get_app(local_conf['healthcheck']), cfg.CONF)
+
+
+def healthcheck_factory(global_conf: Mapping[str, str], **local_conf: str) -> healthcheck.Healthcheck:
+    """oslo's health check as an application of its own."""
+    return healthcheck.Healthcheck.app_factory(dict(global_conf), **local_conf)

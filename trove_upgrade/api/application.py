@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The WSGI application: authenticated requests in, answers out, and every error in one form.
+
+In order: is there an identity that the token middleware has vouched for; is there a route; is the project of the address the token's;
+does the policy allow it; is the body what the route takes.  Only then the handler runs.
+"""
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import webob
+from oslo_context import context as oslo_context
+from oslo_db import exception as db_exception
+
+from trove_upgrade.api import body, errors
+from trove_upgrade.api.call import Call
+from trove_upgrade.api.routes import Route, RouteMap
+from trove_upgrade.api.services import Services
+from trove_upgrade.domain import exceptions
+
+LOG = logging.getLogger(__name__)
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+
+_ENV_REQUEST_ID = 'openstack.request_id'
+
+
+class Application:
+    """The API behind the token middleware.  `services` is called with each request: it makes them once per process."""
+
+    def __init__(self, services: Callable[[], Services], route_map: RouteMap | None = None) -> None:
+        self._services = services
+        self._routes = route_map or RouteMap()
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        request_id = environ.setdefault(_ENV_REQUEST_ID, oslo_context.generate_request_id())
+        response = answer_errors(lambda: self._respond(environ), request_id)
+        return response(environ, start_response)
+
+    def _respond(self, environ: Environ) -> webob.Response:
+        request = webob.Request(environ)
+        context = _context_of(environ)
+        route, variables = self._routes.find(environ.get('PATH_INFO', ''), request.method)
+        project_id = variables.pop('project_id')
+        if not context.project_id or project_id != context.project_id:
+            raise errors.Forbidden(found='the project in the address is not the project of the token')
+        services = self._services()
+        if not services.enforcer.authorize(route.policy, {'project_id': project_id}, context):
+            raise errors.Forbidden(found=f'the policy {route.policy} does not let you')
+        document = _document(environ, route, services.settings.max_body_bytes)
+        return route.handler(Call(request, context, services, document), **variables)
+
+
+def answer_errors(respond: Callable[[], webob.Response], request_id: str) -> webob.Response:
+    """What `respond` returns, or the answer to what it raises: the edge where every error ends."""
+    try:
+        return respond()
+    except exceptions.TroveUpgradeError as error:
+        if errors.status_of(error) >= 500:
+            LOG.exception('Request %s could not be served', request_id)
+        return errors.response_to(error, request_id)
+    except db_exception.DBConnectionError:
+        LOG.exception('Request %s could not be served: the database gave no answer', request_id)
+        return errors.response_to(errors.DatabaseUnavailable(), request_id)
+    except Exception:
+        LOG.exception('Request %s could not be served', request_id)
+        return errors.internal(request_id)
+
+
+def _context_of(environ: Environ) -> oslo_context.RequestContext:
+    """Who asks.  Headers alone could come from anybody: the token middleware also leaves what no client can send.
+
+    :raises NotAuthenticated: it did not vouch for the request.
+    """
+    if environ.get('keystone.token_info') is None or environ.get('HTTP_X_IDENTITY_STATUS') != 'Confirmed':
+        raise errors.NotAuthenticated
+    return oslo_context.RequestContext.from_environ(environ)
+
+
+def _document(environ: Environ, route: Route, bound: int) -> Any:
+    if route.schema is None:
+        return None
+    body.check_type(environ)
+    document = body.parse(body.read(environ, bound))
+    route.schema.check(document)
+    return document

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading a request's body, once, bounded, and so that nobody behind us can read another one out of the same bytes."""
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import jsonschema
+
+from trove_upgrade.api import errors
+
+
+def read(environ: Mapping[str, Any], bound: int) -> bytes:
+    """The body's bytes.
+
+    :raises BodyLengthUnknown: no length was given, it is no number, or fewer bytes came.
+    :raises BodyTooLarge: it is longer than `bound` bytes; nothing of it was read.
+    """
+    length = _content_length(environ)
+    if length > bound:
+        raise errors.BodyTooLarge(found=length, bound=bound)
+    body: bytes = environ['wsgi.input'].read(length) if length else b''
+    if len(body) != length:
+        raise errors.BodyLengthUnknown(found=f'{length} bytes were announced and {len(body)} came')
+    return body
+
+
+def _content_length(environ: Mapping[str, Any]) -> int:
+    if environ.get('HTTP_TRANSFER_ENCODING'):
+        raise errors.BodyLengthUnknown(found='it came in chunks')
+    text = environ.get('CONTENT_LENGTH')
+    if text is None or text == '':  # noqa: PLC1901 - WSGI says '' for an absent header
+        raise errors.BodyLengthUnknown(found='no Content-Length came with it')
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise errors.BodyLengthUnknown(found='its Content-Length is not a number of bytes')
+    return int(text)
+
+
+def check_type(environ: Mapping[str, Any]) -> None:
+    """:raises UnsupportedMediaType: something else than plain JSON was announced."""
+    found = str(environ.get('CONTENT_TYPE') or '')
+    if found.split(';')[0].strip().lower() != 'application/json':
+        raise errors.UnsupportedMediaType(found=_shown(found) if found else 'not given')
+    encoding = str(environ.get('HTTP_CONTENT_ENCODING') or '')
+    if encoding.strip().lower() not in {'', 'identity'}:
+        raise errors.UnsupportedMediaType(found=f'JSON encoded as {_shown(encoding)}')
+
+
+def parse(body: bytes) -> Any:
+    """The body's JSON.
+
+    :raises BodyNotJson: it is not JSON in UTF-8.
+    :raises BodyDuplicateKey: an object in it has a key twice.
+    """
+    try:
+        return json.loads(body.decode('utf-8'), object_pairs_hook=_without_duplicates, parse_constant=_no_constant)
+    except errors.BodyDuplicateKey:
+        raise
+    except UnicodeDecodeError as error:
+        raise errors.BodyNotJson(found='it is not UTF-8') from error
+    except RecursionError as error:
+        raise errors.BodyNotJson(found='it is nested too deeply') from error
+    except ValueError as error:
+        raise errors.BodyNotJson(found=str(error)) from error
+
+
+def validate(document: Any, validator: jsonschema.protocols.Validator, wanted: str) -> None:
+    """:raises BodyInvalid: `document` is not what the schema of `validator` asks for; `wanted` says it in words."""
+    error = next(iter(sorted(validator.iter_errors(document), key=lambda each: list(map(str, each.absolute_path)))), None)
+    if error is not None:
+        where = '.'.join(str(part) for part in error.absolute_path) or 'the body'
+        raise errors.BodyInvalid(where=_shown(where), found=_shown(error.message), wanted=wanted)
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in result:
+            raise errors.BodyDuplicateKey(key=_shown(key))
+        result[key] = value
+    return result
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(f'{text} is no JSON value')
+
+
+def _shown(text: str, bound: int = 200) -> str:
+    """`text` as it may stand in a message: bounded, and in characters that every encoding has."""
+    shown = text.encode('utf-8', 'backslashreplace').decode('utf-8')
+    return shown if len(shown) <= bound else shown[:bound] + '…'

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One request on its way through a handler."""
+import dataclasses
+import functools
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import webob
+from oslo_context import context as oslo_context
+
+from trove_upgrade.api import errors, policies
+from trove_upgrade.api.services import Services
+
+_UUID = re.compile(r'[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}')
+_UNFIT = re.compile(r'[\x00-\x1f\x7f\ud800-\udfff]')
+
+
+def is_uuid(text: str) -> bool:
+    """Whether `text` can be the id of anything: what cannot is not looked for."""
+    return _UUID.fullmatch(text) is not None
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` can be a name in a database: bounded, and of characters that every database takes."""
+    return 0 < len(text) <= 255 and _UNFIT.search(text) is None
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """What a handler gets: who asks, what, and the services to answer with.  Its policy has been enforced already."""
+
+    http: webob.Request
+    context: oslo_context.RequestContext
+    services: Services
+    document: Any = None          #: the body's JSON, valid under the route's schema; None where the route takes no body
+
+    @functools.cached_property
+    def is_admin(self) -> bool:
+        """Whether the caller sees every project."""
+        return bool(self.services.enforcer.authorize(policies.ADMIN, {}, self.context))
+
+    @property
+    def project_id(self) -> str:
+        """The project of the token, which is the one of the address."""
+        return str(self.context.project_id)
+
+    @property
+    def scope(self) -> str | None:
+        """The project that a look-up is bounded to; None for an admin."""
+        return None if self.is_admin else self.project_id
+
+    @property
+    def base_url(self) -> str:
+        """What stands before /v1.0, without a slash at its end."""
+        public = self.services.settings.public_endpoint
+        return public.rstrip('/') if public else str(self.http.host_url)
+
+    def href(self, path: str, *, secure: bool = True) -> str:
+        """An address of the API; the released server always writes https, so do we."""
+        base = self.base_url
+        if secure and base.startswith('http://'):
+            base = 'https://' + base.removeprefix('http://')
+        return base + path
+
+    def query(self, name: str) -> str | None:
+        """A parameter of the address.
+
+        :raises QueryInvalid: it holds what cannot be text.
+        """
+        try:
+            value = self.http.GET.get(name)
+        except UnicodeDecodeError as error:
+            raise errors.QueryInvalid(name='the query', found='not UTF-8', wanted='text in UTF-8') from error
+        return None if value is None else str(value)
+
+    def query_flag(self, name: str) -> bool:
+        """A parameter that is `true` in any case, or false: Python's clients send True and False."""
+        return (self.query(name) or '').lower() == 'true'
+
+    def query_uuid(self, name: str) -> str | None:
+        """A parameter that is an id.
+
+        :raises QueryInvalid: it is none.
+        """
+        value = self.query(name)
+        if value is not None and not is_uuid(value):
+            raise errors.QueryInvalid(name=name, found='not an id', wanted='a uuid, or leave it out')
+        return value
+
+    def query_limit(self) -> int:
+        """How many items the answer may have: what is asked for, capped at the page size.
+
+        :raises QueryInvalid: no positive number.
+        """
+        page_size = self.services.settings.page_size
+        value = self.query('limit')
+        if not value:
+            return page_size
+        if not (value.isascii() and value.isdigit() and 0 < int(value[:9])):
+            raise errors.QueryInvalid(name='limit', found='not a positive number', wanted=f'a number from 1 to {page_size}')
+        return min(int(value[:9]), page_size)
+
+
+def json_response(status: int, document: Mapping[str, Any]) -> webob.Response:
+    """An answer with a body."""
+    return webob.Response(status=status, body=json.dumps(document).encode(), content_type='application/json', charset='UTF-8')

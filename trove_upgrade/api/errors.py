@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errors of HTTP's own, and the form in which every error reaches a client.
+
+The form is Trove's, because the released clients take the first value of the answer's object for the error: one key that names
+the status, holding `code` and `message`. Our stable `error_code` stands inside that object, where no client trips over it.
+"""
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import webob
+
+from trove_upgrade.domain import exceptions
+
+
+class RequestError(exceptions.TroveUpgradeError):
+    """A request that HTTP itself, or the form of the body, gives reason to refuse."""
+
+    status = 400
+
+
+class NotAuthenticated(RequestError):
+    """No token, or one that Keystone does not know."""
+
+    status = 401
+    code = 'NOT_AUTHENTICATED'
+    template = 'The request was not authenticated: no valid token was found. Get a new token and send the request again.'
+
+
+class Forbidden(RequestError):
+    """The policy says no, or the project of the address is not the token's."""
+
+    status = 403
+    code = 'FORBIDDEN'
+    template = ('The request is not allowed: {found}. '
+                'Ask for a role that allows it, or use a token of the project in the address.')
+
+
+class NoSuchResource(RequestError):
+    """No route leads there."""
+
+    status = 404
+    code = 'RESOURCE_NOT_FOUND'
+    template = 'Nothing was found at {path}. Look the address up in the API reference.'
+
+
+class MethodNotAllowed(RequestError):
+    """The resource exists and does not know the method."""
+
+    status = 405
+    code = 'METHOD_NOT_ALLOWED'
+    template = 'Method {method} cannot be used at {path}: it takes {allowed}. Use one of these.'
+
+
+class BodyTooLarge(RequestError):
+    """The body is over the bound."""
+
+    status = 413
+    code = 'BODY_TOO_LARGE'
+    template = 'The body was not read: it has {found} bytes, and at most {bound} are taken. Send a smaller one.'
+
+
+class UnsupportedMediaType(RequestError):
+    """The body is of another type than JSON."""
+
+    status = 415
+    code = 'UNSUPPORTED_MEDIA_TYPE'
+    template = 'The body was not read: its type is {found}. Send it with "Content-Type: application/json".'
+
+
+class BodyLengthUnknown(RequestError):
+    """Without its length a body is not read: whoever stands behind us could read another one."""
+
+    code = 'BODY_LENGTH_UNKNOWN'
+    template = 'The body was not read: {found}. Send its length in bytes as Content-Length.'
+
+
+class BodyNotJson(RequestError):
+    """The body cannot be parsed."""
+
+    code = 'BODY_NOT_JSON'
+    template = 'The body was not understood: it is not JSON ({found}). Send one JSON object in UTF-8.'
+
+
+class BodyDuplicateKey(RequestError):
+    """Two readers may take two different values of one key, so neither is taken."""
+
+    code = 'BODY_DUPLICATE_KEY'
+    template = 'The body was not understood: the key {key} occurs more than once in one object. Send it once.'
+
+
+class BodyInvalid(RequestError):
+    """JSON, and not of the form that the resource takes."""
+
+    code = 'BODY_INVALID'
+    template = 'The body was not taken: {where}: {found}. Send {wanted}.'
+
+
+class QueryInvalid(RequestError):
+    """A parameter of the address has an impossible value."""
+
+    code = 'QUERY_INVALID'
+    template = 'The query was not taken: {name} is {found}. Give {wanted}.'
+
+
+class VersionHasNoImage(RequestError):
+    """A version that names neither an image nor tags cannot be booted from."""
+
+    code = 'DATASTORE_VERSION_HAS_NO_IMAGE'
+    template = ('Datastore version {version} cannot be used: it names neither an image nor image tags. '
+                'Choose another version, or ask the operator to register an image with it.')
+
+
+class InstanceHasNoServer(RequestError):
+    """There is nothing to rebuild."""
+
+    status = 422
+    code = 'INSTANCE_HAS_NO_SERVER'
+    template = ('Instance {instance_id} cannot be upgraded: it has no server. '
+                'Wait until it is built, or restore it from a backup.')
+
+
+class DatabaseUnavailable(RequestError):
+    """Our database gave no answer."""
+
+    status = 503
+    code = 'DATABASE_UNAVAILABLE'
+    template = 'The request was not served: the database gave no answer. Try again in some seconds; nothing was changed.'
+
+
+#: The status of each kind of the domain's errors; a kind that is not here has the status of its nearest parent, else 500.
+STATUSES: Mapping[type[exceptions.TroveUpgradeError], int] = {
+    exceptions.InstanceNotFound: 404,
+    exceptions.DatastoreNotFound: 404,
+    exceptions.DatastoreVersionNotFound: 404,
+    exceptions.UpgradeNotFound: 404,
+    exceptions.UpgradeCheckNotFound: 404,
+    exceptions.DatastoreVersionAmbiguous: 400,
+    exceptions.DatastoreVersionOfOther: 400,
+    exceptions.DatastoreVersionInactive: 400,
+    exceptions.VersionNotAllowed: 400,
+    exceptions.InstanceBusy: 422,
+}
+
+#: How Trove names the object of each status.
+_NAMES = {400: 'badRequest', 401: 'unauthorized', 403: 'forbidden', 404: 'itemNotFound', 405: 'badMethod', 409: 'conflict',
+          413: 'overLimit', 415: 'badMediaType', 422: 'unprocessableEntity', 500: 'instanceFault', 501: 'notImplemented',
+          503: 'serviceUnavailable'}
+
+
+def status_of(error: exceptions.TroveUpgradeError) -> int:
+    """The HTTP status of an error; 500 for one that no client can be blamed for."""
+    if isinstance(error, RequestError):
+        return error.status
+    return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 500)
+
+
+def response(status: int, message: str, error_code: str, *, headers: Mapping[str, str] | None = None) -> webob.Response:
+    """An error's answer in Trove's form."""
+    fault: dict[str, Any] = {'code': status, 'message': message, 'error_code': error_code}
+    answer = webob.Response(status=status, body=json.dumps({_NAMES[status]: fault}).encode(), content_type='application/json',
+                            charset='UTF-8')
+    answer.headers.update(headers or {})
+    return answer
+
+
+def response_to(error: exceptions.TroveUpgradeError, request_id: str) -> webob.Response:
+    """The answer to a refused request; what is our own fault is told by its request id alone."""
+    status = status_of(error)
+    if status >= 500 and not isinstance(error, RequestError):
+        return internal(request_id)
+    headers = {'Allow': error.facts['allowed']} if isinstance(error, MethodNotAllowed) else {}
+    if isinstance(error, NotAuthenticated):
+        headers = {'WWW-Authenticate': 'Keystone'}
+    if status == 503:
+        headers = {'Retry-After': '5'}
+    return response(status, error.message, error.code, headers=headers)
+
+
+def internal(request_id: str) -> webob.Response:
+    """The answer where the fault is ours: the log has the rest, found by the request id."""
+    return response(500, f'The request could not be served: an internal error was found. Tell the operator its id: {request_id}.',
+                    'INTERNAL_ERROR')

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The paste filter: in Trove's own pipeline it takes what is an upgrade and hands everything else on untouched.
+
+What it takes is our own resources, and every request that Trove itself would read as an upgrade: PATCH and PUT on an instance with
+`datastore_version` in the body.  To know that, the body must be read here exactly as it would be read behind us.  Where that cannot be
+told for certain (no length, too long, a key twice, not to be parsed) the request ends here: were it handed on, a second reader could
+find an upgrade in it that was never checked.
+"""
+import io
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from oslo_context import context as oslo_context
+
+from trove_upgrade.api import application, body, errors
+
+Inner = Callable[[application.Environ, application.StartResponse], Iterable[bytes]]
+
+#: /{project}/<one of these>...
+_OUR_COLLECTIONS = frozenset({'upgrades'})
+#: /{project}/instances/{id}/<one of these>...
+_OUR_SUBRESOURCES = frozenset({'upgrades', 'upgrade-targets', 'upgrade-checks'})
+
+
+class UpgradeFilter:
+    """`ours` answers what is claimed, `inner` everything else; `max_body_bytes` is called when a body is read."""
+
+    def __init__(self, inner: Inner, ours: Inner, max_body_bytes: Callable[[], int]) -> None:
+        self._inner = inner
+        self._ours = ours
+        self._max_body_bytes = max_body_bytes
+
+    def __call__(self, environ: application.Environ, start_response: application.StartResponse) -> Iterable[bytes]:
+        segments = [segment for segment in environ.get('PATH_INFO', '').split('/') if segment]
+        request_id = environ.setdefault('openstack.request_id', oslo_context.generate_request_id())
+        try:
+            claimed = _is_ours(segments) or (_is_instance_edit(environ, segments) and self._is_upgrade(environ))
+        except errors.RequestError as error:
+            return errors.response_to(error, request_id)(environ, _with_request_id(start_response, request_id))
+        if not claimed:
+            return self._inner(environ, start_response)
+        environ['PATH_INFO'] = '/' + '/'.join(segments)
+        return self._ours(environ, _with_request_id(start_response, request_id))
+
+    def _is_upgrade(self, environ: application.Environ) -> bool:
+        """Whether Trove would read the body as an upgrade.  The body is read, and put back.
+
+        :raises RequestError: it cannot be told.
+        """
+        content = body.read(environ, self._max_body_bytes())
+        environ['wsgi.input'] = io.BytesIO(content)
+        if not content:
+            return False
+        try:
+            document = body.parse(content)
+        except errors.RequestError:
+            body.check_type(environ)   # what is announced as another type is refused for that
+            raise
+        edit = document.get('instance') if isinstance(document, dict) else None
+        return isinstance(edit, dict) and 'datastore_version' in edit
+
+
+def _is_ours(segments: Sequence[str]) -> bool:
+    if len(segments) < 2:
+        return False
+    if segments[1] == 'instances':
+        return len(segments) > 3 and segments[3] in _OUR_SUBRESOURCES
+    return segments[1] in _OUR_COLLECTIONS
+
+
+def _is_instance_edit(environ: application.Environ, segments: Sequence[str]) -> bool:
+    return len(segments) == 3 and segments[1] == 'instances' and environ['REQUEST_METHOD'].upper() in {'PATCH', 'PUT'}
+
+
+def _with_request_id(start_response: application.StartResponse, request_id: str) -> application.StartResponse:
+    """The released client prints the request's id from this header alone."""
+    def start(status: str, headers: list[tuple[str, str]], *args: Any) -> Any:
+        return start_response(status, [*headers, ('x-compute-request-id', request_id)], *args)
+    return start

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Instances: shown as Trove shows them, and upgraded."""
+import logging
+from collections.abc import Sequence
+
+import webob
+
+from trove_upgrade.api import errors, targets
+from trove_upgrade.api.call import Call, json_response
+from trove_upgrade.api.views import instances as view
+from trove_upgrade.api.views import shapes
+from trove_upgrade.domain import exceptions, instance
+
+LOG = logging.getLogger(__name__)
+
+
+def index(call: Call) -> webob.Response:
+    """The project's instances."""
+    return _page(call, call.project_id, deleted=False)
+
+
+def index_all(call: Call) -> webob.Response:
+    """Every project's instances, or those of `project_id`; deleted ones too unless `deleted` says otherwise."""
+    wanted = (call.query('deleted') or '').lower()
+    deleted = {'true': True, 'false': False}.get(wanted)
+    return _page(call, call.query('project_id'), deleted=deleted)
+
+
+def show(call: Call, instance_id: str) -> webob.Response:
+    """One instance."""
+    row = targets.instance_of(call, instance_id)
+    return json_response(200, {'instance': view.detail(call, row, _servers(call, [row]))})
+
+
+def edit(call: Call, instance_id: str) -> webob.Response:
+    """Start an upgrade: `datastore_version` names the target by name or uuid.
+
+    202 with an empty body, as Trove answers.  The row is committed before the cast: the first poll sees UPGRADE.  Neither Nova nor
+    the guest is asked here; what they would refuse is the precheck's to find.
+
+    :raises InstanceBusy: 422; something else holds the instance, and nothing was written.
+    """
+    row = targets.instance_of(call, instance_id)
+    target = targets.target_of(call, row, call.document['instance']['datastore_version'])
+    if row.task is instance.Task.NONE:   # every other task is begin's to refuse
+        if not row.server_id:
+            raise errors.InstanceHasNoServer(instance_id=row.id)
+        if row.backup_running:
+            raise exceptions.InstanceBusy(instance_id=row.id, status='BACKUP')
+    # '' for a version that has tags only: the precheck takes the newest image that has them.
+    upgrade = call.services.repos.upgrades.begin(
+        row, target, target_image_id=target.image_id or '', request_id=call.context.request_id, user_id=call.context.user_id)
+    LOG.info('Upgrade %s of instance %s: PENDING, from %s %s to %s, asked for by user %s', upgrade.id, row.id,
+             row.version.datastore_name, row.version.name, target.name, call.context.user_id)
+    call.services.taskmanager.upgrade(call.context, upgrade)
+    return webob.Response(status=202, content_type='application/json', charset='UTF-8')
+
+
+def _page(call: Call, project_id: str | None, *, deleted: bool | None) -> webob.Response:
+    page = call.services.repos.instances.list(
+        project_id, limit=call.query_limit(), marker=call.query_uuid('marker'),
+        include_clustered=call.query_flag('include_clustered'), deleted=deleted)
+    servers = _servers(call, page.items)
+    newest_first = sorted(page.items, key=lambda row: row.created_at, reverse=True)
+    return json_response(200, shapes.page(call, 'instances', [view.item(call, row, servers) for row in newest_first],
+                                          page.next_marker))
+
+
+def _servers(call: Call, rows: Sequence[instance.Instance]) -> view.Servers:
+    """What Nova shows of their servers; None, told in the log, where it did not answer in time."""
+    if call.services.servers is None:
+        return None
+    if not any(row.server_id for row in rows):
+        return {}
+    try:
+        return call.services.servers.servers(rows)
+    except exceptions.ComputeUnavailable as error:
+        LOG.warning('Instances are shown without what Nova knows of them: %s', error)
+        return None

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Preflight reports: asked for here, made by a taskmanager, stored."""
+import webob
+
+from trove_upgrade.api import targets
+from trove_upgrade.api.call import Call, is_uuid, json_response
+from trove_upgrade.api.views import upgrades as view
+from trove_upgrade.domain import exceptions
+
+
+def create(call: Call, instance_id: str) -> webob.Response:
+    """Ask for a report.  202 with its address; it is there when its state is COMPLETED or FAILED."""
+    row = targets.instance_of(call, instance_id)
+    target = targets.target_of(call, row, call.document['upgrade_check']['datastore_version'])
+    check = call.services.repos.checks.begin(row, target)
+    call.services.taskmanager.check(call.context, check.id)
+    answer = json_response(202, {'upgrade_check': view.check(call, check)})
+    answer.location = call.href(f'/v1.0/{call.project_id}/instances/{row.id}/upgrade-checks/{check.id}', secure=False)
+    return answer
+
+
+def show(call: Call, instance_id: str, check_id: str) -> webob.Response:
+    """A report, as far as it is."""
+    row = targets.instance_of(call, instance_id)
+    if not is_uuid(check_id):
+        raise exceptions.UpgradeCheckNotFound(check_id=targets.printable(check_id), instance_id=row.id)
+    return json_response(200, {'upgrade_check': view.check(call, call.services.repos.checks.get(check_id, row.id))})

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may do what: the defaults, which an operator's policy file overrides.
+
+Every name begins with `trove_upgrade:`, so that neither file changes the other's meaning where the filter runs in Trove's process.
+The target of every rule is `project_id`, the project of the address; which is the token's, or the request ends before.
+"""
+import itertools
+from collections.abc import Sequence
+
+from oslo_config import cfg
+from oslo_policy import policy
+
+from trove_upgrade.api.policies import base, datastores, instances, upgrade_checks, upgrades
+
+ADMIN = base.ADMIN
+
+
+def list_rules() -> Sequence[policy.RuleDefault]:
+    """Every rule; for oslopolicy-sample-generator, too."""
+    return list(itertools.chain(base.RULES, instances.RULES, datastores.RULES, upgrades.RULES, upgrade_checks.RULES))
+
+
+def new_enforcer(conf: cfg.ConfigOpts) -> policy.Enforcer:
+    """An enforcer of our own rules and file, beside whichever one the process has."""
+    enforcer = policy.Enforcer(conf, policy_file=conf.trove_upgrade.policy_file)
+    enforcer.register_defaults(list_rules())
+    return enforcer
+
+
+def get_enforcer() -> policy.Enforcer:
+    """For oslopolicy's command line tools, which configure the global object."""
+    # The import stands here because importing policies must not register options (conf/__init__.py).
+    from trove_upgrade import conf as our_conf
+
+    our_conf.register_opts(cfg.CONF)
+    return new_enforcer(cfg.CONF)

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the handlers work with, handed in by whoever composes the application."""
+import dataclasses
+from typing import Protocol
+
+from oslo_context import context as oslo_context
+from oslo_policy import policy
+
+from trove_upgrade.db import repositories
+from trove_upgrade.domain import ports, upgrade, versions
+
+
+class TaskManager(Protocol):
+    """Who is nudged.  Neither call waits for a broker or raises: the row is the truth, the nudge saves a delay."""
+
+    def upgrade(self, context: oslo_context.RequestContext, row: upgrade.Upgrade) -> None:
+        """Look at this upgrade now."""
+
+    def check(self, context: oslo_context.RequestContext, check_id: str) -> None:
+        """Look at this upgrade check now."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What the options say that the API reads with each request."""
+
+    page_size: int                #: most items of one answer
+    max_body_bytes: int
+    public_endpoint: str | None   #: e.g. https://database.example.org; None: as the request came
+    region: str                   #: shown for instances whose row names none
+
+
+@dataclasses.dataclass(frozen=True)
+class Services:
+    """One process' services; safe to share between its threads."""
+
+    repos: repositories.Repositories
+    taskmanager: TaskManager
+    servers: ports.ServerDirectory | None    #: None in the filter, which shows no instances
+    rules: versions.Rules
+    enforcer: policy.Enforcer
+    settings: Settings

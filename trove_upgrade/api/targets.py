@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what a user calls a version to the version that an instance may be upgraded to."""
+from trove_upgrade.api import errors
+from trove_upgrade.api.call import Call, is_name, is_uuid
+from trove_upgrade.domain import exceptions, instance, versions
+
+
+def instance_of(call: Call, instance_id: str) -> instance.Instance:
+    """The instance of the address.
+
+    :raises InstanceNotFound: no such one, another project's, or what cannot be an id; clients then look the text up as a name.
+    """
+    if not is_uuid(instance_id):
+        raise exceptions.InstanceNotFound(instance_id=printable(instance_id))
+    return call.services.repos.instances.get(instance_id, call.scope)
+
+
+def target_of(call: Call, row: instance.Instance, wanted: str) -> instance.DatastoreVersion:
+    """The version that `wanted` names, by id or by name within the instance's datastore, if the instance may be upgraded to it.
+
+    :raises DatastoreVersionNotFound, DatastoreVersionAmbiguous, DatastoreVersionOfOther: it names none, several, another datastore's.
+    :raises DatastoreVersionInactive, VersionHasNoImage, VersionNotAllowed: it may not be used, or not for this instance.
+    """
+    target = _named(call, row, wanted)
+    verdict = call.services.rules.between(row.version, target)
+    if verdict.allowed:
+        return target
+    if verdict.code is versions.Reason.INACTIVE:
+        raise exceptions.DatastoreVersionInactive(version=target.name, datastore=target.datastore_name)
+    if verdict.code is versions.Reason.NO_IMAGE:
+        raise errors.VersionHasNoImage(version=target.name)
+    raise exceptions.VersionNotAllowed(instance_id=row.id, datastore=row.version.datastore_name, former=row.version.name,
+                                       target=target.name, reason=verdict.reason)
+
+
+def _named(call: Call, row: instance.Instance, wanted: str) -> instance.DatastoreVersion:
+    datastores = call.services.repos.datastores
+    try:
+        return datastores.version(row.version.datastore_id, wanted)
+    except exceptions.DatastoreVersionNotFound as error:
+        missing = exceptions.DatastoreVersionNotFound(version=wanted, datastore=row.version.datastore_name)
+        if not is_uuid(wanted):
+            raise missing from error
+        try:
+            other = datastores.version_by_id(wanted)
+        except exceptions.DatastoreVersionNotFound:
+            raise missing from error
+    raise exceptions.DatastoreVersionOfOther(version=wanted, instance_id=row.id, other=other.datastore_name,
+                                             datastore=row.version.datastore_name)
+
+
+def printable(text: str) -> str:
+    """`text` of an address as it may stand in a message and in a log."""
+    return text if is_name(text) else ascii(text)[:64]

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shapes that several answers share: times, links and pages."""
+import datetime
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trove_upgrade.api.call import Call
+
+
+def time(moment: datetime.datetime | None) -> str | None:
+    """UTC without zone and fraction, as Trove writes it."""
+    if moment is None:
+        return None
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(datetime.UTC)
+    return moment.replace(tzinfo=None, microsecond=0).isoformat()
+
+
+def links(call: Call, resource: str, resource_id: str | None) -> list[dict[str, str]]:
+    """The two links of a resource."""
+    return [{'rel': 'self', 'href': call.href(f'/v1.0/{call.project_id}/{resource}/{resource_id}')},
+            {'rel': 'bookmark', 'href': call.href(f'/{resource}/{resource_id}')}]
+
+
+def page(call: Call, key: str, items: Sequence[Mapping[str, Any]], next_marker: str | None) -> dict[str, Any]:
+    """A page of a list; `links` is there only where more is to come."""
+    document: dict[str, Any] = {key: list(items)}
+    if next_marker is not None:
+        query = {**dict(call.http.GET), 'marker': next_marker}
+        document['links'] = [{'rel': 'next', 'href': call.href(f'{call.http.script_name}{call.http.path_info}') + '?'
+                              + urllib.parse.urlencode(query)}]
+    return document

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Upgrades, upgrade targets and upgrade checks: resources of our own."""
+from collections.abc import Mapping
+from typing import Any
+
+from trove_upgrade.api.call import Call
+from trove_upgrade.api.views import shapes
+from trove_upgrade.domain import instance, states, upgrade, versions
+
+#: Versions by id, those that still exist.
+Versions = Mapping[str, instance.DatastoreVersion]
+
+
+def show(call: Call, row: upgrade.Upgrade, known: Versions) -> dict[str, Any]:
+    """An upgrade with its steps."""
+    return {
+        'id': row.id, 'instance_id': row.instance_id, 'instance_name': row.instance_name, 'project_id': row.project_id,
+        'state': str(row.state), 'step': str(row.step), 'attempt': row.attempt, 'cancellable': is_cancellable(row),
+        'former_version': _version(row.former_version_id, known), 'target_version': _version(row.target_version_id, known),
+        'target_number': row.target_number, 'former_image_id': row.former_image_id, 'target_image_id': row.target_image_id or None,
+        'created_at': shapes.time(row.created_at), 'updated_at': shapes.time(row.updated_at), 'ended_at': shapes.time(row.ended_at),
+        'cause': row.cause, 'error_code': row.error_code, 'downtime_seconds': row.data.get('downtime_seconds'),
+        'request_id': row.request_id, 'user_id': row.user_id,
+        'steps': [_step(each) for each in row.steps],
+        'links': shapes.links(call, 'upgrades', row.id),
+    }
+
+
+def is_cancellable(row: upgrade.Upgrade) -> bool:
+    """Whether the upgrade could still end with the former server untouched: Nova has not been asked for anything."""
+    if row.state is states.UpgradeState.PENDING:
+        return True
+    return (row.state is states.UpgradeState.RUNNING and row.step in {states.Step.PRECHECK, states.Step.QUIESCE}
+            and row.rebuild_attempt == 0)
+
+
+def target(row: instance.DatastoreVersion, current_id: str, verdict: versions.Verdict) -> dict[str, Any]:
+    """A version of the instance's datastore, and whether it may be upgraded to."""
+    return {'id': row.id, 'name': row.name, 'version': row.number, 'active': row.active, 'current': row.id == current_id,
+            'allowed': verdict.allowed, 'reason': verdict.reason, 'reason_code': str(verdict.code)}
+
+
+def check(call: Call, row: upgrade.UpgradeCheck) -> dict[str, Any]:
+    """A stored preflight report."""
+    return {
+        'id': row.id, 'instance_id': row.instance_id, 'target_version_id': row.target_version_id, 'state': row.state,
+        'allowed': row.allowed, 'created_at': shapes.time(row.created_at), 'updated_at': shapes.time(row.updated_at),
+        'cause': row.cause, 'error_code': row.error_code,
+        'results': [{'name': each.name, 'outcome': each.outcome, 'message': each.message, 'code': each.code} for each in row.results],
+        'links': shapes.links(call, f'instances/{row.instance_id}/upgrade-checks', row.id),
+    }
+
+
+def _version(version_id: str, known: Versions) -> dict[str, Any]:
+    version = known.get(version_id)
+    return {'id': version_id} | ({'name': version.name, 'version': version.number} if version else {})
+
+
+def _step(run: upgrade.StepRun) -> dict[str, Any]:
+    return {'step': str(run.step), 'attempt': run.attempt, 'started_at': shapes.time(run.started_at), 'ended_at': shapes.time(run.ended_at),
+            'runs': run.runs, 'outcome': run.outcome, 'percent': run.percent, 'message': run.message}

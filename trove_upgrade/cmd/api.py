@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`trove-upgrade-api`: the API on threads of one process, for development and tests.
+
+Before users put a WSGI server: `gunicorn --threads 4 --workers 2 --no-control-socket trove_upgrade.wsgi.api:application`, or uWSGI with
+`module = trove_upgrade.wsgi.api:application`, `enable-threads` and `lazy-apps`.
+"""
+import argparse
+import importlib
+import os
+import signal
+import socketserver
+import sys
+import wsgiref.simple_server
+from collections.abc import Sequence
+from typing import Any
+
+
+class _Server(socketserver.ThreadingMixIn, wsgiref.simple_server.WSGIServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def server_bind(self) -> None:
+        """Without a look-up of our own name, which can take seconds where no name server answers."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
+
+
+class _Handler(wsgiref.simple_server.WSGIRequestHandler):
+    def address_string(self) -> str:
+        return str(self.client_address[0])
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
+        """Nothing: the log of the application says what is worth saying."""
+
+
+def new_server(application: Any, host: str, port: int) -> _Server:
+    """Bound and listening; `serve_forever` serves, `shutdown` from another thread ends it."""
+    return wsgiref.simple_server.make_server(host, port, application, server_class=_Server, handler_class=_Handler)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or Ctrl-C."""
+    parser = argparse.ArgumentParser(prog='trove-upgrade-api', description='The API of trove-upgrade, for development.')
+    parser.add_argument('--config-file', action='append', default=[], metavar='FILE',
+                        help='configuration file; may be given several times (default: oslo.config\'s places for trove-upgrade)')
+    arguments = parser.parse_args(argv)
+    if arguments.config_file:
+        os.environ['OS_TROVE_UPGRADE_CONFIG_FILES'] = ';'.join(arguments.config_file)
+    api = importlib.import_module('trove_upgrade.wsgi.api')   # reads the configuration when it is imported
+    options = importlib.import_module('oslo_config.cfg').CONF.trove_upgrade
+    server = new_server(api.application, options.bind_host, options.bind_port)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    print(f'Listening on http://{options.bind_host}:{options.bind_port}/', flush=True)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        print('Ended by Ctrl-C')
+    finally:
+        server.server_close()
+    return 0

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The API as a WSGI server loads it: `trove_upgrade.wsgi.api:application`.
+
+Configuration comes from the files that OS_TROVE_UPGRADE_CONFIG_FILES names (separated by semicolons), else from oslo.config's default
+places for `trove-upgrade` (/etc/trove-upgrade/trove-upgrade.conf first).  The command line belongs to the WSGI server and is not read.
+"""
+from trove_upgrade.wsgi import threads
+
+threads.choose()   # before the imports below: see there
+
+import os  # noqa: E402
+import pathlib  # noqa: E402
+import sysconfig  # noqa: E402
+from collections.abc import Mapping  # noqa: E402
+
+import paste.deploy  # noqa: E402
+from oslo_config import cfg  # noqa: E402
+from oslo_log import log  # noqa: E402
+
+import trove_upgrade  # noqa: E402
+from trove_upgrade import conf as our_conf  # noqa: E402
+from trove_upgrade.api.filter import Inner  # noqa: E402
+
+_CONFIG_FILES = 'OS_TROVE_UPGRADE_CONFIG_FILES'
+_PROJECT = 'trove-upgrade'
+
+
+def load(conf: cfg.ConfigOpts, environment: Mapping[str, str]) -> Inner:
+    """Read the configuration, set up the log, and load the application that the paste file describes.
+
+    :raises ConfigFilesNotFoundError: a file that was named does not exist.
+    :raises PasteConfigNotFound: there is no paste file.
+    """
+    named = [name for name in environment.get(_CONFIG_FILES, '').split(';') if name.strip()]
+    log.register_options(conf)
+    our_conf.register_opts(conf)
+    conf([], project=_PROJECT, default_config_files=named or None)
+    log.setup(conf, _PROJECT)
+    return paste.deploy.loadapp(f'config:{paste_file(conf)}', name='main')
+
+
+class PasteConfigNotFound(Exception):
+    """[trove_upgrade] api_paste_config names a file that is nowhere."""
+
+
+def paste_file(conf: cfg.ConfigOpts) -> pathlib.Path:
+    """The paste file: as the option says, beside a configuration file, or where the package has installed or holds its own.
+
+    :raises PasteConfigNotFound: none of these.
+    """
+    wanted = conf.trove_upgrade.api_paste_config
+    found = conf.find_file(wanted)
+    if found is not None:
+        return pathlib.Path(found).resolve()
+    places = [pathlib.Path(wanted), pathlib.Path(sysconfig.get_path('data'), 'etc', _PROJECT, wanted),
+              pathlib.Path(trove_upgrade.__file__).parents[1] / 'etc' / _PROJECT / wanted]
+    for place in places:
+        if place.is_file():
+            return place.resolve()
+    raise PasteConfigNotFound(f'The API cannot be started: paste file {wanted} was not found in any configuration directory. '
+                              'Set [trove_upgrade] api_paste_config to its full path.')
+
+
+application = load(cfg.CONF, os.environ)
