@@ -8,6 +8,7 @@ an older Trove lacks the newest ones.
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 
 from trove_upgrade.db.columns import UtcDateTime
 
@@ -159,7 +160,8 @@ instance_faults = sa.Table(
     sa.Column('instance_id', sa.String(64), sa.ForeignKey('instances.id', ondelete='CASCADE', onupdate='CASCADE'),
               nullable=False),
     sa.Column('message', sa.String(255), nullable=False),
-    sa.Column('details', sa.Text(65535), nullable=False),
+    # what MySQL makes of Trove's Text(65535) under utf8
+    sa.Column('details', sa.Text().with_variant(mysql.MEDIUMTEXT(), 'mysql', 'mariadb'), nullable=False),
     _time('created', nullable=False),
     _time('updated', nullable=False),
     sa.Column('deleted', sa.Boolean(), nullable=False, default=False),

@@ -6,6 +6,7 @@ Standalone.
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 
 from trove_upgrade.db.columns import UtcDateTime
 from trove_upgrade.db.migrations import ops
@@ -185,7 +186,7 @@ def _instance_faults() -> None:
         sa.Column('instance_id', sa.String(64), sa.ForeignKey('instances.id', ondelete='CASCADE',
             onupdate='CASCADE'), nullable=False),
         sa.Column('message', sa.String(255), nullable=False),
-        sa.Column('details', sa.Text(65535), nullable=False),
+        sa.Column('details', sa.Text().with_variant(mysql.MEDIUMTEXT(), 'mysql', 'mariadb'), nullable=False),
         _time('created', nullable=False),
         _time('updated', nullable=False),
         sa.Column('deleted', sa.Boolean(), nullable=False),

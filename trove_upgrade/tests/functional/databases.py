@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Private MariaDB and PostgreSQL servers: in a temporary folder, on a Unix socket alone, ended with the fixture.
+
+Nothing listens on the network.  Should the test process be killed, the kernel ends its servers (setpriv --pdeathsig).
+"""
+import glob
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+import uuid
+
+import fixtures
+import sqlalchemy as sa
+
+_START_SECONDS = 60
+
+
+class DatabaseServer(fixtures.Fixture):
+    """A server; `create()` makes an empty database in it and returns its URL."""
+
+    user = None       #: whom it runs as, where we are root
+
+    def _setUp(self):
+        # not in the tests' nested temporary folder: that is root's alone, and PostgreSQL refuses to run as root
+        self.folder = tempfile.mkdtemp(prefix='tu-db-', dir=os.environ.get('TROVE_UPGRADE_TMP', '/tmp'))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        if os.geteuid() == 0:
+            account = pwd.getpwnam(self.user)
+            os.chown(self.folder, account.pw_uid, account.pw_gid)
+        self.initialize()
+        self.log = open(f'{self.folder}/log', 'wb')
+        self.addCleanup(self.log.close)
+        self.process = subprocess.Popen(self.as_user(*self.command(), pdeathsig='KILL'), stdout=self.log, stderr=self.log,
+                                        cwd=self.folder)
+        self.addCleanup(self.stop)
+        self.wait_until_serving()
+
+    def as_user(self, *command, pdeathsig=None):
+        prefix = ['setpriv'] if pdeathsig or os.geteuid() == 0 else []
+        prefix += ['--pdeathsig', pdeathsig] if pdeathsig else []
+        if os.geteuid() == 0:
+            account = pwd.getpwnam(self.user)
+            prefix += ['--reuid', str(account.pw_uid), '--regid', str(account.pw_gid), '--clear-groups']
+        return [*prefix, *command]
+
+    def run_as_user(self, *command):
+        subprocess.run(self.as_user(*command), check=True, cwd=self.folder, capture_output=True)
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def wait_until_serving(self):
+        engine = sa.create_engine(self.admin_url)
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                with engine.connect():
+                    break
+            except sa.exc.OperationalError as error:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    with open(f'{self.folder}/log') as log:
+                        raise AssertionError(f'{type(self).__name__} does not serve: {error}\n{log.read()}') from error
+                time.sleep(0.05)    # between two looks at a condition with a deadline
+        engine.dispose()
+
+    def create(self):
+        name = f'test_{uuid.uuid4().hex[:12]}'
+        engine = sa.create_engine(self.admin_url, isolation_level='AUTOCOMMIT')
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f'CREATE DATABASE {name}')
+        engine.dispose()
+        return self.url(name)
+
+
+class MariaDB(DatabaseServer):
+    """Debian's MariaDB, with as little memory and as few syncs as it works with."""
+
+    user = 'mysql'
+
+    def initialize(self):
+        self.run_as_user('mariadb-install-db', '--no-defaults', f'--datadir={self.folder}/data',
+                         '--auth-root-authentication-method=normal', '--skip-test-db')
+
+    def command(self):
+        return ('mariadbd', '--no-defaults', f'--datadir={self.folder}/data', f'--socket={self.folder}/s', '--skip-networking',
+                '--skip-grant-tables', f'--pid-file={self.folder}/pid', '--innodb-buffer-pool-size=32M',
+                '--innodb-flush-log-at-trx-commit=0', '--max-connections=200', '--character-set-server=utf8mb4')
+
+    @property
+    def admin_url(self):
+        return self.url('mysql')
+
+    def url(self, name):
+        return f'mysql+pymysql://root@localhost/{name}?unix_socket={self.folder}/s'
+
+
+class PostgreSQL(DatabaseServer):
+    """Debian's PostgreSQL."""
+
+    user = 'postgres'
+
+    def binary(self, name):
+        found = shutil.which(name) or max(glob.glob(f'/usr/lib/postgresql/*/bin/{name}'), default=None)
+        if found is None:
+            raise AssertionError(f'{name} cannot be found: install the package postgresql')
+        return os.path.realpath(found)
+
+    def initialize(self):
+        self.run_as_user(self.binary('initdb'), '-D', f'{self.folder}/data', '-U', 'postgres', '-A', 'trust', '-E', 'UTF8',
+                         '--no-sync', '--locale=C.UTF-8')
+
+    def command(self):
+        return (self.binary('postgres'), '-D', f'{self.folder}/data', '-k', self.folder, '-c', 'listen_addresses=',
+                '-c', 'fsync=off', '-c', 'max_connections=200', '-c', 'shared_buffers=32MB')
+
+    def stop(self):
+        self.process.send_signal(2)    # "fast": sessions are cut, the data is clean
+        super().stop()
+
+    @property
+    def admin_url(self):
+        return self.url('postgres')
+
+    def url(self, name):
+        return f'postgresql+psycopg2://postgres@/{name}?host={self.folder}'
