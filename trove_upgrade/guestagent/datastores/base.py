@@ -124,7 +124,7 @@ class DatastoreDriver:
         """With what the driver knows of legitimate differences between versions."""
         self._refuse()
 
-    def keep_settings(self, before: Fingerprint, after: Fingerprint, options: Mapping[str, Any]) -> Sequence[str]:  # noqa: ARG002
+    def keep_settings(self, before: Fingerprint, after: Fingerprint, options: Mapping[str, Any]) -> Sequence[str]:
         """Give settings whose default changed their old value, where `options['keep_changed_defaults']` asks for it.
 
         Called while the server runs isolated, after `compare`; takes effect with `open_for_clients`.  Returns the names.

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MySQL: upgrades its data by itself at the first start, and can validate a configuration without a start."""
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trove_upgrade.domain import upgrade
+from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.datastores.mysql_family import scratch, versions
+from trove_upgrade.guestagent.datastores.mysql_family.dialect import MySQL
+from trove_upgrade.guestagent.datastores.mysql_family.driver import USER, FamilyDriver
+from trove_upgrade.guestagent.datastores.mysql_family.programs import Finished
+
+#: Source: MySQL 8.0 Reference Manual, "Upgrade Paths": the redo log of servers before 5.7.9 is not read.
+_OLDEST_UPGRADABLE = (5, 7)
+#: Source: MySQL 8.4 Reference Manual, "Upgrade Paths": 5.7 goes to 8.0, 8.0 to 8.4, 8.4 to 9.x; none is skipped.
+_NEXT: Mapping[tuple[int, ...], tuple[int, ...]] = {(5, 7): (8, 0), (8, 0): (8, 4), (8, 4): (9, 7)}
+_VALIDATE_SECONDS = 120
+
+
+class MySQLDriver(FamilyDriver):
+    """MySQL 5.7 and later.  Only the same version on a new image could be measured; a step of series is taken one at a time."""
+
+    manager = 'mysql'
+    title = 'MySQL'
+    dialect = MySQL()
+
+    def checks(self, target: Mapping[str, Any], options: Mapping[str, Any]) -> Sequence[upgrade.CheckResult]:
+        """See `base`; also whether MySQL itself can go from here to there in one step."""
+        results = list(super().checks(target, options))
+        version = self.server_version()
+        if version is not None:
+            results.append(check_path(version, str(target.get('server_version') or '')))
+        return results
+
+    def check_configuration(self, options: Mapping[str, Any]) -> upgrade.CheckResult:  # noqa: ARG002
+        """See `base`.  MySQL's own --validate-config touches nothing."""
+        server = self.programs.find('mysqld')
+        if server is None:
+            return upgrade.CheckResult(scratch.NAME, 'refused', (
+                'The configuration cannot be tried: mysqld is not installed in this image. Build the image with it.'),
+                'CONFIGURATION_NOT_TRIED')
+        defaults = self._defaults_file()
+        arguments = [server, *([f'--defaults-file={defaults}'] if defaults else []), '--validate-config', '--log-error=stderr',
+                     f'--user={USER}']
+        try:
+            finished = self.programs.run(arguments, timeout_seconds=_VALIDATE_SECONDS)
+        except TimeoutError as error:
+            finished = Finished(-1, str(error))
+        return scratch.judge(finished)
+
+    def upgrade_data(self, progress: base.Progress) -> None:
+        """The server has done it while it started (8.0.16 and later); that it answers proves it.
+
+        Source: MySQL 8.0 Reference Manual, "What the MySQL Upgrade Process Upgrades".
+
+        :raises StepFailed: no server answers.
+        """
+        progress(None, 'the server upgrades its data while it starts')
+        session, _ = self._session()
+        session.close()
+
+
+def check_path(version: str, wanted: str) -> upgrade.CheckResult:
+    """Whether MySQL goes from `version` to `wanted` in one step."""
+    name, now, then = 'upgrade_path', versions.series(version), versions.series(wanted)
+    if not then or now == then:
+        return upgrade.CheckResult(name, 'ok', f'MySQL {version} stays in its series.')
+    if now < _OLDEST_UPGRADABLE:
+        return upgrade.CheckResult(name, 'refused', (
+            f'MySQL {version} cannot be upgraded in place to {wanted}: the target does not read its redo log. '
+            f'Dump and restore the data into a new instance.'), 'UPGRADE_PATH')
+    following = _NEXT.get(now, now)
+    if then > following:
+        return upgrade.CheckResult(name, 'refused', (
+            f'MySQL {version} cannot be upgraded in place to {wanted}: the next series is {following[0]}.{following[1]}. '
+            f'Upgrade to that one first.'), 'UPGRADE_PATH')
+    return upgrade.CheckResult(name, 'ok', f'MySQL goes from {version} to {wanted} in one step.')

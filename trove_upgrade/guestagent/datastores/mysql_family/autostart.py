@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which service starts the database at boot, and what it was before."""
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from trove_upgrade.guestagent import durable
+from trove_upgrade.guestagent import service as service_module
+
+DATABASE = service_module.DATABASE
+
+
+class Autostart:
+    """The database services of one root disk.  `memory` says what was switched off, and outlives a reboot."""
+
+    def __init__(self, service: service_module.ServicePort, memory: pathlib.Path) -> None:
+        self._service = service
+        self._memory = memory
+
+    def switch_off(self) -> None:
+        """Nothing starts the server at boot.  A second call forgets nothing of what the first one remembered."""
+        enabled = [name for name in self._existing() if self._service.is_enabled(name)]
+        self.remember_running()
+        remembered = self._remembered()
+        durable.write_json(self._memory, {**remembered, 'enabled': sorted({*remembered.get('enabled', ()), *enabled})})
+        for name in enabled:
+            self._service.disable(name)
+
+    def remember_running(self) -> None:
+        """Keep the name of the service that runs the server now; the first one that was seen counts."""
+        remembered = self._remembered()
+        if remembered.get('undone'):      # what an earlier upgrade remembered has been brought back
+            remembered = {}
+        durable.make_directory(self._memory.parent)
+        durable.write_json(self._memory, {**remembered, 'running': remembered.get('running') or self.running()})
+
+    def switch_on_ours(self) -> None:
+        """Our service starts the server at boot, and no other one does."""
+        for name in self._existing():
+            if name != DATABASE and self._service.is_enabled(name):
+                self._service.disable(name)
+        self._service.enable(DATABASE)
+
+    def undo(self) -> None:
+        """As it was before `switch_off`.  Where nothing is remembered (a root disk from the image): at least one is enabled."""
+        remembered = self._remembered()
+        for name in remembered.get('enabled', ()):
+            self._service.enable(name)
+        if not any(self._service.is_enabled(name) for name in self._existing()) and not remembered.get('enabled'):
+            self._service.enable(self.former())
+        if remembered:
+            durable.write_json(self._memory, {**remembered, 'undone': True})
+
+    def running(self) -> str | None:
+        """The service that runs the server now, if one says so."""
+        return next((name for name in self._existing() if self._service.status(name)), None)
+
+    def former(self) -> str:
+        """The service that ran the server before the upgrade."""
+        remembered = self._remembered()
+        existing = self._existing()
+        if remembered.get('running') in existing:
+            return str(remembered['running'])
+        enabled = [name for name in existing if self._service.is_enabled(name)]
+        return (enabled or [name for name in remembered.get('enabled', ()) if name in existing] or existing or [DATABASE])[0]
+
+    def _existing(self) -> Sequence[str]:
+        return [name for name in service_module.DATABASE_UNITS if self._service.exists(name)]
+
+    def _remembered(self) -> dict[str, Any]:
+        try:
+            return durable.read_json(self._memory)
+        except FileNotFoundError:
+            return {}

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of the running server: what would make an upgrade fail, or lose something, looked at while it serves."""
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from trove_upgrade.domain import upgrade
+from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.datastores.mysql_family import connection, option_files, versions
+
+_BACKUP_PROGRAMS = frozenset({'mariabackup', 'mariadb-backup', 'xtrabackup', 'innobackupex', 'mysqldump', 'mariadb-dump', 'mydumper', 'mysqlpump'})
+_COMM_LENGTH = 15       #: the kernel keeps no more of a program's name
+_ALWAYS_FREE_BYTES = 256 << 20
+#: From here on the end of time in versioned tables is 2106 instead of 2038, and mariadb-upgrade rebuilds them.
+_TABLES_REBUILT_SINCE = (11, 5)
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """What the checks look at."""
+
+    context: base.DriverContext
+    session: connection.Session
+    configuration: option_files.Configuration
+    version: str
+    target: Mapping[str, Any]
+    options: Mapping[str, Any]
+    proc: pathlib.Path
+
+
+Check = Callable[[Probe], upgrade.CheckResult]
+
+
+def target_version(probe: Probe) -> upgrade.CheckResult:
+    """A data directory does not go back to an older series."""
+    name, wanted = 'target_version', str(probe.target.get('server_version') or '')
+    if not versions.series(wanted):
+        return upgrade.CheckResult(name, 'warning', (
+            f'The versions cannot be compared: the server is {probe.version} and the target names none. '
+            f'Register the target version with its facts.'), 'TARGET_FACTS_MISSING')
+    if versions.series(wanted) < versions.series(probe.version):
+        return upgrade.CheckResult(name, 'refused', (
+            f'The server cannot be upgraded: it is {probe.version}, which is newer than the target {wanted}. '
+            f'Choose a target of the same or a newer series.'), 'DOWNGRADE')
+    return upgrade.CheckResult(name, 'ok', f'The server is {probe.version}, the target {wanted}.')
+
+
+def prepared_transactions(probe: Probe) -> upgrade.CheckResult:
+    """Prepared XA transactions hold locks over a restart, and their coordinator expects the server that it knew."""
+    name = 'prepared_transactions'
+    prepared = probe.session.rows('XA RECOVER')
+    if prepared:
+        return upgrade.CheckResult(name, 'refused', (
+            f'The server cannot be stopped for an upgrade: {len(prepared)} XA transactions are prepared. '
+            f'Commit or roll them back (XA RECOVER lists them) and upgrade again.'), 'PREPARED_TRANSACTIONS')
+    return upgrade.CheckResult(name, 'ok', 'No XA transaction is prepared.')
+
+
+def backup(probe: Probe) -> upgrade.CheckResult:
+    """A backup of half of the old and half of the new is none."""
+    name = 'backup_running'
+    short = {program[:_COMM_LENGTH] for program in _BACKUP_PROGRAMS}
+    running = sorted(f'{comm} (process {pid})' for pid, comm in _processes(probe.proc) if comm in short)
+    statements = probe.session.rows("SELECT ID, USER FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() "
+                                    "AND (INFO LIKE 'BACKUP %%' OR INFO LIKE '%%SQL_NO_CACHE%%')")
+    running += [f'connection {number} of {user}' for number, user in statements]
+    if running:
+        return upgrade.CheckResult(name, 'refused', (
+            f'The server cannot be stopped for an upgrade: a backup seems to run: {", ".join(running)}. '
+            f'Wait for its end and upgrade again.'), 'BACKUP_RUNNING')
+    return upgrade.CheckResult(name, 'ok', 'No backup runs.')
+
+
+def replication(probe: Probe) -> upgrade.CheckResult:
+    """A replica of an older version cannot follow a newer primary, and a cluster is not upgraded one by one by us."""
+    name = 'replication'
+    found = []
+    dumps = probe.session.rows("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%%'")[0][0]
+    if dumps:
+        found.append(f'{dumps} replicas read from it')
+    if _is_replica(probe.session):
+        found.append('it is a replica of another server')
+    galera = dict(probe.session.rows("SHOW GLOBAL VARIABLES LIKE 'wsrep_on'"))
+    if str(galera.get('wsrep_on', 'OFF')).upper() in {'ON', '1'}:
+        found.append('it is a member of a Galera cluster')
+    if not found:
+        return upgrade.CheckResult(name, 'ok', 'The server takes no part in replication.')
+    facts = ', '.join(found)
+    if probe.options.get('allow_replication'):
+        return upgrade.CheckResult(name, 'warning', (
+            f'Replication may break: {facts}. The upgrade goes on because it was asked to; look at the other servers afterwards.'),
+            'REPLICATION')
+    return upgrade.CheckResult(name, 'refused', (
+        f'The server cannot be upgraded without risk to replication: {facts}. '
+        f'Upgrade replicas first and take this server out of replication, or have the operator allow it.'), 'REPLICATION')
+
+
+def plugins(probe: Probe) -> upgrade.CheckResult:
+    """Libraries that the server loads must be in the target's image, too."""
+    name = 'plugins'
+    wanted = {str(library): str(plugin) for plugin, library in probe.session.rows('SELECT name, dl FROM mysql.plugin')}
+    wanted.update({library: library for library in configured_libraries(probe.configuration)})
+    if not wanted:
+        return upgrade.CheckResult(name, 'ok', 'The server loads no plugins of its own choice.')
+    if 'plugins' not in probe.target:
+        return upgrade.CheckResult(name, 'warning', (
+            f'It cannot be told whether the target has the plugins {", ".join(sorted(wanted.values()))}: it was registered without facts. '
+            f'See that its image has them.'), 'TARGET_FACTS_MISSING')
+    there = {_stem(str(entry)) for entry in probe.target['plugins']}
+    missing = sorted(f'{plugin} ({library})' for library, plugin in wanted.items() if _stem(library) not in there)
+    if missing:
+        return upgrade.CheckResult(name, 'refused', (
+            f'The server cannot be upgraded: the target lacks the plugins {", ".join(missing)}. '
+            f'Uninstall them, or have the operator add them to the image.'), 'PLUGIN_MISSING')
+    return upgrade.CheckResult(name, 'ok', f'The target has all plugins that the server loads: {", ".join(sorted(wanted.values()))}.')
+
+
+def disk_space(probe: Probe) -> upgrade.CheckResult:
+    """Room for the stash, the new server's own files, and a copy of the largest table that is rebuilt."""
+    name, needed = 'disk_space', _ALWAYS_FREE_BYTES
+    wanted = versions.series(str(probe.target.get('server_version') or ''))
+    if versions.series(probe.version) < _TABLES_REBUILT_SINCE <= wanted:
+        largest = probe.session.rows("SELECT COALESCE(MAX(DATA_LENGTH + INDEX_LENGTH), 0) FROM information_schema.TABLES "
+                                     "WHERE TABLE_TYPE = 'SYSTEM VERSIONED'")[0][0]
+        needed += int(largest)
+    needed = max(needed, int(probe.options.get('min_free_bytes') or 0))
+    volume = os.statvfs(probe.context.volume)
+    free = volume.f_bavail * volume.f_frsize
+    if free < needed:
+        return upgrade.CheckResult(name, 'refused', (
+            f'The volume is too full for an upgrade: {free >> 20} MiB are free and {needed >> 20} MiB are needed. '
+            f'Delete data or resize the volume and upgrade again.'), 'DISK_SPACE')
+    return upgrade.CheckResult(name, 'ok', f'{free >> 20} MiB of the volume are free, {needed >> 20} MiB are needed.')
+
+
+def layout(probe: Probe) -> upgrade.CheckResult:
+    """All data must be on the volume: what is on the root disk is gone after the rebuild."""
+    name = 'volume_layout'
+    rows = probe.session.rows("SHOW GLOBAL VARIABLES WHERE Variable_name IN ('datadir', 'innodb_data_home_dir', 'innodb_log_group_home_dir', "
+                              "'innodb_undo_directory', 'aria_log_dir_path', 'log_bin_basename', 'relay_log_basename')")
+    values = {str(variable): str(value) for variable, value in rows if value}
+    data = pathlib.Path(values.get('datadir', '')).resolve()
+    if data != probe.context.data_directory.resolve():
+        return upgrade.CheckResult(name, 'refused', (
+            f'The server cannot be upgraded: its data directory is {data}, and {probe.context.data_directory} is expected. '
+            f'Move the data there and upgrade again.'), 'VOLUME_LAYOUT')
+    volume = probe.context.volume.resolve()
+    outside = [f'{variable} is {value}' for variable, value in sorted(values.items()) if not (data / value).resolve().is_relative_to(volume)]
+    outside += _links_to_elsewhere(data, volume)
+    if outside:
+        return upgrade.CheckResult(name, 'refused', (
+            f'The server cannot be upgraded: some of its data is not on the volume and would be lost: {", ".join(outside)}. '
+            f'Move it below {probe.context.data_directory} and upgrade again.'), 'VOLUME_LAYOUT')
+    return upgrade.CheckResult(name, 'ok', f'All data is on the volume, in {data}.')
+
+
+def clean_stop(probe: Probe) -> upgrade.CheckResult:
+    """A server in forced recovery or read-only mode cannot end in a state that a newer one accepts."""
+    name = 'clean_shutdown'
+    rows = probe.session.rows("SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_force_recovery', 'innodb_read_only')")
+    found = {str(variable): str(value).upper() for variable, value in rows}
+    if found.get('innodb_force_recovery', '0') != '0' or found.get('innodb_read_only', 'OFF') in {'ON', '1'}:
+        return upgrade.CheckResult(name, 'refused', (
+            f'The server cannot be shut down cleanly: innodb_force_recovery is {found.get("innodb_force_recovery")}, '
+            f'innodb_read_only is {found.get("innodb_read_only")}. Repair the data first and upgrade again.'), 'UNCLEAN_SHUTDOWN')
+    return upgrade.CheckResult(name, 'ok', 'The server can be shut down cleanly.')
+
+
+def statements(probe: Probe) -> upgrade.CheckResult:
+    """Long statements hold up the lock that the fingerprint needs."""
+    name, limit = 'running_statements', int(probe.options.get('lock_seconds') or 30)
+    rows = probe.session.rows("SELECT ID, USER, TIME FROM information_schema.PROCESSLIST WHERE COMMAND = 'Query' "
+                              "AND ID <> CONNECTION_ID() AND USER <> 'system user' AND TIME > %s ORDER BY TIME DESC LIMIT 3", (limit,))
+    if rows:
+        found = ', '.join(f'connection {number} of {user} for {seconds} s' for number, user, seconds in rows)
+        return upgrade.CheckResult(name, 'warning', (
+            f'The upgrade may be refused: statements have been running for more than {limit} s ({found}). '
+            f'Wait for their end or stop them.'), 'DATABASE_BUSY')
+    return upgrade.CheckResult(name, 'ok', 'No statement has been running for long.')
+
+
+ALL: Sequence[Check] = (target_version, layout, disk_space, prepared_transactions, backup, replication, plugins, clean_stop, statements)
+
+
+def configured_libraries(configuration: option_files.Configuration) -> Sequence[str]:
+    """Libraries of plugin-load and plugin-load-add: `name=library` or `library`, joined with semicolons."""
+    found = []
+    for option in configuration.options:
+        if option.bare_name in {'plugin-load', 'plugin-load-add'} and option.value and option_files.is_server_group(option.group):
+            found += [part.rpartition('=')[2].strip() for part in option.value.split(';') if part.strip()]
+    return list(dict.fromkeys(found))
+
+
+def _is_replica(session: connection.Session) -> bool:
+    for statement in ('SHOW ALL SLAVES STATUS', 'SHOW REPLICA STATUS', 'SHOW SLAVE STATUS'):
+        try:
+            return bool(session.rows(statement))
+        except connection.SessionError as error:
+            if error.number in connection.CONNECTION_LOST:
+                raise
+    return False
+
+
+def _stem(library: str) -> str:
+    return library.rpartition('/')[2].removesuffix('.so').lower()
+
+
+def _processes(proc: pathlib.Path) -> Sequence[tuple[int, str]]:
+    found = []
+    for directory in proc.iterdir():
+        if directory.name.isdigit():
+            try:
+                found.append((int(directory.name), (directory / 'comm').read_text().strip()))
+            except OSError:
+                continue   # it has ended meanwhile
+    return found
+
+
+def _links_to_elsewhere(data: pathlib.Path, volume: pathlib.Path) -> list[str]:
+    """Links of databases and tables, and InnoDB's .isl files, that lead off the volume."""
+    found = []
+    for path in (*data.iterdir(), *data.glob('*/*')):
+        if path.is_symlink():
+            if not path.resolve().is_relative_to(volume):
+                found.append(f'{path} is a link to {path.resolve()}')
+        elif path.suffix == '.isl':
+            target = pathlib.Path(path.read_text(errors='replace').strip())
+            if not target.is_relative_to(volume):
+                found.append(f'{path.with_suffix("").name} is in {target.parent}')
+    return found

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two fingerprints beside each other: what is gone, and which settings have another value now."""
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.datastores.mysql_family import grants
+
+#: Different after every start, or because the first start is isolated, or only a name of the program itself.
+_VOLATILE = frozenset({
+    'event_scheduler', 'skip_networking', 'skip_slave_start', 'skip_replica_start', 'hostname', 'pid_file', 'timestamp', 'server_uid',
+    'last_insert_id', 'identity', 'rand_seed1', 'rand_seed2', 'pseudo_thread_id', 'uptime', 'innodb_version', 'in_transaction',
+    'innodb_buffer_pool_load_at_startup', 'port', 'report_port', 'log_bin_basename', 'server_uuid', 'secure_timestamp', 'license', 'last_gtid',
+})
+_VOLATILE_PREFIXES = ('version', 'gtid_', 'protocol_version', 'error_count', 'warning_count', 'performance_schema')
+
+
+def compare(before: base.Fingerprint, after: base.Fingerprint) -> base.Comparison:
+    """What was lost between the two.  More in `after` is no loss: a newer server brings objects and privileges of its own."""
+    missing: list[str] = []
+    not_compared: list[str] = []
+    compared, rows = 0, 0
+    for name, old in before.tables.items():
+        new = after.tables.get(name)
+        if new is None:
+            missing.append(f'{old["kind"]} {name} is gone')
+            continue
+        found = _table(name, old, new)
+        missing.extend(found)
+        if old['rows'] is None or new['rows'] is None:
+            not_compared.append(name)
+        else:
+            compared += 1
+            rows += int(old['rows'])
+    missing.extend(f'account {name} is gone' for name in before.users if name not in after.users)
+    missing.extend(_objects(before, after))
+    for name, statements in before.grants.items():
+        if name in after.grants:
+            missing.extend(f'account {name} has lost {lost}' for lost in grants.missing(statements, after.grants[name]))
+    return base.Comparison(missing=missing, settings_changed=settings_changed(before.settings, after.settings),
+                           tables_compared=compared, rows_compared=rows, not_compared=not_compared)
+
+
+def settings_changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[Mapping[str, str]]:
+    """Global variables that both servers have and that differ, but for those that differ after every start."""
+    return [{'name': name, 'before': before[name], 'after': after[name]} for name in sorted(before)
+            if name in after and before[name] != after[name]
+            and name not in _VOLATILE and not name.startswith(_VOLATILE_PREFIXES)]
+
+
+def _table(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Sequence[str]:
+    found = []
+    if old['kind'] != new['kind']:
+        found.append(f'{name} was a {old["kind"]} and is a {new["kind"]} now')
+    if old.get('columns') and new.get('columns') and old['columns'] != new['columns']:
+        found.append(f'{old["kind"]} {name} has other columns now')
+    for key, word in (('rows', 'rows'), ('history_rows', 'rows of history')):
+        if old.get(key) is not None and new.get(key) is not None and old[key] != new[key]:
+            found.append(f'{old["kind"]} {name} had {old[key]} {word} and has {new[key]} now')
+    if not found and old['checksum'] is not None and new['checksum'] is not None and old['checksum'] != new['checksum']:
+        found.append(f'{old["kind"]} {name} has another checksum: {old["checksum"]} before, {new["checksum"]} now')
+    return found
+
+
+def _objects(before: base.Fingerprint, after: base.Fingerprint) -> Sequence[str]:
+    found = []
+    for key, definition in before.objects.items():
+        kind, _, name = key.partition(':')
+        if kind == 'account':
+            if after.objects.get(key, definition) != definition:
+                found.append(f'account {name} authenticates in another way now')
+        elif key not in after.objects:
+            found.append(f'{kind} {name} is gone')
+        elif after.objects[key] != definition:
+            found.append(f'{kind} {name} has another definition now')
+    return found

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of the option files against the target: unknown options, groups that it does not read, the command line."""
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from trove_upgrade.domain import upgrade
+from trove_upgrade.guestagent.datastores.mysql_family import option_files
+from trove_upgrade.guestagent.datastores.mysql_family.target_options import TargetOptions, Verdict
+
+#: What distributions and service units put on the command line, and our service sets by itself or does not need.
+_USUAL_ARGUMENTS = frozenset({
+    'defaults-file', 'defaults-extra-file', 'defaults-group-suffix', 'basedir', 'datadir', 'plugin-dir', 'user', 'log-error', 'pid-file',
+    'socket', 'skip-log-error', 'wsrep-start-position', 'wsrep-new-cluster', 'port', 'console', 'skip-networking', 'event-scheduler',
+    'skip-slave-start',
+})
+
+
+def check_options(options: Sequence[option_files.Option], target: TargetOptions) -> upgrade.CheckResult:
+    """Every option that comes back after the upgrade."""
+    name = 'configuration_options'
+    verdicts = [(option, target.judge(option)) for option in options]
+    refused = _places(option for option, verdict in verdicts if verdict is Verdict.REFUSED)
+    if refused:
+        return upgrade.CheckResult(name, 'refused', (
+            f'The configuration cannot be used with the target version: its server does not know {refused}. '
+            f'Take these options out of the configuration and upgrade again.'), 'UNKNOWN_OPTION')
+    ignored = _places(option for option, verdict in verdicts if verdict is Verdict.IGNORED)
+    if ignored:
+        return upgrade.CheckResult(name, 'warning', (
+            f'Some options will have no effect: the target version ignores {ignored}. Take them out when convenient.'), 'IGNORED_OPTION')
+    if not target.has_facts:
+        return upgrade.CheckResult(name, 'warning', (
+            'The configuration can be checked only against the shipped table: the target version was registered without the facts of '
+            'its image. Register the facts for a full check; the new server tries the configuration before it touches the data.'),
+            'TARGET_FACTS_MISSING')
+    return upgrade.CheckResult(name, 'ok', f'The target version knows all {len(options)} options of the configuration.')
+
+
+def check_groups(configuration: option_files.Configuration, comes_back: Callable[[pathlib.Path], bool], server_version: str,
+                 target: Mapping[str, Any]) -> upgrade.CheckResult:
+    """Groups that the running server reads and the target's does not: their options would be gone without a word."""
+    name = 'option_groups'
+    read_now = frozenset(option_files.groups_of(server_version))
+    read_then = frozenset(target.get('option_groups') or option_files.groups_of(str(target.get('server_version') or '')))
+    lost = [option for option in configuration.options
+            if option.group in read_now and option.group not in read_then and comes_back(option.path)]
+    if lost:
+        groups = ', '.join(sorted({f'[{option.group}]' for option in lost}))
+        return upgrade.CheckResult(name, 'refused', (
+            f'The configuration cannot be used with the target version: its server does not read {groups}, and {_places(lost)} would be '
+            f'lost without a message. Move these options to [mariadb] or [mysqld] and upgrade again.'), 'OPTION_GROUP_DROPPED')
+    return upgrade.CheckResult(name, 'ok', 'The target version reads every group of the configuration that this server reads.')
+
+
+def check_command_line(arguments: Sequence[str]) -> upgrade.CheckResult:
+    """Options that the running server got from its unit or a drop-in: they are not kept."""
+    name = 'command_line'
+    extra = [f'--{option.name}' for option in option_files.from_command_line(arguments) if option.name not in _USUAL_ARGUMENTS]
+    if extra:
+        return upgrade.CheckResult(name, 'warning', (
+            f'The server was started with options that stand in no option file: {", ".join(extra)}. They will not be there after the '
+            f'upgrade. Write them into the configuration to keep them.'), 'COMMAND_LINE_OPTIONS')
+    return upgrade.CheckResult(name, 'ok', 'The server was started with no options but those of its files.')
+
+
+def check_key_files(configuration: option_files.Configuration, comes_back: Callable[[pathlib.Path], bool]) -> upgrade.CheckResult:
+    """Files that the configuration names for TLS: a start on an empty data directory does not notice that one is missing."""
+    name = 'tls_files'
+    missing = [option for option in configuration.options
+               if option.name in {'ssl-ca', 'ssl-cert', 'ssl-key'} and option.value and comes_back(option.path)
+               and option_files.is_server_group(option.group) and not pathlib.Path(option.value).is_file()]
+    if missing:
+        return upgrade.CheckResult(name, 'warning', (
+            f'TLS may not work after the upgrade: no such file is there now for {_places(missing)}. '
+            f'Put the files in their places or take the options out.'), 'TLS_FILE_MISSING')
+    return upgrade.CheckResult(name, 'ok', 'Every TLS file that the configuration names is there.')
+
+
+def _places(options: 'Sequence[option_files.Option] | Any') -> str:
+    return ', '.join(f'{option.name} ({option.place})' for option in options)

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the agent talks to the server: over its unix socket, as root or with root's own client file.
+
+The client file is read by us and never handed to a client as an option file: a file that came from elsewhere could name
+plugins, libraries or other files.
+"""
+import dataclasses
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import pymysql
+
+from trove_upgrade.domain import exceptions
+from trove_upgrade.guestagent.datastores.mysql_family import option_files
+
+DEFAULT_SOCKET = '/run/mysqld/mysqld.sock'
+
+ACCESS_DENIED = frozenset({1044, 1045, 1698})
+CONNECTION_LOST = frozenset({2002, 2003, 2006, 2013})
+LOCK_WAIT_TIMEOUT = 1205
+STATEMENT_TIMEOUT = frozenset({1969, 3024, 1317})
+
+
+class SessionError(exceptions.TroveUpgradeError):
+    """The server refused a statement, or the connection broke.  `number` is the server's own error number."""
+
+    code = 'DATABASE_STATEMENT_FAILED'
+    template = 'The database server did not carry out "{statement}": {number} {text}. Look at its error log.'
+
+    def __init__(self, statement: str, number: int, text: str) -> None:
+        super().__init__(statement=statement, number=number, text=text)
+        self.number = number
+        self.text = text
+
+
+class NoAnswer(exceptions.TroveUpgradeError):
+    """No server answers on the socket, or none lets us in."""
+
+    code = 'DATABASE_NOT_RUNNING'
+    template = 'The database server cannot be reached on {socket}: {found}. Start it, or let root in over the socket.'
+
+
+@dataclasses.dataclass(frozen=True)
+class Credentials:
+    """Who connects, and where."""
+
+    socket: str
+    user: str = 'root'
+    password: str = dataclasses.field(default='', repr=False)
+
+
+class Session(Protocol):
+    """One connection.  Session variables and locks live as long as it does."""
+
+    def rows(self, statement: str, arguments: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Every row of the answer; an empty list where there is none.
+
+        :raises SessionError: the server said no, or has gone.
+        """
+
+    def close(self) -> None:
+        """Let go; locks end.  Safe to call twice, and after the server has gone."""
+
+
+#: Opens a session; the number is the time in seconds that one statement may take, 0 for no limit.
+Connector = Callable[[Credentials, float], Session]
+
+
+class PyMySQLSession:
+    """`Session` over PyMySQL."""
+
+    def __init__(self, credentials: Credentials, timeout_seconds: float) -> None:
+        """:raises NoAnswer: nothing listens, or access is denied."""
+        limit = int(timeout_seconds) or None
+        try:
+            self._connection = pymysql.connect(
+                unix_socket=credentials.socket, user=credentials.user, password=credentials.password, charset='utf8mb4',
+                connect_timeout=5, read_timeout=limit, write_timeout=limit, autocommit=True,
+                init_command="SET SESSION sql_mode = ''")
+        except (pymysql.err.Error, OSError) as error:
+            raise NoAnswer(socket=credentials.socket, found=f'{credentials.user}: {_text(error)}') from error
+
+    def rows(self, statement: str, arguments: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """See the port."""
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(statement, tuple(arguments) or None)
+                return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
+        except (pymysql.err.Error, OSError) as error:
+            number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+            raise SessionError(statement[:120], number, _text(error)) from error
+
+    def close(self) -> None:
+        """See the port."""
+        if self._connection.open:
+            # _force_close is PyMySQL's only way that does not talk to a server that may be gone.
+            self._connection._force_close()  # type: ignore[attr-defined] # noqa: SLF001
+
+
+def _text(error: BaseException) -> str:
+    return str(error.args[1]) if len(error.args) > 1 else str(error)
+
+
+def open_session(credentials: Credentials, timeout_seconds: float) -> Session:
+    """The real `Connector`."""
+    return PyMySQLSession(credentials, timeout_seconds)
+
+
+def candidates(configuration: option_files.Configuration, client_file: pathlib.Path) -> tuple[Credentials, ...]:
+    """Whom to try in which order: the client file's user if it names one, then root by its unix socket."""
+    socket = configuration.value('socket', option_files.SERVER_GROUPS) or DEFAULT_SOCKET
+    found = []
+    if client_file.is_file():
+        client = option_files.read(client_file, follow_includes=False)
+        user = client.value('user', ('client', 'client-server', 'mysql'))
+        if user:
+            password = client.value('password', ('client', 'client-server', 'mysql')) or ''
+            found.append(Credentials(socket, user, password))
+    found.append(Credentials(socket))
+    return tuple(found)
+
+
+def quoted(*names: str) -> str:
+    """Identifiers in backticks, joined with dots."""
+    return '.'.join('`' + name.replace('`', '``') + '`' for name in names)

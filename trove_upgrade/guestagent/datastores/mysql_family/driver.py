@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver of the MySQL family: the contract of `base`, put together from this package's nouns."""
+import pathlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from trove_upgrade.domain import exceptions, upgrade
+from trove_upgrade.guestagent import service as service_module
+from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.datastores.mysql_family import (
+    autostart,
+    comparison,
+    configuration_checks,
+    connection,
+    engine_upgrade,
+    option_files,
+    ownership,
+    preserved,
+    probe,
+    programs,
+    redo_log,
+    scratch,
+    settings,
+)
+from trove_upgrade.guestagent.datastores.mysql_family import checks as server_checks
+from trove_upgrade.guestagent.datastores.mysql_family.dialect import Dialect
+from trove_upgrade.guestagent.datastores.mysql_family.fingerprint import Photographer
+from trove_upgrade.guestagent.datastores.mysql_family.server import Server
+from trove_upgrade.guestagent.datastores.mysql_family.stopping import Stop
+from trove_upgrade.guestagent.datastores.mysql_family.target_options import TargetOptions
+
+USER = 'mysql'
+ISOLATED = ('--skip-networking', '--event-scheduler=OFF', '--skip-slave-start')
+
+#: Defaults of the operator's choices, in seconds.
+_FINGERPRINT_SECONDS = 60
+_LOCK_SECONDS = 30
+_SHUTDOWN_SECONDS = 1800
+_START_SECONDS = 900
+#: After the upgrade a table that was read in time before must not fall out of the budget because caches are cold.
+_PATIENCE_AFTER = 4
+
+
+class FamilyDriver(base.DatastoreDriver):
+    """What MariaDB and MySQL share.
+
+    `options` that it knows: fingerprint_seconds, lock_seconds, shutdown_seconds, allow_replication, min_free_bytes,
+    keep_changed_defaults.
+    """
+
+    title = ''
+    dialect: Dialect
+
+    def __init__(self, context: base.DriverContext, service: service_module.ServicePort, *,
+                 connect: connection.Connector = connection.open_session, runs: programs.Programs | None = None,
+                 sleep: Callable[[float], None] = time.sleep, proc: pathlib.Path = pathlib.Path('/proc'),
+                 scratch_places: Sequence[pathlib.Path] | None = None, start_seconds: float = _START_SECONDS) -> None:
+        super().__init__(context)
+        self.programs = runs or programs.LocalPrograms()
+        self.server = Server(context, service, connect, sleep, start_seconds=start_seconds)
+        self._proc = proc
+        self._scratch_places = scratch_places or (pathlib.Path('/dev/shm'), context.run.parent, pathlib.Path('/var/tmp'))  # noqa: S108
+        memory = context.etc.parent / 'var/lib/trove-upgrade/database-autostart.json'
+        self.autostart = autostart.Autostart(service, memory)
+
+    # --- before ------------------------------------------------------------------------------------------------------
+
+    def checks(self, target: Mapping[str, Any], options: Mapping[str, Any]) -> Sequence[upgrade.CheckResult]:
+        """See `base`.  A server that does not answer is one refusal; the rest cannot be looked at then."""
+        try:
+            session = self.server.session()
+        except connection.NoAnswer as error:
+            return [upgrade.CheckResult('database_answers', 'refused', error.message, error.code), self._check_clean_end()]
+        try:
+            return self._all_checks(session, target, options)
+        except connection.SessionError as error:
+            return [upgrade.CheckResult('database_answers', 'refused', error.message, error.code)]
+        finally:
+            session.close()
+
+    def _all_checks(self, session: connection.Session, target: Mapping[str, Any],
+                    options: Mapping[str, Any]) -> Sequence[upgrade.CheckResult]:
+        version = str(session.rows('SELECT VERSION()')[0][0])
+        configuration = self.server.configuration()
+        looked_at = server_checks.Probe(self.context, session, configuration, version, target, options, self._proc)
+        results = [upgrade.CheckResult('database_answers', 'ok', f'The server answers; it is {version}.')]
+        results += [self._one_check(check, looked_at) for check in server_checks.ALL]
+        restored = {path.resolve() for path in self._preserved(configuration).comes_back()}
+
+        def comes_back(path: pathlib.Path) -> bool:
+            return path.resolve() in restored
+
+        modules = {pathlib.Path(library).stem for library in server_checks.configured_libraries(configuration)}
+        modules |= {pathlib.Path(str(row[0])).stem for row in session.rows('SELECT dl FROM mysql.plugin')}
+        groups = frozenset(option_files.groups_of(version)) | frozenset(self.context.image_facts.get('option_groups') or ())
+        kept = [option for option in configuration.of_server(groups) if comes_back(option.path)]
+        results.append(configuration_checks.check_options(kept, TargetOptions(self.manager, target, modules)))
+        results.append(configuration_checks.check_groups(configuration, comes_back, version, target))
+        results.append(configuration_checks.check_key_files(configuration, comes_back))
+        results.append(configuration_checks.check_command_line(self._command_line(session)))
+        return results
+
+    @staticmethod
+    def _one_check(check: server_checks.Check, looked_at: server_checks.Probe) -> upgrade.CheckResult:
+        """A check that the server gives no answer to is unknown, and one unknown check does not hide the others."""
+        try:
+            return check(looked_at)
+        except connection.SessionError as error:
+            if error.number in connection.CONNECTION_LOST:
+                raise
+            return upgrade.CheckResult(check.__name__, 'unknown', error.message, error.code)
+
+    def _command_line(self, session: connection.Session) -> Sequence[str]:
+        process_id = self.server.process_id(session)
+        try:
+            return (self._proc / str(process_id) / 'cmdline').read_bytes().decode(errors='replace').split('\0')[1:]
+        except OSError:
+            return ()
+
+    def _check_clean_end(self) -> upgrade.CheckResult:
+        if self.shutdown_was_clean():
+            return upgrade.CheckResult('clean_shutdown', 'ok', 'The server was shut down cleanly.')
+        return upgrade.CheckResult('clean_shutdown', 'refused', (
+            f'The data in {self.context.data_directory} cannot be upgraded: its server did not end cleanly. '
+            f'Start and stop it with its own version first.'), 'UNCLEAN_SHUTDOWN')
+
+    def fingerprint_and_stop(self, options: Mapping[str, Any], progress: base.Progress) -> base.Fingerprint:
+        """See `base`."""
+        self.autostart.remember_running()
+        budget = float(options.get('fingerprint_seconds') or _FINGERPRINT_SECONDS)
+        stop = Stop(self.server, lambda session: self._photographer(session, budget, progress).take(), progress,
+                    lock_seconds=float(options.get('lock_seconds') or _LOCK_SECONDS),
+                    shutdown_seconds=float(options.get('shutdown_seconds') or _SHUTDOWN_SECONDS))
+        fingerprint = stop.run()
+        running = self.autostart.running()
+        if running:   # a wrapper that outlives its server for a moment
+            self.server.stop(running)
+        return fingerprint
+
+    def shutdown_was_clean(self) -> bool:
+        """See `base`."""
+        named = self.server.configuration().value('innodb-log-group-home-dir', option_files.SERVER_GROUPS)
+        return redo_log.is_clean(self.context.data_directory, self.context.data_directory / named if named else None)
+
+    def stash_roots(self) -> Sequence[pathlib.Path]:
+        """See `base`.  Also writes, and names, the list of what comes back: only this root disk can tell."""
+        return self._preserved(self.server.configuration()).roots()
+
+    def restore_paths(self, stashed: Sequence[str]) -> Sequence[str]:
+        """See `base`."""
+        return preserved.chosen(self.context, stashed)
+
+    def _preserved(self, configuration: option_files.Configuration) -> preserved.Preserved:
+        return preserved.Preserved(self.context, configuration, self.server.client_file)
+
+    # --- after -------------------------------------------------------------------------------------------------------
+
+    def check_configuration(self, options: Mapping[str, Any]) -> upgrade.CheckResult:  # noqa: ARG002
+        """See `base`."""
+        return scratch.try_configuration(self.programs, self.server.configuration(), places=self._scratch_places,
+                                         defaults_file=self._defaults_file(), user=USER)
+
+    def _defaults_file(self) -> pathlib.Path | None:
+        return None if self.context.etc == pathlib.Path('/etc') else self.context.etc / 'mysql' / 'my.cnf'
+
+    def own_data(self) -> None:
+        """See `base`."""
+        ownership.give(self.context.data_directory, USER)
+
+    def start_isolated(self) -> None:
+        """See `base`.  A server that runs in any other way is stopped first."""
+        if self._is_isolated():
+            return
+        self._stop_whatever_runs()
+        self.server.start(autostart.DATABASE, ISOLATED)
+
+    def _is_isolated(self) -> bool:
+        try:
+            session = self.server.session()
+        except connection.NoAnswer:
+            return False
+        try:
+            skips, events = session.rows('SELECT @@global.skip_networking, @@global.event_scheduler')[0]
+            return bool(skips) and str(events).upper() != 'ON' and self.server.arguments_file.exists()
+        finally:
+            session.close()
+
+    def upgrade_data(self, progress: base.Progress) -> None:
+        """See `base`."""
+        session, credentials = self._session()
+        session.close()
+        engine_upgrade.run(self.programs, credentials, progress)
+
+    def fingerprint(self, options: Mapping[str, Any], progress: base.Progress) -> base.Fingerprint:
+        """See `base`.  More time than before the upgrade: what was read then should be read again."""
+        budget = float(options.get('fingerprint_seconds') or _FINGERPRINT_SECONDS) * _PATIENCE_AFTER
+        session, _ = self._session(timeout_seconds=0)
+        try:
+            return self._photographer(session, budget, progress).take()
+        except connection.SessionError as error:
+            reason = f'The fingerprint cannot be taken: {error.text}. Look at the error log of the database server.'
+            raise exceptions.StepFailed(reason, 'FINGERPRINT_FAILED') from error
+        finally:
+            session.close()
+
+    def _photographer(self, session: connection.Session, budget: float, progress: base.Progress) -> Photographer:
+        return Photographer(session, self.dialect, budget_seconds=budget, monotonic=self.context.monotonic, now=self.context.now,
+                            progress=progress)
+
+    def compare(self, before: base.Fingerprint, after: base.Fingerprint) -> base.Comparison:
+        """See `base`."""
+        return comparison.compare(before, after)
+
+    def keep_settings(self, before: base.Fingerprint, after: base.Fingerprint, options: Mapping[str, Any]) -> Sequence[str]:
+        """See `base`."""
+        wanted = settings.changed(before.settings, after.settings) if options.get('keep_changed_defaults') else {}
+        if not wanted:
+            return ()
+        mysql = self.context.etc / 'mysql'
+        directory = next((mysql / name for name in ('mariadb.conf.d', 'mysql.conf.d') if (mysql / name).is_dir()), mysql / 'conf.d')
+        session, _ = self._session()
+        try:
+            return settings.keep(session, wanted, directory)
+        finally:
+            session.close()
+
+    def open_for_clients(self) -> None:
+        """See `base`.  A server that is open already is left alone."""
+        if self.server.arguments_file.exists() or self.server.version() is None:
+            self._stop_whatever_runs()
+            self.server.start(autostart.DATABASE)
+        self.server.wait_for_tcp()
+
+    def start(self) -> None:
+        """See `base`."""
+        if self.server.arguments_file.exists():
+            self._stop_whatever_runs()
+        if self.server.version() is None:
+            self.server.start(self.autostart.former())
+        self.server.wait_for_tcp()
+
+    def server_version(self) -> str | None:
+        """See `base`."""
+        return self.server.version()
+
+    def write_probe(self) -> None:
+        """See `base`."""
+        session, _ = self._session()
+        try:
+            probe.write(session)
+        finally:
+            session.close()
+
+    def set_autostart(self, *, enabled: bool) -> None:
+        """See `base`."""
+        if enabled:
+            self.autostart.switch_on_ours()
+        else:
+            self.autostart.switch_off()
+
+    def undo_autostart(self) -> None:
+        """See `base`."""
+        self.autostart.undo()
+
+    def _stop_whatever_runs(self) -> None:
+        running = self.autostart.running()
+        if running:
+            self.server.stop(running)
+
+    def _session(self, timeout_seconds: float = 15) -> tuple[connection.Session, connection.Credentials]:
+        """:raises StepFailed: DATABASE_NOT_RUNNING; nobody answers where a server must run."""
+        try:
+            return self.server.session_with_credentials(timeout_seconds)
+        except connection.NoAnswer as error:
+            raise exceptions.StepFailed(error.message, error.code) from error

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engine's own upgrade program: system tables, and tables that need to be rebuilt."""
+import re
+
+from trove_upgrade.domain import exceptions
+from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.datastores.mysql_family import connection
+from trove_upgrade.guestagent.datastores.mysql_family.programs import Programs
+
+_PHASE = re.compile(r'Phase (\d+)/(\d+)')
+#: An upper bound only: the job's own deadline comes by way of `progress`.
+_TIMEOUT_SECONDS = 24 * 3600
+
+
+def run(programs: Programs, credentials: connection.Credentials, progress: base.Progress) -> None:
+    """Run it to its end.  Safe to repeat: it says by itself that there is nothing left to do.
+
+    :raises StepFailed: ENGINE_UPGRADE_FAILED, with its last words.
+    """
+    program = programs.find('mariadb-upgrade', 'mysql_upgrade')
+    if program is None:
+        reason = 'The data cannot be upgraded: mariadb-upgrade is not installed in this image. Build the image with it.'
+        raise exceptions.StepFailed(reason, 'ENGINE_UPGRADE_FAILED')
+
+    def look(line: str) -> None:
+        phase = _PHASE.search(line)
+        if phase:
+            done, total = int(phase.group(1)) - 1, int(phase.group(2))
+            progress(done * 100 // total, f'{line.strip()}')
+
+    environment = {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': '/nonexistent', 'LC_ALL': 'C'}
+    if credentials.password:
+        environment['MYSQL_PWD'] = credentials.password
+    arguments = [program, '--no-defaults', f'--socket={credentials.socket}', f'--user={credentials.user}']
+    try:
+        finished = programs.run(arguments, timeout_seconds=_TIMEOUT_SECONDS, environment=environment, on_line=look)
+    except TimeoutError as error:
+        raise _failed(str(error)) from error
+    if finished.return_code != 0:
+        raise _failed(f'{program} ended with code {finished.return_code}: {_last_words(finished.output)}')
+
+
+def _failed(found: str) -> exceptions.StepFailed:
+    reason = f'The data cannot be upgraded: {found}. Mend what it names; it is safe to run again.'
+    return exceptions.StepFailed(reason, 'ENGINE_UPGRADE_FAILED')
+
+
+def _last_words(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return ' | '.join(lines[-10:])

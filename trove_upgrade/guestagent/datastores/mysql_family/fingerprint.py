@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Taking a fingerprint: everything that an upgrade must not lose, within a budget of time.
+
+The caller holds the locks that keep it from changing meanwhile, or nobody else can write.
+"""
+import datetime
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from trove_upgrade.domain import exceptions
+from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.datastores.mysql_family import catalog, connection, grants
+from trove_upgrade.guestagent.datastores.mysql_family.dialect import Account, Dialect
+
+_NO_TABLE_DATA = 'view'
+
+
+class Photographer:
+    """Takes one fingerprint over one session.
+
+    `budget_seconds` covers rows and checksums of tables, smallest first; the rest (accounts, definitions, settings) is always
+    taken.  What did not fit is listed, not left out in silence.
+    """
+
+    def __init__(self, session: connection.Session, dialect: Dialect, *, budget_seconds: float, monotonic: Callable[[], float],
+                 now: Callable[[], datetime.datetime], progress: base.Progress) -> None:
+        self._session = session
+        self._dialect = dialect
+        self._budget_seconds = budget_seconds
+        self._monotonic = monotonic
+        self._now = now
+        self._progress = progress
+        self._bytes_per_second: float | None = None
+
+    def take(self) -> base.Fingerprint:
+        """:raises StepRefused: a table cannot be read.
+
+        :raises SessionError: the server said no to anything else, or has gone.
+        """
+        deadline = self._monotonic() + self._budget_seconds
+        taken_at = self._now().isoformat()
+        version = str(self._session.rows('SELECT VERSION()')[0][0])
+        accounts = self._dialect.accounts(self._session)
+        permissions = {account.name: self._grants(account) for account in accounts}
+        objects = catalog.definitions(self._session)
+        objects.update({f'account:{account.name}': account.digest for account in accounts})
+        settings = {str(name): str(value) for name, value in self._session.rows('SHOW GLOBAL VARIABLES')}
+        tables, by_file = self._tables(catalog.tables(self._session), deadline)
+        return base.Fingerprint(server_version=version, taken_at=taken_at, tables=tables, counted_only_by_file=by_file,
+                                users=[account.name for account in accounts], grants=permissions, objects=objects, settings=settings)
+
+    def _grants(self, account: Account) -> Sequence[str]:
+        rows = self._session.rows(f'SHOW GRANTS FOR {account.grantee}')
+        return sorted(grants.without_password(str(row[0])) for row in rows)
+
+    def _tables(self, found: Sequence[catalog.Table], deadline: float) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
+        tables: dict[str, Mapping[str, Any]] = {}
+        by_file: list[str] = []
+        total, done = sum(table.size_bytes for table in found) or 1, 0
+        for position, table in enumerate(found, start=1):
+            self._progress(min(done * 100 // total, 99), f'fingerprint of table {position} of {len(found)}')
+            measured = self._measure(table, deadline)
+            if measured is None:
+                by_file.append(table.full_name)
+                measured = {'rows': None, 'checksum': None}
+            tables[table.full_name] = {**measured, 'kind': table.kind, 'columns': table.shape}
+            done += table.size_bytes
+        self._dialect.limit_statements(self._session, 0)
+        return tables, by_file
+
+    def _measure(self, table: catalog.Table, deadline: float) -> dict[str, Any] | None:
+        """Rows and checksum; None if the time that is left does not do, or did not."""
+        if table.kind == _NO_TABLE_DATA:
+            return {'rows': 0, 'checksum': None}
+        started = self._monotonic()
+        left = deadline - started
+        if left <= 0 or (self._bytes_per_second and table.size_bytes / self._bytes_per_second > left):
+            return None
+        try:
+            self._dialect.limit_statements(self._session, left)
+            measured = self._read(table)
+        except connection.SessionError as error:
+            if error.number in connection.STATEMENT_TIMEOUT:
+                return None
+            if error.number in connection.CONNECTION_LOST:
+                raise
+            raise _unreadable(table, error.text) from error
+        if measured is None:
+            if self._monotonic() >= deadline:
+                return None
+            raise _unreadable(table, 'the server gives no checksum for it')
+        took = self._monotonic() - started
+        if took > 1:
+            self._bytes_per_second = table.size_bytes / took
+        return measured
+
+    def _read(self, table: catalog.Table) -> dict[str, Any] | None:
+        if table.kind == 'versioned':
+            return self._read_versioned(table)
+        rows = int(self._session.rows(f'SELECT COUNT(*) FROM {table.quoted}')[0][0])
+        if table.kind == 'sequence':
+            values = self._session.rows(f'SELECT * FROM {table.quoted}')
+            return {'rows': rows, 'checksum': ' '.join(str(value) for value in values[0])}
+        checksum = self._session.rows(f'CHECKSUM TABLE {table.quoted} EXTENDED')[0][1]
+        return None if checksum is None else {'rows': rows, 'checksum': str(checksum)}
+
+    def _read_versioned(self, table: catalog.Table) -> dict[str, Any]:
+        """Current rows and history by the values of the visible columns; the sum and the exclusive-or forget the order."""
+        values = ', '.join(f"COALESCE(MD5(CAST({connection.quoted(name)} AS BINARY)), 'NULL')" for name in table.columns)
+        hashed = f"MD5(CONCAT_WS(',', {values}))"
+        answer = self._session.rows(
+            f'SELECT COUNT(*), COALESCE(SUM(CRC32({hashed})), 0), '
+            f'COALESCE(BIT_XOR(CAST(CONV(LEFT({hashed}, 16), 16, 10) AS UNSIGNED)), 0) FROM {table.quoted} FOR SYSTEM_TIME ALL')[0]
+        rows = int(self._session.rows(f'SELECT COUNT(*) FROM {table.quoted}')[0][0])
+        return {'rows': rows, 'history_rows': int(answer[0]) - rows, 'checksum': f'{answer[1]}:{answer[2]}'}
+
+
+def _unreadable(table: catalog.Table, found: str) -> exceptions.StepRefused:
+    reason = (f'The fingerprint cannot be taken: table {table.full_name} cannot be read ({found}). '
+              f'Repair or drop it and upgrade again.')
+    return exceptions.StepRefused(reason, 'TABLE_UNREADABLE')

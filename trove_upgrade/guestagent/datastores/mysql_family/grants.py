@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Grants as sets of (privilege, object): a newer server may say more, and in other words, but must not say less."""
+import re
+from collections.abc import Iterable, Sequence
+
+_GRANT = re.compile(r'GRANT (?P<what>.+?) ON (?P<object>.+?) TO (?P<grantee>\S.*)$', re.DOTALL)
+_ROLE = re.compile(r'GRANT (?P<role>.+?) TO ', re.DOTALL)
+_IDENTIFIED = re.compile(r" IDENTIFIED (?:BY|VIA|WITH) .*?(?= REQUIRE | WITH |$)", re.DOTALL)
+_TAIL = re.compile(r'(?: REQUIRE (?P<require>.+?))?(?: WITH (?P<with>.+))?$', re.DOTALL)
+_EVERYTHING = 'ALL PRIVILEGES'
+
+#: Source: MariaDB Knowledge Base, GRANT: what another release calls the same privilege.
+_SAME = {'REPLICATION CLIENT': 'BINLOG MONITOR', 'REPLICATION REPLICA': 'REPLICATION SLAVE', 'ALL': _EVERYTHING,
+         'DELETE HISTORY': 'DELETE HISTORY', 'DELETE VERSIONING ROWS': 'DELETE HISTORY'}
+
+
+def without_password(statement: str) -> str:
+    """The grant without its IDENTIFIED clause: hashes belong to the accounts' digests alone."""
+    return _IDENTIFIED.sub('', statement)
+
+
+def items(statements: Iterable[str]) -> frozenset[tuple[str, str]]:
+    """(privilege or role, object) of all `statements`."""
+    found: set[tuple[str, str]] = set()
+    for statement in statements:
+        found.update(_items(without_password(statement)))
+    return frozenset(found)
+
+
+def missing(before: Sequence[str], after: Sequence[str]) -> list[str]:
+    """What `before` allows and `after` does not, as short phrases."""
+    now = items(after)
+    everything = {target for privilege, target in now if privilege == _EVERYTHING}
+    return [f'{privilege} on {target}' for privilege, target in sorted(items(before) - now)
+            if target not in everything or privilege == 'GRANT OPTION']
+
+
+def _items(statement: str) -> Iterable[tuple[str, str]]:
+    granted = _GRANT.match(statement)
+    if granted is None:
+        role = _ROLE.match(statement)
+        return [('role', role.group('role').strip('`\''))] if role else [('statement', statement)]
+    target = granted.group('object')
+    found = [(name, target) for privilege in _split(granted.group('what')) for name in _by_column(privilege)]
+    tail = _TAIL.search(granted.group('grantee'))
+    if tail is not None and 'GRANT OPTION' in (tail.group('with') or ''):
+        found.append(('GRANT OPTION', target))
+    return found
+
+
+def _split(text: str) -> list[str]:
+    """At commas outside parentheses and backticks."""
+    parts, depth, quoted, start = [], 0, False, 0
+    for position, character in enumerate(text):
+        if character == '`':
+            quoted = not quoted
+        elif not quoted:
+            depth += {'(': 1, ')': -1}.get(character, 0)
+            if character == ',' and depth == 0:
+                parts.append(text[start:position].strip())
+                start = position + 1
+    return [*parts, text[start:].strip()]
+
+
+def _by_column(privilege: str) -> list[str]:
+    name, parenthesis, columns = privilege.partition('(')
+    plain = _SAME.get(name.strip(), name.strip())
+    if not parenthesis:
+        return [plain]
+    return [f'{plain}({column.strip("` ")})' for column in _split(columns.rstrip(') '))]

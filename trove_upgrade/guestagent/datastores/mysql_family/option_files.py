@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Option files of the MySQL family, read as the server reads them.
+
+Source: MariaDB Knowledge Base, "Configuring MariaDB with Option Files": groups, `!include`, `!includedir` (files ending in .cnf),
+dashes and underscores alike, quotes around values, comments with `#` and `;`, `#` within a line only where it stands unquoted.
+"""
+import dataclasses
+import pathlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+#: Groups that any MariaDB or MySQL server of the last versions reads; those with a version in the name come in addition.
+SERVER_GROUPS: tuple[str, ...] = ('mysqld', 'server', 'mariadb', 'mariadbd', 'client-server', 'galera')
+
+_VERSIONED_GROUP = re.compile(r'(mysqld|mariadb|mariadbd)-(\d+(?:\.\d+)*)$')
+_PREFIXES = ('loose-', 'skip-', 'disable-', 'enable-', 'maximum-')
+_MAX_DEPTH = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """One option of one group, where it was found."""
+
+    group: str
+    name: str            #: as written, but with dashes for underscores and in lower case
+    value: str | None    #: None where there is no equals sign
+    path: pathlib.Path
+    line: int
+
+    @property
+    def place(self) -> str:
+        """For a person: where to look."""
+        return f'{self.path}:{self.line}'
+
+    @property
+    def is_loose(self) -> bool:
+        """Whether a server that does not know it only warns."""
+        return self.name.startswith('loose-')
+
+    @property
+    def bare_name(self) -> str:
+        """Without the prefixes that a server takes off before it looks the name up."""
+        return bare(self.name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Configuration:
+    """All options in the order in which the server meets them: the last one of a name counts."""
+
+    options: tuple[Option, ...]
+    files: tuple[pathlib.Path, ...]
+
+    def value(self, name: str, groups: Sequence[str]) -> str | None:
+        """The last value of `name` in any of `groups`, or None."""
+        wanted = canonical(name)
+        values = [option.value for option in self.options if option.group in groups and option.name == wanted]
+        return values[-1] if values else None
+
+    def of_server(self, groups: Iterable[str]) -> tuple[Option, ...]:
+        """What a server that reads `groups` sees."""
+        read_groups = frozenset(groups)
+        return tuple(option for option in self.options if option.group in read_groups)
+
+
+def canonical(name: str) -> str:
+    """Dashes for underscores, lower case, no leading dashes."""
+    return name.strip().lower().replace('_', '-').lstrip('-')
+
+
+def bare(name: str) -> str:
+    """`name` without loose-, skip-, enable-, disable- and maximum-, in this order of meeting."""
+    plain = canonical(name)
+    stripped = True
+    while stripped:
+        stripped = False
+        for prefix in _PREFIXES:
+            if plain.startswith(prefix):
+                plain, stripped = plain[len(prefix):], True
+    return plain
+
+
+def groups_of(version: str) -> tuple[str, ...]:
+    """The groups that a server of `version` (e.g. 10.11.14-MariaDB) reads, as its --help says."""
+    number = re.match(r'\d+\.\d+', version)
+    series = number.group() if number else ''
+    return SERVER_GROUPS + tuple(f'{group}-{series}' for group in ('mysqld', 'mariadb', 'mariadbd'))
+
+
+def is_server_group(group: str) -> bool:
+    """Whether servers of some version read `group`."""
+    return group in SERVER_GROUPS or _VERSIONED_GROUP.match(group) is not None
+
+
+def read(path: pathlib.Path, *, follow_includes: bool = True) -> Configuration:
+    """Read `path` and what it includes.  A file that is not there, or not readable as text, counts as empty, as with the server."""
+    files: list[pathlib.Path] = []
+    options = tuple(_read(path, None, files, 0, follow=follow_includes))
+    return Configuration(options, tuple(files))
+
+
+def read_all(paths: Iterable[pathlib.Path]) -> Configuration:
+    """Several files in order, each with its includes."""
+    read_ones = [read(path) for path in paths]
+    return Configuration(tuple(option for one in read_ones for option in one.options),
+                         tuple(path for one in read_ones for path in one.files))
+
+
+def from_command_line(arguments: Sequence[str]) -> tuple[Option, ...]:
+    """The long options of a command line, as if they stood in a file of group `mysqld`."""
+    found = []
+    for position, argument in enumerate(arguments):
+        if argument.startswith('--') and len(argument) > len('--'):
+            name, equals, value = argument.partition('=')
+            found.append(Option('mysqld', canonical(name), value if equals else None,
+                                pathlib.Path('command line'), position))
+    return tuple(found)
+
+
+def _read(path: pathlib.Path, group: str | None, files: list[pathlib.Path], depth: int, *, follow: bool) -> Iterator[Option]:
+    if depth > _MAX_DEPTH or not path.is_file():
+        return
+    files.append(path)
+    text = path.read_bytes().decode('utf-8', 'surrogateescape')
+    for number, raw in enumerate(text.splitlines(), start=1):
+        line = raw.strip()
+        if not line or line[0] in '#;':
+            continue
+        if line.startswith('!include'):
+            if follow:
+                for included in _included(line, path):
+                    yield from _read(included, None, files, depth + 1, follow=follow)
+            continue
+        if line.startswith('['):
+            group = line[1:].split(']', 1)[0].strip()
+            continue
+        if group is not None:
+            name, equals, value = line.partition('=')
+            if not equals:
+                name = _without_comment(name)
+            yield Option(group, canonical(name), _plain(value) if equals else None, path, number)
+
+
+def _included(line: str, parent: pathlib.Path) -> list[pathlib.Path]:
+    directive, _, argument = line.partition(' ')
+    if not argument:
+        directive, _, argument = line.partition('\t')
+    target = pathlib.Path(argument.strip())
+    if not target.is_absolute():
+        target = parent.parent / target
+    if directive == '!includedir':
+        return sorted(path for path in target.glob('*.cnf') if not path.name.startswith('.')) if target.is_dir() else []
+    return [target]
+
+
+def _plain(value: str) -> str:
+    stripped = value.strip()
+    if stripped and stripped[0] in '\'"':
+        end = stripped.find(stripped[0], 1)
+        if end > 0:
+            return stripped[1:end]
+    return _without_comment(stripped)
+
+
+def _without_comment(value: str) -> str:
+    return value.split('#', 1)[0].strip()

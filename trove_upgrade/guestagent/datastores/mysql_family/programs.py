@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The port to other programs: what the driver starts as its own, short-lived child."""
+import dataclasses
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """How a program ended.  A return code below zero is the signal that ended it."""
+
+    return_code: int
+    output: str      #: standard output and error, as they came
+
+
+class Programs(Protocol):
+    """Starts programs and waits for them."""
+
+    def find(self, *names: str) -> str | None:
+        """The path of the first one of `names` that is installed."""
+
+    def run(self, arguments: Sequence[str], *, timeout_seconds: float, environment: Mapping[str, str] | None = None,
+            on_line: Callable[[str], None] | None = None) -> Finished:
+        """Run to the end, without standard input.
+
+        If `on_line` raises, the program and its children are ended first.
+
+        :raises TimeoutError: it did not end in time, and has been killed.
+        """
+
+
+class LocalPrograms:
+    """`Programs` on this machine; each in a process group of its own, so that its children end with it."""
+
+    def find(self, *names: str) -> str | None:
+        """See the port."""
+        path = os.pathsep.join(('/usr/local/sbin', '/usr/sbin', '/usr/local/bin', '/usr/bin', '/sbin', '/bin'))
+        return next((found for name in names if (found := shutil.which(name, path=path))), None)
+
+    def run(self, arguments: Sequence[str], *, timeout_seconds: float, environment: Mapping[str, str] | None = None,
+            on_line: Callable[[str], None] | None = None) -> Finished:
+        """See the port."""
+        lines: list[str] = []
+        with subprocess.Popen(list(arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              env=dict(environment) if environment is not None else None, text=True, errors='replace',
+                              start_new_session=True) as process:
+            overdue = threading.Event()
+            timer = threading.Timer(timeout_seconds, _end_overdue, (process, overdue))
+            timer.daemon = True
+            timer.start()
+            try:
+                for line in process.stdout or ():
+                    lines.append(line)
+                    if on_line is not None:
+                        on_line(line.rstrip('\n'))
+                process.wait()
+            finally:
+                timer.cancel()
+                if process.poll() is None:
+                    _end(process)
+        if overdue.is_set():
+            found = f'{arguments[0]} did not end within {timeout_seconds:.0f} s'
+            raise TimeoutError(found)
+        return Finished(process.returncode, ''.join(lines))
+
+
+def _end(process: 'subprocess.Popen[str]') -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _end_overdue(process: 'subprocess.Popen[str]', overdue: threading.Event) -> None:
+    overdue.set()
+    _end(process)

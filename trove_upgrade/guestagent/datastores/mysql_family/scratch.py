@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trying a configuration on an empty data directory that is thrown away.
+
+A server looks at unknown options only after its engines are up: a refused start has already changed the data.  So it must not
+be the real data.  MariaDB has no --validate-config; starting with --bootstrap and no input is the same (guest-facts: 0.4 s).
+"""
+import os
+import pathlib
+import pwd
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+
+from trove_upgrade.domain import upgrade
+from trove_upgrade.guestagent.datastores.mysql_family import option_files
+from trove_upgrade.guestagent.datastores.mysql_family.programs import Finished, Programs
+
+NAME = 'configuration_accepted'
+REFUSED = 'CONFIGURATION_REFUSED'
+_NEEDED_BYTES = 200 << 20
+_TIMEOUT_SECONDS = 120
+_MEANINGS = {7: 'it names an option that the server does not know', 9: 'an option has a number that the server does not take',
+             13: 'an option has a value that the server does not take', 1: 'the server ended with an error'}
+#: What the files of a data directory are made of: the scratch one is made alike, or these very options would fail on it.
+_FORMAT_OPTIONS = ('innodb-page-size', 'innodb-undo-tablespaces', 'innodb-data-file-path', 'lower-case-table-names')
+_ENVIRONMENT = {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': '/nonexistent', 'LC_ALL': 'C'}
+
+
+class NoScratch(Exception):
+    """There is no place or no program to try it with."""
+
+
+def try_configuration(programs: Programs, configuration: option_files.Configuration, *, places: Sequence[pathlib.Path],
+                      defaults_file: pathlib.Path | None, user: str) -> upgrade.CheckResult:
+    """Start the installed server once on a scratch data directory with the configuration as it is on this root disk.
+
+    `defaults_file` stands in for the server's own choice of option files where these are not below /etc.
+    """
+    try:
+        finished = _run(programs, configuration, places, defaults_file, user)
+    except (NoScratch, TimeoutError) as error:
+        message = (f'The configuration cannot be tried: {error}. The server was not started on the data. '
+                   f'Make room in one of {", ".join(str(place) for place in places)}, and see that the image is whole.')
+        return upgrade.CheckResult(NAME, 'refused', message, 'CONFIGURATION_NOT_TRIED')
+    return judge(finished)
+
+
+def judge(finished: Finished) -> upgrade.CheckResult:
+    """What the end of such a start says about the configuration."""
+    errors = _lines(finished.output, 'ERROR')
+    if finished.return_code != 0:
+        found = '; '.join(line for line in errors if line != 'Aborting') or finished.output.strip()[-500:]
+        meaning = _MEANINGS.get(finished.return_code, f'the server ended with code {finished.return_code}')
+        message = (f'The configuration cannot be used with this server: {meaning} ({found}). The server was not started on the data. '
+                   f'Take the option out of the configuration and try again.')
+        return upgrade.CheckResult(NAME, 'refused', message, REFUSED)
+    doubts = [*errors, *(line for line in _lines(finished.output, 'Warning') if 'was removed' in line or 'unknown variable' in line)]
+    if doubts:
+        message = (f'The configuration can be used, but not all of it has an effect: {"; ".join(doubts)}. '
+                   f'Take out what the server no longer knows when convenient.')
+        return upgrade.CheckResult(NAME, 'warning', message, 'CONFIGURATION_PARTLY_IGNORED')
+    return upgrade.CheckResult(NAME, 'ok', 'The server accepts the configuration: it was tried on an empty data directory.')
+
+
+def _run(programs: Programs, configuration: option_files.Configuration, places: Sequence[pathlib.Path],
+         defaults_file: pathlib.Path | None, user: str) -> Finished:
+    server = programs.find('mariadbd', 'mysqld')
+    install = programs.find('mariadb-install-db', 'mysql_install_db')
+    if server is None or install is None:
+        missing = 'no database server is installed'
+        raise NoScratch(missing)
+    place = next((place for place in places if _has_room(place)), None)
+    if place is None:
+        missing = f'no {_NEEDED_BYTES >> 20} MiB are free'
+        raise NoScratch(missing)
+    scratch = pathlib.Path(tempfile.mkdtemp(prefix='configuration-', dir=place))
+    try:
+        account = pwd.getpwnam(user)
+        os.chown(scratch, account.pw_uid, account.pw_gid)
+        made = programs.run([install, '--no-defaults', f'--datadir={scratch}', f'--user={user}', '--skip-test-db',
+                             '--auth-root-authentication-method=socket', '--innodb-log-file-size=10M', *_format(configuration)],
+                            timeout_seconds=_TIMEOUT_SECONDS, environment=_ENVIRONMENT)
+        if made.return_code != 0:
+            missing = f'an empty data directory cannot be made: {made.output.strip()[-300:]}'
+            raise NoScratch(missing)
+        log = scratch / 'scratch-error.log'
+        command = [server, *([f'--defaults-file={defaults_file}'] if defaults_file else []), *_arguments(scratch, log, user)]
+        finished = programs.run(command, timeout_seconds=_TIMEOUT_SECONDS, environment=_ENVIRONMENT)
+        logged = log.read_text(errors='replace') if log.is_file() else ''
+        return Finished(finished.return_code, finished.output + logged)
+    except KeyError as error:
+        missing = f'the image has no user {user}'
+        raise NoScratch(missing) from error
+    finally:
+        shutil.rmtree(scratch)
+
+
+def _arguments(scratch: pathlib.Path, log: pathlib.Path, user: str) -> list[str]:
+    directories = ('datadir', 'innodb-data-home-dir', 'innodb-log-group-home-dir', 'innodb-undo-directory', 'aria-log-dir-path', 'tmpdir')
+    return [*(f'--{name}={scratch}' for name in directories), f'--socket={scratch}/socket', f'--pid-file={scratch}/pid',
+            f'--log-error={log}', f'--user={user}', '--innodb-buffer-pool-size=32M', '--innodb-log-file-size=10M', '--skip-log-bin',
+            '--skip-networking', '--skip-slave-start', '--event-scheduler=OFF', '--skip-general-log', '--skip-slow-query-log',
+            '--innodb-buffer-pool-load-at-startup=OFF', '--innodb-buffer-pool-dump-at-shutdown=OFF', '--loose-wsrep-on=OFF', '--bootstrap']
+
+
+def _format(configuration: option_files.Configuration) -> list[str]:
+    found = {name: configuration.value(name, option_files.SERVER_GROUPS) for name in _FORMAT_OPTIONS}
+    return [f'--{name}={value}' for name, value in found.items() if value]
+
+
+def _has_room(place: pathlib.Path) -> bool:
+    if not place.is_dir():
+        return False
+    # The server's user must be able to come here.
+    passable = all(directory.stat().st_mode & 0o001 for directory in (place, *place.parents))
+    free = os.statvfs(place)
+    return passable and free.f_bavail * free.f_frsize >= _NEEDED_BYTES
+
+
+def _lines(output: str, kind: str) -> list[str]:
+    found = re.findall(rf'\[{kind}\]\s*(.*)', output)
+    return list(dict.fromkeys(line.strip() for line in found))

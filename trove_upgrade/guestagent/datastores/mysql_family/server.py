@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server as a whole: its configuration files, whether it answers, starting it by its service, waiting for its end."""
+import os
+import pathlib
+import socket
+from collections.abc import Callable, Sequence
+
+from trove_upgrade.domain import exceptions
+from trove_upgrade.guestagent import durable
+from trove_upgrade.guestagent import service as service_module
+from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.datastores.mysql_family import connection, option_files
+
+_LOG_TAIL_LINES = 15
+_LOG_TAIL_BYTES = 1 << 16
+_POLL_SECONDS = 0.1
+_SHORT_SECONDS = 15
+
+
+class Server:
+    """One database server of this guest.  Nothing is remembered between calls: the world is looked at anew."""
+
+    def __init__(self, context: base.DriverContext, service: service_module.ServicePort, connect: connection.Connector,
+                 sleep: Callable[[float], None], *, start_seconds: float) -> None:
+        self._context = context
+        self._service = service
+        self._connect = connect
+        self._sleep = sleep
+        self._start_seconds = start_seconds
+
+    @property
+    def client_file(self) -> pathlib.Path:
+        """Root's own client file."""
+        return self._context.etc.parent / 'root' / '.my.cnf'
+
+    @property
+    def arguments_file(self) -> pathlib.Path:
+        """What our database service adds to the server's command line, one argument per line."""
+        return self._context.run / 'database-args'
+
+    def configuration(self) -> option_files.Configuration:
+        """The option files that a server of this root disk reads, now."""
+        return option_files.read_all((self._context.etc / 'my.cnf', self._context.etc / 'mysql' / 'my.cnf'))
+
+    def session(self, timeout_seconds: float = _SHORT_SECONDS) -> connection.Session:
+        """:raises NoAnswer: by none of the ways in."""
+        return self.session_with_credentials(timeout_seconds)[0]
+
+    def session_with_credentials(self, timeout_seconds: float) -> tuple[connection.Session, connection.Credentials]:
+        """The first way in that works, and which it was.
+
+        :raises NoAnswer: none does.
+        """
+        refusals = []
+        for credentials in connection.candidates(self.configuration(), self.client_file):
+            try:
+                return self._connect(credentials, timeout_seconds), credentials
+            except connection.NoAnswer as error:
+                refusals.append(error)
+        raise refusals[-1]
+
+    def version(self) -> str | None:
+        """What the running server says; None if none answers."""
+        try:
+            session = self.session()
+        except connection.NoAnswer:
+            return None
+        try:
+            return str(session.rows('SELECT VERSION()')[0][0])
+        except connection.SessionError:
+            return None
+        finally:
+            session.close()
+
+    def start(self, name: str, arguments: Sequence[str] = ()) -> None:
+        """Start service `name` and wait until the server answers on its socket.
+
+        :raises StepFailed: DATABASE_NOT_STARTED; the message ends with the server's own last words.
+        """
+        if arguments:
+            durable.make_directory(self.arguments_file.parent)
+            durable.write(self.arguments_file, ''.join(f'{argument}\n' for argument in arguments).encode())
+        else:
+            self.arguments_file.unlink(missing_ok=True)
+        try:
+            self._service.start(name)
+        except exceptions.StepFailed as error:
+            raise self._not_started(error.message) from error
+        deadline = self._context.monotonic() + self._start_seconds
+        while self.version() is None:
+            if not self._service.status(name):
+                raise self._not_started(f'service {name} has ended')
+            if self._context.monotonic() > deadline:
+                raise self._not_started(f'no answer within {self._start_seconds:.0f} s')
+            self._sleep(_POLL_SECONDS)
+
+    def stop(self, name: str) -> None:
+        """Stop service `name` if it runs.
+
+        :raises StepFailed: it did not stop.
+        """
+        if self._service.status(name):
+            self._service.stop(name)
+
+    def wait_for_tcp(self) -> None:
+        """Until the server takes connections over the network, if its configuration wants that.
+
+        :raises StepFailed: DATABASE_NOT_REACHABLE.
+        """
+        session = self.session()
+        try:
+            skip, port, bind = session.rows('SELECT @@global.skip_networking, @@global.port, @@global.bind_address')[0]
+        finally:
+            session.close()
+        if skip or not port:
+            return
+        address = str(bind or '').split(',')[0].strip()
+        if address in {'', '*', '0.0.0.0', '::'}:  # noqa: S104 - what the server says, not what we listen on
+            address = '127.0.0.1'
+        deadline = self._context.monotonic() + _SHORT_SECONDS
+        while not _accepts(address, int(port)):
+            if self._context.monotonic() > deadline:
+                reason = (f'The database server cannot be opened for clients: it answers on its socket, but not on {address} port {port}. '
+                          f'Look at its bind_address and its error log.')
+                raise exceptions.StepFailed(reason, 'DATABASE_NOT_REACHABLE')
+            self._sleep(_POLL_SECONDS)
+
+    def process_id(self, session: connection.Session) -> int | None:
+        """Of the server that `session` talks to; None where its pid file cannot be read."""
+        path = pathlib.Path(str(session.rows('SELECT @@global.pid_file')[0][0]))
+        if not path.is_absolute():
+            path = pathlib.Path(str(session.rows('SELECT @@global.datadir')[0][0])) / path
+        try:
+            return int(path.read_text().strip())
+        except (OSError, ValueError):
+            return None
+
+    def wait_for_end(self, process_id: int | None, progress: base.Progress, limit_seconds: float) -> None:
+        """Until the server's process has gone.
+
+        :raises StepFailed: DATABASE_NOT_STOPPED; it still runs.
+        """
+        started = self._context.monotonic()
+        while self._still_there(process_id):
+            waited = self._context.monotonic() - started
+            progress(None, f'the database server is shutting down, {waited:.0f} s')
+            if waited > limit_seconds:
+                reason = (f'The database server cannot be stopped cleanly: process {process_id or "unknown"} still runs '
+                          f'{limit_seconds:.0f} s after SHUTDOWN. Look at its error log; it may need longer.')
+                raise exceptions.StepFailed(reason, 'DATABASE_NOT_STOPPED')
+            self._sleep(_POLL_SECONDS)
+
+    def _still_there(self, process_id: int | None) -> bool:
+        if process_id is None:
+            return self.version() is not None
+        try:
+            # A child of a test, or of a careless init, that has ended but was not waited for is no server any more.
+            state = pathlib.Path(f'/proc/{process_id}/stat').read_text().rpartition(')')[2].split()[0]
+        except OSError:
+            return False
+        return state not in {'Z', 'X'}
+
+    def log_tail(self) -> str:
+        """The last lines of the newest error log there is, or ''."""
+        named = self.configuration().value('log-error', self._groups())
+        root = self._context.etc.parent
+        places = [root / 'var/log/mysql/error.log', root / 'var/log/mysqld.log', *self._context.data_directory.glob('*.err')]
+        if named:
+            path = pathlib.Path(named)
+            places.append(path if path.is_absolute() else self._context.data_directory / path)
+        existing = [path for path in places if path.is_file()]
+        if not existing:
+            return ''
+        newest = max(existing, key=lambda path: path.stat().st_mtime)
+        with newest.open('rb') as stream:
+            stream.seek(max(0, newest.stat().st_size - _LOG_TAIL_BYTES), os.SEEK_SET)
+            lines = stream.read().decode('utf-8', 'replace').splitlines()
+        return ' | '.join(lines[-_LOG_TAIL_LINES:])
+
+    def _groups(self) -> Sequence[str]:
+        return (*option_files.SERVER_GROUPS, 'mysqld_safe', 'mariadbd-safe')
+
+    def _not_started(self, found: str) -> exceptions.StepFailed:
+        reason = (f'The database server cannot be started: {found}. Mend what its error log names. '
+                  f'The log ends with: {self.log_tail() or "(no error log found)"}')
+        return exceptions.StepFailed(reason, 'DATABASE_NOT_STARTED')
+
+
+def _accepts(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), timeout=1).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fingerprint and shutdown in one session, so that no write falls between the two."""
+import dataclasses
+from collections.abc import Callable
+
+from trove_upgrade.domain import exceptions
+from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.datastores.mysql_family import connection
+from trove_upgrade.guestagent.datastores.mysql_family.server import Server
+
+#: After one of these the next start needs crash recovery (2), or loses what is not yet merged (3).
+_HASTY_SHUTDOWNS = frozenset({2, 3})
+
+
+@dataclasses.dataclass(frozen=True)
+class Stop:
+    """What it takes to stop one server."""
+
+    server: Server
+    photograph: Callable[[connection.Session], base.Fingerprint]
+    progress: base.Progress
+    lock_seconds: float          #: how long to wait for running statements; clients' writes wait as long
+    shutdown_seconds: float      #: from SHUTDOWN to the end of the process
+
+    def run(self) -> base.Fingerprint:
+        """Returns once the process has gone.  Whatever fails before SHUTDOWN was sent leaves the server as it was.
+
+        :raises StepRefused: it cannot be locked or read; the server goes on.
+        :raises StepFailed: it does not end.
+        """
+        try:
+            session = self.server.session(timeout_seconds=0)
+        except connection.NoAnswer as error:
+            raise exceptions.StepRefused(error.message, error.code) from error
+        try:
+            self._lock(session)
+            self._look_for_prepared(session)
+            fingerprint = self.photograph(session)
+            process_id = self.server.process_id(session)
+            self._shut_down(session)
+        except connection.SessionError as error:
+            reason = (f'The database cannot be stopped for the upgrade: the fingerprint failed ({error.text}). '
+                      f'It goes on as before; mend what the error says and upgrade again.')
+            raise exceptions.StepRefused(reason, 'FINGERPRINT_FAILED') from error
+        finally:
+            session.close()
+        self.server.wait_for_end(process_id, self.progress, self.shutdown_seconds)
+        return fingerprint
+
+    def _lock(self, session: connection.Session) -> None:
+        self.progress(None, 'waiting for running statements to end')
+        session.rows('SET SESSION wait_timeout = 28800')
+        session.rows(f'SET SESSION lock_wait_timeout = {max(1, int(self.lock_seconds))}')
+        try:
+            session.rows('FLUSH TABLES WITH READ LOCK')
+        except connection.SessionError as error:
+            if error.number != connection.LOCK_WAIT_TIMEOUT:
+                raise
+            reason = (f'The database cannot be stopped for the upgrade: statements that run for long kept it from being locked for '
+                      f'{self.lock_seconds:.0f} s ({_busy(session)}). It goes on as before; upgrade again when they have ended.')
+            raise exceptions.StepRefused(reason, 'DATABASE_BUSY') from error
+
+    def _look_for_prepared(self, session: connection.Session) -> None:
+        prepared = session.rows('XA RECOVER')
+        if prepared:
+            reason = (f'The database cannot be stopped for the upgrade: {len(prepared)} XA transactions are prepared. '
+                      f'Commit or roll them back and upgrade again.')
+            raise exceptions.StepRefused(reason, 'PREPARED_TRANSACTIONS')
+
+    def _shut_down(self, session: connection.Session) -> None:
+        fast = session.rows('SELECT @@global.innodb_fast_shutdown')[0][0]
+        if int(fast) in _HASTY_SHUTDOWNS:
+            session.rows('SET GLOBAL innodb_fast_shutdown = 1')
+        self.progress(None, 'shutting the database server down')
+        try:
+            session.rows('SHUTDOWN')
+        except connection.SessionError as error:
+            if error.number not in connection.CONNECTION_LOST:
+                raise
+
+
+def _busy(session: connection.Session) -> str:
+    """Who holds it up, without the text of statements: it may hold secrets."""
+    rows = session.rows('SELECT ID, USER, TIME, COALESCE(STATE, COMMAND) FROM information_schema.PROCESSLIST '
+                        "WHERE ID <> CONNECTION_ID() AND USER <> 'system user' ORDER BY TIME DESC LIMIT 3")
+    return ', '.join(f'connection {number} of {user}: {state or "idle"} for {seconds} s' for number, user, seconds, state in rows) or 'unknown'

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the server of the target knows: from the facts that its image build recorded, else from the table shipped with us."""
+import enum
+import importlib.resources
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import yaml
+
+from trove_upgrade.guestagent.datastores.mysql_family import option_files, versions
+
+
+class Verdict(enum.Enum):
+    """What becomes of an option at the target."""
+
+    KNOWN = enum.auto()
+    IGNORED = enum.auto()      #: the server warns, and starts
+    REFUSED = enum.auto()      #: the server does not start
+
+
+class TargetOptions:
+    """Option names of one target.  `modules` are names of plugins that the configuration loads: their options are theirs to judge."""
+
+    def __init__(self, datastore: str, target: Mapping[str, Any], modules: Iterable[str] = ()) -> None:
+        self._known = frozenset(option_files.canonical(str(name)) for name in target.get('options') or ())
+        series = versions.series(str(target.get('server_version') or ''))
+        table = yaml.safe_load(importlib.resources.files(__package__).joinpath('removed_options.yaml').read_text())
+        self._refused = _since(table[datastore]['refused'], series)
+        self._ignored = _since(table[datastore]['ignored'], series)
+        self._modules = tuple(sorted(option_files.canonical(name) for name in modules))
+
+    @property
+    def has_facts(self) -> bool:
+        """Whether the target's own list is there; if not, only what the table names is refused."""
+        return bool(self._known)
+
+    def judge(self, option: option_files.Option) -> Verdict:
+        """What the target does with `option`."""
+        names = (option.name.removeprefix('loose-'), option.bare_name)
+        if any(name in self._known for name in names):
+            return Verdict.KNOWN
+        if any(name in self._ignored for name in names):
+            return Verdict.IGNORED
+        if option.is_loose:
+            return Verdict.KNOWN if not self._known else Verdict.IGNORED
+        if any(name in self._refused for name in names):
+            return Verdict.REFUSED
+        if not self._known or any(name.startswith(self._modules) for name in names if self._modules):
+            return Verdict.KNOWN
+        return Verdict.KNOWN if any(self._is_abbreviation(name) for name in names) else Verdict.REFUSED
+
+    def _is_abbreviation(self, name: str) -> bool:
+        """Servers take the beginning of a name where only one name begins so."""
+        return sum(known.startswith(name) for known in self._known) == 1
+
+
+def _since(entries: Iterable[Mapping[str, Any]], series: tuple[int, ...]) -> frozenset[str]:
+    """Names of all entries that hold for `series`; an unknown series counts as the newest."""
+    return frozenset(name for entry in entries if not series or versions.series(entry['since']) <= series for name in entry['options'])
