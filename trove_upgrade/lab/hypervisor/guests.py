@@ -44,6 +44,13 @@ STOP_SECONDS = 60
 _SEED = Path('var/lib/cloud/seed/nocloud')
 DATABASE_MOUNT = '/var/lib/mysql'
 
+#: The kernel keeps empty control groups; they go bottom up.
+_REMOVE_CGROUPS = """
+mkdir -p "$1" && mount -t cgroup2 cgroup2 "$1" || exit 0
+[ ! -d "$1/trove-lab/$2" ] || find "$1/trove-lab/$2" -depth -type d -exec rmdir {} +
+rmdir "$1/trove-lab" 2> /dev/null || :
+"""
+
 
 @dataclasses.dataclass(frozen=True)
 class GuestSpec:
@@ -132,7 +139,7 @@ class Guest:
         try:
             self._commands.launch(
                 ['nsenter', f'--net={NETNS_DIR / namespace}', '--',
-                 'unshare', '--mount', '--pid', '--uts', '--ipc', '--cgroup', '--fork', '--kill-child', '--',
+                 'unshare', '--mount', '--pid', '--uts', '--ipc', *_cgroup_option(self.spec.init), '--fork', '--kill-child', '--',
                  '/bin/sh', str(_START_SCRIPT), str(self.home), image_device, self.spec.hostname, device, self.spec.init],
                 self.home / 'console.log', {**_GUEST_ENVIRONMENT})
             self._wait_booted()
@@ -144,16 +151,20 @@ class Guest:
         def up() -> bool:
             if (self.home / 'pid').exists() and not self.running:
                 raise errors.GuestBootFailed(self.spec.guest_id, self.console)
-            return self.reachable and self._booted_mark().exists()
+            return self.reachable and self._services_up()
 
         try:
-            wait_until(up, f'guest {self.spec.guest_id} to boot', seconds=_BOOT_SECONDS)
+            wait_until(up, f'guest {self.spec.guest_id} to boot', seconds=_BOOT_SECONDS,
+                       interval_seconds=0.02 if self.spec.init == 'tini' else 0.3)
         except errors.TimedOut as late:
             raise errors.GuestBootFailed(self.spec.guest_id, self.console) from late
 
-    def _booted_mark(self) -> Path:
+    def _services_up(self) -> bool:
+        if self.spec.init == 'systemd':
+            state = self.exec(['systemctl', 'is-system-running'], check=False).output.strip()
+            return state in {'running', 'degraded'}
         process = self.process
-        return Path(f'/proc/{process.pid if process else 0}/root/run/trove-lab/booted')
+        return process is not None and Path(f'/proc/{process.pid}/root/run/trove-lab/booted').exists()
 
     @property
     def reachable(self) -> bool:
@@ -191,7 +202,7 @@ class Guest:
         process = self.process
         if process is not None:
             # systemd takes SIGRTMIN+4 as "power off".
-            process.send(signal.SIGTERM if self.spec.init == 'tini' else signal.Signals(signal.SIGRTMIN + 4))
+            process.send(signal.SIGTERM if self.spec.init == 'tini' else signal.SIGRTMIN + 4)
             with contextlib.suppress(errors.TimedOut):  # the kill below is what follows
                 process.wait_gone(timeout_seconds)
         self.kill()
@@ -203,6 +214,9 @@ class Guest:
             process.send(signal.SIGKILL)
             process.wait_gone(30)
         self._wait_released()
+        if self.spec.init == 'systemd':
+            self._commands.run(['unshare', '--mount', '--', '/bin/sh', '-c', _REMOVE_CGROUPS, 'cgroups',
+                                str(self.home / 'cgroup'), self.spec.guest_id])
 
     def _wait_released(self) -> None:
         """Process 1 being gone does not mean that its mounts are: that takes the kernel 0.1 to 0.2 s more."""
@@ -274,6 +288,8 @@ class GuestStore:
         (guest.home / 'console.log').unlink(missing_ok=True)
         seed = guest.home / 'upper' / _SEED
         seed.mkdir(parents=True)
+        (guest.home / 'upper/etc').mkdir()
+        (guest.home / 'upper/etc/hostname').write_text(f'{spec.hostname}\n', 'utf-8')
         (seed / 'user-data').write_bytes(spec.user_data or b'#cloud-config\n')
         # JSON is YAML, which is what cloud-init reads here.
         (seed / 'meta-data').write_text(json.dumps(seed_meta_data(spec, guest.volume), indent=1), 'utf-8')
@@ -319,6 +335,11 @@ def seed_meta_data(spec: GuestSpec, volume: Volume | None) -> dict[str, Any]:
     """NoCloud meta data.  A guest finds its volume by `volume_uuid`, whatever its device is called."""
     return {'instance-id': spec.guest_id, 'local-hostname': spec.hostname,
             **({'volume_uuid': volume.filesystem_uuid} if volume else {}), **spec.meta_data}
+
+
+def _cgroup_option(init: str) -> list[str]:
+    # For systemd the start script enters a control group first, and then makes the namespace.
+    return [] if init == 'systemd' else ['--cgroup']
 
 
 def _disk_sequence(device: str) -> str | None:

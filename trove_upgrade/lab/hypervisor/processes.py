@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import signal
 from pathlib import Path
 
 from trove_upgrade.lab.hypervisor.commands import wait_until
@@ -36,7 +35,7 @@ class Process:
         except (FileNotFoundError, ProcessLookupError):
             return ''
 
-    def send(self, signal_number: signal.Signals) -> None:
+    def send(self, signal_number: int) -> None:
         """Send a signal where it still runs."""
         if self.alive():
             with contextlib.suppress(ProcessLookupError):  # it ended between the two lines

@@ -9,6 +9,16 @@
 set -eu
 guest=$1 image=$2 hostname=$3 volume=$4 init=$5
 
+# systemd wants a control group of its own below which it makes more; the namespace then shows it as the root of them all.
+if [ "$init" = systemd ] && [ "${TROVE_LAB_STAGE:-}" != cgroup ]; then
+    mkdir -p "$guest/cgroup"
+    mount -t cgroup2 cgroup2 "$guest/cgroup"
+    mkdir -p "$guest/cgroup/trove-lab/${guest##*/}"
+    echo 0 > "$guest/cgroup/trove-lab/${guest##*/}/cgroup.procs"
+    umount "$guest/cgroup"
+    exec env TROVE_LAB_STAGE=cgroup unshare --cgroup -- /bin/sh "$0" "$@"
+fi
+
 # The /proc mounted here is still the host's, so this is the pid that the host knows; the start time guards against reuse.
 read -r pid _comm _rest < /proc/self/stat
 start_time=$(sed 's/.*) //' "/proc/$pid/stat" | cut -d' ' -f20)
@@ -46,8 +56,16 @@ mount -t sysfs -o ro,nosuid,nodev,noexec sysfs sys
 mount -t tmpfs -o mode=755,nosuid,nodev run run
 mkdir -p run/lock
 
+start='exec /usr/bin/tini -g -- /sbin/trove-lab-init'
+if [ "$init" = systemd ]; then
+    mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 sys/fs/cgroup
+    touch dev/console
+    mount --bind "$guest/console.log" dev/console
+    start='exec /sbin/init'
+fi
+
 mkdir -p .host
 pivot_root . .host
 # From here on nothing of the host is on PATH.
 exec /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME=/root container=lab \
-    /bin/sh -c 'cd / && umount -l /.host && rmdir /.host && exec /usr/bin/tini -g -- /sbin/trove-lab-init'
+    /bin/sh -c "cd / && umount -l /.host && rmdir /.host && $start"

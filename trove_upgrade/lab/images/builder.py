@@ -78,14 +78,14 @@ class ImageBuilder:
         """
         base_key = digest_of(recipe.suite, *sorted(recipe.packages), *_LEFT_OUT)
         requirements = (_HERE / 'guest-requirements.txt').read_text('utf-8') + self._constraints.read_text('utf-8')
-        dependencies_key = digest_of(base_key, recipe.python_version, requirements)
-        key = digest_of(dependencies_key, recipe.init, str(recipe.has_agent), self._product.digest(recipe.has_agent),
+        dependencies_key = digest_of(recipe.python_version, requirements)
+        key = digest_of(base_key, dependencies_key, recipe.init, str(recipe.has_agent), self._product.digest(recipe.has_agent),
                         digest_of_tree(_HERE / 'files'))
         image = self._cache / f'{recipe.name}-{key}.squashfs'
         with self._locked():
             if not image.exists() or not image.with_suffix('.json').exists():
                 base = self._base(recipe, self._cache / f'base-{recipe.suite}-{base_key}')
-                dependencies = self._dependencies(recipe, base, self._cache / f'deps-{recipe.suite}-{dependencies_key}')
+                dependencies = self._dependencies(recipe, base, self._cache / f'deps-python{recipe.python_version}-{dependencies_key}')
                 self._assemble(recipe, (dependencies, base), image)
         facts = json.loads(image.with_suffix('.json').read_text('utf-8'))
         return BuiltImage(recipe.name, image, facts, key, recipe.init)
