@@ -16,7 +16,7 @@ class Part:
     needs: tuple[str, ...] = ()
 
 
-class Stopped(Exception):  # noqa: N818  it is no error of the part that is told to end
+class Stopped(Exception):
     """Another part has failed, or the user has had enough."""
 
 
@@ -47,7 +47,7 @@ class Bringup:
             try:
                 for part in parts:
                     futures[part.name] = pool.submit(self._one, part, [futures[name] for name in part.needs])
-                done, _ = concurrent.futures.wait(futures.values(), return_when=concurrent.futures.FIRST_EXCEPTION)
+                concurrent.futures.wait(futures.values(), return_when=concurrent.futures.FIRST_EXCEPTION)
             finally:
                 if any(not future.done() or future.exception() for future in futures.values()):
                     self.stopping.set()

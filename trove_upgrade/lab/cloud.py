@@ -48,7 +48,7 @@ class Cloud:
         :raises LabError: something failed; the message names the log.
         """
         with self._alone():
-            if self._all_run():
+            if self.is_up():
                 return self.handle()
             preflight.require(self._layout, preflight.Machine())
             try:
@@ -78,6 +78,10 @@ class Cloud:
         except FileNotFoundError as error:
             raise errors.LabError(f'No cloud is up in {self._layout.run_dir}. Start one with trove-upgrade-lab up.',
                                   code='lab_not_up') from error
+
+    def is_up(self) -> bool:
+        """True when `up` has ended well and everything that it started still runs."""
+        return self._layout.handle_file.exists() and all(status.running for status in self.status())
 
     def status(self) -> list[ServiceStatus]:
         """Its processes, in the order of their names; empty when it is down."""
@@ -114,7 +118,7 @@ class Cloud:
         self._supervisor.stop((name,))
 
     def _up(self, progress: Progress) -> CloudHandle:
-        with progress.phase('Clearing remains of an earlier cloud') if self._layout.pids_dir.exists() else _silent() as tell:
+        with progress.phase('Clearing remains of an earlier cloud') if self._has_remains() else _silent() as tell:
             self._clear(tell)
             shutil.rmtree(self._layout.logs_dir, ignore_errors=True)
         self._install(progress)
@@ -202,12 +206,12 @@ class Cloud:
                  bringup.Part('flavors', lambda: flavors.update(provision.flavors(site)), (keystone.NAME, nova.API))))
         return handle.make(site, network_id=made['network'], network_cidr=provision.NETWORK_CIDR, flavors=flavors)
 
-    def _all_run(self) -> bool:
-        return self._layout.handle_file.exists() and all(status.running for status in self.status())
-
     def _down(self, progress: Progress) -> None:
-        with progress.phase('Stopping the cloud') as tell:
+        with progress.phase('Stopping the cloud') if self._has_remains() else _silent() as tell:
             self._clear(tell)
+
+    def _has_remains(self) -> bool:
+        return self._layout.pids_dir.exists() or self._layout.hypervisor_dir.exists()
 
     def _clear(self, tell: Phase) -> None:
         self._layout.handle_file.unlink(missing_ok=True)
@@ -220,6 +224,8 @@ class Cloud:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
+        if os.geteuid() != 0:
+            raise errors.MachineLacks((preflight.NOT_ROOT,))
         path = self._layout.lock_file
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open('a') as lock:

@@ -42,11 +42,14 @@ def run(argv: Sequence[str], *, log: pathlib.Path, env: Mapping[str, str], timeo
             while not _ended(child):
                 check()
                 if time.monotonic() > deadline:
-                    raise errors.CommandFailed(
-                        f'{argv[0]} did not end within {timeout_seconds:.0f} s; it was stopped. Log: {log}\n{tail(log)}')
+                    end_session(child)
+                    break
         except BaseException:
             end_session(child)
             raise
+    if time.monotonic() > deadline:
+        raise errors.CommandFailed(
+            f'{argv[0]} did not end within {timeout_seconds:.0f} s; it was stopped. Log: {log}\n{tail(log)}')
     if child.returncode != 0:
         raise errors.CommandFailed(f'{" ".join(argv[:4])} ended with {child.returncode}. Log: {log}\n{tail(log)}')
 

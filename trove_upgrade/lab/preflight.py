@@ -17,6 +17,8 @@ from trove_upgrade.lab.settings import HOST, Ports
 DISK_BYTES = 6 * 1024 ** 3  #: images, virtual environment, databases; measured about 4 GB
 CACHED_DISK_BYTES = 2 * 1024 ** 3  #: the same with a warm cache
 MEMORY_BYTES = 4 * 1024 ** 3  #: the services take 1.5 GB, two guests and a build the rest
+PORTS = Ports()
+NOT_ROOT = 'Not root: guests need namespaces and mounts. Run the same command with sudo.'
 FILE_SYSTEMS = ('overlay', 'ext4', 'squashfs')
 
 
@@ -113,10 +115,10 @@ class Machine:
         return True
 
 
-def findings(layout: Layout, machine: Facts, ports: Ports = Ports()) -> list[str]:
+def findings(layout: Layout, machine: Facts, ports: Ports = PORTS) -> list[str]:
     """Everything that is missing; empty when the cloud can come up."""
     if not machine.is_root():
-        return ['Not root: guests need namespaces and mounts. Run the same command with sudo.']
+        return [NOT_ROOT]
     found = []
     if machine.python() < (3, 11):
         found.append('Python is older than 3.11. Use Debian 12 or newer, or name another interpreter with make PYTHON=...')
@@ -154,11 +156,11 @@ def _taken(machine: Facts, ports: Ports) -> list[str]:
     taken = [str(port) for port in ports.ours() if not machine.port_is_free(port)]
     if not taken:
         return []
-    return [f'Somebody listens on {HOST} port {", ".join(taken)}. If it is another cloud of ours, end it with '
-            '"trove-upgrade-lab down" in its environment; else see who it is with "ss -ltnp".']
+    return [(f'Somebody listens on {HOST} port {", ".join(taken)}. If it is another cloud of ours, end it with '
+             '"trove-upgrade-lab down" in its environment; else see who it is with "ss -ltnp".')]
 
 
-def require(layout: Layout, machine: Facts, ports: Ports = Ports()) -> None:
+def require(layout: Layout, machine: Facts, ports: Ports = PORTS) -> None:
     """Return when nothing is missing.
 
     :raises MachineLacks: with one line for each thing.

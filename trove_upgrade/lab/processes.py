@@ -2,7 +2,6 @@
 """Reads /proc: which process is which.  A pid alone proves nothing, its number is used again."""
 
 import dataclasses
-import os
 import pathlib
 from collections.abc import Iterator
 
@@ -34,9 +33,9 @@ def read(pid: int) -> Process | None:
 
 def everyone() -> Iterator[Process]:
     """All processes that run now, without zombies."""
-    for entry in os.listdir(_PROC):
-        if entry.isdigit():
-            process = read(int(entry))
+    for entry in _PROC.iterdir():
+        if entry.name.isdigit():
+            process = read(int(entry.name))
             if process is not None and process.state != 'Z':
                 yield process
 

@@ -43,7 +43,7 @@ def uv_settings(pip_config: Iterable[str], exists: Callable[[str], bool] = os.pa
 
     def usable(key: str) -> list[str]:
         return [value for value in found.get(key, '').split()
-                if '://' in value and not value.startswith('file://') or exists(value.removeprefix('file://'))]
+                if ('://' in value and not value.startswith('file://')) or exists(value.removeprefix('file://'))]
 
     wanted = collections.OrderedDict((
         ('UV_DEFAULT_INDEX', usable('index-url')), ('UV_INDEX', usable('extra-index-url')),

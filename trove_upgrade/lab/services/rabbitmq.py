@@ -31,7 +31,7 @@ def configure(settings: Settings) -> None:
 
 
 def processes(settings: Settings) -> tuple[Command, ...]:
-    """epmd first: started by the broker it would leave its session and outlive it."""
+    """First epmd: started by the broker it would leave its session and outlive it."""
     state = settings.state(NAME)
     home = state / 'home'
     home.mkdir(mode=0o700, parents=True, exist_ok=True)

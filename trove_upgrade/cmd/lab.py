@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`trove-upgrade-lab`: the one-machine cloud for the demo and the functional tests."""
+
+import argparse
+import os
+import pathlib
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from trove_upgrade.lab import cleanup, errors, stage
+from trove_upgrade.lab.cloud import Cloud
+from trove_upgrade.lab.demo import run as demo
+from trove_upgrade.lab.hypervisor.guests import Guest
+from trove_upgrade.lab.hypervisor.host import LabHost
+from trove_upgrade.lab.layout import Layout
+from trove_upgrade.lab.progress import Progress
+
+USERS = ('demo', 'admin', 'reader', 'other', 'trove')
+INTERRUPTED = 130
+DEFAULT_ROWS = 1_000_000
+_NAMESPACES = ('--mount', '--uts', '--ipc', '--net', '--pid', '--cgroup', '--root', '--wd')
+
+
+class Lab:
+    """The subcommands.  Each returns the exit code."""
+
+    def __init__(self, layout: Layout, cloud: Cloud, progress: Progress) -> None:
+        self._layout = layout
+        self._cloud = cloud
+        self._progress = progress
+
+    def up(self, arguments: argparse.Namespace) -> int:
+        """Bring the cloud up, with --product also our services on it."""
+        before = self._cloud.is_up()
+        try:
+            self._cloud.up(self._progress)
+            if arguments.product:
+                stage.set_stage(self._layout, self._cloud, self._progress)
+        except BaseException:
+            if not before:
+                self._cloud.down(self._progress)
+            raise
+        print('The cloud is up. For the clients: eval "$(trove-upgrade-lab env)". End it with: trove-upgrade-lab down')
+        return 0
+
+    def down(self, _arguments: argparse.Namespace) -> int:
+        """End it; nothing to end is fine."""
+        self._cloud.down(self._progress)
+        return 0
+
+    def clean(self, _arguments: argparse.Namespace) -> int:
+        """End it and remove every cache: images, virtual environments, databases, logs."""
+        self._cloud.down(self._progress)
+        for directory in (self._layout.cache_dir, self._layout.run_dir):
+            left = cleanup.mounts(directory)
+            if left:
+                raise errors.LabError(f'Cannot remove {directory}: {", ".join(left)} is mounted there. Unmount it first.')
+            shutil.rmtree(directory, ignore_errors=True)
+        self._layout.lock_file.unlink(missing_ok=True)
+        return 0
+
+    def status(self, _arguments: argparse.Namespace) -> int:
+        """0 when all that belongs to the cloud runs, 1 when some of it does not, or all is down."""
+        services = self._cloud.status()
+        for service in services:
+            print(f'{service.name:24} {service.pid:8} {"runs" if service.running else "DEAD"}')
+        for guest in self._guests():
+            process = guest.process
+            print(f'guest {guest.spec.guest_id} {guest.spec.hostname:20} {f"runs ({process.pid})" if process else "stopped"}')
+        if not services:
+            print(f'No cloud is up in {self._layout.run_dir}.')
+        return 0 if services and all(service.running for service in services) else 1
+
+    def env(self, arguments: argparse.Namespace) -> int:
+        """Print exports for the unmodified clients."""
+        for name, value in self._cloud.env(arguments.user).items():
+            print(f'export {name}={shlex.quote(value)}')
+        print(f'export PATH={shlex.quote(str(pathlib.Path(sys.executable).parent))}:$PATH')
+        return 0
+
+    def exec(self, arguments: argparse.Namespace) -> int:
+        """Become a program in a guest, as root; does not return where it succeeds."""
+        command = [part for part in arguments.argv if part != '--'] or ['/bin/bash', '-l']
+        guest = self._guest(arguments.server)
+        process = guest.process
+        if process is None:
+            raise errors.LabError(f'Guest {guest.spec.guest_id} does not run. Start its server first.', code='lab_guest_down')
+        _become('nsenter', [f'--target={process.pid}', *_NAMESPACES, '--', *command])
+
+    def demo(self, arguments: argparse.Namespace) -> int:
+        """Upgrade one real guest and show the proof."""
+        return demo.main(self._layout, self._cloud, self._progress, rows=arguments.rows, keep=arguments.keep,
+                         client=arguments.client)
+
+    def _guests(self) -> list[Guest]:
+        if not self._layout.guests_dir.is_dir():
+            return []
+        return LabHost.open(self._layout.hypervisor_dir).guests.all()
+
+    def _guest(self, wanted: str) -> Guest:
+        """By the server's id, the beginning of it, or its name."""
+        guests = self._guests()
+        found = [guest for guest in guests if guest.spec.guest_id.startswith(wanted) or guest.spec.hostname == wanted]
+        if len(found) != 1:
+            known = ', '.join(f'{guest.spec.hostname} ({guest.spec.guest_id})' for guest in guests) or 'none'
+            raise errors.LabError(f'{len(found)} guests are called {wanted!r}. There are: {known}.', code='lab_no_guest')
+        return found[0]
+
+
+def _become(program: str, arguments: Sequence[str]) -> NoReturn:
+    env = {'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': '/root', 'LANG': 'C.UTF-8',
+           'TERM': os.environ.get('TERM', 'dumb')}
+    path = shutil.which(program)
+    if path is None:
+        raise errors.LabError(f'{program} is not installed. Run trove-upgrade-lab up, which installs it.')
+    sys.stdout.flush()
+    os.execve(path, [program, *arguments], env)  # noqa: S606  a list of our own, and the user's command as it was typed
+
+
+def _parser(lab: Lab) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='trove-upgrade-lab', description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar='COMMAND')
+
+    def add(name: str, function: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=(function.__doc__ or '').splitlines()[0])
+        command.set_defaults(function=function)
+        return command
+
+    add('up', lab.up).add_argument('--product', action='store_true', help='also our API and taskmanager, and two versions')
+    add('down', lab.down)
+    add('status', lab.status)
+    add('env', lab.env).add_argument('user', nargs='?', default='demo', choices=USERS)
+    execute = add('exec', lab.exec)
+    execute.add_argument('server', help='id, beginning of the id, or name')
+    execute.add_argument('argv', nargs=argparse.REMAINDER, metavar='-- COMMAND', help='a shell when left out')
+    show = add('demo', lab.demo)
+    show.add_argument('--keep', action='store_true', help='leave the cloud up')
+    show.add_argument('--rows', type=int, default=DEFAULT_ROWS, help='rows of the largest table')
+    show.add_argument('--client', choices=('trove', 'openstack'), default='trove', help='whose upgrade command is used')
+    add('clean', lab.clean)
+    return parser
+
+
+def _leave(number: int, _frame: object) -> NoReturn:
+    """A polite end by a signal cleans up just as Ctrl-C does."""
+    raise SystemExit(128 + number)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of the console script."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+    layout = Layout.from_environ()
+    arguments = _parser(Lab(layout, Cloud(layout), Progress())).parse_args(argv)
+    try:
+        return int(arguments.function(arguments))
+    except errors.LabError as error:
+        print(f'trove-upgrade-lab: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('trove-upgrade-lab: interrupted', file=sys.stderr)
+        return INTERRUPTED
+
+
+if __name__ == '__main__':
+    sys.exit(main())
