@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make bench`: brings the one-machine cloud up if none is, measures, prints, and writes benchmarks/results/<date>.json."""
+import dataclasses
+import datetime
+import json
+import os
+import pathlib
+import sys
+
+from benchmarks import api, load, stash
+from trove_upgrade.guestagent.stash import accounts, publish, restore
+from trove_upgrade.lab import stage as lab_stage
+from trove_upgrade.lab.cloud import Cloud
+from trove_upgrade.lab.layout import Layout
+from trove_upgrade.lab.progress import Progress
+
+RESULTS = pathlib.Path(__file__).parent / 'results'
+
+
+def _stash_and_restore(place: pathlib.Path, target: pathlib.Path) -> None:
+    """What quiesce does with /etc/mysql on one root disk, and restore on the next."""
+    owners = accounts.SystemAccounts()
+    target.mkdir(mode=0o700)
+    published = publish.publish([place / 'etc' / 'mysql'], target, 'bench', 1, {}, owners)
+    with restore.Stash.open(target, published.name, published.digest) as opened:
+        opened.restore(opened.paths(), owners)
+
+
+def main() -> int:
+    """Print a table for people and write a file for programs."""
+    layout, progress = Layout.from_environ(), Progress()
+    cloud = Cloud(layout)
+    was_up = layout.handle_file.exists()
+    try:
+        running = lab_stage.set_stage(layout, cloud, progress)
+        figures = api.measure(running)
+    finally:
+        if not was_up:
+            cloud.down(progress)
+    tree = stash.measure(_stash_and_restore)
+    print(load.HEADING)
+    for figure in figures:
+        print(figure.line())
+    baseline = figures[0].per_second
+    for figure in figures[1:5]:
+        print(f'{figure.name}: {figure.per_second / baseline:.3f} of the baseline')
+    print(f'stash + restore of {tree["files"]} files: {tree["stash_and_restore_seconds"]:.2f} s; cp -a there and back, sync: '
+          f'{tree["cp_a_seconds"]:.2f} s; ratio {tree["ratio"]:.2f}')
+    RESULTS.mkdir(exist_ok=True)
+    now = datetime.datetime.now(datetime.UTC)
+    (RESULTS / f'{now:%Y-%m-%d-%H%M}.json').write_text(json.dumps(
+        {'at': now.isoformat(), 'cores': os.cpu_count(), 'api': [dataclasses.asdict(figure) for figure in figures], 'stash': tree}, indent=1))
+    return 0 if all(figure.unexpected == 0 for figure in figures) else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())
