@@ -128,10 +128,10 @@ class FamilyDriver(base.DatastoreDriver):
     def fingerprint_and_stop(self, options: Mapping[str, Any], progress: base.Progress) -> base.Fingerprint:
         """See `base`."""
         self.autostart.remember_running()
-        budget = float(options.get('fingerprint_seconds') or _FINGERPRINT_SECONDS)
+        budget = _seconds(options, 'fingerprint_seconds', _FINGERPRINT_SECONDS)
         stop = Stop(self.server, lambda session: self._photographer(session, budget, progress).take(), progress,
-                    lock_seconds=float(options.get('lock_seconds') or _LOCK_SECONDS),
-                    shutdown_seconds=float(options.get('shutdown_seconds') or _SHUTDOWN_SECONDS))
+                    lock_seconds=_seconds(options, 'lock_seconds', _LOCK_SECONDS),
+                    shutdown_seconds=_seconds(options, 'shutdown_seconds', _SHUTDOWN_SECONDS))
         fingerprint = stop.run()
         running = self.autostart.running()
         if running:   # a wrapper that outlives its server for a moment
@@ -194,7 +194,7 @@ class FamilyDriver(base.DatastoreDriver):
 
     def fingerprint(self, options: Mapping[str, Any], progress: base.Progress) -> base.Fingerprint:
         """See `base`.  More time than before the upgrade: what was read then should be read again."""
-        budget = float(options.get('fingerprint_seconds') or _FINGERPRINT_SECONDS) * _PATIENCE_AFTER
+        budget = _seconds(options, 'fingerprint_seconds', _FINGERPRINT_SECONDS) * _PATIENCE_AFTER
         session, _ = self._session(timeout_seconds=0)
         try:
             return self._photographer(session, budget, progress).take()
@@ -274,3 +274,8 @@ class FamilyDriver(base.DatastoreDriver):
             return self.server.session_with_credentials(timeout_seconds)
         except connection.NoAnswer as error:
             raise exceptions.StepFailed(error.message, error.code) from error
+
+
+def _seconds(options: Mapping[str, Any], name: str, default: float) -> float:
+    value = options.get(name)
+    return default if value is None else float(value)

@@ -9,6 +9,15 @@ _IDENTIFIED = re.compile(r" IDENTIFIED (?:BY|VIA|WITH) .*?(?= REQUIRE | WITH |$)
 _TAIL = re.compile(r'(?: REQUIRE (?P<require>.+?))?(?: WITH (?P<with>.+))?$', re.DOTALL)
 _EVERYTHING = 'ALL PRIVILEGES'
 
+#: What ALL PRIVILEGES ON *.* meant to 10.11.  Measured: 11.8 lists just these for a user who had it without GRANT OPTION, as
+#: a privilege that is newer (SHOW CREATE ROUTINE) is not given to him.
+_EVERYTHING_OF_10_11 = frozenset({
+    'SELECT', 'INSERT', 'UPDATE', 'DELETE', 'CREATE', 'DROP', 'RELOAD', 'SHUTDOWN', 'PROCESS', 'FILE', 'REFERENCES', 'INDEX', 'ALTER',
+    'SHOW DATABASES', 'SUPER', 'CREATE TEMPORARY TABLES', 'LOCK TABLES', 'EXECUTE', 'REPLICATION SLAVE', 'BINLOG MONITOR',
+    'CREATE VIEW', 'SHOW VIEW', 'CREATE ROUTINE', 'ALTER ROUTINE', 'CREATE USER', 'EVENT', 'TRIGGER', 'CREATE TABLESPACE',
+    'DELETE HISTORY', 'SET USER', 'FEDERATED ADMIN', 'CONNECTION ADMIN', 'READ_ONLY ADMIN', 'REPLICATION SLAVE ADMIN',
+    'REPLICATION MASTER ADMIN', 'BINLOG ADMIN', 'BINLOG REPLAY', 'SLAVE MONITOR'})
+
 #: Source: MariaDB Knowledge Base, GRANT: what another release calls the same privilege.
 _SAME = {'REPLICATION CLIENT': 'BINLOG MONITOR', 'REPLICATION REPLICA': 'REPLICATION SLAVE', 'ALL': _EVERYTHING,
          'DELETE HISTORY': 'DELETE HISTORY', 'DELETE VERSIONING ROWS': 'DELETE HISTORY'}
@@ -31,6 +40,8 @@ def missing(before: Sequence[str], after: Sequence[str]) -> list[str]:
     """What `before` allows and `after` does not, as short phrases."""
     now = items(after)
     everything = {target for privilege, target in now if privilege == _EVERYTHING}
+    if _EVERYTHING_OF_10_11 <= {privilege for privilege, target in now if target == '*.*'}:
+        everything.add('*.*')
     return [f'{privilege} on {target}' for privilege, target in sorted(items(before) - now)
             if target not in everything or privilege == 'GRANT OPTION']
 
@@ -40,7 +51,7 @@ def _items(statement: str) -> Iterable[tuple[str, str]]:
     if granted is None:
         role = _ROLE.match(statement)
         return [('role', role.group('role').strip('`\''))] if role else [('statement', statement)]
-    target = granted.group('object')
+    target = granted.group('object').replace('`', "'")     # PROXY: 10.11 quotes with backticks, 11.8 with apostrophes
     found = [(name, target) for privilege in _split(granted.group('what')) for name in _by_column(privilege)]
     tail = _TAIL.search(granted.group('grantee'))
     if tail is not None and 'GRANT OPTION' in (tail.group('with') or ''):

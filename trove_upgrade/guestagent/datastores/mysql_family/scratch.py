@@ -120,4 +120,4 @@ def _has_room(place: pathlib.Path) -> bool:
 
 def _lines(output: str, kind: str) -> list[str]:
     found = re.findall(rf'\[{kind}\]\s*(.*)', output)
-    return list(dict.fromkeys(line.strip() for line in found))
+    return list(dict.fromkeys(line.strip().rstrip('.') for line in found))

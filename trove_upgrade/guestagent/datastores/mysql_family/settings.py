@@ -11,7 +11,7 @@ FILE_NAME = 'zz-trove-upgrade-kept.cnf'
 #: What changes the meaning of an application's statements.  Sizes and times of the server are the new version's own business.
 MEANINGFUL = ('character_set_server', 'collation_server', 'character_set_collations', 'sql_mode', 'old_mode', 'tx_isolation',
               'transaction_isolation', 'explicit_defaults_for_timestamp', 'default_storage_engine', 'innodb_default_row_format',
-              'innodb_strict_mode', 'lower_case_table_names', 'div_precision_increment', 'group_concat_max_len', 'time_zone')
+              'innodb_strict_mode', 'innodb_snapshot_isolation', 'div_precision_increment', 'group_concat_max_len', 'time_zone')
 
 
 def changed(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:
