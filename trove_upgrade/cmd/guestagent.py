@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     conf.register_opts(guestagent_conf.IDENTITY_OPTS)
     conf(args=list(argv) if argv is not None else None, project='trove-upgrade', prog='trove-upgrade-guestagent')
     log.setup(conf, 'trove-upgrade')
-    ended = threading.Event()
+    ended, failed = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     try:
@@ -38,11 +38,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except agent.NotAGuest as error:
         print(error.message, file=sys.stderr)
         return 1
-    # In a thread: what was interrupted is gone on with first, and a signal must end the agent meanwhile, too.
-    threading.Thread(target=running.start, name='start', daemon=True).start()
+
+    def start() -> None:
+        """The thread's edge: an agent that cannot serve ends, and its service starts it again."""
+        try:
+            running.start()
+        except Exception:
+            log.getLogger(__name__).exception('The agent cannot serve')
+            failed.set()
+            ended.set()
+
+    # In a thread: it waits for the broker, and a signal must end the agent meanwhile, too.
+    threading.Thread(target=start, name='start', daemon=True).start()
     ended.wait()
     running.stop()
-    return 0
+    return 1 if failed.is_set() else 0
 
 
 if __name__ == '__main__':

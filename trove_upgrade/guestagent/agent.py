@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import threading
 from collections.abc import Callable
 from importlib import metadata
 from typing import Any
@@ -92,17 +93,20 @@ class Agent:
     keeper: StashKeeper
     manager: GuestManager
     server: Any      #: oslo.messaging's
+    served: threading.Event = dataclasses.field(default_factory=threading.Event)
 
     def start(self) -> None:
-        """Heartbeats first: what was interrupted can take long.  Calls are served once it has been taken up again."""
+        """Returns when calls are served, which can take until there is a broker; what was interrupted goes on at once."""
         self.heartbeats.start()
         self.keeper.start()
-        self.jobs.resume()
+        threading.Thread(target=self.jobs.resume, name='resume', daemon=True).start()
         self.server.start()
+        self.served.set()
 
     def stop(self) -> None:
         """A job that runs is left to the journal: the next start goes on with it."""
-        self.server.stop()
+        if self.served.is_set():   # a server that was never started would wait for that
+            self.server.stop()
         self.heartbeats.stop()
         self.keeper.stop()
 

@@ -21,6 +21,7 @@ LOG = log.getLogger(__name__)
 Body = Callable[[guest.GuestCall, base.Progress], Outcome]
 
 _PRE, _ABORT = 'pre_upgrade', 'abort_upgrade'
+_LONG_SECONDS = 3600.0
 
 
 class _Running:
@@ -109,15 +110,13 @@ class Jobs:
                                       f'aborted. Begin a new attempt.', now, now, code='UPGRADE_ABORTED'))
 
     def resume(self) -> None:
-        """Go on with the job that the agent's death has interrupted; called once, before any call can come."""
+        """Go on with what the agent's death has interrupted, and return when that has ended.  Calls may come meanwhile."""
         self._journal.prune()
-        for record in self._journal.all():
-            if not record.ended:
-                call = guest.GuestCall.from_wire(record.call)
-                LOG.warning('Upgrade %s: %s was interrupted and is run again', call.upgrade_id, record.method)
-                with self._lock:
-                    _, running = self._start(record, call)
-                running.ended.wait()
+        for record in [record for record in self._journal.all() if not record.ended]:
+            call = guest.GuestCall.from_wire(record.call)
+            LOG.warning('Upgrade %s: %s was interrupted and is run again', call.upgrade_id, record.method)
+            while not self.ask(record.method, call, _LONG_SECONDS).ended:
+                pass
 
     def _run(self, running: _Running) -> None:
         """The thread's edge: whatever happens ends in the journal."""

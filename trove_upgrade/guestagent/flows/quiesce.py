@@ -25,6 +25,7 @@ def quiesce(work: Work) -> Outcome:
     guest, call = work.guest, work.call
     done = guest.marks.get(Mark.QUIESCED, call.upgrade_id)
     if done is not None and guest.driver.server_version() is None:
+        guest.volume.unmount()   # a reboot since has mounted it again
         return _outcome(done['upgrade_info'])
     undo.undo(guest)
     check.require(work)

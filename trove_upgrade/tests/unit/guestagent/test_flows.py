@@ -1,0 +1,391 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+import json
+import os
+import pathlib
+
+import fixtures
+
+from trove_upgrade.domain import exceptions, upgrade
+from trove_upgrade.guestagent.flows import check, finish, quiesce, restore, undo, verify
+from trove_upgrade.guestagent.info import UpgradeInfo
+from trove_upgrade.guestagent.marks import Mark
+from trove_upgrade.tests.unit import base
+from trove_upgrade.tests.unit.guestagent import fakes
+
+
+class FlowTestCase(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.machine = self.new_machine()
+
+    def new_machine(self):
+        return fakes.Machine(pathlib.Path(self.useFixture(fixtures.TempDir(rootdir=fakes.scratch())).path))
+
+    def quiesced(self, machine=None):
+        machine = machine or self.machine
+        return quiesce.quiesce(machine.work()).result['upgrade_info']
+
+    def rebuilt(self, machine=None):
+        machine = machine or self.machine
+        info = self.quiesced(machine)
+        machine.rebuild()
+        return info
+
+    def rows(self, machine):
+        return int((machine.layout.data_directory / 'rows').read_text())
+
+    def assert_serves_as_before(self, machine):
+        self.assertEqual('10.11.14-MariaDB', machine.running)
+        self.assertEqual('mariadb', (machine.layout.etc / 'autostart').read_text())
+        self.assertEqual([], list(machine.layout.on_volume.glob('*stash*')) if machine.layout.on_volume.exists() else [])
+        self.assertFalse(machine.guest().marks.has(Mark.QUIESCING))
+        machine.boot()
+        self.assertEqual('10.11.14-MariaDB', machine.running)
+
+    def assert_upgraded(self, machine):
+        self.assertEqual('11.8.6-MariaDB', machine.running)
+        self.assertFalse(machine.isolated)
+        self.assertTrue((machine.layout.data_directory / 'upgraded').exists())
+        self.assertTrue(machine.guest().marks.has(Mark.RESTORED, fakes.UPGRADE))
+        self.assertEqual('[mysqld]\nwait_timeout = 1234\n', (machine.layout.etc / 'mysql' / 'conf.d' / 'custom.cnf').read_text())
+        machine.boot()
+        self.assertEqual('11.8.6-MariaDB', machine.running, 'a plain reboot does not serve')
+
+
+class CheckTest(FlowTestCase):
+    def test_the_report_holds_the_agents_and_the_drivers_checks(self):
+        names = [result['name'] for result in check.check(self.machine.work()).result['checks']]
+        self.assertEqual(['guest_volume', 'guest_database', 'guest_volume_space', 'fake'], names)
+
+    def _codes(self):
+        return [result['code'] for result in check.check(self.machine.work()).result['checks'] if result['outcome'] == 'refused']
+
+    def test_a_volume_that_is_not_mounted_is_refused(self):
+        self.machine.stop_all()
+        self.assertEqual(['VOLUME_NOT_MOUNTED', 'DATABASE_NOT_SERVING'], self._codes())
+
+    def test_too_little_space_is_refused(self):
+        self.machine.fail['free_bytes'] = 1000
+        self.assertEqual(['VOLUME_SPACE'], self._codes())
+
+    def test_a_data_directory_elsewhere_is_refused(self):
+        self.machine.layout.data_directory.rename(self.machine.layout.volume / 'other')
+        self.assertEqual(['VOLUME_LAYOUT_UNKNOWN'], self._codes())
+
+    def test_a_volume_that_the_database_owns_is_refused(self):
+        os.chown(self.machine.layout.volume, 1234, 1234)
+        self.assertEqual(['VOLUME_LAYOUT_UNKNOWN'], self._codes())
+
+
+class QuiesceTest(FlowTestCase):
+    def test_the_database_is_stopped_kept_and_unmounted(self):
+        wire = quiesce.quiesce(self.machine.work()).result['upgrade_info']
+        info = UpgradeInfo.from_wire(json.loads(json.dumps(wire)))
+        self.assertEqual((fakes.UUID, '10.11.14-MariaDB', 'boot-1'), (info.volume_uuid, info.former_server_version, info.former_boot_id))
+        self.assertIsNone(self.machine.running)
+        self.assertFalse(self.machine.mounted)
+        self.assertTrue((self.machine.volume_directory / '.trove-upgrade' / info.stash).is_dir())
+        self.machine.boot()
+        self.assertIsNone(self.machine.running, 'the former image must not start it at boot')
+
+    def test_the_second_call_answers_the_same_and_stops_nothing(self):
+        self.assertEqual(self.quiesced(), self.quiesced())
+
+    def test_a_check_that_refuses_leaves_everything_alone(self):
+        self.machine.fail['checks'] = [upgrade.CheckResult('fake', 'refused', 'A backup runs.', 'BACKUP_RUNNING')]
+        error = self.assertRaises(exceptions.StepRefused, quiesce.quiesce, self.machine.work())
+        self.assertEqual('BACKUP_RUNNING', error.code)
+        self.assert_serves_as_before(self.machine)
+
+    def test_whatever_fails_after_the_start_is_undone(self):
+        for name, error in (('fingerprint_and_stop', exceptions.StepRefused('locked', 'LOCKED')), ('after_stop', RuntimeError('bug')),
+                            ('unclean', True), ('after_stop', OSError(28, 'No space'))):
+            machine = self.new_machine()
+            machine.fail[name] = error
+            self.assertRaises(exceptions.StepRefused, quiesce.quiesce, machine.work())
+            self.assert_serves_as_before(machine)
+
+    def test_a_busy_volume_is_undone_and_the_holder_is_named(self):
+        self.machine.others = ['4711 (rsync)']
+        error = self.assertRaises(exceptions.StepRefused, quiesce.quiesce, self.machine.work())
+        self.assertEqual('VOLUME_BUSY', error.code)
+        self.assertIn('4711 (rsync)', error.message)
+        self.assert_serves_as_before(self.machine)
+
+    def test_an_undo_that_fails_says_both_and_a_later_abort_goes_on(self):
+        self.machine.fail.update(unclean=True, start=exceptions.StepFailed('The server did not come up.', 'SERVICE_NOT_STARTED'))
+        error = self.assertRaises(exceptions.StepFailed, quiesce.quiesce, self.machine.work())
+        self.assertIn('not cleanly', error.message)
+        self.assertIn('did not come up', error.message)
+        undo.abort(self.machine.work(attempt=2))
+        self.assert_serves_as_before(self.machine)
+
+    def _each_death(self, flow, prepare, *, lives):
+        """Run `flow` once for each effect that it has, with the agent's death before it, and once with it after."""
+        for after in (False, True):
+            for life in lives:
+                kill_at = 1
+                while True:
+                    machine = self.new_machine()
+                    changes = prepare(machine)
+                    wire = fakes.Tripwire(kill_at, after)
+                    try:
+                        flow(machine.work(wire, **changes))
+                    except fakes.Killed:
+                        life(machine)
+                        yield machine, changes, f'{flow.__name__} killed {"after" if after else "before"} effect {kill_at}, then {life.__name__}'
+                        kill_at += 1
+                    else:
+                        self.assertGreater(kill_at, 4, 'the wire was never touched')
+                        break
+
+    def agent_restart(self, machine):
+        """Nothing else has happened."""
+
+    def reboot(self, machine):
+        machine.boot()
+
+    def another_rebuild(self, machine):
+        machine.rebuild(f'{fakes.UPGRADE}:2')
+
+    def test_an_agent_that_dies_anywhere_in_quiesce_comes_to_the_same_end(self):
+        for machine, _, story in self._each_death(quiesce.quiesce, lambda machine: {}, lives=[self.agent_restart, self.reboot]):
+            info = self.quiesced(machine)
+            self.assertIsNone(machine.running, story)
+            self.assertFalse(machine.mounted, story)
+            machine.rebuild()
+            restore.restore(machine.work(upgrade_info=info))
+            self.assertEqual(4, self.rows(machine), story)
+            self.assert_upgraded(machine)
+
+    def test_an_agent_that_dies_anywhere_in_quiesce_can_be_aborted(self):
+        for machine, _, _story in self._each_death(quiesce.quiesce, lambda machine: {}, lives=[self.agent_restart, self.reboot]):
+            if machine.running is None or machine.guest().marks.has(Mark.QUIESCING):
+                undo.abort(machine.work())
+            self.assert_serves_as_before(machine)
+
+    def test_an_abort_that_dies_anywhere_can_be_repeated(self):
+        def prepare(machine):
+            self.quiesced(machine)
+            return {}
+        for machine, _, _story in self._each_death(undo.abort, prepare, lives=[self.agent_restart, self.reboot]):
+            undo.abort(machine.work())
+            self.assert_serves_as_before(machine)
+
+    def test_an_agent_that_dies_anywhere_in_restore_comes_to_the_same_end(self):
+        def prepare(machine):
+            return {'upgrade_info': self.rebuilt(machine)}
+        lives = [self.agent_restart, self.reboot, self.another_rebuild]
+        for machine, changes, story in self._each_death(restore.restore, prepare, lives=lives):
+            result = restore.restore(machine.work(**changes)).result
+            self.assertEqual(3, result['fingerprint']['rows_compared'], story)
+            self.assertIsNotNone(result['opened_at'], story)
+            self.assertGreaterEqual(self.rows(machine), 4, story)
+            self.assert_upgraded(machine)
+
+
+class AbortTest(FlowTestCase):
+    def test_an_abort_of_what_never_began_finds_the_database_serving(self):
+        undo.abort(self.machine.work())
+        self.assert_serves_as_before(self.machine)
+
+    def test_the_volume_is_mounted_as_it_was(self):
+        self.quiesced()
+        undo.abort(self.machine.work())
+        self.assertEqual(['rw,noatime'], self.machine.mounts)
+        self.assert_serves_as_before(self.machine)
+
+    def test_a_database_that_is_down_for_other_reasons_is_no_success(self):
+        self.machine.running = None
+        error = self.assertRaises(exceptions.StepFailed, undo.abort, self.machine.work())
+        self.assertEqual('DATABASE_NOT_SERVING', error.code)
+
+    def test_nothing_is_undone_once_the_new_server_was_started_on_the_data(self):
+        self.quiesced()
+        self.machine.mount()
+        self.machine.guest().marks.set(Mark.SERVER_STARTED, fakes.UPGRADE)
+        error = self.assertRaises(exceptions.StepFailed, undo.abort, self.machine.work())
+        self.assertEqual('SERVER_STARTED_ON_DATA', error.code)
+        self.assertIsNone(self.machine.running)
+
+
+class RestoreTest(FlowTestCase):
+    def _restore(self, info, machine=None):
+        return restore.restore((machine or self.machine).work(upgrade_info=info))
+
+    def _refused(self, info, code):
+        error = self.assertRaises(exceptions.StepFailed, self._restore, info)
+        self.assertEqual(code, error.code)
+        return error
+
+    def test_the_new_server_serves_the_old_data(self):
+        info = self.rebuilt()
+        result = self._restore(info).result
+        self.assertEqual([], result['fingerprint']['missing'])
+        self.assertEqual([{'name': 'x', 'before': '1', 'after': '2'}], result['settings_changed'])
+        self.assertEqual(info['stopped_at'], result['stopped_at'])
+        self.assertEqual(f'{fakes.UUID}\n', self.machine.layout.volume_uuid.read_text())
+        self.assertFalse((self.machine.layout.etc / 'mysql' / 'debian-start').exists())
+        self.assert_upgraded(self.machine)
+
+    def test_the_second_call_answers_the_same_and_starts_nothing(self):
+        info = self.rebuilt()
+        first = self._restore(info)
+        self.assertEqual(first, self._restore(info))
+        self.assertEqual(4, self.rows(self.machine))
+
+    def test_a_root_disk_that_is_lost_again_is_healed_and_keeps_what_clients_wrote(self):
+        info = self.rebuilt()
+        self._restore(info)
+        self.machine.rebuild(f'{fakes.UPGRADE}:2')
+        self.assertIsNone(self.machine.running)
+        self._restore(info)
+        self.assertEqual(5, self.rows(self.machine))
+        self.assert_upgraded(self.machine)
+
+    def test_an_info_that_is_not_ours_is_refused(self):
+        info = self.rebuilt()
+        for broken in ({}, {**info, 'schema': 2}, {**info, 'stash': '../../etc'}, {**info, 'stash_digest': 'x'}, {**info, 'more': 'x' * 70000}):
+            self._refused(broken, 'UPGRADE_INFO_INVALID')
+
+    def test_another_volume_is_refused(self):
+        self._refused({**self.rebuilt(), 'volume_uuid': 'another'}, 'VOLUME_NOT_FOUND')
+
+    def test_a_stash_that_was_changed_is_refused_and_nothing_is_written(self):
+        info = self.rebuilt()
+        for name in ('manifest.json', 'content'):
+            path = self.machine.volume_directory / '.trove-upgrade' / info['stash'] / name
+            content = path.read_bytes()
+            path.write_bytes(content[:20] + b'X' + content[21:])
+            self._refused(info, 'STASH_BROKEN')
+            self.machine.unmount()
+            path.write_bytes(content)
+            self.assertFalse((self.machine.layout.etc / 'mysql').exists())
+            self.assertFalse(self.machine.guest().server_started(fakes.UPGRADE))
+
+    def test_a_stash_that_is_gone_or_a_link_is_refused(self):
+        info = self.rebuilt()
+        stash = self.machine.volume_directory / '.trove-upgrade' / info['stash']
+        stash.rename(stash.with_name('elsewhere'))
+        self._refused(info, 'STASH_MISSING')
+        self.machine.unmount()
+        stash.symlink_to('elsewhere')
+        self._refused(info, 'STASH_MISSING')
+
+    def test_a_stash_that_others_can_write_to_is_refused(self):
+        info = self.rebuilt()
+        (self.machine.volume_directory / '.trove-upgrade').chmod(0o777)
+        self._refused(info, 'STASH_MISSING')
+
+    def test_data_that_was_written_to_since_is_refused(self):
+        info = self.rebuilt()
+        (self.machine.volume_directory / 'data' / 'rows').write_text('2')
+        (self.machine.volume_directory / 'data' / 'new').write_text('')
+        error = self._refused(info, 'DATA_CHANGED')
+        self.assertIn("'rows' has changed", error.message)
+        self.assertIn("'new' is new", error.message)
+        self.assertFalse(self.machine.guest().server_started(fakes.UPGRADE))
+
+    def test_a_server_that_the_agent_has_not_started_is_refused(self):
+        info = self.rebuilt()
+        self.machine.mount()
+        self.machine.start(isolated=False)
+        self._refused(info, 'SERVER_UNEXPECTED')
+
+    def test_the_stash_of_another_instance_is_refused(self):
+        self.machine.layout.agent_files[0].write_text('[DEFAULT]\nguest_id = somebody-else\n')
+        self._refused(self.rebuilt(), 'STASH_OF_ANOTHER_INSTANCE')
+
+    def test_a_configuration_that_the_new_server_refuses_is_found_before_the_data_is_touched(self):
+        (self.machine.layout.etc / 'mysql' / 'conf.d' / 'custom.cnf').write_text('bad_option = 1\n')
+        info = self.rebuilt()
+        self._refused(info, 'CONFIGURATION_REFUSED')
+        self.assertIsNone(self.machine.running)
+        self.assertFalse(self.machine.guest().server_started(fakes.UPGRADE))
+
+    def test_a_first_start_that_fails_is_past_the_point_of_no_return_and_can_be_retried(self):
+        info = self.rebuilt()
+        self.machine.fail['start_isolated'] = exceptions.StepFailed('it ended', 'SERVER_NOT_STARTED')
+        self._refused(info, 'SERVER_NOT_STARTED')
+        self.assertTrue(self.machine.guest().server_started(fakes.UPGRADE))
+        self._restore(info)
+        self.assert_upgraded(self.machine)
+
+    def test_a_missing_row_is_never_opened_for_clients(self):
+        info = self.rebuilt()
+        original = fakes.Driver.upgrade_data
+
+        class Lossy(fakes.Driver):
+            def upgrade_data(self, progress):
+                original(self, progress)
+                (self.layout.data_directory / 'rows').write_text('2')
+        work = self.machine.work(upgrade_info=info)
+        work = dataclasses.replace(work, guest=dataclasses.replace(work.guest, driver=Lossy(self.machine)))
+        error = self.assertRaises(exceptions.StepFailed, restore.restore, work)
+        self.assertEqual('FINGERPRINT_DIFFERS', error.code)
+        self.assertTrue(self.machine.isolated)
+        self.assertFalse(work.guest.serving())
+        self.assertEqual('', (self.machine.layout.etc / 'autostart').read_text())
+
+
+class VerifyTest(FlowTestCase):
+    def setUp(self):
+        super().setUp()
+        restore.restore(self.machine.work(upgrade_info=self.rebuilt()))
+
+    def _refused(self, code, **changes):
+        error = self.assertRaises(exceptions.StepFailed, verify.verify, self.machine.work(**changes))
+        self.assertEqual(code, error.code)
+
+    def test_an_upgraded_guest_is_verified(self):
+        result = verify.verify(self.machine.work(target={'server_version': '11.8.6'})).result
+        self.assertEqual('11.8.6-MariaDB', result['server_version'])
+        self.assertEqual(['ok'] * 3, [each['outcome'] for each in result['checks']])
+
+    def test_a_series_is_satisfied_by_its_patch_level_and_not_by_digits_alone(self):
+        verify.verify(self.machine.work(target={'server_version': '11.8'}))
+        self._refused('SERVER_VERSION_DIFFERS', target={'server_version': '11.8.60'})
+        self._refused('SERVER_VERSION_DIFFERS', target={'server_version': '11.80'})
+
+    def test_a_server_that_is_silent_fails(self):
+        self.machine.running = None
+        self._refused('DATABASE_NOT_SERVING')
+
+    def test_a_mount_that_a_reboot_would_lose_fails(self):
+        self.machine.layout.fstab.write_text('')
+        self._refused('MOUNT_NOT_DURABLE')
+
+    def test_a_service_that_a_reboot_would_not_start_fails(self):
+        (self.machine.layout.etc / 'autostart').write_text('')
+        self._refused('AUTOSTART_NOT_DURABLE')
+
+    def test_a_probe_that_cannot_write_fails(self):
+        self.machine.fail['write_probe'] = exceptions.StepFailed('read only', 'READ_ONLY')
+        self._refused('READ_ONLY')
+
+
+class FinishTest(FlowTestCase):
+    def test_the_stash_goes_after_its_hours_and_not_before(self):
+        info = self.rebuilt()
+        restore.restore(self.machine.work(upgrade_info=info))
+        stash = self.machine.layout.on_volume / info['stash']
+        first = finish.finish(self.machine.work())
+        self.machine.clock.move(71 * 3600)
+        self.assertEqual(first, finish.finish(self.machine.work()), 'a repetition begins the hours anew')
+        self.assertEqual(3600, finish.seconds_until_removal(self.machine.guest()))
+        self.assertTrue(stash.is_dir())
+        self.machine.clock.move(3600)
+        self.assertIsNone(finish.seconds_until_removal(self.machine.guest()))
+        self.assertFalse(stash.exists())
+        self.assertIsNone(finish.seconds_until_removal(self.machine.guest()))
+        self.assert_upgraded(self.machine)
+
+    def test_a_guest_that_was_upgraded_once_can_be_upgraded_again(self):
+        restore.restore(self.machine.work(upgrade_info=self.rebuilt()))
+        finish.finish(self.machine.work())
+        second = quiesce.quiesce(self.machine.work(upgrade_id='second')).result['upgrade_info']
+        self.assertEqual('stash-second-1', second['stash'])
+        self.assertEqual(['stash-second-1'], [path.name for path in (self.machine.volume_directory / '.trove-upgrade').glob('stash-*')])
+        undo.abort(self.machine.work(upgrade_id='second'))
+        self.assertTrue(self.machine.guest().serving())
