@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`trove-upgrade-manage`: what an operator does to the database of trove-upgrade, without SQL.
+
+Exit codes: 0 done, 1 it could not be done (one line on stderr says why), 2 usage.
+"""
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from oslo_config import cfg
+from oslo_db import exception as db_exc
+
+from trove_upgrade import conf as our_conf
+from trove_upgrade.clients import nova
+from trove_upgrade.cmd.manage import context, datastore, db, instance, service, upgrade
+from trove_upgrade.conf import database as database_conf
+from trove_upgrade.domain import exceptions, ports
+
+#: One file per noun; each adds its subcommands.
+_NOUNS = (db, datastore, upgrade, instance, service)
+
+
+def main(argv: Sequence[str] | None = None, *, compute: Callable[[cfg.ConfigOpts], ports.Compute] = nova.Nova.from_conf) -> int:
+    """Run one command and return its exit code."""
+    parser = _parser()
+    try:
+        arguments = parser.parse_args(argv)
+    except SystemExit as stop:    # argparse has printed the usage, or the help
+        return int(stop.code or 0)
+    try:
+        conf = _configuration(arguments.config_file, arguments.config_dir)
+    except cfg.Error as error:
+        print(f'trove-upgrade-manage: the configuration cannot be read: {error}', file=sys.stderr)
+        return 2
+    return _run(arguments, context.Context(conf, compute))
+
+
+def _run(arguments: argparse.Namespace, run: context.Context) -> int:
+    try:
+        arguments.command(run, arguments)
+    except context.UsageError as error:
+        print(f'trove-upgrade-manage: {error}', file=sys.stderr)
+        return 2
+    except exceptions.TroveUpgradeError as error:
+        print(f'ERROR {error.code}: {error.message}', file=sys.stderr)
+        return 1
+    except db_exc.DBNonExistentTable as error:
+        print(f'ERROR SCHEMA_MISSING: table {error.table} is not in the database. Run "trove-upgrade-manage db sync" first '
+              '(with --standalone where there is no Trove).', file=sys.stderr)
+        return 1
+    except db_exc.DBError as error:
+        found = str(error.inner_exception or error).splitlines()[0]
+        print(f'ERROR DATABASE_ERROR: the database refused, or cannot be reached: {found}', file=sys.stderr)
+        return 1
+    finally:
+        run.close()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='trove-upgrade-manage', description='Manages the database of trove-upgrade.')
+    parser.add_argument('--config-file', action='append', default=[], metavar='FILE',
+                        help="configuration file; may be given several times (default: oslo.config's places for trove-upgrade)")
+    parser.add_argument('--config-dir', action='append', default=[], metavar='DIR', help='directory of configuration files')
+    commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
+    for noun in _NOUNS:
+        noun.add_commands(commands)
+    return parser
+
+
+def _configuration(files: Sequence[str], directories: Sequence[str]) -> cfg.ConfigOpts:
+    conf = cfg.ConfigOpts()
+    argv = [word for path in files for word in ('--config-file', path)]
+    argv += [word for path in directories for word in ('--config-dir', path)]
+    our_conf.register_opts(conf)
+    database_conf.register_connection_opts(conf)
+    # an operator waits in front of it: not the services' 10 tries, 10 s apart
+    conf.set_default('max_retries', 1, 'database')
+    conf.set_default('retry_interval', 1, 'database')
+    conf(argv, project='trove-upgrade', prog='trove-upgrade')
+    return conf

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every command is handed, and how its answer is printed."""
+import json
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from oslo_config import cfg
+
+from trove_upgrade.db import errors
+from trove_upgrade.db.repositories import Repositories
+from trove_upgrade.domain import exceptions, instance, ports
+
+
+class UsageError(Exception):
+    """The arguments do not fit each other."""
+
+
+class Context:
+    """The configuration, and what is made of it when first asked for."""
+
+    def __init__(self, conf: cfg.ConfigOpts, compute: Callable[[cfg.ConfigOpts], ports.Compute]) -> None:
+        self.conf = conf
+        self._compute = compute
+        self.repositories = Repositories.from_conf(conf)
+
+    def compute(self) -> ports.Compute:
+        """Nova, with the service's credentials."""
+        return self._compute(self.conf)
+
+    def version(self, datastore: str, id_or_name: str, number: str | None = None) -> instance.DatastoreVersion:
+        """A version by the datastore's and its own name or id, and its number where several have the name.
+
+        :raises DatastoreNotFound, DatastoreVersionNotFound, DatastoreVersionAmbiguous: there is not exactly one.
+        """
+        repository = self.repositories.datastores
+        found = repository.get(datastore)
+        if number is None:
+            return repository.version(found.id, id_or_name)
+        for version in repository.versions(found.id, active_only=False):
+            if id_or_name in {version.id, version.name} and version.number == number:
+                return version
+        raise exceptions.DatastoreVersionNotFound(version=f'{id_or_name} (number {number})', datastore=datastore)
+
+    def close(self) -> None:
+        """Close the database's connections."""
+        self.repositories.database.dispose()
+
+
+def load_json(path: str) -> Any:
+    """:raises ConfigurationRulesInvalid: the file cannot be read, or is not JSON."""
+    try:
+        return json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
+    except (OSError, ValueError) as error:
+        raise errors.ConfigurationRulesInvalid(path=path, found=error, advice='Name a readable file of JSON.') from error
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Columns as wide as their widest cell; None is a dash."""
+    lines = [list(header), *[['-' if cell is None else str(cell) for cell in row] for row in rows]]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    for line in lines:
+        print('  '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`trove-upgrade-manage instance ...`: make an existing guest an instance, where no Trove does."""
+import argparse
+import uuid
+from typing import Any
+
+from trove_upgrade.cmd.manage.context import Context, UsageError
+
+
+def add_commands(commands: Any) -> None:
+    """Add `instance` and its subcommands."""
+    parser = commands.add_parser('instance', help='instances', description='Instances, where no Trove makes them.')
+    nested = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
+    register = nested.add_parser('register', help='make an existing guest an instance',
+                                 description='Asks Nova for the server and writes its row; the guest is not touched.')
+    register.add_argument('server', metavar='SERVER', help='id of the Nova server')
+    register.add_argument('--name', required=True, help='name of the instance')
+    register.add_argument('--project', required=True, help='id of the project that the instance belongs to')
+    register.add_argument('--datastore', required=True, help='name or id of the datastore')
+    register.add_argument('--version', required=True, help='name or id of the version that the guest runs')
+    register.add_argument('--id', help='id of the instance, as the guest has it in guest_info.conf (default: a new one)')
+    register.add_argument('--volume-size', type=int, metavar='GIB', help='size of its volume')
+    register.add_argument('--volume-id', help='id of its volume')
+    register.add_argument('--flavor', help='id of its flavor')
+    register.add_argument('--region', help='name of its region')
+    register.set_defaults(command=_register)
+
+
+def _register(run: Context, arguments: argparse.Namespace) -> None:
+    if arguments.id is not None:
+        try:
+            uuid.UUID(arguments.id)
+        except ValueError as error:
+            raise UsageError(f'instance register: --id is a UUID, not {arguments.id!r}') from error
+    version = run.version(arguments.datastore, arguments.version)
+    server = run.compute().server(arguments.server)
+    instance_id = run.repositories.instances.register(
+        version, server_id=server.id, name=arguments.name, project_id=arguments.project, image_id=server.image_id,
+        instance_id=arguments.id, volume_id=arguments.volume_id, volume_size_gb=arguments.volume_size,
+        flavor_id=arguments.flavor, region=arguments.region)
+    print(instance_id)

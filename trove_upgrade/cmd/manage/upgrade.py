@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`trove-upgrade-manage upgrade ...`: look at upgrades, and continue one that has failed."""
+import argparse
+import dataclasses
+import json
+from typing import Any
+
+from trove_upgrade.cmd.manage.context import Context, print_table
+from trove_upgrade.domain import states
+from trove_upgrade.domain.upgrade import Upgrade
+
+_TOP = ('id', 'instance_id', 'instance_name', 'project_id', 'server_id', 'state', 'step', 'attempt', 'rebuild_attempt',
+        'former_version_id', 'target_version_id', 'former_image_id', 'target_image_id', 'target_number', 'generation', 'owner',
+        'lease_until', 'next_run_at', 'created_at', 'updated_at', 'ended_at', 'error_code', 'cause', 'request_id', 'user_id')
+
+
+def add_commands(commands: Any) -> None:
+    """Add `upgrade` and its subcommands."""
+    parser = commands.add_parser('upgrade', help='upgrades of instances', description='Upgrades of instances.')
+    nested = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
+    listing = nested.add_parser('list', help='newest first')
+    listing.add_argument('--project', help='only those of this project id')
+    listing.add_argument('--instance', help='only those of this instance id')
+    listing.add_argument('--state', type=str.upper, choices=[str(state) for state in states.UpgradeState])
+    listing.add_argument('--limit', type=int, default=50, help='how many at most (default: %(default)s)')
+    listing.set_defaults(command=_list)
+    show = nested.add_parser('show', help='one upgrade with its steps')
+    show.add_argument('upgrade', help='id of the upgrade')
+    show.add_argument('--json', action='store_true', help='everything that the row holds, as JSON')
+    show.set_defaults(command=_show)
+    retry = nested.add_parser('retry', help='continue one that has FAILED; a taskmanager takes it up within seconds')
+    retry.add_argument('upgrade', help='id of the upgrade')
+    retry.set_defaults(command=_retry)
+
+
+def _list(run: Context, arguments: argparse.Namespace) -> None:
+    page = run.repositories.upgrades.list(
+        limit=arguments.limit, project_id=arguments.project, instance_id=arguments.instance,
+        state=states.UpgradeState(arguments.state) if arguments.state else None)
+    print_table(('id', 'instance', 'state', 'step', 'attempt', 'target', 'created', 'error code'),
+                [(one.id, one.instance_id, one.state, one.step, one.attempt, one.target_number,
+                  one.created_at.isoformat(timespec='seconds'), one.error_code) for one in page.items])
+    if page.next_marker:
+        print(f'There are older ones; --limit {arguments.limit * 10} shows more.')
+
+
+def _show(run: Context, arguments: argparse.Namespace) -> None:
+    found = run.repositories.upgrades.get(arguments.upgrade)
+    if arguments.json:
+        print(json.dumps(dataclasses.asdict(found), default=str, indent=2, sort_keys=True))
+        return
+    print_table(('field', 'value'), [(name, getattr(found, name)) for name in _TOP])
+    if found.steps:
+        print()
+        _print_steps(found)
+    if found.state is states.UpgradeState.FAILED:
+        print(f'\nWhen the cause is mended: trove-upgrade-manage upgrade retry {found.id}')
+
+
+def _print_steps(found: Upgrade) -> None:
+    print_table(('attempt', 'step', 'started', 'seconds', 'runs', 'outcome', 'message'), [
+        (run.attempt, run.step, run.started_at.isoformat(timespec='seconds'),
+         f'{(run.ended_at - run.started_at).total_seconds():.1f}' if run.ended_at else None, run.runs, run.outcome, run.message)
+        for run in found.steps])
+
+
+def _retry(run: Context, arguments: argparse.Namespace) -> None:
+    again = run.repositories.upgrades.retry(arguments.upgrade)
+    print(f'Upgrade {again.id} of instance {again.instance_id}: {again.state} at {again.step}, attempt {again.attempt}. '
+          'A taskmanager takes it up within seconds.')
