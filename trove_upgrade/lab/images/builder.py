@@ -20,7 +20,6 @@ import datetime
 import fcntl
 import importlib.metadata
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -39,6 +38,7 @@ _HERE = Path(__file__).parent
 VENV = Path('opt/trove-upgrade/venv')
 FACTS = Path('etc/trove-upgrade/image-facts.json')
 _BASE_SECONDS = 1800
+_KEPT_IMAGES = 4
 #: Documentation, manuals and translations are a third of an image, and nobody reads them in a guest.
 _LEFT_OUT = ('/usr/share/man/*', '/usr/share/doc/*', '/usr/share/locale/*', '/usr/share/info/*', '/usr/share/lintian/*')
 
@@ -113,7 +113,7 @@ class ImageBuilder:
                 '"$1"/etc/resolv.conf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/* "$1"/var/log/*.log "$1"/var/log/apt'),
                 f'--include={",".join(recipe.packages)}', recipe.suite, str(fresh),
                 apt.mirror_line(apt.host_mirror(self._commands), recipe.suite)]
-        self._commands.run(argv, timeout_seconds=_BASE_SECONDS, env={**os.environ, 'TMPDIR': '/var/tmp'})
+        self._commands.run(argv, timeout_seconds=_BASE_SECONDS)
         fresh.rename(target)
         return target
 
@@ -154,9 +154,6 @@ class ImageBuilder:
                              self._product.version if recipe.has_agent else '', built_at)
         (product / FACTS).parent.mkdir(parents=True, exist_ok=True)
         (product / FACTS).write_text(facts, 'utf-8')
-        for old in self._cache.glob(f'{recipe.name}-*.squashfs*'):
-            if len(old.name.split('.')[0]) == len(image.name.split('.')[0]):
-                old.unlink()
         fresh = image.with_suffix('.new')
         fresh.unlink(missing_ok=True)
         stack.run(self._commands, product, ['mksquashfs', str(stack.merged), str(fresh), '-comp', 'zstd', '-Xcompression-level',
@@ -164,6 +161,15 @@ class ImageBuilder:
         image.with_suffix('.json').write_text(facts, 'utf-8')
         fresh.rename(image)
         shutil.rmtree(product)
+        self._forget_old(recipe)
+
+    def _forget_old(self, recipe: Recipe) -> None:
+        """Every change of the checkout makes an image; a few are kept for guests and checkouts that still use them."""
+        images = [path for path in self._cache.glob('*.squashfs') if path.name.rpartition('-')[0] == recipe.name]
+        images.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+        for image in images[_KEPT_IMAGES:]:
+            image.unlink()
+            image.with_suffix('.json').unlink(missing_ok=True)
 
     @property
     def _scratch(self) -> Path:

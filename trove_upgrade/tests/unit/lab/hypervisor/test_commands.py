@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+from trove_upgrade.lab.hypervisor import errors, processes
+from trove_upgrade.lab.hypervisor.commands import HostCommands, wait_until
+from trove_upgrade.tests.unit import base
+
+
+class HostCommandsTest(base.TestCase):
+    def test_output_and_exit_code_come_back(self):
+        outcome = HostCommands().run(['sh', '-c', 'cat; echo oops >&2; exit 3'], check=False, input_text='hello')
+
+        self.assertEqual((3, 'hello', 'oops\n'), (outcome.returncode, outcome.output, outcome.errors))
+
+    def test_a_failure_says_what_failed_and_what_it_printed(self):
+        error = self.assertRaises(errors.CommandFailed, HostCommands().run, ['sh', '-c', 'echo no such thing >&2; exit 3'])
+
+        self.assertIn('exit code 3', str(error))
+        self.assertIn('no such thing', str(error))
+
+    def test_a_missing_program_is_a_failure_that_says_so(self):
+        error = self.assertRaises(errors.CommandFailed, HostCommands().run, ['no-such-program-here'])
+
+        self.assertEqual(127, error.returncode)
+
+    def test_a_program_that_does_not_end_is_stopped(self):
+        error = self.assertRaises(errors.CommandFailed, HostCommands().run, ['sleep', '30'], timeout_seconds=0.1)
+
+        self.assertIn('still running', str(error))
+
+    def test_a_program_without_input_sees_its_end_at_once(self):
+        self.assertEqual('', HostCommands().run(['cat'], timeout_seconds=5).output)
+
+    def test_waiting_ends_with_what_was_waited_for(self):
+        error = self.assertRaises(errors.TimedOut, wait_until, lambda: False, 'the moon', seconds=0.01, hint='Look up.')
+
+        self.assertIn('the moon', str(error))
+        self.assertIn('Look up.', str(error))
+
+
+class ProcessTest(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.record = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / 'pid'
+
+    def _start_time(self, pid):
+        return pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[19]
+
+    def test_a_recorded_process_is_found_while_it_runs(self):
+        child = subprocess.Popen(['sleep', '60'])
+        self.addCleanup(child.wait)
+        self.addCleanup(child.kill)
+        self.record.write_text(f'{child.pid} {self._start_time(child.pid)}\n')
+
+        self.assertEqual(child.pid, processes.read_process(self.record).pid)
+        self.assertEqual('sleep', processes.read_process(self.record).name())
+
+    def test_an_ended_process_is_not_found_even_before_it_is_reaped(self):
+        child = subprocess.Popen([sys.executable, '-c', ''], stdin=subprocess.DEVNULL)
+        self.record.write_text(f'{child.pid} {self._start_time(child.pid)}\n')
+        process = processes.Process(child.pid, self._start_time(child.pid))
+        process.wait_gone(30)
+
+        self.assertIsNone(processes.read_process(self.record))
+        child.wait()
+        self.assertEqual('', process.name())
+
+    def test_another_process_of_the_same_number_is_not_taken_for_it(self):
+        self.record.write_text(f'{os.getpid()} 1\n')
+
+        self.assertIsNone(processes.read_process(self.record))
+
+    def test_no_record_is_no_process(self):
+        self.assertIsNone(processes.read_process(self.record))

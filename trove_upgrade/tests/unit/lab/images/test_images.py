@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+import importlib.machinery
+import importlib.util
+import pathlib
+import tempfile
+
+from trove_upgrade.lab import images
+from trove_upgrade.lab.hypervisor import errors
+from trove_upgrade.lab.images import apt, layers, provision, recipes
+from trove_upgrade.lab.images.product import ProductFiles
+from trove_upgrade.tests.unit import base
+from trove_upgrade.tests.unit.lab.hypervisor import fakes
+
+FILES = pathlib.Path(images.__file__).parent / 'files'
+HELP = """mariadbd  Ver 10.11.18-MariaDB for debian-linux-gnu on x86_64 (Debian 12)
+Usage: mariadbd [OPTIONS]
+
+Default options are read from the following files in the given order:
+/etc/my.cnf /etc/mysql/my.cnf ~/.my.cnf
+The following groups are read: mysqld server mysqld-10.11 mariadb mariadb-10.11
+The following options may be given as the first argument:
+--no-defaults             Don't read default options from any option file.
+
+  -a, --ansi          Use ANSI SQL syntax instead of MySQL syntax.
+  --alter-algorithm[=name]
+                      Specify the alter table algorithm, not --like-this.
+  --max-connections=# The number of simultaneous clients allowed
+
+Variables (--variable-name=value)
+and boolean options {FALSE|TRUE}                             Value (after reading options)
+------------------------------------------------------------ -------------
+ansi                                                         FALSE
+max-connections                                              151
+plugin-dir                                                   /usr/lib/mysql/plugin/
+init-connect
+
+To see what variables a running server is using, type
+"""
+
+
+def load_script(name):
+    """A script of the image as a module; it has no suffix, because it is a program."""
+    loader = importlib.machinery.SourceFileLoader(name.replace('-', '_'), str(FILES / name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
+
+
+class RecordFactsTest(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.options, self.groups, self.variables = load_script('record-facts').parse_help(HELP)
+
+    def test_options_are_those_of_the_table_and_those_of_the_text_with_underscores(self):
+        self.assertEqual(['alter_algorithm', 'ansi', 'init_connect', 'max_connections', 'no_defaults', 'plugin_dir'], self.options)
+
+    def test_what_a_description_mentions_is_no_option(self):
+        self.assertNotIn('like_this', self.options)
+
+    def test_groups_keep_their_versions(self):
+        self.assertEqual(['mysqld', 'server', 'mysqld-10.11', 'mariadb', 'mariadb-10.11'], self.groups)
+
+    def test_variables_have_their_values_and_end_with_the_table(self):
+        self.assertEqual({'ansi': 'FALSE', 'max_connections': '151', 'plugin_dir': '/usr/lib/mysql/plugin/', 'init_connect': ''},
+                         self.variables)
+
+
+class AptTest(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.commands = fakes.Commands()
+
+    def test_the_mirror_is_the_host_s_own_and_not_the_one_for_updates(self):
+        self.commands.answer('apt-get indextargets', 'http://other/x Other stable main\nhttp://mirror/debian-security Debian bookworm-security main\n'
+                                                     'http://mirror/debian Debian bookworm main\n')
+
+        self.assertEqual('http://mirror/debian', apt.host_mirror(self.commands))
+
+    def test_a_host_without_a_debian_mirror_is_told_so(self):
+        self.commands.answer('apt-get indextargets', 'http://other/ubuntu Ubuntu noble main\n')
+
+        error = self.assertRaises(errors.ImageBuildFailed, apt.host_mirror, self.commands)
+
+        self.assertIn('sources.list', str(error))
+
+    def test_settings_that_reach_the_mirror_are_taken_over_and_no_others(self):
+        self.commands.answer('apt-config dump', 'APT::Architecture "amd64";\nAcquire::Check-Date "false";\nAcquire::http::Proxy "http://proxy";\n'
+                                                'Acquire::Languages "none";\n')
+
+        self.assertEqual(['Acquire::Check-Date "false"', 'Acquire::http::Proxy "http://proxy"'], apt.host_options(self.commands))
+
+
+class RecipeTest(base.TestCase):
+    def test_variants_have_names_of_their_own(self):
+        variants = [recipes.TRIXIE, recipes.TRIXIE.without_agent(), recipes.TRIXIE.with_systemd(), recipes.BOOKWORM]
+
+        self.assertEqual(4, len({variant.name for variant in variants}))
+
+    def test_the_variant_with_systemd_has_cloud_init_and_the_other_none(self):
+        self.assertIn('cloud-init', recipes.TRIXIE.with_systemd().packages)
+        self.assertNotIn('cloud-init', recipes.TRIXIE.packages)
+
+
+class DigestTest(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.tree = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        (self.tree / 'a').write_text('one')
+
+    def test_the_same_tree_has_the_same_digest_whatever_python_has_cached(self):
+        before = layers.digest_of_tree(self.tree)
+        (self.tree / '__pycache__').mkdir()
+        (self.tree / '__pycache__' / 'a.pyc').write_text('x')
+
+        self.assertEqual(before, layers.digest_of_tree(self.tree))
+
+    def test_content_name_and_mode_each_change_the_digest(self):
+        digests = {layers.digest_of_tree(self.tree)}
+        (self.tree / 'a').write_text('two')
+        digests.add(layers.digest_of_tree(self.tree))
+        (self.tree / 'a').chmod(0o755)
+        digests.add(layers.digest_of_tree(self.tree))
+        (self.tree / 'a').rename(self.tree / 'b')
+        digests.add(layers.digest_of_tree(self.tree))
+
+        self.assertEqual(4, len(digests))
+
+    def test_parts_do_not_run_together(self):
+        self.assertNotEqual(layers.digest_of('ab', 'c'), layers.digest_of('a', 'bc'))
+
+
+class ProductFilesTest(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.project = pathlib.Path(images.__file__).parents[3]
+        self.layer = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.product = ProductFiles(self.project, FILES, '9.9.9')
+        self.packages = pathlib.Path('opt/trove-upgrade/venv/lib/python3.13/site-packages')
+
+    def test_an_image_has_the_agent_and_both_kinds_of_service(self):
+        self.product.write(self.layer, self.packages, has_agent=True)
+
+        for path in ('etc/init.d/trove-upgrade-guestagent', 'etc/init.d/trove-upgrade-database', 'usr/lib/trove-upgrade/database-run',
+                     'usr/lib/systemd/system/trove-upgrade-database.service', 'opt/trove-upgrade/venv/bin/trove-upgrade-guestagent',
+                     'opt/trove-upgrade/venv/lib/python3.13/site-packages/trove_upgrade/guestagent/__init__.py'):
+            self.assertTrue((self.layer / path).is_file(), path)
+        self.assertTrue((self.layer / 'usr/lib/trove-upgrade/database-run').stat().st_mode & 0o111)
+
+    def test_the_agent_says_the_version_of_the_checkout(self):
+        self.product.write(self.layer, self.packages, has_agent=True)
+
+        [metadata] = (self.layer / self.packages).glob('trove_upgrade-*.dist-info/METADATA')
+        self.assertIn('Version: 9.9.9\n', metadata.read_text())
+
+    def test_tests_and_the_lab_itself_are_not_in_an_image(self):
+        self.product.write(self.layer, self.packages, has_agent=True)
+
+        package = self.layer / self.packages / 'trove_upgrade'
+        self.assertEqual([], [name for name in ('tests', 'lab', 'db', 'api') if (package / name).exists()])
+
+    def test_an_image_without_agent_still_has_the_database_service(self):
+        self.product.write(self.layer, self.packages, has_agent=False)
+
+        self.assertTrue((self.layer / 'etc/init.d/trove-upgrade-database').is_file())
+        self.assertEqual([], list(self.layer.rglob('*guestagent*')))
+
+
+class ProvisionTest(base.TestCase):
+    def test_settings_stand_in_the_group_that_every_version_reads(self):
+        self.assertEqual('# The settings of this instance.\n[mariadb]\na = 1\nb = 2\n', provision.settings_file({'b': '2', 'a': '1'}))
+
+    def test_every_account_is_made(self):
+        statements = provision.accounts_sql(provision.LAB_CREDENTIALS)
+
+        for account in (provision.LAB_CREDENTIALS.admin, provision.LAB_CREDENTIALS.application, provision.LAB_CREDENTIALS.reader):
+            self.assertIn(f"CREATE USER IF NOT EXISTS '{account.name}'@", statements)
