@@ -104,9 +104,9 @@ class Volume:
         if there is not None:
             self._check_is(there.uuid, uuid)
             return
-        self._wait_for_one(uuid, wait_seconds)
+        device = self._wait_for_one(uuid, wait_seconds)
         durable.make_directory(self._layout.volume)
-        done = self._commands.run(['mount', '-o', options or self._mount_options, f'UUID={uuid}', str(self._layout.volume)])
+        done = self._commands.run(['mount', '-o', options or self._mount_options, device, str(self._layout.volume)])
         if done.returncode != 0:
             raise exceptions.StepFailed(f'The volume {uuid} cannot be mounted at {self._layout.volume}: {done.said}. '
                                         f'Look at its file system in the guest.', 'VOLUME_NOT_MOUNTED')
@@ -118,7 +118,8 @@ class Volume:
             raise exceptions.StepFailed(f'The volume {wanted} is not what is mounted at {self._layout.volume}: {found} is. '
                                         f'Unmount that and try again.', 'VOLUME_OTHER_MOUNTED')
 
-    def _wait_for_one(self, uuid: str, wait_seconds: float) -> None:
+    def _wait_for_one(self, uuid: str, wait_seconds: float) -> str:
+        """The device that has this UUID now: `mount UUID=` would ask a cache that can speak of an earlier device of that name."""
         deadline = self._clock.monotonic() + wait_seconds
         while not (found := self._devices(uuid)):
             if self._clock.monotonic() >= deadline:
@@ -128,6 +129,7 @@ class Volume:
         if len(found) > 1:
             raise exceptions.StepFailed(f'The volume {uuid} cannot be told from a copy of it: {", ".join(found)} have the same UUID. '
                                         f'Detach the copy and try again.', 'VOLUME_AMBIGUOUS')
+        return found[0]
 
     def unmount(self) -> None:
         """See the port.  A server that has just gone may hold on for a moment: it is given that."""

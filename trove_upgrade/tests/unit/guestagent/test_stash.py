@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# ruff: noqa: PTH - names with odd bytes stay bytes
+# ruff: noqa: PTH101, PTH102, PTH115, PTH118, PTH123, PTH211 - names with odd bytes stay bytes
 import os
 import pathlib
 import shutil
