@@ -2,4 +2,52 @@
 """Options of the taskmanager."""
 from oslo_config import cfg
 
-OPTS: list[cfg.Opt] = []
+OPTS: list[cfg.Opt] = [
+    cfg.IntOpt('taskmanager_workers', default=8, min=1, max=256,
+               help='Steps that one taskmanager runs at the same time. A step that waits holds no worker, so a few serve thousands of '
+                    'upgrades; each may hold a database connection and one request to Nova or a guest.'),
+    cfg.FloatOpt('taskmanager_poll_interval', default=2.0, min=0.1, max=600.0,
+                 help='Seconds between two looks for rows that nobody has nudged about: new upgrades whose message was lost, and '
+                      'those of a dead taskmanager. Low: load on the database; high: delay after a broker outage.'),
+    cfg.FloatOpt('lease_seconds', default=60.0, min=5.0, max=3600.0,
+                 help='Seconds for which a taskmanager takes a row, at least; a step that needs longer takes it for longer. Low: a '
+                      'slow one is overtaken in the middle of its work. High: the upgrades of a dead one wait that long.'),
+    cfg.FloatOpt('guest_poll_interval', default=0.5, min=0.05, max=60.0,
+                 help='Seconds between two questions to a guest that works, at first; they grow to guest_poll_max_interval.'),
+    cfg.FloatOpt('guest_poll_max_interval', default=5.0, min=0.05, max=600.0,
+                 help='Most seconds between two questions to a guest that works. High: its end is noticed late.'),
+    cfg.FloatOpt('compute_poll_interval', default=1.0, min=0.1, max=60.0,
+                 help='Seconds between two looks at a server that Nova rebuilds. Each is one or three requests to Nova.'),
+    cfg.FloatOpt('precheck_timeout', default=300.0, min=1.0, help='Seconds for all checks; then the upgrade ends ABORTED.'),
+    cfg.FloatOpt('quiesce_timeout', default=3600.0, min=1.0,
+                 help='Seconds for fingerprint, stop and stash; then the guest is told to undo it. Large databases need '
+                      'minutes for their checksums, see fingerprint_budget_seconds.'),
+    cfg.FloatOpt('rebuild_timeout', default=1800.0, min=1.0,
+                 help='Seconds from the first look at Nova to the end of the rebuild; then the upgrade ends FAILED.'),
+    cfg.FloatOpt('boot_timeout', default=900.0, min=1.0,
+                 help='Seconds from the end of the rebuild to the first heartbeat of the new guest; then the upgrade ends FAILED.'),
+    cfg.FloatOpt('restore_timeout', default=14400.0, min=1.0,
+                 help='Seconds for restore, upgrade of the data and comparison; then the upgrade ends FAILED.'),
+    cfg.FloatOpt('verify_timeout', default=600.0, min=1.0, help='Seconds for the last checks; then the upgrade ends FAILED.'),
+    cfg.FloatOpt('undo_timeout', default=3600.0, min=1.0,
+                 help='Seconds in which a guest must say that its database serves again after an upgrade that is given up before '
+                      'the rebuild; then the upgrade ends FAILED instead of ABORTED.'),
+    cfg.IntOpt('rebuild_limit', default=3, min=1, max=20,
+               help='How often in one attempt a rebuild is asked that Nova accepts and does not do (the image cannot be loaded). Then '
+                    'the guest undoes its part and the upgrade ends ABORTED.'),
+    cfg.FloatOpt('fingerprint_budget_seconds', default=300.0, min=0.0, max=86400.0,
+                 help='Seconds of downtime that checksums of tables may take, smallest tables first. What does not fit is compared '
+                      'by names, sizes and times of files only.'),
+    cfg.BoolOpt('keep_changed_defaults', default=False,
+                help='Keep the old value of server settings (character set, collation, sql_mode) whose default differs between the '
+                     'versions. Otherwise they are reported and the new default holds.'),
+    cfg.BoolOpt('write_service_status', default=True,
+                help='Write service_statuses of instances: "upgrading" at the start, "healthy" once the database serves. For an '
+                     'installation alone; beside Trove its own conductor writes them.'),
+    cfg.FloatOpt('outbox_interval', default=2.0, min=0.1, max=600.0,
+                 help='Seconds between two looks for notifications to send; the end of a step is followed by a look at once.'),
+    cfg.FloatOpt('outbox_retry_interval', default=15.0, min=0.1, max=3600.0,
+                 help='Seconds until a notification that could not be sent, or a guest that did not answer, is tried again.'),
+    cfg.FloatOpt('service_report_interval', default=10.0, min=1.0, max=600.0,
+                 help='Seconds between two signs of life in upgrade_services.'),
+]

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Preflight rules: what an instance, its server, an image and Nova itself must be like before an upgrade may begin.
+
+Pure functions over pictures of the world; what the guest checks by itself is not here.  A message says what could not be done,
+what was found, and what to do next; codes are stable.
+"""
+from collections.abc import Mapping, Sequence
+
+from trove_upgrade.domain import compute, instance, upgrade, versions
+
+OK, WARNING, REFUSED, UNKNOWN = 'ok', 'warning', 'refused', 'unknown'
+
+#: From here on Nova re-images a root disk that is a volume.  Source: Nova api-ref, microversion 2.93.
+VOLUME_BACKED_SINCE = (2, 93)
+
+_GB = 1 << 30
+
+Results = list[upgrade.CheckResult]
+
+
+def ok(name: str, message: str) -> upgrade.CheckResult:
+    """A check that holds."""
+    return upgrade.CheckResult(name, OK, message)
+
+
+def refused(name: str, message: str, code: str) -> upgrade.CheckResult:
+    """A check that forbids the upgrade."""
+    return upgrade.CheckResult(name, REFUSED, message, code)
+
+
+def unknown(name: str, message: str, code: str) -> upgrade.CheckResult:
+    """A check that could not be made."""
+    return upgrade.CheckResult(name, UNKNOWN, message, code)
+
+
+def check_instance(row: instance.Instance, expected: instance.Task) -> Results:
+    """The instance's own row.  `expected` is NONE before an upgrade, UPGRADING inside one."""
+    cannot = f'Instance {row.id} cannot be upgraded'
+    results: Results = []
+    if row.task is not expected:
+        results.append(refused('instance_task', f'{cannot}: its task is {row.task.name}, expected {expected.name}. Wait until it has ended.',
+                               'INSTANCE_BUSY'))
+    else:
+        results.append(ok('instance_task', 'No other task holds the instance.'))
+    if row.server_id is None:
+        results.append(refused('instance_server', f'{cannot}: it has no server. Restore it from a backup.', 'SERVER_NOT_FOUND'))
+    if row.cluster_id is not None:
+        results.append(refused('instance_cluster', f'{cannot}: it is a member of cluster {row.cluster_id}, and members of a cluster are not '
+                               f'upgraded one by one. Upgrade the cluster.', 'INSTANCE_IN_CLUSTER'))
+    if row.backup_running:
+        results.append(refused('backup', f'{cannot}: a backup of it is running. Wait until it has ended.', 'BACKUP_RUNNING'))
+    else:
+        results.append(ok('backup', 'No backup is running.'))
+    return results
+
+
+def check_version(former: instance.DatastoreVersion, target: instance.DatastoreVersion, rules: versions.Rules) -> Results:
+    """Whether the target may follow: the API's rules, again."""
+    verdict = rules.between(former, target)
+    if verdict.allowed:
+        return [ok('version', f'{target.name} may follow {former.name}: {verdict.reason}.')]
+    return [refused('version', f'{former.datastore_name} {former.name} cannot be upgraded to {target.name}: {verdict.reason}. The upgrade '
+                    f'targets of the instance list what is allowed.', str(verdict.code))]
+
+
+def check_server(picture: compute.ComputePicture) -> Results:
+    """What Nova refuses to rebuild: a server that is not ACTIVE, locked, busy, or on a host that is down."""
+    server = picture.server
+    cannot = f'Server {server.id} cannot be rebuilt'
+    results: Results = []
+    if server.status != 'ACTIVE':
+        results.append(refused('server_active', f'{cannot}: its status is {server.status}. Bring it to ACTIVE first.', 'SERVER_NOT_ACTIVE'))
+    else:
+        results.append(ok('server_active', 'The server is ACTIVE.'))
+    if server.task_state is not None:
+        results.append(refused('server_task', f'{cannot}: its task is {server.task_state}. Wait until it has ended.', 'SERVER_BUSY'))
+    if server.locked:
+        results.append(refused('server_unlocked', f'{cannot}: it is locked. Unlock it in Nova.', 'SERVER_LOCKED'))
+    if picture.compute_up is None:
+        results.append(upgrade.CheckResult('compute_up', WARNING, f'Whether the host of server {server.id} is up cannot be asked.',
+                                           'COMPUTE_STATE_HIDDEN'))
+    elif not picture.compute_up:
+        results.append(refused('compute_up', f'{cannot}: nova-compute on its host {server.host} is down. Bring it up.', 'COMPUTE_DOWN'))
+    else:
+        results.append(ok('compute_up', 'The host of the server is up.'))
+    return results
+
+
+def check_root(picture: compute.ComputePicture) -> Results:
+    """A root disk that is a volume needs a Nova that can re-image it."""
+    if not picture.server.volume_backed or picture.max_microversion >= VOLUME_BACKED_SINCE:
+        return [ok('root_disk', 'Nova can replace the root disk.')]
+    return [refused('root_disk', f'Server {picture.server.id} cannot be rebuilt: its root disk is a volume, and this Nova has microversion '
+                    f'{_dotted(picture.max_microversion)}, 2.93 is needed. Upgrade Nova, or move the instance.', 'VOLUME_BACKED_ROOT')]
+
+
+def check_metadata(picture: compute.ComputePicture) -> Results:
+    """Our marker is one more entry of the server's metadata."""
+    entries = len({**picture.server.metadata, compute.MARKER_KEY: ''})
+    if picture.metadata_quota is not None and entries > picture.metadata_quota:
+        return [refused('metadata_quota', f'Server {picture.server.id} cannot be rebuilt: it would have {entries} metadata entries, and the quota '
+                        f'of the service project is {picture.metadata_quota}. Raise it or remove an entry.', 'METADATA_QUOTA')]
+    return [ok('metadata_quota', 'One more metadata entry fits the quota.')]
+
+
+def check_image(image: compute.Image, server: compute.Server) -> Results:
+    """The image is there, and fits the server's flavor."""
+    cannot = f'Image {image.id} cannot be used for server {server.id}'
+    if image.status != 'active':
+        return [refused('image_active', f'{cannot}: its status is {image.status}. Upload it, or register the version with another one.',
+                        'IMAGE_NOT_ACTIVE')]
+    results: Results = [ok('image_active', f'Image {image.name or image.id} is active.')]
+    if image.min_ram_mb > server.flavor_ram_mb:
+        results.append(refused('image_ram', f'{cannot}: it needs {image.min_ram_mb} MB of memory and the flavor has {server.flavor_ram_mb}. '
+                               f'Resize the instance first.', 'IMAGE_NEEDS_RAM'))
+    # A flavor of 0 GB means "as large as the image"; a volume has a size of its own.
+    if not server.volume_backed and server.flavor_disk_gb > 0:
+        needed = max(image.min_disk_gb, -(-image.size_bytes // _GB))
+        if needed > server.flavor_disk_gb:
+            results.append(refused('image_disk', f'{cannot}: it needs {needed} GB of root disk and the flavor has {server.flavor_disk_gb}. '
+                                   f'Resize the instance first.', 'IMAGE_NEEDS_DISK'))
+    if len(results) == 1:
+        results.append(ok('image_fits', 'The image fits the flavor.'))
+    return results
+
+
+def from_guest(checks: Sequence[Mapping[str, object]]) -> Results:
+    """The guest's own results; what a newer agent says in a form that is not known counts as not checked."""
+    results: Results = []
+    for entry in checks:
+        outcome = str(entry.get('outcome'))
+        code = entry.get('code')
+        results.append(upgrade.CheckResult(
+            name=str(entry.get('name', 'guest')), outcome=outcome if outcome in {OK, WARNING, REFUSED, UNKNOWN} else UNKNOWN,
+            message=str(entry.get('message', '')), code=str(code) if code else None))
+    return results
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return f'{version[0]}.{version[1]}'

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs stored upgrade checks: the whole preflight, in Nova and in the guest, nothing changed."""
+import dataclasses
+import datetime
+import logging
+from collections.abc import Callable
+
+from trove_upgrade.domain import checks, exceptions, guest, instance, ports, upgrade
+from trove_upgrade.taskmanager.preflight import Preflight, Report, Subject
+from trove_upgrade.taskmanager.steps.calls import Calls
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckRunner:
+    """Runs one check at a time; safe to share between threads."""
+
+    checks: ports.UpgradeCheckRepository
+    preflight: Preflight
+    calls: Calls
+    pause: Callable[[float], None]     #: waits so many seconds, less if the service stops
+    owner: str
+    timeout_seconds: float
+
+    def run(self, check_id: str) -> float | None:
+        """Claim, check, store the report.  Never raises: the edge of a worker's thread."""
+        try:
+            check = self.checks.claim(check_id, self.owner, self.timeout_seconds * 2)
+            results = self._results(check)
+            self.checks.finish(dataclasses.replace(check, state='COMPLETED', results=results))
+            LOG.info('Upgrade check %s of instance %s: COMPLETED, %d results', check.id, check.instance_id, len(results))
+        except exceptions.LeaseLost as error:
+            LOG.debug('%s', error.message)
+        except Exception:
+            LOG.exception('Upgrade check %s could not be worked on; it is tried again once its lease has run out', check_id)
+        return None
+
+    def _results(self, check: upgrade.UpgradeCheck) -> tuple[upgrade.CheckResult, ...]:
+        subject = Subject(check.instance_id, check.target_version_id, '', instance.Task.NONE, f'{check.id}:0')
+        try:
+            before = self.preflight.outside(subject)
+        except exceptions.ComputeUnavailable as error:
+            before = Report((checks.unknown('compute', error.message, error.code),))
+        try:
+            return self._with_guest(check, before).results
+        except exceptions.GuestUnavailable as error:
+            return (*before.results, checks.unknown('guest', error.message, error.code))
+        except exceptions.DatastoreVersionNotFound:
+            return before.results
+
+    def _with_guest(self, check: upgrade.UpgradeCheck, before: Report) -> Report:
+        """:raises GuestUnavailable: it does not answer, or is not ready in time."""
+        call = self._call(check)
+        until = self.calls.clock.monotonic() + self.timeout_seconds
+        while self.calls.clock.monotonic() < until:
+            report = self.preflight.with_guest(before, call)
+            if report.answer is None or report.answer.state is not guest.JobState.RUNNING:
+                return report
+            self.pause(self.calls.poll_seconds)
+        raise exceptions.GuestUnavailable(instance_id=check.instance_id, method='check_upgrade', timeout_seconds=self.timeout_seconds)
+
+    def _call(self, check: upgrade.UpgradeCheck) -> guest.GuestCall:
+        """:raises DatastoreVersionNotFound: the report says so already."""
+        target = self.preflight.datastores.version_by_id(check.target_version_id)
+        return guest.GuestCall(
+            instance_id=check.instance_id, upgrade_id=check.id, attempt=1, generation=0,
+            deadline=self.calls.clock.now() + datetime.timedelta(seconds=self.timeout_seconds),
+            target=self.calls.facts(target.id, target.manager, target.number), options=self.calls.options)

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Healing: Nova cannot be fenced, so a rebuild that was asked twice may come after the upgrade has COMPLETED.
+
+The agent of such a guest finds its root disk without the "restored" mark and says so with every heartbeat; post_upgrade runs again
+from the stash, which is kept for hours.  Nothing is journalled here: the next heartbeat asks again.
+"""
+import dataclasses
+import logging
+
+from trove_upgrade.domain import exceptions, guest, ports, states, upgrade
+from trove_upgrade.taskmanager.steps.calls import Calls
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Healer:
+    """Runs post_upgrade again for an upgrade that has COMPLETED."""
+
+    upgrades: ports.UpgradeRepository
+    guests: ports.GuestRepository
+    agent: ports.Guest
+    calls: Calls
+    timeout_seconds: float
+
+    def run(self, upgrade_id: str) -> float | None:
+        """Seconds until the guest is asked again; None: nothing to heal.  Never raises: the edge of a worker's thread."""
+        try:
+            row = self.upgrades.get(upgrade_id)
+            heartbeat = self.guests.heartbeat(row.instance_id)
+            if not needs_healing(row, heartbeat):
+                return None
+            answer = self.agent.post_upgrade(self.calls.plain(row, seconds=self.timeout_seconds))
+        except (exceptions.GuestUnavailable, exceptions.UpgradeNotFound) as error:
+            LOG.warning('Upgrade %s: its guest was booted with an empty root disk again and could not be restored: %s',
+                        upgrade_id, error.message)
+            return None  # the next heartbeat asks again
+        except Exception:
+            LOG.exception('Upgrade %s: its guest could not be restored again', upgrade_id)
+            return None
+        return self._after(row, answer)
+
+    def _after(self, row: upgrade.Upgrade, answer: guest.GuestAnswer) -> float | None:
+        match answer.state:
+            case guest.JobState.RUNNING:
+                return self.calls.poll_seconds
+            case guest.JobState.DONE:
+                LOG.warning('Upgrade %s of instance %s: its guest was booted with an empty root disk again; its files were restored again',
+                            row.id, row.instance_id)
+            case _:
+                LOG.error('Upgrade %s of instance %s: its guest was booted with an empty root disk again and cannot be restored (%s): %s',
+                          row.id, row.instance_id, answer.code, answer.message)
+        return None
+
+
+def needs_healing(row: upgrade.Upgrade, heartbeat: guest.Heartbeat | None) -> bool:
+    """The guest runs the rebuild of an upgrade that has COMPLETED, and its root disk was never restored."""
+    return (row.state is states.UpgradeState.COMPLETED and heartbeat is not None and not heartbeat.restored
+            and heartbeat.marker == row.marker)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The preflight report: one set of checks for the precheck step and for a stored upgrade check."""
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from trove_upgrade.domain import checks, compute, exceptions, guest, instance, ports, upgrade, versions
+from trove_upgrade.taskmanager import user_data
+
+#: What counts as "would begin".
+_PASSING = frozenset({checks.OK, checks.WARNING})
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What is checked: an instance and where it should go."""
+
+    instance_id: str
+    target_version_id: str
+    target_image_id: str           #: '' where the version has tags instead
+    expected_task: instance.Task
+    marker: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """All results, and the pictures that a step goes on with.  A picture is None where it could not be had."""
+
+    results: tuple[upgrade.CheckResult, ...]
+    picture: compute.ComputePicture | None = None
+    image: compute.Image | None = None
+    answer: guest.GuestAnswer | None = None
+
+
+def refusals(results: Sequence[upgrade.CheckResult]) -> list[upgrade.CheckResult]:
+    """What forbids the upgrade; what could not be checked does, too."""
+    return [result for result in results if result.outcome not in _PASSING]
+
+
+@dataclasses.dataclass(frozen=True)
+class Preflight:
+    """Reads the database, Nova, Glance and the guest; changes nothing."""
+
+    instances: ports.InstanceRepository
+    datastores: ports.DatastoreRepository
+    nova: ports.Compute
+    images: ports.Images
+    agent: ports.Guest
+    rules: versions.Rules
+
+    def outside(self, subject: Subject) -> Report:
+        """Everything but the guest.
+
+        :raises ComputeUnavailable: ask again later.
+        """
+        try:
+            row = self.instances.get(subject.instance_id)
+            target = self.datastores.version_by_id(subject.target_version_id)
+        except (exceptions.InstanceNotFound, exceptions.DatastoreVersionNotFound) as error:
+            return Report((checks.refused('instance', error.message, error.code),))
+        results = [*checks.check_instance(row, subject.expected_task), *checks.check_version(row.version, target, self.rules)]
+        if row.server_id is None:
+            return Report(tuple(results))
+        try:
+            picture = self.nova.picture(row.server_id)
+        except exceptions.ServerNotFound as error:
+            return Report((*results, checks.refused('instance_server', error.message, error.code)))
+        results += [*checks.check_server(picture), *checks.check_root(picture), *checks.check_metadata(picture),
+                    *_check_user_data(picture, subject.marker, target)]
+        try:
+            image = self._image(subject, target)
+        except exceptions.ImageNotFound as error:
+            return Report((*results, checks.refused('image_active', error.message, error.code)), picture)
+        return Report((*results, *checks.check_image(image, picture.server)), picture, image)
+
+    def with_guest(self, before: Report, call: guest.GuestCall) -> Report:
+        """`before` and the guest's own checks; while the guest works, its answer says RUNNING and no results are added.
+
+        :raises GuestUnavailable: ask again later.
+        """
+        answer = self.agent.check_upgrade(call)
+        if answer.state is guest.JobState.RUNNING:
+            return dataclasses.replace(before, answer=answer)
+        results = checks.from_guest(answer.result.get('checks') or ())
+        if answer.state is not guest.JobState.DONE and not refusals(results):
+            results.append(checks.refused('guest', answer.message, answer.code or 'GUEST_CHECK_FAILED'))
+        return dataclasses.replace(before, results=(*before.results, *results), answer=answer)
+
+    def report(self, row: upgrade.Upgrade, make_call: Callable[[], guest.GuestCall]) -> Report:
+        """Of an upgrade under its claim: the guest is asked only if nothing else forbids it.
+
+        :raises ComputeUnavailable, GuestUnavailable: ask again later.
+        """
+        before = self.outside(Subject(row.instance_id, row.target_version_id, row.target_image_id, instance.Task.UPGRADING, row.marker))
+        return before if refusals(before.results) else self.with_guest(before, make_call())
+
+    def _image(self, subject: Subject, target: instance.DatastoreVersion) -> compute.Image:
+        """The frozen image; else the version's own; else the newest with its tags, as Trove finds it."""
+        image_id = subject.target_image_id or target.image_id
+        if image_id:
+            return self.images.image(image_id)
+        return self.images.newest(target.image_tags)
+
+
+def _check_user_data(picture: compute.ComputePicture, marker: str, target: instance.DatastoreVersion) -> list[upgrade.CheckResult]:
+    try:
+        user_data.render(picture.server.user_data, marker, datastore_version=target.number, datastore_manager=target.manager)
+    except exceptions.StepRefused as error:
+        return [checks.refused('user_data', error.message, error.code)]
+    return [checks.ok('user_data', 'The user data can be sent again.')]

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The runner: claim a row, run its step, commit, go on; a step that waits lets go of the row.
+
+Whatever dies between two commits is found again by the next claim: steps look at the world before they act.
+"""
+import dataclasses
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from trove_upgrade.domain import exceptions, ports, states, upgrade
+from trove_upgrade.taskmanager import journal
+from trove_upgrade.taskmanager.steps import outcome, quiesce, rebuild, undo
+
+LOG = logging.getLogger(__name__)
+
+_S = states.UpgradeState
+
+#: No answer of Nova or a guest: ask again after this many seconds.
+_UNAVAILABLE_SECONDS = 1.0
+#: An unexpected error: the row rests this long, so that a fault of ours makes no storm.
+_CRASH_SECONDS = 5.0
+
+#: Here nothing has been changed yet: whatever is found wrong refuses the upgrade.
+_BEFORE_CHANGE = frozenset({states.Step.PRECHECK, states.Step.QUIESCE})
+
+
+@dataclasses.dataclass(frozen=True)
+class Runner:
+    """Runs one row at a time; safe to share between threads."""
+
+    upgrades: ports.UpgradeRepository
+    instances: ports.InstanceRepository
+    steps: Mapping[states.Step, outcome.Step]
+    undo: outcome.Step
+    clock: ports.Clock
+    owner: str
+    lease_seconds: float
+    writes_service_status: bool
+    on_event: Callable[[], None]       #: called when there is something in the outbox
+    is_stopping: Callable[[], bool] = lambda: False
+
+    def run(self, upgrade_id: str) -> float | None:
+        """Run the row until it waits or ends.  Seconds until it wants to be looked at; None: not by us.
+
+        Never raises: the edge of a worker's thread.
+        """
+        try:
+            row = self.upgrades.claim(upgrade_id, self.owner, self.lease_seconds)
+            if row.generation == 1:
+                LOG.info('Upgrade %s of instance %s: RUNNING, was PENDING; version %s, attempt %d',
+                         row.id, row.instance_id, row.target_number, row.attempt)
+                self.on_event()
+            return self._work(row)
+        except exceptions.LeaseLost as error:
+            LOG.debug('%s', error.message)
+            return None
+        except Exception:
+            LOG.exception('Upgrade %s could not be worked on; it is tried again once its lease has run out', upgrade_id)
+            return None
+
+    def _work(self, row: upgrade.Upgrade) -> float | None:
+        held = self.lease_seconds
+        while True:
+            row = self._begin(row)
+            step = self._step(row)
+            if step.hold_seconds > held:
+                row, held = self.upgrades.renew(row, step.hold_seconds), step.hold_seconds
+            result = self._run(row, step)
+            committed = self._commit(row, result)
+            if not isinstance(committed, upgrade.Upgrade):
+                return committed
+            if self.is_stopping():
+                self.upgrades.save(committed, release_for_seconds=0)
+                return None
+            row, held = self.upgrades.renew(committed, self.lease_seconds), self.lease_seconds
+
+    def _step(self, row: upgrade.Upgrade) -> outcome.Step:
+        return self.undo if _undoing(row) else self.steps[row.step]
+
+    def _begin(self, row: upgrade.Upgrade) -> upgrade.Upgrade:
+        """Journal the beginning of a step or of a new attempt, if it has not been."""
+        if _undoing(row) or journal.open_run(row) is not None:
+            return row
+        step = row.step
+        if undo.UNDOING in row.data:  # a former attempt's: its guest has been told to serve again
+            row = row.evolve(data={key: value for key, value in row.data.items() if key != undo.UNDOING})
+            step = min(step, states.Step.QUIESCE, key=states.STEPS.index)
+        if self.writes_service_status and all(run.attempt != row.attempt for run in row.steps):
+            self.instances.set_service_status(row.instance_id, 'upgrading')
+        return self.upgrades.save(self._at(row, step))
+
+    def _at(self, row: upgrade.Upgrade, step: states.Step) -> upgrade.Upgrade:
+        LOG.info('Upgrade %s of instance %s: RUNNING at %s, was %s, attempt %d',
+                 row.id, row.instance_id, step, row.steps[-1].step if row.steps else 'PENDING', row.attempt)
+        return journal.begun(row, step, self.clock.now(), self.steps[step].timeout_seconds)
+
+    def _run(self, row: upgrade.Upgrade, step: outcome.Step) -> outcome.Done | outcome.Wait | exceptions.TroveUpgradeError:
+        """The step's outcome, or what it refused or failed with."""
+        try:
+            result = step.run(row)
+        except (exceptions.ComputeUnavailable, exceptions.GuestUnavailable, exceptions.MessagingUnavailable) as error:
+            result = outcome.Wait(_UNAVAILABLE_SECONDS, error.message)
+        except exceptions.LeaseLost:
+            raise
+        except (exceptions.StepRefused, exceptions.StepFailed) as error:
+            return error
+        except exceptions.TroveUpgradeError as error:
+            kind = exceptions.StepRefused if row.step in _BEFORE_CHANGE and not _undoing(row) else exceptions.StepFailed
+            return kind(error.message, error.code)
+        except Exception as error:
+            LOG.exception('Upgrade %s of instance %s: step %s ended in an error that nobody expected', row.id, row.instance_id, row.step)
+            result = outcome.Wait(_CRASH_SECONDS, f'The taskmanager met an error that it did not expect: {error!r}.')
+        if isinstance(result, outcome.Wait) and result.seconds > 0 and self._is_late(row):
+            return step.expired(row, result.message or 'no reason was given')
+        return result
+
+    def _is_late(self, row: upgrade.Upgrade) -> bool:
+        return row.step_deadline is not None and self.clock.now() >= row.step_deadline
+
+    def _commit(self, row: upgrade.Upgrade,
+                result: outcome.Done | outcome.Wait | exceptions.TroveUpgradeError) -> upgrade.Upgrade | float | None:
+        """The row if it goes on now, seconds if it waits, None if it has ended."""
+        if isinstance(result, exceptions.StepRefused):
+            return self._refused(row, result)
+        if isinstance(result, exceptions.TroveUpgradeError):
+            self._failed(row, result)
+            return None
+        row = row.evolve(data={**row.data, **result.data})
+        if isinstance(result, outcome.Done):
+            return self._done(row.evolve(**result.changes), result)
+        return self._waits(row, result)
+
+    def _waits(self, row: upgrade.Upgrade, wait: outcome.Wait) -> upgrade.Upgrade | float:
+        row = journal.ran(row, wait.message, wait.percent)
+        changes = dict(wait.changes)
+        back = changes.pop('step', None)
+        row = row.evolve(**changes)
+        if back is not None:
+            row = self._at(journal.ended(row, self.clock.now(), 'repeated', wait.message), back)
+        if wait.seconds <= 0:
+            return self.upgrades.save(row)
+        self.upgrades.save(row, release_for_seconds=wait.seconds)
+        return wait.seconds
+
+    def _done(self, row: upgrade.Upgrade, done: outcome.Done) -> upgrade.Upgrade | None:
+        undoing = _undoing(row)
+        if undoing:
+            self._end(row, _S.ABORTED, undoing['cause'], undoing['error_code'])
+            return None
+        row = journal.ended(row, self.clock.now(), 'done', done.message)
+        following = states.next_step(row.step)
+        if following is None:
+            self._end(row, _S.COMPLETED, None, None)
+            return None
+        return self.upgrades.save(self._at(row, following))
+
+    def _refused(self, row: upgrade.Upgrade, error: exceptions.StepRefused) -> upgrade.Upgrade | None:
+        """Nothing has been rebuilt: give it up, and let the guest undo what it has done."""
+        if _undoing(row) or rebuild.former_guest_is_gone(row):
+            self._failed(row, error)
+            return None
+        row = journal.ended(row, self.clock.now(), 'refused', error.message)
+        if row.data.get(quiesce.TOUCHED) is None:
+            self._end(row, _S.ABORTED, error.message, error.code)
+            return None
+        LOG.info('Upgrade %s of instance %s: undoing, was %s, attempt %d: %s', row.id, row.instance_id, row.step, row.attempt, error.message)
+        late = journal.begun(row, row.step, self.clock.now(), self.undo.timeout_seconds).step_deadline
+        row = row.with_data(**{undo.UNDOING: {'attempt': row.attempt, 'cause': error.message, 'error_code': error.code}})
+        return self.upgrades.save(row.evolve(step_deadline=late))
+
+    def _failed(self, row: upgrade.Upgrade, error: exceptions.TroveUpgradeError) -> None:
+        undoing = _undoing(row)
+        row = journal.ended(row, self.clock.now(), 'failed', error.message)
+        cause = f'{error.message} It was to be undone because: {undoing.get("cause")}' if undoing else error.message
+        self._end(row, _S.FAILED, cause, error.code)
+
+    def _end(self, row: upgrade.Upgrade, state: states.UpgradeState, cause: str | None, code: str | None) -> None:
+        if self.writes_service_status and state is not _S.FAILED:
+            self.instances.set_service_status(row.instance_id, 'healthy')
+        ended = self.upgrades.end(row, state, cause=cause, error_code=code)
+        level = logging.ERROR if ended.state is _S.FAILED else logging.INFO
+        LOG.log(level, 'Upgrade %s of instance %s: %s, was RUNNING at %s, attempt %d%s', ended.id, ended.instance_id, ended.state,
+                ended.step, ended.attempt, f': {ended.error_code}: {ended.cause}' if ended.cause else '')
+        self.on_event()
+
+
+def _undoing(row: upgrade.Upgrade) -> Mapping[str, Any]:
+    """Why this attempt is being given up; empty if it is not."""
+    undoing: Mapping[str, Any] = row.data.get(undo.UNDOING) or {}
+    return undoing if undoing.get('attempt') == row.attempt else {}

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Composes a taskmanager from its ports, starts its threads, and stops them."""
+import dataclasses
+import importlib.metadata
+import logging
+import socket
+import threading
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import oslo_messaging
+from oslo_config import cfg
+
+from trove_upgrade import conf as our_conf
+from trove_upgrade.clients.glance import Glance
+from trove_upgrade.clients.nova import Nova
+from trove_upgrade.db import engine
+from trove_upgrade.db.repositories import Repositories
+from trove_upgrade.domain import ports, states, versions
+from trove_upgrade.rpc import transport
+from trove_upgrade.rpc.guestagent import GuestAgentAPI
+from trove_upgrade.rpc.notifier import MessagingNotifier
+from trove_upgrade.taskmanager import manager
+from trove_upgrade.taskmanager.checks import CheckRunner
+from trove_upgrade.taskmanager.clock import SystemClock
+from trove_upgrade.taskmanager.healing import Healer
+from trove_upgrade.taskmanager.outbox import FINISH, NOTIFICATIONS, Relay
+from trove_upgrade.taskmanager.preflight import Preflight
+from trove_upgrade.taskmanager.recovery import Recovery
+from trove_upgrade.taskmanager.repeater import Repeater
+from trove_upgrade.taskmanager.runner import Runner
+from trove_upgrade.taskmanager.scheduler import Scheduler
+from trove_upgrade.taskmanager.steps import boot, calls, outcome, precheck, quiesce, rebuild, restore, undo, verify
+
+LOG = logging.getLogger(__name__)
+
+BINARY = 'trove-upgrade-taskmanager'
+
+#: Beyond the time-outs of what a step asks, for our own work and the database.
+_MARGIN_SECONDS = 15.0
+_STOP_SECONDS = 60.0
+_CHECK_SECONDS = 120.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Ports:
+    """What is outside.  A test hands in others, or wraps these."""
+
+    repos: Repositories
+    nova: ports.Compute
+    images: ports.Images
+    agent: ports.Guest
+    notifier: ports.Notifier
+    clock: ports.Clock
+    rules: versions.Rules
+
+
+def ports_from_conf(conf: cfg.ConfigOpts) -> Ports:
+    """The real ones.  Nothing is connected yet.
+
+    :raises DatabaseRefused: the database is one that several processes cannot share.
+    :raises RulesError: the operator's version rules are not of the right form.
+    """
+    engine.require_server_database(conf, BINARY)
+    clock = SystemClock()
+    options = conf[our_conf.GROUP]
+    return Ports(
+        repos=Repositories.from_conf(conf, takeover_grace_seconds=post_seconds(conf)), nova=Nova.from_conf(conf), images=Glance.from_conf(conf),
+        agent=GuestAgentAPI.from_conf(conf), notifier=MessagingNotifier.from_conf(conf, host=socket.gethostname(), now=clock.now),
+        clock=clock, rules=versions.Rules.load(options.version_rules_file))
+
+
+def post_seconds(conf: cfg.ConfigOpts) -> float:
+    """The whole deadline of one POST to Nova: the time-out holds for the connect and for the answer, each by itself."""
+    return 2 * float(conf[our_conf.GROUP].compute_timeout) + 5
+
+
+class Service:
+    """One process: RPC server, scheduler, relays, signs of life."""
+
+    def __init__(self, conf: cfg.ConfigOpts, outside: Ports) -> None:
+        self._conf = conf
+        self._outside = outside
+        self._host = socket.gethostname()
+        self._stopping = threading.Event()
+        self._version = importlib.metadata.version('trove-upgrade')
+        self._registration: str | None = None
+        self._server: oslo_messaging.MessageHandlingServer | None = None
+        options = conf[our_conf.GROUP]
+        call = _calls(conf, outside)
+        preflight = Preflight(outside.repos.instances, outside.repos.datastores, outside.nova, outside.images, outside.agent, outside.rules)
+        self._relays = [Repeater(f'outbox-{name}', relay.look, options.outbox_interval)
+                        for name, relay in _relays(conf, outside, call).items()]
+        owner = f'{self._host}:{uuid.uuid4()}'
+        runner = Runner(
+            upgrades=outside.repos.upgrades, instances=outside.repos.instances, steps=steps(conf, outside, preflight, call),
+            undo=undo.Undo(outside.agent, call, options.undo_timeout, _guest_hold(conf)), clock=outside.clock, owner=owner,
+            lease_seconds=options.lease_seconds, writes_service_status=options.write_service_status, on_event=self._wake_relays,
+            is_stopping=self._stopping.is_set)
+        checks = CheckRunner(outside.repos.checks, preflight, call, pause=self._pause, owner=owner, timeout_seconds=_CHECK_SECONDS)
+        healer = Healer(outside.repos.upgrades, outside.repos.guests, outside.agent, call, options.restore_timeout)
+        recovery = Recovery(outside.repos.upgrades, outside.repos.checks, put_upgrade=lambda what: self._nudge(manager.UPGRADE, what),
+                            put_check=lambda what: self._nudge(manager.CHECK, what))
+        self._recovery = recovery
+        self._scheduler = Scheduler({manager.UPGRADE: runner.run, manager.CHECK: checks.run, manager.HEAL: healer.run}, recovery.look,
+                                    outside.clock, workers=options.taskmanager_workers, poll_seconds=options.taskmanager_poll_interval)
+        self._life = Repeater('signs-of-life', self._beat, options.service_report_interval)
+
+    def start(self) -> None:
+        """Begin to work.  A broker or database that is away is tried again for ever; rows are worked on without nudges, too."""
+        LOG.info('Taskmanager %s on %s starts', self._version, self._host)
+        self._scheduler.start()
+        for repeater in (*self._relays, self._life):
+            repeater.start()
+        threading.Thread(target=self._serve, name='rpc-server', daemon=True).start()
+
+    def stop(self) -> None:
+        """Let go of what waits, finish what runs.  What is cut short is found again when its lease has run out."""
+        LOG.info('Taskmanager on %s stops', self._host)
+        self._stopping.set()
+        if self._server is not None:
+            self._server.stop()
+        self._scheduler.stop(_STOP_SECONDS)
+        for repeater in (*self._relays, self._life):
+            repeater.stop(_MARGIN_SECONDS)
+        self._deregister()
+
+    def _serve(self) -> None:
+        """In a thread of its own: it waits for the broker."""
+        endpoint = manager.TaskManager(self._outside.repos.upgrades, self._outside.repos.guests, self._nudge, self._recovery.look)
+        target = transport.taskmanager_target(self._conf, server=self._host)
+        try:
+            server = transport.get_server(transport.get_transport(self._conf), target, [endpoint])
+            server.start()
+        except Exception:
+            LOG.exception('The RPC server could not be started: no nudge or heartbeat is heard. Look at transport_url and start it again')
+            return
+        self._server = server
+        if self._stopping.is_set():
+            server.stop()
+        LOG.info('Taskmanager on %s listens on topic %s', self._host, target.topic)
+
+    def _nudge(self, kind: str, what: str) -> None:
+        self._scheduler.nudge(kind, what)
+
+    def _wake_relays(self) -> None:
+        for relay in self._relays:
+            relay.wake()
+
+    def _pause(self, seconds: float) -> None:
+        self._stopping.wait(seconds)
+
+    def _beat(self) -> None:
+        """Never raises: the edge of a thread."""
+        try:
+            if self._registration is None:
+                self._registration = self._outside.repos.services.register(self._host, BINARY, self._version)
+            else:
+                self._outside.repos.services.beat(self._host, BINARY, self._version)
+        except Exception:
+            LOG.exception('The sign of life could not be written; it is tried again')
+
+    def _deregister(self) -> None:
+        if self._registration is None:
+            return
+        try:
+            self._outside.repos.services.remove(self._registration)
+        except Exception:
+            LOG.exception('The service could not be removed from upgrade_services; it is shown there as silent')
+
+
+def _calls(conf: cfg.ConfigOpts, outside: Ports) -> calls.Calls:
+    options = conf[our_conf.GROUP]
+    chosen: dict[str, Any] = {'fingerprint_seconds': options.fingerprint_budget_seconds, 'keep_changed_defaults': options.keep_changed_defaults}
+    return calls.Calls(outside.repos.datastores, outside.clock, chosen, poll_seconds=options.guest_poll_interval,
+                       poll_max_seconds=options.guest_poll_max_interval, call_timeout_seconds=options.guest_call_timeout)
+
+
+def _relays(conf: cfg.ConfigOpts, outside: Ports, call: calls.Calls) -> dict[str, Relay]:
+    kinds: dict[str, frozenset[str]] = {'notifications': NOTIFICATIONS, 'guests': frozenset({FINISH})}
+    return {name: Relay(outside.repos.outbox, outside.repos.upgrades, outside.notifier, outside.agent, call, kinds=some,
+                        retry_seconds=conf[our_conf.GROUP].outbox_retry_interval) for name, some in kinds.items()}
+
+
+def _guest_hold(conf: cfg.ConfigOpts) -> float:
+    return float(conf[our_conf.GROUP].guest_call_timeout) + _MARGIN_SECONDS
+
+
+def steps(conf: cfg.ConfigOpts, outside: Ports, preflight: Preflight, call: calls.Calls) -> dict[states.Step, outcome.Step]:
+    """All six, with their time-outs."""
+    options = conf[our_conf.GROUP]
+    repos, agent, guest_hold, post = outside.repos, outside.agent, _guest_hold(conf), post_seconds(conf)
+    nova_reads = 4 * float(options.compute_timeout)  # precheck: server, limits, versions, image
+    return {
+        states.Step.PRECHECK: precheck.Precheck(preflight, call, options.precheck_timeout, guest_hold + nova_reads),
+        states.Step.QUIESCE: quiesce.Quiesce(agent, repos.instances, call, options.quiesce_timeout, guest_hold),
+        states.Step.REBUILD: rebuild.Rebuild(
+            outside.nova, agent, repos.instances, repos.datastores, call, poll_seconds=options.compute_poll_interval, post_seconds=post,
+            limit=options.rebuild_limit, timeout_seconds=options.rebuild_timeout, hold_seconds=guest_hold + post),
+        states.Step.BOOT: boot.Boot(repos.guests, options.compute_poll_interval * 2, options.boot_timeout, _MARGIN_SECONDS),
+        states.Step.RESTORE: restore.Restore(agent, repos.guests, call, options.restore_timeout, guest_hold),
+        states.Step.VERIFY: verify.Verify(agent, repos.guests, call, options.verify_timeout, guest_hold),
+    }
+
+
+def compose(conf: cfg.ConfigOpts, wrap: Callable[[Ports], Ports] = lambda outside: outside) -> Service:
+    """A service that is ready to start; `wrap` is for a test's own entry point.  Raises as `ports_from_conf`."""
+    return Service(conf, wrap(ports_from_conf(conf)))

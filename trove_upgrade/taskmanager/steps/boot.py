@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Boot: the new root disk's agent says that it is there."""
+import dataclasses
+
+from trove_upgrade.domain import exceptions, ports, states, upgrade
+from trove_upgrade.taskmanager.steps.outcome import Done, Wait
+from trove_upgrade.taskmanager.steps.rebuild import ASKED_FOR
+
+
+@dataclasses.dataclass(frozen=True)
+class Boot:
+    """Waits for a heartbeat that carries this rebuild's marker and another boot id.  Only reads."""
+
+    guests: ports.GuestRepository
+    poll_seconds: float         #: a heartbeat wakes the step earlier
+    timeout_seconds: float
+    hold_seconds: float
+
+    def run(self, row: upgrade.Upgrade) -> Done | Wait:
+        """Never raises: what does not come is found by the time-out."""
+        heartbeat = self.guests.heartbeat(row.instance_id)
+        if heartbeat is None or heartbeat.marker != row.marker:
+            if row.data.get(ASKED_FOR) != row.attempt:  # a retry: what has not come by now needs another rebuild
+                return Wait(0, 'The server is rebuilt again.', changes={'step': states.Step.REBUILD})
+            return Wait(self.poll_seconds, 'Waiting for the agent of the new image.')
+        if heartbeat.boot_id == row.data.get('former_boot_id'):
+            return Wait(self.poll_seconds, 'The former guest still runs.')
+        return Done(f'Agent {heartbeat.agent_version} runs in the new guest.',
+                    data={'boot_id': heartbeat.boot_id, 'agent_version': heartbeat.agent_version})
+
+    def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:
+        """The image has no agent, or it cannot reach the broker."""
+        return exceptions.StepFailed(
+            f'The new guest of instance {row.instance_id} did not report within {self.timeout_seconds:g} s ({found}). Look at the console '
+            f'of server {row.server_id}: does image {row.target_image_id} have the agent, and does it reach the broker? Then retry the '
+            f'upgrade.', 'BOOT_TIMEOUT')

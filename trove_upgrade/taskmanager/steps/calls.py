@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a step asks the guest: the arguments, the pace, and what the answers mean."""
+import dataclasses
+import datetime
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from trove_upgrade.domain import exceptions, guest, ports, upgrade, versions
+from trove_upgrade.taskmanager.steps.outcome import Wait
+
+
+@dataclasses.dataclass(frozen=True)
+class Calls:
+    """Builds guest calls and paces them."""
+
+    datastores: ports.DatastoreRepository
+    clock: ports.Clock
+    options: Mapping[str, Any]        #: the operator's choices, as they travel
+    poll_seconds: float               #: at first
+    poll_max_seconds: float
+    call_timeout_seconds: float       #: how long one call may last
+
+    def facts(self, version_id: str, manager: str, number: str) -> dict[str, Any]:
+        """What registering the target version recorded of its image, with what the row itself says."""
+        facts = dict(self.datastores.target_facts(version_id))
+        parameters = list(self.datastores.configuration_parameters(version_id))
+        return {'server_version': spoken(number), **facts, 'datastore_manager': manager, 'configuration_parameters': parameters}
+
+    def with_facts(self, row: upgrade.Upgrade) -> guest.GuestCall:
+        """For what is checked against the target; the facts are too many to travel with every other call."""
+        return self.plain(row, self.facts(row.target_version_id, row.datastore_manager, row.target_number))
+
+    def plain(self, row: upgrade.Upgrade, target: Mapping[str, Any] | None = None, *, seconds: float | None = None) -> guest.GuestCall:
+        """A call whose deadline is the step's own, or `seconds` from now."""
+        deadline = row.step_deadline
+        if deadline is None or seconds is not None:
+            deadline = self.clock.now() + datetime.timedelta(seconds=3600 if seconds is None else seconds)
+        small = {'server_version': spoken(row.target_number), 'datastore_manager': row.datastore_manager}
+        return guest.GuestCall(
+            instance_id=row.instance_id, upgrade_id=row.id, attempt=row.attempt, generation=row.generation, deadline=deadline,
+            target=target or small, options=self.options, upgrade_info=row.data.get('upgrade_info') or {})
+
+    def ask_again(self, row: upgrade.Upgrade, answer: guest.GuestAnswer) -> Wait:
+        """The guest works: soon at first, then less often."""
+        runs = next((run.runs for run in reversed(row.steps) if run.step is row.step and run.attempt == row.attempt), 0)
+        seconds = min(self.poll_max_seconds, self.poll_seconds * 1.2 ** min(runs, 40))
+        return Wait(seconds, answer.message, answer.percent)
+
+
+def answered(ask: Callable[[guest.GuestCall], guest.GuestAnswer], call: guest.GuestCall,
+             failure: type[exceptions.StepRefused] | type[exceptions.StepFailed]) -> guest.GuestAnswer:
+    """An answer that is RUNNING or DONE.
+
+    :raises StepRefused, StepFailed: as `failure` says, if the guest refused or failed.
+    """
+    answer = ask(call)
+    if answer.state in {guest.JobState.REFUSED, guest.JobState.FAILED}:
+        raise failure(answer.message, answer.code or f'GUEST_{answer.state}')
+    return answer
+
+
+def spoken(number: str) -> str:
+    """A version as a server says it: '11.8.6', from names such as mariadb-11.8.6; as it is where nothing reads as one."""
+    read = versions.read_number(number)
+    return '.'.join(str(part) for part in read) if read else number

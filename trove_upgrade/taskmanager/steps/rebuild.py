@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rebuild: the server gets the target version's image; its volume and its ports stay.
+
+Nova sets the image when it *accepts* a rebuild, so the image proves nothing; our marker in the server's metadata is saved in the
+same write and proves that this rebuild was asked.  Whether it was *done* is the result of the server's `rebuild` action.
+"""
+import dataclasses
+
+from trove_upgrade.domain import compute, exceptions, guest, ports, upgrade
+from trove_upgrade.taskmanager import user_data
+from trove_upgrade.taskmanager.steps.calls import Calls, answered
+from trove_upgrade.taskmanager.steps.outcome import Done, Wait
+from trove_upgrade.taskmanager.steps.task import require_our_task
+
+#: In the row's data: the attempt that the current rebuild_attempt was raised for, and how many were raised in it.
+ASKED_FOR = 'rebuild_for_attempt'
+ASKED = 'rebuilds_in_attempt'
+#: In the row's data: Nova has been seen to carry our marker in this attempt; the former guest is gone or going.
+ACCEPTED = 'rebuild_accepted_in_attempt'
+
+#: A rebuild may be asked for in these; anything else is somebody's doing and waited for.
+_REBUILDABLE = frozenset({'ACTIVE', 'ERROR', 'SHUTOFF'})
+
+
+@dataclasses.dataclass(frozen=True)
+class Rebuild:
+    """Asked exactly once per `rebuild_attempt`, which is committed before the POST."""
+
+    nova: ports.Compute
+    agent: ports.Guest
+    instances: ports.InstanceRepository
+    datastores: ports.DatastoreRepository
+    calls: Calls
+    poll_seconds: float           #: between two looks at the server
+    post_seconds: float           #: the whole deadline of the POST
+    limit: int                    #: rebuilds in one attempt that Nova accepts and does not do
+    timeout_seconds: float
+    hold_seconds: float
+
+    def run(self, row: upgrade.Upgrade) -> Done | Wait:
+        """:raises StepRefused: nothing has been rebuilt: the guest undoes its part.
+
+        :raises StepFailed: accepted, then failed.
+        """
+        started = self.calls.clock.monotonic()
+        server = self.nova.server(row.server_id)
+        if row.data.get(ASKED_FOR) != row.attempt:
+            return self._next(row, 1, 'A rebuild is asked for.')
+        if server.marker == row.marker:
+            return self._look(row, server)
+        if server.task_state is not None or server.status not in _REBUILDABLE:
+            return Wait(self.poll_seconds, f'The server is busy: {server.status}, task {server.task_state}.')
+        require_our_task(self.instances, row)
+        answer = self._ask_guest(row, server)
+        if answer is not None:
+            return answer
+        if self.calls.clock.monotonic() - started + self.post_seconds > self.hold_seconds:
+            return Wait(0, 'Too late in this run for the call to Nova.')  # the lease must outlast the POST
+        return self._post(row, server)
+
+    def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:
+        """Whether it was accepted decides between undo and failure."""
+        if row.data.get(ACCEPTED) == row.attempt or former_guest_is_gone(row):
+            return exceptions.StepFailed(
+                f'The rebuild of server {row.server_id} did not end within {self.timeout_seconds:g} s ({found}). If it stays in '
+                f'REBUILD, only "openstack server set --state error {row.server_id}" (os-resetState) frees it; then retry the '
+                f'upgrade.', 'REBUILD_TIMEOUT')
+        return exceptions.StepRefused(f'Server {row.server_id} could not be rebuilt within {self.timeout_seconds:g} s ({found}). '
+                                      f'Look at Nova, then upgrade again.', 'REBUILD_TIMEOUT')
+
+    def _next(self, row: upgrade.Upgrade, asked: int, message: str) -> Wait:
+        """Commit a new number before anything carries it."""
+        return Wait(0, message, data={ASKED_FOR: row.attempt, ASKED: asked}, changes={'rebuild_attempt': row.rebuild_attempt + 1})
+
+    def _look(self, row: upgrade.Upgrade, server: compute.Server) -> Done | Wait:
+        """Nova has accepted it; what became of it?"""
+        accepted = {ACCEPTED: row.attempt}
+        match self.nova.rebuild_result(server):
+            case compute.RebuildResult.SUCCESS:
+                return Done('Nova has rebuilt the server.', data=accepted)
+            case compute.RebuildResult.NOTHING_HAPPENED:
+                return self._again(row)
+            case compute.RebuildResult.ERROR:
+                raise exceptions.StepFailed(
+                    f'Nova could not rebuild server {row.server_id} with image {row.target_image_id}: {server.fault or "no fault given"}. '
+                    f'Mend the cause and retry the upgrade.', 'REBUILD_FAILED')
+        return Wait(self.poll_seconds, f'Nova rebuilds the server: {server.status}, task {server.task_state}.', data=accepted)
+
+    def _again(self, row: upgrade.Upgrade) -> Wait:
+        asked = int(row.data.get(ASKED, 1))
+        if asked >= self.limit:
+            raise exceptions.StepRefused(
+                f'Server {row.server_id} was not rebuilt: Nova accepted it {asked} times and fell back to the former guest. Look '
+                f'whether image {row.target_image_id} can be loaded on its host, then upgrade again.', 'REBUILD_FELL_BACK')
+        return Wait(0, 'Nova fell back to the former guest; the rebuild is asked again.', data={ASKED: asked + 1, ACCEPTED: None},
+                    changes={'rebuild_attempt': row.rebuild_attempt + 1})
+
+    def _ask_guest(self, row: upgrade.Upgrade, server: compute.Server) -> Wait | None:
+        """Still stopped, same boot?  None: go on.  Nobody is asked where a former rebuild has taken the guest away."""
+        if former_guest_is_gone(row) or server.status == 'ERROR':
+            return None
+        answer = answered(self.agent.pre_upgrade, self.calls.with_facts(row), exceptions.StepRefused)
+        if answer.state is guest.JobState.RUNNING:
+            return self.calls.ask_again(row, answer)
+        known = row.data.get('former_boot_id') or answer.boot_id
+        if answer.boot_id != known or answer.server_state is guest.ServerState.RUNNING:
+            raise exceptions.StepRefused(
+                f'Instance {row.instance_id} was not rebuilt: its guest has been booted again or its database runs again (boot '
+                f'{answer.boot_id}, expected {known}; server {answer.server_state}). Look who did that, then upgrade again.',
+                'GUEST_NOT_QUIESCED')
+        return None
+
+    def _post(self, row: upgrade.Upgrade, server: compute.Server) -> Wait:
+        target = self.datastores.version_by_id(row.target_version_id)
+        rendered = user_data.render(server.user_data, row.marker, datastore_version=target.number, datastore_manager=target.manager)
+        try:
+            self.nova.rebuild(server, row.target_image_id, row.marker, rendered)
+        except exceptions.RebuildConflict as error:
+            return Wait(self.poll_seconds, error.message)
+        except exceptions.ComputeUnavailable as error:
+            return Wait(self.poll_seconds, f'{error.message} Whether it was accepted is read from the server.')
+        except exceptions.RebuildRefused as error:
+            self._refused(row, error)
+            return Wait(self.poll_seconds, 'Nova has accepted the rebuild before.')
+        return Wait(self.poll_seconds, 'Nova has accepted the rebuild.', data={ACCEPTED: row.attempt})
+
+    def _refused(self, row: upgrade.Upgrade, error: exceptions.RebuildRefused) -> None:
+        """Returns only if the server carries our marker all the same: an earlier POST was accepted."""
+        if self.nova.server(row.server_id).marker == row.marker:
+            return
+        if former_guest_is_gone(row):
+            raise exceptions.StepFailed(error.message, error.code) from error
+        raise exceptions.StepRefused(error.message, error.code) from error
+
+
+def former_guest_is_gone(row: upgrade.Upgrade) -> bool:
+    """A former attempt has seen Nova accept a rebuild and do it, or break off in the middle."""
+    accepted = row.data.get(ACCEPTED)
+    return accepted is not None and int(accepted) < row.attempt
