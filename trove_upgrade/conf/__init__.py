@@ -16,7 +16,7 @@ def register_opts(conf: cfg.ConfigOpts) -> None:
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """For oslo-config-generator."""
-    return [(GROUP, [opt for module in _MODULES for opt in module.OPTS])]
+    return [(GROUP, [opt for module in _MODULES for opt in module.OPTS]), (compute.CREDENTIALS_GROUP, compute.CREDENTIALS_OPTS)]
 
 
 def set_defaults() -> None:

@@ -29,7 +29,8 @@ def fetch(connection: sa.Connection, upgrade_id: str) -> upgrade.Upgrade:
 def journal_of(held: upgrade.Upgrade) -> dict[str, Any]:
     """What a taskmanager may write of a row that it holds."""
     return {'step': str(held.step), 'steps': [_step_run_to(run) for run in held.steps], 'data': dict(held.data),
-            'rebuild_attempt': held.rebuild_attempt, 'former_image_id': held.former_image_id, 'cause': held.cause,
+            'rebuild_attempt': held.rebuild_attempt, 'former_image_id': held.former_image_id,
+            'target_image_id': held.target_image_id, 'cause': held.cause,
             'error_code': held.error_code, 'step_deadline': held.step_deadline}
 
 
