@@ -184,10 +184,10 @@ class Cloud:
     def _start(self, site: Settings, tell: Phase) -> CloudHandle:
         run = bringup.Bringup(tell)
         probes = self._probes(site)
-        stores = (mariadb.NAME, rabbitmq.NAME)
-        needs = {rabbitmq.NAME: (rabbitmq.EPMD,), keystone.NAME: (mariadb.NAME,), placement.NAME: (mariadb.NAME,),
-                 glance.NAME: (mariadb.NAME,), neutron.NAME: stores, nova.API: stores, nova.CONDUCTOR: stores,
-                 nova.SCHEDULER: stores, nova.COMPUTE: (nova.CONDUCTOR, keystone.NAME, placement.NAME)}
+        database = (mariadb.NAME,)  # the broker is the slowest: whoever needs it loads meanwhile, and tries until it is there
+        needs = {rabbitmq.NAME: (rabbitmq.EPMD,), keystone.NAME: database, placement.NAME: database, glance.NAME: database,
+                 neutron.NAME: database, nova.API: database, nova.CONDUCTOR: database, nova.SCHEDULER: database,
+                 nova.COMPUTE: (nova.CONDUCTOR, keystone.NAME, placement.NAME)}
 
         def start(command: Command) -> Callable[[], None]:
             def probe() -> bool:

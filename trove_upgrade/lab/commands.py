@@ -35,19 +35,21 @@ def run(argv: Sequence[str], *, log: pathlib.Path, env: Mapping[str, str], timeo
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + timeout_seconds
+    late = False
     with log.open('ab') as sink:
         child = subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, env=dict(env),
                                  start_new_session=True)
         try:
             while not _ended(child):
                 check()
-                if time.monotonic() > deadline:
+                late = time.monotonic() > deadline
+                if late:
                     end_session(child)
                     break
         except BaseException:
             end_session(child)
             raise
-    if time.monotonic() > deadline:
+    if late:
         raise errors.CommandFailed(
             f'{argv[0]} did not end within {timeout_seconds:.0f} s; it was stopped. Log: {log}\n{tail(log)}')
     if child.returncode != 0:

@@ -7,6 +7,7 @@ import os
 import pathlib
 import secrets as random_secrets
 
+from trove_upgrade.lab import processes
 from trove_upgrade.lab.layout import CACHE_VARIABLE, RUN_VARIABLE, Layout
 from trove_upgrade.lab.venv import CloudVenv
 
@@ -127,5 +128,5 @@ class Settings:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         return {'PATH': f'{self.venv.path}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
                 'HOME': str(home), 'LANG': 'C.UTF-8', 'no_proxy': '127.0.0.1,localhost', 'NO_PROXY': '127.0.0.1,localhost',
-                RUN_VARIABLE: str(self.layout.run_dir), CACHE_VARIABLE: str(self.layout.cache_dir),
+                processes.MARK_VARIABLE: str(self.layout.run_dir), RUN_VARIABLE: str(self.layout.run_dir), CACHE_VARIABLE: str(self.layout.cache_dir),
                 'PYTHONPATH': str(self.plugins_dir), 'PYTHONUNBUFFERED': '1', **more}

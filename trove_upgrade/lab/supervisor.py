@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from trove_upgrade.lab import commands, errors, processes
 
 POLL_SECONDS = 0.1
+READY_POLL_SECONDS = 0.3  #: some probes start a program, and the services need the processor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Command:
     argv: tuple[str, ...]
     env: Mapping[str, str]
     stage: int  #: stages stop from the highest to the lowest; within one, all at once
-    stop_seconds: float = 5.0  #: from SIGTERM to SIGKILL
+    stop_seconds: float = 3.0  #: from SIGTERM to SIGKILL
     cwd: str = '/'
 
 
@@ -44,6 +45,12 @@ class Record:
     boot_id: str
     stage: int
     stop_seconds: float
+
+    def leads(self) -> bool:
+        """True while the started process itself runs."""
+        leader = processes.read(self.pid)
+        return (leader is not None and leader.state != 'Z' and leader.started_ticks == self.started_ticks
+                and processes.boot_id() == self.boot_id)
 
     def members(self) -> list[processes.Process]:
         """The process and all that stayed in its session; empty when its pid means another process today.
@@ -102,8 +109,8 @@ class Supervisor:
 
     def runs(self, name: str) -> bool:
         """True while the recorded process itself runs, not merely children that it left."""
-        return any(member.pid == record.pid for record in self.records() if record.name == name
-                   for member in record.members())
+        self._reap()
+        return any(record.leads() for record in self.records() if record.name == name)
 
     def wait_ready(self, name: str, probe: Callable[[], bool], timeout_seconds: float) -> None:
         """Return once `probe` is true.
@@ -113,13 +120,12 @@ class Supervisor:
         log = self._logs_dir / f'{name}.log'
         deadline = self._clock() + timeout_seconds
         while not probe():
-            self._reap()
             if not self.runs(name):
                 raise errors.NotReady(f'{name} died before it was ready. Log: {log}\n{commands.tail(log)}')
             if self._clock() > deadline:
                 raise errors.NotReady(
                     f'{name} was not ready after {timeout_seconds:.0f} s. Log: {log}\n{commands.tail(log)}')
-            self._sleep(POLL_SECONDS)
+            self._sleep(READY_POLL_SECONDS)
 
     def stop(self, names: Iterable[str]) -> None:
         """End these processes and all in their sessions; who does not run is no error."""

@@ -19,7 +19,7 @@ from trove_upgrade.lab.settings import Secrets, Settings
 from trove_upgrade.lab.supervisor import Supervisor
 
 KEPT = 3  #: templates in the cache; each is about 200 MB
-_SOURCES: tuple[ModuleType, ...] = (identity, settings, mariadb, keystone, glance, placement, neutron, nova)
+_SOURCES: tuple[ModuleType, ...] = (identity, mariadb, keystone, glance, placement, neutron, nova)
 
 
 def directory(site: Settings) -> pathlib.Path:
@@ -27,6 +27,7 @@ def directory(site: Settings) -> pathlib.Path:
     digest = hashlib.sha256(site.venv.digest.encode())
     for module in _SOURCES:
         digest.update(inspect.getsource(module).encode())
+    digest.update(f'{site.ports} {settings.REGION} {settings.COMPUTE_HOST} {settings.SERVICE_USERS}'.encode())
     digest.update(_server_version().encode())
     return site.layout.templates_dir / digest.hexdigest()[:16]
 
