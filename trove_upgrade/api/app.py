@@ -116,7 +116,7 @@ class Root:
         self._health = health
         self._conf = conf
 
-    def __call__(self, environ: application.Environ, start_response: application.StartResponse) -> Iterable[bytes]:
+    def __call__(self, environ: application.Environ, start_response: application.StartResponse) -> Iterable[bytes]:  # noqa: D102 - WSGI
         path = environ.get('PATH_INFO', '')
         if path == '/healthcheck':
             return self._health(environ, start_response)
@@ -138,5 +138,5 @@ def root_factory(loader: Any, _global_conf: Mapping[str, str], **local_conf: str
 
 
 def healthcheck_factory(global_conf: Mapping[str, str], **local_conf: str) -> healthcheck.Healthcheck:
-    """oslo's health check as an application of its own."""
+    """The health check of oslo.middleware as an application of its own."""
     return healthcheck.Healthcheck.app_factory(dict(global_conf), **local_conf)

@@ -33,7 +33,7 @@ class Application:
         self._services = services
         self._routes = route_map or RouteMap()
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:  # noqa: D102 - WSGI
         request_id = environ.setdefault(_ENV_REQUEST_ID, oslo_context.generate_request_id())
         response = answer_errors(lambda: self._respond(environ), request_id)
         return response(environ, start_response)

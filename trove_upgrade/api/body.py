@@ -28,7 +28,7 @@ def _content_length(environ: Mapping[str, Any]) -> int:
     if environ.get('HTTP_TRANSFER_ENCODING'):
         raise errors.BodyLengthUnknown(found='it came in chunks')
     text = environ.get('CONTENT_LENGTH')
-    if text is None or text == '':  # noqa: PLC1901 - WSGI says '' for an absent header
+    if not text:   # WSGI also says '' for an absent header
         raise errors.BodyLengthUnknown(found='no Content-Length came with it')
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise errors.BodyLengthUnknown(found='its Content-Length is not a number of bytes')
@@ -38,7 +38,7 @@ def _content_length(environ: Mapping[str, Any]) -> int:
 def check_type(environ: Mapping[str, Any]) -> None:
     """:raises UnsupportedMediaType: something else than plain JSON was announced."""
     found = str(environ.get('CONTENT_TYPE') or '')
-    if found.split(';')[0].strip().lower() != 'application/json':
+    if found.split(';', 1)[0].strip().lower() != 'application/json':
         raise errors.UnsupportedMediaType(found=_shown(found) if found else 'not given')
     encoding = str(environ.get('HTTP_CONTENT_ENCODING') or '')
     if encoding.strip().lower() not in {'', 'identity'}:

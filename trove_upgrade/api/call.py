@@ -98,7 +98,7 @@ class Call:
         value = self.query('limit')
         if not value:
             return page_size
-        if not (value.isascii() and value.isdigit() and 0 < int(value[:9])):
+        if not (value.isascii() and value.isdigit() and int(value[:9]) > 0):
             raise errors.QueryInvalid(name='limit', found='not a positive number', wanted=f'a number from 1 to {page_size}')
         return min(int(value[:9]), page_size)
 

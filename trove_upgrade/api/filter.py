@@ -30,7 +30,7 @@ class UpgradeFilter:
         self._ours = ours
         self._max_body_bytes = max_body_bytes
 
-    def __call__(self, environ: application.Environ, start_response: application.StartResponse) -> Iterable[bytes]:
+    def __call__(self, environ: application.Environ, start_response: application.StartResponse) -> Iterable[bytes]:  # noqa: D102 - WSGI
         segments = [segment for segment in environ.get('PATH_INFO', '').split('/') if segment]
         request_id = environ.setdefault('openstack.request_id', oslo_context.generate_request_id())
         try:

@@ -152,13 +152,16 @@ class Rules:
         if old is None or new is None:
             unread = former if old is None else target
             return Verdict(False, f'the name {unread} does not read as a version number', Reason.UNREADABLE)
-        table = self.follows.get(manager, {})
-        old_series, new_series = _series_of(table, old), _series_of(table, new)
+        if old == new:
+            return Verdict(True, 'it is the version that the instance has', Reason.SAME_VERSION)
         if _is_lower(new, old):
             return Verdict(False, f'{_dotted(new)} is older than {_dotted(old)}', Reason.DOWNGRADE)
+        return self._judge_series(self.follows.get(manager, {}), old, new)
+
+    @staticmethod
+    def _judge_series(table: Mapping[_Series, Sequence[_Series]], old: Number, new: Number) -> Verdict:
+        old_series, new_series = _series_of(table, old), _series_of(table, new)
         if old_series == new_series:
-            if new == old:
-                return Verdict(True, 'it is the version that the instance has', Reason.SAME_VERSION)
             return Verdict(True, f'both are of series {_dotted(old_series)}', Reason.PATCH_LEVEL)
         allowed = _followers(table, old_series)
         if any(series.names(new_series) for series in allowed):
@@ -183,7 +186,7 @@ def _tables(text: str) -> dict[str, dict[_Series, Sequence[_Series]]]:
 def _table(manager: str, entry: Any) -> dict[_Series, Sequence[_Series]]:
     if not isinstance(entry, dict) or set(entry) != {'follows'} or not isinstance(entry['follows'], dict):
         raise RulesError(f'The version rules of {manager} must be a mapping with the one key "follows"')
-    table = {}
+    table: dict[_Series, Sequence[_Series]] = {}
     for series, targets in entry['follows'].items():
         if not isinstance(targets, list):
             raise RulesError(f'What follows {series} of {manager} must be a list of series')

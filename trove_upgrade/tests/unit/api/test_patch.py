@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import collections
 import json
-import os
 
 import fixtures
 
@@ -215,7 +214,7 @@ class TestRefusedInstances(stage.ApiTestCase):
 class TestFiftyAtOnce(stage.ApiTestCase):
 
     def database_url(self):
-        return 'sqlite:///' + os.path.join(self.useFixture(fixtures.TempDir()).path, 'api.db')
+        return f'sqlite:///{self.useFixture(fixtures.TempDir()).path}/api.db'
 
     def test_exactly_one_of_fifty_is_accepted(self):
         answers = stage.in_threads(50, lambda _: self.patch('11.8.6').status_int)

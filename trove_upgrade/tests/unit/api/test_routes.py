@@ -60,7 +60,7 @@ class TestEveryRoute(stage.ApiTestCase):
             self.assertEqual(', '.join(sorted(methods)), response.headers['Allow'])
 
     def test_a_reader_may_only_look(self):
-        for path, method, route in every_route():
+        for path, method, _ in every_route():
             if method != 'GET':
                 response = self.ask(method, path.removeprefix(f'/{database.PROJECT}'), {}, roles=stage.READER)
                 self.assert_refused(response, 403, 'FORBIDDEN')

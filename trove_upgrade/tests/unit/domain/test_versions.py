@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
-import os
+import pathlib
 
 import fixtures
 from hypothesis import given
@@ -115,9 +115,8 @@ class TestLaws(base.TestCase):
 class TestOperatorsFile(base.TestCase):
 
     def load(self, text):
-        path = os.path.join(self.useFixture(fixtures.TempDir()).path, 'rules.yaml')
-        with open(path, 'w', encoding='utf-8') as stream:
-            stream.write(text)
+        path = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'rules.yaml')
+        path.write_text(text, encoding='utf-8')
         return versions.Rules.load(path)
 
     def test_it_adds_a_datastore(self):
