@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stand-ins for Nova, Glance, the guest and the notifier, and a stage that has them all with a real repository on SQLite."""
+import base64
+import dataclasses
+
+import fixtures
+
+from trove_upgrade.domain import compute, exceptions, guest, states, versions
+from trove_upgrade.taskmanager.preflight import Preflight
+from trove_upgrade.taskmanager.runner import Runner
+from trove_upgrade.taskmanager.steps import boot, calls, precheck, quiesce, rebuild, restore, undo, verify
+from trove_upgrade.tests.fakes import FakeClock
+from trove_upgrade.tests.unit import database
+
+GUEST_INFO = base64.b64encode(b'[DEFAULT]\nguest_id = i\ndatastore_manager = mariadb\ndatastore_version = 10.11.14\n').decode()
+USER_DATA = (f'#cloud-config\nwrite_files:\n- path: /etc/trove/conf.d/guest_info.conf\n  encoding: b64\n  content: {GUEST_INFO}\n').encode()
+FORMER_BOOT = 'boot-former'
+NEW_BOOT = 'boot-new'
+
+
+class FakeNova:
+    """Implements ports.Compute: one server.  `answers` are errors to raise instead, or None, for each POST in turn."""
+
+    def __init__(self, server_id=database.SERVER, image_id=database.IMAGE_10_11):
+        self.state = compute.Server(
+            id=server_id, name='db1', status='ACTIVE', task_state=None, image_id=image_id, locked=False, metadata={'kept': 'yes'},
+            user_data=USER_DATA, fault=None, flavor_ram_mb=1024, flavor_disk_gb=4, host='compute-1')
+        self.result = compute.RebuildResult.SUCCESS
+        self.rebuilds = []
+        self.answers = []
+        self.unavailable = None
+        self.up = True
+        self.microversion = (2, 93)
+        self.quota = 128
+
+    def change(self, **changes):
+        self.state = dataclasses.replace(self.state, **changes)
+
+    def server(self, server_id):
+        if self.unavailable is not None:
+            raise exceptions.ComputeUnavailable(what='a server', found=self.unavailable)
+        if server_id != self.state.id:
+            raise exceptions.ServerNotFound(server_id=server_id)
+        return self.state
+
+    def picture(self, server_id):
+        return compute.ComputePicture(self.server(server_id), self.up, self.microversion, self.quota)
+
+    def rebuild(self, server, image_id, marker, user_data):
+        answer = self.answers.pop(0) if self.answers else None
+        if answer is None or getattr(answer, 'accepted_all_the_same', False):
+            self.rebuilds.append((server.id, image_id, marker, user_data))
+            self.change(metadata={**server.metadata, compute.MARKER_KEY: marker}, image_id=image_id)
+        if answer is not None:
+            raise answer
+
+    def rebuild_result(self, server):
+        return self.result
+
+
+def lost_answer(*, accepted):
+    """A POST whose answer never came."""
+    error = exceptions.ComputeUnavailable(what='a rebuild', found='timed out')
+    error.accepted_all_the_same = accepted
+    return error
+
+
+class FakeImages:
+    """Implements ports.Images."""
+
+    def __init__(self):
+        self.known = {image_id: compute.Image(image_id, 'an image', 'active', 1, 256, 1 << 20)
+                      for image_id in (database.IMAGE_10_11, database.IMAGE_11_8)}
+
+    def image(self, image_id):
+        if image_id not in self.known:
+            raise exceptions.ImageNotFound(image_id=image_id)
+        return self.known[image_id]
+
+    def newest(self, tags):
+        return self.image(database.IMAGE_11_8)
+
+
+def answer(state=guest.JobState.DONE, *, boot_id=FORMER_BOOT, server_state=guest.ServerState.STOPPED, message='said the guest', **more):
+    return guest.GuestAnswer(state=state, message=message, boot_id=boot_id, server_state=server_state, agent_version='1.0',
+                             **more)
+
+
+class FakeGuest:
+    """Implements ports.Guest: answers or errors per method, the last of which stays."""
+
+    def __init__(self):
+        self.calls = []
+        self.script = {
+            'check_upgrade': [answer(server_state=guest.ServerState.RUNNING, server_version='10.11.14-MariaDB',
+                                     result={'checks': [{'name': 'guest_space', 'outcome': 'ok', 'message': 'enough'}]})],
+            'pre_upgrade': [answer(result={'upgrade_info': {'stash': 's1', 'stopped_at': '2026-11-21T12:00:00+00:00'}})],
+            'abort_upgrade': [answer(server_state=guest.ServerState.RUNNING, serving=True)],
+            'post_upgrade': [answer(boot_id=NEW_BOOT, server_started_on_data=True,
+                                    result={'fingerprint': {'rows': 1}, 'stopped_at': '2026-11-21T12:00:00+00:00',
+                                            'opened_at': '2026-11-21T12:00:07.5+00:00'})],
+            'verify_upgrade': [answer(boot_id=NEW_BOOT, result={'server_version': '11.8.6-MariaDB-0+deb13u1'})],
+            'finish_upgrade': [answer(boot_id=NEW_BOOT)],
+        }
+
+    def says(self, method, *answers):
+        self.script[method] = list(answers)
+
+    def asked(self, method):
+        return [call for name, call in self.calls if name == method]
+
+    def _answer(self, method, call):
+        self.calls.append((method, call))
+        script = self.script[method]
+        said = script.pop(0) if len(script) > 1 else script[0]
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    def check_upgrade(self, call):
+        return self._answer('check_upgrade', call)
+
+    def pre_upgrade(self, call):
+        return self._answer('pre_upgrade', call)
+
+    def abort_upgrade(self, call):
+        return self._answer('abort_upgrade', call)
+
+    def post_upgrade(self, call):
+        return self._answer('post_upgrade', call)
+
+    def verify_upgrade(self, call):
+        return self._answer('verify_upgrade', call)
+
+    def finish_upgrade(self, call):
+        return self._answer('finish_upgrade', call)
+
+
+def silent(method='pre_upgrade'):
+    return exceptions.GuestUnavailable(instance_id=database.INSTANCE, method=method, timeout_seconds=15)
+
+
+class FakeNotifier:
+    """Implements ports.Notifier."""
+
+    def __init__(self):
+        self.sent = []
+        self.down = False
+
+    def send(self, event):
+        if self.down:
+            raise exceptions.MessagingUnavailable(what='a notification', found='no broker')
+        self.sent.append((event.kind, event.attempt))
+
+
+class Stage(fixtures.Fixture):
+    """Everything a step or a runner needs, and short ways to say what happens."""
+
+    def _setUp(self):
+        self.db = self.useFixture(database.SampleDatabase())
+        self.repos = self.db.repositories
+        self.clock = FakeClock()
+        self.nova, self.images, self.guest, self.notifier = FakeNova(), FakeImages(), FakeGuest(), FakeNotifier()
+        self.calls = calls.Calls(self.repos.datastores, self.clock, {'keep_changed_defaults': False}, poll_seconds=0.5,
+                                 poll_max_seconds=5, call_timeout_seconds=15)
+        self.preflight = Preflight(self.repos.instances, self.repos.datastores, self.nova, self.images, self.guest,
+                                   versions.Rules.load())
+        self.quiesce = quiesce.Quiesce(self.guest, self.repos.instances, self.calls, 100, 30)
+        self.rebuild = rebuild.Rebuild(self.nova, self.guest, self.repos.instances, self.repos.datastores, self.calls, poll_seconds=1,
+                                       post_seconds=45, limit=3, timeout_seconds=100, hold_seconds=75)
+        self.boot = boot.Boot(self.repos.guests, 2, 100, 15)
+        self.restore = restore.Restore(self.guest, self.repos.guests, self.calls, 100, 30)
+        self.verify = verify.Verify(self.guest, self.repos.guests, self.calls, 100, 30)
+        self.undo = undo.Undo(self.guest, self.calls, 100, 30)
+        self.precheck = precheck.Precheck(self.preflight, self.calls, 100, 60)
+        self.events = 0
+
+    def runner(self, owner='tm-1'):
+        steps = {states.Step.PRECHECK: self.precheck, states.Step.QUIESCE: self.quiesce, states.Step.REBUILD: self.rebuild,
+                 states.Step.BOOT: self.boot, states.Step.RESTORE: self.restore, states.Step.VERIFY: self.verify}
+        return Runner(self.repos.upgrades, self.repos.instances, steps, self.undo, self.clock, owner, 60, writes_service_status=True,
+                      on_event=self._event)
+
+    def _event(self):
+        self.events += 1
+
+    def row(self, step=states.Step.PRECHECK, **changes):
+        """A RUNNING row at `step`, as a step is handed it; not saved."""
+        begun = self.db.begin()
+        return begun.evolve(state=states.UpgradeState.RUNNING, step=step, generation=1, **changes)
+
+    def heartbeat(self, row, *, boot_id=NEW_BOOT, marker=None, restored=False):
+        self.repos.guests.record(guest.Heartbeat(row.instance_id, boot_id, marker or row.marker, restored, '1.0', None,
+                                                 guest.ServerState.STOPPED))
+
+    def run_on(self, upgrade_id, runner=None):
+        """Run once; the row afterwards."""
+        (runner or self.runner()).run(upgrade_id)
+        return self.repos.upgrades.get(upgrade_id)
+
+    def until_boot(self):
+        """An upgrade that waits for its guest: (id, row)."""
+        row = self.db.begin()
+        self.run_on(row.id)
+        row = self.run_on(row.id)
+        assert row.step is states.Step.BOOT, row
+        return row

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An upgrade from its claim to its end, on a real repository."""
+import dataclasses
+
+from trove_upgrade.domain import compute, exceptions, instance, states
+from trove_upgrade.domain.guest import JobState, ServerState
+from trove_upgrade.tests.unit import base, database
+from trove_upgrade.tests.unit.taskmanager import fakes
+
+S, Step = states.UpgradeState, states.Step
+
+
+class TestRunner(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.stage = self.useFixture(fakes.Stage())
+        self.repos = self.stage.repos
+
+    def status(self):
+        return self.repos.instances.get(database.INSTANCE).service_status
+
+    def outcomes(self, row):
+        return [(run.step, run.outcome) for run in row.steps]
+
+    def test_an_upgrade_goes_through_all_steps_and_ends_completed(self):
+        row = self.stage.until_boot()
+        self.assertEqual('upgrading', self.status())
+        self.stage.heartbeat(row)
+
+        row = self.stage.run_on(row.id)
+
+        self.assertEqual(S.COMPLETED, row.state)
+        self.assertEqual([(step, 'done') for step in states.STEPS], self.outcomes(row))
+        self.assertEqual(7.5, row.data['downtime_seconds'])
+        self.assertEqual(database.IMAGE_10_11, row.former_image_id)
+        self.assertEqual([(database.SERVER, database.IMAGE_11_8, f'{row.id}:1')], [call[:3] for call in self.stage.nova.rebuilds])
+        self.assertEqual(instance.Task.NONE, self.repos.instances.task(database.INSTANCE))
+        self.assertEqual(database.MARIADB_11_8, self.repos.instances.get(database.INSTANCE).version.id)
+        self.assertEqual('healthy', self.status())
+
+    def test_the_cloud_and_the_guest_are_asked_with_what_the_row_says(self):
+        row = self.stage.until_boot()
+        call = self.stage.guest.asked('pre_upgrade')[0]
+        self.assertEqual((row.id, 1, database.INSTANCE), (call.upgrade_id, call.attempt, call.instance_id))
+        self.assertEqual('11.8.6', call.target['server_version'])
+        self.assertIn(b'trove-upgrade-marker.conf', self.stage.nova.rebuilds[0][3])
+
+    def test_a_refused_precheck_aborts_and_never_touches_the_guest(self):
+        self.stage.nova.change(locked=True)
+        row = self.stage.run_on(self.stage.db.begin().id)
+        self.assertEqual((S.ABORTED, 'SERVER_LOCKED'), (row.state, row.error_code))
+        self.assertEqual([], self.stage.guest.calls)
+        self.assertEqual(instance.Task.NONE, self.repos.instances.task(database.INSTANCE))
+        self.assertEqual('healthy', self.status())
+
+    def test_a_guest_that_refuses_to_stop_is_told_to_undo(self):
+        self.stage.guest.says('pre_upgrade', fakes.answer(JobState.REFUSED, message='XA is prepared', code='XA_PREPARED'))
+        row = self.stage.run_on(self.stage.db.begin().id)
+        self.assertEqual((S.ABORTED, 'XA_PREPARED', 'XA is prepared'), (row.state, row.error_code, row.cause))
+        self.assertEqual(1, len(self.stage.guest.asked('abort_upgrade')))
+        self.assertEqual([(Step.PRECHECK, 'done'), (Step.QUIESCE, 'refused')], self.outcomes(row))
+
+    def test_an_undo_that_does_not_serve_ends_failed_and_keeps_both_causes(self):
+        self.stage.guest.says('pre_upgrade', fakes.answer(JobState.FAILED, message='no space', code='SPACE'))
+        self.stage.guest.says('abort_upgrade', fakes.answer(JobState.FAILED, message='will not start', code='START'))
+        row = self.stage.run_on(self.stage.db.begin().id)
+        self.assertEqual((S.FAILED, 'START'), (row.state, row.error_code))
+        self.assertIn('will not start', row.cause)
+        self.assertIn('no space', row.cause)
+        self.assertEqual(instance.Task.UPGRADING_ERROR, self.repos.instances.task(database.INSTANCE))
+
+    def test_a_takeover_goes_on_undoing(self):
+        self.stage.guest.says('pre_upgrade', fakes.answer(JobState.REFUSED, message='no', code='NO'))
+        self.stage.guest.says('abort_upgrade', fakes.answer(JobState.RUNNING), fakes.answer(serving=True))
+        upgrade_id = self.stage.db.begin().id
+        row = self.stage.run_on(upgrade_id)
+        self.assertEqual(S.RUNNING, row.state)
+
+        row = self.stage.run_on(upgrade_id, self.stage.runner('tm-2'))
+
+        self.assertEqual((S.ABORTED, 'NO'), (row.state, row.error_code))
+        self.assertEqual(1, len(self.stage.guest.asked('pre_upgrade')))
+
+    def test_an_undo_that_lasts_too_long_ends_failed(self):
+        self.stage.guest.says('pre_upgrade', fakes.answer(JobState.REFUSED, message='no', code='NO'))
+        self.stage.guest.says('abort_upgrade', fakes.silent('abort_upgrade'))
+        upgrade_id = self.stage.db.begin().id
+        self.stage.run_on(upgrade_id)
+        self.stage.clock.pass_time(101)
+        row = self.stage.run_on(upgrade_id)
+        self.assertEqual((S.FAILED, 'UNDO_TIMEOUT'), (row.state, row.error_code))
+
+    def test_nova_that_refuses_the_rebuild_leads_to_aborted_and_serving(self):
+        self.stage.nova.answers = [exceptions.RebuildRefused(server_id=database.SERVER, found='quota')]
+        row = self.stage.run_on(self.stage.db.begin().id)
+        self.assertEqual((S.ABORTED, 'REBUILD_REFUSED'), (row.state, row.error_code))
+        self.assertEqual(1, len(self.stage.guest.asked('abort_upgrade')))
+
+    def test_a_rebuild_that_fails_after_it_was_accepted_ends_failed_and_a_retry_completes(self):
+        self.stage.nova.result = compute.RebuildResult.ERROR
+        upgrade_id = self.stage.db.begin().id
+        self.stage.run_on(upgrade_id)
+        self.stage.nova.change(status='ERROR', fault='no space left')
+        row = self.stage.run_on(upgrade_id)
+        self.assertEqual((S.FAILED, 'REBUILD_FAILED'), (row.state, row.error_code))
+        self.assertIn('no space left', row.cause)
+        asked = len(self.stage.guest.asked('pre_upgrade'))
+
+        self.repos.upgrades.retry(upgrade_id)
+        self.stage.run_on(upgrade_id)
+        self.assertEqual(asked, len(self.stage.guest.asked('pre_upgrade')), 'the former guest is gone and is not asked')
+        self.stage.nova.change(status='ACTIVE')
+        self.stage.nova.result = compute.RebuildResult.SUCCESS
+        row = self.stage.run_on(upgrade_id)
+        self.stage.heartbeat(row)
+        row = self.stage.run_on(upgrade_id)
+
+        self.assertEqual((S.COMPLETED, 2), (row.state, row.attempt))
+        self.assertEqual([f'{upgrade_id}:1', f'{upgrade_id}:2'], [call[2] for call in self.stage.nova.rebuilds])
+
+    def test_a_boot_that_never_comes_fails_and_a_retry_rebuilds_again(self):
+        row = self.stage.until_boot()
+        self.stage.clock.pass_time(101)
+        row = self.stage.run_on(row.id)
+        self.assertEqual((S.FAILED, 'BOOT_TIMEOUT'), (row.state, row.error_code))
+
+        self.repos.upgrades.retry(row.id)
+        self.stage.run_on(row.id)
+        row = self.stage.run_on(row.id)
+        self.assertEqual(2, len(self.stage.nova.rebuilds))
+        self.stage.heartbeat(row)
+        self.assertEqual(S.COMPLETED, self.stage.run_on(row.id).state)
+
+    def test_a_boot_that_came_late_needs_no_second_rebuild(self):
+        row = self.stage.until_boot()
+        self.stage.clock.pass_time(101)
+        self.stage.run_on(row.id)
+        self.stage.heartbeat(row)
+        self.repos.upgrades.retry(row.id)
+        self.assertEqual(S.COMPLETED, self.stage.run_on(row.id).state)
+        self.assertEqual(1, len(self.stage.nova.rebuilds))
+
+    def test_a_retry_after_a_failed_undo_stops_the_guest_again_before_it_rebuilds(self):
+        self.stage.nova.answers = [exceptions.RebuildRefused(server_id=database.SERVER, found='quota')]
+        self.stage.guest.says('abort_upgrade', fakes.answer(JobState.FAILED, message='x', code='X'))
+        row = self.stage.run_on(self.stage.db.begin().id)
+        self.assertEqual(S.FAILED, row.state)
+        self.repos.upgrades.retry(row.id)
+        self.stage.run_on(row.id)
+        attempts = [(run.step, run.attempt) for run in self.repos.upgrades.get(row.id).steps]
+        self.assertIn((Step.QUIESCE, 2), attempts)
+        self.assertEqual(1, len(self.stage.nova.rebuilds))
+
+    def test_an_instance_that_somebody_else_has_taken_is_not_overwritten(self):
+        row = self.stage.until_boot()
+        self.stage.db.update_instance(task_id=int(instance.Task.RESIZING))
+        self.stage.heartbeat(row)
+        row = self.stage.run_on(row.id)
+        self.assertEqual((S.FAILED, 'INSTANCE_CHANGED'), (row.state, row.error_code))
+        self.assertEqual(instance.Task.RESIZING, self.repos.instances.task(database.INSTANCE))
+
+    def test_an_instance_taken_before_quiesce_is_left_alone(self):
+        self.stage.guest.says('check_upgrade', fakes.answer(JobState.RUNNING), self.stage.guest.script['check_upgrade'][0])
+        row = self.stage.run_on(self.stage.db.begin().id)
+        stage = self.stage
+        precheck = stage.precheck
+        self.assertEqual(Step.PRECHECK, row.step)
+        stage.precheck = dataclasses.replace(precheck, preflight=_TakenDuring(precheck.preflight, stage.db))
+        row = stage.run_on(row.id)
+        self.assertEqual((S.FAILED, 'INSTANCE_CHANGED'), (row.state, row.error_code))
+        self.assertEqual([], stage.guest.asked('pre_upgrade'))
+
+    def test_an_unexpected_error_waits_and_is_bounded_by_the_time_out(self):
+        self.stage.guest.says('check_upgrade', RuntimeError('boom'))
+        row = self.stage.run_on(self.stage.db.begin().id)
+        self.assertEqual(S.RUNNING, row.state)
+        self.assertIn('boom', row.steps[-1].message)
+        self.stage.clock.pass_time(101)
+        row = self.stage.run_on(row.id)
+        self.assertEqual((S.ABORTED, 'PRECHECK_TIMEOUT'), (row.state, row.error_code))
+
+    def test_a_row_that_another_one_holds_is_left_alone(self):
+        upgrade_id = self.stage.db.begin().id
+        self.repos.upgrades.claim(upgrade_id, 'other', 60)
+        self.assertIsNone(self.stage.runner().run(upgrade_id))
+        self.assertEqual([], self.stage.guest.calls)
+
+    def test_one_that_was_overtaken_writes_nothing(self):
+        upgrade_id = self.stage.db.begin().id
+
+        def overtake(call):
+            self.stage.db.pass_time(1000)
+            self.repos.upgrades.claim(upgrade_id, 'other', 60)
+            return fakes.answer(JobState.REFUSED, message='no', code='NO')
+        self.stage.guest.check_upgrade = overtake
+        self.assertIsNone(self.stage.runner().run(upgrade_id))
+        row = self.repos.upgrades.get(upgrade_id)
+        self.assertEqual((S.RUNNING, 'other'), (row.state, row.owner))
+
+    def test_the_second_lot_of_questions_comes_less_often(self):
+        self.stage.guest.says('pre_upgrade', fakes.answer(JobState.RUNNING, percent=40, message='counting'))
+        upgrade_id = self.stage.db.begin().id
+        seconds = [self.stage.runner().run(upgrade_id) for _ in range(30)]
+        self.assertLess(seconds[0], 1)
+        self.assertEqual(5, seconds[-1])
+        last = self.repos.upgrades.get(upgrade_id).steps[-1]
+        self.assertEqual((40, 'counting', 31), (last.percent, last.message, last.runs))
+
+    def test_a_stopping_service_lets_go_between_two_steps(self):
+        runner = dataclasses.replace(self.stage.runner(), is_stopping=lambda: True)
+        row = self.stage.run_on(self.stage.db.begin().id, runner)
+        self.assertEqual((Step.QUIESCE, None), (row.step, row.owner))
+        self.assertIn(row.id, self.repos.upgrades.due(10))
+
+    def test_version_with_tags_keeps_the_image_that_was_found(self):
+        version_id = self.stage.db.add_version(name='11.8.7', number='11.8.6', image_id=None, image_tags='trove,mariadb')
+        row = self.stage.db.begin(version_id=version_id, target_image_id='')
+        self.stage.run_on(row.id)
+        row = self.stage.run_on(row.id)
+        self.assertEqual(database.IMAGE_11_8, row.target_image_id)
+        self.assertEqual(database.IMAGE_11_8, self.stage.nova.rebuilds[0][1])
+
+    def test_a_guest_that_was_rebuilt_once_more_is_restored_again(self):
+        row = self.stage.until_boot()
+        self.stage.heartbeat(row)
+        self.stage.guest.says('verify_upgrade', fakes.silent('verify_upgrade'), self.stage.guest.script['verify_upgrade'][0])
+        self.stage.run_on(row.id)
+        self.stage.heartbeat(row, boot_id='boot-again')
+        self.stage.guest.says('post_upgrade', fakes.answer(boot_id='boot-again', server_state=ServerState.RUNNING))
+        row = self.stage.run_on(row.id)
+        self.assertEqual(S.COMPLETED, row.state)
+        self.assertEqual([Step.VERIFY, Step.RESTORE, Step.VERIFY], [run.step for run in row.steps][-3:])
+
+
+class _TakenDuring:
+    """A preflight during which Trove takes the instance."""
+
+    def __init__(self, preflight, db):
+        self._preflight, self._db = preflight, db
+
+    def report(self, row, make_call):
+        report = self._preflight.report(row, make_call)
+        self._db.update_instance(task_id=int(instance.Task.RESIZING))
+        return report
