@@ -12,6 +12,7 @@ from oslo_log import log
 
 from trove_upgrade.domain import exceptions, guest, ports
 from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.flows import generations
 from trove_upgrade.guestagent.flows.work import Outcome
 from trove_upgrade.guestagent.journal import JobRecord, Journal
 
@@ -77,6 +78,8 @@ class Jobs:
             running.deadline = max(running.deadline, call.deadline)
             return running.record, running
         record = self._journal.read(key)
+        if record is not None and record.code == generations.CODE and call.generation > int(record.call['generation']):
+            record = None   # that answer was for the one who had lost its claim
         if record is not None and record.ended:
             return record, None
         if method == _ABORT:
@@ -155,9 +158,9 @@ class Jobs:
         with self._lock:
             running.record = ended
             self._running = None
-        running.ended.set()
         LOG.info('Upgrade %s: %s is %s', running.call.upgrade_id, ended.method, ended.state)
         self._on_change()
+        running.ended.set()
 
 
 def _cause(error: exceptions.TroveUpgradeError) -> BaseException | None:

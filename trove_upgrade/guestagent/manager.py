@@ -11,6 +11,7 @@ from oslo_log import log
 
 from trove_upgrade.domain import exceptions, guest
 from trove_upgrade.guestagent import info
+from trove_upgrade.guestagent.flows import generations
 from trove_upgrade.guestagent.flows.work import Guest
 from trove_upgrade.guestagent.job import Jobs
 from trove_upgrade.guestagent.journal import JobRecord, Journal
@@ -78,7 +79,7 @@ class GuestManager:
         """Restore, upgrade the data, compare, open.  With upgrade_info alone it is RPC 1.0."""
         if arguments.keys() == {'upgrade_info'}:
             upgrade_info = dict(arguments['upgrade_info'] or {})
-            self._specification('post_upgrade', str(upgrade_info.get('upgrade_id')), upgrade_info)
+            self._specification('post_upgrade', str(upgrade_info.get('upgrade_id') or ''), upgrade_info)
             return None
         return self._answer('post_upgrade', arguments)
 
@@ -107,11 +108,7 @@ class GuestManager:
         if call.instance_id != self._guest.instance_id:
             raise exceptions.StepFailed(f'{method} is for instance {call.instance_id}, and this guest is {self._guest.instance_id}. '
                                         f'Look at the topics of the guests.', 'WRONG_GUEST')
-        highest = self._guest.marks.highest_generation(call.upgrade_id)
-        if call.generation < highest:
-            raise exceptions.StepFailed(f'{method} of upgrade {call.upgrade_id} comes from a taskmanager that has lost its claim: generation '
-                                        f'{call.generation}, and {highest} was seen. It should stop.', 'GENERATION_OLD')
-        self._guest.marks.see_generation(call.upgrade_id, call.generation)
+        generations.require(self._guest, call)
         self._wake()
         return self._jobs.ask(method, call, wait_seconds)
 

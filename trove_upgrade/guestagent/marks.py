@@ -90,7 +90,12 @@ class Marks:
 
     def highest_generation(self, upgrade_id: str) -> int:
         """The highest generation seen of this upgrade, on the root disk or on the volume while that is mounted; 0 if none."""
-        return max(_number(known.get(upgrade_id)) for known in self._generations())
+        return max(self.generations(upgrade_id))
+
+    def generations(self, upgrade_id: str) -> tuple[int, int]:
+        """The highest on the root disk, and the highest on the volume while that is mounted; 0 if none."""
+        on_root, on_volume = (_number(known.get(upgrade_id)) for known in self._generations())
+        return on_root, on_volume
 
     def see_generation(self, upgrade_id: str, generation: int) -> None:
         """Remember `generation`, wherever it can be remembered now."""

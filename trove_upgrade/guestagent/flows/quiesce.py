@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent import datafiles
-from trove_upgrade.guestagent.flows import check, undo
+from trove_upgrade.guestagent.flows import check, generations, undo
 from trove_upgrade.guestagent.flows.work import Guest, Outcome, Work
 from trove_upgrade.guestagent.info import UpgradeInfo
 from trove_upgrade.guestagent.marks import Mark
@@ -76,6 +76,7 @@ def _stop_and_stash(work: Work, mounted: Mounted) -> UpgradeInfo:
     published = publish.publish(check.stash_roots(guest), guest.layout.on_volume, call.upgrade_id, call.attempt, documents,
                                 guest.accounts)
     guest.marks.set(Mark.STASHED, call.upgrade_id, stash=published.name, digest=published.digest)
+    generations.carry_over(guest, call)   # now there is a directory on the volume to keep it in
     work.progress(95, 'Unmounting the volume.')
     return UpgradeInfo(
         upgrade_id=call.upgrade_id, attempt=call.attempt, volume_uuid=mounted.uuid, filesystem=mounted.filesystem,

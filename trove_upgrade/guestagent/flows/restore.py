@@ -14,6 +14,7 @@ from typing import Any
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent import datafiles, durable, service
 from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.flows import generations
 from trove_upgrade.guestagent.flows.work import Outcome, Work
 from trove_upgrade.guestagent.info import UpgradeInfo
 from trove_upgrade.guestagent.marks import Mark
@@ -33,6 +34,7 @@ def restore(work: Work) -> Outcome:
     if not guest.layout.on_volume.is_dir() or not datafiles.is_private(guest.layout.on_volume):
         raise exceptions.StepFailed(f'The volume {info.volume_uuid} cannot be used: {guest.layout.on_volume} is missing, or others than root '
                                     f'can write there. Look whether this is the volume that the upgrade unmounted.', 'STASH_MISSING')
+    generations.carry_over(guest, work.call)   # a new root disk has seen none; the volume has
     if guest.marks.has(Mark.RESTORED, info.upgrade_id) and guest.serving():
         return _outcome(work, info)
     with Stash.open(guest.layout.on_volume, info.stash, info.stash_digest) as stash:

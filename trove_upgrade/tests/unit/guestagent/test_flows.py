@@ -106,6 +106,17 @@ class QuiesceTest(FlowTestCase):
             self.assertRaises(exceptions.StepRefused, quiesce.quiesce, machine.work())
             self.assert_serves_as_before(machine)
 
+    def test_a_taskmanager_that_took_over_while_the_job_ran_is_kept_on_the_volume(self):
+        work = self.machine.work()
+        work.guest.marks.see_generation(fakes.UPGRADE, 5)
+        info = quiesce.quiesce(work).result['upgrade_info']
+        self.machine.rebuild()
+        error = self.assertRaises(exceptions.StepFailed, restore.restore, self.machine.work(upgrade_info=info, generation=4))
+        self.assertEqual('GENERATION_OLD', error.code)
+        restore.restore(self.machine.work(upgrade_info=info, generation=6))
+        restore.restore(self.machine.work(upgrade_info=info, generation=5))
+        self.assert_upgraded(self.machine)
+
     def test_a_busy_volume_is_undone_and_the_holder_is_named(self):
         self.machine.others = ['4711 (rsync)']
         error = self.assertRaises(exceptions.StepRefused, quiesce.quiesce, self.machine.work())

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+import datetime
+import pathlib
+
+import fixtures
+
+from trove_upgrade.domain import exceptions, guest
+from trove_upgrade.guestagent.flows import work
+from trove_upgrade.guestagent.job import Jobs
+from trove_upgrade.guestagent.journal import Journal
+from trove_upgrade.tests.unit import base
+from trove_upgrade.tests.unit.guestagent import fakes
+
+_LONG = 30
+
+
+class JobsTest(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.directory = pathlib.Path(self.useFixture(fixtures.TempDir(rootdir=fakes.scratch())).path) / 'jobs'
+        self.clock, self.gate, self.changes = fakes.Clock(), fakes.Gate(), []
+        self.addCleanup(self.gate.released.set)
+        self.bodies = {'pre_upgrade': self.gate, 'abort_upgrade': lambda call, progress: work.Outcome('Aborted.')}
+        self.jobs = self.new_jobs()
+
+    def new_jobs(self):
+        """The agent starts (again)."""
+        return Jobs(Journal(self.directory), self.bodies, self.clock, on_change=lambda: self.changes.append(1))
+
+    def call(self, **changes):
+        arguments = {'instance_id': fakes.INSTANCE, 'upgrade_id': fakes.UPGRADE, 'attempt': 1, 'generation': 1,
+                     'deadline': self.clock.time + datetime.timedelta(hours=1), 'target': {}, **changes}
+        return guest.GuestCall(**arguments)
+
+    def test_a_second_call_joins_the_first_and_a_later_one_gets_its_answer(self):
+        first = self.jobs.ask('pre_upgrade', self.call(), 0)
+        second = self.jobs.ask('pre_upgrade', self.call(generation=2), 0)
+        self.assertEqual([guest.JobState.RUNNING] * 2, [first.state, second.state])
+        self.gate.released.set()
+        third = self.jobs.ask('pre_upgrade', self.call(), _LONG)
+        self.assertEqual((guest.JobState.DONE, 'Done.', {'n': 1}), (third.state, third.message, third.result))
+        self.assertEqual(third, self.jobs.ask('pre_upgrade', self.call(), 0))
+        self.assertEqual(third, self.new_jobs().ask('pre_upgrade', self.call(), 0), 'a restarted agent has forgotten')
+        self.assertEqual(1, self.gate.calls)
+        self.assertEqual([1], self.changes)
+
+    def test_a_running_job_says_how_far_it_is(self):
+        self.jobs.ask('pre_upgrade', self.call(), 0)
+        self.gate.entered.wait(_LONG)
+        deadline = datetime.datetime.now() + datetime.timedelta(seconds=_LONG)
+        while (record := self.jobs.ask('pre_upgrade', self.call(), 0)).percent is None:
+            self.assertLess(datetime.datetime.now(), deadline)
+        self.assertEqual((10, 'Waiting.'), (record.percent, record.message))
+
+    def test_another_attempt_is_another_job_and_waits_for_the_one_that_runs(self):
+        self.jobs.ask('pre_upgrade', self.call(), 0)
+        waiting = self.jobs.ask('pre_upgrade', self.call(attempt=2), 0)
+        self.assertEqual(guest.JobState.RUNNING, waiting.state)
+        self.assertIn('Waiting for pre_upgrade', waiting.message)
+        self.assertEqual(1, len(list(self.directory.iterdir())), 'it was begun')
+        self.gate.released.set()
+        self.assertEqual({'n': 2}, self.jobs.ask('pre_upgrade', self.call(attempt=2), _LONG).result)
+
+    def test_an_abort_ends_its_own_pre_upgrade(self):
+        self.jobs.ask('pre_upgrade', self.call(), 0)
+        self.gate.entered.wait(_LONG)
+        aborted = self.jobs.ask('abort_upgrade', self.call(), _LONG)
+        self.assertEqual((guest.JobState.DONE, 'Aborted.'), (aborted.state, aborted.message))
+        self.assertEqual('UPGRADE_ABORTED', self.jobs.ask('pre_upgrade', self.call(), 0).code)
+
+    def test_a_pre_upgrade_that_arrives_after_its_abort_stops_nothing(self):
+        self.jobs.ask('abort_upgrade', self.call(), _LONG)
+        late = self.jobs.ask('pre_upgrade', self.call(), _LONG)
+        self.assertEqual((guest.JobState.REFUSED, 'UPGRADE_ABORTED'), (late.state, late.code))
+        self.assertEqual(0, self.gate.calls)
+
+    def test_a_job_that_was_interrupted_is_run_again(self):
+        self.jobs.ask('pre_upgrade', self.call(), 0)
+        self.gate.entered.wait(_LONG)
+        second = fakes.Gate()
+        second.released.set()
+        self.bodies = {'pre_upgrade': second}
+        restarted = self.new_jobs()     # the first one's thread is as good as dead: it writes nothing before the gate opens
+        restarted.resume()
+        self.assertEqual(1, second.calls)
+        self.assertEqual(guest.JobState.DONE, restarted.ask('pre_upgrade', self.call(), 0).state)
+
+    def test_what_cannot_be_read_in_the_journal_is_set_aside(self):
+        self.directory.mkdir()
+        (self.directory / 'x.1.pre_upgrade.json').write_text('{"half')
+        self.jobs.resume()
+        self.assertEqual(['x.1.pre_upgrade.broken'], [path.name for path in self.directory.iterdir()])
+
+    def test_the_journal_forgets_the_oldest(self):
+        self.gate.released.set()
+        for attempt in range(1, 206):
+            self.clock.move(1)
+            self.jobs.ask('pre_upgrade', self.call(attempt=attempt), _LONG)
+        self.jobs.resume()
+        self.assertEqual(200, len(list(self.directory.iterdir())))
+        self.assertIsNone(Journal(self.directory).read((fakes.UPGRADE, 5, 'pre_upgrade')))
+        self.assertIsNotNone(Journal(self.directory).read((fakes.UPGRADE, 6, 'pre_upgrade')))
+
+    def _ends_with(self, error):
+        def body(call, progress):
+            raise error
+        self.bodies['pre_upgrade'] = body
+        record = self.jobs.ask('pre_upgrade', self.call(), _LONG)
+        return record.state, record.code
+
+    def test_a_refusal_is_refused(self):
+        self.assertEqual((guest.JobState.REFUSED, 'WHY'), self._ends_with(exceptions.StepRefused('no', 'WHY')))
+
+    def test_a_failure_has_failed(self):
+        self.assertEqual((guest.JobState.FAILED, 'WHY'), self._ends_with(exceptions.StepFailed('no', 'WHY')))
+
+    def test_whatever_nobody_has_foreseen_has_failed_too(self):
+        self.assertEqual((guest.JobState.FAILED, 'INTERNAL_ERROR'), self._ends_with(ZeroDivisionError('x')))
+        self.assertFalse(self.jobs.busy())
+
+    def test_a_job_gives_up_at_its_deadline_and_a_later_call_can_move_it(self):
+        self.jobs.ask('pre_upgrade', self.call(), 0)
+        self.jobs.ask('pre_upgrade', self.call(deadline=self.clock.time + datetime.timedelta(hours=2)), 0)
+        self.clock.move(3601)
+        self.assertEqual(guest.JobState.RUNNING, self.jobs.ask('pre_upgrade', self.call(), 0.1).state)
+        self.clock.move(3600 * 2)
+        record = self.jobs.ask('pre_upgrade', self.call(deadline=self.clock.time), _LONG)
+        self.assertEqual((guest.JobState.FAILED, 'DEADLINE_PASSED'), (record.state, record.code))
+
+    def test_a_journal_that_cannot_be_written_at_the_end_still_answers(self):
+        self.jobs.ask('pre_upgrade', self.call(), 0)
+        self.gate.entered.wait(_LONG)
+        for path in self.directory.iterdir():
+            path.unlink()
+        self.directory.rmdir()
+        self.directory.write_text('in the way')
+        running = self.jobs._running
+        self.gate.released.set()
+        self.assertTrue(running.ended.wait(_LONG))
+        self.assertEqual(guest.JobState.DONE, running.record.state)
