@@ -14,8 +14,17 @@ _CHECKPOINTS = (4096, 8192)
 _FILE_CHECKPOINT = 0xfa
 _RECORD_BYTES = 16            #: type, two bytes of page id, LSN, end marker, CRC
 _LEFT_BY_A_CRASH = ('ibtmp1', 'ddl_recovery.log')
-_READ_BYTES = 1 << 20
+_READ_BYTES = 4 << 20        #: more than a mini-transaction takes
 _CASTAGNOLI = 0x82f63b78
+
+
+def _crc_of_byte(value: int) -> int:
+    for _ in range(8):
+        value = (value >> 1) ^ (_CASTAGNOLI if value & 1 else 0)
+    return value
+
+
+_CRC_TABLE = tuple(_crc_of_byte(value) for value in range(256))
 
 
 def is_clean(data_directory: pathlib.Path, log_directory: pathlib.Path | None = None) -> bool:
@@ -59,24 +68,25 @@ def _is_record_group(data: bytes, sequence_bit: int) -> bool:
         length = data[position] & 0x0f
         position += 1
         if length == 0:
-            extra, width = _varint(data, position)
-            length = extra + 15 - width + width
+            length = 15 + _varint(data, position)
         position += length
     if position == 0 or position + 5 > len(data) or data[position] != sequence_bit:
         return False
     return crc32c(data[:position]) == struct.unpack('>I', data[position + 1:position + 5])[0]
 
 
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    """Value and width in bytes, as MariaDB's mlog_decode_varint."""
+def _varint(data: bytes, position: int) -> int:
+    """As MariaDB's mlog_decode_varint; each longer form begins where the shorter one ends."""
     lead = data[position] if position < len(data) else 0
     if lead < 0x80:
-        return lead, 1
+        return lead
     if lead < 0xc0:
-        return (((lead & 0x3f) << 8) | _at(data, position + 1, 1)) + 0x80, 2
+        return (((lead & 0x3f) << 8) | _at(data, position + 1, 1)) + 0x80
     if lead < 0xe0:
-        return (((lead & 0x1f) << 16) | _at(data, position + 1, 2)) + 0x4080, 3
-    return _at(data, position + 1, 4 if lead >= 0xf0 else 3), 5 if lead >= 0xf0 else 4
+        return (((lead & 0x1f) << 16) | _at(data, position + 1, 2)) + 0x4080
+    if lead < 0xf0:
+        return (((lead & 0x0f) << 24) | _at(data, position + 1, 3)) + 0x204080
+    return _at(data, position + 1, 4) + 0x10204080
 
 
 def _at(data: bytes, position: int, width: int) -> int:
@@ -84,10 +94,8 @@ def _at(data: bytes, position: int, width: int) -> int:
 
 
 def crc32c(data: bytes) -> int:
-    """CRC-32C, bit by bit: the data is one mini-transaction."""
+    """CRC-32C, a byte at a time: the data is one mini-transaction."""
     value = 0xffffffff
     for byte in data:
-        value ^= byte
-        for _ in range(8):
-            value = (value >> 1) ^ (_CASTAGNOLI if value & 1 else 0)
+        value = (value >> 8) ^ _CRC_TABLE[(value ^ byte) & 0xff]
     return value ^ 0xffffffff

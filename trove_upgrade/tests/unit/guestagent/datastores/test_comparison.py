@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+import pathlib
+
+import fixtures
+
+from trove_upgrade.guestagent.datastores import base as datastore
+from trove_upgrade.guestagent.datastores.mysql_family import comparison, settings
+from trove_upgrade.tests.unit import base
+from trove_upgrade.tests.unit.guestagent.datastores import fakes
+
+
+def table(rows=2, checksum='7', kind='table', **more):
+    return {'rows': rows, 'checksum': checksum, 'kind': kind, 'columns': 'c', **more}
+
+
+BEFORE = datastore.Fingerprint(
+    server_version='10.11.14-MariaDB', taken_at='2026-01-01T00:00:00+00:00', tables={'a.t': table(), 'a.v': table(kind='versioned', history_rows=3)},
+    counted_only_by_file=(), users=('root@localhost', 'u@%'), grants={'u@%': ['GRANT SELECT ON `a`.* TO `u`@`%`']},
+    objects={'view:a.w': 'd1', 'routine:a.p (procedure)': 'd2', 'account:u@%': 'd3'}, settings={'sql_mode': 'A', 'port': '3306'})
+
+
+class TestComparison(base.TestCase):
+    def missing(self, **changes):
+        return list(comparison.compare(BEFORE, dataclasses.replace(BEFORE, **changes)).missing)
+
+    def test_the_same_is_the_same(self):
+        found = comparison.compare(BEFORE, BEFORE)
+        self.assertEqual(([], [], 2, 4), (found.missing, found.settings_changed, found.tables_compared, found.rows_compared))
+
+    def test_what_is_new_is_no_loss(self):
+        self.assertEqual([], self.missing(tables={**BEFORE.tables, 'a.n': table()}, users=(*BEFORE.users, 'mariadb.sys@localhost'),
+                                          objects={**BEFORE.objects, 'view:a.n': 'x'}))
+
+    def test_each_loss_is_named(self):
+        self.assertEqual(['table a.t is gone'], self.missing(tables={'a.v': BEFORE.tables['a.v']}))
+        self.assertEqual(['table a.t had 2 rows and has 1 now'], self.missing(tables={**BEFORE.tables, 'a.t': table(rows=1)}))
+        self.assertEqual(['table a.t has another checksum: 7 before, 8 now'], self.missing(tables={**BEFORE.tables, 'a.t': table(checksum='8')}))
+        self.assertEqual(['versioned a.v had 3 rows of history and has 0 now'],
+                         self.missing(tables={**BEFORE.tables, 'a.v': table(kind='versioned', history_rows=0)}))
+        self.assertEqual(['a.t was a table and is a view now'], self.missing(tables={**BEFORE.tables, 'a.t': table(kind='view')}))
+        self.assertEqual(['table a.t has other columns now'],
+                         self.missing(tables={**BEFORE.tables, 'a.t': {**table(), 'columns': 'd'}}))
+        self.assertEqual(['account u@% is gone'], self.missing(users=('root@localhost',)))
+        self.assertEqual(["account u@% has lost SELECT on 'a'.*"], self.missing(grants={'u@%': []}))
+        self.assertEqual(['view a.w is gone'], self.missing(objects={k: v for k, v in BEFORE.objects.items() if k != 'view:a.w'}))
+        self.assertEqual(['routine a.p (procedure) has another definition now'],
+                         self.missing(objects={**BEFORE.objects, 'routine:a.p (procedure)': 'x'}))
+        self.assertEqual(['account u@% authenticates in another way now'], self.missing(objects={**BEFORE.objects, 'account:u@%': 'x'}))
+
+    def test_a_table_that_was_not_counted_is_neither_lost_nor_compared(self):
+        found = comparison.compare(BEFORE, dataclasses.replace(BEFORE, tables={**BEFORE.tables, 'a.t': table(rows=None, checksum=None)}))
+        self.assertEqual(([], ['a.t'], 1), (found.missing, found.not_compared, found.tables_compared))
+
+    def test_settings_are_reported_but_not_those_of_the_isolated_start(self):
+        found = comparison.compare(BEFORE, dataclasses.replace(BEFORE, settings={'sql_mode': 'B', 'port': '0', 'new': '1'}))
+        self.assertEqual([{'name': 'sql_mode', 'before': 'A', 'after': 'B'}], found.settings_changed)
+        self.assertEqual([], found.missing)
+
+
+class TestKeptSettings(base.TestCase):
+    def test_only_what_changes_the_meaning_of_statements_is_kept(self):
+        found = settings.changed({'sql_mode': 'A', 'innodb_io_capacity': '1'}, {'sql_mode': 'B', 'innodb_io_capacity': '2'})
+        self.assertEqual({'sql_mode': 'A'}, found)
+
+    def test_a_new_mapping_of_collations_is_emptied(self):
+        self.assertEqual({'character_set_collations': ''}, settings.changed({}, {'character_set_collations': 'utf8mb4=x'}))
+
+    def test_a_value_that_the_server_refuses_is_not_written(self):
+        directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path) / 'conf.d'
+        session = fakes.Session(('SET GLOBAL old_mode', fakes.refusal(1231)))
+        taken = settings.keep(session, {'old_mode': 'X', 'collation_server': 'latin1_swedish_ci', 'sql_mode': ''}, directory)
+        self.assertEqual(['collation_server', 'sql_mode'], taken)
+        text = (directory / settings.FILE_NAME).read_text()
+        self.assertIn('[mysqld]\ncollation_server = latin1_swedish_ci\nsql_mode = ""\n', text)
+        self.assertNotIn('old_mode', text)

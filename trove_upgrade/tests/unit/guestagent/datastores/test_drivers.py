@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+import pathlib
+import struct
+
+import fixtures
+
+from trove_upgrade.domain import exceptions
+from trove_upgrade.guestagent.datastores import base as datastore
+from trove_upgrade.guestagent.datastores import factory, mysql
+from trove_upgrade.guestagent.datastores.mariadb import MariaDBDriver
+from trove_upgrade.guestagent.datastores.mysql_family import checks, connection, option_files, programs, redo_log
+from trove_upgrade.tests.unit import base
+from trove_upgrade.tests.unit.guestagent.datastores import fakes
+
+
+def context(root):
+    return datastore.DriverContext(volume=root / 'v', data_directory=root / 'v/data', etc=root / 'etc', run=root / 'run/trove-upgrade',
+                                   image_facts={}, now=None, monotonic=fakes.Clock())
+
+
+class DriverTestCase(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        (self.root / 'v/data').mkdir(parents=True)
+        self.context = context(self.root)
+
+
+class TestFactory(DriverTestCase):
+    def test_each_manager_has_its_driver(self):
+        self.assertIsInstance(factory.driver('mariadb', self.context, fakes.Service()), MariaDBDriver)
+        self.assertIsInstance(factory.driver('mysql', self.context, fakes.Service()), mysql.MySQLDriver)
+
+    def test_what_has_no_driver_is_refused_by_name(self):
+        driver = factory.driver('couchbase', self.context, fakes.Service())
+        error = self.assertRaises(exceptions.StepRefused, driver.checks, {}, {})
+        self.assertEqual('DATASTORE_NOT_SUPPORTED', error.code)
+        self.assertIn("'couchbase'", error.message)
+
+
+class TestChecks(DriverTestCase):
+    def probe(self, *rules, target=None, options=None, configuration=()):
+        return checks.Probe(self.context, fakes.Session(*rules), option_files.Configuration(tuple(configuration), ()), '10.11.14-MariaDB',
+                            {'server_version': '11.8.6', 'plugins': ['auth_ed25519.so']} if target is None else target, options or {}, self.root)
+
+    def assert_refused(self, code, result):
+        self.assertEqual(('refused', code), (result.outcome, result.code), result)
+        self.assertRegex(result.message, r'^The .*: .*\. [A-Z].*\.$')
+
+    def test_an_older_target_is_refused_and_the_same_series_is_not(self):
+        self.assert_refused('DOWNGRADE', checks.target_version(self.probe(target={'server_version': '10.6.1'})))
+        self.assertEqual('ok', checks.target_version(self.probe(target={'server_version': '10.11.2'})).outcome)
+        self.assertEqual('TARGET_FACTS_MISSING', checks.target_version(self.probe(target={})).code)
+
+    def test_prepared_transactions_are_refused(self):
+        self.assert_refused('PREPARED_TRANSACTIONS', checks.prepared_transactions(self.probe(('XA RECOVER', [(1,)]))))
+
+    def test_a_backup_is_seen_by_its_process_or_by_its_statements(self):
+        self.assertEqual('ok', checks.backup(self.probe()).outcome)
+        self.assert_refused('BACKUP_RUNNING', checks.backup(self.probe(('PROCESSLIST', [(7, 'dump')]))))
+        (self.root / '42').mkdir()
+        (self.root / '42/comm').write_text('mariadb-backup\n')
+        self.assert_refused('BACKUP_RUNNING', checks.backup(self.probe()))
+
+    def test_any_part_in_replication_is_refused_unless_allowed(self):
+        self.assertEqual('ok', checks.replication(self.probe(('COUNT', [(0,)]))).outcome)
+        for rules in ([('Binlog Dump', [(2,)])], [('Binlog Dump', [(0,)]), ('SHOW ALL SLAVES', [('x',)])],
+                      [('Binlog Dump', [(0,)]), ('SHOW ALL SLAVES', fakes.refusal(1064)), ('SHOW REPLICA STATUS', [('x',)])],
+                      [('Binlog Dump', [(0,)]), ('wsrep_on', [('wsrep_on', 'ON')])]):
+            self.assert_refused('REPLICATION', checks.replication(self.probe(*rules)))
+            self.assertEqual('warning', checks.replication(self.probe(*rules, options={'allow_replication': True})).outcome)
+
+    def test_a_plugin_that_the_target_lacks_is_refused(self):
+        there = ('mysql.plugin', [('ed25519', 'auth_ed25519.so')])
+        self.assertEqual('ok', checks.plugins(self.probe(there)).outcome)
+        self.assert_refused('PLUGIN_MISSING', checks.plugins(self.probe(('mysql.plugin', [('audit', 'server_audit.so')]))))
+        self.assertEqual('TARGET_FACTS_MISSING', checks.plugins(self.probe(there, target={})).code)
+
+    def test_plugins_of_the_configuration_count_too(self):
+        option = option_files.Option('mysqld', 'plugin-load-add', 'x=server_audit.so;auth_ed25519', pathlib.Path('x'), 1)
+        found = checks.plugins(self.probe(configuration=[option]))
+        self.assert_refused('PLUGIN_MISSING', found)
+        self.assertIn('server_audit', found.message)
+        self.assertNotIn('ed25519', found.message)
+
+    def test_a_full_volume_is_refused(self):
+        rebuilt = ('SYSTEM VERSIONED', [(0,)])
+        self.assertEqual('ok', checks.disk_space(self.probe(rebuilt)).outcome)
+        self.assert_refused('DISK_SPACE', checks.disk_space(self.probe(rebuilt, options={'min_free_bytes': 1 << 60})))
+        self.assert_refused('DISK_SPACE', checks.disk_space(self.probe(('SYSTEM VERSIONED', [(1 << 60,)]))))
+        self.assertEqual('ok', checks.disk_space(self.probe(('SYSTEM VERSIONED', [(1 << 60,)]), target={'server_version': '10.11.20'})).outcome)
+
+    def layout(self, **variables):
+        values = {'datadir': str(self.root / 'v/data'), **variables}
+        return checks.layout(self.probe(('SHOW GLOBAL VARIABLES', list(values.items()))))
+
+    def test_data_on_the_root_disk_is_refused(self):
+        self.assertEqual('ok', self.layout(innodb_undo_directory='./', log_bin_basename='').outcome)
+        self.assert_refused('VOLUME_LAYOUT', self.layout(datadir=str(self.root)))
+        self.assert_refused('VOLUME_LAYOUT', self.layout(log_bin_basename='/var/log/mysql/binlog'))
+
+    def test_a_table_elsewhere_is_refused(self):
+        (self.root / 'v/data/db').mkdir()
+        (self.root / 'v/data/db/t.isl').write_text('/srv/t.ibd')
+        self.assert_refused('VOLUME_LAYOUT', self.layout())
+
+    def test_a_linked_database_is_refused(self):
+        (self.root / 'v/data/db').symlink_to(self.root)
+        self.assert_refused('VOLUME_LAYOUT', self.layout())
+
+    def test_forced_recovery_is_refused(self):
+        self.assertEqual('ok', checks.clean_stop(self.probe(('VARIABLES', [('innodb_force_recovery', '0'), ('innodb_read_only', 'OFF')]))).outcome)
+        self.assert_refused('UNCLEAN_SHUTDOWN', checks.clean_stop(self.probe(('VARIABLES', [('innodb_force_recovery', '3')]))))
+
+    def test_long_statements_are_told(self):
+        self.assertEqual('DATABASE_BUSY', checks.statements(self.probe(('PROCESSLIST', [(1, 'u', 99)]))).code)
+
+
+class TestDriverChecks(DriverTestCase):
+    def driver(self, connect):
+        return MariaDBDriver(self.context, fakes.Service(), connect=connect, proc=self.root)
+
+    def test_no_answer_is_one_refusal_and_the_state_of_the_files(self):
+        def nobody(credentials, timeout_seconds):
+            raise connection.NoAnswer(socket=credentials.socket, found='refused')
+        found = self.driver(nobody).checks({}, {})
+        self.assertEqual([('database_answers', 'DATABASE_NOT_RUNNING'), ('clean_shutdown', None)], [(one.name, one.code) for one in found])
+        (self.root / 'v/data/ibtmp1').touch()
+        self.assertEqual('UNCLEAN_SHUTDOWN', self.driver(nobody).checks({}, {})[-1].code)
+
+    def test_one_check_that_fails_hides_no_other(self):
+        session = fakes.Session(('XA RECOVER', fakes.refusal(1227, 'denied')), ('SELECT VERSION', [('10.11.14-MariaDB',)]),
+                                ('COUNT|COALESCE', [(0,)]), ('pid_file', [('/nonexistent',)]), ('datadir', [('datadir', str(self.root / 'v/data'))]))
+        found = {one.name: one for one in self.driver(lambda credentials, timeout_seconds: session).checks({'server_version': '11.8.6'}, {})}
+        self.assertEqual('unknown', found['prepared_transactions'].outcome)
+        self.assertEqual('ok', found['replication'].outcome)
+        self.assertTrue(session.closed)
+
+
+class TestMySQL(DriverTestCase):
+    def test_one_series_at_a_time(self):
+        for version, wanted, outcome in (('9.7.4', '9.7.4', 'ok'), ('5.7.44', '8.0.40', 'ok'), ('8.0.40', '8.4.3', 'ok'),
+                                         ('5.7.44', '8.4.3', 'refused'), ('8.0.40', '9.7.4', 'refused'), ('5.6.24', '9.7.4', 'refused'),
+                                         ('5.6.24', '5.7.44', 'refused')):
+            self.assertEqual(outcome, mysql.check_path(version, wanted).outcome, (version, wanted))
+
+    def driver(self, run):
+        return mysql.MySQLDriver(self.context, fakes.Service(), runs=run, connect=lambda credentials, seconds: fakes.Session())
+
+    def test_the_configuration_is_validated_by_the_server_itself(self):
+        run = fakes.Programs(programs.Finished(1, '2026-01-01 [ERROR] [MY-000067] [Server] unknown variable \'x=1\'.'))
+        found = self.driver(run).check_configuration({})
+        self.assertEqual('CONFIGURATION_REFUSED', found.code)
+        self.assertIn('unknown variable', found.message)
+        self.assertIn('--validate-config', run.calls[0][0])
+        self.assertEqual('CONFIGURATION_NOT_TRIED', self.driver(fakes.Programs(installed=False)).check_configuration({}).code)
+
+    def test_the_server_has_upgraded_its_data_itself(self):
+        run = fakes.Programs()
+        self.driver(run).upgrade_data(lambda percent, text: None)
+        self.assertEqual([], run.calls)
+
+
+class TestRedoLog(DriverTestCase):
+    FIRST_LSN, SIZE = 12288, 12288 + 65536
+
+    def write(self, after=b'', checkpoint=12288 + 100, bit=1, magic=0x50687973):
+        log = bytearray(self.SIZE)
+        log[0:4], log[8:16] = struct.pack('>I', magic), struct.pack('>Q', self.FIRST_LSN)
+        log[4096:4112] = struct.pack('>QQ', checkpoint, checkpoint)
+        record = b'\xfa\0\0' + struct.pack('>Q', checkpoint)
+        content = record + bytes([bit]) + struct.pack('>I', redo_log.crc32c(record)) + after
+        ring = self.SIZE - 12288
+        for offset, byte in enumerate(content):
+            log[12288 + (checkpoint - self.FIRST_LSN + offset) % ring] = byte
+        (self.root / 'v/data/ib_logfile0').write_bytes(log)
+
+    def is_clean(self):
+        return redo_log.is_clean(self.root / 'v/data')
+
+    def group(self, bit=1):
+        record = b'\x34\x00\x00\x75\xa5' + b'\x31\x01'
+        return record + bytes([bit]) + struct.pack('>I', redo_log.crc32c(record))
+
+    def test_nothing_after_the_checkpoint_is_clean(self):
+        self.write()
+        self.assertTrue(self.is_clean())
+
+    def test_a_change_after_the_checkpoint_is_not(self):
+        self.write(after=self.group())
+        self.assertFalse(self.is_clean())
+
+    def test_what_an_earlier_round_of_the_ring_left_does_not_count(self):
+        self.write(after=self.group(bit=0))
+        self.assertTrue(self.is_clean())
+        self.write(after=self.group()[:-1] + b'\xff')
+        self.assertTrue(self.is_clean())
+
+    def test_the_ring_may_close_within_the_record(self):
+        self.write(checkpoint=self.FIRST_LSN + self.SIZE - 12288 - 5)
+        self.assertTrue(self.is_clean())
+
+    def test_files_that_only_a_crash_leaves_are_proof(self):
+        self.write()
+        (self.root / 'v/data/ddl_recovery.log').touch()
+        self.assertFalse(self.is_clean())
+
+    def test_a_log_of_another_format_is_not_judged(self):
+        self.write(after=self.group(), magic=103)
+        self.assertTrue(self.is_clean())
+
+    def test_the_checksum_is_the_one_that_the_server_writes(self):
+        self.assertEqual(0x894828dc, redo_log.crc32c(bytes.fromhex('fa0000000000000000bb17')))   # from a server's own log

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+import datetime
+
+from trove_upgrade.domain import exceptions
+from trove_upgrade.guestagent.datastores.mysql_family import connection, dialect, fingerprint
+from trove_upgrade.tests.unit import base
+from trove_upgrade.tests.unit.guestagent.datastores import fakes
+
+NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+
+
+class TestPhotographer(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.clock = fakes.Clock()
+        self.percents = []
+
+    def session(self, *rules, tables=(('a', 'big', 'BASE TABLE', 900), ('a', 'small', 'BASE TABLE', 10), ('a', 'w', 'VIEW', 0))):
+        return fakes.Session(
+            *rules, ('SELECT VERSION', [('10.11.14-MariaDB',)]), ('mysql.global_priv', [('u', '%', '{"plugin": "p"}')]),
+            ("TABLE_NAME = 'global_priv'", [(1,)]), ('SHOW GRANTS', [('GRANT USAGE ON *.* TO `u`@`%` IDENTIFIED BY PASSWORD \'*1\'',)]),
+            ('SHOW GLOBAL VARIABLES', [('sql_mode', 'A')]), (r'FROM information_schema.TABLES', list(tables)),
+            ('information_schema.VIEWS', [('a', 'w', 'select 1', 'NONE', 'd', 'DEFINER')]),
+            (r'COUNT\(\*\)', [(5,)]), ('CHECKSUM TABLE', [('t', 77)]))
+
+    def take(self, session, budget=60):
+        session.rules.sort(key=lambda rule: "TABLE_NAME = 'global_priv'" not in rule[0].pattern)
+        return fingerprint.Photographer(session, dialect.MariaDB(), budget_seconds=budget, monotonic=self.clock, now=lambda: NOW,
+                                        progress=lambda percent, text: self.percents.append(percent)).take()
+
+    def test_the_smallest_tables_come_first(self):
+        session = self.session()
+        found = self.take(session)
+        self.assertEqual(['CHECKSUM TABLE `a`.`small` EXTENDED', 'CHECKSUM TABLE `a`.`big` EXTENDED'],
+                         [said for said in session.statements if said.startswith('CHECKSUM')])
+        self.assertEqual({'rows': 5, 'checksum': '77'}, {key: found.tables['a.big'][key] for key in ('rows', 'checksum')})
+        self.assertEqual([], found.counted_only_by_file)
+
+    def test_what_does_not_fit_into_the_budget_is_listed(self):
+        def slow():
+            self.clock.seconds += 40
+            return [('t', 77)]
+        found = self.take(self.session(('CHECKSUM TABLE', slow)))
+        self.assertEqual(['a.big'], found.counted_only_by_file)
+        self.assertIsNone(found.tables['a.big']['rows'])
+        self.assertEqual(5, found.tables['a.small']['rows'])
+
+    def test_no_budget_counts_nothing_but_still_knows_users_and_objects(self):
+        found = self.take(self.session(), budget=0)
+        self.assertEqual(['a.small', 'a.big'], found.counted_only_by_file)
+        self.assertEqual(['u@%'], found.users)
+        self.assertIn('view:a.w', found.objects)
+        self.assertEqual({'sql_mode': 'A'}, found.settings)
+
+    def test_a_statement_that_the_server_cut_off_did_not_fit(self):
+        found = self.take(self.session((r'COUNT\(\*\) FROM `a`.`big`', fakes.refusal(1969))))
+        self.assertEqual(['a.big'], found.counted_only_by_file)
+
+    def test_a_table_that_cannot_be_read_is_a_refusal(self):
+        for rule in ((r'COUNT\(\*\) FROM `a`.`big`', fakes.refusal(1034, 'Incorrect key file')), ('CHECKSUM TABLE `a`.`big`', [('t', None)])):
+            error = self.assertRaises(exceptions.StepRefused, self.take, self.session(rule))
+            self.assertEqual('TABLE_UNREADABLE', error.code)
+            self.assertIn('a.big', error.message)
+
+    def test_a_lost_connection_is_not_taken_for_a_broken_table(self):
+        self.assertRaises(connection.SessionError, self.take, self.session(('CHECKSUM TABLE', fakes.refusal(2013))))
+
+    def test_versioned_tables_are_summed_by_their_visible_columns(self):
+        session = self.session(
+            ('information_schema.COLUMNS', [('a', 'v', 'id', 'int', '', None), ('a', 'v', 's', 'timestamp', 'STORED GENERATED', 'ROW START'),
+                                            ('a', 'v', 'h', 'int', 'INVISIBLE', None)]),
+            ('FOR SYSTEM_TIME ALL', [(7, 11, 13)]), tables=[('a', 'v', 'SYSTEM VERSIONED', 1)])
+        found = self.take(session)
+        self.assertEqual((5, 2, '11:13'), tuple(found.tables['a.v'][key] for key in ('rows', 'history_rows', 'checksum')))
+        summed = next(said for said in session.statements if 'FOR SYSTEM_TIME ALL' in said)
+        self.assertIn('`id`', summed)
+        self.assertNotIn('`s`', summed)
+        self.assertNotIn('`h`', summed)
+
+    def test_no_hash_of_a_password_is_kept_in_the_grants(self):
+        found = self.take(self.session())
+        self.assertEqual(['GRANT USAGE ON *.* TO `u`@`%`'], found.grants['u@%'])
+        self.assertNotIn('*1', str(found))
+
+    def test_the_limit_of_time_is_lifted_in_the_end(self):
+        session = self.session()
+        self.take(session)
+        self.assertEqual('SET SESSION max_statement_time = 0.000', [said for said in session.statements if 'max_statement_time' in said][-1])
+
+
+class TestAccounts(base.TestCase):
+    def test_a_change_of_password_changes_the_digest_and_a_server_s_own_notes_do_not(self):
+        def account(text):
+            session = fakes.Session(("TABLE_NAME = 'global_priv'", [(1,)]), ('mysql.global_priv', [('u', '%', text)]))
+            return dialect.MariaDB().accounts(session)[0].digest
+        one = account('{"plugin": "p", "authentication_string": "a", "access": 1, "version_id": 101114}')
+        self.assertEqual(one, account('{"plugin": "p", "authentication_string": "a", "access": 9, "version_id": 110806}'))
+        self.assertNotEqual(one, account('{"plugin": "p", "authentication_string": "b", "access": 1}'))
+
+    def test_quotes_in_names_are_quoted(self):
+        self.assertEqual("'o''x'@'%'", dialect.Account("o'x", '%', is_role=False, digest='').grantee)
+
+    def test_mysql_answers_from_its_user_table(self):
+        session = fakes.Session(('SHOW COLUMNS', [('User', ''), ('plugin', ''), ('authentication_string', '')]), ('FROM mysql.user', [('u', '%', 'p', 'a')]))
+        self.assertEqual(['u@%'], [account.name for account in dialect.MySQL().accounts(session)])

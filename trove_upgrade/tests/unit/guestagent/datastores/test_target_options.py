@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+import pathlib
+
+from trove_upgrade.guestagent.datastores.mysql_family import configuration_checks, option_files
+from trove_upgrade.guestagent.datastores.mysql_family.target_options import TargetOptions, Verdict
+from trove_upgrade.tests.unit import base
+
+FACTS = {'server_version': '11.8.6', 'options': ['max_connections', 'log_bin', 'skip_name_resolve', 'innodb_buffer_pool_size'],
+         'option_groups': ['mysqld', 'mariadb', 'mariadb-11.8']}
+
+
+def option(name, group='mysqld', value='1'):
+    return option_files.Option(group, option_files.canonical(name), value, pathlib.Path('/etc/mysql/conf.d/x.cnf'), 3)
+
+
+class TestVerdicts(base.TestCase):
+    def judge(self, name, target=FACTS, modules=()):
+        return TargetOptions('mariadb', target, modules).judge(option(name))
+
+    def test_known_by_any_spelling(self):
+        for name in ('max_connections', 'max-connections', 'skip-log-bin', 'skip-name-resolve', 'loose-max-connections', 'maximum-max-connections'):
+            self.assertIs(Verdict.KNOWN, self.judge(name), name)
+
+    def test_the_beginning_of_one_name_is_that_name(self):
+        self.assertIs(Verdict.KNOWN, self.judge('innodb_buffer_pool'))
+
+    def test_unknown_is_refused_but_not_where_it_is_loose(self):
+        self.assertIs(Verdict.REFUSED, self.judge('max_tmp_tables'))
+        self.assertIs(Verdict.IGNORED, self.judge('loose-max_tmp_tables'))
+
+    def test_what_the_server_only_warns_of_is_ignored_although_its_list_lacks_it(self):
+        self.assertIs(Verdict.IGNORED, self.judge('innodb_change_buffering'))
+
+    def test_options_of_a_plugin_that_is_loaded_are_the_plugin_s(self):
+        self.assertIs(Verdict.REFUSED, self.judge('server_audit_logging'))
+        self.assertIs(Verdict.KNOWN, self.judge('server_audit_logging', modules=('server_audit',)))
+
+    def test_without_facts_the_shipped_table_decides(self):
+        bare = {'server_version': '11.8.6'}
+        self.assertIs(Verdict.REFUSED, self.judge('max_tmp_tables', bare))
+        self.assertIs(Verdict.KNOWN, self.judge('anything_else', bare))
+        self.assertIs(Verdict.KNOWN, self.judge('max_tmp_tables', {'server_version': '10.11.14'}))
+
+
+class TestConfigurationChecks(base.TestCase):
+    def test_an_unknown_option_is_named_with_its_place(self):
+        found = configuration_checks.check_options([option('max_tmp_tables')], TargetOptions('mariadb', FACTS))
+        self.assertEqual(('refused', 'UNKNOWN_OPTION'), (found.outcome, found.code))
+        self.assertIn('max-tmp-tables (/etc/mysql/conf.d/x.cnf:3)', found.message)
+
+    def test_an_ignored_option_is_a_warning_and_missing_facts_are_one(self):
+        self.assertEqual('IGNORED_OPTION', configuration_checks.check_options(
+            [option('date_format')], TargetOptions('mariadb', FACTS)).code)
+        self.assertEqual('TARGET_FACTS_MISSING', configuration_checks.check_options([], TargetOptions('mariadb', {})).code)
+        self.assertEqual('ok', configuration_checks.check_options([option('log_bin')], TargetOptions('mariadb', FACTS)).outcome)
+
+    def groups(self, group, comes_back=True):
+        configuration = option_files.Configuration((option('wait_timeout', group),), ())
+        return configuration_checks.check_groups(configuration, lambda _: comes_back, '10.11.14-MariaDB', FACTS)
+
+    def test_options_in_the_old_version_s_group_are_refused(self):
+        found = self.groups('mariadb-10.11')
+        self.assertEqual('OPTION_GROUP_DROPPED', found.code)
+        self.assertIn('[mariadb-10.11]', found.message)
+
+    def test_a_group_that_both_read_or_neither_is_fine(self):
+        self.assertEqual('ok', self.groups('mysqld').outcome)
+        self.assertEqual('ok', self.groups('mysqldump').outcome)
+        self.assertEqual('ok', self.groups('mariadb-10.6').outcome)
+
+    def test_files_that_stay_behind_do_not_matter(self):
+        self.assertEqual('ok', self.groups('mariadb-10.11', comes_back=False).outcome)
+
+    def test_options_of_a_drop_in_are_told(self):
+        found = configuration_checks.check_command_line(['mariadbd', '--datadir=/x', '--innodb-buffer-pool-size=1G'])
+        self.assertEqual('COMMAND_LINE_OPTIONS', found.code)
+        self.assertEqual('ok', configuration_checks.check_command_line(['mariadbd', '--user=mysql']).outcome)
+
+    def test_a_tls_file_that_is_not_there_is_told(self):
+        configuration = option_files.Configuration((option('ssl_ca', value='/nonexistent/ca.pem'),), ())
+        self.assertEqual('TLS_FILE_MISSING', configuration_checks.check_key_files(configuration, lambda _: True).code)
