@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every picture of Nova and the guest that the rebuild step can find, also after a takeover."""
+import dataclasses
+
+from trove_upgrade.domain import compute, exceptions, instance, states
+from trove_upgrade.domain.guest import JobState, ServerState
+from trove_upgrade.taskmanager.steps.outcome import Done, Wait
+from trove_upgrade.taskmanager.steps.rebuild import ACCEPTED, ASKED, ASKED_FOR
+from trove_upgrade.tests.unit import base, database
+from trove_upgrade.tests.unit.taskmanager import fakes
+
+Result = compute.RebuildResult
+
+
+class TestRebuild(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.stage = self.useFixture(fakes.Stage())
+        self.nova, self.guest, self.step = self.stage.nova, self.stage.guest, self.stage.rebuild
+        self.row = self.stage.row(states.Step.REBUILD, rebuild_attempt=1, data={
+            ASKED_FOR: 1, ASKED: 1, 'former_boot_id': fakes.FORMER_BOOT})
+
+    def accepted(self, row=None, **changes):
+        self.nova.change(metadata={'trove_upgrade': (row or self.row).marker}, **changes)
+
+    def test_the_number_is_committed_before_anything_carries_it(self):
+        wait = self.step.run(self.row.evolve(rebuild_attempt=0, data={}))
+        self.assertEqual((0, {'rebuild_attempt': 1}), (wait.seconds, wait.changes))
+        self.assertEqual([], self.nova.rebuilds)
+
+    def test_it_is_asked_with_the_marker_in_metadata_and_user_data(self):
+        wait = self.step.run(self.row)
+        self.assertIsInstance(wait, Wait)
+        self.assertEqual(1, wait.data[ACCEPTED])
+        server_id, image_id, marker, user_data = self.nova.rebuilds[0]
+        self.assertEqual((database.SERVER, database.IMAGE_11_8, self.row.marker), (server_id, image_id, marker))
+        self.assertIn(b'guest_info', user_data)
+
+    def test_a_second_taskmanager_does_not_rebuild_again(self):
+        self.step.run(self.row)
+        self.nova.result = Result.RUNNING
+        self.assertIsInstance(self.step.run(self.row), Wait)   # the first one died before it could commit
+        self.nova.result = Result.SUCCESS
+        self.assertIsInstance(self.step.run(self.row), Done)
+        self.assertEqual(1, len(self.nova.rebuilds))
+
+    def test_a_lost_answer_of_an_accepted_rebuild_is_read_from_the_marker(self):
+        self.nova.answers = [fakes.lost_answer(accepted=True)]
+        self.assertIsInstance(self.step.run(self.row), Wait)
+        self.assertIsInstance(self.step.run(self.row), Done)
+        self.assertEqual(1, len(self.nova.rebuilds))
+
+    def test_a_lost_answer_of_a_rebuild_that_never_arrived_is_asked_again_with_the_same_number(self):
+        self.nova.answers = [fakes.lost_answer(accepted=False)]
+        self.step.run(self.row)
+        self.step.run(self.row)
+        self.assertEqual([self.row.marker], [call[2] for call in self.nova.rebuilds])
+
+    def test_a_conflict_is_waited_for(self):
+        self.nova.answers = [exceptions.RebuildConflict(server_id='s', found='task')]
+        self.assertEqual(1, self.step.run(self.row).seconds)
+
+    def test_a_server_with_a_task_is_waited_for_and_not_asked(self):
+        self.nova.change(task_state='rebooting')
+        self.assertIsInstance(self.step.run(self.row), Wait)
+        self.assertEqual([], self.nova.rebuilds)
+
+    def test_a_refusal_gives_the_upgrade_up(self):
+        self.nova.answers = [exceptions.RebuildRefused(server_id='s', found='quota')]
+        self.assertRaises(exceptions.StepRefused, self.step.run, self.row)
+
+    def test_a_refusal_after_an_earlier_acceptance_is_none(self):
+        refusal = exceptions.RebuildRefused(server_id='s', found='policy')
+        refusal.accepted_all_the_same = True
+        self.nova.answers = [refusal]
+        self.assertIsInstance(self.step.run(self.row), Wait)
+
+    def test_a_refusal_in_a_retry_without_a_former_guest_fails(self):
+        self.nova.change(status='ERROR')
+        self.nova.answers = [exceptions.RebuildRefused(server_id='s', found='quota')]
+        row = self.row.evolve(attempt=2, rebuild_attempt=2, data={ASKED_FOR: 2, ASKED: 1, ACCEPTED: 1})
+        self.assertRaises(exceptions.StepFailed, self.step.run, row)
+
+    def test_an_error_after_acceptance_fails_with_novas_fault(self):
+        self.accepted(status='ERROR', fault='no space')
+        self.nova.result = Result.ERROR
+        error = self.assertRaises(exceptions.StepFailed, self.step.run, self.row)
+        self.assertEqual('REBUILD_FAILED', error.code)
+        self.assertIn('no space', error.message)
+
+    def test_a_proven_no_op_is_asked_anew_under_the_next_number(self):
+        self.accepted()
+        self.nova.result = Result.NOTHING_HAPPENED
+        wait = self.step.run(self.row.with_data(**{ACCEPTED: 1}))
+        self.assertEqual(({'rebuild_attempt': 2}, 2, None), (wait.changes, wait.data[ASKED], wait.data[ACCEPTED]))
+        self.step.run(self.row.evolve(rebuild_attempt=2, data={**self.row.data, **wait.data}))
+        self.assertEqual([f'{self.row.id}:2'], [call[2] for call in self.nova.rebuilds])
+        self.assertEqual(1, len(self.guest.asked('pre_upgrade')), 'the guest that still runs is asked')
+
+    def test_no_ops_are_bounded(self):
+        self.accepted()
+        self.nova.result = Result.NOTHING_HAPPENED
+        error = self.assertRaises(exceptions.StepRefused, self.step.run, self.row.with_data(**{ASKED: 3}))
+        self.assertEqual('REBUILD_FELL_BACK', error.code)
+
+    def test_an_instance_that_somebody_has_taken_is_not_rebuilt(self):
+        self.stage.db.update_instance(task_id=int(instance.Task.DELETING))
+        error = self.assertRaises(exceptions.StepRefused, self.step.run, self.row)
+        self.assertEqual('INSTANCE_CHANGED', error.code)
+        self.assertEqual([], self.nova.rebuilds)
+
+    def test_a_guest_that_was_booted_again_is_not_rebuilt(self):
+        self.guest.says('pre_upgrade', fakes.answer(boot_id='boot-other'))
+        error = self.assertRaises(exceptions.StepRefused, self.step.run, self.row)
+        self.assertEqual('GUEST_NOT_QUIESCED', error.code)
+        self.assertEqual([], self.nova.rebuilds)
+
+    def test_a_database_that_runs_again_is_not_rebuilt(self):
+        self.guest.says('pre_upgrade', fakes.answer(server_state=ServerState.RUNNING))
+        self.assertRaises(exceptions.StepRefused, self.step.run, self.row)
+        self.assertEqual([], self.nova.rebuilds)
+
+    def test_a_guest_that_is_not_ready_or_silent_is_not_rebuilt(self):
+        self.guest.says('pre_upgrade', fakes.answer(JobState.RUNNING), fakes.silent())
+        self.assertIsInstance(self.step.run(self.row), Wait)
+        self.assertRaises(exceptions.GuestUnavailable, self.step.run, self.row)
+        self.assertEqual([], self.nova.rebuilds)
+
+    def test_a_slow_guest_leaves_no_time_for_the_call_to_nova(self):
+        says = self.guest.script['pre_upgrade'][0]
+
+        def slow(call):
+            self.stage.clock.pass_time(40)
+            return says
+        self.guest.pre_upgrade = slow
+        wait = self.step.run(self.row)
+        self.assertEqual(0, wait.seconds)
+        self.assertEqual([], self.nova.rebuilds)
+
+    def test_a_server_that_is_gone_says_so(self):
+        self.assertRaises(exceptions.ServerNotFound, self.step.run, dataclasses.replace(self.row, server_id='gone'))
+
+    def test_user_data_that_cannot_carry_the_marker_refuses(self):
+        self.nova.change(user_data=b'#!/bin/sh\n')
+        self.assertRaises(exceptions.StepRefused, self.step.run, self.row)
+
+    def test_the_time_out_names_what_frees_the_server(self):
+        error = self.step.expired(self.row.with_data(**{ACCEPTED: 1}), 'REBUILD')
+        self.assertIsInstance(error, exceptions.StepFailed)
+        self.assertIn('os-resetState', error.message)
+        self.assertIsInstance(self.step.expired(self.row, 'busy'), exceptions.StepRefused)

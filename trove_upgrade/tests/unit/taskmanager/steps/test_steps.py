@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Precheck, quiesce, boot, restore, verify and undo: each with the pictures that it can find."""
+from trove_upgrade.domain import compute, exceptions, guest, instance, states
+from trove_upgrade.domain.guest import JobState
+from trove_upgrade.taskmanager.steps.outcome import Done, Wait
+from trove_upgrade.taskmanager.steps.verify import same_version
+from trove_upgrade.tests.unit import base, database
+from trove_upgrade.tests.unit.taskmanager import fakes
+
+Step = states.Step
+
+
+class _StepCase(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.stage = self.useFixture(fakes.Stage())
+        self.guest = self.stage.guest
+
+
+class TestPrecheck(_StepCase):
+
+    def refusal(self, **changes):
+        self.stage.nova.change(**changes)
+        return self.assertRaises(exceptions.StepRefused, self.stage.precheck.run, self.stage.row()).code
+
+    def test_it_remembers_what_later_steps_compare_with(self):
+        done = self.stage.precheck.run(self.stage.row())
+        self.assertIsInstance(done, Done)
+        self.assertEqual(fakes.FORMER_BOOT, done.data['former_boot_id'])
+        self.assertEqual({'former_image_id': database.IMAGE_10_11, 'target_image_id': database.IMAGE_11_8}, done.changes)
+
+    def test_a_server_that_is_not_active_refuses(self):
+        self.assertEqual('SERVER_NOT_ACTIVE', self.refusal(status='SHUTOFF'))
+
+    def test_a_locked_server_refuses(self):
+        self.assertEqual('SERVER_LOCKED', self.refusal(locked=True))
+
+    def test_a_busy_server_refuses(self):
+        self.assertEqual('SERVER_BUSY', self.refusal(task_state='rebooting'))
+
+    def test_a_host_that_is_down_refuses(self):
+        self.stage.nova.up = False
+        self.assertEqual('COMPUTE_DOWN', self.refusal())
+
+    def test_a_root_on_a_volume_needs_a_newer_nova(self):
+        self.stage.nova.microversion = (2, 90)
+        self.assertEqual('VOLUME_BACKED_ROOT', self.refusal(volume_backed=True, image_id=None))
+
+    def test_a_full_metadata_quota_refuses(self):
+        self.stage.nova.quota = 1
+        self.assertEqual('METADATA_QUOTA', self.refusal())
+
+    def test_user_data_of_another_kind_refuses(self):
+        self.assertEqual('USER_DATA_NOT_CLOUD_CONFIG', self.refusal(user_data=b'#!/bin/sh\n'))
+
+    def test_an_image_that_is_too_large_refuses(self):
+        self.stage.images.known[database.IMAGE_11_8] = compute.Image(database.IMAGE_11_8, 'i', 'active', 5, 0, 0)
+        self.assertEqual('IMAGE_NEEDS_DISK', self.refusal())
+
+    def test_an_image_that_is_gone_refuses(self):
+        del self.stage.images.known[database.IMAGE_11_8]
+        self.assertEqual('IMAGE_NOT_FOUND', self.refusal())
+
+    def test_a_task_of_somebody_else_refuses(self):
+        row = self.stage.row()
+        self.stage.db.update_instance(task_id=int(instance.Task.RESIZING))
+        self.assertEqual('INSTANCE_BUSY', self.assertRaises(exceptions.StepRefused, self.stage.precheck.run, row).code)
+
+    def test_what_the_guest_refuses_has_its_code(self):
+        self.guest.says('check_upgrade', fakes.answer(result={'checks': [
+            {'name': 'a', 'outcome': 'ok', 'message': ''}, {'name': 'b', 'outcome': 'refused', 'message': 'xa', 'code': 'XA'}]}))
+        self.assertEqual('XA', self.refusal())
+
+    def test_what_the_guest_could_not_check_refuses(self):
+        self.guest.says('check_upgrade', fakes.answer(result={'checks': [
+            {'name': 'a', 'outcome': 'from the future', 'message': 'eh', 'code': 'EH'}]}))
+        self.assertEqual('EH', self.refusal())
+
+    def test_a_guest_that_fails_as_a_whole_refuses(self):
+        self.guest.says('check_upgrade', fakes.answer(JobState.FAILED, code='BROKEN'))
+        self.assertEqual('BROKEN', self.refusal())
+
+    def test_a_guest_that_works_is_asked_again(self):
+        self.guest.says('check_upgrade', fakes.answer(JobState.RUNNING))
+        self.assertIsInstance(self.stage.precheck.run(self.stage.row()), Wait)
+
+    def test_a_nova_that_is_away_is_asked_again(self):
+        self.stage.nova.unavailable = 'timed out'
+        self.assertRaises(exceptions.ComputeUnavailable, self.stage.precheck.run, self.stage.row())
+
+
+class TestQuiesce(_StepCase):
+
+    def test_that_the_guest_will_be_touched_is_committed_first(self):
+        wait = self.stage.quiesce.run(self.stage.row(Step.QUIESCE))
+        self.assertEqual((0, {'guest_touched_in_attempt': 1}), (wait.seconds, wait.data))
+        self.assertEqual([], self.guest.calls)
+
+    def test_it_keeps_what_the_guest_hands_on(self):
+        done = self.stage.quiesce.run(self.stage.row(Step.QUIESCE, data={'guest_touched_in_attempt': 1}))
+        self.assertEqual(('s1', fakes.FORMER_BOOT), (done.data['upgrade_info']['stash'], done.data['former_boot_id']))
+
+    def test_somebody_elses_task_stops_it_before_the_guest_is_touched(self):
+        row = self.stage.row(Step.QUIESCE)
+        self.stage.db.update_instance(task_id=int(instance.Task.DELETING))
+        self.assertRaises(exceptions.StepRefused, self.stage.quiesce.run, row)
+        self.assertEqual([], self.guest.calls)
+
+
+class TestBoot(_StepCase):
+
+    def setUp(self):
+        super().setUp()
+        self.row = self.stage.row(Step.BOOT, rebuild_attempt=1, data={'former_boot_id': fakes.FORMER_BOOT, 'rebuild_for_attempt': 1})
+
+    def test_no_heartbeat_is_waited_for(self):
+        self.assertIsInstance(self.stage.boot.run(self.row), Wait)
+
+    def test_a_heartbeat_of_an_earlier_rebuild_is_not_it(self):
+        self.stage.heartbeat(self.row, marker=f'{self.row.id}:0')
+        self.assertIsInstance(self.stage.boot.run(self.row), Wait)
+
+    def test_the_former_guest_with_new_user_data_is_not_it(self):
+        self.stage.heartbeat(self.row, boot_id=fakes.FORMER_BOOT)
+        self.assertIsInstance(self.stage.boot.run(self.row), Wait)
+
+    def test_marker_and_another_boot_is_it(self):
+        self.stage.heartbeat(self.row)
+        self.assertEqual(fakes.NEW_BOOT, self.stage.boot.run(self.row).data['boot_id'])
+
+
+class TestRestore(_StepCase):
+
+    def setUp(self):
+        super().setUp()
+        self.row = self.stage.row(Step.RESTORE, data={'post_upgrade_sent_in_attempt': 1, 'upgrade_info': {'stash': 's1'}})
+
+    def test_that_it_was_sent_is_committed_first(self):
+        wait = self.stage.restore.run(self.row.evolve(data={}))
+        self.assertEqual((0, {'post_upgrade_sent_in_attempt': 1}), (wait.seconds, wait.data))
+        self.assertEqual([], self.guest.calls)
+
+    def test_the_guest_gets_what_it_handed_on(self):
+        self.stage.restore.run(self.row)
+        self.assertEqual({'stash': 's1'}, self.guest.asked('post_upgrade')[0].upgrade_info)
+
+    def test_a_refusal_is_a_failure_now(self):
+        self.guest.says('post_upgrade', fakes.answer(JobState.REFUSED, code='CONFIG'))
+        self.assertEqual('CONFIG', self.assertRaises(exceptions.StepFailed, self.stage.restore.run, self.row).code)
+
+    def test_without_both_times_the_downtime_is_unknown(self):
+        self.guest.says('post_upgrade', fakes.answer(result={'opened_at': None}))
+        self.assertIsNone(self.stage.restore.run(self.row).data['downtime_seconds'])
+
+
+class TestVerify(_StepCase):
+
+    def setUp(self):
+        super().setUp()
+        self.row = self.stage.row(Step.VERIFY, rebuild_attempt=1, data={'restored_boot_id': fakes.NEW_BOOT})
+
+    def test_the_server_says_the_target_version(self):
+        self.assertEqual('11.8.6-MariaDB-0+deb13u1', self.stage.verify.run(self.row).data['server_version'])
+
+    def test_another_version_fails(self):
+        self.guest.says('verify_upgrade', fakes.answer(result={'server_version': '10.11.14-MariaDB'}))
+        self.assertEqual('SERVER_VERSION_DIFFERS', self.assertRaises(exceptions.StepFailed, self.stage.verify.run, self.row).code)
+
+    def test_a_plain_reboot_before_verify_changes_nothing(self):
+        self.stage.heartbeat(self.row, boot_id='boot-3', restored=True)
+        self.assertIsInstance(self.stage.verify.run(self.row), Done)
+
+    def test_an_old_heartbeat_from_before_the_restore_changes_nothing(self):
+        self.stage.heartbeat(self.row, restored=False)
+        self.assertIsInstance(self.stage.verify.run(self.row), Done)
+
+    def test_versions_are_compared_as_far_as_the_target_names_them(self):
+        for target, running, same in (('11.8.6', '11.8.6-MariaDB-log', True), ('11.8', '11.8.6-MariaDB', True), ('11.8.6', '11.8.7-MariaDB', False),
+                                      ('11.8', '11.80.1', False), ('mariadb-11.8', '11.8.6', True), ('11.8.6', None, False),
+                                      ('latest', '11.8.6', True), ('11.8.6', 'junk', False)):
+            self.assertEqual(same, same_version(target, running), (target, running))
+
+
+class TestUndo(_StepCase):
+
+    def test_a_guest_that_serves_again_is_done(self):
+        self.assertIsInstance(self.stage.undo.run(self.stage.row(Step.QUIESCE)), Done)
+
+    def test_a_guest_that_works_is_asked_again(self):
+        self.guest.says('abort_upgrade', fakes.answer(JobState.RUNNING))
+        self.assertIsInstance(self.stage.undo.run(self.stage.row(Step.QUIESCE)), Wait)
+
+    def test_done_without_serving_is_a_failure(self):
+        self.guest.says('abort_upgrade', fakes.answer(JobState.DONE, serving=False))
+        error = self.assertRaises(exceptions.StepFailed, self.stage.undo.run, self.stage.row(Step.QUIESCE))
+        self.assertEqual('UNDO_NOT_SERVING', error.code)
+
+    def test_every_time_out_says_what_was_waited_for(self):
+        row = self.stage.row()
+        for step in (self.stage.precheck, self.stage.quiesce, self.stage.rebuild, self.stage.boot, self.stage.restore, self.stage.verify, self.stage.undo):
+            self.assertIn('the reason', step.expired(row, 'the reason').message)
+
+    def test_the_call_carries_attempt_generation_and_a_deadline(self):
+        self.stage.undo.run(self.stage.row(Step.QUIESCE, attempt=3))
+        call = self.guest.asked('abort_upgrade')[0]
+        self.assertEqual((3, 1), (call.attempt, call.generation))
+        self.assertGreater(call.deadline, self.stage.clock.now())
+        self.assertEqual(call, guest.GuestCall.from_wire(call.to_wire()))
