@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Outbox relay, stored checks, heartbeats, healing, scheduler, and a whole service on a broker in memory."""
+import dataclasses
+import threading
+import time
+
+import fixtures
+from oslo_config import cfg
+
+from trove_upgrade import conf as our_conf
+from trove_upgrade.conf import compute as compute_conf
+from trove_upgrade.db import models
+from trove_upgrade.domain import guest, states, versions
+from trove_upgrade.domain.guest import JobState, ServerState
+from trove_upgrade.rpc import serializer, transport
+from trove_upgrade.rpc.taskmanager import TaskManagerAPI
+from trove_upgrade.taskmanager import manager, service
+from trove_upgrade.taskmanager.checks import CheckRunner
+from trove_upgrade.taskmanager.clock import SystemClock
+from trove_upgrade.taskmanager.healing import Healer
+from trove_upgrade.taskmanager.outbox import FINISH, NOTIFICATIONS, Relay
+from trove_upgrade.taskmanager.recovery import Recovery
+from trove_upgrade.taskmanager.repeater import Repeater
+from trove_upgrade.taskmanager.scheduler import Scheduler
+from trove_upgrade.tests.unit import base, database
+from trove_upgrade.tests.unit.taskmanager import fakes
+
+
+def wait_for(condition, seconds=20):
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            raise AssertionError('the condition did not come true in time')
+        threading.Event().wait(0.01)
+
+
+class _PartCase(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.stage = self.useFixture(fakes.Stage())
+        self.repos = self.stage.repos
+
+    def completed(self):
+        row = self.stage.until_boot()
+        self.stage.heartbeat(row)
+        row = self.stage.run_on(row.id)
+        self.assertEqual(states.UpgradeState.COMPLETED, row.state)
+        return row
+
+
+class TestRelay(_PartCase):
+
+    def relay(self, kinds=NOTIFICATIONS):
+        return Relay(self.repos.outbox, self.repos.upgrades, self.stage.notifier, self.stage.guest, self.stage.calls, kinds, 15)
+
+    def test_notifications_are_sent_in_order_and_once(self):
+        self.completed()
+        self.relay().look()
+        self.relay().look()
+        self.assertEqual([('start', 1), ('end', 1)], self.stage.notifier.sent)
+
+    def test_what_was_not_sent_is_sent_later(self):
+        self.completed()
+        self.stage.notifier.down = True
+        self.relay().look()
+        self.stage.notifier.down = False
+        self.relay().look()
+        self.assertEqual([], self.stage.notifier.sent)
+        self.stage.db.pass_time(16)
+        self.relay().look()
+        self.assertEqual([('start', 1), ('end', 1)], self.stage.notifier.sent)
+
+    def test_finish_is_repeated_until_the_guest_has_answered(self):
+        row = self.completed()
+        self.stage.guest.says('finish_upgrade', fakes.silent(), fakes.answer(JobState.RUNNING), fakes.answer())
+        for _ in range(4):
+            self.relay(frozenset({FINISH})).look()
+            self.stage.db.pass_time(16)
+        calls = self.stage.guest.asked('finish_upgrade')
+        self.assertEqual([(row.id, 1)] * 3, [(call.upgrade_id, call.attempt) for call in calls])
+
+    def test_a_guest_that_cannot_finish_is_not_asked_for_ever(self):
+        self.completed()
+        self.stage.guest.says('finish_upgrade', fakes.answer(JobState.FAILED, code='X'))
+        for _ in range(2):
+            self.relay(frozenset({FINISH})).look()
+            self.stage.db.pass_time(16)
+        self.assertEqual(1, len(self.stage.guest.asked('finish_upgrade')))
+
+    def test_every_attempt_has_one_end(self):
+        self.stage.nova.answers = []
+        row = self.stage.until_boot()
+        self.stage.clock.pass_time(101)
+        self.stage.run_on(row.id)
+        self.repos.upgrades.retry(row.id)
+        self.stage.heartbeat(row)
+        self.stage.run_on(row.id)
+        self.relay().look()
+        self.assertEqual([('start', 1), ('error', 1), ('start', 2), ('end', 2)], self.stage.notifier.sent)
+
+
+class TestCheckRunner(_PartCase):
+
+    def setUp(self):
+        super().setUp()
+        self.pauses = []
+        self.runner = CheckRunner(self.repos.checks, self.stage.preflight, self.stage.calls, self.pause, 'tm', 60)
+        row = self.repos.instances.get(database.INSTANCE)
+        target = self.repos.datastores.version_by_id(database.MARIADB_11_8)
+        self.check_id = self.begin(row, target).id
+
+    def begin(self, row, target):
+        return self.repos.checks.begin(row, target)
+
+    def pause(self, seconds):
+        self.pauses.append(seconds)
+        self.stage.clock.pass_time(seconds)
+
+    def run_check(self):
+        self.runner.run(self.check_id)
+        return self.repos.checks.get(self.check_id, instance_id=database.INSTANCE)
+
+    def test_the_report_has_nova_and_the_guest(self):
+        check = self.run_check()
+        self.assertEqual(('COMPLETED', True), (check.state, check.allowed))
+        self.assertLess({'server_active', 'image_active', 'guest_space'}, {result.name for result in check.results})
+        self.assertEqual({'check_upgrade'}, {method for method, _ in self.stage.guest.calls})
+
+    def test_everything_that_forbids_it_is_listed(self):
+        self.stage.nova.change(locked=True, task_state='rebooting')
+        self.stage.guest.says('check_upgrade', fakes.answer(result={'checks': [{'name': 'g', 'outcome': 'refused', 'message': 'm', 'code': 'G'}]}))
+        check = self.run_check()
+        self.assertFalse(check.allowed)
+        self.assertLessEqual({'SERVER_LOCKED', 'SERVER_BUSY', 'G'}, {result.code for result in check.results})
+
+    def test_what_could_not_be_asked_is_unknown(self):
+        self.stage.nova.unavailable = 'down'
+        self.stage.guest.says('check_upgrade', fakes.silent('check_upgrade'))
+        check = self.run_check()
+        self.assertEqual([('compute', 'unknown'), ('guest', 'unknown')], [(result.name, result.outcome) for result in check.results])
+
+    def test_a_guest_that_works_is_waited_for_and_not_for_ever(self):
+        done = self.stage.guest.script['check_upgrade'][0]
+        self.stage.guest.says('check_upgrade', fakes.answer(JobState.RUNNING), done)
+        self.assertTrue(self.run_check().allowed)
+        self.assertEqual([0.5], self.pauses)
+
+    def test_a_guest_that_never_ends_is_unknown(self):
+        self.stage.guest.says('check_upgrade', fakes.answer(JobState.RUNNING))
+        self.assertIn('unknown', [result.outcome for result in self.run_check().results])
+
+
+class TestHeartbeats(_PartCase):
+
+    def setUp(self):
+        super().setUp()
+        self.nudges = []
+        self.looks = []
+        self.endpoint = manager.TaskManager(self.repos.upgrades, self.repos.guests, lambda *nudge: self.nudges.append(nudge),
+                                            lambda: self.looks.append(1))
+
+    def beat(self, row, **changes):
+        beat = guest.Heartbeat(row.instance_id, fakes.NEW_BOOT, row.marker, False, '1.0', None, ServerState.STOPPED)
+        self.endpoint.heartbeat(serializer.service_context(), dataclasses.replace(beat, **changes).to_wire())
+
+    def test_a_heartbeat_is_kept_and_wakes_its_upgrade(self):
+        row = self.stage.until_boot()
+        self.beat(row)
+        self.assertEqual(fakes.NEW_BOOT, self.repos.guests.heartbeat(database.INSTANCE).boot_id)
+        self.assertEqual([('upgrade', row.id)], self.nudges)
+
+    def test_one_without_a_marker_or_of_an_unknown_upgrade_wakes_nothing(self):
+        row = self.stage.until_boot()
+        self.beat(row, marker=None)
+        self.beat(row, marker='00000000-0000-4000-8000-000000000000:1')
+        self.beat(row, instance_id=database.OTHER_INSTANCE)
+        self.assertEqual([], self.nudges)
+
+    def test_a_completed_upgrade_whose_root_disk_is_new_again_is_healed(self):
+        row = self.completed()
+        self.beat(row, boot_id='boot-again')
+        self.assertEqual([('heal', row.id)], self.nudges)
+        healer = Healer(self.repos.upgrades, self.repos.guests, self.stage.guest, self.stage.calls, 100)
+        self.stage.guest.says('post_upgrade', fakes.answer(JobState.RUNNING), fakes.answer())
+        self.assertEqual(0.5, healer.run(row.id))
+        self.assertIsNone(healer.run(row.id))
+        self.beat(row, restored=True)
+        asked = len(self.stage.guest.calls)
+        self.assertIsNone(healer.run(row.id))
+        self.assertEqual(asked, len(self.stage.guest.calls))
+
+    def test_healing_never_breaks_its_worker(self):
+        row = self.completed()
+        self.beat(row, boot_id='boot-again')
+        healer = Healer(self.repos.upgrades, self.repos.guests, self.stage.guest, self.stage.calls, 100)
+        self.stage.guest.says('post_upgrade', fakes.silent(), fakes.answer(JobState.FAILED, code='X'), RuntimeError('boom'))
+        self.assertEqual([None] * 4, [healer.run(row.id), healer.run(row.id), healer.run(row.id), healer.run('none')])
+
+    def test_a_nudge_without_an_upgrade_id_looks_at_all(self):
+        self.endpoint.upgrade(serializer.service_context(), 'i', 'v')
+        self.endpoint.upgrade(serializer.service_context(), 'i', 'v', upgrade_id='u')
+        self.endpoint.check(serializer.service_context(), 'c')
+        self.assertEqual(([1], [('upgrade', 'u'), ('check', 'c')]), (self.looks, self.nudges))
+
+
+class TestScheduler(base.TestCase):
+
+    def start(self, run, look=lambda: None, workers=2, poll_seconds=60):
+        scheduler = Scheduler({'upgrade': run}, look, SystemClock(), workers=workers, poll_seconds=poll_seconds)
+        scheduler.start()
+        self.addCleanup(scheduler.stop, 10)
+        return scheduler
+
+    def test_a_nudge_runs_at_once_and_a_row_that_waits_runs_again_at_its_time(self):
+        runs, answers = [], [0.01, None]
+
+        def run(what):
+            runs.append(what)
+            return answers.pop(0)
+        self.start(run).nudge('upgrade', 'u1')
+        wait_for(lambda: len(runs) == 2)
+        self.assertEqual(['u1', 'u1'], runs)
+
+    def test_a_nudge_during_a_run_leads_to_one_more(self):
+        begun, go_on, runs = threading.Event(), threading.Event(), []
+
+        def run(what):
+            runs.append(what)
+            begun.set()
+            go_on.wait(10)
+        scheduler = self.start(run)
+        scheduler.nudge('upgrade', 'u1')
+        begun.wait(10)
+        for _ in range(5):
+            scheduler.nudge('upgrade', 'u1')
+        self.assertEqual(1, len(runs), 'never twice at the same time')
+        go_on.set()
+        wait_for(lambda: len(runs) == 2)
+
+    def test_recovery_puts_back_what_nobody_nudged_about(self):
+        stage = self.useFixture(fakes.Stage())
+        row = stage.db.begin()
+        runs = []
+        scheduler = None
+
+        def put(upgrade_id):
+            scheduler.nudge('upgrade', upgrade_id)
+        recovery = Recovery(stage.repos.upgrades, stage.repos.checks, put, put)
+        scheduler = Scheduler({'upgrade': runs.append}, recovery.look, SystemClock(), workers=1, poll_seconds=60)
+        self.addCleanup(scheduler.stop, 10)
+        scheduler.start()
+        wait_for(lambda: runs)
+        self.assertEqual([row.id], runs)
+
+    def test_a_repeater_acts_at_once_when_woken(self):
+        acts = []
+        repeater = Repeater('test', lambda: acts.append(1), 60)
+        repeater.start()
+        self.addCleanup(repeater.stop, 10)
+        wait_for(lambda: len(acts) == 1)
+        repeater.wake()
+        wait_for(lambda: len(acts) == 2)
+
+
+class TestService(base.TestCase):
+    """The composed process, its RPC on oslo.messaging's driver in memory, its database a file."""
+
+    def setUp(self):
+        super().setUp()
+        self.stage = self.useFixture(fakes.Stage())
+        path = self.useFixture(fixtures.TempDir()).path
+        self.db = self.useFixture(database.SampleDatabase(f'sqlite:///{path}/db'))
+        self.conf = cfg.ConfigOpts()
+        our_conf.register_opts(self.conf)
+        transport.register_missing_opts(self.conf)
+        compute_conf.register_credentials(self.conf)
+        self.conf(args=[])
+        transport.get_transport(self.conf)
+        self.conf.set_override('transport_url', f'fake://{path}')
+        self.conf.set_override('taskmanager_poll_interval', 600, 'trove_upgrade')
+        outside = service.Ports(self.db.repositories, self.stage.nova, self.stage.images, self.stage.guest, self.stage.notifier, SystemClock(),
+                                versions.Rules.load())
+        self.service = service.Service(self.conf, outside)
+        self.service.start()
+        self.addCleanup(self.service.stop)
+        self.api = TaskManagerAPI.from_conf(self.conf)
+
+    def test_nudge_and_heartbeat_carry_an_upgrade_to_its_end(self):
+        upgrades = self.db.repositories.upgrades
+        row = self.db.begin()
+        self.api.upgrade(serializer.service_context(), row)
+        wait_for(lambda: upgrades.get(row.id).step is states.Step.BOOT)
+        self.api.heartbeat(serializer.service_context(), guest.Heartbeat(row.instance_id, fakes.NEW_BOOT, f'{row.id}:1', False, '1.0', None,
+                                                                        ServerState.STOPPED))
+        wait_for(lambda: upgrades.get(row.id).state is states.UpgradeState.COMPLETED)
+        wait_for(lambda: len(self.stage.notifier.sent) == 2 and self.stage.guest.asked('finish_upgrade'))
+        self.assertEqual(1, len(self.db.rows(models.upgrade_services)))
+        self.service.stop()
+        self.assertEqual([], self.db.rows(models.upgrade_services))
