@@ -5,14 +5,14 @@ from trove_upgrade.api.call import Call, is_name, is_uuid
 from trove_upgrade.domain import exceptions, instance, versions
 
 
-def instance_of(call: Call, instance_id: str) -> instance.Instance:
-    """The instance of the address.
+def instance_of(call: Call, instance_id: str, *, with_details: bool = False) -> instance.Instance:
+    """The instance of the address; with its status, fault and replicas where they are to be shown.
 
     :raises InstanceNotFound: no such one, another project's, or what cannot be an id; clients then look the text up as a name.
     """
     if not is_uuid(instance_id):
         raise exceptions.InstanceNotFound(instance_id=printable(instance_id))
-    return call.services.repos.instances.get(instance_id, call.scope)
+    return call.services.repos.instances.get(instance_id, call.scope, with_details=with_details)
 
 
 def target_of(call: Call, row: instance.Instance, wanted: str) -> instance.DatastoreVersion:

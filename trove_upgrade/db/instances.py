@@ -48,8 +48,9 @@ class Instances:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def get(self, instance_id: str, project_id: str | None = None, *, deleted: bool | None = False) -> instance.Instance:
-        """`deleted` None: a deleted one too.
+    def get(self, instance_id: str, project_id: str | None = None, *, deleted: bool | None = False,
+            with_details: bool = True) -> instance.Instance:
+        """`deleted` None: a deleted one too.  Without details: no service status, fault and replicas, for three SELECTs less.
 
         :raises InstanceNotFound: none, deleted, or of another project than `project_id` where that is given.
         """
@@ -57,7 +58,7 @@ class Instances:
         if plausible_id(instance_id):
             query = _select(project_id, deleted).where(_instances.c.id == instance_id)
             with self._database.read() as connection:
-                found = _load(connection, connection.execute(query).all())
+                found = _load(connection, connection.execute(query).all(), with_details=with_details)
         if not found:
             raise exceptions.InstanceNotFound(instance_id=instance_id)
         return found[0]
@@ -141,15 +142,17 @@ def _select(project_id: str | None, deleted: bool | None) -> sa.Select[Any]:
     return query
 
 
-def _load(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> tuple[instance.Instance, ...]:
-    """Instances of these rows, with what four more SELECTs say of all of them."""
+def _load(connection: sa.Connection, rows: Sequence[sa.Row[Any]], *, with_details: bool = True) -> tuple[instance.Instance, ...]:
+    """Instances of these rows, with what four more SELECTs say of all of them; one of the four without details."""
     if not rows:
         return ()
     ids = [row.id for row in rows]
-    statuses = _statuses_of(connection, ids)
-    faults = _faults_of(connection, ids)
     backups = set(connection.execute(sa.select(_backups.c.instance_id).where(
         _backups.c.instance_id.in_(ids), _backups.c.state.in_(RUNNING_BACKUPS), _backups.c.deleted.is_not(True))).scalars())
+    if not with_details:
+        return tuple(_instance_from(row, None, None, row.id in backups, ()) for row in rows)
+    statuses = _statuses_of(connection, ids)
+    faults = _faults_of(connection, ids)
     replicas: dict[str, list[str]] = {}
     for source, replica in connection.execute(sa.select(_instances.c.slave_of_id, _instances.c.id).where(
             _instances.c.slave_of_id.in_(ids), _instances.c.deleted.is_not(True)).order_by(_instances.c.id)):
@@ -158,7 +161,7 @@ def _load(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> tuple[insta
                                 tuple(replicas.get(row.id, ()))) for row in rows)
 
 
-def _statuses_of(connection: sa.Connection, ids: Sequence[str]) -> Mapping[str, sa.Row[Any]]:
+def _statuses_of(connection: sa.Connection, ids: Sequence[str]) -> Mapping[str, Any]:
     query = sa.select(_statuses.c.instance_id, _statuses.c.status_description, _statuses.c.updated_at)
     return {row.instance_id: row for row in connection.execute(
         query.where(_statuses.c.instance_id.in_(ids)).order_by(_statuses.c.updated_at))}    # the newest stays

@@ -6,6 +6,7 @@ version may follow itself, within a series the patch level never falls, and no r
 """
 import dataclasses
 import enum
+import functools
 import importlib.resources
 import pathlib
 import re
@@ -194,11 +195,16 @@ def _table(manager: str, entry: Any) -> dict[_Series, Sequence[_Series]]:
     return table
 
 
+@functools.lru_cache(maxsize=1024)
+def _series_length(declared: frozenset[_Series], number: Number) -> int:
+    """As long as the longest declared series that fits, else two parts."""
+    return max((len(series.parts) for series in declared if series.fits(number)), default=2)
+
+
 def _series_of(table: Mapping[_Series, Sequence[_Series]], number: Number) -> Number:
-    """The part of `number` that names its series: as long as the longest declared one that fits, else two parts."""
-    declared = {*table, *(series for targets in table.values() for series in targets)}
-    lengths = [len(series.parts) for series in declared if series.fits(number)]
-    return number[:max(lengths, default=2)]
+    """The part of `number` that names its series."""
+    declared = frozenset(table).union(*table.values())
+    return number[:_series_length(declared, number)]
 
 
 def _followers(table: Mapping[_Series, Sequence[_Series]], series: Number) -> Sequence[_Series]:
