@@ -11,9 +11,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from trove_upgrade.lab import cleanup, errors, stage
+from trove_upgrade.lab import cleanup, errors
 from trove_upgrade.lab.cloud import Cloud
-from trove_upgrade.lab.demo import run as demo
 from trove_upgrade.lab.hypervisor.guests import Guest
 from trove_upgrade.lab.hypervisor.host import LabHost
 from trove_upgrade.lab.layout import Layout
@@ -39,6 +38,8 @@ class Lab:
         try:
             self._cloud.up(self._progress)
             if arguments.product:
+                from trove_upgrade.lab import stage  # down must not depend on what builds images
+
                 stage.set_stage(self._layout, self._cloud, self._progress)
         except BaseException:
             if not before:
@@ -93,8 +94,10 @@ class Lab:
 
     def demo(self, arguments: argparse.Namespace) -> int:
         """Upgrade one real guest and show the proof."""
-        return demo.main(self._layout, self._cloud, self._progress, rows=arguments.rows, keep=arguments.keep,
-                         client=arguments.client)
+        from trove_upgrade.lab.demo import run
+
+        return run.main(self._layout, self._cloud, self._progress, rows=arguments.rows, keep=arguments.keep,
+                        client=arguments.client)
 
     def _guests(self) -> list[Guest]:
         if not self._layout.guests_dir.is_dir():

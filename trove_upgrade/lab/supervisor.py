@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from trove_upgrade.lab import commands, errors, processes
 
 POLL_SECONDS = 0.1
+KILLED_SECONDS = 10.0  #: a killed process that waits for a device takes a moment
 READY_POLL_SECONDS = 0.3  #: some probes start a program, and the services need the processor
 
 
@@ -150,23 +151,36 @@ class Supervisor:
         self._wait_gone(strays, 5.0)
 
     def _end(self, records: list[Record]) -> None:
-        members = {record: record.members() for record in records}
-        for record, group in members.items():
-            # The leader tells its own workers; those of a dead leader are told one by one.
-            leader = [member for member in group if member.pid == record.pid]
-            for member in leader or group:
-                _send(member, signal.SIGTERM)
-        started = self._clock()
-        for record in records:
-            self._wait_gone(members[record], max(0.0, started + record.stop_seconds - self._clock()))
+        self._ask_to_end(records)
         for record in records:
             rest = record.members()
             for member in rest:
                 _send(member, signal.SIGKILL)
-            if not self._wait_gone(rest, 10.0):
+            if not self._wait_gone(rest, KILLED_SECONDS):
                 raise errors.LabError(f'Cannot end {record.name} (process {record.pid}): it survives SIGKILL. '
                                       'It waits for a device; see its stack in /proc.', code='lab_cannot_end')
             (self._pids_dir / f'{record.name}.json').unlink(missing_ok=True)
+
+    def _ask_to_end(self, records: list[Record]) -> None:
+        """SIGTERM, and wait as long as each is given.  A leader tells its own workers; once it is gone, they are told."""
+        started = self._clock()
+        told: set[processes.Process] = set()
+        while records:
+            self._reap()
+            left = []
+            for record in records:
+                group = record.members()
+                leader = [member for member in group if member.pid == record.pid]
+                for member in leader or group:
+                    name = dataclasses.replace(member, state='')
+                    if name not in told:
+                        told.add(name)
+                        _send(member, signal.SIGTERM)
+                if group and self._clock() < started + record.stop_seconds:
+                    left.append(record)
+            records = left
+            if records:
+                self._sleep(POLL_SECONDS)
 
     def _wait_gone(self, group: Iterable[processes.Process], timeout_seconds: float) -> bool:
         deadline = self._clock() + timeout_seconds
