@@ -10,5 +10,5 @@ OPTS: list[cfg.Opt] = []
 
 def register_connection_opts(conf: cfg.ConfigOpts) -> None:
     """Register oslo.db's `[database]`.  Safe to call twice."""
-    from oslo_db import options   # here: guests have no oslo.db, and read this package, too
+    from oslo_db import options  # here: guests have no oslo.db, and read this package, too
     conf.register_opts(options.database_opts, 'database')
