@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guest agent in real guests: real images, volumes and servers, but neither Nova nor a broker; calls come in by hand."""
+import dataclasses
+import datetime
+import json
+import uuid
+
+from trove_upgrade.domain import guest as wire
+from trove_upgrade.lab.hypervisor.commands import wait_until
+from trove_upgrade.lab.images import provision
+from trove_upgrade.tests.functional.test_lab_guests import GuestTestCase
+
+PYTHON = '/opt/trove-upgrade/venv/bin/python'
+
+#: What an agent does with one call; it waits for the job's end.
+ASK = '''
+import json, sys
+from oslo_config import cfg
+from oslo_service import backend
+backend.init_backend(backend.BackendType.THREADING)
+from trove_upgrade import conf as our_conf
+from trove_upgrade.conf import guestagent as guestagent_conf
+from trove_upgrade.guestagent import agent, job, journal, layout, manager
+conf = cfg.CONF
+our_conf.register_opts(conf)
+conf.register_opts(guestagent_conf.IDENTITY_OPTS)
+conf(args=['--config-dir', '/etc/trove/conf.d'], default_config_files=[])
+own = agent.compose_guest(conf, layout.Layout())
+jobs = job.Jobs(journal.Journal(own.layout.jobs), agent.bodies(own), own.clock)
+endpoint = manager.GuestManager(own, jobs, journal.Journal(own.layout.jobs), join_seconds=300)
+arguments = json.load(sys.stdin)
+print(json.dumps(getattr(endpoint, sys.argv[1])(None, **arguments)))
+'''
+
+
+class AgentTestCase(GuestTestCase):
+    def setUp(self):
+        super().setUp()
+        self.upgrade_id = str(uuid.uuid4())
+        self.options = {}
+
+    def provisioned(self, rows=2000, settings=None):
+        guest = self.guest(user_data=self.user_data())
+        provision.provision_database(guest, settings)
+        provision.seed_rows(guest, rows)
+        return guest
+
+    def user_data(self, marker=None):
+        files = {'guest_info.conf': '[DEFAULT]\nguest_id = one\ndatastore_manager = mariadb\n',
+                 'trove-guestagent.conf': '[DEFAULT]\ntransport_url = fake://\n'}
+        if marker:
+            files['trove-upgrade-marker.conf'] = f'[trove_upgrade]\nupgrade_marker = {marker}\n'
+        writes = [{'path': f'/etc/trove/conf.d/{name}', 'content': content} for name, content in files.items()]
+        return b'#cloud-config\n' + json.dumps({'write_files': writes}).encode()
+
+    def rebuild(self, guest, image=None):
+        spec = dataclasses.replace(guest.spec, image_path=(image or self.target).path, user_data=self.user_data(f'{self.upgrade_id}:1'))
+        return self.host.guests.rebuild('one', spec)
+
+    def call(self, upgrade_info=None, attempt=1):
+        deadline = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=5)
+        return wire.GuestCall('one', self.upgrade_id, attempt, 1, deadline, target=self.target.facts, options=self.options,
+                              upgrade_info=upgrade_info or {})
+
+    def ask(self, guest, method, *, attempt=1, upgrade_info=None, state=wire.JobState.DONE):
+        call = self.call(upgrade_info, attempt)
+        done = guest.exec([PYTHON, '-c', ASK, method], input_text=json.dumps(call.to_wire()), timeout_seconds=300)
+        answer = wire.GuestAnswer.from_wire(json.loads(done.output.splitlines()[-1]))
+        self.assertEqual(state, answer.state, f'{method}: {answer.message} {done.errors[-2000:]}')
+        return answer
+
+    def checksum(self, guest):
+        return provision.sql(guest, 'CHECKSUM TABLE shop.orders EXTENDED; SELECT COUNT(*) FROM shop.orders;')
+
+
+class UpgradeTest(AgentTestCase):
+    def test_a_guest_is_upgraded_and_serves_again_after_a_plain_reboot(self):
+        guest = self.provisioned()
+        before = self.checksum(guest)
+        checks = self.ask(guest, 'check_upgrade').result['checks']
+        self.assertEqual([], [check for check in checks if check['outcome'] not in {'ok', 'warning'}])
+
+        stopped = self.ask(guest, 'pre_upgrade')
+        self.assertEqual((wire.ServerState.STOPPED, False), (stopped.server_state, stopped.serving))
+        self.assertEqual('', self.shell(guest, 'grep /var/lib/mysql /proc/mounts || true'))
+        guest = self.rebuild(guest)
+        restored = self.ask(guest, 'post_upgrade', upgrade_info=stopped.result['upgrade_info'])
+        self.assertTrue(restored.serving)
+        self.assertEqual([], restored.result['fingerprint']['missing'])
+        verified = self.ask(guest, 'verify_upgrade', upgrade_info=stopped.result['upgrade_info'])
+        self.assertTrue(verified.result['server_version'].startswith('11.8.'))
+        self.ask(guest, 'finish_upgrade')
+
+        self.assertEqual(before, self.checksum(guest))
+        self.assertEqual('157', provision.sql(guest, 'SELECT @@max_connections;').strip())
+        self.assertEqual('1', self.shell(guest, 'ps -o ppid= -C mariadbd | tr -d " "'), 'the server is somebody\'s child')
+        guest.reboot()
+        wait_until(lambda: guest.exec(['mariadb-admin', 'ping'], check=False).returncode == 0, 'the database after the reboot', seconds=60)
+        self.assertEqual(before, self.checksum(guest))
+
+    def test_a_guest_is_upgraded_to_the_image_that_it_runs(self):
+        guest = self.provisioned()
+        before = self.checksum(guest)
+        info = self.ask(guest, 'pre_upgrade').result['upgrade_info']
+        guest = self.rebuild(guest, self.former)
+        self.assertTrue(self.ask(guest, 'post_upgrade', upgrade_info=info).serving)
+        self.assertEqual(before, self.checksum(guest))
+
+    def test_an_abort_brings_the_same_database_back(self):
+        guest = self.provisioned()
+        before = self.checksum(guest)
+        self.ask(guest, 'pre_upgrade')
+        self.assertTrue(self.ask(guest, 'abort_upgrade').serving)
+        self.assertEqual(before, self.checksum(guest))
+        guest.reboot()
+        wait_until(lambda: guest.exec(['mariadb-admin', 'ping'], check=False).returncode == 0, 'the database after the reboot', seconds=60)
+        self.assertEqual('', self.shell(guest, 'ls -A /var/lib/mysql/.trove-upgrade | grep stash || true'))
+
+    def test_a_power_cut_in_the_middle_of_the_restore_is_gone_on_from(self):
+        guest = self.provisioned()
+        before = self.checksum(guest)
+        info = self.ask(guest, 'pre_upgrade').result['upgrade_info']
+        guest = self.rebuild(guest)
+        mark = '/var/lib/mysql/.trove-upgrade/mark-server_started_on_data.json'
+        guest.write_file('/root/ask.py', ASK)
+        guest.write_file('/root/call.json', json.dumps(self.call(info).to_wire()))
+        self.shell(guest, f'nohup {PYTHON} /root/ask.py post_upgrade < /root/call.json > /dev/null 2>&1 &')
+        wait_until(lambda: guest.exec(['test', '-e', mark], check=False).returncode == 0, 'the point of no return', seconds=60)
+        guest.power_cut()
+        guest.boot()
+        self.assertTrue(self.ask(guest, 'post_upgrade', upgrade_info=info).serving)
+        self.assertEqual(before, self.checksum(guest))
+
+
+class RefusalTest(AgentTestCase):
+    def _refused(self, guest, code):
+        answer = self.ask(guest, 'pre_upgrade', state=wire.JobState.REFUSED)
+        self.assertEqual(code, answer.code, answer.message)
+        self.assertTrue(answer.serving)
+        self.assertEqual('1', provision.sql(guest, 'SELECT 1;').strip())
+        return answer
+
+    def test_a_volume_that_a_process_holds_is_refused_and_the_database_serves(self):
+        guest = self.provisioned(rows=10)
+        self.shell(guest, 'sleep 600 > /var/lib/mysql/held 2>&1 < /dev/null &')
+        self.assertIn('(sleep)', self._refused(guest, 'VOLUME_BUSY').message)
+        guest.reboot()
+        wait_until(lambda: guest.exec(['mariadb-admin', 'ping'], check=False).returncode == 0, 'the database after the reboot', seconds=60)
+
+    def test_a_full_volume_is_refused(self):
+        guest = self.provisioned(rows=10)
+        self.shell(guest, 'fallocate -l "$(( $(stat -f -c "%f * %S" /var/lib/mysql) - 20000000 ))" /var/lib/mysql/ballast')
+        self._refused(guest, 'VOLUME_SPACE')
