@@ -53,7 +53,7 @@ class Record:
         return (leader is not None and leader.state != 'Z' and leader.started_ticks == self.started_ticks
                 and processes.boot_id() == self.boot_id)
 
-    def members(self) -> list[processes.Process]:
+    def members(self, everyone: Iterable[processes.Process] | None = None) -> list[processes.Process]:
         """The process and all that stayed in its session; empty when its pid means another process today.
 
         A leader that is gone proves nothing against its children: the kernel gives out no pid that names a session.
@@ -63,7 +63,7 @@ class Record:
         leader = processes.read(self.pid)
         if leader is not None and leader.started_ticks != self.started_ticks:
             return []
-        return [process for process in processes.everyone() if process.session == self.pid]
+        return [process for process in everyone or processes.everyone() if process.session == self.pid]
 
 
 class Supervisor:
@@ -168,8 +168,9 @@ class Supervisor:
         while records:
             self._reap()
             left = []
+            everyone = list(processes.everyone())
             for record in records:
-                group = record.members()
+                group = record.members(everyone)
                 leader = [member for member in group if member.pid == record.pid]
                 for member in leader or group:
                     name = dataclasses.replace(member, state='')
@@ -180,7 +181,7 @@ class Supervisor:
                     left.append(record)
             records = left
             if records:
-                self._sleep(POLL_SECONDS)
+                self._sleep(2 * POLL_SECONDS)
 
     def _wait_gone(self, group: Iterable[processes.Process], timeout_seconds: float) -> bool:
         deadline = self._clock() + timeout_seconds

@@ -73,7 +73,7 @@ def wsgi_process(settings: Settings, name: str, module: str, port: int, env: Map
     Without keep-alive, said in each answer: with it, an idle connection holds one of uWSGI's threads until it times out, and
     four idle clients would stop a service for seconds.
     """
-    return Command(name=name, stage=stage, env=env, argv=(
+    return Command(name=name, stage=stage, stop_seconds=1.0, env=env, argv=(
         settings.venv.program('uwsgi'), '--http-socket', f'{HOST}:{port}', '--add-header', 'Connection: close',
         '--module', f'{module}:application', '--home', str(settings.venv.path), '--processes', '1', '--threads', '4',
         '--enable-threads', '--single-interpreter', '--lazy-apps', '--need-app', '--die-on-term', '--thunder-lock',
