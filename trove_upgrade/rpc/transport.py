@@ -22,6 +22,7 @@ GUEST_VERSION = '1.1'
 BROKER_ERRORS = (oslo_messaging.MessagingException, kombu.exceptions.OperationalError, amqp.exceptions.AMQPError, OSError)
 
 _AMQP_PORT = 5672
+_AMQP = frozenset({'rabbit', 'kombu'})
 
 #: oslo.messaging 18 registers these option lists on the global configuration alone, and then reads them from the one it was
 #: given: the first call with a configuration object of one's own ends in NoSuchOptError (service-facts).
@@ -71,13 +72,13 @@ def guest_target(conf: cfg.ConfigOpts, instance_id: str) -> oslo_messaging.Targe
 
 def get_server(transport: oslo_messaging.Transport, target: oslo_messaging.Target,
                endpoints: Sequence[Any]) -> oslo_messaging.MessageHandlingServer:
-    """A server on threads, not started yet: `start()`, later `stop()` and `wait()`.
+    """A server on threads (no process of ours is monkey-patched), not started yet: `start()`, later `stop()` and `wait()`.
 
     An endpoint's `target = oslo_messaging.Target(version='1.1')` says which version it speaks; its public methods take the
     context first, then keyword arguments.
     """
     return oslo_messaging.get_rpc_server(
-        transport, target, list(endpoints), executor='threading', serializer=serializer.RequestContextSerializer(),
+        transport, target, list(endpoints), serializer=serializer.RequestContextSerializer(),
         access_policy=oslo_messaging.DefaultRPCAccessPolicy)
 
 
@@ -85,11 +86,12 @@ def require_broker(conf: cfg.ConfigOpts, timeout_seconds: float) -> None:
     """Find out whether a broker of `transport_url` accepts connections.
 
     For a caller that must not hang: the first RPC call of a process opens its reply queue, and oslo.messaging tries that for
-    ever, whatever time-out the call has (18.3.1).  Transports without hosts (fake, in memory) always pass.
+    ever, whatever time-out the call has (18.3.1).  Transports without a broker (fake, in memory) always pass.
 
     :raises MessagingUnavailable: none does.
     """
-    hosts = [(host.hostname, host.port or _AMQP_PORT) for host in oslo_messaging.TransportURL.parse(conf).hosts if host.hostname]
+    url = oslo_messaging.TransportURL.parse(conf)
+    hosts = [(host.hostname, host.port or _AMQP_PORT) for host in url.hosts if host.hostname] if url.transport in _AMQP else []
     found = None
     for address in hosts:
         try:

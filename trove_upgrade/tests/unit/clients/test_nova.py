@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Nova adapter through the real python-novaclient, against HTTP on loopback."""
+import base64
+
+from trove_upgrade.clients.nova import Nova
+from trove_upgrade.clients.nova_list import NovaDirectory
+from trove_upgrade.domain import compute, exceptions
+from trove_upgrade.tests.unit import base
+from trove_upgrade.tests.unit.clients import cloud
+
+ACTION = f'/v2.1/servers/{cloud.SERVER}/action'
+SHOW = f'/v2.1/servers/{cloud.SERVER}'
+Result = compute.RebuildResult
+
+
+class _NovaCase(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.cloud = self.useFixture(cloud.Cloud())
+        self.nova = Nova.from_conf(self.cloud.conf())
+
+
+class TestReading(_NovaCase):
+
+    def test_a_server_is_read_whole(self):
+        server = self.nova.server(cloud.SERVER)
+        self.assertEqual(('ACTIVE', None, 'image-1', cloud.USER_DATA, 'c1', 512, 4), (
+            server.status, server.task_state, server.image_id, server.user_data, server.host, server.flavor_ram_mb, server.flavor_disk_gb))
+        self.assertEqual([('10.0.0.3', 'private'), ('192.0.2.7', 'public')], [(item.address, item.type) for item in server.addresses])
+        self.assertIsNone(server.marker)
+        self.assertFalse(server.volume_backed)
+
+    def test_a_server_without_an_image_boots_from_a_volume(self):
+        self.cloud.server.update(image='')
+        self.assertTrue(self.nova.server(cloud.SERVER).volume_backed)
+
+    def test_the_picture_has_host_quota_and_microversion(self):
+        picture = self.nova.picture(cloud.SERVER)
+        self.assertEqual((True, 128, (2, 93)), (picture.compute_up, picture.metadata_quota, picture.max_microversion))
+        self.cloud.server.update(host_status='DOWN')
+        self.assertIs(False, self.nova.picture(cloud.SERVER).compute_up)
+        del self.cloud.server['host_status']
+        self.assertIsNone(self.nova.picture(cloud.SERVER).compute_up)
+
+    def test_an_older_nova_is_asked_in_its_own_version(self):
+        self.cloud.version = '2.60'
+        self.assertEqual((2, 60), self.nova.picture(cloud.SERVER).max_microversion)
+
+    def test_an_unknown_server_is_not_found(self):
+        self.assertRaises(exceptions.ServerNotFound, self.nova.server, '22222222-2222-4222-8222-222222222222')
+
+    def test_a_nova_that_hangs_breaks_or_is_down_is_unavailable(self):
+        self.cloud.answers[('GET', SHOW)] = (503, {})
+        self.assertRaises(exceptions.ComputeUnavailable, self.nova.server, cloud.SERVER)
+        self.cloud.answers[('GET', SHOW)] = 'hang'
+        self.assertRaises(exceptions.ComputeUnavailable, self.nova.server, cloud.SERVER)
+
+    def test_a_keystone_that_is_down_is_unavailable(self):
+        conf = self.cloud.conf()
+        conf.set_override('auth_url', cloud.unused_url(), 'service_credentials')
+        self.assertRaises(exceptions.ComputeUnavailable, Nova.from_conf(conf).server, cloud.SERVER)
+
+
+class TestRebuild(_NovaCase):
+
+    def rebuild(self, user_data=b'#cloud-config\n'):
+        self.nova.rebuild(self.nova.server(cloud.SERVER), 'image-2', 'u:1', user_data)
+        return self.cloud.asked('POST', ACTION)[0]['rebuild']
+
+    def test_all_other_metadata_is_sent_again_and_user_data_in_base64(self):
+        body = self.rebuild()
+        self.assertEqual({'imageRef': 'image-2', 'metadata': {'kept': 'yes', 'trove_upgrade': 'u:1'},
+                          'user_data': base64.b64encode(b'#cloud-config\n').decode()}, body)
+
+    def test_below_2_57_files_are_injected(self):
+        self.cloud.version = '2.56'
+        body = self.rebuild(b'#cloud-config\nwrite_files: [{path: /a, encoding: b64, content: aGk=}]\n')
+        self.assertNotIn('user_data', body)
+        self.assertEqual([{'path': '/a', 'contents': base64.b64encode(b'hi').decode()}], body['personality'])
+
+    def raises(self, status):
+        self.cloud.answers[('POST', ACTION)] = (status, {'x': {'code': status, 'message': 'because'}})
+        return self.assertRaises(exceptions.TroveUpgradeError, self.rebuild)
+
+    def test_what_nova_answers_decides_what_may_be_done_next(self):
+        for status, kind in ((400, exceptions.RebuildRefused), (403, exceptions.RebuildRefused), (404, exceptions.RebuildRefused),
+                             (409, exceptions.RebuildConflict), (429, exceptions.RebuildConflict), (500, exceptions.ComputeUnavailable),
+                             (503, exceptions.ComputeUnavailable)):
+            error = self.raises(status)
+            self.assertIs(kind, type(error), status)
+        self.assertIn('because', self.raises(400).message)
+
+    def test_it_is_posted_once_even_if_no_answer_comes(self):
+        self.cloud.answers[('POST', ACTION)] = 'hang'
+        self.assertRaises(exceptions.ComputeUnavailable, self.rebuild)
+        self.assertEqual(1, len(self.cloud.asked('POST', ACTION)))
+
+
+class TestResult(_NovaCase):
+
+    def result(self, status='ACTIVE', task=None):
+        self.cloud.server.update({'status': status, 'OS-EXT-STS:task_state': task})
+        return self.nova.rebuild_result(self.nova.server(cloud.SERVER))
+
+    def test_neither_status_nor_event_alone_proves_it(self):
+        self.cloud.action('r1', ('compute_rebuild_instance', 'Success'))
+        self.assertEqual(Result.SUCCESS, self.result())
+        self.assertEqual(Result.RUNNING, self.result('REBUILD', 'rebuilding'))
+        self.assertEqual(Result.RUNNING, self.result('ACTIVE', 'powering-off'))
+        self.assertEqual(Result.ERROR, self.result('ERROR'))
+
+    def test_active_with_an_error_means_that_nothing_happened(self):
+        self.cloud.action('r1', ('conductor_rebuild', 'Error'), ('compute_rebuild_instance', 'Error'))
+        self.assertEqual(Result.NOTHING_HAPPENED, self.result())
+
+    def test_an_event_that_has_not_ended_is_waited_for(self):
+        self.assertEqual(Result.RUNNING, self.result())
+        self.cloud.action('r1', ('compute_rebuild_instance', None))
+        self.assertEqual(Result.RUNNING, self.result())
+
+    def test_only_the_last_rebuild_counts(self):
+        self.cloud.action('r1', ('compute_rebuild_instance', 'Success'), start='2026-01-01T00:00:00')
+        self.cloud.action('r2', ('compute_rebuild_instance', 'Error'), start='2026-01-02T00:00:00')
+        self.cloud.action('r3', ('compute_reboot_instance', 'Success'), start='2026-01-03T00:00:00', action='reboot')
+        self.assertEqual(Result.NOTHING_HAPPENED, self.result())
+
+
+class TestDirectory(_NovaCase):
+
+    def directory(self, seconds=2.0):
+        return NovaDirectory.from_conf(self.cloud.conf(server_list_timeout=seconds))
+
+    def test_servers_that_nova_has_come_in_one_call(self):
+        self.cloud.answers[('GET', '/v2.1/servers/detail')] = (200, {'servers': [self.cloud.server]})
+        found = self.directory().list_servers([cloud.SERVER])
+        self.assertEqual({cloud.SERVER: 'ACTIVE'}, {key: summary.status for key, summary in found.items()})
+        self.assertEqual('10.0.0.3', found[cloud.SERVER].addresses[0].address)
+        self.assertEqual(1, len(self.cloud.asked('GET', '/v2.1/servers/detail')))
+
+    def test_nothing_is_asked_for_no_servers(self):
+        self.assertEqual({}, self.directory().servers([]))
+        self.assertEqual([], self.cloud.requests)
+
+    def test_the_limit_holds_for_everything_together(self):
+        self.cloud.answers[('GET', '/v2.1/servers/detail')] = 'hang'
+        self.assertRaises(exceptions.ComputeUnavailable, self.directory(0.2).list_servers, [cloud.SERVER])
+
+    def test_a_nova_that_breaks_is_unavailable(self):
+        self.cloud.answers[('GET', '/v2.1/servers/detail')] = (500, {})
+        self.assertRaises(exceptions.ComputeUnavailable, self.directory().list_servers, [cloud.SERVER])
