@@ -13,10 +13,11 @@ WRITTEN_TABLE = f'{provision.DATABASE}.ticks'
 _SYSTEM = "('mysql', 'information_schema', 'performance_schema', 'sys')"
 _TABLES = (f"SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' "
            f'AND table_schema NOT IN {_SYSTEM}')
-_USERS = "SELECT CONCAT(user, '@', host, IF(is_role = 'Y', ' (role)', '')) FROM mysql.user"
-_GRANTS = ("SELECT grantee, privilege_type, 'ON *.*' FROM information_schema.user_privileges "
-           "UNION ALL SELECT grantee, privilege_type, CONCAT('ON ', table_schema, '.*') FROM information_schema.schema_privileges "
-           "UNION ALL SELECT CONCAT(user, '@', host), 'ROLE', role FROM mysql.roles_mapping")
+# Plain columns: the collations that literals and system columns have differ between versions, and do not mix.
+_USERS = 'SELECT user, host, is_role FROM mysql.user'
+_GRANTS = {'*.*': 'SELECT grantee, privilege_type FROM information_schema.user_privileges',
+           'schema': 'SELECT grantee, privilege_type, table_schema FROM information_schema.schema_privileges',
+           'role': 'SELECT user, host, role FROM mysql.roles_mapping'}
 _DATABASE_CHECK_SECONDS = 300
 
 
@@ -33,7 +34,8 @@ def take(maker: InstanceMaker, instance: LabInstance) -> Picture:
         server_version=_rows(guest, 'SELECT VERSION()')[0][0], image=str(_mapping(image)['id']) if image else 'volume',
         boot_id=guest.exec(['cat', '/proc/sys/kernel/random/boot_id']).output.strip(), agent_version=str(facts['agent_version']),
         operating_system=f'{facts["os"]}, Python {facts["python"]}', name=str(server['name']), address=', '.join(addresses),
-        grants=frozenset(' '.join(row) for row in _rows(guest, _GRANTS)), users=frozenset(row[0] for row in _rows(guest, _USERS)),
+        grants=frozenset(' '.join((level, *row)) for level, statement in _GRANTS.items() for row in _rows(guest, statement)),
+        users=frozenset('@'.join(row) for row in _rows(guest, _USERS)),
         tables={table: _content(guest, table) for table in sorted(tables)},
         settings={row[0].lower(): row[1] for row in _rows(
             guest, f'SELECT variable_name, variable_value FROM information_schema.global_variables WHERE variable_name IN ({names})')})
