@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import subprocess
 import time
@@ -32,6 +33,12 @@ class Commands(Protocol):
         :raises errors.CommandFailed: with `check`, where the exit code is not 0; always where it did not end in time.
         """
 
+    def follow(self, argv: Sequence[str], on_line: Callable[[str], None]) -> None:
+        """Run a long program to its end; each line that it prints is told as it comes.
+
+        :raises errors.CommandFailed: its exit code is not 0.
+        """
+
     def launch(self, argv: Sequence[str], log_path: Path, env: Mapping[str, str]) -> None:
         """Start a program that outlives this process; what it prints is appended to `log_path`."""
 
@@ -54,6 +61,17 @@ class HostCommands:
         if check and done.returncode != 0:
             raise errors.CommandFailed(list(argv), done.returncode, done.stdout + done.stderr)
         return Outcome(done.returncode, done.stdout, done.stderr)
+
+    def follow(self, argv: Sequence[str], on_line: Callable[[str], None]) -> None:
+        """See `Commands.follow`."""
+        last: collections.deque[str] = collections.deque(maxlen=40)
+        with subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              encoding='utf-8', errors='replace') as program:
+            for line in program.stdout or ():
+                last.append(line)
+                on_line(line.rstrip())
+        if program.returncode != 0:
+            raise errors.CommandFailed(list(argv), program.returncode, ''.join(last))
 
     def launch(self, argv: Sequence[str], log_path: Path, env: Mapping[str, str]) -> None:
         """See `Commands.launch`.  `setsid --fork` hands the program to process 1, which reaps it."""

@@ -30,6 +30,7 @@ from typing import Any
 from trove_upgrade.lab.hypervisor import errors
 from trove_upgrade.lab.hypervisor.commands import Commands
 from trove_upgrade.lab.images import apt
+from trove_upgrade.lab.images.counting import PackageCount
 from trove_upgrade.lab.images.layers import Stack, digest_of, digest_of_tree
 from trove_upgrade.lab.images.product import ProductFiles
 from trove_upgrade.lab.images.recipes import Recipe
@@ -37,7 +38,6 @@ from trove_upgrade.lab.images.recipes import Recipe
 _HERE = Path(__file__).parent
 VENV = Path('opt/trove-upgrade/venv')
 FACTS = Path('etc/trove-upgrade/image-facts.json')
-_BASE_SECONDS = 1800
 _KEPT_IMAGES = 4
 #: Documentation, manuals and translations are a third of an image, and nobody reads them in a guest.
 _LEFT_OUT = ('/usr/share/man/*', '/usr/share/doc/*', '/usr/share/locale/*', '/usr/share/info/*', '/usr/share/lintian/*')
@@ -104,16 +104,16 @@ class ImageBuilder:
     def _base(self, recipe: Recipe, target: Path) -> Path:
         if target.exists():
             return target
-        self._progress(f'image {recipe.name}: installing Debian {recipe.suite} packages (about a minute)')
+        self._progress(f'image {recipe.name}: Debian {recipe.suite}, fetching packages')
         fresh = _emptied(target.with_suffix('.new'))
-        argv = ['mmdebstrap', '--quiet', '--variant=minbase', '--aptopt=APT::Install-Recommends "false"',
+        argv = ['mmdebstrap', '--verbose', '--variant=minbase', '--aptopt=APT::Install-Recommends "false"',
                 '--dpkgopt=force-unsafe-io', *(f'--dpkgopt=path-exclude={path}' for path in _LEFT_OUT),
                 *(f'--aptopt={option}' for option in apt.host_options(self._commands)),
                 ('--customize-hook=rm -rf "$1"/var/lib/mysql/* "$1"/etc/ssh/ssh_host_* "$1"/etc/machine-id "$1"/etc/hostname '
                 '"$1"/etc/resolv.conf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/* "$1"/var/log/*.log "$1"/var/log/apt'),
                 f'--include={",".join(recipe.packages)}', recipe.suite, str(fresh),
                 apt.mirror_line(apt.host_mirror(self._commands), recipe.suite)]
-        self._commands.run(argv, timeout_seconds=_BASE_SECONDS)
+        self._commands.follow(argv, PackageCount(f'image {recipe.name}: Debian {recipe.suite}', self._progress).line)
         fresh.rename(target)
         return target
 

@@ -25,6 +25,10 @@ class Commands:
                 return outcome
         return Outcome(0, '', '')
 
+    def follow(self, argv, on_line):
+        for line in self.run(argv).output.splitlines():
+            on_line(line)
+
     def launch(self, argv, log_path, env):
         self.launched.append(' '.join(argv))
 

@@ -35,6 +35,14 @@ class HostCommandsTest(base.TestCase):
     def test_a_program_without_input_sees_its_end_at_once(self):
         self.assertEqual('', HostCommands().run(['cat'], timeout_seconds=5).output)
 
+    def test_a_long_program_is_followed_line_by_line(self):
+        lines = []
+        HostCommands().follow(['sh', '-c', 'echo one; echo two >&2'], lines.append)
+
+        self.assertEqual(['one', 'two'], sorted(lines))
+        error = self.assertRaises(errors.CommandFailed, HostCommands().follow, ['sh', '-c', 'echo the cause; exit 4'], lines.append)
+        self.assertIn('the cause', str(error))
+
     def test_waiting_ends_with_what_was_waited_for(self):
         error = self.assertRaises(errors.TimedOut, wait_until, lambda: False, 'the moon', seconds=0.01, hint='Look up.')
 

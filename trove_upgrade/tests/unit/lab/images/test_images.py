@@ -7,6 +7,7 @@ import tempfile
 from trove_upgrade.lab import images
 from trove_upgrade.lab.hypervisor import errors
 from trove_upgrade.lab.images import apt, layers, provision, recipes
+from trove_upgrade.lab.images.counting import PackageCount
 from trove_upgrade.lab.images.product import ProductFiles
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.lab.hypervisor import fakes
@@ -88,6 +89,32 @@ class AptTest(base.TestCase):
                                                 'Acquire::Languages "none";\n')
 
         self.assertEqual(['Acquire::Check-Date "false"', 'Acquire::http::Proxy "http://proxy"'], apt.host_options(self.commands))
+
+
+class PackageCountTest(base.TestCase):
+    def test_it_tells_now_and_then_how_many_of_how_many_packages_are_set_up(self):
+        told = []
+        count = PackageCount('image', told.append)
+
+        count.line('0 upgraded, 30 newly installed, 0 to remove and 0 not upgraded.')
+        for number in range(30):
+            count.line(f'Setting up package-{number} (1.0) ...')
+        count.line('0 upgraded, 12 newly installed, 0 to remove and 0 not upgraded.')
+        for number in range(12):
+            count.line(f'Setting up other-{number} (1.0) ...')
+
+        self.assertEqual(['image, 20 of 30 packages', 'image, 40 of 42 packages'], told)
+
+    def test_it_tells_what_is_fetched_and_does_not_count_lists_of_packages(self):
+        told = []
+        count = PackageCount('image', told.append)
+
+        count.line('Get:1 http://mirror/debian bookworm InRelease [151 kB]')
+        count.line('0 upgraded, 30 newly installed, 0 to remove and 0 not upgraded.')
+        for number in range(20):
+            count.line(f'Get:{number} http://mirror/debian bookworm/main amd64 package-{number}')
+
+        self.assertEqual(['image, 20 packages fetched'], told)
 
 
 class RecipeTest(base.TestCase):
