@@ -46,6 +46,7 @@ class Demo:
     def prove(self, rows: int) -> list[proof.Line]:
         """Create, upgrade, reboot; the proof."""
         stage = self._stage
+        self._name = self._free_name()
         with self._progress.phase(f'Creating instance {self._name} on MariaDB {stage.former.name} with {rows} rows'):
             self._instance = instance = stage.maker.create(self._name, stage.former, rows=rows)
             guest = stage.maker.guest(instance.server_id)
@@ -64,14 +65,26 @@ class Demo:
         return proof.lines(before, after, stage.target.name, proof.Writes(downtime.seconds, len(downtime.acknowledged), lost),
                            serves_after_reboot=serves)
 
+    def _free_name(self) -> str:
+        """The name, or one with a number where a demo that was kept has taken it: clients refuse an ambiguous name."""
+        session, base = self._api()
+        taken = {instance['name'] for instance in session.request('GET', f'{base}/instances')['instances']}
+        names = [self._name, *(f'{self._name}-{number}' for number in range(2, len(taken) + 2))]
+        return next(name for name in names if name not in taken)
+
+    def _api(self) -> tuple[rest.Session, str]:
+        """Our API as the demo user, and its address with the project."""
+        demo = self._stage.handle.users['demo']
+        session = rest.Session(demo.auth_url, demo.username, demo.password, demo.project_name)
+        return session, f'{self._stage.handle.database_api_url}/{self._stage.maker.project_id(demo.project_name)}'
+
     def _upgrade(self, instance: LabInstance) -> None:
         stage = self._stage
         demo = stage.handle.users['demo']
         command = ('trove', 'upgrade') if self._client == 'trove' else ('openstack', 'database', 'instance', 'upgrade')
         self._progress.line(f'$ {" ".join(command)} {instance.name} {stage.target.name}')
         Clients(demo).run(*command, instance.name, stage.target.name)
-        session = rest.Session(demo.auth_url, demo.username, demo.password, demo.project_name)
-        base = f'{stage.handle.database_api_url}/{stage.maker.project_id(demo.project_name)}'
+        session, base = self._api()
         follower = follow.Follower(lambda path: session.request('GET', base + path), self._progress.line)
         started = time.monotonic()
         upgrade = follower.until_ended(instance.id, UPGRADE_SECONDS)
