@@ -62,7 +62,11 @@ def settings_of(conf: cfg.ConfigOpts) -> Settings:
 
 
 def new_services(conf: cfg.ConfigOpts, *, shows_instances: bool) -> Services:
-    """Everything the handlers need, from configuration; connects at first use."""
+    """Everything the handlers need, from configuration; connects at first use.
+
+    :raises DatabaseRefused: the configured database is none that a service may use.
+    """
+    engine.require_server_database(conf, 'The API')
     return Services(
         repos=repositories.Repositories.from_conf(conf),
         taskmanager=taskmanager.TaskManagerAPI.from_conf(conf),
@@ -87,6 +91,8 @@ def app_factory(_global_conf: Mapping[str, str], **_local_conf: str) -> applicat
 
 def filter_factory(_global_conf: Mapping[str, str], **_local_conf: str) -> Callable[[Inner], UpgradeFilter]:
     """The filter, to stand directly before Trove's own application.  Reads `[trove_upgrade]` of Trove's configuration.
+
+    A database that we cannot use fails the requests that are ours, not the loading of Trove's API.
 
     :raises RulesError: the operator's version rules cannot be read.
     """

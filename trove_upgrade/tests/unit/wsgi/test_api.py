@@ -42,13 +42,39 @@ _PROGRAM = textwrap.dedent("""
 """)
 
 
-class TestApplication(base.TestCase):
+_FILTER = textwrap.dedent("""
+    import json, os, sys, threading
+    from oslo_config import cfg
+    cfg.CONF([], project='trove', default_config_files=[os.environ['OS_TROVE_UPGRADE_CONFIG_FILES']])
+    import paste.deploy, webtest
 
-    def load(self, connection):
+    def trove(environ, start_response):
+        start_response('203 Trove', [('Content-Type', 'text/plain')])
+        return [environ['wsgi.input'].read(int(environ.get('CONTENT_LENGTH') or 0))]
+
+    ini = os.environ['OS_TROVE_UPGRADE_CONFIG_FILES'] + '.ini'
+    open(ini, 'w').write('[filter:trove_upgrade]\\nuse = egg:trove-upgrade#upgrade\\n')
+    app = webtest.TestApp(paste.deploy.loadfilter('config:' + ini, name='trove_upgrade')(trove), lint=False)
+    known = {'keystone.token_info': {'token': {}}, 'HTTP_X_IDENTITY_STATUS': 'Confirmed', 'HTTP_X_PROJECT_ID': 'p', 'HTTP_X_ROLES': 'member'}
+    path, upgrade = '/p/instances/' + 'i' * 36, json.dumps({'instance': {'datastore_version': '1'}})
+    handed_on = app.patch_json(path, {'instance': {'name': 'x'}})
+    print(json.dumps({
+        'handed_on': [handed_on.status_int, handed_on.text], 'without_token': app.patch(path, upgrade, expect_errors=True).status_int,
+        'threads': threading.active_count(), 'monkey_patched': 'eventlet' in sys.modules and sys.modules['eventlet'] is None,
+        'trove_imported': 'trove' in sys.modules, 'claimed': app.get('/p/upgrades', extra_environ=known, expect_errors=True).status_int}))
+""")
+
+
+class ProcessTestCase(base.TestCase):
+
+    def load(self, connection, program=_PROGRAM):
         path = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'trove-upgrade.conf')
         path.write_text(_CONFIGURATION.format(connection=connection), encoding='utf-8')
-        return subprocess.run([sys.executable, '-c', _PROGRAM], env={**os.environ, 'OS_TROVE_UPGRADE_CONFIG_FILES': str(path)}, timeout=120,
+        return subprocess.run([sys.executable, '-c', program], env={**os.environ, 'OS_TROVE_UPGRADE_CONFIG_FILES': str(path)}, timeout=120,
                               capture_output=True, text=True, check=False)
+
+
+class TestApplication(ProcessTestCase):
 
     def test_it_answers_what_needs_no_token_and_nothing_else(self):
         done = self.load('mysql+pymysql://u:p@127.0.0.1:1/trove')
@@ -65,3 +91,14 @@ class TestApplication(base.TestCase):
         done = self.load('sqlite:///trove.db')
         self.assertNotEqual(0, done.returncode)
         self.assertIn('it is SQLite', done.stdout + done.stderr)
+
+
+class TestFilterInTrovesProcess(ProcessTestCase):
+
+    def test_it_loads_by_its_entry_point_and_changes_nothing_of_the_process(self):
+        done = self.load('sqlite://', _FILTER)
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+        found = json.loads(done.stdout.splitlines()[-1])
+        self.assertEqual([203, '{"instance": {"name": "x"}}'], found['handed_on'])
+        self.assertEqual((401, 1, False, False), (found['without_token'], found['threads'], found['monkey_patched'], found['trove_imported']))
+        self.assertEqual(500, found['claimed'], 'a database that we cannot use fails our requests, and nothing else')
