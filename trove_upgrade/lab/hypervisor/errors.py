@@ -67,3 +67,12 @@ class ImageBuildFailed(LabGuestError):
     """A guest image could not be built."""
 
     code = 'image_build_failed'
+
+
+class CleanupIncomplete(LabGuestError):
+    """Something of the lab could not be removed."""
+
+    code = 'cleanup_incomplete'
+
+    def __init__(self, failures: list[str]) -> None:
+        super().__init__(f'Cannot remove everything of the lab: {"; ".join(failures)}. End what still uses it and clean up again.')

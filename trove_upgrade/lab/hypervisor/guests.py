@@ -22,11 +22,12 @@ from __future__ import annotations
 import base64
 import contextlib
 import dataclasses
+import functools
 import json
 import shutil
 import signal
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ from trove_upgrade.lab.hypervisor.volume import Volume, VolumeStore, power_cut
 _START_SCRIPT = Path(__file__).with_name('start-guest.sh')
 _GUEST_ENVIRONMENT = {'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
                       'HOME': '/root', 'LANG': 'C.UTF-8', 'TERM': 'dumb'}
-_BOOT_SECONDS = 60
+#: Services are started before a boot counts as done, and a database that was killed recovers first.
+_BOOT_SECONDS = 180
 #: Clean stop of a guest: its database gets this long to shut down before it is killed.
 STOP_SECONDS = 60
 _SEED = Path('var/lib/cloud/seed/nocloud')
@@ -320,12 +322,17 @@ class GuestStore:
         return [self.get(record.parent.name) for record in sorted(self._dir.glob('*/guest.json'))]
 
     def clean_all(self) -> None:
-        """End and remove everything: guests, their ports, volumes, networks.  Nothing of this lab is left."""
-        for guest in self.all():
-            guest.destroy()
-        for volume in self._volumes.all():
-            self._volumes.destroy(volume.volume_id)
-        self._fabric.remove_all()
+        """End and remove everything: guests, their ports, volumes, networks.  Nothing of this lab is left.
+
+        :raises errors.CleanupIncomplete: something resisted; everything else is gone.
+        """
+        parts: list[tuple[str, Callable[[], None]]] = [(f'guest {guest.spec.guest_id}', guest.destroy) for guest in self.all()]
+        failures = _attempt(parts)
+        parts = [(f'volume {volume.volume_id}', functools.partial(self._volumes.destroy, volume.volume_id))
+                 for volume in self._volumes.all()]
+        failures += _attempt([*parts, ('the networks', self._fabric.remove_all)])
+        if failures:
+            raise errors.CleanupIncomplete(failures)
 
     def _guest(self, spec: GuestSpec) -> Guest:
         return Guest(spec, self._dir / spec.guest_id, self._fabric, self._volumes, self._commands)
@@ -335,6 +342,17 @@ def seed_meta_data(spec: GuestSpec, volume: Volume | None) -> dict[str, Any]:
     """NoCloud meta data.  A guest finds its volume by `volume_uuid`, whatever its device is called."""
     return {'instance-id': spec.guest_id, 'local-hostname': spec.hostname,
             **({'volume_uuid': volume.filesystem_uuid} if volume else {}), **spec.meta_data}
+
+
+def _attempt(parts: list[tuple[str, Callable[[], None]]]) -> list[str]:
+    """Do all of these, whichever fails; the failures, in words."""
+    failures = []
+    for name, work in parts:
+        try:
+            work()
+        except errors.LabGuestError as error:
+            failures.append(f'{name}: {error}')
+    return failures
 
 
 def _cgroup_option(init: str) -> list[str]:

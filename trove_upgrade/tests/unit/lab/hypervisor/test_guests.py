@@ -80,6 +80,18 @@ class GuestStoreTest(base.TestCase):
 
         self.assertIsNotNone(self.host.volumes.find('guest-1'))
 
+    def test_what_resists_cleaning_is_named_and_the_rest_is_gone(self):
+        for name in ('one', 'two'):
+            self.host.volumes.ensure(name, GIB)
+        one = self.host.volumes.find('one')
+        self.commands.answer(f'losetup --noheadings --output NAME --associated {one.path}', '/dev/loop77\n')
+        self.commands.answer('losetup --detach /dev/loop77', 'busy', returncode=1)
+
+        error = self.assertRaises(errors.CleanupIncomplete, self.host.guests.clean_all)
+
+        self.assertIn('volume one', str(error))
+        self.assertEqual([one], self.host.volumes.all())
+
     def test_taking_the_agent_away_hides_both_of_its_services(self):
         guest = self.host.guests.create(self.spec)
         guest.take_agent_away()
