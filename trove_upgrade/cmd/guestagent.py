@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`trove-upgrade-guestagent`: the guest's part of an upgrade, as the taskmanager asks for it."""
+import fcntl
+import pathlib
 import signal
 import sys
 import threading
 from collections.abc import Sequence
+from typing import TextIO
 
 
 def _choose_threads() -> None:
@@ -11,6 +14,17 @@ def _choose_threads() -> None:
     sys.modules.setdefault('eventlet', None)  # type: ignore[arg-type]  # None: an import of it fails, whoever tries
     from oslo_service import backend
     backend.init_backend(backend.BackendType.THREADING)
+
+
+def _only_agent(directory: pathlib.Path) -> TextIO:
+    """Held as long as the file is open: two agents would start one job twice.
+
+    :raises BlockingIOError: another agent holds it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = (directory / 'guestagent.lock').open('w', encoding='ascii')
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return lock
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,8 +47,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     ended, failed = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
+    layout = Layout()
     try:
-        running = agent.compose(conf, Layout())
+        lock = _only_agent(layout.run)
+    except BlockingIOError:
+        print('The guest agent cannot start: another one runs in this guest already. Stop that one first.', file=sys.stderr)
+        return 1
+    try:
+        running = agent.compose(conf, layout)
     except agent.NotAGuest as error:
         print(error.message, file=sys.stderr)
         return 1
@@ -43,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         """The thread's edge: an agent that cannot serve ends, and its service starts it again."""
         try:
             running.start()
-        except Exception:
+        except Exception:  # noqa: BLE001 - it is logged, and ends the agent
             log.getLogger(__name__).exception('The agent cannot serve')
             failed.set()
             ended.set()
@@ -52,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     threading.Thread(target=start, name='start', daemon=True).start()
     ended.wait()
     running.stop()
+    lock.close()
     return 1 if failed.is_set() else 0
 
 
