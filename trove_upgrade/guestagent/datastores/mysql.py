@@ -7,7 +7,7 @@ from trove_upgrade.domain import upgrade
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import scratch, versions
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import MySQL
-from trove_upgrade.guestagent.datastores.mysql_family.driver import USER, FamilyDriver
+from trove_upgrade.guestagent.datastores.mysql_family.driver import FamilyDriver
 from trove_upgrade.guestagent.datastores.mysql_family.programs import Finished
 
 #: Source: MySQL 8.0 Reference Manual, "Upgrade Paths": the redo log of servers before 5.7.9 is not read.
@@ -41,7 +41,7 @@ class MySQLDriver(FamilyDriver):
                 'CONFIGURATION_NOT_TRIED')
         defaults = self._defaults_file()
         arguments = [server, *([f'--defaults-file={defaults}'] if defaults else []), '--validate-config', '--log-error=stderr',
-                     f'--user={USER}']
+                     f'--user={self.user}']
         try:
             finished = self.programs.run(arguments, timeout_seconds=_VALIDATE_SECONDS)
         except TimeoutError as error:

@@ -19,6 +19,11 @@ from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import connection
 
 DEADLINE_SECONDS = 60
+#: A test's own temporary directory is closed to other users, and the server is one.
+PLACE = os.environ.get('TROVE_UPGRADE_TMP', '/tmp')
+#: Debian makes the user mysql with its mariadb-server, which a machine with the programs alone has not.
+_ACCOUNTS = {account.pw_name: account for account in pwd.getpwall()}
+ACCOUNT = _ACCOUNTS.get('mysql') or _ACCOUNTS['nobody']
 
 
 class PrivateService:
@@ -42,7 +47,8 @@ class PrivateService:
         data = self.root / 'var/lib/mysql/data'
         with (self.root / 'var/log/mysql/error.log').open('ab') as log:
             self.process = subprocess.Popen(
-                ['/usr/sbin/mariadbd', f'--defaults-file={self.root}/etc/mysql/my.cnf', *extra, f'--datadir={data}', '--user=mysql'],
+                ['setpriv', '--pdeathsig', 'KILL', f'--reuid={ACCOUNT.pw_uid}', f'--regid={ACCOUNT.pw_gid}', '--clear-groups', '--',
+                 '/usr/sbin/mariadbd', f'--defaults-file={self.root}/etc/mysql/my.cnf', *extra, f'--datadir={data}'],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={'HOME': '/nonexistent', 'PATH': '/usr/sbin:/usr/bin'})
         self.name = name
         if not wait_until(lambda: self.answers() or self.process.poll() is not None):
@@ -89,15 +95,14 @@ class Root(fixtures.Fixture):
     _template = None
 
     def _setUp(self):
-        self.path = pathlib.Path(tempfile.mkdtemp(prefix='tu-mariadb-'))
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix='tu-mariadb-', dir=PLACE))
         self.path.chmod(0o755)
         self.addCleanup(shutil.rmtree, self.path)
         for name in ('etc/mysql/conf.d', 'etc/mysql/mariadb.conf.d', 'run/trove-upgrade', 'run/mysqld', 'root', 'var/lib/mysql',
                      'var/log/mysql', 'var/lib/dpkg', 'scratch'):
             (self.path / name).mkdir(parents=True)
-        account = pwd.getpwnam('mysql')
         for name in ('run/mysqld', 'var/log/mysql'):
-            os.chown(self.path / name, account.pw_uid, account.pw_gid)
+            os.chown(self.path / name, ACCOUNT.pw_uid, ACCOUNT.pw_gid)
         (self.path / 'var/log/mysql/error.log').touch()
         with socket.socket() as probe:
             probe.bind(('127.0.0.1', 0))
@@ -121,10 +126,10 @@ class Root(fixtures.Fixture):
     @classmethod
     def template(cls):
         if cls._template is None:
-            holder = tempfile.TemporaryDirectory(prefix='tu-mariadb-template-')
+            holder = tempfile.TemporaryDirectory(prefix='tu-mariadb-template-', dir=PLACE)
             data = pathlib.Path(holder.name) / 'data'
             pathlib.Path(holder.name).chmod(0o755)
-            subprocess.run(['mariadb-install-db', '--no-defaults', f'--datadir={data}', '--user=mysql', '--skip-test-db',
+            subprocess.run(['mariadb-install-db', '--no-defaults', f'--datadir={data}', f'--user={ACCOUNT.pw_name}', '--skip-test-db',
                             '--auth-root-authentication-method=socket', '--innodb-log-file-size=10M'], check=True, capture_output=True)
             Root._template = holder
         return pathlib.Path(cls._template.name) / 'data'

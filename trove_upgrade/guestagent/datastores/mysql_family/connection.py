@@ -19,6 +19,7 @@ DEFAULT_SOCKET = '/run/mysqld/mysqld.sock'
 ACCESS_DENIED = frozenset({1044, 1045, 1698})
 CONNECTION_LOST = frozenset({2002, 2003, 2006, 2013})
 LOCK_WAIT_TIMEOUT = 1205
+NO_SUCH_THREAD = 1094
 STATEMENT_TIMEOUT = frozenset({1969, 3024, 1317})
 
 
@@ -94,8 +95,7 @@ class PyMySQLSession:
     def close(self) -> None:
         """See the port."""
         if self._connection.open:
-            # _force_close is PyMySQL's only way that does not talk to a server that may be gone.
-            self._connection._force_close()  # type: ignore[attr-defined] # noqa: SLF001
+            self._connection.close()   # says goodbye, and does not mind if nobody hears it
 
 
 def _text(error: BaseException) -> str:

@@ -47,6 +47,8 @@ class Dialect(Protocol):
 
     #: Whether a statement can be given a limit of time, CHECKSUM TABLE too.
     has_statement_limit: bool
+    #: The global variable that keeps writers out: MySQL's also keeps out superusers.
+    read_only: str
 
     def limit_statements(self, session: connection.Session, seconds: float) -> None:
         """From now on no statement of the session takes longer; 0 lifts the limit."""
@@ -59,6 +61,7 @@ class MariaDB:
     """`Dialect` of MariaDB 10.4 and later; older ones have no global_priv and answer from the mysql.user table."""
 
     has_statement_limit = True
+    read_only = 'read_only'
 
     def limit_statements(self, session: connection.Session, seconds: float) -> None:
         """See the port."""
@@ -87,6 +90,7 @@ class MySQL:
     """`Dialect` of MySQL: its limit of time covers SELECT alone."""
 
     has_statement_limit = False
+    read_only = 'super_read_only'
 
     def limit_statements(self, session: connection.Session, seconds: float) -> None:
         """See the port."""

@@ -55,10 +55,13 @@ class FamilyDriver(base.DatastoreDriver):
     def __init__(self, context: base.DriverContext, service: service_module.ServicePort, *,
                  connect: connection.Connector = connection.open_session, runs: programs.Programs | None = None,
                  sleep: Callable[[float], None] = time.sleep, proc: pathlib.Path = pathlib.Path('/proc'),
-                 scratch_places: Sequence[pathlib.Path] | None = None, start_seconds: float = _START_SECONDS) -> None:
+                 scratch_places: Sequence[pathlib.Path] | None = None, start_seconds: float = _START_SECONDS,
+                 user: str = USER) -> None:
         super().__init__(context)
         self.programs = runs or programs.LocalPrograms()
         self.server = Server(context, service, connect, sleep, start_seconds=start_seconds)
+        self.user = user
+        self._sleep = sleep
         self._proc = proc
         self._scratch_places = scratch_places or (pathlib.Path('/dev/shm'), context.run.parent, pathlib.Path('/var/tmp'))  # noqa: S108
         memory = context.etc.parent / 'var/lib/trove-upgrade/database-autostart.json'
@@ -130,6 +133,7 @@ class FamilyDriver(base.DatastoreDriver):
         self.autostart.remember_running()
         budget = _seconds(options, 'fingerprint_seconds', _FINGERPRINT_SECONDS)
         stop = Stop(self.server, lambda session: self._photographer(session, budget, progress).take(), progress,
+                    self._sleep, self.dialect.read_only,
                     lock_seconds=_seconds(options, 'lock_seconds', _LOCK_SECONDS),
                     shutdown_seconds=_seconds(options, 'shutdown_seconds', _SHUTDOWN_SECONDS))
         fingerprint = stop.run()
@@ -159,14 +163,14 @@ class FamilyDriver(base.DatastoreDriver):
     def check_configuration(self, options: Mapping[str, Any]) -> upgrade.CheckResult:  # noqa: ARG002
         """See `base`."""
         return scratch.try_configuration(self.programs, self.server.configuration(), places=self._scratch_places,
-                                         defaults_file=self._defaults_file(), user=USER)
+                                         defaults_file=self._defaults_file(), user=self.user)
 
     def _defaults_file(self) -> pathlib.Path | None:
         return None if self.context.etc == pathlib.Path('/etc') else self.context.etc / 'mysql' / 'my.cnf'
 
     def own_data(self) -> None:
         """See `base`."""
-        ownership.give(self.context.data_directory, USER)
+        ownership.give(self.context.data_directory, self.user)
 
     def start_isolated(self) -> None:
         """See `base`.  A server that runs in any other way is stopped first."""

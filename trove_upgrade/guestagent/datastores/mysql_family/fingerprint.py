@@ -37,7 +37,6 @@ class Photographer:
 
         :raises SessionError: the server said no to anything else, or has gone.
         """
-        deadline = self._monotonic() + self._budget_seconds
         taken_at = self._now().isoformat()
         version = str(self._session.rows('SELECT VERSION()')[0][0])
         accounts = self._dialect.accounts(self._session)
@@ -45,7 +44,8 @@ class Photographer:
         objects = catalog.definitions(self._session)
         objects.update({f'account:{account.name}': account.digest for account in accounts})
         settings = {str(name): str(value) for name, value in self._session.rows('SHOW GLOBAL VARIABLES')}
-        tables, by_file = self._tables(catalog.tables(self._session), deadline)
+        found = catalog.tables(self._session)
+        tables, by_file = self._tables(found, self._monotonic() + self._budget_seconds)
         return base.Fingerprint(server_version=version, taken_at=taken_at, tables=tables, counted_only_by_file=by_file,
                                 users=[account.name for account in accounts], grants=permissions, objects=objects, settings=settings)
 

@@ -40,7 +40,7 @@ def missing(before: Sequence[str], after: Sequence[str]) -> list[str]:
     """What `before` allows and `after` does not, as short phrases."""
     now = items(after)
     everything = {target for privilege, target in now if privilege == _EVERYTHING}
-    if _EVERYTHING_OF_10_11 <= {privilege for privilege, target in now if target == '*.*'}:
+    if {privilege for privilege, target in now if target == '*.*'} >= _EVERYTHING_OF_10_11:
         everything.add('*.*')
     return [f'{privilege} on {target}' for privilege, target in sorted(items(before) - now)
             if target not in everything or privilege == 'GRANT OPTION']

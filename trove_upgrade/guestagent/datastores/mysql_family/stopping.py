@@ -10,6 +10,8 @@ from trove_upgrade.guestagent.datastores.mysql_family.server import Server
 
 #: After one of these the next start needs crash recovery (2), or loses what is not yet merged (3).
 _HASTY_SHUTDOWNS = frozenset({2, 3})
+_ROUNDS = 50
+_ROUND_SECONDS = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +21,8 @@ class Stop:
     server: Server
     photograph: Callable[[connection.Session], base.Fingerprint]
     progress: base.Progress
+    sleep: Callable[[float], None]
+    read_only: str               #: the global variable that keeps out all who are not superusers, or all
     lock_seconds: float          #: how long to wait for running statements; clients' writes wait as long
     shutdown_seconds: float      #: from SHUTDOWN to the end of the process
 
@@ -68,15 +72,42 @@ class Stop:
             raise exceptions.StepRefused(reason, 'PREPARED_TRANSACTIONS')
 
     def _shut_down(self, session: connection.Session) -> None:
-        fast = session.rows('SELECT @@global.innodb_fast_shutdown')[0][0]
-        if int(fast) in _HASTY_SHUTDOWNS:
-            session.rows('SET GLOBAL innodb_fast_shutdown = 1')
+        """A server that shuts down ends sessions one by one; the lock ends with ours, and whoever waited for it could still write
+        and be told so.  So there must be nobody who waits, and nobody who may.
+        """
+        fast, read_only, events = session.rows(
+            f'SELECT @@global.innodb_fast_shutdown, @@global.{self.read_only}, @@global.event_scheduler')[0]
         self.progress(None, 'shutting the database server down')
         try:
+            if int(fast) in _HASTY_SHUTDOWNS:
+                session.rows('SET GLOBAL innodb_fast_shutdown = 1')
+            if str(events).upper() == 'ON':
+                session.rows('SET GLOBAL event_scheduler = OFF')
+            session.rows(f'SET GLOBAL {self.read_only} = 1')
+            self._end_other_sessions(session)
             session.rows('SHUTDOWN')
         except connection.SessionError as error:
-            if error.number not in connection.CONNECTION_LOST:
-                raise
+            if error.number in connection.CONNECTION_LOST:
+                return
+            session.rows(f'SET GLOBAL {self.read_only} = {int(read_only)}')
+            if str(events).upper() == 'ON':
+                session.rows('SET GLOBAL event_scheduler = ON')
+            raise
+
+    def _end_other_sessions(self, session: connection.Session) -> None:
+        """Superusers are not kept out by read_only.  What does not end within the rounds is left to the shutdown."""
+        for _ in range(_ROUNDS):
+            others = session.rows("SELECT ID FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND USER <> 'system user' "
+                                  "AND COMMAND NOT IN ('Daemon', 'Killed') AND COMMAND NOT LIKE 'Binlog Dump%%'")
+            if not others:
+                return
+            for (number,) in others:
+                try:
+                    session.rows(f'KILL {int(number)}')
+                except connection.SessionError as error:
+                    if error.number != connection.NO_SUCH_THREAD:
+                        raise
+            self.sleep(_ROUND_SECONDS)
 
 
 def _busy(session: connection.Session) -> str:

@@ -108,7 +108,7 @@ class TestJudgingAConfiguration(base.TestCase):
         self.assertIn('--bootstrap', command)
 
     def test_without_room_or_server_it_is_a_refusal_and_not_a_guess(self):
-        self.assertEqual('CONFIGURATION_NOT_TRIED', self.try_it(fakes.Programs(), pathlib.Path('/nonexistent'))[0].code)
+        self.assertEqual('CONFIGURATION_NOT_TRIED', self.try_it(fakes.Programs(), pathlib.Path('/proc/no-such-place'))[0].code)
         self.assertEqual('CONFIGURATION_NOT_TRIED', self.try_it(fakes.Programs(installed=False))[0].code)
         self.assertEqual('CONFIGURATION_NOT_TRIED', self.try_it(fakes.Programs(programs.Finished(1, 'no space')))[0].code)
 
@@ -252,7 +252,7 @@ class TestServer(base.TestCase):
         self.server.wait_for_end(2 ** 22 + 1, lambda percent, text: None, 3)
 
     def stop(self):
-        return stopping.Stop(self.server, lambda session: 'fingerprint', lambda percent, text: None, lock_seconds=7, shutdown_seconds=3)
+        return stopping.Stop(self.server, lambda session: 'fingerprint', lambda percent, text: None, self.sleep, 'read_only', lock_seconds=7, shutdown_seconds=3)
 
     def test_a_lock_that_is_not_had_is_a_refusal_and_the_session_is_let_go(self):
         self.session.rules = fakes.Session(('FLUSH TABLES', fakes.refusal(1205)), ('PROCESSLIST', [(4, 'u', 90, 'User lock')])).rules
@@ -270,15 +270,28 @@ class TestServer(base.TestCase):
     def test_the_lock_comes_before_and_the_shutdown_after_the_fingerprint(self):
         said = self.session.statements
 
+        rounds = [[(8,)], []]
+
+        def others():
+            return rounds.pop(0)
+
         def photograph(session):
             said.append('(fingerprint)')
             self.answering = False
             return 'fingerprint'
-        self.session.rules = fakes.Session(('pid_file', [('/nonexistent/pid',)]), ('innodb_fast_shutdown', [(2,)])).rules
-        stop = stopping.Stop(self.server, photograph, lambda percent, text: None, lock_seconds=7, shutdown_seconds=3)
+        self.session.rules = fakes.Session(('pid_file', [('/nonexistent/pid',)]), ('SELECT @@global.innodb_fast_shutdown', [(2, 0, 'ON')]),
+                                           ('PROCESSLIST', others)).rules
+        stop = stopping.Stop(self.server, photograph, lambda percent, text: None, self.sleep, 'read_only', lock_seconds=7, shutdown_seconds=3)
         self.assertEqual('fingerprint', stop.run())
-        order = [said.index(word) for word in ('FLUSH TABLES WITH READ LOCK', '(fingerprint)', 'SET GLOBAL innodb_fast_shutdown = 1', 'SHUTDOWN')]
+        order = [said.index(word) for word in ('FLUSH TABLES WITH READ LOCK', '(fingerprint)', 'SET GLOBAL innodb_fast_shutdown = 1',
+                                                'SET GLOBAL event_scheduler = OFF', 'SET GLOBAL read_only = 1', 'KILL 8', 'SHUTDOWN')]
         self.assertEqual(sorted(order), order)
+
+    def test_a_shutdown_that_is_refused_leaves_the_server_as_it_was(self):
+        self.session.rules = fakes.Session(('pid_file', [('/nonexistent/pid',)]), ('SELECT @@global.innodb_fast_shutdown', [(1, 0, 'ON')]),
+                                           ('SHUTDOWN', fakes.refusal(1227, 'denied'))).rules
+        self.assertEqual('FINGERPRINT_FAILED', self.assertRaises(exceptions.StepRefused, self.stop().run).code)
+        self.assertEqual(['SET GLOBAL read_only = 0', 'SET GLOBAL event_scheduler = ON'], self.session.statements[-2:])
 
     def test_no_server_is_a_refusal(self):
         self.answering = False

@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The MariaDB driver with a real server of its own: stopping, comparing, refusing, trying configurations."""
+import concurrent.futures
+import contextlib
+import os
+import pathlib
+
+import pymysql
+from oslotest import base
+
+from trove_upgrade.domain import exceptions
+from trove_upgrade.guestagent.datastores.mariadb import MariaDBDriver
+from trove_upgrade.guestagent.datastores.mysql_family import connection
+from trove_upgrade.tests.functional import private_mariadb
+
+SEED = (
+    'CREATE DATABASE app', 'USE app',
+    'CREATE TABLE words (id INT PRIMARY KEY AUTO_INCREMENT, word TEXT, amount DECIMAL(20,4), made DATETIME(3), FULLTEXT (word))',
+    "INSERT INTO words (word, amount, made) SELECT CONCAT('word ', seq), seq / 3, NOW(3) FROM seq_1_to_20000",
+    'CREATE TABLE history (id INT PRIMARY KEY, n INT) WITH SYSTEM VERSIONING', 'INSERT INTO history VALUES (1, 1), (2, 2)',
+    'UPDATE history SET n = 3 WHERE id = 1', 'CREATE TABLE plain (id INT PRIMARY KEY) ENGINE=MyISAM', 'INSERT INTO plain VALUES (1)',
+    'CREATE SEQUENCE numbers', 'SELECT NEXTVAL(numbers)', 'CREATE VIEW short AS SELECT id, word FROM words',
+    "CREATE USER reader@'%' IDENTIFIED BY 'secret'", "GRANT SELECT (id) ON app.words TO reader@'%'", 'CREATE ROLE auditor',
+    "GRANT auditor TO reader@'%'", "SET DEFAULT ROLE auditor FOR reader@'%'",
+    'CREATE PROCEDURE twice(IN n INT) SELECT 2 * n', 'CREATE EVENT nightly ON SCHEDULE EVERY 1 DAY DO DELETE FROM plain',
+    'CREATE TRIGGER upper BEFORE INSERT ON words FOR EACH ROW SET NEW.word = UPPER(NEW.word)',
+)
+
+
+class MariaDBTestCase(base.BaseTestCase):
+    """A server on a socket of its own, run by the service `mariadb` as on a guest before its first upgrade."""
+
+    def setUp(self):
+        super().setUp()
+        self.root = self.useFixture(private_mariadb.Root())
+        self.service = self.root.service
+        self.driver = MariaDBDriver(self.root.context, self.service, start_seconds=private_mariadb.DEADLINE_SECONDS,
+                                    user=private_mariadb.ACCOUNT.pw_name)
+        self.said = []
+
+    def progress(self, percent, sentence):
+        self.said.append(sentence)
+
+    def start(self):
+        self.service.start('mariadb')
+
+    def seed(self):
+        self.start()
+        self.root.sql(*SEED)
+
+    def stop(self, **options):
+        return self.driver.fingerprint_and_stop(options, self.progress)
+
+    def checks(self, target=None, options=None):
+        found = self.driver.checks({'server_version': '11.8.6', **(target or {})}, options or {})
+        return {result.name: result for result in found}
+
+    def configure(self, text, name='etc/mysql/conf.d/99-custom.cnf'):
+        (self.root.path / name).write_text(text)
+
+    def assert_serving(self):
+        self.root.sql('CREATE DATABASE IF NOT EXISTS still', 'CREATE OR REPLACE TABLE still.t (i INT)', 'INSERT INTO still.t VALUES (1)')
+
+
+class TestTheWholeWay(MariaDBTestCase):
+    def test_a_server_is_stopped_started_isolated_compared_and_opened_again(self):
+        self.seed()
+        refused = [result for result in self.checks().values() if result.outcome not in {'ok', 'warning'}]
+        self.assertEqual([], refused)
+        self.driver.set_autostart(enabled=False)
+        before = self.stop()
+        self.assertIsNotNone(self.service.process.poll())
+        self.assertTrue(self.driver.shutdown_was_clean())
+        self.assertEqual(set(), self.service.enabled)
+        self.assertEqual('ok', self.driver.check_configuration({}).outcome)
+        self.driver.own_data()
+        self.driver.start_isolated()
+        self.assertEqual(('trove-upgrade-database', ('--skip-networking', '--event-scheduler=OFF', '--skip-slave-start')), self.service.starts[-1])
+        self.assertRaises(OSError, self.tcp)
+        self.driver.upgrade_data(self.progress)
+        self.driver.upgrade_data(self.progress)
+        after = self.driver.fingerprint({}, self.progress)
+        comparison = self.driver.compare(before, after)
+        self.assertEqual([], comparison.missing)
+        self.assertEqual([], comparison.settings_changed)
+        self.assertEqual(20000 + 2 + 1 + 1, comparison.rows_compared)
+        self.driver.open_for_clients()
+        self.driver.open_for_clients()
+        self.tcp()
+        self.driver.write_probe()
+        self.driver.set_autostart(enabled=True)
+        self.assertEqual({'trove-upgrade-database'}, self.service.enabled)
+        self.assertIn('10.11.', self.driver.server_version())
+        self.assertNotIn('trove_upgrade_probe', [row[0] for row in self.root.sql('SHOW DATABASES')])
+
+    def tcp(self):
+        try:
+            pymysql.connect(host='127.0.0.1', port=self.root.port, user='reader', password='secret').close()
+        except pymysql.err.OperationalError as error:
+            raise OSError(*error.args) from error
+
+    def test_an_undo_brings_back_the_service_that_ran_before(self):
+        self.seed()
+        self.driver.set_autostart(enabled=False)
+        self.stop()
+        fresh = MariaDBDriver(self.root.context, self.service)   # as after a restart of the agent
+        fresh.undo_autostart()
+        fresh.start()
+        fresh.start()
+        self.assertEqual('mariadb', self.service.name)
+        self.assertEqual({'mariadb'}, self.service.enabled)
+        self.assert_serving()
+
+    def test_the_client_file_s_user_is_used(self):
+        self.start()
+        self.root.sql("CREATE USER os_admin@localhost IDENTIFIED BY 'it''s'", 'GRANT ALL ON *.* TO os_admin@localhost WITH GRANT OPTION')
+        (self.root.path / 'root/.my.cnf').write_text('[client]\nuser = os_admin\npassword = "it\'s"\n')
+        self.assertIn('os_admin', str(self.driver.server.session_with_credentials(5)[1]))
+        self.driver.upgrade_data(self.progress)
+        self.stop()
+
+    def test_each_kind_of_loss_is_noticed(self):
+        self.seed()
+        before = self.driver.fingerprint({}, self.progress)
+        for statement, words in (
+                ("UPDATE app.words SET amount = 0 WHERE id = 7", 'table app.words has another checksum'),
+                ('DELETE HISTORY FROM app.history', 'versioned app.history had 1 rows of history and has 0 now'),
+                ('SELECT NEXTVAL(app.numbers) FROM seq_1_to_2000', 'sequence app.numbers has another checksum'),
+                ("SET PASSWORD FOR reader@'%' = PASSWORD('other')", 'account reader@% authenticates in another way now'),
+                ("REVOKE auditor FROM reader@'%'", 'account reader@% has lost role on auditor'),
+                ('DROP EVENT app.nightly', 'event app.nightly is gone'),
+                ('CREATE OR REPLACE PROCEDURE app.twice(IN n INT) SELECT 3 * n', 'routine app.twice (procedure) has another definition'),
+                ('CREATE OR REPLACE VIEW app.short AS SELECT id FROM app.words', 'view app.short has another definition'),
+                ('DROP TRIGGER app.upper', 'trigger app.upper is gone')):
+            self.root.sql('USE app', statement)
+            missing = self.driver.compare(before, self.driver.fingerprint({}, self.progress)).missing
+            self.assertTrue(any(sentence.startswith(words) for sentence in missing), (statement, missing))
+
+
+class TestStopping(MariaDBTestCase):
+    def test_no_acknowledged_write_falls_between_fingerprint_and_end(self):
+        self.start()
+        self.root.sql('CREATE DATABASE app', 'CREATE TABLE app.t (i INT PRIMARY KEY)')
+        acknowledged = []
+
+        writers = 8
+
+        def write(first):
+            session = self.root.session()   # as root: read_only does not keep it out
+            try:
+                for number in range(first, 1_000_000, writers):
+                    session.rows(f'INSERT INTO app.t VALUES ({number})')
+                    acknowledged.append(number)
+            except connection.SessionError:
+                return
+            finally:
+                session.close()
+
+        with concurrent.futures.ThreadPoolExecutor(writers) as pool:
+            writing = [pool.submit(write, first) for first in range(writers)]
+            private_mariadb.wait_until(lambda: len(acknowledged) > 100)
+            before = self.stop()
+            for one in writing:
+                one.result()
+        self.assertEqual(len(acknowledged), before.tables['app.t']['rows'])
+        self.driver.start()
+        self.assertEqual([], self.driver.compare(before, self.driver.fingerprint({}, self.progress)).missing)
+
+    def test_a_statement_that_does_not_end_is_a_refusal_and_the_server_goes_on(self):
+        self.seed()
+        holder = self.root.session()
+        self.addCleanup(holder.close)
+        holder.rows('LOCK TABLES app.words WRITE')
+        error = self.assertRaises(exceptions.StepRefused, self.stop, lock_seconds=1)
+        self.assertEqual('DATABASE_BUSY', error.code)
+        self.assert_serving()
+
+    def test_a_deadline_that_passes_during_the_fingerprint_releases_the_locks(self):
+        self.seed()
+
+        def too_late(percent, sentence):
+            if 'fingerprint of table' in sentence:
+                raise TimeoutError(sentence)
+        self.assertRaises(TimeoutError, self.driver.fingerprint_and_stop, {}, too_late)
+        self.assert_serving()
+
+    def test_without_budget_all_tables_are_counted_by_file_and_the_rest_is_taken(self):
+        self.seed()
+        found = self.stop(fingerprint_seconds=0)
+        self.assertEqual({'app.history', 'app.numbers', 'app.plain', 'app.words'}, set(found.counted_only_by_file))
+        self.assertIn('reader@%', found.users)
+
+    def test_a_table_too_big_for_the_budget_is_left_to_its_file_and_the_server_stops_all_the_same(self):
+        self.start()
+        self.root.sql('CREATE DATABASE app', 'USE app', 'CREATE TABLE small (i INT)', 'CREATE TABLE big (i INT, c CHAR(200))',
+                      "INSERT INTO big SELECT seq, MD5(seq) FROM seq_1_to_400000", 'ANALYZE TABLE big')
+        found = self.stop(fingerprint_seconds=0.1)
+        self.assertEqual(['app.big'], found.counted_only_by_file)
+        self.assertIsNone(found.tables['app.big']['checksum'])
+        self.assertTrue(self.driver.shutdown_was_clean())
+
+    def test_a_hasty_shutdown_setting_does_not_make_it_unclean(self):
+        self.seed()
+        self.root.sql('SET GLOBAL innodb_fast_shutdown = 2', 'UPDATE app.words SET amount = amount + 1')
+        self.stop()
+        self.assertTrue(self.driver.shutdown_was_clean())
+
+    def test_a_killed_server_is_unclean_by_its_files_and_by_its_log(self):
+        self.seed()
+        self.root.sql('UPDATE app.words SET amount = amount + 1')
+        self.service.kill()
+        self.assertFalse(self.driver.shutdown_was_clean())
+        for name in ('ibtmp1', 'ddl_recovery.log'):
+            (self.root.context.data_directory / name).unlink(missing_ok=True)
+        self.assertFalse(self.driver.shutdown_was_clean())
+        self.assertEqual('UNCLEAN_SHUTDOWN', self.checks()['clean_shutdown'].code)
+        self.assertEqual('DATABASE_NOT_RUNNING', self.checks()['database_answers'].code)
+
+
+class TestRefusals(MariaDBTestCase):
+    def assert_refused(self, name, code, **arguments):
+        result = self.checks(**arguments)[name]
+        self.assertEqual(('refused', code), (result.outcome, result.code), result.message)
+        self.assert_serving()
+        return result
+
+    def test_prepared_xa_transactions(self):
+        self.seed()
+        self.root.sql("XA START 'x'", 'INSERT INTO app.words (word) VALUES (1)', "XA END 'x'", "XA PREPARE 'x'")
+        self.assert_refused('prepared_transactions', 'PREPARED_TRANSACTIONS')
+        error = self.assertRaises(exceptions.StepRefused, self.stop)
+        self.assertEqual('PREPARED_TRANSACTIONS', error.code)
+        self.assert_serving()
+
+    def test_an_option_that_the_target_does_not_know(self):
+        self.configure('[mysqld]\nmax_tmp_tables = 32\nmax_connections = 50\n')
+        self.start()
+        found = self.assert_refused('configuration_options', 'UNKNOWN_OPTION')
+        self.assertIn('max-tmp-tables', found.message)
+        found = self.assert_refused('configuration_options', 'UNKNOWN_OPTION', target={
+            'options': ['socket', 'pid_file', 'port', 'bind_address', 'lc_messages_dir']})
+        self.assertIn('max-connections', found.message)
+        self.assertNotIn('pid-file', found.message)
+
+    def test_a_group_that_the_target_does_not_read(self):
+        self.configure('[mariadb-10.11]\nwait_timeout = 1234\n')
+        self.start()
+        self.assert_refused('option_groups', 'OPTION_GROUP_DROPPED')
+        self.assertEqual('ok', self.checks({'server_version': '10.11.30'})['option_groups'].outcome)
+
+    def test_a_plugin_that_the_target_lacks(self):
+        self.start()
+        self.root.sql("INSERT INTO mysql.plugin VALUES ('ed25519', 'auth_ed25519.so')")   # as INSTALL SONAME does
+        self.assert_refused('plugins', 'PLUGIN_MISSING', target={'plugins': ['auth_gssapi.so']})
+        self.assertEqual('ok', self.checks({'plugins': ['auth_ed25519.so']})['plugins'].outcome)
+
+    def test_a_replica_unless_it_is_allowed(self):
+        self.start()
+        self.root.sql("CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_USER = 'nobody', MASTER_PORT = 1")
+        self.assert_refused('replication', 'REPLICATION')
+        self.assertEqual('warning', self.checks(options={'allow_replication': True})['replication'].outcome)
+
+    def test_binary_logs_on_the_root_disk(self):
+        self.configure(f'[mysqld]\nlog_bin = {self.root.path}/run/mysqld/binlog\nserver_id = 1\n')
+        self.start()
+        self.assert_refused('volume_layout', 'VOLUME_LAYOUT')
+
+    def test_a_backup_by_its_statement(self):
+        self.seed()
+        dumping = self.root.session()
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            running = pool.submit(self.quietly, dumping, 'SELECT /*!40001 SQL_NO_CACHE */ SLEEP(60) FROM app.words')
+            try:
+                self.assertTrue(private_mariadb.wait_until(lambda: self.checks()['backup_running'].code == 'BACKUP_RUNNING'))
+            finally:
+                self.root.sql(*[f'KILL {row[0]}' for row in self.root.sql(
+                    "SELECT id FROM information_schema.processlist WHERE info LIKE '%SLEEP(60)%' AND id <> CONNECTION_ID()")] or ['SELECT 1'])
+                running.result()
+
+    @staticmethod
+    def quietly(session, statement):
+        with contextlib.suppress(connection.SessionError):
+            session.rows(statement)
+
+
+class TestTryingAConfiguration(MariaDBTestCase):
+    def try_it(self, text):
+        self.configure(text)
+        places = [pathlib.Path('/dev/shm'), self.root.path / 'scratch']
+        driver = MariaDBDriver(self.root.context, self.service, scratch_places=places, user=private_mariadb.ACCOUNT.pw_name)
+        before = self.listing()
+        result = driver.check_configuration({})
+        self.assertEqual(before, self.listing())
+        self.assertEqual([], [path for place in places for path in place.glob('configuration-*')])
+        return result
+
+    def listing(self):
+        return sorted((str(path), path.lstat().st_mtime_ns) for path in self.root.context.data_directory.rglob('*'))
+
+    def test_each_kind_of_mistake_is_refused_and_the_data_is_not_touched(self):
+        for text, words in (('unheard_of = 1', 'unknown variable'), ('sql_mode = NONSENSE', 'NONSENSE'),
+                            ('character_set_server = klingon', 'klingon')):
+            found = self.try_it(f'[mysqld]\n{text}\n')
+            self.assertEqual(('refused', 'CONFIGURATION_REFUSED'), (found.outcome, found.code), found.message)
+            self.assertIn(words, found.message)
+
+    def test_what_works_is_accepted_whatever_it_says_of_sizes_and_places(self):
+        found = self.try_it('[mysqld]\ninnodb_buffer_pool_size = 900G\nlog_error = /nonexistent/x.log\ninnodb_log_file_size = 50G\n'
+                            'innodb_log_group_home_dir = /nonexistent\nlog_bin = /nonexistent/binlog\ninnodb_page_size = 32768\n'
+                            'lower_case_table_names = 1\ninnodb_undo_tablespaces = 3\ninit_file = /nonexistent\n')
+        self.assertEqual('ok', found.outcome, found.message)
+
+
+class TestKeptSettings(MariaDBTestCase):
+    def test_an_old_default_is_kept_where_the_operator_wants_it(self):
+        self.configure("[mysqld]\nsql_mode = ANSI_QUOTES\n", 'etc/mysql/conf.d/50-was.cnf')
+        self.start()
+        before = self.stop()
+        (self.root.path / 'etc/mysql/conf.d/50-was.cnf').unlink()
+        self.driver.start_isolated()
+        after = self.driver.fingerprint({}, self.progress)
+        self.assertEqual(['sql_mode'], [change['name'] for change in self.driver.compare(before, after).settings_changed])
+        self.assertEqual((), self.driver.keep_settings(before, after, {}))
+        self.assertEqual(['sql_mode'], list(self.driver.keep_settings(before, after, {'keep_changed_defaults': True})))
+        self.driver.open_for_clients()
+        self.assertEqual([('ANSI_QUOTES',)], self.root.sql('SELECT @@global.sql_mode'))
+
+
+class TestStarting(MariaDBTestCase):
+    def test_a_start_that_fails_ends_with_the_server_s_own_words(self):
+        self.configure('[mysqld]\nunheard_of = 1\n')
+        error = self.assertRaises(exceptions.StepFailed, self.driver.start_isolated)
+        self.assertEqual('DATABASE_NOT_STARTED', error.code)
+        self.assertIn("unknown variable 'unheard_of=1'", error.message)
+
+    def test_a_wrong_owner_is_put_right_by_name(self):
+        data = self.root.context.data_directory
+        os.chown(data / 'ibdata1', 0, 0)
+        self.driver.own_data()
+        self.assertEqual(data.owner(), (data / 'ibdata1').owner())
+        self.assertEqual(private_mariadb.ACCOUNT.pw_name, data.owner())
