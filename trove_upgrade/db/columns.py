@@ -30,7 +30,7 @@ class UtcDateTime(sa.types.TypeDecorator[datetime.datetime]):
             return dialect.type_descriptor(mysql.DATETIME(fsp=6))
         return dialect.type_descriptor(sa.DateTime())
 
-    def process_bind_param(self, value: datetime.datetime | None, dialect: sa.Dialect) -> datetime.datetime | None:
+    def process_bind_param(self, value: datetime.datetime | None, dialect: sa.Dialect) -> datetime.datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
         """Aware to naive.  A naive one is a fault of the program."""
         if value is None:
             return None
@@ -38,7 +38,7 @@ class UtcDateTime(sa.types.TypeDecorator[datetime.datetime]):
             raise ValueError(f'a time without a zone cannot be stored: {value!r}')
         return value.astimezone(datetime.UTC).replace(tzinfo=None)
 
-    def process_result_value(self, value: datetime.datetime | None, dialect: sa.Dialect) -> datetime.datetime | None:
+    def process_result_value(self, value: datetime.datetime | None, dialect: sa.Dialect) -> datetime.datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
         """Naive to aware."""
         return None if value is None else value.replace(tzinfo=datetime.UTC)
 
@@ -55,13 +55,30 @@ class JsonText(sa.types.TypeDecorator[Any]):
             return dialect.type_descriptor(mysql.LONGTEXT())
         return dialect.type_descriptor(sa.Text())
 
-    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
         """Compact, with sorted keys, so that equal values are equal text."""
         return None if value is None else json.dumps(value, sort_keys=True, separators=(',', ':'))
 
-    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:  # noqa: ARG002 - SQLAlchemy's signature
         """Parsed."""
         return None if value is None else json.loads(value)
+
+
+#: Characters of a message that any server's TEXT holds: 65,535 bytes on MySQL, of at most 4 for each.
+_LONGEST_TEXT = 16_000
+
+
+def fitting(column: sa.Column[Any], text: str | None) -> str | None:
+    """`text` as the column can hold it: what a guest or a library says must never keep a row from being written.
+
+    Cut to the column's length.  NUL goes, which PostgreSQL refuses; halves of surrogates become question marks, and so does
+    what MySQL's utf8 of three bytes refuses: Trove's tables may have it.
+    """
+    if text is None:
+        return None
+    length = getattr(column.type, 'length', None) or _LONGEST_TEXT
+    text = text.replace('\0', '').encode('utf-8', 'replace').decode()[:length]
+    return ''.join(character if character <= '\uffff' else '?' for character in text)
 
 
 class _DatabaseTime(expression.FunctionElement[datetime.datetime]):
@@ -89,34 +106,21 @@ def ahead(seconds: float) -> expression.ColumnElement[Any]:
     return _Ahead(sa.bindparam(None, round(seconds * 1_000_000), type_=sa.BigInteger))
 
 
+#: By dialect; PostgreSQL's is the standard form.
+_NOW = {'mysql': 'UTC_TIMESTAMP(6)', 'mariadb': 'UTC_TIMESTAMP(6)', 'sqlite': "(strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')"}
+_AHEAD = {
+    'mysql': 'TIMESTAMPADD(MICROSECOND, {microseconds}, UTC_TIMESTAMP(6))',
+    'mariadb': 'TIMESTAMPADD(MICROSECOND, {microseconds}, UTC_TIMESTAMP(6))',
+    'sqlite': "(strftime('%Y-%m-%d %H:%M:%f', 'now', (({microseconds}) / 1000000.0) || ' seconds') || '000')",
+}
+
+
 @compiler.compiles(_Now)
-def _now_default(element: _Now, compiler_: Any, **kwargs: Any) -> str:
-    return "timezone('utc', clock_timestamp())"
-
-
-@compiler.compiles(_Now, 'mysql')
-@compiler.compiles(_Now, 'mariadb')
-def _now_mysql(element: _Now, compiler_: Any, **kwargs: Any) -> str:
-    return 'UTC_TIMESTAMP(6)'
-
-
-@compiler.compiles(_Now, 'sqlite')
-def _now_sqlite(element: _Now, compiler_: Any, **kwargs: Any) -> str:
-    return "(strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')"
+def _render_now(_element: _Now, compiler_: Any, **_options: Any) -> str:
+    return _NOW.get(compiler_.dialect.name, "timezone('utc', clock_timestamp())")
 
 
 @compiler.compiles(_Ahead)
-def _ahead_default(element: _Ahead, compiler_: Any, **kwargs: Any) -> str:
-    return f"(timezone('utc', clock_timestamp()) + ({compiler_.process(element.clauses, **kwargs)}) * interval '1 microsecond')"
-
-
-@compiler.compiles(_Ahead, 'mysql')
-@compiler.compiles(_Ahead, 'mariadb')
-def _ahead_mysql(element: _Ahead, compiler_: Any, **kwargs: Any) -> str:
-    return f'TIMESTAMPADD(MICROSECOND, {compiler_.process(element.clauses, **kwargs)}, UTC_TIMESTAMP(6))'
-
-
-@compiler.compiles(_Ahead, 'sqlite')
-def _ahead_sqlite(element: _Ahead, compiler_: Any, **kwargs: Any) -> str:
-    seconds = f"(({compiler_.process(element.clauses, **kwargs)}) / 1000000.0) || ' seconds'"
-    return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', {seconds}) || '000')"
+def _render_ahead(element: _Ahead, compiler_: Any, **options: Any) -> str:
+    form = _AHEAD.get(compiler_.dialect.name, "(timezone('utc', clock_timestamp()) + ({microseconds}) * interval '1 microsecond')")
+    return form.format(microseconds=compiler_.process(element.clauses, **options))

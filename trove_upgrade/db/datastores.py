@@ -157,11 +157,11 @@ class Datastores:
 
     def count_by_version(self) -> Mapping[str, int]:
         """How many instances that are not deleted each version has; a version that has none is not listed."""
-        query = (sa.select(_instances.c.datastore_version_id, sa.func.count())
+        query = (sa.select(_instances.c.datastore_version_id, sa.func.count().label('instances'))
                  .where(_instances.c.deleted.is_not(True), _instances.c.datastore_version_id.is_not(None))
                  .group_by(_instances.c.datastore_version_id))
         with self._database.read() as connection:
-            return {version_id: count for version_id, count in connection.execute(query)}
+            return {row.datastore_version_id: row.instances for row in connection.execute(query)}
 
     def on_older_images(self, version: instance.DatastoreVersion) -> Sequence[OlderImage]:
         """The version's instances whose server runs another image, as far as we know; by name."""

@@ -78,21 +78,14 @@ class Database:
             database_conf.register_connection_opts(conf)
             if not conf.database.connection:
                 raise errors.DatabaseRefused(service='This program', found='it is not set')
-            parse_url(conf.database.connection, 'This program')
-            context = enginefacade.transaction_context()
-            context.configure(**{name: value for name, value in dict(conf.database).items() if name in _FACADE_OPTIONS
-                                 and value is not None})
-            return _read_committed(context.writer.get_engine())
+            return _engine(**{name: value for name, value in dict(conf.database).items()
+                              if name in _FACADE_OPTIONS and value is not None})
         return cls(connect)
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> 'Database':
         """For a URL, with oslo.db's own defaults; `options` as `[database]` names them."""
-        def connect() -> sa.Engine:
-            context = enginefacade.transaction_context()
-            context.configure(connection=url, **options)
-            return _read_committed(context.writer.get_engine())
-        return cls(connect)
+        return cls(lambda: _engine(connection=url, **options))
 
     @property
     def engine(self) -> sa.Engine:
@@ -130,6 +123,16 @@ _FACADE_OPTIONS = frozenset({
     'max_pool_size', 'max_retries', 'mysql_sql_mode', 'mysql_wsrep_sync_wait', 'pool_timeout', 'retry_interval',
     'sqlite_synchronous',
 })
+
+
+def _engine(connection: str, **options: Any) -> sa.Engine:
+    """:raises DatabaseRefused: the connection is not a URL."""
+    url = parse_url(connection, 'This program')
+    if url.get_backend_name() in {'mysql', 'mariadb'} and 'charset' not in url.query:
+        url = url.update_query_dict({'charset': 'utf8mb4'})    # oslo.db's own default is MySQL's utf8 of three bytes
+    context = enginefacade.transaction_context()
+    context.configure(connection=url.render_as_string(hide_password=False), **options)
+    return _read_committed(context.writer.get_engine())
 
 
 def _read_committed(engine: sa.Engine) -> sa.Engine:

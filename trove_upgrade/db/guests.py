@@ -20,10 +20,11 @@ class Guests:
     @retry_on_deadlock
     def record(self, heartbeat: guest.Heartbeat) -> None:
         """Insert or update, seen_at by the database's clock."""
+        said = {name: columns.fitting(_guests.c[name], getattr(heartbeat, name))
+                for name in ('boot_id', 'marker', 'agent_version', 'server_version')}
         with self._database.write() as connection:
-            upsert(connection, heartbeat.instance_id, boot_id=heartbeat.boot_id, marker=heartbeat.marker,
-                   restored=heartbeat.restored, agent_version=heartbeat.agent_version,
-                   server_version=heartbeat.server_version, server_state=str(heartbeat.server_state), seen_at=columns.now())
+            upsert(connection, heartbeat.instance_id, restored=heartbeat.restored, server_state=str(heartbeat.server_state),
+                   seen_at=columns.now(), **said)
 
     def heartbeat(self, instance_id: str) -> guest.Heartbeat | None:
         """The last one, or None if none ever came."""

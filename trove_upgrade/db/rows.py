@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from trove_upgrade.db import columns
 from trove_upgrade.db.models import instance_upgrades as _upgrades
 from trove_upgrade.domain import exceptions, states, upgrade
 
@@ -30,8 +31,8 @@ def journal_of(held: upgrade.Upgrade) -> dict[str, Any]:
     """What a taskmanager may write of a row that it holds."""
     return {'step': str(held.step), 'steps': [_step_run_to(run) for run in held.steps], 'data': dict(held.data),
             'rebuild_attempt': held.rebuild_attempt, 'former_image_id': held.former_image_id,
-            'target_image_id': held.target_image_id, 'cause': held.cause,
-            'error_code': held.error_code, 'step_deadline': held.step_deadline}
+            'target_image_id': held.target_image_id, 'cause': columns.fitting(_upgrades.c.cause, held.cause),
+            'error_code': columns.fitting(_upgrades.c.error_code, held.error_code), 'step_deadline': held.step_deadline}
 
 
 def _step_run_to(run: upgrade.StepRun) -> dict[str, Any]:

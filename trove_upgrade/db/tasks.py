@@ -48,9 +48,10 @@ def write_fault(connection: sa.Connection, ended: upgrade.Upgrade) -> None:
     message = ended.cause or 'The upgrade has failed.'
     if len(message) > _LONGEST_FAULT:
         message = f'{message[:_LONGEST_FAULT - 3]}...'
-    details = f'{ended.cause}\nupgrade {ended.id}, attempt {ended.attempt}, step {ended.step}, code {ended.error_code}'
+    details = f'upgrade {ended.id}, attempt {ended.attempt}, step {ended.step}, code {ended.error_code}\n{ended.cause}'
     connection.execute(sa.insert(_faults).values(
-        id=_fault_id(ended), instance_id=ended.instance_id, message=message, details=details, created=columns.now(),
+        id=_fault_id(ended), instance_id=ended.instance_id, message=message,
+        details=columns.fitting(_faults.c.details, details), created=columns.now(),
         updated=columns.now(), deleted=False))
 
 

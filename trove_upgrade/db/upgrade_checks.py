@@ -62,8 +62,9 @@ class UpgradeChecks:
         """Write state, results, cause and error_code.  The first report that comes stays."""
         with self._database.write() as connection:
             connection.execute(sa.update(_checks).where(_checks.c.id == check.id, _checks.c.state == 'RUNNING').values(
-                state=check.state, results=[dataclasses.asdict(result) for result in check.results], cause=check.cause,
-                error_code=check.error_code, owner=None, lease_until=None, updated_at=columns.now()))
+                state=check.state, results=[dataclasses.asdict(result) for result in check.results],
+                cause=columns.fitting(_checks.c.cause, check.cause),
+                error_code=columns.fitting(_checks.c.error_code, check.error_code), owner=None, lease_until=None, updated_at=columns.now()))
 
 
 def _free() -> sa.ColumnElement[bool]:

@@ -55,7 +55,7 @@ class Upgrades:
                     rebuild_attempt=0, former_version_id=target_instance.version.id, target_version_id=target.id,
                     target_image_id=target_image_id, datastore_manager=target.manager, target_number=target.number,
                     generation=0, created_at=columns.now(), updated_at=columns.now(), next_run_at=columns.now(), steps=[],
-                    data={}, request_id=request_id, user_id=user_id))
+                    data={}, request_id=columns.fitting(_upgrades.c.request_id, request_id), user_id=user_id))
                 begun = rows.fetch(connection, upgrade_id)
                 outbox.write(connection, 'start', begun)
         except db_exc.DBDuplicateEntry as error:
@@ -160,7 +160,7 @@ class Upgrades:
                 cause = changed.message if cause is None else f'{changed.message} Before that: {cause}'
                 state, error_code = _S.FAILED, changed.code
             _fenced(connection, held, **{
-                **rows.journal_of(held), 'state': str(state), 'cause': cause, 'error_code': error_code, 'owner': None,
+                **rows.journal_of(held.evolve(cause=cause, error_code=error_code)), 'state': str(state), 'owner': None,
                 'lease_until': None, 'next_run_at': None, 'step_deadline': None, 'active_instance_id': None,
                 'ended_at': columns.now(), 'updated_at': columns.now()})
             ended = rows.fetch(connection, held.id)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the migrations, in the one order that is right: expand, then contract."""
 import dataclasses
+import io
 import pathlib
 
 import alembic.command
@@ -84,7 +85,6 @@ class Runner:
 
     def offline_sql(self, target: str, dialect: str, chain: Chain = MAIN) -> str:
         """The statements, not run: `dialect` is mysql or postgresql."""
-        import io  # noqa: ICN001 - only here
         buffer = io.StringIO()
         config = _config(chain, buffer)
         config.attributes['dialect'] = dialect

@@ -3,8 +3,8 @@
 
 Nothing listens on the network.  Should the test process be killed, the kernel ends its servers (setpriv --pdeathsig).
 """
-import glob
 import os
+import pathlib
 import pwd
 import shutil
 import subprocess
@@ -21,29 +21,32 @@ _START_SECONDS = 60
 class DatabaseServer(fixtures.Fixture):
     """A server; `create()` makes an empty database in it and returns its URL."""
 
-    user = None       #: whom it runs as, where we are root
+    users = ()        #: whom it runs as where we are root: the first of them that this machine has
 
     def _setUp(self):
         # not in the tests' nested temporary folder: that is root's alone, and PostgreSQL refuses to run as root
-        self.folder = tempfile.mkdtemp(prefix='tu-db-', dir=os.environ.get('TROVE_UPGRADE_TMP', '/tmp'))
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix='tu-db-', dir=os.environ.get('TROVE_UPGRADE_TMP', '/tmp')))
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         if os.geteuid() == 0:
-            account = pwd.getpwnam(self.user)
-            os.chown(self.folder, account.pw_uid, account.pw_gid)
+            os.chown(self.folder, self.account.pw_uid, self.account.pw_gid)
         self.initialize()
-        self.log = open(f'{self.folder}/log', 'wb')
+        self.log = (self.folder / 'log').open('wb')
         self.addCleanup(self.log.close)
         self.process = subprocess.Popen(self.as_user(*self.command(), pdeathsig='KILL'), stdout=self.log, stderr=self.log,
                                         cwd=self.folder)
         self.addCleanup(self.stop)
         self.wait_until_serving()
 
+    @property
+    def account(self):
+        known = {entry.pw_name: entry for entry in pwd.getpwall()}
+        return next(known[name] for name in self.users if name in known)
+
     def as_user(self, *command, pdeathsig=None):
         prefix = ['setpriv'] if pdeathsig or os.geteuid() == 0 else []
         prefix += ['--pdeathsig', pdeathsig] if pdeathsig else []
         if os.geteuid() == 0:
-            account = pwd.getpwnam(self.user)
-            prefix += ['--reuid', str(account.pw_uid), '--regid', str(account.pw_gid), '--clear-groups']
+            prefix += ['--reuid', str(self.account.pw_uid), '--regid', str(self.account.pw_gid), '--clear-groups']
         return [*prefix, *command]
 
     def run_as_user(self, *command):
@@ -66,8 +69,8 @@ class DatabaseServer(fixtures.Fixture):
                     break
             except sa.exc.OperationalError as error:
                 if self.process.poll() is not None or time.monotonic() > deadline:
-                    with open(f'{self.folder}/log') as log:
-                        raise AssertionError(f'{type(self).__name__} does not serve: {error}\n{log.read()}') from error
+                    said = (self.folder / 'log').read_text()
+                    raise AssertionError(f'{type(self).__name__} does not serve: {error}\n{said}') from error
                 time.sleep(0.05)    # between two looks at a condition with a deadline
         engine.dispose()
 
@@ -83,7 +86,7 @@ class DatabaseServer(fixtures.Fixture):
 class MariaDB(DatabaseServer):
     """Debian's MariaDB, with as little memory and as few syncs as it works with."""
 
-    user = 'mysql'
+    users = ('mysql', 'nobody')
 
     def initialize(self):
         self.run_as_user('mariadb-install-db', '--no-defaults', f'--datadir={self.folder}/data',
@@ -105,10 +108,10 @@ class MariaDB(DatabaseServer):
 class PostgreSQL(DatabaseServer):
     """Debian's PostgreSQL."""
 
-    user = 'postgres'
+    users = ('postgres', 'nobody')
 
     def binary(self, name):
-        found = shutil.which(name) or max(glob.glob(f'/usr/lib/postgresql/*/bin/{name}'), default=None)
+        found = shutil.which(name) or max(pathlib.Path('/usr/lib/postgresql').glob(f'*/bin/{name}'), default=None)
         if found is None:
             raise AssertionError(f'{name} cannot be found: install the package postgresql')
         return os.path.realpath(found)
@@ -118,7 +121,7 @@ class PostgreSQL(DatabaseServer):
                          '--no-sync', '--locale=C.UTF-8')
 
     def command(self):
-        return (self.binary('postgres'), '-D', f'{self.folder}/data', '-k', self.folder, '-c', 'listen_addresses=',
+        return (self.binary('postgres'), '-D', f'{self.folder}/data', '-k', str(self.folder), '-c', 'listen_addresses=',
                 '-c', 'fsync=off', '-c', 'max_connections=200', '-c', 'shared_buffers=32MB')
 
     def stop(self):

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What only real servers can show: who wins when many want the same, and that the schema is the same on each."""
+import collections
+import concurrent.futures
+import threading
+
+import sqlalchemy as sa
+from oslotest import base
+
+from trove_upgrade.db import columns, engine, models, repositories, trove_tables
+from trove_upgrade.db.migrations.runner import Runner
+from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.guest import Heartbeat, ServerState
+from trove_upgrade.domain.instance import Task
+from trove_upgrade.domain.states import UpgradeState
+from trove_upgrade.tests.functional import databases
+from trove_upgrade.tests.unit import database
+from trove_upgrade.tests.unit.db.migrations.test_runner import differences
+
+
+class MigratedDatabase(database.SampleDatabase):
+    """The samples in a database that our own migrations have made."""
+
+    def _setUp(self):
+        self.database = engine.Database.from_url(self._url, max_pool_size=60, max_overflow=10)
+        self.addCleanup(self.database.dispose)
+        self.repositories = repositories.Repositories.of(self.database)
+        Runner(self.database.engine).sync(standalone=True)
+        self._add_samples()
+
+
+class OnARealServer:
+    """The cases; each server below runs all of them."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server = cls.server_class()
+        cls.addClassCleanup(cls.server.cleanUp)
+        cls.server.setUp()
+
+    def setUp(self):
+        super().setUp()
+        self.db = self.useFixture(MigratedDatabase(self.server.create()))
+        self.repos = self.db.repositories
+
+    def together(self, count, call):
+        """`call(number)` in that many threads at the same moment; what each returned or raised, by class."""
+        barrier = threading.Barrier(count)
+
+        def one(number):
+            barrier.wait(30)
+            try:
+                return call(number)
+            except exceptions.TroveUpgradeError as error:
+                return error
+        with concurrent.futures.ThreadPoolExecutor(count) as pool:
+            return list(pool.map(one, range(count)))
+
+    def test_the_migrated_schema_is_what_the_models_say(self):
+        with self.db.database.read() as connection:
+            self.assertEqual([], differences(connection))
+
+    def test_a_run_that_died_between_two_statements_is_carried_on(self):
+        with self.db.database.write() as connection:
+            connection.execute(sa.text('DELETE FROM alembic_version_trove_upgrade'))
+            models.upgrade_checks.drop(connection)
+            due = next(index for index in models.instance_upgrades.indexes if 'next_run_at' in index.name)
+            connection.execute(sa.schema.DropIndex(due))
+        Runner(self.db.database.engine).sync(standalone=True)
+        with self.db.database.read() as connection:
+            self.assertEqual([], differences(connection))
+
+    def test_of_50_that_begin_at_once_exactly_one_wins(self):
+        repos = self.repos
+        found = repos.instances.get(database.INSTANCE)
+        target = repos.datastores.version_by_id(database.MARIADB_11_8)
+        results = self.together(50, lambda number: repos.upgrades.begin(
+            found, target, target_image_id=target.image_id, request_id=f'req-{number}', user_id=None))
+        self.assertEqual({'Upgrade': 1, 'InstanceBusy': 49}, collections.Counter(type(result).__name__ for result in results))
+        self.assertEqual(1, len(self.db.rows(models.instance_upgrades)))
+        self.assertEqual(['start'], [row.kind for row in self.db.rows(models.upgrade_outbox)])
+
+    def test_the_key_alone_lets_one_of_50_win_where_the_task_is_reset_all_the_while(self):
+        repos = self.repos
+        target = repos.datastores.version_by_id(database.MARIADB_11_8)
+
+        def begin(number):
+            self.db.update_instance(task_id=int(Task.NONE))
+            return repos.upgrades.begin(repos.instances.get(database.INSTANCE), target, target_image_id='i', request_id=None,
+                                        user_id=None)
+        results = self.together(50, begin)
+        self.assertEqual(1, sum(not isinstance(result, Exception) for result in results))
+        self.assertEqual(1, len(self.db.rows(models.instance_upgrades)))
+
+    def test_16_workers_claim_each_row_once(self):
+        wanted = {self.db.begin(self.db.add_instance()).id for _ in range(100)}
+        claimed = collections.Counter()
+
+        def work(number):
+            mine = []
+            while ids := self.repos.upgrades.due(20):
+                for upgrade_id in ids:
+                    try:
+                        mine.append(self.repos.upgrades.claim(upgrade_id, f'worker-{number}', 300))
+                    except exceptions.LeaseLost:
+                        continue
+            return mine
+        for mine in self.together(16, work):
+            claimed.update(one.id for one in mine)
+            self.assertEqual({1}, {one.generation for one in mine} or {1})
+        self.assertEqual(dict.fromkeys(wanted, 1), dict(claimed))
+
+    def test_of_many_that_take_over_a_dead_owners_row_one_wins_and_the_owner_writes_nothing(self):
+        held = self.repos.upgrades.claim(self.db.begin().id, 'dead', 60)
+        self.db.pass_time(61)
+        results = self.together(16, lambda number: self.repos.upgrades.claim(held.id, f'worker-{number}', 60))
+        self.assertEqual({'Upgrade': 1, 'LeaseLost': 15}, collections.Counter(type(result).__name__ for result in results))
+        self.assertRaises(exceptions.LeaseLost, self.repos.upgrades.end, held, UpgradeState.COMPLETED)
+        self.assertIs(Task.UPGRADING, self.repos.instances.task(database.INSTANCE))
+
+    def test_of_many_that_end_the_same_row_one_does_and_one_event_is_written(self):
+        held = self.repos.upgrades.claim(self.db.begin().id, 'me', 60)
+        states = [UpgradeState.COMPLETED, UpgradeState.FAILED, UpgradeState.ABORTED, UpgradeState.ROLLED_BACK] * 4
+        results = self.together(16, lambda number: self.repos.upgrades.end(held, states[number], cause='c', error_code='E'))
+        self.assertEqual({'Upgrade': 1, 'LeaseLost': 15}, collections.Counter(type(result).__name__ for result in results))
+        ends = [row.kind for row in self.db.rows(models.upgrade_outbox) if row.kind in {'end', 'error'}]
+        self.assertEqual(1, len(ends))
+
+    def test_an_end_leaves_an_instance_alone_that_somebody_has_changed(self):
+        held = self.repos.upgrades.claim(self.db.begin().id, 'me', 60)
+        self.db.update_instance(task_id=int(Task.DELETING))
+        ended = self.repos.upgrades.end(held, UpgradeState.COMPLETED)
+        self.assertEqual((UpgradeState.FAILED, 'INSTANCE_CHANGED'), (ended.state, ended.error_code))
+        self.assertIs(Task.DELETING, self.repos.instances.task(database.INSTANCE))
+
+    def test_of_many_retries_one_wins_and_its_attempt_completes(self):
+        failed = self.repos.upgrades.end(self.repos.upgrades.claim(self.db.begin().id, 'me', 60), UpgradeState.FAILED,
+                                         cause='\0\udcff' + '\U0001f4a5' * 70_000, error_code='E')
+        self.assertEqual(255, len(self.repos.instances.get(database.INSTANCE).fault.message))
+        results = self.together(16, lambda number: self.repos.upgrades.retry(failed.id))
+        self.assertEqual(1, sum(not isinstance(result, Exception) for result in results))
+        held = self.repos.upgrades.claim(failed.id, 'me', 60)
+        self.assertEqual((2, 2), (held.attempt, held.generation))
+        self.repos.upgrades.end(held, UpgradeState.COMPLETED)
+        found = self.repos.instances.get(database.INSTANCE)
+        self.assertEqual((Task.NONE, database.MARIADB_11_8, None), (found.task, found.version.id, found.fault))
+
+    def test_many_first_heartbeats_of_one_guest_leave_one_row(self):
+        self.together(16, lambda number: self.repos.guests.record(
+            Heartbeat('guest', f'boot-{number}', None, False, '1', None, ServerState.RUNNING)))
+        self.assertEqual(1, len(self.db.rows(models.upgrade_guests)))
+
+    def test_events_of_an_upgrade_come_in_order_and_never_again(self):
+        self.repos.upgrades.end(self.repos.upgrades.claim(self.db.begin().id, 'me', 60), UpgradeState.COMPLETED)
+        seen = []
+        while events := self.repos.outbox.pending(10):
+            for event in events:
+                seen.append(event.kind)
+                self.repos.outbox.sent(event.id)
+        self.assertEqual(['end', 'finish', 'start'], sorted(seen))
+        self.assertLess(seen.index('start'), seen.index('end'))
+
+    def test_a_project_of_600_instances_is_one_page(self):
+        rows = [{'id': f'{number:08d}-0000-4000-8000-000000000000', 'name': f'n{number}', 'tenant_id': 'big', 'task_id': 1,
+                 'deleted': False, 'datastore_version_id': database.MARIADB_10_11, 'created': database.CREATED,
+                 'updated': database.CREATED} for number in range(600)]
+        with self.db.database.write() as connection:
+            connection.execute(sa.insert(trove_tables.instances), rows)
+        page = self.repos.instances.list('big', limit=1000)
+        self.assertEqual((600, None), (len(page.items), page.next_marker))
+
+    def test_the_databases_clock_goes_ahead_and_back_by_fractions(self):
+        with self.db.database.read() as connection:
+            now, ahead, back = connection.execute(sa.select(columns.now(), columns.ahead(90.25), columns.ahead(-1.5))).one()
+        self.assertAlmostEqual(90.25, (ahead - now).total_seconds(), delta=0.1)
+        self.assertAlmostEqual(-1.5, (back - now).total_seconds(), delta=0.1)
+
+    def test_transactions_see_what_others_have_committed_meanwhile(self):
+        with self.db.database.read() as connection:
+            query = sa.select(trove_tables.instances.c.task_id).where(trove_tables.instances.c.id == database.INSTANCE)
+            self.assertEqual(int(Task.NONE), connection.execute(query).scalar_one())
+            self.db.update_instance(task_id=int(Task.RESIZING))
+            self.assertEqual(int(Task.RESIZING), connection.execute(query).scalar_one())
+
+    def test_long_journals_fit(self):
+        held = self.repos.upgrades.claim(self.db.begin().id, 'me', 60).with_data(upgrade_info={'x': 'ü' * 200_000})
+        self.assertEqual(held.data, self.repos.upgrades.save(held).data)
+
+
+class TestMariaDB(OnARealServer, base.BaseTestCase):
+    server_class = databases.MariaDB
+
+
+class TestPostgreSQL(OnARealServer, base.BaseTestCase):
+    server_class = databases.PostgreSQL

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+import contextlib
+import io
+import json
+import pathlib
+
+import fixtures
+
+from trove_upgrade.cmd import manage
+from trove_upgrade.domain import compute, exceptions
+from trove_upgrade.domain.states import UpgradeState
+from trove_upgrade.tests.unit import base, database
+
+SERVER_ID = '00000000-0000-4000-8000-00000000cccc'
+
+
+class OneServer:
+    """Nova with one server."""
+
+    def server(self, server_id):
+        if server_id != SERVER_ID:
+            raise exceptions.ServerNotFound(server_id=server_id)
+        return compute.Server(id=server_id, name='guest', status='ACTIVE', task_state=None, image_id='booted-image', locked=False,
+                              metadata={}, user_data=None, fault=None, flavor_ram_mb=1, flavor_disk_gb=1, host='h')
+
+
+class ManageTestCase(base.TestCase):
+
+    sample = True
+
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        url = f'sqlite:///{self.folder}/db.sqlite'
+        self.conf = self.folder / 'trove-upgrade.conf'
+        self.conf.write_text(f'[database]\nconnection = {url}\n')
+        if self.sample:
+            self.db = self.useFixture(database.SampleDatabase(url))
+            self.repos = self.db.repositories
+
+    def run_tool(self, *arguments, code=0):
+        """What it printed; on stderr where it is to fail."""
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            ended = manage.main(['--config-file', str(self.conf), *arguments], compute=lambda _conf: OneServer())
+        self.assertEqual(code, ended, err.getvalue())
+        return err.getvalue() if code else out.getvalue()
+
+    def file(self, content):
+        path = self.folder / 'input.json'
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return str(path)
+
+
+class TestSchema(ManageTestCase):
+
+    sample = False
+
+    def test_an_empty_database_is_synced_and_says_how_far_it_is(self):
+        self.assertEqual('none\n', self.run_tool('db', 'version'))
+        self.assertIn('no: aurora_expand01', self.run_tool('db', 'current'))
+        self.run_tool('db', 'sync', '--standalone')
+        self.assertEqual('aurora_expand01, aurora_contract01\n', self.run_tool('db', 'version'))
+        self.assertIn('standalone  aurora_standalone01  yes', self.run_tool('db', 'current'))
+        self.run_tool('upgrade', 'list')
+
+    def test_one_branch_is_upgraded_alone(self):
+        self.assertIn('no: aurora_contract01', self.run_tool('db', 'upgrade', 'expand@head'))
+        self.run_tool('db', 'upgrade', 'standalone@head')
+        self.assertIn('SCHEMA_ERROR', self.run_tool('db', 'upgrade', 'nothing@head', code=1))
+
+    def test_a_missing_schema_names_the_command_that_makes_it(self):
+        self.assertIn('db sync', self.run_tool('upgrade', 'list', code=1))
+
+    def test_no_connection_is_an_error_that_says_so(self):
+        self.conf.write_text('[database]\n')
+        self.assertIn('DATABASE_REFUSED', self.run_tool('db', 'version', code=1))
+
+    def test_a_server_that_does_not_answer_is_an_error_without_its_password(self):
+        self.conf.write_text(f'[database]\nconnection = mysql+pymysql://u:very-secret@localhost/d?unix_socket={self.folder}/none\n'
+                             'max_retries = 0\n')
+        message = self.run_tool('db', 'version', code=1)
+        self.assertIn('DATABASE_ERROR', message)
+        self.assertNotIn('very-secret', message)
+
+
+class TestUsage(ManageTestCase):
+
+    sample = False
+
+    def test_unknown_commands_and_missing_words_are_usage_errors(self):
+        for arguments in ((), ('nothing',), ('db',), ('upgrade', 'show'), ('instance', 'register', 'x')):
+            self.assertIn('usage:', self.run_tool(*arguments, code=2))
+
+    def test_a_configuration_file_that_is_missing_is_a_usage_error(self):
+        self.conf = self.folder / 'nothing.conf'
+        self.assertIn('nothing.conf', self.run_tool('db', 'version', code=2))
+
+    def test_help_ends_well(self):
+        self.assertIn('datastore_version_update', self.run_tool('--help'))
+
+
+class TestVersions(ManageTestCase):
+
+    def version(self, name, datastore='mariadb'):
+        return self.repos.datastores.version(self.repos.datastores.get(datastore).id, name)
+
+    def test_victorias_form_has_the_tags_as_a_word(self):
+        self.run_tool('datastore_version_update', 'mariadb', '12.0', 'mariadb', 'image', 'trove,mariadb', 'packages', '1',
+                      '--version', '12.0.1')
+        found = self.version('12.0')
+        self.assertEqual(('12.0.1', 'image', ('trove', 'mariadb'), 'packages', True),
+                         (found.number, found.image_id, found.image_tags, found.packages, found.active))
+
+    def test_todays_form_has_the_tags_as_an_option(self):
+        self.run_tool('datastore_version_update', 'postgresql', '15', 'postgresql', '', '', '0', '--image-tags', 'a,b')
+        found = self.version('15', 'postgresql')
+        self.assertEqual((None, ('a', 'b'), False, '15'), (found.image_id, found.image_tags, found.active, found.number))
+
+    def test_options_may_stand_first(self):
+        self.run_tool('datastore_version_update', '--version', '12.0.1', '--image-tags', 'a', 'mariadb', '12.0', 'mariadb', 'i', '', '1')
+        self.assertEqual('12.0.1', self.version('12.0').number)
+
+    def test_words_that_do_not_fit_are_usage_errors_and_write_nothing(self):
+        start = ('datastore_version_update', 'mariadb', '12.0', 'mariadb')
+        for words in (('image', '1'), ('image', 'a', 'b', 'c', '1'), ('image', '', 'yes'), ('', '', '1'),
+                      ('image', 'tags', '', '1', '--image-tags', 'x')):
+            self.run_tool(*start, *words, code=2)
+        self.assertRaises(exceptions.DatastoreVersionNotFound, self.version, '12.0')
+
+    def test_repointing_names_the_instances_that_run_an_older_image(self):
+        answer = self.run_tool('datastore_version_update', 'mariadb', '10.11.14', 'mariadb', 'newer', '', '', '1')
+        self.assertIn('2 of its instances run an older image', answer)
+        self.assertIn(f'{database.INSTANCE}  db1', answer)
+        self.assertIn(database.IMAGE_10_11, answer)
+
+    def test_the_default_version_is_set_and_an_inactive_one_refused(self):
+        self.run_tool('datastore_update', 'mariadb', '11.8.6')
+        self.assertEqual(database.MARIADB_11_8, self.repos.datastores.get('mariadb').default_version_id)
+        self.assertIn('DATASTORE_VERSION_INACTIVE', self.run_tool('datastore_update', 'mariadb', '11.8.0', code=1))
+        self.run_tool('datastore_update', 'new', '')
+        self.assertIsNone(self.repos.datastores.get('new').default_version_id)
+
+    def test_validation_rules_are_loaded(self):
+        rules = {'configuration-parameters': [{'name': 'a', 'restart_required': False, 'type': 'integer', 'max': 5, 'min': 0},
+                                              {'name': 'b', 'restart_required': True, 'type': 'string'}]}
+        self.run_tool('db_load_datastore_config_parameters', 'mariadb', '11.8.6', self.file(rules))
+        self.assertEqual(['a', 'b'], self.repos.datastores.configuration_parameters(database.MARIADB_11_8))
+
+    def test_files_of_another_form_are_refused_in_words(self):
+        for content in ('{', '[]', '{}', '{"configuration-parameters": [{"name": "a"}]}'):
+            self.assertIn('FILE_INVALID', self.run_tool('db_load_datastore_config_parameters', 'mariadb', '11.8.6',
+                                                        self.file(content), code=1))
+        self.assertIn('FILE_INVALID', self.run_tool('datastore_version_facts', 'mariadb', '11.8.6', self.file('[]'), code=1))
+        self.assertIn('FILE_INVALID', self.run_tool('datastore_version_facts', 'mariadb', '11.8.6', '/nowhere/x', code=1))
+
+    def test_target_facts_are_loaded_and_a_number_tells_versions_of_one_name_apart(self):
+        second = self.db.add_version(name='11.8.6', number='11.8.6-2')
+        facts = ('datastore_version_facts', 'mariadb', '11.8.6', self.file({'options': ['a']}))
+        self.assertIn('DATASTORE_VERSION_AMBIGUOUS', self.run_tool(*facts, code=1))
+        self.assertIn('DATASTORE_VERSION_NOT_FOUND', self.run_tool(*facts, '--version', '9', code=1))
+        self.run_tool(*facts, '--version', '11.8.6-2')
+        self.assertEqual({'options': ['a']}, self.repos.datastores.target_facts(second))
+        self.assertEqual({}, self.repos.datastores.target_facts(database.MARIADB_11_8))
+
+
+class TestUpgrades(ManageTestCase):
+
+    def failed(self):
+        upgrades = self.repos.upgrades
+        return upgrades.end(upgrades.claim(self.db.begin().id, 'me', 60), UpgradeState.FAILED, cause='no heartbeat',
+                            error_code='BOOT_TIMEOUT')
+
+    def test_they_are_listed_with_filters(self):
+        failed, other = self.failed(), self.db.begin(database.OTHER_INSTANCE)
+        answer = self.run_tool('upgrade', 'list')
+        self.assertIn(failed.id, answer)
+        self.assertIn(other.id, answer)
+        for arguments in (('--state', 'failed'), ('--project', database.PROJECT), ('--instance', database.INSTANCE)):
+            answer = self.run_tool('upgrade', 'list', *arguments)
+            self.assertIn(failed.id, answer)
+            self.assertNotIn(other.id, answer)
+        self.assertIn('older ones', self.run_tool('upgrade', 'list', '--limit', '1'))
+        self.run_tool('upgrade', 'list', '--state', 'odd', code=2)
+
+    def test_one_is_shown_with_its_cause_and_the_way_on(self):
+        failed = self.failed()
+        answer = self.run_tool('upgrade', 'show', failed.id)
+        self.assertIn('no heartbeat', answer)
+        self.assertIn(f'upgrade retry {failed.id}', answer)
+        self.assertEqual('BOOT_TIMEOUT', json.loads(self.run_tool('upgrade', 'show', '--json', failed.id))['error_code'])
+        self.assertIn('UPGRADE_NOT_FOUND', self.run_tool('upgrade', 'show', 'nothing', code=1))
+
+    def test_a_failed_one_is_retried_once(self):
+        failed = self.failed()
+        self.assertIn('attempt 2', self.run_tool('upgrade', 'retry', failed.id))
+        self.assertIs(UpgradeState.RUNNING, self.repos.upgrades.get(failed.id).state)
+        self.assertIn('RETRY_REFUSED', self.run_tool('upgrade', 'retry', failed.id, code=1))
+
+
+class TestInstancesAndServices(ManageTestCase):
+
+    def register(self, *extra, server=SERVER_ID, **kwargs):
+        return self.run_tool('instance', 'register', server, '--name', 'new', '--project', 'p', '--datastore', 'mariadb',
+                             '--version', '10.11.14', *extra, **kwargs)
+
+    def test_a_server_becomes_an_instance_with_the_image_that_nova_names(self):
+        wanted = '00000000-0000-4000-8000-00000000eeee'
+        self.assertEqual(wanted, self.register('--id', wanted, '--volume-size', '2', '--flavor', 'f', '--volume-id', 'v').strip())
+        found = self.repos.instances.get(wanted, 'p')
+        self.assertEqual((SERVER_ID, 2, 'v', 'f'), (found.server_id, found.volume_size_gb, found.volume_id, found.flavor_id))
+        self.assertEqual('booted-image', self.repos.guests.image(wanted))
+        self.assertIn('ALREADY_REGISTERED', self.register(code=1))
+
+    def test_a_server_that_nova_does_not_know_is_refused(self):
+        self.assertIn('SERVER_NOT_FOUND', self.register(server='other', code=1))
+
+    def test_an_id_that_is_none_is_a_usage_error(self):
+        self.register('--id', 'db1', code=2)
+
+    def test_services_are_listed_with_their_silence(self):
+        self.repos.services.register('host-1', 'trove-upgrade-api', '1.0')
+        self.db.pass_time(100)
+        self.assertRegex(self.run_tool('service', 'list'), r'host-1 +trove-upgrade-api +1\.0 .* 10\d s ago')

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+
+from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.guest import Heartbeat, ServerState
+from trove_upgrade.domain.upgrade import CheckResult
+from trove_upgrade.tests.unit import base, database
+
+
+class TestUpgradeChecks(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.db = self.useFixture(database.SampleDatabase())
+        self.checks = self.db.repositories.checks
+        repos = self.db.repositories
+        self.begun = self.checks.begin(repos.instances.get(database.INSTANCE),
+                                       repos.datastores.version_by_id(database.MARIADB_11_8))
+
+    def test_it_waits_is_claimed_once_and_keeps_its_report(self):
+        self.assertEqual(('PENDING', None), (self.begun.state, self.begun.allowed))
+        self.assertEqual([self.begun.id], self.checks.due(5))
+        claimed = self.checks.claim(self.begun.id, 'me', 60)
+        self.assertEqual(([], 'RUNNING'), (self.checks.due(5), claimed.state))
+        self.assertRaises(exceptions.LeaseLost, self.checks.claim, self.begun.id, 'you', 60)
+        results = (CheckResult('space', 'ok', 'fine'), CheckResult('xa', 'refused', 'prepared', 'XA_PREPARED'))
+        self.checks.finish(dataclasses.replace(claimed, state='COMPLETED', results=results))
+        found = self.checks.get(self.begun.id, database.INSTANCE)
+        self.assertEqual((results, False), (found.results, found.allowed))
+
+    def test_one_whose_taskmanager_died_is_done_by_another(self):
+        claimed = self.checks.claim(self.begun.id, 'me', 60)
+        self.db.pass_time(61)
+        self.assertEqual([self.begun.id], self.checks.due(5))
+        self.checks.claim(self.begun.id, 'you', 60)
+        self.checks.finish(dataclasses.replace(claimed, state='FAILED', cause='late', error_code='X'))
+        self.checks.finish(dataclasses.replace(claimed, state='COMPLETED'))
+        self.assertEqual('FAILED', self.checks.get(self.begun.id, database.INSTANCE).state)
+
+    def test_it_is_found_under_its_own_instance_alone(self):
+        self.assertRaises(exceptions.UpgradeCheckNotFound, self.checks.get, self.begun.id, database.OTHER_INSTANCE)
+        self.assertRaises(exceptions.UpgradeCheckNotFound, self.checks.get, 'nul\0', database.INSTANCE)
+
+
+class TestGuests(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.guests = self.useFixture(database.SampleDatabase()).repositories.guests
+
+    def test_the_last_heartbeat_stays_and_the_image_beside_it(self):
+        self.assertIsNone(self.guests.heartbeat('guest'))
+        self.guests.set_image('guest', 'image')
+        self.assertIsNone(self.guests.heartbeat('guest'))
+        first = Heartbeat('guest', 'boot-1', None, False, '1.0', None, ServerState.STOPPED)
+        last = Heartbeat('guest', 'boot-2', 'id:1', True, '1.1', '11.8.6-MariaDB', ServerState.RUNNING)
+        self.guests.record(first)
+        self.guests.record(last)
+        self.assertEqual((last, 'image'), (self.guests.heartbeat('guest'), self.guests.image('guest')))
+        self.guests.set_image('guest', 'image-2')
+        self.assertEqual((last, 'image-2'), (self.guests.heartbeat('guest'), self.guests.image('guest')))
+
+
+class TestServices(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.db = self.useFixture(database.SampleDatabase())
+        self.services = self.db.repositories.services
+
+    def seen(self):
+        return [(one.host, one.binary, one.version, round(one.silent_seconds, -1)) for one in self.services.list()]
+
+    def test_a_service_is_listed_until_its_clean_stop(self):
+        registration = self.services.register('host', 'taskmanager', '1.0')
+        self.assertEqual([('host', 'taskmanager', '1.0', 0)], self.seen())
+        self.services.remove(registration)
+        self.assertEqual([], self.seen())
+
+    def test_one_that_was_killed_stays_and_grows_silent_until_it_beats_again(self):
+        self.services.register('host', 'api', '1.0')
+        self.db.pass_time(100)
+        self.assertEqual([('host', 'api', '1.0', 100)], self.seen())
+        self.services.beat('host', 'api', '1.0')
+        self.assertEqual([('host', 'api', '1.0', 0)], self.seen())
+
+    def test_the_late_stop_of_an_older_process_does_not_remove_its_successor(self):
+        old = self.services.register('host', 'api', '1.0')
+        self.services.register('host', 'api', '2.0')
+        self.services.remove(old)
+        self.assertEqual([('host', 'api', '2.0', 0)], self.seen())
+
+    def test_a_beat_after_the_row_was_forgotten_registers_anew(self):
+        self.services.beat('host', 'api', '1.0')
+        self.assertEqual([('host', 'api', '1.0', 0)], self.seen())

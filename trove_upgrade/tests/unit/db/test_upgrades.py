@@ -1,0 +1,380 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+import datetime
+
+from trove_upgrade.db import models, trove_tables
+from trove_upgrade.domain import exceptions, states, upgrade
+from trove_upgrade.domain.instance import Task
+from trove_upgrade.domain.states import Step, UpgradeState
+from trove_upgrade.tests.unit import base, database
+
+LEASE = 60
+
+
+class UpgradesTestCase(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.db = self.useFixture(database.SampleDatabase())
+        self.upgrades = self.db.repositories.upgrades
+        self.instances = self.db.repositories.instances
+
+    def instance(self, instance_id=database.INSTANCE):
+        return self.instances.get(instance_id)
+
+    def claimed(self):
+        return self.upgrades.claim(self.db.begin().id, 'host-1', LEASE)
+
+    def events(self):
+        return [(row.kind, row.attempt) for row in sorted(self.db.rows(models.upgrade_outbox),
+                                                          key=lambda row: (row.attempt, row.position))]
+
+    def ended(self, state, **why):
+        return self.upgrades.end(self.claimed(), state, **why)
+
+
+class TestBegin(UpgradesTestCase):
+
+    def test_the_instance_is_held_and_the_row_waits_for_a_taskmanager(self):
+        begun = self.db.begin()
+
+        self.assertEqual(begun, self.upgrades.get(begun.id))
+        self.assertIs(UpgradeState.PENDING, begun.state)
+        self.assertEqual((Step.PRECHECK, 1, 0, 0), (begun.step, begun.attempt, begun.rebuild_attempt, begun.generation))
+        self.assertEqual((database.MARIADB_10_11, database.MARIADB_11_8), (begun.former_version_id, begun.target_version_id))
+        self.assertEqual((database.IMAGE_11_8, 'mariadb', '11.8.6'),
+                         (begun.target_image_id, begun.datastore_manager, begun.target_number))
+        self.assertEqual(('req-1', 'user-1', database.SERVER), (begun.request_id, begun.user_id, begun.server_id))
+        self.assertIs(Task.UPGRADING, self.instance().task)
+        self.assertEqual(database.MARIADB_10_11, self.instance().version.id)
+        self.assertEqual([begun.id], self.upgrades.due(10))
+        self.assertEqual([('start', 1)], self.events())
+
+    def test_the_image_is_frozen_when_the_version_is_repointed(self):
+        begun = self.db.begin()
+        self.db.repositories.datastores.save_version('mariadb', '11.8.6', manager='mariadb', image_id='newer', image_tags=(),
+                                                     packages='', active=True)
+        self.assertEqual(database.IMAGE_11_8, self.upgrades.get(begun.id).target_image_id)
+
+    def test_a_second_one_is_refused_and_writes_nothing(self):
+        self.db.begin()
+        error = self.assertRaises(exceptions.InstanceBusy, self.db.begin)
+        self.assertEqual('UPGRADE', error.facts['status'])
+        self.assertEqual(1, len(self.db.rows(models.instance_upgrades)))
+        self.assertEqual([('start', 1)], self.events())
+
+    def test_each_task_of_troves_refuses_it_and_is_named_as_trove_shows_it(self):
+        shown = {Task.BUILDING: 'BUILD', Task.RESIZING: 'RESIZE', Task.DELETING: 'SHUTDOWN', Task.BUILDING_ERROR_DNS: 'ERROR',
+                 Task.PROMOTION_ERROR: 'ERROR', Task.RESTART_REQUIRED: 'RESTART_REQUIRED', Task.BUSY_OTHER: 'BUSY_OTHER'}
+        for task, status in shown.items():
+            self.db.update_instance(task_id=int(task))
+            error = self.assertRaises(exceptions.InstanceBusy, self.db.begin)
+            self.assertEqual(status, error.facts['status'])
+            self.assertIs(task, self.instance().task)
+
+    def test_a_task_that_nobody_knows_refuses_it(self):
+        self.db.update_instance(task_id=0x77)
+        self.assertRaises(exceptions.InstanceBusy, self.db.begin)
+        self.db.update_instance(task_id=None)
+        self.assertRaises(exceptions.InstanceBusy, self.db.begin)
+
+    def test_an_instance_that_has_changed_since_it_was_read_is_refused(self):
+        stale = self.instance()
+        self.db.update_instance(datastore_version_id=database.MARIADB_11_8)
+        target = self.db.repositories.datastores.version_by_id(database.MARIADB_11_8)
+        arguments = {'target_image_id': 'i', 'request_id': None, 'user_id': None}
+        self.assertRaises(exceptions.InstanceBusy, self.upgrades.begin, stale, target, **arguments)
+        self.assertIs(Task.NONE, self.instance().task)
+
+    def test_an_instance_that_was_deleted_since_is_not_found(self):
+        stale = self.instance()
+        self.db.update_instance(deleted=True)
+        target = self.db.repositories.datastores.version_by_id(database.MARIADB_11_8)
+        self.assertRaises(exceptions.InstanceNotFound, self.upgrades.begin, stale, target, target_image_id='i',
+                          request_id=None, user_id=None)
+
+    def test_an_instance_without_a_server_is_refused(self):
+        self.db.update_instance(compute_instance_id=None)
+        self.assertRaises(exceptions.InstanceBusy, self.db.begin)
+
+    def test_a_failed_one_holds_the_instance_and_names_its_retry(self):
+        failed = self.ended(UpgradeState.FAILED, cause='no heartbeat', error_code='BOOT_TIMEOUT')
+        error = self.assertRaises(exceptions.InstanceNeedsRetry, self.db.begin)
+        self.assertIn(f'upgrade retry {failed.id}', error.message)
+        self.assertIn('BOOT_TIMEOUT', error.message)
+
+    def test_the_key_refuses_a_second_active_row_even_if_the_task_was_reset_by_hand(self):
+        self.db.begin()
+        self.db.update_instance(task_id=int(Task.NONE))
+        self.assertRaises(exceptions.InstanceBusy, self.db.begin)
+        self.assertIs(Task.NONE, self.instance().task)    # rolled back as a whole
+
+    def test_it_may_begin_again_after_each_end_that_frees_the_instance(self):
+        for state in (UpgradeState.COMPLETED, UpgradeState.ABORTED, UpgradeState.ROLLED_BACK):
+            self.ended(state)
+        self.db.begin(version_id=database.MARIADB_11_8)
+
+
+class TestList(UpgradesTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.first = self.ended(UpgradeState.ABORTED)
+        self.second = self.db.begin()
+        self.other = self.db.begin(database.OTHER_INSTANCE)
+
+    def ids(self, **filters):
+        return [one.id for one in self.upgrades.list(**{'limit': 10, **filters}).items]
+
+    def test_newest_first_with_each_filter(self):
+        self.assertEqual([self.other.id, self.second.id, self.first.id], self.ids())
+        self.assertEqual([self.second.id, self.first.id], self.ids(project_id=database.PROJECT))
+        self.assertEqual([self.other.id], self.ids(instance_id=database.OTHER_INSTANCE))
+        self.assertEqual([self.first.id], self.ids(state=UpgradeState.ABORTED))
+        self.assertEqual([], self.ids(state=UpgradeState.ABORTED, project_id=database.OTHER_PROJECT))
+
+    def test_pages_follow_each_other_and_the_last_one_has_no_marker(self):
+        seen, marker = [], None
+        while True:
+            page = self.upgrades.list(limit=1, marker=marker)
+            seen += [one.id for one in page.items]
+            marker = page.next_marker
+            if marker is None:
+                break
+        self.assertEqual(self.ids(), seen)
+
+    def test_a_marker_of_another_project_is_not_found(self):
+        self.assertRaises(exceptions.UpgradeNotFound, self.upgrades.list, limit=5, project_id=database.PROJECT,
+                          marker=self.other.id)
+
+    def test_get_hides_what_belongs_to_another_project(self):
+        self.assertEqual(self.other.id, self.upgrades.get(self.other.id, database.OTHER_PROJECT).id)
+        self.assertRaises(exceptions.UpgradeNotFound, self.upgrades.get, self.other.id, database.PROJECT)
+
+    def test_get_answers_malformed_ids_as_unknown(self):
+        for upgrade_id in ('', 'x' * 99, 'nul\0', 'ü' * 36, f'{self.first.id} '):
+            self.assertRaises(exceptions.UpgradeNotFound, self.upgrades.get, upgrade_id)
+
+
+class TestLease(UpgradesTestCase):
+
+    def test_a_claim_raises_the_generation_and_makes_it_running(self):
+        begun = self.db.begin()
+        held = self.upgrades.claim(begun.id, 'host-1', LEASE)
+        self.assertEqual((UpgradeState.RUNNING, 1, 'host-1'), (held.state, held.generation, held.owner))
+        self.assertEqual(LEASE, round((held.lease_until - held.updated_at).total_seconds()))
+        self.assertEqual([], self.upgrades.due(10))
+
+    def test_nobody_else_claims_it_while_the_lease_lasts(self):
+        held = self.claimed()
+        self.assertRaises(exceptions.LeaseLost, self.upgrades.claim, held.id, 'host-2', LEASE)
+
+    def test_a_lease_that_has_run_out_is_taken_over_and_the_former_owner_writes_nothing_more(self):
+        held = self.claimed()
+        self.db.pass_time(LEASE + 1)
+        self.assertEqual([held.id], self.upgrades.due(10))
+        taken = self.upgrades.claim(held.id, 'host-2', LEASE)
+        self.assertEqual(2, taken.generation)
+        self.assertRaises(exceptions.LeaseLost, self.upgrades.save, held.with_data(mine=1))
+        self.assertRaises(exceptions.LeaseLost, self.upgrades.renew, held, LEASE)
+        self.assertRaises(exceptions.LeaseLost, self.upgrades.end, held, UpgradeState.COMPLETED)
+        self.assertEqual(taken, self.upgrades.get(held.id))
+        self.assertIs(Task.UPGRADING, self.instance().task)
+        self.assertEqual([('start', 1)], self.events())
+
+    def test_a_takeover_waits_until_a_call_that_was_sent_at_the_last_moment_has_ended(self):
+        patient = type(self.upgrades)(self.db.database, takeover_grace_seconds=30)
+        held = self.claimed()
+        self.db.pass_time(LEASE + 10)
+        self.assertEqual([], patient.due(10))
+        self.assertRaises(exceptions.LeaseLost, patient.claim, held.id, 'host-2', LEASE)
+        self.db.pass_time(30)
+        self.assertEqual([held.id], patient.due(10))
+        self.assertEqual(2, patient.claim(held.id, 'host-2', LEASE).generation)
+
+    def test_renewing_keeps_the_generation_and_moves_the_end(self):
+        held = self.claimed()
+        renewed = self.upgrades.renew(held, 10 * LEASE)
+        self.assertEqual(held.generation, renewed.generation)
+        self.assertGreater(renewed.lease_until, held.lease_until + datetime.timedelta(seconds=8 * LEASE))
+
+    def test_a_row_that_was_let_go_is_due_when_its_time_has_come(self):
+        held = self.upgrades.save(self.claimed(), release_for_seconds=30)
+        self.assertEqual((None, None), (held.owner, held.lease_until))
+        self.assertEqual([], self.upgrades.due(10))
+        self.db.pass_time(31)
+        self.assertEqual([held.id], self.upgrades.due(10))
+
+    def test_a_row_that_was_let_go_at_once_is_due_at_once(self):
+        held = self.upgrades.save(self.claimed(), release_for_seconds=0)
+        self.assertEqual([held.id], self.upgrades.due(10))
+        self.assertEqual(2, self.upgrades.claim(held.id, 'host-2', LEASE).generation)
+
+    def test_the_oldest_are_due_first_and_no_more_than_asked_for(self):
+        first, second = self.db.begin(), self.db.begin(database.OTHER_INSTANCE)
+        self.assertEqual([first.id], self.upgrades.due(1))
+        self.assertEqual([first.id, second.id], self.upgrades.due(2))
+
+    def test_what_has_ended_is_neither_due_nor_claimed(self):
+        ended = self.ended(UpgradeState.ABORTED)
+        self.assertEqual([], self.upgrades.due(10))
+        self.assertRaises(exceptions.LeaseLost, self.upgrades.claim, ended.id, 'host-1', LEASE)
+
+    def test_one_that_does_not_exist_is_not_claimed(self):
+        self.assertRaises(exceptions.LeaseLost, self.upgrades.claim, 'nothing', 'host-1', LEASE)
+
+
+class TestJournal(UpgradesTestCase):
+
+    def test_everything_that_a_step_writes_comes_back_the_same(self):
+        began = datetime.datetime(2026, 11, 21, 1, 2, 3, 456789, tzinfo=datetime.UTC)
+        runs = (upgrade.StepRun(Step.PRECHECK, 1, began, began, runs=2, outcome='done', percent=100, message='fine'),
+                upgrade.StepRun(Step.QUIESCE, 1, began))
+        written = self.claimed().evolve(step=Step.QUIESCE, steps=runs, rebuild_attempt=3, former_image_id='image-1',
+                                        cause='why', error_code='CODE', step_deadline=began)
+        written = written.with_data(upgrade_info={'a': [1, 2.5, None, 'ü']})
+        saved = self.upgrades.save(written)
+        self.assertEqual(dataclasses.replace(written, updated_at=saved.updated_at), saved)
+        self.assertEqual(saved, self.upgrades.get(saved.id))
+
+    def test_keys_that_a_newer_release_added_to_a_step_are_dropped(self):
+        held = self.upgrades.save(self.claimed().evolve(
+            steps=(upgrade.StepRun(Step.PRECHECK, 1, datetime.datetime.now(datetime.UTC)),)))
+        row = self.db.rows(models.instance_upgrades)[0]
+        with self.db.database.write() as connection:
+            connection.execute(models.instance_upgrades.update().values(steps=[{**row.steps[0], 'novelty': 1}]))
+        self.assertEqual(held.steps, self.upgrades.get(held.id).steps)
+
+    def test_what_ended_is_not_written_any_more(self):
+        held = self.claimed()
+        self.upgrades.end(held, UpgradeState.ABORTED)
+        self.assertRaises(exceptions.LeaseLost, self.upgrades.save, held)
+        self.assertRaises(exceptions.LeaseLost, self.upgrades.end, held, UpgradeState.COMPLETED)
+        self.assertEqual([('start', 1), ('error', 1)], self.events())
+
+
+class TestEnd(UpgradesTestCase):
+
+    def test_completed_moves_the_version_frees_the_instance_and_asks_the_guest_to_finish(self):
+        ended = self.ended(UpgradeState.COMPLETED)
+        self.assertIs(UpgradeState.COMPLETED, ended.state)
+        self.assertIsNotNone(ended.ended_at)
+        self.assertEqual((None, None, None, None), (ended.owner, ended.lease_until, ended.next_run_at, ended.cause))
+        self.assertEqual((Task.NONE, database.MARIADB_11_8), (self.instance().task, self.instance().version.id))
+        self.assertIsNone(self.instance().fault)
+        self.assertEqual(database.IMAGE_11_8, self.db.repositories.guests.image(database.INSTANCE))
+        self.assertEqual([('start', 1), ('end', 1), ('finish', 1)], self.events())
+
+    def test_aborted_and_rolled_back_free_the_instance_on_its_former_version(self):
+        for state in (UpgradeState.ABORTED, UpgradeState.ROLLED_BACK):
+            ended = self.ended(state, cause='refused', error_code='REBUILD_REFUSED')
+            self.assertEqual((state, 'refused', 'REBUILD_REFUSED'), (ended.state, ended.cause, ended.error_code))
+            self.assertEqual((Task.NONE, database.MARIADB_10_11), (self.instance().task, self.instance().version.id))
+            self.assertIsNone(self.instance().fault)
+            self.assertIsNone(self.db.repositories.guests.image(database.INSTANCE))
+        self.assertEqual([('start', 1), ('start', 1), ('error', 1), ('error', 1)], sorted(self.events(), key=lambda e: e[0] == 'error'))
+
+    def test_failed_leaves_the_instance_in_error_with_its_fault(self):
+        ended = self.ended(UpgradeState.FAILED, cause='c' * 300, error_code='BOOT_TIMEOUT')
+        self.assertIs(Task.UPGRADING_ERROR, self.instance().task)
+        self.assertEqual(database.MARIADB_10_11, self.instance().version.id)
+        fault = self.instance().fault
+        self.assertEqual(255, len(fault.message))
+        self.assertIn(ended.id, fault.details)
+        self.assertIn('c' * 300, fault.details)
+        self.assertEqual([('start', 1), ('error', 1)], self.events())
+
+    def test_an_instance_that_somebody_has_changed_is_not_overwritten(self):
+        held = self.claimed()
+        self.db.update_instance(task_id=int(Task.DELETING))
+        ended = self.upgrades.end(held, UpgradeState.COMPLETED, cause='verified')
+        self.assertEqual((UpgradeState.FAILED, 'INSTANCE_CHANGED'), (ended.state, ended.error_code))
+        self.assertIn('DELETING', ended.cause)
+        self.assertIn('verified', ended.cause)
+        self.assertEqual((Task.DELETING, database.MARIADB_10_11), (self.instance().task, self.instance().version.id))
+        self.assertIsNone(self.instance().fault)
+        self.assertIsNone(self.db.repositories.guests.image(database.INSTANCE))
+        self.assertEqual([('start', 1), ('error', 1)], self.events())
+
+    def test_a_cause_of_any_length_and_content_is_written(self):
+        ended = self.ended(UpgradeState.FAILED, cause='\0\udcff' + 'ü' * 100_000, error_code='E' * 100)
+        self.assertTrue(ended.cause.startswith('?ü'))
+        self.assertEqual((16_000, 64), (len(ended.cause), len(ended.error_code)))
+        self.assertIn('attempt 1', self.instance().fault.details)
+
+    def test_a_row_that_is_no_end_is_refused(self):
+        held = self.claimed()
+        self.assertRaises(exceptions.IllegalMove, self.upgrades.end, held, UpgradeState.RUNNING)
+        self.assertRaises(exceptions.IllegalMove, self.upgrades.end, held, UpgradeState.PENDING)
+
+    def test_the_event_tells_who_what_and_why(self):
+        ended = self.ended(UpgradeState.FAILED, cause='no heartbeat', error_code='BOOT_TIMEOUT')
+        event = next(row for row in self.db.rows(models.upgrade_outbox) if row.kind == 'error')
+        payload = event.payload
+        self.assertEqual(('1.0', event.id, ended.id, 1),
+                         (payload['payload_version'], payload['event_id'], payload['upgrade_id'], payload['attempt']))
+        self.assertEqual({'id': database.INSTANCE, 'name': 'db1', 'server_id': database.SERVER}, payload['instance'])
+        self.assertEqual({'id': database.MARIADB_10_11, 'name': '10.11.14', 'number': '10.11.14', 'image_id': None},
+                         payload['former_version'])
+        self.assertEqual(database.IMAGE_11_8, payload['target_version']['image_id'])
+        self.assertEqual(('FAILED', 'precheck', 'no heartbeat', 'BOOT_TIMEOUT', database.PROJECT),
+                         tuple(payload[key] for key in ('state', 'step', 'cause', 'error_code', 'project_id')))
+        self.assertEqual(ended.ended_at.isoformat(), payload['ended_at'])
+
+
+class TestRetry(UpgradesTestCase):
+
+    def test_it_runs_again_as_the_next_attempt_where_it_stopped(self):
+        held = self.upgrades.save(self.claimed().evolve(step=Step.BOOT, rebuild_attempt=1).with_data(a=1))
+        failed = self.upgrades.end(held, UpgradeState.FAILED, cause='no heartbeat', error_code='BOOT_TIMEOUT')
+        again = self.upgrades.retry(failed.id)
+        self.assertEqual((UpgradeState.RUNNING, 2, Step.BOOT, 1, {'a': 1}),
+                         (again.state, again.attempt, again.step, again.rebuild_attempt, again.data))
+        self.assertEqual((None, None, None), (again.cause, again.error_code, again.ended_at))
+        self.assertIs(Task.UPGRADING, self.instance().task)
+        self.assertIsNone(self.instance().fault)
+        self.assertEqual([again.id], self.upgrades.due(5))
+        self.assertEqual([('start', 1), ('error', 1), ('start', 2)], self.events())
+
+    def test_each_attempt_has_an_end_of_its_own(self):
+        failed = self.ended(UpgradeState.FAILED)
+        self.upgrades.retry(failed.id)
+        self.upgrades.end(self.upgrades.claim(failed.id, 'host-2', LEASE), UpgradeState.FAILED, cause='again')
+        self.assertEqual('again', self.instance().fault.message)
+        self.upgrades.retry(failed.id)
+        self.upgrades.end(self.upgrades.claim(failed.id, 'host-2', LEASE), UpgradeState.COMPLETED)
+        self.assertEqual([('start', 1), ('error', 1), ('start', 2), ('error', 2), ('start', 3), ('end', 3), ('finish', 3)],
+                         self.events())
+        self.assertIsNone(self.instance().fault)
+
+    def test_only_what_has_failed_is_retried_and_the_answer_says_what_to_do(self):
+        begun = self.db.begin()
+        self.assertIn('has not begun', self.assertRaises(exceptions.RetryRefused, self.upgrades.retry, begun.id).message)
+        held = self.upgrades.claim(begun.id, 'host-1', LEASE)
+        self.assertIn('goes on', self.assertRaises(exceptions.RetryRefused, self.upgrades.retry, begun.id).message)
+        self.upgrades.end(held, UpgradeState.ABORTED)
+        self.assertIn('trove upgrade', self.assertRaises(exceptions.RetryRefused, self.upgrades.retry, begun.id).message)
+        self.assertRaises(exceptions.UpgradeNotFound, self.upgrades.retry, 'nothing')
+
+    def test_an_instance_that_somebody_has_changed_is_left_alone(self):
+        failed = self.ended(UpgradeState.FAILED)
+        self.db.update_instance(task_id=int(Task.NONE))
+        error = self.assertRaises(exceptions.InstanceChanged, self.upgrades.retry, failed.id)
+        self.assertIn('NONE', error.message)
+        self.assertIs(UpgradeState.FAILED, self.upgrades.get(failed.id).state)
+        self.assertIs(Task.NONE, self.instance().task)
+
+    def test_a_fault_that_trove_wrote_stays(self):
+        failed = self.ended(UpgradeState.FAILED, cause='ours')
+        self.db.insert(trove_tables.instance_faults, id='troves', instance_id=database.INSTANCE, message='older', details='d',
+                       created=database.CREATED, updated=database.CREATED, deleted=False)
+        self.assertEqual('ours', self.instance().fault.message)
+        self.upgrades.retry(failed.id)
+        self.assertEqual('older', self.instance().fault.message)
+
+
+class TestStates(base.TestCase):
+
+    def test_every_state_and_step_fits_its_column(self):
+        longest = max(len(name) for name in (*states.UpgradeState, *states.Step))
+        self.assertLessEqual(longest, models.instance_upgrades.c.state.type.length)
