@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The composed agent over oslo.messaging's own in-memory transport, asked by the taskmanager's client."""
+import datetime
+import pathlib
+import threading
+
+import fixtures
+import oslo_messaging
+from oslo_config import cfg
+
+from trove_upgrade import conf as our_conf
+from trove_upgrade.conf import guestagent as guestagent_conf
+from trove_upgrade.domain import guest
+from trove_upgrade.guestagent import agent
+from trove_upgrade.guestagent.layout import Layout
+from trove_upgrade.rpc import guestagent, transport
+from trove_upgrade.tests.unit import base
+from trove_upgrade.tests.unit.guestagent import fakes
+
+_LONG = 30
+
+
+class Taskmanager:
+    """Hears heartbeats."""
+
+    target = oslo_messaging.Target(version='1.1')
+
+    def __init__(self):
+        self.heard, self.arrived = [], threading.Event()
+
+    def heartbeat(self, _context, heartbeat):
+        self.heard.append(guest.Heartbeat.from_wire(heartbeat))
+        self.arrived.set()
+
+
+class RpcTest(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        conf = cfg.ConfigOpts()
+        our_conf.register_opts(conf)
+        conf.register_opts(guestagent_conf.IDENTITY_OPTS)
+        transport.register_missing_opts(conf)
+        conf(args=[], default_config_files=[], default_config_dirs=[])
+        rpc_transport = transport.get_transport(conf)   # registers transport_url
+        conf.set_override('transport_url', 'fake://')
+        conf.set_override('guest_id', fakes.INSTANCE)
+        conf.set_override('datastore_manager', 'nothing-we-know')
+        rpc_transport = transport.get_transport(conf)
+        self.taskmanager = Taskmanager()
+        server = transport.get_server(rpc_transport, transport.taskmanager_target(conf, server='tm'), [self.taskmanager])
+        server.start()
+        self.addCleanup(server.wait)
+        self.addCleanup(server.stop)
+        layout = Layout(pathlib.Path(self.useFixture(fixtures.TempDir(rootdir=fakes.scratch())).path))
+        self.agent = agent.compose(conf, layout)
+        self.agent.start()
+        self.addCleanup(self.agent.stop)
+        self.client = guestagent.GuestAgentAPI.from_conf(conf, rpc_transport)
+
+    def test_the_taskmanagers_client_gets_an_answer(self):
+        call = guest.GuestCall(fakes.INSTANCE, fakes.UPGRADE, 1, 1, datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1), {})
+        answer = self.client.check_upgrade(call)
+        self.assertEqual((guest.JobState.DONE, guest.ServerState.STOPPED), (answer.state, answer.server_state))
+        self.assertEqual(['VOLUME_NOT_MOUNTED', 'DATABASE_NOT_SERVING'], [check['code'] for check in answer.result['checks']])
+        refused = self.client.pre_upgrade(call)
+        self.assertEqual((guest.JobState.REFUSED, 'VOLUME_NOT_MOUNTED'), (refused.state, refused.code))
+
+    def test_a_guest_that_has_just_booted_is_heard(self):
+        self.assertTrue(self.taskmanager.arrived.wait(_LONG))
+        heartbeat = self.taskmanager.heard[0]
+        self.assertEqual((fakes.INSTANCE, None, False), (heartbeat.instance_id, heartbeat.marker, heartbeat.restored))
