@@ -9,16 +9,11 @@ import threading
 from collections.abc import Sequence
 
 
-def _choose_threads() -> None:
-    """Before anything imports oslo.messaging: that would choose eventlet, for good.  Source: oslo.service's documentation."""
-    sys.modules.setdefault('eventlet', None)  # type: ignore[arg-type]  # None: an import of it fails, whoever tries
-    from oslo_service import backend
-    backend.init_backend(backend.BackendType.THREADING)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Work until SIGTERM or Ctrl-C."""
-    _choose_threads()
+    from trove_upgrade.wsgi import threads
+
+    threads.choose()  # before anything imports oslo.messaging: that would choose eventlet, for good
     from oslo_config import cfg
     from oslo_log import log
 
