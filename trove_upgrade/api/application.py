@@ -60,7 +60,7 @@ def answer_errors(respond: Callable[[], webob.Response], request_id: str) -> web
         if errors.status_of(error) >= 500:
             LOG.exception('Request %s could not be served', request_id)
         return errors.response_to(error, request_id)
-    except db_exception.DBConnectionError:
+    except (db_exception.DBConnectionError, db_exception.DBDeadlock):
         LOG.exception('Request %s could not be served: the database gave no answer', request_id)
         return errors.response_to(errors.DatabaseUnavailable(), request_id)
     except Exception:

@@ -125,7 +125,8 @@ class DatabaseUnavailable(RequestError):
 
     status = 503
     code = 'DATABASE_UNAVAILABLE'
-    template = 'The request was not served: the database gave no answer. Try again in some seconds; nothing was changed.'
+    template = ('The request was not served: the database gave no answer. '
+                'Look whether the instance has changed, and try again in some seconds.')
 
 
 #: The status of each kind of the domain's errors; a kind that is not here has the status of its nearest parent, else 500.

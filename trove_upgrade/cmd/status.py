@@ -3,6 +3,7 @@
 import sys
 
 from oslo_config import cfg
+from oslo_db import exception as db_exception
 from oslo_policy import policy
 from oslo_upgradecheck import upgradecheck
 from sqlalchemy import exc as sa_exc
@@ -26,11 +27,11 @@ class Checks(upgradecheck.UpgradeCommands):
         """The database is one that services take, and has our tables and Trove's."""
         try:
             engine.require_server_database(self._conf)
-            tables = set(inspect(engine.Database.from_conf(self._conf).engine).get_table_names())
+            tables = table_names(self._conf.database.connection)
         except errors.DatabaseRefused as error:
             return _failure(str(error))
-        except sa_exc.SQLAlchemyError as error:
-            return _failure(f'The database cannot be asked: {error}. Look at [database] connection.')
+        except (sa_exc.SQLAlchemyError, db_exception.DBError) as error:
+            return _failure(f'The database cannot be asked: {error.args[0]}. Look at [database] connection.')
         return missing_tables(tables)
 
     def check_version_rules(self) -> upgradecheck.Result:
@@ -68,6 +69,18 @@ class Checks(upgradecheck.UpgradeCommands):
 
     _upgrade_checks = (('Database', check_database), ('Version rules', check_version_rules), ('Policy', check_policy),
                        ('Service credentials', check_service_credentials))
+
+
+def table_names(url: str) -> set[str]:
+    """What the database has.  One attempt: whoever asks wants to know now.
+
+    :raises DBError, SQLAlchemyError: it cannot be asked.
+    """
+    database = engine.Database.from_url(url, max_retries=0)
+    try:
+        return set(inspect(database.engine).get_table_names())
+    finally:
+        database.dispose()
 
 
 def missing_tables(tables: set[str]) -> upgradecheck.Result:

@@ -7,8 +7,9 @@ from oslo_upgradecheck import upgradecheck
 
 from trove_upgrade.cmd import status
 from trove_upgrade.conf import compute as compute_conf
+from trove_upgrade.conf import database as database_conf
 from trove_upgrade.db import models, trove_tables
-from trove_upgrade.tests.unit import base
+from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.api import stage
 
 _ALL = set(models.METADATA.tables) | set(trove_tables.METADATA.tables)
@@ -21,8 +22,10 @@ class TestChecks(base.TestCase):
         path.write_text(text, encoding='utf-8')
         return str(path)
 
-    def check(self, name, **overrides):
+    def check(self, name, *, connection=None, **overrides):
         conf = stage.private_conf(**overrides)
+        database_conf.register_connection_opts(conf)
+        conf.set_override('connection', connection, group='database')
         compute_conf.register_credentials(conf)
         return getattr(status.Checks(conf), f'check_{name}')()
 
@@ -37,6 +40,15 @@ class TestChecks(base.TestCase):
 
     def test_a_database_that_no_service_takes(self):
         self.assert_failure(self.check('database'), 'it is not set')
+        self.assert_failure(self.check('database', connection='sqlite://'), 'it is SQLite')
+
+    def test_a_database_that_is_down_is_told_at_once(self):
+        self.assert_failure(self.check('database', connection='mysql+pymysql://u:p@127.0.0.1:1/trove'), 'cannot be asked')
+
+    def test_the_tables_of_a_database(self):
+        path = self.useFixture(fixtures.TempDir()).path
+        self.useFixture(database.SampleDatabase(f'sqlite:///{path}/x.db', sample=False))
+        self.assertEqual(upgradecheck.Code.SUCCESS, status.missing_tables(status.table_names(f'sqlite:///{path}/x.db')).code)
 
     def test_rules_that_cannot_be_read(self):
         self.assertEqual(upgradecheck.Code.SUCCESS, self.check('version_rules').code)
