@@ -19,13 +19,17 @@ from trove_upgrade.tests.unit.db.migrations.test_runner import differences
 
 
 class MigratedDatabase(database.SampleDatabase):
-    """The samples in a database that our own migrations have made."""
+    """The samples, and nothing else, in a database that our own migrations have made."""
+
+    def __init__(self, migrated):
+        super().__init__()
+        self.database = migrated
+        self.repositories = repositories.Repositories.of(migrated)
 
     def _setUp(self):
-        self.database = engine.Database.from_url(self._url, max_pool_size=60, max_overflow=10)
-        self.addCleanup(self.database.dispose)
-        self.repositories = repositories.Repositories.of(self.database)
-        Runner(self.database.engine).sync(standalone=True)
+        with self.database.write() as connection:
+            for table in (*reversed(trove_tables.METADATA.sorted_tables), *models.METADATA.sorted_tables):
+                connection.execute(sa.delete(table))
         self._add_samples()
 
 
@@ -38,10 +42,13 @@ class OnARealServer:
         cls.server = cls.server_class()
         cls.addClassCleanup(cls.server.cleanUp)
         cls.server.setUp()
+        cls.migrated = engine.Database.from_url(cls.server.create(), max_pool_size=60, max_overflow=10)
+        cls.addClassCleanup(cls.migrated.dispose)
+        Runner(cls.migrated.engine).sync(standalone=True)
 
     def setUp(self):
         super().setUp()
-        self.db = self.useFixture(MigratedDatabase(self.server.create()))
+        self.db = self.useFixture(MigratedDatabase(self.migrated))
         self.repos = self.db.repositories
 
     def together(self, count, call):

@@ -60,6 +60,11 @@ class TestGet(InstancesTestCase):
         found = self.instances.get(self.db.add_instance(version_id=version_id)).version
         self.assertEqual(('11.8-ga', None, ('trove', 'mariadb')), (found.number, found.image_id, found.image_tags))
 
+    def test_without_details_it_still_says_whether_a_backup_runs(self):
+        self.db.insert(trove_tables.backups, id='b', name='b', state='NEW', instance_id=database.INSTANCE, deleted=False)
+        found = self.instances.get(database.INSTANCE, with_details=False)
+        self.assertEqual((True, None, database.MARIADB_10_11), (found.backup_running, found.service_status, found.version.id))
+
 
 class TestList(InstancesTestCase):
 
