@@ -84,7 +84,7 @@ def _document(text: bytes) -> dict[Any, Any]:
 
 
 def _dump(document: dict[Any, Any]) -> bytes:
-    return b'#cloud-config\n' + yaml.safe_dump(document, sort_keys=False, default_flow_style=False, allow_unicode=True).encode()
+    return b'#cloud-config\n' + yaml.safe_dump(document, sort_keys=False, default_flow_style=False).encode()  # ASCII: U+0085 would come back as a space
 
 
 def _marker_entry(marker: str) -> dict[str, Any]:

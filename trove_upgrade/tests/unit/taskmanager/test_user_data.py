@@ -7,7 +7,7 @@ import email.mime.text
 import gzip
 
 import yaml
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trove_upgrade.domain import exceptions
@@ -63,14 +63,14 @@ class TestCloudConfig(base.TestCase):
         entry = {'path': '/etc/guest_info', 'content': '[DEFAULT]\nguest_id=i\n'}
         self.assertEqual(entry['content'], content_of(parsed(render(cloud_config(entry))), '/etc/guest_info'))
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.lists(_ENTRY, unique_by=lambda entry: entry['path'], max_size=5), st.dictionaries(st.sampled_from(['runcmd', 'hostname']), _TEXT))
     def test_every_other_entry_comes_back_the_same(self, entries, more):
         document = parsed(render(cloud_config(*entries, **more)))
         self.assertEqual(entries, document['write_files'][:-1])
         self.assertEqual(more, {key: value for key, value in document.items() if key != 'write_files'})
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.lists(_ENTRY, max_size=3))
     def test_rendering_twice_is_rendering_once(self, entries):
         once = render(cloud_config(*entries))
@@ -129,7 +129,7 @@ class TestRefusals(base.TestCase):
     def test_longer_than_nova_takes_is_refused(self):
         self.assertEqual('USER_DATA_TOO_LONG', self.code(cloud_config({'path': '/a', 'content': 'x' * 60000}).encode()))
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.binary(max_size=200))
     def test_junk_is_refused_or_rendered_and_never_breaks(self, raw):
         for prefix in (b'', b'#cloud-config\n', b'Content-Type: multipart/mixed; boundary=x\n'):
