@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Users and groups by name: the same name has different numbers on different images."""
+import functools
 import grp
 import pwd
 from typing import Protocol
@@ -51,3 +52,13 @@ class SystemAccounts:
             return grp.getgrnam(name).gr_gid
         except KeyError:
             return None
+
+
+class Remembered:
+    """Asks another Accounts once for each name and number; for the length of one operation, in which none changes."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self.user_name = functools.cache(accounts.user_name)
+        self.group_name = functools.cache(accounts.group_name)
+        self.user_id = functools.cache(accounts.user_id)
+        self.group_id = functools.cache(accounts.group_id)

@@ -90,14 +90,14 @@ def publish(roots: Sequence[pathlib.Path], directory: pathlib.Path, upgrade_id: 
     beside = directory / f'.{name}'
     beside.mkdir(mode=0o700)
     try:
-        manifest, size = _write(beside, roots, upgrade_id, attempt, documents, accounts)
+        manifest, raw, size = _write(beside, roots, upgrade_id, attempt, documents, accounts_module.Remembered(accounts))
         beside.rename(directory / name)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
     durable.sync_directory(directory)
     digests = {document: piece.sha256 for document, piece in manifest.documents.items()}
-    return Published(name, hashlib.sha256(manifest.to_bytes()).hexdigest(), digests, len(manifest.entries), size)
+    return Published(name, hashlib.sha256(raw).hexdigest(), digests, len(manifest.entries), size)
 
 
 def remove(directory: pathlib.Path, name: str) -> None:
@@ -108,7 +108,7 @@ def remove(directory: pathlib.Path, name: str) -> None:
 
 
 def _write(beside: pathlib.Path, roots: Sequence[pathlib.Path], upgrade_id: str, attempt: int,
-           documents: Mapping[str, bytes], accounts: accounts_module.Accounts) -> tuple[Manifest, int]:
+           documents: Mapping[str, bytes], accounts: accounts_module.Accounts) -> tuple[Manifest, bytes, int]:
     entries: list[Entry] = []
     skipped: list[str] = []
     links: dict[tuple[int, int], tuple[int, Piece]] = {}
@@ -125,8 +125,9 @@ def _write(beside: pathlib.Path, roots: Sequence[pathlib.Path], upgrade_id: str,
         stream.flush()
         os.fsync(stream.fileno())
     manifest = Manifest(upgrade_id, attempt, tuple(entries), kept, tuple(skipped))
-    durable.write(beside / MANIFEST, manifest.to_bytes(), 0o600)
-    return manifest, writer.offset
+    raw = manifest.to_bytes()
+    durable.write(beside / MANIFEST, raw, 0o600)
+    return manifest, raw, writer.offset
 
 
 def _entry(path: str, status: os.stat_result, writer: _Writer, links: dict[tuple[int, int], tuple[int, Piece]],

@@ -142,7 +142,7 @@ class Stash:
         for _, entry in entries:
             if entry.piece is not None:
                 self._verify(entry.piece, entry.path)
-        return _Restorer(self, entries, accounts, destination).run()
+        return _Restorer(self, entries, accounts_module.Remembered(accounts), destination).run()
 
     def copy(self, entry: Entry, descriptor: int) -> None:
         """Write a file's content, hashed once more on the way."""

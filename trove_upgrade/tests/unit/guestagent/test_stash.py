@@ -243,7 +243,7 @@ class StashTest(base.TestCase):
         self.assertEqual(b'newer', self.open(newest).file(str(self.source / 'a.cnf')))
 
     def test_a_stash_that_cannot_be_finished_leaves_nothing(self):
-        class Broken:
+        class Broken(accounts_module.SystemAccounts):
             def user_name(self, uid):
                 raise OSError(28, 'No space left on device')
         self.assertRaises(OSError, self.publish, accounts=Broken())
