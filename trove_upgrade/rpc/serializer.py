@@ -10,6 +10,13 @@ from oslo_context import context as oslo_context
 _SECRETS = frozenset({'auth_token', 'service_token', 'trustor_id', 'trust_id'})
 
 
+class MessageContext(oslo_context.RequestContext):
+    """Belongs to a message, not to the thread: otherwise the first one would stand in all later log lines of a worker."""
+
+    def update_store(self) -> None:
+        """Leave the thread's own context alone."""
+
+
 class RequestContextSerializer(oslo_messaging.JsonPayloadSerializer):
     """Arguments become JSON; of the context only who and which request, no token."""
 
@@ -20,9 +27,9 @@ class RequestContextSerializer(oslo_messaging.JsonPayloadSerializer):
 
     def deserialize_context(self, context: Mapping[str, Any]) -> oslo_context.RequestContext:
         """Not made the thread's current one: endpoints do that if they want their logs to carry it."""
-        return oslo_context.RequestContext.from_dict(dict(context), overwrite=False)
+        return MessageContext.from_dict(dict(context))
 
 
 def service_context(request_id: str | None = None) -> oslo_context.RequestContext:
     """The context of work that no request is waiting for; `request_id` ties it to the one that began it."""
-    return oslo_context.RequestContext(request_id=request_id, overwrite=False)
+    return MessageContext(request_id=request_id)

@@ -226,6 +226,18 @@ class TestSerializer(base.TestCase):
         back = serializer.RequestContextSerializer().deserialize_context(wire)
         self.assertEqual(('u', 'p', 'req-1'), (back.user_id, back.project_id, back.request_id))
 
+    def test_a_messages_context_is_not_the_threads(self):
+        seen = []
+
+        def work():
+            serializer.service_context('req-2')
+            serializer.RequestContextSerializer().deserialize_context({'request_id': 'req-3'})
+            seen.append(oslo_context.get_current())
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join(10)
+        self.assertEqual([None], seen)
+
 
 class _Transport:
     """A notification transport that keeps what is sent, or raises."""
