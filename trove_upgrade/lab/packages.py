@@ -5,6 +5,7 @@ Installing a package must not start a service of the machine, nor have it starte
 """
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 import re
@@ -57,9 +58,12 @@ def install(names: Sequence[str], log: pathlib.Path, tell: Callable[[str], None]
     tell(', '.join(names))
     with no_service_starts():
         commands.run((*_APT, 'install', '--no-install-recommends', *names), log=log, env=env,
-                     timeout_seconds=INSTALL_SECONDS)
-    for service in services_of(_all_installed() - before):
+                     timeout_seconds=INSTALL_SECONDS, check=lambda: tell(commands.tail(log, 1).strip()))
+    brought = services_of(_all_installed() - before)
+    for service in brought.scripts:
         commands.run(('update-rc.d', service, 'disable'), log=log, env=env, timeout_seconds=60)
+    for unit in brought.units:
+        commands.run(('deb-systemd-helper', 'disable', unit), log=log, env=env, timeout_seconds=60)
 
 
 @contextlib.contextmanager
@@ -81,13 +85,29 @@ def no_service_starts(policy: pathlib.Path = _POLICY) -> Iterator[None]:
         policy.unlink(missing_ok=True)
 
 
-def services_of(package_names: set[str]) -> list[str]:
-    """Init scripts that these packages brought: their names are those of the services."""
-    if not package_names or shutil.which('update-rc.d') is None:
-        return []
+@dataclasses.dataclass(frozen=True)
+class Services:
+    """What packages would have started at the next boot."""
+
+    scripts: tuple[str, ...]  #: of sysv
+    units: tuple[str, ...]  #: of systemd
+
+
+def services_of(package_names: set[str]) -> Services:
+    """Init scripts and units that these packages brought; none where the machine has nothing to disable them with."""
+    if not package_names or shutil.which('update-rc.d') is None or shutil.which('deb-systemd-helper') is None:
+        return Services((), ())
     answer = subprocess.run(('dpkg-query', '--listfiles', *sorted(package_names)), capture_output=True, text=True, check=False)
-    scripts = {pathlib.Path(line) for line in answer.stdout.splitlines() if line.startswith('/etc/init.d/')}
-    return sorted(script.name for script in scripts)
+    return services_in(answer.stdout)
+
+
+def services_in(file_list: str) -> Services:
+    """Those that a list of packages' files names; templates of units cannot be started, so they do not count."""
+    paths = [pathlib.PurePosixPath(line) for line in file_list.splitlines()]
+    scripts = {path.name for path in paths if path.parent == pathlib.PurePosixPath('/etc/init.d')}
+    units = {path.name for path in paths if path.suffix in {'.service', '.socket'} and '@' not in path.name
+             and str(path.parent) in {'/lib/systemd/system', '/usr/lib/systemd/system'}}
+    return Services(tuple(sorted(scripts)), tuple(sorted(units)))
 
 
 def _all_installed() -> set[str]:

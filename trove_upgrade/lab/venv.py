@@ -103,10 +103,12 @@ class CloudVenv:
         uv = self._uv()
         env = dict(self.environ) | uv_settings(self._pip_config())
         env.pop('VIRTUAL_ENV', None)
-        tell(f'{sum(1 for line in self.pins.read_text().splitlines() if "==" in line)} packages from {self.pins.name}')
+        count = sum(1 for line in self.pins.read_text().splitlines() if '==' in line)
+        tell(f'{count} packages')
         commands.run((uv, 'venv', '--python', self.python, str(self.path)), log=self.log, env=env, timeout_seconds=120)
         commands.run((uv, 'pip', 'install', '--python', self.program('python'), '--no-deps', '--compile-bytecode',
-                      '-r', str(self.pins)), log=self.log, env=env, timeout_seconds=INSTALL_SECONDS)
+                      '-r', str(self.pins)), log=self.log, env=env, timeout_seconds=INSTALL_SECONDS,
+                     check=lambda: tell(f'{count} packages: {commands.tail(self.log, 1).strip()}'))
         (self.path / _COMPLETE).touch()
 
     def _uv(self) -> str:

@@ -25,6 +25,11 @@ class PackagesTest(base.TestCase):
         for name in ('mariadb-server-core', 'rabbitmq-server', 'haproxy', 'mmdebstrap'):
             self.assertIn(name, names)
 
+    def test_services_are_known_by_their_scripts_and_units(self):
+        found = packages.services_in('/etc/init.d/haproxy\n/lib/systemd/system/haproxy.service\n/lib/systemd/system/epmd.socket\n'
+                                     '/lib/systemd/system/epmd@.service\n/usr/share/doc/x.service\n/etc/init.d\n')
+        self.assertEqual(packages.Services(('haproxy',), ('epmd.socket', 'haproxy.service')), found)
+
     def test_while_packages_are_installed_no_service_may_start(self):
         policy = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / 'policy-rc.d'
         with packages.no_service_starts(policy):
