@@ -7,7 +7,7 @@ import uuid
 
 from trove_upgrade.domain import guest as wire
 from trove_upgrade.lab.hypervisor.commands import wait_until
-from trove_upgrade.lab.images import provision
+from trove_upgrade.lab.images import provision, recipes
 from trove_upgrade.tests.functional.test_lab_guests import GuestTestCase
 
 PYTHON = '/opt/trove-upgrade/venv/bin/python'
@@ -132,6 +132,31 @@ class UpgradeTest(AgentTestCase):
                    'the agent to go on by itself', seconds=120)
         self.shell(guest, 'service trove-upgrade-guestagent stop')
         self.assertTrue(self.ask(guest, 'post_upgrade', upgrade_info=info).serving)
+        self.assertEqual(before, self.checksum(guest))
+
+
+class SystemdTest(AgentTestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.former = cls.target = cls.builder.build(recipes.TRIXIE.with_systemd())
+
+    def test_a_guest_with_systemd_is_upgraded_and_serves_again_after_a_plain_reboot(self):
+        guest = self.guest(user_data=self.user_data(), init='systemd')
+        provision.provision_database(guest)
+        provision.seed_rows(guest, 1000)
+        before = self.checksum(guest)
+        info = self.ask(guest, 'pre_upgrade').result['upgrade_info']
+        self.assertEqual('disabled', self.shell(guest, 'systemctl is-enabled trove-upgrade-database', check=False))
+
+        guest = self.rebuild(guest)
+        self.assertTrue(self.ask(guest, 'post_upgrade', upgrade_info=info).serving)
+        self.ask(guest, 'verify_upgrade', upgrade_info=info)
+        self.assertEqual(before, self.checksum(guest))
+        self.assertEqual('active', self.shell(guest, 'systemctl is-active trove-upgrade-database'))
+
+        guest.reboot()
+        wait_until(lambda: guest.exec(['mariadb-admin', 'ping'], check=False).returncode == 0, 'the database after the reboot', seconds=60)
         self.assertEqual(before, self.checksum(guest))
 
 
