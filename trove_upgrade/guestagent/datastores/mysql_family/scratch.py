@@ -20,7 +20,7 @@ NAME = 'configuration_accepted'
 REFUSED = 'CONFIGURATION_REFUSED'
 _NEEDED_BYTES = 200 << 20
 _TIMEOUT_SECONDS = 120
-_MEANINGS = {7: 'it names an option that the server does not know', 9: 'an option has a number that the server does not take',
+_MEANINGS = {3: 'an option is ambiguous', 7: 'it names an option that the server does not know', 9: 'an option has a number that the server does not take',
              13: 'an option has a value that the server does not take', 1: 'the server ended with an error'}
 #: What the files of a data directory are made of: the scratch one is made alike, or these very options would fail on it.
 _FORMAT_OPTIONS = ('innodb-page-size', 'innodb-undo-tablespaces', 'innodb-data-file-path', 'lower-case-table-names')

@@ -28,6 +28,11 @@ class TestVerdicts(base.TestCase):
         self.assertIs(Verdict.REFUSED, self.judge('max_tmp_tables'))
         self.assertIs(Verdict.IGNORED, self.judge('loose-max_tmp_tables'))
 
+    def test_an_old_option_that_many_files_have_stops_no_upgrade(self):
+        for name in ('innodb_buffer_pool_instances', 'innodb_thread_concurrency', 'innodb_log_files_in_group', 'innodb_page_cleaners',
+                     'innodb_defragment_n_pages', 'innodb_defragment_fill_factor'):
+            self.assertIs(Verdict.IGNORED, self.judge(name), name)
+
     def test_what_the_server_only_warns_of_is_ignored_although_its_list_lacks_it(self):
         self.assertIs(Verdict.IGNORED, self.judge('innodb_change_buffering'))
 
