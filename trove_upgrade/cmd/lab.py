@@ -33,14 +33,14 @@ class Lab:
         self._progress = progress
 
     def up(self, arguments: argparse.Namespace) -> int:
-        """Bring the cloud up, with --product also our services on it."""
+        """Bring the cloud up, with --product also our services on it, set for tests."""
         before = self._cloud.is_up()
         try:
             self._cloud.up(self._progress)
             if arguments.product:
                 from trove_upgrade.lab import stage  # down must not depend on what builds images
 
-                stage.set_stage(self._layout, self._cloud, self._progress)
+                stage.set_stage(self._layout, self._cloud, self._progress, stage.QUICK)
         except BaseException:
             if not before:
                 self._cloud.down(self._progress)

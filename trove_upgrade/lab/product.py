@@ -95,9 +95,9 @@ class Product:
         self._supervisor.start(Command(name=name, stage=STAGE, env=self._env(), stop_seconds=10.0, argv=(
             str(self._programs / 'trove-upgrade-taskmanager'), '--config-file', str(self.config_file))))
 
-    def start(self) -> None:
+    def start(self, options: Mapping[str, object] | None = None) -> None:
         """Configure, create the tables, start both."""
-        self.configure()
+        self.configure(options)
         self.sync_database()
         self.start_taskmanager()
         self.start_api()

@@ -4,6 +4,7 @@
 import dataclasses
 import json
 import pathlib
+from collections.abc import Mapping
 
 from trove_upgrade.lab import instances, publishing
 from trove_upgrade.lab.cloud import Cloud
@@ -18,6 +19,10 @@ from trove_upgrade.lab.product import Product
 from trove_upgrade.lab.progress import Phase, Progress
 from trove_upgrade.lab.publishing import ImageFile, PublishedVersion
 from trove_upgrade.lab.supervisor import Supervisor
+
+
+#: With these, tests see soon what an operator's cloud takes minutes for: a takeover, a guest that never comes.
+QUICK: Mapping[str, object] = {'lease_seconds': 10, 'compute_timeout': 10, 'boot_timeout': 60, 'rebuild_timeout': 120}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +45,10 @@ def build_images(layout: Layout, tell: Phase, *wanted: recipes.Recipe) -> list[I
     return [ImageFile(image.name, image.path, image.properties, image.facts) for image in built]
 
 
-def set_stage(layout: Layout, cloud: Cloud, progress: Progress) -> Stage:
+def set_stage(layout: Layout, cloud: Cloud, progress: Progress, options: Mapping[str, object] | None = None) -> Stage:
     """Cloud up, images built and uploaded, our services running, both versions registered.  Safe to repeat.
+
+    `options` go into [trove_upgrade] of our services.
 
     :raises LabError: whatever failed; `Cloud.down` clears it all.
     """
@@ -52,7 +59,7 @@ def set_stage(layout: Layout, cloud: Cloud, progress: Progress) -> Stage:
         images = build_images(layout, tell, recipes.BOOKWORM, recipes.TRIXIE)
     product = _product(layout, handle)
     with progress.phase('Starting trove-upgrade and registering two versions') as tell:
-        product.start()
+        product.start(options)
         tell('uploading images')
         versions = [publishing.register(product, image, publishing.upload(handle, image)) for image in images]
     fresh = _record(layout).with_suffix('.new')
