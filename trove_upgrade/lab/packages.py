@@ -60,10 +60,11 @@ def install(names: Sequence[str], log: pathlib.Path, tell: Callable[[str], None]
         commands.run((*_APT, 'install', '--no-install-recommends', *names), log=log, env=env,
                      timeout_seconds=INSTALL_SECONDS, check=lambda: tell(commands.tail(log, 1).strip()))
     brought = services_of(_all_installed() - before)
-    for service in brought.scripts:
-        commands.run(('update-rc.d', service, 'disable'), log=log, env=env, timeout_seconds=60)
-    for unit in brought.units:
-        commands.run(('deb-systemd-helper', 'disable', unit), log=log, env=env, timeout_seconds=60)
+    if brought.scripts and shutil.which('update-rc.d'):
+        for script in brought.scripts:
+            commands.run(('update-rc.d', script, 'disable'), log=log, env=env, timeout_seconds=60)
+    if brought.units and shutil.which('systemctl'):  # a machine without systemd starts none of them
+        commands.run(('systemctl', 'disable', *brought.units), log=log, env=env, timeout_seconds=120)
 
 
 @contextlib.contextmanager
@@ -94,8 +95,8 @@ class Services:
 
 
 def services_of(package_names: set[str]) -> Services:
-    """Init scripts and units that these packages brought; none where the machine has nothing to disable them with."""
-    if not package_names or shutil.which('update-rc.d') is None or shutil.which('deb-systemd-helper') is None:
+    """Init scripts and units that these packages brought."""
+    if not package_names:
         return Services((), ())
     answer = subprocess.run(('dpkg-query', '--listfiles', *sorted(package_names)), capture_output=True, text=True, check=False)
     return services_in(answer.stdout)
