@@ -50,7 +50,9 @@ class DatabaseServer(fixtures.Fixture):
         return [*prefix, *command]
 
     def run_as_user(self, *command):
-        subprocess.run(self.as_user(*command), check=True, cwd=self.folder, capture_output=True)
+        done = subprocess.run(self.as_user(*command), cwd=self.folder, capture_output=True, text=True)
+        if done.returncode:
+            raise AssertionError(f'{command[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}')
 
     def stop(self):
         self.process.terminate()
@@ -67,7 +69,7 @@ class DatabaseServer(fixtures.Fixture):
             try:
                 with engine.connect():
                     break
-            except sa.exc.OperationalError as error:
+            except (sa.exc.DBAPIError, OSError) as error:    # a server that is just starting may cut the line in any way
                 if self.process.poll() is not None or time.monotonic() > deadline:
                     said = (self.folder / 'log').read_text()
                     raise AssertionError(f'{type(self).__name__} does not serve: {error}\n{said}') from error

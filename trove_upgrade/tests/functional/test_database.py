@@ -40,8 +40,8 @@ class OnARealServer:
     def setUpClass(cls):
         super().setUpClass()
         cls.server = cls.server_class()
-        cls.addClassCleanup(cls.server.cleanUp)
         cls.server.setUp()
+        cls.addClassCleanup(cls.server.cleanUp)
         cls.migrated = engine.Database.from_url(cls.server.create(), max_pool_size=60, max_overflow=10)
         cls.addClassCleanup(cls.migrated.dispose)
         Runner(cls.migrated.engine).sync(standalone=True)
