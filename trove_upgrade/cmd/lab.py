@@ -92,6 +92,23 @@ class Lab:
             raise errors.LabError(f'Guest {guest.spec.guest_id} does not run. Start its server first.', code='lab_guest_down')
         _become('nsenter', [f'--target={process.pid}', *_NAMESPACES, '--', *command])
 
+    def images(self, _arguments: argparse.Namespace) -> int:
+        """Build the guest images that the cache lacks, and say where they are; needs no cloud."""
+        from trove_upgrade.lab import packages, preflight, stage
+        from trove_upgrade.lab.images import recipes
+
+        if not preflight.Machine().is_root():
+            raise errors.MachineLacks((preflight.NOT_ROOT,))
+        missing = packages.missing()
+        if missing:
+            with self._progress.phase('Installing packages') as tell:
+                packages.install(missing, self._layout.log_file('packages'), tell)
+        with self._progress.phase('Building the guest images') as tell:
+            built = stage.build_images(self._layout, tell, recipes.BOOKWORM, recipes.TRIXIE)
+        for image in built:
+            print(f'{image.name}: {image.path}')
+        return 0
+
     def demo(self, arguments: argparse.Namespace) -> int:
         """Upgrade one real guest and show the proof."""
         from trove_upgrade.lab.demo import run
@@ -140,6 +157,7 @@ def _parser(lab: Lab) -> argparse.ArgumentParser:
     execute = add('exec', lab.exec)
     execute.add_argument('server', help='id, beginning of the id, or name')
     execute.add_argument('argv', nargs=argparse.REMAINDER, metavar='-- COMMAND', help='a shell when left out')
+    add('images', lab.images)
     show = add('demo', lab.demo)
     show.add_argument('--keep', action='store_true', help='leave the cloud up')
     show.add_argument('--rows', type=int, default=DEFAULT_ROWS, help='rows of the largest table')

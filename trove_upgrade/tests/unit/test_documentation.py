@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the reference pages promise is what the code does."""
+import argparse
+import ast
+import dataclasses
+import functools
+import json
+import pathlib
+import re
+
+import fixtures
+from oslo_config import cfg, generator
+
+import trove_upgrade
+from trove_upgrade import conf as our_conf
+from trove_upgrade.cmd import lab, manage
+from trove_upgrade.conf import compute, guestagent
+from trove_upgrade.db import models, outbox
+from trove_upgrade.domain import guest
+from trove_upgrade.domain.states import UpgradeState
+from trove_upgrade.lab.layout import Layout
+from trove_upgrade.rpc import notifier
+from trove_upgrade.tests.unit import base, database
+
+PACKAGE = pathlib.Path(trove_upgrade.__file__).parent
+PROJECT = PACKAGE.parent
+DOCS = PROJECT / 'doc' / 'source'
+REFERENCE = DOCS / 'reference'
+ETC = PROJECT / 'etc' / 'trove-upgrade'
+
+_CODE = re.compile(r'[A-Z][A-Z0-9_]{3,}')
+_SHOUTED = re.compile(r'[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+')
+_PRINTED = re.compile(r'\bERROR ([A-Z][A-Z0-9_]{3,}):')
+#: What is called with a code among its arguments.
+_TAKERS = {'StepRefused', 'StepFailed', 'CheckResult', 'CallFailed', 'GuestAnswer', 'JobRecord', 'refused', 'unknown', 'response',
+           '_refused', '_failed', '_made_up', '_change'}
+#: Upper case, and no code of ours: environment variables, WSGI's keys, statuses of Trove and states of upgrades.
+_NOT_CODES = {'LC_ALL', 'MYSQL_PWD', 'PATH_INFO', 'SCRIPT_NAME', 'REQUEST_METHOD', 'CONTENT_LENGTH', 'CONTENT_TYPE', 'HTTP_TRANSFER_ENCODING',
+              'HTTP_CONTENT_ENCODING', 'HTTP_X_IDENTITY_STATUS', 'OS_TROVE_UPGRADE_CONFIG_FILES', 'VERIFY_RESIZE', 'RESTART_REQUIRED',
+              'BUILDING_ERROR', 'UPGRADING_ERROR', 'ROLLED_BACK'}
+#: What an agent's answer without a code becomes: made of its state, so that no string holds it.
+_COMPUTED = {f'GUEST_{state}' for state in (guest.JobState.REFUSED, guest.JobState.FAILED)}
+
+
+@functools.cache
+def product_trees():
+    return [ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob('*.py')) if path.relative_to(PACKAGE).parts[0] not in {'tests', 'lab'}]
+
+
+def strings_in(node):
+    return [part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+
+
+def codes_in(node):
+    return {text for text in strings_in(node) if _CODE.fullmatch(text)}
+
+
+def name_of(node):
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, 'id', '')
+
+
+def is_code_name(name):
+    return name in {'code', 'CODE', 'error_code'} or name.startswith('CODE_')
+
+
+def codes_of(tree):
+    """Every stable code that a module gives out."""
+    constants = {target.id: node.value.value for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+                 for target in node.targets if isinstance(target, ast.Name) and isinstance(node.value.value, str)}
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            found |= codes_of_assignment(node)
+        elif isinstance(node, ast.ClassDef) and node.name == 'Reason':
+            found |= set().union(*(codes_in(part) for part in node.body))
+        elif isinstance(node, ast.Call):
+            given = [word.value for word in node.keywords if word.arg and is_code_name(word.arg)]
+            if name_of(node.func) in _TAKERS:
+                given += node.args
+            for argument in given:
+                found |= codes_in(argument) if not isinstance(argument, ast.Call) else set()
+                value = constants.get(argument.id) if isinstance(argument, ast.Name) else None
+                found |= {value} if value and _CODE.fullmatch(value) else set()
+        elif isinstance(node, ast.JoinedStr):
+            found |= {code for text in strings_in(node) for code in _PRINTED.findall(text)}
+    return found
+
+
+def codes_of_assignment(node):
+    found = set()
+    for target in node.targets:
+        if isinstance(target, ast.Name) and is_code_name(target.id):
+            found |= codes_in(node.value)
+        elif isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+            for name, value in zip(target.elts, node.value.elts, strict=False):
+                found |= codes_in(value) if isinstance(name, ast.Name) and is_code_name(name.id) else set()
+    return found
+
+
+@functools.cache
+def codes_of_product():
+    return _COMPUTED.union(*(codes_of(tree) for tree in product_trees()))
+
+
+def first_cells(page):
+    """The words in the first cell of every table's row."""
+    cells = re.findall(r'^   \* - (.*)$', (REFERENCE / page).read_text(), re.MULTILINE)
+    return [word for cell in cells for word in re.findall(r'``([^`]+)``', cell)]
+
+
+def pages():
+    return [(path.relative_to(PROJECT), path.read_text()) for path in [*sorted(DOCS.rglob('*.rst')), PROJECT / 'README.rst']]
+
+
+def paths_of(tree, before=''):
+    """The keys of nested objects, as dotted paths."""
+    for key, value in tree.items():
+        yield f'{before}{key}'
+        if isinstance(value, dict):
+            yield from paths_of(value, f'{before}{key}.')
+
+
+def words_of(parser, before=()):
+    """Every command that a parser takes, as the words that name it."""
+    nested = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not nested:
+        yield ' '.join(before)
+    for action in nested:
+        for name, child in action.choices.items():
+            yield from words_of(child, (*before, name))
+
+
+class TestErrorCodes(base.TestCase):
+
+    def documented(self):
+        return first_cells('errors.rst')
+
+    def test_every_code_of_the_product_is_explained(self):
+        self.assertEqual([], sorted(codes_of_product() - set(self.documented())))
+
+    def test_no_code_is_explained_that_nobody_gives_any_more(self):
+        self.assertEqual([], sorted(set(self.documented()) - codes_of_product()))
+
+    def test_each_is_explained_once(self):
+        self.assertEqual(sorted(set(self.documented())), sorted(self.documented()))
+
+    def test_whatever_looks_like_a_code_is_known_to_be_one_or_not(self):
+        shouted = {text for tree in product_trees() for text in strings_in(tree) if _SHOUTED.fullmatch(text)}
+        self.assertEqual([], sorted(shouted - codes_of_product() - _NOT_CODES))
+
+    def test_pages_name_only_codes_that_exist(self):
+        known = codes_of_product() | _NOT_CODES
+        named = {(str(path), word) for path, text in pages() for word in re.findall(r'``([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)``', text)}
+        self.assertEqual([], sorted(entry for entry in named if entry[1] not in known))
+
+
+class TestNotifications(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.db = self.useFixture(database.SampleDatabase())
+        upgrades = self.db.repositories.upgrades
+        upgrades.end(upgrades.claim(self.db.begin().id, 'me', 60), UpgradeState.COMPLETED)
+        self.payload = self.db.repositories.outbox.pending(1)[0].payload
+        self.page = (REFERENCE / 'notifications.rst').read_text()
+
+    def test_the_fields_are_those_of_the_payload(self):
+        fields = [word for word in first_cells('notifications.rst') if not word.startswith('trove.upgrade.')]
+        self.assertEqual(sorted(paths_of(self.payload)), sorted(fields))
+
+    def test_the_example_has_all_of_them_and_no_other(self):
+        block = self.page.split('.. code-block:: json')[1]
+        self.assertEqual(sorted(paths_of(self.payload)), sorted(paths_of(json.loads(block))))
+
+    def test_the_event_types_and_the_version_are_those_of_the_code(self):
+        named = [word for word in first_cells('notifications.rst') if word.startswith('trove.upgrade.')]
+        self.assertEqual(sorted(notifier.EVENT_TYPES.values()), sorted(named))
+        self.assertEqual(outbox.PAYLOAD_VERSION, notifier.PAYLOAD_VERSION)
+        self.assertIn(f'Version {notifier.PAYLOAD_VERSION}. ', self.page)
+
+
+class TestOtherReferences(base.TestCase):
+
+    def test_the_rpc_page_names_every_field_that_travels(self):
+        page = (REFERENCE / 'rpc.rst').read_text()
+        fields = {field.name for kind in (guest.GuestCall, guest.GuestAnswer, guest.Heartbeat) for field in dataclasses.fields(kind)}
+        self.assertEqual([], sorted(name for name in fields if f'``{name}``' not in page))
+
+    def test_the_database_page_names_every_table_and_every_command(self):
+        named = first_cells('database.rst')
+        self.assertEqual([], sorted(set(models.METADATA.tables) - set(named)))
+        commands = sorted(words_of(manage._parser()))
+        cut = sorted(re.split(r' [A-Z\[<-]', word)[0] for word in named if word.split(' ')[0] in {each.split(' ')[0] for each in commands})
+        self.assertEqual(commands, cut)
+
+    def test_pages_name_only_commands_that_exist(self):
+        known = {'trove-upgrade-manage': set(words_of(manage._parser())),
+                 'trove-upgrade-lab': set(words_of(lab._parser(lab.Lab(Layout.from_environ(), None, None))))}
+        wrong = []
+        for path, text in pages():
+            for tool, words in re.findall(r'(trove-upgrade-(?:manage|lab)) ((?:[a-z_]+ ?)+)', text):
+                if not any(f'{words.strip()} '.startswith(f'{command} ') for command in known[tool]):
+                    wrong.append(f'{path}: {tool} {words}')
+        self.assertEqual([], wrong)
+
+    def test_pages_name_only_files_that_exist(self):
+        named = {(str(path), word) for path, text in pages()
+                 for word in re.findall(r'``((?:etc/trove-upgrade|trove_upgrade|doc|releasenotes|tools|benchmarks|scenario)/[^`*]*)``', text)}
+        self.assertEqual([], sorted(entry for entry in named if not (PROJECT / entry[1]).exists()))
+
+    def test_pages_name_only_targets_of_make_that_exist(self):
+        targets = set(re.findall(r'^([a-z-]+):', (PROJECT / 'Makefile').read_text(), re.MULTILINE))
+        named = {(str(path), word) for path, text in pages() for word in re.findall(r'(?:``|^    )make ([a-z-]+)', text, re.MULTILINE)}
+        self.assertEqual([], sorted(entry for entry in named if entry[1] not in targets))
+
+    def test_pages_name_only_options_that_exist(self):
+        """A word in double backquotes that ends as our options do is one of them, or is listed here for what else it is."""
+        options = {opt.dest for _, opts in our_conf.list_opts() for opt in opts} | {opt.dest for opt in guestagent.IDENTITY_OPTS}
+        options |= {opt.dest for opt in compute.CREDENTIALS_OPTS}
+        others = {'downtime_seconds'}
+        named = {(str(path), word) for path, text in pages()
+                 for word in re.findall(r'``(?:\[trove_upgrade\] )?([a-z]+(?:_[a-z]+)*_(?:timeout|seconds|hours|limit|interval|file|bytes|size|topic'
+                                        r'|exchange|cap|microversion|topic_prefix))``', text)}
+        self.assertEqual([], sorted(entry for entry in named if entry[1] not in options | others))
+
+
+class TestSamples(base.TestCase):
+
+    def test_the_configuration_sample_says_what_the_code_says(self):
+        """Ours alone: what the libraries say changes with their releases.  `make samples` makes it anew."""
+        fresh = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'sample.conf')
+        conf = cfg.ConfigOpts()
+        generator.register_cli_opts(conf)
+        conf(['--namespace', 'trove_upgrade', '--wrap-width', '100', '--output-file', str(fresh)])
+        generator.generate(conf)
+        sample = (ETC / 'trove-upgrade.conf.sample').read_text()
+        for group in (our_conf.GROUP, compute.CREDENTIALS_GROUP):
+            self.assertEqual(section(fresh.read_text(), group), section(sample, group))
+
+
+def section(text, name):
+    return text.split(f'\n[{name}]\n')[1].split('\n[')[0].rstrip()
