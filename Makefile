@@ -42,7 +42,7 @@ docs: venv  ## the documentation, warnings are errors
 	@$(BIN)/python tools/run-tests docs
 
 samples: venv  ## etc/trove-upgrade's generated samples anew
-	@$(BIN)/oslo-config-generator --config-file etc/trove-upgrade/config-generator.conf
+	@$(BIN)/python -W ignore $(BIN)/oslo-config-generator --config-file etc/trove-upgrade/config-generator.conf
 	@$(BIN)/oslopolicy-sample-generator --config-file etc/trove-upgrade/policy-generator.conf
 
 constraints: venv  ## pin what .venv holds now

@@ -9,6 +9,7 @@ import pathlib
 import re
 
 import fixtures
+from docutils import core
 from oslo_config import cfg, generator
 
 import trove_upgrade
@@ -177,6 +178,12 @@ class TestNotifications(base.TestCase):
         self.assertEqual(sorted(notifier.EVENT_TYPES.values()), sorted(named))
         self.assertEqual(outbox.PAYLOAD_VERSION, notifier.PAYLOAD_VERSION)
         self.assertIn(f'Version {notifier.PAYLOAD_VERSION}. ', self.page)
+
+
+class TestReadme(base.TestCase):
+
+    def test_package_indexes_can_show_it(self):
+        core.publish_doctree((PROJECT / 'README.rst').read_text(), settings_overrides={'report_level': 2, 'halt_level': 2})
 
 
 class TestOtherReferences(base.TestCase):
