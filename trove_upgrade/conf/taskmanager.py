@@ -41,6 +41,18 @@ OPTS: list[cfg.Opt] = [
     cfg.BoolOpt('keep_changed_defaults', default=False,
                 help='Keep the old value of server settings (character set, collation, sql_mode) whose default differs between the '
                      'versions. Otherwise they are reported and the new default holds.'),
+    cfg.FloatOpt('database_lock_seconds', default=30.0, min=1.0, max=3600.0,
+                 help='Seconds that the guest waits for running statements before it gives an upgrade up; clients that write wait as '
+                      'long. Low: one long statement refuses the upgrade. High: writers hang that long before they are told so.'),
+    cfg.FloatOpt('database_shutdown_seconds', default=1800.0, min=1.0, max=86400.0,
+                 help='Seconds from SHUTDOWN to the end of the database server. Low: a large one with much to purge fails the upgrade '
+                      'although it would have ended. High: one that hangs is noticed late. Well below quiesce_timeout.'),
+    cfg.IntOpt('database_min_free_mb', default=0, min=0, max=1 << 30,
+               help='Megabytes that must be free on the volume before a database is upgraded. 0: what the datastore driver reckons '
+                    'that it needs; less than that is never enough. High: full volumes cannot be upgraded.'),
+    cfg.BoolOpt('allow_replication', default=False,
+                help='Upgrade a database that takes part in replication or in a cluster of its own, with a warning. Otherwise it is '
+                     'refused: a replica of an older version cannot follow a newer primary.'),
     cfg.BoolOpt('write_service_status', default=True,
                 help='Write service_statuses of instances: "upgrading" at the start, "healthy" once the database serves. For an '
                      'installation alone; beside Trove its own conductor writes them.'),

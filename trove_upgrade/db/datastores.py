@@ -16,6 +16,7 @@ from trove_upgrade.domain import exceptions, instance
 _datastores = trove_tables.datastores
 _versions = trove_tables.datastore_versions
 _parameters = trove_tables.datastore_configuration_parameters
+_configured = trove_tables.configuration_parameters
 _instances = trove_tables.instances
 
 #: What Trove 26 writes where an operator names no extension.  Source: trove/common/constants.py, REGISTRY_EXT_DEFAULTS, and
@@ -154,6 +155,13 @@ class Datastores:
         query = sa.select(_parameters.c.name).where(_parameters.c.datastore_version_id == version_id)
         with self._database.read() as connection:
             return connection.execute(query.order_by(_parameters.c.name)).scalars().all()
+
+    def configured_parameters(self, configuration_id: str) -> Sequence[str]:
+        """Names of what a configuration group sets; empty for one that is deleted, or that nobody knows."""
+        query = sa.select(_configured.c.configuration_key).where(
+            _configured.c.configuration_id == configuration_id, _configured.c.deleted.is_not(True))
+        with self._database.read() as connection:
+            return connection.execute(query.order_by(_configured.c.configuration_key)).scalars().all()
 
     def count_by_version(self) -> Mapping[str, int]:
         """How many instances that are not deleted each version has; a version that has none is not listed."""

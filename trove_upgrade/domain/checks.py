@@ -63,6 +63,31 @@ def check_version(former: instance.DatastoreVersion, target: instance.DatastoreV
                     f'targets of the instance list what is allowed.', str(verdict.code))]
 
 
+def check_configuration_group(row: instance.Instance, configured: Sequence[str], target: instance.DatastoreVersion,
+                              known: Sequence[str]) -> Results:
+    """What the instance's configuration group sets must be among the target's parameters, as Trove has them loaded.
+
+    `configured` and `known` are names; dashes and underscores mean the same to every server.  An instance without a group has no
+    such check, and a target without loaded parameters can say nothing: the guest still compares with the facts of its image.
+    """
+    name = 'configuration_group'
+    if row.configuration_id is None:
+        return []
+    if not known:
+        return [upgrade.CheckResult(
+            name, WARNING, f'Configuration group {row.configuration_id} of instance {row.id} cannot be compared with {target.name}: no '
+            f'configuration parameters are loaded for that version. Load them with '
+            f'trove-upgrade-manage db_load_datastore_config_parameters.', 'CONFIGURATION_PARAMETERS_NOT_LOADED')]
+    there = {_plain(parameter) for parameter in known}
+    missing = sorted(parameter for parameter in configured if _plain(parameter) not in there)
+    if missing:
+        return [refused(
+            name, f'Instance {row.id} cannot be upgraded to {target.name}: its configuration group {row.configuration_id} sets '
+            f'{", ".join(missing)}, which {target.name} does not have. Take them out of the group, or detach it, and upgrade again.',
+            'CONFIGURATION_PARAMETER_UNKNOWN')]
+    return [ok(name, f'{target.name} has all {len(configured)} parameters of the configuration group.')]
+
+
 def check_server(picture: compute.ComputePicture) -> Results:
     """What Nova refuses to rebuild: a server that is not ACTIVE, locked, busy, or on a host that is down."""
     server = picture.server
@@ -134,6 +159,10 @@ def from_guest(checks: Sequence[Mapping[str, object]]) -> Results:
             name=str(entry.get('name', 'guest')), outcome=outcome if outcome in {OK, WARNING, REFUSED, UNKNOWN} else UNKNOWN,
             message=str(entry.get('message', '')), code=str(code) if code else None))
     return results
+
+
+def _plain(parameter: str) -> str:
+    return parameter.strip().lower().replace('-', '_')
 
 
 def _dotted(version: tuple[int, int]) -> str:

@@ -225,6 +225,9 @@ class DatastoreRepository(Protocol):
     def configuration_parameters(self, version_id: str) -> Sequence[str]:
         """Names of Trove's datastore_configuration_parameters of this version."""
 
+    def configured_parameters(self, configuration_id: str) -> Sequence[str]:
+        """Names of what a configuration group sets; empty for one that is deleted, or that nobody knows."""
+
 
 class Notifier(Protocol):
     """Sends notifications.  Returning means sent."""

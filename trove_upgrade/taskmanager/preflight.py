@@ -57,7 +57,8 @@ class Preflight:
             target = self.datastores.version_by_id(subject.target_version_id)
         except (exceptions.InstanceNotFound, exceptions.DatastoreVersionNotFound) as error:
             return Report((checks.refused('instance', error.message, error.code),))
-        results = [*checks.check_instance(row, subject.expected_task), *checks.check_version(row.version, target, self.rules)]
+        results = [*checks.check_instance(row, subject.expected_task), *checks.check_version(row.version, target, self.rules),
+                   *self._configuration_group(row, target)]
         if row.server_id is None:
             return Report(tuple(results))
         try:
@@ -92,6 +93,10 @@ class Preflight:
         """
         before = self.outside(Subject(row.instance_id, row.target_version_id, row.target_image_id, instance.Task.UPGRADING, row.marker))
         return before if refusals(before.results) else self.with_guest(before, make_call())
+
+    def _configuration_group(self, row: instance.Instance, target: instance.DatastoreVersion) -> list[upgrade.CheckResult]:
+        configured = self.datastores.configured_parameters(row.configuration_id) if row.configuration_id else ()
+        return checks.check_configuration_group(row, configured, target, self.datastores.configuration_parameters(target.id))
 
     def _image(self, subject: Subject, target: instance.DatastoreVersion) -> compute.Image:
         """The frozen image; else the version's own; else the newest with its tags, as Trove finds it."""

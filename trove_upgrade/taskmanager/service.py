@@ -7,7 +7,6 @@ import socket
 import threading
 import uuid
 from collections.abc import Callable
-from typing import Any
 
 import oslo_messaging
 from oslo_config import cfg
@@ -21,7 +20,7 @@ from trove_upgrade.domain import ports, states, versions
 from trove_upgrade.rpc import transport
 from trove_upgrade.rpc.guestagent import GuestAgentAPI
 from trove_upgrade.rpc.notifier import MessagingNotifier
-from trove_upgrade.taskmanager import manager
+from trove_upgrade.taskmanager import guest_options, manager
 from trove_upgrade.taskmanager.checks import CheckRunner
 from trove_upgrade.taskmanager.clock import SystemClock
 from trove_upgrade.taskmanager.healing import Healer
@@ -172,8 +171,7 @@ class Service:
 
 def _calls(conf: cfg.ConfigOpts, outside: Ports) -> calls.Calls:
     options = conf[our_conf.GROUP]
-    chosen: dict[str, Any] = {'fingerprint_seconds': options.fingerprint_budget_seconds, 'keep_changed_defaults': options.keep_changed_defaults}
-    return calls.Calls(outside.repos.datastores, outside.clock, chosen, poll_seconds=options.guest_poll_interval,
+    return calls.Calls(outside.repos.datastores, outside.clock, guest_options.from_conf(options), poll_seconds=options.guest_poll_interval,
                        poll_max_seconds=options.guest_poll_max_interval, call_timeout_seconds=options.guest_call_timeout)
 
 

@@ -120,3 +120,13 @@ class TestWrites(DatastoresTestCase):
         self.assertEqual([], self.datastores.configuration_parameters(database.MARIADB_10_11))
         kinds = {row.name: row.data_type for row in self.db.rows(trove_tables.datastore_configuration_parameters)}
         self.assertEqual({'a': 'integer', 'b': 'string'}, kinds)
+
+    def test_a_configuration_group_names_what_it_sets_without_what_was_taken_out(self):
+        group = '00000000-0000-4000-8000-00000000cf01'
+        self.db.insert(trove_tables.configurations, id=group, name='g', tenant_id=database.PROJECT, deleted=False,
+                       datastore_version_id=database.MARIADB_10_11)
+        for name, deleted in (('wait_timeout', False), ('max_connections', False), ('gone', True)):
+            self.db.insert(trove_tables.configuration_parameters, configuration_id=group, configuration_key=name,
+                           configuration_value='1', deleted=deleted)
+        self.assertEqual(['max_connections', 'wait_timeout'], self.datastores.configured_parameters(group))
+        self.assertEqual([], self.datastores.configured_parameters('unknown'))

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Precheck, quiesce, boot, restore, verify and undo: each with the pictures that it can find."""
+from trove_upgrade.db import trove_tables
+from trove_upgrade.db.datastores import ConfigurationParameter
 from trove_upgrade.domain import compute, exceptions, guest, instance, states
 from trove_upgrade.domain.guest import JobState
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
@@ -66,6 +68,39 @@ class TestPrecheck(_StepCase):
         row = self.stage.row()
         self.stage.db.update_instance(task_id=int(instance.Task.RESIZING))
         self.assertEqual('INSTANCE_BUSY', self.assertRaises(exceptions.StepRefused, self.stage.precheck.run, row).code)
+
+    def configure(self, known, **parameters):
+        """The instance has a group that sets `parameters`; `known` are loaded for the target."""
+        database_, group = self.stage.db, '00000000-0000-4000-8000-00000000cf01'
+        database_.insert(trove_tables.configurations, id=group, name='g', tenant_id=database.PROJECT, deleted=False,
+                         datastore_version_id=database.MARIADB_10_11)
+        for name, deleted in parameters.items():
+            database_.insert(trove_tables.configuration_parameters, configuration_id=group, configuration_key=name,
+                             configuration_value='1', deleted=deleted)
+        database_.update_instance(configuration_id=group)
+        self.stage.repos.datastores.save_configuration_parameters(database.MARIADB_11_8, [
+            ConfigurationParameter(name, restart_required=False, data_type='integer', max_size=None, min_size=None) for name in known])
+
+    def test_a_parameter_of_the_configuration_group_that_the_target_lacks_refuses_and_is_named(self):
+        self.configure(['max_connections'], max_connections=False, max_tmp_tables=False)
+        error = self.assertRaises(exceptions.StepRefused, self.stage.precheck.run, self.stage.row())
+        self.assertEqual('CONFIGURATION_PARAMETER_UNKNOWN', error.code)
+        self.assertIn('max_tmp_tables, which 11.8.6 does not have', error.message)
+        self.assertEqual([], self.guest.calls)
+
+    def test_parameters_that_the_target_has_and_those_that_were_taken_out_refuse_nothing(self):
+        self.configure(['max-connections'], max_connections=False, max_tmp_tables=True)
+        self.assertEqual([], self.stage.precheck.run(self.stage.row()).data['warnings'])
+
+    def test_a_target_without_loaded_parameters_is_warned_about_only(self):
+        self.configure([], max_tmp_tables=False)
+        warning, = self.stage.precheck.run(self.stage.row()).data['warnings']
+        self.assertIn('no configuration parameters are loaded', warning)
+
+    def test_without_a_configuration_group_loaded_parameters_do_not_matter(self):
+        self.configure(['max_connections'], max_tmp_tables=False)
+        self.stage.db.update_instance(configuration_id=None)
+        self.assertIsInstance(self.stage.precheck.run(self.stage.row()), Done)
 
     def test_what_the_guest_refuses_has_its_code(self):
         self.guest.says('check_upgrade', fakes.answer(result={'checks': [
