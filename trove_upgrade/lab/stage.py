@@ -20,7 +20,6 @@ from trove_upgrade.lab.progress import Phase, Progress
 from trove_upgrade.lab.publishing import ImageFile, PublishedVersion
 from trove_upgrade.lab.supervisor import Supervisor
 
-
 #: With these, tests see soon what an operator's cloud takes minutes for: a takeover, a guest that never comes.
 QUICK: Mapping[str, object] = {'lease_seconds': 10, 'compute_timeout': 10, 'boot_timeout': 60, 'rebuild_timeout': 120}
 
