@@ -7,6 +7,7 @@ import functools
 import json
 import pathlib
 import re
+import shlex
 
 import fixtures
 from docutils import core
@@ -210,6 +211,19 @@ class TestOtherReferences(base.TestCase):
                     wrong.append(f'{path}: {tool} {words}')
         self.assertEqual([], wrong)
 
+    def test_commands_can_be_typed_as_pages_show_them(self):
+        """Lines of examples; the table of commands in the database reference is checked by name."""
+        shown = [line.strip() for _, text in pages() for line in text.replace('\\\n', ' ').splitlines()
+                 if re.match(r' +(?:\.venv/bin/)?trove-upgrade-(?:manage|lab) ', line) and 'COMMAND ...' not in line]
+        self.assertNotEqual([], shown)
+        parsers = {'trove-upgrade-manage': manage._parser(), 'trove-upgrade-lab': lab._parser(lab.Lab(Layout.from_environ(), None, None))}
+        for line in shown:
+            tool, *words = shlex.split(line, comments=True)
+            try:
+                parsers[tool.rpartition('/')[2]].parse_args(words)
+            except SystemExit:
+                self.fail(f'cannot be typed: {line}')
+
     def test_pages_name_only_files_that_exist(self):
         named = {(str(path), word) for path, text in pages()
                  for word in re.findall(r'``((?:etc/trove-upgrade|trove_upgrade|doc|releasenotes|tools|benchmarks|scenario)/[^`*]*)``', text)}
@@ -242,7 +256,7 @@ class TestSamples(base.TestCase):
         generator.generate(conf)
         sample = (ETC / 'trove-upgrade.conf.sample').read_text()
         for group in (our_conf.GROUP, compute.CREDENTIALS_GROUP):
-            self.assertEqual(section(fresh.read_text(), group), section(sample, group))
+            self.assertEqual(section(fresh.read_text(), group), section(sample, group), 'make samples')
 
 
 def section(text, name):
