@@ -118,7 +118,7 @@ class Datastores:
         :raises DatastoreVersionNotFound: neither.
         :raises DatastoreVersionAmbiguous: several of that name.
         """
-        known = self.versions(datastore_id, active_only=False)
+        known = self._versions_called(datastore_id, id_or_name)
         matches = [version for version in known if version.id == id_or_name]
         matches = matches or [version for version in known if version.name == id_or_name]
         if not matches:
@@ -130,6 +130,14 @@ class Datastores:
                 ids=', '.join(version.id for version in matches))
         return matches[0]
 
+    def _versions_called(self, datastore_id: str, id_or_name: str) -> Sequence[instance.DatastoreVersion]:
+        """All that may be meant: a server compares loosely, and some refuse to compare what an old column cannot hold."""
+        if not id_or_name.isascii():
+            return self.versions(datastore_id, active_only=False)
+        with self._database.read() as connection:
+            rows = connection.execute(_CALLED, {'of_datastore': datastore_id, 'called': id_or_name}).all()
+        return [version_from(row) for row in rows]
+
     def version_by_id(self, version_id: str) -> instance.DatastoreVersion:
         """Of whichever datastore.
 
@@ -138,7 +146,7 @@ class Datastores:
         row = None
         if plausible_id(version_id):
             with self._database.read() as connection:
-                row = connection.execute(_select_versions().where(_versions.c.id == version_id)).one_or_none()
+                row = connection.execute(_BY_ID, {'version_id': version_id}).one_or_none()
         if row is None:
             raise exceptions.DatastoreVersionNotFound(version=version_id, datastore='any')
         return version_from(row)
@@ -260,6 +268,14 @@ class Datastores:
 
 def _select_versions() -> sa.Select[Any]:
     return sa.select(*VERSION_COLUMNS).join(_datastores, _datastores.c.id == _versions.c.datastore_id)
+
+
+#: Built once.
+_BY_ID = _select_versions().where(_versions.c.id == sa.bindparam('version_id'))
+_CALLED = (_select_versions().where(
+    _versions.c.datastore_id == sa.bindparam('of_datastore'),
+    sa.or_(_versions.c.id == sa.bindparam('called', type_=sa.String(255)), _versions.c.name == sa.bindparam('called', type_=sa.String(255))))
+    .order_by(_versions.c.name, _versions.c.version))
 
 
 def _only_version(connection: sa.Connection, datastore_id: str, datastore: str, id_or_name: str) -> instance.DatastoreVersion:

@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trove's instances with what stands beside them, in a fixed number of SELECTs for any number of rows."""
+"""Trove's instances with what stands beside them, in a fixed number of SELECTs for any number of rows.
+
+Statements are built once for each form and kept: building one anew costs more than running it.  No two of Trove's columns are
+compared with one another beyond Trove's own foreign keys: tables that came in different releases may differ in their collations.
+"""
+import dataclasses
+import functools
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -34,6 +40,9 @@ _COLUMNS = (
     _instances.c.slave_of_id, _instances.c.configuration_id, _instances.c.deleted)
 
 
+_TASK = sa.select(_instances.c.task_id).where(_instances.c.id == sa.bindparam('instance_id'))
+
+
 def task_of(task_id: int | None) -> instance.Task:
     """Trove's code as a task; BUSY_OTHER for one that is not known."""
     try:
@@ -54,27 +63,34 @@ class Instances:
 
         :raises InstanceNotFound: none, deleted, or of another project than `project_id` where that is given.
         """
-        found: tuple[instance.Instance, ...] = ()
-        if plausible_id(instance_id):
-            query = _select(project_id, deleted).where(_instances.c.id == instance_id)
-            with self._database.read() as connection:
-                found = _load(connection, connection.execute(query).all(), with_details=with_details)
-        if not found:
+        if not plausible_id(instance_id):
             raise exceptions.InstanceNotFound(instance_id=instance_id)
-        return found[0]
+        values = {'instance_id': instance_id} | ({} if project_id is None else {'project_id': project_id})
+        with self._database.read() as connection:
+            row = connection.execute(_select_one(project_id is not None, deleted), values).one_or_none()
+            if row is None:
+                raise exceptions.InstanceNotFound(instance_id=instance_id)
+            beside = _beside(connection, [row.id]) if with_details else _NOTHING_BESIDE
+        return _instance_from(row, version_from(row), beside, backup_running=bool(row.backup_running))
 
     def list(self, project_id: str | None = None, *, limit: int, marker: str | None = None, include_clustered: bool = False,
              deleted: bool | None = False) -> Page[instance.Instance]:
         """A page by id, as Trove pages; `project_id` None: of all projects; `deleted` None: both kinds."""
-        query = _select(project_id, deleted)
-        if not include_clustered:
-            query = query.where(_instances.c.cluster_id.is_(None))
-        if marker:
-            query = query.where(_instances.c.id > marker)
+        query = _select_page(project_id is not None, deleted, include_clustered, bool(marker))
+        values = {name: value for name, value in (('project_id', project_id), ('marker', marker)) if value} | {'limit': limit + 1}
         with self._database.read() as connection:
-            rows = connection.execute(query.order_by(_instances.c.id).limit(limit + 1)).all()
-            items = _load(connection, rows[:limit])
-        return Page(items, items[-1].id if len(rows) > limit else None)
+            rows = connection.execute(query, values).all()
+            page = rows[:limit]
+            if not page:
+                return Page((), None)
+            ids = [row.id for row in page]
+            versions = _versions_of(connection, {row.datastore_version_id for row in page})
+            backups = set(connection.execute(_BACKUPS_OF_MANY, {'ids': ids}).scalars())
+            beside = _beside(connection, ids)
+        # a version that has been deleted between the two SELECTs takes its instances with it, as the join does
+        items = tuple(_instance_from(row, versions[row.datastore_version_id], beside, backup_running=row.id in backups)
+                      for row in page if row.datastore_version_id in versions)
+        return Page(items, page[-1].id if len(rows) > limit else None)
 
     def task(self, instance_id: str) -> instance.Task:
         """The task now, re-read (Trove saves whole stale objects).
@@ -82,7 +98,7 @@ class Instances:
         :raises InstanceNotFound: none.
         """
         with self._database.read() as connection:
-            row = connection.execute(sa.select(_instances.c.task_id).where(_instances.c.id == instance_id)).one_or_none()
+            row = connection.execute(_TASK, {'instance_id': instance_id}).one_or_none()
         if row is None:
             raise exceptions.InstanceNotFound(instance_id=instance_id)
         return task_of(row.task_id)
@@ -130,58 +146,92 @@ class Instances:
         return instance_id
 
 
-def _select(project_id: str | None, deleted: bool | None) -> sa.Select[Any]:
+def _instances_with_version(*columns: sa.ColumnElement[Any], scoped: bool, deleted: bool | None) -> sa.Select[Any]:
     versions, datastores = trove_tables.datastore_versions, trove_tables.datastores
-    query = (sa.select(*_COLUMNS, *VERSION_COLUMNS).select_from(_instances)
+    query = (sa.select(*_COLUMNS, *columns).select_from(_instances)
              .join(versions, versions.c.id == _instances.c.datastore_version_id)
              .join(datastores, datastores.c.id == versions.c.datastore_id))
-    if project_id is not None:
-        query = query.where(_instances.c.tenant_id == project_id)
+    if scoped:
+        query = query.where(_instances.c.tenant_id == sa.bindparam('project_id'))
     if deleted is not None:
         query = query.where(_instances.c.deleted.is_(True) if deleted else _instances.c.deleted.is_not(True))
     return query
 
 
-def _load(connection: sa.Connection, rows: Sequence[sa.Row[Any]], *, with_details: bool = True) -> tuple[instance.Instance, ...]:
-    """Instances of these rows, with what four more SELECTs say of all of them; one of the four without details."""
-    if not rows:
-        return ()
-    ids = [row.id for row in rows]
-    backups = set(connection.execute(sa.select(_backups.c.instance_id).where(
-        _backups.c.instance_id.in_(ids), _backups.c.state.in_(RUNNING_BACKUPS), _backups.c.deleted.is_not(True))).scalars())
-    if not with_details:
-        return tuple(_instance_from(row, None, None, row.id in backups, ()) for row in rows)
-    statuses = _statuses_of(connection, ids)
-    faults = _faults_of(connection, ids)
+@functools.cache
+def _select_one(scoped: bool, deleted: bool | None) -> sa.Select[Any]:
+    instance_id = sa.bindparam('instance_id', type_=_instances.c.id.type)
+    backup = sa.exists().where(_backups.c.instance_id == instance_id, _is_running_backup())
+    return _instances_with_version(*VERSION_COLUMNS, backup.label('backup_running'), scoped=scoped, deleted=deleted).where(
+        _instances.c.id == instance_id)
+
+
+@functools.cache
+def _select_page(scoped: bool, deleted: bool | None, include_clustered: bool, after_marker: bool) -> sa.Select[Any]:
+    """Without the version's columns, which would come once for each row."""
+    query = _instances_with_version(_instances.c.datastore_version_id, scoped=scoped, deleted=deleted)
+    if not include_clustered:
+        query = query.where(_instances.c.cluster_id.is_(None))
+    if after_marker:
+        query = query.where(_instances.c.id > sa.bindparam('marker'))
+    return query.order_by(_instances.c.id).limit(sa.bindparam('limit', type_=sa.Integer))
+
+
+def _is_running_backup() -> sa.ColumnElement[bool]:
+    return sa.and_(sa.or_(*(_backups.c.state == state for state in RUNNING_BACKUPS)), _backups.c.deleted.is_not(True))
+
+
+def _ids() -> sa.BindParameter[Any]:
+    """Ids that the database gave us: written into the statement, as hundreds of parameters cost more than the query."""
+    return sa.bindparam('ids', type_=sa.String(36), expanding=True, literal_execute=True)
+
+
+_BACKUPS_OF_MANY = sa.select(_backups.c.instance_id).where(_backups.c.instance_id.in_(_ids()), _is_running_backup())
+_VERSIONS_OF_MANY = (sa.select(*VERSION_COLUMNS)
+                     .join(trove_tables.datastores, trove_tables.datastores.c.id == trove_tables.datastore_versions.c.datastore_id)
+                     .where(trove_tables.datastore_versions.c.id.in_(_ids())))
+_STATUSES = (sa.select(_statuses.c.instance_id, _statuses.c.status_description, _statuses.c.updated_at)
+             .where(_statuses.c.instance_id.in_(_ids())).order_by(_statuses.c.updated_at))
+_FAULTS = (sa.select(_faults.c.instance_id, _faults.c.message, _faults.c.details, _faults.c.created)
+           .where(_faults.c.instance_id.in_(_ids()), _faults.c.deleted.is_not(True)).order_by(_faults.c.updated))
+_REPLICAS = (sa.select(_instances.c.slave_of_id, _instances.c.id)
+             .where(_instances.c.slave_of_id.in_(_ids()), _instances.c.deleted.is_not(True)).order_by(_instances.c.id))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Beside:
+    """What other tables say of some instances, by instance id."""
+
+    statuses: Mapping[str, sa.Row[Any]]
+    faults: Mapping[str, instance.Fault]
+    replicas: Mapping[str, Sequence[str]]
+
+
+_NOTHING_BESIDE = _Beside({}, {}, {})
+
+
+def _beside(connection: sa.Connection, ids: Sequence[str]) -> _Beside:
+    """Three SELECTs for all of them; of several rows of one instance the newest stays."""
+    statuses = {row.instance_id: row for row in connection.execute(_STATUSES, {'ids': ids})}
+    faults = {row.instance_id: instance.Fault(row.message, row.details, row.created) for row in connection.execute(_FAULTS, {'ids': ids})}
     replicas: dict[str, list[str]] = {}
-    for source, replica in connection.execute(sa.select(_instances.c.slave_of_id, _instances.c.id).where(
-            _instances.c.slave_of_id.in_(ids), _instances.c.deleted.is_not(True)).order_by(_instances.c.id)):
+    for source, replica in connection.execute(_REPLICAS, {'ids': ids}):
         replicas.setdefault(source, []).append(replica)
-    return tuple(_instance_from(row, statuses.get(row.id), faults.get(row.id), row.id in backups,
-                                tuple(replicas.get(row.id, ()))) for row in rows)
+    return _Beside(statuses, faults, replicas)
 
 
-def _statuses_of(connection: sa.Connection, ids: Sequence[str]) -> Mapping[str, Any]:
-    query = sa.select(_statuses.c.instance_id, _statuses.c.status_description, _statuses.c.updated_at)
-    return {row.instance_id: row for row in connection.execute(
-        query.where(_statuses.c.instance_id.in_(ids)).order_by(_statuses.c.updated_at))}    # the newest stays
+def _versions_of(connection: sa.Connection, ids: Collection[str]) -> Mapping[str, instance.DatastoreVersion]:
+    return {row.version_id: version_from(row) for row in connection.execute(_VERSIONS_OF_MANY, {'ids': list(ids)})}
 
 
-def _faults_of(connection: sa.Connection, ids: Sequence[str]) -> Mapping[str, instance.Fault]:
-    query = sa.select(_faults.c.instance_id, _faults.c.message, _faults.c.details, _faults.c.created)
-    rows = connection.execute(query.where(_faults.c.instance_id.in_(ids), _faults.c.deleted.is_not(True))
-                              .order_by(_faults.c.updated))
-    return {row.instance_id: instance.Fault(row.message, row.details, row.created) for row in rows}
-
-
-def _instance_from(row: sa.Row[Any], status: sa.Row[Any] | None, fault: instance.Fault | None, backup_running: bool,
-                   replica_ids: tuple[str, ...]) -> instance.Instance:
+def _instance_from(row: sa.Row[Any], version: instance.DatastoreVersion, beside: _Beside, *, backup_running: bool) -> instance.Instance:
+    status = beside.statuses.get(row.id)
     return instance.Instance(
         id=row.id, name=row.name or '', project_id=row.tenant_id or '', server_id=row.compute_instance_id,
         volume_id=row.volume_id, volume_size_gb=row.volume_size, flavor_id=row.flavor_id, hostname=row.hostname,
-        region=row.region_id, version=version_from(row), task=task_of(row.task_id), task_started_at=row.task_start_time,
+        region=row.region_id, version=version, task=task_of(row.task_id), task_started_at=row.task_start_time,
         created_at=row.created, updated_at=row.updated, cluster_id=row.cluster_id, replica_of_id=row.slave_of_id,
         configuration_id=row.configuration_id, deleted=bool(row.deleted),
         service_status=status.status_description if status else None,
         service_status_updated_at=status.updated_at if status else None,
-        backup_running=backup_running, fault=fault, replica_ids=replica_ids)
+        backup_running=backup_running, fault=beside.faults.get(row.id), replica_ids=tuple(beside.replicas.get(row.id, ())))

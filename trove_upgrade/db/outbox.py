@@ -5,7 +5,7 @@ The order of one upgrade's events is (attempt, position), not a clock and not an
 is monotonic from node to node.  The same pair is unique, and that is what "exactly one end" rests on.
 """
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from trove_upgrade.db import columns, trove_tables
 from trove_upgrade.db.engine import Database, retry_on_deadlock
 from trove_upgrade.db.models import upgrade_outbox as _outbox
-from trove_upgrade.domain import upgrade
+from trove_upgrade.domain import instance, upgrade
 
 PAYLOAD_VERSION = '1.0'
 _POSITIONS = {'start': 0, 'end': 1, 'error': 1, 'finish': 2}
@@ -57,25 +57,32 @@ class Outbox:
                                .values(next_try_at=columns.ahead(seconds), tries=_outbox.c.tries + 1))
 
 
-def write(connection: sa.Connection, kind: str, about: upgrade.Upgrade) -> None:
-    """Write one event inside the transaction that makes it true."""
+_versions = trove_tables.datastore_versions
+_NAMED = sa.select(_versions.c.id, _versions.c.name, _versions.c.version).where(
+    _versions.c.id.in_([sa.bindparam('former_id'), sa.bindparam('target_id')]))
+_WRITE = sa.insert(_outbox).values(created_at=columns.now(), next_try_at=columns.now(), tries=0)
+
+
+def write(connection: sa.Connection, kind: str, about: upgrade.Upgrade, versions: Sequence[instance.DatastoreVersion] | None = None) -> None:
+    """Write one event inside the transaction that makes it true; `versions` are the upgrade's two where the caller has read them."""
     event_id = str(uuid.uuid4())
-    connection.execute(sa.insert(_outbox).values(
-        id=event_id, upgrade_id=about.id, attempt=about.attempt, position=_POSITIONS[kind], kind=kind,
-        receiver=_RECEIVERS[kind], payload=_payload(connection, event_id, kind, about), created_at=columns.now(),
-        next_try_at=columns.now(), tries=0))
+    if versions is None:
+        known = {row.id: _version(row.id, row.name, row.version or row.name) for row in connection.execute(
+            _NAMED, {'former_id': about.former_version_id, 'target_id': about.target_version_id})}
+    else:
+        known = {each.id: _version(each.id, each.name, each.number) for each in versions}
+    connection.execute(_WRITE, {
+        'id': event_id, 'upgrade_id': about.id, 'attempt': about.attempt, 'position': _POSITIONS[kind], 'kind': kind,
+        'receiver': _RECEIVERS[kind], 'payload': _payload(event_id, kind, about, known)})
 
 
-def _payload(connection: sa.Connection, event_id: str, kind: str, about: upgrade.Upgrade) -> dict[str, Any]:
+def _version(version_id: str, name: str | None, number: str | None) -> dict[str, Any]:
+    return {'id': version_id, 'name': name, 'number': number}
+
+
+def _payload(event_id: str, kind: str, about: upgrade.Upgrade, known: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """Payload 1.0: keys may be added under 1.x; none is renamed, removed or given another meaning."""
-    versions = trove_tables.datastore_versions
-    known = {row.id: {'id': row.id, 'name': row.name, 'number': row.version or row.name}
-             for row in connection.execute(sa.select(versions.c.id, versions.c.name, versions.c.version).where(
-                 versions.c.id.in_([about.former_version_id, about.target_version_id])))}
-
-    def version(version_id: str) -> dict[str, Any]:
-        return known.get(version_id, {'id': version_id, 'name': None, 'number': None})
-
+    former, target = (known.get(each, _version(each, None, None)) for each in (about.former_version_id, about.target_version_id))
     return {
         'payload_version': PAYLOAD_VERSION,
         'event_id': event_id,
@@ -87,8 +94,8 @@ def _payload(connection: sa.Connection, event_id: str, kind: str, about: upgrade
         'user_id': about.user_id,
         'request_id': about.request_id,
         'datastore_manager': about.datastore_manager,
-        'former_version': {**version(about.former_version_id), 'image_id': about.former_image_id},
-        'target_version': {**version(about.target_version_id), 'image_id': about.target_image_id},
+        'former_version': {**former, 'image_id': about.former_image_id},
+        'target_version': {**target, 'image_id': about.target_image_id},
         'state': str(about.state),
         'step': str(about.step),
         'cause': about.cause,

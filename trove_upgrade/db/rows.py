@@ -11,9 +11,14 @@ from trove_upgrade.db.models import instance_upgrades as _upgrades
 from trove_upgrade.domain import exceptions, states, upgrade
 
 
+_FIELDS = tuple(field.name for field in dataclasses.fields(upgrade.Upgrade))
+_STEP_RUN_FIELDS = frozenset(field.name for field in dataclasses.fields(upgrade.StepRun))
+_FETCH = sa.select(*(_upgrades.c[name] for name in _FIELDS)).where(_upgrades.c.id == sa.bindparam('upgrade_id'))
+
+
 def upgrade_from(row: sa.Row[Any]) -> upgrade.Upgrade:
     """A whole row of instance_upgrades."""
-    fields = {field.name: getattr(row, field.name) for field in dataclasses.fields(upgrade.Upgrade)}
+    fields = {name: getattr(row, name) for name in _FIELDS}
     fields.update(state=states.UpgradeState(row.state), step=states.Step(row.step),
                   steps=tuple(_step_run_from(entry) for entry in row.steps))
     return upgrade.Upgrade(**fields)
@@ -21,7 +26,7 @@ def upgrade_from(row: sa.Row[Any]) -> upgrade.Upgrade:
 
 def fetch(connection: sa.Connection, upgrade_id: str) -> upgrade.Upgrade:
     """:raises UpgradeNotFound: there is none."""
-    row = connection.execute(sa.select(_upgrades).where(_upgrades.c.id == upgrade_id)).one_or_none()
+    row = connection.execute(_FETCH, {'upgrade_id': upgrade_id}).one_or_none()
     if row is None:
         raise exceptions.UpgradeNotFound(upgrade_id=upgrade_id)
     return upgrade_from(row)
@@ -44,8 +49,7 @@ def _step_run_to(run: upgrade.StepRun) -> dict[str, Any]:
 
 def _step_run_from(entry: dict[str, Any]) -> upgrade.StepRun:
     """Keys that a newer release has added are dropped."""
-    names = {field.name for field in dataclasses.fields(upgrade.StepRun)}
-    known = {name: value for name, value in entry.items() if name in names}
+    known = {name: value for name, value in entry.items() if name in _STEP_RUN_FIELDS}
     known.update(step=states.Step(entry['step']), started_at=datetime.datetime.fromisoformat(entry['started_at']),
                  ended_at=datetime.datetime.fromisoformat(entry['ended_at']) if entry.get('ended_at') else None)
     return upgrade.StepRun(**known)

@@ -20,11 +20,22 @@ _DESCRIPTIONS = {    # Source: trove/instance/tasks.py (Trove 26)
 }
 
 
+def _move(former: instance.Task, task: instance.Task) -> sa.Update:
+    return (sa.update(_instances).where(_instances.c.task_id == int(former))
+            .values(task_id=int(task), task_description=_DESCRIPTIONS[task], task_start_time=columns.now(), updated=columns.now()))
+
+
+#: Built once: the one that every PATCH runs.
+_TAKE = _move(instance.Task.NONE, instance.Task.UPGRADING).where(
+    _instances.c.id == sa.bindparam('taken_id'), _instances.c.deleted.is_not(True),
+    _instances.c.datastore_version_id == sa.bindparam('read_version_id'),
+    _instances.c.compute_instance_id == sa.bindparam('read_server_id'))
+
+
 def take(connection: sa.Connection, target: instance.Instance) -> bool:
     """NONE -> UPGRADING, if the instance still is what was read."""
-    return _set(connection, target.id, instance.Task.NONE, instance.Task.UPGRADING,
-                _instances.c.deleted.is_not(True), _instances.c.datastore_version_id == target.version.id,
-                _instances.c.compute_instance_id == target.server_id)
+    return bool(connection.execute(_TAKE, {'taken_id': target.id, 'read_version_id': target.version.id,
+                                           'read_server_id': target.server_id}).rowcount)
 
 
 def take_again(connection: sa.Connection, failed: upgrade.Upgrade) -> bool:
@@ -96,10 +107,5 @@ def _fault_id(about: upgrade.Upgrade) -> str:
     return str(uuid.uuid5(uuid.UUID(about.id), f'attempt {about.attempt}'))
 
 
-def _set(connection: sa.Connection, instance_id: str, former: instance.Task, task: instance.Task,
-         *conditions: sa.ColumnElement[bool], **values: object) -> bool:
-    moved = connection.execute(
-        sa.update(_instances).where(_instances.c.id == instance_id, _instances.c.task_id == int(former), *conditions)
-        .values(task_id=int(task), task_description=_DESCRIPTIONS[task], task_start_time=columns.now(),
-                updated=columns.now(), **values))
-    return bool(moved.rowcount)
+def _set(connection: sa.Connection, instance_id: str, former: instance.Task, task: instance.Task, **values: object) -> bool:
+    return bool(connection.execute(_move(former, task).where(_instances.c.id == instance_id).values(**values)).rowcount)

@@ -20,6 +20,10 @@ from trove_upgrade.domain import exceptions, instance, states, upgrade
 _S = states.UpgradeState
 _ACTIVE = tuple(str(state) for state in sorted(states.ACTIVE))
 
+#: Built once: what every PATCH runs.
+_BEGIN = sa.insert(_upgrades)
+_NOW = sa.select(columns.now())
+
 
 class Upgrades:
     """Implements ports.UpgradeRepository, begins upgrades and lists them."""
@@ -43,21 +47,21 @@ class Upgrades:
         :raises InstanceNeedsRetry: its last upgrade has FAILED.
         :raises InstanceNotFound: it has been deleted since.
         """
-        upgrade_id = str(uuid.uuid4())
         try:
             with self._database.write() as connection:
                 if target_instance.server_id is None or not tasks.take(connection, target_instance):
                     raise tasks.refusal(connection, target_instance)
-                connection.execute(sa.insert(_upgrades).values(
-                    id=upgrade_id, instance_id=target_instance.id, active_instance_id=target_instance.id,
-                    project_id=target_instance.project_id, instance_name=target_instance.name,
-                    server_id=target_instance.server_id, state=str(_S.PENDING), step=str(states.STEPS[0]), attempt=1,
-                    rebuild_attempt=0, former_version_id=target_instance.version.id, target_version_id=target.id,
-                    target_image_id=target_image_id, datastore_manager=target.manager, target_number=target.number,
-                    generation=0, created_at=columns.now(), updated_at=columns.now(), next_run_at=columns.now(), steps=[],
-                    data={}, request_id=columns.fitting(_upgrades.c.request_id, request_id), user_id=user_id))
-                begun = rows.fetch(connection, upgrade_id)
-                outbox.write(connection, 'start', begun)
+                now = connection.execute(_NOW).scalar_one()
+                begun = upgrade.Upgrade(
+                    id=str(uuid.uuid4()), instance_id=target_instance.id, project_id=target_instance.project_id,
+                    instance_name=target_instance.name, server_id=target_instance.server_id, state=_S.PENDING, step=states.STEPS[0],
+                    attempt=1, rebuild_attempt=0, former_version_id=target_instance.version.id, target_version_id=target.id,
+                    former_image_id=None, target_image_id=target_image_id, datastore_manager=target.manager, target_number=target.number,
+                    generation=0, created_at=now, updated_at=now, next_run_at=now,
+                    request_id=columns.fitting(_upgrades.c.request_id, request_id), user_id=user_id)
+                connection.execute(_BEGIN, {**vars(begun), 'state': str(begun.state), 'step': str(begun.step), 'steps': [], 'data': {},
+                                            'active_instance_id': begun.instance_id})
+                outbox.write(connection, 'start', begun, [target_instance.version, target])
         except db_exc.DBDuplicateEntry as error:
             raise exceptions.InstanceBusy(instance_id=target_instance.id, status='UPGRADE') from error
         return begun
