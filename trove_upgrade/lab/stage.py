@@ -21,7 +21,7 @@ from trove_upgrade.lab.publishing import ImageFile, PublishedVersion
 from trove_upgrade.lab.supervisor import Supervisor
 
 #: With these, tests see soon what an operator's cloud takes minutes for: a takeover, a guest that never comes.
-QUICK: Mapping[str, object] = {'lease_seconds': 10, 'compute_timeout': 10, 'boot_timeout': 60, 'rebuild_timeout': 120}
+QUICK: Mapping[str, object] = {'lease_seconds': 5, 'compute_timeout': 6, 'boot_timeout': 60, 'rebuild_timeout': 120}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -97,7 +97,7 @@ class TestServicesFail(base.CloudTestCase):
         status, body = self.patch(instance, self.target.name)
         self.assertEqual(202, status, body)
         for step in ('quiesce', 'rebuild', 'boot', 'restore'):
-            self.wait_until(lambda step=step: step in {run['step'] for run in self.upgrades_of(instance)[0]['steps']}, step)
+            self.wait_until(lambda step=step: step in {run['step'] for run in self.upgrades_of(instance)[0]['steps']}, step, timeout_seconds=120)
             self.product.kill_taskmanager()
             self.product.start_taskmanager()
 

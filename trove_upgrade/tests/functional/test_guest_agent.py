@@ -34,6 +34,8 @@ print(json.dumps(getattr(endpoint, sys.argv[1])(None, **arguments)))
 
 
 class AgentTestCase(GuestTestCase):
+    manager = 'mariadb'
+
     def setUp(self):
         super().setUp()
         self.upgrade_id = str(uuid.uuid4())
@@ -46,7 +48,7 @@ class AgentTestCase(GuestTestCase):
         return guest
 
     def user_data(self, marker=None):
-        files = {'guest_info.conf': '[DEFAULT]\nguest_id = one\ndatastore_manager = mariadb\n',
+        files = {'guest_info.conf': f'[DEFAULT]\nguest_id = one\ndatastore_manager = {self.manager}\n',
                  'trove-guestagent.conf': '[DEFAULT]\ntransport_url = fake://\n'}
         if marker:
             files['trove-upgrade-marker.conf'] = f'[trove_upgrade]\nupgrade_marker = {marker}\n'

@@ -33,13 +33,15 @@ SERVICE = 'trove-upgrade-database'
 class GuestTestCase(base.BaseTestCase):
     """A lab of its own below a temporary directory; everything of it is gone afterwards."""
 
+    former_recipe, target_recipe = recipes.BOOKWORM, recipes.TRIXIE
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         # Before setUp: the base class replaces HOME, and the cache is the user's.
         cls.builder = ImageBuilder(Layout.from_environ().images_cache, PROJECT, HostCommands(), print)
-        cls.former = cls.builder.build(recipes.BOOKWORM)
-        cls.target = cls.builder.build(recipes.TRIXIE)
+        cls.former = cls.builder.build(cls.former_recipe)
+        cls.target = cls.builder.build(cls.target_recipe)
 
     def setUp(self):
         super().setUp()

@@ -38,8 +38,8 @@ class TestGuestRefuses(base.CloudTestCase):
 
     def test_an_option_that_the_target_does_not_know(self):
         with self.configuration('[mariadb]\nmax_tmp_tables = 32\n'):
-            upgrade = self.refused('OPTION_UNKNOWN')
-        self.assertIn('max_tmp_tables', upgrade['cause'])
+            upgrade = self.refused('UNKNOWN_OPTION')
+        self.assertIn('max-tmp-tables', upgrade['cause'])
 
     def test_an_option_group_that_the_target_would_silently_drop(self):
         with self.configuration('[mariadb-10.11]\nwait_timeout = 1234\n'):
@@ -49,14 +49,14 @@ class TestGuestRefuses(base.CloudTestCase):
     def test_a_prepared_xa_transaction(self):
         self.sql(self.instance, f"XA START 'left'; INSERT INTO {provision.DATABASE}.heartbeat (note) VALUES ('xa'); XA END 'left'; XA PREPARE 'left'")
         self.addCleanup(lambda: self.sql(self.instance, "XA ROLLBACK 'left'"))
-        self.refused('XA_PREPARED')
+        self.refused('PREPARED_TRANSACTIONS')
 
     def test_a_volume_without_space(self):
         guest = self.guest(self.instance)
         free = int(guest.exec(['df', '--output=avail', '--block-size=1M', '/var/lib/mysql']).output.split()[-1])
         guest.exec(['fallocate', '-l', f'{free - 8}M', '/var/lib/mysql/ballast'])
         try:
-            self.refused('VOLUME_FULL')
+            self.refused('VOLUME_SPACE')
         finally:
             guest.exec(['rm', '/var/lib/mysql/ballast'])
 
