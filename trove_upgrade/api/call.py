@@ -51,18 +51,19 @@ class Call:
         """The project that a look-up is bounded to; None for an admin."""
         return None if self.is_admin else self.project_id
 
-    @property
+    @functools.cached_property
     def base_url(self) -> str:
         """What stands before /v1.0, without a slash at its end."""
         public = self.services.settings.public_endpoint
         return public.rstrip('/') if public else str(self.http.host_url)
 
+    @functools.cached_property
+    def _secure_url(self) -> str:
+        return 'https://' + self.base_url.removeprefix('http://') if self.base_url.startswith('http://') else self.base_url
+
     def href(self, path: str, *, secure: bool = True) -> str:
         """An address of the API; the released server always writes https, so do we."""
-        base = self.base_url
-        if secure and base.startswith('http://'):
-            base = 'https://' + base.removeprefix('http://')
-        return base + path
+        return (self._secure_url if secure else self.base_url) + path
 
     def query(self, name: str) -> str | None:
         """A parameter of the address.

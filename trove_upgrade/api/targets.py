@@ -12,7 +12,10 @@ def instance_of(call: Call, instance_id: str, *, with_details: bool = False) -> 
     """
     if not is_uuid(instance_id):
         raise exceptions.InstanceNotFound(instance_id=printable(instance_id))
-    return call.services.repos.instances.get(instance_id, call.scope, with_details=with_details)
+    row = call.services.repos.instances.get(instance_id, with_details=with_details)
+    if row.project_id != call.project_id and not call.is_admin:   # only then the policy has to be asked
+        raise exceptions.InstanceNotFound(instance_id=instance_id)
+    return row
 
 
 def target_of(call: Call, row: instance.Instance, wanted: str) -> instance.DatastoreVersion:

@@ -6,6 +6,7 @@ wins is a conditional UPDATE, which sees the newest row anyway; a snapshot would
 MariaDB has innodb_snapshot_isolation on.
 """
 import contextlib
+import contextvars
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -70,6 +71,7 @@ class Database:
         self._engine: sa.Engine | None = None
         self._pid = 0
         self._lock = threading.Lock()
+        self._kept: contextvars.ContextVar[sa.Connection | None] = contextvars.ContextVar('kept', default=None)
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> 'Database':
@@ -101,14 +103,41 @@ class Database:
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A connection for SELECTs; whatever it did is rolled back."""
+        kept = self._kept.get()
+        if kept is not None:
+            yield kept
+            return
         with self.engine.connect() as connection:
             yield connection
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """One transaction: committed at the end of the block, rolled back by any error."""
-        with self.engine.begin() as connection:
-            yield connection
+        kept = self._kept.get()
+        if kept is None:
+            with self.engine.begin() as connection:
+                yield connection
+            return
+        kept.rollback()    # what was read before stays outside of the transaction
+        try:
+            yield kept
+            kept.commit()
+        except BaseException:
+            kept.rollback()
+            raise
+
+    @contextlib.contextmanager
+    def one_connection(self) -> Iterator[None]:
+        """All that the block reads and writes goes over one connection: each one that is taken costs two more round trips.
+
+        Transactions are what they are without it.  Nothing in the block may wait for anybody but the database.
+        """
+        with self.engine.connect() as connection:
+            token = self._kept.set(connection)
+            try:
+                yield
+            finally:
+                self._kept.reset(token)
 
     def dispose(self) -> None:
         """Close what is open."""

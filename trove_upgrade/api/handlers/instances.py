@@ -10,6 +10,7 @@ from trove_upgrade.api.call import Call, json_response
 from trove_upgrade.api.views import instances as view
 from trove_upgrade.api.views import shapes
 from trove_upgrade.domain import exceptions, instance
+from trove_upgrade.domain import upgrade as domain_upgrade
 
 LOG = logging.getLogger(__name__)
 
@@ -40,20 +41,25 @@ def edit(call: Call, instance_id: str) -> webob.Response:
 
     :raises InstanceBusy: 422; something else holds the instance, and nothing was written.
     """
+    with call.services.repos.database.one_connection():
+        row, upgrade = _begin(call, instance_id, call.document['instance']['datastore_version'])
+    LOG.info('Upgrade %s of instance %s: PENDING, from %s %s to %s, asked for by user %s', upgrade.id, row.id,
+             row.version.datastore_name, row.version.name, upgrade.target_number, call.context.user_id)
+    call.services.taskmanager.upgrade(call.context, upgrade)
+    return webob.Response(status=202, content_type='application/json', charset='UTF-8')
+
+
+def _begin(call: Call, instance_id: str, wanted: str) -> tuple[instance.Instance, domain_upgrade.Upgrade]:
     row = targets.instance_of(call, instance_id)
-    target = targets.target_of(call, row, call.document['instance']['datastore_version'])
+    target = targets.target_of(call, row, wanted)
     if row.task is instance.Task.NONE:   # every other task is begin's to refuse
         if not row.server_id:
             raise errors.InstanceHasNoServer(instance_id=row.id)
         if row.backup_running:
             raise exceptions.InstanceBusy(instance_id=row.id, status='BACKUP')
     # '' for a version that has tags only: the precheck takes the newest image that has them.
-    upgrade = call.services.repos.upgrades.begin(
+    return row, call.services.repos.upgrades.begin(
         row, target, target_image_id=target.image_id or '', request_id=call.context.request_id, user_id=call.context.user_id)
-    LOG.info('Upgrade %s of instance %s: PENDING, from %s %s to %s, asked for by user %s', upgrade.id, row.id,
-             row.version.datastore_name, row.version.name, target.name, call.context.user_id)
-    call.services.taskmanager.upgrade(call.context, upgrade)
-    return webob.Response(status=202, content_type='application/json', charset='UTF-8')
 
 
 def _page(call: Call, project_id: str | None, *, deleted: bool | None) -> webob.Response:
