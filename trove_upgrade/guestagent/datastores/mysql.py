@@ -12,8 +12,9 @@ from trove_upgrade.guestagent.datastores.mysql_family.programs import Finished
 
 #: Source: MySQL 8.0 Reference Manual, "Upgrade Paths": the redo log of servers before 5.7.9 is not read.
 _OLDEST_UPGRADABLE = (5, 7)
-#: Source: MySQL 8.4 Reference Manual, "Upgrade Paths": 5.7 goes to 8.0, 8.0 to 8.4, 8.4 to 9.x; none is skipped.
-_NEXT: Mapping[tuple[int, ...], tuple[int, ...]] = {(5, 7): (8, 0), (8, 0): (8, 4), (8, 4): (9, 7)}
+#: Source: MySQL 8.4 Reference Manual, "Upgrade Paths": from any series to each one up to the next with long-term support, which
+#: is not skipped.
+_LONG_TERM: Sequence[tuple[int, ...]] = ((5, 7), (8, 0), (8, 4), (9, 7))
 _VALIDATE_SECONDS = 120
 
 
@@ -61,15 +62,19 @@ class MySQLDriver(FamilyDriver):
 
 
 def check_path(version: str, wanted: str) -> upgrade.CheckResult:
-    """Whether MySQL goes from `version` to `wanted` in one step."""
+    """Whether MySQL goes from `version` to `wanted` in one step; a way back is what another check refuses."""
     name, now, then = 'upgrade_path', versions.series(version), versions.series(wanted)
-    if not then or now == then:
-        return upgrade.CheckResult(name, 'ok', f'MySQL {version} stays in its series.')
+    if then <= now:
+        return upgrade.CheckResult(name, 'ok', f'MySQL {version} goes to no newer series.')
     if now < _OLDEST_UPGRADABLE:
         return upgrade.CheckResult(name, 'refused', (
             f'MySQL {version} cannot be upgraded in place to {wanted}: the target does not read its redo log. '
             f'Dump and restore the data into a new instance.'), 'UPGRADE_PATH')
-    following = _NEXT.get(now, now)
+    following = next((series for series in _LONG_TERM if series > now), None)
+    if following is None:
+        return upgrade.CheckResult(name, 'refused', (
+            f'MySQL {version} cannot be upgraded in place to {wanted}: which series may follow {now[0]}.{now[1]} was not known when this '
+            f'guest agent was made. Use an image with a newer agent for the version in between, or dump and restore.'), 'UPGRADE_PATH')
     if then > following:
         return upgrade.CheckResult(name, 'refused', (
             f'MySQL {version} cannot be upgraded in place to {wanted}: the next series is {following[0]}.{following[1]}. '

@@ -68,7 +68,7 @@ class ImageBuilder:
         self._project = project_dir
         self._commands = commands
         self._progress = progress
-        self._product = ProductFiles(project_dir, _HERE / 'files', agent_version or checkout_version())
+        self._agent_version = agent_version or checkout_version()
 
     def build(self, recipe: Recipe) -> BuiltImage:
         """The image of this recipe, from the cache where nothing has changed.
@@ -79,7 +79,8 @@ class ImageBuilder:
         base_key = digest_of(recipe.suite, *sorted(recipe.packages), *_LEFT_OUT)
         requirements = (_HERE / 'guest-requirements.txt').read_text('utf-8') + self._constraints.read_text('utf-8')
         dependencies_key = digest_of(recipe.python_version, requirements)
-        key = digest_of(base_key, dependencies_key, recipe.init, str(recipe.has_agent), self._product.digest(recipe.has_agent),
+        product = self._product(recipe)
+        key = digest_of(base_key, dependencies_key, recipe.init, str(recipe.has_agent), product.digest(recipe.has_agent),
                         digest_of_tree(_HERE / 'files'))
         image = self._cache / f'{recipe.name}-{key}.squashfs'
         with self._locked():
@@ -89,6 +90,10 @@ class ImageBuilder:
                 self._assemble(recipe, (dependencies, base), image)
         facts = json.loads(image.with_suffix('.json').read_text('utf-8'))
         return BuiltImage(recipe.name, image, facts, key, recipe.init)
+
+    def _product(self, recipe: Recipe) -> ProductFiles:
+        """The agent says which image it was built into, as packages of a distribution do; its code is this checkout's in all."""
+        return ProductFiles(self._project, _HERE / 'files', f'{self._agent_version}+{recipe.suite}')
 
     @property
     def _constraints(self) -> Path:
@@ -147,11 +152,12 @@ class ImageBuilder:
         stack = Stack(layers, self._scratch)
         product = _emptied(self._cache / 'product.new')
         packages = Path(VENV, 'lib', f'python{recipe.python_version}', 'site-packages')
-        self._product.write(product, packages, has_agent=recipe.has_agent)
+        agent = self._product(recipe)
+        agent.write(product, packages, has_agent=recipe.has_agent)
         self._run_in(stack, product, '/bin/sh', '/usr/lib/trove-lab/prepare-image', recipe.init)
         built_at = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
         facts = self._run_in(stack, product, '/usr/bin/python3', '/usr/lib/trove-lab/record-facts',
-                             self._product.version if recipe.has_agent else '', built_at)
+                             agent.version if recipe.has_agent else '', built_at)
         (product / FACTS).parent.mkdir(parents=True, exist_ok=True)
         (product / FACTS).write_text(facts, 'utf-8')
         fresh = image.with_suffix('.new')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turns a freshly booted guest into a MariaDB instance, as Trove does when it creates one.
+"""Turns a freshly booted guest into a MariaDB or MySQL instance, as Trove does when it creates one.
 
 For callers::
 
@@ -8,7 +8,8 @@ For callers::
     with host.fabric.connect(network_id, (address, 3306)): ...    # credentials.application over TCP
 
 The layout is Trove's: the volume at /var/lib/mysql belongs to root, the data directory below it to the server's user.
-Root logs in through the socket without a password; `os_admin` is Trove's own account.
+`os_admin` is Trove's own account.  Root logs in through the socket: to MariaDB without a password, to MySQL with the one in
+its own client file.
 """
 
 from __future__ import annotations
@@ -18,12 +19,18 @@ import json
 
 from trove_upgrade.lab.hypervisor import errors
 from trove_upgrade.lab.hypervisor.guests import DATABASE_MOUNT, Guest
+from trove_upgrade.lab.images import samples_mysql
 
 #: What an operator's configuration group would set; a sample that is kept over an upgrade and can be seen in force.
 DEFAULT_SETTINGS = {'max_connections': '157', 'wait_timeout': '2345', 'bind_address': '0.0.0.0'}
 SETTINGS_FILE = '/etc/mysql/mariadb.conf.d/90-instance.cnf'
+#: Read after the package's own mysqld.cnf, which binds the server to loopback.
+MYSQL_SETTINGS_FILE = '/etc/mysql/mysql.conf.d/zz-instance.cnf'
+CLIENT_FILE = '/root/.my.cnf'
 ADMIN_CREDENTIALS_FILE = '/etc/trove-upgrade/os_admin.json'
+IMAGE_FACTS = '/etc/trove-upgrade/image-facts.json'
 DATABASE = 'shop'
+_CLIENT = 'exec "$(command -v mariadb || command -v mysql)" --batch --skip-column-names'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,11 +73,28 @@ _INSTALL = f"""
 """
 
 
+_INSTALL_MYSQL = f"""
+[ -d {DATABASE_MOUNT}/data/mysql ] || mysqld --no-defaults --initialize-insecure --user=mysql --datadir={DATABASE_MOUNT}/data
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kind:
+    """What differs between the two servers."""
+
+    settings_file: str
+    group: str        #: of the settings; every version of the server reads it
+    install: str      #: makes an empty database, as a shell script
+
+
+_KINDS = {'mariadb': _Kind(SETTINGS_FILE, 'mariadb', _INSTALL), 'mysql': _Kind(MYSQL_SETTINGS_FILE, 'mysqld', _INSTALL_MYSQL)}
+
+
 def provision_database(guest: Guest, settings: dict[str, str] | None = None,
                        credentials: Credentials = LAB_CREDENTIALS) -> Credentials:
     """Mount the guest's volume, install a database on it, start it and have it start by itself.  Safe to repeat.
 
-    `settings` go to the [mariadb] group of the instance's own configuration file, over `DEFAULT_SETTINGS`.
+    Which kind is the image's: its facts name it.  `settings` go to the instance's own configuration file, over `DEFAULT_SETTINGS`.
 
     :raises errors.LabGuestError: the guest has no volume.
     :raises errors.CommandFailed: a step inside the guest failed; its output is in the message.
@@ -79,13 +103,31 @@ def provision_database(guest: Guest, settings: dict[str, str] | None = None,
     if volume is None:
         raise errors.LabGuestError(f'Cannot provision a database in guest {guest.spec.guest_id}: it has no volume. '
                                    'Create the server with an ephemeral disk in its flavor.')
+    name = datastore(guest)
+    kind = _KINDS[name]
     guest.exec(['/bin/sh', '-ec', _PREPARE, 'prepare', volume.filesystem_uuid])
-    guest.write_file(SETTINGS_FILE, settings_file({**DEFAULT_SETTINGS, **(settings or {})}))
-    guest.exec(['/bin/sh', '-ec', _INSTALL], timeout_seconds=180)
+    guest.write_file(kind.settings_file, settings_file({**DEFAULT_SETTINGS, **(settings or {})}, kind.group))
+    guest.exec(['/bin/sh', '-ec', kind.install], timeout_seconds=180)
     start_database(guest)
     guest.write_file(ADMIN_CREDENTIALS_FILE, json.dumps(dataclasses.asdict(credentials.admin)) + '\n', mode='0600')
-    sql(guest, accounts_sql(credentials))
+    if name == 'mysql':
+        _set_root_password(guest, credentials.admin.password)
+        sql(guest, samples_mysql.accounts_sql(credentials.admin, credentials.application, credentials.reader, DATABASE))
+    else:
+        sql(guest, accounts_sql(credentials))
     return credentials
+
+
+def datastore(guest: Guest) -> str:
+    """Which server the guest's image has: 'mariadb' or 'mysql'."""
+    return str(json.loads(guest.exec(['cat', IMAGE_FACTS]).output)['datastore'])
+
+
+def _set_root_password(guest: Guest, password: str) -> None:
+    """MySQL's root has none at first; from then on the client file lets root in, and the agent."""
+    if guest.exec(['test', '-e', CLIENT_FILE], check=False).returncode != 0:
+        sql(guest, f"ALTER USER root@localhost IDENTIFIED BY '{password}';")
+    guest.write_file(CLIENT_FILE, f'[client]\nuser = root\npassword = {password}\n', mode='0600')
 
 
 def start_database(guest: Guest) -> None:
@@ -99,14 +141,13 @@ def start_database(guest: Guest) -> None:
 
 def sql(guest: Guest, statements: str, timeout_seconds: float = 120) -> str:
     """Run SQL in the guest as the server's root; rows come back as tab-separated lines without a heading."""
-    return guest.exec(['mariadb', '--batch', '--skip-column-names'], input_text=statements,
-                      timeout_seconds=timeout_seconds).output
+    return guest.exec(['/bin/sh', '-c', _CLIENT], input_text=statements, timeout_seconds=timeout_seconds).output
 
 
-def settings_file(settings: dict[str, str]) -> str:
-    """An option file with these settings; MariaDB's own group, which every version reads."""
+def settings_file(settings: dict[str, str], group: str = 'mariadb') -> str:
+    """An option file with these settings."""
     lines = [f'{name} = {value}' for name, value in sorted(settings.items())]
-    return '\n'.join(['# The settings of this instance.', '[mariadb]', *lines, ''])
+    return '\n'.join(['# The settings of this instance.', f'[{group}]', *lines, ''])
 
 
 def accounts_sql(credentials: Credentials) -> str:
@@ -136,6 +177,9 @@ CREATE OR REPLACE TRIGGER customers_town BEFORE INSERT ON customers FOR EACH ROW
 
 def seed_rows(guest: Guest, count: int) -> None:
     """Fill table `orders` of the sample database with `count` rows, of about 100 bytes each; what was in it goes away."""
+    if datastore(guest) == 'mysql':
+        sql(guest, samples_mysql.rows_sql(DATABASE, count), timeout_seconds=900)
+        return
     sql(guest, f"""
 CREATE OR REPLACE TABLE {DATABASE}.orders (id BIGINT PRIMARY KEY, customer_id INT NOT NULL, amount DECIMAL(12,2) NOT NULL,
     ordered_at DATETIME NOT NULL, note VARCHAR(120) NOT NULL, KEY by_customer (customer_id));

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 
-_PACKAGES = ('tini', 'sysvinit-utils', 'init-system-helpers', 'python3', 'iproute2', 'e2fsprogs', 'util-linux', 'mount',
-             'procps', 'mariadb-server', 'mariadb-client')
+_SYSTEM = ('tini', 'sysvinit-utils', 'init-system-helpers', 'python3', 'iproute2', 'e2fsprogs', 'util-linux', 'mount', 'procps')
+_PACKAGES = (*_SYSTEM, 'mariadb-server', 'mariadb-client')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,3 +38,6 @@ class Recipe:
 BOOKWORM = Recipe('mariadb-bookworm', 'bookworm', '3.11')
 #: MariaDB 11.8, Python 3.13: what they are upgraded to.
 TRIXIE = Recipe('mariadb-trixie', 'trixie', '3.13')
+#: MySQL 9.7, Python 3.14.  No release of Debian has MySQL, so this follows the moving suite: a base that is in the cache stays
+#: as it is, a new one is as good as the suite of its day.
+MYSQL_SID = Recipe('mysql-sid', 'sid', '3.14', packages=(*_SYSTEM, 'mysql-server', 'mysql-client'))

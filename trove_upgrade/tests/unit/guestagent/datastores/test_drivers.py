@@ -141,7 +141,9 @@ class TestMySQL(DriverTestCase):
     def test_one_series_at_a_time(self):
         for version, wanted, outcome in (('9.7.4', '9.7.4', 'ok'), ('5.7.44', '8.0.40', 'ok'), ('8.0.40', '8.4.3', 'ok'),
                                          ('5.7.44', '8.4.3', 'refused'), ('8.0.40', '9.7.4', 'refused'), ('5.6.24', '9.7.4', 'refused'),
-                                         ('5.6.24', '5.7.44', 'refused')):
+                                         ('5.6.24', '5.7.44', 'refused'), ('9.1.0', '9.7.4', 'ok'), ('8.0.40', '8.3.0', 'ok'),
+                                         ('8.4.3', '9.2.0', 'ok'), ('9.7.4', '10.0.1', 'refused'), ('9.7.4', '8.4.3', 'ok'),
+                                         ('9.7.4', '', 'ok')):
             self.assertEqual(outcome, mysql.check_path(version, wanted).outcome, (version, wanted))
 
     def driver(self, run):

@@ -195,6 +195,7 @@ class ProductFilesTest(base.TestCase):
 class ProvisionTest(base.TestCase):
     def test_settings_stand_in_the_group_that_every_version_reads(self):
         self.assertEqual('# The settings of this instance.\n[mariadb]\na = 1\nb = 2\n', provision.settings_file({'b': '2', 'a': '1'}))
+        self.assertIn('[mysqld]\na = 1\n', provision.settings_file({'a': '1'}, 'mysqld'))
 
     def test_every_account_is_made(self):
         statements = provision.accounts_sql(provision.LAB_CREDENTIALS)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guest agent with a real MySQL: its own version on a new image, and what it refuses.  Neither Nova nor a broker.
+
+No two MySQL servers can be had of which one may follow the other, so the data is never converted here.
+"""
+import dataclasses
+import uuid
+
+from trove_upgrade.domain import guest as wire
+from trove_upgrade.lab.hypervisor.commands import wait_until
+from trove_upgrade.lab.images import provision, recipes
+from trove_upgrade.tests.functional.test_guest_agent import AgentTestCase
+
+PACKAGE_FILE = '/etc/mysql/mysql.conf.d/mysqld.cnf'
+
+
+class MySQLCase(AgentTestCase):
+    manager = 'mysql'
+    former_recipe = target_recipe = recipes.MYSQL_SID
+
+    def wait_for_database(self, guest):
+        wait_until(lambda: guest.exec(['mysqladmin', 'ping'], check=False).returncode == 0, 'the database after the reboot', seconds=60)
+
+    def refusals(self, answer):
+        return {check['code'] for check in answer.result['checks'] if check['outcome'] not in {'ok', 'warning'}}
+
+
+class MySQLUpgradeTest(MySQLCase):
+
+    def test_mysql_goes_to_its_own_version_on_a_new_image_and_serves_again_after_a_plain_reboot(self):
+        guest = self.provisioned(rows=20000, settings={'event_scheduler': 'ON', 'character_set_server': 'latin1'})
+        before = self.picture(guest)
+        self.assertIn('157\tlatin1\tON', before)
+        self.assertEqual(set(), self.refusals(self.ask(guest, 'check_upgrade')))
+
+        stopped = self.ask(guest, 'pre_upgrade')
+        self.assertEqual((wire.ServerState.STOPPED, False), (stopped.server_state, stopped.serving))
+        guest = self.rebuild(guest)
+        self.assertEqual('', self.shell(guest, f'cat {provision.CLIENT_FILE} 2>/dev/null || true'), 'a new root disk')
+        restored = self.ask(guest, 'post_upgrade', upgrade_info=stopped.result['upgrade_info'])
+        self.assertTrue(restored.serving)
+        fingerprint = restored.result['fingerprint']
+        self.assertEqual(([], 20003, []), (fingerprint['missing'], fingerprint['rows_compared'], restored.result['settings_changed']))
+        verified = self.ask(guest, 'verify_upgrade', upgrade_info=stopped.result['upgrade_info'])
+        self.assertTrue(verified.result['server_version'].startswith(self.target.facts['server_version']))
+        self.ask(guest, 'finish_upgrade')
+
+        self.assertEqual(before, self.picture(guest))
+        self.assertEqual('1', self.shell(guest, 'ps -o ppid= -C mysqld | tr -d " "'), 'the server is somebody\'s child')
+        self.assertIn(b'9.7', self.greeting())
+        guest.reboot()
+        self.wait_for_database(guest)
+        self.assertEqual(before, self.picture(guest))
+
+    def picture(self, guest):
+        return self.checksum(guest) + provision.sql(guest, """
+            SELECT @@max_connections, @@character_set_server, @@event_scheduler;
+            SHOW GRANTS FOR 'app'@'%'; SHOW GRANTS FOR reporting; SHOW GRANTS FOR os_admin@localhost;""")
+
+
+class MySQLRefusalTest(MySQLCase):
+
+    def test_what_cannot_work_is_refused_while_the_database_serves_or_its_data_is_untouched(self):
+        guest = self.provisioned(rows=100)
+        before, target = self.checksum(guest), self.target
+        lacks = [name for name in target.facts['options'] if name != 'max_connections']
+        for code, changes in (('UNKNOWN_OPTION', {'options': lacks}), ('DOWNGRADE', {'server_version': '8.4.7'}),
+                              ('UPGRADE_PATH', {'server_version': '10.7.1'})):
+            self.target = dataclasses.replace(target, facts={**target.facts, **changes})
+            self.assertEqual({code}, self.refusals(self.ask(guest, 'check_upgrade')))
+            answer = self.ask(guest, 'pre_upgrade', state=wire.JobState.REFUSED)
+            self.assertEqual((code, True), (answer.code, answer.serving), answer.message)
+            self.upgrade_id = str(uuid.uuid4())
+        self.target = target
+        self.assertEqual(before, self.checksum(guest))
+
+        info = self.ask(guest, 'pre_upgrade').result['upgrade_info']
+        guest = self.rebuild(guest)
+        self.shell(guest, f'echo no_such_option = 1 >> {PACKAGE_FILE}')
+        failed = self.ask(guest, 'post_upgrade', upgrade_info=info, state=wire.JobState.FAILED)
+        self.assertEqual(('CONFIGURATION_REFUSED', False), (failed.code, failed.server_started_on_data), failed.message)
+        self.assertIn('no_such_option', failed.message)
+
+        self.shell(guest, f'sed -i /no_such_option/d {PACKAGE_FILE}')
+        self.assertTrue(self.ask(guest, 'post_upgrade', upgrade_info=info, attempt=2).serving)
+        self.assertEqual(before, self.checksum(guest))
