@@ -35,6 +35,11 @@ OPTS: list[cfg.Opt] = [
     cfg.IntOpt('rebuild_limit', default=3, min=1, max=20,
                help='How often in one attempt a rebuild is asked that Nova accepts and does not do (the image cannot be loaded). Then '
                     'the guest undoes its part and the upgrade ends ABORTED.'),
+    cfg.BoolOpt('rollback_on_failure', default=False,
+                help='What happens when an upgrade fails after Nova has accepted the rebuild and before the new server was started on the '
+                     'data. On: the server is rebuilt with its former image and the former version serves again (ROLLED_BACK); that '
+                     'takes another rebuild and restore. Off: the upgrade ends FAILED, the instance is in ERROR, and an operator '
+                     'decides: trove-upgrade-manage upgrade retry or rollback.'),
     cfg.FloatOpt('fingerprint_budget_seconds', default=300.0, min=0.0, max=86400.0,
                  help='Seconds of downtime that checksums of tables may take, smallest tables first. What does not fit is compared '
                       'by names, sizes and times of files only.'),

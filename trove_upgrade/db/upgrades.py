@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`instance_upgrades`: begin, claim, journal, end and retry, each in one transaction.
+"""`instance_upgrades`: begin, claim, journal, end, retry and rollback, each in one transaction.
 
 Whoever wins is decided by conditional UPDATEs and unique keys alone: no SELECT ... FOR UPDATE, no named lock, so that it
 holds on a Galera cluster too.  The instance's row is always written before the upgrade's, so that no two of these
@@ -150,8 +150,8 @@ class Upgrades:
             error_code: str | None = None) -> upgrade.Upgrade:
         """One transaction: final state, outbox event, the instance's task FROM UPGRADING, its fault or its new version.
 
-        COMPLETED also writes the 'finish' event.  If the compare-and-set on the instance fails, nothing of the instance is
-        overwritten, the upgrade ends FAILED with INSTANCE_CHANGED (and its error event).
+        COMPLETED and ROLLED_BACK also write the 'finish' event: a guest serves, and its stash may go.  If the compare-and-set on the
+        instance fails, nothing of the instance is overwritten, the upgrade ends FAILED with INSTANCE_CHANGED (and its error event).
 
         :raises LeaseLost: overtaken; nothing was written.
         :raises IllegalMove: `state` ends nothing.
@@ -176,13 +176,16 @@ class Upgrades:
                 outbox.write(connection, 'finish', ended)
             else:
                 outbox.write(connection, 'error', ended)
+                if state is _S.ROLLED_BACK:
+                    outbox.write(connection, 'finish', ended)
         return ended
 
     @retry_on_deadlock
     def retry(self, upgrade_id: str) -> upgrade.Upgrade:
         """FAILED -> RUNNING for the next attempt, UPGRADING_ERROR -> UPGRADING, 'start' event: one transaction.
 
-        Step, data and rebuild_attempt stay: whoever runs the row looks at the world and decides what is asked anew.
+        Step, data and rebuild_attempt stay: whoever runs the row looks at the world and decides what is asked anew.  One whose
+        rollback has failed goes to the target again, unless the former server may have written meanwhile.
 
         :raises UpgradeNotFound, RetryRefused, InstanceChanged: and nothing was written.
         """
@@ -190,19 +193,52 @@ class Upgrades:
             failed = rows.fetch(connection, upgrade_id)
             if failed.state is not _S.FAILED:
                 raise _retry_refused(failed)
-            if not tasks.take_again(connection, failed):
-                raise tasks.changed(connection, failed, 'UPGRADING_ERROR')
-            moved = connection.execute(
-                sa.update(_upgrades)
-                .where(_upgrades.c.id == failed.id, _upgrades.c.state == str(_S.FAILED), _upgrades.c.attempt == failed.attempt)
-                .values(state=str(_S.RUNNING), attempt=failed.attempt + 1, active_instance_id=failed.instance_id, cause=None,
-                        error_code=None, ended_at=None, step_deadline=None, owner=None, lease_until=None,
-                        next_run_at=columns.now(), updated_at=columns.now()))
-            if not moved.rowcount:
+            if failed.is_rolling_back and failed.may_have_served_again:
+                raise exceptions.RetryLeadsBack(upgrade_id=failed.id)
+            again = _continue(connection, failed, failed.turned_forward() if failed.is_rolling_back else failed)
+            if again is None:
                 raise _retry_refused(rows.fetch(connection, upgrade_id))
-            again = rows.fetch(connection, upgrade_id)
-            outbox.write(connection, 'start', again)
         return again
+
+    @retry_on_deadlock
+    def rollback(self, upgrade_id: str) -> upgrade.Upgrade:
+        """As `retry`, and the next attempt leads back to the former image; a rollback that has failed goes on where it stopped.
+
+        :raises UpgradeNotFound, RollbackRefused, InstanceChanged: and nothing was written.
+        """
+        with self._database.write() as connection:
+            failed = rows.fetch(connection, upgrade_id)
+            if failed.state is not _S.FAILED:
+                raise _rollback_refused(failed)
+            found = failed.why_no_rollback()
+            if found is not None:
+                advice = f'Mend the cause and retry it: trove-upgrade-manage upgrade retry {failed.id}'
+                raise exceptions.RollbackRefused(upgrade_id=failed.id, found=found, advice=advice)
+            back = failed if failed.is_rolling_back else failed.turned_back(failed.cause, failed.error_code)
+            again = _continue(connection, failed, back)
+            if again is None:
+                raise _rollback_refused(rows.fetch(connection, upgrade_id))
+        return again
+
+
+def _continue(connection: sa.Connection, failed: upgrade.Upgrade, onward: upgrade.Upgrade) -> upgrade.Upgrade | None:
+    """FAILED -> RUNNING as `onward` says, for the next attempt, with its 'start' event; None: somebody was quicker.
+
+    :raises InstanceChanged: the instance's task is not UPGRADING_ERROR.
+    """
+    if not tasks.take_again(connection, failed):
+        raise tasks.changed(connection, failed, 'UPGRADING_ERROR')
+    moved = connection.execute(
+        sa.update(_upgrades)
+        .where(_upgrades.c.id == failed.id, _upgrades.c.state == str(_S.FAILED), _upgrades.c.attempt == failed.attempt)
+        .values(state=str(_S.RUNNING), attempt=failed.attempt + 1, active_instance_id=failed.instance_id, cause=None,
+                error_code=None, ended_at=None, step_deadline=None, owner=None, lease_until=None, step=str(onward.step),
+                data=dict(onward.data), next_run_at=columns.now(), updated_at=columns.now()))
+    if not moved.rowcount:
+        return None
+    again = rows.fetch(connection, failed.id)
+    outbox.write(connection, 'start', again)
+    return again
 
 
 def _fenced(connection: sa.Connection, held: upgrade.Upgrade, **values: object) -> None:
@@ -216,6 +252,13 @@ def _fenced(connection: sa.Connection, held: upgrade.Upgrade, **values: object) 
 
 
 def _retry_refused(found: upgrade.Upgrade) -> exceptions.RetryRefused:
-    advice = {_S.PENDING: 'It has not begun yet: wait.', _S.RUNNING: 'It goes on by itself: wait.',
-              _S.COMPLETED: 'There is nothing left to do.'}.get(found.state, 'Begin a new one with "trove upgrade".')
+    advice = _ADVICE.get(found.state, 'Begin a new one with "trove upgrade".')
     return exceptions.RetryRefused(upgrade_id=found.id, state=found.state, advice=advice)
+
+
+def _rollback_refused(found: upgrade.Upgrade) -> exceptions.RollbackRefused:
+    return exceptions.RollbackRefused(upgrade_id=found.id, found=f'it is {found.state}, and only a FAILED one can',
+                                      advice=_ADVICE.get(found.state, 'The former version serves: there is nothing left to do.'))
+
+
+_ADVICE = {_S.PENDING: 'It has not begun yet: wait.', _S.RUNNING: 'It goes on by itself: wait.', _S.COMPLETED: 'There is nothing left to do.'}

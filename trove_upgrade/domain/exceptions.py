@@ -123,6 +123,21 @@ class RetryRefused(TroveUpgradeError):
     template = 'Upgrade {upgrade_id} cannot be retried: it is {state}, and only a FAILED one can. {advice}'
 
 
+class RetryLeadsBack(RetryRefused):
+    """The former server may have been started by a rollback: going forward could lose what it has written."""
+
+    code = 'ROLLBACK_UNFINISHED'
+    template = ('Upgrade {upgrade_id} cannot be retried: its rollback has begun to restore the former version on the data. '
+                'Finish that: trove-upgrade-manage upgrade rollback {upgrade_id}')
+
+
+class RollbackRefused(TroveUpgradeError):
+    """The way back is not open."""
+
+    code = 'ROLLBACK_REFUSED'
+    template = 'Upgrade {upgrade_id} cannot be rolled back: {found}. {advice}'
+
+
 # --- what a taskmanager meets -----------------------------------------------------------------------------------
 
 

@@ -73,7 +73,8 @@ class GuestAnswer:
     percent: int | None = None
     code: str | None = None                #: stable; set where the state is REFUSED or FAILED
     serving: bool = False                  #: the database answers clients (after an undo: whether it serves again)
-    server_started_on_data: bool = False   #: point of no return: the new server has been started on the data directory
+    server_started_on_data: bool | None = None
+    #: point of no return: the new server has been started on the data directory; None: it cannot be told, the volume is not seen
     result: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     #: check_upgrade: {'checks': [{name, outcome, message, code}]}; pre_upgrade: {'upgrade_info': {...}};
     #: post_upgrade: {'fingerprint': {...}, 'settings_changed': [...]}; verify_upgrade: {'server_version': ..., 'checks': [...]}

@@ -125,7 +125,7 @@ class UpgradeRepository(Protocol):
             error_code: str | None = None) -> upgrade.Upgrade:
         """One transaction: final state, outbox event, the instance's task FROM UPGRADING, its fault or its new version.
 
-        COMPLETED also writes the 'finish' event.  If the compare-and-set on the instance fails, nothing of the instance is
+        COMPLETED and ROLLED_BACK also write the 'finish' event.  If the compare-and-set on the instance fails, nothing of the instance is
         overwritten, the upgrade ends FAILED with INSTANCE_CHANGED (and its error event).
 
         :raises LeaseLost: overtaken; nothing was written.
@@ -135,6 +135,12 @@ class UpgradeRepository(Protocol):
         """FAILED -> RUNNING for the next attempt, UPGRADING_ERROR -> UPGRADING, 'start' event: one transaction.
 
         :raises UpgradeNotFound, RetryRefused, InstanceChanged: and nothing was written.
+        """
+
+    def rollback(self, upgrade_id: str) -> upgrade.Upgrade:
+        """As `retry`, and the next attempt leads back to the former image.
+
+        :raises UpgradeNotFound, RollbackRefused, InstanceChanged: and nothing was written.
         """
 
 

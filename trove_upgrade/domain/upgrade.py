@@ -7,6 +7,23 @@ from typing import Any, Self
 
 from trove_upgrade.domain import states
 
+#: In a row's data: why the upgrade is given up before the rebuild, so that a takeover goes on giving it up.
+UNDOING = 'undoing'
+#: In a row's data: why it goes back to the former image, so that a takeover goes on going back: {'cause', 'error_code'}.
+ROLLING_BACK = 'rolling_back'
+#: In a row's data: the attempt in which post_upgrade was last sent to the target's guest.  From then on the point of no return
+#: counts as passed, unless that attempt's guest has said otherwise.
+SENT = 'post_upgrade_sent_in_attempt'
+#: In a row's data: the attempt in which the target's guest said, at its end, that no server was started on the data.
+UNTOUCHED = 'data_untouched_in_attempt'
+#: In a row's data: the attempt in which post_upgrade was last sent to the former image's guest: its server may have written.
+SENT_BACK = 'rollback_sent_in_attempt'
+#: In a row's data: the attempt that the current rebuild_attempt was raised for, and how many were raised in it.
+ASKED_FOR = 'rebuild_for_attempt'
+ASKED = 'rebuilds_in_attempt'
+#: In a row's data: Nova has been seen to carry our marker in this attempt; the former guest is gone or going.
+ACCEPTED = 'rebuild_accepted_in_attempt'
+
 #: Anything that JSON can hold: the frozen dataclasses keep what they do not interpret in such a mapping.
 Json = Mapping[str, Any]
 
@@ -64,6 +81,62 @@ class Upgrade:
     def marker(self) -> str:
         """What the server's metadata and user data carry, so that nobody asks Nova twice for one rebuild."""
         return f'{self.id}:{self.rebuild_attempt}'
+
+    @property
+    def is_rolling_back(self) -> bool:
+        """Whether the steps lead to the former image; stays after the end, for what is said to the guest later."""
+        return ROLLING_BACK in self.data
+
+    @property
+    def wanted_image_id(self) -> str:
+        """The image that the next rebuild is asked for."""
+        return (self.former_image_id or '') if self.is_rolling_back else self.target_image_id
+
+    @property
+    def wanted_version_id(self) -> str:
+        """The datastore version whose guest is to serve in the end."""
+        return self.former_version_id if self.is_rolling_back else self.target_version_id
+
+    @property
+    def wanted_number(self) -> str:
+        """What verify wants to hear: a way back ends at what the former server itself said before it was stopped."""
+        return str(self.data.get('former_server_version') or '') if self.is_rolling_back else self.target_number
+
+    @property
+    def no_return(self) -> bool:
+        """Whether the new server may have been started on the data, as far as this row knows."""
+        sent = self.data.get(SENT)
+        return sent is not None and self.data.get(UNTOUCHED) != sent
+
+    @property
+    def may_have_served_again(self) -> bool:
+        """Whether a rollback may have started the former server on the data: unless it was refused for `no_return`."""
+        return SENT_BACK in self.data and not self.no_return
+
+    def why_no_rollback(self) -> str | None:
+        """What stands in the way of the former image, as far as this row knows; None: nothing does."""
+        if self.no_return:
+            return 'the new server may have been started on its data, so that the former one could damage it'
+        if self.data.get(ACCEPTED) is None or UNDOING in self.data:
+            return 'Nova has not accepted a rebuild, so that there is nothing to go back from'
+        if self.former_image_id is None:
+            return 'the image that its server had is not known, as where it is booted from a volume'
+        if not self.data.get('upgrade_info'):
+            return 'the former guest kept nothing that could be restored'
+        return None
+
+    def turned_back(self, cause: str | None, error_code: str | None) -> Self:
+        """A copy that goes back to the former image, by way of a rebuild that is asked anew."""
+        return self._redirected(**{ROLLING_BACK: {'cause': cause, 'error_code': error_code}})
+
+    def turned_forward(self) -> Self:
+        """A copy that goes to the target again, by way of a rebuild that is asked anew."""
+        return self._redirected()
+
+    def _redirected(self, **entries: Any) -> Self:
+        dropped = {ROLLING_BACK, ASKED_FOR, ASKED, SENT_BACK}
+        kept = {key: value for key, value in self.data.items() if key not in dropped}
+        return self.evolve(step=states.Step.REBUILD, data={**kept, **entries})
 
     def evolve(self, **changes: Any) -> Self:
         """A copy with `changes`."""

@@ -122,13 +122,13 @@ class GuestManager:
         return guest.GuestAnswer(
             state=job_state, message=message, boot_id=own.boot_id(), server_state=state, agent_version=own.agent_version,
             server_version=own.driver.server_version(), percent=record.percent, code=code, serving=own.serving(),
-            server_started_on_data=own.server_started(upgrade_id), result=record.result)
+            server_started_on_data=own.server_started_for_certain(upgrade_id), result=record.result)
 
     def _failed(self, message: str, code: str, upgrade_id: str) -> dict[str, Any]:
         """Says only what cannot fail."""
         return guest.GuestAnswer(
             state=guest.JobState.FAILED, message=message, boot_id=self._guest.boot_id(), server_state=guest.ServerState.UNKNOWN,
-            agent_version=self._guest.agent_version, code=code, server_started_on_data=self._guest.server_started(upgrade_id)).to_wire()
+            agent_version=self._guest.agent_version, code=code, server_started_on_data=self._guest.server_started(upgrade_id) or None).to_wire()
 
     def _specification_id(self) -> str:
         """RPC 1.0 has no id: one that runs, or has stopped the database and waits for the rebuild, is joined; else it is a new one."""

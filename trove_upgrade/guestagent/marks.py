@@ -77,6 +77,17 @@ class Marks:
                 return facts
         return None
 
+    def is_unreadable(self, mark: Mark) -> bool:
+        """Whether it is there, in one of its places, and does not say of which upgrade it is."""
+        for path in self._files(mark):
+            try:
+                durable.read_json(path)
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError):
+                return True
+        return False
+
     def has(self, mark: Mark, upgrade_id: str | None = None) -> bool:
         """Whether it is set, for `upgrade_id` where one is given."""
         return self.get(mark, upgrade_id) is not None

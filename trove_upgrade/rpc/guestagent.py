@@ -126,7 +126,7 @@ class GuestAgentAPI:
         return answer
 
 
-def _made_up(state: guest.JobState, *, message: str, code: str | None = None, started: bool = False,
+def _made_up(state: guest.JobState, *, message: str, code: str | None = None, started: bool | None = None,
              result: dict[str, Any] | None = None) -> guest.GuestAnswer:
     """An answer in the place of an agent that could not give one: it knows neither boot id nor server."""
     return guest.GuestAnswer(state=state, message=message, boot_id='', server_state=guest.ServerState.UNKNOWN,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Healing: Nova cannot be fenced, so a rebuild that was asked twice may come after the upgrade has COMPLETED.
+"""Healing: Nova cannot be fenced, so a rebuild that was asked twice may come after the upgrade has COMPLETED or was ROLLED_BACK.
 
 The agent of such a guest finds its root disk without the "restored" mark and says so with every heartbeat; post_upgrade runs again
 from the stash, which is kept for hours.  Nothing is journalled here: the next heartbeat asks again.
@@ -12,10 +12,12 @@ from trove_upgrade.taskmanager.steps.calls import Calls
 
 LOG = logging.getLogger(__name__)
 
+_SERVED = frozenset({states.UpgradeState.COMPLETED, states.UpgradeState.ROLLED_BACK})
+
 
 @dataclasses.dataclass(frozen=True)
 class Healer:
-    """Runs post_upgrade again for an upgrade that has COMPLETED."""
+    """Runs post_upgrade again for an upgrade whose guest served at its end."""
 
     upgrades: ports.UpgradeRepository
     guests: ports.GuestRepository
@@ -54,6 +56,6 @@ class Healer:
 
 
 def needs_healing(row: upgrade.Upgrade, heartbeat: guest.Heartbeat | None) -> bool:
-    """The guest runs the rebuild of an upgrade that has COMPLETED, and its root disk was never restored."""
-    return (row.state is states.UpgradeState.COMPLETED and heartbeat is not None and not heartbeat.restored
+    """The guest runs the last rebuild of an upgrade that has COMPLETED or was ROLLED_BACK, and its root disk was never restored."""
+    return (row.state in _SERVED and heartbeat is not None and not heartbeat.restored
             and heartbeat.marker == row.marker)

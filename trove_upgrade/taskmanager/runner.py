@@ -10,7 +10,7 @@ from typing import Any
 
 from trove_upgrade.domain import exceptions, ports, states, upgrade
 from trove_upgrade.taskmanager import journal
-from trove_upgrade.taskmanager.steps import outcome, quiesce, rebuild, undo
+from trove_upgrade.taskmanager.steps import outcome, quiesce, rebuild
 
 LOG = logging.getLogger(__name__)
 
@@ -23,6 +23,8 @@ _CRASH_SECONDS = 5.0
 
 #: Here nothing has been changed yet: whatever is found wrong refuses the upgrade.
 _BEFORE_CHANGE = frozenset({states.Step.PRECHECK, states.Step.QUIESCE})
+#: From what fails here there may be a way back to the former image.
+_MAY_TURN_BACK = frozenset({states.Step.REBUILD, states.Step.BOOT, states.Step.RESTORE})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Runner:
     lease_seconds: float
     writes_service_status: bool
     on_event: Callable[[], None]       #: called when there is something in the outbox
+    rolls_back: bool = False           #: the operator's choice: what fails with its data untouched goes back by itself
     is_stopping: Callable[[], bool] = lambda: False
 
     def run(self, upgrade_id: str) -> float | None:
@@ -83,8 +86,8 @@ class Runner:
         if _undoing(row) or journal.open_run(row) is not None:
             return row
         step = row.step
-        if undo.UNDOING in row.data:  # a former attempt's: its guest has been told to serve again
-            row = row.evolve(data={key: value for key, value in row.data.items() if key != undo.UNDOING})
+        if upgrade.UNDOING in row.data:  # a former attempt's: its guest has been told to serve again
+            row = row.evolve(data={key: value for key, value in row.data.items() if key != upgrade.UNDOING})
             step = min(step, states.Step.QUIESCE, key=states.STEPS.index)
         if self.writes_service_status and all(run.attempt != row.attempt for run in row.steps):
             self.instances.set_service_status(row.instance_id, 'upgrading')
@@ -124,8 +127,7 @@ class Runner:
         if isinstance(result, exceptions.StepRefused):
             return self._refused(row, result)
         if isinstance(result, exceptions.TroveUpgradeError):
-            self._failed(row, result)
-            return None
+            return self._failed(row, result)
         row = row.evolve(data={**row.data, **result.data})
         if isinstance(result, outcome.Done):
             return self._done(row.evolve(**result.changes), result)
@@ -151,29 +153,43 @@ class Runner:
         row = journal.ended(row, self.clock.now(), 'done', done.message)
         following = states.next_step(row.step)
         if following is None:
-            self._end(row, _S.COMPLETED, None, None)
+            back = row.data.get(upgrade.ROLLING_BACK)
+            if back is None:
+                self._end(row, _S.COMPLETED, None, None)
+            else:
+                self._end(row, _S.ROLLED_BACK, back['cause'], back['error_code'])
             return None
         return self.upgrades.save(self._at(row, following))
 
     def _refused(self, row: upgrade.Upgrade, error: exceptions.StepRefused) -> upgrade.Upgrade | None:
         """Nothing has been rebuilt: give it up, and let the guest undo what it has done."""
         if _undoing(row) or rebuild.former_guest_is_gone(row):
-            self._failed(row, error)
-            return None
+            return self._failed(row, error)
         row = journal.ended(row, self.clock.now(), 'refused', error.message)
         if row.data.get(quiesce.TOUCHED) is None:
             self._end(row, _S.ABORTED, error.message, error.code)
             return None
         LOG.info('Upgrade %s of instance %s: undoing, was %s, attempt %d: %s', row.id, row.instance_id, row.step, row.attempt, error.message)
         late = journal.begun(row, row.step, self.clock.now(), self.undo.timeout_seconds).step_deadline
-        row = row.with_data(**{undo.UNDOING: {'attempt': row.attempt, 'cause': error.message, 'error_code': error.code}})
+        row = row.with_data(**{upgrade.UNDOING: {'attempt': row.attempt, 'cause': error.message, 'error_code': error.code}})
         return self.upgrades.save(row.evolve(step_deadline=late))
 
-    def _failed(self, row: upgrade.Upgrade, error: exceptions.TroveUpgradeError) -> None:
-        undoing = _undoing(row)
+    def _failed(self, row: upgrade.Upgrade, error: exceptions.TroveUpgradeError) -> upgrade.Upgrade | None:
+        """None: it has ended.  Where the operator chose so and the data is untouched, it goes back instead: the row that does."""
+        undoing, back = _undoing(row), row.data.get(upgrade.ROLLING_BACK)
         row = journal.ended(row, self.clock.now(), 'failed', error.message)
-        cause = f'{error.message} It was to be undone because: {undoing.get("cause")}' if undoing else error.message
+        if self.rolls_back and row.step in _MAY_TURN_BACK and not undoing and back is None and row.why_no_rollback() is None:
+            LOG.warning('Upgrade %s of instance %s: rolling back, was %s, attempt %d: %s: %s', row.id, row.instance_id, row.step, row.attempt,
+                        error.code, error.message)
+            row = row.turned_back(error.message, error.code)
+            return self.upgrades.save(self._at(row, row.step))
+        cause = error.message
+        if undoing:
+            cause = f'{cause} It was to be undone because: {undoing.get("cause")}'
+        elif back is not None:
+            cause = f'{cause} It was to be rolled back because: {back["cause"]}'
         self._end(row, _S.FAILED, cause, error.code)
+        return None
 
     def _end(self, row: upgrade.Upgrade, state: states.UpgradeState, cause: str | None, code: str | None) -> None:
         if self.writes_service_status and state is not _S.FAILED:
@@ -187,5 +203,5 @@ class Runner:
 
 def _undoing(row: upgrade.Upgrade) -> Mapping[str, Any]:
     """Why this attempt is being given up; empty if it is not."""
-    undoing: Mapping[str, Any] = row.data.get(undo.UNDOING) or {}
+    undoing: Mapping[str, Any] = row.data.get(upgrade.UNDOING) or {}
     return undoing if undoing.get('attempt') == row.attempt else {}

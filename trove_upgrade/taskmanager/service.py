@@ -95,7 +95,8 @@ class Service:
         runner = Runner(
             upgrades=outside.repos.upgrades, instances=outside.repos.instances, steps=steps(conf, outside, preflight, call),
             undo=undo.Undo(outside.agent, call, options.undo_timeout, _guest_hold(conf)), clock=outside.clock, owner=owner,
-            lease_seconds=options.lease_seconds, writes_service_status=options.write_service_status, on_event=self._wake_relays,
+            lease_seconds=options.lease_seconds, writes_service_status=options.write_service_status,
+            rolls_back=options.rollback_on_failure, on_event=self._wake_relays,
             is_stopping=self._stopping.is_set)
         checks = CheckRunner(outside.repos.checks, preflight, call, pause=self._pause, owner=owner, timeout_seconds=_CHECK_SECONDS)
         healer = Healer(outside.repos.upgrades, outside.repos.guests, outside.agent, call, options.restore_timeout)

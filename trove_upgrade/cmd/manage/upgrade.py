@@ -31,6 +31,10 @@ def add_commands(commands: Any) -> None:
     retry = nested.add_parser('retry', help='continue one that has FAILED; a taskmanager takes it up within seconds')
     retry.add_argument('upgrade', help='id of the upgrade')
     retry.set_defaults(command=_retry)
+    rollback = nested.add_parser('rollback', help='lead one that has FAILED back to the former image, if the new server was never '
+                                                  'started on the data')
+    rollback.add_argument('upgrade', help='id of the upgrade')
+    rollback.set_defaults(command=_rollback)
 
 
 def _list(run: Context, arguments: argparse.Namespace) -> None:
@@ -54,7 +58,11 @@ def _show(run: Context, arguments: argparse.Namespace) -> None:
         print()
         _print_steps(found)
     if found.state is states.UpgradeState.FAILED:
-        print(f'\nWhen the cause is mended: trove-upgrade-manage upgrade retry {found.id}')
+        print()
+        if not (found.is_rolling_back and found.may_have_served_again):
+            print(f'When the cause is mended: trove-upgrade-manage upgrade retry {found.id}')
+        if found.why_no_rollback() is None:
+            print(f'Back to the former image: trove-upgrade-manage upgrade rollback {found.id}')
 
 
 def _print_steps(found: Upgrade) -> None:
@@ -68,3 +76,9 @@ def _retry(run: Context, arguments: argparse.Namespace) -> None:
     again = run.repositories.upgrades.retry(arguments.upgrade)
     print(f'Upgrade {again.id} of instance {again.instance_id}: {again.state} at {again.step}, attempt {again.attempt}. '
           'A taskmanager takes it up within seconds.')
+
+
+def _rollback(run: Context, arguments: argparse.Namespace) -> None:
+    back = run.repositories.upgrades.rollback(arguments.upgrade)
+    print(f'Upgrade {back.id} of instance {back.instance_id}: {back.state} at {back.step}, attempt {back.attempt}, back to image '
+          f'{back.former_image_id}. A taskmanager takes it up within seconds.')

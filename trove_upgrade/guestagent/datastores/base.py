@@ -145,6 +145,11 @@ class DatastoreDriver:
         """
         self._refuse()
 
+    def installed_version(self) -> str | None:
+        """Of the server that this root disk has, as its image's build recorded it; None if it did not."""
+        version = self.context.image_facts.get('server_version')
+        return None if version is None else str(version)
+
     def server_version(self) -> str | None:
         """What the running server says over SQL; None if none answers."""
         return None

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """post_upgrade: from a bare root disk of the new image to a database that serves, with nothing missing.
 
+A rollback is the same on the former image, with one rule more: the new server must never have been started on the data.
+
 The marks on the volume say how far any earlier run came, on this root disk or on one that has been lost since.
 """
 import configparser
@@ -14,8 +16,8 @@ from typing import Any
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent import datafiles, durable, service
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.flows import generations
-from trove_upgrade.guestagent.flows.work import Outcome, Work
+from trove_upgrade.guestagent.flows import generations, verify
+from trove_upgrade.guestagent.flows.work import ROLLBACK, Outcome, Work
 from trove_upgrade.guestagent.info import UpgradeInfo
 from trove_upgrade.guestagent.marks import Mark
 from trove_upgrade.guestagent.stash.restore import Stash
@@ -35,11 +37,13 @@ def restore(work: Work) -> Outcome:
         raise exceptions.StepFailed(f'The volume {info.volume_uuid} cannot be used: {guest.layout.on_volume} is missing, or others than root '
                                     f'can write there. Look whether this is the volume that the upgrade unmounted.', 'STASH_MISSING')
     generations.carry_over(guest, work.call)   # a new root disk has seen none; the volume has
+    _require_direction(work, info)
     if guest.marks.has(Mark.RESTORED, info.upgrade_id) and guest.serving():
         return _outcome(work, info)
+    _require_image(work)
     with Stash.open(guest.layout.on_volume, info.stash, info.stash_digest) as stash:
         before = _read(stash, info)
-        if not guest.server_started(info.upgrade_id):
+        if not guest.marks.has(Mark.SERVER_STARTED, info.upgrade_id):
             _require_untouched(work, stash, info)
         _configure(work, stash, info)
     if not guest.marks.has(Mark.COMPARED, info.upgrade_id):
@@ -51,6 +55,34 @@ def restore(work: Work) -> Outcome:
 
 def _read(stash: Stash, info: UpgradeInfo) -> base.Fingerprint:
     return base.Fingerprint(**json.loads(stash.document('fingerprint', info.fingerprint_digest)))
+
+
+def _is_rollback(work: Work) -> bool:
+    return work.call.options.get(ROLLBACK) is True
+
+
+def _require_direction(work: Work, info: UpgradeInfo) -> None:
+    """Only one of the two servers may ever be started on the data: which one, the mark on the volume remembers."""
+    guest = work.guest
+    if _is_rollback(work):
+        if guest.server_started_for_certain(info.upgrade_id) is not False:
+            raise exceptions.StepFailed(f'Upgrade {info.upgrade_id} cannot be rolled back: the new server has been started on the data already, '
+                                        f'and the former one could damage it. Retry the upgrade: it goes on where it stopped.',
+                                        'SERVER_STARTED_ON_DATA')
+    elif guest.marks.has(Mark.SERVER_STARTED, info.upgrade_id) and not guest.server_started(info.upgrade_id):
+        raise exceptions.StepFailed(f'Upgrade {info.upgrade_id} cannot go on: a rollback has started the former server on the data, which '
+                                    f'may have been written to since. Finish the rollback, then upgrade again.', 'ROLLBACK_UNFINISHED')
+
+
+def _require_image(work: Work) -> None:
+    """What the image says of itself is looked at before its server could touch anything; an image that says nothing passes."""
+    installed = work.guest.driver.installed_version()
+    if installed is None:
+        return
+    result = verify.compare_version(installed, work.call.target)
+    if result.outcome == 'refused':
+        raise exceptions.StepFailed(f'The data was not touched: the guest was booted from another image than it should. {result.message}',
+                                    result.code or 'SERVER_VERSION_DIFFERS')
 
 
 def _require_untouched(work: Work, stash: Stash, info: UpgradeInfo) -> None:
@@ -101,8 +133,9 @@ def _configure(work: Work, stash: Stash, info: UpgradeInfo) -> None:
 def _upgrade(work: Work, info: UpgradeInfo) -> None:
     """Past the point of no return from the first mark on: a start that is refused has changed files, too."""
     guest = work.guest
-    if not guest.server_started(info.upgrade_id):
-        guest.marks.set(Mark.SERVER_STARTED, info.upgrade_id, boot_id=guest.boot_id(), at=guest.clock.now().isoformat())
+    if not guest.marks.has(Mark.SERVER_STARTED, info.upgrade_id):
+        former = {ROLLBACK: True} if _is_rollback(work) else {}
+        guest.marks.set(Mark.SERVER_STARTED, info.upgrade_id, boot_id=guest.boot_id(), at=guest.clock.now().isoformat(), **former)
     if guest.service.exists(service.DATABASE) and guest.service.status(service.DATABASE):
         guest.service.stop(service.DATABASE)   # of a run that was cut short; whether it is isolated cannot be told
     work.progress(30, 'Starting the new server, isolated.')
@@ -155,6 +188,6 @@ def _outcome(work: Work, info: UpgradeInfo) -> Outcome:
     compared = work.guest.marks.get(Mark.COMPARED, info.upgrade_id) or {}
     opened = work.guest.marks.get(Mark.OPENED, info.upgrade_id) or {}
     configured = work.guest.marks.get(Mark.CONFIGURED, info.upgrade_id) or {}
-    return Outcome('The database serves on the new image, and nothing is missing.',
+    return Outcome(f'The database serves on the {"former" if _is_rollback(work) else "new"} image, and nothing is missing.',
                    {**compared.get('result', {}), 'stopped_at': info.stopped_at, 'opened_at': opened.get('opened_at'),
                     'remarks': list(configured.get('remarks', []))})

@@ -25,7 +25,7 @@ def verify(work: Work) -> Outcome:
                                     f'Look into its error log in the guest.', 'DATABASE_NOT_SERVING')
     work.progress(None, 'Writing and removing one row.')
     guest.driver.write_probe()
-    results = [_version(version, work.call.target), *_durable(guest)]
+    results = [compare_version(version, work.call.target), *_durable(guest)]
     for result in results:
         if result.outcome == 'refused':
             raise exceptions.StepFailed(result.message, result.code or 'VERIFY_FAILED')
@@ -33,7 +33,7 @@ def verify(work: Work) -> Outcome:
                    {'server_version': version, 'checks': [dataclasses.asdict(result) for result in results]})
 
 
-def _version(version: str, target: Mapping[str, Any]) -> upgrade.CheckResult:
+def compare_version(version: str, target: Mapping[str, Any]) -> upgrade.CheckResult:
     """As far as the target's facts name it: 11.8 is satisfied by 11.8.6, 11.8.6 by nothing else."""
     wanted, running = _NUMBER.match(str(target.get('server_version') or '')), _NUMBER.match(version)
     if wanted is not None and (running is None or running[0].split('.')[:len(wanted[0].split('.'))] != wanted[0].split('.')):

@@ -4,14 +4,17 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from trove_upgrade.domain import exceptions, ports
 from trove_upgrade.domain import guest as wire
-from trove_upgrade.domain import ports
 from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent import volume as volume_module
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.layout import Layout
 from trove_upgrade.guestagent.marks import Mark, Marks
 from trove_upgrade.guestagent.stash import accounts as accounts_module
+
+#: In the call's options, and in the mark SERVER_STARTED: it is the former server that is started, after a rollback.
+ROLLBACK = 'rollback'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +45,20 @@ class Guest:
 
     def server_started(self, upgrade_id: str) -> bool:
         """Whether the new server has been started on the data for this upgrade, as far as it can be seen now."""
-        return self.marks.has(Mark.SERVER_STARTED, upgrade_id)
+        started = self.marks.get(Mark.SERVER_STARTED, upgrade_id)
+        return started is not None and not started.get(ROLLBACK)
+
+    def server_started_for_certain(self, upgrade_id: str) -> bool | None:
+        """As `server_started`, with None where it cannot be told: the volume, which remembers, is not seen.
+
+        A mark that is there and cannot be read counts as set: who asks wants to start another server.
+        """
+        if self.server_started(upgrade_id) or self.marks.is_unreadable(Mark.SERVER_STARTED):
+            return True
+        try:
+            return None if self.volume.mounted() is None else False
+        except exceptions.StepFailed:
+            return None
 
     def serving(self) -> bool:
         """Whether the database answers clients: it answers, and is not the isolated first start of an upgrade."""

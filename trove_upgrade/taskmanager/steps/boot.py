@@ -3,8 +3,8 @@
 import dataclasses
 
 from trove_upgrade.domain import exceptions, ports, states, upgrade
+from trove_upgrade.domain.upgrade import ASKED_FOR
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
-from trove_upgrade.taskmanager.steps.rebuild import ASKED_FOR
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,5 +32,5 @@ class Boot:
         """The image has no agent, or it cannot reach the broker."""
         return exceptions.StepFailed(
             f'The new guest of instance {row.instance_id} did not report within {self.timeout_seconds:g} s ({found}). Look at the console '
-            f'of server {row.server_id}: does image {row.target_image_id} have the agent, and does it reach the broker? Then retry the '
+            f'of server {row.server_id}: does image {row.wanted_image_id} have the agent, and does it reach the broker? Then retry the '
             f'upgrade.', 'BOOT_TIMEOUT')

@@ -35,10 +35,11 @@ class Calls:
         deadline = row.step_deadline
         if deadline is None or seconds is not None:
             deadline = self.clock.now() + datetime.timedelta(seconds=3600 if seconds is None else seconds)
-        small = {'server_version': spoken(row.target_number), 'datastore_manager': row.datastore_manager}
+        small = {'server_version': spoken(row.wanted_number), 'datastore_manager': row.datastore_manager}
+        options = {**self.options, 'rollback': True} if row.is_rolling_back else self.options
         return guest.GuestCall(
             instance_id=row.instance_id, upgrade_id=row.id, attempt=row.attempt, generation=row.generation, deadline=deadline,
-            target=target or small, options=self.options, upgrade_info=row.data.get('upgrade_info') or {})
+            target=target or small, options=options, upgrade_info=row.data.get('upgrade_info') or {})
 
     def ask_again(self, row: upgrade.Upgrade, answer: guest.GuestAnswer) -> Wait:
         """The guest works: soon at first, then less often."""
@@ -53,7 +54,11 @@ def answered(ask: Callable[[guest.GuestCall], guest.GuestAnswer], call: guest.Gu
 
     :raises StepRefused, StepFailed: as `failure` says, if the guest refused or failed.
     """
-    answer = ask(call)
+    return settled(ask(call), failure)
+
+
+def settled(answer: guest.GuestAnswer, failure: type[exceptions.StepRefused] | type[exceptions.StepFailed]) -> guest.GuestAnswer:
+    """The same answer if it is RUNNING or DONE.  Raises as `answered`."""
     if answer.state in {guest.JobState.REFUSED, guest.JobState.FAILED}:
         raise failure(answer.message, answer.code or f'GUEST_{answer.state}')
     return answer

@@ -1,22 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rebuild: the server gets the target version's image; its volume and its ports stay.
+"""Rebuild: the server gets the target version's image, or its former one back; its volume and its ports stay.
 
 Nova sets the image when it *accepts* a rebuild, so the image proves nothing; our marker in the server's metadata is saved in the
 same write and proves that this rebuild was asked.  Whether it was *done* is the result of the server's `rebuild` action.
 """
 import dataclasses
+from collections.abc import Mapping
 
 from trove_upgrade.domain import compute, exceptions, guest, ports, upgrade
+from trove_upgrade.domain.upgrade import ACCEPTED, ASKED, ASKED_FOR
 from trove_upgrade.taskmanager import user_data
 from trove_upgrade.taskmanager.steps.calls import Calls, answered
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
 from trove_upgrade.taskmanager.steps.task import require_our_task
-
-#: In the row's data: the attempt that the current rebuild_attempt was raised for, and how many were raised in it.
-ASKED_FOR = 'rebuild_for_attempt'
-ASKED = 'rebuilds_in_attempt'
-#: In the row's data: Nova has been seen to carry our marker in this attempt; the former guest is gone or going.
-ACCEPTED = 'rebuild_accepted_in_attempt'
 
 #: A rebuild may be asked for in these; anything else is somebody's doing and waited for.
 _REBUILDABLE = frozenset({'ACTIVE', 'ERROR', 'SHUTOFF'})
@@ -74,15 +70,17 @@ class Rebuild:
 
     def _look(self, row: upgrade.Upgrade, server: compute.Server) -> Done | Wait:
         """Nova has accepted it; what became of it?"""
-        accepted = {ACCEPTED: row.attempt}
+        accepted = _accepted(row)
         match self.nova.rebuild_result(server):
             case compute.RebuildResult.SUCCESS:
                 return Done('Nova has rebuilt the server.', data=accepted)
             case compute.RebuildResult.NOTHING_HAPPENED:
                 return self._again(row)
             case compute.RebuildResult.ERROR:
+                if accepted and row.data.get(ACCEPTED) is None:  # its answer was lost: what follows wants to know
+                    return Wait(0, 'Nova has accepted the rebuild.', data=accepted)
                 raise exceptions.StepFailed(
-                    f'Nova could not rebuild server {row.server_id} with image {row.target_image_id}: {server.fault or "no fault given"}. '
+                    f'Nova could not rebuild server {row.server_id} with image {row.wanted_image_id}: {server.fault or "no fault given"}. '
                     f'Mend the cause and retry the upgrade.', 'REBUILD_FAILED')
         return Wait(self.poll_seconds, f'Nova rebuilds the server: {server.status}, task {server.task_state}.', data=accepted)
 
@@ -91,8 +89,9 @@ class Rebuild:
         if asked >= self.limit:
             raise exceptions.StepRefused(
                 f'Server {row.server_id} was not rebuilt: Nova accepted it {asked} times and fell back to the former guest. Look '
-                f'whether image {row.target_image_id} can be loaded on its host, then upgrade again.', 'REBUILD_FELL_BACK')
-        return Wait(0, 'Nova fell back to the former guest; the rebuild is asked again.', data={ASKED: asked + 1, ACCEPTED: None},
+                f'whether image {row.wanted_image_id} can be loaded on its host, then upgrade again.', 'REBUILD_FELL_BACK')
+        given_back = {} if former_guest_is_gone(row) else {ACCEPTED: None}
+        return Wait(0, 'Nova fell back to the guest before; the rebuild is asked again.', data={ASKED: asked + 1, **given_back},
                     changes={'rebuild_attempt': row.rebuild_attempt + 1})
 
     def _ask_guest(self, row: upgrade.Upgrade, server: compute.Server) -> Wait | None:
@@ -111,10 +110,10 @@ class Rebuild:
         return None
 
     def _post(self, row: upgrade.Upgrade, server: compute.Server) -> Wait:
-        target = self.datastores.version_by_id(row.target_version_id)
-        rendered = user_data.render(server.user_data, row.marker, datastore_version=target.number, datastore_manager=target.manager)
+        wanted = self.datastores.version_by_id(row.wanted_version_id)
+        rendered = user_data.render(server.user_data, row.marker, datastore_version=wanted.number, datastore_manager=wanted.manager)
         try:
-            self.nova.rebuild(server, row.target_image_id, row.marker, rendered)
+            self.nova.rebuild(server, row.wanted_image_id, row.marker, rendered)
         except exceptions.RebuildConflict as error:
             return Wait(self.poll_seconds, error.message)
         except exceptions.ComputeUnavailable as error:
@@ -122,7 +121,7 @@ class Rebuild:
         except exceptions.RebuildRefused as error:
             self._refused(row, error)
             return Wait(self.poll_seconds, 'Nova has accepted the rebuild before.')
-        return Wait(self.poll_seconds, 'Nova has accepted the rebuild.', data={ACCEPTED: row.attempt})
+        return Wait(self.poll_seconds, 'Nova has accepted the rebuild.', data=_accepted(row))
 
     def _refused(self, row: upgrade.Upgrade, error: exceptions.RebuildRefused) -> None:
         """Returns only if the server carries our marker all the same: an earlier POST was accepted."""
@@ -134,6 +133,11 @@ class Rebuild:
 
 
 def former_guest_is_gone(row: upgrade.Upgrade) -> bool:
-    """A former attempt has seen Nova accept a rebuild and do it, or break off in the middle."""
+    """A former attempt, or the way to the target, has seen Nova accept a rebuild and do it, or break off in the middle."""
     accepted = row.data.get(ACCEPTED)
-    return accepted is not None and int(accepted) < row.attempt
+    return row.is_rolling_back or (accepted is not None and int(accepted) < row.attempt)
+
+
+def _accepted(row: upgrade.Upgrade) -> Mapping[str, int]:
+    """What is known once Nova carries our marker; the first attempt that took the former guest away stays on record."""
+    return {} if former_guest_is_gone(row) else {ACCEPTED: row.attempt}

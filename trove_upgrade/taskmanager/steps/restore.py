@@ -5,11 +5,9 @@ import datetime
 from typing import Any
 
 from trove_upgrade.domain import exceptions, guest, ports, upgrade
-from trove_upgrade.taskmanager.steps.calls import Calls, answered
+from trove_upgrade.domain.upgrade import SENT, SENT_BACK, UNTOUCHED
+from trove_upgrade.taskmanager.steps.calls import Calls, settled
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
-
-#: In the row's data: the attempt in which post_upgrade was first sent.  From then on the point of no return counts as passed.
-SENT = 'post_upgrade_sent_in_attempt'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,9 +22,14 @@ class Restore:
 
     def run(self, row: upgrade.Upgrade) -> Done | Wait:
         """:raises StepFailed: the guest cannot."""
-        if row.data.get(SENT) != row.attempt:
-            return Wait(0, 'The guest restores its files and upgrades the data.', data={SENT: row.attempt})
-        answer = answered(self.agent.post_upgrade, self.calls.plain(row), exceptions.StepFailed)
+        sent = SENT_BACK if row.is_rolling_back else SENT
+        if row.data.get(sent) != row.attempt:
+            return Wait(0, 'The guest restores its files and upgrades the data.', data={sent: row.attempt})
+        answer = self.agent.post_upgrade(self.calls.plain(row))
+        learned = _learned(row, answer)
+        if learned:
+            return Wait(0, answer.message, answer.percent, data=learned)
+        settled(answer, exceptions.StepFailed)
         if answer.state is guest.JobState.RUNNING:
             return self.calls.ask_again(row, answer)
         heartbeat = self.guests.heartbeat(row.instance_id)
@@ -43,6 +46,18 @@ class Restore:
         return exceptions.StepFailed(
             f'The guest of instance {row.instance_id} did not restore and upgrade its data within {self.timeout_seconds:g} s ({found}). '
             f'Look at the guest, then retry the upgrade: it goes on where it stopped.', 'RESTORE_TIMEOUT')
+
+
+def _learned(row: upgrade.Upgrade, answer: guest.GuestAnswer) -> dict[str, int | None]:
+    """What the guest says of the point of no return, if the row does not know it yet: committed before anything is decided by it.
+
+    Only a job that has ended can say that no server was started, and only a guest that sees the volume does.
+    """
+    ended = answer.state in {guest.JobState.REFUSED, guest.JobState.FAILED}
+    if row.is_rolling_back:
+        return {SENT: row.attempt, UNTOUCHED: None} if ended and answer.server_started_on_data and not row.no_return else {}
+    untouched = row.attempt if ended and answer.server_started_on_data is False else None
+    return {} if row.data.get(UNTOUCHED) == untouched else {UNTOUCHED: untouched}
 
 
 def _seconds(stopped_at: Any, opened_at: Any) -> float | None:

@@ -6,9 +6,6 @@ from trove_upgrade.domain import exceptions, guest, ports, upgrade
 from trove_upgrade.taskmanager.steps.calls import Calls, answered
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
 
-#: In the row's data: why the upgrade is given up, so that a takeover goes on giving it up.
-UNDOING = 'undoing'
-
 
 @dataclasses.dataclass(frozen=True)
 class Undo:

@@ -28,9 +28,9 @@ class Verify:
         if answer.state is guest.JobState.RUNNING:
             return self.calls.ask_again(row, answer)
         running = answer.result.get('server_version') or answer.server_version
-        if not same_version(row.target_number, running):
-            raise exceptions.StepFailed(f'The wrong server runs on instance {row.instance_id}: {running}, expected {row.target_number}. Look at '
-                                        f'image {row.target_image_id} of the datastore version.', 'SERVER_VERSION_DIFFERS')
+        if not same_version(row.wanted_number, running):
+            raise exceptions.StepFailed(f'The wrong server runs on instance {row.instance_id}: {running}, expected {row.wanted_number}. Look at '
+                                        f'image {row.wanted_image_id} of the datastore version.', 'SERVER_VERSION_DIFFERS')
         return Done(f'The database serves as {running}.', data={'server_version': running, 'agent_version': answer.agent_version})
 
     def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:

@@ -272,7 +272,7 @@ class TestEnd(UpgradesTestCase):
             self.assertEqual((Task.NONE, database.MARIADB_10_11), (self.instance().task, self.instance().version.id))
             self.assertIsNone(self.instance().fault)
             self.assertIsNone(self.db.repositories.guests.image(database.INSTANCE))
-        self.assertEqual([('start', 1), ('start', 1), ('error', 1), ('error', 1)], sorted(self.events(), key=lambda e: e[0] == 'error'))
+        self.assertEqual([('error', 1), ('error', 1), ('finish', 1), ('start', 1), ('start', 1)], sorted(self.events()))
 
     def test_failed_leaves_the_instance_in_error_with_its_fault(self):
         ended = self.ended(UpgradeState.FAILED, cause='c' * 300, error_code='BOOT_TIMEOUT')
@@ -371,6 +371,54 @@ class TestRetry(UpgradesTestCase):
         self.assertEqual('ours', self.instance().fault.message)
         self.upgrades.retry(failed.id)
         self.assertEqual('older', self.instance().fault.message)
+
+
+class TestRollback(UpgradesTestCase):
+
+    def failed(self, **data):
+        known = {'rebuild_accepted_in_attempt': 1, 'upgrade_info': {'stash': 's1'}, 'former_server_version': '10.11.14-MariaDB',
+                 'rebuild_for_attempt': 1, **data}
+        held = self.upgrades.save(self.claimed().evolve(step=Step.BOOT, rebuild_attempt=1, former_image_id=database.IMAGE_10_11)
+                                  .with_data(**known))
+        return self.upgrades.end(held, UpgradeState.FAILED, cause='no heartbeat', error_code='BOOT_TIMEOUT')
+
+    def test_it_runs_again_as_the_next_attempt_towards_the_former_image(self):
+        failed = self.failed()
+        back = self.upgrades.rollback(failed.id)
+        self.assertEqual((UpgradeState.RUNNING, 2, Step.REBUILD, 1), (back.state, back.attempt, back.step, back.rebuild_attempt))
+        self.assertEqual((database.IMAGE_10_11, database.MARIADB_10_11, '10.11.14-MariaDB'),
+                         (back.wanted_image_id, back.wanted_version_id, back.wanted_number))
+        self.assertEqual({'cause': 'no heartbeat', 'error_code': 'BOOT_TIMEOUT'}, back.data['rolling_back'])
+        self.assertNotIn('rebuild_for_attempt', back.data)
+        self.assertIs(Task.UPGRADING, self.instance().task)
+        self.assertEqual([back.id], self.upgrades.due(5))
+        self.assertEqual([('start', 1), ('error', 1), ('start', 2)], self.events())
+
+    def test_a_row_that_may_be_past_the_point_of_no_return_is_refused_and_nothing_is_written(self):
+        failed = self.failed(post_upgrade_sent_in_attempt=1)
+        error = self.assertRaises(exceptions.RollbackRefused, self.upgrades.rollback, failed.id)
+        self.assertIn('may have been started', error.message)
+        self.assertEqual(failed, self.upgrades.get(failed.id))
+        self.assertIs(Task.UPGRADING_ERROR, self.instance().task)
+
+    def test_what_was_never_rebuilt_or_kept_is_refused(self):
+        for name in ('rebuild_accepted_in_attempt', 'upgrade_info'):
+            error = self.assertRaises(exceptions.RollbackRefused, self.upgrades.rollback, self.failed(**{name: None}).id)
+            self.assertIn('upgrade retry', error.message)
+            self.db.update_instance(task_id=int(Task.NONE))
+
+    def test_only_what_has_failed_is_rolled_back(self):
+        begun = self.db.begin()
+        self.assertIn('has not begun', self.assertRaises(exceptions.RollbackRefused, self.upgrades.rollback, begun.id).message)
+        self.upgrades.end(self.upgrades.claim(begun.id, 'host-1', LEASE), UpgradeState.ABORTED)
+        self.assertIn('ABORTED', self.assertRaises(exceptions.RollbackRefused, self.upgrades.rollback, begun.id).message)
+        self.assertRaises(exceptions.UpgradeNotFound, self.upgrades.rollback, 'nothing')
+
+    def test_an_instance_that_somebody_has_changed_is_left_alone(self):
+        failed = self.failed()
+        self.db.update_instance(task_id=int(Task.DELETING))
+        self.assertRaises(exceptions.InstanceChanged, self.upgrades.rollback, failed.id)
+        self.assertEqual(failed, self.upgrades.get(failed.id))
 
 
 class TestStates(base.TestCase):

@@ -327,6 +327,9 @@ class Driver(base.DatastoreDriver):
         self._may_fail('start')
         self.machine.start(isolated=False)
 
+    def installed_version(self):
+        return self.machine.version
+
     def server_version(self):
         return self.machine.running
 

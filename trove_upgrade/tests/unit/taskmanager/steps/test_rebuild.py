@@ -4,8 +4,8 @@ import dataclasses
 
 from trove_upgrade.domain import compute, exceptions, instance, states
 from trove_upgrade.domain.guest import JobState, ServerState
+from trove_upgrade.domain.upgrade import ACCEPTED, ASKED, ASKED_FOR
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
-from trove_upgrade.taskmanager.steps.rebuild import ACCEPTED, ASKED, ASKED_FOR
 from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.taskmanager import fakes
 
@@ -85,7 +85,9 @@ class TestRebuild(base.TestCase):
     def test_an_error_after_acceptance_fails_with_novas_fault(self):
         self.accepted(status='ERROR', fault='no space')
         self.nova.result = Result.ERROR
-        error = self.assertRaises(exceptions.StepFailed, self.step.run, self.row)
+        wait = self.step.run(self.row)
+        self.assertEqual((0, {ACCEPTED: 1}), (wait.seconds, wait.data), 'that it was accepted is committed first')
+        error = self.assertRaises(exceptions.StepFailed, self.step.run, self.row.with_data(**wait.data))
         self.assertEqual('REBUILD_FAILED', error.code)
         self.assertIn('no space', error.message)
 
@@ -97,6 +99,14 @@ class TestRebuild(base.TestCase):
         self.step.run(self.row.evolve(rebuild_attempt=2, data={**self.row.data, **wait.data}))
         self.assertEqual([f'{self.row.id}:2'], [call[2] for call in self.nova.rebuilds])
         self.assertEqual(1, len(self.guest.asked('pre_upgrade')), 'the guest that still runs is asked')
+
+    def test_a_no_op_of_a_retry_does_not_bring_the_former_guest_back(self):
+        row = self.row.evolve(attempt=2, rebuild_attempt=2, data={ASKED_FOR: 2, ASKED: 1, ACCEPTED: 1})
+        self.accepted(row)
+        self.nova.result = Result.NOTHING_HAPPENED
+        wait = self.step.run(row)
+        self.step.run(row.evolve(rebuild_attempt=3, data={**row.data, **wait.data}))
+        self.assertEqual(([], 1), (self.guest.calls, len(self.nova.rebuilds)))
 
     def test_no_ops_are_bounded(self):
         self.accepted()
