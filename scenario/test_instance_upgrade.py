@@ -100,7 +100,8 @@ class TestInstanceUpgrade(unittest.TestCase):
         self.assertEqual(self.target, after['datastore']['version'])
         self.assertEqual(before['addresses'], after['addresses'])
         self.assertEqual(before['name'], after['name'])
-        self.assertEqual(self.target, self.sql('SELECT @@GLOBAL.innodb_version')[0][0])
+        # MariaDB 11 has no @@innodb_version any more, which tempest's own test asks for.
+        self.assertEqual(self.target, self.sql('SELECT VERSION()')[0][0].split('-')[0])
         self.assertEqual((('Upgrade',),), self.sql('SELECT LastName FROM Persons WHERE PersonID = 99'))
 
 
