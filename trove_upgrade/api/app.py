@@ -68,7 +68,7 @@ def new_services(conf: cfg.ConfigOpts, *, shows_instances: bool) -> Services:
     """
     engine.require_server_database(conf, 'The API')
     return Services(
-        repos=repositories.Repositories.from_conf(conf),
+        repos=repositories.Repositories.from_conf(conf, waits_for_server=False),
         taskmanager=taskmanager.TaskManagerAPI.from_conf(conf),
         servers=nova_list.NovaDirectory.from_conf(conf) if shows_instances else None,
         rules=versions.Rules.load(conf.trove_upgrade.version_rules_file),

@@ -9,12 +9,14 @@ import contextlib
 import contextvars
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar, cast
 
 import sqlalchemy as sa
 from oslo_config import cfg
 from oslo_db import api as oslo_db_api
+from oslo_db import exception as db_exc
 from oslo_db.sqlalchemy import enginefacade
 
 from trove_upgrade.conf import database as database_conf
@@ -25,6 +27,10 @@ R = TypeVar('R')
 
 #: What services may use.  Each driver is named: what `postgresql://` alone means depends on SQLAlchemy's version.
 SERVER_DRIVERS = frozenset({'mysql+pymysql', 'mariadb+pymysql', 'postgresql+psycopg2', 'postgresql+psycopg'})
+
+
+#: As the drivers take it, in a URL.
+_CONNECT_SECONDS = '3'
 
 
 def retry_on_deadlock(method: Callable[P, R]) -> Callable[P, R]:
@@ -62,6 +68,15 @@ def require_server_database(conf: cfg.ConfigOpts, service: str = 'A service of t
         raise errors.DatabaseRefused(service=service, found=f'"{url.drivername}" is not a supported database with its driver')
 
 
+@contextlib.contextmanager
+def _as_connection_error() -> Iterator[None]:
+    """oslo.db 18 does not know what psycopg2 says today of a server that is away."""
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        raise db_exc.DBConnectionError(error) from error
+
+
 class Database:
     """Connections to one database, made when first asked for, and anew in a forked child."""
 
@@ -69,19 +84,24 @@ class Database:
         """`connect` makes the engine."""
         self._connect = connect
         self._engine: sa.Engine | None = None
+        self._failed: tuple[float, db_exc.DBConnectionError] | None = None
         self._pid = 0
         self._lock = threading.Lock()
         self._kept: contextvars.ContextVar[sa.Connection | None] = contextvars.ContextVar('kept', default=None)
 
     @classmethod
-    def from_conf(cls, conf: cfg.ConfigOpts) -> 'Database':
-        """For `[database] connection`; nothing is read or connected yet."""
+    def from_conf(cls, conf: cfg.ConfigOpts, *, waits_for_server: bool = True) -> 'Database':
+        """For `[database] connection`; nothing is read or connected yet.
+
+        A server that is away at the first use is waited for as `[database] max_retries` says, 100 s unless set; where somebody waits
+        for an answer, that is too long: without `waits_for_server` the first try counts, and the next use tries again.
+        """
         def connect() -> sa.Engine:
             database_conf.register_connection_opts(conf)
             if not conf.database.connection:
                 raise errors.DatabaseRefused(service='This program', found='it is not set')
-            return _engine(**{name: value for name, value in dict(conf.database).items()
-                              if name in _FACADE_OPTIONS and value is not None})
+            options = {name: value for name, value in dict(conf.database).items() if name in _FACADE_OPTIONS and value is not None}
+            return _engine(**options | ({} if waits_for_server else _ONE_TRY))
         return cls(connect)
 
     @classmethod
@@ -92,13 +112,29 @@ class Database:
     @property
     def engine(self) -> sa.Engine:
         """The engine of this process."""
+        began_at = time.monotonic()
         with self._lock:
             if self._engine is not None and self._pid != os.getpid():
                 self._engine.dispose(close=False)    # the parent still uses these sockets
                 self._engine = None
             if self._engine is None:
-                self._engine, self._pid = self._connect(), os.getpid()
+                if self._failed is not None and self._failed[0] >= began_at:    # while this thread waited for its turn
+                    raise db_exc.DBConnectionError(self._failed[1].inner_exception) from self._failed[1]
+                self._engine, self._pid = self._connected(), os.getpid()
             return self._engine
+
+    def _connected(self) -> sa.Engine:
+        try:
+            with _as_connection_error():
+                return self._connect()
+        except db_exc.DBConnectionError as error:
+            self._failed = (time.monotonic(), error)
+            raise
+
+    def _take(self) -> sa.Connection:
+        engine = self.engine
+        with _as_connection_error():
+            return engine.connect()
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -107,7 +143,7 @@ class Database:
         if kept is not None:
             yield kept
             return
-        with self.engine.connect() as connection:
+        with self._take() as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -115,7 +151,7 @@ class Database:
         """One transaction: committed at the end of the block, rolled back by any error."""
         kept = self._kept.get()
         if kept is None:
-            with self.engine.begin() as connection:
+            with self._take() as connection, connection.begin():
                 yield connection
             return
         kept.rollback()    # what was read before stays outside of the transaction
@@ -132,7 +168,7 @@ class Database:
 
         Transactions are what they are without it.  Nothing in the block may wait for anybody but the database.
         """
-        with self.engine.connect() as connection:
+        with self._take() as connection:
             token = self._kept.set(connection)
             try:
                 yield
@@ -147,6 +183,8 @@ class Database:
                 self._engine = None
 
 
+_ONE_TRY = {'max_retries': 1, 'retry_interval': 0}
+
 _FACADE_OPTIONS = frozenset({
     'connection', 'connection_debug', 'connection_parameters', 'connection_recycle_time', 'connection_trace', 'max_overflow',
     'max_pool_size', 'max_retries', 'mysql_sql_mode', 'mysql_wsrep_sync_wait', 'pool_timeout', 'retry_interval',
@@ -159,6 +197,8 @@ def _engine(connection: str, **options: Any) -> sa.Engine:
     url = parse_url(connection, 'This program')
     if url.get_backend_name() in {'mysql', 'mariadb'} and 'charset' not in url.query:
         url = url.update_query_dict({'charset': 'utf8mb4'})    # oslo.db's own default is MySQL's utf8 of three bytes
+    if url.get_backend_name() != 'sqlite' and 'connect_timeout' not in url.query:
+        url = url.update_query_dict({'connect_timeout': _CONNECT_SECONDS})    # a host that drops packets is as good as down
     context = enginefacade.transaction_context()
     context.configure(connection=url.render_as_string(hide_password=False), **options)
     return _read_committed(context.writer.get_engine())

@@ -187,10 +187,10 @@ def _ids() -> sa.BindParameter[Any]:
 
 
 _BACKUPS_OF_MANY = sa.select(_backups.c.instance_id).where(_backups.c.instance_id.in_(_ids()), _is_running_backup())
-_VERSIONS_OF_MANY = (sa.select(*VERSION_COLUMNS)
+_VERSIONS_OF_MANY: sa.Select[Any] = (sa.select(*VERSION_COLUMNS)
                      .join(trove_tables.datastores, trove_tables.datastores.c.id == trove_tables.datastore_versions.c.datastore_id)
                      .where(trove_tables.datastore_versions.c.id.in_(_ids())))
-_STATUSES = (sa.select(_statuses.c.instance_id, _statuses.c.status_description, _statuses.c.updated_at)
+_STATUSES: sa.Select[Any] = (sa.select(_statuses.c.instance_id, _statuses.c.status_description, _statuses.c.updated_at)
              .where(_statuses.c.instance_id.in_(_ids())).order_by(_statuses.c.updated_at))
 _FAULTS = (sa.select(_faults.c.instance_id, _faults.c.message, _faults.c.details, _faults.c.created)
            .where(_faults.c.instance_id.in_(_ids()), _faults.c.deleted.is_not(True)).order_by(_faults.c.updated))
@@ -212,7 +212,7 @@ _NOTHING_BESIDE = _Beside({}, {}, {})
 
 def _beside(connection: sa.Connection, ids: Sequence[str]) -> _Beside:
     """Three SELECTs for all of them; of several rows of one instance the newest stays."""
-    statuses = {row.instance_id: row for row in connection.execute(_STATUSES, {'ids': ids})}
+    statuses: dict[str, sa.Row[Any]] = {row.instance_id: row for row in connection.execute(_STATUSES, {'ids': ids})}
     faults = {row.instance_id: instance.Fault(row.message, row.details, row.created) for row in connection.execute(_FAULTS, {'ids': ids})}
     replicas: dict[str, list[str]] = {}
     for source, replica in connection.execute(_REPLICAS, {'ids': ids}):

@@ -36,6 +36,6 @@ class Repositories:
                    outbox=Outbox(database), guests=Guests(database), services=Services(database))
 
     @classmethod
-    def from_conf(cls, conf: cfg.ConfigOpts, *, takeover_grace_seconds: float = 0) -> Self:
-        """For `[database] connection`."""
-        return cls.of(Database.from_conf(conf), takeover_grace_seconds=takeover_grace_seconds)
+    def from_conf(cls, conf: cfg.ConfigOpts, *, takeover_grace_seconds: float = 0, waits_for_server: bool = True) -> Self:
+        """For `[database] connection`; without `waits_for_server` one that is away is an error at once."""
+        return cls.of(Database.from_conf(conf, waits_for_server=waits_for_server), takeover_grace_seconds=takeover_grace_seconds)

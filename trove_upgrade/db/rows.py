@@ -10,7 +10,6 @@ from trove_upgrade.db import columns
 from trove_upgrade.db.models import instance_upgrades as _upgrades
 from trove_upgrade.domain import exceptions, states, upgrade
 
-
 _FIELDS = tuple(field.name for field in dataclasses.fields(upgrade.Upgrade))
 _STEP_RUN_FIELDS = frozenset(field.name for field in dataclasses.fields(upgrade.StepRun))
 _FETCH = sa.select(*(_upgrades.c[name] for name in _FIELDS)).where(_upgrades.c.id == sa.bindparam('upgrade_id'))
