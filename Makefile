@@ -45,9 +45,10 @@ samples: venv  ## etc/trove-upgrade's generated samples anew
 	@$(BIN)/python -W ignore $(BIN)/oslo-config-generator --config-file etc/trove-upgrade/config-generator.conf
 	@$(BIN)/oslopolicy-sample-generator --config-file etc/trove-upgrade/policy-generator.conf
 
-constraints: venv  ## pin what .venv holds now
+constraints: venv  ## pin anew what the requirements ask for, for Debian 12's Python
 	@{ echo '# What was tested together: pip install -c constraints.txt. Made by "make constraints".'; \
-	   $(BIN)/python -m pip freeze --exclude-editable | sort -f; } > constraints.txt
+	   $(BIN)/uv pip compile -q requirements.txt test-requirements.txt --python-version 3.11.2 --universal --no-header --no-annotate; } > constraints.new
+	@mv constraints.new constraints.txt
 
 clean:  ## end what runs, remove .venv and every cache
 	@if [ -x $(BIN)/trove-upgrade-lab ]; then $(BIN)/trove-upgrade-lab down; $(BIN)/trove-upgrade-lab clean; fi
