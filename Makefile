@@ -21,25 +21,25 @@ demo-down: venv  ## end a demo that was kept
 	@$(BIN)/trove-upgrade-lab down
 
 test: venv  ## lint, types, unit and functional tests; the last line is the count
-	@$(BIN)/python tools/run-tests
+	@$(BIN)/python tools/run_tests.py
 
 lint: venv  ## only the linter
-	@$(BIN)/python tools/run-tests lint
+	@$(BIN)/python tools/run_tests.py lint
 
 types: venv  ## only the type checker
-	@$(BIN)/python tools/run-tests types
+	@$(BIN)/python tools/run_tests.py types
 
 unit: venv  ## only the unit tests
-	@$(BIN)/python tools/run-tests unit
+	@$(BIN)/python tools/run_tests.py unit
 
 functional: venv  ## only the functional tests, on a real one-machine cloud
-	@$(BIN)/python tools/run-tests functional
+	@$(BIN)/python tools/run_tests.py functional
 
 bench: venv  ## the benchmarks; figures are written to benchmarks/results
 	@$(BIN)/python -m benchmarks
 
 docs: venv  ## the documentation, warnings are errors
-	@$(BIN)/python tools/run-tests docs
+	@$(BIN)/python tools/run_tests.py docs
 
 samples: venv  ## etc/trove-upgrade's generated samples anew
 	@$(BIN)/python -W ignore $(BIN)/oslo-config-generator --config-file etc/trove-upgrade/config-generator.conf

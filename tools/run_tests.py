@@ -14,18 +14,23 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BIN = ROOT / '.venv' / 'bin'
+GROUPS = r'(trove_upgrade\.tests\.functional\.(?:cloud|host))'
 SUITES = ('lint', 'types', 'docs', 'unit', 'functional')
 
 
 def say(text: str) -> None:
+    """One line with the time."""
     print(f'[{time.strftime("%H:%M:%S")}] {text}', flush=True)
 
 
 class Count:
+    """What the runs so far have come to."""
+
     def __init__(self) -> None:
         self.passed = self.failed = self.skipped = 0
 
     def one(self, name: str, argv: list[str]) -> None:
+        """A program that passes or fails as a whole."""
         say(f'{name}: {" ".join(argv[1:])}')
         start = time.monotonic()
         done = subprocess.run([str(BIN / argv[0]), *argv[1:]], cwd=ROOT, check=False)
@@ -33,12 +38,12 @@ class Count:
         self.failed += done.returncode != 0
         say(f'{name}: {"passed" if done.returncode == 0 else "FAILED"} in {time.monotonic() - start:.0f} s')
 
-    def stestr(self, name: str, folder: str, *, serial: bool) -> None:
+    def stestr(self, name: str, folder: str, *options: str) -> None:
+        """Every test below a folder, in two workers."""
         say(f'{name}: {folder}')
         start = time.monotonic()
         (ROOT / '.stestr' / name).mkdir(parents=True, exist_ok=True)
-        argv = [str(BIN / 'stestr'), '--test-path', folder, '--repo-url', f'.stestr/{name}', 'run']
-        argv += ['--serial'] if serial else ['--concurrency', '2']
+        argv = [str(BIN / 'stestr'), '--test-path', folder, '--repo-url', f'.stestr/{name}', *options, 'run', '--concurrency', '2']
         done = subprocess.run(argv, cwd=ROOT, check=False)
         counted = self._last(name)
         if done.returncode != 0 and not counted['failed']:
@@ -76,15 +81,17 @@ def functional(count: Count) -> None:
             count.failed += 1
             say('functional: the cloud did not come up; what it said stands above')
             return
-        count.stestr('functional', './trove_upgrade/tests/functional', serial=True)
+        # Tests on the one cloud run one after the other, beside them those that make their own servers and guests.
+        count.stestr('functional', './trove_upgrade/tests/functional', '--group-regex', GROUPS)
     finally:
         subprocess.run([lab, 'down'], cwd=ROOT, check=False)
 
 
 def main(names: list[str]) -> int:
+    """0 only if something ran and nothing failed."""
     unknown = set(names) - set(SUITES)
     if unknown:
-        print(f'run-tests: no suite is named {", ".join(sorted(unknown))}; there are {", ".join(SUITES)}', file=sys.stderr)
+        print(f'run_tests.py: no suite is named {", ".join(sorted(unknown))}; there are {", ".join(SUITES)}', file=sys.stderr)
         return 2
     os.environ['PATH'] = f'{BIN}{os.pathsep}{os.environ["PATH"]}'
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -98,7 +105,7 @@ def main(names: list[str]) -> int:
             case 'docs':
                 count.one('docs', ['sphinx-build', '-W', '-q', '-b', 'html', 'doc/source', 'doc/build/html'])
             case 'unit':
-                count.stestr('unit', './trove_upgrade/tests/unit', serial=False)
+                count.stestr('unit', './trove_upgrade/tests/unit')
             case 'functional':
                 functional(count)
     say(f'all in {time.monotonic() - start:.0f} s')
