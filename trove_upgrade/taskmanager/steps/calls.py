@@ -44,7 +44,7 @@ class Calls:
     def ask_again(self, row: upgrade.Upgrade, answer: guest.GuestAnswer) -> Wait:
         """The guest works: soon at first, then less often."""
         runs = next((run.runs for run in reversed(row.steps) if run.step is row.step and run.attempt == row.attempt), 0)
-        seconds = min(self.poll_max_seconds, self.poll_seconds * 1.2 ** min(runs, 40))
+        seconds = min(self.poll_max_seconds, self.poll_seconds * 1.5 ** min(runs, 40))
         return Wait(seconds, answer.message, answer.percent)
 
 
