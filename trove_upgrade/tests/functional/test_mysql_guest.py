@@ -9,9 +9,13 @@ import uuid
 from trove_upgrade.domain import guest as wire
 from trove_upgrade.lab.hypervisor.commands import wait_until
 from trove_upgrade.lab.images import provision, recipes
-from trove_upgrade.tests.functional.test_guest_agent import AgentTestCase
+from trove_upgrade.tests.functional.test_guest_agent import PYTHON, AgentTestCase
 
 PACKAGE_FILE = '/etc/mysql/mysql.conf.d/mysqld.cnf'
+#: What the agent asks itself after it has stopped a server.
+IS_CLEAN = ('import pathlib; from trove_upgrade.guestagent.datastores.mysql_family import redo_log; '
+            'print(redo_log.is_clean(pathlib.Path(\'/var/lib/mysql/data\')))')
+PROCESS_FILE = '/run/mysqld/trove-upgrade-database.pid'
 
 
 class MySQLCase(AgentTestCase):
@@ -73,6 +77,11 @@ class MySQLRefusalTest(MySQLCase):
             self.upgrade_id = str(uuid.uuid4())
         self.target = target
         self.assertEqual(before, self.checksum(guest))
+        self.shell(guest, f'kill -9 "$(cat {PROCESS_FILE})"')
+        self.assertEqual({'DATABASE_NOT_SERVING'}, self.refusals(self.ask(guest, 'check_upgrade')))
+        self.assertEqual('False', self.shell(guest, f'{PYTHON} -c "{IS_CLEAN}"'))
+        self.upgrade_id = str(uuid.uuid4())
+        provision.start_database(guest)
 
         info = self.ask(guest, 'pre_upgrade').result['upgrade_info']
         guest = self.rebuild(guest)
