@@ -3,7 +3,7 @@
 import datetime
 
 from trove_upgrade.lab.hypervisor.knobs import Knobs, KnobStore
-from trove_upgrade.tests.functional import base
+from trove_upgrade.tests.functional.cloud import base
 
 _REBUILD = {'method': 'POST', 'path': '/action$', 'body': '"rebuild"'}
 

@@ -21,7 +21,7 @@ from trove_upgrade.lab.images import provision, recipes
 from trove_upgrade.lab.images.builder import ImageBuilder
 from trove_upgrade.lab.layout import Layout
 
-PROJECT = pathlib.Path(__file__).parents[3]
+PROJECT = pathlib.Path(__file__).parents[4]
 ADDRESS = '10.0.0.7'
 USER_DATA = b'''#cloud-config
 write_files:

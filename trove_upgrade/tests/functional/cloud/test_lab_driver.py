@@ -4,7 +4,7 @@ import uuid
 
 from trove_upgrade.lab.hypervisor.knobs import Knobs, KnobStore
 from trove_upgrade.lab.layout import Layout
-from trove_upgrade.tests.functional import base
+from trove_upgrade.tests.functional.cloud import base
 
 
 class LabDriverTest(base.CloudTestCase):

@@ -8,7 +8,7 @@ from trove_upgrade.lab.demo import proof
 from trove_upgrade.lab.demo.run import Demo
 from trove_upgrade.lab.progress import Progress
 from trove_upgrade.lab.relay import relay
-from trove_upgrade.tests.functional import base
+from trove_upgrade.tests.functional.cloud import base
 
 
 class TestUpgrade(base.CloudTestCase):

@@ -7,7 +7,7 @@ from keystoneauth1 import loading
 from keystoneauth1 import session as ksa_session
 from troveclient.v1 import client as trove_client
 
-from trove_upgrade.tests.functional import base
+from trove_upgrade.tests.functional.cloud import base
 
 
 class TestClients(base.CloudTestCase):

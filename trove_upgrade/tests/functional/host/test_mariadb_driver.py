@@ -11,7 +11,7 @@ from oslotest import base
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.datastores.mariadb import MariaDBDriver
 from trove_upgrade.guestagent.datastores.mysql_family import connection
-from trove_upgrade.tests.functional import private_mariadb
+from trove_upgrade.tests.functional.host import private_mariadb
 
 SEED = (
     'CREATE DATABASE app', 'USE app',

@@ -9,7 +9,7 @@ import uuid
 from trove_upgrade.domain import guest as wire
 from trove_upgrade.lab.hypervisor.commands import wait_until
 from trove_upgrade.lab.images import provision, recipes
-from trove_upgrade.tests.functional.test_guest_agent import PYTHON, AgentTestCase
+from trove_upgrade.tests.functional.host.test_guest_agent import PYTHON, AgentTestCase
 
 PACKAGE_FILE = '/etc/mysql/mysql.conf.d/mysqld.cnf'
 #: What the agent asks itself after it has stopped a server.

@@ -13,7 +13,7 @@ from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.guest import Heartbeat, ServerState
 from trove_upgrade.domain.instance import Task
 from trove_upgrade.domain.states import UpgradeState
-from trove_upgrade.tests.functional import databases
+from trove_upgrade.tests.functional.host import databases
 from trove_upgrade.tests.unit import database
 from trove_upgrade.tests.unit.db.migrations.test_runner import differences
 

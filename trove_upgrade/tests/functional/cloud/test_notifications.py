@@ -8,7 +8,7 @@ import oslo_messaging
 from oslo_config import cfg
 
 from trove_upgrade.rpc import transport
-from trove_upgrade.tests.functional import base
+from trove_upgrade.tests.functional.cloud import base
 
 _REBUILD = {'method': 'POST', 'path': '/action$', 'body': '"rebuild"'}
 _REFUSAL = '{"forbidden": {"code": 403, "message": "not today"}}'

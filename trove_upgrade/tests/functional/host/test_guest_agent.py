@@ -8,7 +8,7 @@ import uuid
 from trove_upgrade.domain import guest as wire
 from trove_upgrade.lab.hypervisor.commands import wait_until
 from trove_upgrade.lab.images import provision, recipes
-from trove_upgrade.tests.functional.test_lab_guests import GuestTestCase
+from trove_upgrade.tests.functional.host.test_lab_guests import GuestTestCase
 
 PYTHON = '/opt/trove-upgrade/venv/bin/python'
 
