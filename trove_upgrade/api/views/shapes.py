@@ -8,6 +8,11 @@ from typing import Any
 from trove_upgrade.api.call import Call
 
 
+def precise_time(moment: datetime.datetime | None) -> str | None:
+    """As `time`, with milliseconds: steps may take less than a second."""
+    return moment.astimezone(datetime.UTC).replace(tzinfo=None).isoformat(timespec='milliseconds') if moment else None
+
+
 def time(moment: datetime.datetime | None) -> str | None:
     """UTC without zone and fraction, as Trove writes it."""
     if moment is None:

@@ -57,5 +57,6 @@ def _version(version_id: str, known: Versions) -> dict[str, Any]:
 
 
 def _step(run: upgrade.StepRun) -> dict[str, Any]:
-    return {'step': str(run.step), 'attempt': run.attempt, 'started_at': shapes.time(run.started_at), 'ended_at': shapes.time(run.ended_at),
+    return {'step': str(run.step), 'attempt': run.attempt, 'started_at': shapes.precise_time(run.started_at),
+            'ended_at': shapes.precise_time(run.ended_at),
             'runs': run.runs, 'outcome': run.outcome, 'percent': run.percent, 'message': run.message}

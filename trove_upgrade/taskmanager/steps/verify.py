@@ -22,7 +22,8 @@ class Verify:
         heartbeat = self.guests.heartbeat(row.instance_id)
         if (heartbeat is not None and heartbeat.marker == row.marker and not heartbeat.restored
                 and heartbeat.boot_id != row.data.get('restored_boot_id')):
-            return Wait(0, 'The guest was booted with an empty root disk again; its files are restored again.',
+            # Not at once: a guest that answers with another boot id than it beats with would have the two steps call each other.
+            return Wait(1, 'The guest was booted with an empty root disk again; its files are restored again.',
                         changes={'step': states.Step.RESTORE})
         answer = answered(self.agent.verify_upgrade, self.calls.plain(row), exceptions.StepFailed)
         if answer.state is guest.JobState.RUNNING:
