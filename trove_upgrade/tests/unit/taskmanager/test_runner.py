@@ -228,6 +228,8 @@ class TestRunner(base.TestCase):
         self.stage.run_on(row.id)
         self.stage.heartbeat(row, boot_id='boot-again')
         self.stage.guest.says('post_upgrade', fakes.answer(boot_id='boot-again', server_state=ServerState.RUNNING))
+        self.stage.run_on(row.id)
+        self.stage.run_on(row.id)  # verify has let go of the row for a moment
         row = self.stage.run_on(row.id)
         self.assertEqual(S.COMPLETED, row.state)
         self.assertEqual([Step.VERIFY, Step.RESTORE, Step.VERIFY], [run.step for run in row.steps][-3:])
