@@ -4,23 +4,26 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-down test lint types unit functional bench docs samples constraints clean
+.PHONY: help machine venv demo demo-down test lint types unit functional bench docs samples constraints clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
+
+machine:  # says in one line each what the machine lacks, before anything is changed
+	@$(PYTHON) -B -m trove_upgrade.lab.preflight
 
 venv: $(VENV)/.complete  ## .venv with the product and its console scripts
 
 $(VENV)/.complete: requirements.txt test-requirements.txt constraints.txt setup.cfg tools/make-venv
 	@tools/make-venv $(PYTHON) $(VENV)
 
-demo: venv  ## a one-machine cloud, one real guest, one real upgrade, and its proof (KEEP=1 leaves the cloud up)
+demo: machine venv  ## a one-machine cloud, one real guest, one real upgrade, and its proof (KEEP=1 leaves the cloud up)
 	@$(BIN)/trove-upgrade-lab demo $(if $(KEEP),--keep) $(DEMO_ARGS)
 
 demo-down: venv  ## end a demo that was kept
 	@$(BIN)/trove-upgrade-lab down
 
-test: venv  ## lint, types, unit and functional tests; the last line is the count
+test: machine venv  ## lint, types, unit and functional tests; the last line is the count
 	@$(BIN)/python tools/run_tests.py
 
 lint: venv  ## only the linter
@@ -32,10 +35,10 @@ types: venv  ## only the type checker
 unit: venv  ## only the unit tests
 	@$(BIN)/python tools/run_tests.py unit
 
-functional: venv  ## only the functional tests, on a real one-machine cloud
+functional: machine venv  ## only the functional tests, on a real one-machine cloud
 	@$(BIN)/python tools/run_tests.py functional
 
-bench: venv  ## the benchmarks; figures are written to benchmarks/results
+bench: machine venv  ## the benchmarks; figures are written to benchmarks/results
 	@$(BIN)/python -m benchmarks
 
 docs: venv  ## the documentation, warnings are errors

@@ -9,6 +9,7 @@ import sys
 
 from benchmarks import api, load, stash
 from trove_upgrade.guestagent.stash import accounts, publish, restore
+from trove_upgrade.lab import errors
 from trove_upgrade.lab import stage as lab_stage
 from trove_upgrade.lab.cloud import Cloud
 from trove_upgrade.lab.layout import Layout
@@ -54,4 +55,7 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except errors.LabError as error:
+        sys.exit(f'benchmarks: {error}')

@@ -170,6 +170,18 @@ def require(layout: Layout, machine: Facts, ports: Ports = PORTS) -> None:
         raise errors.MachineLacks(tuple(found))
 
 
+def main() -> int:
+    """`python3 -m trove_upgrade.lab.preflight`, which needs nothing installed: 0, or 1 after one line for each thing.
+
+    A cloud of ours that is up already is no obstacle.
+    """
+    layout = Layout.from_environ()
+    found = [line for line in findings(layout, Machine()) if not (layout.handle_file.exists() and line in _taken(Machine(), PORTS))]
+    for line in found:
+        print(line, file=sys.stderr)
+    return 1 if found else 0
+
+
 def _gib(size: int) -> str:
     return f'{size / 1024 ** 3:.1f} GiB'
 
@@ -185,3 +197,7 @@ def _succeeds(*argv: str) -> bool:
         return subprocess.run(argv, capture_output=True, check=False, timeout=30).returncode == 0
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return False
+
+
+if __name__ == '__main__':
+    sys.exit(main())
