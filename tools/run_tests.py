@@ -14,7 +14,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BIN = ROOT / '.venv' / 'bin'
-GROUPS = r'(trove_upgrade\.tests\.functional\.(?:cloud|host))'
+GROUPS = r'(trove_upgrade\.tests\.functional\.(?:cloud|host|long))'
+ON_CLOUD = {'functional', 'long'}
 SUITES = ('lint', 'types', 'docs', 'unit', 'functional')
 
 
@@ -38,17 +39,18 @@ class Count:
         self.failed += done.returncode != 0
         say(f'{name}: {"passed" if done.returncode == 0 else "FAILED"} in {time.monotonic() - start:.0f} s')
 
-    def stestr(self, name: str, folder: str, *options: str) -> None:
+    def stestr(self, name: str, folder: str, *options: str, exclude: str | None = None) -> None:
         """Every test below a folder, in two workers."""
         say(f'{name}: {folder}')
         start = time.monotonic()
         (ROOT / '.stestr' / name).mkdir(parents=True, exist_ok=True)
-        argv = [str(BIN / 'stestr'), '--test-path', folder, '--repo-url', f'.stestr/{name}', *options, 'run', '--concurrency', '2']
+        argv = [str(BIN / 'stestr'), '--test-path', folder, '--repo-url', f'.stestr/{name}', *options, 'run', '--concurrency', '2',
+                *(['--exclude-regex', exclude] if exclude else [])]
         done = subprocess.run(argv, cwd=ROOT, check=False)
         counted = self._last(name)
         if done.returncode != 0 and not counted['failed']:
             counted['failed'] += 1  # the runner itself failed: an import error, or no test found
-        if name == 'functional' and counted['skipped']:
+        if name in ON_CLOUD and counted['skipped']:
             say(f'{name}: {counted["skipped"]} skipped, which counts as failed here')
             counted['failed'] += counted['skipped']
             counted['skipped'] = 0
@@ -72,42 +74,64 @@ class Count:
         return found
 
 
-def functional(count: Count) -> None:
-    """One cloud for all functional tests: brought up here, and taken down here whatever happens."""
-    lab = str(BIN / 'trove-upgrade-lab')
-    say('functional: bringing the one-machine cloud up')
-    try:
-        if subprocess.run([lab, 'up', '--product'], cwd=ROOT, check=False).returncode:
+class Cloud:
+    """One cloud for all tests that need it.  It comes up while other suites run, and goes down whatever happens."""
+
+    def __init__(self) -> None:
+        self._lab = str(BIN / 'trove-upgrade-lab')
+        say('bringing the one-machine cloud up')
+        self._up = subprocess.Popen([self._lab, 'up', '--product'], cwd=ROOT, start_new_session=True)
+
+    def is_up(self) -> bool:
+        """Waits for it."""
+        return self._up.wait() == 0
+
+    def down(self) -> None:
+        """Also one that is not up yet: the lab's own clean-up follows its interruption."""
+        if self._up.poll() is None:
+            self._up.send_signal(signal.SIGTERM)
+            self._up.wait()
+        subprocess.run([self._lab, 'down'], cwd=ROOT, check=False)
+
+
+def run(suite: str, count: Count, cloud: Cloud | None) -> None:
+    """One suite."""
+    match suite:
+        case 'lint':
+            count.one('lint', ['ruff', 'check', '.'])
+        case 'types':
+            count.one('types', ['mypy'])
+        case 'docs':
+            count.one('docs', ['sphinx-build', '-W', '-q', '-b', 'html', 'doc/source', 'doc/build/html'])
+        case 'unit':
+            count.stestr('unit', './trove_upgrade/tests/unit')
+        case _ if cloud is None or not cloud.is_up():
             count.failed += 1
-            say('functional: the cloud did not come up; what it said stands above')
-            return
-        # Tests on the one cloud run one after the other, beside them those that make their own servers and guests.
-        count.stestr('functional', './trove_upgrade/tests/functional', '--group-regex', GROUPS)
-    finally:
-        subprocess.run([lab, 'down'], cwd=ROOT, check=False)
+            say(f'{suite}: the cloud did not come up; what it said stands above')
+        case 'functional':
+            # Tests on the one cloud run one after the other, beside them those that make their own servers and guests.
+            count.stestr('functional', './trove_upgrade/tests/functional', '--group-regex', GROUPS, exclude=r'functional\.long')
+        case 'long':
+            count.stestr('long', './trove_upgrade/tests/functional/long', '--group-regex', GROUPS)
 
 
 def main(names: list[str]) -> int:
     """0 only if something ran and nothing failed."""
-    unknown = set(names) - set(SUITES)
+    unknown = set(names) - {*SUITES, *ON_CLOUD}
     if unknown:
-        print(f'run_tests.py: no suite is named {", ".join(sorted(unknown))}; there are {", ".join(SUITES)}', file=sys.stderr)
+        print(f'run_tests.py: no suite is named {", ".join(sorted(unknown))}; there are {", ".join(SUITES)}, long', file=sys.stderr)
         return 2
     os.environ['PATH'] = f'{BIN}{os.pathsep}{os.environ["PATH"]}'
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     count, start = Count(), time.monotonic()
-    for suite in names or SUITES:
-        match suite:
-            case 'lint':
-                count.one('lint', ['ruff', 'check', '.'])
-            case 'types':
-                count.one('types', ['mypy'])
-            case 'docs':
-                count.one('docs', ['sphinx-build', '-W', '-q', '-b', 'html', 'doc/source', 'doc/build/html'])
-            case 'unit':
-                count.stestr('unit', './trove_upgrade/tests/unit')
-            case 'functional':
-                functional(count)
+    suites = names or SUITES
+    cloud = Cloud() if ON_CLOUD & set(suites) else None
+    try:
+        for suite in suites:
+            run(suite, count, cloud)
+    finally:
+        if cloud is not None:
+            cloud.down()
     say(f'all in {time.monotonic() - start:.0f} s')
     print(f'{count.passed} passed, {count.failed} failed, {count.skipped} skipped', flush=True)
     return 1 if count.failed or not count.passed else 0
