@@ -59,8 +59,9 @@ OPTS: list[cfg.Opt] = [
                 help='Upgrade a database that takes part in replication or in a cluster of its own, with a warning. Otherwise it is '
                      'refused: a replica of an older version cannot follow a newer primary.'),
     cfg.BoolOpt('write_service_status', default=True,
-                help='Write service_statuses of instances: "upgrading" at the start, "healthy" once the database serves. For an '
-                     'installation alone; beside Trove its own conductor writes them.'),
+                help='Write service_statuses of instances: "upgrading" from the moment the guest is told to stop, "healthy" once the guest has '
+                     'said that its database serves, "shutdown" once it has said that it does not, "unknown" after a failure of which '
+                     'nobody has said so. For an installation alone; beside Trove its own conductor writes them.'),
     cfg.FloatOpt('outbox_interval', default=2.0, min=0.1, max=600.0,
                  help='Seconds between two looks for notifications to send; the end of a step is followed by a look at once.'),
     cfg.FloatOpt('outbox_retry_interval', default=15.0, min=0.1, max=3600.0,

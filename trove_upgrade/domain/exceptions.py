@@ -167,6 +167,10 @@ class StepRefused(TroveUpgradeError):
         self.code = code
 
 
+class NotServingBefore(StepRefused):
+    """The same, and the guest itself said that its database did not serve when it was looked at."""
+
+
 class StepFailed(TroveUpgradeError):
     """A step cannot be brought to its end; the upgrade ends FAILED, or is rolled back where that is allowed."""
 

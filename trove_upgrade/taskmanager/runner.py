@@ -10,7 +10,7 @@ from typing import Any
 
 from trove_upgrade.domain import exceptions, ports, states, upgrade
 from trove_upgrade.taskmanager import journal
-from trove_upgrade.taskmanager.steps import outcome, quiesce, rebuild
+from trove_upgrade.taskmanager.steps import outcome, precheck, quiesce, rebuild, undo
 
 LOG = logging.getLogger(__name__)
 
@@ -25,6 +25,11 @@ _CRASH_SECONDS = 5.0
 _BEFORE_CHANGE = frozenset({states.Step.PRECHECK, states.Step.QUIESCE})
 #: From what fails here there may be a way back to the former image.
 _MAY_TURN_BACK = frozenset({states.Step.REBUILD, states.Step.BOOT, states.Step.RESTORE})
+
+#: Service statuses as Trove calls them (service_statuses.status_description).
+_UPGRADING, _SERVES, _DOWN, _NOBODY_KNOWS = 'upgrading', 'healthy', 'shutdown', 'unknown'
+#: With these a guest itself has said that its database does not serve.
+_SAID_DOWN = frozenset({precheck.NOT_SERVING, undo.NOT_SERVING})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,8 +94,8 @@ class Runner:
         if upgrade.UNDOING in row.data:  # a former attempt's: its guest has been told to serve again
             row = row.evolve(data={key: value for key, value in row.data.items() if key != upgrade.UNDOING})
             step = min(step, states.Step.QUIESCE, key=states.STEPS.index)
-        if self.writes_service_status and all(run.attempt != row.attempt for run in row.steps):
-            self.instances.set_service_status(row.instance_id, 'upgrading')
+        if step not in _BEFORE_CHANGE and all(run.attempt != row.attempt for run in row.steps):
+            self._say(row, _UPGRADING)
         return self.upgrades.save(self._at(row, step))
 
     def _at(self, row: upgrade.Upgrade, step: states.Step) -> upgrade.Upgrade:
@@ -140,6 +145,8 @@ class Runner:
         row = row.evolve(**changes)
         if back is not None:
             row = self._at(journal.ended(row, self.clock.now(), 'repeated', wait.message), back)
+        if quiesce.TOUCHED in wait.data:  # not sooner: an end before this leaves what stood there
+            self._say(row, _UPGRADING)
         if wait.seconds <= 0:
             return self.upgrades.save(row)
         self.upgrades.save(row, release_for_seconds=wait.seconds)
@@ -148,16 +155,16 @@ class Runner:
     def _done(self, row: upgrade.Upgrade, done: outcome.Done) -> upgrade.Upgrade | None:
         undoing = _undoing(row)
         if undoing:
-            self._end(row, _S.ABORTED, undoing['cause'], undoing['error_code'])
+            self._end(row, _S.ABORTED, undoing['cause'], undoing['error_code'], _SERVES)
             return None
         row = journal.ended(row, self.clock.now(), 'done', done.message)
         following = states.next_step(row.step)
         if following is None:
             back = row.data.get(upgrade.ROLLING_BACK)
             if back is None:
-                self._end(row, _S.COMPLETED, None, None)
+                self._end(row, _S.COMPLETED, None, None, _SERVES)
             else:
-                self._end(row, _S.ROLLED_BACK, back['cause'], back['error_code'])
+                self._end(row, _S.ROLLED_BACK, back['cause'], back['error_code'], _SERVES)
             return None
         return self.upgrades.save(self._at(row, following))
 
@@ -167,7 +174,7 @@ class Runner:
             return self._failed(row, error)
         row = journal.ended(row, self.clock.now(), 'refused', error.message)
         if row.data.get(quiesce.TOUCHED) is None:
-            self._end(row, _S.ABORTED, error.message, error.code)
+            self._end(row, _S.ABORTED, error.message, error.code, _DOWN if isinstance(error, exceptions.NotServingBefore) else None)
             return None
         LOG.info('Upgrade %s of instance %s: undoing, was %s, attempt %d: %s', row.id, row.instance_id, row.step, row.attempt, error.message)
         late = journal.begun(row, row.step, self.clock.now(), self.undo.timeout_seconds).step_deadline
@@ -188,12 +195,18 @@ class Runner:
             cause = f'{cause} It was to be undone because: {undoing.get("cause")}'
         elif back is not None:
             cause = f'{cause} It was to be rolled back because: {back["cause"]}'
-        self._end(row, _S.FAILED, cause, error.code)
+        found = None if row.data.get(quiesce.TOUCHED) is None else _DOWN if error.code in _SAID_DOWN else _NOBODY_KNOWS
+        self._end(row, _S.FAILED, cause, error.code, found)
         return None
 
-    def _end(self, row: upgrade.Upgrade, state: states.UpgradeState, cause: str | None, code: str | None) -> None:
-        if self.writes_service_status and state is not _S.FAILED:
-            self.instances.set_service_status(row.instance_id, 'healthy')
+    def _say(self, row: upgrade.Upgrade, service_status: str) -> None:
+        if self.writes_service_status:
+            self.instances.set_service_status(row.instance_id, service_status)
+
+    def _end(self, row: upgrade.Upgrade, state: states.UpgradeState, cause: str | None, code: str | None, service_status: str | None) -> None:
+        """`service_status`: what a guest has said of its database; None: nobody has touched it, what stood there stays."""
+        if service_status is not None:
+            self._say(row, service_status)
         ended = self.upgrades.end(row, state, cause=cause, error_code=code)
         level = logging.ERROR if ended.state is _S.FAILED else logging.INFO
         LOG.log(level, 'Upgrade %s of instance %s: %s, was RUNNING at %s, attempt %d%s', ended.id, ended.instance_id, ended.state,

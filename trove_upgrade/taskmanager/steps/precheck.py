@@ -7,6 +7,9 @@ from trove_upgrade.taskmanager.preflight import Preflight, refusals
 from trove_upgrade.taskmanager.steps.calls import Calls
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
 
+#: What a guest's check, or its undoing, calls a database that does not answer.
+NOT_SERVING = 'DATABASE_NOT_SERVING'
+
 
 @dataclasses.dataclass(frozen=True)
 class Precheck:
@@ -18,11 +21,16 @@ class Precheck:
     hold_seconds: float
 
     def run(self, row: upgrade.Upgrade) -> Done | Wait:
-        """:raises StepRefused: the first check that says no; the message has all of them."""
+        """:raises StepRefused: the first check that says no; the message has all of them.
+
+        :raises NotServingBefore: the same, and one of them is that the database does not serve.
+        """
         report = self.preflight.report(row, lambda: self.calls.with_facts(row))
         refused = refusals(report.results)
         if refused:
-            raise exceptions.StepRefused(' '.join(result.message for result in refused), refused[0].code or 'CHECK_REFUSED')
+            down = any(result.code == NOT_SERVING for result in refused)
+            kind = exceptions.NotServingBefore if down else exceptions.StepRefused
+            raise kind(' '.join(result.message for result in refused), refused[0].code or 'CHECK_REFUSED')
         if report.answer is None or report.picture is None or report.image is None:
             raise exceptions.StepRefused(f'Upgrade {row.id} cannot begin: its checks are not complete. Try again.', 'CHECK_INCOMPLETE')
         if report.answer.state is guest.JobState.RUNNING:

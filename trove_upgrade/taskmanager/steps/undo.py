@@ -6,6 +6,9 @@ from trove_upgrade.domain import exceptions, guest, ports, upgrade
 from trove_upgrade.taskmanager.steps.calls import Calls, answered
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
 
+#: The guest has undone its part, and its database does not serve all the same.
+NOT_SERVING = 'UNDO_NOT_SERVING'
+
 
 @dataclasses.dataclass(frozen=True)
 class Undo:
@@ -23,7 +26,7 @@ class Undo:
             return self.calls.ask_again(row, answer)
         if not answer.serving:
             raise exceptions.StepFailed(f'The former guest of instance {row.instance_id} has undone its part, and its database does not '
-                                        f'serve: {answer.message} Look at the database in the guest.', 'UNDO_NOT_SERVING')
+                                        f'serve: {answer.message} Look at the database in the guest.', NOT_SERVING)
         return Done('The database serves as before.')
 
     def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:

@@ -54,6 +54,47 @@ class TestRunner(base.TestCase):
         self.assertEqual(instance.Task.NONE, self.repos.instances.task(database.INSTANCE))
         self.assertEqual('healthy', self.status())
 
+    def test_a_database_that_was_down_before_is_not_called_healthy(self):
+        down = {'name': 'guest_database', 'outcome': 'refused', 'message': 'down', 'code': 'DATABASE_NOT_SERVING'}
+        volume = {'name': 'guest_volume', 'outcome': 'refused', 'message': 'none', 'code': 'VOLUME_NOT_MOUNTED'}
+        for found, code in (([down], 'DATABASE_NOT_SERVING'), ([volume, down], 'VOLUME_NOT_MOUNTED')):
+            self.repos.instances.set_service_status(database.INSTANCE, 'healthy')
+            self.stage.guest.says('check_upgrade', fakes.answer(result={'checks': found}))
+            row = self.stage.run_on(self.stage.db.begin().id)
+            self.assertEqual((S.ABORTED, code, 'shutdown'), (row.state, row.error_code, self.status()))
+
+    def test_an_end_before_the_guest_is_touched_leaves_the_status_that_stood_there(self):
+        self.stage.nova.change(locked=True)
+        for stood in ('crashed', 'restart required', 'healthy'):
+            self.repos.instances.set_service_status(database.INSTANCE, stood)
+            self.assertEqual(S.ABORTED, self.stage.run_on(self.stage.db.begin().id).state)
+            self.assertEqual(stood, self.status())
+
+    def test_the_status_says_upgrading_from_the_moment_the_guest_is_told_to_stop(self):
+        said = []
+
+        def stop(_call):
+            said.append(self.status())
+            return fakes.answer(JobState.REFUSED, message='no', code='NO')
+        self.stage.guest.pre_upgrade = stop
+        row = self.stage.run_on(self.stage.db.begin().id)
+        self.assertEqual((['upgrading'], S.ABORTED, 'healthy'), (said, row.state, self.status()), 'the guest has said that it serves')
+
+    def test_a_failure_says_what_the_guest_said_of_its_database(self):
+        self.stage.guest.says('pre_upgrade', fakes.answer(JobState.FAILED, message='no space', code='SPACE'))
+        self.stage.guest.says('abort_upgrade', fakes.answer(serving=False))
+        row = self.stage.run_on(self.stage.db.begin().id)
+        self.assertEqual((S.FAILED, 'UNDO_NOT_SERVING', 'shutdown'), (row.state, row.error_code, self.status()))
+
+    def test_a_failure_of_which_no_guest_has_said_anything_leaves_the_status_unknown_until_a_retry(self):
+        row = self.stage.until_boot()
+        self.stage.clock.pass_time(101)
+        row = self.stage.run_on(row.id)
+        self.assertEqual((S.FAILED, 'unknown'), (row.state, self.status()))
+        self.repos.upgrades.retry(row.id)
+        self.stage.run_on(row.id)
+        self.assertEqual('upgrading', self.status())
+
     def test_a_guest_that_refuses_to_stop_is_told_to_undo(self):
         self.stage.guest.says('pre_upgrade', fakes.answer(JobState.REFUSED, message='XA is prepared', code='XA_PREPARED'))
         row = self.stage.run_on(self.stage.db.begin().id)
