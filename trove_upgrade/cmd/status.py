@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`trove-upgrade-status upgrade check`: is this host ready to run the new release?  0 yes, 1 with warnings, 2 no."""
+import logging
 import sys
 
 from oslo_config import cfg
@@ -12,7 +13,7 @@ from sqlalchemy import inspect
 from trove_upgrade import conf as our_conf
 from trove_upgrade.api import policies
 from trove_upgrade.conf import compute as compute_conf
-from trove_upgrade.db import engine, errors, models, trove_tables
+from trove_upgrade.db import engine, errors, models, services, trove_tables
 from trove_upgrade.domain import versions
 
 
@@ -67,8 +68,22 @@ class Checks(upgradecheck.UpgradeCommands):
                             'Set them to the user whose project has the guests\' servers.')
         return upgradecheck.Result(upgradecheck.Code.SUCCESS)
 
+    def check_taskmanager(self) -> upgradecheck.Result:
+        """One has been seen lately: without it upgrades are accepted and nothing happens."""
+        database = engine.Database.from_conf(self._conf, waits_for_server=False)
+        try:
+            alive = [one for one in services.Services(database).list() if one.binary == services.TASKMANAGER and not one.is_silent]
+        except (errors.DatabaseRefused, sa_exc.SQLAlchemyError, db_exception.DBError):
+            return _warning('Nobody can tell whether a taskmanager works: its table cannot be read. See the check of the database.')
+        finally:
+            database.dispose()
+        if not alive:
+            return _warning(f'No taskmanager was seen in the last {services.SILENT_SECONDS:.0f} s: upgrades are accepted and wait. Start '
+                            f'{services.TASKMANAGER}, or look into its log; trove-upgrade-manage service list shows what was seen.')
+        return upgradecheck.Result(upgradecheck.Code.SUCCESS)
+
     _upgrade_checks = (('Database', check_database), ('Version rules', check_version_rules), ('Policy', check_policy),
-                       ('Service credentials', check_service_credentials))
+                       ('Service credentials', check_service_credentials), ('Taskmanager', check_taskmanager))
 
 
 def table_names(url: str) -> set[str]:
@@ -95,6 +110,10 @@ def missing_tables(tables: set[str]) -> upgradecheck.Result:
     return upgradecheck.Result(upgradecheck.Code.SUCCESS)
 
 
+def _warning(text: str) -> upgradecheck.Result:
+    return upgradecheck.Result(upgradecheck.Code.WARNING, text)
+
+
 def _failure(text: str) -> upgradecheck.Result:
     return upgradecheck.Result(upgradecheck.Code.FAILURE, text)
 
@@ -102,6 +121,7 @@ def _failure(text: str) -> upgradecheck.Result:
 def main() -> int:
     """The exit code is oslo.upgradecheck's: 0, 1 with warnings, 2 with failures, 255 on an error."""
     our_conf.register_opts(cfg.CONF)
+    logging.getLogger('oslo_db').setLevel(logging.ERROR)    # it counts attempts; the result says all
     return int(upgradecheck.main(cfg.CONF, 'trove-upgrade', Checks(cfg.CONF)))
 
 

@@ -51,6 +51,20 @@ def parse_url(connection: str, service: str) -> sa.URL:
         raise errors.DatabaseRefused(service=service, found='it is not a database URL') from error
 
 
+def _not_set(conf: cfg.ConfigOpts) -> str:
+    """With the places that were read: mostly it is set somewhere else."""
+    read = []
+    for name in ('config_file', 'config_dir'):
+        try:
+            read += conf[name] or []
+        except cfg.NoSuchOptError:    # what was never called has read nothing
+            continue
+    if read:
+        return f'it is not set in {", ".join(str(place) for place in read)}'
+    return ('it is not set, as no configuration file was found; name one with --config-file (an API under a WSGI server: '
+            'in OS_TROVE_UPGRADE_CONFIG_FILES)')
+
+
 def require_server_database(conf: cfg.ConfigOpts, service: str = 'A service of trove-upgrade') -> None:
     """Refuse what a service cannot work with: SQLite has no lease that several processes could share.
 
@@ -59,7 +73,7 @@ def require_server_database(conf: cfg.ConfigOpts, service: str = 'A service of t
     database_conf.register_connection_opts(conf)
     connection = conf.database.connection
     if not connection:
-        raise errors.DatabaseRefused(service=service, found='it is not set')
+        raise errors.DatabaseRefused(service=service, found=_not_set(conf))
     url = parse_url(connection, service)
     if url.get_backend_name() == 'sqlite':
         found = 'it is SQLite, which several processes cannot share safely; SQLite is for unit tests and the database tool'
@@ -99,7 +113,7 @@ class Database:
         def connect() -> sa.Engine:
             database_conf.register_connection_opts(conf)
             if not conf.database.connection:
-                raise errors.DatabaseRefused(service='This program', found='it is not set')
+                raise errors.DatabaseRefused(service='This program', found=_not_set(conf))
             options = {name: value for name, value in dict(conf.database).items() if name in _FACADE_OPTIONS and value is not None}
             return _engine(**options | ({} if waits_for_server else _ONE_TRY))
         return cls(connect)

@@ -12,6 +12,11 @@ from trove_upgrade.db import columns
 from trove_upgrade.db.engine import Database, retry_on_deadlock
 from trove_upgrade.db.models import upgrade_services as _services
 
+#: How taskmanagers register.
+TASKMANAGER = 'trove-upgrade-taskmanager'
+#: Several signs of life have been missed ([trove_upgrade] service_report_interval, 10 s unless set).
+SILENT_SECONDS = 60.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Service:
@@ -23,6 +28,11 @@ class Service:
     started_at: datetime.datetime
     seen_at: datetime.datetime
     silent_seconds: float    #: since it was last seen, by the database's clock
+
+    @property
+    def is_silent(self) -> bool:
+        """Not seen for so long that it is probably gone."""
+        return self.silent_seconds >= SILENT_SECONDS
 
 
 class Services:

@@ -5,6 +5,7 @@ Whoever wins is decided by conditional UPDATEs and unique keys alone: no SELECT 
 holds on a Galera cluster too.  The instance's row is always written before the upgrade's, so that no two of these
 transactions wait for each other.
 """
+import datetime
 import uuid
 from collections.abc import Sequence
 
@@ -94,6 +95,12 @@ class Upgrades:
         with self._database.read() as connection:
             found = [rows.upgrade_from(row) for row in connection.execute(query)]
         return Page(tuple(found[:limit]), found[limit - 1].id if len(found) > limit else None)
+
+    def now(self) -> datetime.datetime:
+        """By the database's clock, which leases and times of rows are of."""
+        with self._database.read() as connection:
+            moment: datetime.datetime = connection.execute(_NOW).scalar_one()
+        return moment
 
     def due(self, limit: int) -> Sequence[str]:
         """Ids of PENDING or RUNNING rows whose next_run_at has come and whose lease is free or has run out, oldest first."""

@@ -102,6 +102,11 @@ class Upgrade:
         """What verify wants to hear: a way back ends at what the former server itself said before it was stopped."""
         return str(self.data.get('former_server_version') or '') if self.is_rolling_back else self.target_number
 
+    def silent_seconds(self, now: datetime.datetime) -> float:
+        """For how long a taskmanager should have worked on it and none has; 0 while one holds it, it waits, or it has ended."""
+        since = self.lease_until or self.next_run_at or self.updated_at
+        return max(0.0, (now - since).total_seconds()) if self.state in states.ACTIVE else 0.0
+
     @property
     def no_return(self) -> bool:
         """Whether the new server may have been started on the data, as far as this row knows."""

@@ -14,7 +14,7 @@ from oslo_config import cfg
 from trove_upgrade import conf as our_conf
 from trove_upgrade.clients.glance import Glance
 from trove_upgrade.clients.nova import Nova
-from trove_upgrade.db import engine
+from trove_upgrade.db import engine, services
 from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.domain import ports, states, versions
 from trove_upgrade.rpc import transport
@@ -34,7 +34,7 @@ from trove_upgrade.taskmanager.steps import boot, calls, outcome, precheck, quie
 
 LOG = logging.getLogger(__name__)
 
-BINARY = 'trove-upgrade-taskmanager'
+BINARY = services.TASKMANAGER
 
 #: Beyond the time-outs of what a step asks, for our own work and the database.
 _MARGIN_SECONDS = 15.0

@@ -4,6 +4,7 @@
 Exit codes: 0 done, 1 it could not be done (one line on stderr says why), 2 usage.
 """
 import argparse
+import logging
 import sys
 from collections.abc import Callable, Sequence
 
@@ -22,6 +23,7 @@ _NOUNS = (db, datastore, upgrade, instance, service)
 
 def main(argv: Sequence[str] | None = None, *, compute: Callable[[cfg.ConfigOpts], ports.Compute] = nova.Nova.from_conf) -> int:
     """Run one command and return its exit code."""
+    logging.getLogger('oslo_db').setLevel(logging.ERROR)    # it counts attempts; the error that follows says all
     parser = _parser()
     try:
         arguments = parser.parse_args(argv)
@@ -50,7 +52,7 @@ def _run(arguments: argparse.Namespace, run: context.Context) -> int:
         return 1
     except db_exc.DBError as error:
         found = str(error.inner_exception or error).splitlines()[0]
-        print(f'ERROR DATABASE_ERROR: the database refused, or cannot be reached: {found}', file=sys.stderr)
+        print(f'ERROR DATABASE_ERROR: the database that [database] connection names refused, or cannot be reached: {found}', file=sys.stderr)
         return 1
     finally:
         run.close()
@@ -74,8 +76,5 @@ def _configuration(files: Sequence[str], directories: Sequence[str]) -> cfg.Conf
     argv += [word for path in directories for word in ('--config-dir', path)]
     our_conf.register_opts(conf)
     database_conf.register_connection_opts(conf)
-    # an operator waits in front of it: not the services' 10 tries, 10 s apart
-    conf.set_default('max_retries', 1, 'database')
-    conf.set_default('retry_interval', 1, 'database')
     conf(argv, project='trove-upgrade', prog='trove-upgrade')
     return conf

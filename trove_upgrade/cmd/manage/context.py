@@ -22,7 +22,7 @@ class Context:
     def __init__(self, conf: cfg.ConfigOpts, compute: Callable[[cfg.ConfigOpts], ports.Compute]) -> None:
         self.conf = conf
         self._compute = compute
-        self.repositories = Repositories.from_conf(conf)
+        self.repositories = Repositories.from_conf(conf, waits_for_server=False)    # somebody waits in front of it
 
     def compute(self) -> ports.Compute:
         """Nova, with the service's credentials."""

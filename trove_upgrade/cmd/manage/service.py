@@ -15,6 +15,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _list(run: Context, _arguments: argparse.Namespace) -> None:
-    print_table(('host', 'binary', 'version', 'started', 'last seen'), [
-        (one.host, one.binary, one.version, one.started_at.isoformat(timespec='seconds'), f'{one.silent_seconds:.0f} s ago')
+    print_table(('host', 'binary', 'version', 'state', 'started', 'last seen'), [
+        (one.host, one.binary, one.version, 'silent' if one.is_silent else 'alive', one.started_at.isoformat(timespec='seconds'),
+         f'{one.silent_seconds:.0f} s ago')
         for one in run.repositories.services.list()])

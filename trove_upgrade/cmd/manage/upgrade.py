@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from trove_upgrade.cmd.manage.context import Context, print_table
@@ -12,6 +13,9 @@ from trove_upgrade.domain.upgrade import Upgrade
 _TOP = ('id', 'instance_id', 'instance_name', 'project_id', 'server_id', 'state', 'step', 'attempt', 'rebuild_attempt',
         'former_version_id', 'target_version_id', 'former_image_id', 'target_image_id', 'target_number', 'generation', 'owner',
         'lease_until', 'next_run_at', 'created_at', 'updated_at', 'ended_at', 'error_code', 'cause', 'request_id', 'user_id')
+
+#: Beyond this nobody works on a row that waits for a taskmanager: recovery looks every few seconds.
+_OVERDUE_SECONDS = 30.0
 
 
 def add_commands(commands: Any) -> None:
@@ -44,6 +48,7 @@ def _list(run: Context, arguments: argparse.Namespace) -> None:
     print_table(('id', 'instance', 'state', 'step', 'attempt', 'target', 'created', 'error code'),
                 [(one.id, one.instance_id, one.state, one.step, one.attempt, one.target_number,
                   one.created_at.isoformat(timespec='seconds'), one.error_code) for one in page.items])
+    _print_overdue(run, page.items)
     if page.next_marker:
         print(f'There are older ones; --limit {arguments.limit * 10} shows more.')
 
@@ -57,12 +62,22 @@ def _show(run: Context, arguments: argparse.Namespace) -> None:
     if found.steps:
         print()
         _print_steps(found)
+    _print_overdue(run, [found])
     if found.state is states.UpgradeState.FAILED:
         print()
         if not (found.is_rolling_back and found.may_have_served_again):
             print(f'When the cause is mended: trove-upgrade-manage upgrade retry {found.id}')
         if found.why_no_rollback() is None:
             print(f'Back to the former image: trove-upgrade-manage upgrade rollback {found.id}')
+
+
+def _print_overdue(run: Context, shown: Sequence[Upgrade]) -> None:
+    """One line if taskmanagers leave some of them alone."""
+    now = run.repositories.upgrades.now()
+    seconds = [silent for silent in (one.silent_seconds(now) for one in shown) if silent > _OVERDUE_SECONDS]
+    if seconds:
+        of_them = 'it' if len(shown) == 1 else f'{len(seconds)} of them'
+        print(f'No taskmanager has worked on {of_them} for {max(seconds):.0f} s; see trove-upgrade-manage service list.')
 
 
 def _print_steps(found: Upgrade) -> None:

@@ -50,6 +50,17 @@ class TestChecks(base.TestCase):
         self.useFixture(database.SampleDatabase(f'sqlite:///{path}/x.db', sample=False))
         self.assertEqual(upgradecheck.Code.SUCCESS, status.missing_tables(status.table_names(f'sqlite:///{path}/x.db')).code)
 
+    def test_a_taskmanager_that_was_not_seen_lately_is_a_warning(self):
+        url = f'sqlite:///{self.useFixture(fixtures.TempDir()).path}/x.db'
+        self.assertEqual(upgradecheck.Code.WARNING, self.check('taskmanager', connection=url).code, 'no table')
+        db = self.useFixture(database.SampleDatabase(url, sample=False))
+        db.repositories.services.register('host-1', 'trove-upgrade-api', '1.0')
+        self.assertIn('No taskmanager was seen', self.check('taskmanager', connection=url).details)
+        db.repositories.services.register('host-1', 'trove-upgrade-taskmanager', '1.0')
+        self.assertEqual(upgradecheck.Code.SUCCESS, self.check('taskmanager', connection=url).code)
+        db.pass_time(61)
+        self.assertIn('No taskmanager was seen', self.check('taskmanager', connection=url).details)
+
     def test_rules_that_cannot_be_read(self):
         self.assertEqual(upgradecheck.Code.SUCCESS, self.check('version_rules').code)
         self.assert_failure(self.check('version_rules', version_rules_file=self.file('[]')), 'mapping')

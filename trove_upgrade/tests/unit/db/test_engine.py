@@ -36,6 +36,7 @@ class TestRefusals(base.TestCase):
 
     def test_nothing_and_nonsense_are_refused_without_repeating_it(self):
         self.assertIn('not set', self.refusal(None))
+        self.assertIn('--config-file', self.refusal(None))
         self.assertNotIn(PASSWORD, self.refusal(f'mysql:/{PASSWORD}@'))
 
     def test_each_supported_driver_is_accepted(self):

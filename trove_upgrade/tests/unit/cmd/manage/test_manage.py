@@ -74,7 +74,16 @@ class TestSchema(ManageTestCase):
 
     def test_no_connection_is_an_error_that_says_so(self):
         self.conf.write_text('[database]\n')
-        self.assertIn('DATABASE_REFUSED', self.run_tool('db', 'version', code=1))
+        message = self.run_tool('db', 'version', code=1)
+        self.assertIn('DATABASE_REFUSED', message)
+        self.assertIn(f'it is not set in {self.conf}', message)
+
+    def test_a_server_that_is_away_is_told_at_once_in_one_line_that_names_the_option(self):
+        self.conf.write_text('[database]\nconnection = mysql+pymysql://u:p@127.0.0.1:1/d\nmax_retries = -1\nretry_interval = 60\n')
+        for words in (('upgrade', 'list'), ('db', 'version')):
+            message = self.run_tool(*words, code=1)
+            self.assertIn('[database] connection', message)
+            self.assertEqual(1, len(message.splitlines()), message)
 
     def test_a_server_that_does_not_answer_is_an_error_without_its_password(self):
         self.conf.write_text(f'[database]\nconnection = mysql+pymysql://u:very-secret@localhost/d?unix_socket={self.folder}/none\n'
@@ -191,6 +200,21 @@ class TestUpgrades(ManageTestCase):
         self.assertEqual('BOOT_TIMEOUT', json.loads(self.run_tool('upgrade', 'show', '--json', failed.id))['error_code'])
         self.assertIn('UPGRADE_NOT_FOUND', self.run_tool('upgrade', 'show', 'nothing', code=1))
 
+    def test_one_that_no_taskmanager_works_on_says_so(self):
+        waiting, worked_on = self.db.begin(), self.db.begin(database.OTHER_INSTANCE)
+        shown = ('upgrade', 'show', waiting.id)
+        self.assertNotIn('No taskmanager', self.run_tool(*shown))
+        self.db.pass_time(100)
+        self.repos.upgrades.claim(worked_on.id, 'me', 60)
+        self.assertRegex(self.run_tool(*shown), r'No taskmanager has worked on it for 10\d s; see trove-upgrade-manage service list\.')
+        self.assertRegex(self.run_tool('upgrade', 'list'), r'No taskmanager has worked on 1 of them for 10\d s; see')
+        self.assertNotIn('No taskmanager', self.run_tool('upgrade', 'show', worked_on.id))
+        self.db.pass_time(100)
+        self.assertRegex(self.run_tool('upgrade', 'show', worked_on.id), r'No taskmanager has worked on it for 4\d s')
+        ended = self.repos.upgrades.end(self.repos.upgrades.claim(waiting.id, 'me', 60), UpgradeState.ABORTED)
+        self.db.pass_time(100)
+        self.assertNotIn('No taskmanager', self.run_tool('upgrade', 'show', ended.id))
+
     def test_a_failed_one_is_retried_once(self):
         failed = self.failed()
         self.assertIn('attempt 2', self.run_tool('upgrade', 'retry', failed.id))
@@ -233,4 +257,6 @@ class TestInstancesAndServices(ManageTestCase):
     def test_services_are_listed_with_their_silence(self):
         self.repos.services.register('host-1', 'trove-upgrade-api', '1.0')
         self.db.pass_time(100)
-        self.assertRegex(self.run_tool('service', 'list'), r'host-1 +trove-upgrade-api +1\.0 .* 10\d s ago')
+        self.repos.services.register('host-2', 'trove-upgrade-api', '1.0')
+        self.assertRegex(self.run_tool('service', 'list'), r'host-1 +trove-upgrade-api +1\.0 +silent .* 10\d s ago')
+        self.assertRegex(self.run_tool('service', 'list'), r'host-2 +trove-upgrade-api +1\.0 +alive .* 0 s ago')
