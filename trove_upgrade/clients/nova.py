@@ -21,6 +21,8 @@ Version = tuple[int, int]
 USER_DATA_SINCE: Version = (2, 57)
 #: From here on a rebuild re-images a root disk that is a volume.  Source: Nova api-ref, microversion 2.93.
 VOLUME_BACKED_SINCE: Version = (2, 93)
+#: What every Nova has.
+_FIRST: Version = (2, 1)
 #: Last one with injected files.
 _FILES_UNTIL: Version = (2, 56)
 
@@ -64,6 +66,11 @@ class Nova:
         :raises ComputeUnavailable: no answer in time.
         """
         return as_server(self._raw_server(server_id))
+
+    def flavor_id(self, server_id: str) -> str | None:
+        """As an old microversion shows it: from 2.47 on a server has its flavor's sizes instead of its id.  Raises as `server`."""
+        raw = _translated(f'server {server_id}', lambda: self._client(_FIRST).servers.get(server_id), server_id)
+        return raw.flavor.get('id')
 
     def picture(self, server_id: str) -> compute.ComputePicture:
         """What Nova could refuse a rebuild for.  Raises as `server`."""

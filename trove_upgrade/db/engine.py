@@ -53,7 +53,7 @@ def parse_url(connection: str, service: str) -> sa.URL:
 
 def _not_set(conf: cfg.ConfigOpts) -> str:
     """With the places that were read: mostly it is set somewhere else."""
-    read = []
+    read: list[object] = []
     for name in ('config_file', 'config_dir'):
         try:
             read += conf[name] or []

@@ -26,6 +26,9 @@ class Compute(Protocol):
         :raises ComputeUnavailable: no answer in time; ask again later.
         """
 
+    def flavor_id(self, server_id: str) -> str | None:
+        """The id of the server's flavor; None where Nova does not name it.  Raises as `server`."""
+
     def picture(self, server_id: str) -> compute.ComputePicture:
         """Read what Nova could refuse a rebuild for.  Raises as `server`."""
 

@@ -5,6 +5,7 @@ import uuid
 from typing import Any
 
 from trove_upgrade.cmd.manage.context import Context, UsageError
+from trove_upgrade.conf import compute as compute_conf
 
 
 def add_commands(commands: Any) -> None:
@@ -21,8 +22,8 @@ def add_commands(commands: Any) -> None:
     register.add_argument('--id', help='id of the instance, as the guest has it in guest_info.conf (default: a new one)')
     register.add_argument('--volume-size', type=int, metavar='GIB', help='size of its volume')
     register.add_argument('--volume-id', help='id of its volume')
-    register.add_argument('--flavor', help='id of its flavor')
-    register.add_argument('--region', help='name of its region')
+    register.add_argument('--flavor', help='id of its flavor (default: as Nova has it)')
+    register.add_argument('--region', help='name of its region (default: [service_credentials] region_name)')
     register.set_defaults(command=_register)
 
 
@@ -33,9 +34,12 @@ def _register(run: Context, arguments: argparse.Namespace) -> None:
         except ValueError as error:
             raise UsageError(f'instance register: --id is a UUID, not {arguments.id!r}') from error
     version = run.version(arguments.datastore, arguments.version)
-    server = run.compute().server(arguments.server)
+    nova = run.compute()
+    server = nova.server(arguments.server)
+    compute_conf.register_credentials(run.conf)
     instance_id = run.repositories.instances.register(
         version, server_id=server.id, name=arguments.name, project_id=arguments.project, image_id=server.image_id,
         instance_id=arguments.id, volume_id=arguments.volume_id, volume_size_gb=arguments.volume_size,
-        flavor_id=arguments.flavor, region=arguments.region)
+        flavor_id=arguments.flavor or nova.flavor_id(server.id),
+        region=arguments.region or run.conf[compute_conf.CREDENTIALS_GROUP].region_name)
     print(instance_id)

@@ -31,6 +31,11 @@ class TestReading(_NovaCase):
         self.assertIsNone(server.marker)
         self.assertFalse(server.volume_backed)
 
+    def test_the_flavors_id_is_asked_as_an_old_nova_shows_it(self):
+        self.cloud.server.update(flavor={'id': '6', 'links': []})
+        self.assertEqual('6', self.nova.flavor_id(cloud.SERVER))
+        self.assertRaises(exceptions.ServerNotFound, self.nova.flavor_id, 'other')
+
     def test_a_server_without_an_image_boots_from_a_volume(self):
         self.cloud.server.update(image='')
         self.assertTrue(self.nova.server(cloud.SERVER).volume_backed)

@@ -2,6 +2,7 @@
 import contextlib
 import io
 import json
+import logging
 import pathlib
 
 import fixtures
@@ -16,6 +17,9 @@ SERVER_ID = '00000000-0000-4000-8000-00000000cccc'
 
 class OneServer:
     """Nova with one server."""
+
+    def flavor_id(self, server_id):
+        return 'flavor-of-nova'
 
     def server(self, server_id):
         if server_id != SERVER_ID:
@@ -78,12 +82,13 @@ class TestSchema(ManageTestCase):
         self.assertIn('DATABASE_REFUSED', message)
         self.assertIn(f'it is not set in {self.conf}', message)
 
-    def test_a_server_that_is_away_is_told_at_once_in_one_line_that_names_the_option(self):
+    def test_a_server_that_is_away_is_told_at_once_in_words_that_name_the_option(self):
         self.conf.write_text('[database]\nconnection = mysql+pymysql://u:p@127.0.0.1:1/d\nmax_retries = -1\nretry_interval = 60\n')
         for words in (('upgrade', 'list'), ('db', 'version')):
             message = self.run_tool(*words, code=1)
             self.assertIn('[database] connection', message)
-            self.assertEqual(1, len(message.splitlines()), message)
+            self.assertEqual(1, message.count('ERROR DATABASE_ERROR'), message)
+            self.assertFalse(logging.getLogger('oslo_db.sqlalchemy.engines').isEnabledFor(logging.WARNING), 'attempts are not counted')
 
     def test_a_server_that_does_not_answer_is_an_error_without_its_password(self):
         self.conf.write_text(f'[database]\nconnection = mysql+pymysql://u:very-secret@localhost/d?unix_socket={self.folder}/none\n'
@@ -247,6 +252,14 @@ class TestInstancesAndServices(ManageTestCase):
         self.assertEqual((SERVER_ID, 2, 'v', 'f'), (found.server_id, found.volume_size_gb, found.volume_id, found.flavor_id))
         self.assertEqual('booted-image', self.repos.guests.image(wanted))
         self.assertIn('ALREADY_REGISTERED', self.register(code=1))
+
+    def test_flavor_and_region_are_those_of_nova_unless_told(self):
+        self.conf.write_text(self.conf.read_text() + '[service_credentials]\nregion_name = RegionTwo\n')
+        found = self.repos.instances.get(self.register().strip())
+        self.assertEqual(('flavor-of-nova', 'RegionTwo'), (found.flavor_id, found.region))
+
+    def test_a_region_that_is_given_stands(self):
+        self.assertEqual('R', self.repos.instances.get(self.register('--region', 'R').strip()).region)
 
     def test_a_server_that_nova_does_not_know_is_refused(self):
         self.assertIn('SERVER_NOT_FOUND', self.register(server='other', code=1))
