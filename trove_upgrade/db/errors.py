@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What only the database part can meet, in the same form as the domain's errors."""
+from typing import Any
+
 from trove_upgrade.domain import exceptions
 
 
@@ -30,3 +32,38 @@ class AlreadyRegistered(exceptions.TroveUpgradeError):
 
     code = 'ALREADY_REGISTERED'
     template = 'Server {server_id} cannot be registered: {found}. Look at the instance with "trove show {instance_id}".'
+
+
+class SchemaFromTheFuture(exceptions.TroveUpgradeError):
+    """A later release has upgraded this database."""
+
+    code = 'SCHEMA_FROM_THE_FUTURE'
+    template = ('The database schema cannot be {what}: revision {revision} in {version_table} is not of this release. Use the release that '
+                'the database was last upgraded by, or a later one.')
+
+
+class SchemaOutOfOrder(exceptions.TroveUpgradeError):
+    """Another phase comes first; the exit code says which."""
+
+    code = 'SCHEMA_OUT_OF_ORDER'
+    template = '"db {asked}" cannot run: {found}. Run "trove-upgrade-manage db {next}" first.'
+
+    def __init__(self, *, exit_code: int, **facts: Any) -> None:
+        super().__init__(**facts)
+        self.exit_code = exit_code
+
+
+class DowngradeRefused(exceptions.TroveUpgradeError):
+    """A schema never goes back."""
+
+    code = 'DOWNGRADE_REFUSED'
+    template = ('The database schema cannot be led back to {target}: a contract has removed what older releases wrote, and nothing could '
+                'bring it back. Restore the backup that was made before the upgrade; before the contract, services of the release before '
+                'simply run on the expanded schema.')
+
+
+class RevisionUnknown(exceptions.TroveUpgradeError):
+    """What was named is no revision and no release of ours."""
+
+    code = 'REVISION_UNKNOWN'
+    template = '"{name}" is no revision and no release that this program knows: {found}. Look them up with "trove-upgrade-manage db history".'

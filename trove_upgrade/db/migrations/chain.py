@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which revisions there are: a chain is what shares a version table, and has one head per branch."""
+import dataclasses
+import io
+import pathlib
+from typing import Any, cast
+
+import alembic.config
+import alembic.script
+
+from trove_upgrade.db.migrations.data import MIGRATIONS
+from trove_upgrade.db.migrations.data.migration import DataMigration
+
+_HERE = pathlib.Path(__file__).parent
+BRANCHES = ('expand', 'contract')
+
+
+def release_of(revision: str) -> str:
+    """'borealis_expand01' is of 'borealis'."""
+    return revision.partition('_')[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Chain:
+    """Revisions that share a version table, and the data migrations that belong between its branches."""
+
+    name: str
+    version_table: str
+    branches: tuple[str, ...]
+    locations: tuple[pathlib.Path, ...]    #: folders of revisions
+    data: tuple[DataMigration, ...] = ()   #: in the order in which they run
+
+    @classmethod
+    def of(cls, versions: pathlib.Path, data: tuple[DataMigration, ...] = (), *, name: str = 'main',
+           version_table: str = 'alembic_version_trove_upgrade') -> 'Chain':
+        """A chain of expand and contract revisions in `versions`/<release>/<branch>/."""
+        return cls(name, version_table, BRANCHES, tuple(sorted(versions.glob('*/expand')) + sorted(versions.glob('*/contract'))), data)
+
+    def config(self, output: io.TextIOBase | None = None, **attributes: Any) -> alembic.config.Config:
+        """What Alembic's commands take; `attributes` are handed to env.py."""
+        config = alembic.config.Config(output_buffer=cast('Any', output), stdout=cast('Any', output or io.StringIO()))
+        config.set_main_option('script_location', str(_HERE).replace('%', '%%'))
+        config.set_main_option('path_separator', 'newline')
+        config.set_main_option('version_path_separator', 'newline')
+        config.set_main_option('version_locations', '\n'.join(str(folder).replace('%', '%%') for folder in self.locations))
+        config.attributes.update(version_table=self.version_table, **attributes)
+        return config
+
+    def script(self) -> alembic.script.ScriptDirectory:
+        """The revisions as Alembic reads them."""
+        return alembic.script.ScriptDirectory.from_config(self.config())
+
+    def revisions(self, branch: str) -> list[alembic.script.Script]:
+        """Of one branch, oldest first; empty where nothing has been written yet."""
+        script = self.script()
+        ours = [one for one in script.walk_revisions() if branch in one.branch_labels]
+        return list(reversed(ours))
+
+    def head(self, branch: str) -> str | None:
+        """The newest revision of a branch."""
+        revisions = self.revisions(branch)
+        return revisions[-1].revision if revisions else None
+
+    def releases(self) -> list[str]:
+        """Oldest first."""
+        return list(dict.fromkeys(release_of(one.revision) for one in self.revisions(self.branches[0])))
+
+
+MAIN = Chain.of(_HERE / 'versions', MIGRATIONS)
+STANDALONE = Chain('standalone', 'alembic_version_trove_upgrade_standalone', ('standalone',), (_HERE / 'standalone' / 'versions',))
