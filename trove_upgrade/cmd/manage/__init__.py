@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`trove-upgrade-manage`: what an operator does to the database of trove-upgrade, without SQL.
 
-Exit codes: 0 done, 1 it could not be done (one line on stderr says why), 2 usage.
+Exit codes: 0 done, 1 it could not be done (one line on stderr says why), 2 usage; the others stand in `db.migrations.exit_codes`.
 """
 import argparse
 import logging
@@ -39,13 +39,13 @@ def main(argv: Sequence[str] | None = None, *, compute: Callable[[cfg.ConfigOpts
 
 def _run(arguments: argparse.Namespace, run: context.Context) -> int:
     try:
-        arguments.command(run, arguments)
+        return int(arguments.command(run, arguments) or 0)
     except context.UsageError as error:
         print(f'trove-upgrade-manage: {error}', file=sys.stderr)
         return 2
     except exceptions.TroveUpgradeError as error:
         print(f'ERROR {error.code}: {error.message}', file=sys.stderr)
-        return 1
+        return int(getattr(error, 'exit_code', 1))
     except db_exc.DBNonExistentTable as error:
         print(f'ERROR SCHEMA_MISSING: table {error.table} is not in the database. Run "trove-upgrade-manage db sync" first '
               '(with --standalone where there is no Trove).', file=sys.stderr)
@@ -56,7 +56,6 @@ def _run(arguments: argparse.Namespace, run: context.Context) -> int:
         return 1
     finally:
         run.close()
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

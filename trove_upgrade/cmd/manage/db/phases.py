@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`trove-upgrade-manage db ...`: the schema."""
+"""Bring the schema on, and show where it is."""
 import argparse
 from collections.abc import Sequence
 from typing import Any
@@ -8,10 +8,8 @@ from trove_upgrade.cmd.manage.context import Context, print_table
 from trove_upgrade.db.migrations.runner import MAIN, STANDALONE, BranchState, Runner
 
 
-def add_commands(commands: Any) -> None:
-    """Add `db` and its subcommands."""
-    parser = commands.add_parser('db', help='the schema of the database', description='The schema of the database.')
-    nested = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
+def add_commands(nested: Any) -> None:
+    """Add what brings the schema on, and what shows where it is."""
     sync = nested.add_parser('sync', help='bring everything to its newest revision; may be repeated')
     sync.add_argument('--standalone', action='store_true', help="also make the tables of Trove's form, where no Trove makes them")
     sync.set_defaults(command=_sync)
