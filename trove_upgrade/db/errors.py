@@ -67,3 +67,31 @@ class RevisionUnknown(exceptions.TroveUpgradeError):
 
     code = 'REVISION_UNKNOWN'
     template = '"{name}" is no revision and no release that this program knows: {found}. Look them up with "trove-upgrade-manage db history".'
+
+
+class LeaseHeld(exceptions.TroveUpgradeError):
+    """Another run is changing the schema."""
+
+    code = 'SCHEMA_LEASE_HELD'
+    exit_code = 7
+    template = ('The database schema cannot be changed now: {holder} has been at it since {taken_at} and holds the lease until {until}, '
+                'longer while it runs. Wait until that run has ended and try again; should its process have died, the lease is free at '
+                'that time by itself.')
+
+
+class LeaseLost(exceptions.TroveUpgradeError):
+    """Whoever may change the schema now, it is not this run: it stops before its next revision or batch."""
+
+    code = 'SCHEMA_LEASE_LOST'
+    exit_code = 7
+    template = ('This run ({holder}) cannot go on changing the schema: {found}. What it had finished stays. Wait until no other run is at '
+                'work and run the same command again: it carries on where this one ended.')
+
+
+class SchemaLocked(exceptions.TroveUpgradeError):
+    """Tables were held by other transactions for as long as the run may wait."""
+
+    code = 'SCHEMA_LOCKED'
+    template = ('{what} cannot be run: in {seconds:.0f} s and {tries} tries it did not get its locks, as other transactions hold them. End the '
+                'long ones (MariaDB and MySQL: information_schema.INNODB_TRX; PostgreSQL: pg_stat_activity) and run the same command again: '
+                'it carries on where this one ended.')

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The port to the machine's time that waits and rates of a schema run are measured by.
+
+Who holds what until when is never decided by it: that is the database's clock.
+"""
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Time, handed in."""
+
+    def monotonic(self) -> float:
+        """Seconds, for time-outs and rates."""
+
+    def sleep(self, seconds: float) -> None:
+        """Let others work."""
+
+
+class SystemClock:
+    """Implements `Clock`."""
+
+    def monotonic(self) -> float:
+        """Seconds, for time-outs and rates."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Let others work."""
+        time.sleep(seconds)
