@@ -95,3 +95,11 @@ class SchemaLocked(exceptions.TroveUpgradeError):
     template = ('{what} cannot be run: in {seconds:.0f} s and {tries} tries it did not get its locks, as other transactions hold them. End the '
                 'long ones (MariaDB and MySQL: information_schema.INNODB_TRX; PostgreSQL: pg_stat_activity) and run the same command again: '
                 'it carries on where this one ended.')
+
+
+class RevisionNotRendered(exceptions.TroveUpgradeError):
+    """A revision cannot be printed as SQL without a database."""
+
+    code = 'REVISION_NOT_RENDERED'
+    template = ('Revision {revision} cannot be printed as SQL for {dialect}: {found}. Name one of this release; a revision reads nothing from '
+                'the database but through the ensure_* functions of trove_upgrade/db/migrations/ops.py, which know when there is none.')
