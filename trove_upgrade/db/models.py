@@ -41,6 +41,8 @@ instance_upgrades = sa.Table(
     sa.Column('step_deadline', UtcDateTime(), nullable=True),
     sa.Column('ended_at', UtcDateTime(), nullable=True),
     sa.Column('steps', JsonText(), nullable=False),
+    # updated_at of the write whose `steps` were last copied into instance_upgrade_steps
+    sa.Column('steps_at', UtcDateTime(), nullable=True),
     sa.Column('data', JsonText(), nullable=False),
     sa.Column('cause', sa.Text(), nullable=True),
     sa.Column('error_code', sa.String(64), nullable=True),
@@ -50,6 +52,21 @@ instance_upgrades = sa.Table(
     sa.Index('ix_instance_upgrades_instance_id_created_at', 'instance_id', 'created_at'),
     sa.Index('ix_instance_upgrades_project_id_created_at', 'project_id', 'created_at'),
     sa.Index('ix_instance_upgrades_state_next_run_at', 'state', 'next_run_at'),
+    **_MYSQL)
+
+# one upgrade's history lies together, in its order: its key is what pages of upgrades are read by
+instance_upgrade_steps = sa.Table(
+    'instance_upgrade_steps', METADATA,
+    sa.Column('upgrade_id', sa.String(36), primary_key=True),
+    sa.Column('position', sa.Integer(), primary_key=True, autoincrement=False),
+    sa.Column('attempt', sa.Integer(), nullable=False),
+    sa.Column('step', sa.String(16), nullable=False),
+    sa.Column('started_at', UtcDateTime(), nullable=False),
+    sa.Column('ended_at', UtcDateTime(), nullable=True),
+    sa.Column('runs', sa.Integer(), nullable=False),
+    sa.Column('outcome', sa.String(16), nullable=True),
+    sa.Column('percent', sa.Integer(), nullable=True),
+    sa.Column('message', sa.Text(), nullable=True),
     **_MYSQL)
 
 upgrade_outbox = sa.Table(
@@ -117,4 +134,31 @@ upgrade_target_facts = sa.Table(
     sa.Column('version_id', sa.String(36), primary_key=True),
     sa.Column('facts', JsonText(), nullable=False),
     sa.Column('updated_at', UtcDateTime(), nullable=False),
+    **_MYSQL)
+
+# how far each data migration has come: what a run that was killed goes on from
+upgrade_data_migrations = sa.Table(
+    'upgrade_data_migrations', METADATA,
+    sa.Column('name', sa.String(64), primary_key=True),
+    sa.Column('cursor', sa.String(255), nullable=False),
+    sa.Column('found', sa.BigInteger(), nullable=False),
+    sa.Column('done', sa.BigInteger(), nullable=False),
+    sa.Column('rate', sa.Float(), nullable=True),
+    sa.Column('started_at', UtcDateTime(), nullable=False),
+    sa.Column('updated_at', UtcDateTime(), nullable=False),
+    sa.Column('completed_at', UtcDateTime(), nullable=True),
+    **_MYSQL)
+
+# one row per run of expand, migrate, contract or sync; `reason` is that of --force
+upgrade_schema_runs = sa.Table(
+    'upgrade_schema_runs', METADATA,
+    sa.Column('id', sa.String(36), primary_key=True),
+    sa.Column('command', sa.String(64), nullable=False),
+    sa.Column('holder', sa.String(255), nullable=False),
+    sa.Column('from_version', sa.String(255), nullable=False),
+    sa.Column('to_version', sa.String(255), nullable=True),
+    sa.Column('reason', sa.Text(), nullable=True),
+    sa.Column('outcome', sa.String(16), nullable=True),
+    sa.Column('started_at', UtcDateTime(), nullable=False),
+    sa.Column('ended_at', UtcDateTime(), nullable=True),
     **_MYSQL)

@@ -37,3 +37,10 @@ def ensure_index(name: str, table: str, columns: list[str], *, unique: bool = Fa
     inspector = _inspector()
     if inspector is None or name not in {known['name'] for known in inspector.get_indexes(table)}:
         op.create_index(name, table, columns, unique=unique)
+
+
+def ensure_no_column(table: str, name: str) -> None:
+    """Drop the column if there is one of that name."""
+    inspector = _inspector()
+    if inspector is None or name in {known['name'] for known in inspector.get_columns(table)}:
+        op.drop_column(table, name)

@@ -62,14 +62,14 @@ class TestSchema(ManageTestCase):
 
     def test_an_empty_database_is_synced_and_says_how_far_it_is(self):
         self.assertEqual('none\n', self.run_tool('db', 'version'))
-        self.assertIn('no: aurora_expand01', self.run_tool('db', 'current'))
+        self.assertIn('no: borealis_expand01', self.run_tool('db', 'current'))
         self.run_tool('db', 'sync', '--standalone')
-        self.assertEqual('aurora_expand01, aurora_contract01\n', self.run_tool('db', 'version'))
+        self.assertEqual('borealis_expand01, borealis_contract01\n', self.run_tool('db', 'version'))
         self.assertIn('standalone  aurora_standalone01  yes', self.run_tool('db', 'current'))
         self.run_tool('upgrade', 'list')
 
     def test_one_branch_is_upgraded_alone(self):
-        self.assertIn('no: aurora_contract01', self.run_tool('db', 'upgrade', 'expand@head'))
+        self.assertIn('no: borealis_contract01', self.run_tool('db', 'upgrade', 'expand@head'))
         self.run_tool('db', 'upgrade', 'standalone@head')
         self.assertIn('SCHEMA_ERROR', self.run_tool('db', 'upgrade', 'nothing@head', code=1))
 

@@ -47,7 +47,7 @@ class TestSync(RunnerTestCase):
         self.assertEqual('none', self.runner.version())
         self.assertEqual([None, None], [state.current for state in self.runner.states()])
         self.runner.sync(standalone=False)
-        self.assertEqual('aurora_expand01, aurora_contract01', self.runner.version())
+        self.assertEqual('borealis_expand01, borealis_contract01', self.runner.version())
         self.assertTrue(all(state.at_head for state in self.runner.states()))
 
     def test_without_standalone_only_our_own_tables_are_made(self):
@@ -92,7 +92,7 @@ class TestSync(RunnerTestCase):
 
     def test_a_revision_of_a_later_release_is_refused_in_words(self):
         self.runner.sync(standalone=False)
-        self.execute("UPDATE alembic_version_trove_upgrade SET version_num = 'zulu_expand01' WHERE version_num = 'aurora_expand01'")
+        self.execute("UPDATE alembic_version_trove_upgrade SET version_num = 'zulu_expand01' WHERE version_num = 'borealis_expand01'")
         for call in (self.runner.version, self.runner.states, lambda: self.runner.upgrade('expand@head')):
             self.assertIn('zulu_expand01', self.assertRaises(errors.SchemaError, call).message)
 
