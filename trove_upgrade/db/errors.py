@@ -103,3 +103,36 @@ class RevisionNotRendered(exceptions.TroveUpgradeError):
     code = 'REVISION_NOT_RENDERED'
     template = ('Revision {revision} cannot be printed as SQL for {dialect}: {found}. Name one of this release; a revision reads nothing from '
                 'the database but through the ensure_* functions of trove_upgrade/db/migrations/ops.py, which know when there is none.')
+
+
+class SchemaNotRecognized(exceptions.TroveUpgradeError):
+    """Our tables are there, without a word of which version they are."""
+
+    code = 'SCHEMA_NOT_RECOGNIZED'
+    template = ('The tables of trove-upgrade in this database have no version, and {found}. Restore the version table from a backup, or, if you '
+                'know the version, record it with "trove-upgrade-manage db stamp REVISION...".')
+
+
+class ServiceNotFound(exceptions.TroveUpgradeError):
+    """No service is registered under this id."""
+
+    code = 'SERVICE_NOT_FOUND'
+    template = 'Service {service_id} cannot be forgotten: no service is listed under this id. "trove-upgrade-manage service list" shows the ids.'
+
+
+class ServiceAlive(exceptions.TroveUpgradeError):
+    """A service that runs would only come again, and in between nobody would know of it."""
+
+    code = 'SERVICE_ALIVE'
+    template = ('Service {service_id} cannot be forgotten: {binary} on {host} was seen {silent} s ago, so it runs. Stop it: a clean stop '
+                'removes it from the list. --force forgets it all the same; one that runs comes again.')
+
+
+class OlderServices(exceptions.TroveUpgradeError):
+    """Services that need what a contract removes run, or nobody knows whether they do."""
+
+    code = 'OLDER_SERVICES'
+    exit_code = 6
+    template = ('The database cannot be contracted for release {release}: of services that need what goes, {count} {are} still listed: {found}. '
+                'Stop each, or upgrade it; a clean stop removes it from the list. Where it is certain that one is gone: '
+                '"trove-upgrade-manage service forget ID".')

@@ -3,11 +3,13 @@
 import dataclasses
 import io
 import pathlib
+from collections.abc import Sequence
 from typing import Any, cast
 
 import alembic.config
 import alembic.script
 
+from trove_upgrade.db import errors
 from trove_upgrade.db.migrations.data import MIGRATIONS
 from trove_upgrade.db.migrations.data.migration import DataMigration
 
@@ -60,6 +62,23 @@ class Chain:
         """The newest revision of a branch."""
         revisions = self.revisions(branch)
         return revisions[-1].revision if revisions else None
+
+    def upto(self, branch: str, revisions: Sequence[str], target: str | None) -> tuple[str, ...]:
+        """Those of `revisions` that `target` asks for: a release, a revision, the first N as '+N', or all where it is None.
+
+        :raises RevisionUnknown: the target is none of these.
+        """
+        if target is None:
+            return tuple(revisions)
+        if target.startswith('+') and target[1:].isdigit():
+            return tuple(revisions[:int(target[1:])])
+        order = self.releases()
+        if target in order:
+            return tuple(one for one in revisions if order.index(release_of(one)) <= order.index(target))
+        known = [one.revision for one in self.revisions(branch)]
+        if target not in known:
+            raise errors.RevisionUnknown(name=target, found=f'branch {branch} has {", ".join(known) or "none"}')
+        return tuple(one for one in revisions if known.index(one) <= known.index(target))
 
     def releases(self) -> list[str]:
         """Oldest first."""

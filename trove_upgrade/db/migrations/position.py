@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic.runtime import migration
 
 from trove_upgrade.db import errors
-from trove_upgrade.db.migrations.chain import Chain, release_of
+from trove_upgrade.db.migrations.chain import Chain
 from trove_upgrade.db.migrations.exit_codes import ExitCode
 
 
@@ -96,9 +96,3 @@ def read(connection: sa.Connection, chain: Chain, *, data: bool = True) -> Posit
     pending = {branch: tuple(one.revision for one in chain.revisions(branch) if one.revision not in done) for branch in chain.branches}
     rows = tuple(one.name for one in chain.data if one.after in done and one.before not in done and one.is_pending(connection)) if data else ()
     return Position(current, pending, rows)
-
-
-def upto_release(chain: Chain, revisions: tuple[str, ...], release: str) -> tuple[str, ...]:
-    """Those of them that belong to that release or an older one."""
-    order = chain.releases()
-    return tuple(one for one in revisions if order.index(release_of(one)) <= order.index(release))
