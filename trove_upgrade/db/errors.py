@@ -136,3 +136,11 @@ class OlderServices(exceptions.TroveUpgradeError):
     template = ('The database cannot be contracted for release {release}: of services that need what goes, {count} {are} still listed: {found}. '
                 'Stop each, or upgrade it; a clean stop removes it from the list. Where it is certain that one is gone: '
                 '"trove-upgrade-manage service forget ID".')
+
+
+class DataMigrationStuck(exceptions.TroveUpgradeError):
+    """A data migration that would do the same batch for ever: a fault of the program."""
+
+    code = 'DATA_MIGRATION_STUCK'
+    template = ('Data migration {name} cannot go on: its batch at "{cursor}" found {found} rows, changed none and came no further. What was '
+                'done before stays. Report this as a bug.')
