@@ -2,10 +2,10 @@
 """`trove-upgrade-manage db ...`: the schema, and the rows that must follow it."""
 from typing import Any
 
-from trove_upgrade.cmd.manage.db import phases
+from trove_upgrade.cmd.manage.db import phases, revisions
 
 #: One file per group of commands; each adds its own.
-_GROUPS = (phases,)
+_GROUPS = (phases, revisions)
 
 
 def add_commands(commands: Any) -> None:
