@@ -9,6 +9,7 @@ Nothing here is safe beside another thread that runs migrations: Alembic's `op` 
 import contextlib
 import dataclasses
 import io
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from alembic.operations.ops import MigrateOperation
 from alembic.runtime.migration import MigrationContext
 
 from trove_upgrade.db import errors
+from trove_upgrade.db.migrations import ops
 from trove_upgrade.db.migrations.chain import Chain, release_of
 from trove_upgrade.db.migrations.schema_model import SchemaModel
 
@@ -43,6 +45,7 @@ class Recorded:
     dialect: str
     operations: tuple[MigrateOperation, ...]    #: in the order in which the revision asks for them
     paired: tuple[Statement, ...]               #: in the order in which the server gets them
+    ensured: tuple[MigrateOperation, ...]       #: those that a function of `ops` asked for, which looks first where it can
 
     @property
     def statements(self) -> tuple[str, ...]:
@@ -67,7 +70,7 @@ def record(chain: Chain, revision: str, dialect: str) -> Recorded:
     if found is not None:
         raise errors.RevisionNotRendered(revision=revision, dialect=dialect, found=f'{type(found).__name__}: {_first_line(found)}') from found
     branch = next((name for name in chain.branches if name in script.branch_labels), '')
-    return Recorded(revision, branch, dialect, tuple(recorder.operations), tuple(recorder.statements))
+    return Recorded(revision, branch, dialect, tuple(recorder.operations), tuple(recorder.statements), tuple(recorder.ensured))
 
 
 def history(chain: Chain, revision: str) -> list[str]:
@@ -120,6 +123,7 @@ class _Recorder(io.StringIO):
         self._current: MigrateOperation | None = None
         self.operations: list[MigrateOperation] = []
         self.statements: list[Statement] = []
+        self.ensured: list[MigrateOperation] = []
         self.context = MigrationContext.configure(
             dialect_name=dialect, dialect_opts=cast('dict[str, str]', {'paramstyle': 'named'}),    # the others double every %
             opts={'as_sql': True, 'output_buffer': self, 'literal_binds': True, 'transactional_ddl': False})
@@ -135,7 +139,7 @@ class _Recorder(io.StringIO):
         invoke, batch_alter_table = operations.invoke, operations.batch_alter_table
 
         def recording_invoke(operation: MigrateOperation) -> Any:
-            self.operations.append(operation)
+            self._asked(operation)
             with self._at(operation):
                 return invoke(operation)
 
@@ -143,7 +147,7 @@ class _Recorder(io.StringIO):
         def recording_batch(table_name: str, *arguments: Any, **options: Any) -> Iterator[Any]:
             if self.context.dialect.name == 'sqlite' and options.get('copy_from') is None:
                 options['copy_from'] = self._table_before(table_name)
-            with batch_alter_table(table_name, *arguments, **options) as batch, self._at(None):
+            with self._at(None), batch_alter_table(table_name, *arguments, **options) as batch:
                 self._attach_batch(batch)
                 yield batch
 
@@ -155,11 +159,16 @@ class _Recorder(io.StringIO):
         batch.impl.batch = kept
 
         def recording_invoke(operation: MigrateOperation) -> Any:
-            self.operations.append(operation)
+            self._asked(operation)
             kept.operation = operation
             return invoke(operation)
 
         vars(batch).update(invoke=recording_invoke)
+
+    def _asked(self, operation: MigrateOperation) -> None:
+        self.operations.append(operation)
+        if any(frame.f_globals.get('__name__') == ops.__name__ for frame, _line in traceback.walk_stack(None)):
+            self.ensured.append(operation)
 
     @contextlib.contextmanager
     def _at(self, operation: MigrateOperation | None) -> Iterator[None]:
@@ -199,4 +208,3 @@ class _Kept(list[Any]):
         for piece, operation in zip(super().__iter__(), self._operations, strict=True):
             self._recorder.take(operation)
             yield piece
-        self._recorder.take(None)

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is not ours to touch, and what nobody here can judge."""
+from collections.abc import Iterator
+
+from trove_upgrade.db import errors
+from trove_upgrade.db.migrations import recording
+from trove_upgrade.db.migrations.lint.changes import Kind
+from trove_upgrade.db.migrations.lint.rule import Hit, Rule
+from trove_upgrade.db.migrations.lint.subject import Subject
+
+_OF_NO_TABLE = {Kind.SESSION, Kind.UNKNOWN}
+
+
+def _depends_on(subject: Subject) -> Iterator[Hit]:
+    depends = getattr(subject.script.module, 'depends_on', None) or subject.script.dependencies
+    if depends:
+        yield Hit('depends_on', f'depends_on is {depends!r}')
+
+
+def _table_not_ours(subject: Subject) -> Iterator[Hit]:
+    for seen in subject.seen:
+        change = seen.change
+        if change.kind in _OF_NO_TABLE or (change.kind is Kind.COMMENT and not change.table):
+            continue
+        table = subject.table_of(change)
+        if not table:
+            yield Hit(change.name, f'{change.name or "what is named"} stands on no table of ours', seen)
+        elif table in subject.others:
+            yield Hit(table, f'{table} is the name of another project\'s table, or of a table of Alembic\'s own', seen)
+        elif table not in subject.ours:
+            yield Hit(table, f'no revision of this chain has made {table}', seen)
+
+
+def _foreign_key_not_ours(subject: Subject) -> Iterator[Hit]:
+    for seen in subject.seen:
+        for table in seen.change.references:
+            if table not in subject.ours or table in subject.others:
+                yield Hit(f'{seen.change.table} {table}', f'a foreign key of {seen.change.table} leads to {table}', seen)
+
+
+def _unclassified(subject: Subject) -> Iterator[Hit]:
+    for seen in subject.seen:
+        if seen.change.kind is Kind.UNKNOWN:
+            yield Hit(seen.sql or seen.change.detail, f'nobody can tell what it does: {seen.change.detail}', seen)
+
+
+def _not_rendered(subject: Subject) -> Iterator[Hit]:
+    for dialect in recording.DIALECTS:
+        recorded = subject.readings.recorded(subject.revision, dialect)
+        if isinstance(recorded, errors.RevisionNotRendered):
+            yield Hit(dialect, recorded.message)
+
+
+RULES = (
+    Rule('DEPENDS_ON',
+         'Alembic removes the row of the branch that is depended upon from the version table, and nobody can tell any more what has been run.',
+         'Leave it away: all expands are run before any contract.',
+         _depends_on),
+    Rule('TABLE_NOT_OURS',
+         'Another project stands in the same database, and changes its tables by itself.',
+         'Keep what belongs to it in a table of ours, found by its id.',
+         _table_not_ours),
+    Rule('FOREIGN_KEY_NOT_OURS',
+         'It forbids another project to change or delete its rows.',
+         'Keep the id without a foreign key, and expect that the row is gone one day.',
+         _foreign_key_not_ours),
+    Rule('UNCLASSIFIED_SQL',
+         'What is not understood is not judged: neither its locks nor what it does to services of the release before.',
+         'Use the functions of ops, or statements of one kind each; else waive this rule and say what the statement does.',
+         _unclassified),
+    Rule('NOT_RENDERED',
+         'An administrator who runs the SQL himself does not get it, the plan does not show it, and the other rules do not see it.',
+         'Look into the database only through the functions of ops, which print everything where there is none.',
+         _not_rendered),
+)

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is taken away from services that still use it."""
+from collections.abc import Iterator
+
+from trove_upgrade.db.migrations.lint.changes import Kind
+from trove_upgrade.db.migrations.lint.rule import Hit, Rule, place
+from trove_upgrade.db.migrations.lint.subject import Subject
+
+
+def _dropped(subject: Subject) -> Iterator[Hit]:
+    if subject.old_services_run:
+        for seen in subject.over_rows(Kind.DROP_TABLE, Kind.DROP_COLUMN):
+            what = 'table' if seen.change.kind is Kind.DROP_TABLE else 'column'
+            yield Hit(place(seen), f'{what} {place(seen)} is dropped', seen)
+
+
+def _renamed(subject: Subject) -> Iterator[Hit]:
+    for seen in subject.over_rows(Kind.RENAME_TABLE, Kind.RENAME_COLUMN):
+        is_table = seen.change.kind is Kind.RENAME_TABLE
+        about = seen.change.table if is_table else place(seen)
+        yield Hit(about, f'{"table" if is_table else "column"} {about} becomes {seen.change.new_name or "another name"}', seen)
+
+
+def _index_dropped(subject: Subject) -> Iterator[Hit]:
+    """Not where the same index is made again: that clears away what a killed build has left."""
+    made = {seen.change.name for seen in subject.seen if seen.change.kind is Kind.CREATE_INDEX}
+    if not subject.old_services_run:
+        return
+    for seen in subject.over_rows(Kind.DROP_INDEX, Kind.DROP_CONSTRAINT):
+        if seen.change.name not in made:
+            table = subject.table_of(seen.change)
+            yield Hit(f'{table}.{seen.change.name}', f'{seen.change.name} of {table or "no table of ours"} is dropped', seen)
+
+
+RULES = (
+    Rule('DROPPED_IN_EXPAND',
+         'Services of the release before still read and write it: every statement of theirs that names it fails.',
+         'Drop it in the contract, when they are gone.',
+         _dropped),
+    Rule('RENAMED',
+         'Some service that runs knows one name only: in an expand that of the release before, in a contract that of this one.',
+         'Add the new name, let a data migration copy while both are written, and drop the old one in the contract.',
+         _renamed),
+    Rule('INDEX_DROPPED',
+         'Services of the release before count on it: on its speed, or on what it forbids.',
+         'Drop it in the contract, when they are gone.',
+         _index_dropped),
+)

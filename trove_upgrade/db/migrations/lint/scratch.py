@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A revision really run, on a database that lives in memory: killed before each of its statements, and started again.
+
+SQLite stands in for MySQL here: each statement commits by itself, and nothing is undone.
+"""
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import alembic.script
+import sqlalchemy as sa
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+
+_WRITES = ('CREATE', 'ALTER', 'DROP', 'INSERT', 'UPDATE', 'DELETE', 'REPLACE')
+#: A batch copies a table into one of this name; Alembic does that in one transaction on a real SQLite, and not at all elsewhere.
+_BATCH = '_alembic_tmp_'
+
+
+class _Killed(Exception):
+    """The run ends here."""
+
+
+def faults(before: Sequence[alembic.script.Script], script: alembic.script.Script) -> Iterator[str]:
+    """How the revision fails when it is run, run twice, or killed and started again; nothing if it does not."""
+    start = _Database(None)
+    for other in before:
+        if start.run(other) is not None:
+            return    # that revision has a finding of its own
+    snapshot = start.snapshot()
+    whole = _Database(snapshot)
+    if (found := whole.run(script)) is not None:
+        yield f'it fails on SQLite: {found}'
+        return
+    expected = whole.state()
+    if (found := whole.run(script)) is not None:
+        yield f'run a second time it fails: {found}'
+        return
+    if whole.state() != expected:
+        yield 'run a second time it changes the database again'
+        return
+    yield from _faults_of_killed(snapshot, script, expected, _Database(snapshot).statements_of(script))
+
+
+def _faults_of_killed(snapshot: bytes, script: alembic.script.Script, expected: Any, statements: Sequence[str]) -> Iterator[str]:
+    in_batch = False
+    for count, statement in enumerate(statements):
+        begins, in_batch = in_batch, _BATCH in statement or (in_batch and not statement.startswith('ALTER TABLE'))
+        if begins:
+            continue
+        database = _Database(snapshot)
+        database.run(script, kill_before=count)
+        found = database.run(script)
+        where = f'killed before "{" ".join(statement.split())[:80]}" and started again, it'
+        if found is not None:
+            yield f'{where} fails: {found}'
+            return
+        if database.state() != expected:
+            yield f'{where} ends at another schema'
+            return
+
+
+class _Database:
+    """In memory; another one per trial."""
+
+    def __init__(self, snapshot: bytes | None) -> None:
+        self._raw = sqlite3.connect(':memory:', isolation_level=None, check_same_thread=False)
+        if snapshot is None:
+            self._raw.execute('PRAGMA user_version = 1')    # nothing at all cannot be copied
+        else:
+            self._raw.deserialize(snapshot)
+        self._engine = sa.create_engine('sqlite://', creator=lambda: self._raw, poolclass=sa.pool.StaticPool, isolation_level='AUTOCOMMIT')
+        self._statements: list[str] = []
+        self._kill_before: int | None = None
+        sa.event.listen(self._engine, 'before_cursor_execute', self._about_to_run)
+
+    def snapshot(self) -> bytes:
+        """To begin another one from."""
+        return self._raw.serialize()
+
+    def run(self, script: alembic.script.Script, *, kill_before: int | None = None) -> str | None:
+        """The first line of what went wrong; None if nothing did, and if it was killed as asked."""
+        self._statements, self._kill_before = [], kill_before
+        found = None
+        with self._engine.connect() as connection, Operations.context(MigrationContext.configure(connection)):
+            try:
+                script.module.upgrade()
+            except _Killed:
+                pass
+            except Exception as error:    # noqa: BLE001 - whatever a revision can do wrong; Alembic's `op` must be let go first
+                found = f'{type(error).__name__}: {next(iter(str(error).splitlines()), "")}'
+        return found
+
+    def statements_of(self, script: alembic.script.Script) -> list[str]:
+        """Those that change something, in order."""
+        self.run(script)
+        return self._statements
+
+    def state(self) -> Any:
+        """Schema, and how many rows each table has."""
+        schema = sorted(self._raw.execute('SELECT type, name, tbl_name, sql FROM sqlite_master').fetchall(), key=str)
+        tables = [name for kind, name, _, _ in schema if kind == 'table']
+        return schema, [self._raw.execute(f'SELECT count(*) FROM "{name}"').fetchone() for name in tables]
+
+    def _about_to_run(self, _connection: Any, _cursor: Any, statement: str, *_others: Any) -> None:
+        if statement.lstrip().upper().startswith(_WRITES):
+            if self._kill_before == len(self._statements):
+                raise _Killed
+            self._statements.append(statement.strip())
