@@ -42,6 +42,8 @@ TABLE = sa.Table(
 _ROW = TABLE.c.name == _NAME
 _IS_FREE = sa.or_(TABLE.c.holder.is_(None), TABLE.c.lease_until <= columns.now())
 
+#: Of the transaction that makes the table, by itself; any number that others do not use.
+_POSTGRESQL_LOCK = 7_205_759_403
 #: Seconds within which the table and the row are there, or the lease is seen to be another's: all of it is others' short transactions.
 _SETTLE_SECONDS = 30.0
 #: Seconds between two looks at a lease that is held, half to one and a half times.
@@ -201,7 +203,9 @@ class Lease:
         """The table and the row, by whoever comes first."""
         def make_table() -> None:
             if not sa.inspect(connection).has_table(TABLE.name):
-                TABLE.create(connection, checkfirst=False)
+                if connection.dialect.name == 'postgresql':    # or the race ends in errors that oslo.db writes into the log
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_POSTGRESQL_LOCK)))
+                connection.execute(sa.schema.CreateTable(TABLE, if_not_exists=True))
 
         def make_row() -> None:
             if read(connection) is None:
@@ -212,8 +216,9 @@ class Lease:
     def _settled(self, connection: sa.Connection, make: Callable[[], None]) -> None:
         """`make`, which looks first, until it is done by us or by another.
 
-        Who comes second meets many errors: on PostgreSQL a duplicate table, or a duplicate key of pg_type; on MariaDB 1050, or a deadlock
-        of two INSERTs; on SQLite "locked".  So every error has one more look behind it, and counts where that meets one, too.
+        Who comes second may meet many errors: on PostgreSQL, whose IF NOT EXISTS looks before it waits, a duplicate key or a duplicate
+        type; on MariaDB a deadlock of two INSERTs; on SQLite "locked".  So every error has one more look behind it, and counts where
+        that meets one, too.
         """
         deadline = self._clock.monotonic() + _SETTLE_SECONDS
         failed = False
