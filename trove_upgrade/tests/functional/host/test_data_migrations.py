@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Data migrations on real servers: killed between any two statements, killed at any moment, several runners, and locked rows."""
+import contextlib
+import functools
+import os
+import random
+import signal
+import sys
+import threading
+import time
+import traceback
+
+import sqlalchemy as sa
+from oslotest import base
+from testtools import content
+
+from trove_upgrade.db import engine
+from trove_upgrade.db.migrations.data.runs import DataRuns
+from trove_upgrade.tests.functional.host import databases
+from trove_upgrade.tests.unit.db.migrations.data import numbers
+from trove_upgrade.tests.unit.db.migrations.data.numbers import Numbers
+
+_SECONDS = 60
+_KILLED = 77
+
+
+class Child:
+    """A forked process that does one thing with the database and ends; nothing of ours is cleaned up in it."""
+
+    def __init__(self, work):
+        self.pid = os.fork()
+        if self.pid == 0:
+            code = 1
+            try:
+                work()
+                code = 0
+            except BaseException:
+                traceback.print_exc(file=sys.__stderr__)
+            finally:
+                os._exit(code)
+
+    def kill(self):
+        os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self):
+        """Its exit code; negative is the signal that ended it."""
+        deadline = time.monotonic() + _SECONDS
+        while True:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                return os.waitstatus_to_exitcode(status)
+            if time.monotonic() > deadline:
+                self.kill()
+                os.waitpid(self.pid, 0)
+                raise AssertionError(f'process {self.pid} has not ended within {_SECONDS} s')
+            time.sleep(0.002)    # between two looks at a condition with a deadline
+
+
+@contextlib.contextmanager
+def connected(url):
+    database = engine.Database.from_url(url)
+    try:
+        yield database.engine
+    finally:
+        database.dispose()
+
+
+def run(url, **options):
+    with connected(url) as connected_engine:
+        return DataRuns(connected_engine).run(Numbers(), **options)
+
+
+def run_and_die(url, point, **options):
+    """Ends the process at the `point`th moment: before or after a statement, or before a commit or a rollback."""
+    left = [point]
+
+    def count(*_arguments):
+        left[0] -= 1
+        if left[0] == 0:
+            os._exit(_KILLED)
+    with connected(url) as connected_engine:
+        for event in ('before_cursor_execute', 'after_cursor_execute', 'commit', 'rollback'):
+            sa.event.listen(connected_engine, event, count)
+        DataRuns(connected_engine).run(Numbers(), **options)
+
+
+class OnARealServer:
+    """The cases; each server below runs all of them."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server = cls.server_class()
+        cls.server.setUp()
+        cls.addClassCleanup(cls.server.cleanUp)
+        cls.url = cls.server.create()
+        database = engine.Database.from_url(cls.url)
+        cls.addClassCleanup(database.dispose)
+        cls.engine = database.engine
+        numbers.create(cls.engine)
+
+    def assert_each_row_was_changed_once(self, count):
+        self.assertEqual({1: count}, numbers.changes(self.engine))
+        row = numbers.state(self.engine)
+        self.assertEqual((count, count), (row.found, row.done))
+        self.assertIsNotNone(row.completed_at)
+
+    def test_killed_between_any_two_statements_it_carries_on(self):
+        """Every point of a run in turn; what the next process does is watched, too."""
+        code, point = _KILLED, 0
+        while code == _KILLED:
+            point += 1
+            numbers.fill(self.engine, 30)
+            code = Child(functools.partial(run_and_die, self.url, point, batch_size=10)).wait()
+            before = numbers.state(self.engine)
+            done = 0 if before is None else before.done
+            self.assertEqual(done, numbers.changes(self.engine).get(1, 0), f'killed at point {point}')
+            ended = DataRuns(self.engine).run(Numbers(), batch_size=10)
+            self.assertEqual((30 - done, True), (ended.done_now, ended.finished), f'killed at point {point}')
+            self.assert_each_row_was_changed_once(30)
+        self.assertEqual(0, code)
+        self.assertGreater(point, 40)
+
+    def test_killed_again_and_again_at_any_moment_it_comes_to_its_end(self):
+        numbers.fill(self.engine, 6000)
+        seed = random.randrange(1 << 32)
+        self.addDetail('seed', content.text_content(str(seed)))
+        moments, kills, last = random.Random(seed), 0, 0
+        while True:
+            child = Child(functools.partial(run, self.url, batch_size=20))
+            self.wait_for_batches(child, last)
+            time.sleep(moments.uniform(0, 0.1))    # the moment is what is random here; nothing is waited for
+            child.kill()
+            if child.wait() == 0:
+                break
+            kills += 1
+            row = numbers.state(self.engine)
+            last = row.done
+            self.assertEqual(row.done, numbers.changes(self.engine).get(1, 0))
+        self.assertGreater(kills, 3)
+        self.assert_each_row_was_changed_once(6000)
+
+    def wait_for_batches(self, child, last):
+        deadline = time.monotonic() + _SECONDS
+        while time.monotonic() < deadline:
+            row = numbers.state(self.engine)
+            if row is not None and (row.done > last or row.completed_at is not None):
+                return
+            time.sleep(0.005)    # between two looks at a condition with a deadline
+        child.kill()
+        child.wait()
+        raise AssertionError(f'no batch was done within {_SECONDS} s')
+
+    def test_of_4_runners_none_does_what_another_has_done(self):
+        numbers.fill(self.engine, 4000)
+        read_end, write_end = os.pipe()
+
+        def one():
+            ended = run(self.url, batch_size=50)
+            os.write(write_end, f'{ended.done_now} {ended.finished}\n'.encode())
+        children = [Child(one) for _ in range(4)]
+        codes = [child.wait() for child in children]
+        os.close(write_end)
+        with os.fdopen(read_end) as pipe:
+            said = [line.split() for line in pipe]
+        self.assertEqual([0, 0, 0, 0], codes)
+        self.assertEqual({'True'}, {finished for _done, finished in said})
+        self.assertEqual(4000, sum(int(done) for done, _finished in said))
+        self.assertGreater(sum(int(done) > 0 for done, _finished in said), 1)
+        self.assert_each_row_was_changed_once(4000)
+
+    def test_a_row_that_a_service_holds_is_waited_for_and_the_service_never_waits_long(self):
+        numbers.fill(self.engine, 30)
+        lines, ended = [], []
+        with connected(self.url) as services, services.connect() as service, service.begin() as transaction:
+            held = numbers.TABLE.c.id == 'n0000025'
+            service.execute(sa.update(numbers.TABLE).where(held).values(number=1000))
+
+            def let_go(line):
+                lines.append(line)
+                if transaction.is_active:
+                    began_at = time.monotonic()    # rows of the batch that gave way are free again
+                    service.execute(sa.update(numbers.TABLE).where(numbers.TABLE.c.id == 'n0000021').values(number=21))
+                    self.assertLess(time.monotonic() - began_at, 1)
+                    transaction.commit()
+            ended.append(DataRuns(self.engine).run(Numbers(), batch_size=10, waiting=let_go))
+        self.assertEqual((30, True), (ended[0].done, ended[0].finished))
+        self.assertEqual(1, len(lines))
+        self.assert_each_row_was_changed_once(30)
+        with self.engine.connect() as connection:
+            self.assertEqual(1000, connection.execute(sa.select(numbers.TABLE.c.copied).where(held)).scalar_one())
+
+    def test_while_services_write_all_the_time_nothing_is_lost_and_the_run_ends(self):
+        """A service of the release before: it changes the number and knows nothing of `copied`, which is made NULL for it."""
+        numbers.fill(self.engine, 2000)
+        stop, failed = threading.Event(), []
+
+        def write():
+            numbers_left = random.Random(1)
+            try:
+                while not stop.is_set():
+                    row = numbers.TABLE.c.id == f'n{numbers_left.randrange(2000):07d}'
+                    with self.engine.begin() as connection:
+                        connection.execute(sa.update(numbers.TABLE).where(row).values(number=numbers.TABLE.c.number + 1, copied=None))
+            except Exception as error:
+                failed.append(error)
+        service = threading.Thread(target=write)
+        service.start()
+        try:
+            DataRuns(self.engine).run(Numbers(), batch_size=50)
+        finally:
+            stop.set()
+            service.join(_SECONDS)
+        self.assertEqual([], failed)
+        self.assertTrue(DataRuns(self.engine).run(Numbers(), batch_size=50).finished)
+        with self.engine.connect() as connection:
+            differ = sa.select(sa.func.count()).where(numbers.TABLE.c.copied != numbers.TABLE.c.number)
+            self.assertEqual(0, connection.execute(differ).scalar_one())
+
+
+class TestMariaDB(OnARealServer, base.BaseTestCase):
+    server_class = databases.MariaDB
+
+
+class TestPostgreSQL(OnARealServer, base.BaseTestCase):
+    server_class = databases.PostgreSQL
