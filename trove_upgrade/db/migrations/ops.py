@@ -34,23 +34,29 @@ def ensure_column(table: str, column: sa.Column[Any]) -> None:
         op.add_column(table, column)
 
 
-def ensure_index(name: str, table: str, columns: Sequence[Any], *, unique: bool = False, concurrently: bool = False, **options: Any) -> None:
-    """Create the index unless there is one of that name; `options` are those of a dialect.
-
-    `concurrently`, for a table that has rows: PostgreSQL then builds it while others write, outside of any transaction, and an
-    INVALID one that a killed build has left goes first.  MySQL builds while others write anyway.
-    """
+def ensure_index(name: str, table: str, columns: Sequence[Any], *, unique: bool = False, **options: Any) -> None:
+    """Create the index unless there is one of that name: for a table that the same revision makes.  `options` are those of a dialect."""
     inspector = _inspector()
-    if not (concurrently and op.get_context().dialect.name == 'postgresql'):
-        if inspector is None or name not in {known['name'] for known in inspector.get_indexes(table)}:
-            op.create_index(name, table, columns, unique=unique, **options)
+    if inspector is None or name not in {known['name'] for known in inspector.get_indexes(table)}:
+        op.create_index(name, table, columns, unique=unique, **options)
+
+
+def ensure_index_online(name: str, table: str, columns: Sequence[Any], *, unique: bool = False, **options: Any) -> None:
+    """The same for a table that has rows, and writers who must not wait.
+
+    PostgreSQL builds it CONCURRENTLY, outside of any transaction; an INVALID one that a killed build has left goes first.  MySQL builds
+    while others write anyway.
+    """
+    if op.get_context().dialect.name != 'postgresql':
+        ensure_index(name, table, columns, unique=unique, **options)
         return
-    valid = None if inspector is None else _is_valid(name)
+    offline = op.get_context().as_sql
+    valid = None if offline else _is_valid(name)
     if valid:
         return
     with op.get_context().autocommit_block():
-        if valid is False:
-            op.drop_index(name, table_name=table, postgresql_concurrently=True)
+        if offline or valid is False:
+            op.drop_index(name, table_name=table, postgresql_concurrently=True, if_exists=True)
         op.create_index(name, table, columns, unique=unique, postgresql_concurrently=True, **options)
 
 
@@ -130,6 +136,11 @@ def ensure_constraint(table: str, constraint: sa.Constraint) -> None:
     if constraint.name in _constraint_names(table):
         return
     name = str(constraint.name)
+    if isinstance(constraint, sa.UniqueConstraint) and op.get_context().dialect.name == 'postgresql':
+        ensure_index_online(name, table, _columns(constraint), unique=True)    # writers wait for the naming alone
+        quote = op.get_context().dialect.identifier_preparer.quote
+        op.execute(f'ALTER TABLE {quote(table)} ADD CONSTRAINT {quote(name)} UNIQUE USING INDEX {quote(name)}')
+        return
     with _altering(table) as target:
         where: tuple[str, ...] = () if op.get_context().dialect.name == 'sqlite' else (table,)
         if isinstance(constraint, sa.UniqueConstraint):
@@ -150,27 +161,6 @@ def ensure_no_constraint(name: str, table: str, kind: str) -> None:
         with _altering(table) as target:
             where: tuple[str, ...] = () if op.get_context().dialect.name == 'sqlite' else (table,)
             target.drop_constraint(name, *where, type_=kind)
-
-
-def ensure_primary_key(table: str, columns: list[str]) -> None:
-    """Make these columns, which hold no NULL and no duplicate, the primary key."""
-    inspector = _inspector()
-    dialect = op.get_context().dialect
-    known: Any = None if inspector is None else inspector.get_pk_constraint(table)
-    if known is not None and known['constrained_columns'] == columns:
-        return
-    if dialect.name == 'sqlite':
-        with _altering(table) as target:
-            target.create_primary_key(f'pk_{table}', columns)
-        return
-    if dialect.name == 'postgresql':
-        if known is None or known['constrained_columns']:
-            op.drop_constraint((known['name'] if known else None) or f'{table}_pkey', table, type_='primary')
-        op.create_primary_key(f'{table}_pkey', table, columns)
-        return
-    quote = dialect.identifier_preparer.quote
-    drop = 'DROP PRIMARY KEY, ' if known is None or known['constrained_columns'] else ''    # in one statement: no moment without a key
-    op.execute(f'ALTER TABLE {quote(table)} {drop}ADD PRIMARY KEY ({", ".join(quote(one) for one in columns)})')
 
 
 def _ensure_nullability(table: str, column: sa.Column[Any], *, nullable: bool) -> None:
