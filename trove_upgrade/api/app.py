@@ -10,9 +10,10 @@ Alone, a request passes, in this order (etc/trove-upgrade/api-paste.ini):
 5. api (here): routes, policy, body.  The bound of a body is enforced here and not by a middleware, so that a 413 has Trove's form;
    nothing before it reads bodies.
 
-The choice of a threading model is not made here: the filter lives in Trove's process, whose own choice stands.  Nothing is connected
+The choice of a threading model is not made here: the filter lives in Trove's process, whose own choice stands.  No connection is kept
 and no thread started before the first request, so a server may fork after loading.
 """
+import atexit
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -25,12 +26,13 @@ from oslo_middleware import healthcheck
 from oslo_middleware import request_id as oslo_request_id
 
 from trove_upgrade import conf as our_conf
-from trove_upgrade.api import application, errors, policies
+from trove_upgrade.api import application, errors, policies, presence
 from trove_upgrade.api.filter import Inner, UpgradeFilter
 from trove_upgrade.api.handlers import versions as version_documents
 from trove_upgrade.api.services import Services, Settings
 from trove_upgrade.clients import nova_list
-from trove_upgrade.db import engine, repositories
+from trove_upgrade.db import engine, repositories, services
+from trove_upgrade.db.presence import ImpatientRegistry, Presence
 from trove_upgrade.domain import versions
 from trove_upgrade.rpc import taskmanager
 
@@ -89,7 +91,16 @@ def app_factory(_global_conf: Mapping[str, str], **_local_conf: str) -> applicat
     return application.Application(ServicesOfProcess(lambda: new_services(conf, shows_instances=True)))
 
 
-def filter_factory(_global_conf: Mapping[str, str], **_local_conf: str) -> Callable[[Inner], UpgradeFilter]:
+def alive(inner: Inner, conf: cfg.ConfigOpts, binary: str) -> presence.Alive:
+    """`inner`, registered in upgrade_services as `binary` until the process ends."""
+    signs = presence.SignsOfLife(lambda: Presence(ImpatientRegistry(conf), binary), conf.trove_upgrade.service_report_interval,
+                                 uwsgi=presence.find_uwsgi())
+    signs.start()
+    atexit.register(signs.stop)
+    return presence.Alive(inner, signs)
+
+
+def filter_factory(_global_conf: Mapping[str, str], **_local_conf: str) -> Callable[[Inner], Inner]:
     """The filter, to stand directly before Trove's own application.  Reads `[trove_upgrade]` of Trove's configuration.
 
     A database that we cannot use fails the requests that are ours, not the loading of Trove's API.
@@ -100,7 +111,7 @@ def filter_factory(_global_conf: Mapping[str, str], **_local_conf: str) -> Calla
     our_conf.register_opts(conf)
     versions.Rules.load(conf.trove_upgrade.version_rules_file)
     ours = application.Application(ServicesOfProcess(lambda: new_services(conf, shows_instances=False)))
-    return lambda inner: UpgradeFilter(inner, ours, lambda: conf.trove_upgrade.max_body_bytes)
+    return lambda inner: alive(UpgradeFilter(inner, ours, lambda: conf.trove_upgrade.max_body_bytes), conf, services.FILTER)
 
 
 class RequestId(oslo_request_id.RequestId):

@@ -1,81 +1,161 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`upgrade_services`: which processes of ours run, of which release; what may be contracted depends on it."""
+"""`upgrade_services`: which processes of ours run, of which release; what may be contracted depends on it.
+
+One row per process: its column `host` holds `<host>/<pid>-<first 8 digits of the registration>`, its column `version`
+`<release>/<version of the package>`.  Services of the first release, aurora, share one row per host and binary, which holds the plain
+host and the plain version.  So neither touches the other's: each looks for its own key.
+"""
 import dataclasses
 import datetime
+import os
+import re
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
-from trove_upgrade.db import columns
+from trove_upgrade.db import columns, errors
 from trove_upgrade.db.engine import Database, retry_on_deadlock
 from trove_upgrade.db.models import upgrade_services as _services
+from trove_upgrade.db.release import FIRST_RELEASE, RELEASE
 
-#: How taskmanagers register.
+#: How the processes register.
 TASKMANAGER = 'trove-upgrade-taskmanager'
+API = 'trove-upgrade-api'
+FILTER = 'trove-upgrade-filter'    #: the API in Trove's own pipeline
 #: Several signs of life have been missed ([trove_upgrade] service_report_interval, 10 s unless set).
 SILENT_SECONDS = 60.0
+
+_PLACE = re.compile(r'(?P<host>.+)/(?P<pid>\d+)-[0-9a-f]{8}', re.DOTALL)
+_MARK_DIGITS = 8
 
 
 @dataclasses.dataclass(frozen=True)
 class Service:
-    """One binary on one host."""
+    """One process; of release aurora: one binary on one host."""
 
+    id: str                  #: of its registration
     host: str
+    pid: int | None          #: None: aurora did not say
     binary: str
-    version: str
+    release: str
+    version: str             #: of the package
     started_at: datetime.datetime
     seen_at: datetime.datetime
     silent_seconds: float    #: since it was last seen, by the database's clock
 
     @property
     def is_silent(self) -> bool:
-        """Not seen for so long that it is probably gone."""
+        """Not seen for so long that it may be gone; or an API that nobody has asked anything: silence is not death."""
         return self.silent_seconds >= SILENT_SECONDS
+
+    @property
+    def state(self) -> str:
+        """In a word."""
+        return 'silent' if self.is_silent else 'alive'
+
+
+@dataclasses.dataclass(frozen=True)
+class Registration:
+    """What a process writes about itself.  Its id is its own choice, so that every write of it may be repeated."""
+
+    id: str
+    host: str
+    pid: int
+    binary: str
+    release: str
+    version: str
+
+    @classmethod
+    def new(cls, binary: str, host: str, version: str, *, release: str = RELEASE, pid: int | None = None) -> 'Registration':
+        """Of this process unless `pid` says another."""
+        return cls(str(uuid.uuid4()), host, os.getpid() if pid is None else pid, binary, release, version)
+
+    @property
+    def place(self) -> str:
+        """The row's key among those of its binary.  A host whose name is too long for it is cut."""
+        mark = f'/{self.pid}-{self.id[:_MARK_DIGITS]}'
+        length = getattr(_services.c.host.type, 'length', None) or 255
+        return self.host[:length - len(mark)] + mark
 
 
 class Services:
-    """Registered at start, seen at each beat, removed by a clean stop; one that was killed stays, silent."""
+    """Registered at start, seen at each beat, removed by a clean stop or an operator; never for being silent."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    @retry_on_deadlock
-    def register(self, host: str, binary: str, version: str) -> str:
+    def register(self, host: str, binary: str, version: str, *, release: str = RELEASE, pid: int | None = None) -> Registration:
         """Says that this process has started.  Returns its registration, for `beat` and `remove`."""
-        registration = str(uuid.uuid4())
-        values = {'registration': registration, 'version': version, 'started_at': columns.now(), 'seen_at': columns.now()}
-        update = sa.update(_services).where(_services.c.host == host, _services.c.binary == binary).values(**values)
-        with self._database.write() as connection:
-            if not connection.execute(update).rowcount:
-                try:
-                    with connection.begin_nested():
-                        connection.execute(sa.insert(_services).values(host=host, binary=binary, **values))
-                except db_exc.DBDuplicateEntry:    # a sibling process started at the same moment
-                    connection.execute(update)
+        registration = Registration.new(binary, host, version, release=release, pid=pid)
+        self.beat(registration)
         return registration
 
     @retry_on_deadlock
-    def beat(self, host: str, binary: str, version: str) -> None:
-        """Says that this process runs; a row that was removed meanwhile comes again."""
+    def beat(self, registration: Registration) -> None:
+        """Says that the process runs.  A row that is not there is made: the first time, and where somebody forgot a process that lives."""
+        seen = sa.update(_services).where(*_row_of(registration)).values(seen_at=columns.now())
         with self._database.write() as connection:
-            seen = connection.execute(
-                sa.update(_services).where(_services.c.host == host, _services.c.binary == binary,
-                                           _services.c.version == version).values(seen_at=columns.now())).rowcount
-        if not seen:
-            self.register(host, binary, version)
+            if connection.execute(seen).rowcount:
+                return
+            try:
+                with connection.begin_nested():
+                    connection.execute(sa.insert(_services).values(
+                        host=registration.place, binary=registration.binary, registration=registration.id,
+                        version=columns.fitting(_services.c.version, f'{registration.release}/{registration.version}'),
+                        started_at=columns.now(), seen_at=columns.now()))
+            except db_exc.DBDuplicateEntry:    # processes that a fork has made share one registration
+                connection.execute(seen)
 
     @retry_on_deadlock
-    def remove(self, registration: str) -> None:
-        """A clean stop.  A successor's row stays: it has another registration."""
+    def remove(self, registration: Registration) -> None:
+        """A clean stop.  May be repeated."""
         with self._database.write() as connection:
-            connection.execute(sa.delete(_services).where(_services.c.registration == registration))
+            connection.execute(sa.delete(_services).where(*_row_of(registration)))
+
+    @retry_on_deadlock
+    def forget(self, service_id: str, *, force: bool = False) -> Service:
+        """An operator is certain that it is gone.  Returns what was removed.
+
+        :raises ServiceNotFound: none has this id.
+        :raises ServiceAlive: it was seen a moment ago, and `force` was not given.
+        """
+        found = next((one for one in self.list() if one.id == service_id), None)
+        if found is None:
+            raise errors.ServiceNotFound(service_id=service_id)
+        query = sa.delete(_services).where(_services.c.registration == service_id)
+        if not force:
+            query = query.where(_services.c.seen_at <= columns.ahead(-SILENT_SECONDS))
+        with self._database.write() as connection:
+            if not connection.execute(query).rowcount and not force:
+                raise errors.ServiceAlive(service_id=service_id, binary=found.binary, host=found.host, silent=round(found.silent_seconds))
+        return found
 
     def list(self) -> Sequence[Service]:
         """All, by host and binary."""
-        query = sa.select(_services, columns.now().label('now')).order_by(_services.c.host, _services.c.binary)
         with self._database.read() as connection:
-            rows = connection.execute(query).all()
-        return [Service(host=row.host, binary=row.binary, version=row.version, started_at=row.started_at, seen_at=row.seen_at,
-                        silent_seconds=(row.now - row.seen_at).total_seconds()) for row in rows]
+            return listed(connection)
+
+
+def listed(connection: sa.Connection) -> list[Service]:
+    """All, by host and binary."""
+    query = sa.select(_services, columns.now().label('now')).order_by(_services.c.host, _services.c.binary)
+    return [_service_of(row) for row in connection.execute(query)]
+
+
+def _row_of(registration: Registration) -> tuple[sa.ColumnElement[bool], ...]:
+    """By its primary key, so that no other row is looked at or waited for."""
+    return (_services.c.host == registration.place, _services.c.binary == registration.binary,
+            _services.c.registration == registration.id)
+
+
+def _service_of(row: Any) -> Service:
+    place = _PLACE.fullmatch(row.host)
+    release, slash, version = row.version.partition('/')
+    if not slash:
+        release, version = FIRST_RELEASE, row.version
+    return Service(id=row.registration, host=place['host'] if place else row.host, pid=int(place['pid']) if place else None,
+                   binary=row.binary, release=release, version=version, started_at=row.started_at, seen_at=row.seen_at,
+                   silent_seconds=(row.now - row.seen_at).total_seconds())

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Composes a taskmanager from its ports, starts its threads, and stops them."""
 import dataclasses
-import importlib.metadata
 import logging
 import socket
 import threading
@@ -15,6 +14,7 @@ from trove_upgrade import conf as our_conf
 from trove_upgrade.clients.glance import Glance
 from trove_upgrade.clients.nova import Nova
 from trove_upgrade.db import engine, services
+from trove_upgrade.db.presence import Presence
 from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.domain import ports, states, versions
 from trove_upgrade.rpc import transport
@@ -83,8 +83,7 @@ class Service:
         self._outside = outside
         self._host = socket.gethostname()
         self._stopping = threading.Event()
-        self._version = importlib.metadata.version('trove-upgrade')
-        self._registration: str | None = None
+        self._presence = Presence(outside.repos.services, BINARY, host=self._host)
         self._server: oslo_messaging.MessageHandlingServer | None = None
         options = conf[our_conf.GROUP]
         call = _calls(conf, outside)
@@ -109,7 +108,7 @@ class Service:
 
     def start(self) -> None:
         """Begin to work.  A broker or database that is away is tried again for ever; rows are worked on without nudges, too."""
-        LOG.info('Taskmanager %s on %s starts', self._version, self._host)
+        LOG.info('Taskmanager %s on %s starts', self._presence.registration.version, self._host)
         self._scheduler.start()
         for repeater in (*self._relays, self._life):
             repeater.start()
@@ -154,18 +153,13 @@ class Service:
     def _beat(self) -> None:
         """Never raises: the edge of a thread."""
         try:
-            if self._registration is None:
-                self._registration = self._outside.repos.services.register(self._host, BINARY, self._version)
-            else:
-                self._outside.repos.services.beat(self._host, BINARY, self._version)
+            self._presence.beat()
         except Exception:
             LOG.exception('The sign of life could not be written; it is tried again')
 
     def _deregister(self) -> None:
-        if self._registration is None:
-            return
         try:
-            self._outside.repos.services.remove(self._registration)
+            self._presence.leave(_MARGIN_SECONDS)
         except Exception:
             LOG.exception('The service could not be removed from upgrade_services; it is shown there as silent')
 

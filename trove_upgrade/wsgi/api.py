@@ -20,14 +20,16 @@ from oslo_log import log  # noqa: E402
 
 import trove_upgrade  # noqa: E402
 from trove_upgrade import conf as our_conf  # noqa: E402
+from trove_upgrade.api import app  # noqa: E402
 from trove_upgrade.api.filter import Inner  # noqa: E402
+from trove_upgrade.db import services  # noqa: E402
 
 _CONFIG_FILES = 'OS_TROVE_UPGRADE_CONFIG_FILES'
 _PROJECT = 'trove-upgrade'
 
 
 def load(conf: cfg.ConfigOpts, environment: Mapping[str, str]) -> Inner:
-    """Read the configuration, set up the log, and load the application that the paste file describes.
+    """Read the configuration, set up the log, load the application that the paste file describes, and register it as a service.
 
     :raises ConfigFilesNotFoundError: a file that was named does not exist.
     :raises PasteConfigNotFound: there is no paste file.
@@ -37,7 +39,7 @@ def load(conf: cfg.ConfigOpts, environment: Mapping[str, str]) -> Inner:
     our_conf.register_opts(conf)
     conf([], project=_PROJECT, default_config_files=named or None)
     log.setup(conf, _PROJECT)
-    return paste.deploy.loadapp(f'config:{paste_file(conf)}', name='main')
+    return app.alive(paste.deploy.loadapp(f'config:{paste_file(conf)}', name='main'), conf, services.API)
 
 
 class PasteConfigNotFound(Exception):

@@ -59,37 +59,3 @@ class TestGuests(base.TestCase):
         self.assertEqual((last, 'image'), (self.guests.heartbeat('guest'), self.guests.image('guest')))
         self.guests.set_image('guest', 'image-2')
         self.assertEqual((last, 'image-2'), (self.guests.heartbeat('guest'), self.guests.image('guest')))
-
-
-class TestServices(base.TestCase):
-
-    def setUp(self):
-        super().setUp()
-        self.db = self.useFixture(database.SampleDatabase())
-        self.services = self.db.repositories.services
-
-    def seen(self):
-        return [(one.host, one.binary, one.version, round(one.silent_seconds, -1)) for one in self.services.list()]
-
-    def test_a_service_is_listed_until_its_clean_stop(self):
-        registration = self.services.register('host', 'taskmanager', '1.0')
-        self.assertEqual([('host', 'taskmanager', '1.0', 0)], self.seen())
-        self.services.remove(registration)
-        self.assertEqual([], self.seen())
-
-    def test_one_that_was_killed_stays_and_grows_silent_until_it_beats_again(self):
-        self.services.register('host', 'api', '1.0')
-        self.db.pass_time(100)
-        self.assertEqual([('host', 'api', '1.0', 100)], self.seen())
-        self.services.beat('host', 'api', '1.0')
-        self.assertEqual([('host', 'api', '1.0', 0)], self.seen())
-
-    def test_the_late_stop_of_an_older_process_does_not_remove_its_successor(self):
-        old = self.services.register('host', 'api', '1.0')
-        self.services.register('host', 'api', '2.0')
-        self.services.remove(old)
-        self.assertEqual([('host', 'api', '2.0', 0)], self.seen())
-
-    def test_a_beat_after_the_row_was_forgotten_registers_anew(self):
-        self.services.beat('host', 'api', '1.0')
-        self.assertEqual([('host', 'api', '1.0', 0)], self.seen())

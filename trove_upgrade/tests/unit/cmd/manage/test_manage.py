@@ -8,6 +8,7 @@ import pathlib
 import fixtures
 
 from trove_upgrade.cmd import manage
+from trove_upgrade.db.release import RELEASE
 from trove_upgrade.domain import compute, exceptions
 from trove_upgrade.domain.states import UpgradeState
 from trove_upgrade.tests.unit import base, database
@@ -268,8 +269,28 @@ class TestInstancesAndServices(ManageTestCase):
         self.register('--id', 'db1', code=2)
 
     def test_services_are_listed_with_their_silence(self):
-        self.repos.services.register('host-1', 'trove-upgrade-api', '1.0')
+        gone = self.repos.services.register('host-1', 'trove-upgrade-api', '1.0', pid=11)
+        self.db.pass_time(1000)
+        self.repos.services.register('host-2', 'trove-upgrade-api', '1.0', pid=12)
+        text = self.run_tool('service', 'list')
+        self.assertRegex(text, fr'{gone.id} +host-1 +11 +trove-upgrade-api +{RELEASE} +1\.0 +silent .* 17 min ago')
+        self.assertRegex(text, fr'host-2 +12 +trove-upgrade-api +{RELEASE} +1\.0 +alive .* 0 s ago')
+
+    def test_services_are_listed_for_programs(self):
+        registered = self.repos.services.register('host-1', 'trove-upgrade-api', '1.0', pid=11)
+        found, = json.loads(self.run_tool('service', 'list', '--json'))
+        self.assertEqual({'id': registered.id, 'host': 'host-1', 'pid': 11, 'binary': 'trove-upgrade-api', 'release': RELEASE, 'version': '1.0',
+                          'state': 'alive'}, {name: found[name] for name in found if name not in {'started_at', 'seen_at', 'silent_seconds'}})
+        self.assertLess(found['silent_seconds'], 60)
+
+    def test_services_that_are_gone_are_forgotten(self):
+        gone = [self.repos.services.register('host-1', 'trove-upgrade-api', '1.0').id for _ in range(2)]
         self.db.pass_time(100)
-        self.repos.services.register('host-2', 'trove-upgrade-api', '1.0')
-        self.assertRegex(self.run_tool('service', 'list'), r'host-1 +trove-upgrade-api +1\.0 +silent .* 10\d s ago')
-        self.assertRegex(self.run_tool('service', 'list'), r'host-2 +trove-upgrade-api +1\.0 +alive .* 0 s ago')
+        self.assertEqual(2, self.run_tool('service', 'forget', *gone).count('is forgotten'))
+        self.assertEqual([], self.repos.services.list())
+
+    def test_a_service_that_runs_is_forgotten_only_by_force(self):
+        alive = self.repos.services.register('host-1', 'trove-upgrade-api', '1.0').id
+        self.assertIn('ERROR SERVICE_ALIVE', self.run_tool('service', 'forget', alive, code=1))
+        self.run_tool('service', 'forget', '--force', alive)
+        self.assertIn('ERROR SERVICE_NOT_FOUND', self.run_tool('service', 'forget', alive, code=1))

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An API process' signs of life.  It has no thread of ours, so they come with what happens anyway.
+
+* When the application is loaded it registers: an API that nobody asks anything must be known, too.
+* After an answer it says that it runs, at most once in `interval_seconds`: the client has its answer by then.
+* When the process ends (atexit) it removes itself.
+
+Processes that are forked after loading (gunicorn --preload, oslo.service) belong to the one that has loaded: they give signs of life for
+its row, and its end is their end.  Some of them end by os._exit and could not remove a row of their own.  Under uWSGI it is the other way
+round: its master never runs Python's exit handlers, its workers do, so there each worker has its own row.
+
+Nothing here fails a request or the loading: what the database refuses is logged once and tried again.
+"""
+import importlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+from trove_upgrade.db.presence import Presence
+
+LOG = logging.getLogger(__name__)
+
+Environ = dict[str, Any]
+Inner = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+
+_LEAVE_SECONDS = 1.0
+
+
+class Uwsgi(Protocol):
+    """The module `uwsgi`, which only a process of uWSGI has."""
+
+    post_fork_hook: Callable[[], None]
+
+    def worker_id(self) -> int:
+        """0 in the master, where the application may be loaded before the workers are forked."""
+
+
+def find_uwsgi() -> Uwsgi | None:
+    """None under any other server."""
+    try:
+        return importlib.import_module('uwsgi')
+    except ImportError:
+        return None
+
+
+class SignsOfLife:
+    """Of the process that made it, and of those forked from it.  `new_presence` is called with the first sign of each that has its own."""
+
+    def __init__(self, new_presence: Callable[[], Presence], interval_seconds: float, *, uwsgi: Uwsgi | None = None,
+                 monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._new_presence = new_presence
+        self._interval = interval_seconds
+        self._uwsgi = uwsgi
+        self._monotonic = monotonic
+        self._due = monotonic()
+        self._lock = threading.Lock()
+        self._presence: Presence | None = None
+        self._is_known = False     #: it has been written at least once
+        self._has_failed = False
+
+    def start(self) -> None:
+        """Register now, or in a master of uWSGI when its workers begin."""
+        if self._uwsgi is None or self._uwsgi.worker_id() > 0:
+            self._beat()
+            return
+        before = getattr(self._uwsgi, 'post_fork_hook', None)
+
+        def begin() -> None:
+            if before is not None:
+                before()
+            self._beat()
+        self._uwsgi.post_fork_hook = begin
+
+    def after(self, answer: Iterable[bytes]) -> Iterable[bytes]:
+        """The answer; where a sign of life is due, one that gives it when the server has closed it."""
+        return answer if self._monotonic() < self._due else _Closing(answer, self._beat_if_due)
+
+    def stop(self) -> None:
+        """For atexit.  Takes a few seconds at most, and no time where no database ever took the registration."""
+        if self._presence is None or not self._is_known:
+            return
+        try:
+            self._presence.leave(_LEAVE_SECONDS)
+        except Exception as error:  # noqa: BLE001 - the edge of a process that ends
+            LOG.warning('%s could not be removed from upgrade_services: %s. It is listed there until "trove-upgrade-manage service forget '
+                        '%s"', self._presence.registration.binary, _first_line(error), self._presence.registration.id)
+
+    def _beat_if_due(self) -> None:
+        if self._monotonic() >= self._due:
+            self._beat()
+
+    def _beat(self) -> None:
+        """Never raises: the edge of a request.  Another thread that is at it does it for all."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            self._due = self._monotonic() + self._interval
+            self._presence_here().beat()
+            self._is_known, self._has_failed = True, False
+        except Exception as error:  # noqa: BLE001 - see above
+            if not self._has_failed:
+                LOG.warning('The sign of life could not be written to upgrade_services: %s. It is tried again every %.0f s that has a '
+                            'request', _first_line(error), self._interval)
+            self._has_failed = True
+        finally:
+            self._lock.release()
+
+    def _presence_here(self) -> Presence:
+        presence = self._presence
+        if presence is None or (self._uwsgi is not None and presence.registration.pid != os.getpid()):
+            presence = self._presence = self._new_presence()
+        return presence
+
+
+class Alive:
+    """WSGI: an application that gives its signs of life after its answers."""
+
+    def __init__(self, inner: Inner, signs: SignsOfLife) -> None:
+        self._inner = inner
+        self._signs = signs
+
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:  # noqa: D102 - WSGI
+        return self._signs.after(self._inner(environ, start_response))
+
+
+class _Closing:
+    """An answer with something to do when it is over."""
+
+    def __init__(self, answer: Iterable[bytes], then: Callable[[], None]) -> None:
+        self._answer = answer
+        self._then = then
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._answer)
+
+    def close(self) -> None:
+        """Servers call it once the answer has been sent, or given up."""
+        try:
+            close = getattr(self._answer, 'close', None)
+            if close is not None:
+                close()
+        finally:
+            self._then()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A process' own row in `upgrade_services`, from its start to its clean stop.
+
+The stop comes last: a sign of life that is being written while the process stops must not leave a row behind that nobody removes.
+"""
+import os
+import socket
+import threading
+from typing import Protocol
+
+import sqlalchemy as sa
+from oslo_config import cfg
+
+from trove_upgrade.db import engine
+from trove_upgrade.db.release import package_version
+from trove_upgrade.db.services import Registration, Services
+
+#: Of one answer of the database, where somebody else's request or the end of a process waits for it.
+_ANSWER_SECONDS = 3
+
+
+class Registry(Protocol):
+    """Where services are registered: `services.Services`, or a test's stand-in."""
+
+    def beat(self, registration: Registration) -> None:
+        """The process runs."""
+
+    def remove(self, registration: Registration) -> None:
+        """The process has stopped."""
+
+
+class Presence:
+    """For one process, and for those that it forks: they give signs of life for its row, and leave its end to it."""
+
+    def __init__(self, registry: Registry, binary: str, *, host: str | None = None, version: str | None = None) -> None:
+        self.registration = Registration.new(binary, host or socket.gethostname(), version or package_version())
+        self._registry = registry
+        self._lock = threading.Lock()
+        self._is_written = False
+        self._is_over = False
+
+    def beat(self) -> None:
+        """The process runs.  Nothing once it has been said to stop.  Raises as the database does."""
+        with self._lock:
+            if self._is_over:
+                return
+            self._is_written = True    # whatever comes of it: a write whose answer is lost may have been made
+            try:
+                self._registry.beat(self.registration)
+            finally:
+                if self._is_over:    # the stop may have waited in vain for this to end
+                    self._registry.remove(self.registration)
+
+    def leave(self, wait_seconds: float) -> None:
+        """A clean stop; no sign of life comes after it.  One that hangs is waited for, at most this long.  Raises as the database does."""
+        self._is_over = True
+        waited = self._lock.acquire(timeout=wait_seconds)
+        try:
+            if self._is_written and os.getpid() == self.registration.pid:
+                self._registry.remove(self.registration)
+        finally:
+            if waited:
+                self._lock.release()
+
+
+class ImpatientRegistry:
+    """For a process that is not ours to hold up: every call connects anew, and ends within seconds if the database is away or hangs.
+
+    No connection is kept, so a fork shares none.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        """:raises DatabaseRefused: the configured database is none that a service may use."""
+        engine.require_server_database(conf, 'The API')
+        url = _impatient(engine.parse_url(conf.database.connection, 'The API'))
+        self._database = engine.Database.from_url(url.render_as_string(hide_password=False), max_retries=0)
+        self._services = Services(self._database)
+
+    def beat(self, registration: Registration) -> None:
+        """The process runs.  Raises as the database does."""
+        try:
+            self._services.beat(registration)
+        finally:
+            self._database.dispose()
+
+    def remove(self, registration: Registration) -> None:
+        """The process has stopped.  Raises as the database does."""
+        try:
+            self._services.remove(registration)
+        finally:
+            self._database.dispose()
+
+
+def _impatient(url: sa.URL) -> sa.URL:
+    """PyMySQL can bound each answer.  libpq cannot: there the connect is bounded, by us, and the statement, by the server."""
+    if url.get_backend_name() in {'mysql', 'mariadb'}:
+        names = ('connect_timeout', 'read_timeout', 'write_timeout')
+        return url.update_query_dict(dict.fromkeys(names, str(_ANSWER_SECONDS)))
+    given = url.query.get('options', '')
+    options = f'{given if isinstance(given, str) else " ".join(given)} -c statement_timeout={_ANSWER_SECONDS}s'.strip()
+    return url.update_query_dict({'connect_timeout': str(_ANSWER_SECONDS), 'tcp_user_timeout': str(_ANSWER_SECONDS * 1000),
+                                  'options': options})

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+import logging
+
+import fixtures
+import webtest
+
+from trove_upgrade.api import presence
+from trove_upgrade.db.presence import Presence
+from trove_upgrade.tests.unit import base
+
+
+class Registry:
+    """Counts the beats of each registration; refuses while told so."""
+
+    def __init__(self):
+        self.beats = {}
+        self.error = None
+
+    def beat(self, registration):
+        if self.error:
+            raise self.error
+        self.beats[registration.id] = self.beats.get(registration.id, 0) + 1
+
+    def remove(self, registration):
+        if self.error:
+            raise self.error
+        self.beats.pop(registration.id, None)
+
+
+class Master:
+    """uWSGI, before it has forked."""
+
+    def __init__(self, worker_id=0):
+        self._worker_id = worker_id
+
+    def worker_id(self):
+        return self._worker_id
+
+
+class Answer:
+    """Closed when the server has sent it."""
+
+    def __init__(self, seen):
+        self._seen = seen
+
+    def __iter__(self):
+        return iter([b'hello'])
+
+    def close(self):
+        self._seen.append('closed')
+
+
+class SignsTestCase(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.registry = Registry()
+        self.now = 1000.0
+        self.log = self.useFixture(fixtures.FakeLogger(level=logging.WARNING))
+
+    def new_signs(self, **options):
+        return presence.SignsOfLife(lambda: Presence(self.registry, 'api', host='host', version='1.0'), 10.0, monotonic=lambda: self.now,
+                                    **options)
+
+    @property
+    def beats(self):
+        return list(self.registry.beats.values())
+
+
+class TestSignsOfLife(SignsTestCase):
+
+    def test_it_registers_when_it_starts_and_is_gone_when_it_stops(self):
+        signs = self.new_signs()
+        signs.start()
+        self.assertEqual([1], self.beats)
+        signs.stop()
+        self.assertEqual([], self.beats)
+
+    def test_nothing_is_stopped_that_has_not_begun(self):
+        self.new_signs().stop()
+        self.assertEqual('', self.log.output)
+
+    def test_answers_bring_a_sign_of_life_at_most_once_in_an_interval(self):
+        signs = self.new_signs()
+        signs.start()
+        app = webtest.TestApp(presence.Alive(self.answer, signs), lint=False)
+        for _ in range(3):
+            self.assertEqual('hello', app.get('/').text)
+        self.assertEqual([1], self.beats)
+        self.now += 11
+        for _ in range(3):
+            self.assertEqual('hello', app.get('/').text)
+        self.assertEqual([2], self.beats)
+
+    def answer(self, environ, start_response):
+        start_response('200 OK', [('Content-Type', 'text/plain')])
+        return Answer([])
+
+    def test_it_comes_after_the_answer_was_sent_and_closed(self):
+        seen = []
+        self.registry.beat = lambda registration: seen.append('beat')
+        answer = self.new_signs().after(Answer(seen))
+        self.assertEqual([b'hello'], list(answer))
+        self.assertEqual([], seen)
+        answer.close()
+        self.assertEqual(['closed', 'beat'], seen)
+
+    def test_what_is_not_due_costs_an_answer_nothing(self):
+        signs, answer = self.new_signs(), Answer([])
+        signs.start()
+        self.assertIs(answer, signs.after(answer))
+
+    def test_a_database_that_refuses_fails_nothing_is_logged_once_and_tried_again(self):
+        signs = self.new_signs()
+        self.registry.error = OSError('away')
+        signs.start()
+        for _ in range(3):
+            self.now += 11
+            signs.after([]).close()
+        self.assertEqual(1, self.log.output.count('away'))
+        self.registry.error = None
+        self.now += 11
+        signs.after([]).close()
+        self.assertEqual([1], self.beats)
+
+    def test_a_stop_without_a_database_says_what_to_do_and_fails_nothing(self):
+        signs = self.new_signs()
+        signs.start()
+        self.registry.error = OSError('away')
+        signs.stop()
+        self.assertIn('service forget', self.log.output)
+
+    def test_a_configuration_without_a_database_fails_nothing(self):
+        def refuse():
+            raise OSError('no database')
+        signs = presence.SignsOfLife(refuse, 10.0)
+        signs.start()
+        signs.stop()
+        self.assertIn('no database', self.log.output)
+
+
+class TestUnderUwsgi(SignsTestCase):
+
+    def test_a_master_does_not_register_its_workers_do_when_they_begin(self):
+        seen, server = [], Master()
+        server.post_fork_hook = lambda: seen.append('of somebody else')
+        self.new_signs(uwsgi=server).start()
+        self.assertEqual([], self.beats)
+        server.post_fork_hook()
+        self.assertEqual(([1], ['of somebody else']), (self.beats, seen))
+
+    def test_a_worker_that_loads_by_itself_registers_at_once(self):
+        self.new_signs(uwsgi=Master(worker_id=2)).start()
+        self.assertEqual([1], self.beats)
+
+    def test_no_other_process_has_a_module_of_uwsgi(self):
+        self.assertIsNone(presence.find_uwsgi())

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+import threading
+
+from oslo_config import cfg
+
+from trove_upgrade.conf import database as database_conf
+from trove_upgrade.db import errors, presence
+from trove_upgrade.db.engine import parse_url
+from trove_upgrade.tests.unit import base, database
+
+
+class SlowRegistry:
+    """Remembers who is registered; a beat waits until it is let go, then writes."""
+
+    def __init__(self):
+        self.ids = set()
+        self.has_begun = threading.Event()
+        self.may_end = threading.Event()
+        self.error = None
+
+    def beat(self, registration):
+        self.has_begun.set()
+        self.may_end.wait(30)
+        self.ids.add(registration.id)
+        if self.error:
+            raise self.error
+
+    def remove(self, registration):
+        self.ids.discard(registration.id)
+
+
+class TestPresence(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.registry = SlowRegistry()
+        self.presence = presence.Presence(self.registry, 'api', host='host', version='1.0')
+
+    def test_it_begins_with_the_first_beat_and_ends_with_the_stop(self):
+        self.registry.may_end.set()
+        self.assertEqual(set(), self.registry.ids)
+        self.presence.beat()
+        self.assertEqual({self.presence.registration.id}, self.registry.ids)
+        self.presence.leave(10)
+        self.assertEqual(set(), self.registry.ids)
+
+    def test_a_beat_after_the_stop_writes_nothing(self):
+        self.registry.may_end.set()
+        self.presence.leave(10)
+        self.presence.beat()
+        self.assertEqual(set(), self.registry.ids)
+
+    def begin_to_beat(self):
+        thread = threading.Thread(target=self.beat_whatever_happens)
+        thread.start()
+        self.addCleanup(self.registry.may_end.set)
+        self.assertTrue(self.registry.has_begun.wait(30))
+        return thread
+
+    def beat_whatever_happens(self):
+        try:
+            self.presence.beat()
+        except OSError:
+            self.assertIsNotNone(self.registry.error)
+
+    def test_a_stop_waits_for_a_beat_that_is_on_its_way(self):
+        beating = self.begin_to_beat()
+        stopping = threading.Thread(target=self.presence.leave, args=(30,))
+        stopping.start()
+        self.registry.may_end.set()
+        stopping.join(30)
+        beating.join(30)
+        self.assertEqual(set(), self.registry.ids)
+
+    def test_a_beat_that_outlasts_the_stop_takes_its_row_back(self):
+        beating = self.begin_to_beat()
+        self.presence.leave(0)
+        self.registry.may_end.set()
+        beating.join(30)
+        self.assertEqual(set(), self.registry.ids)
+
+    def test_so_does_one_whose_answer_was_lost(self):
+        self.registry.error = OSError('lost')
+        beating = self.begin_to_beat()
+        self.presence.leave(0)
+        self.registry.may_end.set()
+        beating.join(30)
+        self.assertEqual(set(), self.registry.ids)
+
+
+class TestImpatientRegistry(base.TestCase):
+
+    def conf(self, connection):
+        conf = cfg.ConfigOpts()
+        database_conf.register_connection_opts(conf)
+        conf.set_override('connection', connection, group='database')
+        return conf
+
+    def test_a_database_that_services_do_not_take_is_refused(self):
+        self.assertRaises(errors.DatabaseRefused, presence.ImpatientRegistry, self.conf('sqlite://'))
+
+    def test_every_wait_of_mysql_is_bounded(self):
+        query = presence._impatient(parse_url('mysql+pymysql://u:p@h/d?connect_timeout=60&charset=utf8mb4', 'x')).query
+        self.assertEqual({'connect_timeout': '3', 'read_timeout': '3', 'write_timeout': '3', 'charset': 'utf8mb4'}, dict(query))
+
+    def test_every_statement_of_postgresql_is_bounded_and_given_options_stay(self):
+        query = presence._impatient(parse_url('postgresql+psycopg2://u:p@h/d?options=-c geqo=off', 'x')).query
+        self.assertEqual('-c geqo=off -c statement_timeout=3s', query['options'])
+        self.assertEqual(('3', '3000'), (query['connect_timeout'], query['tcp_user_timeout']))
+
+    def test_the_rows_are_those_of_the_services(self):
+        db = self.useFixture(database.SampleDatabase(sample=False))
+        registered = presence.Presence(db.repositories.services, 'api', host='host', version='1.0')
+        registered.beat()
+        self.assertEqual([registered.registration.id], [one.id for one in db.repositories.services.list()])
+        registered.leave(1)
+        self.assertEqual([], db.repositories.services.list())

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+import sqlalchemy as sa
+
+from trove_upgrade.db import columns, errors, models
+from trove_upgrade.db.migrations import chain
+from trove_upgrade.db.release import RELEASE
+from trove_upgrade.tests.unit import base, database
+
+
+def register_as_aurora(db, host='host', binary='taskmanager', version='1.0', registration='r1'):
+    """What a service of the first release writes."""
+    db.insert(models.upgrade_services, host=host, binary=binary, version=version, registration=registration, started_at=columns.now(),
+              seen_at=columns.now())
+
+
+class TestServices(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.db = self.useFixture(database.SampleDatabase())
+        self.services = self.db.repositories.services
+
+    def seen(self):
+        return [(one.host, one.binary, one.version, round(one.silent_seconds, -1)) for one in self.services.list()]
+
+    def test_a_service_is_listed_until_its_clean_stop(self):
+        registration = self.services.register('host', 'taskmanager', '1.0')
+        self.assertEqual([('host', 'taskmanager', '1.0', 0)], self.seen())
+        self.services.remove(registration)
+        self.assertEqual([], self.seen())
+
+    def test_it_says_its_process_its_release_and_its_version(self):
+        registration = self.services.register('a/strange/host', 'taskmanager', '1.0.dev3', pid=4711)
+        found, = self.services.list()
+        self.assertEqual((registration.id, 'a/strange/host', 4711, RELEASE, '1.0.dev3', 'alive'),
+                         (found.id, found.host, found.pid, found.release, found.version, found.state))
+
+    def test_one_that_was_killed_stays_and_grows_silent_until_it_beats_again(self):
+        registration = self.services.register('host', 'api', '1.0')
+        self.db.pass_time(100)
+        self.assertEqual([('host', 'api', '1.0', 100)], self.seen())
+        self.assertEqual('silent', self.services.list()[0].state)
+        self.services.beat(registration)
+        self.assertEqual([('host', 'api', '1.0', 0)], self.seen())
+
+    def test_each_process_of_a_host_has_its_own_row(self):
+        old = self.services.register('host', 'api', '1.0')
+        self.services.register('host', 'api', '2.0')
+        self.assertEqual(2, len(self.seen()))
+        self.services.remove(old)
+        self.assertEqual([('host', 'api', '2.0', 0)], self.seen())
+
+    def test_a_beat_after_the_row_was_forgotten_registers_anew_under_the_same_id(self):
+        registration = self.services.register('host', 'api', '1.0')
+        self.services.forget(registration.id, force=True)
+        self.assertEqual([], self.seen())
+        self.services.beat(registration)
+        self.assertEqual([registration.id], [one.id for one in self.services.list()])
+
+    def test_a_removed_one_may_be_removed_again(self):
+        registration = self.services.register('host', 'api', '1.0')
+        self.services.remove(registration)
+        self.services.remove(registration)
+
+    def test_a_row_of_the_first_release_is_read_as_it_was_written(self):
+        register_as_aurora(self.db)
+        found, = self.services.list()
+        self.assertEqual(('r1', 'host', None, 'aurora', '1.0'), (found.id, found.host, found.pid, found.release, found.version))
+
+    def test_a_row_of_the_first_release_stays_what_it_is(self):
+        register_as_aurora(self.db, host='host', binary='taskmanager')
+        registration = self.services.register('host', 'taskmanager', '2.0')
+        self.services.beat(registration)
+        self.services.remove(registration)
+        self.assertEqual(['aurora'], [one.release for one in self.services.list()])
+
+    def test_what_is_too_long_for_its_column_is_cut(self):
+        registration = self.services.register('h' * 300, 'api', '1.' + '0' * 100, pid=7)
+        self.services.beat(registration)
+        found, = self.services.list()
+        self.assertEqual((255, 64), (len(registration.place), len(f'{found.release}/{found.version}')))
+        self.assertEqual((7, RELEASE), (found.pid, found.release))
+
+    def test_one_is_forgotten_by_its_id_once_it_is_silent(self):
+        gone = self.services.register('host', 'api', '1.0')
+        self.db.pass_time(100)
+        self.services.register('host', 'api', '1.0')
+        self.assertEqual(gone.id, self.services.forget(gone.id).id)
+        self.assertEqual(1, len(self.seen()))
+
+    def test_one_that_was_seen_a_moment_ago_is_not_forgotten(self):
+        alive = self.services.register('host', 'api', '1.0')
+        self.assertRaises(errors.ServiceAlive, self.services.forget, alive.id)
+        self.assertEqual(1, len(self.seen()))
+
+    def test_one_that_is_not_listed_cannot_be_forgotten(self):
+        self.assertRaises(errors.ServiceNotFound, self.services.forget, 'nobody')
+
+
+class TestRelease(base.TestCase):
+
+    def test_this_code_is_of_the_newest_release_that_has_revisions(self):
+        self.assertEqual(chain.MAIN.releases()[-1], RELEASE)
+
+    def test_the_table_is_as_the_first_release_made_it(self):
+        """What both releases write into side by side: neither a column nor the key may change while aurora's services run."""
+        table = models.upgrade_services
+        self.assertEqual(['host', 'binary', 'registration', 'version', 'started_at', 'seen_at'], list(table.c.keys()))
+        self.assertEqual(['host', 'binary'], [column.name for column in sa.inspect(table).primary_key])
