@@ -68,16 +68,18 @@ class JsonText(sa.types.TypeDecorator[Any]):
 _LONGEST_TEXT = 16_000
 
 
-def fitting(column: sa.Column[Any], text: str | None) -> str | None:
+def fitting(column: expression.ColumnElement[Any], text: str | None, *, wide: bool = False) -> str | None:
     """`text` as the column can hold it: what a guest or a library says must never keep a row from being written.
 
     Cut to the column's length.  NUL goes, which PostgreSQL refuses; halves of surrogates become question marks, and so does
-    what MySQL's utf8 of three bytes refuses: Trove's tables may have it.
+    what MySQL's utf8 of three bytes refuses: Trove's tables may have it.  `wide`: the table is ours, and holds every character.
     """
     if text is None:
         return None
     length = getattr(column.type, 'length', None) or _LONGEST_TEXT
     text = text.replace('\0', '').encode('utf-8', 'replace').decode()[:length]
+    if wide:
+        return text
     return ''.join(character if character <= '\uffff' else '?' for character in text)
 
 

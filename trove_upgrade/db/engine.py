@@ -7,7 +7,9 @@ MariaDB has innodb_snapshot_isolation on.
 """
 import contextlib
 import contextvars
+import functools
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -36,11 +38,51 @@ _CONNECT_SECONDS = '3'
 def retry_on_deadlock(method: Callable[P, R]) -> Callable[P, R]:
     """Run a whole transaction again when the server gave it up: deadlock, or certification failure on Galera.
 
-    At most 12 times, 50 ms to 1 s apart with jitter; then the error is raised as it is.
+    At most 12 times, 50 ms to 1 s apart with jitter; then the error is raised as it is.  And as `repeat_on_new_columns`.
     """
     decorate = oslo_db_api.wrap_db_retry(retry_interval=0.05, max_retries=12, inc_retry_interval=True, max_retry_interval=1,
                                          retry_on_deadlock=True, jitter=True)
-    return cast('Callable[P, R]', decorate(method))
+    return repeat_on_new_columns(cast('Callable[P, R]', decorate(method)))
+
+
+def repeat_on_new_columns(method: Callable[P, R]) -> Callable[P, R]:
+    """Run what reads or writes again where a contract has taken a column away since `Database.columns` looked.
+
+    The error itself has made the database forget what it had seen.  At most 5 times in 0.2 s (behind a balancer the next look may
+    come to a server that lags); then the error is raised as it is.
+    """
+    @functools.wraps(method)
+    def repeated(*args: P.args, **kwargs: P.kwargs) -> R:
+        for waited in (False, True, True, True):
+            try:
+                return method(*args, **kwargs)
+            except (sa.exc.DBAPIError, db_exc.DBError) as error:
+                if not is_of_old_columns(error):
+                    raise
+            if waited:
+                time.sleep(_LOOK_AGAIN_SECONDS)
+        return method(*args, **kwargs)
+    return repeated
+
+
+_LOOK_AGAIN_SECONDS = 0.05
+
+#: MariaDB and MySQL: ER_BAD_FIELD_ERROR; ER_TABLE_DEF_CHANGED, for a statement that began before the table was altered.
+_OLD_COLUMNS_MYSQL = frozenset({1054, 1412})
+#: PostgreSQL: undefined_column.
+_OLD_COLUMNS_POSTGRESQL = '42703'
+
+
+def is_of_old_columns(error: BaseException) -> bool:
+    """Whether a statement failed as it names a column that the table does not have."""
+    driver = getattr(error, 'inner_exception', None) or error    # oslo.db's around SQLAlchemy's around the driver's
+    driver = getattr(driver, 'orig', None) or driver
+    if getattr(driver, 'sqlstate', None) == _OLD_COLUMNS_POSTGRESQL or getattr(driver, 'pgcode', None) == _OLD_COLUMNS_POSTGRESQL:
+        return True
+    said = driver.args[0] if driver.args else None
+    if isinstance(driver, sqlite3.OperationalError):
+        return 'no such column' in str(said) or 'has no column named' in str(said)
+    return said in _OLD_COLUMNS_MYSQL if isinstance(said, int) else False
 
 
 def parse_url(connection: str, service: str) -> sa.URL:
@@ -100,6 +142,7 @@ class Database:
         self._engine: sa.Engine | None = None
         self._failed: tuple[float, db_exc.DBConnectionError] | None = None
         self._pid = 0
+        self._columns: dict[str, frozenset[str]] = {}
         self._lock = threading.Lock()
         self._kept: contextvars.ContextVar[sa.Connection | None] = contextvars.ContextVar('kept', default=None)
 
@@ -154,27 +197,61 @@ class Database:
     def read(self) -> Iterator[sa.Connection]:
         """A connection for SELECTs; whatever it did is rolled back."""
         kept = self._kept.get()
-        if kept is not None:
-            yield kept
-            return
-        with self._take() as connection:
-            yield connection
+        with self._looking():
+            if kept is None:
+                with self._take() as connection:
+                    yield connection
+                return
+            try:
+                yield kept
+            except (sa.exc.DBAPIError, db_exc.DBError):
+                kept.rollback()    # PostgreSQL answers nothing more in a transaction that has failed
+                raise
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """One transaction: committed at the end of the block, rolled back by any error."""
         kept = self._kept.get()
         if kept is None:
-            with self._take() as connection, connection.begin():
+            with self._looking(), self._take() as connection, connection.begin():
                 yield connection
             return
         kept.rollback()    # what was read before stays outside of the transaction
+        with self._looking():
+            try:
+                yield kept
+                kept.commit()
+            except BaseException:
+                kept.rollback()
+                raise
+
+    @contextlib.contextmanager
+    def _looking(self) -> Iterator[None]:
+        """Forget the columns when they turn out to be old: whoever repeats the block looks again."""
         try:
-            yield kept
-            kept.commit()
-        except BaseException:
-            kept.rollback()
+            yield
+        except (sa.exc.DBAPIError, db_exc.DBError) as error:
+            if is_of_old_columns(error):
+                self._columns = {}
             raise
+
+    def columns(self, connection: sa.Connection, table: str) -> frozenset[str]:
+        """Names of the table's columns as they are in the database, looked up once in a process; empty where there is no such table.
+
+        For what has two forms while a release's contract has not been run.  Decorate the caller with `repeat_on_new_columns`.
+        """
+        known = self._columns.get(table)
+        if known is None:
+            try:
+                known = frozenset(column['name'] for column in sa.inspect(connection).get_columns(table))
+            except sa.exc.NoSuchTableError:
+                return frozenset()
+            self._columns[table] = known
+        return known
+
+    def forget_columns(self) -> None:
+        """The next `columns` looks again."""
+        self._columns = {}
 
     @contextlib.contextmanager
     def one_connection(self) -> Iterator[None]:
@@ -195,6 +272,7 @@ class Database:
             if self._engine is not None:
                 self._engine.dispose()
                 self._engine = None
+            self._columns = {}
 
 
 _ONE_TRY = {'max_retries': 1, 'retry_interval': 0}

@@ -20,6 +20,14 @@ class SchemaError(exceptions.TroveUpgradeError):
     template = 'The database schema cannot be {what}: {found}. {advice}'
 
 
+class SchemaMissing(exceptions.TroveUpgradeError):
+    """The database is of an older release than the service."""
+
+    code = 'SCHEMA_MISSING'
+    template = ('This release cannot work with the database: column {column} of table {table} is missing. Run "trove-upgrade-manage db expand" '
+                'first; services of the release before may go on working.')
+
+
 class ConfigurationRulesInvalid(exceptions.TroveUpgradeError):
     """A file of validation rules or of facts is not of the documented form."""
 

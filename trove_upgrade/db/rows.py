@@ -1,42 +1,143 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of `instance_upgrades` as the domain's dataclass, and back."""
+"""Rows of `instance_upgrades` as the domain's dataclass, and back, in the form that the database has.
+
+Until borealis_contract01 the history of steps is in the JSON column `steps`: services of the release before know nothing else.
+It is what is read.  Our writes keep the rows of `instance_upgrade_steps` the same, and say so by `steps_at`: equal to `updated_at`
+where the rows are those of the column; the release before changes `updated_at` alone.  After the contract there are the rows.
+"""
 import dataclasses
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from trove_upgrade.db import columns
+from trove_upgrade.db import columns, errors, models, steps
+from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import instance_upgrades as _upgrades
 from trove_upgrade.domain import exceptions, states, upgrade
 
-_FIELDS = tuple(field.name for field in dataclasses.fields(upgrade.Upgrade))
+_FIELDS = tuple(field.name for field in dataclasses.fields(upgrade.Upgrade) if field.name != 'steps')
 _STEP_RUN_FIELDS = frozenset(field.name for field in dataclasses.fields(upgrade.StepRun))
-_FETCH = sa.select(*(_upgrades.c[name] for name in _FIELDS)).where(_upgrades.c.id == sa.bindparam('upgrade_id'))
 
 
-def upgrade_from(row: sa.Row[Any]) -> upgrade.Upgrade:
-    """A whole row of instance_upgrades."""
+class Rows:
+    """After the contract: the history is in instance_upgrade_steps alone."""
+
+    table = _upgrades    #: what an UPDATE with `journal_of` names
+
+    def __init__(self) -> None:
+        """Built once: what every PATCH and GET runs."""
+        self._select = sa.select(*(_upgrades.c[name] for name in _FIELDS), *self._more())
+        self._fetch = self._select.where(_upgrades.c.id == sa.bindparam('upgrade_id'))
+        self._insert = sa.insert(self.table)
+
+    def _more(self) -> tuple[sa.ColumnElement[Any], ...]:
+        """What is read besides."""
+        return ()
+
+    def begin(self, connection: sa.Connection, begun: upgrade.Upgrade) -> None:
+        """A row that has no steps yet."""
+        fields = {name: getattr(begun, name) for name in _FIELDS}
+        connection.execute(self._insert, {
+            **fields, 'state': str(begun.state), 'step': str(begun.step), 'data': dict(begun.data),
+            'active_instance_id': begun.instance_id, **self._no_steps(begun)})
+
+    def _no_steps(self, begun: upgrade.Upgrade) -> dict[str, Any]:  # noqa: ARG002 - the other form needs it
+        return {}
+
+    def page(self, connection: sa.Connection, wanted: Sequence[sa.ColumnElement[bool]], limit: int) -> list[upgrade.Upgrade]:
+        """The newest `limit` of those that fulfil the conditions (on columns of models.instance_upgrades), newest first."""
+        query = self._select.where(*wanted).order_by(_upgrades.c.created_at.desc(), _upgrades.c.id.desc()).limit(limit)
+        found = connection.execute(query).all()
+        histories = self._histories(connection, found)
+        return [_upgrade_from(row, histories.get(row.id, ())) for row in found]
+
+    def fetch(self, connection: sa.Connection, upgrade_id: str) -> upgrade.Upgrade:
+        """:raises UpgradeNotFound: there is none."""
+        row = self._row(connection, upgrade_id)
+        return self._whole(connection, row)
+
+    def _row(self, connection: sa.Connection, upgrade_id: str) -> sa.Row[Any]:
+        row = connection.execute(self._fetch, {'upgrade_id': upgrade_id}).one_or_none()
+        if row is None:
+            raise exceptions.UpgradeNotFound(upgrade_id=upgrade_id)
+        return row
+
+    def _whole(self, connection: sa.Connection, row: sa.Row[Any]) -> upgrade.Upgrade:
+        return _upgrade_from(row, self._histories(connection, [row]).get(row.id, ()))
+
+    def _histories(self, connection: sa.Connection, found: Sequence[sa.Row[Any]]) -> dict[str, steps.History]:
+        return steps.read(connection, [row.id for row in found])
+
+    def journal_of(self, held: upgrade.Upgrade) -> dict[str, Any]:
+        """What a taskmanager may write of a row that it holds; the steps are written by `written`."""
+        return {'step': str(held.step), 'data': dict(held.data), 'rebuild_attempt': held.rebuild_attempt,
+                'former_image_id': held.former_image_id, 'target_image_id': held.target_image_id,
+                'cause': columns.fitting(_upgrades.c.cause, held.cause),
+                'error_code': columns.fitting(_upgrades.c.error_code, held.error_code), 'step_deadline': held.step_deadline}
+
+    def written(self, connection: sa.Connection, upgrade_id: str, history: steps.History | None = None) -> upgrade.Upgrade:
+        """The row after this transaction's own UPDATE of it, with `history` for its steps; None: those that it has."""
+        row = self._row(connection, upgrade_id)
+        if history is None:
+            return self._whole(connection, row)
+        return _upgrade_from(row, steps.write(connection, upgrade_id, history))
+
+
+class ColumnAndRows(Rows):
+    """Between expand and contract: the column is the truth, and every write of ours is copied."""
+
+    table = models.expanded_instance_upgrades
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._copied = sa.update(self.table).where(self.table.c.id == sa.bindparam('upgrade_id'))
+
+    def _more(self) -> tuple[sa.ColumnElement[Any], ...]:
+        return (sa.column('steps', columns.JsonText()), sa.column('steps_at', columns.UtcDateTime()))
+
+    def _no_steps(self, begun: upgrade.Upgrade) -> dict[str, Any]:
+        return {'steps': [], 'steps_at': begun.updated_at}
+
+    def _histories(self, connection: sa.Connection, found: Sequence[sa.Row[Any]]) -> dict[str, steps.History]:  # noqa: ARG002 - the other form needs it
+        return {row.id: tuple(_step_run_from(entry) for entry in row.steps) for row in found}
+
+    def journal_of(self, held: upgrade.Upgrade) -> dict[str, Any]:
+        """With the column."""
+        return {**super().journal_of(held), 'steps': [_step_run_to(run) for run in held.steps]}
+
+    def written(self, connection: sa.Connection, upgrade_id: str, history: steps.History | None = None) -> upgrade.Upgrade:  # noqa: ARG002 - it is in the column
+        """The rows become what the column says now, whoever wrote it; only then does the row say that they are the same."""
+        row = self._row(connection, upgrade_id)
+        found = self._whole(connection, row)
+        if row.steps_at != row.updated_at:
+            steps.write(connection, upgrade_id, found.steps)
+            connection.execute(self._copied, {'upgrade_id': upgrade_id, 'steps_at': row.updated_at})
+        return found
+
+
+_ROWS = Rows()
+_COLUMN_AND_ROWS = ColumnAndRows()
+
+
+def form(database: Database, connection: sa.Connection) -> Rows:
+    """How this database has the history now.
+
+    :raises SchemaMissing: not even the expand of this release has been run.
+    """
+    names = database.columns(connection, _upgrades.name)
+    if 'steps' not in names:
+        return _ROWS
+    if 'steps_at' not in names:
+        database.forget_columns()    # the expand may be under way
+        raise errors.SchemaMissing(column='steps_at', table=_upgrades.name)
+    return _COLUMN_AND_ROWS
+
+
+def _upgrade_from(row: sa.Row[Any], history: steps.History) -> upgrade.Upgrade:
     fields = {name: getattr(row, name) for name in _FIELDS}
-    fields.update(state=states.UpgradeState(row.state), step=states.Step(row.step),
-                  steps=tuple(_step_run_from(entry) for entry in row.steps))
-    return upgrade.Upgrade(**fields)
-
-
-def fetch(connection: sa.Connection, upgrade_id: str) -> upgrade.Upgrade:
-    """:raises UpgradeNotFound: there is none."""
-    row = connection.execute(_FETCH, {'upgrade_id': upgrade_id}).one_or_none()
-    if row is None:
-        raise exceptions.UpgradeNotFound(upgrade_id=upgrade_id)
-    return upgrade_from(row)
-
-
-def journal_of(held: upgrade.Upgrade) -> dict[str, Any]:
-    """What a taskmanager may write of a row that it holds."""
-    return {'step': str(held.step), 'steps': [_step_run_to(run) for run in held.steps], 'data': dict(held.data),
-            'rebuild_attempt': held.rebuild_attempt, 'former_image_id': held.former_image_id,
-            'target_image_id': held.target_image_id, 'cause': columns.fitting(_upgrades.c.cause, held.cause),
-            'error_code': columns.fitting(_upgrades.c.error_code, held.error_code), 'step_deadline': held.step_deadline}
+    return upgrade.Upgrade(**{**fields, 'state': states.UpgradeState(row.state), 'step': states.Step(row.step), 'steps': history})
 
 
 def _step_run_to(run: upgrade.StepRun) -> dict[str, Any]:

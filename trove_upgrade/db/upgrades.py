@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
 from trove_upgrade.db import columns, guests, outbox, rows, tasks
-from trove_upgrade.db.engine import Database, retry_on_deadlock
+from trove_upgrade.db.engine import Database, repeat_on_new_columns, retry_on_deadlock
 from trove_upgrade.db.models import instance_upgrades as _upgrades
 from trove_upgrade.db.page import Page, plausible_id
 from trove_upgrade.domain import exceptions, instance, states, upgrade
@@ -21,8 +21,6 @@ from trove_upgrade.domain import exceptions, instance, states, upgrade
 _S = states.UpgradeState
 _ACTIVE = tuple(str(state) for state in sorted(states.ACTIVE))
 
-#: Built once: what every PATCH runs.
-_BEGIN = sa.insert(_upgrades)
 _NOW = sa.select(columns.now())
 
 
@@ -60,41 +58,41 @@ class Upgrades:
                     former_image_id=None, target_image_id=target_image_id, datastore_manager=target.manager, target_number=target.number,
                     generation=0, created_at=now, updated_at=now, next_run_at=now,
                     request_id=columns.fitting(_upgrades.c.request_id, request_id), user_id=user_id)
-                connection.execute(_BEGIN, {**vars(begun), 'state': str(begun.state), 'step': str(begun.step), 'steps': [], 'data': {},
-                                            'active_instance_id': begun.instance_id})
+                self._form(connection).begin(connection, begun)
                 outbox.write(connection, 'start', begun, [target_instance.version, target])
         except db_exc.DBDuplicateEntry as error:
             raise exceptions.InstanceBusy(instance_id=target_instance.id, status='UPGRADE') from error
         return begun
 
+    @repeat_on_new_columns
     def get(self, upgrade_id: str, project_id: str | None = None) -> upgrade.Upgrade:
         """:raises UpgradeNotFound: none, or of another project than `project_id` where that is given."""
         if not plausible_id(upgrade_id):
             raise exceptions.UpgradeNotFound(upgrade_id=upgrade_id)
         with self._database.read() as connection:
-            found = rows.fetch(connection, upgrade_id)
+            found = self._form(connection).fetch(connection, upgrade_id)
         if project_id is not None and found.project_id != project_id:
             raise exceptions.UpgradeNotFound(upgrade_id=upgrade_id)
         return found
 
+    @repeat_on_new_columns
     def list(self, *, limit: int, project_id: str | None = None, instance_id: str | None = None,
              state: states.UpgradeState | None = None, marker: str | None = None) -> Page[upgrade.Upgrade]:
         """Newest first; `marker` is the last id of the page before.
 
         :raises UpgradeNotFound: the marker names none that the filters let through.
         """
-        query = sa.select(_upgrades)
-        for column, value in ((_upgrades.c.project_id, project_id), (_upgrades.c.instance_id, instance_id),
-                              (_upgrades.c.state, state and str(state))):
-            query = query if value is None else query.where(column == value)
-        if marker is not None:
-            last = self.get(marker, project_id)
-            query = query.where(sa.or_(_upgrades.c.created_at < last.created_at,
-                                       sa.and_(_upgrades.c.created_at == last.created_at, _upgrades.c.id < last.id)))
-        query = query.order_by(_upgrades.c.created_at.desc(), _upgrades.c.id.desc()).limit(limit + 1)
+        wanted: list[sa.ColumnElement[bool]] = [column == value for column, value in (
+            (_upgrades.c.project_id, project_id), (_upgrades.c.instance_id, instance_id), (_upgrades.c.state, state and str(state)),
+        ) if value is not None]
         with self._database.read() as connection:
-            found = [rows.upgrade_from(row) for row in connection.execute(query)]
+            if marker is not None:
+                wanted.append(_behind(connection, marker, project_id))
+            found = self._form(connection).page(connection, wanted, limit + 1)
         return Page(tuple(found[:limit]), found[limit - 1].id if len(found) > limit else None)
+
+    def _form(self, connection: sa.Connection) -> rows.Rows:
+        return rows.form(self._database, connection)
 
     def now(self) -> datetime.datetime:
         """By the database's clock, which leases and times of rows are of."""
@@ -128,14 +126,15 @@ class Upgrades:
                         state=str(_S.RUNNING), updated_at=columns.now()))
             if not taken.rowcount:
                 raise exceptions.LeaseLost(upgrade_id=upgrade_id, generation='any')
-            return rows.fetch(connection, upgrade_id)
+            return self._form(connection).written(connection, upgrade_id)
 
     @retry_on_deadlock
     def renew(self, held: upgrade.Upgrade, lease_seconds: float) -> upgrade.Upgrade:
         """:raises LeaseLost: overtaken; stop at once."""
         with self._database.write() as connection:
-            _fenced(connection, held, lease_until=columns.ahead(lease_seconds))
-            return rows.fetch(connection, held.id)
+            form = self._form(connection)
+            _fenced(connection, form, held, {'lease_until': columns.ahead(lease_seconds)})
+            return form.written(connection, held.id)
 
     @retry_on_deadlock
     def save(self, held: upgrade.Upgrade, *, release_for_seconds: float | None = None) -> upgrade.Upgrade:
@@ -145,12 +144,13 @@ class Upgrades:
 
         :raises LeaseLost: overtaken; nothing was written.
         """
-        values = {**rows.journal_of(held), 'updated_at': columns.now()}
+        values: dict[str, object] = {'updated_at': columns.now()}
         if release_for_seconds is not None:
             values.update(owner=None, lease_until=None, next_run_at=columns.ahead(release_for_seconds))
         with self._database.write() as connection:
-            _fenced(connection, held, **values)
-            return rows.fetch(connection, held.id)
+            form = self._form(connection)
+            _fenced(connection, form, held, {**form.journal_of(held), **values})
+            return form.written(connection, held.id, held.steps)
 
     @retry_on_deadlock
     def end(self, held: upgrade.Upgrade, state: states.UpgradeState, *, cause: str | None = None,
@@ -170,11 +170,12 @@ class Upgrades:
                 changed = tasks.changed(connection, held)
                 cause = changed.message if cause is None else f'{changed.message} Before that: {cause}'
                 state, error_code = _S.FAILED, changed.code
-            _fenced(connection, held, **{
-                **rows.journal_of(held.evolve(cause=cause, error_code=error_code)), 'state': str(state), 'owner': None,
+            form = self._form(connection)
+            _fenced(connection, form, held, {
+                **form.journal_of(held.evolve(cause=cause, error_code=error_code)), 'state': str(state), 'owner': None,
                 'lease_until': None, 'next_run_at': None, 'step_deadline': None, 'active_instance_id': None,
                 'ended_at': columns.now(), 'updated_at': columns.now()})
-            ended = rows.fetch(connection, held.id)
+            ended = form.written(connection, held.id, held.steps)
             if released and state is _S.FAILED:
                 tasks.write_fault(connection, ended)
             if state is _S.COMPLETED:
@@ -197,14 +198,15 @@ class Upgrades:
         :raises UpgradeNotFound, RetryRefused, InstanceChanged: and nothing was written.
         """
         with self._database.write() as connection:
-            failed = rows.fetch(connection, upgrade_id)
+            form = self._form(connection)
+            failed = form.fetch(connection, upgrade_id)
             if failed.state is not _S.FAILED:
                 raise _retry_refused(failed)
             if failed.is_rolling_back and failed.may_have_served_again:
                 raise exceptions.RetryLeadsBack(upgrade_id=failed.id)
-            again = _continue(connection, failed, failed.turned_forward() if failed.is_rolling_back else failed)
+            again = _continue(connection, form, failed, failed.turned_forward() if failed.is_rolling_back else failed)
             if again is None:
-                raise _retry_refused(rows.fetch(connection, upgrade_id))
+                raise _retry_refused(form.fetch(connection, upgrade_id))
         return again
 
     @retry_on_deadlock
@@ -214,7 +216,8 @@ class Upgrades:
         :raises UpgradeNotFound, RollbackRefused, InstanceChanged: and nothing was written.
         """
         with self._database.write() as connection:
-            failed = rows.fetch(connection, upgrade_id)
+            form = self._form(connection)
+            failed = form.fetch(connection, upgrade_id)
             if failed.state is not _S.FAILED:
                 raise _rollback_refused(failed)
             found = failed.why_no_rollback()
@@ -222,13 +225,14 @@ class Upgrades:
                 advice = f'Mend the cause and retry it: trove-upgrade-manage upgrade retry {failed.id}'
                 raise exceptions.RollbackRefused(upgrade_id=failed.id, found=found, advice=advice)
             back = failed if failed.is_rolling_back else failed.turned_back(failed.cause, failed.error_code)
-            again = _continue(connection, failed, back)
+            again = _continue(connection, form, failed, back)
             if again is None:
-                raise _rollback_refused(rows.fetch(connection, upgrade_id))
+                raise _rollback_refused(form.fetch(connection, upgrade_id))
         return again
 
 
-def _continue(connection: sa.Connection, failed: upgrade.Upgrade, onward: upgrade.Upgrade) -> upgrade.Upgrade | None:
+def _continue(connection: sa.Connection, form: rows.Rows, failed: upgrade.Upgrade,
+              onward: upgrade.Upgrade) -> upgrade.Upgrade | None:
     """FAILED -> RUNNING as `onward` says, for the next attempt, with its 'start' event; None: somebody was quicker.
 
     :raises InstanceChanged: the instance's task is not UPGRADING_ERROR.
@@ -243,16 +247,31 @@ def _continue(connection: sa.Connection, failed: upgrade.Upgrade, onward: upgrad
                 data=dict(onward.data), next_run_at=columns.now(), updated_at=columns.now()))
     if not moved.rowcount:
         return None
-    again = rows.fetch(connection, failed.id)
+    again = form.written(connection, failed.id)
     outbox.write(connection, 'start', again)
     return again
 
 
-def _fenced(connection: sa.Connection, held: upgrade.Upgrade, **values: object) -> None:
+def _behind(connection: sa.Connection, marker: str, project_id: str | None) -> sa.ColumnElement[bool]:
+    """What comes after that upgrade in a list.
+
+    :raises UpgradeNotFound: none, or of another project than `project_id` where that is given.
+    """
+    of_project = () if project_id is None else (_upgrades.c.project_id == project_id,)
+    last = connection.execute(sa.select(_upgrades.c.id, _upgrades.c.created_at).where(_upgrades.c.id == marker, *of_project)
+                              ).one_or_none() if plausible_id(marker) else None
+    if last is None:
+        raise exceptions.UpgradeNotFound(upgrade_id=marker)
+    return sa.or_(_upgrades.c.created_at < last.created_at,
+                  sa.and_(_upgrades.c.created_at == last.created_at, _upgrades.c.id < last.id))
+
+
+def _fenced(connection: sa.Connection, form: rows.Rows, held: upgrade.Upgrade, values: dict[str, object]) -> None:
     """Write a row that we hold, or leave the transaction: what it has written before goes with it."""
+    row = form.table.c
     written = connection.execute(
-        sa.update(_upgrades)
-        .where(_upgrades.c.id == held.id, _upgrades.c.generation == held.generation, _upgrades.c.state == str(_S.RUNNING))
+        sa.update(form.table)
+        .where(row.id == held.id, row.generation == held.generation, row.state == str(_S.RUNNING))
         .values(**values))
     if not written.rowcount:
         raise exceptions.LeaseLost(upgrade_id=held.id, generation=held.generation)

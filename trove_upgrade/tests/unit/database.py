@@ -38,19 +38,22 @@ class SampleDatabase(fixtures.Fixture):
     """SQLite in memory: mariadb 10.11.14, 11.8.6 and an inactive 11.8.0, mysql 9.7.4; three instances.
 
     INSTANCE (PROJECT) and OTHER_INSTANCE (OTHER_PROJECT) run mariadb 10.11.14 and are free; DELETED_INSTANCE was PROJECT's.
+
+    The schema is the newest one; `expanded`: as it is before this release's contract, for both releases.
     """
 
-    def __init__(self, url='sqlite://', *, sample=True):
+    def __init__(self, url='sqlite://', *, sample=True, expanded=False):
         super().__init__()
         self._url = url
         self._sample = sample
+        self._metadata = models.EXPANDED if expanded else models.METADATA
 
     def _setUp(self):
         self.database = engine.Database.from_url(self._url)
         self.addCleanup(self.database.dispose)
         self.repositories = repositories.Repositories.of(self.database)
         trove_tables.METADATA.create_all(self.database.engine)
-        models.METADATA.create_all(self.database.engine)
+        self._metadata.create_all(self.database.engine)
         if self._sample:
             self._add_samples()
 
@@ -118,6 +121,12 @@ class SampleDatabase(fixtures.Fixture):
                     if moved:
                         same = [key == getattr(row, key.name) for key in keys]
                         connection.execute(sa.update(table).where(*same).values(**moved))
+
+    def contract(self):
+        """What this release's contract does to instance_upgrades, done behind everybody's back."""
+        with self.database.engine.begin() as connection:
+            for column in ('steps', 'steps_at'):
+                connection.exec_driver_sql(f'ALTER TABLE instance_upgrades DROP COLUMN {column}')
 
     def rows(self, table):
         with self.database.read() as connection:

@@ -13,9 +13,11 @@ LEASE = 60
 
 class UpgradesTestCase(base.TestCase):
 
+    expanded = False
+
     def setUp(self):
         super().setUp()
-        self.db = self.useFixture(database.SampleDatabase())
+        self.db = self.useFixture(database.SampleDatabase(expanded=self.expanded))
         self.upgrades = self.db.repositories.upgrades
         self.instances = self.db.repositories.instances
 
@@ -237,12 +239,32 @@ class TestJournal(UpgradesTestCase):
         self.assertEqual(dataclasses.replace(written, updated_at=saved.updated_at), saved)
         self.assertEqual(saved, self.upgrades.get(saved.id))
 
-    def test_keys_that_a_newer_release_added_to_a_step_are_dropped(self):
-        held = self.upgrades.save(self.claimed().evolve(
-            steps=(upgrade.StepRun(Step.PRECHECK, 1, datetime.datetime.now(datetime.UTC)),)))
-        row = self.db.rows(models.instance_upgrades)[0]
-        with self.db.database.write() as connection:
-            connection.execute(models.instance_upgrades.update().values(steps=[{**row.steps[0], 'novelty': 1}]))
+    def test_a_history_that_became_shorter_or_was_corrected_is_read_as_it_was_saved_last(self):
+        began = datetime.datetime(2026, 11, 21, 1, 2, 3, 456789, tzinfo=datetime.UTC)
+        runs = tuple(upgrade.StepRun(step, 1, began) for step in (Step.PRECHECK, Step.QUIESCE, Step.REBUILD))
+        held = self.upgrades.save(self.claimed().evolve(steps=runs))
+        corrected = (dataclasses.replace(runs[0], message='😀 it did'), runs[1])
+        self.assertEqual(corrected, self.upgrades.save(held.evolve(steps=corrected)).steps)
+        self.assertEqual(corrected, self.upgrades.renew(self.upgrades.get(held.id), 60).steps)
+        self.assertEqual([corrected], [found.steps for found in self.upgrades.list(limit=5).items])
+
+    def test_the_histories_of_a_page_are_not_mixed_up(self):
+        began = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
+        for number in range(5):
+            held = self.upgrades.claim(self.db.begin(self.db.add_instance()).id, 'host-1', LEASE)
+            steps = tuple(upgrade.StepRun(Step.PRECHECK, attempt, began, message=held.id) for attempt in range(number))
+            self.upgrades.save(held.evolve(steps=steps))
+        page = self.upgrades.list(limit=3)
+        pages = page.items + self.upgrades.list(limit=3, marker=page.next_marker).items
+        self.assertEqual([4, 3, 2, 1, 0], [len(found.steps) for found in pages])
+        self.assertEqual({True}, {run.message == found.id for found in pages for run in found.steps})
+        self.assertEqual(list(pages), [self.upgrades.get(found.id) for found in pages])
+
+    def test_a_message_is_cut_to_what_every_server_can_hold(self):
+        runs = (upgrade.StepRun(Step.PRECHECK, 1, database.CREATED, message='\0\udcff' + '😀' * 20_000),)
+        held = self.upgrades.save(self.claimed().evolve(steps=runs))
+        stored, = self.db.rows(models.instance_upgrade_steps)
+        self.assertEqual('?' + '😀' * 15_999, stored.message)
         self.assertEqual(held.steps, self.upgrades.get(held.id).steps)
 
     def test_what_ended_is_not_written_any_more(self):
