@@ -18,6 +18,7 @@ from trove_upgrade import conf as our_conf
 from trove_upgrade.cmd import lab, manage
 from trove_upgrade.conf import compute, guestagent
 from trove_upgrade.db import models, outbox
+from trove_upgrade.db.migrations import lint
 from trove_upgrade.domain import guest
 from trove_upgrade.domain.states import UpgradeState
 from trove_upgrade.lab.layout import Layout
@@ -40,6 +41,8 @@ _TAKERS = {'StepRefused', 'StepFailed', 'CheckResult', 'CallFailed', 'GuestAnswe
 _NOT_CODES = {'LC_ALL', 'MYSQL_PWD', 'PATH_INFO', 'SCRIPT_NAME', 'REQUEST_METHOD', 'CONTENT_LENGTH', 'CONTENT_TYPE', 'HTTP_TRANSFER_ENCODING',
               'HTTP_CONTENT_ENCODING', 'HTTP_X_IDENTITY_STATUS', 'OS_TROVE_UPGRADE_CONFIG_FILES', 'VERIFY_RESIZE', 'RESTART_REQUIRED',
               'BUILDING_ERROR', 'UPGRADING_ERROR', 'ROLLED_BACK'}
+#: Rules that a revision breaks, and words of SQL.
+_NOT_CODES |= {rule.code for rule in lint.RULES} | {'AUTO_INCREMENT', 'ROW_FORMAT', 'LOW_PRIORITY'}
 #: What an agent's answer without a code becomes: made of its state, so that no string holds it.
 _COMPUTED = {f'GUEST_{state}' for state in (guest.JobState.REFUSED, guest.JobState.FAILED)}
 

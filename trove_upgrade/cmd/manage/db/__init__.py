@@ -2,10 +2,10 @@
 """`trove-upgrade-manage db ...`: the schema, and the rows that must follow it."""
 from typing import Any
 
-from trove_upgrade.cmd.manage.db import phases, revisions
+from trove_upgrade.cmd.manage.db import data, lint, phases, revisions
 
 #: One file per group of commands; each adds its own.
-_GROUPS = (phases, revisions)
+_GROUPS = (phases, revisions, data, lint)
 
 
 def add_commands(commands: Any) -> None:

@@ -2,8 +2,6 @@
 """A run that was killed half way is started again: MySQL commits every statement by itself."""
 from collections.abc import Iterator
 
-from trove_upgrade.db.migrations import recording
-from trove_upgrade.db.migrations.lint import scratch
 from trove_upgrade.db.migrations.lint.changes import Change, Kind
 from trove_upgrade.db.migrations.lint.rule import Hit, Rule, place
 from trove_upgrade.db.migrations.lint.subject import Subject
@@ -35,16 +33,11 @@ def _not_repeatable(subject: Subject) -> Iterator[Hit]:
     bare = list(_bare_changes(subject))
     yield from bare
     if not bare:
-        yield from (Hit('upgrade()', fault) for fault in _faults(subject) if not fault.startswith('it fails'))
+        yield from (Hit('upgrade()', fault) for fault in subject.readings.faults(subject.revision) if not fault.startswith('it fails'))
 
 
 def _fails(subject: Subject) -> Iterator[Hit]:
-    yield from (Hit('upgrade()', fault) for fault in _faults(subject) if fault.startswith('it fails'))
-
-
-def _faults(subject: Subject) -> list[str]:
-    earlier = recording.history(subject.readings.chain, subject.revision)
-    return list(scratch.faults([subject.readings.script(one) for one in earlier], subject.script))
+    yield from (Hit('upgrade()', fault) for fault in subject.readings.faults(subject.revision) if fault.startswith('it fails'))
 
 
 RULES = (

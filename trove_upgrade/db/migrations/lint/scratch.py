@@ -45,8 +45,8 @@ def faults(before: Sequence[alembic.script.Script], script: alembic.script.Scrip
 def _faults_of_killed(snapshot: bytes, script: alembic.script.Script, expected: Any, statements: Sequence[str]) -> Iterator[str]:
     in_batch = False
     for count, statement in enumerate(statements):
-        begins, in_batch = in_batch, _BATCH in statement or (in_batch and not statement.startswith('ALTER TABLE'))
-        if begins:
+        in_batch = _BATCH in statement or (in_batch and statement.startswith(('DROP TABLE', 'CREATE INDEX', 'CREATE UNIQUE INDEX')))
+        if in_batch and not statement.startswith('CREATE TABLE'):
             continue
         database = _Database(snapshot)
         database.run(script, kill_before=count)

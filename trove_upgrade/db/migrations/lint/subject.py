@@ -13,7 +13,7 @@ from sqlalchemy.engine import url as sa_url
 from trove_upgrade.db import errors
 from trove_upgrade.db.migrations import recording
 from trove_upgrade.db.migrations.chain import STANDALONE, Chain, release_of
-from trove_upgrade.db.migrations.lint import operations, sql
+from trove_upgrade.db.migrations.lint import operations, scratch, sql
 from trove_upgrade.db.migrations.lint.changes import Change, Kind, Seen
 from trove_upgrade.db.migrations.schema_model import SchemaModel
 
@@ -24,6 +24,7 @@ class Readings:
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
         self._recorded: dict[tuple[str, str], recording.Recorded | errors.RevisionNotRendered] = {}
+        self._faults: dict[str, tuple[str, ...]] = {}
         self._seen: dict[str, tuple[Seen, ...]] = {}
         self._scripts = {script.revision: script for branch in chain.branches for script in chain.revisions(branch)}
 
@@ -45,6 +46,13 @@ class Readings:
             except errors.RevisionNotRendered as error:
                 self._recorded[key] = error
         return self._recorded[key]
+
+    def faults(self, revision: str) -> tuple[str, ...]:
+        """How it fails when it is really run, twice, or killed."""
+        if revision not in self._faults:
+            before = [self.script(one) for one in recording.history(self.chain, revision)]
+            self._faults[revision] = tuple(scratch.faults(before, self.script(revision)))
+        return self._faults[revision]
 
     def seen(self, revision: str) -> tuple[Seen, ...]:
         """Every change on every kind of server; most are seen several times."""
