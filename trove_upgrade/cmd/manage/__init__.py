@@ -8,6 +8,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 
+import sqlalchemy as sa
 from oslo_config import cfg
 from oslo_db import exception as db_exc
 
@@ -50,8 +51,8 @@ def _run(arguments: argparse.Namespace, run: context.Context) -> int:
         print(f'ERROR SCHEMA_MISSING: table {error.table} is not in the database. Run "trove-upgrade-manage db sync" first '
               '(with --standalone where there is no Trove).', file=sys.stderr)
         return 1
-    except db_exc.DBError as error:
-        found = str(error.inner_exception or error).splitlines()[0]
+    except (db_exc.DBError, sa.exc.DBAPIError) as error:    # oslo.db hands on as they are: a right that is missing on MySQL, a full disk
+        found = str(getattr(error, 'inner_exception', None) or error).splitlines()[0]
         print(f'ERROR DATABASE_ERROR: the database that [database] connection names refused, or cannot be reached: {found}', file=sys.stderr)
         return 1
     finally:

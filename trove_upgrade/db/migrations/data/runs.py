@@ -29,6 +29,9 @@ _BACKOFF = lock_waits.Backoff(first_seconds=0.05, longest_seconds=5.0, budget_se
 #: Whole passes of one run.  Each finds what was written behind the cursor meanwhile; a fifth would hardly find less.
 _PASSES = 4
 
+#: How long a batch waits for one locked row, while services may wait for the rows that it has changed already.
+_LOCK_SECONDS = 1.0
+
 #: The rate looks back that far, so that a night that was slow does not spoil the morning's estimate.
 _RATE_SECONDS = 60.0
 
@@ -85,7 +88,7 @@ class DataRuns:
         :raises SchemaLocked: other transactions held the rows of a batch for minutes; what was done before stays.
         :raises DataMigrationStuck: a fault of the migration.
         """
-        with self._engine.connect() as connection, lock_waits.short_lock_waits(connection):
+        with self._engine.connect() as connection, lock_waits.short_lock_waits(connection, _LOCK_SECONDS):
             run = _Run(connection, migration, Pace(batch_size, max_count, sleep), Hooks(progress, before_batch, waiting), self._clock,
                        self._retry)
             return run.to_end()
