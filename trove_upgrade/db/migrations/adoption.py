@@ -14,7 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from trove_upgrade.db import errors
-from trove_upgrade.db.migrations import position
+from trove_upgrade.db.migrations import lease, position
 from trove_upgrade.db.migrations.chain import Chain, release_of
 from trove_upgrade.db.migrations.recording import schema_at
 
@@ -45,10 +45,11 @@ def adopt(connection: sa.Connection, chain: Chain) -> str | None:
     """
     if any(position.applied(connection, chain).values()):
         return None
-    known = versions(chain)
-    ours = set().union(*(one.metadata.tables for one in known))
     inspector = sa.inspect(connection)
-    if not ours & set(inspector.get_table_names()):
+    present = set(inspector.get_table_names()) - {chain.version_table, lease.TABLE.name}
+    known = versions(chain) if present else []
+    ours = set[str]().union(*(one.metadata.tables for one in known))
+    if not ours & present:
         return None
     found = [(one, differences(connection, one.metadata, ours)) for one in known]
     fitting = [one for one, different in found if not different]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which revisions there are: a chain is what shares a version table, and has one head per branch."""
 import dataclasses
+import functools
 import io
 import pathlib
 from collections.abc import Sequence
@@ -50,7 +51,7 @@ class Chain:
 
     def script(self) -> alembic.script.ScriptDirectory:
         """The revisions as Alembic reads them."""
-        return alembic.script.ScriptDirectory.from_config(self.config())
+        return _script(self, tuple((path, path.stat().st_mtime_ns) for folder in self.locations for path in sorted(folder.glob('*.py'))))
 
     def revisions(self, branch: str) -> list[alembic.script.Script]:
         """Of one branch, oldest first; empty where nothing has been written yet."""
@@ -83,6 +84,12 @@ class Chain:
     def releases(self) -> list[str]:
         """Oldest first."""
         return list(dict.fromkeys(release_of(one.revision) for one in self.revisions(self.branches[0])))
+
+
+@functools.lru_cache(maxsize=32)
+def _script(chain: Chain, _files: tuple[tuple[pathlib.Path, int], ...]) -> alembic.script.ScriptDirectory:
+    """Reading all files takes tens of milliseconds, and a run asks for them dozens of times."""
+    return alembic.script.ScriptDirectory.from_config(chain.config())
 
 
 MAIN = Chain.of(_HERE / 'versions', MIGRATIONS)

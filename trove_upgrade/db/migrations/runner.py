@@ -1,139 +1,242 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the migrations, in the one order that is right: expand, then contract."""
+"""Brings a database on, one revision at a time, and only one run at a time.
+
+Each revision is idempotent, so whatever ends a run (a lock that did not come in time, a lost lease, a power cut), the next run
+carries on where it ended.
+"""
+import contextlib
 import dataclasses
-import io
-import pathlib
+import functools
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
 
 import alembic.command
-import alembic.config
-import alembic.script
 import alembic.util
 import sqlalchemy as sa
-from alembic.runtime import migration
 
-from trove_upgrade.db import errors
-
-_HERE = pathlib.Path(__file__).parent
-BRANCHES = ('expand', 'contract')
-
-
-@dataclasses.dataclass(frozen=True)
-class Chain:
-    """Revisions that share a version table."""
-
-    name: str
-    version_table: str
-    branches: tuple[str, ...]
-
-    def folders(self) -> list[pathlib.Path]:
-        """Where the revisions are."""
-        if self.name == 'standalone':
-            return [_HERE / 'standalone' / 'versions']
-        return sorted(_HERE.glob('versions/*/expand')) + sorted(_HERE.glob('versions/*/contract'))
+from trove_upgrade.db import errors, schema_runs
+from trove_upgrade.db.migrations import adoption, gate, lease, lock_waits, position
+from trove_upgrade.db.migrations.chain import MAIN, STANDALONE, Chain, release_of
+from trove_upgrade.db.migrations.data import runs as data_runs
+from trove_upgrade.db.migrations.data import states
+from trove_upgrade.db.migrations.data.migration import DataMigration
+from trove_upgrade.db.migrations.position import Phase, Position
+from trove_upgrade.domain import exceptions
 
 
-MAIN = Chain('main', 'alembic_version_trove_upgrade', BRANCHES)
-STANDALONE = Chain('standalone', 'alembic_version_trove_upgrade_standalone', ('standalone',))
+def this_process() -> str:
+    """Who holds the lease, as others are told."""
+    return f'{socket.gethostname()}/{os.getpid()}'
 
 
 @dataclasses.dataclass(frozen=True)
-class BranchState:
-    """How far one branch of a database is; None where nothing of it has been run."""
+class Options:
+    """How patient a run is."""
 
-    branch: str
-    current: str | None
-    head: str
-
-    @property
-    def at_head(self) -> bool:
-        """Whether nothing is left to run."""
-        return self.current == self.head
+    holder: str = dataclasses.field(default_factory=this_process)
+    lease_seconds: float = 30
+    wait_seconds: float = 60         #: for another run to end
+    lock_seconds: float = 1          #: that a statement waits for a lock of the table, while all others queue behind it
+    batch_size: int = data_runs.BATCH_SIZE
+    sleep_seconds: float = 0         #: between two batches of rows
 
 
 class Runner:
-    """Migrations of one database."""
+    """Migrations of one database.  `say` is told each thing that is done, in one line."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, chain: Chain = MAIN, *, options: Options | None = None, say: Callable[[str], None] = lambda _: None,
+                 progress: Callable[[data_runs.Progress], None] = lambda _: None) -> None:
         self._engine = engine
+        self._chain = chain
+        self._options = options or Options()
+        self._say = say
+        self._progress = progress
+        self._recorded = schema_runs.SchemaRuns(engine)
 
-    def sync(self, *, standalone: bool) -> list[BranchState]:
-        """Everything to its head.  May be repeated.  `standalone` also makes Trove's tables, where no Trove does.
-
-        :raises SchemaError: a revision that this release does not know is in the database, or Trove's own tables are there.
-        """
-        if standalone:
-            self._refuse_troves_database()
-            self.upgrade('standalone@head', STANDALONE)
-        for branch in BRANCHES:
-            self.upgrade(f'{branch}@head')
-        return self.states(standalone=standalone)
-
-    def upgrade(self, target: str, chain: Chain = MAIN) -> None:
-        """To one revision, or to `<branch>@head`.
-
-        :raises SchemaError: no such revision, or one in the database that this release does not know.
-        """
+    def position(self, *, data: bool = True) -> Position:
+        """:raises SchemaFromTheFuture: a later release has upgraded the database."""
         with self._engine.connect() as connection:
-            config = _config(chain)
-            config.attributes['connection'] = connection
-            try:
-                alembic.command.upgrade(config, target)
-            except alembic.util.CommandError as error:
-                raise errors.SchemaError(what=f'upgraded to {target}', found=str(error),
-                                         advice='Use the release that the database was last upgraded by, or a later one.') from error
-            connection.commit()
-
-    def offline_sql(self, target: str, dialect: str, chain: Chain = MAIN) -> str:
-        """The statements, not run: `dialect` is mysql or postgresql."""
-        buffer = io.StringIO()
-        config = _config(chain, buffer)
-        config.attributes['dialect'] = dialect
-        alembic.command.upgrade(config, target, sql=True)
-        return buffer.getvalue()
-
-    def states(self, *, standalone: bool = False) -> list[BranchState]:
-        """Of each branch; of the standalone chain, too, where asked or where it has been run.
-
-        :raises SchemaError: a revision that this release does not know is in the database.
-        """
-        found = self._states(MAIN)
-        others = self._states(STANDALONE)
-        return found + (others if standalone or any(state.current for state in others) else [])
+            return position.read(connection, self._chain, data=data)
 
     def version(self) -> str:
-        """What has been run of the main chain, e.g. 'aurora_expand01, aurora_contract01'; 'none' for an empty database."""
-        return ', '.join(state.current for state in self._states(MAIN) if state.current) or 'none'
+        """What has been run, e.g. 'borealis_expand01, aurora_contract01'; 'none' for an empty database."""
+        return self.position(data=False).version
 
-    def _states(self, chain: Chain) -> list[BranchState]:
-        script = alembic.script.ScriptDirectory.from_config(_config(chain))
+    def sync(self, release: str | None = None, *, standalone: bool = False) -> Position:
+        """Expand, migrate, contract, to the newest release or to that one.  May be repeated.
+
+        `standalone` also makes Trove's tables, where no Trove does.
+
+        :raises OlderServices: what can be done beside them has been done.
+        :raises LeaseHeld, SchemaError, SchemaFromTheFuture, SchemaNotRecognized: what was done before stays done.
+        """
+        with self._run('sync') as held:
+            if standalone:
+                self._standalone(held)
+            self._adopt()
+            self._upgrade(self._chain, 'expand', self._pending('expand', release), held)
+            self._migrate(release, held)
+            self._contract(release, held, forced=False)
+        return self.position()
+
+    def expand(self, target: str | None = None) -> Position:
+        """Add what the new release needs; services of the release before go on.  `target`: a release, a revision or +N."""
+        with self._run('expand') as held:
+            self._adopt()
+            self._upgrade(self._chain, 'expand', self._pending('expand', target), held)
+        return self.position()
+
+    def migrate(self) -> Position:
+        """Run every data migration to its end.
+
+        :raises SchemaOutOfOrder: expand comes first.
+        """
+        with self._run('migrate') as held:
+            self._refuse_before_expand('migrate', self.position(data=False).pending['expand'])
+            self._migrate(None, held)
+        return self.position()
+
+    def contract(self, target: str | None = None, *, reason: str | None = None) -> Position:
+        """Take away what only older releases needed.  With a `reason` the services are not asked; it is recorded.
+
+        :raises SchemaOutOfOrder: expand or migrate comes first.
+        :raises OlderServices: one that needs what would be taken away runs, or nobody knows.
+        """
+        with self._run('contract', reason) as held:
+            self._contract(target, held, forced=reason is not None)
+        return self.position()
+
+    def stamp(self, revisions: Sequence[str]) -> Position:
+        """Record revisions as run without running them: 'heads', or one of each branch that is meant.
+
+        :raises RevisionUnknown: no such revision.
+        """
+        with self._run('stamp'), self._engine.connect() as connection:
+            for revision in revisions:
+                self._alembic(alembic.command.stamp, connection, revision)
+            connection.commit()
+        return self.position()
+
+    def standalone(self) -> Position | None:
+        """How far Trove's tables are, where we made them; None where a Trove does."""
         with self._engine.connect() as connection:
-            context = migration.MigrationContext.configure(connection, opts={'version_table': chain.version_table})
-            heads = context.get_current_heads()
-        current: dict[str, str] = {}
-        for revision in heads:
+            found = position.read(connection, STANDALONE, data=False)
+        return found if found.version != 'none' else None
+
+    def upgrade_standalone(self) -> None:
+        """Only Trove's tables, where no Trove makes them."""
+        with self._run('sync') as held:
+            self._standalone(held)
+
+    def _standalone(self, held: lease.Held) -> None:
+        refuse_troves_database(self._engine)
+        with self._engine.connect() as connection:
+            pending = position.read(connection, STANDALONE, data=False).pending['standalone']
+        self._upgrade(STANDALONE, 'standalone', pending, held)
+
+    def _adopt(self) -> None:
+        with self._engine.begin() as connection:
+            adopted = adoption.adopt(connection, self._chain)
+        if adopted:
+            self._say(f'The schema was recognized and recorded as {adopted}')
+
+    @contextlib.contextmanager
+    def _run(self, command: str, reason: str | None = None) -> Iterator[lease.Held]:
+        held_by = lease.Lease(self._engine, self._options.holder, seconds=self._options.lease_seconds)
+        with held_by.held(wait_seconds=self._options.wait_seconds, waiting=self._waiting) as held:
+            before = self.version()
+            run_id = self._recorded.begin(command, self._options.holder, before, reason)
             try:
-                labels = script.get_revision(revision).branch_labels
-            except alembic.util.CommandError as error:
-                raise errors.SchemaError(
-                    what='read', found=f'revision {revision} in {chain.version_table} is not of this release',
-                    advice='Use the release that the database was last upgraded by, or a later one.') from error
-            current.update(dict.fromkeys(labels, revision))
-        return [BranchState(branch, current.get(branch), script.get_revision(f'{branch}@head').revision)
-                for branch in chain.branches]
+                yield held
+            except exceptions.TroveUpgradeError:    # any other one leaves the run as one that was killed does: without an end
+                self._record_end(run_id, command, before, reason, 'REFUSED')
+                raise
+            self._record_end(run_id, command, before, reason, 'DONE')
 
-    def _refuse_troves_database(self) -> None:
-        """The standalone tables have Trove's names: beside a real Trove they are Trove's own."""
-        inspector = sa.inspect(self._engine)
-        if inspector.has_table('alembic_version') and inspector.has_table('instances'):
-            raise errors.SchemaError(what='made for running alone', found='the tables of a real Trove are in this database',
-                                     advice='Leave --standalone away: beside Trove only our own tables are made.')
+    def _record_end(self, run_id: str | None, command: str, before: str, reason: str | None, outcome: str) -> None:
+        run_id = run_id or self._recorded.begin(command, self._options.holder, before, reason)    # this run has made the table
+        if run_id is not None:
+            self._recorded.end(run_id, to_version=self.version(), outcome=outcome)
+
+    def _waiting(self, holder: str, seconds: float) -> None:
+        self._say(f'{holder} is changing the schema; waiting for it, {seconds:.0f} s at most')
+
+    def _pending(self, branch: str, target: str | None) -> tuple[str, ...]:
+        return self._chain.upto(branch, self.position(data=False).pending[branch], target)
+
+    def _upgrade(self, chain: Chain, branch: str, revisions: Sequence[str], held: lease.Held) -> None:
+        if not revisions:
+            self._say(f'{branch}: nothing to run')
+        for revision in revisions:
+            started = time.monotonic()
+            lock_waits.Retry().run(f'Revision {revision}', functools.partial(self._revision, chain, revision, held), rollback=_nothing_to_undo,
+                                   report=self._say)
+            self._say(f'{branch}: {revision} has been run in {time.monotonic() - started:.1f} s')
+
+    def _revision(self, chain: Chain, revision: str, held: lease.Held) -> None:
+        """Repeats itself safely: what a former try has done is looked for."""
+        held.check()
+        with self._engine.connect() as connection, lock_waits.short_lock_waits(connection, self._options.lock_seconds):
+            self._alembic(alembic.command.upgrade, connection, revision, chain)
+            connection.commit()
+
+    def _alembic(self, command: Callable[..., None], connection: sa.Connection, revision: str, chain: Chain | None = None) -> None:
+        try:
+            command((chain or self._chain).config(connection=connection), revision)
+        except alembic.util.CommandError as error:
+            raise errors.RevisionUnknown(name=revision, found=str(error)) from error
+
+    def _migrate(self, release: str | None, held: lease.Held) -> None:
+        order = self._chain.releases()
+        wanted = [one for one in self._chain.data if release is None or order.index(release_of(one.before)) <= order.index(release)]
+        with self._engine.connect() as connection:
+            done = position.done_revisions(connection, self._chain)
+        data_runs.DataRuns(self._engine).run_all(
+            wanted, done, batch_size=self._options.batch_size, sleep=self._options.sleep_seconds, progress=self._progress, before_batch=held.check,
+            waiting=self._say)
+
+    def _contract(self, target: str | None, held: lease.Held, *, forced: bool) -> None:
+        revisions = self._pending('contract', target)
+        if revisions:
+            self._refuse_contract(revisions, forced=forced)
+        self._upgrade(self._chain, 'contract', revisions, held)
+
+    def _refuse_contract(self, revisions: Sequence[str], *, forced: bool) -> None:
+        release = release_of(revisions[-1])
+        now = self.position()
+        self._refuse_before_expand('contract', self._chain.upto('expand', now.pending['expand'], release))
+        waiting = [one for one in self._chain.data if one.name in now.data and one.before in revisions]
+        if not forced and all(self._was_finished(one) for one in waiting):    # rows that came back are older services': they go first
+            gate.check(self._engine, release, self._chain.releases())
+        if waiting:
+            names = ', '.join(one.name for one in waiting)
+            raise errors.SchemaOutOfOrder(asked='contract', found=f'data migration {names} has rows left', next=Phase.MIGRATE,
+                                          exit_code=Phase.MIGRATE.exit_code)
+
+    def _was_finished(self, migration: DataMigration) -> bool:
+        with self._engine.connect() as connection:
+            row = states.read(connection, migration.name)
+        return row is not None and row.completed_at is not None
+
+    @staticmethod
+    def _refuse_before_expand(asked: str, pending: Sequence[str]) -> None:
+        if pending:
+            raise errors.SchemaOutOfOrder(asked=asked, found=f'{", ".join(pending)} has not been run', next=Phase.EXPAND,
+                                          exit_code=Phase.EXPAND.exit_code)
 
 
-def _config(chain: Chain, output: object = None) -> alembic.config.Config:
-    config = alembic.config.Config(output_buffer=output)  # type: ignore[arg-type]
-    config.set_main_option('script_location', str(_HERE).replace('%', '%%'))
-    config.set_main_option('path_separator', 'newline')
-    config.set_main_option('version_path_separator', 'newline')
-    config.set_main_option('version_locations', '\n'.join(str(folder).replace('%', '%%') for folder in chain.folders()))
-    config.attributes['version_table'] = chain.version_table
-    return config
+def _nothing_to_undo() -> None:
+    """A revision's connection has been given back with what was open in it."""
+
+
+def refuse_troves_database(engine: sa.Engine) -> None:
+    """The standalone tables have Trove's names: beside a real Trove they are Trove's own.
+
+    :raises SchemaError: this is Trove's database.
+    """
+    inspector = sa.inspect(engine)
+    if inspector.has_table('alembic_version') and inspector.has_table('instances'):
+        raise errors.SchemaError(what='made for running alone', found='the tables of a real Trove are in this database',
+                                 advice='Leave --standalone away: beside Trove only our own tables are made.')

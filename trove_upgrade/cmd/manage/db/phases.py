@@ -1,49 +1,81 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bring the schema on, and show where it is."""
+"""`db sync`, `db expand`, `db migrate`, `db contract`, `db check`: what an upgrade of the control plane runs, in its order."""
 import argparse
-from collections.abc import Sequence
+import sys
 from typing import Any
 
-from trove_upgrade.cmd.manage.context import Context, print_table
-from trove_upgrade.db.migrations.runner import MAIN, STANDALONE, BranchState, Runner
+from trove_upgrade.cmd.manage.context import Context, UsageError
+from trove_upgrade.cmd.manage.db import running
+from trove_upgrade.db.migrations import gate
+from trove_upgrade.db.migrations.chain import MAIN
+from trove_upgrade.db.migrations.exit_codes import ExitCode
+from trove_upgrade.db.migrations.position import Phase, Position
 
 
 def add_commands(nested: Any) -> None:
-    """Add what brings the schema on, and what shows where it is."""
-    sync = nested.add_parser('sync', help='bring everything to its newest revision; may be repeated')
+    """Add the phases."""
+    sync = nested.add_parser('sync', help='expand, migrate and contract; may be repeated',
+                             description='Puts a database under control and brings it to a release: expand, migrate, contract. Stops at the '
+                                         'first that refuses, with its exit code; what was done stays done.')
+    sync.add_argument('release', nargs='?', metavar='VERSION', help='a release (default: the newest)')
     sync.add_argument('--standalone', action='store_true', help="also make the tables of Trove's form, where no Trove makes them")
     sync.set_defaults(command=_sync)
-    version = nested.add_parser('version', help="print the revisions that have been run, 'none' for an empty database")
-    version.set_defaults(command=_version)
-    upgrade = nested.add_parser('upgrade', help='bring one branch to a revision')
-    upgrade.add_argument('revision', help='a revision, or expand@head, contract@head, standalone@head')
-    upgrade.set_defaults(command=_upgrade)
-    current = nested.add_parser('current', help='show how far each branch is')
-    current.set_defaults(command=_current)
-
-
-def _runner(run: Context) -> Runner:
-    return Runner(run.repositories.database.engine)
+    expand = nested.add_parser('expand', help='first: add what the new release needs; services go on')
+    expand.set_defaults(command=_expand)
+    migrate = nested.add_parser('migrate', help='second: move rows to where the new release reads them; services go on')
+    migrate.set_defaults(command=_migrate)
+    contract = nested.add_parser('contract', help='third, when no older service runs: take away what only those needed')
+    contract.add_argument('--force', action='store_true', help='do not ask whether older services run; needs --reason')
+    contract.add_argument('--reason', help='why that is safe; it is recorded')
+    contract.set_defaults(command=_contract)
+    for parser in (sync, expand, migrate, contract):
+        running.add_options(parser)
+    for parser in (sync, migrate):
+        running.add_data_options(parser)
+    check = nested.add_parser('check', help='for scripts: what comes next, as the exit code: 0 nothing, 3 expand, 4 migrate, 5 contract')
+    check.set_defaults(command=_check)
 
 
 def _sync(run: Context, arguments: argparse.Namespace) -> None:
-    _show(_runner(run).sync(standalone=arguments.standalone))
+    if arguments.release is not None and arguments.release not in MAIN.releases():
+        raise UsageError(f'db sync: no release is named {arguments.release!r}; there are {", ".join(MAIN.releases())}')
+    with running.runner(run, arguments) as runner:
+        _say_where(runner.sync(arguments.release, standalone=arguments.standalone))
 
 
-def _version(run: Context, _arguments: argparse.Namespace) -> None:
-    print(_runner(run).version())
+def _expand(run: Context, arguments: argparse.Namespace) -> None:
+    with running.runner(run, arguments) as runner:
+        _say_where(runner.expand())
 
 
-def _upgrade(run: Context, arguments: argparse.Namespace) -> None:
-    runner = _runner(run)
-    runner.upgrade(arguments.revision, STANDALONE if 'standalone' in arguments.revision else MAIN)
-    _show(runner.states())
+def _migrate(run: Context, arguments: argparse.Namespace) -> ExitCode:
+    with running.runner(run, arguments) as runner:
+        after = runner.migrate()
+    _say_where(after)
+    return ExitCode.MORE_ROWS if after.data else ExitCode.DONE
 
 
-def _current(run: Context, _arguments: argparse.Namespace) -> None:
-    _show(_runner(run).states())
+def _contract(run: Context, arguments: argparse.Namespace) -> None:
+    if arguments.force and not (arguments.reason or '').strip():
+        raise UsageError('db contract: --force needs --reason TEXT, which is recorded')
+    if arguments.reason is not None and not arguments.force:
+        raise UsageError('db contract: --reason belongs to --force')
+    with running.runner(run, arguments) as runner:
+        _say_where(runner.contract(reason=arguments.reason))
 
 
-def _show(states: Sequence[BranchState]) -> None:
-    print_table(('branch', 'revision', 'newest'), [(state.branch, state.current, 'yes' if state.at_head else f'no: {state.head}')
-                                                   for state in states])
+def _check(run: Context, _arguments: argparse.Namespace) -> ExitCode:
+    now = running.plain_runner(run).position()
+    print(f'{now.version}: {now.describe()}')
+    if now.next is None:
+        return ExitCode.DONE
+    if now.next is Phase.CONTRACT:
+        older = gate.older_services(run.repositories.services.list(), MAIN.releases()[-1], MAIN.releases())
+        if older:
+            print(f'Older services are listed ({len(older)}): see trove-upgrade-manage service list.', file=sys.stderr)
+    print(f'Next: trove-upgrade-manage db {now.next}')
+    return now.next.exit_code
+
+
+def _say_where(now: Position) -> None:
+    print(f'The database is at {now.version}.' + (f' Next: trove-upgrade-manage db {now.next}' if now.next else ''))

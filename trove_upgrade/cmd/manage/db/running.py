@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What commands that change the schema have in common: patience, progress, and no word of the URL's password."""
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterator
+
+from trove_upgrade.cmd.manage.context import Context
+from trove_upgrade.db.migrations.data.progress import reporter
+from trove_upgrade.db.migrations.runner import Options, Runner
+
+_DEFAULTS = Options()
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What any run takes."""
+    parser.add_argument('--wait', type=float, default=_DEFAULTS.wait_seconds, metavar='SECONDS',
+                        help='how long to wait for another run to end (default: %(default)g); then exit 7')
+    parser.add_argument('--lock-wait', type=float, default=_DEFAULTS.lock_seconds, metavar='SECONDS',
+                        help='how long a statement waits for a lock of a table, while all other queries of it wait behind (default: '
+                             '%(default)g); it is tried again after a pause')
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """What a run that moves rows takes."""
+    parser.add_argument('--batch-size', type=int, default=_DEFAULTS.batch_size, metavar='N', help='rows in one transaction (default: %(default)s)')
+    parser.add_argument('--sleep', type=float, default=0.0, metavar='SECONDS', help='pause between two batches (default: %(default)g)')
+
+
+def plain_runner(run: Context) -> Runner:
+    """For looking."""
+    return Runner(run.repositories.database.engine)
+
+
+@contextlib.contextmanager
+def runner(run: Context, arguments: argparse.Namespace) -> Iterator[Runner]:
+    """For changing; says what is done, each in one line on stdout."""
+    options = Options(wait_seconds=arguments.wait, lock_seconds=arguments.lock_wait, batch_size=getattr(arguments, 'batch_size', _DEFAULTS.batch_size),
+                      sleep_seconds=getattr(arguments, 'sleep', 0.0))
+    with reporter(sys.stdout) as shown:
+        yield Runner(run.repositories.database.engine, options=options, say=shown.waiting, progress=shown.progress)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must be true after each revision: one function for each, run by the walk on every engine, with data in the tables.
+
+Statements are written out: the models are those of the newest release, and a check must go on to hold when they have moved on.
+"""
+import json
+
+import sqlalchemy as sa
+
+#: One upgrade as release aurora writes it: two steps in the JSON column.
+STEPS = [
+    {'attempt': 1, 'ended_at': '2026-01-02T03:04:07.250000+00:00', 'message': None, 'outcome': 'DONE', 'percent': None, 'runs': 2,
+     'started_at': '2026-01-02T03:04:05.000123+00:00', 'step': 'precheck'},
+    {'attempt': 1, 'ended_at': None, 'message': 'ünïcode', 'outcome': None, 'percent': 40, 'runs': 1,
+     'started_at': '2026-01-02T03:04:08+00:00', 'step': 'quiesce'}]
+
+_INSERT_UPGRADE = sa.text(
+    'INSERT INTO instance_upgrades (id, instance_id, active_instance_id, project_id, instance_name, server_id, state, step, attempt, rebuild_attempt, '
+    'former_version_id, target_version_id, target_image_id, datastore_manager, target_number, generation, created_at, updated_at, steps, data) '
+    "VALUES (:id, 'i', :id, 'p', 'n', 's', 'RUNNING', 'quiesce', 1, 0, 'f', 't', 'g', 'mariadb', '11.8.6', 3, "
+    "'2026-01-02 03:04:05.000001', '2026-01-02 03:04:08.000002', :steps, '{}')")
+
+
+def insert_as_aurora(connection, upgrade_id):
+    """The statement of a service of that release."""
+    connection.execute(_INSERT_UPGRADE, {'id': upgrade_id, 'steps': json.dumps(STEPS)})
+
+
+def tables(connection):
+    return set(sa.inspect(connection).get_table_names())
+
+
+def columns(connection, table):
+    return {column['name']: column for column in sa.inspect(connection).get_columns(table)}
+
+
+def check_aurora_expand01(connection):
+    """The tables are there and take rows; one active upgrade for each instance."""
+    assert {'instance_upgrades', 'upgrade_outbox', 'upgrade_services', 'upgrade_guests', 'upgrade_checks', 'upgrade_target_facts'} <= tables(connection)
+    insert_as_aurora(connection, 'of-aurora')
+    unique = {index['name'] for index in sa.inspect(connection).get_indexes('instance_upgrades') if index['unique']}
+    assert unique == {'uq_instance_upgrades_active_instance_id'}, unique
+
+
+def check_aurora_contract01(connection):
+    """Takes nothing away."""
+    check_borealis_expand01(connection)
+
+
+def check_borealis_expand01(connection):
+    """A service of aurora still writes, and what it wrote is untouched."""
+    assert {'instance_upgrade_steps', 'upgrade_data_migrations', 'upgrade_schema_runs'} <= tables(connection)
+    assert columns(connection, 'instance_upgrades')['steps_at']['nullable']
+    found = dict(connection.execute(sa.text('SELECT id, steps FROM instance_upgrades')).all())
+    assert json.loads(found['of-aurora']) == STEPS
+    if 'of-aurora-beside-borealis' not in found:
+        insert_as_aurora(connection, 'of-aurora-beside-borealis')
+
+
+def check_borealis_contract01(connection):
+    """Both columns are gone; every step of every upgrade is a row."""
+    assert not {'steps', 'steps_at'} & set(columns(connection, 'instance_upgrades'))
+    rows = connection.execute(sa.text(
+        'SELECT upgrade_id, position, attempt, step, runs, outcome, percent, message FROM instance_upgrade_steps ORDER BY upgrade_id, position')).all()
+    assert [tuple(row) for row in rows] == [
+        (upgrade_id, position, step['attempt'], step['step'], step['runs'], step['outcome'], step['percent'], step['message'])
+        for upgrade_id in ('of-aurora', 'of-aurora-beside-borealis') for position, step in enumerate(STEPS)], rows
