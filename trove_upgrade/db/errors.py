@@ -146,9 +146,25 @@ class OlderServices(exceptions.TroveUpgradeError):
                 '"trove-upgrade-manage service forget ID".')
 
 
+class DataMigrationBadRow(exceptions.TroveUpgradeError):
+    """Rows that nobody can read are left, and nothing else."""
+
+    code = 'DATA_MIGRATION_BAD_ROW'
+    template = ('Data migration {name} cannot be finished: {column} of {table} is damaged in {rows}; all other rows are done. Look at each '
+                '(SELECT {column} FROM {table} WHERE id = ...), repair it or write an empty list ([]) into it, and run "trove-upgrade-manage '
+                'db migrate" again.')
+
+
 class DataMigrationStuck(exceptions.TroveUpgradeError):
     """A data migration that would do the same batch for ever: a fault of the program."""
 
     code = 'DATA_MIGRATION_STUCK'
     template = ('Data migration {name} cannot go on: its batch at "{cursor}" found {found} rows, changed none and came no further. What was '
                 'done before stays. Report this as a bug.')
+
+
+class RevisionNotWritten(exceptions.TroveUpgradeError):
+    """No file was written."""
+
+    code = 'REVISION_NOT_WRITTEN'
+    template = 'No revision can be written: {found}. {advice}'
