@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import io
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import alembic.script
@@ -46,6 +46,7 @@ class Recorded:
     operations: tuple[MigrateOperation, ...]    #: in the order in which the revision asks for them
     paired: tuple[Statement, ...]               #: in the order in which the server gets them
     ensured: tuple[MigrateOperation, ...]       #: those that a function of `ops` asked for, which looks first where it can
+    tables: Mapping[str, sa.Table]              #: that it makes, by name: a CreateTableOp's to_table() forgets foreign keys the second time
 
     @property
     def statements(self) -> tuple[str, ...]:
@@ -70,7 +71,8 @@ def record(chain: Chain, revision: str, dialect: str) -> Recorded:
     if found is not None:
         raise errors.RevisionNotRendered(revision=revision, dialect=dialect, found=f'{type(found).__name__}: {_first_line(found)}') from found
     branch = next((name for name in chain.branches if name in script.branch_labels), '')
-    return Recorded(revision, branch, dialect, tuple(recorder.operations), tuple(recorder.statements), tuple(recorder.ensured))
+    return Recorded(revision, branch, dialect, tuple(recorder.operations), tuple(recorder.statements), tuple(recorder.ensured),
+                    recorder.tables)
 
 
 def history(chain: Chain, revision: str) -> list[str]:
@@ -93,8 +95,9 @@ def schema_at(chain: Chain, revisions: Sequence[str], dialect: str = 'mysql') ->
     """
     model = SchemaModel()
     for revision in revisions:
-        for operation in record(chain, revision, dialect).operations:
-            model.apply(operation)
+        recorded = record(chain, revision, dialect)
+        for operation in recorded.operations:
+            model.apply(operation, recorded.tables)
     return model.metadata
 
 
@@ -124,13 +127,14 @@ class _Recorder(io.StringIO):
         self.operations: list[MigrateOperation] = []
         self.statements: list[Statement] = []
         self.ensured: list[MigrateOperation] = []
+        self.tables: dict[str, sa.Table] = {}
         self.context = MigrationContext.configure(
             dialect_name=dialect, dialect_opts=cast('dict[str, str]', {'paramstyle': 'named'}),    # the others double every %
             opts={'as_sql': True, 'output_buffer': self, 'literal_binds': True, 'transactional_ddl': False})
 
     def write(self, text: str) -> int:
         """One statement, as Alembic writes it."""
-        if sql := text.strip().removesuffix(';').rstrip():
+        if sql := text.rstrip('; \n').lstrip():
             self.statements.append(Statement(sql, self._current))
         return len(text)
 
@@ -141,12 +145,16 @@ class _Recorder(io.StringIO):
         def recording_invoke(operation: MigrateOperation) -> Any:
             self._asked(operation)
             with self._at(operation):
-                return invoke(operation)
+                result = invoke(operation)
+            if isinstance(result, sa.Table):
+                self.tables[result.name] = result
+            return result
 
         @contextlib.contextmanager
         def recording_batch(table_name: str, *arguments: Any, **options: Any) -> Iterator[Any]:
             if self.context.dialect.name == 'sqlite' and options.get('copy_from') is None:
                 options['copy_from'] = self._table_before(table_name)
+                operations._install_proxy()    # noqa: SLF001 - recording other revisions has taken `op` away from this one
             with self._at(None), batch_alter_table(table_name, *arguments, **options) as batch:
                 self._attach_batch(batch)
                 yield batch
@@ -186,7 +194,7 @@ class _Recorder(io.StringIO):
         """SQLite's batches copy the table into a new form, and have no table to look at."""
         model = SchemaModel(schema_at(self._chain, history(self._chain, self._revision)))
         for operation in self.operations:
-            model.apply(operation)
+            model.apply(operation, self.tables)
         return model.metadata.tables.get(name)
 
 

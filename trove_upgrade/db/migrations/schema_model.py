@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A schema as a sequence of operations leaves it: what a database at some revision should look like, on any server."""
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,10 +17,10 @@ class SchemaModel:
     def __init__(self, metadata: sa.MetaData | None = None) -> None:
         self.metadata = metadata or sa.MetaData()
 
-    def apply(self, operation: ops.MigrateOperation) -> None:
-        """Raw SQL and inserted rows leave the model as it is."""
+    def apply(self, operation: ops.MigrateOperation, tables: Mapping[str, sa.Table] = MappingProxyType({})) -> None:
+        """Raw SQL and inserted rows leave the model as it is; `tables` are those that recorded operations have made."""
         if isinstance(operation, ops.CreateTableOp):
-            _copied(operation.to_table(), self.metadata)
+            _copied(tables.get(operation.table_name, operation.to_table()), self.metadata)
         elif isinstance(operation, ops.AlterTableOp | ops.DropTableOp | ops.AddConstraintOp | ops.DropConstraintOp | ops.CreateIndexOp | ops.DropIndexOp):
             table = self._table(operation)
             if table is not None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a typed operation does, whatever SQL becomes of it: on SQLite a batch copies the whole table to drop one column."""
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,9 +19,9 @@ def changes_of(operation: ops.MigrateOperation, dialect: sa.Dialect) -> list[Cha
 
 
 def _create_table(operation: ops.CreateTableOp, _dialect: sa.Dialect) -> Iterator[Change]:
-    table = operation.to_table()
-    keys = tuple(key.target_fullname.rpartition('.')[0] for key in table.foreign_keys)
-    yield Change(Kind.CREATE_TABLE, table.name, guarded=bool(operation.if_not_exists), references=keys)
+    keys = [key for column in operation.columns if isinstance(column, sa.Column) for key in column.foreign_keys]
+    keys += [key for constraint in operation.columns if isinstance(constraint, sa.ForeignKeyConstraint) for key in constraint.elements]
+    yield Change(Kind.CREATE_TABLE, operation.table_name, guarded=bool(operation.if_not_exists), references=_tables_of(keys))
 
 
 def _drop_table(operation: ops.DropTableOp, _dialect: sa.Dialect) -> Iterator[Change]:
@@ -35,9 +35,9 @@ def _rename_table(operation: ops.RenameTableOp, _dialect: sa.Dialect) -> Iterato
 def _add_column(operation: ops.AddColumnOp, dialect: sa.Dialect) -> Iterator[Change]:
     column = operation.column
     default = column.server_default is not None or column.computed is not None or column.identity is not None
-    keys = tuple(key.target_fullname.rpartition('.')[0] for key in column.foreign_keys)
     yield Change(Kind.ADD_COLUMN, operation.table_name, column.name, type=_type(column.type, dialect), not_null=not column.nullable,
-                 default=default, unique=bool(column.unique), guarded=bool(operation.if_not_exists), references=keys)
+                 default=default, unique=bool(column.unique), guarded=bool(operation.if_not_exists),
+                 references=_tables_of(column.foreign_keys))
 
 
 def _drop_column(operation: ops.DropColumnOp, _dialect: sa.Dialect) -> Iterator[Change]:
@@ -97,6 +97,10 @@ def _rows(operation: ops.BulkInsertOp, _dialect: sa.Dialect) -> Iterator[Change]
 def _raw(operation: ops.ExecuteSQLOp, dialect: sa.Dialect) -> Iterator[Change]:
     text = operation.sqltext
     yield from changes_of_sql(text if isinstance(text, str) else str(text.compile(dialect=dialect)))    # type: ignore[attr-defined]
+
+
+def _tables_of(keys: Iterable[sa.ForeignKey]) -> tuple[str, ...]:
+    return tuple(key.target_fullname.rpartition('.')[0] for key in keys)
 
 
 def _type(found: Any, dialect: sa.Dialect) -> str:

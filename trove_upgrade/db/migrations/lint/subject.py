@@ -146,8 +146,9 @@ def subject_of(readings: Readings, revision: str) -> Subject:
     model = SchemaModel()
     for other in earlier:
         recorded = readings.recorded(other, 'mysql')
-        for operation in recorded.operations if isinstance(recorded, recording.Recorded) else ():
-            model.apply(operation)
+        if isinstance(recorded, recording.Recorded):
+            for operation in recorded.operations:
+                model.apply(operation, recorded.tables)
     made = _made([*(one for other in earlier for one in readings.seen(other)), *seen])
     return Subject(readings, revision, branch, seen, model.metadata, made, _others(chain), _made(fresh), _new_columns(fresh))
 
