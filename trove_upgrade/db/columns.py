@@ -53,7 +53,7 @@ class JsonText(sa.types.TypeDecorator[Any]):
         """LONGTEXT on MySQL, whose TEXT ends at 64 KiB."""
         if dialect.name in {'mysql', 'mariadb'}:
             return dialect.type_descriptor(mysql.LONGTEXT())
-        return dialect.type_descriptor(sa.Text())
+        return sa.Text()    # psycopg's descriptor of it is VARCHAR
 
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
         """Compact, with sorted keys, so that equal values are equal text."""
