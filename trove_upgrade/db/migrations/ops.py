@@ -108,7 +108,13 @@ def ensure_type(table: str, column: sa.Column[Any], *, using: str | None = None)
 
 
 def ensure_default(table: str, column: sa.Column[Any]) -> None:
-    """Give the column the server's default of `column`, its whole definition, or none.  It costs nothing, so that it is not looked at first."""
+    """Give the column the server's default of `column`, its whole definition, or none.
+
+    Whether it has another one already is not looked at: servers write it in words of their own, and the change costs nothing.
+    """
+    known = _known_column(table, column)
+    if known is not None and known['default'] is None and column.server_default is None:
+        return
     with _altering(table) as target:
         target.alter_column(column.name, server_default=_default(column), existing_type=column.type, existing_nullable=column.nullable,
                             existing_comment=column.comment)
@@ -180,8 +186,16 @@ def _altering(table: str) -> Iterator[Any]:
     inspector = _inspector()
     if inspector is not None and inspector.has_table(f'_alembic_tmp_{table}'):
         op.drop_table(f'_alembic_tmp_{table}')
-    with op.batch_alter_table(table) as batch:
+    with op.batch_alter_table(table, copy_from=None if inspector is None else _reflected(table)) as batch:
         yield batch
+
+
+def _reflected(table: str) -> sa.Table:
+    """A batch copies constraints in the order in which they come: an order of its own would be another schema each time."""
+    found = sa.Table(table, sa.MetaData(), autoload_with=op.get_bind(), resolve_fks=False)
+    found.constraints = sa.util.OrderedSet(sorted(found.constraints, key=lambda one: (type(one).__name__, str(one.name))))
+    found.indexes = sa.util.OrderedSet(sorted(found.indexes, key=lambda one: str(one.name)))
+    return found
 
 
 class _Altering:

@@ -97,7 +97,8 @@ class Changed:
         former_type = model.type if not retyped else before.type if before is not None else operation.existing_type
         widens = retyped and is_wider(former_type, model.type)
         redefaulted = operation.modify_server_default is not False
-        former_default = before.server_default if before is not None else operation.existing_server_default or None
+        former_default: Any = before.server_default if before is not None else operation.existing_server_default
+        former_default = None if former_default is False else former_default
         gains = redefaulted and former_default is None
         nullable = model.nullable if operation.modify_nullable is None else operation.modify_nullable is True or bool(operation.existing_nullable)
         between = variant(model, type_=model.type if widens or not retyped else former_type, nullable=nullable,

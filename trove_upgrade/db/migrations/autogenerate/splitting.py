@@ -31,6 +31,7 @@ class _Splitter:
         self._warnings = [f'Table {name} is of the models and in the database, but no revision has made it: it is left alone, as another '
                           'project\'s.' for name in comparison.not_ours]
         self._renamed = columns.renamed(comparison.differences, comparison.metadata, comparison.before)
+        self._dropped_tables = {one.table_name for one in comparison.differences if isinstance(one, ops.DropTableOp)}
         self._new_tables = {one.table_name for one in comparison.differences if isinstance(one, ops.CreateTableOp)}
 
     def split(self) -> Split:
@@ -86,7 +87,8 @@ class _Splitter:
 
     def _drop_column(self, operation: ops.DropColumnOp) -> None:
         table, name = operation.table_name, operation.column_name
-        column = columns.known(self._comparison.before, table, name) or operation.to_column()
+        column = columns.known(self._comparison.before, table, name)
+        column = operation.to_column() if column is None else column
         is_renamed = any(key[0] == table and former == name for key, former in self._renamed.items())
         if columns.refuses_old_writers(column) and not column.primary_key and not is_renamed:
             self._add(self._expand, Place.ALTER, 'ensure_nullable', table, columns.variant(column, nullable=True),
@@ -150,6 +152,8 @@ class _Splitter:
                                                           'is the same as nothing')
 
     def _drop_index(self, operation: ops.DropIndexOp) -> None:
+        if operation.table_name in self._dropped_tables:
+            return    # it goes with its table
         if operation.index_name is None:
             self._not_understood(operation)
             return
@@ -178,6 +182,8 @@ class _Splitter:
 
     def _drop_constraint(self, operation: ops.DropConstraintOp) -> None:
         kind = operation.constraint_type
+        if operation.table_name in self._dropped_tables and kind != 'foreignkey':
+            return    # it goes with its table; of two tables that lead to each other neither would
         if operation.constraint_name is None or kind not in {'unique', 'foreignkey', 'check'}:
             self._not_understood(operation)
             return
@@ -208,4 +214,4 @@ class _Splitter:
 def _described(operation: Any) -> str:
     """Also one of a kind that another library has added."""
     return ', '.join(f'{name}={value!r}' for name, value in sorted(vars(operation).items())
-                     if not name.startswith('_') and value not in (None, False) and name != 'table_name').replace('\n', ' ')
+                     if not name.startswith('_') and value is not None and value is not False and name != 'table_name').replace('\n', ' ')
