@@ -96,6 +96,13 @@ class BodyInvalid(RequestError):
     template = 'The body was not taken: {where}: {found}. Send {wanted}.'
 
 
+class MethodOverridden(RequestError):
+    """Trove's router would take the request for another method than the one that HTTP names."""
+
+    code = 'METHOD_OVERRIDDEN'
+    template = 'The request was not taken: {found} would make another method of it. Send the method that is meant.'
+
+
 class QueryInvalid(RequestError):
     """A parameter of the address has an impossible value."""
 

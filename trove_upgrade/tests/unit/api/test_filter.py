@@ -3,6 +3,8 @@
 import io
 import json
 
+import routes
+import routes.middleware
 import webtest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -102,6 +104,30 @@ class TestFailsClosed(FilterTestCase):
             request.environ['wsgi.input'] = io.BytesIO(UPGRADE)
             self.assert_refused(self.app.do_request(request, expect_errors=True), 400, 'BODY_LENGTH_UNKNOWN')
         self.assertEqual([], self.trove.seen)
+
+    def test_what_troves_router_would_take_for_another_method(self):
+        """Routes' own middleware behind the filter: without it a POST reaches the handler of PATCH."""
+        seen = []
+
+        def trove(environ, start_response):
+            seen.append(environ['wsgiorg.routing_args'][1].get('action'))
+            start_response('418 Trove', [])
+            return [b'']
+        mapper = routes.Mapper()
+        for method, action in (('PATCH', 'edit'), ('PUT', 'update'), ('GET', 'show'), ('DELETE', 'delete')):
+            mapper.connect('/{tenant_id}/instances/{id}', action=action, conditions={'method': [method]})
+        behind = routes.middleware.RoutesMiddleware(trove, mapper, singleton=False)
+        app = webtest.TestApp(stage.FakeAuth(UpgradeFilter(behind, self.app.app._application, lambda: 65536)), lint=False)
+        for method in ('POST', 'GET', 'DELETE', 'PATCH'):
+            for query in ('_method=PATCH', '_method=patch', 'a=b&%5Fmethod=PUT', '_method='):
+                request = webtest.TestRequest.blank(f'/{database.PROJECT}{INSTANCE}?{query}', method=method, body=UPGRADE)
+                request.headers.update({'X-Auth-Token': stage.token(), 'Content-Type': 'application/json'})
+                self.assert_refused(app.do_request(request, expect_errors=True), 400, 'METHOD_OVERRIDDEN')
+        for kind in ('application/x-www-form-urlencoded', 'Multipart/Form-Data; boundary=x'):
+            request = webtest.TestRequest.blank(f'/{database.PROJECT}{INSTANCE}', method='POST', body=b'_method=PATCH')
+            request.headers.update({'X-Auth-Token': stage.token(), 'Content-Type': kind})
+            self.assert_refused(app.do_request(request, expect_errors=True), 400, 'METHOD_OVERRIDDEN')
+        self.assertEqual([], seen)
 
     def test_over_the_bound(self):
         self.refuse(UPGRADE + b' ' * 65536, 413, 'BODY_TOO_LARGE')
