@@ -22,7 +22,7 @@ def _invalid_index(subject: Subject) -> Iterator[Hit]:
     dropped: list[Change] = []
     for seen in subject.seen:
         change = seen.change
-        if seen.dialect != 'postgresql' or seen.ensured:    # ensure_index asks the server whether there is one
+        if seen.dialect != 'postgresql' or seen.ensured:    # ensure_index_online asks the server whether there is one
             continue
         if change.kind is Kind.DROP_INDEX and change.guarded:
             dropped.append(change)
@@ -41,12 +41,12 @@ def _data_changed(subject: Subject) -> Iterator[Hit]:
 RULES = (
     Rule('INDEX_LOCKS_WRITERS',
          'Every writer of the table waits until the index is built; on PostgreSQL that is so unless it is built CONCURRENTLY.',
-         'Use ops.ensure_index with concurrently=True.',
+         'Use ops.ensure_index_online, which builds it beside the writers.',
          _index_locks),
     Rule('INVALID_INDEX_LEFT',
          'A build with CONCURRENTLY that is killed leaves an index that is INVALID: it costs every write, serves no query, and IF NOT '
          'EXISTS takes it for a finished one.',
-         'Use ops.ensure_index with concurrently=True, which drops it first; in SQL of your own put DROP INDEX CONCURRENTLY IF EXISTS before.',
+         'Use ops.ensure_index_online, which drops it first; in SQL of your own put DROP INDEX CONCURRENTLY IF EXISTS before.',
          _invalid_index),
     Rule('DATA_CHANGED',
          'The whole table is changed in one transaction: its locks, its undo log and its replicas grow with the rows, and a killed run '

@@ -12,8 +12,10 @@ from trove_upgrade.db.migrations.lint import definitions
 from trove_upgrade.db.migrations.lint.changes import Change, Kind
 from trove_upgrade.db.migrations.lint.tokens import Token, Words, split, tokens_of
 
-#: ALTER TABLE's actions that change no schema: storage, and how the statement itself is run.
-_HARMLESS = {'ENGINE', 'ALGORITHM', 'LOCK', 'COMMENT', 'VALIDATE', 'WAIT', 'NOWAIT', 'AUTO_INCREMENT', 'ROW_FORMAT'}
+#: Parts of an ALTER TABLE that say how the statement itself is run.
+_MANNERS = {'ALGORITHM', 'LOCK', 'WAIT', 'NOWAIT'}
+#: Its actions that change neither rows nor what may be written.  ENGINE and ROW_FORMAT build the table anew.
+_REMARKS = {'COMMENT', 'VALIDATE', 'AUTO_INCREMENT'}
 
 
 def changes_of(sql: str) -> list[Change]:
@@ -108,9 +110,12 @@ def _alter_table(words: Words) -> Iterator[Change]:
     words.take('ONLY')
     table = words.name()
     locks = _says_that_it_locks(words.rest)
-    for action in split(words.rest):
+    actions = [action for action in split(words.rest) if action[0].keyword not in _MANNERS]
+    for action in actions:
         for change in _action(table, Words(action)):
             yield dataclasses.replace(change, locks=change.locks or locks)
+    if not actions:
+        yield _unknown(words.rest, table)
 
 
 def _action(table: str, words: Words) -> Iterator[Change]:
@@ -118,8 +123,8 @@ def _action(table: str, words: Words) -> Iterator[Change]:
     verb = words.take_any('ADD', 'DROP', 'ALTER', 'MODIFY', 'CHANGE', 'RENAME')
     if verb:
         yield from _ACTIONS[verb](table, words)
-    elif not before or before[0].keyword not in _HARMLESS:
-        yield _unknown(before, table)
+    else:
+        yield Change(Kind.COMMENT, table) if before[0].keyword in _REMARKS else _unknown(before, table)
 
 
 def _add(table: str, words: Words) -> Iterator[Change]:

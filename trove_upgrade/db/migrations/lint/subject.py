@@ -132,7 +132,9 @@ class Subject:
 
     def are_new_columns(self, change: Change) -> bool:
         """Whether one of the constraint's columns is NULL in every row that older services have written or write."""
-        return any((change.table, column) in self.new_columns for column in change.columns)
+        indexed = [seen.change.columns for seen in self.seen if seen.change.kind is Kind.CREATE_INDEX and seen.change.name == change.name]
+        columns = change.columns or next(iter(indexed), ())    # UNIQUE USING INDEX names none
+        return any((change.table, column) in self.new_columns for column in columns)
 
 
 def subject_of(readings: Readings, revision: str) -> Subject:

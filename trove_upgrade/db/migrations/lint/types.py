@@ -3,7 +3,7 @@
 import enum
 import re
 
-_FORM = re.compile(r'^([A-Za-z][A-Za-z ]*?)\s*(?:\(\s*([\d\s,]*)\))?\s*(.*)$', re.DOTALL)
+_FORM = re.compile(r'^([A-Za-z][A-Za-z ]*)\s*(?:\(\s*([\d\s,]*)\))?\s*(.*)$', re.DOTALL)
 _ENDLESS = 1 << 32
 #: In characters: MySQL's TEXT is limited in bytes, of which a character may take four.
 _TEXTS = {'tinytext': 63, 'text': 16_383, 'mediumtext': 4_194_303, 'longtext': 1_073_741_823, 'clob': _ENDLESS}
