@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is not ours to touch, and what nobody here can judge."""
+import ast
+import pathlib
 from collections.abc import Iterator
 
 from trove_upgrade.db import errors
@@ -9,6 +11,8 @@ from trove_upgrade.db.migrations.lint.rule import Hit, Rule
 from trove_upgrade.db.migrations.lint.subject import Subject
 
 _OF_NO_TABLE = {Kind.SESSION, Kind.UNKNOWN}
+#: Who asks for one of these does with a database what he does not print.
+_ASKS_FOR_DATABASE = {'as_sql', 'is_offline_mode', 'get_bind', 'connection', 'bind'}
 
 
 def _depends_on(subject: Subject) -> Iterator[Hit]:
@@ -51,6 +55,13 @@ def _not_rendered(subject: Subject) -> Iterator[Hit]:
             yield Hit(dialect, recorded.message)
 
 
+def _online_only(subject: Subject) -> Iterator[Hit]:
+    tree = ast.parse(pathlib.Path(subject.script.path).read_text(encoding='utf-8'))
+    asked = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} & _ASKS_FOR_DATABASE
+    for name in sorted(asked):
+        yield Hit(name, f'the revision uses {name}: what it does online may not be what it prints')
+
+
 RULES = (
     Rule('DEPENDS_ON',
          'Alembic removes the row of the branch that is depended upon from the version table, and nobody can tell any more what has been run.',
@@ -72,4 +83,8 @@ RULES = (
          'An administrator who runs the SQL himself does not get it, the plan does not show it, and the other rules do not see it.',
          'Look into the database only through the functions of ops, which print everything where there is none.',
          _not_rendered),
+    Rule('ONLINE_ONLY',
+         'What is printed is what is judged here, shown by the plan, and run by an administrator who runs the SQL himself.',
+         'Let the functions of ops look into the database; rows are for data migrations.',
+         _online_only),
 )

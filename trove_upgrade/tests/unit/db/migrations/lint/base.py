@@ -42,6 +42,10 @@ class LintTestCase(base.TestCase):
         self.assertIn(code, {rule.code for rule in RULES})
         return found[0]
 
+    def hidden(self, code, body):
+        """The same of a revision that does online what it does not print, which is a finding by itself."""
+        return self.refused(code, body, attributes="safety_assured = {'ONLINE_ONLY': 'a test'}")
+
     def accepted(self, body, **options):
         found = self.findings(body, **options)
         self.assertEqual([], [(finding.code, finding.found) for finding in found])

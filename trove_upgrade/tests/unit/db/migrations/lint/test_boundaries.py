@@ -10,7 +10,7 @@ class TestBoundaries(base.LintTestCase):
         self.accepted('pass')
 
     def test_a_table_that_no_revision_of_ours_has_made_is_not_touched(self):
-        finding = self.refused('TABLE_NOT_OURS', "ops.ensure_column('instances', sa.Column('colour', sa.Integer())) if op.get_context().as_sql else None")
+        finding = self.hidden('TABLE_NOT_OURS', "ops.ensure_column('instances', sa.Column('colour', sa.Integer())) if op.get_context().as_sql else None")
         self.assertIn("another project's", finding.found)
         for statement in ('ALTER TABLE stranger ADD COLUMN IF NOT EXISTS a INT', 'DROP INDEX IF EXISTS ix_stranger',
                           'TRUNCATE alembic_version_trove_upgrade', 'UPDATE alembic_version SET version_num = 1'):
@@ -46,9 +46,22 @@ class TestUnclassifiedSql(base.LintTestCase):
 class TestNotRendered(base.LintTestCase):
 
     def test_a_revision_that_needs_a_database_is_refused(self):
-        found = self.findings("sa.inspect(op.get_bind()).get_table_names()")
+        found = self.findings("sa.inspect(op.get_bind()).get_table_names()", attributes="safety_assured = {'ONLINE_ONLY': 'a test'}")
         self.assertEqual({'NOT_RENDERED'}, {finding.code for finding in found})
         self.assertEqual({'mysql', 'mariadb', 'postgresql', 'sqlite'}, {finding.about for finding in found})
+
+
+class TestOnlineOnly(base.LintTestCase):
+
+    def test_what_is_not_printed_cannot_be_judged(self):
+        finding = self.refused('ONLINE_ONLY', '''
+            if not op.get_context().as_sql:
+                ops.ensure_no_column('things', 'size')''')
+        self.assertEqual('as_sql', finding.about)
+
+    def test_what_goes_past_alembics_operations_is_seen_in_its_sql(self):
+        self.assertEqual(['DROPPED_IN_EXPAND', 'NOT_REPEATABLE', 'ONLINE_ONLY'], self.codes("op.get_bind().execute(sa.text('DROP TABLE things'))"))
+        self.assertEqual(['DROPPED_IN_EXPAND', 'NOT_REPEATABLE'], self.codes("op.get_context().impl.drop_table(sa.Table('things', sa.MetaData()))"))
 
 
 class TestWaivers(base.LintTestCase):
