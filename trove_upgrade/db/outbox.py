@@ -5,7 +5,7 @@ The order of one upgrade's events is (attempt, position), not a clock and not an
 is monotonic from node to node.  The same pair is unique, and that is what "exactly one end" rests on.
 """
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,8 +26,8 @@ class Outbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def pending(self, limit: int) -> Sequence[upgrade.OutboxEvent]:
-        """Unsent events whose next try has come; per upgrade and receiver only the oldest one, so that order holds."""
+    def pending(self, limit: int, kinds: Collection[str] = frozenset(_POSITIONS)) -> Sequence[upgrade.OutboxEvent]:
+        """Unsent events of these kinds whose next try has come; per upgrade and receiver only the oldest one, so that order holds."""
         earlier = _outbox.alias('earlier')
         overtaken = sa.exists().where(
             earlier.c.upgrade_id == _outbox.c.upgrade_id, earlier.c.receiver == _outbox.c.receiver,
@@ -35,7 +35,7 @@ class Outbox:
             sa.or_(earlier.c.attempt < _outbox.c.attempt,
                    sa.and_(earlier.c.attempt == _outbox.c.attempt, earlier.c.position < _outbox.c.position)))
         query = (sa.select(_outbox)
-                 .where(_outbox.c.sent_at.is_(None), _outbox.c.next_try_at <= columns.now(), ~overtaken)
+                 .where(_outbox.c.sent_at.is_(None), _outbox.c.next_try_at <= columns.now(), _outbox.c.kind.in_(sorted(kinds)), ~overtaken)
                  .order_by(_outbox.c.next_try_at, _outbox.c.id).limit(limit))
         with self._database.read() as connection:
             rows = connection.execute(query).all()

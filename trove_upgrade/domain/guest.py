@@ -10,6 +10,8 @@ import enum
 from collections.abc import Mapping
 from typing import Any, Self
 
+from trove_upgrade.domain.wire import fields_of
+
 
 class JobState(enum.StrEnum):
     """How a guest's job stands."""
@@ -54,8 +56,7 @@ class GuestCall:
 
         :raises KeyError, TypeError, ValueError: a key is missing or of the wrong form.
         """
-        names = {field.name for field in dataclasses.fields(cls)}
-        known = {name: value for name, value in wire.items() if name in names}
+        known = fields_of(cls, wire)
         known['deadline'] = datetime.datetime.fromisoformat(wire['deadline'])
         return cls(**known)
 
@@ -91,8 +92,7 @@ class GuestAnswer:
 
         :raises KeyError, TypeError, ValueError: a key is missing or of the wrong form.
         """
-        names = {field.name for field in dataclasses.fields(cls)}
-        known = {name: value for name, value in wire.items() if name in names}
+        known = fields_of(cls, wire)
         known['state'] = JobState(wire['state'])
         known['server_state'] = ServerState(wire['server_state'])
         return cls(**known)
@@ -122,7 +122,6 @@ class Heartbeat:
 
         :raises KeyError, TypeError, ValueError: a key is missing or of the wrong form.
         """
-        names = {field.name for field in dataclasses.fields(cls)}
-        known = {name: value for name, value in wire.items() if name in names}
+        known = fields_of(cls, wire)
         known['server_state'] = ServerState(wire['server_state'])
         return cls(**known)

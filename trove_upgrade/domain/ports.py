@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is outside: the protocols that adapters implement and that a test can stand in for."""
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from trove_upgrade.domain import compute, guest, instance, states, upgrade
@@ -176,8 +176,8 @@ class UpgradeCheckRepository(Protocol):
 class OutboxRepository(Protocol):
     """`upgrade_outbox`."""
 
-    def pending(self, limit: int) -> Sequence[upgrade.OutboxEvent]:
-        """Unsent events whose next try has come, per upgrade only the oldest one of each of the two kinds of receivers
+    def pending(self, limit: int, kinds: Collection[str]) -> Sequence[upgrade.OutboxEvent]:
+        """Unsent events of these kinds whose next try has come, per upgrade only the oldest one of each of the two kinds of receivers
         (notifications; guest), so that order holds and a silent guest holds up no notification."""
 
     def sent(self, event_id: str) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The relay: what transactions have left in the outbox is sent at least once, in order per upgrade."""
 import dataclasses
+import datetime
 import logging
 
 from trove_upgrade.domain import exceptions, guest, ports, upgrade
@@ -13,6 +14,8 @@ NOTIFICATIONS = frozenset({'start', 'end', 'error'})
 
 #: The guest has so long for what finish_upgrade starts.
 _FINISH_SECONDS = 600.0
+#: A guest that has not answered for so long is asked no more: mostly its instance has been deleted.
+_FINISH_FOR = datetime.timedelta(days=7)
 _LIMIT = 200
 
 
@@ -38,8 +41,7 @@ class Relay:
 
     def _round(self) -> int:
         """How many were sent: the next event of their upgrades may be pending now."""
-        events = [event for event in self.outbox.pending(_LIMIT) if event.kind in self.kinds]
-        return sum(self._send(event) for event in events)
+        return sum(self._send(event) for event in self.outbox.pending(_LIMIT, self.kinds))
 
     def _send(self, event: upgrade.OutboxEvent) -> bool:
         try:
@@ -52,6 +54,11 @@ class Relay:
                         event.id, event.kind, event.upgrade_id, self.retry_seconds, error.message)
             self.outbox.postpone(event.id, self.retry_seconds)
             return False
+        except Exception:    # one event that cannot be sent must not keep back those behind it
+            LOG.exception('Event %s (%s) of upgrade %s could not be sent and is tried again in %g s', event.id, event.kind, event.upgrade_id,
+                          self.retry_seconds)
+            self.outbox.postpone(event.id, self.retry_seconds)
+            return False
         self.outbox.sent(event.id)
         return True
 
@@ -61,6 +68,10 @@ class Relay:
         :raises GuestUnavailable: it has not, or works on it still.
         """
         row = self.upgrades.get(event.upgrade_id).evolve(attempt=event.attempt)
+        if self.calls.clock.now() - event.created_at > _FINISH_FOR:
+            LOG.warning('The guest of instance %s has not answered for %d days: it is asked no more to remove the stash of upgrade %s. If the '
+                        'instance is still there, remove .trove-upgrade from its volume.', row.instance_id, _FINISH_FOR.days, row.id)
+            return
         answer = self.agent.finish_upgrade(self.calls.plain(row, seconds=_FINISH_SECONDS))
         if answer.state is guest.JobState.RUNNING:
             raise exceptions.GuestUnavailable(instance_id=row.instance_id, method='finish_upgrade', timeout_seconds=self.calls.call_timeout_seconds)

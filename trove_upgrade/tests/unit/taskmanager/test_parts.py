@@ -5,11 +5,12 @@ import threading
 import time
 
 import fixtures
+import sqlalchemy as sa
 from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import compute as compute_conf
-from trove_upgrade.db import models
+from trove_upgrade.db import columns, models, outbox
 from trove_upgrade.domain import guest, states, versions
 from trove_upgrade.domain.guest import JobState, ServerState
 from trove_upgrade.rpc import serializer, transport
@@ -87,6 +88,42 @@ class TestRelay(_PartCase):
             self.relay(frozenset({FINISH})).look()
             self.stage.db.pass_time(16)
         self.assertEqual(1, len(self.stage.guest.asked('finish_upgrade')))
+
+    def test_a_guest_that_is_silent_for_a_week_is_given_up(self):
+        self.completed()
+        self.stage.guest.says('finish_upgrade', fakes.silent(), fakes.answer())
+        relay = self.relay(frozenset({FINISH}))
+        relay.look()
+        self.stage.db.pass_time(16)
+        created = self.repos.outbox.pending(9, {FINISH})[0].created_at
+        self.stage.clock.pass_time((created - self.stage.clock.now()).total_seconds() + 8 * 86400)
+        relay.look()
+        self.assertEqual(1, len(self.stage.guest.asked('finish_upgrade')))
+        self.assertEqual([], list(self.repos.outbox.pending(9, {FINISH})))
+
+    def test_an_event_that_cannot_be_sent_keeps_back_none_behind_it(self):
+        self.completed()
+        self.stage.notifier.send = lambda event: self.sent.append(event.kind) if event.kind == 'end' else self.fail_to_send()
+        self.sent = []
+        other = self.stage.db.begin(self.stage.db.add_instance())
+        with self.stage.db.database.write() as connection:
+            outbox.write(connection, 'end', other)
+            connection.execute(sa.update(models.upgrade_outbox).where(models.upgrade_outbox.c.upgrade_id == other.id,
+                                                                      models.upgrade_outbox.c.kind == 'start').values(sent_at=columns.now()))
+        self.relay().look()
+        self.assertEqual(['end'], self.sent)
+
+    def fail_to_send(self):
+        raise AttributeError('a fault of ours')
+
+    def test_many_that_wait_for_guests_keep_back_no_notification(self):
+        row = self.completed()
+        with self.stage.db.database.write() as connection:
+            connection.execute(sa.insert(models.upgrade_outbox), [
+                {'id': f'{number:036d}', 'upgrade_id': f'u{number}', 'attempt': 1, 'position': 2, 'kind': 'finish', 'receiver': 'guest', 'payload': {},
+                 'created_at': row.created_at, 'next_try_at': row.created_at, 'tries': 0} for number in range(300)])
+        self.relay().look()
+        self.assertEqual([('start', 1), ('end', 1)], self.stage.notifier.sent)
 
     def test_every_attempt_has_one_end(self):
         self.stage.nova.answers = []
