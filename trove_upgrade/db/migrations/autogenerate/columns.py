@@ -33,6 +33,11 @@ def known(metadata: sa.MetaData, table: str, name: str) -> sa.Column[Any] | None
     return metadata.tables[table].columns.get(name) if table in metadata.tables else None
 
 
+def is_unique_constraint(metadata: sa.MetaData, table: str, name: str) -> bool:
+    """Of that name, as the revisions made it."""
+    return table in metadata.tables and any(isinstance(one, sa.UniqueConstraint) and one.name == name for one in metadata.tables[table].constraints)
+
+
 def refuses_old_writers(column: sa.Column[Any]) -> bool:
     """Whether an INSERT fails that does not name it."""
     return not column.nullable and column.server_default is None and column.computed is None and column.identity is None

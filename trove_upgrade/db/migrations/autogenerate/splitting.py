@@ -157,6 +157,9 @@ class _Splitter:
         if operation.index_name is None:
             self._not_understood(operation)
             return
+        if columns.is_unique_constraint(self._comparison.before, str(operation.table_name), operation.index_name):    # MySQL makes no difference
+            self._add(self._contract, Place.DROP_CONSTRAINT, 'ensure_no_constraint', operation.index_name, operation.table_name, 'unique')
+            return
         self._add(self._contract, Place.DROP_INDEX, 'ensure_no_index', operation.index_name, operation.table_name)
 
     def _add_constraint(self, operation: ops.AddConstraintOp) -> None:

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `db revision --autogenerate` writes is run on real servers, twice in each branch, beside statements of the release before."""
+import sqlalchemy as sa
+from oslotest import base
+
+from trove_upgrade.tests.functional.host import databases
+from trove_upgrade.tests.unit.db.migrations import model_changes
+
+
+class OnARealServer(model_changes.ModelChanges):
+    """The cases; each server below runs all of them."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server = cls.server_class()
+        cls.server.setUp()
+        cls.addClassCleanup(cls.server.cleanUp)
+
+    def engine(self):
+        engine = sa.create_engine(self.server.create(), poolclass=sa.NullPool)
+        self.addCleanup(engine.dispose)
+        return engine
+
+    def test_new_things_defaults_and_what_goes_with_them(self):
+        self.try_cases('new table', 'NOT NULL column', 'renamed column', 'NULL forbidden', 'new default', 'no default any more',
+                       'dropped unique constraint', 'dropped foreign key', 'comment on a table')
+
+    def test_types_indexes_and_what_is_dropped(self):
+        self.try_cases('wider type', 'new index', 'changed index of the same name', 'another kind of type', 'another default', 'dropped column',
+                       'dropped check', 'dropped table', 'comment on a column', 'unique constraint')
+
+    def test_constraints_over_rows(self):
+        self.try_cases('NULL allowed', 'unique index', 'foreign key', 'check', 'dropped column with a default', 'dropped index', 'nullable column')
+
+    def test_narrower_types_and_columns_with_their_indexes(self):
+        self.try_cases('narrower type', 'dropped column with its index', 'wider integer, for which rows are written anew')
+
+    def test_a_column_that_had_to_be_written(self):
+        self.try_cases('dropped column that had to be written', 'nullable column')
+
+    def test_nothing_is_found_where_nothing_has_changed(self):
+        workshop = self.useFixture(model_changes.Workshop(self.engine()))
+        self.assertEqual((), workshop.generate(model_changes.Model().metadata()).files)
+
+
+class TestMariaDB(OnARealServer, base.BaseTestCase):
+    server_class = databases.MariaDB
+
+
+class TestPostgreSQL(OnARealServer, base.BaseTestCase):
+    server_class = databases.PostgreSQL
+
+    def test_an_index_that_a_killed_build_has_left_invalid_is_built_again(self):
+        workshop = self.useFixture(model_changes.Workshop(self.engine()))
+        model = model_changes.Model()
+        model_changes.CASES['new index'].change(model)
+        workshop.generate(model.metadata())
+        workshop.execute('CREATE INDEX ix_parts_name_size ON parts (name, size)')
+        workshop.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_parts_name_size'::regclass")
+        workshop.run('expand')
+        valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_parts_name_size'::regclass"
+        self.assertEqual([(True,)], [tuple(row) for row in workshop.execute(valid)])
