@@ -59,7 +59,15 @@ def record(chain: Chain, revision: str, dialect: str) -> Recorded:
 
     :raises RevisionNotRendered: there is no such revision, or it cannot be printed, as where it reads the database.
     """
-    script = _script(chain, revision, dialect)
+    return record_script(chain, _script(chain, revision, dialect), dialect)
+
+
+def record_script(chain: Chain, script: alembic.script.Script, dialect: str) -> Recorded:
+    """The same of a revision that has been read from its file: for who records many.
+
+    :raises RevisionNotRendered: it cannot be printed, as where it reads the database.
+    """
+    revision = script.revision
     recorder = _Recorder(chain, revision, dialect)
     found: Exception | None = None
     with Operations.context(recorder.context) as operations:

@@ -23,15 +23,16 @@ class Readings:
 
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
+        #: All of the chain, oldest first.
+        self.revisions = recording.history(chain, '')
         self._recorded: dict[tuple[str, str], recording.Recorded | errors.RevisionNotRendered] = {}
         self._faults: dict[str, tuple[str, ...]] = {}
         self._seen: dict[str, tuple[Seen, ...]] = {}
         self._scripts = {script.revision: script for branch in chain.branches for script in chain.revisions(branch)}
 
-    @property
-    def revisions(self) -> list[str]:
-        """All of the chain, oldest first."""
-        return recording.history(self.chain, '')
+    def before(self, revision: str) -> list[str]:
+        """What has been run when it begins, oldest first."""
+        return self.revisions[:self.revisions.index(revision)]
 
     def script(self, revision: str) -> alembic.script.Script:
         """The file."""
@@ -42,7 +43,7 @@ class Readings:
         key = (revision, dialect)
         if key not in self._recorded:
             try:
-                self._recorded[key] = recording.record(self.chain, revision, dialect)
+                self._recorded[key] = recording.record_script(self.chain, self.script(revision), dialect)
             except errors.RevisionNotRendered as error:
                 self._recorded[key] = error
         return self._recorded[key]
@@ -50,7 +51,7 @@ class Readings:
     def faults(self, revision: str) -> tuple[str, ...]:
         """How it fails when it is really run, twice, or killed."""
         if revision not in self._faults:
-            before = [self.script(one) for one in recording.history(self.chain, revision)]
+            before = [self.script(one) for one in self.before(revision)]
             self._faults[revision] = tuple(scratch.faults(before, self.script(revision)))
         return self._faults[revision]
 
@@ -142,7 +143,7 @@ def subject_of(readings: Readings, revision: str) -> Subject:
     chain = readings.chain
     branch = next((name for name in chain.branches if name in readings.script(revision).branch_labels), '')
     seen = readings.seen(revision)
-    earlier = recording.history(chain, revision)
+    earlier = readings.before(revision)
     run = [one for one in earlier if release_of(one) == release_of(revision) and branch in readings.script(one).branch_labels]
     fresh = [*(one for other in run for one in readings.seen(other)), *seen]
     model = SchemaModel()
