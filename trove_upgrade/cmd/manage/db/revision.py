@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import sqlalchemy as sa
+
 from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.db import models
 from trove_upgrade.db.migrations import autogenerate
@@ -22,18 +24,21 @@ def add_commands(nested: Any) -> None:
     for name in BRANCHES:
         branch.add_argument(f'--{name}', dest='branches', action='store_const', const=(name,), default=BRANCHES, help=f'only in branch {name}')
     parser.add_argument('--release', metavar='NAME', help='release that it belongs to (default: the newest); a new one gets a revision in each branch')
-    parser.set_defaults(command=revise)
+    parser.set_defaults(command=_revise)
 
 
-def revise(run: Context, arguments: argparse.Namespace) -> None:
-    """Without --autogenerate, no database is needed."""
-    tree = autogenerate.Tree.of(MAIN)
+def _revise(run: Context, arguments: argparse.Namespace) -> None:
+    revise(run, arguments, autogenerate.Tree.of(MAIN), models.METADATA)
+
+
+def revise(run: Context, arguments: argparse.Namespace, tree: autogenerate.Tree, metadata: sa.MetaData) -> None:
+    """Write into `tree`.  Without --autogenerate, no database is needed."""
     branches: Sequence[str] = arguments.branches
     if not arguments.autogenerate:
         _show(autogenerate.write_empty(tree, arguments.message, release=arguments.release, branches=branches))
         return
     with run.repositories.database.read() as connection:
-        _show(autogenerate.autogenerate(tree, connection, models.METADATA, arguments.message, release=arguments.release, branches=branches))
+        _show(autogenerate.autogenerate(tree, connection, metadata, arguments.message, release=arguments.release, branches=branches))
 
 
 def _show(written: autogenerate.Written) -> None:

@@ -22,7 +22,7 @@ from trove_upgrade.db.migrations.data.migration import Batch
 
 # as it is between the two revisions: models move on, and this must not
 _TABLE = sa.table({table!r}, {columns})
-_KEY = ({key},)
+_KEY = ({key})
 
 
 def _needs_work() -> sa.ColumnElement[bool]:
@@ -30,7 +30,7 @@ def _needs_work() -> sa.ColumnElement[bool]:
 {condition}
 
 
-def _values(row: sa.Row[Any]) -> dict[str, Any]:
+def _values(row: sa.RowMapping) -> dict[str, Any]:
     """What such a row becomes.  It is right however often it is done: services of the release before still write."""
 {values}
 
@@ -53,11 +53,12 @@ class {cls}:
     def run_batch(self, connection: sa.Connection, cursor: str, limit: int) -> Batch:
         """In the order of the key, which is what the cursor holds."""
         behind = {behind} if cursor else sa.true()
-        rows = connection.execute(sa.select(_TABLE).where(_needs_work(), behind).order_by(*_KEY).limit(limit)).all()
+        wanted = sa.select(_TABLE).where(_needs_work(), behind).order_by(*_KEY).limit(limit)
+        rows = connection.execute(wanted.with_for_update()).mappings().all()    # held: a service may be writing the same
         for row in rows:
-            same = [column == getattr(row, column.name) for column in _KEY]
+            same = [column == row[column.name] for column in _KEY]
             connection.execute(sa.update(_TABLE).where(*same).values(_values(row)))
-        last = json.dumps([getattr(rows[-1], column.name) for column in _KEY]) if rows else cursor
+        last = json.dumps([rows[-1][column.name] for column in _KEY]) if rows else cursor
         return Batch(len(rows), len(rows), last)
 '''
 
@@ -72,7 +73,7 @@ def module(table: sa.Table, rows: Sequence[Rows], *, message: str, name: str, af
         todo.insert(0, 'Fill in what raises NotImplementedError.')
     return _MODULE.format(
         message=message, table=table.name, todo='\n'.join(textwrap.wrap(' '.join(todo), _WIDTH)), imports='import json\nfrom typing import Any\n',
-        columns=', '.join(f'sa.column({column!r})' for column in columns), key=', '.join(f'_TABLE.c.{column}' for column in names),
+        columns=', '.join(f'sa.column({column!r})' for column in columns), key=', '.join(f'_TABLE.c[{column!r}]' for column in names) + (',' if len(names) == 1 else ''),
         condition=_indented(_condition(rows)), values=_indented(_values(rows)), cls=class_name(name), name=name, after=after, before=before,
         behind='sa.tuple_(*_KEY) > sa.tuple_(*json.loads(cursor))' if len(names) > 1 else '_KEY[0] > json.loads(cursor)[0]')
 
@@ -87,9 +88,9 @@ def _condition(rows: Sequence[Rows]) -> list[str]:
     for one in rows:
         lines += _comment(one.why)
         if one.work is Work.FILL:
-            parts.append(f'_TABLE.c.{one.column}.is_(None)')
+            parts.append(f'_TABLE.c[{one.column!r}].is_(None)')
         elif one.work is Work.COPY:
-            new, old = f'_TABLE.c.{one.column}', f'_TABLE.c.{one.source}'
+            new, old = f'_TABLE.c[{one.column!r}]', f'_TABLE.c[{one.source!r}]'
             parts.append(f'sa.and_({old}.is_not(None), sa.or_({new}.is_(None), {new} != {old}))')
         else:
             lines.append(f'raise NotImplementedError({_short(one)!r})')
@@ -101,7 +102,7 @@ def _condition(rows: Sequence[Rows]) -> list[str]:
 
 
 def _values(rows: Sequence[Rows]) -> list[str]:
-    copied = ', '.join(f'{one.column!r}: row.{one.source}' for one in rows if one.work is Work.COPY)
+    copied = ', '.join(f'{one.column!r}: row[{one.source!r}]' for one in rows if one.work is Work.COPY)
     lines = []
     for one in (one for one in rows if one.work is not Work.COPY):
         lines += _comment(f'{one.why}. Say here what it is, from the row.')

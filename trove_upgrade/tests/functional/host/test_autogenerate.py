@@ -39,6 +39,9 @@ class OnARealServer(model_changes.ModelChanges):
     def test_a_column_that_had_to_be_written(self):
         self.try_cases('dropped column that had to be written', 'nullable column')
 
+    def test_our_own_models_are_what_our_own_revisions_make(self):
+        self.assert_our_models_are_made(self.engine())
+
     def test_nothing_is_found_where_nothing_has_changed(self):
         workshop = self.useFixture(model_changes.Workshop(self.engine()))
         self.assertEqual((), workshop.generate(model_changes.Model().metadata()).files)
