@@ -22,9 +22,15 @@ class UpgradeChecks:
 
     @retry_on_deadlock
     def begin(self, checked: instance.Instance, target: instance.DatastoreVersion) -> upgrade.UpgradeCheck:
-        """A PENDING check; nothing else is touched."""
+        """A PENDING check; nothing else is touched.  One that has not ended yet, of the same instance and version, is returned instead."""
         check_id = str(uuid.uuid4())
+        active = (sa.select(_checks).where(_checks.c.instance_id == checked.id, _checks.c.project_id == checked.project_id,
+                                           _checks.c.target_version_id == target.id, _checks.c.state.in_(('PENDING', 'RUNNING')))
+                  .order_by(_checks.c.created_at).limit(1))
         with self._database.write() as connection:
+            known = connection.execute(active).one_or_none()
+            if known is not None:
+                return _check_from(known)
             connection.execute(sa.insert(_checks).values(
                 id=check_id, instance_id=checked.id, project_id=checked.project_id, target_version_id=target.id,
                 state='PENDING', created_at=columns.now(), updated_at=columns.now(), results=[]))

@@ -2,8 +2,9 @@
 """Threads that run what is due: on a nudge at once, at its time, or when recovery finds it."""
 import collections
 import heapq
+import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from trove_upgrade.domain import ports
 
@@ -18,13 +19,17 @@ class Scheduler:
     A nudge for something that runs just now makes it run once more afterwards: it may have looked before the nudge's cause.
     """
 
-    def __init__(self, runs: dict[str, Run], look: Callable[[], None], clock: ports.Clock, *, workers: int, poll_seconds: float) -> None:
+    def __init__(self, runs: dict[str, Run], look: Callable[[], None], clock: ports.Clock, *, workers: int, poll_seconds: float,
+                 shares: Mapping[str, int] | None = None) -> None:
+        """`shares`: how many of a kind run at once, at most; whatever else waits overtakes them."""
         self._runs = runs
+        self._shares = shares or {}
         self._look = look
         self._clock = clock
         self._poll_seconds = poll_seconds
         self._condition = threading.Condition()
-        self._ready: collections.deque[Job] = collections.deque()
+        self._ready: dict[str, collections.deque[tuple[int, Job]]] = {kind: collections.deque() for kind in runs}
+        self._tickets = itertools.count()    # the order in which jobs came, over all kinds
         self._queued: set[Job] = set()
         self._running: set[Job] = set()
         self._again: set[Job] = set()
@@ -57,17 +62,19 @@ class Scheduler:
             self._again.add(job)
         elif job not in self._queued:
             self._queued.add(job)
-            self._ready.append(job)
+            self._ready[job[0]].append((next(self._tickets), job))
             self._condition.notify_all()
 
     def _work(self) -> None:
         while True:
             with self._condition:
-                while not self._ready and not self._stopping:
+                kind = self._next_kind()
+                while kind is None and not self._stopping:
                     self._condition.wait()
-                if self._stopping:
+                    kind = self._next_kind()
+                if self._stopping or kind is None:
                     return
-                job = self._ready.popleft()
+                _, job = self._ready[kind].popleft()
                 self._queued.discard(job)
                 self._running.add(job)
             seconds = self._runs[job[0]](job[1])
@@ -78,7 +85,13 @@ class Scheduler:
                     self._put(job)
                 elif seconds is not None:
                     heapq.heappush(self._timers, (self._clock.monotonic() + seconds, job))
-                    self._condition.notify_all()
+                self._condition.notify_all()    # the clock's thread, and who waits for a share
+
+    def _next_kind(self) -> str | None:
+        """Whose turn it is: the one that came first, of the kinds that have not used up their share."""
+        busy = collections.Counter(kind for kind, _ in self._running)
+        heads = [(queue[0][0], kind) for kind, queue in self._ready.items() if queue and busy[kind] < self._shares.get(kind, len(self._threads))]
+        return min(heads)[1] if heads else None
 
     def _mind(self) -> None:
         next_look = self._clock.monotonic()

@@ -40,6 +40,8 @@ BINARY = services.TASKMANAGER
 _MARGIN_SECONDS = 15.0
 _STOP_SECONDS = 60.0
 _CHECK_SECONDS = 120.0
+#: One in so many workers runs checks, which wait for guests: whoever asks for thousands delays nobody's upgrade.
+_CHECKS_SHARE = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +105,8 @@ class Service:
                             put_check=lambda what: self._nudge(manager.CHECK, what))
         self._recovery = recovery
         self._scheduler = Scheduler({manager.UPGRADE: runner.run, manager.CHECK: checks.run, manager.HEAL: healer.run}, recovery.look,
-                                    outside.clock, workers=options.taskmanager_workers, poll_seconds=options.taskmanager_poll_interval)
+                                    outside.clock, workers=options.taskmanager_workers, poll_seconds=options.taskmanager_poll_interval,
+                                    shares={manager.CHECK: max(1, options.taskmanager_workers // _CHECKS_SHARE)})
         self._life = Repeater('signs-of-life', self._beat, options.service_report_interval)
 
     def start(self) -> None:

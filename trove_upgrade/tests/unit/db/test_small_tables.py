@@ -28,6 +28,16 @@ class TestUpgradeChecks(base.TestCase):
         found = self.checks.get(self.begun.id, database.INSTANCE)
         self.assertEqual((results, False), (found.results, found.allowed))
 
+    def test_asked_for_again_while_it_is_not_done_it_is_the_same_one(self):
+        repos = self.db.repositories
+        found, target = repos.instances.get(database.INSTANCE), repos.datastores.version_by_id(database.MARIADB_11_8)
+        self.assertEqual(self.begun.id, self.checks.begin(found, target).id)
+        claimed = self.checks.claim(self.begun.id, 'me', 60)
+        self.assertEqual(self.begun.id, self.checks.begin(found, target).id)
+        self.assertNotEqual(self.begun.id, self.checks.begin(found, found.version).id, 'another target is another report')
+        self.checks.finish(dataclasses.replace(claimed, state='COMPLETED'))
+        self.assertNotEqual(self.begun.id, self.checks.begin(found, target).id)
+
     def test_one_whose_taskmanager_died_is_done_by_another(self):
         claimed = self.checks.claim(self.begun.id, 'me', 60)
         self.db.pass_time(61)

@@ -275,6 +275,25 @@ class TestScheduler(base.TestCase):
         go_on.set()
         wait_for(lambda: len(runs) == 2)
 
+    def test_whoever_asks_for_many_checks_delays_no_upgrade(self):
+        go_on, checked, upgraded = threading.Event(), [], threading.Event()
+        self.addCleanup(go_on.set)
+
+        def check(what):
+            checked.append(what)
+            go_on.wait(20)
+        scheduler = Scheduler({'upgrade': lambda _what: upgraded.set(), 'check': check}, lambda: None, SystemClock(), workers=2, poll_seconds=60,
+                              shares={'check': 1})
+        self.addCleanup(scheduler.stop, 10)
+        for number in range(50):
+            scheduler.nudge('check', f'c{number}')
+        scheduler.nudge('upgrade', 'u1')
+        scheduler.start()
+        self.assertTrue(upgraded.wait(20))
+        self.assertEqual(['c0'], checked)
+        go_on.set()
+        wait_for(lambda: len(checked) == 50)
+
     def test_recovery_puts_back_what_nobody_nudged_about(self):
         stage = self.useFixture(fakes.Stage())
         row = stage.db.begin()
