@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from oslotest import base
 
+from trove_upgrade.db import engine
+from trove_upgrade.db.migrations import runner
 from trove_upgrade.tests.functional.host import databases
 from trove_upgrade.tests.unit.db.migrations import model_changes
 
@@ -18,9 +20,9 @@ class OnARealServer(model_changes.ModelChanges):
         cls.addClassCleanup(cls.server.cleanUp)
 
     def engine(self):
-        engine = sa.create_engine(self.server.create(), poolclass=sa.NullPool)
-        self.addCleanup(engine.dispose)
-        return engine
+        found = sa.create_engine(self.server.create(), poolclass=sa.NullPool)
+        self.addCleanup(found.dispose)
+        return found
 
     def test_new_things_defaults_and_what_goes_with_them(self):
         self.try_cases('new table', 'NOT NULL column', 'renamed column', 'NULL forbidden', 'new default', 'no default any more',
@@ -38,6 +40,20 @@ class OnARealServer(model_changes.ModelChanges):
 
     def test_a_column_that_had_to_be_written(self):
         self.try_cases('dropped column that had to be written', 'nullable column')
+
+    def test_the_runner_builds_indexes_outside_of_its_transaction(self):
+        url = self.server.create()
+        database = engine.Database.from_url(url)
+        self.addCleanup(database.dispose)
+        workshop = self.useFixture(model_changes.Workshop(database.engine))
+        model = model_changes.Model()
+        model_changes.CASES['new index'].change(model)
+        model_changes.CASES['unique constraint'].change(model)
+        workshop.generate(model.metadata())
+        runner.Runner(database.engine, workshop.chain).expand()
+        self.assertIn('ix_parts_name_size', [index['name'] for index in sa.inspect(database.engine).get_indexes('parts')])
+        workshop.run('contract')
+        self.assertEqual(([], ()), self.left(workshop, model))
 
     def test_our_own_models_are_what_our_own_revisions_make(self):
         self.assert_our_models_are_made(self.engine())
