@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The history of steps, from the JSON column of instance_upgrades into rows of instance_upgrade_steps.
+
+A row waits while `steps_at` is not its `updated_at`: never copied, or written since by a service of the release before, which knows
+neither.  A batch holds the upgrades' rows while it copies them, so that a service that writes one waits for the batch, or the batch
+for it.  Names and tables are of this release for ever: what the code reads and writes may move on.
+"""
+import datetime
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from trove_upgrade.db import columns, errors
+from trove_upgrade.db.migrations.data.migration import Batch
+
+_upgrades = sa.table('instance_upgrades', sa.column('id', sa.String(36)), sa.column('steps', sa.Text()),
+                     sa.column('updated_at', sa.DateTime()), sa.column('steps_at', sa.DateTime()))
+_steps = sa.table('instance_upgrade_steps', *(sa.column(name, kind) for name, kind in (
+    ('upgrade_id', sa.String(36)), ('position', sa.Integer()), ('attempt', sa.Integer()), ('step', sa.String(16)),
+    ('started_at', sa.DateTime()), ('ended_at', sa.DateTime()), ('runs', sa.Integer()), ('outcome', sa.String(16)),
+    ('percent', sa.Integer()), ('message', sa.Text()))))
+
+_PENDING = sa.or_(_upgrades.c.steps_at.is_(None), _upgrades.c.steps_at != _upgrades.c.updated_at)
+# by windows of the key: asked for the next rows that wait, PostgreSQL reads and sorts the whole table, as it has no statistics of a
+# column that is new
+_WINDOW = sa.select(_upgrades.c.id).where(_upgrades.c.id > sa.bindparam('cursor')).order_by(_upgrades.c.id).limit(sa.bindparam('most'))
+_WAITING = (sa.select(_upgrades.c.id, _upgrades.c.steps)
+            .where(_upgrades.c.id > sa.bindparam('cursor'), _upgrades.c.id <= sa.bindparam('last'), _PENDING)
+            .order_by(_upgrades.c.id).limit(sa.bindparam('most')))
+_OF_THESE: sa.BindParameter[Any] = sa.bindparam('ids', expanding=True)
+_FORGET = sa.delete(_steps).where(_steps.c.upgrade_id.in_(_OF_THESE))
+_INSERT_DOCUMENT = sa.text(
+    'INSERT INTO instance_upgrade_steps (upgrade_id, position, attempt, step, started_at, ended_at, runs, outcome, percent, message) '
+    'SELECT upgrade_id, position, attempt, step, started_at, ended_at, runs, outcome, percent, message '
+    'FROM json_to_recordset(CAST(:document AS json)) AS given (upgrade_id text, position integer, attempt integer, step text, '
+    'started_at timestamp, ended_at timestamp, runs integer, outcome text, percent integer, message text)')
+_COPIED = sa.update(_upgrades).where(_upgrades.c.id.in_(_OF_THESE)).values(steps_at=_upgrades.c.updated_at)
+
+#: Rows of a window where none waited in the one before, and how many such windows a batch passes over: some 100 ms.
+_WINDOW_ROWS, _WINDOWS = 1000, 20
+
+#: Damaged rows that an error names.
+_NAMED = 5
+
+
+class Damaged(ValueError):
+    """A history that is not what any release has written."""
+
+
+class BorealisSteps:
+    """Implements DataMigration."""
+
+    name = 'borealis_steps'
+    after = 'borealis_expand01'
+    before = 'borealis_contract01'
+
+    def pending(self, connection: sa.Connection) -> int:
+        """Counted: the whole table is read."""
+        counted: int = connection.execute(sa.select(sa.func.count()).select_from(_upgrades).where(_PENDING)).scalar_one()
+        return counted
+
+    def is_pending(self, connection: sa.Connection) -> bool:
+        """Where none is, the whole table has been read."""
+        return connection.execute(sa.select(_upgrades.c.id).where(_PENDING).limit(1)).first() is not None
+
+    def run_batch(self, connection: sa.Connection, cursor: str, limit: int) -> Batch:
+        """A damaged row is passed over, and stays pending, so that it keeps no other from being copied.
+
+        :raises DataMigrationBadRow: all that is left is damaged.
+        """
+        for window in range(_WINDOWS):
+            found, behind = _next(connection, cursor, limit, max(limit, _WINDOW_ROWS) if window else limit, locked=True)
+            if found:
+                copied = _copy(connection, found)
+                if not copied and not cursor:
+                    _require_a_good_one_behind(connection, behind)
+                return Batch(len(found), copied, behind)
+            if behind == cursor:
+                break
+            cursor = behind
+        return Batch(0, 0, cursor)
+
+
+def _next(connection: sa.Connection, cursor: str, limit: int, window: int, *, locked: bool) -> tuple[Sequence[Any], str]:
+    """At most `limit` rows that wait, of the next `window`, and where to look on; that is `cursor` at the table's end."""
+    ids = connection.execute(_WINDOW, {'cursor': cursor, 'most': window}).scalars().all()
+    if not ids:
+        return (), cursor
+    query = _WAITING.with_for_update() if locked else _WAITING
+    found = connection.execute(query, {'cursor': cursor, 'last': ids[-1], 'most': limit}).all()
+    return found, found[-1].id if len(found) == limit else ids[-1]
+
+
+def _copy(connection: sa.Connection, found: Sequence[Any]) -> int:
+    """How many of these upgrades are copied."""
+    rows, copied = _convert(found)
+    if copied:
+        connection.execute(_FORGET, {'ids': copied})
+        if rows:
+            _insert(connection, rows)
+        connection.execute(_COPIED, {'ids': copied})
+    return len(copied)
+
+
+def _insert(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
+    """PostgreSQL takes one document sooner than a thousand VALUES."""
+    if connection.dialect.name == 'postgresql':
+        connection.execute(_INSERT_DOCUMENT, {'document': json.dumps(rows, default=str)})
+    else:
+        connection.execute(sa.insert(_steps), rows)
+
+
+def _convert(found: Sequence[Any]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Rows of steps, and the upgrades that they are of."""
+    rows: list[dict[str, Any]] = []
+    copied: list[str] = []
+    for upgrade_id, text in found:
+        try:
+            rows += history_of(upgrade_id, text)
+        except Damaged:
+            continue    # it stays pending, and the end of the migration names it
+        copied.append(upgrade_id)
+    return rows, copied
+
+
+def _require_a_good_one_behind(connection: sa.Connection, cursor: str) -> None:
+    """:raises DataMigrationBadRow: from the start of the table to its end nothing that waits can be copied."""
+    bad: list[str] = []
+    at = ''
+    while True:
+        found, behind = _next(connection, at, _WINDOW_ROWS, _WINDOW_ROWS, locked=False)
+        if behind == at:
+            break
+        at = behind
+        for upgrade_id, text in found:
+            try:
+                history_of(upgrade_id, text)
+            except Damaged as error:
+                bad.append(f'{upgrade_id} ({error})')
+            else:
+                if upgrade_id > cursor:
+                    return
+    more = f' and {len(bad) - _NAMED} more' if len(bad) > _NAMED else ''
+    raise errors.DataMigrationBadRow(name=BorealisSteps.name, table=_upgrades.name, column='steps', rows=', '.join(bad[:_NAMED]) + more)
+
+
+def history_of(upgrade_id: str, text: str) -> list[dict[str, Any]]:
+    """Rows of one upgrade; keys that nobody knows are dropped, as every reader does.
+
+    :raises Damaged: it is not a list of steps, each with a name, an attempt and a time in UTC or with an offset.
+    """
+    if text == '[]':
+        return []
+    try:
+        entries = json.loads(text)
+    except ValueError as error:
+        raise Damaged('not JSON') from error
+    if not isinstance(entries, list):
+        raise Damaged('not a list')
+    rows = []
+    for position, entry in enumerate(entries):
+        try:
+            rows.append(_row(upgrade_id, position, entry))
+        except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
+            raise Damaged(f'entry {position}: {error!r}') from error
+    return rows
+
+
+def _row(upgrade_id: str, position: int, entry: dict[str, Any]) -> dict[str, Any]:
+    ended_at, message = entry.get('ended_at'), entry.get('message')
+    return {'upgrade_id': upgrade_id, 'position': position, 'attempt': _number(entry['attempt']), 'step': _word(entry['step']),
+            'started_at': _naive_utc(entry['started_at']), 'ended_at': _naive_utc(ended_at) if ended_at else None,
+            'runs': _number(entry.get('runs', 0)), 'outcome': None if entry.get('outcome') is None else _word(entry['outcome']),
+            'percent': None if entry.get('percent') is None else _number(entry['percent']),
+            'message': None if message is None else columns.fitting(_steps.c.message, message, wide=True)}
+
+
+def _naive_utc(text: str) -> datetime.datetime:
+    """As the columns hold it."""
+    if text.endswith('+00:00'):    # all that our services have written
+        return datetime.datetime.fromisoformat(text[:-6])
+    moment = datetime.datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f'time {text} has no offset')
+    return moment.astimezone(datetime.UTC).replace(tzinfo=None)
+
+
+def _number(value: float) -> int:
+    """As an INTEGER column can hold it."""
+    number = round(value)
+    if not -2**31 <= number < 2**31:
+        raise ValueError(f'{value} is no count')
+    return number
+
+
+def _word(value: str) -> str:
+    """As a column of 16 characters can hold it."""
+    if not isinstance(value, str) or not 0 < len(value) <= 16 or '\0' in value:
+        raise ValueError(f'{value!r} is no name of a step or an outcome')
+    return value
