@@ -7,14 +7,23 @@ from oslo_config import cfg
 from oslo_db import exception as db_exception
 from oslo_policy import policy
 from oslo_upgradecheck import upgradecheck
+from sqlalchemy import Connection, inspect
 from sqlalchemy import exc as sa_exc
-from sqlalchemy import inspect
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.api import policies
 from trove_upgrade.conf import compute as compute_conf
 from trove_upgrade.db import engine, errors, models, services, trove_tables
+from trove_upgrade.db.migrations import gate, position
+from trove_upgrade.db.migrations.chain import MAIN, Chain
+from trove_upgrade.db.release import RELEASE
 from trove_upgrade.domain import versions
+from trove_upgrade.wsgi import threads
+
+_BROKER_SECONDS = 5.0
+#: What a database that cannot be asked raises.
+_UNREADABLE = (errors.DatabaseRefused, sa_exc.SQLAlchemyError, db_exception.DBError)
+_SEE_DATABASE = 'See the check of the database.'
 
 
 class Checks(upgradecheck.UpgradeCommands):
@@ -34,6 +43,49 @@ class Checks(upgradecheck.UpgradeCommands):
         except (sa_exc.SQLAlchemyError, db_exception.DBError) as error:
             return _failure(f'The database cannot be asked: {error.args[0]}. Look at [database] connection.')
         return missing_tables(tables)
+
+    def check_schema(self) -> upgradecheck.Result:
+        """The schema is this release's, or expanded for it; what is left to run is a warning."""
+        database = self._database()
+        try:
+            with database.read() as connection:
+                return schema_result(connection)
+        except _UNREADABLE:
+            return _warning(f'Nobody can tell of which version the database is: it cannot be read. {_SEE_DATABASE}')
+        except errors.SchemaFromTheFuture as error:
+            return _failure(error.message)
+        finally:
+            database.dispose()
+
+    def check_services(self) -> upgradecheck.Result:
+        """None of an earlier release is listed: "db contract" would wait for it."""
+        database = self._database()
+        try:
+            older = gate.older_services(gate.listed(database.engine), RELEASE, MAIN.releases())
+        except _UNREADABLE:
+            return _warning(f'Nobody can tell which services run: their table cannot be read. {_SEE_DATABASE}')
+        finally:
+            database.dispose()
+        if older:
+            return _warning(f'Services of an earlier release than {RELEASE} are listed: {"; ".join(str(one) for one in older)}. "trove-upgrade-'
+                            'manage db contract" waits for them. Stop or upgrade each; where it is certain that one is gone: '
+                            '"trove-upgrade-manage service forget ID".')
+        return upgradecheck.Result(upgradecheck.Code.SUCCESS)
+
+    def check_transport(self) -> upgradecheck.Result:
+        """A broker of [DEFAULT] transport_url lets us in."""
+        from trove_upgrade.rpc import broker  # not before `main` has chosen the threads
+        try:
+            brokers = broker.ask(self._conf, _BROKER_SECONDS)
+        except broker.BrokerUnknown as error:
+            return _failure(f'The message broker cannot be asked: [DEFAULT] transport_url is wrong, {error}.')
+        refused = '; '.join(f'{one.address}: {one.error}' for one in brokers if one.error)
+        if not refused:
+            return upgradecheck.Result(upgradecheck.Code.SUCCESS)
+        if all(one.error for one in brokers):
+            return _failure(f'No message broker of [DEFAULT] transport_url lets us in: {refused}. Guests cannot be asked anything. Start the '
+                            'broker, or mend address, user, password and virtual host in transport_url.')
+        return _warning(f'Not every message broker of [DEFAULT] transport_url lets us in: {refused}. Start it, or mend its part of transport_url.')
 
     def check_version_rules(self) -> upgradecheck.Result:
         """The operator's table of versions can be read."""
@@ -70,11 +122,11 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def check_taskmanager(self) -> upgradecheck.Result:
         """One has been seen lately: without it upgrades are accepted and nothing happens."""
-        database = engine.Database.from_conf(self._conf, waits_for_server=False)
+        database = self._database()
         try:
             alive = [one for one in services.Services(database).list() if one.binary == services.TASKMANAGER and not one.is_silent]
-        except (errors.DatabaseRefused, sa_exc.SQLAlchemyError, db_exception.DBError):
-            return _warning('Nobody can tell whether a taskmanager works: its table cannot be read. See the check of the database.')
+        except _UNREADABLE:
+            return _warning(f'Nobody can tell whether a taskmanager works: its table cannot be read. {_SEE_DATABASE}')
         finally:
             database.dispose()
         if not alive:
@@ -82,8 +134,12 @@ class Checks(upgradecheck.UpgradeCommands):
                             f'{services.TASKMANAGER}, or look into its log; trove-upgrade-manage service list shows what was seen.')
         return upgradecheck.Result(upgradecheck.Code.SUCCESS)
 
-    _upgrade_checks = (('Database', check_database), ('Version rules', check_version_rules), ('Policy', check_policy),
-                       ('Service credentials', check_service_credentials), ('Taskmanager', check_taskmanager))
+    def _database(self) -> engine.Database:
+        return engine.Database.from_conf(self._conf, waits_for_server=False)
+
+    _upgrade_checks = (('Database', check_database), ('Schema', check_schema), ('Services', check_services), ('Version rules', check_version_rules),
+                       ('Policy', check_policy), ('Service credentials', check_service_credentials), ('Message broker', check_transport),
+                       ('Taskmanager', check_taskmanager))
 
 
 def table_names(url: str) -> set[str]:
@@ -98,12 +154,29 @@ def table_names(url: str) -> set[str]:
         database.dispose()
 
 
+def schema_result(connection: Connection, chain: Chain = MAIN) -> upgradecheck.Result:
+    """Where the database is between the releases of `chain`.
+
+    :raises SchemaFromTheFuture: it holds a revision that this release does not know.
+    """
+    now = position.read(connection, chain)
+    if now.next is None:
+        return upgradecheck.Result(upgradecheck.Code.SUCCESS)
+    text = f'The database is at {now.version}: {now.describe()}. Run "trove-upgrade-manage db {now.next}"'
+    if now.next is position.Phase.EXPAND:
+        return _failure(f'{text} before any service of this release starts; those of the release before go on working.')
+    if now.next is position.Phase.MIGRATE:
+        return _warning(f'{text}; services of both releases go on working.')
+    return _warning(f'{text} once no service of an earlier release runs.')
+
+
 def missing_tables(tables: set[str]) -> upgradecheck.Result:
     """What is not among `tables`."""
     ours = sorted(set(models.METADATA.tables) - tables)
     troves = sorted(set(trove_tables.METADATA.tables) - tables)
     if ours:
-        return _failure(f'Tables are missing: {", ".join(ours)}. Run "trove-upgrade-manage db sync".')
+        command = 'expand' if set(models.METADATA.tables) & tables else 'sync'
+        return _failure(f'Tables are missing: {", ".join(ours)}. Run "trove-upgrade-manage db {command}".')
     if troves:
         return _failure(f'Tables of Trove are missing: {", ".join(troves)}. Look whether [database] connection names Trove\'s database; where '
                         'no Trove is, run "trove-upgrade-manage db sync --standalone".')
@@ -120,6 +193,7 @@ def _failure(text: str) -> upgradecheck.Result:
 
 def main() -> int:
     """The exit code is oslo.upgradecheck's: 0, 1 with warnings, 2 with failures, 255 on an error."""
+    threads.choose()    # the check of the broker imports oslo.messaging, which would choose otherwise
     our_conf.register_opts(cfg.CONF)
     logging.getLogger('oslo_db').setLevel(logging.ERROR)    # it counts attempts; the result says all
     return int(upgradecheck.main(cfg.CONF, 'trove-upgrade', Checks(cfg.CONF)))

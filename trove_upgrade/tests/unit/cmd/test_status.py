@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import pathlib
+import socket
 
+import alembic.command
 import fixtures
+import sqlalchemy as sa
 from oslo_upgradecheck import upgradecheck
 
 from trove_upgrade.cmd import status
 from trove_upgrade.conf import compute as compute_conf
 from trove_upgrade.conf import database as database_conf
-from trove_upgrade.db import models, trove_tables
+from trove_upgrade.db import engine, models, trove_tables
+from trove_upgrade.db.migrations.chain import MAIN
+from trove_upgrade.rpc import broker, transport
 from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.api import stage
+from trove_upgrade.tests.unit.db.test_services import register_as_aurora
 
 _ALL = set(models.METADATA.tables) | set(trove_tables.METADATA.tables)
 
@@ -35,7 +41,8 @@ class TestChecks(base.TestCase):
 
     def test_tables_that_are_missing_name_the_command_that_makes_them(self):
         self.assertEqual(upgradecheck.Code.SUCCESS, status.missing_tables(_ALL).code)
-        self.assert_failure(status.missing_tables(_ALL - {'instance_upgrades'}), 'trove-upgrade-manage db sync')
+        self.assert_failure(status.missing_tables(_ALL - set(models.METADATA.tables)), 'trove-upgrade-manage db sync')
+        self.assert_failure(status.missing_tables(_ALL - {'instance_upgrades'}), 'trove-upgrade-manage db expand')
         self.assert_failure(status.missing_tables(_ALL - {'datastores'}), 'datastores')
 
     def test_a_database_that_no_service_takes(self):
@@ -60,6 +67,91 @@ class TestChecks(base.TestCase):
         self.assertEqual(upgradecheck.Code.SUCCESS, self.check('taskmanager', connection=url).code)
         db.pass_time(61)
         self.assertIn('No taskmanager was seen', self.check('taskmanager', connection=url).details)
+
+    def sample_url(self):
+        return f'sqlite:///{self.useFixture(fixtures.TempDir()).path}/x.db'
+
+    def migrated(self, *targets):
+        """A database at those revisions."""
+        url = self.sample_url()
+        db = engine.Database.from_url(url)
+        self.addCleanup(db.dispose)
+        with db.engine.connect() as connection:
+            for target in targets:
+                alembic.command.upgrade(MAIN.config(connection=connection), target)
+            connection.commit()
+        return url
+
+    def test_a_database_of_this_release_is_fine(self):
+        self.assertEqual(upgradecheck.Code.SUCCESS, self.check('schema', connection=self.migrated('expand@head', 'contract@head')).code)
+
+    def test_a_database_of_an_earlier_release_must_be_expanded(self):
+        found = self.check('schema', connection=self.migrated('aurora_expand01', 'aurora_contract01'))
+        self.assert_failure(found, 'trove-upgrade-manage db expand')
+        self.assertIn('aurora_expand01', found.details)
+
+    def test_an_empty_database_must_be_expanded(self):
+        self.assert_failure(self.check('schema', connection=self.sample_url()), 'The database is at none')
+
+    def test_what_is_left_after_the_expand_is_a_warning(self):
+        found = self.check('schema', connection=self.migrated('expand@head', 'aurora_contract01'))
+        self.assertEqual(upgradecheck.Code.WARNING, found.code)
+        self.assertIn('trove-upgrade-manage db contract', found.details)
+
+    def test_a_database_of_a_later_release_is_a_failure(self):
+        url = self.migrated('expand@head', 'contract@head')
+        db = engine.Database.from_url(url)
+        self.addCleanup(db.dispose)
+        with db.write() as connection:
+            connection.execute(sa.text(f"INSERT INTO {MAIN.version_table} VALUES ('zodiac_expand01')"))
+        self.assert_failure(self.check('schema', connection=url), 'zodiac_expand01')
+
+    def test_a_schema_that_cannot_be_read_points_to_the_database(self):
+        for name in ('schema', 'services'):
+            found = self.check(name, connection='mysql+pymysql://u:p@127.0.0.1:1/trove')
+            self.assertEqual(upgradecheck.Code.WARNING, found.code)
+            self.assertIn('check of the database', found.details)
+
+    def test_services_of_an_earlier_release_are_named(self):
+        url = self.sample_url()
+        self.assertEqual(upgradecheck.Code.SUCCESS, self.check('services', connection=url).code, 'no table')
+        db = self.useFixture(database.SampleDatabase(url, sample=False))
+        db.repositories.services.register('host-1', 'trove-upgrade-api', '1.0')
+        self.assertEqual(upgradecheck.Code.SUCCESS, self.check('services', connection=url).code)
+        register_as_aurora(db, host='host-2', registration='r-2')
+        found = self.check('services', connection=url)
+        self.assertEqual(upgradecheck.Code.WARNING, found.code)
+        self.assertIn('r-2 (taskmanager aurora 1.0 on host-2', found.details)
+
+    def transport(self, url):
+        conf = stage.private_conf()
+        transport.get_transport(conf)
+        conf.set_override('transport_url', url)
+        return status.Checks(conf).check_transport()
+
+    def test_a_transport_in_memory_has_no_broker(self):
+        self.assertEqual(upgradecheck.Code.SUCCESS, self.transport('fake://').code)
+
+    def test_a_broker_that_is_down_is_named_without_its_password(self):
+        found = self.transport('rabbit://user:s3cret@127.0.0.1:1,user:s3cret@127.0.0.1:2/v')
+        self.assert_failure(found, '127.0.0.1:1: ')
+        self.assertIn('127.0.0.1:2: ', found.details)
+        self.assertNotIn('s3cret', found.details)
+
+    def test_a_broker_that_says_nothing_is_not_waited_for_longer_than_told(self):
+        with socket.create_server(('127.0.0.1', 0)) as listener:
+            conf = stage.private_conf()
+            transport.get_transport(conf)
+            conf.set_override('transport_url', f'rabbit://u:p@127.0.0.1:{listener.getsockname()[1]}/')
+            found, = broker.ask(conf, 0.2)
+        self.assertIn('timed out', found.error)
+
+    def test_a_transport_url_that_is_none_is_not_repeated(self):
+        for url in ('s3cret', 's3cret://', 'rabbit://u:s3cret@h:port/'):
+            found = self.transport(url)
+            self.assert_failure(found, 'transport_url')
+            if url != 's3cret://':    # there the driver's name is what has to be mended
+                self.assertNotIn('s3cret', found.details)
 
     def test_rules_that_cannot_be_read(self):
         self.assertEqual(upgradecheck.Code.SUCCESS, self.check('version_rules').code)

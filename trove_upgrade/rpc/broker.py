@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Asks the brokers of `transport_url` whether they let us in.  For a tool in front of which somebody waits; services just connect.
+
+oslo.messaging itself cannot be asked: it tries to connect for ever, whatever time-out a call has (18.3.1).
+"""
+import dataclasses
+import socket
+from typing import Any
+
+import oslo_messaging
+from kombu import connection as kombu_connection
+from oslo_config import cfg
+
+from trove_upgrade.rpc import transport
+
+_Connection: Any = kombu_connection.Connection    # kombu says that it has types, and has few
+_AMQP_PORT = 5672
+_AMQP = frozenset({'rabbit', 'kombu'})
+_TRUE = frozenset({'1', 'true', 'yes', 'on'})
+
+
+class BrokerUnknown(Exception):
+    """`transport_url` cannot be understood.  The text holds no part of it, as it may hold a password."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Broker:
+    """One host of `transport_url`."""
+
+    address: str          #: host:port
+    error: str | None     #: why it let nobody in; None: it did
+
+
+def ask(conf: cfg.ConfigOpts, timeout_seconds: float) -> list[Broker]:
+    """Log in to each broker; empty for a transport that has none (fake).  At most `timeout_seconds` for each connection and each answer.
+
+    :raises BrokerUnknown: `transport_url` cannot be understood, or its driver cannot be loaded.
+    """
+    url = _url_of(conf)
+    found = []
+    default = [oslo_messaging.TransportHost(hostname='localhost')] if url.transport in _AMQP else []    # as the driver does
+    for host in url.hosts or default:
+        if host.hostname:
+            port = host.port or _AMQP_PORT
+            error = _log_in(conf, url, host, port, timeout_seconds) if url.transport in _AMQP else _connect(host.hostname, port, timeout_seconds)
+            found.append(Broker(f'{host.hostname}:{port}', error))
+    return found
+
+
+def _url_of(conf: cfg.ConfigOpts) -> Any:
+    """Parsed; the driver's options are registered afterwards."""
+    try:
+        transport.get_transport(conf).cleanup()
+        return oslo_messaging.TransportURL.parse(conf)
+    except oslo_messaging.DriverLoadFailure as error:
+        raise BrokerUnknown(f'there is no driver "{error.driver}"') from error
+    except (oslo_messaging.MessagingException, ValueError) as error:
+        raise BrokerUnknown('it is no URL of the form rabbit://user:password@host:5672/virtual_host') from error
+
+
+def _log_in(conf: cfg.ConfigOpts, url: Any, host: Any, port: int, timeout_seconds: float) -> str | None:
+    options = conf.oslo_messaging_rabbit
+    connection = _Connection(
+        transport='pyamqp', hostname=host.hostname, port=port, userid=host.username or 'guest', password=host.password or '',
+        virtual_host=url.virtual_host or '/', connect_timeout=timeout_seconds, login_method=options.rabbit_login_method,
+        ssl=_ssl(options, url.query))
+    try:
+        connection.connect()
+    except transport.BROKER_ERRORS as error:
+        return _reason(error)
+    finally:
+        connection.release()
+    return None
+
+
+def _connect(hostname: str, port: int, timeout_seconds: float) -> str | None:
+    """For brokers of another kind: somebody listens there, more cannot be said."""
+    try:
+        socket.create_connection((hostname, port), timeout=timeout_seconds).close()
+    except OSError as error:
+        return _reason(error)
+    return None
+
+
+def _ssl(options: Any, query: dict[str, str]) -> dict[str, Any] | bool:
+    """As oslo.messaging's driver would connect: what the URL says goes before the options."""
+    if str(query.get('ssl', options.ssl)).lower() not in _TRUE:
+        return False
+    names = {'ssl_key_file': 'keyfile', 'ssl_cert_file': 'certfile', 'ssl_ca_file': 'ca_certs'}
+    values = {theirs: query.get(ours, options[ours]) for ours, theirs in names.items()}
+    return {name: value for name, value in values.items() if value} or True
+
+
+def _reason(error: BaseException) -> str:
+    """In one line.  What AMQP and the system say holds no password: they are not told it, or do not repeat it."""
+    text = ' '.join(str(error).split())
+    return text or type(error).__name__
