@@ -1,20 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Data migrations on real servers: killed between any two statements, killed at any moment, several runners, and locked rows."""
+import contextlib
+import datetime
 import functools
+import io
+import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 import time
 import traceback
+import uuid
 
 import sqlalchemy as sa
 from oslotest import base
 from testtools import content
 
+from trove_upgrade.cmd import manage
 from trove_upgrade.db import engine, models
 from trove_upgrade.db.migrations.data.runs import DataRuns
+from trove_upgrade.db.migrations.runner import Runner
 from trove_upgrade.tests.functional.host import databases
 from trove_upgrade.tests.unit.db.migrations.data import numbers
 from trove_upgrade.tests.unit.db.migrations.data.numbers import Numbers
@@ -212,9 +220,91 @@ class OnARealServer:
             self.assertEqual(0, connection.execute(differ).scalar_one())
 
 
+class AsCommands:
+    """The whole way as an operator goes it; each server below runs it."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = self.useFixture(self.server_class())
+        url = self.server.create()
+        database = engine.Database.from_url(url)
+        self.addCleanup(database.dispose)
+        self.engine = database.engine
+        self.conf = self.server.folder / 'trove-upgrade.conf'
+        self.conf.write_text(f'[database]\nconnection = {url}\n')
+
+    def start(self, *words):
+        program = 'import sys; from trove_upgrade.cmd import manage; sys.exit(manage.main())'
+        return subprocess.Popen([sys.executable, '-c', program, '--config-file', self.conf, 'db', 'data', *words], text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def end(self, process, code):
+        said, _ = process.communicate(timeout=_SECONDS)
+        self.assertEqual(code, process.returncode, said)
+        return said
+
+    def tool(self, *words, code=0):
+        """Here: a process takes seconds to start."""
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            ended = manage.main(['--config-file', str(self.conf), 'db', 'data', *words])
+        self.assertEqual(code, ended, out.getvalue() + err.getvalue())
+        return out.getvalue() + err.getvalue()
+
+    def upgrades_of_aurora(self, count):
+        step = {'attempt': 1, 'step': 'preflight', 'started_at': '2026-01-01T00:00:00.123456+00:00', 'ended_at': None, 'runs': 1,
+                'outcome': None, 'percent': None, 'message': None}
+        moment = datetime.datetime(2026, 1, 1)
+        row = dict.fromkeys(('instance_id', 'project_id', 'instance_name', 'server_id', 'state', 'step', 'former_version_id',
+                             'target_version_id', 'target_image_id', 'datastore_manager', 'target_number'), 'x')
+        row |= dict.fromkeys(('attempt', 'rebuild_attempt', 'generation'), 1)
+        row |= {'created_at': moment, 'updated_at': moment, 'data': '{}', 'steps': json.dumps([step, step | {'step': 'quiesce'}])}
+        insert = f'INSERT INTO instance_upgrades (id, {", ".join(row)}) VALUES (:id, {", ".join(f":{name}" for name in row)})'
+        with self.engine.begin() as connection:
+            connection.execute(sa.text(insert), [row | {'id': str(uuid.uuid4())} for _ in range(count)])
+
+    def test_from_the_release_before_to_the_contract(self):
+        runner = Runner(self.engine)
+        runner.expand('aurora')
+        runner.contract('aurora')
+        self.upgrades_of_aurora(2000)
+        self.assertIn('db expand', self.end(self.start('run'), 3))
+        runner.expand()
+        self.assertIn('not started', self.tool('list'))
+
+        self.assertIn('1700 rows are left', self.end(self.start('run', 'borealis_steps', '--max-count', '300'), 9))
+        together = [self.start('run', '--batch-size', '20') for _ in range(4)]
+        for process in together:
+            self.assertIn('no row is left', self.end(process, 0))
+        [state] = json.loads(self.tool('list', '--json'))
+        self.assertEqual(('finished', 2000, 2000, 0), (state['state'], state['found'], state['done'], state['rows_left']))
+        with self.engine.connect() as connection:
+            self.assertEqual(4000, connection.exec_driver_sql('SELECT COUNT(*) FROM instance_upgrade_steps').scalar_one())
+
+        with self.engine.begin() as connection:    # a service of aurora
+            connection.exec_driver_sql("UPDATE instance_upgrades SET steps = '[]', updated_at = '2026-02-02' WHERE id = "
+                                       '(SELECT id FROM (SELECT MIN(id) AS id FROM instance_upgrades) AS first)')
+        self.assertIn('pending again', self.tool('list'))
+        self.tool('run')
+        with self.engine.connect() as connection:
+            self.assertEqual(3998, connection.exec_driver_sql('SELECT COUNT(*) FROM instance_upgrade_steps').scalar_one())
+
+        runner.contract()
+        self.assertIn('not needed any more', self.tool('run', 'borealis_steps'))
+        self.assertIn('not needed', self.tool('list'))
+
+
 class TestMariaDB(OnARealServer, base.BaseTestCase):
     server_class = databases.MariaDB
 
 
 class TestPostgreSQL(OnARealServer, base.BaseTestCase):
+    server_class = databases.PostgreSQL
+
+
+class TestMariaDBAsCommands(AsCommands, base.BaseTestCase):
+    server_class = databases.MariaDB
+
+
+class TestPostgreSQLAsCommands(AsCommands, base.BaseTestCase):
     server_class = databases.PostgreSQL
