@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`upgrade_guests`: what each guest said last, and which image its server was booted from."""
+import logging
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,6 +11,10 @@ from trove_upgrade.db.engine import Database, retry_on_deadlock
 from trove_upgrade.db.models import upgrade_guests as _guests
 from trove_upgrade.domain import guest
 
+LOG = logging.getLogger(__name__)
+
+_instances = trove_tables.instances
+
 
 class Guests:
     """Implements ports.GuestRepository."""
@@ -19,10 +24,14 @@ class Guests:
 
     @retry_on_deadlock
     def record(self, heartbeat: guest.Heartbeat) -> None:
-        """Insert or update, seen_at by the database's clock."""
+        """Insert or update, seen_at by the database's clock.  Of an instance that does not exist nothing is kept: any guest can say any id."""
         said = {name: columns.fitting(_guests.c[name], getattr(heartbeat, name))
                 for name in ('boot_id', 'marker', 'agent_version', 'server_version')}
+        known = sa.select(_instances.c.id).where(_instances.c.id == heartbeat.instance_id, _instances.c.deleted.is_not(True))
         with self._database.write() as connection:
+            if connection.execute(known).one_or_none() is None:
+                LOG.warning('A heartbeat came from instance %r, which does not exist. Nothing of it is kept', heartbeat.instance_id[:64])
+                return
             upsert(connection, heartbeat.instance_id, restored=heartbeat.restored, server_state=str(heartbeat.server_state),
                    seen_at=columns.now(), **said)
 

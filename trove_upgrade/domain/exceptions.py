@@ -21,6 +21,11 @@ class TroveUpgradeError(Exception):
         self.message = self.template.format(**facts)
         super().__init__(self.message)
 
+    @property
+    def public_message(self) -> str:
+        """What a tenant may read: without addresses and statements of services that are not his."""
+        return self.message
+
 
 class IllegalMove(TroveUpgradeError):
     """A state was to follow one that it cannot follow: a fault of the program, not of a user."""
@@ -187,6 +192,11 @@ class ComputeUnavailable(TroveUpgradeError):
 
     code = 'COMPUTE_UNAVAILABLE'
     template = 'Nova cannot be asked for {what}: {found}. It is asked again; look at Nova if this lasts.'
+
+    @property
+    def public_message(self) -> str:
+        """What the library found names Nova's own address."""
+        return self.template.format(what=self.facts['what'], found="the taskmanager's log says why")
 
 
 class ServerNotFound(TroveUpgradeError):

@@ -41,7 +41,8 @@ class CheckRunner:
         try:
             before = self.preflight.outside(subject)
         except exceptions.ComputeUnavailable as error:
-            before = Report((checks.unknown('compute', error.message, error.code),))
+            LOG.warning('Upgrade check %s of instance %s: %s', check.id, check.instance_id, error.message)
+            before = Report((checks.unknown('compute', error.public_message, error.code),))
         try:
             return self._with_guest(check, before).results
         except exceptions.GuestUnavailable as error:

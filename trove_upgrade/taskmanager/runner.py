@@ -108,7 +108,8 @@ class Runner:
         try:
             result = step.run(row)
         except (exceptions.ComputeUnavailable, exceptions.GuestUnavailable, exceptions.MessagingUnavailable) as error:
-            result = outcome.Wait(_UNAVAILABLE_SECONDS, error.message)
+            self._warn_of(row, error)
+            result = outcome.Wait(_UNAVAILABLE_SECONDS, error.public_message)
         except exceptions.LeaseLost:
             raise
         except (exceptions.StepRefused, exceptions.StepFailed) as error:
@@ -116,12 +117,19 @@ class Runner:
         except exceptions.TroveUpgradeError as error:
             kind = exceptions.StepRefused if row.step in _BEFORE_CHANGE and not _undoing(row) else exceptions.StepFailed
             return kind(error.message, error.code)
-        except Exception as error:
+        except Exception:
             LOG.exception('Upgrade %s of instance %s: step %s ended in an error that nobody expected', row.id, row.instance_id, row.step)
-            result = outcome.Wait(_CRASH_SECONDS, f'The taskmanager met an error that it did not expect: {error!r}.')
+            result = outcome.Wait(_CRASH_SECONDS, 'The taskmanager met an error that it did not expect; its log says which.')
         if isinstance(result, outcome.Wait) and result.seconds > 0 and self._is_late(row):
             return step.expired(row, result.message or 'no reason was given')
         return result
+
+    @staticmethod
+    def _warn_of(row: upgrade.Upgrade, error: exceptions.TroveUpgradeError) -> None:
+        """Once, not at each try: the step's message says since when."""
+        now = journal.open_run(row)
+        if now is None or now.message != error.public_message:
+            LOG.warning('Upgrade %s of instance %s at %s: %s', row.id, row.instance_id, row.step, error.message)
 
     def _is_late(self, row: upgrade.Upgrade) -> bool:
         return row.step_deadline is not None and self.clock.now() >= row.step_deadline

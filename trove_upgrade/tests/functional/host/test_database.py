@@ -155,7 +155,7 @@ class OnARealServer:
 
     def test_many_first_heartbeats_of_one_guest_leave_one_row(self):
         self.together(16, lambda number: self.repos.guests.record(
-            Heartbeat('guest', f'boot-{number}', None, False, '1', None, ServerState.RUNNING)))
+            Heartbeat(database.INSTANCE, f'boot-{number}', None, False, '1', None, ServerState.RUNNING)))
         self.assertEqual(1, len(self.db.rows(models.upgrade_guests)))
 
     def test_events_of_an_upgrade_come_in_order_and_never_again(self):

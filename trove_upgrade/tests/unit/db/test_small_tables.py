@@ -59,13 +59,18 @@ class TestGuests(base.TestCase):
         self.guests = self.useFixture(database.SampleDatabase()).repositories.guests
 
     def test_the_last_heartbeat_stays_and_the_image_beside_it(self):
-        self.assertIsNone(self.guests.heartbeat('guest'))
-        self.guests.set_image('guest', 'image')
-        self.assertIsNone(self.guests.heartbeat('guest'))
-        first = Heartbeat('guest', 'boot-1', None, False, '1.0', None, ServerState.STOPPED)
-        last = Heartbeat('guest', 'boot-2', 'id:1', True, '1.1', '11.8.6-MariaDB', ServerState.RUNNING)
+        self.assertIsNone(self.guests.heartbeat(database.INSTANCE))
+        self.guests.set_image(database.INSTANCE, 'image')
+        self.assertIsNone(self.guests.heartbeat(database.INSTANCE))
+        first = Heartbeat(database.INSTANCE, 'boot-1', None, False, '1.0', None, ServerState.STOPPED)
+        last = Heartbeat(database.INSTANCE, 'boot-2', 'id:1', True, '1.1', '11.8.6-MariaDB', ServerState.RUNNING)
         self.guests.record(first)
         self.guests.record(last)
-        self.assertEqual((last, 'image'), (self.guests.heartbeat('guest'), self.guests.image('guest')))
-        self.guests.set_image('guest', 'image-2')
-        self.assertEqual((last, 'image-2'), (self.guests.heartbeat('guest'), self.guests.image('guest')))
+        self.assertEqual((last, 'image'), (self.guests.heartbeat(database.INSTANCE), self.guests.image(database.INSTANCE)))
+        self.guests.set_image(database.INSTANCE, 'image-2')
+        self.assertEqual((last, 'image-2'), (self.guests.heartbeat(database.INSTANCE), self.guests.image(database.INSTANCE)))
+
+    def test_of_an_instance_that_does_not_exist_nothing_is_kept(self):
+        for name in ('guest', database.DELETED_INSTANCE):
+            self.guests.record(Heartbeat(name, 'boot-1', None, False, '1.0', None, ServerState.STOPPED))
+            self.assertIsNone(self.guests.heartbeat(name))

@@ -212,11 +212,21 @@ class TestRunner(base.TestCase):
         self.assertEqual((S.FAILED, 'INSTANCE_CHANGED'), (row.state, row.error_code))
         self.assertEqual([], stage.guest.asked('pre_upgrade'))
 
+    def test_what_a_tenant_reads_names_no_address_of_novas(self):
+        def away(*_arguments, **_words):
+            raise exceptions.ComputeUnavailable(what='server s', found='Unable to establish connection to http://nova-int.example:8774/')
+        self.stage.nova.server = away
+        row = self.stage.run_on(self.stage.db.begin().id)
+        self.assertEqual(S.RUNNING, row.state)
+        self.assertIn('Nova cannot be asked for server s', row.steps[-1].message)
+        self.assertNotIn('nova-int', row.steps[-1].message)
+
     def test_an_unexpected_error_waits_and_is_bounded_by_the_time_out(self):
         self.stage.guest.says('check_upgrade', RuntimeError('boom'))
         row = self.stage.run_on(self.stage.db.begin().id)
         self.assertEqual(S.RUNNING, row.state)
-        self.assertIn('boom', row.steps[-1].message)
+        self.assertNotIn('boom', row.steps[-1].message, 'tenants read it')
+        self.assertIn('its log says', row.steps[-1].message)
         self.stage.clock.pass_time(101)
         row = self.stage.run_on(row.id)
         self.assertEqual((S.ABORTED, 'PRECHECK_TIMEOUT'), (row.state, row.error_code))
