@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from trove_upgrade.db.migrations.autogenerate.pieces import Rows, Work
+from trove_upgrade.db.migrations.autogenerate.rendering import Renderer
 
 _WIDTH = 116
 
@@ -15,13 +16,11 @@ _MODULE = '''\
 
 {todo}
 """
-{imports}
-import sqlalchemy as sa
+import json
+from typing import Any
 
-from trove_upgrade.db.migrations.data.migration import Batch
-
-# as it is between the two revisions: models move on, and this must not
-_TABLE = sa.table({table!r}, {columns})
+{imports}# as it is between the two revisions: models move on, and this must not
+_TABLE = sa.table({table!r},{columns})
 _KEY = ({key})
 
 
@@ -63,19 +62,28 @@ class {cls}:
 '''
 
 
-def module(table: sa.Table, rows: Sequence[Rows], *, message: str, name: str, after: str, before: str) -> str:
-    """The file of one migration, for one table as it was before; complete where a column is merely copied."""
+def module(renderer: Renderer, table: sa.Table, wanted: sa.Table, rows: Sequence[Rows], *, message: str, name: str, after: str, before: str) -> str:
+    """The file of one migration, for one table as it was before and as it is wanted; complete where a column is merely copied."""
     names = [column.name for column in table.primary_key.columns]
     written = [one.column for one in rows if one.column]
     columns = list(dict.fromkeys([*names, *written, *(one.source for one in rows if one.source)]))
+    types = {**{column.name: column.type for column in wanted.columns}, **{column.name: column.type for column in table.columns}}
+    described = [f'sa.column({name!r}, {renderer.type_of(types[name])})' for name in columns]
+    renderer.needs('from trove_upgrade.db.migrations.data.migration import Batch')
     todo = [f'Add {class_name(name)}() to MIGRATIONS in trove_upgrade/db/migrations/data/__init__.py, and test it.']
     if any(one.work is not Work.COPY for one in rows):
         todo.insert(0, 'Fill in what raises NotImplementedError.')
     return _MODULE.format(
-        message=message, table=table.name, todo='\n'.join(textwrap.wrap(' '.join(todo), _WIDTH)), imports='import json\nfrom typing import Any\n',
-        columns=', '.join(f'sa.column({column!r})' for column in columns), key=', '.join(f'_TABLE.c[{column!r}]' for column in names) + (',' if len(names) == 1 else ''),
+        message=message, table=table.name, todo='\n'.join(textwrap.wrap(' '.join(todo), _WIDTH)), imports=renderer.imports(),
+        columns=_columns(described), key=', '.join(f'_TABLE.c[{column!r}]' for column in names) + (',' if len(names) == 1 else ''),
         condition=_indented(_condition(rows)), values=_indented(_values(rows)), cls=class_name(name), name=name, after=after, before=before,
         behind='sa.tuple_(*_KEY) > sa.tuple_(*json.loads(cursor))' if len(names) > 1 else '_KEY[0] > json.loads(cursor)[0]')
+
+
+def _columns(described: Sequence[str]) -> str:
+    """On one line if they fit."""
+    line = ', '.join(described)
+    return f' {line}' if len(line) < _WIDTH - 30 else '\n    ' + ',\n    '.join(described)
 
 
 def class_name(name: str) -> str:

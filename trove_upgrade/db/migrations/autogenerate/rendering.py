@@ -57,6 +57,10 @@ class Renderer:
             labels=(branch,) if down_revision is None else None, does=does, imports=self.imports(),
             body=(_indented(body) + '\n' if body else '') + functions)
 
+    def needs(self, line: str) -> None:
+        """Import that, too."""
+        self._imports.add(line)
+
     def imports(self) -> str:
         """As isort orders them; with the blank lines that follow."""
         others = sorted(one for one in self._imports if 'trove_upgrade' not in one)
@@ -111,7 +115,7 @@ class Renderer:
         return lines
 
     def _column(self, column: sa.Column[Any], *, of_table: bool = False) -> str:
-        parts = [repr(str(column.name)), self._type(column.type)]
+        parts = [repr(str(column.name)), self.type_of(column.type)]
         parts += [str(alembic_render._render_computed(column.computed, self._context))] if column.computed is not None else []    # noqa: SLF001
         parts += [str(alembic_render._render_identity(column.identity, self._context))] if column.identity is not None else []    # noqa: SLF001
         if column.primary_key and of_table:
@@ -126,7 +130,8 @@ class Renderer:
             parts.append(f'comment={column.comment!r}')
         return self._sa(f'Column({", ".join(parts)})')
 
-    def _type(self, type_: Any) -> str:
+    def type_of(self, type_: Any) -> str:
+        """A column's type."""
         rendered = alembic_render._repr_type(type_, self._context)    # noqa: SLF001 - Alembic's own words for every server's types
         self._imports.update(self._context.imports)
         if rendered.startswith('sa.'):

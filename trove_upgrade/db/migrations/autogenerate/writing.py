@@ -110,7 +110,7 @@ def _migrations(tree: Tree, release: str, message: str, rows: Sequence[Rows], co
         name = f'{release}_{slug(message)}' + (f'_{table}' if len(tables) > 1 else '')
         name = name[:_LONGEST_NAME].rstrip('_')
         found[tree.data / f'{name}.py'] = data_rendering.module(
-            comparison.before.tables[table], [one for one in rows if one.table == table], message=' '.join(message.split()).replace('"', "'"), name=name,
+            Renderer(comparison.context), comparison.before.tables[table], comparison.metadata.tables[table], [one for one in rows if one.table == table], message=' '.join(message.split()).replace('"', "'"), name=name,
             after=after, before=before)
     return found
 
