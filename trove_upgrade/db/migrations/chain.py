@@ -81,6 +81,23 @@ class Chain:
             raise errors.RevisionUnknown(name=target, found=f'branch {branch} has {", ".join(known) or "none"}')
         return tuple(one for one in revisions if known.index(one) <= known.index(target))
 
+    def heads_of(self, names: Sequence[str]) -> dict[str, str]:
+        """By branch, the revision that is named for it; 'heads' is the newest of each.
+
+        :raises RevisionUnknown: one is no revision, or a second of the same branch.
+        """
+        known = {one.revision: branch for branch in self.branches for one in self.revisions(branch)}
+        found: dict[str, str] = {}
+        for name in names:
+            branches = self.branches if name in {'head', 'heads'} else [known.get(name, '')]
+            for branch in branches:
+                if branch not in self.branches:
+                    raise errors.RevisionUnknown(name=name, found=f'there are {", ".join(known)}')
+                if branch in found:
+                    raise errors.RevisionUnknown(name=name, found=f'branch {branch} is to be at {found[branch]} already')
+                found[branch] = self.head(branch) or '' if name in {'head', 'heads'} else name
+        return found
+
     def releases(self) -> list[str]:
         """Oldest first."""
         return list(dict.fromkeys(release_of(one.revision) for one in self.revisions(self.branches[0])))
