@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = importlib.import_module('oslo_config.cfg').CONF.trove_upgrade
     server = new_server(api.application, options.bind_host, options.bind_port)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    print(f'Listening on http://{options.bind_host}:{options.bind_port}/', flush=True)
+    print(f'Listening on http://{options.bind_host}:{server.server_port}/', flush=True)
     try:
         server.serve_forever()
     except KeyboardInterrupt:
