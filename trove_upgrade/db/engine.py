@@ -22,7 +22,7 @@ from oslo_db import exception as db_exc
 from oslo_db.sqlalchemy import enginefacade
 
 from trove_upgrade.conf import database as database_conf
-from trove_upgrade.db import errors
+from trove_upgrade.db import address, errors
 
 P = ParamSpec('P')
 R = TypeVar('R')
@@ -85,14 +85,6 @@ def is_of_old_columns(error: BaseException) -> bool:
     return said in _OLD_COLUMNS_MYSQL if isinstance(said, int) else False
 
 
-def parse_url(connection: str, service: str) -> sa.URL:
-    """:raises DatabaseRefused: not a URL; the text is not repeated, as it may hold a password."""
-    try:
-        return sa.make_url(connection)
-    except sa.exc.ArgumentError as error:
-        raise errors.DatabaseRefused(service=service, found='it is not a database URL') from error
-
-
 def _not_set(conf: cfg.ConfigOpts) -> str:
     """With the places that were read: mostly it is set somewhere else."""
     read: list[object] = []
@@ -116,7 +108,7 @@ def require_server_database(conf: cfg.ConfigOpts, service: str = 'A service of t
     connection = conf.database.connection
     if not connection:
         raise errors.DatabaseRefused(service=service, found=_not_set(conf))
-    url = parse_url(connection, service)
+    url = address.parse(connection, service)
     if url.get_backend_name() == 'sqlite':
         found = 'it is SQLite, which several processes cannot share safely; SQLite is for unit tests and the database tool'
         raise errors.DatabaseRefused(service=service, found=found)
@@ -285,26 +277,36 @@ _FACADE_OPTIONS = frozenset({
 
 
 def _engine(connection: str, **options: Any) -> sa.Engine:
-    """:raises DatabaseRefused: the connection is not a URL."""
-    url = parse_url(connection, 'This program')
+    """:raises DatabaseRefused: the connection is not a URL, or none that its driver takes."""
+    url = address.parse(connection, 'This program')
     if url.get_backend_name() in {'mysql', 'mariadb'} and 'charset' not in url.query:
         url = url.update_query_dict({'charset': 'utf8mb4'})    # oslo.db's own default is MySQL's utf8 of three bytes
     if url.get_backend_name() != 'sqlite' and 'connect_timeout' not in url.query:
         url = url.update_query_dict({'connect_timeout': _CONNECT_SECONDS})    # a host that drops packets is as good as down
+    limited = url.drivername.endswith('+pymysql') and 'read_timeout' not in url.query
+    if limited:    # its connect_timeout ends when the socket is there: a server that hangs would be waited for without an end
+        url = url.update_query_dict({'read_timeout': url.query['connect_timeout']})
+    connection = url.render_as_string(hide_password=False)
     context = enginefacade.transaction_context()
-    context.configure(connection=url.render_as_string(hide_password=False), **options)
-    return _read_committed(context.writer.get_engine())
+    context.configure(connection=connection, **options)
+    try:
+        return _for_use(context.writer.get_engine(), limited=limited)
+    except (ImportError, sa.exc.ArgumentError, TypeError, ValueError, AttributeError) as error:    # drivers check nothing, they just fail
+        found = f'its driver does not take it ({address.without_secrets(str(error), connection)})'
+        raise errors.DatabaseRefused(service='This program', found=found) from error
 
 
-def _read_committed(engine: sa.Engine) -> sa.Engine:
-    """MySQL's default is REPEATABLE READ; PostgreSQL's is what we want."""
+def _for_use(engine: sa.Engine, *, limited: bool) -> sa.Engine:
+    """MySQL's default isolation is REPEATABLE READ, PostgreSQL's is what we want; a statement may take longer than connecting."""
     if engine.dialect.name not in {'mysql', 'mariadb'}:
         return engine
 
-    def set_isolation(dbapi_connection: Any, _record: Any) -> None:
+    def settle(dbapi_connection: Any, _record: Any) -> None:
         with contextlib.closing(dbapi_connection.cursor()) as cursor:
             cursor.execute('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED')
+        if limited:
+            dbapi_connection._read_timeout = None    # noqa: SLF001 - PyMySQL has no other word for it, and looks at each packet
 
-    sa.event.listen(engine, 'connect', set_isolation)
+    sa.event.listen(engine, 'connect', settle)
     engine.dispose()    # oslo.db has opened a connection to try it; the next one is ours
     return engine

@@ -74,7 +74,16 @@ class RevisionUnknown(exceptions.TroveUpgradeError):
     """What was named is no revision and no release of ours."""
 
     code = 'REVISION_UNKNOWN'
+    exit_code = 2
     template = '"{name}" is no revision and no release that this program knows: {found}. Look them up with "trove-upgrade-manage db history".'
+
+
+class RevisionsContradict(exceptions.TroveUpgradeError):
+    """A branch is at one revision."""
+
+    code = 'REVISIONS_CONTRADICT'
+    exit_code = 2
+    template = '"{name}" cannot be recorded: branch {branch} would be at {other}, too. Name one revision of each branch, or "heads".'
 
 
 class LeaseHeld(exceptions.TroveUpgradeError):

@@ -11,7 +11,7 @@ from typing import Protocol
 import sqlalchemy as sa
 from oslo_config import cfg
 
-from trove_upgrade.db import engine
+from trove_upgrade.db import address, engine
 from trove_upgrade.db.release import package_version
 from trove_upgrade.db.services import Registration, Services
 
@@ -72,7 +72,7 @@ class ImpatientRegistry:
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         """:raises DatabaseRefused: the configured database is none that a service may use."""
         engine.require_server_database(conf, 'The API')
-        url = _impatient(engine.parse_url(conf.database.connection, 'The API'))
+        url = _impatient(address.parse(conf.database.connection, 'The API'))
         self._database = engine.Database.from_url(url.render_as_string(hide_password=False), max_retries=0)
         self._services = Services(self._database)
 

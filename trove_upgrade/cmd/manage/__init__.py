@@ -4,19 +4,16 @@
 Exit codes: 0 done, 1 it could not be done (one line on stderr says why), 2 usage; the others stand in `db.migrations.exit_codes`.
 """
 import argparse
-import logging
 import sys
 from collections.abc import Callable, Sequence
 
-import sqlalchemy as sa
 from oslo_config import cfg
-from oslo_db import exception as db_exc
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.clients import nova
-from trove_upgrade.cmd.manage import context, datastore, db, instance, service, upgrade
+from trove_upgrade.cmd.manage import context, datastore, db, ending, instance, service, upgrade
 from trove_upgrade.conf import database as database_conf
-from trove_upgrade.domain import exceptions, ports
+from trove_upgrade.domain import ports
 
 #: One file per noun; each adds its subcommands.
 _NOUNS = (db, datastore, upgrade, instance, service)
@@ -24,37 +21,24 @@ _NOUNS = (db, datastore, upgrade, instance, service)
 
 def main(argv: Sequence[str] | None = None, *, compute: Callable[[cfg.ConfigOpts], ports.Compute] = nova.Nova.from_conf) -> int:
     """Run one command and return its exit code."""
-    logging.getLogger('oslo_db').setLevel(logging.ERROR)    # it counts attempts; the error that follows says all
+    ending.quiet()
     parser = _parser()
     try:
         arguments = parser.parse_args(argv)
     except SystemExit as stop:    # argparse has printed the usage, or the help
-        return int(stop.code or 0)
+        code = int(stop.code or 0)
+        return ending.run(lambda: code)
     try:
         conf = _configuration(arguments.config_file, arguments.config_dir)
     except cfg.Error as error:
-        print(f'trove-upgrade-manage: the configuration cannot be read: {error}', file=sys.stderr)
+        print(f'trove-upgrade-manage: the configuration cannot be read: {ending.configuration_fault(error)}', file=sys.stderr)
         return 2
     return _run(arguments, context.Context(conf, compute))
 
 
 def _run(arguments: argparse.Namespace, run: context.Context) -> int:
     try:
-        return int(arguments.command(run, arguments) or 0)
-    except context.UsageError as error:
-        print(f'trove-upgrade-manage: {error}', file=sys.stderr)
-        return 2
-    except exceptions.TroveUpgradeError as error:
-        print(f'ERROR {error.code}: {error.message}', file=sys.stderr)
-        return int(getattr(error, 'exit_code', 1))
-    except db_exc.DBNonExistentTable as error:
-        print(f'ERROR SCHEMA_MISSING: table {error.table} is not in the database. Run "trove-upgrade-manage db sync" first '
-              '(with --standalone where there is no Trove).', file=sys.stderr)
-        return 1
-    except (db_exc.DBError, sa.exc.DBAPIError) as error:    # oslo.db hands on as they are: a right that is missing on MySQL, a full disk
-        found = str(getattr(error, 'inner_exception', None) or error).splitlines()[0]
-        print(f'ERROR DATABASE_ERROR: the database that [database] connection names refused, or cannot be reached: {found}', file=sys.stderr)
-        return 1
+        return ending.run(lambda: arguments.command(run, arguments), run.conf)
     finally:
         run.close()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from trove_upgrade.db import engine, errors
+from trove_upgrade.db import address, errors
 from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.domain import exceptions, instance, ports
 
@@ -33,7 +33,7 @@ class Context:
 
         :raises DatabaseRefused: it names none.
         """
-        return engine.parse_url(self.conf.database.connection or '', 'This program').get_backend_name()
+        return address.parse(self.conf.database.connection or '', 'This program').get_backend_name()
 
     def version(self, datastore: str, id_or_name: str, number: str | None = None) -> instance.DatastoreVersion:
         """A version by the datastore's and its own name or id, and its number where several have the name.

@@ -4,6 +4,7 @@ import argparse
 import uuid
 from typing import Any
 
+from trove_upgrade.cmd.manage import numbers
 from trove_upgrade.cmd.manage.context import Context, UsageError
 from trove_upgrade.conf import compute as compute_conf
 
@@ -20,7 +21,7 @@ def add_commands(commands: Any) -> None:
     register.add_argument('--datastore', required=True, help='name or id of the datastore')
     register.add_argument('--version', required=True, help='name or id of the version that the guest runs')
     register.add_argument('--id', help='id of the instance, as the guest has it in guest_info.conf (default: a new one)')
-    register.add_argument('--volume-size', type=int, metavar='GIB', help='size of its volume')
+    register.add_argument('--volume-size', type=numbers.rows, metavar='GIB', help='size of its volume')
     register.add_argument('--volume-id', help='id of its volume')
     register.add_argument('--flavor', help='id of its flavor (default: as Nova has it)')
     register.add_argument('--region', help='name of its region (default: [service_credentials] region_name)')

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from trove_upgrade.cmd.manage import numbers
 from trove_upgrade.cmd.manage.context import Context, print_table
 from trove_upgrade.domain import states
 from trove_upgrade.domain.upgrade import Upgrade
@@ -26,7 +27,7 @@ def add_commands(commands: Any) -> None:
     listing.add_argument('--project', help='only those of this project id')
     listing.add_argument('--instance', help='only those of this instance id')
     listing.add_argument('--state', type=str.upper, choices=[str(state) for state in states.UpgradeState])
-    listing.add_argument('--limit', type=int, default=50, help='how many at most (default: %(default)s)')
+    listing.add_argument('--limit', type=numbers.rows, default=50, help='how many at most (default: %(default)s)')
     listing.set_defaults(command=_list)
     show = nested.add_parser('show', help='one upgrade with its steps')
     show.add_argument('upgrade', help='id of the upgrade')

@@ -84,7 +84,8 @@ class Chain:
     def heads_of(self, names: Sequence[str]) -> dict[str, str]:
         """By branch, the revision that is named for it; 'heads' is the newest of each.
 
-        :raises RevisionUnknown: one is no revision, or a second of the same branch.
+        :raises RevisionUnknown: one is no revision.
+        :raises RevisionsContradict: two of the same branch are named.
         """
         known = {one.revision: branch for branch in self.branches for one in self.revisions(branch)}
         found: dict[str, str] = {}
@@ -94,7 +95,7 @@ class Chain:
                 if branch not in self.branches:
                     raise errors.RevisionUnknown(name=name, found=f'there are {", ".join(known)}')
                 if branch in found:
-                    raise errors.RevisionUnknown(name=name, found=f'branch {branch} is to be at {found[branch]} already')
+                    raise errors.RevisionsContradict(name=name, branch=branch, other=found[branch])
                 found[branch] = self.head(branch) or '' if name in {'head', 'heads'} else name
         return found
 

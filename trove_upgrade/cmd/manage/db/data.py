@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from trove_upgrade.cmd.manage import numbers
 from trove_upgrade.cmd.manage.context import Context, UsageError, print_table
 from trove_upgrade.db.migrations import position
 from trove_upgrade.db.migrations.chain import MAIN, Chain
@@ -25,27 +26,11 @@ def add_commands(nested: Any, chain: Chain = MAIN) -> None:
     run = commands.add_parser('run', help='run them, or one, to the end; one that was killed carries on, and several may run at once',
                               description='Exit code 9 where rows are left, 3 where "db expand" comes first.')
     run.add_argument('name', nargs='?', metavar='NAME', help='only this one (default: all, in order)')
-    run.add_argument('--max-count', type=_positive, metavar='N', help='look at no more than N rows, then end')
-    run.add_argument('--batch-size', type=_positive, default=runs.BATCH_SIZE, metavar='N',
+    run.add_argument('--max-count', type=numbers.rows, metavar='N', help='look at no more than N rows, then end')
+    run.add_argument('--batch-size', type=numbers.rows, default=runs.BATCH_SIZE, metavar='N',
                      help='rows per transaction; a service that wants one of them waits for its end (default: %(default)s)')
-    run.add_argument('--sleep', type=_seconds, default=0.0, metavar='S', help='seconds to rest after each batch (default: %(default)s)')
+    run.add_argument('--sleep', type=numbers.seconds, default=0.0, metavar='S', help='seconds to rest after each batch (default: %(default)s)')
     run.set_defaults(command=functools.partial(_run, chain))
-
-
-def _positive(word: str) -> int:
-    if not word.isdecimal() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f'a whole number of at least 1, not {word!r}')
-    return int(word)
-
-
-def _seconds(word: str) -> float:
-    try:
-        seconds = float(word)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f'a number of seconds, not {word!r}') from error
-    if not 0 <= seconds < float('inf'):
-        raise argparse.ArgumentTypeError(f'a number of seconds that is not negative, not {word!r}')
-    return seconds
 
 
 def _done_revisions(run: Context, chain: Chain) -> frozenset[str]:
@@ -82,14 +67,10 @@ def _run(chain: Chain, run: Context, arguments: argparse.Namespace) -> ExitCode:
     for migration in wanted:
         if not states.may_run(migration, done_revisions):
             print(f'{migration.name}: not needed any more, {migration.before} has been run')
-    try:
-        with progress.reporter(sys.stdout) as reporter:
-            ended = runs.DataRuns(run.repositories.database.engine).run_all(
-                wanted, done_revisions, max_count=arguments.max_count, batch_size=arguments.batch_size, sleep=arguments.sleep,
-                progress=reporter.progress, waiting=reporter.waiting)
-    except KeyboardInterrupt:
-        print('Interrupted. Whole batches stay; the same command carries on where this one ended.', file=sys.stderr)
-        return ExitCode.ERROR
+    with progress.reporter(sys.stdout) as reporter:
+        ended = runs.DataRuns(run.repositories.database.engine).run_all(
+            wanted, done_revisions, max_count=arguments.max_count, batch_size=arguments.batch_size, sleep=arguments.sleep,
+            progress=reporter.progress, waiting=reporter.waiting)
     unfinished = [one for one in ended if not one.finished]
     for one in unfinished:
         print(f'{one.name}: {one.rows_left} rows are left; {_advice(one, bounded=arguments.max_count is not None)}')

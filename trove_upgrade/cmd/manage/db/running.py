@@ -5,6 +5,7 @@ import contextlib
 import sys
 from collections.abc import Iterator
 
+from trove_upgrade.cmd.manage import numbers
 from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.db.migrations.data.progress import reporter
 from trove_upgrade.db.migrations.runner import Options, Runner
@@ -14,17 +15,17 @@ _DEFAULTS = Options()
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What any run takes."""
-    parser.add_argument('--wait', type=float, default=_DEFAULTS.wait_seconds, metavar='SECONDS',
+    parser.add_argument('--wait', type=numbers.seconds, default=_DEFAULTS.wait_seconds, metavar='SECONDS',
                         help='how long to wait for another run to end (default: %(default)g); then exit 7')
-    parser.add_argument('--lock-wait', type=float, default=_DEFAULTS.lock_seconds, metavar='SECONDS',
+    parser.add_argument('--lock-wait', type=numbers.seconds, default=_DEFAULTS.lock_seconds, metavar='SECONDS',
                         help='how long a statement waits for a lock of a table, while all other queries of it wait behind (default: '
                              '%(default)g); it is tried again after a pause')
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
     """What a run that moves rows takes."""
-    parser.add_argument('--batch-size', type=int, default=_DEFAULTS.batch_size, metavar='N', help='rows in one transaction (default: %(default)s)')
-    parser.add_argument('--sleep', type=float, default=0.0, metavar='SECONDS', help='pause between two batches (default: %(default)g)')
+    parser.add_argument('--batch-size', type=numbers.rows, default=_DEFAULTS.batch_size, metavar='N', help='rows in one transaction (default: %(default)s)')
+    parser.add_argument('--sleep', type=numbers.seconds, default=0.0, metavar='SECONDS', help='pause between two batches (default: %(default)g)')
 
 
 def plain_runner(run: Context) -> Runner:

@@ -3,6 +3,7 @@
 
 Nothing listens on the network.  Should the test process be killed, the kernel ends its servers (setpriv --pdeathsig).
 """
+import contextlib
 import os
 import pathlib
 import pwd
@@ -29,6 +30,7 @@ class DatabaseServer(fixtures.Fixture):
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         if os.geteuid() == 0:
             os.chown(self.folder, self.account.pw_uid, self.account.pw_gid)
+        self.prepare()
         self.initialize()
         self.log = (self.folder / 'log').open('wb')
         self.addCleanup(self.log.close)
@@ -36,6 +38,10 @@ class DatabaseServer(fixtures.Fixture):
                                         cwd=self.folder)
         self.addCleanup(self.stop)
         self.wait_until_serving()
+
+    def prepare(self):
+        """The folder is there and empty."""
+        self.data = self.folder / 'data'
 
     @property
     def account(self):
@@ -78,25 +84,60 @@ class DatabaseServer(fixtures.Fixture):
 
     def create(self):
         name = f'test_{uuid.uuid4().hex[:12]}'
+        self.ask(f'CREATE DATABASE {name}')
+        return self.url(name)
+
+    def ask(self, *statements):
         engine = sa.create_engine(self.admin_url, isolation_level='AUTOCOMMIT')
         with engine.connect() as connection:
-            connection.exec_driver_sql(f'CREATE DATABASE {name}')
+            for statement in statements:
+                connection.exec_driver_sql(statement)
         engine.dispose()
-        return self.url(name)
+
+
+class OnASmallDisk:
+    """Mixed into a server: its data are on a disk of their own, which a test can fill."""
+
+    disk_megabytes = 0
+
+    def prepare(self):
+        super().prepare()
+        self.disk = self.folder / 'disk'
+        self.disk.mkdir()
+        subprocess.run(['mount', '-t', 'tmpfs', '-o', f'size={self.disk_megabytes}m,mode=0755,uid={self.account.pw_uid},gid={self.account.pw_gid}',
+                        'tmpfs', self.disk], check=True)
+        self.addCleanup(subprocess.run, ['umount', '--lazy', self.disk], check=True)
+        self.data = self.disk / 'data'
+
+    @contextlib.contextmanager
+    def full_disk(self):
+        """Not one more block is free in the block."""
+        ballast = self.disk / 'ballast'
+        try:
+            with ballast.open('wb', buffering=0) as file, contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(1 << 20))
+            with ballast.open('ab', buffering=0) as file, contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(4096))
+            yield
+        finally:
+            ballast.unlink()
 
 
 class MariaDB(DatabaseServer):
     """Debian's MariaDB, with as little memory and as few syncs as it works with."""
 
     users = ('mysql', 'nobody')
+    options = ('--skip-grant-tables',)    #: everybody may do everything
 
     def initialize(self):
-        self.run_as_user('mariadb-install-db', '--no-defaults', f'--datadir={self.folder}/data',
+        self.run_as_user('mariadb-install-db', '--no-defaults', f'--datadir={self.data}',
                          '--auth-root-authentication-method=normal', '--skip-test-db')
 
     def command(self):
-        return ('mariadbd', '--no-defaults', f'--datadir={self.folder}/data', f'--socket={self.folder}/s', '--skip-networking',
-                '--skip-grant-tables', f'--pid-file={self.folder}/pid', '--innodb-buffer-pool-size=32M',
+        return ('mariadbd', '--no-defaults', f'--datadir={self.data}', f'--socket={self.folder}/s', '--skip-networking',
+                *self.options, f'--pid-file={self.folder}/pid', '--innodb-buffer-pool-size=32M',
                 '--innodb-flush-log-at-trx-commit=0', '--max-connections=200', '--character-set-server=utf8mb4')
 
     @property
@@ -119,11 +160,11 @@ class PostgreSQL(DatabaseServer):
         return os.path.realpath(found)
 
     def initialize(self):
-        self.run_as_user(self.binary('initdb'), '-D', f'{self.folder}/data', '-U', 'postgres', '-A', 'trust', '-E', 'UTF8',
+        self.run_as_user(self.binary('initdb'), '-D', str(self.data), '-U', 'postgres', '-A', 'trust', '-E', 'UTF8',
                          '--no-sync', '--locale=C.UTF-8')
 
     def command(self):
-        return (self.binary('postgres'), '-D', f'{self.folder}/data', '-k', str(self.folder), '-c', 'listen_addresses=',
+        return (self.binary('postgres'), '-D', str(self.data), '-k', str(self.folder), '-c', 'listen_addresses=',
                 '-c', 'fsync=off', '-c', 'max_connections=200', '-c', 'shared_buffers=32MB')
 
     def stop(self):
@@ -136,3 +177,35 @@ class PostgreSQL(DatabaseServer):
 
     def url(self, name):
         return f'postgresql+psycopg2://postgres@/{name}?host={self.folder}'
+
+
+class MariaDBWithUsers(OnASmallDisk, MariaDB):
+    """With a user who has a password and every right, and one who may only read; its disk can be filled."""
+
+    options = ('--innodb-log-file-size=4M', '--innodb-data-file-path=ibdata1:4M:autoextend', '--innodb-temp-data-file-path=ibtmp1:4M:autoextend',
+               '--innodb-undo-tablespaces=0', '--aria-log-file-size=8M')
+    disk_megabytes = 160
+
+    def create_user(self, name, password, rights):
+        """`rights`: as GRANT has them, on every database."""
+        self.ask(f"CREATE USER '{name}'@'localhost' IDENTIFIED BY '{password}'", f"GRANT {rights} ON *.* TO '{name}'@'localhost'")
+
+    def url_of(self, url, name, password):
+        return url.replace('root@', f'{name}:{password}@')
+
+
+class PostgreSQLWithUsers(OnASmallDisk, PostgreSQL):
+    """With passwords for everybody but the fixture's own user; its disk can be filled."""
+
+    disk_megabytes = 120
+
+    def initialize(self):
+        super().initialize()
+        (self.data / 'pg_hba.conf').write_text('local all postgres trust\nlocal all all scram-sha-256\n')
+
+    def create_user(self, name, password, rights):
+        """`rights`: predefined roles whose rights it has."""
+        self.ask(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'", f'GRANT {rights} TO {name}')
+
+    def url_of(self, url, name, password):
+        return url.replace('postgres@', f'{name}:{password}@')

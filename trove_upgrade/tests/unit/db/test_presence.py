@@ -5,7 +5,7 @@ from oslo_config import cfg
 
 from trove_upgrade.conf import database as database_conf
 from trove_upgrade.db import errors, presence
-from trove_upgrade.db.engine import parse_url
+from trove_upgrade.db.address import parse as parse_url
 from trove_upgrade.tests.unit import base, database
 
 

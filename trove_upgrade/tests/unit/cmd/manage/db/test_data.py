@@ -113,7 +113,7 @@ class TestData(base.TestCase):
         def interrupted(*_arguments):
             raise KeyboardInterrupt
         self.chain.data[0].run_batch = interrupted
-        self.assertIn('carries on', self.run_tool('run', code=1))
+        self.assertIn('carries on', self.run_tool('run', code=130))
 
     def test_the_list_shows_each_with_its_state(self):
         self.migrated(AFTER)

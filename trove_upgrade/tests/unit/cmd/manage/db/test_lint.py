@@ -57,5 +57,5 @@ class TestLint(base.TestCase):
     def test_the_command_needs_no_database_and_ends_with_the_right_code(self):
         self.assertEqual((0, '1 revisions, nothing found.\n'), self.run_tool('aurora_standalone01'))
         code, text = self.run_tool('nothing01')
-        self.assertEqual(1, code)
+        self.assertEqual(2, code)
         self.assertIn('ERROR REVISION_UNKNOWN: "nothing01"', text)

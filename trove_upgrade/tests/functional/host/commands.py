@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`trove-upgrade-manage` and `trove-upgrade-status` as processes: what they print on which stream, and how they end.
+
+Loading the programs takes a second of CPU, and an operator has more commands than a test run has seconds.  So most runs are forked
+from a process that has loaded them and done nothing else; `script` starts the installed program itself.
+"""
+import concurrent.futures
+import dataclasses
+import multiprocessing
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+#: A command that does not end by then hangs.
+_SECONDS = 60
+MANAGE, STATUS = 'trove-upgrade-manage', 'trove-upgrade-status'
+
+_server = multiprocessing.get_context('forkserver')
+_server.set_forkserver_preload(['__main__', 'trove_upgrade.cmd.manage', 'trove_upgrade.cmd.status', __name__])
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """A process that has come to its end."""
+
+    words: tuple
+    code: int        #: negative: the signal that ended it
+    out: str
+    err: str
+    seconds: float
+
+    def __str__(self):
+        return f'{" ".join(self.words)} ended with {self.code} after {self.seconds:.1f} s\nstdout: {self.out}\nstderr: {self.err}'
+
+
+class Commands:
+    """Runs commands with one configuration file each."""
+
+    def __init__(self, folder):
+        self._folder = pathlib.Path(folder)
+        self._count = 0
+
+    def configuration(self, url, more=''):
+        """A file that names this database."""
+        self._count += 1
+        path = self._folder / f'{self._count}.conf'
+        path.write_text(f'[database]\nconnection = {url}\n{more}\n')
+        return path
+
+    def run(self, url, *words, program=MANAGE, more=''):
+        """One command, to its end."""
+        return self.all([(url, words)], program=program, more=more)[0]
+
+    def all(self, runs, *, program=MANAGE, more=''):
+        """Pairs of a URL and words, two at a time; in their order."""
+        made = [(self.configuration(url, more), tuple(words)) for url, words in runs]
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            return list(pool.map(lambda one: self._forked(program, *one), made))
+
+    def _forked(self, program, configuration, words):
+        out, err = configuration.with_suffix('.out'), configuration.with_suffix('.err')
+        process = _server.Process(target=_run, args=(program, ('--config-file', str(configuration), *words), str(out), str(err)))
+        began_at = time.monotonic()
+        process.start()
+        process.join(_SECONDS)
+        if process.is_alive():
+            process.kill()
+            process.join()
+            raise AssertionError(f'{" ".join(words)} has not ended within {_SECONDS} s:\n{out.read_text()}\n{err.read_text()}')
+        return Ended(words, process.exitcode, out.read_text(), err.read_text(), time.monotonic() - began_at)
+
+    def script(self, url, *words, program=MANAGE, more='', **options):
+        """The installed program; `options` as Popen takes them."""
+        options = {'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'text': True} | options
+        argv = [str(pathlib.Path(sys.executable).with_name(program)), '--config-file', str(self.configuration(url, more)), *words]
+        return subprocess.Popen(argv, **options)
+
+    def run_script(self, url, *words, program=MANAGE, more=''):
+        """One command of the installed program, to its end."""
+        return self.finish(self.script(url, *words, program=program, more=more))
+
+    @staticmethod
+    def finish(process):
+        """Wait for a `script`."""
+        began_at = time.monotonic()
+        out, err = process.communicate(timeout=_SECONDS)
+        return Ended(tuple(process.args[3:]), process.returncode, out, err, time.monotonic() - began_at)
+
+
+def _run(program, arguments, out, err):
+    """In the fork: become the program."""
+    for number, path in ((1, out), (2, err)):
+        opened = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        os.dup2(opened, number)
+        os.close(opened)
+    sys.stdout, sys.stderr = open(1, 'w', closefd=False), open(2, 'w', closefd=False)    # the runner of the tests had its own
+    sys.argv = [program, *arguments]
+    if program == STATUS:
+        from trove_upgrade.cmd import status as module
+    else:
+        from trove_upgrade.cmd import manage as module
+    sys.exit(module.main())
