@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes revisions where they belong: their number, what they follow, and the HEAD files."""
+import contextlib
 import dataclasses
 import pathlib
 import re
@@ -130,10 +131,26 @@ def _write(tree: Tree, release: str, message: str, texts: Mapping[str, str], dat
             raise errors.RevisionNotWritten(found=f'{path.name} is there already', advice='Take another message.')
         compile(text, path.name, 'exec')
     files |= {tree.versions / f'{branch.upper()}_HEAD': f'{revision}\n' for branch, revision in ids.items()}
-    for path, text in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding='utf-8')
+    _write_all(files)
     return Written(tuple(files), tuple(warnings), tuple(_to_do(ids, data)))
+
+
+def _write_all(files: Mapping[pathlib.Path, str]) -> None:
+    """Or none: what there was before is there again after an error.
+
+    :raises RevisionNotWritten: a file cannot be written.
+    """
+    before = {path: path.read_text(encoding='utf-8') if path.exists() else None for path in files}
+    try:
+        for path, text in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding='utf-8')
+    except OSError as error:
+        for path, former in before.items():
+            with contextlib.suppress(OSError):    # the error that is raised says what to do
+                path.unlink(missing_ok=True) if former is None else path.write_text(former, encoding='utf-8')
+        raise errors.RevisionNotWritten(found=f'{error.filename or path} cannot be written ({error.strerror})',
+                                        advice='Run it in a checkout of trove-upgrade that is yours, on a disk with space.') from error
 
 
 def _to_do(ids: Mapping[str, str], data: Mapping[pathlib.Path, str]) -> list[str]:

@@ -30,7 +30,8 @@ class OnARealServer(model_changes.ModelChanges):
 
     def test_types_indexes_and_what_is_dropped(self):
         self.try_cases('wider type', 'new index', 'changed index of the same name', 'another kind of type', 'another default', 'dropped column',
-                       'dropped check', 'dropped table', 'comment on a column', 'unique constraint')
+                       'dropped check', 'dropped table', 'comment on a column', 'unique constraint',
+                       'new index with options of each server')
 
     def test_constraints_over_rows(self):
         self.try_cases('NULL allowed', 'unique index', 'foreign key', 'check', 'dropped column with a default', 'dropped index', 'nullable column')
@@ -39,7 +40,7 @@ class OnARealServer(model_changes.ModelChanges):
         self.try_cases('narrower type', 'dropped column with its index', 'wider integer, for which rows are written anew')
 
     def test_a_column_that_had_to_be_written(self):
-        self.try_cases('dropped column that had to be written', 'nullable column')
+        self.try_cases('dropped column that had to be written', 'nullable column', 'computed column')
 
     def test_the_runner_builds_indexes_outside_of_its_transaction(self):
         url = self.server.create()

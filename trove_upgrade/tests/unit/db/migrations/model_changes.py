@@ -13,7 +13,7 @@ import fixtures
 import sqlalchemy as sa
 
 from trove_upgrade.db import models
-from trove_upgrade.db.columns import UtcDateTime
+from trove_upgrade.db.columns import JsonText, UtcDateTime
 from trove_upgrade.db.migrations import autogenerate
 from trove_upgrade.db.migrations.autogenerate.comparing import compare
 from trove_upgrade.db.migrations.autogenerate.splitting import split
@@ -101,6 +101,8 @@ CASES = {
     'new table': Case(lambda model: model.tables.update(shelves={
         'id': sa.Column('id', sa.Integer, primary_key=True), 'kind_id': sa.Column('kind_id', sa.Integer, nullable=False),
         'at': sa.Column('at', UtcDateTime(), nullable=False), 'text': sa.Column('text', sa.Text, nullable=True),
+        'is_new': sa.Column('is_new', sa.Boolean, nullable=False), 'price': sa.Column('price', sa.Numeric(10, 2)), 'data': sa.Column('data', JsonText()),
+        'rate': sa.Column('rate', sa.Float, server_default=sa.text('1.5')), 'blob': sa.Column('blob', sa.LargeBinary),
         'one': sa.Index('uq_shelves_at', 'at', unique=True), 'two': sa.ForeignKeyConstraint(['kind_id'], ['kinds.id'], name='fk_shelves_kind'),
         'three': sa.UniqueConstraint('kind_id', 'at', name='uq_shelves_kind_at'), 'four': sa.CheckConstraint('kind_id > 0', name='ck_shelves')}),
         'ensure_table ensure_index'),
@@ -127,6 +129,9 @@ CASES = {
     'another default': Case(part('colour', sa.String(16), nullable=False, server_default='blue'), '', 'ensure_default'),
     'no default any more': Case(part('colour', sa.String(16), nullable=False), '', 'ensure_default'),
     'new index': Case(put('parts', 'ix', sa.Index('ix_parts_name_size', 'name', 'size')), 'ensure_index_online'),
+    'new index with options of each server': Case(put('parts', 'ix_name', sa.Index('ix_parts_name', 'name', mysql_length={'name': 10}, mariadb_length={'name': 10},
+                                                                              postgresql_where=sa.text('size > 0'))), 'ensure_index_online'),
+    'computed column': Case(put('parts', 'twice', sa.Column('twice', sa.Integer, sa.Computed('size * 2', persisted=True))), 'ensure_column'),
     'dropped index': Case(drop('parts', 'ix_parts_size'), '', 'ensure_no_index'),
     'changed index of the same name': Case(put('parts', 'ix_parts_size', sa.Index('ix_parts_size', 'size', 'name')), '', 'ensure_no_index ensure_index_online'),
     'unique index': Case(put('parts', 'uq', sa.Index('uq_parts_name', 'name', unique=True)), '', 'ensure_index_online', 'name',

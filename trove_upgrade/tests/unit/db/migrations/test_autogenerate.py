@@ -161,6 +161,13 @@ class TestWhatIsWritten(WorkshopTestCase):
         self.assertRaises(errors.RevisionNotWritten, self.workshop.generate, self.change('renamed column'), message='x')
         self.assertEqual(('mine', 'alpha_expand01\n'), (taken.read_text(), self.head('EXPAND')))
 
+    def test_a_disk_that_is_full_leaves_everything_as_it_was(self):
+        (self.workshop.folder / 'data').rmdir()
+        (self.workshop.folder / 'data').write_text('no folder')
+        error = self.assertRaises(errors.RevisionNotWritten, self.workshop.generate, self.change('renamed column'), message='x')
+        self.assertIn('data', error.message)
+        self.assertEqual(('alpha_expand01\n', []), (self.head('EXPAND'), list((self.workshop.folder / 'versions').glob('beta/*/*.py'))))
+
     def test_a_renamed_columns_data_migration_is_complete(self):
         written = self.workshop.generate(self.change('renamed column'), message='labels')
         self.workshop.run('expand')
