@@ -15,6 +15,9 @@ _SHORT_SECONDS = 0.5        #: nobody notices
 _LONG_SECONDS = 5.0         #: requests time out
 _LOAD_SECONDS = 60.0        #: of work beside the service
 
+#: In words, where it is not 'writes wait'.
+WAITING = {Blocks.NOTHING: 'services go on', Blocks.DATABASE: 'the whole database is locked'}
+
 
 class Level(enum.StrEnum):
     """How bad it may get; comparable by `rank`."""
@@ -56,10 +59,15 @@ def _of_waiting(answer: Answer, size: Size | None) -> Risk:
         return Risk(Level.HIGH, 'not known: it may lock or rebuild the table' + _of(size))
     if answer.work is Work.METADATA:
         return Risk(Level.LOW, 'the same for any number of rows; waits for open transactions on the table, a short time and again')
+    return _of_size(answer, size)
+
+
+def _of_size(answer: Answer, size: Size | None) -> Risk:
     seconds = _seconds(answer, size)
+    online = answer.blocks is Blocks.NOTHING
     if seconds is None:
-        return Risk(Level.MEDIUM if answer.blocks is Blocks.NOTHING else Level.HIGH, f'{_wait(answer.blocks)}; how large the table is cannot be seen')
-    if answer.blocks is Blocks.NOTHING:
+        return Risk(Level.MEDIUM if online else Level.HIGH, f'{_wait(answer.blocks)}; how large the table is cannot be seen')
+    if online:
         level = Level.LOW if seconds < _LOAD_SECONDS else Level.MEDIUM
         return Risk(level, f'services go on; {_duration(seconds)} of work for the server{_of(size)}')
     level = Level.LOW if seconds < _SHORT_SECONDS else Level.MEDIUM if seconds < _LONG_SECONDS else Level.HIGH
@@ -75,7 +83,7 @@ def _seconds(answer: Answer, size: Size | None) -> float | None:
 
 
 def _wait(blocks: Blocks) -> str:
-    return 'services go on' if blocks is Blocks.NOTHING else f'{blocks} wait'
+    return WAITING.get(blocks, f'{blocks} wait')
 
 
 def _of(size: Size | None) -> str:

@@ -14,9 +14,11 @@ class Size:
 
     @property
     def is_empty(self) -> bool:
-        """Estimates are never 0 for a table that has rows for longer than a moment."""
-        return self.rows == 0
+        """An estimate of 0 alone may be out of date: then the size tells."""
+        return self.rows == 0 and (self.bytes is None or self.bytes < _SMALL_BYTES)
 
+
+_SMALL_BYTES = 1024 * 1024
 
 _MYSQL = sa.text('SELECT table_name, table_rows, data_length + index_length FROM information_schema.tables'
                  " WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE'")
@@ -30,6 +32,8 @@ def table_sizes(connection: sa.Connection) -> dict[str, Size]:
     dialect = connection.dialect.name
     if dialect == 'sqlite':
         return {name: Size(_count(connection, name), None) for name in sa.inspect(connection).get_table_names()}
+    if dialect == 'mysql' and not getattr(connection.dialect, 'is_mariadb', False) and (connection.dialect.server_version_info or ()) >= (8,):
+        connection.exec_driver_sql('SET SESSION information_schema_stats_expiry = 0')    # else MySQL tells what was true yesterday
     found = connection.execute(_POSTGRESQL if dialect == 'postgresql' else _MYSQL).all()
     return {name: Size(int(rows or 0), int(size or 0)) for name, rows, size in found}
 

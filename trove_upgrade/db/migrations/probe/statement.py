@@ -47,7 +47,7 @@ _MYSQL_QUOTED = re.compile(r"""(?P<text>'(?:\\.|''|[^'\\])*'|"(?:\\.|""|[^"\\])*
 _QUOTED = re.compile(r"""(?P<text>'(?:''|[^'])*')|"[^"]*\"""", re.DOTALL)
 
 #: Two statements, comments, and PostgreSQL's other forms of a text.
-_UNKNOWN_FORMS = re.compile(r"""[;#']|/\*|--|\$\$|\bE_""", re.IGNORECASE)
+_UNKNOWN_FORMS = re.compile(r"""[;#']|/\*|--|\$\$|\bE__""", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
