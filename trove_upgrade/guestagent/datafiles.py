@@ -3,12 +3,13 @@
 
 A difference means that something has written in between, and then no checksum taken before counts.
 """
+import contextlib
 import json
 import os
 import pathlib
 import stat
 
-from trove_upgrade.guestagent.stash import publish
+from trove_upgrade.guestagent import foreign
 
 _NAMED = 5
 
@@ -16,8 +17,13 @@ _NAMED = 5
 def listing(data_directory: pathlib.Path) -> bytes:
     """All plain files below `data_directory` as JSON; odd bytes in names are escaped."""
     start = len(str(data_directory)) + 1
-    files = {path[start:]: [status.st_size, status.st_mtime_ns]
-             for path, status in publish.walk([data_directory]) if stat.S_ISREG(status.st_mode)}
+    files: dict[str, list[int]] = {}
+    for directory, _, names, descriptor in foreign.walk(data_directory):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode):
+                    files[f'{directory}/{name}'[start:]] = [status.st_size, status.st_mtime_ns]
     return json.dumps(files, sort_keys=True).encode('ascii')
 
 

@@ -63,3 +63,17 @@ def directory(name: str | pathlib.Path, *, below: int | None = None) -> Iterator
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def walk(top: pathlib.Path) -> Iterator[tuple[str, list[str], list[str], int]]:
+    """As os.fwalk: by descriptors, so that a directory that becomes a link meanwhile is not followed out of `top`.
+
+    What vanishes meanwhile was not there.
+
+    :raises OSError: `top` is not there, or something below cannot be read.
+    """
+    def complain(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error
+    os.lstat(top)
+    return os.fwalk(top, onerror=complain, follow_symlinks=False)

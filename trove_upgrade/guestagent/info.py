@@ -5,6 +5,7 @@ Ids and digests, no secrets; at most 64 KiB on the wire.  It is the only thing t
 volume is believed once it matches.
 """
 import dataclasses
+import datetime
 import json
 import re
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ _ID = re.compile(r'[A-Za-z0-9][A-Za-z0-9-]{0,63}')
 _UUID = re.compile(r'[A-Za-z0-9-]{1,64}')
 _STASH = re.compile(r'stash-[A-Za-z0-9-]{1,80}')
 _DIGEST = re.compile(r'[0-9a-f]{64}')
+_FILESYSTEM = re.compile(r'[a-z0-9][a-z0-9._-]{0,31}')
+_WORDS = 200        #: of what only people read: versions and ids
 
 
 def is_id(value: object) -> bool:
@@ -53,15 +56,40 @@ class UpgradeInfo:
         :raises StepFailed: UPGRADE_INFO_INVALID; a key is missing or cannot be what it should be.
         """
         names = [field.name for field in dataclasses.fields(cls)]
-        broken = sorted(name for name in names if name not in wire)
-        forms = {'upgrade_id': _ID, 'volume_uuid': _UUID, 'stash': _STASH, 'stash_digest': _DIGEST,
-                 'fingerprint_digest': _DIGEST, 'files_digest': _DIGEST}
-        broken += [name for name, form in forms.items() if name in wire and not form.fullmatch(str(wire[name]))]
+        broken = sorted(name for name in names if name not in wire or not _is_form(name, wire[name]))
         if wire.get('schema') != SCHEMA:
             broken.append('schema')
         if len(json.dumps(dict(wire), default=str)) > _LIMIT_BYTES:
             broken.append('length')
         if broken:
-            raise exceptions.StepFailed(f'The upgrade cannot go on: upgrade_info is not what pre_upgrade returned, see {", ".join(broken)}. '
-                                        f'Retry the upgrade; report this if it stays.', 'UPGRADE_INFO_INVALID')
+            raise invalid(f'see {", ".join(broken)}')
         return cls(**{name: wire[name] for name in names})
+
+
+_FORMS = {'upgrade_id': _ID, 'volume_uuid': _UUID, 'filesystem': _FILESYSTEM, 'stash': _STASH, 'stash_digest': _DIGEST,
+          'fingerprint_digest': _DIGEST, 'files_digest': _DIGEST}
+
+
+def invalid(found: str) -> exceptions.StepFailed:
+    """What came back is not what was handed out."""
+    return exceptions.StepFailed(f'The upgrade cannot go on: upgrade_info is not what pre_upgrade returned, {found}. '
+                                 f'Retry the upgrade; report this if it stays.', 'UPGRADE_INFO_INVALID')
+
+
+def _is_form(name: str, value: object) -> bool:
+    """Everybody with a broker's account could have written it, and the guest's root acts on it."""
+    if name == 'attempt':
+        return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    if not isinstance(value, str):
+        return False
+    if name == 'stopped_at':
+        return _is_time(value)
+    form = _FORMS.get(name)
+    return form.fullmatch(value) is not None if form else value.isprintable() and len(value) <= _WORDS
+
+
+def _is_time(value: str) -> bool:
+    try:
+        return datetime.datetime.fromisoformat(value).utcoffset() is not None
+    except ValueError:
+        return False

@@ -25,7 +25,7 @@ class Fingerprint:
 
     server_version: str
     taken_at: str                              #: ISO 8601 UTC
-    tables: Mapping[str, Mapping[str, Any]]    #: 'schema.table' -> {'rows': int, 'checksum': str | None, 'kind': str}
+    tables: Mapping[str, Mapping[str, Any]]    #: 'schema.table' -> {'rows': int | None, 'checksum': str | None, 'kind': str}
     counted_only_by_file: Sequence[str]        #: tables that did not fit the budget of time
     users: Sequence[str]
     grants: Mapping[str, Sequence[str]]
@@ -41,7 +41,7 @@ class Comparison:
     settings_changed: Sequence[Mapping[str, str]]  #: [{'name', 'before', 'after'}]: reported, not a failure
     tables_compared: int
     rows_compared: int
-    not_compared: Sequence[str] = ()  #: tables whose rows were not counted on one of the two sides: the budget of time was used up
+    not_compared: Sequence[str] = ()  #: tables whose rows were not counted on one of the two sides: in memory alone, or no time left
 
 
 @dataclasses.dataclass(frozen=True)

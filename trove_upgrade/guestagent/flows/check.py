@@ -55,9 +55,10 @@ def _volume(guest: Guest) -> upgrade.CheckResult:
     if not layout.data_directory.is_dir() or layout.data_directory.is_symlink():
         return upgrade.CheckResult(name, 'refused', f'Instance {guest.instance_id} cannot be upgraded: its data directory is not at '
                                    f'{layout.data_directory}. Move it there.', 'VOLUME_LAYOUT_UNKNOWN')
-    if layout.volume.stat().st_uid != 0:
-        return upgrade.CheckResult(name, 'refused', f'Instance {guest.instance_id} cannot be upgraded: {layout.volume} does not belong to '
-                                   f'root, so that the database could write beside its data. Give it to root.', 'VOLUME_LAYOUT_UNKNOWN')
+    top = layout.volume.stat()
+    if top.st_uid != 0 or top.st_mode & 0o022:
+        return upgrade.CheckResult(name, 'refused', f'Instance {guest.instance_id} cannot be upgraded: others than root can write to '
+                                   f'{layout.volume}, the database beside its data. Give it to root, with mode 0755.', 'VOLUME_LAYOUT_UNKNOWN')
     return upgrade.CheckResult(name, 'ok', f'Volume {mounted.uuid} is mounted at {layout.volume}.')
 
 

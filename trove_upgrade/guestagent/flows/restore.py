@@ -18,7 +18,7 @@ from trove_upgrade.guestagent import datafiles, durable, service
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.flows import generations, verify
 from trove_upgrade.guestagent.flows.work import ROLLBACK, Outcome, Work
-from trove_upgrade.guestagent.info import UpgradeInfo
+from trove_upgrade.guestagent.info import UpgradeInfo, invalid
 from trove_upgrade.guestagent.marks import Mark
 from trove_upgrade.guestagent.stash.restore import Stash
 
@@ -30,7 +30,7 @@ def restore(work: Work) -> Outcome:
 
     :raises StepFailed: it does not; clients cannot reach it unless the fingerprint was compared before.
     """
-    guest, info = work.guest, UpgradeInfo.from_wire(work.call.upgrade_info)
+    guest, info = work.guest, _info(work)
     work.progress(0, 'Mounting the volume.')
     guest.volume.mount(info.volume_uuid, wait_seconds=guest.settings.volume_wait_seconds)
     if not guest.layout.on_volume.is_dir() or not datafiles.is_private(guest.layout.on_volume):
@@ -53,7 +53,17 @@ def restore(work: Work) -> Outcome:
     return _outcome(work, info)
 
 
+def _info(work: Work) -> UpgradeInfo:
+    """The marks are kept under its id and the journal under the call's: they must be one."""
+    info = UpgradeInfo.from_wire(work.call.upgrade_info)
+    if info.upgrade_id != work.call.upgrade_id:
+        raise invalid(f'it is of upgrade {info.upgrade_id} and the call of {work.call.upgrade_id}')
+    return info
+
+
 def _read(stash: Stash, info: UpgradeInfo) -> base.Fingerprint:
+    if stash.manifest.upgrade_id != info.upgrade_id:
+        raise invalid(f'it is of upgrade {info.upgrade_id} and its stash of {stash.manifest.upgrade_id}')
     return base.Fingerprint(**json.loads(stash.document('fingerprint', info.fingerprint_digest)))
 
 
@@ -176,7 +186,11 @@ def _open(work: Work, info: UpgradeInfo) -> None:
     """Boot first, clients next: a guest that reboots in between serves by itself."""
     guest = work.guest
     work.progress(90, 'Opening the database for clients.')
-    guest.volume.write_fstab(info.volume_uuid, info.filesystem)
+    mounted = guest.volume.mounted()
+    if mounted is None:
+        raise exceptions.StepFailed(f'The database cannot be opened: nothing is mounted at {guest.layout.volume} any more. Look who has '
+                                    f'unmounted the volume, then retry the upgrade.', 'VOLUME_NOT_MOUNTED')
+    guest.volume.write_fstab(mounted.uuid, mounted.filesystem)   # as the kernel says, nothing of what was sent
     guest.driver.set_autostart(enabled=True)
     guest.driver.open_for_clients()
     if not guest.marks.has(Mark.OPENED, info.upgrade_id):

@@ -20,6 +20,7 @@ class Table:
     size_bytes: int                 #: as the engine estimates it
     columns: Sequence[str] = ()     #: visible ones, in order, without those that version the rows
     shape: str = ''                 #: digest of names and types of all of `columns`
+    in_memory: bool = False         #: its rows are gone after every stop
 
     @property
     def full_name(self) -> str:
@@ -35,13 +36,14 @@ class Table:
 def tables(session: connection.Session) -> list[Table]:
     """Every table, sequence and view of the users' schemas, smallest first."""
     columns = _columns(session)
-    rows = session.rows('SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, COALESCE(DATA_LENGTH, 0) + COALESCE(INDEX_LENGTH, 0) '
+    rows = session.rows('SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, COALESCE(DATA_LENGTH, 0) + COALESCE(INDEX_LENGTH, 0), ENGINE '
                         f'FROM information_schema.TABLES WHERE TABLE_SCHEMA {_NOT_SYSTEM}')
     found = []
-    for schema, name, kind, size in rows:
+    for schema, name, kind, size, engine in rows:
         if kind in _KINDS:
             own = columns.get((schema, name), [])
-            found.append(Table(schema, name, _KINDS[kind], int(size), tuple(column for column, _ in own), digest(*own)))
+            found.append(Table(schema, name, _KINDS[kind], int(size), tuple(column for column, _ in own), digest(*own),
+                               str(engine).upper() == 'MEMORY'))
     return sorted(found, key=lambda table: (table.size_bytes, table.full_name))
 
 

@@ -8,9 +8,11 @@ from typing import Any
 
 from trove_upgrade.domain import upgrade
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.mysql_family import connection, option_files, versions
+from trove_upgrade.guestagent.datastores.mysql_family import connection, option_files, stray, versions
+from trove_upgrade.guestagent.datastores.mysql_family.dialect import SYSTEM_SCHEMAS
 
 _BACKUP_PROGRAMS = frozenset({'mariabackup', 'mariadb-backup', 'xtrabackup', 'innobackupex', 'mysqldump', 'mariadb-dump', 'mydumper', 'mysqlpump'})
+_NAMED = 5
 _COMM_LENGTH = 15       #: the kernel keeps no more of a program's name
 _ALWAYS_FREE_BYTES = 256 << 20
 #: From here on the end of time in versioned tables is 2106 instead of 2038, and mariadb-upgrade rebuilds them.
@@ -141,14 +143,14 @@ def layout(probe: Probe) -> upgrade.CheckResult:
     rows = probe.session.rows("SHOW GLOBAL VARIABLES WHERE Variable_name IN ('datadir', 'innodb_data_home_dir', 'innodb_log_group_home_dir', "
                               "'innodb_undo_directory', 'aria_log_dir_path', 'log_bin_basename', 'relay_log_basename')")
     values = {str(variable): str(value) for variable, value in rows if value}
-    data = pathlib.Path(values.get('datadir', '')).resolve()
-    if data != probe.context.data_directory.resolve():
+    data = probe.context.data_directory
+    if os.path.realpath(values.get('datadir', '')) != os.path.realpath(data):
         return upgrade.CheckResult(name, 'refused', (
-            f'The server cannot be upgraded: its data directory is {data}, and {probe.context.data_directory} is expected. '
+            f'The server cannot be upgraded: its data directory is {values.get("datadir")}, and {probe.context.data_directory} is expected. '
             f'Move the data there and upgrade again.'), 'VOLUME_LAYOUT')
-    volume = probe.context.volume.resolve()
-    outside = [f'{variable} is {value}' for variable, value in sorted(values.items()) if not (data / value).resolve().is_relative_to(volume)]
-    outside += _links_to_elsewhere(data, volume)
+    volume = probe.context.volume
+    outside = [f'{variable} is {value}' for variable, value in sorted(values.items()) if not stray.is_below(data / value, volume)]
+    outside += stray.find(data, volume)
     if outside:
         return upgrade.CheckResult(name, 'refused', (
             f'The server cannot be upgraded: some of its data is not on the volume and would be lost: {", ".join(outside)}. '
@@ -181,7 +183,22 @@ def statements(probe: Probe) -> upgrade.CheckResult:
     return upgrade.CheckResult(name, 'ok', 'No statement has been running for long.')
 
 
-ALL: Sequence[Check] = (target_version, layout, disk_space, prepared_transactions, backup, replication, plugins, clean_stop, statements)
+def tables_in_memory(probe: Probe) -> upgrade.CheckResult:
+    """Each stop of the server empties them: a loss that nobody who upgrades has in mind."""
+    name = 'tables_in_memory'
+    rows = probe.session.rows("SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE ENGINE = 'MEMORY' "
+                              f'AND TABLE_SCHEMA NOT IN ({", ".join(repr(schema) for schema in SYSTEM_SCHEMAS)}) ORDER BY 1, 2')
+    if not rows:
+        return upgrade.CheckResult(name, 'ok', 'No table is kept in memory alone.')
+    named = ', '.join(f'{schema}.{table}' for schema, table in rows[:_NAMED])
+    more = f' and {len(rows) - _NAMED} more' if len(rows) > _NAMED else ''
+    return upgrade.CheckResult(name, 'warning', (
+        f'The rows of {named}{more} will be gone after the upgrade, as after every restart: ENGINE=MEMORY keeps them in memory alone. '
+        f'The tables themselves stay; copy their rows elsewhere where they are needed.'), 'TABLES_IN_MEMORY')
+
+
+ALL: Sequence[Check] = (target_version, layout, disk_space, prepared_transactions, backup, replication, plugins, clean_stop, statements,
+                        tables_in_memory)
 
 
 def configured_libraries(configuration: option_files.Configuration) -> Sequence[str]:
@@ -215,18 +232,4 @@ def _processes(proc: pathlib.Path) -> Sequence[tuple[int, str]]:
                 found.append((int(directory.name), (directory / 'comm').read_text().strip()))
             except OSError:
                 continue   # it has ended meanwhile
-    return found
-
-
-def _links_to_elsewhere(data: pathlib.Path, volume: pathlib.Path) -> list[str]:
-    """Links of databases and tables, and InnoDB's .isl files, that lead off the volume."""
-    found = []
-    for path in (*data.iterdir(), *data.glob('*/*')):
-        if path.is_symlink():
-            if not path.resolve().is_relative_to(volume):
-                found.append(f'{path} is a link to {path.resolve()}')
-        elif path.suffix == '.isl':
-            target = pathlib.Path(path.read_text(errors='replace').strip())
-            if not target.is_relative_to(volume):
-                found.append(f'{path.with_suffix("").name} is in {target.parent}')
     return found

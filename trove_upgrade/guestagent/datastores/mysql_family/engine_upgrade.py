@@ -13,7 +13,10 @@ _TIMEOUT_SECONDS = 24 * 3600
 
 
 def run(programs: Programs, credentials: connection.Credentials, progress: base.Progress) -> None:
-    """Run it to its end.  Safe to repeat: it says by itself that there is nothing left to do.
+    """Run it to its end.  Safe to repeat; the second time takes seconds.
+
+    `--force` means only that it runs whatever the files in the data directory say of an earlier run: the tenant could have
+    written them.  An error of its own is one all the same.  Measured on 10.11.19: 1.3 s with 300 tables.
 
     :raises StepFailed: ENGINE_UPGRADE_FAILED, with its last words.
     """
@@ -31,7 +34,7 @@ def run(programs: Programs, credentials: connection.Credentials, progress: base.
     environment = {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': '/nonexistent', 'LC_ALL': 'C'}
     if credentials.password:
         environment['MYSQL_PWD'] = credentials.password
-    arguments = [program, '--no-defaults', f'--socket={credentials.socket}', f'--user={credentials.user}']
+    arguments = [program, '--no-defaults', '--force', f'--socket={credentials.socket}', f'--user={credentials.user}']
     try:
         finished = programs.run(arguments, timeout_seconds=_TIMEOUT_SECONDS, environment=environment, on_line=look)
     except TimeoutError as error:

@@ -72,6 +72,8 @@ class Photographer:
         """Rows and checksum; None if the time that is left does not do, or did not."""
         if table.kind == _NO_TABLE_DATA:
             return {'rows': 0, 'checksum': None}
+        if table.in_memory:   # the stop empties it: kind and columns are all that can be the same
+            return {'rows': None, 'checksum': None}
         started = self._monotonic()
         left = deadline - started
         if left <= 0 or (self._bytes_per_second and table.size_bytes / self._bytes_per_second > left):

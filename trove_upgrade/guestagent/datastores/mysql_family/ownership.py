@@ -5,6 +5,7 @@ import pathlib
 import pwd
 
 from trove_upgrade.domain import exceptions
+from trove_upgrade.guestagent import foreign
 
 
 def give(data_directory: pathlib.Path, user: str) -> None:
@@ -20,13 +21,7 @@ def give(data_directory: pathlib.Path, user: str) -> None:
         reason = (f'The data directory {data_directory} cannot be given to {user}: this image has no such user. '
                   f'Install the database server in the image.')
         raise exceptions.StepFailed(reason, 'DATABASE_USER_MISSING') from error
-    _own(data_directory, account.pw_uid, account.pw_gid)
-    for directory, directories, files in os.walk(data_directory):
-        for name in (*directories, *files):
-            _own(pathlib.Path(directory) / name, account.pw_uid, account.pw_gid)
-
-
-def _own(path: pathlib.Path, uid: int, gid: int) -> None:
-    status = path.lstat()
-    if status.st_uid != uid:
-        os.chown(path, uid, gid, follow_symlinks=False)
+    for _, directories, files, descriptor in foreign.walk(data_directory):
+        for name in ('.', *directories, *files):
+            if os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_uid != account.pw_uid:
+                os.chown(name, account.pw_uid, account.pw_gid, dir_fd=descriptor, follow_symlinks=False)

@@ -5,8 +5,12 @@ Measured on MariaDB 10.11: after a clean shutdown nothing but one FILE_CHECKPOIN
 checkpoint of ib_logfile0; after a kill more follows there.  ibtmp1 and ddl_recovery.log are removed by a clean shutdown only.
 Source of the layout: MariaDB's log0log.h and mtr0log.h, "MariaDB Server 10.8 redo log format".
 """
+import os
 import pathlib
 import struct
+from typing import BinaryIO
+
+from trove_upgrade.guestagent import foreign
 
 _FORMAT_10_8 = 0x50687973     #: 'Phys': one file, records of any length; 10.8 and later
 _START = 12288                #: where the records begin, and what the header takes
@@ -34,26 +38,31 @@ def is_clean(data_directory: pathlib.Path, log_directory: pathlib.Path | None = 
     """
     if any((data_directory / name).exists() for name in _LEFT_BY_A_CRASH):
         return False
-    log = (log_directory or data_directory) / 'ib_logfile0'
-    return not log.is_file() or _ends_at_checkpoint(log)
+    try:
+        log = foreign.open_plain((log_directory or data_directory) / 'ib_logfile0', foreign.owner_of(data_directory))
+    except FileNotFoundError:
+        return True
+    except OSError:   # a link, a pipe, another's: no server has ended cleanly on that
+        return False
+    with os.fdopen(log, 'rb') as stream:
+        return _ends_at_checkpoint(stream)
 
 
-def _ends_at_checkpoint(log: pathlib.Path) -> bool:
-    size = log.stat().st_size
-    with log.open('rb') as stream:
-        header = stream.read(_START)
-        if len(header) < _START or size <= _START or struct.unpack('>I', header[:4])[0] != _FORMAT_10_8:
-            return True
-        first_lsn = struct.unpack('>Q', header[8:16])[0]
-        checkpoint, end = max(struct.unpack('>QQ', header[at:at + 16]) for at in _CHECKPOINTS)
-        if end != checkpoint:
-            return False
-        position = (checkpoint - first_lsn) % (size - _START)
-        stream.seek(_START + position)
-        tail = stream.read(_READ_BYTES)
-        if len(tail) < _READ_BYTES:       # the log is a ring
-            stream.seek(_START)
-            tail += stream.read(_READ_BYTES - len(tail))
+def _ends_at_checkpoint(stream: BinaryIO) -> bool:
+    size = os.fstat(stream.fileno()).st_size
+    header = stream.read(_START)
+    if len(header) < _START or size <= _START or struct.unpack('>I', header[:4])[0] != _FORMAT_10_8:
+        return True
+    first_lsn = struct.unpack('>Q', header[8:16])[0]
+    checkpoint, end = max(struct.unpack('>QQ', header[at:at + 16]) for at in _CHECKPOINTS)
+    if end != checkpoint:
+        return False
+    position = (checkpoint - first_lsn) % (size - _START)
+    stream.seek(_START + position)
+    tail = stream.read(_READ_BYTES)
+    if len(tail) < _READ_BYTES:       # the log is a ring
+        stream.seek(_START)
+        tail += stream.read(_READ_BYTES - len(tail))
     if tail[0] != _FILE_CHECKPOINT or struct.unpack('>Q', tail[3:11])[0] != checkpoint:
         return False
     following = tail[_RECORD_BYTES:]

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Sequence
 
 from trove_upgrade.domain import upgrade
+from trove_upgrade.guestagent import foreign
 from trove_upgrade.guestagent.datastores.mysql_family import option_files
 from trove_upgrade.guestagent.datastores.mysql_family.programs import Finished, Programs
 
@@ -20,6 +21,7 @@ NAME = 'configuration_accepted'
 REFUSED = 'CONFIGURATION_REFUSED'
 _NEEDED_BYTES = 200 << 20
 _TIMEOUT_SECONDS = 120
+_LOG_BYTES = 1 << 20
 _MEANINGS = {3: 'an option is ambiguous', 7: 'it names an option that the server does not know', 9: 'an option has a number that the server does not take',
              13: 'an option has a value that the server does not take', 1: 'the server ended with an error'}
 #: What the files of a data directory are made of: the scratch one is made alike, or these very options would fail on it.
@@ -87,13 +89,20 @@ def _run(programs: Programs, configuration: option_files.Configuration, places: 
         log = scratch / 'scratch-error.log'
         command = [server, *([f'--defaults-file={defaults_file}'] if defaults_file else []), *_arguments(scratch, log, user)]
         finished = programs.run(command, timeout_seconds=_TIMEOUT_SECONDS, environment=_ENVIRONMENT)
-        logged = log.read_text(errors='replace') if log.is_file() else ''
-        return Finished(finished.return_code, finished.output + logged)
+        return Finished(finished.return_code, finished.output + _logged(log, account.pw_uid))
     except KeyError as error:
         missing = f'the image has no user {user}'
         raise NoScratch(missing) from error
     finally:
         shutil.rmtree(scratch)
+
+
+def _logged(log: pathlib.Path, owner: int) -> str:
+    """The server's user owns the directory, and the restored configuration may have made it run whatever that user likes."""
+    try:
+        return foreign.read(log, owner, _LOG_BYTES).decode('utf-8', 'replace')
+    except OSError:
+        return ''
 
 
 def _arguments(scratch: pathlib.Path, log: pathlib.Path, user: str) -> list[str]:

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server as a whole: its configuration files, whether it answers, starting it by its service, waiting for its end."""
-import os
+import contextlib
 import pathlib
 import socket
 from collections.abc import Callable, Sequence
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent import durable
+from trove_upgrade.guestagent import durable, foreign
 from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import connection, option_files
 
 _LOG_TAIL_LINES = 15
 _LOG_TAIL_BYTES = 1 << 16
+_LOGS_IN_DATA = 20
+_NUMBER_BYTES = 32
 _POLL_SECONDS = 0.1
 _SHORT_SECONDS = 15
 
@@ -130,8 +132,8 @@ class Server:
         path = pathlib.Path(str(session.rows('SELECT @@global.pid_file')[0][0]))
         if not path.is_absolute():
             path = pathlib.Path(str(session.rows('SELECT @@global.datadir')[0][0])) / path
-        try:
-            return int(path.read_text().strip())
+        try:   # its directory is the server's, and the locks are held: nothing may make us wait
+            return int(foreign.read(path, foreign.owner_of(self._context.data_directory), _NUMBER_BYTES))
         except (OSError, ValueError):
             return None
 
@@ -161,21 +163,20 @@ class Server:
         return state not in {'Z', 'X'}
 
     def log_tail(self) -> str:
-        """The last lines of the newest error log there is, or ''."""
+        """The last lines of the newest error log that the server's own user has written, or ''."""
         named = self.configuration().value('log-error', self._groups())
         root = self._context.etc.parent
-        places = [root / 'var/log/mysql/error.log', root / 'var/log/mysqld.log', *self._context.data_directory.glob('*.err')]
+        places = [root / 'var/log/mysql/error.log', root / 'var/log/mysqld.log',
+                  *sorted(self._context.data_directory.glob('*.err'))[:_LOGS_IN_DATA]]
         if named:
             path = pathlib.Path(named)
             places.append(path if path.is_absolute() else self._context.data_directory / path)
-        existing = [path for path in places if path.is_file()]
-        if not existing:
-            return ''
-        newest = max(existing, key=lambda path: path.stat().st_mtime)
-        with newest.open('rb') as stream:
-            stream.seek(max(0, newest.stat().st_size - _LOG_TAIL_BYTES), os.SEEK_SET)
-            lines = stream.read().decode('utf-8', 'replace').splitlines()
-        return ' | '.join(lines[-_LOG_TAIL_LINES:])
+        ends = []
+        for path in places:
+            with contextlib.suppress(OSError):   # none there, or none of the server's: what it says would be somebody else's
+                ends.append(foreign.read_end(path, foreign.owner_of(self._context.data_directory), _LOG_TAIL_BYTES))
+        newest = max(ends, default=(0, b''))[1]
+        return ' | '.join(newest.decode('utf-8', 'replace').splitlines()[-_LOG_TAIL_LINES:])
 
     def _groups(self) -> Sequence[str]:
         return (*option_files.SERVER_GROUPS, 'mysqld_safe', 'mariadbd-safe')

@@ -103,7 +103,9 @@ class Root(fixtures.Fixture):
             (self.path / name).mkdir(parents=True)
         for name in ('run/mysqld', 'var/log/mysql'):
             os.chown(self.path / name, ACCOUNT.pw_uid, ACCOUNT.pw_gid)
-        (self.path / 'var/log/mysql/error.log').touch()
+        log = self.path / 'var/log/mysql/error.log'
+        log.touch()
+        os.chown(log, ACCOUNT.pw_uid, ACCOUNT.pw_gid)
         with socket.socket() as probe:
             probe.bind(('127.0.0.1', 0))
             self.port = probe.getsockname()[1]

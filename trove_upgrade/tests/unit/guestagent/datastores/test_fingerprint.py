@@ -15,7 +15,8 @@ class TestPhotographer(base.TestCase):
         self.clock = fakes.Clock()
         self.percents = []
 
-    def session(self, *rules, tables=(('a', 'big', 'BASE TABLE', 900), ('a', 'small', 'BASE TABLE', 10), ('a', 'w', 'VIEW', 0))):
+    def session(self, *rules, tables=(('a', 'big', 'BASE TABLE', 900, 'InnoDB'), ('a', 'small', 'BASE TABLE', 10, 'InnoDB'),
+                                     ('a', 'w', 'VIEW', 0, None))):
         return fakes.Session(
             *rules, ('SELECT VERSION', [('10.11.14-MariaDB',)]), ('mysql.global_priv', [('u', '%', '{"plugin": "p"}')]),
             ("TABLE_NAME = 'global_priv'", [(1,)]), ('SHOW GRANTS', [('GRANT USAGE ON *.* TO `u`@`%` IDENTIFIED BY PASSWORD \'*1\'',)]),
@@ -69,13 +70,20 @@ class TestPhotographer(base.TestCase):
         session = self.session(
             ('information_schema.COLUMNS', [('a', 'v', 'id', 'int', '', None), ('a', 'v', 's', 'timestamp', 'STORED GENERATED', 'ROW START'),
                                             ('a', 'v', 'h', 'int', 'INVISIBLE', None)]),
-            ('FOR SYSTEM_TIME ALL', [(7, 11, 13)]), tables=[('a', 'v', 'SYSTEM VERSIONED', 1)])
+            ('FOR SYSTEM_TIME ALL', [(7, 11, 13)]), tables=[('a', 'v', 'SYSTEM VERSIONED', 1, 'InnoDB')])
         found = self.take(session)
         self.assertEqual((5, 2, '11:13'), tuple(found.tables['a.v'][key] for key in ('rows', 'history_rows', 'checksum')))
         summed = next(said for said in session.statements if 'FOR SYSTEM_TIME ALL' in said)
         self.assertIn('`id`', summed)
         self.assertNotIn('`s`', summed)
         self.assertNotIn('`h`', summed)
+
+    def test_a_table_in_memory_is_not_counted_for_the_stop_empties_it(self):
+        session = self.session(tables=[('a', 'm', 'BASE TABLE', 1, 'MEMORY')])
+        found = self.take(session)
+        self.assertEqual((None, None, 'table'), tuple(found.tables['a.m'][key] for key in ('rows', 'checksum', 'kind')))
+        self.assertEqual([], found.counted_only_by_file)
+        self.assertFalse([said for said in session.statements if 'a`.`m' in said])
 
     def test_no_hash_of_a_password_is_kept_in_the_grants(self):
         found = self.take(self.session())

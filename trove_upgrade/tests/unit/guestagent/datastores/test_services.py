@@ -120,7 +120,7 @@ class TestEngineUpgrade(base.TestCase):
         run = fakes.Programs()
         engine_upgrade.run(run, self.CREDENTIALS, lambda percent, text: None)
         arguments, environment = run.calls[0]
-        self.assertEqual(['--no-defaults', '--socket=/run/s', '--user=os_admin'], arguments[1:])
+        self.assertEqual(['--no-defaults', '--force', '--socket=/run/s', '--user=os_admin'], arguments[1:])
         self.assertEqual('secret', environment['MYSQL_PWD'])
 
     def test_phases_are_progress(self):
@@ -199,6 +199,7 @@ class TestServer(base.TestCase):
         return self.session
 
     def log(self, text):
+        (self.root / 'v/data').mkdir(parents=True)
         path = self.root / 'var/log/mysql/error.log'
         path.parent.mkdir(parents=True)
         path.write_text(text)

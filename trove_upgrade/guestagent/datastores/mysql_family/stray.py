@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What of the data is not on the volume: links of databases and tables, and the files in which InnoDB keeps such a path.
+
+All of it is the tenant's, who sees what is said of it: places are named, and never what a link or a file there leads to.
+"""
+import os
+import pathlib
+from collections.abc import Iterator
+
+from trove_upgrade.guestagent import foreign
+
+#: A path cannot be longer.  Source: PATH_MAX of the kernel's limits.h.
+_PATH_BYTES = 4096
+
+
+def is_below(path: pathlib.Path, volume: pathlib.Path) -> bool:
+    """Whether `path` leads to somewhere on the volume; one that changes while it is followed does not."""
+    try:
+        return pathlib.Path(os.path.realpath(path)).is_relative_to(os.path.realpath(volume))
+    except (OSError, ValueError):
+        return False
+
+
+def find(data: pathlib.Path, volume: pathlib.Path) -> list[str]:
+    """What of `data` is kept elsewhere than on `volume`, at most two levels down, where databases and tables are.
+
+    :raises OSError: the data directory cannot be read.
+    """
+    owner = foreign.owner_of(data)
+    with foreign.directory(data) as opened:
+        found = list(_strays(opened, data, volume, owner))
+        for name in sorted(os.listdir(opened)):  # noqa: PTH208 - below the descriptor
+            try:
+                with foreign.directory(name, below=opened) as database:
+                    found += _strays(database, data / name, volume, owner)
+            except OSError:   # no directory, or a link to one, which has been looked at
+                continue
+    return found
+
+
+def _strays(opened: int, path: pathlib.Path, volume: pathlib.Path, owner: int) -> Iterator[str]:
+    with os.scandir(opened) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.is_symlink():
+                if not is_below(path / entry.name, volume):
+                    yield f'{path / entry.name} is a link to elsewhere'
+            elif entry.name.endswith('.isl') and (said := _of_isl(opened, entry.name, path, volume, owner)):
+                yield said
+
+
+def _of_isl(opened: int, name: str, path: pathlib.Path, volume: pathlib.Path, owner: int) -> str | None:
+    try:
+        text = os.fsdecode(foreign.read(name, owner, _PATH_BYTES, below=opened)).strip()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return f'{path / name} is no plain file of the database'
+    if is_below(path.parent / os.path.normpath(text), volume):
+        return None
+    return f'{path / name} says that its table is elsewhere'

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the database's user can do to the names that the agent reads, with real links, pipes and owners.  Runs as root."""
+import ctypes
+import os
+import pathlib
+import threading
+
+import fixtures
+
+from trove_upgrade.guestagent import datafiles, foreign
+from trove_upgrade.guestagent.datastores import base as datastore
+from trove_upgrade.guestagent.datastores.mysql_family import ownership, redo_log, scratch, server, stray
+from trove_upgrade.tests.unit import base
+from trove_upgrade.tests.unit.guestagent.datastores import fakes
+
+TENANT = 54321
+SECRET = 'transport_url = rabbit://trove:S3CRET@broker/trove'
+_EXCHANGE = 2       #: RENAME_EXCHANGE.  Source: renameat2(2)
+_HERE = -100        #: AT_FDCWD
+_ROUNDS = 2000
+_WAIT_SECONDS = 10
+
+
+class TenantTestCase(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.data = self.root / 'v/data'
+        (self.data / 'db').mkdir(parents=True)
+        for path in (self.data, self.data / 'db'):
+            os.chown(path, TENANT, TENANT)
+        self.secret = self.root / 'etc/secret'
+        self.secret.parent.mkdir()
+        self.secret.write_text(f'[DEFAULT]\n{SECRET}\n')
+
+    def tenants(self, path, text):
+        path.write_text(text)
+        os.chown(path, TENANT, TENANT)
+        return path
+
+    def pipe(self, path):
+        os.mkfifo(path)
+        os.chown(path, TENANT, TENANT)
+        return path
+
+    def in_time(self, function):
+        """What it returns; a function that waits for ever fails the test instead of holding it up."""
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(function()), daemon=True)
+        thread.start()
+        thread.join(_WAIT_SECONDS)
+        self.assertFalse(thread.is_alive(), 'it waits for ever')
+        return answers[0]
+
+    def exchanging(self, one, other):
+        """A thread that exchanges two names without end, until the returned event is set."""
+        done, library = threading.Event(), ctypes.CDLL(None)
+
+        def swap():
+            while not done.is_set():
+                library.renameat2(_HERE, bytes(one), _HERE, bytes(other), _EXCHANGE)
+        thread = threading.Thread(target=swap)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(done.set)
+
+
+class ForeignTest(TenantTestCase):
+    def test_a_plain_file_of_the_owner_is_read_within_bounds(self):
+        path = self.tenants(self.data / 'x', '0123456789')
+        self.assertEqual(b'0123', foreign.read(path, TENANT, 4))
+        self.assertEqual(b'789', foreign.read_end(path, TENANT, 3)[1])
+
+    def test_links_pipes_directories_and_what_is_another_s_are_refused_at_once(self):
+        link, hard = self.data / 'link', self.data / 'hard'
+        link.symlink_to(self.secret)
+        hard.hardlink_to(self.secret)
+        for path in (link, hard, self.pipe(self.data / 'pipe'), self.data / 'db', self.data / 'none'):
+            self.in_time(lambda path=path: self.assertRaises(OSError, foreign.read, path, TENANT, 10))
+
+    def test_a_directory_that_is_a_link_is_refused(self):
+        (self.data / 'link').symlink_to(self.secret.parent)
+        with foreign.directory(self.data) as opened:
+            self.assertRaises(OSError, foreign.directory('link', below=opened).__enter__)
+
+
+class StrayTest(TenantTestCase):
+    def find(self):
+        return self.in_time(lambda: stray.find(self.data, self.root / 'v'))
+
+    def test_what_an_isl_file_says_is_judged_and_never_quoted(self):
+        self.tenants(self.data / 'db/here.isl', f'{self.root}/v/other/t.ibd')
+        self.tenants(self.data / 'db/away.isl', '/srv/S3CRET/t.ibd')
+        self.tenants(self.data / 'db/back.isl', f'{self.root}/v/../S3CRET/t.ibd')
+        self.assertEqual([f'{self.data}/db/away.isl says that its table is elsewhere', f'{self.data}/db/back.isl says that its table is elsewhere'],
+                         self.find())
+
+    def test_an_isl_file_that_is_a_link_or_a_pipe_is_no_way_to_read_or_to_hang(self):
+        (self.data / 'l.isl').symlink_to(self.secret)
+        self.pipe(self.data / 'p.isl')
+        (self.data / 'h.isl').hardlink_to(self.secret)
+        found = self.find()
+        self.assertEqual([f'{self.data}/h.isl is no plain file of the database', f'{self.data}/l.isl is a link to elsewhere',
+                          f'{self.data}/p.isl is no plain file of the database'], found)
+
+    def test_a_link_that_takes_the_place_of_an_isl_file_shows_nothing(self):
+        plain, link = self.tenants(self.data / 't.isl', f'{self.root}/v/data/t.ibd'), self.data / 't.lnk'
+        link.symlink_to(self.secret)
+        self.exchanging(plain, link)
+        for _ in range(_ROUNDS):
+            self.assertFalse([said for said in stray.find(self.data, self.root / 'v') if 'S3CRET' in said])
+
+    def test_a_linked_directory_is_named_and_not_looked_into(self):
+        (self.secret.parent / 'hidden').symlink_to('/')
+        (self.data / 'linked').symlink_to(self.secret.parent)
+        (self.data / 'loop').symlink_to('loop')
+        (self.data / 'inside').symlink_to(self.data / 'db')
+        self.assertEqual([f'{self.data}/linked is a link to elsewhere'], self.find())
+
+
+class ServerTest(TenantTestCase):
+    def setUp(self):
+        super().setUp()
+        context = datastore.DriverContext(volume=self.root / 'v', data_directory=self.data, etc=self.root / 'etc', run=self.root / 'run',
+                                          image_facts={}, now=None, monotonic=fakes.Clock())
+        self.server = server.Server(context, fakes.Service(), None, None, start_seconds=1)
+        (self.root / 'var/log/mysql').mkdir(parents=True)
+
+    def tail(self):
+        return self.in_time(self.server.log_tail)
+
+    def test_the_end_of_a_log_is_the_server_s_own_words_alone(self):
+        self.tenants(self.data / 'host.err', 'first\nwhy it ended\n')
+        os.utime(self.data / 'host.err', (1, 1))
+        (self.data / 'x.err').symlink_to(self.secret)
+        (self.root / 'var/log/mysql/error.log').symlink_to(self.secret)
+        (self.data / 'y.err').hardlink_to(self.secret)
+        self.pipe(self.data / 'z.err')
+        self.assertEqual('first | why it ended', self.tail())
+
+    def test_without_data_there_are_no_words(self):
+        (self.data / 'db').rmdir()
+        self.data.rmdir()
+        self.assertEqual('', self.tail())
+
+    def process_id(self, path):
+        session = fakes.Session(('pid_file', [(str(path),)]), ('datadir', [(str(self.data),)]))
+        return self.in_time(lambda: self.server.process_id(session))
+
+    def test_a_process_s_number_is_read_from_a_plain_file_and_nothing_waits_for_another(self):
+        self.assertEqual(4711, self.process_id(self.tenants(self.data / 'a.pid', '4711\n')))
+        self.assertEqual(4711, self.process_id('a.pid'))
+        self.assertIsNone(self.process_id(self.pipe(self.data / 'b.pid')))
+        self.assertIsNone(self.process_id(self.tenants(self.data / 'c.pid', 'x' * 100)))
+        (self.data / 'd.pid').symlink_to('a.pid')
+        self.assertIsNone(self.process_id('d.pid'))
+
+    def test_a_redo_log_that_is_no_plain_file_is_not_that_of_a_clean_end(self):
+        self.assertTrue(redo_log.is_clean(self.data))
+        self.pipe(self.data / 'ib_logfile0')
+        self.assertFalse(self.in_time(lambda: redo_log.is_clean(self.data)))
+        (self.data / 'ib_logfile0').unlink()
+        (self.data / 'ib_logfile0').symlink_to('/dev/zero')
+        self.assertFalse(redo_log.is_clean(self.data))
+
+    def test_the_log_of_a_configuration_that_is_tried_is_read_as_carefully(self):
+        log = self.data / 'scratch-error.log'
+        self.assertEqual('', scratch._logged(log, TENANT))
+        log.symlink_to(self.secret)
+        self.assertEqual('', scratch._logged(log, TENANT))
+        log.unlink()
+        self.assertEqual('words', scratch._logged(self.tenants(log, 'words'), TENANT))
+
+
+class WalkTest(TenantTestCase):
+    """A directory that becomes a link while root walks."""
+
+    def setUp(self):
+        super().setUp()
+        (self.root / 'outside').mkdir()
+        for number in range(20):
+            (self.root / f'outside/private-{number}').touch()
+            self.tenants(self.data / f'db/own-{number}', '')
+        (self.root / 'link').symlink_to(self.root / 'outside')
+        self.exchanging(self.data / 'db', self.root / 'link')
+
+    def test_the_list_of_data_files_names_no_others(self):
+        for _ in range(_ROUNDS // 10):
+            self.assertNotIn(b'private', datafiles.listing(self.data))
+
+    def test_no_file_elsewhere_changes_its_owner(self):
+        for _ in range(_ROUNDS // 10):
+            ownership.give(self.data, 'daemon')
+        self.assertEqual({0}, {path.stat().st_uid for path in (self.root / 'outside').iterdir()})
