@@ -10,8 +10,8 @@ Alone, a request passes, in this order (etc/trove-upgrade/api-paste.ini):
 5. api (here): routes, policy, body.  The bound of a body is enforced here and not by a middleware, so that a 413 has Trove's form;
    nothing before it reads bodies.
 
-The choice of a threading model is not made here: the filter lives in Trove's process, whose own choice stands.  No connection is kept
-and no thread started before the first request, so a server may fork after loading.
+The choice of a threading model is not made here: the filter lives in Trove's process, whose own choice stands.  No thread is
+started before the first request, and a forked process makes its own connections, so a server may fork after loading.
 """
 import atexit
 import os
