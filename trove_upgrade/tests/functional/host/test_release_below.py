@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The release below serves while this one's expand and migrate run on a million upgrades, serves beside it, and goes before its contract.
+
+No request of either release may fail at any moment, and no step of any upgrade's history may be lost.
+"""
+import contextlib
+import datetime
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import uuid
+
+import sqlalchemy as sa
+from oslotest import base
+from testtools import content
+
+from trove_upgrade.db import engine, models, repositories, trove_tables
+from trove_upgrade.db.migrations.runner import Runner
+from trove_upgrade.tests.functional.host import aurora, old_rows, serving
+
+OLD_UPGRADES = 1_000_000
+
+_TOOL = pathlib.Path(sys.executable).with_name('trove-upgrade-manage')
+
+
+class OnARealServer:
+    """The whole way of a rolling upgrade; each server below goes it."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = self.useFixture(self.server_class())
+        self.url = self.server.create()
+        self.database = engine.Database.from_url(self.url)
+        self.addCleanup(self.database.dispose)
+        self.engine = self.database.engine
+        self.configuration = self.server.folder / 'trove-upgrade.conf'
+        self.configuration.write_text(f'[database]\nconnection = {self.url}\n')
+        self.world = serving.World()
+        self.workers = []
+        self.addCleanup(self.stop_all)
+        self.phases = {}
+        self.addOnException(lambda _info: self.addDetail('phases', content.text_content(json.dumps(self.phases, indent=1))))
+
+    def stop_all(self):
+        for worker in self.workers:
+            worker.drain(wait=False)
+        for worker in self.workers:
+            worker.join(serving.SECONDS)
+
+    @contextlib.contextmanager
+    def phase(self, name):
+        began_at = time.monotonic()
+        yield
+        self.phases[name] = round(time.monotonic() - began_at, 1)
+        if os.environ.get('TROVE_UPGRADE_PHASES'):
+            print(f'{self.engine.dialect.name}: {name}: {self.phases[name]} s', file=sys.stderr, flush=True)
+
+    def tool(self, *words):
+        """The command as an operator gives it.  Its exit code, and all that it says."""
+        done = subprocess.run([_TOOL, '--config-file', self.configuration, 'db', *words], text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=serving.SECONDS)
+        return done.returncode, done.stdout
+
+    def assert_tool(self, code, *words):
+        ended, said = self.tool(*words)
+        self.assertEqual(code, ended, f'db {" ".join(words)}: {said}')
+        return said
+
+    def make_the_old_world(self):
+        Runner(self.engine).sync(aurora.RELEASE, standalone=True)
+        old_rows.load(self.engine, OLD_UPGRADES)
+        self.versions = []
+        with self.engine.begin() as connection:
+            connection.execute(sa.insert(trove_tables.datastores).values(id='mariadb', name='mariadb'))
+            for number in serving.VERSIONS:
+                self.versions.append(str(uuid.uuid4()))
+                connection.execute(sa.insert(trove_tables.datastore_versions).values(
+                    id=self.versions[-1], datastore_id='mariadb', name=number, version=number, manager='mariadb', image_id='image',
+                    packages='', active=True, registry_ext='', repl_strategy=''))
+            now = datetime.datetime.now(datetime.UTC)
+            for _ in range(2 * serving.LIVING):
+                instance_id = str(uuid.uuid4())
+                connection.execute(sa.insert(trove_tables.instances).values(
+                    id=instance_id, name='db', tenant_id=serving.PROJECT, compute_instance_id=str(uuid.uuid4()), datastore_version_id=self.versions[0],
+                    task_id=1, created=now, updated=now, deleted=False, flavor_id='6', volume_size=1, region_id='RegionOne'))
+                self.world.instances.put(instance_id)
+
+    def serve(self, make, release):
+        started = [kind(self.world, make, self.url, f'{release}-{number}', self.versions)
+                   for number, kind in enumerate((serving.Worker, serving.Worker, serving.Reader), start=1)]
+        for worker in started:
+            worker.start()
+        self.workers += started
+        self.wait_for_turns(10)
+        return started
+
+    def wait_for_turns(self, count):
+        """Of each worker that runs."""
+        at = {worker: worker.turns + count for worker in self.workers if worker.is_alive()}
+        serving.wait_until(lambda: all(worker.turns >= turns for worker, turns in at.items()) or self.world.failures.found, f'{count} turns of each worker')
+        self.assert_no_failure()
+
+    def assert_no_failure(self):
+        self.assertEqual([], self.world.failures.found[:3], f'{len(self.world.failures.found)} requests failed')
+
+    def test_no_request_fails_and_no_step_is_lost(self):
+        with self.phase('sync to aurora, a million upgrades'):
+            self.make_the_old_world()
+            entries = old_rows.entries(self.engine)
+        with self.phase('aurora alone'):
+            old = self.serve(serving.AsAurora, aurora.RELEASE)
+        self.expand_and_migrate()
+        with self.phase('both releases'):
+            self.serve(serving.AsBorealis, 'borealis')
+            self.take_turns()
+        self.refuse_to_contract_beside(old)
+        with self.phase('aurora drains'):
+            for worker in old:
+                worker.drain()
+        self.contract()
+        with self.phase('borealis stops'):
+            self.stop_all()
+        self.assert_no_failure()
+        with self.phase('what is there is compared'):
+            self.assert_nothing_is_lost(entries)
+
+    def expand_and_migrate(self):
+        with self.phase('expand beside aurora'):
+            self.assert_tool(0, 'expand')
+            self.wait_for_turns(3)
+        with self.phase('migrate beside aurora'):
+            code, said = self.tool('migrate')
+            self.assertIn(code, (0, 9), said)    # 9: aurora has written since
+            self.wait_for_turns(3)
+
+    def take_turns(self):
+        taken = self.world.turns_taken
+        serving.wait_until(lambda: (taken('aurora', 'borealis') >= 30 and taken('borealis', 'aurora') >= 30) or self.world.failures.found,
+                    'each release takes 30 turns after the other')
+        self.assert_no_failure()
+
+    def refuse_to_contract_beside(self, old):
+        with self.phase('contract is refused'):
+            said = self.assert_tool(6, 'contract')
+            for worker in old:
+                self.assertIn(worker.name, said)
+            self.assertNotIn('borealis-', said)
+
+    def contract(self):
+        with self.phase('migrate what aurora wrote last'):
+            self.assert_tool(4, 'contract')
+            self.assert_tool(4, 'check')
+            self.assert_tool(0, 'migrate')
+        with self.phase('contract beside borealis'):
+            self.assert_tool(0, 'contract')
+            self.wait_for_turns(20)
+            self.assert_tool(0, 'check')
+
+    def assert_nothing_is_lost(self, entries):
+        copied = old_rows.copied(self.engine)
+        self.assertEqual(old_rows.expected(OLD_UPGRADES), copied)
+        self.assertEqual(entries, sum(rows for *_, rows in copied))
+        repository = repositories.Repositories.of(self.database).upgrades
+        for upgrade_id, history in self.world.expected.items():
+            self.assertEqual(history, [serving.entry_of(run) for run in repository.get(upgrade_id).steps], self.world.writers[upgrade_id])
+        with self.engine.connect() as connection:
+            of_others = sa.select(sa.func.count()).select_from(models.instance_upgrade_steps)
+            self.assertEqual(entries + sum(map(len, self.world.expected.values())), connection.execute(of_others).scalar_one())
+        writers = [set(each) for each in self.world.writers.values()]
+        self.assertGreater(sum(each == {'aurora', 'borealis'} for each in writers), 5)
+
+
+class ReleaseBelowOnMariaDBTestCase(OnARealServer, base.BaseTestCase):
+    server_class = old_rows.MariaDB
+
+
+class ReleaseBelowOnPostgreSQLTestCase(OnARealServer, base.BaseTestCase):
+    server_class = old_rows.PostgreSQL
