@@ -34,6 +34,14 @@ class Layout:
         """The journal: one file per job."""
         return self.state / 'jobs'
 
+    def differences(self, upgrade_id: str) -> pathlib.Path:
+        """What the fingerprint after an upgrade lacks, all of it."""
+        return self.state / f'differences-{upgrade_id}.json'
+
+    def accepted(self, upgrade_id: str) -> pathlib.Path:
+        """Those of `differences` that an operator has looked at and accepts, in the same form."""
+        return self.state / f'accepted-{upgrade_id}.json'
+
     @property
     def volume(self) -> pathlib.Path:
         """The volume's mount point."""

@@ -10,17 +10,21 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from oslo_log import log
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent import datafiles, durable, service
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.flows import generations, verify
-from trove_upgrade.guestagent.flows.work import ROLLBACK, Outcome, Work
+from trove_upgrade.guestagent.flows.work import ROLLBACK, Guest, Outcome, Work
 from trove_upgrade.guestagent.info import UpgradeInfo, invalid
 from trove_upgrade.guestagent.marks import Mark
 from trove_upgrade.guestagent.stash.restore import Stash
+
+LOG = log.getLogger(__name__)
 
 _NAMED = 5
 
@@ -162,9 +166,12 @@ def _compare(work: Work, info: UpgradeInfo, before: base.Fingerprint) -> None:
     work.progress(70, 'Comparing tables, users and grants.')
     after = guest.driver.fingerprint(work.call.options, work.progress)
     comparison = guest.driver.compare(before, after)
-    if comparison.missing:
-        more = len(comparison.missing) - _NAMED
-        raise exceptions.StepFailed(f'The upgraded data is not what it was: {"; ".join(comparison.missing[:_NAMED])}'
+    accepted = _accepted(work.guest, info)
+    missing = [difference for difference in comparison.missing if difference not in accepted]
+    if missing:
+        durable.write_json(guest.layout.differences(info.upgrade_id), {'differences': list(comparison.missing)})
+        more = len(missing) - _NAMED
+        raise exceptions.StepFailed(f'The upgraded data is not what it was: {"; ".join(missing[:_NAMED])}'
                                     f'{f"; and {more} more" if more > 0 else ""}. The database was not opened for clients; '
                                     f'compare it with a backup.', 'FINGERPRINT_DIFFERS')
     kept = guest.driver.keep_settings(before, after, work.call.options)
@@ -173,8 +180,20 @@ def _compare(work: Work, info: UpgradeInfo, before: base.Fingerprint) -> None:
         **_summary(before, after, comparison, hashlib.sha256(raw).hexdigest()), 'settings_kept': list(kept)})
 
 
+def _accepted(guest: Guest, info: UpgradeInfo) -> Sequence[str]:
+    """What an operator has written in the guest, word for word as the differences are; else a false one would cost an instance."""
+    path = guest.layout.accepted(info.upgrade_id)
+    try:
+        return [str(difference) for difference in durable.read_json(path).get('differences') or ()]
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, TypeError) as error:
+        LOG.warning('%s cannot be read and accepts nothing: %s', path, error)
+        return ()
+
+
 def _summary(before: base.Fingerprint, after: base.Fingerprint, comparison: base.Comparison, digest: str) -> Mapping[str, Any]:
-    return {'fingerprint': {'missing': [], 'tables_compared': comparison.tables_compared, 'rows_compared': comparison.rows_compared,
+    return {'fingerprint': {'missing': [], 'accepted': list(comparison.missing)[:100], 'tables_compared': comparison.tables_compared, 'rows_compared': comparison.rows_compared,
                             'users': len(after.users), 'objects': len(after.objects),
                             'counted_only_by_file': list(before.counted_only_by_file)[:100],
                             'not_compared': list(comparison.not_compared)[:100],

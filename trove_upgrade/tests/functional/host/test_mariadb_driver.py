@@ -111,6 +111,50 @@ class TestTheWholeWay(MariaDBTestCase):
         self.assertEqual({'mariadb'}, self.service.enabled)
         self.assert_serving()
 
+    def test_a_table_in_memory_is_told_of_and_its_empty_rows_are_no_loss(self):
+        self.start()
+        self.root.sql('CREATE DATABASE app', 'CREATE TABLE app.sessions (id INT PRIMARY KEY) ENGINE=MEMORY',
+                      'INSERT INTO app.sessions VALUES (1), (2), (3)')
+        found = self.checks()['tables_in_memory']
+        self.assertEqual(('warning', 'TABLES_IN_MEMORY'), (found.outcome, found.code))
+        self.assertIn('app.sessions', found.message)
+        before = self.stop()
+        self.driver.start_isolated()
+        after = self.driver.fingerprint({}, self.progress)
+        self.assertEqual(([], ['app.sessions']), tuple(getattr(self.driver.compare(before, after), name) for name in ('missing', 'not_compared')))
+        self.root.sql('DROP TABLE app.sessions')
+        self.assertEqual(['table app.sessions is gone'], self.driver.compare(before, self.driver.fingerprint({}, self.progress)).missing)
+
+    def test_a_file_that_says_the_data_was_upgraded_already_is_not_believed(self):
+        self.start()
+        version = self.root.sql('SELECT VERSION()')[0][0].partition('-MariaDB')[0] + '-MariaDB'
+        for name in ('mysql_upgrade_info', 'mariadb_upgrade_info'):
+            (self.root.context.data_directory / name).write_text(version)
+        percents = []
+        self.driver.upgrade_data(lambda percent, text: percents.append(percent))
+        self.assertGreater(len(percents), 3, 'no phase was run')
+
+    def test_a_data_directory_full_of_traps_is_checked_and_its_server_stopped(self):
+        self.seed()
+        data, secret = self.root.context.data_directory, self.root.path / 'etc/secret'
+        secret.write_text('S3CRET/x')
+        (data / 'app/l.isl').symlink_to(secret)
+        (self.root.path / 'var/log/mysql/x.err').symlink_to(secret)
+        for name in ('app/p.isl', 'p.err'):
+            os.mkfifo(data / name)
+        found = self.checks()['volume_layout']
+        self.assertEqual('VOLUME_LAYOUT', found.code)
+        self.assertNotIn('S3CRET', found.message)
+        for name in ('app/l.isl', 'app/p.isl'):
+            (data / name).unlink()
+        process_file = self.root.path / 'run/mysqld/mysqld.pid'
+        process_file.unlink()
+        os.mkfifo(process_file)
+        self.stop()
+        self.configure('[mysqld]\nunheard_of = 1\n')
+        error = self.assertRaises(exceptions.StepFailed, self.driver.start_isolated)
+        self.assertIn("unknown variable 'unheard_of=1'", error.message)
+
     def test_the_client_file_s_user_is_used(self):
         self.start()
         self.root.sql("CREATE USER os_admin@localhost IDENTIFIED BY 'it''s'", 'GRANT ALL ON *.* TO os_admin@localhost WITH GRANT OPTION')

@@ -77,6 +77,10 @@ class CheckTest(FlowTestCase):
         os.chown(self.machine.layout.volume, 1234, 1234)
         self.assertEqual(['VOLUME_LAYOUT_UNKNOWN'], self._codes())
 
+    def test_a_volume_that_others_can_write_to_is_refused(self):
+        self.machine.layout.volume.chmod(0o775)
+        self.assertEqual(['VOLUME_LAYOUT_UNKNOWN'], self._codes())
+
 
 class QuiesceTest(FlowTestCase):
     def test_the_database_is_stopped_kept_and_unmounted(self):
@@ -260,6 +264,31 @@ class RestoreTest(FlowTestCase):
         for broken in ({}, {**info, 'schema': 2}, {**info, 'stash': '../../etc'}, {**info, 'stash_digest': 'x'}, {**info, 'more': 'x' * 70000}):
             self._refused(broken, 'UPGRADE_INFO_INVALID')
 
+    def test_every_field_of_an_info_is_of_its_form_or_refused(self):
+        info = self.rebuilt()
+        self.assertEqual(info, UpgradeInfo.from_wire(info).to_wire())
+        lines = 'ext4 defaults 0 0\ntmpfs /etc tmpfs defaults 0 0\n#'
+        forged = {'filesystem': lines, 'attempt': '1', 'stopped_at': lines, 'former_server_version': 'x' * 500, 'former_agent_version': lines,
+                  'former_boot_id': ['x'], 'upgrade_id': '../x', 'volume_uuid': '/dev/sda', 'stash': 'x', 'stash_digest': 7,
+                  'fingerprint_digest': None, 'files_digest': {}}
+        self.assertEqual(set(info) - {'schema'}, set(forged))
+        for name, value in forged.items():
+            self.assertIn(name, self._refused({**info, name: value}, 'UPGRADE_INFO_INVALID').message)
+        for name, value in (('attempt', True), ('stopped_at', '2026-11-21T12:00:00')):
+            self._refused({**info, name: value}, 'UPGRADE_INFO_INVALID')
+
+    def test_the_info_the_call_and_the_stash_are_of_one_upgrade(self):
+        info = self.rebuilt()
+        self._refused({**info, 'upgrade_id': 'another'}, 'UPGRADE_INFO_INVALID')
+        error = self.assertRaises(exceptions.StepFailed, restore.restore, self.machine.work(
+            upgrade_info={**info, 'upgrade_id': 'another'}, upgrade_id='another'))
+        self.assertEqual('UPGRADE_INFO_INVALID', error.code)
+        self.assertFalse(self.machine.guest().marks.has(Mark.CONFIGURED))
+
+    def test_fstab_gets_the_file_system_that_is_mounted_and_not_the_one_that_was_sent(self):
+        restore.restore(self.machine.work(upgrade_info={**self.rebuilt(), 'filesystem': 'tmpfs'}))
+        self.assertIn(f'UUID={fakes.UUID} {self.machine.layout.volume} ext4 ', self.machine.layout.fstab.read_text())
+
     def test_another_volume_is_refused(self):
         self._refused({**self.rebuilt(), 'volume_uuid': 'another'}, 'VOLUME_NOT_FOUND')
 
@@ -338,6 +367,15 @@ class RestoreTest(FlowTestCase):
         self.assertTrue(self.machine.isolated)
         self.assertFalse(work.guest.serving())
         self.assertEqual('', (self.machine.layout.etc / 'autostart').read_text())
+
+        differences, accepted = (path(fakes.UPGRADE) for path in (self.machine.layout.differences, self.machine.layout.accepted))
+        self.assertEqual({'differences': ['table a.t has other rows']}, json.loads(differences.read_text()))
+        for unfit in ('{', '[]', '{"differences": ["table a.u has other rows"]}', '{"differences": 1}'):
+            accepted.write_text(unfit)
+            self.assertEqual('FINGERPRINT_DIFFERS', self.assertRaises(exceptions.StepFailed, restore.restore, work).code)
+        accepted.write_bytes(differences.read_bytes())
+        self.assertEqual(['table a.t has other rows'], restore.restore(work).result['fingerprint']['accepted'])
+        self.assertTrue(work.guest.serving())
 
 
 class VerifyTest(FlowTestCase):

@@ -52,6 +52,14 @@ class TestComparison(base.TestCase):
         found = comparison.compare(BEFORE, dataclasses.replace(BEFORE, tables={**BEFORE.tables, 'a.t': table(rows=None, checksum=None)}))
         self.assertEqual(([], ['a.t'], 1), (found.missing, found.not_compared, found.tables_compared))
 
+    def test_a_table_in_memory_is_compared_by_kind_and_columns(self):
+        memory = table(rows=None, checksum=None)
+        for old in (memory, table(rows=7)):   # an agent that counted it before is no reason to miss it now
+            before = dataclasses.replace(BEFORE, tables={'a.m': old})
+            self.assertEqual([], comparison.compare(before, dataclasses.replace(BEFORE, tables={'a.m': memory})).missing)
+            for other in ({}, {'a.m': {**memory, 'columns': 'd'}}, {'a.m': {**memory, 'kind': 'view'}}):
+                self.assertEqual(1, len(comparison.compare(before, dataclasses.replace(BEFORE, tables=other)).missing))
+
     def test_settings_are_reported_but_not_those_of_the_isolated_start(self):
         found = comparison.compare(BEFORE, dataclasses.replace(BEFORE, settings={'sql_mode': 'B', 'port': '0', 'new': '1'}))
         self.assertEqual([{'name': 'sql_mode', 'before': 'A', 'after': 'B'}], found.settings_changed)

@@ -112,6 +112,12 @@ class TestChecks(DriverTestCase):
         self.assertEqual('ok', checks.clean_stop(self.probe(('VARIABLES', [('innodb_force_recovery', '0'), ('innodb_read_only', 'OFF')]))).outcome)
         self.assert_refused('UNCLEAN_SHUTDOWN', checks.clean_stop(self.probe(('VARIABLES', [('innodb_force_recovery', '3')]))))
 
+    def test_tables_in_memory_are_told(self):
+        self.assertEqual('ok', checks.tables_in_memory(self.probe()).outcome)
+        found = checks.tables_in_memory(self.probe(('MEMORY', [('app', f't{number}') for number in range(7)])))
+        self.assertEqual(('warning', 'TABLES_IN_MEMORY'), (found.outcome, found.code))
+        self.assertIn('app.t0, app.t1, app.t2, app.t3, app.t4 and 2 more', found.message)
+
     def test_long_statements_are_told(self):
         self.assertEqual('DATABASE_BUSY', checks.statements(self.probe(('PROCESSLIST', [(1, 'u', 99)]))).code)
 
