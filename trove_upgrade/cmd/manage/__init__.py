@@ -51,7 +51,20 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
     for noun in _NOUNS:
         noun.add_commands(commands)
+    _describe(commands)
     return parser
+
+
+def _describe(commands: 'argparse._SubParsersAction[argparse.ArgumentParser]') -> None:
+    """`COMMAND --help` says at least what the list of commands does."""
+    said = {entry.dest: entry.help for entry in commands._choices_actions}    # noqa: SLF001 - argparse keeps it nowhere else
+    for name, parser in commands.choices.items():
+        text = said.get(name)
+        if parser.description is None and text:
+            parser.description = f'{text[0].upper()}{text[1:]}.'
+        for action in parser._actions:    # noqa: SLF001
+            if isinstance(action, argparse._SubParsersAction):    # noqa: SLF001
+                _describe(action)
 
 
 def _configuration(files: Sequence[str], directories: Sequence[str]) -> cfg.ConfigOpts:

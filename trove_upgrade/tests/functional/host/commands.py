@@ -12,6 +12,7 @@ import pathlib
 import subprocess
 import sys
 import time
+from multiprocessing import forkserver
 
 #: A command that does not end by then hangs.
 _SECONDS = 60
@@ -19,6 +20,11 @@ MANAGE, STATUS = 'trove-upgrade-manage', 'trove-upgrade-status'
 
 _server = multiprocessing.get_context('forkserver')
 _server.set_forkserver_preload(['__main__', 'trove_upgrade.cmd.manage', 'trove_upgrade.cmd.status', __name__])
+
+
+def load():
+    """Start the process that is forked from; it ends with ours.  Outside of a test, whose temporary folder goes with it."""
+    forkserver.ensure_running()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +59,10 @@ class Commands:
         """One command, to its end."""
         return self.all([(url, words)], program=program, more=more)[0]
 
-    def all(self, runs, *, program=MANAGE, more=''):
-        """Pairs of a URL and words, two at a time; in their order."""
+    def all(self, runs, *, at_once=2, program=MANAGE, more=''):
+        """Pairs of a URL and words, `at_once` at a time; in their order."""
         made = [(self.configuration(url, more), tuple(words)) for url, words in runs]
-        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
             return list(pool.map(lambda one: self._forked(program, *one), made))
 
     def _forked(self, program, configuration, words):
@@ -95,7 +101,8 @@ def _run(program, arguments, out, err):
         opened = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
         os.dup2(opened, number)
         os.close(opened)
-    sys.stdout, sys.stderr = open(1, 'w', closefd=False), open(2, 'w', closefd=False)    # the runner of the tests had its own
+    # the runner of the tests had streams of its own
+    sys.stdout, sys.stderr = os.fdopen(1, 'w', closefd=False), os.fdopen(2, 'w', closefd=False)
     sys.argv = [program, *arguments]
     if program == STATUS:
         from trove_upgrade.cmd import status as module
