@@ -12,7 +12,7 @@ from trove_upgrade.db.migrations.probe.mysql import MysqlProbe
 from trove_upgrade.db.migrations.probe.postgresql import PostgresqlProbe
 from trove_upgrade.db.migrations.probe.session import ERRORS, ServerProbe, cause
 
-__all__ = ('Answer', 'Blocks', 'Probe', 'Source', 'Work', 'probing', 'server_kind')
+__all__ = ('Answer', 'Blocks', 'MysqlProbe', 'PostgresqlProbe', 'Probe', 'Source', 'Work', 'probing', 'server_kind')
 
 
 class Probe(Protocol):
