@@ -33,6 +33,9 @@ SERVER = '00000000-0000-4000-8000-00000000bbb1'
 
 CREATED = datetime.datetime(2026, 1, 1, 20, 58, 35, tzinfo=datetime.UTC)
 
+#: Databases as bytes, by what is in them.
+_MADE = {}
+
 
 class SampleDatabase(fixtures.Fixture):
     """SQLite in memory: mariadb 10.11.14, 11.8.6 and an inactive 11.8.0, mysql 9.7.4; three instances.
@@ -52,10 +55,27 @@ class SampleDatabase(fixtures.Fixture):
         self.database = engine.Database.from_url(self._url)
         self.addCleanup(self.database.dispose)
         self.repositories = repositories.Repositories.of(self.database)
+        if self._url == 'sqlite://':
+            self._copy_in_memory()
+        else:
+            self._make()
+
+    def _make(self):
         trove_tables.METADATA.create_all(self.database.engine)
         self._metadata.create_all(self.database.engine)
         if self._sample:
             self._add_samples()
+
+    def _copy_in_memory(self):
+        """Hundreds of tests want the same one: the first makes it, the others get its bytes."""
+        kind = (self._sample, self._metadata is models.EXPANDED)
+        with self.database.engine.connect() as connection:
+            sqlite = connection.connection.driver_connection
+        if kind in _MADE:
+            sqlite.deserialize(_MADE[kind])
+        else:
+            self._make()
+            _MADE[kind] = sqlite.serialize()
 
     def _add_samples(self):
         self.insert(trove_tables.datastores, id=MARIADB, name='mariadb', default_version_id=MARIADB_10_11)
