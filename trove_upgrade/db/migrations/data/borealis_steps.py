@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from trove_upgrade.db import columns, errors
+from trove_upgrade.db.migrations.data.borealis_unfold import can_unfold, is_plain, unfold
 from trove_upgrade.db.migrations.data.migration import Batch
 
 _upgrades = sa.table('instance_upgrades', sa.column('id', sa.String(36)), sa.column('steps', sa.Text()),
@@ -101,14 +102,23 @@ def _next(connection: sa.Connection, cursor: str, limit: int, window: int, *, lo
 
 def _copy(connection: sa.Connection, found: Sequence[Any]) -> int:
     """How many of these upgrades are copied."""
-    rows, copied = _convert(found)
+    plain = [row.id for row in found if is_plain(row.steps)] if can_unfold(connection.dialect) else []
+    rows, converted = _convert(_without(found, plain))
+    copied = sorted(plain + converted)
     if copied:
         if connection.execute(_HAS_SOME, {'first': copied[0], 'last': copied[-1]}).first() is not None:    # mostly there are none yet
             connection.execute(_FORGET, {'ids': copied})
+        if plain:
+            unfold(connection, plain)
         if rows:
             _insert(connection, rows)
         connection.execute(_COPIED, {'ids': copied})
     return len(copied)
+
+
+def _without(found: Sequence[Any], plain: Sequence[str]) -> Sequence[Any]:
+    left_out = set(plain)
+    return [row for row in found if row.id not in left_out]
 
 
 def _insert(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:

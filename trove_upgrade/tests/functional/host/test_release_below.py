@@ -132,7 +132,7 @@ class OnARealServer:
             self.assert_tool(0, 'expand')
             self.wait_for_turns(3)
         with self.phase('migrate beside aurora'):
-            code, said = self.tool('migrate')
+            code, said = self.tool('migrate', '--batch-size', '4000')
             self.assertIn(code, (0, 9), said)    # 9: aurora has written since
             self.wait_for_turns(3)
 
