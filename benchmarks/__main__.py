@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make bench`: brings the one-machine cloud up if none is, measures, prints, and writes benchmarks/results/<date>.json."""
+"""`make bench`: measures, prints, and writes benchmarks/results/<date>.json; `python -m benchmarks PART...` for some of it alone."""
 import dataclasses
 import datetime
 import json
 import os
 import pathlib
 import sys
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from benchmarks import api, load, stash
+from benchmarks import api, load, schema, stash
 from trove_upgrade.guestagent.stash import accounts, publish, restore
 from trove_upgrade.lab import errors
 from trove_upgrade.lab import stage as lab_stage
@@ -27,8 +29,8 @@ def _stash_and_restore(place: pathlib.Path, target: pathlib.Path) -> None:
         opened.restore(opened.paths(), owners)
 
 
-def main() -> int:
-    """Print a table for people and write a file for programs."""
+def _api() -> list[dict[str, Any]]:
+    """On the one-machine cloud, which is brought up if none is."""
     layout, progress = Layout.from_environ(), Progress()
     cloud = Cloud(layout)
     was_up = layout.handle_file.exists()
@@ -38,24 +40,42 @@ def main() -> int:
     finally:
         if not was_up:
             cloud.down(progress)
-    tree = stash.measure(_stash_and_restore)
     print(load.HEADING)
     for figure in figures:
         print(figure.line())
     baseline = figures[0].per_second
     for figure in figures[1:5]:
         print(f'{figure.name}: {figure.per_second / baseline:.3f} of the baseline')
+    return [dataclasses.asdict(figure) for figure in figures]
+
+
+def _stash() -> dict[str, float]:
+    tree = stash.measure(_stash_and_restore)
     print(f'stash + restore of {tree["files"]} files: {tree["stash_and_restore_seconds"]:.2f} s; cp -a there and back, sync: '
           f'{tree["cp_a_seconds"]:.2f} s; ratio {tree["ratio"]:.2f}')
+    return tree
+
+
+PARTS: dict[str, Callable[[], Any]] = {'api': _api, 'stash': _stash, 'schema': schema.measure}
+
+
+def main(names: Sequence[str]) -> int:
+    """Print tables for people and write a file for programs; all parts, or those that are named."""
+    unknown = set(names) - set(PARTS)
+    if unknown:
+        print(f'benchmarks: no part is named {", ".join(sorted(unknown))}; there are {", ".join(PARTS)}', file=sys.stderr)
+        return 2
+    found = {name: PARTS[name]() for name in names or PARTS}
     RESULTS.mkdir(exist_ok=True)
     now = datetime.datetime.now(datetime.UTC)
-    (RESULTS / f'{now:%Y-%m-%d-%H%M}.json').write_text(json.dumps(
-        {'at': now.isoformat(), 'cores': os.cpu_count(), 'api': [dataclasses.asdict(figure) for figure in figures], 'stash': tree}, indent=1))
-    return 0 if all(figure.unexpected == 0 for figure in figures) else 1
+    (RESULTS / f'{now:%Y-%m-%d-%H%M}.json').write_text(json.dumps({'at': now.isoformat(), 'cores': os.cpu_count(), **found}, indent=1))
+    unexpected = sum(figure['unexpected'] for figure in found.get('api', ()))
+    failed = sum(run['failed'] for server in found.get('schema', {}).values() for run in server['runs'])
+    return 1 if unexpected or failed else 0
 
 
 if __name__ == '__main__':
     try:
-        sys.exit(main())
+        sys.exit(main(sys.argv[1:]))
     except errors.LabError as error:
         sys.exit(f'benchmarks: {error}')
