@@ -13,6 +13,7 @@ from sqlalchemy import exc as sa_exc
 from trove_upgrade import conf as our_conf
 from trove_upgrade.api import policies
 from trove_upgrade.conf import compute as compute_conf
+from trove_upgrade.conf import fault
 from trove_upgrade.db import engine, errors, models, services, trove_tables
 from trove_upgrade.db.migrations import gate, position
 from trove_upgrade.db.migrations.chain import MAIN, Chain
@@ -22,7 +23,7 @@ from trove_upgrade.wsgi import threads
 
 _BROKER_SECONDS = 5.0
 #: What a database that cannot be asked raises.
-_UNREADABLE = (errors.DatabaseRefused, sa_exc.SQLAlchemyError, db_exception.DBError)
+_UNREADABLE = (errors.DatabaseRefused, sa_exc.SQLAlchemyError, db_exception.DBError, cfg.Error)
 _SEE_DATABASE = 'See the check of the database.'
 
 
@@ -40,6 +41,8 @@ class Checks(upgradecheck.UpgradeCommands):
             tables = table_names(self._conf.database.connection)
         except errors.DatabaseRefused as error:
             return _failure(str(error))
+        except cfg.Error as error:
+            return _failure(f'The configuration cannot be read: {fault.describe(error)}.')
         except (sa_exc.SQLAlchemyError, db_exception.DBError) as error:
             return _failure(f'The database cannot be asked: {error.args[0]}. Look at [database] connection.')
         return missing_tables(tables)
@@ -147,7 +150,7 @@ def table_names(url: str) -> set[str]:
 
     :raises DBError, SQLAlchemyError: it cannot be asked.
     """
-    database = engine.Database.from_url(url, max_retries=0)
+    database = engine.Database.from_url(url, max_retries=1, retry_interval=0)    # 0 would look at nothing before it is used
     try:
         return set(inspect(database.engine).get_table_names())
     finally:

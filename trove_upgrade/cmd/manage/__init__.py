@@ -13,6 +13,7 @@ from trove_upgrade import conf as our_conf
 from trove_upgrade.clients import nova
 from trove_upgrade.cmd.manage import context, datastore, db, ending, instance, service, upgrade
 from trove_upgrade.conf import database as database_conf
+from trove_upgrade.conf import fault
 from trove_upgrade.domain import ports
 
 #: One file per noun; each adds its subcommands.
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None, *, compute: Callable[[cfg.ConfigOpts
     try:
         conf = _configuration(arguments.config_file, arguments.config_dir)
     except cfg.Error as error:
-        print(f'trove-upgrade-manage: the configuration cannot be read: {ending.configuration_fault(error)}', file=sys.stderr)
+        print(f'trove-upgrade-manage: the configuration cannot be read: {fault.describe(error)}', file=sys.stderr)
         return 2
     return _run(arguments, context.Context(conf, compute))
 

@@ -17,6 +17,7 @@ from oslo_config import cfg
 from oslo_db import exception as db_exc
 
 from trove_upgrade.cmd.manage.context import UsageError
+from trove_upgrade.conf import fault
 from trove_upgrade.db import address
 from trove_upgrade.db.migrations.exit_codes import ExitCode
 from trove_upgrade.domain import exceptions
@@ -54,7 +55,7 @@ def _refused(error: Exception, conf: cfg.ConfigOpts | None) -> int:
         case UsageError():
             return _line(f'trove-upgrade-manage: {error}', ExitCode.USAGE)
         case cfg.Error():
-            return _line(f'trove-upgrade-manage: the configuration cannot be read: {configuration_fault(error)}', ExitCode.USAGE)
+            return _line(f'trove-upgrade-manage: the configuration cannot be read: {fault.describe(error)}', ExitCode.USAGE)
         case exceptions.TroveUpgradeError():
             return _line(f'ERROR {error.code}: {error.message}', int(getattr(error, 'exit_code', ExitCode.ERROR)))
         case BrokenPipeError():
@@ -105,15 +106,6 @@ def _drop_output() -> None:
         os.close(null)
 
 
-def configuration_fault(error: cfg.Error) -> str:
-    """What is wrong, without the line or the value: it may be the one with the password."""
-    if isinstance(error, cfg.ConfigFileParseError):
-        return str(error).partition(": '")[0]
-    if isinstance(error, cfg.NoSuchOptError | cfg.TemplateSubstitutionError):
-        return 'a value holds a "$" that begins the name of no option; a "$" of its own, as in a password, is written as "$$"'
-    return str(error)
-
-
 def describe(error: Exception) -> str:
     """What a database, or the way to it, has answered, and what to do."""
     driver = _driver(error)
@@ -123,7 +115,8 @@ def describe(error: Exception) -> str:
         table = getattr(error, 'table', None)
         named = f'table {table} is not in the database' if table else f'a table is not in the database ({_said(error)})'
         return (f'ERROR SCHEMA_MISSING: {named}. Run "trove-upgrade-manage db sync" first (with --standalone where there is no Trove).')
-    if isinstance(error, db_exc.DBConnectionError | db_exc.DBNonExistentDatabase) or number in _MYSQL_NO_WAY_IN:
+    refuses_url = str(number).startswith('invalid dsn')    # psycopg2: it takes it for an error of a statement
+    if isinstance(error, db_exc.DBConnectionError | db_exc.DBNonExistentDatabase) or number in _MYSQL_NO_WAY_IN or refuses_url:
         return (f'ERROR DATABASE_ERROR: the database that [database] connection names cannot be reached: {_said(error)}. Look whether its server '
                 'runs, and at user, password, host and name of the database there.')
     return (f'ERROR DATABASE_ERROR: the database that [database] connection names refused a statement: {_said(error)}. What had been finished '

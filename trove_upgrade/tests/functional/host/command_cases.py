@@ -54,6 +54,10 @@ class CommandsTestCase(base.BaseTestCase):
         self.assertEqual(1, len(ended.err.splitlines()), str(ended))
         self.assertEqual([], [word for word in said if word not in ended.err], str(ended))
 
+    def status(self, url, more=''):
+        """What `trove-upgrade-status upgrade check` finds; on a host without a broker it fails in any case, with 2."""
+        return self.ended_with(2, self.commands.run_script(url, 'upgrade', 'check', program=commands.STATUS, more=more), '| Check: Database')
+
     def everything(self, url):
         """Schema and rows."""
         found = self.database(url)

@@ -19,7 +19,7 @@ _SECONDS = 60
 MANAGE, STATUS = 'trove-upgrade-manage', 'trove-upgrade-status'
 
 _server = multiprocessing.get_context('forkserver')
-_server.set_forkserver_preload(['__main__', 'trove_upgrade.cmd.manage', 'trove_upgrade.cmd.status', __name__])
+_server.set_forkserver_preload(['__main__', 'trove_upgrade.cmd.manage', __name__])
 
 
 def load():
@@ -55,19 +55,19 @@ class Commands:
         path.write_text(f'[database]\nconnection = {url}\n{more}\n')
         return path
 
-    def run(self, url, *words, program=MANAGE, more=''):
+    def run(self, url, *words, more=''):
         """One command, to its end."""
-        return self.all([(url, words)], program=program, more=more)[0]
+        return self.all([(url, words)], more=more)[0]
 
-    def all(self, runs, *, at_once=2, program=MANAGE, more=''):
+    def all(self, runs, *, at_once=2, more=''):
         """Pairs of a URL and words, `at_once` at a time; in their order."""
         made = [(self.configuration(url, more), tuple(words)) for url, words in runs]
         with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
-            return list(pool.map(lambda one: self._forked(program, *one), made))
+            return list(pool.map(lambda one: self._forked(*one), made))
 
-    def _forked(self, program, configuration, words):
+    def _forked(self, configuration, words):
         out, err = configuration.with_suffix('.out'), configuration.with_suffix('.err')
-        process = _server.Process(target=_run, args=(program, ('--config-file', str(configuration), *words), str(out), str(err)))
+        process = _server.Process(target=_run, args=(('--config-file', str(configuration), *words), str(out), str(err)))
         began_at = time.monotonic()
         process.start()
         process.join(_SECONDS)
@@ -95,7 +95,7 @@ class Commands:
         return Ended(tuple(process.args[3:]), process.returncode, out, err, time.monotonic() - began_at)
 
 
-def _run(program, arguments, out, err):
+def _run(arguments, out, err):
     """In the fork: become the program."""
     for number, path in ((1, out), (2, err)):
         opened = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
@@ -103,9 +103,6 @@ def _run(program, arguments, out, err):
         os.close(opened)
     # the runner of the tests had streams of its own
     sys.stdout, sys.stderr = os.fdopen(1, 'w', closefd=False), os.fdopen(2, 'w', closefd=False)
-    sys.argv = [program, *arguments]
-    if program == STATUS:
-        from trove_upgrade.cmd import status as module
-    else:
-        from trove_upgrade.cmd import manage as module
-    sys.exit(module.main())
+    from trove_upgrade.cmd import manage
+    sys.argv = [MANAGE, *arguments]
+    sys.exit(manage.main())

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is wrong with a configuration, in words that do not repeat it."""
+from oslo_config import cfg
+
+
+def describe(error: cfg.Error) -> str:
+    """Without the line or the value that oslo.config names: it may be the one with the password."""
+    if isinstance(error, cfg.ConfigFileParseError):
+        return str(error).partition(": '")[0]
+    if isinstance(error, cfg.NoSuchOptError | cfg.TemplateSubstitutionError):
+        return 'a value holds a "$" that begins the name of no option; a "$" of its own, as in a password, is written as "$$"'
+    return str(error)
