@@ -26,7 +26,9 @@ _steps = sa.table('instance_upgrade_steps', *(sa.column(name, kind) for name, ki
 _PENDING = sa.or_(_upgrades.c.steps_at.is_(None), _upgrades.c.steps_at != _upgrades.c.updated_at)
 # by windows of the key: asked for the next rows that wait, PostgreSQL reads and sorts the whole table, as it has no statistics of a
 # column that is new
-_WINDOW = sa.select(_upgrades.c.id).where(_upgrades.c.id > sa.bindparam('cursor')).order_by(_upgrades.c.id).limit(sa.bindparam('most'))
+_WINDOW_END = (sa.select(_upgrades.c.id).where(_upgrades.c.id > sa.bindparam('cursor')).order_by(_upgrades.c.id)
+               .offset(sa.bindparam('before')).limit(1))
+_TABLE_END = sa.select(sa.func.max(_upgrades.c.id)).where(_upgrades.c.id > sa.bindparam('cursor'))
 _WAITING = (sa.select(_upgrades.c.id, _upgrades.c.steps)
             .where(_upgrades.c.id > sa.bindparam('cursor'), _upgrades.c.id <= sa.bindparam('last'), _PENDING)
             .order_by(_upgrades.c.id).limit(sa.bindparam('most')))
@@ -45,7 +47,7 @@ _INSERT_TUPLES = (f'INSERT INTO instance_upgrade_steps ({", ".join(_NAMES)}) '  
 _COPIED = sa.update(_upgrades).where(_upgrades.c.id.in_(_OF_THESE)).values(steps_at=_upgrades.c.updated_at)
 
 #: Rows of a window where none waited in the one before, and how many such windows a batch passes over: some 100 ms.
-_WINDOW_ROWS, _WINDOWS = 1000, 20
+_WINDOW_ROWS, _WINDOWS = 5000, 8
 
 #: Damaged rows that an error names.
 _NAMED = 5
@@ -92,12 +94,14 @@ class BorealisSteps:
 
 def _next(connection: sa.Connection, cursor: str, limit: int, window: int, *, locked: bool) -> tuple[Sequence[Any], str]:
     """At most `limit` rows that wait, of the next `window`, and where to look on; that is `cursor` at the table's end."""
-    ids = connection.execute(_WINDOW, {'cursor': cursor, 'most': window}).scalars().all()
-    if not ids:
+    last = connection.execute(_WINDOW_END, {'cursor': cursor, 'before': window - 1}).scalar_one_or_none()
+    if last is None:
+        last = connection.execute(_TABLE_END, {'cursor': cursor}).scalar_one()
+    if last is None:
         return (), cursor
     query = _WAITING.with_for_update() if locked else _WAITING
-    found = connection.execute(query, {'cursor': cursor, 'last': ids[-1], 'most': limit}).all()
-    return found, found[-1].id if len(found) == limit else ids[-1]
+    found = connection.execute(query, {'cursor': cursor, 'last': last, 'most': limit}).all()
+    return found, found[-1].id if len(found) == limit else last
 
 
 def _copy(connection: sa.Connection, found: Sequence[Any]) -> int:

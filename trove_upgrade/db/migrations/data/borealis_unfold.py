@@ -17,8 +17,8 @@ _WORD = r'"[a-z_]{1,16}"'
 #: Sorted keys and no spaces, as JsonText of aurora wrote it.
 _ENTRY = (rf'\{{"attempt":{_DIGITS},"ended_at":(?:null|{_TIME}),"message":(?:null|"[ !#-\[\]-~]{{0,4000}}"),"outcome":(?:null|{_WORD}),'
           rf'"percent":(?:null|{_DIGITS}),"runs":{_DIGITS},"started_at":{_TIME},"step":{_WORD}\}}')
-_PLAIN = re.compile(rf'\[{_ENTRY}(?:,{_ENTRY})*\]')
-_DATE = re.compile(r'\d{4}-\d\d-\d\d(?=T)')
+_PLAIN = re.compile(rf'\[{_ENTRY}(?:,{_ENTRY})*\]', re.ASCII)
+_DATE = re.compile(r'_at":"(.{10})')
 
 _INTO = ('INSERT INTO instance_upgrade_steps (upgrade_id, position, attempt, step, started_at, ended_at, runs, outcome, percent, message) '
          'SELECT upgrades.id, entry.place - 1, entry.attempt, entry.step, {started_at}, {ended_at}, entry.runs, entry.outcome, entry.percent, '
