@@ -149,6 +149,20 @@ class TestOrder(RunnerTestCase):
         self.assertEqual([('contract', 'DONE', 'ctl1 burnt down'), ('contract', 'REFUSED', None), ('expand', 'DONE', None)],
                          [(run.command, run.outcome, run.reason) for run in runs])
 
+    def test_rows_that_an_older_service_goes_on_writing_are_no_reason_to_migrate_again_before_it_stops(self):
+        with self.database.write() as connection:
+            self.add_upgrade(connection)
+        self.runner.expand()
+        self.execute("INSERT INTO upgrade_services VALUES ('ctl1', 'trove-upgrade-api', 'r', '1.0', '2026-01-01 00:00:00', '2026-01-01 00:00:00')")
+        self.assertEqual((ExitCode.MIGRATE_NEXT, Phase.MIGRATE), self.refusal(self.runner.contract))
+        self.runner.migrate()
+        self.execute("UPDATE instance_upgrades SET updated_at = '2027-01-01 00:00:00.000000'")
+        self.assertRaises(errors.OlderServices, self.runner.contract)
+        self.execute('UPDATE upgrade_data_migrations SET completed_at = NULL')    # a migrate that gave up catching up leaves it so
+        self.assertRaises(errors.OlderServices, self.runner.contract)
+        self.execute("UPDATE upgrade_data_migrations SET cursor = 'half way'")
+        self.assertEqual((ExitCode.MIGRATE_NEXT, Phase.MIGRATE), self.refusal(self.runner.contract))
+
     def test_sync_does_what_can_be_done_beside_an_older_service_and_then_refuses(self):
         with self.database.write() as connection:
             self.add_upgrade(connection)
