@@ -158,7 +158,7 @@ class TestOrder(RunnerTestCase):
         self.runner.migrate()
         self.execute("UPDATE instance_upgrades SET updated_at = '2027-01-01 00:00:00.000000'")
         self.assertRaises(errors.OlderServices, self.runner.contract)
-        self.execute('UPDATE upgrade_data_migrations SET completed_at = NULL')    # a migrate that gave up catching up leaves it so
+        self.execute("UPDATE upgrade_data_migrations SET completed_at = NULL, cursor = ''")    # a migrate that gave up catching up leaves it so
         self.assertRaises(errors.OlderServices, self.runner.contract)
         self.execute("UPDATE upgrade_data_migrations SET cursor = 'half way'")
         self.assertEqual((ExitCode.MIGRATE_NEXT, Phase.MIGRATE), self.refusal(self.runner.contract))
