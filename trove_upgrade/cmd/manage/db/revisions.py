@@ -148,6 +148,7 @@ def _print_sql(run: Context, arguments: argparse.Namespace, chain: Chain, branch
 
 
 def _stamp(run: Context, arguments: argparse.Namespace) -> None:
+    MAIN.heads_of(arguments.revisions)    # before anything is connected to
     with running.runner(run, arguments) as runner:
         runner.stamp(arguments.revisions)
     _current(run, argparse.Namespace(verbose=False))

@@ -19,7 +19,8 @@ _SECONDS = 60
 MANAGE, STATUS = 'trove-upgrade-manage', 'trove-upgrade-status'
 
 _server = multiprocessing.get_context('forkserver')
-_server.set_forkserver_preload(['__main__', 'trove_upgrade.cmd.manage', __name__])
+# with what the tests' runners import: multiprocessing makes each process execute the runner's main module
+_server.set_forkserver_preload(['testtools', 'stestr.subunit_runner.program', 'trove_upgrade.cmd.manage', __name__])
 
 
 def load():
