@@ -5,7 +5,6 @@ The servers are private ones on Unix sockets, with memory for all rows and witho
 """
 import dataclasses
 import itertools
-import os
 import pathlib
 import random
 import subprocess
@@ -28,6 +27,7 @@ SERVERS: dict[str, Callable[[], Any]] = {'MariaDB': old_rows.MariaDB, 'PostgreSQ
 _TOOL = pathlib.Path(sys.executable).with_name('trove-upgrade-manage')
 _PAUSE_SECONDS = 0.005
 _QUIET_SECONDS = 5
+_LOOK_SECONDS = 0.05
 _LIVING = 200    #: upgrades that the writer writes, spread over the table
 _MAY_END = {'expand': {0}, 'migrate': {0, 9}}    # 9: the writer has written since
 
@@ -127,15 +127,12 @@ class Bench:
         self._configuration = folder / 'bench.conf'
         self._configuration.write_text(f'[database]\nconnection = {url}\n')
         self._database = engine.Database.from_url(url)
-        self._ids: list[str] = []
+        self._ids: list[str] = old_rows.ids(ROWS, _LIVING)    # type: ignore[no-untyped-call]
 
     def prepare(self) -> None:
         """The schema and the rows of the release below."""
         Runner(self._database.engine).sync('aurora')
         old_rows.load(self._database.engine, ROWS)    # type: ignore[no-untyped-call]
-        with self._database.engine.connect() as connection:
-            ids = connection.execute(sa.text('SELECT id FROM instance_upgrades ORDER BY id')).scalars().all()
-        self._ids = list(ids[::len(ids) // _LIVING])
 
     def baseline(self) -> float:
         """Seconds in which the server alone makes rows of all histories, in one statement, and nothing of them is written down."""
@@ -178,13 +175,23 @@ class Bench:
                    reader.failed + writer.failed, peak)
 
     def _process(self, name: str) -> float:
-        """Its peak memory in MiB.  Linux gives it in KiB (getrusage(2))."""
+        """Its peak memory in MiB, read while it runs: what getrusage(2) tells afterwards includes the parent's, from before the exec."""
         process = subprocess.Popen([_TOOL, '--config-file', self._configuration, 'db', name], stdout=subprocess.DEVNULL)
-        _pid, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        peak, never = 0.0, threading.Event()
+        while process.poll() is None:
+            peak = max(peak, _peak_mib(process.pid))
+            never.wait(_LOOK_SECONDS)
         if process.returncode not in _MAY_END[name]:
             raise SystemExit(f'benchmarks: db {name} ended with {process.returncode}')
-        return usage.ru_maxrss / 1024
+        return peak
+
+
+def _peak_mib(pid: int) -> float:
+    """Linux gives it in KiB (proc_pid_status(5)); 0 for one that has just ended."""
+    for line in pathlib.Path(f'/proc/{pid}/status').read_text().splitlines():
+        if line.startswith('VmHWM:'):
+            return int(line.split()[1]) / 1024
+    return 0.0
 
 
 def measure() -> dict[str, dict[str, Any]]:

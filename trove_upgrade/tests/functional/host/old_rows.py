@@ -38,6 +38,12 @@ def _history(names):
                         'started_at': f'{_BEGAN}+00:00', 'step': name} for name in names], sort_keys=True, separators=(',', ':'))
 
 
+def ids(count, wanted):
+    """Some of the ids that `load` makes, spread over the table."""
+    spread = 2**32 // (count + 1)
+    return [f'{number * spread:08x}{_TAIL}' for number in range(1, count + 1, count // wanted)]
+
+
 def load(engine, count):
     """Insert them; about 10 s for a million on one quiet core."""
     spread = 2**32 // (count + 1)
