@@ -54,9 +54,13 @@ class CommandsTestCase(base.BaseTestCase):
         self.assertEqual(1, len(ended.err.splitlines()), str(ended))
         self.assertEqual([], [word for word in said if word not in ended.err], str(ended))
 
-    def status(self, url, more=''):
-        """What `trove-upgrade-status upgrade check` finds; on a host without a broker it fails in any case, with 2."""
-        return self.ended_with(2, self.commands.run_script(url, 'upgrade', 'check', program=commands.STATUS, more=more), '| Check: Database')
+    def statuses(self, *urls, more=''):
+        """Start `trove-upgrade-status upgrade check` for each; call what is returned for what they found.
+
+        On a host without a broker it fails in any case, with 2.
+        """
+        started = [self.commands.script(url, 'upgrade', 'check', program=commands.STATUS, more=more) for url in urls]
+        return lambda: [self.ended_with(2, self.commands.finish(one), '| Check: Database') for one in started]
 
     def everything(self, url):
         """Schema and rows."""

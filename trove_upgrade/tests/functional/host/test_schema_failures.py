@@ -43,14 +43,14 @@ class Refusals:
         parts = sa.make_url(url)
         in_query = parts.set(password=None, username=None).update_query_dict({'user': 'trove', 'password': PASSWORD})
         loud = 'connection_debug = 100\nconnection_trace = true\n[DEFAULT]\ndebug = true\nuse_stderr = true\n'
+        statuses = self.statuses(url, f'{url}&none={PASSWORD[:4]}', f'{parts.drivername}://u:$S3cr@h/d', more=loud)
         runs = [(one, words) for one in (url, in_query.render_as_string(hide_password=False))
                 for words in (('db', 'current', '--verbose'), ('db', 'plan'), ('db', 'data', 'list', '--json'))]
         for ended in (self.commands.run(url, 'db', 'sync', more=loud), *self.commands.all(runs, more=loud)):
             self.ended_with(0, ended)
         wrong = in_query.update_query_dict({'user': 'nobody'}).render_as_string(hide_password=False)
         self.all_refused(1, [(wrong, ('db', 'version')), (f'{wrong}&password={urllib.parse.quote(PASSWORD)}2', ('db', 'sync'))], more=loud)
-        for one in (url, f'{url}&none={PASSWORD[:4]}', f'{parts.drivername}://u:$S3cr@h/d'):
-            self.status(one, loud)
+        statuses()
 
     def test_a_server_that_hangs_is_not_waited_for(self):
         url = self.create()
@@ -58,11 +58,12 @@ class Refusals:
         before = self.everything(url)
         self.server.process.send_signal(signal.SIGSTOP)
         try:
+            status = self.statuses(url)
             ended = self.all_refused(1, [(url, words) for words in (('db', 'version'), ('db', 'expand'), ('service', 'list'))], 'cannot be reached',
                                      at_once=3)
             self.assertLess(max(one.seconds for one in ended), _CONNECT_SECONDS + _START_SECONDS, ended)
             self.assertGreater(min(one.seconds for one in ended), _CONNECT_SECONDS - 1)
-            self.status(url)
+            status()
         finally:
             self.server.process.send_signal(signal.SIGCONT)
         self.assertEqual(before, self.everything(url))
@@ -88,10 +89,10 @@ class Refusals:
         url = self.create()
         self.ended_with(0, self.commands.run(url, 'db', 'sync', 'aurora'))
         self.move(url, 'aurora_expand01', _FUTURE)
-        before = self.everything(url)
+        before, status = self.everything(url), self.statuses(url)
         asking = [words for words in READING if words[1] != 'list']
         self.all_refused(1, [(url, words) for words in (*asking, ('db', 'data', 'list'), *CHANGING)], 'SCHEMA_FROM_THE_FUTURE', _FUTURE, 'later one')
-        self.assertIn(_FUTURE, self.status(url).out)
+        self.assertIn(_FUTURE, status()[0].out)
         self.ended_with(0, self.commands.run(url, 'service', 'list'))
         self.assertEqual(before, self.everything(url))
         self.move(url, _FUTURE, 'aurora_expand01')
