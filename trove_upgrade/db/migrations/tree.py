@@ -13,7 +13,7 @@ __all__ = ['STANDALONE', 'faults', 'head_file', 'revision']
 _ID = re.compile(r'(?P<release>[a-z]+)_(?P<branch>[a-z]+)[0-9]{2}')
 _LONGEST_ID = 32    # the width of alembic's version column
 #: Beside the sources: every revision has a function check_<revision> there that looks at its outcome on a real server.
-_CHECKS = pathlib.Path(__file__).parents[2] / 'tests' / 'functional' / 'host' / 'revision_checks.py'
+_CHECKS = pathlib.Path(__file__).parents[2] / 'tests' / 'functional' / 'schema' / 'revision_checks.py'
 
 
 def revision(chain: Chain, name: str) -> alembic.script.Script:

@@ -155,5 +155,5 @@ def _write_all(files: Mapping[pathlib.Path, str]) -> None:
 
 def _to_do(ids: Mapping[str, str], data: Mapping[pathlib.Path, str]) -> list[str]:
     found = [f'Fill in {path.name} and add {data_rendering.class_name(path.stem)}() to MIGRATIONS in data/__init__.py.' for path in data]
-    found += [f'Write check_{revision} in tests/functional/host/revision_checks.py: what must be true after it.' for revision in ids.values()]
+    found += [f'Write check_{revision} in tests/functional/schema/revision_checks.py: what must be true after it.' for revision in ids.values()]
     return [*found, 'Read what was written, then run "trove-upgrade-manage db lint" and "trove-upgrade-manage db plan".']

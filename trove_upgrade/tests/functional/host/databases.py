@@ -209,3 +209,16 @@ class PostgreSQLWithUsers(OnASmallDisk, PostgreSQL):
 
     def url_of(self, url, name, password):
         return url.replace('postgres@', f'{name}:{password}@')
+
+
+class OneServer:
+    """For test cases: one `server_class` for all tests of a class, which make databases in it."""
+
+    server_class = None
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server = cls.server_class()
+        cls.server.setUp()
+        cls.addClassCleanup(cls.server.cleanUp)

@@ -33,15 +33,12 @@ class MigratedDatabase(database.SampleDatabase):
         self._add_samples()
 
 
-class OnARealServer:
+class OnARealServer(databases.OneServer):
     """The cases; each server below runs all of them."""
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.server = cls.server_class()
-        cls.server.setUp()
-        cls.addClassCleanup(cls.server.cleanUp)
         cls.migrated = engine.Database.from_url(cls.server.create(), max_pool_size=60, max_overflow=10)
         cls.addClassCleanup(cls.migrated.dispose)
         Runner(cls.migrated.engine).sync(standalone=True)

@@ -13,7 +13,7 @@ from trove_upgrade.db.migrations import offline, recording, runner, tree
 from trove_upgrade.db.migrations.data.migration import Batch
 from trove_upgrade.db.migrations.exit_codes import ExitCode
 from trove_upgrade.db.migrations.position import Phase
-from trove_upgrade.tests.functional.host import revision_checks
+from trove_upgrade.tests.functional.schema import revision_checks
 from trove_upgrade.tests.unit import base
 
 

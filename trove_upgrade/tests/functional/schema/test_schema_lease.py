@@ -59,15 +59,8 @@ class Run:
             os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
 
 
-class OnARealServer:
+class OnARealServer(databases.OneServer):
     """The cases that a driver decides, too."""
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.server = cls.server_class()
-        cls.server.setUp()
-        cls.addClassCleanup(cls.server.cleanUp)
 
     def setUp(self):
         super().setUp()

@@ -77,15 +77,8 @@ class Aurora:
                 raise AssertionError(f'{upgrade_id} was taken from its owner')
 
 
-class OnARealServer:
+class OnARealServer(databases.OneServer):
     """The cases; each server below runs all of them."""
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.server = cls.server_class()
-        cls.server.setUp()
-        cls.addClassCleanup(cls.server.cleanUp)
 
     def setUp(self):
         super().setUp()

@@ -9,15 +9,8 @@ from trove_upgrade.tests.functional.host import databases
 from trove_upgrade.tests.unit.db.migrations import model_changes
 
 
-class OnARealServer(model_changes.ModelChanges):
+class OnARealServer(model_changes.ModelChanges, databases.OneServer):
     """The cases; each server below runs all of them."""
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.server = cls.server_class()
-        cls.server.setUp()
-        cls.addClassCleanup(cls.server.cleanUp)
 
     def engine(self):
         found = sa.create_engine(self.server.create(), poolclass=sa.NullPool)

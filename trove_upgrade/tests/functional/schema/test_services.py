@@ -99,15 +99,12 @@ class AuroraServices:
         return self._database.engine.dialect.identifier_preparer.quote('binary')
 
 
-class ServicesOnAServer:
+class ServicesOnAServer(databases.OneServer):
     """The cases; each server below runs all of them."""
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.server = cls.server_class()
-        cls.server.setUp()
-        cls.addClassCleanup(cls.server.cleanUp)
         cls.url = cls.server.create()
         cls.database = engine.Database.from_url(cls.url, max_pool_size=40, max_overflow=10)
         cls.addClassCleanup(cls.database.dispose)

@@ -21,15 +21,8 @@ _GONE_SECONDS = 10
 _COLUMNS = 'id INT NOT NULL PRIMARY KEY, a VARCHAR(36), b VARCHAR(255), d INT'
 
 
-class OnARealServer:
+class OnARealServer(databases.OneServer):
     """The cases; each server below runs all of them."""
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.server = cls.server_class()
-        cls.server.setUp()
-        cls.addClassCleanup(cls.server.cleanUp)
 
     def setUp(self):
         super().setUp()

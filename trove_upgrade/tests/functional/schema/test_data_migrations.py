@@ -82,15 +82,12 @@ def run_and_die(forked_engine, point, **options):
     run(forked_engine, **options)
 
 
-class OnARealServer:
+class OnARealServer(databases.OneServer):
     """The cases; each server below runs all of them."""
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.server = cls.server_class()
-        cls.server.setUp()
-        cls.addClassCleanup(cls.server.cleanUp)
         database = engine.Database.from_url(cls.server.create())
         cls.addClassCleanup(database.dispose)
         cls.engine = database.engine

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from oslotest import base
 
 from trove_upgrade.db import engine
-from trove_upgrade.tests.functional.host import commands, databases, revision_checks, schemas
+from trove_upgrade.tests.functional.host import databases
+from trove_upgrade.tests.functional.schema import commands, revision_checks, schemas
 
 #: All of it must be percent-encoded in a URL.
 PASSWORD = 'S3cr@t/w:rd%3F'
@@ -79,15 +80,12 @@ class CommandsTestCase(base.BaseTestCase):
                 revision_checks.insert_as_aurora(connection, upgrade_id)
 
 
-class OnAServer:
+class OnAServer(databases.OneServer):
     """One server with users for the class."""
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.server = cls.server_class()
-        cls.server.setUp()
-        cls.addClassCleanup(cls.server.cleanUp)
         cls.server.create_user('trove', PASSWORD.replace('%', '%%'), cls.all_rights)
         cls.server.create_user('reader', PASSWORD.replace('%', '%%'), cls.reading_rights)
 

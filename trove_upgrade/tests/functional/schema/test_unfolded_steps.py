@@ -32,15 +32,12 @@ def _compact(history):
     return json.dumps(history, sort_keys=True, separators=(',', ':'))
 
 
-class OnARealServer:
+class OnARealServer(databases.OneServer):
     """The cases; each server below runs all of them."""
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.server = cls.server_class()
-        cls.server.setUp()
-        cls.addClassCleanup(cls.server.cleanUp)
         database = engine.Database.from_url(cls.server.create())
         cls.addClassCleanup(database.dispose)
         cls.engine = database.engine

@@ -16,7 +16,8 @@ from trove_upgrade.db import engine, models
 from trove_upgrade.db.migrations import lease, offline, runner
 from trove_upgrade.db.migrations.chain import MAIN, STANDALONE
 from trove_upgrade.db.migrations.position import Phase
-from trove_upgrade.tests.functional.host import databases, revision_checks, schemas
+from trove_upgrade.tests.functional.host import databases
+from trove_upgrade.tests.functional.schema import revision_checks, schemas
 
 TOOL = pathlib.Path(sys.executable).with_name('trove-upgrade-manage')
 _WRITES = ('CREATE', 'ALTER', 'DROP', 'INSERT', 'UPDATE', 'DELETE')
@@ -35,15 +36,8 @@ class OnSqlite:
         return f'sqlite:///{self.folder}/{self._count}.sqlite'
 
 
-class OnAServer:
+class OnAServer(databases.OneServer):
     """One server for the class, one database for each test."""
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.server = cls.server_class()
-        cls.server.setUp()
-        cls.addClassCleanup(cls.server.cleanUp)
 
     def create(self):
         return self.server.create()
