@@ -19,7 +19,7 @@ from oslo_db import exception as db_exc
 
 from trove_upgrade.db import engine
 from trove_upgrade.db.migrations.runner import Runner
-from trove_upgrade.tests.functional.host import old_rows
+from trove_upgrade.tests.functional.schema import old_rows
 
 ROWS = 1_000_000
 SERVERS: dict[str, Callable[[], Any]] = {'MariaDB': old_rows.MariaDB, 'PostgreSQL': old_rows.PostgreSQL}

@@ -15,7 +15,7 @@ import uuid
 from trove_upgrade.db import engine, repositories
 from trove_upgrade.db.services import TASKMANAGER
 from trove_upgrade.domain import exceptions, states, upgrade
-from trove_upgrade.tests.functional.host import aurora, old_rows
+from trove_upgrade.tests.functional.schema import aurora, old_rows
 
 SECONDS = 300           #: for anything that must happen
 LIVING = 12             #: upgrades at a time

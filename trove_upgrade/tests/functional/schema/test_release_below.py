@@ -19,7 +19,7 @@ from testtools import content
 
 from trove_upgrade.db import engine, models, repositories, trove_tables
 from trove_upgrade.db.migrations.runner import Runner
-from trove_upgrade.tests.functional.host import aurora, old_rows, serving
+from trove_upgrade.tests.functional.schema import aurora, old_rows, serving
 
 OLD_UPGRADES = 1_000_000
 
