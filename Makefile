@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help machine venv demo demo-down test lint types unit functional long bench docs samples constraints clean
+.PHONY: help machine venv demo demo-down test lint types unit functional long test-long bench docs samples constraints clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
@@ -37,6 +37,8 @@ unit: venv  ## only the unit tests
 
 functional: machine venv  ## only the functional tests, on a real one-machine cloud
 	@$(BIN)/python tools/run_tests.py functional
+
+test-long: long
 
 long: machine venv  ## the longer functional tests: before a release
 	@$(BIN)/python tools/run_tests.py long

@@ -6,7 +6,6 @@ carries on where it ended.
 """
 import contextlib
 import dataclasses
-import functools
 import os
 import socket
 import time
@@ -167,13 +166,18 @@ class Runner:
     def _pending(self, branch: str, target: str | None) -> tuple[str, ...]:
         return self._chain.upto(branch, self.position(data=False).pending[branch], target)
 
-    def _upgrade(self, chain: Chain, branch: str, revisions: Sequence[str], held: lease.Held) -> None:
+    def _upgrade(self, chain: Chain, branch: str, revisions: Sequence[str], held: lease.Held,
+                 allow: Callable[[str], None] = lambda _revision: None) -> None:
+        """`allow` raises what forbids a revision; it is asked before every try, as a lock may have been waited for in between."""
         if not revisions:
             self._say(f'{branch}: nothing to run')
         for revision in revisions:
             started = time.monotonic()
-            lock_waits.Retry().run(f'Revision {revision}', functools.partial(self._revision, chain, revision, held), rollback=_nothing_to_undo,
-                                   report=self._say)
+
+            def attempt(revision: str = revision) -> None:
+                allow(revision)
+                self._revision(chain, revision, held)
+            lock_waits.Retry().run(f'Revision {revision}', attempt, rollback=_nothing_to_undo, report=self._say)
             self._say(f'{branch}: {revision} has been run in {time.monotonic() - started:.1f} s')
 
     def _revision(self, chain: Chain, revision: str, held: lease.Held) -> None:
@@ -201,15 +205,16 @@ class Runner:
     def _contract(self, target: str | None, held: lease.Held, *, forced: bool) -> None:
         revisions = self._pending('contract', target)
         if revisions:
-            self._refuse_contract(revisions, forced=forced)
-        self._upgrade(self._chain, 'contract', revisions, held)
+            self._refuse_contract(revisions[-1], revisions, forced=forced)    # all of them, before the first is run
+        self._upgrade(self._chain, 'contract', revisions, held, lambda revision: self._refuse_contract(revision, (revision,), forced=forced))
 
-    def _refuse_contract(self, revisions: Sequence[str], *, forced: bool) -> None:
-        release = release_of(revisions[-1])
+    def _refuse_contract(self, newest: str, revisions: Sequence[str], *, forced: bool) -> None:
+        """Rows are looked at first, as that may take seconds, and the services last: whoever registers meanwhile is seen."""
+        release = release_of(newest)
         now = self.position()
         self._refuse_before_expand('contract', self._chain.upto('expand', now.pending['expand'], release))
         waiting = [one for one in self._chain.data if one.name in now.data and one.before in revisions]
-        if not forced and all(self._has_been_run(one) for one in waiting):    # rows that came back are older services': they go first
+        if not forced and all(self._has_been_run(one) for one in waiting):    # rows that came back are older services': they are named first
             gate.check(self._engine, release, self._chain.releases())
         if waiting:
             names = ', '.join(one.name for one in waiting)

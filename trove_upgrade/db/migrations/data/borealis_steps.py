@@ -67,12 +67,14 @@ class BorealisSteps:
 
     def pending(self, connection: sa.Connection) -> int:
         """Counted: the whole table is read."""
+        if not _has_column(connection):
+            return 0
         counted: int = connection.execute(sa.select(sa.func.count()).select_from(_upgrades).where(_PENDING)).scalar_one()
         return counted
 
     def is_pending(self, connection: sa.Connection) -> bool:
         """Where none is, the whole table has been read."""
-        return connection.execute(sa.select(_upgrades.c.id).where(_PENDING).limit(1)).first() is not None
+        return _has_column(connection) and connection.execute(sa.select(_upgrades.c.id).where(_PENDING).limit(1)).first() is not None
 
     def run_batch(self, connection: sa.Connection, cursor: str, limit: int) -> Batch:
         """A damaged row is passed over, and stays pending, so that it keeps no other from being copied.
@@ -90,6 +92,11 @@ class BorealisSteps:
                 break
             cursor = behind
         return Batch(0, 0, cursor)
+
+
+def _has_column(connection: sa.Connection) -> bool:
+    """Not in a contract that was killed between its two statements: then all had been copied, and `steps_at` is written no more."""
+    return 'steps' in {column['name'] for column in sa.inspect(connection).get_columns(_upgrades.name)}
 
 
 def _next(connection: sa.Connection, cursor: str, limit: int, window: int, *, locked: bool) -> tuple[Sequence[Any], str]:

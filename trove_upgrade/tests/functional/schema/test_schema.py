@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import fixtures
 import sqlalchemy as sa
 from oslo_db.sqlalchemy import test_migrations
 from oslotest import base
 
-from trove_upgrade.db import engine, models
+from trove_upgrade.db import engine, errors, models
 from trove_upgrade.db.migrations import lease, offline, runner
 from trove_upgrade.db.migrations.chain import MAIN, STANDALONE
 from trove_upgrade.db.migrations.position import Phase
@@ -158,6 +159,39 @@ class EveryServer:
         self.assertFalse(thread.is_alive())
         self.assertLess(slowest, 10.0)    # a bound for being stuck; the time itself is measured in benchmarks/
         self.assertEqual('borealis_expand01, aurora_contract01', run.version())
+
+    def test_an_older_service_that_comes_while_the_contract_waits_for_a_lock_is_seen(self):
+        database = self.connect()
+        run = runner.Runner(database.engine)
+        run.sync('aurora')
+        with database.write() as connection:
+            revision_checks.insert_as_aurora(connection, 'of-aurora')
+        run.expand()
+        run.migrate()
+        said, refused = [], []
+        patient = runner.Runner(database.engine, say=said.append, options=runner.Options(lock_seconds=1))
+
+        def contract():
+            try:
+                patient.contract()
+            except errors.OlderServices as error:
+                refused.append(error)
+        with database.engine.connect() as reader:
+            reader.execute(sa.text('SELECT COUNT(*) FROM instance_upgrades')).all()    # its transaction stays open
+            thread = threading.Thread(target=contract)
+            thread.start()
+            deadline = time.monotonic() + 60
+            while not any('again in' in line for line in said):
+                self.assertLess(time.monotonic(), deadline, 'the contract did not wait for the reader')
+                thread.join(0.01)
+            with database.write() as connection:
+                connection.execute(sa.text("INSERT INTO upgrade_services VALUES ('ctl1', 'trove-upgrade-taskmanager', 'r', '1.0', "
+                                           "'2026-01-01 00:00:00', '2026-01-01 00:00:00')"))
+                connection.execute(sa.text("UPDATE instance_upgrades SET steps = '[]', updated_at = '2026-02-02 00:00:00'"))
+        thread.join(60)
+        self.assertEqual(['ctl1'], [error.message.partition(' on ')[2][:4] for error in refused])
+        with database.read() as connection:
+            self.assertEqual('[]', connection.execute(sa.text('SELECT steps FROM instance_upgrades')).scalar_one())
 
     def test_killed_at_every_statement_it_ends_at_the_same_schema(self):
         expected = self._finished(self.create())

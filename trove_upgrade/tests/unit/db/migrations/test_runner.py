@@ -170,6 +170,16 @@ class TestOrder(RunnerTestCase):
         self.assertRaises(errors.OlderServices, self.runner.sync)
         self.assertIs(Phase.CONTRACT, self.runner.position().next)
 
+    def test_a_contract_that_was_killed_half_way_goes_on_after_the_new_services_have_written(self):
+        with self.database.write() as connection:
+            self.add_upgrade(connection)
+        self.runner.expand()
+        self.runner.migrate()
+        self.execute('ALTER TABLE instance_upgrades DROP COLUMN steps')
+        self.execute("UPDATE instance_upgrades SET updated_at = '2026-02-02 00:00:00'")    # steps_at is written no more
+        self.assertIs(Phase.CONTRACT, self.runner.position().next)
+        self.assertIsNone(self.runner.contract().next)
+
 
 class TestAdoption(RunnerTestCase):
 
