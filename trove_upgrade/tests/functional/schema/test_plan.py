@@ -13,9 +13,10 @@ from oslotest import base
 from trove_upgrade.cmd import manage
 from trove_upgrade.db import engine
 from trove_upgrade.db.migrations import probe
-from trove_upgrade.db.migrations.probe import Blocks, Source, Work
+from trove_upgrade.db.migrations.probe import Blocks, Source, Work, sizes
 from trove_upgrade.db.migrations.runner import Runner
 from trove_upgrade.tests.functional.host import databases
+from trove_upgrade.tests.functional.schema import old_rows
 
 _GONE_SECONDS = 10
 _COLUMNS = 'id INT NOT NULL PRIMARY KEY, a VARCHAR(36), b VARCHAR(255), d INT'
@@ -242,6 +243,36 @@ class TestPostgreSQL(OnARealServer, base.BaseTestCase):
     def test_an_index_that_is_built_concurrently_is_known(self):
         [found] = self.ask('CREATE INDEX CONCURRENTLY i ON t (b)')
         self.assertEqual((Blocks.NOTHING, Work.INDEX, Source.KNOWN), (found.blocks, found.work, found.source))
+
+    def test_a_full_table_without_statistics_is_not_taken_for_an_empty_one(self):
+        uncounted = self.uncounted()
+        with uncounted.begin() as connection:
+            connection.exec_driver_sql('CREATE TABLE nothing (id INT)')
+            connection.exec_driver_sql('CREATE TABLE "Full" AS SELECT n AS id, REPEAT(CHR(120), 200) AS a FROM generate_series(1, 50000) n')
+            connection.exec_driver_sql('CREATE TABLE few AS SELECT n AS id FROM generate_series(1, 300) n')
+        url = self.reader()
+        with uncounted.begin() as connection:
+            connection.exec_driver_sql('CREATE TABLE unread AS SELECT * FROM "Full"')
+        reader = engine.Database.from_url(url)
+        self.addCleanup(reader.dispose)
+        with reader.read() as connection:
+            found = sizes.table_sizes(connection)
+        self.assertEqual({'nothing'}, {name for name, size in found.items() if size.is_empty})
+        self.assertEqual((0, 300), (found['nothing'].rows, found['few'].rows))
+        self.assertTrue(25_000 < found['Full'].rows < 100_000, found['Full'])
+        self.assertGreater(found['unread'].rows, 50_000)    # rather too many
+
+    def uncounted(self):
+        """What is written there has no statistics, as after a restore or their reset."""
+        return sa.create_engine(self.url, poolclass=sa.NullPool, connect_args={'options': '-c track_counts=off'})
+
+    def test_the_plan_tells_the_rows_of_a_table_without_statistics(self):
+        Runner(self.db.engine).sync('aurora', standalone=False)
+        self.assertEqual(0, self.added()['rows'])
+        old_rows.load(self.uncounted(), 300)
+        found = json.loads(self.tool('--json'))
+        [step] = [step for step in found['steps'] if 'migration' in step]
+        self.assertEqual((300, 'estimated', 300), (step['rows'], step['rows_source'], self.added()['rows']))
 
     def dump(self):
         with self.db.engine.connect() as connection:
