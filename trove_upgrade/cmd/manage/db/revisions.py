@@ -13,6 +13,8 @@ from trove_upgrade.db.migrations.chain import BRANCHES, MAIN, Chain, release_of
 from trove_upgrade.db.migrations.exit_codes import ExitCode
 from trove_upgrade.db.migrations.recording import DIALECTS
 
+_HEADS = frozenset({'head', 'heads'})
+
 
 def add_commands(nested: Any) -> None:
     """Add them."""
@@ -39,7 +41,7 @@ def add_commands(nested: Any) -> None:
 def _add_changing(nested: Any) -> None:
     upgrade = nested.add_parser('upgrade', help='run revisions, or print their SQL',
                                 description='Runs revisions in the order expand, contract, under the same rules as "db expand" and "db contract".')
-    upgrade.add_argument('target', nargs='?', metavar='REV|RELEASE|head|heads|+N', help='how far (default: heads); with --sql also FROM:TO')
+    upgrade.add_argument('target', nargs='?', metavar='REV|RELEASE|head|heads|+N', help='how far (default: heads); with --sql also FROM:TO, each a revision or a release')
     side = upgrade.add_mutually_exclusive_group()
     side.add_argument('--expand', action='store_true', help='only the expand branch')
     side.add_argument('--contract', action='store_true', help='only the contract branch')
@@ -127,20 +129,50 @@ def _aim(arguments: argparse.Namespace) -> tuple[str | None, Chain, tuple[str, .
         if rest not in {'head', 'heads'} or chosen or label not in (*BRANCHES, 'standalone'):
             raise UsageError(f'db upgrade: {named!r} is none of expand@head, contract@head, standalone@head')
         return (None, tree.STANDALONE, ('standalone',)) if label == 'standalone' else (None, MAIN, (label,))
-    if named in {None, 'head', 'heads'}:
+    if named in {None, *_HEADS}:
         return None, MAIN, chosen or BRANCHES
     if named.startswith('+'):
         if not named[1:].isdigit() or not chosen:
             raise UsageError('db upgrade: +N is a number of revisions of one branch: name it with --expand or --contract')
         return named, MAIN, chosen
-    if ':' in named and not arguments.sql:
-        raise UsageError('db upgrade: FROM:TO is for --sql; without it the database itself says where it is')
-    if named in MAIN.releases() or ':' in named:
+    if ':' in named:
+        if not arguments.sql:
+            raise UsageError('db upgrade: FROM:TO is for --sql; without it the database itself says where it is')
+        return _range(named, chosen)
+    if named in MAIN.releases():
         return named, MAIN, chosen or BRANCHES
-    branch = next(one for one in BRANCHES if one in tree.revision(MAIN, named).branch_labels)
+    branch = _branch_of(named)
     if chosen and chosen != (branch,):
         raise UsageError(f'db upgrade: {named} is of the {branch} branch')
     return named, MAIN, (branch,)
+
+
+def _range(named: str, chosen: tuple[str, ...]) -> tuple[str, Chain, tuple[str, ...]]:
+    """Both ends of FROM:TO, of one branch where either is a revision.
+
+    :raises UsageError: they are of different branches, or FROM comes after TO.
+    :raises RevisionUnknown: one is no revision and no release.
+    """
+    start, _, end = named.partition(':')
+    end = '' if end in _HEADS else end
+    revisions = [one for one in (start, end) if one and one not in MAIN.releases()]
+    branches = {_branch_of(one): one for one in revisions}
+    if len(branches) > 1:
+        found = ', '.join(f'{one} of {branch}' for branch, one in branches.items())
+        raise UsageError(f'db upgrade: FROM and TO are of different branches: {found}; print one branch after the other')
+    for branch, revision in branches.items():
+        if chosen not in {(), (branch,)}:
+            raise UsageError(f'db upgrade: {revision} is of the {branch} branch')
+    aimed = tuple(branches) or chosen or BRANCHES
+    for branch in aimed:
+        known = [one.revision for one in MAIN.revisions(branch)]
+        if start and end and len(MAIN.upto(branch, known, start)) > len(MAIN.upto(branch, known, end)):
+            raise UsageError(f'db upgrade: {start} comes after {end}; FROM:TO is from the older to the newer')
+    return f'{start}:{end}', MAIN, aimed
+
+
+def _branch_of(revision: str) -> str:
+    return next(one for one in BRANCHES if one in tree.revision(MAIN, revision).branch_labels)
 
 
 def _print_sql(run: Context, arguments: argparse.Namespace, chain: Chain, branches: Sequence[str], target: str | None) -> None:
