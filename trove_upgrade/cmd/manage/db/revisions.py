@@ -129,7 +129,7 @@ def _aim(arguments: argparse.Namespace) -> tuple[str | None, Chain, tuple[str, .
         if rest not in {'head', 'heads'} or chosen or label not in (*BRANCHES, 'standalone'):
             raise UsageError(f'db upgrade: {named!r} is none of expand@head, contract@head, standalone@head')
         return (None, tree.STANDALONE, ('standalone',)) if label == 'standalone' else (None, MAIN, (label,))
-    if named in {None, *_HEADS}:
+    if named is None or named in _HEADS:
         return None, MAIN, chosen or BRANCHES
     if named.startswith('+'):
         if not named[1:].isdigit() or not chosen:
