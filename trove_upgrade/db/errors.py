@@ -83,7 +83,7 @@ class RevisionsContradict(exceptions.TroveUpgradeError):
 
     code = 'REVISIONS_CONTRADICT'
     exit_code = 2
-    template = '"{name}" cannot be recorded: branch {branch} would be at {other}, too. Name one revision of each branch, or "heads".'
+    template = '"{name}" cannot be meant beside "{other}": both are of branch {branch}. Name one revision of each branch, or "heads".'
 
 
 class LeaseHeld(exceptions.TroveUpgradeError):

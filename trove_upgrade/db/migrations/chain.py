@@ -99,6 +99,18 @@ class Chain:
                 found[branch] = self.head(branch) or '' if name in {'head', 'heads'} else name
         return found
 
+    def goals(self, version: str | None) -> dict[str, str | None]:
+        """By branch, how far a version leads it: all for None, else a release, a revision, or one of each branch as `db version` prints them.
+
+        A branch that is not there is led nowhere by itself.
+
+        :raises RevisionUnknown: a part is no revision.
+        :raises RevisionsContradict: two of the same branch are named.
+        """
+        if version is None or version in self.releases():
+            return dict.fromkeys(self.branches, version)
+        return dict(self.heads_of([part.strip() for part in version.split(',')]))
+
     def releases(self) -> list[str]:
         """Oldest first."""
         return list(dict.fromkeys(release_of(one.revision) for one in self.revisions(self.branches[0])))

@@ -9,7 +9,7 @@ import dataclasses
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import alembic.command
 import alembic.util
@@ -63,21 +63,25 @@ class Runner:
         """What has been run, e.g. 'borealis_expand01, aurora_contract01'; 'none' for an empty database."""
         return self.position(data=False).version
 
-    def sync(self, release: str | None = None, *, standalone: bool = False) -> Position:
-        """Expand, migrate, contract, to the newest release or to that one.  May be repeated.
+    def sync(self, version: str | None = None, *, standalone: bool = False) -> Position:
+        """Expand, migrate, contract, to the newest release or to that version.  May be repeated.
 
+        A revision brings on its branch, with what must come before: for one of contract that is its release's expands and data migrations.
         `standalone` also makes Trove's tables, where no Trove does.
 
+        :raises RevisionUnknown, RevisionsContradict: the version is none.
         :raises OlderServices: what can be done beside them has been done.
         :raises LeaseHeld, SchemaError, SchemaFromTheFuture, SchemaNotRecognized: what was done before stays done.
         """
+        goals = self._chain.goals(version)
         with self._run('sync') as held:
             if standalone:
                 self._standalone(held)
             self._adopt()
-            self._upgrade(self._chain, 'expand', self._pending('expand', release), held)
-            self._migrate(release, held)
-            self._contract(release, held, forced=False)
+            self._upgrade(self._chain, 'expand', self._expands(goals), held)
+            if 'contract' in goals:
+                self._migrate(goals['contract'], held)
+                self._contract(goals['contract'], held, forced=False)
         return self.position()
 
     def expand(self, target: str | None = None) -> Position:
@@ -166,6 +170,14 @@ class Runner:
     def _pending(self, branch: str, target: str | None) -> tuple[str, ...]:
         return self._chain.upto(branch, self.position(data=False).pending[branch], target)
 
+    def _expands(self, goals: Mapping[str, str | None]) -> tuple[str, ...]:
+        """Those that are asked for, and those that a contract that is asked for needs."""
+        ends = [goals['expand']] if 'expand' in goals else []
+        if 'contract' in goals:
+            newest = goals['contract']
+            ends.append(newest and release_of(newest))
+        return max((self._pending('expand', end) for end in ends), key=len)
+
     def _upgrade(self, chain: Chain, branch: str, revisions: Sequence[str], held: lease.Held,
                  allow: Callable[[str], None] = lambda _revision: None) -> None:
         """`allow` raises what forbids a revision; it is asked before every try, as a lock may have been waited for in between."""
@@ -193,9 +205,11 @@ class Runner:
         except alembic.util.CommandError as error:
             raise errors.RevisionUnknown(name=revision, found=str(error)) from error
 
-    def _migrate(self, release: str | None, held: lease.Held) -> None:
-        order = self._chain.releases()
-        wanted = [one for one in self._chain.data if release is None or order.index(release_of(one.before)) <= order.index(release)]
+    def _migrate(self, target: str | None, held: lease.Held) -> None:
+        """Those that must come before the contracts up to `target`, all for None."""
+        contracts = [one.revision for one in self._chain.revisions('contract')]
+        before = self._chain.upto('contract', contracts, target)
+        wanted = [one for one in self._chain.data if target is None or one.before in before]
         with self._engine.connect() as connection:
             done = position.done_revisions(connection, self._chain)
         data_runs.DataRuns(self._engine).run_all(

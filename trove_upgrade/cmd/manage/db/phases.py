@@ -15,9 +15,11 @@ from trove_upgrade.db.migrations.position import Phase, Position
 def add_commands(nested: Any) -> None:
     """Add the phases."""
     sync = nested.add_parser('sync', help='expand, migrate and contract; may be repeated',
-                             description='Puts a database under control and brings it to a release: expand, migrate, contract. Stops at the '
+                             description='Puts a database under control and brings it to a version: expand, migrate, contract. Stops at the '
                                          'first that refuses, with its exit code; what was done stays done.')
-    sync.add_argument('release', nargs='?', metavar='VERSION', help='a release (default: the newest)')
+    sync.add_argument('version', nargs='?', metavar='VERSION',
+                      help="a release (default: the newest); or a revision, whose branch is brought up to it with all that must come before; or both "
+                           "branches' as db version prints them, in quotes")
     sync.add_argument('--standalone', action='store_true', help="also make the tables of Trove's form, where no Trove makes them")
     sync.set_defaults(command=_sync)
     expand = nested.add_parser('expand', help='first: add what the new release needs; services go on')
@@ -37,10 +39,9 @@ def add_commands(nested: Any) -> None:
 
 
 def _sync(run: Context, arguments: argparse.Namespace) -> None:
-    if arguments.release is not None and arguments.release not in MAIN.releases():
-        raise UsageError(f'db sync: no release is named {arguments.release!r}; there are {", ".join(MAIN.releases())}')
+    MAIN.goals(arguments.version)    # before anything is connected to
     with running.runner(run, arguments) as runner:
-        _say_where(runner.sync(arguments.release, standalone=arguments.standalone))
+        _say_where(runner.sync(arguments.version, standalone=arguments.standalone))
 
 
 def _expand(run: Context, arguments: argparse.Namespace) -> None:

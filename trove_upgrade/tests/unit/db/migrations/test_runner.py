@@ -75,6 +75,32 @@ class TestSync(RunnerTestCase):
         self.assertEqual('aurora_expand01, aurora_contract01', self.runner.version())
         self.assertNotIn('instance_upgrade_steps', self.tables())
 
+    def test_a_revision_that_is_named_brings_its_branch_up_to_it_with_what_must_come_before(self):
+        for version, outcome in (
+                ('aurora_expand01', 'aurora_expand01'), ('aurora_contract01', 'aurora_expand01, aurora_contract01'),
+                ('borealis_expand01', 'borealis_expand01, aurora_contract01'), ('aurora_expand01, aurora_contract01', 'borealis_expand01, aurora_contract01'),
+                ('borealis_contract01', 'borealis_expand01, borealis_contract01')):
+            with self.subTest(version):
+                self.assertEqual(outcome, self.runner.sync(version).version)
+
+    def test_what_db_version_prints_is_a_version_to_sync_to(self):
+        for version in ('borealis_expand01, aurora_contract01', 'borealis_expand01,borealis_contract01'):
+            self.assertEqual(version.replace(',', ', ').split(), self.runner.sync(version).version.split())
+
+    def test_a_contract_that_is_named_takes_its_data_migrations_along_and_an_expand_does_not(self):
+        self.runner.sync('aurora')
+        with self.database.write() as connection:
+            revision_checks.insert_as_aurora(connection, 'u1')
+        self.assertEqual(('borealis_steps',), self.runner.sync('borealis_expand01').data)
+        self.assertEqual(('borealis_steps',), self.runner.sync('borealis_expand01, aurora_contract01').data)
+        self.assertEqual('borealis_expand01, borealis_contract01', self.runner.sync('borealis_contract01').version)
+
+    def test_a_version_that_is_none_is_refused_before_anything_is_done(self):
+        for version, error in (('zulu', errors.RevisionUnknown), ('', errors.RevisionUnknown), ('borealis_expand01, zulu', errors.RevisionUnknown),
+                               ('aurora_expand01, borealis_expand01', errors.RevisionsContradict)):
+            self.assertRaises(error, self.runner.sync, version)
+        self.assertEqual(set(), self.tables())
+
     def test_a_first_run_that_died_half_way_is_carried_on(self):
         self.runner.sync('aurora', standalone=True)
         self.execute('DELETE FROM alembic_version_trove_upgrade')
