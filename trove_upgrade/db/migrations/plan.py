@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import sqlalchemy as sa
 
 from trove_upgrade.db import models
+from trove_upgrade.db.engine import repeat_on_new_columns
 from trove_upgrade.db.migrations import position, probe, recording
 from trove_upgrade.db.migrations.chain import MAIN, Chain
 from trove_upgrade.db.migrations.data import states
@@ -96,11 +97,7 @@ def make(engine: sa.Engine, chain: Chain = MAIN, dialect: str | None = None) -> 
     :raises RevisionNotRendered: a pending revision cannot be printed.
     """
     kind = probe.server_kind(engine)
-    with engine.connect() as connection:
-        now = position.read(connection, chain)
-        table_sizes = sizes.table_sizes(connection)
-        data = _data_steps(connection, chain, now, table_sizes)
-        version = '.'.join(str(part) for part in connection.dialect.server_version_info or () if isinstance(part, int))
+    now, table_sizes, data, version = _look(engine, chain)
     notes = _notes(now, table_sizes)
     if dialect in {None, kind}:
         shown, rendered = kind, engine.dialect.name    # mysql+pymysql may lead to a MariaDB, and its revisions see 'mysql'
@@ -113,6 +110,16 @@ def make(engine: sa.Engine, chain: Chain = MAIN, dialect: str | None = None) -> 
         schema = _Schema(chain, shown, known.Unasked(shown, f'the database is {kind}'), table_sizes, assesses=False)
         expands, contracts = schema.steps(now, Phase.EXPAND), schema.steps(now, Phase.CONTRACT)
     return Plan(kind, version, shown, now.version, now.next, (*expands, *data, *contracts), tuple(notes))
+
+
+@repeat_on_new_columns    # a contract that runs meanwhile takes columns away between two of these looks
+def _look(engine: sa.Engine, chain: Chain) -> tuple[Position, dict[str, sizes.Size], list[DataStep], str]:
+    """Where the database is, its tables, the data migrations, and the server's version."""
+    with engine.connect() as connection:
+        now = position.read(connection, chain)
+        table_sizes = sizes.table_sizes(connection)
+        data = _data_steps(connection, chain, now, table_sizes)
+        return now, table_sizes, data, '.'.join(str(part) for part in connection.dialect.server_version_info or () if isinstance(part, int))
 
 
 @dataclasses.dataclass(frozen=True)

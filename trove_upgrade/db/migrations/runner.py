@@ -16,6 +16,7 @@ import alembic.util
 import sqlalchemy as sa
 
 from trove_upgrade.db import errors, schema_runs
+from trove_upgrade.db.engine import repeat_on_new_columns
 from trove_upgrade.db.migrations import adoption, gate, lease, lock_waits, position
 from trove_upgrade.db.migrations.chain import MAIN, STANDALONE, Chain, release_of
 from trove_upgrade.db.migrations.data import runs as data_runs
@@ -54,6 +55,7 @@ class Runner:
         self._progress = progress
         self._recorded = schema_runs.SchemaRuns(engine)
 
+    @repeat_on_new_columns    # `db check` may come while another run contracts
     def position(self, *, data: bool = True) -> Position:
         """:raises SchemaFromTheFuture: a later release has upgraded the database."""
         with self._engine.connect() as connection:

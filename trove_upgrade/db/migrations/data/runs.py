@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from trove_upgrade.db import columns, errors
+from trove_upgrade.db.engine import repeat_on_new_columns
 from trove_upgrade.db.migrations import clock as clocks
 from trove_upgrade.db.migrations import lock_waits
 from trove_upgrade.db.migrations.data import states
@@ -109,6 +110,7 @@ class DataRuns:
                 ended.append(self.run(migration, max_count=left or None, **how))
         return ended
 
+    @repeat_on_new_columns    # another run may contract meanwhile
     def states(self, migrations: Sequence[DataMigration], done_revisions: Collection[str]) -> list[State]:
         """Of each; rows are counted, and nothing is written."""
         with self._engine.connect() as connection:

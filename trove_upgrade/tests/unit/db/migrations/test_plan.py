@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from trove_upgrade.cmd import manage
 from trove_upgrade.db.migrations import plan
 from trove_upgrade.db.migrations.chain import MAIN
+from trove_upgrade.db.migrations.data.runs import DataRuns
 from trove_upgrade.db.migrations.runner import Runner
 from trove_upgrade.tests.unit import base
 
@@ -83,6 +84,32 @@ class TestPlan(base.TestCase):
                 connection.exec_driver_sql(f'INSERT INTO instance_upgrades ({", ".join(given)}) VALUES ({", ".join(values)})')
         step = next(one for one in plan.make(self.engine).steps if isinstance(one, plan.DataStep))
         self.assertEqual((100, 'counted', 50.0, 'persisted', 2.0), (step.rows, step.rows_source, step.rate, step.rate_source, step.seconds))
+
+    def test_a_contract_that_is_run_while_the_plan_is_made_is_seen(self):
+        self.contract_before('steps_at')
+        found = plan.make(self.engine)
+        self.assertEqual(('borealis_expand01, borealis_contract01', None, ()), (found.version, found.next, found.steps))
+
+    def test_so_is_one_while_a_command_asks_what_comes_next(self):
+        self.contract_before('steps_at')
+        self.assertIsNone(Runner(self.engine).position().next)
+
+    def test_and_one_while_the_data_migrations_are_listed(self):
+        self.contract_before('steps_at')
+        self.assertEqual([0], [one.rows_left for one in DataRuns(self.engine).states(MAIN.data, {MAIN.data[0].after})])
+
+    def contract_before(self, word):
+        """After the expand: another run contracts just before the next statement with that word."""
+        self.sync('aurora')
+        Runner(self.engine).expand()
+        other = sa.create_engine(self.engine.url)
+        self.addCleanup(other.dispose)
+        waiting = [Runner(other)]
+
+        def contract(_connection, _cursor, statement, *_):
+            if waiting and word in statement:
+                waiting.pop().contract()
+        sa.event.listen(self.engine, 'before_cursor_execute', contract)
 
     def test_before_the_expand_all_rows_of_the_table_are_the_estimate(self):
         self.sync('aurora')
