@@ -125,6 +125,16 @@ def _as_connection_error() -> Iterator[None]:
         raise db_exc.DBConnectionError(error) from error
 
 
+@contextlib.contextmanager
+def _as_refusal(connection: str) -> Iterator[None]:
+    """Drivers check nothing of a URL's options, they just fail: with an error that names neither the URL nor where it is set."""
+    try:
+        yield
+    except (ImportError, sa.exc.ArgumentError, TypeError, ValueError, AttributeError) as error:
+        found = f'its driver does not take it ({address.without_secrets(str(error), connection)})'
+        raise errors.DatabaseRefused(service='This program', found=found) from error
+
+
 class Database:
     """Connections to one database, made when first asked for, and anew in a forked child."""
 
@@ -182,7 +192,7 @@ class Database:
 
     def _take(self) -> sa.Connection:
         engine = self.engine
-        with _as_connection_error():
+        with _as_connection_error(), _as_refusal(engine.url.render_as_string(hide_password=False)):
             return engine.connect()
 
     @contextlib.contextmanager
@@ -289,11 +299,8 @@ def _engine(connection: str, **options: Any) -> sa.Engine:
     connection = url.render_as_string(hide_password=False)
     context = enginefacade.transaction_context()
     context.configure(connection=connection, **options)
-    try:
+    with _as_refusal(connection):
         return _for_use(context.writer.get_engine(), limited=limited)
-    except (ImportError, sa.exc.ArgumentError, TypeError, ValueError, AttributeError) as error:    # drivers check nothing, they just fail
-        found = f'its driver does not take it ({address.without_secrets(str(error), connection)})'
-        raise errors.DatabaseRefused(service='This program', found=found) from error
 
 
 def _for_use(engine: sa.Engine, *, limited: bool) -> sa.Engine:

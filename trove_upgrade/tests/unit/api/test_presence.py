@@ -5,6 +5,7 @@ import fixtures
 import webtest
 
 from trove_upgrade.api import presence
+from trove_upgrade.db import errors
 from trove_upgrade.db.presence import Presence
 from trove_upgrade.tests.unit import base
 
@@ -122,6 +123,14 @@ class TestSignsOfLife(SignsTestCase):
         self.now += 11
         signs.after([]).close()
         self.assertEqual([1], self.beats)
+
+    def test_what_a_database_refuses_is_one_line_that_ends_once(self):
+        signs = self.new_signs()
+        self.registry.error = errors.DatabaseRefused(service='The API', found='its driver does not take it')
+        signs.start()
+        [line] = self.log.output.splitlines()
+        self.assertIn('its driver does not take it', line)
+        self.assertNotIn('..', line.replace('...', ''))
 
     def test_a_stop_without_a_database_says_what_to_do_and_fails_nothing(self):
         signs = self.new_signs()

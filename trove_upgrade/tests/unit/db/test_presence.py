@@ -99,6 +99,14 @@ class TestImpatientRegistry(base.TestCase):
     def test_a_database_that_services_do_not_take_is_refused(self):
         self.assertRaises(errors.DatabaseRefused, presence.ImpatientRegistry, self.conf('sqlite://'))
 
+    def test_an_option_that_the_driver_does_not_know_is_told_as_one_of_the_configuration(self):
+        registry = presence.ImpatientRegistry(self.conf('mysql+pymysql://user:Secret@127.0.0.1:1/d?frob=1'))
+        registered = presence.Presence(registry, 'api')
+        refused = self.assertRaises(errors.DatabaseRefused, registered.beat)
+        self.assertIn("'frob'", refused.message)
+        self.assertIn('[database] connection', refused.message)
+        self.assertNotIn('Secret', refused.message)
+
     def test_every_wait_of_mysql_is_bounded(self):
         query = presence._impatient(parse_url('mysql+pymysql://u:p@h/d?connect_timeout=60&charset=utf8mb4', 'x')).query
         self.assertEqual({'connect_timeout': '3', 'read_timeout': '3', 'write_timeout': '3', 'charset': 'utf8mb4'}, dict(query))
