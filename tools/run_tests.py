@@ -14,8 +14,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BIN = ROOT / '.venv' / 'bin'
-# what the expression matches names the group: those of the schema are one worker's, all others the other's
-GROUPS = r'(trove_upgrade\.tests\.functional\.(?:schema|))'
+# what the expression matches names the group: those of the schema are one worker's, all others, on the one cloud, the other's
+GROUPS = r'(trove_upgrade\.tests\.functional\.(?:schema|long\.test_schema|))'
 ON_CLOUD = {'functional', 'long'}
 SUITES = ('lint', 'types', 'docs', 'unit', 'functional')
 

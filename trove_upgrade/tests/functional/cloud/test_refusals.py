@@ -66,7 +66,7 @@ class TestGuestRefuses(base.CloudTestCase):
         try:
             self.refused('BACKUP_RUNNING')
         finally:
-            guest.exec(['pkill', '-f', '/run/mariadb-backup'])
+            guest.exec(['pkill', '-f', '/run/[m]ariadb-backup'])
 
     def test_a_long_write_that_does_not_end(self):
         guest = self.guest(self.instance)
