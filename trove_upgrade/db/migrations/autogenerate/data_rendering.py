@@ -70,6 +70,8 @@ def module(renderer: Renderer, table: sa.Table, wanted: sa.Table, rows: Sequence
     types = {**{column.name: column.type for column in wanted.columns}, **{column.name: column.type for column in table.columns}}
     described = [f'sa.column({name!r}, {renderer.type_of(types[name])})' for name in columns]
     renderer.needs('from trove_upgrade.db.migrations.data.migration import Batch')
+    if any(one.work is Work.COPY for one in rows):
+        renderer.needs('from trove_upgrade.db.migrations.data.differing import Differs')
     todo = [f'Add {class_name(name)}() to MIGRATIONS in trove_upgrade/db/migrations/data/__init__.py, and test it.']
     if any(one.work is not Work.COPY for one in rows):
         todo.insert(0, 'Fill in what raises NotImplementedError.')
@@ -99,7 +101,8 @@ def _condition(rows: Sequence[Rows]) -> list[str]:
             parts.append(f'_TABLE.c[{one.column!r}].is_(None)')
         elif one.work is Work.COPY:
             new, old = f'_TABLE.c[{one.column!r}]', f'_TABLE.c[{one.source!r}]'
-            parts.append(f'sa.and_({old}.is_not(None), sa.or_({new}.is_(None), {new} != {old}))')
+            lines += _comment('Services write both columns until the contract; where they differ, one of the release before has written.')
+            parts.append(f'Differs({new}, {old})')
         else:
             lines.append(f'raise NotImplementedError({_short(one)!r})')
     if any(one.work is Work.MEND for one in rows):

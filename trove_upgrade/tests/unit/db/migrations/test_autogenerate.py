@@ -182,9 +182,12 @@ class TestWhatIsWritten(WorkshopTestCase):
             batch = migration.run_batch(connection, batch.cursor, 4)
             self.assertEqual((2, False), (batch.done, migration.is_pending(connection)))
             self.assertEqual((0, batch.cursor), (migration.run_batch(connection, batch.cursor, 4).found, batch.cursor))
-        self.workshop.execute("UPDATE parts SET name = 'later' WHERE id = 'part-1'")
-        with self.workshop.engine.begin() as connection:
-            self.assertEqual(1, migration.pending(connection))
+        for value in ("'later'", "'LATER'"):
+            self.workshop.execute(f"UPDATE parts SET name = {value} WHERE id = 'part-1'")
+            with self.workshop.engine.begin() as connection:
+                self.assertEqual(1, migration.pending(connection), value)
+                migration.run_batch(connection, '', 4)
+                self.assertEqual(0, migration.pending(connection))
 
     def test_a_data_migration_says_where_it_stands_and_what_is_missing(self):
         written = self.workshop.generate(self.change('NOT NULL column'), message='weights')
