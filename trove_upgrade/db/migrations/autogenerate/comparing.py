@@ -55,18 +55,39 @@ def compare(connection: sa.Connection, metadata: sa.MetaData, chain: Chain) -> C
         'compare_type': True, 'compare_server_default': True, 'include_name': is_ours, 'include_object': is_looked_at,
         'version_table': chain.version_table, 'target_metadata': metadata})
     found = produce_migrations(context, metadata).upgrade_ops
-    differences: list[Difference] = list(_flat(found.ops if found else ()))
+    differences: list[Difference] = []
+    for one in _flat(found.ops if found else ()):
+        if connection.dialect.name in {'mysql', 'mariadb'}:
+            _forget_mysqls_booleans(one, metadata)
+        if not isinstance(one, ops.AlterColumnOp) or one.has_changes():
+            differences.append(one)
     for name in sorted(present & metadata.tables.keys() & before.tables.keys()):
         differences += _keys(inspector, metadata.tables[name])
         differences += _checks(inspector, metadata.tables[name], before.tables[name])
     return Comparison(metadata, before, tuple(differences), not_ours, context)
 
 
+def _forget_mysqls_booleans(operation: ops.MigrateOperation, metadata: sa.MetaData) -> None:
+    """MySQL has no booleans, and keeps 0 where false was written."""
+    if not isinstance(operation, ops.AlterColumnOp) or not operation.modify_server_default:
+        return
+    column = metadata.tables[operation.table_name].c[operation.column_name]
+    found, wanted = operation.existing_server_default, operation.modify_server_default
+    if (isinstance(column.type, sa.Boolean) and isinstance(found, sa.DefaultClause) and isinstance(wanted, sa.DefaultClause)
+            and _as_number(str(found.arg)) == _as_number(str(wanted.arg))):
+        operation.modify_server_default = False
+
+
+def _as_number(default: str) -> str:
+    word = default.strip("'()").lower()
+    return {'true': '1', 'false': '0'}.get(word, word)
+
+
 def _flat(operations: Sequence[ops.MigrateOperation]) -> Iterator[ops.MigrateOperation]:
     for operation in operations:
         if isinstance(operation, ops.OpContainer):
             yield from _flat(operation.ops)
-        elif not isinstance(operation, ops.AlterColumnOp) or operation.has_changes():
+        else:
             yield operation
 
 

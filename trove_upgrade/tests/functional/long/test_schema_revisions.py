@@ -27,7 +27,7 @@ class OnARealServer(model_changes.ModelChanges, databases.OneServer):
                        'new index with options of each server')
 
     def test_constraints_over_rows(self):
-        self.try_cases('NULL allowed', 'unique index', 'foreign key', 'check', 'dropped column with a default', 'dropped index', 'nullable column')
+        self.try_cases('NULL allowed', 'yes or no with a default', 'unique index', 'foreign key', 'check', 'dropped column with a default', 'dropped index', 'nullable column')
 
     def test_narrower_types_and_columns_with_their_indexes(self):
         self.try_cases('narrower type', 'dropped column with its index', 'wider integer, for which rows are written anew')

@@ -107,6 +107,7 @@ CASES = {
         'three': sa.UniqueConstraint('kind_id', 'at', name='uq_shelves_kind_at'), 'four': sa.CheckConstraint('kind_id > 0', name='ck_shelves')}),
         'ensure_table ensure_index'),
     'nullable column': Case(part('weight', sa.Integer), 'ensure_column'),
+    'yes or no with a default': Case(part('is_spare', sa.Boolean, nullable=False, server_default=sa.false()), 'ensure_column'),
     'column with a default': Case(part('weight', sa.Integer, nullable=False, server_default='7'), 'ensure_column'),
     'NOT NULL column': Case(part('weight', sa.Integer, nullable=False), 'ensure_column', 'ensure_not_null', 'weight',
                             ('UPDATE parts SET weight = 1 WHERE weight IS NULL',)),
