@@ -124,6 +124,12 @@ class _Splitter:
         self._note(self._expand, f'{table}.{name} stays {changed.former_type}: services of the release before write that. The contract converts '
                                  'it in place, which may write every row anew; for a big table add a second column of the new type here, copy '
                                  'in the data migration, and drop the first in the contract.')
+        kind = changed.wanted.type
+        if isinstance(kind, sa.Enum) and kind.name:
+            what = (f'On PostgreSQL {kind.name}, of {table}.{name}, is a type of its own, which the contract leaves as it is: add what is new in '
+                    f"it by hand (ALTER TYPE {kind.name} ADD VALUE ...), in expand, on PostgreSQL alone.")
+            self._note(self._expand, what)
+            self._warnings.append(what)
         self._needs_rows(table, name, f'{name} becomes {changed.wanted_type} in the contract: each value must fit it')
         self._add(self._contract, Place.ALTER, 'ensure_type', table, columns.variant(changed.wanted, nullable=changed.between.nullable,
                   server_default=changed.between.server_default), using=changed.using,

@@ -79,6 +79,12 @@ class TestWhatIsCompared(WorkshopTestCase):
         self.assertEqual((), written.files)
         self.assertIn('theirs', written.warnings[0])
 
+    def test_what_postgresql_keeps_as_a_type_of_its_own_is_said(self):
+        model_changes.put('parts', 'name', sa.Column('name', sa.Enum('x', 'y', name='part_name'), nullable=False))(self.model)
+        written = self.workshop.generate(self.model.metadata(), message='names')
+        self.assertIn('ALTER TYPE part_name ADD VALUE', ''.join(written.warnings))
+        self.assertTrue(any('ALTER TYPE part_name' in path.read_text().replace('\n    # ', ' ') for path in written.files))
+
     def test_a_database_that_is_behind_is_refused_with_what_comes_next(self):
         self.workshop.generate(self.change('renamed column'))
         error = self.assertRaises(errors.SchemaOutOfOrder, self.workshop.generate, self.model.metadata())
