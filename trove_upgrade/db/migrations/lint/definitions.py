@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Sequence
 
 from trove_upgrade.db.migrations.lint.changes import Change, Kind
-from trove_upgrade.db.migrations.lint.tokens import Token, Words, split, text_of
+from trove_upgrade.db.migrations.lint.tokens import Token, Words, outside, split, text_of
 
 #: A column's type ends where one of these begins.
 _AFTER_TYPE = {'NOT', 'NULL', 'DEFAULT', 'PRIMARY', 'UNIQUE', 'REFERENCES', 'CHECK', 'CONSTRAINT', 'COLLATE', 'GENERATED', 'AS', 'COMMENT',
@@ -35,7 +35,7 @@ def column(table: str, tokens: Sequence[Token]) -> Change:
     name = words.name()
     rest = words.rest
     end = next((place for place, token in enumerate(rest) if _ends_type(rest, place, token)), len(rest))
-    flags = _outside(rest[end:])
+    flags = outside(rest[end:])
     primary = 'PRIMARY' in flags
     not_null = primary or any(pair == ('NOT', 'NULL') for pair in itertools.pairwise(flags))
     default = bool(_VALUES & set(flags)) or any(token.keyword in _SERIALS for token in rest[:end])
@@ -49,16 +49,6 @@ def _ends_type(tokens: Sequence[Token], place: int, token: Token) -> bool:
     if token.keyword == 'CHARACTER' and place and tokens[place + 1:] and tokens[place + 1].keyword == 'SET':
         return True
     return token.keyword in _AFTER_TYPE
-
-
-def _outside(tokens: Sequence[Token]) -> list[str]:
-    """The keywords that stand in no parentheses."""
-    found, depth = [], 0
-    for token in tokens:
-        depth += {'(': 1, ')': -1}.get(token.keyword, 0)
-        if depth == 0 and token.keyword != ')':
-            found.append(token.keyword)
-    return found
 
 
 def constraint(table: str, words: Words) -> Change | None:

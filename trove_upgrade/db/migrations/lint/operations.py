@@ -96,7 +96,8 @@ def _rows(operation: ops.BulkInsertOp, _dialect: sa.Dialect) -> Iterator[Change]
 
 def _raw(operation: ops.ExecuteSQLOp, dialect: sa.Dialect) -> Iterator[Change]:
     text = operation.sqltext
-    yield from changes_of_sql(text if isinstance(text, str) else str(text.compile(dialect=dialect)))    # type: ignore[attr-defined]
+    sent = text if isinstance(text, str) else str(text.compile(dialect=dialect))    # type: ignore[attr-defined]
+    yield from changes_of_sql(sent, dialect.name)
 
 
 def _tables_of(keys: Iterable[sa.ForeignKey]) -> tuple[str, ...]:

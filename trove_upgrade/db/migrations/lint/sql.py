@@ -10,22 +10,34 @@ from collections.abc import Callable, Iterator, Sequence
 
 from trove_upgrade.db.migrations.lint import definitions
 from trove_upgrade.db.migrations.lint.changes import Change, Kind
-from trove_upgrade.db.migrations.lint.tokens import Token, Words, split, tokens_of
+from trove_upgrade.db.migrations.lint.tokens import Token, Words, outside, split, tokens_of
 
 #: Parts of an ALTER TABLE that say how the statement itself is run.
 _MANNERS = {'ALGORITHM', 'LOCK', 'WAIT', 'NOWAIT'}
 #: Its actions that change neither rows nor what may be written.  ENGINE and ROW_FORMAT build the table anew.
 _REMARKS = {'COMMENT', 'VALIDATE', 'AUTO_INCREMENT'}
 
+#: Kinds of tokens behind which anything may stand.
+_UNREADABLE = {'executable': 'a comment that MySQL or MariaDB runs', 'unclear': 'a quotation or a comment that cannot be read'}
+#: What may follow the table whose rows a DELETE takes.
+_AFTER_DELETE = {'WHERE', 'ORDER', 'LIMIT'}
+#: What may follow the tables of a TRUNCATE; CASCADE empties other tables, too.
+_AFTER_TRUNCATE = ('RESTART IDENTITY', 'CONTINUE IDENTITY', 'RESTRICT')
+#: Settings that change what a quotation is.
+_QUOTING = {'SQL_MODE', 'STANDARD_CONFORMING_STRINGS'}
 
-def changes_of(sql: str) -> list[Change]:
-    """Everything that the statement does, in its order; one UNKNOWN where that is not known."""
-    tokens = tokens_of(sql)
+
+def changes_of(sql: str, dialect: str = 'mysql') -> list[Change]:
+    """Everything that the statement does on this kind of server, in its order; one UNKNOWN where that is not known."""
+    tokens = tokens_of(sql, dialect)
+    for kind, detail in _UNREADABLE.items():
+        if any(token.kind == kind for token in tokens):
+            return [Change(Kind.UNKNOWN, detail=detail)]
     while tokens and tokens[-1].keyword == ';':
         tokens.pop()
     if not tokens:
         return []
-    if len(split(tokens, ';')) > 1:
+    if any(token.keyword == ';' for token in tokens):
         return [Change(Kind.UNKNOWN, detail='several statements in one')]
     words = Words(tokens)
     for first, read in _STATEMENTS.items():
@@ -196,6 +208,9 @@ def _rename_action(table: str, words: Words) -> Iterator[Change]:
 def _insert(words: Words) -> Iterator[Change]:
     said = {token.keyword for token in words.rest}
     guarded = words.take('IGNORE') or words.take('OR', 'IGNORE') or 'CONFLICT' in said or 'DUPLICATE' in said
+    if 'WITH' in said and said & {'UPDATE', 'DELETE', 'INSERT', 'MERGE'}:    # on PostgreSQL, of any other table
+        yield _unknown(words.rest)
+        return
     words.take('INTO')
     table = words.name()
     from_query = 'SELECT' in said
@@ -203,24 +218,57 @@ def _insert(words: Words) -> Iterator[Change]:
 
 
 def _update(words: Words) -> Iterator[Change]:
-    words.take_any('LOW_PRIORITY', 'IGNORE', 'ONLY')
-    yield Change(Kind.UPDATE, words.name())
+    before = words.rest
+    for manner in ('LOW_PRIORITY', 'IGNORE', 'ONLY'):
+        words.take(manner)
+    table = words.name()
+    words.alias()
+    alone = table and words.take('SET') and 'FROM' not in outside(words.rest)
+    yield Change(Kind.UPDATE, table) if alone else _unknown(before, table)
 
 
 def _delete(words: Words) -> Iterator[Change]:
-    words.take('FROM')
+    before = words.rest
+    follows = words.take('FROM')
     words.take('ONLY')
+    table = words.name()
+    words.alias()
+    said = outside(words.rest)
+    alone = follows and table and (not said or said[0] in _AFTER_DELETE) and not set(said) & {',', 'JOIN', 'USING'}
+    yield Change(Kind.DELETE, table) if alone else _unknown(before, table)
+
+
+def _truncate(words: Words) -> Iterator[Change]:
     words.take('TABLE')
-    yield Change(Kind.DELETE, words.name())
+    for part in split(words.rest):
+        one = Words(part)
+        one.take('ONLY')
+        yield Change(Kind.DELETE, one.name())
+        one.take('*')
+        while one.take_any(*_AFTER_TRUNCATE):
+            pass
+        if one.rest:
+            yield _unknown(one.rest)
 
 
 def _comment(words: Words) -> Iterator[Change]:
-    yield Change(Kind.COMMENT, words.name() if words.take('TABLE') else '')
+    before = words.rest
+    of_column = words.take_any('TABLE', 'COLUMN') == 'COLUMN'
+    path = words.path()
+    table = path[-2:-1] if of_column else path[-1:]
+    known = before[0].keyword in {'TABLE', 'COLUMN'} and table and words.take('IS') and all(
+        token.kind == 'string' or token.keyword == 'NULL' for token in words.rest)
+    yield Change(Kind.COMMENT, table[0], path[-1] if of_column else '') if known else _unknown(before)
 
 
 def _session(words: Words) -> Iterator[Change]:
-    said = {token.keyword for token in words.rest}
-    yield Change(Kind.UNKNOWN, detail='SET of the whole server') if said & {'GLOBAL', 'PERSIST'} else Change(Kind.SESSION)
+    said = {token.text.upper() for token in words.rest}
+    if said & {'GLOBAL', 'PERSIST'}:
+        yield Change(Kind.UNKNOWN, detail='SET of the whole server')
+    elif said & _QUOTING:
+        yield Change(Kind.UNKNOWN, detail='SET of what is a quotation')
+    else:
+        yield Change(Kind.SESSION)
 
 
 _ACTIONS: dict[str, Callable[[str, Words], Iterator[Change]]] = {
@@ -228,4 +276,4 @@ _ACTIONS: dict[str, Callable[[str, Words], Iterator[Change]]] = {
 
 _STATEMENTS: dict[str, Callable[[Words], Iterator[Change]]] = {
     'CREATE': _create, 'ALTER TABLE': _alter_table, 'ALTER INDEX': _alter_index, 'DROP': _drop, 'RENAME TABLE': _rename,
-    'INSERT': _insert, 'REPLACE': _insert, 'UPDATE': _update, 'DELETE': _delete, 'TRUNCATE': _delete, 'COMMENT ON': _comment, 'SET': _session}
+    'INSERT': _insert, 'REPLACE': _insert, 'UPDATE': _update, 'DELETE': _delete, 'TRUNCATE': _truncate, 'COMMENT ON': _comment, 'SET': _session}

@@ -76,7 +76,7 @@ class Readings:
                 told.add(id(operation))
                 yield from (Seen(change, dialect_name, statement.sql, looked) for change in operations.changes_of(operation, dialect))
             if is_raw or dialect_name != 'sqlite':    # there a batch copies the table; its operation has said what for
-                yield from (Seen(change, dialect_name, statement.sql, looked) for change in sql.changes_of(statement.sql)
+                yield from (Seen(change, dialect_name, statement.sql, looked) for change in sql.changes_of(statement.sql, dialect_name)
                             if is_raw or change.kind is not Kind.UNKNOWN)
         for operation in recorded.operations:    # those that send nothing to this server
             if id(operation) not in told and not isinstance(operation, ops.ExecuteSQLOp):

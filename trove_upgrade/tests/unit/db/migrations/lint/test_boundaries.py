@@ -38,6 +38,11 @@ class TestUnclassifiedSql(base.LintTestCase):
                           'CREATE TABLE IF NOT EXISTS copies LIKE things', 'GRANT ALL ON things TO somebody', 'DO $$ BEGIN END $$'):
             self.assertIn('UNCLASSIFIED_SQL', self.codes(base.only_on('mysql', statement)), statement)
 
+    def test_a_statement_is_read_as_its_server_reads_it(self):
+        hidden = "COMMENT ON TABLE things IS '\\'; DROP TABLE instances; --'"
+        self.assertIn('UNCLASSIFIED_SQL', self.codes(base.only_on('postgresql', hidden)))
+        self.assertIn('UNCLASSIFIED_SQL', self.codes(base.only_on('mysql', 'ALTER TABLE things ALTER note DROP DEFAULT /*!50000 , DROP name */')))
+
     def test_comments_and_settings_of_the_session_are_fine(self):
         self.accepted(base.only_on('postgresql', "SET lock_timeout = '1s'", "COMMENT ON TABLE things IS 'ours; all of them'",
                                    '-- why\nALTER TABLE things ALTER COLUMN note DROP NOT NULL'))

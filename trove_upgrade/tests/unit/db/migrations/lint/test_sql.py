@@ -6,8 +6,8 @@ from trove_upgrade.tests.unit import base
 
 class TestSql(base.TestCase):
 
-    def kinds(self, statement):
-        return [(change.kind, change.table, change.name) for change in changes_of(statement)]
+    def kinds(self, statement, *dialect):
+        return [(change.kind, change.table, change.name) for change in changes_of(statement, *dialect)]
 
     def test_each_action_of_an_alter_is_a_change_of_its_own(self):
         self.assertEqual(
@@ -67,3 +67,77 @@ class TestSql(base.TestCase):
                           'ALTER TABLE t OWNER TO x', 'WITH x AS (SELECT 1) UPDATE t SET a = 1', 'LOCK TABLE t', 'DROP VIEW v', 'VACUUM', 'ALTER INDEX i RESET'):
             self.assertIn(Kind.UNKNOWN, [change.kind for change in changes_of(statement)], statement)
         self.assertEqual([], changes_of(' ;'))
+
+    def test_a_statement_that_changes_several_tables_names_each_or_is_not_known(self):
+        self.assertEqual([(Kind.DELETE, 'a', ''), (Kind.DELETE, 'b', '')], self.kinds('TRUNCATE a, public.b'))
+        self.assertEqual([(Kind.DELETE, 'a', ''), (Kind.DELETE, 'b', '')], self.kinds('TRUNCATE TABLE ONLY a, b * RESTART IDENTITY', 'postgresql'))
+        for statement in ('TRUNCATE a CASCADE', 'UPDATE a, b SET b.x = 1', 'UPDATE a JOIN b ON a.id = b.id SET b.x = 1', 'UPDATE a SET x = b.x FROM b',
+                          'UPDATE a PARTITION (p) SET x = 1', 'UPDATE ONLY (a) SET x = 1', 'DELETE a FROM a JOIN b', 'DELETE b FROM a', 'DELETE FROM a, b USING a JOIN b',
+                          'DELETE FROM a USING b WHERE a.id = b.id', 'DELETE FROM a USING a', 'DELETE FROM a JOIN b', 'DELETE FROM a PARTITION (p)',
+                          'DELETE FROM ONLY (a)', 'INSERT INTO a WITH x AS (DELETE FROM b RETURNING *) SELECT * FROM x'):
+            self.assertIn(Kind.UNKNOWN, [change.kind for change in changes_of(statement)], statement)
+
+    def test_a_statement_about_one_table_may_give_it_another_name_and_look_into_others(self):
+        for statement, kind in {'UPDATE LOW_PRIORITY IGNORE trove.t AS x SET a = (SELECT b FROM c), d = 1 WHERE a IN (SELECT b FROM c, d)': Kind.UPDATE,
+                                'UPDATE ONLY t x SET a = 1': Kind.UPDATE, 'UPDATE t * SET a = 1': Kind.UPDATE,
+                                'DELETE FROM t AS x WHERE a IN (SELECT b FROM c JOIN d USING (e))': Kind.DELETE, 'DELETE FROM t ORDER BY a LIMIT 5': Kind.DELETE,
+                                'DELETE FROM t x': Kind.DELETE, 'INSERT INTO t WITH x AS (SELECT 1) SELECT * FROM x': Kind.INSERT}.items():
+            self.assertEqual([(kind, 't', '')], self.kinds(statement), statement)
+
+    def test_a_comment_names_its_table(self):
+        for statement, name in {"COMMENT ON TABLE public.t IS 'x'": '', "COMMENT ON COLUMN t.c IS NULL": 'c', "COMMENT ON COLUMN public.t.c IS E'x'": 'c'}.items():
+            self.assertEqual([(Kind.COMMENT, 't', name)], self.kinds(statement, 'postgresql'))
+        for statement in ("COMMENT ON INDEX i IS 'x'", "COMMENT ON DATABASE d IS 'x'", "COMMENT ON COLUMN c IS 'x'", "COMMENT ON CONSTRAINT c ON t IS 'x'",
+                          "COMMENT ON t IS 'x'", 'COMMENT ON TABLE t IS DROP'):
+            self.assertEqual([Kind.UNKNOWN], [change.kind for change in changes_of(statement, 'postgresql')], statement)
+
+
+class TestQuotations(base.TestCase):
+    """What one server takes for a string or a comment is a statement for another."""
+
+    def assert_unknown(self, statement, *dialects):
+        for dialect in dialects:
+            self.assertEqual([Kind.UNKNOWN], [change.kind for change in changes_of(statement, dialect)], (dialect, statement))
+
+    def assert_comment(self, statement, dialect):
+        self.assertEqual([(Kind.COMMENT, 't')], [(change.kind, change.table) for change in changes_of(statement, dialect)], statement)
+
+    def test_a_comment_that_is_run_is_not_known(self):
+        for statement in ('ALTER TABLE t ADD a INT /*!50000 , DROP b */', 'ALTER TABLE t ADD a INT /*M!100100 , DROP b */', '/*! DROP TABLE t */'):
+            self.assert_unknown(statement, 'mysql', 'mariadb', 'postgresql', 'sqlite')
+        self.assertEqual([], changes_of("/* ! */ -- /*!"))
+
+    def test_a_backslash_is_an_escape_on_mysql_alone(self):
+        self.assert_unknown("COMMENT ON TABLE t IS '\\'; DROP TABLE instances; --'", 'postgresql', 'sqlite')
+        self.assert_comment("ALTER TABLE t COMMENT '\\'; DROP TABLE instances; --'", 'mysql')
+        self.assert_comment("ALTER TABLE t COMMENT '\\'; DROP TABLE instances; --'", 'mariadb')
+        self.assert_unknown("ALTER TABLE t COMMENT 'a\\\\'; DROP TABLE instances; -- '", 'mysql')
+        self.assert_unknown('ALTER TABLE t COMMENT "\\" x "; DROP TABLE instances; -- "', 'mysql')
+
+    def test_a_string_with_an_e_has_escapes_on_postgresql(self):
+        self.assert_comment("COMMENT ON TABLE t IS E'\\'; DROP TABLE instances; --'", 'postgresql')
+        self.assert_unknown("COMMENT ON TABLE t IS E'\\\\'; DROP TABLE instances; --'", 'postgresql')
+        self.assert_unknown("COMMENT ON TABLE t IS E'a'\n'\\''; DROP TABLE instances; --'", 'postgresql')
+
+    def test_what_stands_between_dollars_is_not_known(self):
+        for statement in ("COMMENT ON TABLE t IS $$'$$; DROP TABLE instances; --'", "COMMENT ON TABLE t IS $a$ ' $a$", 'DO $body$ BEGIN DROP TABLE t; END $body$'):
+            self.assert_unknown(statement, 'postgresql')
+
+    def test_comments_end_where_the_server_ends_them(self):
+        self.assert_unknown("COMMENT ON TABLE t IS 'a' /* /* */ '*/ */; DROP TABLE instances; --'", 'postgresql')
+        self.assert_unknown("COMMENT ON TABLE t IS 'a' -- b\r; DROP TABLE instances", 'postgresql')
+        self.assert_unknown("ALTER TABLE t COMMENT 'a' # '\n; DROP TABLE instances # '", 'mysql', 'mariadb')
+        self.assertEqual([Kind.ADD_COLUMN, Kind.DROP_COLUMN], [one.kind for one in changes_of('ALTER TABLE t ADD a INT DEFAULT (5--1), DROP b', 'mysql')])
+        self.assertEqual([Kind.ADD_COLUMN], [one.kind for one in changes_of('ALTER TABLE t ADD a INT --1, DROP b', 'postgresql')])
+
+    def test_what_is_not_closed_is_not_known(self):
+        for statement in ("ALTER TABLE t ADD a INT DEFAULT 'x", 'ALTER TABLE t ADD "a INT', 'ALTER TABLE t ADD `a INT', 'ALTER TABLE t ADD a INT /* x'):
+            self.assert_unknown(statement, 'mysql', 'postgresql', 'sqlite')
+
+    def test_names_end_where_the_server_ends_them(self):
+        self.assert_unknown("ALTER TABLE t ADD [a'] int; DROP TABLE instances; --'", 'sqlite')
+        self.assertEqual('a`b', changes_of('ALTER TABLE t ADD `a``b` INT', 'mysql')[0].name)
+
+    def test_what_is_a_quotation_is_not_to_be_changed(self):
+        self.assert_unknown("SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES'", 'mysql', 'mariadb')
+        self.assert_unknown('SET standard_conforming_strings = off', 'postgresql')
