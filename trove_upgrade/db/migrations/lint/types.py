@@ -4,9 +4,11 @@ import enum
 import re
 
 _FORM = re.compile(r'^([A-Za-z][A-Za-z ]*)\s*(?:\(\s*([\d\s,]*)\))?\s*(.*)$', re.DOTALL)
+_CHARACTERS = re.compile(r'\b(?:COLLATE|CHARACTER SET|CHARSET)\b', re.IGNORECASE)
 _ENDLESS = 1 << 32
 #: In characters: MySQL's TEXT is limited in bytes, of which a character may take four.
 _TEXTS = {'tinytext': 63, 'text': 16_383, 'mediumtext': 4_194_303, 'longtext': 1_073_741_823, 'clob': _ENDLESS}
+_MYSQL = {'mysql', 'mariadb'}
 _INTEGERS = {'tinyint': 1, 'smallint': 2, 'mediumint': 3, 'int': 4, 'integer': 4, 'bigint': 8}
 
 
@@ -16,28 +18,30 @@ class Widening(enum.Enum):
     SAME = enum.auto()
     WIDER = enum.auto()       #: every value of the old fits, and is stored as it is
     NARROWER = enum.auto()    #: some value of the old does not fit
-    OTHER = enum.auto()       #: another kind of value, or the same stored in another form
+    OTHER = enum.auto()       #: another kind of value, or one for which every row is written anew
 
 
 def compare(old: str, new: str, dialect: str) -> Widening:
     """Two types of the same server."""
     former, later = _normal(old, dialect), _normal(new, dialect)
-    if former == later:
+    texts = [_parts(text)[0] in _TEXTS for text in (old, new)]
+    if former == later and texts[0] == texts[1]:
         return Widening.SAME
     if former[0] != later[0] or former[2] != later[2] or len(former[1]) != len(later[1]):
         return Widening.OTHER
     sizes = list(zip(former[1], later[1], strict=True))
     if any(after < before for before, after in sizes):
         return Widening.NARROWER
-    if former[0] in {'text', 'numeric'}:
-        return Widening.WIDER
-    return Widening.OTHER    # of more bytes: the servers write every row anew
+    in_place = former[0] in {'text', 'numeric'}
+    if dialect in _MYSQL:    # for any other type than a longer VARCHAR it copies the table, and writers wait
+        in_place = former[0] == 'text' and not any(texts)
+    return Widening.WIDER if in_place else Widening.OTHER
 
 
 def _normal(text: str, dialect: str) -> tuple[str, tuple[int, ...], str]:
     """Family, sizes, and what else is said about it."""
-    name, sizes, rest = _parts(re.split(r'\b(?:COLLATE|CHARACTER SET|CHARSET)\b', text, flags=re.IGNORECASE)[0])
-    is_mysql = dialect in {'mysql', 'mariadb'}
+    name, sizes, rest = _parts(text)
+    is_mysql = dialect in _MYSQL
     unsigned = 'unsigned' if 'unsigned' in f'{name} {rest}' else ''
     name = name.replace(' unsigned', '').replace(' zerofill', '').strip()
     form = name, sizes, rest
@@ -57,7 +61,8 @@ def _normal(text: str, dialect: str) -> tuple[str, tuple[int, ...], str]:
 
 
 def _parts(text: str) -> tuple[str, tuple[int, ...], str]:
-    match = _FORM.match(text.strip())
+    text = _CHARACTERS.split(text)[0].strip()
+    match = _FORM.match(text)
     if match is None:
         return text, (), ''
     sizes = tuple(int(size) for size in (match[2] or '').split(',') if size.strip())

@@ -20,11 +20,12 @@ class TestTypes(base.LintTestCase):
     def test_a_column_that_nobody_here_knows_is_refused(self):
         self.assertIn('TYPE_CHANGED', self.codes(base.only_on('postgresql', 'ALTER TABLE things ALTER raw TYPE text USING raw::text')))
 
-    def test_a_longer_text_and_more_digits_are_fine(self):
-        self.accepted("""
-            ops.ensure_type('things', sa.Column('note', sa.String(300)))
-            ops.ensure_type('things', sa.Column('name', sa.Text(), nullable=False))
-            ops.ensure_type('things', sa.Column('price', sa.Numeric(10, 2)))""")
+    def test_a_longer_text_is_fine(self):
+        self.accepted("ops.ensure_type('things', sa.Column('note', sa.String(300)))")
+
+    def test_a_type_for_which_mysql_copies_the_table_is_refused_there(self):
+        for column in ("sa.Column('name', sa.Text(), nullable=False)", "sa.Column('price', sa.Numeric(10, 2))"):
+            self.assertEqual(('mysql', 'mariadb'), self.refused('TYPE_CHANGED', f"ops.ensure_type('things', {column})").dialects)
 
     def test_in_contract_and_in_a_new_table_every_type_is_fine(self):
         self.accepted("ops.ensure_type('things', sa.Column('note', sa.String(36)))", revision='borealis_contract01')
@@ -84,12 +85,18 @@ class TestCompare(unit.TestCase):
     def test_types_are_compared_as_each_server_stores_them(self):
         cases = [('VARCHAR(36)', 'varchar(36) CHARACTER SET utf8mb4', 'mysql', Widening.SAME),
                  ('VARCHAR(36)', 'CHARACTER VARYING(37)', 'postgresql', Widening.WIDER),
-                 ('VARCHAR(255)', 'TEXT', 'mysql', Widening.WIDER), ('VARCHAR(20000)', 'TEXT', 'mysql', Widening.NARROWER),
+                 ('VARCHAR(300)', 'VARCHAR(400)', 'mysql', Widening.WIDER), ('VARCHAR(300)', 'VARCHAR(400)', 'mariadb', Widening.WIDER),
+                 ('VARCHAR(255)', 'TEXT', 'mysql', Widening.OTHER), ('TEXT', 'LONGTEXT', 'mariadb', Widening.OTHER),
+                 ('TINYTEXT', 'VARCHAR(100)', 'mariadb', Widening.OTHER), ('VARCHAR(16383)', 'TEXT', 'mysql', Widening.OTHER),
+                 ('VARCHAR(255)', 'TEXT CHARACTER SET utf8mb4', 'mysql', Widening.OTHER), ('TEXT', 'text COLLATE utf8mb4_bin', 'mysql', Widening.SAME),
+                 ('VARCHAR(20000)', 'TEXT', 'mysql', Widening.NARROWER),
                  ('VARCHAR(20000)', 'TEXT', 'postgresql', Widening.WIDER), ('LONGTEXT', 'TEXT', 'mariadb', Widening.NARROWER),
                  ('CHAR(36)', 'VARCHAR(36)', 'mysql', Widening.OTHER), ('INTEGER', 'INT(11)', 'mysql', Widening.SAME),
                  ('INTEGER', 'BIGINT', 'postgresql', Widening.OTHER), ('BIGINT', 'INTEGER', 'mysql', Widening.NARROWER),
                  ('INTEGER', 'INTEGER UNSIGNED', 'mysql', Widening.OTHER), ('NUMERIC(8, 2)', 'NUMERIC(8, 3)', 'mysql', Widening.NARROWER),
-                 ('NUMERIC(8, 2)', 'DECIMAL(9,2)', 'mysql', Widening.WIDER), ('DATETIME(6)', 'DATETIME', 'mysql', Widening.NARROWER),
+                 ('NUMERIC(8, 2)', 'DECIMAL(9,2)', 'mysql', Widening.OTHER),
+                 ('NUMERIC(8, 2)', 'DECIMAL(9,2)', 'mariadb', Widening.OTHER), ('NUMERIC(8, 2)', 'NUMERIC(9, 2)', 'postgresql', Widening.WIDER),
+                 ('DATETIME(6)', 'DATETIME', 'mysql', Widening.NARROWER),
                  ('DATETIME', 'DATETIME(6)', 'mysql', Widening.OTHER),
                  ('TIMESTAMP WITHOUT TIME ZONE', 'TIMESTAMP', 'postgresql', Widening.SAME),
                  ('TIMESTAMP WITHOUT TIME ZONE', 'TIMESTAMP WITH TIME ZONE', 'postgresql', Widening.OTHER),
