@@ -33,11 +33,15 @@ class Lab:
         self._progress = progress
 
     def up(self, arguments: argparse.Namespace) -> int:
-        """Bring the cloud up, with --product also our services on it, set for tests."""
+        """Bring the cloud up, with --trove also real Trove, with --product also our services on it, set for tests."""
         before = self._cloud.is_up()
         try:
             self._cloud.up(self._progress)
-            if arguments.product:
+            if arguments.trove:
+                from trove_upgrade.lab.trove import stage as trove_stage
+
+                trove_stage.start(self._layout, self._cloud, self._progress, with_product=arguments.product)
+            elif arguments.product:
                 from trove_upgrade.lab import stage  # down must not depend on what builds images
 
                 stage.set_stage(self._layout, self._cloud, self._progress, stage.QUICK)
@@ -150,7 +154,9 @@ def _parser(lab: Lab) -> argparse.ArgumentParser:
         command.set_defaults(function=function)
         return command
 
-    add('up', lab.up).add_argument('--product', action='store_true', help='also our API and taskmanager, and two versions')
+    up = add('up', lab.up)
+    up.add_argument('--product', action='store_true', help='also our API and taskmanager, and two versions')
+    up.add_argument('--trove', action='store_true', help='also real Trove; with --product our filter in its API and our taskmanager beside it')
     add('down', lab.down)
     add('status', lab.status)
     add('env', lab.env).add_argument('user', nargs='?', default='demo', choices=USERS)

@@ -12,7 +12,7 @@ from trove_upgrade.lab import bringup, cleanup, errors, handle, packages, prefli
 from trove_upgrade.lab.handle import CloudHandle
 from trove_upgrade.lab.layout import Layout
 from trove_upgrade.lab.progress import Phase, Progress
-from trove_upgrade.lab.services import glance, keystone, mariadb, neutron, nova, placement, rabbitmq
+from trove_upgrade.lab.services import glance, keystone, mariadb, neutron, nova, placement, rabbitmq, trove
 from trove_upgrade.lab.settings import DRIVER_VARIABLE, LAB_DRIVER, Secrets, Settings
 from trove_upgrade.lab.supervisor import Command, Supervisor, uninterrupted
 from trove_upgrade.lab.venv import CloudVenv
@@ -170,7 +170,8 @@ class Cloud:
     def _processes(self, site: Settings) -> list[Command]:
         return [mariadb.process(site), *rabbitmq.processes(site), keystone.process(site), placement.process(site),
                 glance.process(site), neutron.process(site), nova.api_process(site),
-                *(nova.agent_process(site, name) for name in (nova.CONDUCTOR, nova.SCHEDULER, nova.COMPUTE)), _proxy(site)]
+                *(nova.agent_process(site, name) for name in (nova.CONDUCTOR, nova.SCHEDULER, nova.COMPUTE)), _proxy(site),
+                *trove.processes(site)]
 
     def _probes(self, site: Settings) -> dict[str, Callable[[], bool]]:
         return {mariadb.NAME: lambda: mariadb.ready(site), rabbitmq.EPMD: lambda: rabbitmq.epmd_ready(site),
@@ -179,7 +180,7 @@ class Cloud:
                 neutron.NAME: lambda: neutron.ready(site), nova.API: lambda: nova.api_ready(site),
                 nova.CONDUCTOR: lambda: nova.agent_ready(site, nova.CONDUCTOR),
                 nova.SCHEDULER: lambda: nova.agent_ready(site, nova.SCHEDULER),
-                nova.COMPUTE: lambda: nova.compute_ready(site), PROXY: lambda: True}
+                nova.COMPUTE: lambda: nova.compute_ready(site), PROXY: lambda: True, **trove.probes(site)}
 
     def _start(self, site: Settings, tell: Phase) -> CloudHandle:
         run = bringup.Bringup(tell)

@@ -30,17 +30,19 @@ class Product:
     """The product's services on one cloud.  `programs_dir` holds its console scripts."""
 
     def __init__(self, layout: Layout, handle: CloudHandle, supervisor: Supervisor, *,
-                 programs_dir: pathlib.Path | None = None, name: str = 'trove-upgrade') -> None:
+                 programs_dir: pathlib.Path | None = None, name: str = 'trove-upgrade',
+                 config_file: pathlib.Path | None = None) -> None:
+        """`config_file` is Trove's own where we run beside it; it is not written here then, and `configure` is not for it."""
         self._layout = layout
         self._handle = handle
         self._supervisor = supervisor
         self._programs = programs_dir or pathlib.Path(sys.executable).parent
-        self._name = name
+        self._config_file = config_file or layout.etc_dir / name / 'trove-upgrade.conf'
 
     @property
     def config_file(self) -> pathlib.Path:
         """One file for both services and the management commands."""
-        return self._layout.etc_dir / self._name / 'trove-upgrade.conf'
+        return self._config_file
 
     @property
     def url(self) -> str:
