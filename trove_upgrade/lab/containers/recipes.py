@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the lab's container images are made of."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+
+REPOSITORY = 'mariadb'
+#: zstd: the entrypoint packs the system tables with it before an upgrade.  gosu: where somebody starts it as root.
+_PACKAGES = ('mariadb-server', 'mariadb-backup', 'gosu', 'tzdata', 'openssl', 'socat', 'zstd', 'xz-utils', 'pwgen')
+
+
+class Variant(enum.Enum):
+    """Images that differ from the good one in one layer, for tests of what goes wrong."""
+
+    GOOD = 'good'
+    BROKEN = 'broken'        #: its entrypoint ends at once with 1; the programs in it work, so a check of a configuration passes
+    NO_SERVER = 'no-server'  #: the server itself ends at once with 1, however it is called
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A container image before it is built.
+
+    Its tags are the exact version of the server in it, which is the number of Trove's datastore version, and `family`.
+    """
+
+    family: str
+    suite: str
+    repository: str = REPOSITORY
+    packages: tuple[str, ...] = _PACKAGES
+    variant: Variant = Variant.GOOD
+    fixed_version: str | None = None  #: what a spoilt image calls itself, where no real version has it
+
+    @property
+    def name(self) -> str:
+        """For people and for file names."""
+        suffix = '' if self.variant is Variant.GOOD else f'-{self.variant.value}'
+        return f'{self.repository}-{self.family}{suffix}'
+
+    def spoilt(self, variant: Variant, version: str) -> Recipe:
+        """The same image with something wrong, under a version that no good image has."""
+        return dataclasses.replace(self, variant=variant, fixed_version=version)
+
+
+MARIADB_10_11 = Recipe('10.11', 'bookworm')
+MARIADB_11_8 = Recipe('11.8', 'trixie')
+BROKEN_10_11 = MARIADB_10_11.spoilt(Variant.BROKEN, '10.11.99')
+BROKEN_11_8 = MARIADB_11_8.spoilt(Variant.BROKEN, '11.8.99')
+NO_SERVER_11_8 = MARIADB_11_8.spoilt(Variant.NO_SERVER, '11.8.97')
+#: Tags that no image ever has: for tests of what happens when the registry does not know one.
+MISSING_10_11 = '10.11.98'
+MISSING_11_8 = '11.8.98'
+
+GOOD = (MARIADB_10_11, MARIADB_11_8)
+SPOILT = (BROKEN_10_11, BROKEN_11_8, NO_SERVER_11_8)
