@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the engine tells, as values."""
+import contextlib
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from trove_upgrade.guestagent.containers import definitions, http, output
+from trove_upgrade.guestagent.containers.errors import EngineError, EngineNotAnswering, ImageNotFound, ImageNotPulled
+from trove_upgrade.guestagent.datastores.base import Progress
+
+#: What registries, and the engine about them, say of a name that they do not have.
+_UNKNOWN = ('manifest unknown', 'not found', 'repository does not exist', 'name unknown', 'no such image')
+
+
+@dataclasses.dataclass(frozen=True)
+class Container:
+    """A container as the engine tells of it."""
+
+    id: str
+    image: str                      #: the name it was made of
+    image_id: str                   #: what that name meant then
+    running: bool
+    status: str                     #: created, running, paused, restarting, removing, exited, dead
+    exit_code: int | None           #: of its last end; None while it runs, or if it never ran
+    restart_policy: str             #: no, always, unless-stopped, on-failure
+    health: str | None              #: starting, healthy, unhealthy; None without a health check
+    definition: Mapping[str, Any]   #: raw
+
+
+@dataclasses.dataclass(frozen=True)
+class Image:
+    """An image that is there."""
+
+    id: str
+    digests: Sequence[str]          #: registry/repository@sha256:...; empty for one that no registry gave
+    labels: Mapping[str, str]
+    env: Mapping[str, str]
+    created: str
+    config: Mapping[str, Any]       #: raw: what containers get unless they say otherwise
+
+
+@contextlib.contextmanager
+def understood(what: str) -> Iterator[None]:
+    """:raises EngineNotAnswering: what came is of another form."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise EngineNotAnswering(f'The container engine cannot be understood: what it says of {what} is of another form '
+                                 f'({type(error).__name__}: {error}). See that it is a Docker engine of API 1.40 or later.') from error
+
+
+def container(answer: http.Answer) -> Container:
+    """Of its JSON."""
+    told = answer.json()
+    with understood('a container'):
+        state, config, host = told['State'], told['Config'], told['HostConfig']
+        never_ran = state['Status'] == 'created'
+        running = bool(state['Running'])
+        return Container(str(told['Id']), str(config['Image']), str(told['Image']), running, str(state['Status']),
+                         None if running or never_ran else int(state['ExitCode']),
+                         str((host.get('RestartPolicy') or {}).get('Name') or 'no'), _health(state), told)
+
+
+def _health(state: Mapping[str, Any]) -> str | None:
+    status = (state.get('Health') or {}).get('Status')
+    return str(status) if status and status != 'none' else None
+
+
+def image(answer: http.Answer) -> Image:
+    """Of its JSON."""
+    told = answer.json()
+    with understood('an image'):
+        config = told.get('Config') or {}
+        return Image(str(told['Id']), tuple(told.get('RepoDigests') or ()), dict(config.get('Labels') or {}),
+                     definitions.environment_of(config.get('Env')), str(told.get('Created', '')), config)
+
+
+def frames(stream: http.Stream) -> Iterator[bytes]:
+    """The outputs of a container.
+
+    :raises EngineNotAnswering: they are no frames.
+    """
+    pieces = output.unframed(stream.pieces())
+    while True:
+        with understood('an output'):
+            piece = next(pieces, None)
+        if piece is None:
+            return
+        yield piece
+
+
+def pull_line(reference: str, line: bytes, progress: Progress) -> None:
+    """One line of a pull: the status of all was 200 long before it can fail.
+
+    :raises ImageNotFound, ImageNotPulled: the line says so.
+    """
+    if not line.strip():
+        return
+    try:
+        told = json.loads(line)
+        error, status = told.get('error') or (told.get('errorDetail') or {}).get('message'), told.get('status')
+    except (ValueError, AttributeError, RecursionError) as reason:
+        raise not_pulled(reference, f'the engine says what nobody understands: {line[:80]!r}') from reason
+    if error:
+        raise not_pulled(reference, str(error))
+    detail = told.get('progressDetail')
+    if status:
+        progress(None, f'Image {reference}: {_amount(detail)}{" ".join(str(status).split())[:200]}')
+
+
+def _amount(detail: Any) -> str:
+    if not isinstance(detail, dict) or not detail.get('total') or not isinstance(detail.get('current'), int):
+        return ''
+    return f'{detail["current"] >> 20} of {int(detail["total"]) >> 20} MiB of a layer, '
+
+
+def not_pulled(reference: str, found: str) -> EngineError:
+    """The error for an image that did not come: the registry has none, or something else."""
+    found = ' '.join(found.split())[:500]
+    if any(word in found.lower() for word in _UNKNOWN):
+        return ImageNotFound(f'Image {reference} cannot be found: {found}. Push it to the registry, or correct the version of the datastore.')
+    return ImageNotPulled(f'Image {reference} cannot be pulled: {found}. See that the guest reaches the registry, and what its log says.')

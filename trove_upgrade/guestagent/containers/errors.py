@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong with a container engine; each with its stable code."""
+from trove_upgrade.domain import exceptions
+
+
+class EngineError(exceptions.StepFailed):
+    """What all of them have in common."""
+
+    code = 'ENGINE_REFUSED'
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, self.code)
+
+
+class EngineRefused(EngineError):
+    """The engine answered, and said no."""
+
+
+class EngineNotAnswering(EngineError):
+    """No answer, half of one, or one that nobody understands."""
+
+    code = 'ENGINE_NOT_ANSWERING'
+
+
+class ContainerNotFound(EngineError):
+    """There is no container of that name."""
+
+    code = 'CONTAINER_NOT_FOUND'
+
+
+class ContainerFailed(EngineError):
+    """A container cannot be made or started."""
+
+    code = 'CONTAINER_FAILED'
+
+
+class ImageNotFound(EngineError):
+    """The registry does not know the image, or the engine has none of that name."""
+
+    code = 'CONTAINER_IMAGE_NOT_FOUND'
+
+
+class ImageNotPulled(EngineError):
+    """The image could not be brought here."""
+
+    code = 'CONTAINER_IMAGE_NOT_PULLED'
