@@ -35,6 +35,7 @@ class Ports:
     placement: int = 18778
     database: int = 18779  #: our own API; whoever runs it binds it
     image: int = 18292
+    registry: int = 18505  #: of container images; only beside Trove
 
     def ours(self) -> tuple[int, ...]:
         """What `up` itself listens on."""

@@ -33,13 +33,20 @@ class HypervisorSettings:
     cache_dir: Path
     broker_host: str
     broker_port: int
+    registry_port: int | None = None  #: of container images, on the broker's host
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> HypervisorSettings:
         """The settings of the lab whose run directory the environment names."""
         fields = json.loads((Path(environ[RUN_VARIABLE]) / 'hypervisor.json').read_text('utf-8'))
         return cls(run_dir=Path(fields['run_dir']), cache_dir=Path(fields['cache_dir']),
-                   broker_host=fields['broker_host'], broker_port=int(fields['broker_port']))
+                   broker_host=fields['broker_host'], broker_port=int(fields['broker_port']),
+                   registry_port=fields.get('registry_port'))
+
+    @property
+    def registry(self) -> tuple[str, int] | None:
+        """Where the registry of container images listens, None where the lab has none."""
+        return None if self.registry_port is None else (self.broker_host, self.registry_port)
 
     @property
     def hypervisor_dir(self) -> Path:
@@ -57,9 +64,10 @@ class LabHost:
     volumes: VolumeStore
 
     @classmethod
-    def open(cls, directory: Path, broker: tuple[str, int] | None = None, commands: Commands | None = None) -> LabHost:
+    def open(cls, directory: Path, broker: tuple[str, int] | None = None, commands: Commands | None = None,
+             registry: tuple[str, int] | None = None) -> LabHost:
         """The lab whose guests live below `directory`.  Nothing is made; without a broker, networks have no forwarder."""
         commands = commands or HostCommands()
-        fabric = NetworkFabric(directory / 'networks', commands, broker)
+        fabric = NetworkFabric(directory / 'networks', commands, broker, registry)
         volumes = VolumeStore(directory / 'volumes', commands)
         return cls(directory, GuestStore(directory / 'guests', fabric, volumes, commands), fabric, volumes)

@@ -10,8 +10,8 @@ For callers::
     fabric.run_in('network id', ['ping', '-c1', '10.0.0.7'])
 
 A network's namespace has the bridge, with the gateway's address on it, and a forwarder from gateway:5672 to the broker on
-the host's loopback, as a load balancer stands before the brokers of a cloud.  Nothing of it appears in the host's own
-namespace, so two networks may use the same addresses.  A guest's namespace is a port of the network: it outlives
+the host's loopback, as a load balancer stands before the brokers of a cloud; another from gateway:5000 to the registry of
+container images; and a name server on the gateway that knows no name.  Nothing of it appears in the host's own namespace, so two networks may use the same addresses.  A guest's namespace is a port of the network: it outlives
 rebuilds and keeps address and MAC.
 """
 
@@ -26,6 +26,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,8 +36,11 @@ from trove_upgrade.lab.hypervisor.commands import Commands, Outcome, wait_until
 
 NETNS_DIR = Path('/run/netns')
 BROKER_PORT = 5672  #: where guests find the broker, on their gateway's address
+REGISTRY_PORT = 5000  #: where they find the registry of container images
+_NAME_SERVER = Path(__file__).parents[1] / 'containers' / 'dns.py'
 _CLONE_NEWNET = 0x40000000
 _BRIDGE = 'br0'
+_FORWARDER_PID, _NAME_SERVER_PID = 'haproxy.pid', 'dns.pid'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,10 +66,12 @@ class Port:
 class NetworkFabric:
     """Makes and removes the namespaces.  State is in files and in the kernel, so any process of the lab may ask."""
 
-    def __init__(self, networks_dir: Path, commands: Commands, broker: tuple[str, int] | None) -> None:
+    def __init__(self, networks_dir: Path, commands: Commands, broker: tuple[str, int] | None,
+                 registry: tuple[str, int] | None = None) -> None:
         self._dir = networks_dir
         self._commands = commands
         self._broker = broker
+        self._registry = registry
         # Two labs on one machine may have networks and guests of the same names.
         self._prefix = 'tul-' + hashlib.sha256(str(networks_dir).encode()).hexdigest()[:6]
 
@@ -93,6 +99,7 @@ class NetworkFabric:
             self._commands.run([*inside, 'link', 'set', _BRIDGE, 'up'])
             (home / 'ready').touch()
         self._ensure_forwarder(network, name, home)
+        self._ensure_name_server(network, name, home)
 
     def attach(self, guest_id: str, ports: Sequence[Port]) -> str:
         """Give a guest its namespace with these ports, and return the namespace's name.  Safe to repeat.
@@ -129,6 +136,12 @@ class NetworkFabric:
         # Interface names have at most 15 characters.
         return f'v{number}-' + hashlib.sha256(guest_id.encode()).hexdigest()[:11]
 
+    @staticmethod
+    def resolver(ports: Sequence[Port]) -> str:
+        """A guest's resolv.conf: names are asked of the gateway of its first network, where the lab may have a server."""
+        gateways = [port.gateway for port in ports if port.gateway]
+        return f'nameserver {gateways[0]}\noptions timeout:1 attempts:1\n' if gateways else ''
+
     def detach(self, guest_id: str) -> None:
         """Take a guest's namespace away, its ports with it.  An unknown guest is no error."""
         (self._dir / f'{guest_id}.ports').unlink(missing_ok=True)
@@ -137,9 +150,10 @@ class NetworkFabric:
     def remove(self, network_id: str) -> None:
         """Take a network away: forwarder, bridge, namespace.  An unknown network is no error."""
         home = self._dir / network_id
-        self._end_forwarder(home)
+        for record in (home / _FORWARDER_PID, home / _NAME_SERVER_PID):
+            _end(record, network_id)
         self._remove_namespace(self.network_namespace(network_id))
-        for name in ('ready', 'network.json', 'haproxy.cfg', 'haproxy.pid'):
+        for name in ('ready', 'network.json', 'haproxy.cfg', _FORWARDER_PID, _NAME_SERVER_PID):
             (home / name).unlink(missing_ok=True)
         if home.is_dir():
             home.rmdir()
@@ -178,29 +192,29 @@ class NetworkFabric:
             self._commands.run(['ip', 'netns', 'delete', name])
 
     def _ensure_forwarder(self, network: Network, namespace: str, home: Path) -> None:
-        if self._broker is None or _forwarder_pid(home) is not None:
+        record = home / _FORWARDER_PID
+        if self._broker is None or _daemon_pid(record) is not None:
             return
         configuration = home / 'haproxy.cfg'
-        configuration.write_text(forwarder_configuration(network.gateway, namespace, self._broker), 'utf-8')
-        self._commands.run(['haproxy', '-D', '-f', str(configuration), '-p', str(home / 'haproxy.pid')])
+        configuration.write_text(forwarder_configuration(network.gateway, namespace, self._broker, self._registry), 'utf-8')
+        self._commands.run(['haproxy', '-D', '-f', str(configuration), '-p', str(record)])
 
-    @staticmethod
-    def _end_forwarder(home: Path) -> None:
-        pid = _forwarder_pid(home)
-        if pid is None:
-            return
-        with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
-            os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: _forwarder_pid(home) is None, f'the forwarder of network {home.name} to end', seconds=10,
-                   hint=f'Kill process {pid} by hand.')
+    def _ensure_name_server(self, network: Network, namespace: str, home: Path) -> None:
+        record = home / _NAME_SERVER_PID
+        if _daemon_pid(record) is None:
+            self._commands.run(['nsenter', f'--net={NETNS_DIR / namespace}', '--', sys.executable, '-I', str(_NAME_SERVER),
+                                '--address', network.gateway, '--pid-file', str(record)])
 
 
-def forwarder_configuration(gateway: str, namespace: str, broker: tuple[str, int]) -> str:
+def forwarder_configuration(gateway: str, namespace: str, broker: tuple[str, int], registry: tuple[str, int] | None = None) -> str:
     """HAProxy's configuration: listens inside the network's namespace, connects from the host's.
 
     The time limits are longer than AMQP's heartbeat (60 s), which keeps a silent connection open.
     """
-    return f"""global
+    targets = [('broker', BROKER_PORT, broker)]
+    if registry is not None:
+        targets.append(('registry', REGISTRY_PORT, registry))
+    return """global
     maxconn 1000
     nbthread 1
 defaults
@@ -210,10 +224,10 @@ defaults
     timeout server 1h
     option clitcpka
     option srvtcpka
-listen broker
-    bind {gateway}:{BROKER_PORT} namespace {namespace}
-    server broker {broker[0]}:{broker[1]}
-"""
+""" + ''.join(f"""listen {name}
+    bind {gateway}:{port} namespace {namespace}
+    server {name} {target[0]}:{target[1]}
+""" for name, port, target in targets)
 
 
 def gateway_of(cidr: str, gateway: str | None) -> str:
@@ -249,11 +263,21 @@ def connect_in(namespace: Path, address: tuple[str, int], timeout_seconds: float
     return result[0]
 
 
-def _forwarder_pid(home: Path) -> int | None:
-    """The forwarder's pid where it runs; a pid that was given to something else meanwhile does not count."""
+def _daemon_pid(record: Path) -> int | None:
+    """The pid in the file where that daemon runs; a pid that was given to something else meanwhile does not count."""
     try:
-        pid = int((home / 'haproxy.pid').read_text('utf-8'))
+        pid = int(record.read_text('utf-8'))
         command_line = Path(f'/proc/{pid}/cmdline').read_bytes()
     except (FileNotFoundError, ProcessLookupError, ValueError):
         return None
-    return pid if str(home / 'haproxy.cfg').encode() in command_line.split(b'\0') else None
+    return pid if str(record).encode() in command_line.split(b'\0') else None
+
+
+def _end(record: Path, network_id: str) -> None:
+    pid = _daemon_pid(record)
+    if pid is None:
+        return
+    with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: _daemon_pid(record) is None, f'{record.stem} of network {network_id} to end', seconds=10,
+               hint=f'Kill process {pid} by hand.')

@@ -47,7 +47,7 @@ def write_hypervisor_config(settings: Settings) -> None:
     path.touch(mode=0o600)
     path.write_text(json.dumps({
         'run_dir': str(settings.layout.run_dir), 'cache_dir': str(settings.layout.cache_dir),
-        'broker_host': HOST, 'broker_port': settings.ports.broker,
+        'broker_host': HOST, 'broker_port': settings.ports.broker, 'registry_port': settings.ports.registry,
         'glance_url': settings.url(settings.ports.image), 'neutron_url': settings.url(settings.ports.network),
         'auth': {'auth_url': settings.auth_url, 'username': NAME, 'password': settings.secrets.service,
                  'project_name': 'service', 'user_domain_name': 'Default', 'project_domain_name': 'Default'}}, indent=2))

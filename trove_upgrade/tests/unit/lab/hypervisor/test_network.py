@@ -46,6 +46,20 @@ class NetworkFabricTest(base.TestCase):
 
         self.assertEqual([], self.commands.ran_beginning('haproxy'))
 
+    def test_the_registry_of_container_images_is_forwarded_beside_the_broker(self):
+        NetworkFabric(self.directory / 'networks', self.commands, ('127.0.0.1', 25672), ('127.0.0.1', 18505)).ensure(NETWORK)
+
+        configuration = (self.directory / 'networks/net-1/haproxy.cfg').read_text()
+        self.assertIn(f'bind 10.0.0.1:5000 namespace {self.fabric.network_namespace("net-1")}', configuration)
+        self.assertIn('server registry 127.0.0.1:18505', configuration)
+
+    def test_a_network_has_a_name_server_on_the_gateway_s_address(self):
+        self.fabric.ensure(NETWORK)
+
+        [line] = self.commands.ran_beginning('nsenter')
+        self.assertIn(f'--net=/run/netns/{self.fabric.network_namespace("net-1")}', line)
+        self.assertIn('containers/dns.py --address 10.0.0.1', line)
+
     def test_a_port_has_its_mac_its_address_and_the_way_out(self):
         namespace = self.fabric.attach('guest-1', [PORT])
 
