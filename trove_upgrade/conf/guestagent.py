@@ -12,10 +12,24 @@ IDENTITY_OPTS: list[cfg.Opt] = [
     cfg.StrOpt('tenant_id', help='Project of the instance; Trove writes it, and the agent only reads past it.'),
 ]
 
+#: Trove's own names in the group of the datastore manager, and in `[guest_agent]`: which container images there are, and how to get them.
+IMAGE_OPTS: list[cfg.Opt] = [
+    cfg.StrOpt('docker_image', help='Repository of the container images of the database; the tag is the number of the datastore version.'),
+]
+REGISTRY_GROUP = 'guest_agent'
+REGISTRY_OPTS: list[cfg.Opt] = [
+    cfg.StrOpt('container_registry', help='Address of the registry to log in to.'),
+    cfg.StrOpt('container_registry_username', help='User there.'),
+    cfg.StrOpt('container_registry_password', secret=True, help='Password there.'),
+]
+
 OPTS: list[cfg.Opt] = [
     cfg.StrOpt('upgrade_marker', default=None,
                help='Marker of the upgrade that booted this guest, "<upgrade id>:<rebuild attempt>". User data writes it; never '
                     'set it by hand: the taskmanager would take this guest for one that it has rebuilt.'),
+    cfg.StrOpt('upgrade_volume_uuid', default=None,
+               help='UUID of the file system that the guest had before its rebuild. User data writes it beside the marker, so that nothing '
+                    'takes another disk for the volume of the database; never set it by hand.'),
     cfg.FloatOpt('guest_join_seconds', default=2.0, min=0.0, max=10.0,
                  help='Seconds that a call waits for its job in the guest before it answers RUNNING. Must be well below '
                       'guest_call_timeout of the taskmanagers, or their calls time out; 0 makes more calls.'),
@@ -33,6 +47,11 @@ OPTS: list[cfg.Opt] = [
                help='Megabytes that must be free on the volume beyond what the stash needs; what the upgrade of the data needs is '
                     "the datastore driver's own check. Too low: an upgrade fails half way for want of space. Too high: full "
                     'volumes cannot be upgraded.'),
+    cfg.StrOpt('database_runtime', default='auto', choices=[
+        ('auto', 'As the guest image says; else a container where an engine is installed and no database as a service.'),
+        ('service', 'A service of the guest runs the database server.'),
+        ('container', "Trove's container \"database\" is the database server."),
+    ], help='Where the database server of this guest runs. A wrong value makes every upgrade be refused: the server is not found.'),
     cfg.FloatOpt('heartbeat_interval', default=1.0, min=0.1, max=60.0,
                  help='Seconds between heartbeats right after boot and at the start of an upgrade; they become rarer by '
                       'themselves, and end when there is no upgrade. Too high: an upgrade waits for them. Too low: traffic.'),

@@ -12,11 +12,14 @@ from oslo_config import cfg
 from oslo_log import log
 
 from trove_upgrade import conf as our_conf
+from trove_upgrade.conf import guestagent as guestagent_conf
 from trove_upgrade.domain import exceptions, guest
 from trove_upgrade.guestagent import clock as clock_module
 from trove_upgrade.guestagent import commands as commands_module
 from trove_upgrade.guestagent import identity, service
+from trove_upgrade.guestagent.containers import engine, http
 from trove_upgrade.guestagent.datastores import base, factory
+from trove_upgrade.guestagent.datastores.container import watchers
 from trove_upgrade.guestagent.flows import check, finish, quiesce, restore, undo, verify, work
 from trove_upgrade.guestagent.heartbeat import Heartbeats
 from trove_upgrade.guestagent.job import Body, Jobs
@@ -72,8 +75,25 @@ def compose_guest(conf: cfg.ConfigOpts, layout: Layout) -> work.Guest:
         instance_id=conf.guest_id, agent_version=metadata.version('trove-upgrade'), boot_id=identity.boot_id,
         marker=functools.partial(identity.read_marker, layout.marker), layout=layout, clock=clock,
         volume=Volume(layout, commands, clock, options.volume_mount_options), service=services,
-        driver=factory.driver(conf.datastore_manager, context, services), marks=Marks(layout), accounts=SystemAccounts(),
+        driver=factory.driver(conf.datastore_manager, context, services, _containers(conf, context, services, clock)), marks=Marks(layout), accounts=SystemAccounts(),
         settings=work.Settings(options.volume_wait_seconds, options.volume_margin_mb << 20, options.stash_keep_hours))
+
+
+def _containers(conf: cfg.ConfigOpts, context: base.DriverContext, services: service.ServicePort,
+                clock: clock_module.SystemClock) -> factory.Containers | None:
+    """What it takes to run the server in a container; None where it is a service."""
+    if factory.runtime(conf[our_conf.GROUP].database_runtime, context, services) == factory.SERVICE:
+        return None
+    conf.register_opts(guestagent_conf.IMAGE_OPTS, group=conf.datastore_manager)
+    conf.register_opts(guestagent_conf.REGISTRY_OPTS, group=guestagent_conf.REGISTRY_GROUP)
+    registry = conf[guestagent_conf.REGISTRY_GROUP]
+    login = None
+    if registry.container_registry:
+        login = {'username': registry.container_registry_username or '', 'password': registry.container_registry_password or '',
+                 'serveraddress': registry.container_registry}
+    return factory.Containers(
+        engine=engine.DockerEngine(http.UnixTransport(engine.SOCKET), clock, registry_auth=login),
+        repository=conf[conf.datastore_manager].docker_image or conf.datastore_manager, watchers=watchers.NoWatchers())
 
 
 def _image_facts(layout: Layout) -> dict[str, Any]:

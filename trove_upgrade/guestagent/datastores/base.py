@@ -72,6 +72,12 @@ class DatastoreDriver:
         """Everything that could make the upgrade fail, looked at while the database serves.  Changes nothing."""
         self._refuse()
 
+    def prepare_target(self, target: Mapping[str, Any], options: Mapping[str, Any], progress: Progress) -> None:
+        """Bring here, and try, what the new server needs and this guest lacks, while the old one serves.  Safe to repeat.
+
+        :raises StepRefused: it cannot be had, or does not take the configuration; the database serves.
+        """
+
     def fingerprint_and_stop(self, options: Mapping[str, Any], progress: Progress) -> Fingerprint:
         """In one session: stop all writes, take the fingerprint, shut the server down cleanly; returns once it has gone.
 
@@ -169,6 +175,16 @@ class DatastoreDriver:
     def undo_autostart(self) -> None:
         """Bring back what `set_autostart(enabled=False)` switched off, on the former image."""
         self._refuse()
+
+    def autostart_is_durable(self) -> upgrade.CheckResult | None:
+        """Whether a plain reboot brings the server back; None where our database service does that and is to be asked."""
+        return None
+
+    def publish(self) -> None:
+        """The database serves, and others who watch it may say so: the last thing of an upgrade, and of an undo.  Safe to repeat.
+
+        :raises StepFailed: they cannot be told.
+        """
 
     def _refuse(self) -> NoReturn:
         reason = (f'The instance cannot be upgraded in place: its guest agent has no driver for datastore manager '

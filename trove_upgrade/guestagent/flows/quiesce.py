@@ -29,6 +29,7 @@ def quiesce(work: Work) -> Outcome:
         return _outcome(done['upgrade_info'])
     undo.undo(guest)
     check.require(work)
+    guest.driver.prepare_target(call.target, call.options, work.progress)
     mounted = _mounted(guest)
     guest.marks.set(Mark.QUIESCING, call.upgrade_id, volume_uuid=mounted.uuid, mount_options=mounted.options)
     try:

@@ -25,6 +25,7 @@ def undo(guest: Guest) -> None:
     if guest.driver.server_version() is None:
         raise exceptions.StepFailed(f'Upgrade {upgrade_id} cannot be undone: the database was started again and does not answer. '
                                     f'Look into its error log in the guest.', 'DATABASE_NOT_SERVING')
+    guest.driver.publish()
     remove_stashes(guest, upgrade_id)
     guest.marks.clear(Mark.STASHED, Mark.QUIESCED, Mark.QUIESCING)
 

@@ -48,7 +48,10 @@ def _durable(guest: Guest) -> list[upgrade.CheckResult]:
         return [upgrade.CheckResult('guest_mount', 'refused', f'The database would not come back after a reboot: {guest.layout.fstab} does not '
                                     f'mount the volume by its UUID. Retry the upgrade.', 'MOUNT_NOT_DURABLE')]
     results = [upgrade.CheckResult('guest_mount', 'ok', f'Volume {mounted.uuid} is mounted at boot.')]
-    if not guest.service.is_enabled(service.DATABASE):
+    own = guest.driver.autostart_is_durable()
+    if own is not None:
+        results.append(own)
+    elif not guest.service.is_enabled(service.DATABASE):
         results.append(upgrade.CheckResult('guest_autostart', 'refused', f'The database would not come back after a reboot: service '
                                            f'{service.DATABASE} is not enabled. Retry the upgrade.', 'AUTOSTART_NOT_DURABLE'))
     else:

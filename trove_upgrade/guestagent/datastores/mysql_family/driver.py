@@ -194,7 +194,11 @@ class FamilyDriver(base.DatastoreDriver):
         """See `base`."""
         session, credentials = self._session()
         session.close()
-        engine_upgrade.run(self.programs, credentials, progress)
+        engine_upgrade.run(self.programs, self._for_programs(credentials), progress)
+
+    def _for_programs(self, credentials: connection.Credentials) -> connection.Credentials:
+        """The same way in, as the programs see it."""
+        return credentials
 
     def fingerprint(self, options: Mapping[str, Any], progress: base.Progress) -> base.Fingerprint:
         """See `base`.  More time than before the upgrade: what was read then should be read again."""

@@ -81,13 +81,13 @@ def _run(programs: Programs, configuration: option_files.Configuration, places: 
         account = pwd.getpwnam(user)
         os.chown(scratch, account.pw_uid, account.pw_gid)
         made = programs.run([install, '--no-defaults', f'--datadir={scratch}', f'--user={user}', '--skip-test-db',
-                             '--auth-root-authentication-method=socket', '--innodb-log-file-size=10M', *_format(configuration)],
+                             '--auth-root-authentication-method=socket', '--innodb-log-file-size=10M', *format_options(configuration)],
                             timeout_seconds=_TIMEOUT_SECONDS, environment=_ENVIRONMENT)
         if made.return_code != 0:
             missing = f'an empty data directory cannot be made: {made.output.strip()[-300:]}'
             raise NoScratch(missing)
         log = scratch / 'scratch-error.log'
-        command = [server, *([f'--defaults-file={defaults_file}'] if defaults_file else []), *_arguments(scratch, log, user)]
+        command = [server, *([f'--defaults-file={defaults_file}'] if defaults_file else []), *arguments(scratch, log), f'--user={user}']
         finished = programs.run(command, timeout_seconds=_TIMEOUT_SECONDS, environment=_ENVIRONMENT)
         return Finished(finished.return_code, finished.output + _logged(log, account.pw_uid))
     except KeyError as error:
@@ -105,15 +105,17 @@ def _logged(log: pathlib.Path, owner: int) -> str:
         return ''
 
 
-def _arguments(scratch: pathlib.Path, log: pathlib.Path, user: str) -> list[str]:
+def arguments(scratch: pathlib.Path, log: pathlib.Path) -> list[str]:
+    """What makes a server leave everything alone but `scratch`, whatever its configuration says, and end at once."""
     directories = ('datadir', 'innodb-data-home-dir', 'innodb-log-group-home-dir', 'innodb-undo-directory', 'aria-log-dir-path', 'tmpdir')
     return [*(f'--{name}={scratch}' for name in directories), f'--socket={scratch}/socket', f'--pid-file={scratch}/pid',
-            f'--log-error={log}', f'--user={user}', '--innodb-buffer-pool-size=32M', '--innodb-log-file-size=10M', '--skip-log-bin',
+            f'--log-error={log}', '--innodb-buffer-pool-size=32M', '--innodb-log-file-size=10M', '--skip-log-bin',
             '--skip-networking', '--skip-slave-start', '--event-scheduler=OFF', '--skip-general-log', '--skip-slow-query-log',
             '--innodb-buffer-pool-load-at-startup=OFF', '--innodb-buffer-pool-dump-at-shutdown=OFF', '--loose-wsrep-on=OFF', '--bootstrap']
 
 
-def _format(configuration: option_files.Configuration) -> list[str]:
+def format_options(configuration: option_files.Configuration) -> list[str]:
+    """What the scratch data directory must be made with, or the configuration would fail on it."""
     found = {name: configuration.value(name, option_files.SERVER_GROUPS) for name in _FORMAT_OPTIONS}
     return [f'--{name}={value}' for name, value in found.items() if value]
 

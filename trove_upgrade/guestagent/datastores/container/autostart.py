@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether the engine starts the database's container at boot: its restart policy, which the engine keeps on the root disk."""
+import pathlib
+from typing import Any
+
+from trove_upgrade.guestagent import durable
+from trove_upgrade.guestagent import service as service_module
+from trove_upgrade.guestagent.containers.engine import Engine
+from trove_upgrade.guestagent.datastores.container.names import DATABASE
+from trove_upgrade.guestagent.datastores.mysql_family import autostart
+
+OFF = 'no'
+#: What Trove's agent gives, and what a container gets whose own would not bring it back after a boot.
+DURABLE = 'unless-stopped'
+DURABLE_POLICIES = frozenset({'always', DURABLE})
+
+
+class ContainerAutostart(autostart.Autostart):
+    """The same questions and answers as of a service."""
+
+    def __init__(self, engine: Engine, service: service_module.ServicePort, memory: pathlib.Path) -> None:
+        super().__init__(service, memory)
+        self._engine = engine
+
+    def switch_off(self) -> None:
+        """The engine starts it neither at boot nor when it ends.  A second call forgets nothing of what the first remembered."""
+        container = self._engine.inspect(DATABASE)
+        if container is None:
+            return
+        remembered = self._memories()
+        if container.restart_policy != OFF or 'policy' not in remembered:
+            durable.make_directory(self._memory.parent, 0o700)
+            durable.write_json(self._memory, {'policy': container.restart_policy})
+        self._engine.set_restart_policy(DATABASE, OFF)
+
+    def policy(self) -> str:
+        """As it is, or as it was before it was switched off."""
+        container = self._engine.inspect(DATABASE)
+        if container is not None and container.restart_policy != OFF:
+            return container.restart_policy
+        return str(self._memories().get('policy') or OFF)
+
+    def remember_running(self) -> None:
+        """There is one container, whose name is known."""
+
+    def switch_on_ours(self) -> None:
+        """The engine starts it at boot.  Nothing to do before it is made: it is made so."""
+        container = self._engine.inspect(DATABASE)
+        if container is not None and container.restart_policy not in DURABLE_POLICIES:
+            self._engine.set_restart_policy(DATABASE, DURABLE)
+
+    def undo(self) -> None:
+        """As it was before `switch_off`."""
+        policy = self._memories().get('policy')
+        container = self._engine.inspect(DATABASE)
+        if policy is not None and container is not None and container.restart_policy != policy:
+            self._engine.set_restart_policy(DATABASE, str(policy))
+
+    def running(self) -> str | None:
+        """The container's name if it runs."""
+        container = self._engine.inspect(DATABASE)
+        return DATABASE if container is not None and container.running else None
+
+    def former(self) -> str:
+        """The container's name."""
+        return DATABASE
+
+    def _memories(self) -> dict[str, Any]:
+        try:
+            return durable.read_json(self._memory)
+        except FileNotFoundError:
+            return {}

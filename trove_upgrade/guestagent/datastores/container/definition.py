@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The definition of the database's container, as it is kept: to be made again with another image, and without secrets."""
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from trove_upgrade.guestagent.containers import definitions
+
+_SECRET = re.compile(r'PASSWORD|SECRET|TOKEN|PRIVATE|CREDENTIAL', re.IGNORECASE)
+
+#: The entrypoint's switch for an upgrade of its own at each start: nobody would watch it.
+AUTO_UPGRADE = 'MARIADB_AUTO_UPGRADE'
+#: Every network that a fresh engine has.
+USUAL_NETWORKS = frozenset({'', 'default', 'bridge', 'host'})
+
+
+def portable(inspected: Mapping[str, Any], image_config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """What makes the same container with another image, and the names of the variables whose value was left out.
+
+    `image_config` is that of the container's image: what it brings is the image's.
+    """
+    own = definitions.without_image_defaults(inspected, image_config)
+    environment = definitions.environment_of(own['Config'].get('Env'))
+    secrets = sorted(name for name in environment if _SECRET.search(name))
+    kept = [f'{name}={value}' for name, value in environment.items() if name not in secrets]
+    body = definitions.creation({**own, 'Config': {**own['Config'], 'Env': kept}})
+    host = body.pop('HostConfig')
+    return {'Config': {key: value for key, value in body.items() if key not in {'Image', 'NetworkingConfig'}}, 'HostConfig': host}, secrets
+
+
+def command(definition: Mapping[str, Any]) -> list[str]:
+    """What its program is told; the image's own command where Trove's agent gave none."""
+    return [str(word) for word in (definition.get('Config') or {}).get('Cmd') or ()]
+
+
+def options(definition: Mapping[str, Any]) -> list[str]:
+    """The options of the command that say neither where files are nor where the data is."""
+    places = ('--defaults-file', '--datadir', '--defaults-extra-file', '--defaults-group-suffix')
+    return [word for word in command(definition) if word.startswith('--') and word.partition('=')[0] not in places]
+
+
+def network(definition: Mapping[str, Any]) -> str:
+    """The network that it is on."""
+    return str((definition.get('HostConfig') or {}).get('NetworkMode') or '')
+
+
+def user(definition: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Numbers of the user and the group that it runs as; None where the image decides, or its names do."""
+    found = re.fullmatch(r'(\d+)(?::(\d+))?', str((definition.get('Config') or {}).get('User') or ''))
+    return (int(found.group(1)), int(found.group(2) or found.group(1))) if found else None
+
+
+def published(definition: Mapping[str, Any], port: int) -> list[tuple[str, int]]:
+    """Addresses and ports of the host that lead to the container's TCP `port`."""
+    bindings = ((definition.get('HostConfig') or {}).get('PortBindings') or {}).get(f'{port}/tcp') or ()
+    return [(str(binding.get('HostIp') or ''), int(binding['HostPort'])) for binding in bindings if str(binding.get('HostPort') or '').isdigit()]

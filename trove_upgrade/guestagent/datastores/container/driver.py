@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver of a server of the MySQL family in a container: the contract of `base`, with containers for services."""
+import pathlib
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from trove_upgrade.domain import exceptions, upgrade
+from trove_upgrade.guestagent import service as service_module
+from trove_upgrade.guestagent.containers.engine import Engine
+from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.datastores.container import credentials, definition, images, ownership, trial
+from trove_upgrade.guestagent.datastores.container.autostart import DURABLE, DURABLE_POLICIES, OFF, ContainerAutostart
+from trove_upgrade.guestagent.datastores.container.names import DATABASE, FIRST_START
+from trove_upgrade.guestagent.datastores.container.programs import ContainerPrograms
+from trove_upgrade.guestagent.datastores.container.record import ImageChoice, Record, Records
+from trove_upgrade.guestagent.datastores.container.server import ContainerServer, Reach
+from trove_upgrade.guestagent.datastores.container.watchers import Watchers
+from trove_upgrade.guestagent.datastores.mysql_family import connection, scratch
+from trove_upgrade.guestagent.datastores.mysql_family.driver import ISOLATED, FamilyDriver
+
+_START_SECONDS = 900
+_ROOT_PASSWORDS = frozenset({'MYSQL_ROOT_PASSWORD', 'MARIADB_ROOT_PASSWORD'})
+_ROLLBACK = 'rollback'
+_ENGINE_SERVICE = 'docker'
+
+
+class ContainerDriver(FamilyDriver):
+    """What the family's drivers do differently where the server runs in Trove's container."""
+
+    def __init__(self, context: base.DriverContext, service: service_module.ServicePort, engine: Engine, *, repository: str | None,
+                 watchers: Watchers, store: pathlib.Path = pathlib.Path('/var/lib/docker'),
+                 connect: connection.Connector = connection.open_session, sleep: Callable[[float], None] = time.sleep,
+                 proc: pathlib.Path = pathlib.Path('/proc'), start_seconds: float = _START_SECONDS,
+                 reach: Reach = socket.create_connection) -> None:
+        """`repository`: docker_image of Trove's configuration."""
+        super().__init__(context, service, connect=connect, runs=ContainerPrograms(engine, self._running_container), sleep=sleep, proc=proc)
+        state = context.etc.parent / 'var/lib/trove-upgrade'
+        self.engine = engine
+        self.records = Records(state / 'database-container.json')
+        self.images = images.Images(engine, repository, store, sleep=sleep, monotonic=context.monotonic)
+        self.containers = ContainerServer(context, service, connect, sleep, engine, start_seconds=start_seconds, reach=reach)
+        self.server = self.containers
+        self.restart_policy = ContainerAutostart(engine, service, state / 'database-restart-policy.json')
+        self.autostart = self.restart_policy
+        self._service = service
+        self._watchers = watchers
+
+    # --- before ------------------------------------------------------------------------------------------------------
+
+    def checks(self, target: Mapping[str, Any], options: Mapping[str, Any]) -> Sequence[upgrade.CheckResult]:
+        """See `base`.  Also the container, and whether the target's image can be had."""
+        return [*super().checks(target, options), self._check_container(), self.images.check(target)]
+
+    def _check_container(self) -> upgrade.CheckResult:
+        name = 'container'
+        try:
+            container = self.engine.inspect(DATABASE)
+        except exceptions.StepFailed as error:
+            return upgrade.CheckResult(name, 'refused', error.message, error.code)
+        if container is None or not container.running:
+            return upgrade.CheckResult(name, 'refused', (
+                f'The database cannot be upgraded: container {DATABASE} {"is " + container.status if container else "is not there"}. '
+                f'Start it and try again.'), 'CONTAINER_NOT_RUNNING')
+        network = definition.network(container.definition)
+        if network not in definition.USUAL_NETWORKS:
+            return upgrade.CheckResult(name, 'refused', (
+                f'The database cannot be upgraded: container {DATABASE} is on network {network}, which the engine of a new root disk does not '
+                f'have. Upgrade it with Trove, or dump and restore.'), 'CONTAINER_NETWORK')
+        return upgrade.CheckResult(name, 'ok', f'Container {DATABASE} runs image {container.image}.')
+
+    def prepare_target(self, target: Mapping[str, Any], options: Mapping[str, Any], progress: base.Progress) -> None:  # noqa: ARG002
+        """See `base`.  The target's image is brought here and tries the configuration as it is now."""
+        progress(None, 'Looking for the container image of the target.')
+        reference = self.images.reference(target)
+        try:
+            wanted = self.images.fetch(reference, progress)
+            record = self._record(wanted)
+        except exceptions.StepFailed as error:
+            raise exceptions.StepRefused(f'{error.message} The database serves as before.', error.code) from error
+        progress(None, f'Trying the configuration with container image {reference}.')
+        tried = self._try(wanted, record)
+        if tried.outcome == 'refused':
+            raise exceptions.StepRefused(tried.message, tried.code or scratch.REFUSED)
+        self.records.write(record)
+
+    def _record(self, wanted: ImageChoice) -> Record:
+        container = self.engine.inspect(DATABASE)
+        image = self.engine.image(container.image_id) if container is not None else None
+        if container is None or image is None:
+            raise exceptions.StepRefused(f'The database cannot be upgraded: container {DATABASE} or its image has gone. Look who has removed '
+                                         f'it.', 'CONTAINER_NOT_RUNNING')
+        kept, secrets = definition.portable(container.definition, image.config)
+        return Record(kept, secrets, self.restart_policy.policy(), images.choice(container.image, image), wanted)
+
+    def _try(self, image: ImageChoice, record: Record) -> upgrade.CheckResult:
+        return trial.try_configuration(self.engine, image.reference, record.definition, self.context.etc / 'mysql',
+                                       self._trial_script(record))
+
+    def _trial_script(self, record: Record) -> str:
+        return trial.of_mariadb(definition.options(record.definition), self.containers.configuration())
+
+    def shutdown_was_clean(self) -> bool:
+        """See `base`.  By the data's files and by the exit code of the process."""
+        container = self.engine.inspect(DATABASE)
+        return container is not None and container.exit_code == 0 and super().shutdown_was_clean()
+
+    def stash_roots(self) -> Sequence[pathlib.Path]:
+        """See `base`.  All of /etc/mysql is Trove's there, none of it an image's."""
+        places = [self.context.etc / 'mysql', self.records.path, *self._watchers.marker_files()]
+        return [path for path in places if path.exists()]
+
+    def restore_paths(self, stashed: Sequence[str]) -> Sequence[str]:
+        """See `base`.  What Trove's agent takes for a database that serves comes last: `publish`."""
+        mysql, record = str(self.context.etc / 'mysql'), str(self.records.path)
+        return [path for path in stashed if path in {mysql, record} or path.startswith(f'{mysql}/')]
+
+    # --- after -------------------------------------------------------------------------------------------------------
+
+    def check_configuration(self, options: Mapping[str, Any]) -> upgrade.CheckResult:
+        """See `base`.  Also brings the image here.  What that very image has accepted on the former root disk it accepts here."""
+        record = self.records.require()
+        self.images.wait_for_engine()
+        wanted = record.former if options.get(_ROLLBACK) is True else record.target
+        chosen = self.images.fetch_same(wanted, lambda _percent, _sentence: None)
+        self.records.write(self._with_choice(record, chosen))
+        if chosen.image_id == wanted.image_id:
+            return upgrade.CheckResult(scratch.NAME, 'ok', f'Container image {chosen.reference} has accepted the configuration before.')
+        return self._try(chosen, record)
+
+    @staticmethod
+    def _with_choice(record: Record, chosen: ImageChoice) -> Record:
+        return Record(record.definition, record.secrets, record.restart_policy, record.former, record.target, chosen)
+
+    def own_data(self) -> None:
+        """See `base`.  By number: the container's user is one, and its names are the image's."""
+        user = definition.user(self.records.require().definition)
+        if user is not None:
+            ownership.make(self.containers.socket_directory, *user)
+            for directory in (self.context.data_directory, self.context.etc / 'mysql'):
+                ownership.give(directory, *user)
+
+    def start_isolated(self) -> None:
+        """See `base`.  In a container of another name, without a network."""
+        container = self.engine.inspect(FIRST_START)
+        if container is not None and container.running and self.server_version() is not None:
+            return
+        self._end(FIRST_START)
+        self._end(DATABASE)
+        record = self.records.require()
+        self._create(FIRST_START, record, command=[*definition.command(record.definition), *ISOLATED], network='none')
+        self.containers.run(FIRST_START)
+
+    def _create(self, name: str, record: Record, *, command: Sequence[str] | None = None, network: str | None = None) -> None:
+        """Never to be restarted by the engine: a server that ends at its start has failed, and is looked at."""
+        image = record.chosen or record.former
+        environment: dict[str, str | None] = {secret: self._secret(secret) for secret in record.secrets}
+        if network is not None:
+            environment[definition.AUTO_UPGRADE] = None
+        self.engine.create(name, record.definition, image=image.reference, command=command, env=environment, network=network, restart=OFF)
+
+    def _secret(self, name: str) -> str | None:
+        return credentials.password(self.context.volume, 'root') if name in _ROOT_PASSWORDS else None
+
+    def _end(self, name: str) -> None:
+        """Stop it cleanly and remove it, if it is there."""
+        self.containers.stop(name)
+        self.engine.remove(name, force=True)
+
+    def _running_container(self) -> str:
+        container = self.engine.inspect(FIRST_START)
+        return FIRST_START if container is not None and container.running else DATABASE
+
+    def _for_programs(self, credentials: connection.Credentials) -> connection.Credentials:
+        return connection.Credentials(self.containers.socket_inside, credentials.user, credentials.password)
+
+    def open_for_clients(self) -> None:
+        """See `base`.  As Trove made it, with its own command and ports."""
+        record = self.records.require()
+        container = self.engine.inspect(DATABASE)
+        first = self.engine.inspect(FIRST_START)
+        if first is not None or container is None or not container.running or self.server_version() is None:
+            self._end(FIRST_START)
+            self._end(DATABASE)
+            self._create(DATABASE, record)
+            self.containers.run(DATABASE)
+        self.containers.wait_for_clients_way(record)
+        self.engine.set_restart_policy(DATABASE, record.restart_policy if record.restart_policy in DURABLE_POLICIES else DURABLE)
+
+    def start(self) -> None:
+        """See `base`.  The same container; made again only if somebody has removed it."""
+        self.images.wait_for_engine()
+        self._end(FIRST_START)
+        if self.server_version() is None:
+            if self.engine.inspect(DATABASE) is None:
+                self._create(DATABASE, self.records.require())
+            self.containers.run(DATABASE)
+            self.autostart.undo()
+        self.containers.wait_for_clients_way(self.records.read())
+
+    def installed_version(self) -> str | None:
+        """See `base`.  The root disk has no server of its own."""
+        return None
+
+    def set_autostart(self, *, enabled: bool) -> None:
+        """See `base`.  From now on Trove's agent is silent, and does not restart what is being stopped."""
+        if not enabled:
+            self._watchers.mute()
+        super().set_autostart(enabled=enabled)
+
+    def autostart_is_durable(self) -> upgrade.CheckResult:
+        """See `base`."""
+        name, container = 'guest_autostart', self.engine.inspect(DATABASE)
+        policy = container.restart_policy if container is not None else None
+        if policy not in DURABLE_POLICIES:
+            return upgrade.CheckResult(name, 'refused', f'The database would not come back after a reboot: the restart policy of container '
+                                       f'{DATABASE} is {policy}. Retry the upgrade.', 'AUTOSTART_NOT_DURABLE')
+        if self._service.exists(_ENGINE_SERVICE) and not self._service.is_enabled(_ENGINE_SERVICE):
+            return upgrade.CheckResult(name, 'refused', f'The database would not come back after a reboot: service {_ENGINE_SERVICE} is not '
+                                       f'enabled. Build the image with it enabled, or enable it, and retry the upgrade.', 'AUTOSTART_NOT_DURABLE')
+        return upgrade.CheckResult(name, 'ok', f'Container {DATABASE} is started at boot ({policy}).')
+
+    def publish(self) -> None:
+        """See `base`.  Trove's agent may say again that the database serves."""
+        self._watchers.unmute()

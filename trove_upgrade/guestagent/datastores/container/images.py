@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which container images an upgrade is about, and bringing them here.  None is ever removed: an undo needs the old one."""
+import os
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from trove_upgrade.domain import exceptions, upgrade
+from trove_upgrade.guestagent.containers import errors
+from trove_upgrade.guestagent.containers.engine import Engine, Image
+from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.datastores.container.record import ImageChoice
+
+CHECK = 'container_image'
+#: An image of a database with what unpacking it takes; an engine that runs out of space in the middle can take the guest along.
+_NEEDED_BYTES = 1 << 30
+_ENGINE_SECONDS = 60
+_POLL_SECONDS = 0.2
+
+
+class Images:
+    """The images of one guest's engine."""
+
+    def __init__(self, engine: Engine, repository: str | None, store: pathlib.Path, *, sleep: Callable[[float], None],
+                 monotonic: Callable[[], float]) -> None:
+        """`repository`: docker_image of Trove's configuration; `store`: the engine's own directory."""
+        self._engine = engine
+        self._repository = repository
+        self._store = store
+        self._sleep = sleep
+        self._monotonic = monotonic
+
+    def reference(self, target: Mapping[str, Any]) -> str:
+        """The target's: what its facts name, else as Trove does it, the datastore version's number as the tag.
+
+        :raises StepRefused: CONTAINER_IMAGE_UNKNOWN.
+        """
+        if target.get('container_image'):
+            return str(target['container_image'])
+        number = target.get('version_number') or target.get('server_version')
+        if not self._repository or not number:
+            missing = 'docker_image is not set in the guest\'s trove-guestagent.conf' if number else 'the target names no version'
+            raise exceptions.StepRefused(f'The container image of the target cannot be told: {missing}. Set it, or register the target '
+                                         f'version with the fact container_image.', 'CONTAINER_IMAGE_UNKNOWN')
+        return f'{self._repository}:{number}'
+
+    def check(self, target: Mapping[str, Any]) -> upgrade.CheckResult:
+        """Whether it is here or there is room for it.  Nothing is brought here."""
+        try:
+            reference = self.reference(target)
+            if self._engine.image(reference) is not None:
+                return upgrade.CheckResult(CHECK, 'ok', f'Container image {reference} is in the guest.')
+            self._require_room(reference)
+        except (exceptions.StepRefused, exceptions.StepFailed) as error:
+            return upgrade.CheckResult(CHECK, 'refused', error.message, error.code)
+        return upgrade.CheckResult(CHECK, 'ok', f'Container image {reference} is brought here before anything is stopped.')
+
+    def fetch(self, reference: str, progress: base.Progress) -> ImageChoice:
+        """Bring it here unless it is here.
+
+        :raises StepFailed: CONTAINER_IMAGE_NOT_FOUND, CONTAINER_IMAGE_NOT_PULLED, CONTAINER_DISK_SPACE, ENGINE_NOT_ANSWERING.
+        """
+        found = self._engine.image(reference)
+        if found is None:
+            self._require_room(reference)
+            self._engine.pull(reference, progress)
+            found = self._engine.image(reference)
+        if found is None:
+            raise errors.ImageNotFound(f'Container image {reference} cannot be used: it was brought here, and the engine does not have it. '
+                                       f'Look whether somebody prunes images, and try again.')
+        return choice(reference, found)
+
+    def fetch_same(self, wanted: ImageChoice, progress: base.Progress) -> ImageChoice:
+        """That very image, by its digest if the tag has moved since.  Where no digest is known, what the tag names now."""
+        found = self._tagged(wanted, progress)
+        if found is not None and (found.image_id == wanted.image_id or not wanted.digests):
+            return found
+        for digest in wanted.digests:
+            if digest.partition('@')[0] == wanted.reference.rpartition(':')[0]:
+                return self.fetch(digest, progress)
+        if found is None:
+            raise errors.ImageNotFound(f'Container image {wanted.reference} cannot be had: the registry does not know it any more. '
+                                       f'Put it there again and retry the upgrade.')
+        return found
+
+    def _tagged(self, wanted: ImageChoice, progress: base.Progress) -> ImageChoice | None:
+        try:
+            return self.fetch(wanted.reference, progress)
+        except errors.ImageNotFound:
+            if not wanted.digests:
+                raise
+            return None
+
+    def wait_for_engine(self) -> None:
+        """A guest that has just booted may be quicker than its engine.
+
+        :raises EngineNotAnswering: it does not come.
+        """
+        deadline = self._monotonic() + _ENGINE_SECONDS
+        while not self._engine.ping():
+            if self._monotonic() > deadline:
+                raise errors.EngineNotAnswering(f'The database\'s container cannot be started: the container engine did not answer for '
+                                                f'{_ENGINE_SECONDS} s. See that its service runs in the guest.')
+            self._sleep(_POLL_SECONDS)
+
+    def _require_room(self, reference: str) -> None:
+        place = next((directory for directory in (self._store, *self._store.parents) if directory.is_dir()), pathlib.Path('/'))
+        numbers = os.statvfs(place)
+        free = numbers.f_bavail * numbers.f_frsize
+        if free < _NEEDED_BYTES:
+            raise exceptions.StepRefused(f'Container image {reference} cannot be brought here: {place} has {free >> 20} MiB free and '
+                                         f'{_NEEDED_BYTES >> 20} MiB are wanted. Make room on the guest\'s root disk.', 'CONTAINER_DISK_SPACE')
+
+
+def choice(reference: str, image: Image) -> ImageChoice:
+    """As it is now."""
+    return ImageChoice(reference, image.id, tuple(image.digests))

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whose the files are that a container sees: by number, which is the same inside and outside."""
+import os
+import pathlib
+
+from trove_upgrade.guestagent import durable, foreign
+
+
+def make(directory: pathlib.Path, uid: int, gid: int) -> None:
+    """Let `directory` be there and belong to the container's user.  Safe to repeat."""
+    durable.make_directory(directory)
+    os.chown(directory, uid, gid, follow_symlinks=False)
+
+
+def give(top: pathlib.Path, uid: int, gid: int) -> None:
+    """Give `top` and all below to the container's user, links themselves and not what they lead to.  Safe to repeat."""
+    for _, directories, files, descriptor in foreign.walk(top):
+        for name in ('.', *directories, *files):
+            status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+            if (status.st_uid, status.st_gid) != (uid, gid):
+                os.chown(name, uid, gid, dir_fd=descriptor, follow_symlinks=False)
