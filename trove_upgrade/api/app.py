@@ -56,15 +56,16 @@ class ServicesOfProcess:
             return self._made[1]
 
 
-def settings_of(conf: cfg.ConfigOpts) -> Settings:
+def settings_of(conf: cfg.ConfigOpts, *, beside_trove: bool) -> Settings:
     """The options that are read with each request."""
     options = conf.trove_upgrade
-    return Settings(page_size=options.page_size, max_body_bytes=options.max_body_bytes, public_endpoint=options.public_endpoint,
+    return Settings(guest_without_agent=options.guest_without_agent if beside_trove else None,
+                    page_size=options.page_size, max_body_bytes=options.max_body_bytes, public_endpoint=options.public_endpoint,
                     region=options.region_name)
 
 
-def new_services(conf: cfg.ConfigOpts, *, shows_instances: bool) -> Services:
-    """Everything the handlers need, from configuration; connects at first use.
+def new_services(conf: cfg.ConfigOpts, *, beside_trove: bool) -> Services:
+    """Everything the handlers need, from configuration; connects at first use.  Beside Trove nothing is shown that Nova knows.
 
     :raises DatabaseRefused: the configured database is none that a service may use.
     """
@@ -72,10 +73,10 @@ def new_services(conf: cfg.ConfigOpts, *, shows_instances: bool) -> Services:
     return Services(
         repos=repositories.Repositories.from_conf(conf, waits_for_server=False),
         taskmanager=taskmanager.TaskManagerAPI.from_conf(conf),
-        servers=nova_list.NovaDirectory.from_conf(conf) if shows_instances else None,
+        servers=None if beside_trove else nova_list.NovaDirectory.from_conf(conf),
         rules=versions.Rules.load(conf.trove_upgrade.version_rules_file),
         enforcer=policies.new_enforcer(conf),
-        settings=settings_of(conf))
+        settings=settings_of(conf, beside_trove=beside_trove))
 
 
 def app_factory(_global_conf: Mapping[str, str], **_local_conf: str) -> application.Application:
@@ -88,7 +89,7 @@ def app_factory(_global_conf: Mapping[str, str], **_local_conf: str) -> applicat
     our_conf.register_opts(conf)
     engine.require_server_database(conf, 'The API')
     versions.Rules.load(conf.trove_upgrade.version_rules_file)   # now, not with the first request
-    return application.Application(ServicesOfProcess(lambda: new_services(conf, shows_instances=True)))
+    return application.Application(ServicesOfProcess(lambda: new_services(conf, beside_trove=False)))
 
 
 def alive(inner: Inner, conf: cfg.ConfigOpts, binary: str) -> presence.Alive:
@@ -110,7 +111,7 @@ def filter_factory(_global_conf: Mapping[str, str], **_local_conf: str) -> Calla
     conf = cfg.CONF
     our_conf.register_opts(conf)
     versions.Rules.load(conf.trove_upgrade.version_rules_file)
-    ours = application.Application(ServicesOfProcess(lambda: new_services(conf, shows_instances=False)))
+    ours = application.Application(ServicesOfProcess(lambda: new_services(conf, beside_trove=True)))
     return lambda inner: alive(UpgradeFilter(inner, ours, lambda: conf.trove_upgrade.max_body_bytes), conf, services.FILTER)
 
 

@@ -13,7 +13,7 @@ from oslo_context import context as oslo_context
 from oslo_db import exception as db_exception
 
 from trove_upgrade.api import body, errors
-from trove_upgrade.api.call import Call
+from trove_upgrade.api.call import Call, HandedOn
 from trove_upgrade.api.routes import Route, RouteMap
 from trove_upgrade.api.services import Services
 from trove_upgrade.domain import exceptions
@@ -53,9 +53,14 @@ class Application:
 
 
 def answer_errors(respond: Callable[[], webob.Response], request_id: str) -> webob.Response:
-    """What `respond` returns, or the answer to what it raises: the edge where every error ends."""
+    """What `respond` returns, or the answer to what it raises: the edge where every error ends.
+
+    :raises HandedOn: no error; the filter serves it.
+    """
     try:
         return respond()
+    except HandedOn:
+        raise
     except exceptions.TroveUpgradeError as error:
         if errors.status_of(error) >= 500:
             LOG.exception('Request %s could not be served', request_id)
@@ -63,6 +68,9 @@ def answer_errors(respond: Callable[[], webob.Response], request_id: str) -> web
     except (db_exception.DBConnectionError, db_exception.DBDeadlock):
         LOG.exception('Request %s could not be served: the database gave no answer', request_id)
         return errors.response_to(errors.DatabaseUnavailable(), request_id)
+    except db_exception.DBNonExistentTable:
+        LOG.exception('Request %s could not be served: the tables of trove-upgrade are not in the database', request_id)
+        return errors.response_to(errors.SchemaMissing(), request_id)
     except Exception:
         LOG.exception('Request %s could not be served', request_id)
         return errors.internal(request_id)

@@ -27,6 +27,10 @@ def is_name(text: str) -> bool:
     return 0 < len(text) <= 255 and _UNFIT.search(text) is None
 
 
+class HandedOn(Exception):
+    """Not an error: the request is claimed by its form and not ours to serve, so whoever stands behind the filter gets it as it came."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Call:
     """What a handler gets: who asks, what, and the services to answer with.  Its policy has been enforced already."""

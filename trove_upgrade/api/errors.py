@@ -127,6 +127,16 @@ class InstanceHasNoServer(RequestError):
                 'Wait until it is built, or restore it from a backup.')
 
 
+class GuestAgentMissing(RequestError):
+    """Nobody in the guest has ever told us of an agent of ours, and without it nothing can be upgraded in one piece."""
+
+    status = 422
+    code = 'GUEST_AGENT_MISSING'
+    template = ('Instance {instance_id} cannot be upgraded: its guest has never told of an upgrade agent, so its image holds none or '
+                'it does not reach the message broker. Ask for an upgrade check of the instance, which asks the guest itself; if '
+                'it finds none either, ask the operator to put the agent into the guest.')
+
+
 class DatabaseUnavailable(RequestError):
     """Our database gave no answer."""
 
@@ -134,6 +144,15 @@ class DatabaseUnavailable(RequestError):
     code = 'DATABASE_UNAVAILABLE'
     template = ('The request was not served: the database gave no answer. '
                 'Look whether the instance has changed, and try again in some seconds.')
+
+
+class SchemaMissing(RequestError):
+    """Our tables are not there: the filter was put into Trove's pipeline before they were made."""
+
+    status = 503
+    code = 'DATABASE_SCHEMA_MISSING'
+    template = ('The request was not served: the tables of trove-upgrade are not in the database. '
+                'Ask the operator to make them with "trove-upgrade-manage db sync".')
 
 
 #: The status of each kind of the domain's errors; a kind that is not here has the status of its nearest parent, else 500.

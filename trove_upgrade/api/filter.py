@@ -14,6 +14,7 @@ from urllib import parse
 from oslo_context import context as oslo_context
 
 from trove_upgrade.api import application, body, errors
+from trove_upgrade.api.call import HandedOn
 
 Inner = Callable[[application.Environ, application.StartResponse], Iterable[bytes]]
 
@@ -45,8 +46,16 @@ class UpgradeFilter:
             return errors.response_to(error, request_id)(environ, _with_request_id(start_response, request_id))
         if not claimed:
             return self._inner(environ, start_response)
+        as_it_came, caller = environ['PATH_INFO'], oslo_context.get_current()
         environ['PATH_INFO'] = '/' + '/'.join(segments)
-        return self._ours(environ, _with_request_id(start_response, request_id))
+        try:
+            return self._ours(environ, _with_request_id(start_response, request_id))
+        except HandedOn:
+            environ['PATH_INFO'] = as_it_came
+            environ['wsgi.input'].seek(0)   # ours: only what was read and put back can be handed on here
+            if caller is not None:
+                oslo_context.RequestContext.update_store(caller)
+            return self._inner(environ, start_response)
 
     def _is_upgrade(self, environ: application.Environ) -> bool:
         """Whether Trove would read the body as an upgrade.  The body is read, and put back.

@@ -28,6 +28,7 @@ class Settings:
     max_body_bytes: int
     public_endpoint: str | None   #: e.g. https://database.example.org; None: as the request came
     region: str                   #: shown for instances whose row names none
+    guest_without_agent: str | None = None   #: 'refuse' or 'pass' beside Trove; None alone, where the precheck finds it
 
 
 @dataclasses.dataclass(frozen=True)

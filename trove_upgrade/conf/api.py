@@ -12,6 +12,12 @@ OPTS: list[cfg.Opt] = [
     cfg.StrOpt('version_rules_file',
                help='YAML file that is laid over the shipped table of which version may follow which. Unset: the shipped table alone. '
                     'A file of a wrong form stops the service at its start.'),
+    cfg.StrOpt('guest_without_agent', default='refuse', choices=[
+        ('refuse', 'the request is answered with 422 and the reason'),
+        ('pass', 'the request goes on to Trove as it came, whose own upgrade swaps the container alone')],
+               help='What becomes of the upgrade of an instance whose guest has never told of an agent of ours. Only the filter in Trove\'s '
+                    'pipeline reads it: alone there is nobody to pass to. With "pass" the instance gets what Trove\'s own upgrade does, '
+                    'which can show a new version where the former one runs.'),
     cfg.IntOpt('page_size', default=1000, min=1, max=10000,
                help='Most items of one page of a list. Clients that look an instance up by its name read the first page only, so a small '
                     'page hides names; a large one costs memory and time.'),

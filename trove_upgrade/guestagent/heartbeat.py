@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Heartbeats: a guest that is in an upgrade, or has just booted, says so; any other is silent."""
+"""Heartbeats: a guest that is in an upgrade, or has just booted, says so often; any other one once an hour.
+
+The rare ones are for the API, which takes a guest that has never spoken for one without our agent: a message that is sent before any
+taskmanager has made its queue is lost, and nobody is told.
+"""
 import threading
 from collections.abc import Callable
 
@@ -17,6 +21,8 @@ _BOOT_SECONDS = 120.0
 #: (up to this age of the occasion, times the interval): often at first, when a step waits for it.
 _RARER = ((60.0, 1.0), (600.0, 5.0))
 _RAREST = 30.0
+#: Between two of a guest that has nothing to tell.
+_IDLE_SECONDS = 3600.0
 
 
 class Heartbeats:
@@ -49,21 +55,19 @@ class Heartbeats:
 
     def _run(self) -> None:
         """The thread's edge: it lives as long as the agent."""
-        heard, active = True, True
+        heard = True
         while not self._stopped.is_set():
             self._woken.clear()
             try:
-                active = self.active()
-                if active:
-                    self._send(self.heartbeat())
-                    heard = True
+                self._send(self.heartbeat())
+                heard = True
             except exceptions.MessagingUnavailable as error:
                 if heard:
                     LOG.warning('%s', error.message)   # once, not every second
                 heard = False
             except Exception:
                 LOG.exception('No heartbeat could be sent; the next one is tried')
-            self._woken.wait(self.pause_seconds() if active else None)
+            self._woken.wait(self.pause_seconds())
 
     def active(self) -> bool:
         """Whether there is a reason to speak: a fresh boot, a job, or an upgrade that has not ended."""
@@ -75,8 +79,18 @@ class Heartbeats:
         upgrade_id = self._upgrade_id()
         return upgrade_id is not None and not (marks.has(Mark.RESTORED, upgrade_id) and marks.has(Mark.FINISHED, upgrade_id))
 
+    def _is_active(self) -> bool:
+        """True where it cannot be told: the marks are read from a disk."""
+        try:
+            return self.active()
+        except Exception:
+            LOG.exception('It cannot be told whether there is an upgrade; heartbeats go on as if there was one')
+            return True
+
     def pause_seconds(self) -> float:
         """Until the next one."""
+        if not self._is_active():
+            return _IDLE_SECONDS
         age = self._guest.clock.monotonic() - self._occasion
         return self._interval * next((factor for until, factor in _RARER if age < until), _RAREST)
 

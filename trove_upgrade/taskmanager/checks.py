@@ -22,6 +22,7 @@ class CheckRunner:
     pause: Callable[[float], None]     #: waits so many seconds, less if the service stops
     owner: str
     timeout_seconds: float
+    guests: ports.GuestRepository
 
     def run(self, check_id: str) -> float | None:
         """Claim, check, store the report.  Never raises: the edge of a worker's thread."""
@@ -57,9 +58,17 @@ class CheckRunner:
         while self.calls.clock.monotonic() < until:
             report = self.preflight.with_guest(before, call)
             if report.answer is None or report.answer.state is not guest.JobState.RUNNING:
+                self._remember(check, report.answer)
                 return report
             self.pause(self.calls.poll_seconds)
         raise exceptions.GuestUnavailable(instance_id=check.instance_id, method='check_upgrade', timeout_seconds=self.timeout_seconds)
+
+    def _remember(self, check: upgrade.UpgradeCheck, answer: guest.GuestAnswer | None) -> None:
+        """A guest that answers has our agent, also where its heartbeats were lost.  What one of them said is not overwritten."""
+        if answer is not None and self.guests.heartbeat(check.instance_id) is None:
+            self.guests.record(guest.Heartbeat(
+                instance_id=check.instance_id, boot_id=answer.boot_id, marker=None, restored=False, agent_version=answer.agent_version,
+                server_version=answer.server_version, server_state=answer.server_state))
 
     def _call(self, check: upgrade.UpgradeCheck) -> guest.GuestCall:
         """:raises DatastoreVersionNotFound: the report says so already."""

@@ -99,7 +99,8 @@ class Service:
             lease_seconds=options.lease_seconds, writes_service_status=options.write_service_status,
             rolls_back=options.rollback_on_failure, on_event=self._wake_relays,
             is_stopping=self._stopping.is_set)
-        checks = CheckRunner(outside.repos.checks, preflight, call, pause=self._pause, owner=owner, timeout_seconds=_CHECK_SECONDS)
+        checks = CheckRunner(outside.repos.checks, preflight, call, pause=self._pause, owner=owner, timeout_seconds=_CHECK_SECONDS,
+                             guests=outside.repos.guests)
         healer = Healer(outside.repos.upgrades, outside.repos.guests, outside.agent, call, options.restore_timeout)
         recovery = Recovery(outside.repos.upgrades, outside.repos.checks, put_upgrade=lambda what: self._nudge(manager.UPGRADE, what),
                             put_check=lambda what: self._nudge(manager.CHECK, what))

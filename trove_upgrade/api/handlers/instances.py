@@ -2,14 +2,15 @@
 """Instances: shown as Trove shows them, and upgraded."""
 import logging
 from collections.abc import Sequence
+from typing import NoReturn
 
 import webob
 
 from trove_upgrade.api import errors, targets
-from trove_upgrade.api.call import Call, json_response
+from trove_upgrade.api.call import Call, HandedOn, json_response
 from trove_upgrade.api.views import instances as view
 from trove_upgrade.api.views import shapes
-from trove_upgrade.domain import exceptions, instance
+from trove_upgrade.domain import exceptions, instance, states
 from trove_upgrade.domain import upgrade as domain_upgrade
 
 LOG = logging.getLogger(__name__)
@@ -40,6 +41,8 @@ def edit(call: Call, instance_id: str) -> webob.Response:
     the guest is asked here; what they would refuse is the precheck's to find.
 
     :raises InstanceBusy: 422; something else holds the instance, and nothing was written.
+    :raises GuestAgentMissing: 422; beside Trove, the guest has never told of our agent.
+    :raises HandedOn: the same, where the operator leaves such guests to Trove.
     """
     with call.services.repos.database.one_connection():
         row, upgrade = _begin(call, instance_id, call.document['instance']['datastore_version'])
@@ -51,15 +54,41 @@ def edit(call: Call, instance_id: str) -> webob.Response:
 
 def _begin(call: Call, instance_id: str, wanted: str) -> tuple[instance.Instance, domain_upgrade.Upgrade]:
     row = targets.instance_of(call, instance_id)
+    has_agent = _has_agent(call, row)
+    if not has_agent and call.services.settings.guest_without_agent == 'pass':
+        _hand_on(call, row)
     target = targets.target_of(call, row, wanted)
     if row.task is instance.Task.NONE:   # every other task is begin's to refuse
         if not row.server_id:
             raise errors.InstanceHasNoServer(instance_id=row.id)
         if row.backup_running:
             raise exceptions.InstanceBusy(instance_id=row.id, status='BACKUP')
+        if not has_agent:
+            raise errors.GuestAgentMissing(instance_id=row.id)
     # '' for a version that has tags only: the precheck takes the newest image that has them.
     return row, call.services.repos.upgrades.begin(
         row, target, target_image_id=target.image_id or '', request_id=call.context.request_id, user_id=call.context.user_id)
+
+
+def _has_agent(call: Call, row: instance.Instance) -> bool:
+    """Whether the guest has ever told of our agent; alone it is not asked here, the precheck finds out."""
+    return call.services.settings.guest_without_agent is None or call.services.repos.guests.heartbeat(row.id) is not None
+
+
+def _hand_on(call: Call, row: instance.Instance) -> NoReturn:
+    """Leave the upgrade to Trove, unless one of ours is unfinished: two at once would work on one volume.
+
+    :raises HandedOn: none is.
+    :raises InstanceBusy, InstanceNeedsRetry: one is.
+    """
+    newest = next(iter(call.services.repos.upgrades.list(limit=1, instance_id=row.id).items), None)
+    if newest is not None and newest.state in states.ACTIVE:
+        raise exceptions.InstanceBusy(instance_id=row.id, status='UPGRADE')
+    if newest is not None and newest.state is states.UpgradeState.FAILED:
+        raise exceptions.InstanceNeedsRetry(instance_id=row.id, status='ERROR', upgrade_id=newest.id, error_code=newest.error_code)
+    LOG.info('The upgrade of instance %s is left to Trove: its guest has never told of our agent, and [trove_upgrade] '
+             'guest_without_agent is "pass"', row.id)
+    raise HandedOn
 
 
 def _page(call: Call, project_id: str | None, *, deleted: bool | None) -> webob.Response:

@@ -71,12 +71,26 @@ class HeartbeatsTest(base.TestCase):
 
     def test_heartbeats_become_rarer_until_something_happens(self):
         pauses = []
+        self.busy = True
         for _ in range(3):
             pauses.append(self.heartbeats.pause_seconds())
             self.machine.clock.move(400)
         self.assertEqual([1, 5, 30], [*pauses[:2], self.heartbeats.pause_seconds()])
         self.heartbeats.wake()
         self.assertEqual(1, self.heartbeats.pause_seconds())
+
+    def test_a_guest_that_has_nothing_to_tell_speaks_once_an_hour(self):
+        self._later()
+        self.assertEqual(3600, self.heartbeats.pause_seconds())
+        heartbeats = self.new(interval=1000)
+        heartbeats.start()
+        self.addCleanup(heartbeats.stop)
+        self.assertTrue(self.arrived.wait(_LONG))
+
+    def test_marks_that_cannot_be_read_silence_nobody(self):
+        self._later()
+        self.guest.marks.has = None
+        self.assertEqual(30, self.heartbeats.pause_seconds())
 
     def test_they_go_on_whatever_one_of_them_meets(self):
         self.errors = [ValueError('unforeseen'), exceptions.MessagingUnavailable(what='x', found='y'),

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Beside Trove: an instance whose guest has never told of our agent is refused, or left to Trove."""
+import dataclasses
+import json
+
+import webtest
+from oslo_context import context as oslo_context
+
+from trove_upgrade.api import services
+from trove_upgrade.api.filter import UpgradeFilter
+from trove_upgrade.db import models
+from trove_upgrade.domain import guest, states
+from trove_upgrade.tests.unit import database
+from trove_upgrade.tests.unit.api import stage, test_filter
+
+_S = states.UpgradeState
+
+
+class BesideTroveTestCase(stage.ApiTestCase):
+    """The filter before a stand-in of Trove; no guest has spoken yet."""
+
+    choice = 'refuse'
+
+    def new_services(self, **changes):
+        made = super().new_services(**changes)
+        return dataclasses.replace(made, settings=dataclasses.replace(made.settings, guest_without_agent=self.choice))
+
+    def new_app(self, **changes):
+        self.trove = test_filter.Trove()
+        ours = super().new_app(servers=None, **changes).app._application
+        return webtest.TestApp(stage.FakeAuth(UpgradeFilter(self.trove, ours, lambda: 65536)), lint=False)
+
+    def speak(self, instance_id=database.INSTANCE):
+        self.db.repositories.guests.record(guest.Heartbeat(instance_id, 'boot-1', None, False, '1.0', None, guest.ServerState.RUNNING))
+
+    def upgrades(self):
+        return self.db.rows(models.instance_upgrades)
+
+
+class TestRefuse(BesideTroveTestCase):
+
+    def test_a_guest_that_has_spoken_is_upgraded(self):
+        self.speak()
+        self.assertEqual(202, self.patch('11.8.6').status_int)
+        self.assertEqual([], self.trove.seen)
+
+    def test_one_that_never_has_is_refused_with_what_to_do(self):
+        response = self.patch('11.8.6')
+        self.assert_refused(response, 422, 'GUEST_AGENT_MISSING')
+        self.assertIn('upgrade check', self.fault(response)['message'])
+        self.assertEqual(([], []), (self.trove.seen, self.upgrades()))
+
+    def test_a_known_image_is_not_a_guest_that_has_spoken(self):
+        self.db.repositories.guests.set_image(database.INSTANCE, database.IMAGE_10_11)
+        self.assert_refused(self.patch('11.8.6'), 422, 'GUEST_AGENT_MISSING')
+
+    def test_what_else_forbids_it_is_said_first(self):
+        self.assert_refused(self.patch('9.9'), 404, 'DATASTORE_VERSION_NOT_FOUND')
+        self.db.update_instance(task_id=3)
+        self.assert_refused(self.patch('11.8.6'), 422, 'INSTANCE_BUSY')
+
+    def test_an_upgrade_check_needs_no_heartbeat(self):
+        response = self.ask('POST', f'/instances/{database.INSTANCE}/upgrade-checks', {'upgrade_check': {'datastore_version': '11.8.6'}})
+        self.assertEqual(202, response.status_int)
+
+
+class TestPass(BesideTroveTestCase):
+    choice = 'pass'
+
+    def test_a_guest_that_has_spoken_is_upgraded_by_us(self):
+        self.speak()
+        self.assertEqual(202, self.patch('11.8.6').status_int)
+        self.assertEqual([], self.trove.seen)
+
+    def test_the_request_goes_on_as_it_came(self):
+        raw = json.dumps({'instance': {'name': 'x', 'datastore_version': '11.8.6'}}).encode()
+        raw_of_one = b' {"instance" : {"datastore_version": "11.8.6"}}\n'
+        for method, path, body in (('PATCH', f'//instances/{database.INSTANCE}/', raw_of_one), ('PUT', f'/instances/{database.INSTANCE}', raw_of_one)):
+            self.assertEqual(418, self.ask(method, path, raw=body).status_int)
+            self.assertEqual([(method, f'/{database.PROJECT}{path}', body)], self.trove.seen)
+            self.trove.seen.clear()
+        self.assert_refused(self.ask('PATCH', f'/instances/{database.INSTANCE}', raw=raw), 400, 'BODY_INVALID')
+        self.assertEqual([], self.upgrades())
+
+    def test_trove_decides_which_versions_there_are(self):
+        self.assertEqual(418, self.patch('9.9').status_int)
+
+    def test_who_asks_is_in_the_log_of_whoever_answers(self):
+        caller = oslo_context.RequestContext(user_id='of Trove')
+        seen = []
+
+        def trove(_environ, start_response):
+            seen.append(oslo_context.get_current())
+            start_response('418 Trove', [])
+            return [b'']
+        self.app.app._application._inner = trove
+        self.patch('11.8.6')
+        self.assertEqual([caller], seen)
+
+    def test_our_policy_is_asked_first(self):
+        self.assert_refused(self.patch('11.8.6', roles=stage.READER), 403, 'FORBIDDEN')
+        self.assertEqual([], self.trove.seen)
+
+    def test_an_instance_that_is_not_there_is_ours_to_say(self):
+        self.assert_refused(self.patch('11.8.6', 'db1'), 404, 'INSTANCE_NOT_FOUND')
+        self.assert_refused(self.patch('11.8.6', database.OTHER_INSTANCE), 404, 'INSTANCE_NOT_FOUND')
+
+    def test_nothing_is_handed_on_while_an_upgrade_of_ours_is_unfinished(self):
+        begun = self.db.begin()
+        self.assert_refused(self.patch('11.8.6'), 422, 'INSTANCE_BUSY')
+        held = self.db.repositories.upgrades.claim(begun.id, 'tm', 60)
+        self.db.update_instance(task_id=1)   # somebody has reset the status: the row is what counts
+        self.assert_refused(self.patch('11.8.6'), 422, 'INSTANCE_BUSY')
+        self.db.update_instance(task_id=0x59)
+        self.db.repositories.upgrades.end(held, _S.FAILED, cause='It broke.', error_code='X')
+        self.assert_refused(self.patch('11.8.6'), 422, 'INSTANCE_NEEDS_RETRY')
+        self.db.update_instance(task_id=1)
+        self.assert_refused(self.patch('11.8.6'), 422, 'INSTANCE_NEEDS_RETRY')
+        self.assertEqual([], self.trove.seen)
+
+    def test_one_that_has_ended_well_holds_nothing(self):
+        held = self.db.repositories.upgrades.claim(self.db.begin().id, 'tm', 60)
+        self.db.repositories.upgrades.end(held, _S.ABORTED, cause='No.', error_code='X')
+        self.assertEqual(418, self.patch('11.8.6').status_int)
+
+
+class TestAlone(stage.ApiTestCase):
+
+    def test_alone_the_precheck_finds_it(self):
+        self.assertIsNone(services.Settings(1000, 65536, None, 'RegionOne').guest_without_agent)
+        self.assertEqual(202, self.patch('11.8.6').status_int)
