@@ -16,7 +16,7 @@ import amqp  # type: ignore[import-untyped]
 import trove_upgrade
 from trove_upgrade.lab import services
 from trove_upgrade.lab.services import openstack
-from trove_upgrade.lab.settings import BROKER_VHOST, HOST, REGION, Settings
+from trove_upgrade.lab.settings import BROKER_VHOST, HOST, REGION, Ports, Settings
 from trove_upgrade.lab.supervisor import Command
 
 NAME = 'trove'
@@ -53,6 +53,7 @@ class Deployment:
     broker: str = ''  #: host:port at which guests reach the broker
     registry: str = ''  #: host:port at which guests reach the registry of container images
     database: str = NAME
+    port: int = Ports().database  #: the catalog's, or another one where that is taken
     processes: int = 2
     threads: int = 4
 
@@ -63,6 +64,11 @@ class Deployment:
     def save(self, settings: Settings) -> None:
         """Remember it: from now on Trove belongs to the running cloud."""
         _record(settings).write_text(json.dumps(dataclasses.asdict(self)))
+
+
+def forget(settings: Settings) -> None:
+    """The cloud is one without Trove again."""
+    _record(settings).unlink(missing_ok=True)
 
 
 def deployment(settings: Settings) -> Deployment | None:
@@ -110,8 +116,9 @@ def processes(settings: Settings) -> list[Command]:
 
 def probes(settings: Settings) -> dict[str, Callable[[], bool]]:
     """When each of them is ready."""
-    return {API: lambda: openstack.answers(settings.url(settings.ports.database)),
-            CONDUCTOR: lambda: consumes(settings, CONDUCTOR), TASKMANAGER: lambda: consumes(settings, TASKMANAGER)}
+    return {API: lambda: openstack.answers(settings.url((deployment(settings) or Deployment()).port)),
+            CONDUCTOR: lambda: consumes(settings, _QUEUES[CONDUCTOR]),
+            TASKMANAGER: lambda: consumes(settings, _QUEUES[TASKMANAGER])}
 
 
 def api_process(settings: Settings, deployed: Deployment) -> Command:
@@ -128,7 +135,7 @@ def agent_process(settings: Settings, name: str) -> Command:
 
 def _uwsgi(settings: Settings, deployed: Deployment) -> Command:
     return Command(name=API, stage=services.STAGE_AGENTS, stop_seconds=1.0, env=_env(settings, NO_EVENTLET_MONKEYPATCH='1'), argv=(
-        settings.venv.program('uwsgi'), '--http11-socket', f'{HOST}:{settings.ports.database}',
+        settings.venv.program('uwsgi'), '--http11-socket', f'{HOST}:{deployed.port}',
         '--module', 'trove.cmd.app_wsgi:application', '--pyargv', f'--config-file {config_file(settings)}',
         '--home', str(settings.venv.path), '--processes', str(deployed.processes), '--threads', str(deployed.threads),
         '--enable-threads', '--single-interpreter', '--lazy-apps', '--need-app', '--die-on-term', '--thunder-lock', '--master',
@@ -138,7 +145,7 @@ def _uwsgi(settings: Settings, deployed: Deployment) -> Command:
 def _gunicorn(settings: Settings, deployed: Deployment) -> Command:
     env = _env(settings, NO_EVENTLET_MONKEYPATCH='1', LAB_TROVE_CONF=str(config_file(settings)))
     return Command(name=API, stage=services.STAGE_AGENTS, stop_seconds=3.0, env=env, argv=(
-        settings.venv.program('gunicorn'), '--bind', f'{HOST}:{settings.ports.database}', '--worker-class', 'gthread',
+        settings.venv.program('gunicorn'), '--bind', f'{HOST}:{deployed.port}', '--worker-class', 'gthread',
         '--workers', str(deployed.processes), '--threads', str(deployed.threads), '--timeout', '120', '--graceful-timeout', '2',
         '--no-control-socket', 'lab_trove_wsgi:application'))
 
@@ -159,13 +166,13 @@ def manage_env(settings: Settings) -> dict[str, str]:
     return _env(settings, NO_EVENTLET_MONKEYPATCH='1')
 
 
-def consumes(settings: Settings, name: str) -> bool:
-    """True while somebody listens on the process' queue: before, a cast to it is lost without a word."""
+def consumes(settings: Settings, queue: str) -> bool:
+    """True while somebody listens on this queue: before, a cast to it is lost without a word."""
     connection = amqp.Connection(f'{HOST}:{settings.ports.broker}', userid='trove', password=settings.secrets.broker_trove,
                                  virtual_host=BROKER_VHOST, connect_timeout=2)
     try:
         connection.connect()
-        found = connection.channel().queue_declare(queue=_QUEUES[name], passive=True)
+        found = connection.channel().queue_declare(queue=queue, passive=True)
         return int(found.consumer_count) > 0
     except (amqp.NotFound, OSError):
         return False
@@ -222,7 +229,7 @@ def _trove_conf(settings: Settings, deployed: Deployment) -> openstack.Ini:
     insecure = {'docker_insecure_registries': deployed.registry} if deployed.registry else {}
     content: dict[str, dict[str, object]] = {
         'DEFAULT': openstack.logging(settings) | rates | quotas | RPC_KEYS | insecure | {
-            'host': HOST, 'bind_host': HOST, 'bind_port': settings.ports.database, 'trove_api_workers': deployed.processes,
+            'host': HOST, 'bind_host': HOST, 'bind_port': deployed.port, 'trove_api_workers': deployed.processes,
             'trove_conductor_workers': 1, 'transport_url': settings.trove_transport_url, 'admin_roles': 'admin', 'region': REGION,
             'api_paste_config': paste_file(settings), 'trove_volume_support': False, 'max_ram_per_tenant': -1, 'report_interval': 10,
             'guest_config': guest_config_file(settings), 'injected_config_owner': 'root', 'cloudinit_location': state / 'cloudinit',

@@ -3,10 +3,11 @@
 
 import pathlib
 
-from trove_upgrade.lab import commands
+from trove_upgrade.lab import commands, errors
 from trove_upgrade.lab.services import mariadb, openstack, trove
 from trove_upgrade.lab.settings import Settings
 
+ALONE = 'alembic_version_trove_upgrade_standalone'
 _TABLES = "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = '{}' ORDER BY TABLE_NAME;"
 
 
@@ -16,8 +17,13 @@ def ensure(settings: Settings, database: str) -> None:
     trove.conf must name this database.
 
     :raises CommandFailed: trove-manage failed.
+    :raises LabError: trove-upgrade runs alone on this database; its tables only look like Trove's.
     """
-    if _tables(settings, database):
+    tables = _tables(settings, database)
+    if ALONE in tables:
+        raise errors.LabError(f'Cannot start Trove on database {database}: trove-upgrade runs alone on it. Run trove-upgrade-lab down first, '
+                              'then up --trove.', code='lab_runs_alone')
+    if tables:
         return
     kept = _kept(settings)
     if kept.exists():

@@ -126,7 +126,7 @@ class TroveSide:
     @property
     def url(self) -> str:
         """The API's address, without version or project."""
-        return self.settings.url(self.settings.ports.database)
+        return self.settings.url(self.deployment.port)
 
     @property
     def gateway(self) -> str:
@@ -136,7 +136,8 @@ class TroveSide:
     def start(self, **changes: Any) -> None:
         """Configure, make tables, routes and flavors where they are missing, start all three and wait.
 
-        `changes` are fields of `Deployment`: server, with_filter, options, guest_options, sections, ...  Safe to repeat.
+        `changes` are fields of `Deployment`: server, with_filter, options, guest_options, sections, ...  Safe to repeat; a process
+        that runs already goes on with what it has read.
 
         :raises LabError: something failed; the message names the log.
         """
@@ -158,6 +159,11 @@ class TroveSide:
     def stop(self) -> None:
         """End all three; the configuration and the tables stay."""
         self._supervisor.stop([daemon.name for daemon in self._daemons])
+
+    def remove(self) -> None:
+        """End all three; from now on the cloud is one without Trove.  The tables stay."""
+        self.stop()
+        trove.forget(self.settings)
 
     def restart(self, **changes: Any) -> None:
         """End all three and start them with these fields of `Deployment` changed."""

@@ -7,10 +7,13 @@ from trove_upgrade.lab.cloud import Cloud
 from trove_upgrade.lab.layout import Layout
 from trove_upgrade.lab.product import TASKMANAGER, Product
 from trove_upgrade.lab.progress import Progress
+from trove_upgrade.lab.services import trove
 from trove_upgrade.lab.stage import QUICK
 from trove_upgrade.lab.supervisor import Supervisor
 from trove_upgrade.lab.trove.side import TroveSide
 
+OUR_QUEUE = 'trove-upgrade-taskmanager'
+READY_SECONDS = 60.0
 GUEST_TOPIC_PREFIX = 'trove-upgrade-guest.'
 #: What the operator's page has in [trove_upgrade] of trove.conf.
 BESIDE_TROVE: Mapping[str, object] = {'guest_topic_prefix': GUEST_TOPIC_PREFIX, 'write_service_status': False}
@@ -46,8 +49,10 @@ def add_product(layout: Layout, side: TroveSide, cloud: Cloud) -> Product:
     """What an operator does on a running Trove: tables, our taskmanager, then the filter, in this order."""
     ours = product(layout, side, cloud)
     ours.manage('db', 'sync')
-    if not any(status.name == TASKMANAGER and status.running for status in cloud.status()):
+    supervisor = Supervisor(layout.run_dir, layout.pids_dir, layout.logs_dir)
+    if not supervisor.runs(TASKMANAGER):
         ours.start_taskmanager()
+    supervisor.wait_ready(TASKMANAGER, lambda: trove.consumes(side.settings, OUR_QUEUE), READY_SECONDS)
     if not side.deployment.with_filter:
         side.restart_api(with_filter=True)
     return ours
