@@ -142,7 +142,7 @@ class TestCheckRunner(_PartCase):
     def setUp(self):
         super().setUp()
         self.pauses = []
-        self.runner = CheckRunner(self.repos.checks, self.stage.preflight, self.stage.calls, self.pause, 'tm', 60)
+        self.runner = CheckRunner(self.repos.checks, self.stage.preflight, self.stage.calls, self.pause, 'tm', 60, self.repos.guests)
         row = self.repos.instances.get(database.INSTANCE)
         target = self.repos.datastores.version_by_id(database.MARIADB_11_8)
         self.check_id = self.begin(row, target).id
@@ -186,6 +186,16 @@ class TestCheckRunner(_PartCase):
     def test_a_guest_that_never_ends_is_unknown(self):
         self.stage.guest.says('check_upgrade', fakes.answer(JobState.RUNNING))
         self.assertIn('unknown', [result.outcome for result in self.run_check().results])
+
+    def test_a_guest_that_answers_is_known_from_then_on(self):
+        self.run_check()
+        self.assertEqual(fakes.answer().boot_id, self.repos.guests.heartbeat(database.INSTANCE).boot_id)
+
+    def test_an_answer_does_not_overwrite_what_a_heartbeat_said(self):
+        said = guest.Heartbeat(database.INSTANCE, 'boot-9', 'upgrade:1', True, '1.0', None, ServerState.STOPPED)
+        self.repos.guests.record(said)
+        self.run_check()
+        self.assertEqual(said, self.repos.guests.heartbeat(database.INSTANCE))
 
 
 class TestHeartbeats(_PartCase):
