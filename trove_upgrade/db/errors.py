@@ -130,6 +130,13 @@ class SchemaNotRecognized(exceptions.TroveUpgradeError):
                 'know the version, record it with "trove-upgrade-manage db stamp REVISION...".')
 
 
+class RemovalRefused(exceptions.TroveUpgradeError):
+    """Somebody still needs our tables."""
+
+    code = 'REMOVAL_REFUSED'
+    template = 'The tables of trove-upgrade cannot be removed, and none was: {found}. Then run the same command again.'
+
+
 class ServiceNotFound(exceptions.TroveUpgradeError):
     """No service is registered under this id."""
 

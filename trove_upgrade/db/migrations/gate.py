@@ -49,9 +49,14 @@ def older_services(known: Sequence[Service], release: str, releases: Sequence[st
 def listed(engine: sa.Engine) -> list[Service]:
     """All services of a database; none where the table has not been made yet."""
     with engine.connect() as connection:
-        if not sa.inspect(connection).has_table(models.upgrade_services.name):
-            return []
-        return services.listed(connection)
+        return listed_by(connection)
+
+
+def listed_by(connection: sa.Connection) -> list[Service]:
+    """The same, where a connection is open."""
+    if not sa.inspect(connection).has_table(models.upgrade_services.name):
+        return []
+    return services.listed(connection)
 
 
 def check(engine: sa.Engine, release: str, releases: Sequence[str]) -> None:

@@ -2,10 +2,10 @@
 """`trove-upgrade-manage db ...`: the schema, and the rows that must follow it."""
 from typing import Any
 
-from trove_upgrade.cmd.manage.db import data, lint, phases, plan, revision, revisions
+from trove_upgrade.cmd.manage.db import data, lint, phases, plan, removal, revision, revisions
 
 #: One file per group of commands; each adds its own.
-_GROUPS = (phases, plan, revisions, revision, data, lint)
+_GROUPS = (phases, plan, revisions, revision, data, lint, removal)
 
 
 def add_commands(commands: Any) -> None:

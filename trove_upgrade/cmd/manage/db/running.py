@@ -36,7 +36,11 @@ def plain_runner(run: Context) -> Runner:
 @contextlib.contextmanager
 def runner(run: Context, arguments: argparse.Namespace) -> Iterator[Runner]:
     """For changing; says what is done, each in one line on stdout."""
-    options = Options(wait_seconds=arguments.wait, lock_seconds=arguments.lock_wait, batch_size=getattr(arguments, 'batch_size', _DEFAULTS.batch_size),
-                      sleep_seconds=getattr(arguments, 'sleep', 0.0))
     with reporter(sys.stdout) as shown:
-        yield Runner(run.repositories.database.engine, options=options, say=shown.waiting, progress=shown.progress)
+        yield Runner(run.repositories.database.engine, options=options_of(arguments), say=shown.waiting, progress=shown.progress)
+
+
+def options_of(arguments: argparse.Namespace) -> Options:
+    """What `add_options`, and `add_data_options` where it was called, have read."""
+    return Options(wait_seconds=arguments.wait, lock_seconds=arguments.lock_wait, batch_size=getattr(arguments, 'batch_size', _DEFAULTS.batch_size),
+                   sleep_seconds=getattr(arguments, 'sleep', 0.0))

@@ -51,10 +51,17 @@ class Commands:
 
     def configuration(self, url, more=''):
         """A file that names this database."""
+        return self._file(f'[database]\nconnection = {url}\n{more}\n')
+
+    def _file(self, text):
         self._count += 1
         path = self._folder / f'{self._count}.conf'
-        path.write_text(f'[database]\nconnection = {url}\n{more}\n')
+        path.write_text(text)
         return path
+
+    def run_with(self, text, *words):
+        """One command, to its end, with this configuration."""
+        return self._forked(self._file(text), words)
 
     def run(self, url, *words, more=''):
         """One command, to its end."""

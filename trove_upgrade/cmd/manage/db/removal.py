@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`trove-upgrade-manage db remove`: our tables go, everything else stays."""
+import argparse
+import sys
+from typing import Any
+
+from trove_upgrade.cmd.manage.context import Context, UsageError, print_table
+from trove_upgrade.cmd.manage.db import running
+from trove_upgrade.db import errors
+from trove_upgrade.db.migrations import removal
+from trove_upgrade.db.migrations.data.progress import reporter
+
+
+def add_commands(nested: Any) -> None:
+    """Add `remove`."""
+    parser = nested.add_parser('remove', help='drop our tables, and nothing of Trove; without --yes only say what would go',
+                               description='Drops the tables of trove-upgrade and their version table. Everything else in the database stays. '
+                                           'Refuses while upgrades are not at their end or services are listed. Without --yes nothing is changed.')
+    parser.add_argument('--yes', action='store_true', help='do it; the rows cannot be brought back but from a backup')
+    parser.add_argument('--dry-run', action='store_true', help='only say what would go, which is also what is done without --yes')
+    running.add_options(parser)
+    parser.set_defaults(command=_remove)
+
+
+def _remove(run: Context, arguments: argparse.Namespace) -> None:
+    if arguments.yes and arguments.dry_run:
+        raise UsageError('db remove: --yes and --dry-run contradict each other')
+    engine = run.repositories.database.engine
+    if not arguments.yes:
+        _show(removal.plan(engine))
+        return
+    with reporter(sys.stdout) as shown:
+        found = removal.remove(engine, running.options_of(arguments), shown.waiting)
+    if found.tables:
+        print(f'{len(found.tables)} tables of trove-upgrade have been dropped. Other tables in this database: {found.others}; none was touched.')
+    else:
+        print(f'Nothing to do: no table of trove-upgrade is in this database. Other tables: {found.others}.')
+
+
+def _show(found: removal.Plan) -> None:
+    """:raises RemovalRefused: it could not be done now; what would go has been printed."""
+    if not found.tables:
+        print(f'Nothing to do: no table of trove-upgrade is in this database. Other tables: {found.others}.')
+        return
+    print_table(('would be dropped', 'rows'), found.tables)
+    print(f'\nOther tables in this database: {found.others}; none would be touched.')
+    for loss in found.losses:
+        print(loss)
+    if found.obstacles:
+        raise errors.RemovalRefused(found='; '.join(found.obstacles))
+    print('Nothing has been changed. To drop them: trove-upgrade-manage db remove --yes')

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes our tables out of a database, and nothing else: what Trove, or an operator, has made there stays as it is.
+
+The version table goes first.  A run that was killed then leaves tables without a version, which no service and no `db sync` takes for
+whole; the next removal takes them.
+"""
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import sqlalchemy as sa
+
+from trove_upgrade.db import errors, models, trove_tables
+from trove_upgrade.db.migrations import gate, lease, lock_waits
+from trove_upgrade.db.migrations.chain import MAIN
+from trove_upgrade.db.migrations.runner import Options
+from trove_upgrade.domain import instance
+from trove_upgrade.domain.states import UpgradeState
+
+_upgrades = models.instance_upgrades
+_instances = trove_tables.instances
+#: What says whether a removal may go on is dropped last.
+_LAST = (models.upgrade_services.name, models.instance_upgrades.name)
+_ACTIVE = (str(UpgradeState.PENDING), str(UpgradeState.RUNNING))
+#: Ids that a message names; it is one line.
+_NAMED = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a removal would do."""
+
+    tables: tuple[tuple[str, int], ...]    #: in the order in which they go, with their rows; the lease's own is the last
+    others: int                            #: tables that stay
+    obstacles: tuple[str, ...]             #: why it may not be done now
+    losses: tuple[str, ...]                #: what is in the rows that somebody may miss
+
+
+def ours() -> tuple[str, ...]:
+    """Names of all tables of ours, in the order in which they go."""
+    middle = sorted(set(models.METADATA.tables) - set(_LAST))
+    return (MAIN.version_table, *middle, *_LAST, lease.TABLE.name)
+
+
+def plan(engine: sa.Engine) -> Plan:
+    """Look; nothing is changed."""
+    with engine.connect() as connection:
+        return _plan(connection)
+
+
+def remove(engine: sa.Engine, options: Options, say: Callable[[str], None]) -> Plan:
+    """Drop them, under the lease.  May be repeated; returns what was there.
+
+    A run that asks for the lease in the moment in which its table goes ends with SCHEMA_LEASE_LOST, and finds an empty database when
+    it is started again.
+
+    :raises RemovalRefused: upgrades are not at their end, or services are listed.  Nothing was dropped.
+    :raises LeaseHeld, LeaseLost, SchemaLocked: what was dropped stays dropped.
+    """
+    found = plan(engine)
+    if not found.tables:
+        return found
+    held_by = lease.Lease(engine, options.holder, seconds=options.lease_seconds)
+
+    def waiting(holder: str, seconds: float) -> None:
+        say(f'{holder} is changing the schema; waiting for it, {seconds:.0f} s at most')
+    with held_by.held(wait_seconds=options.wait_seconds, waiting=waiting) as held:
+        found = plan(engine)    # whoever registered meanwhile is seen
+        if found.obstacles:
+            raise errors.RemovalRefused(found='; '.join(found.obstacles))
+        for name, _rows in found.tables:
+            if name != lease.TABLE.name:
+                held.check()
+                _drop(engine, name, options, say)
+    with engine.connect() as connection:
+        row = lease.read(connection)
+    if row is None or row.is_free:
+        _drop(engine, lease.TABLE.name, options, say)
+    return found
+
+
+def _plan(connection: sa.Connection) -> Plan:
+    present = set(sa.inspect(connection).get_table_names())
+    tables = tuple((name, _count(connection, name)) for name in ours() if name in present)
+    return Plan(tables=tables, others=len(present) - len(tables), obstacles=tuple(_obstacles(connection, present)),
+                losses=tuple(_losses(connection, present)))
+
+
+def _count(connection: sa.Connection, name: str) -> int:
+    return int(connection.execute(sa.select(sa.func.count()).select_from(sa.table(name))).scalar_one())
+
+
+def _obstacles(connection: sa.Connection, present: set[str]) -> list[str]:
+    found = []
+    if _upgrades.name in present:
+        active = connection.execute(sa.select(_upgrades.c.id).where(_upgrades.c.state.in_(_ACTIVE)).order_by(_upgrades.c.id)).scalars().all()
+        if active:
+            found.append(f'upgrades are not at their end: {_named(active)} (let them end: "trove-upgrade-manage upgrade list")')
+        failed = _held_by_failures(connection) if _instances.name in present else []
+        if failed:
+            found.append(f'the upgrades of these instances have failed and hold them: {_named(failed)} (retry them, roll them back, or '
+                         'reset the status of the instances in Trove)')
+    services = gate.listed_by(connection) if models.upgrade_services.name in present else []
+    if services:
+        found.append('services are listed: ' + '; '.join(f'{one.id} ({one.binary} on {one.host}, {one.state})' for one in services)
+                     + ' (stop each; one that is gone for certain: "trove-upgrade-manage service forget ID")')
+    return found
+
+
+def _held_by_failures(connection: sa.Connection) -> Sequence[str]:
+    """Instances that wait for a retry or a rollback, which only our rows can give them."""
+    query = (sa.select(_instances.c.id).distinct()
+             .join(_upgrades, _upgrades.c.instance_id == _instances.c.id)
+             .where(_upgrades.c.state == str(UpgradeState.FAILED), _instances.c.deleted.is_not(True),
+                    _instances.c.task_id == int(instance.Task.UPGRADING_ERROR))
+             .order_by(_instances.c.id))
+    return connection.execute(query).scalars().all()
+
+
+def _losses(connection: sa.Connection, present: set[str]) -> list[str]:
+    found = []
+    if _upgrades.name in present:
+        count = _count(connection, _upgrades.name)
+        if count:
+            found.append(f'The history of {count} upgrades goes.')
+    outbox = models.upgrade_outbox
+    if outbox.name in present:
+        count = connection.execute(sa.select(sa.func.count()).select_from(outbox).where(outbox.c.sent_at.is_(None))).scalar_one()
+        if count:
+            found.append(f'{count} messages have not been sent and will not be: notifications, and the word to guests that they may remove '
+                         'what they have put aside on their volumes. Let a taskmanager run until they have gone.')
+    return found
+
+
+def _named(ids: Sequence[str]) -> str:
+    more = f' and {len(ids) - _NAMED} more' if len(ids) > _NAMED else ''
+    return ', '.join(ids[:_NAMED]) + more
+
+
+def _drop(engine: sa.Engine, name: str, options: Options, say: Callable[[str], None]) -> None:
+    def attempt() -> None:
+        with engine.connect() as connection, lock_waits.short_lock_waits(connection, options.lock_seconds):
+            connection.execute(sa.schema.DropTable(sa.Table(name, sa.MetaData()), if_exists=True))
+            connection.commit()
+    lock_waits.Retry().run(f'Dropping {name}', attempt, rollback=lambda: None, report=say)
+    say(f'{name} has been dropped')
