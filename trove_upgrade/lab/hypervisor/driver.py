@@ -46,7 +46,7 @@ class LabDriver(driver.ComputeDriver):
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:  # noqa: ARG002  the signature is Nova's
         super().__init__(virtapi)
         settings = HypervisorSettings.from_environ()
-        self._host = LabHost.open(settings.hypervisor_dir, (settings.broker_host, settings.broker_port))
+        self._host = LabHost.open(settings.hypervisor_dir, (settings.broker_host, settings.broker_port), registry=settings.registry)
         self._knobs = KnobStore(settings.hypervisor_dir / 'faults')
         self._images_dir = settings.hypervisor_dir / 'images'
         self._downloading = threading.Lock()
@@ -141,12 +141,14 @@ class LabDriver(driver.ComputeDriver):
             ports = nova_facts.ports_of(network_info or [])
             for network, _port in ports:
                 self._host.fabric.ensure(network)
-            self._host.volumes.ensure(instance.uuid, nova_facts.volume_bytes(instance.flavor.ephemeral_gb, instance.metadata))
+            self._host.volumes.ensure(instance.uuid, nova_facts.volume_bytes(instance.flavor.ephemeral_gb, instance.metadata),
+                                      raw=nova_facts.wants_raw_volume(instance.system_metadata))
             guest = self._host.guests.create(GuestSpec(
                 guest_id=instance.uuid, hostname=instance.hostname or instance.uuid,
                 image_path=self._image_for(context, instance, str(image_meta.id), knobs),
                 ports=tuple(port for _network, port in ports), volume_id=instance.uuid,
                 user_data=nova_facts.user_data_of(instance.user_data), init=nova_facts.init_of(instance.system_metadata),
+                runs_containers=nova_facts.runs_containers(instance.system_metadata),
                 meta_data=nova_facts.meta_data_of(instance.uuid, instance.display_name, instance.metadata, str(image_meta.id))))
             if knobs.no_agent:
                 guest.take_agent_away()

@@ -46,17 +46,18 @@ STOP_SECONDS = 60
 _SEED = Path('var/lib/cloud/seed/nocloud')
 DATABASE_MOUNT = '/var/lib/mysql'
 
-#: The kernel keeps empty control groups; they go bottom up.
-_REMOVE_CGROUPS = """
-mkdir -p "$1" && mount -t cgroup2 cgroup2 "$1" || exit 0
-[ ! -d "$1/trove-lab/$2" ] || find "$1/trove-lab/$2" -depth -type d -exec rmdir {} +
-rmdir "$1/trove-lab" 2> /dev/null || :
-"""
+#: The kernel keeps empty control groups, and processes that end keep theirs for a moment.
+_REMOVE_CGROUPS = f'. "{Path(__file__).with_name("guest-cgroups.sh")}"; remove_cgroups "$1" "$2"'
+_CGROUP_SECONDS = 20
 
 
 @dataclasses.dataclass(frozen=True)
 class GuestSpec:
-    """What a guest is made of.  `init` is `tini` (sysv-style services) or `systemd`."""
+    """What a guest is made of.
+
+    `init` is `tini` (sysv-style services) or `systemd`.  A guest that `runs_containers` can have a container engine: control
+    groups of its own, a plain directory for the engine's store, and the volume as /dev/vdb and under no other name.
+    """
 
     guest_id: str
     hostname: str
@@ -66,6 +67,7 @@ class GuestSpec:
     user_data: bytes = b''
     meta_data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     init: str = 'tini'
+    runs_containers: bool = False
 
     def to_json(self) -> str:
         """The record that `from_json` reads."""
@@ -119,6 +121,12 @@ class Guest:
         log = self.home / 'console.log'
         return log.read_text('utf-8', 'replace') if log.exists() else ''
 
+    @property
+    def _cgroup(self) -> str:
+        """The name of its control group, where it has one; two labs on a machine may have guests of the same name."""
+        wanted = self.spec.init == 'systemd' or self.spec.runs_containers
+        return self._fabric.guest_namespace(self.spec.guest_id) if wanted else ''
+
     def boot(self) -> None:
         """Start the guest and return when its init has brought its services up.  A running guest stays as it is.
 
@@ -127,7 +135,7 @@ class Guest:
         if self.running:
             return
         self._wait_released()
-        for name in ('lower', 'upper', 'work', 'root'):
+        for name in ('lower', 'upper', 'work', 'root', 'docker'):
             (self.home / name).mkdir(parents=True, exist_ok=True)
         (self.home / 'pid').unlink(missing_ok=True)
         (self.home / 'boot_id').write_text(f'{uuid.uuid4()}\n', 'utf-8')
@@ -141,8 +149,9 @@ class Guest:
         try:
             self._commands.launch(
                 ['nsenter', f'--net={NETNS_DIR / namespace}', '--',
-                 'unshare', '--mount', '--pid', '--uts', '--ipc', *_cgroup_option(self.spec.init), '--fork', '--kill-child', '--',
-                 '/bin/sh', str(_START_SCRIPT), str(self.home), image_device, self.spec.hostname, device, self.spec.init],
+                 'unshare', '--mount', '--pid', '--uts', '--ipc', *([] if self._cgroup else ['--cgroup']), '--fork', '--kill-child',
+                 '--', '/bin/sh', str(_START_SCRIPT), str(self.home), image_device, self.spec.hostname, device, self.spec.init,
+                 self._cgroup or '-', 'containers' if self.spec.runs_containers else 'packages'],
                 self.home / 'console.log', {**_GUEST_ENVIRONMENT})
             self._wait_booted()
         finally:
@@ -216,9 +225,11 @@ class Guest:
             process.send(signal.SIGKILL)
             process.wait_gone(30)
         self._wait_released()
-        if self.spec.init == 'systemd':
-            self._commands.run(['unshare', '--mount', '--', '/bin/sh', '-c', _REMOVE_CGROUPS, 'cgroups',
-                                str(self.home / 'cgroup'), self.spec.guest_id])
+        if self._cgroup:
+            removal = ['unshare', '--mount', '--', '/bin/sh', '-c', _REMOVE_CGROUPS, 'cgroups', self._cgroup, str(self.home / 'cgroup')]
+            wait_until(lambda: self._commands.run(removal, check=False).returncode == 0,
+                       f'the control groups of guest {self.spec.guest_id} to go', seconds=_CGROUP_SECONDS,
+                       hint='A process is still in one of them: see trove-lab/*/cgroup.procs.')
 
     def _wait_released(self) -> None:
         """Process 1 being gone does not mean that its mounts are: that takes the kernel 0.1 to 0.2 s more."""
@@ -260,7 +271,7 @@ class Guest:
 
     def drop_root_disk(self) -> None:
         """Forget what was written to the root disk.  The guest must not run."""
-        for name in ('upper', 'work'):
+        for name in ('upper', 'work', 'docker'):
             shutil.rmtree(self.home / name, ignore_errors=True)
 
     def destroy(self, *, keep_volume: bool = False) -> None:
@@ -292,6 +303,8 @@ class GuestStore:
         seed.mkdir(parents=True)
         (guest.home / 'upper/etc').mkdir()
         (guest.home / 'upper/etc/hostname').write_text(f'{spec.hostname}\n', 'utf-8')
+        if spec.runs_containers:
+            (guest.home / 'upper/etc/resolv.conf').write_text(_resolver(spec.ports), 'utf-8')
         (seed / 'user-data').write_bytes(spec.user_data or b'#cloud-config\n')
         # JSON is YAML, which is what cloud-init reads here.
         (seed / 'meta-data').write_text(json.dumps(seed_meta_data(spec, guest.volume), indent=1), 'utf-8')
@@ -341,7 +354,13 @@ class GuestStore:
 def seed_meta_data(spec: GuestSpec, volume: Volume | None) -> dict[str, Any]:
     """NoCloud meta data.  A guest finds its volume by `volume_uuid`, whatever its device is called."""
     return {'instance-id': spec.guest_id, 'local-hostname': spec.hostname,
-            **({'volume_uuid': volume.filesystem_uuid} if volume else {}), **spec.meta_data}
+            **({'volume_uuid': volume.filesystem_uuid} if volume and volume.filesystem_uuid else {}), **spec.meta_data}
+
+
+def _resolver(ports: Sequence[Port]) -> str:
+    """A guest's resolv.conf: names are asked of the gateway of its first network, where the lab has a name server."""
+    gateways = [port.gateway for port in ports if port.gateway]
+    return f'nameserver {gateways[0]}\noptions timeout:1 attempts:1\n' if gateways else ''
 
 
 def _attempt(parts: list[tuple[str, Callable[[], None]]]) -> list[str]:
@@ -353,11 +372,6 @@ def _attempt(parts: list[tuple[str, Callable[[], None]]]) -> list[str]:
         except errors.LabGuestError as error:
             failures.append(f'{name}: {error}')
     return failures
-
-
-def _cgroup_option(init: str) -> list[str]:
-    # For systemd the start script enters a control group first, and then makes the namespace.
-    return [] if init == 'systemd' else ['--cgroup']
 
 
 def _disk_sequence(device: str) -> str | None:

@@ -53,3 +53,13 @@ def init_of(system_metadata: Mapping[str, str]) -> str:
     Nova's own view of an image drops properties that it does not know, but keeps all in the server's system metadata.
     """
     return system_metadata.get('image_lab_init') or 'tini'
+
+
+def runs_containers(system_metadata: Mapping[str, str]) -> bool:
+    """Whether the image has a container engine, so that its guest needs what one does (guests.py)."""
+    return system_metadata.get('image_lab_docker') == 'true'
+
+
+def wants_raw_volume(system_metadata: Mapping[str, str]) -> bool:
+    """Whether a new server's volume comes unformatted, as a cloud's does: the guest's own agent formats it."""
+    return system_metadata.get('image_lab_volume') == 'raw'

@@ -4,18 +4,20 @@
 # Turns the calling process into process 1 of a guest.  Runs as the child of `unshare`, already inside the guest's
 # namespaces; everything it mounts goes away with them.
 #
-# usage: start-guest.sh GUEST_DIR IMAGE_DEVICE HOSTNAME VOLUME_DEVICE|- INIT
-#   INIT is `tini` (a small init of ours, started by tini) or `systemd` (see guests.py).
+# usage: start-guest.sh GUEST_DIR IMAGE_DEVICE HOSTNAME VOLUME_DEVICE|- INIT CGROUP|- packages|containers
+#   INIT is `tini` (a small init of ours, started by tini) or `systemd`; CGROUP the name of its control group; with
+#   `containers` a container engine can run in the guest (see guests.py).
 set -eu
-guest=$1 image=$2 hostname=$3 volume=$4 init=$5
+guest=$1 image=$2 hostname=$3 volume=$4 init=$5 cgroup=$6 kind=$7
+. "$(dirname "$0")/guest-cgroups.sh"
+# systemd takes v2 wherever it is; an engine needs the controllers.
+cgroup_version=v2
+[ "$kind" != containers ] || cgroup_version=$(controller_version)
 
-# systemd wants a control group of its own below which it makes more; the namespace then shows it as the root of them all.
-if [ "$init" = systemd ] && [ "${TROVE_LAB_STAGE:-}" != cgroup ]; then
-    mkdir -p "$guest/cgroup"
-    mount -t cgroup2 cgroup2 "$guest/cgroup"
-    mkdir -p "$guest/cgroup/trove-lab/${guest##*/}"
-    echo 0 > "$guest/cgroup/trove-lab/${guest##*/}/cgroup.procs"
-    umount "$guest/cgroup"
+# systemd and engines want a control group of their own below which they make more; the namespace then shows it as the root
+# of them all.
+if [ "$cgroup" != - ] && [ "${TROVE_LAB_STAGE:-}" != cgroup ]; then
+    enter_cgroups "$cgroup_version" "$cgroup" "$guest/cgroup"
     exec env TROVE_LAB_STAGE=cgroup unshare --cgroup -- /bin/sh "$0" "$@"
 fi
 
@@ -45,14 +47,27 @@ ln -s /proc/self/fd/0 dev/stdin
 ln -s /proc/self/fd/1 dev/stdout
 ln -s /proc/self/fd/2 dev/stderr
 # The guest's own volume and no other: `mount UUID=` and `blkid -U` look through /proc/partitions for what /dev has.
-[ "$volume" = - ] || mknod -m 660 "dev/${volume#/dev/}" b 7 "${volume#/dev/loop}"
+# Trove's agent is told a name; a second node would make one volume look like two.
+volume_node=${volume#/dev/}
+[ "$kind" != containers ] || volume_node=vdb
+[ "$volume" = - ] || mknod -m 660 "dev/$volume_node" b 7 "${volume#/dev/loop}"
 
 mount -t proc -o nosuid,nodev,noexec proc proc
-mount --bind proc/sys proc/sys
+# An engine sets up networks, and those settings are the namespace's own; the others are the host's.
+[ "$kind" != containers ] || mount --bind proc/sys/net proc/sys/net
+mount --rbind proc/sys proc/sys
 mount -o remount,bind,ro,nosuid,nodev,noexec proc/sys
 [ ! -e proc/sysrq-trigger ] || mount --bind /dev/null proc/sysrq-trigger
 mount --bind "$guest/boot_id" proc/sys/kernel/random/boot_id
-mount -t sysfs -o ro,nosuid,nodev,noexec sysfs sys
+if [ "$kind" = containers ]; then
+    mount -t sysfs -o nosuid,nodev,noexec sysfs sys
+    show_cgroups "$cgroup_version" sys/fs/cgroup
+    # An overlay cannot lie on an overlay.
+    mkdir -p var/lib/docker
+    mount --bind "$guest/docker" var/lib/docker
+else
+    mount -t sysfs -o ro,nosuid,nodev,noexec sysfs sys
+fi
 mount -t tmpfs -o mode=755,nosuid,nodev run run
 mkdir -p run/lock
 

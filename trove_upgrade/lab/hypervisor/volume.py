@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A guest's data volume: a sparse file with ext4 and a known UUID behind a loop device.
+"""A guest's data volume: a sparse file behind a loop device, with ext4 and a known UUID, or raw as Cinder delivers one.
 
 For callers::
 
@@ -32,7 +32,11 @@ _NO_LOG_FLUSH = 2  #: EXT4_GOING_FLAGS_NOLOGFLUSH: what was not synced is lost, 
 
 @dataclasses.dataclass(frozen=True)
 class Volume:
-    """A volume as it is on disk.  `filesystem_uuid` is how everyone finds it: never by device name."""
+    """A volume as it is on disk.
+
+    `filesystem_uuid` is how everyone finds it: never by device name.  It is empty where the volume was made raw: who uses
+    it formats it, and `VolumeStore.probe_uuid` tells what is on it now.
+    """
 
     volume_id: str
     filesystem_uuid: str
@@ -60,8 +64,8 @@ class VolumeStore:
         found = (self.find(record.stem) for record in sorted(self._dir.glob('*.json')))
         return [volume for volume in found if volume is not None]
 
-    def ensure(self, volume_id: str, size_bytes: int, filesystem_uuid: str | None = None) -> Volume:
-        """The volume of that id; made and formatted only where there is none yet.
+    def ensure(self, volume_id: str, size_bytes: int, filesystem_uuid: str | None = None, *, raw: bool = False) -> Volume:
+        """The volume of that id; made, and unless `raw` formatted, only where there is none yet.
 
         The record is written last, by a rename: a volume without its record was never in use, and is made anew.
         """
@@ -69,11 +73,12 @@ class VolumeStore:
         if existing is not None:
             return existing
         self._dir.mkdir(parents=True, exist_ok=True)
-        volume = Volume(volume_id, filesystem_uuid or str(uuid.uuid4()), self._dir / f'{volume_id}.img', size_bytes)
+        volume = Volume(volume_id, '' if raw else filesystem_uuid or str(uuid.uuid4()), self._dir / f'{volume_id}.img', size_bytes)
         with volume.path.open('wb') as image:
             image.truncate(size_bytes)
-        self._commands.run(['mkfs.ext4', '-q', '-F', '-U', volume.filesystem_uuid, '-m', '0',
-                            '-E', 'lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0', str(volume.path)])
+        if not raw:
+            self._commands.run(['mkfs.ext4', '-q', '-F', '-U', volume.filesystem_uuid, '-m', '0',
+                                '-E', 'lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0', str(volume.path)])
         record = self._dir / f'{volume_id}.json'
         fresh = record.with_suffix('.new')
         fresh.write_text(json.dumps({'filesystem_uuid': volume.filesystem_uuid, 'size_bytes': size_bytes}), 'utf-8')
@@ -85,6 +90,10 @@ class VolumeStore:
         listing = self._commands.run(['losetup', '--noheadings', '--output', 'NAME', '--associated', str(volume.path)])
         names = listing.output.split()
         return names[0] if names else None
+
+    def probe_uuid(self, volume: Volume) -> str:
+        """The UUID of the file system that is on the volume now; empty where there is none."""
+        return self._commands.run(['blkid', '-p', '-o', 'value', '-s', 'UUID', str(volume.path)], check=False).output.strip()
 
     def attach(self, volume: Volume) -> str:
         """Give the volume a loop device and return its name; a second call returns the same."""

@@ -8,9 +8,9 @@ For callers::
     image.path          # register as: disk_format raw, container_format bare, properties image.properties
     image.facts         # target facts of the datastore version; the image has them in /etc/trove-upgrade/image-facts.json
 
-An image is three layers.  The *base* (Debian's packages; a minute) and the agent's *dependencies* (half a minute) are kept
-in the cache by a digest of what they are made of; the *product* (this checkout's package, the service files) is made anew
-whenever a file of it has changed (some seconds).  `make clean` removes the cache.
+An image is layers.  The *base* (Debian's packages; a minute) and the agents' *environments* (half a minute each; see
+environments.py) are kept in the cache by a digest of what they are made of; the *product* (this checkout's package, the service
+files) is made anew whenever a file of it has changed (some seconds).  `make clean` removes the cache.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import fcntl
 import importlib.metadata
 import json
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,14 +28,14 @@ from typing import Any
 
 from trove_upgrade.lab.hypervisor import errors
 from trove_upgrade.lab.hypervisor.commands import Commands
-from trove_upgrade.lab.images import apt
+from trove_upgrade.lab.images import apt, environments
 from trove_upgrade.lab.images.counting import PackageCount
+from trove_upgrade.lab.images.environments import Environment
 from trove_upgrade.lab.images.layers import Stack, digest_of, digest_of_tree
 from trove_upgrade.lab.images.product import ProductFiles
 from trove_upgrade.lab.images.recipes import Recipe
 
 _HERE = Path(__file__).parent
-VENV = Path('opt/trove-upgrade/venv')
 FACTS = Path('etc/trove-upgrade/image-facts.json')
 _KEPT_IMAGES = 4
 #: Documentation, manuals and translations are a third of an image, and nobody reads them in a guest.
@@ -52,11 +51,13 @@ class BuiltImage:
     facts: dict[str, Any]
     digest: str
     init: str
+    runs_containers: bool = False
 
     @property
     def properties(self) -> dict[str, str]:
-        """Glance properties that the lab's virt driver looks at."""
-        return {'lab_rootfs': 'squashfs', 'lab_init': self.init}
+        """Glance properties that the lab's virt driver looks at (nova_facts.py)."""
+        found = {'lab_rootfs': 'squashfs', 'lab_init': self.init}
+        return found | {'lab_docker': 'true', 'lab_volume': 'raw'} if self.runs_containers else found
 
 
 class ImageBuilder:
@@ -77,27 +78,27 @@ class ImageBuilder:
         :raises errors.CommandFailed: a step of the build failed; its output is in the message.
         """
         base_key = digest_of(recipe.suite, *sorted(recipe.packages), *_LEFT_OUT)
-        requirements = (_HERE / 'guest-requirements.txt').read_text('utf-8') + self._constraints.read_text('utf-8')
-        dependencies_key = digest_of(recipe.python_version, requirements)
+        wanted = self._environments(recipe)
+        keys = [environment.key(recipe.python_version) for environment in wanted]
         product = self._product(recipe)
-        key = digest_of(base_key, dependencies_key, recipe.init, str(recipe.has_agent), product.digest(recipe.has_agent),
+        key = digest_of(base_key, *keys, recipe.init, str(recipe.has_agent), product.digest(recipe.has_agent),
                         digest_of_tree(_HERE / 'files'))
         image = self._cache / f'{recipe.name}-{key}.squashfs'
         with self._locked():
             if not image.exists() or not image.with_suffix('.json').exists():
                 base = self._base(recipe, self._cache / f'base-{recipe.suite}-{base_key}')
-                dependencies = self._dependencies(recipe, base, self._cache / f'deps-python{recipe.python_version}-{dependencies_key}')
-                self._assemble(recipe, (dependencies, base), image)
+                layers = [self._environment(recipe, environment, base, key) for environment, key in zip(wanted, keys, strict=True)]
+                self._assemble(recipe, (*layers, base), image)
         facts = json.loads(image.with_suffix('.json').read_text('utf-8'))
-        return BuiltImage(recipe.name, image, facts, key, recipe.init)
+        return BuiltImage(recipe.name, image, facts, key, recipe.init, recipe.runs_containers)
+
+    def _environments(self, recipe: Recipe) -> list[Environment]:
+        ours = environments.ours(self._project)
+        return [ours, environments.troves(self._project)] if recipe.runs_containers else [ours]
 
     def _product(self, recipe: Recipe) -> ProductFiles:
         """The agent says which image it was built into, as packages of a distribution do; its code is this checkout's in all."""
         return ProductFiles(self._project, _HERE / 'files', f'{self._agent_version}+{recipe.suite}')
-
-    @property
-    def _constraints(self) -> Path:
-        return self._project / 'constraints.txt'
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -122,28 +123,16 @@ class ImageBuilder:
         fresh.rename(target)
         return target
 
-    def _dependencies(self, recipe: Recipe, base: Path, target: Path) -> Path:
-        """A virtual environment made by hand: the host's pip fetches wheels for the guest's Python, no guest needs pip."""
+    def _environment(self, recipe: Recipe, environment: Environment, base: Path, key: str) -> Path:
+        """An agent's environment as a layer, compiled by the guest's own Python."""
+        target = self._cache / f'{environment.cache_name}-python{recipe.python_version}-{key}'
         if target.exists():
             return target
-        self._progress(f'image {recipe.name}: fetching the agent\'s dependencies for Python {recipe.python_version}')
+        self._progress(f'image {recipe.name}: fetching {environment.title} for Python {recipe.python_version}')
         fresh = _emptied(target.with_suffix('.new'))
-        venv = fresh / VENV
-        packages = venv / 'lib' / f'python{recipe.python_version}' / 'site-packages'
-        packages.mkdir(parents=True)
-        self._commands.run([sys.executable, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-compile',
-                            '--target', str(packages), '--python-version', recipe.python_version, '--only-binary=:all:',
-                            '--requirement', str(_HERE / 'guest-requirements.txt'), '--constraint', str(self._constraints)],
-                           timeout_seconds=900)
-        # Console scripts of the dependencies, for the host's Python.
-        shutil.rmtree(packages / 'bin', ignore_errors=True)
-        (venv / 'bin').mkdir()
-        (venv / 'bin' / 'python3').symlink_to(f'/usr/bin/python{recipe.python_version}')
-        (venv / 'bin' / 'python').symlink_to('python3')
-        (venv / 'pyvenv.cfg').write_text('home = /usr/bin\ninclude-system-site-packages = false\n'
-                                         f'version = {recipe.python_version}\n', 'utf-8')
-        self._run_in(Stack((base,), self._scratch), fresh, f'/{VENV}/bin/python', '-m', 'compileall', '-q', '-j', '2',
-                     f'/{VENV}/lib')
+        environment.write(fresh, recipe.python_version, self._commands)
+        self._run_in(Stack((base,), self._scratch), fresh, f'/{environment.path}/bin/python', '-m', 'compileall', '-q', '-j', '2',
+                     f'/{environment.path}/lib')
         fresh.rename(target)
         return target
 
@@ -151,10 +140,11 @@ class ImageBuilder:
         self._progress(f'image {recipe.name}: adding the agent of this checkout and packing')
         stack = Stack(layers, self._scratch)
         product = _emptied(self._cache / 'product.new')
-        packages = Path(VENV, 'lib', f'python{recipe.python_version}', 'site-packages')
+        packages = environments.ours(self._project).site_packages(recipe.python_version)
         agent = self._product(recipe)
         agent.write(product, packages, has_agent=recipe.has_agent)
-        self._run_in(stack, product, '/bin/sh', '/usr/lib/trove-lab/prepare-image', recipe.init)
+        self._run_in(stack, product, '/bin/sh', '/usr/lib/trove-lab/prepare-image', recipe.init,
+                     'containers' if recipe.runs_containers else 'packages')
         built_at = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
         facts = self._run_in(stack, product, '/usr/bin/python3', '/usr/lib/trove-lab/record-facts',
                              agent.version if recipe.has_agent else '', built_at)

@@ -7,6 +7,8 @@ import dataclasses
 
 _SYSTEM = ('tini', 'sysvinit-utils', 'init-system-helpers', 'python3', 'iproute2', 'e2fsprogs', 'util-linux', 'mount', 'procps')
 _PACKAGES = (*_SYSTEM, 'mariadb-server', 'mariadb-client')
+#: What a guest needs whose database runs in a container: an engine, its firewall rules, and what Trove's own agent calls.
+_ENGINE = ('docker.io', 'containerd', 'runc', 'iptables', 'nftables', 'sudo', 'passwd', 'ca-certificates', 'lsof')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,7 +16,8 @@ class Recipe:
     """An image before it is built.
 
     `init` is what becomes process 1: `tini` with sysv-style services, or `systemd`.  `python_version` is the one of the
-    suite, which the agent's dependencies are fetched for.
+    suite, which the agents' dependencies are fetched for.  With `runs_containers` the image has no database server but a
+    container engine, and Trove's own agent beside ours.
     """
 
     name: str
@@ -23,6 +26,7 @@ class Recipe:
     packages: tuple[str, ...] = _PACKAGES
     has_agent: bool = True
     init: str = 'tini'
+    runs_containers: bool = False
 
     def without_agent(self) -> Recipe:
         """The same image with a database and no agent in it: an upgrade to it never sees a heartbeat."""
@@ -41,3 +45,6 @@ TRIXIE = Recipe('mariadb-trixie', 'trixie', '3.13')
 #: MySQL 9.7, Python 3.14.  No release of Debian has MySQL, so this follows the moving suite: a base that is in the cache stays
 #: as it is, a new one is as good as the suite of its day.
 MYSQL_SID = Recipe('mysql-sid', 'sid', '3.14', packages=(*_SYSTEM, 'mysql-server', 'mysql-client'))
+#: Trove 26's guests, whose database runs in a container: Docker 20.10 with Python 3.11, and Docker 26.1 with Python 3.13.
+TROVE_BOOKWORM = Recipe('trove-bookworm', 'bookworm', '3.11', packages=(*_SYSTEM, *_ENGINE), runs_containers=True)
+TROVE_TRIXIE = Recipe('trove-trixie', 'trixie', '3.13', packages=(*_SYSTEM, *_ENGINE, 'docker-cli'), runs_containers=True)
