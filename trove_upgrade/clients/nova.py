@@ -173,7 +173,8 @@ def as_server(raw: Any) -> compute.Server:
         image_id=image.get('id'), locked=bool(getattr(raw, 'locked', False)), metadata=dict(raw.metadata),
         user_data=_decoded(getattr(raw, 'OS-EXT-SRV-ATTR:user_data', None)), fault=fault.get('message'),
         flavor_ram_mb=int(flavor.get('ram', 0)), flavor_disk_gb=int(flavor.get('disk', 0)),
-        host=getattr(raw, 'OS-EXT-SRV-ATTR:host', None), addresses=as_addresses(raw.addresses), volume_backed=not image)
+        host=getattr(raw, 'OS-EXT-SRV-ATTR:host', None), addresses=as_addresses(raw.addresses), volume_backed=not image,
+        nic_count=_nic_count(raw.addresses))
 
 
 def as_addresses(networks: Mapping[str, Any]) -> tuple[compute.Address, ...]:
@@ -181,6 +182,12 @@ def as_addresses(networks: Mapping[str, Any]) -> tuple[compute.Address, ...]:
     return tuple(compute.Address(address=entry['addr'], network=name,
                                  type='public' if entry.get('OS-EXT-IPS:type') == 'floating' else 'private')
                  for name, entries in networks.items() for entry in entries)
+
+
+def _nic_count(networks: Mapping[str, Any]) -> int | None:
+    """Floating addresses carry the hardware address of the port that they lead to."""
+    cards = {entry.get('OS-EXT-IPS-MAC:mac_addr') for entries in networks.values() for entry in entries}
+    return len(cards) if cards and None not in cards else None
 
 
 def _decoded(user_data: str | None) -> bytes | None:

@@ -62,6 +62,15 @@ OPTS: list[cfg.Opt] = [
                 help='Write service_statuses of instances: "upgrading" from the moment the guest is told to stop, "healthy" once the guest has '
                      'said that its database serves, "shutdown" once it has said that it does not, "unknown" after a failure of which '
                      'nobody has said so. For an installation alone; beside Trove its own conductor writes them.'),
+    cfg.FloatOpt('service_status_timeout', default=75.0, min=0.0, max=3600.0,
+                 help='Seconds that an upgrade which has passed all its checks waits for the agent of Trove to report the database healthy, where '
+                      'write_service_status is off; clients are served meanwhile, and it completes afterwards in any case. Low: Trove '
+                      'may show the instance ACTIVE with its database SHUTDOWN until the next heartbeat. Above the report_interval '
+                      'of Trove\'s agents by a little is right; 0 does not wait.'),
+    cfg.StrOpt('guest_config_file', default=None,
+               help='File that becomes trove-guestagent.conf of a rebuilt guest: on each taskmanager, the same that Trove\'s own guest_config '
+                    'names. Read at every rebuild. Unset: the guest keeps the one that it was created with, without options that you have '
+                    'set since, such as docker_image or those of our agent.'),
     cfg.FloatOpt('outbox_interval', default=2.0, min=0.1, max=600.0,
                  help='Seconds between two looks for notifications to send; the end of a step is followed by a look at once.'),
     cfg.FloatOpt('outbox_retry_interval', default=15.0, min=0.1, max=3600.0,

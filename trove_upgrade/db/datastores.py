@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
 from trove_upgrade.db import columns, guests, models, trove_tables
-from trove_upgrade.db.engine import Database, retry_on_deadlock
+from trove_upgrade.db.engine import Database, repeat_on_new_columns, retry_on_deadlock
 from trove_upgrade.db.page import plausible_id
 from trove_upgrade.domain import exceptions, instance
 
@@ -151,6 +151,22 @@ class Datastores:
             raise exceptions.DatastoreVersionNotFound(version=version_id, datastore='any')
         return version_from(row)
 
+    @repeat_on_new_columns
+    def guest_classes(self, version_id: str) -> instance.GuestClasses:
+        """What Trove's agent loads for this version; where the row leaves it open, what Trove 26 then takes.
+
+        Source: trove/instance/models.py, datastore_registry_ext and datastore_repl_strategy (Trove 26); an older Trove has no columns.
+        """
+        with self._database.read() as connection:
+            if 'registry_ext' not in self._database.columns(connection, _versions.name):
+                return instance.GuestClasses(None, None)
+            row = connection.execute(_CLASSES, {'version_id': version_id}).one_or_none()
+        if row is None:
+            return instance.GuestClasses(None, None)
+        registry_ext = row.registry_ext or REGISTRY_EXT.get(row.manager)
+        return instance.GuestClasses(f'{row.manager}:{registry_ext}' if registry_ext else None,
+                                     row.repl_strategy or REPL_STRATEGY.get(row.manager))
+
     def target_facts(self, version_id: str) -> Mapping[str, Any]:
         """What the image build recorded and registering loaded; empty where nothing was."""
         table = models.upgrade_target_facts
@@ -272,6 +288,8 @@ def _select_versions() -> sa.Select[Any]:
 
 #: Built once.
 _BY_ID = _select_versions().where(_versions.c.id == sa.bindparam('version_id'))
+_CLASSES = (sa.select(_versions.c.manager, _versions.c.registry_ext, _versions.c.repl_strategy)
+            .where(_versions.c.id == sa.bindparam('version_id')))
 _CALLED = (_select_versions().where(
     _versions.c.datastore_id == sa.bindparam('of_datastore'),
     sa.or_(_versions.c.id == sa.bindparam('called', type_=sa.String(255)), _versions.c.name == sa.bindparam('called', type_=sa.String(255))))

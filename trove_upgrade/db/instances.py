@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from trove_upgrade.db import columns, errors, guests, trove_tables
 from trove_upgrade.db.datastores import VERSION_COLUMNS, version_from
-from trove_upgrade.db.engine import Database, retry_on_deadlock
+from trove_upgrade.db.engine import Database, repeat_on_new_columns, retry_on_deadlock
 from trove_upgrade.db.page import Page, plausible_id
 from trove_upgrade.domain import exceptions, instance
 
@@ -49,6 +49,9 @@ def task_of(task_id: int | None) -> instance.Task:
         return instance.Task(task_id or 0)
     except ValueError:
         return instance.Task.BUSY_OTHER
+
+
+_SSL_MODE = sa.select(_instances.c.ssl_mode).where(_instances.c.id == sa.bindparam('instance_id'))
 
 
 class Instances:
@@ -102,6 +105,33 @@ class Instances:
         if row is None:
             raise exceptions.InstanceNotFound(instance_id=instance_id)
         return task_of(row.task_id)
+
+    def hold(self, instance_id: str) -> instance.Hold:
+        """Task, version, deletion and backups now; a row that is gone is a deleted one."""
+        with self._database.read() as connection:
+            row = connection.execute(_HOLD, {'instance_id': instance_id}).one_or_none()
+        if row is None:
+            return instance.Hold(instance.Task.NONE, None, deleted=True, backup_running=False)
+        return instance.Hold(task_of(row.task_id), row.datastore_version_id, deleted=bool(row.deleted),
+                             backup_running=bool(row.backup_running))
+
+    def service_status(self, instance_id: str) -> instance.ServiceStatus | None:
+        """What `service_statuses` says now; None: nothing yet."""
+        with self._database.read() as connection:
+            rows = connection.execute(_STATUSES, {'ids': [instance_id]}).all()
+        return instance.ServiceStatus(rows[-1].status_description, rows[-1].updated_at) if rows else None
+
+    @repeat_on_new_columns
+    def ssl_mode(self, instance_id: str) -> str | None:
+        """As guest_info.conf has it ('None' where TLS is off); None: this Trove has no such column.
+
+        Trove's agent rewrites its own guest_info.conf when TLS is switched; only the row outlives the root disk.
+        Source: trove/instance/models.py, get_injected_files; trove/guestagent/datastore/ssl.py (Trove 26).
+        """
+        with self._database.read() as connection:
+            if 'ssl_mode' not in self._database.columns(connection, _instances.name):
+                return None
+            return str(connection.execute(_SSL_MODE, {'instance_id': instance_id}).scalar_one_or_none())
 
     @retry_on_deadlock
     def set_service_status(self, instance_id: str, status: str) -> None:
@@ -177,8 +207,17 @@ def _select_page(scoped: bool, deleted: bool | None, include_clustered: bool, af
     return query.order_by(_instances.c.id).limit(sa.bindparam('limit', type_=sa.Integer))
 
 
+def _held_id() -> sa.BindParameter[Any]:
+    return sa.bindparam('instance_id', type_=_instances.c.id.type)
+
+
 def _is_running_backup() -> sa.ColumnElement[bool]:
     return sa.and_(sa.or_(*(_backups.c.state == state for state in RUNNING_BACKUPS)), _backups.c.deleted.is_not(True))
+
+
+_HOLD = (sa.select(_instances.c.task_id, _instances.c.datastore_version_id, _instances.c.deleted,
+                   sa.exists().where(_backups.c.instance_id == _held_id(), _is_running_backup()).label('backup_running'))
+         .where(_instances.c.id == _held_id()))
 
 
 def _ids() -> sa.BindParameter[Any]:

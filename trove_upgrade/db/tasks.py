@@ -42,24 +42,47 @@ def take_again(connection: sa.Connection, failed: upgrade.Upgrade) -> bool:
     """UPGRADING_ERROR -> UPGRADING; the fault of the attempt that failed goes."""
     taken = _set(connection, failed.instance_id, instance.Task.UPGRADING_ERROR, instance.Task.UPGRADING)
     if taken:
-        connection.execute(sa.update(_faults).where(_faults.c.id == _fault_id(failed))
-                           .values(deleted=True, deleted_at=columns.now(), updated=columns.now()))
+        connection.execute(sa.delete(_faults).where(_faults.c.id == _fault_id(failed)))
     return taken
 
 
-def release(connection: sa.Connection, held: upgrade.Upgrade, state: states.UpgradeState) -> bool:
-    """UPGRADING -> NONE, or UPGRADING_ERROR for FAILED; the version moves with COMPLETED alone."""
+def release(connection: sa.Connection, held: upgrade.Upgrade, state: states.UpgradeState, *,
+            former: instance.Task = instance.Task.UPGRADING) -> bool:
+    """UPGRADING -> NONE, or UPGRADING_ERROR for FAILED; the version moves with COMPLETED alone.
+
+    Where it is another version than the upgrade began with, or the row has been deleted, the task is not ours: Trove's own upgrade
+    sets the same one.  `former` NONE: the task was reset while we worked, and is nobody's.
+    """
     task = instance.Task.UPGRADING_ERROR if state is states.UpgradeState.FAILED else instance.Task.NONE
     version = {'datastore_version_id': held.target_version_id} if state is states.UpgradeState.COMPLETED else {}
-    return _set(connection, held.instance_id, instance.Task.UPGRADING, task, **version)
+    return bool(connection.execute(_move(former, task).where(*_is_as_begun(held)).values(**version)).rowcount)
+
+
+def record_version(connection: sa.Connection, held: upgrade.Upgrade) -> bool:
+    """The version that serves, under a task that is somebody else's and stays: with the former one Trove would start the former
+    image on upgraded data at its next occasion.  Not where the instance is being deleted.
+    """
+    return bool(connection.execute(
+        sa.update(_instances).where(*_is_as_begun(held), _instances.c.task_id != int(instance.Task.DELETING))
+        .values(datastore_version_id=held.target_version_id, updated=columns.now())).rowcount)
+
+
+def _is_as_begun(held: upgrade.Upgrade) -> tuple[sa.ColumnElement[bool], ...]:
+    return (_instances.c.id == held.instance_id, _instances.c.deleted.is_not(True),
+            _instances.c.datastore_version_id == held.former_version_id)
 
 
 def write_fault(connection: sa.Connection, ended: upgrade.Upgrade) -> None:
-    """Why the instance is in ERROR.  Its id follows from upgrade and attempt, so that the retry finds it."""
+    """Why the instance is in ERROR.  Its id follows from upgrade and attempt, so that the retry finds it.
+
+    One row for each instance, as Trove keeps them: it shows the first that it finds, deleted ones too.
+    Source: trove/instance/models.py, SimpleInstance.fault and save_instance_fault (Trove 26).
+    """
     message = ended.cause or 'The upgrade has failed.'
     if len(message) > _LONGEST_FAULT:
         message = f'{message[:_LONGEST_FAULT - 3]}...'
     details = f'upgrade {ended.id}, attempt {ended.attempt}, step {ended.step}, code {ended.error_code}\n{ended.cause}'
+    connection.execute(sa.delete(_faults).where(_faults.c.instance_id == ended.instance_id))
     connection.execute(sa.insert(_faults).values(
         id=_fault_id(ended), instance_id=ended.instance_id, message=message,
         details=columns.fitting(_faults.c.details, details), created=columns.now(),
@@ -87,9 +110,14 @@ def refusal(connection: sa.Connection, target: instance.Instance) -> exceptions.
 
 
 def changed(connection: sa.Connection, held: upgrade.Upgrade, expected: str = 'UPGRADING') -> exceptions.InstanceChanged:
-    """Somebody else has moved the task."""
-    task_id = connection.execute(sa.select(_instances.c.task_id).where(_instances.c.id == held.instance_id)).scalar_one_or_none()
-    found = 'that of a row that is gone' if task_id is None else task_of(task_id).name
+    """Somebody else has moved the task, upgraded the instance or deleted it."""
+    row = connection.execute(sa.select(_instances.c.task_id, _instances.c.deleted, _instances.c.datastore_version_id)
+                             .where(_instances.c.id == held.instance_id)).one_or_none()
+    if row is None or row.deleted:
+        return exceptions.InstanceDeleted(upgrade_id=held.id, instance_id=held.instance_id)
+    found = task_of(row.task_id).name
+    if found == expected:
+        found = f'{found} of somebody else, to version {row.datastore_version_id}'
     return exceptions.InstanceChanged(upgrade_id=held.id, instance_id=held.instance_id,
                                       task=found if expected == 'UPGRADING' else f'{found} (before a retry: {expected})')
 

@@ -23,6 +23,9 @@ _ACTIVE = tuple(str(state) for state in sorted(states.ACTIVE))
 
 _NOW = sa.select(columns.now())
 
+#: Trove's `reset_status` and `reset-task-status`, and a configuration group that was applied, set the task to NONE whatever runs.
+_RESET = 'Somebody has set the task of the instance back to NONE while it was upgraded.'
+
 
 class Upgrades:
     """Implements ports.UpgradeRepository, begins upgrades and lists them."""
@@ -158,7 +161,8 @@ class Upgrades:
         """One transaction: final state, outbox event, the instance's task FROM UPGRADING, its fault or its new version.
 
         COMPLETED and ROLLED_BACK also write the 'finish' event: a guest serves, and its stash may go.  If the compare-and-set on the
-        instance fails, nothing of the instance is overwritten, the upgrade ends FAILED with INSTANCE_CHANGED (and its error event).
+        instance fails, nothing of the instance is overwritten, the upgrade ends FAILED with INSTANCE_CHANGED or INSTANCE_DELETED (and its error event); only the version is told where it COMPLETED.
+        A task that was set back to NONE meanwhile is nobody's: it ends as it would have.
 
         :raises LeaseLost: overtaken; nothing was written.
         :raises IllegalMove: `state` ends nothing.
@@ -166,9 +170,13 @@ class Upgrades:
         states.check_move(held.state, state)
         with self._database.write() as connection:
             released = tasks.release(connection, held, state)
+            if not released and tasks.release(connection, held, state, former=instance.Task.NONE):
+                released, held = True, held.with_data(remarks=[*held.data.get('remarks', ()), _RESET])
             if not released:
                 changed = tasks.changed(connection, held)
                 cause = changed.message if cause is None else f'{changed.message} Before that: {cause}'
+                if state is _S.COMPLETED and tasks.record_version(connection, held):
+                    cause = f'{cause} The upgrade itself was done: the instance runs its new version.'
                 state, error_code = _S.FAILED, changed.code
             form = self._form(connection)
             _fenced(connection, form, held, {

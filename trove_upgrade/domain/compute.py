@@ -26,6 +26,7 @@ class Server:
     host: str | None
     addresses: tuple['Address', ...] = ()
     volume_backed: bool = False
+    nic_count: int | None = None    #: by their hardware addresses; None where Nova does not show them
 
     @property
     def marker(self) -> str | None:

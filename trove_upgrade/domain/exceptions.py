@@ -161,6 +161,14 @@ class InstanceChanged(TroveUpgradeError):
                 'expected UPGRADING. Nothing was overwritten. Look who changed it before anything else.')
 
 
+class InstanceDeleted(InstanceChanged):
+    """It was deleted in the middle of its upgrade: there is nothing left to undo, to restore or to mark."""
+
+    code = 'INSTANCE_DELETED'
+    template = ('Upgrade {upgrade_id} has ended because instance {instance_id} was deleted meanwhile. '
+                'There is nothing left to do.')
+
+
 class StepRefused(TroveUpgradeError):
     """A check said no before anything was changed; the upgrade ends ABORTED."""
 

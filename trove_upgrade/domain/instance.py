@@ -62,6 +62,37 @@ class DatastoreVersion:
 
 
 @dataclasses.dataclass(frozen=True)
+class GuestClasses:
+    """What Trove's agent loads for a version, as guest_info.conf names it; None: this Trove has no such setting."""
+
+    registry_ext: str | None     #: datastore_registry_ext, with its manager in front: 'mariadb:trove.guestagent…Manager'
+    repl_strategy: str | None    #: replication_strategy
+
+
+@dataclasses.dataclass(frozen=True)
+class Hold:
+    """Who holds an instance, re-read before anything that cannot be taken back: Trove saves whole stale objects."""
+
+    task: Task
+    version_id: str | None       #: None once Trove has deleted it
+    deleted: bool
+    backup_running: bool
+
+    @property
+    def is_going(self) -> bool:
+        """Deleted, or being deleted, which Trove never takes back."""
+        return self.deleted or self.task is Task.DELETING
+
+
+@dataclasses.dataclass(frozen=True)
+class ServiceStatus:
+    """What Trove's conductor was last told of the database."""
+
+    description: str             #: 'healthy', 'shutdown', ...
+    updated_at: datetime.datetime | None
+
+
+@dataclasses.dataclass(frozen=True)
 class Datastore:
     """A kind of database."""
 

@@ -156,6 +156,15 @@ class InstanceRepository(Protocol):
     def task(self, instance_id: str) -> instance.Task:
         """The task now, re-read (Trove saves whole stale objects)."""
 
+    def hold(self, instance_id: str) -> instance.Hold:
+        """Task, version, deletion and backups now; a row that is gone is a deleted one."""
+
+    def service_status(self, instance_id: str) -> instance.ServiceStatus | None:
+        """What `service_statuses` says now; None: nothing yet."""
+
+    def ssl_mode(self, instance_id: str) -> str | None:
+        """As guest_info.conf has it ('None' where TLS is off); None: this Trove has no such setting."""
+
     def set_service_status(self, instance_id: str, status: str) -> None:
         """Alone only: what `service_statuses` says ('healthy', 'upgrading', 'shutdown', ...)."""
 
@@ -227,6 +236,9 @@ class DatastoreRepository(Protocol):
 
         :raises DatastoreVersionNotFound: none.
         """
+
+    def guest_classes(self, version_id: str) -> instance.GuestClasses:
+        """What Trove's agent loads for this version."""
 
     def target_facts(self, version_id: str) -> Mapping[str, Any]:
         """What the image build recorded and registering loaded; empty where nothing was."""

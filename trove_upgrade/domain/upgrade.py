@@ -24,6 +24,12 @@ ASKED = 'rebuilds_in_attempt'
 #: In a row's data: Nova has been seen to carry our marker in this attempt; the former guest is gone or going.
 ACCEPTED = 'rebuild_accepted_in_attempt'
 
+#: In a row's data: when Trove's conductor had last been told of the database before post_upgrade was sent; ISO 8601.
+STATUS_SEEN = 'service_status_seen_at'
+#: In a row's data: the attempt in which verify has passed, and when.
+VERIFIED = 'verified_in_attempt'
+VERIFIED_AT = 'verified_at'
+
 #: Anything that JSON can hold: the frozen dataclasses keep what they do not interpret in such a mapping.
 Json = Mapping[str, Any]
 

@@ -4,8 +4,10 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from trove_upgrade.domain import checks, compute, exceptions, guest, instance, ports, upgrade, versions
-from trove_upgrade.taskmanager import user_data
+from trove_upgrade.taskmanager.guest_files import GuestFiles
 
+#: As long as the one that is not known before the guest has been stopped: the length counts.
+_ANY_UUID = '0' * 36
 #: What counts as "would begin".
 _PASSING = frozenset({checks.OK, checks.WARNING})
 
@@ -46,6 +48,7 @@ class Preflight:
     images: ports.Images
     agent: ports.Guest
     rules: versions.Rules
+    files: GuestFiles
 
     def outside(self, subject: Subject) -> Report:
         """Everything but the guest.
@@ -66,7 +69,7 @@ class Preflight:
         except exceptions.ServerNotFound as error:
             return Report((*results, checks.refused('instance_server', error.message, error.code)))
         results += [*checks.check_server(picture), *checks.check_root(picture), *checks.check_metadata(picture),
-                    *_check_user_data(picture, subject.marker, target)]
+                    *self._check_user_data(subject, picture, target)]
         try:
             image = self._image(subject, target)
         except exceptions.ImageNotFound as error:
@@ -105,10 +108,10 @@ class Preflight:
             return self.images.image(image_id)
         return self.images.newest(target.image_tags)
 
-
-def _check_user_data(picture: compute.ComputePicture, marker: str, target: instance.DatastoreVersion) -> list[upgrade.CheckResult]:
-    try:
-        user_data.render(picture.server.user_data, marker, datastore_version=target.number, datastore_manager=target.manager)
-    except exceptions.StepRefused as error:
-        return [checks.refused('user_data', error.message, error.code)]
-    return [checks.ok('user_data', 'The user data can be sent again.')]
+    def _check_user_data(self, subject: Subject, picture: compute.ComputePicture,
+                         target: instance.DatastoreVersion) -> list[upgrade.CheckResult]:
+        try:
+            self.files.render(picture.server, subject.instance_id, target, subject.marker, _ANY_UUID)
+        except exceptions.StepRefused as error:
+            return [checks.refused('user_data', error.message, error.code)]
+        return [checks.ok('user_data', 'The user data can be sent again.')]

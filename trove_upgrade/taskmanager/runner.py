@@ -110,6 +110,8 @@ class Runner:
         except (exceptions.ComputeUnavailable, exceptions.GuestUnavailable, exceptions.MessagingUnavailable) as error:
             self._warn_of(row, error)
             result = outcome.Wait(_UNAVAILABLE_SECONDS, error.public_message)
+            if self._is_going(row):    # nobody will answer any more
+                return exceptions.InstanceDeleted(upgrade_id=row.id, instance_id=row.instance_id)
         except exceptions.LeaseLost:
             raise
         except (exceptions.StepRefused, exceptions.StepFailed) as error:
@@ -137,14 +139,22 @@ class Runner:
     def _commit(self, row: upgrade.Upgrade,
                 result: outcome.Done | outcome.Wait | exceptions.TroveUpgradeError) -> upgrade.Upgrade | float | None:
         """The row if it goes on now, seconds if it waits, None if it has ended."""
-        if isinstance(result, exceptions.StepRefused):
-            return self._refused(row, result)
         if isinstance(result, exceptions.TroveUpgradeError):
-            return self._failed(row, result)
+            return self._broken_off(row, result)
         row = row.evolve(data={**row.data, **result.data})
         if isinstance(result, outcome.Done):
             return self._done(row.evolve(**result.changes), result)
         return self._waits(row, result)
+
+    def _broken_off(self, row: upgrade.Upgrade, error: exceptions.TroveUpgradeError) -> upgrade.Upgrade | None:
+        """Undone, failed, or, where the instance is deleted, ended without asking a guest that is gone or going."""
+        if isinstance(error, exceptions.InstanceDeleted) or self._is_going(row):
+            self._end(journal.ended(row, self.clock.now(), 'failed', error.message), _S.FAILED, None, error.code, None)
+            return None
+        return self._refused(row, error) if isinstance(error, exceptions.StepRefused) else self._failed(row, error)
+
+    def _is_going(self, row: upgrade.Upgrade) -> bool:
+        return self.instances.hold(row.instance_id).is_going
 
     def _waits(self, row: upgrade.Upgrade, wait: outcome.Wait) -> upgrade.Upgrade | float:
         row = journal.ran(row, wait.message, wait.percent)
@@ -216,7 +226,7 @@ class Runner:
         if service_status is not None:
             self._say(row, service_status)
         ended = self.upgrades.end(row, state, cause=cause, error_code=code)
-        level = logging.ERROR if ended.state is _S.FAILED else logging.INFO
+        level = logging.ERROR if ended.state is _S.FAILED and ended.error_code != exceptions.InstanceDeleted.code else logging.INFO
         LOG.log(level, 'Upgrade %s of instance %s: %s, was RUNNING at %s, attempt %d%s', ended.id, ended.instance_id, ended.state,
                 ended.step, ended.attempt, f': {ended.error_code}: {ended.cause}' if ended.cause else '')
         self.on_event()

@@ -23,6 +23,7 @@ from trove_upgrade.rpc.notifier import MessagingNotifier
 from trove_upgrade.taskmanager import guest_options, manager
 from trove_upgrade.taskmanager.checks import CheckRunner
 from trove_upgrade.taskmanager.clock import SystemClock
+from trove_upgrade.taskmanager.guest_files import GuestFiles
 from trove_upgrade.taskmanager.healing import Healer
 from trove_upgrade.taskmanager.outbox import FINISH, NOTIFICATIONS, Relay
 from trove_upgrade.taskmanager.preflight import Preflight
@@ -89,7 +90,8 @@ class Service:
         self._server: oslo_messaging.MessageHandlingServer | None = None
         options = conf[our_conf.GROUP]
         call = _calls(conf, outside)
-        preflight = Preflight(outside.repos.instances, outside.repos.datastores, outside.nova, outside.images, outside.agent, outside.rules)
+        preflight = Preflight(outside.repos.instances, outside.repos.datastores, outside.nova, outside.images, outside.agent, outside.rules,
+                              guest_files_of(conf, outside))
         self._relays = [Repeater(f'outbox-{name}', relay.look, options.outbox_interval)
                         for name, relay in _relays(conf, outside, call).items()]
         owner = f'{self._host}:{uuid.uuid4()}'
@@ -180,6 +182,12 @@ def _relays(conf: cfg.ConfigOpts, outside: Ports, call: calls.Calls) -> dict[str
                         retry_seconds=conf[our_conf.GROUP].outbox_retry_interval) for name, some in kinds.items()}
 
 
+def guest_files_of(conf: cfg.ConfigOpts, outside: Ports) -> GuestFiles:
+    """Renders user data as the operator chose."""
+    options = conf[our_conf.GROUP]
+    return GuestFiles(outside.repos.instances, outside.repos.datastores, options.guest_config_file, options.guest_topic_prefix)
+
+
 def _guest_hold(conf: cfg.ConfigOpts) -> float:
     return float(conf[our_conf.GROUP].guest_call_timeout) + _MARGIN_SECONDS
 
@@ -193,11 +201,13 @@ def steps(conf: cfg.ConfigOpts, outside: Ports, preflight: Preflight, call: call
         states.Step.PRECHECK: precheck.Precheck(preflight, call, options.precheck_timeout, guest_hold + nova_reads),
         states.Step.QUIESCE: quiesce.Quiesce(agent, repos.instances, call, options.quiesce_timeout, guest_hold),
         states.Step.REBUILD: rebuild.Rebuild(
-            outside.nova, agent, repos.instances, repos.datastores, call, poll_seconds=options.compute_poll_interval, post_seconds=post,
+            outside.nova, agent, repos.instances, repos.datastores, guest_files_of(conf, outside), call, poll_seconds=options.compute_poll_interval, post_seconds=post,
             limit=options.rebuild_limit, timeout_seconds=options.rebuild_timeout, hold_seconds=guest_hold + post),
         states.Step.BOOT: boot.Boot(repos.guests, options.compute_poll_interval * 2, options.boot_timeout, _MARGIN_SECONDS),
-        states.Step.RESTORE: restore.Restore(agent, repos.guests, call, options.restore_timeout, guest_hold),
-        states.Step.VERIFY: verify.Verify(agent, repos.guests, call, options.verify_timeout, guest_hold),
+        states.Step.RESTORE: restore.Restore(agent, repos.guests, repos.instances, call, options.restore_timeout, guest_hold),
+        states.Step.VERIFY: verify.Verify(
+            agent, repos.guests, repos.instances, call, options.verify_timeout, guest_hold,
+            status_seconds=0.0 if options.write_service_status else options.service_status_timeout),
     }
 
 

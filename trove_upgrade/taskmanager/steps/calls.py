@@ -24,7 +24,17 @@ class Calls:
         """What registering the target version recorded of its image, with what the row itself says."""
         facts = dict(self.datastores.target_facts(version_id))
         parameters = list(self.datastores.configuration_parameters(version_id))
-        return {'server_version': spoken(number), **facts, 'datastore_manager': manager, 'configuration_parameters': parameters}
+        return {'server_version': spoken(number), **facts, 'datastore_manager': manager, 'configuration_parameters': parameters,
+                **self._version(version_id, number)}
+
+    def _version(self, version_id: str, number: str) -> dict[str, Any]:
+        """What Trove's row says of the version: a guest that runs containers makes the image's tag of its number, as Trove's agent does."""
+        try:
+            version = self.datastores.version_by_id(version_id)
+        except exceptions.DatastoreVersionNotFound:    # deleted by an operator since: the upgrade's own row knows the number
+            return {'version_number': number}
+        return {'version_number': version.number, 'version_name': version.name, 'image_id': version.image_id or '',
+                'packages': version.packages}
 
     def with_facts(self, row: upgrade.Upgrade) -> guest.GuestCall:
         """For what is checked against the target; the facts are too many to travel with every other call."""
@@ -35,11 +45,15 @@ class Calls:
         deadline = row.step_deadline
         if deadline is None or seconds is not None:
             deadline = self.clock.now() + datetime.timedelta(seconds=3600 if seconds is None else seconds)
-        small = {'server_version': spoken(row.wanted_number), 'datastore_manager': row.datastore_manager}
+        if target is None:
+            target = {'server_version': spoken(row.wanted_number), 'datastore_manager': row.datastore_manager,
+                      **self._version(row.wanted_version_id, row.wanted_number)}
+        if row.wanted_image_id:    # frozen; the version may have been given another one since, or have tags
+            target = {**target, 'image_id': row.wanted_image_id}
         options = {**self.options, 'rollback': True} if row.is_rolling_back else self.options
         return guest.GuestCall(
             instance_id=row.instance_id, upgrade_id=row.id, attempt=row.attempt, generation=row.generation, deadline=deadline,
-            target=target or small, options=options, upgrade_info=row.data.get('upgrade_info') or {})
+            target=target, options=options, upgrade_info=row.data.get('upgrade_info') or {})
 
     def ask_again(self, row: upgrade.Upgrade, answer: guest.GuestAnswer) -> Wait:
         """The guest works: soon at first, then less often."""

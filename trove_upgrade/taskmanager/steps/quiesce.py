@@ -5,7 +5,7 @@ import dataclasses
 from trove_upgrade.domain import exceptions, guest, ports, upgrade
 from trove_upgrade.taskmanager.steps.calls import Calls, answered
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
-from trove_upgrade.taskmanager.steps.task import require_our_task
+from trove_upgrade.taskmanager.steps.task import require_quiet
 
 #: In the row's data: the attempt in which the guest was first told to stop.  From then on giving up means undoing.
 TOUCHED = 'guest_touched_in_attempt'
@@ -24,7 +24,7 @@ class Quiesce:
     def run(self, row: upgrade.Upgrade) -> Done | Wait:
         """:raises StepRefused: the guest cannot, or somebody else has taken the instance."""
         if row.data.get(TOUCHED) != row.attempt:
-            require_our_task(self.instances, row)
+            require_quiet(self.instances, row)
             return Wait(0, 'The guest is told to stop its database.', data={TOUCHED: row.attempt})
         answer = answered(self.agent.pre_upgrade, self.calls.with_facts(row), exceptions.StepRefused)
         if answer.state is guest.JobState.RUNNING:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from trove_upgrade.domain import compute, exceptions, guest, ports, upgrade
 from trove_upgrade.domain.upgrade import ACCEPTED, ASKED, ASKED_FOR
-from trove_upgrade.taskmanager import user_data
+from trove_upgrade.taskmanager.guest_files import GuestFiles
 from trove_upgrade.taskmanager.steps.calls import Calls, answered
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
 from trove_upgrade.taskmanager.steps.task import require_our_task
@@ -26,6 +26,7 @@ class Rebuild:
     agent: ports.Guest
     instances: ports.InstanceRepository
     datastores: ports.DatastoreRepository
+    files: GuestFiles
     calls: Calls
     poll_seconds: float           #: between two looks at the server
     post_seconds: float           #: the whole deadline of the POST
@@ -111,7 +112,8 @@ class Rebuild:
 
     def _post(self, row: upgrade.Upgrade, server: compute.Server) -> Wait:
         wanted = self.datastores.version_by_id(row.wanted_version_id)
-        rendered = user_data.render(server.user_data, row.marker, datastore_version=wanted.number, datastore_manager=wanted.manager)
+        volume_uuid = (row.data.get('upgrade_info') or {}).get('volume_uuid')
+        rendered = self.files.render(server, row.instance_id, wanted, row.marker, str(volume_uuid) if volume_uuid else None)
         try:
             self.nova.rebuild(server, row.wanted_image_id, row.marker, rendered)
         except exceptions.RebuildConflict as error:

@@ -5,7 +5,7 @@ import datetime
 from typing import Any
 
 from trove_upgrade.domain import exceptions, guest, ports, upgrade
-from trove_upgrade.domain.upgrade import SENT, SENT_BACK, UNTOUCHED
+from trove_upgrade.domain.upgrade import SENT, SENT_BACK, STATUS_SEEN, UNTOUCHED
 from trove_upgrade.taskmanager.steps.calls import Calls, settled
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
 
@@ -16,6 +16,7 @@ class Restore:
 
     agent: ports.Guest
     guests: ports.GuestRepository
+    instances: ports.InstanceRepository
     calls: Calls
     timeout_seconds: float
     hold_seconds: float
@@ -24,7 +25,9 @@ class Restore:
         """:raises StepFailed: the guest cannot."""
         sent = SENT_BACK if row.is_rolling_back else SENT
         if row.data.get(sent) != row.attempt:
-            return Wait(0, 'The guest restores its files and upgrades the data.', data={sent: row.attempt})
+            status = self.instances.service_status(row.instance_id)
+            seen = status.updated_at.isoformat() if status is not None and status.updated_at is not None else None
+            return Wait(0, 'The guest restores its files and upgrades the data.', data={sent: row.attempt, STATUS_SEEN: seen})
         answer = self.agent.post_upgrade(self.calls.plain(row))
         learned = _learned(row, answer)
         if learned:

@@ -6,6 +6,7 @@ import dataclasses
 import fixtures
 
 from trove_upgrade.domain import compute, exceptions, guest, states, versions
+from trove_upgrade.taskmanager.guest_files import GuestFiles
 from trove_upgrade.taskmanager.preflight import Preflight
 from trove_upgrade.taskmanager.runner import Runner
 from trove_upgrade.taskmanager.steps import boot, calls, precheck, quiesce, rebuild, restore, undo, verify
@@ -163,14 +164,15 @@ class Stage(fixtures.Fixture):
         self.nova, self.images, self.guest, self.notifier = FakeNova(), FakeImages(), FakeGuest(), FakeNotifier()
         self.calls = calls.Calls(self.repos.datastores, self.clock, {'keep_changed_defaults': False}, poll_seconds=0.5,
                                  poll_max_seconds=5, call_timeout_seconds=15)
+        self.files = GuestFiles(self.repos.instances, self.repos.datastores, None, None)
         self.preflight = Preflight(self.repos.instances, self.repos.datastores, self.nova, self.images, self.guest,
-                                   versions.Rules.load())
+                                   versions.Rules.load(), self.files)
         self.quiesce = quiesce.Quiesce(self.guest, self.repos.instances, self.calls, 100, 30)
-        self.rebuild = rebuild.Rebuild(self.nova, self.guest, self.repos.instances, self.repos.datastores, self.calls, poll_seconds=1,
+        self.rebuild = rebuild.Rebuild(self.nova, self.guest, self.repos.instances, self.repos.datastores, self.files, self.calls, poll_seconds=1,
                                        post_seconds=45, limit=3, timeout_seconds=100, hold_seconds=75)
         self.boot = boot.Boot(self.repos.guests, 2, 100, 15)
-        self.restore = restore.Restore(self.guest, self.repos.guests, self.calls, 100, 30)
-        self.verify = verify.Verify(self.guest, self.repos.guests, self.calls, 100, 30)
+        self.restore = restore.Restore(self.guest, self.repos.guests, self.repos.instances, self.calls, 100, 30)
+        self.verify = verify.Verify(self.guest, self.repos.guests, self.repos.instances, self.calls, 100, 30)
         self.undo = undo.Undo(self.guest, self.calls, 100, 30)
         self.precheck = precheck.Precheck(self.preflight, self.calls, 100, 60)
         self.events = 0

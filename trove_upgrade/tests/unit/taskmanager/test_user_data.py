@@ -5,6 +5,7 @@ import email
 import email.mime.multipart
 import email.mime.text
 import gzip
+import json
 
 import yaml
 from hypothesis import HealthCheck, given, settings
@@ -24,7 +25,7 @@ _ENTRY = st.fixed_dictionaries({'path': _PATHS, 'content': _TEXT}, optional={'pe
 
 def render(text, marker='u:1', **changes):
     raw = text if isinstance(text, bytes) else text.encode()
-    return user_data.render(raw, marker, **{'datastore_version': '11.8.6', 'datastore_manager': 'mariadb', **changes})
+    return user_data.render(raw, marker, user_data.Wanted(**{'datastore_version': '11.8.6', 'datastore_manager': 'mariadb', **changes}))
 
 
 def cloud_config(*entries, **more):
@@ -108,11 +109,76 @@ class TestMultipart(base.TestCase):
         self.assertIn('v:9', content_of(parsed(parts[-1].encode()), user_data.MARKER_PATH))
 
 
+def as_trove_renders(**more):
+    """What Trove 26 makes, by yaml.dump: its keys come sorted, each file in base64, no permissions."""
+    info = ('[DEFAULT]\nguest_id=i1\ndatastore_manager=mariadb\ndatastore_version=10.11.18\ntenant_id=t1\n'
+            'datastore_registry_ext=mariadb:trove.old.Manager\nreplication_strategy=trove.old.GTID\nssl_mode=None\n'
+            'network_isolation=True\ninstance_rpc_encr_key=S3cret\n')
+    files = {'/etc/trove/conf.d/guest_info.conf': info, '/etc/trove/conf.d/trove-guestagent.conf': '[DEFAULT]\nhost=old\n',
+             user_data.ETH1_PATH: '{"mac_address": "fa:16:3e:00:00:01"}',
+             user_data.DOCKER_PATH: json.dumps({'bridge': 'none', 'ip-forward': False, 'iptables': False, 'insecure-registries': ['r:5000']}),
+             **more}
+    return '#cloud-config\n' + yaml.dump({'write_files': [
+        {'encoding': 'b64', 'owner': 'ubuntu:ubuntu', 'path': path, 'content': base64.b64encode(text.encode()).decode()}
+        for path, text in files.items()], 'runcmd': []})
+
+
+class TestTrovesOwn(base.TestCase):
+
+    INFO = '/etc/trove/conf.d/guest_info.conf'
+    CONFIG = '/etc/trove/conf.d/trove-guestagent.conf'
+
+    def test_what_belongs_to_the_version_is_taken_anew_and_what_is_the_servers_stays(self):
+        document = parsed(render(as_trove_renders(), registry_ext='mariadb:trove.new.Manager', repl_strategy='trove.new.GTID',
+                                 ssl_mode='ENFORCED'))
+        self.assertEqual(
+            '[DEFAULT]\nguest_id=i1\ndatastore_manager=mariadb\ndatastore_version=11.8.6\ntenant_id=t1\n'
+            'datastore_registry_ext=mariadb:trove.new.Manager\nreplication_strategy=trove.new.GTID\nssl_mode=ENFORCED\n'
+            'network_isolation=True\ninstance_rpc_encr_key=S3cret\n', content_of(document, self.INFO))
+        self.assertEqual('[DEFAULT]\nhost=old\n', content_of(document, self.CONFIG))
+        self.assertIn('fa:16:3e:00:00:01', content_of(document, user_data.ETH1_PATH))
+        self.assertEqual('none', json.loads(content_of(document, user_data.DOCKER_PATH))['bridge'])
+        self.assertEqual([], document['runcmd'])
+
+    def test_settings_that_an_older_trove_did_not_write_are_added_once(self):
+        older = as_trove_renders(**{self.INFO: '[DEFAULT]\nguest_id=i1\ndatastore_version=10.11.18\n'})
+        wanted = {'registry_ext': 'mariadb:trove.new.Manager', 'repl_strategy': 'trove.new.GTID'}
+        once = render(older, **wanted)
+        self.assertEqual(once, render(once, **wanted))
+        self.assertEqual('[DEFAULT]\ndatastore_registry_ext=mariadb:trove.new.Manager\nreplication_strategy=trove.new.GTID\n'
+                         'guest_id=i1\ndatastore_version=11.8.6\n', content_of(parsed(once), self.INFO))
+
+    def test_the_agents_configuration_is_the_operators_newest(self):
+        document = parsed(render(as_trove_renders(), guest_config='[mariadb]\ndocker_image = r/mariadb\n'))
+        self.assertEqual('[mariadb]\ndocker_image = r/mariadb\n', content_of(document, self.CONFIG))
+
+    def test_a_server_that_had_no_configuration_of_the_agent_gets_it_beside_guest_info(self):
+        bare = cloud_config({'path': '/opt/conf/guest_info.conf', 'content': GUEST_INFO})
+        once = render(bare, guest_config='[mariadb]\n')
+        self.assertEqual('[mariadb]\n', content_of(parsed(once), '/opt/conf/trove-guestagent.conf'))
+        self.assertEqual(once, render(once, guest_config='[mariadb]\n'))
+
+    def test_nothing_shuts_the_only_nic(self):
+        document = parsed(render(as_trove_renders(), lone_nic=True))
+        self.assertNotIn(user_data.ETH1_PATH, [entry['path'] for entry in document['write_files']])
+        self.assertEqual({'insecure-registries': ['r:5000']}, json.loads(content_of(document, user_data.DOCKER_PATH)))
+
+    def test_the_marker_says_which_volume_and_where_our_agent_listens(self):
+        document = parsed(render(as_trove_renders(), volume_uuid='uuid-1', guest_topic_prefix='trove-upgrade-guest.'))
+        self.assertEqual('[trove_upgrade]\nupgrade_marker = u:1\nupgrade_volume_uuid = uuid-1\n'
+                         'guest_topic_prefix = trove-upgrade-guest.\n', content_of(document, user_data.MARKER_PATH))
+
+    def test_docker_settings_that_are_no_json_are_refused_where_they_must_change(self):
+        broken = as_trove_renders(**{user_data.DOCKER_PATH: '{'})
+        error = self.assertRaises(exceptions.StepRefused, render, broken, lone_nic=True)
+        self.assertEqual('USER_DATA_UNREADABLE', error.code)
+        render(broken)
+
+
 class TestRefusals(base.TestCase):
 
     def code(self, raw):
-        return self.assertRaises(exceptions.StepRefused, user_data.render, raw, 'u:1', datastore_version='1',
-                                 datastore_manager='m').code
+        return self.assertRaises(exceptions.StepRefused, user_data.render, raw, 'u:1', user_data.Wanted('1', 'm')).code
 
     def test_each_has_its_code(self):
         self.assertEqual('USER_DATA_MISSING', self.code(None))

@@ -173,7 +173,7 @@ class TestRestore(_StepCase):
 
     def test_that_it_was_sent_is_committed_first(self):
         wait = self.stage.restore.run(self.row.evolve(data={}))
-        self.assertEqual((0, {'post_upgrade_sent_in_attempt': 1}), (wait.seconds, wait.data))
+        self.assertEqual((0, 1), (wait.seconds, wait.data['post_upgrade_sent_in_attempt']))
         self.assertEqual([], self.guest.calls)
 
     def test_the_guest_gets_what_it_handed_on(self):

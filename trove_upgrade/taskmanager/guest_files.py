@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the files of a rebuilt guest are to say, gathered from Trove's rows, the server and the operator's template.
+
+The same for the preflight report and for the rebuild itself, so that what was checked is what is sent.
+"""
+import dataclasses
+import pathlib
+from collections.abc import Callable
+
+from trove_upgrade.domain import compute, exceptions, instance, ports
+from trove_upgrade.taskmanager import user_data
+
+
+def read_text(path: str) -> str:
+    """The whole file.  Raises OSError, UnicodeDecodeError."""
+    return pathlib.Path(path).read_text('utf-8')
+
+
+@dataclasses.dataclass(frozen=True)
+class GuestFiles:
+    """Renders user data for one server at a time; reads the template at each rebuild, so that a change needs no restart."""
+
+    instances: ports.InstanceRepository
+    datastores: ports.DatastoreRepository
+    guest_config_file: str | None             #: Trove's own `guest_config`; None: what the server has is kept
+    guest_topic_prefix: str | None            #: where the taskmanagers call our agents
+    read: Callable[[str], str] = read_text
+
+    def render(self, server: compute.Server, instance_id: str, version: instance.DatastoreVersion, marker: str,
+               volume_uuid: str | None = None) -> bytes:
+        """User data for the rebuild that `marker` belongs to.
+
+        :raises StepRefused: the former cannot be read or sent again, or the template cannot be read; nothing was changed.
+        """
+        classes = self.datastores.guest_classes(version.id)
+        wanted = user_data.Wanted(
+            datastore_version=version.number, datastore_manager=version.manager, registry_ext=classes.registry_ext,
+            repl_strategy=classes.repl_strategy, ssl_mode=self.instances.ssl_mode(instance_id), guest_config=self._template(),
+            guest_topic_prefix=self.guest_topic_prefix, volume_uuid=volume_uuid, lone_nic=server.nic_count == 1)
+        return user_data.render(server.user_data, marker, wanted)
+
+    def _template(self) -> str | None:
+        if not self.guest_config_file:
+            return None
+        try:
+            return self.read(self.guest_config_file)
+        except (OSError, UnicodeDecodeError) as error:
+            raise exceptions.StepRefused(
+                f'The user data of the server cannot be made: {self.guest_config_file}, which [trove_upgrade] guest_config_file names, '
+                f'cannot be read on this taskmanager: {error}. Put the file there, or unset the option to keep what the server has.',
+                'GUEST_CONFIG_FILE_UNREADABLE') from error

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a rebuilt guest is told: from Trove's rows, the server and the operator's template."""
+import base64
+import dataclasses
+
+import sqlalchemy as sa
+import yaml
+
+from trove_upgrade.db import trove_tables
+from trove_upgrade.domain import exceptions
+from trove_upgrade.taskmanager import guest_files, user_data
+from trove_upgrade.tests.unit import base, database
+from trove_upgrade.tests.unit.taskmanager import fakes
+
+ETH1 = f'- path: {user_data.ETH1_PATH}\n  content: "{{}}"\n'
+
+
+class TestGuestFiles(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.stage = self.useFixture(fakes.Stage())
+        self.db, self.repos = self.stage.db, self.stage.repos
+
+    def render(self, server=None, volume_uuid=None, **changes):
+        files = dataclasses.replace(self.stage.files, **changes)
+        rendered = files.render(server or self.stage.nova.state, database.INSTANCE,
+                                self.repos.datastores.version_by_id(database.MARIADB_11_8), 'u:1', volume_uuid)
+        entries = yaml.safe_load(rendered)['write_files']
+        return {entry['path']: base64.b64decode(entry['content']).decode() if entry.get('encoding') == 'b64' else entry['content']
+                for entry in entries}
+
+    def info(self):
+        return self.render()['/etc/trove/conf.d/guest_info.conf'].splitlines()
+
+    def change_version(self, **values):
+        with self.db.database.write() as connection:
+            connection.execute(sa.update(trove_tables.datastore_versions)
+                               .where(trove_tables.datastore_versions.c.id == database.MARIADB_11_8).values(**values))
+
+    def test_the_number_of_the_version_is_named_not_its_name(self):
+        self.change_version(name='11.8')
+        self.assertIn('datastore_version = 11.8.6', self.info())
+
+    def test_classes_are_those_of_the_target_version(self):
+        self.change_version(registry_ext='a.b.Manager', repl_strategy='a.b.Strategy')
+        self.assertIn('datastore_registry_ext=mariadb:a.b.Manager', self.info())
+        self.assertIn('replication_strategy=a.b.Strategy', self.info())
+
+    def test_a_version_that_names_none_gets_what_trove_takes_then(self):
+        self.assertIn('datastore_registry_ext=mariadb:trove.guestagent.datastore.mariadb.manager.Manager', self.info())
+        self.assertIn('replication_strategy=trove.guestagent.strategies.replication.mariadb_gtid.MariaDBGTIDReplication', self.info())
+
+    def test_tls_is_as_the_row_says(self):
+        self.assertIn('ssl_mode=None', self.info())
+        self.db.update_instance(ssl_mode='MTLS')
+        self.assertIn('ssl_mode=MTLS', self.info())
+
+    def test_an_older_trove_has_none_of_these_and_none_is_made_up(self):
+        with self.db.database.engine.begin() as connection:
+            for table, column in (('instances', 'ssl_mode'), ('datastore_versions', 'registry_ext'), ('datastore_versions', 'repl_strategy')):
+                connection.exec_driver_sql(f'ALTER TABLE {table} DROP COLUMN {column}')
+        self.assertEqual(['[DEFAULT]', 'guest_id = i', 'datastore_manager = mariadb', 'datastore_version = 11.8.6'], self.info())
+
+    def test_the_template_is_read_at_every_rebuild(self):
+        texts = ['one', 'two']
+        said = [self.render(guest_config_file='/etc/trove/x.conf', read=lambda path: texts.pop(0))['/etc/trove/conf.d/trove-guestagent.conf']
+                for _ in range(2)]
+        self.assertEqual(['one', 'two'], said)
+
+    def test_a_template_that_cannot_be_read_refuses(self):
+        error = self.assertRaises(exceptions.StepRefused, self.render, guest_config_file='/nowhere/trove-guestagent.conf')
+        self.assertEqual('GUEST_CONFIG_FILE_UNREADABLE', error.code)
+        self.stage.preflight = dataclasses.replace(
+            self.stage.preflight, files=dataclasses.replace(self.stage.files, guest_config_file='/nowhere/x'))
+        refused = self.assertRaises(exceptions.StepRefused,
+                                    dataclasses.replace(self.stage.precheck, preflight=self.stage.preflight).run, self.stage.row())
+        self.assertEqual('GUEST_CONFIG_FILE_UNREADABLE', refused.code)
+        self.assertEqual([], self.stage.guest.calls)
+
+    def test_only_a_server_with_one_nic_loses_what_would_shut_it(self):
+        server = dataclasses.replace(self.stage.nova.state, user_data=fakes.USER_DATA + ETH1.encode())
+        for count, expected in ((1, False), (2, True), (None, True)):
+            self.assertEqual(expected, user_data.ETH1_PATH in self.render(dataclasses.replace(server, nic_count=count)), count)
+
+    def test_the_rebuild_sends_the_volume_of_the_guest_that_was_stopped(self):
+        self.stage.guest.says('pre_upgrade', fakes.answer(result={'upgrade_info': {'volume_uuid': 'uuid-9'}}))
+        self.stage.run_on(self.db.begin().id)
+        sent = yaml.safe_load(self.stage.nova.rebuilds[0][3])['write_files'][-1]
+        self.assertIn('upgrade_volume_uuid = uuid-9', base64.b64decode(sent['content']).decode())
+
+    def test_the_default_reader_reads_files(self):
+        self.assertIn('SPDX', guest_files.read_text(__file__))
