@@ -1,43 +1,110 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real Trove on the cloud, alone or with our filter in its API and our taskmanager beside it: where tests of the plug-in begin."""
+"""Real Trove with versions to offer, alone or with our filter in its API and our taskmanager beside it.
 
+For callers::
+
+    stage = trove_stage.start(layout, cloud, progress, with_product=True)     # or load(layout), from another process
+    instance = stage.instances.create('db1', stage.former)
+"""
+
+import dataclasses
+import json
+import pathlib
 from collections.abc import Mapping
 
+from trove_upgrade.lab import instances, publishing
 from trove_upgrade.lab.cloud import Cloud
+from trove_upgrade.lab.containers import registry
+from trove_upgrade.lab.containers.image import Image
+from trove_upgrade.lab.containers.recipes import MARIADB_10_11, MARIADB_11_8
+from trove_upgrade.lab.handle import CloudHandle
+from trove_upgrade.lab.hypervisor.host import LabHost
+from trove_upgrade.lab.images import recipes
 from trove_upgrade.lab.layout import Layout
 from trove_upgrade.lab.product import TASKMANAGER, Product
-from trove_upgrade.lab.progress import Progress
+from trove_upgrade.lab.progress import Phase, Progress
 from trove_upgrade.lab.services import trove
-from trove_upgrade.lab.stage import QUICK
+from trove_upgrade.lab.stage import QUICK, build_images
 from trove_upgrade.lab.supervisor import Supervisor
+from trove_upgrade.lab.trove.datastores import Datastores, Registered
+from trove_upgrade.lab.trove.instances import TroveInstances
 from trove_upgrade.lab.trove.side import TroveSide
 
 OUR_QUEUE = 'trove-upgrade-taskmanager'
 READY_SECONDS = 60.0
+DATASTORE = 'mariadb'
 GUEST_TOPIC_PREFIX = 'trove-upgrade-guest.'
 #: What the operator's page has in [trove_upgrade] of trove.conf.
 BESIDE_TROVE: Mapping[str, object] = {'guest_topic_prefix': GUEST_TOPIC_PREFIX, 'write_service_status': False}
 GUEST_OPTIONS: Mapping[str, object] = {'guest_topic_prefix': GUEST_TOPIC_PREFIX}
+#: The versions to move between: guest image and container image.
+PAIRS = ((recipes.TROVE_BOOKWORM, MARIADB_10_11), (recipes.TROVE_TRIXIE, MARIADB_11_8))
+
+
+@dataclasses.dataclass(frozen=True)
+class TroveStage:
+    """The running cloud with Trove on it and both versions registered."""
+
+    layout: Layout
+    handle: CloudHandle
+    side: TroveSide
+    host: LabHost
+    product: Product  #: beside Trove; nothing of it runs on a stage that was started without
+    datastores: Datastores
+    instances: TroveInstances
+    former: Registered  #: 10.11 on bookworm
+    target: Registered  #: 11.8 on trixie
 
 
 def start(layout: Layout, cloud: Cloud, progress: Progress, *, with_product: bool = False,
-          options: Mapping[str, object] = QUICK) -> TroveSide:
-    """Trove on a cloud that is up; `with_product` also our filter, tables and taskmanager.  Safe to repeat.
+          options: Mapping[str, object] = QUICK) -> TroveStage:
+    """Trove, registry and two versions on a cloud that is up; `with_product` also our filter, tables and taskmanager.  Safe to repeat.
 
     `options` go into [trove_upgrade] of trove.conf.
 
     :raises LabError: something failed; the message names the log.
     """
     side = TroveSide.of(cloud)
-    with progress.phase('Starting Trove'):
+    if not _record(layout).exists():
+        with progress.phase('Building the guest and container images') as tell:
+            built = build_images(layout, tell, *(guest for guest, _container in PAIRS))
+            containers = start_registry(layout, side, tell)
+    with progress.phase('Starting Trove') as tell:
         if with_product:
             side.start(options={**BESIDE_TROVE, **options}, guest_options=GUEST_OPTIONS)
         else:
             side.start()
+        if not _record(layout).exists():
+            tell('uploading images and registering versions')
+            _register(layout, cloud, built, containers)
     if with_product:
         with progress.phase('Adding trove-upgrade to it'):
             add_product(layout, side, cloud)
-    return side
+    return load(layout)
+
+
+def load(layout: Layout) -> TroveStage:
+    """The stage that `start` has set, also from another process.
+
+    :raises FileNotFoundError: none is set; run trove-upgrade-lab up --trove.
+    """
+    former, target = (Registered(**found) for found in json.loads(_record(layout).read_text()))
+    cloud = Cloud(layout)
+    handle, side = cloud.handle(), TroveSide.of(cloud)
+    host = instances.open_host(handle)
+    return TroveStage(layout, handle, side, host, product(layout, side, cloud), Datastores(handle), TroveInstances(handle, side, host),
+                      former, target)
+
+
+def start_registry(layout: Layout, side: TroveSide, tell: Phase) -> list[Image]:
+    """The registry of container images, filled and running; a running one stays as it is."""
+    registry.configure(side.settings)
+    images = registry.provide(side.settings, tell)
+    supervisor = Supervisor(layout.run_dir, layout.pids_dir, layout.logs_dir)
+    if not supervisor.runs(registry.NAME):
+        supervisor.start(registry.process(side.settings))
+    supervisor.wait_ready(registry.NAME, lambda: registry.ready(side.settings), READY_SECONDS)
+    return images
 
 
 def product(layout: Layout, side: TroveSide, cloud: Cloud) -> Product:
@@ -56,3 +123,19 @@ def add_product(layout: Layout, side: TroveSide, cloud: Cloud) -> Product:
     if not side.deployment.with_filter:
         side.restart_api(with_filter=True)
     return ours
+
+
+def _register(layout: Layout, cloud: Cloud, guests: list[publishing.ImageFile], containers: list[Image]) -> None:
+    """One version per pair, under the full number of the server in the container image: that is its tag, too."""
+    handle, datastores = cloud.handle(), Datastores(cloud.handle())
+    found: list[Registered] = []
+    for (_guest, recipe), guest in zip(PAIRS, guests, strict=True):
+        number = next(image.version for image in containers if recipe.family in image.tags)
+        found.append(datastores.register(DATASTORE, number, number, publishing.upload(handle, guest), default=not found))
+    fresh = _record(layout).with_suffix('.new')
+    fresh.write_text(json.dumps([dataclasses.asdict(version) for version in found]))
+    fresh.rename(_record(layout))
+
+
+def _record(layout: Layout) -> pathlib.Path:
+    return layout.run_dir / 'trove-stage.json'
