@@ -11,10 +11,13 @@ For callers::
 Paths in `--volume` are the host's.  Published ports are in the engine's network alone: `engine.connect(('127.0.0.1', 3306))`.
 """
 import functools
+import http.client
+import json
 import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -65,10 +68,12 @@ class Images:
 class Engine(fixtures.Fixture):
     """The engine runs as long as the fixture is used; nothing of it stays."""
 
-    def __init__(self, images=(), insecure_registries=()):
+    def __init__(self, images=(), insecure_registries=(), namespace=None):
+        """`namespace` is the path of a network namespace to be in; otherwise it gets one with nothing but loopback."""
         super().__init__()
         self._images = images
         self._insecure = insecure_registries
+        self._namespace = namespace
         self._process = None
 
     def _setUp(self):
@@ -85,9 +90,10 @@ class Engine(fixtures.Fixture):
     def start(self):
         """Start it, or start it again on the same state."""
         insecure = [f'--insecure-registry={registry}' for registry in self._insecure]
+        network = ['nsenter', f'--net={self._namespace}', '--', 'unshare'] if self._namespace else ['unshare', '--net']
         with (self.path / 'engine.log').open('ab') as log:
             self._process = subprocess.Popen(
-                ['unshare', '--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private',
+                [*network, '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private',
                  'sh', '-c', _INSIDE, 'engine', 'dockerd', f'--data-root={self.path}/data', '--exec-root=/run/docker',
                  '--pidfile=/run/docker.pid', f'--host=unix://{self.socket}', f'--cgroup-parent={self.cgroup}',
                  '--group=root', '--log-level=warn', '--exec-opt=native.cgroupdriver=cgroupfs', *insecure],
@@ -122,6 +128,18 @@ class Engine(fixtures.Fixture):
     def load(self, archive):
         return self.run(['load', '--input', str(archive)]).stdout
 
+    def api(self, method, path, body=None):
+        """Ask the engine's API; status and the answer, parsed where it is JSON."""
+        connection = _SocketConnection(self.socket)
+        try:
+            content = None if body is None else json.dumps(body)
+            connection.request(method, f'/v1.40{path}', content, {} if body is None else {'Content-Type': 'application/json'})
+            answer = connection.getresponse()
+            text = answer.read().decode()
+        finally:
+            connection.close()
+        return answer.status, json.loads(text) if text.startswith(('{', '[')) and 'json' in answer.headers['Content-Type'] else text
+
     def connect(self, address, timeout_seconds=10):
         """A TCP connection made beside the engine, where published ports are."""
         return connect_in(pathlib.Path(f'/proc/{self._main()}/ns/net'), address, timeout_seconds)
@@ -140,6 +158,17 @@ class Engine(fixtures.Fixture):
         for tree in (*root.glob(f'*{self.cgroup}'), root / self.cgroup.lstrip('/')):
             for directory, _, _ in os.walk(tree, topdown=False):
                 wait_until(functools.partial(_removed, directory), 10)  # its last processes may still be on their way out
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__('localhost', timeout=DEADLINE_SECONDS)
+        self._path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
 
 
 def _removed(directory):
