@@ -10,7 +10,7 @@ from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.containers.errors import ImageNotFound
 from trove_upgrade.guestagent.flows import check, quiesce, restore, undo, verify
 from trove_upgrade.lab.containers import recipes
-from trove_upgrade.tests.functional.host import container_guest, private_engine
+from trove_upgrade.tests.functional.host import trove_guest, private_engine
 
 SEED = (
     'CREATE DATABASE app', 'USE app', 'CREATE TABLE app.words (id INT PRIMARY KEY AUTO_INCREMENT, word TEXT, FULLTEXT (word))',
@@ -24,7 +24,7 @@ class ContainerTestCase(base.BaseTestCase):
     def setUp(self):
         images = private_engine.Images()     # before the test's own HOME: the user's cache
         super().setUp()
-        self.guest = self.useFixture(container_guest.ContainerGuest(images))
+        self.guest = self.useFixture(trove_guest.TroveGuest(images))
 
     def seed(self, **how):
         self.guest.create('10.11', **how)
@@ -54,13 +54,12 @@ class TestTheWholeWay(ContainerTestCase):
         self.assertEqual(('no', 0), (self.container().restart_policy, self.container().exit_code))
         kept = b''.join(path.read_bytes() for path in (self.guest.path / 'volume/.trove-upgrade').rglob('*') if path.is_file())
         self.assertIn(b'MARIADB_AUTO_UPGRADE', kept)
-        self.assertNotIn(container_guest.PASSWORD.encode(), kept)
+        self.assertNotIn(trove_guest.PASSWORD.encode(), kept)
         self.guest.rebuild('11.8')
         began = time.monotonic()
         said = []
         result = restore.restore(self.guest.work(lambda percent, message: said.append(f'{time.monotonic() - began:.1f} {message}'),
                                                  upgrade_info=info)).result
-        print('\n'.join(said))
         self.addDetail('restore', content.text_content('\n'.join(said)))
         self.assertEqual([], result['fingerprint']['missing'])
         after = self.container()
@@ -68,7 +67,7 @@ class TestTheWholeWay(ContainerTestCase):
         self.assertIsNone(self.container('trove-upgrade-first-start'))
         for key in ('Binds', 'PortBindings', 'Privileged', 'IpcMode', 'NetworkMode'):
             self.assertEqual(before.definition['HostConfig'][key], after.definition['HostConfig'][key], key)
-        for entry in (f'MYSQL_ROOT_PASSWORD={container_guest.PASSWORD}', 'MARIADB_AUTO_UPGRADE=1'):
+        for entry in (f'MYSQL_ROOT_PASSWORD={trove_guest.PASSWORD}', 'MARIADB_AUTO_UPGRADE=1'):
             self.assertIn(entry, after.definition['Config']['Env'])
         self.assertEqual(before.definition['Config']['Healthcheck'], after.definition['Config']['Healthcheck'])
         self.assertEqual(before.definition['Config']['Cmd'], after.definition['Config']['Cmd'])
