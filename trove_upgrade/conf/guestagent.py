@@ -52,6 +52,15 @@ OPTS: list[cfg.Opt] = [
         ('service', 'A service of the guest runs the database server.'),
         ('container', "Trove's container \"database\" is the database server."),
     ], help='Where the database server of this guest runs. A wrong value makes every upgrade be refused: the server is not found.'),
+    cfg.ListOpt('trove_agent_services', default=['guest-agent', 'trove-guestagent', 'trove-guest'],
+                help="Names that the service of Trove's own agent can have in this guest; those that exist are stopped while an upgrade has "
+                     'the database in hand. If its name is missing here, the two agents fight over the database.'),
+    cfg.StrOpt('trove_agent_topic_prefix', default='guestagent.',
+               help="Topic of Trove's own agent, before the instance's id. What is sent there during an upgrade is refused, so that Trove's "
+                    'agent does not do it later. Not used where it equals guest_topic_prefix: then there is no other agent.'),
+    cfg.StrOpt('trove_agent_program', default='/opt/guest-agent-venv/bin/trove-guestagent',
+               help="Trove's own agent in this guest; its interpreter tells Trove's conductor at the end of an upgrade that the database is "
+                    'healthy. If it is not there, Trove hears of it from its agent, up to two minutes later.'),
     cfg.FloatOpt('heartbeat_interval', default=1.0, min=0.1, max=60.0,
                  help='Seconds between heartbeats right after boot and at the start of an upgrade; they become rarer by '
                       'themselves, and end when there is no upgrade. Too high: an upgrade waits for them. Too low: traffic.'),

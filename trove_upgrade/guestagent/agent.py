@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import pathlib
 import threading
 from collections.abc import Callable
 from importlib import metadata
@@ -16,7 +17,7 @@ from trove_upgrade.conf import guestagent as guestagent_conf
 from trove_upgrade.domain import exceptions, guest
 from trove_upgrade.guestagent import clock as clock_module
 from trove_upgrade.guestagent import commands as commands_module
-from trove_upgrade.guestagent import identity, service
+from trove_upgrade.guestagent import identity, service, stand_in, trove_agent
 from trove_upgrade.guestagent.containers import engine, http
 from trove_upgrade.guestagent.datastores import base, factory
 from trove_upgrade.guestagent.datastores.container import watchers
@@ -71,16 +72,30 @@ def compose_guest(conf: cfg.ConfigOpts, layout: Layout) -> work.Guest:
     context = base.DriverContext(volume=layout.volume, data_directory=layout.data_directory, etc=layout.etc, run=layout.run,
                                  image_facts=_image_facts(layout), now=clock.now, monotonic=clock.monotonic)
     services = service.detect(commands, layout.root)
+    others = _others(conf, layout, commands, services)
     return work.Guest(
         instance_id=conf.guest_id, agent_version=metadata.version('trove-upgrade'), boot_id=identity.boot_id,
         marker=functools.partial(identity.read_marker, layout.marker), layout=layout, clock=clock,
         volume=Volume(layout, commands, clock, options.volume_mount_options), service=services,
-        driver=factory.driver(conf.datastore_manager, context, services, _containers(conf, context, services, clock)), marks=Marks(layout), accounts=SystemAccounts(),
-        settings=work.Settings(options.volume_wait_seconds, options.volume_margin_mb << 20, options.stash_keep_hours))
+        driver=factory.driver(conf.datastore_manager, context, services, _containers(conf, context, services, clock, others)), marks=Marks(layout), accounts=SystemAccounts(),
+        settings=work.Settings(options.volume_wait_seconds, options.volume_margin_mb << 20, options.stash_keep_hours),
+        watchers=others)
+
+
+def _others(conf: cfg.ConfigOpts, layout: Layout, commands: commands_module.Commands, services: service.ServicePort) -> watchers.Watchers:
+    """Trove's own agent, unless this one is in its place."""
+    options = conf[our_conf.GROUP]
+    prefix = options.trove_agent_topic_prefix
+    if prefix == options.guest_topic_prefix:
+        return watchers.NoWatchers()
+    return trove_agent.TroveAgent(
+        layout, services, stand_in.StandIn(functools.partial(stand_in.server, conf, prefix, conf.guest_id)),
+        trove_agent.ProgramReporter(commands, pathlib.Path(options.trove_agent_program), layout.configuration_directory),
+        options.trove_agent_services)
 
 
 def _containers(conf: cfg.ConfigOpts, context: base.DriverContext, services: service.ServicePort,
-                clock: clock_module.SystemClock) -> factory.Containers | None:
+                clock: clock_module.SystemClock, others: watchers.Watchers) -> factory.Containers | None:
     """What it takes to run the server in a container; None where it is a service."""
     if factory.runtime(conf[our_conf.GROUP].database_runtime, context, services) == factory.SERVICE:
         return None
@@ -93,7 +108,7 @@ def _containers(conf: cfg.ConfigOpts, context: base.DriverContext, services: ser
                  'serveraddress': registry.container_registry}
     return factory.Containers(
         engine=engine.DockerEngine(http.UnixTransport(engine.SOCKET), clock, registry_auth=login),
-        repository=conf[conf.datastore_manager].docker_image or conf.datastore_manager, watchers=watchers.NoWatchers())
+        repository=conf[conf.datastore_manager].docker_image or conf.datastore_manager, watchers=others)
 
 
 def _image_facts(layout: Layout) -> dict[str, Any]:
@@ -111,12 +126,14 @@ class Agent:
     jobs: Jobs
     heartbeats: Heartbeats
     keeper: StashKeeper
+    watchers: watchers.Watchers
     manager: GuestManager
     server: Any      #: oslo.messaging's
     served: threading.Event = dataclasses.field(default_factory=threading.Event)
 
     def start(self) -> None:
         """Returns when calls are served, which can take until there is a broker; what was interrupted goes on at once."""
+        self.watchers.resume()
         self.heartbeats.start()
         self.keeper.start()
         threading.Thread(target=self.jobs.resume, name='resume', daemon=True).start()
@@ -154,4 +171,4 @@ def compose(conf: cfg.ConfigOpts, layout: Layout) -> Agent:
     manager = GuestManager(own, jobs, journal, conf[our_conf.GROUP].guest_join_seconds, heartbeats.wake)
     server = transport.get_server(rpc_transport, transport.guest_target(conf, own.instance_id), [manager])
     LOG.info('Guest agent %s of instance %s, datastore manager %s', own.agent_version, own.instance_id, own.driver.manager)
-    return Agent(jobs, heartbeats, keeper, manager, server)
+    return Agent(jobs, heartbeats, keeper, own.watchers, manager, server)

@@ -9,6 +9,7 @@ from trove_upgrade.domain import guest as wire
 from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent import volume as volume_module
 from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.datastores.container import watchers as watchers_module
 from trove_upgrade.guestagent.layout import Layout
 from trove_upgrade.guestagent.marks import Mark, Marks
 from trove_upgrade.guestagent.stash import accounts as accounts_module
@@ -42,6 +43,7 @@ class Guest:
     marks: Marks
     accounts: accounts_module.Accounts
     settings: Settings = dataclasses.field(default_factory=Settings)
+    watchers: watchers_module.Watchers = dataclasses.field(default_factory=watchers_module.NoWatchers)
 
     def server_started(self, upgrade_id: str) -> bool:
         """Whether the new server has been started on the data for this upgrade, as far as it can be seen now."""

@@ -17,6 +17,9 @@ class Watchers(Protocol):
     def unmute(self) -> None:
         """It may again."""
 
+    def resume(self) -> None:
+        """Our agent has just started: what was muted before stays so."""
+
 
 class NoWatchers:
     """Where Trove's agent is not installed."""
@@ -29,4 +32,7 @@ class NoWatchers:
         """Nobody speaks."""
 
     def unmute(self) -> None:
+        """Nobody speaks."""
+
+    def resume(self) -> None:
         """Nobody speaks."""

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who answers on the topic of Trove's agent while that is held back: nobody would, and then all of it would run at its next start.
+
+A cast to stop the database, to swap its container or to start a server on the volume, sent before or during an upgrade, must not be
+obeyed after it.  RPC has no way to empty a queue; what is taken from it by a server that refuses everything is gone, and callers are told at once.
+Source: measured with Trove 26, casts of minutes ago run when an agent reconnects.
+"""
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import oslo_messaging
+from oslo_config import cfg
+from oslo_log import log
+
+from trove_upgrade.domain import exceptions
+from trove_upgrade.rpc import transport
+
+LOG = log.getLogger(__name__)
+
+_END_SECONDS = 15.0
+#: Above any version of Trove's guest API 1.x.
+_VERSION = '1.999'
+
+
+class UpgradeRuns(exceptions.TroveUpgradeError):
+    """Whoever calls Trove's agent during an upgrade is told at once, not after his time-out."""
+
+    code = 'UPGRADE_RUNS'
+    template = '{method} was not done: an upgrade has the database of this guest in hand. Ask again when it has ended.'
+
+
+class Refuser:
+    """An endpoint that has every method, and does none of it."""
+
+    target = oslo_messaging.Target(version=_VERSION)
+
+    def __getattr__(self, method: str) -> Callable[..., None]:
+        if method.startswith('_'):
+            raise AttributeError(method)
+
+        @oslo_messaging.expected_exceptions(UpgradeRuns)
+        def refuse(_context: object, **_arguments: object) -> None:
+            LOG.warning("Call %s for Trove's agent is refused: an upgrade has the database in hand", method)
+            raise UpgradeRuns(method=method)
+        return refuse
+
+
+class StandIn:
+    """`trove_agent.Substitute` on the topic of Trove's agent."""
+
+    def __init__(self, make_server: Callable[[], Any], end_seconds: float = _END_SECONDS) -> None:
+        """:param make_server: of oslo.messaging; not started."""
+        self._make_server = make_server
+        self._end_seconds = end_seconds
+        self._lock = threading.Lock()
+        self._server: Any = None
+        self._starting: threading.Thread | None = None
+
+    def begin(self) -> None:
+        """See the port.  In the background: without a broker this lasts until there is one."""
+        with self._lock:
+            if self._server is None:
+                self._server = self._make_server()
+                self._starting = threading.Thread(target=self._server.start, name='stand-in', daemon=True)
+                self._starting.start()
+
+    def end(self) -> None:
+        """See the port.  Returns when nothing more is taken, or when there is no broker to take it from."""
+        with self._lock:
+            server, starting, self._server, self._starting = self._server, self._starting, None, None
+        if server is None or starting is None:
+            return
+        ending = threading.Thread(target=_end, args=(server, starting), name='stand-in-end', daemon=True)
+        ending.start()
+        ending.join(self._end_seconds)
+        if ending.is_alive():
+            LOG.warning("Calls for Trove's agent may still be refused for a while: the broker has not let go of its topic yet")
+
+
+def _end(server: Any, starting: threading.Thread) -> None:
+    starting.join()
+    server.stop()
+    server.wait()
+
+
+def server(conf: cfg.ConfigOpts, topic_prefix: str, instance_id: str) -> oslo_messaging.MessageHandlingServer:
+    """A server where Trove's agent of this instance would be.  Nothing is decrypted: method names travel in clear."""
+    target = oslo_messaging.Target(topic=f'{topic_prefix}{instance_id}', server=instance_id)
+    return oslo_messaging.get_rpc_server(transport.get_transport(conf), target, [Refuser()], access_policy=oslo_messaging.DefaultRPCAccessPolicy)
