@@ -7,6 +7,7 @@ import dataclasses
 import socket
 from typing import Any
 
+import amqp.exceptions  # type: ignore[import-untyped]
 import oslo_messaging
 from kombu import connection as kombu_connection
 from oslo_config import cfg
@@ -47,6 +48,27 @@ def ask(conf: cfg.ConfigOpts, timeout_seconds: float) -> list[Broker]:
     return found
 
 
+def consumers(conf: cfg.ConfigOpts, queue: str, timeout_seconds: float) -> int | None:
+    """How many processes listen on a queue; None where that cannot be asked (another kind of transport, or no broker lets us in).
+
+    Quiet: nothing is sent, and nothing is made.
+    """
+    url = _url_of(conf)
+    if url.transport not in _AMQP:
+        return None
+    for host in url.hosts or [oslo_messaging.TransportHost(hostname='localhost')]:
+        connection = _connection(conf, url, host, host.port or _AMQP_PORT, timeout_seconds)
+        try:
+            return int(connection.channel().queue_declare(queue=queue, passive=True).consumer_count)
+        except amqp.exceptions.NotFound:
+            return 0
+        except transport.BROKER_ERRORS:
+            continue
+        finally:
+            connection.release()
+    return None
+
+
 def _url_of(conf: cfg.ConfigOpts) -> Any:
     """Parsed; the driver's options are registered afterwards."""
     try:
@@ -59,11 +81,7 @@ def _url_of(conf: cfg.ConfigOpts) -> Any:
 
 
 def _log_in(conf: cfg.ConfigOpts, url: Any, host: Any, port: int, timeout_seconds: float) -> str | None:
-    options = conf.oslo_messaging_rabbit
-    connection = _Connection(
-        transport='pyamqp', hostname=host.hostname, port=port, userid=host.username or 'guest', password=host.password or '',
-        virtual_host=url.virtual_host or '/', connect_timeout=timeout_seconds, login_method=options.rabbit_login_method,
-        ssl=_ssl(options, url.query))
+    connection = _connection(conf, url, host, port, timeout_seconds)
     try:
         connection.connect()
     except transport.BROKER_ERRORS as error:
@@ -71,6 +89,14 @@ def _log_in(conf: cfg.ConfigOpts, url: Any, host: Any, port: int, timeout_second
     finally:
         connection.release()
     return None
+
+
+def _connection(conf: cfg.ConfigOpts, url: Any, host: Any, port: int, timeout_seconds: float) -> Any:
+    options = conf.oslo_messaging_rabbit
+    return _Connection(
+        transport='pyamqp', hostname=host.hostname, port=port, userid=host.username or 'guest', password=host.password or '',
+        virtual_host=url.virtual_host or '/', connect_timeout=timeout_seconds, login_method=options.rabbit_login_method,
+        ssl=_ssl(options, url.query))
 
 
 def _connect(hostname: str, port: int, timeout_seconds: float) -> str | None:

@@ -26,7 +26,7 @@ from trove_upgrade.db.migrations.position import Phase, Position
 from trove_upgrade.domain import exceptions
 
 #: By which a real Trove knows its own schema; the second one until its release 21 (2023.2).
-_TROVES_VERSION_TABLES = ('alembic_version', 'migrate_version')
+TROVES_VERSION_TABLES = frozenset({'alembic_version', 'migrate_version'})
 
 
 def this_process() -> str:
@@ -263,6 +263,6 @@ def refuse_troves_database(engine: sa.Engine) -> None:
     :raises SchemaError: this is Trove's database.
     """
     inspector = sa.inspect(engine)
-    if inspector.has_table('instances') and any(inspector.has_table(name) for name in _TROVES_VERSION_TABLES):
+    if inspector.has_table('instances') and any(inspector.has_table(name) for name in TROVES_VERSION_TABLES):
         raise errors.SchemaError(what='made for running alone', found='the tables of a real Trove are in this database',
                                  advice='Leave --standalone away: beside Trove only our own tables are made.')

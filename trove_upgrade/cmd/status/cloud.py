@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does Keystone let the service user in, and may it do in Nova what an upgrade needs."""
+from collections.abc import Callable
+from typing import Any
+
+from novaclient import exceptions as nova_exceptions
+from oslo_upgradecheck import upgradecheck
+
+from trove_upgrade.clients import nova, session
+from trove_upgrade.cmd.status.results import failure, success, warning
+
+#: An operator waits.
+SECONDS = 10.0
+
+
+def check(make_client: Callable[[str], Any], wanted: nova.Version) -> upgradecheck.Result:
+    """`make_client` makes a python-novaclient client for a microversion; `wanted` is the highest that may be asked for."""
+    try:
+        client = make_client('2.1')
+        current = client.versions.get_current()
+        client.servers.list(search_opts={'all_tenants': True}, limit=1)
+    except (nova_exceptions.Forbidden, nova_exceptions.Unauthorized) as error:
+        return failure(f'Nova refuses the user of [service_credentials] the servers of all projects: {_said(error)}. Give it the role admin in its '
+                       'project: guests\' servers may be in other projects, and their host and user data are shown to an admin alone.')
+    except (nova_exceptions.ClientException, *session.UNAVAILABLE) as error:
+        return failure(f'Keystone or Nova cannot be asked as the user of [service_credentials]: {_said(error)}. Look at auth_url, user, password, '
+                       'project, region_name and interface there.')
+    newest = min(wanted, nova.parse_version(getattr(current, 'version', None)))
+    shown = f'{newest[0]}.{newest[1]}'
+    if newest < nova.USER_DATA_SINCE:
+        return warning(f'Nova is asked with microversion {shown}: a rebuild takes user data from 2.57 on, and files are injected instead. Look at '
+                       '[trove_upgrade] compute_max_microversion.')
+    if newest < nova.VOLUME_BACKED_SINCE:
+        return success(f'microversion {shown}; instances that boot from a volume are refused, as that needs 2.93')
+    return success(f'microversion {shown}')
+
+
+def _said(error: Exception) -> str:
+    return ' '.join(str(error).split()) or type(error).__name__

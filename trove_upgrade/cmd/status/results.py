@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a check ends."""
+from oslo_upgradecheck import upgradecheck
+
+
+def success(text: str | None = None) -> upgradecheck.Result:
+    """As it should be."""
+    return upgradecheck.Result(upgradecheck.Code.SUCCESS, text)
+
+
+def warning(text: str) -> upgradecheck.Result:
+    """It works, or nobody can tell; somebody should look."""
+    return upgradecheck.Result(upgradecheck.Code.WARNING, text)
+
+
+def failure(text: str) -> upgradecheck.Result:
+    """It does not work like this; `text` says what to do."""
+    return upgradecheck.Result(upgradecheck.Code.FAILURE, text)
