@@ -161,39 +161,35 @@ class Upgrades:
         """One transaction: final state, outbox event, the instance's task FROM UPGRADING, its fault or its new version.
 
         COMPLETED and ROLLED_BACK also write the 'finish' event: a guest serves, and its stash may go.  If the compare-and-set on the
-        instance fails, nothing of the instance is overwritten, the upgrade ends FAILED with INSTANCE_CHANGED or INSTANCE_DELETED (and its error event); only the version is told where it COMPLETED.
-        A task that was set back to NONE meanwhile is nobody's: it ends as it would have.
+        instance fails, its task is not overwritten, and the upgrade ends FAILED with INSTANCE_CHANGED or INSTANCE_DELETED (and its
+        error event); only the version is told, where it COMPLETED.  A task that was set back to NONE is nobody's: it ends as it would.
 
         :raises LeaseLost: overtaken; nothing was written.
         :raises IllegalMove: `state` ends nothing.
         """
         states.check_move(held.state, state)
         with self._database.write() as connection:
+            held = held.evolve(cause=cause, error_code=error_code)
+            done = state is _S.COMPLETED
             released = tasks.release(connection, held, state)
             if not released and tasks.release(connection, held, state, former=instance.Task.NONE):
                 released, held = True, held.with_data(remarks=[*held.data.get('remarks', ()), _RESET])
             if not released:
-                changed = tasks.changed(connection, held)
-                cause = changed.message if cause is None else f'{changed.message} Before that: {cause}'
-                if state is _S.COMPLETED and tasks.record_version(connection, held):
-                    cause = f'{cause} The upgrade itself was done: the instance runs its new version.'
-                state, error_code = _S.FAILED, changed.code
+                held, done = _of_somebody_else(connection, held, done=done)
+                state = _S.FAILED
             form = self._form(connection)
             _fenced(connection, form, held, {
-                **form.journal_of(held.evolve(cause=cause, error_code=error_code)), 'state': str(state), 'owner': None,
+                **form.journal_of(held), 'state': str(state), 'owner': None,
                 'lease_until': None, 'next_run_at': None, 'step_deadline': None, 'active_instance_id': None,
                 'ended_at': columns.now(), 'updated_at': columns.now()})
             ended = form.written(connection, held.id, held.steps)
             if released and state is _S.FAILED:
                 tasks.write_fault(connection, ended)
-            if state is _S.COMPLETED:
+            if done:
                 guests.upsert(connection, ended.instance_id, image_id=ended.target_image_id)
-                outbox.write(connection, 'end', ended)
+            outbox.write(connection, 'end' if state is _S.COMPLETED else 'error', ended)
+            if done or state is _S.ROLLED_BACK:
                 outbox.write(connection, 'finish', ended)
-            else:
-                outbox.write(connection, 'error', ended)
-                if state is _S.ROLLED_BACK:
-                    outbox.write(connection, 'finish', ended)
         return ended
 
     @retry_on_deadlock
@@ -237,6 +233,16 @@ class Upgrades:
             if again is None:
                 raise _rollback_refused(form.fetch(connection, upgrade_id))
         return again
+
+
+def _of_somebody_else(connection: sa.Connection, held: upgrade.Upgrade, *, done: bool) -> tuple[upgrade.Upgrade, bool]:
+    """With the cause of an end whose instance is somebody else's by now; and whether its new version was told all the same."""
+    changed = tasks.changed(connection, held)
+    cause = changed.message if held.cause in {None, changed.message} else f'{changed.message} Before that: {held.cause}'
+    told = done and tasks.record_version(connection, held)
+    if told:
+        cause = f'{cause} The upgrade itself was done: the instance runs its new version.'
+    return held.evolve(cause=cause, error_code=changed.code), told
 
 
 def _continue(connection: sa.Connection, form: rows.Rows, failed: upgrade.Upgrade,

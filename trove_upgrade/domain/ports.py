@@ -128,8 +128,9 @@ class UpgradeRepository(Protocol):
             error_code: str | None = None) -> upgrade.Upgrade:
         """One transaction: final state, outbox event, the instance's task FROM UPGRADING, its fault or its new version.
 
-        COMPLETED and ROLLED_BACK also write the 'finish' event.  If the compare-and-set on the instance fails, nothing of the instance is
-        overwritten, the upgrade ends FAILED with INSTANCE_CHANGED (and its error event).
+        COMPLETED and ROLLED_BACK also write the 'finish' event.  If the compare-and-set on the instance fails, its task is not
+        overwritten, and the upgrade ends FAILED with INSTANCE_CHANGED or INSTANCE_DELETED (and its error event); only the version is told,
+        where it COMPLETED.  A task that was set back to NONE meanwhile is nobody's: it ends as it would have.
 
         :raises LeaseLost: overtaken; nothing was written.
         """

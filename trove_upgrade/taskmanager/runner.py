@@ -122,8 +122,11 @@ class Runner:
         except Exception:
             LOG.exception('Upgrade %s of instance %s: step %s ended in an error that nobody expected', row.id, row.instance_id, row.step)
             result = outcome.Wait(_CRASH_SECONDS, 'The taskmanager met an error that it did not expect; its log says which.')
-        if isinstance(result, outcome.Wait) and result.seconds > 0 and self._is_late(row):
-            return step.expired(row, result.message or 'no reason was given')
+        if isinstance(result, outcome.Wait) and result.seconds > 0:
+            if row.step is states.Step.BOOT and self._is_going(row):    # it waits for somebody to speak, and asks nobody
+                return exceptions.InstanceDeleted(upgrade_id=row.id, instance_id=row.instance_id)
+            if self._is_late(row):
+                return step.expired(row, result.message or 'no reason was given')
         return result
 
     @staticmethod

@@ -92,6 +92,7 @@ class FakeGuest:
 
     def __init__(self):
         self.calls = []
+        self.acts = {}
         self.script = {
             'check_upgrade': [answer(server_state=guest.ServerState.RUNNING, server_version='10.11.14-MariaDB',
                                      result={'checks': [{'name': 'guest_space', 'outcome': 'ok', 'message': 'enough'}]})],
@@ -107,11 +108,17 @@ class FakeGuest:
     def says(self, method, *answers):
         self.script[method] = list(answers)
 
+    def before(self, method, act):
+        """`act` happens before the next answer to `method`, once."""
+        self.acts.setdefault(method, []).append(act)
+
     def asked(self, method):
         return [call for name, call in self.calls if name == method]
 
     def _answer(self, method, call):
         self.calls.append((method, call))
+        for act in self.acts.pop(method, []):
+            act()
         script = self.script[method]
         said = script.pop(0) if len(script) > 1 else script[0]
         if isinstance(said, Exception):
