@@ -21,16 +21,25 @@ OPTS: list[cfg.Opt] = [
 
 CREDENTIALS_GROUP = 'service_credentials'
 
+
+
+def _formerly(name: str) -> dict[str, str]:
+    """As Trove still reads it from `[DEFAULT]`: a trove.conf that has served for years has these."""
+    return {'deprecated_name': name, 'deprecated_group': 'DEFAULT'}
+
+
 #: Names and meanings as Trove's own group of this name has them, so that one file can serve both.
+#: Source: trove/common/cfg.py, service_credentials_opts (Trove 26).
 CREDENTIALS_OPTS: list[cfg.Opt] = [
-    cfg.URIOpt('auth_url', schemes=['http', 'https'], help='Keystone of the service user.'),
-    cfg.StrOpt('username', help='The service user that guests\' servers belong to.'),
-    cfg.StrOpt('password', secret=True, help='Its password.'),
-    cfg.StrOpt('project_name', help='Its project: the one that guests\' servers are in.'),
-    cfg.StrOpt('project_id', help='The same by id; wins over project_name.'),
-    cfg.StrOpt('user_domain_name', default='Default', help='Domain of the user.'),
-    cfg.StrOpt('project_domain_name', default='Default', help='Domain of the project.'),
-    cfg.StrOpt('region_name', help='Region whose endpoints are used.'),
+    cfg.URIOpt('auth_url', schemes=['http', 'https'], help='Keystone of the service user.', **_formerly('trove_auth_url')),
+    cfg.StrOpt('username', help='The service user that guests\' servers belong to.', **_formerly('nova_proxy_admin_user')),
+    cfg.StrOpt('password', secret=True, help='Its password.', **_formerly('nova_proxy_admin_pass')),
+    cfg.StrOpt('project_name', help='Its project: the one that guests\' servers are in.', **_formerly('nova_proxy_admin_tenant_name')),
+    cfg.StrOpt('project_id', help='The same by id; wins over project_name.', **_formerly('nova_proxy_admin_tenant_id')),
+    cfg.StrOpt('user_domain_name', default='Default', help='Domain of the user.', **_formerly('nova_proxy_admin_user_domain_name')),
+    cfg.StrOpt('project_domain_name', default='Default', help='Domain of the project.',
+               **_formerly('nova_proxy_admin_project_domain_name')),
+    cfg.StrOpt('region_name', help='Region whose endpoints are used.', **_formerly('os_region_name')),
     cfg.StrOpt('interface', default='internal', choices=['public', 'internal', 'admin'],
                help='Which endpoints of the catalog are used.'),
     cfg.StrOpt('cafile', help='Certificates to trust, in PEM form. Unset: the system\'s.'),
