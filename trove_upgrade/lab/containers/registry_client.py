@@ -26,13 +26,13 @@ class RegistryClient:
     """One registry, by its address without a path; no proxy stands between."""
 
     def __init__(self, url: str) -> None:
-        self._url = url.rstrip('/')
+        self.url = url.rstrip('/')
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def ready(self) -> bool:
         """True once it answers."""
         try:
-            with self._opener.open(f'{self._url}/v2/', timeout=2) as answer:
+            with self._opener.open(f'{self.url}/v2/', timeout=2) as answer:
                 return int(answer.status) == http.HTTPStatus.OK
         except (OSError, http.client.HTTPException):
             return False
@@ -49,7 +49,7 @@ class RegistryClient:
         if not self._has(image.repository, image.config_digest):
             self._put_blob(image.repository, image.config_digest, image.config, len(image.config))
         for tag in image.tags:
-            self._send('PUT', f'{self._url}/v2/{image.repository}/manifests/{tag}', image.manifest, {'Content-Type': MANIFEST_TYPE})
+            self._send('PUT', f'{self.url}/v2/{image.repository}/manifests/{tag}', image.manifest, {'Content-Type': MANIFEST_TYPE})
 
     def tags(self, repository: str) -> list[str]:
         """What it knows of a repository; nothing where it knows no such one.
@@ -57,7 +57,7 @@ class RegistryClient:
         :raises errors.LabError: the registry cannot be reached.
         """
         try:
-            with self._opener.open(f'{self._url}/v2/{repository}/tags/list', timeout=TIMEOUT_SECONDS) as answer:
+            with self._opener.open(f'{self.url}/v2/{repository}/tags/list', timeout=TIMEOUT_SECONDS) as answer:
                 return sorted(json.load(answer)['tags'] or [])
         except urllib.error.HTTPError as refused:
             if refused.code == http.HTTPStatus.NOT_FOUND:
@@ -71,17 +71,17 @@ class RegistryClient:
 
         :raises errors.LabError: the registry refused it, or cannot be reached.
         """
-        self._send('DELETE', f'{self._url}/v2/{repository}/manifests/{digest}', None, {})
+        self._send('DELETE', f'{self.url}/v2/{repository}/manifests/{digest}', None, {})
 
     def _has(self, repository: str, digest: str) -> bool:
-        request = urllib.request.Request(f'{self._url}/v2/{repository}/blobs/{digest}', method='HEAD')
+        request = urllib.request.Request(f'{self.url}/v2/{repository}/blobs/{digest}', method='HEAD')
         with contextlib.suppress(urllib.error.HTTPError), self._opener.open(request, timeout=TIMEOUT_SECONDS):
             return True
         return False
 
     def _put_blob(self, repository: str, digest: str, content: IO[bytes] | bytes, size: int) -> None:
-        place = self._send('POST', f'{self._url}/v2/{repository}/blobs/uploads/', b'', {})
-        location = urllib.parse.urljoin(self._url, place['Location'])
+        place = self._send('POST', f'{self.url}/v2/{repository}/blobs/uploads/', b'', {})
+        location = urllib.parse.urljoin(self.url, place['Location'])
         location += ('&' if '?' in location else '?') + urllib.parse.urlencode({'digest': digest})
         self._send('PUT', location, content, {'Content-Type': _BINARY, 'Content-Length': str(size)})
 
@@ -95,5 +95,5 @@ class RegistryClient:
 
     def _failure(self, verb: str, what: str, error: OSError) -> errors.LabError:
         said = error.read().decode('utf-8', 'replace') if isinstance(error, urllib.error.HTTPError) else ''
-        return errors.LabError(f'Cannot {verb} {what} in the registry at {self._url}: {error}. {said}'.strip() +
+        return errors.LabError(f'Cannot {verb} {what} in the registry at {self.url}: {error}. {said}'.strip() +
                                ' See the log of the registry.', code='lab_registry')

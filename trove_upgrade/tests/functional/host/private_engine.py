@@ -129,7 +129,7 @@ class Engine(fixtures.Fixture):
         return self.run(['load', '--input', str(archive)]).stdout
 
     def api(self, method, path, body=None):
-        """Ask the engine's API; status and the answer, parsed where it is JSON."""
+        """Ask the engine's API; status and the answer: parsed where it is JSON, text where it is a stream of it, as of a pull."""
         connection = _SocketConnection(self.socket)
         try:
             content = None if body is None else json.dumps(body)
@@ -138,7 +138,8 @@ class Engine(fixtures.Fixture):
             text = answer.read().decode()
         finally:
             connection.close()
-        return answer.status, json.loads(text) if text.startswith(('{', '[')) and 'json' in answer.headers['Content-Type'] else text
+        is_stream = '\r\n' in text or not text
+        return answer.status, text if is_stream else json.loads(text)
 
     def connect(self, address, timeout_seconds=10):
         """A TCP connection made beside the engine, where published ports are."""

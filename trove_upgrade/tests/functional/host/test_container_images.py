@@ -8,8 +8,8 @@ import tempfile
 from oslotest import base
 
 from trove_upgrade.lab.containers import recipes
-from trove_upgrade.tests.functional.host.trove_container import OWNER, PASSWORD, TroveContainer
 from trove_upgrade.tests.functional.host.private_engine import PLACE, Engine, Images, wait_until
+from trove_upgrade.tests.functional.host.trove_container import OWNER, PASSWORD, TroveContainer
 
 SCRATCH_CHECK = '''set -e
 mariadb-install-db --no-defaults --datadir=/scratch/d --skip-test-db --auth-root-authentication-method=normal > /scratch/log 2>&1
