@@ -2,11 +2,15 @@
 """Takes the picture of an instance: asks its database through the database's own client, and Nova through its API."""
 
 import json
+from collections.abc import Callable, Mapping
 
 from trove_upgrade.lab.demo.proof import Picture
 from trove_upgrade.lab.hypervisor.guests import Guest
 from trove_upgrade.lab.images import provision
 from trove_upgrade.lab.instances import InstanceMaker, LabInstance
+
+#: Runs statements as the database's root: rows come back as tab-separated lines.
+Ask = Callable[[str], str]
 
 #: The table that the application writes to all through; its rows are counted one by one instead.
 WRITTEN_TABLE = f'{provision.DATABASE}.ticks'
@@ -24,26 +28,40 @@ _DATABASE_CHECK_SECONDS = 300
 def take(maker: InstanceMaker, instance: LabInstance) -> Picture:
     """The instance as it is now."""
     guest = maker.guest(instance.server_id)
-    server = maker.server(instance.server_id)
+    return picture(guest, maker.server(instance.server_id), asker(guest), WRITTEN_TABLE)
+
+
+def asker(guest: Guest) -> Ask:
+    """Asks the database that runs as a service of the guest."""
+    return lambda statements: provision.sql(guest, statements, _DATABASE_CHECK_SECONDS)
+
+
+def picture(guest: Guest, server: Mapping[str, object], ask: Ask, written_table: str) -> Picture:
+    """What the database, Nova (`server` is its JSON) and the guest say now; `written_table` is left out of the checksums."""
     facts = json.loads(guest.exec(['cat', '/etc/trove-upgrade/image-facts.json']).output)
-    tables = {f'{schema}.{name}' for schema, name in _rows(guest, _TABLES)} - {WRITTEN_TABLE}
+    tables = {f'{schema}.{name}' for schema, name in _rows(ask, _TABLES)} - {written_table}
     names = ', '.join(f"'{name}'" for name in sorted(provision.DEFAULT_SETTINGS))
     image = server['image']
     addresses = [found['addr'] for network in _mapping(server['addresses']).values() for found in network]
     return Picture(
-        server_version=_rows(guest, 'SELECT VERSION()')[0][0], image=str(_mapping(image)['id']) if image else 'volume',
+        server_version=_rows(ask, 'SELECT VERSION()')[0][0], image=str(_mapping(image)['id']) if image else 'volume',
         boot_id=guest.exec(['cat', '/proc/sys/kernel/random/boot_id']).output.strip(), agent_version=str(facts['agent_version']),
         operating_system=f'{facts["os"]}, Python {facts["python"]}', name=str(server['name']), address=', '.join(addresses),
-        grants=frozenset(' '.join((level, *row)) for level, statement in _GRANTS.items() for row in _rows(guest, statement)),
-        users=frozenset('@'.join(row) for row in _rows(guest, _USERS)),
-        tables={table: _content(guest, table) for table in sorted(tables)},
+        grants=frozenset(' '.join((level, *row)) for level, statement in _GRANTS.items() for row in _rows(ask, statement)),
+        users=frozenset('@'.join(row) for row in _rows(ask, _USERS)),
+        tables={table: _content(ask, table) for table in sorted(tables)},
         settings={row[0].lower(): row[1] for row in _rows(
-            guest, f'SELECT variable_name, variable_value FROM information_schema.global_variables WHERE variable_name IN ({names})')})
+            ask, f'SELECT variable_name, variable_value FROM information_schema.global_variables WHERE variable_name IN ({names})')})
+
+
+def numbers(ask: Ask, written_table: str) -> set[int]:
+    """The numbers in the table that the application writes to."""
+    return {int(row[0]) for row in _rows(ask, f'SELECT number FROM {written_table}')}
 
 
 def acknowledged_rows(guest: Guest) -> set[int]:
-    """The numbers in the table that the application writes to."""
-    return {int(row[0]) for row in _rows(guest, f'SELECT number FROM {WRITTEN_TABLE}')}
+    """The same of the lab's own sample database."""
+    return numbers(asker(guest), WRITTEN_TABLE)
 
 
 def answers(guest: Guest) -> bool:
@@ -51,13 +69,13 @@ def answers(guest: Guest) -> bool:
     return guest.exec(['mariadb', '-e', 'SELECT 1'], check=False, timeout_seconds=10).returncode == 0
 
 
-def _content(guest: Guest, table: str) -> tuple[int, str]:
-    count = _rows(guest, f'SELECT COUNT(*) FROM {table}')[0][0]
-    return int(count), _rows(guest, f'CHECKSUM TABLE {table} EXTENDED')[0][1]
+def _content(ask: Ask, table: str) -> tuple[int, str]:
+    count = _rows(ask, f'SELECT COUNT(*) FROM {table}')[0][0]
+    return int(count), _rows(ask, f'CHECKSUM TABLE {table} EXTENDED')[0][1]
 
 
-def _rows(guest: Guest, statement: str) -> list[list[str]]:
-    return [line.split('\t') for line in provision.sql(guest, statement + ';', _DATABASE_CHECK_SECONDS).splitlines()]
+def _rows(ask: Ask, statement: str) -> list[list[str]]:
+    return [line.split('\t') for line in ask(statement + ';').splitlines()]
 
 
 def _mapping(value: object) -> dict[str, list[dict[str, str]]]:

@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demonstration from the first package to the last line of the proof."""
 
-import contextlib
 import pathlib
-import signal
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 
 from trove_upgrade.lab import errors, rest
 from trove_upgrade.lab.clients import Clients
 from trove_upgrade.lab.cloud import Cloud
-from trove_upgrade.lab.demo import camera, follow, proof, writer
+from trove_upgrade.lab.demo import application, camera, follow, proof, writer
 from trove_upgrade.lab.images import provision
 from trove_upgrade.lab.instances import LabInstance
 from trove_upgrade.lab.layout import Layout
@@ -22,8 +18,6 @@ from trove_upgrade.lab.stage import Stage, set_stage
 
 INSTANCE_NAME = 'shop-database'
 UPGRADE_SECONDS = 900.0
-SERVES_SECONDS = 120.0
-SETTLE_WRITES = 20  #: writes that must have succeeded before the upgrade starts, and after it has ended
 
 
 class Demo:
@@ -53,9 +47,9 @@ class Demo:
             provision.sql(guest, f'CREATE TABLE {camera.WRITTEN_TABLE} (number BIGINT PRIMARY KEY, written_at DATETIME(6) DEFAULT NOW(6));')
         with self._progress.phase('Looking at it before the upgrade'):
             before = camera.take(stage.maker, instance)
-        with self._writing(instance) as written:
+        with application.writing(self._database(instance), self._dir) as written:
             self._upgrade(instance)
-            _wait_for_writes(written, SETTLE_WRITES)
+            application.wait_for_writes(written, application.SETTLE_WRITES)
         with self._progress.phase('Looking at it after the upgrade'):
             after = camera.take(stage.maker, instance)
             downtime = writer.measure(writer.read(written))
@@ -94,55 +88,24 @@ class Demo:
             raise errors.LabError(f'The upgrade ended {upgrade["state"]}: {upgrade.get("cause")} ({upgrade.get("error_code")}). '
                                   f'See the logs in {stage.handle.run_dir}/log.', code='lab_upgrade_not_completed')
 
-    @contextlib.contextmanager
-    def _writing(self, instance: LabInstance) -> Iterator[pathlib.Path]:
-        """A client inside the guests' network writes a row every 50 ms for as long as the context lasts."""
-        self._dir.mkdir(parents=True, exist_ok=True)
-        output = self._dir / f'{instance.id}.writes'
-        password = self._dir / f'{instance.id}.password'
-        password.touch(mode=0o600)
-        application = instance.credentials.application
-        password.write_text(application.password)
+    def _database(self, instance: LabInstance) -> application.Database:
         database, table = camera.WRITTEN_TABLE.split('.')
-        namespace = self._stage.host.fabric.network_namespace(instance.network_id)
-        child = subprocess.Popen(
-            ['ip', 'netns', 'exec', namespace, sys.executable, '-m', 'trove_upgrade.lab.demo.writer', '--host', instance.address,
-             '--user', application.name, '--password-file', str(password), '--database', database, '--table', table,
-             '--output', str(output)], start_new_session=True)
-        try:
-            _wait_for_writes(output, SETTLE_WRITES)
-            yield output
-        finally:
-            child.send_signal(signal.SIGTERM)
-            child.wait(timeout=30)
+        account = instance.credentials.application
+        return application.Database(instance.id, self._stage.host.fabric.network_namespace(instance.network_id), instance.address,
+                                    account.name, account.password, database, table)
 
     def _reboot(self, instance: LabInstance) -> bool:
         stage = self._stage
         guest = stage.maker.guest(instance.server_id)
         boot_id = guest.boot_id
         stage.maker.reboot(instance.server_id)
-        deadline = time.monotonic() + SERVES_SECONDS
+        deadline = time.monotonic() + application.SERVES_SECONDS
         while time.monotonic() < deadline:
             guest = stage.maker.guest(instance.server_id)
             if guest.running and guest.boot_id != boot_id and guest.reachable and camera.answers(guest):
                 return True
             threading.Event().wait(0.3)
         return False
-
-
-def _wait_for_writes(path: pathlib.Path, count: int) -> None:
-    """Until the last `count` writes have all succeeded.
-
-    :raises NotReady: they did not, in time.
-    """
-    deadline = time.monotonic() + SERVES_SECONDS
-    start = len(writer.read(path)) if path.exists() else 0
-    while time.monotonic() < deadline:
-        attempts = writer.read(path)[start:] if path.exists() else []
-        if len(attempts) >= count and all(attempt.ok for attempt in attempts[-count:]):
-            return
-        threading.Event().wait(0.2)
-    raise errors.NotReady(f'The application could not write to the database within {SERVES_SECONDS:.0f} s; see {path}.')
 
 
 def main(layout: Layout, cloud: Cloud, progress: Progress, *, rows: int, keep: bool, client: str = 'trove') -> int:
