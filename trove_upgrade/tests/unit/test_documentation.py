@@ -38,7 +38,7 @@ _PRINTED = re.compile(r'\bERROR ([A-Z][A-Z0-9_]{3,}):')
 _TAKERS = {'StepRefused', 'StepFailed', 'CheckResult', 'CallFailed', 'GuestAnswer', 'JobRecord', 'refused', 'unknown', 'response',
            '_refused', '_failed', '_made_up', '_change'}
 #: Upper case, and no code of ours: environment variables, WSGI's keys, statuses of Trove and states of upgrades.
-_NOT_CODES = {'LC_ALL', 'QUERY_STRING', 'SQL_MODE', 'STANDARD_CONFORMING_STRINGS', 'MYSQL_PWD', 'PATH_INFO', 'SCRIPT_NAME', 'REQUEST_METHOD', 'CONTENT_LENGTH', 'CONTENT_TYPE', 'HTTP_TRANSFER_ENCODING',
+_NOT_CODES = {'LC_ALL', 'MARIADB_AUTO_UPGRADE', 'MARIADB_ROOT_PASSWORD', 'MYSQL_ROOT_PASSWORD', 'QUERY_STRING', 'SQL_MODE', 'STANDARD_CONFORMING_STRINGS', 'MYSQL_PWD', 'PATH_INFO', 'SCRIPT_NAME', 'REQUEST_METHOD', 'CONTENT_LENGTH', 'CONTENT_TYPE', 'HTTP_TRANSFER_ENCODING',
               'HTTP_CONTENT_ENCODING', 'HTTP_X_IDENTITY_STATUS', 'OS_TROVE_UPGRADE_CONFIG_FILES', 'VERIFY_RESIZE', 'RESTART_REQUIRED',
               'BUILDING_ERROR', 'UPGRADING_ERROR', 'ROLLED_BACK'}
 #: Rules that a revision breaks, and words of SQL.

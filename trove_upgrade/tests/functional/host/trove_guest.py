@@ -104,6 +104,9 @@ class Watchers:
     def unmute(self):
         self.told.append('unmute')
 
+    def resume(self):
+        self.told.append('resume')
+
 
 class TroveGuest(fixtures.Fixture):
     """One guest; `engine` is the private engine of its present root disk."""
