@@ -149,6 +149,8 @@ fill_data_directory() {
     touch "$DATADIR/.filling"
     if [[ ! -d "$DATADIR/mysql" || -e "$DATADIR/.installing" ]]; then
         touch "$DATADIR/.installing"
+        # Half of an installation that was cut off: the installer takes it for a whole one.
+        rm -rf "$DATADIR"/{mysql,performance_schema,sys} "$DATADIR"/{ibdata,ib_logfile,undo,aria_log,ibtmp}* "$DATADIR"/*_upgrade_info
         mariadb-install-db "${FILES[@]}" "${OPTIONS[@]}" --skip-test-db --auth-root-authentication-method=normal \
             --cross-bootstrap --skip-log-bin --skip-name-resolve > "$WORK/install.log" 2>&1 \
             || { cat "$WORK/install.log" >&2; die 'mariadb-install-db failed: see its messages above'; }

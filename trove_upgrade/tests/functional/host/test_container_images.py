@@ -71,17 +71,23 @@ class FirstStartTest(ImageTestCase):
         self.assertEqual('2', self.guest.sql('SELECT COUNT(*) FROM shop.t'))
 
     def test_a_first_start_that_was_cut_off_is_done_over_before_anybody_can_connect(self):
-        self.start(environment=['MYSQL_ROOT_PASSWORD=another'])
-        self.guest.stop()
-        self.guest.remove()
-        (self.guest.data / '.filling').touch()
-        (self.guest.data / '.my-healthcheck.cnf').unlink()
-        self.guest.give(self.guest.data)
+        for marks in (('.filling',), ('.filling', '.installing')):
+            self.start(environment=['MYSQL_ROOT_PASSWORD=another'])
+            self.guest.stop()
+            self.guest.remove()
+            for name in marks:
+                (self.guest.data / name).touch()
+            (self.guest.data / '.my-healthcheck.cnf').unlink()
+            self.guest.give(self.guest.data)
 
-        self.start()
+            self.start()
 
-        self.assertEqual('1', self.guest.sql('SELECT 1', password=PASSWORD))
-        self.assertFalse((self.guest.data / '.filling').exists())
+            self.assertEqual('1', self.guest.sql('SELECT 1', password=PASSWORD))
+            self.assertFalse(any((self.guest.data / name).exists() for name in marks))
+            self.guest.remove()
+            shutil.rmtree(self.guest.data)
+            self.guest.data.mkdir()
+            self.guest.give(self.guest.data)
 
     def test_a_password_may_come_from_a_file(self):
         (self.guest.etc / 'secret').write_text('from a file\n')
