@@ -36,9 +36,3 @@ def differences(before: bytes, data_directory: pathlib.Path) -> list[str]:
     if len(found) > _NAMED:
         return [*found[:_NAMED], f'{len(found) - _NAMED} more']
     return found
-
-
-def is_private(directory: pathlib.Path) -> bool:
-    """Whether only root can have written here: a real directory of root's that nobody else may enter."""
-    status = os.lstat(directory)
-    return stat.S_ISDIR(status.st_mode) and status.st_uid == 0 and not status.st_mode & 0o077

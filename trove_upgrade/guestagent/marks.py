@@ -5,12 +5,15 @@ A mark on the root disk goes with the root disk: a rebuilt server has none.  A m
 one belongs to one upgrade; that of another upgrade counts as none.
 """
 import enum
+import errno
+import os
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 from oslo_log import log
 
-from trove_upgrade.guestagent import durable
+from trove_upgrade.guestagent import claim, durable
 from trove_upgrade.guestagent.layout import Layout
 
 LOG = log.getLogger(__name__)
@@ -44,7 +47,7 @@ class Marks:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
 
-    def _files(self, mark: Mark) -> list[Any]:
+    def _files(self, mark: Mark) -> list[pathlib.Path]:
         files = []
         if mark in _ON_VOLUME:
             files.append(self._layout.on_volume / f'mark-{mark}.json')
@@ -61,11 +64,20 @@ class Marks:
         """
         for path in self._files(mark):
             durable.make_directory(path.parent, 0o700)
+            if not self._is_believed(path):
+                raise PermissionError(errno.EPERM, 'others than root can write beside it', str(path.parent))
             durable.write_json(path, {'upgrade_id': upgrade_id, **facts})
+
+    def _is_believed(self, path: pathlib.Path) -> bool:
+        """Where others than root can write, nothing is read and nothing written."""
+        return path.parent != self._layout.on_volume or claim.is_ours(path.parent)
+
+    def _readable(self, mark: Mark) -> list[pathlib.Path]:
+        return [path for path in self._files(mark) if self._is_believed(path)]
 
     def get(self, mark: Mark, upgrade_id: str | None = None) -> Mapping[str, Any] | None:
         """What the mark says; None if there is none, or only one of another upgrade than `upgrade_id`."""
-        for path in self._files(mark):
+        for path in self._readable(mark):
             try:
                 facts = durable.read_json(path)
             except FileNotFoundError:
@@ -78,8 +90,11 @@ class Marks:
         return None
 
     def is_unreadable(self, mark: Mark) -> bool:
-        """Whether it is there, in one of its places, and does not say of which upgrade it is."""
-        for path in self._files(mark):
+        """Whether it is there, in one of its places, and does not say of which upgrade it is; or its place is not root's alone."""
+        files = self._readable(mark)
+        if len(files) < len(self._files(mark)) and os.path.lexists(self._layout.on_volume):
+            return True
+        for path in files:
             try:
                 durable.read_json(path)
             except FileNotFoundError:
@@ -96,7 +111,7 @@ class Marks:
         """Take them away durably.  Safe to repeat."""
         for mark in marks:
             for path in self._files(mark):
-                if path.parent.is_dir():
+                if path.parent.is_dir() and self._is_believed(path):
                     durable.remove(path)
 
     def highest_generation(self, upgrade_id: str) -> int:
@@ -111,12 +126,12 @@ class Marks:
     def see_generation(self, upgrade_id: str, generation: int) -> None:
         """Remember `generation`, wherever it can be remembered now."""
         for path, known in zip(self._generation_files(), self._generations(), strict=True):
-            if not path.parent.is_dir() or _number(known.get(upgrade_id)) >= generation:
+            if not path.parent.is_dir() or not self._is_believed(path) or _number(known.get(upgrade_id)) >= generation:
                 continue
             newest = {**{key: value for key, value in known.items() if key != upgrade_id}, upgrade_id: generation}
             durable.write_json(path, dict(list(newest.items())[-_GENERATIONS_KEPT:]))
 
-    def _generation_files(self) -> list[Any]:
+    def _generation_files(self) -> list[pathlib.Path]:
         durable.make_directory(self._layout.state, 0o700)
         return [self._layout.state / 'generations.json', self._layout.on_volume / 'generations.json']
 
@@ -124,7 +139,7 @@ class Marks:
         found: list[dict[str, Any]] = []
         for path in self._generation_files():
             try:
-                found.append(durable.read_json(path))
+                found.append(durable.read_json(path) if self._is_believed(path) else {})
             except FileNotFoundError:
                 found.append({})
             except (OSError, ValueError) as error:

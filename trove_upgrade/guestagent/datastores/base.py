@@ -64,6 +64,8 @@ class DatastoreDriver:
     """
 
     manager = 'base'
+    #: Whether the volume's top may be the database user's until it is claimed at the stop: Trove's agent gives it to him.
+    shares_volume = False
 
     def __init__(self, context: DriverContext) -> None:
         self.context = context

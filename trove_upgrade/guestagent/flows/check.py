@@ -56,7 +56,7 @@ def _volume(guest: Guest) -> upgrade.CheckResult:
         return upgrade.CheckResult(name, 'refused', f'Instance {guest.instance_id} cannot be upgraded: its data directory is not at '
                                    f'{layout.data_directory}. Move it there.', 'VOLUME_LAYOUT_UNKNOWN')
     top = layout.volume.stat()
-    if top.st_uid != 0 or top.st_mode & 0o022:
+    if not guest.driver.shares_volume and (top.st_uid != 0 or top.st_mode & 0o022):
         return upgrade.CheckResult(name, 'refused', f'Instance {guest.instance_id} cannot be upgraded: others than root can write to '
                                    f'{layout.volume}, the database beside its data. Give it to root, with mode 0755.', 'VOLUME_LAYOUT_UNKNOWN')
     return upgrade.CheckResult(name, 'ok', f'Volume {mounted.uuid} is mounted at {layout.volume}.')

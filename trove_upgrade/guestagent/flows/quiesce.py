@@ -5,7 +5,7 @@ import json
 from typing import NoReturn
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent import datafiles
+from trove_upgrade.guestagent import claim, datafiles
 from trove_upgrade.guestagent.flows import check, generations, undo
 from trove_upgrade.guestagent.flows.work import Guest, Outcome, Work
 from trove_upgrade.guestagent.info import UpgradeInfo
@@ -72,6 +72,7 @@ def _stop_and_stash(work: Work, mounted: Mounted) -> UpgradeInfo:
         raise exceptions.StepFailed('The database was stopped, but not cleanly: its log does not end with a clean shutdown. '
                                     'Look into its error log, restart it and try again.', 'SHUTDOWN_NOT_CLEAN')
     work.progress(80, 'Keeping the configuration on the volume.')
+    claim.anew(guest.layout.on_volume)   # nothing of the database's user runs now
     documents = {'fingerprint': json.dumps(dataclasses.asdict(fingerprint), sort_keys=True).encode(),
                  'files': datafiles.listing(guest.layout.data_directory)}
     published = publish.publish(check.stash_roots(guest), guest.layout.on_volume, call.upgrade_id, call.attempt, documents,

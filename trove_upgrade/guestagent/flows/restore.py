@@ -16,7 +16,7 @@ from typing import Any
 from oslo_log import log
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent import datafiles, durable, service
+from trove_upgrade.guestagent import claim, datafiles, durable, service
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.flows import generations, verify
 from trove_upgrade.guestagent.flows.work import ROLLBACK, Guest, Outcome, Work
@@ -37,7 +37,8 @@ def restore(work: Work) -> Outcome:
     guest, info = work.guest, _info(work)
     work.progress(0, 'Mounting the volume.')
     guest.volume.mount(info.volume_uuid, wait_seconds=guest.settings.volume_wait_seconds)
-    if not guest.layout.on_volume.is_dir() or not datafiles.is_private(guest.layout.on_volume):
+    _claim(guest)
+    if not guest.layout.on_volume.is_dir() or not claim.is_ours(guest.layout.on_volume):
         raise exceptions.StepFailed(f'The volume {info.volume_uuid} cannot be used: {guest.layout.on_volume} is missing, or others than root '
                                     f'can write there. Look whether this is the volume that the upgrade unmounted.', 'STASH_MISSING')
     generations.carry_over(guest, work.call)   # a new root disk has seen none; the volume has
@@ -55,6 +56,13 @@ def restore(work: Work) -> Outcome:
         _compare(work, info, before)
     _open(work, info)
     return _outcome(work, info)
+
+
+def _claim(guest: Guest) -> None:
+    """Trove's agent may have given all of the volume to the database's user; as long as nothing of his has run, it is as it was."""
+    if (guest.driver.shares_volume and not claim.is_ours(guest.layout.on_volume) and guest.driver.server_version() is None
+            and not guest.volume.holders()):
+        claim.back(guest.layout.on_volume)
 
 
 def _info(work: Work) -> UpgradeInfo:

@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Undoing a quiesce on the former image, and abort_upgrade, which is nothing else."""
+import os
+
+from oslo_log import log
+
 from trove_upgrade.domain import exceptions
+from trove_upgrade.guestagent import claim
 from trove_upgrade.guestagent.flows.work import Guest, Outcome, Work
 from trove_upgrade.guestagent.marks import Mark
 from trove_upgrade.guestagent.stash import publish
+
+LOG = log.getLogger(__name__)
 
 
 def undo(guest: Guest) -> None:
@@ -33,10 +40,12 @@ def undo(guest: Guest) -> None:
 def remove_stashes(guest: Guest, upgrade_id: str) -> None:
     """Remove what this upgrade has kept on the mounted volume: it holds secrets.  Safe to repeat."""
     directory = guest.layout.on_volume
-    if directory.is_dir():
+    if claim.is_ours(directory):
         for path in directory.iterdir():
             if path.name.lstrip('.').startswith(f'stash-{upgrade_id}-'):
                 publish.remove(directory, path.name)
+    elif os.path.lexists(directory):
+        LOG.warning('%s is not root\'s alone: no stash is removed there; the next upgrade removes all of it', directory)
 
 
 def abort(work: Work) -> Outcome:

@@ -29,6 +29,8 @@ _ENGINE_SERVICE = 'docker'
 class ContainerDriver(FamilyDriver):
     """What the family's drivers do differently where the server runs in Trove's container."""
 
+    shares_volume = True
+
     def __init__(self, context: base.DriverContext, service: service_module.ServicePort, engine: Engine, *, repository: str | None,
                  watchers: Watchers, store: pathlib.Path = pathlib.Path('/var/lib/docker'),
                  connect: connection.Connector = connection.open_session, sleep: Callable[[float], None] = time.sleep,

@@ -116,7 +116,8 @@ class StashKeeperTest(base.TestCase):
         machine = fakes.Machine(pathlib.Path(self.useFixture(fixtures.TempDir(rootdir=fakes.scratch())).path))
         own = machine.guest()
         stash = machine.layout.on_volume / f'stash-{fakes.UPGRADE}-1'
-        stash.mkdir(parents=True)
+        stash.parent.mkdir(mode=0o700)
+        stash.mkdir()
         keeper = StashKeeper(own)
         keeper.start()
         self.addCleanup(keeper.stop)

@@ -56,7 +56,7 @@ class MarksTest(DirectoryTestCase):
     def test_the_highest_generation_of_each_upgrade_is_kept_on_both_disks(self):
         self.assertEqual(0, self.marks.highest_generation('u'))
         self.marks.see_generation('u', 4)
-        self.layout.on_volume.mkdir()
+        self.layout.on_volume.mkdir(mode=0o700)
         self.marks.see_generation('u', 3)
         self.assertEqual(4, self.marks.highest_generation('u'))
         self.marks.see_generation('u', 5)
