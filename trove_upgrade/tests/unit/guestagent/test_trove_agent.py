@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trove's own agent in the same guest."""
+import pathlib
+import subprocess
+import threading
+import uuid
+
+import fixtures
+import oslo_messaging
+from oslo_config import cfg
+from oslo_messaging import conffixture
+
+import trove_upgrade
+from trove_upgrade.domain import exceptions
+from trove_upgrade.guestagent import commands, stand_in, trove_agent
+from trove_upgrade.guestagent.layout import Layout
+from trove_upgrade.rpc import transport
+from trove_upgrade.tests.unit import base
+from trove_upgrade.tests.unit.guestagent import fakes
+
+MAY_START = pathlib.Path(trove_upgrade.__file__).parent.parent / 'etc/trove-upgrade/guest/lib/trove-agent-may-start'
+
+
+class Services:
+    """Services that note what is done with them, and in which order."""
+
+    def __init__(self, events, names=('guest-agent',)):
+        self.events = events
+        self.running = set(names)
+        self.names = set(names)
+        self.stubborn = False
+
+    def exists(self, name):
+        return name in self.names
+
+    def status(self, name):
+        return name in self.running
+
+    def stop(self, name):
+        if self.stubborn:
+            raise exceptions.StepFailed('It does not stop.', 'SERVICE_NOT_STOPPED')
+        self.events.append(f'stop {name}')
+        self.running.discard(name)
+
+    def start(self, name):
+        if self.stubborn:
+            raise exceptions.StepFailed('It does not start.', 'SERVICE_NOT_STARTED')
+        self.events.append(f'start {name}')
+        self.running.add(name)
+
+
+class Substitute:
+    def __init__(self, events):
+        self.events = events
+
+    def begin(self):
+        self.events.append('refuse')
+
+    def end(self):
+        self.events.append('refuse no more')
+
+
+class Reporter:
+    def __init__(self, events):
+        self.events = events
+
+    def report(self):
+        self.events.append('report')
+
+
+class GuestTestCase(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.root = pathlib.Path(self.useFixture(fixtures.TempDir(rootdir=fakes.scratch())).path)
+        self.layout = Layout(self.root)
+        self.events = []
+        self.services = Services(self.events)
+        self.agent = trove_agent.TroveAgent(self.layout, self.services, Substitute(self.events), Reporter(self.events))
+
+    def boot_by_upgrade(self):
+        self.layout.marker.parent.mkdir(parents=True, exist_ok=True)
+        self.layout.marker.write_text('[trove_upgrade]\nupgrade_marker = u:1\n')
+
+    def may_start(self):
+        done = subprocess.run([MAY_START], capture_output=True, text=True, env={'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'TROVE_UPGRADE_ROOT': str(self.root)})
+        return done.returncode == 0
+
+
+class TroveAgentTest(GuestTestCase):
+    def test_muted_it_is_stopped_before_anything_is_refused_in_its_name(self):
+        self.agent.mute()
+        self.assertEqual(['stop guest-agent', 'refuse'], self.events)
+
+    def test_unmuted_it_has_its_marks_back_is_alone_on_its_topic_and_then_reports(self):
+        self.agent.mute()
+        self.events.clear()
+        self.agent.unmute()
+        self.assertEqual(['refuse no more', 'start guest-agent', 'report'], self.events)
+        self.assertTrue(all(path.exists() for path in self.agent.marker_files()))
+
+    def test_one_that_cannot_be_stopped_stops_the_upgrade(self):
+        self.services.stubborn = True
+        self.assertRaises(exceptions.StepFailed, self.agent.mute)
+
+    def test_one_that_does_not_start_again_takes_no_database_from_its_clients(self):
+        self.agent.mute()
+        self.services.stubborn = True
+        self.agent.unmute()
+        self.assertFalse(self.agent.is_held())
+
+    def test_both_can_be_repeated(self):
+        for change in (self.agent.mute, self.agent.mute, self.agent.unmute, self.agent.unmute):
+            change()
+        self.assertEqual(1, self.events.count('stop guest-agent'))
+        self.assertEqual(1, self.events.count('start guest-agent'))
+
+    def test_where_it_is_not_installed_nothing_is_left_behind(self):
+        self.services.names.clear()
+        self.agent.mute()
+        self.agent.unmute()
+        self.agent.resume()
+        self.assertEqual(([], []), (self.events, list(self.root.iterdir())))
+
+    def test_after_a_boot_calls_are_refused_only_while_it_is_held_back(self):
+        self.agent.resume()
+        self.assertEqual([], self.events)
+        self.boot_by_upgrade()
+        self.agent.resume()
+        self.assertEqual(['refuse'], self.events)
+        self.agent.unmute()
+        self.events.clear()
+        self.agent.resume()
+        self.assertEqual([], self.events)
+
+
+class MayStartTest(GuestTestCase):
+    """The same rule, as the service of Trove's agent asks for it."""
+
+    def assert_agreed(self, held):
+        self.assertEqual((held, not held), (self.agent.is_held(), self.may_start()))
+
+    def test_a_guest_that_no_upgrade_has_touched_is_as_without_us(self):
+        self.assert_agreed(held=False)
+
+    def test_it_waits_over_a_reboot_while_the_old_root_disk_is_quiesced_and_goes_on_after_an_undo(self):
+        self.agent.mute()
+        self.assert_agreed(held=True)
+        self.agent.unmute()
+        self.assert_agreed(held=False)
+
+    def test_on_a_root_disk_that_an_upgrade_has_booted_it_waits_for_the_end_of_the_restore(self):
+        self.boot_by_upgrade()
+        self.assert_agreed(held=True)
+        self.agent.unmute()
+        self.assert_agreed(held=False)
+
+    def test_other_options_beside_a_missing_marker_hold_nothing_back(self):
+        self.boot_by_upgrade()
+        self.layout.marker.write_text('[trove_upgrade]\nguest_topic_prefix = trove-upgrade-guest.\n')
+        self.assert_agreed(held=False)
+
+    def test_a_second_upgrade_holds_it_back_again(self):
+        self.boot_by_upgrade()
+        self.agent.unmute()
+        self.agent.mute()
+        self.assert_agreed(held=True)
+
+
+class StandInTest(base.TestCase):
+    """On oslo.messaging's own transport in memory."""
+
+    def setUp(self):
+        super().setUp()
+        self.conf = cfg.ConfigOpts()
+        self.conf([], project='trove-upgrade')
+        self.useFixture(conffixture.ConfFixture(self.conf)).transport_url = 'fake://'
+        self.instance = str(uuid.uuid4())
+        self.transport = transport.get_transport(self.conf)
+
+    def server(self):
+        return stand_in.server(self.conf, 'guestagent.', self.instance)
+
+    def client(self):
+        target = oslo_messaging.Target(topic=f'guestagent.{self.instance}', version='1.0')
+        return oslo_messaging.get_rpc_client(self.transport, target, timeout=10)
+
+    def test_calls_for_troves_agent_are_refused_at_once_whatever_they_are(self):
+        refusing = stand_in.StandIn(self.server)
+        refusing.begin()
+        self.addCleanup(refusing.end)
+        for method in ('stop_db', 'rebuild', 'rpc_ping'):
+            error = self.assertRaises(stand_in.UpgradeRuns, self.client().call, {}, method, ds_version='11.8')
+            self.assertIn('an upgrade has the database of this guest in hand', str(error))
+
+    def test_ended_it_takes_nothing_any_more_and_can_be_ended_again(self):
+        refusing = stand_in.StandIn(self.server)
+        refusing.begin()
+        refusing.begin()
+        refusing.end()
+        refusing.end()
+        self.assertRaises(oslo_messaging.MessagingTimeout, self.client().prepare(timeout=0.2).call, {}, 'restart')
+
+    def test_without_a_broker_its_end_does_not_keep_the_database_waiting(self):
+        connected = threading.Event()
+        self.addCleanup(connected.set)
+        server = FakeServer(connected)
+        refusing = stand_in.StandIn(lambda: server, end_seconds=0.05)
+        refusing.begin()
+        refusing.end()
+        self.assertFalse(server.stopped.is_set())
+        connected.set()
+        self.assertTrue(server.stopped.wait(10))
+
+
+class FakeServer:
+    """One whose broker comes late."""
+
+    def __init__(self, connected):
+        self.connected = connected
+        self.stopped = threading.Event()
+
+    def start(self):
+        self.connected.wait(30)
+
+    def stop(self):
+        self.stopped.set()
+
+    def wait(self):
+        pass
+
+
+class Commands:
+    def __init__(self):
+        self.ran = []
+        self.done = threading.Event()
+
+    def run(self, argv, timeout_seconds=60):
+        self.ran.append(list(argv))
+        self.done.set()
+        return commands.Completed(1, '', 'no broker')
+
+
+class ReporterTest(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.program = pathlib.Path(self.useFixture(fixtures.TempDir()).path) / 'trove-guestagent'
+        self.commands = Commands()
+        self.reporter = trove_agent.ProgramReporter(self.commands, self.program, pathlib.Path('/etc/trove/conf.d'), pathlib.Path('/script'))
+
+    def test_the_interpreter_of_troves_agent_says_it(self):
+        self.program.write_text('#!/opt/venv/bin/python3 -s\nimport trove\n')
+        self.reporter.report()
+        self.assertTrue(self.commands.done.wait(10))
+        self.assertEqual([['/opt/venv/bin/python3', '-s', '/script', '--config-dir=/etc/trove/conf.d']], self.commands.ran)
+
+    def test_without_it_or_with_something_else_there_nobody_says_it_sooner(self):
+        self.reporter._run()
+        self.program.write_text('#!/bin/sh\n')
+        self.reporter._run()
+        self.assertEqual([], self.commands.ran)
