@@ -57,7 +57,10 @@ class TroveInstances:
         self._session = rest.Session(found.auth_url, found.username, found.password, found.project_name)
         admin = handle.users['admin']
         self._admin = rest.Session(admin.auth_url, admin.username, admin.password, admin.project_name)
-        self.project_id = str(self._admin.request('GET', f'{handle.auth_url}/projects?name={found.project_name}')['projects'][0]['id'])
+        self.project_id, self._admin_project = (self._project(name) for name in (found.project_name, admin.project_name))
+
+    def _project(self, name: str) -> str:
+        return str(self._admin.request('GET', f'{self._handle.auth_url}/projects?name={name}')['projects'][0]['id'])
 
     @property
     def base_url(self) -> str:
@@ -131,11 +134,13 @@ class TroveInstances:
         return {entry['path']: base64.b64decode(entry['content']).decode() for entry in cloud_config['write_files']}
 
     def delete(self, instance_id: str) -> None:
-        """Delete it and wait until it is gone.
+        """Delete it, whatever state it is in, and wait until it is gone.
 
         :raises NotReady: it is still there after two minutes.
         """
-        self._session.request('DELETE', f'{self.base_url}/instances/{instance_id}')
+        address = f'{self._handle.database_api_url}/{self._admin_project}/instances/{instance_id}'
+        self._admin.request('POST', f'{address}/action', {'reset_status': {}})   # Trove deletes none that is being built
+        self._admin.request('DELETE', address)
         deadline = time.monotonic() + DELETE_SECONDS
         while self._side.sql(f"SELECT 1 FROM instances WHERE id = '{instance_id}' AND deleted = 0;"):
             if time.monotonic() > deadline:

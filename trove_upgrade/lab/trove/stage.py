@@ -36,6 +36,7 @@ DATASTORE = 'mariadb'
 GUEST_TOPIC_PREFIX = 'trove-upgrade-guest.'
 #: What the operator's page has in [trove_upgrade] of trove.conf.
 BESIDE_TROVE: Mapping[str, object] = {'guest_topic_prefix': GUEST_TOPIC_PREFIX, 'write_service_status': False}
+#: Always: the lab's guest images have our agent, and by the default topic it would take the messages of Trove's.
 GUEST_OPTIONS: Mapping[str, object] = {'guest_topic_prefix': GUEST_TOPIC_PREFIX}
 #: The versions to move between: guest image and container image.
 PAIRS = ((recipes.TROVE_BOOKWORM, MARIADB_10_11), (recipes.TROVE_TRIXIE, MARIADB_11_8))
@@ -73,7 +74,7 @@ def start(layout: Layout, cloud: Cloud, progress: Progress, *, with_product: boo
         if with_product:
             side.start(options={**BESIDE_TROVE, **options}, guest_options=GUEST_OPTIONS)
         else:
-            side.start()
+            side.start(guest_options=GUEST_OPTIONS)
         if not _record(layout).exists():
             tell('uploading images and registering versions')
             _register(layout, cloud, built, containers)
