@@ -124,8 +124,9 @@ class ContainerDriver(FamilyDriver):
         """See `base`.  Also brings the image here.  What that very image has accepted on the former root disk it accepts here."""
         record = self.records.require()
         self.images.wait_for_engine()
-        wanted = record.former if options.get(_ROLLBACK) is True else record.target
-        chosen = self.images.fetch_same(wanted, lambda _percent, _sentence: None)
+        backwards = options.get(_ROLLBACK) is True
+        wanted = record.former if backwards else record.target
+        chosen = self.images.fetch_again(wanted, lambda _percent, _sentence: None, exact=backwards)
         self.records.write(self._with_choice(record, chosen))
         if chosen.image_id == wanted.image_id:
             return upgrade.CheckResult(scratch.NAME, 'ok', f'Container image {chosen.reference} has accepted the configuration before.')

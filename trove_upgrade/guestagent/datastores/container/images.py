@@ -70,10 +70,14 @@ class Images:
                                        f'Look whether somebody prunes images, and try again.')
         return choice(reference, found)
 
-    def fetch_same(self, wanted: ImageChoice, progress: base.Progress) -> ImageChoice:
-        """That very image, by its digest if the tag has moved since.  Where no digest is known, what the tag names now."""
+    def fetch_again(self, wanted: ImageChoice, progress: base.Progress, *, exact: bool) -> ImageChoice:
+        """What `wanted` names, on another root disk; by its digest where the tag has gone.
+
+        `exact`: only that very image, by its digest if the tag has moved; where no digest is known, what the tag names now.  Without
+        it a tag that has moved counts: an operator mends a broken image so.
+        """
         found = self._tagged(wanted, progress)
-        if found is not None and (found.image_id == wanted.image_id or not wanted.digests):
+        if found is not None and (not exact or found.image_id == wanted.image_id or not wanted.digests):
             return found
         for digest in wanted.digests:
             if digest.partition('@')[0] == wanted.reference.rpartition(':')[0]:

@@ -199,7 +199,7 @@ class TroveGuest(fixtures.Fixture):
             now=lambda: datetime.datetime.now(datetime.UTC), monotonic=time.monotonic)
         return MariaDBContainerDriver(context, NoServices(), self.client(), **{
             'repository': 'mariadb', 'watchers': self.watchers, 'store': self.engine.path, 'start_seconds': private_engine.DEADLINE_SECONDS,
-            'reach': lambda address, seconds: self.engine.connect(address, seconds), **changes})
+            'reach': self.engine.connect, **changes})
 
     def client(self):
         return engines.DockerEngine(http.UnixTransport(self.engine.socket), clock.SystemClock())

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An engine without containers: what it was asked is kept in order, and its servers answer as long as they run."""
+import dataclasses
+import itertools
+import pathlib
+
+from trove_upgrade.guestagent.containers import definitions, errors
+from trove_upgrade.guestagent.containers.engine import Container, Image
+from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.datastores.container.mariadb import MariaDBContainerDriver
+from trove_upgrade.guestagent.datastores.mysql_family import connection, programs
+from trove_upgrade.tests.unit.guestagent.datastores import fakes as family
+
+OLD, NEW = 'registry/mariadb:10.11', 'registry/mariadb:11.8'
+VERSIONS = {OLD: '10.11.18-MariaDB', NEW: '11.8.6-MariaDB', 'registry/mariadb@sha256:old': '10.11.18-MariaDB'}
+PASSWORD = 'of-the-root'
+
+
+def image(name, digests=()):
+    return Image(f'sha256:{name}', tuple(digests), {}, {'PATH': f'/{name}'}, '', {'Env': [f'PATH=/{name}', f'VERSION={name}'], 'Cmd': ['mariadbd']})
+
+
+IMAGES = {OLD: image('old', ['registry/mariadb@sha256:old']), NEW: image('new', ['registry/mariadb@sha256:new'])}
+
+
+class FakeEngine:
+    """`Engine`.  `registry`: what can be pulled; `broken`: images whose server ends at once."""
+
+    def __init__(self, here=(OLD,), registry=(OLD, NEW)):
+        self.images = {reference: IMAGES[reference] for reference in here}
+        self.registry = {reference: IMAGES[reference] for reference in registry}
+        self.registry['registry/mariadb@sha256:old'] = IMAGES[OLD]
+        self.containers = {}
+        self.asked = []
+        self.broken = set()
+        self.exit_code = 0               # of a server that is shut down
+        self.finished = {}               # name of a program -> how it ends
+        self.trial = programs.Finished(0, '')
+        self.answers_after = 0
+        self.down = False
+        self._numbers = itertools.count(1)
+
+    def _note(self, what, *facts):
+        if self.down:
+            raise errors.EngineNotAnswering('The container engine cannot be asked.')
+        self.asked.append((what, *facts))
+
+    def names(self):
+        """What was asked for, without looks."""
+        return [entry[0] for entry in self.asked]
+
+    def ping(self):
+        self.answers_after -= 1
+        return not self.down and self.answers_after < 0
+
+    def version(self):
+        return '20.10.24'
+
+    def inspect(self, name):
+        if self.down:
+            raise errors.EngineNotAnswering('The container engine cannot be asked.')
+        return self.containers.get(name)
+
+    def create(self, name, definition, *, image=None, command=None, env=None, network=None, restart=None):
+        body = definitions.creation(definition, image=image, command=command, env=env, network=network, restart=restart)
+        self._note('create', name, body['Image'])
+        if body['Image'] not in self.images:
+            raise errors.ImageNotFound(f'Container {name} cannot be made.')
+        if name in self.containers:
+            raise errors.ContainerFailed(f'The name {name} is taken.')
+        host = body.pop('HostConfig')
+        raw = {'Id': f'c{next(self._numbers)}', 'Config': body, 'HostConfig': host}
+        self.containers[name] = Container(raw['Id'], body['Image'], self.images[body['Image']].id, False, 'created', None,
+                                          host['RestartPolicy']['Name'], None, raw)
+
+    def _change(self, name, **changes):
+        if name not in self.containers:
+            raise errors.ContainerNotFound(f'Container {name} cannot be found.')
+        self.containers[name] = dataclasses.replace(self.containers[name], **changes)
+
+    def start(self, name):
+        self._note('start', name)
+        if self.containers[name].image in self.broken:
+            self._change(name, running=False, status='exited', exit_code=1)
+        else:
+            self._change(name, running=True, status='running', exit_code=None)
+
+    def end(self, name, code):
+        self._change(name, running=False, status='exited', exit_code=code)
+
+    def stop(self, name, seconds):
+        self._note('stop', name, seconds)
+        self.end(name, 0)
+
+    def kill(self, name):
+        self.end(name, 137)
+
+    def remove(self, name, *, force=False):
+        if self.containers.pop(name, None) is not None:
+            self._note('remove', name)
+
+    def set_restart_policy(self, name, policy):
+        self._note('policy', name, policy)
+        self._change(name, restart_policy=policy)
+
+    def exec(self, name, argv, *, user=None, env=None, timeout_seconds, on_line=None):
+        self._note('exec', name, argv[-1] if argv[0] == 'sh' else argv[0], dict(env or {}))
+        if not self.containers[name].running:
+            raise errors.EngineRefused(f'Container {name} does not run.')
+        if argv[0] == 'sh':
+            return programs.Finished(0, '/usr/bin/mariadb-upgrade\n')
+        return self.finished.get(argv[0], programs.Finished(0, ''))
+
+    def run_throwaway(self, image, argv, *, user, binds=(), tmpfs=None, env=None, network='none', entrypoint=None, timeout_seconds):
+        self._note('throwaway', image, user, tuple(binds), network)
+        self.script = argv[-1]
+        if isinstance(self.trial, Exception):
+            raise self.trial
+        return self.trial
+
+    def image(self, reference):
+        return next((found for name, found in self.images.items() if reference in {name, found.id}), None)
+
+    def pull(self, reference, progress):
+        self._note('pull', reference)
+        if reference not in self.registry:
+            raise errors.ImageNotFound(f'Container image {reference} cannot be found: manifest unknown.')
+        self.images[reference] = self.registry[reference]
+
+    def remove_image(self, reference):
+        self._note('remove_image', reference)
+
+    def logs(self, name, lines):
+        return 'the last words\n'
+
+
+class Watchers:
+    """Trove's agent, in the same list as the engine's."""
+
+    def __init__(self, engine):
+        self.engine = engine
+
+    def marker_files(self):
+        return ()
+
+    def mute(self):
+        self.engine.asked.append(('mute',))
+
+    def unmute(self):
+        self.engine.asked.append(('unmute',))
+
+    def resume(self):
+        self.engine.asked.append(('resume',))
+
+
+class Socket:
+    """A published port where the server greets."""
+
+    def __init__(self, greeting=b'\x4a\0\0\0\x0a5.5'):
+        self.left = greeting
+
+    def recv(self, size):
+        head, self.left = self.left[:size], self.left[size:]
+        return head
+
+    def settimeout(self, seconds):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        pass
+
+
+class Guest:
+    """A guest's directories, its engine with Trove's container, and drivers of successive agents."""
+
+    def __init__(self, root: pathlib.Path):
+        self.root = root
+        self.volume = root / 'var/lib/mysql'
+        (self.volume / 'data').mkdir(parents=True)
+        (self.volume / 'conf.d').mkdir()
+        (self.volume / 'conf.d/root.cnf').write_text(f'[client]\nuser = root\npassword = {PASSWORD}\n')
+        (root / 'etc/mysql').mkdir(parents=True)
+        (root / 'etc/mysql/my.cnf').write_text('[mysqld]\nsocket = /var/run/mysqld/other.sock\n')
+        self.clock = family.Clock()
+        self.engine = FakeEngine()
+        self.credentials = []
+        self.greeting = b'\x4a\0\0\0\x0a5.5'
+        self.session_rules = []
+        self.trove_creates()
+
+    def trove_creates(self, **config):
+        """As Trove's agent does, and as the engine tells it with what the image brings."""
+        definition = {
+            'Config': {'Env': [*IMAGES[OLD].config['Env'], f'MYSQL_ROOT_PASSWORD={PASSWORD}', 'MARIADB_AUTO_UPGRADE=1'], 'User': '0:0',
+                       'Cmd': ['--defaults-file=/etc/mysql/my.cnf', '--ignore-db-dir=conf.d', '--datadir=/var/lib/mysql/data'],
+                       'Healthcheck': {'Test': ['CMD', 'healthcheck.sh']}, **config},
+            'HostConfig': {'Binds': ['/etc/mysql:/etc/mysql:rw'], 'NetworkMode': 'bridge', 'Privileged': True, 'IpcMode': 'host',
+                           'PortBindings': {'3306/tcp': [{'HostIp': '', 'HostPort': '13306'}]}}}
+        self.engine.containers.pop('database', None)
+        self.engine.create('database', definition, image=OLD, restart='unless-stopped')
+        self.engine.start('database')
+        self.engine.asked.clear()
+
+    def new_root(self, here=()):
+        """Nova's rebuild: the record comes back by the stash, the engine has nothing but what is preloaded."""
+        asked = self.engine.asked
+        self.engine = FakeEngine(here=here)
+        self.engine.asked = asked
+        asked.clear()
+
+    def connect(self, credentials, timeout_seconds):
+        self.credentials.append(credentials)
+        running = [container for container in self.engine.containers.values() if container.running]
+        if not running or credentials.password != PASSWORD:
+            raise connection.NoAnswer(socket=credentials.socket, found='refused')
+        name = next(name for name, container in self.engine.containers.items() if container is running[0])
+
+        def shut_down():
+            self.engine.asked.append(('SHUTDOWN',))
+            if self.engine.exit_code is not None:
+                self.engine.end(name, self.engine.exit_code)
+            return []
+        return family.Session(*self.session_rules, ('^SHUTDOWN', shut_down), ('innodb_fast_shutdown', [(1, 0, 'OFF')]),
+                              ('SELECT VERSION', [(VERSIONS[running[0].image],)]), ('skip_networking', [(0, 3306)]),
+                              ('SELECT (COUNT|COALESCE.MAX)', [(0,)]))
+
+    def sleep(self, seconds):
+        self.clock.seconds += seconds
+
+    def driver(self, **changes):
+        context = base.DriverContext(volume=self.volume, data_directory=self.volume / 'data', etc=self.root / 'etc',
+                                     run=self.root / 'run/trove-upgrade', image_facts={}, now=_Now(), monotonic=self.clock)
+        return MariaDBContainerDriver(context, family.Service(known=(), enabled=(), running=None), self.engine, **{
+            'repository': 'registry/mariadb', 'watchers': Watchers(self.engine), 'store': self.root, 'connect': self.connect, 'sleep': self.sleep,
+            'reach': lambda address, seconds: Socket(self.greeting), 'start_seconds': 60, **changes})
+
+
+class _Now:
+    def __call__(self):
+        return self
+
+    def isoformat(self):
+        return '2026-11-21T12:00:00+00:00'

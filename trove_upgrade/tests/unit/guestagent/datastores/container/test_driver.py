@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+import json
+import pathlib
+
+import fixtures
+
+from trove_upgrade.domain import exceptions
+from trove_upgrade.guestagent.containers import errors
+from trove_upgrade.guestagent.datastores import factory
+from trove_upgrade.guestagent.datastores.container.mysql import MySQLContainerDriver
+from trove_upgrade.guestagent.datastores.mysql_family import connection, programs
+from trove_upgrade.tests.unit import base
+from trove_upgrade.tests.unit.guestagent.datastores import fakes as family
+from trove_upgrade.tests.unit.guestagent.datastores.container import fakes
+from trove_upgrade.tests.unit.guestagent.datastores.container.fakes import NEW, OLD
+
+TARGET = {'version_number': '11.8', 'server_version': '11.8.6'}
+FIRST = 'trove-upgrade-first-start'
+
+
+def quiet(percent, sentence):
+    """Nobody listens."""
+
+
+class ContainerTestCase(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.guest = fakes.Guest(pathlib.Path(self.useFixture(fixtures.TempDir()).path))
+
+    @property
+    def engine(self):
+        return self.guest.engine
+
+    @property
+    def database(self):
+        return self.engine.containers.get('database')
+
+    def stopped(self):
+        driver = self.guest.driver()
+        driver.prepare_target(TARGET, {}, quiet)
+        driver.set_autostart(enabled=False)
+        driver.fingerprint_and_stop({}, quiet)
+        return driver
+
+    def restored(self, here=(NEW,), options=None):
+        """On a new root disk, up to the configuration."""
+        self.stopped()
+        self.guest.new_root(here)
+        driver = self.guest.driver()
+        driver.own_data()
+        self.assertEqual('ok', driver.check_configuration(options or {}).outcome)
+        return driver
+
+
+class TestBefore(ContainerTestCase):
+    def test_image_and_trial_come_before_anything_is_stopped(self):
+        self.stopped()
+        self.assertEqual(['pull', 'throwaway', 'mute', 'policy', 'SHUTDOWN'], self.engine.names())
+        self.assertEqual(('policy', 'database', 'no'), self.engine.asked[3])
+        self.assertEqual(('exited', 0), (self.database.status, self.database.exit_code))
+
+    def test_an_image_that_is_here_is_not_pulled(self):
+        self.engine.images[NEW] = fakes.IMAGES[NEW]
+        self.guest.driver().prepare_target(TARGET, {}, quiet)
+        self.assertEqual(['throwaway'], self.engine.names())
+
+    def test_the_configuration_is_tried_without_network_and_as_the_containers_user(self):
+        self.guest.driver().prepare_target(TARGET, {}, quiet)
+        self.assertIn(('throwaway', NEW, '0:0', (f'{self.guest.root}/etc/mysql:/etc/mysql:ro',), 'none'), self.engine.asked)
+        self.assertIn('--ignore-db-dir=conf.d', self.engine.script)
+        self.assertNotIn('--datadir=/var/lib/mysql', self.engine.script)
+        self.assertIn('--bootstrap', self.engine.script)
+
+    def test_a_tag_that_the_registry_does_not_know_is_refused_and_nothing_is_touched(self):
+        error = self.assertRaises(exceptions.StepRefused, self.guest.driver().prepare_target, {'version_number': '10.77'}, {}, quiet)
+        self.assertEqual('CONTAINER_IMAGE_NOT_FOUND', error.code)
+        self.assertEqual(['pull'], self.engine.names())
+        self.assertTrue(self.database.running)
+        self.assertIn(OLD, self.engine.images)
+
+    def test_a_configuration_that_the_target_refuses_is_refused_with_its_words(self):
+        self.engine.trial = programs.Finished(7, '[ERROR] mariadbd: unknown variable \'x=1\'\n')
+        error = self.assertRaises(exceptions.StepRefused, self.guest.driver().prepare_target, TARGET, {}, quiet)
+        self.assertEqual('CONFIGURATION_REFUSED', error.code)
+        self.assertIn("unknown variable 'x=1'", error.message)
+        for trial in (programs.Finished(120, 'the image has no database server'), errors.ContainerFailed('no such shell'), TimeoutError('120 s')):
+            self.engine.trial = trial
+            error = self.assertRaises(exceptions.StepRefused, self.guest.driver().prepare_target, TARGET, {}, quiet)
+            self.assertEqual('CONFIGURATION_NOT_TRIED', error.code)
+        self.assertNotIn('policy', self.engine.names())
+
+    def test_an_engine_that_does_not_answer_is_a_refusal(self):
+        driver = self.guest.driver()
+        self.engine.down = True
+        error = self.assertRaises(exceptions.StepRefused, driver.prepare_target, TARGET, {}, quiet)
+        self.assertEqual('ENGINE_NOT_ANSWERING', error.code)
+
+    def test_the_image_is_what_the_facts_say_then_the_version_number(self):
+        reference = self.guest.driver().images.reference
+        self.assertEqual('elsewhere/db:1', reference({'container_image': 'elsewhere/db:1', **TARGET}))
+        self.assertEqual(NEW, reference(TARGET))
+        self.assertEqual('registry/mariadb:11.8.6', reference({'server_version': '11.8.6'}))
+        for driver, target in ((self.guest.driver(repository=None), TARGET), (self.guest.driver(), {})):
+            self.assertEqual('CONTAINER_IMAGE_UNKNOWN', self.assertRaises(exceptions.StepRefused, driver.images.reference, target).code)
+
+    def results(self, target=TARGET):
+        return {result.name: result for result in self.guest.driver().checks(target, {})}
+
+    def test_a_network_that_a_new_root_disk_has_not_is_refused(self):
+        self.assertEqual('ok', self.results()['container'].outcome)
+        raw = {**self.database.definition, 'HostConfig': {'NetworkMode': 'database-network'}}
+        self.engine.containers['database'] = dataclasses.replace(self.database, definition=raw)
+        self.assertEqual('CONTAINER_NETWORK', self.results()['container'].code)
+
+    def test_checks_bring_nothing_here(self):
+        self.assertEqual('ok', self.results()['container_image'].outcome)
+        self.assertEqual('CONTAINER_IMAGE_UNKNOWN', self.results({})['container_image'].code)
+        self.assertEqual([], self.engine.asked)
+        self.engine.end('database', 0)
+        self.assertEqual({'database_answers': 'DATABASE_NOT_RUNNING', 'container': 'CONTAINER_NOT_RUNNING'},
+                         {name: result.code for name, result in self.results().items() if result.code})
+
+    def test_what_is_kept_has_no_secret_and_nothing_of_the_old_image(self):
+        driver = self.stopped()
+        kept = driver.stash_roots()
+        self.assertEqual([self.guest.root / 'etc/mysql', driver.records.path], kept)
+        text = driver.records.path.read_text()
+        self.assertNotIn(fakes.PASSWORD, text)
+        record = json.loads(text)
+        self.assertEqual(['MARIADB_AUTO_UPGRADE=1'], record['definition']['Config']['Env'])
+        self.assertEqual(['MYSQL_ROOT_PASSWORD'], record['secrets'])
+        self.assertEqual(0o600, driver.records.path.stat().st_mode & 0o777)
+        below = f'{self.guest.root}/etc/mysql/conf.d/x.cnf'
+        names = [str(path) for path in kept]
+        self.assertEqual([*names, below], list(driver.restore_paths([*names, below, '/etc/mysql-other/x.cnf', '/opt/trove-guestagent/x'])))
+
+
+class TestStopping(ContainerTestCase):
+    def test_an_exit_code_other_than_0_is_no_clean_end(self):
+        self.engine.exit_code = 137
+        error = self.assertRaises(exceptions.StepFailed, self.stopped)
+        self.assertEqual('SHUTDOWN_NOT_CLEAN', error.code)
+        self.assertIn('code 137', error.message)
+        self.assertFalse(self.guest.driver().shutdown_was_clean())
+
+    def test_a_server_that_does_not_end_is_stopped_by_the_engine_with_a_time_and_refused(self):
+        self.engine.exit_code = None
+        driver = self.guest.driver()
+        error = self.assertRaises(exceptions.StepFailed, driver.fingerprint_and_stop, {'shutdown_seconds': 5}, quiet)
+        self.assertEqual('DATABASE_NOT_STOPPED', error.code)
+        self.assertEqual(('stop', 'database', 300), self.engine.asked[-1])
+
+    def test_a_container_that_somebody_removes_meanwhile_is_told(self):
+        driver = self.guest.driver()
+        self.guest.session_rules = [('^SHUTDOWN', lambda: self.engine.remove('database') or [])]
+        error = self.assertRaises(exceptions.StepFailed, driver.fingerprint_and_stop, {}, quiet)
+        self.assertEqual('DATABASE_NOT_STOPPED', error.code)
+
+    def test_a_session_that_is_lost_before_the_shutdown_is_a_refusal(self):
+        self.guest.session_rules = [('FLUSH TABLES', connection.SessionError('FLUSH', 2013, 'gone'))]
+        error = self.assertRaises(exceptions.StepRefused, self.guest.driver().fingerprint_and_stop, {}, quiet)
+        self.assertEqual('FINGERPRINT_FAILED', error.code)
+
+    def test_the_server_is_asked_by_trove_s_socket_with_the_password_that_trove_keeps(self):
+        self.assertEqual('10.11.18-MariaDB', self.guest.driver().server_version())
+        found = self.guest.credentials[0]
+        self.assertEqual((f'{self.guest.root}/var/lib/mysqld/other.sock', 'root', fakes.PASSWORD), (found.socket, found.user, found.password))
+
+    def test_a_password_file_that_is_a_link_is_not_read(self):
+        path = self.guest.volume / 'conf.d/root.cnf'
+        path.rename(self.guest.root / 'elsewhere')
+        path.symlink_to(self.guest.root / 'elsewhere')
+        self.assertIsNone(self.guest.driver().server_version())
+        (self.guest.volume / 'conf.d/os_admin.cnf').write_text(f'[client]\nuser = somebody\npassword = {fakes.PASSWORD}\n')
+        self.assertIsNotNone(self.guest.driver().server_version())
+        self.assertEqual('os_admin', self.guest.credentials[-1].user)
+
+
+class TestUndo(ContainerTestCase):
+    def test_the_same_container_is_started_again_with_its_policy(self):
+        before = self.database.id
+        self.stopped()
+        driver = self.guest.driver()       # as after a restart of the agent
+        driver.set_autostart(enabled=False)
+        driver.undo_autostart()
+        driver.start()
+        driver.publish()
+        self.assertEqual((before, True, 'unless-stopped'), (self.database.id, self.database.running, self.database.restart_policy))
+        self.assertEqual('unmute', self.engine.names()[-1])
+        driver.undo_autostart()
+        driver.start()
+        self.assertEqual(1, self.engine.names().count('start'))
+
+    def test_a_policy_of_before_is_forgotten_by_no_second_stop(self):
+        self.guest.engine.set_restart_policy('database', 'always')
+        driver = self.stopped()
+        driver.set_autostart(enabled=False)
+        driver.undo_autostart()
+        self.assertEqual('always', self.database.restart_policy)
+
+    def test_a_container_that_was_removed_meanwhile_is_made_again_of_the_former_image(self):
+        driver = self.stopped()
+        self.engine.remove('database')
+        driver.undo_autostart()
+        driver.start()
+        self.assertEqual((OLD, 'unless-stopped'), (self.database.image, self.database.restart_policy))
+        self.assertIn(f'MYSQL_ROOT_PASSWORD={fakes.PASSWORD}', self.database.definition['Config']['Env'])
+
+
+class TestAfter(ContainerTestCase):
+    def test_the_first_start_is_isolated_and_the_final_container_is_as_trove_made_it(self):
+        driver = self.restored()
+        driver.start_isolated()
+        first = self.engine.containers[FIRST]
+        self.assertEqual(('none', 'no', NEW), (first.definition['HostConfig']['NetworkMode'], first.restart_policy, first.image))
+        self.assertNotIn('PortBindings', first.definition['HostConfig'])
+        self.assertEqual(['--datadir=/var/lib/mysql/data', '--skip-networking', '--event-scheduler=OFF', '--skip-slave-start'],
+                         first.definition['Config']['Cmd'][2:])
+        self.assertEqual([f'MYSQL_ROOT_PASSWORD={fakes.PASSWORD}'], first.definition['Config']['Env'])
+        self.assertIsNone(self.database)
+        driver.upgrade_data(quiet)
+        ran = next(entry for entry in self.engine.asked if entry[:3] == ('exec', FIRST, '/usr/bin/mariadb-upgrade'))
+        self.assertEqual(fakes.PASSWORD, ran[3]['MYSQL_PWD'])
+        driver.set_autostart(enabled=True)
+        driver.open_for_clients()
+        self.assertNotIn(FIRST, self.engine.containers)
+        self.assertEqual((NEW, 'unless-stopped', True), (self.database.image, self.database.restart_policy, self.database.running))
+        self.assertEqual(['--defaults-file=/etc/mysql/my.cnf', '--ignore-db-dir=conf.d', '--datadir=/var/lib/mysql/data'],
+                         self.database.definition['Config']['Cmd'])
+        self.assertIn('MARIADB_AUTO_UPGRADE=1', self.database.definition['Config']['Env'])
+        self.assertEqual({'3306/tcp': [{'HostIp': '', 'HostPort': '13306'}]}, self.database.definition['HostConfig']['PortBindings'])
+        self.assertEqual('ok', driver.autostart_is_durable().outcome)
+        self.assertNotIn('remove_image', self.engine.names())
+
+    def test_each_part_may_be_repeated(self):
+        driver = self.restored()
+        for _ in range(2):
+            driver.start_isolated()
+        for _ in range(2):
+            driver.open_for_clients()
+        self.assertEqual(['create', 'start', 'stop', 'remove', 'create', 'start', 'policy', 'policy'], self.engine.names())
+
+    def test_a_container_without_a_command_of_its_own_gets_none_but_the_isolation(self):
+        self.guest.trove_creates(Cmd=['mariadbd'])
+        driver = self.restored()
+        driver.start_isolated()
+        self.assertEqual('--skip-networking', self.engine.containers[FIRST].definition['Config']['Cmd'][0])
+        driver.open_for_clients()
+        self.assertNotIn('Cmd', self.database.definition['Config'])
+
+    def test_what_the_same_image_has_accepted_is_not_tried_again(self):
+        self.restored()
+        self.assertEqual([], self.engine.names())
+
+    def test_an_image_that_is_not_preloaded_is_pulled_once_the_engine_is_up(self):
+        self.stopped()
+        self.guest.new_root(())
+        self.engine.answers_after = 3
+        self.assertEqual('ok', self.guest.driver().check_configuration({}).outcome)
+        self.assertEqual(['pull'], self.engine.names())
+
+    def test_an_image_that_is_another_one_now_is_tried(self):
+        self.stopped()
+        self.guest.new_root(())
+        self.engine.registry[NEW] = fakes.image('mended')
+        self.guest.driver().check_configuration({})
+        self.assertEqual(['pull', 'throwaway'], self.engine.names())
+
+    def test_an_engine_that_does_not_come_up_is_told(self):
+        self.stopped()
+        self.guest.new_root((NEW,))
+        self.engine.down = True
+        error = self.assertRaises(exceptions.StepFailed, self.guest.driver().check_configuration, {})
+        self.assertEqual('ENGINE_NOT_ANSWERING', error.code)
+
+    def test_a_broken_image_fails_at_once_with_its_last_words(self):
+        driver = self.restored()
+        self.engine.broken.add(NEW)
+        error = self.assertRaises(exceptions.StepFailed, driver.start_isolated)
+        self.assertEqual('DATABASE_NOT_STARTED', error.code)
+        self.assertIn('the last words', error.message)
+        self.assertLess(self.guest.clock.seconds, 5)
+        self.engine.broken.clear()
+        driver.start_isolated()
+        self.assertTrue(self.engine.containers[FIRST].running)
+
+    def test_a_rollback_runs_the_very_image_of_before(self):
+        self.stopped()
+        self.guest.new_root(())
+        self.engine.registry[OLD] = fakes.image('moved')
+        driver = self.guest.driver()
+        self.assertEqual('ok', driver.check_configuration({'rollback': True}).outcome)
+        driver.start_isolated()
+        self.assertEqual('registry/mariadb@sha256:old', self.engine.containers[FIRST].image)
+
+    def test_a_stash_without_a_container_is_told(self):
+        error = self.assertRaises(exceptions.StepFailed, self.guest.driver().check_configuration, {})
+        self.assertEqual('CONTAINER_RECORD_MISSING', error.code)
+        path = self.guest.driver().records.path
+        path.parent.mkdir(parents=True)
+        path.write_text('{"schema": 99}')
+        self.assertEqual('CONTAINER_RECORD_BROKEN', self.assertRaises(exceptions.StepFailed, self.guest.driver().records.read).code)
+
+    def test_a_proxy_that_accepts_for_a_server_that_is_not_there_is_not_believed(self):
+        driver = self.restored()
+        self.guest.greeting = b''
+        error = self.assertRaises(exceptions.StepFailed, driver.open_for_clients)
+        self.assertEqual('DATABASE_NOT_REACHABLE', error.code)
+
+    def test_a_policy_that_starts_nothing_at_boot_is_not_durable(self):
+        driver = self.guest.driver()
+        self.assertEqual('ok', driver.autostart_is_durable().outcome)
+        self.engine.set_restart_policy('database', 'on-failure')
+        self.assertEqual('AUTOSTART_NOT_DURABLE', driver.autostart_is_durable().code)
+
+    def test_files_belong_to_the_containers_user_by_number(self):
+        self.guest.trove_creates(User='1234:1235')
+        self.stopped()
+        driver = self.guest.driver()
+        driver.own_data()
+        for name in ('var/lib/mysqld', 'var/lib/mysql/data', 'etc/mysql/my.cnf'):
+            status = (self.guest.root / name).stat()
+            self.assertEqual((1234, 1235), (status.st_uid, status.st_gid), name)
+
+
+class TestChoosing(ContainerTestCase):
+    def containers(self):
+        return factory.Containers(self.engine, 'registry/mysql', fakes.Watchers(self.engine))
+
+    def test_mysql_s_image_validates_by_itself(self):
+        context = self.guest.driver().context
+        driver = factory.driver('mysql', context, family.Service(), self.containers())
+        self.assertIsInstance(driver, MySQLContainerDriver)
+        self.engine.images['registry/mysql:8.4'] = fakes.image('mysql')
+        driver.prepare_target({'version_number': '8.4'}, {}, quiet)
+        self.assertIn('--validate-config', self.engine.script)
+        refusing = factory.driver('postgresql', context, family.Service(), self.containers())
+        self.assertRaises(exceptions.StepRefused, refusing.checks, {}, {})
+
+    def test_where_the_database_runs_is_what_the_operator_says_then_the_image_then_what_is_installed(self):
+        context = self.guest.driver().context
+        nothing, installed = family.Service(known=()), family.Service()
+        self.assertEqual('service', factory.runtime('service', context, nothing))
+        self.assertEqual('container', factory.runtime('container', context, installed))
+        told = dataclasses.replace(context, image_facts={'database_runtime': 'container'})
+        self.assertEqual('container', factory.runtime('auto', told, installed))
+        self.assertEqual('service', factory.runtime('auto', context, nothing))
+        (self.guest.root / 'usr/sbin').mkdir(parents=True)
+        (self.guest.root / 'usr/sbin/dockerd').touch()
+        self.assertEqual('container', factory.runtime('auto', context, nothing))
+        self.assertEqual('service', factory.runtime('auto', context, installed))
