@@ -22,6 +22,7 @@ from trove_upgrade.cmd.status.results import failure as _failure
 from trove_upgrade.cmd.status.results import success as _success
 from trove_upgrade.cmd.status.results import warning as _warning
 from trove_upgrade.conf import compute as compute_conf
+from trove_upgrade.conf import database as database_conf
 from trove_upgrade.conf import fault
 from trove_upgrade.db import engine, errors, models, services, trove_tables
 from trove_upgrade.db.migrations import gate, position
@@ -47,10 +48,11 @@ class Checks(upgradecheck.UpgradeCommands):
     def check_way(self) -> upgradecheck.Result:
         """The configuration and the database agree on whether this is beside Trove."""
         configured = beside.is_beside(self._conf)
+        database_conf.register_connection_opts(self._conf)
         try:
             tables = table_names(self._conf.database.connection or '')
         except _UNREADABLE:
-            tables = set()
+            tables = set()    # the check of the database says it
         if configured and STANDALONE.version_table in tables:
             return _failure('The configuration is a Trove\'s, and the database was made for running alone ("db sync --standalone"). Let [database] '
                             'connection name Trove\'s database.')

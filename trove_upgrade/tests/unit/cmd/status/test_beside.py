@@ -9,7 +9,6 @@ from oslo_upgradecheck import upgradecheck
 from trove_upgrade import conf as our_conf
 from trove_upgrade.cmd import status
 from trove_upgrade.cmd.status import beside, cloud
-from trove_upgrade.conf import database as database_conf
 from trove_upgrade.db import engine
 from trove_upgrade.tests.unit import base, database
 
@@ -31,8 +30,7 @@ class BesideTestCase(base.TestCase):
                  '[trove_upgrade]', *(f'{key} = {value}' for key, value in {**_OURS, 'guest_config_file': self.guest_config, **ours}.items())]
         path.write_text('\n'.join(lines))
         conf = cfg.ConfigOpts()
-        our_conf.register_opts(conf)
-        database_conf.register_connection_opts(conf)
+        our_conf.register_opts(conf)    # what the program registers, and no more
         conf(['--config-file', str(path)], project='trove-upgrade')
         beside.is_beside(conf)
         return conf
