@@ -92,8 +92,9 @@ class Engine(fixtures.Fixture):
         insecure = [f'--insecure-registry={registry}' for registry in self._insecure]
         network = ['nsenter', f'--net={self._namespace}', '--', 'unshare'] if self._namespace else ['unshare', '--net']
         with (self.path / 'engine.log').open('ab') as log:
+            # A test that is killed must not leave an engine: it dies with the thread that started it.
             self._process = subprocess.Popen(
-                [*network, '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private',
+                ['setpriv', '--pdeathsig', 'KILL', '--', *network, '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private',
                  'sh', '-c', _INSIDE, 'engine', 'dockerd', f'--data-root={self.path}/data', '--exec-root=/run/docker',
                  '--pidfile=/run/docker.pid', f'--host=unix://{self.socket}', f'--cgroup-parent={self.cgroup}',
                  '--group=root', '--log-level=warn', '--exec-opt=native.cgroupdriver=cgroupfs', *insecure],
