@@ -82,7 +82,7 @@ class GuestTestCase(base.TestCase):
         self.layout.marker.write_text('[trove_upgrade]\nupgrade_marker = u:1\n')
 
     def may_start(self):
-        done = subprocess.run([MAY_START], capture_output=True, text=True, env={'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'TROVE_UPGRADE_ROOT': str(self.root)})
+        done = subprocess.run([MAY_START], capture_output=True, text=True, env={'PATH': f'{self.root}/stub:/usr/sbin:/usr/bin:/sbin:/bin', 'TROVE_UPGRADE_ROOT': str(self.root)})
         return done.returncode == 0
 
 
@@ -158,6 +158,27 @@ class MayStartTest(GuestTestCase):
         self.boot_by_upgrade()
         self.layout.marker.write_text('[trove_upgrade]\nguest_topic_prefix = trove-upgrade-guest.\n')
         self.assert_agreed(held=False)
+
+    def plug(self, *addresses):
+        stub = self.root / 'stub' / 'ip'
+        stub.parent.mkdir(exist_ok=True)
+        links = ['1: lo: <UP> mtu 1 link/loopback 00:00:00:00:00:00', '9: docker0: <UP> mtu 1 link/ether 02:42:00:00:00:01 brd']
+        links += [f'{number}: eth{number}@if7: <UP> mtu 1 link/ether {address} brd ff' for number, address in enumerate(addresses)]
+        stub.write_text('#!/bin/sh\ncat << E\n{}\nE\n'.format('\n'.join(links)))
+        stub.chmod(0o755)
+
+    def test_it_is_not_started_to_shut_down_the_only_nic_of_the_server(self):
+        self.boot_by_upgrade()
+        self.agent.unmute()
+        (self.root / 'etc/trove/eth1.json').write_text('{"mac_address": "FA:16:3E:00:00:01", "ipv4_address": "10.0.0.5"}')
+        (self.layout.marker.parent / 'guest_info.conf').write_text('[DEFAULT]\nnetwork_isolation=True\n')
+        self.plug('fa:16:3e:00:00:01')
+        self.assertFalse(self.may_start())
+        self.plug('fa:16:3e:00:00:01', 'fa:16:3e:00:00:02')
+        self.assertTrue(self.may_start())
+        self.plug('fa:16:3e:00:00:01')
+        (self.layout.marker.parent / 'guest_info.conf').write_text('[DEFAULT]\nnetwork_isolation=False\n')
+        self.assertTrue(self.may_start())
 
     def test_a_second_upgrade_holds_it_back_again(self):
         self.boot_by_upgrade()
