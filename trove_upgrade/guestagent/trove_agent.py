@@ -115,8 +115,6 @@ class TroveAgent:
             for name in names:
                 if not self._services.status(name):
                     self._services.start(name)
-                if not self._services.status(name):
-                    LOG.error("Trove's agent %s does not run after its start: see what trove-agent-may-start says", name)
         except exceptions.StepFailed:
             LOG.exception('Trove\'s agent cannot be started again: Trove gets no sign of life of this guest until it runs')
         self._reporter.report()
