@@ -9,6 +9,8 @@ from oslo_config import cfg
 IDENTITY_OPTS: list[cfg.Opt] = [
     cfg.StrOpt('guest_id', help='Id of the instance that this guest is; Trove writes it. Without it the agent does not start.'),
     cfg.StrOpt('datastore_manager', help='Which driver the agent uses, e.g. mariadb. An unknown one refuses every upgrade.'),
+    cfg.StrOpt('datastore_version', help='Number of the datastore version; Trove writes it. In a guest that an upgrade has booted, the '
+                                         'container image of that number is brought here at once.'),
     cfg.StrOpt('tenant_id', help='Project of the instance; Trove writes it, and the agent only reads past it.'),
 ]
 

@@ -28,7 +28,7 @@ from trove_upgrade.guestagent.journal import Journal
 from trove_upgrade.guestagent.keeper import StashKeeper
 from trove_upgrade.guestagent.layout import Layout
 from trove_upgrade.guestagent.manager import GuestManager
-from trove_upgrade.guestagent.marks import Marks
+from trove_upgrade.guestagent.marks import Mark, Marks
 from trove_upgrade.guestagent.stash.accounts import SystemAccounts
 from trove_upgrade.guestagent.volume import Volume
 from trove_upgrade.rpc import serializer, taskmanager, transport
@@ -51,6 +51,19 @@ class NotAGuest(exceptions.TroveUpgradeError):
     code = 'NOT_A_GUEST'
     template = ('The guest agent cannot start: its configuration names no {missing} in [DEFAULT]. '
                 'See that user data writes guest_info.conf and that --config-dir names its directory.')
+
+
+def prefetch(own: work.Guest) -> None:
+    """On a root disk that an upgrade has booted and nothing has been restored on: get a head start.  The thread's edge."""
+    marker = own.marker()
+    if marker is None or own.marks.has(Mark.RESTORED, marker.partition(':')[0]):
+        return
+    try:
+        own.driver.prefetch()
+    except exceptions.TroveUpgradeError as error:
+        LOG.info('What the restore needs is not here yet, it brings it itself: %s', error.message)
+    except Exception:
+        LOG.exception('What the restore needs could not be brought here ahead of it')
 
 
 def bodies(own: work.Guest) -> dict[str, Body]:
@@ -108,7 +121,8 @@ def _containers(conf: cfg.ConfigOpts, context: base.DriverContext, services: ser
                  'serveraddress': registry.container_registry}
     return factory.Containers(
         engine=engine.DockerEngine(http.UnixTransport(engine.SOCKET), clock, registry_auth=login),
-        repository=conf[conf.datastore_manager].docker_image or conf.datastore_manager, watchers=others)
+        repository=conf[conf.datastore_manager].docker_image or conf.datastore_manager, watchers=others,
+        number=conf.datastore_version)
 
 
 def _image_facts(layout: Layout) -> dict[str, Any]:
@@ -126,6 +140,7 @@ class Agent:
     jobs: Jobs
     heartbeats: Heartbeats
     keeper: StashKeeper
+    prefetch: Callable[[], None]
     watchers: watchers.Watchers
     manager: GuestManager
     server: Any      #: oslo.messaging's
@@ -136,6 +151,7 @@ class Agent:
         self.watchers.resume()
         self.heartbeats.start()
         self.keeper.start()
+        threading.Thread(target=self.prefetch, name='prefetch', daemon=True).start()
         threading.Thread(target=self.jobs.resume, name='resume', daemon=True).start()
         self.server.start()
         self.served.set()
@@ -171,4 +187,4 @@ def compose(conf: cfg.ConfigOpts, layout: Layout) -> Agent:
     manager = GuestManager(own, jobs, journal, conf[our_conf.GROUP].guest_join_seconds, heartbeats.wake)
     server = transport.get_server(rpc_transport, transport.guest_target(conf, own.instance_id), [manager])
     LOG.info('Guest agent %s of instance %s, datastore manager %s', own.agent_version, own.instance_id, own.driver.manager)
-    return Agent(jobs, heartbeats, keeper, own.watchers, manager, server)
+    return Agent(jobs, heartbeats, keeper, functools.partial(prefetch, own), own.watchers, manager, server)

@@ -80,6 +80,14 @@ class DatastoreDriver:
         :raises StepRefused: it cannot be had, or does not take the configuration; the database serves.
         """
 
+    def prefetch(self) -> None:
+        """On a root disk that an upgrade has just booted: begin to bring here what `check_configuration` will want.
+
+        Only a head start: nobody waits for it.
+
+        :raises StepRefused, StepFailed: it does not work; `check_configuration` tries again and says why.
+        """
+
     def fingerprint_and_stop(self, options: Mapping[str, Any], progress: Progress) -> Fingerprint:
         """In one session: stop all writes, take the fingerprint, shut the server down cleanly; returns once it has gone.
 

@@ -25,6 +25,7 @@ class Containers:
     engine: Engine
     repository: str        #: docker_image of Trove's configuration
     watchers: Watchers
+    number: str | None = None   #: of the datastore version that this root disk is for, as user data says
 
 
 def driver(manager: str, context: base.DriverContext, service: service_module.ServicePort,
@@ -34,7 +35,8 @@ def driver(manager: str, context: base.DriverContext, service: service_module.Se
     With `containers` the server runs in one; without, it is a service of the guest.
     """
     if containers is not None and manager in _IN_CONTAINERS:
-        return _IN_CONTAINERS[manager](context, service, containers.engine, repository=containers.repository, watchers=containers.watchers)
+        return _IN_CONTAINERS[manager](context, service, containers.engine, repository=containers.repository, watchers=containers.watchers,
+                                       number=containers.number)
     if containers is None and manager in _FAMILY:
         return _FAMILY[manager](context, service)
     refusing = base.DatastoreDriver(context)

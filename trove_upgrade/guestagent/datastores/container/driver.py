@@ -32,11 +32,11 @@ class ContainerDriver(FamilyDriver):
     shares_volume = True
 
     def __init__(self, context: base.DriverContext, service: service_module.ServicePort, engine: Engine, *, repository: str | None,
-                 watchers: Watchers, store: pathlib.Path = pathlib.Path('/var/lib/docker'),
+                 watchers: Watchers, number: str | None = None, store: pathlib.Path = pathlib.Path('/var/lib/docker'),
                  connect: connection.Connector = connection.open_session, sleep: Callable[[float], None] = time.sleep,
                  proc: pathlib.Path = pathlib.Path('/proc'), start_seconds: float = _START_SECONDS,
                  reach: Reach = socket.create_connection) -> None:
-        """`repository`: docker_image of Trove's configuration."""
+        """`repository`: docker_image of Trove's configuration; `number`: of the datastore version that this root disk is for."""
         super().__init__(context, service, connect=connect, runs=ContainerPrograms(engine, self._running_container), sleep=sleep, proc=proc)
         state = context.etc.parent / 'var/lib/trove-upgrade'
         self.engine = engine
@@ -48,6 +48,7 @@ class ContainerDriver(FamilyDriver):
         self.autostart = self.restart_policy
         self._service = service
         self._watchers = watchers
+        self._number = number
 
     # --- before ------------------------------------------------------------------------------------------------------
 
@@ -119,6 +120,12 @@ class ContainerDriver(FamilyDriver):
         return [path for path in stashed if path in {mysql, record} or path.startswith(f'{mysql}/')]
 
     # --- after -------------------------------------------------------------------------------------------------------
+
+    def prefetch(self) -> None:
+        """See `base`.  The stash cannot be read yet; user data has the number.  The engine lets a second pull join the first."""
+        if self._number:
+            self.images.wait_for_engine()
+            self.images.fetch(self.images.reference({'version_number': self._number}), lambda _percent, _sentence: None)
 
     def check_configuration(self, options: Mapping[str, Any]) -> upgrade.CheckResult:
         """See `base`.  Also brings the image here.  What that very image has accepted on the former root disk it accepts here."""

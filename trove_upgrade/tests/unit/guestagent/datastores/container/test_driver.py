@@ -260,6 +260,18 @@ class TestAfter(ContainerTestCase):
         self.assertEqual('ok', self.guest.driver().check_configuration({}).outcome)
         self.assertEqual(['pull'], self.engine.names())
 
+    def test_a_new_root_disk_gets_a_head_start_with_the_image(self):
+        self.stopped()
+        self.guest.new_root(())
+        self.guest.driver().prefetch()
+        self.assertEqual([], self.engine.names())
+        self.engine.answers_after = 3
+        driver = self.guest.driver(number='11.8')
+        driver.prefetch()
+        driver.check_configuration({})
+        self.assertEqual(['pull'], self.engine.names())
+        self.assertRaises(errors.ImageNotFound, self.guest.driver(number='10.77').prefetch)
+
     def test_an_image_that_is_another_one_now_is_tried(self):
         self.stopped()
         self.guest.new_root(())
