@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help machine venv demo demo-down test lint types unit functional long test-long bench docs samples constraints clean
+.PHONY: help machine venv demo demo-trove demo-down test lint types unit functional long test-long bench docs samples constraints clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
@@ -19,6 +19,9 @@ $(VENV)/.complete: requirements.txt test-requirements.txt constraints.txt setup.
 
 demo: machine venv  ## a one-machine cloud, one real guest, one real upgrade, and its proof (KEEP=1 leaves the cloud up)
 	@$(BIN)/trove-upgrade-lab demo $(if $(KEEP),--keep) $(DEMO_ARGS)
+
+demo-trove: machine venv  ## the same beside real Trove: its own create, its own guests, its own client's upgrade
+	@$(BIN)/trove-upgrade-lab demo --trove $(if $(KEEP),--keep) $(DEMO_ARGS)
 
 demo-down: venv  ## end a demo that was kept
 	@$(BIN)/trove-upgrade-lab down

@@ -115,6 +115,10 @@ class Lab:
 
     def demo(self, arguments: argparse.Namespace) -> int:
         """Upgrade one real guest and show the proof."""
+        if arguments.trove:
+            from trove_upgrade.lab.demo import beside_trove
+
+            return beside_trove.main(self._layout, self._cloud, self._progress, rows=arguments.rows, keep=arguments.keep)
         from trove_upgrade.lab.demo import run
 
         return run.main(self._layout, self._cloud, self._progress, rows=arguments.rows, keep=arguments.keep,
@@ -165,6 +169,7 @@ def _parser(lab: Lab) -> argparse.ArgumentParser:
     execute.add_argument('argv', nargs=argparse.REMAINDER, metavar='-- COMMAND', help='a shell when left out')
     add('images', lab.images)
     show = add('demo', lab.demo)
+    show.add_argument('--trove', action='store_true', help='an instance of real Trove, made and upgraded with its own client')
     show.add_argument('--keep', action='store_true', help='leave the cloud up')
     show.add_argument('--rows', type=int, default=DEFAULT_ROWS, help='rows of the largest table')
     show.add_argument('--client', choices=('trove', 'openstack'), default='trove', help='whose upgrade command is used')
