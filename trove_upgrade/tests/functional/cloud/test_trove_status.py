@@ -14,7 +14,7 @@ from trove_upgrade.lab.layout import Layout
 from trove_upgrade.lab.product import Product
 from trove_upgrade.lab.services import trove
 from trove_upgrade.lab.supervisor import Supervisor
-from trove_upgrade.lab.trove import stage
+from trove_upgrade.lab.trove import schema, stage
 from trove_upgrade.lab.trove.side import TroveSide
 
 PORT = 18782
@@ -41,15 +41,15 @@ class TroveStatusTest(base.BaseTestCase):
         cls.addClassCleanup(cls.as_before)
         guests = str(trove.guest_config_file(cls.side.settings))
         options = {**stage.BESIDE_TROVE, 'taskmanager_topic': TOPIC, 'guest_config_file': guests}
-        cls.side.start(server='uwsgi', with_filter=False, database=DATABASE, port=PORT, processes=1, options=options,
-                       guest_options={**stage.GUEST_OPTIONS, 'taskmanager_topic': TOPIC})
-        cls.side.configure(with_filter=True)    # with our section in trove.conf
+        cls.side.configure(server='uwsgi', with_filter=True, database=DATABASE, port=PORT, processes=1, options=options,
+                           guest_options={**stage.GUEST_OPTIONS, 'taskmanager_topic': TOPIC})
+        schema.ensure(cls.side.settings, DATABASE)
         cls.supervisor = Supervisor(layout.run_dir, layout.pids_dir, layout.logs_dir)
         cls.product = Product(layout, cls.cloud.handle(), cls.supervisor, config_file=cls.side.conf_path)
         cls.product.manage('db', 'sync')
         cls.start_taskmanager()
         cls.addClassCleanup(cls.product.stop, TASKMANAGER)
-        cls.side.restart_api(with_filter=True)
+        cls.side.api.start()    # of Trove's three services the only one that has us in it
 
     @classmethod
     def start_taskmanager(cls):
