@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The driver of a server of the MySQL family in a container: the contract of `base`, with containers for services."""
+import dataclasses
 import pathlib
 import socket
 import time
@@ -134,14 +135,10 @@ class ContainerDriver(FamilyDriver):
         backwards = options.get(_ROLLBACK) is True
         wanted = record.former if backwards else record.target
         chosen = self.images.fetch_again(wanted, lambda _percent, _sentence: None, exact=backwards)
-        self.records.write(self._with_choice(record, chosen))
+        self.records.write(dataclasses.replace(record, chosen=chosen))
         if chosen.image_id == wanted.image_id:
             return upgrade.CheckResult(scratch.NAME, 'ok', f'Container image {chosen.reference} has accepted the configuration before.')
         return self._try(chosen, record)
-
-    @staticmethod
-    def _with_choice(record: Record, chosen: ImageChoice) -> Record:
-        return Record(record.definition, record.secrets, record.restart_policy, record.former, record.target, chosen)
 
     def own_data(self) -> None:
         """See `base`.  By number: the container's user is one, and its names are the image's."""
@@ -184,6 +181,13 @@ class ContainerDriver(FamilyDriver):
 
     def _for_programs(self, credentials: connection.Credentials) -> connection.Credentials:
         return connection.Credentials(self.containers.socket_inside, credentials.user, credentials.password)
+
+    def compare(self, before: base.Fingerprint, after: base.Fingerprint) -> base.Comparison:
+        """See `base`.  A container's host name is its id: what is named after it has not changed."""
+        then, now = (fingerprint.settings.get('hostname', '') for fingerprint in (before, after))
+        found = super().compare(before, after)
+        return dataclasses.replace(found, settings_changed=[
+            change for change in found.settings_changed if not then or change['before'].replace(then, now) != change['after']])
 
     def open_for_clients(self) -> None:
         """See `base`.  As Trove made it, with its own command and ports."""

@@ -8,6 +8,7 @@ import fixtures
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.containers import errors
 from trove_upgrade.guestagent.datastores import factory
+from trove_upgrade.guestagent.datastores.base import Fingerprint
 from trove_upgrade.guestagent.datastores.container.mysql import MySQLContainerDriver
 from trove_upgrade.guestagent.datastores.mysql_family import connection, programs
 from trove_upgrade.tests.unit import base
@@ -319,6 +320,12 @@ class TestAfter(ContainerTestCase):
         self.guest.greeting = b''
         error = self.assertRaises(exceptions.StepFailed, driver.open_for_clients)
         self.assertEqual('DATABASE_NOT_REACHABLE', error.code)
+
+    def test_what_is_named_after_the_container_has_not_changed(self):
+        before, after = (Fingerprint('', '', {}, [], [], {}, {}, {'hostname': name, 'slow_query_log_file': f'{name}-slow.log', 'sql_mode': mode})
+                         for name, mode in (('07bcd01cce69', 'ANSI'), ('c272d6171624', '')))
+        changed = self.guest.driver().compare(before, after).settings_changed
+        self.assertEqual(['sql_mode'], [change['name'] for change in changed])
 
     def test_a_policy_that_starts_nothing_at_boot_is_not_durable(self):
         driver = self.guest.driver()
