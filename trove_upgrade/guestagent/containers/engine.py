@@ -113,6 +113,12 @@ class Engine(Protocol):
     def image(self, reference: str) -> Image | None:
         """The image of that name or id; None if it is not here."""
 
+    def is_published(self, reference: str) -> bool:
+        """Whether its registry has it; nothing is brought here.
+
+        :raises EngineRefused: the registry cannot be asked.
+        """
+
     def pull(self, reference: str, progress: Progress) -> None:
         """Bring it here.
 
@@ -297,12 +303,27 @@ class DockerEngine:
         answer = self._ask('GET', f'/images/{_quoted(reference)}/json', f'look at image {reference}', allowed=(404,))
         return None if answer.status == 404 else answers.image(answer)
 
+    def is_published(self, reference: str) -> bool:
+        """See the port."""
+        what = f'ask the registry for image {reference}'
+        try:
+            with self._transport.stream('GET', f'/distribution/{_quoted(reference)}/json', seconds=self._limits.start, headers=self._login()) as stream:
+                answer = stream.rest()
+        except TimeoutError as error:
+            raise EngineRefused(f'The container engine cannot {what}: no answer within {self._limits.start:.0f} s. '
+                                'See that the guest reaches the registry.') from error
+        if answer.status not in {200, 404}:
+            self._refuse(what, answer)
+        return answer.status == 200
+
+    def _login(self) -> Mapping[str, str] | None:
+        return {'X-Registry-Auth': base64.urlsafe_b64encode(json.dumps(dict(self._auth)).encode()).decode()} if self._auth else None
+
     def pull(self, reference: str, progress: Progress) -> None:
         """See the port."""
         wanted = definitions.Reference.of(reference)
-        headers = {'X-Registry-Auth': base64.urlsafe_b64encode(json.dumps(dict(self._auth)).encode()).decode()} if self._auth else None
         try:
-            with self._transport.stream('POST', '/images/create', seconds=self._limits.pull, headers=headers,
+            with self._transport.stream('POST', '/images/create', seconds=self._limits.pull, headers=self._login(),
                                         query={'fromImage': wanted.repository, 'tag': wanted.tag}) as stream:
                 if stream.status >= 400:
                     raise answers.not_pulled(reference, stream.rest().said)

@@ -51,8 +51,14 @@ class Images:
             if self._engine.image(reference) is not None:
                 return upgrade.CheckResult(CHECK, 'ok', f'Container image {reference} is in the guest.')
             self._require_room(reference)
+            published = self._engine.is_published(reference)
+        except errors.EngineRefused as error:    # by way of a mirror a pull may work all the same: it has the last word
+            return upgrade.CheckResult(CHECK, 'warning', error.message, error.code)
         except (exceptions.StepRefused, exceptions.StepFailed) as error:
             return upgrade.CheckResult(CHECK, 'refused', error.message, error.code)
+        if not published:
+            return upgrade.CheckResult(CHECK, 'refused', f'The database cannot be upgraded: the registry does not know container image '
+                                       f'{reference}. Push it there, or correct the datastore version.', errors.ImageNotFound.code)
         return upgrade.CheckResult(CHECK, 'ok', f'Container image {reference} is brought here before anything is stopped.')
 
     def fetch(self, reference: str, progress: base.Progress) -> ImageChoice:

@@ -121,6 +121,11 @@ class FakeEngine:
     def image(self, reference):
         return next((found for name, found in self.images.items() if reference in {name, found.id}), None)
 
+    def is_published(self, reference):
+        if self.registry is None:
+            raise errors.EngineRefused('The registry cannot be asked.')
+        return reference in self.registry
+
     def pull(self, reference, progress):
         self._note('pull', reference)
         if reference not in self.registry:

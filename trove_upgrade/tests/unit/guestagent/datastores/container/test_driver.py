@@ -117,7 +117,13 @@ class TestBefore(ContainerTestCase):
     def test_checks_bring_nothing_here(self):
         self.assertEqual('ok', self.results()['container_image'].outcome)
         self.assertEqual('CONTAINER_IMAGE_UNKNOWN', self.results({})['container_image'].code)
+        self.assertEqual('CONTAINER_IMAGE_NOT_FOUND', self.results({'version_number': '10.77'})['container_image'].code)
+        self.engine.registry = None
+        self.assertEqual(('warning', 'ENGINE_REFUSED'), (self.results()['container_image'].outcome, self.results()['container_image'].code))
+        self.engine.registry = {}
         self.assertEqual([], self.engine.asked)
+        self.engine.images[NEW] = fakes.IMAGES[NEW]
+        self.assertEqual('ok', self.results()['container_image'].outcome)
         self.engine.end('database', 0)
         self.assertEqual({'database_answers': 'DATABASE_NOT_RUNNING', 'container': 'CONTAINER_NOT_RUNNING'},
                          {name: result.code for name, result in self.results().items() if result.code})
