@@ -62,9 +62,22 @@ mount --bind "$guest/boot_id" proc/sys/kernel/random/boot_id
 if [ "$kind" = containers ]; then
     mount -t sysfs -o nosuid,nodev,noexec sysfs sys
     show_cgroups "$cgroup_version" sys/fs/cgroup
+    # The image's own container images: at the first boot their descriptions, at every boot the layers that are still wanted.
+    store=$guest/lower/usr/lib/trove-lab/docker-store
+    if [ -d "$store" ]; then
+        if [ ! -e "$guest/docker/image" ]; then
+            cp -a "$store/image" "$guest/docker/"
+            mkdir -m 710 "$guest/docker/overlay2"
+            tar -C "$store/overlay2" -c --exclude='./*/diff/?*' . | tar -C "$guest/docker/overlay2" -x -p
+        fi
+        for layer in "$store"/overlay2/*/diff; do
+            copy=$guest/docker/${layer#"$store/"}
+            [ ! -d "$copy" ] || mount --bind "$layer" "$copy"
+        done
+    fi
     # An overlay cannot lie on an overlay.
     mkdir -p var/lib/docker
-    mount --bind "$guest/docker" var/lib/docker
+    mount --rbind "$guest/docker" var/lib/docker
 else
     mount -t sysfs -o ro,nosuid,nodev,noexec sysfs sys
 fi

@@ -28,7 +28,7 @@ from typing import Any
 
 from trove_upgrade.lab.hypervisor import errors
 from trove_upgrade.lab.hypervisor.commands import Commands
-from trove_upgrade.lab.images import apt, environments
+from trove_upgrade.lab.images import apt, environments, preload
 from trove_upgrade.lab.images.counting import PackageCount
 from trove_upgrade.lab.images.environments import Environment
 from trove_upgrade.lab.images.layers import Stack, digest_of, digest_of_tree
@@ -77,20 +77,37 @@ class ImageBuilder:
         :raises errors.ImageBuildFailed: the host has no mirror.
         :raises errors.CommandFailed: a step of the build failed; its output is in the message.
         """
+        with self._locked():
+            image, key = self._build(recipe)
+        facts = json.loads(image.with_suffix('.json').read_text('utf-8'))
+        return BuiltImage(recipe.name, image, facts, key, recipe.init, recipe.runs_containers)
+
+    def _build(self, recipe: Recipe) -> tuple[Path, str]:
         base_key = digest_of(recipe.suite, *sorted(recipe.packages), *_LEFT_OUT)
         wanted = self._environments(recipe)
         keys = [environment.key(recipe.python_version) for environment in wanted]
         product = self._product(recipe)
         key = digest_of(base_key, *keys, recipe.init, str(recipe.has_agent), product.digest(recipe.has_agent),
-                        digest_of_tree(_HERE / 'files'))
+                        digest_of_tree(_HERE / 'files'), *(archive.name for archive in recipe.preloaded))
         image = self._cache / f'{recipe.name}-{key}.squashfs'
-        with self._locked():
-            if not image.exists() or not image.with_suffix('.json').exists():
-                base = self._base(recipe, self._cache / f'base-{recipe.suite}-{base_key}')
-                layers = [self._environment(recipe, environment, base, key) for environment, key in zip(wanted, keys, strict=True)]
-                self._assemble(recipe, (*layers, base), image)
-        facts = json.loads(image.with_suffix('.json').read_text('utf-8'))
-        return BuiltImage(recipe.name, image, facts, key, recipe.init, recipe.runs_containers)
+        if not image.exists() or not image.with_suffix('.json').exists():
+            base = self._base(recipe, self._cache / f'base-{recipe.suite}-{base_key}')
+            layers = [self._environment(recipe, environment, base, key) for environment, key in zip(wanted, keys, strict=True)]
+            if recipe.preloaded:
+                layers.append(self._store(recipe, base_key))
+            self._assemble(recipe, (*layers, base), image)
+        return image, key
+
+    def _store(self, recipe: Recipe, base_key: str) -> Path:
+        """The store of preloaded container images as a layer."""
+        target = self._cache / f'store-{recipe.suite}-{digest_of(base_key, *(archive.name for archive in recipe.preloaded))}'
+        if not target.exists():
+            plain, _key = self._build(dataclasses.replace(recipe, name=recipe.name.removesuffix('-preloaded'), preloaded=()))
+            self._progress(f'image {recipe.name}: loading container images')
+            fresh = _emptied(target.with_suffix('.new'))
+            preload.load(plain, recipe.preloaded, self._cache / 'preload', self._commands, fresh)
+            fresh.rename(target)
+        return target
 
     def _environments(self, recipe: Recipe) -> list[Environment]:
         ours = environments.ours(self._project)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 _SYSTEM = ('tini', 'sysvinit-utils', 'init-system-helpers', 'python3', 'iproute2', 'e2fsprogs', 'util-linux', 'mount', 'procps')
 _PACKAGES = (*_SYSTEM, 'mariadb-server', 'mariadb-client')
@@ -17,7 +18,8 @@ class Recipe:
 
     `init` is what becomes process 1: `tini` with sysv-style services, or `systemd`.  `python_version` is the one of the
     suite, which the agents' dependencies are fetched for.  With `runs_containers` the image has no database server but a
-    container engine, and Trove's own agent beside ours.
+    container engine, and Trove's own agent beside ours.  `preloaded` are archives of container images (of `docker save`'s
+    form, named by what is in them) that the engine has from the start.
     """
 
     name: str
@@ -27,10 +29,15 @@ class Recipe:
     has_agent: bool = True
     init: str = 'tini'
     runs_containers: bool = False
+    preloaded: tuple[Path, ...] = ()
 
     def without_agent(self) -> Recipe:
         """The same image with a database and no agent in it: an upgrade to it never sees a heartbeat."""
         return dataclasses.replace(self, name=f'{self.name}-no-agent', has_agent=False)
+
+    def with_preloaded(self, *archives: Path) -> Recipe:
+        """The same image with these container images in its engine's store."""
+        return dataclasses.replace(self, name=f'{self.name}-preloaded', preloaded=archives)
 
     def with_systemd(self) -> Recipe:
         """The same image with systemd as process 1, and with cloud-init, as images of real clouds are."""

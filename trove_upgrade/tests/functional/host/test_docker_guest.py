@@ -4,8 +4,10 @@ import dataclasses
 import http.client
 import pathlib
 import re
+import shutil
 import subprocess
 import textwrap
+import uuid
 
 from trove_upgrade.lab.hypervisor.commands import wait_until
 from trove_upgrade.lab.hypervisor.guests import GuestSpec
@@ -130,6 +132,29 @@ class DockerGuestTest(GuestTestCase):
             self.assertEqual('/dev/vdb', self.shell(guest, 'findmnt -n -o SOURCE /var/lib/mysql'))
             self.assertEqual('1001 1001', self.shell(guest, 'stat -c "%u %g" /var/lib/mysql'))
             guest.kill()
+
+    def test_a_preloaded_container_image_is_there_at_once_and_may_be_pruned(self):
+        guest = self.docker_guest()
+        self.wait_engine(guest)
+        self.shell(guest, IMPORT + ' && docker save --output /var/lib/docker/tiny.tar tiny:1')
+        archive = self.host.directory / f'tiny-{uuid.uuid4().hex}.tar'
+        shutil.move(guest.home / 'docker/tiny.tar', archive)
+        image = self.builder.build(self.target_recipe.with_preloaded(archive))
+        self.assertEqual(['tiny:1'], image.facts['container_images'])
+
+        guest = self.host.guests.rebuild('one', dataclasses.replace(guest.spec, image_path=image.path))
+        self.wait_engine(guest)
+        self.shell(guest, SERVE)
+        self.wait_healthy(guest)
+        guest.reboot()
+        self.wait_engine(guest)
+        self.wait_healthy(guest)
+        self.shell(guest, 'docker rm --force database; docker image prune --all --force')
+        self.assertEqual('', self.shell(guest, 'docker images --quiet'))
+        guest.reboot()
+        self.wait_engine(guest)
+
+        self.assertEqual('', self.shell(guest, 'docker images --quiet'))
 
     def test_the_image_says_that_its_database_runs_in_a_container(self):
         self.assertEqual(('container', 'debian 12', '3.11'),
