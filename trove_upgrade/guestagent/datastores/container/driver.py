@@ -9,7 +9,7 @@ from typing import Any
 
 from trove_upgrade.domain import exceptions, upgrade
 from trove_upgrade.guestagent import service as service_module
-from trove_upgrade.guestagent.containers.engine import Engine
+from trove_upgrade.guestagent.containers.engine import Container, Engine
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container import credentials, definition, images, ownership, trial
 from trove_upgrade.guestagent.datastores.container.autostart import DURABLE, DURABLE_POLICIES, OFF, ContainerAutostart
@@ -222,6 +222,22 @@ class ContainerDriver(FamilyDriver):
         if not enabled:
             self._watchers.mute()
         super().set_autostart(enabled=enabled)
+
+    def undo_autostart(self) -> None:
+        """See `base`.  A container that somebody has started while the volume was away serves an empty directory: it ends first."""
+        container = self.engine.inspect(DATABASE)
+        if container is not None and container.running and not self._sees_the_data(container):
+            self.containers.stop(DATABASE)
+        super().undo_autostart()
+
+    def _sees_the_data(self, container: Container) -> bool:
+        """True where it cannot be told."""
+        root = self._proc / str((container.definition.get('State') or {}).get('Pid') or 'unknown') / 'root'
+        data = self.context.data_directory
+        try:
+            return not root.exists() or (root / str(data).lstrip('/')).samefile(data)
+        except FileNotFoundError:
+            return False
 
     def autostart_is_durable(self) -> upgrade.CheckResult:
         """See `base`."""

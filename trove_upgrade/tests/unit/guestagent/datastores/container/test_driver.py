@@ -215,6 +215,30 @@ class TestUndo(ContainerTestCase):
         self.assertIn(f'MYSQL_ROOT_PASSWORD={fakes.PASSWORD}', self.database.definition['Config']['Env'])
 
 
+    def test_a_container_that_was_started_without_the_volume_is_stopped_and_started_again_with_it(self):
+        driver = self.stopped()
+        self.engine.start('database')       # by somebody, while the volume was away: it has its own empty directory
+        raw = {**self.database.definition, 'State': {'Pid': 4711}}
+        self.engine.containers['database'] = dataclasses.replace(self.database, definition=raw)
+        inside = self.guest.root / 'proc/4711/root'
+        (inside / str(self.guest.volume / 'data').lstrip('/')).mkdir(parents=True)
+        self.engine.asked.clear()
+        driver = self.guest.driver(proc=self.guest.root / 'proc')
+        driver.undo_autostart()
+        driver.start()
+        self.assertEqual(['stop', 'policy', 'start'], self.engine.names())
+
+    def test_a_container_that_sees_the_data_is_left_alone(self):
+        driver = self.guest.driver(proc=self.guest.root / 'proc')
+        raw = {**self.database.definition, 'State': {'Pid': 4711}}
+        self.engine.containers['database'] = dataclasses.replace(self.database, definition=raw)
+        inside = self.guest.root / 'proc/4711/root' / str(self.guest.volume).lstrip('/')
+        inside.mkdir(parents=True)
+        (inside / 'data').symlink_to(self.guest.volume / 'data')
+        driver.undo_autostart()
+        self.assertEqual([], self.engine.names())
+
+
 class TestAfter(ContainerTestCase):
     def test_the_first_start_is_isolated_and_the_final_container_is_as_trove_made_it(self):
         driver = self.restored()
