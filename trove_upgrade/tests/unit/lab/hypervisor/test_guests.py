@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import json
 import pathlib
 import tempfile
@@ -92,6 +93,33 @@ class GuestStoreTest(base.TestCase):
         self.assertIn('volume one', str(error))
         self.assertEqual([one], self.host.volumes.all())
 
+    def test_a_guest_with_an_engine_asks_its_gateway_for_names_and_is_told_no_uuid_of_a_raw_volume(self):
+        volume = self.host.volumes.ensure('guest-1', GIB, raw=True)
+        port = dataclasses.replace(self.spec.ports[0], gateway='10.0.0.1')
+        guest = self.host.guests.create(dataclasses.replace(self.spec, runs_containers=True, ports=(port,)))
+
+        self.assertEqual('', volume.filesystem_uuid)
+        self.assertIn('nameserver 10.0.0.1\n', (guest.home / 'upper/etc/resolv.conf').read_text())
+        self.assertNotIn('volume_uuid', json.loads((guest.home / 'upper/var/lib/cloud/seed/nocloud/meta-data').read_text()))
+
+    def test_a_rebuild_drops_the_store_of_the_engine_with_the_root_disk(self):
+        guest = self.host.guests.create(dataclasses.replace(self.spec, runs_containers=True))
+        (guest.home / 'docker/overlay2').mkdir(parents=True)
+
+        guest.drop_root_disk()
+
+        self.assertFalse((guest.home / 'docker').exists())
+
+    def test_control_groups_go_with_the_guests_that_have_some_under_a_name_of_this_lab_alone(self):
+        self.host.guests.create(self.spec).kill()
+        self.assertEqual([], self.commands.ran_beginning('unshare'))
+
+        self.host.guests.create(dataclasses.replace(self.spec, runs_containers=True)).kill()
+
+        # Once before its making, as one of that name may have been there, and once by the kill.
+        self.assertEqual(2, len(self.commands.ran_beginning('unshare')))
+        self.assertIn(self.host.fabric.guest_namespace('guest-1'), self.commands.ran_beginning('unshare')[0])
+
     def test_taking_the_agent_away_hides_both_of_its_services(self):
         guest = self.host.guests.create(self.spec)
         guest.take_agent_away()
@@ -121,6 +149,19 @@ class VolumeStoreTest(base.TestCase):
 
         self.assertIsNone(self.volumes.find('volume-1'))
         self.assertNotEqual(volume.filesystem_uuid, self.volumes.ensure('volume-1', GIB).filesystem_uuid)
+
+    def test_a_raw_volume_is_not_formatted_and_stays_raw(self):
+        volume = self.volumes.ensure('volume-1', GIB, raw=True)
+
+        self.assertEqual(volume, self.volumes.ensure('volume-1', GIB))
+        self.assertEqual([], self.commands.ran_beginning('mkfs.ext4'))
+        self.assertEqual(GIB, volume.path.stat().st_size)
+
+    def test_the_file_system_that_a_guest_made_is_told_by_its_uuid(self):
+        volume = self.volumes.ensure('volume-1', GIB, raw=True)
+        self.commands.answer('blkid', 'some-uuid\n')
+
+        self.assertEqual('some-uuid', self.volumes.probe_uuid(volume))
 
     def test_an_attached_volume_is_not_attached_twice(self):
         volume = self.volumes.ensure('volume-1', GIB)

@@ -40,3 +40,9 @@ class NovaFactsTest(base.TestCase):
     def test_the_image_says_what_its_process_1_is(self):
         self.assertEqual('systemd', nova_facts.init_of({'image_lab_init': 'systemd'}))
         self.assertEqual('tini', nova_facts.init_of({}))
+
+    def test_the_image_says_whether_its_guest_runs_containers_and_formats_its_volume(self):
+        self.assertTrue(nova_facts.runs_containers({'image_lab_docker': 'true'}))
+        self.assertFalse(nova_facts.runs_containers({}))
+        self.assertTrue(nova_facts.wants_raw_volume({'image_lab_volume': 'raw'}))
+        self.assertFalse(nova_facts.wants_raw_volume({}))

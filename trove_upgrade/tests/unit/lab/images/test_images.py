@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import importlib.machinery
 import importlib.util
 import pathlib
 import tempfile
 
 from trove_upgrade.lab import images
-from trove_upgrade.lab.hypervisor import errors
-from trove_upgrade.lab.images import apt, layers, provision, recipes
+from trove_upgrade.lab.hypervisor import errors, nova_facts
+from trove_upgrade.lab.images import apt, environments, layers, provision, recipes
+from trove_upgrade.lab.images.builder import BuiltImage
 from trove_upgrade.lab.images.counting import PackageCount
 from trove_upgrade.lab.images.product import ProductFiles
 from trove_upgrade.tests.unit import base
@@ -126,6 +128,57 @@ class RecipeTest(base.TestCase):
     def test_the_variant_with_systemd_has_cloud_init_and_the_other_none(self):
         self.assertIn('cloud-init', recipes.TRIXIE.with_systemd().packages)
         self.assertNotIn('cloud-init', recipes.TRIXIE.packages)
+
+
+    def test_preloaded_container_images_make_another_image_and_go_into_a_store_of_their_own(self):
+        recipe = recipes.TROVE_TRIXIE.with_preloaded(pathlib.Path('/cache/mariadb.tar'))
+
+        self.assertEqual(('trove-trixie-preloaded', True), (recipe.name, recipe.runs_containers))
+        self.assertEqual((), recipes.TROVE_TRIXIE.preloaded)
+
+    def test_an_image_with_a_container_engine_tells_the_hypervisor_so(self):
+        plain = BuiltImage('a', pathlib.Path('/a'), {}, 'digest', 'tini')
+        engine = dataclasses.replace(plain, runs_containers=True)
+
+        self.assertEqual({'lab_rootfs': 'squashfs', 'lab_init': 'tini'}, plain.properties)
+        self.assertTrue(nova_facts.runs_containers({f'image_{name}': value for name, value in engine.properties.items()}))
+        self.assertTrue(nova_facts.wants_raw_volume({f'image_{name}': value for name, value in engine.properties.items()}))
+
+
+class EnvironmentTest(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.project = pathlib.Path(images.__file__).parents[3]
+        self.layer = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def test_trove_s_agent_has_an_environment_and_a_launcher_of_its_own(self):
+        commands = fakes.Commands()
+
+        environments.troves(self.project).write(self.layer, '3.13', commands)
+
+        [pip] = commands.ran
+        self.assertIn('--python-version 3.13 --only-binary=:all:', pip)
+        self.assertIn('constraints/cloud.txt', pip)
+        launcher = self.layer / 'opt/guest-agent-venv/bin/trove-guestagent'
+        self.assertIn('from trove.cmd.guest import main', launcher.read_text())
+        self.assertTrue(launcher.stat().st_mode & 0o111)
+
+    def test_each_agent_and_each_python_have_a_layer_of_their_own(self):
+        keys = {environment.key(python) for environment in (environments.ours(self.project), environments.troves(self.project))
+                for python in ('3.11', '3.13')}
+
+        self.assertEqual(4, len(keys))
+
+
+class RuncTest(base.TestCase):
+    def test_a_process_asks_for_no_capability_that_the_host_has_not(self):
+        narrow = load_script('runc-within-bounds').narrow
+        process = {'capabilities': {'bounding': ['CAP_CHOWN', 'CAP_SYS_RESOURCE'], 'effective': ['CAP_CHOWN']}}
+
+        self.assertTrue(narrow(process, {'CAP_CHOWN'}))
+        self.assertEqual({'bounding': ['CAP_CHOWN'], 'effective': ['CAP_CHOWN']}, process['capabilities'])
+        self.assertFalse(narrow(process, {'CAP_CHOWN'}))
+        self.assertFalse(narrow({}, set()))
 
 
 class DigestTest(base.TestCase):
