@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from trove_upgrade.lab.layout import Layout
 from trove_upgrade.lab.venv import CloudVenv
 
+#: Before any test begins: each has a HOME of its own, where no environment is.
+_LAYOUT = Layout.from_environ()
 _SECONDS = 120
 #: Newest revision of Trove's own chain, by the first release that has it.  Source: trove/db/sqlalchemy/migrations/versions of each.
 NEWEST = '95418fe2a1c8'        #: 26
@@ -40,13 +42,16 @@ class RealTrove:
 
     def __init__(self, folder):
         self._folder = pathlib.Path(folder)
-        layout = Layout.from_environ()
-        self._venv = CloudVenv(layout.venvs_dir, self._folder / 'venv.log', os.environ)
+        self._venv = CloudVenv(_LAYOUT.venvs_dir, self._folder / 'venv.log', os.environ)
         self._venv.ensure(lambda _: None)
 
     def configuration(self, url):
         """The text of trove.conf."""
         return _CONF.format(url=url, folder=self._folder)
+
+    def interpreter(self):
+        """Python as Trove's programs have it."""
+        return self._venv.program('python')
 
     def manage(self, url, *words):
         """`trove-manage`, to its end, which must be a good one; what it has said."""
