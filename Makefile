@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help machine venv demo demo-trove demo-down test lint types unit functional long test-long bench docs samples constraints clean
+.PHONY: help machine venv demo demo-trove demo-down test lint types unit functional long test-long bench bench-trove docs samples constraints clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
@@ -48,6 +48,9 @@ long: machine venv  ## the longer functional tests: before a release
 
 bench: machine venv  ## the benchmarks; figures are written to benchmarks/results
 	@$(BIN)/python -m benchmarks
+
+bench-trove: machine venv  ## the benchmarks beside real Trove: stock Trove's work against ours
+	@$(BIN)/python -m benchmarks trove
 
 docs: venv  ## the documentation, warnings are errors
 	@$(BIN)/python tools/run_tests.py docs

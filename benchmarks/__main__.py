@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make bench`: measures, prints, and writes benchmarks/results/<date>.json; `python -m benchmarks PART...` for some of it alone."""
+"""`make bench` and `make bench-trove`: measure, print, and write benchmarks/results/<date>.json; `python -m benchmarks PART...` for some of it
+alone, `trove-patch`, `trove-orchestration`, `trove-reads` and `trove-downtime` included.
+"""
 import dataclasses
 import datetime
+import functools
 import json
 import os
 import pathlib
@@ -10,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks import api, load, schema, stash
+from benchmarks.trove import run as trove_run
 from trove_upgrade.guestagent.stash import accounts, publish, restore
 from trove_upgrade.lab import errors
 from trove_upgrade.lab import stage as lab_stage
@@ -57,21 +61,26 @@ def _stash() -> dict[str, float]:
 
 
 PARTS: dict[str, Callable[[], Any]] = {'api': _api, 'stash': _stash, 'schema': schema.measure}
+#: On a cloud of their own, and too long for every `make bench`.
+TROVE_PARTS: dict[str, Callable[[], Any]] = {
+    'trove': trove_run.measure, **{f'trove-{name}': functools.partial(trove_run.measure, (name,)) for name in trove_run.ALL}}
 
 
 def main(names: Sequence[str]) -> int:
-    """Print tables for people and write a file for programs; all parts, or those that are named."""
-    unknown = set(names) - set(PARTS)
+    """Print tables for people and write a file for programs; the parts of PARTS, or those that are named."""
+    known = {**PARTS, **TROVE_PARTS}
+    unknown = set(names) - set(known)
     if unknown:
-        print(f'benchmarks: no part is named {", ".join(sorted(unknown))}; there are {", ".join(PARTS)}', file=sys.stderr)
+        print(f'benchmarks: no part is named {", ".join(sorted(unknown))}; there are {", ".join(known)}', file=sys.stderr)
         return 2
-    found = {name: PARTS[name]() for name in names or PARTS}
+    found = {name: known[name]() for name in names or PARTS}
     RESULTS.mkdir(exist_ok=True)
     now = datetime.datetime.now(datetime.UTC)
     (RESULTS / f'{now:%Y-%m-%d-%H%M}.json').write_text(json.dumps({'at': now.isoformat(), 'cores': os.cpu_count(), **found}, indent=1))
     unexpected = sum(figure['unexpected'] for figure in found.get('api', ()))
     failed = sum(run['failed'] for server in found.get('schema', {}).values() for run in server['runs'])
-    return 1 if unexpected or failed else 0
+    missed = [part for name in TROVE_PARTS if name in found for part, figures in found[name].items() if not figures['holds']]
+    return 1 if unexpected or failed or missed else 0
 
 
 if __name__ == '__main__':
