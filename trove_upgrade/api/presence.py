@@ -3,11 +3,12 @@
 
 * When the application is loaded it registers: an API that nobody asks anything must be known, too.
 * After an answer it says that it runs, at most once in `interval_seconds`: the client has its answer by then.
-* When the process ends (atexit) it removes itself.
+* When the process ends (atexit; under uWSGI its own hook, which comes before) it removes itself.
 
 Processes that are forked after loading (gunicorn --preload, oslo.service) belong to the one that has loaded: they give signs of life for
 its row, and its end is their end.  Some of them end by os._exit and could not remove a row of their own.  Under uWSGI it is the other way
-round: its master never runs Python's exit handlers, its workers do, so there each worker has its own row.
+round: its master never runs Python's exit handlers, its workers do, so there each worker has its own row.  A worker that is at a
+request when it is told to end runs none either: its row stays until it is forgotten.
 
 Nothing here fails a request or the loading: what the database refuses is logged once and tried again.
 """
@@ -27,12 +28,14 @@ Environ = dict[str, Any]
 Inner = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 _LEAVE_SECONDS = 1.0
+_END_SECONDS = 5.0
 
 
 class Uwsgi(Protocol):
     """The module `uwsgi`, which only a process of uWSGI has."""
 
     post_fork_hook: Callable[[], None]
+    atexit: Callable[[], None]    #: called once in each worker that ends, while Python still works
 
     def worker_id(self) -> int:
         """0 in the master, where the application may be loaded before the workers are forked."""
@@ -60,33 +63,45 @@ class SignsOfLife:
         self._presence: Presence | None = None
         self._is_known = False     #: it has been written at least once
         self._has_failed = False
+        self._has_left = False
 
     def start(self) -> None:
         """Register now, or in a master of uWSGI when its workers begin."""
-        if self._uwsgi is None or self._uwsgi.worker_id() > 0:
+        if self._uwsgi is None:
             self._beat()
             return
-        before = getattr(self._uwsgi, 'post_fork_hook', None)
-
-        def begin() -> None:
-            if before is not None:
-                before()
+        self._uwsgi.atexit = _both(getattr(self._uwsgi, 'atexit', None), self.stop)
+        if self._uwsgi.worker_id() > 0:
             self._beat()
-        self._uwsgi.post_fork_hook = begin
+        else:
+            self._uwsgi.post_fork_hook = _both(getattr(self._uwsgi, 'post_fork_hook', None), self._beat)
 
     def after(self, answer: Iterable[bytes]) -> Iterable[bytes]:
         """The answer; where a sign of life is due, one that gives it when the server has closed it."""
         return answer if self._monotonic() < self._due else _Closing(answer, self._beat_if_due)
 
     def stop(self) -> None:
-        """For atexit.  Takes a few seconds at most, and no time where no database ever took the registration."""
-        if self._presence is None or not self._is_known:
+        """For atexit.  Takes a few seconds at most, and no time where no database ever took the registration.  May be repeated.
+
+        uWSGI ends a worker by C's exit(), which has already destroyed what greenlet keeps of the thread that calls it: where eventlet has
+        patched sockets, as Trove does under every server, that thread can reach no database.  Another one can.
+        """
+        if self._presence is None or not self._is_known or self._has_left:
             return
+        self._has_left = True
+        if self._uwsgi is None:
+            self._leave(self._presence)
+            return
+        leaving = threading.Thread(target=self._leave, args=(self._presence,), name='trove-upgrade-leaves', daemon=True)
+        leaving.start()
+        leaving.join(_END_SECONDS)
+
+    def _leave(self, presence: Presence) -> None:
         try:
-            self._presence.leave(_LEAVE_SECONDS)
+            presence.leave(_LEAVE_SECONDS)
         except Exception as error:  # noqa: BLE001 - the edge of a process that ends
             LOG.warning('%s could not be removed from upgrade_services: %s. It is listed there until "trove-upgrade-manage service forget '
-                        '%s"', self._presence.registration.binary, _first_line(error), self._presence.registration.id)
+                        '%s"', presence.registration.binary, _first_line(error), presence.registration.id)
 
     def _beat_if_due(self) -> None:
         if self._monotonic() >= self._due:
@@ -144,6 +159,15 @@ class _Closing:
                 close()
         finally:
             self._then()
+
+
+def _both(first: Callable[[], None] | None, second: Callable[[], None]) -> Callable[[], None]:
+    """What somebody else has set, then ours."""
+    def both() -> None:
+        if first is not None:
+            first()
+        second()
+    return both
 
 
 def _first_line(error: Exception) -> str:

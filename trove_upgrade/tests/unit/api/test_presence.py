@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import logging
+import threading
 
 import fixtures
 import webtest
@@ -161,6 +162,25 @@ class TestUnderUwsgi(SignsTestCase):
     def test_a_worker_that_loads_by_itself_registers_at_once(self):
         self.new_signs(uwsgi=Master(worker_id=2)).start()
         self.assertEqual([1], self.beats)
+
+    def test_its_own_hook_removes_the_row_once_and_in_another_thread(self):
+        """The thread that ends a worker has lost what greenlet keeps of it."""
+        seen, server, removed = [], Master(worker_id=1), []
+        server.atexit = lambda: seen.append('of somebody else')
+        remove = self.registry.remove
+        self.registry.remove = lambda registration: (removed.append(threading.get_ident()), remove(registration))
+        signs = self.new_signs(uwsgi=server)
+        signs.start()
+        server.atexit()
+        signs.stop()   # by Python's, later
+        self.assertEqual(([], ['of somebody else'], 1), (self.beats, seen, len(removed)))
+        self.assertNotEqual(threading.get_ident(), removed[0])
+
+    def test_a_master_that_ends_has_nothing_to_remove(self):
+        server = Master()
+        self.new_signs(uwsgi=server).start()
+        server.atexit()
+        self.assertEqual('', self.log.output)
 
     def test_no_other_process_has_a_module_of_uwsgi(self):
         self.assertIsNone(presence.find_uwsgi())
