@@ -124,5 +124,5 @@ class TestEquality(trove_case.TroveTestCase):
         reads = [request for request in wanted if request[0] in _SAFE]
         writes = [request for request in wanted if request[0] not in _SAFE]
         self.assertGreater(min(len(reads), len(writes)), 100)
-        found = self.differences(reads, 4) + self.differences(writes, 4)
+        found = self.differences(reads, 8) + self.differences(writes, 8)
         self.assertEqual([], found[:5], f'{len(found)} of {len(wanted)} differ')

@@ -22,6 +22,7 @@ from trove_upgrade.lab.services import openstack, trove
 ROOT = pathlib.Path(__file__).resolve().parents[4]
 HOST = '127.0.0.1'
 READY_SECONDS = 90.0
+WORKERS = 2
 UWSGI, GUNICORN, EVENTLET = 'uwsgi', 'gunicorn', 'trove-api'
 SERVERS = (UWSGI, GUNICORN, EVENTLET)
 
@@ -69,7 +70,7 @@ class Installation:
         (self.directory / 'locks').mkdir()
         openstack.write_ini(self.config('trove'), {
             'DEFAULT': {'transport_url': self._handle.transport_url, 'host': HOST, 'bind_host': HOST, 'use_stderr': True, 'debug': False,
-                        'admin_roles': 'admin', 'agent_call_low_timeout': 1, 'agent_call_high_timeout': 1, 'trove_api_workers': 2,
+                        'admin_roles': 'admin', 'agent_call_low_timeout': 1, 'agent_call_high_timeout': 1, 'trove_api_workers': WORKERS,
                         **rates},
             'database': {'connection': self.database_url, 'max_pool_size': 10, 'max_overflow': 20},
             'keystone_authtoken': credentials | {'www_authenticate_uri': self._handle.auth_url},
@@ -97,7 +98,7 @@ class Installation:
 
     def env(self, **more):
         return {'PATH': f'{self.programs}:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': str(self.directory), 'LANG': 'C.UTF-8',
-                'no_proxy': '127.0.0.1,localhost', 'PYTHONUNBUFFERED': '1', 'PYTHONWARNINGS': 'ignore',
+                'no_proxy': '127.0.0.1,localhost', 'PYTHONUNBUFFERED': '1', 'PYTHONWARNINGS': 'ignore', 'PYTHONHASHSEED': '0',
                 'PYTHONPATH': f'{self.directory / "plugins"}:{self.directory}', **more}
 
 
@@ -132,12 +133,12 @@ class TroveApi:
         env.setdefault('NO_EVENTLET_MONKEYPATCH', '1')
         if self.server == UWSGI:
             return [str(program), '--http11-socket', f'{HOST}:{self.port}', '--module', 'trove.cmd.app_wsgi:application',
-                    '--master', '--home', str(self._installation.programs.parent), '--processes', '2', '--threads', '4', '--enable-threads',
+                    '--master', '--home', str(self._installation.programs.parent), '--processes', str(WORKERS), '--threads', '4', '--enable-threads',
                     '--lazy-apps', '--need-app', '--die-on-term', '--buffer-size', '65535', '--listen', '100', '--disable-logging',
                     '--http-timeout', '5', '--pyargv', f'--config-file {config}']
         shim = self._installation.directory / f'trove_shim_{self.port}.py'
         shim.write_text(_SHIM.format(config=str(config)))
-        return [str(program), '--bind', f'{HOST}:{self.port}', '--worker-class', 'gthread', '--workers', '2', '--threads', '4',
+        return [str(program), '--bind', f'{HOST}:{self.port}', '--worker-class', 'gthread', '--workers', str(WORKERS), '--threads', '4',
                 '--no-control-socket', '--graceful-timeout', '5', f'{shim.stem}:application']
 
     @property
@@ -146,10 +147,16 @@ class TroveApi:
 
     def _wait_ready(self):
         deadline = time.monotonic() + READY_SECONDS
-        while not openstack.answers(f'http://{HOST}:{self.port}/'):
+        while not self._is_ready():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f'{self.server} did not come up:\n{self.said()[-4000:]}')
             time.sleep(0.2)
+
+    def _is_ready(self):
+        """Every worker: one that is told to end while it loads ends without a goodbye."""
+        if self.server == UWSGI and self.said().count('WSGI app 0') < WORKERS:
+            return False
+        return openstack.answers(f'http://{HOST}:{self.port}/')
 
     def said(self):
         return self.log.read_text(errors='replace')
