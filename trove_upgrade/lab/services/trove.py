@@ -242,7 +242,7 @@ def _trove_conf(settings: Settings, deployed: Deployment) -> openstack.Ini:
         'oslo_messaging_notifications': {'driver': 'messagingv2'},
         'oslo_messaging_rabbit': dict(openstack.RABBIT)}
     content |= {datastore: {'volume_support': False, 'device_path': '/dev/vdb'} for datastore in DATASTORES}
-    if deployed.with_filter:
+    if deployed.with_filter or deployed.options:   # our taskmanager reads them before the filter is there
         content[FILTER] = dict(deployed.options)
     for section, options in deployed.sections.items():
         content[section] = {**content.get(section, {}), **options}

@@ -72,7 +72,7 @@ def start(layout: Layout, cloud: Cloud, progress: Progress, *, with_product: boo
             containers = start_registry(layout, side, tell)
     with progress.phase('Starting Trove') as tell:
         if with_product:
-            side.start(options={**BESIDE_TROVE, **options}, guest_options=GUEST_OPTIONS)
+            side.start(options={**BESIDE_TROVE, 'guest_config_file': str(trove.guest_config_file(side.settings)), **options}, guest_options=GUEST_OPTIONS)
         else:
             side.start(guest_options=GUEST_OPTIONS)
         if not _record(layout).exists():
