@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from benchmarks.trove.instance import created
 from trove_upgrade.lab import errors, publishing, rest
 from trove_upgrade.lab.containers.builder import ContainerBuilder
 from trove_upgrade.lab.containers.recipes import MARIADB_11_8
@@ -75,11 +76,9 @@ class Downtimes:
         :raises LabError: it could not be created, or the upgrade did not complete.
         """
         instances = self._stage.instances
-        with self._progress.phase(f'{name}: creating an instance'):
-            instance = instances.create(f'bench-{name.replace(", ", "-").replace(" ", "-")}', self._stage.former)
-        try:
-            ask = database.asker(instances.guest(instance))
-            ask(database.rows_sql(DATABASE, ROWS, TICKS))
+        self._progress.line(f'{name}: creating an instance')
+        with created(self._stage, f'bench-{name.replace(", ", "-").replace(" ", "-")}') as instance:
+            database.asker(instances.guest(instance))(database.rows_sql(DATABASE, ROWS, TICKS))
             with self._progress.phase(f'{name}: upgrading it'), application.writing(self._client(instance), self._folder) as written:
                 started = time.monotonic()
                 told = upgrade(instance)
@@ -88,8 +87,6 @@ class Downtimes:
             seen = writer.measure(writer.read(written))
             self._check(instance)
             lost = len(seen.acknowledged - camera.numbers(database.asker(instances.guest(instance)), TICKS))
-        finally:
-            instances.delete(instance.id)
         case = Case(name, seen.seconds, whole, len(seen.acknowledged), lost, told.get('downtime_seconds'), _steps(told))
         print(f'{HEADING}\n{case.line()}', flush=True)
         return case

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.trove import copies, downtime, orchestration, patch, reads
+from benchmarks.trove import copies, downtime, instance, orchestration, patch, reads
 from benchmarks.trove.stock import stock_api
 from trove_upgrade.lab.cloud import Cloud
 from trove_upgrade.lab.layout import Layout
@@ -39,23 +39,19 @@ def measure(parts: tuple[str, ...] = ALL) -> dict[str, Any]:
 
 def _on_rows(stage: TroveStage, progress: Progress, stock_url: str, parts: tuple[str, ...]) -> dict[str, Any]:
     """On copies of one real instance."""
-    with progress.phase('Creating the instance whose rows are copied'):
-        original = stage.instances.create(ORIGINAL, stage.former)
+    progress.line('Creating the instance whose rows are copied')
     found: dict[str, Any] = {}
-    try:
-        with copies.copies_of(stage, original) as rows:
-            upgrades = orchestration.Upgrades(stage, rows)
-            every: dict[str, Callable[[], dict[str, Any]]] = {
-                'patch': lambda: patch.measure(stage, rows, stock_url),
-                'orchestration': lambda: orchestration.measure(upgrades, rows),
-                'reads': lambda: reads.measure(stage, original, stock_url, upgrades)}
-            for name, part in every.items():
-                if name in parts:
-                    found[name] = _timed(part)
-                    rows.remove()
-                    copies.drain(stage)
-    finally:
-        stage.instances.delete(original.id)
+    with instance.created(stage, ORIGINAL) as original, copies.copies_of(stage, original) as rows:
+        upgrades = orchestration.Upgrades(stage, rows)
+        every: dict[str, Callable[[], dict[str, Any]]] = {
+            'patch': lambda: patch.measure(stage, rows, stock_url),
+            'orchestration': lambda: orchestration.measure(upgrades, rows),
+            'reads': lambda: reads.measure(stage, original, stock_url, upgrades)}
+        for name, part in every.items():
+            if name in parts:
+                found[name] = _timed(part)
+                rows.remove()
+                copies.drain(stage)
     return found
 
 
