@@ -58,10 +58,10 @@ class TroveStage:
 
 
 def start(layout: Layout, cloud: Cloud, progress: Progress, *, with_product: bool = False,
-          options: Mapping[str, object] = QUICK) -> TroveStage:
+          options: Mapping[str, object] = QUICK, database: str = trove.NAME) -> TroveStage:
     """Trove, registry and two versions on a cloud that is up; `with_product` also our filter, tables and taskmanager.  Safe to repeat.
 
-    `options` go into [trove_upgrade] of trove.conf.
+    `options` go into [trove_upgrade] of trove.conf; `database` is Trove's, where tables of that name are somebody else's.
 
     :raises LabError: something failed; the message names the log.
     """
@@ -72,7 +72,7 @@ def start(layout: Layout, cloud: Cloud, progress: Progress, *, with_product: boo
             containers = start_registry(layout, side, tell)
     with progress.phase('Starting Trove') as tell:
         if with_product:
-            side.start(options={**BESIDE_TROVE, 'guest_config_file': str(trove.guest_config_file(side.settings)), **options}, guest_options=GUEST_OPTIONS)
+            side.start(database=database, options={**BESIDE_TROVE, 'guest_config_file': str(trove.guest_config_file(side.settings)), **options}, guest_options=GUEST_OPTIONS)
         else:
             side.start(guest_options=GUEST_OPTIONS)
         if not _record(layout).exists():

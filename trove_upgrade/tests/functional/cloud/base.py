@@ -10,12 +10,13 @@ import urllib.request
 
 from oslotest import base
 
-from trove_upgrade.lab import rest, stage
+from trove_upgrade.lab import rest
 from trove_upgrade.lab.clients import Clients
 from trove_upgrade.lab.cloud import Cloud
 from trove_upgrade.lab.demo import camera, follow
 from trove_upgrade.lab.images import provision
 from trove_upgrade.lab.layout import Layout
+from trove_upgrade.tests.functional import who_serves
 
 UPGRADE_SECONDS = 240.0
 WAIT_SECONDS = 60.0
@@ -28,7 +29,7 @@ class CloudTestCase(base.BaseTestCase):
     def setUpClass(cls):
         super().setUpClass()
         try:
-            cls.stage = stage.load_stage(Layout.from_environ())
+            cls.stage = who_serves.alone(Layout.from_environ())
         except FileNotFoundError as error:
             raise RuntimeError('No cloud is up: run "make functional", or .venv/bin/trove-upgrade-lab up --product first.') from error
         cls.handle, cls.product, cls.maker = cls.stage.handle, cls.stage.product, cls.stage.maker
