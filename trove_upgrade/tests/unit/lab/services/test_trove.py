@@ -83,6 +83,9 @@ class TroveTest(base.TestCase):
         self.assertEqual(['upgrade'], [point.name for point in found.entry_points.select(group='paste.filter_factory')])
         self.assertTrue((self.plugins() / 'trove_upgrade' / 'api' / 'app.py').exists())
 
+    def test_our_options_are_there_before_the_filter_is(self):
+        self.assertEqual('5', self.configured(options={'lease_seconds': 5})['trove_upgrade']['lease_seconds'])
+
     def test_the_filter_taken_out_again_leaves_nothing(self):
         self.configured(with_filter=True)
         self.configured()
