@@ -57,6 +57,16 @@ class Copies:
             row |= {'name': PREFIX + copy[:8]} | ({'compute_instance_id': str(uuid.uuid4())} if with_servers else {})
         return row
 
+    def renew(self, copy: str) -> None:
+        """As it was made, after an upgrade of it has ended."""
+        with self._lock, self._connection.cursor() as cursor:
+            for table in _OURS:
+                cursor.execute(f'DELETE FROM {table} WHERE upgrade_id IN (SELECT id FROM instance_upgrades WHERE instance_id = %s)', (copy,))
+            cursor.execute('DELETE FROM instance_upgrades WHERE instance_id = %s', (copy,))
+            cursor.execute('SELECT datastore_version_id FROM instances WHERE id = %s', (self._original,))
+            version = cursor.fetchone()
+            cursor.execute('UPDATE instances SET datastore_version_id = %s WHERE id = %s', (version and version['datastore_version_id'], copy))
+
     def remove(self) -> None:
         """All copies, and our upgrades of them."""
         copies = f"(SELECT id FROM instances WHERE name LIKE '{PREFIX}%')"

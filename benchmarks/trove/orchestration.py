@@ -22,8 +22,7 @@ from trove_upgrade.lab.trove.stage import OUR_QUEUE, TroveStage
 
 UPGRADES = 12
 REQUIRED_SECONDS = 0.5
-AT_ONCE = 2              #: upgrades that run while others look at instances
-POOL = 48                #: copies for those: all there from the start, so that no list grows while it is measured
+AT_ONCE = 3              #: upgrades that run while others look at instances, each on a copy that is upgraded again and again: no list grows
 ENDS_SECONDS = 120.0
 READY_SECONDS = 60.0
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -85,21 +84,17 @@ class Upgrades:
     def running(self) -> Iterator[None]:
         """Some upgrades at any time, as long as the context lasts."""
         stopping, lock = threading.Event(), threading.Lock()
-        pool = self._copies.make(POOL, with_servers=True)
         self.ended = 0
 
-        def go_on() -> None:
+        def go_on(one: str) -> None:
             while not stopping.is_set():
-                with lock:
-                    if not pool:
-                        return
-                    one = pool.pop()
                 self.upgrade(one)
+                self._copies.renew(one)
                 with lock:
                     self.ended += 1
 
         with self.taskmanager():
-            threads = [threading.Thread(target=go_on, daemon=True) for _ in range(AT_ONCE)]
+            threads = [threading.Thread(target=go_on, args=(one,), daemon=True) for one in self._copies.make(AT_ONCE, with_servers=True)]
             for thread in threads:
                 thread.start()
             try:

@@ -16,7 +16,7 @@ from trove_upgrade.lab.trove.stage import TroveStage
 
 CONNECTIONS = 8
 ROUNDS = 4          #: of each, as A B B A A B B A
-SHOWS, LISTS = 32, 16
+SHOWS, LISTS = 24, 16
 WARM = 16
 
 
