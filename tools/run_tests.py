@@ -14,8 +14,9 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BIN = ROOT / '.venv' / 'bin'
-# what the expression matches names the group: those of the schema are one worker's, all others, on the one cloud, the other's
-GROUPS = r'(trove_upgrade\.tests\.functional\.(?:schema|long\.test_schema|))'
+# What the expression matches names the group, and a group is one worker's: what makes servers, guests and engines of its own beside
+# what needs the one cloud, on which nothing may happen at the same time.
+GROUPS = r'trove_upgrade\.tests\.(functional\.)?(?=functional\.|schema|host|long\.test_(?:schema|host))'
 ON_CLOUD = {'functional', 'long'}
 SUITES = ('lint', 'types', 'docs', 'unit', 'functional')
 

@@ -175,7 +175,3 @@ class OnARealServer:
 
 class ReleaseBelowOnMariaDBTestCase(OnARealServer, base.BaseTestCase):
     server_class = old_rows.MariaDB
-
-
-class ReleaseBelowOnPostgreSQLTestCase(OnARealServer, base.BaseTestCase):
-    server_class = old_rows.PostgreSQL

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong with a database in a container, and the ways back, on a real engine."""
+import time
+
+from trove_upgrade.domain import exceptions
+from trove_upgrade.guestagent.flows import check, quiesce, restore, undo
+from trove_upgrade.lab.containers import recipes
+from trove_upgrade.tests.functional.host import trove_guest
+from trove_upgrade.tests.functional.host.test_container_driver import ContainerTestCase
+
+
+class TestRefusals(ContainerTestCase):
+    def refused(self, number):
+        error = self.assertRaises(exceptions.StepRefused, quiesce.quiesce,
+                                  self.guest.work(target={**trove_guest.TARGET, 'version_number': number}))
+        self.assert_serves_as_before()
+        self.assertEqual(self.began, self.container().definition['State']['StartedAt'], 'the database was restarted')
+        self.assertEqual([], self.guest.watchers.told)
+        return error
+
+    def test_what_cannot_be_upgraded_to_is_found_while_the_database_serves_and_changes_nothing(self):
+        self.seed()
+        self.began = self.container().definition['State']['StartedAt']
+        error = self.refused('11.8.98')       # no registry answers this engine
+        self.assertEqual('CONTAINER_IMAGE_NOT_PULLED', error.code)
+        self.guest.load(recipes.NO_SERVER_11_8)
+        error = self.refused('11.8.97')
+        self.assertEqual('CONFIGURATION_NOT_TRIED', error.code)
+        self.assertIsNotNone(self.guest.client().image('mariadb:10.11'))
+        self.assertEqual(['database'], self.guest.engine.run(['ps', '--all', '--format={{.Names}}']).stdout.split())
+        results = {result['name']: result for result in check.check(self.guest.work()).result['checks']}
+        self.assertEqual([], [result for result in results.values() if result['outcome'] == 'refused'])
+        self.assertIn('mariadb:10.11', results['container']['message'])
+        self.guest.engine.run(['stop', 'database'])
+        found = {result['name']: result['code'] for result in check.check(self.guest.work()).result['checks']}
+        self.assertEqual('DATABASE_NOT_SERVING', found['guest_database'])
+
+
+class TestTheWayBack(ContainerTestCase):
+    def test_a_quiesce_is_undone_by_starting_the_same_container(self):
+        self.seed(command=False)
+        self.guest.load(recipes.MARIADB_11_8)
+        before = self.container()
+        self.quiesced()
+        self.assertEqual(self.quiesced(), self.quiesced())
+        undo.abort(self.guest.work())
+        self.assertEqual(before.id, self.container().id)
+        self.assert_serves_as_before()
+        self.assertEqual(['mute', 'unmute'], self.guest.watchers.told)
+
+    def test_a_server_that_is_killed_while_it_shuts_down_is_started_again_and_nothing_is_upgraded(self):
+        self.seed()
+        self.guest.load(recipes.MARIADB_11_8)
+
+        def killing(percent, message):
+            if message.startswith('shutting the database server down'):
+                self.guest.client().kill('database')
+        error = self.assertRaises(exceptions.StepRefused, quiesce.quiesce, self.guest.work(killing))
+        self.assertIn(error.code, {'SHUTDOWN_NOT_CLEAN', 'FINGERPRINT_FAILED'})
+        self.assert_serves_as_before()
+
+    def test_a_rollback_needs_the_former_image_alone(self):
+        self.seed(command=False)      # as after an upgrade by Trove
+        self.guest.load(recipes.MARIADB_11_8)
+        info = self.quiesced()
+        self.guest.rebuild('10.11')
+        work = self.guest.work(upgrade_info=info, options={'rollback': True}, target={'server_version': '10.11'})
+        restore.restore(work)
+        self.assertEqual('mariadb:10.11', self.container().image)
+        self.assertEqual([(5000,)], self.guest.sql('SELECT COUNT(*) FROM app.words'))
+        self.assertEqual('unless-stopped', self.container().restart_policy)
+
+
+class TestABadImage(ContainerTestCase):
+    def test_a_server_that_ends_at_its_start_fails_at_once_and_says_why(self):
+        self.seed()
+        self.guest.load(recipes.BROKEN_11_8, ['mariadb:11.8'])     # its programs work, so that the configuration is accepted
+        info = self.quiesced()
+        self.guest.rebuild()
+        error = self.assertRaises(exceptions.StepFailed, restore.restore, self.guest.work(upgrade_info=info))
+        self.assertEqual('CONTAINER_IMAGE_NOT_PULLED', error.code)
+        self.assertFalse(self.guest.guest().server_started(trove_guest.UPGRADE), 'nothing was started on the data')
+        self.guest.load(recipes.BROKEN_11_8, ['mariadb:11.8'])
+        began = time.monotonic()
+        error = self.assertRaises(exceptions.StepFailed, restore.restore, self.guest.work(upgrade_info=info))
+        self.assertEqual('DATABASE_NOT_STARTED', error.code)
+        self.assertIn('broken on purpose', error.message)
+        self.assertLess(time.monotonic() - began, 300, 'stock Trove gives up after ten minutes')
+        self.assertIsNone(self.container())
+        self.guest.engine.run(['image', 'rm', '--force', 'mariadb:11.8'])      # the operator mends the image
+        self.guest.load(recipes.MARIADB_11_8)
+        restore.restore(self.guest.work(upgrade_info=info))
+        self.assertEqual([(5000,)], self.guest.sql('SELECT COUNT(*) FROM app.words'))
