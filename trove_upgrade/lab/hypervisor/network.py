@@ -136,12 +136,6 @@ class NetworkFabric:
         # Interface names have at most 15 characters.
         return f'v{number}-' + hashlib.sha256(guest_id.encode()).hexdigest()[:11]
 
-    @staticmethod
-    def resolver(ports: Sequence[Port]) -> str:
-        """A guest's resolv.conf: names are asked of the gateway of its first network, where the lab may have a server."""
-        gateways = [port.gateway for port in ports if port.gateway]
-        return f'nameserver {gateways[0]}\noptions timeout:1 attempts:1\n' if gateways else ''
-
     def detach(self, guest_id: str) -> None:
         """Take a guest's namespace away, its ports with it.  An unknown guest is no error."""
         (self._dir / f'{guest_id}.ports').unlink(missing_ok=True)
