@@ -96,7 +96,7 @@ class Lab:
             raise errors.LabError(f'Guest {guest.spec.guest_id} does not run. Start its server first.', code='lab_guest_down')
         _become('nsenter', [f'--target={process.pid}', *_NAMESPACES, '--', *command])
 
-    def images(self, _arguments: argparse.Namespace) -> int:
+    def images(self, arguments: argparse.Namespace) -> int:
         """Build the guest images that the cache lacks, and say where they are; needs no cloud."""
         from trove_upgrade.lab import packages, preflight, stage
         from trove_upgrade.lab.images import recipes
@@ -108,7 +108,12 @@ class Lab:
             with self._progress.phase('Installing packages') as tell:
                 packages.install(missing, self._layout.log_file('packages'), tell)
         with self._progress.phase('Building the guest images') as tell:
-            built = stage.build_images(self._layout, tell, recipes.BOOKWORM, recipes.TRIXIE)
+            if arguments.trove:
+                from trove_upgrade.lab.trove import stage as trove_stage
+
+                built = trove_stage.build(self._layout, tell)
+            else:
+                built = stage.build_images(self._layout, tell, recipes.BOOKWORM, recipes.TRIXIE)
         for image in built:
             print(f'{image.name}: {image.path}')
         return 0
@@ -167,7 +172,7 @@ def _parser(lab: Lab) -> argparse.ArgumentParser:
     execute = add('exec', lab.exec)
     execute.add_argument('server', help='id, beginning of the id, or name')
     execute.add_argument('argv', nargs=argparse.REMAINDER, metavar='-- COMMAND', help='a shell when left out')
-    add('images', lab.images)
+    add('images', lab.images).add_argument('--trove', action='store_true', help="those of Trove's guests, and the container images")
     show = add('demo', lab.demo)
     show.add_argument('--trove', action='store_true', help='an instance of real Trove, made and upgraded with its own client')
     show.add_argument('--keep', action='store_true', help='leave the cloud up')

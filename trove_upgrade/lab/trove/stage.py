@@ -97,6 +97,12 @@ def load(layout: Layout) -> TroveStage:
                       former, target)
 
 
+def build(layout: Layout, tell: Phase) -> list[publishing.ImageFile]:
+    """The guest images, and in the cache the filled registry: what needs package indexes, which a lab's namespace may not reach."""
+    registry.prepared(layout.images_cache, registry.build(layout.images_cache, tell), tell)
+    return build_images(layout, tell, *(guest for guest, _container in PAIRS))
+
+
 def start_registry(layout: Layout, side: TroveSide, tell: Phase) -> list[Image]:
     """The registry of container images, filled and running; a running one stays as it is."""
     registry.configure(side.settings)
