@@ -8,6 +8,8 @@ Control (no authentication: it listens on loopback, in a cloud without anything 
 * `POST /__faults` with a JSON object of the fields of `Fault`; the answer holds its id
 * `GET /__faults`, `DELETE /__faults`: what is left, and end it all
 * `GET /__requests?method=POST&path=<regular expression>`: `{"count": 2, "requests": [...]}`; `DELETE /__requests` forgets them
+
+Below `VOLUMES` it is a Cinder without a volume.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from typing import Any
 
 HELD_SECONDS = 3600.0
 KEPT_REQUESTS = 10000
+VOLUMES = '/__volumes'
 _HOP_BY_HOP = frozenset(('connection', 'keep-alive', 'transfer-encoding', 'te', 'trailer', 'upgrade', 'proxy-connection',
                          'content-length'))
 #: refuse: answer `status`, Nova never sees it · accept_then_status: Nova sees it, the caller gets `status`
@@ -182,6 +185,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _control(self, body: bytes) -> None:
         address = urllib.parse.urlsplit(self.path)
         match (self.command, address.path):
+            case ('GET', path) if path.startswith(VOLUMES):
+                self._answer(_json(200, {'volumes': []}))
             case ('POST', '/__faults'):
                 try:
                     fault = Fault(**json.loads(body))

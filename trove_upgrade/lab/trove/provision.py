@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What Trove wants of the cloud before it creates an instance: a way out of the guests' network, flavors with a second disk, room."""
 
-from trove_upgrade.lab import rest
+from trove_upgrade.lab import nova_proxy, rest
 from trove_upgrade.lab.handle import CloudHandle
-from trove_upgrade.lab.settings import Settings
+from trove_upgrade.lab.settings import REGION, Settings
 
 REGISTRY_PORT = 5000
 EXTERNAL = 'trove-external'
@@ -11,6 +11,8 @@ EXTERNAL_CIDR = '172.24.4.0/24'
 ROUTER = 'trove-router'
 #: name -> vCPUs, memory in MiB, root disk in GB, ephemeral disk in GB (without Cinder Trove puts the data there)
 FLAVORS = {'trove.small': (1, 512, 4, 2), 'trove.medium': (2, 1024, 8, 4)}
+#: In the catalog a Cinder that has no volume.
+VOLUME_SERVICE = 'volumev3'
 _UNLIMITED = -1
 _QUOTAS = ('network', 'subnet', 'port', 'router', 'floatingip', 'security_group', 'security_group_rule')
 
@@ -24,6 +26,7 @@ def ensure(settings: Settings, handle: CloudHandle) -> None:
     """
     session = _admin(settings)
     _router(settings, handle, session)
+    _volumes(settings, session)
     known = flavors(settings)
     for name, (vcpus, ram, disk, ephemeral) in FLAVORS.items():
         if name not in known:
@@ -35,6 +38,18 @@ def flavors(settings: Settings) -> dict[str, str]:
     """Those of FLAVORS that there are; name -> id."""
     found = _admin(settings).request('GET', f'{settings.url(settings.ports.compute, "/v2.1")}/flavors')['flavors']
     return {str(flavor['name']): str(flavor['id']) for flavor in found if flavor['name'] in FLAVORS}
+
+
+def _volumes(settings: Settings, session: rest.Session) -> None:
+    """Trove's delete asks for volumes by name even where it makes none, and leaves its row where nobody answers."""
+    base = settings.auth_url
+    if session.request('GET', f'{base}/services?type={VOLUME_SERVICE}')['services']:
+        return
+    service = session.request('POST', f'{base}/services', {'service': {'type': VOLUME_SERVICE, 'name': 'lab-no-volumes'}})['service']['id']
+    for interface in ('public', 'internal', 'admin'):
+        session.request('POST', f'{base}/endpoints', {'endpoint': {
+            'service_id': service, 'interface': interface, 'region': REGION,
+            'url': settings.url(settings.ports.compute_proxy, f'{nova_proxy.VOLUMES}/$(project_id)s')}})
 
 
 def _router(settings: Settings, handle: CloudHandle, session: rest.Session) -> None:
