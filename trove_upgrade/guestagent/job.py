@@ -124,6 +124,8 @@ class Jobs:
     def _run(self, running: _Running) -> None:
         """The thread's edge: whatever happens ends in the journal."""
         def progress(percent: int | None, message: str) -> None:
+            if percent is not None and percent != running.record.percent:
+                LOG.info('Upgrade %s: %s %d %%: %s', running.call.upgrade_id, running.record.method, percent, message)
             running.record = dataclasses.replace(running.record, percent=percent, message=message)
             if running.cancelled.is_set():
                 raise exceptions.StepRefused(f'Upgrade {running.call.upgrade_id} was aborted meanwhile.', 'UPGRADE_ABORTED')
