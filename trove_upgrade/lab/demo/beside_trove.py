@@ -24,6 +24,8 @@ UPGRADE_SECONDS = 900.0
 SETTLED_SECONDS = 120.0
 #: What an operator has written into the guest by hand, as Trove's agent reads it: a file that a stock rebuild loses.
 HAND_MADE = '/etc/mysql/conf.d/90-instance.cnf'
+#: Those that a running server takes: in force before the upgrade, too, without a restart.
+SETTINGS = {name: value for name, value in provision.DEFAULT_SETTINGS.items() if name != 'bind_address'}
 _WATCH_SECONDS = 0.5
 
 
@@ -97,14 +99,13 @@ class TroveDemo:
 
     def _fill(self, instance: TroveInstance, rows: int) -> None:
         guest = self._stage.instances.guest(instance)
-        guest.write_file(HAND_MADE, provision.settings_file(provision.DEFAULT_SETTINGS))
-        # In force now as after a restart; bind_address is only read at a start.
-        settings = ''.join(f'SET GLOBAL {name} = {value};\n' for name, value in provision.DEFAULT_SETTINGS.items() if value.isdigit())
+        guest.write_file(HAND_MADE, provision.settings_file(SETTINGS))
+        settings = ''.join(f'SET GLOBAL {name} = {value};\n' for name, value in SETTINGS.items())
         self._ask(instance)(database.rows_sql(DATABASE, rows, TICKS) + settings)
 
     def _picture(self, instance: TroveInstance) -> proof.Picture:
         server = self._nova.request('GET', f'{self._stage.handle.nova_url}/servers/{instance.server_id}')['server']
-        return camera.picture(self._stage.instances.guest(instance), server, self._ask(instance), TICKS)
+        return camera.picture(self._stage.instances.guest(instance), server, self._ask(instance), TICKS, tuple(SETTINGS))
 
     def _upgrade(self, instance: TroveInstance) -> None:
         stage = self._stage

@@ -2,7 +2,7 @@
 """Takes the picture of an instance: asks its database through the database's own client, and Nova through its API."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from trove_upgrade.lab.demo.proof import Picture
 from trove_upgrade.lab.hypervisor.guests import Guest
@@ -36,11 +36,12 @@ def asker(guest: Guest) -> Ask:
     return lambda statements: provision.sql(guest, statements, _DATABASE_CHECK_SECONDS)
 
 
-def picture(guest: Guest, server: Mapping[str, object], ask: Ask, written_table: str) -> Picture:
+def picture(guest: Guest, server: Mapping[str, object], ask: Ask, written_table: str,
+            settings: Sequence[str] = tuple(provision.DEFAULT_SETTINGS)) -> Picture:
     """What the database, Nova (`server` is its JSON) and the guest say now; `written_table` is left out of the checksums."""
     facts = json.loads(guest.exec(['cat', '/etc/trove-upgrade/image-facts.json']).output)
     tables = {f'{schema}.{name}' for schema, name in _rows(ask, _TABLES)} - {written_table}
-    names = ', '.join(f"'{name}'" for name in sorted(provision.DEFAULT_SETTINGS))
+    names = ', '.join(f"'{name}'" for name in sorted(settings))
     image = server['image']
     addresses = [found['addr'] for network in _mapping(server['addresses']).values() for found in network]
     return Picture(
