@@ -5,6 +5,9 @@ The broker itself is oslo.messaging's `transport_url`; notifications go where `[
 """
 from oslo_config import cfg
 
+#: Of our agent where Trove's own is in the guest, too.
+PREFIX_BESIDE_TROVE = 'trove-upgrade-guest.'
+
 OPTS: list[cfg.Opt] = [
     cfg.StrOpt('rpc_exchange', default='trove-upgrade',
                help='Exchange of all our RPC. Every API, taskmanager and guest agent must name the same one; it is set apart '
@@ -15,7 +18,8 @@ OPTS: list[cfg.Opt] = [
     cfg.StrOpt('guest_topic_prefix', default='guestagent.',
                help='What stands before the instance id in the topic of a guest agent. "guestagent." where our agent is the '
                     'one agent of the guest, "trove-upgrade-guest." where the agent of Trove runs beside it: two consumers '
-                    'of one topic would take each other\'s messages. Taskmanagers and guests must agree.'),
+                    'of one topic would take each other\'s messages; an agent that finds the other one in its guest takes the second by '
+                    'itself. Taskmanagers and guests must agree.'),
     cfg.FloatOpt('guest_call_timeout', default=15.0, min=0.5, max=600.0,
                  help='Seconds to wait for the answer of a guest agent, which never works longer than a few seconds before it '
                       'answers. Too low: a loaded guest is asked again and again. Too high: a dead guest holds a worker '

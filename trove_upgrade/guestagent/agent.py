@@ -14,6 +14,7 @@ from oslo_log import log
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import guestagent as guestagent_conf
+from trove_upgrade.conf import messaging
 from trove_upgrade.domain import exceptions, guest
 from trove_upgrade.guestagent import clock as clock_module
 from trove_upgrade.guestagent import commands as commands_module
@@ -71,6 +72,23 @@ def bodies(own: work.Guest) -> dict[str, Body]:
     def body(flow: Callable[[work.Work], work.Outcome], call: guest.GuestCall, progress: base.Progress) -> work.Outcome:
         return flow(work.Work(own, call, progress))
     return {method: functools.partial(body, flow) for method, flow in _FLOWS.items()}
+
+
+def keep_apart(conf: cfg.ConfigOpts, services: service.ServicePort) -> None:
+    """A topic of our own where Trove's agent is in the guest and the configuration would have both listen on one.
+
+    It has been seen: ours took the `prepare` of a new instance, which then was in BUILD for ever.  Another exchange does not help,
+    as the name of the queue is the same.
+    """
+    options = conf[our_conf.GROUP]
+    if options.guest_topic_prefix != options.trove_agent_topic_prefix:
+        return
+    installed = [name for name in options.trove_agent_services if services.exists(name)]
+    if installed:
+        LOG.warning('Trove\'s agent (%s) is in this guest and guest_topic_prefix is its own, "%s": this agent listens on "%s<instance id>" '
+                    'instead. Set [trove_upgrade] guest_topic_prefix in the configuration that Trove gives to its guests.',
+                    ', '.join(installed), options.guest_topic_prefix, messaging.PREFIX_BESIDE_TROVE)
+        conf.set_override('guest_topic_prefix', messaging.PREFIX_BESIDE_TROVE, group=our_conf.GROUP)
 
 
 def compose_guest(conf: cfg.ConfigOpts, layout: Layout) -> work.Guest:
@@ -169,6 +187,7 @@ def compose(conf: cfg.ConfigOpts, layout: Layout) -> Agent:
 
     :raises NotAGuest: the configuration does not say which guest this is.
     """
+    keep_apart(conf, service.detect(commands_module.SystemCommands(), layout.root))
     own = compose_guest(conf, layout)
     rpc_transport = transport.get_transport(conf)
     client = taskmanager.TaskManagerAPI.from_conf(conf, rpc_transport)

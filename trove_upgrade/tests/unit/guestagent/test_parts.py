@@ -15,6 +15,7 @@ from trove_upgrade.guestagent.marks import Mark, Marks
 from trove_upgrade.rpc import transport
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent import fakes
+from trove_upgrade.tests.unit.guestagent import test_trove_agent as fakes_of_services
 
 
 class DirectoryTestCase(base.TestCase):
@@ -236,6 +237,14 @@ class CompositionTest(DirectoryTestCase):
         own = agent.compose_guest(self._conf(guest_id='g', datastore_manager='mariadb'), self.layout)
         self.assertEqual(('g', 'mariadb', {'server_version': '11.8.6'}), (own.instance_id, own.driver.manager, own.driver.context.image_facts))
         self.assertEqual(72, own.settings.stash_keep_hours)
+
+    def test_beside_troves_agent_ours_listens_on_a_topic_of_its_own_whatever_is_configured(self):
+        conf = self._conf(guest_id='g')
+        agent.keep_apart(conf, fakes_of_services.Services([], names=('guest-agent',)))
+        self.assertEqual('trove-upgrade-guest.', conf.trove_upgrade.guest_topic_prefix)
+        alone = self._conf(guest_id='g')
+        agent.keep_apart(alone, fakes_of_services.Services([], names=()))
+        self.assertEqual('guestagent.', alone.trove_upgrade.guest_topic_prefix)
 
     def test_a_datastore_without_a_driver_is_refused_by_name(self):
         own = agent.compose_guest(self._conf(guest_id='g', datastore_manager='cassandra'), self.layout)
