@@ -180,6 +180,36 @@ class MayStartTest(GuestTestCase):
         (self.layout.marker.parent / 'guest_info.conf').write_text('[DEFAULT]\nnetwork_isolation=False\n')
         self.assertTrue(self.may_start())
 
+    def rebuilt_by_somebody_else(self, owner='0'):
+        """A root disk that no upgrade has booted, and a volume with marks in it that is not mounted yet."""
+        kept = self.root / 'volume' / '.trove-upgrade'
+        kept.mkdir(parents=True)
+        (self.root / 'dev').mkdir()
+        (self.root / 'dev/vdb').touch()
+        stub = self.root / 'stub'
+        stub.mkdir(exist_ok=True)
+        for name, body in (('mountpoint', 'exit 1'), ('blkid', 'exit 0'), ('umount', 'rm -r "$1/.trove-upgrade"'),
+                           ('mount', f'for last; do :; done; cp -r {kept} "$last/"'),
+                           ('stat', f'[ "$2" = %u ] && echo {owner} || echo {owner} 700')):
+            (stub / name).write_text(f'#!/bin/sh\n{body}\n')
+            (stub / name).chmod(0o755)
+        return kept
+
+    def test_a_root_disk_of_somebody_elses_rebuild_starts_no_former_server_on_data_that_the_new_one_has_begun_to_change(self):
+        kept = self.rebuilt_by_somebody_else()
+        self.assertTrue(self.may_start())
+        (kept / 'mark-server_started_on_data.json').write_text('{"upgrade_id": "u1"}')
+        self.assertFalse(self.may_start())
+        (kept / 'mark-compared.json').write_text('{"upgrade_id": "u0"}')
+        self.assertFalse(self.may_start())
+        (kept / 'mark-compared.json').write_text('{"upgrade_id": "u1", "at": 1}')
+        self.assertTrue(self.may_start())
+
+    def test_a_mark_that_the_databases_user_can_have_made_holds_nothing_back(self):
+        kept = self.rebuilt_by_somebody_else(owner='1001')
+        (kept / 'mark-server_started_on_data.json').write_text('{"upgrade_id": "u1"}')
+        self.assertTrue(self.may_start())
+
     def test_a_second_upgrade_holds_it_back_again(self):
         self.boot_by_upgrade()
         self.agent.unmute()
