@@ -8,9 +8,10 @@ failed write to the first that succeeds after the last failure.  By hand it is o
 """
 import contextlib
 import dataclasses
+import datetime
 import pathlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from benchmarks.trove.instance import created
@@ -46,7 +47,8 @@ class Case:
     acknowledged: int
     lost: int
     in_guest_seconds: float | None        #: as the guest measured it, where it is ours
-    steps: dict[str, float]               #: seconds by step, where it is ours
+    steps: dict[str, float]               #: seconds of each step in which the client was not served, where it is ours
+    timeline: list[tuple[float, str]]     #: what the upgrade said, by seconds since the first failed write (before it: negative)
 
     def line(self) -> str:
         """For a terminal."""
@@ -54,7 +56,7 @@ class Case:
         return (f'{self.name:<18} {self.downtime_seconds:>8.1f} {self.whole_seconds:>8.1f} {self.acknowledged:>6} {self.lost:>5}   {steps}')
 
 
-HEADING = f'{"upgrade":<18} {"down s":>8} {"whole s":>8} {"writes":>6} {"lost":>5}   steps (s)'
+HEADING = f'{"upgrade":<18} {"down s":>8} {"whole s":>8} {"writes":>6} {"lost":>5}   seconds of that by step'
 
 
 class Downtimes:
@@ -87,20 +89,24 @@ class Downtimes:
             seen = writer.measure(writer.read(written))
             self._check(instance)
             lost = len(seen.acknowledged - camera.numbers(database.asker(instances.guest(instance)), TICKS))
-        case = Case(name, seen.seconds, whole, len(seen.acknowledged), lost, told.get('downtime_seconds'), _steps(told))
-        print(f'{HEADING}\n{case.line()}', flush=True)
+        down = _down(writer.read(written))
+        case = Case(name, seen.seconds, whole, len(seen.acknowledged), lost, told.get('downtime_seconds'), _steps(told, *down),
+                    [(round(at - down[0], 2), line.strip()) for at, line in told.get('timeline', ())])
+        print(f'{HEADING}\n{case.line()}', *(f'{at:>8.1f}  {line}' for at, line in case.timeline), sep='\n', flush=True)
         return case
 
     def ours(self, target: Registered) -> Callable[[TroveInstance], dict[str, Any]]:
         """By our filter and taskmanager: what the API says of the upgrade at its end."""
         def upgrade(instance: TroveInstance) -> dict[str, Any]:
             self._patch(f'{self._stage.side.url}/v1.0', instance, target)
-            follower = follow.Follower(lambda path: self._demo.request('GET', self._stage.instances.base_url + path), self._progress.line)
+            timeline: list[tuple[float, str]] = []
+            follower = follow.Follower(lambda path: self._demo.request('GET', self._stage.instances.base_url + path),
+                                       lambda line: timeline.append((time.time(), line)))
             ended = follower.until_ended(instance.id, ENDS_SECONDS)
             if ended['state'] != 'COMPLETED':
                 raise errors.LabError(f'The upgrade ended {ended["state"]}: {ended.get("cause")} ({ended.get("error_code")}). See the logs in '
                                       f'{self._stage.handle.run_dir}/log.', code='bench_upgrade_failed')
-            return ended
+            return {**ended, 'timeline': timeline}
         return upgrade
 
     def by_hand(self, target: Registered) -> Callable[[TroveInstance], dict[str, Any]]:
@@ -172,8 +178,18 @@ def measure(stage: TroveStage, progress: Progress, stock_url: str) -> dict[str, 
             'holds': seconds[PRELOADED] < seconds[BY_HAND] and seconds[PULLED] < seconds[BY_HAND] and not any(case.lost for case in cases)}
 
 
-def _steps(told: dict[str, Any]) -> dict[str, float]:
+def _down(attempts: Sequence[writer.Attempt]) -> tuple[float, float]:
+    """From the first failed write to the first that succeeded after the last failure, in seconds since the epoch."""
+    failed = [attempt.at for attempt in attempts if not attempt.ok]
+    return failed[0], next(attempt.at for attempt in attempts if attempt.ok and attempt.at > failed[-1])
+
+
+def _steps(told: dict[str, Any], down: float, up: float) -> dict[str, float]:
+    """The times of steps are in UTC and say no zone."""
     found: dict[str, float] = {}
     for run in told.get('steps', ()):
-        found[run['step']] = found.get(run['step'], 0.0) + follow.seconds(run)
+        start, end = (datetime.datetime.fromisoformat(run[name]).replace(tzinfo=datetime.UTC).timestamp() for name in ('started_at', 'ended_at'))
+        within = min(end, up) - max(start, down)
+        if within > 0:
+            found[run['step']] = round(found.get(run['step'], 0.0) + within, 2)
     return found
