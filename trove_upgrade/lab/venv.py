@@ -24,9 +24,9 @@ _SETTING = re.compile(r"^(?P<section>[^.]+)\.(?P<key>[a-z-]+)='(?P<value>.*)'$")
 _COMPLETE = '.complete'
 
 
-def pins_file() -> pathlib.Path:
-    """constraints/cloud.txt of the checkout that this module belongs to."""
-    return pathlib.Path(__file__).resolve().parents[2] / 'constraints' / 'cloud.txt'
+def pins_file(name: str = 'cloud') -> pathlib.Path:
+    """constraints/<name>.txt of the checkout that this module belongs to."""
+    return pathlib.Path(__file__).resolve().parents[2] / 'constraints' / f'{name}.txt'
 
 
 def uv_settings(pip_config: Iterable[str], exists: Callable[[str], bool] = os.path.exists) -> dict[str, str]:
@@ -62,7 +62,7 @@ class CloudVenv:
     venvs_dir: pathlib.Path
     log: pathlib.Path
     environ: Mapping[str, str]
-    pins: pathlib.Path = dataclasses.field(default_factory=pins_file)
+    pins: pathlib.Path = dataclasses.field(default_factory=pins_file)  #: its name is the environment's
     python: str = getattr(sys, '_base_executable', sys.executable)
 
     @property
@@ -74,7 +74,7 @@ class CloudVenv:
     @property
     def path(self) -> pathlib.Path:
         """Root of the environment."""
-        return self.venvs_dir / f'cloud-{self.digest}'
+        return self.venvs_dir / f'{self.pins.stem}-{self.digest}'
 
     @property
     def ready(self) -> bool:

@@ -87,7 +87,8 @@ class ContainerBuilder:
 
     def _base(self, recipe: Recipe) -> tuple[Layer, str, str]:
         """The layer of packages, the server's version in it, and Debian's name of the architecture."""
-        key = digest_of(recipe.suite, *sorted(recipe.packages), *_LEFT_OUT, *_EMPTIED, _OPEN_TO_ALL)
+        security = ('security',) if recipe.security else ()
+        key = digest_of(recipe.suite, *sorted(recipe.packages), *_LEFT_OUT, *_EMPTIED, _OPEN_TO_ALL, *security)
         packed = self._cache / f'base-{recipe.suite}-{key}.tar.gz'
         record = packed.with_suffix('.json')
         if not packed.exists() or not record.exists():
@@ -110,7 +111,7 @@ class ContainerBuilder:
                 f'--customize-hook=chroot "$1" /usr/sbin/mariadbd --no-defaults --version > {found}',
                 f'--customize-hook=rm -rf {emptied}', f'--customize-hook={_OPEN_TO_ALL}',
                 f'--include={",".join(recipe.packages)}', recipe.suite, str(tree),
-                apt.mirror_line(apt.host_mirror(self._commands), recipe.suite)]
+                *self._sources(recipe)]
         self._commands.follow(argv, PackageCount(title, self._progress).line)
         version = _VERSION.search(found.read_text('utf-8'))
         if version is None:
@@ -125,6 +126,11 @@ class ContainerBuilder:
         record.write_text(json.dumps(layer.record() | {'version': version.group(1), 'architecture': architecture}), 'utf-8')
         fresh.rename(packed)
         found.unlink()
+
+    def _sources(self, recipe: Recipe) -> list[str]:
+        found = [apt.mirror_line(apt.host_mirror(self._commands), recipe.suite)]
+        security = apt.security_mirror(self._commands, recipe.suite) if recipe.security else None
+        return [*found, apt.mirror_line(security, f'{recipe.suite}-security')] if security else found
 
     def _files_layer(self, files: Mapping[str, tuple[int, bytes]]) -> Layer:
         plain = _tar_of(files)

@@ -31,6 +31,7 @@ class Recipe:
     repository: str = REPOSITORY
     packages: tuple[str, ...] = _PACKAGES
     variant: Variant = Variant.GOOD
+    security: bool = False  #: also what Debian's security team has published for the suite, where the host's apt knows its mirror
     fixed_version: str | None = None  #: what a spoilt image calls itself, where no real version has it
 
     @property
@@ -46,6 +47,8 @@ class Recipe:
 
 MARIADB_10_11 = Recipe('10.11', 'bookworm')
 MARIADB_11_8 = Recipe('11.8', 'trixie')
+#: The next number of the same series as often as Debian's security team is ahead of its last point release, else the same number.
+MARIADB_10_11_SECURITY = Recipe('10.11-security', 'bookworm', security=True)
 BROKEN_10_11 = MARIADB_10_11.spoilt(Variant.BROKEN, '10.11.99')
 BROKEN_11_8 = MARIADB_11_8.spoilt(Variant.BROKEN, '11.8.99')
 NO_SERVER_11_8 = MARIADB_11_8.spoilt(Variant.NO_SERVER, '11.8.97')

@@ -18,14 +18,24 @@ def host_mirror(commands: Commands) -> str:
 
     :raises errors.ImageBuildFailed: it uses none.
     """
-    listing = commands.run(['apt-get', 'indextargets', '--format', '$(SITE) $(ORIGIN) $(CODENAME) $(COMPONENT)',
-                            'Identifier: Packages']).output
-    for line in listing.splitlines():
-        match line.split():
-            case [site, 'Debian', codename, 'main'] if '-' not in codename:
-                return site
+    for site, codename in _debian(commands):
+        if '-' not in codename:
+            return site
     raise errors.ImageBuildFailed('Cannot build guest images: the host\'s apt has no Debian release as a source. Add a Debian '
                                   'mirror to /etc/apt/sources.list.d and run `apt-get update`.')
+
+
+def security_mirror(commands: Commands, suite: str) -> str | None:
+    """The address at which this host finds the security updates of its own release; None where that is another, or it uses none."""
+    return next((site for site, codename in _debian(commands) if codename == f'{suite}-security'), None)
+
+
+def _debian(commands: Commands) -> list[tuple[str, str]]:
+    """Address and codename of every part `main` of Debian that apt uses."""
+    listing = commands.run(['apt-get', 'indextargets', '--format', '$(SITE) $(ORIGIN) $(CODENAME) $(COMPONENT)',
+                            'Identifier: Packages']).output
+    fields = [line.split() for line in listing.splitlines()]
+    return [(one[0], one[2]) for one in fields if one[1:2] + one[3:] == ['Debian', 'main']]
 
 
 def mirror_line(mirror: str, suite: str) -> str:
