@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Upgrades of Trove's own guests while something around them goes wrong, or is set in another way."""
+import json
+
+from benchmarks.trove import downtime
+from trove_upgrade.lab.containers import registry
+from trove_upgrade.lab.demo import application
+from trove_upgrade.lab.hypervisor.commands import wait_until
+from trove_upgrade.lab.hypervisor.knobs import Knobs, KnobStore
+from trove_upgrade.lab.progress import Progress
+from trove_upgrade.lab.supervisor import Supervisor
+from trove_upgrade.lab.trove import database, stage
+from trove_upgrade.tests.functional.trove import guests
+from trove_upgrade.tests.functional.trove.test_lifecycle import PATIENCE_SECONDS, LifecycleCase
+
+_REBUILD = {'action': 'refuse', 'status': 503, 'count': -1, 'method': 'POST', 'path': '/action$', 'body': '"rebuild"'}
+
+
+class AroundCase(LifecycleCase):
+
+    def begin(self, instance, version=None):
+        """An upgrade that somebody does something to."""
+        self.instances.clients.run('trove', 'upgrade', instance.id, (version or self.target).name)
+
+    def steps(self, instance):
+        return {run['step'] for run in self.get(f'/instances/{instance.id}/upgrades')['upgrades'][0]['steps']}
+
+    def wait_step(self, instance, step):
+        wait_until(lambda: step in self.steps(instance), f'step {step}', seconds=180, interval_seconds=0.2)
+
+    def proxy(self, method, path, body=None):
+        return self.session('admin').request(method, f'{self.handle.proxy_control_url}{path}', body)
+
+    def hold_rebuild(self):
+        """Nova refuses for a while; the taskmanager asks again."""
+        self.addCleanup(self.proxy, 'DELETE', '/__faults')
+        self.proxy('POST', '/__faults', _REBUILD)
+
+    def completes(self, instance):
+        upgrade = self.ended(instance, PATIENCE_SECONDS)
+        self.assertEqual('COMPLETED', upgrade['state'], upgrade)
+        return upgrade
+
+    def whole(self, instance, rows, version=None):
+        """Served, the same rows, and Trove knows."""
+        self.assertEqual(rows, self.checksum(instance))
+        self.assert_serves_as(instance, version or self.target)
+        self.trove_shows(instance, version or self.target)
+
+    def filled(self, name):
+        instance = self.create_instance(name)
+        self.fill(instance)
+        return instance, self.checksum(instance)
+
+
+class TestServicesRestart(AroundCase):
+
+    def test_an_upgrade_outlives_its_taskmanager_and_troves_own_services(self):
+        instance, rows = self.filled('services-restart')
+        self.begin(instance)
+        self.wait_step(instance, 'quiesce')
+        for daemon in (self.side.conductor, self.side.taskmanager):
+            daemon.kill()
+            daemon.start()
+        self.wait_step(instance, 'rebuild')
+        self.product.kill_taskmanager()
+        self.product.start_taskmanager()
+        self.completes(instance)
+        self.whole(instance, rows)
+
+
+class TestGuestReboots(AroundCase):
+
+    def test_a_guest_that_reboots_while_it_waits_for_its_new_root_disk_starts_nothing(self):
+        instance, rows = self.filled('reboots-between')
+        self.hold_rebuild()
+        self.begin(instance)
+        self.wait_step(instance, 'rebuild')
+        self.guest(instance).reboot()
+        guest = self.guest(instance)
+        wait_until(lambda: guest.exec(['docker', 'ps'], check=False).returncode == 0, 'the engine', seconds=60)
+        self.assertEqual('', guest.exec(['docker', 'ps', '--quiet']).output)
+        self.assertEqual('no', guests.container(guest).restart_policy)
+        self.assertFalse(guests.runs_troves_agent(guest))
+        self.proxy('DELETE', '/__faults')
+        self.completes(instance)
+        self.whole(instance, rows)
+
+
+class TestRollback(AroundCase):
+
+    def test_a_rollback_serves_on_the_former_image_with_the_former_container_image(self):
+        instance, rows = self.filled('back-to-former')
+        former = guests.container(self.guest(instance))
+        knobs = KnobStore(self.stage.layout.faults_dir)
+        knobs.turn(instance.server_id, Knobs(spawn_error='no space left', times=1))
+        self.addCleanup(knobs.clear, instance.server_id)
+        self.begin(instance)
+        upgrade = self.ended(instance, PATIENCE_SECONDS)
+        self.assertEqual('FAILED', upgrade['state'], upgrade)
+        shown = self.instances.show(instance.id)
+        self.assertEqual(('ERROR', self.former.name), (shown['status'], shown['datastore']['version']))
+        self.assertIn('no space left', json.dumps(shown['fault']))
+
+        self.product.manage('upgrade', 'rollback', upgrade['id'])
+
+        wait_until(lambda: self.get(f'/upgrades/{upgrade["id"]}')['upgrade']['state'] == 'ROLLED_BACK', 'the rollback to end', seconds=300)
+        self.whole(instance, rows, self.former)
+        self.assertEqual(former, guests.container(self.guest(instance)))
+
+
+class TestPreloaded(AroundCase):
+
+    def test_a_guest_image_that_has_the_container_image_needs_no_registry_after_the_rebuild(self):
+        target = downtime.preloaded(self.stage, Progress())
+        instance, rows = self.filled('preloaded')
+        self.hold_rebuild()
+        with application.writing(self.writes_to(instance), self.work_dir) as written:
+            self.begin(instance, target)
+            self.wait_step(instance, 'rebuild')
+            self.stop_registry()
+            self.proxy('DELETE', '/__faults')
+            self.completes(instance)
+            application.wait_for_writes(written, application.SETTLE_WRITES)
+        self.assert_nothing_lost(instance, written)
+        self.whole(instance, rows, target)
+
+    def stop_registry(self):
+        self.addCleanup(stage.start_registry, self.stage.layout, self.side, lambda _text: None)
+        layout = self.stage.layout
+        Supervisor(layout.run_dir, layout.pids_dir, layout.logs_dir).stop((registry.NAME,))
+
+
+class TestNetworkIsolation(AroundCase):
+
+    def test_a_guest_with_one_nic_keeps_it_under_troves_default_of_network_isolation(self):
+        self.addCleanup(self.restart, {})
+        self.restart({'network': {'network_isolation': True}})
+        instance, rows = self.filled('one-nic')
+        self.begin(instance)
+        self.completes(instance)
+        self.whole(instance, rows)
+        self.reboot(instance)
+        self.assertTrue(database.serves(self.guest(instance)))
+        self.whole(instance, rows)
+
+    def restart(self, sections):
+        """Trove's services and our taskmanager, all of one trove.conf."""
+        self.side.restart(sections=sections)
+        self.product.kill_taskmanager()
+        self.product.start_taskmanager()
