@@ -20,8 +20,8 @@ from trove_upgrade.lab.trove import provision
 from trove_upgrade.lab.trove.stage import DATASTORE, TroveStage
 from trove_upgrade.lab.venv import CloudVenv, pins_file
 
-RUN_SECONDS = 1500.0
-BUILD_SECONDS = 600  #: what tempest waits for an instance; its own default is half an hour
+RUN_SECONDS = 2400.0
+BUILD_SECONDS = 900  #: what tempest waits for an instance; its own default is half an hour
 _COUNT = re.compile(r'^ - (?P<what>Passed|Failed|Skipped): (?P<count>\d+)$', re.MULTILINE)
 
 
