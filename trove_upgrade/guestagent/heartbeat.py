@@ -11,7 +11,7 @@ from oslo_log import log
 
 from trove_upgrade.domain import exceptions, guest
 from trove_upgrade.guestagent.flows.work import Guest
-from trove_upgrade.guestagent.manager import server_state
+from trove_upgrade.guestagent.manager import look
 from trove_upgrade.guestagent.marks import Mark
 
 LOG = log.getLogger(__name__)
@@ -101,7 +101,8 @@ class Heartbeats:
     def heartbeat(self) -> guest.Heartbeat:
         """As the guest is now.  A root disk without the mark of the upgrade that booted it says restored=False, and is healed."""
         upgrade_id = self._upgrade_id()
+        version, state = look(self._guest)
         return guest.Heartbeat(
             instance_id=self._guest.instance_id, boot_id=self._guest.boot_id(), marker=self._guest.marker(),
             restored=self._guest.marks.has(Mark.RESTORED, upgrade_id), agent_version=self._guest.agent_version,
-            server_version=self._guest.driver.server_version(), server_state=server_state(self._guest))
+            server_version=version, server_state=state)

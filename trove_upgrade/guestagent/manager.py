@@ -33,11 +33,12 @@ class CallFailed(exceptions.TroveUpgradeError):
         self.code = code
 
 
-def server_state(own: Guest) -> guest.ServerState:
-    """Running if it answers; stopped if nothing holds the volume either."""
-    if own.driver.server_version() is not None:
-        return guest.ServerState.RUNNING
-    return guest.ServerState.UNKNOWN if own.volume.holders() else guest.ServerState.STOPPED
+def look(own: Guest) -> tuple[str | None, guest.ServerState]:
+    """What the server says, asked once; running if it answers, stopped if nothing holds the volume either."""
+    version = own.driver.server_version()
+    if version is not None:
+        return version, guest.ServerState.RUNNING
+    return None, guest.ServerState.UNKNOWN if own.volume.holders() else guest.ServerState.STOPPED
 
 
 class GuestManager:
@@ -114,14 +115,15 @@ class GuestManager:
 
     def _as_answer(self, record: JobRecord) -> guest.GuestAnswer:
         own, (upgrade_id, _, method) = self._guest, record.key
-        state = server_state(own)
         message, code, job_state = record.message, record.code, record.state
+        # Not while a job works on it: a server on its way up or down takes a connection and says nothing, longer than the caller waits.
+        version, state = look(own) if record.ended else (None, guest.ServerState.UNKNOWN)
         if method == 'pre_upgrade' and job_state is guest.JobState.DONE and not own.marks.has(Mark.QUIESCED, upgrade_id):
             job_state, code = guest.JobState.FAILED, 'QUIESCE_LOST'
             message = f'Upgrade {upgrade_id} was quiesced, and this has been undone since. Begin a new attempt.'
         return guest.GuestAnswer(
             state=job_state, message=message, boot_id=own.boot_id(), server_state=state, agent_version=own.agent_version,
-            server_version=own.driver.server_version(), percent=record.percent, code=code, serving=own.serving(),
+            server_version=version, percent=record.percent, code=code, serving=version is not None and not own.isolated(),
             server_started_on_data=own.server_started_for_certain(upgrade_id), result=record.result)
 
     def _failed(self, message: str, code: str, upgrade_id: str) -> dict[str, Any]:

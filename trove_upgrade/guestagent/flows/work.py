@@ -64,10 +64,12 @@ class Guest:
 
     def serving(self) -> bool:
         """Whether the database answers clients: it answers, and is not the isolated first start of an upgrade."""
+        return not self.isolated() and self.driver.server_version() is not None
+
+    def isolated(self) -> bool:
+        """Whether a server that runs would be one that no client reaches yet."""
         started = self.marks.get(Mark.SERVER_STARTED)
-        if started is not None and not self.marks.has(Mark.OPENED, str(started['upgrade_id'])):
-            return False
-        return self.driver.server_version() is not None
+        return started is not None and not self.marks.has(Mark.OPENED, str(started['upgrade_id']))
 
 
 @dataclasses.dataclass(frozen=True)

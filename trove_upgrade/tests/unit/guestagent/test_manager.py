@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import pathlib
+import threading
 
 import fixtures
 
@@ -83,6 +85,21 @@ class ManagerTest(base.TestCase):
     def test_a_stopped_server_whose_volume_is_held_is_unknown(self):
         self.machine.running, self.machine.others = None, ['12 (mariadbd)']
         self.assertEqual(guest.ServerState.UNKNOWN, self.ask('check_upgrade').server_state)
+
+    def test_while_a_job_runs_the_server_is_not_asked(self):
+        """On its way up it takes a connection and says nothing: the caller would wait in vain."""
+        own, journal, ended = self.machine.guest(), Journal(self.machine.layout.jobs), threading.Event()
+        self.addCleanup(ended.set)
+        self.machine.running = None
+        own = dataclasses.replace(own, driver=None)
+
+        def body(_call, _progress):
+            ended.wait(_LONG)
+            raise exceptions.StepFailed('It was only to last.', 'ENDED')
+        manager = GuestManager(own, Jobs(journal, {'check_upgrade': body}, own.clock), journal, 0)
+        answer = self.ask('check_upgrade', manager)
+        self.assertEqual((guest.JobState.RUNNING, guest.ServerState.UNKNOWN, None, False),
+                         (answer.state, answer.server_state, answer.server_version, answer.serving))
 
     def test_a_taskmanager_that_was_overtaken_is_refused_also_on_the_next_root_disk(self):
         info = self.ask('pre_upgrade', generation=3).result['upgrade_info']
