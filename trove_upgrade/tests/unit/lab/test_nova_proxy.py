@@ -69,6 +69,11 @@ class ProxyTest(base.TestCase):
     def test_a_head_request_has_no_body(self):
         self.assertEqual((200, None), self.ask('HEAD', '/v2.1')[:2])
 
+    def test_a_cinder_without_volumes_answers_beside_nova(self):
+        found = self.ask('GET', f'{nova_proxy.VOLUMES}/0123/volumes/detail?name=trove-1')
+        self.assertEqual((200, {'volumes': []}), found[:2])
+        self.assertEqual([], self.nova.seen)
+
     def test_a_refusal_never_reaches_nova(self):
         self.fault(action='refuse', method='POST', path='/action$', status=503)
         self.assertEqual(503, self.ask('POST', '/v2.1/servers/1/action', {})[0])
