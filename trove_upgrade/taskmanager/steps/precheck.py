@@ -6,6 +6,7 @@ from trove_upgrade.domain import exceptions, guest, upgrade
 from trove_upgrade.taskmanager.preflight import Preflight, refusals
 from trove_upgrade.taskmanager.steps.calls import Calls
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
+from trove_upgrade.taskmanager.steps.task import require_our_task
 
 #: What a guest's check, or its undoing, calls a database that does not answer.
 NOT_SERVING = 'DATABASE_NOT_SERVING'
@@ -25,6 +26,7 @@ class Precheck:
 
         :raises NotServingBefore: the same, and one of them is that the database does not serve.
         """
+        require_our_task(self.preflight.instances, row)    # else the checks would say "busy" of an instance that was taken from us
         report = self.preflight.report(row, lambda: self.calls.with_facts(row))
         refused = refusals(report.results)
         if refused:

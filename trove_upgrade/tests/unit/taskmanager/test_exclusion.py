@@ -78,6 +78,13 @@ class TestBesideTheTable(ExclusionCase):
         for action in table.ACTIONS:
             self.assertEqual(set() if action.refused else set(Group), set(action.ends), action.name)
 
+    def test_a_reset_before_the_checks_begin_is_a_change_as_one_during_them_is(self):
+        stage = self.stage_of()
+        row = stage.db.begin()
+        stage.db.update_instance(task_id=int(instance.Task.NONE))
+        row = stage.run_on(row.id)
+        self.assertEqual((S.ABORTED, 'INSTANCE_CHANGED', []), (row.state, row.error_code, stage.guest.asked('check_upgrade')))
+
     def test_a_reset_is_told_in_the_remarks(self):
         stage = self.stage_of()
         row = self.meet(stage, Group.RESTORING, lambda: stage.db.update_instance(task_id=int(instance.Task.NONE)))
