@@ -104,7 +104,7 @@ class TestRollback(AroundCase):
 
         self.product.manage('upgrade', 'rollback', upgrade['id'])
 
-        wait_until(lambda: self.get(f'/upgrades/{upgrade["id"]}')['upgrade']['state'] == 'ROLLED_BACK', 'the rollback to end', seconds=300)
+        wait_until(lambda: self.get(f'/upgrades/{upgrade["id"]}')['upgrade']['state'] == 'ROLLED_BACK', 'the rollback to end', seconds=PATIENCE_SECONDS)
         self.whole(instance, rows, self.former)
         self.assertEqual(former, guests.container(self.guest(instance)))
 
