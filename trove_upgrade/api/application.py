@@ -16,6 +16,7 @@ from trove_upgrade.api import body, errors
 from trove_upgrade.api.call import Call, HandedOn
 from trove_upgrade.api.routes import Route, RouteMap
 from trove_upgrade.api.services import Services
+from trove_upgrade.db.engine import is_of_missing_table
 from trove_upgrade.domain import exceptions
 
 LOG = logging.getLogger(__name__)
@@ -68,12 +69,9 @@ def answer_errors(respond: Callable[[], webob.Response], request_id: str) -> web
     except (db_exception.DBConnectionError, db_exception.DBDeadlock):
         LOG.exception('Request %s could not be served: the database gave no answer', request_id)
         return errors.response_to(errors.DatabaseUnavailable(), request_id)
-    except db_exception.DBNonExistentTable:
-        LOG.exception('Request %s could not be served: the tables of trove-upgrade are not in the database', request_id)
-        return errors.response_to(errors.SchemaMissing(), request_id)
-    except Exception:
+    except Exception as error:
         LOG.exception('Request %s could not be served', request_id)
-        return errors.internal(request_id)
+        return errors.response_to(errors.SchemaMissing(), request_id) if is_of_missing_table(error) else errors.internal(request_id)
 
 
 def _context_of(environ: Environ) -> oslo_context.RequestContext:

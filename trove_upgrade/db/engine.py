@@ -85,6 +85,21 @@ def is_of_old_columns(error: BaseException) -> bool:
     return said in _OLD_COLUMNS_MYSQL if isinstance(said, int) else False
 
 
+#: ER_NO_SUCH_TABLE; undefined_table.  oslo.db 18 knows neither.
+_NO_TABLE_MYSQL = 1146
+_NO_TABLE_POSTGRESQL = '42P01'
+
+
+def is_of_missing_table(error: BaseException) -> bool:
+    """Whether a statement failed as it names a table that is not there."""
+    driver = getattr(error, 'inner_exception', None) or error
+    driver = getattr(driver, 'orig', None) or driver
+    if _NO_TABLE_POSTGRESQL in {getattr(driver, 'sqlstate', None), getattr(driver, 'pgcode', None)}:
+        return True
+    said = driver.args[0] if driver.args else None
+    return said == _NO_TABLE_MYSQL or (isinstance(driver, sqlite3.OperationalError) and 'no such table' in str(said))
+
+
 def _not_set(conf: cfg.ConfigOpts) -> str:
     """With the places that were read: mostly it is set somewhere else."""
     read: list[object] = []

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import sqlalchemy as sa
 import webtest
 from oslo_context import context as oslo_context
 
@@ -129,3 +130,13 @@ class TestAlone(stage.ApiTestCase):
     def test_alone_the_precheck_finds_it(self):
         self.assertIsNone(services.Settings(1000, 65536, None, 'RegionOne').guest_without_agent)
         self.assertEqual(202, self.patch('11.8.6').status_int)
+
+
+class TestWithoutOurTables(BesideTroveTestCase):
+
+    def test_what_is_ours_is_503_and_says_what_to_run(self):
+        with self.db.database.write() as connection:
+            connection.execute(sa.text('DROP TABLE upgrade_guests'))
+        response = self.patch('11.8.6')
+        self.assert_refused(response, 503, 'DATABASE_SCHEMA_MISSING')
+        self.assertIn('db sync', self.fault(response)['message'])
