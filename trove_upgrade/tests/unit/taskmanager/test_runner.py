@@ -291,6 +291,7 @@ class _TakenDuring:
 
     def __init__(self, preflight, db):
         self._preflight, self._db = preflight, db
+        self.instances = preflight.instances
 
     def report(self, row, make_call):
         report = self._preflight.report(row, make_call)

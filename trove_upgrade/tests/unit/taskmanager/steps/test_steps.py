@@ -67,7 +67,7 @@ class TestPrecheck(_StepCase):
     def test_a_task_of_somebody_else_refuses(self):
         row = self.stage.row()
         self.stage.db.update_instance(task_id=int(instance.Task.RESIZING))
-        self.assertEqual('INSTANCE_BUSY', self.assertRaises(exceptions.StepRefused, self.stage.precheck.run, row).code)
+        self.assertEqual('INSTANCE_CHANGED', self.assertRaises(exceptions.StepRefused, self.stage.precheck.run, row).code)
 
     def configure(self, known, **parameters):
         """The instance has a group that sets `parameters`; `known` are loaded for the target."""
