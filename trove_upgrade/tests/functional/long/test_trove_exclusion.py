@@ -113,7 +113,8 @@ class TestResetStatus(holding.HoldingCase):
         self.let_go(instance, Group.REBUILDING)
         upgrade = self.ended(instance)
         self.assertEqual(('COMPLETED', None), (upgrade['state'], upgrade['error_code']), upgrade)
-        self.assertIn('back to NONE', str(upgrade))
+        kept = self.side.sql(f"SELECT data FROM instance_upgrades WHERE id = '{upgrade['id']}';")
+        self.assertIn('back to NONE', str(kept))
         self.assert_serves(instance, self.target)
         self.assertEqual('ACTIVE', self.instances.show(instance.id)['status'])
 

@@ -20,8 +20,8 @@ CONF = cfg.CONF
 cfg.parse_args(['cast', '--config-file', sys.argv[1]])
 from trove import rpc
 from trove.common.context import TroveContext
-from trove.db import get_db_api
-get_db_api().configure_db(CONF)
+from trove.db.sqlalchemy import session
+session.configure_db()
 rpc.init(CONF)
 from trove.guestagent.api import API
 context = TroveContext(is_admin=True, project_id=sys.argv[4])
