@@ -19,6 +19,8 @@ from trove_upgrade.lab.services import openstack
 from trove_upgrade.lab.settings import BROKER_VHOST, HOST, REGION, Ports, Settings
 from trove_upgrade.lab.supervisor import Command
 
+#: In the catalog a Cinder that has no volume, by a name that Nova does not look for: it would ask it at each reboot.
+VOLUME_SERVICE = 'lab-no-volumes'
 NAME = 'trove'
 API = 'trove-api'
 CONDUCTOR = 'trove-conductor'
@@ -233,7 +235,8 @@ def _trove_conf(settings: Settings, deployed: Deployment) -> openstack.Ini:
             'trove_conductor_workers': 1, 'transport_url': settings.trove_transport_url, 'admin_roles': 'admin', 'region': REGION,
             'api_paste_config': paste_file(settings), 'trove_volume_support': False, 'max_ram_per_tenant': -1, 'report_interval': 10,
             'guest_config': guest_config_file(settings), 'injected_config_owner': 'root', 'cloudinit_location': state / 'cloudinit',
-            'template_path': state / 'templates', 'network_driver': 'trove.network.neutron.NeutronDriver', 'use_syslog': False},
+            'template_path': state / 'templates', 'network_driver': 'trove.network.neutron.NeutronDriver', 'use_syslog': False,
+            'cinder_service_type': VOLUME_SERVICE},
         'database': openstack.database(settings, deployed.database),
         'keystone_authtoken': openstack.authtoken(settings, NAME),
         'service_credentials': openstack.credentials(settings, NAME),

@@ -3,6 +3,7 @@
 
 from trove_upgrade.lab import nova_proxy, rest
 from trove_upgrade.lab.handle import CloudHandle
+from trove_upgrade.lab.services import trove
 from trove_upgrade.lab.settings import REGION, Settings
 
 REGISTRY_PORT = 5000
@@ -11,8 +12,6 @@ EXTERNAL_CIDR = '172.24.4.0/24'
 ROUTER = 'trove-router'
 #: name -> vCPUs, memory in MiB, root disk in GB, ephemeral disk in GB (without Cinder Trove puts the data there)
 FLAVORS = {'trove.small': (1, 512, 4, 2), 'trove.medium': (2, 1024, 8, 4)}
-#: In the catalog a Cinder that has no volume.
-VOLUME_SERVICE = 'volumev3'
 _UNLIMITED = -1
 _QUOTAS = ('network', 'subnet', 'port', 'router', 'floatingip', 'security_group', 'security_group_rule')
 
@@ -43,9 +42,9 @@ def flavors(settings: Settings) -> dict[str, str]:
 def _volumes(settings: Settings, session: rest.Session) -> None:
     """Trove's delete asks for volumes by name even where it makes none, and leaves its row where nobody answers."""
     base = settings.auth_url
-    if session.request('GET', f'{base}/services?type={VOLUME_SERVICE}')['services']:
+    if session.request('GET', f'{base}/services?type={trove.VOLUME_SERVICE}')['services']:
         return
-    service = session.request('POST', f'{base}/services', {'service': {'type': VOLUME_SERVICE, 'name': 'lab-no-volumes'}})['service']['id']
+    service = session.request('POST', f'{base}/services', {'service': {'type': trove.VOLUME_SERVICE, 'name': trove.VOLUME_SERVICE}})['service']['id']
     for interface in ('public', 'internal', 'admin'):
         session.request('POST', f'{base}/endpoints', {'endpoint': {
             'service_id': service, 'interface': interface, 'region': REGION,
