@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import dataclasses
+import fcntl
 import hashlib
 import ipaddress
 import json
@@ -84,10 +85,14 @@ class NetworkFabric:
         return f'{self._prefix}-guest-{guest_id}'
 
     def ensure(self, network: Network) -> None:
-        """Make the network, or what of it is missing.  Safe to repeat."""
-        name = self.network_namespace(network.network_id)
+        """Make the network, or what of it is missing.  Safe to repeat, and for two at once: the first guests of a network come together."""
         home = self._dir / network.network_id
         home.mkdir(parents=True, exist_ok=True)
+        with (home / 'lock').open('w') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._ensure(network, self.network_namespace(network.network_id), home)
+
+    def _ensure(self, network: Network, name: str, home: Path) -> None:
         (home / 'network.json').write_text(json.dumps(dataclasses.asdict(network)), 'utf-8')
         if not (home / 'ready').exists() or not (NETNS_DIR / name).exists():
             self._remove_namespace(name)
