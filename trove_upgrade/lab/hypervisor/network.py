@@ -31,6 +31,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 from trove_upgrade.lab.hypervisor import errors
 from trove_upgrade.lab.hypervisor.commands import Commands, Outcome, wait_until
@@ -41,6 +42,7 @@ REGISTRY_PORT = 5000  #: where they find the registry of container images
 _NAME_SERVER = Path(__file__).parents[1] / 'containers' / 'dns.py'
 _CLONE_NEWNET = 0x40000000
 _BRIDGE = 'br0'
+_ENSURE_SECONDS = 60.0
 _FORWARDER_PID, _NAME_SERVER_PID = 'haproxy.pid', 'dns.pid'
 
 
@@ -62,6 +64,15 @@ class Port:
     address: str
     prefix_length: int
     gateway: str | None = None
+
+
+def _locked(file: TextIO) -> bool:
+    """Tried and not waited for: in a process of green threads, waiting would hold up the one that has it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class NetworkFabric:
@@ -89,7 +100,7 @@ class NetworkFabric:
         home = self._dir / network.network_id
         home.mkdir(parents=True, exist_ok=True)
         with (home / 'lock').open('w') as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            wait_until(lambda: _locked(lock), f'network {network.network_id} to be made by another', seconds=_ENSURE_SECONDS)
             self._ensure(network, self.network_namespace(network.network_id), home)
 
     def _ensure(self, network: Network, name: str, home: Path) -> None:
@@ -152,7 +163,7 @@ class NetworkFabric:
         for record in (home / _FORWARDER_PID, home / _NAME_SERVER_PID):
             _end(record, network_id)
         self._remove_namespace(self.network_namespace(network_id))
-        for name in ('ready', 'network.json', 'haproxy.cfg', _FORWARDER_PID, _NAME_SERVER_PID):
+        for name in ('ready', 'lock', 'network.json', 'haproxy.cfg', _FORWARDER_PID, _NAME_SERVER_PID):
             (home / name).unlink(missing_ok=True)
         if home.is_dir():
             home.rmdir()
