@@ -129,7 +129,7 @@ class ContainerBuilder:
 
     def _sources(self, recipe: Recipe) -> list[str]:
         found = [apt.mirror_line(apt.host_mirror(self._commands), recipe.suite)]
-        security = apt.security_mirror(self._commands, recipe.suite) if recipe.security else None
+        security = apt.security_mirror(self._commands) if recipe.security else None
         return [*found, apt.mirror_line(security, f'{recipe.suite}-security')] if security else found
 
     def _files_layer(self, files: Mapping[str, tuple[int, bytes]]) -> Layer:

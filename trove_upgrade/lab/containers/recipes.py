@@ -47,8 +47,10 @@ class Recipe:
 
 MARIADB_10_11 = Recipe('10.11', 'bookworm')
 MARIADB_11_8 = Recipe('11.8', 'trixie')
-#: The next number of the same series as often as Debian's security team is ahead of its last point release, else the same number.
-MARIADB_10_11_SECURITY = Recipe('10.11-security', 'bookworm', security=True)
+#: A patch release apart, and still with @@innodb_version, which tempest asks for: Debian 11 as it was released last, and with its security updates.
+MARIADB_10_5 = Recipe('10.5', 'bullseye')
+#: Without mariadb-backup, which no test of these two wants and not every mirror still has.
+MARIADB_10_5_SECURITY = Recipe('10.5-security', 'bullseye', packages=tuple(name for name in _PACKAGES if name != 'mariadb-backup'), security=True)
 BROKEN_10_11 = MARIADB_10_11.spoilt(Variant.BROKEN, '10.11.99')
 BROKEN_11_8 = MARIADB_11_8.spoilt(Variant.BROKEN, '11.8.99')
 NO_SERVER_11_8 = MARIADB_11_8.spoilt(Variant.NO_SERVER, '11.8.97')

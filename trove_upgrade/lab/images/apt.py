@@ -25,9 +25,9 @@ def host_mirror(commands: Commands) -> str:
                                   'mirror to /etc/apt/sources.list.d and run `apt-get update`.')
 
 
-def security_mirror(commands: Commands, suite: str) -> str | None:
-    """The address at which this host finds the security updates of its own release; None where that is another, or it uses none."""
-    return next((site for site, codename in _debian(commands) if codename == f'{suite}-security'), None)
+def security_mirror(commands: Commands) -> str | None:
+    """The address at which this host finds Debian's security updates: of every release; None where it uses none."""
+    return next((site for site, codename in _debian(commands) if codename.endswith('-security')), None)
 
 
 def _debian(commands: Commands) -> list[tuple[str, str]]:

@@ -59,11 +59,11 @@ class BuilderTest(base.TestCase):
     def test_security_updates_come_from_the_mirror_that_the_host_has_for_them(self):
         self.host.answer('apt-get indextargets', 'http://mirror.example/security Debian bookworm-security main\n'
                                                  'http://mirror.example/debian Debian bookworm main\n')
-        plain, secured = self.builder.build(recipes.MARIADB_10_11), self.builder.build(recipes.MARIADB_10_11_SECURITY)
+        plain, secured = self.builder.build(recipes.MARIADB_10_5), self.builder.build(recipes.MARIADB_10_5_SECURITY)
 
         first, second = self.host.ran_beginning('mmdebstrap')
-        self.assertNotIn('bookworm-security', first)
-        self.assertTrue(second.endswith(' http://mirror.example/security bookworm-security main'), second)
+        self.assertNotIn('bullseye-security', first)
+        self.assertTrue(second.endswith(' http://mirror.example/security bullseye-security main'), second)
         self.assertEqual(set(), {plain.tags[1]} & {secured.tags[1]})
 
     def test_a_spoilt_image_is_another_one_under_a_version_that_no_good_one_has(self):
