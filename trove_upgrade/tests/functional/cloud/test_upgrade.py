@@ -1,13 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The main job on the real thing: a guest moves to a new image and keeps every row."""
-import os
-import subprocess
-import sys
-
 from trove_upgrade.lab.demo import proof
 from trove_upgrade.lab.demo.run import Demo
 from trove_upgrade.lab.progress import Progress
-from trove_upgrade.lab.relay import relay
+from trove_upgrade.tests.functional import scenario_run
 from trove_upgrade.tests.functional.cloud import base
 
 
@@ -36,14 +32,9 @@ class TestUpgrade(base.CloudTestCase):
     def test_a_scenario_that_knows_nothing_of_the_product_passes(self):
         instance = self.create_instance('scenario')
         application = instance.credentials.application
-        fabric = self.stage.host.fabric
-        with relay(lambda: fabric.connect(instance.network_id, (instance.address, 3306))) as port:
-            env = os.environ | self.handle.users['demo'].environ() | {
-                'SCENARIO_INSTANCE_ID': instance.id, 'SCENARIO_TARGET_VERSION': self.target.name, 'SCENARIO_SQL_HOST': '127.0.0.1',
-                'SCENARIO_SQL_PORT': str(port), 'SCENARIO_SQL_USER': application.name, 'SCENARIO_SQL_PASSWORD': application.password,
-                'SCENARIO_SQL_DATABASE': instance.credentials.database, 'SCENARIO_POLL_SECONDS': '0.5'}
-            done = subprocess.run([sys.executable, '-m', 'unittest', '-v', 'scenario.test_instance_upgrade'], env=env, check=False,
-                                  capture_output=True, text=True, timeout=base.UPGRADE_SECONDS)
+
+        done = scenario_run.run(self.handle, self.stage.host.fabric, instance, self.target.name, user=application.name,
+                                password=application.password, database=instance.credentials.database)
 
         self.assertEqual(0, done.returncode, done.stdout + done.stderr)
         self.assertIn('Ran 1 test', done.stderr)
