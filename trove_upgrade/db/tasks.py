@@ -39,11 +39,23 @@ def take(connection: sa.Connection, target: instance.Instance) -> bool:
 
 
 def take_again(connection: sa.Connection, failed: upgrade.Upgrade) -> bool:
-    """UPGRADING_ERROR -> UPGRADING; the fault of the attempt that failed goes."""
-    taken = _set(connection, failed.instance_id, instance.Task.UPGRADING_ERROR, instance.Task.UPGRADING)
+    """UPGRADING_ERROR -> UPGRADING; the fault of the attempt that failed goes.
+
+    From NONE, too, where the new server may have been started on the data: nothing but a retry leads out of there, and an action of
+    Trove's that takes the task in between (its admin rebuild) sets it to NONE at its own end.
+    """
+    taken = (_set(connection, failed.instance_id, instance.Task.UPGRADING_ERROR, instance.Task.UPGRADING)
+             or (failed.no_return and _is_newest(connection, failed) and bool(connection.execute(
+                 _move(instance.Task.NONE, instance.Task.UPGRADING).where(*_is_as_begun(failed))).rowcount)))
     if taken:
         connection.execute(sa.delete(_faults).where(_faults.c.id == _fault_id(failed)))
     return taken
+
+
+def _is_newest(connection: sa.Connection, found: upgrade.Upgrade) -> bool:
+    """Whether no later upgrade of its instance has begun."""
+    later = sa.select(_upgrades.c.id).where(_upgrades.c.instance_id == found.instance_id, _upgrades.c.created_at > found.created_at)
+    return connection.execute(later.limit(1)).one_or_none() is None
 
 
 def release(connection: sa.Connection, held: upgrade.Upgrade, state: states.UpgradeState, *,

@@ -249,7 +249,7 @@ def _continue(connection: sa.Connection, form: rows.Rows, failed: upgrade.Upgrad
               onward: upgrade.Upgrade) -> upgrade.Upgrade | None:
     """FAILED -> RUNNING as `onward` says, for the next attempt, with its 'start' event; None: somebody was quicker.
 
-    :raises InstanceChanged: the instance's task is not UPGRADING_ERROR.
+    :raises InstanceChanged: the instance's task is not UPGRADING_ERROR, nor one that may be taken again.
     """
     if not tasks.take_again(connection, failed):
         raise tasks.changed(connection, failed, 'UPGRADING_ERROR')

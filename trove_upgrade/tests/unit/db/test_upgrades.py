@@ -386,6 +386,30 @@ class TestRetry(UpgradesTestCase):
         self.assertIs(UpgradeState.FAILED, self.upgrades.get(failed.id).state)
         self.assertIs(Task.NONE, self.instance().task)
 
+    def past_no_return(self):
+        held = self.upgrades.save(self.claimed().evolve(step=Step.RESTORE).with_data(post_upgrade_sent_in_attempt=1))
+        self.db.update_instance(task_id=int(Task.BUILDING))
+        failed = self.upgrades.end(held, UpgradeState.FAILED, cause='rebuilt by Trove')
+        self.assertEqual('INSTANCE_CHANGED', failed.error_code)
+        return failed
+
+    def test_past_the_point_of_no_return_it_is_retried_once_troves_action_has_ended(self):
+        failed = self.past_no_return()
+        self.assertRaises(exceptions.InstanceChanged, self.upgrades.retry, failed.id)
+        self.assertIs(Task.BUILDING, self.instance().task)
+        self.db.update_instance(task_id=int(Task.NONE))
+        self.assertEqual((UpgradeState.RUNNING, 2), (self.upgrades.retry(failed.id).state, self.upgrades.get(failed.id).attempt))
+        self.assertIs(Task.UPGRADING, self.instance().task)
+
+    def test_past_the_point_of_no_return_it_is_not_retried_over_another_version_or_a_later_upgrade(self):
+        failed = self.past_no_return()
+        self.db.update_instance(task_id=int(Task.NONE), datastore_version_id=database.MARIADB_11_8)
+        self.assertRaises(exceptions.InstanceChanged, self.upgrades.retry, failed.id)
+        self.db.update_instance(datastore_version_id=database.MARIADB_10_11)
+        self.upgrades.end(self.claimed(), UpgradeState.ABORTED)
+        self.assertRaises(exceptions.InstanceChanged, self.upgrades.retry, failed.id)
+        self.assertIs(Task.NONE, self.instance().task)
+
     def test_a_fault_that_trove_wrote_stays(self):
         failed = self.ended(UpgradeState.FAILED, cause='ours')
         self.db.insert(trove_tables.instance_faults, id='troves', instance_id=database.INSTANCE, message='older', details='d',
