@@ -8,6 +8,7 @@ import re
 from trove_upgrade.lab.hypervisor import errors
 from trove_upgrade.lab.hypervisor.commands import Commands
 
+_UPDATE_SECONDS = 300
 KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 #: Settings without which a host behind a proxy, or with a clock that is off, cannot use its mirror.
 _TAKEN_OVER = re.compile(r'^Acquire::(Check-|http|https|Retries|ForceIPv)')
@@ -31,7 +32,15 @@ def security_mirror(commands: Commands) -> str | None:
 
 
 def _debian(commands: Commands) -> list[tuple[str, str]]:
-    """Address and codename of every part `main` of Debian that apt uses."""
+    """Address and codename of every part `main` of Debian that apt uses; its lists are fetched where there are none (any more)."""
+    found = _known(commands)
+    if not found:
+        commands.run(['apt-get', '-q', 'update'], check=False, timeout_seconds=_UPDATE_SECONDS)
+        found = _known(commands)
+    return found
+
+
+def _known(commands: Commands) -> list[tuple[str, str]]:
     listing = commands.run(['apt-get', 'indextargets', '--format', '$(SITE) $(ORIGIN) $(CODENAME) $(COMPONENT)',
                             'Identifier: Packages']).output
     fields = [line.split() for line in listing.splitlines()]
