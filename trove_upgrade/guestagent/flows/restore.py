@@ -221,7 +221,7 @@ def _open(work: Work, info: UpgradeInfo) -> None:
     guest.driver.set_autostart(enabled=True)
     guest.driver.open_for_clients()
     if not guest.marks.has(Mark.OPENED, info.upgrade_id):
-        guest.marks.set(Mark.OPENED, info.upgrade_id, opened_at=guest.clock.now().isoformat())
+        guest.marks.set(Mark.OPENED, info.upgrade_id, opened_at=guest.clock.now().isoformat(), server_version=guest.driver.server_version())
     guest.driver.publish()
     guest.marks.set(Mark.RESTORED, info.upgrade_id, marker=guest.marker(), boot_id=guest.boot_id())
 

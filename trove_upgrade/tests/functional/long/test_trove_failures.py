@@ -58,7 +58,8 @@ class TestBrokenImages(holding.HoldingCase):
         self.assertEqual('FAILED', upgrade['state'], upgrade)
         shown = self.instances.show(instance.id)
         self.assertEqual(('ERROR', self.former.name), (shown['status'], shown['datastore']['version']))
-        self.assertIn('exit', shown['fault']['message'])
+        for words in ('ended with code 1', 'broken on purpose'):
+            self.assertIn(words, shown['fault']['message'])
         restore = next(run for run in upgrade['steps'] if run['step'] == 'restore')
         self.assertLess(holding.follow.seconds(restore), 60)
 

@@ -200,10 +200,19 @@ class MayStartTest(GuestTestCase):
         self.assertTrue(self.may_start())
         (kept / 'mark-server_started_on_data.json').write_text('{"upgrade_id": "u1"}')
         self.assertFalse(self.may_start())
-        (kept / 'mark-compared.json').write_text('{"upgrade_id": "u0"}')
+        (kept / 'mark-opened.json').write_text('{"upgrade_id": "u0"}')
         self.assertFalse(self.may_start())
-        (kept / 'mark-compared.json').write_text('{"upgrade_id": "u1", "at": 1}')
+        (kept / 'mark-opened.json').write_text('{"upgrade_id": "u1", "opened_at": "1"}')
         self.assertTrue(self.may_start())
+
+    def test_a_root_disk_for_an_older_server_than_clients_were_let_in_by_is_held_back(self):
+        kept = self.rebuilt_by_somebody_else()
+        (kept / 'mark-server_started_on_data.json').write_text('{"upgrade_id": "u1"}')
+        (kept / 'mark-opened.json').write_text('{"opened_at": "1", "server_version": "11.8.6-MariaDB-log", "upgrade_id": "u1"}')
+        self.layout.marker.parent.mkdir(parents=True, exist_ok=True)
+        for version, may in (('10.11.18', False), ('11.8.6', True), ('11.8', True), ('11.10.1', True), ('9.7.0', False), ('latest', True)):
+            (self.layout.marker.parent / 'guest_info.conf').write_text(f'[DEFAULT]\ndatastore_manager=mariadb\ndatastore_version={version}\n')
+            self.assertEqual((version, may), (version, self.may_start()))
 
     def test_a_mark_that_the_databases_user_can_have_made_holds_nothing_back(self):
         kept = self.rebuilt_by_somebody_else(owner='1001')
