@@ -114,6 +114,7 @@ class Rebuild:
         wanted = self.datastores.version_by_id(row.wanted_version_id)
         volume_uuid = (row.data.get('upgrade_info') or {}).get('volume_uuid')
         rendered = self.files.render(server, row.instance_id, wanted, row.marker, str(volume_uuid) if volume_uuid else None)
+        require_our_task(self.instances, row)    # again: the guest took its time, and Nova loses a delete that comes just after a rebuild
         try:
             self.nova.rebuild(server, row.wanted_image_id, row.marker, rendered)
         except exceptions.RebuildConflict as error:

@@ -161,11 +161,21 @@ class ContainerDriver(FamilyDriver):
 
     def _create(self, name: str, record: Record, *, command: Sequence[str] | None = None, network: str | None = None) -> None:
         """Never to be restarted by the engine: a server that ends at its start has failed, and is looked at."""
-        image = record.chosen or record.former
+        image = self._image(record)
         environment: dict[str, str | None] = {secret: self._secret(secret) for secret in record.secrets}
         if network is not None:
             environment[definition.AUTO_UPGRADE] = None
         self.engine.create(name, record.definition, image=image.reference, command=command, env=environment, network=network, restart=OFF)
+
+    def _image(self, record: Record) -> ImageChoice:
+        """Brought here again where somebody has removed it: an operator mends a broken one so, before he retries."""
+        known = record.chosen or record.former
+        if self.engine.image(known.reference) is not None:
+            return known
+        found = self.images.fetch_again(known, lambda _percent, _sentence: None, exact=known.image_id == record.former.image_id)
+        if record.chosen is not None:
+            self.records.write(dataclasses.replace(record, chosen=found))
+        return found
 
     def _secret(self, name: str) -> str | None:
         return credentials.password(self.context.volume, 'root') if name in _ROOT_PASSWORDS else None

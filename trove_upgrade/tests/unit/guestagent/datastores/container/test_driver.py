@@ -328,6 +328,18 @@ class TestAfter(ContainerTestCase):
         driver.start_isolated()
         self.assertTrue(self.engine.containers[FIRST].running)
 
+    def test_a_broken_image_that_was_removed_for_a_mended_one_is_brought_again(self):
+        driver = self.restored()
+        self.engine.broken.add(NEW)
+        self.assertRaises(exceptions.StepFailed, driver.start_isolated)
+        self.engine.broken.clear()
+        self.engine.remove(FIRST)
+        del self.engine.images[NEW]
+        self.engine.registry[NEW] = fakes.image('mended')
+        driver.start_isolated()
+        self.assertTrue(self.engine.containers[FIRST].running)
+        self.assertEqual(fakes.image('mended').id, driver.records.require().chosen.image_id)
+
     def test_a_rollback_runs_the_very_image_of_before(self):
         self.stopped()
         self.guest.new_root(())
