@@ -114,6 +114,13 @@ class DatastoreDriver:
         """Try the restored configuration on an empty scratch data directory.  The real one is not touched."""
         self._refuse()
 
+    def check_again(self, options: Mapping[str, Any], progress: Progress) -> upgrade.CheckResult | None:
+        """What has accepted the configuration on this root disk may have been mended since, in place: try that which has.
+
+        Called before each further first start, as long as the data has not been compared.  None: it is what it was.
+        """
+        return None
+
     def own_data(self) -> None:
         """Give the data directory to the server's user *by name*: uids differ between images."""
         self._refuse()

@@ -15,7 +15,7 @@ from typing import Any
 
 from oslo_log import log
 
-from trove_upgrade.domain import exceptions
+from trove_upgrade.domain import exceptions, upgrade
 from trove_upgrade.guestagent import claim, datafiles, durable, service
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.flows import generations, verify
@@ -139,6 +139,8 @@ def _configure(work: Work, stash: Stash, info: UpgradeInfo) -> None:
     """
     guest = work.guest
     if guest.marks.has(Mark.CONFIGURED, info.upgrade_id):
+        if not guest.marks.has(Mark.COMPARED, info.upgrade_id):
+            _require_accepted(guest.driver.check_again(work.call.options, work.progress))
         return
     work.progress(10, 'Restoring the configuration.')
     remarks = stash.restore(guest.driver.restore_paths(stash.paths()), guest.accounts)
@@ -146,10 +148,13 @@ def _configure(work: Work, stash: Stash, info: UpgradeInfo) -> None:
     durable.write(guest.layout.volume_uuid, f'{info.volume_uuid}\n'.encode())
     guest.driver.own_data()
     work.progress(20, 'Trying the configuration on an empty data directory.')
-    tried = guest.driver.check_configuration(work.call.options)
-    if tried.outcome == 'refused':
-        raise exceptions.StepFailed(tried.message, tried.code or 'CONFIGURATION_REFUSED')
+    _require_accepted(guest.driver.check_configuration(work.call.options))
     guest.marks.set(Mark.CONFIGURED, info.upgrade_id, remarks=remarks)
+
+
+def _require_accepted(tried: upgrade.CheckResult | None) -> None:
+    if tried is not None and tried.outcome == 'refused':
+        raise exceptions.StepFailed(tried.message, tried.code or 'CONFIGURATION_REFUSED')
 
 
 def _upgrade(work: Work, info: UpgradeInfo) -> None:
@@ -162,7 +167,8 @@ def _upgrade(work: Work, info: UpgradeInfo) -> None:
         guest.service.stop(service.DATABASE)   # of a run that was cut short; whether it is isolated cannot be told
     work.progress(30, 'Starting the new server, isolated.')
     guest.driver.start_isolated()
-    if not guest.marks.has(Mark.UPGRADED, info.upgrade_id):
+    upgraded = guest.marks.get(Mark.UPGRADED, info.upgrade_id)
+    if upgraded is None or upgraded.get('server_version') != guest.driver.server_version():   # a mended image can be of another release
         work.progress(40, 'Upgrading the data.')
         guest.driver.upgrade_data(work.progress)
         guest.marks.set(Mark.UPGRADED, info.upgrade_id, server_version=guest.driver.server_version())

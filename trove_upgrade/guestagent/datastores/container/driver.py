@@ -135,10 +135,33 @@ class ContainerDriver(FamilyDriver):
         backwards = options.get(_ROLLBACK) is True
         wanted = record.former if backwards else record.target
         chosen = self.images.fetch_again(wanted, lambda _percent, _sentence: None, exact=backwards)
-        self.records.write(dataclasses.replace(record, chosen=chosen))
-        if chosen.image_id == wanted.image_id:
-            return upgrade.CheckResult(scratch.NAME, 'ok', f'Container image {chosen.reference} has accepted the configuration before.')
-        return self._try(chosen, record)
+        tried = self._choose(chosen, record, wanted)
+        if tried.outcome != 'refused' or backwards:
+            return tried
+        mended = self.images.renew(wanted, lambda _percent, _sentence: None, exact=False)
+        return tried if mended.image_id == chosen.image_id else self._choose(mended, record, wanted)
+
+    def check_again(self, options: Mapping[str, Any], progress: base.Progress) -> upgrade.CheckResult | None:
+        """See `base`.  The image: an operator mends a broken one under its tag.  Not while its server works on the data."""
+        if self._first_start_serves():
+            return None
+        record = self.records.require()
+        self.images.wait_for_engine()
+        backwards = options.get(_ROLLBACK) is True
+        wanted = record.former if backwards else record.target
+        found = self.images.renew(wanted, progress, exact=backwards)
+        if record.chosen is not None and found.image_id == record.chosen.image_id and found.reference == record.chosen.reference:
+            return None
+        progress(None, f'Trying the configuration with container image {found.reference}, which is another one now.')
+        return self._choose(found, record, wanted)
+
+    def _choose(self, image: ImageChoice, record: Record, accepted: ImageChoice) -> upgrade.CheckResult:
+        """Run `image` from now on if it takes the configuration, as `accepted` has on the former one."""
+        tried = self._try(image, record) if image.image_id != accepted.image_id else upgrade.CheckResult(
+            scratch.NAME, 'ok', f'Container image {image.reference} has accepted the configuration before.')
+        if tried.outcome != 'refused':
+            self.records.write(dataclasses.replace(record, chosen=image))
+        return tried
 
     def own_data(self) -> None:
         """See `base`.  By number: the container's user is one, and its names are the image's."""
@@ -150,8 +173,7 @@ class ContainerDriver(FamilyDriver):
 
     def start_isolated(self) -> None:
         """See `base`.  In a container of another name, without a network."""
-        container = self.engine.inspect(FIRST_START)
-        if container is not None and container.running and self.server_version() is not None:
+        if self._first_start_serves():
             return
         self._end(FIRST_START)
         self._end(DATABASE)
@@ -159,12 +181,22 @@ class ContainerDriver(FamilyDriver):
         self._create(FIRST_START, record, command=[*definition.command(record.definition), *ISOLATED], network='none')
         self.containers.run(FIRST_START)
 
+    def _first_start_serves(self) -> bool:
+        container = self.engine.inspect(FIRST_START)
+        return container is not None and container.running and self.server_version() is not None
+
     def _create(self, name: str, record: Record, *, command: Sequence[str] | None = None, network: str | None = None) -> None:
-        """Never to be restarted by the engine: a server that ends at its start has failed, and is looked at."""
+        """Never to be restarted by the engine: a server that ends at its start has failed, and is looked at.
+
+        Isolated, the entrypoint's own upgrade is off.  Said so, and not left out: an image can have it on, and the engine adds what an image
+        says to all that a container does not.  Empty is off for the entrypoints of MariaDB's project and of the lab.  The final container has
+        Trove's value again, or the image's: the data is upgraded by then, so that the entrypoint finds nothing to do, and it must be as
+        Trove's agent would make it.
+        """
         image = self._image(record)
         environment: dict[str, str | None] = {secret: self._secret(secret) for secret in record.secrets}
         if network is not None:
-            environment[definition.AUTO_UPGRADE] = None
+            environment[definition.AUTO_UPGRADE] = ''
         self.engine.create(name, record.definition, image=image.reference, command=command, env=environment, network=network, restart=OFF)
 
     def _image(self, record: Record) -> ImageChoice:

@@ -5,11 +5,15 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from oslo_log import log
+
 from trove_upgrade.domain import exceptions, upgrade
 from trove_upgrade.guestagent.containers import errors
 from trove_upgrade.guestagent.containers.engine import Engine, Image
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container.record import ImageChoice
+
+LOG = log.getLogger(__name__)
 
 CHECK = 'container_image'
 #: An image of a database with what unpacking it takes; an engine that runs out of space in the middle can take the guest along.
@@ -92,6 +96,22 @@ class Images:
             raise errors.ImageNotFound(f'Container image {wanted.reference} cannot be had: the registry does not know it any more. '
                                        f'Put it there again and retry the upgrade.')
         return found
+
+    def renew(self, wanted: ImageChoice, progress: base.Progress, *, exact: bool) -> ImageChoice:
+        """`fetch_again`, and the registry is asked although the image is here: a mended one may stand under the tag now.
+
+        A registry that has none, or is away, ends nothing that can go on with what is here.
+        """
+        if not exact and self._engine.image(wanted.reference) is not None:
+            progress(None, f'Looking for a mended container image {wanted.reference}.')
+            try:
+                self._require_room(wanted.reference)
+                self._engine.pull(wanted.reference, progress)
+            except errors.EngineNotAnswering:
+                raise
+            except (errors.EngineError, exceptions.StepRefused) as error:
+                LOG.warning('The container image that is in the guest is used again. %s', error.message)
+        return self.fetch_again(wanted, progress, exact=exact)
 
     def _tagged(self, wanted: ImageChoice, progress: base.Progress) -> ImageChoice | None:
         try:

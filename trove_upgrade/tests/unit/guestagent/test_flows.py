@@ -327,6 +327,36 @@ class RestoreTest(FlowTestCase):
         self._restore(info)
         self.assert_upgraded(self.machine)
 
+    def test_what_was_mended_in_place_is_tried_at_each_retry_until_the_data_is_compared(self):
+        looked = []
+
+        class Mended(fakes.Driver):
+            def check_again(self, options, progress):
+                looked.append(self.machine.guest().marks.has(Mark.COMPARED))
+                return upgrade.CheckResult('configuration', 'refused', 'unknown variable', 'CONFIGURATION_REFUSED') if len(looked) == 1 else None
+        work = self.machine.work(upgrade_info=self.rebuilt())
+        work = dataclasses.replace(work, guest=dataclasses.replace(work.guest, driver=Mended(self.machine)))
+
+        def fails(code):
+            self.assertEqual(code, self.assertRaises(exceptions.StepFailed, restore.restore, work).code)
+        self.machine.fail['start_isolated'] = exceptions.StepFailed('it ended', 'SERVER_NOT_STARTED')
+        fails('SERVER_NOT_STARTED')
+        self.assertEqual([], looked)
+        fails('CONFIGURATION_REFUSED')
+        self.machine.fail['open_for_clients'] = exceptions.StepFailed('it is silent', 'DATABASE_NOT_REACHABLE')
+        fails('DATABASE_NOT_REACHABLE')
+        restore.restore(work)
+        self.assertEqual([False, False], looked)
+        self.assert_upgraded(self.machine)
+
+    def test_data_that_another_release_has_upgraded_is_upgraded_again_by_the_mended_one(self):
+        info = self.rebuilt()
+        self.machine.fail['start_isolated'] = exceptions.StepFailed('it ended', 'SERVER_NOT_STARTED')
+        self._refused(info, 'SERVER_NOT_STARTED')
+        self.machine.guest().marks.set(Mark.UPGRADED, fakes.UPGRADE, server_version='11.8.5-MariaDB')
+        self._restore(info)
+        self.assertEqual('11.8.6-MariaDB', (self.machine.layout.data_directory / 'upgraded').read_text())
+
     def test_a_missing_row_is_never_opened_for_clients(self):
         info = self.rebuilt()
         original = fakes.Driver.upgrade_data

@@ -24,7 +24,7 @@ IMAGES = {OLD: image('old', ['registry/mariadb@sha256:old']), NEW: image('new', 
 
 
 class FakeEngine:
-    """`Engine`.  `registry`: what can be pulled; `broken`: images whose server ends at once."""
+    """`Engine`.  `registry`: what can be pulled; `broken`: ids of images whose server ends at once."""
 
     def __init__(self, here=(OLD,), registry=(OLD, NEW)):
         self.images = {reference: IMAGES[reference] for reference in here}
@@ -33,6 +33,7 @@ class FakeEngine:
         self.containers = {}
         self.asked = []
         self.broken = set()
+        self.registry_is_down = False
         self.exit_code = 0               # of a server that is shut down
         self.finished = {}               # name of a program -> how it ends
         self.trial = programs.Finished(0, '')
@@ -70,6 +71,8 @@ class FakeEngine:
             raise errors.ContainerFailed(f'The name {name} is taken.')
         host = body.pop('HostConfig')
         raw = {'Id': f'c{next(self._numbers)}', 'Config': body, 'HostConfig': host}
+        merged = {**self.images[body['Image']].env, **definitions.environment_of(body['Env'])}   # as the engine tells it
+        body['Env'] = [f'{variable}={value}' for variable, value in merged.items()]
         self.containers[name] = Container(raw['Id'], body['Image'], self.images[body['Image']].id, False, 'created', None,
                                           host['RestartPolicy']['Name'], None, raw)
 
@@ -80,7 +83,7 @@ class FakeEngine:
 
     def start(self, name):
         self._note('start', name)
-        if self.containers[name].image in self.broken:
+        if self.containers[name].image_id in self.broken:
             self._change(name, running=False, status='exited', exit_code=1)
         else:
             self._change(name, running=True, status='running', exit_code=None)
@@ -128,12 +131,15 @@ class FakeEngine:
 
     def pull(self, reference, progress):
         self._note('pull', reference)
+        if self.registry_is_down:
+            raise errors.ImageNotPulled(f'Container image {reference} cannot be pulled: connection refused.')
         if reference not in self.registry:
             raise errors.ImageNotFound(f'Container image {reference} cannot be found: manifest unknown.')
         self.images[reference] = self.registry[reference]
 
     def remove_image(self, reference):
         self._note('remove_image', reference)
+        self.images.pop(reference, None)
 
     def logs(self, name, lines):
         return 'the last words\n'

@@ -248,7 +248,8 @@ class TestAfter(ContainerTestCase):
         self.assertNotIn('PortBindings', first.definition['HostConfig'])
         self.assertEqual(['--datadir=/var/lib/mysql/data', '--skip-networking', '--event-scheduler=OFF', '--skip-slave-start'],
                          first.definition['Config']['Cmd'][2:])
-        self.assertEqual([f'MYSQL_ROOT_PASSWORD={fakes.PASSWORD}'], first.definition['Config']['Env'])
+        self.assertIn(f'MYSQL_ROOT_PASSWORD={fakes.PASSWORD}', first.definition['Config']['Env'])
+        self.assertIn('MARIADB_AUTO_UPGRADE=', first.definition['Config']['Env'])
         self.assertIsNone(self.database)
         driver.upgrade_data(quiet)
         ran = next(entry for entry in self.engine.asked if entry[:3] == ('exec', FIRST, '/usr/bin/mariadb-upgrade'))
@@ -263,6 +264,20 @@ class TestAfter(ContainerTestCase):
         self.assertEqual({'3306/tcp': [{'HostIp': '', 'HostPort': '13306'}]}, self.database.definition['HostConfig']['PortBindings'])
         self.assertEqual('ok', driver.autostart_is_durable().outcome)
         self.assertNotIn('remove_image', self.engine.names())
+
+    def test_an_image_that_has_the_entrypoints_upgrade_on_does_not_upgrade_unwatched(self):
+        self.stopped()
+        self.guest.new_root((NEW,))
+        eager = fakes.IMAGES[NEW]
+        eager = dataclasses.replace(eager, env={**eager.env, 'MARIADB_AUTO_UPGRADE': '1'})
+        self.engine.images[NEW] = eager
+        driver = self.guest.driver()
+        driver.check_configuration({})
+        driver.start_isolated()
+        environment = self.engine.containers[FIRST].definition['Config']['Env']
+        self.assertEqual(['MARIADB_AUTO_UPGRADE='], [item for item in environment if item.startswith('MARIADB_AUTO_UPGRADE')])
+        driver.open_for_clients()
+        self.assertIn('MARIADB_AUTO_UPGRADE=1', self.database.definition['Config']['Env'])
 
     def test_each_part_may_be_repeated(self):
         driver = self.restored()
@@ -319,7 +334,7 @@ class TestAfter(ContainerTestCase):
 
     def test_a_broken_image_fails_at_once_with_its_last_words(self):
         driver = self.restored()
-        self.engine.broken.add(NEW)
+        self.engine.broken.add(fakes.IMAGES[NEW].id)
         error = self.assertRaises(exceptions.StepFailed, driver.start_isolated)
         self.assertEqual('DATABASE_NOT_STARTED', error.code)
         self.assertIn('the last words', error.message)
@@ -330,7 +345,7 @@ class TestAfter(ContainerTestCase):
 
     def test_a_broken_image_that_was_removed_for_a_mended_one_is_brought_again(self):
         driver = self.restored()
-        self.engine.broken.add(NEW)
+        self.engine.broken.add(fakes.IMAGES[NEW].id)
         self.assertRaises(exceptions.StepFailed, driver.start_isolated)
         self.engine.broken.clear()
         self.engine.remove(FIRST)
@@ -339,6 +354,77 @@ class TestAfter(ContainerTestCase):
         driver.start_isolated()
         self.assertTrue(self.engine.containers[FIRST].running)
         self.assertEqual(fakes.image('mended').id, driver.records.require().chosen.image_id)
+
+    def broken(self):
+        """A first start has failed, and the registry has a mended image under the tag."""
+        driver = self.restored()
+        self.engine.broken.add(fakes.IMAGES[NEW].id)
+        self.assertRaises(exceptions.StepFailed, driver.start_isolated)
+        self.engine.registry[NEW] = fakes.image('mended')
+        self.engine.asked.clear()
+        return self.guest.driver()     # of the retry
+
+    def test_a_mended_image_is_pulled_and_tried_though_the_broken_one_is_still_there(self):
+        driver = self.broken()
+        self.assertEqual('ok', driver.check_again({}, quiet).outcome)
+        self.assertEqual(['pull', 'throwaway'], self.engine.names())
+        self.assertEqual('sha256:mended', driver.records.require().chosen.image_id)
+        driver.start_isolated()
+        self.assertEqual(('sha256:mended', True), (self.engine.containers[FIRST].image_id, self.engine.containers[FIRST].running))
+        self.engine.asked.clear()
+        self.assertIsNone(driver.check_again({}, quiet))   # while its server is on the data
+        self.assertEqual([], self.engine.names())
+
+    def test_a_mended_image_is_pulled_where_the_broken_one_was_removed(self):
+        driver = self.broken()
+        self.engine.remove_image(NEW)
+        self.assertEqual('ok', driver.check_again({}, quiet).outcome)
+        driver.start_isolated()
+        self.assertEqual('sha256:mended', self.engine.containers[FIRST].image_id)
+
+    def test_a_mended_image_that_refuses_the_configuration_is_told_each_time_and_not_chosen(self):
+        driver = self.broken()
+        self.engine.trial = programs.Finished(7, '[ERROR] mariadbd: unknown variable \'x=1\'\n')
+        for _ in range(2):
+            self.assertEqual('CONFIGURATION_REFUSED', driver.check_again({}, quiet).code)
+        self.assertEqual(fakes.IMAGES[NEW].id, driver.records.require().chosen.image_id)
+
+    def test_an_image_that_nobody_has_mended_is_used_again_also_without_a_registry(self):
+        driver = self.broken()
+        self.engine.registry[NEW] = fakes.IMAGES[NEW]
+        self.assertIsNone(driver.check_again({}, quiet))
+        self.engine.registry_is_down = True
+        self.assertIsNone(driver.check_again({}, quiet))
+        self.engine.broken.clear()
+        driver.start_isolated()
+        self.assertTrue(self.engine.containers[FIRST].running)
+
+    def test_a_mended_image_that_was_loaded_by_hand_is_tried_where_no_registry_is(self):
+        driver = self.broken()
+        self.engine.registry_is_down = True
+        self.engine.images[NEW] = fakes.image('mended')
+        self.assertEqual('ok', driver.check_again({}, quiet).outcome)
+        self.assertEqual('sha256:mended', driver.records.require().chosen.image_id)
+
+    def test_another_image_that_cannot_be_tried_makes_way_for_a_mended_one(self):
+        self.stopped()
+        self.guest.new_root((NEW,))
+        self.engine.images[NEW] = fakes.image('moved')
+        self.engine.registry[NEW] = fakes.IMAGES[NEW]
+        self.engine.trial = programs.Finished(120, 'the image has no database server')
+        driver = self.guest.driver()
+        self.assertEqual('ok', driver.check_configuration({}).outcome)
+        self.assertEqual(['throwaway', 'pull'], self.engine.names())
+        self.assertEqual(fakes.IMAGES[NEW].id, driver.records.require().chosen.image_id)
+
+    def test_a_rollback_takes_no_mended_image(self):
+        self.stopped()
+        self.guest.new_root((OLD,))
+        self.engine.registry[OLD] = fakes.image('moved')
+        driver = self.guest.driver()
+        driver.check_configuration({'rollback': True})
+        self.assertIsNone(driver.check_again({'rollback': True}, quiet))
+        self.assertEqual([], self.engine.names())
 
     def test_a_rollback_runs_the_very_image_of_before(self):
         self.stopped()
