@@ -83,6 +83,7 @@ class GuestTestCase(base.TestCase):
 
     def may_start(self):
         done = subprocess.run([MAY_START], capture_output=True, text=True, env={'PATH': f'{self.root}/stub:/usr/sbin:/usr/bin:/sbin:/bin', 'TROVE_UPGRADE_ROOT': str(self.root)})
+        self.status = done.returncode
         return done.returncode == 0
 
 
@@ -180,20 +181,76 @@ class MayStartTest(GuestTestCase):
         (self.layout.marker.parent / 'guest_info.conf').write_text('[DEFAULT]\nnetwork_isolation=False\n')
         self.assertTrue(self.may_start())
 
-    def rebuilt_by_somebody_else(self, owner='0'):
-        """A root disk that no upgrade has booted, and a volume with marks in it that is not mounted yet."""
+    def stub(self, **programs):
+        stub = self.root / 'stub'
+        stub.mkdir(exist_ok=True)
+        for name, body in programs.items():
+            (stub / name).write_text(f'#!/bin/sh\n{body}\n')
+            (stub / name).chmod(0o755)
+
+    def configure(self, device_path):
+        """As Trove writes it and an operator's image has it: the last file that names the option wins."""
+        self.layout.marker.parent.mkdir(parents=True, exist_ok=True)
+        (self.layout.marker.parent / 'guest_info.conf').write_text('[DEFAULT]\nguest_id = 1\ndatastore_manager = mariadb\n')
+        (self.layout.marker.parent / 'trove-guestagent.conf').write_text(
+            f'[DEFAULT]\n[mysql]\ndevice_path = /dev/other\n[mariadb]\ntcp_ports = 3306\ndevice_path = "{device_path}"\n[x]\ndevice_path=/dev/x\n')
+
+    def rebuilt_by_somebody_else(self, owner='0', device='vdb', mount_options='', kind='ext4'):
+        """A root disk that no upgrade has booted, and a volume with marks in it that is not mounted yet.
+
+        :param mount_options: those that the kernel knows for this file system beside the usual; others are refused as it does it.
+        """
         kept = self.root / 'volume' / '.trove-upgrade'
         kept.mkdir(parents=True)
         (self.root / 'dev').mkdir()
-        (self.root / 'dev/vdb').touch()
-        stub = self.root / 'stub'
-        stub.mkdir(exist_ok=True)
-        for name, body in (('mountpoint', 'exit 1'), ('blkid', 'exit 0'), ('umount', 'rm -r "$1/.trove-upgrade"'),
-                           ('mount', f'for last; do :; done; cp -r {kept} "$last/"'),
-                           ('stat', f'[ "$2" = %u ] && echo {owner} || echo {owner} 700')):
-            (stub / name).write_text(f'#!/bin/sh\n{body}\n')
-            (stub / name).chmod(0o755)
+        (self.root / 'dev' / device).touch()
+        usual = f'ro nodev nosuid noexec {mount_options}'
+        known = f'for one in $(echo "$2" | tr , " "); do case " {usual} " in *" $one "*) ;; *) exit 32; esac; done'
+        self.stub(mountpoint='exit 1', umount='rm -r "$1/.trove-upgrade"', blkid=f'echo {kind}', findmnt='exit 1', sleep='exit 0',
+                  mount=f'{known}; for last; do :; done; cp -r {kept} "$last/"',
+                  stat=f'[ "$2" = %u ] && echo {owner} || echo {owner} 700')
         return kept
+
+    def test_the_volume_is_looked_at_whatever_its_file_system_and_its_device(self):
+        kept = self.rebuilt_by_somebody_else(device='sdc', kind='xfs')
+        self.configure('/dev/sdc')
+        self.assertTrue(self.may_start())
+        (kept / 'mark-server_started_on_data.json').write_text('{"upgrade_id": "u1"}')
+        self.assertFalse(self.may_start())
+
+    def test_a_volume_that_cannot_be_looked_at_is_not_one_without_a_mark(self):
+        self.rebuilt_by_somebody_else()
+        self.stub(mount='exit 32')
+        self.assertFalse(self.may_start())
+        self.stub(blkid='exit 8')
+        self.assertFalse(self.may_start())
+
+    def test_who_knows_better_lets_it_start_on_one_that_cannot_be_looked_at(self):
+        self.rebuilt_by_somebody_else()
+        self.stub(mount='exit 32')
+        self.layout.state.mkdir(parents=True)
+        (self.layout.state / 'trove-agent-released').touch()
+        self.assertTrue(self.may_start())
+
+    def test_a_volume_without_a_file_system_is_a_new_instances(self):
+        self.rebuilt_by_somebody_else()
+        self.stub(blkid='exit 2', mount='exit 32')
+        self.assertTrue(self.may_start())
+
+    def test_one_that_is_mounted_somewhere_else_is_looked_at_there(self):
+        kept = self.rebuilt_by_somebody_else()
+        self.stub(findmnt=f'echo {kept.parent}', mount='exit 32')
+        self.assertTrue(self.may_start())
+        (kept / 'mark-server_started_on_data.json').write_text('{"upgrade_id": "u1"}')
+        self.assertFalse(self.may_start())
+
+    def test_without_its_device_it_is_asked_again(self):
+        self.rebuilt_by_somebody_else()
+        self.configure('/dev/late')
+        self.assertFalse(self.may_start())
+        self.assertEqual(255, self.status)
+        self.stub(sleep=f'touch {self.root}/dev/late')
+        self.assertTrue(self.may_start())
 
     def test_a_root_disk_of_somebody_elses_rebuild_starts_no_former_server_on_data_that_the_new_one_has_begun_to_change(self):
         kept = self.rebuilt_by_somebody_else()
