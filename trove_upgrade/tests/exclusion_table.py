@@ -19,6 +19,7 @@ class Group(enum.StrEnum):
 
     CHECKING = 'checking'        #: precheck: the guest has not been touched
     STOPPED = 'stopped'          #: quiesce has ended; no rebuild has been asked for
+    ASKED_AGAIN = 'asked_again'  #: the guest answers that it still is stopped, directly before the rebuild; ends as STOPPED
     REBUILDING = 'rebuilding'    #: Nova has accepted the rebuild, until the new guest has spoken
     RESTORING = 'restoring'      #: restore and verify
 
@@ -52,12 +53,14 @@ class Action:
 _RESET_ENDS = {
     Group.CHECKING: End('ABORTED', 'INSTANCE_CHANGED', Task.NONE, 'former', 0),
     Group.STOPPED: End('ABORTED', 'INSTANCE_CHANGED', Task.NONE, 'former', 0, undone=True),
+    Group.ASKED_AGAIN: End('ABORTED', 'INSTANCE_CHANGED', Task.NONE, 'former', 0, undone=True),
     Group.REBUILDING: End('COMPLETED', None, Task.NONE, 'target', 1),
     Group.RESTORING: End('COMPLETED', None, Task.NONE, 'target', 1),
 }
 _DELETED_ENDS = {
     Group.CHECKING: End('FAILED', 'INSTANCE_DELETED', None, 'none', 0),
     Group.STOPPED: End('FAILED', 'INSTANCE_DELETED', None, 'none', 0),
+    Group.ASKED_AGAIN: End('FAILED', 'INSTANCE_DELETED', None, 'none', 0),
     Group.REBUILDING: End('FAILED', 'INSTANCE_DELETED', None, 'none', 1),
     Group.RESTORING: End('FAILED', 'INSTANCE_DELETED', None, 'none', 1),
 }
@@ -68,6 +71,7 @@ def _taken(task: Task) -> dict:
     return {
         Group.CHECKING: End('FAILED', 'INSTANCE_CHANGED', task, 'former', 0),
         Group.STOPPED: End('FAILED', 'INSTANCE_CHANGED', task, 'former', 0, undone=True),
+        Group.ASKED_AGAIN: End('FAILED', 'INSTANCE_CHANGED', task, 'former', 0, undone=True),
         Group.REBUILDING: End('FAILED', 'INSTANCE_CHANGED', task, 'target', 1),
         Group.RESTORING: End('FAILED', 'INSTANCE_CHANGED', task, 'target', 1),
     }
@@ -101,11 +105,13 @@ ACTIONS = (
            writes={'task_id': Task.UPGRADING, 'datastore_version_id': OTHER_VERSION},
            ends={Group.CHECKING: End('FAILED', 'INSTANCE_CHANGED', Task.UPGRADING, 'theirs', 0),
                  Group.STOPPED: End('FAILED', 'INSTANCE_CHANGED', Task.UPGRADING, 'theirs', 0, undone=True),
+                 Group.ASKED_AGAIN: End('FAILED', 'INSTANCE_CHANGED', Task.UPGRADING, 'theirs', 0, undone=True),
                  Group.REBUILDING: End('FAILED', 'INSTANCE_CHANGED', Task.UPGRADING, 'theirs', 1),
                  Group.RESTORING: End('FAILED', 'INSTANCE_CHANGED', Task.UPGRADING, 'theirs', 1)}),
     Action('delete_under_way', 'DELETE', _INSTANCE, None, writes={'task_id': Task.DELETING},
            ends={Group.CHECKING: End('FAILED', 'INSTANCE_CHANGED', Task.DELETING, 'former', 0),
                  Group.STOPPED: End('FAILED', 'INSTANCE_CHANGED', Task.DELETING, 'former', 0),
+                 Group.ASKED_AGAIN: End('FAILED', 'INSTANCE_CHANGED', Task.DELETING, 'former', 0),
                  Group.REBUILDING: End('FAILED', 'INSTANCE_CHANGED', Task.DELETING, 'former', 1),
                  Group.RESTORING: End('FAILED', 'INSTANCE_CHANGED', Task.DELETING, 'former', 1)}),
     Action('deleted', 'DELETE', _INSTANCE, None, writes={'task_id': Task.NONE, 'deleted': True, 'datastore_version_id': None},

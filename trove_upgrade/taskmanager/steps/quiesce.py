@@ -23,8 +23,8 @@ class Quiesce:
 
     def run(self, row: upgrade.Upgrade) -> Done | Wait:
         """:raises StepRefused: the guest cannot, or somebody else has taken the instance."""
+        require_quiet(self.instances, row)    # each time: who takes over cannot know whether the guest was ever told
         if row.data.get(TOUCHED) != row.attempt:
-            require_quiet(self.instances, row)
             return Wait(0, 'The guest is told to stop its database.', data={TOUCHED: row.attempt})
         answer = answered(self.agent.pre_upgrade, self.calls.with_facts(row), exceptions.StepRefused)
         if answer.state is guest.JobState.RUNNING:

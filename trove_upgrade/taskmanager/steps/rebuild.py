@@ -12,7 +12,7 @@ from trove_upgrade.domain.upgrade import ACCEPTED, ASKED, ASKED_FOR
 from trove_upgrade.taskmanager.guest_files import GuestFiles
 from trove_upgrade.taskmanager.steps.calls import Calls, answered
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
-from trove_upgrade.taskmanager.steps.task import require_our_task
+from trove_upgrade.taskmanager.steps.task import require_our_task, require_quiet
 
 #: A rebuild may be asked for in these; anything else is somebody's doing and waited for.
 _REBUILDABLE = frozenset({'ACTIVE', 'ERROR', 'SHUTOFF'})
@@ -47,7 +47,6 @@ class Rebuild:
             return self._look(row, server)
         if server.task_state is not None or server.status not in _REBUILDABLE:
             return Wait(self.poll_seconds, f'The server is busy: {server.status}, task {server.task_state}.')
-        require_our_task(self.instances, row)
         answer = self._ask_guest(row, server)
         if answer is not None:
             return answer
@@ -99,6 +98,7 @@ class Rebuild:
         """Still stopped, same boot?  None: go on.  Nobody is asked where a former rebuild has taken the guest away."""
         if former_guest_is_gone(row) or server.status == 'ERROR':
             return None
+        require_quiet(self.instances, row)    # a guest that knows nothing of this attempt stops its database now
         answer = answered(self.agent.pre_upgrade, self.calls.with_facts(row), exceptions.StepRefused)
         if answer.state is guest.JobState.RUNNING:
             return self.calls.ask_again(row, answer)
@@ -114,7 +114,7 @@ class Rebuild:
         wanted = self.datastores.version_by_id(row.wanted_version_id)
         volume_uuid = (row.data.get('upgrade_info') or {}).get('volume_uuid')
         rendered = self.files.render(server, row.instance_id, wanted, row.marker, str(volume_uuid) if volume_uuid else None)
-        require_our_task(self.instances, row)    # again: the guest took its time, and Nova loses a delete that comes just after a rebuild
+        require_our_task(self.instances, row)    # here: the guest took its time, and Nova loses a delete that comes just after a rebuild
         try:
             self.nova.rebuild(server, row.wanted_image_id, row.marker, rendered)
         except exceptions.RebuildConflict as error:

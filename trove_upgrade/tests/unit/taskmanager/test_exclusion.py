@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trove's own actions in the middle of an upgrade: each of tests/exclusion_table.py, in each group of steps."""
+import dataclasses
+
 import sqlalchemy as sa
 
 from trove_upgrade.db import trove_tables
 from trove_upgrade.domain import exceptions, instance, states
 from trove_upgrade.domain.guest import JobState
+from trove_upgrade.taskmanager.steps import quiesce
 from trove_upgrade.tests import exclusion_table as table
 from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.taskmanager import fakes
@@ -30,6 +33,8 @@ class ExclusionCase(base.TestCase):
         """An upgrade during which `act` happens; the row at its end, or where it waits."""
         if group in _METHOD:
             stage.guest.before(_METHOD[group], act)
+        elif group is Group.ASKED_AGAIN:    # quiesce asks first, the rebuild asks again
+            stage.guest.before('pre_upgrade', lambda: stage.guest.before('pre_upgrade', act))
         row = stage.run_on(stage.db.begin().id)
         if row.state is S.RUNNING:
             row = stage.run_on(row.id)
@@ -101,9 +106,35 @@ class TestBesideTheTable(ExclusionCase):
 
     def test_a_backup_that_trove_let_in_before_our_task_was_set_refuses_the_stop(self):
         stage = self.stage_of()
-        row = self.meet(stage, Group.CHECKING, lambda: stage.db.insert(
-            trove_tables.backups, id='b1', name='b', instance_id=database.INSTANCE, state='BUILDING', deleted=False))
+        row = self.meet(stage, Group.CHECKING, lambda: self.begin_a_backup(stage))
         self.assertEqual((S.ABORTED, 'BACKUP_RUNNING', []), (row.state, row.error_code, stage.guest.asked('pre_upgrade')))
+
+    def after_a_death(self, act):
+        """The taskmanager dies when it has written that the guest will be told to stop; `act`; another one takes over."""
+        stage = self.stage_of()
+        dying = dataclasses.replace(stage.runner(), is_stopping=lambda: True)    # lets go after each commit
+        row = stage.db.begin()
+        while quiesce.TOUCHED not in row.data:
+            row = stage.run_on(row.id, dying)
+        self.assertEqual([], stage.guest.asked('pre_upgrade'))
+        act(stage)
+        return stage, stage.run_on(row.id, stage.runner('tm-2'))
+
+    def begin_a_backup(self, stage):
+        stage.db.insert(trove_tables.backups, id='b1', name='b', instance_id=database.INSTANCE, state='BUILDING', deleted=False)
+
+    def test_who_takes_over_before_the_guest_was_told_does_not_stop_an_instance_that_was_taken(self):
+        stage, row = self.after_a_death(lambda stage: stage.db.update_instance(task_id=int(instance.Task.NONE)))
+        self.assertEqual((S.ABORTED, 'INSTANCE_CHANGED'), (row.state, row.error_code))
+        self.assertEqual(([], 1), (stage.guest.asked('pre_upgrade'), len(stage.guest.asked('abort_upgrade'))))
+
+    def test_who_takes_over_before_the_guest_was_told_does_not_cut_a_backup_off(self):
+        stage, row = self.after_a_death(self.begin_a_backup)
+        self.assertEqual((S.ABORTED, 'BACKUP_RUNNING', []), (row.state, row.error_code, stage.guest.asked('pre_upgrade')))
+
+    def test_who_takes_over_a_quiet_instance_stops_it_and_goes_on(self):
+        stage, row = self.after_a_death(lambda stage: None)
+        self.assertEqual((S.RUNNING, 2), (row.state, len(stage.guest.asked('pre_upgrade'))))
 
     def test_a_guest_that_fell_silent_because_its_instance_is_going_is_not_asked_until_the_time_out(self):
         for values in ({'task_id': int(instance.Task.DELETING)}, {'deleted': True, 'task_id': 1, 'datastore_version_id': None}):

@@ -2,6 +2,7 @@
 """Every picture of Nova and the guest that the rebuild step can find, also after a takeover."""
 import dataclasses
 
+from trove_upgrade.db import trove_tables
 from trove_upgrade.domain import compute, exceptions, instance, states
 from trove_upgrade.domain.guest import JobState, ServerState
 from trove_upgrade.domain.upgrade import ACCEPTED, ASKED, ASKED_FOR
@@ -119,6 +120,25 @@ class TestRebuild(base.TestCase):
         error = self.assertRaises(exceptions.StepRefused, self.step.run, self.row)
         self.assertEqual('INSTANCE_CHANGED', error.code)
         self.assertEqual([], self.nova.rebuilds)
+
+    def test_an_instance_that_somebody_takes_while_the_guest_answers_is_not_rebuilt(self):
+        for task in (instance.Task.NONE, instance.Task.BUILDING, instance.Task.DELETING):
+            self.stage.db.update_instance(task_id=int(instance.Task.UPGRADING))
+            self.guest.before('pre_upgrade', lambda task=task: self.stage.db.update_instance(task_id=int(task)))
+            error = self.assertRaises(exceptions.StepRefused, self.step.run, self.row)
+            self.assertEqual('INSTANCE_CHANGED', error.code, task)
+        self.assertEqual(([], 3), (self.nova.rebuilds, len(self.guest.asked('pre_upgrade'))))
+
+    def test_a_retry_whose_former_guest_is_gone_is_not_rebuilt_either_once_somebody_has_taken_the_instance(self):
+        self.stage.db.update_instance(task_id=int(instance.Task.BUILDING))
+        row = self.row.evolve(attempt=2, rebuild_attempt=2, data={ASKED_FOR: 2, ASKED: 1, ACCEPTED: 1})
+        self.assertRaises(exceptions.StepRefused, self.step.run, row)
+        self.assertEqual([], self.nova.rebuilds)
+
+    def test_a_guest_is_not_asked_while_a_backup_of_it_runs(self):
+        self.stage.db.insert(trove_tables.backups, id='b1', name='b', instance_id=database.INSTANCE, state='BUILDING', deleted=False)
+        self.assertEqual('BACKUP_RUNNING', self.assertRaises(exceptions.StepRefused, self.step.run, self.row).code)
+        self.assertEqual([], self.guest.calls)
 
     def test_a_guest_that_was_booted_again_is_not_rebuilt(self):
         self.guest.says('pre_upgrade', fakes.answer(boot_id='boot-other'))
