@@ -104,11 +104,15 @@ def compose_guest(conf: cfg.ConfigOpts, layout: Layout) -> work.Guest:
                                  image_facts=_image_facts(layout), now=clock.now, monotonic=clock.monotonic)
     services = service.detect(commands, layout.root)
     others = _others(conf, layout, commands, services)
+    runtime = factory.runtime(options.database_runtime, context, services)
+    LOG.info('%s', runtime)
+    driver = factory.driver(conf.datastore_manager, context, services, _containers(conf, clock, others) if runtime.in_container else None)
+    driver.runs_as = str(runtime)
     return work.Guest(
         instance_id=conf.guest_id, agent_version=metadata.version('trove-upgrade'), boot_id=identity.boot_id,
         marker=functools.partial(identity.read_marker, layout.marker), layout=layout, clock=clock,
         volume=Volume(layout, commands, clock, options.volume_mount_options), service=services,
-        driver=factory.driver(conf.datastore_manager, context, services, _containers(conf, context, services, clock, others)), marks=Marks(layout), accounts=SystemAccounts(),
+        driver=driver, marks=Marks(layout), accounts=SystemAccounts(),
         settings=work.Settings(options.volume_wait_seconds, options.volume_margin_mb << 20, options.stash_keep_hours),
         watchers=others)
 
@@ -125,11 +129,8 @@ def _others(conf: cfg.ConfigOpts, layout: Layout, commands: commands_module.Comm
         options.trove_agent_services)
 
 
-def _containers(conf: cfg.ConfigOpts, context: base.DriverContext, services: service.ServicePort,
-                clock: clock_module.SystemClock, others: watchers.Watchers) -> factory.Containers | None:
-    """What it takes to run the server in a container; None where it is a service."""
-    if factory.runtime(conf[our_conf.GROUP].database_runtime, context, services) == factory.SERVICE:
-        return None
+def _containers(conf: cfg.ConfigOpts, clock: clock_module.SystemClock, others: watchers.Watchers) -> factory.Containers:
+    """What it takes to run the server in a container."""
     conf.register_opts(guestagent_conf.IMAGE_OPTS, group=conf.datastore_manager)
     conf.register_opts(guestagent_conf.REGISTRY_OPTS, group=guestagent_conf.REGISTRY_GROUP)
     registry = conf[guestagent_conf.REGISTRY_GROUP]

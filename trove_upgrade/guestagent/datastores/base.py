@@ -66,6 +66,8 @@ class DatastoreDriver:
     manager = 'base'
     #: Whether the volume's top may be the database user's until it is claimed at the stop: Trove's agent gives it to him.
     shares_volume = False
+    #: Where the server is taken to run, and how that is known: a sentence for one who is told that it does not answer.
+    runs_as = ''
 
     def __init__(self, context: DriverContext) -> None:
         self.context = context

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which driver serves which datastore manager, and where its server runs."""
 import dataclasses
+import pathlib
 
 from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent.containers.engine import Engine
@@ -13,6 +14,10 @@ from trove_upgrade.guestagent.datastores.mysql import MySQLDriver
 
 #: Values of database_runtime and of the fact of that name in an image.
 SERVICE, CONTAINER, AUTO = 'service', 'container', 'auto'
+
+#: Below the root: where the database service looks for a server, and where an engine is.
+_SERVERS = ('usr/sbin/mariadbd', 'usr/sbin/mysqld', 'usr/libexec/mysqld')
+_ENGINES = ('run/docker.sock', 'usr/bin/dockerd', 'usr/sbin/dockerd', 'usr/local/bin/dockerd')
 
 _FAMILY = {driver_class.manager: driver_class for driver_class in (MariaDBDriver, MySQLDriver)}
 _IN_CONTAINERS = {driver_class.manager: driver_class for driver_class in (MariaDBContainerDriver, MySQLContainerDriver)}
@@ -44,17 +49,47 @@ def driver(manager: str, context: base.DriverContext, service: service_module.Se
     return refusing
 
 
-def runtime(wanted: str, context: base.DriverContext, service: service_module.ServicePort) -> str:
-    """Where the server runs: as the operator says, else as the image says, else a container if no database is installed as a
-    service and an engine is.
+@dataclasses.dataclass(frozen=True)
+class Runtime:
+    """Where the server runs, and how that is known."""
 
-    An engine that does not answer yet, as right after a boot, makes no difference.
+    name: str       #: SERVICE or CONTAINER
+    why: str        #: a sentence; for an operator whose image says something else than he meant
+
+    def __str__(self) -> str:
+        where = 'in Trove\'s container' if self.in_container else 'as a service'
+        return f'The agent takes the database to run {where}: {self.why}'
+
+    @property
+    def in_container(self) -> bool:
+        """Whether it is Trove's container."""
+        return self.name == CONTAINER
+
+
+def runtime(wanted: str, context: base.DriverContext, service: service_module.ServicePort) -> Runtime:
+    """As the operator says, else as the image's facts say, else by what is installed.
+
+    A unit that is only there, ours as well as a masked one, is no server: an image for containers can have it, too.  An engine that does
+    not answer yet, as right after a boot, makes no difference.
     """
-    told = wanted if wanted != AUTO else str(context.image_facts.get('database_runtime') or AUTO)
+    if wanted in {SERVICE, CONTAINER}:
+        return Runtime(wanted, f'option database_runtime is {wanted}.')
+    told = context.image_facts.get('database_runtime')
     if told in {SERVICE, CONTAINER}:
-        return told
-    if any(service.exists(name) for name in service_module.DATABASE_UNITS):
-        return SERVICE
-    root = context.etc.parent
-    places = (root / 'run/docker.sock', root / 'usr/bin/dockerd', root / 'usr/sbin/dockerd', root / 'usr/local/bin/dockerd')
-    return CONTAINER if any(place.exists() for place in places) else SERVICE
+        return Runtime(str(told), f'image-facts.json says database_runtime {told}.')
+    return _guessed(context.etc.parent, service)
+
+
+def _guessed(root: pathlib.Path, service: service_module.ServicePort) -> Runtime:
+    """An engine can be there for something else; a server that is installed is the database."""
+    end = 'image-facts.json names no database_runtime.'
+    program = next((place for place in _SERVERS if (root / place).exists()), None)
+    if program is not None:
+        return Runtime(SERVICE, f'/{program} is installed, and {end}')
+    unit = next((name for name in service_module.DATABASE_UNITS if service.is_enabled(name)), None)
+    if unit is not None:
+        return Runtime(SERVICE, f'service {unit} is enabled, and {end}')
+    engine = next((place for place in _ENGINES if (root / place).exists()), None)
+    if engine is not None:
+        return Runtime(CONTAINER, f'/{engine} is there, no database server is installed, and {end}')
+    return Runtime(SERVICE, f'no container engine is installed, and {end}')

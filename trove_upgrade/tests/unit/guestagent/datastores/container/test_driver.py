@@ -487,13 +487,24 @@ class TestChoosing(ContainerTestCase):
 
     def test_where_the_database_runs_is_what_the_operator_says_then_the_image_then_what_is_installed(self):
         context = self.guest.driver().context
-        nothing, installed = family.Service(known=()), family.Service()
-        self.assertEqual('service', factory.runtime('service', context, nothing))
-        self.assertEqual('container', factory.runtime('container', context, installed))
+        nothing, installed = family.Service(known=(), enabled=(), running=None), family.Service()
+
+        def assert_chosen(name, why, wanted, found, services):
+            chosen = factory.runtime(wanted, found, services)
+            self.assertEqual((name, name == 'container'), (chosen.name, chosen.in_container))
+            self.assertIn(why, str(chosen))
+        assert_chosen('service', 'option database_runtime is service', 'service', context, nothing)
+        assert_chosen('container', 'option database_runtime is container', 'container', context, installed)
         told = dataclasses.replace(context, image_facts={'database_runtime': 'container'})
-        self.assertEqual('container', factory.runtime('auto', told, installed))
-        self.assertEqual('service', factory.runtime('auto', context, nothing))
+        assert_chosen('container', 'image-facts.json says', 'auto', told, installed)
+        assert_chosen('service', 'no container engine', 'auto', context, nothing)
         (self.guest.root / 'usr/sbin').mkdir(parents=True)
         (self.guest.root / 'usr/sbin/dockerd').touch()
-        self.assertEqual('container', factory.runtime('auto', context, nothing))
-        self.assertEqual('service', factory.runtime('auto', context, installed))
+        assert_chosen('container', '/usr/sbin/dockerd is there', 'auto', context, nothing)
+        assert_chosen('service', 'service mariadb is enabled', 'auto', context, installed)
+        # An image for containers that was made by the list of images with a server: units are there, masked or disabled.
+        units = family.Service(enabled=(), running=None)
+        assert_chosen('container', 'no database server is installed', 'auto', context, units)
+        (self.guest.root / 'usr/sbin/mariadbd').touch()
+        assert_chosen('service', '/usr/sbin/mariadbd is installed', 'auto', context, units)
+        assert_chosen('container', 'image-facts.json', 'auto', told, units)
