@@ -7,10 +7,11 @@ top is taken from him whenever his server has been stopped, and nothing of his r
 """
 import os
 import pathlib
-import shutil
 import stat
 
 from oslo_log import log
+
+from trove_upgrade.guestagent import foreign
 
 LOG = log.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def anew(kept: pathlib.Path) -> None:
         if status is not None and not _is_private(status):
             LOG.warning('%s is not root\'s alone, and is removed: Trove\'s agent has given it to the database\'s user, or that user has made it', kept)
             if stat.S_ISDIR(status.st_mode):
-                shutil.rmtree(kept.name, dir_fd=top)
+                foreign.remove_tree(kept.name, top)
             else:
                 os.unlink(kept.name, dir_fd=top)
             os.fsync(top)
@@ -75,7 +76,7 @@ def back(kept: pathlib.Path) -> None:
         status = _look(top, kept.name)
         if status is None or not stat.S_ISDIR(status.st_mode):
             return
-        for _, directories, files, descriptor in os.fwalk(kept.name, follow_symlinks=False, dir_fd=top):
+        for _, directories, files, descriptor in foreign.walk(kept.name, below=top):
             os.fchown(descriptor, 0, 0)
             os.fchmod(descriptor, 0o700)
             for name in (*directories, *files):

@@ -15,15 +15,14 @@ _NAMED = 5
 
 
 def listing(data_directory: pathlib.Path) -> bytes:
-    """All plain files below `data_directory` as JSON; odd bytes in names are escaped."""
-    start = len(str(data_directory)) + 1
+    """All plain files below `data_directory` as JSON, but those deeper than a server keeps any; odd bytes in names are escaped."""
     files: dict[str, list[int]] = {}
-    for directory, _, names, descriptor in foreign.walk(data_directory):
+    for above, _, names, descriptor in foreign.walk(data_directory, levels=foreign.LEVELS):
         for name in names:
             with contextlib.suppress(FileNotFoundError):
                 status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
                 if stat.S_ISREG(status.st_mode):
-                    files[f'{directory}/{name}'[start:]] = [status.st_size, status.st_mtime_ns]
+                    files['/'.join((*above, name))] = [status.st_size, status.st_mtime_ns]
     return json.dumps(files, sort_keys=True).encode('ascii')
 
 

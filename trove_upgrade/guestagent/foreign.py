@@ -10,10 +10,15 @@ import errno
 import os
 import pathlib
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
+#: No server nests its data or its option files like that: what is deeper is neither listed nor kept, and checks refuse it.
+LEVELS = 32
+#: Well below the kernel's PATH_MAX of 4096, as names are made longer when they are restored.
+PATH_BYTES = 2048
+_OPEN_LEVELS = 16
 
 
 def owner_of(data_directory: pathlib.Path) -> int:
@@ -65,15 +70,138 @@ def directory(name: str | pathlib.Path, *, below: int | None = None) -> Iterator
         os.close(descriptor)
 
 
-def walk(top: pathlib.Path) -> Iterator[tuple[str, list[str], list[str], int]]:
-    """As os.fwalk: by descriptors, so that a directory that becomes a link meanwhile is not followed out of `top`.
+def walk(top: str | pathlib.Path, *, below: int | None = None,
+         levels: int | None = None) -> Iterator[tuple[Sequence[str], list[str], list[str], int]]:
+    """Names that lead from `top` to a directory, the directories and the others in it, and its descriptor: for `top` and all below it.
 
-    What vanishes meanwhile was not there.
+    By descriptors, so that a directory that becomes a link meanwhile is not followed out of `top`; with a few of them and without recursion,
+    as he can nest directories by the thousand.  With `levels`, what is deeper is left out.  The names and the descriptor are good until
+    the next step.  What vanishes meanwhile was not there; a `top` that is no directory has nothing below it.
+
+    :raises OSError: `top` is not there, or something below cannot be read; ESTALE: it is moved while it is walked, far below `top`.
+    """
+    if not stat.S_ISDIR(os.stat(top, dir_fd=below, follow_symlinks=False).st_mode):
+        return
+    names: list[str] = []
+    path = _Descent(os.open(top, _DIRECTORY_FLAGS, dir_fd=below))
+    try:
+        waiting = [_entries(path.here)]
+        yield names, list(waiting[0][0]), waiting[0][1], path.here
+        while waiting:
+            directories = waiting[-1][0] if levels is None or len(names) < levels else []
+            if not directories:
+                waiting.pop()
+                if waiting:
+                    path.up()
+                    names.pop()
+            elif path.down(name := directories.pop()):
+                names.append(name)
+                waiting.append(_entries(path.here))
+                yield names, list(waiting[-1][0]), waiting[-1][1], path.here
+    finally:
+        path.close()
+
+
+class _Descent:
+    """The directories from the top to the one that is looked at: only the uppermost stay open, the others are found again by `..`."""
+
+    def __init__(self, top: int) -> None:
+        self.here = top
+        self._open = [top]
+        self._closed: list[tuple[int, int]] = []   # device and inode of those between the uppermost and `here`
+
+    def down(self, name: str) -> bool:
+        """False if it is no directory any more."""
+        try:
+            inner = os.open(name, _DIRECTORY_FLAGS, dir_fd=self.here)
+        except OSError as error:
+            if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+                return False
+            raise
+        if len(self._open) < _OPEN_LEVELS:
+            self._open.append(inner)
+        else:
+            self._closed.append(_identity(self.here))
+            if self.here != self._open[-1]:
+                os.close(self.here)
+        self.here = inner
+        return True
+
+    def up(self) -> None:
+        """:raises OSError: ESTALE; it was moved meanwhile."""
+        if not self._closed:
+            os.close(self._open.pop())
+            self.here = self._open[-1]
+            return
+        expected = self._closed.pop()
+        inner, self.here = self.here, self._open[-1]
+        try:
+            if self._closed:
+                self.here = os.open('..', _DIRECTORY_FLAGS, dir_fd=inner)
+        finally:
+            os.close(inner)
+        if _identity(self.here) != expected:
+            raise OSError(errno.ESTALE, 'the directories are moved while they are walked')
+
+    def close(self) -> None:
+        for descriptor in {*self._open, self.here}:
+            os.close(descriptor)
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
+
+
+def _entries(descriptor: int) -> tuple[list[str], list[str]]:
+    directories: list[str] = []
+    others: list[str] = []
+    with os.scandir(descriptor) as entries:
+        for entry in entries:
+            (directories if entry.is_dir(follow_symlinks=False) else others).append(entry.name)
+    return directories, others
+
+
+def too_deep(top: pathlib.Path) -> pathlib.Path | None:
+    """Something at or below `top` with more than `LEVELS` directories above it, or a path too long to be kept; None if nothing is.
 
     :raises OSError: `top` is not there, or something below cannot be read.
     """
-    def complain(error: OSError) -> None:
-        if not isinstance(error, FileNotFoundError):
-            raise error
-    os.lstat(top)
-    return os.fwalk(top, onerror=complain, follow_symlinks=False)
+    for names, directories, others, _ in walk(top, levels=LEVELS):
+        length = len(os.fsencode(top.joinpath(*names))) + 1
+        if (len(names) == LEVELS and directories) or any(length + len(os.fsencode(name)) > PATH_BYTES for name in (*directories, *others)):
+            return top.joinpath(*names[:3])
+    return None
+
+
+def remove_tree(name: str, below: int) -> None:
+    """Remove a directory with all that is in it, however deep: what is two levels down comes up, until there is nothing.
+
+    :raises OSError: it cannot be done.
+    """
+    with directory(name, below=below) as top:
+        number = 0
+        while waiting := _without_files(top):
+            for child in waiting:
+                with directory(child, below=top) as inner:
+                    for grandchild in _without_files(inner):
+                        while _exists(str(number), top):
+                            number += 1
+                        os.rename(grandchild, str(number), src_dir_fd=inner, dst_dir_fd=top)
+                os.rmdir(child, dir_fd=top)
+    os.rmdir(name, dir_fd=below)
+
+
+def _without_files(descriptor: int) -> list[str]:
+    directories, others = _entries(descriptor)
+    for name in others:
+        os.unlink(name, dir_fd=descriptor)
+    return directories
+
+
+def _exists(name: str, below: int) -> bool:
+    try:
+        os.stat(name, dir_fd=below, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True

@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Sequence
 
 from trove_upgrade.domain import exceptions, upgrade
+from trove_upgrade.guestagent import foreign
 from trove_upgrade.guestagent.flows.work import Guest, Outcome, Work
 from trove_upgrade.guestagent.stash import publish
 
@@ -37,7 +38,7 @@ def run(work: Work) -> Sequence[upgrade.CheckResult]:
     """The agent's own checks; the driver's only where these hold: without the volume it would look at the wrong thing."""
     guest = work.guest
     work.progress(None, 'Looking at the volume and the database.')
-    own = [_volume(guest), _database(guest)]
+    own = [_volume(guest), _database(guest), _directories(guest)]
     if any(result.outcome not in _ALLOWED for result in own):
         return own
     return [*own, _space(guest), *guest.driver.checks(work.call.target, work.call.options)]
@@ -71,6 +72,24 @@ def _database(guest: Guest) -> upgrade.CheckResult:
 
 
 def _space(guest: Guest) -> upgrade.CheckResult:
+def _directories(guest: Guest) -> upgrade.CheckResult:
+    """What root must walk and keep after the stop, and give to the server's user after the rebuild."""
+    name, layout = 'guest_directories', guest.layout
+    for place in (layout.data_directory, layout.etc / 'mysql'):
+        try:
+            found = foreign.too_deep(place)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            return upgrade.CheckResult(name, 'refused', f'Instance {guest.instance_id} cannot be upgraded: not all of {place} can be read '
+                                       f'({error.strerror}). Mend that and try again.', 'DIRECTORIES_NOT_READ')
+        if found is not None:
+            return upgrade.CheckResult(name, 'refused', f'Instance {guest.instance_id} cannot be upgraded: below {found} directories are nested '
+                                       f'more than {foreign.LEVELS} deep, or paths are longer than {foreign.PATH_BYTES} bytes. Remove them and '
+                                       f'try again.', 'DIRECTORIES_TOO_DEEP')
+    return upgrade.CheckResult(name, 'ok', 'All directories of the database can be walked.')
+
+
     needed = publish.measure(stash_roots(guest)) + guest.settings.volume_margin_bytes
     free = guest.volume.free_bytes()
     if free < needed:

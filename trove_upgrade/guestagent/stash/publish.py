@@ -12,11 +12,19 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
-from trove_upgrade.guestagent import durable
+from oslo_log import log
+
+from trove_upgrade.guestagent import durable, foreign
 from trove_upgrade.guestagent.stash import accounts as accounts_module
 from trove_upgrade.guestagent.stash.manifest import CONTENT, MANIFEST, Entry, Manifest, Piece
 
+LOG = log.getLogger(__name__)
+
 _CHUNK_BYTES = 1 << 20
+_NAMED_CHARACTERS = 200
+#: More than checks allow, as a driver's list of names repeats them below a directory of its own.
+_LEVELS = 2 * foreign.LEVELS
+_PATH_BYTES = foreign.PATH_BYTES + 1024
 #: They say how the running system labels files, and the new one labels by itself.
 _XATTRS_OF_THE_SYSTEM = frozenset({'security.selinux', 'security.ima', 'security.evm'})
 
@@ -35,22 +43,25 @@ class Published:
 def walk(roots: Iterable[pathlib.Path]) -> Iterator[tuple[str, os.stat_result]]:
     """Everything at and below `roots`, each path once, links not followed, a directory before what is in it.
 
-    What vanishes meanwhile was not there.
+    What vanishes meanwhile was not there.  What is deeper than checks allow is left out: it could be neither kept nor restored.
     """
     seen: set[str] = set()
-    waiting = [str(root) for root in sorted(roots, reverse=True)]
+    waiting = [(str(root), 0) for root in sorted(roots, reverse=True)]
     while waiting:
-        path = waiting.pop()
+        path, level = waiting.pop()
         if path in seen:
             continue
         seen.add(path)
         try:
+            if level > _LEVELS or len(os.fsencode(path)) > _PATH_BYTES:
+                LOG.warning('%s is not kept: it is nested too deep', path[:_NAMED_CHARACTERS])
+                continue
             status = os.lstat(path)
             below = sorted(os.listdir(path), reverse=True) if stat.S_ISDIR(status.st_mode) else []  # noqa: PTH208 - odd bytes
         except FileNotFoundError:
             continue
         yield path, status
-        waiting.extend(os.path.join(path, name) for name in below)  # noqa: PTH118 - odd bytes stay as they are
+        waiting.extend((os.path.join(path, name), level + 1) for name in below)  # noqa: PTH118 - odd bytes stay as they are
 
 
 def measure(roots: Iterable[pathlib.Path]) -> int:

@@ -3,6 +3,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 
 import fixtures
 
@@ -54,9 +55,17 @@ class FlowTestCase(base.TestCase):
 
 
 class CheckTest(FlowTestCase):
+    def test_directories_that_are_nested_too_deep_are_refused_while_the_database_serves(self):
+        for place in (self.machine.layout.data_directory, self.machine.layout.etc / 'mysql'):
+            place.joinpath(*'d' * 40).mkdir(parents=True)
+            work = self.machine.work()
+            self.assertEqual('DIRECTORIES_TOO_DEEP', self.assertRaises(exceptions.StepRefused, check.require, work).code)
+            self.assertEqual('10.11.14-MariaDB', self.machine.running)
+            shutil.rmtree(place / 'd')
+
     def test_the_report_holds_the_agents_and_the_drivers_checks(self):
         names = [result['name'] for result in check.check(self.machine.work()).result['checks']]
-        self.assertEqual(['guest_volume', 'guest_database', 'guest_volume_space', 'fake'], names)
+        self.assertEqual(['guest_volume', 'guest_database', 'guest_directories', 'guest_volume_space', 'fake'], names)
 
     def _codes(self):
         return [result['code'] for result in check.check(self.machine.work()).result['checks'] if result['outcome'] == 'refused']

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the database's user can do to the names that the agent reads, with real links, pipes and owners.  Runs as root."""
+import json
 import os
 import pathlib
 import subprocess
@@ -8,9 +9,11 @@ import threading
 
 import fixtures
 
-from trove_upgrade.guestagent import datafiles, foreign
+from trove_upgrade.guestagent import claim, datafiles, foreign
 from trove_upgrade.guestagent.datastores import base as datastore
+from trove_upgrade.guestagent.datastores.container import ownership as container_ownership
 from trove_upgrade.guestagent.datastores.mysql_family import ownership, redo_log, scratch, server, stray
+from trove_upgrade.guestagent.stash import publish
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
 
@@ -195,3 +198,93 @@ class WalkTest(TenantTestCase):
         for _ in range(_ROUNDS):
             ownership.give(self.data, 'daemon')
         self.assertEqual({0}, {path.stat().st_uid for path in (self.root / 'outside').iterdir()})
+
+
+class DeepTest(TenantTestCase):
+    """Directories nested by the thousand, which the tenant can make anywhere he may write."""
+
+    def nest(self, top, depth, name='d', content=True):
+        descriptor = os.open(top, os.O_DIRECTORY)
+        for _ in range(depth):
+            os.mkdir(name, dir_fd=descriptor)
+            os.chown(name, TENANT, TENANT, dir_fd=descriptor)
+            inner = os.open(name, os.O_DIRECTORY, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = inner
+        if content:
+            os.close(os.open('bottom', os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
+            os.chown('bottom', TENANT, TENANT, dir_fd=descriptor)
+        os.close(descriptor)
+
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(self.clear)
+
+    def clear(self):
+        with foreign.directory(self.root) as opened:
+            for name in os.listdir(opened):  # noqa: PTH208 - below the descriptor
+                foreign.remove_tree(name, opened)
+
+    def test_all_of_them_are_given_to_the_server_s_user_with_a_few_descriptors(self):
+        self.nest(self.data / 'db', 1200)
+        used = len(list(pathlib.Path('/proc/self/fd').iterdir()))
+        most = 0
+        for _ in foreign.walk(self.data):
+            most = max(most, len(list(pathlib.Path('/proc/self/fd').iterdir())) - used)
+        self.assertLess(most, 30)
+        container_ownership.give(self.data, 7, 8)
+        owners = {os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_uid
+                  for _, directories, files, descriptor in foreign.walk(self.data) for name in ('.', *directories, *files)}
+        self.assertEqual({7}, owners)
+
+    def test_what_stands_beside_a_deep_branch_is_walked_too(self):
+        for name in ('a', 'b', 'c'):
+            self.nest(self.data, 40, name)
+        (self.data / 'c/c/other').mkdir()
+        found = ['/'.join(names) for names, *_ in foreign.walk(self.data)]
+        self.assertEqual(len(set(found)), len(found))
+        self.assertEqual(3 * 40 + 3, len(found))   # the top, db and other
+        self.assertIn('c/c/other', found)
+
+    def test_a_list_of_data_files_has_what_servers_make_and_not_what_is_deeper(self):
+        self.nest(self.data / 'db', 1200)
+        self.tenants(self.data / 'db/t.ibd', 'x')
+        self.assertEqual(['db/t.ibd'], list(json.loads(datafiles.listing(self.data))))
+        self.assertEqual([], datafiles.differences(datafiles.listing(self.data), self.data))
+
+    def test_depth_is_seen_without_going_there(self):
+        self.nest(self.data, foreign.LEVELS)
+        self.assertIsNone(foreign.too_deep(self.data))
+        self.nest(self.data, foreign.LEVELS + 1, 'e')
+        self.assertEqual(self.data / 'e/e/e', foreign.too_deep(self.data))
+
+    def test_paths_that_are_too_long_are_seen(self):
+        self.nest(self.data, 20, 'n' * 200)
+        self.assertIsNotNone(foreign.too_deep(self.data))
+
+    def test_what_is_nested_or_named_too_long_does_not_keep_a_stash_from_being_published(self):
+        self.nest(self.data, 20, 'n' * 250)
+        self.nest(self.data, 1200)
+        self.tenants(self.data / 'my.cnf', '[mysqld]')
+        found = [path for path, _ in publish.walk([self.data])]
+        self.assertIn(str(self.data / 'my.cnf'), found)
+        self.assertLess(len(found), 200)
+
+    def test_a_directory_of_his_where_the_stash_must_go_is_removed_however_deep(self):
+        kept = self.root / 'v/.trove-upgrade'
+        kept.mkdir()
+        (kept / '0').touch()
+        (kept / 'two/1').mkdir(parents=True)
+        (kept / 'link').symlink_to(self.secret.parent)
+        self.nest(kept, 1200)
+        os.chown(kept, TENANT, TENANT)
+        claim.anew(kept)
+        self.assertFalse(kept.exists())
+        self.assertTrue(self.secret.exists())
+
+    def test_what_a_boot_has_given_away_is_taken_back_however_deep(self):
+        kept = self.root / 'v/.trove-upgrade'
+        kept.mkdir()
+        self.nest(kept, 1200)
+        claim.back(kept)
+        self.assertEqual({0}, {os.fstat(descriptor).st_uid for *_, descriptor in foreign.walk(kept)})
