@@ -53,9 +53,32 @@ def take_again(connection: sa.Connection, failed: upgrade.Upgrade) -> bool:
 
 
 def _is_newest(connection: sa.Connection, found: upgrade.Upgrade) -> bool:
-    """Whether no later upgrade of its instance has begun."""
-    later = sa.select(_upgrades.c.id).where(_upgrades.c.instance_id == found.instance_id, _upgrades.c.created_at > found.created_at)
-    return connection.execute(later.limit(1)).one_or_none() is None
+    """Whether no later upgrade of its instance has got past its checks."""
+    newest = _newest(connection, found.instance_id)
+    return newest is not None and newest['id'] == found.id
+
+
+def half_upgraded(connection: sa.Connection, target: instance.Instance) -> exceptions.InstanceNeedsRetry | None:
+    """Why no upgrade may begin, whatever the task: the new server may have been started on the data, and only the retry of the
+    upgrade that did may start one there again.
+
+    Not once the row has another version than that upgrade began with: it would be refused its retry.
+    """
+    newest = _newest(connection, target.id)
+    if (newest is None or newest['state'] != str(states.UpgradeState.FAILED) or not upgrade.is_past_no_return(newest['data'])
+            or newest['former_version_id'] != target.version.id):
+        return None
+    return exceptions.InstanceNeedsRetry(instance_id=target.id, status='ERROR', upgrade_id=newest['id'], error_code=newest['error_code'])
+
+
+def _newest(connection: sa.Connection, instance_id: str) -> sa.RowMapping | None:
+    """The last upgrade of an instance that may have changed anything there: not one that ended in its checks."""
+    ended = [str(states.UpgradeState.ABORTED), str(states.UpgradeState.FAILED)]
+    in_checks = sa.and_(_upgrades.c.step == str(states.Step.PRECHECK), _upgrades.c.state.in_(ended))
+    return connection.execute(
+        sa.select(_upgrades.c.id, _upgrades.c.state, _upgrades.c.data, _upgrades.c.error_code, _upgrades.c.former_version_id)
+        .where(_upgrades.c.instance_id == instance_id, sa.not_(in_checks))
+        .order_by(_upgrades.c.created_at.desc()).limit(1)).mappings().one_or_none()
 
 
 def release(connection: sa.Connection, held: upgrade.Upgrade, state: states.UpgradeState, *,
@@ -107,6 +130,9 @@ def refusal(connection: sa.Connection, target: instance.Instance) -> exceptions.
                              .where(_instances.c.id == target.id)).one_or_none()
     if row is None or row.deleted:
         return exceptions.InstanceNotFound(instance_id=target.id)
+    half = half_upgraded(connection, target)
+    if half is not None:
+        return half
     task = task_of(row.task_id)
     if task is instance.Task.UPGRADING_ERROR:
         failed = connection.execute(

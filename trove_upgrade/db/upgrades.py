@@ -46,13 +46,16 @@ class Upgrades:
         `target_instance` is as it was read; its version and server must still be those.
 
         :raises InstanceBusy: the instance has another task, or has changed since it was read; nothing was written.
-        :raises InstanceNeedsRetry: its last upgrade has FAILED.
+        :raises InstanceNeedsRetry: its last upgrade has FAILED and holds it still, or may have left its data half-upgraded.
         :raises InstanceNotFound: it has been deleted since.
         """
         try:
             with self._database.write() as connection:
                 if target_instance.server_id is None or not tasks.take(connection, target_instance):
                     raise tasks.refusal(connection, target_instance)
+                half = tasks.half_upgraded(connection, target_instance)    # now that the row is held: none fails meanwhile
+                if half is not None:
+                    raise half
                 now = connection.execute(_NOW).scalar_one()
                 begun = upgrade.Upgrade(
                     id=str(uuid.uuid4()), instance_id=target_instance.id, project_id=target_instance.project_id,

@@ -116,8 +116,7 @@ class Upgrade:
     @property
     def no_return(self) -> bool:
         """Whether the new server may have been started on the data, as far as this row knows."""
-        sent = self.data.get(SENT)
-        return sent is not None and self.data.get(UNTOUCHED) != sent
+        return is_past_no_return(self.data)
 
     @property
     def may_have_served_again(self) -> bool:
@@ -156,6 +155,12 @@ class Upgrade:
     def with_data(self, **entries: Any) -> Self:
         """A copy whose `data` has `entries` besides what it had."""
         return dataclasses.replace(self, data={**self.data, **entries})
+
+
+def is_past_no_return(data: Json) -> bool:
+    """Of a row's data: whether the new server may have been started on the instance's."""
+    sent = data.get(SENT)
+    return sent is not None and data.get(UNTOUCHED) != sent
 
 
 @dataclasses.dataclass(frozen=True)

@@ -401,14 +401,46 @@ class TestRetry(UpgradesTestCase):
         self.assertEqual((UpgradeState.RUNNING, 2), (self.upgrades.retry(failed.id).state, self.upgrades.get(failed.id).attempt))
         self.assertIs(Task.UPGRADING, self.instance().task)
 
+    def test_past_the_point_of_no_return_no_other_upgrade_begins_whatever_the_task(self):
+        failed = self.past_no_return()
+        before = self.events()
+        for task in (Task.NONE, Task.BUILDING, Task.UPGRADING_ERROR):
+            self.db.update_instance(task_id=int(task))
+            error = self.assertRaises(exceptions.InstanceNeedsRetry, self.db.begin)
+            self.assertIn(f'upgrade retry {failed.id}', error.message)
+            self.assertIs(task, self.instance().task)
+        self.assertEqual((1, before), (len(self.db.rows(models.instance_upgrades)), self.events()))
+        self.assertIs(UpgradeState.RUNNING, self.upgrades.retry(failed.id).state)
+
+    def test_before_the_point_of_no_return_a_reset_still_frees_the_instance(self):
+        for data in ({}, {'post_upgrade_sent_in_attempt': 1, 'data_untouched_in_attempt': 1}):
+            held = self.upgrades.save(self.claimed().evolve(step=Step.RESTORE).with_data(**data))
+            self.upgrades.end(held, UpgradeState.FAILED)
+            self.db.update_instance(task_id=int(Task.NONE))
+        self.db.begin()
+
+    def later(self, step, state):
+        """An upgrade that began beside a failed one, as where the row had another version for a time."""
+        self.db.update_instance(task_id=int(Task.NONE), datastore_version_id=database.MARIADB_11_8)
+        self.upgrades.end(self.upgrades.save(self.claimed().evolve(step=step)), state)
+        self.db.update_instance(task_id=int(Task.NONE), datastore_version_id=database.MARIADB_10_11)
+
+    def test_past_the_point_of_no_return_one_that_ended_in_its_checks_does_not_take_the_retry_away(self):
+        failed = self.past_no_return()
+        for state in (UpgradeState.ABORTED, UpgradeState.FAILED):
+            self.later(Step.PRECHECK, state)
+            self.assertRaises(exceptions.InstanceNeedsRetry, self.db.begin)
+        self.assertIs(UpgradeState.RUNNING, self.upgrades.retry(failed.id).state)
+        self.assertIs(Task.UPGRADING, self.instance().task)
+
     def test_past_the_point_of_no_return_it_is_not_retried_over_another_version_or_a_later_upgrade(self):
         failed = self.past_no_return()
         self.db.update_instance(task_id=int(Task.NONE), datastore_version_id=database.MARIADB_11_8)
         self.assertRaises(exceptions.InstanceChanged, self.upgrades.retry, failed.id)
-        self.db.update_instance(datastore_version_id=database.MARIADB_10_11)
-        self.upgrades.end(self.claimed(), UpgradeState.ABORTED)
+        self.later(Step.QUIESCE, UpgradeState.ABORTED)
         self.assertRaises(exceptions.InstanceChanged, self.upgrades.retry, failed.id)
         self.assertIs(Task.NONE, self.instance().task)
+        self.db.begin()
 
     def test_a_fault_that_trove_wrote_stays(self):
         failed = self.ended(UpgradeState.FAILED, cause='ours')
