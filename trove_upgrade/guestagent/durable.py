@@ -33,17 +33,29 @@ def write(path: pathlib.Path, content: bytes, mode: int = 0o644) -> None:
 
     :raises OSError: the old content, if there was any, is still there.
     """
-    beside = path.with_name(f'.{path.name}.new')
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        write_below(directory, path.name, content, mode)
+    finally:
+        os.close(directory)
+
+
+def write_below(directory: int, name: str, content: bytes, mode: int = 0o644) -> None:
+    """As `write`, in the directory that a descriptor has open: whoever may rename it leads nothing elsewhere.
+
+    :raises OSError: the old content, if there was any, is still there.
+    """
+    beside = f'.{name}.new'
     with contextlib.suppress(FileNotFoundError):
-        beside.unlink()
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        os.unlink(beside, dir_fd=directory)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=directory)
     with os.fdopen(descriptor, 'wb') as stream:
         os.fchmod(stream.fileno(), mode)   # whatever the umask says
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
-    beside.rename(path)
-    sync_directory(path.parent)
+    os.rename(beside, name, src_dir_fd=directory, dst_dir_fd=directory)
+    os.fsync(directory)
 
 
 def write_json(path: pathlib.Path, document: Mapping[str, Any], mode: int = 0o600) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whom Trove's agent has let in: passwords that it keeps on the volume, read by us and never handed to a client as a file.
 
-The database's user can write there: only plain files are read, and what stands in them is tried as a password and nothing else.
+The database's user can write there: only plain files in a real directory are read, and what stands in them is tried as a password and nothing else.
 """
 import configparser
 import pathlib
@@ -16,11 +16,12 @@ _FILE_BYTES = 64 << 10
 
 def password(volume: pathlib.Path, user: str) -> str | None:
     """The password of `user` as Trove's agent has kept it; None if it has not, or not in a plain file."""
-    path = volume / 'conf.d' / f'{user}.cnf'
     parser = configparser.ConfigParser(strict=False, interpolation=None, allow_no_value=True)
     for owner in _owners(volume):
         try:
-            parser.read_string(foreign.read(path, owner, _FILE_BYTES).decode('utf-8', 'replace'))
+            with foreign.directory(volume / 'conf.d') as directory:   # he can put a link to another one there, too
+                content = foreign.read(f'{user}.cnf', owner, _FILE_BYTES, below=directory)
+            parser.read_string(content.decode('utf-8', 'replace'))
         except (OSError, configparser.Error):   # another's, a link, or nothing that Trove has written
             continue
         return parser.get('client', 'password', fallback=None)

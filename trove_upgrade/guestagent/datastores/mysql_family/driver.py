@@ -225,11 +225,10 @@ class FamilyDriver(base.DatastoreDriver):
         wanted = settings.changed(before.settings, after.settings) if options.get('keep_changed_defaults') else {}
         if not wanted:
             return ()
-        mysql = self.context.etc / 'mysql'
-        directory = next((mysql / name for name in ('mariadb.conf.d', 'mysql.conf.d') if (mysql / name).is_dir()), mysql / 'conf.d')
         session, _ = self._session()
         try:
-            return settings.keep(session, wanted, directory)
+            with settings.place(self.context.etc / 'mysql') as directory:
+                return settings.keep(session, wanted, directory) if directory is not None else ()
         finally:
             session.close()
 

@@ -1,11 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings whose default is another one in the new server, kept at their old value where the operator wants that."""
+import contextlib
+import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from trove_upgrade.guestagent import durable
+from oslo_log import log
+
+from trove_upgrade.guestagent import durable, foreign
 from trove_upgrade.guestagent.datastores.mysql_family import connection
 
+LOG = log.getLogger(__name__)
+
+#: Of distributions, read after the usual one.
+_DIRECTORIES = ('mariadb.conf.d', 'mysql.conf.d')
+_USUAL = 'conf.d'
 FILE_NAME = 'zz-trove-upgrade-kept.cnf'
 
 #: What changes the meaning of an application's statements.  Sizes and times of the server are the new version's own business.
@@ -25,16 +34,43 @@ def changed(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, st
     return found
 
 
-def keep(session: connection.Session, wanted: Mapping[str, str], directory: pathlib.Path) -> Sequence[str]:
-    """Write the settings that the running server takes into `directory`; each is tried on it first.  Safe to repeat."""
+@contextlib.contextmanager
+def place(mysql: pathlib.Path) -> Iterator[int | None]:
+    """A descriptor of the directory below `mysql`, /etc/mysql, whose files the server reads last; None if there is none to write to.
+
+    The database's user may own all of it in a container's guest, and put a link to a directory of root's there: none is followed.
+    """
+    durable.make_directory(mysql)
+    with contextlib.ExitStack() as opened:
+        found = None
+        try:
+            top = opened.enter_context(foreign.directory(mysql))
+            found = _first_of(_DIRECTORIES, top, opened)
+            if found is None:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(_USUAL, 0o755, dir_fd=top)
+                    os.fsync(top)
+                found = opened.enter_context(foreign.directory(_USUAL, below=top))
+        except OSError as error:
+            LOG.warning('Settings whose default has changed are not kept: %s or %s in it is no directory, or a link (%s)', mysql, _USUAL, error)
+        yield found
+
+
+def _first_of(names: Sequence[str], top: int, opened: contextlib.ExitStack) -> int | None:
+    for name in names:
+        with contextlib.suppress(OSError):   # it is not there, or it is a link: the next one will do
+            return opened.enter_context(foreign.directory(name, below=top))
+    return None
+
+
+def keep(session: connection.Session, wanted: Mapping[str, str], directory: int) -> Sequence[str]:
+    """Write the settings that the running server takes into `directory`, a descriptor; each is tried on it first.  Safe to repeat."""
     taken = [name for name in wanted if _takes(session, name, wanted[name])]
-    path = directory / FILE_NAME
     if not taken:
         return ()
     lines = ['# Settings whose default differs between the versions, kept at their value from before the upgrade.', '[mysqld]',
              *(f'{name} = {_value(wanted[name])}' for name in taken)]
-    durable.make_directory(directory)
-    durable.write(path, ('\n'.join(lines) + '\n').encode(), 0o644)
+    durable.write_below(directory, FILE_NAME, ('\n'.join(lines) + '\n').encode(), 0o644)
     return taken
 
 

@@ -11,8 +11,9 @@ import fixtures
 
 from trove_upgrade.guestagent import claim, datafiles, foreign
 from trove_upgrade.guestagent.datastores import base as datastore
+from trove_upgrade.guestagent.datastores.container import credentials
 from trove_upgrade.guestagent.datastores.container import ownership as container_ownership
-from trove_upgrade.guestagent.datastores.mysql_family import ownership, redo_log, scratch, server, stray
+from trove_upgrade.guestagent.datastores.mysql_family import ownership, redo_log, scratch, server, settings, stray
 from trove_upgrade.guestagent.stash import publish
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
@@ -288,3 +289,51 @@ class DeepTest(TenantTestCase):
         self.nest(kept, 1200)
         claim.back(kept)
         self.assertEqual({0}, {os.fstat(descriptor).st_uid for *_, descriptor in foreign.walk(kept)})
+
+
+class WrittenTest(TenantTestCase):
+    """Where the tenant owns /etc/mysql or the volume, a directory there may be a link of his."""
+
+    def setUp(self):
+        super().setUp()
+        self.mysql = self.root / 'etc/mysql'
+        self.mysql.mkdir()
+        os.chown(self.mysql, TENANT, TENANT)
+        self.victim = self.root / 'victim'
+        self.victim.mkdir()
+
+    def keep(self):
+        with settings.place(self.mysql) as directory:
+            return None if directory is None else settings.keep(fakes.Session(), {'sql_mode': 'ANSI'}, directory)
+
+    def test_settings_are_kept_in_the_directory_that_is_read_last(self):
+        for name in ('conf.d', 'mysql.conf.d', 'mariadb.conf.d'):
+            (self.mysql / name).mkdir()
+            self.assertEqual(['sql_mode'], self.keep())
+            self.assertIn('sql_mode = ANSI', (self.mysql / name / settings.FILE_NAME).read_text())
+
+    def test_nothing_is_written_through_a_link_of_his(self):
+        (self.mysql / 'mariadb.conf.d').symlink_to(self.victim)
+        self.assertEqual(['sql_mode'], self.keep())
+        self.assertTrue((self.mysql / 'conf.d' / settings.FILE_NAME).exists())
+        (self.mysql / 'conf.d' / settings.FILE_NAME).unlink()
+        (self.mysql / 'conf.d').rmdir()
+        (self.mysql / 'conf.d').symlink_to(self.victim)
+        self.assertIsNone(self.keep())
+        self.assertEqual([], list(self.victim.iterdir()))
+
+    def test_a_link_where_the_file_must_go_is_replaced_and_not_followed(self):
+        (self.mysql / 'conf.d').mkdir()
+        for name in (settings.FILE_NAME, f'.{settings.FILE_NAME}.new'):
+            (self.mysql / 'conf.d' / name).symlink_to(self.secret)
+        self.keep()
+        self.assertIn(SECRET, self.secret.read_text())
+
+    def test_a_password_is_not_read_in_a_directory_that_is_a_link(self):
+        (self.victim / 'root.cnf').write_text('[client]\npassword = S3CRET\n')
+        volume = self.root / 'v'
+        (volume / 'conf.d').symlink_to(self.victim)
+        self.assertIsNone(credentials.password(volume, 'root'))
+        (volume / 'conf.d').unlink()
+        self.victim.rename(volume / 'conf.d')
+        self.assertEqual('S3CRET', credentials.password(volume, 'root'))

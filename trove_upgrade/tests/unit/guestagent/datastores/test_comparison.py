@@ -75,10 +75,11 @@ class TestKeptSettings(base.TestCase):
         self.assertEqual({'character_set_collations': ''}, settings.changed({}, {'character_set_collations': 'utf8mb4=x'}))
 
     def test_a_value_that_the_server_refuses_is_not_written(self):
-        directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path) / 'conf.d'
+        mysql = pathlib.Path(self.useFixture(fixtures.TempDir()).path) / 'mysql'
         session = fakes.Session(('SET GLOBAL old_mode', fakes.refusal(1231)))
-        taken = settings.keep(session, {'old_mode': 'X', 'collation_server': 'latin1_swedish_ci', 'sql_mode': ''}, directory)
+        with settings.place(mysql) as directory:
+            taken = settings.keep(session, {'old_mode': 'X', 'collation_server': 'latin1_swedish_ci', 'sql_mode': ''}, directory)
         self.assertEqual(['collation_server', 'sql_mode'], taken)
-        text = (directory / settings.FILE_NAME).read_text()
+        text = (mysql / 'conf.d' / settings.FILE_NAME).read_text()
         self.assertIn('[mysqld]\ncollation_server = latin1_swedish_ci\nsql_mode = ""\n', text)
         self.assertNotIn('old_mode', text)
