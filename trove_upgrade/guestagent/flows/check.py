@@ -67,11 +67,11 @@ def _database(guest: Guest) -> upgrade.CheckResult:
     version = guest.driver.server_version()
     if version is None:
         return upgrade.CheckResult('guest_database', 'refused', f'Instance {guest.instance_id} cannot be upgraded: its database does not '
-                                   f'answer the agent. Start it, and see that the agent can log in.', 'DATABASE_NOT_SERVING')
+                                   f'answer the agent. Start it, and see that the agent can log in. {guest.driver.runs_as}'.rstrip(),
+                                   'DATABASE_NOT_SERVING')
     return upgrade.CheckResult('guest_database', 'ok', f'The database answers: {version}.')
 
 
-def _space(guest: Guest) -> upgrade.CheckResult:
 def _directories(guest: Guest) -> upgrade.CheckResult:
     """What root must walk and keep after the stop, and give to the server's user after the rebuild."""
     name, layout = 'guest_directories', guest.layout
@@ -90,6 +90,7 @@ def _directories(guest: Guest) -> upgrade.CheckResult:
     return upgrade.CheckResult(name, 'ok', 'All directories of the database can be walked.')
 
 
+def _space(guest: Guest) -> upgrade.CheckResult:
     needed = publish.measure(stash_roots(guest)) + guest.settings.volume_margin_bytes
     free = guest.volume.free_bytes()
     if free < needed:

@@ -91,6 +91,15 @@ class CheckTest(FlowTestCase):
         self.assertEqual(['VOLUME_LAYOUT_UNKNOWN'], self._codes())
 
 
+    def test_a_database_that_is_silent_is_refused_with_where_it_was_looked_for(self):
+        self.machine.running = None
+        work = self.machine.work()
+        work.guest.driver.runs_as = 'The agent takes the database to run as a service: it is a test.'
+        found = next(result for result in check.check(work).result['checks'] if result['name'] == 'guest_database')
+        self.assertEqual('DATABASE_NOT_SERVING', found['code'])
+        self.assertIn('can log in. The agent takes the database to run as a service: it is a test.', found['message'])
+
+
 class QuiesceTest(FlowTestCase):
     def test_the_database_is_stopped_kept_and_unmounted(self):
         wire = quiesce.quiesce(self.machine.work()).result['upgrade_info']
