@@ -60,7 +60,7 @@ def settings_of(conf: cfg.ConfigOpts, *, beside_trove: bool) -> Settings:
     """The options that are read with each request."""
     options = conf.trove_upgrade
     return Settings(guest_without_agent=options.guest_without_agent if beside_trove else None,
-                    page_size=options.page_size, max_body_bytes=options.max_body_bytes, public_endpoint=options.public_endpoint,
+                    guest_silence_seconds=options.guest_silence_seconds, page_size=options.page_size, max_body_bytes=options.max_body_bytes, public_endpoint=options.public_endpoint,
                     region=options.region_name)
 
 

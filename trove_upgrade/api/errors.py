@@ -128,11 +128,11 @@ class InstanceHasNoServer(RequestError):
 
 
 class GuestAgentMissing(RequestError):
-    """Nobody in the guest has ever told us of an agent of ours, and without it nothing can be upgraded in one piece."""
+    """Nobody in the guest has told us of an agent of ours lately, and without it nothing can be upgraded in one piece."""
 
     status = 422
     code = 'GUEST_AGENT_MISSING'
-    template = ('Instance {instance_id} cannot be upgraded: its guest has never told of an upgrade agent, so its image holds none or '
+    template = ('Instance {instance_id} cannot be upgraded: its guest has not told of an upgrade agent lately, so its image holds none or '
                 'it does not reach the message broker. Ask for an upgrade check of the instance, which asks the guest itself; if '
                 'it finds none either, ask the operator to put the agent into the guest.')
 

@@ -15,9 +15,14 @@ OPTS: list[cfg.Opt] = [
     cfg.StrOpt('guest_without_agent', default='refuse', choices=[
         ('refuse', 'the request is answered with 422 and the reason'),
         ('pass', 'the request goes on to Trove as it came, whose own upgrade swaps the container alone')],
-               help='What becomes of the upgrade of an instance whose guest has never told of an agent of ours. Only the filter in Trove\'s '
+               help='What becomes of the upgrade of an instance whose guest has not told of an agent of ours within guest_silence_seconds. Only the filter in Trove\'s '
                     'pipeline reads it: alone there is nobody to pass to. With "pass" the instance gets what Trove\'s own upgrade does, '
                     'which can show a new version where the former one runs.'),
+    cfg.FloatOpt('guest_silence_seconds', default=10800.0, min=0.0,
+                 help='Seconds after which a guest that has not been heard counts as one without an agent of ours, by the database\'s clock. '
+                      'An idle guest speaks once an hour, so the default is three words missed. Shorter than an hour refuses or passes guests '
+                      'that are well, and so does a pause of the taskmanagers that is longer than this; longer takes upgrades of guests '
+                      'that were rebuilt onto an image without our agent, which then end with PRECHECK_TIMEOUT. 0: once heard is enough, for ever.'),
     cfg.IntOpt('page_size', default=1000, min=1, max=10000,
                help='Most items of one page of a list. Clients that look an instance up by its name read the first page only, so a small '
                     'page hides names; a large one costs memory and time.'),

@@ -45,6 +45,21 @@ class Guests:
                                restored=bool(row.restored), agent_version=row.agent_version,
                                server_version=row.server_version, server_state=guest.ServerState(row.server_state))
 
+    def heard(self, instance_id: str, within_seconds: float) -> bool:
+        """Whether one came in the last seconds by the database's clock; 0: ever."""
+        query = sa.select(_guests.c.instance_id).where(_guests.c.instance_id == instance_id, _guests.c.boot_id.is_not(None))
+        if within_seconds:
+            query = query.where(_guests.c.seen_at > columns.ahead(-within_seconds))
+        with self._database.read() as connection:
+            return connection.execute(query).one_or_none() is not None
+
+    @retry_on_deadlock
+    def keep_known(self, instance_id: str) -> None:
+        """It has answered now; what its last heartbeat said stays."""
+        with self._database.write() as connection:
+            connection.execute(sa.update(_guests).where(_guests.c.instance_id == instance_id, _guests.c.boot_id.is_not(None))
+                               .values(seen_at=columns.now()))
+
     def image(self, instance_id: str) -> str | None:
         """The image that the instance's server runs as far as we know."""
         with self._database.read() as connection:

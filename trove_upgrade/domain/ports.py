@@ -206,6 +206,12 @@ class GuestRepository(Protocol):
     def heartbeat(self, instance_id: str) -> guest.Heartbeat | None:
         """The last one, or None if none ever came."""
 
+    def heard(self, instance_id: str, within_seconds: float) -> bool:
+        """Whether one came in the last seconds by the database's clock; 0: ever."""
+
+    def keep_known(self, instance_id: str) -> None:
+        """It has answered now; what its last heartbeat said stays."""
+
     def image(self, instance_id: str) -> str | None:
         """The image that the instance's server runs as far as we know."""
 

@@ -65,7 +65,11 @@ class CheckRunner:
 
     def _remember(self, check: upgrade.UpgradeCheck, answer: guest.GuestAnswer | None) -> None:
         """A guest that answers has our agent, also where its heartbeats were lost.  What one of them said is not overwritten."""
-        if answer is not None and self.guests.heartbeat(check.instance_id) is None:
+        if answer is None:
+            return
+        if self.guests.heartbeat(check.instance_id) is not None:
+            self.guests.keep_known(check.instance_id)
+        else:
             self.guests.record(guest.Heartbeat(
                 instance_id=check.instance_id, boot_id=answer.boot_id, marker=None, restored=False, agent_version=answer.agent_version,
                 server_version=answer.server_version, server_state=answer.server_state))

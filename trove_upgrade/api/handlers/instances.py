@@ -41,7 +41,7 @@ def edit(call: Call, instance_id: str) -> webob.Response:
     the guest is asked here; what they would refuse is the precheck's to find.
 
     :raises InstanceBusy: 422; something else holds the instance, and nothing was written.
-    :raises GuestAgentMissing: 422; beside Trove, the guest has never told of our agent.
+    :raises GuestAgentMissing: 422; beside Trove, the guest has not told of our agent lately.
     :raises HandedOn: the same, where the operator leaves such guests to Trove.
     """
     with call.services.repos.database.one_connection():
@@ -71,8 +71,9 @@ def _begin(call: Call, instance_id: str, wanted: str) -> tuple[instance.Instance
 
 
 def _has_agent(call: Call, row: instance.Instance) -> bool:
-    """Whether the guest has ever told of our agent; alone it is not asked here, the precheck finds out."""
-    return call.services.settings.guest_without_agent is None or call.services.repos.guests.heartbeat(row.id) is not None
+    """Whether the guest has told of our agent lately: a rebuild by Trove can have taken it away.  Alone the precheck finds out."""
+    settings = call.services.settings
+    return settings.guest_without_agent is None or call.services.repos.guests.heard(row.id, settings.guest_silence_seconds)
 
 
 def _hand_on(call: Call, row: instance.Instance) -> NoReturn:
@@ -86,7 +87,7 @@ def _hand_on(call: Call, row: instance.Instance) -> NoReturn:
         raise exceptions.InstanceBusy(instance_id=row.id, status='UPGRADE')
     if newest is not None and newest.state is states.UpgradeState.FAILED:
         raise exceptions.InstanceNeedsRetry(instance_id=row.id, status='ERROR', upgrade_id=newest.id, error_code=newest.error_code)
-    LOG.info('The upgrade of instance %s is left to Trove: its guest has never told of our agent, and [trove_upgrade] '
+    LOG.info('The upgrade of instance %s is left to Trove: its guest has not told of our agent lately, and [trove_upgrade] '
              'guest_without_agent is "pass"', row.id)
     raise HandedOn
 

@@ -133,7 +133,8 @@ class SampleDatabase(fixtures.Fixture):
         """The database's clock cannot be moved, so every lease, next run and next try is moved the other way."""
         seconds = datetime.timedelta(seconds=seconds)
         with self.database.write() as connection:
-            for table in (models.instance_upgrades, models.upgrade_checks, models.upgrade_outbox, models.upgrade_services):
+            for table in (models.instance_upgrades, models.upgrade_checks, models.upgrade_outbox, models.upgrade_services,
+                          models.upgrade_guests):
                 keys = list(table.primary_key.columns)
                 names = [name for name in ('lease_until', 'next_run_at', 'next_try_at', 'seen_at') if name in table.c]
                 for row in connection.execute(sa.select(table)).all():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Beside Trove: an instance whose guest has never told of our agent is refused, or left to Trove."""
+"""Beside Trove: an instance whose guest has not told of our agent lately is refused, or left to Trove."""
 import dataclasses
 import json
 
@@ -21,10 +21,12 @@ class BesideTroveTestCase(stage.ApiTestCase):
     """The filter before a stand-in of Trove; no guest has spoken yet."""
 
     choice = 'refuse'
+    silence_seconds = 10800
 
     def new_services(self, **changes):
         made = super().new_services(**changes)
-        return dataclasses.replace(made, settings=dataclasses.replace(made.settings, guest_without_agent=self.choice))
+        return dataclasses.replace(made, settings=dataclasses.replace(made.settings, guest_without_agent=self.choice,
+                                                                               guest_silence_seconds=self.silence_seconds))
 
     def new_app(self, **changes):
         self.trove = test_filter.Trove()
@@ -51,6 +53,18 @@ class TestRefuse(BesideTroveTestCase):
         self.assertIn('upgrade check', self.fault(response)['message'])
         self.assertEqual(([], []), (self.trove.seen, self.upgrades()))
 
+    def test_one_that_has_fallen_silent_since_is_refused_too(self):
+        self.speak()
+        self.db.pass_time(self.silence_seconds + 1)
+        self.assert_refused(self.patch('11.8.6'), 422, 'GUEST_AGENT_MISSING')
+        self.speak()
+        self.assertEqual(202, self.patch('11.8.6').status_int)
+
+    def test_one_that_has_missed_a_word_or_two_is_upgraded(self):
+        self.speak()
+        self.db.pass_time(self.silence_seconds - 60)
+        self.assertEqual(202, self.patch('11.8.6').status_int)
+
     def test_a_known_image_is_not_a_guest_that_has_spoken(self):
         self.db.repositories.guests.set_image(database.INSTANCE, database.IMAGE_10_11)
         self.assert_refused(self.patch('11.8.6'), 422, 'GUEST_AGENT_MISSING')
@@ -65,8 +79,24 @@ class TestRefuse(BesideTroveTestCase):
         self.assertEqual(202, response.status_int)
 
 
+class TestForEver(BesideTroveTestCase):
+    silence_seconds = 0
+
+    def test_once_heard_is_enough_where_the_operator_says_so(self):
+        self.assert_refused(self.patch('11.8.6'), 422, 'GUEST_AGENT_MISSING')
+        self.speak()
+        self.db.pass_time(10_000_000)
+        self.assertEqual(202, self.patch('11.8.6').status_int)
+
+
 class TestPass(BesideTroveTestCase):
     choice = 'pass'
+
+    def test_one_that_has_fallen_silent_since_is_left_to_trove_again(self):
+        self.speak()
+        self.db.pass_time(self.silence_seconds + 1)
+        self.assertEqual(418, self.patch('11.8.6').status_int)
+        self.assertEqual([], self.upgrades())
 
     def test_a_guest_that_has_spoken_is_upgraded_by_us(self):
         self.speak()

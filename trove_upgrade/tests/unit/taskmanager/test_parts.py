@@ -194,8 +194,11 @@ class TestCheckRunner(_PartCase):
     def test_an_answer_does_not_overwrite_what_a_heartbeat_said(self):
         said = guest.Heartbeat(database.INSTANCE, 'boot-9', 'upgrade:1', True, '1.0', None, ServerState.STOPPED)
         self.repos.guests.record(said)
+        self.stage.db.pass_time(10800)
+        self.assertFalse(self.repos.guests.heard(database.INSTANCE, 3600))
         self.run_check()
         self.assertEqual(said, self.repos.guests.heartbeat(database.INSTANCE))
+        self.assertTrue(self.repos.guests.heard(database.INSTANCE, 3600))
 
 
 class TestHeartbeats(_PartCase):
