@@ -45,6 +45,8 @@ def restore(work: Work) -> Outcome:
     _require_direction(work, info)
     if guest.marks.has(Mark.RESTORED, info.upgrade_id) and guest.serving():
         return _outcome(work, info)
+    if guest.driver.shares_volume:
+        guest.watchers.mute()   # a root disk of Trove's own rebuild has no marker: what Trove's agent was asked for it must not run after this
     _require_image(work)
     with Stash.open(guest.layout.on_volume, info.stash, info.stash_digest) as stash:
         before = _read(stash, info)
