@@ -37,6 +37,8 @@ def beside_trove(layout):
         found = trove_stage.start(layout, cloud, Progress(), with_product=True)
     else:
         stage.load_stage(layout).product.stop()
+        if not _record_of_trove(layout).exists():   # the first turn; later ones find what Trove has kept
+            cloud.create_database(DATABASE)
         found = trove_stage.start(layout, cloud, Progress(), with_product=True, database=DATABASE)
     _remember(layout, _BESIDE)
     return found
