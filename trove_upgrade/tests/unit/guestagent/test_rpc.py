@@ -61,7 +61,7 @@ class RpcTest(base.TestCase):
         call = guest.GuestCall(fakes.INSTANCE, fakes.UPGRADE, 1, 1, datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1), {})
         answer = self.client.check_upgrade(call)
         self.assertEqual((guest.JobState.DONE, guest.ServerState.STOPPED), (answer.state, answer.server_state))
-        self.assertEqual(['VOLUME_NOT_MOUNTED', 'DATABASE_NOT_SERVING'], [check['code'] for check in answer.result['checks']])
+        self.assertEqual(['VOLUME_NOT_MOUNTED', 'DATABASE_NOT_SERVING'], [check['code'] for check in answer.result['checks'] if check['code']])
         refused = self.client.pre_upgrade(call)
         self.assertEqual((guest.JobState.REFUSED, 'VOLUME_NOT_MOUNTED'), (refused.state, refused.code))
 
