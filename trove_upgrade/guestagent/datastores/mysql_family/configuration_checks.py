@@ -16,6 +16,16 @@ _USUAL_ARGUMENTS = frozenset({
 })
 
 
+def check_read(configuration: option_files.Configuration) -> upgrade.CheckResult:
+    """Whether all of it was read: nothing can be said of the rest, and so of none of it."""
+    name = 'configuration_files'
+    if configuration.unread:
+        return upgrade.CheckResult(name, 'refused', (
+            f'The configuration cannot be looked at: {"; ".join(configuration.unread)}. Put plain files of a usual size in their place and '
+            f'upgrade again.'), 'CONFIGURATION_NOT_READ')
+    return upgrade.CheckResult(name, 'ok', f'All {len(configuration.files)} option files were read.')
+
+
 def check_options(options: Sequence[option_files.Option], target: TargetOptions) -> upgrade.CheckResult:
     """Every option that comes back after the upgrade."""
     name = 'configuration_options'

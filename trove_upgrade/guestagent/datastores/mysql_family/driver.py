@@ -62,6 +62,7 @@ class FamilyDriver(base.DatastoreDriver):
         self.server = Server(context, service, connect, sleep, start_seconds=start_seconds)
         self.user = user
         self._sleep = sleep
+        self._stopped_with: option_files.Configuration | None = None
         self._proc = proc
         self._scratch_places = scratch_places or (pathlib.Path('/dev/shm'), context.run.parent, pathlib.Path('/var/tmp'))  # noqa: S108
         memory = context.etc.parent / 'var/lib/trove-upgrade/database-autostart.json'
@@ -87,7 +88,10 @@ class FamilyDriver(base.DatastoreDriver):
         version = str(session.rows('SELECT VERSION()')[0][0])
         configuration = self.server.configuration()
         looked_at = server_checks.Probe(self.context, session, configuration, version, target, options, self._proc)
-        results = [upgrade.CheckResult('database_answers', 'ok', f'The server answers; it is {version}.')]
+        results = [upgrade.CheckResult('database_answers', 'ok', f'The server answers; it is {version}.'),
+                   configuration_checks.check_read(configuration)]
+        if configuration.unread:
+            return results
         results += [self._one_check(check, looked_at) for check in server_checks.ALL]
         restored = {path.resolve() for path in self._preserved(configuration).comes_back()}
 
@@ -130,6 +134,11 @@ class FamilyDriver(base.DatastoreDriver):
 
     def fingerprint_and_stop(self, options: Mapping[str, Any], progress: base.Progress) -> base.Fingerprint:
         """See `base`."""
+        configuration = self.server.configuration()
+        result = configuration_checks.check_read(configuration)
+        if configuration.unread:
+            raise exceptions.StepRefused(result.message, str(result.code))
+        self._stopped_with = configuration
         self.autostart.remember_running()
         budget = _seconds(options, 'fingerprint_seconds', _FINGERPRINT_SECONDS)
         stop = Stop(self.server, lambda session: self._photographer(session, budget, progress).take(), progress,
@@ -144,7 +153,8 @@ class FamilyDriver(base.DatastoreDriver):
 
     def shutdown_was_clean(self) -> bool:
         """See `base`."""
-        named = self.server.configuration().value('innodb-log-group-home-dir', option_files.SERVER_GROUPS)
+        configuration = self._stopped_with or self.server.configuration()   # after the stop none of it is read again
+        named = configuration.value('innodb-log-group-home-dir', option_files.SERVER_GROUPS)
         return redo_log.is_clean(self.context.data_directory, self.context.data_directory / named if named else None)
 
     def stash_roots(self) -> Sequence[pathlib.Path]:

@@ -5,9 +5,12 @@ Source: MariaDB Knowledge Base, "Configuring MariaDB with Option Files": groups,
 dashes and underscores alike, quotes around values, comments with `#` and `;`, `#` within a line only where it stands unquoted.
 """
 import dataclasses
+import os
 import pathlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
+
+from trove_upgrade.guestagent.datastores.mysql_family import option_source
 
 #: Groups that any MariaDB or MySQL server of the last versions reads; those with a version in the name come in addition.
 SERVER_GROUPS: tuple[str, ...] = ('mysqld', 'server', 'mariadb', 'mariadbd', 'client-server', 'galera')
@@ -49,6 +52,7 @@ class Configuration:
 
     options: tuple[Option, ...]
     files: tuple[pathlib.Path, ...]
+    unread: tuple[str, ...] = ()    #: what was not read and why, for a person
 
     def value(self, name: str, groups: Sequence[str]) -> str | None:
         """The last value of `name` in any of `groups`, or None."""
@@ -93,16 +97,18 @@ def is_server_group(group: str) -> bool:
 
 def read(path: pathlib.Path, *, follow_includes: bool = True) -> Configuration:
     """Read `path` and what it includes.  A file that is not there, or not readable as text, counts as empty, as with the server."""
-    files: list[pathlib.Path] = []
-    options = tuple(_read(path, None, files, 0, follow=follow_includes))
-    return Configuration(options, tuple(files))
+    return _all([path], follow=follow_includes)
 
 
 def read_all(paths: Iterable[pathlib.Path]) -> Configuration:
-    """Several files in order, each with its includes."""
-    read_ones = [read(path) for path in paths]
-    return Configuration(tuple(option for one in read_ones for option in one.options),
-                         tuple(path for one in read_ones for path in one.files))
+    """Several files in order, each with its includes; a file that is named twice counts the first time."""
+    return _all(paths, follow=True)
+
+
+def _all(paths: Iterable[pathlib.Path], *, follow: bool) -> Configuration:
+    source = option_source.Source()
+    options = tuple(option for path in paths for option in _read(path, path.parent, source, None, 0, follow=follow))
+    return Configuration(options, tuple(source.files), tuple(source.unread))
 
 
 def from_command_line(arguments: Sequence[str]) -> tuple[Option, ...]:
@@ -116,19 +122,21 @@ def from_command_line(arguments: Sequence[str]) -> tuple[Option, ...]:
     return tuple(found)
 
 
-def _read(path: pathlib.Path, group: str | None, files: list[pathlib.Path], depth: int, *, follow: bool) -> Iterator[Option]:
-    if depth > _MAX_DEPTH or not path.is_file():
+def _read(path: pathlib.Path, base: pathlib.Path, source: option_source.Source, includer: os.stat_result | None, depth: int, *,
+          follow: bool) -> Iterator[Option]:
+    found = source.text(path, base, includer) if depth <= _MAX_DEPTH else None
+    if found is None:
         return
-    files.append(path)
-    text = path.read_bytes().decode('utf-8', 'surrogateescape')
+    text, status = found
+    group = None
     for number, raw in enumerate(text.splitlines(), start=1):
         line = raw.strip()
         if not line or line[0] in '#;':
             continue
         if line.startswith('!include'):
-            if follow:
-                for included in _included(line, path):
-                    yield from _read(included, None, files, depth + 1, follow=follow)
+            if follow and source.may_include(path):
+                for included in _included(line, path, base, source, status):
+                    yield from _read(included, base, source, status, depth + 1, follow=follow)
             continue
         if line.startswith('['):
             group = line[1:].split(']', 1)[0].strip()
@@ -140,16 +148,15 @@ def _read(path: pathlib.Path, group: str | None, files: list[pathlib.Path], dept
             yield Option(group, canonical(name), _plain(value) if equals else None, path, number)
 
 
-def _included(line: str, parent: pathlib.Path) -> list[pathlib.Path]:
+def _included(line: str, parent: pathlib.Path, base: pathlib.Path, source: option_source.Source,
+              includer: os.stat_result) -> list[pathlib.Path]:
     directive, _, argument = line.partition(' ')
     if not argument:
         directive, _, argument = line.partition('\t')
     target = pathlib.Path(argument.strip())
     if not target.is_absolute():
         target = parent.parent / target
-    if directive == '!includedir':
-        return sorted(path for path in target.glob('*.cnf') if not path.name.startswith('.')) if target.is_dir() else []
-    return [target]
+    return source.named(target, base, includer) if directive == '!includedir' else [target]
 
 
 def _plain(value: str) -> str:

@@ -19,6 +19,8 @@ _TLS_OPTIONS = frozenset({
 })
 _NEVER = frozenset({'debian.cnf', 'debian-start'})
 _LIST = 'to-restore'
+#: More than any option file of a package: the database's user may have made this one.
+_SHIPPED_BYTES = 1 << 20
 
 
 class Preserved:
@@ -105,4 +107,4 @@ def chosen(context: base.DriverContext, stashed: Sequence[str]) -> Sequence[str]
 
 def _as_shipped(path: pathlib.Path, shipped: dict[pathlib.Path, str]) -> bool:
     expected = shipped.get(path)
-    return expected is not None and hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() == expected
+    return expected is not None and path.stat().st_size <= _SHIPPED_BYTES and hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() == expected

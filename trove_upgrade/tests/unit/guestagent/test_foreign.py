@@ -13,7 +13,7 @@ from trove_upgrade.guestagent import claim, datafiles, foreign
 from trove_upgrade.guestagent.datastores import base as datastore
 from trove_upgrade.guestagent.datastores.container import credentials
 from trove_upgrade.guestagent.datastores.container import ownership as container_ownership
-from trove_upgrade.guestagent.datastores.mysql_family import ownership, redo_log, scratch, server, settings, stray
+from trove_upgrade.guestagent.datastores.mysql_family import option_files, ownership, redo_log, scratch, server, settings, stray
 from trove_upgrade.guestagent.stash import publish
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
@@ -337,3 +337,88 @@ class WrittenTest(TenantTestCase):
         (volume / 'conf.d').unlink()
         self.victim.rename(volume / 'conf.d')
         self.assertEqual('S3CRET', credentials.password(volume, 'root'))
+
+
+class OptionFilesTest(TenantTestCase):
+    """/etc/mysql of a container's guest, which is all the tenant's."""
+
+    def setUp(self):
+        super().setUp()
+        self.mysql = self.root / 'etc/mysql'
+        (self.mysql / 'conf.d').mkdir(parents=True)
+        for path in (self.mysql, self.mysql / 'conf.d'):
+            os.chown(path, TENANT, TENANT)
+        self.tenants(self.mysql / 'my.cnf', f'[mysqld]\na = 1\n!includedir {self.mysql}/conf.d/\n')
+
+    def read(self):
+        return self.in_time(lambda: option_files.read_all((self.mysql / 'my.cnf',)))
+
+    def test_his_plain_files_and_those_of_root_that_all_may_read_are_read(self):
+        self.tenants(self.mysql / 'conf.d/a.cnf', '[mysqld]\nb = 2\n')
+        (self.mysql / 'conf.d/b.cnf').write_text('[mysqld]\nb = 3\n')
+        found = self.read()
+        self.assertEqual((('1', '3'), ()), ((found.value('a', ['mysqld']), found.value('b', ['mysqld'])), found.unread))
+
+    def test_a_file_without_end_is_not_read(self):
+        with self.tenants(self.mysql / 'conf.d/z.cnf', '').open('r+b') as stream:
+            stream.truncate(64 << 30)
+        found = self.read()
+        self.assertEqual(1, len(found.unread))
+        self.assertEqual('1', found.value('a', ['mysqld']))
+
+    def test_files_that_all_include_their_own_directory_are_read_once(self):
+        for number in range(12):
+            self.tenants(self.mysql / f'conf.d/{number}.cnf', f'!includedir {self.mysql}/conf.d\n[mysqld]\nn{number} = 1\n')
+        found = self.read()
+        self.assertEqual((13, 13, ()), (len(found.files), len(found.options), found.unread))
+
+    def test_more_files_lines_or_names_than_a_server_has_come_to_an_end(self):
+        self.tenants(self.mysql / 'conf.d/a.cnf', f'!includedir {self.mysql}/conf.d\n' * 5000)
+        for number in range(300):
+            self.tenants(self.mysql / f'conf.d/{number}.cnf', '[mysqld]\nx = 1\n')
+        found = self.read()
+        self.assertEqual(256, len(found.files))
+        self.assertTrue(found.unread)
+        for number in range(5000):
+            (self.mysql / f'conf.d/more-{number}').touch()
+        self.assertIn('entries', self.read().unread[0])
+
+    def test_links_of_his_are_not_followed_and_pipes_do_not_wait(self):
+        for name, target in (('a.cnf', self.secret), ('b.cnf', self.mysql / 'my.cnf')):
+            (self.mysql / 'conf.d' / name).symlink_to(target)
+            os.lchown(self.mysql / 'conf.d' / name, TENANT, TENANT)
+        self.pipe(self.mysql / 'conf.d/p.cnf')
+        found = self.read()
+        self.assertEqual(1, len(found.files))
+        self.assertEqual(2, len(found.unread))
+
+    def test_a_directory_that_is_a_link_of_his_is_not_followed(self):
+        (self.mysql / 'conf.d').rmdir()
+        (self.mysql / 'conf.d').symlink_to(self.secret.parent)
+        os.lchown(self.mysql / 'conf.d', TENANT, TENANT)
+        (self.secret.parent / 'x.cnf').write_text('[mysqld]\nsecret = 1\n')
+        found = self.read()
+        self.assertIsNone(found.value('secret', ['mysqld']))
+        self.assertEqual(1, len(found.unread))
+
+    def test_a_file_of_his_brings_in_nothing_that_he_cannot_read(self):
+        (self.mysql / 'conf.d/private.cnf').write_text('[mysqld]\nsecret = 1\n')
+        (self.mysql / 'conf.d/private.cnf').chmod(0o600)
+        self.tenants(self.mysql / 'conf.d/a.cnf', f'!include {self.secret}\n!include {self.mysql}/../secret\n')
+        found = self.read()
+        self.assertEqual(3, len(found.unread))
+        self.assertEqual(['a'], [option.name for option in found.options])
+
+    def test_links_of_root_to_files_of_root_are_followed_as_debian_makes_them(self):
+        (self.root / 'etc/alternatives').mkdir()
+        (self.mysql / 'my.cnf').unlink()
+        (self.mysql / 'mariadb.cnf').write_text('[mysqld]\nc = 3\n')
+        (self.root / 'etc/alternatives/my.cnf').symlink_to(self.mysql / 'mariadb.cnf')
+        (self.mysql / 'my.cnf').symlink_to('../alternatives/my.cnf')
+        found = self.read()
+        self.assertEqual(('3', ()), (found.value('c', ['mysqld']), found.unread))
+        os.chown(self.mysql / 'mariadb.cnf', TENANT, TENANT)
+        self.assertEqual(1, len(self.read().unread))
+        (self.mysql / 'my.cnf').unlink()
+        (self.mysql / 'my.cnf').symlink_to('my.cnf')
+        self.assertEqual(1, len(self.read().unread))

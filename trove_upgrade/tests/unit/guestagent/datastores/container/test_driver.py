@@ -55,6 +55,25 @@ class ContainerTestCase(base.TestCase):
 
 
 class TestBefore(ContainerTestCase):
+    def test_a_configuration_that_is_not_all_read_is_refused_before_anything_is_stopped(self):
+        driver = self.guest.driver()
+        with (self.guest.root / 'etc/mysql/my.cnf').open('r+b') as stream:
+            stream.truncate(64 << 30)
+        codes = [result.code for result in driver.checks(TARGET, {}) if result.outcome == 'refused']
+        self.assertIn('CONFIGURATION_NOT_READ', codes)
+        self.assertEqual('CONFIGURATION_NOT_READ', self.assertRaises(exceptions.StepRefused, driver.fingerprint_and_stop, {}, quiet).code)
+        self.assertTrue(self.database.running)
+
+    def test_after_the_stop_the_configuration_is_not_read_again(self):
+        redo = self.guest.volume / 'data/redo'
+        redo.mkdir()
+        my = self.guest.root / 'etc/mysql/my.cnf'
+        my.write_text(my.read_text() + 'innodb_log_group_home_dir = redo\n')
+        driver = self.stopped()
+        (redo / 'ib_logfile0').symlink_to('/dev/zero')   # as the clean end of a server it does not count
+        my.unlink()
+        self.assertFalse(driver.shutdown_was_clean())
+
     def test_image_and_trial_come_before_anything_is_stopped(self):
         self.stopped()
         self.assertEqual(['pull', 'throwaway', 'mute', 'policy', 'SHUTDOWN'], self.engine.names())
