@@ -4,8 +4,8 @@ import dataclasses
 import datetime
 from typing import Any
 
-from trove_upgrade.domain import exceptions, guest, ports, upgrade
-from trove_upgrade.domain.upgrade import SENT, SENT_BACK, STATUS_SEEN, UNTOUCHED
+from trove_upgrade.domain import exceptions, guest, ports, states, upgrade
+from trove_upgrade.domain.upgrade import ASKED_FOR, SENT, SENT_BACK, STATUS_SEEN, UNTOUCHED
 from trove_upgrade.taskmanager.steps.calls import Calls, settled
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
 
@@ -25,6 +25,8 @@ class Restore:
         """:raises StepFailed: the guest cannot."""
         sent = SENT_BACK if row.is_rolling_back else SENT
         if row.data.get(sent) != row.attempt:
+            if self._is_somebody_elses(row):
+                return Wait(0, 'Somebody else has rebuilt the server; it is rebuilt again.', changes={'step': states.Step.REBUILD})
             status = self.instances.service_status(row.instance_id)
             seen = status.updated_at.isoformat() if status is not None and status.updated_at is not None else None
             return Wait(0, 'The guest restores its files and upgrades the data.', data={sent: row.attempt, STATUS_SEEN: seen})
@@ -43,6 +45,11 @@ class Restore:
             'settings_changed': list(answer.result.get('settings_changed') or []),
             'remarks': list(answer.result.get('remarks') or []),
             'downtime_seconds': _seconds(stopped_at, answer.result.get('opened_at'))})
+
+    def _is_somebody_elses(self, row: upgrade.Upgrade) -> bool:
+        """A retry finds a root disk without this rebuild's marker: Trove's own rebuild can have set up its network and its engine in another way."""
+        heartbeat = self.guests.heartbeat(row.instance_id)
+        return heartbeat is not None and heartbeat.marker != row.marker and row.data.get(ASKED_FOR) != row.attempt
 
     def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:
         """The data may be half-way; the guest's marks know how far."""

@@ -173,6 +173,18 @@ class TestRunner(base.TestCase):
         self.stage.heartbeat(row)
         self.assertEqual(S.COMPLETED, self.stage.run_on(row.id).state)
 
+    def test_a_retry_on_a_root_disk_that_somebody_else_has_rebuilt_rebuilds_again(self):
+        row = self.stage.until_boot()
+        self.stage.heartbeat(row)
+        self.stage.guest.says('post_upgrade', fakes.answer(JobState.FAILED, message='no port', code='DATABASE_NOT_REACHABLE'))
+        row = self.stage.run_on(row.id)
+        self.assertEqual((S.FAILED, Step.RESTORE), (row.state, row.step))
+        self.stage.heartbeat(row, marker='of another rebuild', boot_id='another')
+        self.repos.upgrades.retry(row.id)
+        self.stage.run_on(row.id)
+        self.stage.run_on(row.id)
+        self.assertEqual(2, len(self.stage.nova.rebuilds))
+
     def test_a_boot_that_came_late_needs_no_second_rebuild(self):
         row = self.stage.until_boot()
         self.stage.clock.pass_time(101)
