@@ -154,7 +154,8 @@ class TestDelete(holding.HoldingCase):
         self.assertEqual(202, status, body)
         if group is Group.RESTORING:
             self.go_on()
-        self.let_go(instance, group)
+        if group is not Group.STOPPED:   # a delete within moments of a rebuild is lost by Nova itself
+            self.let_go(instance, group)
         gone = f"SELECT 1 FROM instances WHERE id = '{instance.id}' AND deleted = 1;"
         self.wait_until(lambda: self.side.sql(gone), 'Trove to delete the instance')
         self.wait_until(lambda: self.upgrade_row(upgrade_id)['state'] == 'FAILED', 'the upgrade to end')

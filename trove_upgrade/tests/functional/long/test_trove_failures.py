@@ -98,11 +98,17 @@ class TestStaleCasts(holding.HoldingCase):
 
 class TestTheOnlyNic(holding.HoldingCase):
 
+    def restart_taskmanager(self, sections):
+        """It renders what a guest is told."""
+        self.side.taskmanager.stop()
+        self.side.configure(sections=sections)
+        self.side.taskmanager.start()
+
     def test_with_network_isolation_on_the_only_nic_stays_up(self):
         """Stock: its admin rebuild takes the only NIC for the customers' and its agent shuts it."""
-        self.side.stop()
-        self.addCleanup(self.side.restart, sections={})
-        self.side.start(sections={'network': {'network_isolation': True}})
+        former = self.side.deployment.sections
+        self.addCleanup(self.restart_taskmanager, former)
+        self.restart_taskmanager({**former, 'network': {'network_isolation': True}})
         instance = self.create_instance('one-nic')
         self.fill(instance)
         upgrade = self.upgrade(instance, self.target)

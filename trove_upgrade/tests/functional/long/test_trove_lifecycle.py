@@ -135,8 +135,9 @@ class TestPreloaded(AroundCase):
 class TestNetworkIsolation(AroundCase):
 
     def test_a_guest_with_one_nic_keeps_it_under_troves_default_of_network_isolation(self):
-        self.addCleanup(self.restart, {})
-        self.restart({'network': {'network_isolation': True}})
+        former = self.side.deployment.sections
+        self.addCleanup(self.restart, former)
+        self.restart({**former, 'network': {'network_isolation': True}})
         instance, rows = self.filled('one-nic')
         self.begin(instance)
         self.completes(instance)
@@ -146,7 +147,7 @@ class TestNetworkIsolation(AroundCase):
         self.whole(instance, rows)
 
     def restart(self, sections):
-        """Trove's services and our taskmanager, all of one trove.conf."""
-        self.side.restart(sections=sections)
-        self.product.kill_taskmanager()
-        self.product.start_taskmanager()
+        """Trove's taskmanager, which renders what a guest is told."""
+        self.side.taskmanager.stop()
+        self.side.configure(sections=sections)
+        self.side.taskmanager.start()
