@@ -41,13 +41,16 @@ def ours() -> tuple[str, ...]:
     return (MAIN.version_table, *middle, *_LAST, lease.TABLE.name)
 
 
-def plan(engine: sa.Engine) -> Plan:
-    """Look; nothing is changed."""
+def plan(engine: sa.Engine, *, guests_released: bool = False) -> Plan:
+    """Look; nothing is changed.
+
+    :param guests_released: the operator has let go the guests of failed upgrades whose status was reset.
+    """
     with engine.connect() as connection:
-        return _plan(connection)
+        return _plan(connection, guests_released)
 
 
-def remove(engine: sa.Engine, options: Options, say: Callable[[str], None]) -> Plan:
+def remove(engine: sa.Engine, options: Options, say: Callable[[str], None], *, guests_released: bool = False) -> Plan:
     """Drop them, under the lease.  May be repeated; returns what was there.
 
     A run that asks for the lease in the moment in which its table goes ends with SCHEMA_LEASE_LOST, and finds an empty database when
@@ -56,7 +59,7 @@ def remove(engine: sa.Engine, options: Options, say: Callable[[str], None]) -> P
     :raises RemovalRefused: upgrades are not at their end, or services are listed.  Nothing was dropped.
     :raises LeaseHeld, LeaseLost, SchemaLocked: what was dropped stays dropped.
     """
-    found = plan(engine)
+    found = plan(engine, guests_released=guests_released)
     if not found.tables:
         return found
     held_by = lease.Lease(engine, options.holder, seconds=options.lease_seconds)
@@ -64,7 +67,7 @@ def remove(engine: sa.Engine, options: Options, say: Callable[[str], None]) -> P
     def waiting(holder: str, seconds: float) -> None:
         say(f'{holder} is changing the schema; waiting for it, {seconds:.0f} s at most')
     with held_by.held(wait_seconds=options.wait_seconds, waiting=waiting) as held:
-        found = plan(engine)    # whoever registered meanwhile is seen
+        found = plan(engine, guests_released=guests_released)    # whoever registered meanwhile is seen
         if found.obstacles:
             raise errors.RemovalRefused(found='; '.join(found.obstacles))
         for name, _rows in found.tables:
@@ -78,10 +81,11 @@ def remove(engine: sa.Engine, options: Options, say: Callable[[str], None]) -> P
     return found
 
 
-def _plan(connection: sa.Connection) -> Plan:
+def _plan(connection: sa.Connection, guests_released: bool) -> Plan:
     present = set(sa.inspect(connection).get_table_names())
     tables = tuple((name, _count(connection, name)) for name in ours() if name in present)
-    return Plan(tables=tables, others=len(present) - len(tables), obstacles=tuple(_obstacles(connection, present)),
+    return Plan(tables=tables, others=len(present) - len(tables),
+                obstacles=tuple(_obstacles(connection, present, guests_released)),
                 losses=tuple(_losses(connection, present)))
 
 
@@ -89,16 +93,21 @@ def _count(connection: sa.Connection, name: str) -> int:
     return int(connection.execute(sa.select(sa.func.count()).select_from(sa.table(name))).scalar_one())
 
 
-def _obstacles(connection: sa.Connection, present: set[str]) -> list[str]:
+def _obstacles(connection: sa.Connection, present: set[str], guests_released: bool) -> list[str]:
     found = []
     if _upgrades.name in present:
         active = connection.execute(sa.select(_upgrades.c.id).where(_upgrades.c.state.in_(_ACTIVE)).order_by(_upgrades.c.id)).scalars().all()
         if active:
             found.append(f'upgrades are not at their end: {_named(active)} (let them end: "trove-upgrade-manage upgrade list")')
-        failed = _held_by_failures(connection) if _instances.name in present else []
+        failed = _failed(connection, reset=False) if _instances.name in present else []
         if failed:
             found.append(f'the upgrades of these instances have failed and hold them: {_named(failed)} (retry them, roll them back, or '
                          'reset the status of the instances in Trove)')
+        reset = _failed(connection, reset=True) if _instances.name in present and not guests_released else []
+        if reset:
+            found.append(f'the upgrades of these instances have failed and only their status was reset: {_named(reset)} (Trove\'s own agent is '
+                         'still held back in their guests; retry them, roll them back, or let it go by hand in each of these guests, as the page '
+                         'on the removal says, and add --guests-released)')
     services = gate.listed_by(connection) if models.upgrade_services.name in present else []
     if services:
         found.append('services are listed: ' + '; '.join(f'{one.id} ({one.binary} on {one.host}, {one.state})' for one in services)
@@ -106,12 +115,18 @@ def _obstacles(connection: sa.Connection, present: set[str]) -> list[str]:
     return found
 
 
-def _held_by_failures(connection: sa.Connection) -> Sequence[str]:
-    """Instances that wait for a retry or a rollback, which only our rows can give them."""
+def _failed(connection: sa.Connection, *, reset: bool) -> Sequence[str]:
+    """Instances that wait for a retry or a rollback, which only our rows can give them; with `reset`, those whose task says otherwise.
+
+    A reset is a word in Trove's row: the guest does not hear of it, and keeps Trove's agent back.
+    """
+    newer = _upgrades.alias()
+    holds = _instances.c.task_id == int(instance.Task.UPGRADING_ERROR)
+    is_newest = ~sa.exists().where(newer.c.instance_id == _upgrades.c.instance_id, newer.c.created_at > _upgrades.c.created_at)
     query = (sa.select(_instances.c.id).distinct()
              .join(_upgrades, _upgrades.c.instance_id == _instances.c.id)
              .where(_upgrades.c.state == str(UpgradeState.FAILED), _instances.c.deleted.is_not(True),
-                    _instances.c.task_id == int(instance.Task.UPGRADING_ERROR))
+                    sa.and_(~holds, is_newest) if reset else holds)
              .order_by(_instances.c.id))
     return connection.execute(query).scalars().all()
 

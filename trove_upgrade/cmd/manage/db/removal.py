@@ -15,9 +15,12 @@ def add_commands(nested: Any) -> None:
     """Add `remove`."""
     parser = nested.add_parser('remove', help='drop our tables, and nothing of Trove; without --yes only say what would go',
                                description='Drops the tables of trove-upgrade and their version table. Everything else in the database stays. '
-                                           'Refuses while upgrades are not at their end or services are listed. Without --yes nothing is changed.')
+                                           'Refuses while upgrades are not at their end, failed ones hold instances or guests, or services are listed. '
+                                           'Without --yes nothing is changed.')
     parser.add_argument('--yes', action='store_true', help='do it; the rows cannot be brought back but from a backup')
     parser.add_argument('--dry-run', action='store_true', help='only say what would go, which is also what is done without --yes')
+    parser.add_argument('--guests-released', action='store_true',
+                        help='in the guests of failed upgrades whose status was only reset, Trove\'s agent has been let go by hand')
     running.add_options(parser)
     parser.set_defaults(command=_remove)
 
@@ -27,10 +30,10 @@ def _remove(run: Context, arguments: argparse.Namespace) -> None:
         raise UsageError('db remove: --yes and --dry-run contradict each other')
     engine = run.repositories.database.engine
     if not arguments.yes:
-        _show(removal.plan(engine))
+        _show(removal.plan(engine, guests_released=arguments.guests_released))
         return
     with reporter(sys.stdout) as shown:
-        found = removal.remove(engine, running.options_of(arguments), shown.waiting)
+        found = removal.remove(engine, running.options_of(arguments), shown.waiting, guests_released=arguments.guests_released)
     if found.tables:
         print(f'{len(found.tables)} tables of trove-upgrade have been dropped. Other tables in this database: {found.others}; none was touched.')
     else:

@@ -8,7 +8,7 @@ import trove_upgrade
 from trove_upgrade.db import errors, models
 from trove_upgrade.db.migrations import lease, removal
 from trove_upgrade.db.migrations.runner import Options
-from trove_upgrade.domain import exceptions
+from trove_upgrade.domain import exceptions, instance, states
 from trove_upgrade.tests.unit import base, database
 
 _PAGE = pathlib.Path(trove_upgrade.__file__).parents[1] / 'doc' / 'source' / 'admin' / 'remove.rst'
@@ -53,6 +53,43 @@ class TestRemoval(base.TestCase):
         refused = self.assertRaises(errors.RemovalRefused, self.remove)
         self.assertIn(begun.id, refused.message)
         self.assertEqual(before, self.tables() - {lease.TABLE.name})
+
+    def fail(self):
+        held = self.db.repositories.upgrades.claim(self.db.begin().id, 'tm', 60)
+        return self.db.repositories.upgrades.end(held, states.UpgradeState.FAILED, cause='It broke.', error_code='X')
+
+    def test_a_failed_upgrade_keeps_all_of_them_also_when_only_the_status_was_reset(self):
+        self.fail()
+        refused = self.assertRaises(errors.RemovalRefused, self.remove)
+        self.assertIn('have failed and hold them: ' + database.INSTANCE, refused.message)
+        self.db.update_instance(task_id=int(instance.Task.NONE))
+        refused = self.assertRaises(errors.RemovalRefused, self.remove)
+        self.assertIn('only their status was reset: ' + database.INSTANCE, refused.message)
+        self.assertNotIn('hold them', refused.message)
+        self.assertIn('instance_upgrades', self.tables())
+
+    def test_who_has_let_the_guests_go_by_hand_says_so(self):
+        self.fail()
+        self.db.update_instance(task_id=int(instance.Task.NONE))
+        removal.remove(self.engine, Options(holder='me'), self.said.append, guests_released=True)
+        self.assertNotIn('instance_upgrades', self.tables())
+
+    def test_letting_guests_go_by_hand_is_no_word_on_an_instance_that_is_still_held(self):
+        self.fail()
+        self.assertEqual(1, len(removal.plan(self.engine, guests_released=True).obstacles))
+
+    def test_one_that_failed_and_was_upgraded_after_a_reset_keeps_nothing(self):
+        self.fail()
+        self.db.update_instance(task_id=int(instance.Task.NONE))
+        held = self.db.repositories.upgrades.claim(self.db.begin().id, 'tm', 60)
+        self.db.repositories.upgrades.end(held, states.UpgradeState.COMPLETED)
+        self.assertEqual((), removal.plan(self.engine).obstacles)
+
+    def test_the_page_has_the_lines_by_hand_and_the_switch(self):
+        page = _PAGE.read_text()
+        for words in ('/var/lib/trove-upgrade/trove-agent-released', 'rm -f /var/lib/trove-upgrade/trove-agent-held', 'systemctl start guest-agent',
+                      '--guests-released'):
+            self.assertIn(words, page)
 
     def test_a_service_that_is_listed_keeps_all_of_them(self):
         self.db.repositories.services.register('host-1', 'trove-upgrade-filter', '1.0')
