@@ -93,7 +93,9 @@ class FamilyDriver(base.DatastoreDriver):
         if configuration.unread:
             return results
         results += [self._one_check(check, looked_at) for check in server_checks.ALL]
-        restored = {path.resolve() for path in self._preserved(configuration).comes_back()}
+        # Where the volume is shared, so is /etc/mysql: all of it comes back, and no directory that it names is searched.
+        coming_back = configuration.files if self.shares_volume else self._preserved(configuration).comes_back()
+        restored = {path.resolve() for path in coming_back}
 
         def comes_back(path: pathlib.Path) -> bool:
             return path.resolve() in restored

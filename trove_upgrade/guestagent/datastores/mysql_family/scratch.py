@@ -8,7 +8,6 @@ import os
 import pathlib
 import pwd
 import re
-import shutil
 import tempfile
 from collections.abc import Sequence
 
@@ -94,7 +93,8 @@ def _run(programs: Programs, configuration: option_files.Configuration, places: 
         missing = f'the image has no user {user}'
         raise NoScratch(missing) from error
     finally:
-        shutil.rmtree(scratch)
+        with foreign.directory(place) as opened:
+            foreign.remove_tree(scratch.name, opened)   # the server's user owned it
 
 
 def _logged(log: pathlib.Path, owner: int) -> str:

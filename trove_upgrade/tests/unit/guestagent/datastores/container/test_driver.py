@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
 import json
+import os
 import pathlib
 
 import fixtures
@@ -63,6 +64,17 @@ class TestBefore(ContainerTestCase):
         self.assertIn('CONFIGURATION_NOT_READ', codes)
         self.assertEqual('CONFIGURATION_NOT_READ', self.assertRaises(exceptions.StepRefused, driver.fingerprint_and_stop, {}, quiet).code)
         self.assertTrue(self.database.running)
+
+    def test_what_an_option_for_keys_names_is_not_searched(self):
+        for number in range(3):
+            self.guest.root.joinpath('keys', str(number)).mkdir(parents=True)
+        searched = self.guest.root / 'keys'
+        my = self.guest.root / 'etc/mysql/my.cnf'
+        my.write_text(f'{my.read_text()}ssl_capath = {searched}\nno_such_option_at_all = 1\n')
+        for directory in searched.iterdir():
+            os.utime(directory, ns=(0, 1))
+        self.guest.driver().checks({**TARGET, 'options': ['ssl-capath', 'socket']}, {})
+        self.assertEqual({0}, {directory.stat().st_atime_ns for directory in searched.iterdir()})
 
     def test_after_the_stop_the_configuration_is_not_read_again(self):
         redo = self.guest.volume / 'data/redo'
