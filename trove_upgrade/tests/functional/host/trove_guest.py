@@ -166,7 +166,8 @@ class TroveGuest(fixtures.Fixture):
         (mysql / 'conf.d').mkdir(parents=True)
         (mysql / 'my.cnf').write_text(f'[mysqld]\nsocket = /var/run/mysqld/mysqld.sock\npid-file = /var/run/mysqld/mysqld.pid\n'
                                       f'datadir = {volume}/data\nport = 3306\nbind-address = *\nskip-name-resolve\n{extra}'
-                                      '!includedir /etc/mysql/conf.d/\n')
+                                      'wait_timeout = 1234\n')
+        # Not included: /etc/mysql is the container's name of this directory, and on this machine another one.
         (mysql / 'conf.d/50-user.cnf').write_text('[mysqld]\nwait_timeout = 1234\n')
         sockets = root / 'var/lib/mysqld'
         sockets.mkdir(parents=True)
