@@ -3,14 +3,15 @@
 import contextlib
 from collections.abc import Iterator
 
+from trove_upgrade.lab.trove.datastores import Registered
 from trove_upgrade.lab.trove.instances import TroveInstance
 from trove_upgrade.lab.trove.stage import TroveStage
 
 
 @contextlib.contextmanager
-def created(stage: TroveStage, name: str) -> Iterator[TroveInstance]:
-    """HEALTHY, of the former version; deleted afterwards, whatever has become of it."""
-    instance_id = stage.instances.begin(name, stage.former)
+def created(stage: TroveStage, name: str, version: Registered | None = None) -> Iterator[TroveInstance]:
+    """HEALTHY, of the former version if no other is named; deleted afterwards, whatever has become of it."""
+    instance_id = stage.instances.begin(name, version or stage.former)
     try:
         yield stage.instances.wait_healthy(instance_id)
     finally:

@@ -4,7 +4,6 @@ import json
 import pathlib
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
 
@@ -16,13 +15,12 @@ from trove_upgrade.lab.cloud import Cloud
 from trove_upgrade.lab.demo import camera, follow
 from trove_upgrade.lab.images import provision
 from trove_upgrade.lab.layout import Layout
-from trove_upgrade.tests.functional import who_serves
+from trove_upgrade.tests.functional import waiting, who_serves
 
 UPGRADE_SECONDS = 240.0
-WAIT_SECONDS = 60.0
 
 
-class CloudTestCase(base.BaseTestCase):
+class CloudTestCase(waiting.Waiting, base.BaseTestCase):
     """A test with the real cloud, our real services and real guests."""
 
     @classmethod
@@ -104,16 +102,6 @@ class CloudTestCase(base.BaseTestCase):
 
     def upgrades_of(self, instance):
         return self.call('GET', f'/instances/{instance.id}/upgrades')[1]['upgrades']
-
-    def wait_until(self, condition, what, timeout_seconds=WAIT_SECONDS):
-        """Return the first true value of `condition`."""
-        deadline = time.monotonic() + timeout_seconds
-        while True:
-            found = condition()
-            if found:
-                return found
-            self.assertLess(time.monotonic(), deadline, f'waited {timeout_seconds} s for {what}')
-            time.sleep(0.2)
 
     # --- Nova, through its proxy --------------------------------------------------------------------------------
 

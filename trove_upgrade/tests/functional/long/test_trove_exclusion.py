@@ -119,6 +119,23 @@ class TestResetStatus(holding.HoldingCase):
         self.assertEqual('ACTIVE', self.instances.show(instance.id)['status'])
 
 
+class TestResetStatusWhileRestoring(holding.HoldingCase):
+    NAMES = ('reset-restoring',)
+
+    def test_a_reset_of_the_status_does_not_end_what_has_been_rebuilt(self):
+        instance = self.made['reset-restoring']
+        self.fill(instance)
+        self.assertEqual(202, self.patch(instance, self.target)[0])
+        self.until(instance, Group.RESTORING)
+        self.pause()
+        self.assertEqual(202, self.reset_status(instance)[0])
+        self.go_on()
+        upgrade = self.ended(instance)
+        self.assertEqual(('COMPLETED', None), (upgrade['state'], upgrade['error_code']), upgrade)
+        self.assert_serves(instance, self.target)
+        self.assertEqual('ACTIVE', self.instances.show(instance.id)['status'])
+
+
 class TestStop(holding.HoldingCase):
     NAMES = ('stopped-by-admin',)
 
@@ -140,19 +157,23 @@ class TestStop(holding.HoldingCase):
 
 
 class TestDelete(holding.HoldingCase):
-    NAMES = ('delete-stopped', 'delete-rebuilding', 'delete-restoring')
+    NAMES = ('delete-checking', 'delete-stopped', 'delete-rebuilding', 'delete-restoring')
+    PAUSED = frozenset({Group.CHECKING, Group.RESTORING})
 
     def delete_while(self, group):
         instance = self.made[f'delete-{group}']
         self.hold(instance, group)
+        if group is Group.CHECKING:
+            self.pause()
         self.assertEqual(202, self.patch(instance, self.target)[0])
-        self.until(instance, group)
+        if group is not Group.CHECKING:
+            self.until(instance, group)
         if group is Group.RESTORING:
             self.pause()
         upgrade_id = self.upgrades_of(instance)[0]['id']
         status, body = self.call('DELETE', f'/instances/{instance.id}')
         self.assertEqual(202, status, body)
-        if group is Group.RESTORING:
+        if group in self.PAUSED:
             self.go_on()
         if group is not Group.STOPPED:   # a delete within moments of a rebuild is lost by Nova itself
             self.let_go(instance, group)
@@ -163,6 +184,9 @@ class TestDelete(holding.HoldingCase):
         self.wait_until(lambda: instance.server_id not in [guest.spec.guest_id for guest in self.stage.host.guests.all()],
                         'Nova to remove the server')
         self.assertEqual([], self.side.sql(f"SELECT * FROM instance_faults WHERE instance_id = '{instance.id}' AND deleted = 0;"))
+
+    def test_an_instance_that_is_deleted_before_the_checks_is_gone(self):
+        self.delete_while(Group.CHECKING)
 
     def test_an_instance_that_is_deleted_between_stop_and_rebuild_is_gone(self):
         self.delete_while(Group.STOPPED)
@@ -180,8 +204,9 @@ class AdminRebuildCase(holding.HoldingCase):
     Its Nova part needs `<datastore>.cloudinit`: without that file Trove 26's rebuild ends before it.
     """
 
-    #: Trove's own patience with a guest that does not speak; 600 s as it comes.
+    #: Trove's own patience with a guest that does not speak, and with one that does not answer; 600 s each as they come.
     RESIZE_SECONDS = 90
+    CALL_SECONDS = 30
 
     def setUp(self):
         super().setUp()
@@ -189,7 +214,7 @@ class AdminRebuildCase(holding.HoldingCase):
         file.write_text('runcmd: []\n')
         self.addCleanup(file.unlink)
         self.addCleanup(self.restart_taskmanager, {})
-        self.restart_taskmanager({'DEFAULT': {'resize_time_out': self.RESIZE_SECONDS}})
+        self.restart_taskmanager({'DEFAULT': {'resize_time_out': self.RESIZE_SECONDS, 'agent_call_high_timeout': self.CALL_SECONDS}})
 
     def restart_taskmanager(self, sections):
         self.side.taskmanager.stop()
@@ -203,6 +228,39 @@ class AdminRebuildCase(holding.HoldingCase):
     def rebuilt_by_trove(self, instance):
         """Once Trove's own work has ended, one way or the other."""
         self.wait_until(lambda: self.instances.row(instance.id)['task_id'] != str(int(Task.BUILDING)), "Trove's own rebuild to end", 300)
+
+
+class TestAdminRebuildWhileChecking(AdminRebuildCase):
+    NAMES = ('rebuilt-checking',)
+
+    def test_before_the_checks_ours_is_given_up_and_the_former_version_serves(self):
+        instance = self.made['rebuilt-checking']
+        self.fill(instance)
+        self.pause()
+        self.assertEqual(202, self.patch(instance, self.target)[0])
+        self.rebuild(instance)
+        self.go_on()
+        upgrade = self.ended(instance)
+        self.assertEqual(('FAILED', 'INSTANCE_CHANGED'), (upgrade['state'], upgrade['error_code']), upgrade)
+        self.rebuilt_by_trove(instance)
+        self.assert_serves(instance, self.former)
+
+
+class TestAdminRebuildWhileRebuilding(AdminRebuildCase):
+    NAMES = ('rebuilt-rebuilding',)
+
+    def test_nova_refuses_the_second_rebuild_and_ours_completes(self):
+        instance = self.made['rebuilt-rebuilding']
+        self.fill(instance)
+        self.hold(instance, Group.REBUILDING)
+        self.assertEqual(202, self.patch(instance, self.target)[0])
+        self.until(instance, Group.REBUILDING)
+        self.rebuild(instance)
+        self.rebuilt_by_trove(instance)
+        self.let_go(instance, Group.REBUILDING)
+        upgrade = self.ended(instance)
+        self.assertEqual(('COMPLETED', None), (upgrade['state'], upgrade['error_code']), upgrade)
+        self.assert_serves(instance, self.target)
 
 
 class TestAdminRebuildWhileStopped(AdminRebuildCase):

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 import urllib.error
 import urllib.request
 
@@ -15,16 +14,17 @@ from trove_upgrade.lab.product import TASKMANAGER
 from trove_upgrade.lab.supervisor import Supervisor
 from trove_upgrade.lab.trove.instances import DATABASE
 from trove_upgrade.tests.exclusion_table import Group
+from trove_upgrade.tests.functional import waiting
 from trove_upgrade.tests.functional.trove import base
 
-WAIT_SECONDS = 300.0
 ROWS = 200
 
 
-class HoldingCase(base.TroveGuestTestCase):
+class HoldingCase(waiting.Waiting, base.TroveGuestTestCase):
     """`NAMES` are made at once, before the first test: an instance takes a minute, and five take little more."""
 
     NAMES = ()
+    wait_seconds = 300.0
 
     @classmethod
     def setUpClass(cls):
@@ -166,16 +166,6 @@ class HoldingCase(base.TroveGuestTestCase):
             return self.sql(instance, 'SELECT 1') == '1'
         except errors.LabGuestError:
             return False
-
-    def wait_until(self, condition, what, timeout_seconds=WAIT_SECONDS):
-        """The first true value of `condition`; what the lab or an API cannot tell yet counts as not yet."""
-        deadline = time.monotonic() + timeout_seconds
-        while True:
-            found = condition()
-            if found:
-                return found
-            self.assertLess(time.monotonic(), deadline, f'waited {timeout_seconds} s for {what}')
-            time.sleep(0.3)
 
     def register(self, number, image_id=None):
         """A version whose container image has this tag; the guest image is the target's."""
