@@ -31,36 +31,12 @@ class _UnderServer:
         chosen = {'taskmanager_topic': trove_case.TOPIC, 'service_report_interval': 1, **options}
         return trove_api.TroveApi(cls.installation, cls.server, options=chosen, environment=cls.environment)
 
-    def region(self, api):
-        """A region of the catalog in which this API is the database service: where the unmodified clients find it."""
-        admin, auth_url = trove_api.session(self.handle.users['admin']), self.handle.auth_url
-        name = f'filter-{uuid.uuid4().hex[:8]}'
-        admin.request('POST', f'{auth_url}/regions', {'region': {'id': name}})
-        self.addCleanup(admin.request, 'DELETE', f'{auth_url}/regions/{name}')
-        service = admin.request('GET', f'{auth_url}/services?type=database')['services'][0]['id']
-        made = admin.request('POST', f'{auth_url}/endpoints', {'endpoint': {
-            'interface': 'public', 'region_id': name, 'service_id': service, 'url': f'{api.url}/$(project_id)s'}})['endpoint']['id']
-        self.addCleanup(admin.request, 'DELETE', f'{auth_url}/endpoints/{made}')
-        return name
-
     def assert_begun(self, instance_id):
         begun = self.upgrade_of(instance_id)
         self.assertEqual(('PENDING', self.versions[trove_case.TARGET]), (begun.state, begun.target_version_id))
         row = self.instance_row(instance_id)
         self.assertEqual((0x59, self.versions[trove_case.FORMER]), (row.task_id, row.datastore_version_id))
         return begun
-
-    def test_the_clients_start_an_upgrade_and_troves_own_view_shows_it(self):
-        user = dataclasses.replace(self.handle.users['demo'], region_name=self.region(self.api))
-        clients = Clients(user)
-        for number, command in enumerate((('trove', 'upgrade'), ('openstack', 'database', 'instance', 'upgrade'))):
-            instance_id = self.new_instance(f'{self.server}-{number}')
-            clients.run(*command, instance_id, trove_case.TARGET)
-            self.assert_begun(instance_id)
-            self.assertRegex(clients.run('trove', 'show', instance_id), r'\| status +\| UPGRADE ')
-        done = clients.attempt('trove', 'upgrade', instance_id, trove_case.TARGET)
-        self.assertNotEqual(0, done.returncode)
-        self.assertIn('(HTTP 422)', done.stderr)
 
     def test_put_is_an_upgrade_too(self):
         instance_id = self.new_instance()
@@ -184,6 +160,30 @@ class _UnderServer:
 
 class TestUwsgi(_UnderServer, trove_case.TroveTestCase):
     server = trove_api.UWSGI
+
+    def region(self, api):
+        """A region of the catalog in which this API is the database service: where the unmodified clients find it."""
+        admin, auth_url = trove_api.session(self.handle.users['admin']), self.handle.auth_url
+        name = f'filter-{uuid.uuid4().hex[:8]}'
+        admin.request('POST', f'{auth_url}/regions', {'region': {'id': name}})
+        self.addCleanup(admin.request, 'DELETE', f'{auth_url}/regions/{name}')
+        service = admin.request('GET', f'{auth_url}/services?type=database')['services'][0]['id']
+        made = admin.request('POST', f'{auth_url}/endpoints', {'endpoint': {
+            'interface': 'public', 'region_id': name, 'service_id': service, 'url': f'{api.url}/$(project_id)s'}})['endpoint']['id']
+        self.addCleanup(admin.request, 'DELETE', f'{auth_url}/endpoints/{made}')
+        return name
+
+    def test_the_clients_start_an_upgrade_and_troves_own_view_shows_it(self):
+        user = dataclasses.replace(self.handle.users['demo'], region_name=self.region(self.api))
+        clients = Clients(user)
+        for number, command in enumerate((('trove', 'upgrade'), ('openstack', 'database', 'instance', 'upgrade'))):
+            instance_id = self.new_instance(f'{self.server}-{number}')
+            clients.run(*command, instance_id, trove_case.TARGET)
+            self.assert_begun(instance_id)
+            self.assertRegex(clients.run('trove', 'show', instance_id), r'\| status +\| UPGRADE ')
+        done = clients.attempt('trove', 'upgrade', instance_id, trove_case.TARGET)
+        self.assertNotEqual(0, done.returncode)
+        self.assertIn('(HTTP 422)', done.stderr)
 
 
 class TestGunicorn(_UnderServer, trove_case.TroveTestCase):

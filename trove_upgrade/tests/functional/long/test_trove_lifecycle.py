@@ -11,7 +11,7 @@ from trove_upgrade.lab.progress import Progress
 from trove_upgrade.lab.supervisor import Supervisor
 from trove_upgrade.lab.trove import database, stage
 from trove_upgrade.tests.functional.trove import guests
-from trove_upgrade.tests.functional.trove.test_lifecycle import PATIENCE_SECONDS, LifecycleCase
+from trove_upgrade.tests.functional.trove.lifecycle import PATIENCE_SECONDS, LifecycleCase
 
 _REBUILD = {'action': 'refuse', 'status': 503, 'count': -1, 'method': 'POST', 'path': '/action$', 'body': '"rebuild"'}
 
