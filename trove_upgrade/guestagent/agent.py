@@ -176,7 +176,7 @@ class Agent:
         self.served.set()
 
     def stop(self) -> None:
-        """A job that runs is left to the journal: the next start goes on with it."""
+        """For whoever has it in a process of his own; `cmd.guestagent` just ends.  A job that runs is left to the journal."""
         if self.served.is_set():   # a server that was never started would wait for that
             self.server.stop()
         self.heartbeats.stop()
