@@ -26,7 +26,6 @@ import functools
 import json
 import shutil
 import signal
-import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -273,14 +272,13 @@ class Guest:
     def drop_root_disk(self) -> None:
         """Forget what was written to the root disk.  The guest must not run.
 
-        A hypervisor drops one disk, at once; here it can be 10,000 files, which took seconds of a rebuild: they go beside what follows.
+        A hypervisor drops one disk, at once; here it can be 10,000 files, which took seconds of a rebuild: they go with the guest.
         """
         dropped = self.home / f'dropped-{uuid.uuid4()}'
         dropped.mkdir(parents=True, exist_ok=True)
         for name in ('upper', 'work', 'docker'):
             with contextlib.suppress(FileNotFoundError):
                 (self.home / name).rename(dropped / name)
-        threading.Thread(target=shutil.rmtree, args=(dropped,), kwargs={'ignore_errors': True}, name='drop').start()
 
     def destroy(self, *, keep_volume: bool = False) -> None:
         """End the guest and remove its root disk, its port and its volume.  Safe to repeat."""
