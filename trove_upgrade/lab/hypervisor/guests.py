@@ -237,11 +237,13 @@ class Guest:
         if volume is not None:
             self._volumes.wait_free(volume)
         record = self.home / 'image_device'
-        if record.exists():
+        try:
             device, sequence = record.read_text('utf-8').split()
-            wait_until(lambda: _disk_sequence(device) != sequence, f'image device {device} to be free', seconds=20,
-                       hint='A process still holds a mount of the guest.')
-            record.unlink()
+        except FileNotFoundError:
+            return
+        wait_until(lambda: _disk_sequence(device) != sequence, f'image device {device} to be free', seconds=20,
+                   hint='A process still holds a mount of the guest.')
+        record.unlink(missing_ok=True)   # a delete that comes during a rebuild waits here, too
 
     def reboot(self, *, hard: bool = False) -> None:
         """Stop (or kill) the guest and boot it again, with a new boot id and the same root disk."""
