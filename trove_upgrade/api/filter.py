@@ -2,7 +2,8 @@
 """The paste filter: in Trove's own pipeline it takes what is an upgrade and hands everything else on untouched.
 
 What it takes is our own resources, and every request that Trove itself would read as an upgrade: PATCH and PUT on an instance with
-`datastore_version` in the body.  To know that, the body must be read here exactly as it would be read behind us.  Where that cannot be
+`datastore_version` in the body, also by `/mgmt/instances`, which Trove's `extensions` lead any member to by the same handler: so it
+stands before those.  To know that, the body must be read here exactly as it would be read behind us.  Where that cannot be
 told for certain (no length, too long, a key twice, not to be parsed) the request ends here: were it handed on, a second reader could
 find an upgrade in it that was never checked.
 """
@@ -24,6 +25,7 @@ _OUR_COLLECTIONS = frozenset({'upgrades'})
 _OUR_SUBRESOURCES = frozenset({'upgrades', 'upgrade-targets', 'upgrade-checks'})
 
 _OVERRIDE = '_method'
+_FORM_FOR_EDITING = 'edit'
 _FORMS = frozenset({'application/x-www-form-urlencoded', 'multipart/form-data'})
 
 
@@ -39,15 +41,16 @@ class UpgradeFilter:
         segments = [segment for segment in environ.get('PATH_INFO', '').split('/') if segment]
         request_id = environ.setdefault('openstack.request_id', oslo_context.generate_request_id())
         try:
-            if _is_instance(segments):
+            instance = _instance(segments)
+            if instance:
                 _refuse_override(environ)
-            claimed = _is_ours(segments) or (_is_instance(segments) and _is_edit(environ) and self._is_upgrade(environ))
+            is_upgrade = bool(instance) and _is_edit(environ) and self._is_upgrade(environ)
         except errors.RequestError as error:
             return errors.response_to(error, request_id)(environ, _with_request_id(start_response, request_id))
-        if not claimed:
+        if not is_upgrade and not _is_ours(segments):
             return self._inner(environ, start_response)
         as_it_came, caller = environ['PATH_INFO'], oslo_context.get_current()
-        environ['PATH_INFO'] = '/' + '/'.join(segments)
+        environ['PATH_INFO'] = '/' + '/'.join(instance if is_upgrade else segments)
         try:
             return self._ours(environ, _with_request_id(start_response, request_id))
         except HandedOn:
@@ -83,8 +86,17 @@ def _is_ours(segments: Sequence[str]) -> bool:
     return segments[1] in _OUR_COLLECTIONS
 
 
-def _is_instance(segments: Sequence[str]) -> bool:
-    return len(segments) == 3 and segments[1] == 'instances'
+def _instance(segments: Sequence[str]) -> Sequence[str]:
+    """The segments of one instance, by whichever of its two ways; none of anything else.  Source: trove 26, extensions/routes/mgmt.py.
+
+    :raises MethodOverridden: its form for editing, which Routes makes for every resource: whatever is sent there, a GET is enough.
+    """
+    match segments:
+        case [project_id, 'instances', instance_id] | [project_id, 'mgmt', 'instances', instance_id]:
+            return project_id, 'instances', instance_id
+        case [_, 'mgmt', 'instances', _, last] if last.partition('.')[0] == _FORM_FOR_EDITING:
+            raise errors.MethodOverridden(found=f'{_FORM_FOR_EDITING} in its address')
+    return ()
 
 
 def _is_edit(environ: application.Environ) -> bool:

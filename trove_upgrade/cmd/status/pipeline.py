@@ -18,6 +18,8 @@ from trove_upgrade.cmd.status.results import failure, success
 #: As it is in the operator's page.
 _SECTION = '[filter:trove_upgrade] with "use = egg:trove-upgrade#upgrade"'
 _EGG = re.compile(r'egg:trove[-_]upgrade#upgrade', re.IGNORECASE)
+#: Leads requests to handlers of its own before the application is asked.
+_EXTENSIONS = 'trove.common.extensions:factory'
 _FACTORY = 'trove_upgrade.api.app:filter_factory'
 _FACTORIES = ('paste.filter_factory', 'paste.app_factory')
 #: Source: etc/trove/api-paste.ini of Trove 26.
@@ -96,8 +98,8 @@ def check(path: pathlib.Path) -> upgradecheck.Result:
                for key, app in options.items() if key != 'use' and app.strip() in troves]
     faults += _not_installed(paste, filters)
     if faults:
-        return failure(f'The filter is not where it belongs in {path}: {"; ".join(faults)}. It stands once, directly before Trove\'s application '
-                       'at the end of its pipeline, and nowhere else. Restart Trove\'s API after the change.')
+        return failure(f'The filter is not where it belongs in {path}: {"; ".join(faults)}. It stands once, directly before Trove\'s extensions '
+                       'and application at the end of its pipeline, and nowhere else. Restart Trove\'s API after the change.')
     return success(f'{path}: pipeline {", ".join(ends_in_trove)}')
 
 
@@ -117,9 +119,12 @@ def _faults(paste: Paste, name: str, words: Sequence[str], filters: set[str]) ->
     found = []
     if len(places) > 1:
         found.append(f'pipeline:{name} has it {len(places)} times')
-    if places[-1] != len(words) - 2:
-        found.append(f'in pipeline:{name} {", ".join(words[places[-1] + 1:-1])} stands between it and {words[-1]}')
+    strangers = [word for word in words[places[-1] + 1:-1] if paste.factory('filter', word) != _EXTENSIONS and word not in filters]
+    if strangers:
+        found.append(f'in pipeline:{name} {", ".join(strangers)} stands between it and {words[-1]}')
     before = [paste.factory('filter', word) for word in words[:places[0]]]
+    if _EXTENSIONS in before:
+        found.append(f'in pipeline:{name} Trove\'s extensions come before it, which lead to an upgrade of Trove\'s past it (PUT on /mgmt/instances)')
     if not any(_AUTHTOKEN.search(factory) for factory in before):
         found.append(f'in pipeline:{name} no authtoken comes before it, so that anybody could be anyone')
     return found

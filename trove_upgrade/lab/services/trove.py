@@ -92,19 +92,23 @@ def configure(settings: Settings, deployed: Deployment) -> None:
     _install_plugins(settings, deployed.with_filter)
 
 
-def with_filter(paste: str) -> str:
-    """Trove's api-paste.ini with our filter just before Trove's own application, as the operator's page has it.
+#: What a pipeline of Trove's ends in, and our filter comes before.
+_END = 'extensions troveapp'
 
-    :raises ValueError: there is no pipeline that ends in Trove's application.
+
+def with_filter(paste: str) -> str:
+    """Trove's api-paste.ini with our filter just before Trove's extensions and application, as the operator's page has it.
+
+    :raises ValueError: there is no pipeline that ends in these.
     """
     lines, changed = [], 0
     for line in paste.splitlines():
-        if line.startswith('pipeline ') and line.split()[-1] == 'troveapp':
-            line = line.rpartition('troveapp')[0] + f'{FILTER} troveapp'  # noqa: PLW2901
+        if line.startswith('pipeline ') and line.endswith(f' {_END}'):
+            line = line.removesuffix(_END) + f'{FILTER} {_END}'  # noqa: PLW2901
             changed += 1
         lines.append(line)
     if changed != 1:
-        raise ValueError(f'api-paste.ini has {changed} pipelines that end in troveapp, and should have one')
+        raise ValueError(f'api-paste.ini has {changed} pipelines that end in "{_END}", and should have one')
     return '\n'.join([*lines, '', f'[filter:{FILTER}]', 'use = egg:trove-upgrade#upgrade', ''])
 
 

@@ -46,6 +46,16 @@ class _UnderServer:
         self.assert_begun(instance_id)
         self.assertEqual('UPGRADE', self.ask(self.api, 'GET', f'/instances/{instance_id}')[1]['instance']['status'])
 
+    def test_the_way_of_troves_management_is_an_upgrade_too(self):
+        instance_id, wanted = self.new_instance(), {'instance': {'datastore_version': trove_case.TARGET}}
+        path = f'/mgmt/instances/{instance_id}'
+        for hidden in (f'{path}?_method=PUT', f'{path}.json?_method=PUT', f'{path}/edit', f'{path}/edit.json'):
+            self.assert_refused(self.ask(self.api, 'GET', hidden, wanted), 400, 'METHOD_OVERRIDDEN')
+        self.assert_refused(self.ask(self.api, 'PUT', f'{path}.json', wanted), 404, 'INSTANCE_NOT_FOUND')
+        self.assertIsNone(self.upgrade_of(instance_id))
+        self.assertEqual(202, self.ask(self.api, 'PUT', path, wanted)[0])
+        self.assert_begun(instance_id)
+
     def test_a_taskmanager_is_nudged(self):
         nudged = trove_case.Nudged(self.handle.transport_url)
         self.addCleanup(nudged.stop)
@@ -232,7 +242,36 @@ json.dump({'before': before, 'loaded': loaded, 'after': after, 'new': sorted(opt
 '''
 
 
+#: Every way on which Trove's own routers lead to the handlers that can upgrade.
+_WAYS = '''
+import json, sys
+from oslo_config import cfg
+from trove.common import cfg as _options
+cfg.CONF(['--config-file', sys.argv[1]], project='trove')
+from trove.common import api, extensions
+from trove.instance.service import InstanceController
+
+def ways(router):
+    for route in router._router.mapper.matchlist:
+        controller = route.defaults.get('controller')
+        if isinstance(getattr(controller, 'controller', controller), InstanceController) and route.defaults.get('action') in ('update', 'edit'):
+            for method in (route.conditions or {}).get('method', ['any']):
+                yield method, route.routepath.replace(':(id)', '{id}')
+
+json.dump(sorted({*ways(api.app_factory({})), *ways(extensions.factory({})(None))}), sys.stdout)
+'''
+
+
 class TestTrovesProcess(trove_case.TroveTestCase):
+
+    def test_every_way_to_an_upgrade_is_one_that_the_filter_knows(self):
+        program = self.installation.directory / 'ways.py'
+        program.write_text(_WAYS)
+        shown = json.loads(self.installation.run('python', '-W', 'ignore', str(program), str(self.installation.config('trove'))))
+        one, managed = '/{tenant_id}/instances/{id}', '/{tenant_id}/mgmt/instances/{id}'
+        self.assertEqual(sorted([
+            ['PATCH', one], ['PUT', one], ['PATCH', managed], ['PUT', managed], ['PUT', f'{managed}.:(format)'],
+            ['GET', f'{managed}/edit'], ['GET', f'{managed}/edit.:(format)']]), shown)
 
     def test_nothing_of_troves_is_touched(self):
         program = self.installation.directory / 'state.py'

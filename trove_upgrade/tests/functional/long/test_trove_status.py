@@ -112,11 +112,13 @@ class TroveStatusTest(base.BaseTestCase):
     def test_each_wrong_installation_is_told_apart(self):
         paste = self.side.paste_path.read_text()
         demo = self.cloud.handle().users['demo']
-        filtered = f'{trove.FILTER} troveapp'
+        filtered, stock = f'{trove.FILTER} extensions troveapp', 'extensions troveapp'
         cases = (
-            ('without', {'paste': paste.replace(filtered, 'troveapp')}, _FAILURE, "Filter in Trove's pipeline", 'is without it'),
-            ('in-front', {'paste': paste.replace(filtered, 'troveapp').replace('= cors', f'= {trove.FILTER} cors')}, _FAILURE,
+            ('without', {'paste': paste.replace(filtered, stock)}, _FAILURE, "Filter in Trove's pipeline", 'is without it'),
+            ('in-front', {'paste': paste.replace(filtered, stock).replace('= cors', f'= {trove.FILTER} cors')}, _FAILURE,
              "Filter in Trove's pipeline", 'no authtoken'),
+            ('behind', {'paste': paste.replace(filtered, f'extensions {trove.FILTER} troveapp')}, _FAILURE,
+             "Filter in Trove's pipeline", 'extensions come before it'),
             ('one-topic', {'trove_upgrade': {'guest_topic_prefix': 'guestagent.'}}, _FAILURE, 'Topics of guests', "each other's messages"),
             ('guests', {'DEFAULT': {'guest_config': self.side.conf_path.with_name('missing.conf')}}, _FAILURE, 'Topics of guests', 'no such file'),
             ('writer', {'trove_upgrade': {'write_service_status': 'true'}}, _FAILURE, 'Status of services', 'Set it to false'),

@@ -52,6 +52,17 @@ class TestClaims(FilterTestCase):
             self.assertEqual(202, response.status_int)
         self.assertEqual((2, []), (len(self.taskmanager.upgrades), self.trove.seen))
 
+    def test_an_upgrade_by_the_way_of_troves_management_is_ours_too(self):
+        """Trove's extensions give every member this way to the same handler."""
+        for method in ('PATCH', 'PUT'):
+            instance_id = self.db.add_instance(name=method)
+            self.assertEqual(202, self.ask(method, f'/mgmt/instances/{instance_id}', raw=UPGRADE).status_int)
+            self.assert_refused(self.ask(method, f'/mgmt/instances/{instance_id}.json', raw=UPGRADE), 404, 'INSTANCE_NOT_FOUND')
+        self.assert_refused(self.ask('PUT', f'/mgmt/instances/{instance_id}', raw=UPGRADE, roles=stage.READER), 403, 'FORBIDDEN')
+        for path in ('?_method=PUT', '/edit', '/edit.json', '//edit/'):
+            self.assert_refused(self.ask('GET', f'/mgmt/instances/{instance_id}{path}', raw=UPGRADE), 400, 'METHOD_OVERRIDDEN')
+        self.assertEqual((2, []), (len(self.taskmanager.upgrades), self.trove.seen))
+
     def test_our_own_resources(self):
         begun = self.db.begin()
         for path, status in (('/upgrades', 200), (f'/upgrades/{begun.id}', 200), (f'{INSTANCE}/upgrades', 200),
@@ -158,6 +169,7 @@ class TestHandsOn(FilterTestCase):
                 ('PATCH', INSTANCE, b'{"datastore_version": "11.8.6"}'), ('PATCH', INSTANCE, b''),
                 ('PATCH', '/configurations/c1', b'{"configuration": {"a": 1, "a": 2}}'),
                 ('PUT', '/configurations/c1', b'not json'), ('GET', '/mgmt/instances', b''),
+                ('PUT', f'/mgmt{INSTANCE}', b'{"instance": {"name": "x"}}'), ('POST', f'/mgmt{INSTANCE}/action', b'{"reboot": {}}'),
                 ('PATCH', '/clusters/' + database.INSTANCE, UPGRADE), ('POST', INSTANCE, UPGRADE)):
             self.assert_handed_on(self.ask(method, path, raw=body), method, path, body)
 

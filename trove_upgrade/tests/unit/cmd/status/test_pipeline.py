@@ -31,7 +31,7 @@ paste.filter_factory = keystonemiddleware.auth_token:filter_factory
 paste.app_factory = trove.common.api:app_factory
 """
 _FILTER = '\n[filter:trove_upgrade]\nuse = egg:trove-upgrade#upgrade\n'
-_RIGHT = _TROVE.replace(' troveapp\n#', ' trove_upgrade troveapp\n#') + _FILTER
+_RIGHT = _TROVE.replace(' extensions troveapp\n#', ' trove_upgrade extensions troveapp\n#') + _FILTER
 
 
 class TestPipeline(base.TestCase):
@@ -50,8 +50,14 @@ class TestPipeline(base.TestCase):
         self.assertEqual(upgradecheck.Code.FAILURE, found.code, found.details)
         self.assertEqual([], [words for words in said if words not in found.details], found.details)
 
-    def test_directly_before_troves_application_is_right(self):
+    def test_directly_before_troves_extensions_and_application_is_right(self):
         self.assert_right(_RIGHT)
+
+    def test_directly_before_an_application_without_extensions_is_right(self):
+        self.assert_right(_RIGHT.replace('trove_upgrade extensions troveapp', 'trove_upgrade troveapp'))
+
+    def test_behind_troves_extensions_there_is_a_way_past_it(self):
+        self.assert_wrong(_TROVE.replace(' troveapp\n#', ' trove_upgrade troveapp\n#') + _FILTER, 'extensions come before it', '/mgmt/instances')
 
     def test_every_way_to_name_it_is_right(self):
         for named in ('paste.filter_factory = trove_upgrade.api.app:filter_factory', 'use = egg:trove_upgrade#upgrade',
@@ -69,7 +75,7 @@ class TestPipeline(base.TestCase):
 
     def test_too_far_in_front(self):
         self.assert_wrong(_TROVE.replace('ratelimit extensions', 'trove_upgrade ratelimit extensions') + _FILTER,
-                          'ratelimit, extensions stands between it and troveapp')
+                          'ratelimit stands between it and troveapp')
         self.assert_wrong(_TROVE.replace('cors request_id', 'cors trove_upgrade request_id') + _FILTER, 'no authtoken comes before it')
 
     def test_twice(self):

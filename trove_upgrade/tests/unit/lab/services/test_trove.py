@@ -60,9 +60,9 @@ class TroveTest(base.TestCase):
     def test_an_unknown_server_is_refused_at_once(self):
         self.assertRaises(ValueError, trove.Deployment, server='apache')
 
-    def test_the_filter_stands_just_before_troves_application(self):
+    def test_the_filter_stands_just_before_troves_extensions_and_application(self):
         changed = trove.with_filter(_PASTE)
-        self.assertIn('\npipeline = cors authtoken extensions trove_upgrade troveapp\n', changed)
+        self.assertIn('\npipeline = cors authtoken trove_upgrade extensions troveapp\n', changed)
         self.assertIn('[filter:trove_upgrade]\nuse = egg:trove-upgrade#upgrade\n', changed)
         self.assertIn('\n#pipeline = debug extensions troveapp\n', changed)
 
