@@ -71,6 +71,12 @@ class Upgrades:
         return begun
 
     @repeat_on_new_columns
+    def half_upgraded(self, target: instance.Instance) -> exceptions.InstanceNeedsRetry | None:
+        """As `begin` finds out: why nothing but a retry may work on this instance's data, whatever its task."""
+        with self._database.read() as connection:
+            return tasks.half_upgraded(connection, target)
+
+    @repeat_on_new_columns
     def get(self, upgrade_id: str, project_id: str | None = None) -> upgrade.Upgrade:
         """:raises UpgradeNotFound: none, or of another project than `project_id` where that is given."""
         if not plausible_id(upgrade_id):

@@ -20,6 +20,7 @@ import gzip
 import json
 import posixpath
 import re
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -79,7 +80,7 @@ def render(former: bytes | None, marker: str, wanted: Wanted) -> bytes:
     packed = former.startswith(_GZIP)
     try:
         text = gzip.decompress(former) if packed else former
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise _refused(f'it looks compressed and cannot be unpacked: {error}', 'USER_DATA_UNREADABLE') from error
     if text.lstrip().startswith(_CLOUD_CONFIG):
         rendered = _cloud_config(text, marker, wanted)

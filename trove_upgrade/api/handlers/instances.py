@@ -79,13 +79,18 @@ def _has_agent(call: Call, row: instance.Instance) -> bool:
 def _hand_on(call: Call, row: instance.Instance) -> NoReturn:
     """Leave the upgrade to Trove, unless one of ours is unfinished: two at once would work on one volume.
 
+    One that has failed is, as long as it holds the instance or may have left its data half-upgraded; else nothing could end it.
+
     :raises HandedOn: none is.
     :raises InstanceBusy, InstanceNeedsRetry: one is.
     """
     newest = next(iter(call.services.repos.upgrades.list(limit=1, instance_id=row.id).items), None)
     if newest is not None and newest.state in states.ACTIVE:
         raise exceptions.InstanceBusy(instance_id=row.id, status='UPGRADE')
-    if newest is not None and newest.state is states.UpgradeState.FAILED:
+    half = call.services.repos.upgrades.half_upgraded(row)
+    if half is not None:
+        raise half
+    if newest is not None and newest.state is states.UpgradeState.FAILED and row.task is instance.Task.UPGRADING_ERROR:
         raise exceptions.InstanceNeedsRetry(instance_id=row.id, status='ERROR', upgrade_id=newest.id, error_code=newest.error_code)
     LOG.info('The upgrade of instance %s is left to Trove: its guest has not told of our agent lately, and [trove_upgrade] '
              'guest_without_agent is "pass"', row.id)

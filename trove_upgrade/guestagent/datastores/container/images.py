@@ -90,11 +90,12 @@ class Images:
         if found is not None and (not exact or found.image_id == wanted.image_id or not wanted.digests):
             return found
         for digest in wanted.digests:
-            if digest.partition('@')[0] == wanted.reference.rpartition(':')[0]:
+            if _familiar(digest.partition('@')[0]) == _familiar(wanted.reference.rpartition(':')[0]):
                 return self.fetch(digest, progress)
-        if found is None:
-            raise errors.ImageNotFound(f'Container image {wanted.reference} cannot be had: the registry does not know it any more. '
-                                       f'Put it there again and retry the upgrade.')
+        if found is None or exact:
+            raise errors.ImageNotFound(f'Container image {wanted.reference} cannot be had: the registry does not know it any more, '
+                                       f'or has another under this name. Put that of before there again ({", ".join(wanted.digests)}) and retry '
+                                       f'the upgrade.')
         return found
 
     def renew(self, wanted: ImageChoice, progress: base.Progress, *, exact: bool) -> ImageChoice:
@@ -145,3 +146,8 @@ class Images:
 def choice(reference: str, image: Image) -> ImageChoice:
     """As it is now."""
     return ImageChoice(reference, image.id, tuple(image.digests))
+
+
+def _familiar(repository: str) -> str:
+    """As the engine names it where it lists digests: without what Docker's own registry is called by."""
+    return repository.removeprefix('index.').removeprefix('docker.io/').removeprefix('library/')

@@ -10,7 +10,7 @@ from oslo_context import context as oslo_context
 from trove_upgrade.api import services
 from trove_upgrade.api.filter import UpgradeFilter
 from trove_upgrade.db import models
-from trove_upgrade.domain import guest, states
+from trove_upgrade.domain import guest, states, upgrade
 from trove_upgrade.tests.unit import database
 from trove_upgrade.tests.unit.api import stage, test_filter
 
@@ -145,6 +145,18 @@ class TestPass(BesideTroveTestCase):
         self.db.update_instance(task_id=0x59)
         self.db.repositories.upgrades.end(held, _S.FAILED, cause='It broke.', error_code='X')
         self.assert_refused(self.patch('11.8.6'), 422, 'INSTANCE_NEEDS_RETRY')
+        self.assertEqual([], self.trove.seen)
+
+    def test_one_that_has_failed_and_no_longer_holds_the_instance_holds_nothing(self):
+        held = self.db.repositories.upgrades.claim(self.db.begin().id, 'tm', 60)
+        self.db.repositories.upgrades.end(held, _S.FAILED, cause='It broke.', error_code='X')
+        self.db.update_instance(task_id=1)
+        self.assertEqual(418, self.patch('11.8.6').status_int)
+
+    def test_one_that_may_have_left_the_data_half_upgraded_holds_it_whatever_the_task(self):
+        held = self.db.repositories.upgrades.claim(self.db.begin().id, 'tm', 60).with_data(**{upgrade.SENT: 1})
+        held = held.evolve(step=states.Step.RESTORE)
+        self.db.repositories.upgrades.end(held, _S.FAILED, cause='It broke.', error_code='X')
         self.db.update_instance(task_id=1)
         self.assert_refused(self.patch('11.8.6'), 422, 'INSTANCE_NEEDS_RETRY')
         self.assertEqual([], self.trove.seen)

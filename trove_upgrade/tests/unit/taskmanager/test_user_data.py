@@ -188,6 +188,7 @@ class TestRefusals(base.TestCase):
         self.assertEqual('USER_DATA_UNREADABLE', self.code(b'#cloud-config\n- a\n'))
         self.assertEqual('USER_DATA_UNREADABLE', self.code(b'#cloud-config\nwrite_files: {a: b}\n'))
         self.assertEqual('USER_DATA_UNREADABLE', self.code(b'\x1f\x8bjunk'))
+        self.assertEqual('USER_DATA_UNREADABLE', self.code(gzip.compress(b'#cloud-config\n{}')[:10] + b'\xff' * 30))
         self.assertEqual('USER_DATA_UNREADABLE', self.code(b'MIME-Version: 1.0\n\nno parts\n'))
         self.assertEqual('USER_DATA_UNREADABLE', self.code(
             b'#cloud-config\nwrite_files: [{path: /guest_info, encoding: b64, content: "/w=="}]\n'))

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which container image is used on another root disk."""
+import pathlib
+
+from oslotest import base
+
+from trove_upgrade.guestagent.containers import errors
+from trove_upgrade.guestagent.containers.engine import Image
+from trove_upgrade.guestagent.datastores.container.images import Images
+from trove_upgrade.guestagent.datastores.container.record import ImageChoice
+
+FORMER, MOVED = 'sha256:former', 'sha256:moved'
+
+
+class RegistryWithAMovedTag:
+    """An engine whose registry has the former image under its digest alone."""
+
+    def __init__(self, digest):
+        self.digest = digest
+        self.here = {}
+
+    def image(self, reference):
+        return self.here.get(reference)
+
+    def pull(self, reference, _progress):
+        image_id = FORMER if reference == self.digest else MOVED
+        self.here[reference] = Image(id=image_id, digests=(self.digest,), labels={}, env={}, created='', config={})
+
+
+class TestFetchAgain(base.BaseTestCase):
+
+    def fetch_again(self, reference, digest, *, exact):
+        images = Images(RegistryWithAMovedTag(digest), None, pathlib.Path(self.id()), sleep=lambda _seconds: None, monotonic=lambda: 0.0)
+        images._require_room = lambda _reference: None
+        return images.fetch_again(ImageChoice(reference, FORMER, (digest,)), lambda *_: None, exact=exact).image_id
+
+    def test_a_way_back_finds_the_very_image_of_before_however_the_engine_names_it(self):
+        for reference in ('mariadb:10.11', 'library/mariadb:10.11', 'docker.io/mariadb:10.11', 'docker.io/library/mariadb:10.11',
+                          'index.docker.io/library/mariadb:10.11'):
+            self.assertEqual(FORMER, self.fetch_again(reference, 'mariadb@sha256:aa', exact=True), reference)
+        self.assertEqual(FORMER, self.fetch_again('db.example:5000/mariadb:1', 'db.example:5000/mariadb@sha256:aa', exact=True))
+
+    def test_a_way_back_takes_no_other_image(self):
+        error = self.assertRaises(errors.ImageNotFound, self.fetch_again, 'db.example/mariadb:1', 'mirror.example/mariadb@sha256:aa', exact=True)
+        self.assertIn('mirror.example/mariadb@sha256:aa', error.message)
+
+    def test_a_way_forward_takes_what_the_tag_names_now(self):
+        self.assertEqual(MOVED, self.fetch_again('mariadb:11.8', 'mariadb@sha256:aa', exact=False))
