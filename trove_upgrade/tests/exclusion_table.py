@@ -97,6 +97,7 @@ ACTIONS = (
     Action('rebuild', 'POST', _MGMT, {'rebuild': {'image_id': '{image}'}}, admin=True, writes={'task_id': Task.BUILDING},
            ends=_taken(Task.BUILDING)),
     Action('eject', 'POST', _ACTION, {'eject_replica_source': {}}, writes={'task_id': Task.EJECTING}, ends=_taken(Task.EJECTING)),
+    Action('promote_another', 'POST', _ACTION, {'promote_to_replica_source': {}}, writes={'task_id': Task.PROMOTING}, ends=_taken(Task.PROMOTING)),
     Action('access', 'PUT', _INSTANCE, {'instance': {'access': {'is_public': True}}}, writes={'task_id': Task.UPDATING},
            ends=_taken(Task.UPDATING)),
     Action('configuration_group', 'PUT', '/configurations/{configuration}', {'configuration': {'values': {'max_connections': 50}}},
