@@ -102,7 +102,7 @@ def alive(inner: Inner, conf: cfg.ConfigOpts, binary: str) -> presence.Alive:
 
 
 def filter_factory(_global_conf: Mapping[str, str], **_local_conf: str) -> Callable[[Inner], Inner]:
-    """The filter, to stand directly before Trove's own application.  Reads `[trove_upgrade]` of Trove's configuration.
+    """The filter, to stand directly before Trove's own extensions and application.  Reads `[trove_upgrade]` of Trove's configuration.
 
     A database that we cannot use fails the requests that are ours, not the loading of Trove's API.
 
