@@ -19,4 +19,4 @@ class Waiting:
             if found:
                 return found
             self.assertLess(time.monotonic(), deadline, f'waited {seconds} s for {what}')
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_LOOK_SECONDS)    # between two looks at a condition with a deadline

@@ -175,7 +175,7 @@ class TestDelete(holding.HoldingCase):
         self.assertEqual(202, status, body)
         if group in self.PAUSED:
             self.go_on()
-        if group is not Group.STOPPED:   # a delete within moments of a rebuild is lost by Nova itself
+        if group is not Group.STOPPED:   # not raced with a rebuild: see the page
             self.let_go(instance, group)
         gone = f"SELECT 1 FROM instances WHERE id = '{instance.id}' AND deleted = 1;"
         self.wait_until(lambda: self.side.sql(gone), 'Trove to delete the instance')
