@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help machine venv demo demo-trove demo-down test lint types unit functional long test-long bench bench-trove docs samples constraints clean
+.PHONY: help machine venv demo demo-trove demo-down bare test lint types unit functional long test-long bench bench-trove docs samples constraints clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
@@ -25,6 +25,9 @@ demo-trove: machine venv  ## the same beside real Trove: its own create, its own
 
 demo-down: venv  ## end a demo that was kept
 	@$(BIN)/trove-upgrade-lab down
+
+bare:  ## "make demo", then "make test", cold, on a minimal Debian 12 made for it (TARGETS="..." for others, KEEP=1 leaves its files)
+	@$(PYTHON) -B -m trove_upgrade.lab.bare $(if $(KEEP),--keep) $(TARGETS)
 
 test: machine venv  ## lint, types, unit and functional tests; the last line is the count
 	@$(BIN)/python tools/run_tests.py

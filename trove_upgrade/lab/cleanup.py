@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Leaves nothing: guests, networks, then whatever mount or loop device a crash has left below the run directory."""
 
+import json
 import pathlib
 import shutil
 import subprocess
@@ -22,17 +23,20 @@ def mounts(run_dir: pathlib.Path) -> list[str]:
     return sorted((point for point in points if pathlib.Path(point).is_relative_to(run_dir)), key=len, reverse=True)
 
 
-def loop_devices(run_dir: pathlib.Path) -> list[str]:
-    """Loop devices whose file is, or was, below the run directory."""
+def loop_devices(run_dir: pathlib.Path, root: pathlib.Path = pathlib.Path('/')) -> list[str]:
+    """Return the loop devices whose file is below the run directory.
+
+    The kernel lists those of every mount namespace by the path that each has there: another machine's of the same path is told
+    from ours by its inode.  `root` is the root directory of the namespace that attached them, if that was another.
+    """
+    listing = subprocess.run(('losetup', '--list', '--json', '--output', 'NAME,BACK-INO,BACK-FILE'), capture_output=True, text=True, check=False)
     found = []
-    for device in sorted(pathlib.Path('/sys/block').glob('loop*')):
-        backing = device / 'loop' / 'backing_file'
-        try:
-            path = backing.read_text().strip().removesuffix(' (deleted)')
-        except FileNotFoundError:
+    for device in json.loads(listing.stdout or '{}').get('loopdevices', []):
+        if device['back-file'] is None:
             continue
-        if pathlib.Path(path).is_relative_to(run_dir):
-            found.append(f'/dev/{device.name}')
+        path = root / device['back-file'].removesuffix(' (deleted)').lstrip('/')
+        if path.is_relative_to(run_dir) and path.exists() and path.stat().st_ino == int(device['back-ino']):
+            found.append(device['name'])
     return found
 
 

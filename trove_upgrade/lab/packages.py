@@ -37,9 +37,9 @@ def wanted(bindep: str, profile: str = PROFILE) -> list[str]:
     return found
 
 
-def missing() -> list[str]:
-    """Those that are not installed here."""
-    names = wanted(bindep_file().read_text())
+def missing(profile: str = PROFILE) -> list[str]:
+    """Those of a profile that are not installed here."""
+    names = wanted(bindep_file().read_text(), profile)
     answer = subprocess.run(('dpkg-query', '--show', '--showformat', '${Package} ${db:Status-Status}\\n', *names),
                             capture_output=True, text=True, check=False)  # 1 where one is unknown: that one is missing
     installed = {line.split()[0] for line in answer.stdout.splitlines() if line.endswith(' installed')}

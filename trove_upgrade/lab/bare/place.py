@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Paths and names of the bare machine on the machine that carries it."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Mapping
+
+VARIABLE = 'TROVE_UPGRADE_BARE'
+DEFAULT_DIR = pathlib.Path('/var/tmp/trove-upgrade-bare')  # noqa: S108 - root's alone, mode 0700; /tmp is a tmpfs on some machines
+
+#: Everything of the kernel's that outlives a process carries this name.
+NAME = 'trove-upgrade-bare'
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """One bare machine.  A machine carries one at a time: the lock sees to that."""
+
+    directory: pathlib.Path
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> 'Place':
+        """Return the place that the environment asks for."""
+        return cls(pathlib.Path(environ.get(VARIABLE) or DEFAULT_DIR).absolute())
+
+    @property
+    def root(self) -> pathlib.Path:
+        """Root file system; never below a mount of the machine, and nothing is mounted in it outside the namespaces."""
+        return self.directory / 'root'
+
+    @property
+    def logs(self) -> pathlib.Path:
+        """Output of each target, and of the making; stays after the end."""
+        return self.directory / 'log'
+
+    @property
+    def shared_directories(self) -> pathlib.Path:
+        """List of directories of the machine that are shown read-only in the bare machine, one in a line."""
+        return self.directory / 'shared-directories'
+
+    @property
+    def cgroup_scratch(self) -> pathlib.Path:
+        """Mount point for control groups, used inside of private mount namespaces."""
+        return self.directory / 'cgroup'
+
+    @property
+    def lock(self) -> pathlib.Path:
+        """Held while the bare machine exists."""
+        return self.directory / 'lock'
+
+    @property
+    def results(self) -> pathlib.Path:
+        """Lines 'TARGET EXIT_CODE SECONDS', written inside."""
+        return self.root / 'root' / 'results'
