@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from trove_upgrade.lab import cleanup, commands, errors, packages
 from trove_upgrade.lab.bare import root
 from trove_upgrade.lab.bare.network import Network
-from trove_upgrade.lab.bare.place import NAME, Place
+from trove_upgrade.lab.bare.place import LOCK, NAME, Place
 from trove_upgrade.lab.bare.registries import Taken
 from trove_upgrade.lab.hypervisor.commands import HostCommands, wait_until
 from trove_upgrade.lab.progress import Progress
@@ -140,7 +140,7 @@ class BareMachine:
     def _locked(self) -> Iterator[None]:
         self._place.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.chmod(self._place.directory, 0o700)  # credentials of registries may be in it
-        with self._place.lock.open('w') as lock:
+        with LOCK.open('w') as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as taken:

@@ -11,11 +11,13 @@ DEFAULT_DIR = pathlib.Path('/var/tmp/trove-upgrade-bare')  # noqa: S108 - root's
 
 #: Everything of the kernel's that outlives a process carries this name.
 NAME = 'trove-upgrade-bare'
+#: Held while a bare machine exists, in whatever directory: the name above is one for all.
+LOCK = pathlib.Path('/run') / f'{NAME}.lock'
 
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """One bare machine.  A machine carries one at a time: the lock sees to that."""
+    """One bare machine."""
 
     directory: pathlib.Path
 
@@ -43,11 +45,6 @@ class Place:
     def cgroup_scratch(self) -> pathlib.Path:
         """Mount point for control groups, used inside of private mount namespaces."""
         return self.directory / 'cgroup'
-
-    @property
-    def lock(self) -> pathlib.Path:
-        """Held while the bare machine exists."""
-        return self.directory / 'lock'
 
     @property
     def results(self) -> pathlib.Path:

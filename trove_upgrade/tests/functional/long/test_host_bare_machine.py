@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bare machine as a contributor starts it: its end, also by a signal, leaves nothing on the machine."""
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import fixtures
+
+from trove_upgrade.lab import cleanup
+from trove_upgrade.lab.bare.place import NAME, VARIABLE
+from trove_upgrade.tests.functional.waiting import Waiting
+from trove_upgrade.tests.unit import base
+
+FORWARDING = pathlib.Path('/proc/sys/net/ipv4/ip_forward')
+MAKING_SECONDS = 900.0
+
+
+class BareMachineTest(Waiting, base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.directory = pathlib.Path(self.useFixture(fixtures.TempDir(rootdir='/var/tmp')).path)  # noqa: S108 - a disk, unlike /tmp
+        self.forwarding = FORWARDING.read_text()
+
+    def start(self, *targets):
+        """In the background of a shell, where Ctrl-C's signal is ignored."""
+        return subprocess.Popen(['sh', '-c', 'trap "" INT; exec "$@"', 'sh', sys.executable, '-m', 'trove_upgrade.lab.bare', *targets],
+                                env={**os.environ, VARIABLE: str(self.directory)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def nothing_is_left(self):
+        self.assertEqual([], cleanup.mounts(self.directory))
+        self.assertFalse((self.directory / 'root').exists())
+        self.assertFalse((pathlib.Path('/run/netns') / NAME).exists())
+        self.assertNotIn(NAME, subprocess.run(('nft', 'list', 'tables'), capture_output=True, text=True, check=True).stdout)
+        self.assertEqual(self.forwarding, FORWARDING.read_text())
+        self.assertEqual([], [line for line in self.processes() if str(self.directory) in line])
+
+    def processes(self):
+        return subprocess.run(('ps', '-e', '-o', 'pid=,args='), capture_output=True, text=True, check=True).stdout.splitlines()
+
+    def test_targets_run_one_after_the_other_and_the_last_line_states_how_each_ended(self):
+        run = self.start('help', 'no-such-target')
+        output, _ = run.communicate(timeout=MAKING_SECONDS)
+        self.assertEqual(1, run.returncode, output)
+        last = output.splitlines()[-1]
+        self.assertIn('make help ended well in 0 min', last)
+        self.assertIn('make no-such-target FAILED with exit code 2', last)
+        self.nothing_is_left()
+
+    def test_ctrl_c_ends_what_runs_inside_and_removes_the_machine(self):
+        run = self.start('venv')
+        for line in run.stdout:
+            if line.startswith('bare machine: make venv'):
+                run.send_signal(signal.SIGINT)
+                break
+        rest, _ = run.communicate(timeout=120)
+        self.assertEqual(130, run.returncode, rest)
+        self.nothing_is_left()
+
+    def test_one_that_was_killed_is_removed_by_the_next(self):
+        run = self.start('venv')
+        for line in run.stdout:
+            if line.startswith('bare machine: make venv'):
+                run.kill()
+                break
+        run.communicate(timeout=120)
+        self.wait_until(lambda: not any(str(self.directory) in line for line in self.processes()), 'what ran inside to end')
+        self.assertTrue((self.directory / 'root').exists())
+        run = self.start('help')
+        output, _ = run.communicate(timeout=MAKING_SECONDS)
+        self.assertEqual(0, run.returncode, output)
+        self.nothing_is_left()

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+import pathlib
+
+import fixtures
+
+from trove_upgrade.lab.bare import registries
+from trove_upgrade.tests.unit import base
+
+
+class RegistriesTest(base.TestCase):
+    """A machine whose registries need settings, and the tree of a bare machine."""
+
+    def setUp(self):
+        super().setUp()
+        self.machine = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+
+    def machine_has(self, name, text):
+        path = self.machine / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def taken(self, **environ):
+        return registries.taken({'HOME': '/home/anna'} | environ, self.machine)
+
+    def test_a_machine_without_settings_gives_nothing(self):
+        taken = self.taken(EDITOR='vi')
+        self.assertEqual(({}, {}, ()), (taken.environ, taken.files, taken.directories))
+
+    def test_settings_of_pip_come_along_with_each_file_that_they_name(self):
+        (self.machine / 'srv/index').mkdir(parents=True)
+        self.machine_has('etc/pip.conf', '[global]\nconstraint = /etc/pins.txt\nfind-links =\n    file:///srv/index\n    /not/there\n')
+        self.machine_has('etc/pins.txt', 'uv==1\n')
+        taken = self.taken()
+        taken.write(self.root)
+        self.assertEqual('uv==1\n', (self.root / 'etc/pins.txt').read_text())
+        self.assertIn('find-links', (self.root / 'etc/pip.conf').read_text())
+        self.assertEqual((pathlib.Path('/srv/index'),), taken.directories)
+
+    def test_the_users_own_settings_become_those_of_the_bare_machines_user(self):
+        self.machine_has('home/anna/.config/uv/uv.toml', 'index-url = "https://example.org/simple"\n')
+        self.taken().write(self.root)
+        self.assertIn('example.org', (self.root / 'root/.config/uv/uv.toml').read_text())
+
+    def test_certificates_that_a_variable_names_come_along(self):
+        self.machine_has('opt/ca.pem', 'certificate')
+        taken = self.taken(REQUESTS_CA_BUNDLE='/opt/ca.pem', https_proxy='http://proxy.example.org:3128')
+        taken.write(self.root)
+        self.assertEqual('certificate', (self.root / 'opt/ca.pem').read_text())
+        self.assertEqual({'REQUESTS_CA_BUNDLE', 'https_proxy'}, set(taken.environ))
+
+    def test_caches_and_interpreters_stay_behind(self):
+        (self.machine / 'var/pip').mkdir(parents=True)
+        taken = self.taken(PIP_CACHE_DIR='/var/pip', UV_CACHE_DIR='/var/pip', UV_PYTHON='/usr/bin/python3', PIP_TARGET='/var/pip')
+        self.assertEqual(({}, ()), (taken.environ, taken.directories))
+
+    def test_name_servers_replace_a_link_of_the_tree_and_not_the_file_behind_it(self):
+        self.machine_has('etc/resolv.conf', 'nameserver 192.0.2.1\n')
+        elsewhere = self.root / 'elsewhere'
+        elsewhere.write_text('untouched')
+        (self.root / 'etc').mkdir()
+        (self.root / 'etc/resolv.conf').symlink_to(elsewhere)
+        self.taken().write(self.root)
+        self.assertEqual('untouched', elsewhere.read_text())
+        self.assertEqual('nameserver 192.0.2.1\n', (self.root / 'etc/resolv.conf').read_text())
