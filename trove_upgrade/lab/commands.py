@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from trove_upgrade.lab import errors
 
@@ -64,7 +65,7 @@ def _ended(child: 'subprocess.Popen[bytes]') -> bool:
     return True
 
 
-def end_session(child: 'subprocess.Popen[bytes]') -> None:
+def end_session(child: 'subprocess.Popen[Any]') -> None:
     """Kill a child that leads its own process group, and reap it."""
     with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
         os.killpg(child.pid, signal.SIGKILL)

@@ -4,7 +4,6 @@
 import contextlib
 import dataclasses
 import fcntl
-import os
 import pathlib
 import shutil
 import subprocess
@@ -78,8 +77,8 @@ class BareMachine:
                 packages.install(missing, self._place.logs / 'packages.log', tell)
         free = shutil.disk_usage(self._place.directory).free
         if free < FREE_BYTES:
-            raise errors.MachineLacks((f'Too little space for {self._place.directory}: {free >> 30} GiB free, {FREE_BYTES >> 30} GiB needed. '
-                                       'Free some, or set TROVE_UPGRADE_BARE to a directory on another disk.',))
+            raise errors.LabError(f'Too little space for {self._place.directory}: {free >> 30} GiB free, {FREE_BYTES >> 30} GiB needed. '
+                                  'Free some, or set TROVE_UPGRADE_BARE to a directory on another disk.', code='lab_machine_lacks')
         changed = root.uncommitted(_CHECKOUT, self._commands)
         if changed:
             self._progress.line(f'Not committed, so not tried: {len(changed)} files, among them {changed[0].strip()}.')
@@ -139,7 +138,7 @@ class BareMachine:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         self._place.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.chmod(self._place.directory, 0o700)  # credentials of registries may be in it
+        self._place.directory.chmod(0o700)  # credentials of registries may be in it
         with LOCK.open('w') as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

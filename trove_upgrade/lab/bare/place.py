@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Mapping
 
 VARIABLE = 'TROVE_UPGRADE_BARE'
-DEFAULT_DIR = pathlib.Path('/var/tmp/trove-upgrade-bare')  # noqa: S108 - root's alone, mode 0700; /tmp is a tmpfs on some machines
+DEFAULT_DIR = pathlib.Path('/var/tmp/trove-upgrade-bare')
 
 #: Everything of the kernel's that outlives a process carries this name.
 NAME = 'trove-upgrade-bare'

@@ -21,7 +21,7 @@ class BareMachineTest(Waiting, base.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.directory = pathlib.Path(self.useFixture(fixtures.TempDir(rootdir='/var/tmp')).path)  # noqa: S108 - a disk, unlike /tmp
+        self.directory = pathlib.Path(self.useFixture(fixtures.TempDir(rootdir='/var/tmp')).path)
         self.forwarding = FORWARDING.read_text()
 
     def start(self, *targets):
