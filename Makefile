@@ -30,24 +30,24 @@ bare:  ## "make demo", then "make test", cold, on a minimal Debian 12 made for i
 	@$(PYTHON) -B -m trove_upgrade.lab.bare $(if $(KEEP),--keep) $(TARGETS)
 
 test: machine venv  ## lint, types, unit and functional tests; the last line is the count
-	@$(BIN)/python tools/run_tests.py
+	@$(BIN)/python tools/run_tests.py $(if $(VERBOSE),--verbose)
 
 lint: venv  ## only the linter
-	@$(BIN)/python tools/run_tests.py lint
+	@$(BIN)/python tools/run_tests.py $(if $(VERBOSE),--verbose) lint
 
 types: venv  ## only the type checker
-	@$(BIN)/python tools/run_tests.py types
+	@$(BIN)/python tools/run_tests.py $(if $(VERBOSE),--verbose) types
 
 unit: venv  ## only the unit tests
-	@$(BIN)/python tools/run_tests.py unit
+	@$(BIN)/python tools/run_tests.py $(if $(VERBOSE),--verbose) unit
 
 functional: machine venv  ## only the functional tests, on a real one-machine cloud
-	@$(BIN)/python tools/run_tests.py functional
+	@$(BIN)/python tools/run_tests.py $(if $(VERBOSE),--verbose) functional
 
 test-long: long
 
 long: machine venv  ## the longer functional tests: before a release
-	@$(BIN)/python tools/run_tests.py long
+	@$(BIN)/python tools/run_tests.py $(if $(VERBOSE),--verbose) long
 
 bench: machine venv  ## the benchmarks; figures are written to benchmarks/results
 	@$(BIN)/python -m benchmarks
@@ -56,7 +56,7 @@ bench-trove: machine venv  ## the benchmarks beside real Trove: stock Trove's wo
 	@$(BIN)/python -m benchmarks trove
 
 docs: venv  ## the documentation, warnings are errors
-	@$(BIN)/python tools/run_tests.py docs
+	@$(BIN)/python tools/run_tests.py $(if $(VERBOSE),--verbose) docs
 
 samples: venv  ## etc/trove-upgrade's generated samples anew
 	@$(BIN)/python -W ignore $(BIN)/oslo-config-generator --config-file etc/trove-upgrade/config-generator.conf

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shows what is being done and how far it is: one line that changes on a terminal, a line per change in a log."""
+"""Shows what is being done and how far it is: one line that changes on a terminal, a line now and then in a log."""
 
 import contextlib
 import sys
@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Protocol, TextIO
 
 QUIET_SECONDS = 2.0  #: in a log, how long a phase may last before its changes are worth a line
+CHANGE_SECONDS = 10.0  #: in a log, between two lines of one phase that goes on
+SAME_SECONDS = 60.0  #: the same, where nothing has changed: a sign of life
 REDRAW_SECONDS = 0.5
 _WIDTH = 110
 
@@ -52,14 +54,15 @@ class Progress:
             self._stream.flush()
 
     def _paint(self, current: '_Current', done: threading.Event) -> None:
-        shown = ''
+        shown, due_at = '', current.started_at + QUIET_SECONDS
         while not done.wait(REDRAW_SECONDS):
-            elapsed = self._clock() - current.started_at
+            now, text = self._clock(), current.text
+            line = f'{current.title}: {text} ({now - current.started_at:.0f} s)'
             if self._terminal:
-                self._write('\r\x1b[K' + f'{current.title}: {current.text} ({elapsed:.0f} s)'[:_WIDTH])
-            elif elapsed >= QUIET_SECONDS and shown != current.text:
-                shown = current.text
-                self._write(f'{current.title}: {shown} ({elapsed:.0f} s)\n')
+                self._write('\r\x1b[K' + line[:_WIDTH])
+            elif now >= due_at + (SAME_SECONDS - CHANGE_SECONDS if shown == text else 0.0):
+                shown, due_at = text, now + CHANGE_SECONDS
+                self._write(line + '\n')
 
     def _end(self, current: '_Current', outcome: str) -> None:
         elapsed = self._clock() - current.started_at

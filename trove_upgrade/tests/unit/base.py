@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every unit test stands on."""
-from oslotest import base
+from trove_upgrade.tests import base
 
 
-class TestCase(base.BaseTestCase):
+class TestCase(base.TestCase):
     """A test of one module, without network and without other processes."""

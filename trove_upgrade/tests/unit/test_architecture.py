@@ -69,3 +69,15 @@ class TestImportRules(base.TestCase):
     def test_no_name_says_nothing(self):
         self.assertEqual([], [str(relative) for _, relative in product_files()
                               if VAGUE & {part.removesuffix('.py') for part in relative.parts}])
+
+
+class TestTestCases(base.TestCase):
+
+    def test_every_test_case_keeps_its_output(self):
+        """A test case of oslotest, testtools or unittest would print into the run of all tests."""
+        foreign = ('oslotest', 'unittest')
+        found = [str(path.relative_to(PACKAGE)) for path in sorted((PACKAGE / 'tests').rglob('*.py'))
+                 for node in ast.walk(ast.parse(path.read_text()))
+                 if (isinstance(node, ast.ImportFrom) and (node.module or '').split('.')[0] in foreign)
+                 or (isinstance(node, ast.Import) and any(alias.name.split('.')[0] in foreign for alias in node.names))]
+        self.assertEqual(['tests/base.py'], found, 'derive from trove_upgrade.tests.base.TestCase')

@@ -7,20 +7,19 @@ import tempfile
 import urllib.error
 import urllib.request
 
-from oslotest import base
-
 from trove_upgrade.lab import rest
 from trove_upgrade.lab.clients import Clients
 from trove_upgrade.lab.cloud import Cloud
 from trove_upgrade.lab.demo import camera, follow
 from trove_upgrade.lab.images import provision
 from trove_upgrade.lab.layout import Layout
+from trove_upgrade.tests import base
 from trove_upgrade.tests.functional import waiting, who_serves
 
 UPGRADE_SECONDS = 240.0
 
 
-class CloudTestCase(waiting.Waiting, base.BaseTestCase):
+class CloudTestCase(waiting.Waiting, base.TestCase):
     """A test with the real cloud, our real services and real guests."""
 
     @classmethod
@@ -37,7 +36,6 @@ class CloudTestCase(waiting.Waiting, base.BaseTestCase):
         cls.base_url = f'{cls.handle.database_api_url}/{cls.project_id}'
 
     def setUp(self):
-        # oslotest replaces HOME and captures output: both are fine, but a real upgrade takes longer than its time-out.
         super().setUp()
         self.work_dir = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
 

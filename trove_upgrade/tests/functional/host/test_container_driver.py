@@ -2,11 +2,11 @@
 """The driver for Trove's container with a real container engine and real images: the whole way, refusals, undo, rollback."""
 import time
 
-from oslotest import base
 from testtools import content
 
 from trove_upgrade.guestagent.flows import quiesce, restore, verify
 from trove_upgrade.lab.containers import recipes
+from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import private_engine, trove_guest
 
 SEED = (
@@ -17,7 +17,7 @@ SEED = (
     'CREATE EVENT app.nightly ON SCHEDULE EVERY 1 DAY DO DELETE FROM app.words')
 
 
-class ContainerTestCase(base.BaseTestCase):
+class ContainerTestCase(base.TestCase):
     def setUp(self):
         images = private_engine.Images()     # before the test's own HOME: the user's cache
         super().setUp()

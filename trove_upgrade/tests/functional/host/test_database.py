@@ -5,7 +5,6 @@ import concurrent.futures
 import threading
 
 import sqlalchemy as sa
-from oslotest import base
 
 from trove_upgrade.db import columns, engine, models, repositories, trove_tables
 from trove_upgrade.db.migrations.runner import Runner
@@ -13,6 +12,7 @@ from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.guest import Heartbeat, ServerState
 from trove_upgrade.domain.instance import Task
 from trove_upgrade.domain.states import UpgradeState
+from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
 from trove_upgrade.tests.unit import database
 from trove_upgrade.tests.unit.db.migrations.test_runner import differences
@@ -195,9 +195,9 @@ class OnARealServer(databases.OneServer):
         self.assertEqual(held.data, self.repos.upgrades.save(held).data)
 
 
-class TestMariaDB(OnARealServer, base.BaseTestCase):
+class TestMariaDB(OnARealServer, base.TestCase):
     server_class = databases.MariaDB
 
 
-class TestPostgreSQL(OnARealServer, base.BaseTestCase):
+class TestPostgreSQL(OnARealServer, base.TestCase):
     server_class = databases.PostgreSQL

@@ -5,8 +5,7 @@ import shutil
 import subprocess
 import tempfile
 
-from oslotest import base
-
+from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import private_mariadb
 
 SCRIPTS = pathlib.Path(__file__).parents[4] / 'etc/trove-upgrade/guest'
@@ -43,7 +42,7 @@ start
 '''
 
 
-class TestTheScripts(base.BaseTestCase):
+class TestTheScripts(base.TestCase):
     def run_in_a_guest(self, script):
         here = pathlib.Path(tempfile.mkdtemp(prefix='tu-service-', dir=private_mariadb.PLACE))
         self.addCleanup(shutil.rmtree, here)

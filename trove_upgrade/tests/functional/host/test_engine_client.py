@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The client of the engine's API against a real engine."""
-from oslotest import base
-
 from trove_upgrade.guestagent.clock import SystemClock
 from trove_upgrade.guestagent.containers import definitions, errors, http
 from trove_upgrade.guestagent.containers.engine import DockerEngine
 from trove_upgrade.lab.containers import recipes
+from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host.private_engine import Engine, Images
 
 #: Ends in good order on TERM.
 SERVES = ['sh', '-c', 'trap "echo bye; exit 0" TERM; echo up; while :; do sleep 0.1; done']
 
 
-class EngineClientTest(base.BaseTestCase):
+class EngineClientTest(base.TestCase):
     """One engine for all tests of the class."""
 
     @classmethod

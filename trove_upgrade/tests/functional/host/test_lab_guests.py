@@ -10,8 +10,6 @@ import tempfile
 import threading
 import uuid
 
-from oslotest import base
-
 from trove_upgrade.lab.hypervisor.commands import HostCommands, wait_until
 from trove_upgrade.lab.hypervisor.guests import GuestSpec
 from trove_upgrade.lab.hypervisor.host import LabHost
@@ -20,6 +18,7 @@ from trove_upgrade.lab.hypervisor.volume import GIB
 from trove_upgrade.lab.images import provision, recipes
 from trove_upgrade.lab.images.builder import ImageBuilder
 from trove_upgrade.lab.layout import Layout
+from trove_upgrade.tests import base
 
 PROJECT = pathlib.Path(__file__).parents[4]
 ADDRESS = '10.0.0.7'
@@ -30,7 +29,7 @@ write_files:
 SERVICE = 'trove-upgrade-database'
 
 
-class GuestTestCase(base.BaseTestCase):
+class GuestTestCase(base.TestCase):
     """A lab of its own below a temporary directory; everything of it is gone afterwards."""
 
     former_recipe, target_recipe = recipes.BOOKWORM, recipes.TRIXIE

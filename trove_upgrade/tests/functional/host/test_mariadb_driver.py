@@ -6,11 +6,11 @@ import os
 import pathlib
 
 import pymysql
-from oslotest import base
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.datastores.mariadb import MariaDBDriver
 from trove_upgrade.guestagent.datastores.mysql_family import connection
+from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import private_mariadb
 
 SEED = (
@@ -27,7 +27,7 @@ SEED = (
 )
 
 
-class MariaDBTestCase(base.BaseTestCase):
+class MariaDBTestCase(base.TestCase):
     """A server on a socket of its own, run by the service `mariadb` as on a guest before its first upgrade."""
 
     def setUp(self):

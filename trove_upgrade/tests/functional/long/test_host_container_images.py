@@ -5,9 +5,8 @@ import shutil
 import subprocess
 import tempfile
 
-from oslotest import base
-
 from trove_upgrade.lab.containers import recipes
+from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host.private_engine import PLACE, Engine, Images, wait_until
 from trove_upgrade.tests.functional.host.trove_container import OWNER, PASSWORD, TroveContainer
 
@@ -17,7 +16,7 @@ exec mariadbd --defaults-file=/etc/mysql/my.cnf --datadir=/scratch/d --pid-file=
 '''
 
 
-class ImageTestCase(base.BaseTestCase):
+class ImageTestCase(base.TestCase):
     """One engine for all tests of a class; each has files of its own."""
 
     recipes = recipes.GOOD

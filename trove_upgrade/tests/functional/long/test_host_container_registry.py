@@ -8,14 +8,13 @@ import tempfile
 import urllib.error
 import urllib.request
 
-from oslotest import base
-
 from trove_upgrade.lab.containers import recipes, registry
 from trove_upgrade.lab.containers.image import MANIFEST_TYPE, Image, Layer, configuration, digest_of_bytes
 from trove_upgrade.lab.errors import LabError
 from trove_upgrade.lab.hypervisor.commands import HostCommands
 from trove_upgrade.lab.hypervisor.network import NETNS_DIR, Network, NetworkFabric, Port
 from trove_upgrade.lab.layout import Layout
+from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host.private_engine import PLACE, Engine
 
 GATEWAY = '10.0.0.1'
@@ -30,7 +29,7 @@ def runs(pid):
         return False
 
 
-class ClientTest(base.BaseTestCase):
+class ClientTest(base.TestCase):
     """Against Debian's registry itself."""
 
     def setUp(self):
@@ -82,7 +81,7 @@ class ClientTest(base.BaseTestCase):
         self.assertEqual([], self.client.tags('mariadb'))
 
 
-class GatewayTest(base.BaseTestCase):
+class GatewayTest(base.TestCase):
     """A guest's network with all that the lab puts onto its gateway, and an engine at a guest's place in it."""
 
     @classmethod

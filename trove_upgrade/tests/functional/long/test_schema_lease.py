@@ -10,10 +10,10 @@ import threading
 import time
 
 import sqlalchemy as sa
-from oslotest import base
 
 from trove_upgrade.db import engine, errors
 from trove_upgrade.db.migrations import lease, lock_waits
+from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
 
 _DEADLINE_SECONDS = 60
@@ -248,7 +248,7 @@ class OnEachServer(OnARealServer):
             held.check()
 
 
-class TestMariaDB(OnEachServer, base.BaseTestCase):
+class TestMariaDB(OnEachServer, base.TestCase):
     server_class = databases.MariaDB
     sessions = 'SELECT id FROM information_schema.processlist WHERE db = :name'
     cut = 'KILL {}'
@@ -260,14 +260,14 @@ class OnPostgreSQL:
     cut = 'SELECT pg_terminate_backend({})'
 
 
-class TestPostgreSQL(OnPostgreSQL, OnEachServer, base.BaseTestCase):
+class TestPostgreSQL(OnPostgreSQL, OnEachServer, base.TestCase):
 
     def connect(self):
         self.assertIn('+psycopg2:', self.url)
         return super().connect()
 
 
-class TestPostgreSQLWithPsycopg3(OnPostgreSQL, OnARealServer, base.BaseTestCase):
+class TestPostgreSQLWithPsycopg3(OnPostgreSQL, OnARealServer, base.TestCase):
 
     def connect(self):
         self.url = self.url.replace('+psycopg2:', '+psycopg:')

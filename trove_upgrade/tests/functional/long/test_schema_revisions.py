@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `db revision --autogenerate` writes is run on real servers, twice in each branch, beside statements of the release before."""
 import sqlalchemy as sa
-from oslotest import base
 
 from trove_upgrade.db import engine
 from trove_upgrade.db.migrations import runner
+from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
 from trove_upgrade.tests.unit.db.migrations import model_changes
 
@@ -57,11 +57,11 @@ class OnARealServer(model_changes.ModelChanges, databases.OneServer):
         self.assertEqual((), workshop.generate(model_changes.Model().metadata()).files)
 
 
-class TestMariaDB(OnARealServer, base.BaseTestCase):
+class TestMariaDB(OnARealServer, base.TestCase):
     server_class = databases.MariaDB
 
 
-class TestPostgreSQL(OnARealServer, base.BaseTestCase):
+class TestPostgreSQL(OnARealServer, base.TestCase):
     server_class = databases.PostgreSQL
 
     def test_an_index_that_a_killed_build_has_left_invalid_is_built_again(self):

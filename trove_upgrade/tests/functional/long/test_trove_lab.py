@@ -4,20 +4,19 @@ import json
 import urllib.error
 import urllib.request
 
-from oslotest import base
-
 from trove_upgrade.lab import rest
 from trove_upgrade.lab.cloud import Cloud
 from trove_upgrade.lab.layout import Layout
 from trove_upgrade.lab.services import mariadb, trove
 from trove_upgrade.lab.trove import schema
 from trove_upgrade.lab.trove.side import TroveSide
+from trove_upgrade.tests import base
 
 PORT = 18781
 DATABASE = 'trove_lab'
 
 
-class TroveLabTest(base.BaseTestCase):
+class TroveLabTest(base.TestCase):
 
     @classmethod
     def setUpClass(cls):

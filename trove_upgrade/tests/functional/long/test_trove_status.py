@@ -7,8 +7,6 @@ import pathlib
 import subprocess
 import tempfile
 
-from oslotest import base
-
 from trove_upgrade.lab.cloud import Cloud
 from trove_upgrade.lab.layout import Layout
 from trove_upgrade.lab.product import Product
@@ -16,6 +14,7 @@ from trove_upgrade.lab.services import trove
 from trove_upgrade.lab.supervisor import Supervisor
 from trove_upgrade.lab.trove import schema, stage
 from trove_upgrade.lab.trove.side import TroveSide
+from trove_upgrade.tests import base
 
 PORT = 18782
 DATABASE = 'trove_status'
@@ -27,7 +26,7 @@ _SUCCESS, _WARNING, _FAILURE = 0, 1, 2
 _PROGRAM = 'import sys; from trove_upgrade.cmd import status; sys.exit(status.main())'
 
 
-class TroveStatusTest(base.BaseTestCase):
+class TroveStatusTest(base.TestCase):
 
     @classmethod
     def setUpClass(cls):

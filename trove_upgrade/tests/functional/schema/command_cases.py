@@ -5,9 +5,9 @@ import urllib.parse
 
 import fixtures
 import sqlalchemy as sa
-from oslotest import base
 
 from trove_upgrade.db import engine
+from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
 from trove_upgrade.tests.functional.schema import commands, revision_checks, schemas
 
@@ -23,7 +23,7 @@ CHANGING = (('db', 'sync'), ('db', 'expand'), ('db', 'migrate'), ('db', 'contrac
             ('db', 'data', 'run'))
 
 
-class CommandsTestCase(base.BaseTestCase):
+class CommandsTestCase(base.TestCase):
 
     @classmethod
     def setUpClass(cls):

@@ -16,13 +16,13 @@ import traceback
 import uuid
 
 import sqlalchemy as sa
-from oslotest import base
 from testtools import content
 
 from trove_upgrade.cmd import manage
 from trove_upgrade.db import engine, models
 from trove_upgrade.db.migrations.data.runs import DataRuns
 from trove_upgrade.db.migrations.runner import Runner
+from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
 from trove_upgrade.tests.unit.db.migrations.data import numbers
 from trove_upgrade.tests.unit.db.migrations.data.numbers import Numbers
@@ -291,17 +291,17 @@ class AsCommands:
         self.assertIn('not needed', self.tool('list'))
 
 
-class TestMariaDB(OnARealServer, base.BaseTestCase):
+class TestMariaDB(OnARealServer, base.TestCase):
     server_class = databases.MariaDB
 
 
-class TestPostgreSQL(OnARealServer, base.BaseTestCase):
+class TestPostgreSQL(OnARealServer, base.TestCase):
     server_class = databases.PostgreSQL
 
 
-class TestMariaDBAsCommands(AsCommands, base.BaseTestCase):
+class TestMariaDBAsCommands(AsCommands, base.TestCase):
     server_class = databases.MariaDB
 
 
-class TestPostgreSQLAsCommands(AsCommands, base.BaseTestCase):
+class TestPostgreSQLAsCommands(AsCommands, base.TestCase):
     server_class = databases.PostgreSQL

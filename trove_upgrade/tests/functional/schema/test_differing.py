@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a copy is stale, on real servers: their collations and their NULLs decide."""
 import sqlalchemy as sa
-from oslotest import base
 
 from trove_upgrade.db import engine
 from trove_upgrade.db.migrations.data.differing import Differs
+from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
 
 _ROWS = {'same': ('Prod', 'Prod'), 'none': (None, None), 'case': ('Prod', 'prod'), 'accent': ('e', 'é'), 'blank': ('a', 'a '),
@@ -24,9 +24,9 @@ class OnARealServer(databases.OneServer):
         self.assertEqual(set(_ROWS) - {'same', 'none'}, set(found))
 
 
-class TestMariaDB(OnARealServer, base.BaseTestCase):
+class TestMariaDB(OnARealServer, base.TestCase):
     server_class = databases.MariaDB
 
 
-class TestPostgreSQL(OnARealServer, base.BaseTestCase):
+class TestPostgreSQL(OnARealServer, base.TestCase):
     server_class = databases.PostgreSQL

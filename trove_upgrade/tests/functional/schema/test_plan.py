@@ -8,13 +8,13 @@ import time
 
 import fixtures
 import sqlalchemy as sa
-from oslotest import base
 
 from trove_upgrade.cmd import manage
 from trove_upgrade.db import engine
 from trove_upgrade.db.migrations import probe
 from trove_upgrade.db.migrations.probe import Blocks, Source, Work, sizes
 from trove_upgrade.db.migrations.runner import Runner
+from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
 from trove_upgrade.tests.functional.schema import old_rows
 
@@ -173,7 +173,7 @@ class OnARealServer(databases.OneServer):
         self.assertIn('not asked: ', self.tool(url=self.reader()))
 
 
-class TestMariaDB(OnARealServer, base.BaseTestCase):
+class TestMariaDB(OnARealServer, base.TestCase):
     """A table in latin1, where 255 characters are 255 bytes; the tables of ours are in utf8mb4, see below."""
 
     server_class = databases.MariaDB
@@ -219,7 +219,7 @@ class TestMariaDB(OnARealServer, base.BaseTestCase):
         return url.set(username='reader', password='secret').render_as_string(hide_password=False)
 
 
-class TestPostgreSQL(OnARealServer, base.BaseTestCase):
+class TestPostgreSQL(OnARealServer, base.TestCase):
 
     server_class = databases.PostgreSQL
     probe_class = probe.PostgresqlProbe

@@ -14,11 +14,11 @@ import time
 import uuid
 
 import sqlalchemy as sa
-from oslotest import base
 from testtools import content
 
 from trove_upgrade.db import engine, models, repositories, trove_tables
 from trove_upgrade.db.migrations.runner import Runner
+from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.schema import aurora, old_rows, serving
 
 OLD_UPGRADES = 1_000_000
@@ -175,5 +175,5 @@ class OnARealServer:
         self.assertGreater(sum(each == {'aurora', 'borealis'} for each in writers), 5)
 
 
-class ReleaseBelowOnMariaDBTestCase(OnARealServer, base.BaseTestCase):
+class ReleaseBelowOnMariaDBTestCase(OnARealServer, base.TestCase):
     server_class = old_rows.MariaDB

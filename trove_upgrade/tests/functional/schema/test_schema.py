@@ -11,12 +11,12 @@ import time
 import fixtures
 import sqlalchemy as sa
 from oslo_db.sqlalchemy import test_migrations
-from oslotest import base
 
 from trove_upgrade.db import engine, errors, models
 from trove_upgrade.db.migrations import lease, offline, runner
 from trove_upgrade.db.migrations.chain import MAIN, STANDALONE
 from trove_upgrade.db.migrations.position import Phase
+from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
 from trove_upgrade.tests.functional.schema import revision_checks, schemas
 
@@ -52,7 +52,7 @@ class OnPostgreSQL(OnAServer):
     server_class = databases.PostgreSQL
 
 
-class SchemaTestCase(base.BaseTestCase):
+class SchemaTestCase(base.TestCase):
 
     def connect(self, url=None):
         database = engine.Database.from_url(url or self.create())

@@ -13,11 +13,11 @@ import uuid
 
 import fixtures
 import sqlalchemy as sa
-from oslotest import base
 
 from trove_upgrade.db import columns, engine, models
 from trove_upgrade.db.release import RELEASE
 from trove_upgrade.db.services import Services
+from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
 
 _CONFIGURATION = """
@@ -223,9 +223,9 @@ class ServicesOnAServer(databases.OneServer):
         self.assertEqual([], self.services.list())
 
 
-class TestOnMariaDB(ServicesOnAServer, base.BaseTestCase):
+class TestOnMariaDB(ServicesOnAServer, base.TestCase):
     server_class = databases.MariaDB
 
 
-class TestOnPostgreSQL(ServicesOnAServer, base.BaseTestCase):
+class TestOnPostgreSQL(ServicesOnAServer, base.TestCase):
     server_class = databases.PostgreSQL

@@ -7,7 +7,6 @@ import threading
 import time
 
 import sqlalchemy as sa
-from oslotest import base
 
 from trove_upgrade.db import columns, engine, models, repositories, rows
 from trove_upgrade.db.migrations.data.borealis_steps import BorealisSteps
@@ -15,6 +14,7 @@ from trove_upgrade.db.migrations.data.runs import DataRuns
 from trove_upgrade.db.migrations.runner import Runner
 from trove_upgrade.domain import exceptions, upgrade
 from trove_upgrade.domain.states import Step, UpgradeState
+from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
 from trove_upgrade.tests.unit import database
 
@@ -221,9 +221,9 @@ class OnARealServer(databases.OneServer):
             self.assertEqual('Rows', type(rows.form(self.db.database, connection)).__name__)
 
 
-class TestMariaDB(OnARealServer, base.BaseTestCase):
+class TestMariaDB(OnARealServer, base.TestCase):
     server_class = databases.MariaDB
 
 
-class TestPostgreSQL(OnARealServer, base.BaseTestCase):
+class TestPostgreSQL(OnARealServer, base.TestCase):
     server_class = databases.PostgreSQL

@@ -5,10 +5,9 @@ import pathlib
 import subprocess
 import tempfile
 
-from oslotest import base
-
 from trove_upgrade.db import engine, models, repositories, trove_tables
 from trove_upgrade.domain import states
+from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.schema import real_trove
 
 #: Run by the interpreter of Trove's environment: the API's own way to status, operating status and fault.
@@ -28,7 +27,7 @@ print(json.dumps({'status': shown.status, 'operating_status': shown.operating_st
 '''
 
 
-class TestTrovesViews(base.BaseTestCase):
+class TestTrovesViews(base.TestCase):
 
     def setUp(self):
         super().setUp()

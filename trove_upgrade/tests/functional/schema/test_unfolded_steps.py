@@ -6,12 +6,12 @@ import json
 import uuid
 
 import sqlalchemy as sa
-from oslotest import base
 
 from trove_upgrade.db import engine, models
 from trove_upgrade.db.migrations.data import borealis_unfold
 from trove_upgrade.db.migrations.data.borealis_steps import BorealisSteps, Damaged, history_of
 from trove_upgrade.db.migrations.runner import Runner
+from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
 
 _WHOLE, _PARTS = '2026-11-21T01:02:03+00:00', '2024-02-29T23:59:59.000120+00:00'
@@ -82,9 +82,9 @@ class OnARealServer(databases.OneServer):
         self.assertEqual([], [text for text in map(_compact, _PLAIN) if not borealis_unfold.is_plain(text)])
 
 
-class UnfoldedStepsOnMariaDBTestCase(OnARealServer, base.BaseTestCase):
+class UnfoldedStepsOnMariaDBTestCase(OnARealServer, base.TestCase):
     server_class = databases.MariaDB
 
 
-class UnfoldedStepsOnPostgreSQLTestCase(OnARealServer, base.BaseTestCase):
+class UnfoldedStepsOnPostgreSQLTestCase(OnARealServer, base.TestCase):
     server_class = databases.PostgreSQL

@@ -3,20 +3,19 @@
 import pathlib
 import tempfile
 
-from oslotest import base
-
 from trove_upgrade.lab import rest
 from trove_upgrade.lab.demo import application, follow
 from trove_upgrade.lab.layout import Layout
 from trove_upgrade.lab.trove import database
 from trove_upgrade.lab.trove.instances import DATABASE
+from trove_upgrade.tests import base
 from trove_upgrade.tests.functional import who_serves
 
 UPGRADE_SECONDS = 400.0
 TICKS = f'{DATABASE}.ticks'
 
 
-class TroveGuestTestCase(base.BaseTestCase):
+class TroveGuestTestCase(base.TestCase):
     """A test with real Trove, its real agent and ours in real guests."""
 
     @classmethod

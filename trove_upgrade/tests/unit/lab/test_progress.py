@@ -45,6 +45,28 @@ class ProgressTest(base.TestCase):
             tell('2 of 5')
             self.wait_for('Making tea: 2 of 5 (3 s)\n')
 
+    def test_a_log_is_not_flooded_by_changes(self):
+        with self.progress().phase('Making tea') as tell:
+            self.now = 3.0
+            tell('1 of 5')
+            self.wait_for('1 of 5 (3 s)\n')
+            for number in (2, 3, 4):
+                self.now += 2.0
+                tell(f'{number} of 5')
+                time.sleep(2 * progress.REDRAW_SECONDS)   # lets the painter look; no line may come of it
+            self.now = 13.0
+            tell('5 of 5')
+            self.wait_for('5 of 5 (13 s)\n')
+        self.assertEqual(3, self.stream.getvalue().count('\n'), self.stream.getvalue())
+
+    def test_a_log_has_a_sign_of_life_where_nothing_changes(self):
+        with self.progress().phase('Making tea') as tell:
+            tell('waiting for water')
+            self.now = 3.0
+            self.wait_for('waiting for water (3 s)\n')
+            self.now = 64.0
+            self.wait_for('waiting for water (64 s)\n')
+
     def test_a_terminal_keeps_one_line(self):
         with self.progress(terminal=True).phase('Making tea') as tell:
             tell('half')

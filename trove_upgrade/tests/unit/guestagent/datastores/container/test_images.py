@@ -2,12 +2,11 @@
 """Which container image is used on another root disk."""
 import pathlib
 
-from oslotest import base
-
 from trove_upgrade.guestagent.containers import errors
 from trove_upgrade.guestagent.containers.engine import Image
 from trove_upgrade.guestagent.datastores.container.images import Images
 from trove_upgrade.guestagent.datastores.container.record import ImageChoice
+from trove_upgrade.tests import base
 
 FORMER, MOVED = 'sha256:former', 'sha256:moved'
 
@@ -27,7 +26,7 @@ class RegistryWithAMovedTag:
         self.here[reference] = Image(id=image_id, digests=(self.digest,), labels={}, env={}, created='', config={})
 
 
-class TestFetchAgain(base.BaseTestCase):
+class TestFetchAgain(base.TestCase):
 
     def fetch_again(self, reference, digest, *, exact):
         images = Images(RegistryWithAMovedTag(digest), None, pathlib.Path(self.id()), sleep=lambda _seconds: None, monotonic=lambda: 0.0)
