@@ -47,7 +47,7 @@ class Runner:
                 'run', '--subunit', '--concurrency', str(workers), *(['--exclude-regex', exclude] if exclude else [])]
         env = {**os.environ, 'TROVE_UPGRADE_TEST_OUTPUT_DIR': str(output), **({'TROVE_UPGRADE_TEST_OUTPUT': 'all'} if self.aloud else {})}
         report, start, errors = Report(name, aloud=self.aloud, skips_fail=skips_fail), time.monotonic(), output / 'stderr'
-        with errors.open('wb') as sink, Progress(Lines()).phase(f'{name}: {folder}') as tell, \
+        with errors.open('wb') as sink, Progress(Lines()).phase(name) as tell, \
                 self.children.start(argv, cwd=ROOT, env=env, stderr=sink) as child:
             tell('collecting the tests')
             _read(child.stdout, report, tell)

@@ -24,7 +24,9 @@ for place in /var/log /var/lib /run /root; do mount -t tmpfs -o mode=755 none "$
 mkdir /var/lib/mysql /run/trove-upgrade /etc/trove-upgrade /usr/lib/trove-upgrade
 mount -t tmpfs -o mode=755 none /var/lib/mysql
 mkdir /var/lib/mysql/data
-getent passwd mysql > /dev/null || echo 'mysql:x:64321:65534::/nonexistent:/bin/false' >> /etc/passwd
+sed -i '/^mysql:/d' /etc/passwd /etc/group
+echo 'mysql:x:64321:64321::/nonexistent:/bin/false' >> /etc/passwd
+echo 'mysql:x:64321:' >> /etc/group
 echo UUID-1 > /etc/trove-upgrade/volume-uuid
 printf '#!/bin/sh\necho UUID-1\n' > /usr/sbin/blkid
 printf '#!/bin/sh\necho /dev/x\n' > /usr/bin/findmnt

@@ -18,7 +18,7 @@ from trove_upgrade.guestagent.volume import Volume
 from trove_upgrade.tests.unit import base
 
 
-def _run(*argv):
+def _succeeds(*argv):
     return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
 
 
@@ -42,9 +42,9 @@ class VolumeTest(base.TestCase):
         path, file_system_uuid = self.directory / name, file_system_uuid or str(uuid.uuid4())
         with path.open('wb') as stream:
             stream.truncate(16 << 20)
-        _run('mkfs.ext4', '-q', '-U', file_system_uuid, str(path))
-        device = _run('losetup', '--find', '--show', str(path))
-        self.addCleanup(_run, 'losetup', '--detach', device)
+        _succeeds('mkfs.ext4', '-q', '-U', file_system_uuid, str(path))
+        device = _succeeds('losetup', '--find', '--show', str(path))
+        self.addCleanup(_succeeds, 'losetup', '--detach', device)
         return file_system_uuid, device
 
     def _code(self, function, *args):
@@ -122,7 +122,7 @@ class VolumeTest(base.TestCase):
                              f'noatime,nodev,nosuid,nofail 0 2\n', self.layout.fstab.read_text())
         self.assertTrue(self.volume.in_fstab(self.uuid))
         self.assertFalse(self.volume.in_fstab('another'))
-        told = _run('findmnt', '--tab-file', str(self.layout.fstab), '--noheadings', '--output', 'SOURCE', str(self.layout.volume))
+        told = _succeeds('findmnt', '--tab-file', str(self.layout.fstab), '--noheadings', '--output', 'SOURCE', str(self.layout.volume))
         self.assertEqual(f'UUID={self.uuid}', told)
 
     def test_a_guest_without_fstab_gets_one(self):
@@ -132,9 +132,9 @@ class VolumeTest(base.TestCase):
     def test_the_last_of_two_mounts_is_the_one_that_counts(self):
         other, device = self._file_system('second')
         self.volume.mount(self.uuid)
-        _run('mount', device, str(self.layout.volume))
+        _succeeds('mount', device, str(self.layout.volume))
         self.assertEqual(other, self.volume.mounted().uuid)
 
     def test_what_has_no_block_device_cannot_be_named(self):
-        _run('mount', '-t', 'tmpfs', 'tmpfs', str(self.layout.volume))
+        _succeeds('mount', '-t', 'tmpfs', 'tmpfs', str(self.layout.volume))
         self.assertEqual('VOLUME_UNKNOWN', self._code(self.volume.mounted))

@@ -127,8 +127,8 @@ class EveryServer:
         url = self.create()
         configuration = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'c.conf')
         configuration.write_text(f'[database]\nconnection = {url}\n')
-        argv = [str(TOOL), '--config-file', str(configuration), 'db', 'sync', '--wait', '2']
-        started = [subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(16)]
+        started = [subprocess.Popen([str(TOOL), '--config-file', str(configuration), 'db', 'sync', '--wait', '2'],
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(16)]
         ended = [(process.communicate(timeout=300), process.returncode) for process in started]
         codes = [code for _, code in ended]
         self.assertLessEqual(set(codes), {0, 7}, [text for text, code in ended if code not in {0, 7}])

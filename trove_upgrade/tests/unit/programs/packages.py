@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Debian packages that have our programs.  Checked against the files of those packages that the machine has."""
+
+#: Without these no Debian is made: packages marked Essential, and apt.  Source: dpkg-query of Debian 12, `mmdebstrap --variant=minbase`.
+EVERYWHERE = frozenset({
+    'apt', 'base-files', 'base-passwd', 'bash', 'bsdutils', 'coreutils', 'dash', 'debianutils', 'diffutils', 'dpkg', 'findutils', 'grep', 'gzip',
+    'hostname', 'init-system-helpers', 'libc-bin', 'login', 'mawk', 'ncurses-base', 'ncurses-bin', 'perl-base', 'sed', 'sysvinit-utils', 'tar',
+    'util-linux'})
+#: What a machine must have before `make` can be typed; the quick start names them.
+BEFORE_MAKE = frozenset({'git', 'make', 'python3', 'ca-certificates', 'sudo'})
+
+_OF = {
+    'apt': 'apt-config apt-get',
+    'bash': 'bash',
+    'cloud-init': 'cloud-init',
+    'coreutils': 'basename cat chmod chown chroot cp cut df dirname env expand head id install ln ls mkdir mknod mktemp mv nice od readlink rm rmdir sleep '
+                 'sort stat tail test timeout touch tr true wc',
+    'dash': 'sh',
+    'docker-registry': 'docker-registry',
+    'docker.io': 'docker dockerd',
+    'dpkg': 'dpkg dpkg-query start-stop-daemon',
+    'e2fsprogs': 'mkfs.ext4 tune2fs',
+    'erlang-base': 'epmd',
+    'findutils': 'find',
+    'git': 'git',
+    'gosu': 'gosu',
+    'grep': 'grep',
+    'gzip': 'gzip',
+    'haproxy': 'haproxy',
+    'hostname': 'hostname',
+    'init-system-helpers': 'service update-rc.d',
+    'iproute2': 'ip',
+    'iptables': 'iptables',
+    'kmod': 'modprobe',
+    'make': 'make',
+    'mariadb-client': 'mariadb-admin mariadb-dump mariadb-tzinfo-to-sql mysqladmin mysqldump',
+    'mariadb-client-core': 'mariadb my_print_defaults mysql',
+    'mariadb-server-core': 'mariadb-install-db mariadb-upgrade mariadbd mysqld',
+    'mawk': 'awk',
+    'mmdebstrap': 'mmdebstrap',
+    'mount': 'losetup mount umount',
+    'postgresql': 'initdb postgres',   # of the package postgresql-NN that it depends on
+    'procps': 'pgrep pkill ps',
+    'pwgen': 'pwgen',
+    'python3-minimal': 'python3',
+    'sed': 'sed',
+    'squashfs-tools': 'mksquashfs',
+    'systemd': 'systemctl',
+    'tar': 'tar',
+    'util-linux': 'blkid fallocate findmnt mountpoint nsenter pivot_root setpriv setsid unshare',
+    'zstd': 'zstd',
+}
+PACKAGE = {program: package for package, programs in _OF.items() for program in programs.split()}
+
+#: A package that another one always brings, by its Depends.
+BROUGHT_BY = {'erlang-base': 'rabbitmq-server', 'mariadb-client': 'mariadb-server', 'mariadb-client-core': 'mariadb-client',
+              'mariadb-server-core': 'mariadb-server', 'python3-minimal': 'python3'}
+#: Links that a package makes when it is installed, and the file of its own that they lead to.  Source: update-alternatives(1).
+ALTERNATIVES = {'awk': 'mawk', 'iptables': 'iptables-nft'}
+#: Programs of the virtual environments: the distribution that has them, which a file of constraints pins.
+OF_ENVIRONMENT = {'openstack': 'python-openstackclient', 'trove': 'python-troveclient', 'sphinx-build': 'sphinx'}
+#: Started only where the machine has them; without them the caller goes on.
+IF_PRESENT = {'systemctl': 'lab/packages.py looks for it first', 'modprobe': 'lab/preflight.py takes its absence for a no'}
+#: Words at a program's place that are none: commands of docker and of our own tools, a function of guest-cgroups.sh, names that tests make up.
+NO_PROGRAM = frozenset({'db', 'image', 'load', 'logs', 'no-such-program', 'remove_cgroups', 'run', 'stop', 'upgrade', 'version', 'x'})
+
+
+def has(packages, program):
+    """True where one of `packages`, or what it brings, has the program."""
+    package = PACKAGE[program]
+    while package not in EVERYWHERE and package not in packages:
+        if package not in BROUGHT_BY:
+            return False
+        package = BROUGHT_BY[package]
+    return True
