@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the suites named (all of them, if none is) and ends with one line: 'N passed, N failed, N skipped'.
+"""Runs the suites named (all of them, if none is) and ends with one line: 'N passed, N failed, N
+skipped'.
 
-The output of what passes is not shown; a test that fails shows all of its own when it fails, and is named once more at the end.
-A linter, a type checker or a build of the documentation counts as one test.  A functional test that was skipped makes the run fail:
-the machine lacks something then.
+The output of what passes is not shown; a test that fails shows all of its own when it fails, and is
+named once more at the end. A linter, a type checker or a build of the documentation counts as one
+test.  A functional test that was skipped makes the run fail: the machine lacks something then.
 """
+
 import argparse
 import concurrent.futures
 import os
@@ -21,12 +23,17 @@ from testrun.count import Count, total
 from testrun.lines import say
 from testrun.suites import BIN, ROOT, Runner
 
-# What the expression matches names the group, and a group is one worker's: what makes servers and engines of its own, what makes
-# guests of its own, and what needs the one cloud, on which nothing may happen at the same time.
+# What the expression matches names the group, and a group is one worker's: what makes servers and
+# engines of its own, what makes guests of its own, and what needs the one cloud, on which nothing
+# may happen at the same time.
 GROUPS = r'trove_upgrade\.tests\.functional\.(schema|host|long\.test_schema|long\.test_host)?'
 ON_CLOUD = frozenset({'functional', 'long'})
 SUITES = ('lint', 'types', 'docs', 'unit', 'functional')
-PROGRAMS = {'lint': ['ruff', 'check', '.'], 'types': ['mypy'], 'docs': ['sphinx-build', '-W', '-q', '-b', 'html', 'doc/source', 'doc/build/html']}
+PROGRAMS = {
+    'lint': ['ruff', 'check', '.'],
+    'types': ['mypy'],
+    'docs': ['sphinx-build', '-W', '-q', '-b', 'html', 'doc/source', 'doc/build/html'],
+}
 INTERRUPTED = 130
 TESTS = pathlib.Path('trove_upgrade', 'tests')
 
@@ -42,17 +49,27 @@ def run(suite: str, runner: Runner, cloud: Cloud | None) -> Count:
     if cloud is None or not cloud.is_up():
         say(f'{suite}: the cloud did not come up; the lines of "cloud" above give the reason')
         return Count(failures=(f'{suite}: no cloud',))
-    folder, exclude = (TESTS / 'functional', r'functional\.long') if suite == 'functional' else (TESTS / 'functional' / 'long', '')
-    return runner.tests(suite, folder, '--group-regex', GROUPS, workers=3, exclude=exclude, skips_fail=True)
+    folder, exclude = (
+        (TESTS / 'functional', r'functional\.long')
+        if suite == 'functional'
+        else (TESTS / 'functional' / 'long', '')
+    )
+    return runner.tests(
+        suite, folder, '--group-regex', GROUPS, workers=3, exclude=exclude, skips_fail=True
+    )
 
 
 def run_all(suites: Sequence[str], runner: Runner, cloud: Cloud | None) -> Count:
-    """One after the other; where there are suites on the cloud, which wait more than they work, the others run beside them."""
+    """One after the other; where there are suites on the cloud, which wait more than they work,
+    the others run beside them.
+    """
     if cloud is None:
         return total([run(suite, runner, cloud) for suite in suites])
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         try:
-            beside = [pool.submit(run, suite, runner, None) for suite in suites if suite not in ON_CLOUD]
+            beside = [
+                pool.submit(run, suite, runner, None) for suite in suites if suite not in ON_CLOUD
+            ]
             counts = [run(suite, runner, cloud) for suite in suites if suite in ON_CLOUD]
             return total([*counts, *(one.result() for one in beside)])
         except BaseException:
@@ -63,10 +80,29 @@ def run_all(suites: Sequence[str], runner: Runner, cloud: Cloud | None) -> Count
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Suites that exist, or folders."""
-    parser = argparse.ArgumentParser(prog='run_tests.py', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('suites', nargs='*', metavar='SUITE', help=f'{", ".join(SUITES)} (the default: these), long, or a folder of tests')
-    parser.add_argument('-v', '--verbose', action='store_true', help='show each test that passed too, with its output')
-    parser.add_argument('--results', type=pathlib.Path, default=ROOT / '.stestr', help="folder of stestr's repositories")
+    parser = argparse.ArgumentParser(
+        prog='run_tests.py',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        'suites',
+        nargs='*',
+        metavar='SUITE',
+        help=f'{", ".join(SUITES)} (the default: these), long, or a folder of tests',
+    )
+    parser.add_argument(
+        '-v',
+        '--verbose',
+        action='store_true',
+        help='show each test that passed too, with its output',
+    )
+    parser.add_argument(
+        '--results',
+        type=pathlib.Path,
+        default=ROOT / '.stestr',
+        help="folder of stestr's repositories",
+    )
     found = parser.parse_args(argv)
     for name in found.suites:
         if name not in {*SUITES, *ON_CLOUD} and not pathlib.Path(name).is_dir():
@@ -90,7 +126,11 @@ def main(argv: Sequence[str]) -> int:
     finally:
         if cloud is not None:
             cloud.down()
-    say(f'all in {time.monotonic() - start:.0f} s' + (f'; {count.failed} failed:' if count.failed else ''), '\n'.join(count.failures))
+    say(
+        f'all in {time.monotonic() - start:.0f} s'
+        + (f'; {count.failed} failed:' if count.failed else ''),
+        '\n'.join(count.failures),
+    )
     print(count, flush=True)
     return 1 if count.failed or not count.passed else 0
 

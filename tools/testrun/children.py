@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that the run has started.  Each leads a process group: an interruption reaches a suite's workers too, whose tests clean up."""
+"""Programs that the run has started.  Each leads a process group: an interruption reaches a
+suite's workers too, whose tests clean up.
+"""
+
 import contextlib
 import os
 import signal
@@ -20,8 +23,14 @@ class Children:
         self._interrupted = False
 
     @contextlib.contextmanager
-    def start(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Any = None,
-              stderr: int | IO[bytes] = subprocess.STDOUT) -> Iterator['subprocess.Popen[bytes]']:
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Any = None,
+        stderr: int | IO[bytes] = subprocess.STDOUT,
+    ) -> Iterator['subprocess.Popen[bytes]']:
         """A program whose stdout is a pipe; it has ended when the block is left.
 
         :raises KeyboardInterrupt: the run is being interrupted; nothing is started any more.
@@ -29,7 +38,15 @@ class Children:
         with self._lock:
             if self._interrupted:
                 raise KeyboardInterrupt
-            child = subprocess.Popen(argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, process_group=0)
+            child = subprocess.Popen(
+                argv,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                process_group=0,
+            )
             self._running.add(child)
         try:
             yield child

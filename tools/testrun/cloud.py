@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One cloud for all suites that need it.  It comes up while other suites run, and goes down whatever happens."""
+"""One cloud for all suites that need it.  It comes up while other suites run, and goes down
+whatever happens.
+"""
+
 import signal
 import subprocess
 import threading
@@ -12,7 +15,9 @@ class Cloud:
     """The one-machine cloud, with the product on it."""
 
     def __init__(self) -> None:
-        """Begin to bring it up.  The lab's own progress is shown; what its programs write is in its logs."""
+        """Begin to bring it up.  The lab's own progress is shown; what its programs write is in
+        its logs.
+        """
         self._lab = str(BIN / 'trove-upgrade-lab')
         self._up = self._start('up', '--product')
         self._relay = _Relay(self._up)
@@ -31,8 +36,14 @@ class Cloud:
             say(f'cloud: trove-upgrade-lab down ended with {code}; see above')
 
     def _start(self, *words: str) -> 'subprocess.Popen[bytes]':
-        return subprocess.Popen([self._lab, *words], cwd=ROOT, start_new_session=True, stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return subprocess.Popen(
+            [self._lab, *words],
+            cwd=ROOT,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
 
 
 class _Relay:
@@ -46,7 +57,7 @@ class _Relay:
     def finish(self) -> int:
         """Wait for the program's end; its exit code."""
         code = self._child.wait()
-        self._thread.join(1.0)   # a service that it has started may hold the pipe open
+        self._thread.join(1.0)  # a service that it has started may hold the pipe open
         return code
 
     def _show(self) -> None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Result of one suite, and of several together."""
+
 import dataclasses
 from collections.abc import Iterable
 
@@ -24,4 +25,8 @@ class Count:
 def total(counts: Iterable[Count]) -> Count:
     """All of them together."""
     found = list(counts)
-    return Count(sum(one.passed for one in found), tuple(name for one in found for name in one.failures), sum(one.skipped for one in found))
+    return Count(
+        sum(one.passed for one in found),
+        tuple(name for one in found for name in one.failures),
+        sum(one.skipped for one in found),
+    )

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lines of the run.  Suites run side by side, so each line carries the time and its suite's name, and is written whole."""
+"""Lines of the run.  Suites run side by side, so each line carries the time and its suite's
+name, and is written whole.
+"""
+
 import io
 import sys
 import textwrap
@@ -11,14 +14,17 @@ _lock = threading.Lock()
 
 def say(text: str, more: str = '') -> None:
     """One line with the time, and below it an indented text."""
-    block = f'[{time.strftime("%H:%M:%S")}] {text}\n{textwrap.indent(more.rstrip(), "    ", lambda _line: True)}'.rstrip('\n') + '\n'
+    below = textwrap.indent(more.rstrip(), '    ', lambda _line: True)
+    block = f'[{time.strftime("%H:%M:%S")}] {text}\n{below}'.rstrip('\n') + '\n'
     with _lock:
         sys.stdout.buffer.write(block.encode(errors='backslashreplace'))
         sys.stdout.flush()
 
 
 class Lines(io.StringIO):
-    """Stream of whole lines for the lab's Progress: no terminal, since two suites cannot share a line that is redrawn."""
+    """Stream of whole lines for the lab's Progress: no terminal, since two suites cannot share a
+    line that is redrawn.
+    """
 
     def write(self, text: str) -> int:
         """Show `text`, which ends with a line's end."""

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads the subunit stream of a suite while it runs: counts its tests, and shows those that fail.
 
-A test that began and has no end failed: its worker died.  So did one that was to run in that worker and never began.
+A test that began and has no end failed: its worker died.  So did one that was to run in that worker
+and never began.
 """
+
 import datetime
 import pathlib
 import re
@@ -14,9 +16,9 @@ from testtools import content
 from .count import Count
 from .lines import say
 
-HEAD = 'Output of '   # trove_upgrade/tests/output.py begins a worker's file so
-NAMED = 20            #: of tests that never began, that many are listed
-_RETURN_CODE = 'process-returncode'   # stestr's, of a worker that did not end with 0
+HEAD = 'Output of '  # trove_upgrade/tests/output.py begins a worker's file so
+NAMED = 20  #: of tests that never began, that many are listed
+_RETURN_CODE = 'process-returncode'  # stestr's, of a worker that did not end with 0
 _OF_CLASS = re.compile(r'(?:setUp|tearDown)(?:Class|Module) \((?P<prefix>[\w.]+)\)')
 
 
@@ -26,14 +28,14 @@ class Report:
     def __init__(self, suite: str, *, aloud: bool, skips_fail: bool) -> None:
         """Take note of `skips_fail`: on the cloud a skip means that the machine lacks something."""
         self._suite, self._aloud, self._skips_fail = suite, aloud, skips_fail
-        self._tests = testtools.StreamToDict(self._ended)  # type: ignore[arg-type]  # a TypedDict of its own
+        self._tests = testtools.StreamToDict(self._ended)  # type: ignore[arg-type]
         self._passed = self._skipped = 0
         self._failures: list[str] = []
         self._waiting: set[str] = set()
         self._running: dict[str, None] = {}
         self._left_out: list[str] = []
         self._known = 0
-        self.broken = False   #: the runner itself failed, not a test alone
+        self.broken = False  #: the runner itself failed, not a test alone
         self._stray = bytearray()
 
     def start(self) -> None:
@@ -41,7 +43,9 @@ class Report:
         self._tests.startTestRun()
 
     def status(self, **event: Any) -> None:
-        """One event of the stream; a file without a test is what a worker wrote between two tests."""
+        """One event of the stream; a file without a test is what a worker wrote between two
+        tests.
+        """
         if event.get('test_id') is None:
             self._stray += event.get('file_bytes') or b''
             return
@@ -57,22 +61,34 @@ class Report:
         """Progress in one line."""
         done = self._passed + self._skipped + len(self._failures)
         running = next(reversed(self._running), '')
-        return f'{done} of {self._known} tests, {len(self._failures)} failed' + (f'; {running.rpartition("tests.")[2]}' if running else '')
+        return f'{done} of {self._known} tests, {len(self._failures)} failed' + (
+            f'; {running.rpartition("tests.")[2]}' if running else ''
+        )
 
     def close(self, folder: pathlib.Path, returncode: int) -> Count:
-        """Show what did not end or never began; the count of all.  `folder` holds the files that killed workers have left."""
-        never = sorted(test_id for test_id in self._waiting if not test_id.startswith(tuple(self._left_out)))
+        """Show what did not end or never began; the count of all.  `folder` holds the files that
+        killed workers have left.
+        """
+        never = sorted(
+            test_id for test_id in self._waiting if not test_id.startswith(tuple(self._left_out))
+        )
         if never:
             self.broken = True
             more = [] if len(never) <= NAMED else [f'and {len(never) - NAMED} more']
-            say(f'{self._suite}: {len(never)} tests did not run, which counts as failed', '\n'.join(never[:NAMED] + more))
+            say(
+                f'{self._suite}: {len(never)} tests did not run, which counts as failed',
+                '\n'.join(never[:NAMED] + more),
+            )
             self._failures += never
         self._show_left(folder)
         if not self._failures and (self.broken or returncode):
             self.broken = True
             self._failures.append(f'{self._suite}: stestr ended with {returncode}')
         if self.broken and self._stray:
-            say(f'{self._suite}: written outside of tests', self._stray.decode(errors='backslashreplace'))
+            say(
+                f'{self._suite}: written outside of tests',
+                self._stray.decode(errors='backslashreplace'),
+            )
         return Count(self._passed, tuple(self._failures), self._skipped)
 
     def _ended(self, test: dict[str, Any]) -> None:
@@ -115,7 +131,10 @@ class Report:
         self._show(how, test)
 
     def _show(self, how: str, test: dict[str, Any]) -> None:
-        say(f'{self._suite}: {how} {test["id"]}{_seconds(test["timestamps"])}', '\n'.join(_text(*one) for one in test['details'].items()))
+        say(
+            f'{self._suite}: {how} {test["id"]}{_seconds(test["timestamps"])}',
+            '\n'.join(_text(*one) for one in test['details'].items()),
+        )
 
     def _show_left(self, folder: pathlib.Path) -> None:
         for path in sorted(folder.glob('*.log')):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Suites: programs that pass or fail as a whole, and folders of tests that stestr runs."""
+
 import dataclasses
 import os
 import pathlib
@@ -26,29 +27,66 @@ class Runner:
 
     children: Children
     results: pathlib.Path  #: folder of stestr's repositories, and of the output of workers
-    aloud: bool = False    #: the output of what passes is shown too
+    aloud: bool = False  #: the output of what passes is shown too
 
     def program(self, name: str, argv: list[str]) -> Count:
         """A program of the virtual environment; it counts as one test."""
-        with Progress(Lines()).phase(f'{name}: {" ".join(argv)}'), \
-                self.children.start([str(BIN / argv[0]), *argv[1:]], cwd=ROOT) as child:
+        with (
+            Progress(Lines()).phase(f'{name}: {" ".join(argv)}'),
+            self.children.start([str(BIN / argv[0]), *argv[1:]], cwd=ROOT) as child,
+        ):
             output, _ = child.communicate()
         if child.returncode or self.aloud:
-            say(f'{name}: {argv[0]} ended with {child.returncode}', output.decode(errors='backslashreplace'))
+            say(
+                f'{name}: {argv[0]} ended with {child.returncode}',
+                output.decode(errors='backslashreplace'),
+            )
         return Count(failures=(name,)) if child.returncode else Count(passed=1)
 
-    def tests(self, name: str, folder: pathlib.Path, *options: str, workers: int, exclude: str = '', skips_fail: bool = False) -> Count:
+    def tests(
+        self,
+        name: str,
+        folder: pathlib.Path,
+        *options: str,
+        workers: int,
+        exclude: str = '',
+        skips_fail: bool = False,
+    ) -> Count:
         """Every test below a folder, but those whose names the expression `exclude` finds."""
         work = self.results / name
         output = work / 'output'
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir(parents=True)
-        argv = [str(BIN / 'stestr'), '--test-path', str(folder), '--top-dir', str(_top(folder)), '--repo-url', str(work), *options,
-                'run', '--subunit', '--concurrency', str(workers), *(['--exclude-regex', exclude] if exclude else [])]
-        env = {**os.environ, 'TROVE_UPGRADE_TEST_OUTPUT_DIR': str(output), **({'TROVE_UPGRADE_TEST_OUTPUT': 'all'} if self.aloud else {})}
-        report, start, errors = Report(name, aloud=self.aloud, skips_fail=skips_fail), time.monotonic(), output / 'stderr'
-        with errors.open('wb') as sink, Progress(Lines()).phase(name) as tell, \
-                self.children.start(argv, cwd=ROOT, env=env, stderr=sink) as child:
+        argv = [
+            str(BIN / 'stestr'),
+            '--test-path',
+            str(folder),
+            '--top-dir',
+            str(_top(folder)),
+            '--repo-url',
+            str(work),
+            *options,
+            'run',
+            '--subunit',
+            '--concurrency',
+            str(workers),
+            *(['--exclude-regex', exclude] if exclude else []),
+        ]
+        env = {
+            **os.environ,
+            'TROVE_UPGRADE_TEST_OUTPUT_DIR': str(output),
+            **({'TROVE_UPGRADE_TEST_OUTPUT': 'all'} if self.aloud else {}),
+        }
+        report, start, errors = (
+            Report(name, aloud=self.aloud, skips_fail=skips_fail),
+            time.monotonic(),
+            output / 'stderr',
+        )
+        with (
+            errors.open('wb') as sink,
+            Progress(Lines()).phase(name) as tell,
+            self.children.start(argv, cwd=ROOT, env=env, stderr=sink) as child,
+        ):
             tell('collecting the tests')
             _read(child.stdout, report, tell)
         counted = report.close(output, child.returncode)
@@ -63,7 +101,9 @@ def _read(stream: object, report: Report, tell: Phase) -> None:
     """Until the stream ends."""
     report.start()
     try:
-        subunit.ByteStreamToStreamResult(stream, non_subunit_name='stdout').run(_Telling(report, tell))
+        subunit.ByteStreamToStreamResult(stream, non_subunit_name='stdout').run(
+            _Telling(report, tell)
+        )
     finally:
         report.stop()
 

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Output of a test: log records, print, warnings, and all that its child processes write, in the order in which they came.
+"""Output of a test: log records, print, warnings, and all that its child processes write, in the
+order in which they came.
 
-oslotest's own capture replaces sys.stdout and sys.stderr, which child processes do not see.  So the descriptors 1 and 2 lead to a
-file for as long as the test runs.  The runner of the tests uses descriptor 1 for its stream between two tests.
+oslotest's own capture replaces sys.stdout and sys.stderr, which child processes do not see.  So the
+descriptors 1 and 2 lead to a file for as long as the test runs.  The runner of the tests uses
+descriptor 1 for its stream between two tests.
 """
+
 import atexit
 import enum
 import os
@@ -15,7 +18,8 @@ import fixtures
 
 #: Which tests' output is kept; tools/run_tests.py --verbose sets it to "all".
 MODE = 'TROVE_UPGRADE_TEST_OUTPUT'
-#: Folder of one file per process.  A process that is killed leaves its file: the output of the test that it was running.
+#: Folder of one file per process.  A process that is killed leaves its file: the output of the test
+#: that it was running.
 FOLDER = 'TROVE_UPGRADE_TEST_OUTPUT_DIR'
 HEAD = 'Output of '
 _STDOUT, _STDERR = 1, 2
@@ -28,7 +32,9 @@ class Mode(enum.StrEnum):
 
 
 class Output(fixtures.Fixture):
-    """What is written to stdout and stderr from now on, by this process and its children, goes to a file of the process."""
+    """What is written to stdout and stderr from now on, by this process and its children, goes
+    to a file of the process.
+    """
 
     def __init__(self, test_id):
         super().__init__()
@@ -62,7 +68,9 @@ _files = {}
 
 
 def _file_of_process():
-    """One for all tests: what a child of an earlier test writes late stands in the test that runs then."""
+    """One for all tests: what a child of an earlier test writes late stands in the test that
+    runs then.
+    """
     process_id = os.getpid()
     if process_id not in _files:
         _files[process_id] = _open(os.environ.get(FOLDER), process_id)
@@ -83,5 +91,5 @@ def _open(folder, process_id):
 
 
 def _remove(path, process_id):
-    if os.getpid() == process_id:   # not in a fork
+    if os.getpid() == process_id:  # not in a fork
         path.unlink(missing_ok=True)

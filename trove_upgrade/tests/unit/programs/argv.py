@@ -1,12 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs in a command's words, with those that it starts in turn: `setpriv ... -- mariadbd`, `ip netns exec NAME python`, `sh -c ...`."""
+"""Programs in a command's words, with those that it starts in turn: `setpriv ... -- mariadbd`,
+`ip netns exec NAME python`, `sh -c ...`.
+"""
+
 import pathlib
 import re
 
 #: Stands for a word that the source does not spell out.
 UNKNOWN = '\0'
-#: Start the command that follows their options; where "--" is among the words, it stands before the command.
-_WRAPPERS = {'env', 'setpriv', 'unshare', 'nsenter', 'setsid', 'chroot', 'timeout', 'nice', 'xargs', 'exec', 'command', 'sudo', 'gosu', 'tini'}
+#: Start the command that follows their options; where "--" is among the words, it stands before the
+#: command.
+_WRAPPERS = {
+    'env',
+    'setpriv',
+    'unshare',
+    'nsenter',
+    'setsid',
+    'chroot',
+    'timeout',
+    'nice',
+    'xargs',
+    'exec',
+    'command',
+    'sudo',
+    'gosu',
+    'tini',
+}
 #: Options whose value is a word of its own.
 _WITH_VALUE = {'--propagation', '--pdeathsig', '--target', '-o', '-n'}
 #: Take that many operands before the command.
@@ -19,7 +38,9 @@ _ASSIGNMENT = re.compile(r'\w+\+?=')
 
 
 def program(word):
-    """Name of the program that `word` is, where it is looked for on the PATH or in a folder of the system; else None."""
+    """Name of the program that `word` is, where it is looked for on the PATH or in a folder of
+    the system; else None.
+    """
     path = pathlib.PurePosixPath(word)
     if path.is_absolute():
         return path.name if _SYSTEM.fullmatch(str(path.parent)) else None
@@ -35,8 +56,10 @@ def programs(words, shell):
         return
     first = program(words[0])
     if first is None:
-        if words[0] == UNKNOWN and '--' in words:   # a wrapper that the source puts together elsewhere
-            yield from programs(words[words.index('--') + 1:], shell)
+        if (
+            words[0] == UNKNOWN and '--' in words
+        ):  # a wrapper that the source puts together elsewhere
+            yield from programs(words[words.index('--') + 1 :], shell)
         return
     yield first
     if first in SHELLS and len(words) > 2 and _SCRIPT_FOLLOWS.fullmatch(words[1]):
@@ -51,8 +74,8 @@ def programs(words, shell):
 
 def _inner(wrapper, words):
     if '--' in words:
-        return words[words.index('--') + 1:]
+        return words[words.index('--') + 1 :]
     at = 0
     while at < len(words) and words[at].startswith('-'):
         at += 2 if words[at] in _WITH_VALUE else 1
-    return words[at + _OPERANDS.get(wrapper, 0):]
+    return words[at + _OPERANDS.get(wrapper, 0) :]

@@ -1,11 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian packages that have our programs.  Checked against the files of those packages that the machine has."""
+"""Debian packages that have our programs.  Checked against the files of those packages that the
+machine has.
+"""
 
-#: Without these no Debian is made: packages marked Essential, and apt.  Source: dpkg-query of Debian 12, `mmdebstrap --variant=minbase`.
-EVERYWHERE = frozenset({
-    'apt', 'base-files', 'base-passwd', 'bash', 'bsdutils', 'coreutils', 'dash', 'debianutils', 'diffutils', 'dpkg', 'findutils', 'grep', 'gzip',
-    'hostname', 'init-system-helpers', 'libc-bin', 'login', 'mawk', 'ncurses-base', 'ncurses-bin', 'perl-base', 'sed', 'sysvinit-utils', 'tar',
-    'util-linux'})
+#: Without these no Debian is made: packages marked Essential, and apt.  Source: dpkg-query of
+#: Debian 12, `mmdebstrap --variant=minbase`.
+EVERYWHERE = frozenset(
+    {
+        'apt',
+        'base-files',
+        'base-passwd',
+        'bash',
+        'bsdutils',
+        'coreutils',
+        'dash',
+        'debianutils',
+        'diffutils',
+        'dpkg',
+        'findutils',
+        'grep',
+        'gzip',
+        'hostname',
+        'init-system-helpers',
+        'libc-bin',
+        'login',
+        'mawk',
+        'ncurses-base',
+        'ncurses-bin',
+        'perl-base',
+        'sed',
+        'sysvinit-utils',
+        'tar',
+        'util-linux',
+    }
+)
 #: What a machine must have before `make` can be typed; the quick start names them.
 BEFORE_MAKE = frozenset({'git', 'make', 'python3', 'ca-certificates', 'sudo'})
 
@@ -13,8 +41,9 @@ _OF = {
     'apt': 'apt-config apt-get',
     'bash': 'bash',
     'cloud-init': 'cloud-init',
-    'coreutils': 'basename cat chmod chown chroot cp cut df dirname env expand head id install ln ls mkdir mknod mktemp mv nice od readlink rm rmdir sleep '
-                 'sort stat tail test timeout touch tr true wc',
+    'coreutils': 'basename cat chmod chown chroot cp cut df dirname env expand '
+    'head id install ln ls mkdir mknod mktemp mv nice od readlink rm rmdir '
+    'sleep sort stat tail test timeout touch tr true wc',
     'dash': 'sh',
     'docker-registry': 'docker-registry',
     'docker.io': 'docker dockerd',
@@ -39,7 +68,7 @@ _OF = {
     'mawk': 'awk',
     'mmdebstrap': 'mmdebstrap',
     'mount': 'losetup mount umount',
-    'postgresql': 'initdb postgres',   # of the package postgresql-NN that it depends on
+    'postgresql': 'initdb postgres',  # of the package postgresql-NN that it depends on
     'procps': 'pgrep pkill ps',
     'pwgen': 'pwgen',
     'python3-minimal': 'python3',
@@ -53,16 +82,45 @@ _OF = {
 PACKAGE = {program: package for package, programs in _OF.items() for program in programs.split()}
 
 #: A package that another one always brings, by its Depends.
-BROUGHT_BY = {'erlang-base': 'rabbitmq-server', 'mariadb-client': 'mariadb-server', 'mariadb-client-core': 'mariadb-client',
-              'mariadb-server-core': 'mariadb-server', 'python3-minimal': 'python3'}
-#: Links that a package makes when it is installed, and the file of its own that they lead to.  Source: update-alternatives(1).
+BROUGHT_BY = {
+    'erlang-base': 'rabbitmq-server',
+    'mariadb-client': 'mariadb-server',
+    'mariadb-client-core': 'mariadb-client',
+    'mariadb-server-core': 'mariadb-server',
+    'python3-minimal': 'python3',
+}
+#: Links that a package makes when it is installed, and the file of its own that they lead to.
+#: Source: update-alternatives(1).
 ALTERNATIVES = {'awk': 'mawk', 'iptables': 'iptables-nft'}
-#: Programs of the virtual environments: the distribution that has them, which a file of constraints pins.
-OF_ENVIRONMENT = {'openstack': 'python-openstackclient', 'trove': 'python-troveclient', 'sphinx-build': 'sphinx'}
+#: Programs of the virtual environments: the distribution that has them, which a file of constraints
+#: pins.
+OF_ENVIRONMENT = {
+    'openstack': 'python-openstackclient',
+    'trove': 'python-troveclient',
+    'sphinx-build': 'sphinx',
+}
 #: Started only where the machine has them; without them the caller goes on.
-IF_PRESENT = {'systemctl': 'lab/packages.py looks for it first', 'modprobe': 'lab/preflight.py takes its absence for a no'}
-#: Words at a program's place that are none: commands of docker and of our own tools, a function of guest-cgroups.sh, names that tests make up.
-NO_PROGRAM = frozenset({'db', 'image', 'load', 'logs', 'no-such-program', 'remove_cgroups', 'run', 'stop', 'upgrade', 'version', 'x'})
+IF_PRESENT = {
+    'systemctl': 'lab/packages.py looks for it first',
+    'modprobe': 'lab/preflight.py takes its absence for a no',
+}
+#: Words at a program's place that are none: commands of docker and of our own tools, a function of
+#: guest-cgroups.sh, names that tests make up.
+NO_PROGRAM = frozenset(
+    {
+        'db',
+        'image',
+        'load',
+        'logs',
+        'no-such-program',
+        'remove_cgroups',
+        'run',
+        'stop',
+        'upgrade',
+        'version',
+        'x',
+    }
+)
 
 
 def has(packages, program):

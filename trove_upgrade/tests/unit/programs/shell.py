@@ -1,14 +1,67 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that a shell script starts.  Reads the subset of the shell that our scripts are written in."""
+"""Programs that a shell script starts.  Reads the subset of the shell that our scripts are
+written in.
+"""
+
 import re
 
 from trove_upgrade.tests.unit.programs import argv
 
-_BUILTINS = frozenset(['.', ':', '[', 'alias', 'break', 'bg', 'cd', 'command', 'continue', 'declare', 'echo', 'eval', 'exec', 'exit', 'export', 'false', 'fg', 'getopts', 'hash', 'jobs', 'kill', 'let', 'local', 'mapfile', 'printf', 'pwd', 'read', 'readonly', 'return', 'set', 'shift', 'shopt', 'source', 'test', 'times', 'trap', 'true', 'type', 'typeset', 'ulimit', 'umask', 'unset', 'wait'])
-_KEYWORDS = frozenset(['!', '{', '}', 'if', 'then', 'elif', 'else', 'fi', 'do', 'done', 'while', 'until', 'time'])
+_BUILTINS = frozenset(
+    [
+        '.',
+        ':',
+        '[',
+        'alias',
+        'break',
+        'bg',
+        'cd',
+        'command',
+        'continue',
+        'declare',
+        'echo',
+        'eval',
+        'exec',
+        'exit',
+        'export',
+        'false',
+        'fg',
+        'getopts',
+        'hash',
+        'jobs',
+        'kill',
+        'let',
+        'local',
+        'mapfile',
+        'printf',
+        'pwd',
+        'read',
+        'readonly',
+        'return',
+        'set',
+        'shift',
+        'shopt',
+        'source',
+        'test',
+        'times',
+        'trap',
+        'true',
+        'type',
+        'typeset',
+        'ulimit',
+        'umask',
+        'unset',
+        'wait',
+    ]
+)
+_KEYWORDS = frozenset(
+    ['!', '{', '}', 'if', 'then', 'elif', 'else', 'fi', 'do', 'done', 'while', 'until', 'time']
+)
 _HEREDOC = re.compile(r"<<-?\s*(['\"]?)(\w+)\1([^\n]*)\n(?:.*?\n)??\s*\2(?=\n|$)", re.DOTALL)
 _REDIRECTION = re.compile(r'\d*(<<<|>>|>\||<>|[<>])&?\s*[^\s;|&)]*')
-_PATTERN = re.compile(r'(^|;;|\bin\s)\s*\(?[^\s()"\'$;]+(\s*\|\s*[^\s()]+)*\)', re.MULTILINE)   # of a case
+_PATTERN = re.compile(
+    r'(^|;;|\bin\s)\s*\(?[^\s()"\'$;]+(\s*\|\s*[^\s()]+)*\)', re.MULTILINE
+)  # of a case
 _FUNCTION = re.compile(r'^\s*([\w-]+)\s*\(\)', re.MULTILINE)
 _RUN_LATER = re.compile(r'(\bsh -c|\btrap)\s+$')
 _WORD = 'QUOTED'
@@ -17,7 +70,9 @@ _WORD = 'QUOTED'
 def programs(text, sourced=''):
     """Names of programs, each once; `sourced` is what the script reads its functions from."""
     functions = set(_FUNCTION.findall(text)) | set(_FUNCTION.findall(sourced))
-    return {name for name in _commands(text) if name not in functions | _BUILTINS | _KEYWORDS | {_WORD}}
+    return {
+        name for name in _commands(text) if name not in functions | _BUILTINS | _KEYWORDS | {_WORD}
+    }
 
 
 def _commands(text):
@@ -30,7 +85,8 @@ def _commands(text):
 
 
 class _Flat:
-    """A script with a plain word in place of each quoted string and substitution, and without comments.
+    """A script with a plain word in place of each quoted string and substitution, and without
+    comments.
 
     `scripts`: what is run inside of those: substitutions, the argument of `sh -c`, a trap.
     """
@@ -52,17 +108,19 @@ class _Flat:
                 out.append('X')
             elif one == "'" and end != '"':
                 self._at = self._in.index("'", here + 1) + 1
-                out.append(self._quoted(''.join(out), self._in[here + 1:self._at - 1]))
+                out.append(self._quoted(''.join(out), self._in[here + 1 : self._at - 1]))
             elif one == '"':
                 self._read('"')
-                out.append(self._quoted(''.join(out), self._in[here + 1:self._at - 1]))
-            elif self._in.startswith('$((', here) or (end != '"' and self._in.startswith('((', here)):
+                out.append(self._quoted(''.join(out), self._in[here + 1 : self._at - 1]))
+            elif self._in.startswith('$((', here) or (
+                end != '"' and self._in.startswith('((', here)
+            ):
                 self._at = self._in.index('))', here) + 2
                 out.append(_WORD)
             elif self._in.startswith(('$(', '<('), here) or one == '`':
                 self._at = here + (1 if one == '`' else 2)
                 self._read('`' if one == '`' else ')')
-                self.scripts.append(self._in[here + (1 if one == '`' else 2):self._at - 1])
+                self.scripts.append(self._in[here + (1 if one == '`' else 2) : self._at - 1])
                 out.append(_WORD)
             elif self._in.startswith('${', here):
                 self._at = here + 2

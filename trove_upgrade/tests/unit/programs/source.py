@@ -1,24 +1,81 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that Python source starts: found where a list of words is passed on to what starts programs.
+"""Programs that Python source starts: found where a list of words is passed on to what starts
+programs.
 
-A call that starts a program (subprocess, os.exec*) spells out its words, or stands in a function that takes them from its callers.  Such a
-function is named in FORWARDERS, and what is passed to it is found by its name; `unspelled` has those calls.
+A call that starts a program (subprocess, os.exec*) spells out its words, or stands in a function
+that takes them from its callers.  Such a function is named in FORWARDERS, and what is passed to it
+is found by its name; `unspelled` has those calls.
 """
+
 import ast
 import dataclasses
 
 from trove_upgrade.tests.unit.programs import argv, shell
 
-_PRIMITIVES = {'subprocess': {'run', 'Popen', 'call', 'check_call', 'check_output', 'getoutput', 'getstatusoutput'},
-               'os': {'execl', 'execle', 'execlp', 'execlpe', 'execv', 'execve', 'execvp', 'execvpe', 'posix_spawn', 'posix_spawnp',
-                      'spawnl', 'spawnv', 'system', 'popen'},
-               'asyncio': {'create_subprocess_exec', 'create_subprocess_shell'}}
+_PRIMITIVES = {
+    'subprocess': {
+        'run',
+        'Popen',
+        'call',
+        'check_call',
+        'check_output',
+        'getoutput',
+        'getstatusoutput',
+    },
+    'os': {
+        'execl',
+        'execle',
+        'execlp',
+        'execlpe',
+        'execv',
+        'execve',
+        'execvp',
+        'execvpe',
+        'posix_spawn',
+        'posix_spawnp',
+        'spawnl',
+        'spawnv',
+        'system',
+        'popen',
+    },
+    'asyncio': {'create_subprocess_exec', 'create_subprocess_shell'},
+}
 #: Functions that pass on a command's words which their callers give them.
-FORWARDERS = frozenset({'run', 'follow', 'launch', 'start', '_run_in', '_start', '_succeeds', '_migration', '_become', '_tempest', '_argv',
-                        '_setUp', '_pip_config', '__init__', 'as_user', 'run_as_user', 'client', 'ensure', 'manage', 'script', 'shown', 'status',
-                        'taskmanager', 'command', 'Command', 'Migration', 'exec'})
+FORWARDERS = frozenset(
+    {
+        'run',
+        'follow',
+        'launch',
+        'start',
+        '_run_in',
+        '_start',
+        '_succeeds',
+        '_migration',
+        '_become',
+        '_tempest',
+        '_argv',
+        '_setUp',
+        '_pip_config',
+        '__init__',
+        'as_user',
+        'run_as_user',
+        'client',
+        'ensure',
+        'manage',
+        'script',
+        'shown',
+        'status',
+        'taskmanager',
+        'command',
+        'Command',
+        'Migration',
+        'exec',
+    }
+)
 #: Of these, the ones whose words are arguments of their own, not a list.
-_BY_NAME = frozenset({'as_user', 'run_as_user', '_run_in', '_succeeds', 'client', 'binary', 'which'})
+_BY_NAME = frozenset(
+    {'as_user', 'run_as_user', '_run_in', '_succeeds', 'client', 'binary', 'which'}
+)
 #: Of these, the ones that run a command in a guest or in a container.
 _INSIDE = frozenset({'exec', '_run_in'})
 _NAMES_OF_LISTS = frozenset({'argv', 'command', 'words', 'prefix'})
@@ -30,8 +87,8 @@ class Found:
     """One program at one place."""
 
     name: str
-    place: str     #: file and line
-    inside: bool   #: in a guest or a container, whatever the file
+    place: str  #: file and line
+    inside: bool  #: in a guest or a container, whatever the file
 
 
 class Source:
@@ -39,7 +96,9 @@ class Source:
 
     def __init__(self, path, shown):
         self._tree = ast.parse(path.read_text(), str(path))
-        self._parents = {child: node for node in ast.walk(self._tree) for child in ast.iter_child_nodes(node)}
+        self._parents = {
+            child: node for node in ast.walk(self._tree) for child in ast.iter_child_nodes(node)
+        }
         self._path = shown
 
     def programs(self):
@@ -51,35 +110,56 @@ class Source:
             elif isinstance(node, ast.Call) and node.args and self._names_a_program(node):
                 words = self._words(node.args)
             for name in argv.programs(words, shell.programs):
-                yield Found(name, f'{self._path}:{node.lineno}', _name(getattr(self._taker(node), 'func', node)) in _INSIDE)
+                yield Found(
+                    name,
+                    f'{self._path}:{node.lineno}',
+                    _name(getattr(self._taker(node), 'func', node)) in _INSIDE,
+                )
 
     def _names_a_program(self, call):
         if not isinstance(call.args[0], ast.Constant):
             return False
-        finds = _name(call.func) == 'find' and _name(getattr(call.func, 'value', call)) == 'programs'   # the guest agent's port
+        finds = (
+            _name(call.func) == 'find' and _name(getattr(call.func, 'value', call)) == 'programs'
+        )  # the guest agent's port
         return finds or _name(call.func) in _BY_NAME
 
     def unspelled(self):
         """File and function of each call that does not spell out its words."""
         for node in ast.walk(self._tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name) \
-                    and node.func.attr in _PRIMITIVES.get(node.func.value.id, ()):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and isinstance(node.func.value, ast.Name)
+                and node.func.attr in _PRIMITIVES.get(node.func.value.id, ())
+            ):
                 first = node.args[0] if node.args else None
                 if not isinstance(first, (ast.List, ast.Tuple)):
                     yield f'{self._path} {self._function(node)}'
 
     def _taker(self, node):
-        """The call that a list is an argument of, be it in a sum or by a condition; or what else the list is part of."""
+        """The call that a list is an argument of, be it in a sum or by a condition; or what else
+        the list is part of.
+        """
         if isinstance(node, ast.Call):
             return node
         parent = self._parents.get(node)
-        while isinstance(parent, (ast.BinOp, ast.IfExp, ast.Starred, ast.List, ast.Tuple, ast.keyword)):
+        while isinstance(
+            parent, (ast.BinOp, ast.IfExp, ast.Starred, ast.List, ast.Tuple, ast.keyword)
+        ):
             parent = self._parents.get(parent)
         return parent
 
     def _is_command(self, node):
-        """A list that is passed to what starts programs, or has an option among its words, or is named as one."""
-        if any(isinstance(one, ast.Constant) and isinstance(one.value, str) and one.value.startswith('-') for one in node.elts[1:]):
+        """A list that is passed to what starts programs, or has an option among its words, or is
+        named as one.
+        """
+        if any(
+            isinstance(one, ast.Constant)
+            and isinstance(one.value, str)
+            and one.value.startswith('-')
+            for one in node.elts[1:]
+        ):
             return True
         taker = self._taker(node)
         if isinstance(taker, ast.Call):
@@ -97,21 +177,37 @@ class Source:
         if isinstance(node, ast.Constant):
             return [node.value] if isinstance(node.value, str) else [argv.UNKNOWN]
         if isinstance(node, ast.JoinedStr):
-            return [''.join(one.value if isinstance(one, ast.Constant) else 'FIELD' for one in node.values)]
+            return [
+                ''.join(
+                    one.value if isinstance(one, ast.Constant) else 'FIELD' for one in node.values
+                )
+            ]
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             return [''.join([*self._word(node.left), *self._word(node.right)])]
         if isinstance(node, (ast.List, ast.Tuple)):
             return self._words(node.elts)
-        return self._assigned(node) if isinstance(node, ast.Name) else self._word(node.value) if isinstance(node, ast.Starred) else [argv.UNKNOWN]
+        return (
+            self._assigned(node)
+            if isinstance(node, ast.Name)
+            else self._word(node.value)
+            if isinstance(node, ast.Starred)
+            else [argv.UNKNOWN]
+        )
 
     def _assigned(self, name):
-        """What the function, else the module, assigns to the name; the first of two that a condition chooses from."""
+        """What the function, else the module, assigns to the name; the first of two that a
+        condition chooses from.
+        """
         where = self._parents.get(name)
         while where is not None:
             if isinstance(where, (ast.FunctionDef, ast.Module)):
                 for node in where.body:
-                    if isinstance(node, ast.Assign) and any(_name(target) == name.id for target in node.targets):
-                        return self._word(node.value.body if isinstance(node.value, ast.IfExp) else node.value)
+                    if isinstance(node, ast.Assign) and any(
+                        _name(target) == name.id for target in node.targets
+                    ):
+                        return self._word(
+                            node.value.body if isinstance(node.value, ast.IfExp) else node.value
+                        )
             where = self._parents.get(where)
         return [argv.UNKNOWN]
 
@@ -122,4 +218,10 @@ class Source:
 
 
 def _name(node):
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ''
+    return (
+        node.attr
+        if isinstance(node, ast.Attribute)
+        else node.id
+        if isinstance(node, ast.Name)
+        else ''
+    )

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each program that we start is in a package that bindep.txt, or the recipe of the guest's image, lists."""
+"""Each program that we start is in a package that bindep.txt, or the recipe of the guest's
+image, lists.
+"""
+
 import functools
 import pathlib
 import re
@@ -13,36 +16,68 @@ from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.programs import argv, packages, shell, source
 
 ROOT = pathlib.Path(trove_upgrade.__file__).resolve().parents[1]
-_UNKNOWN = ('{place} starts {name}, which no table has. Where it is a program, add it to _OF in trove_upgrade/tests/unit/programs/packages.py, '
-            'below the Debian package that has it (dpkg -S, apt-file); where it is only a word, to NO_PROGRAM there.')
-_MISSING = ('{place} starts {name}, which is in the package {package}: add the line "{package} [platform:dpkg lab]" to bindep.txt, or start '
-            'something that a listed package has.')
-_NOT_IN_GUEST = ('{place} starts {name} in a guest; it is in the package {package}, which no recipe in trove_upgrade/lab/images/recipes.py has. '
-                 'Add it there and to doc/source/admin/images.rst, or do without the program.')
+_UNKNOWN = (
+    '{place} starts {name}, which no table has. Where it is a program, add it to _OF in '
+    'trove_upgrade/tests/unit/programs/packages.py, below the Debian package that has it '
+    '(dpkg -S, apt-file); where it is only a word, to NO_PROGRAM there.'
+)
+_MISSING = (
+    '{place} starts {name}, which is in the package {package}: add the line '
+    '"{package} [platform:dpkg lab]" to bindep.txt, or start what a listed package has.'
+)
+_NOT_IN_GUEST = (
+    '{place} starts {name} in a guest; it is in the package {package}, which no recipe in '
+    'trove_upgrade/lab/images/recipes.py has. Add it there and to doc/source/admin/images.rst, '
+    'or do without the program.'
+)
 #: File and function of each call that starts what its callers spell out.
-_UNSPELLED = frozenset({
-    'benchmarks/trove/orchestration.py taskmanager', 'tools/testrun/children.py start', 'trove_upgrade/cmd/lab.py _become',
-    'trove_upgrade/guestagent/commands.py run', 'trove_upgrade/guestagent/datastores/mysql_family/programs.py run',
-    'trove_upgrade/lab/commands.py run', 'trove_upgrade/lab/hypervisor/commands.py follow', 'trove_upgrade/lab/hypervisor/commands.py run',
-    'trove_upgrade/lab/preflight.py _succeeds', 'trove_upgrade/lab/product.py manage', 'trove_upgrade/lab/supervisor.py start',
-    'trove_upgrade/lab/tempest/acceptance.py _tempest', 'trove_upgrade/lab/trove/side.py manage',
-    'trove_upgrade/tests/functional/cloud/trove_api.py __init__', 'trove_upgrade/tests/functional/host/databases.py _setUp',
-    'trove_upgrade/tests/functional/host/databases.py run_as_user', 'trove_upgrade/tests/functional/host/test_guest_volume.py _succeeds',
-    'trove_upgrade/tests/functional/schema/commands.py script', 'trove_upgrade/tests/functional/schema/real_trove.py manage',
-    'trove_upgrade/tests/functional/schema/test_trove_adoption.py client', 'trove_upgrade/tests/functional/schema/test_trove_views.py shown'})
-_IN_GUESTS = ('trove_upgrade/guestagent/', 'etc/trove-upgrade/guest/', 'trove_upgrade/lab/images/files/')
+_UNSPELLED = frozenset(
+    {
+        'benchmarks/trove/orchestration.py taskmanager',
+        'tools/testrun/children.py start',
+        'trove_upgrade/cmd/lab.py _become',
+        'trove_upgrade/guestagent/commands.py run',
+        'trove_upgrade/guestagent/datastores/mysql_family/programs.py run',
+        'trove_upgrade/lab/commands.py run',
+        'trove_upgrade/lab/hypervisor/commands.py follow',
+        'trove_upgrade/lab/hypervisor/commands.py run',
+        'trove_upgrade/lab/preflight.py _succeeds',
+        'trove_upgrade/lab/product.py manage',
+        'trove_upgrade/lab/supervisor.py start',
+        'trove_upgrade/lab/tempest/acceptance.py _tempest',
+        'trove_upgrade/lab/trove/side.py manage',
+        'trove_upgrade/tests/functional/cloud/trove_api.py __init__',
+        'trove_upgrade/tests/functional/host/databases.py _setUp',
+        'trove_upgrade/tests/functional/host/databases.py run_as_user',
+        'trove_upgrade/tests/functional/host/test_guest_volume.py _succeeds',
+        'trove_upgrade/tests/functional/schema/commands.py script',
+        'trove_upgrade/tests/functional/schema/real_trove.py manage',
+        'trove_upgrade/tests/functional/schema/test_trove_adoption.py client',
+        'trove_upgrade/tests/functional/schema/test_trove_views.py shown',
+    }
+)
+_IN_GUESTS = (
+    'trove_upgrade/guestagent/',
+    'etc/trove-upgrade/guest/',
+    'trove_upgrade/lab/images/files/',
+)
 _IN_CONTAINERS = 'trove_upgrade/lab/containers/files/'
 
 
 @functools.cache
 def in_python():
-    return [source.Source(path, path.relative_to(ROOT)) for folder in ('trove_upgrade', 'tools', 'benchmarks', 'scenario', 'doc')
-            for path in sorted((ROOT / folder).rglob('*.py'))]
+    return [
+        source.Source(path, path.relative_to(ROOT))
+        for folder in ('trove_upgrade', 'tools', 'benchmarks', 'scenario', 'doc')
+        for path in sorted((ROOT / folder).rglob('*.py'))
+    ]
 
 
 def in_scripts():
     for folder in ('trove_upgrade', 'tools', 'etc', '.ci'):
-        for path in sorted(path for path in (ROOT / folder).rglob('*') if path.is_file() and path.suffix != '.py'):
+        for path in sorted(
+            path for path in (ROOT / folder).rglob('*') if path.is_file() and path.suffix != '.py'
+        ):
             relative = path.relative_to(ROOT)
             first = path.read_bytes()[:40].split(b'\n')[0]
             if path.suffix == '.sh' or re.match(rb'#!.*\b(ba|da)?sh\b', first):
@@ -50,7 +85,9 @@ def in_scripts():
                 names = shell.programs(path.read_text(), beside)
             elif path.suffix in {'.service', '.conf'}:
                 found = re.findall(r'^Exec\w+=[-+@:!]*(.*)', path.read_text(), re.MULTILINE)
-                names = {name for line in found for name in argv.programs(line.split(), shell.programs)}
+                names = {
+                    name for line in found for name in argv.programs(line.split(), shell.programs)
+                }
             else:
                 continue
             yield from (source.Found(name, str(relative), False) for name in sorted(names))
@@ -58,15 +95,28 @@ def in_scripts():
 
 def in_makefile():
     text = (ROOT / 'Makefile').read_text()
-    recipes_of = '\n'.join(line[1:].lstrip('@-') for line in text.replace('\\\n\t', ' ').splitlines() if line.startswith('\t'))
-    plain = re.sub(r'\$\((BIN|VENV)\)', '/venv', re.sub(r'\$\(if [^()]*(\([^()]*\)[^()]*)*\)', '', recipes_of)).replace('$$', '$')
-    plain = re.sub(r'\$\(([A-Z_]+)\)', lambda found: 'python3' if found[1] == 'PYTHON' else 'X', plain)
+    recipes_of = '\n'.join(
+        line[1:].lstrip('@-')
+        for line in text.replace('\\\n\t', ' ').splitlines()
+        if line.startswith('\t')
+    )
+    plain = re.sub(
+        r'\$\((BIN|VENV)\)', '/venv', re.sub(r'\$\(if [^()]*(\([^()]*\)[^()]*)*\)', '', recipes_of)
+    ).replace('$$', '$')
+    plain = re.sub(
+        r'\$\(([A-Z_]+)\)', lambda found: 'python3' if found[1] == 'PYTHON' else 'X', plain
+    )
     yield from (source.Found(name, 'Makefile', False) for name in sorted(shell.programs(plain)))
 
 
 @functools.cache
 def everything():
-    in_files = [found for one in in_python() for found in one.programs() if found.name not in packages.NO_PROGRAM]
+    in_files = [
+        found
+        for one in in_python()
+        for found in one.programs()
+        if found.name not in packages.NO_PROGRAM
+    ]
     return [*in_files, *in_scripts(), *in_makefile()]
 
 
@@ -75,12 +125,15 @@ def is_in_a_guest(found):
 
 
 class TestPrograms(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.found = everything()
         self.listed = set(lab_packages.wanted((ROOT / 'bindep.txt').read_text()))
-        self.of_guests = {name for recipe in (recipes.BOOKWORM.with_systemd(), recipes.TROVE_BOOKWORM) for name in recipe.packages}
+        self.of_guests = {
+            name
+            for recipe in (recipes.BOOKWORM.with_systemd(), recipes.TROVE_BOOKWORM)
+            for name in recipe.packages
+        }
 
     def known(self, wanted):
         """Those of Debian's packages, at the places that `wanted` is true for."""
@@ -88,42 +141,84 @@ class TestPrograms(base.TestCase):
 
     def test_each_program_is_known(self):
         known = {*packages.PACKAGE, *packages.OF_ENVIRONMENT}
-        self.assertEqual([], [_UNKNOWN.format(place=one.place, name=one.name) for one in self.found if one.name not in known])
+        self.assertEqual(
+            [],
+            [
+                _UNKNOWN.format(place=one.place, name=one.name)
+                for one in self.found
+                if one.name not in known
+            ],
+        )
 
     def test_nothing_is_known_that_is_not_started(self):
         started = {one.name for one in self.found}
-        self.assertEqual(set(), {*packages.PACKAGE, *packages.OF_ENVIRONMENT} - started, 'take these out of the tables of packages.py')
+        self.assertEqual(
+            set(),
+            {*packages.PACKAGE, *packages.OF_ENVIRONMENT} - started,
+            'take these out of the tables of packages.py',
+        )
 
     def test_what_the_host_starts_is_in_a_package_of_bindep(self):
-        on_host = self.known(lambda one: not is_in_a_guest(one) and not one.place.startswith(_IN_CONTAINERS))
+        on_host = self.known(
+            lambda one: not is_in_a_guest(one) and not one.place.startswith(_IN_CONTAINERS)
+        )
         have = self.listed | packages.BEFORE_MAKE
-        self.assertEqual([], [_MISSING.format(place=one.place, name=one.name, package=packages.PACKAGE[one.name]) for one in on_host
-                              if one.name not in packages.IF_PRESENT and not packages.has(have, one.name)])
+        self.assertEqual(
+            [],
+            [
+                _MISSING.format(place=one.place, name=one.name, package=packages.PACKAGE[one.name])
+                for one in on_host
+                if one.name not in packages.IF_PRESENT and not packages.has(have, one.name)
+            ],
+        )
 
     def test_what_a_guest_starts_is_in_a_package_of_its_recipe(self):
-        self.assertEqual([], [_NOT_IN_GUEST.format(place=one.place, name=one.name, package=packages.PACKAGE[one.name])
-                              for one in self.known(is_in_a_guest) if not packages.has(self.of_guests, one.name)])
+        self.assertEqual(
+            [],
+            [
+                _NOT_IN_GUEST.format(
+                    place=one.place, name=one.name, package=packages.PACKAGE[one.name]
+                )
+                for one in self.known(is_in_a_guest)
+                if not packages.has(self.of_guests, one.name)
+            ],
+        )
 
     def test_what_a_container_starts_is_in_a_package_of_its_recipe(self):
         have = set(container_recipes.MARIADB_10_11.packages)
         inside = self.known(lambda one: one.place.startswith(_IN_CONTAINERS))
-        self.assertEqual([], [f'{one.place}: {one.name}' for one in inside if not packages.has(have, one.name)])
+        self.assertEqual(
+            [], [f'{one.place}: {one.name}' for one in inside if not packages.has(have, one.name)]
+        )
         self.assertTrue(inside)
 
     def test_the_page_about_images_names_the_packages_that_a_guest_needs(self):
         page = (ROOT / 'doc/source/admin/images.rst').read_text()
         ours = self.known(lambda one: one.place.startswith(_IN_GUESTS[:2]))
         needed = {packages.PACKAGE[one.name] for one in ours} - packages.EVERYWHERE
-        self.assertEqual(set(), {name for name in needed if f'``{name}``' not in page}, 'name these packages in doc/source/admin/images.rst')
+        self.assertEqual(
+            set(),
+            {name for name in needed if f'``{name}``' not in page},
+            'name these packages in doc/source/admin/images.rst',
+        )
 
     def test_programs_of_the_environments_are_pinned(self):
-        pinned = '\n'.join(path.read_text() for path in (ROOT / 'constraints.txt', *sorted((ROOT / 'constraints').glob('*.txt')))).lower()
-        self.assertEqual([], [name for name in packages.OF_ENVIRONMENT.values() if f'\n{name}==' not in pinned])
+        pinned = '\n'.join(
+            path.read_text()
+            for path in (ROOT / 'constraints.txt', *sorted((ROOT / 'constraints').glob('*.txt')))
+        ).lower()
+        self.assertEqual(
+            [], [name for name in packages.OF_ENVIRONMENT.values() if f'\n{name}==' not in pinned]
+        )
 
     def test_each_call_that_starts_a_program_is_looked_at(self):
         unspelled = {one for found in in_python() for one in found.unspelled()}
-        self.assertEqual(_UNSPELLED, unspelled, 'spell out the words of the command where it is started, or add the function to _UNSPELLED, '
-                         'and its name to FORWARDERS in source.py, so that its callers are looked at')
+        self.assertEqual(
+            _UNSPELLED,
+            unspelled,
+            'spell out the words of the command, or add the function to _UNSPELLED, '
+            'and its name to FORWARDERS in source.py, so that its callers are looked at',
+        )
         self.assertEqual(set(), {one.split()[1] for one in unspelled} - source.FORWARDERS)
 
 
@@ -135,22 +230,32 @@ class TestThePackagesOfThisMachine(base.TestCase):
         for name in sorted(set(packages.PACKAGE.values())):
             listing = self.files_of(name)
             if listing:
-                files = {pathlib.PurePosixPath(line).name for line in listing.splitlines() if re.search(r'/s?bin/[^/]+$', line)}
-                wrong += [f'{name} has no {program}' for program, package in packages.PACKAGE.items() if package == name
-                          and packages.ALTERNATIVES.get(program, program) not in files]
+                files = {
+                    pathlib.PurePosixPath(line).name
+                    for line in listing.splitlines()
+                    if re.search(r'/s?bin/[^/]+$', line)
+                }
+                wrong += [
+                    f'{name} has no {program}'
+                    for program, package in packages.PACKAGE.items()
+                    if package == name and packages.ALTERNATIVES.get(program, program) not in files
+                ]
         self.assertEqual([], wrong)
 
     def files_of(self, name):
-        installed = sorted(pathlib.Path('/var/lib/dpkg/info').glob('postgresql-[0-9]*.list')) if name == 'postgresql' else []
+        installed = (
+            sorted(pathlib.Path('/var/lib/dpkg/info').glob('postgresql-[0-9]*.list'))
+            if name == 'postgresql'
+            else []
+        )
         names = [path.stem for path in installed] or [name]
         done = subprocess.run(['dpkg', '--listfiles', *names], capture_output=True, text=True)
         return done.stdout if done.returncode == 0 else ''
 
 
 class TestReadingShell(base.TestCase):
-
     def test_commands_are_found_wherever_they_stand(self):
-        script = '''
+        script = """
             # don't read comments; nor this: foo
             first -x "$(second "$(third a)" | fourth)" && ! fifth || { sixth; }   # it's over
             if [ -e x ]; then VAR=1 seventh; fi
@@ -162,8 +267,12 @@ class TestReadingShell(base.TestCase):
 END
             own() { fourteenth `fifteenth`; }
             own > file 2>&1; cat < <(sixteenth)
-            for x in $(seventeenth); do eighteenth; done; (( count++ )); unshare --propagation private nineteenth
-        '''
-        words = ('first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth '
-                 'seventeenth eighteenth nineteenth cat sh setpriv unshare')
+            for x in $(seventeenth); do eighteenth; done; (( count++ ))
+            unshare --propagation private nineteenth
+        """
+        words = (
+            'first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth '
+            'thirteenth fourteenth fifteenth sixteenth '
+            'seventeenth eighteenth nineteenth cat sh setpriv unshare'
+        )
         self.assertEqual(set(words.split()), shell.programs(script))

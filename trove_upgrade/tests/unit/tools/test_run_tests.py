@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tools/run_tests.py over small suites: the program itself, stestr and its workers run as processes."""
+"""tools/run_tests.py over small suites: the program itself, stestr and its workers run as
+processes.
+"""
+
 import os
 import pathlib
 import signal
@@ -17,8 +20,9 @@ _ROOT = pathlib.Path(trove_upgrade.__file__).resolve().parents[1]
 _PROGRAM = _ROOT / 'tools' / 'run_tests.py'
 _SECONDS = 400
 
-_EACH_KIND = '''
+_EACH_KIND = """
 import logging, subprocess, sys, warnings
+from testtools import content
 from trove_upgrade.tests import base
 
 LOG = logging.getLogger('tiny')
@@ -29,7 +33,8 @@ def noise(who):
     LOG.error('logged by the test that %s', who)
     LOG.debug('logged for a debugger by the test that %s', who)
     warnings.warn(f'warned by the test that {who}')
-    subprocess.run(['sh', '-c', f'echo child of the test that {who}; echo its stderr, of the test that {who} >&2'], check=True)
+    script = f'echo child of the test that {who}; echo its stderr, of the test that {who} >&2'
+    subprocess.run(['sh', '-c', script], check=True)
 
 class Tiny(base.TestCase):
     def setUp(self):
@@ -44,7 +49,7 @@ class Tiny(base.TestCase):
 
     def test_fails(self):
         noise('fails')
-        self.addDetail('note', __import__('testtools').content.text_content('detail of the test that fails'))
+        self.addDetail('note', content.text_content('detail of the test that fails'))
         self.assertEqual('wanted', 'found')
 
     def test_skips(self):
@@ -55,13 +60,16 @@ class Tiny(base.TestCase):
         pass
 
     def test_bytes(self):
-        subprocess.run([sys.executable, '-c', 'import os; os.write(1, bytes([0xb3, 0xff, 10])); os.write(2, bytes([0xb3, 0xfe, 10]))'], check=True)
+        for number, line in ((1, [0xb3, 0xff, 10]), (2, [0xb3, 0xfe, 10])):
+            program = f'import os; os.write({number}, bytes({line}))'
+            subprocess.run([sys.executable, '-c', program], check=True)
         self.fail('after bytes that are not UTF-8')
 
     def test_bytes_are_no_fault(self):
-        subprocess.run([sys.executable, '-c', 'import os; os.write(1, bytes([0xb3, 0xff, 10]) * 99)'], check=True)
-'''
-_KILLERS = '''
+        program = 'import os; os.write(1, bytes([0xb3, 0xff, 10]) * 99)'
+        subprocess.run([sys.executable, '-c', program], check=True)
+"""
+_KILLERS = """
 import os, signal
 from trove_upgrade.tests import base
 
@@ -70,9 +78,9 @@ class Killers(base.TestCase):
         print('last words of ' + self.id())
         os.kill(os.getpid(), signal.SIGKILL)
     test_one = test_two = test_three = test_four = _kill
-'''
+"""
 _NO_IMPORT = 'import no_such_module_at_all\n'
-_CLASS_BREAKS = '''
+_CLASS_BREAKS = """
 from trove_upgrade.tests import base
 
 class Broken(base.TestCase):
@@ -87,8 +95,8 @@ class Broken(base.TestCase):
 
     def test_two(self):
         pass
-'''
-_SLEEPS = '''
+"""
+_SLEEPS = """
 import subprocess
 from trove_upgrade.tests import base
 
@@ -99,11 +107,10 @@ class Sleeps(base.TestCase):
         with open({mark!r}, 'w') as sink:
             sink.write(str(child.pid))
         child.wait()
-'''
+"""
 
 
 class RunTestsTest(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
@@ -116,9 +123,24 @@ class RunTestsTest(base.TestCase):
         return package
 
     def start(self, *words):
-        env = {key: value for key, value in os.environ.items() if key not in {output.MODE, output.FOLDER}}
-        return subprocess.Popen([sys.executable, str(_PROGRAM), '--results', str(self.folder / 'results'), *map(str, words)], env=env,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        env = {
+            key: value
+            for key, value in os.environ.items()
+            if key not in {output.MODE, output.FOLDER}
+        }
+        return subprocess.Popen(
+            [
+                sys.executable,
+                str(_PROGRAM),
+                '--results',
+                str(self.folder / 'results'),
+                *map(str, words),
+            ],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
 
     def run_program(self, *words):
         """(exit code, all that is shown)."""
@@ -139,35 +161,72 @@ class RunTestsTest(base.TestCase):
         self.assertEqual('2 passed, 3 failed, 1 skipped', shown.splitlines()[-1], shown)
         self.assertEqual(1, code)
         for who in ('fails', 'breaks in setUp'):
-            for text in ('printed by', 'logged by', 'logged for a debugger by', 'warned by', 'child of', 'its stderr, of'):
+            for text in (
+                'printed by',
+                'logged by',
+                'logged for a debugger by',
+                'warned by',
+                'child of',
+                'its stderr, of',
+            ):
                 self.assertIn(f'{text} the test that {who}', shown)
-        for text in ("!= 'found'", 'detail of the test that fails', 'ValueError: no set-up', 'the reason of the skip', '\\xb3\\xff',
-                     '\\xb3\\xfe', 'after bytes that are not UTF-8', 'cleaned up after tiny_kinds.test_tiny.Tiny.test_fails'):
+        for text in (
+            "!= 'found'",
+            'detail of the test that fails',
+            'ValueError: no set-up',
+            'the reason of the skip',
+            '\\xb3\\xff',
+            '\\xb3\\xfe',
+            'after bytes that are not UTF-8',
+            'cleaned up after tiny_kinds.test_tiny.Tiny.test_fails',
+        ):
             self.assertIn(text, shown)
-        for text in ('the test that passes', 'the test that skips', 'cleaned up after tiny_kinds.test_tiny.Tiny.test_passes'):
+        for text in (
+            'the test that passes',
+            'the test that skips',
+            'cleaned up after tiny_kinds.test_tiny.Tiny.test_passes',
+        ):
             self.assertNotIn(text, shown)
-        self.assertEqual({f'tiny_kinds.test_tiny.Tiny.test_{name}' for name in ('fails', 'set_up_breaks', 'bytes')},
-                         {line.strip() for line in shown.splitlines()[-4:-1]}, shown)
+        self.assertEqual(
+            {
+                f'tiny_kinds.test_tiny.Tiny.test_{name}'
+                for name in ('fails', 'set_up_breaks', 'bytes')
+            },
+            {line.strip() for line in shown.splitlines()[-4:-1]},
+            shown,
+        )
 
     def test_everything_is_shown_when_asked_for(self):
         _, shown = self.run_program('--verbose', self.suite('kinds', _EACH_KIND))
 
-        for text in ('printed by the test that passes', 'logged by the test that passes', 'child of the test that passes'):
+        for text in (
+            'printed by the test that passes',
+            'logged by the test that passes',
+            'child of the test that passes',
+        ):
             self.assertIn(text, shown)
         self.assertEqual('2 passed, 3 failed, 1 skipped', shown.splitlines()[-1])
 
     def test_a_worker_that_dies_fails_its_test_and_those_that_it_did_not_reach(self):
         code, shown = self.run_program(self.suite('killers', _KILLERS))
 
-        self.assertEqual((1, '0 passed, 4 failed, 0 skipped'), (code, shown.splitlines()[-1]), shown)
-        self.assertEqual(2, shown.count('without an end: tiny_killers.test_tiny.Killers.test_'), shown)
-        self.assertEqual(2, shown.count('last words of tiny_killers.test_tiny.Killers.test_'), shown)
+        self.assertEqual(
+            (1, '0 passed, 4 failed, 0 skipped'), (code, shown.splitlines()[-1]), shown
+        )
+        self.assertEqual(
+            2, shown.count('without an end: tiny_killers.test_tiny.Killers.test_'), shown
+        )
+        self.assertEqual(
+            2, shown.count('last words of tiny_killers.test_tiny.Killers.test_'), shown
+        )
         self.assertIn('2 tests did not run', shown)
 
     def test_a_module_that_cannot_be_imported_is_a_failure_with_its_traceback(self):
         code, shown = self.run_program(self.suite('imports', _NO_IMPORT))
 
-        self.assertEqual((1, '0 passed, 1 failed, 0 skipped'), (code, shown.splitlines()[-1]), shown)
+        self.assertEqual(
+            (1, '0 passed, 1 failed, 0 skipped'), (code, shown.splitlines()[-1]), shown
+        )
         self.assertIn("No module named 'no_such_module_at_all'", shown)
 
     def test_a_class_that_cannot_be_set_up_fails_all_its_tests(self):
@@ -182,7 +241,9 @@ class RunTestsTest(base.TestCase):
     def test_a_folder_without_tests_is_a_failure(self):
         code, shown = self.run_program(self.suite('none', ''))
 
-        self.assertEqual((1, '0 passed, 1 failed, 0 skipped'), (code, shown.splitlines()[-1]), shown)
+        self.assertEqual(
+            (1, '0 passed, 1 failed, 0 skipped'), (code, shown.splitlines()[-1]), shown
+        )
 
     def test_an_unknown_suite_is_a_usage_error(self):
         code, shown = self.run_program('unknown-suite')
