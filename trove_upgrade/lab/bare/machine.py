@@ -91,12 +91,13 @@ class BareMachine:
         shutil.copy(_HERE / 'targets.sh', tree / _INSIDE.relative_to('/'))
         (tree / 'root/environ').write_text(environ_lines(_ENVIRON | dict(self._taken.environ)))
         self._place.shared_directories.write_text(''.join(f'{path}\n' for path in self._taken.directories))
-        argv = ['setpriv', '--pdeathsig', 'KILL', '--', 'nsenter', f'--net={self._network.namespace}', '--',
-                'unshare', '--mount', '--pid', '--fork', '--uts', '--ipc', '--kill-child', '--',
-                '/bin/sh', str(_HERE / 'enter.sh'), str(tree), NAME, str(scratch), str(self._place.shared_directories),
-                '/bin/bash', str(_INSIDE), *targets]
-        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                 errors='replace', start_new_session=True)
+        child = subprocess.Popen(
+            ['setpriv', '--pdeathsig', 'KILL', '--', 'nsenter', f'--net={self._network.namespace}', '--',
+             'unshare', '--mount', '--pid', '--fork', '--uts', '--ipc', '--kill-child', '--',
+             '/bin/sh', str(_HERE / 'enter.sh'), str(tree), NAME, str(scratch), str(self._place.shared_directories),
+             '/bin/bash', str(_INSIDE), *targets],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace',
+            start_new_session=True)
         try:
             with (self._place.logs / 'output.log').open('w') as log:
                 for line in child.stdout or ():

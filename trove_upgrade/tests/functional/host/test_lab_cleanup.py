@@ -8,8 +8,8 @@ import fixtures
 from trove_upgrade.lab import cleanup
 from trove_upgrade.tests.unit import base
 
-#: Attaches a file of the same path in a mount namespace in which that path is another directory.
-ELSEWHERE = 'mount --bind "$1" "$2" && losetup --find --show "$2/volume"'
+#: Attaches a file as a machine does whose root directory is "$1".  Such a machine, and the kernel's list, name it "$2".
+ATTACH = 'mount --bind "$1" "$1" && losetup --find --show "$1/$2"'
 
 
 class LoopDevicesTest(base.TestCase):
@@ -18,19 +18,26 @@ class LoopDevicesTest(base.TestCase):
         super().setUp()
         self.run_dir = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
 
-    def attach(self, directory, *argv):
-        with (directory / 'volume').open('wb') as stream:
+    def attach(self, root):
+        path = root / self.run_dir.relative_to('/') / 'volume'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open('wb') as stream:
             stream.truncate(1 << 20)
-        device = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+        done = subprocess.run(['unshare', '--mount', 'sh', '-euc', ATTACH, 'sh', str(root), str(self.run_dir / 'volume')], check=True,
+                              capture_output=True, text=True, timeout=60)
+        device = done.stdout.strip()
         self.addCleanup(subprocess.run, ('losetup', '--detach', device), check=True)
         return device
 
     def test_a_device_whose_file_is_below_the_run_directory_is_ours(self):
-        device = self.attach(self.run_dir, 'losetup', '--find', '--show', str(self.run_dir / 'volume'))
+        device = self.attach(pathlib.Path('/'))
         self.assertEqual([device], cleanup.loop_devices(self.run_dir))
 
     def test_a_file_of_the_same_path_on_another_machines_root_is_not_ours(self):
         other = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         (self.run_dir / 'volume').touch()
-        self.attach(other, 'unshare', '--mount', 'sh', '-euc', ELSEWHERE, 'sh', str(other), str(self.run_dir))
+        device = self.attach(other)
+        listed = subprocess.run(['losetup', '--list', '--noheadings', '--output', 'BACK-FILE', device], check=True, capture_output=True, text=True)
+        self.assertEqual(str(self.run_dir / 'volume'), listed.stdout.strip())
         self.assertEqual([], cleanup.loop_devices(self.run_dir))
+        self.assertEqual([device], cleanup.loop_devices(other, other))

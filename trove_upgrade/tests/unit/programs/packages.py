@@ -68,6 +68,7 @@ _OF = {
     'mawk': 'awk',
     'mmdebstrap': 'mmdebstrap',
     'mount': 'losetup mount umount',
+    'nftables': 'nft',
     'postgresql': 'initdb postgres',  # of the package postgresql-NN that it depends on
     'procps': 'pgrep pkill ps',
     'pwgen': 'pwgen',

@@ -74,6 +74,7 @@ def in_python():
 
 
 def in_scripts():
+    functions = '\n'.join(one.read_text() for one in (ROOT / 'trove_upgrade').rglob('*.sh'))
     for folder in ('trove_upgrade', 'tools', 'etc', '.ci'):
         for path in sorted(
             path for path in (ROOT / folder).rglob('*') if path.is_file() and path.suffix != '.py'
@@ -81,8 +82,7 @@ def in_scripts():
             relative = path.relative_to(ROOT)
             first = path.read_bytes()[:40].split(b'\n')[0]
             if path.suffix == '.sh' or re.match(rb'#!.*\b(ba|da)?sh\b', first):
-                beside = '\n'.join(one.read_text() for one in path.parent.glob('*.sh'))
-                names = shell.programs(path.read_text(), beside)
+                names = shell.programs(path.read_text(), functions)
             elif path.suffix in {'.service', '.conf'}:
                 found = re.findall(r'^Exec\w+=[-+@:!]*(.*)', path.read_text(), re.MULTILINE)
                 names = {
@@ -128,7 +128,10 @@ class TestPrograms(base.TestCase):
     def setUp(self):
         super().setUp()
         self.found = everything()
-        self.listed = set(lab_packages.wanted((ROOT / 'bindep.txt').read_text()))
+        bindep = (ROOT / 'bindep.txt').read_text()
+        self.listed = {
+            name for profile in ('lab', 'bare') for name in lab_packages.wanted(bindep, profile)
+        }
         self.of_guests = {
             name
             for recipe in (recipes.BOOKWORM.with_systemd(), recipes.TROVE_BOOKWORM)
