@@ -22,11 +22,22 @@ class ProgressTest(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.now = 0.0
+        self.now, self.looks = 0.0, 0
+
+    def clock(self):
+        self.looks += 1
+        return self.now
+
+    def wait_for_looks(self, number):
+        """The painter has looked at the clock that often since now."""
+        wanted, deadline = self.looks + number, time.monotonic() + DEADLINE_SECONDS
+        while self.looks < wanted:
+            self.assertLess(time.monotonic(), deadline)
+            threading.Event().wait(0.02)
 
     def progress(self, *, terminal=False):
         self.stream = _Stream(terminal)
-        return progress.Progress(self.stream, clock=lambda: self.now)
+        return progress.Progress(self.stream, clock=self.clock)
 
     def wait_for(self, text):
         deadline = time.monotonic() + DEADLINE_SECONDS
@@ -53,7 +64,7 @@ class ProgressTest(base.TestCase):
             for number in (2, 3, 4):
                 self.now += 2.0
                 tell(f'{number} of 5')
-                time.sleep(2 * progress.REDRAW_SECONDS)   # lets the painter look; no line may come of it
+                self.wait_for_looks(2)   # no line may come of it
             self.now = 13.0
             tell('5 of 5')
             self.wait_for('5 of 5 (13 s)\n')
