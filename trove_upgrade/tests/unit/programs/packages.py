@@ -34,7 +34,7 @@ EVERYWHERE = frozenset(
         'util-linux',
     }
 )
-#: What a machine must have before `make` can be typed; the quick start names them.
+#: What a machine has before `make` can be typed: what README.rst names, and what fetching needs.
 BEFORE_MAKE = frozenset({'git', 'make', 'python3', 'ca-certificates', 'sudo'})
 
 _OF = {
