@@ -5,6 +5,7 @@ Trove's agent gives the whole volume to that user when it mounts it (trove 26, c
 it, whoever owns that: he could put a link, or marks and a stash of his own, where root is about to write or to read.  So the
 top is taken from him whenever his server has been stopped, and nothing of his runs; the data stays his.
 """
+import contextlib
 import os
 import pathlib
 import stat
@@ -33,11 +34,24 @@ def _is_private(status: os.stat_result) -> bool:
 
 def is_ours(kept: pathlib.Path) -> bool:
     """Whether what stands in `kept`, a directory on the volume, can be root's work alone: its parent is not another's, either."""
+    return _look_at(kept) is True
+
+
+def is_of_others(kept: pathlib.Path) -> bool:
+    """Whether `kept` is there and others than root can write there; False where it is not there, as on a volume that is not mounted.
+
+    From one look: `is_ours` and then a look for the name would take a volume that is mounted in between for one of others.
+    """
+    return _look_at(kept) is False
+
+
+def _look_at(kept: pathlib.Path) -> bool | None:
+    """None: it is not there."""
     try:
         above = os.lstat(kept.parent)
-        return above.st_uid == 0 and not above.st_mode & 0o022 and is_private(kept)
+        return is_private(kept) and above.st_uid == 0 and not above.st_mode & 0o022
     except FileNotFoundError:
-        return False
+        return None
 
 
 def anew(kept: pathlib.Path) -> None:
@@ -56,7 +70,8 @@ def anew(kept: pathlib.Path) -> None:
             if stat.S_ISDIR(status.st_mode):
                 foreign.remove_tree(kept.name, top)
             else:
-                os.unlink(kept.name, dir_fd=top)
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(kept.name, dir_fd=top)
             os.fsync(top)
     finally:
         os.close(top)
@@ -103,8 +118,9 @@ def _look(top: int, name: str) -> os.stat_result | None:
 
 
 def _take(directory: int, name: str) -> None:
-    kind = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
-    if stat.S_ISREG(kind) or stat.S_ISDIR(kind):
-        os.chown(name, 0, 0, dir_fd=directory, follow_symlinks=False)
-    else:
-        os.unlink(name, dir_fd=directory)
+    with contextlib.suppress(FileNotFoundError):   # it has gone since it was listed
+        kind = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
+        if stat.S_ISREG(kind) or stat.S_ISDIR(kind):
+            os.chown(name, 0, 0, dir_fd=directory, follow_symlinks=False)
+        else:
+            os.unlink(name, dir_fd=directory)

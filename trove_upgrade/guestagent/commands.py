@@ -27,7 +27,7 @@ class Commands(Protocol):
     def run(self, argv: Sequence[str], timeout_seconds: float = 60) -> Completed:
         """Run to its end; whatever its return code.
 
-        A program that is not there is return code 127, one that outlasted its time is killed: 124, as a shell says both.
+        As of a shell: 127 for a program that is not there, 126 for one that cannot be run, 124 for one that outlasted its time and was killed.
         """
 
 
@@ -42,6 +42,8 @@ class SystemCommands:
                                   stdin=subprocess.DEVNULL, text=True, errors='replace')
         except FileNotFoundError:
             return Completed(127, '', f'{argv[0]}: command not found')
+        except OSError as error:
+            return Completed(126, '', f'{argv[0]}: cannot be run: {error.strerror}')
         except subprocess.TimeoutExpired:
             return Completed(124, '', f'{argv[0]} did not end within {timeout_seconds:.0f} s')
         return Completed(done.returncode, done.stdout, done.stderr)

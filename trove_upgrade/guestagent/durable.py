@@ -4,8 +4,13 @@ import contextlib
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+#: What is written beside a file has one name, and the threads of RPC calls, jobs and heartbeats write the same files: one at a time.
+#: Other processes write none of them (cmd.guestagent: one agent in a guest).
+_WRITING = threading.Lock()
 
 
 def sync_directory(directory: pathlib.Path) -> None:
@@ -15,6 +20,13 @@ def sync_directory(directory: pathlib.Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_directories(directories: Iterable[pathlib.Path]) -> None:
+    """Make the names in each of them durable; one that another process has removed meanwhile has none."""
+    for directory in directories:
+        with contextlib.suppress(FileNotFoundError):
+            sync_directory(directory)
 
 
 def make_directory(directory: pathlib.Path, mode: int = 0o755) -> None:
@@ -46,16 +58,17 @@ def write_below(directory: int, name: str, content: bytes, mode: int = 0o644) ->
     :raises OSError: the old content, if there was any, is still there.
     """
     beside = f'.{name}.new'
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(beside, dir_fd=directory)
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=directory)
-    with os.fdopen(descriptor, 'wb') as stream:
-        os.fchmod(stream.fileno(), mode)   # whatever the umask says
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.rename(beside, name, src_dir_fd=directory, dst_dir_fd=directory)
-    os.fsync(directory)
+    with _WRITING:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(beside, dir_fd=directory)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=directory)
+        with os.fdopen(descriptor, 'wb') as stream:
+            os.fchmod(stream.fileno(), mode)   # whatever the umask says
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.rename(beside, name, src_dir_fd=directory, dst_dir_fd=directory)
+        os.fsync(directory)
 
 
 def write_json(path: pathlib.Path, document: Mapping[str, Any], mode: int = 0o600) -> None:

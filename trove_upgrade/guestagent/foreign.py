@@ -12,6 +12,8 @@ import pathlib
 import stat
 from collections.abc import Iterator, Sequence
 
+from trove_upgrade.guestagent import listing
+
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 #: No server nests its data or its option files like that: what is deeper is neither listed nor kept, and checks refuse it.
@@ -156,7 +158,7 @@ def _identity(descriptor: int) -> tuple[int, int]:
 def _entries(descriptor: int) -> tuple[list[str], list[str]]:
     directories: list[str] = []
     others: list[str] = []
-    with os.scandir(descriptor) as entries:
+    with os.scandir(descriptor) as entries:   # empty where it was removed since it was opened
         for entry in entries:
             (directories if entry.is_dir(follow_symlinks=False) else others).append(entry.name)
     return directories, others
@@ -177,25 +179,37 @@ def too_deep(top: pathlib.Path) -> pathlib.Path | None:
 def remove_tree(name: str, below: int) -> None:
     """Remove a directory with all that is in it, however deep: what is two levels down comes up, until there is nothing.
 
+    What another process removes meanwhile has gone.
+
     :raises OSError: it cannot be done.
     """
-    with directory(name, below=below) as top:
-        number = 0
-        while waiting := _without_files(top):
-            for child in waiting:
-                with directory(child, below=top) as inner:
-                    for grandchild in _without_files(inner):
-                        while _exists(str(number), top):
-                            number += 1
-                        os.rename(grandchild, str(number), src_dir_fd=inner, dst_dir_fd=top)
-                os.rmdir(child, dir_fd=top)
-    os.rmdir(name, dir_fd=below)
+    with contextlib.suppress(FileNotFoundError):
+        with directory(name, below=below) as top:
+            number = 0
+            while waiting := _without_files(top):
+                for child in waiting:
+                    number = _raise_what_is_in(child, top, number)
+        os.rmdir(name, dir_fd=below)
+
+
+def _raise_what_is_in(child: str, top: int, number: int) -> int:
+    """Give what is in `child` a name in `top`, from `number` on, and remove it; returns the number to go on with."""
+    with listing.vanishing():
+        with directory(child, below=top) as inner:
+            for grandchild in _without_files(inner):
+                while _exists(str(number), top):
+                    number += 1
+                with listing.vanishing():
+                    os.rename(grandchild, str(number), src_dir_fd=inner, dst_dir_fd=top)
+        os.rmdir(child, dir_fd=top)
+    return number
 
 
 def _without_files(descriptor: int) -> list[str]:
     directories, others = _entries(descriptor)
     for name in others:
-        os.unlink(name, dir_fd=descriptor)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=descriptor)
     return directories
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from oslo_log import log
 
-from trove_upgrade.domain import exceptions, guest, ports
+from trove_upgrade.domain import exceptions, guest, origin, ports
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.flows import generations
 from trove_upgrade.guestagent.flows.work import Outcome
@@ -147,8 +147,7 @@ class Jobs:
         except Exception as error:
             LOG.exception('Upgrade %s: %s failed', running.call.upgrade_id, started.method)
             ended = dataclasses.replace(started, state=guest.JobState.FAILED, code='INTERNAL_ERROR',
-                                        message=f'{started.method} failed for a reason that nobody has foreseen: {error!r}. '
-                                                f"Look into the agent's log.")
+                                        message=origin.unexpected(f'{started.method} failed', error, 'the log of the guest agent'))
         self._end(running, dataclasses.replace(ended, ended_at=self._clock.now().isoformat()))
 
     def _end(self, running: _Running, ended: JobRecord) -> None:
@@ -166,7 +165,7 @@ class Jobs:
 
 
 def _cause(error: exceptions.TroveUpgradeError) -> BaseException | None:
-    """Worth a traceback only if something unforeseen is behind it."""
+    """Worth a traceback only if an unexpected error is behind it."""
     return None if isinstance(error.__cause__, exceptions.TroveUpgradeError) else error.__cause__
 
 

@@ -3,13 +3,14 @@
 import contextlib
 import dataclasses
 import pathlib
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 from oslo_log import log
 
 from trove_upgrade.domain import guest
-from trove_upgrade.guestagent import durable
+from trove_upgrade.guestagent import durable, listing
 
 LOG = log.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class Journal:
 
     def __init__(self, directory: pathlib.Path) -> None:
         self._directory = directory
+        self._lock = threading.Lock()
 
     def _path(self, key: tuple[str, int, str]) -> pathlib.Path:
         upgrade_id, attempt, method = key
@@ -59,19 +61,26 @@ class Journal:
 
     def write(self, record: JobRecord) -> None:
         """Durable when this returns."""
-        durable.make_directory(self._directory, 0o700)
-        durable.write_json(self._path(record.key), {**dataclasses.asdict(record), 'state': str(record.state)})
+        with self._lock:
+            durable.make_directory(self._directory, 0o700)
+            durable.write_json(self._path(record.key), {**dataclasses.asdict(record), 'state': str(record.state)})
 
     def all(self) -> list[JobRecord]:
         """Every job, the one that began first at the front; what cannot be read is set aside with a warning."""
-        records = []
-        for path in self._directory.glob('*.json'):
+        records = [record for path in listing.matching(self._directory, '*.json') if (record := self._readable(path)) is not None]
+        return sorted(records, key=lambda record: record.started_at)
+
+    def _readable(self, path: pathlib.Path) -> JobRecord | None:
+        """None: it was forgotten since it was listed, or is set aside; under the lock, or a good one written meanwhile would go with it."""
+        with self._lock, contextlib.suppress(FileNotFoundError):
             try:
-                records.append(_record(durable.read_json(path)))
+                return _record(durable.read_json(path))
+            except FileNotFoundError:
+                raise
             except (OSError, ValueError, KeyError, TypeError) as error:
                 LOG.warning('Job %s cannot be read and is set aside: %s', path, error)
                 path.rename(path.with_suffix('.broken'))
-        return sorted(records, key=lambda record: record.started_at)
+        return None
 
     def prune(self) -> None:
         """Forget the oldest that have ended."""

@@ -9,7 +9,7 @@ from typing import Any
 import oslo_messaging
 from oslo_log import log
 
-from trove_upgrade.domain import exceptions, guest
+from trove_upgrade.domain import exceptions, guest, origin
 from trove_upgrade.guestagent import info
 from trove_upgrade.guestagent.flows import generations
 from trove_upgrade.guestagent.flows.work import Guest
@@ -102,8 +102,8 @@ class GuestManager:
             return self._failed(error.message, error.code, str(arguments.get('upgrade_id')))
         except Exception as error:
             LOG.exception('%s failed', method)
-            return self._failed(f"{method} failed for a reason that nobody has foreseen: {error!r}. Look into the agent's log.",
-                                'INTERNAL_ERROR', str(arguments.get('upgrade_id')))
+            return self._failed(origin.unexpected(f'{method} failed', error, 'the log of the guest agent'), 'INTERNAL_ERROR',
+                                str(arguments.get('upgrade_id')))
 
     def _ask(self, method: str, call: guest.GuestCall, wait_seconds: float) -> JobRecord:
         if call.instance_id != self._guest.instance_id:

@@ -6,8 +6,8 @@ one belongs to one upgrade; that of another upgrade counts as none.
 """
 import enum
 import errno
-import os
 import pathlib
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,6 +46,7 @@ class Marks:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
+        self._generations_lock = threading.Lock()   #: RPC threads and the job's read, compare and write
 
     def _files(self, mark: Mark) -> list[pathlib.Path]:
         files = []
@@ -91,10 +92,9 @@ class Marks:
 
     def is_unreadable(self, mark: Mark) -> bool:
         """Whether it is there, in one of its places, and does not say of which upgrade it is; or its place is not root's alone."""
-        files = self._readable(mark)
-        if len(files) < len(self._files(mark)) and os.path.lexists(self._layout.on_volume):
+        if mark in _ON_VOLUME and claim.is_of_others(self._layout.on_volume):
             return True
-        for path in files:
+        for path in self._readable(mark):
             try:
                 durable.read_json(path)
             except FileNotFoundError:
@@ -124,12 +124,20 @@ class Marks:
         return on_root, on_volume
 
     def see_generation(self, upgrade_id: str, generation: int) -> None:
-        """Remember `generation`, wherever it can be remembered now."""
-        for path, known in zip(self._generation_files(), self._generations(), strict=True):
-            if not path.parent.is_dir() or not self._is_believed(path) or _number(known.get(upgrade_id)) >= generation:
-                continue
-            newest = {**{key: value for key, value in known.items() if key != upgrade_id}, upgrade_id: generation}
-            durable.write_json(path, dict(list(newest.items())[-_GENERATIONS_KEPT:]))
+        """Remember `generation`, wherever it can be remembered now: the job may unmount the volume meanwhile.
+
+        :raises OSError: not on the root disk.
+        """
+        with self._generations_lock:
+            for path, known in zip(self._generation_files(), self._generations(), strict=True):
+                if not self._is_believed(path) or _number(known.get(upgrade_id)) >= generation:
+                    continue
+                newest = {**{key: value for key, value in known.items() if key != upgrade_id}, upgrade_id: generation}
+                try:
+                    durable.write_json(path, dict(list(newest.items())[-_GENERATIONS_KEPT:]))
+                except FileNotFoundError:
+                    if path.parent != self._layout.on_volume:
+                        raise
 
     def _generation_files(self) -> list[pathlib.Path]:
         durable.make_directory(self._layout.state, 0o700)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent import commands as commands_module
-from trove_upgrade.guestagent import durable
+from trove_upgrade.guestagent import durable, listing
 
 #: Our own database service: checks mount point and UUID, then starts the server directly, without the distribution's hooks.
 DATABASE = 'trove-upgrade-database'
@@ -103,8 +103,7 @@ class Systemd:
         done = self._systemctl(verb, f'{name}.service')
         if done.returncode != 0 or self.is_enabled(name) != (verb == 'enable'):
             raise _failed(done_word, name, done.said, code)
-        for directory in (self._etc, *sorted(self._etc.glob('*.wants'))):
-            durable.sync_directory(directory)
+        durable.sync_directories((self._etc, *listing.matching(self._etc, '*.wants')))
 
     def is_enabled(self, name: str) -> bool:
         """See the port.  Only what says "enabled" counts: "alias" and "static" start nothing by themselves."""
@@ -155,11 +154,10 @@ class Sysv:
         done = self._commands.run(['update-rc.d', name, verb], _SHORT_SECONDS)
         if done.returncode != 0 or self.is_enabled(name) != (verb == 'enable'):
             raise _failed(done_word, name, done.said, code)
-        for directory in sorted(self._etc.glob('rc?.d')):
-            durable.sync_directory(directory)
+        durable.sync_directories(listing.matching(self._etc, 'rc?.d'))
 
     def _links(self, name: str, kind: str) -> list[pathlib.Path]:
-        return sorted(self._etc.glob(f'rc[2-5].d/{kind}[0-9][0-9]{name}'))
+        return [link for directory in listing.matching(self._etc, 'rc[2-5].d') for link in listing.matching(directory, f'{kind}[0-9][0-9]{name}')]
 
     def is_enabled(self, name: str) -> bool:
         """See the port."""

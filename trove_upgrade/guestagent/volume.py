@@ -12,7 +12,7 @@ from typing import NoReturn, Protocol
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent import clock as clock_module
 from trove_upgrade.guestagent import commands as commands_module
-from trove_upgrade.guestagent import durable, mounts
+from trove_upgrade.guestagent import durable, listing, mounts
 from trove_upgrade.guestagent.layout import Layout
 
 
@@ -196,7 +196,7 @@ def _device(mount: mounts.Mount) -> str:
 
     :raises StepFailed: VOLUME_UNKNOWN.
     """
-    for node in (pathlib.Path(mount.source), *sorted(pathlib.Path('/dev').glob('*'))):
+    for node in (pathlib.Path(mount.source), *listing.matching(pathlib.Path('/dev'))):
         try:
             status = node.stat()
         except OSError:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trove_upgrade.domain import exceptions, ports, states, upgrade
+from trove_upgrade.domain import exceptions, origin, ports, states, upgrade
 from trove_upgrade.taskmanager import journal
 from trove_upgrade.taskmanager.steps import outcome, precheck, quiesce, rebuild, undo
 
@@ -119,15 +119,22 @@ class Runner:
         except exceptions.TroveUpgradeError as error:
             kind = exceptions.StepRefused if row.step in _BEFORE_CHANGE and not _undoing(row) else exceptions.StepFailed
             return kind(error.message, error.code)
-        except Exception:
-            LOG.exception('Upgrade %s of instance %s: step %s ended in an error that nobody expected', row.id, row.instance_id, row.step)
-            result = outcome.Wait(_CRASH_SECONDS, 'The taskmanager met an error that it did not expect; its log says which.')
+        except Exception as error:  # noqa: BLE001 - the step's edge; it is logged by `_report`
+            message = origin.unexpected(f'Step {row.step} failed and is tried again', error, "the taskmanager's log")
+            self._report(row, error, message)
+            result = outcome.Wait(_CRASH_SECONDS, message)
         if isinstance(result, outcome.Wait) and result.seconds > 0:
             if row.step is states.Step.BOOT and self._is_going(row):    # it waits for somebody to speak, and asks nobody
                 return exceptions.InstanceDeleted(upgrade_id=row.id, instance_id=row.instance_id)
             if self._is_late(row):
                 return step.expired(row, result.message or 'no reason was given')
         return result
+
+    @staticmethod
+    def _report(row: upgrade.Upgrade, error: Exception, message: str) -> None:
+        """The traceback once, not at each try: the step's message says since when."""
+        now = journal.open_run(row)
+        LOG.error('Upgrade %s of instance %s: %s', row.id, row.instance_id, message, exc_info=error if now is None or now.message != message else None)
 
     @staticmethod
     def _warn_of(row: upgrade.Upgrade, error: exceptions.TroveUpgradeError) -> None:

@@ -10,7 +10,11 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
+from oslo_log import log
+
 from trove_upgrade.domain import exceptions, upgrade
+
+LOG = log.getLogger(__name__)
 
 #: Called with a percentage (0 to 100, or None where unknown) and a sentence; raises if the job's deadline has passed.
 Progress = Callable[[int | None, str], None]
@@ -55,6 +59,14 @@ class DriverContext:
     image_facts: Mapping[str, Any]     #: /etc/trove-upgrade/image-facts.json of the running root disk; empty if absent
     now: Callable[[], datetime.datetime]
     monotonic: Callable[[], float]
+
+
+def files_not_read(name: str, error: OSError) -> upgrade.CheckResult:
+    """The result of a check that could not look at what must be there: what merely goes meanwhile is no error of a check."""
+    LOG.warning('Check %s could not be made', name, exc_info=error)
+    place = error.filename if isinstance(error.filename, str) else 'a file of the guest'
+    return upgrade.CheckResult(name, 'refused', f'The instance cannot be upgraded: {place} cannot be looked at ({error.strerror}). Mend that '
+                               f'and try again.', 'FILES_NOT_READ')
 
 
 class DatastoreDriver:

@@ -2,10 +2,11 @@
 """check_upgrade: everything that could make the upgrade fail, looked at while the database serves; nothing is changed."""
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from trove_upgrade.domain import exceptions, upgrade
 from trove_upgrade.guestagent import foreign
+from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.flows.work import Guest, Outcome, Work
 from trove_upgrade.guestagent.stash import publish
 
@@ -38,10 +39,23 @@ def run(work: Work) -> Sequence[upgrade.CheckResult]:
     """The agent's own checks; the driver's only where these hold: without the volume it would look at the wrong thing."""
     guest = work.guest
     work.progress(None, 'Looking at the volume and the database.')
-    own = [_volume(guest), _database(guest), _directories(guest)]
+    own = [_readable('guest_volume', _volume, guest), _readable('guest_database', _database, guest),
+           _readable('guest_directories', _directories, guest)]
     if any(result.outcome not in _ALLOWED for result in own):
         return own
-    return [*own, _space(guest), *guest.driver.checks(work.call.target, work.call.options)]
+    own.append(_readable('guest_volume_space', _space, guest))
+    try:
+        return [*own, *guest.driver.checks(work.call.target, work.call.options)]
+    except OSError as error:
+        return [*own, base.files_not_read('guest_driver', error)]
+
+
+def _readable(name: str, look: Callable[[Guest], upgrade.CheckResult], guest: Guest) -> upgrade.CheckResult:
+    """What `look` finds; a refusal where something that must be there cannot be read."""
+    try:
+        return look(guest)
+    except OSError as error:
+        return base.files_not_read(name, error)
 
 
 def _volume(guest: Guest) -> upgrade.CheckResult:

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from typing import NoReturn
 
-from trove_upgrade.domain import exceptions
+from trove_upgrade.domain import exceptions, origin
 from trove_upgrade.guestagent import claim, datafiles
 from trove_upgrade.guestagent.flows import check, generations, undo
 from trove_upgrade.guestagent.flows.work import Guest, Outcome, Work
@@ -53,13 +53,21 @@ def _mounted(guest: Guest) -> Mounted:
 
 
 def _undo(guest: Guest, error: Exception) -> NoReturn:
-    reason = error.message if isinstance(error, exceptions.TroveUpgradeError) else f'The database could not be stopped and kept: {error!r}.'
-    code = error.code if isinstance(error, exceptions.TroveUpgradeError) else 'INTERNAL_ERROR'
+    reason, code = _told('The database could not be stopped and kept', error)
     try:
         undo.undo(guest)
-    except exceptions.StepFailed as failure:
-        raise exceptions.StepFailed(f'{reason} And this could not be undone: {failure.message}', failure.code) from error
+    except Exception as failure:  # noqa: BLE001 - whatever it was, both reasons are told; nothing is swallowed
+        found, failed_code = _told('The database may not serve', failure)
+        raise exceptions.StepFailed(f'{reason} And this could not be undone: {found}', failed_code) from (
+            error if isinstance(failure, exceptions.TroveUpgradeError) else failure)   # the log has the traceback of what was not expected
     raise exceptions.StepRefused(f'{reason} All was undone, the database serves as before.', code) from error
+
+
+def _told(what: str, error: Exception) -> tuple[str, str]:
+    """The message and the code of an error that was expected, or of one that was not."""
+    if isinstance(error, exceptions.TroveUpgradeError):
+        return error.message, error.code
+    return origin.unexpected(what, error, 'the log of the guest agent'), 'INTERNAL_ERROR'
 
 
 def _stop_and_stash(work: Work, mounted: Mounted) -> UpgradeInfo:

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Undoing a quiesce on the former image, and abort_upgrade, which is nothing else."""
-import os
-
 from oslo_log import log
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent import claim
+from trove_upgrade.guestagent import claim, listing
 from trove_upgrade.guestagent.flows.work import Guest, Outcome, Work
 from trove_upgrade.guestagent.marks import Mark
 from trove_upgrade.guestagent.stash import publish
@@ -41,10 +39,10 @@ def remove_stashes(guest: Guest, upgrade_id: str) -> None:
     """Remove what this upgrade has kept on the mounted volume: it holds secrets.  Safe to repeat."""
     directory = guest.layout.on_volume
     if claim.is_ours(directory):
-        for path in directory.iterdir():
+        for path in listing.matching(directory):
             if path.name.lstrip('.').startswith(f'stash-{upgrade_id}-'):
                 publish.remove(directory, path.name)
-    elif os.path.lexists(directory):
+    elif claim.is_of_others(directory):
         LOG.warning('%s is not root\'s alone: no stash is removed there; the next upgrade removes all of it', directory)
 
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writing a stash: beside its name first, synced, then published by one rename."""
 import base64
-import contextlib
 import dataclasses
 import errno
 import hashlib
@@ -9,12 +8,13 @@ import os
 import pathlib
 import shutil
 import stat
+import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 from oslo_log import log
 
-from trove_upgrade.guestagent import durable, foreign
+from trove_upgrade.guestagent import durable, foreign, listing
 from trove_upgrade.guestagent.stash import accounts as accounts_module
 from trove_upgrade.guestagent.stash.manifest import CONTENT, MANIFEST, Entry, Manifest, Piece
 
@@ -22,6 +22,9 @@ LOG = log.getLogger(__name__)
 
 _CHUNK_BYTES = 1 << 20
 _NAMED_CHARACTERS = 200
+#: How often a name is looked at that stands for another thing each time; and how that shows, by a link, a pipe or a socket among others.
+_LOOKS = 20
+_REPLACED = listing.GONE | {errno.ENXIO, errno.EINVAL}
 #: More than checks allow, as a driver's list of names repeats them below a directory of its own.
 _LEVELS = 2 * foreign.LEVELS
 _PATH_BYTES = foreign.PATH_BYTES + 1024
@@ -52,16 +55,16 @@ def walk(roots: Iterable[pathlib.Path]) -> Iterator[tuple[str, os.stat_result]]:
         if path in seen:
             continue
         seen.add(path)
-        try:
-            if level > _LEVELS or len(os.fsencode(path)) > _PATH_BYTES:
-                LOG.warning('%s is not kept: it is nested too deep', path[:_NAMED_CHARACTERS])
-                continue
-            status = os.lstat(path)
-            below = sorted(os.listdir(path), reverse=True) if stat.S_ISDIR(status.st_mode) else []  # noqa: PTH208 - odd bytes
-        except FileNotFoundError:
+        if level > _LEVELS or len(os.fsencode(path)) > _PATH_BYTES:
+            LOG.warning('%s is not kept: it is nested too deep', path[:_NAMED_CHARACTERS])
             continue
-        yield path, status
-        waiting.extend((os.path.join(path, name), level + 1) for name in below)  # noqa: PTH118 - odd bytes stay as they are
+        found = None
+        with listing.vanishing():
+            status = os.lstat(path)
+            found = status, sorted(os.listdir(path), reverse=True) if stat.S_ISDIR(status.st_mode) else []  # noqa: PTH208 - odd bytes
+        if found is not None:
+            yield path, found[0]
+            waiting.extend((os.path.join(path, name), level + 1) for name in found[1])  # noqa: PTH118 - odd bytes stay as they are
 
 
 def measure(roots: Iterable[pathlib.Path]) -> int:
@@ -95,7 +98,7 @@ def publish(roots: Sequence[pathlib.Path], directory: pathlib.Path, upgrade_id: 
     """
     name = f'stash-{upgrade_id}-{attempt}'
     durable.make_directory(directory, 0o700)
-    for old in directory.iterdir():
+    for old in listing.matching(directory):
         if old.name.startswith(('stash-', '.stash-')) and not (old.name.startswith(f'stash-{upgrade_id}-') and old.name != name):
             remove(directory, old.name)
     beside = directory / f'.{name}'
@@ -113,9 +116,14 @@ def publish(roots: Sequence[pathlib.Path], directory: pathlib.Path, upgrade_id: 
 
 def remove(directory: pathlib.Path, name: str) -> None:
     """Remove a stash.  Safe to repeat."""
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(directory / name)
-        durable.sync_directory(directory)
+    shutil.rmtree(directory / name, onerror=_go_on_if_gone)
+    durable.sync_directories([directory])
+
+
+def _go_on_if_gone(_function: object, _path: object, raised: tuple[type[BaseException], BaseException, types.TracebackType]) -> None:
+    """The stash keeper's thread and a job can remove the same one."""
+    if not isinstance(raised[1], FileNotFoundError):
+        raise raised[1]
 
 
 def _write(beside: pathlib.Path, roots: Sequence[pathlib.Path], upgrade_id: str, attempt: int,
@@ -127,11 +135,12 @@ def _write(beside: pathlib.Path, roots: Sequence[pathlib.Path], upgrade_id: str,
         os.fchmod(stream.fileno(), 0o600)
         writer = _Writer(stream)
         for path, status in walk(roots):
-            entry = _entry(path, status, writer, links, accounts)
-            if entry is None:
-                skipped.append(path)
-            else:
-                entries.append(entry)
+            with listing.vanishing():
+                entry = _entry_now(path, status, writer, links, accounts)
+                if entry is None:
+                    skipped.append(path)
+                else:
+                    entries.append(entry)
         kept = {document: writer.add([content]) for document, content in documents.items()}
         stream.flush()
         os.fsync(stream.fileno())
@@ -139,6 +148,22 @@ def _write(beside: pathlib.Path, roots: Sequence[pathlib.Path], upgrade_id: str,
     raw = manifest.to_bytes()
     durable.write(beside / MANIFEST, raw, 0o600)
     return manifest, raw, writer.offset
+
+
+def _entry_now(path: str, status: os.stat_result, writer: _Writer, links: dict[tuple[int, int], tuple[int, Piece]],
+               accounts: accounts_module.Accounts) -> Entry | None:
+    """`_entry`, looked at again where the name stands for another thing since: editors and package managers replace files by a rename.
+
+    :raises OSError: one of `listing.GONE`: it is not there any more; EBUSY: it never is the same; others.
+    """
+    for _ in range(_LOOKS):
+        try:
+            return _entry(path, status, writer, links, accounts)
+        except OSError as error:
+            if error.errno not in _REPLACED:
+                raise
+        status = os.lstat(path)
+    raise OSError(errno.EBUSY, 'it is another thing at each look', path)
 
 
 def _entry(path: str, status: os.stat_result, writer: _Writer, links: dict[tuple[int, int], tuple[int, Piece]],
@@ -160,8 +185,10 @@ def _entry(path: str, status: os.stat_result, writer: _Writer, links: dict[tuple
 
 
 def _chunks(path: str) -> Iterator[bytes]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.ESTALE, 'it is no plain file any more', path)
         while chunk := os.read(descriptor, _CHUNK_BYTES):
             yield chunk
     finally:

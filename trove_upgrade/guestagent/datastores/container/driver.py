@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The driver of a server of the MySQL family in a container: the contract of `base`, with containers for services."""
 import dataclasses
+import os
 import pathlib
 import socket
 import time
@@ -277,9 +278,9 @@ class ContainerDriver(FamilyDriver):
         root = self._proc / str((container.definition.get('State') or {}).get('Pid') or 'unknown') / 'root'
         data = self.context.data_directory
         try:
-            return not root.exists() or (root / str(data).lstrip('/')).samefile(data)
-        except FileNotFoundError:
-            return False
+            return (root / str(data).lstrip('/')).samefile(data)
+        except OSError:   # its process can have ended meanwhile, and then `root` leads nowhere
+            return not os.path.exists(root)  # noqa: PTH110 - pathlib raises for a process that ends
 
     def autostart_is_durable(self) -> upgrade.CheckResult:
         """See `base`."""

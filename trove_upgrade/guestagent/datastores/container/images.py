@@ -8,6 +8,7 @@ from typing import Any
 from oslo_log import log
 
 from trove_upgrade.domain import exceptions, upgrade
+from trove_upgrade.guestagent import listing
 from trove_upgrade.guestagent.containers import errors
 from trove_upgrade.guestagent.containers.engine import Engine, Image
 from trove_upgrade.guestagent.datastores import base
@@ -135,12 +136,19 @@ class Images:
             self._sleep(_POLL_SECONDS)
 
     def _require_room(self, reference: str) -> None:
-        place = next((directory for directory in (self._store, *self._store.parents) if directory.is_dir()), pathlib.Path('/'))
-        numbers = os.statvfs(place)
+        place, numbers = _nearest(self._store)
         free = numbers.f_bavail * numbers.f_frsize
         if free < _NEEDED_BYTES:
             raise exceptions.StepRefused(f'Container image {reference} cannot be brought here: {place} has {free >> 20} MiB free and '
                                          f'{_NEEDED_BYTES >> 20} MiB are wanted. Make room on the guest\'s root disk.', 'CONTAINER_DISK_SPACE')
+
+
+def _nearest(directory: pathlib.Path) -> tuple[pathlib.Path, os.statvfs_result]:
+    """The file system of `directory`, or of the nearest one above it that is there."""
+    for place in (directory, *directory.parents):
+        with listing.vanishing():
+            return place, os.statvfs(place)
+    return pathlib.Path('/'), os.statvfs('/')
 
 
 def choice(reference: str, image: Image) -> ImageChoice:

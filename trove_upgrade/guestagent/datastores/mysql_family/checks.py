@@ -229,7 +229,7 @@ def _processes(proc: pathlib.Path) -> Sequence[tuple[int, str]]:
     for directory in proc.iterdir():
         if directory.name.isdigit():
             try:
-                found.append((int(directory.name), (directory / 'comm').read_text().strip()))
+                found.append((int(directory.name), (directory / 'comm').read_text(errors='replace').strip()))
             except OSError:
                 continue   # it has ended meanwhile
     return found

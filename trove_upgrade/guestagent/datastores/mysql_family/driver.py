@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The driver of the MySQL family: the contract of `base`, put together from this package's nouns."""
+import os
 import pathlib
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -95,10 +96,10 @@ class FamilyDriver(base.DatastoreDriver):
         results += [self._one_check(check, looked_at) for check in server_checks.ALL]
         # Where the volume is shared, so is /etc/mysql: all of it comes back, and no directory that it names is searched.
         coming_back = configuration.files if self.shares_volume else self._preserved(configuration).comes_back()
-        restored = {path.resolve() for path in coming_back}
+        restored = {os.path.realpath(path) for path in coming_back}
 
         def comes_back(path: pathlib.Path) -> bool:
-            return path.resolve() in restored
+            return os.path.realpath(path) in restored
 
         modules = {pathlib.Path(library).stem for library in server_checks.configured_libraries(configuration)}
         modules |= {pathlib.Path(str(row[0])).stem for row in session.rows('SELECT dl FROM mysql.plugin')}
@@ -115,6 +116,8 @@ class FamilyDriver(base.DatastoreDriver):
         """A check that the server gives no answer to is unknown, and one unknown check does not hide the others."""
         try:
             return check(looked_at)
+        except OSError as error:
+            return base.files_not_read(check.__name__, error)
         except connection.SessionError as error:
             if error.number in connection.CONNECTION_LOST:
                 raise

@@ -96,7 +96,7 @@ class Source:
             return []
         found = []
         try:
-            with os.scandir(descriptor) as entries:
+            with os.scandir(descriptor) as entries:   # empty where it was removed since it was opened
                 for number, entry in enumerate(entries):
                     if number >= _NAMES:
                         self._refuse(directory, f'has more than {_NAMES} entries')

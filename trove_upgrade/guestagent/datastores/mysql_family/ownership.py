@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whose the data directory is: by name, as numbers differ between images."""
+import contextlib
 import os
 import pathlib
 import pwd
@@ -23,5 +24,6 @@ def give(data_directory: pathlib.Path, user: str) -> None:
         raise exceptions.StepFailed(reason, 'DATABASE_USER_MISSING') from error
     for _, directories, files, descriptor in foreign.walk(data_directory):
         for name in ('.', *directories, *files):
-            if os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_uid != account.pw_uid:
-                os.chown(name, account.pw_uid, account.pw_gid, dir_fd=descriptor, follow_symlinks=False)
+            with contextlib.suppress(FileNotFoundError):   # it has gone since it was listed
+                if os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_uid != account.pw_uid:
+                    os.chown(name, account.pw_uid, account.pw_gid, dir_fd=descriptor, follow_symlinks=False)

@@ -5,11 +5,14 @@ Everything under /etc/mysql is kept.  Back come only files that somebody made or
 is the package's, and the new image has the new package's.  Only the old image can tell the two apart, so it lists what comes
 back as empty files in a directory that is kept with the rest: below the digest, and readable from the names alone.
 """
+import contextlib
 import hashlib
+import os
 import pathlib
 import shutil
 from collections.abc import Iterable, Sequence
 
+from trove_upgrade.guestagent import listing
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import option_files
 
@@ -40,7 +43,7 @@ class Preserved:
         """What is kept, the list included, which is written now."""
         etc = self._context.etc
         self._write_list()
-        places = [etc / 'mysql', *sorted(etc.glob('my.cnf*')), self._client_file,
+        places = [etc / 'mysql', *listing.matching(etc, 'my.cnf*'), self._client_file,
                   *(path for path in self._tls() if not path.is_relative_to(etc / 'mysql')), self.list_directory]
         return [path for path in dict.fromkeys(places) if path.exists()]
 
@@ -49,7 +52,7 @@ class Preserved:
         shipped = self._shipped()
         tls = set(self._files(self._tls()))
         etc = self._context.etc
-        configuration = set(self._files([etc / 'mysql', *etc.glob('my.cnf*')])) | set(self._configuration_files())
+        configuration = set(self._files([etc / 'mysql', *listing.matching(etc, 'my.cnf*')])) | set(self._configuration_files())
         found = {path for path in configuration if path.suffix == '.cnf' and path.name not in _NEVER and not _as_shipped(path, shipped)}
         if self._client_file.is_file() and not self._client_file.is_symlink():
             found.add(self._client_file)
@@ -72,7 +75,7 @@ class Preserved:
         """Key material that the configuration names and that is not on the volume anyway."""
         named = [pathlib.Path(option.value) for option in self._configuration.options
                  if option.value and option.name.removeprefix('loose-') in _TLS_OPTIONS]
-        return [path for path in dict.fromkeys(named) if path.is_absolute() and path.exists()
+        return [path for path in dict.fromkeys(named) if path.is_absolute() and os.path.exists(path)  # noqa: PTH110 - a tenant's name can be too long for pathlib
                 and not path.is_relative_to(self._context.volume)]
 
     def _shipped(self) -> dict[pathlib.Path, str]:
@@ -80,19 +83,18 @@ class Preserved:
         root = self._context.etc.parent
         status = root / 'var/lib/dpkg/status'
         found: dict[pathlib.Path, str] = {}
-        if status.is_file():
-            for line in status.read_text(errors='replace').splitlines():
-                if line.startswith(' /etc/my'):
-                    name, checksum = line.split()[:2]
-                    found[root / name.lstrip('/')] = checksum
+        lines: list[str] = []
+        with contextlib.suppress(FileNotFoundError):
+            lines = status.read_text(errors='replace').splitlines()
+        for line in lines:
+            if line.startswith(' /etc/my'):
+                name, checksum = line.split()[:2]
+                found[root / name.lstrip('/')] = checksum
         return found
 
     @staticmethod
     def _files(places: Iterable[pathlib.Path]) -> Iterable[pathlib.Path]:
-        for place in places:
-            for path in sorted(place.rglob('*')) if place.is_dir() else [place]:
-                if path.is_file() and not path.is_symlink():
-                    yield path
+        return (path for place in places for path in listing.plain_files(place))
 
 
 def chosen(context: base.DriverContext, stashed: Sequence[str]) -> Sequence[str]:
@@ -107,4 +109,10 @@ def chosen(context: base.DriverContext, stashed: Sequence[str]) -> Sequence[str]
 
 def _as_shipped(path: pathlib.Path, shipped: dict[pathlib.Path, str]) -> bool:
     expected = shipped.get(path)
-    return expected is not None and path.stat().st_size <= _SHIPPED_BYTES and hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() == expected
+    if expected is None:
+        return False
+    try:
+        content = path.read_bytes() if path.stat().st_size <= _SHIPPED_BYTES else b''
+    except FileNotFoundError:
+        return True   # it has gone since it was listed: nothing of it comes back
+    return hashlib.md5(content, usedforsecurity=False).hexdigest() == expected

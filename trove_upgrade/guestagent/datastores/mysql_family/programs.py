@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The port to other programs: what the driver starts as its own, short-lived child."""
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -71,7 +72,8 @@ class LocalPrograms:
 
 def _end(process: 'subprocess.Popen[str]') -> None:
     if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):   # it has ended since, and another thread has waited for it
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _end_overdue(process: 'subprocess.Popen[str]', overdue: threading.Event) -> None:

@@ -41,7 +41,7 @@ def is_clean(data_directory: pathlib.Path, log_directory: pathlib.Path | None = 
     try:
         log = foreign.open_plain((log_directory or data_directory) / 'ib_logfile0', foreign.owner_of(data_directory))
     except FileNotFoundError:
-        return True
+        return data_directory.is_dir()
     except OSError:   # a link, a pipe, another's: no server has ended cleanly on that
         return False
     with os.fdopen(log, 'rb') as stream:

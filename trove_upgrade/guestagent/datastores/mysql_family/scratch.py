@@ -123,9 +123,11 @@ def format_options(configuration: option_files.Configuration) -> list[str]:
 def _has_room(place: pathlib.Path) -> bool:
     if not place.is_dir():
         return False
-    # The server's user must be able to come here.
-    passable = all(directory.stat().st_mode & 0o001 for directory in (place, *place.parents))
-    free = os.statvfs(place)
+    try:   # the server's user must be able to come here
+        passable = all(directory.stat().st_mode & 0o001 for directory in (place, *place.parents))
+        free = os.statvfs(place)
+    except FileNotFoundError:   # it has gone since: the next place will do
+        return False
     return passable and free.f_bavail * free.f_frsize >= _NEEDED_BYTES
 
 

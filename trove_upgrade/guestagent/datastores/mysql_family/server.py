@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Sequence
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent import durable, foreign
+from trove_upgrade.guestagent import durable, foreign, listing
 from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import connection, option_files
@@ -167,7 +167,7 @@ class Server:
         named = self.configuration().value('log-error', self._groups())
         root = self._context.etc.parent
         places = [root / 'var/log/mysql/error.log', root / 'var/log/mysqld.log',
-                  *sorted(self._context.data_directory.glob('*.err'))[:_LOGS_IN_DATA]]
+                  *listing.matching(self._context.data_directory, '*.err')[:_LOGS_IN_DATA]]
         if named:
             path = pathlib.Path(named)
             places.append(path if path.is_absolute() else self._context.data_directory / path)

@@ -70,7 +70,11 @@ def keep(session: connection.Session, wanted: Mapping[str, str], directory: int)
         return ()
     lines = ['# Settings whose default differs between the versions, kept at their value from before the upgrade.', '[mysqld]',
              *(f'{name} = {_value(wanted[name])}' for name in taken)]
-    durable.write_below(directory, FILE_NAME, ('\n'.join(lines) + '\n').encode(), 0o644)
+    try:
+        durable.write_below(directory, FILE_NAME, ('\n'.join(lines) + '\n').encode(), 0o644)
+    except FileNotFoundError:
+        LOG.warning('Settings whose default has changed are not kept: another process has removed %s, or its directory, while it was written', FILE_NAME)
+        return ()
     return taken
 
 

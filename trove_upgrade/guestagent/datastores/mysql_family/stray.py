@@ -33,7 +33,7 @@ def find(data: pathlib.Path, volume: pathlib.Path) -> list[str]:
             try:
                 with foreign.directory(name, below=opened) as database:
                     found += _strays(database, data / name, volume, owner)
-            except OSError:   # no directory, or a link to one, which has been looked at
+            except OSError:   # no directory, one that has gone, or a link to one, which has been looked at
                 continue
     return found
 

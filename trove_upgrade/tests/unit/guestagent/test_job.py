@@ -114,9 +114,14 @@ class JobsTest(base.TestCase):
     def test_a_failure_has_failed(self):
         self.assertEqual((guest.JobState.FAILED, 'WHY'), self._ends_with(exceptions.StepFailed('no', 'WHY')))
 
-    def test_whatever_nobody_has_foreseen_has_failed_too(self):
-        self.assertEqual((guest.JobState.FAILED, 'INTERNAL_ERROR'), self._ends_with(ZeroDivisionError('x')))
+    def test_an_unexpected_error_has_failed_too_and_its_place_is_named(self):
+        logged = self.useFixture(fixtures.FakeLogger())
+        self.assertEqual((guest.JobState.FAILED, 'INTERNAL_ERROR'), self._ends_with(ZeroDivisionError('S3CRET')))
         self.assertFalse(self.jobs.busy())
+        message = self.jobs.ask('pre_upgrade', self.call(), 0).message
+        self.assertRegex(message, r'^pre_upgrade failed: .* ZeroDivisionError at trove_upgrade\.tests\.unit\.guestagent\.test_job:\d+ \(body\)\. ')
+        self.assertNotIn('S3CRET', message)
+        self.assertEqual(1, logged.output.count('Traceback (most recent call last)'))
 
     def test_a_job_gives_up_at_its_deadline_and_a_later_call_can_move_it(self):
         self.jobs.ask('pre_upgrade', self.call(), 0)

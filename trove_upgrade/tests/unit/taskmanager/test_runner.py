@@ -2,6 +2,8 @@
 """An upgrade from its claim to its end, on a real repository."""
 import dataclasses
 
+import fixtures
+
 from trove_upgrade.domain import compute, exceptions, instance, states
 from trove_upgrade.domain.guest import JobState, ServerState
 from trove_upgrade.tests.unit import base, database
@@ -234,11 +236,16 @@ class TestRunner(base.TestCase):
         self.assertNotIn('nova-int', row.steps[-1].message)
 
     def test_an_unexpected_error_waits_and_is_bounded_by_the_time_out(self):
+        logged = self.useFixture(fixtures.FakeLogger())
         self.stage.guest.says('check_upgrade', RuntimeError('boom'))
         row = self.stage.run_on(self.stage.db.begin().id)
         self.assertEqual(S.RUNNING, row.state)
         self.assertNotIn('boom', row.steps[-1].message, 'tenants read it')
-        self.assertIn('its log says', row.steps[-1].message)
+        self.assertRegex(row.steps[-1].message, r'RuntimeError at trove_upgrade\.tests\.unit\.taskmanager\.fakes:\d+ \(_answer\)')
+        self.assertEqual(1, logged.output.count('Traceback (most recent call last)'))
+        self.stage.clock.pass_time(10)
+        self.stage.run_on(row.id)
+        self.assertEqual(1, logged.output.count('Traceback (most recent call last)'), 'once, not at each try')
         self.stage.clock.pass_time(101)
         row = self.stage.run_on(row.id)
         self.assertEqual((S.ABORTED, 'PRECHECK_TIMEOUT'), (row.state, row.error_code))
