@@ -13,6 +13,7 @@ from typing import Any
 
 from oslo_log import log
 
+from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent import claim, durable
 from trove_upgrade.guestagent.layout import Layout
 
@@ -61,13 +62,16 @@ class Marks:
     def set(self, mark: Mark, upgrade_id: str, **facts: Any) -> None:
         """Durable, in every place of the mark, when this returns.
 
-        :raises OSError: it is not; what the mark announces must not happen.
+        :raises StepFailed: MARK_NOT_WRITTEN; what the mark announces must not happen.
         """
         for path in self._files(mark):
-            durable.make_directory(path.parent, 0o700)
-            if not self._is_believed(path):
-                raise PermissionError(errno.EPERM, 'others than root can write beside it', str(path.parent))
-            durable.write_json(path, {'upgrade_id': upgrade_id, **facts})
+            try:
+                durable.make_directory(path.parent, 0o700)
+                if not self._is_believed(path):
+                    raise PermissionError(errno.EPERM, 'others than root can write beside it', str(path.parent))
+                durable.write_json(path, {'upgrade_id': upgrade_id, **facts})
+            except OSError as error:
+                raise _not_written(path, error) from error
 
     def _is_believed(self, path: pathlib.Path) -> bool:
         """Where others than root can write, nothing is read and nothing written."""
@@ -126,7 +130,7 @@ class Marks:
     def see_generation(self, upgrade_id: str, generation: int) -> None:
         """Remember `generation`, wherever it can be remembered now: the job may unmount the volume meanwhile.
 
-        :raises OSError: not on the root disk.
+        :raises StepFailed: MARK_NOT_WRITTEN; not on the root disk, or the volume takes no writes.
         """
         with self._generations_lock:
             for path, known in zip(self._generation_files(), self._generations(), strict=True):
@@ -135,9 +139,9 @@ class Marks:
                 newest = {**{key: value for key, value in known.items() if key != upgrade_id}, upgrade_id: generation}
                 try:
                     durable.write_json(path, dict(list(newest.items())[-_GENERATIONS_KEPT:]))
-                except FileNotFoundError:
-                    if path.parent != self._layout.on_volume:
-                        raise
+                except OSError as error:
+                    if path.parent != self._layout.on_volume or not isinstance(error, FileNotFoundError):
+                        raise _not_written(path, error) from error
 
     def _generation_files(self) -> list[pathlib.Path]:
         durable.make_directory(self._layout.state, 0o700)
@@ -154,6 +158,11 @@ class Marks:
                 LOG.warning('Generations in %s cannot be read and count as none: %s', path, error)
                 found.append({})
         return found
+
+
+def _not_written(path: pathlib.Path, error: OSError) -> exceptions.StepFailed:
+    return exceptions.StepFailed(f'The upgrade cannot go on: {path} cannot be written ({error.strerror}), and what it announces was not done. '
+                                 f'Look at the disk of the guest and at its volume, then try again.', 'MARK_NOT_WRITTEN')
 
 
 def _number(value: object) -> int:

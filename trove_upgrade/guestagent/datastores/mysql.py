@@ -45,7 +45,7 @@ class MySQLDriver(FamilyDriver):
                      f'--user={self.user}']
         try:
             finished = self.programs.run(arguments, timeout_seconds=_VALIDATE_SECONDS)
-        except TimeoutError as error:
+        except OSError as error:   # it took too long, or cannot be run
             finished = Finished(-1, str(error))
         return scratch.judge(finished)
 

@@ -135,14 +135,20 @@ class Stash:
                 destination: pathlib.Path = pathlib.Path('/')) -> list[str]:
         """Bring `paths` back below `destination`; whatever else is there stays.  Safe to repeat.  Returns remarks.
 
-        :raises StepFailed: STASH_BROKEN: nothing was written; STASH_IN_THE_WAY: a directory is where a file must go, or the reverse.
+        :raises StepFailed: STASH_BROKEN: nothing was written; STASH_IN_THE_WAY: a directory is where a file must go, or the reverse;
+            STASH_NOT_RESTORED: a file cannot be written, or another process removes it.
         """
         wanted = set(paths)
         entries = [(index, entry) for index, entry in enumerate(self.manifest.entries) if entry.path in wanted]
         for _, entry in entries:
             if entry.piece is not None:
                 self._verify(entry.piece, entry.path)
-        return _Restorer(self, entries, accounts_module.Remembered(accounts), destination).run()
+        try:
+            return _Restorer(self, entries, accounts_module.Remembered(accounts), destination).run()
+        except OSError as error:
+            raise exceptions.StepFailed(f'The stash {self.name} cannot be restored: {error.filename or "its content"} cannot be used '
+                                        f'({error.strerror}). Look what changes it on the root disk of the guest, then retry the upgrade.',
+                                        'STASH_NOT_RESTORED') from error
 
     def copy(self, entry: Entry, descriptor: int) -> None:
         """Write a file's content, hashed once more on the way."""

@@ -37,7 +37,7 @@ def run(programs: Programs, credentials: connection.Credentials, progress: base.
     arguments = [program, '--no-defaults', '--force', f'--socket={credentials.socket}', f'--user={credentials.user}']
     try:
         finished = programs.run(arguments, timeout_seconds=_TIMEOUT_SECONDS, environment=environment, on_line=look)
-    except TimeoutError as error:
+    except OSError as error:   # it took too long, or cannot be run
         raise _failed(str(error)) from error
     if finished.return_code != 0:
         raise _failed(f'{program} ended with code {finished.return_code}: {_last_words(finished.output)}')

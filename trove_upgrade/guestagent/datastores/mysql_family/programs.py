@@ -32,6 +32,7 @@ class Programs(Protocol):
         If `on_line` raises, the program and its children are ended first.
 
         :raises TimeoutError: it did not end in time, and has been killed.
+        :raises OSError: it cannot be run, as one that was removed since it was found.
         """
 
 

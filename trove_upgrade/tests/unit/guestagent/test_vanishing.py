@@ -13,11 +13,13 @@ import fixtures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trove_upgrade.domain import guest
+from trove_upgrade.domain import exceptions, guest
 from trove_upgrade.guestagent import agent, claim, commands, datafiles, durable, foreign, listing, mounts, service
 from trove_upgrade.guestagent.datastores.container import ownership as container_ownership
 from trove_upgrade.guestagent.datastores.mariadb import MariaDBDriver
-from trove_upgrade.guestagent.datastores.mysql_family import option_files, preserved, redo_log, stray
+from trove_upgrade.guestagent.datastores.mysql_family import connection, engine_upgrade, option_files, preserved, redo_log, scratch, stray
+from trove_upgrade.guestagent.datastores.mysql_family import settings as kept
+from trove_upgrade.guestagent.datastores.mysql_family.programs import LocalPrograms
 from trove_upgrade.guestagent.flows import check, quiesce, undo
 from trove_upgrade.guestagent.job import Jobs
 from trove_upgrade.guestagent.journal import JobRecord, Journal
@@ -192,7 +194,37 @@ class TestBetweenListingAndLooking(DirectoryTestCase):
         marks = Marks(layout)
         layout.state.mkdir(parents=True)
         with self.removed(layout.state):
-            self.assertRaises(FileNotFoundError, marks.see_generation, 'u', 5)
+            self.assertEqual('MARK_NOT_WRITTEN', self.assertRaises(exceptions.StepFailed, marks.see_generation, 'u', 5).code)
+
+    def test_a_mark_that_cannot_be_written_is_an_error(self):
+        layout = Layout(self.root)
+        (layout.state / 'marks').mkdir(parents=True)
+        with self.removed(layout.state / 'marks'):
+            error = self.assertRaises(exceptions.StepFailed, Marks(layout).set, Mark.QUIESCING, 'u')
+        self.assertEqual('MARK_NOT_WRITTEN', error.code)
+        self.assertIn(str(layout.state / 'marks'), error.message)
+
+    def test_a_file_that_goes_while_it_is_restored_is_an_error(self):
+        self.file('mysql/my.cnf')
+        published = publish.publish([self.root / 'mysql'], self.root / 'volume', 'u', 1, {}, SystemAccounts())
+        with Stash.open(self.root / 'volume', published.name, published.digest) as stash:
+            target = pathlib.Path(f'{self.root}/new{self.root}/mysql')
+            with self.removed(target, 'os.rename', seen_as='.trove-upgrade-1'):
+                error = self.assertRaises(exceptions.StepFailed, stash.restore, stash.paths(), SystemAccounts(), self.root / 'new')
+        self.assertEqual('STASH_NOT_RESTORED', error.code)
+
+    def test_kept_settings_that_another_process_removes_are_not_kept(self):
+        directory = self.root / 'conf.d'
+        directory.mkdir()
+        with contextlib.closing(Opened(directory)) as opened, self.removed(directory / f'.{kept.FILE_NAME}.new', 'os.rename'):
+            self.assertEqual((), kept.keep(servers.Session(), {'sql_mode': ''}, opened.descriptor))
+
+    def test_a_program_that_goes_before_it_is_run_is_named(self):
+        programs = Gone()
+        tried = scratch.try_configuration(programs, option_files.Configuration((), ()), places=[self.root], defaults_file=None, user='root')
+        self.assertEqual(('refused', 'CONFIGURATION_NOT_TRIED'), (tried.outcome, tried.code), tried)
+        error = self.assertRaises(exceptions.StepFailed, engine_upgrade.run, programs, connection.Credentials('/socket'), lambda *_: None)
+        self.assertEqual('ENGINE_UPGRADE_FAILED', error.code)
 
     def test_a_stash_has_two_removers(self):
         for name in ('stash-u-1/content', 'stash-u-1/manifest.json'):
@@ -226,11 +258,11 @@ class TestBetweenListingAndLooking(DirectoryTestCase):
 
     def test_what_goes_is_neither_measured_nor_kept(self):
         self.file('mysql/gone.cnf')
-        kept = self.file('mysql/kept.cnf')
+        other = self.file('mysql/kept.cnf')
         with self.removed(self.root / 'mysql/gone.cnf'):
             published = publish.publish([self.root / 'mysql'], self.root / 'volume', 'u', 1, {}, SystemAccounts())
         with Stash.open(self.root / 'volume', published.name, published.digest) as stash:
-            self.assertEqual([str(kept.parent), str(kept)], stash.paths())
+            self.assertEqual([str(other.parent), str(other)], stash.paths())
 
     def test_a_directory_becomes_a_file_while_it_is_measured(self):
         self.file('mysql/conf.d/a.cnf')
@@ -304,6 +336,13 @@ class Opened:
 
     def close(self):
         os.close(self.descriptor)
+
+
+class Gone(LocalPrograms):
+    """Each program is found, and has gone when it is run."""
+
+    def find(self, *names):
+        return f'/nonexistent/{names[0]}'
 
 
 class Systemctl:
