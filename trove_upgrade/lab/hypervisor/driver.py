@@ -20,7 +20,7 @@ from typing import Any
 
 import nova.conf
 from nova import exception
-from nova.compute import power_state
+from nova.compute import power_state, task_states
 from nova.image import glance
 from nova.objects import fields
 from nova.virt import driver, hardware, node
@@ -30,6 +30,7 @@ from trove_upgrade.lab.hypervisor.errors import GuestUnknown, LabGuestError
 from trove_upgrade.lab.hypervisor.guests import STOP_SECONDS, Guest, GuestSpec
 from trove_upgrade.lab.hypervisor.host import HypervisorSettings, LabHost
 from trove_upgrade.lab.hypervisor.knobs import Knobs, KnobStore
+from trove_upgrade.lab.hypervisor.turns import Turns
 
 LOG = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class LabDriver(driver.ComputeDriver):
         self._knobs = KnobStore(settings.hypervisor_dir / 'faults')
         self._images_dir = settings.hypervisor_dir / 'images'
         self._downloading = threading.Lock()
+        self._turns = Turns()
         self._name = ''
 
     # The node.
@@ -133,11 +135,12 @@ class LabDriver(driver.ComputeDriver):
         """Boot a server for the first time, or from its new image at the end of a rebuild.
 
         :raises InstanceDeployFailure: the guest does not come up, or a knob says so; Nova puts the server into ERROR.
+        :raises InstanceNotFound: it was deleted meanwhile.
         """
         operation = 'rebuild' if _is_rebuilding(instance) else 'boot'
         knobs = self._knobs.take(instance.uuid, instance.metadata, operation)
         self._obey(knobs, instance, operation)
-        with _as_deploy_failure():
+        with _as_not_found(instance), self._turns.making(instance.uuid), _as_deploy_failure():
             ports = nova_facts.ports_of(network_info or [])
             for network, _port in ports:
                 self._host.fabric.ensure(network)
@@ -172,14 +175,15 @@ class LabDriver(driver.ComputeDriver):
     def destroy(self, context: Any, instance: Any, network_info: Any, block_device_info: Any = None,  # noqa: ARG002
                 destroy_disks: bool = True, destroy_secrets: bool = True) -> None:  # noqa: ARG002
         """End a server: in a rebuild its root disk alone goes, in a deletion all of it.  One that is gone is no error."""
-        guest = self._find(instance)
-        if guest is None:
-            return
-        if _is_rebuilding(instance) or not destroy_disks:
-            guest.kill()
-            guest.drop_root_disk()
-        else:
-            guest.destroy()
+        with self._turns.ending(instance.uuid, deleted=_is_deleting(instance)):
+            guest = self._find(instance)
+            if guest is None:
+                return
+            if _is_rebuilding(instance) or not destroy_disks:
+                guest.kill()
+                guest.drop_root_disk()
+            else:
+                guest.destroy()
 
     def cleanup(self, context: Any, instance: Any, network_info: Any, block_device_info: Any = None,
                 destroy_disks: bool = True, migrate_data: Any = None, destroy_vifs: bool = True,
@@ -262,6 +266,18 @@ def _as_deploy_failure() -> Iterator[None]:
         # Nova cuts the fault at 255 characters; the log has all of it.
         LOG.warning('Guest could not be deployed: %s', error)
         raise exception.InstanceDeployFailure(reason=str(error)) from error
+
+
+@contextmanager
+def _as_not_found(instance: Any) -> Iterator[None]:
+    try:
+        yield
+    except GuestUnknown as error:
+        raise exception.InstanceNotFound(instance_id=instance.uuid) from error
+
+
+def _is_deleting(instance: Any) -> bool:
+    return instance.task_state == task_states.DELETING
 
 
 def _is_rebuilding(instance: Any) -> bool:

@@ -125,7 +125,7 @@ class HoldingCase(waiting.Waiting, base.TroveGuestTestCase):
 
     def until(self, instance, group):
         """Wait until the upgrade stands there."""
-        step, words = {Group.STOPPED: ('rebuild', 'read from the server'), Group.REBUILDING: ('rebuild', 'Nova rebuilds'),
+        step, words = {Group.STOPPED: ('rebuild', 'read from the server'), Group.REBUILDING: ('rebuild', 'task rebuild_spawning'),
                        Group.RESTORING: ('restore', '')}[group]
 
         def there():
