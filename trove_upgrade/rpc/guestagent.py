@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Client side of the guest agent's RPC API."""
 import functools
+import re
 from collections.abc import Callable
 from typing import Any, Protocol, Self
 
@@ -8,12 +9,15 @@ import oslo_messaging
 from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
-from trove_upgrade.domain import exceptions, guest
+from trove_upgrade.domain import exceptions, guest, origin
 from trove_upgrade.rpc import serializer, transport
 
 #: Of the answers that are made up here because the agent could not say it itself.
 CODE_TOO_OLD = 'GUEST_AGENT_TOO_OLD'
 CODE_INTERNAL = 'GUEST_AGENT_ERROR'
+
+#: Source: traceback.format_tb of Python's library.
+_FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
 
 
 class _Caller(Protocol):
@@ -87,11 +91,11 @@ class GuestAgentAPI:
             if error.exc_type in {'UnsupportedVersion', 'NoSuchMethod'}:
                 return self._ask_version_1_0(method, call)
             return _made_up(guest.JobState.FAILED, code=CODE_INTERNAL, message=(
-                f'The guest agent of instance {call.instance_id} could not carry out {method}: {error.exc_type}: {error.value}. '
+                f'The guest agent of instance {call.instance_id} could not carry out {method}: {error.exc_type}{_place(error)}: {error.value}. '
                 f'Look into the log of the agent.'))
         except (KeyError, TypeError, ValueError) as error:
             return _made_up(guest.JobState.FAILED, code=CODE_INTERNAL, message=(
-                f'The guest agent of instance {call.instance_id} answered {method} in a form that cannot be read: {error!r}. '
+                f'The guest agent of instance {call.instance_id} answered {method} in a form that cannot be read: {origin.of(error)}. '
                 f'Look which version of the agent runs there.'))
 
     def _ask_version_1_0(self, method: str, call: guest.GuestCall) -> guest.GuestAnswer:
@@ -124,6 +128,12 @@ class GuestAgentAPI:
             raise exceptions.GuestUnavailable(instance_id=instance_id, method=method, timeout_seconds=self._timeout) from error
         self._connected = True
         return answer
+
+
+def _place(error: oslo_messaging.RemoteError) -> str:
+    """The line in the agent where it was raised, where the agent has sent its traceback."""
+    frames = _FRAME.findall('\n'.join(error.traceback or ()))
+    return ' at {}:{} ({})'.format(*frames[-1]) if frames else ''
 
 
 def _made_up(state: guest.JobState, *, message: str, code: str | None = None, started: bool | None = None,

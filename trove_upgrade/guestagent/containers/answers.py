@@ -102,7 +102,7 @@ def pull_line(reference: str, line: bytes, progress: Progress) -> None:
         told = json.loads(line)
         error, status = told.get('error') or (told.get('errorDetail') or {}).get('message'), told.get('status')
     except (ValueError, AttributeError, RecursionError) as reason:
-        raise not_pulled(reference, f'the engine says what nobody understands: {line[:80]!r}') from reason
+        raise not_pulled(reference, f'the answer of the engine cannot be understood: {line[:80]!r}') from reason
     if error:
         raise not_pulled(reference, str(error))
     detail = told.get('progressDetail')

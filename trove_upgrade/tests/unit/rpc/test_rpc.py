@@ -122,6 +122,12 @@ class TestGuestAgentAPI(base.TestCase):
         self.assertEqual((guest.JobState.FAILED, 'GUEST_AGENT_ERROR'), (answer.state, answer.code))
         self.assertIn('boom', answer.message)
 
+    def test_the_place_where_an_agent_breaks_is_named(self):
+        lines = ['Traceback (most recent call last):\n', '  File "/opt/agent/server.py", line 7, in dispatch\n    call()\n',
+                 '  File "/opt/agent/job.py", line 42, in run\n    raise error\n', 'RuntimeError: boom\n']
+        answer = self.over_a_broker(oslo_messaging.RemoteError('RuntimeError', 'boom', lines)).pre_upgrade(CALL)
+        self.assertIn('could not carry out pre_upgrade: RuntimeError at /opt/agent/job.py:42 (run): boom. ', answer.message)
+
     def test_an_agent_of_1_0_behind_a_broker_is_asked_in_its_own_way(self):
         answer = self.over_a_broker(oslo_messaging.RemoteError('UnsupportedVersion', 'x'), {'stash': 's'}).pre_upgrade(CALL)
         self.assertEqual({'upgrade_info': {'stash': 's'}}, answer.result)
