@@ -6,9 +6,13 @@
 * When the process ends (atexit; under uWSGI its own hook, which comes before) it removes itself.
 
 Processes that are forked after loading (gunicorn --preload, oslo.service) belong to the one that has loaded: they give signs of life for
-its row, and its end is their end.  Some of them end by os._exit and could not remove a row of their own.  Under uWSGI it is the other way
-round: its master never runs Python's exit handlers, its workers do, so there each worker has its own row.  A worker that is at a
-request when it is told to end runs none either: its row stays until it is forgotten.
+its row, and its end is their end.  Some of them end by os._exit and could not remove a row of their own.  Only one that outlives the loader gets
+a row of its own.  Under uWSGI it is the other way round: its master never runs Python's exit handlers, its workers do, so there each
+worker has its own row.
+
+No hook runs in every process that ends: a worker of uWSGI that is at a request, or gets a second signal while its hook runs (systemd
+signals the whole group, the master then its workers), runs none or half of it.  What such a process leaves is no trouble: the row
+names its pid and its start, so `db.services` leaves it out as soon as the process is gone.
 
 Nothing here fails a request or the loading: what the database refuses is logged once and tried again.
 """
@@ -125,7 +129,8 @@ class SignsOfLife:
 
     def _presence_here(self) -> Presence:
         presence = self._presence
-        if presence is None or (self._uwsgi is not None and presence.registration.pid != os.getpid()):
+        is_anothers = presence is not None and presence.registration.pid != os.getpid()
+        if presence is None or (is_anothers and (self._uwsgi is not None or presence.has_ended)):
             presence = self._presence = self._new_presence()
         return presence
 

@@ -27,6 +27,10 @@ OPTS: list[cfg.Opt] = [
     cfg.StrOpt('taskmanager_rpc_version_cap', default=None,
                help='Highest version of the taskmanager RPC API to send, while older taskmanagers are still alive: 1.0 or 1.1. '
                     'Unset: the newest.'),
+    cfg.IntOpt('taskmanager_message_ttl', default=3600, min=1, max=604800,
+               help='Seconds that a message to the taskmanagers, a nudge or the heartbeat of a guest, may wait in their queue; what no '
+                    'taskmanager has read by then the broker drops. Read by APIs and guests. Below 3600, the interval of a quiet guest: after a '
+                    'pause of all taskmanagers guests count as silent until they speak again. Higher: more messages of each guest wait.'),
     cfg.IntOpt('nudge_queue_size', default=200, min=1, max=100000,
                help='Nudges that may wait for the broker in one API process. What does not fit is dropped, which delays an '
                     'upgrade by at most the poll interval of the taskmanagers and never loses it.'),

@@ -152,6 +152,14 @@ class ServiceAlive(exceptions.TroveUpgradeError):
                 'removes it from the list. --force forgets it all the same; one that runs comes again.')
 
 
+class ServicesListed(exceptions.TroveUpgradeError):
+    """Services have not ended in the time that an operator waits for them."""
+
+    code = 'SERVICES_LISTED'
+    template = ('Services are still listed after {waited} s: {found}. Stop each; one that is silent and gone for certain: '
+                '"trove-upgrade-manage service forget ID". Then run the same command again.')
+
+
 class OlderServices(exceptions.TroveUpgradeError):
     """Services that need what a contract removes run, or nobody knows whether they do."""
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from oslo_config import cfg
 
 from trove_upgrade.db import address, engine
+from trove_upgrade.db.process_table import TABLE
 from trove_upgrade.db.release import package_version
 from trove_upgrade.db.services import Registration, Services
 
@@ -34,7 +35,10 @@ class Registry(Protocol):
 
 
 class Presence:
-    """For one process, and for those that it forks: they give signs of life for its row, and leave its end to it."""
+    """For one process, and for those that it forks: they give signs of life for its row, and leave its end to it.
+
+    They outlive it nowhere but under a server that loads, forks and ends: `has_ended` is how such a process learns that it needs a row of its own.
+    """
 
     def __init__(self, registry: Registry, binary: str, *, host: str | None = None, version: str | None = None) -> None:
         self.registration = Registration.new(binary, host or socket.gethostname(), version or package_version())
@@ -42,6 +46,11 @@ class Presence:
         self._lock = threading.Lock()
         self._is_written = False
         self._is_over = False
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process of this row has ended for certain: never true in that process."""
+        return TABLE.has_ended(self.registration.pid, self.registration.birth)
 
     def beat(self) -> None:
         """The process runs.  Nothing once it has been said to stop.  Raises as the database does."""

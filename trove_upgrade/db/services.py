@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`upgrade_services`: which processes of ours run, of which release; what may be contracted depends on it.
 
-One row per process: its column `host` holds `<host>/<pid>-<first 8 digits of the registration>`, its column `version`
-`<release>/<version of the package>`.  Services of the first release, aurora, share one row per host and binary, which holds the plain
+One row per process: its column `host` holds `<host>/<pid>.<birth>-<first 8 digits of the registration>`, its column `version`
+`<release>/<version of the package>`.  The birth (`process_table`) is left out where it cannot be read.  Services of the first release, aurora, share one row per host and binary, which holds the plain
 host and the plain version.  So neither touches the other's: each looks for its own key.
+
+A row whose process has ended for certain, as the machine that it ran on can see, counts as none: `listed` leaves it out.  It is
+deleted by the next process that registers there, and by `forget_ended`.
 """
 import dataclasses
 import datetime
@@ -19,6 +22,7 @@ from oslo_db import exception as db_exc
 from trove_upgrade.db import columns, errors
 from trove_upgrade.db.engine import Database, retry_on_deadlock
 from trove_upgrade.db.models import upgrade_services as _services
+from trove_upgrade.db.process_table import TABLE, Birth
 from trove_upgrade.db.release import FIRST_RELEASE, RELEASE
 
 #: How the processes register.
@@ -28,7 +32,7 @@ FILTER = 'trove-upgrade-filter'    #: the API in Trove's own pipeline
 #: Several signs of life have been missed ([trove_upgrade] service_report_interval, 10 s unless set).
 SILENT_SECONDS = 60.0
 
-_PLACE = re.compile(r'(?P<host>.+)/(?P<pid>\d+)-[0-9a-f]{8}', re.DOTALL)
+_PLACE = re.compile(r'(?P<host>.+)/(?P<pid>\d+)(?:\.(?P<birth>\d+\.[0-9a-f]{8}))?-[0-9a-f]{8}', re.DOTALL)
 _MARK_DIGITS = 8
 
 
@@ -37,14 +41,21 @@ class Service:
     """One process; of release aurora: one binary on one host."""
 
     id: str                  #: of its registration
+    place: str               #: the row's key among those of its binary
     host: str
-    pid: int | None          #: None: aurora did not say
+    pid: int | None          #: None: aurora did not write it
     binary: str
     release: str
     version: str             #: of the package
     started_at: datetime.datetime
     seen_at: datetime.datetime
     silent_seconds: float    #: since it was last seen, by the database's clock
+    birth: Birth | None = None    #: None: not written, or it could not be read
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its process has ended for certain, which only the machine that it ran on can see."""
+        return TABLE.has_ended(self.pid, self.birth)
 
     @property
     def is_silent(self) -> bool:
@@ -67,22 +78,28 @@ class Registration:
     binary: str
     release: str
     version: str
+    birth: Birth | None = None
 
     @classmethod
     def new(cls, binary: str, host: str, version: str, *, release: str = RELEASE, pid: int | None = None) -> 'Registration':
-        """Of this process unless `pid` says another."""
-        return cls(str(uuid.uuid4()), host, os.getpid() if pid is None else pid, binary, release, version)
+        """Of this process unless `pid` names another, whose birth is then not looked up."""
+        birth = TABLE.birth_of(os.getpid()) if pid is None else None
+        return cls(str(uuid.uuid4()), host, os.getpid() if pid is None else pid, binary, release, version, birth)
 
     @property
     def place(self) -> str:
         """The row's key among those of its binary.  A host whose name is too long for it is cut."""
-        mark = f'/{self.pid}-{self.id[:_MARK_DIGITS]}'
+        birth = f'.{self.birth}' if self.birth else ''
+        mark = f'/{self.pid}{birth}-{self.id[:_MARK_DIGITS]}'
         length = getattr(_services.c.host.type, 'length', None) or 255
         return self.host[:length - len(mark)] + mark
 
 
 class Services:
-    """Registered at start, seen at each beat, removed by a clean stop or an operator; never for being silent."""
+    """Registered at start, seen at each beat, removed by a clean stop, an operator, or once its process has ended for certain.
+
+    Never for being silent.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -93,13 +110,20 @@ class Services:
         self.beat(registration)
         return registration
 
-    @retry_on_deadlock
     def beat(self, registration: Registration) -> None:
-        """Says that the process runs.  A row that is not there is made: the first time, and where somebody forgot a process that lives."""
+        """Record that the process runs.  A row that is not there is made: the first time, and where an operator forgot a process that lives.
+
+        With the first one go the rows of its predecessors on this machine that ended without a clean stop.
+        """
+        if self._is_made_by_beat(registration):
+            self.forget_ended()
+
+    @retry_on_deadlock
+    def _is_made_by_beat(self, registration: Registration) -> bool:
         seen = sa.update(_services).where(*_row_of(registration)).values(seen_at=columns.now())
         with self._database.write() as connection:
             if connection.execute(seen).rowcount:
-                return
+                return False
             try:
                 with connection.begin_nested():
                     connection.execute(sa.insert(_services).values(
@@ -108,6 +132,7 @@ class Services:
                         started_at=columns.now(), seen_at=columns.now()))
             except db_exc.DBDuplicateEntry:    # processes that a fork has made share one registration
                 connection.execute(seen)
+        return True
 
     @retry_on_deadlock
     def remove(self, registration: Registration) -> None:
@@ -120,11 +145,12 @@ class Services:
         """An operator is certain that it is gone.  Returns what was removed.
 
         :raises ServiceNotFound: none has this id.
-        :raises ServiceAlive: it was seen a moment ago, and `force` was not given.
+        :raises ServiceAlive: it was seen a moment ago, its process has not ended for certain, and `force` was not given.
         """
-        found = next((one for one in self.list() if one.id == service_id), None)
+        found = next((one for one in self._all() if one.id == service_id), None)
         if found is None:
             raise errors.ServiceNotFound(service_id=service_id)
+        force = force or found.has_ended
         query = sa.delete(_services).where(_services.c.registration == service_id)
         if not force:
             query = query.where(_services.c.seen_at <= columns.ahead(-SILENT_SECONDS))
@@ -133,14 +159,33 @@ class Services:
                 raise errors.ServiceAlive(service_id=service_id, binary=found.binary, host=found.host, silent=round(found.silent_seconds))
         return found
 
+    @retry_on_deadlock
+    def forget_ended(self) -> Sequence[Service]:
+        """Remove the rows whose process has ended for certain, as seen from this machine; returns them.  May be repeated."""
+        ended = [one for one in self._all() if one.has_ended]
+        if ended:
+            with self._database.write() as connection:
+                for one in ended:
+                    connection.execute(sa.delete(_services).where(_services.c.host == one.place, _services.c.binary == one.binary,
+                                                                  _services.c.registration == one.id))
+        return ended
+
     def list(self) -> Sequence[Service]:
-        """All, by host and binary."""
+        """All that may run, by host and binary."""
         with self._database.read() as connection:
             return listed(connection)
 
+    def _all(self) -> Sequence[Service]:
+        with self._database.read() as connection:
+            return _rows(connection)
+
 
 def listed(connection: sa.Connection) -> list[Service]:
-    """All, by host and binary."""
+    """All that may run, by host and binary: what has ended for certain is left out."""
+    return [one for one in _rows(connection) if not one.has_ended]
+
+
+def _rows(connection: sa.Connection) -> list[Service]:
     query = sa.select(_services, columns.now().label('now')).order_by(_services.c.host, _services.c.binary)
     return [_service_of(row) for row in connection.execute(query)]
 
@@ -156,6 +201,6 @@ def _service_of(row: Any) -> Service:
     release, slash, version = row.version.partition('/')
     if not slash:
         release, version = FIRST_RELEASE, row.version
-    return Service(id=row.registration, host=place['host'] if place else row.host, pid=int(place['pid']) if place else None,
+    return Service(id=row.registration, place=row.host, host=place['host'] if place else row.host, pid=int(place['pid']) if place else None,
                    binary=row.binary, release=release, version=version, started_at=row.started_at, seen_at=row.seen_at,
-                   silent_seconds=(row.now - row.seen_at).total_seconds())
+                   silent_seconds=(row.now - row.seen_at).total_seconds(), birth=Birth.parse(place['birth']) if place else None)

@@ -243,6 +243,21 @@ class GuestUnavailable(TroveUpgradeError):
                 'It is asked again; look at the guest if this lasts.')
 
 
+class BrokerUnavailable(TroveUpgradeError):
+    """No broker let an operator's command in."""
+
+    code = 'BROKER_UNAVAILABLE'
+    template = ('The queues of the taskmanagers cannot be looked at: {found}. Look at [DEFAULT] transport_url and at the broker, then run the '
+                'same command again.')
+
+
+class QueuesInUse(TroveUpgradeError):
+    """A taskmanager listens on a queue that was to be deleted."""
+
+    code = 'QUEUES_IN_USE'
+    template = 'These queues have consumers and stay: {found}. Stop the taskmanagers, then run the same command again.'
+
+
 class MessagingUnavailable(TroveUpgradeError):
     """The broker did not take a message: try later."""
 

@@ -53,20 +53,39 @@ def consumers(conf: cfg.ConfigOpts, queue: str, timeout_seconds: float) -> int |
 
     Quiet: nothing is sent, and nothing is made.
     """
+    connection, _found = connect(conf, timeout_seconds)
+    if connection is None:
+        return None
+    try:
+        return int(connection.channel().queue_declare(queue=queue, passive=True).consumer_count)
+    except amqp.exceptions.NotFound:
+        return 0
+    except transport.BROKER_ERRORS:
+        return None
+    finally:
+        connection.release()
+
+
+def connect(conf: cfg.ConfigOpts, timeout_seconds: float) -> tuple[Any, str]:
+    """A connection to the first broker that lets us in, to be released, or None; and why those before it did not.
+
+    :raises BrokerUnknown: `transport_url` cannot be understood, or its driver cannot be loaded.
+    """
     url = _url_of(conf)
     if url.transport not in _AMQP:
-        return None
+        return None, f'a transport of the kind {url.transport} has none'
+    found = []
     for host in url.hosts or [oslo_messaging.TransportHost(hostname='localhost')]:
-        connection = _connection(conf, url, host, host.port or _AMQP_PORT, timeout_seconds)
+        port = host.port or _AMQP_PORT
+        connection = _connection(conf, url, host, port, timeout_seconds)
         try:
-            return int(connection.channel().queue_declare(queue=queue, passive=True).consumer_count)
-        except amqp.exceptions.NotFound:
-            return 0
-        except transport.BROKER_ERRORS:
-            continue
-        finally:
+            connection.connect()
+        except transport.BROKER_ERRORS as error:
             connection.release()
-    return None
+            found.append(f'{host.hostname}:{port}: {_reason(error)}')
+        else:
+            return connection, ''
+    return None, '; '.join(found)
 
 
 def _url_of(conf: cfg.ConfigOpts) -> Any:

@@ -16,8 +16,8 @@ from trove_upgrade.clients.nova import Nova
 from trove_upgrade.db import engine, services
 from trove_upgrade.db.presence import Presence
 from trove_upgrade.db.repositories import Repositories
-from trove_upgrade.domain import ports, states, versions
-from trove_upgrade.rpc import transport
+from trove_upgrade.domain import exceptions, ports, states, versions
+from trove_upgrade.rpc import queues, transport
 from trove_upgrade.rpc.guestagent import GuestAgentAPI
 from trove_upgrade.rpc.notifier import MessagingNotifier
 from trove_upgrade.taskmanager import guest_options, manager
@@ -40,6 +40,7 @@ BINARY = services.TASKMANAGER
 #: Beyond the time-outs of what a step asks, for our own work and the database.
 _MARGIN_SECONDS = 15.0
 _STOP_SECONDS = 60.0
+_BROKER_SECONDS = 5.0
 _CHECK_SECONDS = 120.0
 #: One in so many workers runs checks, which wait for guests: whoever asks for thousands delays nobody's upgrade.
 _CHECKS_SHARE = 4
@@ -129,6 +130,9 @@ class Service:
         self._scheduler.stop(_STOP_SECONDS)
         for repeater in (*self._relays, self._life):
             repeater.stop(_MARGIN_SECONDS)
+        leaving = threading.Thread(target=self._leave_broker, name='leave-broker', daemon=True)    # it waits for ever for one that is away
+        leaving.start()
+        leaving.join(_BROKER_SECONDS)
         self._deregister()
 
     def _serve(self) -> None:
@@ -145,6 +149,16 @@ class Service:
         if self._stopping.is_set():
             server.stop()
         LOG.info('Taskmanager on %s listens on topic %s', self._host, target.topic)
+
+    def _leave_broker(self) -> None:
+        """The queue of this host goes with its last taskmanager; the shared one keeps what guests tell until another one starts."""
+        if self._server is None:
+            return
+        try:
+            self._server.wait()
+            queues.remove(self._conf, [queues.of_host(self._conf, self._host)], _BROKER_SECONDS)
+        except (exceptions.BrokerUnavailable, *transport.BROKER_ERRORS) as error:
+            LOG.info('The queue of this host stays at the broker, empty: %s', error)
 
     def _nudge(self, kind: str, what: str) -> None:
         self._scheduler.nudge(kind, what)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import logging
+import subprocess
 import threading
 
 import fixtures
@@ -8,6 +10,7 @@ import webtest
 from trove_upgrade.api import presence
 from trove_upgrade.db import errors
 from trove_upgrade.db.presence import Presence
+from trove_upgrade.db.process_table import TABLE
 from trove_upgrade.tests.unit import base
 
 
@@ -147,6 +150,31 @@ class TestSignsOfLife(SignsTestCase):
         signs.start()
         signs.stop()
         self.assertIn('no database', self.log.output)
+
+
+    def test_a_process_that_outlives_the_one_that_has_loaded_gets_a_row_of_its_own(self):
+        loader = subprocess.Popen(['sleep', '1000'])
+        made = [self.presence_of(loader), Presence(self.registry, 'api', host='host', version='1.0')]
+        signs = presence.SignsOfLife(iter(made).__next__, 10.0, monotonic=lambda: self.now)
+        signs.start()
+        self.beat_later(signs)
+        self.assertEqual({made[0].registration.id: 2}, self.registry.beats)
+        loader.kill()
+        loader.wait()
+        self.beat_later(signs)
+        self.assertEqual(1, self.registry.beats[made[1].registration.id])
+        signs.stop()
+        self.assertNotIn(made[1].registration.id, self.registry.beats)
+
+    def presence_of(self, process):
+        """As a process has it that was forked from `process`."""
+        found = Presence(self.registry, 'api', host='host', version='1.0')
+        found.registration = dataclasses.replace(found.registration, pid=process.pid, birth=TABLE.birth_of(process.pid))
+        return found
+
+    def beat_later(self, signs):
+        self.now += 11
+        signs.after([]).close()
 
 
 class TestUnderUwsgi(SignsTestCase):

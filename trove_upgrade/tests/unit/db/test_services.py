@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
+import os
+import subprocess
+
 import sqlalchemy as sa
 
 from trove_upgrade.db import columns, errors, models
-from trove_upgrade.db.migrations import chain
+from trove_upgrade.db.migrations import chain, gate
+from trove_upgrade.db.process_table import TABLE, Birth
 from trove_upgrade.db.release import RELEASE
+from trove_upgrade.db.services import Registration
 from trove_upgrade.tests.unit import base, database
 
 
@@ -95,6 +101,87 @@ class TestServices(base.TestCase):
 
     def test_one_that_is_not_listed_cannot_be_forgotten(self):
         self.assertRaises(errors.ServiceNotFound, self.services.forget, 'nobody')
+
+
+class TestEndOfAProcess(base.TestCase):
+    """A process that was killed removes no row; the machine that it ran on can see that it is gone."""
+
+    def setUp(self):
+        super().setUp()
+        self.db = self.useFixture(database.SampleDatabase())
+        self.services = self.db.repositories.services
+        self.process = subprocess.Popen(['sleep', '1000'])
+        self.addCleanup(self.end)
+        self.registration = self.register(TABLE.birth_of(self.process.pid))
+
+    def register(self, birth, host='host'):
+        made = dataclasses.replace(Registration.new('trove-upgrade-filter', host, '1.0', pid=self.process.pid), birth=birth)
+        self.services.beat(made)
+        return made
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+
+    def ids(self):
+        return {one.id for one in self.services.list()}
+
+    def rows(self):
+        with self.db.database.read() as connection:
+            return set(connection.execute(sa.select(models.upgrade_services.c.registration)).scalars())
+
+    def test_it_is_listed_as_long_as_it_runs(self):
+        found, = self.services.list()
+        self.assertEqual((self.process.pid, 'host', self.registration.birth), (found.pid, found.host, found.birth))
+
+    def test_it_is_not_listed_any_more_once_it_was_killed(self):
+        self.end()
+        self.assertEqual((set(), []), (self.ids(), gate.listed(self.db.database.engine)))
+
+    def test_a_zombie_has_ended_too(self):
+        self.process.kill()
+        os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)    # it has ended, and nothing has reaped it
+        self.assertEqual(set(), self.ids())
+
+    def test_the_next_one_that_registers_on_this_machine_deletes_its_row(self):
+        self.end()
+        self.assertEqual({self.registration.id}, self.rows())
+        successor = self.services.register('host', 'trove-upgrade-filter', '1.0')
+        self.assertEqual({successor.id}, self.rows())
+
+    def test_it_is_forgotten_at_once(self):
+        self.assertRaises(errors.ServiceAlive, self.services.forget, self.registration.id)
+        self.end()
+        self.assertEqual(self.registration.id, self.services.forget(self.registration.id).id)
+        self.assertEqual(set(), self.rows())
+
+    def test_its_pid_may_belong_to_another_process_by_now(self):
+        birth = self.registration.birth
+        self.services.remove(self.registration)
+        self.register(Birth(birth.start_ticks - 1, birth.table))
+        self.assertEqual(set(), self.ids())
+
+    def test_of_another_machine_or_container_nothing_is_known(self):
+        self.services.remove(self.registration)
+        elsewhere = self.register(Birth(self.registration.birth.start_ticks, '0' * 8))
+        unread = self.register(None)
+        self.end()
+        self.assertEqual({elsewhere.id, unread.id}, self.ids())
+        self.assertEqual([], self.services.forget_ended())
+        self.assertRaises(errors.ServiceAlive, self.services.forget, elsewhere.id)
+
+    def test_a_host_whose_name_fills_the_column_is_cut_and_its_process_is_still_known(self):
+        self.services.remove(self.registration)
+        long = self.register(self.registration.birth, host='h' * 300)
+        self.assertEqual((255, {long.id}), (len(long.place), self.ids()))
+        self.end()
+        self.assertEqual(set(), self.ids())
+
+    def test_a_row_without_a_birth_is_read_as_it_was_written(self):
+        self.db.insert(models.upgrade_services, host='a-host/4711-0badcafe', binary='x', version=f'{RELEASE}/1.0', registration='r2',
+                       started_at=columns.now(), seen_at=columns.now())
+        found, = [one for one in self.services.list() if one.id == 'r2']
+        self.assertEqual(('a-host', 4711, None), (found.host, found.pid, found.birth))
 
 
 class TestRelease(base.TestCase):

@@ -1,17 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
+import dataclasses
 import io
 import json
 import logging
 import pathlib
+import subprocess
 
 import fixtures
+import sqlalchemy as sa
 
 from trove_upgrade.cmd import manage
+from trove_upgrade.cmd.manage import service
+from trove_upgrade.db import models
+from trove_upgrade.db.process_table import TABLE
 from trove_upgrade.db.release import RELEASE
+from trove_upgrade.db.services import Registration
 from trove_upgrade.domain import compute, exceptions
 from trove_upgrade.domain.states import UpgradeState
 from trove_upgrade.tests.unit import base, database
+from trove_upgrade.tests.unit.db.migrations import waiting
 
 SERVER_ID = '00000000-0000-4000-8000-00000000cccc'
 
@@ -288,6 +296,47 @@ class TestInstancesAndServices(ManageTestCase):
         self.db.pass_time(100)
         self.assertEqual(2, self.run_tool('service', 'forget', *gone).count('is forgotten'))
         self.assertEqual([], self.repos.services.list())
+
+    def killed(self):
+        """The registration of a process of this machine that ended without a clean stop."""
+        process = subprocess.Popen(['sleep', '1000'])
+        made = dataclasses.replace(Registration.new('trove-upgrade-api', 'host-1', '1.0', pid=process.pid), birth=TABLE.birth_of(process.pid))
+        self.repos.services.beat(made)
+        process.kill()
+        process.wait()
+        return made
+
+    def test_a_service_whose_process_has_ended_here_is_taken_off_the_list(self):
+        self.killed()
+        self.assertEqual([], json.loads(self.run_tool('service', 'list', '--json')))
+        with self.db.database.read() as connection:
+            self.assertEqual(0, connection.execute(sa.select(sa.func.count()).select_from(models.upgrade_services)).scalar_one())
+
+    def test_it_does_not_keep_the_tables(self):
+        self.killed()
+        self.assertIn('have been dropped', self.run_tool('db', 'remove', '--yes'))
+
+    def test_a_wait_ends_once_none_is_listed(self):
+        self.killed()
+        self.assertEqual('No service is listed.\n', self.run_tool('service', 'wait'))
+
+    def test_a_wait_names_what_it_waited_for_in_vain(self):
+        alive = self.repos.services.register('host-1', 'trove-upgrade-api', '1.0', pid=11)
+        message = self.run_tool('service', 'wait', '--timeout', '0', code=1)
+        self.assertIn('ERROR SERVICES_LISTED', message)
+        self.assertIn(alive.id, message)
+
+    def test_a_wait_shows_each_change_and_goes_on(self):
+        first, second = (self.repos.services.register('host-1', 'trove-upgrade-api', '1.0', pid=pid) for pid in (11, 12))
+        steps, out = iter(((), (first,), (second,))), io.StringIO()
+
+        def meanwhile():
+            for one in next(steps):
+                self.repos.services.remove(one)
+        with contextlib.redirect_stdout(out):
+            service.wait_until_none(self.repos.services, 60, waiting.WaitingClock(meanwhile))
+        lines = out.getvalue().splitlines()
+        self.assertEqual((2, True, False), (len(lines), first.id in lines[0], first.id in lines[1]), lines)
 
     def test_a_service_that_runs_is_forgotten_only_by_force(self):
         alive = self.repos.services.register('host-1', 'trove-upgrade-api', '1.0').id

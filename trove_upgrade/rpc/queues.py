@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The queues of the taskmanagers at the broker, and their end.
+
+A taskmanager makes two durable ones: of the topic, which all share, and of the topic and its host.  Neither ends by itself:
+oslo.messaging gives an expiry to fanout and reply queues alone (18.3.1), and no argument can be added to a queue that is there.
+Publishers make the exchange and no queue: once the queue is gone, what is sent to it is dropped.
+"""
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import amqp.exceptions  # type: ignore[import-untyped]
+from oslo_config import cfg
+
+from trove_upgrade import conf as our_conf
+from trove_upgrade.domain import exceptions
+from trove_upgrade.rpc import broker
+
+
+@dataclasses.dataclass(frozen=True)
+class Queue:
+    """One queue, as the broker counts."""
+
+    name: str
+    messages: int
+    consumers: int
+
+
+def of_host(conf: cfg.ConfigOpts, host: str) -> str:
+    """Name of the queue of one host's taskmanagers."""
+    return f'{conf[our_conf.GROUP].taskmanager_topic}.{host}'
+
+
+def of_taskmanagers(conf: cfg.ConfigOpts, hosts: Sequence[str]) -> list[str]:
+    """Names of the shared queue and of those of `hosts`."""
+    return [conf[our_conf.GROUP].taskmanager_topic, *(of_host(conf, host) for host in hosts)]
+
+
+def find(conf: cfg.ConfigOpts, names: Sequence[str], timeout_seconds: float) -> list[Queue]:
+    """Those that are there; nothing is made.
+
+    :raises BrokerUnavailable: none lets us in, the transport is of another kind, or `transport_url` cannot be understood.
+    """
+    with _connected(conf, timeout_seconds) as connection:
+        return [found for name in names if (found := _look(connection, name)) is not None]
+
+
+def remove(conf: cfg.ConfigOpts, names: Sequence[str], timeout_seconds: float) -> list[Queue]:
+    """Delete those that have no consumer, with their messages; returns them as they were.  May be repeated.
+
+    The broker is asked first, as quorum queues do not know "only if unused".  Raises as `find`.
+    """
+    removed = []
+    with _connected(conf, timeout_seconds) as connection:
+        for name in names:
+            found = _look(connection, name)
+            if found is not None and not found.consumers:
+                connection.channel().queue_delete(queue=name)
+                removed.append(found)
+    return removed
+
+
+def remove_exchange(conf: cfg.ConfigOpts, timeout_seconds: float) -> bool:
+    """Delete our exchange if no queue is bound to it; False where one is.  Raises as `find`."""
+    with _connected(conf, timeout_seconds) as connection:
+        try:
+            connection.channel().exchange_delete(exchange=conf[our_conf.GROUP].rpc_exchange, if_unused=True)
+        except amqp.exceptions.PreconditionFailed:
+            return False
+        except amqp.exceptions.NotFound:
+            pass
+        return True
+
+
+def _look(connection: Any, name: str) -> Queue | None:
+    try:
+        found = connection.channel().queue_declare(queue=name, passive=True)
+    except amqp.exceptions.NotFound:
+        return None
+    return Queue(name, int(found.message_count), int(found.consumer_count))
+
+
+@contextlib.contextmanager
+def _connected(conf: cfg.ConfigOpts, timeout_seconds: float) -> Iterator[Any]:
+    try:
+        connection, found = broker.connect(conf, timeout_seconds)
+    except broker.BrokerUnknown as error:
+        raise exceptions.BrokerUnavailable(found=error) from error
+    if connection is None:
+        raise exceptions.BrokerUnavailable(found=found)
+    try:
+        yield connection
+    finally:
+        connection.release()

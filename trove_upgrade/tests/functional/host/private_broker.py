@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A RabbitMQ of a test's own: the lab's configuration and programs, in a temporary folder and on free ports of loopback."""
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+
+import amqp.exceptions
+import fixtures
+from kombu import connection as kombu_connection
+
+from trove_upgrade.lab.layout import Layout
+from trove_upgrade.lab.services import rabbitmq
+from trove_upgrade.lab.settings import HOST, Ports, Secrets, Settings
+from trove_upgrade.lab.venv import CloudVenv
+
+_START_SECONDS = 120
+
+
+class Broker(fixtures.Fixture):
+    """One node; `url` is its transport_url."""
+
+    def _setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix='tu-broker-', dir=os.environ.get('TROVE_UPGRADE_TMP', '/tmp')))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        layout = Layout(cache_dir=self.folder / 'cache', run_dir=self.folder)
+        layout.prepare()
+        ports = dict(zip(('epmd', 'broker', 'broker_distribution'), _free_ports(3), strict=True))
+        self.settings = Settings(layout, CloudVenv(layout.venvs_dir, layout.logs_dir / 'venv.log', {}), Secrets.generate(), Ports(**ports))
+        self.url = self.settings.trove_transport_url
+        rabbitmq.configure(self.settings)
+        epmd, node = rabbitmq.processes(self.settings)
+        self._start(epmd, rabbitmq.epmd_ready)
+        self._environment = dict(node.env)
+        self._start(node, rabbitmq.ready)
+
+    def _start(self, command, ready):
+        log = (self.folder / f'{command.name}.log').open('wb')
+        self.addCleanup(log.close)
+        process = subprocess.Popen(['setpriv', '--pdeathsig', 'KILL', *command.argv], env=dict(command.env), cwd='/', stdin=subprocess.DEVNULL,
+                                   stdout=log, stderr=log)
+        self.addCleanup(self._stop, process)
+        deadline = time.monotonic() + _START_SECONDS
+        while not ready(self.settings):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f'{command.name} does not serve:\n{(self.folder / f"{command.name}.log").read_text()}')
+            time.sleep(0.1)    # between two looks at a condition with a deadline
+
+    def _stop(self, process):
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def rabbitmqctl(self, *arguments):
+        """What Debian's program printed."""
+        done = subprocess.run(['/usr/lib/rabbitmq/bin/rabbitmqctl', '--quiet', *arguments], env=self._environment, cwd='/', capture_output=True,
+                              text=True, timeout=60)
+        if done.returncode:
+            raise AssertionError(f'rabbitmqctl {" ".join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}')
+        return done.stdout
+
+    def messages(self, queue):
+        """How many wait in a queue; None where there is none."""
+        connection = kombu_connection.Connection(self.url.replace('rabbit://', 'amqp://'))
+        try:
+            return connection.channel().queue_declare(queue=queue, passive=True).message_count
+        except amqp.exceptions.NotFound:
+            return None
+        finally:
+            connection.release()
+
+
+def _free_ports(count):
+    found = [socket.socket() for _ in range(count)]
+    for one in found:
+        one.bind((HOST, 0))
+    ports = [one.getsockname()[1] for one in found]
+    for one in found:
+        one.close()
+    return ports
