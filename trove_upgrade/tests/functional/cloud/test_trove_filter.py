@@ -5,6 +5,7 @@ import dataclasses
 import http.client
 import json
 import pathlib
+import signal
 import uuid
 
 import sqlalchemy as sa
@@ -27,9 +28,10 @@ class UnderServer:
         cls.addClassCleanup(cls.api.stop)
 
     @classmethod
-    def new_api(cls, **options):
+    def new_api(cls, *, arguments=(), lazy_apps=True, **options):
         chosen = {'taskmanager_topic': trove_case.TOPIC, 'service_report_interval': 1, **options}
-        return trove_api.TroveApi(cls.installation, cls.server, options=chosen, environment=cls.environment)
+        return trove_api.TroveApi(cls.installation, cls.server, options=chosen, environment=cls.environment, arguments=arguments,
+                                  lazy_apps=lazy_apps)
 
     def assert_begun(self, instance_id):
         begun = self.upgrade_of(instance_id)
@@ -145,6 +147,13 @@ class UnderServer:
         finally:
             api.stop()
         self.wait_until(lambda: not [service for service in self.repos.services.list() if service.pid in pids], 'its end')
+
+    def test_no_row_is_left_by_a_service_manager_that_signals_every_process_amid_requests(self):
+        api, pids = self.new_listed_api()
+        with self.asking(api):
+            api.signal_group(signal.SIGTERM)
+            self.wait_until(api.has_ended, 'the end of all processes')
+        self.assert_none_is_left_by(api, pids)
 
     def test_a_guest_without_an_agent_can_be_left_to_trove(self):
         api = self.new_api(guest_without_agent='pass')

@@ -105,8 +105,11 @@ class Installation:
 class TroveApi:
     """One running API.  `stop` ends it as its operator would."""
 
-    def __init__(self, installation, server, *, filtered=True, options=None, environment=None):
+    def __init__(self, installation, server, *, filtered=True, options=None, environment=None, arguments=(), lazy_apps=True):
+        """`arguments` and `lazy_apps` are uWSGI's."""
         self.server, self.filtered = server, filtered
+        self._arguments = [*(['--lazy-apps'] if lazy_apps else []), *arguments]
+        self._loads = WORKERS if lazy_apps else 1
         self._installation = installation
         with socket.socket() as probe:
             probe.bind((HOST, 0))
@@ -134,7 +137,7 @@ class TroveApi:
         if self.server == UWSGI:
             return [str(program), '--http11-socket', f'{HOST}:{self.port}', '--module', 'trove.cmd.app_wsgi:application',
                     '--master', '--home', str(self._installation.programs.parent), '--processes', str(WORKERS), '--threads', '4', '--enable-threads',
-                    '--lazy-apps', '--need-app', '--die-on-term', '--buffer-size', '65535', '--listen', '100', '--disable-logging',
+                    *self._arguments, '--need-app', '--die-on-term', '--buffer-size', '65535', '--listen', '100', '--disable-logging',
                     '--http-timeout', '5', '--pyargv', f'--config-file {config}']
         shim = self._installation.directory / f'trove_shim_{self.port}.py'
         shim.write_text(_SHIM.format(config=str(config)))
@@ -154,7 +157,7 @@ class TroveApi:
 
     def _is_ready(self):
         """Every worker: one that is told to end while it loads ends without a goodbye."""
-        if self.server == UWSGI and self.said().count('WSGI app 0') < WORKERS:
+        if self.server == UWSGI and self.said().count('WSGI app 0') < self._loads:
             return False
         return openstack.answers(f'http://{HOST}:{self.port}/')
 
@@ -165,6 +168,19 @@ class TroveApi:
         """Ids of the processes that serve."""
         children = pathlib.Path(f'/proc/{self.process.pid}/task/{self.process.pid}/children').read_text().split()
         return [int(child) for child in children] or [self.process.pid]
+
+    def signal_group(self, number):
+        """As systemd does: the master and its workers at once."""
+        os.killpg(self.process.pid, number)
+
+    def has_ended(self):
+        """Every process of it, not its first one alone."""
+        self.process.poll()
+        try:
+            os.killpg(self.process.pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
 
     def stop(self):
         if self.process.poll() is None:

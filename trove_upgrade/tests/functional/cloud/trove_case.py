@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tests of the filter in Trove's own API stand on: Trove's tables and ours, rows as Trove writes them, and a taskmanager's ear."""
+import contextlib
+import http.client
 import json
 import pathlib
 import shutil
@@ -108,6 +110,46 @@ class TroveTestCase(base.CloudTestCase):
 
     def upgrade(self, api, instance_id, version=TARGET, method='PATCH', **options):
         return self.ask(api, method, f'/instances/{instance_id}', {'instance': {'datastore_version': version}}, **options)
+
+    @contextlib.contextmanager
+    def asking(self, api):
+        """Requests in a row from several clients as long as the block lasts, whatever becomes of them."""
+        over = threading.Event()
+
+        def ask():
+            while not over.is_set():
+                with contextlib.suppress(OSError, http.client.HTTPException):
+                    self.ask(api, 'GET', '/upgrades')
+        clients = [threading.Thread(target=ask) for _ in range(8)]
+        for client in clients:
+            client.start()
+        try:
+            yield
+        finally:
+            over.set()
+            for client in clients:
+                client.join()
+
+    def listed(self, pids):
+        return {service.pid for service in self.repos.services.list()} & set(pids)
+
+    def processes_of(self, api):
+        return {api.process.pid, *api.workers()}
+
+    def new_listed_api(self, **options):
+        """(api, pids of its processes), once its rows are there."""
+        api = self.new_api(**options)
+        self.addCleanup(api.stop)
+        self.ask(api, 'GET', '/upgrades')
+        pids = self.processes_of(api)
+        self.wait_until(lambda: self.listed(pids), 'a sign of life')
+        return api, pids
+
+    def assert_none_is_left_by(self, api, pids):
+        """Asked of the tool, as an operator does, as soon as the last process has gone."""
+        self.wait_until(api.has_ended, 'the end of all processes')
+        shown = json.loads(self.product_tool('service', 'list', '--json'))
+        self.assertEqual([], [one for one in shown if one['pid'] in pids])
 
     def assert_refused(self, answer, status, error_code):
         found, body, headers = answer
