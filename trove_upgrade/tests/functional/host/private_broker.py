@@ -2,6 +2,7 @@
 """A RabbitMQ of a test's own: the lab's configuration and programs, in a temporary folder and on free ports of loopback."""
 import os
 import pathlib
+import shlex
 import shutil
 import socket
 import subprocess
@@ -59,10 +60,14 @@ class Broker(fixtures.Fixture):
 
     def rabbitmqctl(self, *arguments):
         """What Debian's program printed."""
-        done = subprocess.run(['/usr/lib/rabbitmq/bin/rabbitmqctl', '--quiet', *arguments], env=self._environment, cwd='/', capture_output=True,
-                              text=True, timeout=60)
+        return self.shell(shlex.join(('rabbitmqctl', '--quiet', *arguments)))
+
+    def shell(self, command):
+        """What a line of a page printed, run where `rabbitmqctl` reaches this node."""
+        environment = {**self._environment, 'PATH': f'/usr/lib/rabbitmq/bin:{self._environment["PATH"]}'}
+        done = subprocess.run(['bash', '-o', 'pipefail', '-c', command], env=environment, cwd='/', capture_output=True, text=True, timeout=120)
         if done.returncode:
-            raise AssertionError(f'rabbitmqctl {" ".join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}')
+            raise AssertionError(f'{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}')
         return done.stdout
 
     def messages(self, queue):

@@ -11,6 +11,7 @@ import oslo_messaging
 from oslo_config import cfg
 from oslotest import base
 
+import trove_upgrade
 from trove_upgrade import conf as our_conf
 from trove_upgrade.cmd import manage
 from trove_upgrade.domain import guest
@@ -18,6 +19,7 @@ from trove_upgrade.rpc import queues, serializer, taskmanager, transport
 from trove_upgrade.tests.functional.host import private_broker
 from trove_upgrade.tests.functional.waiting import Waiting
 
+_PAGES = pathlib.Path(trove_upgrade.__file__).parents[1] / 'doc' / 'source' / 'admin'
 BEAT = guest.Heartbeat('i1', 'b1', 'u1:1', False, '1.0', None, guest.ServerState.STOPPED)
 
 
@@ -153,10 +155,35 @@ class TestBroker(Waiting, base.BaseTestCase):
         self.assertEqual((0, True, True), (code, f'Queue {self.id()} is deleted; messages in it: 2.' in told, 'The exchange is deleted.' in told), told)
         self.assertEqual([], queues.find(conf, queues.of_taskmanagers(conf, ['host-1']), 10))
 
-    def test_the_policy_of_the_page_ends_a_queue_that_was_made_before_it(self):
-        conf = self.conf()
-        self.declare_as_before(conf)
-        self.broker.rabbitmqctl('set_operator_policy', '-p', 'trove', '--apply-to', 'queues', self.id(), f'^{self.id()}', '{"expires": 1000}')
-        # not by `find`: a declaration counts as a use
-        self.wait_until(lambda: self.id() not in self.broker.rabbitmqctl('list_queues', '-p', 'trove', 'name'), 'the end of both queues')
-        self.broker.rabbitmqctl('clear_operator_policy', '-p', 'trove', self.id())
+    def queues_at_the_broker(self):
+        """Not by `find`: a declaration counts as a use."""
+        return self.broker.rabbitmqctl('list_queues', '-p', 'trove', '--no-table-headers', 'name').split()
+
+    def page_line(self, page, words):
+        """The command of a page that holds `words`, for the virtual host of this broker."""
+        text = (_PAGES / page).read_text().replace('\\\n', ' ')
+        return next(line for line in text.splitlines() if words in line and 'rabbitmqctl' in line).replace('-p /', '-p trove')
+
+    def test_the_policy_of_the_page_ends_queues_that_were_made_before_it(self):
+        """Both kinds; sooner than the page has it."""
+        for quorum in (False, True):
+            self.declare_as_before(self.conf(quorum=quorum, taskmanager_topic=f'trove-upgrade-{quorum}', rpc_exchange=f'e-{quorum}'))
+        self.assertEqual(4, len([name for name in self.queues_at_the_broker() if name.startswith('trove-upgrade-')]))
+        self.broker.shell(self.page_line('beside-trove.rst', 'set_operator_policy').replace('86400000', '1000'))
+        self.addCleanup(self.broker.rabbitmqctl, 'clear_operator_policy', '-p', 'trove', 'trove-upgrade')
+        self.wait_until(lambda: not [name for name in self.queues_at_the_broker() if name.startswith('trove-upgrade-')], 'the end of all')
+
+    def test_the_line_of_the_page_deletes_what_is_left_and_not_what_is_listened_on(self):
+        gone = self.conf(taskmanager_topic='trove-upgrade-gone', rpc_exchange='e-gone')
+        self.declare_as_before(gone)
+        self.send(gone, 3)
+        used = self.conf(taskmanager_topic='trove-upgrade-used', rpc_exchange='e-used')
+        server, _ = self.listen(used, transport.get_transport(used))
+        self.addCleanup(self.end, server)
+        foreign = self.conf()
+        self.declare_as_before(foreign)
+        self.broker.shell(self.page_line('remove.rst', 'xargs'))
+        left = self.queues_at_the_broker()
+        self.assertIn('trove-upgrade-used', left)
+        self.assertIn(self.id(), left)
+        self.assertNotIn('trove-upgrade-gone', left)
