@@ -43,7 +43,7 @@ class Glance:
         :raises ComputeUnavailable: no answer in time.
         """
         try:
-            return _as_image(self._http.get(f'/v2/images/{image_id}').json())
+            return session.asked(lambda: _as_image(self._http.get(f'/v2/images/{image_id}').json()))
         except keystone_exceptions.NotFound as error:
             raise exceptions.ImageNotFound(image_id=image_id) from error
         except session.UNAVAILABLE as error:
@@ -57,12 +57,12 @@ class Glance:
         """
         query = {'tag': list(tags), 'status': 'active', 'sort_key': 'created_at', 'sort_dir': 'desc', 'limit': 1}
         try:
-            images = self._http.get('/v2/images', params=query).json()['images']
+            images = session.asked(lambda: [_as_image(raw) for raw in self._http.get('/v2/images', params=query).json()['images']])
         except session.UNAVAILABLE as error:
             raise exceptions.ComputeUnavailable(what=f'images with tags {", ".join(tags)} (Glance)', found=error) from error
         if not images:
             raise exceptions.ImageNotFound(image_id=f'with tags {", ".join(tags)}')
-        return _as_image(images[0])
+        return images[0]
 
 
 def _as_image(raw: dict[str, Any]) -> compute.Image:

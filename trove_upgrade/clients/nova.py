@@ -3,7 +3,7 @@
 import base64
 import binascii
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
 from novaclient import client as nova_client
@@ -65,19 +65,19 @@ class Nova:
         :raises ServerNotFound: Nova has no such server.
         :raises ComputeUnavailable: no answer in time.
         """
-        return as_server(self._raw_server(server_id))
+        server: compute.Server = self._ask(f'server {server_id}', lambda client: as_server(client.servers.get(server_id)), server_id)
+        return server
 
     def flavor_id(self, server_id: str) -> str | None:
         """As an old microversion shows it: from 2.47 on a server has its flavor's sizes instead of its id.  Raises as `server`."""
-        raw = _translated(f'server {server_id}', lambda: self._client(_FIRST).servers.get(server_id), server_id)
-        return raw.flavor.get('id')
+        flavor_id: str | None = _translated(
+            f'server {server_id}', lambda: self._client(_FIRST).servers.get(server_id).flavor.get('id'), server_id)
+        return flavor_id
 
     def picture(self, server_id: str) -> compute.ComputePicture:
         """What Nova could refuse a rebuild for.  Raises as `server`."""
-        raw = self._raw_server(server_id)
-        return compute.ComputePicture(
-            server=as_server(raw), compute_up=_COMPUTE_UP.get(getattr(raw, 'host_status', '') or ''),
-            max_microversion=self._version(), metadata_quota=self._metadata_quota())
+        server, compute_up = self._ask(f'server {server_id}', lambda client: _server_and_host(client.servers.get(server_id)), server_id)
+        return compute.ComputePicture(server=server, compute_up=compute_up, max_microversion=self._version(), metadata_quota=self._metadata_quota())
 
     def rebuild(self, server: compute.Server, image_id: str, marker: str, user_data: bytes | None) -> None:
         """Ask for a rebuild; every other entry of the metadata is sent again, because Nova replaces all of it.
@@ -94,7 +94,7 @@ class Nova:
         elif user_data is not None:
             version, more['files'] = _FILES_UNTIL, cloud_config.files(user_data)
         try:
-            self._client(version).servers.rebuild(server.id, image_id, meta=metadata, **more)
+            session.asked(lambda: self._client(version).servers.rebuild(server.id, image_id, meta=metadata, **more))
         except nova_exceptions.ClientException as error:
             raise _rebuild_error(server.id, error) from error
         except session.UNAVAILABLE as error:
@@ -106,26 +106,16 @@ class Nova:
             return compute.RebuildResult.ERROR
         if server.status != 'ACTIVE' or server.task_state is not None:
             return compute.RebuildResult.RUNNING
-        actions = self._ask(f'actions of server {server.id}', lambda client: client.instance_action.list(server.id), server.id)
-        rebuilds = [action for action in actions if action.action == _REBUILD_ACTION]
-        if not rebuilds:
+        request_id = self._ask(f'actions of server {server.id}', lambda client: _last_rebuild(client.instance_action.list(server.id)), server.id)
+        if request_id is None:
             return compute.RebuildResult.RUNNING
-        last = max(rebuilds, key=lambda action: action.start_time)
-        detail = self._ask(f'action {last.request_id} of server {server.id}',
-                           lambda client: client.instance_action.get(server.id, last.request_id), server.id)
-        results = [(event['event'], event['result']) for event in getattr(detail, 'events', None) or []]
-        if (_REBUILD_EVENT, 'Success') in results:
-            return compute.RebuildResult.SUCCESS
-        if detail.message or any(result == 'Error' for _, result in results):
-            return compute.RebuildResult.NOTHING_HAPPENED
-        return compute.RebuildResult.RUNNING
-
-    def _raw_server(self, server_id: str) -> Any:
-        return self._ask(f'server {server_id}', lambda client: client.servers.get(server_id), server_id)
+        result: compute.RebuildResult = self._ask(
+            f'action {request_id} of server {server.id}', lambda client: _result_of(client.instance_action.get(server.id, request_id)), server.id)
+        return result
 
     def _metadata_quota(self) -> int | None:
-        limits = self._ask('the limits of the service project', lambda client: client.limits.get())
-        quota = {limit.name: limit.value for limit in limits.absolute}.get('maxServerMeta')
+        quota = self._ask('the limits of the service project',
+                          lambda client: {limit.name: limit.value for limit in client.limits.get().absolute}.get('maxServerMeta'))
         return None if quota is None or quota < 0 else int(quota)
 
     def _version(self) -> Version:
@@ -133,7 +123,7 @@ class Nova:
         with self._lock:
             negotiated = self._negotiated
         if negotiated is None:
-            current = _translated('its versions', self._make_client('2.1').versions.get_current)
+            current = _translated('its versions', lambda: self._make_client('2.1').versions.get_current())
             negotiated = min(self._wanted, parse_version(getattr(current, 'version', None)))
             with self._lock:
                 self._negotiated = negotiated
@@ -146,8 +136,8 @@ class Nova:
             return self._clients[version]
 
     def _ask(self, what: str, ask: Callable[[Any], Any], server_id: str = '') -> Any:
-        client = self._client(self._version())
-        return _translated(what, lambda: ask(client), server_id)
+        version = self._version()
+        return _translated(what, lambda: ask(self._client(version)), server_id)
 
 
 def client_factory(conf: cfg.ConfigOpts, *, timeout_seconds: float) -> Callable[[str], Any]:
@@ -177,6 +167,25 @@ def as_server(raw: Any) -> compute.Server:
         nic_count=_nic_count(raw.addresses))
 
 
+def _server_and_host(raw: Any) -> tuple[compute.Server, bool | None]:
+    return as_server(raw), _COMPUTE_UP.get(getattr(raw, 'host_status', '') or '')
+
+
+def _last_rebuild(actions: Iterable[Any]) -> str | None:
+    """The request that asked for it."""
+    rebuilds = [action for action in actions if action.action == _REBUILD_ACTION]
+    return str(max(rebuilds, key=lambda action: action.start_time).request_id) if rebuilds else None
+
+
+def _result_of(action: Any) -> compute.RebuildResult:
+    results = [(event['event'], event['result']) for event in getattr(action, 'events', None) or []]
+    if (_REBUILD_EVENT, 'Success') in results:
+        return compute.RebuildResult.SUCCESS
+    if action.message or any(result == 'Error' for _, result in results):
+        return compute.RebuildResult.NOTHING_HAPPENED
+    return compute.RebuildResult.RUNNING
+
+
 def as_addresses(networks: Mapping[str, Any]) -> tuple[compute.Address, ...]:
     """A floating address is what users outside can reach: Trove calls it public, any other private."""
     return tuple(compute.Address(address=entry['addr'], network=name,
@@ -202,7 +211,7 @@ def _decoded(user_data: str | None) -> bytes | None:
 def _translated(what: str, ask: Callable[[], Any], server_id: str = '') -> Any:
     """Run a reading request.  404 of a server is definite; everything else is asked again."""
     try:
-        return ask()
+        return session.asked(ask)
     except nova_exceptions.NotFound as error:
         if server_id:
             raise exceptions.ServerNotFound(server_id=server_id) from error

@@ -48,7 +48,8 @@ class NovaDirectory:
         """As `servers`, by ids."""
         if not server_ids:
             return {}
-        future = self._threads().submit(self._list, frozenset(server_ids))
+        wanted = frozenset(server_ids)
+        future = self._threads().submit(lambda: session.asked(lambda: self._list(wanted)))
         try:
             return future.result(self._timeout)
         except (TimeoutError, concurrent.futures.TimeoutError) as error:

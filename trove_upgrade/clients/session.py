@@ -1,14 +1,87 @@
 # SPDX-License-Identifier: Apache-2.0
 """The service user's session with Keystone, which every client shares."""
+import ssl
+from collections.abc import Callable
+from typing import TypeVar
+
 from keystoneauth1 import exceptions as keystone_exceptions
 from keystoneauth1 import session as keystone_session
 from keystoneauth1.identity import generic
+from novaclient import exceptions as nova_exceptions
 from oslo_config import cfg
 
 from trove_upgrade.conf import compute as compute_conf
+from trove_upgrade.conf import fault
+from trove_upgrade.domain import exceptions
+
+R = TypeVar('R')
 
 #: Everything that says "no answer", "not now" or "Keystone does not let us in": nothing definite about what was asked.
 UNAVAILABLE = (keystone_exceptions.ClientException,)
+#: The errors that the libraries document; `asked` lets them through.
+_DOCUMENTED = (exceptions.TroveUpgradeError, nova_exceptions.ClientException, *UNAVAILABLE)
+
+
+class CredentialsIncomplete(exceptions.TroveUpgradeError):
+    """The service user cannot log in with what the configuration has."""
+
+    code = 'SERVICE_CREDENTIALS_INCOMPLETE'
+    template = ('Nova and Glance cannot be asked: {found}. Set in [service_credentials] auth_url, username, password and project_name of the '
+                'user whose project has the guests\' servers.')
+
+
+class LibraryError(keystone_exceptions.ClientException):
+    """A plain exception of a client library, as one that says "no answer".  Its text holds no password."""
+
+
+def asked(ask: Callable[[], R], password: str | None = None) -> R:
+    """What `ask` returns: a request by keystoneauth1 or python-novaclient.
+
+    Both raise plain exceptions beside their own: Exception for an option that is missing (keystoneauth1 5.14, identity/generic/password.py),
+    TypeError, KeyError and ValueError for an answer of another form, OSError for a file of certificates.
+
+    :raises LibraryError: one of those; nothing definite about what was asked.
+    """
+    try:
+        return ask()
+    except _DOCUMENTED:
+        raise
+    except Exception as error:
+        text = ' '.join(str(error).split())
+        if password:
+            text = text.replace(password, '***')
+        raise LibraryError(f'{type(error).__name__}: {text}' if text else type(error).__name__) from error
+
+
+def missing(conf: cfg.ConfigOpts) -> list[str]:
+    """Options of `[service_credentials]` that a login needs and that are not set.
+
+    :raises ConfigurationInvalid: one cannot be read.
+    """
+    compute_conf.register_credentials(conf)
+    given = conf[compute_conf.CREDENTIALS_GROUP]
+    try:
+        absent = [name for name in ('auth_url', 'username', 'password') if not given[name]]
+        return absent if given.project_id or given.project_name else [*absent, 'project_name']
+    except cfg.Error as error:
+        raise fault.ConfigurationInvalid(found=f'[{compute_conf.CREDENTIALS_GROUP}]: {fault.describe(error)}') from error
+
+
+def require(conf: cfg.ConfigOpts) -> None:
+    """Refuse a service user that cannot log in.
+
+    :raises CredentialsIncomplete: an option is missing, or the file of certificates cannot be used.
+    :raises ConfigurationInvalid: one cannot be read.
+    """
+    absent = missing(conf)
+    if absent:
+        raise CredentialsIncomplete(found=f'{", ".join(absent)} {"are" if len(absent) > 1 else "is"} not set')
+    cafile = conf[compute_conf.CREDENTIALS_GROUP].cafile
+    if cafile and not conf[compute_conf.CREDENTIALS_GROUP].insecure:
+        try:
+            ssl.create_default_context(cafile=cafile)
+        except OSError as error:    # ssl.SSLError is one
+            raise CredentialsIncomplete(found=f'cafile {cafile} holds no certificates that can be read ({error})') from error
 
 
 def from_conf(conf: cfg.ConfigOpts, *, timeout_seconds: float) -> keystone_session.Session:

@@ -13,7 +13,7 @@ OPTS: list[cfg.Opt] = [
                help='Address of Nova, with its version (…/v2.1), instead of the catalog\'s.'),
     cfg.URIOpt('image_endpoint_override', schemes=['http', 'https'],
                help='Address of Glance, without a version, instead of the catalog\'s.'),
-    cfg.StrOpt('compute_max_microversion', default='2.93',
+    cfg.StrOpt('compute_max_microversion', default='2.93', regex=r'2\.[0-9]{1,4}$',
                help='Highest microversion to ask Nova for; the lower of this and of Nova\'s own highest is used. Below 2.57 user '
                     'data cannot be sent with a rebuild and files are injected instead; below 2.93 servers that boot from a '
                     'volume are refused.'),

@@ -2,6 +2,15 @@
 """What is wrong with a configuration, in words that do not repeat it."""
 from oslo_config import cfg
 
+from trove_upgrade.domain import exceptions
+
+
+class ConfigurationInvalid(exceptions.TroveUpgradeError):
+    """A file or a value of the configuration cannot be read."""
+
+    code = 'CONFIGURATION_INVALID'
+    template = 'The configuration cannot be read: {found}. Mend it and start again.'
+
 
 def describe(error: cfg.Error) -> str:
     """Without the line or the value that oslo.config names: it may be the one with the password."""
@@ -9,4 +18,6 @@ def describe(error: cfg.Error) -> str:
         return str(error).partition(": '")[0]
     if isinstance(error, cfg.NoSuchOptError | cfg.TemplateSubstitutionError):
         return 'a value holds a "$" that begins the name of no option; a "$" of its own, as in a password, is written as "$$"'
-    return str(error)
+    if isinstance(error, cfg.ConfigFileValueError):
+        return str(error).partition(' is not valid: ')[0] + ' is not valid'
+    return str(error).rstrip('.')

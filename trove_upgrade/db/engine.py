@@ -145,7 +145,9 @@ def _as_refusal(connection: str) -> Iterator[None]:
     """Drivers check nothing of a URL's options, they just fail: with an error that names neither the URL nor where it is set."""
     try:
         yield
-    except (ImportError, sa.exc.ArgumentError, TypeError, ValueError, AttributeError) as error:
+    except cfg.Error:    # some are ValueErrors
+        raise
+    except (ImportError, OSError, sa.exc.ArgumentError, TypeError, ValueError, AttributeError) as error:    # OSError: of a file of TLS
         found = f'its driver does not take it ({address.without_secrets(str(error), connection)})'
         raise errors.DatabaseRefused(service='This program', found=found) from error
 

@@ -20,12 +20,47 @@ class SchemaError(exceptions.TroveUpgradeError):
     template = 'The database schema cannot be {what}: {found}. {advice}'
 
 
+#: The command that makes our tables where none of them is, in the same words wherever it is named.
+MAKE_TABLES = 'Run "trove-upgrade-manage db sync" (with --standalone where there is no Trove)'
+#: The command where tables of an earlier release are.
+EXPAND_TABLES = 'Run "trove-upgrade-manage db expand"; services of the release before go on working'
+#: Where tables of Trove's are not there.
+FIND_TROVES_TABLES = ('Look whether [database] connection names Trove\'s database; where there is no Trove, run "trove-upgrade-manage db sync '
+                      '--standalone"')
+
+
 class SchemaMissing(exceptions.TroveUpgradeError):
-    """The database is of an older release than the service."""
+    """Tables or columns that this release needs are not in the database."""
 
     code = 'SCHEMA_MISSING'
-    template = ('This release cannot work with the database: column {column} of table {table} is missing. Run "trove-upgrade-manage db expand" '
-                'first; services of the release before may go on working.')
+    template = 'This release cannot work with the database that [database] connection names: {found}. {advice}.'
+
+
+class DatabaseUnreachable(exceptions.TroveUpgradeError):
+    """The server gives no answer, or lets nobody in."""
+
+    code = 'DATABASE_ERROR'
+    template = ('The database that [database] connection names cannot be reached: {found}. Look whether its server runs, and at user, password, '
+                'host and name of the database there.')
+
+
+class AccessRefused(DatabaseUnreachable):
+    """The server answers, and refuses the user, the password or the database: waiting changes nothing."""
+
+
+class StatementRefused(exceptions.TroveUpgradeError):
+    """The server answers, and refuses what was asked."""
+
+    code = 'DATABASE_ERROR'
+    template = ('The database that [database] connection names refused a statement: {found}. What had been finished stays; try the same '
+                'again when the cause is mended.')
+
+
+class TrovesDatabase(exceptions.TroveUpgradeError):
+    """The configuration is one for running alone, and the database is a real Trove's."""
+
+    code = 'CONFIGURED_ALONE'
+    template = ('{service} cannot start: the database that [database] connection names is a real Trove\'s, and {found}. {advice}.')
 
 
 class ConfigurationRulesInvalid(exceptions.TroveUpgradeError):

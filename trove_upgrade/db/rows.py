@@ -131,7 +131,7 @@ def form(database: Database, connection: sa.Connection) -> Rows:
         return _ROWS
     if 'steps_at' not in names:
         database.forget_columns()    # the expand may be under way
-        raise errors.SchemaMissing(column='steps_at', table=_upgrades.name)
+        raise errors.SchemaMissing(found=f'column steps_at of table {_upgrades.name} is missing', advice=errors.EXPAND_TABLES)
     return _COLUMN_AND_ROWS
 
 

@@ -14,6 +14,15 @@ from trove_upgrade.db.columns import UtcDateTime
 
 METADATA = sa.MetaData()
 
+#: By which a real Trove knows its own schema; the second one until its release 21 (2023.2).
+VERSION_TABLES = frozenset({'alembic_version', 'migrate_version'})
+
+
+def is_troves(tables: set[str]) -> bool:
+    """Whether a database with these tables was made by a real Trove."""
+    return instances.name in tables and bool(tables & VERSION_TABLES)
+
+
 _MYSQL: dict[str, Any] = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4', 'mariadb_engine': 'InnoDB', 'mariadb_charset': 'utf8mb4'}
 
 

@@ -18,7 +18,7 @@ from oslo_db import exception as db_exc
 
 from trove_upgrade.cmd.manage.context import UsageError
 from trove_upgrade.conf import fault
-from trove_upgrade.db import address
+from trove_upgrade.db import faults
 from trove_upgrade.db.migrations.exit_codes import ExitCode
 from trove_upgrade.domain import exceptions
 
@@ -26,10 +26,6 @@ _SIGNAL = 128
 _STAYS = 'What it had finished stays, and the same command carries on.'
 #: They write what the error that follows says, with a traceback.
 _LOUD = ('oslo_db', 'sqlalchemy.pool')
-#: MariaDB and MySQL: no such user or password, no right to the database, no such database.
-_MYSQL_NO_WAY_IN = frozenset({1044, 1045, 1049, 1130, 1698})
-_MYSQL_NO_TABLE = 1146
-_POSTGRESQL_NO_TABLE = '42P01'
 
 
 class Terminated(SystemExit):
@@ -65,7 +61,7 @@ def _refused(error: Exception, conf: cfg.ConfigOpts | None) -> int:
             _drop_output()
             return _line(f'ERROR SYSTEM_ERROR: this host refused: {error}', ExitCode.ERROR)
         case _:
-            return _line(address.without_secrets(describe(error), conf.database.connection if conf is not None else None), ExitCode.ERROR)
+            return _line(faults.line(error, conf.database.connection if conf is not None else None), ExitCode.ERROR)
 
 
 def quiet() -> None:
@@ -104,36 +100,3 @@ def _drop_output() -> None:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
         os.close(null)
-
-
-def describe(error: Exception) -> str:
-    """What a database, or the way to it, has answered, and what to do."""
-    driver = _driver(error)
-    number = driver.args[0] if driver is not None and driver.args else None
-    state = getattr(driver, 'sqlstate', None) or getattr(driver, 'pgcode', None)
-    if isinstance(error, db_exc.DBNonExistentTable) or number == _MYSQL_NO_TABLE or state == _POSTGRESQL_NO_TABLE:
-        table = getattr(error, 'table', None)
-        named = f'table {table} is not in the database' if table else f'a table is not in the database ({_said(error)})'
-        return (f'ERROR SCHEMA_MISSING: {named}. Run "trove-upgrade-manage db sync" first (with --standalone where there is no Trove).')
-    refuses_url = str(number).startswith('invalid dsn')    # psycopg2: it takes it for an error of a statement
-    if isinstance(error, db_exc.DBConnectionError | db_exc.DBNonExistentDatabase) or number in _MYSQL_NO_WAY_IN or refuses_url:
-        return (f'ERROR DATABASE_ERROR: the database that [database] connection names cannot be reached: {_said(error)}. Look whether its server '
-                'runs, and at user, password, host and name of the database there.')
-    return (f'ERROR DATABASE_ERROR: the database that [database] connection names refused a statement: {_said(error)}. What had been finished '
-            'stays; the same command carries on when the cause is mended.')
-
-
-def _driver(error: BaseException) -> BaseException | None:
-    """The driver's own error, inside oslo.db's around SQLAlchemy's."""
-    error = getattr(error, 'inner_exception', None) or error
-    return getattr(error, 'orig', None)
-
-
-def _said(error: BaseException) -> str:
-    """The first line of what the driver says; the others are the statement, and links."""
-    driver = _driver(error)
-    if driver is None:
-        return str(error).splitlines()[0].rstrip('.') if str(error) else type(error).__name__
-    if len(driver.args) > 1 and isinstance(driver.args[0], int):
-        return f'{driver.args[1]} ({driver.args[0]})'
-    return str(driver).partition('\n')[0].strip().rstrip('.') or type(driver).__name__

@@ -15,7 +15,7 @@ import alembic.command
 import alembic.util
 import sqlalchemy as sa
 
-from trove_upgrade.db import errors, schema_runs
+from trove_upgrade.db import errors, schema_runs, trove_tables
 from trove_upgrade.db.engine import repeat_on_new_columns
 from trove_upgrade.db.migrations import adoption, gate, lease, lock_waits, position
 from trove_upgrade.db.migrations.chain import MAIN, STANDALONE, Chain, release_of
@@ -24,9 +24,6 @@ from trove_upgrade.db.migrations.data import states
 from trove_upgrade.db.migrations.data.migration import DataMigration
 from trove_upgrade.db.migrations.position import Phase, Position
 from trove_upgrade.domain import exceptions
-
-#: By which a real Trove knows its own schema; the second one until its release 21 (2023.2).
-TROVES_VERSION_TABLES = frozenset({'alembic_version', 'migrate_version'})
 
 
 def this_process() -> str:
@@ -262,7 +259,6 @@ def refuse_troves_database(engine: sa.Engine) -> None:
 
     :raises SchemaError: this is Trove's database.
     """
-    inspector = sa.inspect(engine)
-    if inspector.has_table('instances') and any(inspector.has_table(name) for name in TROVES_VERSION_TABLES):
+    if trove_tables.is_troves(set(sa.inspect(engine).get_table_names())):
         raise errors.SchemaError(what='made for running alone', found='the tables of a real Trove are in this database',
                                  advice='Leave --standalone away: beside Trove only our own tables are made.')

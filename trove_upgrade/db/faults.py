@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Faults of the database, and of the way to it, as errors with a code: what was found, and what to do next."""
+import re
+
+import sqlalchemy as sa
+from oslo_config import cfg
+from oslo_db import exception as db_exc
+
+from trove_upgrade.conf import fault
+from trove_upgrade.db import address, errors, models, trove_tables
+from trove_upgrade.db.engine import is_of_missing_table, is_of_old_columns
+from trove_upgrade.domain import exceptions
+
+#: MariaDB and MySQL: no such user or password, no right to the database, no such database.
+_MYSQL_NO_WAY_IN = frozenset({1044, 1045, 1049, 1130, 1698})
+#: libpq sends these without a number: at the connect there is no statement that could have failed.
+_POSTGRESQL_NO_WAY_IN = re.compile(r'password authentication failed|database "[^"]*" does not exist|role "[^"]*" does not exist|no pg_hba\.conf entry')
+_WORD = re.compile(r'\w+')
+
+
+def explain(error: BaseException, connection: str | None = None) -> exceptions.TroveUpgradeError | None:
+    """The same fault with a code and a remedy; None where it is neither the database's nor the configuration's.
+
+    The passwords of `connection`, a URL, are kept out of the text.
+    """
+    if isinstance(error, exceptions.TroveUpgradeError):
+        return error
+    if isinstance(error, cfg.Error):
+        return fault.ConfigurationInvalid(found=fault.describe(error))
+    if not isinstance(error, db_exc.DBError | sa.exc.SQLAlchemyError):
+        return None
+    if is_of_missing_table(error) or isinstance(error, db_exc.DBNonExistentTable):
+        return _missing_table(error)
+    found = address.without_secrets(said(error), connection)
+    if is_of_old_columns(error):
+        return errors.SchemaMissing(found=found, advice=errors.EXPAND_TABLES)
+    return _kind(error)(found=found)
+
+
+def line(error: BaseException, connection: str | None = None) -> str:
+    """One line with the code, as every program of ours prints it."""
+    known = explain(error, connection)
+    return f'ERROR {known.code}: {known.message}' if known else f'ERROR INTERNAL_ERROR: {type(error).__name__}: {said(error)}'
+
+
+def is_outage(error: BaseException) -> bool:
+    """The server is away or refuses: it may be back at the next try."""
+    return isinstance(explain(error), errors.DatabaseUnreachable)
+
+
+def missing_tables(tables: set[str]) -> errors.SchemaMissing | None:
+    """What a service needs and is not among `tables`; None where all is there."""
+    ours = sorted(set(models.METADATA.tables) - tables)
+    if ours:
+        is_older = bool(set(models.METADATA.tables) & tables)
+        advice = errors.EXPAND_TABLES if is_older else errors.MAKE_TABLES
+        return errors.SchemaMissing(found=f'tables of trove-upgrade are missing ({", ".join(ours)})', advice=advice)
+    troves = sorted(set(trove_tables.METADATA.tables) - tables)
+    return _troves_missing(', '.join(troves)) if troves else None
+
+
+def said(error: BaseException) -> str:
+    """The first line of the driver's own text; the others are the statement, and links."""
+    driver = _driver(error)
+    if driver is None:
+        return str(error).splitlines()[0].rstrip('.') if str(error) else type(error).__name__
+    if len(driver.args) > 1 and isinstance(driver.args[0], int):
+        return f'{driver.args[1]} ({driver.args[0]})'
+    return str(driver).partition('\n')[0].strip().rstrip('.') or type(driver).__name__
+
+
+def _missing_table(error: BaseException) -> errors.SchemaMissing:
+    words = _WORD.findall(f'{getattr(error, "table", None) or ""} {said(error)}')
+    troves = [word for word in words if word in trove_tables.METADATA.tables]
+    if troves:
+        return _troves_missing(troves[0])
+    named = next((word for word in words if word in models.METADATA.tables), None)
+    found = f'table {named} is missing' if named else f'a table is missing ({said(error)})'
+    return errors.SchemaMissing(found=found, advice=errors.MAKE_TABLES)
+
+
+def _troves_missing(names: str) -> errors.SchemaMissing:
+    return errors.SchemaMissing(found=f'tables of Trove are missing ({names})', advice=errors.FIND_TROVES_TABLES)
+
+
+def _kind(error: BaseException) -> type[exceptions.TroveUpgradeError]:
+    driver = _driver(error)
+    number = driver.args[0] if driver is not None and driver.args else None
+    if number in _MYSQL_NO_WAY_IN or isinstance(error, db_exc.DBNonExistentDatabase) or _POSTGRESQL_NO_WAY_IN.search(said(error)):
+        return errors.AccessRefused
+    refuses_url = str(number).startswith('invalid dsn')    # psycopg2: it takes it for an error of a statement
+    if isinstance(error, db_exc.DBConnectionError) or refuses_url:
+        return errors.AccessRefused if refuses_url else errors.DatabaseUnreachable
+    return errors.StatementRefused
+
+
+def _driver(error: BaseException) -> BaseException | None:
+    """The driver's own error, inside oslo.db's around SQLAlchemy's."""
+    error = getattr(error, 'inner_exception', None) or error
+    return getattr(error, 'orig', None)
