@@ -123,11 +123,14 @@ class Nova:
         with self._lock:
             negotiated = self._negotiated
         if negotiated is None:
-            current = _translated('its versions', lambda: self._make_client('2.1').versions.get_current())
+            current = _translated('its versions', self._newest)
             negotiated = min(self._wanted, parse_version(getattr(current, 'version', None)))
             with self._lock:
                 self._negotiated = negotiated
         return negotiated
+
+    def _newest(self) -> Any:
+        return self._make_client('2.1').versions.get_current()
 
     def _client(self, version: Version) -> Any:
         with self._lock:

@@ -62,9 +62,10 @@ def missing(conf: cfg.ConfigOpts) -> list[str]:
     given = conf[compute_conf.CREDENTIALS_GROUP]
     try:
         absent = [name for name in ('auth_url', 'username', 'password') if not given[name]]
-        return absent if given.project_id or given.project_name else [*absent, 'project_name']
+        has_project = given.project_id or given.project_name
     except cfg.Error as error:
         raise fault.ConfigurationInvalid(found=f'[{compute_conf.CREDENTIALS_GROUP}]: {fault.describe(error)}') from error
+    return absent if has_project else [*absent, 'project_name']
 
 
 def require(conf: cfg.ConfigOpts) -> None:
@@ -77,7 +78,7 @@ def require(conf: cfg.ConfigOpts) -> None:
     if absent:
         raise CredentialsIncomplete(found=f'{", ".join(absent)} {"are" if len(absent) > 1 else "is"} not set')
     cafile = conf[compute_conf.CREDENTIALS_GROUP].cafile
-    if cafile and not conf[compute_conf.CREDENTIALS_GROUP].insecure:
+    if cafile and not conf[compute_conf.CREDENTIALS_GROUP].insecure:    # each request would fail
         try:
             ssl.create_default_context(cafile=cafile)
         except OSError as error:    # ssl.SSLError is one

@@ -131,6 +131,14 @@ def require_server_database(conf: cfg.ConfigOpts, service: str = 'A service of t
         raise errors.DatabaseRefused(service=service, found=f'"{url.drivername}" is not a supported database with its driver')
 
 
+def backend(conf: cfg.ConfigOpts) -> str:
+    """The kind of server and its driver, as the URL names them.
+
+    :raises DatabaseRefused: it is no URL.
+    """
+    return address.parse(conf.database.connection or '', 'This program').drivername
+
+
 @contextlib.contextmanager
 def _as_connection_error() -> Iterator[None]:
     """oslo.db 18 does not know what psycopg2 says today of a server that is away."""

@@ -20,10 +20,6 @@ _AMQP = frozenset({'rabbit', 'kombu'})
 _TRUE = frozenset({'1', 'true', 'yes', 'on'})
 
 
-class BrokerUnknown(Exception):
-    """`transport_url` cannot be understood.  The text holds no part of it, as it may hold a password."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Broker:
     """One host of `transport_url`."""
@@ -35,7 +31,7 @@ class Broker:
 def ask(conf: cfg.ConfigOpts, timeout_seconds: float) -> list[Broker]:
     """Log in to each broker; empty for a transport that has none (fake).  At most `timeout_seconds` for each connection and each answer.
 
-    :raises BrokerUnknown: `transport_url` cannot be understood, or its driver cannot be loaded.
+    :raises TransportInvalid, ConfigurationInvalid: `transport_url` cannot be understood, or its driver cannot be loaded.
     """
     url = _url_of(conf)
     found = []
@@ -90,13 +86,8 @@ def connect(conf: cfg.ConfigOpts, timeout_seconds: float) -> tuple[Any, str]:
 
 def _url_of(conf: cfg.ConfigOpts) -> Any:
     """Parsed; the driver's options are registered afterwards."""
-    try:
-        transport.get_transport(conf).cleanup()
-        return oslo_messaging.TransportURL.parse(conf)
-    except oslo_messaging.DriverLoadFailure as error:
-        raise BrokerUnknown(f'there is no driver "{error.driver}"') from error
-    except (oslo_messaging.MessagingException, ValueError) as error:
-        raise BrokerUnknown('it is no URL of the form rabbit://user:password@host:5672/virtual_host') from error
+    transport.get_transport(conf).cleanup()
+    return oslo_messaging.TransportURL.parse(conf)
 
 
 def _log_in(conf: cfg.ConfigOpts, url: Any, host: Any, port: int, timeout_seconds: float) -> str | None:

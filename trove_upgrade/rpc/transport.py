@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where messages go: transports from configuration, topics from options, servers on threads."""
+import contextlib
 import functools
 import importlib
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import amqp.exceptions  # type: ignore[import-untyped]
@@ -13,6 +14,7 @@ from oslo_config import cfg
 from oslo_messaging import transport as oslo_transport
 
 from trove_upgrade import conf as our_conf
+from trove_upgrade.conf import fault
 from trove_upgrade.domain import exceptions
 from trove_upgrade.rpc import serializer
 
@@ -51,6 +53,13 @@ class ExpiringTransport(oslo_transport.RPCTransport):
         return super()._send(*arguments, wait_for_reply=wait_for_reply, timeout=timeout, **options)
 
 
+class TransportInvalid(exceptions.TroveUpgradeError):
+    """`transport_url` cannot be understood.  The text holds no part of it, as it may hold a password."""
+
+    code = 'TRANSPORT_URL_INVALID'
+    template = ('The message broker cannot be asked: {option} is wrong, {found}. Write it as rabbit://user:password@host:5672/virtual_host.')
+
+
 def register_missing_opts(conf: cfg.ConfigOpts) -> None:
     """Make `conf`, whichever object it is, fit for oslo.messaging.  Safe to call twice; older releases have no such lists."""
     for group, module_name in _UNREGISTERED.items():
@@ -64,16 +73,39 @@ def register_missing_opts(conf: cfg.ConfigOpts) -> None:
 
 
 def get_transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
-    """The RPC transport of `transport_url`.  Connects at the first message, not now."""
+    """The RPC transport of `transport_url`.  Connects at the first message, not now.
+
+    :raises TransportInvalid: it cannot be understood, or its driver cannot be loaded.
+    """
     register_missing_opts(conf)
-    return oslo_messaging.get_rpc_transport(
-        conf, transport_cls=functools.partial(ExpiringTransport, cast_seconds=conf[our_conf.GROUP].taskmanager_message_ttl))
+    with _as_invalid('[DEFAULT] transport_url'):
+        return oslo_messaging.get_rpc_transport(
+            conf, transport_cls=functools.partial(ExpiringTransport, cast_seconds=conf[our_conf.GROUP].taskmanager_message_ttl))
 
 
 def get_notification_transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
-    """The transport of `[oslo_messaging_notifications]`.  Connects at the first message, not now."""
+    """The transport of `[oslo_messaging_notifications]`.  Connects at the first message, not now.
+
+    :raises TransportInvalid: its URL cannot be understood, or its driver cannot be loaded.
+    """
     register_missing_opts(conf)
-    return oslo_messaging.get_notification_transport(conf)
+    with _as_invalid('[oslo_messaging_notifications] transport_url, or [DEFAULT] transport_url where that is not set,'):
+        return oslo_messaging.get_notification_transport(conf)
+
+
+@contextlib.contextmanager
+def _as_invalid(option: str) -> Iterator[None]:
+    """Drivers are imported, and options read, when a transport is made: what fails there names neither URL nor option."""
+    try:
+        yield
+    except oslo_messaging.DriverLoadFailure as error:
+        raise TransportInvalid(option=option, found=f'there is no driver "{error.driver}"') from error
+    except ImportError as error:
+        raise TransportInvalid(option=option, found=f'its driver lacks the package "{error.name}"') from error
+    except cfg.Error as error:
+        raise fault.ConfigurationInvalid(found=f'of the message broker, {fault.describe(error)}') from error
+    except (oslo_messaging.MessagingException, ValueError) as error:
+        raise TransportInvalid(option=option, found='it is no URL of the right form') from error
 
 
 def taskmanager_target(conf: cfg.ConfigOpts, *, server: str | None = None) -> oslo_messaging.Target:

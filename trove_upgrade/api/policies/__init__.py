@@ -11,6 +11,8 @@ from oslo_config import cfg
 from oslo_policy import policy
 
 from trove_upgrade.api.policies import base, datastores, instances, upgrade_checks, upgrades
+from trove_upgrade.conf import fault
+from trove_upgrade.domain import exceptions
 
 ADMIN = base.ADMIN
 
@@ -25,6 +27,31 @@ def new_enforcer(conf: cfg.ConfigOpts) -> policy.Enforcer:
     enforcer = policy.Enforcer(conf, policy_file=conf.trove_upgrade.policy_file)
     enforcer.register_defaults(list_rules())
     return enforcer
+
+
+class PolicyInvalid(exceptions.TroveUpgradeError):
+    """The policy file cannot be used."""
+
+    code = 'POLICY_INVALID'
+    template = ('The policy cannot be used: {found}. Mend the file that [trove_upgrade] policy_file names, or those of [oslo_policy] policy_dirs, '
+                'as the policy reference has them.')
+
+
+def load(enforcer: policy.Enforcer) -> None:
+    """Read the files now; each request would meet their faults otherwise.
+
+    :raises PolicyInvalid: one cannot be read, or a rule cannot be understood: oslo.policy would let nobody in there.
+    """
+    try:
+        enforcer.load_rules()
+        enforcer.check_rules(raise_on_violation=True)    # circles, and names that are defined nowhere
+    except cfg.Error as error:
+        raise fault.ConfigurationInvalid(found=f'[oslo_policy], {fault.describe(error)}') from error
+    except Exception as error:    # oslo.policy raises what a file's form runs into: TypeError, AttributeError, ...
+        raise PolicyInvalid(found=f'{type(error).__name__}: {" ".join(str(error).split()).rstrip(".")}') from error
+    denying = sorted(name for name, rule in enforcer.file_rules.items() if str(rule.check) == '!' and rule.check_str.strip() != '!')
+    if denying:
+        raise PolicyInvalid(found=f'what stands there for {", ".join(denying)} is no rule')
 
 
 def get_enforcer() -> policy.Enforcer:

@@ -5,36 +5,37 @@ With Trove's configuration file it also looks at what must be different beside T
 """
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from oslo_config import cfg
 from oslo_db import exception as db_exception
-from oslo_policy import policy
 from oslo_upgradecheck import upgradecheck
 from sqlalchemy import Connection, inspect
 from sqlalchemy import exc as sa_exc
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.api import policies
-from trove_upgrade.clients import nova
-from trove_upgrade.cmd.status import beside, cloud, pipeline
+from trove_upgrade.clients import nova, session
+from trove_upgrade.cmd.status import beside, cloud, edge, pipeline
 from trove_upgrade.cmd.status.results import failure as _failure
 from trove_upgrade.cmd.status.results import success as _success
 from trove_upgrade.cmd.status.results import warning as _warning
 from trove_upgrade.conf import compute as compute_conf
 from trove_upgrade.conf import database as database_conf
-from trove_upgrade.conf import fault
-from trove_upgrade.db import engine, errors, models, services, trove_tables
+from trove_upgrade.db import engine, errors, faults, models, services, trove_tables
 from trove_upgrade.db.migrations import gate, position
 from trove_upgrade.db.migrations.chain import MAIN, STANDALONE, Chain
-from trove_upgrade.db.migrations.runner import TROVES_VERSION_TABLES
 from trove_upgrade.db.release import RELEASE
-from trove_upgrade.domain import versions
+from trove_upgrade.domain import exceptions, versions
 from trove_upgrade.wsgi import threads
 
 _BROKER_SECONDS = 5.0
-#: What a database that cannot be asked raises.
-_UNREADABLE = (errors.DatabaseRefused, sa_exc.SQLAlchemyError, db_exception.DBError, cfg.Error)
+#: What a database that cannot be asked, or has no tables, raises.
+_UNREADABLE = (errors.DatabaseRefused, errors.SchemaMissing, sa_exc.SQLAlchemyError, db_exception.DBError, cfg.Error)
+#: They write beside the table what its rows have.
+_LOUD = ('oslo_db', 'keystoneauth', 'oslo_policy', 'amqp', 'kombu', 'oslo_messaging', 'novaclient')
+#: Of a database without any revision of ours.
+_NONE = 'none'
 _SEE_DATABASE = 'See the check of the database.'
 
 
@@ -43,27 +44,29 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def __init__(self, conf: cfg.ConfigOpts | None = None) -> None:
         super().__init__()
-        self._conf = conf or cfg.CONF
+        self.conf = conf or cfg.CONF    # what `edge` reads, too
 
     def check_way(self) -> upgradecheck.Result:
         """The configuration and the database agree on whether this is beside Trove."""
-        configured = beside.is_beside(self._conf)
-        database_conf.register_connection_opts(self._conf)
+        configured = beside.is_beside(self.conf)
+        database_conf.register_connection_opts(self.conf)
         try:
-            tables = table_names(self._conf.database.connection or '')
+            tables = table_names(self.conf.database.connection or '')
         except _UNREADABLE:
             tables = set()    # the check of the database says it
         if configured and STANDALONE.version_table in tables:
             return _failure('The configuration is a Trove\'s, and the database was made for running alone ("db sync --standalone"). Let [database] '
                             'connection name Trove\'s database.')
-        if not configured and tables & TROVES_VERSION_TABLES and trove_tables.instances.name in tables:
+        if not configured and trove_tables.is_troves(tables):
             return _failure('The database is a real Trove\'s, and the configuration is not: run this command, and the taskmanagers, with '
                             '--config-file and Trove\'s trove.conf, which has our section.')
-        return _success('beside Trove' if configured else 'alone')
+        if not tables:
+            return _success(f'The configuration is for running {_way(configured)}; the database could not be compared with it.')
+        return _success(f'The configuration and the database are for running {_way(configured)}.')
 
     def check_pipeline(self) -> upgradecheck.Result:
         """Beside Trove: the filter is in the right place of Trove's paste file."""
-        return self._beside(lambda: pipeline.check(beside.paste_file(self._conf)))
+        return self._beside(lambda: pipeline.check(beside.paste_file(self.conf)))
 
     def check_release(self) -> upgradecheck.Result:
         """Beside Trove: it is a release that was tried."""
@@ -71,15 +74,15 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def check_topics(self) -> upgradecheck.Result:
         """Beside Trove: both agents of a guest listen apart."""
-        return self._beside(lambda: beside.check_topics(self._conf))
+        return self._beside(lambda: beside.check_topics(self.conf))
 
     def check_status_writer(self) -> upgradecheck.Result:
         """Beside Trove: only its conductor writes the status of services."""
-        return self._beside(lambda: beside.check_status_writer(self._conf))
+        return self._beside(lambda: beside.check_status_writer(self.conf))
 
     def check_limits(self) -> upgradecheck.Result:
         """Beside Trove: limits of requests."""
-        return self._beside(lambda: beside.check_limits(self._conf))
+        return self._beside(lambda: beside.check_limits(self.conf))
 
     def check_filter(self) -> upgradecheck.Result:
         """Beside Trove: a process of its API has the filter loaded."""
@@ -93,23 +96,20 @@ class Checks(upgradecheck.UpgradeCommands):
         if not known:
             return _warning('No process of Trove\'s API has said that it has the filter loaded. Restart Trove\'s API after the change of its paste '
                             'file, and look into its log.')
-        return _success()
+        return _success(f'{_count(len(known), "process", "es")} of Trove\'s API {_have(known)} the filter loaded: {_hosts(known)}.')
 
     def _beside(self, check: Callable[[], upgradecheck.Result]) -> upgradecheck.Result:
-        return check() if beside.is_beside(self._conf) else _success('alone: nothing to look at')
+        return check() if beside.is_beside(self.conf) else _success('There is nothing to look at: the configuration is for running alone.')
 
     def check_database(self) -> upgradecheck.Result:
         """The database is one that services take, and has our tables and Trove's."""
         try:
-            engine.require_server_database(self._conf)
-            tables = table_names(self._conf.database.connection)
-        except errors.DatabaseRefused as error:
-            return _failure(str(error))
-        except cfg.Error as error:
-            return _failure(f'The configuration cannot be read: {fault.describe(error)}.')
-        except (sa_exc.SQLAlchemyError, db_exception.DBError) as error:
-            return _failure(f'The database cannot be asked: {error.args[0]}. Look at [database] connection.')
-        return missing_tables(tables)
+            engine.require_server_database(self.conf)
+            tables = table_names(self.conf.database.connection)
+        except _UNREADABLE as error:
+            known = faults.explain(error)
+            return _failure(known.message if known else str(error))
+        return tables_result(tables, engine.backend(self.conf))
 
     def check_schema(self) -> upgradecheck.Result:
         """The schema is this release's, or expanded for it; what is left to run is a warning."""
@@ -128,7 +128,8 @@ class Checks(upgradecheck.UpgradeCommands):
         """None of an earlier release is listed: "db contract" would wait for it."""
         database = self._database()
         try:
-            older = gate.older_services(gate.listed(database.engine), RELEASE, MAIN.releases())
+            listed = gate.listed(database.engine)
+            older = gate.older_services(listed, RELEASE, MAIN.releases())
         except _UNREADABLE:
             return _warning(f'Nobody can tell which services run: their table cannot be read. {_SEE_DATABASE}')
         finally:
@@ -137,18 +138,17 @@ class Checks(upgradecheck.UpgradeCommands):
             return _warning(f'Services of an earlier release than {RELEASE} are listed: {"; ".join(str(one) for one in older)}. "trove-upgrade-'
                             'manage db contract" waits for them. Stop or upgrade each; where it is certain that one is gone: '
                             '"trove-upgrade-manage service forget ID".')
-        return _success()
+        return _success(f'{_count(len(listed), "service")} {"is" if len(listed) == 1 else "are"} listed, none of an earlier release than {RELEASE}.')
 
     def check_transport(self) -> upgradecheck.Result:
         """A broker of [DEFAULT] transport_url lets us in."""
         from trove_upgrade.rpc import broker  # not before `main` has chosen the threads
-        try:
-            brokers = broker.ask(self._conf, _BROKER_SECONDS)
-        except broker.BrokerUnknown as error:
-            return _failure(f'The message broker cannot be asked: [DEFAULT] transport_url is wrong, {error}.')
+        brokers = broker.ask(self.conf, _BROKER_SECONDS)    # a URL that is wrong ends at the edge, in its own words
         refused = '; '.join(f'{one.address}: {one.error}' for one in brokers if one.error)
+        if not brokers:
+            return _success('The transport of [DEFAULT] transport_url has no broker that could be asked.')
         if not refused:
-            return _success()
+            return _success(f'{", ".join(one.address for one in brokers)} let us in.')
         if all(one.error for one in brokers):
             return _failure(f'No message broker of [DEFAULT] transport_url lets us in: {refused}. Guests cannot be asked anything. Start the '
                             'broker, or mend address, user, password and virtual host in transport_url.')
@@ -157,43 +157,38 @@ class Checks(upgradecheck.UpgradeCommands):
     def check_version_rules(self) -> upgradecheck.Result:
         """The operator's table of versions can be read."""
         try:
-            versions.Rules.load(self._conf.trove_upgrade.version_rules_file)
+            versions.Rules.load(self.conf.trove_upgrade.version_rules_file)
         except versions.RulesError as error:
             return _failure(str(error))
-        return _success()
+        own = self.conf.trove_upgrade.version_rules_file
+        return _success(f'The shipped rules and those of {own} were read.' if own else 'The shipped rules were read; version_rules_file is not set.')
 
     def check_policy(self) -> upgradecheck.Result:
         """The policy file can be read and names only rules that exist."""
-        enforcer = policies.new_enforcer(self._conf)
-        try:
-            enforcer.load_rules()
-        except (policy.InvalidDefinitionError, OSError, ValueError) as error:
-            return _failure(f'The policy cannot be read: {error}. Mend [trove_upgrade] policy_file.')
+        enforcer = policies.new_enforcer(self.conf)
+        policies.load(enforcer)    # what is wrong ends at the edge, in its own words
         unknown = sorted(name for name in enforcer.rules if name.startswith('trove_upgrade:') and name not in enforcer.registered_rules)
         if unknown:
             return _warning('The policy file names rules that do not exist and change nothing: ' + ', '.join(unknown)
                             + '. Look their names up in the policy reference.')
-        return _success()
+        path = self.conf.find_file(self.conf.trove_upgrade.policy_file)
+        return _success(f'{path} was read and names only rules that exist.' if path else
+                        f'The default rules hold: there is no file {self.conf.trove_upgrade.policy_file}.')
 
     def check_service_credentials(self) -> upgradecheck.Result:
         """The service user is there: without it no server can be rebuilt."""
-        compute_conf.register_credentials(self._conf)
-        given = self._conf[compute_conf.CREDENTIALS_GROUP]
-        missing = [name for name in ('auth_url', 'username', 'password') if not given[name]]
-        if not (given.project_id or given.project_name):
-            missing.append('project_name')
-        if missing:
-            return _failure(f'[{compute_conf.CREDENTIALS_GROUP}] lacks {", ".join(missing)}: Nova cannot be asked to rebuild anything. '
-                            'Set them to the user whose project has the guests\' servers.')
-        return _success()
+        session.require(self.conf)    # what is missing ends at the edge, in its own words
+        given = self.conf[compute_conf.CREDENTIALS_GROUP]
+        return _success(f'The service user is {given.username} of project {given.project_id or given.project_name}, at {given.auth_url}.')
 
     def check_nova(self) -> upgradecheck.Result:
         """The service user is let in, and may do what an upgrade needs."""
-        compute_conf.register_credentials(self._conf)
-        if not self._conf[compute_conf.CREDENTIALS_GROUP].auth_url:
-            return _warning('Nobody can tell what Nova says: there is no service user. See the check of the service credentials.')
-        wanted = nova.parse_version(self._conf.trove_upgrade.compute_max_microversion)
-        return cloud.check(nova.client_factory(self._conf, timeout_seconds=cloud.SECONDS), wanted)
+        try:
+            session.require(self.conf)
+        except exceptions.TroveUpgradeError:
+            return _warning('Nova was not asked: the service user cannot log in. See the check of the service credentials.')
+        wanted = nova.parse_version(self.conf.trove_upgrade.compute_max_microversion)
+        return cloud.check(nova.client_factory(self.conf, timeout_seconds=cloud.SECONDS), wanted)
 
     def check_taskmanager(self) -> upgradecheck.Result:
         """One has been seen lately and listens: without it upgrades are accepted and nothing happens."""
@@ -204,19 +199,22 @@ class Checks(upgradecheck.UpgradeCommands):
         if not alive:
             return _warning(f'No taskmanager was seen in the last {services.SILENT_SECONDS:.0f} s: upgrades are accepted and wait. Start '
                             f'{services.TASKMANAGER}, or look into its log; trove-upgrade-manage service list shows what was seen.')
-        return self._taskmanager_listens()
+        return self._taskmanager_listens(alive)
 
-    def _taskmanager_listens(self) -> upgradecheck.Result:
+    def _taskmanager_listens(self, alive: Sequence[services.Service]) -> upgradecheck.Result:
         from trove_upgrade.rpc import broker
-        topic = self._conf.trove_upgrade.taskmanager_topic
+        topic = self.conf.trove_upgrade.taskmanager_topic
         try:
-            listening = broker.consumers(self._conf, topic, _BROKER_SECONDS)
-        except broker.BrokerUnknown:
-            listening = None    # the check of the broker says it
+            listening = broker.consumers(self.conf, topic, _BROKER_SECONDS)
+        except exceptions.TroveUpgradeError:
+            listening = None    # the check of the broker has it
         if listening == 0:
             return _failure(f'A taskmanager runs, and nobody listens on topic "{topic}" of the broker of [DEFAULT] transport_url: it has another broker '
                             'or another taskmanager_topic. Heartbeats of guests are lost. Give every service the same configuration.')
-        return _success()
+        if listening is None:
+            return _success(f'{_count(len(alive), "taskmanager")} {_have(alive)} been seen: {_hosts(alive)}; the broker could not be asked who listens '
+                            f'on topic "{topic}".')
+        return _success(f'{_count(len(alive), "taskmanager")} {_have(alive)} been seen: {_hosts(alive)}; {listening} listen on topic "{topic}".')
 
     def _known(self, binary: str) -> list[services.Service]:
         database = self._database()
@@ -226,14 +224,14 @@ class Checks(upgradecheck.UpgradeCommands):
             database.dispose()
 
     def _database(self) -> engine.Database:
-        return engine.Database.from_conf(self._conf, waits_for_server=False)
+        return engine.Database.from_conf(self.conf, waits_for_server=False)
 
-    _upgrade_checks = (
+    _upgrade_checks = tuple(edge.guarded(name, check) for name, check in (
         ('Way to run', check_way), ('Database', check_database), ('Schema', check_schema), ('Services', check_services),
         ('Filter in Trove\'s pipeline', check_pipeline), ('Filter in Trove\'s API', check_filter), ('Release of Trove', check_release),
         ('Topics of guests', check_topics), ('Status of services', check_status_writer), ('Limits', check_limits),
         ('Version rules', check_version_rules), ('Policy', check_policy), ('Service credentials', check_service_credentials), ('Nova', check_nova),
-        ('Message broker', check_transport), ('Taskmanager', check_taskmanager))
+        ('Message broker', check_transport), ('Taskmanager', check_taskmanager)))
 
 
 def table_names(url: str) -> set[str]:
@@ -255,7 +253,9 @@ def schema_result(connection: Connection, chain: Chain = MAIN) -> upgradecheck.R
     """
     now = position.read(connection, chain)
     if now.next is None:
-        return _success()
+        return _success(f'The database is at this release: {now.version}.')
+    if now.version == _NONE:
+        return _failure(f'The database is of no version of trove-upgrade. {errors.MAKE_TABLES}.')
     text = f'The database is at {now.version}: {now.describe()}. Run "trove-upgrade-manage db {now.next}"'
     if now.next is position.Phase.EXPAND:
         return _failure(f'{text} before any service of this release starts; those of the release before go on working.')
@@ -264,25 +264,42 @@ def schema_result(connection: Connection, chain: Chain = MAIN) -> upgradecheck.R
     return _warning(f'{text} once no service of an earlier release runs.')
 
 
-def missing_tables(tables: set[str]) -> upgradecheck.Result:
+def tables_result(tables: set[str], backend: str) -> upgradecheck.Result:
     """What is not among `tables`."""
-    ours = sorted(set(models.METADATA.tables) - tables)
-    troves = sorted(set(trove_tables.METADATA.tables) - tables)
-    if ours:
-        command = 'expand' if set(models.METADATA.tables) & tables else 'sync'
-        return _failure(f'Tables are missing: {", ".join(ours)}. Run "trove-upgrade-manage db {command}".')
-    if troves:
-        return _failure(f'Tables of Trove are missing: {", ".join(troves)}. Look whether [database] connection names Trove\'s database; where '
-                        'no Trove is, run "trove-upgrade-manage db sync --standalone".')
-    return _success()
+    missing = faults.missing_tables(tables)
+    if missing is not None:
+        return _failure(missing.message)
+    return _success(f'The database is {backend} and has our {len(models.METADATA.tables)} tables and the {len(trove_tables.METADATA.tables)} of '
+                    'Trove that are read.')
+
+
+def _way(beside_trove: bool) -> str:
+    return 'beside Trove' if beside_trove else 'alone'
+
+
+def _count(number: int, noun: str, plural: str = 's') -> str:
+    return f'{number} {noun}' if number == 1 else f'{number} {noun}{plural}'
+
+
+def _have(known: Sequence[services.Service]) -> str:
+    return 'has' if len(known) == 1 else 'have'
+
+
+def _hosts(known: Sequence[services.Service]) -> str:
+    return ', '.join(sorted({one.host for one in known}))
 
 
 def main() -> int:
     """The exit code is oslo.upgradecheck's: 0, 1 with warnings, 2 with failures, 255 on an error."""
     threads.choose()    # the check of the broker imports oslo.messaging, which would choose otherwise
     our_conf.register_opts(cfg.CONF)
-    logging.getLogger('oslo_db').setLevel(logging.ERROR)    # it counts attempts; the result says all
-    return int(upgradecheck.main(cfg.CONF, 'trove-upgrade', Checks(cfg.CONF)))
+    for name in _LOUD:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        return int(upgradecheck.main(cfg.CONF, 'trove-upgrade', Checks(cfg.CONF)))
+    except cfg.Error as error:
+        print(faults.line(error), file=sys.stderr)
+        return int(upgradecheck.Code.FAILURE)
 
 
 if __name__ == '__main__':

@@ -8,7 +8,7 @@ from oslo_upgradecheck import upgradecheck
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.cmd.status.results import failure, success, warning
-from trove_upgrade.conf import guestagent, messaging
+from trove_upgrade.conf import fault, guestagent, messaging
 
 #: Trove's own options, with Trove's defaults.  Source: trove/common/cfg.py of Trove 26.
 TROVES_OPTS: list[cfg.Opt] = [
@@ -50,7 +50,7 @@ def check_release() -> upgradecheck.Result:
         return warning('Trove is not installed in this environment, so nobody can tell its release. Run this command where Trove\'s API runs; '
                        'the filter has to be installed there.')
     if found.partition('.')[0] in TRIED:
-        return success(f'Trove {found}')
+        return success(f'Trove {found} is installed, a series that was tried.')
     return warning(f'Trove {found} was not tried with this release of trove-upgrade; {", ".join(f"{one}.x" for one in TRIED)} was. Try an upgrade '
                    'of an instance that nobody needs first.')
 
@@ -82,7 +82,8 @@ def _check_guests(conf: cfg.ConfigOpts, path: pathlib.Path) -> upgradecheck.Resu
     if rendered is None or pathlib.Path(rendered) != path:
         return warning(f'[trove_upgrade] guest_config_file is {rendered or "not set"}, and Trove\'s guest_config is {path}: a rebuilt guest gets '
                        f'{"that other file" if rendered else "what it was created with"}. Set guest_config_file to the same file.')
-    return success(f'guests listen on "{conf[our_conf.GROUP].guest_topic_prefix}<instance id>"')
+    return success(f'Our agents listen on "{conf[our_conf.GROUP].guest_topic_prefix}<instance id>", Trove\'s on "{_TROVES_PREFIX}<instance id>"; {path} '
+                   'gives guests the same.')
 
 
 def _guest_conf(path: pathlib.Path) -> cfg.ConfigOpts | str:
@@ -96,7 +97,7 @@ def _guest_conf(path: pathlib.Path) -> cfg.ConfigOpts | str:
         for name in _SHARED:
             found[our_conf.GROUP][name]    # a value of a wrong form is found when it is read
     except cfg.Error as error:
-        return type(error).__name__
+        return fault.describe(error)
     return found
 
 
@@ -105,7 +106,7 @@ def check_status_writer(conf: cfg.ConfigOpts) -> upgradecheck.Result:
     if conf[our_conf.GROUP].write_service_status:
         return failure('[trove_upgrade] write_service_status is on: Trove\'s conductor and we would overwrite each other\'s status of instances. '
                        'Set it to false beside Trove.')
-    return success()
+    return success('Only Trove\'s conductor writes the status of services: write_service_status is off.')
 
 
 def check_limits(conf: cfg.ConfigOpts) -> upgradecheck.Result:
@@ -117,7 +118,8 @@ def check_limits(conf: cfg.ConfigOpts) -> upgradecheck.Result:
     if conf[our_conf.GROUP].max_body_bytes < _LEAST_BODY_BYTES:
         found.append(f'[trove_upgrade] max_body_bytes is {conf[our_conf.GROUP].max_body_bytes}: it bounds every PATCH and PUT on an instance, also '
                      f'Trove\'s own. Set it to {_LEAST_BODY_BYTES} or more')
-    return warning('. '.join(found) + '.') if found else success()
+    return warning('. '.join(found) + '.') if found else success(
+        f'http_get_rate is {conf.http_get_rate} a minute and max_body_bytes {conf[our_conf.GROUP].max_body_bytes}: enough for usual clients.')
 
 
 def _is_given(conf: cfg.ConfigOpts, name: str) -> bool:

@@ -16,9 +16,7 @@ SECONDS = 10.0
 def check(make_client: Callable[[str], Any], wanted: nova.Version) -> upgradecheck.Result:
     """`make_client` makes a python-novaclient client for a microversion; `wanted` is the highest that may be asked for."""
     try:
-        client = make_client('2.1')
-        current = client.versions.get_current()
-        client.servers.list(search_opts={'all_tenants': True}, limit=1)
+        current = session.asked(lambda: _ask(make_client))
     except (nova_exceptions.Forbidden, nova_exceptions.Unauthorized) as error:
         return failure(f'Nova refuses the user of [service_credentials] the servers of all projects: {_said(error)}. Give it the role admin in its '
                        'project: guests\' servers may be in other projects, and their host and user data are shown to an admin alone.')
@@ -31,8 +29,17 @@ def check(make_client: Callable[[str], Any], wanted: nova.Version) -> upgradeche
         return warning(f'Nova is asked with microversion {shown}: a rebuild takes user data from 2.57 on, and files are injected instead. Look at '
                        '[trove_upgrade] compute_max_microversion.')
     if newest < nova.VOLUME_BACKED_SINCE:
-        return success(f'microversion {shown}; instances that boot from a volume are refused, as that needs 2.93')
-    return success(f'microversion {shown}')
+        return success(f'Nova shows the servers of all projects and is asked with microversion {shown}; instances that boot from a volume are '
+                       'refused, as that needs 2.93.')
+    return success(f'Nova shows the servers of all projects and is asked with microversion {shown}.')
+
+
+def _ask(make_client: Callable[[str], Any]) -> Any:
+    """Nova's own version, once it has shown a server."""
+    client = make_client('2.1')
+    current = client.versions.get_current()
+    client.servers.list(search_opts={'all_tenants': True}, limit=1)
+    return current
 
 
 def _said(error: Exception) -> str:

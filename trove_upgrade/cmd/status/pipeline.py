@@ -100,7 +100,7 @@ def check(path: pathlib.Path) -> upgradecheck.Result:
     if faults:
         return failure(f'The filter is not where it belongs in {path}: {"; ".join(faults)}. It stands once, directly before Trove\'s extensions '
                        'and application at the end of its pipeline, and nowhere else. Restart Trove\'s API after the change.')
-    return success(f'{path}: pipeline {", ".join(ends_in_trove)}')
+    return success(f'{path} has the filter once, directly before Trove\'s application, in pipeline {", ".join(ends_in_trove)}.')
 
 
 def _ours(paste: Paste) -> set[str]:

@@ -3,8 +3,8 @@
 from oslo_upgradecheck import upgradecheck
 
 
-def success(text: str | None = None) -> upgradecheck.Result:
-    """As it should be."""
+def success(text: str) -> upgradecheck.Result:
+    """As it should be; `text` is one sentence with what was found."""
     return upgradecheck.Result(upgradecheck.Code.SUCCESS, text)
 
 

@@ -163,7 +163,7 @@ class TestNova(base.TestCase):
     def test_servers_of_all_projects_are_asked_for(self):
         nova = FakeNova()
         found = self.check(nova)
-        self.assertEqual((_SUCCESS, 'microversion 2.93'), (found.code, found.details))
+        self.assertEqual((_SUCCESS, 'Nova shows the servers of all projects and is asked with microversion 2.93.'), (found.code, found.details))
         self.assertEqual([{'search_opts': {'all_tenants': True}, 'limit': 1}], nova.asked)
 
     def test_a_user_who_may_see_only_his_own_project_is_a_failure(self):

@@ -11,11 +11,12 @@ from oslo_upgradecheck import upgradecheck
 from trove_upgrade.cmd import status
 from trove_upgrade.conf import compute as compute_conf
 from trove_upgrade.conf import database as database_conf
-from trove_upgrade.db import engine, models, trove_tables
+from trove_upgrade.db import engine, errors, models, trove_tables
 from trove_upgrade.db.migrations.chain import MAIN
 from trove_upgrade.rpc import broker, transport
 from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.api import stage
+from trove_upgrade.tests.unit.cmd.status import rows
 from trove_upgrade.tests.unit.db.test_services import register_as_aurora
 
 _ALL = set(models.METADATA.tables) | set(trove_tables.METADATA.tables)
@@ -33,29 +34,31 @@ class TestChecks(base.TestCase):
         database_conf.register_connection_opts(conf)
         conf.set_override('connection', connection, group='database')
         compute_conf.register_credentials(conf)
-        return getattr(status.Checks(conf), f'check_{name}')()
+        return rows.run(status.Checks(conf), name)
 
     def assert_failure(self, result, text):
         self.assertEqual(upgradecheck.Code.FAILURE, result.code)
         self.assertIn(text, result.details)
 
     def test_tables_that_are_missing_name_the_command_that_makes_them(self):
-        self.assertEqual(upgradecheck.Code.SUCCESS, status.missing_tables(_ALL).code)
-        self.assert_failure(status.missing_tables(_ALL - set(models.METADATA.tables)), 'trove-upgrade-manage db sync')
-        self.assert_failure(status.missing_tables(_ALL - {'instance_upgrades'}), 'trove-upgrade-manage db expand')
-        self.assert_failure(status.missing_tables(_ALL - {'datastores'}), 'datastores')
+        self.assertEqual(upgradecheck.Code.SUCCESS, status.tables_result(_ALL, 'a server').code)
+        self.assert_failure(status.tables_result(_ALL - set(models.METADATA.tables), 'a server'), errors.MAKE_TABLES)
+        self.assert_failure(status.tables_result(_ALL - {'instance_upgrades'}, 'a server'), 'trove-upgrade-manage db expand')
+        self.assert_failure(status.tables_result(_ALL - {'datastores'}, 'a server'), 'datastores')
 
     def test_a_database_that_no_service_takes(self):
         self.assert_failure(self.check('database'), 'it is not set')
         self.assert_failure(self.check('database', connection='sqlite://'), 'it is SQLite')
 
     def test_a_database_that_is_down_is_told_at_once(self):
-        self.assert_failure(self.check('database', connection='mysql+pymysql://u:p@127.0.0.1:1/trove'), 'cannot be asked')
+        self.assert_failure(self.check('database', connection='mysql+pymysql://u:p@127.0.0.1:1/trove'), 'cannot be reached')
 
     def test_the_tables_of_a_database(self):
         path = self.useFixture(fixtures.TempDir()).path
         self.useFixture(database.SampleDatabase(f'sqlite:///{path}/x.db', sample=False))
-        self.assertEqual(upgradecheck.Code.SUCCESS, status.missing_tables(status.table_names(f'sqlite:///{path}/x.db')).code)
+        found = status.tables_result(status.table_names(f'sqlite:///{path}/x.db'), 'sqlite')
+        self.assertEqual(upgradecheck.Code.SUCCESS, found.code)
+        self.assertIn('sqlite and has our', found.details)
 
     def test_a_taskmanager_that_was_not_seen_lately_is_a_warning(self):
         url = f'sqlite:///{self.useFixture(fixtures.TempDir()).path}/x.db'
@@ -90,8 +93,8 @@ class TestChecks(base.TestCase):
         self.assert_failure(found, 'trove-upgrade-manage db expand')
         self.assertIn('aurora_expand01', found.details)
 
-    def test_an_empty_database_must_be_expanded(self):
-        self.assert_failure(self.check('schema', connection=self.sample_url()), 'The database is at none')
+    def test_an_empty_database_gets_the_advice_that_every_other_place_gives(self):
+        self.assert_failure(self.check('schema', connection=self.sample_url()), errors.MAKE_TABLES)
 
     def test_what_is_left_after_the_expand_is_a_warning(self):
         found = self.check('schema', connection=self.migrated('expand@head', 'aurora_contract01'))
@@ -127,7 +130,7 @@ class TestChecks(base.TestCase):
         conf = stage.private_conf()
         transport.get_transport(conf)
         conf.set_override('transport_url', url)
-        return status.Checks(conf).check_transport()
+        return rows.run(status.Checks(conf), 'transport')
 
     def test_a_transport_in_memory_has_no_broker(self):
         self.assertEqual(upgradecheck.Code.SUCCESS, self.transport('fake://').code)
