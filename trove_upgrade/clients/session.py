@@ -63,6 +63,8 @@ def missing(conf: cfg.ConfigOpts) -> list[str]:
     try:
         absent = [name for name in ('auth_url', 'username', 'password') if not given[name]]
         has_project = given.project_id or given.project_name
+        for option in compute_conf.CREDENTIALS_OPTS:
+            given[option.dest]    # a value of a wrong form is found when it is read
     except cfg.Error as error:
         raise fault.ConfigurationInvalid(found=f'[{compute_conf.CREDENTIALS_GROUP}]: {fault.describe(error)}') from error
     return absent if has_project else [*absent, 'project_name']

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """`trove-upgrade-taskmanager`: moves upgrades forward, one durable step at a time.
 
-One process; run several of them, on several hosts, for more.  They share the rows by leases.
+One process; run several of them, on several hosts, for more.  They share the rows by leases.  A configuration that it cannot work with,
+or a database without its tables, ends it at its start: one line on stderr with a code, exit code 1.
 """
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+#: Between two looks for a database that is away at the start.
+_LOOK_SECONDS = 2.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,27 +22,57 @@ def main(argv: Sequence[str] | None = None) -> int:
     from oslo_log import log
 
     from trove_upgrade import conf as our_conf
-    from trove_upgrade.db import errors
-    from trove_upgrade.domain import versions
+    from trove_upgrade.db import faults
+    from trove_upgrade.domain import exceptions, versions
     from trove_upgrade.taskmanager import service
 
-    conf = cfg.CONF
-    log.register_options(conf)
-    our_conf.register_opts(conf)
-    conf(args=list(argv) if argv is not None else None, project='trove-upgrade', prog=service.BINARY)
-    log.setup(conf, 'trove-upgrade')
-    try:
-        running = service.compose(conf)
-    except (errors.DatabaseRefused, versions.RulesError) as error:
-        print(error, file=sys.stderr)
-        return 1
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
+    conf = cfg.CONF
+    log.register_options(conf)
+    our_conf.register_opts(conf)
+    try:
+        conf(args=list(argv) if argv is not None else None, project='trove-upgrade', prog=service.BINARY)
+        log.setup(conf, 'trove-upgrade')
+        running = service.compose(conf)
+        if not _wait_for(lambda: service.require_installation(conf), ended):
+            return 0
+    except versions.RulesError as error:
+        return _refused(f'ERROR VERSION_RULES_INVALID: {error}')
+    except (exceptions.TroveUpgradeError, cfg.Error) as error:
+        return _refused(faults.line(error))
     running.start()
     ended.wait()
     running.stop()
     return 0
+
+
+def _wait_for(look: Callable[[], None], ended: threading.Event) -> bool:
+    """Until the database answers; whether it has, before the process is told to end.  Raises what no wait can mend."""
+    from oslo_log import log
+
+    from trove_upgrade.db import errors
+
+    said = ''
+    while not ended.is_set():
+        try:
+            look()
+        except errors.AccessRefused:
+            raise
+        except errors.DatabaseUnreachable as error:
+            if error.message != said:
+                log.getLogger(__name__).warning('The start waits for the database: %s: %s', error.code, error.message)
+            said = error.message
+            ended.wait(_LOOK_SECONDS)
+        else:
+            return True
+    return False
+
+
+def _refused(line: str) -> int:
+    print(' '.join(line.split()), file=sys.stderr)
+    return 1
 
 
 if __name__ == '__main__':

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is wrong with a configuration, in words that do not repeat it."""
+import re
+
 from oslo_config import cfg
 
 from trove_upgrade.domain import exceptions
+
+#: As oslo.config names the file of a value.
+_LOCATION = re.compile(r"from LocationInfo\(.*, detail='([^']*)'\)")
 
 
 class ConfigurationInvalid(exceptions.TroveUpgradeError):
@@ -19,5 +24,6 @@ def describe(error: cfg.Error) -> str:
     if isinstance(error, cfg.NoSuchOptError | cfg.TemplateSubstitutionError):
         return 'a value holds a "$" that begins the name of no option; a "$" of its own, as in a password, is written as "$$"'
     if isinstance(error, cfg.ConfigFileValueError):
-        return str(error).partition(' is not valid: ')[0] + ' is not valid'
+        text = str(error).partition(' is not valid: ')[0]
+        return _LOCATION.sub(r'in \1', text) + ' is not valid'
     return str(error).rstrip('.')

@@ -7,6 +7,8 @@ from oslo_config import cfg
 
 #: Of our agent where Trove's own is in the guest, too.
 PREFIX_BESIDE_TROVE = 'trove-upgrade-guest.'
+#: On which the agents of Trove listen, or every queue of that exchange.
+PREFIXES_OF_TROVE = frozenset({'guestagent.', ''})
 
 OPTS: list[cfg.Opt] = [
     cfg.StrOpt('rpc_exchange', default='trove-upgrade',

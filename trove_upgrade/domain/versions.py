@@ -127,7 +127,11 @@ class Rules:
             except (OSError, UnicodeDecodeError) as error:
                 raise RulesError(f'The version rules cannot be read from {operators_file}: {error}. Mend '
                                  '[trove_upgrade] version_rules_file or the file.') from error
-        return cls.parse(*texts)
+        try:
+            return cls.parse(*texts)
+        except RulesError as error:
+            raise RulesError(f'The version rules of {operators_file or "this package"} cannot be used: {error}. Mend [trove_upgrade] version_rules_file '
+                             'or the file.') from error
 
     def between(self, former: instance.DatastoreVersion, target: instance.DatastoreVersion) -> Verdict:
         """Whether an instance of version `former` may be upgraded to `target`, as far as the two rows tell."""

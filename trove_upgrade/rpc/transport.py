@@ -78,9 +78,9 @@ def get_transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
     :raises TransportInvalid: it cannot be understood, or its driver cannot be loaded.
     """
     register_missing_opts(conf)
+    transport_class = functools.partial(ExpiringTransport, cast_seconds=conf[our_conf.GROUP].taskmanager_message_ttl)
     with _as_invalid('[DEFAULT] transport_url'):
-        return oslo_messaging.get_rpc_transport(
-            conf, transport_cls=functools.partial(ExpiringTransport, cast_seconds=conf[our_conf.GROUP].taskmanager_message_ttl))
+        return oslo_messaging.get_rpc_transport(conf, transport_cls=transport_class)
 
 
 def get_notification_transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:

@@ -6,10 +6,13 @@ import logging
 from collections.abc import Callable
 
 from trove_upgrade.domain import checks, exceptions, guest, instance, ports, upgrade
+from trove_upgrade.taskmanager.outages import Outages
 from trove_upgrade.taskmanager.preflight import Preflight, Report, Subject
 from trove_upgrade.taskmanager.steps.calls import Calls
 
 LOG = logging.getLogger(__name__)
+
+_WORK = 'An upgrade check could not be worked on until its lease has run out'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,19 +26,37 @@ class CheckRunner:
     owner: str
     timeout_seconds: float
     guests: ports.GuestRepository
+    outages: Outages = dataclasses.field(default_factory=Outages)
 
     def run(self, check_id: str) -> float | None:
         """Claim, check, store the report.  Never raises: the edge of a worker's thread."""
         try:
             check = self.checks.claim(check_id, self.owner, self.timeout_seconds * 2)
-            results = self._results(check)
+            results = self._results_or_cause(check)
             self.checks.finish(dataclasses.replace(check, state='COMPLETED', results=results))
             LOG.info('Upgrade check %s of instance %s: COMPLETED, %d results', check.id, check.instance_id, len(results))
         except exceptions.LeaseLost as error:
             LOG.debug('%s', error.message)
-        except Exception:
-            LOG.exception('Upgrade check %s could not be worked on; it is tried again once its lease has run out', check_id)
+        except Exception as error:  # noqa: BLE001 - the edge of a worker's thread; `outages` logs it
+            self.outages.met(_WORK, error, row=check_id)
+        else:
+            self.outages.over(_WORK)
         return None
+
+    def _results_or_cause(self, check: upgrade.UpgradeCheck) -> tuple[upgrade.CheckResult, ...]:
+        """The report; where something that no check expects ended it, one that says so: the tenant waits for its end.
+
+        Raises what only the database can end.
+        """
+        try:
+            return self._results(check)
+        except Exception as error:
+            if self.outages.is_known(error):
+                raise
+            LOG.exception('Upgrade check %s of instance %s ended in an error that nobody expected', check.id, check.instance_id)
+            found = checks.unknown('check', 'The checks ended in an error that the taskmanager did not expect; its log says which. Ask for a new '
+                                   'check when the operator has mended it.', exceptions.TroveUpgradeError.code)
+            return (found,)
 
     def _results(self, check: upgrade.UpgradeCheck) -> tuple[upgrade.CheckResult, ...]:
         subject = Subject(check.instance_id, check.target_version_id, '', instance.Task.NONE, f'{check.id}:0')

@@ -8,10 +8,12 @@ import dataclasses
 import logging
 
 from trove_upgrade.domain import exceptions, guest, ports, states, upgrade
+from trove_upgrade.taskmanager.outages import Outages
 from trove_upgrade.taskmanager.steps.calls import Calls
 
 LOG = logging.getLogger(__name__)
 
+_HEAL = 'A guest could not be restored again'
 _SERVED = frozenset({states.UpgradeState.COMPLETED, states.UpgradeState.ROLLED_BACK})
 
 
@@ -24,6 +26,7 @@ class Healer:
     agent: ports.Guest
     calls: Calls
     timeout_seconds: float
+    outages: Outages = dataclasses.field(default_factory=Outages)
 
     def run(self, upgrade_id: str) -> float | None:
         """Seconds until the guest is asked again; None: nothing to heal.  Never raises: the edge of a worker's thread."""
@@ -37,9 +40,10 @@ class Healer:
             LOG.warning('Upgrade %s: its guest was booted with an empty root disk again and could not be restored: %s',
                         upgrade_id, error.message)
             return None  # the next heartbeat asks again
-        except Exception:
-            LOG.exception('Upgrade %s: its guest could not be restored again', upgrade_id)
+        except Exception as error:  # noqa: BLE001 - the edge of a worker's thread; `outages` logs it
+            self.outages.met(_HEAL, error, row=upgrade_id)
             return None
+        self.outages.over(_HEAL)
         return self._after(row, answer)
 
     def _after(self, row: upgrade.Upgrade, answer: guest.GuestAnswer) -> float | None:

@@ -5,6 +5,7 @@ import datetime
 import logging
 
 from trove_upgrade.domain import exceptions, guest, ports, upgrade
+from trove_upgrade.taskmanager.outages import Outages
 from trove_upgrade.taskmanager.steps.calls import Calls
 
 LOG = logging.getLogger(__name__)
@@ -17,6 +18,7 @@ _FINISH_SECONDS = 600.0
 #: A guest that has not answered for so long is asked no more: mostly its instance has been deleted.
 _FINISH_FOR = datetime.timedelta(days=7)
 _LIMIT = 200
+_LOOK = 'The outbox could not be worked on'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,14 +32,17 @@ class Relay:
     calls: Calls
     kinds: frozenset[str]
     retry_seconds: float
+    outages: Outages = dataclasses.field(default_factory=Outages)
 
     def look(self) -> None:
         """Send what is pending.  Never raises: the edge of a thread."""
         try:
             while self._round():
                 pass
-        except Exception:
-            LOG.exception('The outbox could not be worked on; it is looked at again')
+        except Exception as error:  # noqa: BLE001 - the edge of a thread; `outages` logs it
+            self.outages.met(_LOOK, error)
+        else:
+            self.outages.over(_LOOK)
 
     def _round(self) -> int:
         """How many were sent: the next event of their upgrades may be pending now."""

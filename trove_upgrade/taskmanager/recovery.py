@@ -5,12 +5,12 @@ A row of a dead taskmanager, one whose nudge was lost and one whose time has com
 they share one claim.
 """
 import dataclasses
-import logging
 from collections.abc import Callable
 
 from trove_upgrade.domain import ports
+from trove_upgrade.taskmanager.outages import Outages
 
-LOG = logging.getLogger(__name__)
+_DUE = 'The database could not be asked for what is due'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Recovery:
     put_upgrade: Callable[[str], None]
     put_check: Callable[[str], None]
     limit: int = 500             #: rows of one look; the next look finds the others
+    outages: Outages = dataclasses.field(default_factory=Outages)
 
     def look(self) -> None:
         """Put back what is due.  Never raises: a database that is away is asked again at the next look."""
@@ -30,5 +31,7 @@ class Recovery:
                 self.put_upgrade(upgrade_id)
             for check_id in self.checks.due(self.limit):
                 self.put_check(check_id)
-        except Exception:
-            LOG.exception('The database could not be asked for what is due; it is asked again at the next look')
+        except Exception as error:  # noqa: BLE001 - the edge of a thread; `outages` logs it
+            self.outages.met(_DUE, error)
+        else:
+            self.outages.over(_DUE)

@@ -10,11 +10,13 @@ from typing import Any
 
 from trove_upgrade.domain import exceptions, origin, ports, states, upgrade
 from trove_upgrade.taskmanager import journal
+from trove_upgrade.taskmanager.outages import Outages
 from trove_upgrade.taskmanager.steps import outcome, precheck, quiesce, rebuild, undo
 
 LOG = logging.getLogger(__name__)
 
 _S = states.UpgradeState
+_WORK = 'An upgrade could not be worked on until its lease has run out'
 
 #: No answer of Nova or a guest: ask again after this many seconds.
 _UNAVAILABLE_SECONDS = 1.0
@@ -47,6 +49,7 @@ class Runner:
     on_event: Callable[[], None]       #: called when there is something in the outbox
     rolls_back: bool = False           #: the operator's choice: what fails with its data untouched goes back by itself
     is_stopping: Callable[[], bool] = lambda: False
+    outages: Outages = dataclasses.field(default_factory=Outages)
 
     def run(self, upgrade_id: str) -> float | None:
         """Run the row until it waits or ends.  Seconds until it wants to be looked at; None: not by us.
@@ -59,13 +62,15 @@ class Runner:
                 LOG.info('Upgrade %s of instance %s: RUNNING, was PENDING; version %s, attempt %d',
                          row.id, row.instance_id, row.target_number, row.attempt)
                 self.on_event()
-            return self._work(row)
+            seconds = self._work(row)
         except exceptions.LeaseLost as error:
             LOG.debug('%s', error.message)
             return None
-        except Exception:
-            LOG.exception('Upgrade %s could not be worked on; it is tried again once its lease has run out', upgrade_id)
+        except Exception as error:  # noqa: BLE001 - the edge of a worker's thread; `outages` logs it
+            self.outages.met(_WORK, error, row=upgrade_id)
             return None
+        self.outages.over(_WORK)
+        return seconds
 
     def _work(self, row: upgrade.Upgrade) -> float | None:
         held = self.lease_seconds

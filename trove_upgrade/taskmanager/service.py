@@ -11,16 +11,17 @@ import oslo_messaging
 from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
+from trove_upgrade.clients import session
 from trove_upgrade.clients.glance import Glance
 from trove_upgrade.clients.nova import Nova
-from trove_upgrade.db import engine, services
+from trove_upgrade.db import engine, faults, installation, services
 from trove_upgrade.db.presence import Presence
 from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.domain import exceptions, ports, states, versions
 from trove_upgrade.rpc import queues, transport
 from trove_upgrade.rpc.guestagent import GuestAgentAPI
 from trove_upgrade.rpc.notifier import MessagingNotifier
-from trove_upgrade.taskmanager import guest_options, manager
+from trove_upgrade.taskmanager import guest_options, manager, outages
 from trove_upgrade.taskmanager.checks import CheckRunner
 from trove_upgrade.taskmanager.clock import SystemClock
 from trove_upgrade.taskmanager.guest_files import GuestFiles
@@ -41,6 +42,7 @@ BINARY = services.TASKMANAGER
 _MARGIN_SECONDS = 15.0
 _STOP_SECONDS = 60.0
 _BROKER_SECONDS = 5.0
+_SIGN = 'The sign of life could not be written'
 _CHECK_SECONDS = 120.0
 #: One in so many workers runs checks, which wait for guests: whoever asks for thousands delays nobody's upgrade.
 _CHECKS_SHARE = 4
@@ -64,14 +66,38 @@ def ports_from_conf(conf: cfg.ConfigOpts) -> Ports:
 
     :raises DatabaseRefused: the database is one that several processes cannot share.
     :raises RulesError: the operator's version rules are not of the right form.
+    :raises CredentialsIncomplete: the service user cannot log in.
+    :raises TransportInvalid: `transport_url` cannot be understood.
     """
     engine.require_server_database(conf, BINARY)
+    session.require(conf)
     clock = SystemClock()
     options = conf[our_conf.GROUP]
     return Ports(
         repos=Repositories.from_conf(conf, takeover_grace_seconds=post_seconds(conf)), nova=Nova.from_conf(conf), images=Glance.from_conf(conf),
         agent=GuestAgentAPI.from_conf(conf), notifier=MessagingNotifier.from_conf(conf, host=socket.gethostname(), now=clock.now),
         clock=clock, rules=versions.Rules.load(options.version_rules_file))
+
+
+def require_installation(conf: cfg.ConfigOpts) -> None:
+    """Look into the database once.
+
+    :raises SchemaMissing: its tables are not there.
+    :raises TrovesDatabase: it is a real Trove's, and the options are not for that.
+    :raises DatabaseUnreachable: it gives no answer: look again.
+    """
+    database = engine.Database.from_conf(conf, waits_for_server=False)
+    try:
+        tables = installation.table_names(database)
+        installation.require_options_beside_trove(conf, tables, BINARY)
+        installation.require_tables(tables)
+    except Exception as error:
+        known = faults.explain(error, _url(conf))
+        if known is None or known is error:
+            raise
+        raise known from error
+    finally:
+        database.dispose()
 
 
 def post_seconds(conf: cfg.ConfigOpts) -> float:
@@ -93,20 +119,21 @@ class Service:
         call = _calls(conf, outside)
         preflight = Preflight(outside.repos.instances, outside.repos.datastores, outside.nova, outside.images, outside.agent, outside.rules,
                               guest_files_of(conf, outside))
+        self._outages = outages.Outages(lambda error: faults.explain(error, _url(conf)))
         self._relays = [Repeater(f'outbox-{name}', relay.look, options.outbox_interval)
-                        for name, relay in _relays(conf, outside, call).items()]
+                        for name, relay in _relays(conf, outside, call, self._outages).items()]
         owner = f'{self._host}:{uuid.uuid4()}'
         runner = Runner(
             upgrades=outside.repos.upgrades, instances=outside.repos.instances, steps=steps(conf, outside, preflight, call),
             undo=undo.Undo(outside.agent, call, options.undo_timeout, _guest_hold(conf)), clock=outside.clock, owner=owner,
             lease_seconds=options.lease_seconds, writes_service_status=options.write_service_status,
             rolls_back=options.rollback_on_failure, on_event=self._wake_relays,
-            is_stopping=self._stopping.is_set)
+            is_stopping=self._stopping.is_set, outages=self._outages)
         checks = CheckRunner(outside.repos.checks, preflight, call, pause=self._pause, owner=owner, timeout_seconds=_CHECK_SECONDS,
-                             guests=outside.repos.guests)
-        healer = Healer(outside.repos.upgrades, outside.repos.guests, outside.agent, call, options.restore_timeout)
+                             guests=outside.repos.guests, outages=self._outages)
+        healer = Healer(outside.repos.upgrades, outside.repos.guests, outside.agent, call, options.restore_timeout, self._outages)
         recovery = Recovery(outside.repos.upgrades, outside.repos.checks, put_upgrade=lambda what: self._nudge(manager.UPGRADE, what),
-                            put_check=lambda what: self._nudge(manager.CHECK, what))
+                            put_check=lambda what: self._nudge(manager.CHECK, what), outages=self._outages)
         self._recovery = recovery
         self._scheduler = Scheduler({manager.UPGRADE: runner.run, manager.CHECK: checks.run, manager.HEAL: healer.run}, recovery.look,
                                     outside.clock, workers=options.taskmanager_workers, poll_seconds=options.taskmanager_poll_interval,
@@ -174,14 +201,17 @@ class Service:
         """Never raises: the edge of a thread."""
         try:
             self._presence.beat()
-        except Exception:
-            LOG.exception('The sign of life could not be written; it is tried again')
+        except Exception as error:  # noqa: BLE001 - see above; `outages` logs it
+            self._outages.met(_SIGN, error)
+        else:
+            self._outages.over(_SIGN)
 
     def _deregister(self) -> None:
         try:
             self._presence.leave(_MARGIN_SECONDS)
-        except Exception:
-            LOG.exception('The service could not be removed from upgrade_services; it is shown there as silent')
+        except Exception as error:  # noqa: BLE001 - the edge of a process that ends
+            LOG.warning('%s could not be removed from upgrade_services: %s. It is listed there until "trove-upgrade-manage service forget %s"',
+                        BINARY, _said(error), self._presence.registration.id)
 
 
 def _calls(conf: cfg.ConfigOpts, outside: Ports) -> calls.Calls:
@@ -190,10 +220,20 @@ def _calls(conf: cfg.ConfigOpts, outside: Ports) -> calls.Calls:
                        poll_max_seconds=options.guest_poll_max_interval, call_timeout_seconds=options.guest_call_timeout)
 
 
-def _relays(conf: cfg.ConfigOpts, outside: Ports, call: calls.Calls) -> dict[str, Relay]:
+def _url(conf: cfg.ConfigOpts) -> str | None:
+    url: str | None = conf.database.connection
+    return url
+
+
+def _said(error: Exception) -> str:
+    known = faults.explain(error)
+    return (known.message if known else str(error)).rstrip('.')
+
+
+def _relays(conf: cfg.ConfigOpts, outside: Ports, call: calls.Calls, met: outages.Outages) -> dict[str, Relay]:
     kinds: dict[str, frozenset[str]] = {'notifications': NOTIFICATIONS, 'guests': frozenset({FINISH})}
     return {name: Relay(outside.repos.outbox, outside.repos.upgrades, outside.notifier, outside.agent, call, kinds=some,
-                        retry_seconds=conf[our_conf.GROUP].outbox_retry_interval) for name, some in kinds.items()}
+                        retry_seconds=conf[our_conf.GROUP].outbox_retry_interval, outages=met) for name, some in kinds.items()}
 
 
 def guest_files_of(conf: cfg.ConfigOpts, outside: Ports) -> GuestFiles:

@@ -5,6 +5,7 @@ Every name begins with `trove_upgrade:`, so that neither file changes the other'
 The target of every rule is `project_id`, the project of the address; which is the token's, or the request ends before.
 """
 import itertools
+import pathlib
 from collections.abc import Sequence
 
 from oslo_config import cfg
@@ -42,7 +43,10 @@ def load(enforcer: policy.Enforcer) -> None:
 
     :raises PolicyInvalid: one cannot be read, or a rule cannot be understood: oslo.policy would let nobody in there.
     """
+    path = enforcer.conf.find_file(enforcer.policy_file)
     try:
+        if path is not None:
+            pathlib.Path(path).read_text(encoding='utf-8')    # oslo.policy takes what it cannot read for a file that is not there
         enforcer.load_rules()
         enforcer.check_rules(raise_on_violation=True)    # circles, and names that are defined nowhere
     except cfg.Error as error:

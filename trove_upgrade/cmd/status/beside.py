@@ -58,7 +58,7 @@ def check_release() -> upgradecheck.Result:
 def check_topics(conf: cfg.ConfigOpts) -> upgradecheck.Result:
     """Our agent and Trove's listen apart, and every guest is told so."""
     ours = conf[our_conf.GROUP]
-    if ours.guest_topic_prefix in {_TROVES_PREFIX, ''}:
+    if ours.guest_topic_prefix in messaging.PREFIXES_OF_TROVE:
         return failure(f'Trove\'s agent and ours would take each other\'s messages: [trove_upgrade] guest_topic_prefix is '
                        f'"{ours.guest_topic_prefix}". Set it to "trove-upgrade-guest." in {_TROVES_FILE} and in the guests\' configuration '
                        f'({conf.guest_config}).')
