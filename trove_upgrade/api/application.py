@@ -16,7 +16,8 @@ from trove_upgrade.api import body, errors
 from trove_upgrade.api.call import Call, HandedOn
 from trove_upgrade.api.routes import Route, RouteMap
 from trove_upgrade.api.services import Services
-from trove_upgrade.db.engine import is_of_missing_table
+from trove_upgrade.db import errors as db_errors
+from trove_upgrade.db import faults
 from trove_upgrade.domain import exceptions
 
 LOG = logging.getLogger(__name__)
@@ -62,16 +63,25 @@ def answer_errors(respond: Callable[[], webob.Response], request_id: str) -> web
         return respond()
     except HandedOn:
         raise
-    except exceptions.TroveUpgradeError as error:
-        if errors.status_of(error) >= 500:
-            LOG.exception('Request %s could not be served', request_id)
-        return errors.response_to(error, request_id)
-    except (db_exception.DBConnectionError, db_exception.DBDeadlock):
-        LOG.exception('Request %s could not be served: the database gave no answer', request_id)
-        return errors.response_to(errors.DatabaseUnavailable(), request_id)
     except Exception as error:
-        LOG.exception('Request %s could not be served', request_id)
-        return errors.response_to(errors.SchemaMissing(), request_id) if is_of_missing_table(error) else errors.internal(request_id)
+        known = faults.explain(error)
+        if known is None:
+            LOG.exception('Request %s could not be served', request_id)
+            return errors.internal(request_id)
+        if errors.status_of(known) >= 500:
+            LOG.error('Request %s could not be served: %s: %s', request_id, known.code, known.message,  # noqa: TRY400 - the message has the cause
+                      exc_info=error if isinstance(known, db_errors.StatementRefused) else None)
+        return errors.response_to(_for_client(known, error), request_id)
+
+
+def _for_client(known: exceptions.TroveUpgradeError, error: Exception) -> exceptions.TroveUpgradeError:
+    """Faults of the database in words that name neither its address nor a statement."""
+    match known:
+        case db_errors.SchemaMissing():
+            return errors.SchemaMissing(advice=known.facts['advice'])
+        case db_errors.DatabaseUnreachable():
+            return errors.DatabaseUnavailable()
+    return errors.DatabaseUnavailable() if isinstance(error, db_exception.DBDeadlock) else known
 
 
 def _context_of(environ: Environ) -> oslo_context.RequestContext:

@@ -147,12 +147,11 @@ class DatabaseUnavailable(RequestError):
 
 
 class SchemaMissing(RequestError):
-    """Our tables are not there: the filter was put into Trove's pipeline before they were made."""
+    """Our tables are not there, as where the filter came into Trove's pipeline before they were made; or they are an earlier release's."""
 
     status = 503
     code = 'DATABASE_SCHEMA_MISSING'
-    template = ('The request was not served: the tables of trove-upgrade are not in the database. '
-                'Ask the operator to make them with "trove-upgrade-manage db sync".')
+    template = 'The request was not served: the database lacks tables that it needs. Tell the operator: {advice}.'
 
 
 #: The status of each kind of the domain's errors; a kind that is not here has the status of its nearest parent, else 500.

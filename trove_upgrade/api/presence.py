@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
+from trove_upgrade.db import faults
 from trove_upgrade.db.presence import Presence
 
 LOG = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ class SignsOfLife:
             presence.leave(_LEAVE_SECONDS)
         except Exception as error:  # noqa: BLE001 - the edge of a process that ends
             LOG.warning('%s could not be removed from upgrade_services: %s. It is listed there until "trove-upgrade-manage service forget '
-                        '%s"', presence.registration.binary, _first_line(error), presence.registration.id)
+                        '%s"', presence.registration.binary, _said(error), presence.registration.id)
 
     def _beat_if_due(self) -> None:
         if self._monotonic() >= self._due:
@@ -122,7 +123,7 @@ class SignsOfLife:
         except Exception as error:  # noqa: BLE001 - see above
             if not self._has_failed:
                 LOG.warning('The sign of life could not be written to upgrade_services: %s. It is tried again every %.0f s that has a '
-                            'request', _first_line(error), self._interval)
+                            'request', _said(error), self._interval)
             self._has_failed = True
         finally:
             self._lock.release()
@@ -175,5 +176,9 @@ def _both(first: Callable[[], None] | None, second: Callable[[], None]) -> Calla
     return both
 
 
-def _first_line(error: Exception) -> str:
+def _said(error: Exception) -> str:
+    """In one line: what was found and what to do, without the full stop."""
+    known = faults.explain(error)
+    if known is not None:
+        return f'{known.code}: {known.message}'.rstrip('.')
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip('.')

@@ -4,6 +4,7 @@
 One process; run several of them, on several hosts, for more.  They share the rows by leases.  A configuration that it cannot work with,
 or a database without its tables, ends it at its start: one line on stderr with a code, exit code 1.
 """
+import logging
 import signal
 import sys
 import threading
@@ -35,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         conf(args=list(argv) if argv is not None else None, project='trove-upgrade', prog=service.BINARY)
         log.setup(conf, 'trove-upgrade')
+        logging.getLogger('oslo_db.sqlalchemy.engines').setLevel(logging.ERROR)    # it counts attempts; our own lines have the cause
         running = service.compose(conf)
         if not _wait_for(lambda: service.require_installation(conf), ended):
             return 0

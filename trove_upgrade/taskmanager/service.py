@@ -227,7 +227,7 @@ def _url(conf: cfg.ConfigOpts) -> str | None:
 
 def _said(error: Exception) -> str:
     known = faults.explain(error)
-    return (known.message if known else str(error)).rstrip('.')
+    return (f'{known.code}: {known.message}' if known else str(error)).rstrip('.')
 
 
 def _relays(conf: cfg.ConfigOpts, outside: Ports, call: calls.Calls, met: outages.Outages) -> dict[str, Relay]:
