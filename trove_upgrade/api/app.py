@@ -14,6 +14,7 @@ The choice of a threading model is not made here: the filter lives in Trove's pr
 started before the first request, and a forked process makes its own connections, so a server may fork after loading.
 """
 import atexit
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -30,11 +31,13 @@ from trove_upgrade.api import application, errors, policies, presence
 from trove_upgrade.api.filter import Inner, UpgradeFilter
 from trove_upgrade.api.handlers import versions as version_documents
 from trove_upgrade.api.services import Services, Settings
-from trove_upgrade.clients import nova_list
-from trove_upgrade.db import engine, repositories, services
+from trove_upgrade.clients import nova_list, session
+from trove_upgrade.db import engine, installation, repositories, services
 from trove_upgrade.db.presence import ImpatientRegistry, Presence
-from trove_upgrade.domain import versions
+from trove_upgrade.domain import exceptions, versions
 from trove_upgrade.rpc import taskmanager
+
+LOG = logging.getLogger(__name__)
 
 
 class ServicesOfProcess:
@@ -68,14 +71,21 @@ def new_services(conf: cfg.ConfigOpts, *, beside_trove: bool) -> Services:
     """Everything the handlers need, from configuration; connects at first use.  Beside Trove nothing is shown that Nova knows.
 
     :raises DatabaseRefused: the configured database is none that a service may use.
+    :raises TrovesDatabase: it is a real Trove's, and this is the API alone, which knows nothing of Trove's agents and quotas.
+    :raises PolicyInvalid: the policy file cannot be used.
     """
     engine.require_server_database(conf, 'The API')
+    repos = repositories.Repositories.from_conf(conf, waits_for_server=False)
+    if not beside_trove:
+        installation.refuse_troves(installation.table_names(repos.database), 'The API')
+    enforcer = policies.new_enforcer(conf)
+    policies.load(enforcer)
     return Services(
-        repos=repositories.Repositories.from_conf(conf, waits_for_server=False),
+        repos=repos,
         taskmanager=taskmanager.TaskManagerAPI.from_conf(conf),
         servers=None if beside_trove else nova_list.NovaDirectory.from_conf(conf),
         rules=versions.Rules.load(conf.trove_upgrade.version_rules_file),
-        enforcer=policies.new_enforcer(conf),
+        enforcer=enforcer,
         settings=settings_of(conf, beside_trove=beside_trove))
 
 
@@ -84,12 +94,24 @@ def app_factory(_global_conf: Mapping[str, str], **_local_conf: str) -> applicat
 
     :raises DatabaseRefused: the configured database is none that a service may use.
     :raises RulesError: the operator's version rules cannot be read.
+    :raises PolicyInvalid: the policy file cannot be used.
     """
     conf = cfg.CONF
     our_conf.register_opts(conf)
     engine.require_server_database(conf, 'The API')
     versions.Rules.load(conf.trove_upgrade.version_rules_file)   # now, not with the first request
+    policies.load(policies.new_enforcer(conf))
+    _warn_of_credentials(conf)
     return application.Application(ServicesOfProcess(lambda: new_services(conf, beside_trove=False)))
+
+
+def _warn_of_credentials(conf: cfg.ConfigOpts) -> None:
+    """Lists of instances ask Nova as the service user, and do without its answer."""
+    try:
+        session.require(conf)
+    except exceptions.TroveUpgradeError as error:
+        LOG.warning('Instances are shown as the database has them, without the addresses and states of their servers: %s: %s', error.code,
+                    error.message)
 
 
 def alive(inner: Inner, conf: cfg.ConfigOpts, binary: str) -> presence.Alive:

@@ -39,6 +39,16 @@ def new_server(application: Any, host: str, port: int) -> _Server:
     return wsgiref.simple_server.make_server(host, port, application, server_class=_Server, handler_class=_Handler)
 
 
+def _refusal(error: Exception) -> str | None:
+    """What cannot be worked with, in one line with a code; None for a fault of the program."""
+    from trove_upgrade.db import faults
+    from trove_upgrade.domain import versions
+
+    if isinstance(error, versions.RulesError):
+        return f'ERROR VERSION_RULES_INVALID: {error}'
+    return faults.line(error) if faults.explain(error) is not None else None
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or Ctrl-C."""
     parser = argparse.ArgumentParser(prog='trove-upgrade-api', description='The API of trove-upgrade, for development.')
@@ -47,7 +57,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.config_file:
         os.environ['OS_TROVE_UPGRADE_CONFIG_FILES'] = ';'.join(arguments.config_file)
-    api = importlib.import_module('trove_upgrade.wsgi.api')   # reads the configuration when it is imported
+    try:
+        api = importlib.import_module('trove_upgrade.wsgi.api')   # reads the configuration when it is imported
+    except Exception as error:
+        line = _refusal(error)
+        if line is None:
+            raise
+        print(line, file=sys.stderr)
+        return 1
     options = importlib.import_module('oslo_config.cfg').CONF.trove_upgrade
     server = new_server(api.application, options.bind_host, options.bind_port)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -8,6 +8,7 @@ from trove_upgrade.wsgi import threads
 
 threads.choose()   # before the imports below: see there
 
+import configparser  # noqa: E402
 import gc  # noqa: E402
 import os  # noqa: E402
 import pathlib  # noqa: E402
@@ -23,6 +24,7 @@ from trove_upgrade import conf as our_conf  # noqa: E402
 from trove_upgrade.api import app  # noqa: E402
 from trove_upgrade.api.filter import Inner  # noqa: E402
 from trove_upgrade.db import services  # noqa: E402
+from trove_upgrade.domain import exceptions, versions  # noqa: E402
 
 _CONFIG_FILES = 'OS_TROVE_UPGRADE_CONFIG_FILES'
 _PROJECT = 'trove-upgrade'
@@ -32,24 +34,37 @@ def load(conf: cfg.ConfigOpts, environment: Mapping[str, str]) -> Inner:
     """Read the configuration, set up the log, load the application that the paste file describes, and register it as a service.
 
     :raises ConfigFilesNotFoundError: a file that was named does not exist.
-    :raises PasteConfigNotFound: there is no paste file.
+    :raises PasteConfigInvalid: there is no paste file.
     """
     named = [name for name in environment.get(_CONFIG_FILES, '').split(';') if name.strip()]
     log.register_options(conf)
     our_conf.register_opts(conf)
     conf([], project=_PROJECT, default_config_files=named or None)
     log.setup(conf, _PROJECT)
-    return app.alive(paste.deploy.loadapp(f'config:{paste_file(conf)}', name='main'), conf, services.API)
+    return app.alive(_pipeline(paste_file(conf)), conf, services.API)
 
 
-class PasteConfigNotFound(Exception):
-    """[trove_upgrade] api_paste_config names a file that is nowhere."""
+class PasteConfigInvalid(exceptions.TroveUpgradeError):
+    """[trove_upgrade] api_paste_config names a file that is nowhere, or is no paste file."""
+
+    code = 'PASTE_CONFIG_INVALID'
+    template = 'The API cannot be started: paste file {path} {found}. Set [trove_upgrade] api_paste_config to the full path of the right one.'
+
+
+def _pipeline(path: pathlib.Path) -> Inner:
+    try:
+        application: Inner = paste.deploy.loadapp(f'config:{path}', name='main')
+    except (exceptions.TroveUpgradeError, versions.RulesError, cfg.Error):
+        raise    # of our own factories
+    except (LookupError, OSError, ImportError, ValueError, AttributeError, AssertionError, configparser.Error) as error:    # all that paste raises
+        raise PasteConfigInvalid(path=path, found=f'cannot be loaded ({type(error).__name__}: {" ".join(str(error).split())})') from error
+    return application
 
 
 def paste_file(conf: cfg.ConfigOpts) -> pathlib.Path:
     """The paste file: as the option says, beside a configuration file, or where the package has installed or holds its own.
 
-    :raises PasteConfigNotFound: none of these.
+    :raises PasteConfigInvalid: none of these.
     """
     wanted = conf.trove_upgrade.api_paste_config
     found = conf.find_file(wanted)
@@ -60,8 +75,7 @@ def paste_file(conf: cfg.ConfigOpts) -> pathlib.Path:
     for place in places:
         if place.is_file():
             return place.resolve()
-    raise PasteConfigNotFound(f'The API cannot be started: paste file {wanted} was not found in any configuration directory. '
-                              'Set [trove_upgrade] api_paste_config to its full path.')
+    raise PasteConfigInvalid(path=wanted, found='was not found in any configuration directory')
 
 
 application = load(cfg.CONF, os.environ)
