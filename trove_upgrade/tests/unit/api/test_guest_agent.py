@@ -2,14 +2,17 @@
 """Beside Trove: an instance whose guest has not told of our agent lately is refused, or left to Trove."""
 import dataclasses
 import json
+import logging
 
+import fixtures
 import sqlalchemy as sa
 import webtest
 from oslo_context import context as oslo_context
 
 from trove_upgrade.api import services
 from trove_upgrade.api.filter import UpgradeFilter
-from trove_upgrade.db import models
+from trove_upgrade.db import engine, models, repositories
+from trove_upgrade.db import errors as db_errors
 from trove_upgrade.domain import guest, states, upgrade
 from trove_upgrade.tests.unit import database
 from trove_upgrade.tests.unit.api import stage, test_filter
@@ -181,4 +184,39 @@ class TestWithoutOurTables(BesideTroveTestCase):
             connection.execute(sa.text('DROP TABLE upgrade_guests'))
         response = self.patch('11.8.6')
         self.assert_refused(response, 503, 'DATABASE_SCHEMA_MISSING')
-        self.assertIn('db sync', self.fault(response)['message'])
+        self.assertIn(db_errors.MAKE_TABLES, self.fault(response)['message'])
+
+    def test_the_log_has_one_line_with_the_same_advice(self):
+        log = self.useFixture(fixtures.FakeLogger(name='trove_upgrade', level=logging.WARNING))
+        with self.db.database.write() as connection:
+            connection.execute(sa.text('DROP TABLE upgrade_guests'))
+        self.patch('11.8.6')
+        [line] = log.output.splitlines()
+        self.assertIn('SCHEMA_MISSING', line)
+        self.assertIn(db_errors.MAKE_TABLES, line)
+
+    def test_a_schema_of_the_release_before_and_tables_of_troves_are_told_apart(self):
+        with self.db.database.write() as connection:
+            connection.exec_driver_sql('DROP TABLE instance_upgrade_steps')
+            connection.exec_driver_sql("ALTER TABLE instance_upgrades ADD COLUMN steps TEXT")
+        self.db.database.forget_columns()
+        response = self.ask('GET', '/upgrades')
+        self.assert_refused(response, 503, 'DATABASE_SCHEMA_MISSING')
+        self.assertIn(db_errors.EXPAND_TABLES, self.fault(response)['message'])
+        with self.db.database.write() as connection:
+            connection.exec_driver_sql('DROP TABLE instances')
+        response = self.patch('11.8.6')
+        self.assert_refused(response, 503, 'DATABASE_SCHEMA_MISSING')
+        self.assertIn(db_errors.FIND_TROVES_TABLES, self.fault(response)['message'])
+
+    def test_a_database_that_is_away_is_one_line_and_503_without_its_address(self):
+        log = self.useFixture(fixtures.FakeLogger(name='trove_upgrade', level=logging.WARNING))
+        away = engine.Database.from_url('mysql+pymysql://u:s3cret@127.0.0.1:1/trove', max_retries=0)
+        self.addCleanup(away.dispose)
+        self.app = self.new_app(repos=repositories.Repositories.of(away))
+        response = self.ask('GET', '/upgrades')
+        self.assert_refused(response, 503, 'DATABASE_UNAVAILABLE')
+        [line] = log.output.splitlines()
+        self.assertIn('DATABASE_ERROR', line)
+        self.assertNotIn('s3cret', line)
+        self.assertNotIn('127.0.0.1', response.text)

@@ -29,6 +29,16 @@ class TestRules(stage.ApiTestCase):
         self.assert_refused(self.patch('11.8.6'), 403, 'FORBIDDEN')
         self.assertEqual(202, self.patch('11.8.6', roles=stage.ADMIN).status_int)
 
+    def test_a_file_that_lets_nobody_in_by_a_fault_is_refused(self):
+        path = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'policy.yaml')
+        for text in ('[', '[1]', '"trove_upgrade:instances:upgrade": 5', '"trove_upgrade:instances:upgrade": "role:admin and ("',
+                     '"trove_upgrade:instances:upgrade": "rule:nowhere"', '"a": "rule:b"\n"b": "rule:a"'):
+            path.write_text(text)
+            enforcer = policies.new_enforcer(stage.private_conf(policy_file=str(path)))
+            self.assertRaises(policies.PolicyInvalid, policies.load, enforcer)
+        path.write_text('"trove_upgrade:instances:upgrade": "!"')
+        policies.load(policies.new_enforcer(stage.private_conf(policy_file=str(path))))
+
     def test_the_sample_says_what_the_code_says(self):
         fresh = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'sample.yaml')
         generator.generate_sample(['--namespace', 'trove-upgrade', '--output-file', str(fresh)], conf=cfg.ConfigOpts())

@@ -8,7 +8,7 @@ import fixtures
 import webtest
 
 from trove_upgrade.api import presence
-from trove_upgrade.db import errors
+from trove_upgrade.db import engine, errors, services
 from trove_upgrade.db.presence import Presence
 from trove_upgrade.db.process_table import TABLE
 from trove_upgrade.tests.unit import base
@@ -135,6 +135,15 @@ class TestSignsOfLife(SignsTestCase):
         [line] = self.log.output.splitlines()
         self.assertIn('its driver does not take it', line)
         self.assertNotIn('..', line.replace('...', ''))
+
+    def test_tables_that_are_not_there_are_one_line_with_the_advice(self):
+        empty = engine.Database.from_url('sqlite://')
+        self.addCleanup(empty.dispose)
+        presence.SignsOfLife(lambda: Presence(services.Services(empty), 'api', host='host', version='1.0'), 10.0).start()
+        [line] = self.log.output.splitlines()
+        self.assertIn(errors.MAKE_TABLES, line)
+        self.assertEqual(1, line.count('upgrade_services is missing'))
+        self.assertNotIn('OperationalError', line)
 
     def test_a_stop_without_a_database_says_what_to_do_and_fails_nothing(self):
         signs = self.new_signs()

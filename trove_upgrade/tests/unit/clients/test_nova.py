@@ -2,6 +2,7 @@
 """The Nova adapter through the real python-novaclient, against HTTP on loopback."""
 import base64
 
+from trove_upgrade.clients.glance import Glance
 from trove_upgrade.clients.nova import Nova
 from trove_upgrade.clients.nova_list import NovaDirectory
 from trove_upgrade.domain import compute, exceptions
@@ -65,6 +66,53 @@ class TestReading(_NovaCase):
         conf = self.cloud.conf()
         conf.set_override('auth_url', cloud.unused_url(), 'service_credentials')
         self.assertRaises(exceptions.ComputeUnavailable, Nova.from_conf(conf).server, cloud.SERVER)
+
+
+class TestPlainExceptions(_NovaCase):
+    """What keystoneauth1 and python-novaclient raise beside their own errors."""
+
+    def refused(self, ask, *arguments):
+        error = self.assertRaises(exceptions.ComputeUnavailable, ask, *arguments)
+        self.assertNotIn('p4ssword', error.message)
+        return error.message
+
+    def test_a_service_user_without_a_password(self):
+        conf = self.cloud.conf()
+        conf.set_override('password', None, 'service_credentials')
+        self.assertIn('password is a required attribute', self.refused(Nova.from_conf(conf).server, cloud.SERVER))
+        self.assertIn('password is a required attribute', self.refused(Glance.from_conf(conf).image, 'image-2'))
+        self.assertIn('password is a required attribute', self.refused(NovaDirectory.from_conf(conf).list_servers, [cloud.SERVER]))
+
+    def test_a_password_that_keystone_refuses_later(self):
+        self.nova.server(cloud.SERVER)
+        self.cloud.answers['GET', SHOW] = (401, {'error': {'code': 401}})
+        self.cloud.answers['POST', '/v3/auth/tokens'] = (401, {'error': {'code': 401, 'message': 'no such user or password'}})
+        self.assertIn('401', self.refused(self.nova.server, cloud.SERVER))
+
+    def test_a_file_of_certificates_that_is_not_there(self):
+        conf = self.cloud.conf()
+        conf.set_override('auth_url', self.cloud.url.replace('http:', 'https:'), 'service_credentials')
+        conf.set_override('cafile', '/does/not/exist', 'service_credentials')
+        self.assertIn('/does/not/exist', self.refused(Nova.from_conf(conf).server, cloud.SERVER))
+
+    def test_answers_of_another_form(self):
+        for document in ([], {}, {'server': None}, {'server': []}, 'text', {'server': {'id': cloud.SERVER}}):
+            self.cloud.answers['GET', SHOW] = (200, document)
+            self.refused(self.nova.server, cloud.SERVER)
+            self.refused(self.nova.picture, cloud.SERVER)
+            self.refused(self.nova.flavor_id, cloud.SERVER)
+
+    def test_the_answer_to_a_rebuild_of_another_form_leaves_open_whether_it_was_accepted(self):
+        server = self.nova.server(cloud.SERVER)
+        self.cloud.answers['POST', ACTION] = (202, {'other': 1})
+        self.refused(self.nova.rebuild, server, 'image-2', 'u:1', b'')
+
+    def test_images_of_another_form(self):
+        glance = Glance.from_conf(self.cloud.conf())
+        for document in ([], {}, None, {'images': 5}, {'images': [{}]}):
+            self.cloud.answers['GET', '/v2/images'] = self.cloud.answers['GET', '/v2/images/image-2'] = (200, document)
+            self.refused(glance.newest, ['trove'])
+            self.refused(glance.image, 'image-2')
 
 
 class TestRebuild(_NovaCase):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outbox relay, stored checks, heartbeats, healing, scheduler, and a whole service on a broker in memory."""
 import dataclasses
+import logging
 import threading
 import time
 
@@ -170,6 +171,14 @@ class TestCheckRunner(_PartCase):
         check = self.run_check()
         self.assertFalse(check.allowed)
         self.assertLessEqual({'SERVER_LOCKED', 'SERVER_BUSY', 'G'}, {result.code for result in check.results})
+
+    def test_an_error_that_nobody_expected_ends_the_check_instead_of_leaving_it_running(self):
+        self.stage.nova.picture = lambda _server_id: 1 / 0
+        log = self.useFixture(fixtures.FakeLogger(name='trove_upgrade', level=logging.ERROR))
+        check = self.run_check()
+        self.assertEqual(('COMPLETED', False, ['INTERNAL_ERROR']), (check.state, check.allowed, [result.code for result in check.results]))
+        self.assertIn('ZeroDivisionError', log.output)
+        self.assertNotIn('ZeroDivisionError', check.results[0].message)
 
     def test_what_could_not_be_asked_is_unknown(self):
         self.stage.nova.unavailable = 'down'
