@@ -32,7 +32,7 @@ from trove_upgrade.api.filter import Inner, UpgradeFilter
 from trove_upgrade.api.handlers import versions as version_documents
 from trove_upgrade.api.services import Services, Settings
 from trove_upgrade.clients import nova_list, session
-from trove_upgrade.db import engine, installation, repositories, services
+from trove_upgrade.db import engine, faults, installation, repositories, services
 from trove_upgrade.db.presence import ImpatientRegistry, Presence
 from trove_upgrade.domain import exceptions, versions
 from trove_upgrade.rpc import taskmanager
@@ -98,6 +98,7 @@ def app_factory(_global_conf: Mapping[str, str], **_local_conf: str) -> applicat
     """
     conf = cfg.CONF
     our_conf.register_opts(conf)
+    faults.log_once()
     engine.require_server_database(conf, 'The API')
     versions.Rules.load(conf.trove_upgrade.version_rules_file)   # now, not with the first request
     policies.load(policies.new_enforcer(conf))
@@ -132,6 +133,7 @@ def filter_factory(_global_conf: Mapping[str, str], **_local_conf: str) -> Calla
     """
     conf = cfg.CONF
     our_conf.register_opts(conf)
+    faults.log_once()
     versions.Rules.load(conf.trove_upgrade.version_rules_file)
     ours = application.Application(ServicesOfProcess(lambda: new_services(conf, beside_trove=True)))
     return lambda inner: alive(UpgradeFilter(inner, ours, lambda: conf.trove_upgrade.max_body_bytes), conf, services.FILTER)

@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     conf = cfg.CONF
     log.register_options(conf)
     our_conf.register_opts(conf)
+    faults.log_once()
     try:
         conf(args=list(argv) if argv is not None else None, project='trove-upgrade', prog=service.BINARY)
         log.setup(conf, 'trove-upgrade')

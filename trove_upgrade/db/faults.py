@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults of the database, and of the way to it, as errors with a code: what was found, and what to do next."""
+import logging
 import re
 
 import sqlalchemy as sa
@@ -16,6 +17,23 @@ _MYSQL_NO_WAY_IN = frozenset({1044, 1045, 1049, 1130, 1698})
 #: libpq sends these without a number: at the connect there is no statement that could have failed.
 _POSTGRESQL_NO_WAY_IN = re.compile(r'password authentication failed|database "[^"]*" does not exist|role "[^"]*" does not exist|no pg_hba\.conf entry')
 _WORD = re.compile(r'\w+')
+
+
+class _MissingTables(logging.Filter):
+    """Drops what oslo.db logs with a traceback for a table of ours that is missing: who catches the error logs it, in one line."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record stays.  Those of other tables do: in Trove's process they are Trove's."""
+        error = record.exc_info[1] if record.exc_info else None
+        return error is None or not is_of_missing_table(error) or not any(name in str(error) for name in models.METADATA.tables)
+
+
+_MISSING_TABLES = _MissingTables()
+
+
+def log_once() -> None:
+    """For a process: oslo.db logs nothing beside our own line.  Safe to call twice."""
+    logging.getLogger('oslo_db.sqlalchemy.exc_filters').addFilter(_MISSING_TABLES)
 
 
 def explain(error: BaseException, connection: str | None = None) -> exceptions.TroveUpgradeError | None:

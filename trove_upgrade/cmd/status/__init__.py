@@ -107,7 +107,7 @@ class Checks(upgradecheck.UpgradeCommands):
             engine.require_server_database(self.conf)
             tables = table_names(self.conf.database.connection)
         except _UNREADABLE as error:
-            known = faults.explain(error)
+            known = faults.explain(error, None if isinstance(error, cfg.Error) else self.conf.database.connection)
             return _failure(known.message if known else str(error))
         return tables_result(tables, engine.backend(self.conf))
 

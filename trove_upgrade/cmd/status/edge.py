@@ -33,18 +33,20 @@ def guarded(name: str, check: Check[C]) -> tuple[str, Check[C]]:
         try:
             found = check(checks)
         except Exception as error:  # noqa: BLE001 - the edge: libraries raise plain exceptions, and the other checks are still to run
-            found = failure(_text(name, error))
-        return upgradecheck.Result(found.code, _one_line(without_secrets(found.details, conf)))
+            found = failure(_text(name, error, conf))
+        return upgradecheck.Result(found.code, _one_line(found.details))
     return name, run
 
 
-def _text(name: str, error: Exception) -> str:
+def _text(name: str, error: Exception, conf: cfg.ConfigOpts) -> str:
+    """Our own errors hold no secret; in a library's text there may be anything."""
     known = faults.explain(error)
     if known is not None:
         return known.message
     if isinstance(error, OSError):
-        return f'The check of {name} cannot be made: this host refused: {error}. Look at the file or the address that is named.'
-    return (f'The check of {name} cannot be made: {type(error).__name__}: {str(error).rstrip(".")}. Look at the options that this check reads '
+        return f'The check "{name}" cannot be made: this host refused: {without_secrets(str(error), conf)}. Look at the file or the address there.'
+    said = without_secrets(str(error).rstrip('.'), conf)
+    return (f'The check "{name}" cannot be made: {type(error).__name__}: {said}. Look at the options that this check reads '
             '("trove-upgrade-status" in the reference); report it as a bug where they are right.')
 
 

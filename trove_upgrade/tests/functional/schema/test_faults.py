@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Services on databases that they cannot work with: real servers, real processes."""
+import subprocess
+import sys
+
+import sqlalchemy as sa
+
+from trove_upgrade.db import engine, errors, faults
+from trove_upgrade.tests.functional.schema.command_cases import PASSWORD, CommandsTestCase, OnMariaDB, OnPostgreSQL
+
+_SECONDS = 120
+_TASKMANAGER = 'import sys; from trove_upgrade.cmd import taskmanager; sys.exit(taskmanager.main())'
+_CONF = """
+[DEFAULT]
+transport_url = rabbit://u:p@127.0.0.1:1/
+[database]
+connection = {url}
+[service_credentials]
+auth_url = http://127.0.0.1:1/v3
+username = u
+password = p
+project_name = s
+"""
+
+
+class Faults:
+    """What holds on each server."""
+
+    def explained(self, url, statement='SELECT 1'):
+        database = engine.Database.from_url(url, max_retries=0)
+        self.addCleanup(database.dispose)
+        found = faults.explain(self.assertRaises(Exception, self.run_in, database, statement), url)
+        self.assertNotIn(PASSWORD, found.message)
+        return found
+
+    def run_in(self, database, statement):
+        with database.read() as connection:
+            connection.exec_driver_sql(statement)
+
+    def test_each_fault_of_the_server_has_its_kind_and_its_remedy(self):
+        url = self.create()
+        parts = sa.make_url(url)
+        self.assertIn(errors.MAKE_TABLES, self.explained(url, 'SELECT * FROM upgrade_services').message)
+        self.assertIn(errors.FIND_TROVES_TABLES, self.explained(url, 'SELECT * FROM instances').message)
+        with self.database(url).write() as connection:
+            connection.exec_driver_sql('CREATE TABLE one (id INTEGER)')
+        self.assertIn(errors.EXPAND_TABLES, self.explained(url, 'SELECT none_such FROM one').message)
+        self.assertIsInstance(self.explained(url, 'SELECT FROM WHERE'), errors.StatementRefused)
+        for wrong in (parts.set(password=f'{PASSWORD}x').render_as_string(hide_password=False), url.replace(parts.database, 'none_such')):
+            self.assertIsInstance(self.explained(wrong), errors.AccessRefused)
+
+    def taskmanager(self, url):
+        path = self.folder / 'taskmanager.conf'
+        path.write_text(_CONF.format(url=url.replace('$', '$$')))
+        done = subprocess.run([sys.executable, '-c', _TASKMANAGER, '--config-file', str(path)], capture_output=True, text=True, timeout=_SECONDS,
+                              check=False)
+        self.assertEqual(1, done.returncode, done.stderr)
+        self.assertEqual(1, len(done.stderr.splitlines()), done.stderr)
+        self.assertNotIn(PASSWORD, done.stderr)
+        return done.stderr
+
+    def test_a_taskmanager_ends_at_its_start_with_what_to_do(self):
+        url = self.create()
+        said = self.taskmanager(url)
+        self.assertIn('ERROR SCHEMA_MISSING', said)
+        self.assertIn(errors.MAKE_TABLES, said)
+        with self.database(url).write() as connection:
+            connection.exec_driver_sql('CREATE TABLE instances (id INTEGER)')
+            connection.exec_driver_sql('CREATE TABLE alembic_version (id INTEGER)')
+        said = self.taskmanager(url)
+        self.assertIn('ERROR CONFIGURED_ALONE', said)
+        self.assertIn('section [trove_upgrade] is missing', said)
+        wrong = sa.make_url(url).set(password=f'{PASSWORD}x').render_as_string(hide_password=False)
+        self.assertIn('ERROR DATABASE_ERROR', self.taskmanager(wrong))
+
+
+class TestOnMariaDB(Faults, OnMariaDB, CommandsTestCase):
+    """On a private MariaDB."""
+
+
+class TestOnPostgreSQL(Faults, OnPostgreSQL, CommandsTestCase):
+    """On a private PostgreSQL."""
