@@ -4,10 +4,13 @@ import subprocess
 import sys
 
 import sqlalchemy as sa
+from oslo_db import exception as db_exc
 
 from trove_upgrade.db import engine, errors, faults
 from trove_upgrade.tests.functional.schema.command_cases import PASSWORD, CommandsTestCase, OnMariaDB, OnPostgreSQL
 
+#: By a driver, SQLAlchemy or oslo.db.
+_RAISED = (sa.exc.SQLAlchemyError, db_exc.DBError)
 _SECONDS = 120
 _TASKMANAGER = 'import sys; from trove_upgrade.cmd import taskmanager; sys.exit(taskmanager.main())'
 _CONF = """
@@ -29,7 +32,7 @@ class Faults:
     def explained(self, url, statement='SELECT 1'):
         database = engine.Database.from_url(url, max_retries=0)
         self.addCleanup(database.dispose)
-        found = faults.explain(self.assertRaises(Exception, self.run_in, database, statement), url)
+        found = faults.explain(self.assertRaises(_RAISED, self.run_in, database, statement), url)
         self.assertNotIn(PASSWORD, found.message)
         return found
 
