@@ -77,7 +77,7 @@ def new_services(conf: cfg.ConfigOpts, *, beside_trove: bool) -> Services:
     engine.require_server_database(conf, 'The API')
     repos = repositories.Repositories.from_conf(conf, waits_for_server=False)
     if not beside_trove:
-        installation.refuse_troves(installation.table_names(repos.database), 'The API')
+        installation.refuse_troves(installation.table_names(repos.database), 'The API alone', installation.USE_FILTER)
     enforcer = policies.new_enforcer(conf)
     policies.load(enforcer)
     return Services(

@@ -60,7 +60,7 @@ class TrovesDatabase(exceptions.TroveUpgradeError):
     """The configuration is one for running alone, and the database is a real Trove's."""
 
     code = 'CONFIGURED_ALONE'
-    template = ('{service} cannot start: the database that [database] connection names is a real Trove\'s, and {found}. {advice}.')
+    template = '{service} cannot work with the database that [database] connection names: it is a real Trove\'s, and {found}. {advice}.'
 
 
 class ConfigurationRulesInvalid(exceptions.TroveUpgradeError):

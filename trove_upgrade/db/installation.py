@@ -46,15 +46,19 @@ def require_options_beside_trove(conf: cfg.ConfigOpts, tables: set[str], service
                                     f'program is given (trove.conf): {_SECTION}')
 
 
-def refuse_troves(tables: set[str], service: str) -> None:
-    """For a service that is meant for a database without Trove.
+#: Instead of the API alone.
+USE_FILTER = 'Put the filter into the pipeline of the API of Trove instead, or let [database] connection name a database of its own'
+#: Instead of a row that Trove has not made.
+CREATE_BY_TROVE = 'Create the instance by the API of Trove'
+
+
+def refuse_troves(tables: set[str], service: str, advice: str) -> None:
+    """For what is meant for a database without Trove.
 
     :raises TrovesDatabase: the database is a real Trove's.
     """
     if trove_tables.is_troves(tables):
-        raise errors.TrovesDatabase(service=service, found='this program serves an installation without Trove',
-                                    advice='Put the filter into the pipeline of the API of Trove instead, or let [database] connection name a '
-                                           'database of its own')
+        raise errors.TrovesDatabase(service=service, found='it is for an installation without Trove', advice=advice)
 
 
 def sections(conf: cfg.ConfigOpts) -> set[str]:

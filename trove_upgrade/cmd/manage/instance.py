@@ -7,6 +7,7 @@ from typing import Any
 from trove_upgrade.cmd.manage import numbers
 from trove_upgrade.cmd.manage.context import Context, UsageError
 from trove_upgrade.conf import compute as compute_conf
+from trove_upgrade.db import installation
 
 
 def add_commands(commands: Any) -> None:
@@ -34,6 +35,8 @@ def _register(run: Context, arguments: argparse.Namespace) -> None:
             uuid.UUID(arguments.id)
         except ValueError as error:
             raise UsageError(f'instance register: --id is a UUID, not {arguments.id!r}') from error
+    tables = installation.table_names(run.repositories.database)
+    installation.refuse_troves(tables, '"instance register"', installation.CREATE_BY_TROVE)
     version = run.version(arguments.datastore, arguments.version)
     nova = run.compute()
     server = nova.server(arguments.server)

@@ -71,7 +71,7 @@ class TestInstallation(base.TestCase):
 
     def test_the_api_alone_refuses_a_real_troves_database_and_no_other(self):
         for tables in ({'instances', 'alembic_version'}, {'instances', 'migrate_version'}):
-            error = self.assertRaises(errors.TrovesDatabase, installation.refuse_troves, tables, 'The API')
+            error = self.assertRaises(errors.TrovesDatabase, installation.refuse_troves, tables, 'The API', installation.USE_FILTER)
             self.assertIn('Put the filter into the pipeline', error.message)
         for tables in (set(), {'instances'}, {'alembic_version'}):
-            installation.refuse_troves(tables, 'The API')
+            installation.refuse_troves(tables, 'The API', installation.USE_FILTER)

@@ -273,6 +273,11 @@ class TestInstancesAndServices(ManageTestCase):
     def test_a_server_that_nova_does_not_know_is_refused(self):
         self.assertIn('SERVER_NOT_FOUND', self.register(server='other', code=1))
 
+    def test_beside_a_real_trove_no_row_is_made_that_trove_has_not_made(self):
+        with self.repos.database.write() as connection:
+            connection.exec_driver_sql('CREATE TABLE alembic_version (id INTEGER)')
+        self.assertIn('CONFIGURED_ALONE', self.register(code=1))
+
     def test_an_id_that_is_none_is_a_usage_error(self):
         self.register('--id', 'db1', code=2)
 
