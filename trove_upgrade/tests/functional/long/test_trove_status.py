@@ -104,7 +104,7 @@ class TroveStatusTest(base.TestCase):
         ended, checks = self.status(self.side.conf_path)
         self.assertEqual({}, {name: found for name, found in checks.items() if found[0] != _SUCCESS})
         self.assertEqual(_SUCCESS, ended)
-        self.assertEqual('beside Trove', checks['Way to run'][1])
+        self.assertIn('for running beside Trove', checks['Way to run'][1])
         self.assertIn('Trove 26.', checks['Release of Trove'][1])
         self.assertIn('microversion 2.93', checks['Nova'][1])
 
