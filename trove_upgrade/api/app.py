@@ -119,8 +119,8 @@ def alive(inner: Inner, conf: cfg.ConfigOpts, binary: str) -> presence.Alive:
     """`inner`, registered in upgrade_services as `binary` until the process ends."""
     signs = presence.SignsOfLife(lambda: Presence(ImpatientRegistry(conf), binary), conf.trove_upgrade.service_report_interval,
                                  uwsgi=presence.find_uwsgi())
+    atexit.register(signs.stop)    # first: a signal may come at any time
     signs.start()
-    atexit.register(signs.stop)
     return presence.Alive(inner, signs)
 
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One module per console script: they compose, and nobody imports them."""
+"""One module per console script, which `scripts` loads: they compose, and nobody imports them."""

@@ -7,12 +7,14 @@ Before users put a WSGI server: `gunicorn --threads 4 --workers 2 --no-control-s
 import argparse
 import importlib
 import os
-import signal
 import socketserver
 import sys
+import threading
 import wsgiref.simple_server
 from collections.abc import Sequence
 from typing import Any
+
+from trove_upgrade import signals
 
 
 class _Server(socketserver.ThreadingMixIn, wsgiref.simple_server.WSGIServer):
@@ -57,8 +59,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.config_file:
         os.environ['OS_TROVE_UPGRADE_CONFIG_FILES'] = ';'.join(arguments.config_file)
+    importlib.import_module('trove_upgrade.wsgi.threads').choose()
+    importlib.import_module('trove_upgrade.api.app')    # takes a second, and lists us nowhere yet
+    told = signals.told()
     try:
-        api = importlib.import_module('trove_upgrade.wsgi.api')   # reads the configuration when it is imported
+        with signals.raised():
+            api = importlib.import_module('trove_upgrade.wsgi.api')   # reads the configuration when it is imported
+    except signals.Interrupted as end:
+        signals.report(parser.prog, end)
+        return 0
     except Exception as error:
         line = _refusal(error)
         if line is None:
@@ -67,12 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     options = importlib.import_module('oslo_config.cfg').CONF.trove_upgrade
     server = new_server(api.application, options.bind_host, options.bind_port)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    threading.Thread(target=server.serve_forever, name='server', daemon=True).start()
     print(f'Listening on http://{options.bind_host}:{server.server_port}/', flush=True)
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        print('Ended by Ctrl-C')
-    finally:
-        server.server_close()
+    told.wait()
+    server.shutdown()
+    server.server_close()
     return 0

@@ -4,7 +4,6 @@ import fcntl
 import logging
 import os
 import pathlib
-import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -40,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from oslo_log import log
 
     from trove_upgrade import conf as our_conf
+    from trove_upgrade import signals
     from trove_upgrade.conf import guestagent as guestagent_conf
     from trove_upgrade.guestagent import agent
     from trove_upgrade.guestagent.layout import Layout
@@ -50,9 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     conf.register_opts(guestagent_conf.IDENTITY_OPTS)
     conf(args=list(argv) if argv is not None else None, project='trove-upgrade', prog='trove-upgrade-guestagent')
     log.setup(conf, 'trove-upgrade')
-    ended, failed = threading.Event(), threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    told, failed = signals.told(), threading.Event()
     layout = Layout()
     try:
         lock = _only_agent(layout.run)
@@ -72,16 +70,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         except Exception:  # noqa: BLE001 - it is logged, and ends the agent
             log.getLogger(__name__).exception('The agent cannot serve')
             failed.set()
-            ended.set()
+            told.end()
 
     # In a thread: it waits for the broker, and a signal must end the agent meanwhile, too.
     threading.Thread(target=start, name='start', daemon=True).start()
-    ended.wait()
+    told.wait()
     log.getLogger(__name__).info('The agent ends')
     logging.shutdown()
     lock.close()
     os._exit(1 if failed.is_set() else 0)
-
-
-if __name__ == '__main__':
-    sys.exit(main())

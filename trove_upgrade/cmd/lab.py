@@ -6,11 +6,11 @@ import os
 import pathlib
 import shlex
 import shutil
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from trove_upgrade import signals
 from trove_upgrade.lab import cleanup, errors
 from trove_upgrade.lab.cloud import Cloud
 from trove_upgrade.lab.hypervisor.guests import Guest
@@ -18,8 +18,8 @@ from trove_upgrade.lab.hypervisor.host import LabHost
 from trove_upgrade.lab.layout import Layout
 from trove_upgrade.lab.progress import Progress
 
+PROGRAM = 'trove-upgrade-lab'
 USERS = ('demo', 'admin', 'reader', 'other', 'trove')
-INTERRUPTED = 130
 DEFAULT_ROWS = 1_000_000
 _NAMESPACES = ('--mount', '--uts', '--ipc', '--net', '--pid', '--cgroup', '--root', '--wd')
 
@@ -155,7 +155,7 @@ def _become(program: str, arguments: Sequence[str]) -> NoReturn:
 
 
 def _parser(lab: Lab) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='trove-upgrade-lab', description=__doc__)
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
 
     def add(name: str, function: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
@@ -182,26 +182,12 @@ def _parser(lab: Lab) -> argparse.ArgumentParser:
     return parser
 
 
-def _leave(number: int, _frame: object) -> NoReturn:
-    """A polite end by a signal cleans up just as Ctrl-C does."""
-    raise SystemExit(128 + number)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point of the console script."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)
+    """The exit code.  What a signal ends is cleaned up as after a failure."""
     layout = Layout.from_environ()
     arguments = _parser(Lab(layout, Cloud(layout), Progress())).parse_args(argv)
     try:
-        return int(arguments.function(arguments))
+        return signals.run(PROGRAM, lambda: int(arguments.function(arguments)))
     except errors.LabError as error:
-        print(f'trove-upgrade-lab: {error}', file=sys.stderr)
+        print(f'{PROGRAM}: {error}', file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print('trove-upgrade-lab: interrupted', file=sys.stderr)
-        return INTERRUPTED
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -5,10 +5,10 @@ One process; run several of them, on several hosts, for more.  They share the ro
 or a database without its tables, ends it at its start: one line on stderr with a code, exit code 1.
 """
 import logging
-import signal
 import sys
-import threading
 from collections.abc import Callable, Sequence
+
+from trove_upgrade import signals
 
 #: Between two looks for a database that is away at the start.
 _LOOK_SECONDS = 2.0
@@ -27,9 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from trove_upgrade.domain import exceptions, versions
     from trove_upgrade.taskmanager import service
 
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    told = signals.told()
     conf = cfg.CONF
     log.register_options(conf)
     our_conf.register_opts(conf)
@@ -39,26 +37,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         log.setup(conf, 'trove-upgrade')
         logging.getLogger('oslo_db.sqlalchemy.engines').setLevel(logging.ERROR)    # it counts attempts; our own lines have the cause
         running = service.compose(conf)
-        if not _wait_for(lambda: service.require_installation(conf), ended):
+        if not _wait_for(lambda: service.require_installation(conf), told):
             return 0
     except versions.RulesError as error:
         return _refused(f'ERROR VERSION_RULES_INVALID: {error}')
     except (exceptions.TroveUpgradeError, cfg.Error) as error:
         return _refused(faults.line(error))
     running.start()
-    ended.wait()
+    told.wait()
     running.stop()
     return 0
 
 
-def _wait_for(look: Callable[[], None], ended: threading.Event) -> bool:
+def _wait_for(look: Callable[[], None], told: signals.Told) -> bool:
     """Until the database answers; whether it has, before the process is told to end.  Raises what no wait can mend."""
     from oslo_log import log
 
     from trove_upgrade.db import errors
 
     said = ''
-    while not ended.is_set():
+    while not told.wait(0):
         try:
             look()
         except errors.AccessRefused:
@@ -67,7 +65,7 @@ def _wait_for(look: Callable[[], None], ended: threading.Event) -> bool:
             if error.message != said:
                 log.getLogger(__name__).warning('The start waits for the database: %s: %s', error.code, error.message)
             said = error.message
-            ended.wait(_LOOK_SECONDS)
+            told.wait(_LOOK_SECONDS)
         else:
             return True
     return False
@@ -76,7 +74,3 @@ def _wait_for(look: Callable[[], None], ended: threading.Event) -> bool:
 def _refused(line: str) -> int:
     print(' '.join(line.split()), file=sys.stderr)
     return 1
-
-
-if __name__ == '__main__':
-    sys.exit(main())

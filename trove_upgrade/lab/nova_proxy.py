@@ -24,6 +24,8 @@ import threading
 import urllib.parse
 from typing import Any
 
+from trove_upgrade import signals
+
 HELD_SECONDS = 3600.0
 KEPT_REQUESTS = 10000
 VOLUMES = '/__volumes'
@@ -233,12 +235,17 @@ def _json(status: int, content: dict[str, Any]) -> Answer:
 
 
 def main() -> None:
-    """Serve until the supervisor ends it."""
+    """Serve until it is told to end."""
+    told = signals.told()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument('--port', type=int, required=True)
     parser.add_argument('--target-port', type=int, required=True)
     arguments = parser.parse_args()
-    Proxy(arguments.port, arguments.target_port).serve_forever()
+    with Proxy(arguments.port, arguments.target_port) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        told.wait()
+        proxy.closing.set()
+        proxy.shutdown()
 
 
 if __name__ == '__main__':

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from typing import Protocol
 
+from trove_upgrade import signals
 from trove_upgrade.lab import errors
 from trove_upgrade.lab.layout import Layout
 from trove_upgrade.lab.settings import HOST, Ports
@@ -200,4 +201,5 @@ def _succeeds(*argv: str) -> bool:
 
 
 if __name__ == '__main__':
+    signals.end_at_once('preflight')
     sys.exit(main())

@@ -8,14 +8,14 @@ import logging
 import os
 import signal
 import sys
-import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import sqlalchemy as sa
 from oslo_config import cfg
 from oslo_db import exception as db_exc
 
+from trove_upgrade import signals
 from trove_upgrade.cmd.manage.context import UsageError
 from trove_upgrade.conf import fault
 from trove_upgrade.db import faults
@@ -28,21 +28,16 @@ _STAYS = 'What it had finished stays, and the same command carries on.'
 _LOUD = ('oslo_db', 'sqlalchemy.pool')
 
 
-class Terminated(SystemExit):
-    """SIGTERM: what is held is given back on the way out."""
-
-
 def run(command: Callable[[], int | None], conf: cfg.ConfigOpts | None = None) -> int:
     """The exit code of `command`, whatever happens in it.  The passwords of `conf` are kept out of what is printed."""
     try:
-        with _terminable():
+        with signals.raised():
             code = int(command() or 0)
             sys.stdout.flush()    # here, where a full disk or a reader that went away is still an error
     except (UsageError, exceptions.TroveUpgradeError, db_exc.DBError, sa.exc.SQLAlchemyError, cfg.Error, OSError) as error:
         return _refused(error, conf)
-    except (KeyboardInterrupt, Terminated) as error:
-        word, number = ('Terminated', signal.SIGTERM) if isinstance(error, Terminated) else ('Interrupted', signal.SIGINT)
-        return _line(f'{word}. {_STAYS}', _SIGNAL + number)
+    except signals.Interrupted as end:
+        return _line(f'{end.word.capitalize()}. {_STAYS}', end.code)
     return code
 
 
@@ -70,22 +65,6 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if not sys.warnoptions:
         warnings.simplefilter('ignore')
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def terminate(_signal: int, _frame: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)    # the way out is not left half way
-        raise Terminated
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _line(text: str, code: int) -> int:

@@ -300,7 +300,3 @@ def main() -> int:
     except cfg.Error as error:
         print(faults.line(error), file=sys.stderr)
         return int(upgradecheck.Code.FAILURE)
-
-
-if __name__ == '__main__':
-    sys.exit(main())

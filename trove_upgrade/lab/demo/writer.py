@@ -8,14 +8,14 @@ import argparse
 import dataclasses
 import json
 import pathlib
-import signal
 import sys
-import threading
 import time
 from collections.abc import Iterable
 from typing import Any, TextIO
 
 import pymysql
+
+from trove_upgrade import signals
 
 INTERVAL_SECONDS = 0.05
 TIMEOUT_SECONDS = 1
@@ -68,17 +68,17 @@ def read(path: pathlib.Path) -> list[Attempt]:
 class Writer:
     """Writes until it is told to stop."""
 
-    def __init__(self, connect: dict[str, Any], table: str, sink: TextIO) -> None:
+    def __init__(self, connect: dict[str, Any], table: str, sink: TextIO, told: signals.Told) -> None:
         self._connect = connect
         self._table = table
         self._sink = sink
         self._connection: pymysql.connections.Connection[Any] | None = None
-        self.stopped = threading.Event()
+        self._told = told
 
     def run(self) -> None:
         """One write each interval.  A late one does not make the next ones come faster."""
         number = 0
-        while not self.stopped.wait(INTERVAL_SECONDS):
+        while not self._told.wait(INTERVAL_SECONDS):
             number += 1
             started = time.time()
             ok = self._write(number)
@@ -115,10 +115,7 @@ def main(argv: list[str] | None = None) -> int:
                'database': chosen.database, 'autocommit': True, 'connect_timeout': TIMEOUT_SECONDS, 'read_timeout': TIMEOUT_SECONDS,
                'write_timeout': TIMEOUT_SECONDS}
     with pathlib.Path(chosen.output).open('a') as sink:
-        writer = Writer(connect, chosen.table, sink)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: writer.stopped.set())
-        writer.run()
+        Writer(connect, chosen.table, sink, signals.told()).run()
     return 0
 
 

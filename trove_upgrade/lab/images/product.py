@@ -14,9 +14,9 @@ _LAUNCHER = """#!/opt/trove-upgrade/venv/bin/python
 # SPDX-License-Identifier: Apache-2.0
 import sys
 
-from trove_upgrade.cmd.guestagent import main
+from trove_upgrade.cmd.scripts import guestagent
 
-sys.exit(main())
+sys.exit(guestagent())
 """
 
 

@@ -21,8 +21,9 @@ ALLOWED = {
     'api': {'domain', 'conf', 'db', 'rpc'},
     'api/app.py': {'domain', 'conf', 'db', 'rpc', 'clients'},
     'guestagent': {'domain', 'conf', 'rpc'},
-    'lab': set(),
-    'cmd': {'domain', 'conf', 'db', 'rpc', 'clients', 'taskmanager', 'api', 'guestagent', 'lab', 'wsgi'},
+    'lab': {'signals'},
+    'signals.py': set(),
+    'cmd': {'domain', 'conf', 'db', 'rpc', 'clients', 'taskmanager', 'api', 'guestagent', 'lab', 'wsgi', 'signals'},
     'wsgi': {'domain', 'conf', 'db', 'rpc', 'clients', 'api'},
 }
 VAGUE = {'utils', 'util', 'helpers', 'helper', 'common', 'misc'}
@@ -31,7 +32,7 @@ VAGUE = {'utils', 'util', 'helpers', 'helper', 'common', 'misc'}
 def product_files():
     for path in sorted(PACKAGE.rglob('*.py')):
         relative = path.relative_to(PACKAGE)
-        if relative.parts[0] != 'tests' and len(relative.parts) > 1:
+        if relative.parts[0] not in {'tests', '__init__.py'}:
             yield path, relative
 
 

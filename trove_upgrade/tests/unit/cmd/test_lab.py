@@ -2,7 +2,6 @@
 import contextlib
 import io
 import pathlib
-import signal
 import tempfile
 
 import fixtures
@@ -20,8 +19,6 @@ class LabCommandTest(base.TestCase):
         root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.useFixture(fixtures.EnvironmentVariable(layout.RUN_VARIABLE, str(root / 'run')))
         self.useFixture(fixtures.EnvironmentVariable(layout.CACHE_VARIABLE, str(root / 'cache')))
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            self.addCleanup(signal.signal, number, signal.getsignal(number))
 
     def main(self, *argv):
         """(exit code, standard output, standard error)."""

@@ -127,8 +127,21 @@ class SupervisorTest(base.TestCase):
         self.assertEqual(record.pid, os.getsid(record.pid))
 
     def test_a_second_ctrl_c_does_not_break_the_cleaning(self):
-        script = ('import os, signal\nfrom trove_upgrade.lab import supervisor\n'
-                  'with supervisor.uninterrupted():\n    os.kill(os.getpid(), signal.SIGINT)\n    print("cleaned")\n')
-        done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, check=False,
-                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
-        self.assertEqual((0, 'cleaned\n'), (done.returncode, done.stdout))
+        for parent in (signal.SIG_DFL, signal.SIG_IGN):
+            done = self.cleaning('with supervisor.uninterrupted():\n    send()\n    print("cleaned")\n', parent)
+            self.assertEqual((0, 'cleaned\n', ''), done)
+
+    def test_signals_on_the_way_to_the_cleaning_and_after_it_change_nothing(self):
+        command = ('def command():\n    try:\n        send()\n        print("not reached")\n    finally:\n        send()\n'
+                   '        with supervisor.uninterrupted():\n            send()\n            print("cleaned")\n        send()\n'
+                   'code = signals.run("lab", command)\nsend()\nsys.exit(code)\n')
+        for parent in (signal.SIG_DFL, signal.SIG_IGN):
+            self.assertEqual((130, 'cleaned\n', 'lab: interrupted\n'), self.cleaning(command, parent))
+
+    def cleaning(self, script, parent):
+        """(code, stdout, stderr) of a process whose parent had SIGINT so; `send` in it is a Ctrl-C and a SIGTERM."""
+        begin = ('import os, signal, sys\nfrom trove_upgrade import signals\nfrom trove_upgrade.lab import supervisor\n'
+                 'def send():\n    for number in (signal.SIGINT, signal.SIGTERM):\n        os.kill(os.getpid(), number)\n')
+        done = subprocess.run([sys.executable, '-c', begin + script], capture_output=True, text=True, check=False,
+                              preexec_fn=lambda: signal.signal(signal.SIGINT, parent))
+        return done.returncode, done.stdout, done.stderr

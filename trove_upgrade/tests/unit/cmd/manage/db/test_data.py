@@ -4,10 +4,12 @@ import contextlib
 import io
 import json
 import pathlib
+import signal
 
 import fixtures
 import sqlalchemy as sa
 
+from trove_upgrade import signals
 from trove_upgrade.cmd import manage
 from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.cmd.manage.db import data
@@ -111,7 +113,7 @@ class TestData(base.TestCase):
         self.migrated(AFTER)
 
         def interrupted(*_arguments):
-            raise KeyboardInterrupt
+            raise signals.Interrupted(signal.SIGINT)
         self.chain.data[0].run_batch = interrupted
         self.assertIn('carries on', self.run_tool('run', code=130))
 
