@@ -12,7 +12,6 @@ import argparse
 import concurrent.futures
 import os
 import pathlib
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -22,6 +21,8 @@ from testrun.cloud import Cloud
 from testrun.count import Count, total
 from testrun.lines import say
 from testrun.suites import BIN, ROOT, Runner
+
+from trove_upgrade import signals
 
 # What the expression matches names the group, and a group is one worker's: what makes servers and
 # engines of its own, what makes guests of its own, and what needs the one cloud, on which nothing
@@ -34,7 +35,7 @@ PROGRAMS = {
     'types': ['mypy'],
     'docs': ['sphinx-build', '-W', '-q', '-b', 'html', 'doc/source', 'doc/build/html'],
 }
-INTERRUPTED = 130
+PROGRAM = 'run_tests.py'
 TESTS = pathlib.Path('trove_upgrade', 'tests')
 
 
@@ -66,22 +67,15 @@ def run_all(suites: Sequence[str], runner: Runner, cloud: Cloud | None) -> Count
     if cloud is None:
         return total([run(suite, runner, cloud) for suite in suites])
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        try:
-            beside = [
-                pool.submit(run, suite, runner, None) for suite in suites if suite not in ON_CLOUD
-            ]
-            counts = [run(suite, runner, cloud) for suite in suites if suite in ON_CLOUD]
-            return total([*counts, *(one.result() for one in beside)])
-        except BaseException:
-            runner.children.interrupt()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        beside = [pool.submit(run, suite, runner, None) for suite in suites if suite not in ON_CLOUD]
+        counts = [run(suite, runner, cloud) for suite in suites if suite in ON_CLOUD]
+        return total([*counts, *(one.result() for one in beside)])
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Suites that exist, or folders."""
     parser = argparse.ArgumentParser(
-        prog='run_tests.py',
+        prog=PROGRAM,
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -115,17 +109,20 @@ def main(argv: Sequence[str]) -> int:
     """0 only if something ran and nothing failed."""
     asked, start = arguments(argv), time.monotonic()
     os.environ['PATH'] = f'{BIN}{os.pathsep}{os.environ["PATH"]}'
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    told = signals.told(command=True)
     runner = Runner(Children(), asked.results.resolve(), aloud=asked.verbose)
     cloud = Cloud() if ON_CLOUD & set(asked.suites) else None
-    try:
-        count = run_all(asked.suites, runner, cloud)
-    except KeyboardInterrupt:
-        say('interrupted; the tests that ran have cleaned up')
-        return INTERRUPTED
-    finally:
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:  # signals are the main thread's
+        done = pool.submit(run_all, asked.suites, runner, cloud)
+        done.add_done_callback(lambda _: told.end())
+        told.wait()
+        if told.interrupted is not None:
+            runner.children.interrupt()
         if cloud is not None:
             cloud.down()
+    if told.interrupted is not None:
+        return signals.report(PROGRAM, told.interrupted)
+    count = done.result()
     say(
         f'all in {time.monotonic() - start:.0f} s'
         + (f'; {count.failed} failed:' if count.failed else ''),
@@ -136,4 +133,5 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == '__main__':
+    signals.end_at_once(PROGRAM)
     sys.exit(main(sys.argv[1:]))

@@ -14,6 +14,10 @@ from typing import IO, Any
 CLEAN_UP_SECONDS = 60.0  #: for the tests' own clean-up, before the kernel ends what is left
 
 
+class Ending(Exception):
+    """The run is being interrupted: nothing is started any more."""
+
+
 class Children:
     """All that run now.  Usable from several threads."""
 
@@ -33,11 +37,11 @@ class Children:
     ) -> Iterator['subprocess.Popen[bytes]']:
         """A program whose stdout is a pipe; it has ended when the block is left.
 
-        :raises KeyboardInterrupt: the run is being interrupted; nothing is started any more.
+        :raises Ending: `interrupt` was called.
         """
         with self._lock:
             if self._interrupted:
-                raise KeyboardInterrupt
+                raise Ending
             child = subprocess.Popen(
                 argv,
                 cwd=cwd,
@@ -51,29 +55,34 @@ class Children:
         try:
             yield child
             child.wait()
+        except BaseException:
+            _signal(child, signal.SIGINT)
+            raise
         finally:
             _end(child)
+            child.stdout.close()  # type: ignore[union-attr]  # a pipe was asked for
             with self._lock:
                 self._running.discard(child)
 
     def interrupt(self) -> None:
-        """Ask all of them to end; whoever waits for one sees its end.  No other is started."""
+        """End all of them, and start no other."""
         with self._lock:
             self._interrupted = True
-            for child in self._running:
-                _signal(child, signal.SIGINT)
+            running = list(self._running)
+        for child in running:
+            _signal(child, signal.SIGINT)
+        for child in running:
+            _end(child)
 
 
 def _end(child: 'subprocess.Popen[bytes]') -> None:
-    if child.poll() is None:
-        _signal(child, signal.SIGINT)
-        try:
-            child.wait(CLEAN_UP_SECONDS)
-        except subprocess.TimeoutExpired:
-            _signal(child, signal.SIGKILL)
-            child.wait()
-    if child.stdout is not None:
-        child.stdout.close()
+    """Wait for the end of a child that was asked to end, or end it; what it leaves is ended too."""
+    try:
+        child.wait(CLEAN_UP_SECONDS)
+    except subprocess.TimeoutExpired:
+        _signal(child, signal.SIGKILL)
+        child.wait()
+    _signal(child, signal.SIGKILL)
 
 
 def _signal(child: 'subprocess.Popen[bytes]', number: signal.Signals) -> None:

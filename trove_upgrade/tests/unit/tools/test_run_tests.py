@@ -252,6 +252,12 @@ class RunTestsTest(base.TestCase):
         self.assertIn('no suite or folder is named unknown-suite', shown)
 
     def test_an_interrupted_run_leaves_no_process_and_its_tests_clean_up(self):
+        self.ends_by(signal.SIGINT, 130)
+
+    def test_so_does_a_terminated_one(self):
+        self.ends_by(signal.SIGTERM, 143)
+
+    def ends_by(self, number, code):
         mark = self.folder / 'mark'
         process = self.start(self.suite('sleeps', _SLEEPS.format(mark=str(mark))))
         self.addCleanup(process.stdout.close)
@@ -259,9 +265,9 @@ class RunTestsTest(base.TestCase):
         self.addCleanup(process.kill)
         self.wait_for(lambda: mark.exists() and mark.read_text(), process)
 
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         process.communicate(timeout=_SECONDS)
 
-        self.assertEqual(130, process.returncode)
+        self.assertEqual(code, process.returncode)
         self.assertTrue(pathlib.Path(f'{mark}.cleaned').exists())
         self.assertFalse(pathlib.Path('/proc', mark.read_text()).exists())
