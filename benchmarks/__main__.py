@@ -1,90 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make bench` and `make bench-trove`: measure, print, and write benchmarks/results/<date>.json; `python -m benchmarks PART...` for some of it
-alone, `trove-patch`, `trove-orchestration`, `trove-reads` and `trove-downtime` included.
+"""`make bench` and `make bench-trove`; `python -m benchmarks PART...` for some of it alone, `trove-patch`, `trove-orchestration`,
+`trove-reads` and `trove-downtime` included.
 """
-import dataclasses
-import datetime
-import functools
-import json
-import os
-import pathlib
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from benchmarks import api, load, schema, stash
-from benchmarks.trove import run as trove_run
-from trove_upgrade.guestagent.stash import accounts, publish, restore
-from trove_upgrade.lab import errors
-from trove_upgrade.lab import stage as lab_stage
-from trove_upgrade.lab.cloud import Cloud
-from trove_upgrade.lab.layout import Layout
-from trove_upgrade.lab.progress import Progress
+from trove_upgrade import signals
 
-RESULTS = pathlib.Path(__file__).parent / 'results'
-
-
-def _stash_and_restore(place: pathlib.Path, target: pathlib.Path) -> None:
-    """What quiesce does with /etc/mysql on one root disk, and restore on the next."""
-    owners = accounts.SystemAccounts()
-    target.mkdir(mode=0o700)
-    published = publish.publish([place / 'etc' / 'mysql'], target, 'bench', 1, {}, owners)
-    with restore.Stash.open(target, published.name, published.digest) as opened:
-        opened.restore(opened.paths(), owners)
-
-
-def _api() -> list[dict[str, Any]]:
-    """On the one-machine cloud, which is brought up if none is."""
-    layout, progress = Layout.from_environ(), Progress()
-    cloud = Cloud(layout)
-    was_up = layout.handle_file.exists()
-    try:
-        running = lab_stage.set_stage(layout, cloud, progress)
-        figures = api.measure(running)
-    finally:
-        if not was_up:
-            cloud.down(progress)
-    print(load.HEADING)
-    for figure in figures:
-        print(figure.line())
-    baseline = figures[0].per_second
-    for figure in figures[1:5]:
-        print(f'{figure.name}: {figure.per_second / baseline:.3f} of the baseline')
-    return [dataclasses.asdict(figure) for figure in figures]
-
-
-def _stash() -> dict[str, float]:
-    tree = stash.measure(_stash_and_restore)
-    print(f'stash + restore of {tree["files"]} files: {tree["stash_and_restore_seconds"]:.2f} s; cp -a there and back, sync: '
-          f'{tree["cp_a_seconds"]:.2f} s; ratio {tree["ratio"]:.2f}')
-    return tree
-
-
-PARTS: dict[str, Callable[[], Any]] = {'api': _api, 'stash': _stash, 'schema': schema.measure}
-#: On a cloud of their own, and too long for every `make bench`.
-TROVE_PARTS: dict[str, Callable[[], Any]] = {
-    'trove': trove_run.measure, **{f'trove-{name}': functools.partial(trove_run.measure, (name,)) for name in trove_run.ALL}}
+PROGRAM = 'benchmarks'
 
 
 def main(names: Sequence[str]) -> int:
-    """Print tables for people and write a file for programs; the parts of PARTS, or those that are named."""
-    known = {**PARTS, **TROVE_PARTS}
-    unknown = set(names) - set(known)
-    if unknown:
-        print(f'benchmarks: no part is named {", ".join(sorted(unknown))}; there are {", ".join(known)}', file=sys.stderr)
-        return 2
-    found = {name: known[name]() for name in names or PARTS}
-    RESULTS.mkdir(exist_ok=True)
-    now = datetime.datetime.now(datetime.UTC)
-    (RESULTS / f'{now:%Y-%m-%d-%H%M}.json').write_text(json.dumps({'at': now.isoformat(), 'cores': os.cpu_count(), **found}, indent=1))
-    unexpected = sum(figure['unexpected'] for figure in found.get('api', ()))
-    failed = sum(run['failed'] for server in found.get('schema', {}).values() for run in server['runs'])
-    missed = [part for name in TROVE_PARTS if name in found for part, figures in found[name].items() if not figures['holds']]
-    return 1 if unexpected or failed or missed else 0
+    """The exit code.  What a signal ends is cleaned up as after a failure."""
+    signals.end_at_once(PROGRAM)
+    from benchmarks import parts
+    from trove_upgrade.lab import errors
+    try:
+        return signals.run(PROGRAM, lambda: parts.measure(names))
+    except errors.LabError as error:
+        print(f'{PROGRAM}: {error}', file=sys.stderr)
+        return 1
 
 
 if __name__ == '__main__':
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except errors.LabError as error:
-        sys.exit(f'benchmarks: {error}')
+    sys.exit(main(sys.argv[1:]))

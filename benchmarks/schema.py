@@ -176,11 +176,16 @@ class Bench:
 
     def _process(self, name: str) -> float:
         """Its peak memory in MiB, read while it runs: what getrusage(2) tells afterwards includes the parent's, from before the exec."""
-        process = subprocess.Popen([_TOOL, '--config-file', self._configuration, 'db', name], stdout=subprocess.DEVNULL)
         peak, never = 0.0, threading.Event()
-        while process.poll() is None:
-            peak = max(peak, _peak_mib(process.pid))
-            never.wait(_LOOK_SECONDS)
+        argv = [_TOOL, '--config-file', self._configuration, 'db', name]
+        with subprocess.Popen(argv, stdout=subprocess.DEVNULL, start_new_session=True) as process:
+            try:
+                while process.poll() is None:
+                    peak = max(peak, _peak_mib(process.pid))
+                    never.wait(_LOOK_SECONDS)
+            except BaseException:
+                process.kill()    # its database goes, too
+                raise
         if process.returncode not in _MAY_END[name]:
             raise SystemExit(f'benchmarks: db {name} ended with {process.returncode}')
         return peak

@@ -13,12 +13,13 @@ import dataclasses
 import json
 import pathlib
 import random
-import signal
 import sys
 import threading
 import time
 import uuid
 from typing import Any
+
+from trove_upgrade import signals
 
 LIFE_SECONDS = 900.0
 JOIN_SECONDS = 2.0       #: how long a call waits for its job: guest_join_seconds
@@ -162,7 +163,8 @@ def _wrapped(conf: Any, world: World, outside: Any) -> Any:
 
 
 def main() -> int:
-    """Until SIGTERM, or the end of its life."""
+    """Until a signal, or the end of its life."""
+    signals.end_at_once('stand_in', service=True)
     from trove_upgrade.wsgi import threads
 
     threads.choose()
@@ -181,12 +183,10 @@ def main() -> int:
     conf(args=rest, project='trove-upgrade', prog=service.BINARY)
     log.setup(conf, 'trove-upgrade')
     world = World(chosen.work_file)
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    told = signals.told()
     running = service.compose(conf, lambda outside: _wrapped(conf, world, outside))
     running.start()
-    ended.wait(LIFE_SECONDS)
+    told.wait(LIFE_SECONDS)
     running.stop()
     return 0
 
