@@ -65,7 +65,7 @@ def consumers(conf: cfg.ConfigOpts, queue: str, timeout_seconds: float) -> int |
 def connect(conf: cfg.ConfigOpts, timeout_seconds: float) -> tuple[Any, str]:
     """A connection to the first broker that lets us in, to be released, or None; and why those before it did not.
 
-    :raises BrokerUnknown: `transport_url` cannot be understood, or its driver cannot be loaded.
+    :raises transport.TransportInvalid: `transport_url` cannot be understood, or its driver cannot be loaded.
     """
     url = _url_of(conf)
     if url.transport not in _AMQP:

@@ -40,7 +40,8 @@ def of_taskmanagers(conf: cfg.ConfigOpts, hosts: Sequence[str]) -> list[str]:
 def find(conf: cfg.ConfigOpts, names: Sequence[str], timeout_seconds: float) -> list[Queue]:
     """Those that are there; nothing is made.
 
-    :raises BrokerUnavailable: none lets us in, the transport is of another kind, or `transport_url` cannot be understood.
+    :raises BrokerUnavailable: none lets us in, or the transport is of another kind.
+    :raises transport.TransportInvalid: `transport_url` cannot be understood.
     """
     with _connected(conf, timeout_seconds) as connection:
         return [found for name in names if (found := _look(connection, name)) is not None]
@@ -83,10 +84,7 @@ def _look(connection: Any, name: str) -> Queue | None:
 
 @contextlib.contextmanager
 def _connected(conf: cfg.ConfigOpts, timeout_seconds: float) -> Iterator[Any]:
-    try:
-        connection, found = broker.connect(conf, timeout_seconds)
-    except broker.BrokerUnknown as error:
-        raise exceptions.BrokerUnavailable(found=error) from error
+    connection, found = broker.connect(conf, timeout_seconds)
     if connection is None:
         raise exceptions.BrokerUnavailable(found=found)
     try:
