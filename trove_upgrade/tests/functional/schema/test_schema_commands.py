@@ -88,8 +88,8 @@ class Interrupted:
             self.assertEqual(set(before[1]['instance_upgrades']), set(self.everything(url)[1]['instance_upgrades']))
         self.ended_with(0, self.commands.run(url, 'db', 'expand', '--wait', '0'), 'borealis_expand01 has been run')
 
-    def holder(self, url):
-        with self.database(url).engine.connect() as connection:
+    def holder(self, database):
+        with database.engine.connect() as connection:
             return lease.read(connection).holder
 
     def is_ended_by(self, run, number, url):
@@ -97,16 +97,17 @@ class Interrupted:
         run.send_signal(number)
         run.send_signal(number)
         self.refused_with(128 + number, self.commands.finish(run), _WORDS[number], 'carries on')
-        self.assertIsNone(self.holder(url))
+        self.assertIsNone(self.holder(self.database(url)))
 
     def waiting_run(self, url, inherit=None):
         """A `db expand` that holds the lease, and waits for a lock."""
         run = self.commands.script(url, 'db', 'expand', stdout=subprocess.PIPE, preexec_fn=inherit)
+        database = self.database(url)    # one for all looks: they take the processor, and the server's connections, from the run
         deadline = time.monotonic() + _SECONDS
-        while self.holder(url) is None:
+        while self.holder(database) is None:
             self.assertLess(time.monotonic(), deadline, 'the run does not take the lease')
             self.assertIsNone(run.poll(), 'the run has ended')
-            time.sleep(0.02)    # between two looks at a condition with a deadline
+            time.sleep(0.1)    # between two looks at a condition with a deadline
         return run
 
 
