@@ -112,7 +112,7 @@ def _as_shipped(path: pathlib.Path, shipped: dict[pathlib.Path, str]) -> bool:
     if expected is None:
         return False
     try:
-        content = path.read_bytes() if path.stat().st_size <= _SHIPPED_BYTES else b''
+        return (path.stat().st_size <= _SHIPPED_BYTES
+                and hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() == expected)
     except FileNotFoundError:
         return True   # it has gone since it was listed: nothing of it comes back
-    return hashlib.md5(content, usedforsecurity=False).hexdigest() == expected
