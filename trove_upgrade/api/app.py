@@ -4,7 +4,8 @@
 Alone, a request passes, in this order (etc/trove-upgrade/api-paste.ini):
 
 1. `root` (here): /healthcheck and the version documents are answered without a token; /v1.0 goes into the pipeline.
-2. http_proxy_to_wsgi: before anybody makes a link, the address becomes the one that the client used.
+2. http_proxy_to_wsgi: before a link is made, the address becomes the one that the client used.  `root` has one of its own before the
+   version documents, which do not come this way.
 3. request_id (here): the id that logs and answers carry, in both headers that clients know.
 4. authtoken: who asks.  Nothing behind it sees a request without a valid token.
 5. api (here): routes, policy, body.  The bound of a body is enforced here and not by a middleware, so that a 413 has Trove's form;
@@ -23,11 +24,12 @@ from typing import Any
 import webob
 from oslo_config import cfg
 from oslo_context import context as oslo_context
-from oslo_middleware import healthcheck
+from oslo_middleware import healthcheck, http_proxy_to_wsgi
 from oslo_middleware import request_id as oslo_request_id
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.api import application, errors, policies, presence
+from trove_upgrade.api.call import VERSION_PATH
 from trove_upgrade.api.filter import Inner, UpgradeFilter
 from trove_upgrade.api.handlers import versions as version_documents
 from trove_upgrade.api.services import Services, Settings
@@ -157,20 +159,24 @@ class Root:
         self._pipeline = pipeline
         self._health = health
         self._conf = conf
+        self._documents = http_proxy_to_wsgi.HTTPProxyToWSGI(self._show_versions, conf)
 
     def __call__(self, environ: application.Environ, start_response: application.StartResponse) -> Iterable[bytes]:  # noqa: D102 - WSGI
         path = environ.get('PATH_INFO', '')
         if path == '/healthcheck':
             return self._health(environ, start_response)
-        if path in {'', '/', '/v1.0', '/v1.0/'}:
-            respond = version_documents.documents(webob.Request(environ), self._conf.trove_upgrade.public_endpoint)
-            return respond(environ, start_response)
-        if path.startswith('/v1.0/'):
-            environ['SCRIPT_NAME'] = environ.get('SCRIPT_NAME', '') + '/v1.0'
-            environ['PATH_INFO'] = path.removeprefix('/v1.0')
+        if path in {'', '/', VERSION_PATH, f'{VERSION_PATH}/'}:
+            return self._documents(environ, start_response)
+        if path.startswith(f'{VERSION_PATH}/'):
+            environ['SCRIPT_NAME'] = environ.get('SCRIPT_NAME', '') + VERSION_PATH
+            environ['PATH_INFO'] = path.removeprefix(VERSION_PATH)
             return self._pipeline(environ, start_response)
         missing = errors.NoSuchResource(path=ascii(path)[1:-1])
         return errors.response_to(missing, oslo_context.generate_request_id())(environ, start_response)
+
+    def _show_versions(self, environ: application.Environ, start_response: application.StartResponse) -> Iterable[bytes]:
+        respond = version_documents.documents(webob.Request(environ), self._conf.trove_upgrade.public_endpoint)
+        return respond(environ, start_response)
 
 
 def root_factory(loader: Any, _global_conf: Mapping[str, str], **local_conf: str) -> Root:

@@ -36,8 +36,7 @@ class Application:
         self._routes = route_map or RouteMap()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:  # noqa: D102 - WSGI
-        request_id = environ.setdefault(_ENV_REQUEST_ID, oslo_context.generate_request_id())
-        response = answer_errors(lambda: self._respond(environ), request_id)
+        response = answer_errors(lambda: self._respond(environ), request_id_of(environ))
         return response(environ, start_response)
 
     def _respond(self, environ: Environ) -> webob.Response:
@@ -52,6 +51,11 @@ class Application:
             raise errors.Forbidden(found=f'the policy {route.policy} does not let you')
         document = _document(environ, route, services.settings.max_body_bytes)
         return route.handler(Call(request, context, services, document), **variables)
+
+
+def request_id_of(environ: Environ) -> str:
+    """The id that the request has; a new one where no middleware has given it one, which it has from then on."""
+    return str(environ.setdefault(_ENV_REQUEST_ID, oslo_context.generate_request_id()))
 
 
 def answer_errors(respond: Callable[[], webob.Response], request_id: str) -> webob.Response:

@@ -13,6 +13,9 @@ from oslo_context import context as oslo_context
 from trove_upgrade.api import errors, policies
 from trove_upgrade.api.services import Services
 
+#: Where a server mounts this version of the API.
+VERSION_PATH = '/v1.0'
+
 _UUID = re.compile(r'[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}')
 _UNFIT = re.compile(r'[\x00-\x1f\x7f\ud800-\udfff]')
 
@@ -55,19 +58,23 @@ class Call:
         """The project that a look-up is bounded to; None for an admin."""
         return None if self.is_admin else self.project_id
 
+    @property
+    def public_endpoint(self) -> str | None:
+        """What the operator wants before /v1.0, without a slash at its end; None: as the request came."""
+        public = self.services.settings.public_endpoint
+        return public.rstrip('/') if public else None
+
     @functools.cached_property
     def base_url(self) -> str:
-        """What stands before /v1.0, without a slash at its end."""
-        public = self.services.settings.public_endpoint
-        return public.rstrip('/') if public else str(self.http.host_url)
+        """What stands before /v1.0 in the addresses of our resources, without a slash at its end.
 
-    @functools.cached_property
-    def _secure_url(self) -> str:
-        return 'https://' + self.base_url.removeprefix('http://') if self.base_url.startswith('http://') else self.base_url
+        Scheme, host and prefix are the request's, after http_proxy_to_wsgi has put a proxy's in their place.
+        """
+        return self.public_endpoint or str(self.http.application_url).removesuffix(VERSION_PATH)
 
-    def href(self, path: str, *, secure: bool = True) -> str:
-        """An address of the API; the released server always writes https, so do we."""
-        return (self._secure_url if secure else self.base_url) + path
+    def href(self, path: str) -> str:
+        """An address of the API's version 1.0, as the client reached it."""
+        return f'{self.base_url}{VERSION_PATH}{path}'
 
     def query(self, name: str) -> str | None:
         """A parameter of the address.

@@ -39,20 +39,20 @@ class UpgradeFilter:
 
     def __call__(self, environ: application.Environ, start_response: application.StartResponse) -> Iterable[bytes]:  # noqa: D102 - WSGI
         segments = [segment for segment in environ.get('PATH_INFO', '').split('/') if segment]
-        request_id = environ.setdefault('openstack.request_id', oslo_context.generate_request_id())
         try:
             instance = _instance(segments)
             if instance:
                 _refuse_override(environ)
             is_upgrade = bool(instance) and _is_edit(environ) and self._is_upgrade(environ)
         except errors.RequestError as error:
+            request_id = application.request_id_of(environ)
             return errors.response_to(error, request_id)(environ, _with_request_id(start_response, request_id))
         if not is_upgrade and not _is_ours(segments):
             return self._inner(environ, start_response)
         as_it_came, caller = environ['PATH_INFO'], oslo_context.get_current()
         environ['PATH_INFO'] = '/' + '/'.join(instance if is_upgrade else segments)
         try:
-            return self._ours(environ, _with_request_id(start_response, request_id))
+            return self._ours(environ, _with_request_id(start_response, application.request_id_of(environ)))
         except HandedOn:
             environ['PATH_INFO'] = as_it_came
             environ['wsgi.input'].seek(0)   # ours: only what was read and put back can be handed on here

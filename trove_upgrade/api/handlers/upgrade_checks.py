@@ -15,7 +15,7 @@ def create(call: Call, instance_id: str) -> webob.Response:
     check = call.services.repos.checks.begin(row, target)
     call.services.taskmanager.check(call.context, check.id)
     answer = json_response(202, {'upgrade_check': view.check(call, check)})
-    answer.location = call.href(f'/v1.0/{call.project_id}/instances/{row.id}/upgrade-checks/{check.id}', secure=False)
+    answer.location = call.href(f'/{call.project_id}/instances/{row.id}/upgrade-checks/{check.id}')
     return answer
 
 

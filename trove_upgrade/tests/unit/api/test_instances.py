@@ -18,13 +18,14 @@ class TestShow(stage.ApiTestCase):
 
     def test_an_instance_has_what_the_released_clients_read(self):
         shown = self.show()
-        link = f'https://localhost/v1.0/{database.PROJECT}'
+        host = 'https://localhost:80'    # as the request names it
+        link = f'{host}/v1.0/{database.PROJECT}'
         self.assertEqual({
             'id': database.INSTANCE, 'name': 'db1', 'status': 'ACTIVE', 'operating_status': 'HEALTHY', 'region': 'RegionOne',
             'links': [{'rel': 'self', 'href': f'{link}/instances/{database.INSTANCE}'},
-                      {'rel': 'bookmark', 'href': f'https://localhost/instances/{database.INSTANCE}'}],
+                      {'rel': 'bookmark', 'href': f'{host}/instances/{database.INSTANCE}'}],
             'flavor': {'id': '6', 'links': [{'rel': 'self', 'href': f'{link}/flavors/6'},
-                                            {'rel': 'bookmark', 'href': 'https://localhost/flavors/6'}]},
+                                            {'rel': 'bookmark', 'href': f'{host}/flavors/6'}]},
             'datastore': {'type': 'mariadb', 'version': '10.11.14', 'version_number': '10.11.14'},
             'volume': {'size': 1}, 'ip': ['10.1.0.62'],
             'addresses': [{'address': '10.1.0.62', 'type': 'private', 'network': 'net-1'}],
@@ -175,7 +176,7 @@ class TestList(stage.ApiTestCase):
             seen += [item['id'] for item in page['instances']]
             pages += 1
             href = page['links'][0]['href'] if 'links' in page else ''
-            self.assertTrue(not href or href.startswith(f'https://localhost/{database.PROJECT}/instances?limit=3'))
+            self.assertTrue(not href or href.startswith(f'https://localhost/v1.0/{database.PROJECT}/instances?limit=3'))
             query = href and '?' + href.partition('?')[2]
         self.assertEqual((7, 7, 3), (len(seen), len(set(seen)), pages))
 
