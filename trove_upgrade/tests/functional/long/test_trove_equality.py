@@ -24,6 +24,8 @@ json.dump([[sorted((route.conditions or {}).get('method') or []), route.routepat
 '''
 _VARIABLE = re.compile(r'\{(\w+)\}|:\((\w+)\)|:(\w+)')
 _SAFE = ('GET', 'HEAD', 'OPTIONS')
+#: Where the filter reads the body of a PUT or PATCH, in the form of `_general`: a body that cannot be read is its own to refuse.
+_READ_BY_FILTER = {'/{tenant_id}/instances/{id}', '/{tenant_id}/mgmt/instances/{id}'}
 #: Of a request's own: everything else in the headers must be equal.
 _OWN_HEADERS = {'date', 'x-openstack-request-id', 'content-length'}
 #: Bodies that the route's handler gets to see, by the end of the path.
@@ -38,6 +40,11 @@ _PLAUSIBLE = {
     '/configurations/{id}': [{'configuration': {'values': {}}}], '/root': [{}], '/modules': [{'modules': []}]}
 _WRITES = {'POST', 'PUT', 'PATCH'}
 JSON = 'application/json'
+
+
+def _general(route):
+    """`route` with its variables written in one way: Trove's two tables have three."""
+    return _VARIABLE.sub(lambda match: f'{{{next(filter(None, match.groups()))}}}', route)
 
 
 def _same(text):
@@ -87,8 +94,9 @@ class TestEquality(trove_case.TroveTestCase):
         return None if plain == filtered else f'{method} {path} {body} {headers} as {user}:\n  without: {plain}\n  through: {filtered}'
 
     def requests(self):
-        for methods, route in self.table:
-            if '.:(format)' in route or '/new' in route or route.endswith('/edit'):
+        for methods, written in self.table:
+            route = _general(written)
+            if '.{format}' in route or '/new' in route or route.endswith('/edit'):
                 continue   # the same handlers under another name
             user = 'admin' if '/mgmt' in route else 'demo'
             for method in methods or ['GET', 'POST']:
@@ -109,7 +117,7 @@ class TestEquality(trove_case.TroveTestCase):
         for document in [*_PLAUSIBLE.get(ending, ()), {'a': 1}]:
             yield method, path, json.dumps(document).encode(), {'Content-Type': JSON}, user
         yield method, path, b'', {'Content-Type': JSON}, user
-        if not (method in {'PUT', 'PATCH'} and route.endswith('/instances/{id}')):   # there what cannot be read is ours to refuse
+        if not (method in {'PUT', 'PATCH'} and route in _READ_BY_FILTER):
             yield method, path, b'{not json', {'Content-Type': JSON}, user
             yield method, path, b'<a/>', {'Content-Type': 'text/plain'}, user
             yield method, path, b'x' * 100000, {'Content-Type': JSON}, user
