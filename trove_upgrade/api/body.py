@@ -85,6 +85,6 @@ def _no_constant(text: str) -> Any:
 
 
 def _shown(text: str, bound: int = 200) -> str:
-    """`text` as it may stand in a message: bounded, and in characters that every encoding has."""
+    """`text` as it may stand in a message: bounded, and in characters that UTF-8 has.  Clients print a cut in ASCII legibly."""
     shown = text.encode('utf-8', 'backslashreplace').decode('utf-8')
-    return shown if len(shown) <= bound else shown[:bound] + '…'
+    return shown if len(shown) <= bound else shown[:bound] + '...'

@@ -2,7 +2,11 @@
 """Errors of HTTP's own, and the form in which every error reaches a client.
 
 The form is Trove's, because the released clients take the first value of the answer's object for the error: one key that names
-the status, holding `code` and `message`. Our stable `error_code` stands inside that object, where no client trips over it.
+the status, holding `code` and `message`. Our stable `error_code` stands inside that object, where no client trips over it, and once
+more at the end of `message`, which is all that those clients print.
+
+No answer has Retry-After: python-troveclient 8.11 hands it to exceptions that do not take it, and dies of that in place of the message.
+Source: troveclient/apiclient/exceptions.py (from_response).
 """
 import json
 from collections.abc import Mapping
@@ -183,7 +187,7 @@ def status_of(error: exceptions.TroveUpgradeError) -> int:
 
 def response(status: int, message: str, error_code: str, *, headers: Mapping[str, str] | None = None) -> webob.Response:
     """An error's answer in Trove's form."""
-    fault: dict[str, Any] = {'code': status, 'message': message, 'error_code': error_code}
+    fault: dict[str, Any] = {'code': status, 'message': f'{message} ({error_code})', 'error_code': error_code}
     answer = webob.Response(status=status, body=json.dumps({_NAMES[status]: fault}).encode(), content_type='application/json',
                             charset='UTF-8')
     answer.headers.update(headers or {})
@@ -198,8 +202,6 @@ def response_to(error: exceptions.TroveUpgradeError, request_id: str) -> webob.R
     headers = {'Allow': error.facts['allowed']} if isinstance(error, MethodNotAllowed) else {}
     if isinstance(error, NotAuthenticated):
         headers = {'WWW-Authenticate': 'Keystone'}
-    if status == 503:
-        headers = {'Retry-After': '5'}
     return response(status, error.message, error.code, headers=headers)
 
 

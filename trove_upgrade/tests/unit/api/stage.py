@@ -123,7 +123,7 @@ class ApiTestCase(base.TestCase):
         """In Trove's form, with our code, and a sentence in the message."""
         self.assertEqual((status, error_code), (response.status_int, self.fault(response)['error_code']), response.text)
         self.assertEqual(status, self.fault(response)['code'])
-        self.assertRegex(self.fault(response)['message'], r'^[A-Z].*\.$')
+        self.assertRegex(self.fault(response)['message'], rf'^[A-Z].*\. \({error_code}\)$')
         self.assertEqual('application/json', response.content_type)
 
     def fault(self, response):
