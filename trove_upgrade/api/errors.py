@@ -132,13 +132,15 @@ class InstanceHasNoServer(RequestError):
 
 
 class GuestAgentMissing(RequestError):
-    """Nobody in the guest has told us of an agent of ours lately, and without it nothing can be upgraded in one piece."""
+    """No agent of ours was heard from the guest lately, and without one nothing can be upgraded in one piece."""
 
     status = 422
     code = 'GUEST_AGENT_MISSING'
-    template = ('Instance {instance_id} cannot be upgraded: its guest has not told of an upgrade agent lately, so its image holds none or '
-                'it does not reach the message broker. Ask for an upgrade check of the instance, which asks the guest itself; if '
-                'it finds none either, ask the operator to put the agent into the guest.')
+    template = ('Instance {instance_id} cannot be upgraded: {heard}. Ask for an upgrade check of the instance, which asks the guest itself; '
+                'if it finds none either, ask the operator to put the agent into the guest.')
+    never = 'no upgrade agent was ever heard from its guest, so its image holds none or it does not reach the message broker'
+    silent = ('the upgrade agent of its guest was last heard at {seen_at}, so the guest stopped or hangs, lost the message broker, or got a '
+              'root disk without the agent')
 
 
 class DatabaseUnavailable(RequestError):

@@ -45,6 +45,14 @@ class Guests:
                                restored=bool(row.restored), agent_version=row.agent_version,
                                server_version=row.server_version, server_state=guest.ServerState(row.server_state))
 
+    def last_word(self, instance_id: str) -> guest.LastWord | None:
+        """When its agent was heard last; None if it never was."""
+        query = sa.select(_guests.c.seen_at, _guests.c.boot_id).where(_guests.c.instance_id == instance_id, _guests.c.boot_id.is_not(None),
+                                                                      _guests.c.seen_at.is_not(None))
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else guest.LastWord(row.seen_at, row.boot_id)
+
     def heard(self, instance_id: str, within_seconds: float) -> bool:
         """Whether one came in the last seconds by the database's clock; 0: ever."""
         query = sa.select(_guests.c.instance_id).where(_guests.c.instance_id == instance_id, _guests.c.boot_id.is_not(None))

@@ -199,7 +199,7 @@ class ComputeUnavailable(TroveUpgradeError):
     """Nova gave no definite answer: ask again later, and look before a POST is repeated."""
 
     code = 'COMPUTE_UNAVAILABLE'
-    template = 'Nova cannot be asked for {what}: {found}. It is asked again; look at Nova if this lasts.'
+    template = 'Nova cannot be asked for {what}: {found}. Look at Nova if this lasts.'
 
     @property
     def public_message(self) -> str:
@@ -236,11 +236,54 @@ class ImageNotFound(TroveUpgradeError):
 
 
 class GuestUnavailable(TroveUpgradeError):
-    """No answer of the guest agent within its time-out: unknown whether it was heard."""
+    """No answer of the guest agent that could be used: ask again later.  Unknown whether it was heard."""
 
     code = 'GUEST_UNAVAILABLE'
     template = ('The guest agent of instance {instance_id} did not answer {method} within {timeout_seconds} s. '
-                'It is asked again; look at the guest if this lasts.')
+                'Look at the guest if this lasts.')
+
+
+class GuestNeverHeard(GuestUnavailable):
+    """No answer, and no word ever before: there is probably no agent of ours in the guest."""
+
+    code = 'GUEST_NEVER_HEARD'
+    template = ('The guest of instance {instance_id} did not answer {method} within {timeout_seconds} s, and no upgrade agent was ever heard '
+                'from it: its image probably holds none, or it does not reach the message broker. Ask the operator to put the agent into '
+                'the guest; operators find how under "Images and versions" in the guide.')
+
+
+class GuestSilent(GuestUnavailable):
+    """No answer, and the agent was heard before."""
+
+    code = 'GUEST_SILENT'
+    template = ('The guest of instance {instance_id} did not answer {method} within {timeout_seconds} s. Its upgrade agent was last heard at '
+                '{seen_at}: since then the guest stopped or hangs, lost the message broker, or got a root disk without the agent. Try again '
+                'in some minutes; if it stays silent, ask the operator to look at the console and the image of its server.')
+
+
+class GuestRestarted(GuestUnavailable):
+    """No answer, and the last word was of another boot than the upgrade counts on."""
+
+    code = 'GUEST_RESTARTED'
+    template = ('The guest of instance {instance_id} did not answer {method} within {timeout_seconds} s. Its upgrade agent was last heard at '
+                '{seen_at}, in another boot than the one that the upgrade has to do with: the guest was restarted or rebuilt meanwhile. Ask '
+                'the operator to look at the console of its server, and at what restarted it.')
+
+
+class GuestStillWorking(GuestUnavailable):
+    """The agent answers, and has not finished."""
+
+    code = 'GUEST_STILL_WORKING'
+    template = ('The guest agent of instance {instance_id} answers, and had not finished {method} after {timeout_seconds} s. Try again later; '
+                'if it stays so, ask the operator to look into the log of the agent.')
+
+
+class GuestNotAsked(GuestUnavailable):
+    """The broker did not take the question: nothing is known of the guest."""
+
+    code = 'GUEST_NOT_ASKED'
+    template = ('The guest agent of instance {instance_id} was not asked for {method}: the message broker gave no answer within '
+                '{timeout_seconds} s. Look at the broker if this lasts.')
 
 
 class BrokerUnavailable(TroveUpgradeError):
@@ -262,4 +305,4 @@ class MessagingUnavailable(TroveUpgradeError):
     """The broker did not take a message: try later."""
 
     code = 'MESSAGING_UNAVAILABLE'
-    template = 'A message of {what} could not be sent: {found}. It is tried again; look at the broker if this lasts.'
+    template = 'A message of {what} could not be sent: {found}. Look at the broker if this lasts.'

@@ -99,6 +99,14 @@ class GuestAnswer:
 
 
 @dataclasses.dataclass(frozen=True)
+class LastWord:
+    """When a guest's agent was last heard, by the database's clock, and in which boot."""
+
+    seen_at: datetime.datetime
+    boot_id: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Heartbeat:
     """What a guest that is in an upgrade, or has just booted, casts to the taskmanager."""
 

@@ -206,6 +206,9 @@ class GuestRepository(Protocol):
     def heartbeat(self, instance_id: str) -> guest.Heartbeat | None:
         """The last one, or None if none ever came."""
 
+    def last_word(self, instance_id: str) -> guest.LastWord | None:
+        """When its agent was heard last; None if it never was."""
+
     def heard(self, instance_id: str, within_seconds: float) -> bool:
         """Whether one came in the last seconds by the database's clock; 0: ever."""
 

@@ -32,6 +32,9 @@ class Step(enum.StrEnum):
 
 STEPS: tuple[Step, ...] = tuple(Step)
 
+#: The steps of the former guest: Nova has not been asked for anything.
+BEFORE_REBUILD: frozenset[Step] = frozenset({Step.PRECHECK, Step.QUIESCE})
+
 _S = UpgradeState
 
 #: A state that is a key with an empty set is final.

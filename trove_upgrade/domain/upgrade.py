@@ -108,6 +108,13 @@ class Upgrade:
         """What verify wants to hear: a way back ends at what the former server itself said before it was stopped."""
         return str(self.data.get('former_server_version') or '') if self.is_rolling_back else self.target_number
 
+    @property
+    def known_boot_id(self) -> str | None:
+        """The boot of the guest that the row's step works with, once its agent has told it."""
+        if self.step in states.BEFORE_REBUILD:
+            return self.data.get('former_boot_id') or None
+        return (self.data.get('boot_id') or None) if self.step in {states.Step.RESTORE, states.Step.VERIFY} else None
+
     def silent_seconds(self, now: datetime.datetime) -> float:
         """For how long a taskmanager should have worked on it and none has; 0 while one holds it, it waits, or it has ended."""
         since = self.lease_until or self.next_run_at or self.updated_at

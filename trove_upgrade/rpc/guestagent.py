@@ -124,8 +124,10 @@ class GuestAgentAPI:
         except (oslo_messaging.RemoteError, oslo_messaging.UnsupportedVersion):
             self._connected = True
             raise
-        except (exceptions.MessagingUnavailable, *transport.BROKER_ERRORS) as error:
+        except oslo_messaging.MessagingTimeout as error:
             raise exceptions.GuestUnavailable(instance_id=instance_id, method=method, timeout_seconds=self._timeout) from error
+        except (exceptions.MessagingUnavailable, *transport.BROKER_ERRORS) as error:
+            raise exceptions.GuestNotAsked(instance_id=instance_id, method=method, timeout_seconds=self._timeout) from error
         self._connected = True
         return answer
 

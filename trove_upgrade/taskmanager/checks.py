@@ -5,7 +5,7 @@ import datetime
 import logging
 from collections.abc import Callable
 
-from trove_upgrade.domain import checks, exceptions, guest, instance, ports, upgrade
+from trove_upgrade.domain import checks, exceptions, guest, instance, ports, silence, upgrade
 from trove_upgrade.taskmanager.outages import Outages
 from trove_upgrade.taskmanager.preflight import Preflight, Report, Subject
 from trove_upgrade.taskmanager.steps.calls import Calls
@@ -13,6 +13,7 @@ from trove_upgrade.taskmanager.steps.calls import Calls
 LOG = logging.getLogger(__name__)
 
 _WORK = 'An upgrade check could not be worked on until its lease has run out'
+_LATER = 'Ask for another check later.'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,11 +65,12 @@ class CheckRunner:
             before = self.preflight.outside(subject)
         except exceptions.ComputeUnavailable as error:
             LOG.warning('Upgrade check %s of instance %s: %s', check.id, check.instance_id, error.message)
-            before = Report((checks.unknown('compute', error.public_message, error.code),))
+            before = Report((checks.unknown('compute', f'{error.public_message} {_LATER}', error.code),))
         try:
             return self._with_guest(check, before).results
         except exceptions.GuestUnavailable as error:
-            return (*before.results, checks.unknown('guest', error.message, error.code))
+            found = silence.explained(error, self.guests.last_word(check.instance_id))
+            return (*before.results, checks.unknown('guest', found.public_message, found.code))
         except exceptions.DatastoreVersionNotFound:
             return before.results
 
@@ -82,7 +84,7 @@ class CheckRunner:
                 self._remember(check, report.answer)
                 return report
             self.pause(self.calls.poll_seconds)
-        raise exceptions.GuestUnavailable(instance_id=check.instance_id, method='check_upgrade', timeout_seconds=self.timeout_seconds)
+        raise exceptions.GuestStillWorking(instance_id=check.instance_id, method='check_upgrade', timeout_seconds=self.timeout_seconds)
 
     def _remember(self, check: upgrade.UpgradeCheck, answer: guest.GuestAnswer | None) -> None:
         """A guest that answers has our agent, also where its heartbeats were lost.  What one of them said is not overwritten."""

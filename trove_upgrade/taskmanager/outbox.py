@@ -79,7 +79,7 @@ class Relay:
             return
         answer = self.agent.finish_upgrade(self.calls.plain(row, seconds=_FINISH_SECONDS))
         if answer.state is guest.JobState.RUNNING:
-            raise exceptions.GuestUnavailable(instance_id=row.instance_id, method='finish_upgrade', timeout_seconds=self.calls.call_timeout_seconds)
+            raise exceptions.GuestStillWorking(instance_id=row.instance_id, method='finish_upgrade', timeout_seconds=self.calls.call_timeout_seconds)
         if answer.state is not guest.JobState.DONE:
             LOG.warning('The guest of instance %s will not remove the stash of upgrade %s by itself (%s): %s',
                         row.instance_id, row.id, answer.code, answer.message)

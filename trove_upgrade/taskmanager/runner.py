@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trove_upgrade.domain import exceptions, origin, ports, states, upgrade
+from trove_upgrade.domain import exceptions, origin, ports, silence, states, upgrade
 from trove_upgrade.taskmanager import journal
 from trove_upgrade.taskmanager.outages import Outages
 from trove_upgrade.taskmanager.steps import outcome, precheck, quiesce, rebuild, undo
@@ -20,11 +20,10 @@ _WORK = 'An upgrade could not be worked on until its lease has run out'
 
 #: No answer of Nova or a guest: ask again after this many seconds.
 _UNAVAILABLE_SECONDS = 1.0
+_ASKED_AGAIN = 'It is asked again.'
 #: An unexpected error: the row rests this long, so that a fault of ours makes no storm.
 _CRASH_SECONDS = 5.0
 
-#: Here nothing has been changed yet: whatever is found wrong refuses the upgrade.
-_BEFORE_CHANGE = frozenset({states.Step.PRECHECK, states.Step.QUIESCE})
 #: From what fails here there may be a way back to the former image.
 _MAY_TURN_BACK = frozenset({states.Step.REBUILD, states.Step.BOOT, states.Step.RESTORE})
 
@@ -40,6 +39,7 @@ class Runner:
 
     upgrades: ports.UpgradeRepository
     instances: ports.InstanceRepository
+    guests: ports.GuestRepository
     steps: Mapping[states.Step, outcome.Step]
     undo: outcome.Step
     clock: ports.Clock
@@ -99,7 +99,7 @@ class Runner:
         if upgrade.UNDOING in row.data:  # a former attempt's: its guest has been told to serve again
             row = row.evolve(data={key: value for key, value in row.data.items() if key != upgrade.UNDOING})
             step = min(step, states.Step.QUIESCE, key=states.STEPS.index)
-        if step not in _BEFORE_CHANGE and all(run.attempt != row.attempt for run in row.steps):
+        if step not in states.BEFORE_REBUILD and all(run.attempt != row.attempt for run in row.steps):
             self._say(row, _UPGRADING)
         return self.upgrades.save(self._at(row, step))
 
@@ -113,8 +113,7 @@ class Runner:
         try:
             result = step.run(row)
         except (exceptions.ComputeUnavailable, exceptions.GuestUnavailable, exceptions.MessagingUnavailable) as error:
-            self._warn_of(row, error)
-            result = outcome.Wait(_UNAVAILABLE_SECONDS, error.public_message)
+            result = outcome.Wait(_UNAVAILABLE_SECONDS, self._unanswered(row, error))
             if self._is_going(row):    # nobody will answer any more
                 return exceptions.InstanceDeleted(upgrade_id=row.id, instance_id=row.instance_id)
         except exceptions.LeaseLost:
@@ -122,7 +121,7 @@ class Runner:
         except (exceptions.StepRefused, exceptions.StepFailed) as error:
             return error
         except exceptions.TroveUpgradeError as error:
-            kind = exceptions.StepRefused if row.step in _BEFORE_CHANGE and not _undoing(row) else exceptions.StepFailed
+            kind = exceptions.StepRefused if row.step in states.BEFORE_REBUILD and not _undoing(row) else exceptions.StepFailed
             return kind(error.message, error.code)
         except Exception as error:  # noqa: BLE001 - the step's edge; it is logged by `_report`
             message = origin.unexpected(f'Step {row.step} failed and is tried again', error, "the taskmanager's log")
@@ -141,12 +140,15 @@ class Runner:
         now = journal.open_run(row)
         LOG.error('Upgrade %s of instance %s: %s', row.id, row.instance_id, message, exc_info=error if now is None or now.message != message else None)
 
-    @staticmethod
-    def _warn_of(row: upgrade.Upgrade, error: exceptions.TroveUpgradeError) -> None:
-        """Once, not at each try: the step's message says since when."""
+    def _unanswered(self, row: upgrade.Upgrade, error: exceptions.TroveUpgradeError) -> str:
+        """What the step waits for.  The log has it once, not at each try: the step's message says since when."""
+        if isinstance(error, exceptions.GuestUnavailable):
+            error = silence.explained(error, self.guests.last_word(row.instance_id), row.known_boot_id)
+        message = f'{error.public_message} {_ASKED_AGAIN}'
         now = journal.open_run(row)
-        if now is None or now.message != error.public_message:
-            LOG.warning('Upgrade %s of instance %s at %s: %s', row.id, row.instance_id, row.step, error.message)
+        if now is None or now.message != message:
+            LOG.warning('Upgrade %s of instance %s at %s: %s %s', row.id, row.instance_id, row.step, error.message, _ASKED_AGAIN)
+        return message
 
     def _is_late(self, row: upgrade.Upgrade) -> bool:
         return row.step_deadline is not None and self.clock.now() >= row.step_deadline

@@ -124,7 +124,8 @@ class Service:
                         for name, relay in _relays(conf, outside, call, self._outages).items()]
         owner = f'{self._host}:{uuid.uuid4()}'
         runner = Runner(
-            upgrades=outside.repos.upgrades, instances=outside.repos.instances, steps=steps(conf, outside, preflight, call),
+            upgrades=outside.repos.upgrades, instances=outside.repos.instances, guests=outside.repos.guests,
+            steps=steps(conf, outside, preflight, call),
             undo=undo.Undo(outside.agent, call, options.undo_timeout, _guest_hold(conf)), clock=outside.clock, owner=owner,
             lease_seconds=options.lease_seconds, writes_service_status=options.write_service_status,
             rolls_back=options.rollback_on_failure, on_event=self._wake_relays,

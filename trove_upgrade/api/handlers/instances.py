@@ -10,7 +10,7 @@ from trove_upgrade.api import errors, targets
 from trove_upgrade.api.call import Call, HandedOn, json_response
 from trove_upgrade.api.views import instances as view
 from trove_upgrade.api.views import shapes
-from trove_upgrade.domain import exceptions, instance, states
+from trove_upgrade.domain import exceptions, instance, silence, states
 from trove_upgrade.domain import upgrade as domain_upgrade
 
 LOG = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def _begin(call: Call, instance_id: str, wanted: str) -> tuple[instance.Instance
         if row.backup_running:
             raise exceptions.InstanceBusy(instance_id=row.id, status='BACKUP')
         if not has_agent:
-            raise errors.GuestAgentMissing(instance_id=row.id)
+            raise _agent_missing(call, row)
     # '' for a version that has tags only: the precheck takes the newest image that has them.
     return row, call.services.repos.upgrades.begin(
         row, target, target_image_id=target.image_id or '', request_id=call.context.request_id, user_id=call.context.user_id)
@@ -74,6 +74,13 @@ def _has_agent(call: Call, row: instance.Instance) -> bool:
     """Whether the guest has told of our agent lately: a rebuild by Trove can have taken it away.  Alone the precheck finds out."""
     settings = call.services.settings
     return settings.guest_without_agent is None or call.services.repos.guests.heard(row.id, settings.guest_silence_seconds)
+
+
+def _agent_missing(call: Call, row: instance.Instance) -> errors.GuestAgentMissing:
+    last = call.services.repos.guests.last_word(row.id)
+    kind = errors.GuestAgentMissing
+    heard = kind.never if last is None else kind.silent.format(seen_at=silence.moment(last.seen_at))
+    return kind(instance_id=row.id, heard=heard)
 
 
 def _hand_on(call: Call, row: instance.Instance) -> NoReturn:

@@ -30,7 +30,7 @@ def is_cancellable(row: upgrade.Upgrade) -> bool:
     """Whether the upgrade could still end with the former server untouched: Nova has not been asked for anything."""
     if row.state is states.UpgradeState.PENDING:
         return True
-    return (row.state is states.UpgradeState.RUNNING and row.step in {states.Step.PRECHECK, states.Step.QUIESCE}
+    return (row.state is states.UpgradeState.RUNNING and row.step in states.BEFORE_REBUILD
             and row.rebuild_attempt == 0)
 
 

@@ -2,7 +2,7 @@
 """Boot: the new root disk's agent says that it is there."""
 import dataclasses
 
-from trove_upgrade.domain import exceptions, ports, states, upgrade
+from trove_upgrade.domain import exceptions, guest, ports, states, upgrade
 from trove_upgrade.domain.upgrade import ASKED_FOR
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
 
@@ -22,7 +22,7 @@ class Boot:
         if heartbeat is None or heartbeat.marker != row.marker:
             if row.data.get(ASKED_FOR) != row.attempt:  # a retry: what has not come by now needs another rebuild
                 return Wait(0, 'The server is rebuilt again.', changes={'step': states.Step.REBUILD})
-            return Wait(self.poll_seconds, 'Waiting for the agent of the new image.')
+            return Wait(self.poll_seconds, f'Waiting for the agent of the new image: {_last_word(row, heartbeat)}.')
         if heartbeat.boot_id == row.data.get('former_boot_id'):
             return Wait(self.poll_seconds, 'The former guest still runs.')
         return Done(f'Agent {heartbeat.agent_version} runs in the new guest.',
@@ -34,3 +34,11 @@ class Boot:
             f'The new guest of instance {row.instance_id} did not report within {self.timeout_seconds:g} s ({found}). Look at the console '
             f'of server {row.server_id}: does image {row.wanted_image_id} have the agent, and does it reach the broker? Then retry the '
             f'upgrade.', 'BOOT_TIMEOUT')
+
+
+def _last_word(row: upgrade.Upgrade, heartbeat: guest.Heartbeat | None) -> str:
+    if heartbeat is None:
+        return 'none was ever heard from this guest'
+    if heartbeat.boot_id == row.data.get('former_boot_id'):
+        return 'the last word is of the former guest'
+    return 'the last word is of another boot, which was not of this rebuild'

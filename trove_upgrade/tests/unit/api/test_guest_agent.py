@@ -54,12 +54,16 @@ class TestRefuse(BesideTroveTestCase):
         response = self.patch('11.8.6')
         self.assert_refused(response, 422, 'GUEST_AGENT_MISSING')
         self.assertIn('upgrade check', self.fault(response)['message'])
+        self.assertIn('no upgrade agent was ever heard from its guest', self.fault(response)['message'])
         self.assertEqual(([], []), (self.trove.seen, self.upgrades()))
 
     def test_one_that_has_fallen_silent_since_is_refused_too(self):
         self.speak()
         self.db.pass_time(self.silence_seconds + 1)
-        self.assert_refused(self.patch('11.8.6'), 422, 'GUEST_AGENT_MISSING')
+        response = self.patch('11.8.6')
+        self.assert_refused(response, 422, 'GUEST_AGENT_MISSING')
+        seen_at = self.db.repositories.guests.last_word(database.INSTANCE).seen_at
+        self.assertIn(f'last heard at {seen_at:%Y-%m-%d %H:%M:%S} UTC', self.fault(response)['message'])
         self.speak()
         self.assertEqual(202, self.patch('11.8.6').status_int)
 

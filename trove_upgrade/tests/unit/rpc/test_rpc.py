@@ -137,12 +137,13 @@ class TestGuestAgentAPI(base.TestCase):
 
     def test_a_silent_guest_is_unavailable(self):
         conf = configuration('fake://silent', guest_call_timeout=0.5)
-        self.assertRaises(exceptions.GuestUnavailable, guestagent.GuestAgentAPI.from_conf(conf).pre_upgrade, CALL)
+        error = self.assertRaises(exceptions.GuestUnavailable, guestagent.GuestAgentAPI.from_conf(conf).pre_upgrade, CALL)
+        self.assertEqual('GUEST_UNAVAILABLE', error.code)
 
     def test_a_broker_that_is_down_does_not_hang_the_first_call(self):
         conf = configuration(f'rabbit://u:p@127.0.0.1:{unused_port()}/')
         started = time.monotonic()
-        self.assertRaises(exceptions.GuestUnavailable, guestagent.GuestAgentAPI.from_conf(conf).pre_upgrade, CALL)
+        self.assertRaises(exceptions.GuestNotAsked, guestagent.GuestAgentAPI.from_conf(conf).pre_upgrade, CALL)
         self.assertLess(time.monotonic() - started, 10)
 
 

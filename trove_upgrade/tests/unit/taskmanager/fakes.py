@@ -187,7 +187,7 @@ class Stage(fixtures.Fixture):
     def runner(self, owner='tm-1'):
         steps = {states.Step.PRECHECK: self.precheck, states.Step.QUIESCE: self.quiesce, states.Step.REBUILD: self.rebuild,
                  states.Step.BOOT: self.boot, states.Step.RESTORE: self.restore, states.Step.VERIFY: self.verify}
-        return Runner(self.repos.upgrades, self.repos.instances, steps, self.undo, self.clock, owner, 60, writes_service_status=True,
+        return Runner(self.repos.upgrades, self.repos.instances, self.repos.guests, steps, self.undo, self.clock, owner, 60, writes_service_status=True,
                       on_event=self._event)
 
     def _event(self):

@@ -186,6 +186,34 @@ class TestCheckRunner(_PartCase):
         check = self.run_check()
         self.assertEqual([('compute', 'unknown'), ('guest', 'unknown')], [(result.name, result.outcome) for result in check.results])
 
+    def silent_guest(self):
+        self.stage.guest.says('check_upgrade', fakes.silent('check_upgrade'))
+        check = self.run_check()
+        self.assertFalse(check.allowed)
+        found, = [result for result in check.results if result.name == 'guest']
+        self.assertEqual('unknown', found.outcome)
+        self.assertNotIn('asked again', found.message)
+        return found
+
+    def test_a_guest_that_was_never_heard_has_probably_no_agent_of_ours(self):
+        self.repos.guests.set_image(database.INSTANCE, database.IMAGE_10_11)
+        found = self.silent_guest()
+        self.assertEqual('GUEST_NEVER_HEARD', found.code)
+        self.assertIn('Ask the operator to put the agent into the guest', found.message)
+
+    def test_of_a_guest_that_was_heard_before_it_says_when(self):
+        self.repos.guests.record(guest.Heartbeat(database.INSTANCE, 'boot-9', None, True, '1.0', None, ServerState.RUNNING))
+        seen_at = self.repos.guests.last_word(database.INSTANCE).seen_at
+        found = self.silent_guest()
+        self.assertEqual('GUEST_SILENT', found.code)
+        self.assertIn(f'last heard at {seen_at:%Y-%m-%d %H:%M:%S} UTC', found.message)
+
+    def test_what_nova_did_not_answer_is_not_said_to_be_asked_again(self):
+        self.stage.nova.unavailable = 'down'
+        found, = [result for result in self.run_check().results if result.name == 'compute']
+        self.assertNotIn('asked again', found.message)
+        self.assertIn('Ask for another check later.', found.message)
+
     def test_a_guest_that_works_is_waited_for_and_not_for_ever(self):
         done = self.stage.guest.script['check_upgrade'][0]
         self.stage.guest.says('check_upgrade', fakes.answer(JobState.RUNNING), done)
@@ -194,7 +222,8 @@ class TestCheckRunner(_PartCase):
 
     def test_a_guest_that_never_ends_is_unknown(self):
         self.stage.guest.says('check_upgrade', fakes.answer(JobState.RUNNING))
-        self.assertIn('unknown', [result.outcome for result in self.run_check().results])
+        self.assertEqual([('guest', 'unknown', 'GUEST_STILL_WORKING')],
+                         [(result.name, result.outcome, result.code) for result in self.run_check().results if result.outcome != 'ok'])
 
     def test_a_guest_that_answers_is_known_from_then_on(self):
         self.run_check()

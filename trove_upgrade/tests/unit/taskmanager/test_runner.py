@@ -235,6 +235,24 @@ class TestRunner(base.TestCase):
         self.assertIn('Nova cannot be asked for server s', row.steps[-1].message)
         self.assertNotIn('nova-int', row.steps[-1].message)
 
+    def test_a_guest_that_is_silent_is_told_from_one_that_never_spoke_and_one_that_was_restarted(self):
+        self.stage.guest.says('check_upgrade', fakes.silent('check_upgrade'))
+        row = self.stage.run_on(self.stage.db.begin().id)
+        self.assertRegex(row.steps[-1].message, 'no upgrade agent was ever heard.* It is asked again[.]$')
+        self.stage.heartbeat(row, boot_id=fakes.FORMER_BOOT)
+        row = self.stage.run_on(row.id)
+        self.assertRegex(row.steps[-1].message, 'last heard at .* UTC: since then.* It is asked again[.]$')
+        self.stage.guest.says('check_upgrade', fakes.answer(result={'checks': []}))
+        self.stage.guest.says('pre_upgrade', fakes.silent('pre_upgrade'))
+        row = self.stage.run_on(row.id)
+        self.assertEqual((states.Step.QUIESCE, fakes.FORMER_BOOT), (row.step, row.known_boot_id))
+        self.assertIn('since then', row.steps[-1].message)
+        self.stage.heartbeat(row, boot_id='boot-another')
+        row = self.stage.run_on(row.id)
+        self.assertIn('in another boot', row.steps[-1].message)
+        self.stage.clock.pass_time(101)
+        self.assertIn('in another boot', self.stage.run_on(row.id).data['undoing']['cause'])
+
     def test_an_unexpected_error_waits_and_is_bounded_by_the_time_out(self):
         logged = self.useFixture(fixtures.FakeLogger())
         self.stage.guest.says('check_upgrade', RuntimeError('boom'))

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A guest that does not answer: the message depends on whether, when, and in which boot its agent was heard before."""
+import datetime
+
+from trove_upgrade.domain import exceptions, guest
+
+
+def explained(error: exceptions.GuestUnavailable, last: guest.LastWord | None, boot_id: str | None = None) -> exceptions.GuestUnavailable:
+    """`error` with what the last word of the guest adds to it; one that is of a known kind already stays.
+
+    `boot_id` is the boot that the upgrade counts on; None: it counts on none.
+    """
+    if type(error) is not exceptions.GuestUnavailable:
+        return error
+    if last is None:
+        return exceptions.GuestNeverHeard(**error.facts)
+    restarted = bool(boot_id) and last.boot_id != boot_id
+    kind = exceptions.GuestRestarted if restarted else exceptions.GuestSilent
+    return kind(**error.facts, seen_at=moment(last.seen_at))
+
+
+def moment(seen_at: datetime.datetime) -> str:
+    """A time as it stands in a message."""
+    return f'{seen_at.astimezone(datetime.UTC):%Y-%m-%d %H:%M:%S} UTC'
