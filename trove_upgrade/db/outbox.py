@@ -104,4 +104,5 @@ def _payload(event_id: str, kind: str, about: upgrade.Upgrade, known: Mapping[st
         'updated_at': about.updated_at.isoformat(),
         'ended_at': about.ended_at.isoformat() if about.ended_at else None,
         'downtime_seconds': about.data.get('downtime_seconds'),
+        **about.notes.to_answer(),
     }

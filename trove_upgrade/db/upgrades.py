@@ -16,7 +16,7 @@ from trove_upgrade.db import columns, guests, outbox, rows, tasks
 from trove_upgrade.db.engine import Database, repeat_on_new_columns, retry_on_deadlock
 from trove_upgrade.db.models import instance_upgrades as _upgrades
 from trove_upgrade.db.page import Page, plausible_id
-from trove_upgrade.domain import exceptions, instance, states, upgrade
+from trove_upgrade.domain import exceptions, instance, notes, states, upgrade
 
 _S = states.UpgradeState
 _ACTIVE = tuple(str(state) for state in sorted(states.ACTIVE))
@@ -182,7 +182,7 @@ class Upgrades:
             done = state is _S.COMPLETED
             released = tasks.release(connection, held, state)
             if not released and tasks.release(connection, held, state, former=instance.Task.NONE):
-                released, held = True, held.with_data(remarks=[*held.data.get('remarks', ()), _RESET])
+                released, held = True, held.with_data(**notes.with_remark(held.data, notes.Note(held.step, notes.Code.INSTANCE_RESET, _RESET)))
             if not released:
                 held, done = _of_somebody_else(connection, held, done=done)
                 state = _S.FAILED

@@ -5,7 +5,7 @@ import datetime
 from collections.abc import Mapping
 from typing import Any, Self
 
-from trove_upgrade.domain import states
+from trove_upgrade.domain import notes, states
 
 #: In a row's data: why the upgrade is given up before the rebuild, so that a takeover goes on giving it up.
 UNDOING = 'undoing'
@@ -114,6 +114,11 @@ class Upgrade:
         if self.step in states.BEFORE_REBUILD:
             return self.data.get('former_boot_id') or None
         return (self.data.get('boot_id') or None) if self.step in {states.Step.RESTORE, states.Step.VERIFY} else None
+
+    @property
+    def notes(self) -> notes.Notes:
+        """What its tenant should learn of it besides its end."""
+        return notes.Notes.of(self.data)
 
     def silent_seconds(self, now: datetime.datetime) -> float:
         """For how long a taskmanager should have worked on it and none has; 0 while one holds it, it waits, or it has ended."""

@@ -5,14 +5,20 @@ from typing import Any
 
 from trove_upgrade.api.call import Call
 from trove_upgrade.api.views import shapes
-from trove_upgrade.domain import instance, states, upgrade, versions
+from trove_upgrade.domain import instance, notes, states, upgrade, versions
 
 #: Versions by id, those that still exist.
 Versions = Mapping[str, instance.DatastoreVersion]
 
 
 def show(call: Call, row: upgrade.Upgrade, known: Versions) -> dict[str, Any]:
-    """An upgrade with its steps."""
+    """An upgrade with its steps, and all that its tenant should learn of it."""
+    return {**item(call, row, known), **_notes(call, row).to_answer()}
+
+
+def item(call: Call, row: upgrade.Upgrade, known: Versions) -> dict[str, Any]:
+    """An upgrade as it stands in a list: without the settings that have changed, which can be many."""
+    found = _notes(call, row).to_answer()
     return {
         'id': row.id, 'instance_id': row.instance_id, 'instance_name': row.instance_name, 'project_id': row.project_id,
         'state': str(row.state), 'step': str(row.step), 'attempt': row.attempt, 'cancellable': is_cancellable(row),
@@ -22,8 +28,13 @@ def show(call: Call, row: upgrade.Upgrade, known: Versions) -> dict[str, Any]:
         'cause': row.cause, 'error_code': row.error_code, 'downtime_seconds': row.data.get('downtime_seconds'),
         'request_id': row.request_id, 'user_id': row.user_id,
         'steps': [_step(each) for each in row.steps],
+        notes.WARNINGS: found[notes.WARNINGS], notes.REMARKS: found[notes.REMARKS],
         'links': shapes.links(call, 'upgrades', row.id),
     }
+
+
+def _notes(call: Call, row: upgrade.Upgrade) -> notes.Notes:
+    return row.notes if call.is_admin else row.notes.for_tenant()
 
 
 def is_cancellable(row: upgrade.Upgrade) -> bool:

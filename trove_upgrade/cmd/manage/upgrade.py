@@ -57,12 +57,13 @@ def _list(run: Context, arguments: argparse.Namespace) -> None:
 def _show(run: Context, arguments: argparse.Namespace) -> None:
     found = run.repositories.upgrades.get(arguments.upgrade)
     if arguments.json:
-        print(json.dumps(dataclasses.asdict(found), default=str, indent=2, sort_keys=True))
+        print(json.dumps({**dataclasses.asdict(found), **found.notes.to_answer()}, default=str, indent=2, sort_keys=True))
         return
     print_table(('field', 'value'), [(name, getattr(found, name)) for name in _TOP])
     if found.steps:
         print()
         _print_steps(found)
+    _print_notes(found)
     _print_overdue(run, [found])
     if found.state is states.UpgradeState.FAILED:
         print()
@@ -86,6 +87,16 @@ def _print_steps(found: Upgrade) -> None:
         (run.attempt, run.step, run.started_at.isoformat(timespec='seconds'),
          f'{(run.ended_at - run.started_at).total_seconds():.1f}' if run.ended_at else None, run.runs, run.outcome, run.message)
         for run in found.steps])
+
+
+def _print_notes(found: Upgrade) -> None:
+    for title, some in (('Warnings', found.notes.warnings), ('Remarks', found.notes.remarks)):
+        if some:
+            print(f'\n{title}:')
+            print_table(('step', 'code', 'message'), [(note.step, note.code, note.message) for note in some])
+    if found.notes.settings_changed:
+        print('\nSettings that changed:')
+        print_table(('setting', 'before', 'after'), [(change.name, change.before, change.after) for change in found.notes.settings_changed])
 
 
 def _retry(run: Context, arguments: argparse.Namespace) -> None:

@@ -116,6 +116,7 @@ class TroveDemo:
         upgrade = follower.until_ended(instance.id, UPGRADE_SECONDS)
         self._progress.line(f'Upgrade {upgrade["state"]} after {time.monotonic() - started:.1f} s; '
                             f'downtime measured in the guest: {upgrade.get("downtime_seconds")} s')
+        follow.print_notes(upgrade, self._progress.line)
         if upgrade['state'] != 'COMPLETED':
             raise errors.LabError(f'The upgrade ended {upgrade["state"]}: {upgrade.get("cause")} ({upgrade.get("error_code")}). '
                                   f'See the logs in {stage.handle.run_dir}/log.', code='lab_upgrade_not_completed')

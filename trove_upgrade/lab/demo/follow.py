@@ -64,3 +64,10 @@ def seconds(run: dict[str, Any]) -> float:
     """How long a step took."""
     start, end = (datetime.datetime.fromisoformat(run[name]) for name in ('started_at', 'ended_at'))
     return (end - start).total_seconds()
+
+
+def print_notes(upgrade: dict[str, Any], tell: Callable[[str], None]) -> None:
+    """Print a line per warning, remark and changed setting of an upgrade that has ended."""
+    for kind, word in (('warnings', 'warning'), ('remarks', 'remark'), ('settings_changed', 'setting')):
+        for note in upgrade[kind]:
+            tell(f'  {note["step"]:<9} {word}: {note["message"]} ({note["code"]})')

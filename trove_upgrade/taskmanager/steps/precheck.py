@@ -2,7 +2,7 @@
 """Precheck: everything that could refuse the upgrade, asked again under the claim; nothing is changed."""
 import dataclasses
 
-from trove_upgrade.domain import exceptions, guest, upgrade
+from trove_upgrade.domain import exceptions, guest, notes, upgrade
 from trove_upgrade.taskmanager.preflight import Preflight, refusals
 from trove_upgrade.taskmanager.steps.calls import Calls
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
@@ -37,11 +37,11 @@ class Precheck:
             raise exceptions.StepRefused(f'Upgrade {row.id} cannot begin: its checks are not complete. Try again.', 'CHECK_INCOMPLETE')
         if report.answer.state is guest.JobState.RUNNING:
             return self.calls.ask_again(row, report.answer)
-        warnings = [result.message for result in report.results if result.outcome == 'warning']
+        warnings = notes.Notes.of({notes.WARNINGS: [vars(result) for result in report.results if result.outcome == 'warning']}).warnings
         return Done(
             f'{len(report.results)} checks were made, {len(warnings)} with a warning.',
             data={'former_boot_id': report.answer.boot_id, 'former_server_version': report.answer.server_version,
-                  'former_agent_version': report.answer.agent_version, 'warnings': warnings[:20]},
+                  'former_agent_version': report.answer.agent_version, notes.WARNINGS: [warning.to_row() for warning in warnings]},
             changes={'former_image_id': report.picture.server.image_id, 'target_image_id': report.image.id})
 
     def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:

@@ -4,7 +4,7 @@ import dataclasses
 import datetime
 from typing import Any
 
-from trove_upgrade.domain import exceptions, guest, ports, states, upgrade
+from trove_upgrade.domain import exceptions, guest, notes, ports, states, upgrade
 from trove_upgrade.domain.upgrade import ASKED_FOR, SENT, SENT_BACK, STATUS_SEEN, UNTOUCHED
 from trove_upgrade.taskmanager.steps.calls import Calls, settled
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
@@ -40,10 +40,11 @@ class Restore:
         heartbeat = self.guests.heartbeat(row.instance_id)
         boot_id = answer.boot_id or (heartbeat.boot_id if heartbeat else '')
         stopped_at = answer.result.get('stopped_at') or row.data.get('stopped_at')
+        found = notes.Notes.of(answer.result)
         return Done(answer.message, data={
             'restored_boot_id': boot_id, 'fingerprint': dict(answer.result.get('fingerprint') or {}),
-            'settings_changed': list(answer.result.get('settings_changed') or []),
-            'remarks': list(answer.result.get('remarks') or []),
+            notes.SETTINGS_CHANGED: [change.to_row() for change in found.settings_changed],
+            notes.REMARKS: [remark.to_row() for remark in found.remarks],
             'downtime_seconds': _seconds(stopped_at, answer.result.get('opened_at'))})
 
     def _is_somebody_elses(self, row: upgrade.Upgrade) -> bool:

@@ -7,7 +7,7 @@ is SHUTDOWN or, after 90 s of silence, ERROR.  So the end waits for that heartbe
 import dataclasses
 import datetime
 
-from trove_upgrade.domain import exceptions, guest, ports, states, upgrade, versions
+from trove_upgrade.domain import exceptions, guest, notes, ports, states, upgrade, versions
 from trove_upgrade.domain.upgrade import STATUS_SEEN, VERIFIED, VERIFIED_AT
 from trove_upgrade.taskmanager.steps.calls import Calls, answered
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
@@ -61,14 +61,16 @@ class Verify:
         if said == _HEALTHY and told != row.data.get(STATUS_SEEN):
             return Done(serves)
         if said == _RESTART_REQUIRED:    # Trove's conductor takes no heartbeat before a restart by Trove itself
-            return Done(serves, data=_remarked(row, 'Trove shows RESTART_REQUIRED, as before: only its own restart takes that away.'))
+            return Done(serves, data=_remarked(row, notes.Code.TROVE_RESTART_REQUIRED, 'Trove shows RESTART_REQUIRED, as before: only its own restart '
+                                               'takes that away.'))
         now = self.calls.clock.now()
         until = datetime.datetime.fromisoformat(str(row.data[VERIFIED_AT])) + datetime.timedelta(seconds=self.status_seconds)
         if row.step_deadline is not None:
             until = min(until, row.step_deadline - datetime.timedelta(seconds=2 * _STATUS_POLL_SECONDS))
         if now >= until:
-            return Done(serves, data=_remarked(row, f'The agent of Trove has not reported it healthy within {self.status_seconds:g} s; its '
-                                               f'last word is {said!r}. Look at trove-guestagent in the guest if that stays.'))
+            remark = (f'The agent of Trove has not reported it healthy within {self.status_seconds:g} s; its last word is {said!r}. '
+                      f'Look at trove-guestagent in the guest if that stays.')
+            return Done(serves, data=_remarked(row, notes.Code.TROVE_AGENT_SILENT, remark))
         return Wait(_STATUS_POLL_SECONDS, f'{serves} Waiting for the agent of Trove to report it, too.')
 
     def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:
@@ -77,8 +79,8 @@ class Verify:
                                      f'({found}). Look at the guest, then retry the upgrade.', 'VERIFY_TIMEOUT')
 
 
-def _remarked(row: upgrade.Upgrade, remark: str) -> dict[str, list[str]]:
-    return {'remarks': [*row.data.get('remarks', ()), remark]}
+def _remarked(row: upgrade.Upgrade, code: notes.Code, message: str) -> dict[str, list[dict[str, str]]]:
+    return notes.with_remark(row.data, notes.Note(states.Step.VERIFY, code, message))
 
 
 def same_version(target_number: str, running: str | None) -> bool:

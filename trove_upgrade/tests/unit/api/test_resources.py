@@ -5,6 +5,7 @@ import dataclasses
 from trove_upgrade.domain import states, upgrade
 from trove_upgrade.tests.unit import database
 from trove_upgrade.tests.unit.api import stage
+from trove_upgrade.tests.unit.domain import test_notes
 
 UNKNOWN = '00000000-0000-4000-8000-00000000ffff'
 
@@ -145,6 +146,47 @@ class TestUpgrades(stage.ApiTestCase):
         self.assertEqual(('precheck', 1, 2, 'done', 100, 'All checks passed.'), tuple(step[key] for key in (
             'step', 'attempt', 'runs', 'outcome', 'percent', 'message')))
         self.assertIsNotNone(step['started_at'])
+
+    def with_data(self, data, db=None):
+        """The id of an upgrade that has ended with this in its row."""
+        db = db or self.db
+        begun = db.begin()
+        held = db.repositories.upgrades.claim(begun.id, 'tm', 60)
+        return db.repositories.upgrades.end(held.with_data(**data), states.UpgradeState.COMPLETED).id
+
+    def test_what_its_tenant_should_know_of_it_is_shown(self):
+        upgrade_id = self.with_data(test_notes.BOREALIS)
+        shown = self.ask('GET', f'/upgrades/{upgrade_id}').json['upgrade']
+        self.assertEqual(test_notes.BOREALIS['warnings'], shown['warnings'])
+        self.assertEqual(['OWNER_NOT_RESTORED', 'TROVE_AGENT_SILENT'], [each['code'] for each in shown['remarks']])
+        self.assertEqual([{'step': 'restore', 'code': 'SETTING_CHANGED', 'message': "sql_mode was 'A' and is 'B'.", 'name': 'sql_mode',
+                           'before': 'A', 'after': 'B'}], shown['settings_changed'])
+        for path in ('/upgrades', f'/instances/{database.INSTANCE}/upgrades'):
+            listed, = self.ask('GET', path).json['upgrades']
+            self.assertEqual({key: value for key, value in shown.items() if key != 'settings_changed'}, listed)
+
+    def test_rows_of_earlier_releases_are_shown_too_and_those_that_have_nothing_of_it(self):
+        for expanded in (True, False):
+            db = self.useFixture(database.SampleDatabase(expanded=expanded))
+            self.app = self.new_app(repos=db.repositories)
+            for data, wanted in test_notes.GOLDEN:
+                upgrade_id = self.with_data(data, db)
+                db.update_instance(task_id=1, datastore_version_id=database.MARIADB_10_11)
+                shown = self.ask('GET', f'/upgrades/{upgrade_id}').json['upgrade']
+                self.assertEqual(wanted, {key: [(each['step'], each['code']) for each in shown[key]] for key in wanted})
+
+    def test_addresses_of_the_operators_network_are_for_admins(self):
+        warning = {'step': 'precheck', 'code': 'ENGINE_REFUSED', 'message': 'The registry 172.24.5.1:5000 refused.'}
+        upgrade_id = self.with_data({'warnings': [warning], 'remarks': ['From http://nova-int:8774/.']})
+        tenants, admins = (self.ask('GET', f'/upgrades/{upgrade_id}', roles=roles) for roles in (stage.MEMBER, stage.ADMIN))
+        self.assertNotIn('172.24', tenants.text)
+        self.assertNotIn('nova-int', tenants.text)
+        self.assertNotIn('172.24', self.ask('GET', '/upgrades').text)
+        self.assertEqual([warning], admins.json['upgrade']['warnings'])
+
+    def test_notes_of_another_project_are_not_told(self):
+        upgrade_id = self.with_data(test_notes.BOREALIS)
+        self.assert_refused(self.ask('GET', f'/upgrades/{upgrade_id}', project_id=database.OTHER_PROJECT), 404, 'UPGRADE_NOT_FOUND')
 
     def test_it_can_be_cancelled_until_nova_has_been_asked(self):
         begun = self.db.begin()

@@ -4,6 +4,7 @@ from oslo_db import exception as db_exc
 from trove_upgrade.db import models, outbox
 from trove_upgrade.domain.states import UpgradeState
 from trove_upgrade.tests.unit import base, database
+from trove_upgrade.tests.unit.domain import test_notes
 
 
 class TestOutbox(base.TestCase):
@@ -48,6 +49,15 @@ class TestOutbox(base.TestCase):
         self.assertEqual([], self.outbox.pending(10))
         self.outbox.postpone(self.db.rows(models.upgrade_outbox)[0].id, 0)
         self.assertEqual([], self.outbox.pending(10))
+
+    def test_the_end_has_what_its_tenant_should_know_and_the_start_has_nothing_of_it(self):
+        for data, wanted in test_notes.GOLDEN:
+            held = self.upgrades.claim(self.db.begin().id, 'me', 60).with_data(**data)
+            ended = self.upgrades.end(held, UpgradeState.COMPLETED)
+            self.db.update_instance(task_id=1, datastore_version_id=database.MARIADB_10_11)
+            payloads = {row.kind: row.payload for row in self.db.rows(models.upgrade_outbox) if row.upgrade_id == ended.id}
+            self.assertEqual([[], [], []], [payloads['start'][key] for key in wanted])
+            self.assertEqual(wanted, {key: [(each['step'], each['code']) for each in payloads['end'][key]] for key in wanted})
 
     def test_upgrades_do_not_wait_for_each_other(self):
         self.db.begin()

@@ -93,7 +93,8 @@ class TestBesideTheTable(ExclusionCase):
     def test_a_reset_is_told_in_the_remarks(self):
         stage = self.stage_of()
         row = self.meet(stage, Group.RESTORING, lambda: stage.db.update_instance(task_id=int(instance.Task.NONE)))
-        self.assertIn('back to NONE', row.data['remarks'][-1])
+        self.assertEqual('INSTANCE_RESET', row.notes.remarks[-1].code)
+        self.assertIn('back to NONE', row.notes.remarks[-1].message)
 
     def test_what_fails_after_a_reset_is_shown_as_an_error_and_can_be_retried(self):
         stage = self.stage_of()

@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import pathlib
+import re
 import subprocess
 
 import fixtures
@@ -20,6 +21,7 @@ from trove_upgrade.domain import compute, exceptions
 from trove_upgrade.domain.states import UpgradeState
 from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.db.migrations import waiting
+from trove_upgrade.tests.unit.domain import test_notes
 
 SERVER_ID = '00000000-0000-4000-8000-00000000cccc'
 
@@ -213,6 +215,26 @@ class TestUpgrades(ManageTestCase):
         self.assertIn(f'upgrade retry {failed.id}', answer)
         self.assertEqual('BOOT_TIMEOUT', json.loads(self.run_tool('upgrade', 'show', '--json', failed.id))['error_code'])
         self.assertIn('UPGRADE_NOT_FOUND', self.run_tool('upgrade', 'show', 'nothing', code=1))
+
+    def test_what_its_tenant_should_know_is_shown_too(self):
+        for data, wanted in test_notes.GOLDEN:
+            begun = self.db.begin()
+            upgrades = self.repos.upgrades
+            ended = upgrades.end(upgrades.claim(begun.id, 'me', 60).with_data(**data), UpgradeState.COMPLETED)
+            self.db.update_instance(task_id=1, datastore_version_id=database.MARIADB_10_11)
+            text = self.run_tool('upgrade', 'show', ended.id)
+            found = json.loads(self.run_tool('upgrade', 'show', '--json', ended.id))
+            self.assertEqual(wanted, {key: [(each['step'], each['code']) for each in found[key]] for key in wanted})
+            for entry in [*found['warnings'], *found['remarks']]:
+                self.assertRegex(text, rf'{entry["step"]} +{entry["code"]} +{re.escape(entry["message"])}')
+            self.assertEqual({key: bool(wanted[key]) for key in wanted}, {
+                'warnings': '\nWarnings:' in text, 'remarks': '\nRemarks:' in text, 'settings_changed': 'Settings that changed:' in text})
+        self.assertRegex(self.shown_setting(), r'sql_mode +A +B')
+
+    def shown_setting(self):
+        upgrades = self.repos.upgrades
+        held = upgrades.claim(self.db.begin().id, 'me', 60)
+        return self.run_tool('upgrade', 'show', upgrades.end(held.with_data(**test_notes.AURORA), UpgradeState.COMPLETED).id)
 
     def test_one_that_no_taskmanager_works_on_says_so(self):
         waiting, worked_on = self.db.begin(), self.db.begin(database.OTHER_INSTANCE)

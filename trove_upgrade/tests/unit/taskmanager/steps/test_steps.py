@@ -95,7 +95,8 @@ class TestPrecheck(_StepCase):
     def test_a_target_without_loaded_parameters_is_warned_about_only(self):
         self.configure([], max_tmp_tables=False)
         warning, = self.stage.precheck.run(self.stage.row()).data['warnings']
-        self.assertIn('no configuration parameters are loaded', warning)
+        self.assertEqual(('precheck', 'CONFIGURATION_PARAMETERS_NOT_LOADED'), (warning['step'], warning['code']))
+        self.assertIn('no configuration parameters are loaded', warning['message'])
 
     def test_without_a_configuration_group_loaded_parameters_do_not_matter(self):
         self.configure(['max_connections'], max_tmp_tables=False)

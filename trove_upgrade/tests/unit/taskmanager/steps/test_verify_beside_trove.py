@@ -66,7 +66,8 @@ class TestVerifyBesideTrove(base.TestCase):
     def test_a_silent_agent_of_troves_is_a_remark_and_no_failure(self):
         row = self.again(self.verified(), 76)
         self.assertIs(S.COMPLETED, row.state)
-        self.assertIn('has not reported', row.data['remarks'][-1])
+        self.assertEqual(('verify', 'TROVE_AGENT_SILENT'), (row.notes.remarks[-1].step, row.notes.remarks[-1].code))
+        self.assertIn('has not reported', row.notes.remarks[-1].message)
 
     def test_the_steps_own_time_out_does_not_fail_it_either(self):
         self.stage.verify = dataclasses.replace(self.stage.verify, timeout_seconds=20)
@@ -77,7 +78,7 @@ class TestVerifyBesideTrove(base.TestCase):
         self.statuses.said = instance.ServiceStatus('restart required', BEFORE)
         row = self.verified()
         self.assertIs(S.COMPLETED, row.state)
-        self.assertIn('RESTART_REQUIRED', row.data['remarks'][-1])
+        self.assertEqual('TROVE_RESTART_REQUIRED', row.notes.remarks[-1].code)
 
     def test_an_instance_of_which_nobody_has_ever_said_anything_is_waited_for(self):
         self.statuses.said = None

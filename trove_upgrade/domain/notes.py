@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Notes of an upgrade: what its tenant should learn of it although it did not end because of that.
+
+In a row's data they are three lists.  Releases up to borealis wrote plain sentences, and a guest sends some; a row can hold both.
+Whatever a row or a guest says in another form is left out: it is shown to people, and nothing is decided by it.
+"""
+import dataclasses
+import enum
+import re
+from collections.abc import Mapping
+from typing import Any, Self
+
+from trove_upgrade.domain import states
+
+Json = Mapping[str, Any]
+
+#: Keys of a row's data.
+WARNINGS, REMARKS, SETTINGS_CHANGED = 'warnings', 'remarks', 'settings_changed'
+
+#: A guest is another's machine: so many notes of one kind, and so many characters of one text, are kept.
+MOST = 100
+LONGEST = 1000
+_CUT = '...'
+
+
+class Code(enum.StrEnum):
+    """Stable codes of notes that have none of a check."""
+
+    CHECK_WARNING = 'CHECK_WARNING'                      #: a check's warning that has none, as in rows of earlier releases
+    RESTORE_REMARK = 'RESTORE_REMARK'                    #: the same of a remark
+    OWNER_NOT_RESTORED = 'OWNER_NOT_RESTORED'
+    SETTING_CHANGED = 'SETTING_CHANGED'
+    TROVE_AGENT_SILENT = 'TROVE_AGENT_SILENT'
+    TROVE_RESTART_REQUIRED = 'TROVE_RESTART_REQUIRED'
+    INSTANCE_RESET = 'INSTANCE_RESET'
+
+
+#: Plain sentences by what they contain: code and step.
+_SENTENCES = (
+    ('back to NONE', Code.INSTANCE_RESET, states.Step.VERIFY),
+    ('Trove shows RESTART_REQUIRED', Code.TROVE_RESTART_REQUIRED, states.Step.VERIFY),
+    ('The agent of Trove has not reported', Code.TROVE_AGENT_SILENT, states.Step.VERIFY),
+    ('belongs to', Code.OWNER_NOT_RESTORED, states.Step.RESTORE))
+_STEPS = {str(step): step for step in states.STEPS}
+
+#: Of the operator's network, which tenants do not see: URLs, addresses, and names with a port.
+_ADDRESS = re.compile(r'\b[a-z][a-z0-9+.-]*://\S+|(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?(?![\w.])|(?<![\w:])(?:[0-9a-f]{0,4}:){3,7}[0-9a-f]{0,4}(?![\w:])'
+                      r'|(?<![\w.])[a-z0-9](?:[a-z0-9-]*\.)*[a-z0-9-]*[a-z][a-z0-9-]*:\d{2,5}(?![\w.])', re.IGNORECASE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Note:
+    """One sentence, the step that found it, and a stable code."""
+
+    step: states.Step
+    code: str
+    message: str
+
+    @classmethod
+    def parse(cls, entry: Any, step: states.Step, code: str) -> Self | None:
+        """What a row or a guest holds; `step` and `code` where it names none.  None: no note."""
+        if isinstance(entry, str) and entry:
+            found = next((known[1:] for known in _SENTENCES if known[0] in entry), (code, step))
+            return cls(found[1], found[0], _cut(entry))
+        if not isinstance(entry, Mapping) or not isinstance(entry.get('message'), str):
+            return None
+        named = entry.get('code')
+        return cls(_STEPS.get(str(entry.get('step')), step), _cut(named, 64) if isinstance(named, str) and named else code, _cut(entry['message']))
+
+    def to_row(self) -> dict[str, str]:
+        """As it stands in a row's data, in answers and in notifications."""
+        return {'step': str(self.step), 'code': str(self.code), 'message': self.message}
+
+    def for_tenant(self) -> Self:
+        """The same without addresses of the operator's network."""
+        return dataclasses.replace(self, message=_ADDRESS.sub('[address]', self.message))
+
+
+@dataclasses.dataclass(frozen=True)
+class SettingChange:
+    """A global variable that has another value since the upgrade."""
+
+    name: str
+    before: str
+    after: str
+    step: states.Step = states.Step.RESTORE
+    code: str = Code.SETTING_CHANGED
+
+    @classmethod
+    def parse(cls, entry: Any) -> Self | None:
+        """What a row or a guest holds.  None: no change of a setting."""
+        if not isinstance(entry, Mapping) or not isinstance(entry.get('name'), str):
+            return None
+        values = (entry.get(key) for key in ('before', 'after'))
+        return cls(_cut(entry['name'], 64), *(_cut('' if value is None else str(value)) for value in values))
+
+    @property
+    def message(self) -> str:
+        """For a person."""
+        return f'{self.name} was {self.before!r} and is {self.after!r}.'
+
+    def to_row(self) -> dict[str, str]:
+        """As it stands in a row's data."""
+        return {'name': self.name, 'before': self.before, 'after': self.after}
+
+    def to_answer(self) -> dict[str, str]:
+        """As it stands in answers and in notifications."""
+        return {'step': str(self.step), 'code': str(self.code), 'message': self.message, **self.to_row()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Notes:
+    """All notes of an upgrade, by step."""
+
+    warnings: tuple[Note, ...] = ()                  #: of the checks before it
+    remarks: tuple[Note, ...] = ()                   #: of what followed
+    settings_changed: tuple[SettingChange, ...] = ()
+
+    @classmethod
+    def of(cls, data: Json) -> Self:
+        """Those of a row's data, whichever release has written it."""
+        return cls(_notes(data.get(WARNINGS), states.Step.PRECHECK, Code.CHECK_WARNING),
+                   _notes(data.get(REMARKS), states.Step.RESTORE, Code.RESTORE_REMARK),
+                   tuple(sorted(_present(map(SettingChange.parse, _list(data.get(SETTINGS_CHANGED)))), key=lambda change: change.name)))
+
+    def to_answer(self) -> dict[str, list[dict[str, str]]]:
+        """As they stand in answers and in notifications."""
+        return {WARNINGS: [note.to_row() for note in self.warnings], REMARKS: [note.to_row() for note in self.remarks],
+                SETTINGS_CHANGED: [change.to_answer() for change in self.settings_changed]}
+
+    def to_row(self) -> dict[str, list[dict[str, str]]]:
+        """As they stand in a row's data."""
+        return {**self.to_answer(), SETTINGS_CHANGED: [change.to_row() for change in self.settings_changed]}
+
+    def for_tenant(self) -> Self:
+        """The same without addresses of the operator's network.  Settings are the tenant's own: the database shows them."""
+        return dataclasses.replace(self, warnings=tuple(note.for_tenant() for note in self.warnings),
+                                   remarks=tuple(note.for_tenant() for note in self.remarks))
+
+
+def with_remark(data: Json, remark: Note) -> dict[str, list[dict[str, str]]]:
+    """What a row's data holds of remarks, and one more."""
+    return {REMARKS: [*(note.to_row() for note in Notes.of(data).remarks), remark.to_row()]}
+
+
+def _notes(entries: Any, step: states.Step, code: str) -> tuple[Note, ...]:
+    found = _present(Note.parse(entry, step, code) for entry in _list(entries))
+    return tuple(sorted(found, key=lambda note: states.STEPS.index(note.step)))
+
+
+def _present(found: Any) -> list[Any]:
+    return [one for one in found if one is not None][:MOST]
+
+
+def _list(entries: Any) -> list[Any]:
+    return list(entries) if isinstance(entries, list | tuple) else []
+
+
+def _cut(text: str, longest: int = LONGEST) -> str:
+    return text if len(text) <= longest else text[:longest - len(_CUT)] + _CUT
