@@ -91,8 +91,8 @@ class SettingChange:
         """What a row or a guest holds.  None: no change of a setting."""
         if not isinstance(entry, Mapping) or not isinstance(entry.get('name'), str):
             return None
-        values = (entry.get(key) for key in ('before', 'after'))
-        return cls(_cut(entry['name'], 64), *(_cut('' if value is None else str(value)) for value in values))
+        before, after = (_cut('' if value is None else str(value)) for value in (entry.get('before'), entry.get('after')))
+        return cls(_cut(entry['name'], 64), before, after)
 
     @property
     def message(self) -> str:
