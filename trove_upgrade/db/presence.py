@@ -37,7 +37,7 @@ class Registry(Protocol):
 class Presence:
     """For one process, and for those that it forks: they give signs of life for its row, and leave its end to it.
 
-    They outlive it nowhere but under a server that loads, forks and ends: `has_ended` is how such a process learns that it needs a row of its own.
+    One that outlives it, under a server that loads, forks and ends, finds `has_ended` and needs a row of its own.
     """
 
     def __init__(self, registry: Registry, binary: str, *, host: str | None = None, version: str | None = None) -> None:
@@ -49,7 +49,7 @@ class Presence:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the process of this row has ended for certain: never true in that process."""
+        """Return True if the process of this row has ended for certain: never in that process."""
         return TABLE.has_ended(self.registration.pid, self.registration.birth)
 
     def beat(self) -> None:

@@ -54,7 +54,7 @@ class Service:
 
     @property
     def has_ended(self) -> bool:
-        """Whether its process has ended for certain, which only the machine that it ran on can see."""
+        """Return True if its process has ended for certain, which only the machine that it ran on can see."""
         return TABLE.has_ended(self.pid, self.birth)
 
     @property

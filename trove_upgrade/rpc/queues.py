@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The queues of the taskmanagers at the broker, and their end.
 
-A taskmanager makes two durable ones: of the topic, which all share, and of the topic and its host.  Neither ends by itself:
-oslo.messaging gives an expiry to fanout and reply queues alone (18.3.1), and no argument can be added to a queue that is there.
-Publishers make the exchange and no queue: once the queue is gone, what is sent to it is dropped.
+A taskmanager makes two durable ones: of the topic, which all share, and of the topic and its host.
+Neither ends by itself: oslo.messaging gives an expiry to fanout and reply queues alone (18.3.1),
+and no argument can be added to a queue that is there. Publishers make the exchange and no queue:
+once the queue is gone, what is sent to it is dropped.
 """
+
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -48,7 +50,9 @@ def find(conf: cfg.ConfigOpts, names: Sequence[str], timeout_seconds: float) -> 
 
 
 def remove(conf: cfg.ConfigOpts, names: Sequence[str], timeout_seconds: float) -> list[Queue]:
-    """Delete those that have no consumer, with their messages; returns them as they were.  May be repeated.
+    """Delete those that have no consumer, with their messages; returns them as they were.
+
+    May be repeated.
 
     The broker is asked first, as quorum queues do not know "only if unused".  Raises as `find`.
     """
@@ -66,7 +70,9 @@ def remove_exchange(conf: cfg.ConfigOpts, timeout_seconds: float) -> bool:
     """Delete our exchange if no queue is bound to it; False where one is.  Raises as `find`."""
     with _connected(conf, timeout_seconds) as connection:
         try:
-            connection.channel().exchange_delete(exchange=conf[our_conf.GROUP].rpc_exchange, if_unused=True)
+            connection.channel().exchange_delete(
+                exchange=conf[our_conf.GROUP].rpc_exchange, if_unused=True
+            )
         except amqp.exceptions.PreconditionFailed:
             return False
         except amqp.exceptions.NotFound:

@@ -37,7 +37,7 @@ _UNREGISTERED = {
 
 
 class ExpiringTransport(oslo_transport.RPCTransport):
-    """Of RPC, where a cast has a time to live as a call has: oslo.messaging's cast hands none to the driver (18.3.1).
+    """RPC transport whose casts have a time to live, as calls have: oslo.messaging's cast hands none to the driver (18.3.1).
 
     All casts of ours go to the taskmanagers, whose queue has neither an expiry nor a limit: without a reader it would grow for ever.
     A limit cannot be an argument of that queue, as a broker refuses to declare a queue again with other arguments than it was made with.

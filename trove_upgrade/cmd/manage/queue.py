@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`trove-upgrade-manage queue ...`: what of ours is left at the broker, with the credentials of transport_url alone."""
+"""`trove-upgrade-manage queue ...`.
+
+What of ours is left at the broker, with the credentials of transport_url alone.
+"""
+
 import argparse
 import socket
 from types import ModuleType
@@ -15,21 +19,37 @@ _BROKER_SECONDS = 5.0
 
 def add_commands(commands: Any) -> None:
     """Add `queue` and its subcommands."""
-    parser = commands.add_parser('queue', help='queues of the taskmanagers', description='Queues of the taskmanagers at the broker.')
+    parser = commands.add_parser(
+        'queue',
+        help='queues of the taskmanagers',
+        description='Queues of the taskmanagers at the broker.',
+    )
     nested = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
-    for name, text, command in (('list', 'those that are there, with their messages and consumers', _list),
-                                ('remove', 'delete those without a consumer, with their messages, and the exchange', _remove)):
+    for name, text, command in (
+        ('list', 'those that are there, with their messages and consumers', _list),
+        (
+            'remove',
+            'delete those without a consumer, with their messages, and the exchange',
+            _remove,
+        ),
+    ):
         added = nested.add_parser(name, help=text)
-        added.add_argument('--host', action='append', default=[], help='a host that has run a taskmanager (may be repeated; this one always counts)')
+        added.add_argument(
+            '--host',
+            action='append',
+            default=[],
+            help='a host that has run a taskmanager (may be repeated; this one always counts)',
+        )
         added.set_defaults(command=command)
 
 
 def _queues() -> ModuleType:
-    """Imported here alone: no other command needs a broker, and oslo.messaging must find the threads chosen."""
+    """Import them: no other command needs a broker, and oslo.messaging wants the threads chosen."""
     from trove_upgrade.wsgi import threads
 
     threads.choose()
     from trove_upgrade.rpc import queues
+
     return queues
 
 
@@ -40,7 +60,10 @@ def _names(conf: cfg.ConfigOpts, hosts: list[str]) -> list[str]:
 
 def _list(run: Context, arguments: argparse.Namespace) -> None:
     found = _queues().find(run.conf, _names(run.conf, arguments.host), _BROKER_SECONDS)
-    print_table(('queue', 'messages', 'consumers'), [(one.name, one.messages, one.consumers) for one in found])
+    print_table(
+        ('queue', 'messages', 'consumers'),
+        [(one.name, one.messages, one.consumers) for one in found],
+    )
 
 
 def _remove(run: Context, arguments: argparse.Namespace) -> None:
@@ -50,8 +73,13 @@ def _remove(run: Context, arguments: argparse.Namespace) -> None:
         print(f'Queue {gone.name} is deleted; messages in it: {gone.messages}.')
     left = queues.find(run.conf, names, _BROKER_SECONDS)
     if left:
-        raise exceptions.QueuesInUse(found=', '.join(f'{one.name} ({one.consumers})' for one in left))
+        raise exceptions.QueuesInUse(
+            found=', '.join(f'{one.name} ({one.consumers})' for one in left)
+        )
     if queues.remove_exchange(run.conf, _BROKER_SECONDS):
         print('The exchange is deleted.')
     else:
-        print('The exchange stays: queues of guests are bound to it. It goes when the last of them has gone and this is run again.')
+        print(
+            'The exchange stays: queues of guests are bound to it. It goes when the last of them has '
+            'gone and this is run again.'
+        )

@@ -6,9 +6,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import sqlalchemy as sa
+
 from trove_upgrade.cmd.manage import numbers
 from trove_upgrade.cmd.manage.context import Context, print_table
-from trove_upgrade.db import errors
+from trove_upgrade.db import errors, models
 from trove_upgrade.db.migrations.clock import Clock, SystemClock
 from trove_upgrade.db.migrations.gate import ago
 from trove_upgrade.db.services import SILENT_SECONDS, Service, Services
@@ -61,7 +63,8 @@ def _listed(services: Services) -> Sequence[Service]:
 
 
 def _wait(run: Context, arguments: argparse.Namespace) -> None:
-    wait_until_none(run.repositories.services, arguments.timeout, SystemClock())
+    if sa.inspect(run.repositories.database.engine).has_table(models.upgrade_services.name):    # not after `db remove`
+        wait_until_none(run.repositories.services, arguments.timeout, SystemClock())
     print('No service is listed.')
 
 

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A RabbitMQ of a test's own: the lab's configuration and programs, in a temporary folder and on free ports of loopback."""
+"""A RabbitMQ of a test's own.
+
+The lab's configuration and programs, in a temporary folder and on free ports of loopback.
+"""
+
 import os
 import pathlib
 import shlex
@@ -25,12 +29,19 @@ class Broker(fixtures.Fixture):
     """One node; `url` is its transport_url."""
 
     def _setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix='tu-broker-', dir=os.environ.get('TROVE_UPGRADE_TMP', '/tmp')))
+        self.folder = pathlib.Path(
+            tempfile.mkdtemp(prefix='tu-broker-', dir=os.environ.get('TROVE_UPGRADE_TMP', '/tmp'))
+        )
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         layout = Layout(cache_dir=self.folder / 'cache', run_dir=self.folder)
         layout.prepare()
         ports = dict(zip(('epmd', 'broker', 'broker_distribution'), _free_ports(3), strict=True))
-        self.settings = Settings(layout, CloudVenv(layout.venvs_dir, layout.logs_dir / 'venv.log', {}), Secrets.generate(), Ports(**ports))
+        self.settings = Settings(
+            layout,
+            CloudVenv(layout.venvs_dir, layout.logs_dir / 'venv.log', {}),
+            Secrets.generate(),
+            Ports(**ports),
+        )
         self.url = self.settings.trove_transport_url
         rabbitmq.configure(self.settings)
         epmd, node = rabbitmq.processes(self.settings)
@@ -41,14 +52,21 @@ class Broker(fixtures.Fixture):
     def _start(self, command, ready):
         log = (self.folder / f'{command.name}.log').open('wb')
         self.addCleanup(log.close)
-        process = subprocess.Popen(['setpriv', '--pdeathsig', 'KILL', *command.argv], env=dict(command.env), cwd='/', stdin=subprocess.DEVNULL,
-                                   stdout=log, stderr=log)
+        process = subprocess.Popen(
+            ['setpriv', '--pdeathsig', 'KILL', *command.argv],
+            env=dict(command.env),
+            cwd='/',
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
         self.addCleanup(self._stop, process)
         deadline = time.monotonic() + _START_SECONDS
         while not ready(self.settings):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f'{command.name} does not serve:\n{(self.folder / f"{command.name}.log").read_text()}')
-            time.sleep(0.1)    # between two looks at a condition with a deadline
+                said = pathlib.Path(log.name).read_text()
+                raise AssertionError(f'{command.name} does not serve:\n{said}')
+            time.sleep(0.1)  # between two looks at a condition with a deadline
 
     def _stop(self, process):
         process.terminate()
@@ -64,10 +82,22 @@ class Broker(fixtures.Fixture):
 
     def shell(self, command):
         """What a line of a page printed, run where `rabbitmqctl` reaches this node."""
-        environment = {**self._environment, 'PATH': f'/usr/lib/rabbitmq/bin:{self._environment["PATH"]}'}
-        done = subprocess.run(['bash', '-o', 'pipefail', '-c', command], env=environment, cwd='/', capture_output=True, text=True, timeout=120)
+        environment = {
+            **self._environment,
+            'PATH': f'/usr/lib/rabbitmq/bin:{self._environment["PATH"]}',
+        }
+        done = subprocess.run(
+            ['bash', '-o', 'pipefail', '-c', command],
+            env=environment,
+            cwd='/',
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
         if done.returncode:
-            raise AssertionError(f'{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}')
+            raise AssertionError(
+                f'{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}'
+            )
         return done.stdout
 
     def messages(self, queue):

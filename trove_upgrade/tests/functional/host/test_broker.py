@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is left at a real broker when no taskmanager reads: classic and quorum queues, made by this release or by the one before."""
+"""Queues at a real broker that no taskmanager reads.
+
+Classic and quorum ones, made by this release or by the one before.
+"""
+
 import contextlib
 import io
 import pathlib
@@ -36,7 +40,6 @@ class Listener:
 
 
 class TestBroker(Waiting, base.BaseTestCase):
-
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -52,7 +55,11 @@ class TestBroker(Waiting, base.BaseTestCase):
         transport.get_transport(conf).cleanup()
         conf.set_override('transport_url', self.broker.url)
         conf.set_override('rabbit_quorum_queue', quorum, 'oslo_messaging_rabbit')
-        for name, value in {'taskmanager_topic': self.id(), 'rpc_exchange': self.id(), **options}.items():
+        for name, value in {
+            'taskmanager_topic': self.id(),
+            'rpc_exchange': self.id(),
+            **options,
+        }.items():
             conf.set_override(name, value, 'trove_upgrade')
         self.addCleanup(self.delete_queues, conf)
         return conf
@@ -63,7 +70,9 @@ class TestBroker(Waiting, base.BaseTestCase):
     def listen(self, conf, rpc_transport, host='host-1'):
         """(server, endpoint), as a taskmanager listens."""
         endpoint = Listener()
-        server = transport.get_server(rpc_transport, transport.taskmanager_target(conf, server=host), [endpoint])
+        server = transport.get_server(
+            rpc_transport, transport.taskmanager_target(conf, server=host), [endpoint]
+        )
         server.start()
         self.addCleanup(rpc_transport.cleanup)
         shared = [conf.trove_upgrade.taskmanager_topic]
@@ -75,7 +84,10 @@ class TestBroker(Waiting, base.BaseTestCase):
         server.wait()
 
     def declare_as_before(self, conf):
-        """As a taskmanager of the release before has left them: its transport gave no cast a time to live."""
+        """As a taskmanager of the release before has left them.
+
+        Its transport gave no cast a time to live.
+        """
         server, _ = self.listen(conf, oslo_messaging.get_rpc_transport(conf))
         self.end(server)
 
@@ -116,7 +128,9 @@ class TestBroker(Waiting, base.BaseTestCase):
         self.declare_as_before(conf)
         self.send(conf)
         removed = queues.remove(conf, [self.id(), queues.of_host(conf, 'host-1'), 'never-made'], 10)
-        self.assertEqual([queues.Queue(self.id(), 1, 0), queues.Queue(f'{self.id()}.host-1', 0, 0)], removed)
+        self.assertEqual(
+            [queues.Queue(self.id(), 1, 0), queues.Queue(f'{self.id()}.host-1', 0, 0)], removed
+        )
         self.send(conf)
         self.assertEqual([], queues.find(conf, [self.id()], 10))
 
@@ -136,8 +150,10 @@ class TestBroker(Waiting, base.BaseTestCase):
     def run_tool(self, *arguments):
         """(exit code, stdout, stderr) of trove-upgrade-manage."""
         path = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'trove.conf')
-        path.write_text(f'[DEFAULT]\ntransport_url = {self.broker.url}\n[database]\nconnection = sqlite://\n'
-                        f'[trove_upgrade]\ntaskmanager_topic = {self.id()}\nrpc_exchange = {self.id()}\n')
+        path.write_text(
+            f'[DEFAULT]\ntransport_url = {self.broker.url}\n[database]\nconnection = sqlite://\n'
+            f'[trove_upgrade]\ntaskmanager_topic = {self.id()}\nrpc_exchange = {self.id()}\n'
+        )
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = manage.main(['--config-file', str(path), *arguments])
@@ -150,28 +166,67 @@ class TestBroker(Waiting, base.BaseTestCase):
         self.assertEqual((1, True), (code, 'ERROR QUEUES_IN_USE' in refused), refused)
         self.end(server)
         self.send(conf, 2)
-        self.assertRegex(self.run_tool('queue', 'list', '--host', 'host-1')[1], rf'{self.id()} +2 +0\n{self.id()}\.host-1 +0 +0\n')
+        self.assertRegex(
+            self.run_tool('queue', 'list', '--host', 'host-1')[1],
+            rf'{self.id()} +2 +0\n{self.id()}\.host-1 +0 +0\n',
+        )
         code, told, _ = self.run_tool('queue', 'remove', '--host', 'host-1')
-        self.assertEqual((0, True, True), (code, f'Queue {self.id()} is deleted; messages in it: 2.' in told, 'The exchange is deleted.' in told), told)
+        self.assertEqual(
+            (0, True, True),
+            (
+                code,
+                f'Queue {self.id()} is deleted; messages in it: 2.' in told,
+                'The exchange is deleted.' in told,
+            ),
+            told,
+        )
         self.assertEqual([], queues.find(conf, queues.of_taskmanagers(conf, ['host-1']), 10))
 
     def queues_at_the_broker(self):
         """Not by `find`: a declaration counts as a use."""
-        return self.broker.rabbitmqctl('list_queues', '-p', 'trove', '--no-table-headers', 'name').split()
+        return self.broker.rabbitmqctl(
+            'list_queues', '-p', 'trove', '--no-table-headers', 'name'
+        ).split()
 
     def page_line(self, page, words):
         """The command of a page that holds `words`, for the virtual host of this broker."""
         text = (_PAGES / page).read_text().replace('\\\n', ' ')
-        return next(line for line in text.splitlines() if words in line and 'rabbitmqctl' in line).replace('-p /', '-p trove')
+        return next(
+            line for line in text.splitlines() if words in line and 'rabbitmqctl' in line
+        ).replace('-p /', '-p trove')
 
     def test_the_policy_of_the_page_ends_queues_that_were_made_before_it(self):
         """Both kinds; sooner than the page has it."""
         for quorum in (False, True):
-            self.declare_as_before(self.conf(quorum=quorum, taskmanager_topic=f'trove-upgrade-{quorum}', rpc_exchange=f'e-{quorum}'))
-        self.assertEqual(4, len([name for name in self.queues_at_the_broker() if name.startswith('trove-upgrade-')]))
-        self.broker.shell(self.page_line('beside-trove.rst', 'set_operator_policy').replace('86400000', '1000'))
-        self.addCleanup(self.broker.rabbitmqctl, 'clear_operator_policy', '-p', 'trove', 'trove-upgrade')
-        self.wait_until(lambda: not [name for name in self.queues_at_the_broker() if name.startswith('trove-upgrade-')], 'the end of all')
+            self.declare_as_before(
+                self.conf(
+                    quorum=quorum,
+                    taskmanager_topic=f'trove-upgrade-{quorum}',
+                    rpc_exchange=f'e-{quorum}',
+                )
+            )
+        self.assertEqual(
+            4,
+            len(
+                [name for name in self.queues_at_the_broker() if name.startswith('trove-upgrade-')]
+            ),
+        )
+        self.broker.shell(
+            self.page_line('beside-trove.rst', 'set_operator_policy').replace('86400000', '1000')
+        )
+        self.addCleanup(
+            self.broker.rabbitmqctl, 'clear_operator_policy', '-p', 'trove', 'trove-upgrade'
+        )
+        self.wait_until(
+            lambda: (
+                not [
+                    name
+                    for name in self.queues_at_the_broker()
+                    if name.startswith('trove-upgrade-')
+                ]
+            ),
+            'the end of all',
+        )
 
     def test_the_line_of_the_page_deletes_what_is_left_and_not_what_is_listened_on(self):
         gone = self.conf(taskmanager_topic='trove-upgrade-gone', rpc_exchange='e-gone')

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every way on which a process of Trove's API ends: none leaves a row that an operator still sees on that host."""
+"""Every way on which a process of Trove's API ends.
+
+None leaves a row that an operator still sees on that host.
+"""
+
 import os
 import signal
 
@@ -58,7 +62,9 @@ class TestUwsgi(Ends):
         self.assert_a_killed_worker_is_gone_at_once(lazy_apps=False)
 
     def test_workers_that_are_recycled_after_some_requests(self):
-        api, pids = self.new_listed_api(arguments=('--max-requests', '5', '--min-worker-lifetime', '1'))
+        api, pids = self.new_listed_api(
+            arguments=('--max-requests', '5', '--min-worker-lifetime', '1')
+        )
         first = pids - {api.process.pid}
         with self.asking(api):
             self.wait_until(lambda: not first & set(api.workers()), 'the end of the first workers')

@@ -12,7 +12,6 @@ from trove_upgrade.tests.unit import base
 
 
 class TestBirth(base.TestCase):
-
     @given(st.integers(min_value=0, max_value=2**63), st.integers(min_value=0, max_value=2**32 - 1))
     def test_what_is_written_is_read(self, ticks, table):
         birth = Birth(ticks, f'{table:08x}')
@@ -24,10 +23,11 @@ class TestBirth(base.TestCase):
 
 
 class TestProcessTable(base.TestCase):
-
     def test_this_process_has_a_birth_and_has_not_ended(self):
         birth = TABLE.birth_of(os.getpid())
-        self.assertEqual((birth, False), (TABLE.birth_of(os.getpid()), TABLE.has_ended(os.getpid(), birth)))
+        self.assertEqual(
+            (birth, False), (TABLE.birth_of(os.getpid()), TABLE.has_ended(os.getpid(), birth))
+        )
 
     def test_one_that_started_at_another_time_has_ended(self):
         birth = TABLE.birth_of(os.getpid())
@@ -61,7 +61,13 @@ class TestProcessTable(base.TestCase):
         return ProcessTable(folder).birth_of(42)
 
     def test_a_number_counts_within_one_boot_and_one_namespace_of_pids_and_of_time(self):
-        births = [self.proc(pid=1), self.proc(pid=2), self.proc('b2', pid=1), self.proc(pid=1, time=1), self.proc(pid=1, time=2)]
+        births = [
+            self.proc(pid=1),
+            self.proc(pid=2),
+            self.proc('b2', pid=1),
+            self.proc(pid=1, time=1),
+            self.proc(pid=1, time=2),
+        ]
         self.assertEqual({777}, {birth.start_ticks for birth in births})
         self.assertEqual(5, len({birth.table for birth in births}))
         self.assertEqual(births[0], self.proc(pid=1))

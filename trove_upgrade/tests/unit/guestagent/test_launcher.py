@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What starts the guest agent and the taskmanager: by systemd and by sysv alike, with a log of their own."""
+"""Units and scripts that start the guest agent and the taskmanager.
+
+With the same arguments, and a log of their own.
+"""
+
 import os
 import pathlib
 import re
@@ -22,20 +26,27 @@ exec sleep 1000
 
 def exec_start(unit):
     """The command of a unit, its lines joined."""
-    return shlex.split(re.search(r'^ExecStart=(.*)$', unit.read_text().replace('\\\n', ' '), re.MULTILINE).group(1))
+    return shlex.split(
+        re.search(r'^ExecStart=(.*)$', unit.read_text().replace('\\\n', ' '), re.MULTILINE).group(1)
+    )
 
 
 class TestGuestAgent(base.TestCase):
-
     def setUp(self):
         super().setUp()
         folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        self.seen, agent, self.launcher = folder / 'seen', folder / 'agent', folder / 'guestagent-run'
+        self.seen, agent, self.launcher = (
+            folder / 'seen',
+            folder / 'agent',
+            folder / 'guestagent-run',
+        )
         os.mkfifo(self.seen)
         agent.write_text(_AGENT.format(seen=self.seen))
         agent.chmod(0o755)
         text = (_ETC / 'guest/lib/guestagent-run').read_text()
-        text = text.replace('/opt/trove-upgrade/venv/bin/trove-upgrade-guestagent', str(agent)).replace('/var/log/trove', str(folder / 'log'))
+        text = text.replace(
+            '/opt/trove-upgrade/venv/bin/trove-upgrade-guestagent', str(agent)
+        ).replace('/var/log/trove', str(folder / 'log'))
         self.launcher.write_text(text)
         self.launcher.chmod(0o755)
 
@@ -75,7 +86,6 @@ class TestGuestAgent(base.TestCase):
 
 
 class TestTaskmanager(base.TestCase):
-
     def test_the_log_is_its_own_whatever_the_configuration_says_of_troves(self):
         _program, *arguments = exec_start(_ETC / 'systemd/trove-upgrade-taskmanager.service')
         own = pathlib.Path(self.useFixture(fixtures.TempDir()).path) / 'own.log'
@@ -95,9 +105,18 @@ def log_files(test, arguments):
     """Files that a program with Trove's configuration and these arguments writes its log to."""
     folder = pathlib.Path(test.useFixture(fixtures.TempDir()).path)
     (folder / 'trove.conf').write_text(_TROVES.format(folder=folder))
-    program = ('import logging, sys; from oslo_config import cfg; from oslo_log import log\n'
-               'conf = cfg.ConfigOpts(); log.register_options(conf); conf(sys.argv[1:]); log.setup(conf, "x")\n'
-               'print(*(h.baseFilename for h in logging.getLogger().handlers if hasattr(h, "baseFilename")), sep="\\n")')
-    done = subprocess.run([sys.executable, '-c', program, '--config-file',
-                           str(folder / 'trove.conf'), *arguments], capture_output=True, text=True, check=True, timeout=60)
+    program = (
+        'import logging, sys; from oslo_config import cfg; from oslo_log import log\n'
+        'conf = cfg.ConfigOpts(); log.register_options(conf)\n'
+        'conf(sys.argv[1:]); log.setup(conf, "x")\n'
+        'found = [getattr(one, "baseFilename", None) for one in logging.getLogger().handlers]\n'
+        'print(*filter(None, found), sep="\\n")'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', program, '--config-file', str(folder / 'trove.conf'), *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
     return done.stdout.split()

@@ -343,6 +343,10 @@ class TestInstancesAndServices(ManageTestCase):
         self.killed()
         self.assertIn('have been dropped', self.run_tool('db', 'remove', '--yes'))
 
+    def test_a_wait_ends_at_once_where_the_tables_have_gone(self):
+        self.run_tool('db', 'remove', '--yes')
+        self.assertEqual('No service is listed.\n', self.run_tool('service', 'wait'))
+
     def test_a_wait_ends_once_none_is_listed(self):
         self.killed()
         self.assertEqual('No service is listed.\n', self.run_tool('service', 'wait'))
