@@ -3,43 +3,42 @@
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
+from trove_upgrade import signals
 from trove_upgrade.lab import errors, preflight
 from trove_upgrade.lab.bare import machine, registries
 from trove_upgrade.lab.bare.place import Place
 from trove_upgrade.lab.progress import Progress
 
+PROGRAM = 'make bare'
 TARGETS = ('demo', 'test')
-
-
-def _leave(number: int, _frame: object) -> NoReturn:
-    raise SystemExit(128 + number)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Return 0 where every target ended well; the last line states how each ended."""
-    parser = argparse.ArgumentParser(prog='make bare', description=__doc__)
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
     parser.add_argument('--keep', action='store_true', help='leave the files of the bare machine for a look')
     parser.add_argument('targets', nargs='*', default=list(TARGETS), metavar='TARGET')
     arguments = parser.parse_args(argv)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)
     if not preflight.Machine().is_root():
         print(preflight.NOT_ROOT, file=sys.stderr)
         return 1
     bare = machine.BareMachine(Place.from_environ(), registries.taken(os.environ), Progress(), machine.to_stdout)
+    return signals.run(PROGRAM, lambda: _run(bare, arguments.targets, keep=arguments.keep))
+
+
+def _run(bare: machine.BareMachine, targets: Sequence[str], *, keep: bool) -> int:
     try:
-        endings = bare.run(arguments.targets, keep=arguments.keep)
+        endings = bare.run(targets, keep=keep)
     except errors.LabError as error:
-        print(f'make bare: {error}', file=sys.stderr)
+        print(f'{PROGRAM}: {error}', file=sys.stderr)
         return 1
     print(f'bare machine: {"; ".join(str(one) for one in endings)}', flush=True)
     return 0 if all(one.exit_code == 0 for one in endings) else 1
 
 
 if __name__ == '__main__':
+    signals.end_at_once(PROGRAM)
     sys.exit(main())
