@@ -181,7 +181,7 @@ class TestResult(_NovaCase):
 
 class TestDirectory(_NovaCase):
 
-    def directory(self, seconds=2.0):
+    def directory(self, seconds=60.0):
         return NovaDirectory.from_conf(self.cloud.conf(server_list_timeout=seconds))
 
     def test_servers_that_nova_has_come_in_one_call(self):
