@@ -87,4 +87,4 @@ def _end(server: Any, starting: threading.Thread) -> None:
 def server(conf: cfg.ConfigOpts, topic_prefix: str, instance_id: str) -> oslo_messaging.MessageHandlingServer:
     """A server where Trove's agent of this instance would be.  Nothing is decrypted: method names travel in clear."""
     target = oslo_messaging.Target(topic=f'{topic_prefix}{instance_id}', server=instance_id)
-    return oslo_messaging.get_rpc_server(transport.get_transport(conf), target, [Refuser()], access_policy=oslo_messaging.DefaultRPCAccessPolicy)
+    return oslo_messaging.get_rpc_server(transport.get_answering_transport(conf), target, [Refuser()], access_policy=oslo_messaging.DefaultRPCAccessPolicy)

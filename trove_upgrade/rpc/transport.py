@@ -4,7 +4,7 @@ import contextlib
 import functools
 import importlib
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import amqp.exceptions  # type: ignore[import-untyped]
@@ -77,8 +77,19 @@ def get_transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
 
     :raises TransportInvalid: it cannot be understood, or its driver cannot be loaded.
     """
+    return _rpc_transport(conf, functools.partial(ExpiringTransport, cast_seconds=conf[our_conf.GROUP].taskmanager_message_ttl))
+
+
+def get_answering_transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
+    """Return the RPC transport of a configuration that need not have our options: for servers, which cast nothing.
+
+    :raises TransportInvalid: as `get_transport`.
+    """
+    return _rpc_transport(conf, oslo_transport.RPCTransport)
+
+
+def _rpc_transport(conf: cfg.ConfigOpts, transport_class: Callable[..., oslo_messaging.Transport]) -> oslo_messaging.Transport:
     register_missing_opts(conf)
-    transport_class = functools.partial(ExpiringTransport, cast_seconds=conf[our_conf.GROUP].taskmanager_message_ttl)
     with _as_invalid('[DEFAULT] transport_url'):
         return oslo_messaging.get_rpc_transport(conf, transport_cls=transport_class)
 

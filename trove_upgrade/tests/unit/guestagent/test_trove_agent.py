@@ -292,7 +292,7 @@ class StandInTest(base.TestCase):
         self.conf([], project='trove-upgrade')
         self.useFixture(conffixture.ConfFixture(self.conf)).transport_url = 'fake://'
         self.instance = str(uuid.uuid4())
-        self.transport = transport.get_transport(self.conf)
+        self.transport = transport.get_answering_transport(self.conf)
 
     def server(self):
         return stand_in.server(self.conf, 'guestagent.', self.instance)
