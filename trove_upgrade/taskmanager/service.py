@@ -40,7 +40,9 @@ BINARY = services.TASKMANAGER
 
 #: Beyond the time-outs of what a step asks, for our own work and the database.
 _MARGIN_SECONDS = 15.0
+#: From SIGTERM to the end in all, whatever is away: less than the 90 s after which systemd kills.
 _STOP_SECONDS = 60.0
+_LEAVE_SECONDS = 15.0
 _BROKER_SECONDS = 5.0
 _SIGN = 'The sign of life could not be written'
 _CHECK_SECONDS = 120.0
@@ -108,9 +110,11 @@ def post_seconds(conf: cfg.ConfigOpts) -> float:
 class Service:
     """One process: RPC server, scheduler, relays, signs of life."""
 
-    def __init__(self, conf: cfg.ConfigOpts, outside: Ports) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, outside: Ports, leave_seconds: float = _LEAVE_SECONDS) -> None:
+        """Compose; nothing runs yet.  `leave_seconds`: how long a stop waits for the broker and the database to let go of it."""
         self._conf = conf
         self._outside = outside
+        self._leave_seconds = leave_seconds
         self._host = socket.gethostname()
         self._stopping = threading.Event()
         self._presence = Presence(outside.repos.services, BINARY, host=self._host)
@@ -150,18 +154,35 @@ class Service:
         threading.Thread(target=self._serve, name='rpc-server', daemon=True).start()
 
     def stop(self) -> None:
-        """Let go of what waits, finish what runs.  What is cut short is found again when its lease has run out."""
+        """Let go of what waits, finish what runs.  What is cut short is found again when its lease has run out.
+
+        A broker or a database that is away does not hold it up: it ends within `_STOP_SECONDS` and `leave_seconds`.
+        """
         LOG.info('Taskmanager on %s stops', self._host)
         self._stopping.set()
         if self._server is not None:
             self._server.stop()
+        until = self._outside.clock.monotonic() + _STOP_SECONDS
+        repeaters = (*self._relays, self._life)
+        for repeater in repeaters:
+            repeater.stop(0)
         self._scheduler.stop(_STOP_SECONDS)
-        for repeater in (*self._relays, self._life):
-            repeater.stop(_MARGIN_SECONDS)
-        leaving = threading.Thread(target=self._leave_broker, name='leave-broker', daemon=True)    # it waits for ever for one that is away
-        leaving.start()
-        leaving.join(_BROKER_SECONDS)
-        self._deregister()
+        for repeater in repeaters:
+            repeater.stop(max(0.0, until - self._outside.clock.monotonic()))
+        self._leave()
+
+    def _leave(self) -> None:
+        """Let go of broker and database, each in a thread: a call to one that is away may last as long as its driver likes."""
+        leaving = [threading.Thread(target=leave, name=name, daemon=True)
+                   for name, leave in (('leave-broker', self._leave_broker), ('leave-database', self._deregister))]
+        for thread in leaving:
+            thread.start()
+        until = self._outside.clock.monotonic() + self._leave_seconds
+        for thread in leaving:
+            thread.join(max(0.0, until - self._outside.clock.monotonic()))
+        if leaving[1].is_alive():
+            LOG.warning('The database gives no answer: %s stays listed in upgrade_services until its process is seen to have ended, or "trove-upgrade-manage '
+                        'service forget %s"', BINARY, self._presence.registration.id)
 
     def _serve(self) -> None:
         """In a thread of its own: it waits for the broker."""

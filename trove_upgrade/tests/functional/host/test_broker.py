@@ -13,13 +13,13 @@ import threading
 import fixtures
 import oslo_messaging
 from oslo_config import cfg
-from oslotest import base
 
 import trove_upgrade
 from trove_upgrade import conf as our_conf
 from trove_upgrade.cmd import manage
 from trove_upgrade.domain import guest
 from trove_upgrade.rpc import queues, serializer, taskmanager, transport
+from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import private_broker
 from trove_upgrade.tests.functional.waiting import Waiting
 
@@ -39,7 +39,7 @@ class Listener:
         self.heard.set()
 
 
-class TestBroker(Waiting, base.BaseTestCase):
+class TestBroker(Waiting, base.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()

@@ -14,11 +14,11 @@ import urllib.error
 import urllib.request
 
 import fixtures
-from oslotest import base
 
 import trove_upgrade
 from trove_upgrade.lab import processes
 from trove_upgrade.lab.layout import CACHE_VARIABLE, RUN_VARIABLE, Layout
+from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
 from trove_upgrade.tests.functional.waiting import Waiting
 
@@ -67,7 +67,7 @@ class Ended:
     err: str
 
 
-class SignalsTestCase(Waiting, base.BaseTestCase):
+class SignalsTestCase(Waiting, base.TestCase):
 
     wait_seconds = 120.0    # several load at once
 

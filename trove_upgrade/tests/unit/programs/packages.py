@@ -73,6 +73,7 @@ _OF = {
     'procps': 'pgrep pkill ps',
     'pwgen': 'pwgen',
     'python3-minimal': 'python3',
+    'rabbitmq-server': 'rabbitmqctl',
     'sed': 'sed',
     'squashfs-tools': 'mksquashfs',
     'systemd': 'systemctl',

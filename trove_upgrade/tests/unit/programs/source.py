@@ -54,6 +54,7 @@ FORWARDERS = frozenset(
         '_become',
         '_tempest',
         '_argv',
+        'attach',
         '_setUp',
         '_pip_config',
         '__init__',
@@ -103,7 +104,7 @@ class Source:
 
     def programs(self):
         """Each program."""
-        for node in ast.walk(self._tree):
+        for node in self._parents:
             words = []
             if isinstance(node, (ast.List, ast.Tuple)) and self._is_command(node):
                 words = self._words(node.elts)
@@ -126,7 +127,7 @@ class Source:
 
     def unspelled(self):
         """File and function of each call that does not spell out its words."""
-        for node in ast.walk(self._tree):
+        for node in self._parents:
             if (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Attribute)
@@ -134,8 +135,20 @@ class Source:
                 and node.func.attr in _PRIMITIVES.get(node.func.value.id, ())
             ):
                 first = node.args[0] if node.args else None
-                if not isinstance(first, (ast.List, ast.Tuple)):
+                if not self._is_list(first):
                     yield f'{self._path} {self._function(node)}'
+
+    def _is_list(self, node):
+        """True for a list, and for a name that its function gives a list to."""
+        if not isinstance(node, ast.Name):
+            return isinstance(node, (ast.List, ast.Tuple))
+        where = self._enclosing(node)
+        return any(
+            isinstance(one, ast.Assign)
+            and isinstance(one.value, (ast.List, ast.Tuple))
+            and any(_name(target) == node.id for target in one.targets)
+            for one in ast.walk(where or self._tree)
+        )
 
     def _taker(self, node):
         """The call that a list is an argument of, be it in a sum or by a condition; or what else
@@ -211,10 +224,13 @@ class Source:
             where = self._parents.get(where)
         return [argv.UNKNOWN]
 
-    def _function(self, node):
+    def _enclosing(self, node):
         while node is not None and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             node = self._parents.get(node)
-        return node.name if node is not None else None
+        return node
+
+    def _function(self, node):
+        return getattr(self._enclosing(node), 'name', None)
 
 
 def _name(node):

@@ -370,6 +370,21 @@ class TestScheduler(base.TestCase):
         wait_for(lambda: len(acts) == 2)
 
 
+class HangingRegistry:
+    """Takes signs of life; a removal waits until the test ends."""
+
+    def __init__(self, services):
+        self._services = services
+        self.hangs, self.end = threading.Event(), threading.Event()
+
+    def __getattr__(self, name):
+        return getattr(self._services, name)
+
+    def remove(self, _registration):
+        self.hangs.set()
+        self.end.wait()
+
+
 class TestService(base.TestCase):
     """The composed process, its RPC on oslo.messaging's driver in memory, its database a file."""
 
@@ -405,3 +420,15 @@ class TestService(base.TestCase):
         self.assertEqual(1, len(self.db.rows(models.upgrade_services)))
         self.service.stop()
         self.assertEqual([], self.db.rows(models.upgrade_services))
+
+    def test_a_database_that_hangs_does_not_keep_it_from_its_end(self):
+        registry = HangingRegistry(self.db.repositories.services)
+        self.addCleanup(registry.end.set)
+        repositories = dataclasses.replace(self.db.repositories, services=registry)
+        outside = service.Ports(repositories, self.stage.nova, self.stage.images, self.stage.guest, self.stage.notifier, SystemClock(),
+                                versions.Rules.load())
+        other = service.Service(self.conf, outside, leave_seconds=0.5)
+        other.start()
+        wait_for(lambda: len(self.db.rows(models.upgrade_services)) == 2)
+        other.stop()
+        self.assertTrue(registry.hangs.is_set())
