@@ -110,7 +110,7 @@ def _page(call: Call, project_id: str | None, *, deleted: bool | None) -> webob.
         include_clustered=call.query_flag('include_clustered'), deleted=deleted)
     servers = _servers(call, page.items)
     newest_first = sorted(page.items, key=lambda row: row.created_at, reverse=True)
-    return json_response(200, shapes.trove_page(call, 'instances', [view.item(call, row, servers) for row in newest_first],
+    return json_response(200, shapes.page(call, 'instances', [view.item(call, row, servers) for row in newest_first],
                                                 page.next_marker))
 
 

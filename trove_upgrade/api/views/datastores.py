@@ -10,7 +10,7 @@ from trove_upgrade.domain import instance
 
 def datastore(call: Call, row: instance.Datastore, versions: Sequence[instance.DatastoreVersion]) -> dict[str, Any]:
     """A datastore with the versions that the caller may see."""
-    document: dict[str, Any] = {'id': row.id, 'name': row.name, 'links': shapes.trove_links(call, 'datastores', row.id),
+    document: dict[str, Any] = {'id': row.id, 'name': row.name, 'links': shapes.links(call, 'datastores', row.id),
                                 'versions': [version(call, each, inside=True) for each in versions]}
     # The released client looks the default version up among the versions and dies if it is not there.
     if row.default_version_id in {each.id for each in versions}:
@@ -22,7 +22,7 @@ def version(call: Call, row: instance.DatastoreVersion, *, inside: bool = False)
     """A version; `inside` its datastore the datastore is not said again."""
     document: dict[str, Any] = {
         'id': row.id, 'name': row.name, 'version': row.number,
-        'links': shapes.trove_links(call, f'datastores/{row.datastore_id}/versions', row.id)}
+        'links': shapes.links(call, f'datastores/{row.datastore_id}/versions', row.id)}
     if not inside:
         document['datastore'] = row.datastore_id
     if call.is_admin:

@@ -23,8 +23,8 @@ def item(call: Call, row: instance.Instance, servers: Servers) -> dict[str, Any]
         'id': row.id, 'name': row.name,
         'status': status.status(row, server_status), 'operating_status': status.operating_status(row, server_status),
         'region': row.region or call.services.settings.region,
-        'links': shapes.trove_links(call, 'instances', row.id),
-        'flavor': {'id': row.flavor_id or '', 'links': shapes.trove_links(call, 'flavors', row.flavor_id)},
+        'links': shapes.links(call, 'instances', row.id),
+        'flavor': {'id': row.flavor_id or '', 'links': shapes.links(call, 'flavors', row.flavor_id)},
         'datastore': {'type': row.version.datastore_name, 'version': row.version.name},
         'access': {'is_public': bool(server and any(each.type == 'public' for each in server.addresses)), 'allowed_cidrs': []},
     }
@@ -52,7 +52,7 @@ def detail(call: Call, row: instance.Instance, servers: Servers) -> dict[str, An
                              'details': row.fault.details if call.is_admin else None}
     if row.configuration_id:
         document['configuration'] = {'id': row.configuration_id, 'name': row.configuration_id,
-                                     'links': shapes.trove_links(call, 'configurations', row.configuration_id)}
+                                     'links': shapes.links(call, 'configurations', row.configuration_id)}
     if call.is_admin:
         document.update(server_id=row.server_id, volume_id=row.volume_id, encrypted_rpc_messaging=False)
     return document
@@ -71,7 +71,7 @@ def _addresses(row: instance.Instance, server: compute.ServerSummary | None) -> 
 def _replication(call: Call, row: instance.Instance) -> dict[str, Any]:
     document: dict[str, Any] = {}
     if row.replica_of_id:
-        document['replica_of'] = {'id': row.replica_of_id, 'links': shapes.trove_links(call, 'instances', row.replica_of_id)}
+        document['replica_of'] = {'id': row.replica_of_id, 'links': shapes.links(call, 'instances', row.replica_of_id)}
     if row.replica_ids:
-        document['replicas'] = [{'id': each, 'links': shapes.trove_links(call, 'instances', each)} for each in row.replica_ids]
+        document['replicas'] = [{'id': each, 'links': shapes.links(call, 'instances', each)} for each in row.replica_ids]
     return document

@@ -176,7 +176,7 @@ class TestList(stage.ApiTestCase):
             seen += [item['id'] for item in page['instances']]
             pages += 1
             href = page['links'][0]['href'] if 'links' in page else ''
-            self.assertTrue(not href or href.startswith(f'https://localhost/v1.0/{database.PROJECT}/instances?limit=3'))
+            self.assertTrue(not href or href.startswith(f'http://localhost/v1.0/{database.PROJECT}/instances?limit=3'))
             query = href and '?' + href.partition('?')[2]
         self.assertEqual((7, 7, 3), (len(seen), len(set(seen)), pages))
 
