@@ -18,7 +18,7 @@ class TestShow(stage.ApiTestCase):
 
     def test_an_instance_has_what_the_released_clients_read(self):
         shown = self.show()
-        host = 'https://localhost:80'    # as the request names it
+        host = 'http://localhost'    # as the request names it
         link = f'{host}/v1.0/{database.PROJECT}'
         self.assertEqual({
             'id': database.INSTANCE, 'name': 'db1', 'status': 'ACTIVE', 'operating_status': 'HEALTHY', 'region': 'RegionOne',
