@@ -54,6 +54,9 @@ def end_at_once(program: str, *, service: bool = False) -> None:
 def raised() -> Iterator[None]:
     """Inside, the first signal is raised in the main thread; what follows is ignored until the end.
 
+    Python drops what is raised in a destructor or in a callback of a weak reference, and tells
+    sys.unraisablehook: then it is raised once more, in the code around it.
+
     :raises Interrupted: from where the main thread is.
     """
     if threading.current_thread() is not threading.main_thread():    # Python's signals are for that one
@@ -65,16 +68,35 @@ def raised() -> Iterator[None]:
         if not come:
             come.append(number)
             raise Interrupted(number)
-    before = {number: signal.getsignal(number) for number in _COMMANDS}
+
+    def dropped(lost: 'sys.UnraisableHookArgs') -> None:
+        if isinstance(lost.exc_value, Interrupted):
+            _raise_around(sys._getframe(1), come[0])    # noqa: SLF001 - inspect's is the same
+        else:
+            hook(lost)
+    hook, before = sys.unraisablehook, {number: signal.getsignal(number) for number in _COMMANDS}
+    sys.unraisablehook = dropped
     try:
         _install(interrupt, _COMMANDS)
         yield
     finally:
+        sys.unraisablehook = hook
         if come:
             _ignore()
         else:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _raise_around(frame: FrameType | None, number: int) -> None:
+    """Raise at the next line, or the return, of the frame that Python goes on with.  Source: sys.settrace."""
+    def interrupt(_frame: FrameType, _event: str, _argument: object) -> None:
+        sys.settrace(None)
+        raise Interrupted(number)
+    while frame is not None:
+        frame.f_trace = interrupt
+        frame = frame.f_back
+    sys.settrace(lambda _frame, _event, _argument: None)
 
 
 def run(program: str, command: Callable[[], int]) -> int:

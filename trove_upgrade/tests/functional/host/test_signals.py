@@ -177,6 +177,37 @@ class WhileLoading(SignalsTestCase):
             self.assertEqual(1, len(ended.err.splitlines()), ended)
 
 
+#: Its main thread is in a destructor for nearly all of its time; Python drops what is raised there.
+IN_DESTRUCTORS = """
+import sys, threading
+from trove_upgrade import signals
+
+class Slow:
+    def __del__(self):
+        if len(entered) == 2:
+            print('ready', flush=True)
+        entered.append(1)
+        threading.Event().wait(0.2)
+
+def work():
+    while True:
+        Slow()
+
+entered = []
+sys.exit(signals.run('program', work))
+"""
+
+
+class Working(SignalsTestCase):
+
+    def test_a_signal_that_comes_in_a_destructor_is_not_lost(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with self.subTest(number=number):
+                process = self.start(sys.executable, '-c', IN_DESTRUCTORS, ignored=(signal.SIGINT,))
+                self.assertEqual('ready', process.stdout.readline().strip())
+                self.ended_as_command(self.end(process, number), number, 'program: ')
+
+
 class Serving(SignalsTestCase):
     """Services at work; the broker is in memory."""
 
