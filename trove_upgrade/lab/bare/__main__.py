@@ -10,6 +10,8 @@ from trove_upgrade import signals
 from trove_upgrade.lab import errors, preflight
 from trove_upgrade.lab.bare import machine, registries
 from trove_upgrade.lab.bare.place import Place
+from trove_upgrade.lab.hypervisor.commands import HostCommands
+from trove_upgrade.lab.images import apt
 from trove_upgrade.lab.progress import Progress
 
 PROGRAM = 'make bare'
@@ -25,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not preflight.Machine().is_root():
         print(preflight.NOT_ROOT, file=sys.stderr)
         return 1
-    bare = machine.BareMachine(Place.from_environ(), registries.taken(os.environ), Progress(), machine.to_stdout)
+    taken = registries.taken(os.environ, apt.host_options(HostCommands()))
+    bare = machine.BareMachine(Place.from_environ(), taken, Progress(), machine.to_stdout)
     return signals.run(PROGRAM, lambda: _run(bare, arguments.targets, keep=arguments.keep))
 
 

@@ -14,14 +14,17 @@ from collections.abc import Iterable, Mapping
 
 _NAMES = re.compile(r'^(PIP_|UV_|REQUESTS_CA_BUNDLE$|CURL_CA_BUNDLE$|SSL_CERT_|GIT_SSL_|NODE_EXTRA_CA_CERTS$'
                     r'|(HTTP|HTTPS|FTP|NO|ALL)_PROXY$)', re.IGNORECASE)
-#: A cache or an interpreter of the machine would hide what a new machine lacks.
-_NOT_TAKEN = re.compile(r'CACHE|PYTHON|TARGET|PREFIX|USER|VENV')
+#: A cache, an interpreter or a place of the machine would hide what a new machine lacks.
+_NOT_TAKEN = re.compile(r'^(PIP_(CACHE_DIR|PREFIX|PYTHON|REQUIRE_VIRTUALENV|ROOT|SRC|TARGET|USER)'
+                        r'|UV_(CACHE_DIR|PROJECT.*|PYTHON.*|SYSTEM_PYTHON|TOOL.*))$')
 _FILES = ('/etc/resolv.conf', '/etc/hosts', '/etc/pip.conf', '/etc/xdg/pip', '/etc/xdg/uv', '/etc/uv',
           '/etc/ssl/certs/ca-certificates.crt', '/usr/local/share/ca-certificates', '/etc/apt/auth.conf', '/etc/apt/auth.conf.d')
 _HOME_FILES = ('.pip', '.config/pip', '.config/uv', '.netrc')
-#: Settings in these may name further files; the others are data.
-_SETTINGS = re.compile(r'(^|/)(pip|uv)(\.conf|\.toml|/)')
 _WORDS = re.compile(r'[\s,;="\'\[\]]+')
+_FILE_ADDRESS = re.compile(r'^file:(//(localhost)?)?(?=/)')
+#: A file of constraints may name the next one by where it is itself.
+_BESIDE = re.compile(r'^(?!/)[\w./-]+\.txt$')
+_SEARCHED_BYTES = 1 << 20  #: settings are shorter
 _HOME = pathlib.PurePosixPath('/root')  #: of the bare machine's user
 
 
@@ -45,17 +48,21 @@ class Taken:
                 shutil.copyfile(source, destination)
 
 
-def taken(environ: Mapping[str, str], machine: pathlib.Path = pathlib.Path('/')) -> Taken:
-    """Return what leads the machine whose root is `machine`, with this environment, to its registries."""
-    variables = {name: value for name, value in environ.items() if _NAMES.match(name) and not _NOT_TAKEN.search(name.upper())}
+def taken(environ: Mapping[str, str], options: Iterable[str] = (), machine: pathlib.Path = pathlib.Path('/')) -> Taken:
+    """Return what leads the machine whose root is `machine` to its registries, with this environment and these options of apt."""
+    variables = {name: value for name, value in environ.items() if _NAMES.match(name) and not _NOT_TAKEN.match(name.upper())}
     home = pathlib.Path(environ.get('HOME') or '/root')
     files = {path: pathlib.PurePosixPath(name) for name in _FILES if (path := _below(machine, name)).exists()}
     files |= {path: _HOME / name for name in _HOME_FILES if (path := _below(machine, str(home / name))).exists()}
-    directories = set()
-    for name in _named(variables.values(), [path for path in files if _SETTINGS.search(str(path))]):
+    directories: set[pathlib.Path] = set()
+    names = {name for text in (*variables.values(), *options) for name in _absolute(text)}
+    names |= {name for place in files for name in _named_in(place, machine)}
+    while names:
+        name = names.pop()
         path = _below(machine, name)
-        if path.is_file():
-            files.setdefault(path, pathlib.PurePosixPath(name))
+        if path.is_file() and path not in files:
+            files[path] = pathlib.PurePosixPath(name)
+            names |= _named_in(path, machine)
         elif path.is_dir():
             directories.add(pathlib.Path(name))
     return Taken(variables, files, tuple(sorted(directories)))
@@ -65,11 +72,18 @@ def _below(machine: pathlib.Path, name: str) -> pathlib.Path:
     return machine / name.lstrip('/')
 
 
-def _named(values: Iterable[str], places: Iterable[pathlib.Path]) -> set[str]:
-    """Absolute paths, also as file: addresses, in values of variables and in files of settings."""
-    texts = list(values)
-    for place in places:
-        files = [path for path in place.rglob('*') if path.is_file()] if place.is_dir() else [place]
-        texts += [path.read_text('utf-8', errors='replace') for path in files]
-    words = {word.removeprefix('file://') for text in texts for word in _WORDS.split(text)}
-    return {word.rstrip('/') for word in words if word.startswith('/') and len(word.strip('/')) > 0}
+def _absolute(text: str) -> set[str]:
+    """Absolute paths among the words of a text, also as file: addresses."""
+    words = {_FILE_ADDRESS.sub('', word) for word in _WORDS.split(text)}
+    return {word.rstrip('/') for word in words if word.startswith('/') and word.strip('/')}
+
+
+def _named_in(place: pathlib.Path, machine: pathlib.Path) -> set[str]:
+    """Paths that a file of settings, or the files of a directory, name."""
+    found: set[str] = set()
+    for path in place.rglob('*') if place.is_dir() else [place]:
+        if path.is_file() and path.stat().st_size <= _SEARCHED_BYTES:
+            text = path.read_text('utf-8', errors='replace')
+            beside = [path.parent / word for word in _WORDS.split(text) if _BESIDE.match(word)]
+            found |= _absolute(text) | {f'/{one.relative_to(machine)}' for one in beside if one.is_file()}
+    return found

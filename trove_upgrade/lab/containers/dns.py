@@ -12,6 +12,7 @@ Source: RFC 1035, 4.1.1 (header) and 4.2.2 (two bytes of length before each mess
 import argparse
 import os
 import pathlib
+import signal
 import socketserver
 import struct
 import sys
@@ -111,6 +112,8 @@ def main(argv: list[str]) -> None:
     place = (wanted.address, wanted.port)
     with DatagramServer(place) as datagrams, StreamServer(place) as streams:
         _become_daemon(wanted.pid_file)
+        for number in (signal.SIGINT, signal.SIGTERM):  # ignored where a background job of a shell has started the lab
+            signal.signal(number, signal.SIG_DFL)
         threading.Thread(target=streams.serve_forever, daemon=True).start()
         datagrams.serve_forever()
 

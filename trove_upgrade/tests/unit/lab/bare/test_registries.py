@@ -20,8 +20,8 @@ class RegistriesTest(base.TestCase):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
-    def taken(self, **environ):
-        return registries.taken({'HOME': '/home/anna'} | environ, self.machine)
+    def taken(self, *options, **environ):
+        return registries.taken({'HOME': '/home/anna'} | environ, options, self.machine)
 
     def test_a_machine_without_settings_gives_nothing(self):
         taken = self.taken(EDITOR='vi')
@@ -48,6 +48,28 @@ class RegistriesTest(base.TestCase):
         taken.write(self.root)
         self.assertEqual('certificate', (self.root / 'opt/ca.pem').read_text())
         self.assertEqual({'REQUESTS_CA_BUNDLE', 'https_proxy'}, set(taken.environ))
+
+    def test_files_that_named_files_name_come_along_to_the_last_one(self):
+        self.machine_has('srv/pip.ini', '[global]\nconstraint = file:/srv/pins/first.txt\n')
+        self.machine_has('srv/pins/first.txt', '-c second.txt\nuv==1\n')
+        self.machine_has('srv/pins/second.txt', 'wheel==1\n-c first.txt\n')
+        taken = self.taken(PIP_CONFIG_FILE='/srv/pip.ini')
+        taken.write(self.root)
+        self.assertEqual('wheel==1\n-c first.txt\n', (self.root / 'srv/pins/second.txt').read_text())
+
+    def test_each_form_of_a_local_address_is_known(self):
+        (self.machine / 'srv/wheels').mkdir(parents=True)
+        for address in ('/srv/wheels', 'file:/srv/wheels', 'file:///srv/wheels/', 'file://localhost/srv/wheels'):
+            self.assertEqual((pathlib.Path('/srv/wheels'),), self.taken(PIP_FIND_LINKS=f'{address} https://example.org/x').directories, address)
+
+    def test_certificates_that_apts_options_name_come_along(self):
+        self.machine_has('etc/ssl/mirror.pem', 'certificate')
+        self.taken('Acquire::https::CAInfo "/etc/ssl/mirror.pem"').write(self.root)
+        self.assertEqual('certificate', (self.root / 'etc/ssl/mirror.pem').read_text())
+
+    def test_names_and_passwords_of_an_index_come_along(self):
+        taken = self.taken(UV_INDEX_OURS_USERNAME='anna', UV_INDEX_OURS_PASSWORD='secret')
+        self.assertEqual({'UV_INDEX_OURS_USERNAME', 'UV_INDEX_OURS_PASSWORD'}, set(taken.environ))
 
     def test_caches_and_interpreters_stay_behind(self):
         (self.machine / 'var/pip').mkdir(parents=True)
