@@ -74,6 +74,7 @@ _OF = {
     'pwgen': 'pwgen',
     'python3-minimal': 'python3',
     'rabbitmq-server': 'rabbitmqctl',
+    'runc': 'runc',
     'sed': 'sed',
     'squashfs-tools': 'mksquashfs',
     'systemd': 'systemctl',
@@ -90,6 +91,7 @@ BROUGHT_BY = {
     'mariadb-client-core': 'mariadb-client',
     'mariadb-server-core': 'mariadb-server',
     'python3-minimal': 'python3',
+    'runc': 'docker.io',
 }
 #: Links that a package makes when it is installed, and the file of its own that they lead to.
 #: Source: update-alternatives(1).

@@ -40,6 +40,8 @@ _PRIMITIVES = {
     },
     'asyncio': {'create_subprocess_exec', 'create_subprocess_shell'},
 }
+#: Take a script's text, not words.
+_OF_STRINGS = frozenset({'getoutput', 'getstatusoutput', 'create_subprocess_shell'})
 #: Functions that pass on a command's words which their callers give them.
 FORWARDERS = frozenset(
     {
@@ -101,21 +103,53 @@ class Source:
             child: node for node in ast.walk(self._tree) for child in ast.iter_child_nodes(node)
         }
         self._path = shown
+        self._branch = 'body'  #: of a conditional expression that is read now
+        self._passed = {
+            (self._enclosing(node), node.args[0].id)
+            for node in self._parents
+            if isinstance(node, ast.Call)
+            and node.args
+            and isinstance(node.args[0], ast.Name)
+            and _name(node.func) in _STARTING
+        }
 
     def programs(self):
-        """Each program."""
+        """Each program, of either branch of a conditional expression."""
         for node in self._parents:
-            words = []
+            nodes = []
             if isinstance(node, (ast.List, ast.Tuple)) and self._is_command(node):
-                words = self._words(node.elts)
+                nodes = node.elts
             elif isinstance(node, ast.Call) and node.args and self._names_a_program(node):
-                words = self._words(node.args)
-            for name in argv.programs(words, shell.programs):
+                nodes = node.args
+            for name in sorted(self._of_either_branch(nodes)):
                 yield Found(
                     name,
                     f'{self._path}:{node.lineno}',
                     _name(getattr(self._taker(node), 'func', node)) in _INSIDE,
                 )
+
+    def _of_either_branch(self, nodes):
+        found = set()
+        for self._branch in ('body', 'orelse'):
+            found |= set(argv.programs(self._words(nodes), shell.programs))
+        return found
+
+    def unreadable(self):
+        """Places where a program could be started under a name, or in a string, that is not read."""
+        for node in self._parents:
+            if isinstance(node, ast.ImportFrom) and node.module in _PRIMITIVES:
+                hidden = any(alias.name in _PRIMITIVES[node.module] for alias in node.names)
+            elif isinstance(node, ast.Import):
+                hidden = any(alias.name in _PRIMITIVES and alias.asname for alias in node.names)
+            elif isinstance(node, ast.Call):
+                hidden = _name(node.func) in _OF_STRINGS or any(
+                    keyword.arg == 'shell' and getattr(keyword.value, 'value', True)
+                    for keyword in node.keywords
+                )
+            else:
+                hidden = False
+            if hidden:
+                yield f'{self._path}:{node.lineno}'
 
     def _names_a_program(self, call):
         if not isinstance(call.args[0], ast.Constant):
@@ -133,10 +167,8 @@ class Source:
                 and isinstance(node.func, ast.Attribute)
                 and isinstance(node.func.value, ast.Name)
                 and node.func.attr in _PRIMITIVES.get(node.func.value.id, ())
-            ):
-                first = node.args[0] if node.args else None
-                if not self._is_list(first):
-                    yield f'{self._path} {self._function(node)}'
+            ) and not any(self._is_list(one) for one in node.args[:2]):  # exec's are the second
+                yield f'{self._path} {self._function(node)}'
 
     def _is_list(self, node):
         """True for a list, and for a name that its function gives a list to."""
@@ -179,7 +211,11 @@ class Source:
             return _name(taker.func) in _STARTING
         if isinstance(taker, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
             targets = taker.targets if isinstance(taker, ast.Assign) else [taker.target]
-            return any(_name(target).lower().strip('_') in _NAMES_OF_LISTS for target in targets)
+            return any(
+                _name(target).lower().strip('_') in _NAMES_OF_LISTS
+                or (self._enclosing(node), _name(target)) in self._passed
+                for target in targets
+            )
         return isinstance(taker, ast.Return) and self._function(node) in FORWARDERS
 
     def _words(self, nodes):
@@ -199,6 +235,8 @@ class Source:
             return [''.join([*self._word(node.left), *self._word(node.right)])]
         if isinstance(node, (ast.List, ast.Tuple)):
             return self._words(node.elts)
+        if isinstance(node, ast.IfExp):
+            return self._word(getattr(node, self._branch))
         return (
             self._assigned(node)
             if isinstance(node, ast.Name)
@@ -208,9 +246,7 @@ class Source:
         )
 
     def _assigned(self, name):
-        """What the function, else the module, assigns to the name; the first of two that a
-        condition chooses from.
-        """
+        """What the function, else the module, assigns to the name."""
         where = self._parents.get(name)
         while where is not None:
             if isinstance(where, (ast.FunctionDef, ast.Module)):
@@ -218,9 +254,7 @@ class Source:
                     if isinstance(node, ast.Assign) and any(
                         _name(target) == name.id for target in node.targets
                     ):
-                        return self._word(
-                            node.value.body if isinstance(node.value, ast.IfExp) else node.value
-                        )
+                        return self._word(node.value)
             where = self._parents.get(where)
         return [argv.UNKNOWN]
 

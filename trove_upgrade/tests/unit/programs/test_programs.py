@@ -8,6 +8,8 @@ import pathlib
 import re
 import subprocess
 
+import fixtures
+
 import trove_upgrade
 from trove_upgrade.lab import packages as lab_packages
 from trove_upgrade.lab.containers import recipes as container_recipes
@@ -34,7 +36,6 @@ _NOT_IN_GUEST = (
 _UNSPELLED = frozenset(
     {
         'tools/testrun/children.py start',
-        'trove_upgrade/cmd/lab.py _become',
         'trove_upgrade/guestagent/commands.py run',
         'trove_upgrade/guestagent/datastores/mysql_family/programs.py run',
         'trove_upgrade/lab/commands.py run',
@@ -48,6 +49,7 @@ _UNSPELLED = frozenset(
         'trove_upgrade/tests/functional/host/test_guest_volume.py _succeeds',
     }
 )
+_IS_PYTHON = re.compile(rb'#!.*\bpython3?\b')
 _IN_GUESTS = (
     'trove_upgrade/guestagent/',
     'etc/trove-upgrade/guest/',
@@ -61,7 +63,8 @@ def in_python():
     return [
         source.Source(path, path.relative_to(ROOT))
         for folder in ('trove_upgrade', 'tools', 'benchmarks', 'scenario', 'doc')
-        for path in sorted((ROOT / folder).rglob('*.py'))
+        for path in sorted((ROOT / folder).rglob('*'))
+        if path.is_file() and (path.suffix == '.py' or _IS_PYTHON.match(path.read_bytes()[:40]))
     ]
 
 
@@ -206,6 +209,13 @@ class TestPrograms(base.TestCase):
             [], [name for name in packages.OF_ENVIRONMENT.values() if f'\n{name}==' not in pinned]
         )
 
+    def test_no_program_is_started_where_it_cannot_be_read(self):
+        self.assertEqual(
+            [],
+            [place for found in in_python() for place in found.unreadable()],
+            'import subprocess by its name, and give it a list of words',
+        )
+
     def test_each_call_that_starts_a_program_is_looked_at(self):
         unspelled = {one for found in in_python() for one in found.unspelled()}
         self.assertEqual(
@@ -246,6 +256,36 @@ class TestThePackagesOfThisMachine(base.TestCase):
         names = [path.stem for path in installed] or [name]
         done = subprocess.run(['dpkg', '--listfiles', *names], capture_output=True, text=True)
         return done.stdout if done.returncode == 0 else ''
+
+
+_HIDDEN = """
+import subprocess
+from subprocess import check_output
+
+def of_any_name(path, commands):
+    cmd = ['jq', path]
+    subprocess.run(cmd)
+    tool = ('fdisk', path)
+    commands.run(tool)
+
+def of_either_branch(which):
+    subprocess.run(['xmllint' if which else 'yq', 'a'])
+    tool = 'lsof' if which else 'gawk'
+    subprocess.run([tool, '-a'])
+    subprocess.run('gawk x', shell=True)
+"""
+
+
+class TestReadingPython(base.TestCase):
+    def test_commands_are_found_whatever_they_are_called_and_strings_are_refused(self):
+        path = pathlib.Path(self.useFixture(fixtures.TempDir()).path) / 'hidden.py'
+        path.write_text(_HIDDEN)
+        found = source.Source(path, 'hidden.py')
+        self.assertEqual(
+            {'jq', 'fdisk', 'xmllint', 'yq', 'lsof', 'gawk'}, {one.name for one in found.programs()}
+        )
+        self.assertEqual(['hidden.py:3', 'hidden.py:15'], list(found.unreadable()))
+        self.assertEqual(['hidden.py of_either_branch'], list(found.unspelled()))
 
 
 class TestReadingShell(base.TestCase):
