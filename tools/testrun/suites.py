@@ -74,6 +74,7 @@ class Runner:
         ]
         env = {
             **os.environ,
+            'PYTHONUNBUFFERED': '1',  # the last words of a worker that dies are in its file
             'TROVE_UPGRADE_TEST_OUTPUT_DIR': str(output),
             **({'TROVE_UPGRADE_TEST_OUTPUT': 'all'} if self.aloud else {}),
         }
