@@ -49,9 +49,10 @@ class TestTheScripts(base.TestCase):
         here = pathlib.Path(tempfile.mkdtemp(prefix='tu-service-', dir=private_mariadb.PLACE))
         self.addCleanup(shutil.rmtree, here)
         (here / 'memory').mkdir()
+        shutil.copytree(SCRIPTS, here / 'scripts')    # the checkout may be below /root, which the guest hides
         done = subprocess.run(
             ['unshare', '--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child', '--mount-proc', 'sh', '-c', ENTER + script],
-            env={'HERE': str(here), 'SCRIPTS': str(SCRIPTS), 'PATH': '/usr/sbin:/usr/bin:/sbin:/bin'}, stdin=subprocess.DEVNULL,
+            env={'HERE': str(here), 'SCRIPTS': str(here / 'scripts'), 'PATH': '/usr/sbin:/usr/bin:/sbin:/bin'}, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, timeout=LIMIT_SECONDS)
         self.assertEqual(0, done.returncode, done.stdout + done.stderr)
         return done.stdout
