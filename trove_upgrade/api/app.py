@@ -15,7 +15,6 @@ The choice of a threading model is not made here: the filter lives in Trove's pr
 started before the first request, and a forked process makes its own connections, so a server may fork after loading.
 """
 import atexit
-import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -36,10 +35,10 @@ from trove_upgrade.api.services import Services, Settings
 from trove_upgrade.clients import nova_list, session
 from trove_upgrade.db import engine, faults, installation, repositories, services
 from trove_upgrade.db.presence import ImpatientRegistry, Presence
-from trove_upgrade.domain import exceptions, versions
+from trove_upgrade.domain import exceptions, logs, versions
 from trove_upgrade.rpc import taskmanager
 
-LOG = logging.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 
 class ServicesOfProcess:

@@ -4,7 +4,6 @@
 In order: is there an identity that the token middleware has vouched for; is there a route; is the project of the address the token's;
 does the policy allow it; is the body what the route takes.  Only then the handler runs.
 """
-import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -18,9 +17,9 @@ from trove_upgrade.api.routes import Route, RouteMap
 from trove_upgrade.api.services import Services
 from trove_upgrade.db import errors as db_errors
 from trove_upgrade.db import faults
-from trove_upgrade.domain import exceptions
+from trove_upgrade.domain import exceptions, logs
 
-LOG = logging.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]

@@ -17,7 +17,6 @@ names its pid and its start, so `db.services` leaves it out as soon as the proce
 Nothing here fails a request or the loading: what the database refuses is logged once and tried again.
 """
 import importlib
-import logging
 import os
 import threading
 import time
@@ -26,8 +25,9 @@ from typing import Any, Protocol
 
 from trove_upgrade.db import faults
 from trove_upgrade.db.presence import Presence
+from trove_upgrade.domain import logs
 
-LOG = logging.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 Environ = dict[str, Any]
 Inner = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]

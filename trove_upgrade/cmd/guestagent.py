@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from trove_upgrade import conf as our_conf
     from trove_upgrade import signals
     from trove_upgrade.conf import guestagent as guestagent_conf
+    from trove_upgrade.domain import logs
     from trove_upgrade.guestagent import agent
     from trove_upgrade.guestagent.layout import Layout
 
@@ -68,14 +69,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             running.start()
         except Exception:  # noqa: BLE001 - it is logged, and ends the agent
-            log.getLogger(__name__).exception('The agent cannot serve')
+            logs.get_logger(__name__).exception('The agent cannot serve')
             failed.set()
             told.end()
 
     # In a thread: it waits for the broker, and a signal must end the agent meanwhile, too.
     threading.Thread(target=start, name='start', daemon=True).start()
     told.wait()
-    log.getLogger(__name__).info('The agent ends')
+    logs.get_logger(__name__).info('The agent ends')
     logging.shutdown()
     lock.close()
     os._exit(1 if failed.is_set() else 0)

@@ -51,9 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _wait_for(look: Callable[[], None], told: signals.Told) -> bool:
     """Until the database answers; whether it has, before the process is told to end.  Raises what no wait can mend."""
-    from oslo_log import log
-
     from trove_upgrade.db import errors
+    from trove_upgrade.domain import logs
 
     said = ''
     while not told.wait(0):
@@ -63,7 +62,7 @@ def _wait_for(look: Callable[[], None], told: signals.Told) -> bool:
             raise
         except errors.DatabaseUnreachable as error:
             if error.message != said:
-                log.getLogger(__name__).warning('The start waits for the database: %s: %s', error.code, error.message)
+                logs.get_logger(__name__).warning('The start waits for the database: %s: %s', error.code, error.message)
             said = error.message
             told.wait(_LOOK_SECONDS)
         else:

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """`upgrade_guests`: what each guest said last, and which image its server was booted from."""
-import logging
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,9 +8,9 @@ from oslo_db import exception as db_exc
 from trove_upgrade.db import columns, trove_tables
 from trove_upgrade.db.engine import Database, retry_on_deadlock
 from trove_upgrade.db.models import upgrade_guests as _guests
-from trove_upgrade.domain import guest
+from trove_upgrade.domain import guest, logs
 
-LOG = logging.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 _instances = trove_tables.instances
 

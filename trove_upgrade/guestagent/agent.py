@@ -10,12 +10,11 @@ from importlib import metadata
 from typing import Any
 
 from oslo_config import cfg
-from oslo_log import log
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import guestagent as guestagent_conf
 from trove_upgrade.conf import messaging
-from trove_upgrade.domain import exceptions, guest
+from trove_upgrade.domain import exceptions, guest, logs
 from trove_upgrade.guestagent import clock as clock_module
 from trove_upgrade.guestagent import commands as commands_module
 from trove_upgrade.guestagent import identity, service, stand_in, trove_agent
@@ -34,7 +33,7 @@ from trove_upgrade.guestagent.stash.accounts import SystemAccounts
 from trove_upgrade.guestagent.volume import Volume
 from trove_upgrade.rpc import serializer, taskmanager, transport
 
-LOG = log.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 _FLOWS: dict[str, Callable[[work.Work], work.Outcome]] = {
     'check_upgrade': check.check,

@@ -10,11 +10,10 @@ import os
 import pathlib
 import stat
 
-from oslo_log import log
-
+from trove_upgrade.domain import logs
 from trove_upgrade.guestagent import foreign
 
-LOG = log.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TOP_MODE = 0o755

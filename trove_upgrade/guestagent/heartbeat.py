@@ -7,14 +7,12 @@ taskmanager has made its queue is lost, and nobody is told.
 import threading
 from collections.abc import Callable
 
-from oslo_log import log
-
-from trove_upgrade.domain import exceptions, guest
+from trove_upgrade.domain import exceptions, guest, logs
 from trove_upgrade.guestagent.flows.work import Guest
 from trove_upgrade.guestagent.manager import look
 from trove_upgrade.guestagent.marks import Mark
 
-LOG = log.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 #: For so long after its start an agent is taken for one that has just booted.
 _BOOT_SECONDS = 120.0

@@ -3,9 +3,9 @@
 import configparser
 import pathlib
 
-from oslo_log import log
+from trove_upgrade.domain import logs
 
-LOG = log.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 _GROUP, _OPTION = 'trove_upgrade', 'upgrade_marker'
 

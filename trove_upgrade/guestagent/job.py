@@ -8,15 +8,13 @@ import datetime
 import threading
 from collections.abc import Callable, Mapping
 
-from oslo_log import log
-
-from trove_upgrade.domain import exceptions, guest, origin, ports
+from trove_upgrade.domain import exceptions, guest, logs, origin, ports
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.flows import generations
 from trove_upgrade.guestagent.flows.work import Outcome
 from trove_upgrade.guestagent.journal import JobRecord, Journal
 
-LOG = log.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 #: What a job does.  It may be run again after an agent's death, from any point.
 Body = Callable[[guest.GuestCall, base.Progress], Outcome]

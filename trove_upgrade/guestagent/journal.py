@@ -7,12 +7,10 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from oslo_log import log
-
-from trove_upgrade.domain import guest
+from trove_upgrade.domain import guest, logs
 from trove_upgrade.guestagent import durable, listing
 
-LOG = log.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 _KEPT = 200
 

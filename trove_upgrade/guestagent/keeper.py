@@ -2,12 +2,11 @@
 """Removes the stash when its hours are over, also across restarts of the agent."""
 import threading
 
-from oslo_log import log
-
+from trove_upgrade.domain import logs
 from trove_upgrade.guestagent.flows import finish
 from trove_upgrade.guestagent.flows.work import Guest
 
-LOG = log.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 _RETRY_SECONDS = 600.0
 

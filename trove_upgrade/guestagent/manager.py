@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import oslo_messaging
-from oslo_log import log
 
-from trove_upgrade.domain import exceptions, guest, origin
+from trove_upgrade.domain import exceptions, guest, logs, origin
 from trove_upgrade.guestagent import info
 from trove_upgrade.guestagent.flows import generations
 from trove_upgrade.guestagent.flows.work import Guest
@@ -17,7 +16,7 @@ from trove_upgrade.guestagent.job import Jobs
 from trove_upgrade.guestagent.journal import JobRecord, Journal
 from trove_upgrade.guestagent.marks import Mark
 
-LOG = log.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 _SPECIFICATION_HOURS = 2
 _SPECIFICATION_ID = re.compile(r'spec-[0-9a-f]{32}')

@@ -11,13 +11,11 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from oslo_log import log
-
-from trove_upgrade.domain import exceptions
+from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.guestagent import claim, durable
 from trove_upgrade.guestagent.layout import Layout
 
-LOG = log.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 
 class Mark(enum.StrEnum):

@@ -11,12 +11,11 @@ from typing import Any
 
 import oslo_messaging
 from oslo_config import cfg
-from oslo_log import log
 
-from trove_upgrade.domain import exceptions
+from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.rpc import transport
 
-LOG = log.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 _END_SECONDS = 15.0
 #: Above any version of Trove's guest API 1.x.

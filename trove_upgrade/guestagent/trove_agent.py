@@ -13,14 +13,12 @@ import threading
 from collections.abc import Sequence
 from typing import Protocol
 
-from oslo_log import log
-
-from trove_upgrade.domain import exceptions
+from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.guestagent import commands as commands_module
 from trove_upgrade.guestagent import durable, identity, service
 from trove_upgrade.guestagent.layout import Layout
 
-LOG = log.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 #: Names that the unit of Trove's agent has had: in images of Trove's project, in this project's lab, in older images.
 SERVICES = ('guest-agent', 'trove-guestagent', 'trove-guest')

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Client side of the taskmanager's RPC API: nudges, whose loss costs only delay."""
-import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -11,10 +10,10 @@ from oslo_config import cfg
 from oslo_context import context as oslo_context
 
 from trove_upgrade import conf as our_conf
-from trove_upgrade.domain import exceptions, guest, upgrade
+from trove_upgrade.domain import exceptions, guest, logs, upgrade
 from trove_upgrade.rpc import serializer, transport
 
-LOG = logging.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 
 class _Sender(Protocol):

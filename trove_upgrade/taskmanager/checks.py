@@ -2,15 +2,14 @@
 """Runs stored upgrade checks: the whole preflight, in Nova and in the guest, nothing changed."""
 import dataclasses
 import datetime
-import logging
 from collections.abc import Callable
 
-from trove_upgrade.domain import checks, exceptions, guest, instance, ports, silence, upgrade
+from trove_upgrade.domain import checks, exceptions, guest, instance, logs, ports, silence, upgrade
 from trove_upgrade.taskmanager.outages import Outages
 from trove_upgrade.taskmanager.preflight import Preflight, Report, Subject
 from trove_upgrade.taskmanager.steps.calls import Calls
 
-LOG = logging.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 _WORK = 'An upgrade check could not be worked on until its lease has run out'
 _LATER = 'Ask for another check later.'

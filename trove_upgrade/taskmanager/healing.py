@@ -5,13 +5,12 @@ The agent of such a guest finds its root disk without the "restored" mark and sa
 from the stash, which is kept for hours.  Nothing is journalled here: the next heartbeat asks again.
 """
 import dataclasses
-import logging
 
-from trove_upgrade.domain import exceptions, guest, ports, states, upgrade
+from trove_upgrade.domain import exceptions, guest, logs, ports, states, upgrade
 from trove_upgrade.taskmanager.outages import Outages
 from trove_upgrade.taskmanager.steps.calls import Calls
 
-LOG = logging.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 _HEAL = 'A guest could not be restored again'
 _SERVED = frozenset({states.UpgradeState.COMPLETED, states.UpgradeState.ROLLED_BACK})

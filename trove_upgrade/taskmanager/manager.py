@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The taskmanager's RPC endpoint: nudges and heartbeats.  What it is told is looked up in the rows; nothing is believed."""
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import oslo_messaging
 from oslo_context import context as oslo_context
 
-from trove_upgrade.domain import exceptions, guest, ports
+from trove_upgrade.domain import exceptions, guest, logs, ports
 from trove_upgrade.taskmanager.healing import needs_healing
 
-LOG = logging.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 UPGRADE, CHECK, HEAL = 'upgrade', 'check', 'heal'
 

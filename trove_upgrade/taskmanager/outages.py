@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outages in the log: one line when one begins or changes, one when it is over, instead of a traceback at each try."""
-import logging
 import threading
 from collections.abc import Callable
 
-from trove_upgrade.domain import exceptions
+from trove_upgrade.domain import exceptions, logs
 
-LOG = logging.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 Explain = Callable[[BaseException], exceptions.TroveUpgradeError | None]
 

@@ -2,13 +2,12 @@
 """The relay: what transactions have left in the outbox is sent at least once, in order per upgrade."""
 import dataclasses
 import datetime
-import logging
 
-from trove_upgrade.domain import exceptions, guest, ports, upgrade
+from trove_upgrade.domain import exceptions, guest, logs, ports, upgrade
 from trove_upgrade.taskmanager.outages import Outages
 from trove_upgrade.taskmanager.steps.calls import Calls
 
-LOG = logging.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 FINISH = 'finish'
 NOTIFICATIONS = frozenset({'start', 'end', 'error'})

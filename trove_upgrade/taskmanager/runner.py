@@ -8,12 +8,12 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trove_upgrade.domain import exceptions, origin, ports, silence, states, upgrade
+from trove_upgrade.domain import exceptions, logs, origin, ports, silence, states, upgrade
 from trove_upgrade.taskmanager import journal
 from trove_upgrade.taskmanager.outages import Outages
 from trove_upgrade.taskmanager.steps import outcome, precheck, quiesce, rebuild, undo
 
-LOG = logging.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 _S = states.UpgradeState
 _WORK = 'An upgrade could not be worked on until its lease has run out'

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Composes a taskmanager from its ports, starts its threads, and stops them."""
 import dataclasses
-import logging
 import socket
 import threading
 import uuid
@@ -17,7 +16,7 @@ from trove_upgrade.clients.nova import Nova
 from trove_upgrade.db import engine, faults, installation, services
 from trove_upgrade.db.presence import Presence
 from trove_upgrade.db.repositories import Repositories
-from trove_upgrade.domain import exceptions, ports, states, versions
+from trove_upgrade.domain import exceptions, logs, ports, states, versions
 from trove_upgrade.rpc import queues, transport
 from trove_upgrade.rpc.guestagent import GuestAgentAPI
 from trove_upgrade.rpc.notifier import MessagingNotifier
@@ -34,7 +33,7 @@ from trove_upgrade.taskmanager.runner import Runner
 from trove_upgrade.taskmanager.scheduler import Scheduler
 from trove_upgrade.taskmanager.steps import boot, calls, outcome, precheck, quiesce, rebuild, restore, undo, verify
 
-LOG = logging.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 BINARY = services.TASKMANAGER
 

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Instances: shown as Trove shows them, and upgraded."""
-import logging
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -10,10 +9,10 @@ from trove_upgrade.api import errors, targets
 from trove_upgrade.api.call import Call, HandedOn, json_response
 from trove_upgrade.api.views import instances as view
 from trove_upgrade.api.views import shapes
-from trove_upgrade.domain import exceptions, instance, silence, states
+from trove_upgrade.domain import exceptions, instance, logs, silence, states
 from trove_upgrade.domain import upgrade as domain_upgrade
 
-LOG = logging.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 
 def index(call: Call) -> webob.Response:

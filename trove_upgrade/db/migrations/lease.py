@@ -8,7 +8,6 @@ overtaken.  The row's table is the one thing that is made without the lease; eve
 import contextlib
 import dataclasses
 import datetime
-import logging
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -20,8 +19,9 @@ from oslo_db import exception as db_exc
 from trove_upgrade.db import columns, errors
 from trove_upgrade.db.migrations import clock as clocks
 from trove_upgrade.db.migrations import lock_waits
+from trove_upgrade.domain import logs
 
-LOG = logging.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 #: What a database, or the way to it, may answer; oslo.db's errors are no SQLAlchemy errors.
 DATABASE_ERRORS = (sa.exc.SQLAlchemyError, db_exc.DBError)

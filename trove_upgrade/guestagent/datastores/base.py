@@ -10,11 +10,9 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from oslo_log import log
+from trove_upgrade.domain import exceptions, logs, upgrade
 
-from trove_upgrade.domain import exceptions, upgrade
-
-LOG = log.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 #: Called with a percentage (0 to 100, or None where unknown) and a sentence; raises if the job's deadline has passed.
 Progress = Callable[[int | None, str], None]

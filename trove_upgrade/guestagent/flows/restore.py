@@ -13,9 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from oslo_log import log
-
-from trove_upgrade.domain import exceptions, upgrade
+from trove_upgrade.domain import exceptions, logs, upgrade
 from trove_upgrade.guestagent import claim, datafiles, durable, service
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.flows import generations, verify
@@ -24,7 +22,7 @@ from trove_upgrade.guestagent.info import UpgradeInfo, invalid
 from trove_upgrade.guestagent.marks import Mark
 from trove_upgrade.guestagent.stash.restore import Stash
 
-LOG = log.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 _NAMED = 5
 

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Undoing a quiesce on the former image, and abort_upgrade, which is nothing else."""
-from oslo_log import log
 
-from trove_upgrade.domain import exceptions
+from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.guestagent import claim, listing
 from trove_upgrade.guestagent.flows.work import Guest, Outcome, Work
 from trove_upgrade.guestagent.marks import Mark
 from trove_upgrade.guestagent.stash import publish
 
-LOG = log.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 
 def undo(guest: Guest) -> None:

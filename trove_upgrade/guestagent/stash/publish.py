@@ -12,13 +12,12 @@ import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
-from oslo_log import log
-
+from trove_upgrade.domain import logs
 from trove_upgrade.guestagent import durable, foreign, listing
 from trove_upgrade.guestagent.stash import accounts as accounts_module
 from trove_upgrade.guestagent.stash.manifest import CONTENT, MANIFEST, Entry, Manifest, Piece
 
-LOG = log.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 _CHUNK_BYTES = 1 << 20
 _NAMED_CHARACTERS = 200

@@ -264,7 +264,7 @@ def _as_deploy_failure() -> Iterator[None]:
         yield
     except LabGuestError as error:
         # Nova cuts the fault at 255 characters; the log has all of it.
-        LOG.warning('Guest could not be deployed: %s', error)
+        LOG.warning('Guest could not be deployed', exc_info=error)    # oslo.log writes the error into the line
         raise exception.InstanceDeployFailure(reason=str(error)) from error
 
 

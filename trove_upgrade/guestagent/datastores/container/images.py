@@ -5,16 +5,14 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from oslo_log import log
-
-from trove_upgrade.domain import exceptions, upgrade
+from trove_upgrade.domain import exceptions, logs, upgrade
 from trove_upgrade.guestagent import listing
 from trove_upgrade.guestagent.containers import errors
 from trove_upgrade.guestagent.containers.engine import Engine, Image
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container.record import ImageChoice
 
-LOG = log.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 CHECK = 'container_image'
 #: An image of a database with what unpacking it takes; an engine that runs out of space in the middle can take the guest along.

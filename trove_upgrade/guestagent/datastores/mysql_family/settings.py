@@ -5,12 +5,11 @@ import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
-from oslo_log import log
-
+from trove_upgrade.domain import logs
 from trove_upgrade.guestagent import durable, foreign
 from trove_upgrade.guestagent.datastores.mysql_family import connection
 
-LOG = log.getLogger(__name__)
+LOG = logs.get_logger(__name__)
 
 #: Of distributions, read after the usual one.
 _DIRECTORIES = ('mariadb.conf.d', 'mysql.conf.d')

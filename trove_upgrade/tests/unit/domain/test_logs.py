@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lines of ours in the formats of oslo.log, from within the handlers of exceptions."""
+
+import ast
+import json
+import logging
+import pathlib
+
+from oslo_config import cfg
+from oslo_log import formatters, log
+
+import trove_upgrade
+from trove_upgrade.domain import logs
+from trove_upgrade.tests.unit import base
+
+_PACKAGE = pathlib.Path(trove_upgrade.__file__).parent
+_SECRET = 's3cret-XYZ'
+
+
+class Kept(logging.Handler):
+    """What a formatter makes of each record, when it is logged."""
+
+    def __init__(self, formatter):
+        super().__init__()
+        self.setFormatter(formatter)
+        self.lines = []
+
+    def emit(self, record):
+        self.lines.append(self.format(record))
+
+
+def fail(error):
+    raise error
+
+
+class TestWholeLines(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.conf = cfg.ConfigOpts()
+        log.register_options(self.conf)
+        self.conf(args=[], default_config_files=[], default_config_dirs=[])
+
+    def kept(self, formatter):
+        """(logger of ours, what it writes)."""
+        found = Kept(formatter)
+        logger = logging.getLogger(self.id())
+        logger.addHandler(found)
+        self.addCleanup(logger.removeHandler, found)
+        logger.propagate = False
+        return logs.get_logger(self.id()), found.lines
+
+    def written(self, write, formatter=None):
+        """The line that `write` leaves in the handler of an error, inside the one of its caller."""
+        ours, lines = self.kept(formatter or formatters.ContextFormatter(config=self.conf))
+        try:
+            fail(ConnectionError(f'first {_SECRET}'))
+        except ConnectionError:
+            try:
+                fail(OSError(_SECRET))
+            except OSError as error:
+                write(ours, error)
+        [line] = lines
+        return line
+
+    def test_nothing_follows_the_sentence(self):
+        for level in ('warning', 'error', 'critical'):
+            line = self.written(lambda ours, _, level=level: getattr(ours, level)('%s is away', 'It'))
+            self.assertTrue(line.endswith(' [-] It is away'), line)
+        line = self.written(lambda ours, _: ours.log(logging.ERROR, 'It is away', exc_info=None))
+        self.assertTrue(line.endswith(' [-] It is away'), line)
+
+    def test_nor_in_a_format_with_a_place_for_it_or_in_json(self):
+        self.conf.set_override('logging_default_format_string', '%(message)s|%(error_summary)s')
+        self.assertEqual('It is away|-', self.written(lambda ours, _: ours.error('It is away')))
+        for kind in (formatters.JSONFormatter, formatters.FluentFormatter):
+            line = self.written(lambda ours, _: ours.error('It is away'), kind())
+            found = line if isinstance(line, dict) else json.loads(line)
+            self.assertEqual('', found['error_summary'])
+
+    def test_a_traceback_that_is_asked_for_is_the_errors(self):
+        for write in (
+            lambda ours, _: ours.exception('It failed'),
+            lambda ours, error: ours.error('It failed', exc_info=error),
+        ):
+            line = self.written(write)
+            self.assertIn(f'It failed: OSError: {_SECRET}', line)
+            self.assertIn(f'ERROR {self.id()} OSError: {_SECRET}', line)
+            self.assertNotIn('KeyError', line)
+
+    def test_a_line_is_its_callers(self):
+        ours, lines = self.kept(logging.Formatter('%(funcName)s'))
+        ours.warning('x')
+        ours.info('x')
+        ours.error('x', exc_info=None)
+        ours.log(logging.ERROR, 'x')
+        self.assertEqual({'test_a_line_is_its_callers'}, set(lines))
+
+    def test_every_module_has_such_a_logger(self):
+        """The one of a module's own name; the lab's part of nova-compute cannot import it."""
+        found = [
+            str(path.relative_to(_PACKAGE))
+            for path in sorted(_PACKAGE.rglob('*.py'))
+            if path.relative_to(_PACKAGE).parts[0] not in {'tests', 'lab'}
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == 'getLogger'
+            and any(getattr(argument, 'id', None) == '__name__' for argument in node.args)
+        ]
+        self.assertEqual([], found)
