@@ -12,6 +12,7 @@ from oslo_config import cfg
 from oslo_policy import policy
 
 from trove_upgrade.api.policies import base, datastores, instances, upgrade_checks, upgrades
+from trove_upgrade.api.policies.enforcer import PREFIX, Enforcer
 from trove_upgrade.conf import fault
 from trove_upgrade.domain import exceptions
 
@@ -23,9 +24,9 @@ def list_rules() -> Sequence[policy.RuleDefault]:
     return list(itertools.chain(base.RULES, instances.RULES, datastores.RULES, upgrades.RULES, upgrade_checks.RULES))
 
 
-def new_enforcer(conf: cfg.ConfigOpts) -> policy.Enforcer:
+def new_enforcer(conf: cfg.ConfigOpts) -> Enforcer:
     """An enforcer of our own rules and file, beside whichever one the process has."""
-    enforcer = policy.Enforcer(conf, policy_file=conf.trove_upgrade.policy_file)
+    enforcer = Enforcer(conf, policy_file=conf.trove_upgrade.policy_file)
     enforcer.register_defaults(list_rules())
     return enforcer
 
@@ -38,27 +39,32 @@ class PolicyInvalid(exceptions.TroveUpgradeError):
                 'as the policy reference has them.')
 
 
-def load(enforcer: policy.Enforcer) -> None:
+def changed(enforcer: Enforcer) -> list[str]:
+    """Names of ours that a file defines, also those that no rule has.  The files must have been read."""
+    return sorted(name for name in enforcer.file_rules if name.startswith(PREFIX))
+
+
+def load(enforcer: Enforcer) -> None:
     """Read the files now; each request would meet their faults otherwise.
 
-    :raises PolicyInvalid: one cannot be read, or a rule cannot be understood: oslo.policy would let nobody in there.
+    :raises PolicyInvalid: one cannot be read, or a rule of ours cannot be understood: oslo.policy would let nobody in there.
     """
     path = enforcer.conf.find_file(enforcer.policy_file)
     try:
         if path is not None:
             pathlib.Path(path).read_text(encoding='utf-8')    # oslo.policy takes what it cannot read for a file that is not there
         enforcer.load_rules()
-        enforcer.check_rules(raise_on_violation=True)    # circles, and names that are defined nowhere
     except cfg.Error as error:
         raise fault.ConfigurationInvalid(found=f'[oslo_policy], {fault.describe(error)}') from error
     except Exception as error:    # oslo.policy raises what a file's form runs into: TypeError, AttributeError, ...
         raise PolicyInvalid(found=f'{type(error).__name__}: {" ".join(str(error).split()).rstrip(".")}') from error
-    denying = sorted(name for name, rule in enforcer.file_rules.items() if str(rule.check) == '!' and rule.check_str.strip() != '!')
-    if denying:
-        raise PolicyInvalid(found=f'what stands there for {", ".join(denying)} is no rule')
+    found = enforcer.faults()
+    if found:
+        raise PolicyInvalid(found='; '.join(found))
+    enforcer.logs_faults = True
 
 
-def get_enforcer() -> policy.Enforcer:
+def get_enforcer() -> Enforcer:
     """For oslopolicy's command line tools, which configure the global object."""
     # The import stands here because importing policies must not register options (conf/__init__.py).
     from trove_upgrade import conf as our_conf

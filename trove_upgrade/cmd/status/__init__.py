@@ -167,13 +167,15 @@ class Checks(upgradecheck.UpgradeCommands):
         """The policy file can be read and names only rules that exist."""
         enforcer = policies.new_enforcer(self.conf)
         policies.load(enforcer)    # what is wrong ends at the edge, in its own words
-        unknown = sorted(name for name in enforcer.rules if name.startswith('trove_upgrade:') and name not in enforcer.registered_rules)
+        named = policies.changed(enforcer)
+        unknown = [name for name in named if name not in enforcer.registered_rules]
         if unknown:
             return _warning('The policy file names rules that do not exist and change nothing: ' + ', '.join(unknown)
                             + '. Look their names up in the policy reference.')
         path = self.conf.find_file(self.conf.trove_upgrade.policy_file)
-        return _success(f'{path} was read and names only rules that exist.' if path else
-                        f'The default rules hold: there is no file {self.conf.trove_upgrade.policy_file}.')
+        if path is None and not named:
+            return _success(f'The default rules hold: there is no file {self.conf.trove_upgrade.policy_file}.')
+        return _success(f'{path or "[oslo_policy] policy_dirs"} was read and names only rules that exist: {", ".join(named) or "none of ours"}.')
 
     def check_service_credentials(self) -> upgradecheck.Result:
         """The service user is there: without it no server can be rebuilt."""

@@ -1,16 +1,124 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
+import logging
 import pathlib
 
 import fixtures
+import webtest
 from oslo_config import cfg
-from oslo_policy import generator
+from oslo_policy import generator, policy
+from oslo_upgradecheck import upgradecheck
 
 import trove_upgrade
-from trove_upgrade.api import policies
+from trove_upgrade import conf as our_conf
+from trove_upgrade.api import application, policies
+from trove_upgrade.api.filter import UpgradeFilter
+from trove_upgrade.cmd import status
 from trove_upgrade.tests.unit import database
 from trove_upgrade.tests.unit.api import stage
+from trove_upgrade.tests.unit.cmd.status import rows
 
 _ETC = pathlib.Path(trove_upgrade.__file__).parents[1] / 'etc' / 'trove-upgrade'
+
+#: Overrides of Trove's rules, which refer to what only Trove's process defines.
+_TROVES = '''
+"instance:create": "rule:admin_or_owner"
+"instance:delete": "not rule:admin_or_owner"
+"instance:show": [["rule:admin"], ["project_id:%(tenant)s"]]
+"instance:list": []
+"instance:update":
+"a": "rule:b"
+"b": "rule:a"
+"instance:module_apply": "role:x and ("
+"default": "!"
+'''
+
+
+class TestFilesOfTrove(stage.ApiTestCase):
+    """Directories of configuration as Trove's, with files that hold rules of Trove."""
+
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        (self.folder / 'policy.d').mkdir()
+
+    def conf_of_folder(self):
+        main = self.folder / 'trove.conf'
+        main.write_text('[DEFAULT]\n')
+        conf = cfg.ConfigOpts()
+        our_conf.register_opts(conf)
+        conf(['--config-file', str(main)], project='trove')
+        return conf
+
+    def loaded(self):
+        enforcer = policies.new_enforcer(self.conf_of_folder())
+        policies.load(enforcer)
+        return enforcer
+
+    def through_filter(self):
+        ours = application.Application(lambda: self.new_services(enforcer=self.loaded()))
+        return webtest.TestApp(stage.FakeAuth(UpgradeFilter(None, ours, lambda: 65536)), lint=False)
+
+    def alone(self):
+        ours = application.Application(lambda: self.new_services(enforcer=self.loaded()))
+        return webtest.TestApp(stage.FakeAuth(ours), lint=False)
+
+    def assert_served(self):
+        for made in (self.through_filter, self.alone):
+            self.app = made()
+            self.assertEqual(200, self.ask('GET', '/upgrades').status_int)
+            self.assertEqual(202, self.patch('11.8.6', instance_id=self.db.add_instance()).status_int)
+        found = rows.run(status.Checks(self.conf_of_folder()), 'policy')
+        self.assertEqual(upgradecheck.Code.SUCCESS, found.code, found.details)
+        return found.details
+
+    def test_overrides_in_a_directory_that_both_read(self):
+        (self.folder / 'policy.d' / 'trove.yaml').write_text(_TROVES)
+        self.assertIn('The default rules hold', self.assert_served())
+
+    def test_overrides_as_json(self):
+        (self.folder / 'policy.d' / 'trove.json').write_text(json.dumps(policy.parse_file_contents(_TROVES)))
+        self.assert_served()
+
+    def test_one_file_for_both(self):
+        (self.folder / 'trove-upgrade-policy.yaml').write_text(_TROVES + '"trove_upgrade:upgrades:list": "role:reader"')
+        self.assertIn('trove_upgrade:upgrades:list', self.assert_served())
+
+    def test_directories_that_are_empty_or_missing(self):
+        self.assert_served()
+        (self.folder / 'policy.d' / 'empty.yaml').write_text('')
+        self.assert_served()
+        (self.folder / 'policy.d' / 'empty.yaml').unlink()
+        (self.folder / 'policy.d').rmdir()
+        self.assert_served()
+
+    def test_rules_of_ours_beside_those_of_trove_are_in_force(self):
+        (self.folder / 'policy.d' / 'trove.yaml').write_text(
+            _TROVES + '"our_admin": "role:dba"\n"trove_upgrade:upgrades:list": "rule:our_admin"')
+        self.app = self.through_filter()
+        self.assert_refused(self.ask('GET', '/upgrades'), 403, 'FORBIDDEN')
+        self.assertEqual(200, self.ask('GET', '/upgrades', roles='dba').status_int)
+        self.assertIn('trove_upgrade:upgrades:list', rows.run(status.Checks(self.conf_of_folder()), 'policy').details)
+
+    def test_a_rule_of_ours_that_refers_to_a_default_of_trove_is_refused_in_words_that_need_no_log(self):
+        (self.folder / 'policy.d' / 'trove.yaml').write_text('"trove_upgrade:upgrades:list": "rule:admin_or_owner"')
+        self.assertRaises(policies.PolicyInvalid, self.loaded)
+        found = rows.run(status.Checks(self.conf_of_folder()), 'policy')
+        self.assertEqual(upgradecheck.Code.FAILURE, found.code)
+        self.assertIn('trove_upgrade:upgrades:list refers to admin_or_owner, which is defined nowhere', found.details)
+        self.assertNotIn('logs', found.details)
+
+    def test_the_log_names_rules_of_ours_alone(self):
+        log = self.useFixture(fixtures.FakeLogger(level=logging.WARNING))
+        (self.folder / 'policy.d' / 'trove.yaml').write_text(_TROVES.replace('"role:x and ("', '"role:x"'))
+        enforcer = self.loaded()
+        self.assertEqual('', log.output)
+        (self.folder / 'policy.d' / 'zz.yaml').write_text('"trove_upgrade:upgrades:list": "rule:nowhere"')
+        enforcer.load_rules(force_reload=True)
+        enforcer.check_rules()
+        self.assertIn('trove_upgrade:upgrades:list refers to nowhere', log.output)
+        self.assertNotIn('instance:', log.output)
+        self.assertRaises(policy.InvalidDefinitionError, enforcer.check_rules, raise_on_violation=True)
 
 
 class TestRules(stage.ApiTestCase):
@@ -32,12 +140,16 @@ class TestRules(stage.ApiTestCase):
     def test_a_file_that_lets_nobody_in_by_a_fault_is_refused(self):
         path = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'policy.yaml')
         for text in ('[', '[1]', '"trove_upgrade:instances:upgrade": 5', '"trove_upgrade:instances:upgrade": "role:admin and ("',
-                     '"trove_upgrade:instances:upgrade": "rule:nowhere"', '"a": "rule:b"\n"b": "rule:a"'):
+                     '"trove_upgrade:instances:upgrade": "rule:nowhere"', '"trove_upgrade:instances:upgrade": "not rule:nowhere"',
+                     '"trove_upgrade:instances:upgrade": "rule:b"\n"b": "rule:trove_upgrade:instances:upgrade"',
+                     '"trove_upgrade:instances:upgrade": "role:a or rule:b"\n"b": "role:admin and ("', '"trove_upgrade:instances:upgrade": [["x"]]',
+                     '"trove_upgrade:instances:upgrade": "rule:trove_upgrade:instances:upgrade"', '"trove_upgrade:instances:upgrade": [[]]'):
             path.write_text(text)
             enforcer = policies.new_enforcer(stage.private_conf(policy_file=str(path)))
             self.assertRaises(policies.PolicyInvalid, policies.load, enforcer)
-        path.write_text('"trove_upgrade:instances:upgrade": "!"')
-        policies.load(policies.new_enforcer(stage.private_conf(policy_file=str(path))))
+        for text in ('', '"!"', '[["!"]]', '"(!)"', '[]', '[["role:admin"], ["role:member", "role:reader"]]'):
+            path.write_text(f'"trove_upgrade:instances:upgrade": {text}')
+            policies.load(policies.new_enforcer(stage.private_conf(policy_file=str(path))))
 
     def test_the_sample_says_what_the_code_says(self):
         fresh = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'sample.yaml')

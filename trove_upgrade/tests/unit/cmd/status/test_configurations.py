@@ -136,7 +136,7 @@ class TestFiles(ConfigurationTestCase):
             self.assert_failure('version_rules', 'trove_upgrade', 'version_rules_file', path, 'version_rules_file')
 
     def test_a_policy_that_is_none(self):
-        wrong = ('"trove_upgrade:instances:upgrade": 5', '"a": "rule:b"\n"b": "rule:a"', '"trove_upgrade:instances:upgrade": "rule:nowhere"',
+        wrong = ('"trove_upgrade:instances:upgrade": 5', '"trove_upgrade:a": "rule:b"\n"b": "rule:trove_upgrade:a"', '"trove_upgrade:instances:upgrade": "rule:nowhere"',
                  '"trove_upgrade:instances:upgrade": "role:admin and and ("')
         for path in (*self.unreadable(), *(self.file(f'{number}.yaml', text) for number, text in enumerate(wrong))):
             self.assert_failure('policy', 'trove_upgrade', 'policy_file', path, 'policy_file')
