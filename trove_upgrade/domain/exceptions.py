@@ -294,6 +294,15 @@ class BrokerUnavailable(TroveUpgradeError):
                 'same command again.')
 
 
+class BrokerRefused(BrokerUnavailable):
+    """The broker let an operator's command in, and its user may not do what was asked."""
+
+    code = 'BROKER_REFUSED'
+    template = ('The broker refuses what was asked about the queues of the taskmanagers: {found}. What was deleted before stays deleted. Give the '
+                'user of [DEFAULT] transport_url the right to configure queues and exchanges that begin with "trove-upgrade" ("rabbitmqctl '
+                'set_permissions"), or delete them with rabbitmqctl; then run the same command again.')
+
+
 class QueuesInUse(TroveUpgradeError):
     """A taskmanager listens on a queue that was to be deleted."""
 

@@ -78,7 +78,7 @@ def connect(conf: cfg.ConfigOpts, timeout_seconds: float) -> tuple[Any, str]:
             connection.connect()
         except transport.BROKER_ERRORS as error:
             connection.release()
-            found.append(f'{host.hostname}:{port}: {_reason(error)}')
+            found.append(f'{host.hostname}:{port}: {reason(error)}')
         else:
             return connection, ''
     return None, '; '.join(found)
@@ -95,7 +95,7 @@ def _log_in(conf: cfg.ConfigOpts, url: Any, host: Any, port: int, timeout_second
     try:
         connection.connect()
     except transport.BROKER_ERRORS as error:
-        return _reason(error)
+        return reason(error)
     finally:
         connection.release()
     return None
@@ -114,7 +114,7 @@ def _connect(hostname: str, port: int, timeout_seconds: float) -> str | None:
     try:
         socket.create_connection((hostname, port), timeout=timeout_seconds).close()
     except OSError as error:
-        return _reason(error)
+        return reason(error)
     return None
 
 
@@ -127,7 +127,7 @@ def _ssl(options: Any, query: dict[str, str]) -> dict[str, Any] | bool:
     return {name: value for name, value in values.items() if value} or True
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """In one line.  What AMQP and the system say holds no password: they are not told it, or do not repeat it."""
     text = ' '.join(str(error).split())
     return text or type(error).__name__

@@ -17,7 +17,7 @@ from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.domain import exceptions
-from trove_upgrade.rpc import broker
+from trove_upgrade.rpc import broker, transport
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,8 @@ def of_taskmanagers(conf: cfg.ConfigOpts, hosts: Sequence[str]) -> list[str]:
 def find(conf: cfg.ConfigOpts, names: Sequence[str], timeout_seconds: float) -> list[Queue]:
     """Those that are there; nothing is made.
 
-    :raises BrokerUnavailable: none lets us in, or the transport is of another kind.
+    :raises BrokerUnavailable: none lets us in, it went away, or the transport is of another kind.
+    :raises BrokerRefused: the user of `transport_url` may not do it.
     :raises transport.TransportInvalid: `transport_url` cannot be understood.
     """
     with _connected(conf, timeout_seconds) as connection:
@@ -94,6 +95,21 @@ def _connected(conf: cfg.ConfigOpts, timeout_seconds: float) -> Iterator[Any]:
     if connection is None:
         raise exceptions.BrokerUnavailable(found=found)
     try:
-        yield connection
+        with as_ours():
+            yield connection
     finally:
         connection.release()
+
+
+@contextlib.contextmanager
+def as_ours() -> Iterator[None]:
+    """Give the errors of a broker that has let us in their codes.
+
+    :raises BrokerRefused, BrokerUnavailable: in the broker's words, which hold no password.
+    """
+    try:
+        yield
+    except amqp.exceptions.AccessRefused as error:
+        raise exceptions.BrokerRefused(found=broker.reason(error)) from error
+    except transport.BROKER_ERRORS as error:
+        raise exceptions.BrokerUnavailable(found=broker.reason(error)) from error

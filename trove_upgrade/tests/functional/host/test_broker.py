@@ -9,6 +9,7 @@ import io
 import pathlib
 import socket
 import threading
+from urllib import parse
 
 import fixtures
 import oslo_messaging
@@ -147,11 +148,11 @@ class TestBroker(Waiting, base.TestCase):
             self.assertTrue(queues.remove_exchange(conf, 10))
             self.assertTrue(queues.remove_exchange(conf, 10))
 
-    def run_tool(self, *arguments):
+    def run_tool(self, *arguments, url=None):
         """(exit code, stdout, stderr) of trove-upgrade-manage."""
         path = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'trove.conf')
         path.write_text(
-            f'[DEFAULT]\ntransport_url = {self.broker.url}\n[database]\nconnection = sqlite://\n'
+            f'[DEFAULT]\ntransport_url = {url or self.broker.url}\n[database]\nconnection = sqlite://\n'
             f'[trove_upgrade]\ntaskmanager_topic = {self.id()}\nrpc_exchange = {self.id()}\n'
         )
         out, err = io.StringIO(), io.StringIO()
@@ -181,6 +182,29 @@ class TestBroker(Waiting, base.TestCase):
             told,
         )
         self.assertEqual([], queues.find(conf, queues.of_taskmanagers(conf, ['host-1']), 10))
+
+    def without_rights(self):
+        """URL of a user who is let in and may do nothing."""
+        found = parse.urlsplit(self.broker.url)
+        self.broker.rabbitmqctl('add_user', 'poor', 's3cret-XYZ')
+        self.addCleanup(self.broker.rabbitmqctl, 'delete_user', 'poor')
+        self.broker.rabbitmqctl('set_permissions', '-p', 'trove', 'poor', '^$', '^$', '^$')
+        return found._replace(
+            netloc=f'poor:s3cret-XYZ@{found.hostname}:{found.port}'
+        ).geturl()
+
+    def test_a_broker_that_refuses_the_user_is_one_line_and_nothing_is_deleted(self):
+        conf = self.conf()
+        self.declare_as_before(conf)
+        url = self.without_rights()
+        code, _, refused = self.run_tool('queue', 'remove', '--host', 'host-1', url=url)
+        self.assertEqual(1, code)
+        self.assertRegex(refused, r'\AERROR BROKER_REFUSED: [^\n]*403[^\n]*\n\Z')
+        self.assertNotIn('s3cret-XYZ', refused)
+        self.assertEqual(2, len(queues.find(conf, [self.id(), f'{self.id()}.host-1'], 10)))
+        self.delete_queues(conf)
+        code, _, refused = self.run_tool('queue', 'remove', url=url)
+        self.assertEqual((1, True), (code, 'ERROR BROKER_REFUSED' in refused), refused)
 
     def queues_at_the_broker(self):
         """Not by `find`: a declaration counts as a use."""
