@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from trove_upgrade import signals
+from trove_upgrade import signals, terminal
 from trove_upgrade.lab import cleanup, errors
 from trove_upgrade.lab.cloud import Cloud
 from trove_upgrade.lab.hypervisor.guests import Guest
@@ -75,7 +75,7 @@ class Lab:
             print(f'{service.name:24} {service.pid:8} {"runs" if service.running else "DEAD"}')
         for guest in self._guests():
             process = guest.process
-            print(f'guest {guest.spec.guest_id} {guest.spec.hostname:20} {f"runs ({process.pid})" if process else "stopped"}')
+            print(terminal.printable(f'guest {guest.spec.guest_id} {guest.spec.hostname:20} {f"runs ({process.pid})" if process else "stopped"}'))
         if not services:
             print(f'No cloud is up in {self._layout.run_dir}.')
         return 0 if services and all(service.running for service in services) else 1
@@ -189,5 +189,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return signals.run(PROGRAM, lambda: int(arguments.function(arguments)))
     except errors.LabError as error:
-        print(f'{PROGRAM}: {error}', file=sys.stderr)
+        print(terminal.printable_lines(f'{PROGRAM}: {error}'), file=sys.stderr)
         return 1

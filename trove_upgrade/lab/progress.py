@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol, TextIO
 
+from trove_upgrade import terminal
+
 QUIET_SECONDS = 2.0  #: in a log, how long a phase may last before its changes are worth a line
 CHANGE_SECONDS = 10.0  #: in a log, between two lines of one phase that goes on
 SAME_SECONDS = 60.0  #: the same, where nothing has changed: a sign of life
@@ -48,16 +50,16 @@ class Progress:
             self._end(current, outcome)
 
     def line(self, text: str) -> None:
-        """One line of its own, between phases."""
+        """Lines of their own, between phases."""
         with self._lock:
-            self._stream.write(text + '\n')
+            self._stream.write(terminal.printable_lines(text) + '\n')
             self._stream.flush()
 
     def _paint(self, current: '_Current', done: threading.Event) -> None:
         shown, due_at = '', current.started_at + QUIET_SECONDS
         while not done.wait(REDRAW_SECONDS):
             now, text = self._clock(), current.text
-            line = f'{current.title}: {text} ({now - current.started_at:.0f} s)'
+            line = terminal.printable(f'{current.title}: {text} ({now - current.started_at:.0f} s)')
             if self._terminal:
                 self._write('\r\x1b[K' + line[:_WIDTH])
             elif now >= due_at + (SAME_SECONDS - CHANGE_SECONDS if shown == text else 0.0):

@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None, *, compute: Callable[[cfg.ConfigOpts
     try:
         conf = _configuration(arguments.config_file, arguments.config_dir)
     except cfg.Error as error:
-        print(f'trove-upgrade-manage: the configuration cannot be read: {fault.describe(error)}', file=sys.stderr)
+        context.print_line(f'trove-upgrade-manage: the configuration cannot be read: {fault.describe(error)}', sys.stderr)
         return 2
     return _run(arguments, context.Context(conf, compute))
 

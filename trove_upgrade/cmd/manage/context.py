@@ -3,10 +3,11 @@
 import json
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from oslo_config import cfg
 
+from trove_upgrade import terminal
 from trove_upgrade.db import address, errors
 from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.domain import exceptions, instance, ports
@@ -62,9 +63,14 @@ def load_json(path: str) -> Any:
         raise errors.ConfigurationRulesInvalid(path=path, found=error, advice='Name a readable file of JSON.') from error
 
 
+def print_line(text: str, stream: TextIO | None = None) -> None:
+    """One line at once, whatever rows, guests or tenants have put into `text`; on stdout unless `stream` is given."""
+    print(terminal.printable(text), file=stream, flush=True)
+
+
 def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Columns as wide as their widest cell; None is a dash."""
-    lines = [list(header), *[['-' if cell is None else str(cell) for cell in row] for row in rows]]
+    """Columns as wide as their widest cell, each row one line; None is a dash."""
+    lines = [list(header), *[['-' if cell is None else terminal.printable(str(cell)) for cell in row] for row in rows]]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     for line in lines:
         print('  '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from trove_upgrade.cmd.manage.context import Context, UsageError, load_json, print_table
+from trove_upgrade.cmd.manage.context import Context, UsageError, load_json, print_line, print_table
 from trove_upgrade.db import errors
 from trove_upgrade.db.datastores import ConfigurationParameter, VersionChange
 
@@ -53,7 +53,7 @@ def _add_version_and_file(parser: Any, what: str) -> None:
 
 def _update(run: Context, arguments: argparse.Namespace) -> None:
     run.repositories.datastores.save_datastore(arguments.datastore, arguments.default_version or None)
-    print(f"Datastore '{arguments.datastore}' updated.")
+    print_line(f"Datastore '{arguments.datastore}' updated.")
 
 
 def _version_update(run: Context, arguments: argparse.Namespace) -> None:
@@ -63,8 +63,8 @@ def _version_update(run: Context, arguments: argparse.Namespace) -> None:
     change = run.repositories.datastores.save_version(
         arguments.datastore, arguments.version_name, manager=arguments.manager, image_id=arguments.image_id or None,
         image_tags=tags, packages=packages, active=active, number=arguments.version)
-    print(f"Datastore version '{arguments.version_name}({change.version.number})' "
-          f'{"added" if change.created else "updated"}: {change.version.id}')
+    print_line(f"Datastore version '{arguments.version_name}({change.version.number})' "
+               f'{"added" if change.created else "updated"}: {change.version.id}')
     _print_older(run, change)
 
 
@@ -84,7 +84,7 @@ def _print_older(run: Context, change: VersionChange) -> None:
     """Repointing moves no running instance: say which ones wait for an upgrade to get the new image."""
     older = run.repositories.datastores.on_older_images(change.version)
     if older:
-        print(f'{len(older)} of its instances run an older image; upgrade each to the same version to give it the new one:')
+        print_line(f'{len(older)} of its instances run an older image; upgrade each to the same version to give it the new one:')
         print_table(('instance', 'name', 'project', 'image it runs'),
                     [(row.instance_id, row.name, row.project_id, row.image_id) for row in older])
 
@@ -99,7 +99,7 @@ def _load_parameters(run: Context, arguments: argparse.Namespace) -> None:
         raise errors.ConfigurationRulesInvalid(path=arguments.file, found=f'{type(error).__name__} {error}',
                                                advice=advice) from error
     count = run.repositories.datastores.save_configuration_parameters(version.id, parameters)
-    print(f"{count} configuration parameters loaded for datastore version '{version.name}({version.number})'.")
+    print_line(f"{count} configuration parameters loaded for datastore version '{version.name}({version.number})'.")
 
 
 def _parameter(entry: dict[str, Any]) -> ConfigurationParameter:
@@ -116,4 +116,4 @@ def _load_facts(run: Context, arguments: argparse.Namespace) -> None:
         raise errors.ConfigurationRulesInvalid(path=arguments.file, found='it holds no JSON object',
                                                advice='Name the file that the image build wrote.')
     run.repositories.datastores.save_target_facts(version.id, facts)
-    print(f"{len(facts)} target facts loaded for datastore version '{version.name}({version.number})'.")
+    print_line(f"{len(facts)} target facts loaded for datastore version '{version.name}({version.number})'.")

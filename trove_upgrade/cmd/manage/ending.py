@@ -16,7 +16,7 @@ from oslo_config import cfg
 from oslo_db import exception as db_exc
 
 from trove_upgrade import signals
-from trove_upgrade.cmd.manage.context import UsageError
+from trove_upgrade.cmd.manage.context import UsageError, print_line
 from trove_upgrade.conf import fault
 from trove_upgrade.db import faults
 from trove_upgrade.db.migrations.exit_codes import ExitCode
@@ -69,7 +69,7 @@ def quiet() -> None:
 
 def _line(text: str, code: int) -> int:
     with contextlib.suppress(OSError):    # nobody reads it; the code says it, too
-        print(' '.join(text.split()), file=sys.stderr, flush=True)
+        print_line(' '.join(text.split()), sys.stderr)
     return int(code)
 
 

@@ -5,7 +5,7 @@ import uuid
 from typing import Any
 
 from trove_upgrade.cmd.manage import numbers
-from trove_upgrade.cmd.manage.context import Context, UsageError
+from trove_upgrade.cmd.manage.context import Context, UsageError, print_line
 from trove_upgrade.conf import compute as compute_conf
 from trove_upgrade.db import installation
 
@@ -46,4 +46,4 @@ def _register(run: Context, arguments: argparse.Namespace) -> None:
         instance_id=arguments.id, volume_id=arguments.volume_id, volume_size_gb=arguments.volume_size,
         flavor_id=arguments.flavor or nova.flavor_id(server.id),
         region=arguments.region or run.conf[compute_conf.CREDENTIALS_GROUP].region_name)
-    print(instance_id)
+    print_line(instance_id)

@@ -11,7 +11,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from trove_upgrade.cmd.manage.context import Context, print_table
+from trove_upgrade.cmd.manage.context import Context, print_line, print_table
 from trove_upgrade.domain import exceptions
 
 _BROKER_SECONDS = 5.0
@@ -70,7 +70,7 @@ def _remove(run: Context, arguments: argparse.Namespace) -> None:
     """:raises QueuesInUse: a taskmanager listens; the others have been deleted."""
     queues, names = _queues(), _names(run.conf, arguments.host)
     for gone in queues.remove(run.conf, names, _BROKER_SECONDS):
-        print(f'Queue {gone.name} is deleted; messages in it: {gone.messages}.')
+        print_line(f'Queue {gone.name} is deleted; messages in it: {gone.messages}.')
     left = queues.find(run.conf, names, _BROKER_SECONDS)
     if left:
         raise exceptions.QueuesInUse(

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from trove_upgrade.cmd.manage import numbers
-from trove_upgrade.cmd.manage.context import Context, print_table
+from trove_upgrade.cmd.manage.context import Context, print_line, print_table
 from trove_upgrade.db import errors, models
 from trove_upgrade.db.migrations.clock import Clock, SystemClock
 from trove_upgrade.db.migrations.gate import ago
@@ -58,7 +58,7 @@ def _list(run: Context, arguments: argparse.Namespace) -> None:
 def _listed(services: Services) -> Sequence[Service]:
     """What is listed when the rows of processes that have ended on this host are gone; stdout is left to the answer."""
     for one in services.forget_ended():
-        print(f'{one.binary} on {one.host} ({one.id}) is taken off the list: its process {one.pid} has ended.', file=sys.stderr)
+        print_line(f'{one.binary} on {one.host} ({one.id}) is taken off the list: its process {one.pid} has ended.', sys.stderr)
     return services.list()
 
 
@@ -81,7 +81,7 @@ def wait_until_none(services: Services, timeout_seconds: float, clock: Clock) ->
         if left <= 0:
             raise errors.ServicesListed(found=found, waited=round(timeout_seconds))
         if shown != found or clock.monotonic() >= due:
-            print(f'Waiting, {left:.0f} s at most, for {found}', flush=True)
+            print_line(f'Waiting, {left:.0f} s at most, for {found}')
             shown, due = found, clock.monotonic() + _LINE_SECONDS
         clock.sleep(min(_LOOK_SECONDS, left))
 
@@ -95,4 +95,4 @@ def _document(one: Service) -> dict[str, Any]:
 def _forget(run: Context, arguments: argparse.Namespace) -> None:
     for service_id in arguments.id:
         gone = run.repositories.services.forget(service_id, force=arguments.force)
-        print(f'{gone.binary} {gone.release} on {gone.host} ({gone.id}) is forgotten; it was last seen {ago(gone.silent_seconds)} ago.')
+        print_line(f'{gone.binary} {gone.release} on {gone.host} ({gone.id}) is forgotten; it was last seen {ago(gone.silent_seconds)} ago.')

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trove_upgrade.cmd.manage import numbers
-from trove_upgrade.cmd.manage.context import Context, print_table
+from trove_upgrade.cmd.manage.context import Context, print_line, print_table
 from trove_upgrade.domain import states
 from trove_upgrade.domain.upgrade import Upgrade
 
@@ -51,7 +51,7 @@ def _list(run: Context, arguments: argparse.Namespace) -> None:
                   one.created_at.isoformat(timespec='seconds'), one.error_code) for one in page.items])
     _print_overdue(run, page.items)
     if page.next_marker:
-        print(f'There are older ones; --limit {arguments.limit * 10} shows more.')
+        print_line(f'There are older ones; --limit {arguments.limit * 10} shows more.')
 
 
 def _show(run: Context, arguments: argparse.Namespace) -> None:
@@ -68,9 +68,9 @@ def _show(run: Context, arguments: argparse.Namespace) -> None:
     if found.state is states.UpgradeState.FAILED:
         print()
         if not (found.is_rolling_back and found.may_have_served_again):
-            print(f'When the cause is mended: trove-upgrade-manage upgrade retry {found.id}')
+            print_line(f'When the cause is mended: trove-upgrade-manage upgrade retry {found.id}')
         if found.why_no_rollback() is None:
-            print(f'Back to the former image: trove-upgrade-manage upgrade rollback {found.id}')
+            print_line(f'Back to the former image: trove-upgrade-manage upgrade rollback {found.id}')
 
 
 def _print_overdue(run: Context, shown: Sequence[Upgrade]) -> None:
@@ -79,7 +79,7 @@ def _print_overdue(run: Context, shown: Sequence[Upgrade]) -> None:
     seconds = [silent for silent in (one.silent_seconds(now) for one in shown) if silent > _OVERDUE_SECONDS]
     if seconds:
         of_them = 'it' if len(shown) == 1 else f'{len(seconds)} of them'
-        print(f'No taskmanager has worked on {of_them} for {max(seconds):.0f} s; see trove-upgrade-manage service list.')
+        print_line(f'No taskmanager has worked on {of_them} for {max(seconds):.0f} s; see trove-upgrade-manage service list.')
 
 
 def _print_steps(found: Upgrade) -> None:
@@ -92,7 +92,8 @@ def _print_steps(found: Upgrade) -> None:
 def _print_notes(found: Upgrade) -> None:
     for title, some in (('Warnings', found.notes.warnings), ('Remarks', found.notes.remarks)):
         if some:
-            print(f'\n{title}:')
+            print()
+            print_line(f'{title}:')
             print_table(('step', 'code', 'message'), [(note.step, note.code, note.message) for note in some])
     if found.notes.settings_changed:
         print('\nSettings that changed:')
@@ -101,11 +102,11 @@ def _print_notes(found: Upgrade) -> None:
 
 def _retry(run: Context, arguments: argparse.Namespace) -> None:
     again = run.repositories.upgrades.retry(arguments.upgrade)
-    print(f'Upgrade {again.id} of instance {again.instance_id}: {again.state} at {again.step}, attempt {again.attempt}. '
-          'A taskmanager takes it up within seconds.')
+    print_line(f'Upgrade {again.id} of instance {again.instance_id}: {again.state} at {again.step}, attempt {again.attempt}. '
+               'A taskmanager takes it up within seconds.')
 
 
 def _rollback(run: Context, arguments: argparse.Namespace) -> None:
     back = run.repositories.upgrades.rollback(arguments.upgrade)
-    print(f'Upgrade {back.id} of instance {back.instance_id}: {back.state} at {back.step}, attempt {back.attempt}, back to image '
-          f'{back.former_image_id}. A taskmanager takes it up within seconds.')
+    print_line(f'Upgrade {back.id} of instance {back.instance_id}: {back.state} at {back.step}, attempt {back.attempt}, back to image '
+               f'{back.former_image_id}. A taskmanager takes it up within seconds.')

@@ -11,6 +11,7 @@ from oslo_upgradecheck import upgradecheck
 from sqlalchemy import exc as sa_exc
 from sqlalchemy import make_url
 
+from trove_upgrade import terminal
 from trove_upgrade.cmd.status.results import failure
 from trove_upgrade.db import faults
 
@@ -51,7 +52,7 @@ def _text(name: str, error: Exception, conf: cfg.ConfigOpts) -> str:
 
 
 def _one_line(text: str) -> str:
-    return ' '.join(text.split())
+    return terminal.printable(' '.join(text.split()))
 
 
 def without_secrets(text: str, conf: cfg.ConfigOpts) -> str:

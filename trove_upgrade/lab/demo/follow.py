@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from trove_upgrade import terminal
 from trove_upgrade.lab import errors
 
 POLL_SECONDS = 0.4
@@ -57,7 +58,7 @@ class Follower:
             line = f'  {run["step"]:<9}{percent} {run.get("message") or ""}'.rstrip()
         if line not in self._told:
             self._told.add(line)
-            self._tell(line)
+            self._tell(terminal.printable(line))
 
 
 def seconds(run: dict[str, Any]) -> float:
@@ -70,4 +71,4 @@ def print_notes(upgrade: dict[str, Any], tell: Callable[[str], None]) -> None:
     """Print a line per warning, remark and changed setting of an upgrade that has ended."""
     for kind, word in (('warnings', 'warning'), ('remarks', 'remark'), ('settings_changed', 'setting')):
         for note in upgrade[kind]:
-            tell(f'  {note["step"]:<9} {word}: {note["message"]} ({note["code"]})')
+            tell(terminal.printable(f'  {note["step"]:<9} {word}: {note["message"]} ({note["code"]})'))

@@ -6,6 +6,8 @@ Nothing here asks the product: the database is asked by its own client in the gu
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from trove_upgrade import terminal
+
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
@@ -89,7 +91,8 @@ def _checksums(before: Picture, after: Picture) -> Line:
 def render(table: Sequence[Line]) -> str:
     """The table for a terminal."""
     rows = [('', 'before', 'after', '')] + [(line.what, line.before, line.after, 'ok' if line.holds else 'FAILED') for line in table]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    drawn = ['  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    shown = [[terminal.printable(cell) for cell in row] for row in rows]    # guests' text, in part
+    widths = [max(len(row[column]) for row in shown) for column in range(4)]
+    drawn = ['  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in shown]
     rule = '-' * (sum(widths) + 6)
     return '\n'.join([rule, drawn[0], rule, *drawn[1:], rule])

@@ -21,9 +21,10 @@ ALLOWED = {
     'api': {'domain', 'conf', 'db', 'rpc'},
     'api/app.py': {'domain', 'conf', 'db', 'rpc', 'clients'},
     'guestagent': {'domain', 'conf', 'rpc'},
-    'lab': {'signals'},
+    'lab': {'signals', 'terminal'},
     'signals.py': set(),
-    'cmd': {'domain', 'conf', 'db', 'rpc', 'clients', 'taskmanager', 'api', 'guestagent', 'lab', 'wsgi', 'signals'},
+    'terminal.py': set(),
+    'cmd': {'domain', 'conf', 'db', 'rpc', 'clients', 'taskmanager', 'api', 'guestagent', 'lab', 'wsgi', 'signals', 'terminal'},
     'wsgi': {'domain', 'conf', 'db', 'rpc', 'clients', 'api'},
 }
 VAGUE = {'utils', 'util', 'helpers', 'helper', 'common', 'misc'}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trove_upgrade.cmd.manage import numbers
-from trove_upgrade.cmd.manage.context import Context, UsageError, print_table
+from trove_upgrade.cmd.manage.context import Context, UsageError, print_line, print_table
 from trove_upgrade.db.migrations import position
 from trove_upgrade.db.migrations.chain import MAIN, Chain
 from trove_upgrade.db.migrations.data import progress, runs, states
@@ -66,14 +66,14 @@ def _run(chain: Chain, run: Context, arguments: argparse.Namespace) -> ExitCode:
     done_revisions = _done_revisions(run, chain)
     for migration in wanted:
         if not states.may_run(migration, done_revisions):
-            print(f'{migration.name}: not needed any more, {migration.before} has been run')
+            print_line(f'{migration.name}: not needed any more, {migration.before} has been run')
     with progress.reporter(sys.stdout) as reporter:
         ended = runs.DataRuns(run.repositories.database.engine).run_all(
             wanted, done_revisions, max_count=arguments.max_count, batch_size=arguments.batch_size, sleep=arguments.sleep,
             progress=reporter.progress, waiting=reporter.waiting)
     unfinished = [one for one in ended if not one.finished]
     for one in unfinished:
-        print(f'{one.name}: {one.rows_left} rows are left; {_advice(one, bounded=arguments.max_count is not None)}')
+        print_line(f'{one.name}: {one.rows_left} rows are left; {_advice(one, bounded=arguments.max_count is not None)}')
     return ExitCode.MORE_ROWS if unfinished else ExitCode.DONE
 
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Any
 
-from trove_upgrade.cmd.manage.context import Context, UsageError
+from trove_upgrade.cmd.manage.context import Context, UsageError, print_line
 from trove_upgrade.cmd.manage.db import running
 from trove_upgrade.db.migrations import gate
 from trove_upgrade.db.migrations.chain import MAIN
@@ -67,16 +67,16 @@ def _contract(run: Context, arguments: argparse.Namespace) -> None:
 
 def _check(run: Context, _arguments: argparse.Namespace) -> ExitCode:
     now = running.plain_runner(run).position()
-    print(f'{now.version}: {now.describe()}')
+    print_line(f'{now.version}: {now.describe()}')
     if now.next is None:
         return ExitCode.DONE
     if now.next is Phase.CONTRACT:
         older = gate.older_services(run.repositories.services.list(), MAIN.releases()[-1], MAIN.releases())
         if older:
-            print(f'Older services are listed ({len(older)}): see trove-upgrade-manage service list.', file=sys.stderr)
-    print(f'Next: trove-upgrade-manage db {now.next}')
+            print_line(f'Older services are listed ({len(older)}): see trove-upgrade-manage service list.', sys.stderr)
+    print_line(f'Next: trove-upgrade-manage db {now.next}')
     return now.next.exit_code
 
 
 def _say_where(now: Position) -> None:
-    print(f'The database is at {now.version}.' + (f' Next: trove-upgrade-manage db {now.next}' if now.next else ''))
+    print_line(f'The database is at {now.version}.' + (f' Next: trove-upgrade-manage db {now.next}' if now.next else ''))

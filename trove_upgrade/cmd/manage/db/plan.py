@@ -6,7 +6,7 @@ import json
 import textwrap
 from typing import Any
 
-from trove_upgrade.cmd.manage.context import Context
+from trove_upgrade.cmd.manage.context import Context, print_line
 from trove_upgrade.db.migrations import plan
 from trove_upgrade.db.migrations.chain import MAIN, Chain
 from trove_upgrade.db.migrations.probe import Answer, Blocks, Source, Work
@@ -38,24 +38,25 @@ def _plan(chain: Chain, run: Context, arguments: argparse.Namespace) -> None:
 def _print(made: plan.Plan) -> None:
     server = f'{_KINDS[made.server]} {made.server_version}'.strip()
     sql_for = f'; the SQL is for {_KINDS[made.dialect]}, which was not asked' if made.dialect != made.server else ''
-    print(f'{server}, at {made.version}{sql_for}.')
+    print_line(f'{server}, at {made.version}{sql_for}.')
     if not made.steps:
         print('Nothing is left to run.')
     for number, step in enumerate(made.steps, start=1):
         print()
         if isinstance(step, plan.DataStep):
-            print(f'{number}. {step.phase}: data migration {step.migration}\n     {_rows(step)}')
+            print_line(f'{number}. {step.phase}: data migration {step.migration}')
+            print_line(f'     {_rows(step)}')
             continue
-        print(f'{number}. {step.phase}: {step.revision} - {step.title}')
+        print_line(f'{number}. {step.phase}: {step.revision} - {step.title}')
         for one in step.statements:
             _print_statement(one)
         if not step.statements:
             print('   no statement')
     print()
     for note in made.notes:
-        print(f'Note: {note}')
+        print_line(f'Note: {note}')
     if made.steps:
-        print(f'Highest risk: {made.risk}.' + (f' Next: trove-upgrade-manage db {made.next}' if made.next else ''))
+        print_line(f'Highest risk: {made.risk}.' + (f' Next: trove-upgrade-manage db {made.next}' if made.next else ''))
 
 
 def _print_statement(one: plan.Planned) -> None:
@@ -63,7 +64,8 @@ def _print_statement(one: plan.Planned) -> None:
     size = f' of about {one.size.rows} rows' if one.size else ''
     rebuild = {None: 'not known', True: 'yes', False: 'no'}[one.answer.rebuilds]
     risk = f'{one.risk.level} - {one.risk.reason}' if one.risk else 'not asked'
-    print(f'     table: {one.table or "-"}{size} · rebuild: {rebuild} · lock: {_lock(one.answer)}\n     risk: {risk}')
+    print_line(f'     table: {one.table or "-"}{size} · rebuild: {rebuild} · lock: {_lock(one.answer)}')
+    print_line(f'     risk: {risk}')
 
 
 def _lock(answer: Answer) -> str:

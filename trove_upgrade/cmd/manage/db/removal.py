@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Any
 
-from trove_upgrade.cmd.manage.context import Context, UsageError, print_table
+from trove_upgrade.cmd.manage.context import Context, UsageError, print_line, print_table
 from trove_upgrade.cmd.manage.db import running
 from trove_upgrade.db import errors
 from trove_upgrade.db.migrations import removal
@@ -35,20 +35,21 @@ def _remove(run: Context, arguments: argparse.Namespace) -> None:
     with reporter(sys.stdout) as shown:
         found = removal.remove(engine, running.options_of(arguments), shown.waiting, guests_released=arguments.guests_released)
     if found.tables:
-        print(f'{len(found.tables)} tables of trove-upgrade have been dropped. Other tables in this database: {found.others}; none was touched.')
+        print_line(f'{len(found.tables)} tables of trove-upgrade have been dropped. Other tables in this database: {found.others}; none was touched.')
     else:
-        print(f'Nothing to do: no table of trove-upgrade is in this database. Other tables: {found.others}.')
+        print_line(f'Nothing to do: no table of trove-upgrade is in this database. Other tables: {found.others}.')
 
 
 def _show(found: removal.Plan) -> None:
     """:raises RemovalRefused: it could not be done now; what would go has been printed."""
     if not found.tables:
-        print(f'Nothing to do: no table of trove-upgrade is in this database. Other tables: {found.others}.')
+        print_line(f'Nothing to do: no table of trove-upgrade is in this database. Other tables: {found.others}.')
         return
     print_table(('would be dropped', 'rows'), found.tables)
-    print(f'\nOther tables in this database: {found.others}; none would be touched.')
+    print()
+    print_line(f'Other tables in this database: {found.others}; none would be touched.')
     for loss in found.losses:
-        print(loss)
+        print_line(loss)
     if found.obstacles:
         raise errors.RemovalRefused(found='; '.join(found.obstacles))
     print('Nothing has been changed. To drop them: trove-upgrade-manage db remove --yes')

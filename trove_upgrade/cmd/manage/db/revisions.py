@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from trove_upgrade.cmd.manage.context import Context, UsageError, print_table
+from trove_upgrade.cmd.manage.context import Context, UsageError, print_line, print_table
 from trove_upgrade.cmd.manage.db import running
 from trove_upgrade.db import errors, schema_runs
 from trove_upgrade.db.migrations import offline, tree
@@ -59,7 +59,7 @@ def _add_changing(nested: Any) -> None:
 
 
 def _version(run: Context, _arguments: argparse.Namespace) -> None:
-    print(running.plain_runner(run).version())
+    print_line(running.plain_runner(run).version())
 
 
 def _current(run: Context, arguments: argparse.Namespace) -> None:
@@ -70,7 +70,8 @@ def _current(run: Context, arguments: argparse.Namespace) -> None:
         for one in (now, runner.standalone()) if one is not None for branch, revision in one.current.items()])
     if not arguments.verbose:
         return
-    print(f'\n{now.describe()}' + (f'; next: trove-upgrade-manage db {now.next}' if now.next else ''))
+    print()
+    print_line(f'{now.describe()}' + (f'; next: trove-upgrade-manage db {now.next}' if now.next else ''))
     runs = schema_runs.SchemaRuns(run.repositories.database.engine).list()
     if runs:
         print()
@@ -97,8 +98,8 @@ def _list(revisions: Sequence[Any], *, verbose: bool) -> None:
         if verbose:
             print(one.log_entry)
         else:
-            print(f'{one.down_revision or "<base>"} -> {one.revision} ({", ".join(sorted(one.branch_labels))})'
-                  f'{" (head)" if one.is_head else ""}, {one.doc}')
+            print_line(f'{one.down_revision or "<base>"} -> {one.revision} ({", ".join(sorted(one.branch_labels))})'
+                       f'{" (head)" if one.is_head else ""}, {one.doc}')
 
 
 def _show(_run: Context, arguments: argparse.Namespace) -> None:
@@ -195,7 +196,7 @@ def _has_offline_migrations(run: Context, _arguments: argparse.Namespace) -> Exi
     if not pending:
         print('No contract is left: nothing needs services to stop.')
         return ExitCode.DONE
-    print(f'{", ".join(pending)} must be run when no service older than {release_of(pending[-1])} runs any more.')
+    print_line(f'{", ".join(pending)} must be run when no service older than {release_of(pending[-1])} runs any more.')
     return ExitCode.CONTRACT_NEXT
 
 

@@ -44,3 +44,7 @@ class TestEdge(base.TestCase):
 
     def test_it_is_one_line(self):
         self.assertNotIn('\n', self.row(OSError('one\ntwo'), ''))
+
+    def test_what_a_terminal_would_obey_is_escaped(self):
+        found = self.row(OSError('one\x1b[2Jtwo'), '')
+        self.assertIn('one\\x1b[2Jtwo', found)
