@@ -6,11 +6,10 @@ Whatever a row or a guest says in another form is left out: it is shown to peopl
 """
 import dataclasses
 import enum
-import re
 from collections.abc import Mapping
 from typing import Any, Self
 
-from trove_upgrade.domain import states
+from trove_upgrade.domain import addresses, states
 
 Json = Mapping[str, Any]
 
@@ -43,10 +42,6 @@ _SENTENCES = (
     ('belongs to', Code.OWNER_NOT_RESTORED, states.Step.RESTORE))
 _STEPS = {str(step): step for step in states.STEPS}
 
-#: Of the operator's network, which tenants do not see: URLs, addresses, and names with a port.
-_ADDRESS = re.compile(r'\b[a-z][a-z0-9+.-]*://\S+|(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?(?![\w.])|(?<![\w:])(?:[0-9a-f]{0,4}:){3,7}[0-9a-f]{0,4}(?![\w:])'
-                      r'|(?<![\w.])[a-z0-9](?:[a-z0-9-]*\.)*[a-z0-9-]*[a-z][a-z0-9-]*:\d{2,5}(?![\w.])', re.IGNORECASE)
-
 
 @dataclasses.dataclass(frozen=True)
 class Note:
@@ -73,7 +68,7 @@ class Note:
 
     def for_tenant(self) -> Self:
         """The same without addresses of the operator's network."""
-        return dataclasses.replace(self, message=_ADDRESS.sub('[address]', self.message))
+        return dataclasses.replace(self, message=addresses.hide(self.message))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,16 +9,22 @@ from trove_upgrade.domain import instance, notes, states, upgrade, versions
 
 #: Versions by id, those that still exist.
 Versions = Mapping[str, instance.DatastoreVersion]
+#: Notes of an upgrade by kind, as an answer holds them.
+Notes = Mapping[str, list[dict[str, str]]]
 
 
 def show(call: Call, row: upgrade.Upgrade, known: Versions) -> dict[str, Any]:
     """An upgrade with its steps, and all that its tenant should learn of it."""
-    return {**item(call, row, known), **_notes(call, row).to_answer()}
+    found = _notes(call, row)
+    return {**_item(call, row, known, found), **found}
 
 
 def item(call: Call, row: upgrade.Upgrade, known: Versions) -> dict[str, Any]:
     """An upgrade as it stands in a list: without the settings that have changed, which can be many."""
-    found = _notes(call, row).to_answer()
+    return _item(call, row, known, _notes(call, row))
+
+
+def _item(call: Call, row: upgrade.Upgrade, known: Versions, found: Notes) -> dict[str, Any]:
     return {
         'id': row.id, 'instance_id': row.instance_id, 'instance_name': row.instance_name, 'project_id': row.project_id,
         'state': str(row.state), 'step': str(row.step), 'attempt': row.attempt, 'cancellable': is_cancellable(row),
@@ -33,8 +39,10 @@ def item(call: Call, row: upgrade.Upgrade, known: Versions) -> dict[str, Any]:
     }
 
 
-def _notes(call: Call, row: upgrade.Upgrade) -> notes.Notes:
-    return row.notes if call.is_admin else row.notes.for_tenant()
+def _notes(call: Call, row: upgrade.Upgrade) -> Notes:
+    """Made once for each view: there can be hundreds, and each is searched for addresses."""
+    found = row.notes
+    return (found if call.is_admin else found.for_tenant()).to_answer()
 
 
 def is_cancellable(row: upgrade.Upgrade) -> bool:

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable, Sequence
 
-_GRANT = re.compile(r'GRANT (?P<what>.+?) ON (?P<object>.+?) TO (?P<grantee>\S.*)$', re.DOTALL)
+#: The first ON and the first TO count: looking for others would take a time that grows with the square of what a tenant has named.
+_GRANT = re.compile(r'GRANT (?>(?P<what>.+?) ON )(?>(?P<object>.+?) TO )(?P<grantee>\S.*)$', re.DOTALL)
 _ROLE = re.compile(r'GRANT (?P<role>.+?) TO ', re.DOTALL)
 _IDENTIFIED = re.compile(r" IDENTIFIED (?:BY|VIA|WITH) .*?(?= REQUIRE | WITH |$)", re.DOTALL)
 _TAIL = re.compile(r'(?: REQUIRE (?P<require>.+?))?(?: WITH (?P<with>.+))?$', re.DOTALL)

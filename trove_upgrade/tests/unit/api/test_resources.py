@@ -2,6 +2,11 @@
 """Datastores, upgrades, upgrade targets and upgrade checks."""
 import dataclasses
 
+import webob
+from oslo_context import context as oslo_context
+
+from trove_upgrade.api import call
+from trove_upgrade.api.views import upgrades
 from trove_upgrade.domain import states, upgrade
 from trove_upgrade.tests.unit import database
 from trove_upgrade.tests.unit.api import stage
@@ -183,6 +188,25 @@ class TestUpgrades(stage.ApiTestCase):
         self.assertNotIn('nova-int', tenants.text)
         self.assertNotIn('172.24', self.ask('GET', '/upgrades').text)
         self.assertEqual([warning], admins.json['upgrade']['warnings'])
+
+    def test_the_notes_of_an_upgrade_are_made_once_for_each_view(self):
+        made = []
+
+        class Counted(upgrade.Upgrade):
+
+            @property
+            def notes(self):
+                made.append(self.id)
+                return super().notes
+
+        row = self.db.repositories.upgrades.get(self.with_data(test_notes.BOREALIS))
+        counted = Counted(**{field.name: getattr(row, field.name) for field in dataclasses.fields(row)})
+        who = oslo_context.RequestContext(project_id=database.PROJECT, roles=['member'])
+        asked = call.Call(webob.Request.blank(f'/{database.PROJECT}/upgrades'), who, self.new_services())
+        for view in (upgrades.show, upgrades.item):
+            self.assertEqual(row.id, view(asked, counted, {})['id'])
+            self.assertEqual([row.id], made)
+            made.clear()
 
     def test_notes_of_another_project_are_not_told(self):
         upgrade_id = self.with_data(test_notes.BOREALIS)
