@@ -14,6 +14,14 @@ from trove_upgrade.domain import exceptions
 
 #: MariaDB and MySQL: no such user or password, no right to the database, no such database.
 _MYSQL_NO_WAY_IN = frozenset({1044, 1045, 1049, 1130, 1698})
+#: MariaDB and MySQL: ER_CON_COUNT_ERROR, ER_OUT_OF_RESOURCES, ER_HANDSHAKE_ERROR, ER_UNKNOWN_COM_ERROR (Galera's node is not ready),
+#: ER_SERVER_SHUTDOWN, ER_HOST_IS_BLOCKED, ER_CANT_CREATE_THREAD, ER_NET_READ_ERROR to ER_NET_WRITE_INTERRUPTED, ER_TOO_MANY_USER_CONNECTIONS,
+#: ER_USER_LIMIT_REACHED, ER_CONNECTION_KILLED, ER_SERVER_OFFLINE_MODE.
+_MYSQL_OUTAGES = frozenset({1040, 1041, 1043, 1047, 1053, 1129, 1135, 1158, 1159, 1160, 1161, 1203, 1226, 1927, 3032})
+#: PostgreSQL: too_many_connections, admin_shutdown, crash_shutdown, cannot_connect_now, idle_session_timeout.
+_POSTGRESQL_OUTAGES = frozenset({'53300', '57P01', '57P02', '57P03', '57P05'})
+#: PostgreSQL: the class of connection exceptions.
+_POSTGRESQL_CONNECTION = '08'
 #: libpq sends these without a number: at the connect there is no statement that could have failed.
 _POSTGRESQL_NO_WAY_IN = re.compile(r'password authentication failed|database "[^"]*" does not exist|role "[^"]*" does not exist|no pg_hba\.conf entry')
 _WORD = re.compile(r'\w+')
@@ -109,7 +117,28 @@ def _kind(error: BaseException) -> type[exceptions.TroveUpgradeError]:
     refuses_url = str(number).startswith('invalid dsn')    # psycopg2: it takes it for an error of a statement
     if isinstance(error, db_exc.DBConnectionError) or refuses_url:
         return errors.AccessRefused if refuses_url else errors.DatabaseUnreachable
-    return errors.StatementRefused
+    return errors.DatabaseUnreachable if _is_outage(error, driver) else errors.StatementRefused
+
+
+def _is_outage(error: BaseException, driver: BaseException | None) -> bool:
+    """Whether the server is full, starts or ends, or no connection could be had: what is asked again later may work."""
+    if isinstance(error, sa.exc.TimeoutError):    # all connections of the pool are in use
+        return True
+    if driver is None:
+        return False
+    if isinstance(driver.args[0] if driver.args else None, int):
+        return driver.args[0] in _MYSQL_OUTAGES
+    state = getattr(driver, 'sqlstate', None) or getattr(driver, 'pgcode', None)
+    if state is not None:
+        return state in _POSTGRESQL_OUTAGES or str(state).startswith(_POSTGRESQL_CONNECTION)
+    return _is_of_connect(error, driver)
+
+
+def _is_of_connect(error: BaseException, driver: BaseException) -> bool:
+    """Whether libpq could not connect: its errors have no state then, and a text in the server's language."""
+    is_libpqs = hasattr(driver, 'sqlstate') or hasattr(driver, 'pgcode')
+    met = getattr(error, 'inner_exception', None) or error
+    return is_libpqs and isinstance(met, sa.exc.OperationalError) and met.statement is None
 
 
 def _driver(error: BaseException) -> BaseException | None:

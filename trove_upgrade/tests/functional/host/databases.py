@@ -183,6 +183,10 @@ class MariaDBWithUsers(OnASmallDisk, MariaDB):
         """`rights`: as GRANT has them, on every database."""
         self.ask(f"CREATE USER '{name}'@'localhost' IDENTIFIED BY '{password}'", f"GRANT {rights} ON *.* TO '{name}'@'localhost'")
 
+    def limit_connections(self, name, count):
+        """None: without a limit."""
+        self.ask(f"ALTER USER '{name}'@'localhost' WITH MAX_USER_CONNECTIONS {count or 0}")
+
     def url_of(self, url, name, password):
         return url.replace('root@', f'{name}:{password}@')
 
@@ -199,6 +203,10 @@ class PostgreSQLWithUsers(OnASmallDisk, PostgreSQL):
     def create_user(self, name, password, rights):
         """`rights`: predefined roles whose rights it has."""
         self.ask(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'", f'GRANT {rights} TO {name}')
+
+    def limit_connections(self, name, count):
+        """None: without a limit."""
+        self.ask(f'ALTER ROLE {name} CONNECTION LIMIT {-1 if count is None else count}')
 
     def url_of(self, url, name, password):
         return url.replace('postgres@', f'{name}:{password}@')

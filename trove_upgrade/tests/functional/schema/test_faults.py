@@ -6,7 +6,7 @@ import sys
 import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
-from trove_upgrade.db import engine, errors, faults
+from trove_upgrade.db import engine, errors, faults, installation
 from trove_upgrade.tests.functional.schema.command_cases import PASSWORD, CommandsTestCase, OnMariaDB, OnPostgreSQL
 
 #: By a driver, SQLAlchemy or oslo.db.
@@ -51,6 +51,20 @@ class Faults:
         self.assertIsInstance(self.explained(url, 'SELECT FROM WHERE'), errors.StatementRefused)
         for wrong in (parts.set(password=f'{PASSWORD}x').render_as_string(hide_password=False), url.replace(parts.database, 'none_such')):
             self.assertIsInstance(self.explained(wrong), errors.AccessRefused)
+
+    def test_a_server_that_is_full_is_waited_for_however_it_is_asked(self):
+        url = self.create()
+        self.server.limit_connections('trove', 1)
+        self.addCleanup(self.server.limit_connections, 'trove', None)
+        holding = self.database(url)
+        with holding.read():
+            self.assertIs(errors.DatabaseUnreachable, type(self.explained(url)))
+            other = engine.Database.from_url(url, max_retries=0)
+            self.addCleanup(other.dispose)
+            met = self.assertRaises(_RAISED, installation.table_names, other)
+            self.assertIs(errors.DatabaseUnreachable, type(faults.explain(met, url)))
+        holding.dispose()
+        self.assertEqual(set(), installation.table_names(other))
 
     def taskmanager(self, url):
         path = self.folder / 'taskmanager.conf'
