@@ -7,9 +7,11 @@ name servers, the certificates, the settings of pip and uv, and every file that 
 """
 
 import dataclasses
+import os
 import pathlib
 import re
 import shutil
+import urllib.parse
 from collections.abc import Iterable, Mapping
 
 _NAMES = re.compile(r'^(PIP_|UV_|REQUESTS_CA_BUNDLE$|CURL_CA_BUNDLE$|SSL_CERT_|GIT_SSL_|NODE_EXTRA_CA_CERTS$'
@@ -24,6 +26,7 @@ _WORDS = re.compile(r'[\s,;="\'\[\]]+')
 _FILE_ADDRESS = re.compile(r'^file:(//(localhost)?)?(?=/)')
 #: A file of constraints may name the next one by where it is itself.
 _BESIDE = re.compile(r'^(?!/)[\w./-]+\.txt$')
+_LINK = re.compile(r'href="([^":#]+)')  #: a relative one
 _SEARCHED_BYTES = 1 << 20  #: settings are shorter
 _HOME = pathlib.PurePosixPath('/root')  #: of the bare machine's user
 
@@ -63,8 +66,9 @@ def taken(environ: Mapping[str, str], options: Iterable[str] = (), machine: path
         if path.is_file() and path not in files:
             files[path] = pathlib.PurePosixPath(name)
             names |= _named_in(path, machine)
-        elif path.is_dir():
+        elif path.is_dir() and pathlib.Path(name) not in directories:
             directories.add(pathlib.Path(name))
+            names |= {f'/{one.relative_to(machine)}' for one in _linked_from(path)}
     return Taken(variables, files, tuple(sorted(directories)))
 
 
@@ -87,3 +91,11 @@ def _named_in(place: pathlib.Path, machine: pathlib.Path) -> set[str]:
             beside = [path.parent / word for word in _WORDS.split(text) if _BESIDE.match(word)]
             found |= _absolute(text) | {f'/{one.relative_to(machine)}' for one in beside if one.is_file()}
     return found
+
+
+def _linked_from(index: pathlib.Path) -> set[pathlib.Path]:
+    """Directories outside of a local package index that its pages link to.  Source: PEP 503, "Simple Repository API"."""
+    pages = [page for page in index.glob('*/index.html') if page.stat().st_size <= _SEARCHED_BYTES]
+    links = {pathlib.Path(os.path.normpath(page.parent / urllib.parse.unquote(link)))
+             for page in pages for link in _LINK.findall(page.read_text('utf-8', errors='replace'))}
+    return {link.parent for link in links if link.is_file() and not link.is_relative_to(index)}

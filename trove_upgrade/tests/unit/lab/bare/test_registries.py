@@ -57,6 +57,17 @@ class RegistriesTest(base.TestCase):
         taken.write(self.root)
         self.assertEqual('wheel==1\n-c first.txt\n', (self.root / 'srv/pins/second.txt').read_text())
 
+    def test_a_local_index_comes_along_with_the_directory_that_its_pages_link_to(self):
+        self.machine_has('srv/files/uv-1.whl', 'wheel')
+        self.machine_has('srv/simple/uv/index.html', '<a href="../../files/uv-1.whl#sha256=1">uv</a> <a href="https://example.org/uv-2.whl">2</a>')
+        taken = self.taken(PIP_EXTRA_INDEX_URL='file:///srv/simple')
+        self.assertEqual((pathlib.Path('/srv/files'), pathlib.Path('/srv/simple')), taken.directories)
+
+    def test_settings_in_a_directory_of_them_are_read(self):
+        (self.machine / 'srv/index').mkdir(parents=True)
+        self.machine_has('etc/xdg/pip/pip.conf', '[global]\nextra-index-url = file:///srv/index\n')
+        self.assertEqual((pathlib.Path('/srv/index'),), self.taken().directories)
+
     def test_each_form_of_a_local_address_is_known(self):
         (self.machine / 'srv/wheels').mkdir(parents=True)
         for address in ('/srv/wheels', 'file:/srv/wheels', 'file:///srv/wheels/', 'file://localhost/srv/wheels'):
