@@ -16,7 +16,7 @@ from sqlalchemy import exc as sa_exc
 from trove_upgrade import conf as our_conf
 from trove_upgrade.api import policies
 from trove_upgrade.clients import nova, session
-from trove_upgrade.cmd.status import beside, cloud, edge, pipeline
+from trove_upgrade.cmd.status import beside, cloud, edge, options, pipeline
 from trove_upgrade.cmd.status.results import failure as _failure
 from trove_upgrade.cmd.status.results import success as _success
 from trove_upgrade.cmd.status.results import warning as _warning
@@ -63,6 +63,10 @@ class Checks(upgradecheck.UpgradeCommands):
         if not tables:
             return _success(f'The configuration is for running {_way(configured)}; the database could not be compared with it.')
         return _success(f'The configuration and the database are for running {_way(configured)}.')
+
+    def check_options(self) -> upgradecheck.Result:
+        """Each option of ours can be read, whichever service reads it."""
+        return options.check(self.conf)
 
     def check_pipeline(self) -> upgradecheck.Result:
         """Beside Trove: the filter is in the right place of Trove's paste file."""
@@ -229,7 +233,7 @@ class Checks(upgradecheck.UpgradeCommands):
         return engine.Database.from_conf(self.conf, waits_for_server=False)
 
     _upgrade_checks = tuple(edge.guarded(name, check) for name, check in (
-        ('Way to run', check_way), ('Database', check_database), ('Schema', check_schema), ('Services', check_services),
+        ('Way to run', check_way), ('Options', check_options), ('Database', check_database), ('Schema', check_schema), ('Services', check_services),
         ('Filter in Trove\'s pipeline', check_pipeline), ('Filter in Trove\'s API', check_filter), ('Release of Trove', check_release),
         ('Topics of guests', check_topics), ('Status of services', check_status_writer), ('Limits', check_limits),
         ('Version rules', check_version_rules), ('Policy', check_policy), ('Service credentials', check_service_credentials), ('Nova', check_nova),

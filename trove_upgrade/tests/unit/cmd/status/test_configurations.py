@@ -98,6 +98,36 @@ class TestServiceUser(ConfigurationTestCase):
             self.assert_failure('nova', 'trove_upgrade', 'compute_max_microversion', value, 'compute_max_microversion')
 
 
+class TestOptions(ConfigurationTestCase):
+
+    def test_each_that_cannot_be_read_is_named_without_its_value(self):
+        for option, value in (('lease_seconds', _SECRET), ('lease_seconds', '-1'), ('write_service_status', _SECRET), ('guest_config_file', f'${_SECRET}'),
+                              ('compute_endpoint_override', f'ftp://u:{_SECRET}@host/')):
+            self.assert_failure('options', 'trove_upgrade', option, value, f'[trove_upgrade] {option} ', ' 1 cannot be read')
+        self.assert_failure('options', 'service_credentials', 'password', f'a${_SECRET}', '[service_credentials] password ', '"$$"')
+
+    def test_it_names_them_all_at_once(self):
+        self.sections['trove_upgrade'] = {'lease_seconds': 'abc', 'max_body_bytes': 'abc'}
+        self.assert_failure('options', 'service_credentials', 'interface', 'sideways', ' 3 cannot be read', '[trove_upgrade] lease_seconds ',
+                            '[trove_upgrade] max_body_bytes ', '[service_credentials] interface ')
+
+    def test_no_value_of_any_option_is_shown(self):
+        for group, opts in our_conf.list_opts():
+            for opt in opts:
+                found = rows.run(status.Checks(self.conf(group, opt.name, f'${_SECRET}')), 'options')
+                self.assertEqual(_FAILURE, found.code, opt.name)
+                self.assertIn(f'[{group}] {opt.name} (', found.details)
+                self.assertNotIn(_SECRET, found.details)
+
+    def test_a_variable_of_the_environment_is_named_without_its_value(self):
+        self.useFixture(fixtures.EnvironmentVariable('OS_TROVE_UPGRADE__LEASE_SECONDS', _SECRET))
+        self.assert_failure('options', 'trove_upgrade', 'lease_seconds', None, '[trove_upgrade] lease_seconds ', 'is not valid)')
+
+    def test_right_ones_are_counted(self):
+        found = rows.run(status.Checks(self.conf('trove_upgrade', 'lease_seconds', '60')), 'options')
+        self.assertRegex(found.details, r'\AEach of the \d+ options of trove-upgrade can be read\.\Z')
+
+
 class TestDatabase(ConfigurationTestCase):
 
     def test_an_address_that_cannot_be_used(self):
