@@ -31,7 +31,7 @@ OPTS: list[cfg.Opt] = [
                     'Unset: the newest.'),
     cfg.IntOpt('taskmanager_message_ttl', default=3600, min=1, max=604800,
                help='Seconds that a message to the taskmanagers, a nudge or the heartbeat of a guest, may wait in their queue; what no '
-                    'taskmanager has read by then the broker drops. Read by APIs and guests. Below 3600, the interval of a quiet guest: after a '
+                    'taskmanager has read by then the broker drops, once it is the oldest there. Read by APIs and guests. Below 3600, the interval of a quiet guest: after a '
                     'pause of all taskmanagers guests count as silent until they speak again. Higher: more messages of each guest wait.'),
     cfg.IntOpt('nudge_queue_size', default=200, min=1, max=100000,
                help='Nudges that may wait for the broker in one API process. What does not fit is dropped, which delays an '

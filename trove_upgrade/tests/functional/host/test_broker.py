@@ -5,6 +5,7 @@ Classic and quorum ones, made by this release or by the one before.
 """
 
 import contextlib
+import functools
 import io
 import pathlib
 import socket
@@ -110,6 +111,76 @@ class TestBroker(Waiting, base.TestCase):
 
     def test_unread_messages_vanish_from_a_quorum_queue(self):
         self.assert_unread_messages_vanish(self.conf(quorum=True, taskmanager_message_ttl=5))
+
+    def send_as_before(self, conf):
+        """As an agent of the release before: without an end."""
+        rpc_transport = oslo_messaging.get_rpc_transport(conf)
+        self.addCleanup(rpc_transport.cleanup)
+        taskmanager.TaskManagerAPI.from_conf(conf, rpc_transport).heartbeat(
+            serializer.service_context(), BEAT
+        )
+
+    def send_mixed(self, conf):
+        """One of the release before, three of this one; returns when later ones elsewhere have ended."""
+        self.send_as_before(conf)
+        self.wait_until(lambda: self.broker.messages(self.id()) == 1, 'the first message')
+        self.send(conf, 3)
+        name = f'{self.id()}-other'
+        other = self.conf(taskmanager_topic=name, rpc_exchange=name, taskmanager_message_ttl=1)
+        self.declare_as_before(other)
+        self.send(other, 3)
+        self.wait_until(lambda: self.broker.messages(name) == 0, 'the end of others')
+
+    def assert_held_back(self, conf):
+        self.declare_as_before(conf)
+        self.send_mixed(conf)
+        self.assertEqual(4, self.broker.messages(self.id()))
+        self.assertIn(self.id(), self.bound_queues())
+        self.delete_queues(conf)
+        self.send_as_before(conf)
+        self.send(conf)
+        self.assertIsNone(self.broker.messages(self.id()))
+        self.assertNotIn(self.id(), self.bound_queues())
+
+    def test_a_message_without_an_end_holds_back_all_behind_it_until_the_queue_is_deleted(self):
+        self.assert_held_back(self.conf(taskmanager_message_ttl=1))
+
+    def test_so_it_does_in_a_quorum_queue(self):
+        self.assert_held_back(self.conf(quorum=True, taskmanager_message_ttl=1))
+
+    def bound_queues(self):
+        """As the page looks for them."""
+        command = self.page_line('remove.rst', 'list_bindings').partition('|')[0]
+        return {line.split('\t')[-1] for line in self.broker.shell(command).splitlines()}
+
+    def test_the_policy_of_the_page_ends_a_message_that_has_no_end(self):
+        self.set_policy('beside-trove.rst', '3600000', '1000')
+        for quorum in (False, True):
+            topic = f'trove-upgrade-mixed-{quorum}'
+            conf = self.conf(quorum=quorum, taskmanager_topic=topic, rpc_exchange=topic)
+            self.declare_as_before(conf)
+            self.send_as_before(conf)
+            self.send(conf, 3)
+            self.wait_until(functools.partial(self.is_empty, topic), 'the end of all')
+
+    def is_empty(self, queue):
+        return self.broker.messages(queue) == 0
+
+    def set_policy(self, page, value, shorter):
+        """As the page has it, with one time made shorter."""
+        line = self.page_line(page, 'set_operator_policy')
+        self.assertIn(value, line)
+        self.broker.shell(line.replace(value, shorter))
+        self.addCleanup(
+            self.broker.rabbitmqctl, 'clear_operator_policy', '-p', 'trove', 'trove-upgrade'
+        )
+
+    def test_the_policy_of_an_installation_alone_ends_queues_of_guests_too(self):
+        conf = self.conf(taskmanager_topic='guestagent.gone', rpc_exchange='e-alone')
+        self.declare_as_before(conf)
+        self.assertIn('guestagent.gone', self.queues_at_the_broker())
+        self.set_policy('install.rst', '86400000', '1000')
+        self.wait_until(lambda: 'guestagent.gone' not in self.queues_at_the_broker(), 'its end')
 
     def assert_heard(self, conf):
         self.declare_as_before(conf)
@@ -235,12 +306,7 @@ class TestBroker(Waiting, base.TestCase):
                 [name for name in self.queues_at_the_broker() if name.startswith('trove-upgrade-')]
             ),
         )
-        self.broker.shell(
-            self.page_line('beside-trove.rst', 'set_operator_policy').replace('86400000', '1000')
-        )
-        self.addCleanup(
-            self.broker.rabbitmqctl, 'clear_operator_policy', '-p', 'trove', 'trove-upgrade'
-        )
+        self.set_policy('beside-trove.rst', '86400000', '1000')
         self.wait_until(
             lambda: (
                 not [
