@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trove_upgrade import signals
+from trove_upgrade.domain import exceptions
 
 
 class _Server(socketserver.ThreadingMixIn, wsgiref.simple_server.WSGIServer):
@@ -36,9 +37,23 @@ class _Handler(wsgiref.simple_server.WSGIRequestHandler):
         """Nothing: the log of the application says what is worth saying."""
 
 
+class AddressUnusable(exceptions.TroveUpgradeError):
+    """The address is another's, is taken, or needs more rights."""
+
+    code = 'ADDRESS_UNUSABLE'
+    template = ('The API cannot be started: it cannot listen on {host}, port {port} ({found}). Set [trove_upgrade] bind_host and bind_port to an '
+                'address of this host and a port that no other program uses, or end that program.')
+
+
 def new_server(application: Any, host: str, port: int) -> _Server:
-    """Bound and listening; `serve_forever` serves, `shutdown` from another thread ends it."""
-    return wsgiref.simple_server.make_server(host, port, application, server_class=_Server, handler_class=_Handler)
+    """Bound and listening; `serve_forever` serves, `shutdown` from another thread ends it.
+
+    :raises AddressUnusable: the address cannot be used.
+    """
+    try:
+        return wsgiref.simple_server.make_server(host, port, application, server_class=_Server, handler_class=_Handler)
+    except (OSError, UnicodeError) as error:    # UnicodeError: no name of a host can be so long, or so empty
+        raise AddressUnusable(host=host, port=port, found=getattr(error, 'strerror', None) or error) from error
 
 
 def _refusal(error: Exception) -> str | None:
@@ -65,6 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with signals.raised():
             api = importlib.import_module('trove_upgrade.wsgi.api')   # reads the configuration when it is imported
+            options = importlib.import_module('oslo_config.cfg').CONF.trove_upgrade
+            server = new_server(api.application, options.bind_host, options.bind_port)
     except signals.Interrupted as end:
         signals.report(parser.prog, end)
         return 0
@@ -74,8 +91,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(line, file=sys.stderr)
         return 1
-    options = importlib.import_module('oslo_config.cfg').CONF.trove_upgrade
-    server = new_server(api.application, options.bind_host, options.bind_port)
     threading.Thread(target=server.serve_forever, name='server', daemon=True).start()
     print(f'Listening on http://{options.bind_host}:{server.server_port}/', flush=True)
     told.wait()

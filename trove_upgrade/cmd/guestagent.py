@@ -9,6 +9,8 @@ import threading
 from collections.abc import Sequence
 from typing import TextIO
 
+from trove_upgrade.domain import exceptions
+
 
 def _choose_threads() -> None:
     """Before anything imports oslo.messaging: that would choose eventlet, for good.  Source: oslo.service's documentation."""
@@ -17,14 +19,30 @@ def _choose_threads() -> None:
     backend.init_backend(backend.BackendType.THREADING)
 
 
+class LockRefused(exceptions.TroveUpgradeError):
+    """The lock that keeps a second agent away cannot be had."""
+
+    code = 'GUEST_AGENT_LOCK_REFUSED'
+    template = 'The guest agent cannot start: {found}. {advice}.'
+
+
 def _only_agent(directory: pathlib.Path) -> TextIO:
     """Held as long as the file is open: two agents would start one job twice.
 
-    :raises BlockingIOError: another agent holds it.
+    :raises LockRefused: another agent holds it, or the file cannot be written.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    lock = (directory / 'guestagent.lock').open('w', encoding='ascii')
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    path = directory / 'guestagent.lock'
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = path.open('w', encoding='ascii')
+    except OSError as error:
+        raise LockRefused(found=f'its lock {path} cannot be written ({error.strerror})',
+                          advice=f'Start it as root, as its unit does, and let {directory} be a directory that can be written') from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise LockRefused(found=f'another one runs in this guest already and holds {path} ({error.strerror})', advice='Stop that one first') from error
     return lock
 
 
@@ -40,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from trove_upgrade import conf as our_conf
     from trove_upgrade import signals
+    from trove_upgrade.conf import fault, start
     from trove_upgrade.conf import guestagent as guestagent_conf
     from trove_upgrade.domain import logs
     from trove_upgrade.guestagent import agent
@@ -49,22 +68,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     log.register_options(conf)
     our_conf.register_opts(conf)
     conf.register_opts(guestagent_conf.IDENTITY_OPTS)
-    conf(args=list(argv) if argv is not None else None, project='trove-upgrade', prog='trove-upgrade-guestagent')
-    log.setup(conf, 'trove-upgrade')
     told, failed = signals.told(), threading.Event()
     layout = Layout()
     try:
+        start.read(conf, argv, program='trove-upgrade-guestagent')
+        start.open_log(conf)
         lock = _only_agent(layout.run)
-    except BlockingIOError:
-        print('The guest agent cannot start: another one runs in this guest already. Stop that one first.', file=sys.stderr)
-        return 1
-    try:
         running = agent.compose(conf, layout)
-    except agent.NotAGuest as error:
-        print(error.message, file=sys.stderr)
+    except (exceptions.TroveUpgradeError, cfg.Error) as error:
+        known = fault.ConfigurationInvalid(found=fault.describe(error)) if isinstance(error, cfg.Error) else error
+        print(f'ERROR {known.code}: {known.message}', file=sys.stderr)
         return 1
 
-    def start() -> None:
+    def serve() -> None:
         """The thread's edge: an agent that cannot serve ends, and its service starts it again."""
         try:
             running.start()
@@ -74,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             told.end()
 
     # In a thread: it waits for the broker, and a signal must end the agent meanwhile, too.
-    threading.Thread(target=start, name='start', daemon=True).start()
+    threading.Thread(target=serve, name='start', daemon=True).start()
     told.wait()
     logs.get_logger(__name__).info('The agent ends')
     logging.shutdown()

@@ -23,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from oslo_log import log
 
     from trove_upgrade import conf as our_conf
+    from trove_upgrade.conf import start
     from trove_upgrade.db import faults
     from trove_upgrade.domain import exceptions, versions
     from trove_upgrade.taskmanager import service
@@ -33,8 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     our_conf.register_opts(conf)
     faults.log_once()
     try:
-        conf(args=list(argv) if argv is not None else None, project='trove-upgrade', prog=service.BINARY)
-        log.setup(conf, 'trove-upgrade')
+        start.read(conf, argv, program=service.BINARY)
+        start.open_log(conf)
         logging.getLogger('oslo_db.sqlalchemy.engines').setLevel(logging.ERROR)    # it counts attempts; our own lines have the cause
         running = service.compose(conf)
         if not _wait_for(lambda: service.require_installation(conf), told):

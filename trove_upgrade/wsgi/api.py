@@ -23,24 +23,25 @@ import trove_upgrade  # noqa: E402
 from trove_upgrade import conf as our_conf  # noqa: E402
 from trove_upgrade.api import app  # noqa: E402
 from trove_upgrade.api.filter import Inner  # noqa: E402
+from trove_upgrade.conf import start  # noqa: E402
 from trove_upgrade.db import services  # noqa: E402
 from trove_upgrade.domain import exceptions, versions  # noqa: E402
 
 _CONFIG_FILES = 'OS_TROVE_UPGRADE_CONFIG_FILES'
-_PROJECT = 'trove-upgrade'
 
 
 def load(conf: cfg.ConfigOpts, environment: Mapping[str, str]) -> Inner:
     """Read the configuration, set up the log, load the application that the paste file describes, and register it as a service.
 
-    :raises ConfigFilesNotFoundError: a file that was named does not exist.
+    :raises ConfigurationInvalid: a file that was named does not exist, or cannot be read.
+    :raises LogUnusable: the log cannot be opened.
     :raises PasteConfigInvalid: there is no paste file.
     """
     named = [name for name in environment.get(_CONFIG_FILES, '').split(';') if name.strip()]
     log.register_options(conf)
     our_conf.register_opts(conf)
-    conf([], project=_PROJECT, default_config_files=named or None)
-    log.setup(conf, _PROJECT)
+    start.read(conf, [], files=named or None)
+    start.open_log(conf)
     return app.alive(_pipeline(paste_file(conf)), conf, services.API)
 
 
@@ -70,8 +71,8 @@ def paste_file(conf: cfg.ConfigOpts) -> pathlib.Path:
     found = conf.find_file(wanted)
     if found is not None:
         return pathlib.Path(found).resolve()
-    places = [pathlib.Path(wanted), pathlib.Path(sysconfig.get_path('data'), 'etc', _PROJECT, wanted),
-              pathlib.Path(trove_upgrade.__file__).parents[1] / 'etc' / _PROJECT / wanted]
+    places = [pathlib.Path(wanted), pathlib.Path(sysconfig.get_path('data'), 'etc', start.PROJECT, wanted),
+              pathlib.Path(trove_upgrade.__file__).parents[1] / 'etc' / start.PROJECT / wanted]
     for place in places:
         if place.is_file():
             return place.resolve()

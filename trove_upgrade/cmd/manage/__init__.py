@@ -13,7 +13,7 @@ from trove_upgrade import conf as our_conf
 from trove_upgrade.clients import nova
 from trove_upgrade.cmd.manage import context, datastore, db, ending, instance, queue, service, upgrade
 from trove_upgrade.conf import database as database_conf
-from trove_upgrade.conf import fault
+from trove_upgrade.conf import fault, start
 from trove_upgrade.domain import ports
 
 #: One file per noun; each adds its subcommands.
@@ -31,8 +31,8 @@ def main(argv: Sequence[str] | None = None, *, compute: Callable[[cfg.ConfigOpts
         return ending.run(lambda: code)
     try:
         conf = _configuration(arguments.config_file, arguments.config_dir)
-    except cfg.Error as error:
-        context.print_line(f'trove-upgrade-manage: the configuration cannot be read: {fault.describe(error)}', sys.stderr)
+    except fault.ConfigurationInvalid as error:
+        context.print_line(f'trove-upgrade-manage: the configuration cannot be read: {error.facts["found"]}', sys.stderr)
         return 2
     return _run(arguments, context.Context(conf, compute))
 
@@ -74,5 +74,5 @@ def _configuration(files: Sequence[str], directories: Sequence[str]) -> cfg.Conf
     argv += [word for path in directories for word in ('--config-dir', path)]
     our_conf.register_opts(conf)
     database_conf.register_connection_opts(conf)
-    conf(argv, project='trove-upgrade', prog='trove-upgrade')
+    start.read(conf, argv, program='trove-upgrade')
     return conf

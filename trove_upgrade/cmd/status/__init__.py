@@ -22,6 +22,7 @@ from trove_upgrade.cmd.status.results import success as _success
 from trove_upgrade.cmd.status.results import warning as _warning
 from trove_upgrade.conf import compute as compute_conf
 from trove_upgrade.conf import database as database_conf
+from trove_upgrade.conf import fault, start
 from trove_upgrade.db import engine, errors, faults, models, services, trove_tables
 from trove_upgrade.db.migrations import gate, position
 from trove_upgrade.db.migrations.chain import MAIN, STANDALONE, Chain
@@ -302,7 +303,8 @@ def main() -> int:
     for name in _LOUD:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        return int(upgradecheck.main(cfg.CONF, 'trove-upgrade', Checks(cfg.CONF)))
-    except cfg.Error as error:
+        with start.reading():    # what the checks raise does not come out of it
+            return int(upgradecheck.main(cfg.CONF, start.PROJECT, Checks(cfg.CONF)))
+    except fault.ConfigurationInvalid as error:
         print(faults.line(error), file=sys.stderr)
         return int(upgradecheck.Code.FAILURE)
