@@ -9,6 +9,7 @@ is found by its name; `unspelled` has those calls.
 
 import ast
 import dataclasses
+import re
 
 from trove_upgrade.tests.unit.programs import argv, shell
 
@@ -81,6 +82,7 @@ _BY_NAME = frozenset(
 )
 #: Of these, the ones that run a command in a guest or in a container.
 _INSIDE = frozenset({'exec', '_run_in'})
+_OPTION = re.compile(r'--?[A-Za-z]')
 _NAMES_OF_LISTS = frozenset({'argv', 'command', 'words', 'prefix'})
 _STARTING = FORWARDERS | {name for names in _PRIMITIVES.values() for name in names}
 
@@ -202,7 +204,7 @@ class Source:
         if any(
             isinstance(one, ast.Constant)
             and isinstance(one.value, str)
-            and one.value.startswith('-')
+            and _OPTION.match(one.value)
             for one in node.elts[1:]
         ):
             return True
