@@ -9,10 +9,11 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from oslo_log import log
 from oslo_policy import policy
 
-LOG = log.getLogger(__name__)
+from trove_upgrade.domain import logs
+
+LOG = logs.get_logger(__name__)
 
 #: Every rule of ours begins so.
 PREFIX = 'trove_upgrade:'
