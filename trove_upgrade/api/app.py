@@ -4,11 +4,12 @@
 Alone, a request passes, in this order (etc/trove-upgrade/api-paste.ini):
 
 1. `root` (here): /healthcheck and the version documents are answered without a token; /v1.0 goes into the pipeline.
-2. http_proxy_to_wsgi: before a link is made, the address becomes the one that the client used.  `root` has one of its own before the
+2. request_id (here): the id that logs and answers carry, in both headers that clients know.
+3. error_form: errors of all that follows, and is not ours, get the form of ours.
+4. http_proxy_to_wsgi: before a link is made, the address becomes the one that the client used.  `root` has one of its own before the
    version documents, which do not come this way.
-3. request_id (here): the id that logs and answers carry, in both headers that clients know.
-4. authtoken: who asks.  Nothing behind it sees a request without a valid token.
-5. api (here): routes, policy, body.  The bound of a body is enforced here and not by a middleware, so that a 413 has Trove's form;
+5. authtoken: who asks.  Nothing behind it sees a request without a valid token.
+6. api (here): routes, policy, body.  The bound of a body is enforced here and not by a middleware, so that a 413 has Trove's form;
    nothing before it reads bodies.
 
 The choice of a threading model is not made here: the filter lives in Trove's process, whose own choice stands.  No thread is
@@ -27,7 +28,7 @@ from oslo_middleware import healthcheck, http_proxy_to_wsgi
 from oslo_middleware import request_id as oslo_request_id
 
 from trove_upgrade import conf as our_conf
-from trove_upgrade.api import application, errors, policies, presence
+from trove_upgrade.api import application, error_form, errors, policies, presence
 from trove_upgrade.api.call import VERSION_PATH
 from trove_upgrade.api.filter import Inner, UpgradeFilter
 from trove_upgrade.api.handlers import versions as version_documents
@@ -149,6 +150,11 @@ class RequestId(oslo_request_id.RequestId):
 def request_id_factory(global_conf: Mapping[str, str], **local_conf: str) -> Callable[[Inner], RequestId]:
     """For paste."""
     return RequestId.factory(dict(global_conf), **local_conf)
+
+
+def error_form_factory(_global_conf: Mapping[str, str], **_local_conf: str) -> Callable[[Inner], error_form.ErrorForm]:
+    """For paste."""
+    return error_form.ErrorForm
 
 
 class Root:

@@ -160,6 +160,23 @@ class SchemaMissing(RequestError):
     template = 'The request was not served: the database lacks tables that it needs. Tell the operator: {advice}.'
 
 
+class PipelineUnavailable(RequestError):
+    """A part of the pipeline before the API is not available: mostly authtoken, which cannot ask Keystone."""
+
+    status = 503
+    code = 'SERVICE_UNAVAILABLE'
+    template = ('The request was not served: a service that is asked first, as Keystone for the token, gave no answer. '
+                'Try again in some seconds, and tell the operator if it stays so.')
+
+
+class PipelineRefused(RequestError):
+    """A part of the pipeline before the API refuses the request, for a reason that only its status names."""
+
+    code = 'REQUEST_REFUSED'
+    template = ('The request was refused by a part of the pipeline before the API: {found}. '
+                'Look at the form of the request, and ask the operator what stands before the API.')
+
+
 #: The status of each kind of the domain's errors; a kind that is not here has the status of its nearest parent, else 500.
 STATUSES: Mapping[type[exceptions.TroveUpgradeError], int] = {
     exceptions.InstanceNotFound: 404,
@@ -190,7 +207,8 @@ def status_of(error: exceptions.TroveUpgradeError) -> int:
 def response(status: int, message: str, error_code: str, *, headers: Mapping[str, str] | None = None) -> webob.Response:
     """An error's answer in Trove's form."""
     fault: dict[str, Any] = {'code': status, 'message': f'{message} ({error_code})', 'error_code': error_code}
-    answer = webob.Response(status=status, body=json.dumps({_NAMES[status]: fault}).encode(), content_type='application/json',
+    name = _NAMES.get(status, _NAMES[500 if status >= 500 else 400])
+    answer = webob.Response(status=status, body=json.dumps({name: fault}).encode(), content_type='application/json',
                             charset='UTF-8')
     answer.headers.update(headers or {})
     return answer
@@ -207,7 +225,7 @@ def response_to(error: exceptions.TroveUpgradeError, request_id: str) -> webob.R
     return response(status, error.message, error.code, headers=headers)
 
 
-def internal(request_id: str) -> webob.Response:
+def internal(request_id: str, status: int = 500) -> webob.Response:
     """The answer where the fault is ours: the log has the rest, found by the request id."""
-    return response(500, f'The request could not be served: an internal error was found. Tell the operator its id: {request_id}.',
+    return response(status, f'The request could not be served: an internal error was found. Tell the operator its id: {request_id}.',
                     'INTERNAL_ERROR')

@@ -5,8 +5,10 @@ Before users put a WSGI server: `gunicorn --threads 4 --workers 2 --no-control-s
 `module = trove_upgrade.wsgi.api:application`, `enable-threads` and `lazy-apps`.
 """
 import argparse
+import contextlib
 import importlib
 import os
+import socket
 import socketserver
 import sys
 import threading
@@ -16,6 +18,11 @@ from typing import Any
 
 from trove_upgrade import signals
 from trove_upgrade.domain import exceptions
+
+#: For a client that does not end its side: so long for each read, and so many reads.
+_LINGER_SECONDS = 1.0
+_LINGER_READS = 64
+_READ_BYTES = 65536
 
 
 class _Server(socketserver.ThreadingMixIn, wsgiref.simple_server.WSGIServer):
@@ -27,6 +34,16 @@ class _Server(socketserver.ThreadingMixIn, wsgiref.simple_server.WSGIServer):
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
         self.setup_environ()
+
+    def shutdown_request(self, request: Any) -> None:
+        """With what is left of a body read: closed before that, TCP would take the answer from the client, as a refusal of a token."""
+        with contextlib.suppress(OSError):    # the client has gone
+            request.shutdown(socket.SHUT_WR)
+            request.settimeout(_LINGER_SECONDS)
+            for _ in range(_LINGER_READS):
+                if not request.recv(_READ_BYTES):
+                    break
+        self.close_request(request)
 
 
 class _Handler(wsgiref.simple_server.WSGIRequestHandler):

@@ -13,8 +13,10 @@ import sys
 import textwrap
 import threading
 
+import fixtures
 import openstack.connection
 import openstack.exceptions
+import requests
 import webtest
 from keystoneauth1 import session, token_endpoint
 from oslo_db import exception as db_exception
@@ -92,10 +94,9 @@ _COMMANDS = textwrap.dedent('''
 ''')
 
 
-def _keystone(port):
-    """An application that gives the one token, and a catalog that leads to the API."""
-    base = f'http://127.0.0.1:{port}'
-    endpoint = {'interface': 'public', 'region': 'RegionOne', 'region_id': 'RegionOne', 'id': 'e', 'url': f'{base}/v1.0/{database.PROJECT}'}
+def _keystone(base, api):
+    """An application at `base` that gives the one token, and a catalog that leads to the API at `api`."""
+    endpoint = {'interface': 'public', 'region': 'RegionOne', 'region_id': 'RegionOne', 'id': 'e', 'url': f'{api}/v1.0/{database.PROJECT}'}
     domain = {'id': 'default', 'name': 'Default'}
     token = {'methods': ['password'], 'expires_at': '2999-01-01T00:00:00.000000Z', 'issued_at': '2026-01-01T00:00:00.000000Z',
              'user': {'id': 'u', 'name': 'u', 'domain': domain}, 'roles': [{'id': 'r', 'name': 'member'}],
@@ -125,14 +126,8 @@ class ClientErrorsCase(stage.ApiTestCase):
 
     def setUp(self):
         super().setUp()
-        server = api_command.new_server(self.serve, '127.0.0.1', 0)
-        self.keystone = _keystone(server.server_port)
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        self.addCleanup(thread.join, 10)
-        self.addCleanup(server.server_close)
-        self.addCleanup(server.shutdown)
-        self.base = f'http://127.0.0.1:{server.server_port}'
+        self.base = self.served(self.serve)
+        self.keystone = _keystone(self.base, self.base)
         self.endpoint = f'{self.base}/v1.0/{database.PROJECT}'
         self.wanted = {}
         for name in ERRORS:
@@ -140,6 +135,16 @@ class ClientErrorsCase(stage.ApiTestCase):
             fault = self.fault(answer)
             self.wanted[name] = answer.status_int, _without_ids(fault['message'])
             self.assertTrue(fault['message'].endswith(f'({fault["error_code"]})'), fault)
+
+    def served(self, application):
+        """The address at which `application` is served until the test ends."""
+        server = api_command.new_server(application, '127.0.0.1', 0)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        self.addCleanup(thread.join, 10)
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        return f'http://127.0.0.1:{server.server_port}'
 
     def serve(self, environ, start_response):
         path = environ['PATH_INFO']
@@ -152,6 +157,14 @@ class ClientErrorsCase(stage.ApiTestCase):
         made = session.Session(auth=token_endpoint.Token(self.endpoint, stage.token()))
         self.addCleanup(made.session.close)
         return made
+
+    def commands(self, program, names):
+        env = {'PATH': '/usr/bin:/bin', 'HOME': '/nonexistent', 'LANG': 'C.UTF-8', 'PROGRAM': program, 'NAMES': ' '.join(names),
+               'no_proxy': '127.0.0.1', 'OS_AUTH_URL': f'{self.base}/v3', 'OS_USERNAME': 'u', 'OS_PASSWORD': 'p', 'OS_PROJECT_NAME': 'p',
+               'OS_USER_DOMAIN_ID': 'default', 'OS_PROJECT_DOMAIN_ID': 'default', 'OS_REGION_NAME': 'RegionOne'}
+        done = subprocess.run([sys.executable, '-c', _COMMANDS], env=env, capture_output=True, text=True, timeout=300, check=False)
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+        return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 class TestLibraries(ClientErrorsCase):
@@ -167,6 +180,15 @@ class TestLibraries(ClientErrorsCase):
             error = self.assertRaises(client_exceptions.HttpError, client.instances.upgrade, name, '11.8.6')
             self.assertEqual((status, client_exceptions._code_map[status]), (error.http_status, type(error)), name)
             self.assertEqual(f'{message} (HTTP {status}) (Request-ID: ID)', _without_ids(str(error)))
+
+    def test_an_answer_arrives_although_the_body_of_its_request_was_not_read(self):
+        def application(_environ, start_response):
+            start_response('401 Unauthorized', [('Content-Type', 'text/plain')])
+            return [b'x' * 2_000_000]
+        base = self.served(application)
+        for _ in range(20):
+            answer = requests.patch(base, data=b'x' * 100_000, timeout=60)
+            self.assertEqual((401, 2_000_000), (answer.status_code, len(answer.content)))
 
     def test_openstacksdk_raises_one_with_our_sentence_and_code(self):
         database_api = openstack.connection.Connection(session=self.session()).database
@@ -189,14 +211,6 @@ class TestLibraries(ClientErrorsCase):
 
 class TestCommands(ClientErrorsCase):
 
-    def commands(self, program, names):
-        env = {'PATH': '/usr/bin:/bin', 'HOME': '/nonexistent', 'LANG': 'C.UTF-8', 'PROGRAM': program, 'NAMES': ' '.join(names),
-               'no_proxy': '127.0.0.1', 'OS_AUTH_URL': f'{self.base}/v3', 'OS_USERNAME': 'u', 'OS_PASSWORD': 'p', 'OS_PROJECT_NAME': 'p',
-               'OS_USER_DOMAIN_ID': 'default', 'OS_PROJECT_DOMAIN_ID': 'default', 'OS_REGION_NAME': 'RegionOne'}
-        done = subprocess.run([sys.executable, '-c', _COMMANDS], env=env, capture_output=True, text=True, timeout=300, check=False)
-        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
-        return [json.loads(line) for line in done.stdout.splitlines()]
-
     def assert_shown(self, program, as_printed):
         of_each_status = {status: name for name, (status, _) in self.wanted.items()}
         names = sorted({*of_each_status.values(), 'foreign', 'lines'})
@@ -213,3 +227,74 @@ class TestCommands(ClientErrorsCase):
 
     def test_openstack_prints_our_sentence_and_code(self):
         self.assert_shown('openstack', lambda line: line)
+
+
+_CONFIGURATION = """
+[DEFAULT]
+log_file = {folder}/api.log
+transport_url = rabbit://u:p@127.0.0.1:1/
+[database]
+connection = mysql+pymysql://u:p@127.0.0.1:1/trove
+[keystone_authtoken]
+auth_type = password
+auth_url = http://127.0.0.1:1/v3
+www_authenticate_uri = http://127.0.0.1:1/v3
+http_request_max_retries = 0
+username = trove
+password = p
+project_name = service
+user_domain_name = Default
+project_domain_name = Default
+[trove_upgrade]
+bind_host = 127.0.0.1
+bind_port = 0
+"""
+
+
+class TestPipeline(ClientErrorsCase):
+    """trove-upgrade-api as it is started, with the paste file that we ship, and Keystone away."""
+
+    def setUp(self):
+        super().setUp()
+        folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        path = folder / 'trove-upgrade.conf'
+        path.write_text(_CONFIGURATION.format(folder=folder))
+        code = 'import sys; from trove_upgrade.cmd import scripts; sys.exit(scripts.api())'
+        self.process = subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code, '--config-file', str(path)], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self.process.stdout.close)
+        self.addCleanup(self.process.wait, 60)
+        self.addCleanup(self.process.terminate)
+        self.api_base = self.process.stdout.readline().removeprefix('Listening on ').strip().rstrip('/')
+        self.keystone = _keystone(self.base, self.api_base)
+        self.endpoint = f'{self.api_base}/v1.0/{database.PROJECT}'
+
+    def assert_answers(self, headers, status, code):
+        answer = requests.get(f'{self.endpoint}/upgrades', headers=headers, timeout=60)
+        [fault] = answer.json().values()
+        self.assertEqual((status, status, code), (answer.status_code, fault['code'], fault['error_code']), answer.text)
+        self.assertTrue(fault['message'].endswith(f'({code})'), answer.text)
+        self.assertTrue(answer.headers['x-compute-request-id'].startswith('req-'))
+        return answer
+
+    def test_answers_of_the_token_middleware_have_our_form_and_their_headers(self):
+        self.assert_answers({'X-Auth-Token': 'unknown'}, 503, 'SERVICE_UNAVAILABLE')
+        answer = self.assert_answers({}, 401, 'NOT_AUTHENTICATED')
+        self.assertEqual('Keystone uri="http://127.0.0.1:1/v3"', answer.headers['WWW-Authenticate'])
+
+    def test_the_health_check_stays_as_it_is(self):
+        answer = requests.get(f'{self.api_base}/healthcheck', timeout=60)
+        self.assertEqual((200, '', 'text/plain'), (answer.status_code, answer.text, answer.headers['Content-Type'].partition(';')[0]))
+
+    def test_the_clients_print_a_sentence_and_a_code(self):
+        client = trove_client.Client(session=self.session(), endpoint_override=self.endpoint)
+        error = self.assertRaises(client_exceptions.HttpError, client.instances.upgrade, 'name', '11.8.6')
+        self.assert_sentence(str(error))
+        for program in ('trove', 'openstack'):
+            [(_, code, text)] = self.commands(program, ['name'])
+            self.assertEqual(1, code, text)
+            self.assert_sentence(text)
+
+    def assert_sentence(self, text):
+        self.assertIn('Try again in some seconds', text)
+        self.assertIn('(SERVICE_UNAVAILABLE) (HTTP 503)', text)
+        self.assertNotIn('<', text)
