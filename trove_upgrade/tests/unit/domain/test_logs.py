@@ -7,6 +7,7 @@ import logging
 import pathlib
 
 from oslo_config import cfg
+from oslo_context import fixture as context_fixture
 from oslo_log import formatters, log
 
 import trove_upgrade
@@ -36,6 +37,7 @@ def fail(error):
 class TestWholeLines(base.TestCase):
     def setUp(self):
         super().setUp()
+        self.useFixture(context_fixture.ClearRequestContext())    # of an earlier test in this thread: a line would have it
         self.conf = cfg.ConfigOpts()
         log.register_options(self.conf)
         self.conf(args=[], default_config_files=[], default_config_dirs=[])
