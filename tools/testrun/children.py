@@ -37,7 +37,7 @@ class Children:
     ) -> Iterator['subprocess.Popen[bytes]']:
         """A program whose stdout is a pipe; it has ended when the block is left.
 
-        :raises Ending: `interrupt` was called.
+        :raises Ending: `interrupt` was called, before or meanwhile.
         """
         with self._lock:
             if self._interrupted:
@@ -63,6 +63,8 @@ class Children:
             child.stdout.close()  # type: ignore[union-attr]  # a pipe was asked for
             with self._lock:
                 self._running.discard(child)
+        if self._interrupted:  # what it came to, and what it complains of, does not count
+            raise Ending
 
     def interrupt(self) -> None:
         """End all of them, and start no other."""

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+import uuid
 
 import fixtures
 
@@ -125,7 +126,7 @@ class WhileLoading(SignalsTestCase):
     """While the configuration is read: from a pipe that nothing comes out of."""
 
     def reading(self, program, *words, ignored=(), option='--config-file'):
-        pipe = self.folder / f'{program}-{len(list(self.folder.iterdir()))}-{id(object())}.conf'
+        pipe = self.folder / f'{program}-{uuid.uuid4()}.conf'
         os.mkfifo(pipe)
         process = self.start(BIN / program, option, pipe, *words, ignored=ignored)
         self.reads(process, pipe)
@@ -253,7 +254,7 @@ class Serving(SignalsTestCase):
 
     def test_the_customers_application_of_the_demo(self):
         def start(ignored):
-            output = self.folder / f'{id(object())}{len(list(self.folder.iterdir()))}.writes'
+            output = self.folder / f'{uuid.uuid4()}.writes'
             (self.folder / 'password').write_text('secret')
             process = self.start(sys.executable, '-m', 'trove_upgrade.lab.demo.writer', '--host', '127.0.0.1', '--port', '1', '--user', 'u',
                                  '--database', 'd', '--table', 't', '--output', output, '--password-file', self.folder / 'password', ignored=ignored)
