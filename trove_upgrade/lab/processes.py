@@ -2,6 +2,7 @@
 """Reads /proc: which process is which.  A pid alone proves nothing, its number is used again."""
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Iterator
 
@@ -41,12 +42,16 @@ def everyone() -> Iterator[Process]:
 
 
 def is_marked(pid: int, run_dir: pathlib.Path) -> bool:
-    """True for a process of the cloud in `run_dir`."""
+    """True for a process of the cloud in `run_dir`.
+
+    One with another root directory belongs to another machine, whose run directory has the same path: see lab/bare.
+    """
     try:
         block = (_PROC / str(pid) / 'environ').read_bytes()
+        same_root = os.path.samestat((_PROC / str(pid) / 'root').stat(), pathlib.Path('/').stat())
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return False
-    return f'{MARK_VARIABLE}={run_dir}'.encode() in block.split(b'\0')
+    return same_root and f'{MARK_VARIABLE}={run_dir}'.encode() in block.split(b'\0')
 
 
 def boot_id() -> str:
