@@ -11,10 +11,12 @@ Only the standard library: guests, and the look at a bare machine, have nothing 
 import atexit
 import contextlib
 import os
-import queue
+import select
 import signal
 import sys
 import threading
+import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
@@ -119,26 +121,39 @@ def report(program: str, end: Interrupted) -> int:
 class Told:
     """Waits until the process is told to end.
 
-    Not a threading.Event: a handler that sets one while its own thread begins to wait for it takes a
-    lock twice.  SimpleQueue is made for that.  Source: the documentation of Python's queue module.
+    On pipes, not on a lock or a queue: Python notes a signal and runs its handler later, so one that
+    comes just before the main thread begins to wait for a lock would stay unseen for as long as that
+    waits.  A byte in a pipe stays.  Source: signal.set_wakeup_fd in Python's documentation.
     """
 
     def __init__(self) -> None:
         self.interrupted: Interrupted | None = None   #: set where a signal has told it
-        self._queue: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._come, self._tell = _pipe()
+        weakref.finalize(self, _close, self._come, self._tell)
 
     def end(self) -> None:
         """Tell it.  From any thread or handler, and more than once."""
-        self._queue.put(None)
+        with contextlib.suppress(BlockingIOError):    # full: it was told often enough
+            os.write(self._tell, b'.')
 
     def wait(self, seconds: float | None = None) -> bool:
-        """True once it was told, False after `seconds`."""
-        try:
-            self._queue.get(timeout=seconds)
-        except queue.Empty:
-            return False
-        self._queue.put(None)
-        return True
+        """True once it was told, False after `seconds`.  Signals wake the main thread alone."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        waiting = select.poll()
+        waiting.register(self._come, select.POLLIN)
+        if _woken and threading.current_thread() is threading.main_thread():
+            waiting.register(_woken[0], select.POLLIN)
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+            ready = [descriptor for descriptor, _ in waiting.poll(left)]
+            if self._come in ready:    # it is left there for the next wait
+                return True
+            if not ready:
+                return False
+            _drain(_woken[0])    # the handler runs before the next poll
+
+
+_woken: list[int] = []    #: both ends of the pipe into which Python writes a byte for each signal, once there is one
 
 
 def told(*, command: bool = False) -> Told:
@@ -148,9 +163,30 @@ def told(*, command: bool = False) -> Told:
     def end(number: int, _frame: FrameType | None) -> None:
         ending.interrupted = ending.interrupted or Interrupted(number)
         ending.end()
+    if not _woken:
+        _woken.extend(_pipe())
+    signal.set_wakeup_fd(_woken[1], warn_on_full_buffer=False)
     _install(end, _COMMANDS if command else _SERVICES)
     atexit.register(_ignore)    # the interpreter sets what is caught back to the default in its last moments
     return ending
+
+
+def _pipe() -> tuple[int, int]:
+    ends = os.pipe()
+    for end in ends:
+        os.set_blocking(end, False)
+    return ends
+
+
+def _close(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def _drain(descriptor: int) -> None:
+    with contextlib.suppress(BlockingIOError):
+        while os.read(descriptor, 4096):
+            pass
 
 
 def _install(handler: _Handler, numbers: Sequence[signal.Signals]) -> None:

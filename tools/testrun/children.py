@@ -14,8 +14,8 @@ from typing import IO, Any
 CLEAN_UP_SECONDS = 60.0  #: for the tests' own clean-up, before the kernel ends what is left
 
 
-class Ending(Exception):
-    """The run is being interrupted: nothing is started any more."""
+class Ending(BaseException):
+    """The run is being interrupted: nothing is started any more.  Like KeyboardInterrupt, no failure."""
 
 
 class Children:

@@ -68,11 +68,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     log.register_options(conf)
     our_conf.register_opts(conf)
     conf.register_opts(guestagent_conf.IDENTITY_OPTS)
-    told, failed = signals.told(), threading.Event()
+    failed = threading.Event()
     layout = Layout()
     try:
         start.read(conf, argv, program='trove-upgrade-guestagent')
         start.open_log(conf)
+        told = signals.told()    # not sooner: until here a signal ends the reading of a file that does not end
         lock = _only_agent(layout.run)
         running = agent.compose(conf, layout)
     except (exceptions.TroveUpgradeError, cfg.Error) as error:

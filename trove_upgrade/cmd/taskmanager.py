@@ -28,7 +28,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     from trove_upgrade.domain import exceptions, versions
     from trove_upgrade.taskmanager import service
 
-    told = signals.told()
     conf = cfg.CONF
     log.register_options(conf)
     our_conf.register_opts(conf)
@@ -36,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         start.read(conf, argv, program=service.BINARY)
         start.open_log(conf)
+        told = signals.told()    # not sooner: until here a signal ends the reading of a file that does not end
         logging.getLogger('oslo_db.sqlalchemy.engines').setLevel(logging.ERROR)    # it counts attempts; our own lines have the cause
         running = service.compose(conf)
         if not _wait_for(lambda: service.require_installation(conf), told):

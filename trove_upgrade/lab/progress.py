@@ -40,10 +40,12 @@ class Progress:
         done = threading.Event()
         painter = threading.Thread(target=self._paint, args=(current, done), daemon=True)
         painter.start()
-        outcome = 'failed'
+        outcome = 'done'
         try:
             yield current
-            outcome = 'done'
+        except BaseException as error:
+            outcome = 'failed' if isinstance(error, Exception) else 'interrupted'
+            raise
         finally:
             done.set()
             painter.join()

@@ -248,7 +248,8 @@ class Serving(SignalsTestCase):
         def start(ignored):
             process = self.start('unshare', '--mount', 'sh', '-c', alone, 'sh', BIN / 'trove-upgrade-guestagent', '--config-file', configuration,
                                  ignored=ignored)
-            self.wait_until(pathlib.Path(f'/proc/{process.pid}/root/run/trove-upgrade/guestagent.lock').exists, 'the agent')
+            lock = pathlib.Path(f'/proc/{process.pid}/root/run/trove-upgrade/guestagent.lock')
+            self.wait_until(lambda: self.catches(process) and lock.exists(), 'the agent')
             return process
         self.ways(start)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The release below serves while this one's expand and migrate run on a million upgrades, serves beside it, and goes before its contract.
+"""The release below serves while this one's expand and migrate run on old upgrades, serves beside it, and goes before its contract.
 
 No request of either release may fail at any moment, and no step of any upgrade's history may be lost.
 """
@@ -21,7 +21,6 @@ from trove_upgrade.db.migrations.runner import Runner
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.schema import aurora, old_rows, serving
 
-OLD_UPGRADES = 1_000_000
 #: A million rows move in two minutes on an idle machine; this one may be none.
 _TOOL_SECONDS = 1800
 
@@ -30,6 +29,8 @@ _TOOL = pathlib.Path(sys.executable).with_name('trove-upgrade-manage')
 
 class OnARealServer:
     """The whole way of a rolling upgrade; each server below goes it."""
+
+    old_upgrades = 1_000_000
 
     def setUp(self):
         super().setUp()
@@ -73,7 +74,7 @@ class OnARealServer:
 
     def make_the_old_world(self):
         Runner(self.engine).sync(aurora.RELEASE, standalone=True)
-        old_rows.load(self.engine, OLD_UPGRADES)
+        old_rows.load(self.engine, self.old_upgrades)
         self.versions = []
         with self.engine.begin() as connection:
             connection.execute(sa.insert(trove_tables.datastores).values(id='mariadb', name='mariadb'))
@@ -109,7 +110,7 @@ class OnARealServer:
         self.assertEqual([], self.world.failures.found[:3], f'{len(self.world.failures.found)} requests failed')
 
     def test_no_request_fails_and_no_step_is_lost(self):
-        with self.phase('sync to aurora, a million upgrades'):
+        with self.phase('sync to aurora, old upgrades'):
             self.make_the_old_world()
             entries = old_rows.entries(self.engine)
         with self.phase('aurora alone'):
@@ -163,7 +164,7 @@ class OnARealServer:
 
     def assert_nothing_is_lost(self, entries):
         copied = old_rows.copied(self.engine)
-        self.assertEqual(old_rows.expected(OLD_UPGRADES), copied)
+        self.assertEqual(old_rows.expected(self.old_upgrades), copied)
         self.assertEqual(entries, sum(rows for *_, rows in copied))
         repository = repositories.Repositories.of(self.database).upgrades
         for upgrade_id, history in self.world.expected.items():
@@ -176,4 +177,7 @@ class OnARealServer:
 
 
 class ReleaseBelowOnMariaDBTestCase(OnARealServer, base.TestCase):
+    """The longer tests have the million."""
+
     server_class = old_rows.MariaDB
+    old_upgrades = 100_000

@@ -13,7 +13,6 @@ import sys
 import textwrap
 import threading
 
-import fixtures
 import openstack.connection
 import openstack.exceptions
 import requests
@@ -94,7 +93,7 @@ _COMMANDS = textwrap.dedent('''
 ''')
 
 
-def _keystone(base, api):
+def keystone(base, api):
     """An application at `base` that gives the one token, and a catalog that leads to the API at `api`."""
     endpoint = {'interface': 'public', 'region': 'RegionOne', 'region_id': 'RegionOne', 'id': 'e', 'url': f'{api}/v1.0/{database.PROJECT}'}
     domain = {'id': 'default', 'name': 'Default'}
@@ -111,7 +110,7 @@ def _keystone(base, api):
     return application
 
 
-def _without_ids(text):
+def without_ids(text):
     return re.sub(r'req-[0-9a-f-]{36}', 'ID', text)
 
 
@@ -127,13 +126,13 @@ class ClientErrorsCase(stage.ApiTestCase):
     def setUp(self):
         super().setUp()
         self.base = self.served(self.serve)
-        self.keystone = _keystone(self.base, self.base)
+        self.keystone = keystone(self.base, self.base)
         self.endpoint = f'{self.base}/v1.0/{database.PROJECT}'
         self.wanted = {}
         for name in ERRORS:
             answer = self.ask('PATCH', f'/instances/{name}', {})
             fault = self.fault(answer)
-            self.wanted[name] = answer.status_int, _without_ids(fault['message'])
+            self.wanted[name] = answer.status_int, without_ids(fault['message'])
             self.assertTrue(fault['message'].endswith(f'({fault["error_code"]})'), fault)
 
     def served(self, application):
@@ -179,7 +178,7 @@ class TestLibraries(ClientErrorsCase):
         for name, (status, message) in self.wanted.items():
             error = self.assertRaises(client_exceptions.HttpError, client.instances.upgrade, name, '11.8.6')
             self.assertEqual((status, client_exceptions._code_map[status]), (error.http_status, type(error)), name)
-            self.assertEqual(f'{message} (HTTP {status}) (Request-ID: ID)', _without_ids(str(error)))
+            self.assertEqual(f'{message} (HTTP {status}) (Request-ID: ID)', without_ids(str(error)))
 
     def test_an_answer_arrives_although_the_body_of_its_request_was_not_read(self):
         def application(_environ, start_response):
@@ -195,8 +194,8 @@ class TestLibraries(ClientErrorsCase):
         for name, (status, message) in self.wanted.items():
             for answer in (database_api.get(f'/instances/{name}?fail=1'), database_api.patch(f'/instances/{name}', json={})):
                 error = self.assertRaises(openstack.exceptions.HttpException, openstack.exceptions.raise_from_response, answer)
-                self.assertEqual((status, message), (error.status_code, _without_ids(error.details)), name)
-                self.assertIn(message, _without_ids(str(error)))
+                self.assertEqual((status, message), (error.status_code, without_ids(error.details)), name)
+                self.assertIn(message, without_ids(str(error)))
 
     def test_no_answer_has_a_header_that_python_troveclient_dies_of(self):
         for name in ERRORS:
@@ -207,94 +206,3 @@ class TestLibraries(ClientErrorsCase):
             answer = self.ask('PATCH', f'/instances/{name}', {})
             self.assertEqual(('application/json', True, 1), (answer.content_type, answer.body.isascii(), len(answer.json)))
             self.assertEqual({'code', 'message', 'error_code'}, set(self.fault(answer)))
-
-
-class TestCommands(ClientErrorsCase):
-
-    def assert_shown(self, program, as_printed):
-        of_each_status = {status: name for name, (status, _) in self.wanted.items()}
-        names = sorted({*of_each_status.values(), 'foreign', 'lines'})
-        shown = self.commands(program, names)
-        self.assertEqual(names, [name for name, _, _ in shown])
-        for name, code, text in shown:
-            status, message = self.wanted[name]
-            self.assertEqual(1, code, text)
-            self.assertIn(as_printed(f'{message} (HTTP {status}) (Request-ID: ID)'), _without_ids(text))
-            self.assertNotIn('Traceback', text)
-
-    def test_trove_prints_our_sentence_and_code(self):
-        self.assert_shown('trove', lambda line: f'ERROR: {line.encode()}')    # its own way with text under Python 3
-
-    def test_openstack_prints_our_sentence_and_code(self):
-        self.assert_shown('openstack', lambda line: line)
-
-
-_CONFIGURATION = """
-[DEFAULT]
-log_file = {folder}/api.log
-transport_url = rabbit://u:p@127.0.0.1:1/
-[database]
-connection = mysql+pymysql://u:p@127.0.0.1:1/trove
-[keystone_authtoken]
-auth_type = password
-auth_url = http://127.0.0.1:1/v3
-www_authenticate_uri = http://127.0.0.1:1/v3
-http_request_max_retries = 0
-username = trove
-password = p
-project_name = service
-user_domain_name = Default
-project_domain_name = Default
-[trove_upgrade]
-bind_host = 127.0.0.1
-bind_port = 0
-"""
-
-
-class TestPipeline(ClientErrorsCase):
-    """trove-upgrade-api as it is started, with the paste file that we ship, and Keystone away."""
-
-    def setUp(self):
-        super().setUp()
-        folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        path = folder / 'trove-upgrade.conf'
-        path.write_text(_CONFIGURATION.format(folder=folder))
-        code = 'import sys; from trove_upgrade.cmd import scripts; sys.exit(scripts.api())'
-        self.process = subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code, '--config-file', str(path)], stdout=subprocess.PIPE, text=True)
-        self.addCleanup(self.process.stdout.close)
-        self.addCleanup(self.process.wait, 60)
-        self.addCleanup(self.process.terminate)
-        self.api_base = self.process.stdout.readline().removeprefix('Listening on ').strip().rstrip('/')
-        self.keystone = _keystone(self.base, self.api_base)
-        self.endpoint = f'{self.api_base}/v1.0/{database.PROJECT}'
-
-    def assert_answers(self, headers, status, code):
-        answer = requests.get(f'{self.endpoint}/upgrades', headers=headers, timeout=60)
-        [fault] = answer.json().values()
-        self.assertEqual((status, status, code), (answer.status_code, fault['code'], fault['error_code']), answer.text)
-        self.assertTrue(fault['message'].endswith(f'({code})'), answer.text)
-        self.assertTrue(answer.headers['x-compute-request-id'].startswith('req-'))
-        return answer
-
-    def test_answers_of_the_token_middleware_have_our_form_and_their_headers(self):
-        self.assert_answers({'X-Auth-Token': 'unknown'}, 503, 'SERVICE_UNAVAILABLE')
-        answer = self.assert_answers({}, 401, 'NOT_AUTHENTICATED')
-        self.assertEqual('Keystone uri="http://127.0.0.1:1/v3"', answer.headers['WWW-Authenticate'])
-
-    def test_the_health_check_stays_as_it_is(self):
-        answer = requests.get(f'{self.api_base}/healthcheck', timeout=60)
-        self.assertEqual((200, '', 'text/plain'), (answer.status_code, answer.text, answer.headers['Content-Type'].partition(';')[0]))
-
-    def test_the_clients_print_a_sentence_and_a_code(self):
-        client = trove_client.Client(session=self.session(), endpoint_override=self.endpoint)
-        error = self.assertRaises(client_exceptions.HttpError, client.instances.upgrade, 'name', '11.8.6')
-        self.assert_sentence(str(error))
-        for program in ('trove', 'openstack'):
-            [(_, code, text)] = self.commands(program, ['name'])
-            self.assertEqual(1, code, text)
-            self.assert_sentence(text)
-
-    def assert_sentence(self, text):
-        self.assertIn('Try again in some seconds', text)
-        self.assertIn('(SERVICE_UNAVAILABLE) (HTTP 503)', text)
-        self.assertNotIn('<', text)

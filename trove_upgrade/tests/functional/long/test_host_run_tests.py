@@ -13,8 +13,7 @@ import threading
 import time
 
 import trove_upgrade
-from trove_upgrade.tests import output
-from trove_upgrade.tests.unit import base
+from trove_upgrade.tests import base, output
 
 _ROOT = pathlib.Path(trove_upgrade.__file__).resolve().parents[1]
 _PROGRAM = _ROOT / 'tools' / 'run_tests.py'
