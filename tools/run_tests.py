@@ -48,8 +48,9 @@ def run(suite: str, runner: Runner, cloud: Cloud | None) -> Count:
     if suite not in ON_CLOUD:
         return runner.tests(pathlib.Path(suite).resolve().name, pathlib.Path(suite), workers=2)
     if cloud is None or not cloud.is_up():
-        say(f'{suite}: the cloud did not come up; the lines of "cloud" above give the reason')
-        return Count(failures=(f'{suite}: no cloud',))
+        reason = f': {cloud.last_line}' if cloud else ''
+        say(f'{suite}: the cloud did not come up{reason}')
+        return Count(failures=(f'{suite}: no cloud{reason}',))
     folder, exclude = (
         (TESTS / 'functional', r'functional\.long')
         if suite == 'functional'

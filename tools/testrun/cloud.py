@@ -26,6 +26,11 @@ class Cloud:
         """Wait for it."""
         return self._relay.finish() == 0
 
+    @property
+    def last_line(self) -> str:
+        """Of what the lab has shown on the way up: where it is not up, the reason."""
+        return self._relay.last_line
+
     def down(self) -> None:
         """Also one that is not up yet: the lab's own clean-up follows its interruption."""
         if self._up.poll() is None:
@@ -51,6 +56,7 @@ class _Relay:
 
     def __init__(self, child: 'subprocess.Popen[bytes]') -> None:
         self._child = child
+        self.last_line = 'the lab has shown nothing'
         self._thread = threading.Thread(target=self._show, daemon=True)
         self._thread.start()
 
@@ -63,4 +69,6 @@ class _Relay:
     def _show(self) -> None:
         assert self._child.stdout is not None  # noqa: S101 - a pipe was asked for
         for line in self._child.stdout:
-            say(f'cloud: {line.decode(errors="backslashreplace").rstrip()}')
+            text = line.decode(errors='backslashreplace').rstrip()
+            self.last_line = text or self.last_line
+            say(f'cloud: {text}')

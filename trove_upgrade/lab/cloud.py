@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from trove_upgrade.lab import bringup, cleanup, errors, handle, packages, preflight, provision, services, template
 from trove_upgrade.lab.handle import CloudHandle
-from trove_upgrade.lab.layout import Layout
+from trove_upgrade.lab.layout import RUN_VARIABLE, Layout
 from trove_upgrade.lab.progress import Phase, Progress
 from trove_upgrade.lab.services import glance, keystone, mariadb, neutron, nova, placement, rabbitmq, trove
 from trove_upgrade.lab.settings import DRIVER_VARIABLE, LAB_DRIVER, Secrets, Settings
@@ -228,8 +228,13 @@ class Cloud:
         if os.geteuid() != 0:
             raise errors.MachineLacks((preflight.NOT_ROOT,))
         path = self._layout.lock_file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open('a') as lock:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            held = path.open('a')
+        except OSError as error:
+            raise errors.LabError(f'Cannot write the lock {path} of the cloud ({error.strerror}). Set {RUN_VARIABLE} to a directory '
+                                  'below one that can be written.', code='lab_run_directory') from error
+        with held as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:

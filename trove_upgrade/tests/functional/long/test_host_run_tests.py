@@ -13,6 +13,7 @@ import threading
 import time
 
 import trove_upgrade
+from trove_upgrade.lab.layout import RUN_VARIABLE
 from trove_upgrade.tests import base, output
 
 _ROOT = pathlib.Path(trove_upgrade.__file__).resolve().parents[1]
@@ -121,12 +122,12 @@ class RunTestsTest(base.TestCase):
         (package / 'test_tiny.py').write_text(text)
         return package
 
-    def start(self, *words):
+    def start(self, *words, **more):
         env = {
             key: value
             for key, value in os.environ.items()
             if key not in {output.MODE, output.FOLDER}
-        }
+        } | more
         return subprocess.Popen(
             [
                 sys.executable,
@@ -141,9 +142,9 @@ class RunTestsTest(base.TestCase):
             text=True,
         )
 
-    def run_program(self, *words):
+    def run_program(self, *words, **more):
         """(exit code, all that is shown)."""
-        with self.start(*words) as process:
+        with self.start(*words, **more) as process:
             shown, _ = process.communicate(timeout=_SECONDS)
         return process.returncode, shown
 
@@ -153,6 +154,14 @@ class RunTestsTest(base.TestCase):
             self.assertIsNone(process.poll())
             self.assertLess(time.monotonic(), deadline)
             threading.Event().wait(0.05)
+
+    def test_a_cloud_that_does_not_come_up_is_named_with_its_reason_at_the_end(self):
+        code, shown = self.run_program('functional', **{RUN_VARIABLE: '/dev/null/cloud'})
+
+        self.assertEqual(1, code)
+        reason, count = shown.splitlines()[-2:]
+        self.assertIn('functional: no cloud: trove-upgrade-lab: Cannot write the lock', reason)
+        self.assertEqual('0 passed, 1 failed, 0 skipped', count)
 
     def test_what_fails_is_shown_and_named_at_the_end_and_what_passes_is_not(self):
         code, shown = self.run_program(self.suite('kinds', _EACH_KIND))

@@ -36,6 +36,13 @@ class LabCommandTest(base.TestCase):
         self.assertEqual((1, ''), (code, out))
         self.assertIn('trove-upgrade-lab up', err)
 
+    def test_a_run_directory_that_cannot_be_made_is_one_line_with_what_to_do(self):
+        self.useFixture(fixtures.EnvironmentVariable(layout.RUN_VARIABLE, '/dev/null/cloud'))
+        for word in ('up', 'down', 'clean'):
+            code, _out, err = self.main(word)
+            self.assertEqual((1, 1), (code, len(err.splitlines())), err)
+            self.assertIn(f'Set {layout.RUN_VARIABLE}', err)
+
     def test_exec_names_the_guests_there_are(self):
         code, _out, err = self.main('exec', 'db1', '--', 'true')
         self.assertEqual(1, code)
