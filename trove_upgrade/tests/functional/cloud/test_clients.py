@@ -10,7 +10,7 @@ from troveclient.v1 import client as trove_client
 from trove_upgrade.tests.functional.cloud import base
 
 
-class TestClients(base.CloudTestCase):
+class ClientsCase(base.CloudTestCase):
 
     @classmethod
     def setUpClass(cls):
@@ -28,26 +28,8 @@ class TestClients(base.CloudTestCase):
             user_domain_name='Default', project_domain_name='Default')
         return trove_client.Client(session=ksa_session.Session(auth), service_type='database', region_name=found.region_name)
 
-    def test_openstackclient_lists_and_shows_instances(self):
-        listed = self.openstack('database', 'instance', 'list')
-        self.assertIn(self.instance.id, [row['ID'] for row in listed])
 
-        for handle in (self.instance.id, self.instance.name):
-            shown = self.openstack('database', 'instance', 'show', handle)
-            self.assertEqual((self.instance.id, self.former.name, 'ACTIVE'), (shown['id'], shown['datastore_version'], shown['status']))
-
-    def test_openstackclient_lists_and_shows_datastores_and_versions(self):
-        self.assertEqual(['mariadb'], [row['Name'] for row in self.openstack('datastore', 'list')])
-        self.assertEqual('mariadb', self.openstack('datastore', 'show', 'mariadb')['name'])
-        listed = {row['Name'] for row in self.openstack('datastore', 'version', 'list', 'mariadb')}
-        self.assertLessEqual({self.former.name, self.target.name}, listed)
-        shown = self.openstack('datastore', 'version', 'show', self.target.name, '--datastore', 'mariadb')
-        self.assertEqual(self.target.name, shown['name'])
-
-    def test_troveclient_lists_and_shows(self):
-        self.assertIn(self.instance.id, self.clients().run('trove', 'list'))
-        for handle in (self.instance.id, self.instance.name):
-            self.assertIn(self.instance.address, self.clients().run('trove', 'show', handle))
+class TestClients(ClientsCase):
 
     def test_an_admin_lists_every_project(self):
         listed = self.openstack('database', 'instance', 'list', '--all-projects', user='admin')

@@ -71,14 +71,6 @@ class TestNovaFails(NovaCase):
         self.assertEqual(before.tables.keys(), self.picture(instance).tables.keys())
         self.assertEqual('ACTIVE', self.show(instance)['status'])
 
-    def test_an_image_that_cannot_be_loaded_leaves_the_old_guest_serving(self):
-        instance = self.create_instance('unloadable')
-        self.turn(instance, image_unloadable=True)
-
-        upgrade = self.upgrade(instance)
-
-        self.assertEqual('ABORTED', upgrade['state'], upgrade)
-        self.assert_serves(instance, self.former)
 
 
 

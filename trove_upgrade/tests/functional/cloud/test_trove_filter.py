@@ -5,7 +5,6 @@ import dataclasses
 import http.client
 import json
 import pathlib
-import signal
 import uuid
 
 import sqlalchemy as sa
@@ -147,13 +146,6 @@ class UnderServer:
         finally:
             api.stop()
         self.wait_until(lambda: not [service for service in self.repos.services.list() if service.pid in pids], 'its end')
-
-    def test_no_row_is_left_by_a_service_manager_that_signals_every_process_amid_requests(self):
-        api, pids = self.new_listed_api()
-        with self.asking(api):
-            api.signal_group(signal.SIGTERM)
-            self.wait_until(api.has_ended, 'the end of all processes')
-        self.assert_none_is_left_by(api, pids)
 
     def test_a_guest_without_an_agent_can_be_left_to_trove(self):
         api = self.new_api(guest_without_agent='pass')

@@ -1,9 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nova fails once."""
+"""Nova accepts a rebuild and cannot load its image: always, or once."""
 from trove_upgrade.tests.functional.cloud.test_failures import NovaCase
 
 
-class TestNovaFailsOnce(NovaCase):
+class TestImageCannotBeLoaded(NovaCase):
+
+    def test_an_image_that_cannot_be_loaded_leaves_the_old_guest_serving(self):
+        instance = self.create_instance('unloadable')
+        self.turn(instance, image_unloadable=True)
+
+        upgrade = self.upgrade(instance)
+
+        self.assertEqual('ABORTED', upgrade['state'], upgrade)
+        self.assert_serves(instance, self.former)
 
     def test_an_image_that_cannot_be_loaded_once_is_tried_again(self):
         instance = self.create_instance('unloadable-once')

@@ -46,6 +46,9 @@ class TestUwsgi(Ends):
     def test_by_sigint_to_the_master(self):
         self.assert_ends(lambda api: api.process.send_signal(signal.SIGINT))
 
+    def test_by_sigterm_to_all(self):
+        self.assert_ends(lambda api: api.signal_group(signal.SIGTERM))
+
     def test_by_sigint_to_all(self):
         self.assert_ends(lambda api: api.signal_group(signal.SIGINT))
 
