@@ -15,7 +15,7 @@ class ClientsCase(base.CloudTestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.instance = cls.maker.create('clients', cls.former)
+        cls.instance = cls.maker.create(cls.__name__.lower(), cls.former)
         cls.addClassCleanup(cls.maker.delete, cls.instance.server_id)
 
     def openstack(self, *arguments, user='demo'):
