@@ -15,7 +15,10 @@ CLEAN_UP_SECONDS = 60.0  #: for the tests' own clean-up, before the kernel ends 
 
 
 class Ending(BaseException):
-    """The run is being interrupted: nothing is started any more.  Like KeyboardInterrupt, no failure."""
+    """The run is being interrupted: nothing is started any more.
+
+    No failure, like KeyboardInterrupt.
+    """
 
 
 class Children:

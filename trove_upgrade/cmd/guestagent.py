@@ -73,7 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         start.read(conf, argv, program='trove-upgrade-guestagent')
         start.open_log(conf)
-        told = signals.told()    # not sooner: until here a signal ends the reading of a file that does not end
+        # not sooner: until here a signal ends even the reading of a pipe that nothing comes out of
+        told = signals.told()
         lock = _only_agent(layout.run)
         running = agent.compose(conf, layout)
     except (exceptions.TroveUpgradeError, cfg.Error) as error:

@@ -35,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         start.read(conf, argv, program=service.BINARY)
         start.open_log(conf)
-        told = signals.told()    # not sooner: until here a signal ends the reading of a file that does not end
+        # not sooner: until here a signal ends even the reading of a pipe that nothing comes out of
+        told = signals.told()
         logging.getLogger('oslo_db.sqlalchemy.engines').setLevel(logging.ERROR)    # it counts attempts; our own lines have the cause
         running = service.compose(conf)
         if not _wait_for(lambda: service.require_installation(conf), told):

@@ -11,7 +11,7 @@ class TestQueues(BrokerCase):
     def test_unread_messages_vanish_from_a_quorum_queue(self):
         self.assert_unread_messages_vanish(self.conf(quorum=True, taskmanager_message_ttl=5))
 
-    def test_so_it_does_in_a_quorum_queue(self):
+    def test_a_message_without_an_end_holds_back_all_behind_it_in_a_quorum_queue(self):
         self.assert_held_back(self.conf(quorum=True, taskmanager_message_ttl=1))
 
     def test_the_policy_of_the_page_ends_a_message_that_has_no_end(self):
@@ -31,7 +31,7 @@ class TestQueues(BrokerCase):
         self.set_policy('install.rst', '86400000', '1000')
         self.wait_until(lambda: 'guestagent.gone' not in self.queues_at_the_broker(), 'its end')
 
-    def test_so_is_a_quorum_queue(self):
+    def test_a_quorum_queue_of_the_release_before_is_taken_over_with_what_waits_in_it(self):
         self.assert_heard(self.conf(quorum=True))
 
     def test_the_policy_of_the_page_ends_queues_that_were_made_before_it(self):

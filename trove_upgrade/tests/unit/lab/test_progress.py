@@ -84,6 +84,13 @@ class ProgressTest(base.TestCase):
             self.wait_for('Making tea: half')
         self.assertEqual(1, self.stream.getvalue().count('\n'))
 
+    def test_an_interrupted_phase_has_not_failed(self):
+        def interrupted():
+            with self.progress().phase('Making tea'):
+                raise KeyboardInterrupt
+        self.assertRaises(KeyboardInterrupt, interrupted)
+        self.assertIn('Making tea: interrupted', self.stream.getvalue())
+
     def test_a_failed_phase_says_so(self):
         def fail():
             with self.progress().phase('Making tea'):
