@@ -19,17 +19,23 @@ class Process:
     pid: int
     session: int
     started_ticks: int  #: clock ticks after the boot; with the pid it names a process for good
-    state: str  #: one letter; Z is a zombie, which runs no more
+    state: str  #: one letter, of its first thread; Z is a zombie
+    threads: int  #: those that are left
+
+    @property
+    def runs(self) -> bool:
+        """True until its last thread has ended: a first thread that ended before others is a zombie, and their sockets are open."""
+        return self.state != 'Z' or self.threads > 1
 
 
 def read(pid: int) -> Process | None:
-    """The process `pid`, or None when there is none.  Source: proc(5), /proc/pid/stat, fields 3, 6 and 22."""
+    """The process `pid`, or None when there is none.  Source: proc(5), /proc/pid/stat, fields 3, 6, 20 and 22."""
     try:
         text = (_PROC / str(pid) / 'stat').read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = text.rpartition(')')[2].split()  # the name in brackets may hold blanks and brackets
-    return Process(pid=pid, session=int(fields[3]), started_ticks=int(fields[19]), state=fields[0])
+    return Process(pid=pid, session=int(fields[3]), started_ticks=int(fields[19]), state=fields[0], threads=int(fields[17]))
 
 
 def everyone() -> Iterator[Process]:
@@ -37,7 +43,7 @@ def everyone() -> Iterator[Process]:
     for entry in _PROC.iterdir():
         if entry.name.isdigit():
             process = read(int(entry.name))
-            if process is not None and process.state != 'Z':
+            if process is not None and process.runs:
                 yield process
 
 

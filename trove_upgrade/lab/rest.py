@@ -23,12 +23,13 @@ class Session:
         self._token: str | None = None
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
-    def request(self, method: str, url: str, body: Any = None) -> Any:
-        """The parsed answer, or None where it is empty.
+    def request(self, method: str, url: str, body: Any = None, subject: str | None = None) -> Any:
+        """The parsed answer, or None where it is empty.  `subject` is the token that Keystone is asked about.
 
         :raises CommandFailed: the service refused it, or cannot be reached.
         """
-        answer = self._send(method, url, body, {'X-Auth-Token': self.token()})[0]
+        about = {} if subject is None else {'X-Subject-Token': subject}
+        answer = self._send(method, url, body, {'X-Auth-Token': self.token(), **about})[0]
         return json.loads(answer) if answer else None
 
     def token(self) -> str:

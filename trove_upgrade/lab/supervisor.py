@@ -50,7 +50,7 @@ class Record:
     def leads(self) -> bool:
         """True while the started process itself runs."""
         leader = processes.read(self.pid)
-        return (leader is not None and leader.state != 'Z' and leader.started_ticks == self.started_ticks
+        return (leader is not None and leader.runs and leader.started_ticks == self.started_ticks
                 and processes.boot_id() == self.boot_id)
 
     def members(self, everyone: Iterable[processes.Process] | None = None) -> list[processes.Process]:
@@ -164,7 +164,7 @@ class Supervisor:
     def _ask_to_end(self, records: list[Record]) -> None:
         """SIGTERM, and wait as long as each is given.  A leader tells its own workers; once it is gone, they are told."""
         started = self._clock()
-        told: set[processes.Process] = set()
+        told: set[tuple[int, int]] = set()
         while records:
             self._reap()
             left = []
@@ -173,7 +173,7 @@ class Supervisor:
                 group = record.members(everyone)
                 leader = [member for member in group if member.pid == record.pid]
                 for member in leader or group:
-                    name = dataclasses.replace(member, state='')
+                    name = (member.pid, member.started_ticks)
                     if name not in told:
                         told.add(name)
                         _send(member, signal.SIGTERM)
@@ -201,7 +201,7 @@ class Supervisor:
 
 def _same_runs(process: processes.Process) -> bool:
     now = processes.read(process.pid)
-    return now is not None and now.state != 'Z' and now.started_ticks == process.started_ticks
+    return now is not None and now.runs and now.started_ticks == process.started_ticks
 
 
 def _send(process: processes.Process, number: signal.Signals) -> None:

@@ -3,7 +3,7 @@
 
 import pathlib
 
-from trove_upgrade.lab import services
+from trove_upgrade.lab import errors, rest, services
 from trove_upgrade.lab.services import openstack
 from trove_upgrade.lab.settings import REGION, Settings
 from trove_upgrade.lab.supervisor import Command
@@ -54,8 +54,20 @@ def migrations(settings: Settings) -> tuple[openstack.Migration, ...]:
 
 
 def ready(settings: Settings) -> bool:
-    """True once it answers."""
-    return openstack.answers(settings.auth_url)
+    """True once it has judged a token by its policy.
+
+    Its processes build the policy's enforcer at the first request that needs one, without a lock: a second one that comes meanwhile
+    is answered with 500 ('Enforcer' object has no attribute '_warning_emitted', keystone.common.rbac_enforcer, read in 30.0.0).  So
+    there is no second one before the first is done.
+    """
+    if not openstack.answers(settings.auth_url):
+        return False
+    session = rest.Session(settings.auth_url, 'admin', settings.secrets.admin, 'admin')
+    try:
+        session.request('GET', f'{settings.auth_url}/auth/tokens', subject=session.token())
+    except errors.CommandFailed:
+        return False
+    return True
 
 
 def _config(settings: Settings) -> pathlib.Path:

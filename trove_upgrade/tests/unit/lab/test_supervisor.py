@@ -3,6 +3,7 @@ import dataclasses
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,15 @@ from trove_upgrade.lab import errors, processes, supervisor
 from trove_upgrade.tests.unit import base
 
 DEADLINE_SECONDS = 20.0
+#: Listens in a second thread, and ignores SIGTERM.
+FIRST_THREAD_ENDS = """\
+import ctypes, pathlib, signal, socket, sys, threading
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+listener = socket.create_server(('127.0.0.1', 0))
+pathlib.Path(sys.argv[1]).write_text(str(listener.getsockname()[1]))
+threading.Thread(target=listener.accept).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
 
 
 class SupervisorTest(base.TestCase):
@@ -57,6 +67,16 @@ class SupervisorTest(base.TestCase):
         self.supervisor.stop_all()
         self.supervisor.stop_all()
         self.assertFalse(self.supervisor.runs('one'))
+
+    def test_a_process_whose_first_thread_has_ended_runs_and_keeps_its_port(self):
+        script = self.run_dir / 'first_thread_ends.py'
+        script.write_text(FIRST_THREAD_ENDS)
+        record = self.supervisor.start(self.command(script=f'exec {sys.executable} {script} {self.run_dir}/port', stop_seconds=0.2))
+        self.wait_for(lambda: self.zombie(record.pid), 'the end of the first thread')
+        self.assertTrue(self.supervisor.runs('one'))
+        self.supervisor.stop(['one'])
+        with socket.socket() as again:
+            again.bind(('127.0.0.1', int((self.run_dir / 'port').read_text())))
 
     def test_who_ignores_sigterm_is_killed(self):
         self.supervisor.start(self.command(script='trap "" TERM; touch ready; while :; do sleep 0.1; done', stop_seconds=0.3))
