@@ -17,18 +17,6 @@ class TestUpgrade(base.CloudTestCase):
 
         self.assertEqual([], [line for line in table if not line.holds], proof.render(table))
 
-    def test_the_image_that_it_already_runs_is_an_upgrade_too(self):
-        instance = self.create_instance('same-image')
-        before = self.picture(instance)
-
-        upgrade = self.upgrade(instance, self.former)
-
-        self.assertEqual('COMPLETED', upgrade['state'], upgrade)
-        after = self.picture(instance)
-        self.assertNotEqual(before.boot_id, after.boot_id)
-        self.assertEqual((before.server_version, before.image, before.tables), (after.server_version, after.image, after.tables))
-        self.assertEqual('ACTIVE', self.show(instance)['status'])
-
     def test_a_scenario_that_knows_nothing_of_the_product_passes(self):
         instance = self.create_instance('scenario')
         application = instance.credentials.application

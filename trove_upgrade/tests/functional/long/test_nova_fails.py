@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nova accepts a rebuild and cannot load its image: always, or once."""
-from trove_upgrade.tests.functional.cloud.test_failures import NovaCase
+"""Nova accepts a rebuild, and its answer is lost, or it cannot load the image: always, or once."""
+from trove_upgrade.tests.functional.cloud.test_failures import REBUILD, NovaCase
 
 
 class TestImageCannotBeLoaded(NovaCase):
@@ -21,4 +21,17 @@ class TestImageCannotBeLoaded(NovaCase):
         upgrade = self.upgrade(instance)
 
         self.assertEqual('COMPLETED', upgrade['state'], upgrade)
+        self.assert_serves(instance, self.target)
+
+
+class TestAnswerIsLost(NovaCase):
+
+    def test_an_answer_that_is_lost_after_nova_accepted_does_not_rebuild_twice(self):
+        instance = self.create_instance('lost-answer')
+        self.fail_nova(action='drop_answer', count=1, **REBUILD)
+
+        upgrade = self.upgrade(instance)
+
+        self.assertEqual('COMPLETED', upgrade['state'], upgrade)
+        self.assertEqual(1, self.rebuilds(instance))
         self.assert_serves(instance, self.target)

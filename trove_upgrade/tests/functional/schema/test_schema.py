@@ -193,6 +193,10 @@ class EveryServer:
         with database.read() as connection:
             self.assertEqual('[]', connection.execute(sa.text('SELECT steps FROM instance_upgrades')).scalar_one())
 
+
+class Killed:
+    """What needs a server whose client can die within a transaction."""
+
     def test_killed_at_every_statement_it_ends_at_the_same_schema(self):
         expected = self._finished(self.create())
         url, number = self.create(), 0
@@ -255,7 +259,7 @@ class TestSqlite(EveryWay, OnSqlite, SchemaTestCase):
     pass
 
 
-class TestMariaDB(EveryWay, EveryServer, OnMariaDB, SchemaTestCase):
+class TestMariaDB(EveryWay, EveryServer, Killed, OnMariaDB, SchemaTestCase):
     pass
 
 
