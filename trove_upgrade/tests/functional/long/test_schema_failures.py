@@ -113,7 +113,7 @@ class Refusals:
             pass
         with self.server.full_disk():
             self.all_refused(1, [(url, ('db', 'expand')), (url, ('db', 'sync')), (fresh, ('db', 'sync'))], 'ERROR DATABASE_ERROR', 'No space left',
-                             'carries on', at_once=1)
+                             'What had been finished stays', at_once=1)
             for ended in self.commands.all([(url, ('db', 'version')), (url, ('upgrade', 'list'))]):
                 self.assertIn(ended.code, {0, 1}, str(ended))
         self.assertEqual(before, self.everything(url))
