@@ -49,6 +49,7 @@ class PrivateService:
                 ['setpriv', '--pdeathsig', 'KILL', f'--reuid={ACCOUNT.pw_uid}', f'--regid={ACCOUNT.pw_gid}', '--clear-groups', '--',
                  '/usr/sbin/mariadbd', f'--defaults-file={self.root}/etc/mysql/my.cnf', *extra, f'--datadir={data}'],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={'HOME': '/nonexistent', 'PATH': '/usr/sbin:/usr/bin'})
+        (self.root / 'proc' / str(self.process.pid)).symlink_to(f'/proc/{self.process.pid}')
         self.name = name
         if not wait_until(lambda: self.answers() or self.process.poll() is not None):
             raise exceptions.StepFailed('it did not answer', 'SERVICE_NOT_STARTED')
@@ -98,7 +99,7 @@ class Root(fixtures.Fixture):
         self.path.chmod(0o755)
         self.addCleanup(shutil.rmtree, self.path)
         for name in ('etc/mysql/conf.d', 'etc/mysql/mariadb.conf.d', 'run/trove-upgrade', 'run/mysqld', 'root', 'var/lib/mysql',
-                     'var/log/mysql', 'var/lib/dpkg', 'scratch'):
+                     'var/log/mysql', 'var/lib/dpkg', 'scratch', 'proc'):
             (self.path / name).mkdir(parents=True)
         for name in ('run/mysqld', 'var/log/mysql'):
             os.chown(self.path / name, ACCOUNT.pw_uid, ACCOUNT.pw_gid)

@@ -35,7 +35,7 @@ class MariaDBTestCase(base.TestCase):
         self.root = self.useFixture(private_mariadb.Root())
         self.service = self.root.service
         self.driver = MariaDBDriver(self.root.context, self.service, start_seconds=private_mariadb.DEADLINE_SECONDS,
-                                    user=private_mariadb.ACCOUNT.pw_name)
+                                    user=private_mariadb.ACCOUNT.pw_name, proc=self.root.path / 'proc')   # other tests make backups meanwhile
         self.said = []
 
     def progress(self, percent, sentence):
