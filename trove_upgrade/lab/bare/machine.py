@@ -127,7 +127,7 @@ class BareMachine:
         if keep:
             self._progress.line(f'Kept: {self._place.root}, until the next bare machine.')
         else:
-            root.remove(self._place)
+            root.remove(self._place, self._commands)
 
     def _cgroups_are_gone(self) -> bool:
         scratch = self._place.cgroup_scratch
@@ -155,12 +155,12 @@ def environ_lines(environ: Mapping[str, str]) -> str:
 
 
 def lines_before(log: pathlib.Path, mark: str) -> list[str]:
-    """Return the last line of each part of a log whose parts begin with `mark`."""
+    """Return the last line of each part of a log whose parts begin with `mark`, without those in which make names its own line."""
     parts: list[str] = []
     for line in log.read_text(errors='replace').splitlines():
         if line.startswith(mark):
             parts.append('')
-        elif parts and line.strip():
+        elif parts and line.strip() and not line.startswith('make: ***'):
             parts[-1] = line.strip()
     return parts
 

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Mapping
 
 VARIABLE = 'TROVE_UPGRADE_BARE'
-DEFAULT_DIR = pathlib.Path('/var/tmp/trove-upgrade-bare')
+DEFAULT_PARENT = pathlib.Path('/var/tmp')
 
 #: Everything of the kernel's that outlives a process carries this name.
 NAME = 'trove-upgrade-bare'
@@ -23,8 +23,11 @@ class Place:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> 'Place':
-        """Return the place that the environment asks for."""
-        return cls(pathlib.Path(environ.get(VARIABLE) or DEFAULT_DIR).absolute())
+        """Return the place below the directory that the environment names.
+
+        It has a directory of its own there: its mode is changed, and what is in it is removed.
+        """
+        return cls(pathlib.Path(environ.get(VARIABLE) or DEFAULT_PARENT).absolute() / NAME)
 
     @property
     def root(self) -> pathlib.Path:

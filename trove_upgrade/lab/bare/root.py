@@ -2,7 +2,6 @@
 """The bare machine's root file system: Debian 12 and what the README asks for, no other package, no user of any server."""
 
 import pathlib
-import subprocess
 from collections.abc import Callable
 
 from trove_upgrade.lab import cleanup, errors
@@ -16,6 +15,7 @@ RELEASE = 'bookworm'
 #: The README's first line, and what any machine that reaches a registry has.
 PACKAGES = ('git', 'make', 'python3', 'ca-certificates', 'sudo')
 _CHECKOUT = pathlib.PurePosixPath('/root/checkout.git')
+_REMOVAL_SECONDS = 600.0
 
 
 def make(place: Place, checkout: pathlib.Path, taken: Taken, commands: Commands, tell: Callable[[str], None]) -> None:
@@ -33,7 +33,7 @@ def make(place: Place, checkout: pathlib.Path, taken: Taken, commands: Commands,
                  timeout_seconds=300)
 
 
-def remove(place: Place) -> None:
+def remove(place: Place, commands: Commands) -> None:
     """Delete the tree.
 
     :raises errors.LabError: something is mounted in it; nothing was deleted.
@@ -44,7 +44,7 @@ def remove(place: Place) -> None:
     if left:
         raise errors.LabError(f'Cannot remove {place.root}: {", ".join(left)} is mounted there. Unmount it, and run the command again.',
                               code='lab_mount_busy')
-    subprocess.run(('rm', '--recursive', '--force', '--one-file-system', str(place.root)), check=True)
+    commands.run(['rm', '--recursive', '--force', '--one-file-system', str(place.root)], timeout_seconds=_REMOVAL_SECONDS)
 
 
 def uncommitted(checkout: pathlib.Path, commands: Commands) -> list[str]:

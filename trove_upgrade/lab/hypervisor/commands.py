@@ -50,10 +50,11 @@ class HostCommands:
             timeout_seconds: float = 120, env: Mapping[str, str] | None = None) -> Outcome:
         """See `Commands.run`."""
         # Without an input the program must not inherit ours: it would wait for a terminal.
+        # In a session of its own, a terminal's second Ctrl-C does not end a program that cleans up after the first.
         stdin = None if input_text is not None else subprocess.DEVNULL
         try:
             done = subprocess.run(list(argv), stdin=stdin, input=input_text, capture_output=True, check=False,
-                                  encoding='utf-8', errors='replace', timeout=timeout_seconds, env=env)
+                                  encoding='utf-8', errors='replace', timeout=timeout_seconds, env=env, start_new_session=True)
         except subprocess.TimeoutExpired as late:
             raise errors.CommandFailed(list(argv), -1, f'still running after {timeout_seconds:g} seconds') from late
         except FileNotFoundError as missing:

@@ -7,7 +7,7 @@ from trove_upgrade.tests.unit import base
 
 #: The kernel hands the signal to the other thread: a lock that the main one waits for stays locked.
 _TO_ANOTHER_THREAD = """
-import signal, threading
+import os, signal, threading
 from trove_upgrade import signals
 
 def send():
@@ -17,7 +17,7 @@ def send():
 told = signals.told()
 threading.Timer(0.2, send).start()
 told.wait()
-signals.os._exit(told.interrupted.code)
+os._exit(told.interrupted.code)
 """
 
 

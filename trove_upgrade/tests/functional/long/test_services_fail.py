@@ -3,8 +3,7 @@
 import datetime
 
 from trove_upgrade.tests.functional.cloud import base
-
-_REBUILD = {'method': 'POST', 'path': '/action$', 'body': '"rebuild"'}
+from trove_upgrade.tests.functional.cloud.test_failures import REBUILD
 
 
 class TestServicesFail(base.CloudTestCase):
@@ -37,7 +36,7 @@ class TestServicesFail(base.CloudTestCase):
             self.assertEqual('UPGRADE', self.show(instance)['status'])
         finally:
             # Nova has the same broker and loses what it is told while it reconnects itself: it is asked for nothing until it has.
-            self.fail_nova(action='refuse', status=503, count=-1, **_REBUILD)
+            self.fail_nova(action='refuse', status=503, count=-1, **REBUILD)
             cloud.restart('rabbitmq')
         restarted_at = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
         self.wait_until(lambda: all(datetime.datetime.fromisoformat(service['updated_at']) > restarted_at for service in self._nova_services()),

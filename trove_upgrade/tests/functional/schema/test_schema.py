@@ -195,7 +195,7 @@ class EveryServer:
 
 
 class Killed:
-    """What needs a server whose client can die within a transaction."""
+    """A run that is killed: on a server, whose client can die within a transaction."""
 
     def test_killed_at_every_statement_it_ends_at_the_same_schema(self):
         expected = self._finished(self.create())

@@ -84,16 +84,14 @@ class ProgressTest(base.TestCase):
             self.wait_for('Making tea: half')
         self.assertEqual(1, self.stream.getvalue().count('\n'))
 
+    def end_with(self, kind):
+        with self.progress().phase('Making tea'):
+            raise kind
+
     def test_an_interrupted_phase_has_not_failed(self):
-        def interrupted():
-            with self.progress().phase('Making tea'):
-                raise KeyboardInterrupt
-        self.assertRaises(KeyboardInterrupt, interrupted)
+        self.assertRaises(KeyboardInterrupt, self.end_with, KeyboardInterrupt)
         self.assertIn('Making tea: interrupted', self.stream.getvalue())
 
     def test_a_failed_phase_says_so(self):
-        def fail():
-            with self.progress().phase('Making tea'):
-                raise ValueError
-        self.assertRaises(ValueError, fail)
+        self.assertRaises(ValueError, self.end_with, ValueError)
         self.assertIn('Making tea: failed', self.stream.getvalue())

@@ -22,5 +22,10 @@ class EndingTest(base.TestCase):
         log.write_text('before\nmark demo\none\nAll of it holds.\n\nmark test\n3 passed\n')
         self.assertEqual(['All of it holds.', '3 passed'], machine.lines_before(log, 'mark '))
 
+    def test_a_red_part_ends_with_its_count_and_not_with_the_line_of_make(self):
+        log = pathlib.Path(self.useFixture(fixtures.TempDir()).path) / 'log'
+        log.write_text('mark test\n12 passed, 1 failed, 0 skipped\nmake: *** [Makefile:33: test] Error 1\n')
+        self.assertEqual(['12 passed, 1 failed, 0 skipped'], machine.lines_before(log, 'mark '))
+
     def test_a_variable_of_several_lines_is_left_out(self):
         self.assertEqual('A=1\nC=x y\n', machine.environ_lines({'C': 'x y', 'B': '1\n2', 'A': '1'}))

@@ -32,6 +32,10 @@ class HostCommandsTest(base.TestCase):
 
         self.assertIn('still running', str(error))
 
+    def test_a_program_does_not_hear_what_the_terminal_sends_to_ours(self):
+        session = int(HostCommands().run([sys.executable, '-c', 'import os; print(os.getsid(0))']).output)
+        self.assertNotEqual(os.getsid(0), session)
+
     def test_a_program_without_input_sees_its_end_at_once(self):
         self.assertEqual('', HostCommands().run(['cat'], timeout_seconds=5).output)
 
