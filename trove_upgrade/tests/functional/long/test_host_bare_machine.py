@@ -5,11 +5,12 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 
 import fixtures
 
 from trove_upgrade.lab import cleanup
-from trove_upgrade.lab.bare.place import NAME, VARIABLE
+from trove_upgrade.lab.bare.place import NAME, VARIABLE, Place
 from trove_upgrade.tests.functional.waiting import Waiting
 from trove_upgrade.tests.unit import base
 
@@ -22,16 +23,25 @@ class BareMachineTest(Waiting, base.TestCase):
     def setUp(self):
         super().setUp()
         self.directory = pathlib.Path(self.useFixture(fixtures.TempDir(rootdir='/var/tmp')).path)
+        (self.directory / 'root').mkdir()
+        (self.directory / 'root/of-the-user').touch()
+        self.mode = self.directory.stat().st_mode
+        self.root = Place.from_environ({VARIABLE: str(self.directory)}).root
         self.forwarding = FORWARDING.read_text()
 
     def start(self, *targets):
         """In the background of a shell, where Ctrl-C's signal is ignored."""
-        return subprocess.Popen(['sh', '-c', 'trap "" INT; exec "$@"', 'sh', sys.executable, '-m', 'trove_upgrade.lab.bare', *targets],
-                                env={**os.environ, VARIABLE: str(self.directory)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return self.start_as('trap "" INT; exec "$@"', targets)
+
+    def start_as(self, script, targets, **how):
+        return subprocess.Popen(['sh', '-c', script, 'sh', sys.executable, '-m', 'trove_upgrade.lab.bare', *targets],
+                                env={**os.environ, VARIABLE: str(self.directory)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **how)
 
     def nothing_is_left(self):
         self.assertEqual([], cleanup.mounts(self.directory))
-        self.assertFalse((self.directory / 'root').exists())
+        self.assertFalse(self.root.exists())
+        self.assertTrue((self.directory / 'root/of-the-user').exists())
+        self.assertEqual(self.mode, self.directory.stat().st_mode)
         self.assertFalse((pathlib.Path('/run/netns') / NAME).exists())
         self.assertNotIn(NAME, subprocess.run(('nft', 'list', 'tables'), capture_output=True, text=True, check=True).stdout)
         self.assertEqual(self.forwarding, FORWARDING.read_text())
@@ -59,6 +69,19 @@ class BareMachineTest(Waiting, base.TestCase):
         self.assertEqual(130, run.returncode, rest)
         self.nothing_is_left()
 
+    def test_ctrl_c_again_and_again_breaks_no_clean_up(self):
+        """As a terminal sends it: to the whole group of processes."""
+        run = self.start_as('exec "$@"', ['venv'], process_group=0)
+        for line in run.stdout:
+            if line.startswith('bare machine: make venv'):
+                break
+        pause = threading.Event()
+        while run.poll() is None:
+            os.killpg(run.pid, signal.SIGINT)
+            pause.wait(0.2)
+        self.assertEqual(130, run.returncode, run.stdout.read())
+        self.nothing_is_left()
+
     def test_one_that_was_killed_is_removed_by_the_next(self):
         run = self.start('venv')
         for line in run.stdout:
@@ -67,7 +90,7 @@ class BareMachineTest(Waiting, base.TestCase):
                 break
         run.communicate(timeout=120)
         self.wait_until(lambda: not any(str(self.directory) in line for line in self.processes()), 'what ran inside to end')
-        self.assertTrue((self.directory / 'root').exists())
+        self.assertTrue(self.root.exists())
         run = self.start('help')
         output, _ = run.communicate(timeout=MAKING_SECONDS)
         self.assertEqual(0, run.returncode, output)
