@@ -47,7 +47,7 @@ class ProcessTable:
     def birth_of(self, pid: int) -> Birth | None:
         """None where it cannot be read.
 
-        It has ended, it is hidden from us, or there is no /proc.
+        It has ended, it is hidden from us, or there is no /proc of our pid namespace.
         """
         table, fields = self._table(), self._stat(pid)
         return Birth(int(fields[_START]), table) if table and fields else None
@@ -84,6 +84,9 @@ class ProcessTable:
         """Ticks and pids mean the same in processes that have the same one."""
         spaces = self._proc / 'self/ns'
         try:
+            # A pid namespace that was entered without a /proc of its own shows other pids.
+            if (self._proc / 'self').readlink().name != str(os.getpid()):
+                return None
             boot = (self._proc / 'sys/kernel/random/boot_id').read_text(encoding='ascii').strip()
             pids = (spaces / 'pid').readlink()
         except OSError:

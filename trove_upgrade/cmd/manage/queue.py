@@ -69,9 +69,13 @@ def _list(run: Context, arguments: argparse.Namespace) -> None:
 def _remove(run: Context, arguments: argparse.Namespace) -> None:
     """:raises QueuesInUse: a taskmanager listens; the others have been deleted."""
     queues, names = _queues(), _names(run.conf, arguments.host)
-    for gone in queues.remove(run.conf, names, _BROKER_SECONDS):
+    removed = queues.remove(run.conf, names, _BROKER_SECONDS)
+    for gone in removed:
         print_line(f'Queue {gone.name} is deleted; messages in it: {gone.messages}.')
     left = queues.find(run.conf, names, _BROKER_SECONDS)
+    for name in names:
+        if name not in {one.name for one in (*removed, *left)}:
+            print_line(f'Queue {name} is not there.')
     if left:
         raise exceptions.QueuesInUse(
             found=', '.join(f'{one.name} ({one.consumers})' for one in left)
@@ -80,6 +84,7 @@ def _remove(run: Context, arguments: argparse.Namespace) -> None:
         print('The exchange is deleted.')
     else:
         print(
-            'The exchange stays: queues of guests are bound to it. It goes when the last of them has '
-            'gone and this is run again.'
+            'The exchange stays: other queues are bound to it, of guests with our agent or of '
+            'taskmanagers of other hosts (--host). It goes when the last of them has gone and this is '
+            'run again.'
         )

@@ -3,6 +3,7 @@
 
 import contextlib
 import io
+import multiprocessing
 import pathlib
 import socket
 import threading
@@ -37,6 +38,28 @@ class Listener:
         self.heard.set()
 
 
+def configured(url, topic, *, quorum=False, **options):
+    """With a topic and an exchange of this name."""
+    conf = cfg.ConfigOpts()
+    our_conf.register_opts(conf)
+    conf(args=[], default_config_files=[], default_config_dirs=[])
+    transport.get_transport(conf).cleanup()  # it registers the options of oslo.messaging
+    conf.set_override('transport_url', url)
+    conf.set_override('rabbit_quorum_queue', quorum, 'oslo_messaging_rabbit')
+    for name, value in {'taskmanager_topic': topic, 'rpc_exchange': topic, **options}.items():
+        conf.set_override(name, value, 'trove_upgrade')
+    return conf
+
+
+def listen_until_killed(url, topic, quorum):
+    """A taskmanager's side of the broker, in a process of its own."""
+    conf = configured(url, topic, quorum=quorum)
+    target = transport.taskmanager_target(conf, server='host-1')
+    server = transport.get_server(transport.get_transport(conf), target, [Listener()])
+    server.start()
+    server.wait()
+
+
 class BrokerCase(Waiting, base.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -47,18 +70,7 @@ class BrokerCase(Waiting, base.TestCase):
 
     def conf(self, *, quorum=False, **options):
         """A topic and an exchange of this test's own."""
-        conf = cfg.ConfigOpts()
-        our_conf.register_opts(conf)
-        conf(args=[], default_config_files=[], default_config_dirs=[])
-        transport.get_transport(conf).cleanup()
-        conf.set_override('transport_url', self.broker.url)
-        conf.set_override('rabbit_quorum_queue', quorum, 'oslo_messaging_rabbit')
-        for name, value in {
-            'taskmanager_topic': self.id(),
-            'rpc_exchange': self.id(),
-            **options,
-        }.items():
-            conf.set_override(name, value, 'trove_upgrade')
+        conf = configured(self.broker.url, self.id(), quorum=quorum, **options)
         self.addCleanup(self.delete_queues, conf)
         return conf
 
@@ -120,22 +132,40 @@ class BrokerCase(Waiting, base.TestCase):
         self.declare_as_before(other)
         self.send(other, 3)
         self.wait_until(lambda: self.broker.messages(name) == 0, 'the end of others')
+        self.delete_queues(other)
 
     def assert_held_back(self, conf):
         self.declare_as_before(conf)
         self.send_mixed(conf)
         self.assertEqual(4, self.broker.messages(self.id()))
         self.assertIn(self.id(), self.bound_queues())
+        self.leave_fanout_queue(conf)
         self.delete_queues(conf)
         self.send_as_before(conf)
         self.send(conf)
         self.assertIsNone(self.broker.messages(self.id()))
-        self.assertNotIn(self.id(), self.bound_queues())
+        self.assertEqual([], self.bound_queues())
+
+    def leave_fanout_queue(self, conf):
+        """As a taskmanager leaves it that is killed."""
+        killed = multiprocessing.get_context('spawn').Process(
+            target=listen_until_killed,
+            args=(self.broker.url, self.id(), conf.oslo_messaging_rabbit.rabbit_quorum_queue),
+        )
+        killed.start()
+        self.wait_until(lambda: queues.find(conf, [self.id()], 10)[0].consumers, 'the consumer')
+        killed.kill()
+        killed.join()
+        self.wait_until(lambda: not queues.find(conf, [self.id()], 10)[0].consumers, 'its end')
+        self.assertIn(f'{self.id()}_fanout_', '\n'.join(self.queues_at_the_broker()))
 
     def bound_queues(self):
-        """As the page looks for them."""
-        command = self.page_line('remove.rst', 'list_bindings').partition('|')[0]
-        return {line.split('\t')[-1] for line in self.broker.shell(command).splitlines()}
+        """As the page looks for them; grep ends with 1 where it finds none."""
+        command = self.page_line('remove.rst', 'list_bindings')
+        named = command.replace('trove-upgrade-taskmanager', self.id())
+        self.assertNotEqual(command, named)
+        lines = self.broker.shell(f'{named} || [ "$PIPESTATUS" = 0 ]').splitlines()
+        return [line.split('\t')[-1] for line in lines]
 
     def is_empty(self, queue):
         return self.broker.messages(queue) == 0

@@ -52,12 +52,13 @@ class TestBroker(BrokerCase):
             self.run_tool('queue', 'list', '--host', 'host-1')[1],
             rf'{self.id()} +2 +0\n{self.id()}\.host-1 +0 +0\n',
         )
-        code, told, _ = self.run_tool('queue', 'remove', '--host', 'host-1')
+        code, told, _ = self.run_tool('queue', 'remove', '--host', 'host-1', '--host', 'hots-2')
         self.assertEqual(
-            (0, True, True),
+            (0, True, True, True),
             (
                 code,
                 f'Queue {self.id()} is deleted; messages in it: 2.' in told,
+                f'Queue {self.id()}.hots-2 is not there.' in told,
                 'The exchange is deleted.' in told,
             ),
             told,

@@ -52,8 +52,9 @@ class TestProcessTable(base.TestCase):
 
     def proc(self, boot='b1', **spaces):
         folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        for part in ('sys/kernel/random', 'self/ns', '42'):
+        for part in ('sys/kernel/random', f'{os.getpid()}/ns', '42'):
             (folder / part).mkdir(parents=True)
+        (folder / 'self').symlink_to(str(os.getpid()))
         (folder / 'sys/kernel/random/boot_id').write_text(f'{boot}\n')
         (folder / '42/stat').write_text(f'42 (a b) S {" ".join(["0"] * 18)} 777 0\n')
         for name, number in spaces.items():
@@ -71,6 +72,15 @@ class TestProcessTable(base.TestCase):
         self.assertEqual({777}, {birth.start_ticks for birth in births})
         self.assertEqual(5, len({birth.table for birth in births}))
         self.assertEqual(births[0], self.proc(pid=1))
+
+    def test_a_proc_of_another_pid_namespace_tells_nothing(self):
+        folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        (folder / str(os.getpid() + 1)).symlink_to(f'/proc/{os.getpid()}')
+        (folder / 'sys').symlink_to('/proc/sys')
+        (folder / 'self').symlink_to(str(os.getpid() + 1))
+        theirs = ProcessTable(folder)
+        self.assertIsNone(theirs.birth_of(os.getpid() + 1))
+        self.assertFalse(theirs.has_ended(os.getpid(), TABLE.birth_of(os.getpid())))
 
     def test_where_processes_are_hidden_or_there_is_no_proc_nothing_is_known(self):
         hidden = ProcessTable(pathlib.Path(self.useFixture(fixtures.TempDir()).path))
