@@ -27,13 +27,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not preflight.Machine().is_root():
         print(preflight.NOT_ROOT, file=sys.stderr)
         return 1
-    taken = registries.taken(os.environ, apt.host_options(HostCommands()))
-    bare = machine.BareMachine(Place.from_environ(), taken, Progress(), machine.to_stdout)
-    return signals.run(PROGRAM, lambda: _run(bare, arguments.targets, keep=arguments.keep))
+    return signals.run(PROGRAM, lambda: _run(arguments.targets, keep=arguments.keep))
 
 
-def _run(bare: machine.BareMachine, targets: Sequence[str], *, keep: bool) -> int:
+def _run(targets: Sequence[str], *, keep: bool) -> int:
     try:
+        taken = registries.taken(os.environ, apt.host_options(HostCommands()))
+        bare = machine.BareMachine(Place.from_environ(), taken, Progress(), machine.to_stdout)
         endings = bare.run(targets, keep=keep)
     except errors.LabError as error:
         print(f'{PROGRAM}: {error}', file=sys.stderr)

@@ -14,12 +14,20 @@ import shutil
 import urllib.parse
 from collections.abc import Iterable, Mapping
 
+from trove_upgrade.lab import errors
+
 _NAMES = re.compile(r'^(PIP_|UV_|REQUESTS_CA_BUNDLE$|CURL_CA_BUNDLE$|SSL_CERT_|GIT_SSL_|NODE_EXTRA_CA_CERTS$'
                     r'|(HTTP|HTTPS|FTP|NO|ALL)_PROXY$)', re.IGNORECASE)
 #: A cache, an interpreter or a place of the machine would hide what a new machine lacks.
 _NOT_TAKEN = re.compile(r'^(PIP_(CACHE_DIR|PREFIX|PYTHON|REQUIRE_VIRTUALENV|ROOT|SRC|TARGET|USER)'
                         r'|UV_(CACHE_DIR|PROJECT.*|PYTHON.*|SYSTEM_PYTHON|TOOL.*))$')
-_FILES = ('/etc/resolv.conf', '/etc/hosts', '/etc/pip.conf', '/etc/xdg/pip', '/etc/xdg/uv', '/etc/uv',
+_RESOLVER = pathlib.PurePosixPath('/etc/resolv.conf')
+#: The name servers behind a local one.  Source: systemd-resolved.service(8), "/etc/resolv.conf".
+_UPSTREAM = '/run/systemd/resolve/resolv.conf'
+_NAME_SERVER = re.compile(r'^nameserver\s+(\S+)', re.MULTILINE)
+#: An address that a network namespace of its own does not reach.
+_OWN_ADDRESS = re.compile(r'(?<!file)://([^/@\s]*@)?(localhost|127(\.\d+){3}|\[::1\])(?![\w.-])', re.IGNORECASE)
+_FILES = ('/etc/hosts', '/etc/pip.conf', '/etc/xdg/pip', '/etc/xdg/uv', '/etc/uv',
           '/etc/ssl/certs/ca-certificates.crt', '/usr/local/share/ca-certificates', '/etc/apt/auth.conf', '/etc/apt/auth.conf.d')
 _HOME_FILES = ('.pip', '.config/pip', '.config/uv', '.netrc')
 _WORDS = re.compile(r'[\s,;="\'\[\]]+')
@@ -52,7 +60,10 @@ class Taken:
 
 
 def taken(environ: Mapping[str, str], options: Iterable[str] = (), machine: pathlib.Path = pathlib.Path('/')) -> Taken:
-    """Return what leads the machine whose root is `machine` to its registries, with this environment and these options of apt."""
+    """Return what leads the machine whose root is `machine` to its registries, with this environment and these options of apt.
+
+    :raises errors.LabError: a name server, proxy or registry has an address that only the machine itself reaches.
+    """
     variables = {name: value for name, value in environ.items() if _NAMES.match(name) and not _NOT_TAKEN.match(name.upper())}
     home = pathlib.Path(environ.get('HOME') or '/root')
     files = {path: pathlib.PurePosixPath(name) for name in _FILES if (path := _below(machine, name)).exists()}
@@ -69,7 +80,36 @@ def taken(environ: Mapping[str, str], options: Iterable[str] = (), machine: path
         elif path.is_dir() and pathlib.Path(name) not in directories:
             directories.add(pathlib.Path(name))
             names |= {f'/{one.relative_to(machine)}' for one in _linked_from(path)}
+    _refuse_own_addresses(variables, options, files)
+    files |= dict.fromkeys(_resolver(machine), _RESOLVER)
     return Taken(variables, files, tuple(sorted(directories)))
+
+
+def _resolver(machine: pathlib.Path) -> list[pathlib.Path]:
+    """File with name servers that are elsewhere; none where the machine has no such file."""
+    usual = _below(machine, str(_RESOLVER))
+    found = [path for path in (usual, _below(machine, _UPSTREAM)) if path.is_file()]
+    usable = [path for path in found if not _is_local(path.read_text('utf-8', errors='replace'))]
+    if found and not usable:
+        raise errors.LabError(f'Every name server in {_RESOLVER} is this machine itself, and {_UPSTREAM} names no other. The bare machine has a '
+                              f'network namespace of its own and cannot reach it. Name another server in {_RESOLVER}, then run it again.')
+    return usable[:1]
+
+
+def _is_local(resolver: str) -> bool:
+    servers = _NAME_SERVER.findall(resolver)
+    return all(server.startswith('127.') or server == '::1' for server in servers)    # no server means the machine's own: resolv.conf(5)
+
+
+def _refuse_own_addresses(variables: Mapping[str, str], options: Iterable[str], files: Iterable[pathlib.Path]) -> None:
+    settings = [path for file in files for path in (file.rglob('*') if file.is_dir() else [file])
+                if path.is_file() and path.suffix not in {'.whl', '.gz', '.deb'} and path.stat().st_size <= _SEARCHED_BYTES]
+    found = [name for name, value in variables.items() if _OWN_ADDRESS.search(value)]
+    found += [re.split(r'[\s=]', option)[0] for option in options if _OWN_ADDRESS.search(option)]  # the rest may hold a password
+    found += [str(path) for path in settings if _OWN_ADDRESS.search(path.read_text('utf-8', errors='replace'))]
+    if found:
+        raise errors.LabError(f'Settings name a proxy or a registry on this machine itself: {", ".join(sorted(found))}. The bare machine has a network '
+                              'namespace of its own and cannot reach it. Let it listen on another address and name that, then run it again.')
 
 
 def _below(machine: pathlib.Path, name: str) -> pathlib.Path:

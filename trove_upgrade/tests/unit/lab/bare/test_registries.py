@@ -3,6 +3,7 @@ import pathlib
 
 import fixtures
 
+from trove_upgrade.lab import errors
 from trove_upgrade.lab.bare import registries
 from trove_upgrade.tests.unit import base
 
@@ -96,3 +97,36 @@ class RegistriesTest(base.TestCase):
         self.taken().write(self.root)
         self.assertEqual('untouched', elsewhere.read_text())
         self.assertEqual('nameserver 192.0.2.1\n', (self.root / 'etc/resolv.conf').read_text())
+
+    def test_name_servers_behind_a_local_one_take_its_place(self):
+        self.machine_has('etc/resolv.conf', 'nameserver 127.0.0.53\n')
+        self.machine_has('run/systemd/resolve/resolv.conf', 'nameserver 192.0.2.1\n')
+        self.taken().write(self.root)
+        self.assertEqual('nameserver 192.0.2.1\n', (self.root / 'etc/resolv.conf').read_text())
+
+    def test_a_name_server_elsewhere_is_enough(self):
+        self.machine_has('etc/resolv.conf', 'nameserver 127.0.0.1\nnameserver 2001:db8::1\n')
+        self.machine_has('run/systemd/resolve/resolv.conf', 'nameserver 192.0.2.1\n')
+        self.taken().write(self.root)
+        self.assertIn('2001:db8::1', (self.root / 'etc/resolv.conf').read_text())
+
+    def test_local_name_servers_alone_are_refused(self):
+        for text in ('nameserver 127.0.0.1\nnameserver ::1\n', '# none: the machine itself\n'):
+            self.machine_has('etc/resolv.conf', text)
+            self.machine_has('run/systemd/resolve/resolv.conf', 'nameserver 127.0.0.1\n')
+            refused = self.assertRaises(errors.LabError, self.taken)
+            self.assertIn('network namespace of its own', str(refused))
+
+    def test_a_proxy_or_an_index_of_the_machine_itself_is_refused_by_the_name_of_its_setting(self):
+        for address in ('http://localhost:3128', 'http://anna:secret@127.0.0.1/', 'https://[::1]:8080/simple'):
+            self.assertIn('https_proxy', str(self.assertRaises(errors.LabError, self.taken, https_proxy=address)))
+            refused = self.assertRaises(errors.LabError, self.taken, f'Acquire::http::Proxy "{address}";')
+            self.assertIn('Acquire::http::Proxy', str(refused))
+            self.assertNotIn('secret', str(refused))
+            self.machine_has('etc/pip.conf', f'[global]\nindex-url = {address}\n')
+            self.assertIn('etc/pip.conf', str(self.assertRaises(errors.LabError, self.taken)))
+            (self.machine / 'etc/pip.conf').unlink()
+
+    def test_a_name_that_only_begins_like_the_machine_itself_is_taken(self):
+        address = 'http://localhost.example.org:3128'
+        self.assertEqual({'https_proxy': address}, self.taken(https_proxy=address).environ)
