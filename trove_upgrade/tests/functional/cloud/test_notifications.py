@@ -70,6 +70,7 @@ class TestNotifications(base.CloudTestCase):
         self.fail_nova(action='refuse', status=403, count=-1, answer=_REFUSAL, **_REBUILD)
         aborted = self.upgrade(instance)
         self.assertEqual('ABORTED', aborted['state'], aborted)
+        self.assert_serves(instance, self.former)
         self.heard(instance, 2)
         self._control('DELETE', '/__faults')
         completed = self.upgrade(instance)

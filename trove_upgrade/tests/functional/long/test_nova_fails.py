@@ -1,6 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nova accepts a rebuild, and its answer is lost, or it cannot load the image: always, or once."""
+"""Nova refuses a rebuild; or accepts it, and its answer is lost, or it cannot load the image: always, or once."""
 from trove_upgrade.tests.functional.cloud.test_failures import REBUILD, NovaCase
+
+
+class TestNovaRefuses(NovaCase):
+
+    def test_nova_refuses_the_upgrade_is_undone_and_the_database_serves_as_before(self):
+        instance = self.create_instance('refused')
+        self.fail_nova(action='refuse', status=403, count=-1, answer='{"forbidden": {"code": 403, "message": "not today"}}', **REBUILD)
+
+        upgrade = self.upgrade(instance)
+
+        self.assertEqual(('ABORTED', 'REBUILD_REFUSED'), (upgrade['state'], upgrade['error_code']), upgrade)
+        self.assertIn('not today', upgrade['cause'])
+        self.assert_serves(instance, self.former)
+        shown = self.show(instance)
+        self.assertEqual(('ACTIVE', 'HEALTHY', self.former.name), (shown['status'], shown['operating_status'], shown['datastore']['version']))
+        self.guest(instance).reboot()
+        self.wait_until(lambda: self.guest(instance).exec(['mariadb', '-e', 'SELECT 1'], check=False).returncode == 0,
+                        'the database to serve after a reboot: its autostart is back')
 
 
 class TestImageCannotBeLoaded(NovaCase):
