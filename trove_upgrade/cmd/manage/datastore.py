@@ -115,5 +115,8 @@ def _load_facts(run: Context, arguments: argparse.Namespace) -> None:
     if not isinstance(facts, dict):
         raise errors.ConfigurationRulesInvalid(path=arguments.file, found='it holds no JSON object',
                                                advice='Name the file that the image build wrote.')
+    if facts.get('database_runtime') == 'container':
+        raise errors.ConfigurationRulesInvalid(path=arguments.file, found='it is of an image for databases in a container, of whose server it tells nothing',
+                                               advice='Such a version is registered without facts.')
     run.repositories.datastores.save_target_facts(version.id, facts)
     print_line(f"{len(facts)} target facts loaded for datastore version '{version.name}({version.number})'.")

@@ -198,13 +198,13 @@ class Checks(upgradecheck.UpgradeCommands):
         return cloud.check(nova.client_factory(self.conf, timeout_seconds=cloud.SECONDS), wanted)
 
     def check_taskmanager(self) -> upgradecheck.Result:
-        """One has been seen lately and listens: without it upgrades are accepted and nothing happens."""
+        """One has been seen lately and listens: without it accepted upgrades wait, and guests are not heard."""
         try:
             alive = [one for one in self._known(services.TASKMANAGER) if not one.is_silent]
         except _UNREADABLE:
             return _warning(f'Nobody can tell whether a taskmanager works: its table cannot be read. {_SEE_DATABASE}')
         if not alive:
-            return _warning(f'No taskmanager was seen in the last {services.SILENT_SECONDS:.0f} s: upgrades are accepted and wait. Start '
+            return _warning(f'No taskmanager was seen in the last {services.SILENT_SECONDS:.0f} s: upgrades wait, and no guest is heard. Start '
                             f'{services.TASKMANAGER}, or look into its log; trove-upgrade-manage service list shows what was seen.')
         return self._taskmanager_listens(alive)
 

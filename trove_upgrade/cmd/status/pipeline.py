@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is the filter where it belongs: in the pipeline that ends in Trove's application, once, directly before it, and nowhere else.
+"""Is the filter where it belongs: in the pipeline that ends in Trove's application, once, directly before its extensions, and nowhere else.
 
 Further in front it would see requests before they are authenticated, twice it would read an upgrade as its own, and where Trove's
 application can be reached beside it, Trove's own upgrade runs unchecked.
@@ -84,7 +84,8 @@ def check(path: pathlib.Path) -> upgradecheck.Result:
         return failure(f'Trove\'s paste file {path} cannot be read: {error}. Look at [DEFAULT] api_paste_config.')
     filters = _ours(paste)
     if not filters:
-        return failure(f'{path} has no filter of ours. Add {_SECTION}, and "trove_upgrade" to the pipeline directly before Trove\'s application.')
+        return failure(f'{path} has no filter of ours. Add {_SECTION}, and "trove_upgrade" to the pipeline directly before Trove\'s extensions '
+                       'and application, then restart Trove\'s API.')
     troves = [name for name, _ in paste.of_kind('app') if paste.factory('app', name) == _TROVES_APPLICATION]
     pipelines = paste.pipelines()
     ends_in_trove = {name: words for name, words in pipelines.items() if words and words[-1] in troves}
@@ -100,7 +101,7 @@ def check(path: pathlib.Path) -> upgradecheck.Result:
     if faults:
         return failure(f'The filter is not where it belongs in {path}: {"; ".join(faults)}. It stands once, directly before Trove\'s extensions '
                        'and application at the end of its pipeline, and nowhere else. Restart Trove\'s API after the change.')
-    return success(f'{path} has the filter once, directly before Trove\'s application, in pipeline {", ".join(ends_in_trove)}.')
+    return success(f'{path} has the filter once, directly before Trove\'s extensions and application, in pipeline {", ".join(ends_in_trove)}.')
 
 
 def _ours(paste: Paste) -> set[str]:

@@ -179,6 +179,12 @@ class TestVersions(ManageTestCase):
         self.assertIn('FILE_INVALID', self.run_tool('datastore_version_facts', 'mariadb', '11.8.6', self.file('[]'), code=1))
         self.assertIn('FILE_INVALID', self.run_tool('datastore_version_facts', 'mariadb', '11.8.6', '/nowhere/x', code=1))
 
+    def test_facts_of_an_image_for_containers_are_refused(self):
+        refused = self.run_tool('datastore_version_facts', 'mariadb', '11.8.6', self.file({'schema': 1, 'database_runtime': 'container'}), code=1)
+        self.assertIn('FILE_INVALID', refused)
+        self.assertIn('registered without facts', refused)
+        self.assertEqual({}, self.repos.datastores.target_facts(database.MARIADB_11_8))
+
     def test_target_facts_are_loaded_and_a_number_tells_versions_of_one_name_apart(self):
         second = self.db.add_version(name='11.8.6', number='11.8.6-2')
         facts = ('datastore_version_facts', 'mariadb', '11.8.6', self.file({'options': ['a']}))
