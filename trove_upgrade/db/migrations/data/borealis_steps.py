@@ -85,8 +85,8 @@ class BorealisSteps:
             found, behind = _next(connection, cursor, limit, max(limit, _WINDOW_ROWS) if window else limit, locked=True)
             if found:
                 copied = _copy(connection, found)
-                if not copied and not cursor:
-                    _require_a_good_one_behind(connection, behind)
+                if not copied:
+                    _require_a_good_one(connection)
                 return Batch(len(found), copied, behind)
             if behind == cursor:
                 break
@@ -155,23 +155,22 @@ def _convert(found: Sequence[Any]) -> tuple[list[dict[str, Any]], list[str]]:
     return rows, copied
 
 
-def _require_a_good_one_behind(connection: sa.Connection, cursor: str) -> None:
+def _require_a_good_one(connection: sa.Connection) -> None:
     """:raises DataMigrationBadRow: from the start of the table to its end nothing that waits can be copied."""
     bad: list[str] = []
-    at = ''
+    cursor = ''
     while True:
-        found, behind = _next(connection, at, _WINDOW_ROWS, _WINDOW_ROWS, locked=False)
-        if behind == at:
+        found, behind = _next(connection, cursor, _WINDOW_ROWS, _WINDOW_ROWS, locked=False)
+        if behind == cursor:
             break
-        at = behind
+        cursor = behind
         for upgrade_id, text in found:
             try:
                 history_of(upgrade_id, text)
             except Damaged as error:
                 bad.append(f'{upgrade_id} ({error})')
             else:
-                if upgrade_id > cursor:
-                    return
+                return
     more = f' and {len(bad) - _NAMED} more' if len(bad) > _NAMED else ''
     raise errors.DataMigrationBadRow(name=BorealisSteps.name, table=_upgrades.name, column='steps', rows=', '.join(bad[:_NAMED]) + more)
 
