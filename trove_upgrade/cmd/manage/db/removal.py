@@ -52,4 +52,4 @@ def _show(found: removal.Plan) -> None:
         print_line(loss)
     if found.obstacles:
         raise errors.RemovalRefused(found='; '.join(found.obstacles))
-    print('Nothing has been changed. To drop them: trove-upgrade-manage db remove --yes')
+    print('Nothing has been changed. The same command with --yes drops them.')
