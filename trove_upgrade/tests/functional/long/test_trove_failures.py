@@ -34,14 +34,16 @@ print('cast')
 '''
 
 
-class TestBrokenImages(holding.HoldingCase):
-    NAMES = ('broken-image',)
-
+class ImageCase(holding.HoldingCase):
     def push(self, recipe):
         """What the moving tag means from now on."""
         settings = self.side.settings
         image = ContainerBuilder(settings.layout.images_cache, HostCommands(), lambda _line: None).build(recipe)
         registry.client(settings).push(dataclasses.replace(image, tags=(MOVING_TAG,)))
+
+
+class TestBrokenImages(ImageCase):
+    NAMES = ('broken-image',)
 
     def test_a_broken_image_is_an_error_at_once_with_its_cause_and_a_retry_with_a_mended_one_completes(self):
         instance = self.made['broken-image']

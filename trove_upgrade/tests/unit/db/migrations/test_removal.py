@@ -87,7 +87,7 @@ class TestRemoval(base.TestCase):
 
     def test_the_page_has_the_lines_by_hand_and_the_switch(self):
         page = _PAGE.read_text()
-        for words in ('/var/lib/trove-upgrade/trove-agent-released', 'rm -f /var/lib/trove-upgrade/trove-agent-held', 'systemctl start guest-agent',
+        for words in ('/var/lib/trove-upgrade/trove-agent-released', 'rm -f /var/lib/trove-upgrade/trove-agent-held', 'service guest-agent start',
                       '--guests-released'):
             self.assertIn(words, page)
 
