@@ -1,9 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nova refuses a rebuild; or accepts it, and its answer is lost, or it cannot load the image: always, or once."""
-from trove_upgrade.tests.functional.cloud.test_failures import REBUILD, NovaCase
+"""What goes wrong around a rebuild: who serves afterwards, and what the operator is told.  `make test` has a refusal (notifications) and a rollback."""
+from trove_upgrade.tests.functional.cloud.nova_case import REBUILD, NovaCase
 
 
-class TestNovaRefuses(NovaCase):
+class TestNovaFails(NovaCase):
+
+    def test_a_rebuild_that_fails_after_acceptance_is_an_error_with_its_cause_and_retry_completes_it(self):
+        instance = self.create_instance('no-space')
+        before = self.picture(instance)
+        self.turn(instance, spawn_error='no space left', times=1)
+
+        upgrade = self.upgrade(instance)
+
+        self.assertEqual('FAILED', upgrade['state'], upgrade)
+        self.assertIn('no space left', upgrade['cause'])
+        shown = self.show(instance)
+        self.assertEqual(('ERROR', self.former.name), (shown['status'], shown['datastore']['version']))
+        self.assertIn('no space left', shown['fault']['message'])
+        status, body = self.patch(instance, self.target.name)
+        self.assertEqual((422, 'INSTANCE_NEEDS_RETRY'), (status, body['unprocessableEntity']['error_code']))
+
+        self.product.manage('upgrade', 'retry', upgrade['id'])
+
+        self.assertEqual('COMPLETED', self.wait_ended(instance)['state'])
+        self.assert_serves(instance, self.target)
+        self.assertEqual(before.tables.keys(), self.picture(instance).tables.keys())
+        self.assertEqual('ACTIVE', self.show(instance)['status'])
 
     def test_nova_refuses_the_upgrade_is_undone_and_the_database_serves_as_before(self):
         instance = self.create_instance('refused')

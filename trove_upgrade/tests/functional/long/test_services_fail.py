@@ -3,7 +3,7 @@
 import datetime
 
 from trove_upgrade.tests.functional.cloud import base
-from trove_upgrade.tests.functional.cloud.test_failures import REBUILD
+from trove_upgrade.tests.functional.cloud.nova_case import REBUILD
 
 
 class TestServicesFail(base.CloudTestCase):

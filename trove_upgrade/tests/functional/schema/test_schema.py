@@ -263,7 +263,7 @@ class TestSqlite(EveryWay, OnSqlite, SchemaTestCase):
     pass
 
 
-class TestMariaDB(EveryWay, EveryServer, AtOnce, Killed, OnMariaDB, SchemaTestCase):
+class TestMariaDB(EveryWay, EveryServer, AtOnce, OnMariaDB, SchemaTestCase):
     pass
 
 
