@@ -67,12 +67,3 @@ class TestGuestRefuses(base.CloudTestCase):
             self.refused('BACKUP_RUNNING')
         finally:
             guest.exec(['pkill', '-f', '/run/[m]ariadb-backup'])
-
-    def test_a_long_write_that_does_not_end(self):
-        guest = self.guest(self.instance)
-        guest.exec(['sh', '-c', f'(setsid mariadb -e "LOCK TABLES {provision.DATABASE}.heartbeat WRITE; SELECT SLEEP(120)" >/dev/null 2>&1 &)'])
-        self.wait_until(lambda: 'SLEEP' in self.sql(self.instance, 'SHOW PROCESSLIST'), 'the lock')
-        upgrade = self.upgrade(self.instance)
-        self.sql(self.instance, "SELECT CONCAT('KILL ', id) INTO @k FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP%'; EXECUTE IMMEDIATE @k")
-        self.assertEqual('ABORTED', upgrade['state'], upgrade)
-        self.assert_serves(self.instance, self.former)

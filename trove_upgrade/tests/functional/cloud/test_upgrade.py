@@ -3,7 +3,6 @@
 from trove_upgrade.lab.demo import proof
 from trove_upgrade.lab.demo.run import Demo
 from trove_upgrade.lab.progress import Progress
-from trove_upgrade.tests.functional import scenario_run
 from trove_upgrade.tests.functional.cloud import base
 
 
@@ -16,13 +15,3 @@ class TestUpgrade(base.CloudTestCase):
         table = demo.prove(rows=20_000)
 
         self.assertEqual([], [line for line in table if not line.holds], proof.render(table))
-
-    def test_a_scenario_that_knows_nothing_of_the_product_passes(self):
-        instance = self.create_instance('scenario')
-        application = instance.credentials.application
-
-        done = scenario_run.run(self.handle, self.stage.host.fabric, instance, self.target.name, user=application.name,
-                                password=application.password, database=instance.credentials.database)
-
-        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
-        self.assertIn('Ran 1 test', done.stderr)
