@@ -199,14 +199,14 @@ class Datastores:
         """The version's instances whose server runs another image, as far as we know; by name."""
         if version.image_id is None:
             return []
-        image = models.upgrade_guests.c.image_id
-        query = (sa.select(_instances.c.id, _instances.c.name, _instances.c.tenant_id, image)
-                 .join(models.upgrade_guests, models.upgrade_guests.c.instance_id == _instances.c.id)
-                 .where(_instances.c.datastore_version_id == version.id, _instances.c.deleted.is_not(True),
-                        image.is_not(None), image != version.image_id)
+        query = (sa.select(_instances.c.id, _instances.c.name, _instances.c.tenant_id)
+                 .where(_instances.c.datastore_version_id == version.id, _instances.c.deleted.is_not(True))
                  .order_by(_instances.c.name, _instances.c.id))
         with self._database.read() as connection:
-            return [OlderImage(*row) for row in connection.execute(query)]
+            rows = connection.execute(query).all()
+            images = guests.images_of(connection, [row.id for row in rows])
+        return [OlderImage(row.id, row.name, row.tenant_id, image) for row in rows
+                if (image := images.get(row.id)) is not None and image != version.image_id]
 
     @retry_on_deadlock
     def save_datastore(self, name: str, default_version: str | None = None) -> instance.Datastore:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`upgrade_guests`: what each guest said last, and which image its server was booted from."""
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from trove_upgrade.domain import guest, logs
 LOG = logs.get_logger(__name__)
 
 _instances = trove_tables.instances
+_AT_ONCE = 500    #: ids of one statement
 
 
 class Guests:
@@ -92,12 +94,24 @@ def upsert(connection: sa.Connection, instance_id: str, **values: Any) -> None:
         connection.execute(update)
 
 
+def images_of(connection: sa.Connection, instance_ids: Sequence[str]) -> Mapping[str, str | None]:
+    """The image of each of these of which we have a row.
+
+    Asked by ids and not by a join: Trove's tables may have another collation than ours, and servers refuse to compare the two.
+    """
+    found: dict[str, str | None] = {}
+    for first in range(0, len(instance_ids), _AT_ONCE):
+        ids = list(instance_ids[first:first + _AT_ONCE])
+        rows = connection.execute(sa.select(_guests.c.instance_id, _guests.c.image_id).where(_guests.c.instance_id.in_(ids)))
+        found.update((row.instance_id, row.image_id) for row in rows)
+    return found
+
+
 def keep_former_image(connection: sa.Connection, version_id: str, image_id: str) -> None:
     """Remember the image that a version had, for those of its instances of whose image nothing is known."""
-    instances = trove_tables.instances
-    unknown = (sa.select(instances.c.id)
-               .outerjoin(_guests, _guests.c.instance_id == instances.c.id)
-               .where(instances.c.datastore_version_id == version_id, instances.c.deleted.is_not(True),
-                      _guests.c.image_id.is_(None)))
-    for instance_id in connection.execute(unknown).scalars().all():
-        upsert(connection, instance_id, image_id=image_id)
+    query = sa.select(_instances.c.id).where(_instances.c.datastore_version_id == version_id, _instances.c.deleted.is_not(True))
+    ids = connection.execute(query).scalars().all()
+    known = images_of(connection, ids)
+    for instance_id in ids:
+        if known.get(instance_id) is None:
+            upsert(connection, instance_id, image_id=image_id)

@@ -18,6 +18,7 @@ from trove_upgrade.domain.states import UpgradeState
 
 _upgrades = models.instance_upgrades
 _instances = trove_tables.instances
+_AT_ONCE = 500    #: ids of one statement
 #: What says whether a removal may go on is dropped last.
 _LAST = (models.upgrade_services.name, models.instance_upgrades.name)
 _ACTIVE = (str(UpgradeState.PENDING), str(UpgradeState.RUNNING))
@@ -121,14 +122,15 @@ def _failed(connection: sa.Connection, *, reset: bool) -> Sequence[str]:
     A reset is a word in Trove's row: the guest does not hear of it, and keeps Trove's agent back.
     """
     newer = _upgrades.alias()
-    holds = _instances.c.task_id == int(instance.Task.UPGRADING_ERROR)
     is_newest = ~sa.exists().where(newer.c.instance_id == _upgrades.c.instance_id, newer.c.created_at > _upgrades.c.created_at)
-    query = (sa.select(_instances.c.id).distinct()
-             .join(_upgrades, _upgrades.c.instance_id == _instances.c.id)
-             .where(_upgrades.c.state == str(UpgradeState.FAILED), _instances.c.deleted.is_not(True),
-                    sa.and_(~holds, is_newest) if reset else holds)
-             .order_by(_instances.c.id))
-    return connection.execute(query).scalars().all()
+    query = sa.select(_upgrades.c.instance_id).distinct().where(_upgrades.c.state == str(UpgradeState.FAILED))
+    ids = connection.execute(query.where(is_newest) if reset else query).scalars().all()
+    found: list[str] = []
+    for first in range(0, len(ids), _AT_ONCE):   # by ids and not by a join: the collations of the two tables may differ
+        holds = _instances.c.task_id == int(instance.Task.UPGRADING_ERROR)
+        found += connection.execute(sa.select(_instances.c.id).where(
+            _instances.c.id.in_(ids[first:first + _AT_ONCE]), _instances.c.deleted.is_not(True), ~holds if reset else holds)).scalars().all()
+    return sorted(found)
 
 
 def _losses(connection: sa.Connection, present: set[str]) -> list[str]:
