@@ -10,6 +10,7 @@ import http.client
 import io
 import json
 import pathlib
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,9 +19,11 @@ from urllib import parse
 
 from trove_upgrade.guestagent.containers.errors import EngineNotAnswering
 
-#: The oldest API that both engines speak (Debian's 20.10 and 26.1).
-API = '/v1.40'
+#: The API that is spoken wherever an engine offers it; Debian's 20.10 and 26.1 do.
+USUAL = '1.40'
 
+_OK, _BAD_REQUEST = 200, 400
+_VERSION = re.compile(r'[0-9]{1,4}\.[0-9]{1,4}')
 _ANSWER_BYTES = 16 << 20
 _PIECE_BYTES = 64 << 10
 
@@ -164,6 +167,7 @@ class UnixTransport:
     def __init__(self, path: pathlib.Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._path = path
         self._monotonic = monotonic
+        self._version: str | None = None   # of the API; None until the engine has been asked, and again when it refuses something
 
     def ask(self, method: str, path: str, *, seconds: float, query: Mapping[str, Any] | None = None, body: Any = None) -> Answer:
         """See the port."""
@@ -188,8 +192,28 @@ class UnixTransport:
             with _as_silence(self._path):
                 connected.settimeout(remaining())
                 connected.connect(str(self._path))
-                response = self._send(connected, remaining, method, _address(path, query), body, headers or {})
+                response = self._send(connected, remaining, method, self._address(path, query, remaining), body, headers or {})
+            if response.status == _BAD_REQUEST:   # an engine that was exchanged meanwhile may not speak this version any more
+                self._version = None
             yield Stream(response, self._path)
+
+    def _address(self, path: str, query: Mapping[str, Any] | None, remaining: Callable[[], float]) -> str:
+        if self._version is None:
+            self._version = self._negotiated(remaining)
+        given = {key: value for key, value in (query or {}).items() if value is not None}
+        address = f'/v{self._version}{path}'
+        return f'{address}?{parse.urlencode(given)}' if given else address
+
+    def _negotiated(self, remaining: Callable[[], float]) -> str:
+        """Asked without a version, which every engine answers.
+
+        :raises OSError, TimeoutError, HTTPException: as every exchange.
+        """
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connected:
+            connected.settimeout(remaining())
+            connected.connect(str(self._path))
+            answer = Stream(self._send(connected, remaining, 'GET', '/version', None, {}), self._path).rest()
+        return spoken(answer.json() if answer.status == _OK else None)
 
     def _send(self, connected: socket.socket, remaining: Callable[[], float], method: str, address: str, body: Any,
               headers: Mapping[str, str]) -> http.client.HTTPResponse:
@@ -200,6 +224,16 @@ class UnixTransport:
         return connection.getresponse()
 
 
-def _address(path: str, query: Mapping[str, Any] | None) -> str:
-    given = {key: value for key, value in (query or {}).items() if value is not None}
-    return f'{API}{path}?{parse.urlencode(given)}' if given else f'{API}{path}'
+def spoken(offered: Any) -> str:
+    """The version of the API to speak with an engine whose answer to `/version` is `offered`: the usual one, or the oldest that it takes.
+
+    Source: Docker Engine API, "Versioning"; engines 29.0 to 29.2 take nothing below 1.44.
+    """
+    oldest = offered.get('MinAPIVersion') if isinstance(offered, dict) else None
+    if isinstance(oldest, str) and _VERSION.fullmatch(oldest) and _numbers(oldest) > _numbers(USUAL):
+        return oldest
+    return USUAL
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split('.')))

@@ -37,6 +37,7 @@ class Engine(fixtures.Fixture):
         self.answers = {key: list(value) if isinstance(value, list) else [value] for key, value in answers.items()}
         self.asked = []
         self.bodies = []
+        self.offered = answer({'ApiVersion': '1.41', 'MinAPIVersion': '1.12'})
 
     def _setUp(self):
         self.path = pathlib.Path(self.useFixture(fixtures.TempDir()).path) / 'docker.sock'
@@ -72,6 +73,9 @@ class Engine(fixtures.Fixture):
                     length = int(line.split(':')[1])
             self.bodies.append(json.loads(stream.read(length)) if length else None)
             key = f'{method} {address.removeprefix("/v1.40").partition("?")[0]}'
+            if address == '/version':   # before all else, for the version of the API
+                connection.sendall(self.offered)
+                return
             self.asked.append(key)
             canned = self.answers.get(key, [answer({'message': 'page not found'}, '404 Not Found')])
             raw = canned.pop(0) if len(canned) > 1 else canned[0]
@@ -89,6 +93,34 @@ class EngineTestCase(base.TestCase):
         self.fake = self.useFixture(Engine(answers))
         limits = engine.Limits(**{'short': 5, 'start': 5, 'pull': 5, **kwargs.pop('limits', {})})
         return engine.DockerEngine(http.UnixTransport(self.fake.path), SystemClock(), limits=limits, **kwargs)
+
+
+class VersionTest(EngineTestCase):
+    """Of the API: the engine's answer decides."""
+
+    def test_an_engine_that_takes_nothing_older_is_spoken_to_in_its_oldest(self):
+        found = self.engine({'GET /v1.44/containers/database/json': answer(CONTAINER)})
+        self.fake.offered = answer({'ApiVersion': '1.52', 'MinAPIVersion': '1.44'})
+        self.assertEqual('c1', found.inspect('database').id)
+
+    def test_an_engine_that_was_exchanged_meanwhile_is_asked_anew(self):
+        found = self.engine({'GET /containers/database/json': [answer(CONTAINER), answer({'message': 'client version 1.40 is too old'}, '400 Bad Request')],
+                             'GET /v1.44/containers/database/json': answer(CONTAINER)})
+        found.inspect('database')
+        self.fake.offered = answer({'ApiVersion': '1.52', 'MinAPIVersion': '1.44'})
+        self.assertRaises(errors.EngineError, found.inspect, 'database')
+        self.assertEqual('c1', found.inspect('database').id)
+
+    def test_what_an_engine_offers_is_believed_only_as_far_as_it_is_a_version(self):
+        for offered in (None, [], {}, {'MinAPIVersion': None}, {'MinAPIVersion': '1.44/../x'}, {'MinAPIVersion': '1.' + '9' * 99}, {'MinAPIVersion': '1.24'}):
+            self.assertEqual(http.USUAL, http.spoken(offered))
+        self.assertEqual('1.44', http.spoken({'MinAPIVersion': '1.44'}))
+        self.assertEqual('2.0', http.spoken({'MinAPIVersion': '2.0'}))
+
+    def test_an_engine_without_an_answer_of_use_is_spoken_to_as_usual(self):
+        found = self.engine({'GET /containers/database/json': answer(CONTAINER)})
+        self.fake.offered = answer({'message': 'page not found'}, '404 Not Found')
+        self.assertEqual('c1', found.inspect('database').id)
 
 
 class OddAnswersTest(EngineTestCase):
