@@ -7,6 +7,9 @@ from trove_upgrade.guestagent.datastores.mysql_family import connection
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import SYSTEM_SCHEMAS, digest
 
 _KINDS = {'BASE TABLE': 'table', 'SYSTEM VERSIONED': 'versioned', 'SEQUENCE': 'sequence', 'VIEW': 'view'}
+#: Rows in memory are gone after every stop; those of the others belong to another server, a bucket or a foreign file, which go on
+#: changing, and may not be reached.
+_WITHOUT_OWN_ROWS = frozenset({'MEMORY', 'FEDERATED', 'CONNECT', 'SPIDER', 'S3', 'OQGRAPH', 'SPHINX', 'EXAMPLE', 'BLACKHOLE'})
 _NOT_SYSTEM = f'NOT IN ({", ".join(repr(name) for name in SYSTEM_SCHEMAS)})'
 
 
@@ -20,7 +23,9 @@ class Table:
     size_bytes: int                 #: as the engine estimates it
     columns: Sequence[str] = ()     #: visible ones, in order, without those that version the rows
     shape: str = ''                 #: digest of names and types of all of `columns`
-    in_memory: bool = False         #: its rows are gone after every stop
+    has_own_rows: bool = True       #: not where they are gone after every stop, or lie on another server or in a foreign file
+    given: Sequence[str] = ()       #: columns whose values the users gave, invisible ones too
+    has_stored_results: bool = False  #: keeps values of generated columns on disk
 
     @property
     def full_name(self) -> str:
@@ -41,9 +46,11 @@ def tables(session: connection.Session) -> list[Table]:
     found = []
     for schema, name, kind, size, engine in rows:
         if kind in _KINDS:
-            own = columns.get((schema, name), [])
+            every = columns.get((schema, name), [])
+            own = [(column.name, column.kind) for column in every if column.is_visible]
             found.append(Table(schema, name, _KINDS[kind], int(size), tuple(column for column, _ in own), digest(*own),
-                               str(engine).upper() == 'MEMORY'))
+                               str(engine).upper() not in _WITHOUT_OWN_ROWS, tuple(column.name for column in every if not column.is_generated),
+                               any(column.is_stored_result for column in every)))
     return sorted(found, key=lambda table: (table.size_bytes, table.full_name))
 
 
@@ -53,14 +60,34 @@ def schemas(session: connection.Session) -> list[str]:
                                            f'WHERE SCHEMA_NAME {_NOT_SYSTEM} ORDER BY 1')]
 
 
-def _columns(session: connection.Session) -> dict[tuple[str, str], list[tuple[str, str]]]:
-    found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+@dataclasses.dataclass(frozen=True)
+class _Column:
+    name: str
+    kind: str
+    extra: str   #: in upper case
+
+    @property
+    def is_visible(self) -> bool:
+        return 'INVISIBLE' not in self.extra
+
+    @property
+    def is_stored_result(self) -> bool:
+        return 'STORED GENERATED' in self.extra or 'PERSISTENT' in self.extra
+
+    @property
+    def is_generated(self) -> bool:
+        """An expression for a default, DEFAULT_GENERATED at MySQL, generates no column."""
+        return self.is_stored_result or 'VIRTUAL' in self.extra
+
+
+def _columns(session: connection.Session) -> dict[tuple[str, str], list[_Column]]:
+    found: dict[tuple[str, str], list[_Column]] = {}
     for schema, table, name, kind, extra, expression in session.rows(
             'SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, EXTRA, GENERATION_EXPRESSION FROM information_schema.COLUMNS '
             f'WHERE TABLE_SCHEMA {_NOT_SYSTEM} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION'):
         # The end of a current row's time is 2038 before MariaDB 11.5 and 2106 after: not the user's data.
-        if 'INVISIBLE' not in str(extra).upper() and str(expression).upper() not in {'ROW START', 'ROW END'}:
-            found.setdefault((schema, table), []).append((name, kind))
+        if str(expression).upper() not in {'ROW START', 'ROW END'}:
+            found.setdefault((schema, table), []).append(_Column(name, kind, str(extra).upper()))
     return found
 
 
@@ -88,4 +115,6 @@ def definitions(session: connection.Session) -> dict[str, str]:
     for kind, statement in _DEFINITIONS.items():
         for row in session.rows(statement):
             found[f'{kind}:{row[0]}.{row[1]}'] = digest(*row[2:])
+    found.update({f'function:{name}': digest(ret, library, kind) for name, ret, library, kind in
+                  session.rows('SELECT name, ret, dl, type FROM mysql.func')})   # of a library, in no schema
     return found

@@ -8,7 +8,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import grants
 
 #: Different after every start, or because the first start is isolated, or only a name of the program itself.
 _VOLATILE = frozenset({
-    'event_scheduler', 'skip_networking', 'skip_slave_start', 'skip_replica_start', 'hostname', 'pid_file', 'timestamp', 'server_uid',
+    'event_scheduler', 'skip_networking', 'skip_slave_start', 'init_file', 'skip_replica_start', 'hostname', 'pid_file', 'timestamp', 'server_uid',
     'last_insert_id', 'identity', 'rand_seed1', 'rand_seed2', 'pseudo_thread_id', 'uptime', 'innodb_version', 'in_transaction',
     'port', 'report_port', 'character_sets_dir', 'lc_messages_dir', 'basedir', 'plugin_dir',
     'back_log', 'host_cache_size', 'thread_cache_size', 'innodb_log_write_ahead_size', 'innodb_buffer_pool_load_at_startup', 'log_bin_basename', 'server_uuid', 'secure_timestamp', 'license', 'last_gtid',
@@ -28,7 +28,7 @@ def compare(before: base.Fingerprint, after: base.Fingerprint) -> base.Compariso
             continue
         found = _table(name, old, new)
         missing.extend(found)
-        if old['rows'] is None or new['rows'] is None:
+        if old['rows'] is None or new['rows'] is None or _summed_otherwise(old, new):
             not_compared.append(name)
         else:
             compared += 1
@@ -58,9 +58,15 @@ def _table(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Sequenc
     for key, word in (('rows', 'rows'), ('history_rows', 'rows of history')):
         if old.get(key) is not None and new.get(key) is not None and old[key] != new[key]:
             found.append(f'{old["kind"]} {name} had {old[key]} {word} and has {new[key]} now')
-    if not found and old['checksum'] is not None and new['checksum'] is not None and old['checksum'] != new['checksum']:
+    if (not found and not _summed_otherwise(old, new) and old['checksum'] is not None and new['checksum'] is not None
+            and old['checksum'] != new['checksum']):
         found.append(f'{old["kind"]} {name} has another checksum: {old["checksum"]} before, {new["checksum"]} now')
     return found
+
+
+def _summed_otherwise(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """An agent of the release before took another checksum."""
+    return bool(old.get('checksum_of') != new.get('checksum_of'))
 
 
 def _objects(before: base.Fingerprint, after: base.Fingerprint) -> Sequence[str]:

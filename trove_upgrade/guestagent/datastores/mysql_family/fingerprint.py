@@ -13,6 +13,10 @@ from trove_upgrade.guestagent.datastores.mysql_family import catalog, connection
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import Account, Dialect
 
 _NO_TABLE_DATA = 'view'
+#: `checksum_of` of a table whose checksum is one of values, not the server's own.
+VALUES = 'values'
+#: SQL's functions of a digest.  MySQL 9.7 has no MD5 any more; agents of earlier releases sum versioned tables, which MariaDB alone has, by it.
+_MD5, _SHA2 = 'MD5({})', 'SHA2({}, 256)'
 
 
 class Photographer:
@@ -37,6 +41,7 @@ class Photographer:
 
         :raises SessionError: the server said no to anything else, or has gone.
         """
+        self._session.rows("SET SESSION time_zone = '+00:00'")   # a TIMESTAMP's text would follow the machine's zone
         taken_at = self._now().isoformat()
         version = str(self._session.rows('SELECT VERSION()')[0][0])
         accounts = self._dialect.accounts(self._session)
@@ -72,7 +77,7 @@ class Photographer:
         """Rows and checksum; None if the time that is left does not do, or did not."""
         if table.kind == _NO_TABLE_DATA:
             return {'rows': 0, 'checksum': None}
-        if table.in_memory:   # the stop empties it: kind and columns are all that can be the same
+        if not table.has_own_rows:   # kind and columns are all that can be the same
             return {'rows': None, 'checksum': None}
         started = self._monotonic()
         left = deadline - started
@@ -103,18 +108,26 @@ class Photographer:
         if table.kind == 'sequence':
             values = self._session.rows(f'SELECT * FROM {table.quoted}')
             return {'rows': rows, 'checksum': ' '.join(str(value) for value in values[0])}
+        if table.has_stored_results:   # 10.11 and 11.8 take other sums of them
+            self._session.rows(f'USE {connection.quoted(table.schema)}')   # MySQL looks functions of their expressions up there
+            return {'rows': rows, 'checksum': self._sum_of_values(table.given, table.quoted, _SHA2)[1], 'checksum_of': VALUES}
         checksum = self._session.rows(f'CHECKSUM TABLE {table.quoted} EXTENDED')[0][1]
         return None if checksum is None else {'rows': rows, 'checksum': str(checksum)}
 
     def _read_versioned(self, table: catalog.Table) -> dict[str, Any]:
-        """Current rows and history by the values of the visible columns; the sum and the exclusive-or forget the order."""
-        values = ', '.join(f"COALESCE(MD5(CAST({connection.quoted(name)} AS BINARY)), 'NULL')" for name in table.columns)
-        hashed = f"MD5(CONCAT_WS(',', {values}))"
-        answer = self._session.rows(
-            f'SELECT COUNT(*), COALESCE(SUM(CRC32({hashed})), 0), '
-            f'COALESCE(BIT_XOR(CAST(CONV(LEFT({hashed}, 16), 16, 10) AS UNSIGNED)), 0) FROM {table.quoted} FOR SYSTEM_TIME ALL')[0]
+        """Current rows and history, by the values of the visible columns."""
+        every, checksum = self._sum_of_values(table.columns, f'{table.quoted} FOR SYSTEM_TIME ALL', _MD5)
         rows = int(self._session.rows(f'SELECT COUNT(*) FROM {table.quoted}')[0][0])
-        return {'rows': rows, 'history_rows': int(answer[0]) - rows, 'checksum': f'{answer[1]}:{answer[2]}'}
+        return {'rows': rows, 'history_rows': every - rows, 'checksum': checksum}
+
+    def _sum_of_values(self, columns: Sequence[str], source: str, digest: str) -> tuple[int, str]:
+        """How many rows there are, and a sum of their values; the sum and the exclusive-or forget the order."""
+        values = ', '.join(f"COALESCE({digest.format(f'CAST({connection.quoted(name)} AS BINARY)')}, 'NULL')" for name in columns) or "''"
+        hashed = digest.format(f"CONCAT_WS(',', {values})")
+        rows, added, either = self._session.rows(
+            f'SELECT COUNT(*), COALESCE(SUM(CRC32({hashed})), 0), '
+            f'COALESCE(BIT_XOR(CAST(CONV(LEFT({hashed}, 16), 16, 10) AS UNSIGNED)), 0) FROM {source}')[0]
+        return int(rows), f'{added}:{either}'
 
 
 def _unreadable(table: catalog.Table, found: str) -> exceptions.StepRefused:

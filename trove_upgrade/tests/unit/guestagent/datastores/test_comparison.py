@@ -32,6 +32,13 @@ class TestComparison(base.TestCase):
         self.assertEqual([], self.missing(tables={**BEFORE.tables, 'a.n': table()}, users=(*BEFORE.users, 'mariadb.sys@localhost'),
                                           objects={**BEFORE.objects, 'view:a.n': 'x'}))
 
+    def test_a_checksum_of_another_kind_is_not_compared_and_rows_are(self):
+        """An agent of the release before took the server's own of every table."""
+        now = table(checksum='11:13', checksum_of='values')
+        found = comparison.compare(BEFORE, dataclasses.replace(BEFORE, tables={**BEFORE.tables, 'a.t': now}))
+        self.assertEqual(([], ['a.t'], 1), (found.missing, found.not_compared, found.tables_compared))
+        self.assertEqual(['table a.t had 2 rows and has 1 now'], self.missing(tables={**BEFORE.tables, 'a.t': {**now, 'rows': 1}}))
+
     def test_each_loss_is_named(self):
         self.assertEqual(['table a.t is gone'], self.missing(tables={'a.v': BEFORE.tables['a.v']}))
         self.assertEqual(['table a.t had 2 rows and has 1 now'], self.missing(tables={**BEFORE.tables, 'a.t': table(rows=1)}))

@@ -37,6 +37,23 @@ class TestPhotographer(base.TestCase):
         self.assertEqual({'rows': 5, 'checksum': '77'}, {key: found.tables['a.big'][key] for key in ('rows', 'checksum')})
         self.assertEqual([], found.counted_only_by_file)
 
+    def test_a_table_that_stores_generated_columns_is_summed_by_the_values_that_were_given(self):
+        columns = [('a', 'small', 'net', 'int', '', None), ('a', 'small', 'gross', 'int', 'STORED GENERATED', '(`net` * 2)'),
+                   ('a', 'small', 'made', 'datetime', 'DEFAULT_GENERATED', ''), ('a', 'small', 'hidden', 'int', 'INVISIBLE', ''),
+                   ('a', 'big', 'net', 'int', '', None), ('a', 'big', 'name', 'text', 'VIRTUAL GENERATED', 'upper(`net`)')]
+        session = self.session(('information_schema.COLUMNS', columns), ('BIT_XOR', [(5, 11, 13)]))
+        found = self.take(session)
+        self.assertEqual(['CHECKSUM TABLE `a`.`big` EXTENDED'], [said for said in session.statements if said.startswith('CHECKSUM')])
+        self.assertEqual((5, '11:13', 'values'), tuple(found.tables['a.small'][key] for key in ('rows', 'checksum', 'checksum_of')))
+        asked, = [said for said in session.statements if 'BIT_XOR' in said]
+        self.assertEqual([True, False, True, True], [f'CAST(`{name}` AS BINARY)' in asked for name in ('net', 'gross', 'made', 'hidden')])
+        self.assertNotIn('checksum_of', found.tables['a.big'])
+
+    def test_text_of_timestamps_is_that_of_one_zone(self):
+        session = self.session()
+        self.take(session)
+        self.assertEqual("SET SESSION time_zone = '+00:00'", session.statements[0])
+
     def test_what_does_not_fit_into_the_budget_is_listed(self):
         def slow():
             self.clock.seconds += 40
