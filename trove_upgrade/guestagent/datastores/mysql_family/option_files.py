@@ -2,7 +2,7 @@
 """Option files of the MySQL family, read as the server reads them.
 
 Source: MariaDB Knowledge Base, "Configuring MariaDB with Option Files": groups, `!include`, `!includedir` (files ending in .cnf),
-dashes and underscores alike, quotes around values, comments with `#` and `;`, `#` within a line only where it stands unquoted.
+dashes and underscores alike.
 """
 import dataclasses
 import os
@@ -10,7 +10,7 @@ import pathlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from trove_upgrade.guestagent.datastores.mysql_family import option_source
+from trove_upgrade.guestagent.datastores.mysql_family import option_lines, option_source
 
 #: Groups that any MariaDB or MySQL server of the last versions reads; those with a version in the name come in addition.
 SERVER_GROUPS: tuple[str, ...] = ('mysqld', 'server', 'mariadb', 'mariadbd', 'client-server', 'galera')
@@ -53,6 +53,7 @@ class Configuration:
     options: tuple[Option, ...]
     files: tuple[pathlib.Path, ...]
     unread: tuple[str, ...] = ()    #: what was not read and why, for a person
+    directories: tuple[pathlib.Path, ...] = ()    #: that `!includedir` names and that are there
 
     def value(self, name: str, groups: Sequence[str]) -> str | None:
         """The last value of `name` in any of `groups`, or None."""
@@ -108,7 +109,7 @@ def read_all(paths: Iterable[pathlib.Path]) -> Configuration:
 def _all(paths: Iterable[pathlib.Path], *, follow: bool) -> Configuration:
     source = option_source.Source()
     options = tuple(option for path in paths for option in _read(path, path.parent, source, None, 0, follow=follow))
-    return Configuration(options, tuple(source.files), tuple(source.unread))
+    return Configuration(options, tuple(source.files), tuple(source.unread), tuple(source.directories))
 
 
 def from_command_line(arguments: Sequence[str]) -> tuple[Option, ...]:
@@ -124,49 +125,26 @@ def from_command_line(arguments: Sequence[str]) -> tuple[Option, ...]:
 
 def _read(path: pathlib.Path, base: pathlib.Path, source: option_source.Source, includer: os.stat_result | None, depth: int, *,
           follow: bool) -> Iterator[Option]:
-    found = source.text(path, base, includer) if depth <= _MAX_DEPTH else None
+    found = source.content(path, base, includer) if depth <= _MAX_DEPTH else None
     if found is None:
         return
-    text, status = found
+    content, status = found
     group = None
-    for number, raw in enumerate(text.splitlines(), start=1):
-        line = raw.strip()
-        if not line or line[0] in '#;':
-            continue
-        if line.startswith('!include'):
-            if follow and source.may_include(path):
-                for included in _included(line, path, base, source, status):
-                    yield from _read(included, base, source, status, depth + 1, follow=follow)
-            continue
-        if line.startswith('['):
-            group = line[1:].split(']', 1)[0].strip()
-            continue
-        if group is not None:
-            name, equals, value = line.partition('=')
-            if not equals:
-                name = _without_comment(name)
-            yield Option(group, canonical(name), _plain(value) if equals else None, path, number)
+    for number, line in option_lines.parse(content):
+        match line:
+            case option_lines.Include():
+                if follow and source.may_include(path):
+                    for included in _included(line, path, base, source, status):
+                        yield from _read(included, base, source, status, depth + 1, follow=follow)
+            case option_lines.Group(name):
+                group = name
+            case option_lines.Setting(name, value) if group is not None:
+                yield Option(group, canonical(name), value, path, number)
 
 
-def _included(line: str, parent: pathlib.Path, base: pathlib.Path, source: option_source.Source,
+def _included(line: option_lines.Include, parent: pathlib.Path, base: pathlib.Path, source: option_source.Source,
               includer: os.stat_result) -> list[pathlib.Path]:
-    directive, _, argument = line.partition(' ')
-    if not argument:
-        directive, _, argument = line.partition('\t')
-    target = pathlib.Path(argument.strip())
+    target = pathlib.Path(line.argument)
     if not target.is_absolute():
         target = parent.parent / target
-    return source.named(target, base, includer) if directive == '!includedir' else [target]
-
-
-def _plain(value: str) -> str:
-    stripped = value.strip()
-    if stripped and stripped[0] in '\'"':
-        end = stripped.find(stripped[0], 1)
-        if end > 0:
-            return stripped[1:end]
-    return _without_comment(stripped)
-
-
-def _without_comment(value: str) -> str:
-    return value.split('#', 1)[0].strip()
+    return source.named(target, base, includer) if line.directive == '!includedir' else [target]

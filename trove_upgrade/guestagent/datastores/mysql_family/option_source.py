@@ -31,16 +31,17 @@ class _UnreadError(Exception):
 
 
 class Source:
-    """What one look at the configuration has read so far, and what it would not read."""
+    """What one look at the configuration has read so far, the directories that it has listed, and what it would not read."""
 
     def __init__(self) -> None:
         self.files: list[pathlib.Path] = []
+        self.directories: list[pathlib.Path] = []
         self.unread: list[str] = []
         self._seen: set[tuple[int, int]] = set()
         self._bytes = 0
         self._directives = 0
 
-    def text(self, path: pathlib.Path, base: pathlib.Path, includer: os.stat_result | None) -> tuple[str, os.stat_result] | None:
+    def content(self, path: pathlib.Path, base: pathlib.Path, includer: os.stat_result | None) -> tuple[bytes, os.stat_result] | None:
         """The content of `path` and whose it is; None if it is not there, has been read, or is not to be read.
 
         `includer` is the file that names it, and `base` the directory below which a file of another than root may name any.
@@ -51,7 +52,7 @@ class Source:
                 identity = status.st_dev, status.st_ino
                 if identity in self._seen:
                     return None
-                content = self._content(stream, status, includer)
+                content = self._limited(stream, status, includer)
         except _AbsentError:
             return None
         except _UnreadError as error:
@@ -59,7 +60,7 @@ class Source:
             return None
         self._seen.add(identity)
         self.files.append(path)
-        return content.decode('utf-8', 'surrogateescape'), status
+        return content, status
 
     @staticmethod
     def _opened(path: pathlib.Path, base: pathlib.Path, includer: os.stat_result | None, kind: int = 0) -> int:
@@ -73,7 +74,7 @@ class Source:
         except OSError as error:
             raise _UnreadError('is reached by a link that is not root\'s, or cannot be opened') from error
 
-    def _content(self, stream: BinaryIO, status: os.stat_result, includer: os.stat_result | None) -> bytes:
+    def _limited(self, stream: BinaryIO, status: os.stat_result, includer: os.stat_result | None) -> bytes:
         """:raises _UnreadError: it is not for the includer, or too much."""
         if includer is not None and not _may_bring_in(includer, status):
             raise _UnreadError('is included by a file whose owner cannot read it')
@@ -95,6 +96,7 @@ class Source:
             self._refuse(directory, str(error))
             return []
         found = []
+        self.directories.append(directory)
         try:
             with os.scandir(descriptor) as entries:   # empty where it was removed since it was opened
                 for number, entry in enumerate(entries):
