@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+import os
 import pathlib
+import pwd
 import time
 
 import fixtures
@@ -173,6 +175,40 @@ class TestOwnership(base.TestCase):
     def test_an_unknown_user_is_a_failure(self):
         error = self.assertRaises(exceptions.StepFailed, ownership.give, pathlib.Path('/nonexistent'), 'no-such-user')
         self.assertEqual('DATABASE_USER_MISSING', error.code)
+
+    def volume(self, owners):
+        """A volume with these names and owners; a name with a dot is a file."""
+        volume = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        for name, owner in owners.items():
+            path = volume / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch() if '.' in path.name.lstrip('.') else path.mkdir(exist_ok=True)
+            os.chown(path, owner, owner)
+        return volume
+
+    def owners(self, volume):
+        return {str(path.relative_to(volume)): path.lstat().st_uid for path in volume.rglob('*')}
+
+    def test_what_the_former_user_had_beside_the_data_is_given_too(self):
+        volume = self.volume({'data': 4242, 'data/ibdata.1': 4242, 'binlog': 4242, 'binlog/mysql-bin.index': 4242, 'keys': 0, 'keys/of.root': 0,
+                              'keys/own.key': 4242, 'other': 99, '.trove-upgrade': 0, '.trove-upgrade/stash.1': 0, 'general.log': 4242})
+        (volume / 'binlog/link').symlink_to('../keys/of.root')
+        daemon = pwd.getpwnam('daemon').pw_uid
+        for _ in range(2):
+            ownership.give(volume / 'data', 'daemon')
+            self.assertEqual({'data': daemon, 'data/ibdata.1': daemon, 'binlog': daemon, 'binlog/mysql-bin.index': daemon, 'binlog/link': 0, 'keys': 0,
+                              'keys/of.root': 0, 'keys/own.key': daemon, 'other': 99, '.trove-upgrade': 0, '.trove-upgrade/stash.1': 0,
+                              'general.log': daemon}, self.owners(volume))
+
+    def test_what_is_given_beside_the_data_is_finished_before_the_data_tells_another_owner(self):
+        volume = self.volume({'data': 4242, 'binlog': 4242})
+        ownership.give_beside(volume / 'data', 77, 78)
+        self.assertEqual({'data': 4242, 'binlog': 77}, self.owners(volume))
+
+    def test_a_server_that_ran_as_root_gives_nothing_of_root_away(self):
+        volume = self.volume({'data': 0, 'binlog': 0, 'lost+found': 0})
+        ownership.give(volume / 'data', 'daemon')
+        self.assertEqual(0, self.owners(volume)['lost+found'])
 
 
 class TestServer(base.TestCase):
