@@ -185,6 +185,10 @@ class DatastoreDriver:
         version = self.context.image_facts.get('server_version')
         return None if version is None else str(version)
 
+    def check_release(self, former: str, installed: str) -> upgrade.CheckResult | None:
+        """Whether the server that is installed may be given the data that `former` has left; None where any may."""
+        return None
+
     def server_version(self) -> str | None:
         """What the running server says over SQL; None if none answers."""
         return None

@@ -49,6 +49,7 @@ def restore(work: Work) -> Outcome:
     with Stash.open(guest.layout.on_volume, info.stash, info.stash_digest) as stash:
         before = _read(stash, info)
         if not guest.marks.has(Mark.SERVER_STARTED, info.upgrade_id):
+            _require_release(work, before)
             _require_untouched(work, stash, info)
         _configure(work, stash, info)
     if not guest.marks.has(Mark.COMPARED, info.upgrade_id):
@@ -105,6 +106,15 @@ def _require_image(work: Work) -> None:
     if result.outcome == 'refused':
         raise exceptions.StepFailed(f'The data was not touched: the guest was booted from another image than it should. {result.message}',
                                     result.code or 'SERVER_VERSION_DIFFERS')
+
+
+def _require_release(work: Work, before: base.Fingerprint) -> None:
+    """The target's number may name a series; only its image tells the release, and only the former server told its own."""
+    driver = work.guest.driver
+    installed = driver.installed_version()
+    result = driver.check_release(before.server_version, installed) if installed is not None else None
+    if result is not None and result.outcome == 'refused':
+        raise exceptions.StepFailed(f'The data was not touched. {result.message}', result.code or 'DOWNGRADE')
 
 
 def _require_untouched(work: Work, stash: Stash, info: UpgradeInfo) -> None:

@@ -17,6 +17,9 @@ from trove_upgrade.guestagent.stash.manifest import CONTENT, MANIFEST, Entry, Ma
 _CHUNK_BYTES = 1 << 20
 _MANIFEST_LIMIT_BYTES = 256 << 20
 _BESIDE = '.trove-upgrade-'
+_MODE_OF_FILES, _MODE_OF_DIRECTORIES = 0o666, 0o1777
+#: Such as file capabilities.  Source: xattr(7), "Extended security attributes".
+_XATTRS_OF_RIGHTS = 'security.'
 
 
 def _broken(name: str, found: str) -> NoReturn:
@@ -255,12 +258,16 @@ class _Restorer:
             self._links[entry.link] = temporary
 
     def _attributes(self, path: str, entry: Entry) -> None:
-        """Owner before mode and capabilities: a new owner clears both.  Time last."""
+        """Owner before mode: a new owner clears it.  Time last.
+
+        The former root disk may have been taken over: a file that comes from it can be read, never run, and has no rights of its own.
+        """
         os.chown(path, self._uid(entry), self._gid(entry), follow_symlinks=False)
         if entry.kind != 'symlink':
             for name, value in entry.xattrs.items():
-                os.setxattr(path, name, base64.b64decode(value), follow_symlinks=False)
-            os.chmod(path, entry.mode)  # noqa: PTH101 - odd bytes stay as they are
+                if not name.startswith(_XATTRS_OF_RIGHTS):
+                    os.setxattr(path, name, base64.b64decode(value), follow_symlinks=False)
+            os.chmod(path, entry.mode & (_MODE_OF_FILES if entry.kind == 'file' else _MODE_OF_DIRECTORIES))  # noqa: PTH101 - odd bytes stay as they are
         os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns), follow_symlinks=False)
 
     def _uid(self, entry: Entry) -> int:

@@ -241,7 +241,7 @@ class TestOtherReferences(base.TestCase):
         """A word in double backquotes that ends as our options do is one of them, or is listed here for what else it is."""
         options = {opt.dest for _, opts in our_conf.list_opts() for opt in opts} | {opt.dest for opt in guestagent.IDENTITY_OPTS}
         options |= {opt.dest for opt in compute.CREDENTIALS_OPTS}
-        others = {'downtime_seconds'}
+        others = {'downtime_seconds', 'init_file'}
         named = {(str(path), word) for path, text in pages()
                  for word in re.findall(r'``(?:\[trove_upgrade\] )?([a-z]+(?:_[a-z]+)*_(?:timeout|seconds|hours|limit|interval|file|bytes|size|topic'
                                         r'|exchange|cap|microversion|topic_prefix))``', text)}

@@ -12,14 +12,15 @@ from trove_upgrade.domain import exceptions, upgrade
 from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent.containers.engine import Container, Engine
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.container import credentials, definition, images, ownership, trial
+from trove_upgrade.guestagent.datastores.container import credentials, definition, images, ownership, target_server, trial
 from trove_upgrade.guestagent.datastores.container.autostart import DURABLE, DURABLE_POLICIES, OFF, ContainerAutostart
 from trove_upgrade.guestagent.datastores.container.names import DATABASE, FIRST_START
 from trove_upgrade.guestagent.datastores.container.programs import ContainerPrograms
 from trove_upgrade.guestagent.datastores.container.record import ImageChoice, Record, Records
 from trove_upgrade.guestagent.datastores.container.server import ContainerServer, Reach
 from trove_upgrade.guestagent.datastores.container.watchers import Watchers
-from trove_upgrade.guestagent.datastores.mysql_family import connection, scratch
+from trove_upgrade.guestagent.datastores.mysql_family import connection, libraries, named_files, option_files, preserved, scratch, versions
+from trove_upgrade.guestagent.datastores.mysql_family import ownership as family_ownership
 from trove_upgrade.guestagent.datastores.mysql_family.driver import ISOLATED, FamilyDriver
 
 _START_SECONDS = 900
@@ -88,7 +89,39 @@ class ContainerDriver(FamilyDriver):
         tried = self._try(wanted, record)
         if tried.outcome == 'refused':
             raise exceptions.StepRefused(tried.message, tried.code or scratch.REFUSED)
+        for result in self._look_at(wanted, record):
+            if result.outcome == 'refused':
+                raise exceptions.StepRefused(result.message, result.code or libraries.NAME)
         self.records.write(record)
+
+    def _look_at(self, wanted: ImageChoice, record: Record) -> Sequence[upgrade.CheckResult]:
+        """Whether the server of that image may follow the one that runs, and has what this one has loaded and its configuration names."""
+        configuration = self.containers.configuration()
+        named = self._named_inside(configuration)
+        session, _ = self._session()
+        try:
+            running = str(session.rows('SELECT VERSION()')[0][0])
+            loaded = libraries.of_server(session, configuration)
+        except connection.SessionError as error:
+            raise exceptions.StepRefused(f'{error.message} The database serves as before.', error.code) from error
+        finally:
+            session.close()
+        try:
+            files = target_server.there(self.engine, DATABASE, list(named))
+            found = target_server.look(self.engine, wanted.reference, record.definition, loaded, files)
+        except exceptions.StepFailed as error:
+            raise exceptions.StepRefused(f'{error.message} The database serves as before.', error.code) from error
+        results = [libraries.refusal(found.lacks)] if found.lacks else []
+        if found.lacks_files:
+            results.append(preserved.refusal([f'{path} is in the container alone ({named[path]})' for path in found.lacks_files],
+                                             self.context.etc / 'mysql'))
+        return [*results, versions.check_target(running, found.version)] if found.version else results
+
+    def _named_inside(self, configuration: option_files.Configuration) -> Mapping[pathlib.Path, str]:
+        """What the configuration names in the container and neither on the volume nor in /etc/mysql, which the next container sees, too."""
+        named = named_files.paths_of(option for option in configuration.options if option_files.is_server_group(option.group))
+        kept = (self.context.volume, self.context.etc / 'mysql')
+        return {path: why for path, why in named.items() if not any(path.is_relative_to(place) for place in kept)}
 
     def _record(self, wanted: ImageChoice) -> Record:
         container = self.engine.inspect(DATABASE)
@@ -169,6 +202,7 @@ class ContainerDriver(FamilyDriver):
         user = definition.user(self.records.require().definition)
         if user is not None:
             ownership.make(self.containers.socket_directory, *user)
+            family_ownership.give_beside(self.context.data_directory, *user)
             for directory in (self.context.data_directory, self.context.etc / 'mysql'):
                 ownership.give(directory, *user)
 

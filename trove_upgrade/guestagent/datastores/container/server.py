@@ -53,7 +53,7 @@ class ContainerServer(server.Server):
                 return self._connect(candidate, timeout_seconds), candidate
             except connection.NoAnswer as error:
                 refusals.append(error)
-        raise refusals[0]
+        raise connection.worst(refusals[::-1])
 
     def run(self, name: str) -> None:
         """Start container `name`, which exists, and wait until its server answers.  One that ends at once fails at once.
@@ -62,12 +62,14 @@ class ContainerServer(server.Server):
         """
         self._engine.start(name)
         deadline = self._context.monotonic() + self._start_seconds
+        patience = server.Patience(self._context.monotonic)
         while self.version() is None:
             container = self._engine.inspect(name)
             if container is None or not container.running or container.status == 'restarting':
                 raise self._failed(name, container)
             if self._context.monotonic() > deadline:
                 raise self._failed(name, container, f'it gave no answer within {self._start_seconds:.0f} s')
+            patience.spend(self.refusal())
             self._sleep(_POLL_SECONDS)
 
     def stop(self, name: str) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 
 from trove_upgrade.domain import upgrade
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.mysql_family import connection, option_files, stray, versions
+from trove_upgrade.guestagent.datastores.mysql_family import connection, option_files, versions
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import SYSTEM_SCHEMAS
 
 _BACKUP_PROGRAMS = frozenset({'mariabackup', 'mariadb-backup', 'xtrabackup', 'innobackupex', 'mysqldump', 'mariadb-dump', 'mydumper', 'mysqlpump'})
 _NAMED = 5
+_UNIVERSAL = frozenset({'UTC', 'GMT', 'UCT', 'ZULU', 'UNIVERSAL', '+00:00'})
 _COMM_LENGTH = 15       #: the kernel keeps no more of a program's name
 _ALWAYS_FREE_BYTES = 256 << 20
 #: From here on the end of time in versioned tables is 2106 instead of 2038, and mariadb-upgrade rebuilds them.
@@ -36,17 +37,8 @@ Check = Callable[[Probe], upgrade.CheckResult]
 
 
 def target_version(probe: Probe) -> upgrade.CheckResult:
-    """A data directory does not go back to an older series."""
-    name, wanted = 'target_version', str(probe.target.get('server_version') or '')
-    if not versions.series(wanted):
-        return upgrade.CheckResult(name, 'warning', (
-            f'The versions cannot be compared: the server is {probe.version} and the target names none. '
-            f'Register the target version with its facts.'), 'TARGET_FACTS_MISSING')
-    if versions.series(wanted) < versions.series(probe.version):
-        return upgrade.CheckResult(name, 'refused', (
-            f'The server cannot be upgraded: it is {probe.version}, which is newer than the target {wanted}. '
-            f'Choose a target of the same or a newer series.'), 'DOWNGRADE')
-    return upgrade.CheckResult(name, 'ok', f'The server is {probe.version}, the target {wanted}.')
+    """A data directory does not go back to an older series, nor everywhere to an older release."""
+    return versions.check_target(probe.version, str(probe.target.get('server_version') or ''))
 
 
 def prepared_transactions(probe: Probe) -> upgrade.CheckResult:
@@ -99,26 +91,6 @@ def replication(probe: Probe) -> upgrade.CheckResult:
         f'Upgrade replicas first and take this server out of replication, or have the operator allow it.'), 'REPLICATION')
 
 
-def plugins(probe: Probe) -> upgrade.CheckResult:
-    """Libraries that the server loads must be in the target's image, too."""
-    name = 'plugins'
-    wanted = {str(library): str(plugin) for plugin, library in probe.session.rows('SELECT name, dl FROM mysql.plugin')}
-    wanted.update({library: library for library in configured_libraries(probe.configuration)})
-    if not wanted:
-        return upgrade.CheckResult(name, 'ok', 'The server loads no plugins of its own choice.')
-    if 'plugins' not in probe.target:
-        return upgrade.CheckResult(name, 'warning', (
-            f'It cannot be told whether the target has the plugins {", ".join(sorted(wanted.values()))}: it was registered without facts. '
-            f'See that its image has them.'), 'TARGET_FACTS_MISSING')
-    there = {_stem(str(entry)) for entry in probe.target['plugins']}
-    missing = sorted(f'{plugin} ({library})' for library, plugin in wanted.items() if _stem(library) not in there)
-    if missing:
-        return upgrade.CheckResult(name, 'refused', (
-            f'The server cannot be upgraded: the target lacks the plugins {", ".join(missing)}. '
-            f'Uninstall them, or have the operator add them to the image.'), 'PLUGIN_MISSING')
-    return upgrade.CheckResult(name, 'ok', f'The target has all plugins that the server loads: {", ".join(sorted(wanted.values()))}.')
-
-
 def disk_space(probe: Probe) -> upgrade.CheckResult:
     """Room for the stash, the new server's own files, and a copy of the largest table that is rebuilt."""
     name, needed = 'disk_space', _ALWAYS_FREE_BYTES
@@ -135,27 +107,6 @@ def disk_space(probe: Probe) -> upgrade.CheckResult:
             f'The volume is too full for an upgrade: {free >> 20} MiB are free and {needed >> 20} MiB are needed. '
             f'Delete data or resize the volume and upgrade again.'), 'DISK_SPACE')
     return upgrade.CheckResult(name, 'ok', f'{free >> 20} MiB of the volume are free, {needed >> 20} MiB are needed.')
-
-
-def layout(probe: Probe) -> upgrade.CheckResult:
-    """All data must be on the volume: what is on the root disk is gone after the rebuild."""
-    name = 'volume_layout'
-    rows = probe.session.rows("SHOW GLOBAL VARIABLES WHERE Variable_name IN ('datadir', 'innodb_data_home_dir', 'innodb_log_group_home_dir', "
-                              "'innodb_undo_directory', 'aria_log_dir_path', 'log_bin_basename', 'relay_log_basename')")
-    values = {str(variable): str(value) for variable, value in rows if value}
-    data = probe.context.data_directory
-    if os.path.realpath(values.get('datadir', '')) != os.path.realpath(data):
-        return upgrade.CheckResult(name, 'refused', (
-            f'The server cannot be upgraded: its data directory is {values.get("datadir")}, and {probe.context.data_directory} is expected. '
-            f'Move the data there and upgrade again.'), 'VOLUME_LAYOUT')
-    volume = probe.context.volume
-    outside = [f'{variable} is {value}' for variable, value in sorted(values.items()) if not stray.is_below(data / value, volume)]
-    outside += stray.find(data, volume)
-    if outside:
-        return upgrade.CheckResult(name, 'refused', (
-            f'The server cannot be upgraded: some of its data is not on the volume and would be lost: {", ".join(outside)}. '
-            f'Move it below {probe.context.data_directory} and upgrade again.'), 'VOLUME_LAYOUT')
-    return upgrade.CheckResult(name, 'ok', f'All data is on the volume, in {data}.')
 
 
 def clean_stop(probe: Probe) -> upgrade.CheckResult:
@@ -197,17 +148,21 @@ def tables_in_memory(probe: Probe) -> upgrade.CheckResult:
         f'The tables themselves stay; copy their rows elsewhere where they are needed.'), 'TABLES_IN_MEMORY')
 
 
-ALL: Sequence[Check] = (target_version, layout, disk_space, prepared_transactions, backup, replication, plugins, clean_stop, statements,
-                        tables_in_memory)
+def time_zone(probe: Probe) -> upgrade.CheckResult:
+    """The zone of a root disk goes with it: what the server calls SYSTEM is the new image's afterwards, mostly UTC."""
+    name = 'time_zone'
+    found = dict(probe.session.rows("SHOW GLOBAL VARIABLES WHERE Variable_name IN ('time_zone', 'system_time_zone')"))
+    zone, of_system = str(found.get('time_zone', '')), str(found.get('system_time_zone', ''))
+    if zone.upper() != 'SYSTEM' or of_system.upper() in _UNIVERSAL:
+        return upgrade.CheckResult(name, 'ok', f'The time zone does not come from the root disk, or is universal: {zone}, {of_system}.')
+    return upgrade.CheckResult(name, 'warning', (
+        f'Local times may be others after the upgrade: the server takes its time zone, {of_system}, from the root disk, and the new one has its own. '
+        f'Stored values stay as they are; NOW(), events and what is shown of a TIMESTAMP follow the zone. Set default_time_zone in the configuration.'),
+        'TIME_ZONE_OF_SYSTEM')
 
 
-def configured_libraries(configuration: option_files.Configuration) -> Sequence[str]:
-    """Libraries of plugin-load and plugin-load-add: `name=library` or `library`, joined with semicolons."""
-    found = []
-    for option in configuration.options:
-        if option.bare_name in {'plugin-load', 'plugin-load-add'} and option.value and option_files.is_server_group(option.group):
-            found += [part.rpartition('=')[2].strip() for part in option.value.split(';') if part.strip()]
-    return list(dict.fromkeys(found))
+ALL: Sequence[Check] = (target_version, disk_space, prepared_transactions, backup, replication, clean_stop, statements,
+                        tables_in_memory, time_zone)
 
 
 def _is_replica(session: connection.Session) -> bool:
@@ -218,10 +173,6 @@ def _is_replica(session: connection.Session) -> bool:
             if error.number in connection.CONNECTION_LOST:
                 raise
     return False
-
-
-def _stem(library: str) -> str:
-    return library.rpartition('/')[2].removesuffix('.so').lower()
 
 
 def _processes(proc: pathlib.Path) -> Sequence[tuple[int, str]]:

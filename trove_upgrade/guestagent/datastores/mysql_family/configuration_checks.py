@@ -40,6 +40,12 @@ def check_options(options: Sequence[option_files.Option], target: TargetOptions)
     if ignored:
         return upgrade.CheckResult(name, 'warning', (
             f'Some options will have no effect: the target version ignores {ignored}. Take them out when convenient.'), 'IGNORED_OPTION')
+    unsure = _places(option for option, verdict in verdicts if verdict is Verdict.OF_A_PLUGIN)
+    if unsure:
+        return upgrade.CheckResult(name, 'warning', (
+            f'It cannot be told whether the target knows {unsure}: the facts of its image do not name the options of all libraries that this server '
+            f'loads. The new server tries the configuration before it touches the data; record the facts of the image anew for a full check.'),
+            'TARGET_FACTS_MISSING')
     if not target.has_facts:
         return upgrade.CheckResult(name, 'warning', (
             'The configuration can be checked only against the shipped table: the target version was registered without the facts of '
@@ -75,12 +81,16 @@ def check_command_line(arguments: Sequence[str]) -> upgrade.CheckResult:
     return upgrade.CheckResult(name, 'ok', 'The server was started with no options but those of its files.')
 
 
-def check_key_files(configuration: option_files.Configuration, comes_back: Callable[[pathlib.Path], bool]) -> upgrade.CheckResult:
-    """Files that the configuration names for TLS: a start on an empty data directory does not notice that one is missing."""
+def check_key_files(configuration: option_files.Configuration, comes_back: Callable[[pathlib.Path], bool],
+                    data_directory: pathlib.Path) -> upgrade.CheckResult:
+    """Files that the configuration names for TLS: a start on an empty data directory does not notice that one is missing.
+
+    A relative name counts from the data directory, as with the server.
+    """
     name = 'tls_files'
     missing = [option for option in configuration.options
                if option.name in {'ssl-ca', 'ssl-cert', 'ssl-key'} and option.value and comes_back(option.path)
-               and option_files.is_server_group(option.group) and not os.path.isfile(option.value)]  # noqa: PTH113 - a tenant's name can be too long for pathlib
+               and option_files.is_server_group(option.group) and not os.path.isfile(data_directory / option.value)]  # noqa: PTH113 - a tenant's name can be too long for pathlib
     if missing:
         return upgrade.CheckResult(name, 'warning', (
             f'TLS may not work after the upgrade: no such file is there now for {_places(missing)}. '

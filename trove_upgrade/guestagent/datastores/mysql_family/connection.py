@@ -17,6 +17,9 @@ from trove_upgrade.guestagent.datastores.mysql_family import option_files
 DEFAULT_SOCKET = '/run/mysqld/mysqld.sock'
 
 ACCESS_DENIED = frozenset({1044, 1045, 1698})
+#: A server says no to a user: denied, a plugin that it has not, an account that is locked or has another way in.
+#: Source: MariaDB Knowledge Base, "MariaDB Error Codes"; MySQL Error Reference, ER_PLUGIN_IS_NOT_LOADED and its neighbours.
+LOGIN_REFUSED = ACCESS_DENIED | {1130, 1251, 1524, 1820, 1862, 2049, 2059, 2061, 3118, 3955, 4151}
 CONNECTION_LOST = frozenset({2002, 2003, 2006, 2013})
 LOCK_WAIT_TIMEOUT = 1205
 NO_SUCH_THREAD = 1094
@@ -40,6 +43,14 @@ class NoAnswer(exceptions.TroveUpgradeError):
 
     code = 'DATABASE_NOT_RUNNING'
     template = 'The database server cannot be reached on {socket}: {found}. Start it, or let root in over the socket.'
+
+
+class LoginRefused(NoAnswer):
+    """A server answers, and lets none of the agent's users in: waiting changes nothing."""
+
+    code = 'DATABASE_LOGIN_REFUSED'
+    template = ('The database server on {socket} refuses the agent: {found}. Let root in, over the socket or with a password and a plugin that '
+                'this server has.')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +91,8 @@ class PyMySQLSession:
                 connect_timeout=5, read_timeout=limit, write_timeout=limit, autocommit=True,
                 init_command="SET SESSION sql_mode = ''")
         except (pymysql.err.Error, OSError) as error:
-            raise NoAnswer(socket=credentials.socket, found=f'{credentials.user}: {_text(error)}') from error
+            kind = LoginRefused if error.args and error.args[0] in LOGIN_REFUSED else NoAnswer
+            raise kind(socket=credentials.socket, found=f'{credentials.user}: {_text(error)}') from error
 
     def rows(self, statement: str, arguments: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """See the port."""
@@ -119,6 +131,11 @@ def candidates(configuration: option_files.Configuration, client_file: pathlib.P
             found.append(Credentials(socket, user, password))
     found.append(Credentials(socket))
     return tuple(found)
+
+
+def worst(refusals: Sequence[NoAnswer]) -> NoAnswer:
+    """The one to tell of several ways in: that a server says no tells more than that it cannot be reached."""
+    return next((refusal for refusal in refusals if isinstance(refusal, LoginRefused)), refusals[-1])
 
 
 def quoted(*names: str) -> str:

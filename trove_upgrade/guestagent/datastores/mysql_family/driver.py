@@ -10,11 +10,14 @@ from trove_upgrade.domain import exceptions, upgrade
 from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
+    authentication,
     autostart,
     comparison,
     configuration_checks,
     connection,
+    data_places,
     engine_upgrade,
+    libraries,
     option_files,
     ownership,
     preserved,
@@ -23,6 +26,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     redo_log,
     scratch,
     settings,
+    versions,
 )
 from trove_upgrade.guestagent.datastores.mysql_family import checks as server_checks
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import Dialect
@@ -32,7 +36,8 @@ from trove_upgrade.guestagent.datastores.mysql_family.stopping import Stop
 from trove_upgrade.guestagent.datastores.mysql_family.target_options import TargetOptions
 
 USER = 'mysql'
-ISOLATED = ('--skip-networking', '--event-scheduler=OFF', '--skip-slave-start')
+#: Statements of an init file are the customer's, and must not run before his data has been compared.
+ISOLATED = ('--skip-networking', '--event-scheduler=OFF', '--skip-slave-start', '--init-file=/dev/null')
 
 #: Defaults of the operator's choices, in seconds.
 _FINGERPRINT_SECONDS = 60
@@ -93,21 +98,24 @@ class FamilyDriver(base.DatastoreDriver):
                    configuration_checks.check_read(configuration)]
         if configuration.unread:
             return results
-        results += [self._one_check(check, looked_at) for check in server_checks.ALL]
+        results += [self._one_check(check, looked_at) for check in (*server_checks.ALL, data_places.layout, libraries.plugins,
+                                                                authentication.authentication)]
         # Where the volume is shared, so is /etc/mysql: all of it comes back, and no directory that it names is searched.
-        coming_back = configuration.files if self.shares_volume else self._preserved(configuration).comes_back()
+        kept_files = None if self.shares_volume else self._preserved(configuration)
+        coming_back = configuration.files if kept_files is None else kept_files.comes_back()
         restored = {os.path.realpath(path) for path in coming_back}
 
         def comes_back(path: pathlib.Path) -> bool:
             return os.path.realpath(path) in restored
 
-        modules = {pathlib.Path(library).stem for library in server_checks.configured_libraries(configuration)}
-        modules |= {pathlib.Path(str(row[0])).stem for row in session.rows('SELECT dl FROM mysql.plugin')}
+        modules = libraries.modules(libraries.of_server(session, configuration))
         groups = frozenset(option_files.groups_of(version)) | frozenset(self.context.image_facts.get('option_groups') or ())
         kept = [option for option in configuration.of_server(groups) if comes_back(option.path)]
         results.append(configuration_checks.check_options(kept, TargetOptions(self.manager, target, modules)))
         results.append(configuration_checks.check_groups(configuration, comes_back, version, target))
-        results.append(configuration_checks.check_key_files(configuration, comes_back))
+        results.append(configuration_checks.check_key_files(configuration, comes_back, self.context.data_directory))
+        if kept_files is not None:
+            results.append(kept_files.check())
         results.append(configuration_checks.check_command_line(self._command_line(session)))
         return results
 
@@ -168,7 +176,7 @@ class FamilyDriver(base.DatastoreDriver):
 
     def restore_paths(self, stashed: Sequence[str]) -> Sequence[str]:
         """See `base`."""
-        return preserved.chosen(self.context, stashed)
+        return preserved.chosen(self.context, stashed, self.server.client_file)
 
     def _preserved(self, configuration: option_files.Configuration) -> preserved.Preserved:
         return preserved.Preserved(self.context, configuration, self.server.client_file)
@@ -186,6 +194,7 @@ class FamilyDriver(base.DatastoreDriver):
     def own_data(self) -> None:
         """See `base`."""
         ownership.give(self.context.data_directory, self.user)
+        preserved.make_directories(self.context)
 
     def start_isolated(self) -> None:
         """See `base`.  A server that runs in any other way is stopped first."""
@@ -265,6 +274,10 @@ class FamilyDriver(base.DatastoreDriver):
     def server_version(self) -> str | None:
         """See `base`."""
         return self.server.version()
+
+    def check_release(self, former: str, installed: str) -> upgrade.CheckResult | None:
+        """See `base`."""
+        return versions.check_target(former, installed)
 
     def write_probe(self) -> None:
         """See `base`."""

@@ -3,25 +3,30 @@
 
 Everything under /etc/mysql is kept.  Back come only files that somebody made or changed: a file as the old package shipped it
 is the package's, and the new image has the new package's.  Only the old image can tell the two apart, so it lists what comes
-back as empty files in a directory that is kept with the rest: below the digest, and readable from the names alone.
+back as empty files in a directory that is kept with the rest: below the digest, and readable from the names alone.  Beside it stands a
+copy of each directory that is to be made anew, with its owner and its mode.
+
+The old root disk may have been taken over, so the new one believes no list: what it lets in is decided by its own rules once more.
 """
 import contextlib
+import functools
 import hashlib
 import os
 import pathlib
 import shutil
-from collections.abc import Iterable, Sequence
+import stat
+from collections.abc import Iterable, Iterator, Sequence
 
-from trove_upgrade.guestagent import listing
+from trove_upgrade.domain import upgrade
+from trove_upgrade.guestagent import foreign, listing
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.mysql_family import option_files
+from trove_upgrade.guestagent.datastores.mysql_family import named_files, option_files, trusted_places
+from trove_upgrade.guestagent.datastores.mysql_family.packages import Packages
 
-_TLS_OPTIONS = frozenset({
-    'ssl-ca', 'ssl-capath', 'ssl-cert', 'ssl-key', 'ssl-crl', 'ssl-crlpath', 'admin-ssl-ca', 'admin-ssl-cert', 'admin-ssl-key',
-    'file-key-management-filename', 'file-key-management-filekey',
-})
+NAME = 'named_files'
 _NEVER = frozenset({'debian.cnf', 'debian-start'})
-_LIST = 'to-restore'
+_LIST, _DIRECTORIES = 'to-restore', 'to-make'
+_NAMED = 10
 #: More than any option file of a package: the database's user may have made this one.
 _SHIPPED_BYTES = 1 << 20
 
@@ -33,50 +38,66 @@ class Preserved:
         self._context = context
         self._configuration = configuration
         self._client_file = client_file
+        self._root = context.etc.parent
 
-    @property
-    def list_directory(self) -> pathlib.Path:
-        """Where the names of what comes back are written."""
-        return self._context.run / _LIST
+    def check(self) -> upgrade.CheckResult:
+        """Whether all that the configuration names outside of the volume comes along."""
+        refused = list(self._named.refused)
+        if refused:
+            return refusal(refused, self._context.etc / 'mysql')
+        found = self._named
+        return upgrade.CheckResult(NAME, 'ok', (
+            f'All that the configuration names outside of the volume comes along: {len(found.files)} files, {len(found.directories)} directories.'))
 
     def roots(self) -> Sequence[pathlib.Path]:
-        """What is kept, the list included, which is written now."""
+        """What is kept, the lists included, which are written now."""
         etc = self._context.etc
         self._write_list()
         places = [etc / 'mysql', *listing.matching(etc, 'my.cnf*'), self._client_file,
-                  *(path for path in self._tls() if not path.is_relative_to(etc / 'mysql')), self.list_directory]
-        return [path for path in dict.fromkeys(places) if path.exists()]
+                  *(path for path in self._named.files if not path.is_relative_to(etc / 'mysql')),
+                  self._context.run / _LIST, self._context.run / _DIRECTORIES]
+        return [path for path in dict.fromkeys(places) if os.path.lexists(path)]
 
     def comes_back(self) -> list[pathlib.Path]:
-        """Regular files of this root disk that the new one gets."""
+        """Regular files and links of this root disk that the new one gets."""
         shipped = self._shipped()
-        tls = set(self._files(self._tls()))
         etc = self._context.etc
-        configuration = set(self._files([etc / 'mysql', *listing.matching(etc, 'my.cnf*')])) | set(self._configuration_files())
-        found = {path for path in configuration if path.suffix == '.cnf' and path.name not in _NEVER and not _as_shipped(path, shipped)}
+        below = set(self._files([etc / 'mysql', *listing.matching(etc, 'my.cnf*')]))
+        own = {path for path in below if path.suffix == '.cnf'} | (below & set(self._configuration.files))
+        found = {path for path in own if path.name not in _NEVER and not _as_shipped(path, shipped)}
         if self._client_file.is_file() and not self._client_file.is_symlink():
             found.add(self._client_file)
-        return sorted(found | tls)
+        return sorted(found | {path for path in self._named.files if not _as_shipped(path, shipped)})
 
-    def _configuration_files(self) -> Iterable[pathlib.Path]:
+    @functools.cached_property
+    def _named(self) -> named_files.Found:
+        looked = named_files.NamedFiles(self._root, self._context.volume, Packages(self._root))
+        looked.look(option for option in self._configuration.options if option_files.is_server_group(option.group))
+        for path in self._configuration.files:
+            if not self._is_usual(path) or path.is_symlink():
+                looked.keep(path, 'an option file')
+        for path in self._configuration.directories:
+            looked.make(path, 'a directory of option files')
+        return looked.found
+
+    def _is_usual(self, path: pathlib.Path) -> bool:
         etc = self._context.etc
-        return (path for path in self._configuration.files if path.is_relative_to(etc) and not path.is_symlink())
+        return path.is_relative_to(etc / 'mysql') or (path.parent == etc and path.name.startswith('my.cnf')) or path == self._client_file
 
     def _write_list(self) -> None:
-        if self.list_directory.exists():
-            shutil.rmtree(self.list_directory)
-        self.list_directory.mkdir(parents=True, mode=0o700)
+        for name in (_LIST, _DIRECTORIES):
+            shutil.rmtree(self._context.run / name, ignore_errors=True)
+            (self._context.run / name).mkdir(parents=True, mode=0o700)
         for path in self.comes_back():
-            marker = self.list_directory / path.relative_to('/')
+            marker = self._context.run / _LIST / path.relative_to('/')
             marker.parent.mkdir(parents=True, exist_ok=True)
             marker.touch(mode=0o600)
-
-    def _tls(self) -> list[pathlib.Path]:
-        """Key material that the configuration names and that is not on the volume anyway."""
-        named = [pathlib.Path(option.value) for option in self._configuration.options
-                 if option.value and option.name.removeprefix('loose-') in _TLS_OPTIONS]
-        return [path for path in dict.fromkeys(named) if path.is_absolute() and os.path.exists(path)  # noqa: PTH110 - a tenant's name can be too long for pathlib
-                and not path.is_relative_to(self._context.volume)]
+        for path in self._named.directories:
+            status = path.stat()
+            copy = self._context.run / _DIRECTORIES / path.relative_to('/')
+            copy.mkdir(parents=True, exist_ok=True)
+            os.chown(copy, status.st_uid, status.st_gid)
+            copy.chmod(stat.S_IMODE(status.st_mode))
 
     def _shipped(self) -> dict[pathlib.Path, str]:
         """Configuration files of packages with the md5 that they were shipped with.  Source: dpkg's status file, Conffiles."""
@@ -97,14 +118,72 @@ class Preserved:
         return (path for place in places for path in listing.plain_files(place))
 
 
-def chosen(context: base.DriverContext, stashed: Sequence[str]) -> Sequence[str]:
-    """Which of the `stashed` names come back: those that the old image listed.
+def refusal(refused: Sequence[str], place: pathlib.Path) -> upgrade.CheckResult:
+    """What is named and does not come."""
+    more = f'; and {len(refused) - _NAMED} more' if len(refused) > _NAMED else ''
+    return upgrade.CheckResult(NAME, 'refused', (
+        f'The server cannot be upgraded: not all that its configuration names comes to the new root disk: {"; ".join(refused[:_NAMED])}{more}. '
+        f'Put plain files that nobody can execute into a directory of the database\'s own, such as {place}, name them there, restart the server and '
+        f'upgrade again.'), 'FILE_NOT_KEPT')
 
-    Works on any root disk: nothing but the names is looked at.
+
+def chosen(context: base.DriverContext, stashed: Sequence[str], client_file: pathlib.Path) -> Sequence[str]:
+    """Which of the `stashed` names come back to the root disk that runs: those that the old image listed and that this one lets in.
+
+    Nothing comes into a place that the system trusts, nothing over a file of this disk but the database's own option files.
     """
     prefix = f'{context.run / _LIST}/'
     listed = {'/' + name.removeprefix(prefix) for name in stashed if name.startswith(prefix)}
-    return [name for name in stashed if name in listed]
+    directories = str(context.run / _DIRECTORIES)
+    packages = Packages(context.etc.parent)
+    return [name for name in stashed
+            if name == directories or name.startswith(f'{directories}/')
+            or (name in listed and _may_come(pathlib.Path(name), context, client_file, packages))]
+
+
+def _may_come(path: pathlib.Path, context: base.DriverContext, client_file: pathlib.Path, packages: Packages) -> bool:
+    etc, root = context.etc, context.etc.parent
+    if '..' in path.parts or not path.is_relative_to(root):
+        return False
+    if path.is_relative_to(etc / 'mysql') or (path.parent == etc and path.name.startswith('my.cnf')) or path == client_file:
+        return True
+    inside = pathlib.Path('/') / path.relative_to(root)
+    real = pathlib.Path(os.path.realpath(path.parent)) / path.name
+    return (not trusted_places.is_trusted(inside) and real.is_relative_to(os.path.realpath(root))
+            and not trusted_places.is_trusted(pathlib.Path('/') / real.relative_to(os.path.realpath(root)))
+            and not packages.own(inside) and not os.path.lexists(path))
+
+
+def make_directories(context: base.DriverContext) -> None:
+    """Make, with owner and mode, those that the restored configuration needs and this root disk lacks.  Safe to repeat."""
+    copies = context.run / _DIRECTORIES
+    if not copies.is_dir():
+        return
+    packages = Packages(context.etc.parent)
+    for copy in _directories(copies):
+        path, status = pathlib.Path('/') / copy.relative_to(copies), copy.stat()
+        inside = pathlib.Path('/') / path.relative_to(context.etc.parent) if path.is_relative_to(context.etc.parent) else path
+        if trusted_places.is_trusted(inside) or packages.own(inside):
+            continue
+        if not os.path.lexists(path):
+            path.mkdir(mode=0o700)
+        elif not _is_as_made_for_a_file(path):
+            continue
+        os.chown(path, status.st_uid, status.st_gid, follow_symlinks=False)
+        path.chmod(stat.S_IMODE(status.st_mode) & 0o1777)
+
+
+def _is_as_made_for_a_file(path: pathlib.Path) -> bool:
+    """Whether it is as the restore of a file makes the directories above it."""
+    status = path.lstat()
+    return stat.S_ISDIR(status.st_mode) and (status.st_uid, stat.S_IMODE(status.st_mode)) == (0, 0o755)
+
+
+def _directories(copies: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Those above before those below."""
+    for names, _, _, _ in foreign.walk(copies, levels=foreign.LEVELS):
+        if names:
+            yield copies.joinpath(*names)
 
 
 def _as_shipped(path: pathlib.Path, shipped: dict[pathlib.Path, str]) -> bool:

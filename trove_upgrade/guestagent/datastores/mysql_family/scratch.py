@@ -25,6 +25,7 @@ _MEANINGS = {3: 'an option is ambiguous', 7: 'it names an option that the server
              13: 'an option has a value that the server does not take', 1: 'the server ended with an error'}
 #: What the files of a data directory are made of: the scratch one is made alike, or these very options would fail on it.
 _FORMAT_OPTIONS = ('innodb-page-size', 'innodb-undo-tablespaces', 'innodb-data-file-path', 'lower-case-table-names')
+_ENCRYPTION = re.compile(r'\b(SSL|TLS)\b')
 _ENVIRONMENT = {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': '/nonexistent', 'LC_ALL': 'C'}
 
 
@@ -50,6 +51,11 @@ def try_configuration(programs: Programs, configuration: option_files.Configurat
 def judge(finished: Finished) -> upgrade.CheckResult:
     """What the end of such a start says about the configuration."""
     errors = _lines(finished.output, 'ERROR')
+    encryption = [line for line in errors if _ENCRYPTION.search(line)]
+    if finished.return_code == 0 and encryption:   # a server that serves clients ends at this
+        message = (f'The configuration cannot be used with this server: it cannot use what is named for TLS ({"; ".join(encryption)}). The server was '
+                   f'not started on the data. Mend the files or take the options out of the configuration, and try again.')
+        return upgrade.CheckResult(NAME, 'refused', message, REFUSED)
     if finished.return_code != 0:
         found = '; '.join(line for line in errors if line != 'Aborting') or finished.output.strip()[-500:]
         meaning = _MEANINGS.get(finished.return_code, f'the server ended with code {finished.return_code}')
@@ -111,7 +117,7 @@ def arguments(scratch: pathlib.Path, log: pathlib.Path) -> list[str]:
     return [*(f'--{name}={scratch}' for name in directories), f'--socket={scratch}/socket', f'--pid-file={scratch}/pid',
             f'--log-error={log}', '--innodb-buffer-pool-size=32M', '--innodb-log-file-size=10M', '--skip-log-bin',
             '--skip-networking', '--skip-slave-start', '--event-scheduler=OFF', '--skip-general-log', '--skip-slow-query-log',
-            '--innodb-buffer-pool-load-at-startup=OFF', '--innodb-buffer-pool-dump-at-shutdown=OFF', '--loose-wsrep-on=OFF', '--bootstrap']
+            '--innodb-buffer-pool-load-at-startup=OFF', '--innodb-buffer-pool-dump-at-shutdown=OFF', '--loose-wsrep-on=OFF', '--init-file=/dev/null', '--bootstrap']
 
 
 def format_options(configuration: option_files.Configuration) -> list[str]:

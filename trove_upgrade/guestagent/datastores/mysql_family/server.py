@@ -17,6 +17,24 @@ _LOGS_IN_DATA = 20
 _NUMBER_BYTES = 32
 _POLL_SECONDS = 0.1
 _SHORT_SECONDS = 15
+_REFUSED_SECONDS = 10
+
+
+class Patience:
+    """With a server that refuses the agent: while it starts it may do so for a moment, and afterwards it never stops."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._since: float | None = None
+
+    def spend(self, refusal: connection.LoginRefused | None) -> None:
+        """:raises StepFailed: DATABASE_LOGIN_REFUSED; it has been refusing for too long."""
+        if refusal is None:
+            self._since = None
+            return
+        self._since = self._monotonic() if self._since is None else self._since
+        if self._monotonic() - self._since > _REFUSED_SECONDS:
+            raise exceptions.StepFailed(refusal.message, refusal.code) from refusal
 
 
 class Server:
@@ -59,7 +77,7 @@ class Server:
                 return self._connect(credentials, timeout_seconds), credentials
             except connection.NoAnswer as error:
                 refusals.append(error)
-        raise refusals[-1]
+        raise connection.worst(refusals)
 
     def version(self) -> str | None:
         """What the running server says; None if none answers."""
@@ -89,12 +107,24 @@ class Server:
         except exceptions.StepFailed as error:
             raise self._not_started(error.message) from error
         deadline = self._context.monotonic() + self._start_seconds
+        patience = Patience(self._context.monotonic)
         while self.version() is None:
             if not self._service.status(name):
                 raise self._not_started(f'service {name} has ended')
             if self._context.monotonic() > deadline:
                 raise self._not_started(f'no answer within {self._start_seconds:.0f} s')
+            patience.spend(self.refusal())
             self._sleep(_POLL_SECONDS)
+
+    def refusal(self) -> connection.LoginRefused | None:
+        """Why a server that answers lets nobody of ours in; None where it does, or where none answers."""
+        try:
+            self.session().close()
+        except connection.LoginRefused as error:
+            return error
+        except connection.NoAnswer:
+            return None
+        return None
 
     def stop(self, name: str) -> None:
         """Stop service `name` if it runs.

@@ -16,10 +16,11 @@ class Verdict(enum.Enum):
     KNOWN = enum.auto()
     IGNORED = enum.auto()      #: the server warns, and starts
     REFUSED = enum.auto()      #: the server does not start
+    OF_A_PLUGIN = enum.auto()  #: it may be one of a library that is loaded, and whose options nobody has recorded
 
 
 class TargetOptions:
-    """Option names of one target.  `modules` are names of plugins that the configuration loads: their options are theirs to judge."""
+    """Option names of one target.  `modules` are names of libraries that the server loads: their options are theirs to judge."""
 
     def __init__(self, datastore: str, target: Mapping[str, Any], modules: Iterable[str] = ()) -> None:
         self._known = frozenset(option_files.canonical(str(name)) for name in target.get('options') or ())
@@ -28,6 +29,9 @@ class TargetOptions:
         self._refused = _since(table[datastore]['refused'], series)
         self._ignored = _since(table[datastore]['ignored'], series)
         self._modules = tuple(sorted(option_files.canonical(name) for name in modules))
+        recorded: Mapping[str, Any] = {option_files.canonical(name): names for name, names in dict(target.get('plugin_options') or {}).items()}
+        self._of_plugins = frozenset(option_files.canonical(str(name)) for module in self._modules for name in recorded.get(module) or ())
+        self._has_unrecorded = any(module not in recorded for module in self._modules)
 
     @property
     def has_facts(self) -> bool:
@@ -37,7 +41,7 @@ class TargetOptions:
     def judge(self, option: option_files.Option) -> Verdict:
         """What the target does with `option`."""
         names = (option.name.removeprefix('loose-'), option.bare_name)
-        if any(name in self._known for name in names):
+        if any(name in self._known | self._of_plugins for name in names):
             return Verdict.KNOWN
         if any(name in self._ignored for name in names):
             return Verdict.IGNORED
@@ -45,9 +49,13 @@ class TargetOptions:
             return Verdict.KNOWN if not self._known else Verdict.IGNORED
         if any(name in self._refused for name in names):
             return Verdict.REFUSED
-        if not self._known or any(name.startswith(self._modules) for name in names if self._modules):
+        if not self._known or any(self._is_taken_for_known(name) for name in names):
             return Verdict.KNOWN
-        return Verdict.KNOWN if any(self._is_abbreviation(name) for name in names) else Verdict.REFUSED
+        return Verdict.OF_A_PLUGIN if self._has_unrecorded else Verdict.REFUSED
+
+    def _is_taken_for_known(self, name: str) -> bool:
+        """By what it begins with, or as the beginning of one name."""
+        return (bool(self._modules) and name.startswith(self._modules)) or self._is_abbreviation(name)
 
     def _is_abbreviation(self, name: str) -> bool:
         """Servers take the beginning of a name where only one name begins so."""

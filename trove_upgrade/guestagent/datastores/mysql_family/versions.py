@@ -1,9 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Server versions as far as a driver compares them: series, e.g. 10.11."""
+"""Server versions as far as a driver compares them, and whether data of one may be given to the other."""
 import re
+
+from trove_upgrade.domain import upgrade
+
+NAME = 'target_version'
+#: MySQL's series whose releases read each other's data both ways.  In 8.0 and in innovation releases a newer one may change the data
+#: dictionary.  Source: MySQL 9.7 Reference Manual, "Downgrading MySQL".
+_MYSQL_BOTH_WAYS = frozenset({(5, 5), (5, 6), (5, 7), (8, 4), (9, 7)})
 
 
 def series(version: str) -> tuple[int, ...]:
     """The first two numbers of e.g. 10.11.14-MariaDB-0+deb12u2; empty where there are none."""
-    found = re.search(r'(\d+)\.(\d+)', version)
-    return (int(found.group(1)), int(found.group(2))) if found else ()
+    return release(version)[:2]
+
+
+def release(version: str) -> tuple[int, ...]:
+    """All of its numbers, two or more, e.g. (10, 11, 14); empty where there are none."""
+    found = re.search(r'\d+(?:\.\d+)+', version)
+    return tuple(int(number) for number in found.group().split('.')) if found else ()
+
+
+def check_target(running: str, wanted: str) -> upgrade.CheckResult:
+    """Whether a server of `wanted` may be given the data of one that is `running`.
+
+    `wanted` may name a series alone; then its releases count once the new server is there to be asked.
+    """
+    now, then = release(running), release(wanted)
+    if not then:
+        return upgrade.CheckResult(NAME, 'warning', (
+            f'The versions cannot be compared: the server is {running} and the target names none. '
+            f'Register the target version with its facts.'), 'TARGET_FACTS_MISSING')
+    if then[:2] < now[:2]:
+        return upgrade.CheckResult(NAME, 'refused', (
+            f'The server cannot be upgraded: it is {running}, which is newer than the target {wanted}. '
+            f'Choose a target of the same or a newer series.'), 'DOWNGRADE')
+    if len(then) < len(now) or then >= now[:len(then)]:
+        return upgrade.CheckResult(NAME, 'ok', f'The server is {running}, the target {wanted}.')
+    if 'mariadb' in running.lower() or now[:2] in _MYSQL_BOTH_WAYS:
+        return upgrade.CheckResult(NAME, 'warning', (
+            f'The target is an older release of the same series: the server is {running}, the target {wanted}. Its data can be read, and '
+            f'errors that were mended since are back. Choose a newer image unless this is meant.'), 'OLDER_RELEASE')
+    return upgrade.CheckResult(NAME, 'refused', (
+        f'The server cannot be upgraded: it is {running}, which is newer than the target {wanted}, and releases of MySQL {now[0]}.{now[1]} do not '
+        f'read the data of newer ones. Choose an image of the same or a newer release.'), 'DOWNGRADE')

@@ -75,7 +75,7 @@ class TestTheWholeWay(MariaDBTestCase):
         self.assertEqual('ok', self.driver.check_configuration({}).outcome)
         self.driver.own_data()
         self.driver.start_isolated()
-        self.assertEqual(('trove-upgrade-database', ('--skip-networking', '--event-scheduler=OFF', '--skip-slave-start')), self.service.starts[-1])
+        self.assertEqual(('trove-upgrade-database', ('--skip-networking', '--event-scheduler=OFF', '--skip-slave-start', '--init-file=/dev/null')), self.service.starts[-1])
         self.assertRaises(OSError, self.tcp)
         self.driver.upgrade_data(self.progress)
         self.driver.upgrade_data(self.progress)

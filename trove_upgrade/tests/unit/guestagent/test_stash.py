@@ -81,10 +81,17 @@ def picture(top: bytes, *, directories=True):
     return found, sorted(map(sorted, inodes.values()))
 
 
+def without_rights(seen):
+    """What comes to another root disk can be read and written, never run, and lends nobody's rights."""
+    found, groups = seen
+    kept = {stat.S_IFREG: 0o666, stat.S_IFDIR: 0o1777}
+    return {name: [*about[:4], about[4] & kept[about[0]], *about[5:]] if about[0] in kept else about for name, about in found.items()}, groups
+
+
 class AnyTreeTest(base.TestCase):
     @hypothesis.settings(max_examples=60, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
     @hypothesis.given(_TREES)
-    def test_any_tree_comes_back_the_same(self, tree):
+    def test_any_tree_comes_back_the_same_but_for_rights_to_run(self, tree):
         with tempfile.TemporaryDirectory(dir=fakes.scratch()) as directory:
             top = pathlib.Path(directory)
             source = top / 'source'
@@ -95,7 +102,7 @@ class AnyTreeTest(base.TestCase):
             with Stash.open(top / 'volume', published.name, published.digest) as stash:
                 for _ in range(2):   # a second restore over the first one changes nothing
                     self.assertEqual([], stash.restore(stash.paths(), _ACCOUNTS, top / 'there'))
-                    self.assertEqual(before, picture(os.fsencode(top / 'there') + os.fsencode(source)))
+                    self.assertEqual(without_rights(before), picture(os.fsencode(top / 'there') + os.fsencode(source)))
             self.assertEqual(before, picture(os.fsencode(source)), 'keeping a tree has changed it')
 
 

@@ -47,11 +47,6 @@ class TestChecks(DriverTestCase):
         self.assertEqual(('refused', code), (result.outcome, result.code), result)
         self.assertRegex(result.message, r'^The .*: .*\. [A-Z].*\.$')
 
-    def test_an_older_target_is_refused_and_the_same_series_is_not(self):
-        self.assert_refused('DOWNGRADE', checks.target_version(self.probe(target={'server_version': '10.6.1'})))
-        self.assertEqual('ok', checks.target_version(self.probe(target={'server_version': '10.11.2'})).outcome)
-        self.assertEqual('TARGET_FACTS_MISSING', checks.target_version(self.probe(target={})).code)
-
     def test_prepared_transactions_are_refused(self):
         self.assert_refused('PREPARED_TRANSACTIONS', checks.prepared_transactions(self.probe(('XA RECOVER', [(1,)]))))
 
@@ -70,43 +65,12 @@ class TestChecks(DriverTestCase):
             self.assert_refused('REPLICATION', checks.replication(self.probe(*rules)))
             self.assertEqual('warning', checks.replication(self.probe(*rules, options={'allow_replication': True})).outcome)
 
-    def test_a_plugin_that_the_target_lacks_is_refused(self):
-        there = ('mysql.plugin', [('ed25519', 'auth_ed25519.so')])
-        self.assertEqual('ok', checks.plugins(self.probe(there)).outcome)
-        self.assert_refused('PLUGIN_MISSING', checks.plugins(self.probe(('mysql.plugin', [('audit', 'server_audit.so')]))))
-        self.assertEqual('TARGET_FACTS_MISSING', checks.plugins(self.probe(there, target={})).code)
-
-    def test_plugins_of_the_configuration_count_too(self):
-        option = option_files.Option('mysqld', 'plugin-load-add', 'x=server_audit.so;auth_ed25519', pathlib.Path('x'), 1)
-        found = checks.plugins(self.probe(configuration=[option]))
-        self.assert_refused('PLUGIN_MISSING', found)
-        self.assertIn('server_audit', found.message)
-        self.assertNotIn('ed25519', found.message)
-
     def test_a_full_volume_is_refused(self):
         rebuilt = ('SYSTEM VERSIONED', [(0,)])
         self.assertEqual('ok', checks.disk_space(self.probe(rebuilt)).outcome)
         self.assert_refused('DISK_SPACE', checks.disk_space(self.probe(rebuilt, options={'min_free_bytes': 1 << 60})))
         self.assert_refused('DISK_SPACE', checks.disk_space(self.probe(('SYSTEM VERSIONED', [(1 << 60,)]))))
         self.assertEqual('ok', checks.disk_space(self.probe(('SYSTEM VERSIONED', [(1 << 60,)]), target={'server_version': '10.11.20'})).outcome)
-
-    def layout(self, **variables):
-        values = {'datadir': str(self.root / 'v/data'), **variables}
-        return checks.layout(self.probe(('SHOW GLOBAL VARIABLES', list(values.items()))))
-
-    def test_data_on_the_root_disk_is_refused(self):
-        self.assertEqual('ok', self.layout(innodb_undo_directory='./', log_bin_basename='').outcome)
-        self.assert_refused('VOLUME_LAYOUT', self.layout(datadir=str(self.root)))
-        self.assert_refused('VOLUME_LAYOUT', self.layout(log_bin_basename='/var/log/mysql/binlog'))
-
-    def test_a_table_elsewhere_is_refused(self):
-        (self.root / 'v/data/db').mkdir()
-        (self.root / 'v/data/db/t.isl').write_text('/srv/t.ibd')
-        self.assert_refused('VOLUME_LAYOUT', self.layout())
-
-    def test_a_linked_database_is_refused(self):
-        (self.root / 'v/data/db').symlink_to(self.root)
-        self.assert_refused('VOLUME_LAYOUT', self.layout())
 
     def test_forced_recovery_is_refused(self):
         self.assertEqual('ok', checks.clean_stop(self.probe(('VARIABLES', [('innodb_force_recovery', '0'), ('innodb_read_only', 'OFF')]))).outcome)
@@ -117,6 +81,11 @@ class TestChecks(DriverTestCase):
         found = checks.tables_in_memory(self.probe(('MEMORY', [('app', f't{number}') for number in range(7)])))
         self.assertEqual(('warning', 'TABLES_IN_MEMORY'), (found.outcome, found.code))
         self.assertIn('app.t0, app.t1, app.t2, app.t3, app.t4 and 2 more', found.message)
+
+    def test_a_time_zone_of_the_root_disk_is_told(self):
+        for zone, of_system, outcome in (('SYSTEM', 'UTC', 'ok'), ('SYSTEM', 'EST', 'warning'), ('SYSTEM', 'CET', 'warning'), ('Europe/Berlin', 'EST', 'ok'),
+                                         ('+02:00', 'CET', 'ok'), ('SYSTEM', 'GMT', 'ok')):
+            self.assertEqual(outcome, checks.time_zone(self.probe(('time_zone', [('time_zone', zone), ('system_time_zone', of_system)]))).outcome, (zone, of_system))
 
     def test_long_statements_are_told(self):
         self.assertEqual('DATABASE_BUSY', checks.statements(self.probe(('PROCESSLIST', [(1, 'u', 99)]))).code)

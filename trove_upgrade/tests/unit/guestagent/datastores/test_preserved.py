@@ -35,11 +35,17 @@ class TestPreserved(base.TestCase):
         return preserved.Preserved(self.context, configuration, self.root / 'root/.my.cnf')
 
     def chosen(self):
-        """What comes back, by the names alone, as a new root disk sees them."""
+        """What comes back, as a new root disk that has nothing of this one sees it."""
         stashed = []
         for root in self.preserved().roots():
             stashed += [str(path) for path in ([root] if root.is_file() else root.rglob('*')) if not path.is_dir()]
-        return [name.removeprefix(f'{self.root}/') for name in preserved.chosen(self.context, stashed)]
+        new = self.root.with_name(f'{self.root.name}-new')
+        self.root.rename(new)
+        try:
+            found = preserved.chosen(self.context, stashed, self.root / 'root/.my.cnf')
+        finally:
+            new.rename(self.root)
+        return [name.removeprefix(f'{self.root}/') for name in found]
 
     def test_only_changed_and_own_cnf_files_come_back(self):
         same = self.write('etc/mysql/mariadb.conf.d/50-server.cnf', '[mysqld]\n')
@@ -80,4 +86,4 @@ class TestPreserved(base.TestCase):
         self.assertNotIn('etc/mysql/conf.d/99-mine.cnf', self.chosen())
 
     def test_a_stash_without_a_list_brings_nothing_back(self):
-        self.assertEqual([], preserved.chosen(self.context, ['/etc/mysql/my.cnf']))
+        self.assertEqual([], preserved.chosen(self.context, ['/etc/mysql/my.cnf'], pathlib.Path('/root/.my.cnf')))

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import pathlib
 
+import fixtures
+
 from trove_upgrade.guestagent.datastores.mysql_family import configuration_checks, option_files
 from trove_upgrade.guestagent.datastores.mysql_family.target_options import TargetOptions, Verdict
 from trove_upgrade.tests.unit import base
@@ -39,6 +41,19 @@ class TestVerdicts(base.TestCase):
     def test_options_of_a_plugin_that_is_loaded_are_the_plugin_s(self):
         self.assertIs(Verdict.REFUSED, self.judge('server_audit_logging'))
         self.assertIs(Verdict.KNOWN, self.judge('server_audit_logging', modules=('server_audit',)))
+
+    def test_options_of_a_library_are_those_that_the_image_has_recorded(self):
+        facts = {**FACTS, 'plugin_options': {'ha_rocksdb': ['rocksdb_block_cache_size'], 'auth_pam': ['pam_use_cleartext_plugin']}}
+        for name, module in (('rocksdb_block_cache_size', 'ha_rocksdb'), ('pam-use-cleartext-plugin', 'auth_pam'), ('loose-pam-use-cleartext-plugin', 'auth_pam')):
+            self.assertIs(Verdict.KNOWN, self.judge(name, facts, (module,)), name)
+        self.assertIs(Verdict.REFUSED, self.judge('rocksdb_block_cache_size', facts, ('auth_pam',)))
+        self.assertIs(Verdict.REFUSED, self.judge('rocksdb_gone_since', facts, ('ha_rocksdb',)))
+
+    def test_where_nobody_has_recorded_them_nothing_is_refused(self):
+        self.assertIs(Verdict.OF_A_PLUGIN, self.judge('rocksdb_block_cache_size', FACTS, ('ha_rocksdb',)))
+        found = configuration_checks.check_options([option('rpl_semi_sync_master_enabled')], TargetOptions('mariadb', FACTS, ('semisync_master',)))
+        self.assertEqual(('warning', 'TARGET_FACTS_MISSING'), (found.outcome, found.code))
+        self.assertIn('rpl-semi-sync-master-enabled', found.message)
 
     def test_without_facts_the_shipped_table_decides(self):
         bare = {'server_version': '11.8.6'}
@@ -83,4 +98,11 @@ class TestConfigurationChecks(base.TestCase):
 
     def test_a_tls_file_that_is_not_there_is_told(self):
         configuration = option_files.Configuration((option('ssl_ca', value='/nonexistent/ca.pem'),), ())
-        self.assertEqual('TLS_FILE_MISSING', configuration_checks.check_key_files(configuration, lambda _: True).code)
+        self.assertEqual('TLS_FILE_MISSING', configuration_checks.check_key_files(configuration, lambda _: True, pathlib.Path('/nonexistent')).code)
+
+    def test_a_relative_tls_file_counts_from_the_data_directory(self):
+        data = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        configuration = option_files.Configuration((option('ssl_ca', value='ca.pem'),), ())
+        self.assertEqual('TLS_FILE_MISSING', configuration_checks.check_key_files(configuration, lambda _: True, data).code)
+        (data / 'ca.pem').touch()
+        self.assertEqual('ok', configuration_checks.check_key_files(configuration, lambda _: True, data).outcome)

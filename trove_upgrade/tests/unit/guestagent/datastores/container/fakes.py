@@ -7,6 +7,7 @@ import pathlib
 from trove_upgrade.guestagent.containers import definitions, errors
 from trove_upgrade.guestagent.containers.engine import Container, Image
 from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.datastores.container import target_server
 from trove_upgrade.guestagent.datastores.container.mariadb import MariaDBContainerDriver
 from trove_upgrade.guestagent.datastores.mysql_family import connection, programs
 from trove_upgrade.tests.unit.guestagent.datastores import fakes as family
@@ -37,6 +38,7 @@ class FakeEngine:
         self.exit_code = 0               # of a server that is shut down
         self.finished = {}               # name of a program -> how it ends
         self.trial = programs.Finished(0, '')
+        self.target = programs.Finished(0, f'{target_server.VERSION}mariadbd  Ver 11.8.6-MariaDB for Linux on x86_64\n')
         self.answers_after = 0
         self.down = False
         self._numbers = itertools.count(1)
@@ -110,12 +112,15 @@ class FakeEngine:
         self._note('exec', name, argv[-1] if argv[0] == 'sh' else argv[0], dict(env or {}))
         if not self.containers[name].running:
             raise errors.EngineRefused(f'Container {name} does not run.')
-        if argv[0] == 'sh':
+        if argv[0] == 'sh' and 'sh' not in self.finished:
             return programs.Finished(0, '/usr/bin/mariadb-upgrade\n')
         return self.finished.get(argv[0], programs.Finished(0, ''))
 
     def run_throwaway(self, image, argv, *, user, binds=(), tmpfs=None, env=None, network='none', entrypoint=None, timeout_seconds):
         self._note('throwaway', image, user, tuple(binds), network)
+        if target_server.VERSION in argv[-1]:
+            self.asked_server = argv[-1]
+            return self.target
         self.script = argv[-1]
         if isinstance(self.trial, Exception):
             raise self.trial
@@ -241,10 +246,10 @@ class Guest:
     def sleep(self, seconds):
         self.clock.seconds += seconds
 
-    def driver(self, **changes):
+    def driver(self, kind=MariaDBContainerDriver, **changes):
         context = base.DriverContext(volume=self.volume, data_directory=self.volume / 'data', etc=self.root / 'etc',
                                      run=self.root / 'run/trove-upgrade', image_facts={}, now=_Now(), monotonic=self.clock)
-        return MariaDBContainerDriver(context, family.Service(known=(), enabled=(), running=None), self.engine, **{
+        return kind(context, family.Service(known=(), enabled=(), running=None), self.engine, **{
             'repository': 'registry/mariadb', 'watchers': Watchers(self.engine), 'store': self.root, 'connect': self.connect, 'sleep': self.sleep,
             'reach': lambda address, seconds: Socket(self.greeting), 'start_seconds': 60, **changes})
 

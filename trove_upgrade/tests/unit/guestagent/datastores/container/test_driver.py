@@ -88,14 +88,46 @@ class TestBefore(ContainerTestCase):
 
     def test_image_and_trial_come_before_anything_is_stopped(self):
         self.stopped()
-        self.assertEqual(['pull', 'throwaway', 'mute', 'policy', 'SHUTDOWN'], self.engine.names())
-        self.assertEqual(('policy', 'database', 'no'), self.engine.asked[3])
+        self.assertEqual(['pull', 'throwaway', 'throwaway', 'mute', 'policy', 'SHUTDOWN'], self.engine.names())
+        self.assertEqual(('policy', 'database', 'no'), self.engine.asked[4])
         self.assertEqual(('exited', 0), (self.database.status, self.database.exit_code))
 
     def test_an_image_that_is_here_is_not_pulled(self):
         self.engine.images[NEW] = fakes.IMAGES[NEW]
         self.guest.driver().prepare_target(TARGET, {}, quiet)
-        self.assertEqual(['throwaway'], self.engine.names())
+        self.assertEqual(['throwaway', 'throwaway'], self.engine.names())
+
+    def test_an_image_of_an_older_release_is_refused_before_anything_is_stopped(self):
+        for version in ('10.6.18-MariaDB', '5.5.68-MariaDB'):
+            self.engine.target = programs.Finished(0, f'trove-upgrade-version mariadbd  Ver {version} for Linux\n')
+            error = self.assertRaises(exceptions.StepRefused, self.guest.driver().prepare_target, TARGET, {}, quiet)
+            self.assertEqual('DOWNGRADE', error.code)
+            self.assertIn(version, error.message)
+        self.assertTrue(self.database.running)
+
+    def test_an_image_that_lacks_a_library_is_refused_by_the_name_of_what_uses_it(self):
+        self.guest.session_rules.append(('mysql.func', [('sys_exec', 'lib_mysqludf_sys.so')]))
+        self.engine.target = programs.Finished(0, 'trove-upgrade-version mariadbd  Ver 11.8.6-MariaDB\ntrove-upgrade-lacks lib_mysqludf_sys.so\n')
+        error = self.assertRaises(exceptions.StepRefused, self.guest.driver().prepare_target, TARGET, {}, quiet)
+        self.assertEqual('PLUGIN_MISSING', error.code)
+        self.assertIn('function sys_exec (lib_mysqludf_sys.so)', error.message)
+        self.assertIn('lib_mysqludf_sys.so', self.engine.asked_server)
+
+    def test_a_file_that_only_the_former_container_has_is_refused(self):
+        my = self.guest.root / 'etc/mysql/my.cnf'
+        my.write_text(f'{my.read_text()}init_file = /srv/init.sql\nssl_ca = {self.guest.root}/etc/mysql/ca.pem\ntmpdir = /srv/tmp:/gone\n')
+        self.engine.finished['sh'] = programs.Finished(0, '/srv/init.sql\n/srv/tmp\n')
+        self.engine.target = programs.Finished(0, 'trove-upgrade-lacks-file /srv/init.sql\ntrove-upgrade-version mariadbd  Ver 11.8.6-MariaDB\n')
+        error = self.assertRaises(exceptions.StepRefused, self.guest.driver().prepare_target, TARGET, {}, quiet)
+        self.assertEqual('FILE_NOT_KEPT', error.code)
+        self.assertIn('/srv/init.sql is in the container alone (init-file, ', error.message)
+        self.assertNotIn('/gone', self.engine.asked_server)
+        self.assertNotIn('ca.pem', self.engine.asked_server)
+        self.assertTrue(self.database.running)
+
+    def test_an_image_whose_server_tells_nothing_is_left_to_the_trial(self):
+        self.engine.target = programs.Finished(127, '')
+        self.guest.driver().prepare_target(TARGET, {}, quiet)
 
     def test_the_configuration_is_tried_without_network_and_as_the_containers_user(self):
         self.guest.driver().prepare_target(TARGET, {}, quiet)
@@ -277,7 +309,7 @@ class TestAfter(ContainerTestCase):
         first = self.engine.containers[FIRST]
         self.assertEqual(('none', 'no', NEW), (first.definition['HostConfig']['NetworkMode'], first.restart_policy, first.image))
         self.assertNotIn('PortBindings', first.definition['HostConfig'])
-        self.assertEqual(['--datadir=/var/lib/mysql/data', '--skip-networking', '--event-scheduler=OFF', '--skip-slave-start'],
+        self.assertEqual(['--datadir=/var/lib/mysql/data', '--skip-networking', '--event-scheduler=OFF', '--skip-slave-start', '--init-file=/dev/null'],
                          first.definition['Config']['Cmd'][2:])
         self.assertIn(f'MYSQL_ROOT_PASSWORD={fakes.PASSWORD}', first.definition['Config']['Env'])
         self.assertIn('MARIADB_AUTO_UPGRADE=', first.definition['Config']['Env'])
@@ -508,8 +540,8 @@ class TestChoosing(ContainerTestCase):
 
     def test_mysql_s_image_validates_by_itself(self):
         context = self.guest.driver().context
-        driver = factory.driver('mysql', context, family.Service(), self.containers())
-        self.assertIsInstance(driver, MySQLContainerDriver)
+        self.assertIsInstance(factory.driver('mysql', context, family.Service(), self.containers()), MySQLContainerDriver)
+        driver = self.guest.driver(MySQLContainerDriver, repository='registry/mysql')
         self.engine.images['registry/mysql:8.4'] = fakes.image('mysql')
         driver.prepare_target({'version_number': '8.4'}, {}, quiet)
         self.assertIn('--validate-config', self.engine.script)

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+import pathlib
+
+from trove_upgrade.guestagent.datastores.mysql_family import authentication, checks, option_files
+from trove_upgrade.tests.unit.guestagent.datastores import fakes
+from trove_upgrade.tests.unit.guestagent.datastores.test_drivers import DriverTestCase
+
+
+class TestAuthentication(DriverTestCase):
+    def check(self, *accounts, target='9.7.4', running='8.0.40', options=(), agent='root@localhost'):
+        rows = [(*account.split('@'), agent) for account in accounts]
+        configuration = option_files.Configuration(tuple(
+            option_files.Option('mysqld', name, value, pathlib.Path('x'), 1) for name, value in options), ())
+        found = authentication.authentication(checks.Probe(
+            self.context, fakes.Session(('mysql.user', rows)), configuration, running, {'server_version': target}, {}, self.root))
+        return found.outcome, found.code, found.message
+
+    def test_the_agents_own_account_refuses(self):
+        outcome, code, message = self.check('app@%', 'root@localhost')
+        self.assertEqual(('refused', 'ACCOUNT_SHUT_OUT'), (outcome, code))
+        self.assertIn('root@localhost', message)
+
+    def test_accounts_of_the_customer_are_named(self):
+        outcome, code, message = self.check(*(f'app{number}@%' for number in range(7)))
+        self.assertEqual(('warning', 'ACCOUNT_SHUT_OUT'), (outcome, code))
+        self.assertIn('app4@% and 2 more', message)
+
+    def test_where_the_plugin_is_there_nothing_is_told(self):
+        for changes in ({'target': '8.0.41'}, {'running': '10.11.14-MariaDB', 'target': '11.8.6'}, {'target': ''},
+                        {'target': '8.4.7', 'options': [('mysql-native-password', 'ON')]}, {'target': '8.4.7', 'options': [('mysql-native-password', None)]}):
+            self.assertEqual('ok', self.check('root@localhost', **changes)[0], changes)
+
+    def test_a_switch_that_8_4_has_is_none_of_9(self):
+        self.assertEqual('refused', self.check('root@localhost', target='9.7.4', options=[('mysql-native-password', 'ON')])[0])
+        self.assertEqual('refused', self.check('root@localhost', target='8.4.7', options=[('mysql-native-password', 'OFF')])[0])
