@@ -185,6 +185,13 @@ class DatastoreDriver:
         version = self.context.image_facts.get('server_version')
         return None if version is None else str(version)
 
+    def restore_first(self, stashed: Sequence[str]) -> Sequence[str]:
+        """Which of the stashed names come back before the others, for `prepare_places`."""
+        return ()
+
+    def prepare_places(self) -> None:
+        """Make what the files that come back stand in.  Safe to repeat."""
+
     def check_release(self, former: str, installed: str) -> upgrade.CheckResult | None:
         """Whether the server that is installed may be given the data that `former` has left; None where any may."""
         return None

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """MySQL: upgrades its data by itself at the first start, and can validate a configuration without a start."""
+import pwd
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,10 +42,15 @@ class MySQLDriver(FamilyDriver):
                 'The configuration cannot be tried: mysqld is not installed in this image. Build the image with it.'),
                 'CONFIGURATION_NOT_TRIED')
         defaults = self._defaults_file()
-        arguments = [server, *([f'--defaults-file={defaults}'] if defaults else []), '--validate-config', '--log-error=stderr',
-                     f'--user={self.user}']
+        arguments = [server, *([f'--defaults-file={defaults}'] if defaults else []), '--validate-config', '--log-error=stderr']
         try:
-            finished = self.programs.run(arguments, timeout_seconds=_VALIDATE_SECONDS)
+            account = pwd.getpwnam(self.user)
+        except KeyError:
+            return upgrade.CheckResult(scratch.NAME, 'refused', (
+                f'The configuration cannot be tried: this image has no user {self.user}. Build the image with the database server.'),
+                'CONFIGURATION_NOT_TRIED')
+        try:   # as the server's user, whatever user the configuration names
+            finished = self.programs.run(arguments, timeout_seconds=_VALIDATE_SECONDS, as_user=(account.pw_uid, account.pw_gid))
         except OSError as error:   # it took too long, or cannot be run
             finished = Finished(-1, str(error))
         return scratch.judge(finished)

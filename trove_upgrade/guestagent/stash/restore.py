@@ -6,6 +6,7 @@ import ctypes
 import hashlib
 import os
 import pathlib
+import secrets
 import stat
 from collections.abc import Iterator, Sequence
 from typing import NoReturn, Self
@@ -95,6 +96,10 @@ class Stash:
         """Every path that it holds."""
         return [entry.path for entry in self.manifest.entries]
 
+    def files(self) -> list[str]:
+        """Paths of files and links; a directory that no file wants is made by the one that asks for it."""
+        return [entry.path for entry in self.manifest.entries if entry.kind != 'directory']
+
     def document(self, document: str, digest: str) -> bytes:
         """One of the agent's own documents.
 
@@ -143,6 +148,7 @@ class Stash:
         """
         wanted = set(paths)
         entries = [(index, entry) for index, entry in enumerate(self.manifest.entries) if entry.path in wanted]
+        self._require_a_tree([entry for _, entry in entries])
         for _, entry in entries:
             if entry.piece is not None:
                 self._verify(entry.piece, entry.path)
@@ -152,6 +158,15 @@ class Stash:
             raise exceptions.StepFailed(f'The stash {self.name} cannot be restored: {error.filename or "its content"} cannot be used '
                                         f'({error.strerror}). Look what changes it on the root disk of the guest, then retry the upgrade.',
                                         'STASH_NOT_RESTORED') from error
+
+    def _require_a_tree(self, entries: Sequence[Entry]) -> None:
+        """Nobody who has written the manifest leads one entry through another."""
+        kinds = {entry.path: entry.kind for entry in entries}
+        if len(kinds) != len(entries):
+            _broken(self.name, 'it has one path twice')
+        for entry in entries:
+            if '..' in entry.path.split('/') or any(kinds.get(str(above), 'directory') != 'directory' for above in pathlib.PurePosixPath(entry.path).parents):
+                _broken(self.name, f'{entry.path!r} leads through what is no directory')
 
     def copy(self, entry: Entry, descriptor: int) -> None:
         """Write a file's content, hashed once more on the way."""
@@ -182,20 +197,24 @@ class _Restorer:
         self._remarks: list[str] = []
         self._links: dict[int, str] = {}
         self._devices: dict[int, str] = {}
-        self._prefix = _BESIDE
-        while any(entry.name.startswith(self._prefix) for entry in stash.manifest.entries):
-            self._prefix += 'x-'
+        self._prefix = f'{_BESIDE}{secrets.token_hex(8)}-'   # nobody who has written the manifest knows it
 
     def run(self) -> list[str]:
         for _, entry in self._entries:
             if entry.kind == 'directory':
                 self._directory(entry)
         others = [(index, entry) for index, entry in self._entries if entry.kind != 'directory']
-        for index, entry in others:
-            self._beside(index, entry)
-        self._sync()
-        for index, entry in others:
-            os.rename(self._temporary(index, entry), self._target(entry))  # noqa: PTH104 - odd bytes stay as they are
+        try:
+            for index, entry in others:
+                self._beside(index, entry)
+            self._sync()
+            for index, entry in others:
+                os.rename(self._temporary(index, entry), self._target(entry))  # noqa: PTH104 - odd bytes stay as they are
+        except BaseException:
+            for index, entry in others:
+                with contextlib.suppress(OSError):
+                    os.unlink(self._temporary(index, entry))  # noqa: PTH108 - odd bytes stay as they are
+            raise
         for _, entry in self._entries:
             if entry.kind == 'directory':
                 self._attributes(self._target(entry), entry)

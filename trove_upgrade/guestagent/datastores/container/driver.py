@@ -154,6 +154,13 @@ class ContainerDriver(FamilyDriver):
         mysql, record = str(self.context.etc / 'mysql'), str(self.records.path)
         return [path for path in stashed if path in {mysql, record} or path.startswith(f'{mysql}/')]
 
+    def restore_first(self, stashed: Sequence[str]) -> Sequence[str]:
+        """See `base`.  Directories count, too: the server includes empty ones."""
+        return self.restore_paths(stashed)
+
+    def prepare_places(self) -> None:
+        """See `base`.  None: what the server needs elsewhere is its container's."""
+
     # --- after -------------------------------------------------------------------------------------------------------
 
     def prefetch(self) -> None:

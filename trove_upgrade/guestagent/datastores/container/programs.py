@@ -27,7 +27,7 @@ class ContainerPrograms:
         return path[0] if found.return_code == 0 and path else None
 
     def run(self, arguments: Sequence[str], *, timeout_seconds: float, environment: Mapping[str, str] | None = None,
-            on_line: Callable[[str], None] | None = None) -> Finished:
+            on_line: Callable[[str], None] | None = None, as_user: tuple[int, int] | None = None) -> Finished:  # noqa: ARG002 - the container decides
         """See the port."""
         done = self._engine.exec(self._where(), list(arguments), env=dict(environment or {}), timeout_seconds=timeout_seconds, on_line=on_line)
         return Finished(done.return_code, done.output)

@@ -33,6 +33,6 @@ def authentication(probe: checks.Probe) -> upgrade.CheckResult:
 
 
 def _is_switched_on(configuration: option_files.Configuration) -> bool:
-    value = configuration.value('mysql-native-password', option_files.SERVER_GROUPS)
-    named = any(option.name == 'mysql-native-password' for option in configuration.options)
-    return named and str(value if value is not None else 'ON').upper() in {'ON', '1', 'TRUE'}
+    values = [option.value for option in configuration.options
+              if option_files.is_server_group(option.group) and option.name.removeprefix('loose-') == 'mysql-native-password']
+    return bool(values) and str(values[-1] or 'ON').upper() in {'ON', '1', 'TRUE'}

@@ -17,7 +17,7 @@ NAME = 'volume_layout'
 _PLACES = (
     'innodb_log_group_home_dir', 'innodb_undo_directory', 'innodb_doublewrite_dir', 'innodb_temp_tablespaces_dir', 'aria_log_dir_path',
     'log_bin_basename', 'log_bin_index', 'relay_log_basename', 'relay_log_index', 'relay_log_info_file', 'master_info_file',
-    'rocksdb_datadir', 'rocksdb_wal_dir', 'tokudb_data_dir', 'tokudb_log_dir', 'wsrep_data_home_dir', 'keyring_file_data',
+    'rocksdb_datadir', 'rocksdb_wal_dir', 'tokudb_data_dir', 'tokudb_log_dir', 'wsrep_data_home_dir',
 )
 #: Each is a list of files below `innodb_data_home_dir`, as NAME:SIZE[:autoextend[:max:SIZE]], joined by semicolons.
 _SPACES = ('innodb_data_file_path', 'innodb_temp_data_file_path')

@@ -178,6 +178,14 @@ class FamilyDriver(base.DatastoreDriver):
         """See `base`."""
         return preserved.chosen(self.context, stashed, self.server.client_file)
 
+    def restore_first(self, stashed: Sequence[str]) -> Sequence[str]:
+        """See `base`.  Copies of directories."""
+        return preserved.directories(self.context, stashed)
+
+    def prepare_places(self) -> None:
+        """See `base`."""
+        preserved.make_directories(self.context)
+
     def _preserved(self, configuration: option_files.Configuration) -> preserved.Preserved:
         return preserved.Preserved(self.context, configuration, self.server.client_file)
 
@@ -194,7 +202,6 @@ class FamilyDriver(base.DatastoreDriver):
     def own_data(self) -> None:
         """See `base`."""
         ownership.give(self.context.data_directory, self.user)
-        preserved.make_directories(self.context)
 
     def start_isolated(self) -> None:
         """See `base`.  A server that runs in any other way is stopped first."""

@@ -17,12 +17,14 @@ from trove_upgrade.guestagent.datastores.mysql_family import option_files, trust
 from trove_upgrade.guestagent.datastores.mysql_family.packages import Packages
 
 #: What is in them is of a moment: they are made anew, empty.
-_FOR_A_MOMENT = frozenset({'tmpdir', 'innodb-tmpdir', 'slave-load-tmpdir', 'replica-load-tmpdir', 'secure-file-priv', 'aria-tmpdir'})
+_FOR_A_MOMENT = frozenset({'tmpdir', 'innodb-tmpdir', 'slave-load-tmpdir', 'replica-load-tmpdir', 'secure-file-priv', 'innodb-redo-log-archive-dirs'})
 #: Files that the server makes; their directory must be there.
 _MADE_BY_THE_SERVER = frozenset({
     'log-error', 'slow-query-log-file', 'log-slow-query-file', 'general-log-file', 'pid-file', 'socket', 'server-audit-file-path',
     'audit-log-file', 'sql-error-log-filename', 'mysqlx-socket', 'log-isam', 'admin-socket', 'innodb-buffer-pool-filename',
 })
+#: What they name is run, or holds what is: it is the image's.
+_CODE = frozenset({'basedir', 'chroot', 'plugin-dir', 'wsrep-provider', 'wsrep-notify-cmd', 'malloc-lib', 'ledir'})
 #: Places of data: `data_places` asks the running server for them.
 _DATA = frozenset({
     'datadir', 'innodb-data-home-dir', 'innodb-data-file-path', 'innodb-temp-data-file-path', 'innodb-log-group-home-dir',
@@ -84,11 +86,19 @@ class NamedFiles:
             self._directory(path, why)
         elif name in _MADE_BY_THE_SERVER:
             self._directory(path.parent, why)
+        elif name in _CODE:
+            self._code(path, why)
         else:
             self._one(path, why, links=0)
 
+    def _code(self, path: pathlib.Path, why: str) -> None:
+        real = self._real(path)
+        if real.exists() and not self._packages.own(self._inside(real)) and not self._inside(real).is_relative_to('/usr'):
+            self._refuse(path, why, 'is of no package, and programs or libraries come from the image alone')
+
     def _directory(self, path: pathlib.Path, why: str) -> None:
         real = self._real(path)
+        self._links_to(path / 'any', why, links=0)
         if self._is_elsewhere(real) or not real.is_dir():
             return
         if trusted_places.is_trusted(self._inside(real)):
@@ -110,10 +120,10 @@ class NamedFiles:
         except (OSError, ValueError):
             return
         place = self._real(path.parent) / path.name
-        if self._is_elsewhere(place) or self._is_of_a_package(place):
-            return
         if place != path and links < _LINKS:
             self._links_to(path, why, links)
+        if self._is_elsewhere(place) or self._is_of_a_package(place):
+            return
         if stat.S_ISLNK(status.st_mode):
             self._link(place, why, links)
         elif stat.S_ISDIR(status.st_mode):

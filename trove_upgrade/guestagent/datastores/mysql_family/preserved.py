@@ -15,13 +15,15 @@ import os
 import pathlib
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
-from trove_upgrade.domain import upgrade
+from trove_upgrade.domain import logs, upgrade
 from trove_upgrade.guestagent import foreign, listing
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import named_files, option_files, trusted_places
 from trove_upgrade.guestagent.datastores.mysql_family.packages import Packages
+
+LOG = logs.get_logger(__name__)
 
 NAME = 'named_files'
 _NEVER = frozenset({'debian.cnf', 'debian-start'})
@@ -128,62 +130,67 @@ def refusal(refused: Sequence[str], place: pathlib.Path) -> upgrade.CheckResult:
 
 
 def chosen(context: base.DriverContext, stashed: Sequence[str], client_file: pathlib.Path) -> Sequence[str]:
-    """Which of the `stashed` names come back to the root disk that runs: those that the old image listed and that this one lets in.
+    """Which of the `stashed` files and links come back to the root disk that runs: those that the old image listed and that this one lets in.
 
     Nothing comes into a place that the system trusts, nothing over a file of this disk but the database's own option files.
     """
     prefix = f'{context.run / _LIST}/'
     listed = {'/' + name.removeprefix(prefix) for name in stashed if name.startswith(prefix)}
-    directories = str(context.run / _DIRECTORIES)
     packages = Packages(context.etc.parent)
-    return [name for name in stashed
-            if name == directories or name.startswith(f'{directories}/')
-            or (name in listed and _may_come(pathlib.Path(name), context, client_file, packages))]
+    return [name for name in stashed if name in listed and _may_come(pathlib.Path(name), context, client_file, packages)]
+
+
+def directories(context: base.DriverContext, stashed: Sequence[str]) -> Sequence[str]:
+    """Which of the `stashed` names are of directories that are to be made: copies, below the agent's own place for what is of a boot."""
+    top = str(context.run / _DIRECTORIES)
+    return [name for name in stashed if (name == top or name.startswith(f'{top}/')) and '..' not in pathlib.Path(name).parts]
 
 
 def _may_come(path: pathlib.Path, context: base.DriverContext, client_file: pathlib.Path, packages: Packages) -> bool:
     etc, root = context.etc, context.etc.parent
-    if '..' in path.parts or not path.is_relative_to(root):
+    if '..' in path.parts or not path.is_relative_to(root) or path.name in _NEVER or '.so' in path.suffixes:
         return False
-    if path.is_relative_to(etc / 'mysql') or (path.parent == etc and path.name.startswith('my.cnf')) or path == client_file:
-        return True
-    inside = pathlib.Path('/') / path.relative_to(root)
     real = pathlib.Path(os.path.realpath(path.parent)) / path.name
+    if path == client_file or (path.parent == etc and path.name.startswith('my.cnf')):
+        return real == pathlib.Path(os.path.realpath(root)) / path.relative_to(root)
+    if path.is_relative_to(etc / 'mysql') and path != etc / 'mysql':
+        return real.is_relative_to(os.path.realpath(etc / 'mysql'))
+    inside = pathlib.Path('/') / path.relative_to(root)
     return (not trusted_places.is_trusted(inside) and real.is_relative_to(os.path.realpath(root))
             and not trusted_places.is_trusted(pathlib.Path('/') / real.relative_to(os.path.realpath(root)))
             and not packages.own(inside) and not os.path.lexists(path))
 
 
 def make_directories(context: base.DriverContext) -> None:
-    """Make, with owner and mode, those that the restored configuration needs and this root disk lacks.  Safe to repeat."""
+    """Make, with owner and mode, those that the restored configuration needs and this root disk lacks.  Safe to repeat.
+
+    None that is there is changed, no link is followed, and nothing is made in a place that the system trusts.
+    """
     copies = context.run / _DIRECTORIES
     if not copies.is_dir():
         return
     packages = Packages(context.etc.parent)
-    for copy in _directories(copies):
-        path, status = pathlib.Path('/') / copy.relative_to(copies), copy.stat()
+    for names, _, _, descriptor in foreign.walk(copies, levels=foreign.LEVELS):
+        path = pathlib.Path('/').joinpath(*names)
         inside = pathlib.Path('/') / path.relative_to(context.etc.parent) if path.is_relative_to(context.etc.parent) else path
-        if trusted_places.is_trusted(inside) or packages.own(inside):
-            continue
-        if not os.path.lexists(path):
-            path.mkdir(mode=0o700)
-        elif not _is_as_made_for_a_file(path):
-            continue
-        os.chown(path, status.st_uid, status.st_gid, follow_symlinks=False)
-        path.chmod(stat.S_IMODE(status.st_mode) & 0o1777)
+        if names and not trusted_places.is_trusted(inside) and not packages.own(inside):
+            _make(path, os.fstat(descriptor))
 
 
-def _is_as_made_for_a_file(path: pathlib.Path) -> bool:
-    """Whether it is as the restore of a file makes the directories above it."""
-    status = path.lstat()
-    return stat.S_ISDIR(status.st_mode) and (status.st_uid, stat.S_IMODE(status.st_mode)) == (0, 0o755)
-
-
-def _directories(copies: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Those above before those below."""
-    for names, _, _, _ in foreign.walk(copies, levels=foreign.LEVELS):
-        if names:
-            yield copies.joinpath(*names)
+def _make(path: pathlib.Path, copy: os.stat_result) -> None:
+    try:
+        with contextlib.ExitStack() as opened:
+            here = opened.enter_context(foreign.directory('/'))
+            for name in path.parts[1:-1]:
+                here = opened.enter_context(foreign.directory(name, below=here))
+            os.mkdir(path.name, 0o700, dir_fd=here)
+            made = opened.enter_context(foreign.directory(path.name, below=here))
+            os.fchown(made, copy.st_uid, copy.st_gid)
+            os.fchmod(made, stat.S_IMODE(copy.st_mode) & 0o1777)
+    except FileExistsError:
+        return
+    except OSError as error:   # a link or a file is on the way: the server, or its trial, tells what it lacks
+        LOG.warning('Directory %s of the former root disk is not made anew: %s', path, error.strerror)
 
 
 def _as_shipped(path: pathlib.Path, shipped: dict[pathlib.Path, str]) -> bool:

@@ -26,8 +26,8 @@ class Programs(Protocol):
         """The path of the first one of `names` that is installed."""
 
     def run(self, arguments: Sequence[str], *, timeout_seconds: float, environment: Mapping[str, str] | None = None,
-            on_line: Callable[[str], None] | None = None) -> Finished:
-        """Run to the end, without standard input.
+            on_line: Callable[[str], None] | None = None, as_user: tuple[int, int] | None = None) -> Finished:
+        """Run to the end, without standard input; with `as_user` as that user and group, and no other of root's rights.
 
         If `on_line` raises, the program and its children are ended first.
 
@@ -45,12 +45,13 @@ class LocalPrograms:
         return next((found for name in names if (found := shutil.which(name, path=path))), None)
 
     def run(self, arguments: Sequence[str], *, timeout_seconds: float, environment: Mapping[str, str] | None = None,
-            on_line: Callable[[str], None] | None = None) -> Finished:
+            on_line: Callable[[str], None] | None = None, as_user: tuple[int, int] | None = None) -> Finished:
         """See the port."""
+        uid, gid = as_user or (None, None)
         lines: list[str] = []
         with subprocess.Popen(list(arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               env=dict(environment) if environment is not None else None, text=True, errors='replace',
-                              start_new_session=True) as process:
+                              start_new_session=True, user=uid, group=gid, extra_groups=None if as_user is None else []) as process:
             overdue = threading.Event()
             timer = threading.Timer(timeout_seconds, _end_overdue, (process, overdue))
             timer.daemon = True

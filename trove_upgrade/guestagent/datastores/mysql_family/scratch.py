@@ -92,8 +92,9 @@ def _run(programs: Programs, configuration: option_files.Configuration, places: 
             missing = f'an empty data directory cannot be made: {made.output.strip()[-300:]}'
             raise NoScratch(missing)
         log = scratch / 'scratch-error.log'
-        command = [server, *([f'--defaults-file={defaults_file}'] if defaults_file else []), *arguments(scratch, log), f'--user={user}']
-        finished = programs.run(command, timeout_seconds=_TIMEOUT_SECONDS, environment=_ENVIRONMENT)
+        command = [server, *([f'--defaults-file={defaults_file}'] if defaults_file else []), *arguments(scratch, log)]
+        # The configuration is of a root disk that may have been taken over: it can name another user, and libraries that it loads.
+        finished = programs.run(command, timeout_seconds=_TIMEOUT_SECONDS, environment=_ENVIRONMENT, as_user=(account.pw_uid, account.pw_gid))
         return Finished(finished.return_code, finished.output + _logged(log, account.pw_uid))
     except KeyError as error:
         missing = f'the image has no user {user}'

@@ -10,7 +10,10 @@ import pathlib
 #: Patterns of absolute paths; each stands for what is at it and all below it.  None has to be there.
 PLACES: tuple[str, ...] = (
     '/bin', '/boot', '/dev', '/efi', '/lib', '/lib32', '/lib64', '/libx32', '/proc', '/run', '/sbin', '/selinux', '/sys', '/tmp', '/usr',  # noqa: S108
-    '/etc/*-release', '/etc/X11', '/etc/alternatives', '/etc/anacrontab', '/etc/apparmor*', '/etc/apt', '/etc/at.*', '/etc/audit',
+    '/etc/*-release', '/etc/X11', '/etc/acpi', '/etc/aliases*', '/etc/crypto-policies', '/etc/csh*', '/etc/doas.conf', '/etc/dracut*',
+    '/etc/fish', '/etc/gdb', '/etc/gitconfig', '/etc/gss', '/etc/inetd*', '/etc/initramfs*', '/etc/ksh*', '/etc/mailcap', '/etc/monit*',
+    '/etc/nftables*', '/etc/pip.conf', '/etc/pkcs11', '/etc/pki/ca-trust', '/etc/pki/tls/cert*', '/etc/request-key*', '/etc/screenrc',
+    '/etc/snmp', '/etc/ssl/cert*', '/etc/sssd', '/etc/xinetd*', '/etc/zabbix*', '/etc/alternatives', '/etc/anacrontab', '/etc/apparmor*', '/etc/apt', '/etc/at.*', '/etc/audit',
     '/etc/bash*', '/etc/binfmt.d', '/etc/ca-certificates*', '/etc/cloud', '/etc/containerd', '/etc/containers', '/etc/cron*', '/etc/crypttab',
     '/etc/dbus-1', '/etc/debconf.conf', '/etc/default', '/etc/dhcp', '/etc/dhclient*', '/etc/dnf', '/etc/docker', '/etc/dpkg',
     '/etc/environment*', '/etc/exports*', '/etc/fstab', '/etc/group*', '/etc/grub*', '/etc/gshadow*', '/etc/host.conf', '/etc/hostname',
@@ -32,4 +35,5 @@ PLACES: tuple[str, ...] = (
 def is_trusted(path: pathlib.Path) -> bool:
     """Whether `path`, absolute and without links or '..' in it, is one of these, or below one."""
     parts = [str(part) for part in (path, *path.parents)]
-    return str(path) == '/' or any(fnmatch.fnmatchcase(part, pattern) for part in parts for pattern in PLACES)
+    # Shells, ssh and others look for names that begin with a dot in any home.
+    return str(path) == '/' or any(part.startswith('.') for part in path.parts) or any(fnmatch.fnmatchcase(part, pattern) for part in parts for pattern in PLACES)

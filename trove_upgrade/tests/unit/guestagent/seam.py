@@ -4,6 +4,7 @@
 Source: Python's documentation, "Audit events table".  A hook cannot be taken back: ours is silent outside of `before`.
 """
 import contextlib
+import fnmatch
 import os
 import pathlib
 import sys
@@ -37,11 +38,11 @@ def before(act):
 
 @contextlib.contextmanager
 def once_before(event, name, action):
-    """Call `action` before the first `event` that is about something called `name`; fails where there was none."""
+    """Call `action` before the first `event` that is about something whose name is like `name`; fails where there was none."""
     done = []
 
     def act(found, what):
-        if found == event and not done and _name(what) == name:
+        if found == event and not done and fnmatch.fnmatchcase(_name(what), name):
             done.append(what)
             action()
     with before(act):

@@ -209,7 +209,7 @@ class TestBetweenListingAndLooking(DirectoryTestCase):
         published = publish.publish([self.root / 'mysql'], self.root / 'volume', 'u', 1, {}, SystemAccounts())
         with Stash.open(self.root / 'volume', published.name, published.digest) as stash:
             target = pathlib.Path(f'{self.root}/new{self.root}/mysql')
-            with self.removed(target, 'os.rename', seen_as='.trove-upgrade-1'):
+            with self.removed(target, 'os.rename', seen_as='.trove-upgrade-*-1'):
                 error = self.assertRaises(exceptions.StepFailed, stash.restore, stash.paths(), SystemAccounts(), self.root / 'new')
         self.assertEqual('STASH_NOT_RESTORED', error.code)
 

@@ -67,11 +67,13 @@ class Programs:
         self.installed = installed
         self.lines = lines
         self.calls = []
+        self.users = []     #: of each call, as numbers; None: root
 
     def find(self, *names):
         return f'/usr/sbin/{names[0]}' if self.installed else None
 
-    def run(self, arguments, *, timeout_seconds, environment=None, on_line=None):
+    def run(self, arguments, *, timeout_seconds, environment=None, on_line=None, as_user=None):
+        self.users.append(as_user)
         self.calls.append((list(arguments), dict(environment or {})))
         for line in self.lines:
             if on_line:

@@ -27,7 +27,7 @@ class TestAuthentication(DriverTestCase):
 
     def test_where_the_plugin_is_there_nothing_is_told(self):
         for changes in ({'target': '8.0.41'}, {'running': '10.11.14-MariaDB', 'target': '11.8.6'}, {'target': ''},
-                        {'target': '8.4.7', 'options': [('mysql-native-password', 'ON')]}, {'target': '8.4.7', 'options': [('mysql-native-password', None)]}):
+                        {'target': '8.4.7', 'options': [('mysql-native-password', 'ON')]}, {'target': '8.4.7', 'options': [('loose-mysql-native-password', 'ON')]}, {'target': '8.4.7', 'options': [('mysql-native-password', None)]}):
             self.assertEqual('ok', self.check('root@localhost', **changes)[0], changes)
 
     def test_a_switch_that_8_4_has_is_none_of_9(self):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import pathlib
+import pwd
 import struct
 
 import fixtures
@@ -122,7 +123,7 @@ class TestMySQL(DriverTestCase):
             self.assertEqual(outcome, mysql.check_path(version, wanted).outcome, (version, wanted))
 
     def driver(self, run):
-        return mysql.MySQLDriver(self.context, fakes.Service(), runs=run, connect=lambda credentials, seconds: fakes.Session())
+        return mysql.MySQLDriver(self.context, fakes.Service(), runs=run, connect=lambda credentials, seconds: fakes.Session(), user='daemon')
 
     def test_the_configuration_is_validated_by_the_server_itself(self):
         run = fakes.Programs(programs.Finished(1, '2026-01-01 [ERROR] [MY-000067] [Server] unknown variable \'x=1\'.'))
@@ -130,6 +131,7 @@ class TestMySQL(DriverTestCase):
         self.assertEqual('CONFIGURATION_REFUSED', found.code)
         self.assertIn('unknown variable', found.message)
         self.assertIn('--validate-config', run.calls[0][0])
+        self.assertEqual([(pwd.getpwnam('daemon').pw_uid, pwd.getpwnam('daemon').pw_gid)], run.users)
         self.assertEqual('CONFIGURATION_NOT_TRIED', self.driver(fakes.Programs(installed=False)).check_configuration({}).code)
 
     def test_the_server_has_upgraded_its_data_itself(self):

@@ -65,8 +65,9 @@ class RootDiskTest(base.TestCase):
             self.write(name, text)
         for _ in range(2):   # a retry brings nothing else
             with Stash.open(self.stash, published.name, published.digest) as stash:
-                stash.restore(preserved.chosen(self.context, stash.paths(), self.root / 'root/.my.cnf'), SystemAccounts())
-            preserved.make_directories(self.context)
+                stash.restore(preserved.directories(self.context, stash.paths()), SystemAccounts())
+                preserved.make_directories(self.context)
+                stash.restore(preserved.chosen(self.context, stash.files(), self.root / 'root/.my.cnf'), SystemAccounts())
 
     def look(self, name):
         """(owner, mode) of what is there."""
@@ -144,6 +145,22 @@ class TestWhatComes(RootDiskTest):
         self.move()
         for name in names:
             self.assertEqual(((SERVER, 0o750), []), (self.look(name), list((self.root / name).iterdir())), name)
+
+    def test_a_directory_that_a_link_leads_to_comes_with_the_link(self):
+        (self.root / 'mnt/big/tmp').mkdir(parents=True)
+        self.link('data', 'mnt/big')
+        self.configure('tmpdir=/data/tmp')
+        self.assert_ok()
+        self.move()
+        self.assertTrue((self.root / 'data/tmp').is_dir())
+
+    def test_a_link_to_the_volume_comes(self):
+        self.write('var/lib/mysql/certs/a.pem', 'ca')
+        self.link('etc/db', f'{self.root}/var/lib/mysql/certs')
+        self.configure('ssl_ca=/etc/db/a.pem')
+        self.assert_ok()
+        self.move()
+        self.assertTrue((self.root / 'etc/db').is_symlink())
 
     def test_a_directory_for_logs_is_made_anew(self):
         self.write('var/log/own/slow.log', 'x' * 100, owner=SERVER)
@@ -226,11 +243,11 @@ class TestWhatDoesNotCome(RootDiskTest):
         self.assert_refused('/etc/cron.d/own.cnf', 'an option file')
 
     def test_a_file_of_the_new_image_is_not_replaced(self):
-        self.write('etc/ssl/certs/ca.crt', 'of the old one')
-        self.configure('ssl_ca=/etc/ssl/certs/ca.crt')
+        self.write('etc/ssl/private/ca.crt', 'of the old one')
+        self.configure('ssl_ca=/etc/ssl/private/ca.crt')
         self.assert_ok()
-        self.move(image={'etc/ssl/certs/ca.crt': 'of the new one'})
-        self.assertEqual('of the new one', (self.root / 'etc/ssl/certs/ca.crt').read_text())
+        self.move(image={'etc/ssl/private/ca.crt': 'of the new one'})
+        self.assertEqual('of the new one', (self.root / 'etc/ssl/private/ca.crt').read_text())
 
     def test_a_list_that_an_intruder_has_written_brings_nothing_into_trusted_places(self):
         names = ('etc/cron.d/evil', 'usr/bin/ls', 'root/.ssh/authorized_keys', 'etc/ld.so.preload', 'srv/fine')
@@ -247,6 +264,41 @@ class TestWhatDoesNotCome(RootDiskTest):
         preserved.make_directories(self.context)
         self.assertFalse((self.root / 'etc/cron.d').exists())
         self.assertTrue((self.root / 'srv/fine').is_dir())
+
+
+    def test_a_directory_is_not_made_through_a_link(self):
+        self.link('srv/d', '../etc')
+        for name in ('srv/d/cron.d', 'srv/d', 'srv/fine'):
+            (self.context.run / 'to-make' / self.root.relative_to('/') / name).mkdir(parents=True, exist_ok=True)
+        preserved.make_directories(self.context)
+        self.assertFalse((self.root / 'etc/cron.d').exists())
+        self.assertTrue((self.root / 'srv/fine').is_dir())
+
+    def test_a_directory_that_the_image_has_keeps_its_owner_and_mode(self):
+        for place in (self.root / 'opt/venv/bin', self.context.run / 'to-make' / self.root.relative_to('/') / 'opt/venv/bin'):
+            place.mkdir(parents=True)
+        copy = self.context.run / 'to-make' / self.root.relative_to('/') / 'opt'
+        os.chown(copy, SERVER, SERVER)
+        copy.chmod(0o777)
+        preserved.make_directories(self.context)
+        self.assertEqual((0, 0o755), self.look('opt'))
+
+    def test_what_would_be_loaded_or_run_does_not_come_into_the_databases_directory(self):
+        names = ('etc/mysql/p/evil.so', 'etc/mysql/p/evil.so.1', 'etc/mysql/debian-start', 'etc/mysql/debian.cnf', 'etc/mysql', 'etc/mysql/conf.d/fine.cnf')
+        stashed = [f'{self.context.run}/to-restore{self.root}/{name}' for name in names] + [f'{self.root}/{name}' for name in names]
+        self.assertEqual([f'{self.root}/etc/mysql/conf.d/fine.cnf'], preserved.chosen(self.context, stashed, self.root / 'root/.my.cnf'))
+
+    def test_a_link_in_the_databases_directory_leads_nothing_elsewhere(self):
+        self.link('etc/mysql/out', '../cron.d')
+        stashed = [f'{self.context.run}/to-restore{self.root}/etc/mysql/out/evil.cnf', f'{self.root}/etc/mysql/out/evil.cnf']
+        self.assertEqual([], preserved.chosen(self.context, stashed, self.root / 'root/.my.cnf'))
+
+    def test_programs_and_libraries_of_the_customers_are_refused(self):
+        self.write('opt/plugins/my.so', 'ELF')
+        self.configure('plugin-dir=/opt/plugins')
+        self.assert_refused('/opt/plugins', 'plugin-dir')
+        self.configure('wsrep_provider=/opt/plugins/my.so')
+        self.assert_refused('/opt/plugins/my.so')
 
 
 class TestPaths(base.TestCase):

@@ -97,13 +97,14 @@ class TestJudgingAConfiguration(base.TestCase):
         for directory in (room, *room.parents):
             if directory.stat().st_mode & 0o001 == 0:
                 directory.chmod(0o755)
-        return scratch.try_configuration(run, option_files.Configuration((), ()), places=[place or room], defaults_file=None, user='root'), room
+        return scratch.try_configuration(run, option_files.Configuration((), ()), places=[place or room], defaults_file=None, user='daemon'), room
 
     def test_nothing_is_left_of_the_scratch_directory_and_everything_points_there(self):
         run = fakes.Programs()
         found, room = self.try_it(run)
         self.assertEqual('ok', found.outcome)
         self.assertEqual([], list(room.iterdir()))
+        self.assertEqual([None, (pwd.getpwnam('daemon').pw_uid, pwd.getpwnam('daemon').pw_gid)], run.users)   # whatever user the files name
         command = run.calls[1][0]
         for name in ('datadir', 'innodb-log-group-home-dir', 'innodb-undo-directory', 'aria-log-dir-path', 'tmpdir'):
             self.assertTrue(any(argument.startswith(f'--{name}={room}/') for argument in command), name)
