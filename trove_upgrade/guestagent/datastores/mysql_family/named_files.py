@@ -71,15 +71,18 @@ class NamedFiles:
             name = option.name.removeprefix('loose-')
             if name not in _DATA and name not in _NO_PATHS:
                 for path in paths_in(option.value or ''):
-                    self._named(name, path, f'{option.name}, {option.place}')
+                    with listing.vanishing():
+                        self._named(name, path, f'{option.name}, {option.place}')
 
     def keep(self, path: pathlib.Path, why: str) -> None:
         """One more file or link, or a directory with its files."""
-        self._one(path, why, links=0)
+        with listing.vanishing():
+            self._one(path, why, links=0)
 
     def make(self, directory: pathlib.Path, why: str) -> None:
         """One more directory, whatever is in it."""
-        self._directory(directory, why)
+        with listing.vanishing():
+            self._directory(directory, why)
 
     def _named(self, name: str, path: pathlib.Path, why: str) -> None:
         if name in _FOR_A_MOMENT:

@@ -95,11 +95,12 @@ class Preserved:
             marker.parent.mkdir(parents=True, exist_ok=True)
             marker.touch(mode=0o600)
         for path in self._named.directories:
-            status = path.stat()
-            copy = self._context.run / _DIRECTORIES / path.relative_to('/')
-            copy.mkdir(parents=True, exist_ok=True)
-            os.chown(copy, status.st_uid, status.st_gid)
-            copy.chmod(stat.S_IMODE(status.st_mode))
+            with listing.vanishing():
+                status = path.stat()
+                copy = self._context.run / _DIRECTORIES / path.relative_to('/')
+                copy.mkdir(parents=True, exist_ok=True)
+                os.chown(copy, status.st_uid, status.st_gid)
+                copy.chmod(stat.S_IMODE(status.st_mode))
 
     def _shipped(self) -> dict[pathlib.Path, str]:
         """Configuration files of packages with the md5 that they were shipped with.  Source: dpkg's status file, Conffiles."""
