@@ -41,7 +41,7 @@ _OF = {
     'apt': 'apt-config apt-get',
     'bash': 'bash',
     'cloud-init': 'cloud-init',
-    'coreutils': 'basename cat chmod chown chroot cp cut df dirname env expand '
+    'coreutils': 'base64 basename cat chmod chown chroot cp cut df dirname env expand '
     'head id install ln ls mkdir mknod mktemp mv nice od readlink rm rmdir '
     'sleep sort stat tail test timeout touch tr true wc',
     'dash': 'sh',
