@@ -169,10 +169,6 @@ CREATE TABLE IF NOT EXISTS customers (id INT PRIMARY KEY AUTO_INCREMENT, name VA
 INSERT IGNORE INTO customers (id, name, town) VALUES (1, 'Zoë', 'Kraków'), (2, 'Bjørn', 'Ærøskøbing'), (3, '山田', '東京');
 CREATE TABLE IF NOT EXISTS heartbeat (id BIGINT PRIMARY KEY AUTO_INCREMENT, written_at DATETIME(6) NOT NULL DEFAULT NOW(6),
     note VARCHAR(64) NOT NULL DEFAULT '');
-CREATE TABLE IF NOT EXISTS invoices (id INT PRIMARY KEY, net DECIMAL(12,2) NOT NULL, gross DECIMAL(12,2) AS (net * 1.19) STORED,
-    label VARCHAR(40) AS (CONCAT('invoice ', id)) VIRTUAL, detail JSON, place POINT, paid_at TIMESTAMP NULL, share DOUBLE, flags BIT(9));
-INSERT IGNORE INTO invoices (id, net, detail, place, paid_at, share, flags) VALUES
-    (1, 100, '{{"goods": ["Käse", 3]}}', POINT(1, 2.5), '2026-01-01 00:00:00', 1/3, b'100000001'), (2, 0.01, NULL, NULL, NULL, -1e300, NULL);
 CREATE OR REPLACE VIEW towns AS SELECT DISTINCT town FROM customers;
 CREATE OR REPLACE FUNCTION double_it(n INT) RETURNS INT DETERMINISTIC RETURN n * 2;
 CREATE OR REPLACE TRIGGER customers_town BEFORE INSERT ON customers FOR EACH ROW SET NEW.town = TRIM(NEW.town);

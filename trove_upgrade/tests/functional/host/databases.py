@@ -131,7 +131,8 @@ class MariaDB(DatabaseServer):
                          '--auth-root-authentication-method=normal', '--skip-test-db')
 
     def command(self):
-        return ('mariadbd', '--no-defaults', f'--datadir={self.data}', f'--socket={self.folder}/s', '--skip-networking',
+        # a server that starts removes the temporary files that another one has in the same directory
+        return ('mariadbd', '--no-defaults', f'--datadir={self.data}', f'--tmpdir={self.folder}', f'--socket={self.folder}/s', '--skip-networking',
                 *self.options, f'--pid-file={self.folder}/pid', '--innodb-buffer-pool-size=32M',
                 '--innodb-flush-log-at-trx-commit=0', '--max-connections=200', '--character-set-server=utf8mb4')
 
