@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
-from trove_upgrade.db import columns, trove_tables
+from trove_upgrade.db import batches, columns, trove_tables
 from trove_upgrade.db.engine import Database, retry_on_deadlock
 from trove_upgrade.db.models import upgrade_guests as _guests
 from trove_upgrade.domain import guest, logs
@@ -14,7 +14,6 @@ from trove_upgrade.domain import guest, logs
 LOG = logs.get_logger(__name__)
 
 _instances = trove_tables.instances
-_AT_ONCE = 500    #: ids of one statement
 
 
 class Guests:
@@ -100,8 +99,7 @@ def images_of(connection: sa.Connection, instance_ids: Sequence[str]) -> Mapping
     Asked by ids and not by a join: Trove's tables may have another collation than ours, and servers refuse to compare the two.
     """
     found: dict[str, str | None] = {}
-    for first in range(0, len(instance_ids), _AT_ONCE):
-        ids = list(instance_ids[first:first + _AT_ONCE])
+    for ids in batches.of_ids(instance_ids):
         rows = connection.execute(sa.select(_guests.c.instance_id, _guests.c.image_id).where(_guests.c.instance_id.in_(ids)))
         found.update((row.instance_id, row.image_id) for row in rows)
     return found

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
-from trove_upgrade.db import errors, models, trove_tables
+from trove_upgrade.db import batches, errors, models, trove_tables
 from trove_upgrade.db.migrations import gate, lease, lock_waits
 from trove_upgrade.db.migrations.chain import MAIN
 from trove_upgrade.db.migrations.runner import Options
@@ -18,7 +18,6 @@ from trove_upgrade.domain.states import UpgradeState
 
 _upgrades = models.instance_upgrades
 _instances = trove_tables.instances
-_AT_ONCE = 500    #: ids of one statement
 #: What says whether a removal may go on is dropped last.
 _LAST = (models.upgrade_services.name, models.instance_upgrades.name)
 _ACTIVE = (str(UpgradeState.PENDING), str(UpgradeState.RUNNING))
@@ -126,10 +125,10 @@ def _failed(connection: sa.Connection, *, reset: bool) -> Sequence[str]:
     query = sa.select(_upgrades.c.instance_id).distinct().where(_upgrades.c.state == str(UpgradeState.FAILED))
     ids = connection.execute(query.where(is_newest) if reset else query).scalars().all()
     found: list[str] = []
-    for first in range(0, len(ids), _AT_ONCE):   # by ids and not by a join: the collations of the two tables may differ
-        holds = _instances.c.task_id == int(instance.Task.UPGRADING_ERROR)
+    holds = _instances.c.task_id == int(instance.Task.UPGRADING_ERROR)
+    for batch in batches.of_ids(ids):   # by ids and not by a join: the collations of the two tables may differ
         found += connection.execute(sa.select(_instances.c.id).where(
-            _instances.c.id.in_(ids[first:first + _AT_ONCE]), _instances.c.deleted.is_not(True), ~holds if reset else holds)).scalars().all()
+            _instances.c.id.in_(batch), _instances.c.deleted.is_not(True), ~holds if reset else holds)).scalars().all()
     return sorted(found)
 
 

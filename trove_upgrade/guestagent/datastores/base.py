@@ -186,14 +186,14 @@ class DatastoreDriver:
         return None if version is None else str(version)
 
     def restore_first(self, stashed: Sequence[str]) -> Sequence[str]:
-        """Which of the stashed names come back before the others, for `prepare_places`."""
+        """Return those of the stashed directories that come back before the files, for `prepare_places`."""
         return ()
 
     def prepare_places(self) -> None:
         """Make what the files that come back stand in.  Safe to repeat."""
 
     def check_release(self, former: str, installed: str) -> upgrade.CheckResult | None:
-        """Whether the server that is installed may be given the data that `former` has left; None where any may."""
+        """Compare the release of the server that is installed with the one whose data it gets; None where any may follow."""
         return None
 
     def server_version(self) -> str | None:

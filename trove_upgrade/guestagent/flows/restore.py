@@ -153,9 +153,9 @@ def _configure(work: Work, stash: Stash, info: UpgradeInfo) -> None:
             _require_accepted(guest.driver.check_again(work.call.options, work.progress))
         return
     work.progress(10, 'Restoring the configuration.')
-    stash.restore(guest.driver.restore_first(stash.paths()), guest.accounts)
+    remarks = stash.restore(guest.driver.restore_first(stash.directories()), guest.accounts)
     guest.driver.prepare_places()
-    remarks = stash.restore(guest.driver.restore_paths(stash.files()), guest.accounts)
+    remarks += stash.restore(guest.driver.restore_paths(stash.files()), guest.accounts)
     durable.make_directory(guest.layout.volume_uuid.parent)
     durable.write(guest.layout.volume_uuid, f'{info.volume_uuid}\n'.encode())
     guest.driver.own_data()

@@ -97,8 +97,12 @@ class Stash:
         return [entry.path for entry in self.manifest.entries]
 
     def files(self) -> list[str]:
-        """Paths of files and links; a directory that no file wants is made by the one that asks for it."""
+        """Paths of files and links."""
         return [entry.path for entry in self.manifest.entries if entry.kind != 'directory']
+
+    def directories(self) -> list[str]:
+        """Paths of directories."""
+        return [entry.path for entry in self.manifest.entries if entry.kind == 'directory']
 
     def document(self, document: str, digest: str) -> bytes:
         """One of the agent's own documents.
@@ -160,7 +164,7 @@ class Stash:
                                         'STASH_NOT_RESTORED') from error
 
     def _require_a_tree(self, entries: Sequence[Entry]) -> None:
-        """Nobody who has written the manifest leads one entry through another."""
+        """Refuse a manifest that leads one entry through another, as an intruder on the former root disk can write it."""
         kinds = {entry.path: entry.kind for entry in entries}
         if len(kinds) != len(entries):
             _broken(self.name, 'it has one path twice')
@@ -197,7 +201,7 @@ class _Restorer:
         self._remarks: list[str] = []
         self._links: dict[int, str] = {}
         self._devices: dict[int, str] = {}
-        self._prefix = f'{_BESIDE}{secrets.token_hex(8)}-'   # nobody who has written the manifest knows it
+        self._prefix = f'{_BESIDE}{secrets.token_hex(8)}-'   # an intruder who has written the manifest cannot know it
 
     def run(self) -> list[str]:
         for _, entry in self._entries:

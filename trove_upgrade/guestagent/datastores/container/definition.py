@@ -8,6 +8,7 @@ from trove_upgrade.guestagent.containers import definitions
 
 _SECRET = re.compile(r'PASSWORD|SECRET|TOKEN|PRIVATE|CREDENTIAL', re.IGNORECASE)
 
+_TROVE_USER = (1001, 1001)
 #: The entrypoint's switch for an upgrade of its own at each start: nobody would watch it.
 AUTO_UPGRADE = 'MARIADB_AUTO_UPGRADE'
 #: Every network that a fresh engine has.
@@ -48,6 +49,11 @@ def user(definition: Mapping[str, Any]) -> tuple[int, int] | None:
     """Numbers of the user and the group that it runs as; None where the image decides, or its names do."""
     found = re.fullmatch(r'(\d+)(?::(\d+))?', str((definition.get('Config') or {}).get('User') or ''))
     return (int(found.group(1)), int(found.group(2) or found.group(1))) if found else None
+
+
+def user_or_troves(definition: Mapping[str, Any]) -> tuple[int, int]:
+    """Numbers of the user and the group that a throwaway container runs as: Trove's own where `user` knows none."""
+    return user(definition) or _TROVE_USER
 
 
 def published(definition: Mapping[str, Any], port: int) -> list[tuple[str, int]]:

@@ -95,7 +95,7 @@ class ContainerDriver(FamilyDriver):
         self.records.write(record)
 
     def _look_at(self, wanted: ImageChoice, record: Record) -> Sequence[upgrade.CheckResult]:
-        """Whether the server of that image may follow the one that runs, and has what this one has loaded and its configuration names."""
+        """Compare the server of that image with the one that runs: its release, and the libraries and files that this one uses."""
         configuration = self.containers.configuration()
         named = self._named_inside(configuration)
         session, _ = self._session()
@@ -118,7 +118,7 @@ class ContainerDriver(FamilyDriver):
         return [*results, versions.check_target(running, found.version)] if found.version else results
 
     def _named_inside(self, configuration: option_files.Configuration) -> Mapping[pathlib.Path, str]:
-        """What the configuration names in the container and neither on the volume nor in /etc/mysql, which the next container sees, too."""
+        """Return what the configuration names inside the container alone: the next one sees the volume and /etc/mysql, too."""
         named = named_files.paths_of(option for option in configuration.options if option_files.is_server_group(option.group))
         kept = (self.context.volume, self.context.etc / 'mysql')
         return {path: why for path, why in named.items() if not any(path.is_relative_to(place) for place in kept)}
@@ -155,7 +155,7 @@ class ContainerDriver(FamilyDriver):
         return [path for path in stashed if path in {mysql, record} or path.startswith(f'{mysql}/')]
 
     def restore_first(self, stashed: Sequence[str]) -> Sequence[str]:
-        """See `base`.  Directories count, too: the server includes empty ones."""
+        """See `base`.  The server includes empty ones, too."""
         return self.restore_paths(stashed)
 
     def prepare_places(self) -> None:

@@ -3,6 +3,7 @@
 
 A tag may name a series, and move: only the image itself tells the release.
 """
+
 import dataclasses
 import pathlib
 import shlex
@@ -15,63 +16,91 @@ from trove_upgrade.guestagent.datastores.container import definition
 from trove_upgrade.guestagent.datastores.mysql_family.libraries import Library
 
 _SECONDS = 60
-VERSION, LACKS, LACKS_FILE = 'trove-upgrade-version ', 'trove-upgrade-lacks ', 'trove-upgrade-lacks-file '   #: what lines of the answer begin with
-#: Where the image names no user by number: Trove's.
-_TROVE_USER = (1001, 1001)
+VERSION, LACKS, LACKS_FILE = (
+    'trove-upgrade-version ',
+    'trove-upgrade-lacks ',
+    'trove-upgrade-lacks-file ',
+)  #: what lines of the answer begin with
 
 
 @dataclasses.dataclass(frozen=True)
 class TargetServer:
-    """What was found in one image."""
+    """Findings in one image."""
 
-    version: str | None             #: as the server prints it; None if there is no server that could be asked
+    version: str | None  #: as the server prints it; None if there is no server that could be asked
     lacks: Sequence[Library]
     lacks_files: Sequence[pathlib.Path] = ()
 
 
-def look(engine: Engine, image: str, defined: Mapping[str, Any], libraries: Sequence[Library], files: Sequence[pathlib.Path]) -> TargetServer:
+def look(
+    engine: Engine,
+    image: str,
+    defined: Mapping[str, Any],
+    libraries: Sequence[Library],
+    files: Sequence[pathlib.Path],
+) -> TargetServer:
     """Start no server, only ask its program.
 
     :raises StepFailed: the engine cannot run the image.
     """
-    uid, gid = definition.user(defined) or _TROVE_USER
+    uid, gid = definition.user_or_troves(defined)
     try:
-        done = engine.run_throwaway(image, ['-c', _script([library.file for library in libraries], [str(file) for file in files])], user=f'{uid}:{gid}',
-                                    env={'LC_ALL': 'C'}, network='none', entrypoint=['sh'], timeout_seconds=_SECONDS)
+        done = engine.run_throwaway(
+            image,
+            ['-c', _script([library.file for library in libraries], [str(file) for file in files])],
+            user=f'{uid}:{gid}',
+            env={'LC_ALL': 'C'},
+            network='none',
+            entrypoint=['sh'],
+            timeout_seconds=_SECONDS,
+        )
     except TimeoutError as error:
-        raise exceptions.StepFailed(f'Container image {image} cannot be looked at: its server does not tell its version within {_SECONDS} s. '
-                                    f'See that the image is whole.', 'CONFIGURATION_NOT_TRIED') from error
+        raise exceptions.StepFailed(
+            f'Container image {image} cannot be looked at: its server does not tell its version within {_SECONDS} s. '
+            f'See that the image is whole.',
+            'CONFIGURATION_NOT_TRIED',
+        ) from error
     lines = done.output.splitlines()
     versions = [line.removeprefix(VERSION) for line in lines if line.startswith(VERSION)]
     lacking = {line.removeprefix(LACKS) for line in lines if line.startswith(LACKS)}
     without = {line.removeprefix(LACKS_FILE) for line in lines if line.startswith(LACKS_FILE)}
-    return TargetServer(versions[0] if versions else None, [library for library in libraries if library.file in lacking],
-                        [file for file in files if str(file) in without])
+    return TargetServer(
+        versions[0] if versions else None,
+        [library for library in libraries if library.file in lacking],
+        [file for file in files if str(file) in without],
+    )
 
 
 def there(engine: Engine, container: str, files: Sequence[pathlib.Path]) -> Sequence[pathlib.Path]:
-    """Which of these are in a running container.
+    """Return those of these files that are in a running container.
 
     :raises StepFailed: the engine cannot run a program there.
     """
     if not files:
         return ()
     script = 'for file; do if [ -e "$file" ]; then echo "$file"; fi; done'
-    done = engine.exec(container, ['sh', '-c', script, 'sh', *(str(file) for file in files)], timeout_seconds=_SECONDS)
+    done = engine.exec(
+        container,
+        ['sh', '-c', script, 'sh', *(str(file) for file in files)],
+        timeout_seconds=_SECONDS,
+    )
     found = set(done.output.splitlines())
     return [file for file in files if str(file) in found]
 
 
 def _script(libraries: Sequence[str], files: Sequence[str]) -> str:
     """Of the shell alone: an image need not have more."""
-    return '\n'.join((
-        'exec </dev/null 2>/dev/null',
-        f'for file in {shlex.join(files)}; do if [ ! -e "$file" ]; then echo "{LACKS_FILE}$file"; fi; done',
-        'server=$(command -v mariadbd || command -v mysqld) || exit 0',
-        f'echo "{VERSION}$("$server" --no-defaults --version)"',
-        'plugin_directory() { while read -r name value; do if [ "$name" = plugin-dir ]; then echo "${value%/}"; fi; done; }',
-        'directory=$("$server" --no-defaults --verbose --help | plugin_directory)',
-        f'for file in {shlex.join(libraries)}; do',
-        '  for suffix in "" .so; do if [ -e "$directory/$file$suffix" ]; then continue 2; fi; done',
-        f'  echo "{LACKS}$file"',
-        'done'))
+    return '\n'.join(
+        (
+            'exec </dev/null 2>/dev/null',
+            f'for file in {shlex.join(files)}; do if [ ! -e "$file" ]; then echo "{LACKS_FILE}$file"; fi; done',
+            'server=$(command -v mariadbd || command -v mysqld) || exit 0',
+            f'echo "{VERSION}$("$server" --no-defaults --version)"',
+            'plugin_directory() { while read -r name value; do if [ "$name" = plugin-dir ]; then echo "${value%/}"; fi; done; }',
+            'directory=$("$server" --no-defaults --verbose --help | plugin_directory)',
+            f'for file in {shlex.join(libraries)}; do',
+            '  for suffix in "" .so; do if [ -e "$directory/$file$suffix" ]; then continue 2; fi; done',
+            f'  echo "{LACKS}$file"',
+            'done',
+        )
+    )

@@ -19,14 +19,12 @@ _SCRATCH = '/trove-upgrade-scratch'
 _SIZE = '512m'
 #: The script's own end, which no server of the family uses: there was nothing to try the configuration with.
 _NO_DATA = 120
-#: Where the image names no user by number: Trove's.
-_TROVE_USER = (1001, 1001)
 
 
 def try_configuration(engine: Engine, image: str, defined: Mapping[str, Any], mysql: pathlib.Path,
                       script: str) -> upgrade.CheckResult:
     """Run `script`, one of those below, in a container of `image` that sees `mysql` as /etc/mysql, and judge its end."""
-    uid, gid = definition.user(defined) or _TROVE_USER
+    uid, gid = definition.user_or_troves(defined)
     try:
         done = engine.run_throwaway(
             image, ['-c', script], user=f'{uid}:{gid}', binds=[f'{mysql}:/etc/mysql:ro'],

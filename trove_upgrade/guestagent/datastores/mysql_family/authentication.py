@@ -3,6 +3,7 @@
 
 Source: MySQL 8.4 Reference Manual, "Native Pluggable Authentication": disabled by default since 8.4.0, removed in 9.0.0.
 """
+
 from trove_upgrade.domain import upgrade
 from trove_upgrade.guestagent.datastores.mysql_family import checks, option_files, versions
 
@@ -15,24 +16,51 @@ _NAMED = 5
 def authentication(probe: checks.Probe) -> upgrade.CheckResult:
     """MySQL alone: MariaDB's servers have the plugin, and know others by their libraries."""
     wanted = versions.series(str(probe.target.get('server_version') or ''))
-    if 'mariadb' in probe.version.lower() or wanted < _OFF_SINCE or (wanted < _GONE_SINCE and _is_switched_on(probe.configuration)):
-        return upgrade.CheckResult(NAME, 'ok', 'The target lets every account in by the plugin that it has.')
-    rows = probe.session.rows('SELECT User, Host, CURRENT_USER() FROM mysql.user WHERE plugin = %s ORDER BY User, Host', (_PLUGIN,))
+    if (
+        'mariadb' in probe.version.lower()
+        or wanted < _OFF_SINCE
+        or (wanted < _GONE_SINCE and _is_switched_on(probe.configuration))
+    ):
+        return upgrade.CheckResult(
+            NAME, 'ok', 'The target lets every account in by the plugin that it has.'
+        )
+    rows = probe.session.rows(
+        'SELECT User, Host, CURRENT_USER() FROM mysql.user WHERE plugin = %s ORDER BY User, Host',
+        (_PLUGIN,),
+    )
     accounts = [f'{user}@{host}' for user, host, _ in rows]
     own = next((str(row[2]) for row in rows if f'{row[0]}@{row[1]}' == row[2]), None)
     if own is not None:
-        return upgrade.CheckResult(NAME, 'refused', (
-            f'The server cannot be upgraded: the agent logs in as {own}, whose plugin {_PLUGIN} the target does not let in. '
-            f'Give it caching_sha2_password (ALTER USER) and upgrade again.'), 'ACCOUNT_SHUT_OUT')
+        return upgrade.CheckResult(
+            NAME,
+            'refused',
+            (
+                f'The server cannot be upgraded: the agent logs in as {own}, whose plugin {_PLUGIN} the target does not let in. '
+                f'Give it caching_sha2_password (ALTER USER) and upgrade again.'
+            ),
+            'ACCOUNT_SHUT_OUT',
+        )
     if accounts:
         more = f' and {len(accounts) - _NAMED} more' if len(accounts) > _NAMED else ''
-        return upgrade.CheckResult(NAME, 'warning', (
-            f'Accounts cannot log in after the upgrade: the target does not let {", ".join(accounts[:_NAMED])}{more} in, whose plugin is {_PLUGIN}. '
-            f'Give them caching_sha2_password (ALTER USER).'), 'ACCOUNT_SHUT_OUT')
-    return upgrade.CheckResult(NAME, 'ok', 'The target lets every account in by the plugin that it has.')
+        return upgrade.CheckResult(
+            NAME,
+            'warning',
+            (
+                f'Accounts cannot log in after the upgrade: the target does not let {", ".join(accounts[:_NAMED])}{more} in, whose plugin is {_PLUGIN}. '
+                f'Give them caching_sha2_password (ALTER USER).'
+            ),
+            'ACCOUNT_SHUT_OUT',
+        )
+    return upgrade.CheckResult(
+        NAME, 'ok', 'The target lets every account in by the plugin that it has.'
+    )
 
 
 def _is_switched_on(configuration: option_files.Configuration) -> bool:
-    values = [option.value for option in configuration.options
-              if option_files.is_server_group(option.group) and option.name.removeprefix('loose-') == 'mysql-native-password']
+    values = [
+        option.value
+        for option in configuration.options
+        if option_files.is_server_group(option.group)
+        and option.name.removeprefix('loose-') == 'mysql-native-password'
+    ]
     return bool(values) and str(values[-1] or 'ON').upper() in {'ON', '1', 'TRUE'}

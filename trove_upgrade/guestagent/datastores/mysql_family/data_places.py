@@ -4,6 +4,7 @@
 Sources: MariaDB Knowledge Base, "InnoDB System Tablespaces" and "Server System Variables"; MySQL 9 Reference Manual, "InnoDB Startup
 Options and System Variables" and "The INFORMATION_SCHEMA FILES Table".
 """
+
 import os
 import pathlib
 from collections.abc import Iterator, Mapping
@@ -15,15 +16,35 @@ NAME = 'volume_layout'
 
 #: Each names one file or directory, from the data directory where it is relative.
 _PLACES = (
-    'innodb_log_group_home_dir', 'innodb_undo_directory', 'innodb_doublewrite_dir', 'innodb_temp_tablespaces_dir', 'aria_log_dir_path',
-    'log_bin_basename', 'log_bin_index', 'relay_log_basename', 'relay_log_index', 'relay_log_info_file', 'master_info_file',
-    'rocksdb_datadir', 'rocksdb_wal_dir', 'tokudb_data_dir', 'tokudb_log_dir', 'wsrep_data_home_dir',
+    'innodb_log_group_home_dir',
+    'innodb_undo_directory',
+    'innodb_doublewrite_dir',
+    'innodb_temp_tablespaces_dir',
+    'aria_log_dir_path',
+    'log_bin_basename',
+    'log_bin_index',
+    'relay_log_basename',
+    'relay_log_index',
+    'relay_log_info_file',
+    'master_info_file',
+    'rocksdb_datadir',
+    'rocksdb_wal_dir',
+    'tokudb_data_dir',
+    'tokudb_log_dir',
+    'wsrep_data_home_dir',
 )
 #: Each is a list of files below `innodb_data_home_dir`, as NAME:SIZE[:autoextend[:max:SIZE]], joined by semicolons.
 _SPACES = ('innodb_data_file_path', 'innodb_temp_data_file_path')
 _HOME = 'innodb_data_home_dir'
 #: A list of directories, joined by semicolons.
 _DIRECTORIES = 'innodb_directories'
+VARIABLES: tuple[str, ...] = (
+    'datadir',
+    _HOME,
+    _DIRECTORIES,
+    *_SPACES,
+    *_PLACES,
+)  #: every one that is asked for
 _NAMED = 5
 #: Tablespaces, undo logs and temporary ones; MySQL keeps no file beside the data that would name them.  MariaDB leaves the table empty.
 #: Those of the data directory begin with a dot, and links there are looked at apart.
@@ -35,27 +56,53 @@ def layout(probe: checks.Probe) -> upgrade.CheckResult:
     values = _variables(probe.session)
     data, volume = probe.context.data_directory, probe.context.volume
     if os.path.realpath(values.get('datadir', '')) != os.path.realpath(data):
-        return upgrade.CheckResult(NAME, 'refused', (
-            f'The server cannot be upgraded: its data directory is {values.get("datadir")}, and {data} is expected. '
-            f'Move the data there and upgrade again.'), 'VOLUME_LAYOUT')
-    outside = [f'{variable} is {value}' for variable, value, path in _named(values, data) if not stray.is_below(path, volume)]
-    outside += [f'tablespace {space} is in {name}' for name, space in probe.session.rows(_FILES) if not stray.is_below(data / str(name), volume)]
+        return upgrade.CheckResult(
+            NAME,
+            'refused',
+            (
+                f'The server cannot be upgraded: its data directory is {values.get("datadir")}, and {data} is expected. '
+                f'Move the data there and upgrade again.'
+            ),
+            'VOLUME_LAYOUT',
+        )
+    outside = [
+        f'{variable} is {value}'
+        for variable, value, path in _named(values, data)
+        if not stray.is_below(path, volume)
+    ]
+    outside += [
+        f'tablespace {space} is in {name}'
+        for name, space in probe.session.rows(_FILES)
+        if not stray.is_below(data / str(name), volume)
+    ]
     outside += stray.find(data, volume)
     if outside:
         more = f' and {len(outside) - _NAMED} more' if len(outside) > _NAMED else ''
-        return upgrade.CheckResult(NAME, 'refused', (
-            f'The server cannot be upgraded: some of its data is not on the volume and would be lost: {", ".join(outside[:_NAMED])}{more}. '
-            f'Move it below {data} and upgrade again.'), 'VOLUME_LAYOUT')
-    return upgrade.CheckResult(NAME, 'ok', f'Every place of data that the server names is on the volume; the data directory is {data}.')
+        return upgrade.CheckResult(
+            NAME,
+            'refused',
+            (
+                f'The server cannot be upgraded: some of its data is not on the volume and would be lost: {", ".join(outside[:_NAMED])}{more}. '
+                f'Move it below {data} and upgrade again.'
+            ),
+            'VOLUME_LAYOUT',
+        )
+    return upgrade.CheckResult(
+        NAME,
+        'ok',
+        f'Every place of data that the server names is on the volume; the data directory is {data}.',
+    )
 
 
 def _variables(session: connection.Session) -> dict[str, str]:
-    wanted = ', '.join(f"'{name}'" for name in ('datadir', _HOME, _DIRECTORIES, *_SPACES, *_PLACES))
+    wanted = ', '.join(f"'{name}'" for name in VARIABLES)
     rows = session.rows(f'SHOW GLOBAL VARIABLES WHERE Variable_name IN ({wanted})')
     return {str(name): str(value) for name, value in rows if value}
 
 
-def _named(values: Mapping[str, str], data: pathlib.Path) -> Iterator[tuple[str, str, pathlib.Path]]:
+def _named(
+    values: Mapping[str, str], data: pathlib.Path
+) -> Iterator[tuple[str, str, pathlib.Path]]:
     """(variable, its value, path) of each place that a variable names."""
     for variable in _PLACES:
         if variable in values:
@@ -63,7 +110,11 @@ def _named(values: Mapping[str, str], data: pathlib.Path) -> Iterator[tuple[str,
     for variable in _SPACES:
         for space in values.get(variable, '').split(';'):
             if space.strip():
-                yield variable, values[variable], _of_space(space.strip(), values.get(_HOME, ''), data)
+                yield (
+                    variable,
+                    values[variable],
+                    _of_space(space.strip(), values.get(_HOME, ''), data),
+                )
     for directory in values.get(_DIRECTORIES, '').split(';'):
         if directory.strip():
             yield _DIRECTORIES, directory, data / directory.strip().strip('"\'')

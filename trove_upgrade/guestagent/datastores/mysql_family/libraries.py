@@ -4,6 +4,7 @@
 The new root disk has those of its image alone.  The server starts without a plugin or a function that it does not find, with a line in
 its log; each statement that uses one fails from then on.
 """
+
 import dataclasses
 import pathlib
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ class Library:
     """One file of the plugin directory."""
 
     file: str
-    used_for: str    #: as a person knows it
+    used_for: str  #: as a person knows it
 
     @property
     def stem(self) -> str:
@@ -40,16 +41,28 @@ def stem(file: str) -> str:
     return file.rpartition('/')[2].removesuffix('.so').lower()
 
 
-def of_server(session: connection.Session, configuration: option_files.Configuration) -> list[Library]:
+def of_server(
+    session: connection.Session, configuration: option_files.Configuration
+) -> list[Library]:
     """Everything that the server loads and its image did not choose, each file once.
 
     :raises SessionError: the server said no, or has gone.
     """
     found = [Library(file, file) for file in configured(configuration)]
-    found += [Library(str(file), str(name)) for name, file in session.rows('SELECT name, dl FROM mysql.plugin')]
-    found += [Library(str(file), f'function {name}') for name, file in session.rows('SELECT name, dl FROM mysql.func')]
+    found += [
+        Library(str(file), str(name))
+        for name, file in session.rows('SELECT name, dl FROM mysql.plugin')
+    ]
+    found += [
+        Library(str(file), f'function {name}')
+        for name, file in session.rows('SELECT name, dl FROM mysql.func')
+    ]
     for urn in _components(session):
-        found += [Library(name, f'component {name}') for name in urn.removeprefix(_COMPONENT).split(';') if name]
+        found += [
+            Library(name, f'component {name}')
+            for name in urn.removeprefix(_COMPONENT).split(';')
+            if name
+        ]
     return sorted({library.stem: library for library in found}.values())
 
 
@@ -57,7 +70,7 @@ def _components(session: connection.Session) -> list[str]:
     try:
         return [str(row[0]) for row in session.rows('SELECT component_urn FROM mysql.component')]
     except connection.SessionError as error:
-        if error.number == _NO_SUCH_TABLE:   # MariaDB has none, nor has MySQL before 8.0
+        if error.number == _NO_SUCH_TABLE:  # MariaDB has none, nor has MySQL before 8.0
             return []
         raise
 
@@ -66,8 +79,14 @@ def configured(configuration: option_files.Configuration) -> Sequence[str]:
     """Files that the configuration names."""
     found = []
     for option in configuration.options:
-        if option.bare_name in _OPTIONS and option.value and option_files.is_server_group(option.group):
-            found += [part.rpartition('=')[2].strip() for part in option.value.split(';') if part.strip()]
+        if (
+            option.bare_name in _OPTIONS
+            and option.value
+            and option_files.is_server_group(option.group)
+        ):
+            found += [
+                part.rpartition('=')[2].strip() for part in option.value.split(';') if part.strip()
+            ]
     return list(dict.fromkeys(found))
 
 
@@ -80,23 +99,39 @@ def plugins(probe: checks.Probe) -> upgrade.CheckResult:
     """Libraries that the server loads must be in the target's image, too."""
     wanted = of_server(probe.session, probe.configuration)
     if not wanted:
-        return upgrade.CheckResult(NAME, 'ok', 'The server loads no plugins, functions or components of its users\' choice.')
+        return upgrade.CheckResult(
+            NAME, 'ok', "The server loads no plugins, functions or components of its users' choice."
+        )
     if 'plugins' not in probe.target:
-        return upgrade.CheckResult(NAME, 'warning', (
-            f'It cannot be told whether the target has what the server loads, {_named(wanted)}: it was registered without facts. '
-            f'See that its image has them.'), 'TARGET_FACTS_MISSING')
+        return upgrade.CheckResult(
+            NAME,
+            'warning',
+            (
+                f'It cannot be told whether the target has what the server loads, {_named(wanted)}: it was registered without facts. '
+                f'See that its image has them.'
+            ),
+            'TARGET_FACTS_MISSING',
+        )
     there = {stem(str(entry)) for entry in probe.target['plugins']}
     missing = [library for library in wanted if library.stem not in there]
     if missing:
         return refusal(missing)
-    return upgrade.CheckResult(NAME, 'ok', f'The target has all that the server loads: {_named(wanted)}.')
+    return upgrade.CheckResult(
+        NAME, 'ok', f'The target has all that the server loads: {_named(wanted)}.'
+    )
 
 
 def refusal(missing: Sequence[Library]) -> upgrade.CheckResult:
     """The target lacks these."""
-    return upgrade.CheckResult(NAME, 'refused', (
-        f'The server cannot be upgraded: the target lacks the libraries of {_named(missing)}. '
-        f'Uninstall or drop what uses them, or have the operator add them to the image.'), 'PLUGIN_MISSING')
+    return upgrade.CheckResult(
+        NAME,
+        'refused',
+        (
+            f'The server cannot be upgraded: the target lacks the libraries of {_named(missing)}. '
+            f'Uninstall or drop what uses them, or have the operator add them to the image.'
+        ),
+        'PLUGIN_MISSING',
+    )
 
 
 def _named(libraries: Sequence[Library]) -> str:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the configuration names outside of the volume: what of it comes to the new root disk, and what cannot.
+"""Files and directories that the configuration names outside of the volume: those that come to the new root disk, and those that cannot.
 
-A file comes back if it is a plain one, nobody can execute it, no package has brought it, and it lies outside of the places that the system
+A file comes back if it is a plain one, cannot be executed, no package has brought it, and it lies outside of the places that the system
 trusts; a link comes with what it leads to.  A directory for files of a moment, or for logs, is made anew.  All else is refused by name,
 before anything stops: a server that does not find what its configuration names does not start, or starts without its keys.
 """
+
 import dataclasses
 import os
 import pathlib
@@ -13,32 +14,94 @@ import stat
 from collections.abc import Iterable, Iterator
 
 from trove_upgrade.guestagent import listing
-from trove_upgrade.guestagent.datastores.mysql_family import option_files, trusted_places
+from trove_upgrade.guestagent.datastores.mysql_family import (
+    data_places,
+    option_files,
+    trusted_places,
+)
 from trove_upgrade.guestagent.datastores.mysql_family.packages import Packages
 
 #: What is in them is of a moment: they are made anew, empty.
-_FOR_A_MOMENT = frozenset({'tmpdir', 'innodb-tmpdir', 'slave-load-tmpdir', 'replica-load-tmpdir', 'secure-file-priv', 'innodb-redo-log-archive-dirs'})
+_FOR_A_MOMENT = frozenset(
+    {
+        'tmpdir',
+        'innodb-tmpdir',
+        'slave-load-tmpdir',
+        'replica-load-tmpdir',
+        'secure-file-priv',
+        'innodb-redo-log-archive-dirs',
+    }
+)
 #: Files that the server makes; their directory must be there.
-_MADE_BY_THE_SERVER = frozenset({
-    'log-error', 'slow-query-log-file', 'log-slow-query-file', 'general-log-file', 'pid-file', 'socket', 'server-audit-file-path',
-    'audit-log-file', 'sql-error-log-filename', 'mysqlx-socket', 'log-isam', 'admin-socket', 'innodb-buffer-pool-filename',
-})
+_MADE_BY_THE_SERVER = frozenset(
+    {
+        'log-error',
+        'slow-query-log-file',
+        'log-slow-query-file',
+        'general-log-file',
+        'pid-file',
+        'socket',
+        'server-audit-file-path',
+        'audit-log-file',
+        'sql-error-log-filename',
+        'mysqlx-socket',
+        'log-isam',
+        'admin-socket',
+        'innodb-buffer-pool-filename',
+    }
+)
 #: What they name is run, or holds what is: it is the image's.
-_CODE = frozenset({'basedir', 'chroot', 'plugin-dir', 'wsrep-provider', 'wsrep-notify-cmd', 'malloc-lib', 'ledir'})
-#: Places of data: `data_places` asks the running server for them.
-_DATA = frozenset({
-    'datadir', 'innodb-data-home-dir', 'innodb-data-file-path', 'innodb-temp-data-file-path', 'innodb-log-group-home-dir',
-    'innodb-undo-directory', 'innodb-doublewrite-dir', 'innodb-temp-tablespaces-dir', 'innodb-directories', 'aria-log-dir-path', 'log-bin',
-    'log-bin-index', 'log-bin-basename', 'relay-log', 'relay-log-index', 'relay-log-basename', 'relay-log-info-file', 'master-info-file',
-    'log-basename', 'rocksdb-datadir', 'rocksdb-wal-dir', 'tokudb-data-dir', 'tokudb-log-dir', 'wsrep-data-home-dir',
-})
+_CODE = frozenset(
+    {'basedir', 'chroot', 'plugin-dir', 'wsrep-provider', 'wsrep-notify-cmd', 'malloc-lib', 'ledir'}
+)
+#: Places of data: `data_places` asks the running server for them, under these names or those that the server derives from them.
+_DATA = frozenset(
+    {*map(option_files.canonical, data_places.VARIABLES), 'log-bin', 'log-basename', 'relay-log'}
+)
 #: Directories that each root disk has, and those that the service of the database makes.
-_USUAL = frozenset({'/', '/dev', '/dev/shm', '/etc', '/etc/mysql', '/home', '/opt', '/root', '/run', '/run/mariadb', '/run/mysqld', '/srv', '/tmp',  # noqa: S108
-                    '/var', '/var/lib', '/var/log', '/var/log/mysql', '/var/run', '/var/tmp'})  # noqa: S108
+_USUAL = frozenset(
+    {
+        '/',
+        '/dev',
+        '/dev/shm',  # noqa: S108
+        '/etc',
+        '/etc/mysql',
+        '/home',
+        '/opt',
+        '/root',
+        '/run',
+        '/run/mariadb',
+        '/run/mysqld',
+        '/srv',
+        '/tmp',  # noqa: S108
+        '/var',
+        '/var/lib',
+        '/var/log',
+        '/var/log/mysql',
+        '/var/run',
+        '/var/tmp',  # noqa: S108
+    }
+)
 #: Values in which a slash begins no path.
-_NO_PATHS = frozenset({'init-connect', 'init-slave', 'init-replica', 'plugin-load', 'plugin-load-add', 'early-plugin-load', 'optimizer-switch',
-                       'wsrep-cluster-address', 'wsrep-provider-options', 'ssl-cipher', 'tls-ciphersuites', 'ft-boolean-syntax',
-                       'password', 'report-password', 'sql-mode'})
+_NO_PATHS = frozenset(
+    {
+        'init-connect',
+        'init-slave',
+        'init-replica',
+        'plugin-load',
+        'plugin-load-add',
+        'early-plugin-load',
+        'optimizer-switch',
+        'wsrep-cluster-address',
+        'wsrep-provider-options',
+        'ssl-cipher',
+        'tls-ciphersuites',
+        'ft-boolean-syntax',
+        'password',
+        'report-password',
+        'sql-mode',
+    }
+)
 _BETWEEN = re.compile(r'[;:,]')
 _LINKS = 10
 _ENTRIES = 1024
@@ -49,9 +112,13 @@ _BYTES = 16 << 20
 class Found:
     """Of one root disk, each path once."""
 
-    files: dict[pathlib.Path, None] = dataclasses.field(default_factory=dict)         #: plain files and links
-    directories: dict[pathlib.Path, None] = dataclasses.field(default_factory=dict)   #: to be made anew
-    refused: dict[str, None] = dataclasses.field(default_factory=dict)                #: for a person
+    files: dict[pathlib.Path, None] = dataclasses.field(
+        default_factory=dict
+    )  #: plain files and links
+    directories: dict[pathlib.Path, None] = dataclasses.field(
+        default_factory=dict
+    )  #: to be made anew
+    refused: dict[str, None] = dataclasses.field(default_factory=dict)  #: for a person
 
 
 class NamedFiles:
@@ -61,8 +128,6 @@ class NamedFiles:
         self._root = self._real(root)
         self._volume = volume
         self._packages = packages
-        self.found = Found()
-
         self.found = Found()
 
     def look(self, options: Iterable[option_files.Option]) -> None:
@@ -96,8 +161,14 @@ class NamedFiles:
 
     def _code(self, path: pathlib.Path, why: str) -> None:
         real = self._real(path)
-        if real.exists() and not self._packages.own(self._inside(real)) and not self._inside(real).is_relative_to('/usr'):
-            self._refuse(path, why, 'is of no package, and programs or libraries come from the image alone')
+        if (
+            real.exists()
+            and not self._packages.own(self._inside(real))
+            and not self._inside(real).is_relative_to('/usr')
+        ):
+            self._refuse(
+                path, why, 'is of no package, and programs or libraries come from the image alone'
+            )
 
     def _directory(self, path: pathlib.Path, why: str) -> None:
         real = self._real(path)
@@ -143,7 +214,11 @@ class NamedFiles:
             self._make(part)
 
     def _make(self, directory: pathlib.Path) -> None:
-        if directory != self._root and directory.is_relative_to(self._root) and not self._is_usual(directory):
+        if (
+            directory != self._root
+            and directory.is_relative_to(self._root)
+            and not self._is_usual(directory)
+        ):
             self.found.directories[directory] = None
 
     def _links_to(self, path: pathlib.Path, why: str, links: int) -> None:
@@ -173,7 +248,9 @@ class NamedFiles:
 
     def _is_of_alternatives(self, place: pathlib.Path) -> bool:
         """Debian's my.cnf: what it leads to is the package's choice, of which the new root disk has its own."""
-        return str(place.readlink()).startswith('/etc/alternatives/') or self._inside(place).is_relative_to('/etc/alternatives')
+        return str(place.readlink()).startswith('/etc/alternatives/') or self._inside(
+            place
+        ).is_relative_to('/etc/alternatives')
 
     def _directory_of_files(self, place: pathlib.Path, why: str, links: int) -> None:
         """As ssl-capath and includes name: what is in it, one level deep."""
@@ -196,18 +273,23 @@ class NamedFiles:
             return f'can be executed, or lends rights (mode {stat.S_IMODE(status.st_mode):04o})'
         if status.st_size > _BYTES:
             return f'is longer than {_BYTES >> 20} MiB'
-        return 'is in a place that the system trusts' if trusted_places.is_trusted(self._inside(place)) else None
+        return (
+            'is in a place that the system trusts'
+            if trusted_places.is_trusted(self._inside(place))
+            else None
+        )
 
     def _refuse(self, path: pathlib.Path, why: str, reason: str) -> None:
         self.found.refused[f'{self._inside(path)} {reason} ({why})'] = None
 
     def _inside(self, path: pathlib.Path) -> pathlib.Path:
-        """As the system on that root disk calls it."""
-        return pathlib.Path('/') / path.relative_to(self._root) if path.is_relative_to(self._root) else path
+        return trusted_places.inside(path, self._root)
 
     def _is_elsewhere(self, place: pathlib.Path) -> bool:
         """On the volume, or outside of the root disk."""
-        return place.is_relative_to(self._real(self._volume)) or not place.is_relative_to(self._root)
+        return place.is_relative_to(self._real(self._volume)) or not place.is_relative_to(
+            self._root
+        )
 
     @staticmethod
     def _real(path: pathlib.Path) -> pathlib.Path:
@@ -215,12 +297,14 @@ class NamedFiles:
 
 
 def paths_of(options: Iterable[option_files.Option]) -> dict[pathlib.Path, str]:
-    """Path -> what names it, of all that must be there when a server starts: neither places of data nor what it makes itself."""
+    """Map each path to its option, of all that must be there when a server starts: neither places of data nor what it makes itself."""
     found: dict[pathlib.Path, str] = {}
     for option in options:
         name = option.name.removeprefix('loose-')
         if name not in _DATA | _NO_PATHS | _MADE_BY_THE_SERVER:
-            found.update(dict.fromkeys(paths_in(option.value or ''), f'{option.name}, {option.place}'))
+            found.update(
+                dict.fromkeys(paths_in(option.value or ''), f'{option.name}, {option.place}')
+            )
     return found
 
 

@@ -5,12 +5,22 @@ Source: my_print_defaults of MariaDB 10.11 and 11.8 (mysys/my_default.c), with w
 ends at its first NUL and is cut after 4094 bytes, a quote is taken off only where the value begins and ends with the same one, a comment is
 looked for before that, and a backslash means something before `n t r b s " ' \\` only.
 """
+
 import dataclasses
 from collections.abc import Iterator
 
 _SPACE = b' \t\n\v\f\r\xa0'
 _LINE_BYTES = 4094
-_ESCAPED = {b'n': b'\n', b't': b'\t', b'r': b'\r', b'b': b'\b', b's': b' ', b'"': b'"', b"'": b"'", b'\\': b'\\'}
+_ESCAPED = {
+    b'n': b'\n',
+    b't': b'\t',
+    b'r': b'\r',
+    b'b': b'\b',
+    b's': b' ',
+    b'"': b'"',
+    b"'": b"'",
+    b'\\': b'\\',
+}
 _QUOTES = b'"\''
 
 
@@ -33,15 +43,15 @@ class Include:
 class Setting:
     """A line of a group."""
 
-    name: str           #: as written
-    value: str | None   #: None where there is no equals sign
+    name: str  #: as written
+    value: str | None  #: None where there is no equals sign
 
 
 def parse(content: bytes) -> Iterator[tuple[int, Group | Include | Setting]]:
     """Each line that means something, with its number."""
     for number, whole in enumerate(content.split(b'\n'), start=1):
         for start in range(0, max(1, len(whole)), _LINE_BYTES):
-            line = whole[start:start + _LINE_BYTES].partition(b'\0')[0].strip(_SPACE)
+            line = whole[start : start + _LINE_BYTES].partition(b'\0')[0].strip(_SPACE)
             if line and line[:1] not in {b'#', b';'}:
                 yield number, _meaning(line)
 
@@ -53,7 +63,10 @@ def _meaning(line: bytes) -> Group | Include | Setting:
     if line.startswith(b'['):
         return Group(_text(line[1:].partition(b']')[0].rstrip(_SPACE)))
     name, equals, value = _without_comment(line).partition(b'=')
-    return Setting(_text(name.rstrip(_SPACE)), _text(_unescaped(_unquoted(value.strip(_SPACE)))) if equals else None)
+    return Setting(
+        _text(name.rstrip(_SPACE)),
+        _text(_unescaped(_unquoted(value.strip(_SPACE)))) if equals else None,
+    )
 
 
 def _without_comment(line: bytes) -> bytes:
@@ -80,7 +93,7 @@ def _unquoted(value: bytes) -> bytes:
 def _unescaped(value: bytes) -> bytes:
     found, position = bytearray(), 0
     while position < len(value):
-        byte, after = value[position:position + 1], value[position + 1:position + 2]
+        byte, after = value[position : position + 1], value[position + 1 : position + 2]
         if byte == b'\\' and after:
             found += _ESCAPED.get(after, byte + after)
             position += 2

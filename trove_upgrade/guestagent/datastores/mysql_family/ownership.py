@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose the server's files on the volume are: by name, as numbers differ between images."""
+"""Owners of the server's files on the volume: by name, as numbers differ between images."""
 import contextlib
 import os
 import pathlib

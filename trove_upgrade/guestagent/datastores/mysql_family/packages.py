@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which files of a root disk its packages have brought.  Source: dpkg(1), "FILES": a list of files beside each package's scripts."""
+"""Files that the packages of a root disk have brought.  Source: dpkg(1), "FILES": a list of files beside each package's scripts."""
+
 import functools
 import pathlib
 
@@ -15,7 +16,7 @@ class Packages:
         self._root = root
 
     def own(self, path: pathlib.Path) -> bool:
-        """Whether a package has brought `path`, as the system on that root disk calls it."""
+        """Return True if a package has brought `path`, as the system on that root disk calls it."""
         return str(path) in self._all
 
     @functools.cached_property
@@ -23,7 +24,9 @@ class Packages:
         found: set[str] = set()
         for file in listing.matching(self._root / _LISTS, '*.list'):
             with listing.vanishing():
-                found.update(file.read_text(encoding='utf-8', errors='surrogateescape').splitlines())
+                found.update(
+                    file.read_text(encoding='utf-8', errors='surrogateescape').splitlines()
+                )
         # Files of merged directories are listed by their former names.  Source: Debian's UsrMerge.
         found |= {f'/usr{name}' for name in found if name.startswith(('/bin/', '/lib', '/sbin/'))}
         return frozenset(found)

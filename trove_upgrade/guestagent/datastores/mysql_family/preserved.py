@@ -6,7 +6,8 @@ is the package's, and the new image has the new package's.  Only the old image c
 back as empty files in a directory that is kept with the rest: below the digest, and readable from the names alone.  Beside it stands a
 copy of each directory that is to be made anew, with its owner and its mode.
 
-The old root disk may have been taken over, so the new one believes no list: what it lets in is decided by its own rules once more.
+The old root disk may have been taken over, so the new one applies its own rules to each name: its places, its packages, its files.  It does not
+yet ask whether the restored option files name what the list has, nor where a link leads.
 """
 import contextlib
 import functools
@@ -43,7 +44,7 @@ class Preserved:
         self._root = context.etc.parent
 
     def check(self) -> upgrade.CheckResult:
-        """Whether all that the configuration names outside of the volume comes along."""
+        """Refuse what the configuration names outside of the volume and cannot come along."""
         refused = list(self._named.refused)
         if refused:
             return refusal(refused, self._context.etc / 'mysql')
@@ -122,16 +123,16 @@ class Preserved:
 
 
 def refusal(refused: Sequence[str], place: pathlib.Path) -> upgrade.CheckResult:
-    """What is named and does not come."""
+    """Tell what is named and does not come."""
     more = f'; and {len(refused) - _NAMED} more' if len(refused) > _NAMED else ''
     return upgrade.CheckResult(NAME, 'refused', (
         f'The server cannot be upgraded: not all that its configuration names comes to the new root disk: {"; ".join(refused[:_NAMED])}{more}. '
-        f'Put plain files that nobody can execute into a directory of the database\'s own, such as {place}, name them there, restart the server and '
+        f'Put plain files that cannot be executed into a directory of the database\'s own, such as {place}, name them there, restart the server and '
         f'upgrade again.'), 'FILE_NOT_KEPT')
 
 
 def chosen(context: base.DriverContext, stashed: Sequence[str], client_file: pathlib.Path) -> Sequence[str]:
-    """Which of the `stashed` files and links come back to the root disk that runs: those that the old image listed and that this one lets in.
+    """Return the `stashed` files and links that come back to the root disk that runs: listed by the old image, and let in by this one.
 
     Nothing comes into a place that the system trusts, nothing over a file of this disk but the database's own option files.
     """
@@ -142,7 +143,7 @@ def chosen(context: base.DriverContext, stashed: Sequence[str], client_file: pat
 
 
 def directories(context: base.DriverContext, stashed: Sequence[str]) -> Sequence[str]:
-    """Which of the `stashed` names are of directories that are to be made: copies, below the agent's own place for what is of a boot."""
+    """Return the `stashed` copies of directories that are to be made; they stand below the agent's own place for what is of a boot."""
     top = str(context.run / _DIRECTORIES)
     return [name for name in stashed if (name == top or name.startswith(f'{top}/')) and '..' not in pathlib.Path(name).parts]
 
@@ -151,15 +152,14 @@ def _may_come(path: pathlib.Path, context: base.DriverContext, client_file: path
     etc, root = context.etc, context.etc.parent
     if '..' in path.parts or not path.is_relative_to(root) or path.name in _NEVER or '.so' in path.suffixes:
         return False
-    real = pathlib.Path(os.path.realpath(path.parent)) / path.name
+    real, real_root = pathlib.Path(os.path.realpath(path.parent)) / path.name, pathlib.Path(os.path.realpath(root))
     if path == client_file or (path.parent == etc and path.name.startswith('my.cnf')):
-        return real == pathlib.Path(os.path.realpath(root)) / path.relative_to(root)
+        return real == real_root / path.relative_to(root)
     if path.is_relative_to(etc / 'mysql') and path != etc / 'mysql':
         return real.is_relative_to(os.path.realpath(etc / 'mysql'))
-    inside = pathlib.Path('/') / path.relative_to(root)
-    return (not trusted_places.is_trusted(inside) and real.is_relative_to(os.path.realpath(root))
-            and not trusted_places.is_trusted(pathlib.Path('/') / real.relative_to(os.path.realpath(root)))
-            and not packages.own(inside) and not os.path.lexists(path))
+    inside = trusted_places.inside(path, root)
+    return (real.is_relative_to(real_root) and not trusted_places.is_trusted(inside)
+            and not trusted_places.is_trusted(trusted_places.inside(real, real_root)) and not packages.own(inside) and not os.path.lexists(path))
 
 
 def make_directories(context: base.DriverContext) -> None:
@@ -173,7 +173,7 @@ def make_directories(context: base.DriverContext) -> None:
     packages = Packages(context.etc.parent)
     for names, _, _, descriptor in foreign.walk(copies, levels=foreign.LEVELS):
         path = pathlib.Path('/').joinpath(*names)
-        inside = pathlib.Path('/') / path.relative_to(context.etc.parent) if path.is_relative_to(context.etc.parent) else path
+        inside = trusted_places.inside(path, context.etc.parent)
         if names and not trusted_places.is_trusted(inside) and not packages.own(inside):
             _make(path, os.fstat(descriptor))
 

@@ -117,7 +117,7 @@ class Server:
             self._sleep(_POLL_SECONDS)
 
     def refusal(self) -> connection.LoginRefused | None:
-        """Why a server that answers lets nobody of ours in; None where it does, or where none answers."""
+        """Return why a server that answers lets none of the agent's users in; None where it does, or where none answers."""
         try:
             self.session().close()
         except connection.LoginRefused as error:

@@ -16,7 +16,7 @@ class Verdict(enum.Enum):
     KNOWN = enum.auto()
     IGNORED = enum.auto()      #: the server warns, and starts
     REFUSED = enum.auto()      #: the server does not start
-    OF_A_PLUGIN = enum.auto()  #: it may be one of a library that is loaded, and whose options nobody has recorded
+    OF_A_PLUGIN = enum.auto()  #: it may be one of a library that is loaded, and whose options the image build has not recorded
 
 
 class TargetOptions:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Server versions as far as a driver compares them, and whether data of one may be given to the other."""
+"""Server versions as far as a driver compares them, and the directions in which data may go."""
 import re
 
 from trove_upgrade.domain import upgrade
@@ -22,7 +22,7 @@ def release(version: str) -> tuple[int, ...]:
 
 
 def check_target(running: str, wanted: str) -> upgrade.CheckResult:
-    """Whether a server of `wanted` may be given the data of one that is `running`.
+    """Compare releases: may a server of `wanted` be given the data of one that is `running`?
 
     `wanted` may name a series alone; then its releases count once the new server is there to be asked.
     """

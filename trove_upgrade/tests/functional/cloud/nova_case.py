@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guest whose rebuild Nova refuses, or whose hypervisor fails."""
+
 from trove_upgrade.lab.hypervisor.knobs import Knobs, KnobStore
 from trove_upgrade.tests.functional.cloud import base
 
@@ -7,7 +8,6 @@ REBUILD = {'method': 'POST', 'path': '/action$', 'body': '"rebuild"'}
 
 
 class NovaCase(base.CloudTestCase):
-
     def setUp(self):
         super().setUp()
         self.knobs = KnobStore(self.stage.layout.faults_dir)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables of Trove's that were made with another collation than ours: on an older server, or by an operator's choice."""
+
 import sqlalchemy as sa
 
 from trove_upgrade.db import engine, models
@@ -23,19 +24,44 @@ class TestCollations(databases.OneServer, base.TestCase):
         with migrated.write() as connection:
             connection.execute(sa.text('SET FOREIGN_KEY_CHECKS = 0'))
             for table in models.METADATA.sorted_tables:
-                connection.execute(sa.text(f'ALTER TABLE {table.name} CONVERT TO CHARACTER SET {charset} COLLATE {collation}'))
+                connection.execute(
+                    sa.text(
+                        f'ALTER TABLE {table.name} CONVERT TO CHARACTER SET {charset} COLLATE {collation}'
+                    )
+                )
             connection.execute(sa.text('SET FOREIGN_KEY_CHECKS = 1'))
         return self.useFixture(MigratedDatabase(migrated))
 
     def test_a_version_is_repointed_and_the_tables_are_removed_all_the_same(self):
-        for charset, collation in (('utf8mb4', 'utf8mb4_general_ci'), ('utf8mb4', 'utf8mb4_unicode_ci'), ('utf8mb3', 'utf8mb3_general_ci'),
-                                   ('latin1', 'latin1_swedish_ci')):
+        for charset, collation in (
+            ('utf8mb4', 'utf8mb4_general_ci'),
+            ('utf8mb4', 'utf8mb4_unicode_ci'),
+            ('utf8mb3', 'utf8mb3_general_ci'),
+            ('latin1', 'latin1_swedish_ci'),
+        ):
             made = self.made_with(charset, collation)
-            change = made.repositories.datastores.save_version('mariadb', '10.11.14', manager='mariadb', image_id='newer', image_tags=(), packages='',
-                                                               active=True)
+            change = made.repositories.datastores.save_version(
+                'mariadb',
+                '10.11.14',
+                manager='mariadb',
+                image_id='newer',
+                image_tags=(),
+                packages='',
+                active=True,
+            )
             older = made.repositories.datastores.on_older_images(change.version)
-            self.assertEqual([database.INSTANCE, database.OTHER_INSTANCE], sorted(row.instance_id for row in older), collation)
+            self.assertEqual(
+                [database.INSTANCE, database.OTHER_INSTANCE],
+                sorted(row.instance_id for row in older),
+                collation,
+            )
             held = made.repositories.upgrades.claim(made.begin().id, 'me', 60)
             made.repositories.upgrades.end(held, UpgradeState.FAILED, cause='x', error_code='Y')
-            self.assertIn(database.INSTANCE, ' '.join(removal.plan(made.database.engine).obstacles), collation)
-            self.assertEqual([UpgradeState.FAILED], [one.state for one in made.repositories.upgrades.list(limit=10).items], collation)
+            self.assertIn(
+                database.INSTANCE, ' '.join(removal.plan(made.database.engine).obstacles), collation
+            )
+            self.assertEqual(
+                [UpgradeState.FAILED],
+                [one.state for one in made.repositories.upgrades.list(limit=10).items],
+                collation,
+            )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Guests as customers have them: one as crooked as can be carried, and one with all that cannot."""
+
 import base64
 import datetime
 import hashlib
@@ -107,17 +108,37 @@ def key_file(password, key):
 
 def certificate():
     """(certificate, key), both as PEM."""
-    key, name = rsa.generate_private_key(65537, 2048), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, 'db')])
+    key, name = (
+        rsa.generate_private_key(65537, 2048),
+        x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, 'db')]),
+    )
     now = datetime.datetime.now(datetime.UTC)
-    made = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=9)).sign(key, hashes.SHA256()))
-    return (made.public_bytes(serialization.Encoding.PEM), key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()))
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=9))
+        .sign(key, hashes.SHA256())
+    )
+    return (
+        made.public_bytes(serialization.Encoding.PEM),
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
+        ),
+    )
 
 
 class CrookedGuestTest(AgentTestCase):
     def write_bytes(self, guest, path, content):
-        guest.exec(['sh', '-c', 'mkdir -p "${1%/*}" && base64 -d > "$1"', 'sh', path], input_text=base64.b64encode(content).decode())
+        guest.exec(
+            ['sh', '-c', 'mkdir -p "${1%/*}" && base64 -d > "$1"', 'sh', path],
+            input_text=base64.b64encode(content).decode(),
+        )
 
     def restart(self, guest):
         guest.exec(['service', 'trove-upgrade-database', 'restart'], timeout_seconds=120)
@@ -126,18 +147,27 @@ class CrookedGuestTest(AgentTestCase):
         guest = self.provisioned(rows=500)
         password = os.urandom(32).hex().encode()
         chain, key = certificate()
-        for name, content in (('pw.key', password), ('keyfile.enc', key_file(password, os.urandom(32).hex().encode())), ('fullchain3.pem', chain),
-                              ('privkey3.pem', key)):
+        for name, content in (
+            ('pw.key', password),
+            ('keyfile.enc', key_file(password, os.urandom(32).hex().encode())),
+            ('fullchain3.pem', chain),
+            ('privkey3.pem', key),
+        ):
             self.write_bytes(guest, f'/etc/keys/{name}', content)
         self.shell(guest, _CARRIED)
         provision.sql(guest, _OBJECTS)
-        self.shell(guest, "sed -i 's/^!includedir/init_file = \\/etc\\/mysql\\/init.sql\\n&/' /etc/mysql/mariadb.conf.d/95-crooked.cnf")
+        self.shell(
+            guest,
+            "sed -i 's/^!includedir/init_file = \\/etc\\/mysql\\/init.sql\\n&/' /etc/mysql/mariadb.conf.d/95-crooked.cnf",
+        )
         self.restart(guest)
         provision.sql(guest, 'ALTER TABLE shop.orders ENGINE=InnoDB;')
         before, data = provision.sql(guest, _IN_FORCE), self.checksum(guest)
         self.assertEqual('1', provision.sql(guest, 'SELECT n FROM shop.starts;').strip())
         checks = self.ask(guest, 'check_upgrade').result['checks']
-        self.assertEqual([], [check for check in checks if check['outcome'] not in {'ok', 'warning'}])
+        self.assertEqual(
+            [], [check for check in checks if check['outcome'] not in {'ok', 'warning'}]
+        )
 
         stopped = self.ask(guest, 'pre_upgrade')
         guest = self.rebuild(guest)
@@ -147,11 +177,21 @@ class CrookedGuestTest(AgentTestCase):
         self.assertEqual([], restored.result['fingerprint']['missing'])
         self.ask(guest, 'verify_upgrade', upgrade_info=stopped.result['upgrade_info'])
         self.assertEqual((before, data), (provision.sql(guest, _IN_FORCE), self.checksum(guest)))
-        self.assertEqual('2', provision.sql(guest, 'SELECT n FROM shop.starts;').strip())   # once: when it was opened, not while it was compared
-        self.assertEqual('mysql 700|mysql 400|mysql 700', self.shell(
-            guest, "stat -c '%U %a' /etc/keys /etc/keys/pw.key /srv/db-tmp | paste -sd '|'"))
+        self.assertEqual(
+            '2', provision.sql(guest, 'SELECT n FROM shop.starts;').strip()
+        )  # once: when it was opened, not while it was compared
+        self.assertEqual(
+            'mysql 700|mysql 400|mysql 700',
+            self.shell(
+                guest, "stat -c '%U %a' /etc/keys /etc/keys/pw.key /srv/db-tmp | paste -sd '|'"
+            ),
+        )
         guest.reboot()
-        wait_until(lambda: guest.exec(['mariadb-admin', 'ping'], check=False).returncode == 0, 'the database after the reboot', seconds=60)
+        wait_until(
+            lambda: guest.exec(['mariadb-admin', 'ping'], check=False).returncode == 0,
+            'the database after the reboot',
+            seconds=60,
+        )
         self.assertEqual(before, provision.sql(guest, _IN_FORCE))
 
     def test_all_that_cannot_is_told_at_once_and_the_database_serves_on(self):
@@ -162,7 +202,9 @@ class CrookedGuestTest(AgentTestCase):
 
         checks = self.ask(guest, 'check_upgrade').result['checks']
 
-        refused = {check['code']: check['message'] for check in checks if check['outcome'] == 'refused'}
+        refused = {
+            check['code']: check['message'] for check in checks if check['outcome'] == 'refused'
+        }
         self.assertLessEqual({'FILE_NOT_KEPT', 'VOLUME_LAYOUT'}, set(refused), refused)
         for words in ('/etc/profile.d/init.sql', '/srv/run-me.sql'):
             self.assertIn(words, refused['FILE_NOT_KEPT'])

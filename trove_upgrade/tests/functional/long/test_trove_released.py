@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guest that a failed upgrade holds, released by hand as the page on removal has it."""
+
 import pathlib
 import re
 import subprocess
@@ -11,7 +12,7 @@ from trove_upgrade.tests.functional.long import test_trove_failures
 
 _ADMIN = pathlib.Path(trove_upgrade.__file__).parents[1] / 'doc' / 'source' / 'admin'
 #: Asks what Trove's API asks of a guest, and waits for the answer.
-_CALL = '''
+_CALL = """
 import sys
 from trove.common import cfg
 CONF = cfg.CONF
@@ -23,7 +24,7 @@ session.configure_db()
 rpc.init(CONF)
 from trove.guestagent.api import API
 print('answer', API(TroveContext(is_admin=True, project_id=sys.argv[3]), sys.argv[2]).get_volume_info())
-'''
+"""
 
 
 def by_hand(page):
@@ -37,8 +38,21 @@ class TestReleased(test_trove_failures.ImageCase):
 
     def ask_guest(self, instance):
         settings = self.side.settings
-        return subprocess.run([settings.venv.program('python'), '-c', _CALL, str(self.side.conf_path), instance.id, self.instances.project_id],
-                              env=trove.manage_env(settings), capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(
+            [
+                settings.venv.program('python'),
+                '-c',
+                _CALL,
+                str(self.side.conf_path),
+                instance.id,
+                self.instances.project_id,
+            ],
+            env=trove.manage_env(settings),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
 
     def test_troves_agent_reports_and_obeys_again(self):
         instance = self.made['released']
@@ -52,6 +66,13 @@ class TestReleased(test_trove_failures.ImageCase):
 
         self.guest(instance).exec(['sh', '-euc', by_hand('remove.rst')])
 
-        self.wait_until(lambda: self.ask_guest(instance).stdout.startswith('answer'), "Trove's agent to answer")
-        self.assertEqual(['answer'] * 6, [self.ask_guest(instance).stdout[:6] for _ in range(6)])   # in turn with ours if that still refused
-        self.wait_until(lambda: self.instances.show(instance.id).get('operating_status') == 'SHUTDOWN', 'Trove to hear of it')
+        self.wait_until(
+            lambda: self.ask_guest(instance).stdout.startswith('answer'), "Trove's agent to answer"
+        )
+        self.assertEqual(
+            ['answer'] * 6, [self.ask_guest(instance).stdout[:6] for _ in range(6)]
+        )  # in turn with ours if that still refused
+        self.wait_until(
+            lambda: self.instances.show(instance.id).get('operating_status') == 'SHUTDOWN',
+            'Trove to hear of it',
+        )

@@ -82,7 +82,7 @@ def picture(top: bytes, *, directories=True):
 
 
 def without_rights(seen):
-    """What comes to another root disk can be read and written, never run, and lends nobody's rights."""
+    """Files on another root disk can be read and written, never run, and lend no rights."""
     found, groups = seen
     kept = {stat.S_IFREG: 0o666, stat.S_IFDIR: 0o1777}
     return {name: [*about[:4], about[4] & kept[about[0]], *about[5:]] if about[0] in kept else about for name, about in found.items()}, groups

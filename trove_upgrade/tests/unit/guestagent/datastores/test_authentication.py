@@ -7,12 +7,28 @@ from trove_upgrade.tests.unit.guestagent.datastores.test_drivers import DriverTe
 
 
 class TestAuthentication(DriverTestCase):
-    def check(self, *accounts, target='9.7.4', running='8.0.40', options=(), agent='root@localhost'):
+    def check(
+        self, *accounts, target='9.7.4', running='8.0.40', options=(), agent='root@localhost'
+    ):
         rows = [(*account.split('@'), agent) for account in accounts]
-        configuration = option_files.Configuration(tuple(
-            option_files.Option('mysqld', name, value, pathlib.Path('x'), 1) for name, value in options), ())
-        found = authentication.authentication(checks.Probe(
-            self.context, fakes.Session(('mysql.user', rows)), configuration, running, {'server_version': target}, {}, self.root))
+        configuration = option_files.Configuration(
+            tuple(
+                option_files.Option('mysqld', name, value, pathlib.Path('x'), 1)
+                for name, value in options
+            ),
+            (),
+        )
+        found = authentication.authentication(
+            checks.Probe(
+                self.context,
+                fakes.Session(('mysql.user', rows)),
+                configuration,
+                running,
+                {'server_version': target},
+                {},
+                self.root,
+            )
+        )
         return found.outcome, found.code, found.message
 
     def test_the_agents_own_account_refuses(self):
@@ -26,10 +42,26 @@ class TestAuthentication(DriverTestCase):
         self.assertIn('app4@% and 2 more', message)
 
     def test_where_the_plugin_is_there_nothing_is_told(self):
-        for changes in ({'target': '8.0.41'}, {'running': '10.11.14-MariaDB', 'target': '11.8.6'}, {'target': ''},
-                        {'target': '8.4.7', 'options': [('mysql-native-password', 'ON')]}, {'target': '8.4.7', 'options': [('loose-mysql-native-password', 'ON')]}, {'target': '8.4.7', 'options': [('mysql-native-password', None)]}):
+        for changes in (
+            {'target': '8.0.41'},
+            {'running': '10.11.14-MariaDB', 'target': '11.8.6'},
+            {'target': ''},
+            {'target': '8.4.7', 'options': [('mysql-native-password', 'ON')]},
+            {'target': '8.4.7', 'options': [('loose-mysql-native-password', 'ON')]},
+            {'target': '8.4.7', 'options': [('mysql-native-password', None)]},
+        ):
             self.assertEqual('ok', self.check('root@localhost', **changes)[0], changes)
 
     def test_a_switch_that_8_4_has_is_none_of_9(self):
-        self.assertEqual('refused', self.check('root@localhost', target='9.7.4', options=[('mysql-native-password', 'ON')])[0])
-        self.assertEqual('refused', self.check('root@localhost', target='8.4.7', options=[('mysql-native-password', 'OFF')])[0])
+        self.assertEqual(
+            'refused',
+            self.check('root@localhost', target='9.7.4', options=[('mysql-native-password', 'ON')])[
+                0
+            ],
+        )
+        self.assertEqual(
+            'refused',
+            self.check(
+                'root@localhost', target='8.4.7', options=[('mysql-native-password', 'OFF')]
+            )[0],
+        )

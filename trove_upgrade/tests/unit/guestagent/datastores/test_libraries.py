@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 import pathlib
 
-from trove_upgrade.guestagent.datastores.mysql_family import catalog, checks, connection, libraries, option_files
+from trove_upgrade.guestagent.datastores.mysql_family import (
+    catalog,
+    checks,
+    connection,
+    libraries,
+    option_files,
+)
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
 from trove_upgrade.tests.unit.guestagent.datastores.test_drivers import DriverTestCase
 
@@ -10,11 +16,29 @@ NO_COMPONENTS = ('mysql.component', fakes.refusal(1146, "Table 'mysql.component'
 
 class TestLibraries(DriverTestCase):
     def check(self, *rules, options=(), target=None):
-        configuration = option_files.Configuration(tuple(
-            option_files.Option('mysqld', name, value, pathlib.Path('x'), 1) for name, value in options), ())
-        facts = {'plugins': ['auth_ed25519.so', 'udf_example.so', 'component_log_sink_json.so']} if target is None else target
-        return libraries.plugins(checks.Probe(self.context, fakes.Session(*rules, NO_COMPONENTS), configuration, '10.11.14-MariaDB', facts, {},
-                                              self.root))
+        configuration = option_files.Configuration(
+            tuple(
+                option_files.Option('mysqld', name, value, pathlib.Path('x'), 1)
+                for name, value in options
+            ),
+            (),
+        )
+        facts = (
+            {'plugins': ['auth_ed25519.so', 'udf_example.so', 'component_log_sink_json.so']}
+            if target is None
+            else target
+        )
+        return libraries.plugins(
+            checks.Probe(
+                self.context,
+                fakes.Session(*rules, NO_COMPONENTS),
+                configuration,
+                '10.11.14-MariaDB',
+                facts,
+                {},
+                self.root,
+            )
+        )
 
     def assert_missing(self, found, *words):
         self.assertEqual(('refused', 'PLUGIN_MISSING'), (found.outcome, found.code), found)
@@ -25,16 +49,27 @@ class TestLibraries(DriverTestCase):
         self.assertEqual('ok', self.check().outcome)
 
     def test_a_plugin_that_the_target_lacks_is_refused(self):
-        self.assertEqual('ok', self.check(('mysql.plugin', [('ed25519', 'auth_ed25519.so')])).outcome)
-        self.assert_missing(self.check(('mysql.plugin', [('audit', 'server_audit.so')])), 'audit (server_audit.so)')
+        self.assertEqual(
+            'ok', self.check(('mysql.plugin', [('ed25519', 'auth_ed25519.so')])).outcome
+        )
+        self.assert_missing(
+            self.check(('mysql.plugin', [('audit', 'server_audit.so')])), 'audit (server_audit.so)'
+        )
 
     def test_a_function_that_the_target_lacks_is_refused(self):
         self.assertEqual('ok', self.check(('mysql.func', [('metaphon', 'udf_example.so')])).outcome)
-        self.assert_missing(self.check(('mysql.func', [('sys_exec', 'lib_mysqludf_sys.so')])), 'function sys_exec (lib_mysqludf_sys.so)')
+        self.assert_missing(
+            self.check(('mysql.func', [('sys_exec', 'lib_mysqludf_sys.so')])),
+            'function sys_exec (lib_mysqludf_sys.so)',
+        )
 
     def test_a_component_that_the_target_lacks_is_refused(self):
-        self.assertEqual('ok', self.check(('mysql.component', [('file://component_log_sink_json',)])).outcome)
-        found = self.check(('mysql.component', [('file://component_validate_password;component_log_sink_json',)]))
+        self.assertEqual(
+            'ok', self.check(('mysql.component', [('file://component_log_sink_json',)])).outcome
+        )
+        found = self.check(
+            ('mysql.component', [('file://component_validate_password;component_log_sink_json',)])
+        )
         self.assert_missing(found, 'component component_validate_password')
         self.assertNotIn('sink_json', found.message)
 
@@ -51,7 +86,12 @@ class TestLibraries(DriverTestCase):
 
     def test_another_refusal_of_the_server_is_not_taken_for_a_table_that_is_not_there(self):
         session = fakes.Session(('mysql.component', fakes.refusal(1142, 'denied')))
-        self.assertRaises(connection.SessionError, libraries.of_server, session, option_files.Configuration((), ()))
+        self.assertRaises(
+            connection.SessionError,
+            libraries.of_server,
+            session,
+            option_files.Configuration((), ()),
+        )
 
     def test_loadable_functions_are_in_the_picture(self):
         before = catalog.definitions(fakes.Session(('mysql.func', [('f', 2, 'a.so', 'function')])))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """From one root disk over a stash to another, with what a configuration names outside of the volume."""
+
 import os
 import pathlib
 import shutil
@@ -9,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trove_upgrade.guestagent.datastores import base as datastore
-from trove_upgrade.guestagent.datastores.mysql_family import named_files, option_files, preserved, trusted_places
+from trove_upgrade.guestagent.datastores.mysql_family import (
+    named_files,
+    option_files,
+    preserved,
+    trusted_places,
+)
 from trove_upgrade.guestagent.stash import publish
 from trove_upgrade.guestagent.stash.accounts import SystemAccounts
 from trove_upgrade.guestagent.stash.restore import Stash
@@ -24,16 +30,28 @@ class RootDiskTest(base.TestCase):
         self.root = pathlib.Path(self.useFixture(fixtures.TempDir()).path) / 'root'
         self.stash = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.context = datastore.DriverContext(
-            volume=self.root / 'var/lib/mysql', data_directory=self.root / 'var/lib/mysql/data', etc=self.root / 'etc',
-            run=self.root / 'run/trove-upgrade', image_facts={}, now=None, monotonic=None)
+            volume=self.root / 'var/lib/mysql',
+            data_directory=self.root / 'var/lib/mysql/data',
+            etc=self.root / 'etc',
+            run=self.root / 'run/trove-upgrade',
+            image_facts={},
+            now=None,
+            monotonic=None,
+        )
         self.new_root()
 
     def new_root(self):
         shutil.rmtree(self.root, ignore_errors=True)
         for name in ('var/lib/mysql/data', 'etc/mysql/conf.d', 'var/lib/dpkg/info', 'tmp'):
             (self.root / name).mkdir(parents=True)
-        self.write('etc/mysql/my.cnf', '[mysqld]\n!includedir /etc/mysql/conf.d/\n'.replace('/etc', f'{self.root}/etc'))
-        self.write('var/lib/dpkg/info/base.list', '/etc\n/etc/mysql\n/etc/mysql/my.cnf\n/var/lib\n/usr/share/db\n/etc/ssl\n')
+        self.write(
+            'etc/mysql/my.cnf',
+            '[mysqld]\n!includedir /etc/mysql/conf.d/\n'.replace('/etc', f'{self.root}/etc'),
+        )
+        self.write(
+            'var/lib/dpkg/info/base.list',
+            '/etc\n/etc/mysql\n/etc/mysql/my.cnf\n/var/lib\n/usr/share/db\n/etc/ssl\n',
+        )
 
     def write(self, name, text='', mode=0o644, owner=0):
         path = self.root / name.lstrip('/')
@@ -50,24 +68,36 @@ class RootDiskTest(base.TestCase):
 
     def configure(self, *options):
         """`options` with paths as the system calls them."""
-        lines = [option.replace('=/', f'={self.root}/').replace(':/', f':{self.root}/').replace(' /', f' {self.root}/') for option in options]
+        lines = [
+            option.replace('=/', f'={self.root}/')
+            .replace(':/', f':{self.root}/')
+            .replace(' /', f' {self.root}/')
+            for option in options
+        ]
         self.write('etc/mysql/conf.d/99-own.cnf', '\n'.join(['[mysqld]', *lines]) + '\n')
 
     def preserved(self):
-        configuration = option_files.read_all([self.root / 'etc/my.cnf', self.root / 'etc/mysql/my.cnf'])
+        configuration = option_files.read_all(
+            [self.root / 'etc/my.cnf', self.root / 'etc/mysql/my.cnf']
+        )
         return preserved.Preserved(self.context, configuration, self.root / 'root/.my.cnf')
 
     def move(self, image=()):
         """To a new root disk, whose image has these files: name -> text."""
-        published = publish.publish(self.preserved().roots(), self.stash, 'u', 1, {}, SystemAccounts())
+        published = publish.publish(
+            self.preserved().roots(), self.stash, 'u', 1, {}, SystemAccounts()
+        )
         self.new_root()
         for name, text in dict(image).items():
             self.write(name, text)
-        for _ in range(2):   # a retry brings nothing else
+        for _ in range(2):  # a retry brings nothing else
             with Stash.open(self.stash, published.name, published.digest) as stash:
                 stash.restore(preserved.directories(self.context, stash.paths()), SystemAccounts())
                 preserved.make_directories(self.context)
-                stash.restore(preserved.chosen(self.context, stash.files(), self.root / 'root/.my.cnf'), SystemAccounts())
+                stash.restore(
+                    preserved.chosen(self.context, stash.files(), self.root / 'root/.my.cnf'),
+                    SystemAccounts(),
+                )
 
     def look(self, name):
         """(owner, mode) of what is there."""
@@ -91,25 +121,46 @@ class TestWhatComes(RootDiskTest):
         self.write('etc/keys/keyfile.enc', 'encrypted', 0o440, SERVER)
         os.chown(self.root / 'etc/keys', SERVER, SERVER)
         (self.root / 'etc/keys').chmod(0o700)
-        self.configure('file_key_management_filename=/etc/keys/keyfile.enc', 'file_key_management_filekey=FILE:/etc/keys/pw.key')
+        self.configure(
+            'file_key_management_filename=/etc/keys/keyfile.enc',
+            'file_key_management_filekey=FILE:/etc/keys/pw.key',
+        )
         self.assert_ok()
         self.move()
-        self.assertEqual(('secret', (SERVER, 0o400), (SERVER, 0o440), (SERVER, 0o700)), (
-            (self.root / 'etc/keys/pw.key').read_text(), self.look('etc/keys/pw.key'), self.look('etc/keys/keyfile.enc'), self.look('etc/keys')))
+        self.assertEqual(
+            ('secret', (SERVER, 0o400), (SERVER, 0o440), (SERVER, 0o700)),
+            (
+                (self.root / 'etc/keys/pw.key').read_text(),
+                self.look('etc/keys/pw.key'),
+                self.look('etc/keys/keyfile.enc'),
+                self.look('etc/keys'),
+            ),
+        )
 
     def test_a_keyring_of_mysql_comes_whatever_the_option_is_called(self):
         self.write('var/lib/mysql-keyring/keyring', 'keys', 0o640, SERVER)
         os.chown(self.root / 'var/lib/mysql-keyring', SERVER, SERVER)
         (self.root / 'var/lib/mysql-keyring').chmod(0o750)
-        self.configure('loose-keyring_file_data=/var/lib/mysql-keyring/keyring', 'some-future-store=/var/lib/mysql-keyring/keyring')
+        self.configure(
+            'loose-keyring_file_data=/var/lib/mysql-keyring/keyring',
+            'some-future-store=/var/lib/mysql-keyring/keyring',
+        )
         self.assert_ok()
         self.move()
-        self.assertEqual(('keys', (SERVER, 0o750)), ((self.root / 'var/lib/mysql-keyring/keyring').read_text(), self.look('var/lib/mysql-keyring')))
+        self.assertEqual(
+            ('keys', (SERVER, 0o750)),
+            (
+                (self.root / 'var/lib/mysql-keyring/keyring').read_text(),
+                self.look('var/lib/mysql-keyring'),
+            ),
+        )
 
     def test_an_init_file_comes(self):
         self.write('etc/mysql/init.sql', 'SELECT 1;')
         self.write('srv/sql/init-two.sql', 'SELECT 2;')
-        self.configure('init_file=/etc/mysql/init.sql', 'loose-other-init-file=/srv/sql/init-two.sql')
+        self.configure(
+            'init_file=/etc/mysql/init.sql', 'loose-other-init-file=/srv/sql/init-two.sql'
+        )
         self.assert_ok()
         self.move()
         self.assertTrue((self.root / 'etc/mysql/init.sql').exists())
@@ -119,12 +170,22 @@ class TestWhatComes(RootDiskTest):
         self.write('etc/letsencrypt/archive/db/fullchain3.pem', 'chain')
         self.link('etc/letsencrypt/live/db/fullchain.pem', '../../archive/db/fullchain3.pem')
         self.link('etc/tls-of-db', 'letsencrypt/live/db')
-        self.configure('ssl_cert=/etc/letsencrypt/live/db/fullchain.pem', 'ssl_ca=/etc/tls-of-db/fullchain.pem')
+        self.configure(
+            'ssl_cert=/etc/letsencrypt/live/db/fullchain.pem', 'ssl_ca=/etc/tls-of-db/fullchain.pem'
+        )
         self.assert_ok()
         self.move()
-        self.assertEqual('../../archive/db/fullchain3.pem', str((self.root / 'etc/letsencrypt/live/db/fullchain.pem').readlink()))
-        self.assertEqual(['chain'] * 2, [(self.root / name).read_text() for name in (
-            'etc/letsencrypt/live/db/fullchain.pem', 'etc/tls-of-db/fullchain.pem')])
+        self.assertEqual(
+            '../../archive/db/fullchain3.pem',
+            str((self.root / 'etc/letsencrypt/live/db/fullchain.pem').readlink()),
+        )
+        self.assertEqual(
+            ['chain'] * 2,
+            [
+                (self.root / name).read_text()
+                for name in ('etc/letsencrypt/live/db/fullchain.pem', 'etc/tls-of-db/fullchain.pem')
+            ],
+        )
 
     def test_hash_links_of_a_directory_of_certificates_come(self):
         self.write('etc/mysql/ca/one.pem', 'one')
@@ -140,11 +201,18 @@ class TestWhatComes(RootDiskTest):
             self.write(f'{name}/left', 'over')
             os.chown(self.root / name, SERVER, SERVER)
             (self.root / name).chmod(0o750)
-        self.configure('tmpdir=/srv/tmp:/tmp', 'innodb_tmpdir=/srv/inno', 'slave_load_tmpdir=/srv/load', 'secure_file_priv=/srv/in/files/')
+        self.configure(
+            'tmpdir=/srv/tmp:/tmp',
+            'innodb_tmpdir=/srv/inno',
+            'slave_load_tmpdir=/srv/load',
+            'secure_file_priv=/srv/in/files/',
+        )
         self.assert_ok()
         self.move()
         for name in names:
-            self.assertEqual(((SERVER, 0o750), []), (self.look(name), list((self.root / name).iterdir())), name)
+            self.assertEqual(
+                ((SERVER, 0o750), []), (self.look(name), list((self.root / name).iterdir())), name
+            )
 
     def test_a_directory_that_a_link_leads_to_comes_with_the_link(self):
         (self.root / 'mnt/big/tmp').mkdir(parents=True)
@@ -165,10 +233,14 @@ class TestWhatComes(RootDiskTest):
     def test_a_directory_for_logs_is_made_anew(self):
         self.write('var/log/own/slow.log', 'x' * 100, owner=SERVER)
         os.chown(self.root / 'var/log/own', SERVER, SERVER)
-        self.configure('slow_query_log_file=/var/log/own/slow.log', 'log_error=/var/log/own/error.log')
+        self.configure(
+            'slow_query_log_file=/var/log/own/slow.log', 'log_error=/var/log/own/error.log'
+        )
         self.assert_ok()
         self.move()
-        self.assertEqual((SERVER, []), (self.look('var/log/own')[0], list((self.root / 'var/log/own').iterdir())))
+        self.assertEqual(
+            (SERVER, []), (self.look('var/log/own')[0], list((self.root / 'var/log/own').iterdir()))
+        )
 
     def test_option_files_come_from_wherever_they_are_read(self):
         self.write('opt/tuning.cnf', '[mysqld]\nmax_connections=7\n')
@@ -179,7 +251,10 @@ class TestWhatComes(RootDiskTest):
         self.assert_ok()
         self.move()
         found = option_files.read(self.root / 'etc/mysql/my.cnf')
-        self.assertEqual(('7', '7'), (found.value('max-connections', ['mysqld']), found.value('port', ['mysqld'])))
+        self.assertEqual(
+            ('7', '7'),
+            (found.value('max-connections', ['mysqld']), found.value('port', ['mysqld'])),
+        )
         self.assertTrue((self.root / 'etc/mysql/custom.d').is_dir())
 
     def test_a_my_cnf_that_is_a_link_comes_with_what_it_leads_to(self):
@@ -187,12 +262,19 @@ class TestWhatComes(RootDiskTest):
         (self.root / 'etc/mysql/my.cnf').unlink()
         self.link('etc/mysql/my.cnf', 'my.cnf.cluster')
         self.move()
-        self.assertEqual('9', option_files.read(self.root / 'etc/mysql/my.cnf').value('port', ['mysqld']))
+        self.assertEqual(
+            '9', option_files.read(self.root / 'etc/mysql/my.cnf').value('port', ['mysqld'])
+        )
 
     def test_what_is_on_the_volume_or_of_a_package_stays_as_it_is(self):
         self.write('var/lib/mysql/data/ca.pem', 'on the volume')
         self.write('usr/share/db', 'of a package')
-        self.configure('ssl_ca=/var/lib/mysql/data/ca.pem', 'init_file=/usr/share/db', 'ssl_cert=relative.pem', 'datadir=/var/lib/mysql/data')
+        self.configure(
+            'ssl_ca=/var/lib/mysql/data/ca.pem',
+            'init_file=/usr/share/db',
+            'ssl_cert=relative.pem',
+            'datadir=/var/lib/mysql/data',
+        )
         self.assert_ok()
         self.move()
         self.assertFalse((self.root / 'usr/share/db').exists())
@@ -200,8 +282,20 @@ class TestWhatComes(RootDiskTest):
 
 class TestWhatDoesNotCome(RootDiskTest):
     def test_places_that_the_system_trusts_are_refused_by_name(self):
-        for name in ('etc/cron.d/job', 'etc/systemd/system/x.service', 'etc/profile.d/x.sh', 'etc/pam.d/common-auth', 'etc/sudoers.d/x', 'etc/ld.so.preload',
-                     'root/.ssh/authorized_keys', 'usr/local/lib/x.so', 'home/anna/.bashrc', 'etc/init.d/x', 'opt/guest-agent-venv/x', 'var/spool/cron/root'):
+        for name in (
+            'etc/cron.d/job',
+            'etc/systemd/system/x.service',
+            'etc/profile.d/x.sh',
+            'etc/pam.d/common-auth',
+            'etc/sudoers.d/x',
+            'etc/ld.so.preload',
+            'root/.ssh/authorized_keys',
+            'usr/local/lib/x.so',
+            'home/anna/.bashrc',
+            'etc/init.d/x',
+            'opt/guest-agent-venv/x',
+            'var/spool/cron/root',
+        ):
             self.new_root()
             self.write(name, 'x')
             self.configure(f'init_file=/{name}')
@@ -250,13 +344,28 @@ class TestWhatDoesNotCome(RootDiskTest):
         self.assertEqual('of the new one', (self.root / 'etc/ssl/private/ca.crt').read_text())
 
     def test_a_list_that_an_intruder_has_written_brings_nothing_into_trusted_places(self):
-        names = ('etc/cron.d/evil', 'usr/bin/ls', 'root/.ssh/authorized_keys', 'etc/ld.so.preload', 'srv/fine')
-        stashed = [f'{self.context.run}/to-restore{self.root}/{name}' for name in names] + [f'{self.root}/{name}' for name in names]
-        stashed += [f'{self.context.run}/to-restore/etc/passwd', '/etc/passwd', f'{self.context.run}/to-restore{self.root}/srv/../etc/cron.d/x',
-                    f'{self.root}/srv/../etc/cron.d/x']
+        names = (
+            'etc/cron.d/evil',
+            'usr/bin/ls',
+            'root/.ssh/authorized_keys',
+            'etc/ld.so.preload',
+            'srv/fine',
+        )
+        stashed = [f'{self.context.run}/to-restore{self.root}/{name}' for name in names] + [
+            f'{self.root}/{name}' for name in names
+        ]
+        stashed += [
+            f'{self.context.run}/to-restore/etc/passwd',
+            '/etc/passwd',
+            f'{self.context.run}/to-restore{self.root}/srv/../etc/cron.d/x',
+            f'{self.root}/srv/../etc/cron.d/x',
+        ]
         self.link('srv2', 'etc/cron.d')
         stashed += [f'{self.context.run}/to-restore{self.root}/srv2/x', f'{self.root}/srv2/x']
-        self.assertEqual([f'{self.root}/srv/fine'], preserved.chosen(self.context, stashed, self.root / 'root/.my.cnf'))
+        self.assertEqual(
+            [f'{self.root}/srv/fine'],
+            preserved.chosen(self.context, stashed, self.root / 'root/.my.cnf'),
+        )
 
     def test_a_directory_that_an_intruder_has_listed_is_not_made_in_a_trusted_place(self):
         for name in ('etc/cron.d/x', 'srv/fine'):
@@ -265,17 +374,21 @@ class TestWhatDoesNotCome(RootDiskTest):
         self.assertFalse((self.root / 'etc/cron.d').exists())
         self.assertTrue((self.root / 'srv/fine').is_dir())
 
-
     def test_a_directory_is_not_made_through_a_link(self):
         self.link('srv/d', '../etc')
         for name in ('srv/d/cron.d', 'srv/d', 'srv/fine'):
-            (self.context.run / 'to-make' / self.root.relative_to('/') / name).mkdir(parents=True, exist_ok=True)
+            (self.context.run / 'to-make' / self.root.relative_to('/') / name).mkdir(
+                parents=True, exist_ok=True
+            )
         preserved.make_directories(self.context)
         self.assertFalse((self.root / 'etc/cron.d').exists())
         self.assertTrue((self.root / 'srv/fine').is_dir())
 
     def test_a_directory_that_the_image_has_keeps_its_owner_and_mode(self):
-        for place in (self.root / 'opt/venv/bin', self.context.run / 'to-make' / self.root.relative_to('/') / 'opt/venv/bin'):
+        for place in (
+            self.root / 'opt/venv/bin',
+            self.context.run / 'to-make' / self.root.relative_to('/') / 'opt/venv/bin',
+        ):
             place.mkdir(parents=True)
         copy = self.context.run / 'to-make' / self.root.relative_to('/') / 'opt'
         os.chown(copy, SERVER, SERVER)
@@ -284,13 +397,28 @@ class TestWhatDoesNotCome(RootDiskTest):
         self.assertEqual((0, 0o755), self.look('opt'))
 
     def test_what_would_be_loaded_or_run_does_not_come_into_the_databases_directory(self):
-        names = ('etc/mysql/p/evil.so', 'etc/mysql/p/evil.so.1', 'etc/mysql/debian-start', 'etc/mysql/debian.cnf', 'etc/mysql', 'etc/mysql/conf.d/fine.cnf')
-        stashed = [f'{self.context.run}/to-restore{self.root}/{name}' for name in names] + [f'{self.root}/{name}' for name in names]
-        self.assertEqual([f'{self.root}/etc/mysql/conf.d/fine.cnf'], preserved.chosen(self.context, stashed, self.root / 'root/.my.cnf'))
+        names = (
+            'etc/mysql/p/evil.so',
+            'etc/mysql/p/evil.so.1',
+            'etc/mysql/debian-start',
+            'etc/mysql/debian.cnf',
+            'etc/mysql',
+            'etc/mysql/conf.d/fine.cnf',
+        )
+        stashed = [f'{self.context.run}/to-restore{self.root}/{name}' for name in names] + [
+            f'{self.root}/{name}' for name in names
+        ]
+        self.assertEqual(
+            [f'{self.root}/etc/mysql/conf.d/fine.cnf'],
+            preserved.chosen(self.context, stashed, self.root / 'root/.my.cnf'),
+        )
 
     def test_a_link_in_the_databases_directory_leads_nothing_elsewhere(self):
         self.link('etc/mysql/out', '../cron.d')
-        stashed = [f'{self.context.run}/to-restore{self.root}/etc/mysql/out/evil.cnf', f'{self.root}/etc/mysql/out/evil.cnf']
+        stashed = [
+            f'{self.context.run}/to-restore{self.root}/etc/mysql/out/evil.cnf',
+            f'{self.root}/etc/mysql/out/evil.cnf',
+        ]
         self.assertEqual([], preserved.chosen(self.context, stashed, self.root / 'root/.my.cnf'))
 
     def test_programs_and_libraries_of_the_customers_are_refused(self):
@@ -303,19 +431,45 @@ class TestWhatDoesNotCome(RootDiskTest):
 
 class TestPaths(base.TestCase):
     def test_parts_of_values_are_found(self):
-        for value, expected in (('/a/b', ['/a/b']), ('FILE:/etc/keys/pw.key', ['/etc/keys/pw.key']), ('file:/x', ['/x']), ('/a:/b', ['/a', '/b']),
-                                ('/a;/b', ['/a', '/b']), ('ibdata1:10M', []), ('', []), ('ON', []), ('a/b', []), ('/with space/x', ['/with space/x'])):
+        for value, expected in (
+            ('/a/b', ['/a/b']),
+            ('FILE:/etc/keys/pw.key', ['/etc/keys/pw.key']),
+            ('file:/x', ['/x']),
+            ('/a:/b', ['/a', '/b']),
+            ('/a;/b', ['/a', '/b']),
+            ('ibdata1:10M', []),
+            ('', []),
+            ('ON', []),
+            ('a/b', []),
+            ('/with space/x', ['/with space/x']),
+        ):
             self.assertEqual(expected, [str(path) for path in named_files.paths_in(value)], value)
 
     @given(st.text())
     def test_any_value_gives_absolute_paths_or_none(self, value):
         self.assertTrue(all(path.is_absolute() for path in named_files.paths_in(value)))
 
-    @given(st.sampled_from(['/usr', '/etc/cron.d', '/etc/systemd', '/root/.ssh', '/lib']), st.lists(st.from_regex(r'[a-z]{1,5}', fullmatch=True), max_size=4))
+    @given(
+        st.sampled_from(['/usr', '/etc/cron.d', '/etc/systemd', '/root/.ssh', '/lib']),
+        st.lists(st.from_regex(r'[a-z]{1,5}', fullmatch=True), max_size=4),
+    )
     def test_all_below_a_trusted_place_is_one(self, place, names):
         self.assertTrue(trusted_places.is_trusted(pathlib.Path(place, *names)))
 
     def test_usual_places_of_customers_are_not_trusted(self):
-        for place in ('/etc/keys/a', '/etc/mysql/x', '/etc/letsencrypt/live/db/x.pem', '/srv/tmp', '/opt/tuning.cnf', '/etc/init.sql', '/data/keys', '/etc/ssl/private/x.key',
-                      '/var/lib/mysql-keyring/keyring', '/etc/pki/tls/x.pem', '/home/anna/keys/x', '/etc/initial.sql', '/keys'):
+        for place in (
+            '/etc/keys/a',
+            '/etc/mysql/x',
+            '/etc/letsencrypt/live/db/x.pem',
+            '/srv/tmp',
+            '/opt/tuning.cnf',
+            '/etc/init.sql',
+            '/data/keys',
+            '/etc/ssl/private/x.key',
+            '/var/lib/mysql-keyring/keyring',
+            '/etc/pki/tls/x.pem',
+            '/home/anna/keys/x',
+            '/etc/initial.sql',
+            '/keys',
+        ):
             self.assertFalse(trusted_places.is_trusted(pathlib.Path(place)), place)

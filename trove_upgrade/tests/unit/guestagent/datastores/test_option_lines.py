@@ -7,9 +7,8 @@ from trove_upgrade.tests.unit import base
 
 
 class TestParse(base.TestCase):
-
     def value(self, written):
-        (_, setting), = option_lines.parse(b'x=' + written)
+        ((_, setting),) = option_lines.parse(b'x=' + written)
         return setting.value
 
     def test_a_quoted_value_ends_at_the_last_quote(self):
@@ -38,15 +37,25 @@ class TestParse(base.TestCase):
 
     def test_a_line_that_is_too_long_for_the_server_goes_on_as_another(self):
         found = [line for _, line in option_lines.parse(b'x=' + b'a' * 4092 + b'user=root')]
-        self.assertEqual([option_lines.Setting('x', 'a' * 4092), option_lines.Setting('user', 'root')], found)
+        self.assertEqual(
+            [option_lines.Setting('x', 'a' * 4092), option_lines.Setting('user', 'root')], found
+        )
 
     def test_a_group_with_a_blank_before_its_name_is_another(self):
-        self.assertEqual([(1, option_lines.Group(' mysqld')), (2, option_lines.Group('mysqld'))], list(option_lines.parse(b'[ mysqld]\n[mysqld ] x\n')))
+        self.assertEqual(
+            [(1, option_lines.Group(' mysqld')), (2, option_lines.Group('mysqld'))],
+            list(option_lines.parse(b'[ mysqld]\n[mysqld ] x\n')),
+        )
 
     def test_a_directive_is_told_from_its_argument(self):
-        self.assertEqual([(1, option_lines.Include('!includedir', '/etc/my files'))], list(option_lines.parse(b'!includedir\t /etc/my files ')))
+        self.assertEqual(
+            [(1, option_lines.Include('!includedir', '/etc/my files'))],
+            list(option_lines.parse(b'!includedir\t /etc/my files ')),
+        )
 
-    @given(st.text(st.characters(exclude_characters='\n\0', exclude_categories=('Cs',)), max_size=30))
+    @given(
+        st.text(st.characters(exclude_characters='\n\0', exclude_categories=('Cs',)), max_size=30)
+    )
     def test_what_is_escaped_and_quoted_comes_back_whole(self, text):
         written = text.replace('\\', '\\\\').replace('"', '\\"')
         self.assertEqual(text, self.value(f'"{written}"'.encode()))

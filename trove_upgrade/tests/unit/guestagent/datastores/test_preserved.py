@@ -35,7 +35,7 @@ class TestPreserved(base.TestCase):
         return preserved.Preserved(self.context, configuration, self.root / 'root/.my.cnf')
 
     def chosen(self):
-        """What comes back, as a new root disk that has nothing of this one sees it."""
+        """Names that come back, as a new root disk that has nothing of this one sees it."""
         stashed = []
         for root in self.preserved().roots():
             stashed += [str(path) for path in ([root] if root.is_file() else root.rglob('*')) if not path.is_dir()]

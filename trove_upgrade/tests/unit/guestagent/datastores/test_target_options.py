@@ -49,7 +49,7 @@ class TestVerdicts(base.TestCase):
         self.assertIs(Verdict.REFUSED, self.judge('rocksdb_block_cache_size', facts, ('auth_pam',)))
         self.assertIs(Verdict.REFUSED, self.judge('rocksdb_gone_since', facts, ('ha_rocksdb',)))
 
-    def test_where_nobody_has_recorded_them_nothing_is_refused(self):
+    def test_where_they_are_not_recorded_nothing_is_refused(self):
         self.assertIs(Verdict.OF_A_PLUGIN, self.judge('rocksdb_block_cache_size', FACTS, ('ha_rocksdb',)))
         found = configuration_checks.check_options([option('rpl_semi_sync_master_enabled')], TargetOptions('mariadb', FACTS, ('semisync_master',)))
         self.assertEqual(('warning', 'TARGET_FACTS_MISSING'), (found.outcome, found.code))
