@@ -47,6 +47,15 @@ class Comparison:
 
 
 @dataclasses.dataclass(frozen=True)
+class Stashed:
+    """What a stash holds, without a word of where it is."""
+
+    files: Sequence[str]               #: absolute paths of files and links
+    links: Mapping[str, str]           #: each link with what it leads to
+    content: Callable[[str], bytes]    #: of one file
+
+
+@dataclasses.dataclass(frozen=True)
 class DriverContext:
     """What a driver works with; handed in, so that a test needs no patching."""
 
@@ -117,10 +126,18 @@ class DatastoreDriver:
         """Files and directories of the root disk to keep: existing ones only."""
         self._refuse()
 
-    def restore_paths(self, stashed: Sequence[str]) -> Sequence[str]:
-        """Which of the stashed paths (absolute, as strings) come back: configuration, TLS, the client file; never the old
-        image's own scripts, debian.cnf or symlinks."""
+    def restore_paths(self, stashed: Stashed) -> Sequence[str]:
+        """Return which of the stashed files and links come back now: configuration, what it names, the client file.
+
+        Called again after each restore, until nothing is new: what has come names more.
+
+        :raises StepFailed: one of them must not come to this root disk.
+        """
         self._refuse()
+
+    def left_alone(self, stashed: Stashed) -> Sequence[str]:
+        """Return the stashed files that are named and do not come, as this root disk has one of its own there."""
+        return ()
 
     def check_configuration(self, options: Mapping[str, Any]) -> upgrade.CheckResult:
         """Try the restored configuration on an empty scratch data directory.  The real one is not touched."""
@@ -186,7 +203,7 @@ class DatastoreDriver:
         return None if version is None else str(version)
 
     def restore_first(self, stashed: Sequence[str]) -> Sequence[str]:
-        """Return those of the stashed directories that come back before the files, for `prepare_places`."""
+        """Return those of all stashed paths that come back first, for `prepare_places`."""
         return ()
 
     def prepare_places(self) -> None:

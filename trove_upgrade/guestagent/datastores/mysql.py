@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """MySQL: upgrades its data by itself at the first start, and can validate a configuration without a start."""
+import dataclasses
 import pwd
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trove_upgrade.domain import upgrade
+from trove_upgrade.domain import exceptions, upgrade
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.mysql_family import scratch, versions
+from trove_upgrade.guestagent.datastores.mysql_family import connection, persisted, scratch, versions
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import MySQL
-from trove_upgrade.guestagent.datastores.mysql_family.driver import FamilyDriver
+from trove_upgrade.guestagent.datastores.mysql_family.driver import ISOLATED, FamilyDriver
 from trove_upgrade.guestagent.datastores.mysql_family.programs import Finished
 
 #: Source: MySQL 8.0 Reference Manual, "Upgrade Paths": the redo log of servers before 5.7.9 is not read.
@@ -25,6 +26,7 @@ class MySQLDriver(FamilyDriver):
     manager = 'mysql'
     title = 'MySQL'
     dialect = MySQL()
+    isolated = (*ISOLATED, persisted.NOT_LOADED)
 
     def checks(self, target: Mapping[str, Any], options: Mapping[str, Any]) -> Sequence[upgrade.CheckResult]:
         """See `base`; also whether MySQL itself can go from here to there in one step."""
@@ -54,6 +56,29 @@ class MySQLDriver(FamilyDriver):
         except OSError as error:   # it took too long, or cannot be run
             finished = Finished(-1, str(error))
         return scratch.judge(finished)
+
+    def start_isolated(self) -> None:
+        """See `base`.  What the customer has told the server to keep is in force, but for what would start events."""
+        super().start_isolated()
+        session, _ = self._session()
+        try:
+            persisted.apply(session, self.context.data_directory)
+        except connection.SessionError as error:
+            raise exceptions.StepFailed(error.message, error.code) from error
+        finally:
+            session.close()
+
+    def compare(self, before: base.Fingerprint, after: base.Fingerprint) -> base.Comparison:
+        """See `base`.  Settings that are kept in the data directory are in force again when it is opened."""
+        return super().compare(self._without_persisted(before), after)
+
+    def keep_settings(self, before: base.Fingerprint, after: base.Fingerprint, options: Mapping[str, Any]) -> Sequence[str]:
+        """See `base`."""
+        return super().keep_settings(self._without_persisted(before), after, options)
+
+    def _without_persisted(self, fingerprint: base.Fingerprint) -> base.Fingerprint:
+        kept = persisted.names(self.context.data_directory)
+        return dataclasses.replace(fingerprint, settings={name: value for name, value in fingerprint.settings.items() if name not in kept})
 
     def upgrade_data(self, progress: base.Progress) -> None:
         """The server has done it while it started (8.0.16 and later); that it answers proves it.

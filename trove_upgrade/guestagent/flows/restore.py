@@ -16,7 +16,7 @@ from typing import Any
 from trove_upgrade.domain import exceptions, logs, upgrade
 from trove_upgrade.guestagent import claim, datafiles, durable, service
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.flows import generations, verify
+from trove_upgrade.guestagent.flows import files, generations, verify
 from trove_upgrade.guestagent.flows.work import ROLLBACK, Guest, Outcome, Work
 from trove_upgrade.guestagent.info import UpgradeInfo, invalid
 from trove_upgrade.guestagent.marks import Mark
@@ -153,9 +153,7 @@ def _configure(work: Work, stash: Stash, info: UpgradeInfo) -> None:
             _require_accepted(guest.driver.check_again(work.call.options, work.progress))
         return
     work.progress(10, 'Restoring the configuration.')
-    remarks = stash.restore(guest.driver.restore_first(stash.directories()), guest.accounts)
-    guest.driver.prepare_places()
-    remarks += stash.restore(guest.driver.restore_paths(stash.files()), guest.accounts)
+    remarks = files.restore(guest.driver, guest.accounts, stash)
     durable.make_directory(guest.layout.volume_uuid.parent)
     durable.write(guest.layout.volume_uuid, f'{info.volume_uuid}\n'.encode())
     guest.driver.own_data()

@@ -100,9 +100,14 @@ class Stash:
         """Paths of files and links."""
         return [entry.path for entry in self.manifest.entries if entry.kind != 'directory']
 
-    def directories(self) -> list[str]:
-        """Paths of directories."""
-        return [entry.path for entry in self.manifest.entries if entry.kind == 'directory']
+    def links(self) -> dict[str, str]:
+        """Each link with what it leads to."""
+        return {entry.path: entry.target or '' for entry in self.manifest.entries if entry.kind == 'symlink'}
+
+    def differing(self, paths: Sequence[str]) -> list[str]:
+        """Return those files of `paths` at whose place there is another content now, or no plain file."""
+        wanted = set(paths)
+        return [entry.path for entry in self.manifest.entries if entry.path in wanted and entry.piece is not None and not _has(entry.path, entry.piece)]
 
     def document(self, document: str, digest: str) -> bytes:
         """One of the agent's own documents.
@@ -187,6 +192,16 @@ class Stash:
 def _missing(name: str, error: OSError) -> exceptions.StepFailed:
     return exceptions.StepFailed(f'The stash {name} cannot be used: it cannot be opened on the volume ({error.strerror}). '
                                  f'Nothing was written. Look whether this is the instance\'s volume.', 'STASH_MISSING')
+
+
+def _has(path: str, piece: Piece) -> bool:
+    try:
+        with open(path, 'rb', opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_CLOEXEC)) as stream:
+            status = os.fstat(stream.fileno())
+            return (stat.S_ISREG(status.st_mode) and status.st_size == piece.size
+                    and hashlib.file_digest(stream, 'sha256').hexdigest() == piece.sha256)
+    except OSError:
+        return False
 
 
 class _Restorer:

@@ -12,16 +12,16 @@ from trove_upgrade.domain import exceptions, upgrade
 from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent.containers.engine import Container, Engine
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.container import credentials, definition, images, ownership, target_server, trial
+from trove_upgrade.guestagent.datastores.container import acceptance, credentials, definition, images, ownership, target_server, trial
 from trove_upgrade.guestagent.datastores.container.autostart import DURABLE, DURABLE_POLICIES, OFF, ContainerAutostart
 from trove_upgrade.guestagent.datastores.container.names import DATABASE, FIRST_START
 from trove_upgrade.guestagent.datastores.container.programs import ContainerPrograms
 from trove_upgrade.guestagent.datastores.container.record import ImageChoice, Record, Records
 from trove_upgrade.guestagent.datastores.container.server import ContainerServer, Reach
 from trove_upgrade.guestagent.datastores.container.watchers import Watchers
-from trove_upgrade.guestagent.datastores.mysql_family import connection, libraries, named_files, option_files, preserved, scratch, versions
+from trove_upgrade.guestagent.datastores.mysql_family import connection, libraries, option_files, option_paths, preserved, scratch, versions
 from trove_upgrade.guestagent.datastores.mysql_family import ownership as family_ownership
-from trove_upgrade.guestagent.datastores.mysql_family.driver import ISOLATED, FamilyDriver
+from trove_upgrade.guestagent.datastores.mysql_family.driver import FamilyDriver
 
 _START_SECONDS = 900
 _ROOT_PASSWORDS = frozenset({'MYSQL_ROOT_PASSWORD', 'MARIADB_ROOT_PASSWORD'})
@@ -57,24 +57,30 @@ class ContainerDriver(FamilyDriver):
 
     def checks(self, target: Mapping[str, Any], options: Mapping[str, Any]) -> Sequence[upgrade.CheckResult]:
         """See `base`.  Also the container, and whether the target's image can be had."""
-        return [*super().checks(target, options), self._check_container(), self.images.check(target)]
+        return [*super().checks(target, options), *self._check_container(), self.images.check(target)]
 
-    def _check_container(self) -> upgrade.CheckResult:
+    def _accepted(self, defined: Mapping[str, Any]) -> upgrade.CheckResult:
+        return acceptance.check(defined, (self.context.volume, self.context.etc / 'mysql', self.containers.socket_directory))
+
+    def _check_container(self) -> Sequence[upgrade.CheckResult]:
         name = 'container'
         try:
             container = self.engine.inspect(DATABASE)
         except exceptions.StepFailed as error:
-            return upgrade.CheckResult(name, 'refused', error.message, error.code)
+            return [upgrade.CheckResult(name, 'refused', error.message, error.code)]
         if container is None or not container.running:
-            return upgrade.CheckResult(name, 'refused', (
+            return [upgrade.CheckResult(name, 'refused', (
                 f'The database cannot be upgraded: container {DATABASE} {"is " + container.status if container else "is not there"}. '
-                f'Start it and try again.'), 'CONTAINER_NOT_RUNNING')
+                f'Start it and try again.'), 'CONTAINER_NOT_RUNNING')]
         network = definition.network(container.definition)
         if network not in definition.USUAL_NETWORKS:
-            return upgrade.CheckResult(name, 'refused', (
+            return [upgrade.CheckResult(name, 'refused', (
                 f'The database cannot be upgraded: container {DATABASE} is on network {network}, which the engine of a new root disk does not '
-                f'have. Upgrade it with Trove, or dump and restore.'), 'CONTAINER_NETWORK')
-        return upgrade.CheckResult(name, 'ok', f'Container {DATABASE} runs image {container.image}.')
+                f'have. Upgrade it with Trove, or dump and restore.'), 'CONTAINER_NETWORK')]
+        image = self.engine.image(container.image_id)
+        defined, _ = definition.portable(container.definition, image.config if image is not None else {})
+        defined['HostConfig']['Mounts'] = (container.definition.get('HostConfig') or {}).get('Mounts')   # they are not kept
+        return [upgrade.CheckResult(name, 'ok', f'Container {DATABASE} runs image {container.image}.'), self._accepted(defined)]
 
     def prepare_target(self, target: Mapping[str, Any], options: Mapping[str, Any], progress: base.Progress) -> None:  # noqa: ARG002
         """See `base`.  The target's image is brought here and tries the configuration as it is now."""
@@ -119,7 +125,7 @@ class ContainerDriver(FamilyDriver):
 
     def _named_inside(self, configuration: option_files.Configuration) -> Mapping[pathlib.Path, str]:
         """Return what the configuration names inside the container alone: the next one sees the volume and /etc/mysql, too."""
-        named = named_files.paths_of(option for option in configuration.options if option_files.is_server_group(option.group))
+        named = option_paths.paths_of(option for option in configuration.options if option_files.is_server_group(option.group))
         kept = (self.context.volume, self.context.etc / 'mysql')
         return {path: why for path, why in named.items() if not any(path.is_relative_to(place) for place in kept)}
 
@@ -149,14 +155,18 @@ class ContainerDriver(FamilyDriver):
         places = [self.context.etc / 'mysql', self.records.path, *self._watchers.marker_files()]
         return [path for path in places if path.exists()]
 
-    def restore_paths(self, stashed: Sequence[str]) -> Sequence[str]:
+    def restore_paths(self, stashed: base.Stashed) -> Sequence[str]:
         """See `base`.  What Trove's agent takes for a database that serves comes last: `publish`."""
-        mysql, record = str(self.context.etc / 'mysql'), str(self.records.path)
-        return [path for path in stashed if path in {mysql, record} or path.startswith(f'{mysql}/')]
+        return self.restore_first(stashed.files)
+
+    def left_alone(self, stashed: base.Stashed) -> Sequence[str]:  # noqa: ARG002
+        """See `base`.  None: all of /etc/mysql comes back."""
+        return ()
 
     def restore_first(self, stashed: Sequence[str]) -> Sequence[str]:
-        """See `base`.  The server includes empty ones, too."""
-        return self.restore_paths(stashed)
+        """See `base`.  Directories, as the server includes empty ones, too."""
+        mysql, record = str(self.context.etc / 'mysql'), str(self.records.path)
+        return [path for path in stashed if path in {mysql, record} or path.startswith(f'{mysql}/')]
 
     def prepare_places(self) -> None:
         """See `base`.  None: what the server needs elsewhere is its container's."""
@@ -172,6 +182,9 @@ class ContainerDriver(FamilyDriver):
     def check_configuration(self, options: Mapping[str, Any]) -> upgrade.CheckResult:
         """See `base`.  Also brings the image here.  What that very image has accepted on the former root disk it accepts here."""
         record = self.records.require()
+        accepted = self._accepted(record.definition)
+        if accepted.outcome == 'refused':
+            return accepted
         self.images.wait_for_engine()
         backwards = options.get(_ROLLBACK) is True
         wanted = record.former if backwards else record.target
@@ -220,7 +233,7 @@ class ContainerDriver(FamilyDriver):
         self._end(FIRST_START)
         self._end(DATABASE)
         record = self.records.require()
-        self._create(FIRST_START, record, command=[*definition.command(record.definition), *ISOLATED], network='none')
+        self._create(FIRST_START, record, command=[*definition.command(record.definition), *self.isolated], network='none')
         self.containers.run(FIRST_START)
 
     def _first_start_serves(self) -> bool:

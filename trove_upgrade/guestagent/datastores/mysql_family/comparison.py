@@ -8,7 +8,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import grants
 
 #: Different after every start, or because the first start is isolated, or only a name of the program itself.
 _VOLATILE = frozenset({
-    'event_scheduler', 'skip_networking', 'skip_slave_start', 'init_file', 'skip_replica_start', 'hostname', 'pid_file', 'timestamp', 'server_uid',
+    'event_scheduler', 'skip_networking', 'skip_slave_start', 'init_file', 'persisted_globals_load', 'skip_replica_start', 'hostname', 'pid_file', 'timestamp', 'server_uid',
     'last_insert_id', 'identity', 'rand_seed1', 'rand_seed2', 'pseudo_thread_id', 'uptime', 'innodb_version', 'in_transaction',
     'port', 'report_port', 'character_sets_dir', 'lc_messages_dir', 'basedir', 'plugin_dir',
     'back_log', 'host_cache_size', 'thread_cache_size', 'innodb_log_write_ahead_size', 'innodb_buffer_pool_load_at_startup', 'log_bin_basename', 'server_uuid', 'secure_timestamp', 'license', 'last_gtid',

@@ -10,7 +10,12 @@ import pathlib
 from collections.abc import Iterator, Mapping
 
 from trove_upgrade.domain import upgrade
-from trove_upgrade.guestagent.datastores.mysql_family import checks, connection, stray
+from trove_upgrade.guestagent.datastores.mysql_family import (
+    checks,
+    connection,
+    foreign_files,
+    stray,
+)
 
 NAME = 'volume_layout'
 
@@ -75,6 +80,7 @@ def layout(probe: checks.Probe) -> upgrade.CheckResult:
         for name, space in probe.session.rows(_FILES)
         if not stray.is_below(data / str(name), volume)
     ]
+    outside += foreign_files.outside(probe.session, data, volume)
     outside += stray.find(data, volume)
     if outside:
         more = f' and {len(outside) - _NAMED} more' if len(outside) > _NAMED else ''

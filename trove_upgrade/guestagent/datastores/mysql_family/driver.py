@@ -10,6 +10,7 @@ from trove_upgrade.domain import exceptions, upgrade
 from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
+    admitted,
     authentication,
     autostart,
     comparison,
@@ -17,6 +18,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     connection,
     data_places,
     engine_upgrade,
+    keyring,
     libraries,
     option_files,
     ownership,
@@ -57,6 +59,8 @@ class FamilyDriver(base.DatastoreDriver):
 
     title = ''
     dialect: Dialect
+    #: Arguments of the first start, which has no clients and runs none of the customer's statements.
+    isolated: Sequence[str] = ISOLATED
 
     def __init__(self, context: base.DriverContext, service: service_module.ServicePort, *,
                  connect: connection.Connector = connection.open_session, runs: programs.Programs | None = None,
@@ -99,14 +103,14 @@ class FamilyDriver(base.DatastoreDriver):
         if configuration.unread:
             return results
         results += [self._one_check(check, looked_at) for check in (*server_checks.ALL, data_places.layout, libraries.plugins,
-                                                                authentication.authentication)]
+                                                                authentication.authentication, keyring.keyring)]
         # Where the volume is shared, so is /etc/mysql: all of it comes back, and no directory that it names is searched.
         kept_files = None if self.shares_volume else self._preserved(configuration)
         coming_back = configuration.files if kept_files is None else kept_files.comes_back()
         restored = {os.path.realpath(path) for path in coming_back}
 
         def comes_back(path: pathlib.Path) -> bool:
-            return os.path.realpath(path) in restored
+            return os.path.realpath(path) in restored or path.is_relative_to(self.context.data_directory)
 
         modules = libraries.modules(libraries.of_server(session, configuration))
         groups = frozenset(option_files.groups_of(version)) | frozenset(self.context.image_facts.get('option_groups') or ())
@@ -174,20 +178,27 @@ class FamilyDriver(base.DatastoreDriver):
         """See `base`.  Also writes, and names, the list of what comes back: only this root disk can tell."""
         return self._preserved(self.server.configuration()).roots()
 
-    def restore_paths(self, stashed: Sequence[str]) -> Sequence[str]:
+    def restore_paths(self, stashed: base.Stashed) -> Sequence[str]:
         """See `base`."""
-        return preserved.chosen(self.context, stashed, self.server.client_file)
+        return self._admission(stashed).admitted(self.server.configuration())
+
+    def left_alone(self, stashed: base.Stashed) -> Sequence[str]:
+        """See `base`."""
+        return self._admission(stashed).left(self.server.configuration())
 
     def restore_first(self, stashed: Sequence[str]) -> Sequence[str]:
-        """See `base`.  Copies of directories."""
-        return preserved.directories(self.context, stashed)
+        """See `base`.  Copies of directories and logs."""
+        return admitted.empty_ones(self.context, stashed)
 
     def prepare_places(self) -> None:
         """See `base`."""
-        preserved.make_directories(self.context)
+        admitted.make(self.context)
+
+    def _admission(self, stashed: base.Stashed) -> admitted.Admission:
+        return admitted.Admission(self.context, stashed, self.server.client_file, self.user)
 
     def _preserved(self, configuration: option_files.Configuration) -> preserved.Preserved:
-        return preserved.Preserved(self.context, configuration, self.server.client_file)
+        return preserved.Preserved(self.context, configuration, self.server.client_file, self.user)
 
     # --- after -------------------------------------------------------------------------------------------------------
 
@@ -208,7 +219,7 @@ class FamilyDriver(base.DatastoreDriver):
         if self._is_isolated():
             return
         self._stop_whatever_runs()
-        self.server.start(autostart.DATABASE, ISOLATED)
+        self.server.start(autostart.DATABASE, self.isolated)
 
     def _is_isolated(self) -> bool:
         try:

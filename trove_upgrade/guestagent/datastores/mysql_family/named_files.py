@@ -9,55 +9,18 @@ before anything stops: a server that does not find what its configuration names 
 import dataclasses
 import os
 import pathlib
-import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from trove_upgrade.guestagent import listing
 from trove_upgrade.guestagent.datastores.mysql_family import (
-    data_places,
     option_files,
+    option_paths,
     trusted_places,
 )
+from trove_upgrade.guestagent.datastores.mysql_family.option_paths import Purpose
 from trove_upgrade.guestagent.datastores.mysql_family.packages import Packages
 
-#: What is in them is of a moment: they are made anew, empty.
-_FOR_A_MOMENT = frozenset(
-    {
-        'tmpdir',
-        'innodb-tmpdir',
-        'slave-load-tmpdir',
-        'replica-load-tmpdir',
-        'secure-file-priv',
-        'innodb-redo-log-archive-dirs',
-    }
-)
-#: Files that the server makes; their directory must be there.
-_MADE_BY_THE_SERVER = frozenset(
-    {
-        'log-error',
-        'slow-query-log-file',
-        'log-slow-query-file',
-        'general-log-file',
-        'pid-file',
-        'socket',
-        'server-audit-file-path',
-        'audit-log-file',
-        'sql-error-log-filename',
-        'mysqlx-socket',
-        'log-isam',
-        'admin-socket',
-        'innodb-buffer-pool-filename',
-    }
-)
-#: What they name is run, or holds what is: it is the image's.
-_CODE = frozenset(
-    {'basedir', 'chroot', 'plugin-dir', 'wsrep-provider', 'wsrep-notify-cmd', 'malloc-lib', 'ledir'}
-)
-#: Places of data: `data_places` asks the running server for them, under these names or those that the server derives from them.
-_DATA = frozenset(
-    {*map(option_files.canonical, data_places.VARIABLES), 'log-bin', 'log-basename', 'relay-log'}
-)
 #: Directories that each root disk has, and those that the service of the database makes.
 _USUAL = frozenset(
     {
@@ -82,27 +45,16 @@ _USUAL = frozenset(
         '/var/tmp',  # noqa: S108
     }
 )
-#: Values in which a slash begins no path.
-_NO_PATHS = frozenset(
+#: Made on each machine by a script of a package: no package owns them, and each root disk has its own.
+_GENERATED = frozenset(
     {
-        'init-connect',
-        'init-slave',
-        'init-replica',
-        'plugin-load',
-        'plugin-load-add',
-        'early-plugin-load',
-        'optimizer-switch',
-        'wsrep-cluster-address',
-        'wsrep-provider-options',
-        'ssl-cipher',
-        'tls-ciphersuites',
-        'ft-boolean-syntax',
-        'password',
-        'report-password',
-        'sql-mode',
+        '/etc/ssl/certs/ca-certificates.crt',
+        '/etc/ssl/certs/java/cacerts',
+        '/etc/ssl/certs/ssl-cert-snakeoil.pem',
+        '/etc/ssl/private/ssl-cert-snakeoil.key',
     }
 )
-_BETWEEN = re.compile(r'[;:,]')
+_TRUSTED = 'is in a place that the system trusts'
 _LINKS = 10
 _ENTRIES = 1024
 _BYTES = 16 << 20
@@ -118,26 +70,36 @@ class Found:
     directories: dict[pathlib.Path, None] = dataclasses.field(
         default_factory=dict
     )  #: to be made anew
+    logs: dict[pathlib.Path, None] = dataclasses.field(
+        default_factory=dict
+    )  #: files to be made anew, empty, where the server itself cannot
     refused: dict[str, None] = dataclasses.field(default_factory=dict)  #: for a person
 
 
 class NamedFiles:
     """Goes over a configuration.  `root` is where the root disk is mounted: / outside of tests."""
 
-    def __init__(self, root: pathlib.Path, volume: pathlib.Path, packages: Packages) -> None:
+    def __init__(
+        self,
+        root: pathlib.Path,
+        volume: pathlib.Path,
+        data_directory: pathlib.Path,
+        packages: Packages,
+    ) -> None:
         self._root = self._real(root)
         self._volume = volume
+        self._data_directory = data_directory
         self._packages = packages
         self.found = Found()
 
     def look(self, options: Iterable[option_files.Option]) -> None:
         """All that these options name."""
         for option in options:
-            name = option.name.removeprefix('loose-')
-            if name not in _DATA and name not in _NO_PATHS:
-                for path in paths_in(option.value or ''):
-                    with listing.vanishing():
-                        self._named(name, path, f'{option.name}, {option.place}')
+            for path in option_paths.paths_in(option.value or '', self._data_directory):
+                with listing.vanishing():
+                    self._named(
+                        option_paths.purpose(option), path, f'{option.name}, {option.place}'
+                    )
 
     def keep(self, path: pathlib.Path, why: str) -> None:
         """One more file or link, or a directory with its files."""
@@ -149,33 +111,40 @@ class NamedFiles:
         with listing.vanishing():
             self._directory(directory, why)
 
-    def _named(self, name: str, path: pathlib.Path, why: str) -> None:
-        if name in _FOR_A_MOMENT:
-            self._directory(path, why)
-        elif name in _MADE_BY_THE_SERVER:
-            self._directory(path.parent, why)
-        elif name in _CODE:
-            self._code(path, why)
-        else:
-            self._one(path, why, links=0)
+    def _named(self, purpose: Purpose, path: pathlib.Path, why: str) -> None:
+        match purpose:
+            case Purpose.A_MOMENT:
+                self._directory(path, why)
+            case Purpose.MADE_BY_THE_SERVER:
+                self._directory(path.parent, why)
+                self._log(path, why)
+            case Purpose.A_FILE:
+                self._one(path, why, links=0)
 
-    def _code(self, path: pathlib.Path, why: str) -> None:
-        real = self._real(path)
-        if (
-            real.exists()
-            and not self._packages.own(self._inside(real))
-            and not self._inside(real).is_relative_to('/usr')
-        ):
-            self._refuse(
-                path, why, 'is of no package, and programs or libraries come from the image alone'
-            )
+    def _log(self, path: pathlib.Path, why: str) -> None:
+        """A file that its owner could not make again: its directory is another user's."""
+        place = self._real(path.parent) / path.name
+        try:
+            status, above = place.lstat(), place.parent.stat()
+        except (OSError, ValueError):
+            return
+        may_make = (
+            (above.st_mode & 0o002)
+            or (above.st_uid == status.st_uid and above.st_mode & 0o200)
+            or (above.st_gid == status.st_gid and above.st_mode & 0o020)
+        )
+        if stat.S_ISREG(status.st_mode) and not may_make and not self._is_elsewhere(place):
+            if trusted_places.is_trusted(self._inside(place)):
+                self._refuse(path, why, _TRUSTED)
+            else:
+                self.found.logs[place] = None
 
     def _directory(self, path: pathlib.Path, why: str) -> None:
         real = self._real(path)
         self._links_to(path / 'any', why, links=0)
         if self._is_elsewhere(real) or not real.is_dir():
             return
-        if trusted_places.is_trusted(self._inside(real)):
+        if trusted_places.is_trusted_for_directories(self._inside(real)):
             if not self._is_usual(real):
                 self._refuse(path, why, 'is a place that the system itself uses')
             return
@@ -196,9 +165,13 @@ class NamedFiles:
         place = self._real(path.parent) / path.name
         if place != path and links < _LINKS:
             self._links_to(path, why, links)
-        if self._is_elsewhere(place) or self._is_of_a_package(place):
-            return
-        if stat.S_ISLNK(status.st_mode):
+        if self._is_elsewhere(place):
+            if stat.S_ISLNK(status.st_mode) and links < _LINKS:
+                self._target(place, why, links)
+        elif self._is_of_a_package(place):
+            if stat.S_ISDIR(status.st_mode) and pathlib.Path('/etc') in self._inside(place).parents:
+                self._directory_of_a_package(place, why, links)
+        elif stat.S_ISLNK(status.st_mode):
             self._link(place, why, links)
         elif stat.S_ISDIR(status.st_mode):
             self._directory_of_files(place, why, links)
@@ -231,18 +204,33 @@ class NamedFiles:
         if self._is_of_a_package(place) or self._is_of_alternatives(place):
             return
         if trusted_places.is_trusted(self._inside(place)):
-            self._refuse(place, why, 'is in a place that the system trusts')
+            self._refuse(place, why, _TRUSTED)
         elif links >= _LINKS:
             self._refuse(place, why, f'leads to a chain of more than {_LINKS} links')
         else:
             self._add(place)
-            target = pathlib.Path(os.path.normpath(place.parent / place.readlink()))
-            if not target.is_dir():
-                self._one(target, why, links + 1)
+            self._target(place, why, links)
+
+    def _target(self, link: pathlib.Path, why: str, links: int) -> None:
+        target = pathlib.Path(os.path.normpath(link.parent / link.readlink()))
+        if not target.is_dir():
+            self._one(target, why, links + 1)
+
+    def _directory_of_a_package(self, place: pathlib.Path, why: str, links: int) -> None:
+        """Each root disk has its own, as /etc/ssl/certs; what was added by hand comes under the same rules as anything else."""
+        for name in sorted(entry.name for entry in os.scandir(place)):
+            with listing.vanishing():
+                path = self._real(
+                    place / name
+                )  # a hash link leads to an entry, or to a file of a package
+                if path.is_file() and not self._inside(path).is_relative_to('/usr/share'):
+                    self._one(path, why, links + 1)
 
     def _is_of_a_package(self, place: pathlib.Path) -> bool:
         """An option file of a package that has been replaced by a link is the customer's."""
         inside = self._inside(place)
+        if str(inside) in _GENERATED:
+            return True
         own = inside.is_relative_to('/etc/mysql') or str(inside).startswith('/etc/my.cnf')
         return self._packages.own(inside) and not (own and place.is_symlink())
 
@@ -273,11 +261,7 @@ class NamedFiles:
             return f'can be executed, or lends rights (mode {stat.S_IMODE(status.st_mode):04o})'
         if status.st_size > _BYTES:
             return f'is longer than {_BYTES >> 20} MiB'
-        return (
-            'is in a place that the system trusts'
-            if trusted_places.is_trusted(self._inside(place))
-            else None
-        )
+        return _TRUSTED if trusted_places.is_trusted(self._inside(place)) else None
 
     def _refuse(self, path: pathlib.Path, why: str, reason: str) -> None:
         self.found.refused[f'{self._inside(path)} {reason} ({why})'] = None
@@ -294,25 +278,3 @@ class NamedFiles:
     @staticmethod
     def _real(path: pathlib.Path) -> pathlib.Path:
         return pathlib.Path(os.path.realpath(path))
-
-
-def paths_of(options: Iterable[option_files.Option]) -> dict[pathlib.Path, str]:
-    """Map each path to its option, of all that must be there when a server starts: neither places of data nor what it makes itself."""
-    found: dict[pathlib.Path, str] = {}
-    for option in options:
-        name = option.name.removeprefix('loose-')
-        if name not in _DATA | _NO_PATHS | _MADE_BY_THE_SERVER:
-            found.update(
-                dict.fromkeys(paths_in(option.value or ''), f'{option.name}, {option.place}')
-            )
-    return found
-
-
-def paths_in(value: str) -> Iterator[pathlib.Path]:
-    """Absolute paths of one value: all of it, or its parts between colons, semicolons and commas, as in FILE:/a or /a:/b."""
-    if value.startswith('/') and os.path.lexists(value):
-        yield pathlib.Path(value)
-        return
-    for part in _BETWEEN.split(value):
-        if part.strip().startswith('/') and '\0' not in part:
-            yield pathlib.Path(part.strip())

@@ -54,6 +54,7 @@ class Configuration:
     files: tuple[pathlib.Path, ...]
     unread: tuple[str, ...] = ()    #: what was not read and why, for a person
     directories: tuple[pathlib.Path, ...] = ()    #: that `!includedir` names and that are there
+    absent: tuple[pathlib.Path, ...] = ()    #: named by a line that includes, and not there: servers pass over them
 
     def value(self, name: str, groups: Sequence[str]) -> str | None:
         """The last value of `name` in any of `groups`, or None."""
@@ -109,7 +110,7 @@ def read_all(paths: Iterable[pathlib.Path]) -> Configuration:
 def _all(paths: Iterable[pathlib.Path], *, follow: bool) -> Configuration:
     source = option_source.Source()
     options = tuple(option for path in paths for option in _read(path, path.parent, source, None, 0, follow=follow))
-    return Configuration(options, tuple(source.files), tuple(source.unread), tuple(source.directories))
+    return Configuration(options, tuple(source.files), tuple(source.unread), tuple(source.directories), tuple(source.absent))
 
 
 def from_command_line(arguments: Sequence[str]) -> tuple[Option, ...]:

@@ -36,6 +36,7 @@ class Source:
     def __init__(self) -> None:
         self.files: list[pathlib.Path] = []
         self.directories: list[pathlib.Path] = []
+        self.absent: list[pathlib.Path] = []   # at most one for each line that includes, and for each first file
         self.unread: list[str] = []
         self._seen: set[tuple[int, int]] = set()
         self._bytes = 0
@@ -54,6 +55,7 @@ class Source:
                     return None
                 content = self._limited(stream, status, includer)
         except _AbsentError:
+            self.absent.append(path)
             return None
         except _UnreadError as error:
             self._refuse(path, str(error))
@@ -91,6 +93,7 @@ class Source:
         try:
             descriptor = self._opened(directory, base, includer, os.O_DIRECTORY)
         except _AbsentError:
+            self.absent.append(directory)
             return []
         except _UnreadError as error:
             self._refuse(directory, str(error))

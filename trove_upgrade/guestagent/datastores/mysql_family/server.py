@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server as a whole: its configuration files, whether it answers, starting it by its service, waiting for its end."""
 import contextlib
+import dataclasses
 import pathlib
 import socket
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent import durable, foreign, listing
 from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.mysql_family import connection, option_files
+from trove_upgrade.guestagent.datastores.mysql_family import connection, option_files, persisted
 
 _LOG_TAIL_LINES = 15
 _LOG_TAIL_BYTES = 1 << 16
@@ -59,8 +60,9 @@ class Server:
         return self._context.run / 'database-args'
 
     def configuration(self) -> option_files.Configuration:
-        """The option files that a server of this root disk reads, now."""
-        return option_files.read_all((self._context.etc / 'my.cnf', self._context.etc / 'mysql' / 'my.cnf'))
+        """The option files that a server of this root disk reads, now, and what it has been told to keep in its data directory."""
+        found = option_files.read_all((self._context.etc / 'my.cnf', self._context.etc / 'mysql' / 'my.cnf'))
+        return dataclasses.replace(found, options=found.options + persisted.options(self._context.data_directory))
 
     def session(self, timeout_seconds: float = _SHORT_SECONDS) -> connection.Session:
         """:raises NoAnswer: by none of the ways in."""

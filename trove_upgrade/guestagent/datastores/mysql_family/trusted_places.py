@@ -192,3 +192,11 @@ def is_trusted(path: pathlib.Path) -> bool:
         or any(part.startswith('.') for part in path.parts)
         or any(fnmatch.fnmatchcase(part, pattern) for part in parts for pattern in PLACES)
     )
+
+
+def is_trusted_for_directories(path: pathlib.Path) -> bool:
+    """The same for a directory that is made empty: below these two any user may make one."""
+    return is_trusted(path) and not any(
+        path.is_relative_to(place) and not any(part.startswith('.') for part in path.parts)
+        for place in ('/tmp', '/var/tmp')  # noqa: S108
+    )

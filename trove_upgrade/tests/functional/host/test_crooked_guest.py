@@ -33,6 +33,14 @@ ln -s /opt/settings/app.cnf /etc/mysql/mariadb.conf.d/96-app.cnf
 install -d /etc/mysql/custom.d
 printf 'UPDATE shop.starts SET n = n + 1;\n' > /etc/mysql/init.sql
 install -d -o mysql -g mysql -m 0750 /var/lib/mysql/binlog
+cp -L /etc/mysql/my.cnf /etc/mysql/my.cnf.cluster
+printf '[mariadb]\njoin_buffer_size = 1M\n' >> /etc/mysql/my.cnf.cluster
+ln -sf my.cnf.cluster /etc/mysql/my.cnf
+install -o mysql -g adm -m 0640 /dev/null /var/log/crooked.err
+install -d -o mysql -g mysql -m 0700 /var/lib/crooked
+printf 'CREATE' > /var/lib/crooked/stopwords
+chown mysql:mysql /var/lib/crooked/stopwords
+ln -sf /usr/share/zoneinfo/America/New_York /etc/localtime
 cat > /etc/mysql/mariadb.conf.d/95-crooked.cnf <<'END'
 [mariadb]
 plugin_load_add = file_key_management
@@ -45,6 +53,8 @@ slow_query_log_file = /srv/db-logs/slow.log
 log_bin = /var/lib/mysql/binlog/mysql-bin
 ssl_cert = /etc/letsencrypt/live/db/fullchain.pem
 ssl_key = /etc/letsencrypt/live/db/privkey.pem
+log_error = /var/log/crooked.err
+ft_stopword_file = ../../crooked/stopwords
 init_connect = 'SET @from = "it''s \\ a \"quote\""'
 !include /opt/settings/tuning.cnf
 !includedir /etc/mysql/custom.d/
@@ -72,10 +82,10 @@ CREATE USER 'locked'@'%' IDENTIFIED BY 'x' ACCOUNT LOCK;
 """
 
 _IN_FORCE = """
-SELECT @@tmpdir, @@slow_query_log_file, @@log_bin_basename, @@max_allowed_packet, @@sort_buffer_size, @@ssl_cert, @@init_connect, @@have_ssl;
+SELECT @@tmpdir, @@slow_query_log_file, @@log_bin_basename, @@max_allowed_packet, @@sort_buffer_size, @@join_buffer_size, @@log_error, @@ft_stopword_file, @@ssl_cert, @@init_connect, @@have_ssl;
 SELECT COUNT(*) > 0 FROM information_schema.INNODB_TABLESPACES_ENCRYPTION WHERE ENCRYPTION_SCHEME = 1 AND NAME LIKE 'shop/%';
 SELECT * FROM shop.generated;
-SELECT a, at FROM shop.versioned FOR SYSTEM_TIME ALL ORDER BY a;
+SELECT a, UNIX_TIMESTAMP(at) FROM shop.versioned FOR SYSTEM_TIME ALL ORDER BY a;
 SELECT User, JSON_VALUE(Priv, '$.plugin') FROM mysql.global_priv WHERE User IN ('native', 'by-socket', 'both', 'ed', 'locked') ORDER BY 1;
 """
 
@@ -84,12 +94,17 @@ install -d -o mysql -g mysql /srv/elsewhere
 printf 'SELECT 1;\n' > /etc/profile.d/init.sql
 printf 'SELECT 1;\n' > /srv/run-me.sql
 chmod 0755 /srv/run-me.sql
+install -d /etc/ssl/certs
+printf 'no certificate\n' > /etc/ssl/certs/by-hand.pem
 cat > /etc/mysql/mariadb.conf.d/95-crooked.cnf <<'END'
 [mariadb]
 init_file = /etc/profile.d/init.sql
 loose-script = /srv/run-me.sql
 log_bin = /srv/elsewhere/mysql-bin
 log_bin_index = /srv/elsewhere/mysql-bin.index
+loose-capath = /etc/ssl/certs
+[client]
+plugin-dir = /srv/elsewhere
 END
 """
 
@@ -169,8 +184,11 @@ class CrookedGuestTest(AgentTestCase):
             [], [check for check in checks if check['outcome'] not in {'ok', 'warning'}]
         )
 
+        self.assertIn('TIME_ZONE_OF_SYSTEM', [check['code'] for check in checks])
+
         stopped = self.ask(guest, 'pre_upgrade')
         guest = self.rebuild(guest)
+        self.shell(guest, 'usermod -u 4242 mysql && chown -R mysql /var/log/mysql')
         restored = self.ask(guest, 'post_upgrade', upgrade_info=stopped.result['upgrade_info'])
 
         self.assertTrue(restored.serving)
@@ -181,9 +199,10 @@ class CrookedGuestTest(AgentTestCase):
             '2', provision.sql(guest, 'SELECT n FROM shop.starts;').strip()
         )  # once: when it was opened, not while it was compared
         self.assertEqual(
-            'mysql 700|mysql 400|mysql 700',
+            'mysql 4242 700|mysql 4242 400|mysql 4242 700|mysql 4242 640',
             self.shell(
-                guest, "stat -c '%U %a' /etc/keys /etc/keys/pw.key /srv/db-tmp | paste -sd '|'"
+                guest,
+                "stat -c '%U %u %a' /etc/keys /etc/keys/pw.key /srv/db-tmp /var/log/crooked.err | paste -sd '|'",
             ),
         )
         guest.reboot()
@@ -206,7 +225,12 @@ class CrookedGuestTest(AgentTestCase):
             check['code']: check['message'] for check in checks if check['outcome'] == 'refused'
         }
         self.assertLessEqual({'FILE_NOT_KEPT', 'VOLUME_LAYOUT'}, set(refused), refused)
-        for words in ('/etc/profile.d/init.sql', '/srv/run-me.sql'):
+        for words in (
+            '/etc/profile.d/init.sql',
+            '/srv/run-me.sql',
+            '/etc/ssl/certs',
+            'plugin-dir',
+        ):
             self.assertIn(words, refused['FILE_NOT_KEPT'])
         self.assertIn('/srv/elsewhere', refused['VOLUME_LAYOUT'])
         self.ask(guest, 'pre_upgrade', state=wire.JobState.REFUSED)

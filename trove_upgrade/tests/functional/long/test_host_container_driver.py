@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The driver for Trove's container with a real engine and real images: the whole way, refusals, undo, rollback."""
+import os
+import secrets
 import time
 
 from testtools import content
@@ -8,7 +10,7 @@ from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.flows import check, quiesce, restore, undo, verify
 from trove_upgrade.lab.containers import recipes
 from trove_upgrade.tests.functional.host import private_engine, trove_guest
-from trove_upgrade.tests.functional.host.container_case import ContainerTestCase
+from trove_upgrade.tests.functional.host.container_case import SEED, ContainerTestCase
 
 
 class TestTheWholeWay(ContainerTestCase):
@@ -55,6 +57,69 @@ class TestTheWholeWay(ContainerTestCase):
         self.guest.engine.stop()
         self.guest.engine.start()
         self.assertTrue(private_engine.wait_until(lambda: self.guest.driver().server_version() is not None), 'a plain reboot does not serve')
+
+
+class TestCrooked(ContainerTestCase):
+    """All that a customer of a container can put on the volume and into the configuration, and what he cannot."""
+
+    OBJECTS = (
+        'CREATE TABLE app.starts (n INT)', 'INSERT INTO app.starts VALUES (0)',
+        "CREATE TABLE app.generated (a INT PRIMARY KEY, s INT AS (a * 2) STORED, t VARCHAR(20) AS (CONCAT('x', a)) PERSISTENT)",
+        'INSERT INTO app.generated (a) VALUES (1), (2), (3)', 'CREATE TABLE app.gone (a INT)', 'CREATE VIEW app.broken AS SELECT a FROM app.gone',
+        'DROP TABLE app.gone', "CREATE USER healthcheck@'10.%' IDENTIFIED BY 'his own'",
+        "CREATE USER both@'%' IDENTIFIED VIA mysql_native_password USING PASSWORD('x') OR unix_socket")
+    IN_FORCE = ('SELECT @@tmpdir, @@log_bin_basename, @@init_file, (SELECT COUNT(*) FROM information_schema.INNODB_TABLESPACES_ENCRYPTION '
+                "WHERE ENCRYPTION_SCHEME = 1 AND NAME LIKE 'app/%%') > 0, (SELECT SUM(s) FROM app.generated)")
+
+    def crooked(self, **more):
+        volume = self.guest.layout.volume
+        for name in ('keys', 'tmp', 'binlog'):
+            (volume / name).mkdir()
+            os.chown(volume / name, trove_guest.USER, trove_guest.USER)
+        self.write(volume / 'keys/keyfile', f'1;{secrets.token_hex(32)}\n')
+        self.write(volume / 'init.sql', 'UPDATE app.starts SET n = n + 1;\n')
+        lines = {'plugin_load_add': 'file_key_management', 'file_key_management_filename': volume / 'keys/keyfile', 'innodb_encrypt_tables': 'ON',
+                 'tmpdir': volume / 'tmp', 'log_bin': volume / 'binlog/mysql-bin', **more}
+        self.guest.create('10.11', extra=''.join(f'{name} = {value}\n' for name, value in lines.items()))
+        self.guest.sql(*SEED, *self.OBJECTS)
+
+    def write(self, path, text):
+        path.write_text(text)
+        os.chown(path, trove_guest.USER, trove_guest.USER)
+        path.chmod(0o400)
+
+    def restart(self, line):
+        """With one more option."""
+        path = self.guest.layout.etc / 'mysql/my.cnf'
+        path.write_text(f'{path.read_text()}{line}\n')
+        self.guest.engine.run(['restart', 'database'])
+        self.assertTrue(private_engine.wait_until(lambda: self.guest.driver().server_version() is not None))
+
+    def test_what_can_be_carried_is_in_force_afterwards(self):
+        self.crooked()
+        self.restart(f'init_file = {self.guest.layout.volume}/init.sql')
+        self.guest.sql('ALTER TABLE app.words ENGINE=InnoDB')
+        self.guest.load(recipes.MARIADB_11_8)
+        before = self.guest.sql(self.IN_FORCE)
+        results = check.check(self.guest.work()).result['checks']
+        self.assertEqual([], [result for result in results if result['outcome'] not in {'ok', 'warning'}])
+        info = self.quiesced()
+        self.guest.rebuild('11.8')
+        result = restore.restore(self.guest.work(upgrade_info=info)).result
+        self.assertEqual([], result['fingerprint']['missing'])
+        self.assertEqual(before, self.guest.sql(self.IN_FORCE))
+        self.assertEqual([(2,)], self.guest.sql('SELECT n FROM app.starts'), 'once more, when it was opened')
+        self.assertEqual([('10.%',)], self.guest.sql("SELECT Host FROM mysql.user WHERE User = 'healthcheck' AND Host = '10.%%'"))
+
+    def test_what_is_in_the_container_alone_is_refused_while_the_database_serves(self):
+        self.seed()
+        self.guest.engine.run(['exec', '--user=0', 'database', 'sh', '-c', 'echo "SELECT 1;" > /opt/init.sql'])
+        self.restart('init_file = /opt/init.sql')
+        self.guest.load(recipes.MARIADB_11_8)
+        error = self.assertRaises(exceptions.StepRefused, quiesce.quiesce, self.guest.work())
+        self.assertEqual('FILE_NOT_KEPT', error.code)
+        self.assertIn('/opt/init.sql', error.message)
+        self.assert_serves_as_before()
 
 
 class TestRefusals(ContainerTestCase):

@@ -287,7 +287,7 @@ class Driver(base.DatastoreDriver):
         return [self.layout.etc / 'mysql']
 
     def restore_paths(self, stashed):
-        return [path for path in stashed if path.endswith('.cnf')]
+        return [path for path in stashed.files if path.endswith('.cnf')]
 
     def check_configuration(self, options):
         bad = 'bad_option' in (self.layout.etc / 'mysql' / 'conf.d' / 'custom.cnf').read_text()

@@ -393,7 +393,7 @@ def to_link(path):
 
 
 def look_at_preserved(root):
-    found = preserved.Preserved(test_drivers.context(root), option_files.read(root / 'etc/mysql/my.cnf'), root / 'root/.my.cnf')
+    found = preserved.Preserved(test_drivers.context(root), option_files.read(root / 'etc/mysql/my.cnf'), root / 'root/.my.cnf', 'mysql')
     found.roots()
 
 

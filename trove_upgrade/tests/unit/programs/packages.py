@@ -112,12 +112,15 @@ IF_PRESENT = {
 #: guest-cgroups.sh, names that tests make up.
 NO_PROGRAM = frozenset(
     {
+        'database',
         'db',
+        'exec',
         'image',
         'load',
         'logs',
         'no-such-program',
         'remove_cgroups',
+        'restart',
         'run',
         'stop',
         'upgrade',

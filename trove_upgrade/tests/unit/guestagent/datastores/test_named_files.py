@@ -10,16 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trove_upgrade.guestagent.datastores import base as datastore
+from trove_upgrade.guestagent.datastores.mariadb import MariaDBDriver
 from trove_upgrade.guestagent.datastores.mysql_family import (
-    named_files,
+    admitted,
     option_files,
+    option_paths,
     preserved,
     trusted_places,
 )
+from trove_upgrade.guestagent.flows import files
 from trove_upgrade.guestagent.stash import publish
 from trove_upgrade.guestagent.stash.accounts import SystemAccounts
 from trove_upgrade.guestagent.stash.restore import Stash
 from trove_upgrade.tests.unit import base
+from trove_upgrade.tests.unit.guestagent.datastores import fakes
 
 SERVER = 4242
 
@@ -77,10 +81,23 @@ class RootDiskTest(base.TestCase):
         self.write('etc/mysql/conf.d/99-own.cnf', '\n'.join(['[mysqld]', *lines]) + '\n')
 
     def preserved(self):
-        configuration = option_files.read_all(
-            [self.root / 'etc/my.cnf', self.root / 'etc/mysql/my.cnf']
+        return preserved.Preserved(
+            self.context, self.configuration(), self.root / 'root/.my.cnf', 'mysql'
         )
-        return preserved.Preserved(self.context, configuration, self.root / 'root/.my.cnf')
+
+    def configuration(self):
+        return option_files.read_all([self.root / 'etc/my.cnf', self.root / 'etc/mysql/my.cnf'])
+
+    def admitted(self, names, links=(), content=b''):
+        """Those of `names` that this root disk lets in, when a stash has them and lists all of them."""
+        stashed = [f'{self.context.run}/to-restore{name}' for name in names] + list(names)
+        admission = admitted.Admission(
+            self.context,
+            datastore.Stashed(stashed, dict(links), lambda _name: content),
+            self.root / 'root/.my.cnf',
+            'mysql',
+        )
+        return list(admission.admitted(self.configuration()))
 
     def move(self, image=()):
         """To a new root disk, whose image has these files: name -> text."""
@@ -90,14 +107,12 @@ class RootDiskTest(base.TestCase):
         self.new_root()
         for name, text in dict(image).items():
             self.write(name, text)
+        driver = MariaDBDriver(self.context, fakes.Service())
+        remarks = []
         for _ in range(2):  # a retry brings nothing else
             with Stash.open(self.stash, published.name, published.digest) as stash:
-                stash.restore(preserved.directories(self.context, stash.paths()), SystemAccounts())
-                preserved.make_directories(self.context)
-                stash.restore(
-                    preserved.chosen(self.context, stash.files(), self.root / 'root/.my.cnf'),
-                    SystemAccounts(),
-                )
+                remarks = files.restore(driver, SystemAccounts(), stash)
+        return remarks
 
     def look(self, name):
         """(owner, mode) of what is there."""
@@ -351,26 +366,20 @@ class TestWhatDoesNotCome(RootDiskTest):
             'etc/ld.so.preload',
             'srv/fine',
         )
-        stashed = [f'{self.context.run}/to-restore{self.root}/{name}' for name in names] + [
-            f'{self.root}/{name}' for name in names
-        ]
-        stashed += [
-            f'{self.context.run}/to-restore/etc/passwd',
-            '/etc/passwd',
-            f'{self.context.run}/to-restore{self.root}/srv/../etc/cron.d/x',
-            f'{self.root}/srv/../etc/cron.d/x',
-        ]
         self.link('srv2', 'etc/cron.d')
-        stashed += [f'{self.context.run}/to-restore{self.root}/srv2/x', f'{self.root}/srv2/x']
-        self.assertEqual(
-            [f'{self.root}/srv/fine'],
-            preserved.chosen(self.context, stashed, self.root / 'root/.my.cnf'),
+        self.configure(
+            *(f'loose-x{number}=/{name}' for number, name in enumerate(names)), 'loose-y=/srv2/x'
         )
+        stashed = [
+            *(f'{self.root}/{name}' for name in (*names, 'srv/../etc/cron.d/x', 'srv2/x')),
+            '/etc/passwd',
+        ]
+        self.assertEqual([f'{self.root}/srv/fine'], self.admitted(stashed))
 
     def test_a_directory_that_an_intruder_has_listed_is_not_made_in_a_trusted_place(self):
         for name in ('etc/cron.d/x', 'srv/fine'):
             (self.context.run / 'to-make' / self.root.relative_to('/') / name).mkdir(parents=True)
-        preserved.make_directories(self.context)
+        admitted.make(self.context)
         self.assertFalse((self.root / 'etc/cron.d').exists())
         self.assertTrue((self.root / 'srv/fine').is_dir())
 
@@ -380,7 +389,7 @@ class TestWhatDoesNotCome(RootDiskTest):
             (self.context.run / 'to-make' / self.root.relative_to('/') / name).mkdir(
                 parents=True, exist_ok=True
             )
-        preserved.make_directories(self.context)
+        admitted.make(self.context)
         self.assertFalse((self.root / 'etc/cron.d').exists())
         self.assertTrue((self.root / 'srv/fine').is_dir())
 
@@ -393,7 +402,7 @@ class TestWhatDoesNotCome(RootDiskTest):
         copy = self.context.run / 'to-make' / self.root.relative_to('/') / 'opt'
         os.chown(copy, SERVER, SERVER)
         copy.chmod(0o777)
-        preserved.make_directories(self.context)
+        admitted.make(self.context)
         self.assertEqual((0, 0o755), self.look('opt'))
 
     def test_what_would_be_loaded_or_run_does_not_come_into_the_databases_directory(self):
@@ -405,21 +414,14 @@ class TestWhatDoesNotCome(RootDiskTest):
             'etc/mysql',
             'etc/mysql/conf.d/fine.cnf',
         )
-        stashed = [f'{self.context.run}/to-restore{self.root}/{name}' for name in names] + [
-            f'{self.root}/{name}' for name in names
-        ]
         self.assertEqual(
             [f'{self.root}/etc/mysql/conf.d/fine.cnf'],
-            preserved.chosen(self.context, stashed, self.root / 'root/.my.cnf'),
+            self.admitted([f'{self.root}/{name}' for name in names]),
         )
 
     def test_a_link_in_the_databases_directory_leads_nothing_elsewhere(self):
         self.link('etc/mysql/out', '../cron.d')
-        stashed = [
-            f'{self.context.run}/to-restore{self.root}/etc/mysql/out/evil.cnf',
-            f'{self.root}/etc/mysql/out/evil.cnf',
-        ]
-        self.assertEqual([], preserved.chosen(self.context, stashed, self.root / 'root/.my.cnf'))
+        self.assertEqual([], self.admitted([f'{self.root}/etc/mysql/out/evil.cnf']))
 
     def test_programs_and_libraries_of_the_customers_are_refused(self):
         self.write('opt/plugins/my.so', 'ELF')
@@ -443,11 +445,11 @@ class TestPaths(base.TestCase):
             ('a/b', []),
             ('/with space/x', ['/with space/x']),
         ):
-            self.assertEqual(expected, [str(path) for path in named_files.paths_in(value)], value)
+            self.assertEqual(expected, [str(path) for path in option_paths.paths_in(value)], value)
 
     @given(st.text())
     def test_any_value_gives_absolute_paths_or_none(self, value):
-        self.assertTrue(all(path.is_absolute() for path in named_files.paths_in(value)))
+        self.assertTrue(all(path.is_absolute() for path in option_paths.paths_in(value)))
 
     @given(
         st.sampled_from(['/usr', '/etc/cron.d', '/etc/systemd', '/root/.ssh', '/lib']),

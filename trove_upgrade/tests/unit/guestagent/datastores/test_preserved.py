@@ -5,7 +5,7 @@ import pathlib
 import fixtures
 
 from trove_upgrade.guestagent.datastores import base as datastore
-from trove_upgrade.guestagent.datastores.mysql_family import option_files, preserved
+from trove_upgrade.guestagent.datastores.mysql_family import admitted, option_files, preserved
 from trove_upgrade.tests.unit import base
 
 
@@ -32,7 +32,7 @@ class TestPreserved(base.TestCase):
 
     def preserved(self):
         configuration = option_files.read_all((self.root / 'etc/my.cnf', *sorted((self.root / 'etc/mysql/conf.d').glob('*.cnf'))))
-        return preserved.Preserved(self.context, configuration, self.root / 'root/.my.cnf')
+        return preserved.Preserved(self.context, configuration, self.root / 'root/.my.cnf', 'mysql')
 
     def chosen(self):
         """Names that come back, as a new root disk that has nothing of this one sees it."""
@@ -42,10 +42,13 @@ class TestPreserved(base.TestCase):
         new = self.root.with_name(f'{self.root.name}-new')
         self.root.rename(new)
         try:
-            found = preserved.chosen(self.context, stashed, self.root / 'root/.my.cnf')
+            found = self.admission(stashed).admitted(option_files.read(new / 'etc/my.cnf'))
         finally:
             new.rename(self.root)
         return [name.removeprefix(f'{self.root}/') for name in found]
+
+    def admission(self, stashed):
+        return admitted.Admission(self.context, datastore.Stashed(stashed, {}, lambda _name: b''), self.root / 'root/.my.cnf', 'mysql')
 
     def test_only_changed_and_own_cnf_files_come_back(self):
         same = self.write('etc/mysql/mariadb.conf.d/50-server.cnf', '[mysqld]\n')
@@ -86,4 +89,4 @@ class TestPreserved(base.TestCase):
         self.assertNotIn('etc/mysql/conf.d/99-mine.cnf', self.chosen())
 
     def test_a_stash_without_a_list_brings_nothing_back(self):
-        self.assertEqual([], preserved.chosen(self.context, ['/etc/mysql/my.cnf'], pathlib.Path('/root/.my.cnf')))
+        self.assertEqual([], self.admission([f'{self.root}/etc/mysql/my.cnf']).admitted(option_files.read(self.root / 'etc/my.cnf')))

@@ -210,10 +210,10 @@ class Guest:
     def trove_creates(self, **config):
         """As Trove's agent does, and as the engine tells it with what the image brings."""
         definition = {
-            'Config': {'Env': [*IMAGES[OLD].config['Env'], f'MYSQL_ROOT_PASSWORD={PASSWORD}', 'MARIADB_AUTO_UPGRADE=1'], 'User': '0:0',
+            'Config': {'Env': [*IMAGES[OLD].config['Env'], f'MYSQL_ROOT_PASSWORD={PASSWORD}', 'MARIADB_AUTO_UPGRADE=1'], 'User': '1001:1001',
                        'Cmd': ['--defaults-file=/etc/mysql/my.cnf', '--ignore-db-dir=conf.d', '--datadir=/var/lib/mysql/data'],
                        'Healthcheck': {'Test': ['CMD', 'healthcheck.sh']}, **config},
-            'HostConfig': {'Binds': ['/etc/mysql:/etc/mysql:rw'], 'NetworkMode': 'bridge', 'Privileged': True, 'IpcMode': 'host',
+            'HostConfig': {'Binds': [f'{self.root}/etc/mysql:/etc/mysql:rw', f'{self.volume}:/var/lib/mysql:rw'], 'NetworkMode': 'bridge', 'Privileged': True, 'IpcMode': 'host',
                            'PortBindings': {'3306/tcp': [{'HostIp': '', 'HostPort': '13306'}]}}}
         self.engine.containers.pop('database', None)
         self.engine.create('database', definition, image=OLD, restart='unless-stopped')

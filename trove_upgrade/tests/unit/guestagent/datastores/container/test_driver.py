@@ -9,7 +9,7 @@ import fixtures
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.containers import errors
 from trove_upgrade.guestagent.datastores import factory
-from trove_upgrade.guestagent.datastores.base import Fingerprint
+from trove_upgrade.guestagent.datastores.base import Fingerprint, Stashed
 from trove_upgrade.guestagent.datastores.container.mysql import MySQLContainerDriver
 from trove_upgrade.guestagent.datastores.mysql_family import connection, programs
 from trove_upgrade.tests.unit import base
@@ -131,7 +131,7 @@ class TestBefore(ContainerTestCase):
 
     def test_the_configuration_is_tried_without_network_and_as_the_containers_user(self):
         self.guest.driver().prepare_target(TARGET, {}, quiet)
-        self.assertIn(('throwaway', NEW, '0:0', (f'{self.guest.root}/etc/mysql:/etc/mysql:ro',), 'none'), self.engine.asked)
+        self.assertIn(('throwaway', NEW, '1001:1001', (f'{self.guest.root}/etc/mysql:/etc/mysql:ro',), 'none'), self.engine.asked)
         self.assertIn('--ignore-db-dir=conf.d', self.engine.script)
         self.assertNotIn('--datadir=/var/lib/mysql', self.engine.script)
         self.assertIn('--bootstrap', self.engine.script)
@@ -203,7 +203,7 @@ class TestBefore(ContainerTestCase):
         self.assertEqual(0o600, driver.records.path.stat().st_mode & 0o777)
         below = f'{self.guest.root}/etc/mysql/conf.d/x.cnf'
         names = [str(path) for path in kept]
-        self.assertEqual([*names, below], list(driver.restore_paths([*names, below, '/etc/mysql-other/x.cnf', '/opt/trove-guestagent/x'])))
+        self.assertEqual([*names, below], list(driver.restore_paths(Stashed([*names, below, '/etc/mysql-other/x.cnf', '/opt/trove-guestagent/x'], {}, lambda _name: b''))))
 
 
 class TestStopping(ContainerTestCase):

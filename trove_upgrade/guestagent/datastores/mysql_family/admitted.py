@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this root disk lets in of the former one: the other half of `preserved`, and its own judge.
+
+The former root disk may have been taken over, and so the list that it has written.  A file comes if the restored configuration names it,
+or if it is one of the database's own option files; if no place of the system and no package has to do with it; if it leads to nothing
+that is not open to all; and if no option in it names code.
+"""
+
+import contextlib
+import itertools
+import os
+import pathlib
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+
+from trove_upgrade.domain import exceptions, logs
+from trove_upgrade.guestagent import foreign
+from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.datastores.mysql_family import (
+    code_options,
+    option_files,
+    option_lines,
+    option_paths,
+    preserved,
+    trusted_places,
+)
+from trove_upgrade.guestagent.datastores.mysql_family.option_paths import Purpose
+from trove_upgrade.guestagent.datastores.mysql_family.packages import Packages
+
+LOG = logs.get_logger(__name__)
+
+_OPTION_FILE_BYTES = 256 << 10
+_LINKS = 40  #: as the kernel follows.  Source: path_resolution(7)
+
+
+class Admission:
+    """The rules of one root disk for one stash."""
+
+    def __init__(
+        self,
+        context: base.DriverContext,
+        stashed: base.Stashed,
+        client_file: pathlib.Path,
+        user: str,
+    ) -> None:
+        """`user` is the server's."""
+        self._context = context
+        self._stashed = stashed
+        self._client_file = client_file
+        self._user = user
+        self._root = pathlib.Path(os.path.realpath(context.etc.parent))
+        self._packages = Packages(context.etc.parent)
+        prefix = f'{context.run / preserved.LIST}/'
+        listed = {
+            '/' + name.removeprefix(prefix) for name in stashed.files if name.startswith(prefix)
+        }
+        self._listed = [name for name in stashed.files if name in listed]
+
+    def admitted(self, configuration: option_files.Configuration) -> Sequence[str]:
+        """Return what may come now; `configuration` is that of this root disk as it stands, and names more with each file that has come.
+
+        :raises StepFailed: FILE_NOT_KEPT; an option in one of them names code.
+        """
+        named = self._named(configuration)
+        found = [name for name in self._listed if self._may_come(pathlib.Path(name), named)]
+        self._require_harmless(found)
+        return found
+
+    def left(self, configuration: option_files.Configuration) -> Sequence[str]:
+        """Return what is named and does not come because this root disk has a file there."""
+        named = self._named(configuration)
+        return [
+            name
+            for name in self._listed
+            if named.has(path := pathlib.Path(name))
+            and not self._is_of_the_database(path)
+            and os.path.lexists(path)
+            and path.is_relative_to(self._context.etc.parent)
+        ]
+
+    def _may_come(self, path: pathlib.Path, named: '_Named') -> bool:
+        if (
+            '..' in path.parts
+            or path.name in preserved.NEVER
+            or '.so' in path.suffixes
+            or not path.is_relative_to(self._context.etc.parent)
+        ):
+            return False
+        if self._is_of_the_database(path):
+            return self._leads_to_the_open(path)
+        inside = trusted_places.inside(path, self._context.etc.parent)
+        real = pathlib.Path(os.path.realpath(path.parent)) / path.name
+        return (
+            named.has(path)
+            and real.is_relative_to(self._root)
+            and not trusted_places.is_trusted(inside)
+            and not trusted_places.is_trusted(trusted_places.inside(real, self._root))
+            and not self._packages.own(inside)
+            and not os.path.lexists(path)
+            and self._leads_to_the_open(path)
+        )
+
+    def _is_of_the_database(self, path: pathlib.Path) -> bool:
+        """An option file, or what lies beside them, and reached by no link that leads elsewhere."""
+        etc = self._context.etc
+        real = pathlib.Path(os.path.realpath(path.parent)) / path.name
+        if path == self._client_file or (path.parent == etc and path.name.startswith('my.cnf')):
+            return real == self._root / path.relative_to(etc.parent)
+        return (
+            path.is_relative_to(etc / 'mysql')
+            and real.is_relative_to(os.path.realpath(etc / 'mysql'))
+            and path != etc / 'mysql'
+        )
+
+    def _leads_to_the_open(self, path: pathlib.Path) -> bool:
+        """True but for a link to what only some may read, or to a place that the system trusts and no package fills."""
+        target = self._stashed.links.get(str(path))
+        if target is None:
+            return True
+        real = pathlib.Path(os.path.realpath(path.parent / target))
+        if real.is_relative_to(os.path.realpath(self._context.volume)):
+            return True
+        try:
+            status = real.stat()
+        except (
+            OSError,
+            ValueError,
+        ):  # it may be one of those that come; if not, the link leads to nothing
+            return not trusted_places.is_trusted(trusted_places.inside(real, self._root))
+        return bool(status.st_mode & stat.S_IROTH)
+
+    def _named(self, configuration: option_files.Configuration) -> '_Named':
+        found: dict[Purpose, list[pathlib.Path]] = {purpose: [] for purpose in Purpose}
+        for option in configuration.options:
+            if option_files.is_server_group(option.group):
+                found[option_paths.purpose(option)].extend(
+                    option_paths.paths_in(option.value or '', self._context.data_directory)
+                )
+        files = (configuration.files, configuration.absent, configuration.directories)
+        return _Named(
+            [*found[Purpose.A_FILE], *itertools.chain(*files)],
+            [*found[Purpose.A_MOMENT], *found[Purpose.MADE_BY_THE_SERVER]],
+            self._stashed.links,
+        )
+
+    def _require_harmless(self, names: Sequence[str]) -> None:
+        options = [option for name in names for option in self._options(name)]
+        reasons = code_options.refused(
+            options, self._packages, self._context.etc.parent, self._user
+        )
+        if reasons:
+            result = preserved.refusal(reasons, self._context.etc / 'mysql')
+            raise exceptions.StepFailed(result.message, str(result.code))
+
+    def _options(self, name: str) -> Iterator[option_files.Option]:
+        if name in self._stashed.links:
+            return
+        content, group = self._stashed.content(name), ''
+        if len(content) > _OPTION_FILE_BYTES:
+            return
+        for number, line in option_lines.parse(content):
+            match line:
+                case option_lines.Group(title):
+                    group = title
+                case option_lines.Setting(key, value):
+                    yield option_files.Option(
+                        group, option_files.canonical(key), value, pathlib.Path(name), number
+                    )
+
+
+class _Named:
+    """Paths that a configuration names, with the links on the way to them, and what those lead to."""
+
+    def __init__(
+        self,
+        files: Sequence[pathlib.Path],
+        made_anew: Sequence[pathlib.Path],
+        links: Mapping[str, str],
+    ) -> None:
+        """Of `made_anew` the `links` on the way come alone."""
+        self._links = links
+        self._ends: set[pathlib.Path] = set()
+        self._on_the_way: set[pathlib.Path] = set()
+        self._ways: set[pathlib.Path] = set()
+        for path in files:
+            self._ends |= set(_walk(path, self._on_the_way))
+        for path in made_anew:
+            _walk(path, self._ways)
+
+    def has(self, path: pathlib.Path) -> bool:
+        """True also for what is in a directory that is named, one level deep."""
+        return (
+            path in self._on_the_way
+            or path.parent in self._ends
+            or (path in self._ways and str(path) in self._links)
+        )
+
+
+def _walk(path: pathlib.Path, passed: set[pathlib.Path]) -> list[pathlib.Path]:
+    """Add every name on the way to `passed`; return where it ends, or nothing for links without an end."""
+    here, waiting, links = pathlib.Path('/'), list(reversed(path.parts[1:])), 0
+    while waiting:
+        name = waiting.pop()
+        if name == '..':
+            here = here.parent
+            continue
+        here /= name
+        passed.add(here)
+        with contextlib.suppress(OSError, ValueError):  # no link, or a name that cannot be
+            target = here.readlink()
+            links += 1
+            if links > _LINKS:
+                return []
+            here = pathlib.Path('/') if target.is_absolute() else here.parent
+            waiting.extend(part for part in reversed(target.parts) if part != '/')
+    return [here]
+
+
+def empty_ones(context: base.DriverContext, stashed: Sequence[str]) -> Sequence[str]:
+    """Return the `stashed` copies of what is to be made; they stand below the agent's own place for what is of a boot."""
+    top = str(context.run / preserved.TO_MAKE)
+    return [
+        name
+        for name in stashed
+        if (name == top or name.startswith(f'{top}/')) and '..' not in pathlib.Path(name).parts
+    ]
+
+
+def make(context: base.DriverContext) -> None:
+    """Make, with owner and mode, directories and logs that the restored configuration needs and this root disk lacks.  Safe to repeat.
+
+    Nothing that is there is changed, no link is followed, and nothing is made in a place that the system trusts.
+    """
+    copies = context.run / preserved.TO_MAKE
+    if not copies.is_dir():
+        return
+    packages = Packages(context.etc.parent)
+    for names, _, others, descriptor in foreign.walk(copies, levels=foreign.LEVELS):
+        directory = pathlib.Path('/').joinpath(*names)
+        inside = trusted_places.inside(directory, context.etc.parent)
+        if (
+            names
+            and not trusted_places.is_trusted_for_directories(inside)
+            and not packages.own(inside)
+        ):
+            _make(directory, os.fstat(descriptor))
+        for name in others:
+            log = trusted_places.inside(directory / name, context.etc.parent)
+            if not trusted_places.is_trusted(log) and not packages.own(log):
+                status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode):
+                    _make(directory / name, status)
+
+
+def _make(path: pathlib.Path, copy: os.stat_result) -> None:
+    """One directory or empty file, as `copy` is."""
+    is_directory = stat.S_ISDIR(copy.st_mode)
+    try:
+        with contextlib.ExitStack() as opened:
+            here = opened.enter_context(foreign.directory('/'))
+            for name in path.parts[1:-1]:
+                here = opened.enter_context(foreign.directory(name, below=here))
+            if is_directory:
+                os.mkdir(path.name, 0o700, dir_fd=here)
+                made = opened.enter_context(foreign.directory(path.name, below=here))
+            else:
+                made = os.open(
+                    path.name,
+                    os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC,
+                    0o600,
+                    dir_fd=here,
+                )
+                opened.callback(os.close, made)
+            os.fchown(made, copy.st_uid, copy.st_gid)
+            os.fchmod(made, stat.S_IMODE(copy.st_mode) & (0o1777 if is_directory else 0o666))
+    except FileExistsError:
+        return
+    except (
+        OSError
+    ) as error:  # a link or a file is on the way: the server, or its trial, tells what it lacks
+        LOG.warning('What the configuration names at %s is not made anew: %s', path, error.strerror)

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which options name files or directories, and what for."""
+
+import enum
+import os
+import pathlib
+import re
+from collections.abc import Iterable, Iterator
+
+from trove_upgrade.guestagent.datastores.mysql_family import (
+    code_options,
+    data_places,
+    option_files,
+)
+
+
+class Purpose(enum.Enum):
+    """Of what an option names."""
+
+    A_MOMENT = enum.auto()  #: a directory, made anew and empty
+    MADE_BY_THE_SERVER = enum.auto()  #: a file; its directory must be there
+    CODE = enum.auto()  #: it is run, or holds what is: the image's own, see `code_options`
+    DATA = enum.auto()  #: see `data_places`
+    NO_PATH = enum.auto()  #: slashes in its value begin no path
+    A_FILE = (
+        enum.auto()
+    )  #: any other: a file that must be there, a directory of such, or no path at all
+
+
+_OF_A_MOMENT = frozenset(
+    {
+        'tmpdir',
+        'innodb-tmpdir',
+        'slave-load-tmpdir',
+        'replica-load-tmpdir',
+        'secure-file-priv',
+        'innodb-redo-log-archive-dirs',
+    }
+)
+_MADE = frozenset(
+    {
+        'log-error',
+        'slow-query-log-file',
+        'log-slow-query-file',
+        'general-log-file',
+        'pid-file',
+        'socket',
+        'server-audit-file-path',
+        'audit-log-file',
+        'sql-error-log-filename',
+        'mysqlx-socket',
+        'log-isam',
+        'admin-socket',
+        'innodb-buffer-pool-filename',
+    }
+)
+#: `data_places` asks the running server for them, under these names or those that the server derives from them.
+_DATA = frozenset(
+    {*map(option_files.canonical, data_places.VARIABLES), 'log-bin', 'log-basename', 'relay-log'}
+)
+_NO_PATHS = frozenset(
+    {
+        'user',
+        'init-connect',
+        'init-slave',
+        'init-replica',
+        'plugin-load',
+        'plugin-load-add',
+        'early-plugin-load',
+        'optimizer-switch',
+        'wsrep-cluster-address',
+        'wsrep-provider-options',
+        'ssl-cipher',
+        'tls-ciphersuites',
+        'ft-boolean-syntax',
+        'password',
+        'report-password',
+        'sql-mode',
+    }
+)
+_BETWEEN = re.compile(r'[;:,]')
+
+
+def purpose(option: option_files.Option) -> Purpose:
+    """Of the paths in this option's value."""
+    name = option.name.removeprefix('loose-')
+    if name in _OF_A_MOMENT:
+        return Purpose.A_MOMENT
+    if name in _MADE:
+        return Purpose.MADE_BY_THE_SERVER
+    if name in code_options.NAMES:
+        return Purpose.CODE
+    if name in _DATA:
+        return Purpose.DATA
+    return Purpose.NO_PATH if name in _NO_PATHS else Purpose.A_FILE
+
+
+def paths_in(value: str, data_directory: pathlib.Path | None = None) -> Iterator[pathlib.Path]:
+    """Paths of one value: all of it, or its parts between colons, semicolons and commas, as in FILE:/a or /a:/b.
+
+    With `data_directory` also relative ones that lead out of it, as `../keys/ca.pem`, from where the server counts them.
+    """
+    if value.startswith('/') and os.path.lexists(value):
+        yield pathlib.Path(value)
+        return
+    for part in map(str.strip, _BETWEEN.split(value)):
+        if '\0' in part:
+            continue
+        if part.startswith('/'):
+            yield pathlib.Path(part)
+        elif data_directory is not None and '..' in part.split('/'):
+            yield data_directory / part
+
+
+def paths_of(options: Iterable[option_files.Option]) -> dict[pathlib.Path, str]:
+    """Map each path to its option, of all that must be there when a server starts: neither places of data nor what it makes itself."""
+    found: dict[pathlib.Path, str] = {}
+    for option in options:
+        if purpose(option) in {Purpose.A_FILE, Purpose.A_MOMENT, Purpose.CODE}:
+            found.update(
+                dict.fromkeys(paths_in(option.value or ''), f'{option.name}, {option.place}')
+            )
+    return found
