@@ -24,10 +24,13 @@ from testrun.suites import BIN, ROOT, Runner
 
 from trove_upgrade import signals
 
-# What the expression matches names the group, and a group is one worker's: what makes servers and
-# engines of its own, what makes guests of its own, and what needs the one cloud, on which nothing
-# may happen at the same time.
-GROUPS = r'trove_upgrade\.tests\.functional\.(schema|host|long\.test_schema|long\.test_host)?'
+# What the expression matches names the group, and a group is one worker's: what makes servers of its
+# own (two groups, as they take the longest), what makes guests and engines of its own, and what needs
+# the one cloud, on which nothing may happen at the same time.
+GROUPS = (
+    r'trove_upgrade\.tests\.functional\.'
+    r'(schema\.test_(?=data|plan|release|steps|unfolded)|schema|host|long\.test_schema|long\.test_host)?'
+)
 ON_CLOUD = frozenset({'functional', 'long'})
 SUITES = ('lint', 'types', 'docs', 'unit', 'functional')
 PROGRAMS = {
@@ -57,7 +60,7 @@ def run(suite: str, runner: Runner, cloud: Cloud | None) -> Count:
         else (TESTS / 'functional' / 'long', '')
     )
     return runner.tests(
-        suite, folder, '--group-regex', GROUPS, workers=3, exclude=exclude, skips_fail=True
+        suite, folder, '--group-regex', GROUPS, workers=4, exclude=exclude, skips_fail=True
     )
 
 

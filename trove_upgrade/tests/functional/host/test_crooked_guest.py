@@ -79,6 +79,9 @@ CREATE USER 'both'@'%' IDENTIFIED VIA mysql_native_password USING PASSWORD('x') 
 INSTALL SONAME 'auth_ed25519';
 CREATE USER 'ed'@'%' IDENTIFIED VIA ed25519 USING PASSWORD('secret');
 CREATE USER 'locked'@'%' IDENTIFIED BY 'x' ACCOUNT LOCK;
+INSTALL SONAME 'auth_pam';
+CREATE USER 'pam'@'%' IDENTIFIED VIA pam USING 'mysql';
+CREATE USER 'old'@'%' IDENTIFIED VIA mysql_old_password USING '378b243e220ca493';
 """
 
 _IN_FORCE = """
@@ -86,7 +89,7 @@ SELECT @@tmpdir, @@slow_query_log_file, @@log_bin_basename, @@max_allowed_packet
 SELECT COUNT(*) > 0 FROM information_schema.INNODB_TABLESPACES_ENCRYPTION WHERE ENCRYPTION_SCHEME = 1 AND NAME LIKE 'shop/%';
 SELECT * FROM shop.generated;
 SELECT a, UNIX_TIMESTAMP(at) FROM shop.versioned FOR SYSTEM_TIME ALL ORDER BY a;
-SELECT User, JSON_VALUE(Priv, '$.plugin') FROM mysql.global_priv WHERE User IN ('native', 'by-socket', 'both', 'ed', 'locked') ORDER BY 1;
+SELECT User, JSON_VALUE(Priv, '$.plugin') FROM mysql.global_priv WHERE User IN ('native', 'by-socket', 'both', 'ed', 'locked', 'pam', 'old') ORDER BY 1;
 """
 
 _NOT_CARRIED = r"""

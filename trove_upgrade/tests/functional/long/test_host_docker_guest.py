@@ -2,6 +2,7 @@
 """Guests whose database runs in a container: a real engine, the agents of Trove and of ours, and a volume that comes raw."""
 import dataclasses
 import http.client
+import json
 import pathlib
 import re
 import shutil
@@ -14,6 +15,7 @@ from trove_upgrade.lab.hypervisor.guests import GuestSpec
 from trove_upgrade.lab.hypervisor.network import Network, Port
 from trove_upgrade.lab.hypervisor.volume import GIB
 from trove_upgrade.lab.images import recipes
+from trove_upgrade.tests.functional.host.test_guest_agent import PYTHON
 from trove_upgrade.tests.functional.host.test_lab_guests import ADDRESS, GuestTestCase
 
 GATEWAY = '10.0.0.1'
@@ -43,6 +45,24 @@ TROVE_CONFIGURATION = textwrap.dedent('''\
 ''').encode()
 #: Trove's agent has a broker's refusal told by eventlet, which names the error so; ours does not use it.
 REACHED = re.compile('Connection failed: .*ECONNREFUSED')
+
+
+#: Our client against the guest's own engine: all that an upgrade asks of it, with the image of nothing but links.
+CLIENT = textwrap.dedent('''\
+    from trove_upgrade.guestagent import clock
+    from trove_upgrade.guestagent.containers import engine, http
+
+    client = engine.DockerEngine(http.UnixTransport(engine.SOCKET), clock.SystemClock())
+    image, before = client.image('tiny:1'), client.inspect('database')
+    client.stop('database', seconds=10)
+    client.remove('database', force=True)
+    client.create('database', before.definition, image=image.id, restart='unless-stopped')
+    client.start('database')
+    done = client.exec('database', ['python3', '-c', 'print(6 * 7)'], timeout_seconds=30)
+    thrown = client.run_throwaway('tiny:1', ['-c', 'id -u'], user='1001:1001', binds=['/usr:/usr:ro'], tmpfs={}, env={}, network='none',
+                                  entrypoint=['sh'], timeout_seconds=60)
+    print(client.ping(), before.running, client.inspect('database').running, done.output.strip(), thrown.output.strip())
+''')
 
 
 class DockerGuestTest(GuestTestCase):
@@ -110,6 +130,29 @@ class DockerGuestTest(GuestTestCase):
 
     def test_containers_work_with_the_newer_engine_too(self):
         self.assert_containers_work(self.target)
+
+    def engine_of(self, guest, environment='', **settings):
+        """The guest's engine again, with these settings of its own."""
+        self.shell(guest, f'service docker stop; mkdir -p /etc/docker; echo \'{json.dumps(settings)}\' > /etc/docker/daemon.json; '
+                          f'env {environment} service docker start')
+        self.wait_engine(guest)
+        self.shell(guest, IMPORT)
+        self.shell(guest, SERVE)
+        self.wait_healthy(guest)
+        guest.write_file('/root/client.py', CLIENT)
+        return self.shell(guest, f'{PYTHON} /root/client.py')
+
+    def test_our_client_works_with_an_engine_that_refuses_older_clients(self):
+        guest = self.docker_guest(self.target)
+        found = self.engine_of(guest, 'DOCKER_MIN_API_VERSION=1.44')
+        self.assertEqual('True True True 42 1001', found)
+        self.assertEqual('1.44', self.shell(guest, 'docker version --format "{{.Server.MinAPIVersion}}"'))
+
+    def test_our_client_works_with_an_engine_whose_images_are_in_the_store_of_containerd(self):
+        guest = self.docker_guest(self.target)
+        found = self.engine_of(guest, features={'containerd-snapshotter': True})
+        self.assertEqual('True True True 42 1001', found)
+        self.assertIn('io.containerd.snapshotter.v1', self.shell(guest, 'docker info --format "{{.DriverStatus}}"'))
 
     def test_killing_a_guest_leaves_neither_processes_nor_mounts_nor_control_groups(self):
         guest = self.assert_containers_work(self.former)
