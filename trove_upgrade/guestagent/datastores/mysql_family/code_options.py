@@ -86,7 +86,17 @@ def _is_trusted(path: pathlib.Path, packages: Packages, root: pathlib.Path) -> b
     inside = trusted_places.inside(
         pathlib.Path(os.path.normpath(path)), pathlib.Path(os.path.realpath(root))
     )
-    kept = ('/usr/share', '/etc/ssl', '/etc/pki', '/tmp', '/var/tmp')  # noqa: S108
+    kept = (
+        '/usr/share',
+        '/etc/ssl',
+        '/etc/pki',
+        '/tmp',  # noqa: S108
+        '/var/tmp',  # noqa: S108
+        '/run/mysqld',
+        '/var/run/mysqld',
+        '/run/mariadb',
+        '/var/run/mariadb',
+    )
     return (
         trusted_places.is_trusted(inside)
         and not packages.own(inside)

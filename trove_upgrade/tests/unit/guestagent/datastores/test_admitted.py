@@ -142,7 +142,7 @@ class TestCode(RootDiskTest):
     def test_usual_settings_of_clients_and_start_scripts_pass(self):
         self.options(
             '[client]\nport=3306\nsocket=/run/mysqld/mysqld.sock\nuser=anna\nssl-ca=/etc/ssl/certs/ca-certificates.crt\n'
-            '[mysqld_safe]\npid-file=/run/mysqld/x.pid\nlog-error=/var/log/mysql/error.log\nnice=0\nmalloc-lib=tcmalloc\nuser=mysql\n'
+            '[mysqld_safe]\npid-file=/run/mysqld/x.pid\nlog-error=/var/run/mysqld/error.log\nnice=0\nmalloc-lib=tcmalloc\nuser=mysql\n'
             '[mysql]\npager=less -SFX\nprompt=\\u@\\h \\d>\n[mysqld]\nuser=mysql\nbasedir=/usr\nplugin-dir=/usr/lib/mysql/plugin\n'
             '[mysqldump]\nquick\ncharacter-sets-dir=/usr/share/mysql/charsets\n'
         )
