@@ -3,8 +3,8 @@
 
 The guest's own files travel in user data as cloud-config `write_files`.  Nova keeps nothing else of the old root disk, and the
 agent believes its configuration from here alone.  What belongs to the server (its id, its RPC key, its ports, how its engine is
-set up) stays as it was when the server was made; what belongs to the version, and what Trove keeps in its rows, is taken anew; the
-operator's own template of the agent's configuration is taken anew where he names it.  Pure: text in, text out.
+set up, the number of the database's user) stays as it was when the server was made; what belongs to the version, and what Trove keeps in
+its rows, is taken anew; the operator's own template of the agent's configuration is taken anew where he names it.  Pure: text in, text out.
 
 Source: trove/instance/models.py, get_injected_files and prepare_cloud_config (Trove 26).
 """
@@ -18,14 +18,13 @@ from typing import Any
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.cloud_init import documents, kinds, messages, parts, write_files
 from trove_upgrade.domain.cloud_init.kinds import Kind
-from trove_upgrade.taskmanager import guest_info
+from trove_upgrade.taskmanager import agent_options, guest_info
+from trove_upgrade.taskmanager.agent_options import GUEST_CONFIG_NAME
 
 MARKER_PATH = '/etc/trove/conf.d/trove-upgrade-marker.conf'
 #: Nova's own bound, of the base64 form.  Source: Nova api-ref, "user_data".
 LIMIT_BYTES = 65535
 
-#: How Trove names the agent's configuration, beside guest_info.conf.
-GUEST_CONFIG_NAME = 'trove-guestagent.conf'
 #: What makes Trove's agent take a NIC for the user's alone, and Docker do without a bridge.  Source: trove/common/constants.py.
 ETH1_PATH = '/etc/trove/eth1.json'
 DOCKER_PATH = '/etc/docker/daemon.json'
@@ -66,7 +65,8 @@ def render(former: bytes | None, marker: str, wanted: Wanted) -> bytes:
         raise _refused('it has none that Nova shows to the service user', 'USER_DATA_MISSING')
     try:
         text = parts.unpacked(former)
-        rendered = _Rendering(marker, wanted).of(text)
+        kept = agent_options.kept_for_server(documents.files(text), wanted.guest_config, wanted.datastore_manager, MARKER_PATH)
+        rendered = _Rendering(marker, wanted, kept).of(text)
     except (parts.PartUnreadable, messages.MessageUnreadable, documents.DocumentUnreadable, guest_info.NotChanged) as error:
         raise _refused(str(error), 'USER_DATA_UNREADABLE') from error
     result = parts.packed(rendered) if parts.is_compressed(former) else rendered
@@ -96,8 +96,10 @@ class _Rendering:
     Raises guest_info.NotChanged where a part of it would keep the former version, and what `domain.cloud_init` raises.
     """
 
-    def __init__(self, marker: str, wanted: Wanted) -> None:
+    def __init__(self, marker: str, wanted: Wanted, kept_options: str) -> None:
+        """`kept_options` go into the marker's file, which the agents read last."""
         self._marker = marker
+        self._kept_options = kept_options
         self._wanted = wanted
         self._kept: list[dict[str, Any]] = []
         self._sees_guest_info = False
@@ -225,7 +227,7 @@ class _Rendering:
 
     def _new(self, kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Our marker, and the agent's configuration where the former user data had none."""
-        marker = _marker_entry(self._marker, self._wanted)
+        marker = _marker_entry(self._marker, self._wanted, self._kept_options)
         if self._wanted.guest_config is None or any(_is_guest_config(entry) for entry in kept):
             return [marker]
         beside = next((_path_of(entry) for entry in kept if _is_guest_info(entry)), MARKER_PATH)
@@ -262,10 +264,10 @@ def _text_or_nothing(entry: dict[str, Any]) -> str:
         return ''
 
 
-def _marker_entry(marker: str, wanted: Wanted) -> dict[str, Any]:
+def _marker_entry(marker: str, wanted: Wanted, kept_options: str) -> dict[str, Any]:
     lines = {'upgrade_marker': marker, 'upgrade_volume_uuid': wanted.volume_uuid, 'guest_topic_prefix': wanted.guest_topic_prefix}
     text = ''.join(f'{name} = {value}\n' for name, value in lines.items() if value is not None)
-    return write_files.created(MARKER_PATH, f'[trove_upgrade]\n{text}')
+    return write_files.created(MARKER_PATH, f'[trove_upgrade]\n{text}{kept_options}')
 
 
 def _changed(entry: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:

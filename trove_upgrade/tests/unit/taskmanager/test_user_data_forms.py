@@ -202,3 +202,65 @@ class TestKinds(base.TestCase):
     def test_compression_is_undone_and_done_again(self):
         self.assertEqual(b'x', parts.unpacked(parts.packed(b'x')))
         self.assertRaises(parts.PartUnreadable, parts.unpacked, gzip.compress(b'x' * 99)[:20])
+
+
+class TestServiceUser(base.TestCase):
+    """The database's container and its data keep the numbers of the day on which the instance was created."""
+
+    CONFIG = '/etc/trove/conf.d/trove-guestagent.conf'
+
+    def raw(self, text):
+        return forms.config(forms.entry(), {'path': self.CONFIG, 'content': text}).encode()
+
+    def marker(self, raw, new):
+        wanted = user_data.Wanted('11.8.6', 'mariadb', guest_config=new)
+        return files(render(raw, wanted=wanted))[user_data.MARKER_PATH]
+
+    def test_numbers_that_the_operator_has_changed_since_are_kept_for_this_server(self):
+        cases = (
+            ('', '[DEFAULT]\ndatabase_service_uid = 1100\n', '1001', '1001'),
+            ('[DEFAULT]\ndatabase_service_uid=999\n', '', '999', '999'),
+            (
+                '[mariadb]\ndatabase_service_uid=998\n',
+                '[mysql]\ndatabase_service_uid=998\n',
+                '998',
+                '998',
+            ),
+            (
+                '[mariadb]\ndatabase_service_gid=5\n',
+                '[mariadb]\ndatabase_service_gid=6\n',
+                '1001',
+                '5',
+            ),
+        )
+        for former, new, uid, gid in cases:
+            self.assertIn(
+                f'[mariadb]\ndatabase_service_uid = {uid}\ndatabase_service_gid = {gid}\n',
+                self.marker(self.raw(former), new),
+            )
+
+    def test_the_same_numbers_need_nothing(self):
+        for former, new in (
+            ('', ''),
+            ('', '[DEFAULT]\ndatabase_service_uid=1001\n'),
+            ('[mysql]\ndatabase_service_uid=5\n', None),
+        ):
+            self.assertNotIn('database_service', self.marker(self.raw(former), new))
+
+    def test_a_server_whose_configuration_is_not_known_is_told_nothing(self):
+        raw = forms.config(forms.entry()).encode()
+        self.assertNotIn(
+            'database_service', self.marker(raw, '[DEFAULT]\ndatabase_service_uid = 1100\n')
+        )
+
+    def test_a_further_upgrade_keeps_them_with_and_without_a_template(self):
+        changed = '[DEFAULT]\ndatabase_service_uid = 1100\n'
+        first = render(
+            self.raw(''), wanted=user_data.Wanted('11.4', 'mariadb', guest_config=changed)
+        )
+        for new in (changed, None):
+            self.assertIn('database_service_uid = 1001\n', self.marker(first, new))
+        self.assertNotIn('database_service', self.marker(first, ''))
+
+    def test_a_file_that_no_agent_could_read_ends_nothing(self):
+        self.assertIn('upgrade_marker', self.marker(self.raw('junk\n'), '[DEFAULT]\n'))
