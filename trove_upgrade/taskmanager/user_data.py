@@ -183,9 +183,9 @@ class _Rendering:
                 raise
             return content    # cloud-init leaves it out, too
         kept = self._files(document)
-        if kept == former and document.get('write_files', ()) is not None:
+        if kept == former:
             return content
-        document['write_files'] = kept    # an empty one too: nothing could be added to null
+        document['write_files'] = kept
         return documents.dump(document)
 
     def _template(self, content: bytes) -> bytes:
