@@ -58,7 +58,7 @@ class TestGuestQueues(base.TestCase):
             'junk\n',
             '[DEFAULT]\ntransport_url = nonsense\n',
             '[DEFAULT]\ntransport_url = $nothing\n',
-            f'[DEFAULT]\ntransport_url={AWAY}/t\n[oslo_messaging_rabbit]\nrabbit_quorum_queue=perhaps\n',
+            f'[DEFAULT]\ntransport_url={AWAY}/trove\n[oslo_messaging_rabbit]\nrabbit_quorum_queue=perhaps\n',
         ):
             self.assertIsNone(self.refusal(text), text)
 
