@@ -26,6 +26,7 @@ from trove_upgrade.rpc import broker, transport
 #: Of Trove's own agent, where it is in the guest, too.
 _TROVES_PREFIX = 'guestagent.'
 _RABBIT = 'oslo_messaging_rabbit'
+_AMQP = frozenset({'rabbit', 'kombu'})
 #: Options of ours that a guest and the taskmanagers must agree on.
 _SHARED = ('rpc_exchange', 'taskmanager_topic')
 _UNEQUAL_DURABLE = "inequivalent arg 'durable'"
@@ -70,7 +71,8 @@ class GuestQueues:
     def _unlike(self, guest: cfg.ConfigOpts) -> str | None:
         """Where the guest would listen, and the taskmanagers do not."""
         ours, theirs = (oslo_messaging.TransportURL.parse(one) for one in (self._conf, guest))
-        if (ours.virtual_host or '/') != (theirs.virtual_host or '/'):
+        both = {ours.transport, theirs.transport} <= _AMQP
+        if both and (ours.virtual_host or '/') != (theirs.virtual_host or '/'):
             return (
                 f'its transport_url names the virtual host "{theirs.virtual_host or "/"}", '
                 f'and that of the taskmanager "{ours.virtual_host or "/"}"'
@@ -128,9 +130,7 @@ def _configured(files: Mapping[str, str]) -> Iterator[cfg.ConfigOpts]:
             default_config_files=[],
             default_config_dirs=[],
         )
-        transport.get_answering_transport(
-            conf
-        ).cleanup()  # it registers the options of oslo.messaging
+        transport.get_answering_transport(conf).cleanup()  # registers the driver's options
         yield conf
 
 
@@ -152,7 +152,7 @@ def declared(conf: cfg.ConfigOpts) -> Declared | None:
     """
     transport.get_answering_transport(conf).cleanup()  # it registers the options of oslo.messaging
     url = oslo_messaging.TransportURL.parse(conf)
-    if url.transport not in {'rabbit', 'kombu'}:
+    if url.transport not in _AMQP:
         return None
     options = conf[_RABBIT]
 

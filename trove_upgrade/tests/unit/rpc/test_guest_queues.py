@@ -64,3 +64,8 @@ class TestGuestQueues(base.TestCase):
 
     def test_a_transport_without_exchanges_is_not_judged(self):
         self.assertIsNone(self.refusal('[DEFAULT]\ntransport_url = fake:///trove\n'))
+
+    def test_a_taskmanager_with_a_transport_without_exchanges_judges_no_virtual_host(self):
+        self.assertIsNone(
+            self.refusal(f'[DEFAULT]\ntransport_url = {AWAY}/trove\n', url='fake:///')
+        )
