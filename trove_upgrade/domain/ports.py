@@ -73,6 +73,16 @@ class Images(Protocol):
         """
 
 
+class GuestBroker(Protocol):
+    """The message broker, asked on behalf of a guest that is still to be rebuilt."""
+
+    def refusal(self, instance_id: str, files: Mapping[str, str]) -> str | None:
+        """Return why the agents of the guest would not be heard with these configuration files (name -> text).
+
+        None where they would, where the broker lets nobody in now, and where the files do not name it.  Changes nothing.
+        """
+
+
 class Guest(Protocol):
     """The guest agent of one instance.  Every method starts or joins a journalled job and answers within seconds.
 

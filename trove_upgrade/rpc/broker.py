@@ -106,7 +106,7 @@ def _connection(conf: cfg.ConfigOpts, url: Any, host: Any, port: int, timeout_se
     return _Connection(
         transport='pyamqp', hostname=host.hostname, port=port, userid=host.username or 'guest', password=host.password or '',
         virtual_host=url.virtual_host or '/', connect_timeout=timeout_seconds, login_method=options.rabbit_login_method,
-        ssl=_ssl(options, url.query))
+        ssl=_ssl(options, url.query), transport_options={'read_timeout': timeout_seconds, 'write_timeout': timeout_seconds})
 
 
 def _connect(hostname: str, port: int, timeout_seconds: float) -> str | None:

@@ -4,10 +4,14 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from trove_upgrade.domain import checks, compute, exceptions, guest, instance, ports, upgrade, versions
+from trove_upgrade.domain.cloud_init import documents
+from trove_upgrade.taskmanager import agent_options, user_data
 from trove_upgrade.taskmanager.guest_files import GuestFiles
 
 #: As long as the one that is not known before the guest has been stopped: the length counts.
 _ANY_UUID = '0' * 36
+#: Below, a rebuild keeps the user data of the server.  Source: Nova api-ref, "Rebuild Server", microversion 2.57.
+_USER_DATA_SINCE = (2, 57)
 #: What counts as "would begin".
 _PASSING = frozenset({checks.OK, checks.WARNING})
 
@@ -49,6 +53,7 @@ class Preflight:
     agent: ports.Guest
     rules: versions.Rules
     files: GuestFiles
+    broker: ports.GuestBroker | None = None    #: None: it is not asked
 
     def outside(self, subject: Subject) -> Report:
         """Everything but the guest.
@@ -111,7 +116,23 @@ class Preflight:
     def _check_user_data(self, subject: Subject, picture: compute.ComputePicture,
                          target: instance.DatastoreVersion) -> list[upgrade.CheckResult]:
         try:
-            self.files.render(picture.server, subject.instance_id, target, subject.marker, _ANY_UUID)
+            rendered = self.files.render(picture.server, subject.instance_id, target, subject.marker, _ANY_UUID)
         except exceptions.StepRefused as error:
             return [checks.refused('user_data', error.message, error.code)]
-        return [checks.ok('user_data', 'The user data can be sent again.')]
+        if picture.max_microversion < _USER_DATA_SINCE and (kept := user_data.overwritten(picture.server.user_data, rendered)):
+            return [checks.refused('user_data', f'The user data of server {picture.server.id} cannot be replaced: Nova is asked with microversion '
+                                   f'{".".join(map(str, picture.max_microversion))}, and below 2.57 a rebuild keeps the former one, whose {", ".join(kept)} '
+                                   'cloud-init would write over the new. Raise [trove_upgrade] compute_max_microversion, or upgrade Nova.',
+                                   'USER_DATA_KEPT')]
+        return [checks.ok('user_data', 'The user data can be sent again.'), *self._check_broker(subject, rendered)]
+
+    def _check_broker(self, subject: Subject, rendered: bytes) -> list[upgrade.CheckResult]:
+        """With the configuration that the rebuilt guest would have: its agent could not tell anybody that it is not heard."""
+        if self.broker is None:
+            return []
+        found = self.broker.refusal(subject.instance_id, agent_options.configuration(documents.files(rendered)))
+        if found is None:
+            return [checks.ok('guest_broker', 'Nothing that the message broker tells would keep the rebuilt guest from being heard.')]
+        return [checks.refused('guest_broker', f'The rebuilt guest of instance {subject.instance_id} would not be heard: {found}. '
+                               'Bring the options of the message broker in its trove-guestagent.conf up to date: set [trove_upgrade] guest_config_file to '
+                               'a file that has them, and see the page on what a rebuilt guest is told.', 'GUEST_BROKER_MISMATCH')]

@@ -18,6 +18,7 @@ from trove_upgrade.db.presence import Presence
 from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.domain import exceptions, logs, ports, states, versions
 from trove_upgrade.rpc import queues, transport
+from trove_upgrade.rpc.guest_queues import GuestQueues
 from trove_upgrade.rpc.guestagent import GuestAgentAPI
 from trove_upgrade.rpc.notifier import MessagingNotifier
 from trove_upgrade.taskmanager import guest_options, manager, outages
@@ -60,6 +61,7 @@ class Ports:
     notifier: ports.Notifier
     clock: ports.Clock
     rules: versions.Rules
+    broker: ports.GuestBroker | None = None
 
 
 def ports_from_conf(conf: cfg.ConfigOpts) -> Ports:
@@ -77,7 +79,7 @@ def ports_from_conf(conf: cfg.ConfigOpts) -> Ports:
     return Ports(
         repos=Repositories.from_conf(conf, takeover_grace_seconds=post_seconds(conf)), nova=Nova.from_conf(conf), images=Glance.from_conf(conf),
         agent=GuestAgentAPI.from_conf(conf), notifier=MessagingNotifier.from_conf(conf, host=socket.gethostname(), now=clock.now),
-        clock=clock, rules=versions.Rules.load(options.version_rules_file))
+        clock=clock, rules=versions.Rules.load(options.version_rules_file), broker=GuestQueues(conf, _BROKER_SECONDS))
 
 
 def require_installation(conf: cfg.ConfigOpts) -> None:
@@ -121,7 +123,7 @@ class Service:
         options = conf[our_conf.GROUP]
         call = _calls(conf, outside)
         preflight = Preflight(outside.repos.instances, outside.repos.datastores, outside.nova, outside.images, outside.agent, outside.rules,
-                              guest_files_of(conf, outside))
+                              guest_files_of(conf, outside), outside.broker)
         self._outages = outages.Outages(lambda error: faults.explain(error, _url(conf)))
         self._relays = [Repeater(f'outbox-{name}', relay.look, options.outbox_interval)
                         for name, relay in _relays(conf, outside, call, self._outages).items()]
@@ -271,9 +273,9 @@ def steps(conf: cfg.ConfigOpts, outside: Ports, preflight: Preflight, call: call
     """All six, with their time-outs."""
     options = conf[our_conf.GROUP]
     repos, agent, guest_hold, post = outside.repos, outside.agent, _guest_hold(conf), post_seconds(conf)
-    nova_reads = 4 * float(options.compute_timeout)  # precheck: server, limits, versions, image
+    reads = 4 * float(options.compute_timeout) + _MARGIN_SECONDS  # precheck: server, limits, versions, image; the broker
     return {
-        states.Step.PRECHECK: precheck.Precheck(preflight, call, options.precheck_timeout, guest_hold + nova_reads),
+        states.Step.PRECHECK: precheck.Precheck(preflight, call, options.precheck_timeout, guest_hold + reads),
         states.Step.QUIESCE: quiesce.Quiesce(agent, repos.instances, call, options.quiesce_timeout, guest_hold),
         states.Step.REBUILD: rebuild.Rebuild(
             outside.nova, agent, repos.instances, repos.datastores, guest_files_of(conf, outside), call, poll_seconds=options.compute_poll_interval, post_seconds=post,

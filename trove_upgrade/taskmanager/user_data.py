@@ -3,46 +3,36 @@
 
 The guest's own files travel in user data as cloud-config `write_files`.  Nova keeps nothing else of the old root disk, and the
 agent believes its configuration from here alone.  What belongs to the server (its id, its RPC key, its ports, how its engine is
-set up) stays as it was when the server was made; what belongs to the version, and what Trove keeps in its rows, is taken anew; the
-operator's own template of the agent's configuration is taken anew where he names it.  Pure: text in, text out.
+set up, the number of the database's user) stays as it was when the server was made; what belongs to the version, and what Trove keeps in
+its rows, is taken anew; the operator's own template of the agent's configuration is taken anew where he names it.  Pure: text in, text out.
 
 Source: trove/instance/models.py, get_injected_files and prepare_cloud_config (Trove 26).
 """
 import base64
-import binascii
 import dataclasses
-import email
-import email.message
-import email.mime.multipart
-import email.mime.text
-import functools
-import gzip
 import json
 import posixpath
-import re
-import zlib
 from collections.abc import Callable
 from typing import Any
 
-import yaml
-
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.cloud_init import documents, kinds, messages, parts, write_files
+from trove_upgrade.domain.cloud_init.kinds import Kind
+from trove_upgrade.taskmanager import agent_options, guest_info
+from trove_upgrade.taskmanager.agent_options import GUEST_CONFIG_NAME
 
 MARKER_PATH = '/etc/trove/conf.d/trove-upgrade-marker.conf'
 #: Nova's own bound, of the base64 form.  Source: Nova api-ref, "user_data".
 LIMIT_BYTES = 65535
 
-#: How Trove names the agent's configuration, beside guest_info.conf.
-GUEST_CONFIG_NAME = 'trove-guestagent.conf'
 #: What makes Trove's agent take a NIC for the user's alone, and Docker do without a bridge.  Source: trove/common/constants.py.
 ETH1_PATH = '/etc/trove/eth1.json'
 DOCKER_PATH = '/etc/docker/daemon.json'
 
-_CLOUD_CONFIG = b'#cloud-config'
-_GZIP = b'\x1f\x8b'
-_GUEST_INFO = 'guest_info'
-_MULTIPART = re.compile(rb'(content-type:\s*multipart/|mime-version:)', re.IGNORECASE)
 _MARKER_PART = 'trove-upgrade-marker.txt'
+#: Our part adds to the files of all before it, however they were merged.
+_MERGE = 'list(append)+dict(no_replace,recurse_list)+str()'
+_COMMANDS = ('bootcmd', 'runcmd')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,34 +56,33 @@ class Wanted:
         return {name: value for name, value in named.items() if value is not None}
 
 
-#: Settings that an older Trove did not write yet: they are added.  The others are changed only where they are.
-_ADDED = frozenset({'datastore_registry_ext', 'replication_strategy', 'ssl_mode'})
-
-
 def render(former: bytes | None, marker: str, wanted: Wanted) -> bytes:
     """User data for the rebuild that `marker` belongs to.
 
-    :raises StepRefused: it cannot be read, cannot carry the marker, or would be longer than Nova takes.
+    :raises StepRefused: it cannot be read, cannot carry the marker, would keep the former version, or would be longer than Nova takes.
     """
     if former is None or not former.strip():
         raise _refused('it has none that Nova shows to the service user', 'USER_DATA_MISSING')
-    packed = former.startswith(_GZIP)
     try:
-        text = gzip.decompress(former) if packed else former
-    except (OSError, EOFError, zlib.error) as error:
-        raise _refused(f'it looks compressed and cannot be unpacked: {error}', 'USER_DATA_UNREADABLE') from error
-    if text.lstrip().startswith(_CLOUD_CONFIG):
-        rendered = _cloud_config(text, marker, wanted)
-    elif _MULTIPART.match(text.lstrip()):
-        rendered = _multipart(text, marker, wanted)
-    else:
-        raise _refused('it is neither cloud-config nor a MIME multipart, so that the marker cannot be added', 'USER_DATA_NOT_CLOUD_CONFIG')
-    # mtime 0: the same input gives the same bytes
-    result = gzip.compress(rendered, mtime=0) if packed else rendered
+        text = parts.unpacked(former)
+        kept = agent_options.kept_for_server(documents.files(text), wanted.guest_config, wanted.datastore_manager, MARKER_PATH)
+        rendered = _Rendering(marker, wanted, kept).of(text)
+    except (parts.PartUnreadable, messages.MessageUnreadable, documents.DocumentUnreadable, guest_info.NotChanged) as error:
+        raise _refused(str(error), 'USER_DATA_UNREADABLE') from error
+    result = parts.packed(rendered) if parts.is_compressed(former) else rendered
     length = len(base64.b64encode(result))
     if length > LIMIT_BYTES:
         raise _refused(f'it would be {length} bytes long in base64, and Nova takes {LIMIT_BYTES}', 'USER_DATA_TOO_LONG')
     return result
+
+
+def overwritten(former: bytes | None, rendered: bytes) -> list[str]:
+    """Paths of files that the former user data would write with another content than the rendered one.
+
+    Source: trove/taskmanager/models.py, RebuildAction (Trove 26): what a server has as user data overwrites injected files.
+    """
+    old, new = documents.files(former or b''), documents.files(rendered)
+    return sorted(path for path, content in old.items() if path in new and new[path] != content)
 
 
 def _refused(found: str, code: str) -> exceptions.StepRefused:
@@ -101,98 +90,197 @@ def _refused(found: str, code: str) -> exceptions.StepRefused:
                                   f'data as cloud-config with write_files.', code)
 
 
-def _cloud_config(text: bytes, marker: str, wanted: Wanted) -> bytes:
-    document = _document(text)
-    kept = _kept(document, wanted)
-    document['write_files'] = [*kept, *_new(kept, marker, wanted)]
-    return _dump(document)
+class _Rendering:
+    """One user data on its way to the target, and what was seen in it so far.
+
+    Raises guest_info.NotChanged where a part of it would keep the former version, and what `domain.cloud_init` raises.
+    """
+
+    def __init__(self, marker: str, wanted: Wanted, kept_options: str) -> None:
+        """`kept_options` go into the marker's file, which the agents read last."""
+        self._marker = marker
+        self._kept_options = kept_options
+        self._wanted = wanted
+        self._kept: list[dict[str, Any]] = []
+        self._sees_guest_info = False
+        self._mentions: list[str] = []     #: parts that name guest_info and cannot be read as cloud-config
+
+    def of(self, text: bytes) -> bytes:
+        """The whole text, unpacked; returns it with the marker."""
+        kind = kinds.of_part(kinds.UNDECLARED, text)
+        if kind is Kind.CLOUD_CONFIG:
+            return self._whole_document(text)
+        if kind is Kind.ARCHIVE:
+            return self._archive(text)
+        if messages.is_message(text):
+            return self._message(messages.Message.read(text))
+        if kind is Kind.TEMPLATE:
+            return self._message(messages.Message.around(kind, text))
+        self._text(kind, text)
+        self._require_no_hidden_guest_info()
+        raise _refused('it is neither cloud-config nor a MIME multipart, so that the marker cannot be added', 'USER_DATA_NOT_CLOUD_CONFIG')
+
+    def _whole_document(self, text: bytes) -> bytes:
+        document = documents.load(text)
+        kept = self._files(document)
+        document['write_files'] = [*kept, *self._new(kept)]
+        return documents.dump(document)
+
+    def _archive(self, text: bytes) -> bytes:
+        """The marker is an entry of its own."""
+        entries = parts.entries_of(text)
+        own = [str(entry['content']).encode() for entry in entries if _is_ours(entry)]
+        others = parts.archive_of([entry for entry in entries if not _is_ours(entry)])
+        changed = parts.changed_part(Kind.ARCHIVE, others, self._text)
+        added = {'filename': _MARKER_PART, 'type': str(Kind.CLOUD_CONFIG), 'content': self._addition(own).decode()}
+        self._require_no_hidden_guest_info()
+        return parts.archive_of([*parts.entries_of(changed), added])
+
+    def _message(self, message: messages.Message) -> bytes:
+        """Parts stay; cloud-config is changed where it is, and the marker comes as a part of its own."""
+        if not message.is_multipart and not self._can_stand_alone(message):
+            raise messages.MessageUnreadable('it says that it is a MIME multipart and has no parts')
+        own = message.take(_MARKER_PART)
+        parts.change_message(message, self._text)
+        addition = self._addition(own)
+        self._require_no_hidden_guest_info()
+        message.attach(Kind.CLOUD_CONFIG, addition, _MARKER_PART)
+        return message.as_bytes()
+
+    def _can_stand_alone(self, message: messages.Message) -> bool:
+        return any(kinds.is_compressed(declared) or kinds.of_part(declared, content) in {Kind.CLOUD_CONFIG, Kind.ARCHIVE, Kind.TEMPLATE}
+                   for declared, content in message.leaves())
+
+    def _addition(self, own: list[bytes]) -> bytes:
+        """Our part; what a part of an upgrade before had beside the marker stays in it."""
+        former = [entry for content in own for entry in self._files(documents.load(content))]
+        return documents.dump({'merge_how': _MERGE, 'write_files': [*former, *self._new(self._kept)]})
+
+    def _text(self, kind: Kind, content: bytes) -> bytes:
+        """One text as a handler of cloud-init gets it."""
+        if kind is Kind.CLOUD_CONFIG:
+            return self._part(content)
+        if kind is Kind.TEMPLATE:
+            return self._template(content)
+        text = content.decode(errors='replace')
+        if kind in kinds.INCLUDES:
+            self._mentions.append('the address that a part includes')
+        elif kind is Kind.PATCH and guest_info.NAME in text:
+            raise guest_info.NotChanged(f'a part of type {kind} writes {guest_info.NAME}, and it cannot be changed there')
+        elif guest_info.is_written_by(text):
+            raise guest_info.NotChanged(f'a part of type {kind or "unknown to cloud-init"} could write {guest_info.NAME}, and it cannot be changed there')
+        elif guest_info.NAME in text:
+            self._mentions.append(f'a part of type {kind or "unknown to cloud-init"}')
+        return content
+
+    def _part(self, content: bytes) -> bytes:
+        """A cloud-config among others; one that writes none of Trove's files stays byte for byte."""
+        try:
+            document = documents.load(content)
+            former = documents.entries_of(document)
+        except documents.DocumentUnreadable:
+            if guest_info.NAME.encode() in content:
+                raise
+            return content    # cloud-init leaves it out, too
+        kept = self._files(document)
+        if kept == former:
+            return content
+        document['write_files'] = kept
+        return documents.dump(document)
+
+    def _template(self, content: bytes) -> bytes:
+        """A cloud-config with places that the guest fills in is left alone, unless it writes guest_info."""
+        template = documents.of_template(content)
+        if template is not None:
+            changed = self._part(template[1])
+            if changed == template[1]:
+                return content
+            if not documents.has_places(changed):
+                return template[0] + changed
+        if guest_info.NAME.encode() in content:
+            raise guest_info.NotChanged(f'a template of Jinja writes {guest_info.NAME}, and it cannot be changed there')
+        return content
+
+    def _files(self, document: dict[Any, Any]) -> list[dict[str, Any]]:
+        """The former files, for the target; our marker and what would shut the only NIC are left out."""
+        for name in _COMMANDS:
+            if guest_info.is_written_by_commands(document.get(name)):
+                raise guest_info.NotChanged(f'its {name} could write {guest_info.NAME}, and it cannot be changed there')
+        dropped = {MARKER_PATH, ETH1_PATH} if self._wanted.lone_nic else {MARKER_PATH}
+        kept = [self._for_target(entry) for entry in documents.entries_of(document) if _path_of(entry) not in dropped]
+        self._kept += kept
+        return kept
+
+    def _for_target(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """guest_info.conf names the version that the guest runs; every file that nothing is wanted of stays as it is."""
+        wanted, path = self._wanted, _path_of(entry)
+        if _is_guest_info(entry):
+            self._sees_guest_info = True
+            return _changed(entry, lambda text: guest_info.changed(text, wanted.settings()))
+        if wanted.guest_config is not None and _is_guest_config(entry):
+            return write_files.in_place_of(entry, wanted.guest_config)
+        if wanted.lone_nic and path == DOCKER_PATH:
+            return _changed(entry, _with_bridge)
+        if guest_info.gives_version(_text_or_nothing(entry)):
+            raise guest_info.NotChanged(f'its file {path} writes a version into {guest_info.NAME}, and it cannot be changed there')
+        return entry
+
+    def _new(self, kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Our marker, and the agent's configuration where the former user data had none."""
+        marker = _marker_entry(self._marker, self._wanted, self._kept_options)
+        if self._wanted.guest_config is None or any(_is_guest_config(entry) for entry in kept):
+            return [marker]
+        beside = next((_path_of(entry) for entry in kept if _is_guest_info(entry)), MARKER_PATH)
+        return [write_files.created(posixpath.join(posixpath.dirname(beside), GUEST_CONFIG_NAME), self._wanted.guest_config), marker]
+
+    def _require_no_hidden_guest_info(self) -> None:
+        """Where no cloud-config writes guest_info.conf, what names it elsewhere would bring the former version."""
+        if self._mentions and not self._sees_guest_info:
+            raise guest_info.NotChanged(f'no cloud-config in it writes {guest_info.NAME}.conf, and {self._mentions[0]}, which cannot be changed, may do so')
 
 
-def _kept(document: dict[Any, Any], wanted: Wanted) -> list[dict[str, Any]]:
-    """The former files, for the target; our marker and what would shut the only NIC are left out."""
-    former = document.get('write_files') or []
-    if not isinstance(former, list) or not all(isinstance(entry, dict) for entry in former):
-        raise _refused('its write_files is not a list of mappings', 'USER_DATA_UNREADABLE')
-    dropped = {MARKER_PATH, ETH1_PATH} if wanted.lone_nic else {MARKER_PATH}
-    return [_for_target(entry, wanted) for entry in former if entry.get('path') not in dropped]
-
-
-def _new(kept: list[dict[str, Any]], marker: str, wanted: Wanted) -> list[dict[str, Any]]:
-    """Our marker, and the agent's configuration where the former user data had none."""
-    if wanted.guest_config is None or any(_is_guest_config(entry) for entry in kept):
-        return [_marker_entry(marker, wanted)]
-    beside = next((str(entry['path']) for entry in kept if _GUEST_INFO in str(entry.get('path', ''))), MARKER_PATH)
-    return [_entry(posixpath.join(posixpath.dirname(beside), GUEST_CONFIG_NAME), wanted.guest_config), _marker_entry(marker, wanted)]
+def _is_ours(entry: Any) -> bool:
+    return isinstance(entry, dict) and entry.get('filename') == _MARKER_PART
 
 
 def _is_guest_config(entry: dict[str, Any]) -> bool:
-    return posixpath.basename(str(entry.get('path', ''))) == GUEST_CONFIG_NAME
+    return posixpath.basename(_path_of(entry)) == GUEST_CONFIG_NAME
 
 
-def _document(text: bytes) -> dict[Any, Any]:
+def _is_guest_info(entry: dict[str, Any]) -> bool:
+    return guest_info.is_guest_info(_path_of(entry), _text_or_nothing(entry))
+
+
+def _path_of(entry: dict[str, Any]) -> str:
+    """As cloud-init takes it: absolute, without dots and doubled slashes."""
+    path = str(entry.get('path') or '')
+    return posixpath.normpath(f'/{path}').replace('//', '/') if path else ''
+
+
+def _text_or_nothing(entry: dict[str, Any]) -> str:
     try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise _refused(f'its YAML cannot be read: {error}', 'USER_DATA_UNREADABLE') from error
-    if document is None:
-        return {}
-    if not isinstance(document, dict):
-        raise _refused('its cloud-config is not a mapping', 'USER_DATA_UNREADABLE')
-    return document
+        return write_files.text_of(entry)
+    except write_files.ContentUnreadable:
+        return ''
 
 
-def _dump(document: dict[Any, Any]) -> bytes:
-    return b'#cloud-config\n' + yaml.safe_dump(document, sort_keys=False, default_flow_style=False).encode()  # ASCII: U+0085 would come back as a space
-
-
-def _marker_entry(marker: str, wanted: Wanted) -> dict[str, Any]:
+def _marker_entry(marker: str, wanted: Wanted, kept_options: str) -> dict[str, Any]:
     lines = {'upgrade_marker': marker, 'upgrade_volume_uuid': wanted.volume_uuid, 'guest_topic_prefix': wanted.guest_topic_prefix}
     text = ''.join(f'{name} = {value}\n' for name, value in lines.items() if value is not None)
-    return _entry(MARKER_PATH, f'[trove_upgrade]\n{text}')
-
-
-def _entry(path: str, content: str) -> dict[str, Any]:
-    return {'path': path, 'owner': 'root:root', 'permissions': '0644', 'encoding': 'b64',
-            'content': base64.b64encode(content.encode()).decode()}
-
-
-def _for_target(entry: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
-    """guest_info.conf names the version that the guest runs; every file that nothing is wanted of stays as it is."""
-    if _GUEST_INFO in str(entry.get('path', '')):
-        return _changed(entry, lambda text: _guest_info(text, wanted))
-    if wanted.guest_config is not None and _is_guest_config(entry):
-        return {**entry, 'encoding': 'b64', 'content': base64.b64encode(wanted.guest_config.encode()).decode()}
-    if wanted.lone_nic and entry.get('path') == DOCKER_PATH:
-        return _changed(entry, _with_bridge)
-    return entry
+    return write_files.created(MARKER_PATH, f'[trove_upgrade]\n{text}{kept_options}')
 
 
 def _changed(entry: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
-    encoding = str(entry.get('encoding', '')).lower()
-    content = entry.get('content', '')
+    """Raises guest_info.NotChanged: its content is elsewhere, or cannot be read or changed."""
+    path = entry.get('path')
+    if write_files.is_fetched(entry):
+        raise guest_info.NotChanged(f'its {path} comes from an address and cannot be changed')
     try:
-        if encoding in {'b64', 'base64'}:
-            changed = change(base64.b64decode(str(content)).decode())
-            return {**entry, 'content': base64.b64encode(changed.encode()).decode()}
-        if not encoding and isinstance(content, str):
-            return {**entry, 'content': change(content)}
-    except (binascii.Error, ValueError) as error:
-        raise _refused(f'its {entry.get("path")} cannot be read: {error}', 'USER_DATA_UNREADABLE') from error
-    return entry
-
-
-def _guest_info(text: str, wanted: Wanted) -> str:
-    """Lines that are there are changed, names and order are Trove's; the RPC key and whose guest it is are not touched."""
-    missing: list[str] = []
-    for name, value in wanted.settings().items():
-        text, found = re.subn(rf'(?m)^([ \t]*{name}[ \t]*[=:][ \t]*)[^\r\n]*', functools.partial(_with_value, value), text)
-        if not found and name in _ADDED:
-            missing.append(f'{name}={value}\n')
-    header = re.search(r'(?m)^[ \t]*\[DEFAULT\][ \t]*(?:\r?\n|\Z)', text)
-    if not missing or header is None:
-        return text
-    before = text[:header.end()]
-    return f'{before}{"" if before.endswith(chr(10)) else chr(10)}{"".join(missing)}{text[header.end():]}'
+        former = write_files.text_of(entry)
+        new = change(former)
+    except ValueError as error:
+        raise guest_info.NotChanged(f'its {path} cannot be read: {error}') from error
+    return entry if new == former else write_files.with_text(entry, new)
 
 
 def _with_bridge(text: str) -> str:
@@ -201,48 +289,3 @@ def _with_bridge(text: str) -> str:
     if not isinstance(settings, dict) or settings.get('bridge') != 'none':
         return text
     return json.dumps({name: value for name, value in settings.items() if name not in {'bridge', 'ip-forward', 'iptables'}})
-
-
-def _with_value(value: str, found: re.Match[str]) -> str:
-    return found[1] + value
-
-
-def _multipart(text: bytes, marker: str, wanted: Wanted) -> bytes:
-    """Parts stay; cloud-config parts are re-rendered, and the marker comes as a part of its own that appends to write_files."""
-    message = email.message_from_bytes(text)
-    if not message.is_multipart():
-        raise _refused('it says that it is a MIME multipart and has no parts', 'USER_DATA_UNREADABLE')
-    parts: list[email.message.Message] = []
-    kept: list[dict[str, Any]] = []
-    for part in message.get_payload():
-        if not isinstance(part, email.message.Message) or part.get_filename() == _MARKER_PART:
-            continue
-        changed, files = _part_for_target(part, wanted)
-        parts.append(changed)
-        kept.extend(files)
-    addition = _dump({'merge_how': 'list(append)+dict(no_replace,recurse_list)+str()', 'write_files': _new(kept, marker, wanted)})
-    extra = email.mime.text.MIMEText(addition.decode(), 'cloud-config', 'utf-8')
-    extra.add_header('Content-Disposition', 'attachment', filename=_MARKER_PART)
-    boundary = message.get_boundary()
-    outer = email.mime.multipart.MIMEMultipart(boundary=boundary)
-    for part in [*parts, extra]:
-        outer.attach(part)
-    return outer.as_bytes()
-
-
-def _part_for_target(part: email.message.Message, wanted: Wanted) -> tuple[email.message.Message, list[dict[str, Any]]]:
-    """The part, and the files that it writes; one that writes none of Trove's stays byte for byte."""
-    payload = part.get_payload(decode=True)
-    if part.get_content_type() != 'text/cloud-config' or not isinstance(payload, bytes) or not any(
-            name.encode() in payload for name in (_GUEST_INFO, GUEST_CONFIG_NAME, ETH1_PATH, DOCKER_PATH)):
-        return part, []
-    document = _document(payload)
-    kept = _kept(document, wanted)
-    if kept == document.get('write_files'):
-        return part, kept
-    document['write_files'] = kept
-    changed = email.mime.text.MIMEText(_dump(document).decode(), 'cloud-config', 'utf-8')
-    disposition = part.get('Content-Disposition')
-    if disposition:
-        changed['Content-Disposition'] = disposition
-    return changed, kept

@@ -78,12 +78,29 @@ def _check_guests(conf: cfg.ConfigOpts, path: pathlib.Path) -> upgradecheck.Resu
     if wrong:
         return failure(f'Guests and taskmanagers would not hear each other: in section [trove_upgrade] of {path} {"; ".join(wrong)}. Write the same '
                        'into both; guests that are there already get it with their next rebuild.')
+    unlike = _unlike_at_the_broker(conf, theirs)
+    if unlike:
+        return warning(f'The broker would refuse guests of {path} our exchange: {unlike}. Write the same options of [oslo_messaging_rabbit] into both '
+                       '(rabbit_quorum_queue, amqp_durable_queues, amqp_auto_delete); guests that are there already keep what they have.')
     rendered = conf[our_conf.GROUP].guest_config_file
     if rendered is None or pathlib.Path(rendered) != path:
         return warning(f'[trove_upgrade] guest_config_file is {rendered or "not set"}, and Trove\'s guest_config is {path}: a rebuilt guest gets '
                        f'{"that other file" if rendered else "what it was created with"}. Set guest_config_file to the same file.')
     return success(f'Our agents listen on "{conf[our_conf.GROUP].guest_topic_prefix}<instance id>", Trove\'s on "{_TROVES_PREFIX}<instance id>"; {path} '
                    'gives guests the same.')
+
+
+def _unlike_at_the_broker(conf: cfg.ConfigOpts, theirs: cfg.ConfigOpts) -> str:
+    """What the taskmanagers and the guests would declare in another way; '' for nothing, and where a URL cannot be understood."""
+    from trove_upgrade.rpc import guest_queues, transport  # not before `main` has chosen the threads
+    try:
+        here, there = guest_queues.declared(conf), guest_queues.declared(theirs)
+    except (transport.TransportInvalid, fault.ConfigurationInvalid, cfg.Error, ValueError):
+        return ''
+    if here is None or there is None:
+        return ''
+    return ', '.join(f'{name} is {getattr(there, name)} there and {getattr(here, name)} here' for name in ('durable', 'auto_delete')
+                     if getattr(here, name) != getattr(there, name))
 
 
 def _guest_conf(path: pathlib.Path) -> cfg.ConfigOpts | str:

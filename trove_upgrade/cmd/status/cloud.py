@@ -26,7 +26,8 @@ def check(make_client: Callable[[str], Any], wanted: nova.Version) -> upgradeche
     newest = min(wanted, nova.parse_version(getattr(current, 'version', None)))
     shown = f'{newest[0]}.{newest[1]}'
     if newest < nova.USER_DATA_SINCE:
-        return warning(f'Nova is asked with microversion {shown}: a rebuild takes user data from 2.57 on, and files are injected instead. Look at '
+        return warning(f'Nova is asked with microversion {shown}: a rebuild takes user data from 2.57 on, and files are injected '
+                       'instead; an instance whose own user data would overwrite them is refused (USER_DATA_KEPT). Look at '
                        '[trove_upgrade] compute_max_microversion.')
     if newest < nova.VOLUME_BACKED_SINCE:
         return success(f'Nova shows the servers of all projects and is asked with microversion {shown}; instances that boot from a volume are '

@@ -144,6 +144,18 @@ class FakeGuest:
         return self._answer('finish_upgrade', call)
 
 
+class FakeGuestBroker:
+    """Implements ports.GuestBroker: one answer for every guest."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.asked = []
+
+    def refusal(self, instance_id, files):
+        self.asked.append((instance_id, files))
+        return self.answer
+
+
 def silent(method='pre_upgrade'):
     return exceptions.GuestUnavailable(instance_id=database.INSTANCE, method=method, timeout_seconds=15)
 

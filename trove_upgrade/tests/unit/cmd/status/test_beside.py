@@ -104,6 +104,21 @@ class TestTopics(BesideTestCase):
         self.guest_config.write_text('no file of options')
         self.assert_result(_FAILURE, beside.check_topics(self.conf()), 'cannot be read')
 
+    def test_guests_that_the_broker_would_refuse_our_exchange_are_a_warning(self):
+        prefix = ('[trove_upgrade]', 'guest_topic_prefix = trove-upgrade-guest.', '[oslo_messaging_rabbit]')
+        quorum = ['[oslo_messaging_rabbit]', 'rabbit_quorum_queue = true']
+        self.guests(*prefix)
+        self.assert_result(_WARNING, beside.check_topics(self.conf(default=quorum)), 'durable is False there and True here', 'rabbit_quorum_queue')
+        self.guests(*prefix, 'amqp_auto_delete = true')
+        self.assert_result(_WARNING, beside.check_topics(self.conf()), 'auto_delete is True there')
+        for same in ('rabbit_quorum_queue = true', 'amqp_durable_queues = true'):
+            self.guests(*prefix, same)
+            self.assert_result(_SUCCESS, beside.check_topics(self.conf(default=quorum)))
+
+    def test_options_of_the_broker_of_a_wrong_form_are_not_its_matter(self):
+        self.guests('[trove_upgrade]', 'guest_topic_prefix = trove-upgrade-guest.', '[oslo_messaging_rabbit]', 'rabbit_quorum_queue = perhaps')
+        self.assert_result(_SUCCESS, beside.check_topics(self.conf()))
+
     def test_a_rebuilt_guest_must_get_the_same_file(self):
         self.guests('[trove_upgrade]', 'guest_topic_prefix = trove-upgrade-guest.')
         self.assert_result(_WARNING, beside.check_topics(self.conf(guest_config_file='/etc/other.conf')), '/etc/other.conf')

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Precheck, quiesce, boot, restore, verify and undo: each with the pictures that it can find."""
+import dataclasses
+
 from trove_upgrade.db import trove_tables
 from trove_upgrade.db.datastores import ConfigurationParameter
 from trove_upgrade.domain import compute, exceptions, guest, instance, states
 from trove_upgrade.domain.guest import JobState
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
 from trove_upgrade.taskmanager.steps.verify import same_version
+from trove_upgrade.tests import user_data_forms as forms
 from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.taskmanager import fakes
 
@@ -55,6 +58,33 @@ class TestPrecheck(_StepCase):
 
     def test_user_data_of_another_kind_refuses(self):
         self.assertEqual('USER_DATA_NOT_CLOUD_CONFIG', self.refusal(user_data=b'#!/bin/sh\n'))
+
+    def test_user_data_that_would_keep_the_former_version_refuses(self):
+        self.assertEqual('USER_DATA_UNREADABLE', self.refusal(user_data=forms.KEPT['a script beside it']))
+
+    def test_a_guest_that_would_not_be_heard_refuses_before_the_present_one_is_asked(self):
+        broker = fakes.FakeGuestBroker('the broker refuses it the queue q')
+        self.stage.precheck = dataclasses.replace(self.stage.precheck, preflight=dataclasses.replace(self.stage.preflight, broker=broker))
+        config = forms.config(forms.entry(), {'path': '/etc/trove/conf.d/trove-guestagent.conf', 'content': '[DEFAULT]\ntransport_url = t\n'})
+        self.assertEqual('GUEST_BROKER_MISMATCH', self.refusal(user_data=config.encode()))
+        [(instance_id, files)] = broker.asked
+        self.assertEqual((database.INSTANCE, '[DEFAULT]\ntransport_url = t\n'), (instance_id, files['trove-guestagent.conf']))
+        self.assertEqual(['guest_info.conf', 'trove-guestagent.conf', 'trove-upgrade-marker.conf'], list(files))
+        self.assertEqual([], self.stage.guest.calls)
+
+    def test_a_broker_that_accepts_it_is_one_check_more(self):
+        preflight = dataclasses.replace(self.stage.preflight, broker=fakes.FakeGuestBroker(None))
+        done = dataclasses.replace(self.stage.precheck, preflight=preflight).run(self.stage.row())
+        self.assertIn('checks were made', done.message)
+
+    def test_a_nova_that_keeps_the_user_data_refuses(self):
+        self.stage.nova.microversion = (2, 56)
+        self.assertEqual('USER_DATA_KEPT', self.refusal())
+
+    def test_a_nova_that_keeps_user_data_without_files_of_troves_does_not(self):
+        self.stage.nova.microversion = (2, 56)
+        self.stage.nova.change(user_data=b'#cloud-config\nwrite_files: [{path: /a, content: x}]\n')
+        self.assertIsInstance(self.stage.precheck.run(self.stage.row()), Done)
 
     def test_an_image_that_is_too_large_refuses(self):
         self.stage.images.known[database.IMAGE_11_8] = compute.Image(database.IMAGE_11_8, 'i', 'active', 5, 0, 0)

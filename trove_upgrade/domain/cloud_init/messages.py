@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""User data that is a MIME message: its parts are changed where they are, and keep their headers."""
+
+import base64
+import email
+import email.generator
+import email.message
+import email.mime.multipart
+import email.policy
+import io
+import re
+from collections.abc import Callable, Iterator
+from typing import Self
+
+from trove_upgrade.domain.cloud_init import kinds
+
+#: How far cloud-init looks for the header that makes a message.  Source: cloudinit/user_data.py, convert_string.
+_LOOKED_AT = 4096
+_ENCODING = 'Content-Transfer-Encoding'
+_BASE64_LINE = 76
+#: The same each time: the same input gives the same bytes.  No YAML and no base64 of ours has such a line.
+_BOUNDARY = '===============trove-upgrade=='
+_ENCODED = frozenset({'base64', 'quoted-printable', 'x-uuencode', 'uuencode', 'uue', 'x-uue'})
+
+
+class MessageUnreadable(ValueError):
+    """The message promises parts and has none."""
+
+
+def is_message(text: bytes) -> bool:
+    """Tell whether cloud-init reads `text` as a MIME message: by one header, unless the content has a form of its own."""
+    return kinds.by_content(text) is None and b'mime-version:' in text[:_LOOKED_AT].lower()
+
+
+class Message:
+    """A MIME message, changed in place.  Not safe to share between threads."""
+
+    def __init__(self, message: email.message.Message, line_end: str = '\n') -> None:
+        self._message = message
+        self._line_end = line_end
+
+    @classmethod
+    def read(cls, text: bytes) -> Self:
+        """Return the message of a text.
+
+        :raises MessageUnreadable: it is a multipart without parts.
+        """
+        message = email.message_from_bytes(text)
+        if message.get_content_maintype() == 'multipart' and not message.is_multipart():
+            raise MessageUnreadable('it says that it is a MIME multipart and has no parts')
+        return cls(message, '\r\n' if text.partition(b'\n')[0].endswith(b'\r') else '\n')
+
+    @classmethod
+    def around(cls, kind: kinds.Kind, content: bytes) -> Self:
+        """Return a message whose one part is `content`."""
+        made = cls(email.mime.multipart.MIMEMultipart(boundary=_BOUNDARY))
+        made._attach(kind, content)
+        return made
+
+    @property
+    def is_multipart(self) -> bool:
+        """Whether a part can be attached as it is."""
+        return self._message.is_multipart()
+
+    def leaves(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the declared type and the content of every part that holds no other parts."""
+        for leaf in self._leaves():
+            yield leaf.get_content_type(), _content_of(leaf)
+
+    def change(self, change: Callable[[str, bytes], bytes]) -> None:
+        """Hand type and content of every part to `change`, and put what it returns in the content's place.
+
+        Headers stay; a part that comes back as it was keeps its bytes.
+        """
+        for leaf in list(self._leaves()):
+            content = _content_of(leaf)
+            new = change(leaf.get_content_type(), content)
+            if new != content or self._would_change(leaf):
+                _put(leaf, new)
+
+    def take(self, filename: str) -> list[bytes]:
+        """Remove the parts of that name; returns what they held."""
+        found: list[bytes] = []
+        for container in list(self._message.walk()):
+            if container.is_multipart():
+                inner = [
+                    part
+                    for part in container.get_payload()
+                    if isinstance(part, email.message.Message)
+                ]
+                found += [
+                    _content_of(part)
+                    for part in inner
+                    if part.get_filename() == filename and not part.is_multipart()
+                ]
+                container.set_payload(
+                    [
+                        part
+                        for part in inner
+                        if part.get_filename() != filename or part.is_multipart()
+                    ]
+                )
+        return found
+
+    def attach(self, kind: kinds.Kind, content: bytes, filename: str) -> None:
+        """Add a part after all others."""
+        if not self._message.is_multipart():
+            outer = email.mime.multipart.MIMEMultipart(boundary=_BOUNDARY)
+            outer.attach(self._message)
+            del self._message['MIME-Version']
+            self._message = outer
+        self._attach(kind, content).add_header(
+            'Content-Disposition', 'attachment', filename=filename
+        )
+
+    def as_bytes(self) -> bytes:
+        """Return the message; no header is folded in another way, as cloud-init does not unfold them all."""
+        out = io.BytesIO()
+        policy = email.policy.compat32.clone(max_line_length=0, linesep=self._line_end)
+        email.generator.BytesGenerator(out, mangle_from_=False, policy=policy).flatten(
+            self._message
+        )
+        return out.getvalue()
+
+    def _attach(self, kind: kinds.Kind, content: bytes) -> email.message.Message:
+        part = email.message.Message()
+        part['Content-Type'] = f'{kind}; charset="utf-8"'
+        _put(part, content)
+        self._message.attach(part)
+        return part
+
+    def _leaves(self) -> Iterator[email.message.Message]:
+        return (part for part in self._message.walk() if not part.is_multipart())
+
+    def _would_change(self, leaf: email.message.Message) -> bool:
+        """Whether the part has ends of lines that are not the message's: written again, they would be."""
+        text = leaf.get_payload()
+        if str(leaf.get(_ENCODING, '')).lower() in _ENCODED or not isinstance(text, str):
+            return False
+        return any(end != self._line_end for end in re.findall(r'\r\n|\r|\n', text))
+
+
+def _content_of(leaf: email.message.Message) -> bytes:
+    content = leaf.get_payload(decode=True)
+    return content if isinstance(content, bytes) else b''
+
+
+def _put(leaf: email.message.Message, content: bytes) -> None:
+    """As text where that is shorter and safe: user data is bounded."""
+    del leaf[_ENCODING]
+    if (
+        content.isascii()
+        and b'\r' not in content
+        and b'\0' not in content
+        and b'\n--' not in b'\n' + content
+    ):
+        leaf[_ENCODING] = '7bit'
+        leaf.set_payload(content.decode())
+        return
+    leaf[_ENCODING] = 'base64'
+    text = base64.b64encode(content).decode()
+    lines = [text[start : start + _BASE64_LINE] for start in range(0, len(text), _BASE64_LINE)]
+    leaf.set_payload('\n'.join(lines) + '\n')

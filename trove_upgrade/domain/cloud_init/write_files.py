@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The entries of `write_files`: what each puts into its file, and the same entry with another content.
+
+Source: cloud-init 25.1, cloudinit/config/cc_write_files.py.
+"""
+
+import base64
+import binascii
+import gzip
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+#: Others, and none, are text as it stands: cloud-init logs a warning and writes it.
+_IN_BASE64 = frozenset({'b64', 'base64'})
+_COMPRESSED = frozenset({'gz', 'gzip'})
+_COMPRESSED_IN_BASE64 = frozenset({'gz+b64', 'gz+base64', 'gzip+b64', 'gzip+base64'})
+
+
+class ContentUnreadable(ValueError):
+    """The content is not what its encoding says."""
+
+
+def is_fetched(entry: Mapping[str, Any]) -> bool:
+    """Tell whether the content comes from an address, and the entry's own only where that gives none."""
+    source = entry.get('source')
+    return isinstance(source, Mapping) and bool(source.get('uri'))
+
+
+def content_of(entry: Mapping[str, Any]) -> bytes:
+    """Return what the entry itself holds for its file.
+
+    :raises ContentUnreadable: it cannot be decoded or unpacked.
+    """
+    content = entry.get('content')
+    stored = (
+        content if isinstance(content, bytes) else str('' if content is None else content).encode()
+    )
+    encoding = _encoding_of(entry)
+    try:
+        if encoding in _IN_BASE64 | _COMPRESSED_IN_BASE64:
+            stored = base64.b64decode(stored)
+        if encoding in _COMPRESSED | _COMPRESSED_IN_BASE64 and content is not None:
+            stored = gzip.decompress(stored)
+    except (binascii.Error, OSError, EOFError, zlib.error) as error:
+        raise ContentUnreadable(str(error)) from error
+    return stored
+
+
+def text_of(entry: Mapping[str, Any]) -> str:
+    """Return the content as text.
+
+    :raises ContentUnreadable: it cannot be decoded or unpacked, or is no UTF-8.
+    """
+    try:
+        return content_of(entry).decode()
+    except UnicodeDecodeError as error:
+        raise ContentUnreadable(str(error)) from error
+
+
+def with_text(entry: Mapping[str, Any], text: str) -> dict[str, Any]:
+    """Return the entry with this text in its file, in the encoding that it has."""
+    encoding = _encoding_of(entry)
+    if encoding in _IN_BASE64:
+        return {**entry, 'content': _in_base64(text.encode())}
+    if encoding in _COMPRESSED_IN_BASE64:
+        return {**entry, 'content': _in_base64(_compressed(text))}
+    if encoding in _COMPRESSED:
+        return {**entry, 'content': _compressed(text)}
+    return {**entry, 'content': text}
+
+
+def in_place_of(entry: Mapping[str, Any], text: str) -> dict[str, Any]:
+    """Return an entry that writes `text` and nothing else to the same file, with the same owner and mode."""
+    kept = {name: value for name, value in entry.items() if name not in {'source', 'append'}}
+    return {**kept, 'encoding': 'b64', 'content': _in_base64(text.encode())}
+
+
+def created(path: str, text: str) -> dict[str, Any]:
+    """Return an entry that writes a new file of root's."""
+    return {
+        'path': path,
+        'owner': 'root:root',
+        'permissions': '0644',
+        'encoding': 'b64',
+        'content': _in_base64(text.encode()),
+    }
+
+
+def _encoding_of(entry: Mapping[str, Any]) -> str:
+    return str(entry.get('encoding') or '').lower().strip()
+
+
+def _in_base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def _compressed(text: str) -> bytes:
+    return gzip.compress(text.encode(), mtime=0)  # 0: the same input gives the same bytes
