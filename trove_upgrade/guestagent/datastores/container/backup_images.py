@@ -13,8 +13,10 @@ from trove_upgrade.domain import exceptions, upgrade, versions
 from trove_upgrade.guestagent.containers.engine import Engine
 
 CHECK = 'backup_image'
-#: The registry has none under any name that Trove tries; it could not be asked.
-NOT_FOUND, UNKNOWN = 'BACKUP_IMAGE_NOT_FOUND', 'BACKUP_IMAGE_UNKNOWN'
+#: The registry has none under any name that Trove tries.
+NOT_FOUND = 'BACKUP_IMAGE_NOT_FOUND'
+#: It could not be asked.
+UNKNOWN = 'BACKUP_IMAGE_UNKNOWN'
 
 #: From `backup_docker_image` and the number of a version to the names that Trove tries, in its order.
 Names = Callable[[str, str], Sequence[str]]
