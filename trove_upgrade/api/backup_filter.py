@@ -88,7 +88,7 @@ class BackupFilter:
         is_incremental = bool(wanted.get('parent_id') or wanted.get('incremental'))
         if (
             not is_incremental
-            or wanted.get('restore_from')
+            or 'restore_from' in wanted
             or wanted.get('storage_driver') == backup.SNAPSHOTS
         ):
             return None

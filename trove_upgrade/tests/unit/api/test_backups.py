@@ -306,6 +306,8 @@ class TestLeftToTrove(BackupsTestCase):
             {'incremental': 1, 'instance': None},
             {'parent_id': self.former, 'description': ''},
             {'incremental': 1, 'swift_container': 5},
+            {'incremental': 1, 'restore_from': {}},
+            {'incremental': 1, 'restore_from': None},
         ):
             self.assert_trove_answers(self.back_up(**wanted))
 
