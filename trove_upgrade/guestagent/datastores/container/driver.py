@@ -37,7 +37,7 @@ class ContainerDriver(FamilyDriver):
     backup_image_names: backup_images.Names = staticmethod(backup_images.by_tag)
 
     def __init__(self, context: base.DriverContext, service: service_module.ServicePort, engine: Engine, *, repository: str | None,
-                 watchers: Watchers, backup_repository: str | None = None, number: str | None = None, store: pathlib.Path = pathlib.Path('/var/lib/docker'),
+                 watchers: Watchers, backup_repository: str | None = None, number: str | None = None, store: pathlib.Path | None = None,
                  connect: connection.Connector = connection.open_session, sleep: Callable[[float], None] = time.sleep,
                  proc: pathlib.Path = pathlib.Path('/proc'), start_seconds: float = _START_SECONDS,
                  reach: Reach = socket.create_connection) -> None:

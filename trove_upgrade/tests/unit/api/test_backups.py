@@ -8,12 +8,14 @@ import uuid
 
 import sqlalchemy as sa
 import webtest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from trove_upgrade.api.backup_filter import BackupFilter
 from trove_upgrade.api.filter import UpgradeFilter
 from trove_upgrade.db import models, trove_tables
 from trove_upgrade.domain import states, upgrade
-from trove_upgrade.tests.unit import database
+from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.api import stage, test_filter
 
 CODE = 'BACKUP_OF_FORMER_VERSION'
@@ -448,6 +450,49 @@ class TestProjects(BackupsTestCase):
             )
             request.headers.update({'Content-Type': 'application/json', **headers})
             self.assertEqual(418, self.app.do_request(request, expect_errors=True).status_int)
+
+
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 2)
+    | st.sampled_from(['', 'b', database.INSTANCE])
+    | st.text(max_size=10),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(['backup', 'name', 'instance', 'parent_id', 'incremental'])
+            | st.text(max_size=5),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=10,
+)
+
+
+class TestWhateverComes(base.TestCase):
+    """Without an identity that may see the instance, what is handed on is what came, and nothing is looked up."""
+
+    @settings(
+        max_examples=150, deadline=None, suppress_health_check=[HealthCheck.differing_executors]
+    )
+    @given(document=_JSON, spaces=st.text(' \n', max_size=3))
+    def test_the_body_goes_on_as_it_came(self, document, spaces):
+        raw = (spaces + json.dumps(document)).encode()
+        reached = []
+        environ = {
+            'REQUEST_METHOD': 'POST',
+            'PATH_INFO': f'/{database.PROJECT}/backups',
+            'CONTENT_LENGTH': str(len(raw)),
+            'wsgi.input': io.BytesIO(raw),
+        }
+        BackupFilter(
+            lambda given, _start: reached.append(given['wsgi.input'].read()) or [],
+            lambda: None,
+            lambda: 65536,
+        )(environ, None)
+        self.assertEqual([raw], reached)
 
 
 class TestWithoutTrove(stage.ApiTestCase):
