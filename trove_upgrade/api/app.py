@@ -29,6 +29,7 @@ from oslo_middleware import request_id as oslo_request_id
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.api import application, error_form, errors, policies, presence
+from trove_upgrade.api.backup_filter import BackupFilter
 from trove_upgrade.api.call import VERSION_PATH
 from trove_upgrade.api.filter import Inner, UpgradeFilter
 from trove_upgrade.api.handlers import versions as version_documents
@@ -137,8 +138,13 @@ def filter_factory(_global_conf: Mapping[str, str], **_local_conf: str) -> Calla
     our_conf.register_opts(conf)
     faults.log_once()
     versions.Rules.load(conf.trove_upgrade.version_rules_file)
-    ours = application.Application(ServicesOfProcess(lambda: new_services(conf, beside_trove=True)))
-    return lambda inner: alive(UpgradeFilter(inner, ours, lambda: conf.trove_upgrade.max_body_bytes), conf, services.FILTER)
+    made = ServicesOfProcess(lambda: new_services(conf, beside_trove=True))
+    ours = application.Application(made)
+
+    def max_body_bytes() -> int:
+        return int(conf.trove_upgrade.max_body_bytes)
+
+    return lambda inner: alive(UpgradeFilter(BackupFilter(inner, made, max_body_bytes), ours, max_body_bytes), conf, services.FILTER)
 
 
 class RequestId(oslo_request_id.RequestId):

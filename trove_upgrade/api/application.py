@@ -40,7 +40,7 @@ class Application:
 
     def _respond(self, environ: Environ) -> webob.Response:
         request = webob.Request(environ)
-        context = _context_of(environ)
+        context = context_of(environ)
         route, variables = self._routes.find(environ.get('PATH_INFO', ''), request.method)
         project_id = variables.pop('project_id')
         if not context.project_id or project_id != context.project_id:
@@ -87,14 +87,16 @@ def _for_client(known: exceptions.TroveUpgradeError, error: Exception) -> except
     return errors.DatabaseUnavailable() if isinstance(error, db_exception.DBDeadlock) else known
 
 
-def _context_of(environ: Environ) -> oslo_context.RequestContext:
+def context_of(environ: Environ, *, overwrite: bool = True) -> oslo_context.RequestContext:
     """Who asks.  Headers alone could come from anybody: the token middleware also leaves what no client can send.
+
+    `overwrite`: it becomes the thread's context, which logs show.
 
     :raises NotAuthenticated: it did not vouch for the request.
     """
     if environ.get('keystone.token_info') is None or environ.get('HTTP_X_IDENTITY_STATUS') != 'Confirmed':
         raise errors.NotAuthenticated
-    return oslo_context.RequestContext.from_environ(environ)
+    return oslo_context.RequestContext.from_environ(environ, overwrite=overwrite)
 
 
 def _document(environ: Environ, route: Route, bound: int) -> Any:

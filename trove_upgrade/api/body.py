@@ -15,7 +15,7 @@ def read(environ: Mapping[str, Any], bound: int) -> bytes:
     :raises BodyLengthUnknown: no length was given, it is no number, or fewer bytes came.
     :raises BodyTooLarge: it is longer than `bound` bytes; nothing of it was read.
     """
-    length = _content_length(environ)
+    length = content_length(environ)
     if length > bound:
         raise errors.BodyTooLarge(found=length, bound=bound)
     body: bytes = environ['wsgi.input'].read(length) if length else b''
@@ -24,7 +24,11 @@ def read(environ: Mapping[str, Any], bound: int) -> bytes:
     return body
 
 
-def _content_length(environ: Mapping[str, Any]) -> int:
+def content_length(environ: Mapping[str, Any]) -> int:
+    """How many bytes were announced.
+
+    :raises BodyLengthUnknown: none, or it is no number.
+    """
     if environ.get('HTTP_TRANSFER_ENCODING'):
         raise errors.BodyLengthUnknown(found='it came in chunks')
     text = environ.get('CONTENT_LENGTH')

@@ -143,6 +143,18 @@ class GuestAgentMissing(RequestError):
               'root disk without the agent')
 
 
+class BackupOfFormerVersion(RequestError):
+    """Trove would put an incremental backup on top of one that another release of the server has made, and no restore would work."""
+
+    status = 422
+    code = 'BACKUP_OF_FORMER_VERSION'
+    template = ('Instance {instance_id} cannot be backed up incrementally: {found}. Make a full backup of it first, and name it as the '
+                'parent where another one is newer.')
+    other_version = 'backup {backup_id}, or one that it builds on, is of datastore version {former}, and the instance has {present}'
+    other_release = ('backup {backup_id}, or one that it builds on, is from before the upgrade of {moment}, since when another release of the '
+                     'database server runs')
+
+
 class DatabaseUnavailable(RequestError):
     """Our database gave no answer."""
 

@@ -46,13 +46,13 @@ class UpgradeFilter:
             is_upgrade = bool(instance) and _is_edit(environ) and self._is_upgrade(environ)
         except errors.RequestError as error:
             request_id = application.request_id_of(environ)
-            return errors.response_to(error, request_id)(environ, _with_request_id(start_response, request_id))
+            return errors.response_to(error, request_id)(environ, with_request_id(start_response, request_id))
         if not is_upgrade and not _is_ours(segments):
             return self._inner(environ, start_response)
         as_it_came, caller = environ['PATH_INFO'], oslo_context.get_current()
         environ['PATH_INFO'] = '/' + '/'.join(instance if is_upgrade else segments)
         try:
-            return self._ours(environ, _with_request_id(start_response, application.request_id_of(environ)))
+            return self._ours(environ, with_request_id(start_response, application.request_id_of(environ)))
         except HandedOn:
             environ['PATH_INFO'] = as_it_came
             environ['wsgi.input'].seek(0)   # ours: only what was read and put back can be handed on here
@@ -115,7 +115,7 @@ def _refuse_override(environ: application.Environ) -> None:
         raise errors.MethodOverridden(found='a form')
 
 
-def _with_request_id(start_response: application.StartResponse, request_id: str) -> application.StartResponse:
+def with_request_id(start_response: application.StartResponse, request_id: str) -> application.StartResponse:
     """The released client prints the request's id from this header alone."""
     def start(status: str, headers: list[tuple[str, str]], *args: Any) -> Any:
         return start_response(status, [*headers, ('x-compute-request-id', request_id)], *args)

@@ -17,6 +17,8 @@ IDENTITY_OPTS: list[cfg.Opt] = [
 #: Trove's own names in the group of the datastore manager, and in `[guest_agent]`: which container images there are, and how to get them.
 IMAGE_OPTS: list[cfg.Opt] = [
     cfg.StrOpt('docker_image', help='Repository of the container images of the database; the tag is the number of the datastore version.'),
+    cfg.StrOpt('backup_docker_image', help="Repository of the container images that Trove's agent makes backups with; the checks look for the one "
+                                           'of the target.'),
 ]
 REGISTRY_GROUP = 'guest_agent'
 REGISTRY_OPTS: list[cfg.Opt] = [

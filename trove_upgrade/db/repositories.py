@@ -5,6 +5,7 @@ from typing import Self
 
 from oslo_config import cfg
 
+from trove_upgrade.db.backups import Backups
 from trove_upgrade.db.datastores import Datastores
 from trove_upgrade.db.engine import Database
 from trove_upgrade.db.guests import Guests
@@ -27,13 +28,14 @@ class Repositories:
     outbox: Outbox
     guests: Guests
     services: Services
+    backups: Backups
 
     @classmethod
     def of(cls, database: Database, *, takeover_grace_seconds: float = 0) -> Self:
         """Nothing is connected before the first call of one of them."""
         return cls(database=database, upgrades=Upgrades(database, takeover_grace_seconds=takeover_grace_seconds),
                    instances=Instances(database), datastores=Datastores(database), checks=UpgradeChecks(database),
-                   outbox=Outbox(database), guests=Guests(database), services=Services(database))
+                   outbox=Outbox(database), guests=Guests(database), services=Services(database), backups=Backups(database))
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts, *, takeover_grace_seconds: float = 0, waits_for_server: bool = True) -> Self:

@@ -140,7 +140,7 @@ def _containers(conf: cfg.ConfigOpts, clock: clock_module.SystemClock, others: w
     return factory.Containers(
         engine=engine.DockerEngine(http.UnixTransport(engine.SOCKET), clock, registry_auth=login),
         repository=conf[conf.datastore_manager].docker_image or conf.datastore_manager, watchers=others,
-        number=conf.datastore_version)
+        backup_repository=conf[conf.datastore_manager].backup_docker_image, number=conf.datastore_version)
 
 
 def _image_facts(layout: Layout) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 import contextlib
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from trove_upgrade.guestagent.containers import definitions, http, output
@@ -12,6 +13,8 @@ from trove_upgrade.guestagent.datastores.base import Progress
 
 #: What registries, and the engine about them, say of a name that they do not have.
 _UNKNOWN = ('manifest unknown', 'not found', 'repository does not exist', 'name unknown', 'no such image')
+#: The kind of driver of an engine whose images are in containerd's store.
+_SNAPSHOTTER = 'io.containerd.snapshotter.v1'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +78,24 @@ def image(answer: http.Answer) -> Image:
         config = told.get('Config') or {}
         return Image(str(told['Id']), tuple(told.get('RepoDigests') or ()), dict(config.get('Labels') or {}),
                      definitions.environment_of(config.get('Env')), str(told.get('Created', '')), config)
+
+
+def image_directory(answer: http.Answer, exists: Callable[[pathlib.Path], bool]) -> pathlib.Path:
+    """Where the engine writes its images, of the JSON of /info: its own directory, or that of containerd, whose store it may use.
+
+    The containerd is a service, or one that the engine has started; an engine before API 1.46 does not tell which, and then a state of
+    its own that `exists` counts. Source: moby, daemon/info.go (DriverStatus, Containerd.Address) and cmd/dockerd (containerd's root).
+    """
+    told = answer.json()
+    with understood('itself'):
+        own = pathlib.Path(str(told.get('DockerRootDir') or '/var/lib/docker'))
+        address = str((told.get('Containerd') or {}).get('Address') or '')
+        if ['driver-type', _SNAPSHOTTER] not in [list(entry) for entry in told.get('DriverStatus') or ()]:
+            return own
+    started = own / 'containerd/daemon'
+    if address.endswith('docker/containerd/containerd.sock') or (not address and exists(started)):
+        return started
+    return pathlib.Path('/var/lib/containerd')
 
 
 def frames(stream: http.Stream) -> Iterator[bytes]:

@@ -113,6 +113,9 @@ class Engine(Protocol):
     def image(self, reference: str) -> Image | None:
         """The image of that name or id; None if it is not here."""
 
+    def image_directory(self) -> pathlib.Path:
+        """Where images are written, in the guest."""
+
     def is_published(self, reference: str) -> bool:
         """Whether its registry has it; nothing is brought here.
 
@@ -302,6 +305,10 @@ class DockerEngine:
         """See the port."""
         answer = self._ask('GET', f'/images/{_quoted(reference)}/json', f'look at image {reference}', allowed=(404,))
         return None if answer.status == 404 else answers.image(answer)
+
+    def image_directory(self) -> pathlib.Path:
+        """See the port."""
+        return answers.image_directory(self._ask('GET', '/info', 'tell where its images are'), pathlib.Path.is_dir)
 
     def is_published(self, reference: str) -> bool:
         """See the port."""

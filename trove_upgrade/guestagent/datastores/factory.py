@@ -30,6 +30,7 @@ class Containers:
     engine: Engine
     repository: str        #: docker_image of Trove's configuration
     watchers: Watchers
+    backup_repository: str | None = None   #: backup_docker_image of Trove's configuration
     number: str | None = None   #: of the datastore version that this root disk is for, as user data says
 
 
@@ -41,7 +42,7 @@ def driver(manager: str, context: base.DriverContext, service: service_module.Se
     """
     if containers is not None and manager in _IN_CONTAINERS:
         return _IN_CONTAINERS[manager](context, service, containers.engine, repository=containers.repository, watchers=containers.watchers,
-                                       number=containers.number)
+                                       backup_repository=containers.backup_repository, number=containers.number)
     if containers is None and manager in _FAMILY:
         return _FAMILY[manager](context, service)
     refusing = base.DatastoreDriver(context)

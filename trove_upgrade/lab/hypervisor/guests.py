@@ -36,6 +36,8 @@ from trove_upgrade.lab.hypervisor.commands import Commands, Outcome, wait_until
 from trove_upgrade.lab.hypervisor.network import NETNS_DIR, NetworkFabric, Port
 from trove_upgrade.lab.hypervisor.volume import Volume, VolumeStore, power_cut
 
+#: In a guest's home what the guest has below /var/lib: its container engine writes there, and an overlay cannot lie on an overlay.
+ENGINE_DIRECTORIES = ('docker', 'containerd')
 _START_SCRIPT = Path(__file__).with_name('start-guest.sh')
 _GUEST_ENVIRONMENT = {'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
                       'HOME': '/root', 'LANG': 'C.UTF-8', 'TERM': 'dumb'}
@@ -135,7 +137,7 @@ class Guest:
         if self.running:
             return
         self._wait_released()
-        for name in ('lower', 'upper', 'work', 'root', 'docker'):
+        for name in ('lower', 'upper', 'work', 'root', *ENGINE_DIRECTORIES):
             (self.home / name).mkdir(parents=True, exist_ok=True)
         (self.home / 'pid').unlink(missing_ok=True)
         (self.home / 'boot_id').write_text(f'{uuid.uuid4()}\n', 'utf-8')
@@ -278,7 +280,7 @@ class Guest:
         """
         dropped = self.home / f'dropped-{uuid.uuid4()}'
         dropped.mkdir(parents=True, exist_ok=True)
-        for name in ('upper', 'work', 'docker'):
+        for name in ('upper', 'work', *ENGINE_DIRECTORIES):
             with contextlib.suppress(FileNotFoundError):
                 (self.home / name).rename(dropped / name)
 

@@ -10,6 +10,7 @@
 set -eu
 guest=$1 image=$2 hostname=$3 volume=$4 init=$5 cgroup=$6 kind=$7
 . "$(dirname "$0")/guest-cgroups.sh"
+. "$(dirname "$0")/guest-images.sh"
 # systemd takes v2 wherever it is; an engine needs the controllers.
 cgroup_version=v2
 [ "$kind" != containers ] || cgroup_version=$(controller_version)
@@ -62,22 +63,16 @@ mount --bind "$guest/boot_id" proc/sys/kernel/random/boot_id
 if [ "$kind" = containers ]; then
     mount -t sysfs -o nosuid,nodev,noexec sysfs sys
     show_cgroups "$cgroup_version" sys/fs/cgroup
-    # The image's own container images: at the first boot their descriptions, at every boot the layers that are still wanted.
-    store=$guest/lower/usr/lib/trove-lab/docker-store
-    if [ -d "$store" ]; then
-        if [ ! -e "$guest/docker/image" ]; then
-            cp -a "$store/image" "$guest/docker/"
-            mkdir -m 710 "$guest/docker/overlay2"
-            tar -C "$store/overlay2" -c --exclude='./*/diff/?*' . | tar -C "$guest/docker/overlay2" -x -p
-        fi
-        for layer in "$store"/overlay2/*/diff; do
-            copy=$guest/docker/${layer#"$store/"}
-            [ ! -d "$copy" ] || mount --bind "$layer" "$copy"
-        done
-    fi
     # An overlay cannot lie on an overlay.
-    mkdir -p var/lib/docker
-    mount --rbind "$guest/docker" var/lib/docker
+    for place in docker containerd; do
+        store=$guest/lower/usr/lib/trove-lab/docker-store/$place
+        if [ -d "$store" ]; then
+            copy_images "$store" "$guest/$place"
+            mount_layers "$store" "$guest/$place"
+        fi
+        mkdir -p "var/lib/$place"
+        mount --rbind "$guest/$place" "var/lib/$place"
+    done
 else
     mount -t sysfs -o ro,nosuid,nodev,noexec sysfs sys
 fi

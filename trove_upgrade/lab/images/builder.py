@@ -100,7 +100,7 @@ class ImageBuilder:
 
     def _store(self, recipe: Recipe, base_key: str) -> Path:
         """The store of preloaded container images as a layer."""
-        target = self._cache / f'store-{recipe.suite}-{digest_of(base_key, *(archive.name for archive in recipe.preloaded))}'
+        target = self._cache / f'image-store-{recipe.suite}-{digest_of(base_key, *(archive.name for archive in recipe.preloaded))}'
         if not target.exists():
             plain, _key = self._build(dataclasses.replace(recipe, name=recipe.name.removesuffix('-preloaded'), preloaded=()))
             self._progress(f'image {recipe.name}: loading container images')

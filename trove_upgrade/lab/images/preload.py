@@ -1,25 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Container images that a guest image has in its engine's store already, so that a new root disk need not pull them.
 
-A guest of the image itself loads them, so the store is one that its own engine has written.  In the finished image it lies
-in `STORE`; the hypervisor puts it below the engine at a guest's first boot (start-guest.sh): copies of the small files, and
-the layers straight from the image.  An operator's image simply has it in /var/lib/docker.
+A guest of the image itself loads them, so the store is one that its own engine has written: `image_store` finds out where.  In the
+finished image it lies in `STORE`, below the name that its directory has in /var/lib; the hypervisor puts it below the engine at a guest's
+first boot (guest-images.sh): copies of the small files, and the layers straight from the image.  An operator's image simply has it in place.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from trove_upgrade.lab.hypervisor.commands import Commands, wait_until
-from trove_upgrade.lab.hypervisor.guests import Guest, GuestSpec
+from trove_upgrade.lab.hypervisor.guests import ENGINE_DIRECTORIES, Guest, GuestSpec
 from trove_upgrade.lab.hypervisor.host import LabHost
+from trove_upgrade.lab.images import image_store
 
 STORE = Path('usr/lib/trove-lab/docker-store')
-#: What of an engine's directory is images, and not containers, networks or scratch.
-_PARTS = ('image', 'overlay2')
+#: Names of the images in it, a list in JSON: containerd's store has them in a database.
+_NAMES = 'names.json'
+_STATE = Path('/var/lib')   #: below it a guest has the directories of its engine
 _ENGINE_SECONDS, _LOAD_SECONDS = 60.0, 600.0
 
 
@@ -28,6 +31,7 @@ def load(image: Path, archives: Sequence[Path], work: Path, commands: Commands, 
 
     `work` is a directory of an ordinary file system that nobody else uses; it is gone afterwards.
 
+    :raises image_store.StoreUnknown: the engine keeps its images in a way that cannot be copied.
     :raises errors.CommandFailed: the engine refused an archive.
     :raises errors.TimedOut: the engine did not start.
     """
@@ -42,11 +46,12 @@ def load(image: Path, archives: Sequence[Path], work: Path, commands: Commands, 
                    seconds=_ENGINE_SECONDS, interval_seconds=0.1, hint='See /var/log/docker.log in the guest.')
         for archive in archives:
             _load_one(guest, archive)
+        store = _store_of(guest)
+        names = guest.exec(['docker', 'images', '--format', '{{.Repository}}:{{.Tag}}']).output.split()
         guest.exec(['service', 'docker', 'stop'])
         guest.kill()
-        for part in _PARTS:
-            (layer / STORE).mkdir(parents=True, exist_ok=True)
-            commands.run(['cp', '-a', str(guest.home / 'docker' / part), str(layer / STORE)], timeout_seconds=_LOAD_SECONDS)
+        _copy(store, guest.home, layer / STORE, commands)
+        (layer / STORE / _NAMES).write_text(json.dumps(sorted(name for name in names if '<none>' not in name)), 'utf-8')
     finally:
         host.guests.clean_all()
         shutil.rmtree(work, ignore_errors=True)
@@ -58,3 +63,18 @@ def _load_one(guest: Guest, archive: Path) -> None:
     shutil.copyfile(archive, shared)
     guest.exec(['docker', 'load', '--quiet', '--input', '/var/lib/docker/archive.tar'], timeout_seconds=_LOAD_SECONDS)
     shared.unlink()
+
+
+def _store_of(guest: Guest) -> image_store.ImageStore:
+    info = json.loads(guest.exec(['docker', 'info', '--format', '{{json .}}']).output)
+    store = image_store.of_engine(info, lambda path: guest.exec(['test', '-d', str(path)], check=False).returncode == 0)
+    store.require_below(*(_STATE / name for name in ENGINE_DIRECTORIES))
+    return store
+
+
+def _copy(store: image_store.ImageStore, home: Path, target: Path, commands: Commands) -> None:
+    """What a guest has below /var/lib/docker and /var/lib/containerd is in its home under the same names."""
+    for path in store.paths:
+        place = path.relative_to(_STATE)
+        (target / place).parent.mkdir(parents=True, exist_ok=True)
+        commands.run(['cp', '-a', str(home / place), str((target / place).parent)], timeout_seconds=_LOAD_SECONDS)

@@ -12,7 +12,16 @@ from trove_upgrade.domain import exceptions, upgrade
 from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent.containers.engine import Container, Engine
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.container import acceptance, credentials, definition, images, ownership, target_server, trial
+from trove_upgrade.guestagent.datastores.container import (
+    acceptance,
+    backup_images,
+    credentials,
+    definition,
+    images,
+    ownership,
+    target_server,
+    trial,
+)
 from trove_upgrade.guestagent.datastores.container.autostart import DURABLE, DURABLE_POLICIES, OFF, ContainerAutostart
 from trove_upgrade.guestagent.datastores.container.names import DATABASE, FIRST_START
 from trove_upgrade.guestagent.datastores.container.programs import ContainerPrograms
@@ -33,18 +42,23 @@ class ContainerDriver(FamilyDriver):
     """What the family's drivers do differently where the server runs in Trove's container."""
 
     shares_volume = True
+    #: How Trove names the images of its backups.
+    backup_image_names: backup_images.Names = staticmethod(backup_images.by_tag)
 
     def __init__(self, context: base.DriverContext, service: service_module.ServicePort, engine: Engine, *, repository: str | None,
-                 watchers: Watchers, number: str | None = None, store: pathlib.Path = pathlib.Path('/var/lib/docker'),
+                 watchers: Watchers, backup_repository: str | None = None, number: str | None = None, store: pathlib.Path | None = None,
                  connect: connection.Connector = connection.open_session, sleep: Callable[[float], None] = time.sleep,
                  proc: pathlib.Path = pathlib.Path('/proc'), start_seconds: float = _START_SECONDS,
                  reach: Reach = socket.create_connection) -> None:
-        """`repository`: docker_image of Trove's configuration; `number`: of the datastore version that this root disk is for."""
+        """`repository`, `backup_repository`: docker_image and backup_docker_image of Trove's configuration; `number`: of the datastore
+        version that this root disk is for.
+        """
         super().__init__(context, service, connect=connect, runs=ContainerPrograms(engine, self._running_container), sleep=sleep, proc=proc)
         state = context.etc.parent / 'var/lib/trove-upgrade'
         self.engine = engine
         self.records = Records(state / 'database-container.json')
         self.images = images.Images(engine, repository, store, sleep=sleep, monotonic=context.monotonic)
+        self._backup_images = backup_images.BackupImages(engine, backup_repository, self.backup_image_names)
         self.containers = ContainerServer(context, service, connect, sleep, engine, start_seconds=start_seconds, reach=reach)
         self.server = self.containers
         self.restart_policy = ContainerAutostart(engine, service, state / 'database-restart-policy.json')
@@ -56,8 +70,8 @@ class ContainerDriver(FamilyDriver):
     # --- before ------------------------------------------------------------------------------------------------------
 
     def checks(self, target: Mapping[str, Any], options: Mapping[str, Any]) -> Sequence[upgrade.CheckResult]:
-        """See `base`.  Also the container, and whether the target's image can be had."""
-        return [*super().checks(target, options), *self._check_container(), self.images.check(target)]
+        """See `base`.  Also the container, whether the target's image can be had, and that of its backups."""
+        return [*super().checks(target, options), *self._check_container(), self.images.check(target), self._backup_images.check(target)]
 
     def _accepted(self, defined: Mapping[str, Any]) -> upgrade.CheckResult:
         return acceptance.check(defined, (self.context.volume, self.context.etc / 'mysql', self.containers.socket_directory))

@@ -24,9 +24,9 @@ _POLL_SECONDS = 0.2
 class Images:
     """The images of one guest's engine."""
 
-    def __init__(self, engine: Engine, repository: str | None, store: pathlib.Path, *, sleep: Callable[[float], None],
+    def __init__(self, engine: Engine, repository: str | None, store: pathlib.Path | None, *, sleep: Callable[[float], None],
                  monotonic: Callable[[], float]) -> None:
-        """`repository`: docker_image of Trove's configuration; `store`: the engine's own directory."""
+        """`repository`: docker_image of Trove's configuration; `store`: where images are written; None: the engine knows."""
         self._engine = engine
         self._repository = repository
         self._store = store
@@ -134,7 +134,7 @@ class Images:
             self._sleep(_POLL_SECONDS)
 
     def _require_room(self, reference: str) -> None:
-        place, numbers = _nearest(self._store)
+        place, numbers = _nearest(self._store or self._engine.image_directory())
         free = numbers.f_bavail * numbers.f_frsize
         if free < _NEEDED_BYTES:
             raise exceptions.StepRefused(f'Container image {reference} cannot be brought here: {place} has {free >> 20} MiB free and '

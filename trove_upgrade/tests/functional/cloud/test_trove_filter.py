@@ -2,6 +2,7 @@
 """The filter in the pipeline of Trove's own API, under the servers that Trove is served with; gunicorn's threads are a longer test."""
 import concurrent.futures
 import dataclasses
+import datetime
 import http.client
 import json
 import pathlib
@@ -9,7 +10,7 @@ import uuid
 
 import sqlalchemy as sa
 
-from trove_upgrade.db import models
+from trove_upgrade.db import models, trove_tables
 from trove_upgrade.lab.clients import Clients
 from trove_upgrade.tests.functional.cloud import trove_api, trove_case
 
@@ -136,6 +137,40 @@ class UnderServer:
         content = answer.read()
         return (answer.status, json.loads(content) if content.startswith(b'{') else content,
                 {name.lower(): value for name, value in answer.getheaders()})
+
+    def completed_backup(self, instance_id, version):
+        """As Trove's conductor leaves it; each one is newer than those before."""
+        backup_id = str(uuid.uuid4())
+        moment = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
+        with self.database.write() as connection:
+            known = connection.execute(sa.select(sa.func.count()).select_from(trove_tables.backups)).scalar_one()
+        moment += datetime.timedelta(minutes=known)
+        self.insert(trove_tables.backups, id=backup_id, name='full', tenant_id=self.project_id, state='COMPLETED', instance_id=instance_id,
+                    deleted=False, created=moment, updated=moment, datastore_version_id=self.versions[version], backup_type='full',
+                    location='http://store/v1/backups/full', checksum='x', storage_driver='none')
+        return backup_id
+
+    def back_up(self, instance_id, **wanted):
+        """No guest has this storage driver, and Nova no server of the instance: what reaches Trove ends there, and makes no backup."""
+        return self.ask(self.api, 'POST', '/backups', {'backup': {'name': 'b', 'instance': instance_id, 'storage_driver': 'none', **wanted}})
+
+    def assert_trove_answers(self, answer):
+        status, body, _ = answer
+        self.assertGreaterEqual(status, 400, body)
+        self.assertNotIn('error_code', next(iter(body.values())))
+
+    def test_an_incremental_backup_on_one_of_a_former_version_is_refused_and_every_other_is_troves_to_answer(self):
+        instance_id = self.new_instance(datastore_version_id=self.versions[trove_case.TARGET])
+        self.assert_trove_answers(self.back_up(instance_id, incremental=1))
+        former = self.completed_backup(instance_id, trove_case.FORMER)
+        for wanted in ({'incremental': 1}, {'parent_id': former}, {'parent_id': former, 'incremental': 0}):
+            self.assert_refused(self.back_up(instance_id, **wanted), 422, 'BACKUP_OF_FORMER_VERSION')
+        self.assert_trove_answers(self.back_up(instance_id, incremental=0))
+        self.assert_trove_answers(self.back_up(instance_id, incremental='yes'))
+        present = self.completed_backup(instance_id, trove_case.TARGET)
+        self.assert_trove_answers(self.back_up(instance_id, incremental=1))
+        self.assert_trove_answers(self.back_up(instance_id, parent_id=present))
+        self.assert_refused(self.back_up(instance_id, parent_id=former), 422, 'BACKUP_OF_FORMER_VERSION')
 
     def test_it_registers_and_removes_itself(self):
         api = self.new_api()

@@ -38,6 +38,9 @@ class EngineClientTest(base.TestCase):
     def test_it_answers_and_says_its_version(self):
         self.assertTrue(self.engine.ping())
         self.assertRegex(self.engine.version(), r'^\d+\.\d+')
+
+    def test_it_says_where_it_writes_its_images(self):
+        self.assertTrue(self.engine.image_directory().is_absolute())
         self.assertIsNone(self.engine.inspect('nobody'))
         self.assertIsNone(self.engine.image('nobody:1'))
         self.assertIn('PATH', self.engine.image('mariadb:10.11').env)

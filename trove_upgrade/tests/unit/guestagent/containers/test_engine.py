@@ -123,6 +123,37 @@ class VersionTest(EngineTestCase):
         self.assertEqual('c1', found.inspect('database').id)
 
 
+class ImageDirectoryTest(EngineTestCase):
+    """Room for an image is wanted where the engine writes it."""
+
+    CONTAINERD = [['driver-type', 'io.containerd.snapshotter.v1']]
+
+    def directory(self, **told):
+        return str(self.engine({'GET /info': answer(told)}).image_directory())
+
+    def test_an_engine_with_a_store_of_its_own_writes_below_its_root(self):
+        self.assertEqual('/srv/docker', self.directory(Driver='overlay2', DriverStatus=[['Backing Filesystem', 'extfs']], DockerRootDir='/srv/docker'))
+        self.assertEqual('/var/lib/docker', self.directory(Driver='vfs', DriverStatus=None))
+        self.assertEqual('/var/lib/docker', self.directory())
+
+    def test_an_engine_with_containerds_store_writes_below_containerds(self):
+        service, own = '/run/containerd/containerd.sock', '/var/run/docker/containerd/containerd.sock'
+        self.assertEqual('/var/lib/containerd', self.directory(DriverStatus=self.CONTAINERD, Containerd={'Address': service}))
+        self.assertEqual('/srv/d/containerd/daemon',
+                         self.directory(DriverStatus=self.CONTAINERD, DockerRootDir='/srv/d', Containerd={'Address': own}))
+
+    def test_an_engine_that_does_not_tell_which_containerd_has_its_own_where_there_is_one(self):
+        root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.assertEqual('/var/lib/containerd', self.directory(DriverStatus=self.CONTAINERD, DockerRootDir=str(root)))
+        (root / 'containerd/daemon').mkdir(parents=True)
+        self.assertEqual(f'{root}/containerd/daemon', self.directory(DriverStatus=self.CONTAINERD, DockerRootDir=str(root)))
+
+    def test_an_answer_of_another_form_is_none(self):
+        for told in ([], {'DriverStatus': [None]}, {'Containerd': 'x'}):
+            found = self.engine({'GET /info': answer(told)})
+            self.assertEqual('ENGINE_NOT_ANSWERING', self.assertRaises(errors.EngineNotAnswering, found.image_directory).code)
+
+
 class OddAnswersTest(EngineTestCase):
     def assert_silent(self, raw, **limits):
         found = self.engine({'GET /containers/database/json': raw}, limits=limits)

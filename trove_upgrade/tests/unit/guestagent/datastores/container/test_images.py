@@ -45,3 +45,24 @@ class TestFetchAgain(base.TestCase):
 
     def test_a_way_forward_takes_what_the_tag_names_now(self):
         self.assertEqual(MOVED, self.fetch_again('mariadb:11.8', 'mariadb@sha256:aa', exact=False))
+
+
+class TestRoom(base.TestCase):
+    def test_room_is_wanted_where_the_engine_writes_its_images(self):
+        asked = []
+
+        class Full:
+            def image(self, _reference):
+                return None
+
+            def is_published(self, _reference):
+                return True
+
+            def image_directory(self):
+                asked.append('image_directory')
+                return pathlib.Path('/proc/nowhere')    # a file system without free blocks
+
+        images = Images(Full(), 'registry/mariadb', None, sleep=lambda _seconds: None, monotonic=lambda: 0.0)
+        found = images.check({'version_number': '11.8.6'})
+        self.assertEqual(('refused', 'CONTAINER_DISK_SPACE', ['image_directory']), (found.outcome, found.code, asked))
+        self.assertIn('/proc', found.message)

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Filter between ours and Trove's API: refuses an incremental backup on top of one that a former version of the server has made.
+
+Everything else goes on as it came, requests that Trove will refuse included: a body is judged only where Trove would take it, and only
+for a project that may see the instance and the parent. What cannot be told is Trove's to answer; no data is at stake here.
+"""
+
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NoReturn
+from urllib import parse
+
+import jsonschema
+import webob
+
+from trove_upgrade.api import application, body, errors
+from trove_upgrade.api.call import Call, HandedOn
+from trove_upgrade.api.filter import Inner, with_request_id
+from trove_upgrade.api.handlers import backups
+from trove_upgrade.api.services import Services
+from trove_upgrade.domain import backup
+
+_TEXT = {'type': 'string', 'minLength': 1, 'maxLength': 255, 'pattern': '^.*[0-9a-zA-Z]+.*$'}
+_ID = {
+    'type': 'string',
+    'maxLength': 64,
+    'pattern': '^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$',
+}
+#: What Trove takes for an incremental backup. Source: trove/common/apischema.py, backup["create"] (Trove 26), by the same draft.
+_TAKEN = jsonschema.Draft4Validator(
+    {
+        'type': 'object',
+        'required': ['backup'],
+        'properties': {
+            'backup': {
+                'type': 'object',
+                'required': ['name', 'instance'],
+                'properties': {
+                    'name': _TEXT,
+                    'description': _TEXT,
+                    'instance': _ID,
+                    'parent_id': _ID,
+                    'swift_container': _TEXT,
+                    'incremental': {'type': 'integer', 'minimum': 0, 'maximum': 1},
+                },
+            }
+        },
+    }
+)
+#: By which Routes' middleware lets a query name another method than HTTP does.
+_OVERRIDE = '_method'
+
+
+class BackupFilter:
+    """`inner` answers; `services` is called with the first incremental backup of a process."""
+
+    def __init__(
+        self, inner: Inner, services: Callable[[], Services], max_body_bytes: Callable[[], int]
+    ) -> None:
+        self._inner = inner
+        self._services = services
+        self._max_body_bytes = max_body_bytes
+
+    def __call__(
+        self, environ: application.Environ, start_response: application.StartResponse
+    ) -> Iterable[bytes]:  # noqa: D102 - WSGI
+        wanted = self._incremental(environ) if _makes_backup(environ) else None
+        if wanted is None:
+            return self._inner(environ, start_response)
+        request_id = application.request_id_of(environ)
+        try:
+            answer = application.answer_errors(lambda: self._judge(environ, wanted), request_id)
+        except HandedOn:
+            return self._inner(environ, start_response)
+        return answer(environ, with_request_id(start_response, request_id))
+
+    def _incremental(self, environ: application.Environ) -> Mapping[str, Any] | None:
+        """The incremental backup that the body asks for, which is read and put back; None: it is another, or cannot be read."""
+        content = self._content(environ)
+        try:  # as Trove parses it: of a key that occurs twice, the last one counts
+            document = json.loads(content.decode('utf-8'))
+        except (ValueError, RecursionError):
+            return None
+        if not _TAKEN.is_valid(document):
+            return None
+        wanted: Mapping[str, Any] = document['backup']
+        is_incremental = bool(wanted.get('parent_id') or wanted.get('incremental'))
+        if (
+            not is_incremental
+            or 'restore_from' in wanted
+            or wanted.get('storage_driver') == backup.SNAPSHOTS
+        ):
+            return None
+        return wanted
+
+    def _content(self, environ: application.Environ) -> bytes:
+        """What comes of the body, put back; nothing where its length is not known or over the bound, and then nothing is read."""
+        try:
+            length = body.content_length(environ)
+        except errors.BodyLengthUnknown:
+            return b''
+        if length > self._max_body_bytes():
+            return b''
+        content: bytes = environ['wsgi.input'].read(length) if length else b''
+        environ['wsgi.input'] = io.BytesIO(content)
+        return content
+
+    def _judge(self, environ: application.Environ, wanted: Mapping[str, Any]) -> NoReturn:
+        """:raises HandedOn: Trove shall answer, as it does where the token is none of the project's.
+
+        :raises BackupOfFormerVersion: the parent that Trove would take is no parent any more.
+        """
+        try:
+            context = application.context_of(environ, overwrite=False)
+        except errors.NotAuthenticated as error:
+            raise HandedOn from error
+        services = self._services()
+        call = Call(webob.Request(environ), context, services, wanted)
+        if not context.project_id or not (
+            _segments(environ)[0] == context.project_id or call.is_admin
+        ):
+            raise HandedOn
+        with services.repos.database.one_connection():
+            backups.refuse_former(call)
+        raise HandedOn
+
+
+def _makes_backup(environ: application.Environ) -> bool:
+    return _method(environ) == 'POST' and _segments(environ)[1:] == ['backups']
+
+
+def _segments(environ: application.Environ) -> list[str]:
+    return [segment for segment in environ.get('PATH_INFO', '').split('/') if segment]
+
+
+def _method(environ: application.Environ) -> str:
+    """As Trove's router takes it."""
+    query = environ.get('QUERY_STRING') or ''
+    named = parse.parse_qs(query, errors='replace').get(_OVERRIDE) if _OVERRIDE in query else None
+    return str(named[-1] if named else environ['REQUEST_METHOD']).upper()

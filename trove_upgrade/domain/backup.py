@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trove's backups, as far as an upgrade matters to them: the chain below an incremental backup must be of one release of the server.
+
+An incremental backup holds the pages that have changed since its parent. It can be restored only on top of all its ancestors, by one
+release of the database's tools; after an upgrade the parent is of another release. Trove compares no versions, so that the restore
+is the first to fail. Source: trove/backup/models.py, Backup.create (Trove 26).
+"""
+
+import dataclasses
+import datetime
+from collections.abc import Iterable, Sequence
+
+from trove_upgrade.domain import states, upgrade, versions
+
+_S = states.UpgradeState
+#: Storage driver of volume snapshots, which are whole without a parent. Source: trove/taskmanager/models.py, create_backup (Trove 26).
+SNAPSHOTS = 'cinder'
+
+
+@dataclasses.dataclass(frozen=True)
+class Backup:
+    """A row of Trove's `backups`."""
+
+    id: str
+    project_id: str | None
+    instance_id: str | None  #: None for one that was brought from another region
+    datastore_version_id: (
+        str | None
+    )  #: of the instance at the time of the backup, whatever its parent is of
+    parent_id: str | None
+    created_at: datetime.datetime | None
+    storage_driver: str | None = None
+
+    @property
+    def is_snapshot(self) -> bool:
+        """Whether it needs no parent, whatever its row names."""
+        return self.storage_driver == SNAPSHOTS
+
+
+def of_other_version(chain: Iterable[Backup], version_id: str) -> Backup | None:
+    """The first of the chain that was made of another datastore version; None: there is none."""
+    return next(
+        (each for each in chain if each.datastore_version_id not in {None, version_id}), None
+    )
+
+
+def replaced_since(
+    chain: Sequence[Backup], upgrades: Iterable[upgrade.Upgrade]
+) -> upgrade.Upgrade | None:
+    """The newest upgrade that has put another release of the server on the data since the chain began; None: there is none.
+
+    It tells what equal version ids hide: a version that was repointed to a newer image, and an instance that went to another version
+    and came back. An upgrade and a backup exclude one another, so the moment at which the upgrade was accepted divides the backups,
+    also where the clocks of the API and of the database differ by seconds.
+    """
+    known = [each.created_at for each in chain if each.created_at is not None]
+    began_at = min(known, default=None)
+    if began_at is None:
+        return None
+    newest_first = sorted(upgrades, key=lambda each: each.created_at, reverse=True)
+    return next(
+        (each for each in newest_first if each.created_at > began_at and _replaced_server(each)),
+        None,
+    )
+
+
+def _replaced_server(ended: upgrade.Upgrade) -> bool:
+    """Whether another release has worked on the data; for unknown releases, whether the version or the image is another one."""
+    if not (ended.state is _S.COMPLETED or (ended.state is _S.FAILED and ended.no_return)):
+        return False
+    former, running = (
+        versions.read_number(str(ended.data.get(key) or ''))
+        for key in ('former_server_version', 'server_version')
+    )
+    if former is not None and running is not None:
+        return former != running
+    return (
+        ended.former_version_id != ended.target_version_id
+        or ended.former_image_id != ended.target_image_id
+    )
