@@ -64,7 +64,8 @@ class BackupFilter:
 
     def __call__(
         self, environ: application.Environ, start_response: application.StartResponse
-    ) -> Iterable[bytes]:  # noqa: D102 - WSGI
+    ) -> Iterable[bytes]:
+        """One request, as WSGI has it."""
         wanted = self._incremental(environ) if _makes_backup(environ) else None
         if wanted is None:
             return self._inner(environ, start_response)
