@@ -44,7 +44,7 @@ class MySQLUpgradeTest(MySQLCase):
         restored = self.ask(guest, 'post_upgrade', upgrade_info=stopped.result['upgrade_info'])
         self.assertTrue(restored.serving)
         fingerprint = restored.result['fingerprint']
-        self.assertEqual(([], 20003, []), (fingerprint['missing'], fingerprint['rows_compared'], restored.result['settings_changed']))
+        self.assertEqual(([], 20005, []), (fingerprint['missing'], fingerprint['rows_compared'], restored.result['settings_changed']))
         verified = self.ask(guest, 'verify_upgrade', upgrade_info=stopped.result['upgrade_info'])
         self.assertTrue(verified.result['server_version'].startswith(self.target.facts['server_version']))
         self.ask(guest, 'finish_upgrade')
