@@ -168,7 +168,7 @@ def _aspects(
     return {
         'authentication': digest(json.dumps(ways)),
         'TLS requirement': digest(*requirement),
-        'limits': digest(*limits),
+        'resource limit': digest(*limits),
         'password expiry': digest(*expiry),
         'lock': digest(is_locked),
         'default role': digest(default_role),

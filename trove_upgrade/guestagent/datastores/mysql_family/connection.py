@@ -34,6 +34,7 @@ class SessionError(exceptions.TroveUpgradeError):
 
     def __init__(self, statement: str, number: int, text: str) -> None:
         super().__init__(statement=statement, number=number, text=text)
+        self.statement = statement
         self.number = number
         self.text = text
 

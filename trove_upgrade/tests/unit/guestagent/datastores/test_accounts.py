@@ -186,7 +186,7 @@ class TestOneFormForBothTables(base.TestCase):
             ('authentication', {'plugin': 'unix_socket'}, {'plugin': 'unix_socket'}),
             ('TLS requirement', {'ssl_type': 'X509'}, {'ssl_type': 2}),
             ('TLS requirement', {'x509_issuer': b'/CN=y'}, {'x509_issuer': '/CN=y'}),
-            ('limits', {'max_questions': 1}, {'max_questions': 1}),
+            ('resource limit', {'max_questions': 1}, {'max_questions': 1}),
             ('password expiry', {'password_expired': 'Y'}, {'password_last_changed': 0}),
             ('password expiry', {'password_lifetime': 0}, {'password_lifetime': 0}),
             ('password expiry', {'password_lifetime': 90}, {'password_lifetime': 90}),
@@ -238,6 +238,37 @@ class TestOneFormForBothTables(base.TestCase):
         moved = plugin or ('mysql_old_password' if len(text) == 16 else 'mysql_native_password')
         present = of_json({('u', '%'): {'plugin': moved, 'authentication_string': text}})
         self.assertEqual(set(), changed(former['u@%'], present['u@%']))
+
+
+class TestDigestsOfFormerReleases(base.TestCase):
+    """Recorded of the first release, whose agents compare them."""
+
+    def test_they_are_what_they_were(self):
+        row = {
+            ('u', '%'): {
+                'plugin': 'p',
+                'authentication_string': 'a',
+                'password': 'b',
+                'ssl_type': 'X509',
+            }
+        }
+        self.assertEqual(
+            'e2e096081def5fb641c4508cf6f090c6f9816d0cd8ce54b38aa0066296cbee18',
+            of_columns(row, server=dialect.MySQL)['u@%'].digest,
+        )
+        entry = (
+            '{"access":0,"plugin":"p","authentication_string":"a","max_questions":5,"max_updates":6,"ssl_type":2,'
+            '"account_locked":true,"default_role":"r"}'
+        )
+        session = fakes.Session(
+            ("TABLE_NAME = 'global_priv'", [(1,)]),
+            ('mysql.roles_mapping', [('u%', 'r')]),
+            ('mysql.global_priv', [('u', '%', entry)]),
+        )
+        self.assertEqual(
+            '5135d9ef490c4489b37f7b29b1266305c22ca02e3c4e170b5df1e4fbeea9dbeb',
+            dialect.MariaDB().accounts(session)[0].digest,
+        )
 
 
 class TestMySQL(base.TestCase):
