@@ -57,6 +57,34 @@ class TestTheWholeWay(ContainerTestCase):
         self.assertTrue(private_engine.wait_until(lambda: self.guest.driver().server_version() is not None), 'a plain reboot does not serve')
 
 
+class TestAccountsOfTheHealthCheck(ContainerTestCase):
+    """The image's entrypoint makes them at the last start, where the data has no file for them yet: an older image knew none."""
+
+    def upgraded(self, *before):
+        self.seed()
+        self.guest.load(recipes.MARIADB_11_8)
+        hosts = ('localhost', '127.0.0.1', '::1')
+        self.guest.sql(*(f"DROP USER healthcheck@'{host}'" for host in hosts), *before)
+        (self.guest.layout.data_directory / '.my-healthcheck.cnf').unlink()
+        users = self.users()
+        info = self.quiesced()
+        self.guest.rebuild('11.8')
+        restore.restore(self.guest.work(upgrade_info=info))
+        return users
+
+    def users(self):
+        return self.guest.sql("SELECT User, Host, authentication_string FROM mysql.user WHERE User <> 'mariadb.sys' AND User <> 'PUBLIC' ORDER BY 1, 2")
+
+    def test_trove_s_health_check_gets_the_one_that_trove_does_not_list(self):
+        before = {row[:2] for row in self.upgraded()}
+        self.assertEqual(before | {('healthcheck', 'localhost')}, {row[:2] for row in self.users()})
+        self.assertTrue(private_engine.wait_until(lambda: self.container().health == 'healthy'))
+
+    def test_the_customer_s_own_account_of_that_name_stays_as_it_is(self):
+        before = self.upgraded("CREATE USER healthcheck@'127.0.0.1' IDENTIFIED BY 'mine'")
+        self.assertEqual(before, self.users())
+
+
 class TestRefusals(ContainerTestCase):
     def refused(self, number):
         error = self.assertRaises(exceptions.StepRefused, quiesce.quiesce,
