@@ -15,6 +15,9 @@ _VOLATILE = frozenset({
 })
 #: MariaDB's first series that keeps accounts as JSON.
 _JSON_SINCE = (10, 4)
+#: Accounts that a server makes for itself, locks, and changes as it needs.  Sources: MySQL 9.4 Reference Manual, "Reserved Accounts"; MariaDB
+#: Knowledge Base, "mysql.user Table".
+_OF_THE_SERVER = frozenset({'mysql.sys@localhost', 'mysql.session@localhost', 'mysql.infoschema@localhost', 'mariadb.sys@localhost'})
 _AUTHENTICATION, _DEFINITION = 'authentication', 'definition'   #: aspects
 _VOLATILE_PREFIXES = ('version', 'gtid_', 'protocol_version', 'error_count', 'warning_count', 'performance_schema')
 
@@ -37,11 +40,11 @@ def compare(before: base.Fingerprint, after: base.Fingerprint) -> base.Compariso
             compared += 1
             rows += int(old['rows'])
     there = {_account(name) for name in after.users}
-    missing.extend(f'account {name} is gone' for name in before.users if _account(name) not in there)
+    missing.extend(f'account {name} is gone' for name in before.users if _account(name) not in there | _OF_THE_SERVER)
     missing.extend(_objects(before, after))
     granted = {_account(name): statements for name, statements in after.grants.items()}
     for name, statements in before.grants.items():
-        if _account(name) in granted:
+        if _account(name) in granted and _account(name) not in _OF_THE_SERVER:
             missing.extend(f'account {name} has lost {lost}'
                            for lost in grants.missing(statements, granted[_account(name)], before.server_version))
     return base.Comparison(missing=missing, settings_changed=settings_changed(before.settings, after.settings),
@@ -90,7 +93,7 @@ def _objects(before: base.Fingerprint, after: base.Fingerprint) -> Sequence[str]
     former, present = _aspects(before), _aspects(after)
     for key, definition in before.objects.items():
         kind, _, name = key.partition(':')
-        if aspects.is_one(key):
+        if aspects.is_one(key) or (kind == 'account' and _account(name) in _OF_THE_SERVER):
             continue
         place = _place(kind, name)
         known = place in former and place in present

@@ -213,6 +213,24 @@ class TestAccountNames(base.TestCase):
         self.assertEqual([], self.compare('reporting@', 'reporting'))
 
 
+class TestAccountsOfTheServer(base.TestCase):
+    def taken(self, name, version, plugin, granted):
+        key, value = aspects.entry('account', name, {'authentication': plugin})
+        found = {key: value, f'account:{name}': plugin}
+        return fingerprint(version, found, (name,), {name: [f'GRANT {granted} ON *.* TO {name}']})
+
+    def compare(self, name):
+        before = self.taken(name, '8.0.40', 'mysql_native_password', 'SUPER')
+        after = self.taken(name, '8.4.5', 'caching_sha2_password', 'SHUTDOWN')
+        return list(comparison.compare(before, after).missing)
+
+    def test_what_a_server_makes_of_its_own_accounts_is_no_difference(self):
+        for name in ('mysql.sys', 'mysql.session', 'mysql.infoschema', 'mariadb.sys'):
+            self.assertEqual([], self.compare(f'{name}@localhost'))
+            self.assertEqual(2, len(self.compare(f'{name}@%')))
+        self.assertEqual(2, len(self.compare('root@localhost')))
+
+
 class TestAgentsOfFormerReleases(AspectsTestCase):
     """They keep and compare digests of what is shown, and call gone what they do not find."""
 
