@@ -21,16 +21,17 @@ _OLD_LENGTH = 16
 _REQUIREMENTS = ('', 'ANY', 'X509', 'SPECIFIED')
 _PARTIES = ('ssl_cipher', 'x509_issuer', 'x509_subject')
 _LIMITS = ('max_questions', 'max_updates', 'max_connections', 'max_user_connections')
+_NO_SUCH_TABLE = 1146
 #: Columns that agents of the first releases took the digest of.
 _FIRST = ('plugin', 'authentication_string', 'password', 'account_locked', 'ssl_type')
 #: MySQL 8.0 alone: rules for passwords, and what is kept as JSON, as second passwords are.
 _MYSQL_8 = {
-    'password rules': (
+    'set of password rules': (
         'password_reuse_history',
         'password_reuse_time',
         'password_require_current',
     ),
-    'attributes': ('user_attributes',),
+    'set of attributes': ('user_attributes',),
 }
 _COLUMNS = (
     *_FIRST,
@@ -99,11 +100,13 @@ def of_columns(session: connection.Session) -> Sequence[Account]:
     columns = {str(row[0]).lower() for row in session.rows('SHOW COLUMNS FROM mysql.user')}
     wanted = [name for name in _COLUMNS if name in columns]
     first = [name for name in _FIRST if name in columns]
+    roles = {} if 'default_role' in columns else _default_roles(session)
     found = []
     for user, host, *values in session.rows(
         f'SELECT User, Host, {", ".join(wanted)} FROM mysql.user ORDER BY User, Host'
     ):
         row = dict(zip(wanted, values, strict=True))
+        row.setdefault('default_role', ','.join(roles.get((user, host), ())))
         found.append(
             Account(
                 str(user),
@@ -113,6 +116,22 @@ def of_columns(session: connection.Session) -> Sequence[Account]:
                 _of_row(row),
             )
         )
+    return found
+
+
+def _default_roles(session: connection.Session) -> dict[tuple[str, str], list[str]]:
+    """MySQL keeps them in a table, since 8.0."""
+    try:
+        rows = session.rows(
+            'SELECT USER, HOST, DEFAULT_ROLE_USER, DEFAULT_ROLE_HOST FROM mysql.default_roles ORDER BY 1, 2, 3, 4'
+        )
+    except connection.SessionError as error:
+        if error.number != _NO_SUCH_TABLE:
+            raise
+        return {}
+    found: dict[tuple[str, str], list[str]] = {}
+    for user, host, role, role_host in rows:
+        found.setdefault((user, host), []).append(f'{role}@{role_host}')
     return found
 
 

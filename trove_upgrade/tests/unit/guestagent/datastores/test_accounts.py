@@ -10,7 +10,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as some
 
-from trove_upgrade.guestagent.datastores.mysql_family import accounts, dialect
+from trove_upgrade.guestagent.datastores.mysql_family import accounts, connection, dialect
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
 
@@ -288,13 +288,35 @@ class TestMySQL(base.TestCase):
         former = of_columns({('u', '%'): {'password': HASH, 'plugin': ''}}, server=dialect.MySQL)
         self.assertEqual(set(), changed(former['u@%'], self.account(authentication_string=HASH)))
 
+    def test_default_roles_are_in_a_table_of_their_own_since_8_0(self):
+        def with_roles(answer):
+            session = fakes.Session(
+                ('SHOW COLUMNS', [('User',), ('plugin',)]),
+                ('mysql.default_roles', answer),
+                ('FROM mysql.user', [('u', '%', 'p')]),
+            )
+            return dialect.MySQL().accounts(session)[0]
+
+        none, one = with_roles([]), with_roles([('u', '%', 'r', '%'), ('v', '%', 's', '%')])
+        two = with_roles([('u', '%', 'r', '%'), ('u', '%', 's', '%')])
+        for former, present, found in (
+            (none, one, {'default role'}),
+            (one, two, {'default role'}),
+            (two, two, set()),
+            (with_roles(fakes.refusal(1146)), none, set()),
+        ):
+            self.assertEqual(found, changed(former, present))
+        broken = fakes.refusal(1194)
+        self.assertRaises(connection.SessionError, with_roles, broken)
+
     def test_rules_for_passwords_and_second_passwords_count(self):
         second = '{"additional_password": "$A$005$x", "metadata": {"a": 1}}'
         self.assertEqual(
-            {'password rules'}, changed(self.account(), self.account(password_reuse_history=3))
+            {'set of password rules'},
+            changed(self.account(), self.account(password_reuse_history=3)),
         )
         self.assertEqual(
-            {'attributes'}, changed(self.account(), self.account(user_attributes=second))
+            {'set of attributes'}, changed(self.account(), self.account(user_attributes=second))
         )
         reordered = json.dumps(dict(reversed(json.loads(second).items())))
         self.assertEqual(
