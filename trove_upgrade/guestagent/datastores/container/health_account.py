@@ -8,12 +8,13 @@ Sources: the entrypoint and healthcheck.sh of MariaDB's container images (docker
 guestagent/datastore/mariadb/service.py (HEALTHCHECK, _extra_envs) and mysql_common/service.py (list_users).
 """
 
+import configparser
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from trove_upgrade.domain import logs
-from trove_upgrade.guestagent import durable
+from trove_upgrade.guestagent import durable, foreign
 from trove_upgrade.guestagent.datastores.mysql_family import connection
 
 LOG = logs.get_logger(__name__)
@@ -22,6 +23,7 @@ FILE = '.my-healthcheck.cnf'
 _USER = 'healthcheck'
 _LOCAL, _LISTED = 'localhost', ('127.0.0.1', '::1')
 _PROGRAM = 'healthcheck.sh'
+_FILE_BYTES = 64 << 10
 
 
 class HealthAccount:
@@ -51,18 +53,31 @@ class HealthAccount:
     def drop_listed(self, session: connection.Session) -> None:
         """Drop those that Trove would list, if none was there before: the one at localhost does for the health check.
 
-        A server that resolves no names needs them all.  A second call is safe.
+        All stay where the check comes by TCP alone and the server resolves no names.  A second call is safe.
         """
         if self._hosts() != []:
             return
         try:
             made = _made(session)
-            if made and not int(session.rows('SELECT @@global.skip_name_resolve')[0][0]):
+            if made and not (self._comes_by_tcp() and _resolves_no_names(session)):
                 session.rows('SET SESSION sql_log_bin = 0')
                 for host in made:
                     session.rows(f"DROP USER {_USER}@'{host}'")
         except connection.SessionError as error:
             LOG.warning('Accounts %s of the image stay in the list of users: %s', _USER, error)
+
+    def _comes_by_tcp(self) -> bool:
+        """By the client's options in the file: without that one the check uses the socket, where its host is localhost."""
+        parser = configparser.ConfigParser(strict=False, interpolation=None, allow_no_value=True)
+        try:
+            with foreign.directory(self._file.parent) as directory:
+                owner = foreign.owner_of(self._file.parent)
+                content = foreign.read(self._file.name, owner, _FILE_BYTES, below=directory)
+            parser.read_string(content.decode('utf-8', 'replace'))
+        except (OSError, configparser.Error):
+            return True
+        found = [parser.get(section, 'protocol', fallback=None) for section in parser.sections()]
+        return any((protocol or '').strip().lower() == 'tcp' for protocol in found)
 
     def _hosts(self) -> Sequence[str] | None:
         """Hosts of the accounts that were there; None where nothing was remembered."""
@@ -73,6 +88,10 @@ class HealthAccount:
         except (OSError, ValueError, TypeError, KeyError) as error:
             LOG.warning('%s cannot be read: %s', self.path, error)
             return None
+
+
+def _resolves_no_names(session: connection.Session) -> bool:
+    return bool(int(session.rows('SELECT @@global.skip_name_resolve')[0][0]))
 
 
 def _made(session: connection.Session) -> list[str]:

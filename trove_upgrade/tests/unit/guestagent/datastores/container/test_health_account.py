@@ -97,8 +97,20 @@ class TestThoseThatTroveLists(HealthAccountTestCase):
         for secret in ('', None):
             self.assertEqual([], self.dropped(accounts(*HOSTS, secret=secret), RESOLVES))
 
-    def test_a_server_that_resolves_no_names_keeps_all(self):
+    def test_all_stay_where_the_check_comes_by_tcp_and_the_server_resolves_no_names(self):
         self.account.remember([])
+        of_the_project = '[mariadb-client]\nport=3306\nsocket=/run/mysqld/mysqld.sock\nuser=healthcheck\npassword=a%=#b\n'
+        for content, number, dropped in (
+            (of_the_project, 0, 3),
+            (of_the_project, 1, 3),
+            ('[client]\nuser=healthcheck\nprotocol=tcp\nhost=127.0.0.1\n', 0, 3),
+            ('[client]\nuser=healthcheck\nprotocol = TCP\nhost=127.0.0.1\n', 1, 0),
+            ('no option file', 1, 0),
+        ):
+            (self.root / health_account.FILE).write_text(content)
+            found = self.dropped(accounts(*HOSTS), ('skip_name_resolve', [(number,)]))
+            self.assertEqual(dropped, len(found), content)
+        (self.root / health_account.FILE).unlink()
         self.assertEqual([], self.dropped(accounts(*HOSTS), ('skip_name_resolve', [(1,)])))
 
     def test_a_server_that_says_no_does_not_end_an_upgrade_that_is_done(self):
