@@ -10,12 +10,14 @@ from trove_upgrade.lab.containers import recipes
 from trove_upgrade.tests.functional.host import private_engine, trove_guest
 from trove_upgrade.tests.functional.host.container_case import ContainerTestCase
 
+ACCOUNTS = "SELECT User, Host, authentication_string FROM mysql.user WHERE User NOT IN ('mariadb.sys', 'PUBLIC') ORDER BY 1, 2"
+
 
 class TestTheWholeWay(ContainerTestCase):
     def upgraded(self):
         self.seed()
         self.guest.load(recipes.MARIADB_11_8)
-        before = self.container()
+        before, accounts = self.container(), self.guest.sql(ACCOUNTS)
         info = self.quiesced()
         self.assertFalse(self.container().running)
         self.assertEqual(('no', 0), (self.container().restart_policy, self.container().exit_code))
@@ -41,6 +43,7 @@ class TestTheWholeWay(ContainerTestCase):
         self.assertEqual([(5000,)], self.guest.sql('SELECT COUNT(*) FROM app.words'))
         self.assertEqual([(2,)], self.guest.sql('SELECT COUNT(*) FROM app.history FOR SYSTEM_TIME ALL'))
         self.assertEqual([(1234,)], self.guest.sql('SELECT @@global.wait_timeout'))
+        self.assertEqual(accounts, self.guest.sql(ACCOUNTS))
         self.assertEqual(['mute', 'unmute'], self.guest.watchers.told)
         return info
 
@@ -73,7 +76,7 @@ class TestAccountsOfTheHealthCheck(ContainerTestCase):
         return users
 
     def users(self):
-        return self.guest.sql("SELECT User, Host, authentication_string FROM mysql.user WHERE User <> 'mariadb.sys' AND User <> 'PUBLIC' ORDER BY 1, 2")
+        return self.guest.sql(ACCOUNTS)
 
     def test_trove_s_health_check_gets_the_one_that_trove_does_not_list(self):
         before = {row[:2] for row in self.upgraded()}
