@@ -66,8 +66,8 @@ class Account:
     @property
     def grantee(self) -> str:
         """As SHOW GRANTS FOR wants it."""
-        user = _literal(self.user)
-        return user if self.is_role else f'{user}@{_literal(self.host)}'
+        user = connection.literal(self.user)
+        return user if self.is_role else f'{user}@{connection.literal(self.host)}'
 
 
 def has_json(session: connection.Session) -> bool:
@@ -248,7 +248,3 @@ def _attribute(value: object) -> str:
         return json.dumps(json.loads(text), sort_keys=True)
     except ValueError:
         return text
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace('\\', '\\\\').replace("'", "''") + "'"

@@ -142,3 +142,8 @@ def worst(refusals: Sequence[NoAnswer]) -> NoAnswer:
 def quoted(*names: str) -> str:
     """Identifiers in backticks, joined with dots."""
     return '.'.join('`' + name.replace('`', '``') + '`' for name in names)
+
+
+def literal(text: str) -> str:
+    """A string of SQL, with the modes of our sessions."""
+    return "'" + text.replace('\\', '\\\\').replace("'", "''") + "'"

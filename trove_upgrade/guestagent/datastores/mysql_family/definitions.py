@@ -7,7 +7,7 @@ change with the server's version.
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from trove_upgrade.guestagent.datastores.mysql_family import aspects, catalog, connection
@@ -24,16 +24,18 @@ class _Kind:
     statement: str  #: schema, name, and what defines it
     aspects: Callable[[_Row], Mapping[str, str]]
     first: int | None = None  #: columns that agents of the first releases know; all where None
+    opens: str | None = None  #: column of the schema, where the server opens the tables for it
 
 
-def read(session: connection.Session) -> dict[str, str]:
-    """Return the definitions for a fingerprint's `objects`.
+def read(session: connection.Session, far: Sequence[catalog.Table] = ()) -> dict[str, str]:
+    """Return the definitions for a fingerprint's `objects`.  `far`: tables that the server must not open for them.
 
     :raises SessionError: the server gives no answer to a statement.
     """
     found = {f'schema:{name}': '' for name in catalog.schemas(session)}
     for title, kind in KINDS.items():
-        for row in session.rows(kind.statement):
+        leaving_out = catalog.leaving_out(far, kind.opens) if kind.opens else ''
+        for row in session.rows(f'{kind.statement}{leaving_out}'):
             name = f'{row[0]}.{row[1]}'
             found[f'{title}:{name}'] = digest(*row[2 : kind.first])
             key, value = aspects.entry(title, name, kind.aspects(row[2:]))
@@ -143,5 +145,6 @@ KINDS: Mapping[str, _Kind] = {
         "SELECT CONSTRAINT_SCHEMA, CONCAT(TABLE_NAME, '.', CONSTRAINT_NAME), REFERENCED_TABLE_NAME, UPDATE_RULE, DELETE_RULE "
         f'FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA {NOT_SYSTEM}',
         _of_foreign_key,
+        opens='CONSTRAINT_SCHEMA',
     ),
 }  #: all but loadable functions

@@ -39,7 +39,8 @@ def read(session: connection.Session, dialect: Dialect) -> Reading:
     :raises SessionError: the server gives no answer to a statement.
     """
     accounts = dialect.accounts(session)
-    objects = definitions.read(session)
+    far = catalog.far_tables(session)
+    objects = definitions.read(session, far)
     for account in accounts:
         objects[f'account:{account.name}'] = account.digest
         key, value = aspects.entry('account', account.name, account.aspects)
@@ -49,7 +50,7 @@ def read(session: connection.Session, dialect: Dialect) -> Reading:
         _permissions(session, accounts),
         objects,
         {str(name): str(value) for name, value in session.rows('SHOW GLOBAL VARIABLES')},
-        catalog.tables(session),
+        catalog.tables(session, far),
     )
 
 
