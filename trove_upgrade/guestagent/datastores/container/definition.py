@@ -41,7 +41,7 @@ def options(definition: Mapping[str, Any]) -> list[str]:
 
 
 def upgrades_by_itself(definition: Mapping[str, Any], image_config: Mapping[str, Any]) -> bool:
-    """Whether the entrypoint's own upgrade is on, by the container's environment or else by that of its image."""
+    """Return whether the entrypoint's own upgrade is on, by the container's environment or else by that of its image."""
     names = [definitions.environment_of((config or {}).get('Env')) for config in (definition.get('Config'), image_config)]
     return bool(names[0].get(AUTO_UPGRADE, names[1].get(AUTO_UPGRADE)))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a server holds: schemas, and tables with their kind, size and columns."""
+"""Contents of a server: schemas, and tables with their kind, size and columns."""
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
@@ -45,7 +45,7 @@ class Table:
 def far_tables(session: connection.Session) -> list[Table]:
     """Tables of the users' schemas whose rows are elsewhere.
 
-    The server need not open a table to tell its engine.  For a size or a foreign key it opens it, and asks for the rows where they are: where
+    The server need not open a table to report its engine.  For a size or a foreign key it opens it, and asks for the rows where they are: where
     nothing answers there, each statement takes half a minute and fails (measured: 11.8.9 with FederatedX, error 1159).
     """
     engines = ', '.join(repr(engine) for engine in _FAR)

@@ -120,7 +120,7 @@ def _sentence(kind: str, name: str, aspect: str) -> str:
 
 
 def _is_shown_alike(kind: str, before: str, after: str) -> bool:
-    """Whether digests that an agent of the first releases took can be compared: not where the server shows or keeps it in another way."""
+    """Return whether digests that an agent of the first releases took can be compared: not where the server shows or keeps it in another way."""
     former, present = versions.series(before), versions.series(after)
     if 'mariadb' in after.lower():
         return kind != 'account' or former >= _JSON_SINCE or present < _JSON_SINCE

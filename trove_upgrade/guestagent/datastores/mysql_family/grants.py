@@ -48,7 +48,7 @@ def items(statements: Iterable[str]) -> frozenset[tuple[str, str]]:
 
 
 def missing(before: Sequence[str], after: Sequence[str], former_version: str = '') -> list[str]:
-    """What `before` allows and `after` does not, as short phrases.  `former_version`: of the server before the upgrade."""
+    """Return short phrases: each privilege that `before` allows and `after` does not.  `former_version`: of the server before the upgrade."""
     then, now = items(before), items(after)
     held: dict[str, set[str]] = {}
     for privilege, target in now:
@@ -58,7 +58,7 @@ def missing(before: Sequence[str], after: Sequence[str], former_version: str = '
 
 
 def _is_within(privilege: str, held: frozenset[str], all_of_former: frozenset[str]) -> bool:
-    """Whether `held` on the same target includes it, though it does not name it."""
+    """Return whether `held` on the same target includes it, though it does not name it."""
     if privilege == _EVERYTHING:
         return held >= all_of_former
     return _EVERYTHING in held and privilege != 'GRANT OPTION'

@@ -15,14 +15,14 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
 from trove_upgrade.guestagent.datastores.mysql_family.accounts import Account
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import Dialect
 
-#: The server has the account in its tables and does not know it: a host name while it resolves none, or a row of somebody's own that was
+#: The server has the account in its tables and does not know it: a host name while it resolves none, or a row that was inserted by hand and
 #: never loaded.  Source: MariaDB Knowledge Base, "MariaDB Error Codes", ER_NONEXISTING_GRANT, and "--skip-name-resolve".
 _NOT_LOADED = 1141
 
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """What was found."""
+    """Findings in one server."""
 
     accounts: Sequence[Account]
     permissions: Mapping[

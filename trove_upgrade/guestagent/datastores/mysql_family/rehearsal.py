@@ -12,7 +12,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.catalog import Table
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import Dialect
 
 NAME = 'readings'
-#: For all tables, and for one of them; whoever holds a table for longer does not hold up the check.
+#: For all tables, and for one of them; a connection that holds a table for longer does not hold up the check.
 _BUDGET_SECONDS, _TABLE_SECONDS = 20.0, 1
 #: What the stop needs on every object, beside SELECT: to lock, to shut down, and to see other connections.
 _NEEDED = frozenset({'RELOAD', 'SHUTDOWN', 'PROCESS', 'SELECT'})
@@ -44,7 +44,7 @@ def rehearse(
             return _busy(error.text)
         return _refused(
             f'The fingerprint could not be taken: the server gives no answer to "{error.statement}" ({error.text}). '
-            f'Mend what it says and try again.',
+            f'Mend the cause and try again.',
             'FINGERPRINT_FAILED',
         )
     dialect.limit_statements(session, _TABLE_SECONDS)
@@ -96,7 +96,7 @@ def _is_there(session: connection.Session, table: Table) -> bool:
 
 
 def _lacking(session: connection.Session) -> list[str]:
-    """Return the privileges that the agent's account lacks; none where the server does not tell, as without grant tables."""
+    """Return the privileges that the agent's account lacks; none where the server does not list them, as without grant tables."""
     try:
         held = grants.items(str(row[0]) for row in session.rows('SHOW GRANTS'))
     except connection.SessionError as error:

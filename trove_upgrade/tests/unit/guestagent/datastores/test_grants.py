@@ -52,7 +52,7 @@ class TestGrants(base.TestCase):
         self.assertEqual([], grants.missing(['GRANT PROXY ON ``@`%` TO `root`@`localhost` WITH GRANT OPTION'],
                                             ["GRANT PROXY ON ''@'%' TO 'root'@'localhost' WITH GRANT OPTION"]))
 
-    def test_a_proxy_for_anybody_is_the_same_with_and_without_a_host(self):
+    def test_a_proxy_for_any_user_is_the_same_with_and_without_a_host(self):
         """Measured as above."""
         before, after = ["GRANT PROXY ON ''@'' TO 'root'@'localhost' WITH GRANT OPTION"], ['GRANT PROXY ON ``@`%` TO `root`@`localhost` WITH GRANT OPTION']
         self.assertEqual([], grants.missing(before, after))

@@ -123,7 +123,7 @@ class TestThoseThatTroveLists(HealthAccountTestCase):
 
 
 class TestTheFinalContainer(test_driver.ContainerTestCase):
-    """What the driver makes of it, from the stop on the former root disk to the open database on the new one."""
+    """As the driver makes it, from the stop on the former root disk to the open database on the new one."""
 
     def opened(self, *before, health_check=TROVES, after=HOSTS):
         self.guest.trove_creates(Healthcheck=health_check)
