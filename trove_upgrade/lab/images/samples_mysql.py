@@ -5,6 +5,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
+#: A table that stores results of expressions, of which MariaDB 10.11 and 11.8 take other checksums: in both servers' words.
+INVOICES = """\
+CREATE TABLE IF NOT EXISTS invoices (id INT PRIMARY KEY, net DECIMAL(12,2) NOT NULL, gross DECIMAL(12,2) AS (net * 1.19) STORED,
+    label VARCHAR(40) AS (CONCAT('invoice ', id)) VIRTUAL, detail JSON, place POINT, paid_at TIMESTAMP NULL, share DOUBLE, flags BIT(9));
+INSERT IGNORE INTO invoices (id, net, detail, place, paid_at, share, flags) VALUES
+    (1, 100, '{"goods": ["Käse", 3]}', POINT(1, 2.5), '2026-01-01 00:00:00', 1/3, b'100000001'), (2, 0.01, NULL, NULL, NULL, -1e300, NULL);"""
+
 
 class Account(Protocol):
     """A name and its password."""
@@ -36,6 +43,7 @@ CREATE TABLE IF NOT EXISTS customers (id INT PRIMARY KEY AUTO_INCREMENT, name VA
 INSERT IGNORE INTO customers (id, name, town) VALUES (1, 'Zoë', 'Kraków'), (2, 'Bjørn', 'Ærøskøbing'), (3, '山田', '東京');
 CREATE TABLE IF NOT EXISTS heartbeat (id BIGINT PRIMARY KEY AUTO_INCREMENT, written_at DATETIME(6) NOT NULL DEFAULT NOW(6),
     note VARCHAR(64) NOT NULL DEFAULT '');
+{INVOICES}
 CREATE OR REPLACE VIEW towns AS SELECT DISTINCT town FROM customers;
 DROP FUNCTION IF EXISTS double_it;
 CREATE FUNCTION double_it(n INT) RETURNS INT DETERMINISTIC RETURN n * 2;

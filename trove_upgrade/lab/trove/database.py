@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from trove_upgrade.lab.hypervisor import errors
 from trove_upgrade.lab.hypervisor.guests import Guest
+from trove_upgrade.lab.images import samples_mysql
 
 CONTAINER = 'database'
 #: Where Trove's agent keeps the passwords that it has made.  Source: Trove 26, guestagent/datastore/mysql_common/service.py.
@@ -43,7 +44,8 @@ def serves(guest: Guest) -> bool:
 
 
 def rows_sql(database: str, count: int, ticks: str) -> str:
-    """`count` rows in table orders, in seconds: the sequence engine makes them; and the table that an application writes to."""
+    """`count` rows in table orders, in seconds: the sequence engine makes them; a table that stores generated columns; and the table that an
+    application writes to."""
     return f"""
 CREATE TABLE {ticks} (number BIGINT PRIMARY KEY, written_at DATETIME(6) DEFAULT NOW(6));
 CREATE OR REPLACE TABLE {database}.orders (id BIGINT PRIMARY KEY, customer_id INT NOT NULL, amount DECIMAL(12,2) NOT NULL,
@@ -51,4 +53,6 @@ CREATE OR REPLACE TABLE {database}.orders (id BIGINT PRIMARY KEY, customer_id IN
 INSERT INTO {database}.orders SELECT seq, seq % 997, (seq * 7919 % 1000000) / 100,
     TIMESTAMP '2026-01-01 00:00:00' + INTERVAL seq % 31536000 SECOND, CONCAT('order ', seq, ' ', MD5(seq))
     FROM {database}.seq_1_to_{count:d};
+USE {database};
+{samples_mysql.INVOICES}
 """

@@ -42,7 +42,8 @@ _NOT_CODES = {'LC_ALL', 'MARIADB_AUTO_UPGRADE', 'MARIADB_ROOT_PASSWORD', 'MYSQL_
               'HTTP_CONTENT_ENCODING', 'HTTP_X_IDENTITY_STATUS', 'OS_TROVE_UPGRADE_CONFIG_FILES', 'VERIFY_RESIZE', 'RESTART_REQUIRED',
               'BUILDING_ERROR', 'UPGRADING_ERROR', 'ROLLED_BACK'}
 #: Rules that a revision breaks, and words of SQL.
-_NOT_CODES |= {rule.code for rule in lint.RULES} | {'AUTO_INCREMENT', 'LOW_PRIORITY', 'NO_EVENTLET_MONKEYPATCH', 'TROVE_UPGRADE_LAB_RUN'}
+_NOT_CODES |= {rule.code for rule in lint.RULES} | {'AUTO_INCREMENT', 'LOW_PRIORITY', 'NO_EVENTLET_MONKEYPATCH', 'TROVE_UPGRADE_LAB_RUN', 'GENERATION_EXPRESSION', 'CONSTRAINT_SCHEMA', 'TABLE_SCHEMA',
+                                                     'REPLICA_SIDE_DISABLED', 'SLAVESIDE_DISABLED'}
 #: What an agent's answer without a code becomes: made of its state, so that no string holds it.
 _COMPUTED = {f'GUEST_{state}' for state in (guest.JobState.REFUSED, guest.JobState.FAILED)}
 

@@ -40,6 +40,12 @@ def options(definition: Mapping[str, Any]) -> list[str]:
     return [word for word in command(definition) if word.startswith('--') and word.partition('=')[0] not in places]
 
 
+def upgrades_by_itself(definition: Mapping[str, Any], image_config: Mapping[str, Any]) -> bool:
+    """Return whether the entrypoint's own upgrade is on, by the container's environment or else by that of its image."""
+    names = [definitions.environment_of((config or {}).get('Env')) for config in (definition.get('Config'), image_config)]
+    return bool(names[0].get(AUTO_UPGRADE, names[1].get(AUTO_UPGRADE)))
+
+
 def network(definition: Mapping[str, Any]) -> str:
     """The network that it is on."""
     return str((definition.get('HostConfig') or {}).get('NetworkMode') or '')

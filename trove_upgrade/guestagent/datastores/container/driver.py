@@ -17,6 +17,7 @@ from trove_upgrade.guestagent.datastores.container import (
     backup_images,
     credentials,
     definition,
+    health_account,
     images,
     ownership,
     target_server,
@@ -63,6 +64,7 @@ class ContainerDriver(FamilyDriver):
         self.server = self.containers
         self.restart_policy = ContainerAutostart(engine, service, state / 'database-restart-policy.json')
         self.autostart = self.restart_policy
+        self._health = health_account.HealthAccount(state / 'database-health-accounts.json', context.data_directory)
         self._service = service
         self._watchers = watchers
         self._number = number
@@ -159,6 +161,12 @@ class ContainerDriver(FamilyDriver):
     def _trial_script(self, record: Record) -> str:
         return trial.of_mariadb(definition.options(record.definition), self.containers.configuration())
 
+    def fingerprint_and_stop(self, options: Mapping[str, Any], progress: base.Progress) -> base.Fingerprint:
+        """See `base`."""
+        fingerprint = super().fingerprint_and_stop(options, progress)
+        self._health.remember(fingerprint.users)
+        return fingerprint
+
     def shutdown_was_clean(self) -> bool:
         """See `base`.  By the data's files and by the exit code of the process."""
         container = self.engine.inspect(DATABASE)
@@ -166,7 +174,7 @@ class ContainerDriver(FamilyDriver):
 
     def stash_roots(self) -> Sequence[pathlib.Path]:
         """See `base`.  All of /etc/mysql is Trove's there, none of it an image's."""
-        places = [self.context.etc / 'mysql', self.records.path, *self._watchers.marker_files()]
+        places = [self.context.etc / 'mysql', self.records.path, self._health.path, *self._watchers.marker_files()]
         return [path for path in places if path.exists()]
 
     def restore_paths(self, stashed: base.Stashed) -> Sequence[str]:
@@ -179,8 +187,8 @@ class ContainerDriver(FamilyDriver):
 
     def restore_first(self, stashed: Sequence[str]) -> Sequence[str]:
         """See `base`.  Directories, as the server includes empty ones, too."""
-        mysql, record = str(self.context.etc / 'mysql'), str(self.records.path)
-        return [path for path in stashed if path in {mysql, record} or path.startswith(f'{mysql}/')]
+        mysql, own = str(self.context.etc / 'mysql'), {str(self.records.path), str(self._health.path)}
+        return [path for path in stashed if path == mysql or path in own or path.startswith(f'{mysql}/')]
 
     def prepare_places(self) -> None:
         """See `base`.  None: what the server needs elsewhere is its container's."""
@@ -260,13 +268,21 @@ class ContainerDriver(FamilyDriver):
         Isolated, the entrypoint's own upgrade is off.  Said so, and not left out: an image can have it on, and the engine adds what an image
         says to all that a container does not.  Empty is off for the entrypoints of MariaDB's project and of the lab.  The final container has
         Trove's value again, or the image's: the data is upgraded by then, so that the entrypoint finds nothing to do, and it must be as
-        Trove's agent would make it.
+        Trove's agent would make it.  Empty there, too, where an entrypoint that looks for its health check would touch the customer's accounts.
         """
         image = self._image(record)
         environment: dict[str, str | None] = {secret: self._secret(secret) for secret in record.secrets}
-        if network is not None:
+        if network is not None or self._must_leave_accounts(record, image):
             environment[definition.AUTO_UPGRADE] = ''
         self.engine.create(name, record.definition, image=image.reference, command=command, env=environment, network=network, restart=OFF)
+
+    def _must_leave_accounts(self, record: Record, image: ImageChoice) -> bool:
+        inspected = self.engine.image(image.reference)
+        brought: Mapping[str, Any] = inspected.config if inspected is not None else {}
+        if not definition.upgrades_by_itself(record.definition, brought):
+            return False
+        health_check = (record.definition.get('Config') or {}).get('Healthcheck') or brought.get('Healthcheck')
+        return not self._health.may_be_made(health_check)
 
     def _image(self, record: Record) -> ImageChoice:
         """Brought here again where somebody has removed it: an operator mends a broken one so, before he retries."""
@@ -310,6 +326,11 @@ class ContainerDriver(FamilyDriver):
             self._end(DATABASE)
             self._create(DATABASE, record)
             self.containers.run(DATABASE)
+        session, _ = self._session()
+        try:
+            self._health.drop_listed(session)
+        finally:
+            session.close()
         self.containers.wait_for_clients_way(record)
         self.engine.set_restart_policy(DATABASE, record.restart_policy if record.restart_policy in DURABLE_POLICIES else DURABLE)
 

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a server holds: tables with their kind and size, columns, and the definitions of everything that is not a table."""
+"""Contents of a server: schemas, and tables with their kind, size and columns."""
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from trove_upgrade.guestagent.datastores.mysql_family import connection
-from trove_upgrade.guestagent.datastores.mysql_family.dialect import SYSTEM_SCHEMAS, digest
+from trove_upgrade.guestagent.datastores.mysql_family.dialect import SYSTEM_SCHEMAS
+from trove_upgrade.guestagent.datastores.mysql_family.digests import digest
 
 _KINDS = {'BASE TABLE': 'table', 'SYSTEM VERSIONED': 'versioned', 'SEQUENCE': 'sequence', 'VIEW': 'view'}
-#: Rows in memory are gone after every stop; those of the others belong to another server, a bucket or a foreign file, which go on
-#: changing, and may not be reached.
-_WITHOUT_OWN_ROWS = frozenset({'MEMORY', 'FEDERATED', 'CONNECT', 'SPIDER', 'S3', 'OQGRAPH', 'SPHINX', 'EXAMPLE', 'BLACKHOLE'})
-_NOT_SYSTEM = f'NOT IN ({", ".join(repr(name) for name in SYSTEM_SCHEMAS)})'
+#: Rows of these belong to another server, a bucket or a foreign file, which go on changing, and may not be reached.
+_FAR = ('FEDERATED', 'CONNECT', 'SPIDER', 'S3', 'OQGRAPH', 'SPHINX')
+#: Rows in memory are gone after every stop.
+_WITHOUT_OWN_ROWS = frozenset({'MEMORY', *_FAR, 'EXAMPLE', 'BLACKHOLE'})
+#: The end of a condition that leaves the users' schemas.
+NOT_SYSTEM = f'NOT IN ({", ".join(repr(name) for name in SYSTEM_SCHEMAS)})'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,26 +42,46 @@ class Table:
         return connection.quoted(self.schema, self.name)
 
 
-def tables(session: connection.Session) -> list[Table]:
-    """Every table, sequence and view of the users' schemas, smallest first."""
+def far_tables(session: connection.Session) -> list[Table]:
+    """Tables of the users' schemas whose rows are elsewhere.
+
+    The server need not open a table to report its engine.  For a size or a foreign key it opens it, and asks for the rows where they are: where
+    nothing answers there, each statement takes half a minute and fails (measured: 11.8.9 with FederatedX, error 1159).
+    """
+    engines = ', '.join(repr(engine) for engine in _FAR)
+    columns = _columns(session)
+    rows = session.rows(f'SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES WHERE ENGINE IN ({engines}) '
+                        f'AND TABLE_SCHEMA {NOT_SYSTEM}')
+    return [_table((schema, name, kind, 0, engine), columns) for schema, name, kind, engine in rows if kind in _KINDS]
+
+
+def leaving_out(far: Sequence[Table], schema: str = 'TABLE_SCHEMA') -> str:
+    """Return what a condition ends with, so that the server does not open these tables.  `schema`: the column of their schemas."""
+    return ''.join(f' AND NOT ({schema} = {connection.literal(table.schema)} AND TABLE_NAME = {connection.literal(table.name)})' for table in far)
+
+
+def tables(session: connection.Session, far: Sequence[Table] = ()) -> list[Table]:
+    """Every table, sequence and view of the users' schemas, smallest first.  `far`: those of `far_tables`, which are not opened."""
     columns = _columns(session)
     rows = session.rows('SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, COALESCE(DATA_LENGTH, 0) + COALESCE(INDEX_LENGTH, 0), ENGINE '
-                        f'FROM information_schema.TABLES WHERE TABLE_SCHEMA {_NOT_SYSTEM}')
-    found = []
-    for schema, name, kind, size, engine in rows:
-        if kind in _KINDS:
-            every = columns.get((schema, name), [])
-            own = [(column.name, column.kind) for column in every if column.is_visible]
-            found.append(Table(schema, name, _KINDS[kind], int(size), tuple(column for column, _ in own), digest(*own),
-                               str(engine).upper() not in _WITHOUT_OWN_ROWS, tuple(column.name for column in every if not column.is_generated),
-                               any(column.is_stored_result for column in every)))
-    return sorted(found, key=lambda table: (table.size_bytes, table.full_name))
+                        f'FROM information_schema.TABLES WHERE TABLE_SCHEMA {NOT_SYSTEM}{leaving_out(far)}')
+    found = [_table(row, columns) for row in rows if row[2] in _KINDS]
+    return sorted([*found, *far], key=lambda table: (table.size_bytes, table.full_name))
+
+
+def _table(row: tuple[Any, ...], columns: dict[tuple[str, str], list['_Column']]) -> Table:
+    schema, name, kind, size, engine = row
+    every = columns.get((schema, name), [])
+    own = [(column.name, column.kind) for column in every if column.is_visible]
+    return Table(schema, name, _KINDS[kind], int(size), tuple(column for column, _ in own), digest(*own),
+                 str(engine).upper() not in _WITHOUT_OWN_ROWS, tuple(column.name for column in every if not column.is_generated),
+                 any(column.is_stored_result for column in every))
 
 
 def schemas(session: connection.Session) -> list[str]:
     """The users' schemas, empty ones too."""
     return [row[0] for row in session.rows(f'SELECT SCHEMA_NAME FROM information_schema.SCHEMATA '
-                                           f'WHERE SCHEMA_NAME {_NOT_SYSTEM} ORDER BY 1')]
+                                           f'WHERE SCHEMA_NAME {NOT_SYSTEM} ORDER BY 1')]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,41 +104,25 @@ class _Column:
         return self.is_stored_result or 'VIRTUAL' in self.extra
 
 
+#: The server has no such column: MariaDB before 10.2.5 and MySQL before 5.7 keep no expressions of columns.
+_NO_SUCH_COLUMN = 1054
+
+
 def _columns(session: connection.Session) -> dict[tuple[str, str], list[_Column]]:
     found: dict[tuple[str, str], list[_Column]] = {}
-    for schema, table, name, kind, extra, expression in session.rows(
-            'SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, EXTRA, GENERATION_EXPRESSION FROM information_schema.COLUMNS '
-            f'WHERE TABLE_SCHEMA {_NOT_SYSTEM} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION'):
+    for schema, table, name, kind, extra, expression in _rows_of_columns(session):
         # The end of a current row's time is 2038 before MariaDB 11.5 and 2106 after: not the user's data.
         if str(expression).upper() not in {'ROW START', 'ROW END'}:
             found.setdefault((schema, table), []).append(_Column(name, kind, str(extra).upper()))
     return found
 
 
-_DEFINITIONS: Mapping[str, str] = {
-    'view': 'SELECT TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION, CHECK_OPTION, DEFINER, SECURITY_TYPE '
-            f'FROM information_schema.VIEWS WHERE TABLE_SCHEMA {_NOT_SYSTEM}',
-    'routine': "SELECT ROUTINE_SCHEMA, CONCAT(ROUTINE_NAME, ' (', LOWER(ROUTINE_TYPE), ')'), ROUTINE_DEFINITION, IS_DETERMINISTIC, "
-               'SQL_DATA_ACCESS, SECURITY_TYPE, DEFINER, SQL_MODE '
-               f'FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA {_NOT_SYSTEM}',
-    'parameter': "SELECT SPECIFIC_SCHEMA, CONCAT(SPECIFIC_NAME, ' ', LOWER(ROUTINE_TYPE), ' ', ORDINAL_POSITION), PARAMETER_NAME, "
-                 'PARAMETER_MODE, DATA_TYPE, CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE '
-                 f'FROM information_schema.PARAMETERS WHERE SPECIFIC_SCHEMA {_NOT_SYSTEM}',
-    'trigger': 'SELECT TRIGGER_SCHEMA, TRIGGER_NAME, EVENT_OBJECT_TABLE, EVENT_MANIPULATION, ACTION_TIMING, ACTION_STATEMENT, DEFINER, '
-               f'SQL_MODE FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA {_NOT_SYSTEM}',
-    'event': 'SELECT EVENT_SCHEMA, EVENT_NAME, EVENT_DEFINITION, EVENT_TYPE, EXECUTE_AT, INTERVAL_VALUE, INTERVAL_FIELD, STATUS, DEFINER, '
-             f'SQL_MODE FROM information_schema.EVENTS WHERE EVENT_SCHEMA {_NOT_SYSTEM}',
-    'foreign key': 'SELECT CONSTRAINT_SCHEMA, CONCAT(TABLE_NAME, \'.\', CONSTRAINT_NAME), REFERENCED_TABLE_NAME, UPDATE_RULE, DELETE_RULE '
-                   f'FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA {_NOT_SYSTEM}',
-}
-
-
-def definitions(session: connection.Session) -> dict[str, str]:
-    """'view:schema.name' and so on -> digest of the definition as it was written."""
-    found = {f'schema:{name}': '' for name in schemas(session)}
-    for kind, statement in _DEFINITIONS.items():
-        for row in session.rows(statement):
-            found[f'{kind}:{row[0]}.{row[1]}'] = digest(*row[2:])
-    found.update({f'function:{name}': digest(ret, library, kind) for name, ret, library, kind in
-                  session.rows('SELECT name, ret, dl, type FROM mysql.func')})   # of a library, in no schema
-    return found
+def _rows_of_columns(session: connection.Session) -> list[tuple[Any, ...]]:
+    statement = ('SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, EXTRA, {} FROM information_schema.COLUMNS '
+                 f'WHERE TABLE_SCHEMA {NOT_SYSTEM} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION')
+    try:
+        return session.rows(statement.format('GENERATION_EXPRESSION'))
+    except connection.SessionError as error:
+        if error.number != _NO_SUCH_COLUMN:
+            raise
+        return session.rows(statement.format("''"))

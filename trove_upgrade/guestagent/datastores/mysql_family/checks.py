@@ -8,7 +8,7 @@ from typing import Any
 
 from trove_upgrade.domain import upgrade
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.mysql_family import connection, option_files, versions
+from trove_upgrade.guestagent.datastores.mysql_family import catalog, connection, option_files, versions
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import SYSTEM_SCHEMAS
 
 _BACKUP_PROGRAMS = frozenset({'mariabackup', 'mariadb-backup', 'xtrabackup', 'innobackupex', 'mysqldump', 'mariadb-dump', 'mydumper', 'mysqlpump'})
@@ -96,8 +96,9 @@ def disk_space(probe: Probe) -> upgrade.CheckResult:
     name, needed = 'disk_space', _ALWAYS_FREE_BYTES
     wanted = versions.series(str(probe.target.get('server_version') or ''))
     if versions.series(probe.version) < _TABLES_REBUILT_SINCE <= wanted:
+        far = catalog.far_tables(probe.session)
         largest = probe.session.rows("SELECT COALESCE(MAX(DATA_LENGTH + INDEX_LENGTH), 0) FROM information_schema.TABLES "
-                                     "WHERE TABLE_TYPE = 'SYSTEM VERSIONED'")[0][0]
+                                     f"WHERE TABLE_TYPE = 'SYSTEM VERSIONED'{catalog.leaving_out(far)}")[0][0]
         needed += int(largest)
     needed = max(needed, int(probe.options.get('min_free_bytes') or 0))
     volume = os.statvfs(probe.context.volume)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.mysql_family import grants
+from trove_upgrade.guestagent.datastores.mysql_family import aspects, grants, versions
 
 #: Different after every start, or because the first start is isolated, or only a name of the program itself.
 _VOLATILE = frozenset({
@@ -13,6 +13,12 @@ _VOLATILE = frozenset({
     'port', 'report_port', 'character_sets_dir', 'lc_messages_dir', 'basedir', 'plugin_dir',
     'back_log', 'host_cache_size', 'thread_cache_size', 'innodb_log_write_ahead_size', 'innodb_buffer_pool_load_at_startup', 'log_bin_basename', 'server_uuid', 'secure_timestamp', 'license', 'last_gtid',
 })
+#: MariaDB's first series that keeps accounts as JSON.
+_JSON_SINCE = (10, 4)
+#: Accounts that a server makes for itself, locks, and changes as it needs.  Sources: MySQL 9.4 Reference Manual, "Reserved Accounts"; MariaDB
+#: Knowledge Base, "mysql.user Table".
+_OF_THE_SERVER = frozenset({'mysql.sys@localhost', 'mysql.session@localhost', 'mysql.infoschema@localhost', 'mariadb.sys@localhost'})
+_AUTHENTICATION, _DEFINITION = 'authentication', 'definition'   #: aspects
 _VOLATILE_PREFIXES = ('version', 'gtid_', 'protocol_version', 'error_count', 'warning_count', 'performance_schema')
 
 
@@ -33,11 +39,14 @@ def compare(before: base.Fingerprint, after: base.Fingerprint) -> base.Compariso
         else:
             compared += 1
             rows += int(old['rows'])
-    missing.extend(f'account {name} is gone' for name in before.users if name not in after.users)
+    there = {_account(name) for name in after.users}
+    missing.extend(f'account {name} is gone' for name in before.users if _account(name) not in there | _OF_THE_SERVER)
     missing.extend(_objects(before, after))
+    granted = {_account(name): statements for name, statements in after.grants.items()}
     for name, statements in before.grants.items():
-        if name in after.grants:
-            missing.extend(f'account {name} has lost {lost}' for lost in grants.missing(statements, after.grants[name]))
+        if _account(name) in granted and _account(name) not in _OF_THE_SERVER:
+            missing.extend(f'account {name} has lost {lost}'
+                           for lost in grants.missing(statements, granted[_account(name)], before.server_version))
     return base.Comparison(missing=missing, settings_changed=settings_changed(before.settings, after.settings),
                            tables_compared=compared, rows_compared=rows, not_compared=not_compared)
 
@@ -69,15 +78,50 @@ def _summed_otherwise(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return bool(old.get('checksum_of') != new.get('checksum_of'))
 
 
+def _account(name: str) -> str:
+    """The name of an account that a server's upgrade does not change: hosts become lower case.
+
+    Source: MariaDB's mysql_system_tables_fix.sql and MySQL's mysql_system_tables_fix.sql, "host=LOWER( host )".  Agents of the first
+    releases took a role of the mysql.user table for an account without a host.
+    """
+    user, at, host = name.rpartition('@')
+    return f'{user}@{host.lower()}' if at and host else user if at else name
+
+
 def _objects(before: base.Fingerprint, after: base.Fingerprint) -> Sequence[str]:
-    found = []
+    found: list[str] = []
+    former, present = _aspects(before), _aspects(after)
     for key, definition in before.objects.items():
         kind, _, name = key.partition(':')
-        if kind == 'account':
-            if after.objects.get(key, definition) != definition:
-                found.append(f'account {name} authenticates in another way now')
-        elif key not in after.objects:
+        if aspects.is_one(key) or (kind == 'account' and _account(name) in _OF_THE_SERVER):
+            continue
+        place = _place(kind, name)
+        known = place in former and place in present
+        if known:
+            changed = aspects.differences(former[place], present[place], after.server_version)
+            found.extend(_sentence(kind, name, aspect) for aspect in changed)
+        elif kind != 'account' and key not in after.objects:
             found.append(f'{kind} {name} is gone')
-        elif after.objects[key] != definition:
-            found.append(f'{kind} {name} has another definition now')
+        elif _is_shown_alike(kind, before.server_version, after.server_version) and after.objects.get(key, definition) != definition:
+            found.append(_sentence(kind, name, _AUTHENTICATION if kind == 'account' else _DEFINITION))
     return found
+
+
+def _aspects(fingerprint: base.Fingerprint) -> dict[str, Mapping[str, str]]:
+    return {_place(*key.split(':', 1)): found for key, found in aspects.of(fingerprint.objects).items()}
+
+
+def _place(kind: str, name: str) -> str:
+    return f'{kind}:{_account(name) if kind == "account" else name}'
+
+
+def _sentence(kind: str, name: str, aspect: str) -> str:
+    return f'account {name} authenticates in another way now' if aspect == _AUTHENTICATION else f'{kind} {name} has another {aspect} now'
+
+
+def _is_shown_alike(kind: str, before: str, after: str) -> bool:
+    """Return whether digests that an agent of the first releases took can be compared: not where the server shows or keeps it in another way."""
+    former, present = versions.series(before), versions.series(after)
+    if 'mariadb' in after.lower():
+        return kind != 'account' or former >= _JSON_SINCE or present < _JSON_SINCE
+    return (former < (8, 0)) == (present < (8, 0)) and (kind != 'account' or former >= (5, 7))

@@ -34,6 +34,7 @@ class SessionError(exceptions.TroveUpgradeError):
 
     def __init__(self, statement: str, number: int, text: str) -> None:
         super().__init__(statement=statement, number=number, text=text)
+        self.statement = statement
         self.number = number
         self.text = text
 
@@ -141,3 +142,8 @@ def worst(refusals: Sequence[NoAnswer]) -> NoAnswer:
 def quoted(*names: str) -> str:
     """Identifiers in backticks, joined with dots."""
     return '.'.join('`' + name.replace('`', '``') + '`' for name in names)
+
+
+def literal(text: str) -> str:
+    """A string of SQL, with the modes of our sessions."""
+    return "'" + text.replace('\\', '\\\\').replace("'", "''") + "'"

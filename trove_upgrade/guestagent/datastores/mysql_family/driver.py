@@ -26,6 +26,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     probe,
     programs,
     redo_log,
+    rehearsal,
     scratch,
     settings,
     versions,
@@ -46,6 +47,8 @@ _FINGERPRINT_SECONDS = 60
 _LOCK_SECONDS = 30
 _SHUTDOWN_SECONDS = 1800
 _START_SECONDS = 900
+#: For one statement of the checks that reads the catalog.
+_REHEARSAL_SECONDS = 120
 #: After the upgrade a table that was read in time before must not fall out of the budget because caches are cold.
 _PATIENCE_AFTER = 4
 
@@ -121,7 +124,19 @@ class FamilyDriver(base.DatastoreDriver):
         if kept_files is not None:
             results.append(kept_files.check())
         results.append(configuration_checks.check_command_line(self._command_line(session)))
+        results.append(self._rehearse())
         return results
+
+    def _rehearse(self) -> upgrade.CheckResult:
+        """In a session of its own: what it sets is no other check's, and a catalog of many tables takes its time."""
+        try:
+            session = self.server.session(timeout_seconds=_REHEARSAL_SECONDS)
+        except connection.NoAnswer as error:   # to one more: it may let no other in
+            return upgrade.CheckResult(rehearsal.NAME, 'unknown', error.message, error.code)
+        try:
+            return rehearsal.rehearse(session, self.dialect, self.context.monotonic)
+        finally:
+            session.close()
 
     @staticmethod
     def _one_check(check: server_checks.Check, looked_at: server_checks.Probe) -> upgrade.CheckResult:

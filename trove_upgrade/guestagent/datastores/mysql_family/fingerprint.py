@@ -7,16 +7,11 @@ import datetime
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.mysql_family import catalog, connection, grants
-from trove_upgrade.guestagent.datastores.mysql_family.dialect import Account, Dialect
+from trove_upgrade.guestagent.datastores.mysql_family import catalog, connection, reading, rows
+from trove_upgrade.guestagent.datastores.mysql_family.dialect import Dialect
 
 _NO_TABLE_DATA = 'view'
-#: `checksum_of` of a table whose checksum is one of values, not the server's own.
-VALUES = 'values'
-#: SQL's functions of a digest.  MySQL 9.7 has no MD5 any more; agents of earlier releases sum versioned tables, which MariaDB alone has, by it.
-_MD5, _SHA2 = 'MD5({})', 'SHA2({}, 256)'
 
 
 class Photographer:
@@ -44,19 +39,11 @@ class Photographer:
         self._session.rows("SET SESSION time_zone = '+00:00'")   # a TIMESTAMP's text would follow the machine's zone
         taken_at = self._now().isoformat()
         version = str(self._session.rows('SELECT VERSION()')[0][0])
-        accounts = self._dialect.accounts(self._session)
-        permissions = {account.name: self._grants(account) for account in accounts}
-        objects = catalog.definitions(self._session)
-        objects.update({f'account:{account.name}': account.digest for account in accounts})
-        settings = {str(name): str(value) for name, value in self._session.rows('SHOW GLOBAL VARIABLES')}
-        found = catalog.tables(self._session)
-        tables, by_file = self._tables(found, self._monotonic() + self._budget_seconds)
+        found = reading.read(self._session, self._dialect)
+        tables, by_file = self._tables(found.tables, self._monotonic() + self._budget_seconds)
         return base.Fingerprint(server_version=version, taken_at=taken_at, tables=tables, counted_only_by_file=by_file,
-                                users=[account.name for account in accounts], grants=permissions, objects=objects, settings=settings)
-
-    def _grants(self, account: Account) -> Sequence[str]:
-        rows = self._session.rows(f'SHOW GRANTS FOR {account.grantee}')
-        return sorted(grants.without_password(str(row[0])) for row in rows)
+                                users=[account.name for account in found.accounts], grants=found.permissions, objects=found.objects,
+                                settings=found.settings)
 
     def _tables(self, found: Sequence[catalog.Table], deadline: float) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
         tables: dict[str, Mapping[str, Any]] = {}
@@ -85,52 +72,18 @@ class Photographer:
             return None
         try:
             self._dialect.limit_statements(self._session, left)
-            measured = self._read(table)
+            measured = rows.read(self._session, table)
         except connection.SessionError as error:
             if error.number in connection.STATEMENT_TIMEOUT:
                 return None
             if error.number in connection.CONNECTION_LOST:
                 raise
-            raise _unreadable(table, error.text) from error
+            raise reading.unreadable(table, error.text) from error
         if measured is None:
             if self._monotonic() >= deadline:
                 return None
-            raise _unreadable(table, 'the server gives no checksum for it')
+            raise reading.unreadable(table, 'the server gives no checksum for it')
         took = self._monotonic() - started
         if took > 1:
             self._bytes_per_second = table.size_bytes / took
         return measured
-
-    def _read(self, table: catalog.Table) -> dict[str, Any] | None:
-        if table.kind == 'versioned':
-            return self._read_versioned(table)
-        rows = int(self._session.rows(f'SELECT COUNT(*) FROM {table.quoted}')[0][0])
-        if table.kind == 'sequence':
-            values = self._session.rows(f'SELECT * FROM {table.quoted}')
-            return {'rows': rows, 'checksum': ' '.join(str(value) for value in values[0])}
-        if table.has_stored_results:   # 10.11 and 11.8 take other sums of them
-            self._session.rows(f'USE {connection.quoted(table.schema)}')   # MySQL looks functions of their expressions up there
-            return {'rows': rows, 'checksum': self._sum_of_values(table.given, table.quoted, _SHA2)[1], 'checksum_of': VALUES}
-        checksum = self._session.rows(f'CHECKSUM TABLE {table.quoted} EXTENDED')[0][1]
-        return None if checksum is None else {'rows': rows, 'checksum': str(checksum)}
-
-    def _read_versioned(self, table: catalog.Table) -> dict[str, Any]:
-        """Current rows and history, by the values of the visible columns."""
-        every, checksum = self._sum_of_values(table.columns, f'{table.quoted} FOR SYSTEM_TIME ALL', _MD5)
-        rows = int(self._session.rows(f'SELECT COUNT(*) FROM {table.quoted}')[0][0])
-        return {'rows': rows, 'history_rows': every - rows, 'checksum': checksum}
-
-    def _sum_of_values(self, columns: Sequence[str], source: str, digest: str) -> tuple[int, str]:
-        """How many rows there are, and a sum of their values; the sum and the exclusive-or forget the order."""
-        values = ', '.join(f"COALESCE({digest.format(f'CAST({connection.quoted(name)} AS BINARY)')}, 'NULL')" for name in columns) or "''"
-        hashed = digest.format(f"CONCAT_WS(',', {values})")
-        rows, added, either = self._session.rows(
-            f'SELECT COUNT(*), COALESCE(SUM(CRC32({hashed})), 0), '
-            f'COALESCE(BIT_XOR(CAST(CONV(LEFT({hashed}, 16), 16, 10) AS UNSIGNED)), 0) FROM {source}')[0]
-        return int(rows), f'{added}:{either}'
-
-
-def _unreadable(table: catalog.Table, found: str) -> exceptions.StepRefused:
-    reason = (f'The fingerprint cannot be taken: table {table.full_name} cannot be read ({found}). '
-              f'Repair or drop it and upgrade again.')
-    return exceptions.StepRefused(reason, 'TABLE_UNREADABLE')

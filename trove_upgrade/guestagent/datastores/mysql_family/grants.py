@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from trove_upgrade.guestagent.datastores.mysql_family import versions
+
 #: The first ON and the first TO count: looking for others would take a time that grows with the square of what a tenant has named.
 _GRANT = re.compile(r'GRANT (?>(?P<what>.+?) ON )(?>(?P<object>.+?) TO )(?P<grantee>\S.*)$', re.DOTALL)
 _ROLE = re.compile(r'GRANT (?P<role>.+?) TO ', re.DOTALL)
@@ -18,6 +20,14 @@ _EVERYTHING_OF_10_11 = frozenset({
     'CREATE VIEW', 'SHOW VIEW', 'CREATE ROUTINE', 'ALTER ROUTINE', 'CREATE USER', 'EVENT', 'TRIGGER', 'CREATE TABLESPACE',
     'DELETE HISTORY', 'SET USER', 'FEDERATED ADMIN', 'CONNECTION ADMIN', 'READ_ONLY ADMIN', 'REPLICATION SLAVE ADMIN',
     'REPLICATION MASTER ADMIN', 'BINLOG ADMIN', 'BINLOG REPLAY', 'SLAVE MONITOR'})
+
+#: What ALL PRIVILEGES meant to a table and to a database before MariaDB 10.3.4, which has one more: measured, 10.11 lists just these for
+#: who had all of a database in MySQL 5.6.  Source: MariaDB Knowledge Base, GRANT, "Table Privileges" and "Database Privileges".
+_EVERYTHING_IN_A_TABLE = frozenset({
+    'SELECT', 'INSERT', 'UPDATE', 'DELETE', 'CREATE', 'DROP', 'REFERENCES', 'INDEX', 'ALTER', 'CREATE VIEW', 'SHOW VIEW', 'TRIGGER'})
+_EVERYTHING_IN_A_DATABASE = _EVERYTHING_IN_A_TABLE | {
+    'CREATE TEMPORARY TABLES', 'LOCK TABLES', 'EXECUTE', 'CREATE ROUTINE', 'ALTER ROUTINE', 'EVENT'}
+_HISTORY_SINCE = (10, 3, 4)
 
 #: Source: MariaDB Knowledge Base, GRANT: what another release calls the same privilege.
 _SAME = {'REPLICATION CLIENT': 'BINLOG MONITOR', 'REPLICATION REPLICA': 'REPLICATION SLAVE', 'ALL': _EVERYTHING,
@@ -37,14 +47,30 @@ def items(statements: Iterable[str]) -> frozenset[tuple[str, str]]:
     return frozenset(found)
 
 
-def missing(before: Sequence[str], after: Sequence[str]) -> list[str]:
-    """What `before` allows and `after` does not, as short phrases."""
-    now = items(after)
-    everything = {target for privilege, target in now if privilege == _EVERYTHING}
-    if {privilege for privilege, target in now if target == '*.*'} >= _EVERYTHING_OF_10_11:
-        everything.add('*.*')
-    return [f'{privilege} on {target}' for privilege, target in sorted(items(before) - now)
-            if target not in everything or privilege == 'GRANT OPTION']
+def missing(before: Sequence[str], after: Sequence[str], former_version: str = '') -> list[str]:
+    """Return short phrases: each privilege that `before` allows and `after` does not.  `former_version`: of the server before the upgrade."""
+    then, now = items(before), items(after)
+    held: dict[str, set[str]] = {}
+    for privilege, target in now:
+        held.setdefault(target, set()).add(privilege)
+    return [f'{privilege} on {target}' for privilege, target in sorted(then - now)
+            if not _is_within(privilege, frozenset(held.get(target, ())), _meant_by_all(target, former_version))]
+
+
+def _is_within(privilege: str, held: frozenset[str], all_of_former: frozenset[str]) -> bool:
+    """Return whether `held` on the same target includes it, though it does not name it."""
+    if privilege == _EVERYTHING:
+        return held >= all_of_former
+    return _EVERYTHING in held and privilege != 'GRANT OPTION'
+
+
+def _meant_by_all(target: str, former_version: str) -> frozenset[str]:
+    """All privileges on `target` that a server of that version had."""
+    if target == '*.*':
+        return _EVERYTHING_OF_10_11
+    found = _EVERYTHING_IN_A_DATABASE if target.endswith('.*') else _EVERYTHING_IN_A_TABLE
+    has_history = 'mariadb' in former_version.lower() and versions.release(former_version) >= _HISTORY_SINCE
+    return found | {'DELETE HISTORY'} if has_history else found
 
 
 def _items(statement: str) -> Iterable[tuple[str, str]]:
@@ -53,6 +79,8 @@ def _items(statement: str) -> Iterable[tuple[str, str]]:
         role = _ROLE.match(statement)
         return [('role', role.group('role').strip('`\''))] if role else [('statement', statement)]
     target = granted.group('object').replace('`', "'")     # PROXY: 10.11 quotes with backticks, 11.8 with apostrophes
+    if granted.group('what') == 'PROXY' and target.endswith("@''"):   # of MySQL; a host that is empty is any
+        target = f"{target[:-2]}'%'"
     found = [(name, target) for privilege in _split(granted.group('what')) for name in _by_column(privilege)]
     tail = _TAIL.search(granted.group('grantee'))
     if tail is not None and 'GRANT OPTION' in (tail.group('with') or ''):

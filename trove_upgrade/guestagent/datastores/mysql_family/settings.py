@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from trove_upgrade.domain import logs
 from trove_upgrade.guestagent import durable, foreign
-from trove_upgrade.guestagent.datastores.mysql_family import connection
+from trove_upgrade.guestagent.datastores.mysql_family import aspects, connection
 
 LOG = logs.get_logger(__name__)
 
@@ -27,10 +27,19 @@ def changed(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, st
 
     A setting that only the new server has and that changes what the old words mean is given the value that means nothing.
     """
-    found = {name: before[name] for name in MEANINGFUL if name in before and name in after and before[name] != after[name]}
+    then = {**before, **_flags_of_target(before, after)}
+    found = {name: then[name] for name in MEANINGFUL if name in before and name in after and then[name] != after[name]}
     if 'character_set_collations' in after and 'character_set_collations' not in before and after['character_set_collations']:
         found['character_set_collations'] = ''
     return found
+
+
+def _flags_of_target(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:
+    """The old sql_mode without flags that the new server does not have, and would refuse all of it for."""
+    if 'sql_mode' not in before:
+        return {}
+    known = aspects.flags(before['sql_mode'], after.get('version', ''))
+    return {'sql_mode': ','.join(flag for flag in before['sql_mode'].split(',') if flag.strip().upper() in known)}
 
 
 @contextlib.contextmanager

@@ -171,6 +171,11 @@ class TestTheWholeWay(MariaDBTestCase):
                 ('DELETE HISTORY FROM app.history', 'versioned app.history had 1 rows of history and has 0 now'),
                 ('SELECT NEXTVAL(app.numbers) FROM seq_1_to_2000', 'sequence app.numbers has another checksum'),
                 ("SET PASSWORD FOR reader@'%' = PASSWORD('other')", 'account reader@% authenticates in another way now'),
+                ("ALTER USER reader@'%' ACCOUNT LOCK", 'account reader@% has another lock now'),
+                ("ALTER USER reader@'%' REQUIRE X509", 'account reader@% has another TLS requirement now'),
+                ("ALTER USER reader@'%' WITH MAX_QUERIES_PER_HOUR 3", 'account reader@% has another resource limit now'),
+                ("ALTER USER reader@'%' PASSWORD EXPIRE NEVER", 'account reader@% has another password expiry now'),
+                ("SET DEFAULT ROLE NONE FOR reader@'%'", 'account reader@% has another default role now'),
                 ("REVOKE auditor FROM reader@'%'", 'account reader@% has lost role on auditor'),
                 ('DROP EVENT app.nightly', 'event app.nightly is gone'),
                 ('CREATE OR REPLACE PROCEDURE app.twice(IN n INT) SELECT 3 * n', 'routine app.twice (procedure) has another definition'),
@@ -297,6 +302,56 @@ class TestRefusals(MariaDBTestCase):
         self.root.sql("INSERT INTO mysql.plugin VALUES ('ed25519', 'auth_ed25519.so')")   # as INSTALL SONAME does
         self.assert_refused('plugins', 'PLUGIN_MISSING', target={'plugins': ['auth_gssapi.so']})
         self.assertEqual('ok', self.checks({'plugins': ['auth_ed25519.so']})['plugins'].outcome)
+
+    def test_tables_whose_files_are_broken_are_found_by_the_check_as_by_the_stop(self):
+        self.seed()
+        self.root.sql('USE app', 'CREATE TABLE lost (a INT)', 'CREATE TABLE cut (a INT) ENGINE=MyISAM', 'INSERT INTO cut VALUES (1)',
+                      'CREATE TABLE parts (a INT) ENGINE=MERGE UNION=(plain, none)', 'CREATE TABLE base (a INT)',
+                      'CREATE VIEW of_nothing AS SELECT * FROM base', 'DROP TABLE base', 'CREATE DEFINER=nobody@nowhere VIEW of_nobody AS SELECT 1 AS one')
+        self.service.stop('mariadb')
+        (self.root.context.data_directory / 'app/lost.ibd').unlink()
+        (self.root.context.data_directory / 'app/cut.MYI').write_bytes(b'x')
+        self.start()
+        found = self.assert_refused('readings', 'TABLE_UNREADABLE')
+        for name in ('app.lost (', 'app.cut (', 'app.parts ('):
+            self.assertIn(name, found.message)
+        for name in ('of_nothing', 'of_nobody', 'app.words', 'app.history'):
+            self.assertNotIn(name, found.message)
+        error = self.assertRaises(exceptions.StepRefused, self.stop)
+        self.assertEqual('TABLE_UNREADABLE', error.code)
+        self.root.sql('DROP TABLE app.lost, app.cut, app.parts')
+        self.assertEqual('ok', self.checks()['readings'].outcome)
+        self.stop()
+
+    def test_a_table_that_another_connection_holds_does_not_hold_up_the_check(self):
+        self.seed()
+        holder = self.root.session()
+        self.addCleanup(holder.close)
+        holder.rows('LOCK TABLES app.words WRITE')
+        found = self.checks()['readings']
+        self.assertEqual('ok', found.outcome, found.message)
+        self.assertIn('3 of 4 tables', found.message)
+
+    def test_an_agent_without_the_privileges_of_the_stop(self):
+        self.start()
+        self.root.sql("CREATE USER agent@localhost IDENTIFIED BY 'x'", 'GRANT SELECT, PROCESS, RELOAD, SUPER, SHOW VIEW ON *.* TO agent@localhost')
+        (self.root.path / 'root/.my.cnf').write_text('[client]\nuser = agent\npassword = x\n')
+        found = self.assert_refused('readings', 'AGENT_PRIVILEGES')
+        self.assertIn('lacks SHUTDOWN.', found.message)
+
+    def test_accounts_that_the_server_has_not_loaded_fail_neither_check_nor_stop(self):
+        self.configure('[mysqld]\nskip_name_resolve = ON\n')
+        self.start()
+        self.root.sql("CREATE USER far@'app.example.com'", "CREATE USER near@'10.0.0.1'", "GRANT SELECT ON mysql.* TO near@'10.0.0.1'",
+                      "INSERT INTO mysql.global_priv VALUES ('%', 'unloaded', '{}')")
+        self.service.stop('mariadb')
+        self.start()
+        self.assertEqual('ok', self.checks()['readings'].outcome)
+        before = self.stop()
+        self.assertIn('far@app.example.com', before.users)
+        self.assertNotIn('far@app.example.com', before.grants)
+        self.driver.start_isolated()
+        self.assertEqual([], self.driver.compare(before, self.driver.fingerprint({}, self.progress)).missing)
 
     def test_a_replica_unless_it_is_allowed(self):
         self.start()

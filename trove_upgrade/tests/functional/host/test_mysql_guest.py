@@ -54,7 +54,7 @@ class MySQLUpgradeTest(MySQLCase):
         self.assertTrue(restored.serving)
         fingerprint = restored.result['fingerprint']
         self.assertEqual(([], []), (fingerprint['missing'], restored.result['settings_changed']))
-        self.assertGreaterEqual(fingerprint['rows_compared'], 20003)
+        self.assertGreaterEqual(fingerprint['rows_compared'], 20005)
         verified = self.ask(guest, 'verify_upgrade', upgrade_info=stopped.result['upgrade_info'])
         self.assertTrue(verified.result['server_version'].startswith(self.target.facts['server_version']))
         self.ask(guest, 'finish_upgrade')

@@ -12,12 +12,14 @@ from trove_upgrade.lab.containers import recipes
 from trove_upgrade.tests.functional.host import private_engine, trove_guest
 from trove_upgrade.tests.functional.host.container_case import SEED, ContainerTestCase
 
+ACCOUNTS = "SELECT User, Host, authentication_string FROM mysql.user WHERE User NOT IN ('mariadb.sys', 'PUBLIC') ORDER BY 1, 2"
+
 
 class TestTheWholeWay(ContainerTestCase):
     def upgraded(self):
         self.seed()
         self.guest.load(recipes.MARIADB_11_8)
-        before = self.container()
+        before, accounts = self.container(), self.guest.sql(ACCOUNTS)
         info = self.quiesced()
         self.assertFalse(self.container().running)
         self.assertEqual(('no', 0), (self.container().restart_policy, self.container().exit_code))
@@ -43,6 +45,7 @@ class TestTheWholeWay(ContainerTestCase):
         self.assertEqual([(5000,)], self.guest.sql('SELECT COUNT(*) FROM app.words'))
         self.assertEqual([(2,)], self.guest.sql('SELECT COUNT(*) FROM app.history FOR SYSTEM_TIME ALL'))
         self.assertEqual([(1234,)], self.guest.sql('SELECT @@global.wait_timeout'))
+        self.assertEqual(accounts, self.guest.sql(ACCOUNTS))
         self.assertEqual(['mute', 'unmute'], self.guest.watchers.told)
         return info
 
@@ -126,6 +129,34 @@ class TestCrooked(ContainerTestCase):
         self.assertEqual('FILE_NOT_KEPT', error.code)
         self.assertIn('/opt/init.sql', error.message)
         self.assert_serves_as_before()
+
+
+class TestAccountsOfTheHealthCheck(ContainerTestCase):
+    """The image's entrypoint makes them at the last start, where the data has no file for them yet: an older image knew none."""
+
+    def upgraded(self, *before):
+        self.seed(extra='skip_name_resolve = OFF\n')     # as Trove configures it
+        self.guest.load(recipes.MARIADB_11_8)
+        hosts = ('localhost', '127.0.0.1', '::1')
+        self.guest.sql(*(f"DROP USER healthcheck@'{host}'" for host in hosts), *before)
+        (self.guest.layout.data_directory / '.my-healthcheck.cnf').unlink()
+        users = self.users()
+        info = self.quiesced()
+        self.guest.rebuild('11.8')
+        restore.restore(self.guest.work(upgrade_info=info))
+        return users
+
+    def users(self):
+        return self.guest.sql(ACCOUNTS)
+
+    def test_trove_s_health_check_gets_the_one_that_trove_does_not_list(self):
+        before = {row[:2] for row in self.upgraded()}
+        self.assertEqual(before | {('healthcheck', 'localhost')}, {row[:2] for row in self.users()})
+        self.assertTrue(private_engine.wait_until(lambda: self.container().health == 'healthy'))
+
+    def test_the_customer_s_own_account_of_that_name_stays_as_it_is(self):
+        before = self.upgraded("CREATE USER healthcheck@'127.0.0.1' IDENTIFIED BY 'mine'")
+        self.assertEqual(before, self.users())
 
 
 class TestRefusals(ContainerTestCase):

@@ -464,7 +464,7 @@ class TestBesideOthers(DirectoryTestCase):
     def driver(self):
         (self.root / 'v/data').mkdir(parents=True)
         (self.root / 'etc/mysql').mkdir(parents=True)
-        session = servers.Session(('SELECT VERSION', [('10.11.14-MariaDB',)]), ('COUNT|COALESCE', [(0,)]), ('pid_file', [('/nonexistent',)]),
+        session = servers.Session(('SELECT VERSION', [('10.11.14-MariaDB',)]), ('TABLE_TYPE, COALESCE', []), ('COUNT|COALESCE', [(0,)]), ('pid_file', [('/nonexistent',)]),
                                   ('datadir', [('datadir', str(self.root / 'v/data'))]))
         return MariaDBDriver(test_drivers.context(self.root), servers.Service(), connect=lambda credentials, timeout_seconds: session)
 

@@ -78,6 +78,12 @@ class TestKeptSettings(base.TestCase):
         found = settings.changed({'sql_mode': 'A', 'innodb_io_capacity': '1'}, {'sql_mode': 'B', 'innodb_io_capacity': '2'})
         self.assertEqual({'sql_mode': 'A'}, found)
 
+    def test_flags_that_the_new_server_does_not_have_are_left_out_of_its_sql_mode(self):
+        before = {'sql_mode': 'ANSI_QUOTES,NO_AUTO_CREATE_USER,NO_ZERO_DATE'}
+        self.assertEqual({'sql_mode': 'ANSI_QUOTES,NO_ZERO_DATE'}, settings.changed(before, {'sql_mode': 'X', 'version': '8.0.40'}))
+        self.assertEqual({}, settings.changed(before, {'sql_mode': 'ANSI_QUOTES,NO_ZERO_DATE', 'version': '8.0.40'}))
+        self.assertEqual(before, settings.changed(before, {'sql_mode': 'X', 'version': '11.8.6-MariaDB'}))
+
     def test_a_new_mapping_of_collations_is_emptied(self):
         self.assertEqual({'character_set_collations': ''}, settings.changed({}, {'character_set_collations': 'utf8mb4=x'}))
 

@@ -106,7 +106,7 @@ class TestDriverChecks(DriverTestCase):
 
     def test_one_check_that_fails_hides_no_other(self):
         session = fakes.Session(('XA RECOVER', fakes.refusal(1227, 'denied')), ('SELECT VERSION', [('10.11.14-MariaDB',)]),
-                                ('COUNT|COALESCE', [(0,)]), ('pid_file', [('/nonexistent',)]), ('datadir', [('datadir', str(self.root / 'v/data'))]))
+                                ('TABLE_TYPE, COALESCE', []), ('COUNT|COALESCE', [(0,)]), ('pid_file', [('/nonexistent',)]), ('datadir', [('datadir', str(self.root / 'v/data'))]))
         found = {one.name: one for one in self.driver(lambda credentials, timeout_seconds: session).checks({'server_version': '11.8.6'}, {})}
         self.assertEqual('unknown', found['prepared_transactions'].outcome)
         self.assertEqual('ok', found['replication'].outcome)

@@ -18,7 +18,7 @@ class TestPhotographer(base.TestCase):
     def session(self, *rules, tables=(('a', 'big', 'BASE TABLE', 900, 'InnoDB'), ('a', 'small', 'BASE TABLE', 10, 'InnoDB'),
                                      ('a', 'w', 'VIEW', 0, None))):
         return fakes.Session(
-            *rules, ('SELECT VERSION', [('10.11.14-MariaDB',)]), ('mysql.global_priv', [('u', '%', '{"plugin": "p"}')]),
+            *rules, ('ENGINE IN', []), ('SELECT VERSION', [('10.11.14-MariaDB',)]), ('mysql.global_priv', [('u', '%', '{"plugin": "p"}')]),
             ("TABLE_NAME = 'global_priv'", [(1,)]), ('SHOW GRANTS', [('GRANT USAGE ON *.* TO `u`@`%` IDENTIFIED BY PASSWORD \'*1\'',)]),
             ('SHOW GLOBAL VARIABLES', [('sql_mode', 'A')]), (r'FROM information_schema.TABLES', list(tables)),
             ('information_schema.VIEWS', [('a', 'w', 'select 1', 'NONE', 'd', 'DEFINER')]),
@@ -101,6 +101,17 @@ class TestPhotographer(base.TestCase):
         self.assertEqual((None, None, 'table'), tuple(found.tables['a.m'][key] for key in ('rows', 'checksum', 'kind')))
         self.assertEqual([], found.counted_only_by_file)
         self.assertFalse([said for said in session.statements if 'a`.`m' in said])
+
+    def test_a_table_of_another_server_is_known_by_its_columns_and_never_opened(self):
+        far = ('ENGINE IN', [("o'x", 'far', 'BASE TABLE', 'FEDERATED'), ('a', 'sheet', 'BASE TABLE', 'CONNECT')])
+        session = self.session(far, ('information_schema.COLUMNS', [("o'x", 'far', 'n', 'int', '', None)]))
+        found = self.take(session)
+        self.assertEqual((None, None, 'table'), tuple(found.tables["o'x.far"][key] for key in ('rows', 'checksum', 'kind')))
+        self.assertNotEqual(found.tables["o'x.far"]['columns'], found.tables['a.sheet']['columns'])
+        for opening, schema in (('DATA_LENGTH', 'TABLE_SCHEMA'), ('REFERENTIAL_CONSTRAINTS', 'CONSTRAINT_SCHEMA')):
+            said, = [said for said in session.statements if opening in said]
+            self.assertTrue(said.endswith(f" AND NOT ({schema} = 'o''x' AND TABLE_NAME = 'far') AND NOT ({schema} = 'a' AND TABLE_NAME = 'sheet')"), said)
+        self.assertFalse([said for said in session.statements if '`far`' in said or '`sheet`' in said])
 
     def test_no_hash_of_a_password_is_kept_in_the_grants(self):
         found = self.take(self.session())

@@ -21,6 +21,26 @@ class TestGrants(base.TestCase):
         self.assertEqual(['ALL PRIVILEGES on *.*'],
                          grants.missing(before, [f'GRANT {spelt_out.replace("FILE, ", "")} ON *.* TO `k`@`localhost`']))
 
+    def test_all_of_a_database_or_a_table_may_be_spelt_out_where_the_former_server_knew_no_history(self):
+        """Measured: MySQL 5.6.24's accounts after mariadb-upgrade of 10.11.19."""
+        spelt_out = ('SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER, CREATE TEMPORARY TABLES, LOCK TABLES, EXECUTE, '
+                     'CREATE VIEW, SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, EVENT, TRIGGER')
+        of_table = 'SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER, CREATE VIEW, SHOW VIEW, TRIGGER'
+        for listed, target in ((spelt_out, '`a`.*'), (of_table, '`a`.`t`')):
+            lost = [f"ALL PRIVILEGES on {target.replace('`', chr(39))}"]
+            before, after = ([f'GRANT {what} ON {target} TO `u`@`%`'] for what in ('ALL PRIVILEGES', listed))
+            for version in ('5.6.24', '10.2.44-MariaDB', '10.3.3-MariaDB'):
+                self.assertEqual([], grants.missing(before, after, version))
+                self.assertEqual(lost, grants.missing(before, [after[0].replace('UPDATE, ', '')], version))
+            for version in ('10.3.4-MariaDB', '10.11.19-MariaDB'):
+                self.assertEqual(lost, grants.missing(before, after, version))
+                self.assertEqual([], grants.missing(before, [after[0].replace('UPDATE', 'UPDATE, DELETE HISTORY')], version))
+
+    def test_a_list_of_all_that_a_former_server_knew_does_not_cover_what_it_does_not_name(self):
+        listed = ', '.join(sorted(grants._EVERYTHING_IN_A_DATABASE))
+        before, after = ([f'GRANT {what} ON `a`.* TO `u`@`%`'] for what in (f'{listed}, SHOW CREATE ROUTINE', listed))
+        self.assertEqual(["SHOW CREATE ROUTINE on 'a'.*"], grants.missing(before, after, '11.8.6-MariaDB'))
+
     def test_columns_are_compared_one_by_one(self):
         self.assertEqual(["SELECT(b) on 'a'.'t'"], grants.missing(['GRANT SELECT (`a`, `b`), INSERT ON `a`.`t` TO `u`@`%`'],
                                                                  ['GRANT INSERT, SELECT (`a`) ON `a`.`t` TO `u`@`%`']))
@@ -31,6 +51,12 @@ class TestGrants(base.TestCase):
     def test_quotes_of_proxy_are_alike(self):
         self.assertEqual([], grants.missing(['GRANT PROXY ON ``@`%` TO `root`@`localhost` WITH GRANT OPTION'],
                                             ["GRANT PROXY ON ''@'%' TO 'root'@'localhost' WITH GRANT OPTION"]))
+
+    def test_a_proxy_for_any_user_is_the_same_with_and_without_a_host(self):
+        """Measured as above."""
+        before, after = ["GRANT PROXY ON ''@'' TO 'root'@'localhost' WITH GRANT OPTION"], ['GRANT PROXY ON ``@`%` TO `root`@`localhost` WITH GRANT OPTION']
+        self.assertEqual([], grants.missing(before, after))
+        self.assertEqual(2, len(grants.missing(before, ['GRANT PROXY ON ``@`localhost` TO `root`@`localhost` WITH GRANT OPTION'])))
 
     def test_a_lost_role_and_a_lost_default_role_are_named(self):
         lost = grants.missing(['GRANT `ro` TO `u`@`%`', 'SET DEFAULT ROLE `ro` FOR `u`@`%`'], [])

@@ -2,9 +2,9 @@
 import pathlib
 
 from trove_upgrade.guestagent.datastores.mysql_family import (
-    catalog,
     checks,
     connection,
+    definitions,
     libraries,
     option_files,
 )
@@ -94,7 +94,7 @@ class TestLibraries(DriverTestCase):
         )
 
     def test_loadable_functions_are_in_the_picture(self):
-        before = catalog.definitions(fakes.Session(('mysql.func', [('f', 2, 'a.so', 'function')])))
-        after = catalog.definitions(fakes.Session(('mysql.func', [('f', 2, 'b.so', 'function')])))
+        before = definitions.read(fakes.Session(('mysql.func', [('f', 2, 'a.so', 'function')])))
+        after = definitions.read(fakes.Session(('mysql.func', [('f', 2, 'b.so', 'function')])))
         self.assertEqual({'function:f'}, before.keys())
         self.assertNotEqual(before, after)

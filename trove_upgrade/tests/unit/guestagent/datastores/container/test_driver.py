@@ -194,7 +194,8 @@ class TestBefore(ContainerTestCase):
     def test_what_is_kept_has_no_secret_and_nothing_of_the_old_image(self):
         driver = self.stopped()
         kept = driver.stash_roots()
-        self.assertEqual([self.guest.root / 'etc/mysql', driver.records.path], kept)
+        self.assertEqual([self.guest.root / 'etc/mysql', driver.records.path,
+                          driver.records.path.with_name('database-health-accounts.json')], kept)
         text = driver.records.path.read_text()
         self.assertNotIn(fakes.PASSWORD, text)
         record = json.loads(text)

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counts and checksums of a table's rows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from trove_upgrade.guestagent.datastores.mysql_family import connection
+from trove_upgrade.guestagent.datastores.mysql_family.catalog import Table
+
+#: `checksum_of` of a table whose checksum is one of values, not the server's own.
+VALUES = 'values'
+#: SQL's functions of a digest.  MySQL 9.7 has no MD5 any more; agents of earlier releases sum versioned tables, which MariaDB alone has, by it.
+_MD5, _SHA2 = 'MD5({})', 'SHA2({}, 256)'
+
+
+def read(session: connection.Session, table: Table) -> dict[str, Any] | None:
+    """Return what a fingerprint has of the rows; None where the server gives no checksum.
+
+    :raises SessionError: the table cannot be read.
+    """
+    if table.kind == 'versioned':
+        return _read_versioned(session, table)
+    rows = _count(session, table.quoted)
+    if table.kind == 'sequence':
+        return {'rows': rows, 'checksum': _state(session, table)}
+    if table.has_stored_results:  # 10.11 and 11.8 take other sums of them
+        _use(session, table)
+        checksum = _sum(session, table.given, table.quoted, _SHA2)[1]
+        return {'rows': rows, 'checksum': checksum, 'checksum_of': VALUES}
+    shown = session.rows(f'CHECKSUM TABLE {table.quoted} EXTENDED')[0][1]
+    return None if shown is None else {'rows': rows, 'checksum': str(shown)}
+
+
+def try_one(session: connection.Session, table: Table) -> None:
+    """Read one row at most, in the way that `read` reads all: what keeps the table from being opened or its values from being summed shows.
+
+    :raises SessionError: the table cannot be read.
+    """
+    if table.kind == 'sequence':
+        _state(session, table)
+    elif table.kind == 'versioned':
+        source = _sample(table.columns, f'{table.quoted} FOR SYSTEM_TIME ALL')
+        _sum(session, table.columns, source, _MD5)
+    elif table.has_stored_results:
+        _use(session, table)
+        _sum(session, table.given, _sample(table.given, table.quoted), _SHA2)
+    else:
+        _count(session, _sample((), table.quoted))
+
+
+def _read_versioned(session: connection.Session, table: Table) -> dict[str, Any]:
+    """Current rows and history, by the values of the visible columns."""
+    every, checksum = _sum(session, table.columns, f'{table.quoted} FOR SYSTEM_TIME ALL', _MD5)
+    rows = _count(session, table.quoted)
+    return {'rows': rows, 'history_rows': every - rows, 'checksum': checksum}
+
+
+def _count(session: connection.Session, source: str) -> int:
+    return int(session.rows(f'SELECT COUNT(*) FROM {source}')[0][0])
+
+
+def _state(session: connection.Session, table: Table) -> str:
+    values = session.rows(f'SELECT * FROM {table.quoted}')
+    return ' '.join(str(value) for value in values[0])
+
+
+def _use(session: connection.Session, table: Table) -> None:
+    """MySQL looks functions of expressions up in the database that is in use."""
+    session.rows(f'USE {connection.quoted(table.schema)}')
+
+
+def _sample(columns: Sequence[str], source: str) -> str:
+    """Return a source of one row."""
+    wanted = ', '.join(connection.quoted(name) for name in columns) or '1'
+    return f'(SELECT {wanted} FROM {source} LIMIT 1) AS one_row'
+
+
+def _sum(
+    session: connection.Session, columns: Sequence[str], source: str, digest: str
+) -> tuple[int, str]:
+    """Return how many rows there are, and a sum of their values; the sum and the exclusive-or forget the order."""
+    each = (digest.format(f'CAST({connection.quoted(name)} AS BINARY)') for name in columns)
+    values = ', '.join(f"COALESCE({value}, 'NULL')" for value in each) or "''"
+    hashed = digest.format(f"CONCAT_WS(',', {values})")
+    rows, added, either = session.rows(
+        f'SELECT COUNT(*), COALESCE(SUM(CRC32({hashed})), 0), '
+        f'COALESCE(BIT_XOR(CAST(CONV(LEFT({hashed}, 16), 16, 10) AS UNSIGNED)), 0) FROM {source}'
+    )[0]
+    return int(rows), f'{added}:{either}'
