@@ -50,7 +50,8 @@ class Comparison:
 class Stashed:
     """What a stash holds, without a word of where it is."""
 
-    files: Sequence[str]               #: absolute paths of files and links
+    paths: Sequence[str]               #: absolute ones, directories too
+    files: Sequence[str]               #: of files and links
     links: Mapping[str, str]           #: each link with what it leads to
     content: Callable[[str], bytes]    #: of one file
 
@@ -206,8 +207,15 @@ class DatastoreDriver:
         """Return those of all stashed paths that come back first, for `prepare_places`."""
         return ()
 
-    def prepare_places(self) -> None:
-        """Make what the files that come back stand in.  Safe to repeat."""
+    def prepare_places(self, stashed: Stashed, coming: Sequence[str]) -> None:
+        """Make what the files that are `coming` stand in, and what is named by those that have come.  Safe to repeat."""
+
+    def expect(self, target: Mapping[str, Any]) -> None:
+        """Take the call's word for what this root disk shall run, where the stash has one, too."""
+
+    def check_restored(self, stashed: Stashed) -> upgrade.CheckResult | None:
+        """Judge what has come as a whole, before anything reads it; None where there is nothing to judge."""
+        return None
 
     def check_release(self, former: str, installed: str) -> upgrade.CheckResult | None:
         """Compare the release of the server that is installed with the one whose data it gets; None where any may follow."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files of the former root disk that come to this one."""
 
+from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.stash.accounts import Accounts
 from trove_upgrade.guestagent.stash.restore import Stash
@@ -12,12 +13,18 @@ def restore(driver: base.DatastoreDriver, accounts: Accounts, stash: Stash) -> l
     :raises StepFailed: the stash is broken, or something in it must not come here.
     """
     remarks = stash.restore(driver.restore_first(stash.paths()), accounts)
-    driver.prepare_places()
-    stashed = base.Stashed(stash.files(), stash.links(), stash.file)
+    stashed = base.Stashed(stash.paths(), stash.files(), stash.links(), stash.file)
     restored: set[str] = set()
-    while found := [path for path in driver.restore_paths(stashed) if path not in restored]:
+    while True:
+        found = [path for path in driver.restore_paths(stashed) if path not in restored]
+        driver.prepare_places(stashed, found)
+        if not found:
+            break
         remarks += stash.restore(found, accounts)
         restored.update(found)
+    judged = driver.check_restored(stashed)
+    if judged is not None and judged.outcome == 'refused':
+        raise exceptions.StepFailed(judged.message, str(judged.code))
     left = [path for path in driver.left_alone(stashed) if path not in restored]
     return remarks + [
         f"{path!r} is the new image's own; that of the former root disk had another content, and did not come back"

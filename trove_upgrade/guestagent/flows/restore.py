@@ -148,6 +148,7 @@ def _configure(work: Work, stash: Stash, info: UpgradeInfo) -> None:
     The real data is not touched: what is refused here has not passed the point of no return.
     """
     guest = work.guest
+    guest.driver.expect(work.call.target)
     if guest.marks.has(Mark.CONFIGURED, info.upgrade_id):
         if not guest.marks.has(Mark.COMPARED, info.upgrade_id):
             _require_accepted(guest.driver.check_again(work.call.options, work.progress))

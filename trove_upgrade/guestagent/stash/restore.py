@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import ctypes
+import functools
 import hashlib
 import os
 import pathlib
@@ -126,11 +127,15 @@ class Stash:
         :raises KeyError: no such file.
         :raises StepFailed: STASH_BROKEN.
         """
-        piece = {entry.path: entry.piece for entry in self.manifest.entries}[path]
+        piece = self._pieces[path]
         if piece is None:
             raise KeyError(path)
         self._verify(piece, path)
         return b''.join(self._chunks(piece))
+
+    @functools.cached_property
+    def _pieces(self) -> dict[str, Piece | None]:
+        return {entry.path: entry.piece for entry in self.manifest.entries}
 
     def _chunks(self, piece: Piece) -> Iterator[bytes]:
         position, end = piece.offset, piece.offset + piece.size

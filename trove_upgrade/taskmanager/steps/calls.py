@@ -47,7 +47,8 @@ class Calls:
             deadline = self.clock.now() + datetime.timedelta(seconds=3600 if seconds is None else seconds)
         if target is None:
             target = {'server_version': spoken(row.wanted_number), 'datastore_manager': row.datastore_manager,
-                      **self._version(row.wanted_version_id, row.wanted_number)}
+                      **self._version(row.wanted_version_id, row.wanted_number),
+                      'container_image': self.datastores.target_facts(row.wanted_version_id).get('container_image')}
         if row.wanted_image_id:    # frozen; the version may have been given another one since, or have tags
             target = {**target, 'image_id': row.wanted_image_id}
         options = {**self.options, 'rollback': True} if row.is_rolling_back else self.options

@@ -15,7 +15,9 @@ from trove_upgrade.guestagent.datastores.container import definition
 
 CODE = 'CONTAINER_DEFINITION'
 _NAME = 'container_definition'
-_SERVERS = frozenset({'mariadbd', 'mysqld'})
+_SERVERS = frozenset(
+    f'{directory}{name}' for directory in ('', '/usr/sbin/') for name in ('mariadbd', 'mysqld')
+)
 
 
 def check(defined: Mapping[str, Any], places: Sequence[pathlib.Path]) -> upgrade.CheckResult:
@@ -40,25 +42,26 @@ def _reasons(defined: Mapping[str, Any], places: Sequence[pathlib.Path]) -> Iter
     host: Mapping[str, Any] = defined.get('HostConfig') or {}
     for bind in host.get('Binds') or ():
         source = str(bind).partition(':')[0]
-        if not any(_is_below(source, place) for place in places):
-            yield f'it sees {source}, which is neither on the volume nor of the database'
+        if not any(_is(source, place) for place in places):
+            yield f'it sees {source}, which is none of the directories that Trove gives it'
     for mount in host.get('Mounts') or ():
         yield f'it has a mount of the kind that is not made again, {mount.get("Source") or mount.get("Type")} at {mount.get("Target")}'
-    if host.get('Privileged') and not (definition.user(defined) or (0, 0))[0]:
-        yield 'it is privileged, and its user is root or a name'
+    user = definition.user(defined)
+    if (user is None and (host.get('Privileged') or _names_user(defined))) or (
+        user and not user[0]
+    ):
+        yield 'its user is root or a name'
     if host.get('CapAdd'):
         yield f'it has the capabilities {", ".join(map(str, host["CapAdd"]))}'
     words = definition.command(defined)
-    if (
-        words
-        and not words[0].startswith('-')
-        and pathlib.PurePosixPath(words[0]).name not in _SERVERS
-    ):
+    if words and not words[0].startswith('-') and words[0] not in _SERVERS:
         yield f'its command begins with {words[0]!r}, which is no database server'
 
 
-def _is_below(source: str, place: pathlib.Path) -> bool:
-    """A name without a slash is a volume of the engine's own, on the root disk."""
-    return source.startswith('/') and pathlib.Path(os.path.realpath(source)).is_relative_to(
-        os.path.realpath(place)
-    )
+def _names_user(defined: Mapping[str, Any]) -> bool:
+    return bool((defined.get('Config') or {}).get('User'))
+
+
+def _is(source: str, place: pathlib.Path) -> bool:
+    """A name without a slash is a volume of the engine's own, on the root disk; a directory below a place can become a link."""
+    return source.startswith('/') and os.path.realpath(source) == os.path.realpath(place)

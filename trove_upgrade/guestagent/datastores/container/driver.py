@@ -68,6 +68,7 @@ class ContainerDriver(FamilyDriver):
         self._service = service
         self._watchers = watchers
         self._number = number
+        self._expected: Mapping[str, Any] | None = None
 
     # --- before ------------------------------------------------------------------------------------------------------
 
@@ -190,8 +191,12 @@ class ContainerDriver(FamilyDriver):
         mysql, own = str(self.context.etc / 'mysql'), {str(self.records.path), str(self._health.path)}
         return [path for path in stashed if path == mysql or path in own or path.startswith(f'{mysql}/')]
 
-    def prepare_places(self) -> None:
+    def prepare_places(self, stashed: base.Stashed, coming: Sequence[str]) -> None:
         """See `base`.  None: what the server needs elsewhere is its container's."""
+
+    def check_restored(self, stashed: base.Stashed) -> upgrade.CheckResult | None:  # noqa: ARG002
+        """See `base`.  No program of the guest's root reads the container's option files."""
+        return None
 
     # --- after -------------------------------------------------------------------------------------------------------
 
@@ -201,6 +206,16 @@ class ContainerDriver(FamilyDriver):
             self.images.wait_for_engine()
             self.images.fetch(self.images.reference({'version_number': self._number}), lambda _percent, _sentence: None)
 
+    def expect(self, target: Mapping[str, Any]) -> None:
+        """See `base`.  A taskmanager of the release before leaves out the fact that counts."""
+        self._expected = target if 'container_image' in target else None
+
+    def _target(self, record: Record) -> ImageChoice:
+        """The former root disk may have been taken over: an image of another repository than the target's is none of ours."""
+        if self._expected is None or self.images.is_of_target(record.target, self._expected):
+            return record.target
+        return ImageChoice(self.images.reference(self._expected), '')
+
     def check_configuration(self, options: Mapping[str, Any]) -> upgrade.CheckResult:
         """See `base`.  Also brings the image here.  What that very image has accepted on the former root disk it accepts here."""
         record = self.records.require()
@@ -209,7 +224,7 @@ class ContainerDriver(FamilyDriver):
             return accepted
         self.images.wait_for_engine()
         backwards = options.get(_ROLLBACK) is True
-        wanted = record.former if backwards else record.target
+        wanted = record.former if backwards else self._target(record)
         chosen = self.images.fetch_again(wanted, lambda _percent, _sentence: None, exact=backwards)
         tried = self._choose(chosen, record, wanted)
         if tried.outcome != 'refused' or backwards:
@@ -224,7 +239,7 @@ class ContainerDriver(FamilyDriver):
         record = self.records.require()
         self.images.wait_for_engine()
         backwards = options.get(_ROLLBACK) is True
-        wanted = record.former if backwards else record.target
+        wanted = record.former if backwards else self._target(record)
         found = self.images.renew(wanted, progress, exact=backwards)
         if record.chosen is not None and found.image_id == record.chosen.image_id and found.reference == record.chosen.reference:
             return None

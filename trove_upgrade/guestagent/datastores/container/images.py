@@ -7,7 +7,7 @@ from typing import Any
 
 from trove_upgrade.domain import exceptions, logs, upgrade
 from trove_upgrade.guestagent import listing
-from trove_upgrade.guestagent.containers import errors
+from trove_upgrade.guestagent.containers import definitions, errors
 from trove_upgrade.guestagent.containers.engine import Engine, Image
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container.record import ImageChoice
@@ -46,6 +46,14 @@ class Images:
             raise exceptions.StepRefused(f'The container image of the target cannot be told: {missing}. Set it, or register the target '
                                          f'version with the fact container_image.', 'CONTAINER_IMAGE_UNKNOWN')
         return f'{self._repository}:{number}'
+
+    def is_of_target(self, choice: ImageChoice, target: Mapping[str, Any]) -> bool:
+        """Return True where a choice of another root disk has the repository that this one takes for the target, or none can be told."""
+        try:
+            own = definitions.Reference.of(self.reference(target)).repository
+        except exceptions.StepRefused:
+            return True
+        return _familiar(own) == _familiar(definitions.Reference.of(choice.reference).repository)
 
     def check(self, target: Mapping[str, Any]) -> upgrade.CheckResult:
         """Whether it is here or there is room for it.  Nothing is brought here."""

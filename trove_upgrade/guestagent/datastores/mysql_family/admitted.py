@@ -7,17 +7,20 @@ that is not open to all; and if no option in it names code.
 """
 
 import contextlib
+import functools
 import itertools
 import os
 import pathlib
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 
-from trove_upgrade.domain import exceptions, logs
+from trove_upgrade.domain import exceptions, upgrade
 from trove_upgrade.guestagent import foreign
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
     code_options,
+    configuration_checks,
+    made_anew,
     option_files,
     option_lines,
     option_paths,
@@ -26,8 +29,6 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
 )
 from trove_upgrade.guestagent.datastores.mysql_family.option_paths import Purpose
 from trove_upgrade.guestagent.datastores.mysql_family.packages import Packages
-
-LOG = logs.get_logger(__name__)
 
 _OPTION_FILE_BYTES = 256 << 10
 _LINKS = 40  #: as the kernel follows.  Source: path_resolution(7)
@@ -63,8 +64,67 @@ class Admission:
         """
         named = self._named(configuration)
         found = [name for name in self._listed if self._may_come(pathlib.Path(name), named)]
-        self._require_harmless(found)
+        absent = set(map(str, configuration.absent))
+        self._require_harmless(
+            [name for name in found if name in absent or self._is_option_file(pathlib.Path(name))]
+        )
         return found
+
+    def make(self, configuration: option_files.Configuration, coming: Sequence[str]) -> None:
+        """Make, with owner and mode, directories and logs that are named, or above a file that comes, and that this root disk lacks.
+
+        Safe to repeat.  Nothing that is there is changed, no link is followed, and nothing is made in a place that the system trusts.
+        """
+        copies = self._context.run / preserved.TO_MAKE
+        if not copies.is_dir():
+            return
+        named = self._named(configuration)
+        above = {parent for name in coming for parent in pathlib.Path(name).parents}
+        for names, _, others, descriptor in foreign.walk(copies, levels=foreign.LEVELS):
+            directory = pathlib.Path('/').joinpath(*names)
+            wanted = directory in above or named.passes(directory)
+            if names and wanted and not self._is_trusted(directory, is_directory=True):
+                made_anew.make(directory, os.fstat(descriptor))
+            for name in others:
+                log = directory / name
+                if named.passes(log) and not self._is_trusted(log, is_directory=False):
+                    status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                    if stat.S_ISREG(status.st_mode):
+                        made_anew.make(log, status)
+
+    def judge(self, configuration: option_files.Configuration) -> upgrade.CheckResult:
+        """Judge the whole, as this root disk reads it, when all has come."""
+        if configuration.unread:
+            return configuration_checks.check_read(configuration)
+        clients = option_files.read(self._client_file, follow_includes=False).options
+        refused = [
+            *preserved.unjudged(configuration, self._client_file, self._context.volume),
+            *code_options.refused(
+                [*configuration.options, *clients],
+                self._packages,
+                self._context.etc.parent,
+                self._user,
+            ),
+        ]
+        if refused:
+            return preserved.refusal(refused, self._context.etc / 'mysql')
+        return upgrade.CheckResult(
+            preserved.NAME, 'ok', 'No restored option file leads to what is not of the image.'
+        )
+
+    def _is_trusted(self, path: pathlib.Path, *, is_directory: bool) -> bool:
+        inside = trusted_places.inside(path, self._context.etc.parent)
+        rule = (
+            trusted_places.is_trusted_for_directories if is_directory else trusted_places.is_trusted
+        )
+        return self._packages.own(inside) or rule(inside, self._packages.own)
+
+    def _is_option_file(self, path: pathlib.Path) -> bool:
+        return (
+            path == self._client_file
+            or path.suffix == '.cnf'
+            or (path.parent == self._context.etc and path.name.startswith('my.cnf'))
+        )
 
     def left(self, configuration: option_files.Configuration) -> Sequence[str]:
         """Return what is named and does not come because this root disk has a file there."""
@@ -87,15 +147,19 @@ class Admission:
         ):
             return False
         if self._is_of_the_database(path):
-            return self._leads_to_the_open(path)
+            return self._leads_to_the_open(path) and not (
+                path == self._client_file and str(path) in self._stashed.links
+            )
         inside = trusted_places.inside(path, self._context.etc.parent)
         real = pathlib.Path(os.path.realpath(path.parent)) / path.name
         return (
             named.has(path)
             and real.is_relative_to(self._root)
-            and not trusted_places.is_trusted(inside)
-            and not trusted_places.is_trusted(trusted_places.inside(real, self._root))
             and not self._packages.own(inside)
+            and not trusted_places.is_trusted(inside, self._packages.own)
+            and not trusted_places.is_trusted(
+                trusted_places.inside(real, self._root), self._packages.own
+            )
             and not os.path.lexists(path)
             and self._leads_to_the_open(path)
         )
@@ -113,29 +177,41 @@ class Admission:
         )
 
     def _leads_to_the_open(self, path: pathlib.Path) -> bool:
-        """True but for a link to what only some may read, or to a place that the system trusts and no package fills."""
+        """True but for a link to what only some may read here, and to what is not there in a place that the system trusts."""
         target = self._stashed.links.get(str(path))
         if target is None:
             return True
         real = pathlib.Path(os.path.realpath(path.parent / target))
         if real.is_relative_to(os.path.realpath(self._context.volume)):
             return True
+        rule = (
+            trusted_places.is_trusted_for_directories
+            if str(real) in self._made
+            else trusted_places.is_trusted
+        )
+        is_trusted = rule(trusted_places.inside(real, self._root), self._packages.own)
+        if not is_trusted and (str(real) in self._made or str(real) in self._listed):
+            return True  # it has come, or is going to
         try:
-            status = real.stat()
-        except (
-            OSError,
-            ValueError,
-        ):  # it may be one of those that come; if not, the link leads to nothing
-            return not trusted_places.is_trusted(trusted_places.inside(real, self._root))
-        return bool(status.st_mode & stat.S_IROTH)
+            return bool(real.stat().st_mode & stat.S_IROTH)
+        except (OSError, ValueError):
+            return not is_trusted
+
+    @functools.cached_property
+    def _made(self) -> frozenset[str]:
+        """Directories, and logs, that the former root disk has listed to be made."""
+        top = f'{self._context.run / preserved.TO_MAKE}/'
+        return frozenset(
+            f'/{name.removeprefix(top)}' for name in self._stashed.paths if name.startswith(top)
+        )
 
     def _named(self, configuration: option_files.Configuration) -> '_Named':
+        clients = option_files.read(self._client_file, follow_includes=False).options
         found: dict[Purpose, list[pathlib.Path]] = {purpose: [] for purpose in Purpose}
-        for option in configuration.options:
-            if option_files.is_server_group(option.group):
-                found[option_paths.purpose(option)].extend(
-                    option_paths.paths_in(option.value or '', self._context.data_directory)
-                )
+        for option in filter(option_paths.counts, (*configuration.options, *clients)):
+            found[option_paths.purpose(option)].extend(
+                option_paths.paths_in(option.value or '', self._context.data_directory, comes=True)
+            )
         files = (configuration.files, configuration.absent, configuration.directories)
         return _Named(
             [*found[Purpose.A_FILE], *itertools.chain(*files)],
@@ -143,9 +219,14 @@ class Admission:
             self._stashed.links,
         )
 
-    def _require_harmless(self, names: Sequence[str]) -> None:
+    def _require_harmless(self, option_files_that_come: Sequence[str]) -> None:
+        names = [name for name in option_files_that_come if name not in self._stashed.links]
+        long = [name for name in names if len(self._stashed.content(name)) > _OPTION_FILE_BYTES]
         options = [option for name in names for option in self._options(name)]
-        reasons = code_options.refused(
+        reasons = [
+            f'{name} is an option file of more than {_OPTION_FILE_BYTES >> 10} KiB' for name in long
+        ]
+        reasons += code_options.refused(
             options, self._packages, self._context.etc.parent, self._user
         )
         if reasons:
@@ -153,11 +234,7 @@ class Admission:
             raise exceptions.StepFailed(result.message, str(result.code))
 
     def _options(self, name: str) -> Iterator[option_files.Option]:
-        if name in self._stashed.links:
-            return
         content, group = self._stashed.content(name), ''
-        if len(content) > _OPTION_FILE_BYTES:
-            return
         for number, line in option_lines.parse(content):
             match line:
                 case option_lines.Group(title):
@@ -188,12 +265,16 @@ class _Named:
             _walk(path, self._ways)
 
     def has(self, path: pathlib.Path) -> bool:
-        """True also for what is in a directory that is named, one level deep."""
+        """True also for what is in a directory that is named."""
         return (
             path in self._on_the_way
-            or path.parent in self._ends
+            or not self._ends.isdisjoint(path.parents)
             or (path in self._ways and str(path) in self._links)
         )
+
+    def passes(self, path: pathlib.Path) -> bool:
+        """True for each name on the way to what is named, that itself included, and for directories in one."""
+        return path in self._ways or self.has(path)
 
 
 def _walk(path: pathlib.Path, passed: set[pathlib.Path]) -> list[pathlib.Path]:
@@ -224,58 +305,3 @@ def empty_ones(context: base.DriverContext, stashed: Sequence[str]) -> Sequence[
         for name in stashed
         if (name == top or name.startswith(f'{top}/')) and '..' not in pathlib.Path(name).parts
     ]
-
-
-def make(context: base.DriverContext) -> None:
-    """Make, with owner and mode, directories and logs that the restored configuration needs and this root disk lacks.  Safe to repeat.
-
-    Nothing that is there is changed, no link is followed, and nothing is made in a place that the system trusts.
-    """
-    copies = context.run / preserved.TO_MAKE
-    if not copies.is_dir():
-        return
-    packages = Packages(context.etc.parent)
-    for names, _, others, descriptor in foreign.walk(copies, levels=foreign.LEVELS):
-        directory = pathlib.Path('/').joinpath(*names)
-        inside = trusted_places.inside(directory, context.etc.parent)
-        if (
-            names
-            and not trusted_places.is_trusted_for_directories(inside)
-            and not packages.own(inside)
-        ):
-            _make(directory, os.fstat(descriptor))
-        for name in others:
-            log = trusted_places.inside(directory / name, context.etc.parent)
-            if not trusted_places.is_trusted(log) and not packages.own(log):
-                status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-                if stat.S_ISREG(status.st_mode):
-                    _make(directory / name, status)
-
-
-def _make(path: pathlib.Path, copy: os.stat_result) -> None:
-    """One directory or empty file, as `copy` is."""
-    is_directory = stat.S_ISDIR(copy.st_mode)
-    try:
-        with contextlib.ExitStack() as opened:
-            here = opened.enter_context(foreign.directory('/'))
-            for name in path.parts[1:-1]:
-                here = opened.enter_context(foreign.directory(name, below=here))
-            if is_directory:
-                os.mkdir(path.name, 0o700, dir_fd=here)
-                made = opened.enter_context(foreign.directory(path.name, below=here))
-            else:
-                made = os.open(
-                    path.name,
-                    os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC,
-                    0o600,
-                    dir_fd=here,
-                )
-                opened.callback(os.close, made)
-            os.fchown(made, copy.st_uid, copy.st_gid)
-            os.fchmod(made, stat.S_IMODE(copy.st_mode) & (0o1777 if is_directory else 0o666))
-    except FileExistsError:
-        return
-    except (
-        OSError
-    ) as error:  # a link or a file is on the way: the server, or its trial, tells what it lacks
-        LOG.warning('What the configuration names at %s is not made anew: %s', path, error.strerror)

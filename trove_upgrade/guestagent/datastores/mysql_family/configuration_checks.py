@@ -2,6 +2,7 @@
 """Checks of the option files against the target: unknown options, groups that it does not read, the command line."""
 import os
 import pathlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,15 @@ _USUAL_ARGUMENTS = frozenset({
     'socket', 'skip-log-error', 'wsrep-start-position', 'wsrep-new-cluster', 'port', 'console', 'skip-networking', 'event-scheduler',
     'skip-slave-start',
 })
+#: With another value these are the customer's.
+_USUAL_VALUES = {
+    'port': re.compile(r'3306'),
+    'event-scheduler': re.compile(r'OFF|0|DISABLED', re.IGNORECASE),
+    'basedir': re.compile(r'/usr/?'),
+    'plugin-dir': re.compile(r'/usr/lib\S*'),
+    'log-error': re.compile(r'|/var/log/\S*'),
+}
+_FILES_NAMED = frozenset({'defaults-file', 'defaults-extra-file'})
 
 
 def check_read(configuration: option_files.Configuration) -> upgrade.CheckResult:
@@ -70,15 +80,29 @@ def check_groups(configuration: option_files.Configuration, comes_back: Callable
     return upgrade.CheckResult(name, 'ok', 'The target version reads every group of the configuration that this server reads.')
 
 
-def check_command_line(arguments: Sequence[str]) -> upgrade.CheckResult:
-    """Options that the running server got from its unit or a drop-in: they are not kept."""
+def check_command_line(arguments: Sequence[str], read: Sequence[pathlib.Path]) -> upgrade.CheckResult:
+    """Options that the running server got from its unit or a drop-in: they are not kept.  `read` are the files that were looked at."""
     name = 'command_line'
-    extra = [f'--{option.name}' for option in option_files.from_command_line(arguments) if option.name not in _USUAL_ARGUMENTS]
+    options = option_files.from_command_line(arguments)
+    files = {os.path.realpath(path) for path in read}
+    others = [option.value for option in options if option.name in _FILES_NAMED and option.value and os.path.realpath(option.value) not in files]
+    others += [f'groups with the suffix {option.value}' for option in options if option.name == 'defaults-group-suffix' and option.value]
+    if others:
+        return upgrade.CheckResult(name, 'refused', (
+            f'The configuration cannot be looked at: the server was started with {", ".join(others)}, which no server of a new image reads. Move '
+            f'these options to the usual option files, restart the server without them on its command line, and upgrade again.'), 'CONFIGURATION_NOT_READ')
+    extra = [f'--{option.name}' for option in options if not _is_usual(option)]
     if extra:
         return upgrade.CheckResult(name, 'warning', (
             f'The server was started with options that stand in no option file: {", ".join(extra)}. They will not be there after the '
             f'upgrade. Write them into the configuration to keep them.'), 'COMMAND_LINE_OPTIONS')
     return upgrade.CheckResult(name, 'ok', 'The server was started with no options but those of its files.')
+
+
+def _is_usual(option: option_files.Option) -> bool:
+    """As distributions start it, and our service."""
+    usual = _USUAL_VALUES.get(option.name)
+    return option.name in _USUAL_ARGUMENTS and (usual is None or usual.fullmatch(option.value or '') is not None)
 
 
 def check_key_files(configuration: option_files.Configuration, comes_back: Callable[[pathlib.Path], bool],
@@ -89,7 +113,7 @@ def check_key_files(configuration: option_files.Configuration, comes_back: Calla
     """
     name = 'tls_files'
     missing = [option for option in configuration.options
-               if option.name in {'ssl-ca', 'ssl-cert', 'ssl-key'} and option.value and comes_back(option.path)
+               if option.name.removeprefix('loose-') in {'ssl-ca', 'ssl-cert', 'ssl-key'} and option.value and comes_back(option.path)
                and option_files.is_server_group(option.group) and not os.path.isfile(data_directory / option.value)]  # noqa: PTH113 - a tenant's name can be too long for pathlib
     if missing:
         return upgrade.CheckResult(name, 'warning', (

@@ -50,7 +50,7 @@ VARIABLES: tuple[str, ...] = (
     *_SPACES,
     *_PLACES,
 )  #: every one that is asked for
-_NAMED = 5
+_NAMED = 100
 #: Tablespaces, undo logs and temporary ones; MySQL keeps no file beside the data that would name them.  MariaDB leaves the table empty.
 #: Those of the data directory begin with a dot, and links there are looked at apart.
 _FILES = "SELECT FILE_NAME, TABLESPACE_NAME FROM information_schema.FILES WHERE LEFT(FILE_NAME, 2) <> './' ORDER BY 1"

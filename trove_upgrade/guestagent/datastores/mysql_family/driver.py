@@ -123,7 +123,7 @@ class FamilyDriver(base.DatastoreDriver):
         results.append(configuration_checks.check_key_files(configuration, comes_back, self.context.data_directory))
         if kept_files is not None:
             results.append(kept_files.check())
-        results.append(configuration_checks.check_command_line(self._command_line(session)))
+        results.append(configuration_checks.check_command_line(self._command_line(session), configuration.files))
         results.append(self._rehearse())
         return results
 
@@ -205,9 +205,13 @@ class FamilyDriver(base.DatastoreDriver):
         """See `base`.  Copies of directories and logs."""
         return admitted.empty_ones(self.context, stashed)
 
-    def prepare_places(self) -> None:
+    def prepare_places(self, stashed: base.Stashed, coming: Sequence[str]) -> None:
         """See `base`."""
-        admitted.make(self.context)
+        self._admission(stashed).make(self.server.configuration(), coming)
+
+    def check_restored(self, stashed: base.Stashed) -> upgrade.CheckResult | None:
+        """See `base`."""
+        return self._admission(stashed).judge(self.server.configuration())
 
     def _admission(self, stashed: base.Stashed) -> admitted.Admission:
         return admitted.Admission(self.context, stashed, self.server.client_file, self.user)

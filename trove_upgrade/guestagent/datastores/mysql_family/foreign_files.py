@@ -13,8 +13,13 @@ from trove_upgrade.guestagent.datastores.mysql_family import connection, stray
 
 _TABLES = "SELECT TABLE_SCHEMA, TABLE_NAME, UPPER(ENGINE) FROM information_schema.TABLES WHERE ENGINE IN ('CONNECT', 'Columnstore') ORDER BY 1, 2"
 _COLUMNSTORE = pathlib.Path('/var/lib/columnstore')
-_FILE_NAME = re.compile(r"`?FILE_NAME`?\s*=\s*'((?:[^'\\]|''|\\.)*)'", re.IGNORECASE)
+#: Options of a table and their values, after its columns.
+_OPTION = re.compile(r"`?([A-Za-z_][A-Za-z_ ]*?)`?\s*=\s*'((?:[^'\\]|''|\\.)*)'")
 _ESCAPED = re.compile(r"''|\\(.)")
+#: Slashes in them begin no path.
+_NO_PATHS = frozenset(
+    {'SEP_CHAR', 'QCHAR', 'URI', 'HTTP', 'TABNAME', 'DBNAME', 'SRCDEF', 'COMMENT', 'SUBTYPE'}
+)
 _NO_SUCH_TABLE = frozenset({1146, 1049})
 
 
@@ -40,8 +45,18 @@ def _named(session: connection.Session, schema: str, name: str) -> list[str]:
         if error.number in _NO_SUCH_TABLE:  # dropped since
             return []
         raise
-    return [
-        _ESCAPED.sub(lambda found: found.group(1) or "'", file)
-        for file in _FILE_NAME.findall(definition)
-        if file
-    ]
+    options = definition[definition.upper().rfind('ENGINE=') :]
+    return [path for key, value in _OPTION.findall(options) for path in _paths(key, value)]
+
+
+def _paths(key: str, value: str) -> Iterator[str]:
+    """Paths of one option: its value, or values of a list in it as `File_name=/srv/x.json,Pretty=1`."""
+    if key.strip().upper() in _NO_PATHS:
+        return
+    text = _ESCAPED.sub(lambda found: found.group(1) or "'", value)
+    is_name = key.strip().upper() == 'FILE_NAME'
+    for part in (
+        [text] if is_name else [item.rpartition('=')[2].strip() for item in text.split(',')]
+    ):
+        if part and (is_name or part.startswith('/') or '..' in part.split('/')):
+            yield part

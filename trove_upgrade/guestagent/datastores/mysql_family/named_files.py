@@ -54,6 +54,7 @@ _GENERATED = frozenset(
         '/etc/ssl/private/ssl-cert-snakeoil.key',
     }
 )
+_DEVICES = frozenset({'/dev/null', '/dev/stderr', '/dev/stdout', '/dev/zero'})  #: of each machine
 _TRUSTED = 'is in a place that the system trusts'
 _LINKS = 10
 _ENTRIES = 1024
@@ -94,7 +95,7 @@ class NamedFiles:
 
     def look(self, options: Iterable[option_files.Option]) -> None:
         """All that these options name."""
-        for option in options:
+        for option in filter(option_paths.counts, options):
             for path in option_paths.paths_in(option.value or '', self._data_directory):
                 with listing.vanishing():
                     self._named(
@@ -116,7 +117,7 @@ class NamedFiles:
             case Purpose.A_MOMENT:
                 self._directory(path, why)
             case Purpose.MADE_BY_THE_SERVER:
-                self._directory(path.parent, why)
+                self._directory(path if path.is_dir() else path.parent, why)
                 self._log(path, why)
             case Purpose.A_FILE:
                 self._one(path, why, links=0)
@@ -134,7 +135,7 @@ class NamedFiles:
             or (above.st_gid == status.st_gid and above.st_mode & 0o020)
         )
         if stat.S_ISREG(status.st_mode) and not may_make and not self._is_elsewhere(place):
-            if trusted_places.is_trusted(self._inside(place)):
+            if self._is_trusted(place):
                 self._refuse(path, why, _TRUSTED)
             else:
                 self.found.logs[place] = None
@@ -144,7 +145,7 @@ class NamedFiles:
         self._links_to(path / 'any', why, links=0)
         if self._is_elsewhere(real) or not real.is_dir():
             return
-        if trusted_places.is_trusted_for_directories(self._inside(real)):
+        if trusted_places.is_trusted_for_directories(self._inside(real), self._packages.own):
             if not self._is_usual(real):
                 self._refuse(path, why, 'is a place that the system itself uses')
             return
@@ -167,17 +168,17 @@ class NamedFiles:
             self._links_to(path, why, links)
         if self._is_elsewhere(place):
             if stat.S_ISLNK(status.st_mode) and links < _LINKS:
-                self._target(place, why, links)
+                self._target(place, why, links, with_directory=True)
         elif self._is_of_a_package(place):
             if stat.S_ISDIR(status.st_mode) and pathlib.Path('/etc') in self._inside(place).parents:
                 self._directory_of_a_package(place, why, links)
         elif stat.S_ISLNK(status.st_mode):
-            self._link(place, why, links)
+            self._link(place, why, links, with_directory=True)
         elif stat.S_ISDIR(status.st_mode):
             self._directory_of_files(place, why, links)
         elif (reason := self._unfit(place, status)) is not None:
             self._refuse(path, why, reason)
-        else:
+        elif str(self._inside(place)) not in _DEVICES:
             self._add(place)
 
     def _add(self, place: pathlib.Path) -> None:
@@ -200,20 +201,28 @@ class NamedFiles:
             if part.is_symlink() and part.is_relative_to(self._root):
                 self._link(self._real(part.parent) / part.name, why, links)
 
-    def _link(self, place: pathlib.Path, why: str, links: int) -> None:
-        if self._is_of_a_package(place) or self._is_of_alternatives(place):
+    def _link(
+        self, place: pathlib.Path, why: str, links: int, *, with_directory: bool = False
+    ) -> None:
+        """`with_directory`: what is in a directory that it leads to is named, too."""
+        if self._is_of_alternatives(place):
             return
-        if trusted_places.is_trusted(self._inside(place)):
+        if self._packages.own(self._inside(place)) and place.is_dir():
+            if self._is_own(place):
+                self._refuse(place, why, 'is a link, and each new root disk has a directory there')
+        elif self._is_of_a_package(place):
+            return
+        elif self._is_trusted(place):
             self._refuse(place, why, _TRUSTED)
         elif links >= _LINKS:
             self._refuse(place, why, f'leads to a chain of more than {_LINKS} links')
         else:
             self._add(place)
-            self._target(place, why, links)
+            self._target(place, why, links, with_directory=with_directory)
 
-    def _target(self, link: pathlib.Path, why: str, links: int) -> None:
+    def _target(self, link: pathlib.Path, why: str, links: int, *, with_directory: bool) -> None:
         target = pathlib.Path(os.path.normpath(link.parent / link.readlink()))
-        if not target.is_dir():
+        if with_directory or not target.is_dir():
             self._one(target, why, links + 1)
 
     def _directory_of_a_package(self, place: pathlib.Path, why: str, links: int) -> None:
@@ -231,8 +240,11 @@ class NamedFiles:
         inside = self._inside(place)
         if str(inside) in _GENERATED:
             return True
-        own = inside.is_relative_to('/etc/mysql') or str(inside).startswith('/etc/my.cnf')
-        return self._packages.own(inside) and not (own and place.is_symlink())
+        return self._packages.own(inside) and not (self._is_own(place) and place.is_symlink())
+
+    def _is_own(self, place: pathlib.Path) -> bool:
+        inside = self._inside(place)
+        return inside.is_relative_to('/etc/mysql') or str(inside).startswith('/etc/my.cnf')
 
     def _is_of_alternatives(self, place: pathlib.Path) -> bool:
         """Debian's my.cnf: what it leads to is the package's choice, of which the new root disk has its own."""
@@ -243,8 +255,8 @@ class NamedFiles:
     def _directory_of_files(self, place: pathlib.Path, why: str, links: int) -> None:
         """As ssl-capath and includes name: what is in it, one level deep."""
         names = [entry.name for entry in os.scandir(place)]
-        if trusted_places.is_trusted(self._inside(place)):
-            self._refuse(place, why, 'is a place that the system trusts')
+        if trusted_places.is_trusted_for_directories(self._inside(place), self._packages.own):
+            self._refuse(place, why, _TRUSTED)
         elif len(names) > _ENTRIES:
             self._refuse(place, why, f'has more than {_ENTRIES} entries')
         elif links < _LINKS:
@@ -255,13 +267,18 @@ class NamedFiles:
 
     def _unfit(self, place: pathlib.Path, status: os.stat_result) -> str | None:
         """Why this file may not come to another root disk."""
+        if str(self._inside(place)) in _DEVICES:
+            return None
         if not stat.S_ISREG(status.st_mode):
             return 'is no plain file'
         if status.st_mode & 0o7111:
             return f'can be executed, or lends rights (mode {stat.S_IMODE(status.st_mode):04o})'
         if status.st_size > _BYTES:
             return f'is longer than {_BYTES >> 20} MiB'
-        return _TRUSTED if trusted_places.is_trusted(self._inside(place)) else None
+        return _TRUSTED if self._is_trusted(place) else None
+
+    def _is_trusted(self, place: pathlib.Path) -> bool:
+        return trusted_places.is_trusted(self._inside(place), self._packages.own)
 
     def _refuse(self, path: pathlib.Path, why: str, reason: str) -> None:
         self.found.refused[f'{self._inside(path)} {reason} ({why})'] = None

@@ -69,7 +69,6 @@ _NO_PATHS = frozenset(
         'early-plugin-load',
         'optimizer-switch',
         'wsrep-cluster-address',
-        'wsrep-provider-options',
         'ssl-cipher',
         'tls-ciphersuites',
         'ft-boolean-syntax',
@@ -78,7 +77,9 @@ _NO_PATHS = frozenset(
         'sql-mode',
     }
 )
-_BETWEEN = re.compile(r'[;:,]')
+_BETWEEN = re.compile(r'[;:,=]')
+#: Of clients too: without them none gets in where TLS is required.
+_OF_CLIENTS = ('ssl-', 'tls-')
 
 
 def purpose(option: option_files.Option) -> Purpose:
@@ -95,14 +96,24 @@ def purpose(option: option_files.Option) -> Purpose:
     return Purpose.NO_PATH if name in _NO_PATHS else Purpose.A_FILE
 
 
-def paths_in(value: str, data_directory: pathlib.Path | None = None) -> Iterator[pathlib.Path]:
-    """Paths of one value: all of it, or its parts between colons, semicolons and commas, as in FILE:/a or /a:/b.
+def counts(option: option_files.Option) -> bool:
+    """Return True where what this option names must come along: a server reads it, or clients need it to get in."""
+    name = option.name.removeprefix('loose-')
+    return option_files.is_server_group(option.group) or name.startswith(_OF_CLIENTS)
 
-    With `data_directory` also relative ones that lead out of it, as `../keys/ca.pem`, from where the server counts them.
+
+def paths_in(
+    value: str, data_directory: pathlib.Path | None = None, *, comes: bool = False
+) -> Iterator[pathlib.Path]:
+    """Paths of one value: all of it, or its parts between colons, semicolons, commas and equals signs, as in FILE:/a or /a:/b.
+
+    With `data_directory` also relative ones that lead out of it, as `../keys/ca.pem`, from where the server counts them.  With `comes`
+    all of it and its parts: the file itself may still come.
     """
-    if value.startswith('/') and os.path.lexists(value):
+    if value.startswith('/') and '\0' not in value and (comes or os.path.lexists(value)):
         yield pathlib.Path(value)
-        return
+        if not comes:
+            return
     for part in map(str.strip, _BETWEEN.split(value)):
         if '\0' in part:
             continue

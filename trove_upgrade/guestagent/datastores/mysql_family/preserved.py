@@ -27,7 +27,7 @@ NAME = 'named_files'
 #: The distribution's own.
 NEVER = frozenset({'debian.cnf', 'debian-start'})
 LIST, TO_MAKE = 'to-restore', 'to-make'
-_NAMED = 10
+_NAMED = 100
 #: More than any option file of a package: the database's user may have made this one.
 _SHIPPED_BYTES = 1 << 20
 
@@ -47,9 +47,8 @@ class Preserved:
 
     def check(self) -> upgrade.CheckResult:
         """Refuse what the configuration names outside of the volume and cannot come along."""
-        clients = option_files.read(self._client_file, follow_includes=False).options
-        refused = [*self._named.refused,
-                   *code_options.refused([*self._configuration.options, *clients], self._packages, self._root, self._user)]
+        refused = [*self._named.refused, *unjudged(self._configuration, self._client_file, self._context.volume),
+                   *code_options.refused([*self._configuration.options, *self._clients], self._packages, self._root, self._user)]
         if refused:
             return refusal(refused, self._context.etc / 'mysql')
         found = self._named
@@ -77,19 +76,29 @@ class Preserved:
         return sorted(found | {path for path in self._named.files if not _as_shipped(path, shipped)})
 
     @functools.cached_property
+    def _clients(self) -> Sequence[option_files.Option]:
+        return option_files.read(self._client_file, follow_includes=False).options
+
+    @functools.cached_property
     def _named(self) -> named_files.Found:
         looked = named_files.NamedFiles(self._root, self._context.volume, self._context.data_directory, self._packages)
-        looked.look(option for option in self._configuration.options if option_files.is_server_group(option.group))
+        looked.look([*self._configuration.options, *self._clients])
         for path in self._configuration.files:
             if not self._is_usual(path) or path.is_symlink():
                 looked.keep(path, 'an option file')
+            elif path.parent not in {self._context.etc, self._context.etc / 'mysql'}:
+                looked.make(path.parent, 'a directory of option files')
         for path in self._configuration.directories:
             looked.make(path, 'a directory of option files')
         return looked.found
 
     def _is_usual(self, path: pathlib.Path) -> bool:
-        etc = self._context.etc
-        return path.is_relative_to(etc / 'mysql') or (path.parent == etc and path.name.startswith('my.cnf')) or path == self._client_file
+        """In one of the database's own places, and reached by no link to elsewhere."""
+        etc = pathlib.Path(os.path.realpath(self._context.etc))
+        place = pathlib.Path(os.path.realpath(path.parent)) / path.name
+        lexical = path.parent == self._context.etc or path.is_relative_to(self._context.etc / 'mysql')
+        return path == self._client_file or (lexical and (
+            (place.parent == etc and path.name.startswith('my.cnf')) or place == etc / path.relative_to(self._context.etc)))
 
     def _write_list(self) -> None:
         for name in (LIST, TO_MAKE):
@@ -134,13 +143,27 @@ class Preserved:
         return (path for place in places for path in listing.plain_files(place))
 
 
+def unjudged(configuration: option_files.Configuration, client_file: pathlib.Path, volume: pathlib.Path) -> list[str]:
+    """Return option files that programs of root read and that no judgement of today holds for tomorrow."""
+    real = pathlib.Path(os.path.realpath(volume))
+    found = [f'{path} is an option file on the volume, where the database\'s user can change it' for path in configuration.files
+             if pathlib.Path(os.path.realpath(path)).is_relative_to(real)]
+    if client_file.is_symlink():
+        found.append(f'{client_file} is a link')
+    else:
+        clients = option_files.read(client_file)
+        if len(clients.files) + len(clients.directories) + len(clients.absent) > 1:
+            found.append(f'{client_file} includes other files')
+    return found
+
+
 def refusal(refused: Sequence[str], place: pathlib.Path) -> upgrade.CheckResult:
     """Tell what is named and does not come."""
     more = f'; and {len(refused) - _NAMED} more' if len(refused) > _NAMED else ''
     return upgrade.CheckResult(NAME, 'refused', (
         f'The server cannot be upgraded: not all that its configuration names comes to the new root disk: {"; ".join(refused[:_NAMED])}{more}. '
-        f'Put plain files that cannot be executed into a directory of the database\'s own, such as {place}, name them there, restart the server and '
-        f'upgrade again.'), 'FILE_NOT_KEPT')
+        f'Put plain files that cannot be executed into a directory of the database\'s own, such as {place}, and name them there; let options that '
+        f'name programs, libraries or a user name those of the image, or take them out. Restart the server and upgrade again.'), 'FILE_NOT_KEPT')
 
 
 def _as_shipped(path: pathlib.Path, shipped: dict[pathlib.Path, str]) -> bool:

@@ -7,6 +7,8 @@ boot, a login, a timer, a package manager or an agent would find it.  `doc/sourc
 
 import fnmatch
 import pathlib
+import re
+from collections.abc import Callable
 
 #: Patterns of absolute paths; each stands for what is at it and all below it.  None has to be there.
 PLACES: tuple[str, ...] = (
@@ -14,48 +16,14 @@ PLACES: tuple[str, ...] = (
     '/boot',
     '/dev',
     '/efi',
-    '/lib',
-    '/lib32',
-    '/lib64',
-    '/libx32',
-    '/proc',
-    '/run',
-    '/sbin',
-    '/selinux',
-    '/sys',
-    '/tmp',  # noqa: S108
-    '/usr',
     '/etc/*-release',
+    '/etc/NetworkManager',
     '/etc/X11',
     '/etc/acpi',
     '/etc/aliases*',
-    '/etc/crypto-policies',
-    '/etc/csh*',
-    '/etc/doas.conf',
-    '/etc/dracut*',
-    '/etc/fish',
-    '/etc/gdb',
-    '/etc/gitconfig',
-    '/etc/gss',
-    '/etc/inetd*',
-    '/etc/initramfs*',
-    '/etc/ksh*',
-    '/etc/mailcap',
-    '/etc/monit*',
-    '/etc/nftables*',
-    '/etc/pip.conf',
-    '/etc/pkcs11',
-    '/etc/pki/ca-trust',
-    '/etc/pki/tls/cert*',
-    '/etc/request-key*',
-    '/etc/screenrc',
-    '/etc/snmp',
-    '/etc/ssl/cert*',
-    '/etc/sssd',
-    '/etc/xinetd*',
-    '/etc/zabbix*',
     '/etc/alternatives',
     '/etc/anacrontab',
+    '/etc/ansible',
     '/etc/apparmor*',
     '/etc/apt',
     '/etc/at.*',
@@ -64,35 +32,56 @@ PLACES: tuple[str, ...] = (
     '/etc/binfmt.d',
     '/etc/ca-certificates*',
     '/etc/cloud',
+    '/etc/cni',
+    '/etc/collectd*',
     '/etc/containerd',
     '/etc/containers',
     '/etc/cron*',
+    '/etc/crypto-policies',
     '/etc/crypttab',
+    '/etc/csh*',
     '/etc/dbus-1',
     '/etc/debconf.conf',
     '/etc/default',
-    '/etc/dhcp',
     '/etc/dhclient*',
+    '/etc/dhcp',
+    '/etc/dkms',
     '/etc/dnf',
+    '/etc/doas.conf',
     '/etc/docker',
     '/etc/dpkg',
+    '/etc/dracut*',
     '/etc/environment*',
+    '/etc/ethers',
+    '/etc/exim*',
     '/etc/exports*',
+    '/etc/fail2ban',
+    '/etc/fish',
     '/etc/fstab',
+    '/etc/gdb',
+    '/etc/gitconfig',
     '/etc/group*',
     '/etc/grub*',
     '/etc/gshadow*',
+    '/etc/gss',
+    '/etc/heat*',
+    '/etc/hgrc',
     '/etc/host.conf',
     '/etc/hostname',
     '/etc/hosts*',
+    '/etc/inetd*',
     '/etc/init',
     '/etc/init.d',
+    '/etc/initramfs*',
     '/etc/inittab',
     '/etc/inputrc',
     '/etc/issue*',
     '/etc/kernel',
     '/etc/krb5*',
+    '/etc/ksh*',
+    '/etc/kubernetes',
     '/etc/ld.so*',
+    '/etc/ldap*',
     '/etc/libaudit.conf',
     '/etc/locale*',
     '/etc/localtime',
@@ -100,82 +89,137 @@ PLACES: tuple[str, ...] = (
     '/etc/logrotate*',
     '/etc/lvm',
     '/etc/machine-id',
+    '/etc/mail*',
+    '/etc/mailcap',
+    '/etc/mdadm*',
     '/etc/mke2fs.conf',
     '/etc/modprobe*',
     '/etc/modules*',
+    '/etc/monit*',
     '/etc/motd',
     '/etc/mtab',
+    '/etc/multipath*',
+    '/etc/nagios*',
     '/etc/needrestart',
     '/etc/netplan',
     '/etc/network*',
-    '/etc/NetworkManager',
+    '/etc/nftables*',
+    '/etc/nslcd*',
     '/etc/nsswitch.conf',
+    '/etc/openvpn',
     '/etc/opt',
+    '/etc/os-*',
     '/etc/pam*',
     '/etc/passwd*',
     '/etc/perl',
+    '/etc/pip.conf',
+    '/etc/pkcs11',
+    '/etc/pki/ca-trust',
     '/etc/pki/rpm*',
+    '/etc/pki/tls/cert*',
+    '/etc/pki/tls/openssl*',
     '/etc/polkit*',
+    '/etc/postfix',
     '/etc/ppp',
     '/etc/profile*',
+    '/etc/puppet*',
     '/etc/python*',
+    '/etc/qemu*',
     '/etc/rc.d',
     '/etc/rc.local',
     '/etc/rc?.d',
+    '/etc/request-key*',
     '/etc/resolv*',
     '/etc/rpm',
+    '/etc/rsync*',
     '/etc/rsyslog*',
+    '/etc/salt*',
+    '/etc/screenrc',
     '/etc/securetty',
     '/etc/security',
     '/etc/selinux',
     '/etc/shadow*',
     '/etc/shells',
     '/etc/skel',
+    '/etc/snmp',
     '/etc/ssh',
+    '/etc/ssl/cert*',
     '/etc/ssl/openssl.cnf',
+    '/etc/sssd',
     '/etc/subgid*',
     '/etc/subuid*',
     '/etc/sudo*',
     '/etc/sysconfig',
     '/etc/sysctl*',
     '/etc/systemd',
+    '/etc/telegraf*',
     '/etc/timezone',
     '/etc/tmpfiles.d',
+    '/etc/tmux*',
     '/etc/trove*',
     '/etc/udev',
     '/etc/ufw',
     '/etc/update-motd.d',
     '/etc/vim',
     '/etc/wgetrc',
+    '/etc/wireguard',
     '/etc/xdg',
+    '/etc/xinetd*',
     '/etc/yum*',
+    '/etc/zabbix*',
     '/etc/zsh*',
     '/home/*/.*',
-    '/root/.*',
+    '/home/*/bin',
+    '/lib',
+    '/lib32',
+    '/lib64',
+    '/libx32',
     '/opt/guest-agent-venv',
     '/opt/trove*',
+    '/proc',
+    '/root',
+    '/run',
+    '/sbin',
+    '/selinux',
     '/snap',
+    '/srv/salt',
+    '/sys',
+    '/tmp',  # noqa: S108
+    '/usr',
+    '/var/backups',
     '/var/cache',
+    '/var/lib/AccountsService',
+    '/var/lib/NetworkManager',
     '/var/lib/apt',
     '/var/lib/cloud',
     '/var/lib/containerd',
     '/var/lib/containers',
     '/var/lib/dbus',
     '/var/lib/dhcp*',
+    '/var/lib/dkms',
     '/var/lib/docker*',
     '/var/lib/dpkg',
     '/var/lib/pam',
     '/var/lib/polkit*',
+    '/var/lib/puppet*',
     '/var/lib/rpm',
     '/var/lib/snapd',
     '/var/lib/sudo',
     '/var/lib/systemd',
     '/var/lib/trove*',
     '/var/lib/ucf',
+    '/var/mail',
     '/var/run',
     '/var/spool',
     '/var/tmp',  # noqa: S108
 )
+
+#: What lies directly in /etc may be a program's own file, of a program that comes later.  These names are of databases and their keys.
+_OF_DATABASES = re.compile(
+    r'(?:^|[-_.])(?:mysql|mariadb|percona|galera|db|database|tls|ssl|certs?|keys?|keyring|pki|ca|vault|okv|letsencrypt)(?:[-_.]|$)',
+    re.IGNORECASE,
+)
+_TOPS = tuple(pathlib.PurePosixPath(top) for top in ('/etc', '/var/lib'))
 
 
 def inside(path: pathlib.Path, root: pathlib.Path) -> pathlib.Path:
@@ -183,20 +227,38 @@ def inside(path: pathlib.Path, root: pathlib.Path) -> pathlib.Path:
     return pathlib.Path('/') / path.relative_to(root) if path.is_relative_to(root) else path
 
 
-def is_trusted(path: pathlib.Path) -> bool:
-    """Return True for one of these and all below; `path` is absolute, without links or '..' in it."""
+def is_trusted(path: pathlib.Path, owned: Callable[[pathlib.Path], bool] | None = None) -> bool:
+    """Return True for one of these and all below; `path` is absolute, without links or '..' in it.
+
+    `owned` tells whether a package has brought a path: the directory of a program below /etc or /var/lib is one of these, too.
+    """
     parts = [str(part) for part in (path, *path.parents)]
     # Shells, ssh and others look for names that begin with a dot in any home.
     return (
         str(path) == '/'
         or any(part.startswith('.') for part in path.parts)
         or any(fnmatch.fnmatchcase(part, pattern) for part in parts for pattern in PLACES)
+        or _is_of_a_program(path, owned)
     )
 
 
-def is_trusted_for_directories(path: pathlib.Path) -> bool:
+def _is_of_a_program(path: pathlib.Path, owned: Callable[[pathlib.Path], bool] | None) -> bool:
+    for top in _TOPS:
+        if path.is_relative_to(top) and path != pathlib.Path(top):
+            child = pathlib.Path(top, path.relative_to(top).parts[0])
+            if _OF_DATABASES.search(child.name):
+                return False
+            return (child == path and str(top) == '/etc') or (owned is not None and owned(child))
+    return False
+
+
+def is_trusted_for_directories(
+    path: pathlib.Path, owned: Callable[[pathlib.Path], bool] | None = None
+) -> bool:
     """The same for a directory that is made empty: below these two any user may make one."""
-    return is_trusted(path) and not any(
-        path.is_relative_to(place) and not any(part.startswith('.') for part in path.parts)
-        for place in ('/tmp', '/var/tmp')  # noqa: S108
-    )
+    is_open = any(path.is_relative_to(place) for place in ('/tmp', '/var/tmp'))  # noqa: S108
+    if is_open and not any(part.startswith('.') for part in path.parts):
+        return False
+    if path.parent == pathlib.Path('/etc'):  # an empty directory configures nothing
+        path /= 'any'
+    return is_trusted(path, owned)

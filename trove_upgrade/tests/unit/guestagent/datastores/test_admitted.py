@@ -2,9 +2,14 @@
 """A root disk that judges by itself what comes to it, whatever the former one has listed."""
 
 import os
+import pwd
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent.datastores.mysql_family import admitted
+from trove_upgrade.guestagent.datastores.mysql_family import code_options, option_files
+from trove_upgrade.guestagent.datastores.mysql_family.packages import Packages
 from trove_upgrade.tests.unit.guestagent.datastores.test_named_files import SERVER, RootDiskTest
 
 
@@ -22,17 +27,17 @@ class TestNamed(RootDiskTest):
     def test_clients_and_options_that_name_no_file_that_is_needed_bring_nothing(self):
         self.write(
             'etc/mysql/conf.d/1.cnf',
-            f'[client]\nssl-ca={self.root}/srv/ca.pem\n[mysqld]\ntmpdir={self.root}/srv/tmp\nlog_error={self.root}/srv/error.log\n',
+            f'[client]\ntee={self.root}/srv/tee\n[mysqld]\ntmpdir={self.root}/srv/tmp\nlog_error={self.root}/srv/error.log\n',
         )
-        names = ('srv/ca.pem', 'srv/tmp/x', 'srv/tmp', 'srv/error.log')
+        names = ('srv/tee', 'srv/tmp/x', 'srv/tmp', 'srv/error.log')
         self.assertEqual([], self.admitted([self.path(name) for name in names]))
 
-    def test_a_directory_that_is_named_brings_what_is_in_it_and_no_deeper(self):
+    def test_a_directory_that_is_named_brings_all_that_is_in_it(self):
         self.configure('ssl_capath=/srv/ca', '!includedir /srv/more/')
         (self.root / 'srv/more').mkdir(parents=True)
         names = ('srv/ca/one.pem', 'srv/ca/deep/two.pem', 'srv/more/a.cnf', 'srv/ca-other/x')
         self.assertEqual(
-            [self.path('srv/ca/one.pem'), self.path('srv/more/a.cnf')],
+            [self.path(name) for name in names[:3]],
             self.admitted([self.path(name) for name in names]),
         )
 
@@ -87,6 +92,153 @@ class TestLinks(RootDiskTest):
         self.assertEqual('of the new image', (self.root / 'etc/mysql/ca.pem').read_text())
 
 
+class TestWhatTheCheckPromises(RootDiskTest):
+    """Where the check refuses nothing, all that it counts arrives."""
+
+    def assert_all_arrives(self):
+        self.assert_ok()
+        promised = [path for path in self.preserved().comes_back() if path.is_file()]
+        contents = {path: path.read_text() for path in promised}
+        self.move()
+        self.assertEqual(contents, {path: path.read_text() for path in promised if path.is_file()})
+        return {str(path.relative_to(self.root)) for path in promised}
+
+    def private(self, name, mode=0o700):
+        (self.root / name).mkdir(parents=True, exist_ok=True)
+        os.chown(self.root / name, SERVER, SERVER)
+        (self.root / name).chmod(mode)
+
+    def test_links_to_directories_that_not_all_may_read(self):
+        for name in ('mnt/tmp', 'etc/dbtls', 'opt/keys', 'srv/log'):
+            self.private(name)
+        self.write('etc/dbtls/key.pem', 'key', 0o400, SERVER)
+        self.write('opt/keys/pw.key', 'password', 0o400, SERVER)
+        for name, target in (
+            ('srv/tmp', '../mnt/tmp'),
+            ('etc/mysql/ssl', '../dbtls'),
+            ('etc/db-keys', '../opt/keys'),
+            ('var/log/db', f'{self.root}/srv/log'),
+        ):
+            self.link(name, target)
+        self.configure(
+            'tmpdir=/srv/tmp',
+            'ssl_key=/etc/mysql/ssl/key.pem',
+            'file_key_management_filekey=FILE:/etc/db-keys/pw.key',
+            'log_error=/var/log/db/error.log',
+        )
+        self.assertIn('opt/keys/pw.key', self.assert_all_arrives())
+        for name in ('srv/tmp', 'etc/mysql/ssl', 'etc/db-keys', 'var/log/db'):
+            self.assertTrue((self.root / name).is_dir(), name)
+        self.assertEqual((SERVER, 0o700), self.look('mnt/tmp'))
+
+    def test_a_restore_that_was_cut_between_a_link_s_target_and_the_link(self):
+        link, target = f'{self.root}/etc/mysql/key.pem', f'{self.root}/srv/keys/db.key'
+        self.write('srv/keys/db.key', 'key', 0o640)
+        self.configure('ssl_key=/etc/mysql/key.pem')
+        self.assertEqual([link], self.admitted([link, target], {link: '../../srv/keys/db.key'}))
+
+    def test_directories_of_option_files_that_are_links(self):
+        self.write('opt/conf/x.cnf', '[mysqld]\nport=7\n')
+        self.link('etc/mysql/own.d', '../../opt/conf')
+        self.configure('!includedir /etc/mysql/own.d/')
+        self.assertIn('opt/conf/x.cnf', self.assert_all_arrives())
+        found = option_files.read(self.root / 'etc/mysql/my.cnf')
+        self.assertEqual('7', found.value('port', ['mysqld']))
+
+    def test_a_link_where_each_image_has_a_directory_is_refused(self):
+        self.write('var/lib/dpkg/info/db.list', '/etc/mysql/conf.d\n')
+        self.configure('port=7')
+        (self.root / 'opt').mkdir()
+        (self.root / 'etc/mysql/conf.d').rename(self.root / 'opt/conf')
+        self.link('etc/mysql/conf.d', '../../opt/conf')
+        self.assert_refused('/etc/mysql/conf.d', 'a directory there')
+
+    def test_stores_of_keys_with_directories_of_their_own(self):
+        self.write('etc/okv/okvclient.ora', 'client')
+        self.write('etc/okv/ssl/key.pem', 'key', 0o400, SERVER)
+        self.link('etc/ca', '../opt/ca')
+        self.write('opt/ca/one.pem', 'one')
+        self.link('opt/ca/0a1b2c3d.0', 'one.pem')
+        self.configure('loose-keyring_okv_conf_dir=/etc/okv', 'ssl_capath=/etc/ca')
+        self.assertLessEqual(
+            {'etc/okv/ssl/key.pem', 'opt/ca/one.pem', 'opt/ca/0a1b2c3d.0'},
+            self.assert_all_arrives(),
+        )
+
+    def test_names_with_signs_that_part_values(self):
+        names = ['srv/k/db:3306.pem', 'srv/k/a,b.pem', 'srv/k/a;b.pem', 'srv/k/a=b.pem']
+        for name in names:
+            self.write(name, 'x')
+        self.configure(*(f'loose-x{number}=/{name}' for number, name in enumerate(names)))
+        self.assertLessEqual(set(names), self.assert_all_arrives())
+
+    def test_settings_that_are_no_option_file_are_not_judged_as_one(self):
+        self.write(
+            'etc/mysql/vault.conf', 'vault_ca = /usr/local/share/ca-certificates/vault.crt\n'
+        )
+        self.configure('loose-keyring_vault_config=/etc/mysql/vault.conf')
+        self.assertIn('etc/mysql/vault.conf', self.assert_all_arrives())
+
+    def test_certificates_of_clients_and_of_galera(self):
+        self.write('etc/mysql/ssl/ca.pem', 'ca')
+        self.write('etc/galera/k.pem', 'key')
+        self.write('etc/mysql/ssl/root-ca.pem', 'ca of root')
+        self.write('root/.my.cnf', f'[client]\nssl-ca={self.root}/etc/mysql/ssl/root-ca.pem\n')
+        self.write(
+            'etc/mysql/conf.d/1.cnf',
+            f'[client]\nssl-ca={self.root}/etc/mysql/ssl/ca.pem\n[mysqld]\n'
+            f'wsrep_provider_options="gcache.size=1G;socket.ssl_key={self.root}/etc/galera/k.pem"\n',
+        )
+        self.assertLessEqual(
+            {'etc/mysql/ssl/ca.pem', 'etc/galera/k.pem', 'etc/mysql/ssl/root-ca.pem'},
+            self.assert_all_arrives(),
+        )
+
+    def test_a_directory_that_an_audit_log_is_written_to(self):
+        self.private('srv/audit')
+        self.configure('server_audit_file_path=/srv/audit')
+        self.assert_all_arrives()
+        self.assertEqual((SERVER, 0o700), self.look('srv/audit'))
+
+    def test_directories_of_option_files_have_their_owner(self):
+        self.private('etc/mysql/mine')
+        self.write('etc/mysql/mine/x.cnf', '[mysqld]\nport=7\n')
+        self.configure('!include /etc/mysql/mine/x.cnf')
+        self.assert_all_arrives()
+        self.assertEqual((SERVER, 0o700), self.look('etc/mysql/mine'))
+
+    def test_devices_are_each_machine_s_own(self):
+        self.configure('init_file=/dev/null')
+        self.assert_all_arrives()
+
+    @given(
+        st.lists(
+            st.sampled_from(['plain', 'link', 'directory', 'through']), min_size=1, max_size=4
+        ),
+        st.sampled_from(['ssl_ca', 'loose-keys', 'init_file']),
+        st.sampled_from([0o700, 0o755]),
+    )
+    def test_whatever_way_leads_to_a_file(self, steps, option, mode):
+        self.new_root()
+        here, name = 'srv', 'srv'
+        for number, step in enumerate(steps):
+            self.private(f'{here}/d{number}', mode)
+            if step == 'through':
+                self.link(f'{name}/l{number}', f'{self.root}/{here}/d{number}')
+                name = f'{name}/l{number}'
+            else:
+                name = f'{name}/d{number}' if step != 'link' else name
+            here = f'{here}/d{number}' if step != 'link' else here
+        self.write(f'{here}/file', 'content', 0o400, SERVER)
+        if steps[-1] == 'link':
+            self.link(f'{here}/last', 'file')
+        last = 'last' if steps[-1] == 'link' else 'file'
+        self.configure(f'{option}=/{name}/{last}')
+        self.assertTrue((self.root / name / last).is_file(), (steps, name))
+        self.assert_all_arrives()
+        self.assertEqual('content', (self.root / name / last).read_text())
+
+
 class TestCode(RootDiskTest):
     def options(self, text):
         self.write('etc/mysql/conf.d/99-own.cnf', text.replace('@', str(self.root)))
@@ -121,6 +273,15 @@ class TestCode(RootDiskTest):
             ('[mysql]\ntee=@/etc/cron.d/x\n', 'tee'),
             ('[mysqldump]\nresult-file=@/root/.profile\n', 'result-file'),
             ('[mysqld_safe]\nlog-error=@/etc/ld.so.preload\n', 'log-error'),
+            ('[client]\nplugin-di=@/srv/p\n', 'plugin-di'),
+            ('[mysqldump]\nplugin_d=@/srv/p\n', 'plugin-d'),
+            ('[mysql]\npage=sh -c id\n', 'page'),
+            ('[client]\nplugin-dir=../../srv/p\n', 'plugin-dir'),
+            ('[mysqld]\nwsrep_provider=../evil.so\n', 'wsrep-provider'),
+            ('[mysqld]\nwsrep_notify_cmd=sh @/srv/p/x\n', 'wsrep-notify-cmd'),
+            ('[mysqld]\nwsrep_notify_cmd=/usr/bin/sh /srv/p/x\n', 'wsrep-notify-cmd'),
+            ('[mariadbd-safe]\ncrash-script=@/srv/p/x\n', 'crash-script'),
+            ('[mysqlslap]\npre-system=id\n', 'pre-system'),
         ):
             self.new_root()
             self.write('srv/p/x', 'x')
@@ -138,6 +299,45 @@ class TestCode(RootDiskTest):
     def test_a_client_file_of_root_is_looked_at_too(self):
         self.write('root/.my.cnf', f'[client]\nplugin-dir={self.root}/srv/p\n')
         self.assert_refused('/root/.my.cnf', 'plugin-dir')
+
+    def test_option_files_that_no_judgement_holds_for_are_refused_by_both_sides(self):
+        outside = self.write('var/lib/mysql/e.cnf', '[client]\nport=1\n')
+        self.options(f'!include {outside}\n')
+        self.assert_refused('/e.cnf', 'on the volume')
+        self.assertEqual('refused', self.admission(()).judge(self.configuration()).outcome)
+
+    def test_a_client_file_that_is_a_link_or_includes_others_is_refused_by_both_sides(self):
+        self.options('[mysqld]\nport=1\n')
+        self.write('root/.my.cnf', f'[client]\nuser=root\n!include {self.root}/srv/x.cnf\n')
+        self.assert_refused('/root/.my.cnf', 'includes')
+        self.assertEqual('refused', self.admission(()).judge(self.configuration()).outcome)
+        (self.root / 'root/.my.cnf').unlink()
+        self.link('root/.my.cnf', '../var/lib/mysql/e.cnf')
+        self.assert_refused('/root/.my.cnf', 'a link')
+        client = f'{self.root}/root/.my.cnf'
+        self.assertEqual([], self.admitted([client], {client: '../var/lib/mysql/e.cnf'}))
+
+    def test_an_option_file_that_is_too_long_to_be_judged_is_not_let_in(self):
+        content = b'#' * (256 << 10) + b'\n[client]\nplugin-dir=/srv/p\n'
+        refusal = self.assertRaises(
+            exceptions.StepFailed,
+            self.admitted,
+            [f'{self.root}/etc/mysql/conf.d/99.cnf'],
+            content=content,
+        )
+        self.assertIn('99.cnf', refusal.message)
+
+    def test_passwords_are_not_shown(self):
+        self.options('[client]\npassword=/.S3cret\n[mysqldump]\npassword=/etc/cron.d/x\n')
+        self.assert_ok()
+
+    def test_the_server_s_user_may_stand_there_by_number(self):
+        self.options(f'[mysqld]\nuser={pwd.getpwnam("daemon").pw_uid}\n')
+        self.assert_refused('user')
+        found = code_options.refused(
+            self.configuration().options, Packages(self.root), self.root, 'daemon'
+        )
+        self.assertEqual([], found)
 
     def test_usual_settings_of_clients_and_start_scripts_pass(self):
         self.options(
@@ -177,7 +377,7 @@ class TestMadeAnew(RootDiskTest):
         copy = self.context.run / 'to-make' / self.root.relative_to('/') / 'etc/cron.d/job'
         copy.parent.mkdir(parents=True)
         copy.write_text('* * * * * root id')
-        admitted.make(self.context)
+        self.make()
         self.assertFalse((self.root / 'etc/cron.d/job').exists())
 
     def test_a_directory_of_a_moment_below_tmp_is_made_anew(self):
@@ -188,6 +388,65 @@ class TestMadeAnew(RootDiskTest):
         self.assert_ok()
         self.move()
         self.assertEqual([SERVER] * 2, [self.look(name)[0] for name in ('tmp/db', 'var/tmp/db')])
+
+    def test_what_no_option_names_is_not_made_however_it_was_listed(self):
+        copies = self.context.run / 'to-make' / self.root.relative_to('/')
+        for name in ('etc/db-new', 'srv/fine', 'srv/other'):
+            (copies / name).mkdir(parents=True)
+        (copies / 'etc/rsyncd.conf').touch()
+        self.configure('tmpdir=/srv/fine')
+        self.admission(()).make(self.configuration(), ())
+        self.assertTrue((self.root / 'srv/fine').is_dir())
+        for name in ('etc/db-new', 'srv/other', 'etc/rsyncd.conf'):
+            self.assertFalse((self.root / name).exists(), name)
+
+    def test_what_a_cut_has_left_is_made_whole(self):
+        copy = self.context.run / 'to-make' / self.root.relative_to('/') / 'srv/tmp'
+        copy.mkdir(parents=True)
+        os.chown(copy, SERVER, SERVER)
+        (self.root / 'srv/.trove-upgrade-made').mkdir(parents=True)
+        self.configure('tmpdir=/srv/tmp')
+        self.admission(()).make(self.configuration(), ())
+        self.assertEqual(SERVER, self.look('srv/tmp')[0])
+        self.assertEqual(['tmp'], [path.name for path in (self.root / 'srv').iterdir()])
+
+
+class TestPlacesOfPrograms(RootDiskTest):
+    def test_files_of_programs_that_are_there_or_come_later_are_refused(self):
+        self.write('var/lib/dpkg/info/app.list', '/etc/app\n/var/lib/app\n')
+        for name in (
+            'etc/rsyncd.conf',
+            'etc/tmux.conf',
+            'etc/hgrc',
+            'etc/app/x.conf',
+            'var/lib/app/x',
+            'etc/fail2ban/x',
+            'root/x',
+            'home/anna/bin/x',
+            'var/backups/x',
+        ):
+            self.new_root()
+            self.write('var/lib/dpkg/info/app.list', '/etc/app\n/var/lib/app\n')
+            self.write(name, 'x')
+            self.configure(f'init_file=/{name}')
+            self.assert_refused(f'/{name} ')
+            (self.root / name).unlink()
+            self.assertEqual([], self.admitted([f'{self.root}/{name}']))
+
+    def test_directories_of_customers_are_open(self):
+        for name in (
+            'etc/keys/x',
+            'etc/custom/x',
+            'etc/letsencrypt/live/x',
+            'etc/mysql-tls/x',
+            'var/lib/db-keys/x',
+            'srv/x',
+            'opt/x/y',
+            'home/anna/x',
+        ):
+            self.write(name, 'x')
+            self.configure(f'init_file=/{name}')
+            self.assert_ok()
 
 
 class TestCertificatesOfTheSystem(RootDiskTest):

@@ -20,6 +20,9 @@ class TestOutside(DriverTestCase):
             "`TABLE_TYPE`='CSV' `FILE_NAME`='/srv/prices.csv'",
             "table_type=CSV file_name='/srv/prices.csv' sep_char=';'",
             "`table_type`=FIX `file_name`='../../../srv/prices.csv'",
+            "`TABLE_TYPE`='SQLITE' CONNECTION='/srv/x.db'",
+            "`TABLE_TYPE`='JSON' `OPTION_LIST`='Pretty=1,File_name=/srv/x.json'",
+            "DATA DIRECTORY='/srv/' `TABLE_TYPE`='CSV' `FILE_NAME`='x'",
         ):
             found = self.outside(self.definition(options))
             self.assertEqual(1, len(found), options)
@@ -35,6 +38,8 @@ class TestOutside(DriverTestCase):
             "FILE_NAME='prices.csv'",
             "TABLE_TYPE=MYSQL CONNECTION='mysql://elsewhere/shop/prices'",
             "FILE_NAME=''",
+            "`TABLE_TYPE`='CSV' `FILE_NAME`='prices.csv' `SEP_CHAR`='/' `QCHAR`='/'",
+            "`TABLE_TYPE`='JSON' `HTTP`='https://elsewhere' `URI`='/prices' COMMENT='/srv/x'",
         ):
             self.assertEqual([], self.outside(self.definition(options)), options)
 

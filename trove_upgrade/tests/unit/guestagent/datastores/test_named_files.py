@@ -88,16 +88,31 @@ class RootDiskTest(base.TestCase):
     def configuration(self):
         return option_files.read_all([self.root / 'etc/my.cnf', self.root / 'etc/mysql/my.cnf'])
 
-    def admitted(self, names, links=(), content=b''):
-        """Those of `names` that this root disk lets in, when a stash has them and lists all of them."""
+    def admission(self, names, links=(), content=b''):
+        """Of this root disk, for a stash that has `names` and lists all of them."""
         stashed = [f'{self.context.run}/to-restore{name}' for name in names] + list(names)
-        admission = admitted.Admission(
+        copies = [str(path) for path in (self.context.run / 'to-make').rglob('*')]
+        return admitted.Admission(
             self.context,
-            datastore.Stashed(stashed, dict(links), lambda _name: content),
+            datastore.Stashed([*stashed, *copies], stashed, dict(links), lambda _name: content),
             self.root / 'root/.my.cnf',
             'mysql',
         )
-        return list(admission.admitted(self.configuration()))
+
+    def admitted(self, names, links=(), content=b''):
+        """Those of `names` that this root disk lets in."""
+        return list(self.admission(names, links, content).admitted(self.configuration()))
+
+    def make(self):
+        """What an intruder has listed, with an option that names each."""
+        top = self.context.run / 'to-make'
+        for number, path in enumerate(sorted(top.rglob('*'))):
+            inside = '/' / path.relative_to(top)
+            self.write(
+                f'etc/mysql/conf.d/{number:03}.cnf',
+                f'[mysqld]\ntmpdir={inside}\nlog_error={inside}\n',
+            )
+        self.admission(()).make(self.configuration(), ())
 
     def move(self, image=()):
         """To a new root disk, whose image has these files: name -> text."""
@@ -341,10 +356,10 @@ class TestWhatDoesNotCome(RootDiskTest):
         self.assert_refused('links')
 
     def test_all_of_them_are_named_at_once_up_to_a_number(self):
-        for number in range(14):
-            self.write(f'srv/tool-{number:02}', 'x', 0o755)
-        self.configure(*(f'loose-x{number:02}=/srv/tool-{number:02}' for number in range(14)))
-        self.assert_refused('/srv/tool-00', '/srv/tool-09', 'and 4 more')
+        for number in range(104):
+            self.write(f'srv/tool-{number:03}', 'x', 0o755)
+        self.configure(*(f'loose-x{number:03}=/srv/tool-{number:03}' for number in range(104)))
+        self.assert_refused('/srv/tool-000', '/srv/tool-099', 'and 4 more')
 
     def test_an_included_file_in_a_trusted_place_is_refused(self):
         self.write('etc/cron.d/own.cnf', '[mysqld]\nport=1\n')
@@ -379,7 +394,7 @@ class TestWhatDoesNotCome(RootDiskTest):
     def test_a_directory_that_an_intruder_has_listed_is_not_made_in_a_trusted_place(self):
         for name in ('etc/cron.d/x', 'srv/fine'):
             (self.context.run / 'to-make' / self.root.relative_to('/') / name).mkdir(parents=True)
-        admitted.make(self.context)
+        self.make()
         self.assertFalse((self.root / 'etc/cron.d').exists())
         self.assertTrue((self.root / 'srv/fine').is_dir())
 
@@ -389,7 +404,7 @@ class TestWhatDoesNotCome(RootDiskTest):
             (self.context.run / 'to-make' / self.root.relative_to('/') / name).mkdir(
                 parents=True, exist_ok=True
             )
-        admitted.make(self.context)
+        self.make()
         self.assertFalse((self.root / 'etc/cron.d').exists())
         self.assertTrue((self.root / 'srv/fine').is_dir())
 
@@ -402,7 +417,7 @@ class TestWhatDoesNotCome(RootDiskTest):
         copy = self.context.run / 'to-make' / self.root.relative_to('/') / 'opt'
         os.chown(copy, SERVER, SERVER)
         copy.chmod(0o777)
-        admitted.make(self.context)
+        self.make()
         self.assertEqual((0, 0o755), self.look('opt'))
 
     def test_what_would_be_loaded_or_run_does_not_come_into_the_databases_directory(self):
@@ -465,13 +480,13 @@ class TestPaths(base.TestCase):
             '/etc/letsencrypt/live/db/x.pem',
             '/srv/tmp',
             '/opt/tuning.cnf',
-            '/etc/init.sql',
+            '/etc/db-init.sql',
             '/data/keys',
             '/etc/ssl/private/x.key',
             '/var/lib/mysql-keyring/keyring',
             '/etc/pki/tls/x.pem',
             '/home/anna/keys/x',
-            '/etc/initial.sql',
+            '/etc/initial/db.sql',
             '/keys',
         ):
             self.assertFalse(trusted_places.is_trusted(pathlib.Path(place)), place)

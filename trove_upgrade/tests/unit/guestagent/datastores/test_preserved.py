@@ -48,7 +48,7 @@ class TestPreserved(base.TestCase):
         return [name.removeprefix(f'{self.root}/') for name in found]
 
     def admission(self, stashed):
-        return admitted.Admission(self.context, datastore.Stashed(stashed, {}, lambda _name: b''), self.root / 'root/.my.cnf', 'mysql')
+        return admitted.Admission(self.context, datastore.Stashed(stashed, stashed, {}, lambda _name: b''), self.root / 'root/.my.cnf', 'mysql')
 
     def test_only_changed_and_own_cnf_files_come_back(self):
         same = self.write('etc/mysql/mariadb.conf.d/50-server.cnf', '[mysqld]\n')

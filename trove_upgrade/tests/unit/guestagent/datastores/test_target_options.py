@@ -91,10 +91,24 @@ class TestConfigurationChecks(base.TestCase):
     def test_files_that_stay_behind_do_not_matter(self):
         self.assertEqual('ok', self.groups('mariadb-10.11', comes_back=False).outcome)
 
+    def command_line(self, *arguments):
+        found = configuration_checks.check_command_line(['mariadbd', *arguments], [pathlib.Path('/etc/mysql/my.cnf')])
+        return found.outcome, found.code
+
     def test_options_of_a_drop_in_are_told(self):
-        found = configuration_checks.check_command_line(['mariadbd', '--datadir=/x', '--innodb-buffer-pool-size=1G'])
-        self.assertEqual('COMMAND_LINE_OPTIONS', found.code)
-        self.assertEqual('ok', configuration_checks.check_command_line(['mariadbd', '--user=mysql']).outcome)
+        warning = ('warning', 'COMMAND_LINE_OPTIONS')
+        for argument in ('--innodb-buffer-pool-size=1G', '--port=3307', '--event-scheduler=ON', '--plugin-dir=/opt/p', '--log-error=/srv/x',
+                         '--basedir=/opt/db'):
+            self.assertEqual(warning, self.command_line('--datadir=/x', argument), argument)
+
+    def test_what_distributions_and_our_service_give_is_usual(self):
+        self.assertEqual(('ok', None), self.command_line('--user=mysql', '--basedir=/usr', '--plugin-dir=/usr/lib/mysql/plugin', '--port=3306',
+                                                         '--event-scheduler=OFF', '--skip-log-error', '--log-error=/var/log/mysql/error.log'))
+
+    def test_another_configuration_than_the_usual_is_refused(self):
+        for argument in ('--defaults-file=/srv/my.cnf', '--defaults-extra-file=/srv/more.cnf', '--defaults-group-suffix=_two'):
+            self.assertEqual(('refused', 'CONFIGURATION_NOT_READ'), self.command_line(argument), argument)
+        self.assertEqual(('ok', None), self.command_line('--defaults-file=/etc/mysql/my.cnf'))
 
     def test_a_tls_file_that_is_not_there_is_told(self):
         configuration = option_files.Configuration((option('ssl_ca', value='/nonexistent/ca.pem'),), ())

@@ -46,6 +46,7 @@ class TestAcceptance(base.TestCase):
             f'{self.root}/var/lib/mysql/../../../etc',
             f'{self.root}/var/lib/mysql/link',
             f'{self.root}/var/lib/mysql-other',
+            f'{self.root}/var/lib/mysql/data',
         ):
             self.assert_refused(self.check(f'{source}:/host'), source)
 
@@ -56,14 +57,16 @@ class TestAcceptance(base.TestCase):
 
     def test_rights_of_root_are_refused(self):
         for user in ('', '0', '0:1001', 'root', 'mysql'):
-            self.assert_refused(self.check(user=user), 'privileged')
+            self.assert_refused(self.check(user=user), 'user is root')
+        for user in ('0', 'root', 'mysql'):
+            self.assert_refused(self.check(user=user, Privileged=False), 'user is root')
         self.assert_refused(self.check(CapAdd=['SYS_ADMIN']), 'SYS_ADMIN')
 
     def test_another_program_is_refused(self):
-        for words in (['sh', '-c', 'id'], ['/bin/mysqldump'], ['']):
+        for words in (['sh', '-c', 'id'], ['/bin/mysqldump'], ['/var/lib/mysql/mysqld'], ['']):
             self.assert_refused(self.check(command=words), repr(words[0]))
 
     def test_all_reasons_are_told_at_once(self):
         found = self.check('/etc:/x', user='0', command=['sh'])
-        for word in ('/etc', 'privileged', "'sh'"):
+        for word in ('/etc', 'user is root', "'sh'"):
             self.assert_refused(found, word)

@@ -204,7 +204,7 @@ class TestBefore(ContainerTestCase):
         self.assertEqual(0o600, driver.records.path.stat().st_mode & 0o777)
         below = f'{self.guest.root}/etc/mysql/conf.d/x.cnf'
         names = [str(path) for path in kept]
-        self.assertEqual([*names, below], list(driver.restore_paths(Stashed([*names, below, '/etc/mysql-other/x.cnf', '/opt/trove-guestagent/x'], {}, lambda _name: b''))))
+        self.assertEqual([*names, below], list(driver.restore_paths(Stashed([], [*names, below, '/etc/mysql-other/x.cnf', '/opt/trove-guestagent/x'], {}, lambda _name: b''))))
 
 
 class TestStopping(ContainerTestCase):
@@ -445,6 +445,24 @@ class TestAfter(ContainerTestCase):
         self.assertEqual('ok', driver.check_again({}, quiet).outcome)
         driver.start_isolated()
         self.assertEqual('sha256:mended', self.engine.containers[FIRST].image_id)
+
+    def of_another_repository(self, expected):
+        """The image that runs where the former root disk has named one of another repository."""
+        former = self.stopped()
+        record = former.records.require()
+        other = dataclasses.replace(record.target, reference='elsewhere/mariadb:11.8')
+        former.records.write(dataclasses.replace(record, target=other))
+        self.guest.new_root((NEW, other.reference) if 'container_image' not in expected else (NEW,))
+        driver = self.guest.driver()
+        driver.expect(expected)
+        self.assertEqual('ok', driver.check_configuration({}).outcome)
+        return driver.records.require().chosen.reference
+
+    def test_an_image_of_another_repository_than_the_target_s_does_not_run(self):
+        self.assertEqual(NEW, self.of_another_repository({**TARGET, 'container_image': None}))
+
+    def test_a_registered_image_is_the_target_s_whatever_its_repository(self):
+        self.assertEqual(NEW, self.of_another_repository({**TARGET, 'container_image': NEW}))
 
     def test_a_mended_image_that_refuses_the_configuration_is_told_each_time_and_not_chosen(self):
         driver = self.broken()

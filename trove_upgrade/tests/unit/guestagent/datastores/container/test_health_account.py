@@ -5,6 +5,7 @@ import pathlib
 
 import fixtures
 
+from trove_upgrade.guestagent.datastores.base import Stashed
 from trove_upgrade.guestagent.datastores.container import health_account
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.datastores import fakes as family
@@ -165,5 +166,5 @@ class TestTheFinalContainer(test_driver.ContainerTestCase):
     def test_what_was_remembered_comes_back_on_the_new_root_disk(self):
         driver = self.stopped()
         kept = [str(path) for path in driver.stash_roots()]
-        self.assertEqual(kept, driver.restore_paths(kept))
+        self.assertEqual(kept, driver.restore_paths(Stashed(kept, kept, {}, lambda _name: b'')))
         self.assertIn('database-health-accounts.json', kept[-1])
