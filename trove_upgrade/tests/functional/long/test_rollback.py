@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every other way back to the former image, and the one that is refused."""
+"""Every way back to the former image, on the real thing, and the one that is refused."""
 import json
 
-from trove_upgrade.tests.functional.cloud.test_rollback import RollbackCase
+from trove_upgrade.tests.functional.cloud.rollback_case import RollbackCase
 
 _PLANT = '''set -e
 mkdir -p /mnt/volume
@@ -15,6 +15,23 @@ umount /mnt/volume
 class TestRollsBackByItself(RollbackCase):
 
     options = {'rollback_on_failure': True, 'boot_timeout': 12}
+
+    def test_a_rebuild_that_fails_ends_on_the_former_image_with_every_row_and_the_next_upgrade_completes(self):
+        instance = self.create_instance('back-from-rebuild')
+        before = self.picture(instance)
+        self.turn(instance, spawn_error='no space left', times=1)
+
+        upgrade = self.upgrade(instance)
+
+        self.assert_rolled_back(instance, before, upgrade, 'REBUILD_FAILED')
+        self.assertIn('no space left', upgrade['cause'])
+        self.assertEqual(2, self.rebuilds(instance))
+        self.guest(instance).reboot()
+        self.wait_until(lambda: self.guest(instance).exec(['mariadb', '-e', 'SELECT 1'], check=False).returncode == 0,
+                        'the database to serve after a reboot')
+
+        self.assertEqual('COMPLETED', self.upgrade(instance)['state'])
+        self.assert_serves(instance, self.target)
 
     def test_an_image_without_an_agent_ends_on_the_former_image(self):
         instance = self.create_instance('back-from-boot')
