@@ -31,6 +31,8 @@ GROUPS = (
     r'trove_upgrade\.tests\.functional\.'
     r'(schema\.test_(?=data|plan|release|steps|unfolded)|schema|host|long\.test_schema|long\.test_host)?'
 )
+# Tests of one of these groups share what the first of them has read of all files.
+UNIT_GROUPS = r'trove_upgrade\.tests\.unit\.(programs|test_architecture|test_documentation)'
 ON_CLOUD = frozenset({'functional', 'long'})
 SUITES = ('lint', 'types', 'docs', 'unit', 'functional')
 PROGRAMS = {
@@ -47,7 +49,7 @@ def run(suite: str, runner: Runner, cloud: Cloud | None) -> Count:
     if suite in PROGRAMS:
         return runner.program(suite, PROGRAMS[suite])
     if suite == 'unit':
-        return runner.tests(suite, TESTS / 'unit', workers=2)
+        return runner.tests(suite, TESTS / 'unit', '--group-regex', UNIT_GROUPS, workers=2)
     if suite not in ON_CLOUD:
         return runner.tests(pathlib.Path(suite).resolve().name, pathlib.Path(suite), workers=2)
     if cloud is None or not cloud.is_up():

@@ -28,7 +28,7 @@ def install(settings: Settings) -> None:
     """Make an empty data directory; root of this machine gets in by the socket."""
     data = settings.state(NAME)
     data.mkdir(mode=0o700, parents=True)
-    commands.run(('mariadb-install-db', '--no-defaults', f'--datadir={data}', '--user=root', '--skip-test-db',
+    commands.run(('mariadb-install-db', '--no-defaults', f'--datadir={data}', f'--tmpdir={data.parent}', '--user=root', '--skip-test-db',
                   '--auth-root-authentication-method=socket', '--auth-root-socket-user=root', '--innodb-log-file-size=32M'),
                  log=settings.layout.log_file('mariadb-install'), env=settings.env(), timeout_seconds=120)
 

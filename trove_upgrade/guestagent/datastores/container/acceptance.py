@@ -10,14 +10,58 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from trove_upgrade.domain import upgrade
+from trove_upgrade.domain import exceptions, upgrade
+from trove_upgrade.guestagent.containers.engine import Engine
 from trove_upgrade.guestagent.datastores.container import definition
+from trove_upgrade.guestagent.datastores.container.names import DATABASE
 
 CODE = 'CONTAINER_DEFINITION'
 _NAME = 'container_definition'
 _SERVERS = frozenset(
     f'{directory}{name}' for directory in ('', '/usr/sbin/') for name in ('mariadbd', 'mysqld')
 )
+
+
+def check_running(engine: Engine, places: Sequence[pathlib.Path]) -> list[upgrade.CheckResult]:
+    """Whether the database's container runs, and could be made again on another root disk."""
+    name = 'container'
+    try:
+        container = engine.inspect(DATABASE)
+    except exceptions.StepFailed as error:
+        return [upgrade.CheckResult(name, 'refused', error.message, error.code)]
+    if container is None or not container.running:
+        return [
+            upgrade.CheckResult(
+                name,
+                'refused',
+                (
+                    f'The database cannot be upgraded: container {DATABASE} {"is " + container.status if container else "is not there"}. '
+                    f'Start it and try again.'
+                ),
+                'CONTAINER_NOT_RUNNING',
+            )
+        ]
+    network = definition.network(container.definition)
+    if network not in definition.USUAL_NETWORKS:
+        return [
+            upgrade.CheckResult(
+                name,
+                'refused',
+                (
+                    f'The database cannot be upgraded: container {DATABASE} is on network {network}, which the engine of a new root disk does not '
+                    f'have. Upgrade it with Trove, or dump and restore.'
+                ),
+                'CONTAINER_NETWORK',
+            )
+        ]
+    image = engine.image(container.image_id)
+    defined, _ = definition.portable(
+        container.definition, image.config if image is not None else {}
+    )
+    mounts = (container.definition.get('HostConfig') or {}).get('Mounts')
+    defined['HostConfig']['Mounts'] = mounts  # they are not kept
+    runs = upgrade.CheckResult(name, 'ok', f'Container {DATABASE} runs image {container.image}.')
+    return [runs, check(defined, places)]
 
 
 def check(defined: Mapping[str, Any], places: Sequence[pathlib.Path]) -> upgrade.CheckResult:

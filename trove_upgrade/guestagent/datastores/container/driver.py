@@ -74,30 +74,13 @@ class ContainerDriver(FamilyDriver):
 
     def checks(self, target: Mapping[str, Any], options: Mapping[str, Any]) -> Sequence[upgrade.CheckResult]:
         """See `base`.  Also the container, whether the target's image can be had, and that of its backups."""
-        return [*super().checks(target, options), *self._check_container(), self.images.check(target), self._backup_images.check(target)]
+        return [*super().checks(target, options), *acceptance.check_running(self.engine, self._places), self.images.check(target), self._backup_images.check(target)]
 
-    def _accepted(self, defined: Mapping[str, Any]) -> upgrade.CheckResult:
-        return acceptance.check(defined, (self.context.volume, self.context.etc / 'mysql', self.containers.socket_directory))
-
-    def _check_container(self) -> Sequence[upgrade.CheckResult]:
-        name = 'container'
-        try:
-            container = self.engine.inspect(DATABASE)
-        except exceptions.StepFailed as error:
-            return [upgrade.CheckResult(name, 'refused', error.message, error.code)]
-        if container is None or not container.running:
-            return [upgrade.CheckResult(name, 'refused', (
-                f'The database cannot be upgraded: container {DATABASE} {"is " + container.status if container else "is not there"}. '
-                f'Start it and try again.'), 'CONTAINER_NOT_RUNNING')]
-        network = definition.network(container.definition)
-        if network not in definition.USUAL_NETWORKS:
-            return [upgrade.CheckResult(name, 'refused', (
-                f'The database cannot be upgraded: container {DATABASE} is on network {network}, which the engine of a new root disk does not '
-                f'have. Upgrade it with Trove, or dump and restore.'), 'CONTAINER_NETWORK')]
-        image = self.engine.image(container.image_id)
-        defined, _ = definition.portable(container.definition, image.config if image is not None else {})
-        defined['HostConfig']['Mounts'] = (container.definition.get('HostConfig') or {}).get('Mounts')   # they are not kept
-        return [upgrade.CheckResult(name, 'ok', f'Container {DATABASE} runs image {container.image}.'), self._accepted(defined)]
+    @property
+    def _places(self) -> Sequence[pathlib.Path]:
+        """Directories that Trove gives to its container; the last two are of older Troves."""
+        root = self.context.etc.parent
+        return (self.context.volume, self.context.etc / 'mysql', self.containers.socket_directory, root / 'run/mysqld', root / 'var/run/mysqld')
 
     def prepare_target(self, target: Mapping[str, Any], options: Mapping[str, Any], progress: base.Progress) -> None:  # noqa: ARG002
         """See `base`.  The target's image is brought here and tries the configuration as it is now."""
@@ -219,7 +202,7 @@ class ContainerDriver(FamilyDriver):
     def check_configuration(self, options: Mapping[str, Any]) -> upgrade.CheckResult:
         """See `base`.  Also brings the image here.  What that very image has accepted on the former root disk it accepts here."""
         record = self.records.require()
-        accepted = self._accepted(record.definition)
+        accepted = acceptance.check(record.definition, self._places)
         if accepted.outcome == 'refused':
             return accepted
         self.images.wait_for_engine()

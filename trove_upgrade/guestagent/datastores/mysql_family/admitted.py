@@ -64,9 +64,8 @@ class Admission:
         """
         named = self._named(configuration)
         found = [name for name in self._listed if self._may_come(pathlib.Path(name), named)]
-        absent = set(map(str, configuration.absent))
         self._require_harmless(
-            [name for name in found if name in absent or self._is_option_file(pathlib.Path(name))]
+            [name for name in found if self._is_option_file(pathlib.Path(name), configuration)]
         )
         return found
 
@@ -119,11 +118,17 @@ class Admission:
         )
         return self._packages.own(inside) or rule(inside, self._packages.own)
 
-    def _is_option_file(self, path: pathlib.Path) -> bool:
+    def _is_option_file(
+        self, path: pathlib.Path, configuration: option_files.Configuration
+    ) -> bool:
+        """As far as it can be told by now; `judge` sees the rest."""
+        etc = self._context.etc
+        places = {etc, etc / 'mysql', *configuration.directories}
         return (
             path == self._client_file
-            or path.suffix == '.cnf'
-            or (path.parent == self._context.etc and path.name.startswith('my.cnf'))
+            or path in configuration.absent
+            or (path.parent in places and path.suffix == '.cnf')
+            or (path.parent == etc and path.name.startswith('my.cnf'))
         )
 
     def left(self, configuration: option_files.Configuration) -> Sequence[str]:

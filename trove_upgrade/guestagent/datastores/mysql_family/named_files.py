@@ -257,8 +257,8 @@ class NamedFiles:
         names = [entry.name for entry in os.scandir(place)]
         if trusted_places.is_trusted_for_directories(self._inside(place), self._packages.own):
             self._refuse(place, why, _TRUSTED)
-        elif len(names) > _ENTRIES:
-            self._refuse(place, why, f'has more than {_ENTRIES} entries')
+        elif len(names) + len(self.found.files) > _ENTRIES:
+            self._refuse(place, why, f'is one of directories with more than {_ENTRIES} entries')
         elif links < _LINKS:
             self._directory(place, why)
             for name in sorted(names):

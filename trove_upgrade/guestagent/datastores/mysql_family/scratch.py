@@ -85,7 +85,7 @@ def _run(programs: Programs, configuration: option_files.Configuration, places: 
     try:
         account = pwd.getpwnam(user)
         os.chown(scratch, account.pw_uid, account.pw_gid)
-        made = programs.run([install, '--no-defaults', f'--datadir={scratch}', f'--user={user}', '--skip-test-db',
+        made = programs.run([install, '--no-defaults', f'--datadir={scratch}', f'--tmpdir={scratch}', f'--user={user}', '--skip-test-db',
                              '--auth-root-authentication-method=socket', '--innodb-log-file-size=10M', *format_options(configuration)],
                             timeout_seconds=_TIMEOUT_SECONDS, environment=_ENVIRONMENT)
         if made.return_code != 0:

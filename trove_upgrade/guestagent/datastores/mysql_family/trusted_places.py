@@ -216,7 +216,7 @@ PLACES: tuple[str, ...] = (
 
 #: What lies directly in /etc may be a program's own file, of a program that comes later.  These names are of databases and their keys.
 _OF_DATABASES = re.compile(
-    r'(?:^|[-_.])(?:mysql|mariadb|percona|galera|db|database|tls|ssl|certs?|keys?|keyring|pki|ca|vault|okv|letsencrypt)(?:[-_.]|$)',
+    r'(?:^|[-_.])(?:my|mysql|mariadb|percona|galera|db|database|tls|ssl|certs?|keys?|keyring|pki|ca|vault|okv|letsencrypt)(?:[-_.]|$)',
     re.IGNORECASE,
 )
 _TOPS = tuple(pathlib.PurePosixPath(top) for top in ('/etc', '/var/lib'))

@@ -127,11 +127,11 @@ class MariaDB(DatabaseServer):
     options = ('--skip-grant-tables',)    #: everybody may do everything
 
     def initialize(self):
-        self.run_as_user('mariadb-install-db', '--no-defaults', f'--datadir={self.data}',
+        # it starts a server, and one that starts removes the temporary files that another one has in the same directory
+        self.run_as_user('mariadb-install-db', '--no-defaults', f'--datadir={self.data}', f'--tmpdir={self.folder}',
                          '--auth-root-authentication-method=normal', '--skip-test-db')
 
     def command(self):
-        # a server that starts removes the temporary files that another one has in the same directory
         return ('mariadbd', '--no-defaults', f'--datadir={self.data}', f'--tmpdir={self.folder}', f'--socket={self.folder}/s', '--skip-networking',
                 *self.options, f'--pid-file={self.folder}/pid', '--innodb-buffer-pool-size=32M',
                 '--innodb-flush-log-at-trx-commit=0', '--max-connections=200', '--character-set-server=utf8mb4')

@@ -130,8 +130,8 @@ class Root(fixtures.Fixture):
         if cls._template is None:
             holder = tempfile.TemporaryDirectory(prefix='tu-mariadb-template-', dir=PLACE)
             data = pathlib.Path(holder.name) / 'data'
-            pathlib.Path(holder.name).chmod(0o755)
-            subprocess.run(['mariadb-install-db', '--no-defaults', f'--datadir={data}', f'--user={ACCOUNT.pw_name}', '--skip-test-db',
+            pathlib.Path(holder.name).chmod(0o1777)   # the server that it starts has its temporary files there
+            subprocess.run(['mariadb-install-db', '--no-defaults', f'--datadir={data}', f'--tmpdir={holder.name}', f'--user={ACCOUNT.pw_name}', '--skip-test-db',
                             '--auth-root-authentication-method=socket', '--innodb-log-file-size=10M'], check=True, capture_output=True)
             Root._template = holder
         return pathlib.Path(cls._template.name) / 'data'

@@ -180,4 +180,4 @@ class ReleaseBelowOnMariaDBTestCase(OnARealServer, base.TestCase):
     """The longer tests have the million."""
 
     server_class = old_rows.MariaDB
-    old_upgrades = 100_000
+    old_upgrades = 20_000

@@ -179,6 +179,11 @@ class TestWhatTheCheckPromises(RootDiskTest):
         self.configure('loose-keyring_vault_config=/etc/mysql/vault.conf')
         self.assertIn('etc/mysql/vault.conf', self.assert_all_arrives())
 
+    def test_a_configuration_of_another_program_beside_certificates(self):
+        self.write('etc/mysql/ssl/openssl.cnf', '[CA_default]\ndir = /root/ca\nuser = root\n')
+        self.configure('port=7')
+        self.assertIn('etc/mysql/ssl/openssl.cnf', self.assert_all_arrives())
+
     def test_certificates_of_clients_and_of_galera(self):
         self.write('etc/mysql/ssl/ca.pem', 'ca')
         self.write('etc/galera/k.pem', 'key')

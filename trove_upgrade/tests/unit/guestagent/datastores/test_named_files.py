@@ -355,6 +355,15 @@ class TestWhatDoesNotCome(RootDiskTest):
         self.configure('ssl_key=/etc/mysql/a')
         self.assert_refused('links')
 
+    def test_more_files_than_any_store_of_keys_has_are_refused(self):
+        for shape in (('srv/many', 1100), ('srv/many/deep', 600)):
+            self.new_root()
+            for number in range(shape[1]):
+                self.write(f'{shape[0]}/{number}')
+                self.write(f'srv/many/{number}.pem')
+            self.configure('loose-keys=/srv/many')
+            self.assert_refused('/srv/many', '1024 entries')
+
     def test_all_of_them_are_named_at_once_up_to_a_number(self):
         for number in range(104):
             self.write(f'srv/tool-{number:03}', 'x', 0o755)
