@@ -27,7 +27,7 @@ def try_configuration(engine: Engine, image: str, defined: Mapping[str, Any], my
     uid, gid = definition.user_or_troves(defined)
     try:
         done = engine.run_throwaway(
-            image, ['-c', script], user=f'{uid}:{gid}', binds=[f'{mysql}:/etc/mysql:ro'],
+            image, ['-c', script], user=f'{uid}:{gid}', binds=[f'{mysql}:/etc/mysql:ro', *_other_binds(defined)],
             tmpfs={_SCRATCH: f'uid={uid},gid={gid},mode=700,size={_SIZE}'}, env={'HOME': _SCRATCH, 'LC_ALL': 'C'}, network='none',
             entrypoint=['sh'], timeout_seconds=_SECONDS)
     except TimeoutError as error:
@@ -37,6 +37,17 @@ def try_configuration(engine: Engine, image: str, defined: Mapping[str, Any], my
     if done.return_code == _NO_DATA:
         return _not_tried(image, done.output.strip()[-300:])
     return scratch.judge(Finished(done.return_code, done.output))
+
+
+def _other_binds(defined: Mapping[str, Any]) -> list[str]:
+    """All else that the database's container sees of the host, for reading: keys may lie on the volume."""
+    found = []
+    for bind in (defined.get('HostConfig') or {}).get('Binds') or ():
+        source, _, inside = str(bind).partition(':')
+        inside = inside.partition(':')[0]
+        if source.startswith('/') and inside != '/etc/mysql':
+            found.append(f'{source}:{inside}:ro')
+    return found
 
 
 def of_mariadb(options: Sequence[str], configuration: option_files.Configuration) -> str:

@@ -39,7 +39,7 @@ INSTANCE = '11111111-2222-3333-4444-555555555555'
 UPGRADE = 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee'
 USER = 1001
 PASSWORD = 'of-the-root'
-RECIPES = {recipe.family: recipe for recipe in recipes.GOOD}
+RECIPES = {recipe.family: recipe for recipe in (*recipes.GOOD, recipes.MARIADB_10_5)}
 TARGET = {'version_number': '11.8', 'server_version': '11.8', 'datastore_manager': 'mariadb'}
 
 

@@ -131,7 +131,7 @@ class TestBefore(ContainerTestCase):
 
     def test_the_configuration_is_tried_without_network_and_as_the_containers_user(self):
         self.guest.driver().prepare_target(TARGET, {}, quiet)
-        self.assertIn(('throwaway', NEW, '1001:1001', (f'{self.guest.root}/etc/mysql:/etc/mysql:ro',), 'none'), self.engine.asked)
+        self.assertIn(('throwaway', NEW, '1001:1001', (f'{self.guest.root}/etc/mysql:/etc/mysql:ro', f'{self.guest.volume}:/var/lib/mysql:ro'), 'none'), self.engine.asked)
         self.assertIn('--ignore-db-dir=conf.d', self.engine.script)
         self.assertNotIn('--datadir=/var/lib/mysql', self.engine.script)
         self.assertIn('--bootstrap', self.engine.script)
