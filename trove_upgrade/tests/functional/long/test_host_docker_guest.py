@@ -134,7 +134,7 @@ class DockerGuestTest(GuestTestCase):
     def engine_of(self, guest, environment='', **settings):
         """The guest's engine again, with these settings of its own."""
         self.shell(guest, f'service docker stop; mkdir -p /etc/docker; echo \'{json.dumps(settings)}\' > /etc/docker/daemon.json; '
-                          f'env {environment} service docker start')
+                          f'env {environment} /etc/init.d/docker start')   # `service` drops the environment
         self.wait_engine(guest)
         self.shell(guest, IMPORT)
         self.shell(guest, SERVE)
