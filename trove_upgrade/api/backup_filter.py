@@ -96,7 +96,7 @@ class BackupFilter:
         return wanted
 
     def _content(self, environ: application.Environ) -> bytes:
-        """What comes of the body, put back; nothing where its length is not known or over the bound, and then nothing is read."""
+        """Return what comes of the body, put back; nothing where its length is not known or over the bound, and then nothing is read."""
         try:
             length = body.content_length(environ)
         except errors.BodyLengthUnknown:

@@ -33,7 +33,7 @@ class Backup:
 
     @property
     def is_snapshot(self) -> bool:
-        """Whether it needs no parent, whatever its row names."""
+        """Return True where it needs no parent, even if its row names one."""
         return self.storage_driver == SNAPSHOTS
 
 
@@ -65,7 +65,7 @@ def replaced_since(
 
 
 def _replaced_server(ended: upgrade.Upgrade) -> bool:
-    """Whether another release has worked on the data; for unknown releases, whether the version or the image is another one."""
+    """Return True where another release has worked on the data; for unknown releases, where the version or the image is another one."""
     if not (ended.state is _S.COMPLETED or (ended.state is _S.FAILED and ended.no_return)):
         return False
     former, running = (

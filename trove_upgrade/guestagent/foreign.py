@@ -197,7 +197,7 @@ def _raise_what_is_in(child: str, top: int, number: int) -> int:
     with listing.vanishing():
         with directory(child, below=top) as inner:
             for grandchild in _without_files(inner):
-                while _exists(str(number), top):
+                while exists(str(number), top):
                     number += 1
                 with listing.vanishing():
                     os.rename(grandchild, str(number), src_dir_fd=inner, dst_dir_fd=top)
@@ -213,7 +213,8 @@ def _without_files(descriptor: int) -> list[str]:
     return directories
 
 
-def _exists(name: str, below: int) -> bool:
+def exists(name: str, below: int) -> bool:
+    """Return True where a directory, by its descriptor, has a name; a link counts, wherever it leads."""
     try:
         os.stat(name, dir_fd=below, follow_symlinks=False)
     except FileNotFoundError:

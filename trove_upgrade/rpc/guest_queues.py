@@ -34,7 +34,7 @@ _UNEQUAL_DURABLE = "inequivalent arg 'durable'"
 
 @dataclasses.dataclass(frozen=True)
 class Declared:
-    """What an agent declares its exchange and its queues with."""
+    """Arguments that an agent declares its exchange and its queues with."""
 
     durable: bool
     auto_delete: bool
@@ -42,7 +42,7 @@ class Declared:
 
     @property
     def is_quorum(self) -> bool:
-        """Whether the queues are replicated; those are durable always."""
+        """Return True where the queues are replicated; those are durable always."""
         return self.arguments.get('x-queue-type') == 'quorum'
 
     def __str__(self) -> str:
@@ -84,7 +84,7 @@ class GuestQueues:
         return None
 
     def _refused(self, instance_id: str, guest: cfg.ConfigOpts) -> str | None:
-        """What the broker answers; None where it lets nobody in."""
+        """Return the broker's answer; None where it refuses the login."""
         wanted = declared(guest)
         connection = broker.connect(self._conf, self._timeout)[0] if wanted else None
         if connection is None or wanted is None:

@@ -139,7 +139,7 @@ class _Rendering:
     def _message(self, message: messages.Message) -> bytes:
         """Parts stay; cloud-config is changed where it is, and the marker comes as a part of its own."""
         if not message.is_multipart and not self._can_stand_alone(message):
-            raise messages.MessageUnreadable('it says that it is a MIME multipart and has no parts')
+            raise messages.MessageUnreadable('its type is a MIME multipart, and it has no parts')
         own = message.take(_MARKER_PART)
         parts.change_message(message, self._text)
         addition = self._addition(own)

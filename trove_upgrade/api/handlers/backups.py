@@ -47,7 +47,7 @@ def _parent(call: Call, row: instance.Instance) -> backup.Backup | None:
 
 
 def _found(call: Call, row: instance.Instance, parent: backup.Backup) -> str | None:
-    """What makes `parent` none, in words; None: nothing does."""
+    """Return what makes `parent` none, in words; None: nothing does."""
     chain = call.services.repos.backups.chain(parent)
     other = backup.of_other_version(chain, row.version.id)
     if other is not None:

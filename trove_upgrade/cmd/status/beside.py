@@ -91,7 +91,7 @@ def _check_guests(conf: cfg.ConfigOpts, path: pathlib.Path) -> upgradecheck.Resu
 
 
 def _unlike_at_the_broker(conf: cfg.ConfigOpts, theirs: cfg.ConfigOpts) -> str:
-    """What the taskmanagers and the guests would declare in another way; '' for nothing, and where a URL cannot be understood."""
+    """Return what the taskmanagers and the guests would declare in another way; '' for nothing, and where a URL cannot be understood."""
     from trove_upgrade.rpc import guest_queues, transport  # not before `main` has chosen the threads
     try:
         here, there = guest_queues.declared(conf), guest_queues.declared(theirs)

@@ -47,7 +47,7 @@ class Message:
         """
         message = email.message_from_bytes(text)
         if message.get_content_maintype() == 'multipart' and not message.is_multipart():
-            raise MessageUnreadable('it says that it is a MIME multipart and has no parts')
+            raise MessageUnreadable('its type is a MIME multipart, and it has no parts')
         return cls(message, '\r\n' if text.partition(b'\n')[0].endswith(b'\r') else '\n')
 
     @classmethod
@@ -59,7 +59,7 @@ class Message:
 
     @property
     def is_multipart(self) -> bool:
-        """Whether a part can be attached as it is."""
+        """Return True where a part can be attached as it is."""
         return self._message.is_multipart()
 
     def leaves(self) -> Iterator[tuple[str, bytes]]:
@@ -133,7 +133,7 @@ class Message:
         return (part for part in self._message.walk() if not part.is_multipart())
 
     def _would_change(self, leaf: email.message.Message) -> bool:
-        """Whether the part has ends of lines that are not the message's: written again, they would be."""
+        """Return True where the part has ends of lines that are not the message's: written again, they would be."""
         text = leaf.get_payload()
         if str(leaf.get(_ENCODING, '')).lower() in _ENCODED or not isinstance(text, str):
             return False

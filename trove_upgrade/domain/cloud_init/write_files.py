@@ -18,7 +18,7 @@ _COMPRESSED_IN_BASE64 = frozenset({'gz+b64', 'gz+base64', 'gzip+b64', 'gzip+base
 
 
 class ContentUnreadable(ValueError):
-    """The content is not what its encoding says."""
+    """The content is not of the encoding that is named."""
 
 
 def is_fetched(entry: Mapping[str, Any]) -> bool:

@@ -48,7 +48,7 @@ class Comparison:
 
 @dataclasses.dataclass(frozen=True)
 class Stashed:
-    """What a stash holds, without a word of where it is."""
+    """Holdings of a stash, wherever it is."""
 
     paths: Sequence[str]               #: absolute ones, directories too
     files: Sequence[str]               #: of files and links

@@ -73,7 +73,7 @@ def _store_of(guest: Guest) -> image_store.ImageStore:
 
 
 def _copy(store: image_store.ImageStore, home: Path, target: Path, commands: Commands) -> None:
-    """What a guest has below /var/lib/docker and /var/lib/containerd is in its home under the same names."""
+    """Copy the store; paths below /var/lib/docker and /var/lib/containerd of a guest lie in its home under the same names."""
     for path in store.paths:
         place = path.relative_to(_STATE)
         (target / place).parent.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ _SERVERS = frozenset(
 
 
 def check_running(engine: Engine, places: Sequence[pathlib.Path]) -> list[upgrade.CheckResult]:
-    """Whether the database's container runs, and could be made again on another root disk."""
+    """Judge that the database's container runs, and could be made again on another root disk."""
     name = 'container'
     try:
         container = engine.inspect(DATABASE)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether Trove could still make backups after an upgrade: its agent runs each one in a container of an image of the target's number.
+"""Backups after an upgrade, and the image that Trove makes them with: its agent runs each one in a container of an image of the target's number.
 
 Without such an image the data is safe and every backup fails, so that the check warns and refuses nothing. The agent takes the image
 only where the registry has it, whatever the guest has. Source: trove/guestagent/datastore/service.py and mysql/service.py,

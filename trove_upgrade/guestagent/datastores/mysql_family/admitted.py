@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this root disk lets in of the former one: the other half of `preserved`, and its own judge.
+"""Files and directories of the former root disk that this one lets in: the other half of `preserved`, and its own judge.
 
 The former root disk may have been taken over, and so the list that it has written.  A file comes if the restored configuration names it,
 or if it is one of the database's own option files; if no place of the system and no package has to do with it; if it leads to nothing

@@ -23,7 +23,7 @@ def make(path: pathlib.Path, copy: os.stat_result) -> None:
             above = opened.enter_context(foreign.directory('/'))
             for name in path.parts[1:-1]:
                 above = opened.enter_context(foreign.directory(name, below=above))
-            if not _exists(path.name, above):
+            if not foreign.exists(path.name, above):
                 _remove_unfinished(above)
                 _make(copy, above)
                 os.rename(_UNFINISHED, path.name, src_dir_fd=above, dst_dir_fd=above)
@@ -57,11 +57,3 @@ def _remove_unfinished(above: int) -> None:
             os.rmdir(_UNFINISHED, dir_fd=above)
         else:
             os.unlink(_UNFINISHED, dir_fd=above)
-
-
-def _exists(name: str, above: int) -> bool:
-    try:
-        os.stat(name, dir_fd=above, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True

@@ -42,19 +42,10 @@ def _strays(opened: int, path: pathlib.Path, volume: pathlib.Path, owner: int) -
     with os.scandir(opened) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if entry.is_symlink():
-                if not is_below(path / entry.name, volume) and _is_there(entry.name, opened):
+                if not is_below(path / entry.name, volume) and foreign.exists(entry.name, opened):   # a dropped table's has gone
                     yield f'{path / entry.name} is a link to elsewhere'
             elif entry.name.endswith('.isl') and (said := _of_isl(opened, entry.name, path, volume, owner)):
                 yield said
-
-
-def _is_there(name: str, directory: int) -> bool:
-    """Return False for a link that has gone while it was followed: a table was dropped."""
-    try:
-        os.stat(name, dir_fd=directory, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def _of_isl(opened: int, name: str, path: pathlib.Path, volume: pathlib.Path, owner: int) -> str | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests of the way back to the former image share."""
+"""Steps that tests of the way back to the former image share."""
 from trove_upgrade.lab import stage
 from trove_upgrade.lab.hypervisor.knobs import Knobs, KnobStore
 from trove_upgrade.lab.product import TASKMANAGER

@@ -104,7 +104,7 @@ class RootDiskTest(base.TestCase):
         return list(self.admission(names, links, content).admitted(self.configuration()))
 
     def make(self):
-        """What an intruder has listed, with an option that names each."""
+        """Make what an intruder has listed, with an option that names each."""
         top = self.context.run / 'to-make'
         for number, path in enumerate(sorted(top.rglob('*'))):
             inside = '/' / path.relative_to(top)
