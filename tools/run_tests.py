@@ -10,6 +10,7 @@ test.  A functional test that was skipped makes the run fail: the machine lacks 
 
 import argparse
 import concurrent.futures
+import dataclasses
 import os
 import pathlib
 import sys
@@ -33,6 +34,7 @@ GROUPS = (
 )
 # Tests of one of these groups share what the first of them has read of all files.
 UNIT_GROUPS = r'trove_upgrade\.tests\.unit\.(programs|test_architecture|test_documentation)'
+GIVES_WAY = 5  #: niceness added to what has time left when all others are done
 ON_CLOUD = frozenset({'functional', 'long'})
 SUITES = ('lint', 'types', 'docs', 'unit', 'functional')
 PROGRAMS = {
@@ -69,11 +71,16 @@ def run(suite: str, runner: Runner, cloud: Cloud | None) -> Count:
 def run_all(suites: Sequence[str], runner: Runner, cloud: Cloud | None) -> Count:
     """One after the other; where there are suites on the cloud, which wait more than they work,
     the others run beside them.
+
+    These are done first, and give way: the run lasts as long as the suites on the cloud.
     """
     if cloud is None:
         return total([run(suite, runner, cloud) for suite in suites])
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        beside = [pool.submit(run, suite, runner, None) for suite in suites if suite not in ON_CLOUD]
+        others = dataclasses.replace(runner, nice=GIVES_WAY)
+        beside = [
+            pool.submit(run, suite, others, None) for suite in suites if suite not in ON_CLOUD
+        ]
         counts = [run(suite, runner, cloud) for suite in suites if suite in ON_CLOUD]
         return total([*counts, *(one.result() for one in beside)])
 

@@ -37,9 +37,11 @@ class Children:
         env: Mapping[str, str] | None = None,
         cwd: Any = None,
         stderr: int | IO[bytes] = subprocess.STDOUT,
+        nice: int = 0,
     ) -> Iterator['subprocess.Popen[bytes]']:
         """A program whose stdout is a pipe; it has ended when the block is left.
 
+        :param nice: added to our niceness, for it and for all that it starts.
         :raises Ending: `interrupt` was called, before or meanwhile.
         """
         with self._lock:
@@ -54,6 +56,8 @@ class Children:
                 stderr=stderr,
                 process_group=0,
             )
+            own = os.getpriority(os.PRIO_PROCESS, 0)
+            os.setpriority(os.PRIO_PROCESS, child.pid, own + nice)
             self._running.add(child)
         try:
             yield child

@@ -28,12 +28,13 @@ class Runner:
     children: Children
     results: pathlib.Path  #: folder of stestr's repositories, and of the output of workers
     aloud: bool = False  #: the output of what passes is shown too
+    nice: int = 0  #: added to our niceness for what is started
 
     def program(self, name: str, argv: list[str]) -> Count:
         """A program of the virtual environment; it counts as one test."""
         with (
             Progress(Lines()).phase(f'{name}: {" ".join(argv)}'),
-            self.children.start([str(BIN / argv[0]), *argv[1:]], cwd=ROOT) as child,
+            self.children.start([str(BIN / argv[0]), *argv[1:]], cwd=ROOT, nice=self.nice) as child,
         ):
             output, _ = child.communicate()
         if child.returncode or self.aloud:
@@ -86,7 +87,7 @@ class Runner:
         with (
             errors.open('wb') as sink,
             Progress(Lines()).phase(name) as tell,
-            self.children.start(argv, cwd=ROOT, env=env, stderr=sink) as child,
+            self.children.start(argv, cwd=ROOT, env=env, stderr=sink, nice=self.nice) as child,
         ):
             tell('collecting the tests')
             _read(child.stdout, report, tell)
