@@ -91,8 +91,13 @@ class SettingChange:
 
     @property
     def message(self) -> str:
-        """For a person."""
-        return f'{self.name} was {self.before!r} and is {self.after!r}.'
+        """For a person.  Of two lists it names the members that differ: optimizer_switch alone has forty."""
+        lists = all(',' in value and not value.endswith(_CUT) for value in (self.before, self.after))
+        went, came = _apart(self.before, self.after), _apart(self.after, self.before)
+        if not lists or not went + came:
+            return f'{self.name} was {self.before!r} and is {self.after!r}.'
+        parts = [f'{", ".join(members)} {end}' for members, end in ((went, 'before'), (came, 'now')) if members]
+        return f'{self.name} differs: {"; ".join(parts)}.'
 
     def to_row(self) -> dict[str, str]:
         """As it stands in a row's data."""
@@ -141,6 +146,12 @@ def with_remark(data: Json, remark: Note) -> dict[str, list[dict[str, str]]]:
 def _notes(entries: Any, step: states.Step, code: str) -> tuple[Note, ...]:
     found = _present(Note.parse(entry, step, code) for entry in _list(entries))
     return tuple(sorted(found, key=lambda note: states.STEPS.index(note.step)))
+
+
+def _apart(one: str, other: str) -> list[str]:
+    """Members of a list that another lacks."""
+    others = set(other.split(','))
+    return [member for member in one.split(',') if member not in others]
 
 
 def _present(found: Any) -> list[Any]:

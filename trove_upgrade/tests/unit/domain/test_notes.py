@@ -57,6 +57,16 @@ class TestNotes(base.TestCase):
                           'name': 'max_connections', 'before': '151', 'after': '100'}, first)
         self.assertEqual('sql_mode', second['name'])
 
+    def test_of_two_long_lists_the_message_names_what_differs(self):
+        def message(before, after):
+            return notes.SettingChange('optimizer_switch', before, after).message
+        self.assertEqual('optimizer_switch differs: b=on, c=on before; b=off, d=on now.', message('a=on,b=on,c=on', 'a=on,b=off,d=on'))
+        self.assertEqual('optimizer_switch differs: d now.', message('a,b', 'a,b,d'))
+        self.assertEqual("optimizer_switch was 'a,b' and is 'b,a'.", message('a,b', 'b,a'))
+        self.assertEqual("optimizer_switch was 'a,b' and is ''.", message('a,b', ''))
+        cut = notes.SettingChange.parse({'name': 'x', 'before': 'a,' * 1000, 'after': 'a,b'}).message
+        self.assertIn("and is 'a,b'", cut)
+
     def test_one_more_remark_keeps_those_of_both_forms(self):
         more = notes.with_remark({'remarks': ['Plain.', {'step': 'verify', 'code': 'A', 'message': 'Not plain.'}]},
                                  notes.Note(states.Step.VERIFY, 'B', 'New.'))
