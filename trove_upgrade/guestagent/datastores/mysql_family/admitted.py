@@ -21,6 +21,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     code_options,
     configuration_checks,
     made_anew,
+    named_directories,
     option_files,
     option_lines,
     option_paths,
@@ -270,16 +271,19 @@ class _Named:
             _walk(path, self._ways)
 
     def has(self, path: pathlib.Path) -> bool:
-        """True also for what is in a directory that is named."""
+        """True also for what is in a directory that is named, and that a server reads there."""
         return (
             path in self._on_the_way
-            or not self._ends.isdisjoint(path.parents)
+            or (named_directories.is_read(path.name) and self._is_below(path))
             or (path in self._ways and str(path) in self._links)
         )
 
     def passes(self, path: pathlib.Path) -> bool:
         """True for each name on the way to what is named, that itself included, and for directories in one."""
-        return path in self._ways or self.has(path)
+        return path in self._ways or self.has(path) or self._is_below(path)
+
+    def _is_below(self, path: pathlib.Path) -> bool:
+        return not self._ends.isdisjoint(path.parents)
 
 
 def _walk(path: pathlib.Path, passed: set[pathlib.Path]) -> list[pathlib.Path]:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 from trove_upgrade.guestagent import listing
 from trove_upgrade.guestagent.datastores.mysql_family import (
+    named_directories,
     option_files,
     option_paths,
     trusted_places,
@@ -263,7 +264,14 @@ class NamedFiles:
             self._directory(place, why)
             for name in sorted(names):
                 with listing.vanishing():
-                    self._one(place / name, why, links + 1)
+                    self._one_of_a_directory(place / name, why, links)
+
+    def _one_of_a_directory(self, path: pathlib.Path, why: str, links: int) -> None:
+        is_directory = path.is_dir() and not path.is_symlink()
+        if is_directory or named_directories.is_read(path.name):
+            self._one(path, why, links + 1)
+        else:
+            self._refuse(path, why, named_directories.REASON)
 
     def _unfit(self, place: pathlib.Path, status: os.stat_result) -> str | None:
         """Why this file may not come to another root disk."""

@@ -34,6 +34,7 @@ PLACES: tuple[str, ...] = (
     '/etc/cloud',
     '/etc/cni',
     '/etc/collectd*',
+    '/etc/confexts*',
     '/etc/containerd',
     '/etc/containers',
     '/etc/cron*',
@@ -55,6 +56,7 @@ PLACES: tuple[str, ...] = (
     '/etc/ethers',
     '/etc/exim*',
     '/etc/exports*',
+    '/etc/extensions*',
     '/etc/fail2ban',
     '/etc/fish',
     '/etc/fstab',
@@ -82,6 +84,8 @@ PLACES: tuple[str, ...] = (
     '/etc/kubernetes',
     '/etc/ld.so*',
     '/etc/ldap*',
+    '/etc/letsencrypt/*.ini',
+    '/etc/letsencrypt/renewal*',
     '/etc/libaudit.conf',
     '/etc/locale*',
     '/etc/localtime',
@@ -115,10 +119,13 @@ PLACES: tuple[str, ...] = (
     '/etc/pip.conf',
     '/etc/pkcs11',
     '/etc/pki/ca-trust',
+    '/etc/pki/java',
+    '/etc/pki/nssdb',
     '/etc/pki/rpm*',
     '/etc/pki/tls/cert*',
     '/etc/pki/tls/openssl*',
     '/etc/polkit*',
+    '/etc/portables',
     '/etc/postfix',
     '/etc/ppp',
     '/etc/profile*',
@@ -192,6 +199,7 @@ PLACES: tuple[str, ...] = (
     '/var/lib/NetworkManager',
     '/var/lib/apt',
     '/var/lib/cloud',
+    '/var/lib/confexts*',
     '/var/lib/containerd',
     '/var/lib/containers',
     '/var/lib/dbus',
@@ -199,8 +207,11 @@ PLACES: tuple[str, ...] = (
     '/var/lib/dkms',
     '/var/lib/docker*',
     '/var/lib/dpkg',
+    '/var/lib/extensions*',
+    '/var/lib/machines',
     '/var/lib/pam',
     '/var/lib/polkit*',
+    '/var/lib/portables',
     '/var/lib/puppet*',
     '/var/lib/rpm',
     '/var/lib/snapd',
@@ -218,6 +229,13 @@ PLACES: tuple[str, ...] = (
 _OF_DATABASES = re.compile(
     r'(?:^|[-_.])(?:my|mysql|mariadb|percona|galera|db|database|tls|ssl|certs?|keys?|keyring|pki|ca|vault|okv|letsencrypt)(?:[-_.]|$)',
     re.IGNORECASE,
+)
+#: Directories of packages that hold what a database server reads.  Of another package's own directory its programs read the files.
+_PACKAGED = frozenset(
+    {
+        *('letsencrypt', 'mariadb', 'my.cnf.d', 'mysql', 'mysql-keyring', 'pki', 'ssl'),
+        *('percona-server.conf.d', 'percona-xtradb-cluster.conf.d'),
+    }
 )
 _TOPS = tuple(pathlib.PurePosixPath(top) for top in ('/etc', '/var/lib'))
 
@@ -246,9 +264,9 @@ def _is_of_a_program(path: pathlib.Path, owned: Callable[[pathlib.Path], bool] |
     for top in _TOPS:
         if path.is_relative_to(top) and path != pathlib.Path(top):
             child = pathlib.Path(top, path.relative_to(top).parts[0])
-            if _OF_DATABASES.search(child.name):
-                return False
-            return (child == path and str(top) == '/etc') or (owned is not None and owned(child))
+            if owned is not None and owned(child):
+                return child.name not in _PACKAGED
+            return child == path and str(top) == '/etc' and not _OF_DATABASES.search(child.name)
     return False
 
 

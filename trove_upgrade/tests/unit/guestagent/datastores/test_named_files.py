@@ -26,6 +26,7 @@ from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
 
 SERVER = 4242
+ROOT = pathlib.Path(__file__).parents[5]
 
 
 class RootDiskTest(base.TestCase):
@@ -325,11 +326,62 @@ class TestWhatDoesNotCome(RootDiskTest):
             'etc/init.d/x',
             'opt/guest-agent-venv/x',
             'var/spool/cron/root',
+            'etc/letsencrypt/renewal/x.conf',
+            'etc/letsencrypt/renewal-hooks/deploy/x',
+            'var/lib/extensions/x/usr/lib/systemd/system/x.service',
+            'etc/confexts/x/etc/cron.d/x',
+            'var/lib/portables/x.raw',
+            'etc/pki/nssdb/pkcs11.txt',
         ):
             self.new_root()
             self.write(name, 'x')
             self.configure(f'init_file=/{name}')
             self.assert_refused(f'/{name} ', 'init-file')
+
+    def test_of_a_directory_that_is_named_comes_what_a_server_reads_there(self):
+        read = ('5ed36f99.0', 'ca.pem', 'revoked.crl', 'README', 'inner/5ed36f99.r0')
+        for name in read:
+            self.write(f'etc/company/{name}', name)
+        self.configure('ssl_capath=/etc/company')
+        self.move()
+        for name in read:
+            self.assertEqual(name, (self.root / 'etc/company' / name).read_text())
+
+    def test_what_another_program_would_read_there_is_refused_by_name(self):
+        for name in (
+            'evil.conf',
+            'vault.hcl',
+            'x.service',
+            'x',
+            'x.timer',
+            'pkcs11.txt.d',
+            '.pem',
+            'x.sh',
+        ):
+            self.new_root()
+            self.write('etc/company/ca.pem', 'x')
+            self.write(f'etc/company/{name}', 'x')
+            self.configure('ssl_capath=/etc/company')
+            self.assert_refused(f'/etc/company/{name} ', 'ssl-capath')
+            self.configure('ssl_capath=/etc/company')
+            stashed = [f'{self.root}/etc/company/{one}' for one in ('ca.pem', name)]
+            shutil.rmtree(self.root / 'etc/company')
+            self.assertEqual(stashed[:1], self.admitted(stashed))
+
+    def test_a_directory_of_another_package_is_closed_whatever_its_name(self):
+        for name in ('vault.d', 'percona-toolkit', 'db-tools'):
+            self.new_root()
+            self.write('var/lib/dpkg/info/other.list', f'/etc/{name}\n')
+            self.write(f'etc/{name}/ca.pem', 'x')
+            self.configure(f'ssl_ca=/etc/{name}/ca.pem')
+            self.assert_refused(f'/etc/{name}/ca.pem ', 'ssl-ca')
+
+    def test_certificates_that_a_package_s_program_has_got_come(self):
+        self.write('var/lib/dpkg/info/certbot.list', '/etc/letsencrypt\n')
+        self.write('etc/letsencrypt/archive/db/ca.pem', 'x')
+        self.configure('ssl_ca=/etc/letsencrypt/archive/db/ca.pem')
+        self.move()
+        self.assertEqual('x', (self.root / 'etc/letsencrypt/archive/db/ca.pem').read_text())
 
     def test_what_can_be_executed_or_lends_rights_is_refused(self):
         for mode in (0o755, 0o4644, 0o2640, 0o640 | 0o1):
@@ -474,6 +526,12 @@ class TestPaths(base.TestCase):
     @given(st.text())
     def test_any_value_gives_absolute_paths_or_none(self, value):
         self.assertTrue(all(path.is_absolute() for path in option_paths.paths_in(value)))
+
+    def test_the_page_has_the_same_list(self):
+        page = (ROOT / 'doc/source/admin/what-is-kept.rst').read_text()
+        self.assertEqual(
+            [], [place for place in trusted_places.PLACES if f'``{place}``' not in page]
+        )
 
     @given(
         st.sampled_from(['/usr', '/etc/cron.d', '/etc/systemd', '/root/.ssh', '/lib']),
