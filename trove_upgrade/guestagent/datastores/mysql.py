@@ -7,9 +7,9 @@ from typing import Any
 
 from trove_upgrade.domain import exceptions, upgrade
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.mysql_family import connection, persisted, scratch, versions
+from trove_upgrade.guestagent.datastores.mysql_family import connection, isolated, persisted, scratch, versions
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import MySQL
-from trove_upgrade.guestagent.datastores.mysql_family.driver import ISOLATED, FamilyDriver
+from trove_upgrade.guestagent.datastores.mysql_family.driver import FamilyDriver
 from trove_upgrade.guestagent.datastores.mysql_family.programs import Finished
 
 #: Source: MySQL 8.0 Reference Manual, "Upgrade Paths": the redo log of servers before 5.7.9 is not read.
@@ -26,7 +26,7 @@ class MySQLDriver(FamilyDriver):
     manager = 'mysql'
     title = 'MySQL'
     dialect = MySQL()
-    isolated = (*ISOLATED, persisted.NOT_LOADED)
+    isolated = (*isolated.ARGUMENTS, persisted.NOT_LOADED)
 
     def checks(self, target: Mapping[str, Any], options: Mapping[str, Any]) -> Sequence[upgrade.CheckResult]:
         """See `base`; also whether MySQL itself can go from here to there in one step."""

@@ -4,6 +4,8 @@
 Source: MySQL 8.4 Reference Manual, "Native Pluggable Authentication": disabled by default since 8.4.0, removed in 9.0.0.
 """
 
+from collections.abc import Sequence
+
 from trove_upgrade.domain import upgrade
 from trove_upgrade.guestagent.datastores.mysql_family import checks, option_files, versions
 
@@ -18,7 +20,7 @@ def authentication(probe: checks.Probe) -> upgrade.CheckResult:
     wanted = versions.series(str(probe.target.get('server_version') or ''))
     if (
         'mariadb' in probe.version.lower()
-        or wanted < _OFF_SINCE
+        or (wanted and wanted < _OFF_SINCE)
         or (wanted < _GONE_SINCE and _is_switched_on(probe.configuration))
     ):
         return upgrade.CheckResult(
@@ -30,6 +32,17 @@ def authentication(probe: checks.Probe) -> upgrade.CheckResult:
     )
     accounts = [f'{user}@{host}' for user, host, _ in rows]
     own = next((str(row[2]) for row in rows if f'{row[0]}@{row[1]}' == row[2]), None)
+    if accounts and not wanted:
+        return upgrade.CheckResult(
+            NAME,
+            'warning',
+            (
+                f'Accounts may not log in after the upgrade: the target names no version, and since MySQL 8.4 servers do not let '
+                f'{_some(accounts)} in, whose plugin is {_PLUGIN}. Register the target version with its facts, or give them '
+                f'caching_sha2_password (ALTER USER).'
+            ),
+            'ACCOUNT_SHUT_OUT',
+        )
     if own is not None:
         return upgrade.CheckResult(
             NAME,
@@ -41,12 +54,11 @@ def authentication(probe: checks.Probe) -> upgrade.CheckResult:
             'ACCOUNT_SHUT_OUT',
         )
     if accounts:
-        more = f' and {len(accounts) - _NAMED} more' if len(accounts) > _NAMED else ''
         return upgrade.CheckResult(
             NAME,
             'warning',
             (
-                f'Accounts cannot log in after the upgrade: the target does not let {", ".join(accounts[:_NAMED])}{more} in, whose plugin is {_PLUGIN}. '
+                f'Accounts cannot log in after the upgrade: the target does not let {_some(accounts)} in, whose plugin is {_PLUGIN}. '
                 f'Give them caching_sha2_password (ALTER USER).'
             ),
             'ACCOUNT_SHUT_OUT',
@@ -54,6 +66,11 @@ def authentication(probe: checks.Probe) -> upgrade.CheckResult:
     return upgrade.CheckResult(
         NAME, 'ok', 'The target lets every account in by the plugin that it has.'
     )
+
+
+def _some(accounts: Sequence[str]) -> str:
+    more = f' and {len(accounts) - _NAMED} more' if len(accounts) > _NAMED else ''
+    return ', '.join(accounts[:_NAMED]) + more
 
 
 def _is_switched_on(configuration: option_files.Configuration) -> bool:

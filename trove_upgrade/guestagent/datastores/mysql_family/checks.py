@@ -12,6 +12,8 @@ from trove_upgrade.guestagent.datastores.mysql_family import catalog, connection
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import SYSTEM_SCHEMAS
 
 _BACKUP_PROGRAMS = frozenset({'mariabackup', 'mariadb-backup', 'xtrabackup', 'innobackupex', 'mysqldump', 'mariadb-dump', 'mydumper', 'mysqlpump'})
+#: As mysqldump and its like read a table.  Others write SQL_NO_CACHE without the comment.
+_DUMPED = 'SELECT /*!40001 SQL_NO_CACHE */%'
 _NAMED = 5
 _UNIVERSAL = frozenset({'UTC', 'GMT', 'UCT', 'ZULU', 'UNIVERSAL', '+00:00'})
 _COMM_LENGTH = 15       #: the kernel keeps no more of a program's name
@@ -58,7 +60,7 @@ def backup(probe: Probe) -> upgrade.CheckResult:
     short = {program[:_COMM_LENGTH] for program in _BACKUP_PROGRAMS}
     running = sorted(f'{comm} (process {pid})' for pid, comm in _processes(probe.proc) if comm in short)
     statements = probe.session.rows("SELECT ID, USER FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() "
-                                    "AND (INFO LIKE 'BACKUP %%' OR INFO LIKE '%%SQL_NO_CACHE%%')")
+                                    "AND (INFO LIKE 'BACKUP %%' OR INFO LIKE %s)", (_DUMPED,))
     running += [f'connection {number} of {user}' for number, user in statements]
     if running:
         return upgrade.CheckResult(name, 'refused', (

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.mysql_family import aspects, grants, versions
+from trove_upgrade.guestagent.datastores.mysql_family import aspects, grants, isolated, versions
 
 #: Different after every start, or because the first start is isolated, or only a name of the program itself.
 _VOLATILE = frozenset({
-    'event_scheduler', 'skip_networking', 'skip_slave_start', 'init_file', 'persisted_globals_load', 'skip_replica_start', 'hostname', 'pid_file', 'timestamp', 'server_uid',
+    'skip_networking', 'skip_slave_start', 'persisted_globals_load', 'skip_replica_start', 'hostname', 'pid_file', 'timestamp', 'server_uid',
     'last_insert_id', 'identity', 'rand_seed1', 'rand_seed2', 'pseudo_thread_id', 'uptime', 'innodb_version', 'in_transaction',
     'port', 'report_port', 'character_sets_dir', 'lc_messages_dir', 'basedir', 'plugin_dir',
     'back_log', 'host_cache_size', 'thread_cache_size', 'innodb_log_write_ahead_size', 'innodb_buffer_pool_load_at_startup', 'log_bin_basename', 'server_uuid', 'secure_timestamp', 'license', 'last_gtid',
@@ -55,7 +55,7 @@ def settings_changed(before: Mapping[str, str], after: Mapping[str, str]) -> lis
     """Global variables that both servers have and that differ, but for those that differ after every start."""
     return [{'name': name, 'before': before[name], 'after': after[name]} for name in sorted(before)
             if name in after and before[name] != after[name]
-            and name not in _VOLATILE and not name.startswith(_VOLATILE_PREFIXES)]
+            and name not in _VOLATILE | isolated.VARIABLES and not name.startswith(_VOLATILE_PREFIXES)]
 
 
 def _table(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Sequence[str]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from trove_upgrade.guestagent.datastores.mysql_family import aspects, catalog, connection
+from trove_upgrade.guestagent.datastores.mysql_family import aspects, catalog, connection, events
 from trove_upgrade.guestagent.datastores.mysql_family.catalog import NOT_SYSTEM
 from trove_upgrade.guestagent.datastores.mysql_family.digests import digest
 
@@ -35,13 +35,22 @@ def read(session: connection.Session, far: Sequence[catalog.Table] = ()) -> dict
     found = {f'schema:{name}': '' for name in catalog.schemas(session)}
     for title, kind in KINDS.items():
         leaving_out = catalog.leaving_out(far, kind.opens) if kind.opens else ''
-        for row in session.rows(f'{kind.statement}{leaving_out}'):
+        for row in _rows(session, f'{kind.statement}{leaving_out}'):
             name = f'{row[0]}.{row[1]}'
             found[f'{title}:{name}'] = digest(*row[2 : kind.first])
             key, value = aspects.entry(title, name, kind.aspects(row[2:]))
             found[key] = value
     found.update(_loadable(session))
     return found
+
+
+def _rows(session: connection.Session, statement: str) -> Sequence[_Row]:
+    try:
+        return session.rows(statement)
+    except connection.SessionError as error:
+        if error.number != events.SCHEDULER_IS_DISABLED:
+            raise
+        return events.rows(session)
 
 
 def _loadable(session: connection.Session) -> dict[str, str]:

@@ -18,6 +18,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     connection,
     data_places,
     engine_upgrade,
+    isolated,
     keyring,
     libraries,
     option_files,
@@ -39,9 +40,6 @@ from trove_upgrade.guestagent.datastores.mysql_family.stopping import Stop
 from trove_upgrade.guestagent.datastores.mysql_family.target_options import TargetOptions
 
 USER = 'mysql'
-#: Statements of an init file are the customer's, and must not run before his data has been compared.
-ISOLATED = ('--skip-networking', '--event-scheduler=OFF', '--skip-slave-start', '--init-file=/dev/null')
-
 #: Defaults of the operator's choices, in seconds.
 _FINGERPRINT_SECONDS = 60
 _LOCK_SECONDS = 30
@@ -63,7 +61,7 @@ class FamilyDriver(base.DatastoreDriver):
     title = ''
     dialect: Dialect
     #: Arguments of the first start, which has no clients and runs none of the customer's statements.
-    isolated: Sequence[str] = ISOLATED
+    isolated: Sequence[str] = isolated.ARGUMENTS
 
     def __init__(self, context: base.DriverContext, service: service_module.ServicePort, *,
                  connect: connection.Connector = connection.open_session, runs: programs.Programs | None = None,

@@ -10,15 +10,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trove_upgrade.guestagent import foreign
-from trove_upgrade.guestagent.datastores.mysql_family import connection, option_files
+from trove_upgrade.guestagent.datastores.mysql_family import connection, isolated, option_files
 
 FILE_NAME = 'mysqld-auto.cnf'
 #: A server that does not know one goes on without it, as with options of this kind.
 _LOOSE = 'loose-'
 #: A start without them: the customer's events must not run before his data has been compared.  Older servers know no such option.
 NOT_LOADED = '--loose-persisted-globals-load=OFF'
-#: They would start events, or keep the agent from its work.
-_NOT_WHILE_ISOLATED = frozenset({'event_scheduler', 'offline_mode', 'read_only', 'super_read_only'})
 _WRONG_TYPE = 1232
 _BYTES = 1 << 20
 _LEVELS = 3
@@ -50,7 +48,7 @@ def apply(session: connection.Session, data_directory: pathlib.Path) -> None:
     """
     for option in options(data_directory):
         name = option.bare_name.replace('-', '_')
-        if name.replace('_', '').isalnum() and name not in _NOT_WHILE_ISOLATED:
+        if name.replace('_', '').isalnum() and name not in isolated.VARIABLES:
             _set(session, name, option.value or '')
 
 

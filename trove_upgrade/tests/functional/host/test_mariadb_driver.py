@@ -9,7 +9,7 @@ import pymysql
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.datastores.mariadb import MariaDBDriver
-from trove_upgrade.guestagent.datastores.mysql_family import connection
+from trove_upgrade.guestagent.datastores.mysql_family import connection, isolated
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import private_mariadb
 
@@ -75,7 +75,7 @@ class TestTheWholeWay(MariaDBTestCase):
         self.assertEqual('ok', self.driver.check_configuration({}).outcome)
         self.driver.own_data()
         self.driver.start_isolated()
-        self.assertEqual(('trove-upgrade-database', ('--skip-networking', '--event-scheduler=OFF', '--skip-slave-start', '--init-file=/dev/null')), self.service.starts[-1])
+        self.assertEqual(('trove-upgrade-database', isolated.ARGUMENTS), self.service.starts[-1])
         self.assertRaises(OSError, self.tcp)
         self.driver.upgrade_data(self.progress)
         self.driver.upgrade_data(self.progress)
@@ -92,6 +92,35 @@ class TestTheWholeWay(MariaDBTestCase):
         self.assertEqual({'trove-upgrade-database'}, self.service.enabled)
         self.assertIn('10.11.', self.driver.server_version())
         self.assertNotIn('trove_upgrade_probe', [row[0] for row in self.root.sql('SHOW DATABASES')])
+
+    def test_limits_that_the_customer_has_set_for_his_statements_do_not_hold_for_the_upgrade(self):
+        self.seed()
+        before = self.stop()
+        self.configure('[mysqld]\ntransaction-read-only\nmax-allowed-packet=1024\nmax-statement-time=0.01\nread-only=1\nautocommit=0\n'
+                       'completion-type=RELEASE\nmax-user-connections=1\nidle-transaction-timeout=1\n')
+        self.driver.start_isolated()
+        self.driver.upgrade_data(self.progress)
+        comparison = self.driver.compare(before, self.driver.fingerprint({}, self.progress))
+        self.assertEqual(([], []), (comparison.missing, comparison.settings_changed))
+        self.driver.open_for_clients()
+        self.driver.write_probe()
+        self.assertEqual([(1, '0.010000')], [(int(only), str(seconds)) for only, seconds in self.root.sql(
+            'SELECT @@global.read_only, @@global.max_statement_time')])
+
+    def test_events_of_every_interval_are_read_where_the_scheduler_is_disabled(self):
+        self.seed()
+        intervals = ("'3-7' YEAR_MONTH", "'2 5' DAY_HOUR", "'2 5:07' DAY_MINUTE", "'2 5:07:09' DAY_SECOND", "'30:05' HOUR_MINUTE", "'3:4:5' HOUR_SECOND",
+                     "'90:05' MINUTE_SECOND", '3 YEAR', '2 QUARTER', '1 MONTH', '2 WEEK', '1 DAY', '5 HOUR', '6 MINUTE', '9 SECOND')
+        self.root.sql("SET time_zone = '+03:00'",
+                      *(f'CREATE EVENT app.of_{interval.split()[-1]} ON SCHEDULE EVERY {interval} DO SET @x = 1' for interval in intervals),
+                      "CREATE EVENT app.once ON SCHEDULE AT '2036-01-01 10:00:00' ON COMPLETION PRESERVE DISABLE DO SET @x = 'ä'",
+                      'CREATE EVENT app.elsewhere ON SCHEDULE EVERY 1 DAY DISABLE ON SLAVE DO SET @x = 2')
+        shown = self.driver.fingerprint({}, self.progress)
+        self.service.stop('mariadb')
+        self.configure('[mysqld]\nevent-scheduler=DISABLED\n')
+        self.start()
+        self.assertEqual('ok', self.checks()['readings'].outcome)
+        self.assertEqual(shown.objects, self.stop().objects)
 
     def tcp(self):
         try:

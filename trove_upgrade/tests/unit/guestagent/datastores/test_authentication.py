@@ -36,6 +36,12 @@ class TestAuthentication(DriverTestCase):
         self.assertEqual(('refused', 'ACCOUNT_SHUT_OUT'), (outcome, code))
         self.assertIn('root@localhost', message)
 
+    def test_a_target_without_a_version_is_not_taken_for_an_old_one(self):
+        outcome, code, message = self.check('app@%', 'root@localhost', target='')
+        self.assertEqual(('warning', 'ACCOUNT_SHUT_OUT'), (outcome, code))
+        self.assertIn('app@%, root@localhost', message)
+        self.assertEqual('ok', self.check(target='')[0])
+
     def test_accounts_of_the_customer_are_named(self):
         outcome, code, message = self.check(*(f'app{number}@%' for number in range(7)))
         self.assertEqual(('warning', 'ACCOUNT_SHUT_OUT'), (outcome, code))
@@ -45,7 +51,6 @@ class TestAuthentication(DriverTestCase):
         for changes in (
             {'target': '8.0.41'},
             {'running': '10.11.14-MariaDB', 'target': '11.8.6'},
-            {'target': ''},
             {'target': '8.4.7', 'options': [('mysql-native-password', 'ON')]},
             {'target': '8.4.7', 'options': [('loose-mysql-native-password', 'ON')]},
             {'target': '8.4.7', 'options': [('mysql-native-password', None)]},

@@ -137,6 +137,15 @@ class TestEngineUpgrade(base.TestCase):
         self.assertEqual('ENGINE_UPGRADE_FAILED', error.code)
         self.assertIn('FATAL ERROR: Upgrade failed', error.message)
 
+    def test_a_table_that_it_has_not_repaired_is_a_failure_whatever_its_code(self):
+        lines = ['Repairing tables', 'Error: Query execution was interrupted (max_statement_time exceeded)', '`a b`.`v`              FAILED',
+                 '`a`.`FAILED`           OK']
+        run = fakes.Programs(programs.Finished(0, '\n'.join(lines)), lines=lines)
+        error = self.assertRaises(exceptions.StepFailed, engine_upgrade.run, run, self.CREDENTIALS, lambda percent, text: None)
+        self.assertEqual('ENGINE_UPGRADE_FAILED', error.code)
+        self.assertIn('`a b`.`v` (1 in all)', error.message)
+        self.assertIn('max_statement_time exceeded', error.message)
+
     def test_a_missing_program_is_a_failure(self):
         self.assertRaises(exceptions.StepFailed, engine_upgrade.run, fakes.Programs(installed=False), self.CREDENTIALS, lambda percent, text: None)
 

@@ -11,7 +11,7 @@ from trove_upgrade.guestagent.containers import errors
 from trove_upgrade.guestagent.datastores import factory
 from trove_upgrade.guestagent.datastores.base import Fingerprint, Stashed
 from trove_upgrade.guestagent.datastores.container.mysql import MySQLContainerDriver
-from trove_upgrade.guestagent.datastores.mysql_family import connection, programs
+from trove_upgrade.guestagent.datastores.mysql_family import connection, isolated, programs
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.datastores import fakes as family
 from trove_upgrade.tests.unit.guestagent.datastores.container import fakes
@@ -310,7 +310,7 @@ class TestAfter(ContainerTestCase):
         first = self.engine.containers[FIRST]
         self.assertEqual(('none', 'no', NEW), (first.definition['HostConfig']['NetworkMode'], first.restart_policy, first.image))
         self.assertNotIn('PortBindings', first.definition['HostConfig'])
-        self.assertEqual(['--datadir=/var/lib/mysql/data', '--skip-networking', '--event-scheduler=OFF', '--skip-slave-start', '--init-file=/dev/null'],
+        self.assertEqual(['--datadir=/var/lib/mysql/data', *isolated.ARGUMENTS],
                          first.definition['Config']['Cmd'][2:])
         self.assertIn(f'MYSQL_ROOT_PASSWORD={fakes.PASSWORD}', first.definition['Config']['Env'])
         self.assertIn('MARIADB_AUTO_UPGRADE=', first.definition['Config']['Env'])
