@@ -7,7 +7,7 @@ import pathlib
 import fixtures
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent import durable, foreign
+from trove_upgrade.guestagent import durable, foreign, identity
 from trove_upgrade.guestagent.datastores.container.record import Records
 from trove_upgrade.guestagent.datastores.mysql_family import preserved
 from trove_upgrade.guestagent.journal import Journal
@@ -74,6 +74,10 @@ class TestSpecialFiles(base.TestCase):
         layout = Layout(self.place)
         for _kind in self.each(layout.state / 'generations.json'):
             self.assertEqual(0, Marks(layout).highest_generation(fakes.UPGRADE))
+
+    def test_a_marker_that_is_no_plain_file_counts_as_none(self):
+        for kind in self.each(self.place / 'marker.conf'):
+            self.assertIsNone(identity.read_marker(self.place / 'marker.conf'), kind)
 
     def test_a_job_that_is_no_plain_file_is_set_aside(self):
         path = self.place / f'{fakes.UPGRADE}.1.pre_upgrade.json'
