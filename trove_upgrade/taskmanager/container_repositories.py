@@ -44,7 +44,7 @@ def of_facts(facts: Mapping[str, Any]) -> tuple[str, ...]:
         return (ImageReference.parse(text).name,)
     except ValueError as error:
         raise exceptions.StepRefused(
-            f'The user data of the server cannot be made: the fact container_image of the datastore version is {text!r}, and {error}. '
+            f'The user data of the server cannot be made: the fact container_image of the datastore version is {repr(text)[:200]}, and {error}. '
             f'Record the facts of the version again.',
             'CONTAINER_IMAGE_INVALID',
         ) from error

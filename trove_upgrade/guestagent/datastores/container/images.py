@@ -23,6 +23,7 @@ UNKNOWN = 'CONTAINER_IMAGE_UNKNOWN'
 _NEEDED_BYTES = 1 << 30
 _ENGINE_SECONDS = 60
 _POLL_SECONDS = 0.2
+_CHARACTERS = 200     #: what a message quotes of a number that is none
 
 
 class Images:
@@ -55,7 +56,8 @@ class Images:
             raise exceptions.StepRefused(f'The container image of the target cannot be told: {missing}. Set it, or register the target '
                                          f'version with the fact container_image.', UNKNOWN)
         if not image_reference.is_tag(number):
-            raise exceptions.StepRefused(f'The container image of the target cannot be told: its number {number!r} is no tag of an image. '
+            raise exceptions.StepRefused(f'The container image of the target cannot be told: its number {repr(number)[:_CHARACTERS]} is no tag of an '
+                                         f'image. '
                                          f'Correct the number of the datastore version.', repositories.INVALID)
         return self._repositories.require(f'{self._repository}:{number}').exact
 

@@ -42,14 +42,14 @@ class Privileges:
     def given(self, kept: Mapping[str, Any]) -> dict[str, Any]:
         """Return a definition that was kept, with these in the place of its own.
 
-        A container whose image decides on the user has no privileges: that could be root.
+        A container of root has no privileges, nor one whose image decides on the user: that could be root.
         """
         config, host = dict(kept.get('Config') or {}), kept.get('HostConfig') or {}
         variables = engine_definitions.environment_of(config.get('Env'))
         config['Env'] = [
             f'{name}={value}' for name, value in variables.items() if _VARIABLE.fullmatch(name)
         ]
-        network = definition.network(kept)
+        network, user = definition.network(kept), definition.user(kept)
         return {
             'Config': config,
             'HostConfig': {
@@ -57,6 +57,6 @@ class Privileges:
                 'Binds': list(self.binds),
                 'IpcMode': 'host',
                 'NetworkMode': network if network in definition.USUAL_NETWORKS else _BRIDGE,
-                'Privileged': self.privileged and definition.user(kept) is not None,
+                'Privileged': self.privileged and user is not None and user[0] > 0,
             },
         }

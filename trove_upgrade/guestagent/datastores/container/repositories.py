@@ -14,6 +14,8 @@ LOG = logs.get_logger(__name__)
 
 NOT_ALLOWED = 'CONTAINER_REPOSITORY_NOT_ALLOWED'
 INVALID = 'CONTAINER_IMAGE_INVALID'
+#: What a message quotes of a name that is none.
+_CHARACTERS = 200
 
 
 class Repositories:
@@ -33,7 +35,7 @@ class Repositories:
             found = ImageReference.parse(text)
         except ValueError as error:
             raise exceptions.StepRefused(
-                f'The database cannot run container image {text!r}: {error}. Correct the number of the datastore version or its fact '
+                f'The database cannot run container image {repr(text)[:_CHARACTERS]}: {error}. Correct the number of the datastore version or its fact '
                 f'container_image.',
                 INVALID,
             ) from error

@@ -185,6 +185,10 @@ class TestBefore(ContainerTestCase):
         self.assertEqual([], self.engine.asked)
         self.assertTrue(self.database.running)
 
+    def test_what_a_forged_call_names_is_quoted_in_part(self):
+        for forged in ({'container_image': 'x' * 100000}, {'container_image': ['x'] * 100000}, {'version_number': '1' * 100000}):
+            self.assertLess(len(self.results(forged)['container_image'].message), 1000)
+
     def test_a_repository_that_is_not_named_tells_the_operator_what_to_set(self):
         found = self.results({**TARGET, 'container_image': 'elsewhere:5000/team/mariadb:11.8'})['container_image']
         self.assertEqual('CONTAINER_REPOSITORY_NOT_ALLOWED', found.code)
@@ -556,7 +560,7 @@ class TestAfter(ContainerTestCase):
 
     def test_a_container_whose_image_decides_on_its_user_has_no_privileges(self):
         record = self.guest.driver()._record(ImageChoice(NEW, 'sha256:new'))
-        for user, privileged in (('1001:1001', True), ('', False), ('mysql', False)):
+        for user, privileged in (('1001:1001', True), ('1001', True), ('', False), ('mysql', False), ('0', False), ('0:1001', False)):
             kept = {**record.definition, 'Config': {**record.definition['Config'], 'User': user}}
             self.assertEqual(privileged, self.guest.driver()._privileges.given(kept)['HostConfig']['Privileged'], user)
 
