@@ -34,6 +34,13 @@ OPTS: list[cfg.Opt] = [
     cfg.StrOpt('upgrade_volume_uuid', default=None,
                help='UUID of the file system that the guest had before its rebuild. User data writes it beside the marker, so that nothing '
                     'takes another disk for the volume of the database; never set it by hand.'),
+    cfg.ListOpt('container_repositories', default=[],
+                help="Repositories of container images that this guest runs its database from besides docker_image, such as "
+                     "registry.example/team/mariadb; without tags. One that is missing here refuses the upgrades to versions whose fact "
+                     'container_image names it. An image of each of them gets the data: name only your own.'),
+    cfg.ListOpt('upgrade_container_repositories', default=[],
+                help='Those of the datastore versions of the upgrade that booted this guest. User data writes it beside the marker; never '
+                     'set it by hand: the next rebuild writes it anew.'),
     cfg.FloatOpt('guest_join_seconds', default=2.0, min=0.0, max=10.0,
                  help='Seconds that a call waits for its job in the guest before it answers RUNNING. Must be well below '
                       'guest_call_timeout of the taskmanagers, or their calls time out; 0 makes more calls.'),

@@ -19,6 +19,7 @@ from trove_upgrade.guestagent import clock as clock_module
 from trove_upgrade.guestagent import commands as commands_module
 from trove_upgrade.guestagent import identity, service, stand_in, trove_agent
 from trove_upgrade.guestagent.containers import engine, http
+from trove_upgrade.guestagent.containers.login import RegistryLogin
 from trove_upgrade.guestagent.datastores import base, factory
 from trove_upgrade.guestagent.datastores.container import watchers
 from trove_upgrade.guestagent.flows import check, finish, quiesce, restore, undo, verify, work
@@ -135,12 +136,12 @@ def _containers(conf: cfg.ConfigOpts, clock: clock_module.SystemClock, others: w
     registry = conf[guestagent_conf.REGISTRY_GROUP]
     login = None
     if registry.container_registry:
-        login = {'username': registry.container_registry_username or '', 'password': registry.container_registry_password or '',
-                 'serveraddress': registry.container_registry}
+        login = RegistryLogin(registry.container_registry, registry.container_registry_username or '', registry.container_registry_password or '')
     return factory.Containers(
-        engine=engine.DockerEngine(http.UnixTransport(engine.SOCKET), clock, registry_auth=login),
+        engine=engine.DockerEngine(http.UnixTransport(engine.SOCKET), clock, login=login),
         repository=conf[conf.datastore_manager].docker_image or conf.datastore_manager, watchers=others,
-        backup_repository=conf[conf.datastore_manager].backup_docker_image, number=conf.datastore_version)
+        backup_repository=conf[conf.datastore_manager].backup_docker_image, number=conf.datastore_version,
+        repositories=(*conf[our_conf.GROUP].container_repositories, *conf[our_conf.GROUP].upgrade_container_repositories))
 
 
 def _image_facts(layout: Layout) -> dict[str, Any]:

@@ -8,9 +8,13 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from trove_upgrade.guestagent import foreign
+
 #: What is written beside a file has one name, and the threads of RPC calls, jobs and heartbeats write the same files: one at a time.
 #: Other processes write none of them (cmd.guestagent: one agent in a guest).
 _WRITING = threading.Lock()
+#: No document of ours comes near: the longest lists the differences of one comparison.
+_JSON_BYTES = 64 << 20
 
 
 def sync_directory(directory: pathlib.Path) -> None:
@@ -77,14 +81,17 @@ def write_json(path: pathlib.Path, document: Mapping[str, Any], mode: int = 0o60
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """The document in `path`, never by way of a link.
+    """The document in `path`, never by way of a link, and never of a pipe or a device.
 
     :raises FileNotFoundError: there is none.
-    :raises ValueError: it is not a JSON object.
+    :raises OSError: it is no plain file.
+    :raises ValueError: it is not a JSON object, or longer than any of ours.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    with os.fdopen(descriptor, 'rb') as stream:
-        document = json.loads(stream.read())
+    with os.fdopen(foreign.open_regular(path), 'rb') as stream:
+        raw = stream.read(_JSON_BYTES + 1)
+    if len(raw) > _JSON_BYTES:
+        raise ValueError(f'{path} is longer than {_JSON_BYTES} bytes')
+    document = json.loads(raw)
     if not isinstance(document, dict):
         raise ValueError(f'{path} holds no JSON object')  # noqa: TRY004 - what is on a disk has no type, only a form
     return document

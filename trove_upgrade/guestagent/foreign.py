@@ -31,18 +31,30 @@ def owner_of(data_directory: pathlib.Path) -> int:
     return os.lstat(data_directory).st_uid
 
 
+def open_regular(name: str | pathlib.Path, *, below: int | None = None, follow: bool = False) -> int:
+    """Return a descriptor of a plain file; a pipe, a socket, a device or a directory in its place is closed at once, and never waited for.
+
+    :raises FileNotFoundError: there is none.
+    :raises OSError: ELOOP: it is a link, and `follow` is false; ENXIO and others; EPERM: it is another thing than a plain file.
+    """
+    descriptor = os.open(name, _FLAGS & ~os.O_NOFOLLOW if follow else _FLAGS, dir_fd=below)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise PermissionError(errno.EPERM, 'it is no plain file', str(name))
+
+
 def open_plain(name: str | pathlib.Path, owner: int, *, below: int | None = None) -> int:
     """A descriptor of a plain file that belongs to `owner`; `below` is that of a directory that `name` is in.
 
     :raises FileNotFoundError: there is none.
     :raises OSError: ELOOP, ENXIO and others; EPERM: it is another thing than a plain file, or another's.
     """
-    descriptor = os.open(name, _FLAGS, dir_fd=below)
-    status = os.fstat(descriptor)
-    if stat.S_ISREG(status.st_mode) and status.st_uid == owner:
+    descriptor = open_regular(name, below=below)
+    if os.fstat(descriptor).st_uid == owner:
         return descriptor
     os.close(descriptor)
-    raise PermissionError(errno.EPERM, 'it is no plain file of the database', str(name))
+    raise PermissionError(errno.EPERM, 'it is no file of the database', str(name))
 
 
 def read(name: str | pathlib.Path, owner: int, limit_bytes: int, *, below: int | None = None) -> bytes:

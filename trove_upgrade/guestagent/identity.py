@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who this guest is: its boot, and the upgrade that booted it."""
 import configparser
+import os
 import pathlib
 
 from trove_upgrade.domain import logs
+from trove_upgrade.guestagent import foreign
 
 LOG = logs.get_logger(__name__)
 
 _GROUP, _OPTION = 'trove_upgrade', 'upgrade_marker'
+_MARKER_BYTES = 1 << 20
 
 
 def boot_id(path: pathlib.Path = pathlib.Path('/proc/sys/kernel/random/boot_id')) -> str:
@@ -19,7 +22,8 @@ def read_marker(path: pathlib.Path) -> str | None:
     """The marker that user data has written; None if this guest was not booted by an upgrade."""
     parser = configparser.ConfigParser(strict=False, interpolation=None)
     try:
-        parser.read_string(path.read_text(encoding='utf-8'))
+        with os.fdopen(foreign.open_regular(path, follow=True), encoding='utf-8') as stream:
+            parser.read_string(stream.read(_MARKER_BYTES))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, configparser.Error) as error:

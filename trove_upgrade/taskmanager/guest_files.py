@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Callable
 
 from trove_upgrade.domain import compute, exceptions, instance, ports
-from trove_upgrade.taskmanager import user_data
+from trove_upgrade.taskmanager import container_repositories, user_data
 
 
 def read_text(path: str) -> str:
@@ -36,7 +36,8 @@ class GuestFiles:
         wanted = user_data.Wanted(
             datastore_version=version.number, datastore_manager=version.manager, registry_ext=classes.registry_ext,
             repl_strategy=classes.repl_strategy, ssl_mode=self.instances.ssl_mode(instance_id), guest_config=self._template(),
-            guest_topic_prefix=self.guest_topic_prefix, volume_uuid=volume_uuid, lone_nic=server.nic_count == 1)
+            guest_topic_prefix=self.guest_topic_prefix, volume_uuid=volume_uuid,
+            container_repositories=container_repositories.of_facts(self.datastores.target_facts(version.id)), lone_nic=server.nic_count == 1)
         return user_data.render(server.user_data, marker, wanted)
 
     def _template(self) -> str | None:

@@ -12,13 +12,13 @@ import base64
 import dataclasses
 import json
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.cloud_init import documents, kinds, messages, parts, write_files
 from trove_upgrade.domain.cloud_init.kinds import Kind
-from trove_upgrade.taskmanager import agent_options, guest_info
+from trove_upgrade.taskmanager import agent_options, container_repositories, guest_info
 from trove_upgrade.taskmanager.agent_options import GUEST_CONFIG_NAME
 
 MARKER_PATH = '/etc/trove/conf.d/trove-upgrade-marker.conf'
@@ -47,6 +47,7 @@ class Wanted:
     guest_config: str | None = None         #: text of trove-guestagent.conf
     guest_topic_prefix: str | None = None   #: where our agent listens
     volume_uuid: str | None = None          #: the file system that the guest must find again
+    container_repositories: Sequence[str] = ()   #: by the facts of the version: what the guest takes container images from besides
     lone_nic: bool = False                  #: the server has one NIC: nothing may take it for the user's alone
 
     def settings(self) -> dict[str, str]:
@@ -66,7 +67,8 @@ def render(former: bytes | None, marker: str, wanted: Wanted) -> bytes:
     try:
         text = parts.unpacked(former)
         kept = agent_options.kept_for_server(documents.files(text), wanted.guest_config, wanted.datastore_manager, MARKER_PATH)
-        rendered = _Rendering(marker, wanted, kept).of(text)
+        repositories = container_repositories.of_guest(documents.files(text), wanted, marker, MARKER_PATH)
+        rendered = _Rendering(marker, dataclasses.replace(wanted, container_repositories=repositories), kept).of(text)
     except (parts.PartUnreadable, messages.MessageUnreadable, documents.DocumentUnreadable, guest_info.NotChanged) as error:
         raise _refused(str(error), 'USER_DATA_UNREADABLE') from error
     result = parts.packed(rendered) if parts.is_compressed(former) else rendered
@@ -265,7 +267,8 @@ def _text_or_nothing(entry: dict[str, Any]) -> str:
 
 
 def _marker_entry(marker: str, wanted: Wanted, kept_options: str) -> dict[str, Any]:
-    lines = {'upgrade_marker': marker, 'upgrade_volume_uuid': wanted.volume_uuid, 'guest_topic_prefix': wanted.guest_topic_prefix}
+    lines = {'upgrade_marker': marker, 'upgrade_volume_uuid': wanted.volume_uuid, 'guest_topic_prefix': wanted.guest_topic_prefix,
+             'upgrade_container_repositories': ','.join(wanted.container_repositories) or None}
     text = ''.join(f'{name} = {value}\n' for name, value in lines.items() if value is not None)
     return write_files.created(MARKER_PATH, f'[trove_upgrade]\n{text}{kept_options}')
 

@@ -7,6 +7,7 @@ from typing import Any
 from trove_upgrade.cmd.manage.context import Context, UsageError, load_json, print_line, print_table
 from trove_upgrade.db import errors
 from trove_upgrade.db.datastores import ConfigurationParameter, VersionChange
+from trove_upgrade.domain.image_reference import ImageReference
 
 _ACTIVE = {'1': True, 'true': True, '0': False, 'false': False}
 _VICTORIA, _TODAY = 3, 2    # how many words follow the image
@@ -109,6 +110,15 @@ def _parameter(entry: dict[str, Any]) -> ConfigurationParameter:
                                   data_type=str(entry['type']), max_size=text('max'), min_size=text('min'))
 
 
+def _require_image_name(path: str, facts: dict[str, Any]) -> None:
+    if facts.get('container_image'):
+        try:
+            ImageReference.parse(facts['container_image'])
+        except ValueError as error:
+            raise errors.ConfigurationRulesInvalid(path=path, found=f'container_image is no name of an image: {error}',
+                                                   advice='Write it as a registry has it: repository, and a tag or a digest.') from error
+
+
 def _load_facts(run: Context, arguments: argparse.Namespace) -> None:
     version = run.version(arguments.datastore, arguments.version_name, arguments.version)
     facts = load_json(arguments.file)
@@ -118,5 +128,6 @@ def _load_facts(run: Context, arguments: argparse.Namespace) -> None:
     if facts.get('database_runtime') == 'container':
         raise errors.ConfigurationRulesInvalid(path=arguments.file, found='it is of an image for databases in a container, of whose server it tells nothing',
                                                advice='Such a version is registered without facts.')
+    _require_image_name(arguments.file, facts)
     run.repositories.datastores.save_target_facts(version.id, facts)
     print_line(f"{len(facts)} target facts loaded for datastore version '{version.name}({version.number})'.")

@@ -1,29 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a container was made, read from what the engine tells of it, and asked for again: perhaps of another image."""
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 _CONFIG = ('User', 'Healthcheck', 'ExposedPorts', 'Hostname', 'StopSignal', 'StopTimeout')
 _HOST = ('Binds', 'PortBindings', 'RestartPolicy', 'Privileged', 'IpcMode', 'NetworkMode', 'Ulimits', 'ShmSize', 'Tmpfs', 'ExtraHosts',
          'Dns', 'CapAdd', 'CapDrop', 'Memory', 'NanoCpus')
-
-
-@dataclasses.dataclass(frozen=True)
-class Reference:
-    """A name of an image: `registry/repository:tag`, or with a digest."""
-
-    repository: str
-    tag: str        #: or the digest, `sha256:...`
-
-    @classmethod
-    def of(cls, text: str) -> 'Reference':
-        """Split it; no tag means `latest`, as everywhere."""
-        repository, at, digest = text.partition('@')
-        if at:
-            return cls(repository, digest)
-        head, colon, tag = text.rpartition(':')
-        return cls(head, tag) if colon and '/' not in tag else cls(text, 'latest')
 
 
 def environment_of(items: Sequence[str] | None) -> dict[str, str]:

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client of the standard Docker Engine API, for what an upgrade needs of it, with the standard library alone."""
-import base64
 import dataclasses
 import json
 import os
@@ -11,9 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, Protocol
 from urllib import parse
 
+from trove_upgrade.domain.image_reference import ImageReference
 from trove_upgrade.guestagent.containers import answers, definitions, http, output
 from trove_upgrade.guestagent.containers.answers import Container, Image
 from trove_upgrade.guestagent.containers.errors import ContainerFailed, ContainerNotFound, EngineError, EngineNotAnswering, EngineRefused, ImageNotFound
+from trove_upgrade.guestagent.containers.login import RegistryLogin
 from trove_upgrade.guestagent.datastores.base import Progress
 from trove_upgrade.guestagent.datastores.mysql_family.programs import Finished
 
@@ -139,12 +140,12 @@ class Engine(Protocol):
 class DockerEngine:
     """`Engine` by the API of Docker 20.10 and later."""
 
-    def __init__(self, transport: http.Transport, pause: Pause, *, registry_auth: Mapping[str, str] | None = None,
+    def __init__(self, transport: http.Transport, pause: Pause, *, login: RegistryLogin | None = None,
                  limits: Limits | None = None, processes: pathlib.Path = pathlib.Path('/proc')) -> None:
-        """:param registry_auth: username, password and serveraddress, where the registry wants them."""
+        """:param login: for the registry that wants one."""
         self._transport = transport
         self._pause = pause
-        self._auth = registry_auth
+        self._login = login
         self._limits = limits or Limits()
         self._processes = processes
         self._token = secrets.token_hex(8)
@@ -314,7 +315,7 @@ class DockerEngine:
         """See the port."""
         what = f'ask the registry for image {reference}'
         try:
-            with self._transport.stream('GET', f'/distribution/{_quoted(reference)}/json', seconds=self._limits.start, headers=self._login()) as stream:
+            with self._transport.stream('GET', f'/distribution/{_quoted(reference)}/json', seconds=self._limits.start, headers=self._headers(reference)) as stream:
                 answer = stream.rest()
         except TimeoutError as error:
             raise EngineRefused(f'The container engine cannot {what}: no answer within {self._limits.start:.0f} s. '
@@ -323,15 +324,18 @@ class DockerEngine:
             self._refuse(what, answer)
         return answer.status == 200
 
-    def _login(self) -> Mapping[str, str] | None:
-        return {'X-Registry-Auth': base64.urlsafe_b64encode(json.dumps(dict(self._auth)).encode()).decode()} if self._auth else None
+    def _headers(self, reference: str) -> Mapping[str, str] | None:
+        return self._login.headers(reference) if self._login is not None else None
 
     def pull(self, reference: str, progress: Progress) -> None:
         """See the port."""
-        wanted = definitions.Reference.of(reference)
         try:
-            with self._transport.stream('POST', '/images/create', seconds=self._limits.pull, headers=self._login(),
-                                        query={'fromImage': wanted.repository, 'tag': wanted.tag}) as stream:
+            wanted = ImageReference.parse(reference)
+        except ValueError as error:
+            raise answers.not_pulled(reference, str(error)) from error
+        try:
+            with self._transport.stream('POST', '/images/create', seconds=self._limits.pull, headers=self._headers(reference),
+                                        query={'fromImage': wanted.name, 'tag': wanted.digest or wanted.tag or 'latest'}) as stream:
                 if stream.status >= 400:
                     raise answers.not_pulled(reference, stream.rest().said)
                 for line in output.lines(stream.pieces()):

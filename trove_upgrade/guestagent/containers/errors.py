@@ -44,3 +44,9 @@ class ImageNotPulled(EngineError):
     """The image could not be brought here."""
 
     code = 'CONTAINER_IMAGE_NOT_PULLED'
+
+
+class ImageDiffers(EngineError):
+    """The engine has an image under the name, and its digest is another one than the name's."""
+
+    code = 'CONTAINER_IMAGE_DIFFERS'

@@ -2,6 +2,7 @@
 """Which driver serves which datastore manager, and where its server runs."""
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent.containers.engine import Engine
@@ -31,6 +32,7 @@ class Containers:
     repository: str        #: docker_image of Trove's configuration
     watchers: Watchers
     backup_repository: str | None = None   #: backup_docker_image of Trove's configuration
+    repositories: Sequence[str] = ()   #: whose images are taken besides
     number: str | None = None   #: of the datastore version that this root disk is for, as user data says
 
 
@@ -42,7 +44,8 @@ def driver(manager: str, context: base.DriverContext, service: service_module.Se
     """
     if containers is not None and manager in _IN_CONTAINERS:
         return _IN_CONTAINERS[manager](context, service, containers.engine, repository=containers.repository, watchers=containers.watchers,
-                                       backup_repository=containers.backup_repository, number=containers.number)
+                                       backup_repository=containers.backup_repository, repositories=containers.repositories,
+                                       number=containers.number)
     if containers is None and manager in _FAMILY:
         return _FAMILY[manager](context, service)
     refusing = base.DatastoreDriver(context)

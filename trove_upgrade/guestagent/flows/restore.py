@@ -16,7 +16,7 @@ from typing import Any
 from trove_upgrade.domain import exceptions, logs, upgrade
 from trove_upgrade.guestagent import claim, datafiles, durable, service
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.flows import files, generations, verify
+from trove_upgrade.guestagent.flows import files, generations, root_disk, verify
 from trove_upgrade.guestagent.flows.work import ROLLBACK, Guest, Outcome, Work
 from trove_upgrade.guestagent.info import UpgradeInfo, invalid
 from trove_upgrade.guestagent.marks import Mark
@@ -33,6 +33,7 @@ def restore(work: Work) -> Outcome:
     :raises StepFailed: it does not; clients cannot reach it unless the fingerprint was compared before.
     """
     guest, info = work.guest, _info(work)
+    root_disk.require_another(guest, info.former_boot_id)
     work.progress(0, 'Mounting the volume.')
     guest.volume.mount(info.volume_uuid, wait_seconds=guest.settings.volume_wait_seconds)
     _claim(guest)

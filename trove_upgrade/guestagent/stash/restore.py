@@ -30,8 +30,8 @@ def _broken(name: str, found: str) -> NoReturn:
 
 
 def _open_below(directory: int, name: str, flags: int) -> int:
-    """Open one name in a directory: no link, and nothing outside of it."""
-    return os.open(name, flags | os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    """Open one name in a directory: no link, nothing outside of it, and without waiting for the other end of a pipe."""
+    return os.open(name, flags | os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
 
 
 class Stash:
@@ -72,7 +72,7 @@ class Stash:
 
     @staticmethod
     def _manifest(own: int, name: str, digest: str) -> Manifest:
-        descriptor = _open_below(own, MANIFEST, os.O_NONBLOCK)
+        descriptor = _open_below(own, MANIFEST, 0)
         with os.fdopen(descriptor, 'rb') as stream:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode) or status.st_size > _MANIFEST_LIMIT_BYTES:

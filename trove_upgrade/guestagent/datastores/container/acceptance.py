@@ -17,6 +17,8 @@ from trove_upgrade.guestagent.datastores.container.names import DATABASE
 
 CODE = 'CONTAINER_DEFINITION'
 _NAME = 'container_definition'
+#: Below it are those of ssh and the like.
+_PORTS_OF_ROOT = 1024
 _SERVERS = frozenset(
     f'{directory}{name}' for directory in ('', '/usr/sbin/') for name in ('mariadbd', 'mysqld')
 )
@@ -90,6 +92,10 @@ def _reasons(defined: Mapping[str, Any], places: Sequence[pathlib.Path]) -> Iter
             yield f'it sees {source}, which is none of the directories that Trove gives it'
     for mount in host.get('Mounts') or ():
         yield f'it has a mount of the kind that is not made again, {mount.get("Source") or mount.get("Type")} at {mount.get("Target")}'
+    for inside, bindings in (host.get('PortBindings') or {}).items():
+        ports = [str(binding.get('HostPort') or '') for binding in bindings or ()]
+        if any(port and not (port.isascii() and port.isdecimal() and int(port) >= _PORTS_OF_ROOT) for port in ports):
+            yield f"it publishes port {', '.join(ports)} of the guest for its {inside}, which may be for root's services"
     user = definition.user(defined)
     if (user is None and (host.get('Privileged') or _names_user(defined))) or (
         user and not user[0]

@@ -9,7 +9,7 @@ get_backup_image (Trove 26).
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from trove_upgrade.domain import exceptions, upgrade, versions
+from trove_upgrade.domain import exceptions, image_reference, upgrade, versions
 from trove_upgrade.guestagent.containers.engine import Engine
 
 CHECK = 'backup_image'
@@ -60,6 +60,8 @@ class BackupImages:
             )
         if not number:
             return self._unknown('the target names no version')
+        if not image_reference.is_tag(number):
+            return self._unknown(f'the number of the target, {number[:40]!r}, is no tag of an image')
         names = self._names(self._repository, number)
         try:
             found = next((name for name in names if self._engine.is_published(name)), None)

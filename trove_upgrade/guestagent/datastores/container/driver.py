@@ -20,6 +20,7 @@ from trove_upgrade.guestagent.datastores.container import (
     health_account,
     images,
     ownership,
+    privileges,
     target_server,
     trial,
 )
@@ -45,23 +46,27 @@ class ContainerDriver(FamilyDriver):
     shares_volume = True
     #: How Trove names the images of its backups.
     backup_image_names: backup_images.Names = staticmethod(backup_images.by_tag)
+    #: Whether Trove's agent makes its container privileged.
+    privileged = False
 
     def __init__(self, context: base.DriverContext, service: service_module.ServicePort, engine: Engine, *, repository: str | None,
-                 watchers: Watchers, backup_repository: str | None = None, number: str | None = None, store: pathlib.Path | None = None,
+                 watchers: Watchers, backup_repository: str | None = None, repositories: Sequence[str] = (), number: str | None = None,
+                 store: pathlib.Path | None = None,
                  connect: connection.Connector = connection.open_session, sleep: Callable[[float], None] = time.sleep,
                  proc: pathlib.Path = pathlib.Path('/proc'), start_seconds: float = _START_SECONDS,
                  reach: Reach = socket.create_connection) -> None:
-        """`repository`, `backup_repository`: docker_image and backup_docker_image of Trove's configuration; `number`: of the datastore
-        version that this root disk is for.
+        """`repository`, `backup_repository`: docker_image and backup_docker_image of Trove's configuration; `repositories`: whose images
+        are taken besides; `number`: of the datastore version that this root disk is for.
         """
         super().__init__(context, service, connect=connect, runs=ContainerPrograms(engine, self._running_container), sleep=sleep, proc=proc)
         state = context.etc.parent / 'var/lib/trove-upgrade'
         self.engine = engine
         self.records = Records(state / 'database-container.json')
-        self.images = images.Images(engine, repository, store, sleep=sleep, monotonic=context.monotonic)
+        self.images = images.Images(engine, repository, store, sleep=sleep, monotonic=context.monotonic, others=repositories)
         self._backup_images = backup_images.BackupImages(engine, backup_repository, self.backup_image_names)
         self.containers = ContainerServer(context, service, connect, sleep, engine, start_seconds=start_seconds, reach=reach)
         self.server = self.containers
+        self._privileges = privileges.Privileges(context.volume, context.etc / 'mysql', self.containers.socket_directory, self.privileged)
         self.restart_policy = ContainerAutostart(engine, service, state / 'database-restart-policy.json')
         self.autostart = self.restart_policy
         self._health = health_account.HealthAccount(state / 'database-health-accounts.json', context.data_directory)
@@ -139,7 +144,7 @@ class ContainerDriver(FamilyDriver):
         return Record(kept, secrets, self.restart_policy.policy(), images.choice(container.image, image), wanted)
 
     def _try(self, image: ImageChoice, record: Record) -> upgrade.CheckResult:
-        return trial.try_configuration(self.engine, image.reference, record.definition, self.context.etc / 'mysql',
+        return trial.try_configuration(self.engine, image.reference, self._privileges.given(record.definition), self.context.etc / 'mysql',
                                        self._trial_script(record))
 
     def _trial_script(self, record: Record) -> str:
@@ -272,7 +277,7 @@ class ContainerDriver(FamilyDriver):
         environment: dict[str, str | None] = {secret: self._secret(secret) for secret in record.secrets}
         if network is not None or self._must_leave_accounts(record, image):
             environment[definition.AUTO_UPGRADE] = ''
-        self.engine.create(name, record.definition, image=image.reference, command=command, env=environment, network=network, restart=OFF)
+        self.engine.create(name, self._privileges.given(record.definition), image=image.reference, command=command, env=environment, network=network, restart=OFF)
 
     def _must_leave_accounts(self, record: Record, image: ImageChoice) -> bool:
         inspected = self.engine.image(image.reference)

@@ -2,33 +2,41 @@
 """Which container images an upgrade is about, and bringing them here.  None is ever removed: an undo needs the old one."""
 import os
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from trove_upgrade.domain import exceptions, logs, upgrade
+from trove_upgrade.domain import exceptions, image_reference, logs, upgrade
+from trove_upgrade.domain.image_reference import ImageReference
 from trove_upgrade.guestagent import listing
-from trove_upgrade.guestagent.containers import definitions, errors
+from trove_upgrade.guestagent.containers import errors
 from trove_upgrade.guestagent.containers.engine import Engine, Image
 from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.datastores.container import repositories
 from trove_upgrade.guestagent.datastores.container.record import ImageChoice
 
 LOG = logs.get_logger(__name__)
 
 CHECK = 'container_image'
+#: The target's facts and the guest's configuration name none.
+UNKNOWN = 'CONTAINER_IMAGE_UNKNOWN'
 #: An image of a database with what unpacking it takes; an engine that runs out of space in the middle can take the guest along.
 _NEEDED_BYTES = 1 << 30
 _ENGINE_SECONDS = 60
 _POLL_SECONDS = 0.2
+_CHARACTERS = 200     #: what a message quotes of a number that is none
 
 
 class Images:
     """The images of one guest's engine."""
 
     def __init__(self, engine: Engine, repository: str | None, store: pathlib.Path | None, *, sleep: Callable[[float], None],
-                 monotonic: Callable[[], float]) -> None:
-        """`repository`: docker_image of Trove's configuration; `store`: where images are written; None: the engine knows."""
+                 monotonic: Callable[[], float], others: Sequence[str] = ()) -> None:
+        """`repository`: docker_image of Trove's configuration; `others`: whose images are taken besides; `store`: where images are
+        written; None: the engine knows.
+        """
         self._engine = engine
         self._repository = repository
+        self._repositories = repositories.Repositories(repository, others)
         self._store = store
         self._sleep = sleep
         self._monotonic = monotonic
@@ -36,24 +44,38 @@ class Images:
     def reference(self, target: Mapping[str, Any]) -> str:
         """The target's: what its facts name, else as Trove does it, the datastore version's number as the tag.
 
-        :raises StepRefused: CONTAINER_IMAGE_UNKNOWN.
+        The call that brings the target is not trusted with the repository.
+
+        :raises StepRefused: CONTAINER_IMAGE_UNKNOWN; CONTAINER_IMAGE_INVALID; CONTAINER_REPOSITORY_NOT_ALLOWED.
         """
         if target.get('container_image'):
-            return str(target['container_image'])
+            return self._repositories.require(target['container_image']).exact
         number = target.get('version_number') or target.get('server_version')
         if not self._repository or not number:
             missing = 'docker_image is not set in the guest\'s trove-guestagent.conf' if number else 'the target names no version'
             raise exceptions.StepRefused(f'The container image of the target cannot be told: {missing}. Set it, or register the target '
-                                         f'version with the fact container_image.', 'CONTAINER_IMAGE_UNKNOWN')
-        return f'{self._repository}:{number}'
+                                         f'version with the fact container_image.', UNKNOWN)
+        if not image_reference.is_tag(number):
+            raise exceptions.StepRefused(f'The container image of the target cannot be told: its number {repr(number)[:_CHARACTERS]} is no tag of an '
+                                         f'image. '
+                                         f'Correct the number of the datastore version.', repositories.INVALID)
+        return self._repositories.require(f'{self._repository}:{number}').exact
 
     def is_of_target(self, choice: ImageChoice, target: Mapping[str, Any]) -> bool:
-        """Return True where a choice of another root disk has the repository that this one takes for the target, or none can be told."""
+        """Return True where a choice of another root disk has the repository that this one takes for the target, or none can be told.
+
+        Where the target names a digest, the choice must have that one, too.
+
+        :raises StepRefused: as `reference`, where the target names what this guest does not take.
+        """
         try:
-            own = definitions.Reference.of(self.reference(target)).repository
-        except exceptions.StepRefused:
+            own = ImageReference.parse(self.reference(target))
+        except exceptions.StepRefused as error:
+            if error.code != UNKNOWN:
+                raise
             return True
-        return _familiar(own) == _familiar(definitions.Reference.of(choice.reference).repository)
+        chosen = _read(choice.reference)
+        return chosen is not None and chosen.repository == own.repository and own.digest in {None, chosen.digest}
 
     def check(self, target: Mapping[str, Any]) -> upgrade.CheckResult:
         """Whether it is here or there is room for it.  Nothing is brought here."""
@@ -75,8 +97,11 @@ class Images:
     def fetch(self, reference: str, progress: base.Progress) -> ImageChoice:
         """Bring it here unless it is here.
 
-        :raises StepFailed: CONTAINER_IMAGE_NOT_FOUND, CONTAINER_IMAGE_NOT_PULLED, CONTAINER_DISK_SPACE, ENGINE_NOT_ANSWERING.
+        :raises StepRefused: CONTAINER_IMAGE_INVALID, CONTAINER_REPOSITORY_NOT_ALLOWED: it is none that this guest takes, here or not.
+        :raises StepFailed: CONTAINER_IMAGE_NOT_FOUND, CONTAINER_IMAGE_NOT_PULLED, CONTAINER_IMAGE_DIFFERS, CONTAINER_DISK_SPACE,
+            ENGINE_NOT_ANSWERING.
         """
+        wanted = self._repositories.require(reference)
         found = self._engine.image(reference)
         if found is None:
             self._require_room(reference)
@@ -85,6 +110,9 @@ class Images:
         if found is None:
             raise errors.ImageNotFound(f'Container image {reference} cannot be used: it was brought here, and the engine does not have it. '
                                        f'Look whether somebody prunes images, and try again.')
+        if wanted.digest and wanted.digest not in {found.id, *(name.partition('@')[2] for name in found.digests)}:
+            raise errors.ImageDiffers(f'Container image {reference} cannot be used: the engine has another one under this name, '
+                                      f'{", ".join(found.digests) or found.id}. Remove that from the guest and retry the upgrade.')
         return choice(reference, found)
 
     def fetch_again(self, wanted: ImageChoice, progress: base.Progress, *, exact: bool) -> ImageChoice:
@@ -96,8 +124,10 @@ class Images:
         found = self._tagged(wanted, progress)
         if found is not None and (not exact or found.image_id == wanted.image_id or not wanted.digests):
             return found
+        own = _read(wanted.reference)
         for digest in wanted.digests:
-            if _familiar(digest.partition('@')[0]) == _familiar(wanted.reference.rpartition(':')[0]):
+            other = _read(digest)
+            if own is not None and other is not None and other.repository == own.repository:
                 return self.fetch(digest, progress)
         if found is None or exact:
             raise errors.ImageNotFound(f'Container image {wanted.reference} cannot be had: the registry does not know it any more, '
@@ -110,6 +140,7 @@ class Images:
 
         A registry that has none, or is away, ends nothing that can go on with what is here.
         """
+        self._repositories.require(wanted.reference)
         if not exact and self._engine.image(wanted.reference) is not None:
             progress(None, f'Looking for a mended container image {wanted.reference}.')
             try:
@@ -162,6 +193,9 @@ def choice(reference: str, image: Image) -> ImageChoice:
     return ImageChoice(reference, image.id, tuple(image.digests))
 
 
-def _familiar(repository: str) -> str:
-    """As the engine names it where it lists digests: without what Docker's own registry is called by."""
-    return repository.removeprefix('index.').removeprefix('docker.io/').removeprefix('library/')
+def _read(reference: str) -> ImageReference | None:
+    """None where it is no name of an image: an engine's own record can have an id."""
+    try:
+        return ImageReference.parse(reference)
+    except ValueError:
+        return None

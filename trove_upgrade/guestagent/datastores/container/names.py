@@ -7,5 +7,7 @@ DATABASE = 'database'
 FIRST_START = 'trove-upgrade-first-start'
 #: Where Trove binds the server's socket directory on the host, below the root.
 SOCKET_DIRECTORY = 'var/lib/mysqld'
+#: Where the container sees that directory.
+SOCKETS_INSIDE = '/var/run/mysqld'
 #: What the servers of the family take where the configuration names no socket, in the container.
 DEFAULT_SOCKET = '/var/run/mysqld/mysqld.sock'

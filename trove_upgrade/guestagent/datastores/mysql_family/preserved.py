@@ -9,6 +9,7 @@ copy of each directory, and an empty file for each log, that is to be made anew,
 The old root disk may have been taken over, so the new one decides by rules of its own: `admitted`.
 """
 import contextlib
+import errno
 import functools
 import hashlib
 import os
@@ -18,7 +19,7 @@ import stat
 from collections.abc import Iterable, Sequence
 
 from trove_upgrade.domain import upgrade
-from trove_upgrade.guestagent import listing
+from trove_upgrade.guestagent import foreign, listing
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import code_options, named_files, option_files
 from trove_upgrade.guestagent.datastores.mysql_family.packages import Packages
@@ -171,7 +172,12 @@ def _as_shipped(path: pathlib.Path, shipped: dict[pathlib.Path, str]) -> bool:
     if expected is None:
         return False
     try:
-        return (path.stat().st_size <= _SHIPPED_BYTES
-                and hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() == expected)
+        with os.fdopen(foreign.open_regular(path, follow=True), 'rb') as stream:
+            content = stream.read(_SHIPPED_BYTES + 1)
+        return len(content) <= _SHIPPED_BYTES and hashlib.md5(content, usedforsecurity=False).hexdigest() == expected
     except FileNotFoundError:
         return True   # it has gone since it was listed: nothing of it comes back
+    except OSError as error:
+        if error.errno not in {errno.EPERM, errno.ENXIO}:
+            raise
+        return False  # a pipe, a socket or a device: no package ships one there

@@ -177,7 +177,7 @@ class TroveGuest(fixtures.Fixture):
         (volume / 'conf.d/root.cnf').write_text(f'[client]\nuser = root\npassword = {PASSWORD}\nhost = localhost\n')
         given = ['--defaults-file=/etc/mysql/my.cnf', '--ignore-db-dir=lost+found', '--ignore-db-dir=conf.d', f'--datadir={volume}/data']
         self.engine.run(['run', '--detach', '--name=database', '--restart=unless-stopped', '--privileged', '--ipc=host', f'--user={USER}:{USER}',
-                         f'--volume={mysql}:/etc/mysql', f'--volume={sockets}:/var/run/mysqld', f'--volume={volume}:{volume}',
+                         f'--volume={mysql}:/etc/mysql:rw', f'--volume={sockets}:/var/run/mysqld:rw', f'--volume={volume}:{volume}:rw',
                          '--publish=3306:3306', '--publish=4567:4567', '--env', f'MYSQL_ROOT_PASSWORD={PASSWORD}',
                          '--env=MYSQL_INITDB_SKIP_TZINFO=1', '--env=MARIADB_AUTO_UPGRADE=1',
                          f'--health-cmd=healthcheck.sh --defaults-file {volume}/data/.my-healthcheck.cnf --connect --innodb_initialized',

@@ -221,6 +221,30 @@ class TestTheWayBack(ContainerTestCase):
         self.assertEqual('unless-stopped', self.container().restart_policy)
 
 
+class TestForgedCalls(ContainerTestCase):
+    FOREIGN = 'elsewhere/mariadb:11.8'
+
+    def test_no_pair_of_calls_puts_the_data_into_an_image_of_another_repository(self):
+        self.seed()
+        self.guest.load(recipes.MARIADB_11_8, ['mariadb:11.8', self.FOREIGN])
+        forged = {**trove_guest.TARGET, 'container_image': self.FOREIGN}
+        error = self.assertRaises(exceptions.StepRefused, quiesce.quiesce, self.guest.work(target=forged))
+        self.assertEqual('CONTAINER_REPOSITORY_NOT_ALLOWED', error.code)
+        self.assert_serves_as_before()
+        info = self.quiesced()
+        error = self.assertRaises(exceptions.StepFailed, restore.restore, self.guest.work(upgrade_info=info))
+        self.assertEqual('SERVER_NOT_REBUILT', error.code)
+        self.assertFalse(self.container().running)
+        self.guest.rebuild('11.8')
+        self.guest.load(recipes.MARIADB_11_8, [self.FOREIGN])
+        error = self.assertRaises(exceptions.StepRefused, restore.restore, self.guest.work(upgrade_info=info, target=forged))
+        self.assertEqual('CONTAINER_REPOSITORY_NOT_ALLOWED', error.code)
+        self.assertIsNone(self.container())
+        self.assertIsNone(self.container('trove-upgrade-first-start'))
+        restore.restore(self.guest.work(upgrade_info=info))
+        self.assertEqual('mariadb:11.8', self.container().image)
+
+
 class TestABadImage(ContainerTestCase):
     def test_a_server_that_ends_at_its_start_fails_at_once_and_says_why(self):
         self.seed()

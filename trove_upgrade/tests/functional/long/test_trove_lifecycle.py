@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Upgrades of Trove's own guests while something around them goes wrong, or is set in another way."""
+import dataclasses
 import json
 
 from benchmarks.trove import downtime
@@ -137,6 +138,34 @@ class TestPreloaded(AroundCase):
         self.addCleanup(stage.start_registry, self.stage.layout, self.side, lambda _text: None)
         layout = self.stage.layout
         Supervisor(layout.run_dir, layout.pids_dir, layout.logs_dir).stop((registry.NAME,))
+
+
+class TestAnotherRepository(AroundCase):
+
+    def test_a_repository_that_the_facts_name_is_let_into_the_guest_by_its_operator_and_goes_with_its_user_data(self):
+        image = next(image for image in registry.build(self.stage.layout.images_cache, lambda _text: None)
+                     if (image.repository, image.version) == ('mariadb', self.target.number))
+        registry.client(self.side.settings).push(dataclasses.replace(image, repository='elsewhere/mariadb'))
+        repository = f'{self.side.deployment.registry}/elsewhere/mariadb'
+        self.addCleanup(self.record_facts, {})
+        self.record_facts({'container_image': f'{repository}:{self.target.number}'})
+        instance, rows = self.filled('another-repository')
+        self.begin(instance)
+        upgrade = self.ended(instance, PATIENCE_SECONDS)
+        self.assertEqual('CONTAINER_REPOSITORY_NOT_ALLOWED', upgrade['error_code'], upgrade)
+        self.whole(instance, rows, self.former)
+
+        option = f'[trove_upgrade]\ncontainer_repositories = {repository}\n'
+        self.guest(instance).exec(['sh', '-ec', f"printf '{option}' > /etc/trove/conf.d/repositories.conf; /etc/init.d/trove-upgrade-guestagent restart"])
+        self.begin(instance)
+        self.completes(instance)
+        self.whole(instance, rows)
+        self.assertEqual(f'{repository}:{self.target.number}', guests.container(self.guest(instance)).image)
+
+    def record_facts(self, facts):
+        path = self.work_dir / 'facts.json'
+        path.write_text(json.dumps(facts))
+        self.product.manage('datastore_version_facts', stage.DATASTORE, self.target.name, str(path))
 
 
 class TestNetworkIsolation(AroundCase):

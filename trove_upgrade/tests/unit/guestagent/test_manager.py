@@ -73,6 +73,46 @@ class ManagerTest(base.TestCase):
         answer = self.ask('pre_upgrade')
         self.assertEqual((guest.JobState.REFUSED, 'SHUTDOWN_NOT_CLEAN', True), (answer.state, answer.code, answer.serving))
 
+    def test_the_root_disk_that_stopped_the_database_starts_no_other_server(self):
+        """Two forged calls would be enough: nothing has been rebuilt."""
+        info = self.ask('pre_upgrade').result['upgrade_info']
+        for changes in ({}, {'attempt': 2, 'upgrade_info': {**info, 'former_boot_id': 'another', 'attempt': 2}},
+                        {'attempt': 3, 'options': {'rollback': True}}, {'attempt': 4, 'generation': 1}):
+            answer = self.ask('post_upgrade', **{'upgrade_info': info, **changes})
+            self.assertEqual((guest.JobState.FAILED, 'SERVER_NOT_REBUILT', guest.ServerState.STOPPED), (answer.state, answer.code, answer.server_state))
+        self.assertEqual('SERVER_NOT_REBUILT', self.assertRaises(CallFailed, self.manager().post_upgrade, None, upgrade_info=info).code)
+        self.assertFalse(self.machine.mounted)
+        self.assertEqual(guest.JobState.DONE, self.ask('abort_upgrade').state)
+        self.assertEqual('10.11.14-MariaDB', self.machine.running)
+
+    def test_a_reboot_of_that_root_disk_makes_no_other_of_it(self):
+        info = self.ask('pre_upgrade').result['upgrade_info']
+        self.machine.boot()
+        self.assertEqual('SERVER_NOT_REBUILT', self.ask('post_upgrade', upgrade_info=info).code)
+
+    def test_a_stop_of_another_upgrade_or_one_that_was_cut_short_counts_as_well(self):
+        info = self.ask('pre_upgrade').result['upgrade_info']
+        marks = self.machine.layout.state / 'marks'
+        (marks / 'quiesced.json').rename(marks / 'quiescing.json')
+        other = {**info, 'upgrade_id': 'another', 'former_boot_id': 'another'}
+        self.assertEqual('SERVER_NOT_REBUILT', self.ask('post_upgrade', upgrade_id='another', upgrade_info=other).code)
+        (marks / 'quiescing.json').write_text('torn')
+        self.assertEqual('SERVER_NOT_REBUILT', self.ask('post_upgrade', upgrade_id='another', attempt=2, upgrade_info={**other, 'attempt': 2}).code)
+
+    def test_a_stop_that_was_undone_opens_no_way_either_in_its_boot(self):
+        info = self.ask('pre_upgrade').result['upgrade_info']
+        self.ask('abort_upgrade')
+        self.assertEqual('SERVER_NOT_REBUILT', self.ask('post_upgrade', upgrade_info=info).code)
+        self.assertEqual('10.11.14-MariaDB', self.machine.running)
+
+    def test_a_retry_on_the_new_root_disk_passes_also_after_its_reboot(self):
+        info = self.ask('pre_upgrade').result['upgrade_info']
+        self.machine.rebuild()
+        self.machine.fail['upgrade_data'] = exceptions.StepFailed('no', 'DATA_NOT_UPGRADED')
+        self.assertEqual('DATA_NOT_UPGRADED', self.ask('post_upgrade', upgrade_info=info).code)
+        self.machine.boot()
+        self.assertEqual(guest.JobState.DONE, self.ask('post_upgrade', upgrade_info=info, attempt=2).state)
+
     def test_an_isolated_server_is_running_and_not_serving(self):
         info = self.ask('pre_upgrade').result['upgrade_info']
         self.machine.rebuild()

@@ -15,7 +15,7 @@ from trove_upgrade.guestagent.stash import accounts as accounts_module
 from trove_upgrade.guestagent.stash import publish
 from trove_upgrade.guestagent.stash.restore import Stash
 from trove_upgrade.tests.unit import base
-from trove_upgrade.tests.unit.guestagent import fakes
+from trove_upgrade.tests.unit.guestagent import fakes, special_files
 
 _ACCOUNTS = accounts_module.SystemAccounts()
 
@@ -225,6 +225,17 @@ class StashTest(base.TestCase):
         path.unlink()
         os.mkfifo(path)
         self.assertRaises(exceptions.StepFailed, Stash.open, self.volume, published.name, published.digest)
+
+    def test_what_is_no_plain_file_in_the_place_of_a_part_is_refused_and_not_waited_for(self):
+        for name in ('content', 'manifest.json'):
+            for kind in special_files.KINDS:
+                published = self.publish()
+                path = self.volume / published.name / name
+                path.unlink()
+                special_files.make(path, kind)
+                error = self.assertRaises(exceptions.StepFailed, Stash.open, self.volume, published.name, published.digest)
+                self.assertIn(error.code, {'STASH_BROKEN', 'STASH_MISSING'}, (name, kind))
+                special_files.remove(path)
 
     def test_pipes_and_sockets_are_left_out(self):
         os.mkfifo(self.source / 'pipe')

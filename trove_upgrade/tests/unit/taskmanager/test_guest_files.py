@@ -68,6 +68,19 @@ class TestGuestFiles(base.TestCase):
                 for _ in range(2)]
         self.assertEqual(['one', 'two'], said)
 
+    def test_a_repository_that_the_facts_name_is_told_to_the_guest(self):
+        self.assertNotIn('upgrade_container_repositories', self.render()[user_data.MARKER_PATH])
+        self.repos.datastores.save_target_facts(database.MARIADB_11_8, {'container_image': f'r.example:5000/team/mariadb:11.8@sha256:{"a" * 64}'})
+        self.assertIn('upgrade_container_repositories = r.example:5000/team/mariadb\n', self.render()[user_data.MARKER_PATH])
+
+    def test_facts_that_name_no_image_refuse_before_anything_is_stopped(self):
+        for image in ('evil\n[DEFAULT]\ntransport_url = rabbit://evil', 'a:b:c', ['a'], 'a,b:1', {'a': 1}):
+            self.repos.datastores.save_target_facts(database.MARIADB_11_8, {'container_image': image})
+            self.assertEqual('CONTAINER_IMAGE_INVALID', self.assertRaises(exceptions.StepRefused, self.render).code, image)
+        refused = self.assertRaises(exceptions.StepRefused, self.stage.precheck.run, self.stage.row())
+        self.assertEqual('CONTAINER_IMAGE_INVALID', refused.code)
+        self.assertEqual([], self.stage.guest.calls)
+
     def test_a_template_that_cannot_be_read_refuses(self):
         error = self.assertRaises(exceptions.StepRefused, self.render, guest_config_file='/nowhere/trove-guestagent.conf')
         self.assertEqual('GUEST_CONFIG_FILE_UNREADABLE', error.code)

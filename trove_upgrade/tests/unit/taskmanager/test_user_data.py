@@ -175,6 +175,40 @@ class TestTrovesOwn(base.TestCase):
         render(broken)
 
 
+class TestContainerRepositories(base.TestCase):
+    """What a rebuilt guest takes container images from besides its docker_image."""
+
+    def repositories(self, text, marker='u:1', **changes):
+        found = content_of(parsed(render(text, marker, **changes)), user_data.MARKER_PATH)
+        line = next((line for line in found.splitlines() if line.startswith('upgrade_container_repositories')), None)
+        return line.partition(' = ')[2] if line else None
+
+    def server(self, image):
+        return cloud_config({'path': '/etc/trove/conf.d/trove-guestagent.conf', 'content': f'[mariadb]\n{image}'})
+
+    def test_those_of_the_version_are_written(self):
+        self.assertIsNone(self.repositories(cloud_config()))
+        self.assertEqual('r:5000/a,b', self.repositories(cloud_config(), container_repositories=('r:5000/a', 'b', 'r:5000/a')))
+
+    def test_what_is_no_repository_is_not_written(self):
+        for name in ('a\nb', 'a b', 'a:1', 'a,b', 'a]', 'a\u2028b', ''):
+            self.assertIsNone(self.repositories(cloud_config(), container_repositories=(name,)), name)
+
+    def test_a_way_back_finds_the_repository_that_the_operator_s_template_has_left(self):
+        former = self.server('docker_image = old.example/mariadb\n')
+        self.assertIsNone(self.repositories(former))
+        self.assertIsNone(self.repositories(former, guest_config='[mariadb]\ndocker_image = old.example/mariadb\n'))
+        new = {'guest_config': '[mariadb]\ndocker_image = new.example/mariadb\n'}
+        self.assertEqual('old.example/mariadb', self.repositories(former, **new))
+        self.assertEqual('mariadb', self.repositories(self.server('tcp_ports = 3306\n'), **new))
+
+    def test_they_stay_for_the_rebuilds_of_one_upgrade_and_go_with_the_next(self):
+        new = {'guest_config': '[mariadb]\ndocker_image = new.example/mariadb\n'}
+        first = render(self.server('docker_image = old.example/mariadb\n'), 'u:1', container_repositories=('r.example/a',), **new)
+        self.assertEqual('r.example/b,r.example/a,old.example/mariadb', self.repositories(first, 'u:2', container_repositories=('r.example/b',), **new))
+        self.assertIsNone(self.repositories(first, 'v:1', **new))
+
+
 class TestRefusals(base.TestCase):
 
     def code(self, raw):

@@ -179,6 +179,13 @@ class TestVersions(ManageTestCase):
         self.assertIn('FILE_INVALID', self.run_tool('datastore_version_facts', 'mariadb', '11.8.6', self.file('[]'), code=1))
         self.assertIn('FILE_INVALID', self.run_tool('datastore_version_facts', 'mariadb', '11.8.6', '/nowhere/x', code=1))
 
+    def test_facts_that_name_no_container_image_are_refused(self):
+        for image in ('a:b:c', 'a b', ['a:1'], 'a@sha256:0f'):
+            refused = self.run_tool('datastore_version_facts', 'mariadb', '11.8.6', self.file({'container_image': image}), code=1)
+            self.assertIn('FILE_INVALID', refused)
+            self.assertIn('container_image is no name of an image', refused)
+        self.run_tool('datastore_version_facts', 'mariadb', '11.8.6', self.file({'container_image': f'r.example:5000/a:1@sha256:{"a" * 64}'}))
+
     def test_facts_of_an_image_for_containers_are_refused(self):
         refused = self.run_tool('datastore_version_facts', 'mariadb', '11.8.6', self.file({'schema': 1, 'database_runtime': 'container'}), code=1)
         self.assertIn('FILE_INVALID', refused)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engine's client against an engine that answers oddly."""
+import base64
 import json
 import pathlib
 import socket
@@ -10,6 +11,7 @@ import fixtures
 
 from trove_upgrade.guestagent.clock import SystemClock
 from trove_upgrade.guestagent.containers import definitions, engine, errors, http, output
+from trove_upgrade.guestagent.containers.login import RegistryLogin
 from trove_upgrade.tests.unit import base
 
 
@@ -37,6 +39,7 @@ class Engine(fixtures.Fixture):
         self.answers = {key: list(value) if isinstance(value, list) else [value] for key, value in answers.items()}
         self.asked = []
         self.bodies = []
+        self.logins = []
         self.offered = answer({'ApiVersion': '1.41', 'MinAPIVersion': '1.12'})
 
     def _setUp(self):
@@ -67,16 +70,19 @@ class Engine(fixtures.Fixture):
         with connection:
             stream = connection.makefile('rb')
             method, address, _ = stream.readline().decode().split()
-            length = 0
+            length, login = 0, None
             while (line := stream.readline().decode().strip()):
                 if line.lower().startswith('content-length:'):
                     length = int(line.split(':')[1])
+                if line.lower().startswith('x-registry-auth:'):
+                    login = json.loads(base64.urlsafe_b64decode(line.partition(':')[2].strip()))
             self.bodies.append(json.loads(stream.read(length)) if length else None)
             key = f'{method} {address.removeprefix("/v1.40").partition("?")[0]}'
             if address == '/version':   # before all else, for the version of the API
                 connection.sendall(self.offered)
                 return
             self.asked.append(key)
+            self.logins.append(login)
             canned = self.answers.get(key, [answer({'message': 'page not found'}, '404 Not Found')])
             raw = canned.pop(0) if len(canned) > 1 else canned[0]
             if raw is None:
@@ -318,6 +324,34 @@ class PullTest(EngineTestCase):
         self.assertRaises(errors.ContainerFailed, found.pull, 'mariadb:11.8', complain)
 
 
+class LoginTest(EngineTestCase):
+    """User and password go to the registry that they are for."""
+
+    def logins(self, address, image):
+        repository = image.rpartition(':')[0]
+        published = f'GET /distribution/{image}/json'
+        found = self.engine({'POST /images/create': STREAM, f'GET /images/{image}/json': answer(IMAGE), published: answer({})},
+                            login=RegistryLogin(address, 'puller', 'secret of the registry'))
+        found.pull(image, lambda *_: None)
+        self.assertTrue(found.is_published(image), repository)
+        return self.fake.logins[0], self.fake.logins[-1]
+
+    def test_the_registry_of_the_login_gets_it_with_pulls_and_questions(self):
+        for address, image in {
+                'r:5000': 'r:5000/mariadb:11.8', 'https://r.example': 'r.example/team/mariadb:1', 'http://R.Example/v2/': 'r.example/mariadb:1',
+                'https://index.docker.io/v1/': 'mariadb:11.8', 'docker.io': 'index.docker.io/team/mariadb:1'}.items():
+            login = {'username': 'puller', 'password': 'secret of the registry', 'serveraddress': address}
+            self.assertEqual((login, login), self.logins(address, image), image)
+
+    def test_no_other_registry_gets_it(self):
+        for image in ('evil.example/mariadb:11.8', 'mariadb:11.8', 'r.example:5000/mariadb:1', 'r.example.evil.example/mariadb:1',
+                      'evil.example/r.example/mariadb:1', 'xr.example/mariadb:1', 'localhost/mariadb:1'):
+            self.assertEqual((None, None), self.logins('https://r.example', image), image)
+
+    def test_a_login_does_not_show_its_password(self):
+        self.assertNotIn('secret', repr(RegistryLogin('r.example', 'puller', 'secret of the registry')))
+
+
 class OutputTest(base.TestCase):
     def test_frames_may_be_cut_anywhere(self):
         raw = frame('one') + frame('') + frame('two', 2)
@@ -331,11 +365,6 @@ class OutputTest(base.TestCase):
 
 
 class DefinitionsTest(base.TestCase):
-    def test_references_are_taken_apart_with_their_registrys_port(self):
-        wanted = {'mariadb': ('mariadb', 'latest'), 'r:5000/a/b': ('r:5000/a/b', 'latest'), 'r:5000/a:1.2': ('r:5000/a', '1.2'), 'a@sha256:0f': ('a', 'sha256:0f')}
-        for text, parts in wanted.items():
-            self.assertEqual(definitions.Reference(*parts), definitions.Reference.of(text))
-
     def test_what_a_container_has_of_its_image_is_left_to_the_next_image(self):
         image = {'Env': ['PATH=/bin', 'MARIADB_VERSION=10.11'], 'Cmd': ['mariadbd'], 'Labels': None}
         made = {'Id': 'abcdef123456789', 'Config': {'Hostname': 'abcdef123456', 'Env': ['MYSQL_ROOT_PASSWORD=x', 'PATH=/bin', 'MARIADB_VERSION=10.11'], 'Cmd': ['mariadbd']}}

@@ -13,7 +13,8 @@ from trove_upgrade.guestagent.datastores.mysql_family import connection, program
 from trove_upgrade.tests.unit.guestagent.datastores import fakes as family
 
 OLD, NEW = 'registry/mariadb:10.11', 'registry/mariadb:11.8'
-VERSIONS = {OLD: '10.11.18-MariaDB', NEW: '11.8.6-MariaDB', 'registry/mariadb@sha256:old': '10.11.18-MariaDB'}
+OLD_EXACT, NEW_EXACT = (f'registry/mariadb@sha256:{digit * 64}' for digit in '12')
+VERSIONS = {OLD: '10.11.18-MariaDB', NEW: '11.8.6-MariaDB', OLD_EXACT: '10.11.18-MariaDB'}
 PASSWORD = 'of-the-root'
 
 
@@ -21,7 +22,7 @@ def image(name, digests=()):
     return Image(f'sha256:{name}', tuple(digests), {}, {'PATH': f'/{name}'}, '', {'Env': [f'PATH=/{name}', f'VERSION={name}'], 'Cmd': ['mariadbd']})
 
 
-IMAGES = {OLD: image('old', ['registry/mariadb@sha256:old']), NEW: image('new', ['registry/mariadb@sha256:new'])}
+IMAGES = {OLD: image('old', [OLD_EXACT]), NEW: image('new', [NEW_EXACT])}
 
 
 class FakeEngine:
@@ -30,7 +31,7 @@ class FakeEngine:
     def __init__(self, here=(OLD,), registry=(OLD, NEW)):
         self.images = {reference: IMAGES[reference] for reference in here}
         self.registry = {reference: IMAGES[reference] for reference in registry}
-        self.registry['registry/mariadb@sha256:old'] = IMAGES[OLD]
+        self.registry[OLD_EXACT] = IMAGES[OLD]
         self.containers = {}
         self.asked = []
         self.broken = set()
@@ -213,7 +214,7 @@ class Guest:
             'Config': {'Env': [*IMAGES[OLD].config['Env'], f'MYSQL_ROOT_PASSWORD={PASSWORD}', 'MARIADB_AUTO_UPGRADE=1'], 'User': '1001:1001',
                        'Cmd': ['--defaults-file=/etc/mysql/my.cnf', '--ignore-db-dir=conf.d', '--datadir=/var/lib/mysql/data'],
                        'Healthcheck': {'Test': ['CMD', 'healthcheck.sh']}, **config},
-            'HostConfig': {'Binds': [f'{self.root}/etc/mysql:/etc/mysql:rw', f'{self.volume}:/var/lib/mysql:rw'], 'NetworkMode': 'bridge', 'Privileged': True, 'IpcMode': 'host',
+            'HostConfig': {'Binds': [f'{self.root}/etc/mysql:/etc/mysql:rw', f'{self.volume}:{self.volume}:rw'], 'NetworkMode': 'bridge', 'Privileged': True, 'IpcMode': 'host',
                            'PortBindings': {'3306/tcp': [{'HostIp': '', 'HostPort': '13306'}]}}}
         self.engine.containers.pop('database', None)
         self.engine.create('database', definition, image=OLD, restart='unless-stopped')

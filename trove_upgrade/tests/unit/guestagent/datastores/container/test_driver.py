@@ -11,6 +11,7 @@ from trove_upgrade.guestagent.containers import errors
 from trove_upgrade.guestagent.datastores import factory
 from trove_upgrade.guestagent.datastores.base import Fingerprint, Stashed
 from trove_upgrade.guestagent.datastores.container.mysql import MySQLContainerDriver
+from trove_upgrade.guestagent.datastores.container.record import ImageChoice
 from trove_upgrade.guestagent.datastores.mysql_family import connection, isolated, programs
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.datastores import fakes as family
@@ -131,7 +132,8 @@ class TestBefore(ContainerTestCase):
 
     def test_the_configuration_is_tried_without_network_and_as_the_containers_user(self):
         self.guest.driver().prepare_target(TARGET, {}, quiet)
-        self.assertIn(('throwaway', NEW, '1001:1001', (f'{self.guest.root}/etc/mysql:/etc/mysql:ro', f'{self.guest.volume}:/var/lib/mysql:ro'), 'none'), self.engine.asked)
+        self.assertIn(('throwaway', NEW, '1001:1001', (f'{self.guest.root}/etc/mysql:/etc/mysql:ro',
+                       f'{self.guest.root}/var/lib/mysqld:/var/run/mysqld:ro', f'{self.guest.volume}:{self.guest.volume}:ro'), 'none'), self.engine.asked)
         self.assertIn('--ignore-db-dir=conf.d', self.engine.script)
         self.assertNotIn('--datadir=/var/lib/mysql', self.engine.script)
         self.assertIn('--bootstrap', self.engine.script)
@@ -161,12 +163,47 @@ class TestBefore(ContainerTestCase):
         self.assertEqual('ENGINE_NOT_ANSWERING', error.code)
 
     def test_the_image_is_what_the_facts_say_then_the_version_number(self):
-        reference = self.guest.driver().images.reference
+        reference = self.guest.driver(repositories=['elsewhere/db']).images.reference
         self.assertEqual('elsewhere/db:1', reference({'container_image': 'elsewhere/db:1', **TARGET}))
         self.assertEqual(NEW, reference(TARGET))
         self.assertEqual('registry/mariadb:11.8.6', reference({'server_version': '11.8.6'}))
         for driver, target in ((self.guest.driver(repository=None), TARGET), (self.guest.driver(), {})):
             self.assertEqual('CONTAINER_IMAGE_UNKNOWN', self.assertRaises(exceptions.StepRefused, driver.images.reference, target).code)
+
+    FORGED = (
+        {'container_image': 'evil.example/mariadb:11.8'}, {'container_image': 'mariadb:11.8'}, {'container_image': 'registry/mariadb2:11.8'},
+        {'container_image': 'registry/mariadb/x:11.8'}, {'container_image': 'evil.example/registry/mariadb:11.8'},
+        {'container_image': f'evil.example/mariadb@sha256:{"1" * 64}'}, {'container_image': '1' * 64}, {'container_image': ['registry/mariadb:11.8']},
+        {'container_image': 'registry/mariadb:11.8\n'}, {'container_image': f'sha256:{"1" * 64}'}, {'version_number': '11.8/../x:1'},
+        {'version_number': f'11.8@sha256:{"1" * 64}'}, {'version_number': '11.8\n'}, {'version_number': ['11.8']}, {'server_version': '11 8'})
+    CODES = frozenset({'CONTAINER_REPOSITORY_NOT_ALLOWED', 'CONTAINER_IMAGE_INVALID'})
+
+    def test_a_forged_call_chooses_no_image_of_a_repository_that_the_guest_does_not_name(self):
+        for forged in self.FORGED:
+            self.assertIn(self.results(forged)['container_image'].code, self.CODES, forged)
+            self.assertIn(self.assertRaises(exceptions.StepRefused, self.guest.driver().prepare_target, forged, {}, quiet).code, self.CODES)
+        self.assertEqual([], self.engine.asked)
+        self.assertTrue(self.database.running)
+
+    def test_what_a_forged_call_names_is_quoted_in_part(self):
+        for forged in ({'container_image': 'x' * 100000}, {'container_image': ['x'] * 100000}, {'version_number': '1' * 100000}):
+            self.assertLess(len(self.results(forged)['container_image'].message), 1000)
+
+    def test_a_repository_that_is_not_named_tells_the_operator_what_to_set(self):
+        found = self.results({**TARGET, 'container_image': 'elsewhere:5000/team/mariadb:11.8'})['container_image']
+        self.assertEqual('CONTAINER_REPOSITORY_NOT_ALLOWED', found.code)
+        self.assertIn('registry/mariadb alone', found.message)
+        self.assertIn('add elsewhere:5000/team/mariadb to [trove_upgrade] container_repositories', found.message)
+
+    def test_a_repository_that_the_configuration_names_is_taken(self):
+        for named in ('elsewhere/db', 'docker.io/elsewhere/db'):
+            driver = self.guest.driver(repositories=['no repository', 'elsewhere/db:1', named])
+            self.assertEqual('elsewhere/db:2', driver.images.reference({'container_image': 'elsewhere/db:2'}))
+
+    def test_a_number_that_is_no_tag_asks_the_registry_for_no_backup_image(self):
+        driver = self.guest.driver(backup_repository='registry/backup')
+        found = {result.name: result for result in driver.checks({'version_number': '../../containers/json'}, {})}
+        self.assertEqual(('warning', 'BACKUP_IMAGE_UNKNOWN'), (found['backup_image'].outcome, found['backup_image'].code))
 
     def results(self, target=TARGET):
         return {result.name: result for result in self.guest.driver().checks(target, {})}
@@ -461,6 +498,78 @@ class TestAfter(ContainerTestCase):
     def test_an_image_of_another_repository_than_the_target_s_does_not_run(self):
         self.assertEqual(NEW, self.of_another_repository({**TARGET, 'container_image': None}))
 
+    def test_a_forged_call_starts_no_image_of_a_repository_that_the_guest_does_not_name(self):
+        for forged in TestBefore.FORGED:
+            self.guest.new_root((OLD,))
+            self.guest.trove_creates()
+            self.stopped()
+            self.guest.new_root(())
+            self.engine.images.update({name: fakes.image('evil') for name in map(str, forged.values())})    # as if it were here already
+            driver = self.guest.driver()
+            driver.expect({'container_image': None, **forged})
+            error = self.assertRaises(exceptions.StepRefused, driver.check_configuration, {})
+            self.assertIn(error.code, TestBefore.CODES, forged)
+            self.assertEqual([], self.engine.names(), forged)
+
+    def test_a_record_that_names_an_image_of_another_repository_is_not_followed_in_either_direction(self):
+        for options in ({}, {'rollback': True}):
+            self.guest.new_root((OLD,))
+            self.guest.trove_creates()
+            former = self.stopped()
+            record = former.records.require()
+            other = ImageChoice('elsewhere/mariadb:11.8', 'sha256:evil', ('elsewhere/mariadb@' + fakes.NEW_EXACT.partition('@')[2],))
+            former.records.write(dataclasses.replace(record, target=other, former=other))
+            self.guest.new_root(())
+            self.engine.images[other.reference] = fakes.image('evil')
+            error = self.assertRaises(exceptions.StepRefused, self.guest.driver().check_configuration, options)
+            self.assertEqual('CONTAINER_REPOSITORY_NOT_ALLOWED', error.code)
+            self.assertEqual([], self.engine.names())
+
+    def test_a_digest_of_the_facts_counts_whatever_the_record_names(self):
+        self.stopped()
+        self.guest.new_root((NEW,))
+        self.engine.registry[fakes.NEW_EXACT] = fakes.IMAGES[NEW]
+        driver = self.guest.driver()
+        driver.expect({**TARGET, 'container_image': f'{NEW}{fakes.NEW_EXACT[len("registry/mariadb"):]}'})
+        self.assertEqual('ok', driver.check_configuration({}).outcome)
+        self.assertEqual(fakes.NEW_EXACT, driver.records.require().chosen.reference)
+
+    def test_the_final_container_has_the_rights_that_trove_gives_whatever_the_former_one_had(self):
+        changed = {'Binds': [f'{self.guest.volume}:/etc/mysql:rw', f'{self.guest.root}/etc/mysql:/usr/sbin:rw'], 'Privileged': False, 'IpcMode': 'shareable',
+                   'NetworkMode': 'container:other', 'Tmpfs': {'/usr/lib/mysql': ''}, 'ExtraHosts': ['registry:10.0.0.9'], 'Dns': ['10.0.0.9'],
+                   'PidMode': 'host', 'Devices': [{'PathOnHost': '/dev/vda'}], 'SecurityOpt': ['apparmor=unconfined'], 'CapDrop': ['NET_RAW']}
+        former = self.stopped()
+        record = former.records.require()
+        defined = {'Config': {**record.definition['Config'], 'Env': ['MARIADB_AUTO_UPGRADE=1', 'LD_PRELOAD=/var/lib/mysql/x.so', 'PATH=/var/lib/mysql']},
+                   'HostConfig': {**record.definition['HostConfig'], **changed}}
+        former.records.write(dataclasses.replace(record, definition=defined))
+        self.guest.new_root((NEW,))
+        driver = self.guest.driver()
+        driver.check_configuration({})
+        driver.own_data()
+        driver.start_isolated()
+        driver.open_for_clients()
+        host, config = self.database.definition['HostConfig'], self.database.definition['Config']
+        self.assertEqual([f'{self.guest.root}/etc/mysql:/etc/mysql:rw', f'{self.guest.root}/var/lib/mysqld:/var/run/mysqld:rw',
+                          f'{self.guest.volume}:{self.guest.volume}:rw'], host['Binds'])
+        self.assertEqual((True, 'host', 'bridge', ['NET_RAW']), (host['Privileged'], host['IpcMode'], host['NetworkMode'], host['CapDrop']))
+        self.assertEqual(set(), host.keys() & {'Tmpfs', 'ExtraHosts', 'Dns', 'PidMode', 'Devices', 'SecurityOpt', 'CapAdd'})
+        self.assertNotIn('LD_PRELOAD=/var/lib/mysql/x.so', config['Env'])
+        self.assertNotIn('PATH=/var/lib/mysql', config['Env'])
+        self.assertIn('MARIADB_AUTO_UPGRADE=1', config['Env'])
+
+    def test_a_container_whose_image_decides_on_its_user_has_no_privileges(self):
+        record = self.guest.driver()._record(ImageChoice(NEW, 'sha256:new'))
+        for user, privileged in (('1001:1001', True), ('1001', True), ('', False), ('mysql', False), ('0', False), ('0:1001', False)):
+            kept = {**record.definition, 'Config': {**record.definition['Config'], 'User': user}}
+            self.assertEqual(privileged, self.guest.driver()._privileges.given(kept)['HostConfig']['Privileged'], user)
+
+    def test_mysql_has_no_privileges(self):
+        former = self.stopped()
+        kept = former.records.require().definition
+        self.assertTrue(kept['HostConfig']['Privileged'])
+        self.assertFalse(self.guest.driver(MySQLContainerDriver)._privileges.given(kept)['HostConfig']['Privileged'])
+
     def test_a_registered_image_is_the_target_s_whatever_its_repository(self):
         self.assertEqual(NEW, self.of_another_repository({**TARGET, 'container_image': NEW}))
 
@@ -515,7 +624,7 @@ class TestAfter(ContainerTestCase):
         driver = self.guest.driver()
         self.assertEqual('ok', driver.check_configuration({'rollback': True}).outcome)
         driver.start_isolated()
-        self.assertEqual('registry/mariadb@sha256:old', self.engine.containers[FIRST].image)
+        self.assertEqual(fakes.OLD_EXACT, self.engine.containers[FIRST].image)
 
     def test_a_stash_without_a_container_is_told(self):
         error = self.assertRaises(exceptions.StepFailed, self.guest.driver().check_configuration, {})

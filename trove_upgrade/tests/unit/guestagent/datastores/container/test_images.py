@@ -2,6 +2,8 @@
 """Which container image is used on another root disk."""
 import pathlib
 
+from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.image_reference import ImageReference
 from trove_upgrade.guestagent.containers import errors
 from trove_upgrade.guestagent.containers.engine import Image
 from trove_upgrade.guestagent.datastores.container.images import Images
@@ -9,6 +11,7 @@ from trove_upgrade.guestagent.datastores.container.record import ImageChoice
 from trove_upgrade.tests import base
 
 FORMER, MOVED = 'sha256:former', 'sha256:moved'
+DIGEST = 'sha256:' + 'a' * 64
 
 
 class RegistryWithAMovedTag:
@@ -17,11 +20,13 @@ class RegistryWithAMovedTag:
     def __init__(self, digest):
         self.digest = digest
         self.here = {}
+        self.pulled = []
 
     def image(self, reference):
         return self.here.get(reference)
 
     def pull(self, reference, _progress):
+        self.pulled.append(reference)
         image_id = FORMER if reference == self.digest else MOVED
         self.here[reference] = Image(id=image_id, digests=(self.digest,), labels={}, env={}, created='', config={})
 
@@ -29,22 +34,55 @@ class RegistryWithAMovedTag:
 class TestFetchAgain(base.TestCase):
 
     def fetch_again(self, reference, digest, *, exact):
-        images = Images(RegistryWithAMovedTag(digest), None, pathlib.Path(self.id()), sleep=lambda _seconds: None, monotonic=lambda: 0.0)
+        images = Images(RegistryWithAMovedTag(digest), ImageReference.parse(reference).name, pathlib.Path(self.id()), sleep=lambda _seconds: None, monotonic=lambda: 0.0)
         images._require_room = lambda _reference: None
         return images.fetch_again(ImageChoice(reference, FORMER, (digest,)), lambda *_: None, exact=exact).image_id
 
     def test_a_way_back_finds_the_very_image_of_before_however_the_engine_names_it(self):
         for reference in ('mariadb:10.11', 'library/mariadb:10.11', 'docker.io/mariadb:10.11', 'docker.io/library/mariadb:10.11',
                           'index.docker.io/library/mariadb:10.11'):
-            self.assertEqual(FORMER, self.fetch_again(reference, 'mariadb@sha256:aa', exact=True), reference)
-        self.assertEqual(FORMER, self.fetch_again('db.example:5000/mariadb:1', 'db.example:5000/mariadb@sha256:aa', exact=True))
+            self.assertEqual(FORMER, self.fetch_again(reference, f'mariadb@{DIGEST}', exact=True), reference)
+        self.assertEqual(FORMER, self.fetch_again('db.example:5000/mariadb:1', f'db.example:5000/mariadb@{DIGEST}', exact=True))
 
     def test_a_way_back_takes_no_other_image(self):
-        error = self.assertRaises(errors.ImageNotFound, self.fetch_again, 'db.example/mariadb:1', 'mirror.example/mariadb@sha256:aa', exact=True)
-        self.assertIn('mirror.example/mariadb@sha256:aa', error.message)
+        error = self.assertRaises(errors.ImageNotFound, self.fetch_again, 'db.example/mariadb:1', f'mirror.example/mariadb@{DIGEST}', exact=True)
+        self.assertIn(f'mirror.example/mariadb@{DIGEST}', error.message)
 
     def test_a_way_forward_takes_what_the_tag_names_now(self):
-        self.assertEqual(MOVED, self.fetch_again('mariadb:11.8', 'mariadb@sha256:aa', exact=False))
+        self.assertEqual(MOVED, self.fetch_again('mariadb:11.8', f'mariadb@{DIGEST}', exact=False))
+
+
+class TestDigest(base.TestCase):
+    def fetch(self, reference, image):
+        class Holding:
+            def image(self, _reference):
+                return image
+
+        images = Images(Holding(), 'registry/mariadb', None, sleep=lambda _seconds: None, monotonic=lambda: 0.0)
+        return images.fetch(reference, lambda *_: None)
+
+    def image(self, image_id='sha256:id', *digests):
+        return Image(id=image_id, digests=digests, labels={}, env={}, created='', config={})
+
+    def test_an_image_whose_digest_is_that_of_its_name_is_taken(self):
+        for image in (self.image('sha256:id', f'registry/mariadb@{DIGEST}'), self.image(DIGEST)):
+            self.assertEqual(image.id, self.fetch(f'registry/mariadb@{DIGEST}', image).image_id)
+
+    def test_an_image_of_another_digest_is_not_taken_whatever_the_engine_calls_it(self):
+        for image in (self.image(), self.image('sha256:id', f'registry/mariadb@{DIGEST[:-1]}b')):
+            error = self.assertRaises(errors.ImageDiffers, self.fetch, f'registry/mariadb@{DIGEST}', image)
+            self.assertEqual('CONTAINER_IMAGE_DIFFERS', error.code)
+
+
+class TestRenewal(base.TestCase):
+    def test_an_image_that_the_guest_does_not_take_is_not_asked_for_again(self):
+        registry = RegistryWithAMovedTag('unused')
+        registry.here['elsewhere/mariadb:1'] = Image(id=MOVED, digests=(), labels={}, env={}, created='', config={})
+        images = Images(registry, 'registry/mariadb', None, sleep=lambda _seconds: None, monotonic=lambda: 0.0)
+        error = self.assertRaises(exceptions.StepRefused, images.renew, ImageChoice('elsewhere/mariadb:1', MOVED), lambda *_: None, exact=False)
+        self.assertEqual('CONTAINER_REPOSITORY_NOT_ALLOWED', error.code)
+        self.assertEqual(['elsewhere/mariadb:1'], list(registry.here))
+        self.assertEqual([], registry.pulled)
 
 
 class TestRoom(base.TestCase):
