@@ -23,6 +23,8 @@ USER_DATA_SINCE: Version = (2, 57)
 VOLUME_BACKED_SINCE: Version = (2, 93)
 #: What every Nova has.
 _FIRST: Version = (2, 1)
+#: The last one that shows no user data.  Source: Nova api-ref, "Show Server Details".
+_WITHOUT_USER_DATA: Version = (2, 2)
 #: Last one with injected files.
 _FILES_UNTIL: Version = (2, 56)
 
@@ -60,11 +62,17 @@ class Nova:
                    max_microversion=parse_version(options.compute_max_microversion))
 
     def server(self, server_id: str) -> compute.Server:
-        """The server now.
+        """The server now, as a microversion shows it that has no user data.
 
         :raises ServerNotFound: Nova has no such server.
         :raises ComputeUnavailable: no answer in time.
         """
+        server: compute.Server = _translated(
+            f'server {server_id}', lambda: as_server(self._client(_WITHOUT_USER_DATA).servers.get(server_id)), server_id)
+        return server
+
+    def server_with_user_data(self, server_id: str) -> compute.Server:
+        """The server now, whole.  Raises as `server`."""
         server: compute.Server = self._ask(f'server {server_id}', lambda client: as_server(client.servers.get(server_id)), server_id)
         return server
 

@@ -24,8 +24,12 @@ class _NovaCase(base.TestCase):
 
 class TestReading(_NovaCase):
 
-    def test_a_server_is_read_whole(self):
+    def test_a_server_is_looked_at_without_its_user_data(self):
         server = self.nova.server(cloud.SERVER)
+        self.assertEqual(('ACTIVE', 'image-1', {'kept': 'yes'}, None), (server.status, server.image_id, server.metadata, server.user_data))
+
+    def test_a_server_is_read_whole(self):
+        server = self.nova.server_with_user_data(cloud.SERVER)
         self.assertEqual(('ACTIVE', None, 'image-1', cloud.USER_DATA, 'c1', 512, 4), (
             server.status, server.task_state, server.image_id, server.user_data, server.host, server.flavor_ram_mb, server.flavor_disk_gb))
         self.assertEqual([('10.0.0.3', 'private'), ('192.0.2.7', 'public')], [(item.address, item.type) for item in server.addresses])
