@@ -319,7 +319,9 @@ class GuestStore:
         user_data.touch(mode=0o600)   # the database server's user is a tenant's
         user_data.write_bytes(spec.user_data or b'#cloud-config\n')
         # JSON is YAML, which is what cloud-init reads here.
-        (seed / 'meta-data').write_text(json.dumps(seed_meta_data(spec, guest.volume), indent=1), 'utf-8')
+        meta_data = json.dumps(seed_meta_data(spec, guest.volume), indent=1)
+        (seed / 'meta-data').write_text(meta_data, 'utf-8')
+        self._fabric.publish(spec.ports, spec.user_data, meta_data)
         fresh = guest.home / 'guest.json.new'
         fresh.write_text(spec.to_json(), 'utf-8')
         fresh.rename(guest.home / 'guest.json')
