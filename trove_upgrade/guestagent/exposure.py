@@ -65,7 +65,9 @@ class Reader:
         real, top = pathlib.Path(os.path.realpath(path)), pathlib.Path(os.path.realpath(root))
         directories = itertools.takewhile(lambda parent: parent != top, real.parents)
         try:
-            return self.may(real.stat(), 4) and all(self.may(directory.stat(), 1) for directory in directories)
+            return self.may(real.stat(), 4) and all(
+                self.may(directory.stat(), 1) for directory in directories
+            )
         except FileNotFoundError:
             return False
 
@@ -75,9 +77,15 @@ def exposed(root: pathlib.Path, reader: Reader) -> list[pathlib.Path]:
 
     :raises OSError: one cannot be looked at.
     """
-    candidates = itertools.chain(((path, False) for path in _matching(root, _CONFIGURATIONS)), ((path, True) for path in _copies(root)))
-    found = [path for path, is_user_data in itertools.islice(candidates, _LIMIT_FILES)
-             if reader.reads(path, root) and (is_user_data or secret_files.holds_account(_text(path)))]
+    candidates = itertools.chain(
+        ((path, False) for path in _matching(root, _CONFIGURATIONS)),
+        ((path, True) for path in _copies(root)),
+    )
+    found = [
+        path
+        for path, is_user_data in itertools.islice(candidates, _LIMIT_FILES)
+        if reader.reads(path, root) and (is_user_data or secret_files.holds_account(_text(path)))
+    ]
     return sorted(set(found), key=str)
 
 
@@ -102,13 +110,17 @@ def _mode(path: pathlib.Path) -> int:
 
 
 def _mounted_drives(root: pathlib.Path) -> list[str]:
-    """Mount points; the kernel writes a space as \\040."""
+    """Mount points of drives, where the kernel writes a space in octal."""
     try:
         lines = (root / 'proc/mounts').read_text('utf-8', 'replace').splitlines()
     except FileNotFoundError:
         return []
     fields = [line.split(' ') for line in lines]
-    return [field[1].replace('\\040', ' ') for field in fields if len(field) > 2 and field[2] in _KINDS_OF_DRIVES]  # noqa: PLR2004
+    return [
+        field[1].replace('\\040', ' ')
+        for field in fields
+        if len(field) > 2 and field[2] in _KINDS_OF_DRIVES
+    ]
 
 
 def _text(path: pathlib.Path) -> str:

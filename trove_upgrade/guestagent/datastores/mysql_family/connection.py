@@ -9,10 +9,11 @@ import dataclasses
 import pathlib
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 import pymysql
 
+from trove_upgrade import logins
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.datastores.mysql_family import option_files
 
@@ -26,23 +27,23 @@ CONNECTION_LOST = frozenset({2002, 2003, 2006, 2013})
 LOCK_WAIT_TIMEOUT = 1205
 NO_SUCH_THREAD = 1094
 STATEMENT_TIMEOUT = frozenset({1969, 3024, 1317})
-_CANNOT_LOAD = 2059
 _UNKNOWN_COMMAND = 1047
 #: What PyMySQL raises; the plain ones where a server does not keep to the protocol, or asks for a file of the client's.
 _FAILURES = (pymysql.err.Error, OSError, RuntimeError, AssertionError, LookupError, ValueError, struct.error)
-#: With these a server is sent the password itself, or what is as good as it.
-_REFUSED_PLUGINS = ('mysql_clear_password', 'dialog', 'mysql_old_password')
 _RESET_CONNECTION = 0x1f    #: Source: MySQL's client/server protocol, COM_RESET_CONNECTION
 _NO_LIMIT = 2 ** 64 - 1
 
 #: A tenant who is superuser sets what a new session begins with; what changes answers, or ends them, is the agent's own here.
 #: The comments: MariaDB alone reads the first ones, MySQL alone the last.
-SESSION = (
+_VARIABLES = (
     f"SET SESSION sql_mode = '', autocommit = 1, sql_select_limit = {_NO_LIMIT}, sql_big_selects = 1, sql_safe_updates = 0, "
     "sql_auto_is_null = 0, sql_quote_show_create = 1, completion_type = 0, group_concat_max_len = 1048576, max_sort_length = 1024, "
     "div_precision_increment = 4, default_week_format = 0, lc_messages = 'en_US', lc_time_names = 'en_US', wait_timeout = 28800, "
     "interactive_timeout = 28800, net_read_timeout = 30, net_write_timeout = 60, low_priority_updates = 0 "
-    "/*M!100101 , max_statement_time = 0 */ /*M!100312 , system_versioning_asof = DEFAULT */ /*!50708 , max_execution_time = 0 */",
+    "/*M!100101 , max_statement_time = 0 */ /*M!100312 , system_versioning_asof = DEFAULT */ /*!50708 , max_execution_time = 0 */"
+)
+SESSION = (
+    _VARIABLES,
     'SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ',
     'SET SESSION TRANSACTION READ WRITE',
     'USE information_schema',
@@ -103,17 +104,6 @@ class Session(Protocol):
 Connector = Callable[[Credentials, float], Session]
 
 
-class _RefusedPlugin:
-    """Stands for a way to log in that gives the password away: what listens on the socket may be the tenant's program."""
-
-    def __init__(self, _connection: Any) -> None:
-        """As PyMySQL makes its handlers."""
-
-    def authenticate(self, _packet: Any) -> NoReturn:
-        """:raises OperationalError: always."""
-        raise pymysql.err.OperationalError(_CANNOT_LOAD, 'the server asks for the password in clear text, which it does not get')
-
-
 class PyMySQLSession:
     """`Session` over PyMySQL."""
 
@@ -123,8 +113,7 @@ class PyMySQLSession:
         try:
             self._connection = pymysql.connect(
                 unix_socket=credentials.socket, user=credentials.user, password=credentials.password, charset='utf8mb4',
-                connect_timeout=5, read_timeout=limit, write_timeout=limit, autocommit=True, local_infile=False,
-                auth_plugin_map=dict.fromkeys(_REFUSED_PLUGINS, _RefusedPlugin))
+                connect_timeout=5, read_timeout=limit, write_timeout=limit, autocommit=True, **logins.arguments())
             self._pin()
         except _FAILURES as error:
             kind = LoginRefused if error.args and error.args[0] in LOGIN_REFUSED else NoAnswer
@@ -144,9 +133,10 @@ class PyMySQLSession:
 
     def _forget_init_connect(self) -> None:
         """Where the agent's account is no superuser, it has run: a temporary table of its could stand before the tenant's real one."""
+        connected: Any = self._connection
         try:
-            self._connection._execute_command(_RESET_CONNECTION, b'')    # noqa: SLF001 - PyMySQL has no name for it
-            self._connection._read_packet()    # noqa: SLF001
+            connected._execute_command(_RESET_CONNECTION, b'')    # noqa: SLF001 - PyMySQL has no name for it
+            connected._read_packet()    # noqa: SLF001
         except pymysql.err.Error as error:    # older than MariaDB 10.2 and MySQL 5.7
             if error.args[:1] != (_UNKNOWN_COMMAND,):
                 raise

@@ -32,10 +32,16 @@ class TestSession(base.TestCase):
         super().setUp()
         self.root = self.useFixture(private_mariadb.Root())
         self.root.service.start('mariadb')
-        self.root.sql('CREATE DATABASE shop', 'CREATE TABLE shop.orders (id INT) WITH SYSTEM VERSIONING', 'INSERT INTO shop.orders VALUES (1), (2), (3)')
+        self.root.sql(
+            'CREATE DATABASE shop',
+            'CREATE TABLE shop.orders (id INT) WITH SYSTEM VERSIONING',
+            'INSERT INTO shop.orders VALUES (1), (2), (3)',
+        )
 
     def session(self, user='root', password=''):
-        found = connection.open_session(connection.Credentials(f'{self.root.path}/run/mysqld/mysqld.sock', user, password), 30)
+        found = connection.open_session(
+            connection.Credentials(f'{self.root.path}/run/mysqld/mysqld.sock', user, password), 30
+        )
         self.addCleanup(found.close)
         return found
 
@@ -50,8 +56,14 @@ class TestSession(base.TestCase):
         crooked.rows('INSERT INTO shop.orders VALUES (4)')
         self.assertEqual([(4,)], self.session().rows('SELECT COUNT(*) FROM shop.orders'))
 
-    def test_statements_that_the_server_runs_for_an_account_without_privileges_leave_nothing_behind(self):
-        self.root.sql("CREATE USER poor@localhost IDENTIFIED BY 'p'", 'GRANT ALL ON shop.* TO poor@localhost', f"SET GLOBAL init_connect = '{_ROGUE}'")
+    def test_statements_that_the_server_runs_for_an_account_without_privileges_leave_nothing_behind(
+        self,
+    ):
+        self.root.sql(
+            "CREATE USER poor@localhost IDENTIFIED BY 'p'",
+            'GRANT ALL ON shop.* TO poor@localhost',
+            f"SET GLOBAL init_connect = '{_ROGUE}'",
+        )
         poor = self.session('poor', 'p')
         self.assertEqual([(3,)], poor.rows('SELECT COUNT(*) FROM shop.orders'))
         self.assertEqual([('information_schema',)], poor.rows('SELECT DATABASE()'))

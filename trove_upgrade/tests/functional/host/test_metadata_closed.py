@@ -61,29 +61,60 @@ in_container() { fetch ip netns exec box; }
 class TestTheScript(base.TestCase):
     def run_in_a_guest(self, script):
         done = subprocess.run(
-            ['unshare', '--net', '--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child', '--mount-proc', 'sh', '-c', ENTER + script],
-            env={'CLOSED': str(SCRIPT), 'PYTHON': sys.executable, 'PATH': '/usr/sbin:/usr/bin:/sbin:/bin'}, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=LIMIT_SECONDS)
+            [
+                'unshare',
+                '--net',
+                '--mount',
+                '--propagation',
+                'private',
+                '--pid',
+                '--fork',
+                '--kill-child',
+                '--mount-proc',
+                'sh',
+                '-c',
+                ENTER + script,
+            ],
+            env={
+                'CLOSED': str(SCRIPT),
+                'PYTHON': sys.executable,
+                'PATH': '/usr/sbin:/usr/bin:/sbin:/bin',
+            },
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_SECONDS,
+        )
         self.assertEqual(0, done.returncode, done.stdout + done.stderr)
         return done.stdout.splitlines()
 
     def test_root_alone_fetches_user_data_afterwards(self):
-        found = self.run_in_a_guest('fetch env; as_server; in_container; sh "$CLOSED"; fetch env; as_server; in_container')
+        found = self.run_in_a_guest(
+            'fetch env; as_server; in_container; sh "$CLOSED"; fetch env; as_server; in_container'
+        )
         self.assertEqual(['user data'] * 3 + ['user data', 'closed', 'closed'], found)
 
     def test_a_second_run_and_a_flush_are_told_apart(self):
         found = self.run_in_a_guest(
             '! sh "$CLOSED" --check 2>&1; sh "$CLOSED"; sh "$CLOSED"; sh "$CLOSED" --check; '
-            'nft add rule inet trove_upgrade_metadata output accept; sh "$CLOSED" --check; nft flush ruleset; ! sh "$CLOSED" --check 2>&1')
-        self.assertEqual(['the metadata address is open: table inet trove_upgrade_metadata has no chain output'] * 2, found)
+            'nft add rule inet trove_upgrade_metadata output accept; sh "$CLOSED" --check; nft flush ruleset; ! sh "$CLOSED" --check 2>&1'
+        )
+        self.assertEqual(
+            ['the metadata address is open: table inet trove_upgrade_metadata has no chain output']
+            * 2,
+            found,
+        )
 
     def test_rules_that_lack_an_address_or_a_chain_count_as_open(self):
         found = self.run_in_a_guest(
             'sh "$CLOSED"; nft flush chain inet trove_upgrade_metadata forward; ! sh "$CLOSED" --check 2>&1; sh "$CLOSED"; '
-            'nft delete chain inet trove_upgrade_metadata output; ! sh "$CLOSED" --check 2>&1')
+            'nft delete chain inet trove_upgrade_metadata output; ! sh "$CLOSED" --check 2>&1'
+        )
         self.assertIn('chain forward', found[0])
         self.assertIn('chain output', found[1])
 
     def test_an_image_without_nft_is_told(self):
-        found = self.run_in_a_guest('PATH=/nonexistent; ! /bin/sh "$CLOSED" 2>&1; ! /bin/sh "$CLOSED" --check 2>&1')
+        found = self.run_in_a_guest(
+            'PATH=/nonexistent; ! /bin/sh "$CLOSED" 2>&1; ! /bin/sh "$CLOSED" --check 2>&1'
+        )
         self.assertEqual(['the metadata address is open: nft is not installed'] * 2, found)

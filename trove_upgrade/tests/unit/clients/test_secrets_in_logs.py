@@ -79,14 +79,27 @@ class TestSecretsInLogs(base.TestCase):
     def setUp(self):
         super().setUp()
         self.cloud = self.useFixture(cloud.Cloud())
-        self.cloud.server['OS-EXT-SRV-ATTR:user_data'] = base64.b64encode(_USER_DATA.encode()).decode()
+        self.cloud.server['OS-EXT-SRV-ATTR:user_data'] = base64.b64encode(
+            _USER_DATA.encode()
+        ).decode()
         self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
 
     def written(self, more=''):
         """All output of a process with the real clients at debug."""
         path = self.folder / 'trove-upgrade.conf'
-        path.write_text(_CONFIGURATION.format(folder=self.folder, url=self.cloud.url, more=more, **_CANARIES))
-        command = [sys.executable, '-W', 'ignore', '-c', _PROGRAM, str(path), cloud.SERVER, _CANARIES['registry']]
+        path.write_text(
+            _CONFIGURATION.format(folder=self.folder, url=self.cloud.url, more=more, **_CANARIES)
+        )
+        command = [
+            sys.executable,
+            '-W',
+            'ignore',
+            '-c',
+            _PROGRAM,
+            str(path),
+            cloud.SERVER,
+            _CANARIES['registry'],
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         self.assertEqual(0, done.returncode, done.stderr)
         log = self.folder / 'log'
@@ -115,6 +128,6 @@ class TestSecretsInLogs(base.TestCase):
             '[loggers]\nkeys = root, nova\n[handlers]\nkeys = all\n[formatters]\nkeys =\n'
             '[logger_root]\nlevel = DEBUG\nhandlers = all\n'
             '[logger_nova]\nlevel = DEBUG\nhandlers =\nqualname = novaclient.v2.client\n'
-            "[handler_all]\nclass = StreamHandler\nargs = (sys.stdout,)\nlevel = NOTSET\n"
+            '[handler_all]\nclass = StreamHandler\nargs = (sys.stdout,)\nlevel = NOTSET\n'
         )
         self.assert_no_secret(self.written(f'log_config_append = {path}'))

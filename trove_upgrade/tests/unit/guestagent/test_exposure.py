@@ -39,16 +39,31 @@ class TestFiles(ExposureCase):
         self.write('etc/trove/conf.d/guest_info.conf', '[DEFAULT]\nguest_id = i\n')
         self.write('etc/trove-guestagent.conf')
         self.write('etc/trove/certs/deep/x.conf', '[DEFAULT]\ninstance_rpc_encr_key = k\n')
-        self.assertEqual(['etc/trove-guestagent.conf', 'etc/trove/certs/deep/x.conf', 'etc/trove/conf.d/trove-guestagent.conf'], self.exposed())
+        self.assertEqual(
+            [
+                'etc/trove-guestagent.conf',
+                'etc/trove/certs/deep/x.conf',
+                'etc/trove/conf.d/trove-guestagent.conf',
+            ],
+            self.exposed(),
+        )
         path.chmod(0o600)
         self.assertNotIn('etc/trove/conf.d/trove-guestagent.conf', self.exposed())
 
     def test_the_mode_counts_as_for_the_kernel(self):
         path = self.write('etc/trove/conf.d/a.conf')
-        for mode, uid, gid, is_read in ((0o640, 0, 0, False), (0o640, 0, 64322, True), (0o604, 0, 64322, False), (0o400, 64321, 0, True), (0o044, 64321, 0, False)):
+        for mode, uid, gid, is_read in (
+            (0o640, 0, 0, False),
+            (0o640, 0, 64322, True),
+            (0o604, 0, 64322, False),
+            (0o400, 64321, 0, True),
+            (0o044, 64321, 0, False),
+        ):
             os.chown(path, uid, gid)
             path.chmod(mode)
-            self.assertEqual(['etc/trove/conf.d/a.conf'] if is_read else [], self.exposed(), oct(mode))
+            self.assertEqual(
+                ['etc/trove/conf.d/a.conf'] if is_read else [], self.exposed(), oct(mode)
+            )
 
     def test_a_closed_directory_above_closes_the_file_and_a_link_opens_another(self):
         self.write('etc/trove/conf.d/a.conf')
@@ -60,8 +75,13 @@ class TestFiles(ExposureCase):
         self.assertEqual(['etc/trove/link.conf'], self.exposed())
 
     def test_copies_of_user_data_count_whatever_is_in_them(self):
-        names = ['run/cloud-init/instance-data-sensitive.json', 'var/lib/cloud/instances/i/cloud-config.txt', 'var/lib/cloud/instances/i/user-data.txt',
-                 'var/lib/cloud/instances/i/user-data.txt.i', 'var/lib/cloud/seed/nocloud/user-data']
+        names = [
+            'run/cloud-init/instance-data-sensitive.json',
+            'var/lib/cloud/instances/i/cloud-config.txt',
+            'var/lib/cloud/instances/i/user-data.txt',
+            'var/lib/cloud/instances/i/user-data.txt.i',
+            'var/lib/cloud/seed/nocloud/user-data',
+        ]
         for name in names:
             self.write(name, 'x')
         self.assertEqual(names, self.exposed())
@@ -73,8 +93,14 @@ class TestFiles(ExposureCase):
         self.write('media/config drive/openstack/latest/user_data', 'x')
         self.write('mnt/ec2/latest/user-data', 'x')
         self.assertEqual([], self.exposed())
-        self.write('proc/mounts', '/dev/sr0 /media/config\\040drive iso9660 ro 0 0\n/dev/vdc /mnt vfat rw 0 0\nshort\n')
-        self.assertEqual(['media/config drive/openstack/latest/user_data', 'mnt/ec2/latest/user-data'], self.exposed())
+        self.write(
+            'proc/mounts',
+            '/dev/sr0 /media/config\\040drive iso9660 ro 0 0\n/dev/vdc /mnt vfat rw 0 0\nshort\n',
+        )
+        self.assertEqual(
+            ['media/config drive/openstack/latest/user_data', 'mnt/ec2/latest/user-data'],
+            self.exposed(),
+        )
 
     def test_the_device_of_a_config_drive_that_others_can_read(self):
         device = self.root / 'dev/sr0'
@@ -106,7 +132,9 @@ class TestChecks(ExposureCase):
     def checks(self, metadata=None):
         wanted = self.machine.work()
         if metadata is not None:
-            wanted = dataclasses.replace(wanted, guest=dataclasses.replace(wanted.guest, metadata=metadata))
+            wanted = dataclasses.replace(
+                wanted, guest=dataclasses.replace(wanted.guest, metadata=metadata)
+            )
         return {result.name: result for result in check.run(wanted)}
 
     def test_what_the_tenant_is_told_names_no_file(self):
@@ -118,12 +146,17 @@ class TestChecks(ExposureCase):
         self.assertEqual('ok', self.checks()['guest_secrets'].outcome)
 
     def test_why_the_metadata_address_is_open(self):
-        for answer, found in ((Program(127), 'this image has no'), (Program(1, 'nft is not installed'), 'nft is not installed')):
+        for answer, found in (
+            (Program(127), 'this image has no'),
+            (Program(1, 'nft is not installed'), 'nft is not installed'),
+        ):
             self.assertIn(found, metadata_address.GuestFirewall(answer).opening())
         self.assertIsNone(metadata_address.GuestFirewall(Program(0)).opening())
 
     def test_an_open_metadata_address_is_a_warning(self):
-        result = self.checks(metadata_address.GuestFirewall(Program(1, 'nft is not installed')))['guest_metadata']
+        result = self.checks(metadata_address.GuestFirewall(Program(1, 'nft is not installed')))[
+            'guest_metadata'
+        ]
         self.assertEqual(('warning', 'METADATA_REACHABLE'), (result.outcome, result.code))
         self.assertNotIn('nft', result.message)
         self.assertEqual('ok', self.checks()['guest_metadata'].outcome)

@@ -49,10 +49,22 @@ class MetadataTest(base.TestCase):
 
     def test_the_program_lets_go_of_its_output_once_it_answers(self):
         record = self.directory / 'metadata.pid'
-        program = [sys.executable, '-I', metadata.__file__, '--address', '127.0.0.1', '--port', '0', '--directory', str(self.directory)]
-        process = subprocess.Popen([*program, '--pid-file', str(record)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        program = [
+            sys.executable,
+            '-I',
+            metadata.__file__,
+            '--address',
+            '127.0.0.1',
+            '--port',
+            '0',
+            '--directory',
+            str(self.directory),
+        ]
+        process = subprocess.Popen(
+            [*program, '--pid-file', str(record)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
         try:
-            self.assertEqual(b'', process.stdout.read())    # returns when it has closed its output
+            self.assertEqual(b'', process.stdout.read())  # returns when it has closed its output
             self.assertEqual(process.pid, int(record.read_text()))
         finally:
             process.stdout.close()
