@@ -148,6 +148,16 @@ class TestRebuild(_NovaCase):
             self.assertIs(kind, type(error), status)
         self.assertIn('because', self.raises(400).message)
 
+    def test_user_data_that_nova_repeats_does_not_come_into_our_error(self):
+        secret = base64.b64encode(b'#cloud-config\n# transport_url = rabbit://u:canary@b/ and more\n').decode()
+        for status in (400, 409, 500):
+            message = f"Invalid input for field/attribute user_data. Value: {secret}. '{secret[:50]}' is too long, request req-{cloud.SERVER}"
+            self.cloud.answers[('POST', ACTION)] = (status, {'x': {'code': status, 'message': message}})
+            error = self.assertRaises(exceptions.TroveUpgradeError, self.rebuild)
+            for text in (error.message, str(error.__cause__)):
+                self.assertNotIn(secret[:50], text)
+                self.assertIn(f"Value: ***. '***' is too long, request req-{cloud.SERVER}", text)
+
     def test_it_is_posted_once_even_if_no_answer_comes(self):
         self.cloud.answers[('POST', ACTION)] = 'hang'
         self.assertRaises(exceptions.ComputeUnavailable, self.rebuild)
