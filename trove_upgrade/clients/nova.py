@@ -2,6 +2,7 @@
 """Nova through python-novaclient, as the service user: guests' servers belong to the service project."""
 import base64
 import binascii
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
@@ -23,6 +24,8 @@ USER_DATA_SINCE: Version = (2, 57)
 VOLUME_BACKED_SINCE: Version = (2, 93)
 #: What every Nova has.
 _FIRST: Version = (2, 1)
+#: The last one that shows no user data.  Source: Nova api-ref, "Show Server Details".
+_WITHOUT_USER_DATA: Version = (2, 2)
 #: Last one with injected files.
 _FILES_UNTIL: Version = (2, 56)
 
@@ -31,6 +34,8 @@ _REBUILD_EVENT = 'compute_rebuild_instance'
 #: Nova's answers below 500 that say "not now" and nothing about the request itself.
 _NOT_NOW = frozenset({408, 409, 413, 425, 429})
 _UNAUTHORIZED = 401
+#: User data, or a part of it, in a message: Nova repeats a value that its schema refuses.  Ids are shorter, or have other characters.
+_ENCODED = re.compile(r'[A-Za-z0-9+/]{40,}={0,2}')
 
 _COMPUTE_UP = {'UP': True, 'MAINTENANCE': True, 'DOWN': False}
 
@@ -60,11 +65,17 @@ class Nova:
                    max_microversion=parse_version(options.compute_max_microversion))
 
     def server(self, server_id: str) -> compute.Server:
-        """The server now.
+        """The server now, as a microversion shows it that has no user data.
 
         :raises ServerNotFound: Nova has no such server.
         :raises ComputeUnavailable: no answer in time.
         """
+        server: compute.Server = _translated(
+            f'server {server_id}', lambda: as_server(self._client(_WITHOUT_USER_DATA).servers.get(server_id)), server_id)
+        return server
+
+    def server_with_user_data(self, server_id: str) -> compute.Server:
+        """The server now, whole.  Raises as `server`."""
         server: compute.Server = self._ask(f'server {server_id}', lambda client: as_server(client.servers.get(server_id)), server_id)
         return server
 
@@ -225,6 +236,7 @@ def _translated(what: str, ask: Callable[[], Any], server_id: str = '') -> Any:
 
 def _rebuild_error(server_id: str, error: nova_exceptions.ClientException) -> exceptions.TroveUpgradeError:
     code = int(error.code or 0)
+    error.message = _ENCODED.sub('***', str(error.message))    # the error of ours, and the log of its cause, have these words
     if code in _NOT_NOW:
         return exceptions.RebuildConflict(server_id=server_id, found=error)
     if 400 <= code < 500 and code != _UNAUTHORIZED:

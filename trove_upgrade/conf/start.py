@@ -4,6 +4,7 @@
 What the libraries raise where a file is not there, or is not what it should be, becomes an error with a code.
 """
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 
 from oslo_config import cfg
@@ -13,6 +14,10 @@ from trove_upgrade.conf import fault
 from trove_upgrade.domain import exceptions
 
 PROJECT = 'trove-upgrade'
+
+#: Libraries that write requests and answers at DEBUG: user data with the broker's account, the registry's login and keys.
+HELD = ('amqp', 'cinderclient', 'glanceclient', 'keystoneauth', 'keystoneauth1', 'keystoneclient', 'keystonemiddleware', 'kombu', 'neutronclient',
+        'novaclient', 'openstack', 'oslo.messaging', 'oslo_messaging', 'requests', 'urllib3')
 
 
 class LogUnusable(exceptions.TroveUpgradeError):
@@ -51,9 +56,21 @@ def reading() -> Iterator[None]:
 def open_log(conf: cfg.ConfigOpts) -> None:
     """Set the log up.  Its options must have been registered before `read`.
 
+    Neither `debug` nor `default_log_levels` nor `log_config_append` makes a library write what it sends.
+
     :raises LogUnusable: it cannot be.
     """
     try:
         log.setup(conf, PROJECT)
     except (log.LogConfigError, OSError, RuntimeError, TypeError, ValueError) as error:    # of logging, of its handlers, and of their options
         raise LogUnusable(found=' '.join(str(error).split()).rstrip('.')) from error
+    _hold_libraries()
+
+
+def _hold_libraries() -> None:
+    """Children that a configuration names have levels of their own; those that are made later take their parent's."""
+    known = [name for name in logging.root.manager.loggerDict if name.partition('.')[0] in HELD or name.startswith('oslo.messaging.')]
+    for name in {*HELD, *known}:
+        logger = logging.getLogger(name)
+        if logger.level < logging.INFO and (name in HELD or logger.level != logging.NOTSET):
+            logger.setLevel(logging.INFO)

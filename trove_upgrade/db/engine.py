@@ -22,7 +22,7 @@ from oslo_db import exception as db_exc
 from oslo_db.sqlalchemy import enginefacade
 
 from trove_upgrade.conf import database as database_conf
-from trove_upgrade.db import address, errors
+from trove_upgrade.db import address, errors, login
 
 P = ParamSpec('P')
 R = TypeVar('R')
@@ -321,6 +321,8 @@ def _engine(connection: str, **options: Any) -> sa.Engine:
     limited = url.drivername.endswith('+pymysql') and 'read_timeout' not in url.query
     if limited:    # its connect_timeout ends when the socket is there: a server that hangs would be waited for without an end
         url = url.update_query_dict({'read_timeout': url.query['connect_timeout']})
+    if url.drivername.endswith('+pymysql'):
+        url = login.guarded(url)
     connection = url.render_as_string(hide_password=False)
     context = enginefacade.transaction_context()
     context.configure(connection=connection, **options)

@@ -21,10 +21,14 @@ class Compute(Protocol):
     """Nova, as the service user sees it."""
 
     def server(self, server_id: str) -> compute.Server:
-        """:raises ServerNotFound: Nova has no such server.
+        """Read it without user data, lock and the sizes of its flavor.
 
+        :raises ServerNotFound: Nova has no such server.
         :raises ComputeUnavailable: no answer in time; ask again later.
         """
+
+    def server_with_user_data(self, server_id: str) -> compute.Server:
+        """Read all of it, for a rebuild alone: user data holds accounts and keys.  Raises as `server`."""
 
     def flavor_id(self, server_id: str) -> str | None:
         """The id of the server's flavor; None where Nova does not name it.  Raises as `server`."""

@@ -17,7 +17,7 @@ from trove_upgrade.conf import messaging
 from trove_upgrade.domain import exceptions, guest, logs
 from trove_upgrade.guestagent import clock as clock_module
 from trove_upgrade.guestagent import commands as commands_module
-from trove_upgrade.guestagent import identity, service, stand_in, trove_agent
+from trove_upgrade.guestagent import identity, metadata_address, service, stand_in, trove_agent
 from trove_upgrade.guestagent.containers import engine, http
 from trove_upgrade.guestagent.containers.login import RegistryLogin
 from trove_upgrade.guestagent.datastores import base, factory
@@ -114,7 +114,7 @@ def compose_guest(conf: cfg.ConfigOpts, layout: Layout) -> work.Guest:
         volume=Volume(layout, commands, clock, options.volume_mount_options), service=services,
         driver=driver, marks=Marks(layout), accounts=SystemAccounts(),
         settings=work.Settings(options.volume_wait_seconds, options.volume_margin_mb << 20, options.stash_keep_hours),
-        watchers=others)
+        watchers=others, metadata=metadata_address.GuestFirewall(commands))
 
 
 def _others(conf: cfg.ConfigOpts, layout: Layout, commands: commands_module.Commands, services: service.ServicePort) -> watchers.Watchers:

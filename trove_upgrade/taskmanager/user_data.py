@@ -15,7 +15,7 @@ import posixpath
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from trove_upgrade.domain import exceptions
+from trove_upgrade.domain import exceptions, secret_files
 from trove_upgrade.domain.cloud_init import documents, kinds, messages, parts, write_files
 from trove_upgrade.domain.cloud_init.kinds import Kind
 from trove_upgrade.taskmanager import agent_options, container_repositories, guest_info
@@ -209,7 +209,7 @@ class _Rendering:
             if guest_info.is_written_by_commands(document.get(name)):
                 raise guest_info.NotChanged(f'its {name} could write {guest_info.NAME}, and it cannot be changed there')
         dropped = {MARKER_PATH, ETH1_PATH} if self._wanted.lone_nic else {MARKER_PATH}
-        kept = [self._for_target(entry) for entry in documents.entries_of(document) if _path_of(entry) not in dropped]
+        kept = [_private(self._for_target(entry)) for entry in documents.entries_of(document) if _path_of(entry) not in dropped]
         self._kept += kept
         return kept
 
@@ -228,12 +228,16 @@ class _Rendering:
         return entry
 
     def _new(self, kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Our marker, and the agent's configuration where the former user data had none."""
-        marker = _marker_entry(self._marker, self._wanted, self._kept_options)
+        """Our marker, and the agent's configuration where the former user data had none.
+
+        They belong to whom guest_info belongs to: Trove's agent, which reads them all and need not be root.
+        """
+        owner = next((write_files.owner_of(entry) for entry in kept if _is_guest_info(entry)), write_files.ROOT)
+        marker = _marker_entry(self._marker, self._wanted, self._kept_options, owner)
         if self._wanted.guest_config is None or any(_is_guest_config(entry) for entry in kept):
             return [marker]
         beside = next((_path_of(entry) for entry in kept if _is_guest_info(entry)), MARKER_PATH)
-        return [write_files.created(posixpath.join(posixpath.dirname(beside), GUEST_CONFIG_NAME), self._wanted.guest_config), marker]
+        return [write_files.created(posixpath.join(posixpath.dirname(beside), GUEST_CONFIG_NAME), self._wanted.guest_config, owner), marker]
 
     def _require_no_hidden_guest_info(self) -> None:
         """Where no cloud-config writes guest_info.conf, what names it elsewhere would bring the former version."""
@@ -266,11 +270,18 @@ def _text_or_nothing(entry: dict[str, Any]) -> str:
         return ''
 
 
-def _marker_entry(marker: str, wanted: Wanted, kept_options: str) -> dict[str, Any]:
+def _private(entry: dict[str, Any]) -> dict[str, Any]:
+    """A tenant reads what the database server's user can read: Trove's files, and others with an agent's account, are their owner's alone."""
+    if secret_files.is_troves(_path_of(entry)) or _is_guest_config(entry) or _is_guest_info(entry) or secret_files.holds_account(_text_or_nothing(entry)):
+        return write_files.private(entry)
+    return entry
+
+
+def _marker_entry(marker: str, wanted: Wanted, kept_options: str, owner: str) -> dict[str, Any]:
     lines = {'upgrade_marker': marker, 'upgrade_volume_uuid': wanted.volume_uuid, 'guest_topic_prefix': wanted.guest_topic_prefix,
              'upgrade_container_repositories': ','.join(wanted.container_repositories) or None}
     text = ''.join(f'{name} = {value}\n' for name, value in lines.items() if value is not None)
-    return write_files.created(MARKER_PATH, f'[trove_upgrade]\n{text}{kept_options}')
+    return write_files.created(MARKER_PATH, f'[trove_upgrade]\n{text}{kept_options}', owner)
 
 
 def _changed(entry: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:

@@ -16,6 +16,11 @@ _IN_BASE64 = frozenset({'b64', 'base64'})
 _COMPRESSED = frozenset({'gz', 'gzip'})
 _COMPRESSED_IN_BASE64 = frozenset({'gz+b64', 'gz+base64', 'gzip+b64', 'gzip+base64'})
 
+#: Of an entry that names no owner.
+ROOT = 'root:root'
+#: Read and written by the owner alone.
+PRIVATE = '0600'
+
 
 class ContentUnreadable(ValueError):
     """The content is not of the encoding that is named."""
@@ -76,12 +81,22 @@ def in_place_of(entry: Mapping[str, Any], text: str) -> dict[str, Any]:
     return {**kept, 'encoding': 'b64', 'content': _in_base64(text.encode())}
 
 
-def created(path: str, text: str) -> dict[str, Any]:
-    """Return an entry that writes a new file of root's."""
+def owner_of(entry: Mapping[str, Any]) -> str:
+    """Return the owner that the entry names, in cloud-init's form; root's, as cloud-init has it, where it names none."""
+    return str(entry.get('owner') or '') or ROOT
+
+
+def private(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entry with the mode that lets its owner alone read the file."""
+    return {**entry, 'permissions': PRIVATE}
+
+
+def created(path: str, text: str, owner: str = ROOT) -> dict[str, Any]:
+    """Return an entry that writes a new file, which `owner` alone can read."""
     return {
         'path': path,
-        'owner': 'root:root',
-        'permissions': '0644',
+        'owner': owner,
+        'permissions': PRIVATE,
         'encoding': 'b64',
         'content': _in_base64(text.encode()),
     }

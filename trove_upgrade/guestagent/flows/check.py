@@ -4,12 +4,16 @@ import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
 
-from trove_upgrade.domain import exceptions, upgrade
-from trove_upgrade.guestagent import foreign
+from trove_upgrade.domain import exceptions, logs, upgrade
+from trove_upgrade.guestagent import exposure, foreign
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.flows.work import Guest, Outcome, Work
 from trove_upgrade.guestagent.stash import publish
 
+LOG = logs.get_logger(__name__)
+
+#: Files that a line of the log names.
+_NAMED = 20
 _ALLOWED = frozenset({'ok', 'warning'})
 
 
@@ -43,7 +47,7 @@ def run(work: Work) -> Sequence[upgrade.CheckResult]:
            _readable('guest_directories', _directories, guest)]
     if any(result.outcome not in _ALLOWED for result in own):
         return own
-    own.append(_readable('guest_volume_space', _space, guest))
+    own += [_readable('guest_volume_space', _space, guest), _readable('guest_secrets', _secrets, guest), _metadata(guest)]
     try:
         return [*own, *guest.driver.checks(work.call.target, work.call.options)]
     except OSError as error:
@@ -112,3 +116,32 @@ def _space(guest: Guest) -> upgrade.CheckResult:
                                    f'{free >> 20} MB free and the upgrade needs {(needed >> 20) + 1} MB to keep its files. '
                                    f'Resize the volume and try again.', 'VOLUME_SPACE')
     return upgrade.CheckResult('guest_volume_space', 'ok', f'The volume has {free >> 20} MB free.')
+
+
+def _secrets(guest: Guest) -> upgrade.CheckResult:
+    """A warning, not a refusal: every guest of Trove's has such files, and the rebuild mends it.
+
+    A tenant reads the report: what could be read, and how, is for the log.
+    """
+    name, layout = 'guest_secrets', guest.layout
+    uid = foreign.owner_of(layout.data_directory)
+    if guest.driver.shares_volume or uid == 0:    # its container sees nothing of the root disk; root reads all anyway
+        return upgrade.CheckResult(name, 'ok', 'The database server has no user whose view of the root disk could be looked at.')
+    found = exposure.exposed(layout.root, exposure.Reader.of(uid))
+    if not found:
+        return upgrade.CheckResult(name, 'ok', 'The database server\'s user reads no file with the account of an agent.')
+    LOG.warning('The database server\'s user can read %s. The upgrade writes the files of user data with mode 0600; run chmod 0600 on the others, keep '
+                'their owner, and unmount a config drive', ', '.join(str(path) for path in found[:_NAMED]))
+    return upgrade.CheckResult(name, 'warning', (
+        f'Files of the guest can be read by more users than need them: {len(found)}. The upgrade corrects those that it writes; the operator finds '
+        f'their names in the log of the guest agent.'), 'GUEST_SECRETS_READABLE')
+
+
+def _metadata(guest: Guest) -> upgrade.CheckResult:
+    opening = guest.metadata.opening()
+    if opening is None:
+        return upgrade.CheckResult('guest_metadata', 'ok', 'The metadata address is closed for all users but root.')
+    LOG.warning('%s. Take an image that closes it, as the page on images describes, and look whether trove-upgrade-metadata runs', opening)
+    return upgrade.CheckResult('guest_metadata', 'warning', (
+        'The guest does not limit which of its users reach the services of the cloud. The operator finds the cause in the log of the guest '
+        'agent.'), 'METADATA_REACHABLE')

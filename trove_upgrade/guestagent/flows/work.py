@@ -6,6 +6,7 @@ from typing import Any
 
 from trove_upgrade.domain import exceptions, ports
 from trove_upgrade.domain import guest as wire
+from trove_upgrade.guestagent import metadata_address
 from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent import volume as volume_module
 from trove_upgrade.guestagent.datastores import base
@@ -44,6 +45,7 @@ class Guest:
     accounts: accounts_module.Accounts
     settings: Settings = dataclasses.field(default_factory=Settings)
     watchers: watchers_module.Watchers = dataclasses.field(default_factory=watchers_module.NoWatchers)
+    metadata: metadata_address.MetadataAddress = dataclasses.field(default_factory=metadata_address.Closed)
 
     def server_started(self, upgrade_id: str) -> bool:
         """Whether the new server has been started on the data for this upgrade, as far as it can be seen now."""

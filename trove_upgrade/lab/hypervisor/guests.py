@@ -315,9 +315,13 @@ class GuestStore:
         (guest.home / 'upper/etc/hostname').write_text(f'{spec.hostname}\n', 'utf-8')
         if spec.runs_containers:
             (guest.home / 'upper/etc/resolv.conf').write_text(_resolver(spec.ports), 'utf-8')
-        (seed / 'user-data').write_bytes(spec.user_data or b'#cloud-config\n')
+        user_data = seed / 'user-data'
+        user_data.touch(mode=0o600)   # the database server's user is a tenant's
+        user_data.write_bytes(spec.user_data or b'#cloud-config\n')
         # JSON is YAML, which is what cloud-init reads here.
-        (seed / 'meta-data').write_text(json.dumps(seed_meta_data(spec, guest.volume), indent=1), 'utf-8')
+        meta_data = json.dumps(seed_meta_data(spec, guest.volume), indent=1)
+        (seed / 'meta-data').write_text(meta_data, 'utf-8')
+        self._fabric.publish(spec.ports, spec.user_data, meta_data)
         fresh = guest.home / 'guest.json.new'
         fresh.write_text(spec.to_json(), 'utf-8')
         fresh.rename(guest.home / 'guest.json')

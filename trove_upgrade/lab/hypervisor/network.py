@@ -11,7 +11,7 @@ For callers::
 
 A network's namespace has the bridge, with the gateway's address on it, and a forwarder from gateway:5672 to the broker on
 the host's loopback, as a load balancer stands before the brokers of a cloud; another from gateway:5000 to the registry of
-container images; and a name server on the gateway that knows no name.  Nothing of it appears in the host's own namespace, so two networks may use the same addresses.  A guest's namespace is a port of the network: it outlives
+container images; a name server on the gateway that knows no name; and the metadata service.  Nothing of it appears in the host's own namespace, so two networks may use the same addresses.  A guest's namespace is a port of the network: it outlives
 rebuilds and keeps address and MAC.
 """
 
@@ -25,6 +25,7 @@ import hashlib
 import ipaddress
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -33,7 +34,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from trove_upgrade.lab.hypervisor import errors
+from trove_upgrade.lab.hypervisor import errors, metadata
 from trove_upgrade.lab.hypervisor.commands import Commands, Outcome, wait_until
 
 NETNS_DIR = Path('/run/netns')
@@ -43,7 +44,8 @@ _NAME_SERVER = Path(__file__).parents[1] / 'containers' / 'dns.py'
 _CLONE_NEWNET = 0x40000000
 _BRIDGE = 'br0'
 _ENSURE_SECONDS = 60.0
-_FORWARDER_PID, _NAME_SERVER_PID = 'haproxy.pid', 'dns.pid'
+_FORWARDER_PID, _NAME_SERVER_PID, _METADATA_PID = 'haproxy.pid', 'dns.pid', 'metadata.pid'
+_METADATA = 'metadata'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +118,12 @@ class NetworkFabric:
             (home / 'ready').touch()
         self._ensure_forwarder(network, name, home)
         self._ensure_name_server(network, name, home)
+        self._ensure_metadata(name, home)
+
+    def publish(self, ports: Sequence[Port], user_data: bytes, meta_data: str) -> None:
+        """Let the metadata service of each port's network show these to the guest that has the port."""
+        for port in ports:
+            metadata.publish(self._dir / port.network_id / _METADATA, port.address, user_data, meta_data)
 
     def attach(self, guest_id: str, ports: Sequence[Port]) -> str:
         """Give a guest its namespace with these ports, and return the namespace's name.  Safe to repeat.
@@ -146,6 +154,8 @@ class NetworkFabric:
         self._commands.run([*inside, 'link', 'set', device, 'up'])
         if port.gateway and device == 'eth0':
             self._commands.run([*inside, 'route', 'replace', 'default', 'via', port.gateway])
+        if device == 'eth0':
+            self._commands.run([*inside, 'route', 'replace', f'{metadata.ADDRESS}/32', 'dev', device])
 
     @staticmethod
     def _host_side(guest_id: str, number: int) -> str:
@@ -154,17 +164,21 @@ class NetworkFabric:
 
     def detach(self, guest_id: str) -> None:
         """Take a guest's namespace away, its ports with it.  An unknown guest is no error."""
-        (self._dir / f'{guest_id}.ports').unlink(missing_ok=True)
+        record = self._dir / f'{guest_id}.ports'
+        for port in json.loads(record.read_text('utf-8')) if record.exists() else ():
+            shutil.rmtree(self._dir / port['network_id'] / _METADATA / port['address'], ignore_errors=True)
+        record.unlink(missing_ok=True)
         self._remove_namespace(self.guest_namespace(guest_id))
 
     def remove(self, network_id: str) -> None:
         """Take a network away: forwarder, bridge, namespace.  An unknown network is no error."""
         home = self._dir / network_id
-        for record in (home / _FORWARDER_PID, home / _NAME_SERVER_PID):
+        for record in (home / _FORWARDER_PID, home / _NAME_SERVER_PID, home / _METADATA_PID):
             _end(record, network_id)
         self._remove_namespace(self.network_namespace(network_id))
-        for name in ('ready', 'lock', 'network.json', 'haproxy.cfg', _FORWARDER_PID, _NAME_SERVER_PID):
+        for name in ('ready', 'lock', 'network.json', 'haproxy.cfg', _FORWARDER_PID, _NAME_SERVER_PID, _METADATA_PID):
             (home / name).unlink(missing_ok=True)
+        shutil.rmtree(home / _METADATA, ignore_errors=True)
         if home.is_dir():
             home.rmdir()
 
@@ -214,6 +228,15 @@ class NetworkFabric:
         if _daemon_pid(record) is None:
             self._commands.run(['nsenter', f'--net={NETNS_DIR / namespace}', '--', sys.executable, '-I', str(_NAME_SERVER),
                                 '--address', network.gateway, '--pid-file', str(record)])
+
+    def _ensure_metadata(self, namespace: str, home: Path) -> None:
+        """The address of its own is the bridge's: the kernel answers for it to every guest."""
+        record = home / _METADATA_PID
+        (home / _METADATA).mkdir(mode=0o700, exist_ok=True)
+        if _daemon_pid(record) is None:
+            self._commands.run(['ip', '-n', namespace, 'addr', 'replace', f'{metadata.ADDRESS}/32', 'dev', _BRIDGE])
+            self._commands.run(['nsenter', f'--net={NETNS_DIR / namespace}', '--', 'setsid', '--fork', sys.executable, '-I', metadata.__file__,
+                                '--directory', str(home / _METADATA), '--pid-file', str(record)])
 
 
 def forwarder_configuration(gateway: str, namespace: str, broker: tuple[str, int], registry: tuple[str, int] | None = None) -> str:

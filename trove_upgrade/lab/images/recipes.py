@@ -6,10 +6,10 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-_SYSTEM = ('tini', 'sysvinit-utils', 'init-system-helpers', 'python3', 'iproute2', 'e2fsprogs', 'util-linux', 'mount', 'procps')
+_SYSTEM = ('tini', 'sysvinit-utils', 'init-system-helpers', 'python3', 'iproute2', 'e2fsprogs', 'util-linux', 'mount', 'procps', 'nftables')
 _PACKAGES = (*_SYSTEM, 'mariadb-server', 'mariadb-client')
 #: What a guest needs whose database runs in a container: an engine, its firewall rules, and what Trove's own agent calls.
-_ENGINE = ('docker.io', 'containerd', 'runc', 'iptables', 'nftables', 'sudo', 'passwd', 'ca-certificates', 'lsof')
+_ENGINE = ('docker.io', 'containerd', 'runc', 'iptables', 'sudo', 'passwd', 'ca-certificates', 'lsof')
 
 
 @dataclasses.dataclass(frozen=True)

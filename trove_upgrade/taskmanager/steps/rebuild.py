@@ -50,6 +50,7 @@ class Rebuild:
         answer = self._ask_guest(row, server)
         if answer is not None:
             return answer
+        server = self.nova.server_with_user_data(row.server_id)
         if self.calls.clock.monotonic() - started + self.post_seconds > self.hold_seconds:
             return Wait(0, 'Too late in this run for the call to Nova.')  # the lease must outlast the POST
         return self._post(row, server)

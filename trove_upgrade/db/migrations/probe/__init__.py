@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
+from trove_upgrade.db import login
 from trove_upgrade.db.migrations.probe.answers import Answer, Blocks, Source, Work
 from trove_upgrade.db.migrations.probe.known import Unasked
 from trove_upgrade.db.migrations.probe.mysql import MysqlProbe
@@ -56,7 +57,7 @@ def _of_our_own(engine: sa.Engine) -> sa.Engine:
 
     With the same sql_mode, which decides about some of them (whether NULL may become NOT NULL in place, for one).
     """
-    own = sa.create_engine(engine.url, poolclass=sa.NullPool)
+    own = login.guard(sa.create_engine(engine.url, poolclass=sa.NullPool))
     if engine.dialect.name not in {'mysql', 'mariadb'}:
         return own
     with engine.connect() as connection:

@@ -4,13 +4,16 @@
 The client file is read by us and never handed to a client as an option file: a file that came from elsewhere could name
 plugins, libraries or other files.
 """
+import contextlib
 import dataclasses
 import pathlib
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import pymysql
 
+from trove_upgrade import logins
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.datastores.mysql_family import option_files
 
@@ -24,6 +27,27 @@ CONNECTION_LOST = frozenset({2002, 2003, 2006, 2013})
 LOCK_WAIT_TIMEOUT = 1205
 NO_SUCH_THREAD = 1094
 STATEMENT_TIMEOUT = frozenset({1969, 3024, 1317})
+_UNKNOWN_COMMAND = 1047
+#: What PyMySQL raises; the plain ones where a server does not keep to the protocol, or asks for a file of the client's.
+_FAILURES = (pymysql.err.Error, OSError, RuntimeError, AssertionError, LookupError, ValueError, struct.error)
+_RESET_CONNECTION = 0x1f    #: Source: MySQL's client/server protocol, COM_RESET_CONNECTION
+_NO_LIMIT = 2 ** 64 - 1
+
+#: A tenant who is superuser sets what a new session begins with; what changes answers, or ends them, is the agent's own here.
+#: The comments: MariaDB alone reads the first ones, MySQL alone the last.
+_VARIABLES = (
+    f"SET SESSION sql_mode = '', autocommit = 1, sql_select_limit = {_NO_LIMIT}, sql_big_selects = 1, sql_safe_updates = 0, "
+    "sql_auto_is_null = 0, sql_quote_show_create = 1, completion_type = 0, group_concat_max_len = 1048576, max_sort_length = 1024, "
+    "div_precision_increment = 4, default_week_format = 0, lc_messages = 'en_US', lc_time_names = 'en_US', wait_timeout = 28800, "
+    "interactive_timeout = 28800, net_read_timeout = 30, net_write_timeout = 60, low_priority_updates = 0 "
+    "/*M!100101 , max_statement_time = 0 */ /*M!100312 , system_versioning_asof = DEFAULT */ /*!50708 , max_execution_time = 0 */"
+)
+SESSION = (
+    _VARIABLES,
+    'SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ',
+    'SET SESSION TRANSACTION READ WRITE',
+    'USE information_schema',
+)
 
 
 class SessionError(exceptions.TroveUpgradeError):
@@ -89,11 +113,33 @@ class PyMySQLSession:
         try:
             self._connection = pymysql.connect(
                 unix_socket=credentials.socket, user=credentials.user, password=credentials.password, charset='utf8mb4',
-                connect_timeout=5, read_timeout=limit, write_timeout=limit, autocommit=True,
-                init_command="SET SESSION sql_mode = ''")
-        except (pymysql.err.Error, OSError) as error:
+                connect_timeout=5, read_timeout=limit, write_timeout=limit, autocommit=True, **logins.arguments())
+            self._pin()
+        except _FAILURES as error:
             kind = LoginRefused if error.args and error.args[0] in LOGIN_REFUSED else NoAnswer
             raise kind(socket=credentials.socket, found=f'{credentials.user}: {_text(error)}') from error
+
+    def _pin(self) -> None:
+        """Raises as PyMySQL: the session is closed then."""
+        try:
+            self._forget_init_connect()
+            self._connection.set_character_set('utf8mb4')
+            with self._connection.cursor() as cursor:
+                for statement in SESSION:
+                    cursor.execute(statement)
+        except _FAILURES:
+            self.close()
+            raise
+
+    def _forget_init_connect(self) -> None:
+        """Where the agent's account is no superuser, it has run: a temporary table of its could stand before the tenant's real one."""
+        connected: Any = self._connection
+        try:
+            connected._execute_command(_RESET_CONNECTION, b'')    # noqa: SLF001 - PyMySQL has no name for it
+            connected._read_packet()    # noqa: SLF001
+        except pymysql.err.Error as error:    # older than MariaDB 10.2 and MySQL 5.7
+            if error.args[:1] != (_UNKNOWN_COMMAND,):
+                raise
 
     def rows(self, statement: str, arguments: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """See the port."""
@@ -101,17 +147,22 @@ class PyMySQLSession:
             with self._connection.cursor() as cursor:
                 cursor.execute(statement, tuple(arguments) or None)
                 return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
-        except (pymysql.err.Error, OSError) as error:
+        except _FAILURES as error:
+            if not isinstance(error, pymysql.err.Error):    # what comes next on the connection is not known
+                self.close()
             number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
             raise SessionError(statement[:120], number, _text(error)) from error
 
     def close(self) -> None:
         """See the port."""
         if self._connection.open:
-            self._connection.close()   # says goodbye, and does not mind if nobody hears it
+            with contextlib.suppress(OSError):
+                self._connection.close()   # says goodbye, and does not mind if nobody hears it
 
 
 def _text(error: BaseException) -> str:
+    if isinstance(error, RuntimeError):
+        return 'the server asks for a file of the agent\'s, which it does not get'
     return str(error.args[1]) if len(error.args) > 1 else str(error)
 
 

@@ -8,6 +8,7 @@ import uuid
 from trove_upgrade.domain import guest as wire
 from trove_upgrade.lab.hypervisor.commands import wait_until
 from trove_upgrade.lab.images import provision, recipes
+from trove_upgrade.taskmanager import user_data
 from trove_upgrade.tests.functional.host.test_lab_guests import GuestTestCase
 
 PYTHON = '/opt/trove-upgrade/venv/bin/python'
@@ -50,10 +51,14 @@ class AgentTestCase(GuestTestCase):
     def user_data(self, marker=None):
         files = {'guest_info.conf': f'[DEFAULT]\nguest_id = one\ndatastore_manager = {self.manager}\n',
                  'trove-guestagent.conf': '[DEFAULT]\ntransport_url = fake://\n'}
-        if marker:
-            files['trove-upgrade-marker.conf'] = f'[trove_upgrade]\nupgrade_marker = {marker}\n'
         writes = [{'path': f'/etc/trove/conf.d/{name}', 'content': content} for name, content in files.items()]
-        return b'#cloud-config\n' + json.dumps({'write_files': writes}).encode()
+        former = b'#cloud-config\n' + json.dumps({'write_files': writes}).encode()
+        return former if marker is None else user_data.render(former, marker, user_data.Wanted('11.8.6', self.manager))
+
+    def read_by_the_tenant(self, guest):
+        """What his superuser reads of the agents' files."""
+        names = self.shell(guest, 'ls /etc/trove/conf.d').split()
+        return [name for name in names if provision.sql(guest, f"SELECT LOAD_FILE('/etc/trove/conf.d/{name}') IS NULL;").strip() == '0']
 
     def rebuild(self, guest, image=None):
         spec = dataclasses.replace(guest.spec, image_path=(image or self.target).path, user_data=self.user_data(f'{self.upgrade_id}:1'))
@@ -84,6 +89,9 @@ class UpgradeTest(AgentTestCase):
         before = self.checksum(guest)
         checks = self.ask(guest, 'check_upgrade').result['checks']
         self.assertEqual([], [check for check in checks if check['outcome'] not in {'ok', 'warning'}])
+        self.assertIn('trove-guestagent.conf', self.read_by_the_tenant(guest))    # as Trove's user data has it
+        self.assertIn('GUEST_SECRETS_READABLE', [check['code'] for check in checks])
+        self.assertIn(('guest_metadata', 'ok'), [(check['name'], check['outcome']) for check in checks])
 
         stopped = self.ask(guest, 'pre_upgrade')
         self.assertEqual((wire.ServerState.STOPPED, False), (stopped.server_state, stopped.serving))
@@ -96,6 +104,8 @@ class UpgradeTest(AgentTestCase):
         self.assertTrue(verified.result['server_version'].startswith('11.8.'))
         self.ask(guest, 'finish_upgrade')
 
+        self.assertEqual([], self.read_by_the_tenant(guest))
+        self.assertEqual(['600'], sorted(set(self.shell(guest, 'stat -c %a /etc/trove/conf.d/*').split())))
         self.assertEqual(before, self.checksum(guest))
         self.assertEqual('157', provision.sql(guest, 'SELECT @@max_connections;').strip())
         self.assertEqual('1', self.shell(guest, 'ps -o ppid= -C mariadbd | tr -d " "'), 'the server is somebody\'s child')

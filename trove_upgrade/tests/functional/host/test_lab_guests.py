@@ -118,6 +118,23 @@ class GuestTest(GuestTestCase):
                                                  'print(\'%d.%d\' % sys.version_info[:2])"'))
             guest.kill()
 
+    def test_root_alone_fetches_the_user_data_of_the_metadata_service(self):
+        fetch = ("""python3 -c 'import urllib.request; print(urllib.request.urlopen("http://169.254.169.254/openstack/latest/user_data", """
+                 """timeout=5).read().decode())'""")
+        as_server = f'setpriv --reuid=mysql --regid=mysql --clear-groups -- {fetch} || echo refused'
+        for image in (self.former, self.target):
+            guest = self.guest(image)
+            self.assertEqual(USER_DATA.decode().strip(), self.shell(guest, fetch))
+            self.assertEqual('refused', self.shell(guest, as_server))
+            guest.reboot()
+            self.assertEqual('refused', self.shell(guest, as_server))
+            self.assertEqual('', self.shell(guest, '/usr/lib/trove-upgrade/metadata-closed --check'))
+            self.shell(guest, 'nft flush ruleset')
+            self.assertEqual(USER_DATA.decode().strip(), self.shell(guest, as_server))   # the service itself refuses nobody
+            self.assertEqual('refused', self.shell(guest, 'setpriv --reuid=mysql --regid=mysql --clear-groups -- '
+                                                          'cat /var/lib/cloud/seed/nocloud/user-data 2> /dev/null || echo refused'))
+            guest.destroy()
+
     def test_two_networks_may_use_the_same_addresses(self):
         self.guest(name='one', network_id='net-1')
         self.guest(name='two', network_id='net-2')

@@ -69,17 +69,24 @@ class Cloud(fixtures.Fixture):
         body = json.loads(environ['wsgi.input'].read(length)) if length else None
         self.requests.append((method, path, body))
         answer = self.answers.get((method, path))
+        version = (environ.get('HTTP_OPENSTACK_API_VERSION') or 'compute 2.1').split()[-1]
         headers = [('Content-Type', 'application/json')]
         if answer == 'hang':
             self.hang.wait(10)
             answer = (500, {})
         if answer is None:
-            answer = self._normal(method, path, headers)
+            answer = self._normal(method, path, headers, version)
         status, document = answer
         start_response(f'{status} x', headers)
         return [json.dumps(document).encode()]
 
-    def _normal(self, method, path, headers):
+    def _shown(self, version):
+        """As Nova: user data from microversion 2.3 on, the sizes of the flavor from 2.47 on."""
+        minor = int(version.partition('.')[2])
+        hidden = {'OS-EXT-SRV-ATTR:user_data'} if minor < 3 else set()
+        return {**{name: value for name, value in self.server.items() if name not in hidden}, **({'flavor': {'id': '6'}} if minor < 47 else {})}
+
+    def _normal(self, method, path, headers, version):
         endpoint = {'region_id': 'R', 'region': 'R', 'interface': 'internal', 'id': 'e'}
         if path == '/v3/auth/tokens':
             headers.append(('X-Subject-Token', 'token'))
@@ -92,7 +99,7 @@ class Cloud(fixtures.Fixture):
             return 200, {'version': {'id': 'v3.14', 'status': 'stable', 'links': [{'rel': 'self', 'href': f'{self.url}/v3'}]}}
         routes = {
             '/v2.1': {'version': {'id': 'v2.1', 'version': self.version, 'min_version': '2.1', 'status': 'CURRENT', 'links': []}},
-            f'/v2.1/servers/{SERVER}': {'server': self.server},
+            f'/v2.1/servers/{SERVER}': {'server': self._shown(version)},
             f'/v2.1/servers/{SERVER}/action': {'server': self.server},
             f'/v2.1/servers/{SERVER}/os-instance-actions': {'instanceActions': self.actions},
             '/v2.1/servers/detail': {'servers': [self.server]},

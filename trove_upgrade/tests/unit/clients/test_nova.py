@@ -24,8 +24,12 @@ class _NovaCase(base.TestCase):
 
 class TestReading(_NovaCase):
 
-    def test_a_server_is_read_whole(self):
+    def test_a_server_is_looked_at_without_its_user_data(self):
         server = self.nova.server(cloud.SERVER)
+        self.assertEqual(('ACTIVE', 'image-1', {'kept': 'yes'}, None), (server.status, server.image_id, server.metadata, server.user_data))
+
+    def test_a_server_is_read_whole(self):
+        server = self.nova.server_with_user_data(cloud.SERVER)
         self.assertEqual(('ACTIVE', None, 'image-1', cloud.USER_DATA, 'c1', 512, 4), (
             server.status, server.task_state, server.image_id, server.user_data, server.host, server.flavor_ram_mb, server.flavor_disk_gb))
         self.assertEqual([('10.0.0.3', 'private'), ('192.0.2.7', 'public')], [(item.address, item.type) for item in server.addresses])
@@ -143,6 +147,16 @@ class TestRebuild(_NovaCase):
             error = self.raises(status)
             self.assertIs(kind, type(error), status)
         self.assertIn('because', self.raises(400).message)
+
+    def test_user_data_that_nova_repeats_does_not_come_into_our_error(self):
+        secret = base64.b64encode(b'#cloud-config\n# transport_url = rabbit://u:canary@b/ and more\n').decode()
+        for status in (400, 409, 500):
+            message = f"Invalid input for field/attribute user_data. Value: {secret}. '{secret[:50]}' is too long, request req-{cloud.SERVER}"
+            self.cloud.answers[('POST', ACTION)] = (status, {'x': {'code': status, 'message': message}})
+            error = self.assertRaises(exceptions.TroveUpgradeError, self.rebuild)
+            for text in (error.message, str(error.__cause__)):
+                self.assertNotIn(secret[:50], text)
+                self.assertIn(f"Value: ***. '***' is too long, request req-{cloud.SERVER}", text)
 
     def test_it_is_posted_once_even_if_no_answer_comes(self):
         self.cloud.answers[('POST', ACTION)] = 'hang'

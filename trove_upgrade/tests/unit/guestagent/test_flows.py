@@ -65,7 +65,7 @@ class CheckTest(FlowTestCase):
 
     def test_the_report_holds_the_agents_and_the_drivers_checks(self):
         names = [result['name'] for result in check.check(self.machine.work()).result['checks']]
-        self.assertEqual(['guest_volume', 'guest_database', 'guest_directories', 'guest_volume_space', 'fake'], names)
+        self.assertEqual(['guest_volume', 'guest_database', 'guest_directories', 'guest_volume_space', 'guest_secrets', 'guest_metadata', 'fake'], names)
 
     def _codes(self):
         return [result['code'] for result in check.check(self.machine.work()).result['checks'] if result['outcome'] == 'refused']

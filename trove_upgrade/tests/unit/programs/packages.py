@@ -42,7 +42,7 @@ _OF = {
     'bash': 'bash',
     'cloud-init': 'cloud-init',
     'coreutils': 'base64 basename cat chmod chown chroot cp cut df dirname env expand '
-    'head id install ln ls mkdir mknod mktemp mv nice od readlink rm rmdir '
+    'head id install ln ls mkdir mkfifo mknod mktemp mv nice od readlink rm rmdir '
     'sleep sort stat tail test timeout touch tr true wc',
     'dash': 'sh',
     'docker-registry': 'docker-registry',

@@ -42,10 +42,14 @@ class FakeNova:
             raise exceptions.ComputeUnavailable(what='a server', found=self.unavailable)
         if server_id != self.state.id:
             raise exceptions.ServerNotFound(server_id=server_id)
+        return dataclasses.replace(self.state, user_data=None)
+
+    def server_with_user_data(self, server_id):
+        self.server(server_id)
         return self.state
 
     def picture(self, server_id):
-        return compute.ComputePicture(self.server(server_id), self.up, self.microversion, self.quota)
+        return compute.ComputePicture(self.server_with_user_data(server_id), self.up, self.microversion, self.quota)
 
     def rebuild(self, server, image_id, marker, user_data):
         answer = self.answers.pop(0) if self.answers else None

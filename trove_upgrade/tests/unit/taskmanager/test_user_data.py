@@ -239,3 +239,53 @@ class TestRefusals(base.TestCase):
             except exceptions.StepRefused:
                 continue
             self.assertIn(b'trove-upgrade-marker', gzip.decompress(rendered) if rendered.startswith(b'\x1f\x8b') else rendered)
+
+
+def modes_and_owners(rendered):
+    return {entry['path']: (entry.get('permissions'), entry.get('owner')) for entry in parsed(rendered)['write_files']}
+
+
+class TestWhoCanRead(base.TestCase):
+    """The tenant reads by LOAD_FILE what the database server's user can read."""
+
+    def test_trove_s_files_and_ours_are_their_owner_s_alone_who_is_the_user_of_trove_s_agent(self):
+        for owner in ('ubuntu:root', 'trove:trove', 'root:root'):
+            former = as_trove_renders(**{'/etc/trove/controller.conf': '[DEFAULT]\nhost = c\n'}).replace('ubuntu:ubuntu', owner)
+            found = modes_and_owners(render(former))
+            of_docker = found.pop(user_data.DOCKER_PATH)
+            self.assertEqual({('0600', owner)}, set(found.values()), found)
+            self.assertIn(user_data.MARKER_PATH, found)
+            self.assertEqual((None, owner), of_docker)
+
+    def test_a_wider_mode_that_was_there_is_narrowed_whatever_its_form(self):
+        for mode in ('0644', 0o644, '0755', '644', None):
+            for path in ('/etc/trove/conf.d/guest_info.conf', '/etc//trove/conf.d/../conf.d/trove-guestagent.conf', 'etc/trove/other.conf'):
+                entry = {'path': path, 'content': '[DEFAULT]\nguest_id = i\n', 'permissions': mode}
+                self.assertEqual('0600', modes_and_owners(render(cloud_config(entry)))[path][0])
+
+    def test_a_file_elsewhere_is_private_where_it_holds_the_account_of_an_agent(self):
+        for line in ('transport_url = rabbit://u:p@b', '\ttransport_url: x', 'RABBIT_PASSWORD=p', 'instance_rpc_encr_key = k',
+                     'container_registry_password = p', 'nova_proxy_admin_pass=p'):
+            found = modes_and_owners(render(cloud_config({'path': '/opt/agent.conf', 'content': f'[DEFAULT]\n{line}\n'})))
+            self.assertEqual('0600', found['/opt/agent.conf'][0], line)
+
+    def test_what_the_server_or_others_must_read_keeps_its_mode(self):
+        for path, text in (('/etc/mysql/conf.d/a.cnf', '[client]\npassword = p\n'), ('/etc/motd', 'transport_url'), ('/etc/trovex/a', 'a'),
+                           ('/usr/local/bin/a', '#!/bin/sh\n')):
+            found = modes_and_owners(render(cloud_config({'path': path, 'content': text, 'permissions': '0755'})))
+            self.assertEqual('0755', found[path][0])
+
+    def test_the_operator_s_template_is_private_where_it_replaces_a_file_and_where_it_is_new(self):
+        info = {'path': '/etc/trove/conf.d/guest_info.conf', 'content': GUEST_INFO, 'owner': 'ubuntu:root'}
+        old = {'path': '/etc/trove/conf.d/trove-guestagent.conf', 'content': 'a', 'permissions': '0644', 'owner': 'ubuntu:root'}
+        for entries in ([info], [info, old]):
+            found = modes_and_owners(render(cloud_config(*entries), guest_config='[DEFAULT]\ntransport_url = rabbit://u:p@b\n'))
+            self.assertEqual(('0600', 'ubuntu:root'), found[old['path']])
+
+    def test_files_of_a_part_and_of_an_entry_that_is_fetched(self):
+        outer = email.mime.multipart.MIMEMultipart()
+        fetched = {'path': '/etc/trove/conf.d/more.conf', 'source': {'uri': 'http://192.0.2.1/x'}}
+        outer.attach(email.mime.text.MIMEText(cloud_config({'path': '/etc/trove/a', 'content': 'a'}, fetched), 'cloud-config'))
+        _, part, marker = ['', *(part.get_payload(decode=True) for part in email.message_from_bytes(render(outer.as_bytes())).get_payload())]
+        self.assertEqual({('0600', None)}, set(modes_and_owners(part).values()))
+        self.assertEqual({('0600', 'root:root')}, set(modes_and_owners(marker).values()))

@@ -40,6 +40,7 @@ class GuestStoreTest(base.TestCase):
         seed = guest.home / 'upper/var/lib/cloud/seed/nocloud'
 
         self.assertEqual(b'\x00binary \xff', (seed / 'user-data').read_bytes())
+        self.assertEqual(0o600, (seed / 'user-data').stat().st_mode & 0o777)
         self.assertEqual({'instance-id': 'guest-1', 'local-hostname': 'db-one', 'volume_uuid': volume.filesystem_uuid, 'answer': 42},
                          json.loads((seed / 'meta-data').read_text()))
 

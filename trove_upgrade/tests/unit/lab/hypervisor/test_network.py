@@ -56,9 +56,29 @@ class NetworkFabricTest(base.TestCase):
     def test_a_network_has_a_name_server_on_the_gateway_s_address(self):
         self.fabric.ensure(NETWORK)
 
-        [line] = self.commands.ran_beginning('nsenter')
+        [line] = [line for line in self.commands.ran_beginning('nsenter') if 'dns.py' in line]
         self.assertIn(f'--net=/run/netns/{self.fabric.network_namespace("net-1")}', line)
         self.assertIn('containers/dns.py --address 10.0.0.1', line)
+
+    def test_a_network_has_a_metadata_service_that_every_guest_has_a_route_to(self):
+        self.fabric.ensure(NETWORK)
+        namespace = self.fabric.attach('guest-1', [PORT])
+
+        [line] = [line for line in self.commands.ran_beginning('nsenter') if 'metadata.py' in line]
+        self.assertIn(f'--net=/run/netns/{self.fabric.network_namespace("net-1")}', line)
+        self.assertIn(f'ip -n {self.fabric.network_namespace("net-1")} addr replace 169.254.169.254/32 dev br0', self.commands.ran)
+        self.assertIn(f'ip -n {namespace} route replace 169.254.169.254/32 dev eth0', self.commands.ran)
+
+    def test_what_a_guest_is_shown_goes_with_it(self):
+        self.fabric.ensure(NETWORK)
+        self.fabric.publish([PORT], b'user data', '{}')
+        self.fabric.attach('guest-1', [PORT])
+        shown = self.directory / 'networks/net-1/metadata/10.0.0.7'
+        self.assertEqual(b'user data', (shown / 'user_data').read_bytes())
+
+        self.fabric.detach('guest-1')
+
+        self.assertFalse(shown.exists())
 
     def test_a_port_has_its_mac_its_address_and_the_way_out(self):
         namespace = self.fabric.attach('guest-1', [PORT])
