@@ -44,6 +44,8 @@ _NOT_CODES = {'LC_ALL', 'MARIADB_AUTO_UPGRADE', 'MARIADB_ROOT_PASSWORD', 'MYSQL_
 #: Rules that a revision breaks, and words of SQL.
 _NOT_CODES |= {rule.code for rule in lint.RULES} | {'AUTO_INCREMENT', 'LOW_PRIORITY', 'NO_EVENTLET_MONKEYPATCH', 'TROVE_UPGRADE_LAB_RUN', 'GENERATION_EXPRESSION', 'CONSTRAINT_SCHEMA', 'TABLE_SCHEMA',
                                                      'REPLICA_SIDE_DISABLED', 'SLAVESIDE_DISABLED', 'FILE_NAME', 'SEP_CHAR'}
+#: Units of an event's interval, and a value of completion_type.
+_NOT_CODES |= {'YEAR_MONTH', 'DAY_HOUR', 'DAY_MINUTE', 'DAY_SECOND', 'HOUR_MINUTE', 'HOUR_SECOND', 'MINUTE_SECOND', 'NO_CHAIN'}
 #: What an agent's answer without a code becomes: made of its state, so that no string holds it.
 _COMPUTED = {f'GUEST_{state}' for state in (guest.JobState.REFUSED, guest.JobState.FAILED)}
 
