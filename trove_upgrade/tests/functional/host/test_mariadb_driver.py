@@ -104,7 +104,7 @@ class TestTheWholeWay(MariaDBTestCase):
         self.assertEqual(([], []), (comparison.missing, comparison.settings_changed))
         self.driver.open_for_clients()
         self.driver.write_probe()
-        self.assertEqual([(1, '0.010000')], [(int(only), str(seconds)) for only, seconds in self.root.sql(
+        self.assertEqual([(1, 0.01)], [(int(only), float(seconds)) for only, seconds in self.root.sql(
             'SELECT @@global.read_only, @@global.max_statement_time')])
 
     def test_events_of_every_interval_are_read_where_the_scheduler_is_disabled(self):
