@@ -78,6 +78,10 @@ class StandInNova:
             image_id=str(uuid.UUID(int=1)), locked=False, metadata={compute.MARKER_KEY: marker} if marker else {}, user_data=_USER_DATA,
             fault=None, flavor_ram_mb=4096, flavor_disk_gb=40, host='stand-in', nic_count=1)
 
+    def server_with_user_data(self, server_id: str) -> Any:
+        """As `server`."""
+        return self.server(server_id)
+
     def flavor_id(self, server_id: str) -> None:
         """Not named."""
 

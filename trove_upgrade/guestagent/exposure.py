@@ -68,15 +68,12 @@ class Reader:
             return self.may(real.stat(), 4) and all(
                 self.may(directory.stat(), 1) for directory in directories
             )
-        except FileNotFoundError:
+        except OSError:
             return False
 
 
 def exposed(root: pathlib.Path, reader: Reader) -> list[pathlib.Path]:
-    """Return the files that hold an agent's account, or user data, and that `reader` can read.
-
-    :raises OSError: one cannot be looked at.
-    """
+    """Return the files that hold an agent's account, or user data, and that `reader` can read."""
     candidates = itertools.chain(
         ((path, False) for path in _matching(root, _CONFIGURATIONS)),
         ((path, True) for path in _copies(root)),
@@ -102,10 +99,10 @@ def _matching(top: pathlib.Path, patterns: tuple[str, ...]) -> Iterator[pathlib.
 
 
 def _mode(path: pathlib.Path) -> int:
-    """0 where there is nothing: what goes meanwhile was not there."""
+    """0 where nothing can be looked at: what goes meanwhile was not there, and no link without an end refuses an upgrade."""
     try:
         return path.stat().st_mode
-    except FileNotFoundError:
+    except OSError:
         return 0
 
 
@@ -113,7 +110,7 @@ def _mounted_drives(root: pathlib.Path) -> list[str]:
     """Mount points of drives, where the kernel writes a space in octal."""
     try:
         lines = (root / 'proc/mounts').read_text('utf-8', 'replace').splitlines()
-    except FileNotFoundError:
+    except OSError:
         return []
     fields = [line.split(' ') for line in lines]
     return [
@@ -127,5 +124,5 @@ def _text(path: pathlib.Path) -> str:
     try:
         with path.open('rb') as stream:
             return stream.read(_LIMIT_BYTES).decode(errors='replace')
-    except FileNotFoundError:
+    except OSError:
         return ''

@@ -72,6 +72,7 @@ class TestFiles(ExposureCase):
         self.write('srv/shared.conf')
         (self.root / 'etc/trove/link.conf').symlink_to(self.root / 'srv/shared.conf')
         (self.root / 'etc/trove/dangling.conf').symlink_to('nowhere')
+        (self.root / 'etc/trove/loop.conf').symlink_to('loop.conf')
         self.assertEqual(['etc/trove/link.conf'], self.exposed())
 
     def test_copies_of_user_data_count_whatever_is_in_them(self):
