@@ -53,6 +53,9 @@ class UnderServer:
         path = f'/mgmt/instances/{instance_id}'
         for hidden in (f'{path}?_method=PUT', f'{path}.json?_method=PUT', f'{path}/edit', f'{path}/edit.json'):
             self.assert_refused(self.ask(self.api, 'GET', hidden, wanted), 400, 'METHOD_OVERRIDDEN')
+        for hidden in (f'{path}/edit%0A', f'{path}/edit%0D', f'{path}/edit.json%0A', f'{path}%0A', f'/instances/{instance_id}%0A', '/backups%0A'):
+            for method in ('GET', 'PUT', 'PATCH', 'POST'):
+                self.assert_refused(self.ask(self.api, method, hidden, wanted), 400, 'PATH_INVALID')
         self.assert_refused(self.ask(self.api, 'PUT', f'{path}.json', wanted), 404, 'INSTANCE_NOT_FOUND')
         self.assertIsNone(self.upgrade_of(instance_id))
         self.assertEqual(202, self.ask(self.api, 'PUT', path, wanted)[0])
