@@ -85,9 +85,10 @@ class BackupFilter:
         content = self._content(environ)
         try:  # as Trove parses it: of a key that occurs twice, the last one counts
             document = json.loads(content.decode('utf-8'))
+            is_taken = _TAKEN.is_valid(document)  # it shows what it refuses, however deep that is
         except (ValueError, RecursionError):
             return None
-        if not _TAKEN.is_valid(document):
+        if not is_taken:
             return None
         wanted: Mapping[str, Any] = document['backup']
         is_incremental = bool(wanted.get('parent_id') or wanted.get('incremental'))
