@@ -9,6 +9,7 @@ from trove_upgrade.domain import concealment, instance, notes, states, upgrade, 
 
 #: Versions by id, those that still exist.
 Versions = Mapping[str, instance.DatastoreVersion]
+_OF_DATA = ('downtime_seconds', notes.WARNINGS, notes.REMARKS)
 #: Notes of an upgrade by kind, as an answer holds them.
 Notes = Mapping[str, list[dict[str, str]]]
 
@@ -19,9 +20,13 @@ def show(call: Call, row: upgrade.Upgrade, known: Versions) -> dict[str, Any]:
     return {**_item(call, row, known, found), **found}
 
 
-def item(call: Call, row: upgrade.Upgrade, known: Versions) -> dict[str, Any]:
-    """An upgrade as it stands in a list: without the settings that have changed, which can be many."""
-    return _item(call, row, known, _notes(call, row))
+def item(call: Call, row: upgrade.Upgrade, known: Versions, *, is_whole: bool = True) -> dict[str, Any]:
+    """An upgrade as it stands in a list: without the settings that have changed, which can be many.
+
+    Where the row is not `is_whole`, what its data says is null: it is too long to be read for a list.
+    """
+    document = _item(call, row, known, _notes(call, row))
+    return document if is_whole else {**document, **dict.fromkeys(_OF_DATA)}
 
 
 def _item(call: Call, row: upgrade.Upgrade, known: Versions, found: Notes) -> dict[str, Any]:

@@ -35,14 +35,6 @@ def deep_bodies(depth):
 
 
 class TestDepth(stage.ApiTestCase):
-    def new_app(self, **changes):
-        return webtest.TestApp(
-            stage.FakeAuth(
-                stage.application.Application(lambda made=self.new_services(**changes): made)
-            ),
-            lint=False,
-        )
-
     def test_of_any_depth_a_body_is_refused_in_the_same_words(self):
         for depth in DEPTHS:
             for raw in filter(lambda raw: len(raw) <= 65536, deep_bodies(depth)):
