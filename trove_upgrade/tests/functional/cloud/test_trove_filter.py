@@ -121,6 +121,9 @@ class UnderServer:
             self.assert_refused(self.ask(self.api, method, path, big), 413, 'BODY_TOO_LARGE')
             self.assert_refused(self.ask(self.api, method, path, b'{"instance": {}, "instance": {}}'), 400, 'BODY_DUPLICATE_KEY')
             self.assert_refused(self.ask(self.api, method, path, b'{'), 400, 'BODY_NOT_JSON')
+            for depth in (65, 900, 940, 959, 2000):
+                deep = b'{"instance": {"datastore_version": ' + b'{"a":' * depth + b'1' + b'}' * depth + b'}}'
+                self.assert_refused(self.ask(self.api, method, path, deep), 400, 'BODY_NOT_JSON')
             xml = b'<instance><datastore_version>x</datastore_version></instance>'
             self.assert_refused(self.ask(self.api, method, path, xml, headers={'Content-Type': 'application/xml'}), 415, 'UNSUPPORTED_MEDIA_TYPE')
             self.assert_refused(self.chunked(method, path, [upgrade[:10], upgrade[10:]]), 400, 'BODY_LENGTH_UNKNOWN')
