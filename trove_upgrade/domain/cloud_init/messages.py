@@ -118,12 +118,19 @@ class Message:
         )
 
     def as_bytes(self) -> bytes:
-        """Return the message; no header is folded in another way, as cloud-init does not unfold them all."""
+        """Return the message; no header is folded in another way, as cloud-init does not unfold them all.
+
+        :raises MessageUnreadable: a part of it is a multipart without parts, of bytes that could not be written as they were.
+        """
         out = io.BytesIO()
         policy = email.policy.compat32.clone(max_line_length=0, linesep=self._line_end)
-        email.generator.BytesGenerator(out, mangle_from_=False, policy=policy).flatten(
-            self._message
-        )
+        generator = email.generator.BytesGenerator(out, mangle_from_=False, policy=policy)
+        try:
+            generator.flatten(self._message)
+        except UnicodeError as error:
+            raise MessageUnreadable(
+                'one of its parts is a MIME multipart, and has no parts'
+            ) from error
         return out.getvalue()
 
     def _attach(self, kind: kinds.Kind, content: bytes) -> email.message.Message:

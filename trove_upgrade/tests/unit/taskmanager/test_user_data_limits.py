@@ -112,6 +112,7 @@ REFUSED = {
     'messages of 40 levels': nested_message(40),
     'messages of 400 levels': nested_message(400),
     'messages of 1000 levels': nested_message(1000),
+    'a multipart without parts in a message': message((b'Content-Type: multipart/mixed; boundary=C', 'dönner'.encode())),
     'many parts': message(*[(b'Content-Type: text/plain', b'x')] * 600),
     'an archive of many parts': archive(b'- x\n' * 600),
     'half a surrogate in an archive': archive(rb'- "\ud800"'),
