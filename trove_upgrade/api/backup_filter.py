@@ -9,15 +9,15 @@ import io
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
-from urllib import parse
 
 import jsonschema
 import webob
 
 from trove_upgrade.api import application, body, errors
 from trove_upgrade.api.call import Call, HandedOn
-from trove_upgrade.api.filter import Inner, with_request_id
+from trove_upgrade.api.filter import Inner, refusal, with_request_id
 from trove_upgrade.api.handlers import backups
+from trove_upgrade.api.paths import Path, method_of
 from trove_upgrade.api.services import Services
 from trove_upgrade.domain import backup
 
@@ -48,8 +48,6 @@ _TAKEN = jsonschema.Draft4Validator(
         },
     }
 )
-#: By which Routes' middleware lets a query name another method than HTTP does.
-_OVERRIDE = '_method'
 
 
 class BackupFilter:
@@ -66,12 +64,18 @@ class BackupFilter:
         self, environ: application.Environ, start_response: application.StartResponse
     ) -> Iterable[bytes]:
         """One request, as WSGI has it."""
-        wanted = self._incremental(environ) if _makes_backup(environ) else None
+        try:
+            path = Path.read(environ)
+        except errors.PathInvalid as error:
+            return refusal(error, environ, start_response)
+        wanted = self._incremental(environ) if _makes_backup(environ, path) else None
         if wanted is None:
             return self._inner(environ, start_response)
         request_id = application.request_id_of(environ)
         try:
-            answer = application.answer_errors(lambda: self._judge(environ, wanted), request_id)
+            answer = application.answer_errors(
+                lambda: self._judge(environ, path.segments[0], wanted), request_id
+            )
         except HandedOn:
             return self._inner(environ, start_response)
         return answer(environ, with_request_id(start_response, request_id))
@@ -81,9 +85,10 @@ class BackupFilter:
         content = self._content(environ)
         try:  # as Trove parses it: of a key that occurs twice, the last one counts
             document = json.loads(content.decode('utf-8'))
+            is_taken = _TAKEN.is_valid(document)  # it shows what it refuses, however deep that is
         except (ValueError, RecursionError):
             return None
-        if not _TAKEN.is_valid(document):
+        if not is_taken:
             return None
         wanted: Mapping[str, Any] = document['backup']
         is_incremental = bool(wanted.get('parent_id') or wanted.get('incremental'))
@@ -107,7 +112,9 @@ class BackupFilter:
         environ['wsgi.input'] = io.BytesIO(content)
         return content
 
-    def _judge(self, environ: application.Environ, wanted: Mapping[str, Any]) -> NoReturn:
+    def _judge(
+        self, environ: application.Environ, project_id: str, wanted: Mapping[str, Any]
+    ) -> NoReturn:
         """:raises HandedOn: Trove shall answer, as it does where the token is none of the project's.
 
         :raises BackupOfFormerVersion: the parent that Trove would take is no parent any more.
@@ -118,25 +125,12 @@ class BackupFilter:
             raise HandedOn from error
         services = self._services()
         call = Call(webob.Request(environ), context, services, wanted)
-        if not context.project_id or not (
-            _segments(environ)[0] == context.project_id or call.is_admin
-        ):
+        if not context.project_id or not (project_id == context.project_id or call.is_admin):
             raise HandedOn
         with services.repos.database.one_connection():
             backups.refuse_former(call)
         raise HandedOn
 
 
-def _makes_backup(environ: application.Environ) -> bool:
-    return _method(environ) == 'POST' and _segments(environ)[1:] == ['backups']
-
-
-def _segments(environ: application.Environ) -> list[str]:
-    return [segment for segment in environ.get('PATH_INFO', '').split('/') if segment]
-
-
-def _method(environ: application.Environ) -> str:
-    """As Trove's router takes it."""
-    query = environ.get('QUERY_STRING') or ''
-    named = parse.parse_qs(query, errors='replace').get(_OVERRIDE) if _OVERRIDE in query else None
-    return str(named[-1] if named else environ['REQUEST_METHOD']).upper()
+def _makes_backup(environ: application.Environ, path: Path) -> bool:
+    return path.is_of_backups and method_of(environ) == 'POST'

@@ -1,12 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading a request's body, once, bounded, and so that nobody behind us can read another one out of the same bytes."""
 import json
+import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import jsonschema
 
 from trove_upgrade.api import errors
+
+#: No body that Trove or we take has a tenth of it.  Far below what Python's own limit of calls leaves to any reader behind us.
+MOST_LEVELS = 64
+#: Of one number; more are not read exactly by every reader, and Python refuses some thousands.
+MOST_DIGITS = 300
+
+#: A string, in which brackets do not count, or a bracket.  It never goes back: linear in the length of the body.
+_NESTING = re.compile(r'"(?:[^"\\]|\\.)*+"?|[][{}]', re.DOTALL)
 
 
 def read(environ: Mapping[str, Any], bound: int) -> bytes:
@@ -52,17 +62,17 @@ def check_type(environ: Mapping[str, Any]) -> None:
 def parse(body: bytes) -> Any:
     """The body's JSON.
 
-    :raises BodyNotJson: it is not JSON in UTF-8.
+    :raises BodyNotJson: it is not JSON in UTF-8, is nested more than MOST_LEVELS deep, or has a number beyond all readers' range.
     :raises BodyDuplicateKey: an object in it has a key twice.
     """
     try:
-        return json.loads(body.decode('utf-8'), object_pairs_hook=_without_duplicates, parse_constant=_no_constant)
-    except errors.BodyDuplicateKey:
+        text = body.decode('utf-8')
+        _refuse_deep(text)
+        return json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_no_constant, parse_int=_whole, parse_float=_fraction)
+    except (errors.BodyDuplicateKey, errors.BodyNotJson):
         raise
     except UnicodeDecodeError as error:
         raise errors.BodyNotJson(found='it is not UTF-8') from error
-    except RecursionError as error:
-        raise errors.BodyNotJson(found='it is nested too deeply') from error
     except ValueError as error:
         raise errors.BodyNotJson(found=str(error)) from error
 
@@ -82,6 +92,35 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise errors.BodyDuplicateKey(key=_shown(key))
         result[key] = value
     return result
+
+
+def _refuse_deep(text: str) -> None:
+    """Before it is parsed: a parser, and whatever works on its result, needs a call for each level.
+
+    :raises BodyNotJson: more than MOST_LEVELS arrays and objects are open at once.
+    """
+    level = 0
+    for found in _NESTING.finditer(text):
+        match found[0]:
+            case '[' | '{':
+                level += 1
+            case ']' | '}':
+                level -= 1
+        if level > MOST_LEVELS:
+            raise errors.BodyNotJson(found=f'it is nested more than {MOST_LEVELS} levels deep')
+
+
+def _whole(text: str) -> int:
+    if len(text) > MOST_DIGITS:
+        raise ValueError(f'a number in it has more than {MOST_DIGITS} digits')
+    return int(text)
+
+
+def _fraction(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f'{_shown(text, 40)} is too large for a number')
+    return number
 
 
 def _no_constant(text: str) -> Any:

@@ -107,6 +107,14 @@ class MethodOverridden(RequestError):
     template = 'The request was not taken: {found} would make another method of it. Send the method that is meant.'
 
 
+class PathInvalid(RequestError):
+    """Two readers may take a path with such a character for two different ones, so none is asked."""
+
+    code = 'PATH_INVALID'
+    template = ('The address was not taken: it has the character {found}, which is not printed. '
+                'Send the address without it; a space may stand there as %20.')
+
+
 class QueryInvalid(RequestError):
     """A parameter of the address has an impossible value."""
 

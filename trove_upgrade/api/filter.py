@@ -8,25 +8,16 @@ told for certain (no length, too long, a key twice, not to be parsed) the reques
 find an upgrade in it that was never checked.
 """
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
-from urllib import parse
 
 from oslo_context import context as oslo_context
 
 from trove_upgrade.api import application, body, errors
 from trove_upgrade.api.call import HandedOn
+from trove_upgrade.api.paths import OVERRIDE, Path, is_posted_form, names_method
 
 Inner = Callable[[application.Environ, application.StartResponse], Iterable[bytes]]
-
-#: /{project}/<one of these>...
-_OUR_COLLECTIONS = frozenset({'upgrades'})
-#: /{project}/instances/{id}/<one of these>...
-_OUR_SUBRESOURCES = frozenset({'upgrades', 'upgrade-targets', 'upgrade-checks'})
-
-_OVERRIDE = '_method'
-_FORM_FOR_EDITING = 'edit'
-_FORMS = frozenset({'application/x-www-form-urlencoded', 'multipart/form-data'})
 
 
 class UpgradeFilter:
@@ -38,19 +29,16 @@ class UpgradeFilter:
         self._max_body_bytes = max_body_bytes
 
     def __call__(self, environ: application.Environ, start_response: application.StartResponse) -> Iterable[bytes]:  # noqa: D102 - WSGI
-        segments = [segment for segment in environ.get('PATH_INFO', '').split('/') if segment]
         try:
-            instance = _instance(segments)
-            if instance:
-                _refuse_override(environ)
-            is_upgrade = bool(instance) and _is_edit(environ) and self._is_upgrade(environ)
+            path = Path.read(environ)
+            _refuse_override(environ, path)
+            is_upgrade = bool(path.instance) and _is_edit(environ) and self._is_upgrade(environ)
         except errors.RequestError as error:
-            request_id = application.request_id_of(environ)
-            return errors.response_to(error, request_id)(environ, with_request_id(start_response, request_id))
-        if not is_upgrade and not _is_ours(segments):
+            return refusal(error, environ, start_response)
+        if not is_upgrade and not path.is_ours:
             return self._inner(environ, start_response)
         as_it_came, caller = environ['PATH_INFO'], oslo_context.get_current()
-        environ['PATH_INFO'] = '/' + '/'.join(instance if is_upgrade else segments)
+        environ['PATH_INFO'] = '/' + '/'.join(path.instance if is_upgrade else path.segments)
         try:
             return self._ours(environ, with_request_id(start_response, application.request_id_of(environ)))
         except HandedOn:
@@ -78,41 +66,29 @@ class UpgradeFilter:
         return isinstance(edit, dict) and 'datastore_version' in edit
 
 
-def _is_ours(segments: Sequence[str]) -> bool:
-    if len(segments) < 2:
-        return False
-    if segments[1] == 'instances':
-        return len(segments) > 3 and segments[3] in _OUR_SUBRESOURCES
-    return segments[1] in _OUR_COLLECTIONS
-
-
-def _instance(segments: Sequence[str]) -> Sequence[str]:
-    """The segments of one instance, by whichever of its two ways; none of anything else.  Source: trove 26, extensions/routes/mgmt.py.
-
-    :raises MethodOverridden: its form for editing, which Routes makes for every resource: whatever is sent there, a GET is enough.
-    """
-    match segments:
-        case [project_id, 'instances', instance_id] | [project_id, 'mgmt', 'instances', instance_id]:
-            return project_id, 'instances', instance_id
-        case [_, 'mgmt', 'instances', _, last] if last.partition('.')[0] == _FORM_FOR_EDITING:
-            raise errors.MethodOverridden(found=f'{_FORM_FOR_EDITING} in its address')
-    return ()
-
-
 def _is_edit(environ: application.Environ) -> bool:
     return environ['REQUEST_METHOD'].upper() in {'PATCH', 'PUT'}
 
 
-def _refuse_override(environ: application.Environ) -> None:
+def _refuse_override(environ: application.Environ, path: Path) -> None:
     """Routes' middleware, which Trove uses, lets `_method` in the query or in a posted form stand for the method.
 
     :raises MethodOverridden: it might here, so that a POST or a GET would become an upgrade that nobody has checked.
     """
-    if _OVERRIDE in parse.unquote_plus(environ.get('QUERY_STRING', '')):
-        raise errors.MethodOverridden(found=f'{_OVERRIDE} in its address')
-    kind = str(environ.get('CONTENT_TYPE') or '').split(';', 1)[0].strip().lower()
-    if environ['REQUEST_METHOD'].upper() == 'POST' and kind in _FORMS:
+    if path.is_form_for_editing:    # whatever is sent there, a GET is enough
+        raise errors.MethodOverridden(found='edit in its address')
+    if not path.instance:
+        return
+    if names_method(environ):
+        raise errors.MethodOverridden(found=f'{OVERRIDE} in its address')
+    if is_posted_form(environ):
         raise errors.MethodOverridden(found='a form')
+
+
+def refusal(error: errors.RequestError, environ: application.Environ, start_response: application.StartResponse) -> Iterable[bytes]:
+    """The answer to a request that a filter refuses before any handler sees it."""
+    request_id = application.request_id_of(environ)
+    return errors.response_to(error, request_id)(environ, with_request_id(start_response, request_id))
 
 
 def with_request_id(start_response: application.StartResponse, request_id: str) -> application.StartResponse:

@@ -65,7 +65,9 @@ class RouteMap:
         :raises NoSuchResource: nothing is there.
         :raises MethodNotAllowed: something is, and does not take `method`.
         """
-        found = self._mapper.match(path if path == '/' else path.rstrip('/'))
+        path = path if path == '/' else path.rstrip('/')
+        # Routes would leave out a line feed at the end, and find another resource than the one that was asked for
+        found = None if path.endswith('\n') else self._mapper.match(path)
         if not found:
             raise errors.NoSuchResource(path=ascii(path)[1:-1])
         methods = self._table[found['controller']]

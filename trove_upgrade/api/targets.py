@@ -29,7 +29,7 @@ def target_of(call: Call, row: instance.Instance, wanted: str) -> instance.Datas
     if verdict.allowed:
         return target
     if verdict.code is versions.Reason.INACTIVE:
-        raise exceptions.DatastoreVersionInactive(version=target.name, datastore=target.datastore_name)
+        raise exceptions.DatastoreVersionInactive(version=target.name if call.is_admin else wanted, datastore=target.datastore_name)
     if verdict.code is versions.Reason.NO_IMAGE:
         raise errors.VersionHasNoImage(version=target.name)
     raise exceptions.VersionNotAllowed(instance_id=row.id, datastore=row.version.datastore_name, former=row.version.name,
@@ -37,19 +37,40 @@ def target_of(call: Call, row: instance.Instance, wanted: str) -> instance.Datas
 
 
 def _named(call: Call, row: instance.Instance, wanted: str) -> instance.DatastoreVersion:
-    datastores = call.services.repos.datastores
     try:
-        return datastores.version(row.version.datastore_id, wanted)
+        return version_of(call, row.version.datastore_id, wanted)
     except exceptions.DatastoreVersionNotFound as error:
         missing = exceptions.DatastoreVersionNotFound(version=wanted, datastore=row.version.datastore_name)
         if not is_uuid(wanted):
             raise missing from error
         try:
-            other = datastores.version_by_id(wanted)
+            other = call.services.repos.datastores.version_by_id(wanted)
         except exceptions.DatastoreVersionNotFound:
             raise missing from error
+    if not (other.active or call.is_admin):
+        raise missing
     raise exceptions.DatastoreVersionOfOther(version=wanted, instance_id=row.id, other=other.datastore_name,
                                              datastore=row.version.datastore_name)
+
+
+def version_of(call: Call, datastore_id: str, wanted: str) -> instance.DatastoreVersion:
+    """The version of a datastore by id or name.  Of several with one name the caller's choice is among those that he sees.
+
+    :raises DatastoreVersionNotFound, DatastoreVersionAmbiguous: it names none, or several.
+    """
+    datastores = call.services.repos.datastores
+    try:
+        return datastores.version(datastore_id, wanted)
+    except exceptions.DatastoreVersionAmbiguous as error:
+        if call.is_admin:
+            raise
+        seen = [each for each in datastores.versions(datastore_id, active_only=True) if each.name == wanted]
+        if len(seen) == 1:
+            return seen[0]
+        if seen:
+            raise exceptions.DatastoreVersionAmbiguous(version=wanted, datastore=seen[0].datastore_name, count=len(seen),
+                                                       ids=', '.join(each.id for each in seen)) from error
+        raise exceptions.DatastoreVersionNotFound(version=wanted, datastore=error.facts['datastore']) from error
 
 
 def printable(text: str) -> str:

@@ -18,6 +18,8 @@ from trove_upgrade.db.models import instance_upgrades as _upgrades
 from trove_upgrade.domain import exceptions, states, upgrade
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(upgrade.Upgrade) if field.name != 'steps')
+#: What a list reads: the data of one row can be longer than all that is shown of a whole page.
+_LISTED = tuple(name for name in _FIELDS if name != 'data')
 _STEP_RUN_FIELDS = frozenset(field.name for field in dataclasses.fields(upgrade.StepRun))
 
 
@@ -29,6 +31,7 @@ class Rows:
     def __init__(self) -> None:
         """Built once: what every PATCH and GET runs."""
         self._select = sa.select(*(_upgrades.c[name] for name in _FIELDS), *self._more())
+        self._select_listed = sa.select(*(_upgrades.c[name] for name in _LISTED), *self._more())
         self._fetch = self._select.where(_upgrades.c.id == sa.bindparam('upgrade_id'))
         self._insert = sa.insert(self.table)
 
@@ -47,8 +50,11 @@ class Rows:
         return {}
 
     def page(self, connection: sa.Connection, wanted: Sequence[sa.ColumnElement[bool]], limit: int) -> list[upgrade.Upgrade]:
-        """The newest `limit` of those that fulfil the conditions (on columns of models.instance_upgrades), newest first."""
-        query = self._select.where(*wanted).order_by(_upgrades.c.created_at.desc(), _upgrades.c.id.desc()).limit(limit)
+        """The newest `limit` of those that fulfil the conditions (on columns of models.instance_upgrades), newest first.
+
+        Their `data` is empty, as it is not read.
+        """
+        query = self._select_listed.where(*wanted).order_by(_upgrades.c.created_at.desc(), _upgrades.c.id.desc()).limit(limit)
         found = connection.execute(query).all()
         histories = self._histories(connection, found)
         return [_upgrade_from(row, histories.get(row.id, ())) for row in found]
@@ -136,7 +142,7 @@ def form(database: Database, connection: sa.Connection) -> Rows:
 
 
 def _upgrade_from(row: sa.Row[Any], history: steps.History) -> upgrade.Upgrade:
-    fields = {name: getattr(row, name) for name in _FIELDS}
+    fields = {name: value for name, value in row._mapping.items() if name in _FIELDS}  # noqa: SLF001 - SQLAlchemy's public name
     return upgrade.Upgrade(**{**fields, 'state': states.UpgradeState(row.state), 'step': states.Step(row.step), 'steps': history})
 
 

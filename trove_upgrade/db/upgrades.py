@@ -18,6 +18,9 @@ from trove_upgrade.db.models import instance_upgrades as _upgrades
 from trove_upgrade.db.page import Page, plausible_id
 from trove_upgrade.domain import exceptions, instance, notes, states, upgrade
 
+#: Of the data of one row that a list reads: usual ones have a few thousand characters, and a page can have a thousand rows.
+MOST_LISTED = 32_768
+
 _S = states.UpgradeState
 _ACTIVE = tuple(str(state) for state in sorted(states.ACTIVE))
 
@@ -90,7 +93,7 @@ class Upgrades:
     @repeat_on_new_columns
     def list(self, *, limit: int, project_id: str | None = None, instance_id: str | None = None,
              state: states.UpgradeState | None = None, marker: str | None = None) -> Page[upgrade.Upgrade]:
-        """Newest first; `marker` is the last id of the page before.
+        """Newest first; `marker` is the last id of the page before.  Their `data` is not read, and empty: see `data_of` and `get`.
 
         :raises UpgradeNotFound: the marker names none that the filters let through.
         """
@@ -102,6 +105,13 @@ class Upgrades:
                 wanted.append(_behind(connection, marker, project_id))
             found = self._form(connection).page(connection, wanted, limit + 1)
         return Page(tuple(found[:limit]), found[limit - 1].id if len(found) > limit else None)
+
+    def data_of(self, upgrade_ids: Sequence[str]) -> dict[str, upgrade.Json]:
+        """`data` of these rows by id, for a list; without those that hold more than MOST_LISTED characters, which `get` reads."""
+        query = (sa.select(_upgrades.c.id, _upgrades.c.data)
+                 .where(_upgrades.c.id.in_(upgrade_ids), sa.func.length(_upgrades.c.data) <= MOST_LISTED))
+        with self._database.read() as connection:
+            return {row.id: row.data for row in connection.execute(query)} if upgrade_ids else {}
 
     def _form(self, connection: sa.Connection) -> rows.Rows:
         return rows.form(self._database, connection)

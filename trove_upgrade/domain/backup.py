@@ -44,8 +44,13 @@ def of_other_version(chain: Iterable[Backup], version_id: str) -> Backup | None:
     )
 
 
+def began_at(chain: Iterable[Backup]) -> datetime.datetime | None:
+    """Return when the first backup of a chain was made; None: that is not known."""
+    return min((each.created_at for each in chain if each.created_at is not None), default=None)
+
+
 def replaced_since(
-    chain: Sequence[Backup], upgrades: Iterable[upgrade.Upgrade]
+    chain: Sequence[Backup], upgrades_newest_first: Iterable[upgrade.Upgrade]
 ) -> upgrade.Upgrade | None:
     """The newest upgrade that has put another release of the server on the data since the chain began; None: there is none.
 
@@ -53,13 +58,15 @@ def replaced_since(
     and came back. An upgrade and a backup exclude one another, so the moment at which the upgrade was accepted divides the backups,
     also where the clocks of the API and of the database differ by seconds.
     """
-    known = [each.created_at for each in chain if each.created_at is not None]
-    began_at = min(known, default=None)
-    if began_at is None:
+    moment = began_at(chain)
+    if moment is None:
         return None
-    newest_first = sorted(upgrades, key=lambda each: each.created_at, reverse=True)
     return next(
-        (each for each in newest_first if each.created_at > began_at and _replaced_server(each)),
+        (
+            each
+            for each in upgrades_newest_first
+            if each.created_at > moment and _replaced_server(each)
+        ),
         None,
     )
 

@@ -9,7 +9,7 @@ import enum
 from collections.abc import Mapping
 from typing import Any, Self
 
-from trove_upgrade.domain import addresses, states
+from trove_upgrade.domain import concealment, states
 
 Json = Mapping[str, Any]
 
@@ -67,8 +67,8 @@ class Note:
         return {'step': str(self.step), 'code': str(self.code), 'message': self.message}
 
     def for_tenant(self) -> Self:
-        """The same without addresses of the operator's network."""
-        return dataclasses.replace(self, message=addresses.hide(self.message))
+        """The same without what belongs to the operator."""
+        return dataclasses.replace(self, message=concealment.for_tenant(self.message))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Notes:
         return {**self.to_answer(), SETTINGS_CHANGED: [change.to_row() for change in self.settings_changed]}
 
     def for_tenant(self) -> Self:
-        """The same without addresses of the operator's network.  Settings are the tenant's own: the database shows them."""
+        """The same without what belongs to the operator.  Settings are the tenant's own: the database shows them."""
         return dataclasses.replace(self, warnings=tuple(note.for_tenant() for note in self.warnings),
                                    remarks=tuple(note.for_tenant() for note in self.remarks))
 

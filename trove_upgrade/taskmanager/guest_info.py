@@ -29,7 +29,7 @@ _LOOKS = re.compile(
 )
 #: What writes a file, wherever in a line it stands.
 _WRITES = re.compile(
-    rf'>\s*["\']?\S*{NAME}|\b(?:tee|cp|mv|install|ln|dd|sed|awk|perl|python\d?|crudini|rm)\b'
+    rf'>\s*["\']?[^\s>]*{NAME}|\b(?:tee|cp|mv|install|ln|dd|sed|awk|perl|python\d?|crudini|rm)\b'
 )
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from trove_upgrade.domain import exceptions, secret_files
-from trove_upgrade.domain.cloud_init import documents, kinds, messages, parts, write_files
+from trove_upgrade.domain.cloud_init import documents, kinds, limits, messages, parts, write_files
 from trove_upgrade.domain.cloud_init.kinds import Kind
 from trove_upgrade.taskmanager import agent_options, container_repositories, guest_info
 from trove_upgrade.taskmanager.agent_options import GUEST_CONFIG_NAME
@@ -33,6 +33,8 @@ _MARKER_PART = 'trove-upgrade-marker.txt'
 #: Our part adds to the files of all before it, however they were merged.
 _MERGE = 'list(append)+dict(no_replace,recurse_list)+str()'
 _COMMANDS = ('bootcmd', 'runcmd')
+_UNREADABLE = (parts.PartUnreadable, messages.MessageUnreadable, documents.DocumentUnreadable, write_files.PathUnreadable, limits.BeyondLimits,
+               guest_info.NotChanged)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +71,7 @@ def render(former: bytes | None, marker: str, wanted: Wanted) -> bytes:
         kept = agent_options.kept_for_server(documents.files(text), wanted.guest_config, wanted.datastore_manager, MARKER_PATH)
         repositories = container_repositories.of_guest(documents.files(text), wanted, marker, MARKER_PATH)
         rendered = _Rendering(marker, dataclasses.replace(wanted, container_repositories=repositories), kept).of(text)
-    except (parts.PartUnreadable, messages.MessageUnreadable, documents.DocumentUnreadable, guest_info.NotChanged) as error:
+    except _UNREADABLE as error:
         raise _refused(str(error), 'USER_DATA_UNREADABLE') from error
     result = parts.packed(rendered) if parts.is_compressed(former) else rendered
     length = len(base64.b64encode(result))
@@ -131,7 +133,7 @@ class _Rendering:
     def _archive(self, text: bytes) -> bytes:
         """The marker is an entry of its own."""
         entries = parts.entries_of(text)
-        own = [str(entry['content']).encode() for entry in entries if _is_ours(entry)]
+        own = [_content_of(entry) for entry in entries if _is_ours(entry)]
         others = parts.archive_of([entry for entry in entries if not _is_ours(entry)])
         changed = parts.changed_part(Kind.ARCHIVE, others, self._text)
         added = {'filename': _MARKER_PART, 'type': str(Kind.CLOUD_CONFIG), 'content': self._addition(own).decode()}
@@ -249,6 +251,12 @@ def _is_ours(entry: Any) -> bool:
     return isinstance(entry, dict) and entry.get('filename') == _MARKER_PART
 
 
+def _content_of(entry: dict[str, Any]) -> bytes:
+    """Of an entry of an archive; empty where it holds no text."""
+    content = entry.get('content')
+    return content.encode('utf-8', 'replace') if isinstance(content, str) else content if isinstance(content, bytes) else b''
+
+
 def _is_guest_config(entry: dict[str, Any]) -> bool:
     return posixpath.basename(_path_of(entry)) == GUEST_CONFIG_NAME
 
@@ -259,7 +267,7 @@ def _is_guest_info(entry: dict[str, Any]) -> bool:
 
 def _path_of(entry: dict[str, Any]) -> str:
     """As cloud-init takes it: absolute, without dots and doubled slashes."""
-    path = str(entry.get('path') or '')
+    path = write_files.path_of(entry)
     return posixpath.normpath(f'/{path}').replace('//', '/') if path else ''
 
 

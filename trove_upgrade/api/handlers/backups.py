@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Backups, which are Trove's: only an incremental one on top of what a former release of the server has made is refused."""
 
-from collections.abc import Sequence
+import contextlib
+import datetime
+from collections.abc import Iterator
 
 from oslo_db import exception as db_exception
 
@@ -56,7 +58,7 @@ def _found(call: Call, row: instance.Instance, parent: backup.Backup) -> str | N
             former=_version_name(call, other.datastore_version_id),
             present=row.version.name,
         )
-    replaced = backup.replaced_since(chain, _upgrades(call, row.id))
+    replaced = backup.replaced_since(chain, _upgrades_since(call, row.id, backup.began_at(chain)))
     if replaced is None:
         return None
     return errors.BackupOfFormerVersion.other_release.format(
@@ -64,14 +66,26 @@ def _found(call: Call, row: instance.Instance, parent: backup.Backup) -> str | N
     )
 
 
-def _upgrades(call: Call, instance_id: str) -> Sequence[upgrade.Upgrade]:
-    """The newest; none where our tables were not made yet: then nothing was upgraded by us."""
+def _upgrades_since(
+    call: Call, instance_id: str, moment: datetime.datetime | None
+) -> Iterator[upgrade.Upgrade]:
+    """Yield the newest first, each read when it is asked for: a row can be long.
+
+    There are none where our tables were not made yet: then nothing was upgraded by us.
+    """
+    if moment is None:
+        return
+    upgrades = call.services.repos.upgrades
     try:
-        return call.services.repos.upgrades.list(limit=_UPGRADES, instance_id=instance_id).items
+        listed = upgrades.list(limit=_UPGRADES, instance_id=instance_id).items
     except db_exception.DBError as error:
         if isinstance(faults.explain(error), SchemaMissing):
-            return ()
+            return
         raise
+    for each in listed:
+        if each.created_at > moment:
+            with contextlib.suppress(exceptions.UpgradeNotFound):  # purged since
+                yield upgrades.get(each.id)
 
 
 def _version_name(call: Call, version_id: str | None) -> str:

@@ -3,7 +3,7 @@
 import webob
 
 from trove_upgrade.api.call import Call, is_name, is_uuid, json_response
-from trove_upgrade.api.targets import printable
+from trove_upgrade.api.targets import printable, version_of
 from trove_upgrade.api.views import datastores as view
 from trove_upgrade.domain import exceptions, instance
 
@@ -30,7 +30,7 @@ def version(call: Call, datastore: str, version: str) -> webob.Response:
     row = _datastore(call, datastore)
     if not is_name(version):
         raise exceptions.DatastoreVersionNotFound(version=printable(version), datastore=row.name)
-    found = call.services.repos.datastores.version(row.id, version)
+    found = version_of(call, row.id, version)
     return _answer(call, found, version)
 
 

@@ -35,7 +35,9 @@ def _page(call: Call, project_id: str | None, instance_id: str | None) -> webob.
     page = call.services.repos.upgrades.list(
         project_id=project_id, instance_id=instance_id, state=_state(call), limit=call.query_limit(), marker=call.query_uuid('marker'))
     known = _versions(call, page.items)
-    return json_response(200, shapes.page(call, 'upgrades', [view.item(call, row, known) for row in page.items], page.next_marker))
+    data = call.services.repos.upgrades.data_of([row.id for row in page.items])
+    items = [view.item(call, row.evolve(data=data.get(row.id, {})), known, is_whole=row.id in data) for row in page.items]
+    return json_response(200, shapes.page(call, 'upgrades', items, page.next_marker))
 
 
 def _project(call: Call) -> str | None:

@@ -5,10 +5,11 @@ from typing import Any
 
 from trove_upgrade.api.call import Call
 from trove_upgrade.api.views import shapes
-from trove_upgrade.domain import instance, notes, states, upgrade, versions
+from trove_upgrade.domain import concealment, instance, notes, states, upgrade, versions
 
 #: Versions by id, those that still exist.
 Versions = Mapping[str, instance.DatastoreVersion]
+_OF_DATA = ('downtime_seconds', notes.WARNINGS, notes.REMARKS)
 #: Notes of an upgrade by kind, as an answer holds them.
 Notes = Mapping[str, list[dict[str, str]]]
 
@@ -19,24 +20,40 @@ def show(call: Call, row: upgrade.Upgrade, known: Versions) -> dict[str, Any]:
     return {**_item(call, row, known, found), **found}
 
 
-def item(call: Call, row: upgrade.Upgrade, known: Versions) -> dict[str, Any]:
-    """An upgrade as it stands in a list: without the settings that have changed, which can be many."""
-    return _item(call, row, known, _notes(call, row))
+def item(call: Call, row: upgrade.Upgrade, known: Versions, *, is_whole: bool = True) -> dict[str, Any]:
+    """An upgrade as it stands in a list: without the settings that have changed, which can be many.
+
+    Where the row is not `is_whole`, what its data says is null: it is too long to be read for a list.
+    """
+    document = _item(call, row, known, _notes(call, row))
+    return document if is_whole else {**document, **dict.fromkeys(_OF_DATA)}
 
 
 def _item(call: Call, row: upgrade.Upgrade, known: Versions, found: Notes) -> dict[str, Any]:
-    return {
+    document = {
         'id': row.id, 'instance_id': row.instance_id, 'instance_name': row.instance_name, 'project_id': row.project_id,
         'state': str(row.state), 'step': str(row.step), 'attempt': row.attempt, 'cancellable': is_cancellable(row),
         'former_version': _version(row.former_version_id, known), 'target_version': _version(row.target_version_id, known),
-        'target_number': row.target_number, 'former_image_id': row.former_image_id, 'target_image_id': row.target_image_id or None,
+        'target_number': row.target_number,
         'created_at': shapes.time(row.created_at), 'updated_at': shapes.time(row.updated_at), 'ended_at': shapes.time(row.ended_at),
-        'cause': row.cause, 'error_code': row.error_code, 'downtime_seconds': row.data.get('downtime_seconds'),
-        'request_id': row.request_id, 'user_id': row.user_id,
-        'steps': [_step(each) for each in row.steps],
+        'cause': _said(call, row, row.cause), 'error_code': row.error_code, 'downtime_seconds': row.data.get('downtime_seconds'),
+        'request_id': row.request_id,
+        'steps': [{**_step(each), 'message': _said(call, row, each.message)} for each in row.steps],
         notes.WARNINGS: found[notes.WARNINGS], notes.REMARKS: found[notes.REMARKS],
         'links': shapes.links(call, 'upgrades', row.id),
     }
+    if call.is_admin:
+        document.update(former_image_id=row.former_image_id, target_image_id=row.target_image_id or None)
+    if call.is_admin or row.user_id == call.context.user_id:
+        document['user_id'] = row.user_id    # of others an operator knows, who may have asked for it himself
+    return document
+
+
+def _said(call: Call, row: upgrade.Upgrade, sentence: str | None) -> str | None:
+    """A sentence of an upgrade: with the ids of image and server for those who can look them up."""
+    if sentence is None or call.is_admin:
+        return sentence
+    return concealment.for_tenant(sentence, (row.former_image_id, row.target_image_id, row.server_id))
 
 
 def _notes(call: Call, row: upgrade.Upgrade) -> Notes:
@@ -61,11 +78,14 @@ def target(row: instance.DatastoreVersion, current_id: str, verdict: versions.Ve
 
 def check(call: Call, row: upgrade.UpgradeCheck) -> dict[str, Any]:
     """A stored preflight report."""
+    def said(sentence: str | None) -> str | None:
+        return sentence if sentence is None or call.is_admin else concealment.for_tenant(sentence)
+
     return {
         'id': row.id, 'instance_id': row.instance_id, 'target_version_id': row.target_version_id, 'state': row.state,
         'allowed': row.allowed, 'created_at': shapes.time(row.created_at), 'updated_at': shapes.time(row.updated_at),
-        'cause': row.cause, 'error_code': row.error_code,
-        'results': [{'name': each.name, 'outcome': each.outcome, 'message': each.message, 'code': each.code} for each in row.results],
+        'cause': said(row.cause), 'error_code': row.error_code,
+        'results': [{'name': each.name, 'outcome': each.outcome, 'message': said(each.message), 'code': each.code} for each in row.results],
         'links': shapes.links(call, f'instances/{row.instance_id}/upgrade-checks', row.id),
     }
 
@@ -78,4 +98,4 @@ def _version(version_id: str, known: Versions) -> dict[str, Any]:
 def _step(run: upgrade.StepRun) -> dict[str, Any]:
     return {'step': str(run.step), 'attempt': run.attempt, 'started_at': shapes.precise_time(run.started_at),
             'ended_at': shapes.precise_time(run.ended_at),
-            'runs': run.runs, 'outcome': run.outcome, 'percent': run.percent, 'message': run.message}
+            'runs': run.runs, 'outcome': run.outcome, 'percent': run.percent}

@@ -16,7 +16,7 @@ from sqlalchemy import exc as sa_exc
 from trove_upgrade import conf as our_conf
 from trove_upgrade.api import policies
 from trove_upgrade.clients import nova, session
-from trove_upgrade.cmd.status import beside, cloud, edge, options, pipeline
+from trove_upgrade.cmd.status import beside, cloud, edge, options, pipeline, troves_policy
 from trove_upgrade.cmd.status.results import failure as _failure
 from trove_upgrade.cmd.status.results import success as _success
 from trove_upgrade.cmd.status.results import warning as _warning
@@ -182,6 +182,10 @@ class Checks(upgradecheck.UpgradeCommands):
             return _success(f'The default rules hold: there is no file {self.conf.trove_upgrade.policy_file}.')
         return _success(f'{path or "[oslo_policy] policy_dirs"} was read and names only rules that exist: {", ".join(named) or "none of ours"}.')
 
+    def check_troves_policy(self) -> upgradecheck.Result:
+        """Beside Trove: its own policy would not refuse who may upgrade by ours."""
+        return self._beside(lambda: troves_policy.check(self.conf))
+
     def check_service_credentials(self) -> upgradecheck.Result:
         """The service user is there: without it no server can be rebuilt."""
         session.require(self.conf)    # what is missing ends at the edge, in its own words
@@ -237,7 +241,8 @@ class Checks(upgradecheck.UpgradeCommands):
         ('Way to run', check_way), ('Options', check_options), ('Database', check_database), ('Schema', check_schema), ('Services', check_services),
         ('Filter in Trove\'s pipeline', check_pipeline), ('Filter in Trove\'s API', check_filter), ('Release of Trove', check_release),
         ('Topics of guests', check_topics), ('Status of services', check_status_writer), ('Limits', check_limits),
-        ('Version rules', check_version_rules), ('Policy', check_policy), ('Service credentials', check_service_credentials), ('Nova', check_nova),
+        ('Version rules', check_version_rules), ('Policy', check_policy),
+        ('Policy of Trove', check_troves_policy), ('Service credentials', check_service_credentials), ('Nova', check_nova),
         ('Message broker', check_transport), ('Taskmanager', check_taskmanager)))
 
 

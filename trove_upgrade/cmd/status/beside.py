@@ -17,6 +17,7 @@ TROVES_OPTS: list[cfg.Opt] = [
     cfg.StrOpt('taskmanager_queue', default='taskmanager'),
     cfg.StrOpt('conductor_queue', default='trove-conductor'),
     cfg.IntOpt('http_get_rate', default=200),
+    cfg.ListOpt('admin_roles', default=[]),
 ]
 #: Series of Trove that this release is tested with.
 TRIED = ('26',)

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from trove_upgrade.domain.cloud_init import kinds, parts, write_files
+from trove_upgrade.domain.cloud_init import kinds, limits, parts, texts, write_files
 
 HEADER = b'#cloud-config\n'
 #: What stands in a template for a value that only the guest knows, or steers how it is filled in.
@@ -20,10 +20,11 @@ def load(text: bytes) -> dict[Any, Any]:
     """Return the mapping of a cloud-config; empty where it has none.
 
     :raises DocumentUnreadable: cloud-init would leave it out, with a warning in its log.
+    :raises limits.BeyondLimits: it is more than is read.
     """
     try:
-        document = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
+        document = texts.load(text)
+    except texts.TextUnreadable as error:
         raise DocumentUnreadable(f'its YAML cannot be read: {error}') from error
     if document is None:
         return {}
@@ -46,10 +47,13 @@ def entries_of(document: dict[Any, Any]) -> list[dict[str, Any]]:
     """Return the entries of `write_files`.
 
     :raises DocumentUnreadable: it is not a list of mappings.
+    :raises write_files.PathUnreadable: the path of one is none, at which cloud-init would stop before the files behind it.
     """
     found = document.get('write_files') or []
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         raise DocumentUnreadable('its write_files is not a list of mappings')
+    for entry in found:
+        write_files.path_of(entry)
     return found
 
 
@@ -71,6 +75,9 @@ def files(user_data: bytes) -> dict[str, bytes]:
     What cannot be read is left out, as cloud-init does, and what comes from an address too.
 
     :raises parts.PartUnreadable: a compressed part cannot be unpacked.
+    :raises messages.MessageUnreadable: it is a multipart without parts.
+    :raises limits.BeyondLimits: it is more than is read.
+    :raises write_files.PathUnreadable: the path of a file is none.
     """
     found: dict[str, bytes] = {}
 
@@ -88,10 +95,16 @@ def _written(content: bytes, before: dict[str, bytes]) -> dict[str, bytes]:
     written = dict(before)
     try:
         for entry in entries_of(load(content)):
-            if entry.get('path') and not write_files.is_fetched(entry):
-                path = str(entry['path'])
+            path = write_files.path_of(entry)
+            if path and not write_files.is_fetched(entry):
                 former = written.get(path, b'') if entry.get('append') is True else b''
                 written[path] = former + write_files.content_of(entry)
+                _require_length(written)
     except (DocumentUnreadable, write_files.ContentUnreadable):
         return written
     return written
+
+
+def _require_length(written: dict[str, bytes]) -> None:
+    if sum(map(len, written.values())) > limits.MOST_FILE_BYTES:
+        raise limits.BeyondLimits(f'its files have more than {limits.MOST_FILE_BYTES} bytes')

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Self
 
-from trove_upgrade.domain.cloud_init import kinds
+from trove_upgrade.domain.cloud_init import kinds, limits
 
 #: How far cloud-init looks for the header that makes a message.  Source: cloudinit/user_data.py, convert_string.
 _LOOKED_AT = 4096
@@ -44,8 +44,13 @@ class Message:
         """Return the message of a text.
 
         :raises MessageUnreadable: it is a multipart without parts.
+        :raises limits.BeyondLimits: it has more parts, or deeper ones, than are read.
         """
-        message = email.message_from_bytes(text)
+        try:
+            message = email.message_from_bytes(text)
+        except RecursionError as error:
+            raise limits.BeyondLimits('its messages are nested too deeply') from error
+        _require_parts(message)
         if message.get_content_maintype() == 'multipart' and not message.is_multipart():
             raise MessageUnreadable('its type is a MIME multipart, and it has no parts')
         return cls(message, '\r\n' if text.partition(b'\n')[0].endswith(b'\r') else '\n')
@@ -79,7 +84,10 @@ class Message:
                 _put(leaf, new)
 
     def take(self, filename: str) -> list[bytes]:
-        """Remove the parts of that name; returns what they held."""
+        """Remove the parts of that name; returns what they held.
+
+        :raises MessageUnreadable: the name of a part is in a form that nothing reads.
+        """
         found: list[bytes] = []
         for container in list(self._message.walk()):
             if container.is_multipart():
@@ -91,14 +99,10 @@ class Message:
                 found += [
                     _content_of(part)
                     for part in inner
-                    if part.get_filename() == filename and not part.is_multipart()
+                    if _name_of(part) == filename and not part.is_multipart()
                 ]
                 container.set_payload(
-                    [
-                        part
-                        for part in inner
-                        if part.get_filename() != filename or part.is_multipart()
-                    ]
+                    [part for part in inner if _name_of(part) != filename or part.is_multipart()]
                 )
         return found
 
@@ -114,12 +118,19 @@ class Message:
         )
 
     def as_bytes(self) -> bytes:
-        """Return the message; no header is folded in another way, as cloud-init does not unfold them all."""
+        """Return the message; no header is folded in another way, as cloud-init does not unfold them all.
+
+        :raises MessageUnreadable: a part of it is a multipart without parts, of bytes that could not be written as they were.
+        """
         out = io.BytesIO()
         policy = email.policy.compat32.clone(max_line_length=0, linesep=self._line_end)
-        email.generator.BytesGenerator(out, mangle_from_=False, policy=policy).flatten(
-            self._message
-        )
+        generator = email.generator.BytesGenerator(out, mangle_from_=False, policy=policy)
+        try:
+            generator.flatten(self._message)
+        except UnicodeError as error:
+            raise MessageUnreadable(
+                'one of its parts is a MIME multipart, and has no parts'
+            ) from error
         return out.getvalue()
 
     def _attach(self, kind: kinds.Kind, content: bytes) -> email.message.Message:
@@ -138,6 +149,30 @@ class Message:
         if str(leaf.get(_ENCODING, '')).lower() in _ENCODED or not isinstance(text, str):
             return False
         return any(end != self._line_end for end in re.findall(r'\r\n|\r|\n', text))
+
+
+def _name_of(part: email.message.Message) -> str | None:
+    try:
+        return part.get_filename()
+    except (TypeError, ValueError, LookupError) as error:  # of a name in pieces that do not fit
+        raise MessageUnreadable('the name of one of its parts cannot be read') from error
+
+
+def _require_parts(message: email.message.Message) -> None:
+    """Not by `walk`, which needs a call for each level."""
+    waiting, seen = [(message, 1)], 0
+    while waiting:
+        part, level = waiting.pop()
+        seen += 1
+        if level > limits.MOST_LEVELS or seen > limits.MOST_PARTS:
+            raise limits.BeyondLimits(
+                f'it has more than {limits.MOST_PARTS} parts, or parts more than {limits.MOST_LEVELS} levels deep'
+            )
+        payload = part.get_payload()
+        if isinstance(payload, list):
+            waiting.extend(
+                (each, level + 1) for each in payload if isinstance(each, email.message.Message)
+            )
 
 
 def _content_of(leaf: email.message.Message) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from trove_upgrade.domain.cloud_init import kinds, messages
+from trove_upgrade.domain.cloud_init import kinds, limits, messages, texts
 
 #: Kind and content of a text -> its new content; the same content where it stays.
 Change = Callable[[kinds.Kind, bytes], bytes]
@@ -30,6 +30,7 @@ def unpacked(user_data: bytes) -> bytes:
     """Return the user data without its compression.
 
     :raises PartUnreadable: it looks compressed and cannot be unpacked.
+    :raises limits.BeyondLimits: it is longer than is read.
     """
     return _unpacked(user_data) if is_compressed(user_data) else user_data
 
@@ -44,6 +45,7 @@ def changed(user_data: bytes, change: Change) -> bytes:
 
     :raises PartUnreadable: a compressed part cannot be unpacked.
     :raises messages.MessageUnreadable: it is a multipart without parts.
+    :raises limits.BeyondLimits: it is more than is read.
     """
     text = unpacked(user_data)
     if messages.is_message(text):
@@ -64,6 +66,7 @@ def changed_part(declared: str, content: bytes, change: Change) -> bytes:
     """Return the content of a part of this type with every text in it changed.
 
     :raises PartUnreadable: it is compressed and cannot be unpacked.
+    :raises limits.BeyondLimits: it is more than is read.
     """
     if kinds.is_compressed(declared):
         inner = _unpacked(content)
@@ -79,13 +82,16 @@ def entries_of(archive: bytes) -> list[Any]:
     """Return the entries of an archive: texts, or mappings with `content`.
 
     :raises PartUnreadable: it is no list.
+    :raises limits.BeyondLimits: it is more than is read.
     """
     try:
-        entries = yaml.safe_load(archive)
-    except (yaml.YAMLError, ValueError) as error:
+        entries = texts.load(archive)
+    except texts.TextUnreadable as error:
         raise PartUnreadable(f'the YAML of its archive cannot be read: {error}') from error
     if not isinstance(entries, list):
         raise PartUnreadable('its archive is not a list')
+    if len(entries) > limits.MOST_PARTS:
+        raise limits.BeyondLimits(f'its archive has more than {limits.MOST_PARTS} parts')
     return entries
 
 
@@ -118,7 +124,10 @@ def _changed_entry(entry: Any, change: Change) -> Any:
 
 
 def _changed_text(content: str | bytes, declared: str, change: Change) -> str | bytes:
-    stored = content if isinstance(content, bytes) else content.encode()
+    try:
+        stored = content if isinstance(content, bytes) else content.encode()
+    except UnicodeEncodeError as error:
+        raise PartUnreadable('a text of its archive has a character that is none') from error
     usual = kinds.Kind.OTHER if isinstance(content, bytes) else kinds.Kind.CLOUD_CONFIG
     kind = kinds.declared_as(declared) if declared else kinds.by_content(stored) or usual
     new = change(kind, stored)
@@ -127,6 +136,6 @@ def _changed_text(content: str | bytes, declared: str, change: Change) -> str | 
 
 def _unpacked(content: bytes) -> bytes:
     try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
+        return limits.decompressed(content)
+    except (EOFError, zlib.error) as error:
         raise PartUnreadable(f'it looks compressed and cannot be unpacked: {error}') from error

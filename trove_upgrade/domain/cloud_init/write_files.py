@@ -7,9 +7,12 @@ Source: cloud-init 25.1, cloudinit/config/cc_write_files.py.
 import base64
 import binascii
 import gzip
+import re
 import zlib
 from collections.abc import Mapping
 from typing import Any
+
+from trove_upgrade.domain.cloud_init import limits
 
 #: Others, and none, are text as it stands: cloud-init logs a warning and writes it.
 _IN_BASE64 = frozenset({'b64', 'base64'})
@@ -22,8 +25,32 @@ ROOT = 'root:root'
 PRIVATE = '0600'
 
 
+#: No file can have such a name, or nobody meant it.
+_UNFIT = re.compile(r'[\x00-\x1f\x7f-\x9f\ud800-\udfff]')
+_LONGEST_PATH = 4096
+
+
 class ContentUnreadable(ValueError):
     """The content is not of the encoding that is named."""
+
+
+class PathUnreadable(ValueError):
+    """What stands in the place of a path is none."""
+
+
+def path_of(entry: Mapping[str, Any]) -> str:
+    """Return the path as it stands there; '' where the entry has none, which cloud-init leaves out.
+
+    :raises PathUnreadable: it is no text, is too long, or has a character that is not printed.
+    """
+    path = entry.get('path')
+    if not path:
+        return ''
+    if not isinstance(path, str) or len(path) > _LONGEST_PATH or _UNFIT.search(path):
+        raise PathUnreadable(
+            f'an entry of its write_files has a path that is none: {ascii(path)[:80]}'
+        )
+    return path
 
 
 def is_fetched(entry: Mapping[str, Any]) -> bool:
@@ -36,18 +63,21 @@ def content_of(entry: Mapping[str, Any]) -> bytes:
     """Return what the entry itself holds for its file.
 
     :raises ContentUnreadable: it cannot be decoded or unpacked.
+    :raises limits.BeyondLimits: unpacked, it is longer than is read.
     """
     content = entry.get('content')
-    stored = (
-        content if isinstance(content, bytes) else str('' if content is None else content).encode()
-    )
     encoding = _encoding_of(entry)
     try:
+        stored = (
+            content
+            if isinstance(content, bytes)
+            else str('' if content is None else content).encode()
+        )
         if encoding in _IN_BASE64 | _COMPRESSED_IN_BASE64:
             stored = base64.b64decode(stored)
         if encoding in _COMPRESSED | _COMPRESSED_IN_BASE64 and content is not None:
-            stored = gzip.decompress(stored)
-    except (binascii.Error, OSError, EOFError, zlib.error) as error:
+            stored = limits.decompressed(stored)
+    except (binascii.Error, UnicodeEncodeError, EOFError, zlib.error) as error:
         raise ContentUnreadable(str(error)) from error
     return stored
 
@@ -56,6 +86,7 @@ def text_of(entry: Mapping[str, Any]) -> str:
     """Return the content as text.
 
     :raises ContentUnreadable: it cannot be decoded or unpacked, or is no UTF-8.
+    :raises limits.BeyondLimits: unpacked, it is longer than is read.
     """
     try:
         return content_of(entry).decode()

@@ -53,6 +53,9 @@ class UnderServer:
         path = f'/mgmt/instances/{instance_id}'
         for hidden in (f'{path}?_method=PUT', f'{path}.json?_method=PUT', f'{path}/edit', f'{path}/edit.json'):
             self.assert_refused(self.ask(self.api, 'GET', hidden, wanted), 400, 'METHOD_OVERRIDDEN')
+        for hidden in (f'{path}/edit%0A', f'{path}/edit%0D', f'{path}/edit.json%0A', f'{path}%0A', f'/instances/{instance_id}%0A', '/backups%0A'):
+            for method in ('GET', 'PUT', 'PATCH', 'POST'):
+                self.assert_refused(self.ask(self.api, method, hidden, wanted), 400, 'PATH_INVALID')
         self.assert_refused(self.ask(self.api, 'PUT', f'{path}.json', wanted), 404, 'INSTANCE_NOT_FOUND')
         self.assertIsNone(self.upgrade_of(instance_id))
         self.assertEqual(202, self.ask(self.api, 'PUT', path, wanted)[0])
@@ -118,6 +121,9 @@ class UnderServer:
             self.assert_refused(self.ask(self.api, method, path, big), 413, 'BODY_TOO_LARGE')
             self.assert_refused(self.ask(self.api, method, path, b'{"instance": {}, "instance": {}}'), 400, 'BODY_DUPLICATE_KEY')
             self.assert_refused(self.ask(self.api, method, path, b'{'), 400, 'BODY_NOT_JSON')
+            for depth in (65, 900, 940, 959, 2000):
+                deep = b'{"instance": {"datastore_version": ' + b'{"a":' * depth + b'1' + b'}' * depth + b'}}'
+                self.assert_refused(self.ask(self.api, method, path, deep), 400, 'BODY_NOT_JSON')
             xml = b'<instance><datastore_version>x</datastore_version></instance>'
             self.assert_refused(self.ask(self.api, method, path, xml, headers={'Content-Type': 'application/xml'}), 415, 'UNSUPPORTED_MEDIA_TYPE')
             self.assert_refused(self.chunked(method, path, [upgrade[:10], upgrade[10:]]), 400, 'BODY_LENGTH_UNKNOWN')

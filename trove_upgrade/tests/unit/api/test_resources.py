@@ -65,7 +65,7 @@ class TestUpgradeTargets(stage.ApiTestCase):
         self.db.add_version(name='10.6.20')
         self.db.add_version(name='11.8.9', image_id=None)
         found = {each['name']: (each['allowed'], each['reason_code'], each['current'])
-                 for each in self.ask('GET', f'/instances/{database.INSTANCE}/upgrade-targets').json['upgrade_targets']}
+                 for each in self.ask('GET', f'/instances/{database.INSTANCE}/upgrade-targets', roles=stage.ADMIN).json['upgrade_targets']}
         self.assertEqual({
             '10.11.14': (True, 'SAME_VERSION', True), '11.8.6': (True, 'NEXT_SERIES', False),
             '11.8.0': (False, 'DATASTORE_VERSION_INACTIVE', False), '10.6.20': (False, 'DOWNGRADE', False),
