@@ -9,7 +9,7 @@ import enum
 from collections.abc import Mapping
 from typing import Any, Self
 
-from trove_upgrade.domain import addresses, states
+from trove_upgrade.domain import addresses, printable, states
 
 Json = Mapping[str, Any]
 
@@ -19,7 +19,6 @@ WARNINGS, REMARKS, SETTINGS_CHANGED = 'warnings', 'remarks', 'settings_changed'
 #: A guest is another's machine: so many notes of one kind, and so many characters of one text, are kept.
 MOST = 100
 LONGEST = 1000
-_CUT = '...'
 
 
 class Code(enum.StrEnum):
@@ -152,4 +151,4 @@ def _list(entries: Any) -> list[Any]:
 
 
 def _cut(text: str, longest: int = LONGEST) -> str:
-    return text if len(text) <= longest else text[:longest - len(_CUT)] + _CUT
+    return printable.cut(text, longest)

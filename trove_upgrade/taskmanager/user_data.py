@@ -15,7 +15,7 @@ import posixpath
 from collections.abc import Callable
 from typing import Any
 
-from trove_upgrade.domain import exceptions
+from trove_upgrade.domain import exceptions, printable, upgrade_info
 from trove_upgrade.domain.cloud_init import documents, kinds, messages, parts, write_files
 from trove_upgrade.domain.cloud_init.kinds import Kind
 from trove_upgrade.taskmanager import agent_options, guest_info
@@ -33,6 +33,8 @@ _MARKER_PART = 'trove-upgrade-marker.txt'
 #: Our part adds to the files of all before it, however they were merged.
 _MERGE = 'list(append)+dict(no_replace,recurse_list)+str()'
 _COMMANDS = ('bootcmd', 'runcmd')
+#: Characters of one value in a file of ours.
+_LONGEST_VALUE = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +67,9 @@ def render(former: bytes | None, marker: str, wanted: Wanted) -> bytes:
         raise _refused('it has none that Nova shows to the service user', 'USER_DATA_MISSING')
     try:
         text = parts.unpacked(former)
+        _require_plain(marker, wanted)
         kept = agent_options.kept_for_server(documents.files(text), wanted.guest_config, wanted.datastore_manager, MARKER_PATH)
+        _require_options(kept)
         rendered = _Rendering(marker, wanted, kept).of(text)
     except (parts.PartUnreadable, messages.MessageUnreadable, documents.DocumentUnreadable, guest_info.NotChanged) as error:
         raise _refused(str(error), 'USER_DATA_UNREADABLE') from error
@@ -88,6 +92,31 @@ def overwritten(former: bytes | None, rendered: bytes) -> list[str]:
 def _refused(found: str, code: str) -> exceptions.StepRefused:
     return exceptions.StepRefused(f'The user data of the server cannot be sent again with a rebuild: {found}. Recreate the instance\'s user '
                                   f'data as cloud-config with write_files.', code)
+
+
+def _require_plain(marker: str, wanted: Wanted) -> None:
+    """A value with a line of its own would be an option of its own, read by the agents on the next root disk.
+
+    Every value is looked at here once more, whoever has checked it before.  The operator's own file is text of several lines.
+    """
+    values = {'marker': marker, 'volume_uuid': wanted.volume_uuid, 'guest_topic_prefix': wanted.guest_topic_prefix, **wanted.settings()}
+    for name, value in values.items():
+        if value is not None and not printable.is_plain(value, _LONGEST_VALUE):
+            raise _value_refused(name)
+    if wanted.volume_uuid is not None and not upgrade_info.is_volume_uuid(wanted.volume_uuid):
+        raise _value_refused('volume_uuid')
+
+
+def _require_options(kept: str) -> None:
+    """What the former user data says of the server's numbers, in lines that are ours."""
+    if not all(printable.is_plain(line, _LONGEST_VALUE) for line in kept.split('\n')):
+        raise _value_refused('the number of the database user')
+
+
+def _value_refused(name: str) -> exceptions.StepRefused:
+    return exceptions.StepRefused(
+        f'The configuration of the rebuilt guest cannot be written: {name} has control characters or line separators, is too long, or is not of '
+        f'its form. Look where it comes from, the guest or the row of the datastore version, and upgrade again.', 'USER_DATA_VALUE_INVALID')
 
 
 class _Rendering:

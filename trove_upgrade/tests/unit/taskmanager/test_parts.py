@@ -250,7 +250,7 @@ class TestHeartbeats(_PartCase):
 
     def beat(self, row, **changes):
         beat = guest.Heartbeat(row.instance_id, fakes.NEW_BOOT, row.marker, False, '1.0', None, ServerState.STOPPED)
-        self.endpoint.heartbeat(serializer.service_context(), dataclasses.replace(beat, **changes).to_wire())
+        self.endpoint.heartbeat(serializer.service_context(), heartbeat=dataclasses.replace(beat, **changes).to_wire())
 
     def test_a_heartbeat_is_kept_and_wakes_its_upgrade(self):
         row = self.stage.until_boot()
@@ -286,9 +286,9 @@ class TestHeartbeats(_PartCase):
         self.assertEqual([None] * 4, [healer.run(row.id), healer.run(row.id), healer.run(row.id), healer.run('none')])
 
     def test_a_nudge_without_an_upgrade_id_looks_at_all(self):
-        self.endpoint.upgrade(serializer.service_context(), 'i', 'v')
-        self.endpoint.upgrade(serializer.service_context(), 'i', 'v', upgrade_id='u')
-        self.endpoint.check(serializer.service_context(), 'c')
+        self.endpoint.upgrade(serializer.service_context(), instance_id='i', datastore_version_id='v')
+        self.endpoint.upgrade(serializer.service_context(), instance_id='i', datastore_version_id='v', upgrade_id='u')
+        self.endpoint.check(serializer.service_context(), check_id='c')
         self.assertEqual(([1], [('upgrade', 'u'), ('check', 'c')]), (self.looks, self.nudges))
 
 
