@@ -124,7 +124,7 @@ def _checks(value: Any) -> list[dict[str, Any]]:
 def _check(entry: Any) -> dict[str, Any]:
     """An entry of another form has no outcome, and so counts as not checked."""
     if not isinstance(entry, Mapping):
-        return {}
+        entry = {}
     found: dict[str, Any] = {'outcome': cut(str(entry.get('outcome')), 16), 'code': code(entry.get('code'))}
     found['name'] = cut(str(entry.get('name', 'guest')), _CHECK_NAME)
     found['message'] = cut(str(entry.get('message', '')), notes.LONGEST)

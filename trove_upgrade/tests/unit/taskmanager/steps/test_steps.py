@@ -167,6 +167,14 @@ class TestQuiesce(_StepCase):
         done = self.stage.quiesce.run(self.stage.row(Step.QUIESCE, data={'guest_touched_in_attempt': 1}))
         self.assertEqual(('stash-s1', fakes.FORMER_BOOT), (done.data['upgrade_info']['stash'], done.data['former_boot_id']))
 
+    def test_facts_that_would_be_options_of_the_next_root_disk_are_refused_before_they_are_kept(self):
+        row = self.stage.row(Step.QUIESCE, data={'guest_touched_in_attempt': 1})
+        for info in ({'volume_uuid': 'x\ntransport_url = rabbit://e@e/'}, {'volume_uuid': 'x\u2028y'}, {'other': 'a\x85b'}, 'x', ['x'], {'schema': 1}):
+            self.guest.says('pre_upgrade', fakes.answer(result={'upgrade_info': info}))
+            error = self.assertRaises(exceptions.StepRefused, self.stage.quiesce.run, row)
+            self.assertEqual('UPGRADE_INFO_INVALID', error.code)
+            self.assertTrue(error.message.isprintable())
+
     def test_somebody_elses_task_stops_it_before_the_guest_is_touched(self):
         row = self.stage.row(Step.QUIESCE)
         self.stage.db.update_instance(task_id=int(instance.Task.DELETING))
