@@ -23,7 +23,7 @@ ALLOWED = {
     'guestagent': {'domain', 'conf', 'rpc'},
     'lab': {'signals', 'terminal'},
     'signals.py': set(),
-    'terminal.py': set(),
+    'terminal.py': {'domain'},
     'cmd': {'domain', 'conf', 'db', 'rpc', 'clients', 'taskmanager', 'api', 'guestagent', 'lab', 'wsgi', 'signals', 'terminal'},
     'wsgi': {'domain', 'conf', 'db', 'rpc', 'clients', 'api'},
 }

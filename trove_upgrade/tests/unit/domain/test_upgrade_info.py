@@ -94,7 +94,7 @@ class TestUpgradeInfo(base.TestCase):
     def test_options_of_a_file_are_no_uuid(self):
         for value in (
             'x\ntransport_url = rabbit://e@e/', '$transport_url', '../x', '', 7, True, ['x'], {}, 'uuid-1', '0' * 36,
-            f'{INFO.volume_uuid}\n', f' {INFO.volume_uuid}', INFO.volume_uuid[:-1], INFO.volume_uuid.replace('6', '６'),
+            f'{INFO.volume_uuid}\n', f' {INFO.volume_uuid}', INFO.volume_uuid[:-1], INFO.volume_uuid.replace('6', '\uff16'),
         ):
             self.assertRaises(upgrade_info.Invalid, upgrade_info.volume_uuid, {'volume_uuid': value})
 
