@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outbox relay, stored checks, heartbeats, healing, scheduler, and a whole service on a broker in memory."""
 import dataclasses
+import functools
 import logging
 import threading
 import time
@@ -290,7 +291,7 @@ class TestHeartbeats(_PartCase):
                 ('heartbeat', {}), ('heartbeat', {'heartbeat': 'x'}), ('heartbeat', {'heartbeat': {}}), ('heartbeat', {'heartbeat': beat, 'context': 1}),
                 ('heartbeat', {'heartbeat': {**beat, 'restored': 'no'}}), ('heartbeat', {'heartbeat': {**beat, 'marker': 'FORGED\n'}}),
                 ('heartbeat', {'heartbeat': {**beat, 'ballast': 'x' * 16_000_000}})):
-            error = self.assertRaises(arguments_module.ArgumentsInvalid, getattr(self.endpoint, method), context, **arguments)
+            error = self.assertRaises(arguments_module.ArgumentsInvalid, functools.partial(getattr(self.endpoint, method), context, **arguments))
             self.assertLess(len(error.message), 300)
             self.assertTrue(error.message.isprintable() and 'FORGED' not in error.message, error.message)
         self.assertEqual(([], []), (self.nudges, self.looks))
