@@ -23,17 +23,21 @@ class Guests:
         self._database = database
 
     @retry_on_deadlock
-    def record(self, heartbeat: guest.Heartbeat) -> None:
-        """Insert or update, seen_at by the database's clock.  Of an instance that does not exist nothing is kept: any guest can say any id."""
+    def record(self, heartbeat: guest.Heartbeat) -> bool:
+        """Insert or update, seen_at by the database's clock; return whether it was kept.
+
+        Of an instance that does not exist nothing is kept, and nothing logged: any guest can send any id.
+        """
         said = {name: columns.fitting(_guests.c[name], getattr(heartbeat, name))
                 for name in ('boot_id', 'marker', 'agent_version', 'server_version')}
         known = sa.select(_instances.c.id).where(_instances.c.id == heartbeat.instance_id, _instances.c.deleted.is_not(True))
         with self._database.write() as connection:
             if connection.execute(known).one_or_none() is None:
-                LOG.warning('A heartbeat came from instance %r, which does not exist. Nothing of it is kept', heartbeat.instance_id[:64])
-                return
+                LOG.debug('A heartbeat came from instance %s, which does not exist. Nothing of it is kept', heartbeat.instance_id)
+                return False
             upsert(connection, heartbeat.instance_id, restored=heartbeat.restored, server_state=str(heartbeat.server_state),
                    seen_at=columns.now(), **said)
+        return True
 
     def heartbeat(self, instance_id: str) -> guest.Heartbeat | None:
         """The last one, or None if none ever came."""

@@ -10,6 +10,7 @@ import enum
 from collections.abc import Mapping
 from typing import Any, Self
 
+from trove_upgrade.domain import answers
 from trove_upgrade.domain.wire import fields_of
 
 
@@ -88,11 +89,12 @@ class GuestAnswer:
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:
-        """The reverse of `to_wire`; unknown keys of a newer agent are dropped.
+        """The reverse of `to_wire`, within the bounds of `domain.answers`; unknown keys of a newer agent are dropped.
 
         :raises KeyError, TypeError, ValueError: a key is missing or of the wrong form.
         """
-        known = fields_of(cls, wire)
+        answers.require_size(wire, answers.LARGEST_ANSWER)
+        known = answers.answer(fields_of(cls, wire))
         known['state'] = JobState(wire['state'])
         known['server_state'] = ServerState(wire['server_state'])
         return cls(**known)
@@ -126,10 +128,11 @@ class Heartbeat:
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:
-        """The reverse of `to_wire`; unknown keys are dropped.
+        """The reverse of `to_wire`, within the bounds of `domain.answers`; unknown keys are dropped.
 
         :raises KeyError, TypeError, ValueError: a key is missing or of the wrong form.
         """
-        known = fields_of(cls, wire)
+        answers.require_size(wire, answers.LARGEST_HEARTBEAT)
+        known = answers.heartbeat(fields_of(cls, wire))
         known['server_state'] = ServerState(wire['server_state'])
         return cls(**known)

@@ -2,11 +2,15 @@
 """Loggers whose lines are whole.
 
 oslo.log appends the exception that is being handled to every line from WARNING on, in the library's own words. Our lines
-name the cause already, in words that hold no password.
+name the cause already, in words that hold no password. A guest or a tenant cannot end a line and begin one of its own:
+control characters of everything that is logged become escapes.
 """
 
 import logging
+from collections.abc import Mapping
 from typing import Any
+
+from trove_upgrade.domain.printable import printable
 
 
 class WholeLines(logging.LoggerAdapter[logging.Logger]):
@@ -18,6 +22,9 @@ class WholeLines(logging.LoggerAdapter[logging.Logger]):
         They ask `sys.exc_info`, which sees the handlers of all callers, too, and ignore what `extra` holds.
         Source: oslo_log.formatters._get_error_summary (oslo.log 8).
         """
+        if not self.isEnabledFor(level):
+            return
+        msg, args = printable(str(msg)), tuple(_shown(value) for value in args)
         stacklevel = kwargs.pop('stacklevel', 1) + 1  # the line is the caller's
         if kwargs.get('exc_info'):
             super().log(level, msg, *args, stacklevel=stacklevel, **kwargs)
@@ -26,6 +33,26 @@ class WholeLines(logging.LoggerAdapter[logging.Logger]):
             raise KeyError  # noqa: TRY301 - see above
         except KeyError:
             super().log(level, msg, *args, stacklevel=stacklevel, **kwargs)
+
+
+class _Shown:
+    """A value in a line: an error's text, or a list of a guest's, can hold what a text can."""
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def __str__(self) -> str:
+        return printable(str(self._value))
+
+    def __repr__(self) -> str:
+        return printable(repr(self._value))
+
+
+def _shown(value: object) -> object:
+    """Return what a line may hold in the place of `value`; numbers stay, for their own formats."""
+    if isinstance(value, Mapping):
+        return {name: _shown(inner) for name, inner in value.items()}
+    return value if value is None or isinstance(value, int | float) else _Shown(value)
 
 
 def get_logger(name: str) -> WholeLines:

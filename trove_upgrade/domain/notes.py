@@ -9,7 +9,7 @@ import enum
 from collections.abc import Mapping
 from typing import Any, Self
 
-from trove_upgrade.domain import concealment, states
+from trove_upgrade.domain import concealment, printable, states
 
 Json = Mapping[str, Any]
 
@@ -19,7 +19,6 @@ WARNINGS, REMARKS, SETTINGS_CHANGED = 'warnings', 'remarks', 'settings_changed'
 #: A guest is another's machine: so many notes of one kind, and so many characters of one text, are kept.
 MOST = 100
 LONGEST = 1000
-_CUT = '...'
 
 
 class Code(enum.StrEnum):
@@ -92,7 +91,7 @@ class SettingChange:
     @property
     def message(self) -> str:
         """For a person.  Of two lists it names the members that differ: optimizer_switch alone has forty."""
-        lists = all(',' in value and not value.endswith(_CUT) for value in (self.before, self.after))
+        lists = all(',' in value and not value.endswith(printable.CUT) for value in (self.before, self.after))
         went, came = _apart(self.before, self.after), _apart(self.after, self.before)
         if not lists or not went + came:
             return f'{self.name} was {self.before!r} and is {self.after!r}.'
@@ -163,4 +162,4 @@ def _list(entries: Any) -> list[Any]:
 
 
 def _cut(text: str, longest: int = LONGEST) -> str:
-    return text if len(text) <= longest else text[:longest - len(_CUT)] + _CUT
+    return printable.cut(text, longest)

@@ -214,8 +214,8 @@ class OutboxRepository(Protocol):
 class GuestRepository(Protocol):
     """`upgrade_guests`: the last heartbeat of each guest, and the image that its server was booted from."""
 
-    def record(self, heartbeat: guest.Heartbeat) -> None:
-        """Insert or update, seen_at by the database's clock."""
+    def record(self, heartbeat: guest.Heartbeat) -> bool:
+        """Insert or update, seen_at by the database's clock; False: there is no such instance, and nothing was kept."""
 
     def heartbeat(self, instance_id: str) -> guest.Heartbeat | None:
         """The last one, or None if none ever came."""

@@ -5,13 +5,14 @@ A value of a wrong type that got into a row would be met again by whoever works 
 """
 import collections.abc
 import dataclasses
-import json
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any
 
-#: Characters of one message as JSON.  The largest, a fingerprint of ten thousand tables, has about 2 million; a row takes more.
+from trove_upgrade.domain import tree
+
+#: Characters of one message.  The largest are the facts of a target with all its options; answers have closer bounds.
 LARGEST = 8_000_000
 #: What the columns for whole numbers hold.
 _LARGEST_NUMBER = 2**31 - 1
@@ -28,8 +29,7 @@ def fields_of(cls: type[Any], wire: Any) -> dict[str, Any]:
     """
     if not isinstance(wire, Mapping):
         raise TypeError(f'a mapping was expected, not {type(wire).__name__}')
-    if len(json.dumps(wire, default=str)) > LARGEST:
-        raise ValueError(f'the message has more than {LARGEST} characters')
+    tree.require(wire, characters=LARGEST)
     hints = typing.get_type_hints(cls)
     found: dict[str, Any] = {}
     for field in dataclasses.fields(cls):

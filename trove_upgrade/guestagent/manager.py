@@ -8,8 +8,7 @@ from typing import Any
 
 import oslo_messaging
 
-from trove_upgrade.domain import exceptions, guest, logs, origin
-from trove_upgrade.guestagent import info
+from trove_upgrade.domain import exceptions, guest, guest_call, logs, origin, upgrade_info
 from trove_upgrade.guestagent.flows import generations
 from trove_upgrade.guestagent.flows.work import Guest
 from trove_upgrade.guestagent.job import Jobs
@@ -61,33 +60,33 @@ class GuestManager:
         self._join_seconds = join_seconds
         self._wake = wake
 
-    def check_upgrade(self, _context: object, **arguments: Any) -> dict[str, Any]:
+    def check_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
         """All checks, nothing changed."""
         return self._answer('check_upgrade', arguments)
 
-    def pre_upgrade(self, _context: object, **arguments: Any) -> dict[str, Any]:
+    def pre_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
         """Check, fingerprint, stop, stash, unmount.  Without arguments it is RPC 1.0: the upgrade_info, or an error."""
         if not arguments:
             return dict(self._specification('pre_upgrade', self._specification_id(), {})['upgrade_info'])
         return self._answer('pre_upgrade', arguments)
 
-    def abort_upgrade(self, _context: object, **arguments: Any) -> dict[str, Any]:
+    def abort_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
         """Undo pre_upgrade."""
         return self._answer('abort_upgrade', arguments)
 
-    def post_upgrade(self, _context: object, **arguments: Any) -> dict[str, Any] | None:
+    def post_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any] | None:
         """Restore, upgrade the data, compare, open.  With upgrade_info alone it is RPC 1.0."""
         if arguments.keys() == {'upgrade_info'}:
-            upgrade_info = dict(arguments['upgrade_info'] or {})
-            self._specification('post_upgrade', str(upgrade_info.get('upgrade_id') or ''), upgrade_info)
+            info = _read_info(arguments['upgrade_info'])
+            self._specification('post_upgrade', info.upgrade_id, info.to_wire())
             return None
         return self._answer('post_upgrade', arguments)
 
-    def verify_upgrade(self, _context: object, **arguments: Any) -> dict[str, Any]:
+    def verify_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
         """Version, write probe, durability."""
         return self._answer('verify_upgrade', arguments)
 
-    def finish_upgrade(self, _context: object, **arguments: Any) -> dict[str, Any]:
+    def finish_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
         """The stash may go after its hours."""
         return self._answer('finish_upgrade', arguments)
 
@@ -98,11 +97,11 @@ class GuestManager:
             return self._as_answer(record).to_wire()
         except exceptions.TroveUpgradeError as error:
             LOG.warning('%s was not begun: %s', method, error.message)
-            return self._failed(error.message, error.code, str(arguments.get('upgrade_id')))
+            return self._failed(error.message, error.code, _upgrade_id(arguments))
         except Exception as error:
             LOG.exception('%s failed', method)
             return self._failed(origin.unexpected(f'{method} failed', error, 'the log of the guest agent'), 'INTERNAL_ERROR',
-                                str(arguments.get('upgrade_id')))
+                                _upgrade_id(arguments))
 
     def _ask(self, method: str, call: guest.GuestCall, wait_seconds: float) -> JobRecord:
         if call.instance_id != self._guest.instance_id:
@@ -140,13 +139,13 @@ class GuestManager:
                 return upgrade_id
         return f'spec-{uuid.uuid4().hex}'
 
-    def _specification(self, method: str, upgrade_id: str, upgrade_info: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _specification(self, method: str, upgrade_id: str, info: Mapping[str, Any]) -> Mapping[str, Any]:
         """Wait until it is done.
 
         :raises CallFailed: it was refused or has failed.
         """
         deadline = self._guest.clock.now() + datetime.timedelta(hours=_SPECIFICATION_HOURS)
-        call = guest.GuestCall(self._guest.instance_id, upgrade_id, 1, 1, deadline, target={}, upgrade_info=upgrade_info)
+        call = guest.GuestCall(self._guest.instance_id, upgrade_id, 1, 1, deadline, target={}, upgrade_info=info)
         record = self._ask(method, _read(call.to_wire()), _SPECIFICATION_HOURS * 3600)
         if record.state is not guest.JobState.DONE:
             raise CallFailed(record.message, record.code or 'NOT_DONE')
@@ -154,12 +153,22 @@ class GuestManager:
 
 
 def _read(arguments: Mapping[str, Any]) -> guest.GuestCall:
-    """Ids become names of files: only their own form is taken."""
+    """:raises StepFailed: CALL_INVALID; an argument is missing, is of another type, or is none of a call's."""
     try:
-        call = guest.GuestCall.from_wire(arguments)
-    except (KeyError, TypeError, ValueError) as error:
-        raise exceptions.StepFailed(f'The call cannot be read: {error!r}. Look which version the taskmanager has.', 'CALL_INVALID') from error
-    if not info.is_id(call.upgrade_id) or not isinstance(call.attempt, int) or not isinstance(call.generation, int):
-        raise exceptions.StepFailed(f'The call cannot be read: upgrade {call.upgrade_id!r}, attempt {call.attempt!r}, generation '
-                                    f'{call.generation!r}. Look which version the taskmanager has.', 'CALL_INVALID')
-    return call
+        return guest_call.read(arguments)
+    except guest_call.Invalid as error:
+        raise exceptions.StepFailed(f'The call cannot be read: {error}. Look which version the taskmanager has.', 'CALL_INVALID') from None
+
+
+def _read_info(wire: Any) -> upgrade_info.UpgradeInfo:
+    """:raises StepFailed: UPGRADE_INFO_INVALID; no job was begun."""
+    try:
+        return upgrade_info.UpgradeInfo.from_wire(wire)
+    except upgrade_info.Invalid as error:
+        raise upgrade_info.not_returned(str(error)) from None
+
+
+def _upgrade_id(arguments: Mapping[str, Any]) -> str:
+    """Return the id of a call that could not be read; it becomes a part of file names, so '' for what is none."""
+    found = arguments.get('upgrade_id')
+    return str(found) if upgrade_info.is_id(found) else ''

@@ -9,12 +9,13 @@ import oslo_messaging
 from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
-from trove_upgrade.domain import exceptions, guest, origin
+from trove_upgrade.domain import answers, exceptions, guest, origin, upgrade_info
 from trove_upgrade.rpc import serializer, transport
 
 #: Of the answers that are made up here because the agent could not say it itself.
 CODE_TOO_OLD = 'GUEST_AGENT_TOO_OLD'
 CODE_INTERNAL = 'GUEST_AGENT_ERROR'
+CODE_BOUNDS = 'GUEST_ANSWER_OUT_OF_BOUNDS'
 
 #: Source: traceback.format_tb of Python's library.
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
@@ -91,8 +92,12 @@ class GuestAgentAPI:
             if error.exc_type in {'UnsupportedVersion', 'NoSuchMethod'}:
                 return self._ask_version_1_0(method, call)
             return _made_up(guest.JobState.FAILED, code=CODE_INTERNAL, message=(
-                f'The guest agent of instance {call.instance_id} could not carry out {method}: {error.exc_type}{_place(error)}: {error.value}. '
-                f'Look into the log of the agent.'))
+                f'The guest agent of instance {call.instance_id} could not carry out {method}: '
+                f'{answers.message(f"{error.exc_type}{_place(error)}: {error.value}")}. Look into the log of the agent.'))
+        except answers.AnswerOutOfBounds as error:
+            return _made_up(guest.JobState.FAILED, code=CODE_BOUNDS, message=(
+                f'The guest agent of instance {call.instance_id} answered {method} with more than is taken, or in another form: {error}. '
+                f'Nothing of it was kept. Look at the agent in the guest and at its version.'))
         except (KeyError, TypeError, ValueError) as error:
             return _made_up(guest.JobState.FAILED, code=CODE_INTERNAL, message=(
                 f'The guest agent of instance {call.instance_id} answered {method} in a form that cannot be read: {origin.of(error)}. '
@@ -101,9 +106,7 @@ class GuestAgentAPI:
     def _ask_version_1_0(self, method: str, call: guest.GuestCall) -> guest.GuestAnswer:
         """What the specification's two calls can stand in for; they return when they are done."""
         if method == 'pre_upgrade':
-            result = self._call(method, '1.0', call.instance_id, {})
-            return _made_up(guest.JobState.DONE, message='Done by an agent that knows RPC 1.0 only.',
-                            result={'upgrade_info': dict(result or {})})
+            return self._quiesced_by_1_0(call)
         if method == 'post_upgrade':
             self._call(method, '1.0', call.instance_id, {'upgrade_info': dict(call.upgrade_info)})
             return _made_up(guest.JobState.DONE, message='Done by an agent that knows RPC 1.0 only.', started=True)
@@ -113,6 +116,16 @@ class GuestAgentAPI:
         return _made_up(state, code=CODE_TOO_OLD, message=(
             f'The guest agent of instance {call.instance_id} cannot be asked for {method}: it knows RPC 1.0 only. '
             f'Install an agent that knows 1.1 in the guest first.'))
+
+    def _quiesced_by_1_0(self, call: guest.GuestCall) -> guest.GuestAnswer:
+        """The answer of RPC 1.0 is the upgrade_info alone, or None."""
+        try:
+            info = upgrade_info.carried(self._call('pre_upgrade', '1.0', call.instance_id, {}))
+        except upgrade_info.Invalid as error:
+            return _made_up(guest.JobState.FAILED, code=upgrade_info.CODE, message=(
+                f'Instance {call.instance_id} was not rebuilt: the upgrade_info that its guest agent, of RPC 1.0, returned is not of its form, '
+                f'{error}. Look at the agent in the guest.'))
+        return _made_up(guest.JobState.DONE, message='Done by an agent that knows RPC 1.0 only.', result={'upgrade_info': info})
 
     def _call(self, method: str, version: str, instance_id: str, arguments: dict[str, Any]) -> Any:
         topic = f'{self._prefix}{instance_id}'

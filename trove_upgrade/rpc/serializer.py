@@ -6,6 +6,10 @@ from typing import Any
 import oslo_messaging
 from oslo_context import context as oslo_context
 
+from trove_upgrade.domain import printable
+
+#: Characters of one text of a context.
+_LONGEST = 1024
 #: Never put on the wire: nobody on the other side acts as the user.
 _SECRETS = frozenset({'auth_token', 'service_token', 'trustor_id', 'trust_id'})
 
@@ -26,8 +30,17 @@ class RequestContextSerializer(oslo_messaging.JsonPayloadSerializer):
         return {key: value for key, value in wire.items() if key not in _SECRETS and value is not None}
 
     def deserialize_context(self, context: Mapping[str, Any]) -> oslo_context.RequestContext:
-        """Not made the thread's current one: endpoints do that if they want their logs to carry it."""
-        return MessageContext.from_dict(dict(context))
+        """Not made the thread's current one: endpoints do that if they want their logs to carry it.
+
+        Entries of another type are left out, and so are texts that are not one printable line: ids of requests stand in the log.
+        """
+        return MessageContext.from_dict({key: value for key, value in context.items() if _is_entry(value)})
+
+
+def _is_entry(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(printable.is_plain(one, _LONGEST) for one in value)
+    return value is None or isinstance(value, bool) or printable.is_plain(value, _LONGEST)
 
 
 def service_context(request_id: str | None = None) -> oslo_context.RequestContext:

@@ -12,11 +12,12 @@ import kombu.exceptions
 import oslo_messaging
 from oslo_config import cfg
 from oslo_messaging import transport as oslo_transport
+from oslo_messaging.rpc import server as oslo_server
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import fault
 from trove_upgrade.domain import exceptions
-from trove_upgrade.rpc import serializer
+from trove_upgrade.rpc import dispatcher, serializer
 
 #: Highest versions that the two APIs have; the history stands in the docstrings of the client classes.
 TASKMANAGER_VERSION = '1.1'
@@ -140,9 +141,8 @@ def get_server(transport: oslo_messaging.Transport, target: oslo_messaging.Targe
     An endpoint's `target = oslo_messaging.Target(version='1.1')` says which version it speaks; its public methods take the
     context first, then keyword arguments.
     """
-    return oslo_messaging.get_rpc_server(
-        transport, target, list(endpoints), serializer=serializer.RequestContextSerializer(),
-        access_policy=oslo_messaging.DefaultRPCAccessPolicy)
+    read = dispatcher.Dispatcher(list(endpoints), serializer.RequestContextSerializer(), oslo_messaging.DefaultRPCAccessPolicy)
+    return oslo_server.RPCServer(transport, target, read)
 
 
 def require_broker(conf: cfg.ConfigOpts, timeout_seconds: float) -> None:

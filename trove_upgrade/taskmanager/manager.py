@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The taskmanager's RPC endpoint: nudges and heartbeats.  What it is told is looked up in the rows; nothing is believed."""
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import oslo_messaging
 from oslo_context import context as oslo_context
 
 from trove_upgrade.domain import exceptions, guest, logs, ports
+from trove_upgrade.taskmanager import arguments as arguments_module
+from trove_upgrade.taskmanager.arguments import ArgumentsInvalid
 from trove_upgrade.taskmanager.healing import needs_healing
 
 LOG = logs.get_logger(__name__)
@@ -15,7 +17,11 @@ UPGRADE, CHECK, HEAL = 'upgrade', 'check', 'heal'
 
 
 class TaskManager:
-    """Server side of `rpc.taskmanager.TaskManagerAPI`; its history of versions stands there."""
+    """Server side of `rpc.taskmanager.TaskManagerAPI`; its history of versions stands there.
+
+    A cast with other arguments ends in one line of the log: the broker's dispatcher writes it from `ArgumentsInvalid`.  The
+    context's parameter has no name, so that no argument can be taken for it.
+    """
 
     target = oslo_messaging.Target(version='1.1')
 
@@ -26,35 +32,51 @@ class TaskManager:
         self._nudge = nudge
         self._look = look
 
-    def upgrade(self, context: oslo_context.RequestContext, instance_id: str, datastore_version_id: str,
-                upgrade_id: str | None = None) -> None:
-        """Look at the row now; an older API does not know its id, then at all that is due."""
-        LOG.debug('Request %s nudges upgrade %s of instance %s to version %s', context.request_id, upgrade_id, instance_id, datastore_version_id)
+    def upgrade(self, context: oslo_context.RequestContext, /, **arguments: Any) -> None:
+        """Look at the row now; an older API does not know its id, then at all that is due.
+
+        :raises ArgumentsInvalid: nothing is nudged.
+        """
+        ids = arguments_module.ids(UPGRADE, arguments, required=('instance_id', 'datastore_version_id'), optional=('upgrade_id',))
+        upgrade_id = ids['upgrade_id']
+        LOG.debug('Request %s nudges upgrade %s of instance %s', context.request_id, upgrade_id, ids['instance_id'])
         if upgrade_id is None:
             self._look()
         else:
             self._nudge(UPGRADE, upgrade_id)
 
-    def check(self, context: oslo_context.RequestContext, check_id: str) -> None:
-        """Run a stored upgrade check now."""
+    def check(self, context: oslo_context.RequestContext, /, **arguments: Any) -> None:
+        """Run a stored upgrade check now.
+
+        :raises ArgumentsInvalid: nothing is nudged.
+        """
+        check_id = str(arguments_module.ids(CHECK, arguments, required=('check_id',))['check_id'])
         LOG.debug('Request %s nudges upgrade check %s', context.request_id, check_id)
         self._nudge(CHECK, check_id)
 
-    def heartbeat(self, context: oslo_context.RequestContext, heartbeat: Mapping[str, Any]) -> None:  # noqa: ARG002 - the endpoint's form
-        """A guest in an upgrade, or one that has just booted, says what it runs."""
-        beat = guest.Heartbeat.from_wire(heartbeat)
-        self._guests.record(beat)
-        if not beat.marker:
+    def heartbeat(self, _context: oslo_context.RequestContext, /, **arguments: Any) -> None:
+        """A guest in an upgrade, or one that has just booted, reports what it runs.
+
+        Its words reach no line above DEBUG: it could be root of any guest, and each second one of them.
+
+        :raises ArgumentsInvalid: nothing is kept.
+        """
+        arguments_module.require_names('heartbeat', arguments, required=('heartbeat',))
+        try:
+            beat = guest.Heartbeat.from_wire(arguments['heartbeat'])
+        except (KeyError, TypeError, ValueError):
+            raise ArgumentsInvalid(method='heartbeat', found='it is not of the form of a heartbeat') from None
+        if not self._guests.record(beat) or not beat.marker:
             return
         upgrade_id = beat.marker.partition(':')[0]
         try:
             row = self._upgrades.get(upgrade_id)
         except exceptions.UpgradeNotFound:
-            LOG.warning('Instance %s reports marker %s, which belongs to no upgrade here. Look at its user data.', beat.instance_id, beat.marker)
+            LOG.debug('Instance %s reports marker %s, which belongs to no upgrade here. Look at its user data.', beat.instance_id, beat.marker)
             return
         if row.instance_id != beat.instance_id:
-            LOG.warning('Instance %s reports marker %s, which belongs to instance %s. Look at its user data.',
-                        beat.instance_id, beat.marker, row.instance_id)
+            LOG.debug('Instance %s reports marker %s, which belongs to instance %s. Look at its user data.',
+                      beat.instance_id, beat.marker, row.instance_id)
         elif needs_healing(row, beat):
             self._nudge(HEAL, upgrade_id)
         elif row.ended_at is None:

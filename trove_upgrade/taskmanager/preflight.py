@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The preflight report: one set of checks for the precheck step and for a stored upgrade check."""
 import dataclasses
+import uuid
 from collections.abc import Callable, Sequence
 
 from trove_upgrade.domain import checks, compute, exceptions, guest, instance, ports, upgrade, versions
@@ -9,7 +10,7 @@ from trove_upgrade.taskmanager import agent_options, user_data
 from trove_upgrade.taskmanager.guest_files import GuestFiles
 
 #: As long as the one that is not known before the guest has been stopped: the length counts.
-_ANY_UUID = '0' * 36
+_ANY_UUID = str(uuid.UUID(int=0))
 #: Below, a rebuild keeps the user data of the server.  Source: Nova api-ref, "Rebuild Server", microversion 2.57.
 _USER_DATA_SINCE = (2, 57)
 #: What counts as "would begin".

@@ -15,7 +15,7 @@ import posixpath
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from trove_upgrade.domain import exceptions, secret_files
+from trove_upgrade.domain import exceptions, printable, secret_files, upgrade_info
 from trove_upgrade.domain.cloud_init import documents, kinds, limits, messages, parts, write_files
 from trove_upgrade.domain.cloud_init.kinds import Kind
 from trove_upgrade.taskmanager import agent_options, container_repositories, guest_info
@@ -35,6 +35,8 @@ _MERGE = 'list(append)+dict(no_replace,recurse_list)+str()'
 _COMMANDS = ('bootcmd', 'runcmd')
 _UNREADABLE = (parts.PartUnreadable, messages.MessageUnreadable, documents.DocumentUnreadable, write_files.PathUnreadable, limits.BeyondLimits,
                guest_info.NotChanged)
+#: Characters of one value in a file of ours.
+_LONGEST_VALUE = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,9 +70,13 @@ def render(former: bytes | None, marker: str, wanted: Wanted) -> bytes:
         raise _refused('it has none that Nova shows to the service user', 'USER_DATA_MISSING')
     try:
         text = parts.unpacked(former)
+        _require_plain(marker, wanted)
         kept = agent_options.kept_for_server(documents.files(text), wanted.guest_config, wanted.datastore_manager, MARKER_PATH)
+        _require_options(kept)
         repositories = container_repositories.of_guest(documents.files(text), wanted, marker, MARKER_PATH)
-        rendered = _Rendering(marker, dataclasses.replace(wanted, container_repositories=repositories), kept).of(text)
+        wanted = dataclasses.replace(wanted, container_repositories=repositories)
+        _require_plain(marker, wanted)
+        rendered = _Rendering(marker, wanted, kept).of(text)
     except _UNREADABLE as error:
         raise _refused(str(error), 'USER_DATA_UNREADABLE') from error
     result = parts.packed(rendered) if parts.is_compressed(former) else rendered
@@ -92,6 +98,31 @@ def overwritten(former: bytes | None, rendered: bytes) -> list[str]:
 def _refused(found: str, code: str) -> exceptions.StepRefused:
     return exceptions.StepRefused(f'The user data of the server cannot be sent again with a rebuild: {found}. Recreate the instance\'s user '
                                   f'data as cloud-config with write_files.', code)
+
+
+def _require_plain(marker: str, wanted: Wanted) -> None:
+    """A value with a line of its own would be an option of its own, read by the agents on the next root disk.
+
+    Every value is looked at here once more, whoever has checked it before.  The operator's own file is text of several lines.
+    """
+    values = {'marker': marker, 'volume_uuid': wanted.volume_uuid, 'guest_topic_prefix': wanted.guest_topic_prefix, **wanted.settings()}
+    for name, value in values.items():
+        if value is not None and not printable.is_plain(value, _LONGEST_VALUE):
+            raise _value_refused(name)
+    if wanted.volume_uuid is not None and not upgrade_info.is_volume_uuid(wanted.volume_uuid):
+        raise _value_refused('volume_uuid')
+
+
+def _require_options(kept: str) -> None:
+    """What the former user data says of the server's numbers, in lines that are ours."""
+    if not all(printable.is_plain(line, _LONGEST_VALUE) for line in kept.split('\n')):
+        raise _value_refused('the number of the database user')
+
+
+def _value_refused(name: str) -> exceptions.StepRefused:
+    return exceptions.StepRefused(
+        f'The configuration of the rebuilt guest cannot be written: {name} has control characters or line separators, is too long, or is not of '
+        f'its form. Look where it comes from, the guest or the row of the datastore version, and upgrade again.', 'USER_DATA_VALUE_INVALID')
 
 
 class _Rendering:

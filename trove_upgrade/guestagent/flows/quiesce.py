@@ -5,10 +5,10 @@ import json
 from typing import NoReturn
 
 from trove_upgrade.domain import exceptions, origin
+from trove_upgrade.domain.upgrade_info import UpgradeInfo
 from trove_upgrade.guestagent import claim, datafiles
 from trove_upgrade.guestagent.flows import check, generations, undo
 from trove_upgrade.guestagent.flows.work import Guest, Outcome, Work
-from trove_upgrade.guestagent.info import UpgradeInfo
 from trove_upgrade.guestagent.marks import Mark
 from trove_upgrade.guestagent.stash import publish
 from trove_upgrade.guestagent.volume import Mounted

@@ -13,12 +13,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trove_upgrade.domain import exceptions, logs, upgrade
+from trove_upgrade.domain import exceptions, logs, upgrade, upgrade_info
+from trove_upgrade.domain.upgrade_info import UpgradeInfo
 from trove_upgrade.guestagent import claim, datafiles, durable, service
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.flows import files, generations, root_disk, verify
 from trove_upgrade.guestagent.flows.work import ROLLBACK, Guest, Outcome, Work
-from trove_upgrade.guestagent.info import UpgradeInfo, invalid
 from trove_upgrade.guestagent.marks import Mark
 from trove_upgrade.guestagent.stash.restore import Stash
 
@@ -69,15 +69,18 @@ def _claim(guest: Guest) -> None:
 
 def _info(work: Work) -> UpgradeInfo:
     """The marks are kept under its id and the journal under the call's: they must be one."""
-    info = UpgradeInfo.from_wire(work.call.upgrade_info)
+    try:
+        info = UpgradeInfo.from_wire(work.call.upgrade_info)
+    except upgrade_info.Invalid as error:
+        raise upgrade_info.not_returned(str(error)) from None
     if info.upgrade_id != work.call.upgrade_id:
-        raise invalid(f'it is of upgrade {info.upgrade_id} and the call of {work.call.upgrade_id}')
+        raise upgrade_info.not_returned(f'it is of upgrade {info.upgrade_id} and the call of {work.call.upgrade_id}')
     return info
 
 
 def _read(stash: Stash, info: UpgradeInfo) -> base.Fingerprint:
     if stash.manifest.upgrade_id != info.upgrade_id:
-        raise invalid(f'it is of upgrade {info.upgrade_id} and its stash of {stash.manifest.upgrade_id}')
+        raise upgrade_info.not_returned(f'it is of upgrade {info.upgrade_id} and its stash of {stash.manifest.upgrade_id}')
     return base.Fingerprint(**json.loads(stash.document('fingerprint', info.fingerprint_digest)))
 
 

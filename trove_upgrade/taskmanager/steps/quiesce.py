@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quiesce: the guest takes the fingerprint, stops its database, and keeps what must survive on the volume."""
 import dataclasses
+from typing import Any
 
-from trove_upgrade.domain import exceptions, guest, ports, upgrade
+from trove_upgrade.domain import exceptions, guest, ports, upgrade, upgrade_info
 from trove_upgrade.taskmanager.steps.calls import Calls, answered
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
 from trove_upgrade.taskmanager.steps.task import require_quiet
@@ -29,7 +30,7 @@ class Quiesce:
         answer = answered(self.agent.pre_upgrade, self.calls.with_facts(row), exceptions.StepRefused)
         if answer.state is guest.JobState.RUNNING:
             return self.calls.ask_again(row, answer)
-        info = dict(answer.result.get('upgrade_info') or {})
+        info = _carried(row, answer)
         return Done(answer.message, data={'upgrade_info': info, 'stopped_at': info.get('stopped_at'),
                                           'former_boot_id': answer.boot_id or row.data.get('former_boot_id') or ''})
 
@@ -37,3 +38,16 @@ class Quiesce:
         """The guest undoes it."""
         return exceptions.StepRefused(f'Instance {row.instance_id} cannot be upgraded: its guest was not ready after '
                                       f'{self.timeout_seconds:g} s ({found}). Look at the guest, then upgrade again.', 'QUIESCE_TIMEOUT')
+
+
+def _carried(row: upgrade.Upgrade, answer: guest.GuestAnswer) -> dict[str, Any]:
+    """Return the facts for the next root disk.  They become configuration there, so none is stored before all have their form.
+
+    :raises StepRefused: UPGRADE_INFO_INVALID; nothing was rebuilt, and the guest undoes its part.
+    """
+    try:
+        return upgrade_info.carried(answer.result.get('upgrade_info'))
+    except upgrade_info.Invalid as error:
+        raise exceptions.StepRefused(
+            f'Instance {row.instance_id} was not rebuilt: the upgrade_info that its guest agent returned is not of its form, {error}. '
+            f'Look at the agent in the guest and at its version, then upgrade again.', upgrade_info.CODE) from None

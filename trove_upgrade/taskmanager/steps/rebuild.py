@@ -7,7 +7,7 @@ same write and proves that this rebuild was asked.  Whether it was *done* is the
 import dataclasses
 from collections.abc import Mapping
 
-from trove_upgrade.domain import compute, exceptions, guest, ports, upgrade
+from trove_upgrade.domain import compute, exceptions, guest, ports, upgrade, upgrade_info
 from trove_upgrade.domain.upgrade import ACCEPTED, ASKED, ASKED_FOR
 from trove_upgrade.taskmanager.guest_files import GuestFiles
 from trove_upgrade.taskmanager.steps.calls import Calls, answered
@@ -113,8 +113,11 @@ class Rebuild:
 
     def _post(self, row: upgrade.Upgrade, server: compute.Server) -> Wait:
         wanted = self.datastores.version_by_id(row.wanted_version_id)
-        volume_uuid = (row.data.get('upgrade_info') or {}).get('volume_uuid')
-        rendered = self.files.render(server, row.instance_id, wanted, row.marker, str(volume_uuid) if volume_uuid else None)
+        try:
+            volume_uuid = upgrade_info.volume_uuid(row.data.get('upgrade_info'))
+        except upgrade_info.Invalid as error:    # stored by a release that did not look
+            raise upgrade_info.not_returned(str(error)) from None
+        rendered = self.files.render(server, row.instance_id, wanted, row.marker, volume_uuid)
         require_our_task(self.instances, row)    # here: the guest took its time, and Nova loses a delete that comes just after a rebuild
         try:
             self.nova.rebuild(server, row.wanted_image_id, row.marker, rendered)

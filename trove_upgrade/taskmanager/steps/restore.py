@@ -4,7 +4,7 @@ import dataclasses
 import datetime
 from typing import Any
 
-from trove_upgrade.domain import exceptions, guest, notes, ports, states, upgrade
+from trove_upgrade.domain import exceptions, guest, notes, ports, states, upgrade, upgrade_info
 from trove_upgrade.domain.upgrade import ASKED_FOR, SENT, SENT_BACK, STATUS_SEEN, UNTOUCHED
 from trove_upgrade.taskmanager.steps.calls import Calls, settled
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
@@ -30,6 +30,7 @@ class Restore:
             status = self.instances.service_status(row.instance_id)
             seen = status.updated_at.isoformat() if status is not None and status.updated_at is not None else None
             return Wait(0, 'The guest restores its files and upgrades the data.', data={sent: row.attempt, STATUS_SEEN: seen})
+        _require_info(row)
         answer = self.agent.post_upgrade(self.calls.plain(row))
         learned = _learned(row, answer)
         if learned:
@@ -59,6 +60,14 @@ class Restore:
             f'Look at the guest, then retry the upgrade: it goes on where it stopped.', 'RESTORE_TIMEOUT')
 
 
+def _require_info(row: upgrade.Upgrade) -> None:
+    """:raises StepFailed: UPGRADE_INFO_INVALID; the row holds facts that no guest of ours returned."""
+    try:
+        upgrade_info.carried(row.data.get('upgrade_info'))
+    except upgrade_info.Invalid as error:
+        raise upgrade_info.not_returned(str(error)) from None
+
+
 def _learned(row: upgrade.Upgrade, answer: guest.GuestAnswer) -> dict[str, int | None]:
     """What the guest says of the point of no return, if the row does not know it yet: committed before anything is decided by it.
 
@@ -73,6 +82,6 @@ def _learned(row: upgrade.Upgrade, answer: guest.GuestAnswer) -> dict[str, int |
 
 def _seconds(stopped_at: Any, opened_at: Any) -> float | None:
     """Between two ISO 8601 times of the guest's own clock; None where it did not report both."""
-    if not isinstance(stopped_at, str) or not isinstance(opened_at, str):
+    if not upgrade_info.is_time(stopped_at) or not upgrade_info.is_time(opened_at):
         return None
     return round((datetime.datetime.fromisoformat(opened_at) - datetime.datetime.fromisoformat(stopped_at)).total_seconds(), 3)

@@ -71,6 +71,13 @@ class TestWholeLines(base.TestCase):
         line = self.written(lambda ours, _: ours.log(logging.ERROR, 'It is away', exc_info=None))
         self.assertTrue(line.endswith(' [-] It is away'), line)
 
+    def test_a_guests_text_neither_ends_a_line_nor_moves_the_cursor(self):
+        for value in ('a\n2026 ERROR forged\x1b[2J\x85\u2028', OSError('a\rb\x1b'), ['a\x9b', 'b\n'], {'a': 'b\n'}, b'a\n', None, 7, 2.5):
+            line = self.written(lambda ours, _, value=value: ours.warning('%s and %r', value, value))
+            self.assertTrue(line.isprintable(), line)
+        self.assertIn('7 of 2.5', self.written(lambda ours, _: ours.warning('%d of %g', 7, 2.5)))
+        self.assertIn('b\\n', self.written(lambda ours, _: ours.warning('%(a)s', {'a': 'b\n'})))
+
     def test_nor_in_a_format_with_a_place_for_it_or_in_json(self):
         self.conf.set_override('logging_default_format_string', '%(message)s|%(error_summary)s')
         self.assertEqual('It is away|-', self.written(lambda ours, _: ours.error('It is away')))

@@ -8,8 +8,8 @@ import shutil
 import fixtures
 
 from trove_upgrade.domain import exceptions, upgrade
+from trove_upgrade.domain.upgrade_info import UpgradeInfo
 from trove_upgrade.guestagent.flows import check, finish, quiesce, restore, undo, verify
-from trove_upgrade.guestagent.info import UpgradeInfo
 from trove_upgrade.guestagent.marks import Mark
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent import fakes
@@ -283,7 +283,7 @@ class RestoreTest(FlowTestCase):
             self._refused(broken, 'UPGRADE_INFO_INVALID')
 
     def test_another_volume_is_refused(self):
-        self._refused({**self.rebuilt(), 'volume_uuid': 'another'}, 'VOLUME_NOT_FOUND')
+        self._refused({**self.rebuilt(), 'volume_uuid': '00000000-0000-4000-8000-00000000000a'}, 'VOLUME_NOT_FOUND')
 
     def test_a_stash_that_was_changed_is_refused_and_nothing_is_written(self):
         info = self.rebuilt()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What comes back over the broker as upgrade_info: everybody with an account there could have written it."""
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.upgrade_info import UpgradeInfo
 from trove_upgrade.guestagent.flows import restore
-from trove_upgrade.guestagent.info import UpgradeInfo
 from trove_upgrade.guestagent.marks import Mark
 from trove_upgrade.tests.unit.guestagent import fakes
 from trove_upgrade.tests.unit.guestagent.test_flows import FlowTestCase

@@ -161,6 +161,19 @@ class ManagerTest(base.TestCase):
             self.assertEqual('CALL_INVALID', self.ask('check_upgrade', **changes).code)
         self.assertEqual('CALL_INVALID', self.manager().check_upgrade(None, nonsense=1)['code'])
 
+    def test_arguments_of_other_forms_begin_no_job_and_leave_no_traceback(self):
+        log, manager = self.useFixture(fixtures.FakeLogger(name='trove_upgrade')), self.manager()
+        wire = self.machine.call().to_wire()
+        for changes in ({'surplus': 1}, {'context': 1}, {'self': 1}, {'_context': 1}, {'options': {'rollback': 'yes'}}, {'target': {'plugins': 7}},
+                        {'upgrade_id': ['x']}, {'deadline': '2026-01-01'}, {'upgrade_info': 'x'}):
+            for method in ('check_upgrade', 'pre_upgrade', 'abort_upgrade', 'post_upgrade', 'verify_upgrade', 'finish_upgrade'):
+                self.assertEqual('CALL_INVALID', getattr(manager, method)(None, **{**wire, **changes})['code'], changes)
+        for info in ('x', None, [], 7, {'upgrade_id': '../x'}):
+            error = self.assertRaises(exceptions.StepFailed, manager.post_upgrade, None, upgrade_info=info)
+            self.assertEqual('UPGRADE_INFO_INVALID', error.code)
+        self.assertNotIn('Traceback', log.output)
+        self.assertEqual(([], 0), (list(Journal(self.machine.layout.jobs).all()), self.woken))
+
     def test_whatever_happens_at_the_edge_is_an_answer(self):
         manager = self.manager()
         manager._jobs = None

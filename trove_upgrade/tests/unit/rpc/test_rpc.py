@@ -59,7 +59,7 @@ class _OldEndpoint:
 
     def pre_upgrade(self, context):
         self.calls.append('pre_upgrade')
-        return {'stash': 's'}
+        return {'stash': 'stash-s'}
 
     def post_upgrade(self, context, upgrade_info):
         self.calls.append(upgrade_info)
@@ -105,7 +105,7 @@ class TestGuestAgentAPI(base.TestCase):
     def test_an_agent_of_1_0_is_asked_in_its_own_way(self):
         endpoint = _OldEndpoint()
         api = self.serve(endpoint)
-        self.assertEqual({'stash': 's'}, api.pre_upgrade(CALL).result['upgrade_info'])
+        self.assertEqual({'stash': 'stash-s'}, api.pre_upgrade(CALL).result['upgrade_info'])
         self.assertTrue(api.post_upgrade(CALL).server_started_on_data)
         self.assertEqual(['pre_upgrade', {}], endpoint.calls)
         self.assertEqual((guest.JobState.REFUSED, 'GUEST_AGENT_TOO_OLD'), (api.check_upgrade(CALL).state, api.check_upgrade(CALL).code))
@@ -129,8 +129,8 @@ class TestGuestAgentAPI(base.TestCase):
         self.assertIn('could not carry out pre_upgrade: RuntimeError at /opt/agent/job.py:42 (run): boom. ', answer.message)
 
     def test_an_agent_of_1_0_behind_a_broker_is_asked_in_its_own_way(self):
-        answer = self.over_a_broker(oslo_messaging.RemoteError('UnsupportedVersion', 'x'), {'stash': 's'}).pre_upgrade(CALL)
-        self.assertEqual({'upgrade_info': {'stash': 's'}}, answer.result)
+        answer = self.over_a_broker(oslo_messaging.RemoteError('UnsupportedVersion', 'x'), {'stash': 'stash-s'}).pre_upgrade(CALL)
+        self.assertEqual({'upgrade_info': {'stash': 'stash-s'}}, answer.result)
 
     def test_an_answer_of_another_form_has_failed(self):
         self.assertEqual('GUEST_AGENT_ERROR', self.serve(_Endpoint({'state': 'DONE'})).pre_upgrade(CALL).code)

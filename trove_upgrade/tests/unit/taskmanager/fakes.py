@@ -100,7 +100,7 @@ class FakeGuest:
         self.script = {
             'check_upgrade': [answer(server_state=guest.ServerState.RUNNING, server_version='10.11.14-MariaDB',
                                      result={'checks': [{'name': 'guest_space', 'outcome': 'ok', 'message': 'enough'}]})],
-            'pre_upgrade': [answer(result={'upgrade_info': {'stash': 's1', 'stopped_at': '2026-11-21T12:00:00+00:00'}})],
+            'pre_upgrade': [answer(result={'upgrade_info': {'stash': 'stash-s1', 'stopped_at': '2026-11-21T12:00:00+00:00'}})],
             'abort_upgrade': [answer(server_state=guest.ServerState.RUNNING, serving=True)],
             'post_upgrade': [answer(boot_id=NEW_BOOT, server_started_on_data=True,
                                     result={'fingerprint': {'rows': 1}, 'stopped_at': '2026-11-21T12:00:00+00:00',

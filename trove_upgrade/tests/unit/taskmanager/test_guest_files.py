@@ -97,10 +97,10 @@ class TestGuestFiles(base.TestCase):
             self.assertEqual(expected, user_data.ETH1_PATH in self.render(dataclasses.replace(server, nic_count=count)), count)
 
     def test_the_rebuild_sends_the_volume_of_the_guest_that_was_stopped(self):
-        self.stage.guest.says('pre_upgrade', fakes.answer(result={'upgrade_info': {'volume_uuid': 'uuid-9'}}))
+        self.stage.guest.says('pre_upgrade', fakes.answer(result={'upgrade_info': {'volume_uuid': '6d1b1c5e-5f0e-4a53-9e0e-0d7d6c3b2a99'}}))
         self.stage.run_on(self.db.begin().id)
         sent = yaml.safe_load(self.stage.nova.rebuilds[0][3])['write_files'][-1]
-        self.assertIn('upgrade_volume_uuid = uuid-9', base64.b64decode(sent['content']).decode())
+        self.assertIn('upgrade_volume_uuid = 6d1b1c5e-5f0e-4a53-9e0e-0d7d6c3b2a99', base64.b64decode(sent['content']).decode())
 
     def test_the_default_reader_reads_files(self):
         self.assertIn('SPDX', guest_files.read_text(__file__))

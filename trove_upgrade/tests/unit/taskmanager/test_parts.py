@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outbox relay, stored checks, heartbeats, healing, scheduler, and a whole service on a broker in memory."""
 import dataclasses
+import functools
 import logging
 import threading
 import time
@@ -16,6 +17,7 @@ from trove_upgrade.domain import guest, states, versions
 from trove_upgrade.domain.guest import JobState, ServerState
 from trove_upgrade.rpc import serializer, transport
 from trove_upgrade.rpc.taskmanager import TaskManagerAPI
+from trove_upgrade.taskmanager import arguments as arguments_module
 from trove_upgrade.taskmanager import manager, service
 from trove_upgrade.taskmanager.checks import CheckRunner
 from trove_upgrade.taskmanager.clock import SystemClock
@@ -250,7 +252,7 @@ class TestHeartbeats(_PartCase):
 
     def beat(self, row, **changes):
         beat = guest.Heartbeat(row.instance_id, fakes.NEW_BOOT, row.marker, False, '1.0', None, ServerState.STOPPED)
-        self.endpoint.heartbeat(serializer.service_context(), dataclasses.replace(beat, **changes).to_wire())
+        self.endpoint.heartbeat(serializer.service_context(), heartbeat=dataclasses.replace(beat, **changes).to_wire())
 
     def test_a_heartbeat_is_kept_and_wakes_its_upgrade(self):
         row = self.stage.until_boot()
@@ -264,6 +266,36 @@ class TestHeartbeats(_PartCase):
         self.beat(row, marker='00000000-0000-4000-8000-000000000000:1')
         self.beat(row, instance_id=database.OTHER_INSTANCE)
         self.assertEqual([], self.nudges)
+
+    def test_a_guest_of_no_instance_leaves_no_row_and_no_line(self):
+        row = self.stage.until_boot()
+        log = self.useFixture(fixtures.FakeLogger(name='trove_upgrade', level=logging.INFO))
+        unknown = '00000000-0000-4000-8000-00000000dead'
+        for number in range(20):
+            self.beat(row, instance_id=unknown, marker=f'{unknown}:{number}')
+            self.beat(row, instance_id=database.OTHER_INSTANCE)
+            self.beat(row, marker=f'{unknown}:{number}')
+        self.assertEqual('', log.output)
+        self.assertIsNone(self.repos.guests.heartbeat(unknown))
+        self.assertEqual([], self.nudges)
+
+    def test_a_cast_with_other_arguments_nudges_nothing_and_keeps_nothing(self):
+        row, context = self.stage.until_boot(), serializer.service_context()
+        beat = guest.Heartbeat(row.instance_id, fakes.NEW_BOOT, row.marker, False, '1.0', None, ServerState.STOPPED).to_wire()
+        for method, arguments in (
+                ('upgrade', {}), ('upgrade', {'instance_id': 'i'}), ('upgrade', {'instance_id': 7, 'datastore_version_id': 'v'}),
+                ('upgrade', {'instance_id': 'i', 'datastore_version_id': 'v', 'upgrade_id': ['u']}),
+                ('upgrade', {'instance_id': 'i', 'datastore_version_id': 'v', 'upgrade_id': 'u\n'}),
+                ('upgrade', {'instance_id': 'i', 'datastore_version_id': 'v', 'surplus': 1}),
+                ('check', {}), ('check', {'check_id': None}), ('check', {'check_id': 'x' * 65}), ('check', {'check_id': 'c', 'self': 1}),
+                ('heartbeat', {}), ('heartbeat', {'heartbeat': 'x'}), ('heartbeat', {'heartbeat': {}}), ('heartbeat', {'heartbeat': beat, 'context': 1}),
+                ('heartbeat', {'heartbeat': {**beat, 'restored': 'no'}}), ('heartbeat', {'heartbeat': {**beat, 'marker': 'FORGED\n'}}),
+                ('heartbeat', {'heartbeat': {**beat, 'ballast': 'x' * 16_000_000}})):
+            error = self.assertRaises(arguments_module.ArgumentsInvalid, functools.partial(getattr(self.endpoint, method), context, **arguments))
+            self.assertLess(len(error.message), 300)
+            self.assertTrue(error.message.isprintable() and 'FORGED' not in error.message, error.message)
+        self.assertEqual(([], []), (self.nudges, self.looks))
+        self.assertIsNone(self.repos.guests.heartbeat(row.instance_id))
 
     def test_a_completed_upgrade_whose_root_disk_is_new_again_is_healed(self):
         row = self.completed()
@@ -286,9 +318,9 @@ class TestHeartbeats(_PartCase):
         self.assertEqual([None] * 4, [healer.run(row.id), healer.run(row.id), healer.run(row.id), healer.run('none')])
 
     def test_a_nudge_without_an_upgrade_id_looks_at_all(self):
-        self.endpoint.upgrade(serializer.service_context(), 'i', 'v')
-        self.endpoint.upgrade(serializer.service_context(), 'i', 'v', upgrade_id='u')
-        self.endpoint.check(serializer.service_context(), 'c')
+        self.endpoint.upgrade(serializer.service_context(), instance_id='i', datastore_version_id='v')
+        self.endpoint.upgrade(serializer.service_context(), instance_id='i', datastore_version_id='v', upgrade_id='u')
+        self.endpoint.check(serializer.service_context(), check_id='c')
         self.assertEqual(([1], [('upgrade', 'u'), ('check', 'c')]), (self.looks, self.nudges))
 
 

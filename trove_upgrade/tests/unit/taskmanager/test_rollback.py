@@ -114,7 +114,7 @@ class TestRollsBack(RollbackCase):
         self.begin()
         for method in ('post_upgrade', 'verify_upgrade'):
             call = self.guest.asked(method)[-1]
-            self.assertEqual((True, '10.11.14', 's1'),
+            self.assertEqual((True, '10.11.14', 'stash-s1'),
                              (call.options.get('rollback'), call.target['server_version'], call.upgrade_info['stash']))
         self.assertTrue(all('rollback' not in call.options for call in self.guest.asked('pre_upgrade')))
 

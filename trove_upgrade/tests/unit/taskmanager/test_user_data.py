@@ -15,6 +15,7 @@ from trove_upgrade.domain import exceptions
 from trove_upgrade.taskmanager import user_data
 from trove_upgrade.tests.unit import base
 
+UUID = '6d1b1c5e-5f0e-4a53-9e0e-0d7d6c3b2a11'
 GUEST_INFO = '[DEFAULT]\nguest_id = i1\ndatastore_manager = mariadb\ndatastore_version = 10.11.14\ntenant_id = t\n'
 
 _PATHS = st.text(st.characters(codec='utf-8', exclude_categories=['Cs', 'Cc']), min_size=1).filter(
@@ -49,6 +50,16 @@ class TestCloudConfig(base.TestCase):
     def test_the_marker_is_a_file_of_its_own(self):
         document = parsed(render(cloud_config()))
         self.assertEqual('[trove_upgrade]\nupgrade_marker = u:1\n', content_of(document, user_data.MARKER_PATH))
+
+    def test_no_value_becomes_a_second_option(self):
+        for character in '\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029\x00\x1b\x7f':
+            for name in ('datastore_version', 'datastore_manager', 'registry_ext', 'repl_strategy', 'ssl_mode', 'guest_topic_prefix', 'volume_uuid'):
+                value = f'{UUID}{character}transport_url = rabbit://e@e/'
+                error = self.assertRaises(exceptions.StepRefused, render, cloud_config(), **{name: value})
+                self.assertEqual('USER_DATA_VALUE_INVALID', error.code)
+                self.assertIn(name if name != 'registry_ext' else 'datastore_registry_ext', error.message.replace('replication_strategy', 'repl_strategy'))
+            self.assertRaises(exceptions.StepRefused, render, cloud_config(), f'u:1{character}x = y')
+        self.assertRaises(exceptions.StepRefused, render, cloud_config(), volume_uuid='$transport_url')
 
     def test_a_second_upgrade_replaces_the_marker(self):
         document = parsed(render(render(cloud_config()), 'v:3'))
@@ -164,8 +175,8 @@ class TestTrovesOwn(base.TestCase):
         self.assertEqual({'insecure-registries': ['r:5000']}, json.loads(content_of(document, user_data.DOCKER_PATH)))
 
     def test_the_marker_says_which_volume_and_where_our_agent_listens(self):
-        document = parsed(render(as_trove_renders(), volume_uuid='uuid-1', guest_topic_prefix='trove-upgrade-guest.'))
-        self.assertEqual('[trove_upgrade]\nupgrade_marker = u:1\nupgrade_volume_uuid = uuid-1\n'
+        document = parsed(render(as_trove_renders(), volume_uuid=UUID, guest_topic_prefix='trove-upgrade-guest.'))
+        self.assertEqual('[trove_upgrade]\nupgrade_marker = u:1\nupgrade_volume_uuid = 6d1b1c5e-5f0e-4a53-9e0e-0d7d6c3b2a11\n'
                          'guest_topic_prefix = trove-upgrade-guest.\n', content_of(document, user_data.MARKER_PATH))
 
     def test_docker_settings_that_are_no_json_are_refused_where_they_must_change(self):

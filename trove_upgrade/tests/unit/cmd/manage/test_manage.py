@@ -276,7 +276,7 @@ class TestUpgrades(ManageTestCase):
         self.assertIn('ROLLBACK_REFUSED', self.run_tool('upgrade', 'rollback', failed.id, code=1))
         self.repos.upgrades.retry(failed.id)
         held = self.repos.upgrades.claim(failed.id, 'me', 60).evolve(former_image_id=database.IMAGE_10_11)
-        held = self.repos.upgrades.save(held.with_data(rebuild_accepted_in_attempt=2, upgrade_info={'stash': 's1'}))
+        held = self.repos.upgrades.save(held.with_data(rebuild_accepted_in_attempt=2, upgrade_info={'stash': 'stash-s1'}))
         self.repos.upgrades.end(held, UpgradeState.FAILED, cause='no space', error_code='REBUILD_FAILED')
         self.assertIn(f'upgrade rollback {failed.id}', self.run_tool('upgrade', 'show', failed.id))
         self.assertIn(f'attempt 3, back to image {database.IMAGE_10_11}', self.run_tool('upgrade', 'rollback', failed.id))

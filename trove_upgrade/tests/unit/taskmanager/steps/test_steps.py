@@ -165,7 +165,15 @@ class TestQuiesce(_StepCase):
 
     def test_it_keeps_what_the_guest_hands_on(self):
         done = self.stage.quiesce.run(self.stage.row(Step.QUIESCE, data={'guest_touched_in_attempt': 1}))
-        self.assertEqual(('s1', fakes.FORMER_BOOT), (done.data['upgrade_info']['stash'], done.data['former_boot_id']))
+        self.assertEqual(('stash-s1', fakes.FORMER_BOOT), (done.data['upgrade_info']['stash'], done.data['former_boot_id']))
+
+    def test_facts_that_would_be_options_of_the_next_root_disk_are_refused_before_they_are_kept(self):
+        row = self.stage.row(Step.QUIESCE, data={'guest_touched_in_attempt': 1})
+        for info in ({'volume_uuid': 'x\ntransport_url = rabbit://e@e/'}, {'volume_uuid': 'x\u2028y'}, {'other': 'a\x85b'}, 'x', ['x'], {'schema': 1}):
+            self.guest.says('pre_upgrade', fakes.answer(result={'upgrade_info': info}))
+            error = self.assertRaises(exceptions.StepRefused, self.stage.quiesce.run, row)
+            self.assertEqual('UPGRADE_INFO_INVALID', error.code)
+            self.assertTrue(error.message.isprintable())
 
     def test_somebody_elses_task_stops_it_before_the_guest_is_touched(self):
         row = self.stage.row(Step.QUIESCE)
@@ -200,7 +208,7 @@ class TestRestore(_StepCase):
 
     def setUp(self):
         super().setUp()
-        self.row = self.stage.row(Step.RESTORE, data={'post_upgrade_sent_in_attempt': 1, 'upgrade_info': {'stash': 's1'}})
+        self.row = self.stage.row(Step.RESTORE, data={'post_upgrade_sent_in_attempt': 1, 'upgrade_info': {'stash': 'stash-s1'}})
 
     def test_that_it_was_sent_is_committed_first(self):
         wait = self.stage.restore.run(self.row.evolve(data={}))
@@ -209,7 +217,7 @@ class TestRestore(_StepCase):
 
     def test_the_guest_gets_what_it_handed_on(self):
         self.stage.restore.run(self.row)
-        self.assertEqual({'stash': 's1'}, self.guest.asked('post_upgrade')[0].upgrade_info)
+        self.assertEqual({'stash': 'stash-s1'}, self.guest.asked('post_upgrade')[0].upgrade_info)
 
     def test_a_refusal_is_a_failure_now(self):
         self.guest.says('post_upgrade', fakes.answer(JobState.REFUSED, code='CONFIG'))
