@@ -7,6 +7,7 @@ import oslo_messaging
 from oslo_context import context as oslo_context
 
 from trove_upgrade.domain import exceptions, guest, logs, ports
+from trove_upgrade.domain.turn import Turn
 from trove_upgrade.taskmanager.healing import needs_healing
 
 LOG = logs.get_logger(__name__)
@@ -19,9 +20,10 @@ class TaskManager:
 
     target = oslo_messaging.Target(version='1.1')
 
-    def __init__(self, upgrades: ports.UpgradeRepository, guests: ports.GuestRepository, nudge: Callable[[str, str], None],
-                 look: Callable[[], None]) -> None:
+    def __init__(self, upgrades: ports.UpgradeRepository, checks: ports.UpgradeCheckRepository, guests: ports.GuestRepository,
+                 nudge: Callable[[str, Turn], None], look: Callable[[], None]) -> None:
         self._upgrades = upgrades
+        self._checks = checks
         self._guests = guests
         self._nudge = nudge
         self._look = look
@@ -33,12 +35,12 @@ class TaskManager:
         if upgrade_id is None:
             self._look()
         else:
-            self._nudge(UPGRADE, upgrade_id)
+            self._put(UPGRADE, self._upgrades.turn(upgrade_id))
 
     def check(self, context: oslo_context.RequestContext, check_id: str) -> None:
         """Run a stored upgrade check now."""
         LOG.debug('Request %s nudges upgrade check %s', context.request_id, check_id)
-        self._nudge(CHECK, check_id)
+        self._put(CHECK, self._checks.turn(check_id))
 
     def heartbeat(self, context: oslo_context.RequestContext, heartbeat: Mapping[str, Any]) -> None:  # noqa: ARG002 - the endpoint's form
         """A guest in an upgrade, or one that has just booted, says what it runs."""
@@ -56,6 +58,10 @@ class TaskManager:
             LOG.warning('Instance %s reports marker %s, which belongs to instance %s. Look at its user data.',
                         beat.instance_id, beat.marker, row.instance_id)
         elif needs_healing(row, beat):
-            self._nudge(HEAL, upgrade_id)
+            self._nudge(HEAL, Turn(upgrade_id, row.project_id, is_slow=True))    # it has its heartbeats to ask for it, and no deadline
         elif row.ended_at is None:
-            self._nudge(UPGRADE, upgrade_id)
+            self._put(UPGRADE, self._upgrades.turn(upgrade_id))
+
+    def _put(self, kind: str, turn: Turn | None) -> None:
+        if turn is not None:
+            self._nudge(kind, turn)
