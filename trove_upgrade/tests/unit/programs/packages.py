@@ -77,7 +77,7 @@ _OF = {
     'runc': 'runc',
     'sed': 'sed',
     'squashfs-tools': 'mksquashfs',
-    'systemd': 'systemctl',
+    'systemd': 'systemctl systemd-analyze',
     'tar': 'tar',
     'util-linux': 'blkid fallocate findmnt mountpoint nsenter pivot_root setpriv setsid unshare',
     'zstd': 'zstd',
@@ -106,6 +106,7 @@ OF_ENVIRONMENT = {
 #: Started only where the machine has them; without them the caller goes on.
 IF_PRESENT = {
     'systemctl': 'lab/packages.py looks for it first',
+    'systemd-analyze': 'tests/unit/programs/test_units.py looks for it first',
     'modprobe': 'lab/preflight.py takes its absence for a no',
 }
 #: Words at a program's place that are none: commands of docker and of our own tools, a function of
