@@ -3,8 +3,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+AUDIT := .venv-audit
 .DEFAULT_GOAL := help
-.PHONY: help machine venv demo demo-trove demo-down bare test lint types unit functional long test-long bench bench-trove docs samples constraints clean
+.PHONY: help machine venv demo demo-trove demo-down bare test lint types unit functional long test-long bench bench-trove bandit audit docs samples constraints clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
@@ -55,6 +56,17 @@ bench: machine venv  ## the benchmarks; figures are written to benchmarks/result
 bench-trove: machine venv  ## the benchmarks beside real Trove: stock Trove's work against ours
 	@$(BIN)/python -m benchmarks trove
 
+bandit: $(AUDIT)/.complete  ## only the search for insecure code; it takes longer than the linter
+	@$(AUDIT)/bin/bandit -q -c pyproject.toml -r trove_upgrade 2> >(grep -v 'nosec encountered' >&2)
+
+audit: $(AUDIT)/.complete  ## the pinned libraries against known holes; asks pypi.org, or with AUDIT_ARGS="-s osv" api.osv.dev
+	@$(AUDIT)/bin/pip-audit --strict --progress-spinner off --no-deps --disable-pip -r constraints.txt $(AUDIT_ARGS)
+
+$(AUDIT)/.complete: constraints/audit.txt
+	@$(PYTHON) -m venv --clear $(AUDIT)
+	@$(AUDIT)/bin/pip install -q --disable-pip-version-check --no-deps -r constraints/audit.txt
+	@touch $@
+
 docs: venv  ## the documentation, warnings are errors
 	@$(BIN)/python tools/run_tests.py $(if $(VERBOSE),--verbose) docs
 
@@ -69,4 +81,4 @@ constraints: venv  ## pin anew what the requirements ask for, for Debian 12's Py
 
 clean:  ## end what runs, remove .venv and every cache
 	@if [ -x $(BIN)/trove-upgrade-lab ]; then $(BIN)/trove-upgrade-lab down; $(BIN)/trove-upgrade-lab clean; fi
-	@rm -rf $(VENV) .stestr .mypy_cache .ruff_cache .hypothesis doc/build *.egg-info
+	@rm -rf $(VENV) $(AUDIT) .stestr .mypy_cache .ruff_cache .hypothesis doc/build *.egg-info

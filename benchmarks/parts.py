@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks import api, load, schema, stash
+from benchmarks import api, load, schema, silent, stash
 from benchmarks.trove import run as trove_run
 from trove_upgrade.guestagent.stash import accounts, publish, restore
 from trove_upgrade.lab import stage as lab_stage
@@ -57,7 +57,7 @@ def _stash() -> dict[str, float]:
     return tree
 
 
-PARTS: dict[str, Callable[[], Any]] = {'api': _api, 'stash': _stash, 'schema': schema.measure}
+PARTS: dict[str, Callable[[], Any]] = {'api': _api, 'stash': _stash, 'schema': schema.measure, 'silent': silent.measure}
 #: On a cloud of their own, and too long for every `make bench`.
 TROVE_PARTS: dict[str, Callable[[], Any]] = {
     'trove': trove_run.measure, **{f'trove-{name}': functools.partial(trove_run.measure, (name,)) for name in trove_run.ALL}}
@@ -77,4 +77,5 @@ def measure(names: Sequence[str]) -> int:
     unexpected = sum(figure['unexpected'] for figure in found.get('api', ()))
     failed = sum(run['failed'] for server in found.get('schema', {}).values() for run in server['runs'])
     missed = [part for name in TROVE_PARTS if name in found for part, figures in found[name].items() if not figures['holds']]
-    return 1 if unexpected or failed or missed else 0
+    slowed = found.get('silent', {}).get('ratio', 1.0) < silent.LEAST_RATIO
+    return 1 if unexpected or failed or missed or slowed else 0

@@ -151,7 +151,7 @@ def _become(program: str, arguments: Sequence[str]) -> NoReturn:
     if path is None:
         raise errors.LabError(f'{program} is not installed. Run trove-upgrade-lab up, which installs it.')
     sys.stdout.flush()
-    os.execve(path, [program, *arguments], env)  # noqa: S606  a list of our own, and the user's command as it was typed
+    os.execve(path, [program, *arguments], env)  # noqa: S606  a list of our own, and the user's command as it was typed  # nosec B606 # a list of our own, and the user's command as it was typed
 
 
 def _parser(lab: Lab) -> argparse.ArgumentParser:

@@ -6,6 +6,18 @@ OPTS: list[cfg.Opt] = [
     cfg.IntOpt('taskmanager_workers', default=8, min=1, max=256,
                help='Steps that one taskmanager runs at the same time. A step that waits holds no worker, so a few serve thousands of '
                     'upgrades; each may hold a database connection and one request to Nova or a guest.'),
+    cfg.IntOpt('slow_workers_percent', default=50, min=1, max=100,
+               help='Percent of taskmanager_workers that upgrades may have at once, at most, whose guest or Nova gave no answer of late or took '
+                    'long for one, and guests that are restored again. At least one worker, and where there are two or more one is left '
+                    'for the others. High: silent guests slow down the upgrades of other projects. Low: upgrades wait longer for each '
+                    'other when Nova or the message broker answers slowly to all.'),
+    cfg.IntOpt('project_workers_percent', default=75, min=1, max=100,
+               help='Percent of taskmanager_workers that one project may have at once, at most; at least one worker, and where there are two or '
+                    'more one is left for other projects. Within that, projects take turns. Low: a cloud with one project leaves workers '
+                    'idle.'),
+    cfg.FloatOpt('longest_rest', default=30.0, min=1.0, max=600.0,
+                 help='Most seconds until a call to a guest or to Nova that was not answered is repeated. The first is repeated after one or two '
+                      'seconds, each further one after about twice as long. High: an upgrade goes on late after an outage.'),
     cfg.FloatOpt('taskmanager_poll_interval', default=2.0, min=0.1, max=600.0,
                  help='Seconds between two looks for rows that nobody has nudged about: new upgrades whose message was lost, and '
                       'those of a dead taskmanager. Low: load on the database; high: delay after a broker outage.'),
@@ -74,7 +86,8 @@ OPTS: list[cfg.Opt] = [
     cfg.FloatOpt('outbox_interval', default=2.0, min=0.1, max=600.0,
                  help='Seconds between two looks for notifications to send; the end of a step is followed by a look at once.'),
     cfg.FloatOpt('outbox_retry_interval', default=15.0, min=0.1, max=3600.0,
-                 help='Seconds until a notification that could not be sent, or a guest that did not answer, is tried again.'),
+                 help='Seconds until a notification that could not be sent is tried again, or a guest that did not answer whether its upgrade may be '
+                      'tidied up; a guest that stays silent is asked after twice as long each time, up to an hour.'),
     cfg.FloatOpt('service_report_interval', default=10.0, min=1.0, max=600.0,
                  help='Seconds between two signs of life in upgrade_services.'),
 ]

@@ -45,6 +45,8 @@ instance_upgrades = sa.Table(
     sa.Column('error_code', sa.String(64), nullable=True),
     sa.Column('request_id', sa.String(64), nullable=True),
     sa.Column('user_id', sa.String(64), nullable=True),
+    # how often it has kept a worker waiting of late; the release before leaves it as it is
+    sa.Column('stalls', sa.Integer(), nullable=False, server_default='0'),
     sa.Index('uq_instance_upgrades_active_instance_id', 'active_instance_id', unique=True),
     sa.Index('ix_instance_upgrades_instance_id_created_at', 'instance_id', 'created_at'),
     sa.Index('ix_instance_upgrades_project_id_created_at', 'project_id', 'created_at'),

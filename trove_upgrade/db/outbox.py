@@ -27,7 +27,10 @@ class Outbox:
         self._database = database
 
     def pending(self, limit: int, kinds: Collection[str] = frozenset(_POSITIONS)) -> Sequence[upgrade.OutboxEvent]:
-        """Unsent events of these kinds whose next try has come; per upgrade and receiver only the oldest one, so that order holds."""
+        """Unsent events of these kinds whose next try has come; per upgrade and receiver only the oldest one, so that order holds.
+
+        Those that were tried least often come first: one whose receiver is silent waits behind all the others.
+        """
         earlier = _outbox.alias('earlier')
         overtaken = sa.exists().where(
             earlier.c.upgrade_id == _outbox.c.upgrade_id, earlier.c.receiver == _outbox.c.receiver,
@@ -36,11 +39,11 @@ class Outbox:
                    sa.and_(earlier.c.attempt == _outbox.c.attempt, earlier.c.position < _outbox.c.position)))
         query = (sa.select(_outbox)
                  .where(_outbox.c.sent_at.is_(None), _outbox.c.next_try_at <= columns.now(), _outbox.c.kind.in_(sorted(kinds)), ~overtaken)
-                 .order_by(_outbox.c.next_try_at, _outbox.c.id).limit(limit))
+                 .order_by(_outbox.c.tries, _outbox.c.next_try_at, _outbox.c.id).limit(limit))
         with self._database.read() as connection:
             rows = connection.execute(query).all()
         return [upgrade.OutboxEvent(id=row.id, upgrade_id=row.upgrade_id, kind=row.kind, attempt=row.attempt,
-                                    payload=row.payload, created_at=row.created_at) for row in rows]
+                                    payload=row.payload, created_at=row.created_at, tries=row.tries) for row in rows]
 
     @retry_on_deadlock
     def sent(self, event_id: str) -> None:

@@ -81,7 +81,8 @@ class Rows:
         return {'step': str(held.step), 'data': dict(held.data), 'rebuild_attempt': held.rebuild_attempt,
                 'former_image_id': held.former_image_id, 'target_image_id': held.target_image_id,
                 'cause': columns.fitting(_upgrades.c.cause, held.cause),
-                'error_code': columns.fitting(_upgrades.c.error_code, held.error_code), 'step_deadline': held.step_deadline}
+                'error_code': columns.fitting(_upgrades.c.error_code, held.error_code), 'step_deadline': held.step_deadline,
+                'stalls': held.stalls}
 
     def written(self, connection: sa.Connection, upgrade_id: str, history: steps.History | None = None) -> upgrade.Upgrade:
         """The row after this transaction's own UPDATE of it, with `history` for its steps; None: those that it has."""
@@ -133,12 +134,12 @@ def form(database: Database, connection: sa.Connection) -> Rows:
     :raises SchemaMissing: not even the expand of this release has been run.
     """
     names = database.columns(connection, _upgrades.name)
-    if 'steps' not in names:
-        return _ROWS
-    if 'steps_at' not in names:
+    both = 'steps' in names
+    missing = [name for name in ('steps_at', 'stalls')[not both:] if name not in names]
+    if names and missing:
         database.forget_columns()    # the expand may be under way
-        raise errors.SchemaMissing(found=f'column steps_at of table {_upgrades.name} is missing', advice=errors.EXPAND_TABLES)
-    return _COLUMN_AND_ROWS
+        raise errors.SchemaMissing(found=f'column {missing[0]} of table {_upgrades.name} is missing', advice=errors.EXPAND_TABLES)
+    return _COLUMN_AND_ROWS if both else _ROWS
 
 
 def _upgrade_from(row: sa.Row[Any], history: steps.History) -> upgrade.Upgrade:

@@ -12,6 +12,7 @@ from trove_upgrade.db.engine import Database, retry_on_deadlock
 from trove_upgrade.db.models import upgrade_checks as _checks
 from trove_upgrade.db.page import plausible_id
 from trove_upgrade.domain import exceptions, instance, upgrade
+from trove_upgrade.domain.turn import Turn
 
 
 class UpgradeChecks:
@@ -47,11 +48,22 @@ class UpgradeChecks:
             raise exceptions.UpgradeCheckNotFound(check_id=check_id, instance_id=instance_id)
         return _check_from(row)
 
-    def due(self, limit: int) -> Sequence[str]:
-        """Ids of PENDING ones, and of RUNNING ones whose lease has run out."""
-        query = sa.select(_checks.c.id).where(_free()).order_by(_checks.c.created_at).limit(limit)
+    def due(self, limit: int) -> Sequence[Turn]:
+        """PENDING ones, and RUNNING ones whose lease has run out: the oldest first, and of each project one before any other's second."""
+        place = sa.func.row_number().over(partition_by=_checks.c.project_id, order_by=[_checks.c.created_at]).label('place')
+        found = sa.select(_checks.c.id, _checks.c.project_id, _checks.c.created_at, place).where(_free()).subquery()
+        query = sa.select(found).order_by(found.c.place, found.c.created_at).limit(limit)
         with self._database.read() as connection:
-            return connection.execute(query).scalars().all()
+            return [Turn(row.id, row.project_id) for row in connection.execute(query)]
+
+    def turn(self, check_id: str) -> Turn | None:
+        """What a nudge may put in; None: it has ended, or was never there."""
+        if not plausible_id(check_id):
+            return None
+        query = sa.select(_checks.c.id, _checks.c.project_id).where(_checks.c.id == check_id, _checks.c.state.in_(('PENDING', 'RUNNING')))
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else Turn(row.id, row.project_id)
 
     @retry_on_deadlock
     def claim(self, check_id: str, owner: str, lease_seconds: float) -> upgrade.UpgradeCheck:

@@ -17,6 +17,7 @@ from trove_upgrade.db.engine import Database, repeat_on_new_columns, retry_on_de
 from trove_upgrade.db.models import instance_upgrades as _upgrades
 from trove_upgrade.db.page import Page, plausible_id
 from trove_upgrade.domain import exceptions, instance, notes, states, upgrade
+from trove_upgrade.domain.turn import Turn
 
 #: Of the data of one row that a list reads: usual ones have a few thousand characters, and a page can have a thousand rows.
 MOST_LISTED = 32_768
@@ -25,6 +26,10 @@ _S = states.UpgradeState
 _ACTIVE = tuple(str(state) for state in sorted(states.ACTIVE))
 
 _NOW = sa.select(columns.now())
+
+_TURN = (_upgrades.c.id, _upgrades.c.project_id, _upgrades.c.stalls)
+_SLOW = sa.case((_upgrades.c.stalls > 0, 1), else_=0)    # a project's rows that keep workers waiting come after its others
+_RESTS = sa.and_(_upgrades.c.next_run_at.is_not(None), _upgrades.c.next_run_at > columns.now())
 
 #: Trove's `reset_status` and `reset-task-status`, and a configuration group that was applied, set the task to NONE whatever runs.
 _RESET = 'Somebody has set the task of the instance back to NONE while it was upgraded.'
@@ -122,14 +127,27 @@ class Upgrades:
             moment: datetime.datetime = connection.execute(_NOW).scalar_one()
         return moment
 
-    def due(self, limit: int) -> Sequence[str]:
-        """Ids of PENDING or RUNNING rows whose next_run_at has come and whose lease is free or has run out, oldest first."""
-        query = (sa.select(_upgrades.c.id)
-                 .where(_upgrades.c.state.in_(_ACTIVE), self._lease_is_free(),
-                        sa.or_(_upgrades.c.next_run_at.is_(None), _upgrades.c.next_run_at <= columns.now()))
-                 .order_by(_upgrades.c.next_run_at, _upgrades.c.created_at).limit(limit))
+    def due(self, limit: int) -> Sequence[Turn]:
+        """PENDING or RUNNING rows whose next_run_at has come and whose lease is free or has run out.
+
+        The oldest first, and of each project the first before any other's second, so that a limit leaves out none.
+        """
+        row = _upgrades.c
+        oldest = (row.next_run_at, row.created_at)
+        found = (sa.select(*_TURN, *oldest, sa.func.row_number().over(partition_by=row.project_id, order_by=[_SLOW, *oldest]).label('place'))
+                 .where(row.state.in_(_ACTIVE), self._lease_is_free(), ~_RESTS).subquery())
+        query = sa.select(found).order_by(found.c.place, found.c.next_run_at, found.c.created_at).limit(limit)
         with self._database.read() as connection:
-            return connection.execute(query).scalars().all()
+            return [_turn(each.id, each.project_id, each.stalls) for each in connection.execute(query)]
+
+    def turn(self, upgrade_id: str) -> Turn | None:
+        """What a nudge may put in; None: it has ended, was never there, or rests after a call without answer."""
+        if not plausible_id(upgrade_id):
+            return None
+        query = sa.select(*_TURN).where(_upgrades.c.id == upgrade_id, _upgrades.c.state.in_(_ACTIVE), sa.or_(_upgrades.c.stalls == 0, ~_RESTS))
+        with self._database.read() as connection:
+            found = connection.execute(query).one_or_none()
+        return None if found is None else _turn(found.id, found.project_id, found.stalls)
 
     def _lease_is_free(self) -> sa.ColumnElement[bool]:
         return sa.or_(_upgrades.c.lease_until.is_(None), _upgrades.c.lease_until <= columns.ahead(-self._grace))
@@ -160,7 +178,7 @@ class Upgrades:
 
     @retry_on_deadlock
     def save(self, held: upgrade.Upgrade, *, release_for_seconds: float | None = None) -> upgrade.Upgrade:
-        """Write step, steps, data, rebuild_attempt, cause, error_code, step_deadline WHERE the generation is still ours.
+        """Write step, steps, data, rebuild_attempt, cause, error_code, step_deadline, stalls WHERE the generation is still ours.
 
         With `release_for_seconds` the lease is let go and next_run_at set that far ahead (0: at once).
 
@@ -276,13 +294,17 @@ def _continue(connection: sa.Connection, form: rows.Rows, failed: upgrade.Upgrad
         sa.update(_upgrades)
         .where(_upgrades.c.id == failed.id, _upgrades.c.state == str(_S.FAILED), _upgrades.c.attempt == failed.attempt)
         .values(state=str(_S.RUNNING), attempt=failed.attempt + 1, active_instance_id=failed.instance_id, cause=None,
-                error_code=None, ended_at=None, step_deadline=None, owner=None, lease_until=None, step=str(onward.step),
+                error_code=None, ended_at=None, step_deadline=None, stalls=0, owner=None, lease_until=None, step=str(onward.step),
                 data=dict(onward.data), next_run_at=columns.now(), updated_at=columns.now()))
     if not moved.rowcount:
         return None
     again = form.written(connection, failed.id)
     outbox.write(connection, 'start', again)
     return again
+
+
+def _turn(upgrade_id: str, project_id: str, stalls: int) -> Turn:
+    return Turn(upgrade_id, project_id, is_slow=stalls > 0)
 
 
 def _behind(connection: sa.Connection, marker: str, project_id: str | None) -> sa.ColumnElement[bool]:

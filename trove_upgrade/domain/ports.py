@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from trove_upgrade.domain import compute, guest, instance, states, upgrade
+from trove_upgrade.domain.turn import Turn
 
 
 class Clock(Protocol):
@@ -115,8 +116,14 @@ class Guest(Protocol):
 class UpgradeRepository(Protocol):
     """`instance_upgrades` with what a taskmanager does to it.  Leases are compared by the database's clock."""
 
-    def due(self, limit: int) -> Sequence[str]:
-        """Ids of PENDING or RUNNING rows whose next_run_at has come and whose lease is free or has run out, oldest first."""
+    def due(self, limit: int) -> Sequence[Turn]:
+        """PENDING or RUNNING rows whose next_run_at has come and whose lease is free or has run out.
+
+        The oldest first, and of each project the first before any other's second, so that a limit leaves out none.
+        """
+
+    def turn(self, upgrade_id: str) -> Turn | None:
+        """What a nudge may put in; None: it has ended, was never there, or rests after a call without answer."""
 
     def get(self, upgrade_id: str, project_id: str | None = None) -> upgrade.Upgrade:
         """:raises UpgradeNotFound: none, or of another project than `project_id` where that is given."""
@@ -131,7 +138,7 @@ class UpgradeRepository(Protocol):
         """:raises LeaseLost: overtaken; stop at once."""
 
     def save(self, held: upgrade.Upgrade, *, release_for_seconds: float | None = None) -> upgrade.Upgrade:
-        """Write step, steps, data, rebuild_attempt, cause, error_code, step_deadline WHERE the generation is still ours.
+        """Write step, steps, data, rebuild_attempt, cause, error_code, step_deadline, stalls WHERE the generation is still ours.
 
         With `release_for_seconds` the lease is let go and next_run_at set that far ahead (0: at once).
 
@@ -187,8 +194,11 @@ class InstanceRepository(Protocol):
 class UpgradeCheckRepository(Protocol):
     """`upgrade_checks`."""
 
-    def due(self, limit: int) -> Sequence[str]:
-        """Ids of PENDING ones, and of RUNNING ones whose lease has run out."""
+    def due(self, limit: int) -> Sequence[Turn]:
+        """PENDING ones, and RUNNING ones whose lease has run out; project by project as those of upgrades."""
+
+    def turn(self, check_id: str) -> Turn | None:
+        """What a nudge may put in; None: it has ended, or was never there."""
 
     def claim(self, check_id: str, owner: str, lease_seconds: float) -> upgrade.UpgradeCheck:
         """:raises LeaseLost: somebody else has it, or it has ended."""
@@ -201,8 +211,11 @@ class OutboxRepository(Protocol):
     """`upgrade_outbox`."""
 
     def pending(self, limit: int, kinds: Collection[str]) -> Sequence[upgrade.OutboxEvent]:
-        """Unsent events of these kinds whose next try has come, per upgrade only the oldest one of each of the two kinds of receivers
-        (notifications; guest), so that order holds and a silent guest holds up no notification."""
+        """Unsent events of these kinds whose next try has come, those that were tried least often first.
+
+        Per upgrade only the oldest one of each of the two kinds of receivers (notifications; guest), so that order holds and a silent
+        guest holds up no notification.
+        """
 
     def sent(self, event_id: str) -> None:
         """Never again."""

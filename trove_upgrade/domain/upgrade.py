@@ -82,6 +82,7 @@ class Upgrade:
     error_code: str | None = None
     request_id: str | None = None
     user_id: str | None = None
+    stalls: int = 0                  #: how often it has kept a worker waiting of late: domain.stalls
 
     @property
     def marker(self) -> str:
@@ -221,3 +222,4 @@ class OutboxEvent:
     attempt: int
     payload: Json
     created_at: datetime.datetime
+    tries: int = 0                   #: how often it could not be sent

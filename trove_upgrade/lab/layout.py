@@ -14,7 +14,7 @@ CACHE_VARIABLE = 'TROVE_UPGRADE_LAB_CACHE'
 RUN_VARIABLE = 'TROVE_UPGRADE_LAB_RUN'
 
 #: Databases and guests' disks live in the run directory: /run is a small tmpfs on most machines, /var/tmp is a disk.
-DEFAULT_RUN_DIR = pathlib.Path('/var/tmp/trove-upgrade-lab')
+DEFAULT_RUN_DIR = pathlib.Path('/var/tmp/trove-upgrade-lab')  # nosec B108 # of a machine for trials, whose users are trusted
 
 
 @dataclasses.dataclass(frozen=True)

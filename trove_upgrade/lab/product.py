@@ -59,8 +59,8 @@ class Product:
         openstack.write_ini(self.config_file, {
             'DEFAULT': {'transport_url': self._handle.transport_url, 'use_stderr': True, 'debug': False},
             'database': {'connection': self._handle.database_url(), 'max_pool_size': 10, 'max_overflow': 20},
-            'keystone_authtoken': credentials | {'www_authenticate_uri': self._handle.auth_url, 'service_token_roles': 'service',
-                                                 'service_token_roles_required': True},
+            'keystone_authtoken': credentials | {'www_authenticate_uri': self._handle.auth_url, 'service_token_roles': 'service',  # nosec B105 # names of options, no password
+                                                 'service_token_roles_required': True},  # nosec B105 # names of options, no password
             'service_credentials': credentials | {'interface': 'internal'},
             'oslo_messaging_notifications': {'driver': 'messagingv2'},
             'oslo_messaging_rabbit': openstack.RABBIT,

@@ -28,7 +28,7 @@ class CheckRunner:
     guests: ports.GuestRepository
     outages: Outages = dataclasses.field(default_factory=Outages)
 
-    def run(self, check_id: str) -> float | None:
+    def run(self, check_id: str) -> None:
         """Claim, check, store the report.  Never raises: the edge of a worker's thread."""
         try:
             check = self.checks.claim(check_id, self.owner, self.timeout_seconds * 2)
@@ -41,7 +41,6 @@ class CheckRunner:
             self.outages.met(_WORK, error, row=check_id)
         else:
             self.outages.over(_WORK)
-        return None
 
     def _results_or_cause(self, check: upgrade.UpgradeCheck) -> tuple[upgrade.CheckResult, ...]:
         """The report; where something that no check expects ended it, one that says so: the tenant waits for its end.

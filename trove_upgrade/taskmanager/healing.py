@@ -3,10 +3,15 @@
 
 The agent of such a guest finds its root disk without the "restored" mark and says so with every heartbeat; post_upgrade runs again
 from the stash, which is kept for hours.  Nothing is journalled here: the next heartbeat asks again.
+
+A guest that is silent rests as an upgrade does, for as long as this process remembers it.  Nothing claims a healing, so there is no
+row that would carry it to another taskmanager: each learns it by one call.
 """
 import dataclasses
+import random
 
-from trove_upgrade.domain import exceptions, guest, logs, ports, states, upgrade
+from trove_upgrade.domain import exceptions, guest, logs, ports, stalls, states, upgrade
+from trove_upgrade.taskmanager.agenda import Again
 from trove_upgrade.taskmanager.outages import Outages
 from trove_upgrade.taskmanager.steps.calls import Calls
 
@@ -14,6 +19,12 @@ LOG = logs.get_logger(__name__)
 
 _HEAL = 'A guest could not be restored again'
 _SERVED = frozenset({states.UpgradeState.COMPLETED, states.UpgradeState.ROLLED_BACK})
+
+
+@dataclasses.dataclass(frozen=True)
+class _Rest:
+    stalls: int
+    until: float     #: by the monotonic clock
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,29 +37,43 @@ class Healer:
     calls: Calls
     timeout_seconds: float
     outages: Outages = dataclasses.field(default_factory=Outages)
+    longest_rest_seconds: float = 30.0
+    uniform: stalls.Uniform = random.uniform
+    _rests: dict[str, _Rest] = dataclasses.field(default_factory=dict)     #: by upgrade; one run of each at a time
 
-    def run(self, upgrade_id: str) -> float | None:
-        """Seconds until the guest is asked again; None: nothing to heal.  Never raises: the edge of a worker's thread."""
+    def run(self, upgrade_id: str) -> Again | None:
+        """When the guest is asked again; None: nothing to heal, or it rests.  Never raises: the edge of a worker's thread."""
+        rest = self._rests.get(upgrade_id)
+        if rest is not None and self.calls.clock.monotonic() < rest.until:
+            return None
         try:
             row = self.upgrades.get(upgrade_id)
             heartbeat = self.guests.heartbeat(row.instance_id)
             if not needs_healing(row, heartbeat):
+                self._rests.pop(upgrade_id, None)
                 return None
             answer = self.agent.post_upgrade(self.calls.plain(row, seconds=self.timeout_seconds))
         except (exceptions.GuestUnavailable, exceptions.UpgradeNotFound) as error:
             LOG.warning('Upgrade %s: its guest was booted with an empty root disk again and could not be restored: %s',
                         upgrade_id, error.message)
-            return None  # the next heartbeat asks again
+            self._rest(upgrade_id, rest)
+            return None  # the next heartbeat afterwards asks again
         except Exception as error:  # noqa: BLE001 - the edge of a worker's thread; `outages` logs it
             self.outages.met(_HEAL, error, row=upgrade_id)
             return None
         self.outages.over(_HEAL)
+        self._rests.pop(upgrade_id, None)
         return self._after(row, answer)
 
-    def _after(self, row: upgrade.Upgrade, answer: guest.GuestAnswer) -> float | None:
+    def _rest(self, upgrade_id: str, before: _Rest | None) -> None:
+        count = stalls.after(0 if before is None else before.stalls, kept_waiting=True)
+        seconds = stalls.rest_seconds(count, self.longest_rest_seconds, self.uniform)
+        self._rests[upgrade_id] = _Rest(count, self.calls.clock.monotonic() + seconds)
+
+    def _after(self, row: upgrade.Upgrade, answer: guest.GuestAnswer) -> Again | None:
         match answer.state:
             case guest.JobState.RUNNING:
-                return self.calls.poll_seconds
+                return Again(self.calls.poll_seconds, is_slow=True)
             case guest.JobState.DONE:
                 LOG.warning('Upgrade %s of instance %s: its guest was booted with an empty root disk again; its files were restored again',
                             row.id, row.instance_id)

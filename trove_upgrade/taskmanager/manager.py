@@ -7,6 +7,7 @@ import oslo_messaging
 from oslo_context import context as oslo_context
 
 from trove_upgrade.domain import exceptions, guest, logs, ports
+from trove_upgrade.domain.turn import Turn
 from trove_upgrade.taskmanager import arguments as arguments_module
 from trove_upgrade.taskmanager.arguments import ArgumentsInvalid
 from trove_upgrade.taskmanager.healing import needs_healing
@@ -25,9 +26,10 @@ class TaskManager:
 
     target = oslo_messaging.Target(version='1.1')
 
-    def __init__(self, upgrades: ports.UpgradeRepository, guests: ports.GuestRepository, nudge: Callable[[str, str], None],
-                 look: Callable[[], None]) -> None:
+    def __init__(self, upgrades: ports.UpgradeRepository, checks: ports.UpgradeCheckRepository, guests: ports.GuestRepository,
+                 nudge: Callable[[str, Turn], None], look: Callable[[], None]) -> None:
         self._upgrades = upgrades
+        self._checks = checks
         self._guests = guests
         self._nudge = nudge
         self._look = look
@@ -43,7 +45,7 @@ class TaskManager:
         if upgrade_id is None:
             self._look()
         else:
-            self._nudge(UPGRADE, upgrade_id)
+            self._put(UPGRADE, self._upgrades.turn(upgrade_id))
 
     def check(self, context: oslo_context.RequestContext, /, **arguments: Any) -> None:
         """Run a stored upgrade check now.
@@ -52,7 +54,7 @@ class TaskManager:
         """
         check_id = str(arguments_module.ids(CHECK, arguments, required=('check_id',))['check_id'])
         LOG.debug('Request %s nudges upgrade check %s', context.request_id, check_id)
-        self._nudge(CHECK, check_id)
+        self._put(CHECK, self._checks.turn(check_id))
 
     def heartbeat(self, _context: oslo_context.RequestContext, /, **arguments: Any) -> None:
         """A guest in an upgrade, or one that has just booted, reports what it runs.
@@ -78,6 +80,10 @@ class TaskManager:
             LOG.debug('Instance %s reports marker %s, which belongs to instance %s. Look at its user data.',
                       beat.instance_id, beat.marker, row.instance_id)
         elif needs_healing(row, beat):
-            self._nudge(HEAL, upgrade_id)
+            self._nudge(HEAL, Turn(upgrade_id, row.project_id, is_slow=True))    # it has its heartbeats to ask for it, and no deadline
         elif row.ended_at is None:
-            self._nudge(UPGRADE, upgrade_id)
+            self._put(UPGRADE, self._upgrades.turn(upgrade_id))
+
+    def _put(self, kind: str, turn: Turn | None) -> None:
+        if turn is not None:
+            self._nudge(kind, turn)

@@ -2,8 +2,9 @@
 """The relay: what transactions have left in the outbox is sent at least once, in order per upgrade."""
 import dataclasses
 import datetime
+import random
 
-from trove_upgrade.domain import exceptions, guest, logs, ports, upgrade
+from trove_upgrade.domain import exceptions, guest, logs, ports, stalls, upgrade
 from trove_upgrade.taskmanager.outages import Outages
 from trove_upgrade.taskmanager.steps.calls import Calls
 
@@ -17,6 +18,8 @@ _FINISH_SECONDS = 600.0
 #: A guest that has not answered for so long is asked no more: mostly its instance has been deleted.
 _FINISH_FOR = datetime.timedelta(days=7)
 _LIMIT = 200
+#: A guest that stays silent is asked less and less often, and then so often as this.
+_LONGEST_REST_SECONDS = 3600.0
 _LOOK = 'The outbox could not be worked on'
 
 
@@ -32,6 +35,7 @@ class Relay:
     kinds: frozenset[str]
     retry_seconds: float
     outages: Outages = dataclasses.field(default_factory=Outages)
+    uniform: stalls.Uniform = random.uniform
 
     def look(self) -> None:
         """Send what is pending.  Never raises: the edge of a thread."""
@@ -44,8 +48,17 @@ class Relay:
             self.outages.over(_LOOK)
 
     def _round(self) -> int:
-        """How many were sent: the next event of their upgrades may be pending now."""
-        return sum(self._send(event) for event in self.outbox.pending(_LIMIT, self.kinds))
+        """How many were sent: the next event of their upgrades may be pending now.
+
+        A guest that does not answer ends the round: what has come while it was waited for goes before others that may be as silent.
+        """
+        sent = 0
+        for event in self.outbox.pending(_LIMIT, self.kinds):
+            if self._send(event):
+                sent += 1
+            elif event.kind == FINISH:
+                break
+        return sent
 
     def _send(self, event: upgrade.OutboxEvent) -> bool:
         try:
@@ -54,9 +67,10 @@ class Relay:
             else:
                 self.notifier.send(event)
         except (exceptions.MessagingUnavailable, exceptions.GuestUnavailable) as error:
-            LOG.warning('Event %s (%s) of upgrade %s was not sent and is tried again in %g s: %s',
-                        event.id, event.kind, event.upgrade_id, self.retry_seconds, error.message)
-            self.outbox.postpone(event.id, self.retry_seconds)
+            seconds = self.retry_seconds if isinstance(error, exceptions.GuestStillWorking) else self._rest_seconds(event)
+            LOG.warning('Event %s (%s) of upgrade %s was not sent and is tried again in %.0f s: %s',
+                        event.id, event.kind, event.upgrade_id, seconds, error.message)
+            self.outbox.postpone(event.id, seconds)
             return False
         except Exception:    # one event that cannot be sent must not keep back those behind it
             LOG.exception('Event %s (%s) of upgrade %s could not be sent and is tried again in %g s', event.id, event.kind, event.upgrade_id,
@@ -65,6 +79,13 @@ class Relay:
             return False
         self.outbox.sent(event.id)
         return True
+
+    def _rest_seconds(self, event: upgrade.OutboxEvent) -> float:
+        """Notifications go to one broker for all; each guest is silent by itself."""
+        if event.kind != FINISH:
+            return self.retry_seconds
+        longest = max(self.retry_seconds, min(_LONGEST_REST_SECONDS, self.retry_seconds * 2.0 ** min(event.tries, 30)))
+        return self.uniform(max(self.retry_seconds, longest / 2), longest)
 
     def _finish(self, event: upgrade.OutboxEvent) -> None:
         """Until the guest has answered.

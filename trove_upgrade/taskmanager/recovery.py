@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Callable
 
 from trove_upgrade.domain import ports
+from trove_upgrade.domain.turn import Turn
 from trove_upgrade.taskmanager.outages import Outages
 
 _DUE = 'The database could not be asked for what is due'
@@ -19,18 +20,18 @@ class Recovery:
 
     upgrades: ports.UpgradeRepository
     checks: ports.UpgradeCheckRepository
-    put_upgrade: Callable[[str], None]
-    put_check: Callable[[str], None]
+    put_upgrade: Callable[[Turn], None]
+    put_check: Callable[[Turn], None]
     limit: int = 500             #: rows of one look; the next look finds the others
     outages: Outages = dataclasses.field(default_factory=Outages)
 
     def look(self) -> None:
         """Put back what is due.  Never raises: a database that is away is asked again at the next look."""
         try:
-            for upgrade_id in self.upgrades.due(self.limit):
-                self.put_upgrade(upgrade_id)
-            for check_id in self.checks.due(self.limit):
-                self.put_check(check_id)
+            for turn in self.upgrades.due(self.limit):
+                self.put_upgrade(turn)
+            for turn in self.checks.due(self.limit):
+                self.put_check(turn)
         except Exception as error:  # noqa: BLE001 - the edge of a thread; `outages` logs it
             self.outages.met(_DUE, error)
         else:

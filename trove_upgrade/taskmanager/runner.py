@@ -5,11 +5,13 @@ Whatever dies between two commits is found again by the next claim: steps look a
 """
 import dataclasses
 import logging
+import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trove_upgrade.domain import exceptions, logs, origin, ports, silence, states, upgrade
+from trove_upgrade.domain import exceptions, logs, origin, ports, silence, stalls, states, upgrade
 from trove_upgrade.taskmanager import journal
+from trove_upgrade.taskmanager.agenda import Again
 from trove_upgrade.taskmanager.outages import Outages
 from trove_upgrade.taskmanager.steps import outcome, precheck, quiesce, rebuild, undo
 
@@ -18,8 +20,6 @@ LOG = logs.get_logger(__name__)
 _S = states.UpgradeState
 _WORK = 'An upgrade could not be worked on until its lease has run out'
 
-#: No answer of Nova or a guest: ask again after this many seconds.
-_UNAVAILABLE_SECONDS = 1.0
 _ASKED_AGAIN = 'It is asked again.'
 #: An unexpected error: the row rests this long, so that a fault of ours makes no storm.
 _CRASH_SECONDS = 5.0
@@ -31,6 +31,14 @@ _MAY_TURN_BACK = frozenset({states.Step.REBUILD, states.Step.BOOT, states.Step.R
 _UPGRADING, _SERVES, _DOWN, _NOBODY_KNOWS = 'upgrading', 'healthy', 'shutdown', 'unknown'
 #: With these a guest itself has said that its database does not serve.
 _SAID_DOWN = frozenset({precheck.NOT_SERVING, undo.NOT_SERVING})
+
+
+@dataclasses.dataclass(frozen=True)
+class _Unanswered(outcome.Wait):
+    """Nova, a guest or the broker gave no answer: the row rests."""
+
+
+_Result = outcome.Done | outcome.Wait | exceptions.TroveUpgradeError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,9 +58,11 @@ class Runner:
     rolls_back: bool = False           #: the operator's choice: what fails with its data untouched goes back by itself
     is_stopping: Callable[[], bool] = lambda: False
     outages: Outages = dataclasses.field(default_factory=Outages)
+    longest_rest_seconds: float = 30.0      #: after calls without answer
+    uniform: stalls.Uniform = random.uniform
 
-    def run(self, upgrade_id: str) -> float | None:
-        """Run the row until it waits or ends.  Seconds until it wants to be looked at; None: not by us.
+    def run(self, upgrade_id: str) -> Again | None:
+        """Run the row until it waits or ends.  When it wants to be looked at; None: not by us.
 
         Never raises: the edge of a worker's thread.
         """
@@ -62,7 +72,7 @@ class Runner:
                 LOG.info('Upgrade %s of instance %s: RUNNING, was PENDING; version %s, attempt %d',
                          row.id, row.instance_id, row.target_number, row.attempt)
                 self.on_event()
-            seconds = self._work(row)
+            again = self._work(row)
         except exceptions.LeaseLost as error:
             LOG.debug('%s', error.message)
             return None
@@ -70,16 +80,18 @@ class Runner:
             self.outages.met(_WORK, error, row=upgrade_id)
             return None
         self.outages.over(_WORK)
-        return seconds
+        return again
 
-    def _work(self, row: upgrade.Upgrade) -> float | None:
+    def _work(self, row: upgrade.Upgrade) -> Again | None:
         held = self.lease_seconds
         while True:
             row = self._begin(row)
             step = self._step(row)
             if step.hold_seconds > held:
                 row, held = self.upgrades.renew(row, step.hold_seconds), step.hold_seconds
+            began = self.clock.monotonic()
             result = self._run(row, step)
+            row = self._counted(row, result, self.clock.monotonic() - began)
             committed = self._commit(row, result)
             if not isinstance(committed, upgrade.Upgrade):
                 return committed
@@ -87,6 +99,12 @@ class Runner:
                 self.upgrades.save(committed, release_for_seconds=0)
                 return None
             row, held = self.upgrades.renew(committed, self.lease_seconds), self.lease_seconds
+
+    @staticmethod
+    def _counted(row: upgrade.Upgrade, result: _Result, seconds: float) -> upgrade.Upgrade:
+        """With the stalls after a run of so many seconds.  It is written with what the run found."""
+        kept_waiting = isinstance(result, _Unanswered) or seconds >= stalls.SLOW_SECONDS
+        return row.evolve(stalls=stalls.after(row.stalls, kept_waiting=kept_waiting))
 
     def _step(self, row: upgrade.Upgrade) -> outcome.Step:
         return self.undo if _undoing(row) else self.steps[row.step]
@@ -108,12 +126,14 @@ class Runner:
                  row.id, row.instance_id, step, row.steps[-1].step if row.steps else 'PENDING', row.attempt)
         return journal.begun(row, step, self.clock.now(), self.steps[step].timeout_seconds)
 
-    def _run(self, row: upgrade.Upgrade, step: outcome.Step) -> outcome.Done | outcome.Wait | exceptions.TroveUpgradeError:
+    def _run(self, row: upgrade.Upgrade, step: outcome.Step) -> _Result:
         """The step's outcome, or what it refused or failed with."""
         try:
             result = step.run(row)
         except (exceptions.ComputeUnavailable, exceptions.GuestUnavailable, exceptions.MessagingUnavailable) as error:
-            result = outcome.Wait(_UNAVAILABLE_SECONDS, self._unanswered(row, error))
+            unanswered = stalls.after(row.stalls, kept_waiting=True)
+            rest = stalls.rest_seconds(unanswered, self.longest_rest_seconds, self.uniform)
+            result = _Unanswered(rest, self._unanswered(row, error))
             if self._is_going(row):    # nobody will answer any more
                 return exceptions.InstanceDeleted(upgrade_id=row.id, instance_id=row.instance_id)
         except exceptions.LeaseLost:
@@ -153,9 +173,8 @@ class Runner:
     def _is_late(self, row: upgrade.Upgrade) -> bool:
         return row.step_deadline is not None and self.clock.now() >= row.step_deadline
 
-    def _commit(self, row: upgrade.Upgrade,
-                result: outcome.Done | outcome.Wait | exceptions.TroveUpgradeError) -> upgrade.Upgrade | float | None:
-        """The row if it goes on now, seconds if it waits, None if it has ended."""
+    def _commit(self, row: upgrade.Upgrade, result: _Result) -> upgrade.Upgrade | Again | None:
+        """The row if it goes on now, when it wants to run again if it waits, None if it has ended."""
         if isinstance(result, exceptions.TroveUpgradeError):
             return self._broken_off(row, result)
         row = row.evolve(data={**row.data, **result.data})
@@ -173,7 +192,7 @@ class Runner:
     def _is_going(self, row: upgrade.Upgrade) -> bool:
         return self.instances.hold(row.instance_id).is_going
 
-    def _waits(self, row: upgrade.Upgrade, wait: outcome.Wait) -> upgrade.Upgrade | float:
+    def _waits(self, row: upgrade.Upgrade, wait: outcome.Wait) -> upgrade.Upgrade | Again:
         row = journal.ran(row, wait.message, wait.percent)
         changes = dict(wait.changes)
         back = changes.pop('step', None)
@@ -185,7 +204,7 @@ class Runner:
         if wait.seconds <= 0:
             return self.upgrades.save(row)
         self.upgrades.save(row, release_for_seconds=wait.seconds)
-        return wait.seconds
+        return Again(wait.seconds, is_slow=row.stalls > 0, rests=isinstance(wait, _Unanswered))
 
     def _done(self, row: upgrade.Upgrade, done: outcome.Done) -> upgrade.Upgrade | None:
         undoing = _undoing(row)

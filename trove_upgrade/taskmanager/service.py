@@ -17,6 +17,7 @@ from trove_upgrade.db import engine, faults, installation, services
 from trove_upgrade.db.presence import Presence
 from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.domain import exceptions, logs, ports, states, versions
+from trove_upgrade.domain.turn import Turn
 from trove_upgrade.rpc import queues, transport
 from trove_upgrade.rpc.guest_queues import GuestQueues
 from trove_upgrade.rpc.guestagent import GuestAgentAPI
@@ -24,6 +25,7 @@ from trove_upgrade.rpc.notifier import MessagingNotifier
 from trove_upgrade.taskmanager import guest_options, manager, outages
 from trove_upgrade.taskmanager.checks import CheckRunner
 from trove_upgrade.taskmanager.clock import SystemClock
+from trove_upgrade.taskmanager.fair_queue import Shares
 from trove_upgrade.taskmanager.guest_files import GuestFiles
 from trove_upgrade.taskmanager.healing import Healer
 from trove_upgrade.taskmanager.outbox import FINISH, NOTIFICATIONS, Relay
@@ -134,16 +136,15 @@ class Service:
             undo=undo.Undo(outside.agent, call, options.undo_timeout, _guest_hold(conf)), clock=outside.clock, owner=owner,
             lease_seconds=options.lease_seconds, writes_service_status=options.write_service_status,
             rolls_back=options.rollback_on_failure, on_event=self._wake_relays,
-            is_stopping=self._stopping.is_set, outages=self._outages)
+            is_stopping=self._stopping.is_set, outages=self._outages, longest_rest_seconds=options.longest_rest)
         checks = CheckRunner(outside.repos.checks, preflight, call, pause=self._pause, owner=owner, timeout_seconds=_CHECK_SECONDS,
                              guests=outside.repos.guests, outages=self._outages)
-        healer = Healer(outside.repos.upgrades, outside.repos.guests, outside.agent, call, options.restore_timeout, self._outages)
-        recovery = Recovery(outside.repos.upgrades, outside.repos.checks, put_upgrade=lambda what: self._nudge(manager.UPGRADE, what),
-                            put_check=lambda what: self._nudge(manager.CHECK, what), outages=self._outages)
+        healer = Healer(outside.repos.upgrades, outside.repos.guests, outside.agent, call, options.restore_timeout, self._outages, options.longest_rest)
+        recovery = Recovery(outside.repos.upgrades, outside.repos.checks, put_upgrade=lambda turn: self._nudge(manager.UPGRADE, turn),
+                            put_check=lambda turn: self._nudge(manager.CHECK, turn), outages=self._outages)
         self._recovery = recovery
         self._scheduler = Scheduler({manager.UPGRADE: runner.run, manager.CHECK: checks.run, manager.HEAL: healer.run}, recovery.look,
-                                    outside.clock, workers=options.taskmanager_workers, poll_seconds=options.taskmanager_poll_interval,
-                                    shares={manager.CHECK: max(1, options.taskmanager_workers // _CHECKS_SHARE)})
+                                    outside.clock, shares=shares(conf), poll_seconds=options.taskmanager_poll_interval)
         self._life = Repeater('signs-of-life', self._beat, options.service_report_interval)
 
     def start(self) -> None:
@@ -187,7 +188,8 @@ class Service:
 
     def _serve(self) -> None:
         """In a thread of its own: it waits for the broker."""
-        endpoint = manager.TaskManager(self._outside.repos.upgrades, self._outside.repos.guests, self._nudge, self._recovery.look)
+        endpoint = manager.TaskManager(self._outside.repos.upgrades, self._outside.repos.checks, self._outside.repos.guests, self._nudge,
+                                       self._recovery.look)
         target = transport.taskmanager_target(self._conf, server=self._host)
         try:
             server = transport.get_server(transport.get_transport(self._conf), target, [endpoint])
@@ -210,8 +212,8 @@ class Service:
         except (exceptions.BrokerUnavailable, *transport.BROKER_ERRORS) as error:
             LOG.info('The queue of this host stays at the broker, empty: %s', error)
 
-    def _nudge(self, kind: str, what: str) -> None:
-        self._scheduler.nudge(kind, what)
+    def _nudge(self, kind: str, turn: Turn) -> None:
+        self._scheduler.nudge(kind, turn)
 
     def _wake_relays(self) -> None:
         for relay in self._relays:
@@ -235,6 +237,14 @@ class Service:
         except Exception as error:  # noqa: BLE001 - the edge of a process that ends
             LOG.warning('%s could not be removed from upgrade_services: %s. It is listed there until "trove-upgrade-manage service forget %s"',
                         BINARY, _said(error), self._presence.registration.id)
+
+
+def shares(conf: cfg.ConfigOpts) -> Shares:
+    """How many workers each may have."""
+    options = conf[our_conf.GROUP]
+    workers = options.taskmanager_workers
+    return Shares.of_percent(workers, slow=options.slow_workers_percent, project=options.project_workers_percent,
+                             kinds={manager.CHECK: max(1, workers // _CHECKS_SHARE)})
 
 
 def _calls(conf: cfg.ConfigOpts, outside: Ports) -> calls.Calls:

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Mapping
 
 VARIABLE = 'TROVE_UPGRADE_BARE'
-DEFAULT_PARENT = pathlib.Path('/var/tmp')
+DEFAULT_PARENT = pathlib.Path('/var/tmp')  # nosec B108 # of a machine for trials, whose users are trusted
 
 #: Everything of the kernel's that outlives a process carries this name.
 NAME = 'trove-upgrade-bare'

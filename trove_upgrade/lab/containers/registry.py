@@ -60,7 +60,7 @@ def configuration(storage: pathlib.Path, port: int) -> str:
         'version': 0.1, 'log': {'level': 'warn', 'accesslog': {'disabled': True}},
         'storage': {'filesystem': {'rootdirectory': str(storage)}, 'delete': {'enabled': True}, 'cache': {'blobdescriptor': 'inmemory'},
                     'maintenance': {'uploadpurging': {'enabled': False}}},
-        'http': {'addr': f'{HOST}:{port}', 'relativeurls': True, 'secret': 'of-the-lab-alone'}}, indent=2)
+        'http': {'addr': f'{HOST}:{port}', 'relativeurls': True, 'secret': 'of-the-lab-alone'}}, indent=2)  # nosec B105 # the lab is a throwaway cloud on loopback
 
 
 def process(settings: Settings) -> Command:

@@ -22,7 +22,7 @@ from trove_upgrade.lab.hypervisor.guests import DATABASE_MOUNT, Guest
 from trove_upgrade.lab.images import samples_mysql
 
 #: What an operator's configuration group would set; a sample that is kept over an upgrade and can be seen in force.
-DEFAULT_SETTINGS = {'max_connections': '157', 'wait_timeout': '2345', 'bind_address': '0.0.0.0'}
+DEFAULT_SETTINGS = {'max_connections': '157', 'wait_timeout': '2345', 'bind_address': '0.0.0.0'}  # nosec B104 # a setting of the guest's database, which its clients reach
 SETTINGS_FILE = '/etc/mysql/mariadb.conf.d/90-instance.cnf'
 #: Read after the package's own mysqld.cnf, which binds the server to loopback.
 MYSQL_SETTINGS_FILE = '/etc/mysql/mysql.conf.d/zz-instance.cnf'

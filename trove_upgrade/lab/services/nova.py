@@ -69,7 +69,7 @@ def _nova_conf(settings: Settings) -> openstack.Ini:
         'database': openstack.database(settings, NAME),
         'wsgi': {'api_paste_config': settings.etc(NAME) / 'api-paste.ini'},
         'keystone_authtoken': openstack.authtoken(settings, NAME),
-        'service_user': credentials | {'send_service_user_token': True},
+        'service_user': credentials | {'send_service_user_token': True},  # nosec B105 # names of options, no password
         'placement': credentials,
         'neutron': credentials,
         'glance': credentials,

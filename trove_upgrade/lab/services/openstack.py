@@ -48,8 +48,8 @@ def credentials(settings: Settings, user: str) -> dict[str, object]:
 
 def authtoken(settings: Settings, user: str) -> dict[str, object]:
     """[keystone_authtoken]: the middleware keeps validated tokens in the process's memory."""
-    return credentials(settings, user) | {'www_authenticate_uri': settings.auth_url, 'service_token_roles_required': True,
-                                          'service_token_roles': 'service'}
+    return credentials(settings, user) | {'www_authenticate_uri': settings.auth_url, 'service_token_roles_required': True,  # nosec B105 # names of options, no password
+                                          'service_token_roles': 'service'}  # nosec B105 # names of options, no password
 
 
 def database(settings: Settings, name: str) -> dict[str, object]:

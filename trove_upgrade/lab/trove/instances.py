@@ -26,7 +26,7 @@ POLL_SECONDS = 1.0
 NO_TASK = '1'  #: instances.task_id of an instance on which nobody works
 DATABASE = 'app'
 USER = 'app'
-PASSWORD = 'app-password-of-the-lab'
+PASSWORD = 'app-password-of-the-lab'  # nosec B105 # the lab is a throwaway cloud on loopback
 
 
 @dataclasses.dataclass(frozen=True)

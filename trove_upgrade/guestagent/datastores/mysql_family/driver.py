@@ -75,7 +75,7 @@ class FamilyDriver(base.DatastoreDriver):
         self._sleep = sleep
         self._stopped_with: option_files.Configuration | None = None
         self._proc = proc
-        self._scratch_places = scratch_places or (pathlib.Path('/dev/shm'), context.run.parent, pathlib.Path('/var/tmp'))  # noqa: S108
+        self._scratch_places = scratch_places or (pathlib.Path('/dev/shm'), context.run.parent, pathlib.Path('/var/tmp'))  # noqa: S108  # nosec B108 # the directory in it is made under a name of chance, for root alone
         memory = context.etc.parent / 'var/lib/trove-upgrade/database-autostart.json'
         self.autostart = autostart.Autostart(service, memory)
 

@@ -27,7 +27,7 @@ _USUAL = frozenset(
     {
         '/',
         '/dev',
-        '/dev/shm',  # noqa: S108
+        '/dev/shm',  # noqa: S108  # nosec B108 # a place that is judged: nothing is made there
         '/etc',
         '/etc/mysql',
         '/home',
@@ -37,13 +37,13 @@ _USUAL = frozenset(
         '/run/mariadb',
         '/run/mysqld',
         '/srv',
-        '/tmp',  # noqa: S108
+        '/tmp',  # noqa: S108  # nosec B108 # a place that is judged: nothing is made there
         '/var',
         '/var/lib',
         '/var/log',
         '/var/log/mysql',
         '/var/run',
-        '/var/tmp',  # noqa: S108
+        '/var/tmp',  # noqa: S108  # nosec B108 # a place that is judged: nothing is made there
     }
 )
 #: Made on each machine by a script of a package: no package owns them, and each root disk has its own.

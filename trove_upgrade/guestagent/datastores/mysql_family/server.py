@@ -149,7 +149,7 @@ class Server:
         if skip or not port:
             return
         address = str(bind or '').split(',')[0].strip()
-        if address in {'', '*', '0.0.0.0', '::'}:  # noqa: S104 - what the server says, not what we listen on
+        if address in {'', '*', '0.0.0.0', '::'}:  # noqa: S104 - what the server says, not what we listen on  # nosec B104 # what the other side says: nothing listens on it
             address = '127.0.0.1'
         deadline = self._context.monotonic() + _SHORT_SECONDS
         while not _accepts(address, int(port)):

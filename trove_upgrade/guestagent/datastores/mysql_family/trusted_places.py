@@ -191,7 +191,7 @@ PLACES: tuple[str, ...] = (
     '/snap',
     '/srv/salt',
     '/sys',
-    '/tmp',  # noqa: S108
+    '/tmp',  # noqa: S108  # nosec B108 # a place that is judged: nothing is made there
     '/usr',
     '/var/backups',
     '/var/cache',
@@ -222,7 +222,7 @@ PLACES: tuple[str, ...] = (
     '/var/mail',
     '/var/run',
     '/var/spool',
-    '/var/tmp',  # noqa: S108
+    '/var/tmp',  # noqa: S108  # nosec B108 # a place that is judged: nothing is made there
 )
 
 #: What lies directly in /etc may be a program's own file, of a program that comes later.  These names are of databases and their keys.
@@ -274,7 +274,7 @@ def is_trusted_for_directories(
     path: pathlib.Path, owned: Callable[[pathlib.Path], bool] | None = None
 ) -> bool:
     """The same for a directory that is made empty: below these two any user may make one."""
-    is_open = any(path.is_relative_to(place) for place in ('/tmp', '/var/tmp'))  # noqa: S108
+    is_open = any(path.is_relative_to(place) for place in ('/tmp', '/var/tmp'))  # noqa: S108  # nosec B108 # a place that is judged: nothing is made there
     if is_open and not any(part.startswith('.') for part in path.parts):
         return False
     if path.parent == pathlib.Path('/etc'):  # an empty directory configures nothing

@@ -106,8 +106,8 @@ class OnARealServer(databases.OneServer):
 
         def work(number):
             mine = []
-            while ids := self.repos.upgrades.due(20):
-                for upgrade_id in ids:
+            while turns := self.repos.upgrades.due(20):
+                for upgrade_id in [turn.id for turn in turns]:
                     try:
                         mine.append(self.repos.upgrades.claim(upgrade_id, f'worker-{number}', 300))
                     except exceptions.LeaseLost:

@@ -57,6 +57,13 @@ def check_borealis_expand01(connection):
         insert_as_aurora(connection, 'of-aurora-beside-borealis')
 
 
+def check_borealis_expand02(connection):
+    """No upgrade has kept a worker waiting yet, also one that aurora begins afterwards."""
+    if 'of-aurora-without-stalls' not in connection.execute(sa.text('SELECT id FROM instance_upgrades')).scalars().all():
+        insert_as_aurora(connection, 'of-aurora-without-stalls')
+    assert set(connection.execute(sa.text('SELECT stalls FROM instance_upgrades')).scalars()) == {0}
+
+
 def check_borealis_contract01(connection):
     """Both columns are gone; every step of every upgrade is a row."""
     assert not {'steps', 'steps_at'} & set(columns(connection, 'instance_upgrades'))
@@ -64,4 +71,4 @@ def check_borealis_contract01(connection):
         'SELECT upgrade_id, position, attempt, step, runs, outcome, percent, message FROM instance_upgrade_steps ORDER BY upgrade_id, position')).all()
     assert [tuple(row) for row in rows] == [
         (upgrade_id, position, step['attempt'], step['step'], step['runs'], step['outcome'], step['percent'], step['message'])
-        for upgrade_id in ('of-aurora', 'of-aurora-beside-borealis') for position, step in enumerate(STEPS)], rows
+        for upgrade_id in ('of-aurora', 'of-aurora-beside-borealis', 'of-aurora-without-stalls') for position, step in enumerate(STEPS)], rows

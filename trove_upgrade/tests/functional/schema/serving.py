@@ -130,7 +130,7 @@ class AsBorealis:
                                                 request_id='req-borealis', user_id='user').id
 
     def due(self):
-        return self.repositories.upgrades.due(5)
+        return [turn.id for turn in self.repositories.upgrades.due(5)]
 
     def claim(self, upgrade_id):
         try:

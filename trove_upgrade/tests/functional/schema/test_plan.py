@@ -84,7 +84,7 @@ class OnARealServer(databases.OneServer):
     def added(self, url=None):
         """What the plan says of the one statement of borealis_expand01 that concerns a table of aurora's."""
         found = json.loads(self.tool('--json', url=url))
-        [one] = [one for one in found['steps'][0]['statements'] if one['sql'].startswith('ALTER TABLE instance_upgrades ADD COLUMN')]
+        [one] = [one for one in found['steps'][0]['statements'] if one['sql'].startswith('ALTER TABLE instance_upgrades ADD COLUMN steps_at')]
         return one
 
     def test_each_change_has_the_class_that_the_server_says(self):

@@ -210,6 +210,19 @@ class TestColumns(base.TestCase):
             connection.exec_driver_sql('ALTER TABLE instance_upgrades ADD COLUMN steps_at DATETIME')
         self.assertEqual(begun, self.db.repositories.upgrades.get(begun.id))
 
+    def test_a_database_without_the_newest_expand_is_refused_too_before_and_after_the_contract(self):
+        begun = self.db.begin()
+        for prepare in (lambda: None, self.db.contract):
+            prepare()
+            with self.db.database.engine.begin() as connection:
+                connection.exec_driver_sql('ALTER TABLE instance_upgrades DROP COLUMN stalls')
+            self.db.database.forget_columns()
+            error = self.assertRaises(errors.SchemaMissing, self.db.repositories.upgrades.get, begun.id)
+            self.assertIn('db expand', error.message)
+            with self.db.database.engine.begin() as connection:
+                connection.exec_driver_sql('ALTER TABLE instance_upgrades ADD COLUMN stalls INTEGER NOT NULL DEFAULT 0')
+            self.assertEqual(begun, self.db.repositories.upgrades.get(begun.id))
+
     def test_without_any_table_the_error_is_the_tables(self):
         empty = engine.Database.from_url('sqlite://')
         self.addCleanup(empty.dispose)

@@ -19,7 +19,7 @@ class TestUpgradeChecks(base.TestCase):
 
     def test_it_waits_is_claimed_once_and_keeps_its_report(self):
         self.assertEqual(('PENDING', None), (self.begun.state, self.begun.allowed))
-        self.assertEqual([self.begun.id], self.checks.due(5))
+        self.assertEqual([self.begun.id], [turn.id for turn in self.checks.due(5)])
         claimed = self.checks.claim(self.begun.id, 'me', 60)
         self.assertEqual(([], 'RUNNING'), (self.checks.due(5), claimed.state))
         self.assertRaises(exceptions.LeaseLost, self.checks.claim, self.begun.id, 'you', 60)
@@ -41,7 +41,7 @@ class TestUpgradeChecks(base.TestCase):
     def test_one_whose_taskmanager_died_is_done_by_another(self):
         claimed = self.checks.claim(self.begun.id, 'me', 60)
         self.db.pass_time(61)
-        self.assertEqual([self.begun.id], self.checks.due(5))
+        self.assertEqual([self.begun.id], [turn.id for turn in self.checks.due(5)])
         self.checks.claim(self.begun.id, 'you', 60)
         self.checks.finish(dataclasses.replace(claimed, state='FAILED', cause='late', error_code='X'))
         self.checks.finish(dataclasses.replace(claimed, state='COMPLETED'))

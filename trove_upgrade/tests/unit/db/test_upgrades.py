@@ -11,6 +11,10 @@ from trove_upgrade.tests.unit import base, database
 LEASE = 60
 
 
+def ids(turns):
+    return [turn.id for turn in turns]
+
+
 class UpgradesTestCase(base.TestCase):
 
     expanded = False
@@ -49,7 +53,7 @@ class TestBegin(UpgradesTestCase):
         self.assertEqual(('req-1', 'user-1', database.SERVER), (begun.request_id, begun.user_id, begun.server_id))
         self.assertIs(Task.UPGRADING, self.instance().task)
         self.assertEqual(database.MARIADB_10_11, self.instance().version.id)
-        self.assertEqual([begun.id], self.upgrades.due(10))
+        self.assertEqual([begun.id], ids(self.upgrades.due(10)))
         self.assertEqual([('start', 1)], self.events())
 
     def test_the_image_is_frozen_when_the_version_is_repointed(self):
@@ -165,7 +169,7 @@ class TestLease(UpgradesTestCase):
         held = self.upgrades.claim(begun.id, 'host-1', LEASE)
         self.assertEqual((UpgradeState.RUNNING, 1, 'host-1'), (held.state, held.generation, held.owner))
         self.assertEqual(LEASE, round((held.lease_until - held.updated_at).total_seconds()))
-        self.assertEqual([], self.upgrades.due(10))
+        self.assertEqual([], ids(self.upgrades.due(10)))
 
     def test_nobody_else_claims_it_while_the_lease_lasts(self):
         held = self.claimed()
@@ -174,7 +178,7 @@ class TestLease(UpgradesTestCase):
     def test_a_lease_that_has_run_out_is_taken_over_and_the_former_owner_writes_nothing_more(self):
         held = self.claimed()
         self.db.pass_time(LEASE + 1)
-        self.assertEqual([held.id], self.upgrades.due(10))
+        self.assertEqual([held.id], ids(self.upgrades.due(10)))
         taken = self.upgrades.claim(held.id, 'host-2', LEASE)
         self.assertEqual(2, taken.generation)
         self.assertRaises(exceptions.LeaseLost, self.upgrades.save, held.with_data(mine=1))
@@ -188,10 +192,10 @@ class TestLease(UpgradesTestCase):
         patient = type(self.upgrades)(self.db.database, takeover_grace_seconds=30)
         held = self.claimed()
         self.db.pass_time(LEASE + 10)
-        self.assertEqual([], patient.due(10))
+        self.assertEqual([], ids(patient.due(10)))
         self.assertRaises(exceptions.LeaseLost, patient.claim, held.id, 'host-2', LEASE)
         self.db.pass_time(30)
-        self.assertEqual([held.id], patient.due(10))
+        self.assertEqual([held.id], ids(patient.due(10)))
         self.assertEqual(2, patient.claim(held.id, 'host-2', LEASE).generation)
 
     def test_renewing_keeps_the_generation_and_moves_the_end(self):
@@ -203,23 +207,23 @@ class TestLease(UpgradesTestCase):
     def test_a_row_that_was_let_go_is_due_when_its_time_has_come(self):
         held = self.upgrades.save(self.claimed(), release_for_seconds=30)
         self.assertEqual((None, None), (held.owner, held.lease_until))
-        self.assertEqual([], self.upgrades.due(10))
+        self.assertEqual([], ids(self.upgrades.due(10)))
         self.db.pass_time(31)
-        self.assertEqual([held.id], self.upgrades.due(10))
+        self.assertEqual([held.id], ids(self.upgrades.due(10)))
 
     def test_a_row_that_was_let_go_at_once_is_due_at_once(self):
         held = self.upgrades.save(self.claimed(), release_for_seconds=0)
-        self.assertEqual([held.id], self.upgrades.due(10))
+        self.assertEqual([held.id], ids(self.upgrades.due(10)))
         self.assertEqual(2, self.upgrades.claim(held.id, 'host-2', LEASE).generation)
 
     def test_the_oldest_are_due_first_and_no_more_than_asked_for(self):
         first, second = self.db.begin(), self.db.begin(database.OTHER_INSTANCE)
-        self.assertEqual([first.id], self.upgrades.due(1))
-        self.assertEqual([first.id, second.id], self.upgrades.due(2))
+        self.assertEqual([first.id], ids(self.upgrades.due(1)))
+        self.assertEqual([first.id, second.id], ids(self.upgrades.due(2)))
 
     def test_what_has_ended_is_neither_due_nor_claimed(self):
         ended = self.ended(UpgradeState.ABORTED)
-        self.assertEqual([], self.upgrades.due(10))
+        self.assertEqual([], ids(self.upgrades.due(10)))
         self.assertRaises(exceptions.LeaseLost, self.upgrades.claim, ended.id, 'host-1', LEASE)
 
     def test_one_that_does_not_exist_is_not_claimed(self):
@@ -355,7 +359,7 @@ class TestRetry(UpgradesTestCase):
         self.assertEqual((None, None, None), (again.cause, again.error_code, again.ended_at))
         self.assertIs(Task.UPGRADING, self.instance().task)
         self.assertIsNone(self.instance().fault)
-        self.assertEqual([again.id], self.upgrades.due(5))
+        self.assertEqual([again.id], ids(self.upgrades.due(5)))
         self.assertEqual([('start', 1), ('error', 1), ('start', 2)], self.events())
 
     def test_each_attempt_has_an_end_of_its_own(self):
@@ -469,7 +473,7 @@ class TestRollback(UpgradesTestCase):
         self.assertEqual({'cause': 'no heartbeat', 'error_code': 'BOOT_TIMEOUT'}, back.data['rolling_back'])
         self.assertNotIn('rebuild_for_attempt', back.data)
         self.assertIs(Task.UPGRADING, self.instance().task)
-        self.assertEqual([back.id], self.upgrades.due(5))
+        self.assertEqual([back.id], ids(self.upgrades.due(5)))
         self.assertEqual([('start', 1), ('error', 1), ('start', 2)], self.events())
 
     def test_a_row_that_may_be_past_the_point_of_no_return_is_refused_and_nothing_is_written(self):

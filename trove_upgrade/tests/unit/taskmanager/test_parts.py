@@ -15,12 +15,15 @@ from trove_upgrade.conf import compute as compute_conf
 from trove_upgrade.db import columns, models, outbox
 from trove_upgrade.domain import guest, states, versions
 from trove_upgrade.domain.guest import JobState, ServerState
+from trove_upgrade.domain.turn import Turn
 from trove_upgrade.rpc import serializer, transport
 from trove_upgrade.rpc.taskmanager import TaskManagerAPI
 from trove_upgrade.taskmanager import arguments as arguments_module
 from trove_upgrade.taskmanager import manager, service
+from trove_upgrade.taskmanager.agenda import Again
 from trove_upgrade.taskmanager.checks import CheckRunner
 from trove_upgrade.taskmanager.clock import SystemClock
+from trove_upgrade.taskmanager.fair_queue import Shares
 from trove_upgrade.taskmanager.healing import Healer
 from trove_upgrade.taskmanager.outbox import FINISH, NOTIFICATIONS, Relay
 from trove_upgrade.taskmanager.recovery import Recovery
@@ -80,9 +83,31 @@ class TestRelay(_PartCase):
         self.stage.guest.says('finish_upgrade', fakes.silent(), fakes.answer(JobState.RUNNING), fakes.answer())
         for _ in range(4):
             self.relay(frozenset({FINISH})).look()
-            self.stage.db.pass_time(16)
+            self.stage.db.pass_time(31)
         calls = self.stage.guest.asked('finish_upgrade')
         self.assertEqual([(row.id, 1)] * 3, [(call.upgrade_id, call.attempt) for call in calls])
+
+    def test_a_guest_that_stays_silent_is_asked_less_and_less_often_and_keeps_back_none_that_comes_later(self):
+        silent = [self.stage.db.begin(self.stage.db.add_instance(project_id=f'project-{number}')) for number in range(5)]
+        with self.stage.db.database.write() as connection:
+            for row in silent:
+                outbox.write(connection, 'finish', row)
+        self.stage.guest.says('finish_upgrade', fakes.silent('finish_upgrade'))
+        relay = self.relay(frozenset({FINISH}))
+        for asked in range(1, 6):
+            relay.look()
+            self.assertEqual(asked, len(self.stage.guest.asked('finish_upgrade')), 'one silent guest in each look')
+        self.stage.db.pass_time(16)
+        newcomer = self.completed()
+        relay.look()
+        self.assertEqual(newcomer.id, self.stage.guest.asked('finish_upgrade')[-1].upgrade_id)
+        pauses = []
+        for _ in range(200):
+            before = len(self.stage.guest.asked('finish_upgrade'))
+            relay.look()
+            self.stage.db.pass_time(16)
+            pauses.append(len(self.stage.guest.asked('finish_upgrade')) - before)
+        self.assertLess(sum(pauses[100:]), 20, 'six guests in 26 minutes, where every 15 s would be 600 calls')
 
     def test_a_guest_that_cannot_finish_is_not_asked_for_ever(self):
         self.completed()
@@ -247,7 +272,7 @@ class TestHeartbeats(_PartCase):
         super().setUp()
         self.nudges = []
         self.looks = []
-        self.endpoint = manager.TaskManager(self.repos.upgrades, self.repos.guests, lambda *nudge: self.nudges.append(nudge),
+        self.endpoint = manager.TaskManager(self.repos.upgrades, self.repos.checks, self.repos.guests, lambda kind, turn: self.nudges.append((kind, turn.id)),
                                             lambda: self.looks.append(1))
 
     def beat(self, row, **changes):
@@ -303,7 +328,7 @@ class TestHeartbeats(_PartCase):
         self.assertEqual([('heal', row.id)], self.nudges)
         healer = Healer(self.repos.upgrades, self.repos.guests, self.stage.guest, self.stage.calls, 100)
         self.stage.guest.says('post_upgrade', fakes.answer(JobState.RUNNING), fakes.answer())
-        self.assertEqual(0.5, healer.run(row.id))
+        self.assertEqual(Again(0.5, is_slow=True), healer.run(row.id))
         self.assertIsNone(healer.run(row.id))
         self.beat(row, restored=True)
         asked = len(self.stage.guest.calls)
@@ -318,27 +343,43 @@ class TestHeartbeats(_PartCase):
         self.assertEqual([None] * 4, [healer.run(row.id), healer.run(row.id), healer.run(row.id), healer.run('none')])
 
     def test_a_nudge_without_an_upgrade_id_looks_at_all(self):
-        self.endpoint.upgrade(serializer.service_context(), instance_id='i', datastore_version_id='v')
-        self.endpoint.upgrade(serializer.service_context(), instance_id='i', datastore_version_id='v', upgrade_id='u')
-        self.endpoint.check(serializer.service_context(), check_id='c')
-        self.assertEqual(([1], [('upgrade', 'u'), ('check', 'c')]), (self.looks, self.nudges))
+        row = self.stage.db.begin()
+        check = self.repos.checks.begin(self.repos.instances.get(database.INSTANCE), self.repos.datastores.version_by_id(database.MARIADB_11_8))
+        self.nudge()
+        self.nudge(upgrade_id=row.id)
+        self.endpoint.check(serializer.service_context(), check_id=check.id)
+        self.assertEqual(([1], [('upgrade', row.id), ('check', check.id)]), (self.looks, self.nudges))
+
+    def nudge(self, **arguments):
+        self.endpoint.upgrade(serializer.service_context(), instance_id='i', datastore_version_id='v', **arguments)
+
+    def test_a_nudge_for_what_is_not_there_puts_in_nothing(self):
+        for unknown in ('u', '00000000-0000-4000-8000-000000000000', database.INSTANCE):
+            self.nudge(upgrade_id=unknown)
+            self.endpoint.check(serializer.service_context(), check_id=unknown)
+        self.nudge(upgrade_id=self.completed().id)
+        self.assertEqual([], self.nudges)
+
+
+def shares(workers, **kinds):
+    return Shares(workers, slow=workers, project=workers, kinds=kinds)
 
 
 class TestScheduler(base.TestCase):
 
     def start(self, run, look=lambda: None, workers=2, poll_seconds=60):
-        scheduler = Scheduler({'upgrade': run}, look, SystemClock(), workers=workers, poll_seconds=poll_seconds)
+        scheduler = Scheduler({'upgrade': run}, look, SystemClock(), shares=shares(workers), poll_seconds=poll_seconds)
         scheduler.start()
         self.addCleanup(scheduler.stop, 10)
         return scheduler
 
     def test_a_nudge_runs_at_once_and_a_row_that_waits_runs_again_at_its_time(self):
-        runs, answers = [], [0.01, None]
+        runs, answers = [], [Again(0.01), None]
 
         def run(what):
             runs.append(what)
             return answers.pop(0)
-        self.start(run).nudge('upgrade', 'u1')
+        self.start(run).nudge('upgrade', Turn('u1', 'p'))
         wait_for(lambda: len(runs) == 2)
         self.assertEqual(['u1', 'u1'], runs)
 
@@ -350,10 +391,10 @@ class TestScheduler(base.TestCase):
             begun.set()
             go_on.wait(10)
         scheduler = self.start(run)
-        scheduler.nudge('upgrade', 'u1')
+        scheduler.nudge('upgrade', Turn('u1', 'p'))
         begun.wait(10)
         for _ in range(5):
-            scheduler.nudge('upgrade', 'u1')
+            scheduler.nudge('upgrade', Turn('u1', 'p'))
         self.assertEqual(1, len(runs), 'never twice at the same time')
         go_on.set()
         wait_for(lambda: len(runs) == 2)
@@ -365,12 +406,12 @@ class TestScheduler(base.TestCase):
         def check(what):
             checked.append(what)
             go_on.wait(20)
-        scheduler = Scheduler({'upgrade': lambda _what: upgraded.set(), 'check': check}, lambda: None, SystemClock(), workers=2, poll_seconds=60,
-                              shares={'check': 1})
+        scheduler = Scheduler({'upgrade': lambda _what: upgraded.set(), 'check': check}, lambda: None, SystemClock(), poll_seconds=60,
+                              shares=shares(2, check=1))
         self.addCleanup(scheduler.stop, 10)
         for number in range(50):
-            scheduler.nudge('check', f'c{number}')
-        scheduler.nudge('upgrade', 'u1')
+            scheduler.nudge('check', Turn(f'c{number}', 'p'))
+        scheduler.nudge('upgrade', Turn('u1', 'p'))
         scheduler.start()
         self.assertTrue(upgraded.wait(20))
         self.assertEqual(['c0'], checked)
@@ -383,10 +424,10 @@ class TestScheduler(base.TestCase):
         runs = []
         scheduler = None
 
-        def put(upgrade_id):
-            scheduler.nudge('upgrade', upgrade_id)
+        def put(turn):
+            scheduler.nudge('upgrade', turn)
         recovery = Recovery(stage.repos.upgrades, stage.repos.checks, put, put)
-        scheduler = Scheduler({'upgrade': runs.append}, recovery.look, SystemClock(), workers=1, poll_seconds=60)
+        scheduler = Scheduler({'upgrade': runs.append}, recovery.look, SystemClock(), shares=shares(1), poll_seconds=60)
         self.addCleanup(scheduler.stop, 10)
         scheduler.start()
         wait_for(lambda: runs)

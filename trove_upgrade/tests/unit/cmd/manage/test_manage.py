@@ -73,9 +73,9 @@ class TestSchema(ManageTestCase):
 
     def test_an_empty_database_is_synced_and_says_how_far_it_is(self):
         self.assertEqual('none\n', self.run_tool('db', 'version'))
-        self.assertIn('no: borealis_expand01', self.run_tool('db', 'current'))
+        self.assertIn('no: borealis_expand02', self.run_tool('db', 'current'))
         self.run_tool('db', 'sync', '--standalone')
-        self.assertEqual('borealis_expand01, borealis_contract01\n', self.run_tool('db', 'version'))
+        self.assertEqual('borealis_expand02, borealis_contract01\n', self.run_tool('db', 'version'))
         self.assertIn('standalone  aurora_standalone01  yes', self.run_tool('db', 'current'))
         self.run_tool('upgrade', 'list')
 

@@ -52,7 +52,7 @@ class TestSync(RunnerTestCase):
         self.assertEqual('none', self.runner.version())
         self.assertEqual({'expand': None, 'contract': None}, self.runner.position().current)
         self.assertIsNone(self.runner.sync().next)
-        self.assertEqual('borealis_expand01, borealis_contract01', self.runner.version())
+        self.assertEqual('borealis_expand02, borealis_contract01', self.runner.version())
 
     def test_without_standalone_only_our_own_tables_are_made(self):
         self.runner.sync()
@@ -79,12 +79,12 @@ class TestSync(RunnerTestCase):
         for version, outcome in (
                 ('aurora_expand01', 'aurora_expand01'), ('aurora_contract01', 'aurora_expand01, aurora_contract01'),
                 ('borealis_expand01', 'borealis_expand01, aurora_contract01'), ('aurora_expand01, aurora_contract01', 'borealis_expand01, aurora_contract01'),
-                ('borealis_contract01', 'borealis_expand01, borealis_contract01')):
+                ('borealis_contract01', 'borealis_expand02, borealis_contract01')):
             with self.subTest(version):
                 self.assertEqual(outcome, self.runner.sync(version).version)
 
     def test_what_db_version_prints_is_a_version_to_sync_to(self):
-        for version in ('borealis_expand01, aurora_contract01', 'borealis_expand01,borealis_contract01'):
+        for version in ('borealis_expand01, aurora_contract01', 'borealis_expand02,borealis_contract01'):
             self.assertEqual(version.replace(',', ', ').split(), self.runner.sync(version).version.split())
 
     def test_a_contract_that_is_named_takes_its_data_migrations_along_and_an_expand_does_not(self):
@@ -93,7 +93,7 @@ class TestSync(RunnerTestCase):
             revision_checks.insert_as_aurora(connection, 'u1')
         self.assertEqual(('borealis_steps',), self.runner.sync('borealis_expand01').data)
         self.assertEqual(('borealis_steps',), self.runner.sync('borealis_expand01, aurora_contract01').data)
-        self.assertEqual('borealis_expand01, borealis_contract01', self.runner.sync('borealis_contract01').version)
+        self.assertEqual('borealis_expand02, borealis_contract01', self.runner.sync('borealis_contract01').version)
 
     def test_a_version_that_is_none_is_refused_before_anything_is_done(self):
         for version, error in (('zulu', errors.RevisionUnknown), ('', errors.RevisionUnknown), ('borealis_expand01, zulu', errors.RevisionUnknown),
@@ -128,7 +128,7 @@ class TestSync(RunnerTestCase):
 
     def test_a_revision_of_a_later_release_is_refused_in_words_and_nothing_is_run(self):
         self.runner.sync()
-        self.execute("UPDATE alembic_version_trove_upgrade SET version_num = 'zulu_expand01' WHERE version_num = 'borealis_expand01'")
+        self.execute("UPDATE alembic_version_trove_upgrade SET version_num = 'zulu_expand01' WHERE version_num = 'borealis_expand02'")
         for call in (self.runner.version, self.runner.position, self.runner.expand, self.runner.migrate, self.runner.contract, self.runner.sync):
             self.assertIn('zulu_expand01', self.assertRaises(errors.SchemaFromTheFuture, call).message)
 
@@ -168,9 +168,9 @@ class TestOrder(RunnerTestCase):
         self.execute("INSERT INTO upgrade_services VALUES ('ctl1', 'trove-upgrade-api', 'r', '1.0', '2026-01-01 00:00:00', '2026-01-01 00:00:00')")
         error = self.assertRaises(errors.OlderServices, self.runner.contract)
         self.assertEqual(ExitCode.OLD_SERVICE, error.exit_code)
-        self.assertEqual('borealis_expand01, aurora_contract01', self.runner.version())
+        self.assertEqual('borealis_expand02, aurora_contract01', self.runner.version())
         self.runner.contract(reason='ctl1 burnt down')
-        self.assertEqual('borealis_expand01, borealis_contract01', self.runner.version())
+        self.assertEqual('borealis_expand02, borealis_contract01', self.runner.version())
         runs = schema_runs.SchemaRuns(self.database.engine).list()
         self.assertEqual([('contract', 'DONE', 'ctl1 burnt down'), ('contract', 'REFUSED', None), ('expand', 'DONE', None)],
                          [(run.command, run.outcome, run.reason) for run in runs])

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What waits for a worker, with all that decides when its turn comes."""
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Turn:
+    """A row that wants to be worked on."""
+
+    id: str
+    project_id: str
+    is_slow: bool = False    #: it has kept a worker waiting of late: it gets a share of the workers only

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a taskmanager has before it: jobs that wait for a worker, jobs that run, and jobs that wait for their time.  No threads in here."""
+import dataclasses
+import heapq
+import itertools
+
+from trove_upgrade.domain import ports
+from trove_upgrade.taskmanager.fair_queue import FairQueue, Job, Shares
+
+
+@dataclasses.dataclass(frozen=True)
+class Again:
+    """A job has run and wants to run once more."""
+
+    seconds: float             #: from now
+    is_slow: bool = False      #: it has kept its worker waiting of late
+    rests: bool = False        #: not sooner, even where a nudge came while it ran
+
+
+class Agenda:
+    """Not safe to share between threads: its owner has the lock."""
+
+    def __init__(self, shares: Shares, clock: ports.Clock) -> None:
+        self._queue = FairQueue(shares)
+        self._clock = clock
+        self._numbers = itertools.count()    # jobs of the same moment are not compared
+        self._timers: list[tuple[float, int, Job]] = []
+
+    def put(self, job: Job) -> None:
+        """As soon as a worker is free for it; where it runs just now, once more afterwards."""
+        self._queue.put(job)
+
+    def take(self) -> Job | None:
+        """What a worker is to run now; None: nothing."""
+        return self._queue.take()
+
+    def ran(self, job: Job, again: Again | None) -> None:
+        """What `take` handed out has been run; None: it has ended, or another taskmanager has it."""
+        nudged = self._queue.done(job)
+        if again is not None:
+            job = dataclasses.replace(job, turn=dataclasses.replace(job.turn, is_slow=again.is_slow))
+        if nudged is not None and (again is None or not again.rests):
+            self.put(nudged if again is None else job)
+        elif again is not None:
+            heapq.heappush(self._timers, (self._clock.monotonic() + again.seconds, next(self._numbers), job))
+
+    def wake(self) -> float | None:
+        """Put in what has waited for its time; by the monotonic clock, when the next one's time comes."""
+        while self._timers and self._timers[0][0] <= self._clock.monotonic():
+            self.put(heapq.heappop(self._timers)[2])
+        return self._timers[0][0] if self._timers else None

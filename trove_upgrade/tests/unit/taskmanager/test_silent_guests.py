@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many guests that keep workers waiting, and one whose upgrade has nothing to do with them: in simulated time, with the real runner and rows."""
+import dataclasses
+import itertools
+
+from trove_upgrade.domain import guest, states
+from trove_upgrade.domain.guest import ServerState
+from trove_upgrade.domain.turn import Turn
+from trove_upgrade.taskmanager.fair_queue import Job
+from trove_upgrade.taskmanager.healing import Healer
+from trove_upgrade.tests.unit import base, database
+from trove_upgrade.tests.unit.taskmanager import fakes, simulation
+
+MANY = 24
+#: A healthy row is looked at every second, and each run takes a hundredth.
+SECONDS = 45
+TURNS_ALONE = 45
+
+
+def highest(_low, high):
+    return high
+
+
+class SilentGuestsCase(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.stage = self.useFixture(fakes.Stage())
+        self.clock = self.stage.clock
+        self.simulation = simulation.Simulation(self.clock, self.runs)
+        self.healthy = self.begin('healthy-project')
+
+    def runs(self, guests, run_clock):
+        calls = dataclasses.replace(self.stage.calls, clock=run_clock)
+        step = simulation.AskingStep(guests, calls)
+        runner = dataclasses.replace(self.stage.runner(), steps=dict.fromkeys(states.STEPS, step), clock=run_clock, uniform=highest)
+        self.healer = Healer(self.stage.repos.upgrades, self.stage.repos.guests, guests, calls, 100, uniform=highest)
+        return {'upgrade': runner.run, 'heal': self.healer.run}
+
+    def begin(self, project, *seconds):
+        """An upgrade that waits for a worker; `seconds` as Guests.take."""
+        instance_id = self.stage.db.add_instance(project_id=project)
+        if seconds:
+            self.simulation.guests.take(instance_id, *seconds)
+        row = self.stage.db.begin(instance_id)
+        self.simulation.agenda.put(Job('upgrade', Turn(row.id, project)))
+        return row
+
+    def turns(self, row):
+        return len(self.simulation.turns_of(row.id))
+
+
+class TestSilentGuests(SilentGuestsCase):
+
+    def test_alone_it_has_its_turns(self):
+        self.simulation.run_for(SECONDS)
+        self.assertEqual(TURNS_ALONE, self.turns(self.healthy))
+
+    def test_beside_24_silent_guests_of_another_project_it_has_as_many(self):
+        for _ in range(MANY):
+            self.begin('silent-project', None)
+        self.simulation.run_for(SECONDS)
+        self.assertEqual(TURNS_ALONE, self.turns(self.healthy))
+
+    def test_beside_24_slow_ones_that_answer_at_the_last_moment_too(self):
+        for _ in range(MANY):
+            self.begin('slow-project', 14.9)
+        self.simulation.run_for(SECONDS)
+        self.assertEqual(TURNS_ALONE, self.turns(self.healthy))
+
+    def test_beside_24_that_answer_every_other_call_too(self):
+        for _ in range(MANY):
+            self.begin('moody-project', 0.0, None)
+        self.simulation.run_for(SECONDS)
+        self.assertEqual(TURNS_ALONE, self.turns(self.healthy))
+
+    def test_beside_24_that_must_be_healed_and_do_not_answer_too(self):
+        """Their heartbeats ask for it each second."""
+        healed = [self.completed('silent-project') for _ in range(MANY)]
+        for _ in range(SECONDS):
+            for row in healed:
+                self.simulation.agenda.put(Job('heal', Turn(row.id, row.project_id, is_slow=True)))
+            self.simulation.run_for(1)
+        self.assertEqual(TURNS_ALONE, self.turns(self.healthy))
+
+    def completed(self, project):
+        """Its root disk is new again."""
+        instance_id = self.stage.db.add_instance(project_id=project)
+        self.simulation.guests.take(instance_id, None)
+        row = self.stage.db.begin(instance_id)
+        upgrades = self.stage.repos.upgrades
+        ended = upgrades.end(upgrades.claim(row.id, 'tm', 60), states.UpgradeState.COMPLETED)
+        self.stage.repos.guests.record(guest.Heartbeat(instance_id, fakes.NEW_BOOT, ended.marker, False, '1.0', None, ServerState.STOPPED))
+        return ended
+
+    def test_beside_silent_guests_of_24_projects_each_is_waited_for_once_and_then_it_has_its_turns(self):
+        """Nothing is known of them at first: three times eight workers wait for 15 s."""
+        for number in range(MANY):
+            self.begin(f'silent-{number}', None)
+        self.simulation.run_for(46)
+        before = self.turns(self.healthy)
+        self.assertGreaterEqual(before, 2, 'and a turn in between each time')
+        self.simulation.run_for(SECONDS)
+        self.assertGreaterEqual(self.turns(self.healthy) - before, TURNS_ALONE - 1)
+
+    def test_a_silent_guest_is_asked_less_and_less_often(self):
+        silent = self.begin('silent-project', None)
+        self.simulation.run_for(300)
+        moments = [moment for moment, asked in self.simulation.guests.calls if asked == silent.instance_id]
+        pauses = [round(later - earlier - simulation.CALL_SECONDS) for earlier, later in itertools.pairwise(moments)]
+        self.assertEqual([2, 4, 8, 16, 30, 30], pauses[:6])
+
+    def test_what_is_known_of_it_moves_to_another_taskmanager_with_the_row(self):
+        silent = self.begin('silent-project', None)
+        self.simulation.run_for(30)
+        self.assertEqual(2 * 2, self.stage.repos.upgrades.get(silent.id).stalls)
+        self.stage.db.pass_time(3600)
+        self.assertEqual({silent.id: True, self.healthy.id: False}, {turn.id: turn.is_slow for turn in self.stage.repos.upgrades.due(10)})
+
+    def test_its_answers_make_it_a_prompt_one_again(self):
+        back = self.begin('project', None, *[0.0] * 30)
+        self.simulation.run_for(25)
+        self.assertEqual(0, self.stage.repos.upgrades.get(back.id).stalls)
+
+    def test_a_retry_begins_without_what_was_known(self):
+        silent = self.begin('silent-project', None)
+        self.simulation.run_for(40)
+        upgrades = self.stage.repos.upgrades
+        upgrades.end(upgrades.claim(silent.id, 'tm', 60), states.UpgradeState.FAILED, cause='it was silent')
+        self.assertEqual(0, upgrades.retry(silent.id).stalls)
+
+
+class TestNudgesOfSilentGuests(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.stage = self.useFixture(fakes.Stage())
+        self.upgrades = self.stage.repos.upgrades
+        self.row = self.stage.db.begin()
+
+    def wait(self, stalls):
+        held = self.upgrades.claim(self.row.id, 'tm', 60)
+        self.upgrades.save(held.evolve(stalls=stalls), release_for_seconds=30)
+
+    def test_one_that_rests_is_not_put_in_by_its_own_heartbeats(self):
+        self.wait(6)
+        self.assertIsNone(self.upgrades.turn(self.row.id))
+        self.stage.db.pass_time(31)
+        self.assertEqual(Turn(self.row.id, database.PROJECT, is_slow=True), self.upgrades.turn(self.row.id))
+
+    def test_one_that_answered_last_is_put_in_before_its_time(self):
+        self.wait(0)
+        self.assertEqual(Turn(self.row.id, database.PROJECT), self.upgrades.turn(self.row.id))
+
+
+class TestDue(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.db = self.useFixture(database.SampleDatabase())
+
+    def test_a_limit_leaves_out_no_project(self):
+        for _ in range(20):
+            self.db.begin(self.db.add_instance(project_id='many'))
+        late = self.db.begin(self.db.add_instance(project_id='one'))
+        self.assertIn(late.id, [turn.id for turn in self.db.repositories.upgrades.due(2)])
+
+    def test_nor_do_checks(self):
+        checks, instances = self.db.repositories.checks, self.db.repositories.instances
+        target = self.db.repositories.datastores.version_by_id(database.MARIADB_11_8)
+        for _ in range(20):
+            checks.begin(instances.get(self.db.add_instance(project_id='many')), target)
+        late = checks.begin(instances.get(self.db.add_instance(project_id='one')), target)
+        self.assertIn(late.id, [turn.id for turn in checks.due(2)])
