@@ -3,11 +3,13 @@
 
 import os
 import re
+import struct
 
 from trove_upgrade.guestagent.datastores.mysql_family import configuration_checks, option_files
 from trove_upgrade.tests.unit.guestagent.datastores.test_named_files import SERVER, RootDiskTest
 
 _PRIVATE = ('root/secret', 'etc/hidden/secret', 'etc/mysql/hidden/deep/secret', 'srv/hidden/a:b')
+_NONE = 0xFFFFFFFF
 #: What can stand at a private path, if anything does.
 _KINDS = ('nothing', 'file', 'program', 'long', 'directory', 'full', 'link', 'dangling', 'pipe')
 _OPTIONS = ('ssl-key', 'ssl_capath', 'init_file', 'tmpdir', 'log_error', 'file_key_management_filekey', 'loose-keyring-file-data')
@@ -126,3 +128,14 @@ class UnseenTest(RootDiskTest):
         (self.root / 'etc/mysql/hidden').chmod(0o700)
         self.write('etc/mysql/conf.d/c.cnf', f'[client]\nssl-key={self.root}/etc/mysql/hidden/client.key\n')
         self.assert_ok()
+
+    def test_a_file_with_an_access_list_is_refused_by_name(self):
+        path = self.write('srv/keys/pw.key', 'x', 0o440, SERVER)
+        entries = ((1, 4, _NONE), (2, 4, SERVER), (4, 0, _NONE), (16, 4, _NONE), (32, 0, _NONE))
+        os.setxattr(
+            path,
+            'system.posix_acl_access',
+            struct.pack('<I', 2) + b''.join(struct.pack('<HHI', *entry) for entry in entries),
+        )
+        self.configure('ssl_key=/srv/keys/pw.key')
+        self.assertIn('access list', self.preserved().check().message)
