@@ -19,7 +19,7 @@ _SECRET = 'the private key of root'
 _MOMENTS = 60
 
 
-class LedAstrayTest(base.TestCase):
+class DirectoriesOfTheTenant(base.TestCase):
     def setUp(self):
         super().setUp()
         self.top = pathlib.Path(self.useFixture(fixtures.TempDir(rootdir=fakes.scratch())).path)
@@ -56,6 +56,8 @@ class LedAstrayTest(base.TestCase):
             if entry.piece is not None:
                 self.assertEqual(b'his', stash.file(entry.path), entry.path)
 
+
+class LedAstrayTest(DirectoriesOfTheTenant):
     def test_no_rename_at_any_moment_brings_a_file_from_elsewhere_into_the_stash(self):
         changes = (('mysql/keys', 'private'), ('mysql/keys/deep', 'private/deep'), ('mysql/keys/a', 'private/a'))
         for moment in range(1, _MOMENTS):
@@ -115,7 +117,7 @@ class Growing(SystemAccounts):
         return super().user_name(uid)
 
 
-class BoundsTest(LedAstrayTest):
+class BoundsTest(DirectoriesOfTheTenant):
     def assert_too_large(self, limits):
         error = self.assertRaises(exceptions.StepFailed, list, tree.walk([self.root / 'mysql'], limits))
         self.assertEqual('STASH_TOO_LARGE', error.code)
