@@ -22,7 +22,7 @@ class Sight:
     def __init__(
         self, uid: int, groups: Collection[int], top: pathlib.Path = pathlib.Path('/')
     ) -> None:
-        """What is outside of `top`, without links in it, counts as seen."""
+        """`top`, a path without links, and what is not below it count as seen."""
         self.uid = uid
         self._groups = frozenset(groups)
         self._top = top
@@ -72,7 +72,7 @@ class Sight:
         return self.reaches(directory / 'any') and self._may(directory, _LIST)
 
     def _may(self, directory: pathlib.Path, right: int) -> bool:
-        if self.uid == 0 or not directory.is_relative_to(self._top):
+        if self.uid == 0 or self._top not in directory.parents:
             return True
         try:
             status = directory.stat()
