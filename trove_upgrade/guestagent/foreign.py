@@ -20,6 +20,8 @@ _DIRECTORY_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 LEVELS = 32
 #: Well below the kernel's PATH_MAX of 4096, as names are made longer when they are restored.
 PATH_BYTES = 2048
+#: Ten times what a server with 100,000 tables has; lists of them are held in memory, and each is looked at several times.
+ENTRIES = 5_000_000
 _OPEN_LEVELS = 16
 
 
@@ -186,6 +188,19 @@ def too_deep(top: pathlib.Path) -> pathlib.Path | None:
         if (len(names) == LEVELS and directories) or any(length + len(os.fsencode(name)) > PATH_BYTES for name in (*directories, *others)):
             return top.joinpath(*names[:3])
     return None
+
+
+def too_many(top: pathlib.Path, limit: int = ENTRIES) -> bool:
+    """Return True for more than `limit` names below `top`, at any depth that is walked.
+
+    :raises OSError: `top` is not there, or something below cannot be read.
+    """
+    found = 0
+    for _, directories, others, _ in walk(top, levels=LEVELS):
+        found += len(directories) + len(others)
+        if found > limit:
+            return True
+    return False
 
 
 def remove_tree(name: str, below: int) -> None:

@@ -34,17 +34,3 @@ def matching(directory: pathlib.Path, pattern: str = '*') -> list[pathlib.Path]:
     with vanishing():
         names = os.listdir(directory)  # noqa: PTH208 - names are compared, not paths
     return sorted(directory / name for name in fnmatch.filter(names, pattern))
-
-
-def plain_files(place: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yield `place`, or all below it where it is a directory, as far as these are plain files; links are none."""
-    if place.is_dir():
-        for above, directories, names in os.walk(place):
-            directories.sort()
-            yield from (path for name in sorted(names) if _is_plain(path := pathlib.Path(above, name)))
-    elif _is_plain(place):
-        yield place
-
-
-def _is_plain(path: pathlib.Path) -> bool:
-    return os.path.isfile(path) and not os.path.islink(path)  # noqa: PTH113, PTH114 - these two raise nothing

@@ -52,6 +52,8 @@ def run(work: Work) -> Sequence[upgrade.CheckResult]:
         return [*own, *guest.driver.checks(work.call.target, work.call.options)]
     except OSError as error:
         return [*own, base.files_not_read('guest_driver', error)]
+    except exceptions.StepFailed as error:   # its directories have more in them than is looked at
+        return [*own, upgrade.CheckResult('guest_driver', 'refused', error.message, error.code)]
 
 
 def _readable(name: str, look: Callable[[Guest], upgrade.CheckResult], guest: Guest) -> upgrade.CheckResult:
@@ -96,11 +98,15 @@ def _directories(guest: Guest) -> upgrade.CheckResult:
     for place in (layout.data_directory, layout.etc / 'mysql'):
         try:
             found = foreign.too_deep(place)
+            crowded = foreign.too_many(place)
         except FileNotFoundError:
             continue
         except OSError as error:
             return upgrade.CheckResult(name, 'refused', f'Instance {guest.instance_id} cannot be upgraded: not all of {place} can be read '
                                        f'({error.strerror}). Mend that and try again.', 'DIRECTORIES_NOT_READ')
+        if crowded:
+            return upgrade.CheckResult(name, 'refused', f'Instance {guest.instance_id} cannot be upgraded: {place} has more than '
+                                       f'{foreign.ENTRIES} files and directories. Remove what the server does not need.', 'STASH_TOO_LARGE')
         if found is not None:
             return upgrade.CheckResult(name, 'refused', f'Instance {guest.instance_id} cannot be upgraded: below {found} directories are nested '
                                        f'more than {foreign.LEVELS} deep, or paths are longer than {foreign.PATH_BYTES} bytes. Remove them and '
@@ -109,7 +115,10 @@ def _directories(guest: Guest) -> upgrade.CheckResult:
 
 
 def _space(guest: Guest) -> upgrade.CheckResult:
-    needed = publish.measure(stash_roots(guest)) + guest.settings.volume_margin_bytes
+    try:
+        needed = publish.measure(stash_roots(guest)) + guest.settings.volume_margin_bytes
+    except exceptions.StepFailed as error:
+        return upgrade.CheckResult('guest_volume_space', 'refused', error.message, error.code)
     free = guest.volume.free_bytes()
     if free < needed:
         return upgrade.CheckResult('guest_volume_space', 'refused', f'Instance {guest.instance_id} cannot be upgraded: its volume has '

@@ -12,7 +12,8 @@ def restore(driver: base.DatastoreDriver, accounts: Accounts, stash: Stash) -> l
 
     :raises StepFailed: the stash is broken, or something in it must not come here.
     """
-    remarks = stash.restore(driver.restore_first(stash.paths()), accounts)
+    of = None if driver.shares_volume else accounts   # a container's files belong to numbers: its names are those of its image
+    remarks = stash.restore(driver.restore_first(stash.paths()), of)
     stashed = base.Stashed(stash.paths(), stash.files(), stash.links(), stash.file)
     restored: set[str] = set()
     while True:
@@ -20,7 +21,7 @@ def restore(driver: base.DatastoreDriver, accounts: Accounts, stash: Stash) -> l
         driver.prepare_places(stashed, found)
         if not found:
             break
-        remarks += stash.restore(found, accounts)
+        remarks += stash.restore(found, of)
         restored.update(found)
     judged = driver.check_restored(stashed)
     if judged is not None and judged.outcome == 'refused':

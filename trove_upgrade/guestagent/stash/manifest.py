@@ -9,6 +9,9 @@ from typing import Any, Self
 SCHEMA = 1
 MANIFEST = 'manifest.json'
 CONTENT = 'content'
+_KINDS = frozenset({'file', 'directory', 'symlink'})
+_LAST_ID = 2 ** 32 - 2
+_LAST_OFFSET = 2 ** 63 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,14 +72,58 @@ class Manifest:
         document = json.loads(raw)
         if document.pop('schema') != SCHEMA:
             raise ValueError('the manifest has another schema')
+        _require(isinstance(document['entries'], list) and isinstance(document['documents'], dict) and isinstance(document['skipped'], list),
+                 'its parts are no lists')
         entries = tuple(_entry(entry) for entry in document['entries'])
-        documents = {name: Piece(**piece) for name, piece in document['documents'].items()}
+        documents = {name: _piece(piece) for name, piece in document['documents'].items()}
         return cls(**{**document, 'entries': entries, 'documents': documents, 'skipped': tuple(document['skipped'])})
 
 
 def _entry(fields: Mapping[str, Any]) -> Entry:
-    path = fields['path']
-    if not path.startswith('/') or os.path.normpath(path) != path or '\0' in path:
-        raise ValueError(f'{path!r} is no absolute path')
-    piece = Piece(**fields['piece']) if fields['piece'] else None
-    return Entry(**{**fields, 'piece': piece})
+    """As strict as a kernel: whoever was root on the former root disk has written this, with a digest that matches."""
+    piece = _piece(fields['piece']) if fields['piece'] else None
+    entry = Entry(**{**fields, 'piece': piece})
+    _require_path(entry.path)
+    # The last number is no owner: chown takes it for "leave it", which would be root.  Source: chown(2).
+    limits = (('mode', entry.mode, 0o7777), ('uid', entry.uid, _LAST_ID), ('gid', entry.gid, _LAST_ID), ('link', entry.link or 0, _LAST_OFFSET))
+    for name, value, last in limits:
+        _require(_is_number(value) and 0 <= value <= last, f'{name} is {value!r}')
+    _require(_is_number(entry.mtime_ns) and abs(entry.mtime_ns) <= _LAST_OFFSET * 10 ** 9, f'mtime_ns is {entry.mtime_ns!r}')
+    for account in (entry.owner, entry.group):
+        _require(account is None or _is_text(account), f'an account is {account!r}')
+    _require(entry.kind in _KINDS and (piece is not None) == (entry.kind == 'file'), f'kind is {entry.kind!r}')
+    _require((entry.kind == 'symlink' and _is_text(entry.target)) or (entry.kind != 'symlink' and entry.target is None), f'target is {entry.target!r}')
+    _require(isinstance(entry.xattrs, dict) and all(_is_text(value) for value in entry.xattrs.values()), 'extended attributes have no values')
+    return entry
+
+
+def _piece(fields: Mapping[str, Any]) -> Piece:
+    piece = Piece(**fields)
+    numbers = (piece.offset, piece.size)
+    _require(all(_is_number(value) and value >= 0 for value in numbers) and sum(numbers) <= _LAST_OFFSET, f'a piece lies at {numbers!r}')
+    _require(_is_text(piece.sha256), 'a piece has no digest')
+    return piece
+
+
+def _require_path(path: object) -> None:
+    # normpath leaves two slashes at the beginning as they are.  Source: POSIX, "Pathname Resolution".
+    _require(isinstance(path, str) and _is_text(path) and path.startswith('/') and not path.startswith('//')
+             and os.path.normpath(path) == path, f'{path!r} is no absolute path')
+
+
+def _require(condition: bool, found: str) -> None:
+    """:raises ValueError: it does not hold."""
+    if not condition:
+        raise ValueError(found)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_text(value: object) -> bool:
+    """Return True for a string that a system call takes."""
+    try:
+        return isinstance(value, str) and b'\0' not in os.fsencode(value)
+    except UnicodeEncodeError:   # half of a surrogate pair that stands for no byte
+        return False

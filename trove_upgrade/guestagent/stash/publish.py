@@ -12,21 +12,15 @@ import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
-from trove_upgrade.domain import logs
-from trove_upgrade.guestagent import durable, foreign, listing
+from trove_upgrade.guestagent import durable, listing
 from trove_upgrade.guestagent.stash import accounts as accounts_module
+from trove_upgrade.guestagent.stash import tree
 from trove_upgrade.guestagent.stash.manifest import CONTENT, MANIFEST, Entry, Manifest, Piece
 
-LOG = logs.get_logger(__name__)
-
 _CHUNK_BYTES = 1 << 20
-_NAMED_CHARACTERS = 200
 #: How often a name is looked at that stands for another thing each time; and how that shows, by a link, a pipe or a socket among others.
 _LOOKS = 20
 _REPLACED = listing.GONE | {errno.ENXIO, errno.EINVAL}
-#: More than checks allow, as a driver's list of names repeats them below a directory of its own.
-_LEVELS = 2 * foreign.LEVELS
-_PATH_BYTES = foreign.PATH_BYTES + 1024
 #: They say how the running system labels files, and the new one labels by itself.
 _XATTRS_OF_THE_SYSTEM = frozenset({'security.selinux', 'security.ima', 'security.evm'})
 
@@ -42,33 +36,12 @@ class Published:
     size_bytes: int
 
 
-def walk(roots: Iterable[pathlib.Path]) -> Iterator[tuple[str, os.stat_result]]:
-    """Everything at and below `roots`, each path once, links not followed, a directory before what is in it.
-
-    What vanishes meanwhile was not there.  What is deeper than checks allow is left out: it could be neither kept nor restored.
-    """
-    seen: set[str] = set()
-    waiting = [(str(root), 0) for root in sorted(roots, reverse=True)]
-    while waiting:
-        path, level = waiting.pop()
-        if path in seen:
-            continue
-        seen.add(path)
-        if level > _LEVELS or len(os.fsencode(path)) > _PATH_BYTES:
-            LOG.warning('%s is not kept: it is nested too deep', path[:_NAMED_CHARACTERS])
-            continue
-        found = None
-        with listing.vanishing():
-            status = os.lstat(path)
-            found = status, sorted(os.listdir(path), reverse=True) if stat.S_ISDIR(status.st_mode) else []  # noqa: PTH208 - odd bytes
-        if found is not None:
-            yield path, found[0]
-            waiting.extend((os.path.join(path, name), level + 1) for name in found[1])  # noqa: PTH118 - odd bytes stay as they are
-
-
 def measure(roots: Iterable[pathlib.Path]) -> int:
-    """Bytes that a stash of `roots` needs, with room for its manifest."""
-    return sum(1024 + (status.st_size if stat.S_ISREG(status.st_mode) else 0) for _, status in walk(roots))
+    """Bytes that a stash of `roots` needs, with room for its manifest.
+
+    :raises StepFailed: STASH_TOO_LARGE.
+    """
+    return sum(1024 + (seen.status.st_size if stat.S_ISREG(seen.status.st_mode) else 0) for seen in tree.walk(roots))
 
 
 class _Writer:
@@ -133,11 +106,11 @@ def _write(beside: pathlib.Path, roots: Sequence[pathlib.Path], upgrade_id: str,
     with (beside / CONTENT).open('xb') as stream:
         os.fchmod(stream.fileno(), 0o600)
         writer = _Writer(stream)
-        for path, status in walk(roots):
+        for seen in tree.walk(roots):
             with listing.vanishing():
-                entry = _entry_now(path, status, writer, links, accounts)
+                entry = _entry_now(seen, writer, links, accounts)
                 if entry is None:
-                    skipped.append(path)
+                    skipped.append(seen.path)
                 else:
                     entries.append(entry)
         kept = {document: writer.add([content]) for document, content in documents.items()}
@@ -149,57 +122,65 @@ def _write(beside: pathlib.Path, roots: Sequence[pathlib.Path], upgrade_id: str,
     return manifest, raw, writer.offset
 
 
-def _entry_now(path: str, status: os.stat_result, writer: _Writer, links: dict[tuple[int, int], tuple[int, Piece]],
+def _entry_now(seen: tree.Seen, writer: _Writer, links: dict[tuple[int, int], tuple[int, Piece]],
                accounts: accounts_module.Accounts) -> Entry | None:
     """`_entry`, looked at again where the name stands for another thing since: editors and package managers replace files by a rename.
 
     :raises OSError: one of `listing.GONE`: it is not there any more; EBUSY: it never is the same; others.
     """
+    status = seen.status
     for _ in range(_LOOKS):
         try:
-            return _entry(path, status, writer, links, accounts)
+            return _entry(seen, status, writer, links, accounts)
         except OSError as error:
             if error.errno not in _REPLACED:
                 raise
-        status = os.lstat(path)
-    raise OSError(errno.EBUSY, 'it is another thing at each look', path)
+        status = seen.look()
+    raise OSError(errno.EBUSY, 'it is another thing at each look', seen.path)
 
 
-def _entry(path: str, status: os.stat_result, writer: _Writer, links: dict[tuple[int, int], tuple[int, Piece]],
+def _entry(seen: tree.Seen, status: os.stat_result, writer: _Writer, links: dict[tuple[int, int], tuple[int, Piece]],
            accounts: accounts_module.Accounts) -> Entry | None:
-    """None for what cannot be kept: sockets, pipes, devices."""
-    plain = Entry(path, 'directory', stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, accounts.user_name(status.st_uid),
-                  accounts.group_name(status.st_gid), status.st_mtime_ns)
+    """None for what cannot be kept: sockets, pipes, devices.  All that is kept of a file or a directory comes from one descriptor."""
     if stat.S_ISLNK(status.st_mode):
-        return dataclasses.replace(plain, kind='symlink', target=os.readlink(path))  # noqa: PTH115 - odd bytes stay as they are
-    if stat.S_ISDIR(status.st_mode):
-        return dataclasses.replace(plain, xattrs=_xattrs(path))
-    if not stat.S_ISREG(status.st_mode):
+        target = os.readlink(seen.name, dir_fd=seen.above)
+        return dataclasses.replace(_plain(seen, status, accounts), kind='symlink', target=target)
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
         return None
-    inode = (status.st_dev, status.st_ino)
-    if inode not in links:
-        links[inode] = len(links), writer.add(_chunks(path))
-    link, piece = links[inode]
-    return dataclasses.replace(plain, kind='file', link=link, piece=piece, xattrs=_xattrs(path))
-
-
-def _chunks(path: str) -> Iterator[bytes]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = seen.open(os.O_DIRECTORY if stat.S_ISDIR(status.st_mode) else 0)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.ESTALE, 'it is no plain file any more', path)
-        while chunk := os.read(descriptor, _CHUNK_BYTES):
-            yield chunk
+        status = os.fstat(descriptor)
+        plain = dataclasses.replace(_plain(seen, status, accounts), xattrs=_xattrs(descriptor))
+        if stat.S_ISDIR(status.st_mode):
+            return plain
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.ESTALE, 'it is no plain file any more', seen.path)
+        inode = (status.st_dev, status.st_ino)
+        if inode not in links:
+            links[inode] = len(links), writer.add(_chunks(descriptor, status.st_size))
+        link, piece = links[inode]
+        return dataclasses.replace(plain, kind='file', link=link, piece=piece)
     finally:
         os.close(descriptor)
 
 
-def _xattrs(path: str) -> dict[str, str]:
+def _plain(seen: tree.Seen, status: os.stat_result, accounts: accounts_module.Accounts) -> Entry:
+    return Entry(seen.path, 'directory', stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, accounts.user_name(status.st_uid),
+                 accounts.group_name(status.st_gid), status.st_mtime_ns)
+
+
+def _chunks(descriptor: int, size: int) -> Iterator[bytes]:
+    """As long as it was when it was opened: what is written to it meanwhile could go on for ever."""
+    while size > 0 and (chunk := os.read(descriptor, min(size, _CHUNK_BYTES))):
+        size -= len(chunk)
+        yield chunk
+
+
+def _xattrs(descriptor: int) -> dict[str, str]:
     try:
-        names = os.listxattr(path, follow_symlinks=False)
+        names = os.listxattr(descriptor)
     except OSError as error:
         if error.errno == errno.ENOTSUP:
             return {}
         raise
-    return {name: base64.b64encode(os.getxattr(path, name, follow_symlinks=False)).decode('ascii')
-            for name in names if name not in _XATTRS_OF_THE_SYSTEM}
+    return {name: base64.b64encode(os.getxattr(descriptor, name)).decode('ascii') for name in names if name not in _XATTRS_OF_THE_SYSTEM}

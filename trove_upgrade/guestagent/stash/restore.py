@@ -1,32 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading a stash, on a root disk that has never seen it: digest first, every hash next, and only then is anything written."""
-import base64
-import contextlib
-import ctypes
 import functools
 import hashlib
 import os
 import pathlib
-import secrets
 import stat
 from collections.abc import Iterator, Sequence
-from typing import NoReturn, Self
+from typing import Self
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.stash import accounts as accounts_module
+from trove_upgrade.guestagent.stash import owners
 from trove_upgrade.guestagent.stash.manifest import CONTENT, MANIFEST, Entry, Manifest, Piece
+from trove_upgrade.guestagent.stash.placing import Placing
 
 _CHUNK_BYTES = 1 << 20
 _MANIFEST_LIMIT_BYTES = 256 << 20
-_BESIDE = '.trove-upgrade-'
-_MODE_OF_FILES, _MODE_OF_DIRECTORIES = 0o666, 0o1777
-#: Such as file capabilities.  Source: xattr(7), "Extended security attributes".
-_XATTRS_OF_RIGHTS = 'security.'
 
 
-def _broken(name: str, found: str) -> NoReturn:
-    raise exceptions.StepFailed(f'The stash {name} cannot be used: {found}. Nothing was written. '
-                                f'Look who has changed the volume; the data itself is untouched.', 'STASH_BROKEN')
+def _broken(name: str, found: str) -> exceptions.StepFailed:
+    return exceptions.StepFailed(f'The stash {name} cannot be used: {found}. Nothing was written. '
+                                 f'Look who has changed the volume; the data itself is untouched.', 'STASH_BROKEN')
 
 
 def _open_below(directory: int, name: str, flags: int) -> int:
@@ -60,14 +54,14 @@ class Stash:
             os.close(above)
         try:
             manifest = cls._manifest(own, name, digest)
-            content = _open_below(own, CONTENT, 0)
+            content = _open_below(own, CONTENT, os.O_NONBLOCK)
         except OSError as error:
             raise _missing(name, error) from error
         finally:
             os.close(own)
         if not stat.S_ISREG(os.fstat(content).st_mode):
             os.close(content)
-            _broken(name, 'its content is not a plain file')
+            raise _broken(name, 'its content is not a plain file')
         return cls(name, manifest, content)
 
     @staticmethod
@@ -76,12 +70,15 @@ class Stash:
         with os.fdopen(descriptor, 'rb') as stream:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode) or status.st_size > _MANIFEST_LIMIT_BYTES:
-                _broken(name, 'its manifest is not a plain file, or far too long')
+                raise _broken(name, 'its manifest is not a plain file, or far too long')
             raw = stream.read(_MANIFEST_LIMIT_BYTES)
         found = hashlib.sha256(raw).hexdigest()
         if found != digest:
-            _broken(name, f'its manifest has digest {found[:12]}, and {digest[:12]} was published')
-        return Manifest.from_bytes(raw)
+            raise _broken(name, f'its manifest has digest {found[:12]}, and {digest[:12]} was published')
+        try:
+            return Manifest.from_bytes(raw)
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise _broken(name, f'its manifest is not of a form that an agent writes ({error})') from error
 
     def __enter__(self) -> Self:
         return self
@@ -117,7 +114,7 @@ class Stash:
         """
         piece = self.manifest.documents.get(document)
         if piece is None or piece.sha256 != digest:
-            _broken(self.name, f'its {document} is not the one that was published')
+            raise _broken(self.name, f'its {document} is not the one that was published')
         self._verify(piece, document)
         return b''.join(self._chunks(piece))
 
@@ -142,7 +139,7 @@ class Stash:
         while position < end:
             chunk = os.pread(self._content, min(_CHUNK_BYTES, end - position), position)
             if not chunk:
-                _broken(self.name, 'its content ends too early')
+                raise _broken(self.name, 'its content ends too early')
             position += len(chunk)
             yield chunk
 
@@ -151,13 +148,17 @@ class Stash:
         for chunk in self._chunks(piece):
             digest.update(chunk)
         if digest.hexdigest() != piece.sha256:
-            _broken(self.name, f'the content of {what!r} has been changed')
+            raise _broken(self.name, f'the content of {what!r} has been changed')
 
-    def restore(self, paths: Sequence[str], accounts: accounts_module.Accounts,
+    def restore(self, paths: Sequence[str], accounts: accounts_module.Accounts | None,
                 destination: pathlib.Path = pathlib.Path('/')) -> list[str]:
         """Bring `paths` back below `destination`; whatever else is there stays.  Safe to repeat.  Returns remarks.
 
+        Owners come by name.  No file of an account that this root disk lacks becomes root's or another account's: it keeps its number.
+        Without `accounts` numbers count.
+
         :raises StepFailed: STASH_BROKEN: nothing was written; STASH_IN_THE_WAY: a directory is where a file must go, or the reverse;
+            STASH_OWNER_UNKNOWN: a number that would have to be kept is another account's here; nothing was written;
             STASH_NOT_RESTORED: a file cannot be written, or another process removes it.
         """
         wanted = set(paths)
@@ -167,7 +168,7 @@ class Stash:
             if entry.piece is not None:
                 self._verify(entry.piece, entry.path)
         try:
-            return _Restorer(self, entries, accounts_module.Remembered(accounts), destination).run()
+            return Placing(self, entries, owners.Owners(self.name, accounts), destination).run()
         except OSError as error:
             raise exceptions.StepFailed(f'The stash {self.name} cannot be restored: {error.filename or "its content"} cannot be used '
                                         f'({error.strerror}). Look what changes it on the root disk of the guest, then retry the upgrade.',
@@ -177,10 +178,10 @@ class Stash:
         """Refuse a manifest that leads one entry through another, as an intruder on the former root disk can write it."""
         kinds = {entry.path: entry.kind for entry in entries}
         if len(kinds) != len(entries):
-            _broken(self.name, 'it has one path twice')
+            raise _broken(self.name, 'it has one path twice')
         for entry in entries:
             if '..' in entry.path.split('/') or any(kinds.get(str(above), 'directory') != 'directory' for above in pathlib.PurePosixPath(entry.path).parents):
-                _broken(self.name, f'{entry.path!r} leads through what is no directory')
+                raise _broken(self.name, f'{entry.path!r} leads through what is no directory')
 
     def copy(self, entry: Entry, descriptor: int) -> None:
         """Write a file's content, hashed once more on the way."""
@@ -191,7 +192,7 @@ class Stash:
             while view:
                 view = view[os.write(descriptor, view):]
         if digest.hexdigest() != piece.sha256:
-            _broken(self.name, f'the content of {entry.path!r} changes while it is read')
+            raise _broken(self.name, f'the content of {entry.path!r} changes while it is read')
 
 
 def _missing(name: str, error: OSError) -> exceptions.StepFailed:
@@ -207,138 +208,3 @@ def _has(path: str, piece: Piece) -> bool:
                     and hashlib.file_digest(stream, 'sha256').hexdigest() == piece.sha256)
     except OSError:
         return False
-
-
-class _Restorer:
-    """One restore: everything is written beside its place and synced, then all of it is renamed, then synced again."""
-
-    def __init__(self, stash: Stash, entries: Sequence[tuple[int, Entry]], accounts: accounts_module.Accounts,
-                 destination: pathlib.Path) -> None:
-        self._stash = stash
-        self._entries = entries
-        self._accounts = accounts
-        self._root = str(destination).rstrip('/')
-        self._remarks: list[str] = []
-        self._links: dict[int, str] = {}
-        self._devices: dict[int, str] = {}
-        self._prefix = f'{_BESIDE}{secrets.token_hex(8)}-'   # an intruder who has written the manifest cannot know it
-
-    def run(self) -> list[str]:
-        for _, entry in self._entries:
-            if entry.kind == 'directory':
-                self._directory(entry)
-        others = [(index, entry) for index, entry in self._entries if entry.kind != 'directory']
-        try:
-            for index, entry in others:
-                self._beside(index, entry)
-            self._sync()
-            for index, entry in others:
-                os.rename(self._temporary(index, entry), self._target(entry))  # noqa: PTH104 - odd bytes stay as they are
-        except BaseException:
-            for index, entry in others:
-                with contextlib.suppress(OSError):
-                    os.unlink(self._temporary(index, entry))  # noqa: PTH108 - odd bytes stay as they are
-            raise
-        for _, entry in self._entries:
-            if entry.kind == 'directory':
-                self._attributes(self._target(entry), entry)
-        self._sync()
-        return self._remarks
-
-    def _target(self, entry: Entry) -> str:
-        return self._root + entry.path
-
-    def _temporary(self, index: int, entry: Entry) -> str:
-        return f'{os.path.dirname(self._target(entry))}/{self._prefix}{index}'  # noqa: PTH120 - odd bytes stay as they are
-
-    def _in_the_way(self, entry: Entry) -> NoReturn:
-        raise exceptions.StepFailed(f'The stash {self._stash.name} cannot be restored: at {self._target(entry)!r} there is no {entry.kind}. '
-                                    f'Build an image without that.', 'STASH_IN_THE_WAY')
-
-    def _directory(self, entry: Entry) -> None:
-        """Made closed; it gets its own mode once it is full."""
-        target = self._target(entry)
-        self._parents(target)
-        try:
-            status = os.lstat(target)
-        except FileNotFoundError:
-            os.mkdir(target, 0o700)  # noqa: PTH102 - odd bytes stay as they are
-            status = os.lstat(target)
-        if not stat.S_ISDIR(status.st_mode):
-            self._in_the_way(entry)
-        self._devices[status.st_dev] = target
-
-    def _parents(self, target: str) -> None:
-        parent = os.path.dirname(target)  # noqa: PTH120 - odd bytes stay as they are
-        os.makedirs(parent, 0o755, exist_ok=True)  # noqa: PTH103 - odd bytes stay as they are
-        self._devices[os.stat(parent).st_dev] = parent  # noqa: PTH116 - odd bytes stay as they are
-
-    def _beside(self, index: int, entry: Entry) -> None:
-        target, temporary = self._target(entry), self._temporary(index, entry)
-        self._parents(target)
-        with contextlib.suppress(FileNotFoundError):
-            if stat.S_ISDIR(os.lstat(target).st_mode):
-                self._in_the_way(entry)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)  # noqa: PTH108 - odd bytes stay as they are
-        if entry.kind == 'symlink':
-            os.symlink(entry.target or '', temporary)  # noqa: PTH211 - odd bytes stay as they are
-        elif entry.link in self._links:
-            with contextlib.suppress(OSError):  # another file system: it becomes a file of its own
-                os.link(self._links[entry.link], temporary)
-                return
-        if entry.kind == 'file':
-            self._file(entry, temporary)
-        self._attributes(temporary, entry)
-
-    def _file(self, entry: Entry, temporary: str) -> None:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            self._stash.copy(entry, descriptor)
-        finally:
-            os.close(descriptor)
-        if entry.link is not None:
-            self._links[entry.link] = temporary
-
-    def _attributes(self, path: str, entry: Entry) -> None:
-        """Owner before mode: a new owner clears it.  Time last.
-
-        The former root disk may have been taken over: a file that comes from it can be read, never run, and has no rights of its own.
-        """
-        os.chown(path, self._uid(entry), self._gid(entry), follow_symlinks=False)
-        if entry.kind != 'symlink':
-            for name, value in entry.xattrs.items():
-                if not name.startswith(_XATTRS_OF_RIGHTS):
-                    os.setxattr(path, name, base64.b64decode(value), follow_symlinks=False)
-            os.chmod(path, entry.mode & (_MODE_OF_FILES if entry.kind == 'file' else _MODE_OF_DIRECTORIES))  # noqa: PTH101 - odd bytes stay as they are
-        os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns), follow_symlinks=False)
-
-    def _uid(self, entry: Entry) -> int:
-        if entry.owner is None:
-            return entry.uid
-        uid = self._accounts.user_id(entry.owner)
-        if uid is None:
-            self._remarks.append(f'{entry.path!r} belongs to root now: this image has no user {entry.owner}')
-            return 0
-        return uid
-
-    def _gid(self, entry: Entry) -> int:
-        if entry.group is None:
-            return entry.gid
-        gid = self._accounts.group_id(entry.group)
-        if gid is None:
-            self._remarks.append(f'{entry.path!r} belongs to group root now: this image has no group {entry.group}')
-            return 0
-        return gid
-
-    def _sync(self) -> None:
-        """One sync per file system that was written to."""
-        library = ctypes.CDLL(None, use_errno=True)
-        for directory in self._devices.values():
-            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                if library.syncfs(descriptor) != 0:
-                    number = ctypes.get_errno()
-                    raise OSError(number, os.strerror(number), directory)
-            finally:
-                os.close(descriptor)

@@ -177,7 +177,8 @@ class ContainerDriver(FamilyDriver):
     def restore_first(self, stashed: Sequence[str]) -> Sequence[str]:
         """See `base`.  Directories, as the server includes empty ones, too."""
         mysql, own = str(self.context.etc / 'mysql'), {str(self.records.path), str(self._health.path)}
-        return [path for path in stashed if path == mysql or path in own or path.startswith(f'{mysql}/')]
+        return [path for path in stashed if path == mysql or path in own
+                or (path.startswith(f'{mysql}/') and not preserved.is_never_kept(pathlib.Path(path)))]
 
     def prepare_places(self, stashed: base.Stashed, coming: Sequence[str]) -> None:
         """See `base`.  None: what the server needs elsewhere is its container's."""

@@ -147,12 +147,11 @@ class Admission:
     def _may_come(self, path: pathlib.Path, named: '_Named') -> bool:
         if (
             '..' in path.parts
-            or path.name in preserved.NEVER
-            or '.so' in path.suffixes
+            or preserved.is_never_kept(path)
             or not path.is_relative_to(self._context.etc.parent)
         ):
             return False
-        if self._is_of_the_database(path):
+        if self._is_of_the_database(path) and (path.suffix == '.cnf' or named.has(path)):
             return self._leads_to_the_open(path) and not (
                 path == self._client_file and str(path) in self._stashed.links
             )

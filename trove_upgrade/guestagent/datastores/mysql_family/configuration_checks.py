@@ -9,6 +9,7 @@ from typing import Any
 from trove_upgrade.domain import upgrade
 from trove_upgrade.guestagent.datastores.mysql_family import option_files
 from trove_upgrade.guestagent.datastores.mysql_family.target_options import TargetOptions, Verdict
+from trove_upgrade.guestagent.sight import Sight
 
 #: What distributions and service units put on the command line, and our service sets by itself or does not need.
 _USUAL_ARGUMENTS = frozenset({
@@ -106,18 +107,22 @@ def _is_usual(option: option_files.Option) -> bool:
 
 
 def check_key_files(configuration: option_files.Configuration, comes_back: Callable[[pathlib.Path], bool],
-                    data_directory: pathlib.Path) -> upgrade.CheckResult:
+                    data_directory: pathlib.Path, top: pathlib.Path = pathlib.Path('/')) -> upgrade.CheckResult:
     """Files that the configuration names for TLS: a start on an empty data directory does not notice that one is missing.
 
-    A relative name counts from the data directory, as with the server.
+    A relative name counts from the data directory, as with the server.  What the server's user cannot see is not there for him, and no
+    tenant learns of it here.
     """
     name = 'tls_files'
+    sight = Sight.of_owner(data_directory, pathlib.Path(os.path.realpath(top)))
     missing = [option for option in configuration.options
                if option.name.removeprefix('loose-') in {'ssl-ca', 'ssl-cert', 'ssl-key'} and option.value and comes_back(option.path)
-               and option_files.is_server_group(option.group) and not os.path.isfile(data_directory / option.value)]  # noqa: PTH113 - a tenant's name can be too long for pathlib
+               and option_files.is_server_group(option.group) and not (
+                   sight.reaches(data_directory / option.value)
+                   and os.path.isfile(data_directory / option.value))]  # noqa: PTH113 - a tenant's name can be too long for pathlib
     if missing:
         return upgrade.CheckResult(name, 'warning', (
-            f'TLS may not work after the upgrade: no such file is there now for {_places(missing)}. '
+            f'TLS may not work after the upgrade: no such file is there now, or none that the user of the server can see, for {_places(missing)}. '
             f'Put the files in their places or take the options out.'), 'TLS_FILE_MISSING')
     return upgrade.CheckResult(name, 'ok', 'Every TLS file that the configuration names is there.')
 

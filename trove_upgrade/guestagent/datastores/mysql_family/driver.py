@@ -118,7 +118,7 @@ class FamilyDriver(base.DatastoreDriver):
         kept = [option for option in configuration.of_server(groups) if comes_back(option.path)]
         results.append(configuration_checks.check_options(kept, TargetOptions(self.manager, target, modules)))
         results.append(configuration_checks.check_groups(configuration, comes_back, version, target))
-        results.append(configuration_checks.check_key_files(configuration, comes_back, self.context.data_directory))
+        results.append(configuration_checks.check_key_files(configuration, comes_back, self.context.data_directory, self.context.etc.parent))
         if kept_files is not None:
             results.append(kept_files.check())
         results.append(configuration_checks.check_command_line(self._command_line(session), configuration.files))

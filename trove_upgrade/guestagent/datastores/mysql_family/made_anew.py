@@ -8,12 +8,12 @@ import stat
 
 from trove_upgrade.domain import logs
 from trove_upgrade.guestagent import foreign
+from trove_upgrade.guestagent.stash import attributes
 
 LOG = logs.get_logger(__name__)
 
 #: Until it has owner and mode; what a run that was cut short has left under this name is empty.
 _UNFINISHED = '.trove-upgrade-made'
-_MODE_OF_FILES, _MODE_OF_DIRECTORIES = 0o666, 0o1777
 
 
 def make(path: pathlib.Path, copy: os.stat_result) -> None:
@@ -45,10 +45,8 @@ def _make(copy: os.stat_result, above: int) -> None:
             made = os.open(_UNFINISHED, flags, 0o600, dir_fd=above)
             opened.callback(os.close, made)
         os.fchown(made, copy.st_uid, copy.st_gid)
-        os.fchmod(
-            made,
-            stat.S_IMODE(copy.st_mode) & (_MODE_OF_DIRECTORIES if is_directory else _MODE_OF_FILES),
-        )
+        mode = stat.S_IMODE(copy.st_mode)
+        os.fchmod(made, attributes.of_directory(mode) if is_directory else attributes.of_file(mode))
 
 
 def _remove_unfinished(above: int) -> None:

@@ -12,6 +12,7 @@ import pathlib
 import stat
 from collections.abc import Iterable
 
+from trove_upgrade.domain import logs
 from trove_upgrade.guestagent import listing
 from trove_upgrade.guestagent.datastores.mysql_family import (
     named_directories,
@@ -21,6 +22,10 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
 )
 from trove_upgrade.guestagent.datastores.mysql_family.option_paths import Purpose
 from trove_upgrade.guestagent.datastores.mysql_family.packages import Packages
+from trove_upgrade.guestagent.sight import Sight
+from trove_upgrade.guestagent.stash.attributes import ACCESS_LIST
+
+LOG = logs.get_logger(__name__)
 
 #: Directories that each root disk has, and those that the service of the database makes.
 _USUAL = frozenset(
@@ -57,6 +62,8 @@ _GENERATED = frozenset(
 )
 _DEVICES = frozenset({'/dev/null', '/dev/stderr', '/dev/stdout', '/dev/zero'})  #: of each machine
 _TRUSTED = 'is in a place that the system trusts'
+_UNSEEN = "is where the server's user cannot look, so that the server cannot use it"
+_OF_FILES = frozenset({Purpose.A_MOMENT, Purpose.MADE_BY_THE_SERVER, Purpose.A_FILE})
 _LINKS = 10
 _ENTRIES = 1024
 _BYTES = 16 << 20
@@ -92,28 +99,56 @@ class NamedFiles:
         self._volume = volume
         self._data_directory = data_directory
         self._packages = packages
+        self._sight = Sight.of_owner(data_directory, self._root)
+        self._sees_all = False  # while it goes over what root alone has named
         self.found = Found()
 
     def look(self, options: Iterable[option_files.Option]) -> None:
         """All that these options name."""
         for option in filter(option_paths.counts, options):
-            for path in option_paths.paths_in(option.value or '', self._data_directory):
+            self._sees_all = not option_files.is_server_group(option.group) and _is_root_s(option)
+            for path in option_paths.paths_in(
+                option.value or '', self._data_directory, exists=self._is_there
+            ):
                 with listing.vanishing():
                     self._named(
                         option_paths.purpose(option), path, f'{option.name}, {option.place}'
                     )
+        self._sees_all = False
 
     def keep(self, path: pathlib.Path, why: str) -> None:
-        """One more file or link, or a directory with its files."""
+        """One more file or link that the server has read, or a directory with its files."""
+        self._sees_all = True
         with listing.vanishing():
             self._one(path, why, links=0)
+        self._sees_all = False
 
     def make(self, directory: pathlib.Path, why: str) -> None:
         """One more directory, whatever is in it."""
         with listing.vanishing():
             self._directory(directory, why)
 
+    def _is_there(self, path: str) -> bool:
+        return self._is_seen(pathlib.Path(path)) and os.path.lexists(path)
+
+    def _is_seen(self, path: pathlib.Path) -> bool:
+        return self._sees_all or self._sight.reaches(path)
+
+    def _unseen(self, path: pathlib.Path, why: str) -> None:
+        """One sentence for all that the tenant could not see himself; an operator reads the rest in the guest's log."""
+        self._refuse(path, why, _UNSEEN)
+        LOG.warning(
+            '%r (%s) does not come along: it %s there, where user %d cannot look',
+            str(path),
+            why,
+            'is' if os.path.lexists(path) else 'is not',
+            self._sight.uid,
+        )
+
     def _named(self, purpose: Purpose, path: pathlib.Path, why: str) -> None:
+        if not self._is_seen(path) and purpose in _OF_FILES:
+            self._unseen(path, why)
+            return
         match purpose:
             case Purpose.A_MOMENT:
                 self._directory(path, why)
@@ -160,6 +195,9 @@ class NamedFiles:
 
     def _one(self, path: pathlib.Path, why: str, links: int) -> None:
         """A file, a link, or a directory with files; what is not there is none of ours: the server does without it now."""
+        if not self._is_seen(path):
+            self._unseen(path, why)
+            return
         try:
             status = os.lstat(path)
         except (OSError, ValueError):
@@ -255,6 +293,9 @@ class NamedFiles:
 
     def _directory_of_files(self, place: pathlib.Path, why: str, links: int) -> None:
         """As ssl-capath and includes name: what is in it, one level deep."""
+        if not self._sees_all and not self._sight.lists(place):
+            self._unseen(place, why)
+            return
         names = [entry.name for entry in os.scandir(place)]
         if trusted_places.is_trusted_for_directories(self._inside(place), self._packages.own):
             self._refuse(place, why, _TRUSTED)
@@ -283,6 +324,8 @@ class NamedFiles:
             return f'can be executed, or lends rights (mode {stat.S_IMODE(status.st_mode):04o})'
         if status.st_size > _BYTES:
             return f'is longer than {_BYTES >> 20} MiB'
+        if ACCESS_LIST in os.listxattr(place):
+            return 'has an access list, and its numbers mean other users on the new root disk'
         return _TRUSTED if self._is_trusted(place) else None
 
     def _is_trusted(self, place: pathlib.Path) -> bool:
@@ -303,3 +346,12 @@ class NamedFiles:
     @staticmethod
     def _real(path: pathlib.Path) -> pathlib.Path:
         return pathlib.Path(os.path.realpath(path))
+
+
+def _is_root_s(option: option_files.Option) -> bool:
+    """Return True for an option in a file that root alone writes to."""
+    try:
+        status = option.path.stat()
+    except OSError:
+        return False
+    return status.st_uid == 0 and not status.st_mode & 0o022

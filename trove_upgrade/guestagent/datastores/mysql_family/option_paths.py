@@ -5,7 +5,7 @@ import enum
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from trove_upgrade.guestagent.datastores.mysql_family import (
     code_options,
@@ -103,14 +103,18 @@ def counts(option: option_files.Option) -> bool:
 
 
 def paths_in(
-    value: str, data_directory: pathlib.Path | None = None, *, comes: bool = False
+    value: str,
+    data_directory: pathlib.Path | None = None,
+    *,
+    comes: bool = False,
+    exists: Callable[[str], bool] = os.path.lexists,
 ) -> Iterator[pathlib.Path]:
     """Paths of one value: all of it, or its parts between colons, semicolons, commas and equals signs, as in FILE:/a or /a:/b.
 
     With `data_directory` also relative ones that lead out of it, as `../keys/ca.pem`, from where the server counts them.  With `comes`
-    all of it and its parts: the file itself may still come.
+    all of it and its parts: the file itself may still come.  `exists` tells whether all of it is a file's name.
     """
-    if value.startswith('/') and '\0' not in value and (comes or os.path.lexists(value)):
+    if value.startswith('/') and '\0' not in value and (comes or exists(value)):
         yield pathlib.Path(value)
         if not comes:
             return

@@ -11,6 +11,8 @@ import pathlib
 import stat
 from typing import BinaryIO
 
+from trove_upgrade.guestagent.sight import Sight
+
 _FILE_BYTES = 256 << 10
 _ALL_BYTES = 1 << 20
 _FILES = 256
@@ -69,6 +71,8 @@ class Source:
         """:raises _AbsentError, _UnreadError: as they say."""
         if includer is not None and includer.st_uid != 0 and not _is_below(path, base):
             raise _UnreadError('is included from elsewhere by a file that is not root\'s')
+        if includer is not None and not Sight.of_number(includer.st_uid, includer.st_gid, base).reaches(path):
+            raise _UnreadError('is included by a file whose owner cannot look there')
         try:
             return _open(path, kind)
         except (FileNotFoundError, NotADirectoryError, ValueError) as error:

@@ -23,10 +23,13 @@ from trove_upgrade.guestagent import foreign, listing
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import code_options, named_files, option_files
 from trove_upgrade.guestagent.datastores.mysql_family.packages import Packages
+from trove_upgrade.guestagent.stash import tree
 
 NAME = 'named_files'
 #: The distribution's own.
 NEVER = frozenset({'debian.cnf', 'debian-start'})
+#: Programs that root starts run these, from below /etc/mysql.  Source: Debian's mariadb.service; MySQL Shell, "Working With Startup Scripts".
+_RUN = ('debian-start', 'mysqlsh')
 LIST, TO_MAKE = 'to-restore', 'to-make'
 _NAMED = 100
 #: More than any option file of a package: the database's user may have made this one.
@@ -71,7 +74,7 @@ class Preserved:
         etc = self._context.etc
         below = set(self._files([etc / 'mysql', *listing.matching(etc, 'my.cnf*')]))
         own = {path for path in below if path.suffix == '.cnf'} | (below & set(self._configuration.files))
-        found = {path for path in own if path.name not in NEVER and not _as_shipped(path, shipped)}
+        found = {path for path in own if not is_never_kept(path) and not _as_shipped(path, shipped)}
         if self._client_file.is_file() and not self._client_file.is_symlink():
             found.add(self._client_file)
         return sorted(found | {path for path in self._named.files if not _as_shipped(path, shipped)})
@@ -141,7 +144,12 @@ class Preserved:
 
     @staticmethod
     def _files(places: Iterable[pathlib.Path]) -> Iterable[pathlib.Path]:
-        return (path for place in places for path in listing.plain_files(place))
+        return (pathlib.Path(seen.path) for seen in tree.walk(places) if stat.S_ISREG(seen.status.st_mode))
+
+
+def is_never_kept(path: pathlib.Path) -> bool:
+    """Return True for what the distribution's programs have as their own, or run: none of it comes from another root disk."""
+    return '.so' in path.suffixes or any(part in NEVER or part.startswith(_RUN) for part in path.parts)
 
 
 def unjudged(configuration: option_files.Configuration, client_file: pathlib.Path, volume: pathlib.Path) -> list[str]:

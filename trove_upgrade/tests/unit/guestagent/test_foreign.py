@@ -14,7 +14,7 @@ from trove_upgrade.guestagent.datastores import base as datastore
 from trove_upgrade.guestagent.datastores.container import credentials
 from trove_upgrade.guestagent.datastores.container import ownership as container_ownership
 from trove_upgrade.guestagent.datastores.mysql_family import option_files, ownership, redo_log, scratch, server, settings, stray
-from trove_upgrade.guestagent.stash import publish
+from trove_upgrade.guestagent.stash import tree
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
 
@@ -267,7 +267,7 @@ class DeepTest(TenantTestCase):
         self.nest(self.data, 20, 'n' * 250)
         self.nest(self.data, 1200)
         self.tenants(self.data / 'my.cnf', '[mysqld]')
-        found = [path for path, _ in publish.walk([self.data])]
+        found = [seen.path for seen in tree.walk([self.data])]
         self.assertIn(str(self.data / 'my.cnf'), found)
         self.assertLess(len(found), 200)
 

@@ -84,8 +84,8 @@ def picture(top: bytes, *, directories=True):
 def without_rights(seen):
     """Files on another root disk can be read and written, never run, and lend no rights."""
     found, groups = seen
-    kept = {stat.S_IFREG: 0o666, stat.S_IFDIR: 0o1777}
-    return {name: [*about[:4], about[4] & kept[about[0]], *about[5:]] if about[0] in kept else about for name, about in found.items()}, groups
+    kept = {stat.S_IFREG: lambda mode: mode & 0o666, stat.S_IFDIR: lambda mode: mode & 0o1777 | (0o1000 if mode & 0o002 else 0)}
+    return {name: [*about[:4], kept[about[0]](about[4]), *about[5:]] if about[0] in kept else about for name, about in found.items()}, groups
 
 
 class AnyTreeTest(base.TestCase):
@@ -148,12 +148,36 @@ class StashTest(base.TestCase):
         status = (pathlib.Path(str(there) + str(self.source)) / 'a.cnf').stat()
         self.assertEqual((999, 4), (status.st_uid, status.st_gid))
 
-    def test_an_owner_that_the_image_lacks_becomes_root_and_is_reported(self):
-        os.chown(self.source / 'a.cnf', 100, 0)
-        published = self.publish(accounts=Accounts(vault=100, root=0))
+    def test_an_owner_that_the_image_lacks_keeps_its_number_and_is_reported(self):
+        os.chown(self.source / 'a.cnf', 54321, 54322)
+        published = self.publish(accounts=Accounts(vault=54321, keys=54322, root=0))
         remarks = self.open(published).restore([str(self.source / 'a.cnf')], Accounts(root=0), self.top / 'there')
-        self.assertEqual(1, len(remarks))
-        self.assertIn('no user vault', remarks[0])
+        self.assertEqual((54321, 54322), self.owner('a.cnf'))
+        self.assertEqual(2, len(remarks))
+        self.assertIn("no user 'vault'", remarks[0])
+
+    def test_no_number_is_kept_that_means_another_account_on_the_new_disk(self):
+        for former, now, uid in (({'vault': 54321}, {'admin': 54321}, 54321),   # the name is unknown and the number taken
+                                 ({}, {'admin': 54321}, 54321),                 # it had no name, and has one now
+                                 ({'toor': 0}, {}, 0),                          # another name of root's
+                                 ({'toor': 54321}, {'toor': 0}, 54321),         # a name that is root's here
+                                 ({}, {}, 0)):
+            os.chown(self.source / 'a.cnf', uid, 60000)
+            stash = self.open(self.publish(accounts=Accounts(**former)))
+            with self.subTest(former=former, now=now):
+                error = self.assertRaises(exceptions.StepFailed, stash.restore, stash.paths(), Accounts(**now), self.top / 'there')
+                self.assertEqual('STASH_OWNER_UNKNOWN', error.code)
+                self.assertFalse((self.top / 'there').exists(), 'nothing was written')
+
+    def test_what_a_container_sees_comes_back_by_number(self):
+        os.chown(self.source / 'a.cnf', 1001, 1001)
+        stash = self.open(self.publish(accounts=Accounts(database=1001, root=0)))
+        self.assertEqual([], stash.restore([str(self.source / 'a.cnf')], None, self.top / 'there'))
+        self.assertEqual((1001, 1001), self.owner('a.cnf'))
+
+    def owner(self, name):
+        status = (pathlib.Path(str(self.top / 'there') + str(self.source)) / name).stat()
+        return status.st_uid, status.st_gid
 
     def test_only_the_paths_that_are_asked_for_come_back(self):
         stash = self.open(self.publish())

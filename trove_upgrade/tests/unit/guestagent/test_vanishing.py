@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trove_upgrade.domain import exceptions, guest
-from trove_upgrade.guestagent import agent, claim, commands, datafiles, durable, foreign, listing, mounts, service
+from trove_upgrade.guestagent import agent, claim, commands, datafiles, durable, foreign, mounts, service
 from trove_upgrade.guestagent.datastores.container import ownership as container_ownership
 from trove_upgrade.guestagent.datastores.mariadb import MariaDBDriver
 from trove_upgrade.guestagent.datastores.mysql_family import connection, engine_upgrade, option_files, preserved, redo_log, scratch, stray
@@ -26,7 +26,7 @@ from trove_upgrade.guestagent.journal import JobRecord, Journal
 from trove_upgrade.guestagent.layout import Layout
 from trove_upgrade.guestagent.manager import GuestManager
 from trove_upgrade.guestagent.marks import Mark, Marks
-from trove_upgrade.guestagent.stash import publish
+from trove_upgrade.guestagent.stash import publish, tree
 from trove_upgrade.guestagent.stash.accounts import SystemAccounts
 from trove_upgrade.guestagent.stash.restore import Stash
 from trove_upgrade.tests.unit import base
@@ -270,8 +270,8 @@ class TestBetweenListingAndLooking(DirectoryTestCase):
         def replace():
             shutil.rmtree(self.root / 'mysql/conf.d')
             self.file('mysql/conf.d')
-        with seam.once_before('os.listdir', 'conf.d', replace):
-            self.assertEqual(1024, publish.measure([self.root / 'mysql']))
+        with seam.once_before('os.scandir', 'conf.d', replace):
+            self.assertEqual(2048, publish.measure([self.root / 'mysql']))
 
     def test_a_file_that_an_editor_replaces_while_it_is_kept_is_kept(self):
         path = self.file('mysql/my.cnf', 'old')
@@ -403,7 +403,7 @@ LOOKS = {
     'strays': lambda root: stray.find(root / 'data', root),
     'owners': lambda root: container_ownership.give(root / 'data', 0, 0),
     'options': lambda root: option_files.read(root / 'etc/mysql/my.cnf'),
-    'plain files': lambda root: list(listing.plain_files(root / 'etc/mysql')),
+    'plain files': lambda root: list(tree.walk([root / 'etc/mysql'])),
     'preserved': look_at_preserved,
     'measure': lambda root: publish.measure([root / 'etc/mysql', root / 'data']),
     'publish': lambda root: publish.publish([root / 'etc/mysql', root / 'data'], root / 'volume', 'u', 1, {}, SystemAccounts()),

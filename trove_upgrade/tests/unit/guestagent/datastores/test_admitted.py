@@ -4,7 +4,7 @@
 import os
 import pwd
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trove_upgrade.domain import exceptions
@@ -405,6 +405,14 @@ class TestMadeAnew(RootDiskTest):
         for name in ('etc/db-new', 'srv/other', 'etc/rsyncd.conf'):
             self.assertFalse((self.root / name).exists(), name)
 
+    def test_a_directory_that_all_may_write_to_is_sticky(self):
+        copy = self.context.run / 'to-make' / str(self.root / 'srv/tmp').lstrip('/')
+        copy.mkdir(parents=True)
+        copy.chmod(0o2777)
+        (self.root / 'srv').mkdir()
+        self.make()
+        self.assertEqual((0, 0o1777), self.look('srv/tmp'))
+
     def test_what_a_cut_has_left_is_made_whole(self):
         copy = self.context.run / 'to-make' / self.root.relative_to('/') / 'srv/tmp'
         copy.mkdir(parents=True)
@@ -478,3 +486,105 @@ class TestCertificatesOfTheSystem(RootDiskTest):
         self.link('etc/ssl/certs/own.pem', f'{self.root}/usr/local/share/ca-certificates/own.crt')
         self.configure('ssl_capath=/etc/ssl/certs')
         self.assert_refused('/usr/local/share/ca-certificates/own.crt')
+
+
+class TestHandMade(RootDiskTest):
+    """An intruder has written the list, the contents and the configuration that names each of them."""
+
+    HOSTILE = (
+        'etc/cron.d/evil',
+        'etc/cron.d/db-keys/evil',
+        'etc/cron.daily/mysql',
+        'etc/crontab',
+        'etc/systemd/system/mysql.service',
+        'etc/systemd/system/mariadb.service.d/keys.conf',
+        'etc/ld.so.preload',
+        'etc/ld.so.conf.d/mysql.conf',
+        'etc/profile.d/mysql.sh',
+        'etc/sudoers.d/mysql',
+        'etc/pam.d/mysql',
+        'etc/udev/rules.d/1.rules',
+        'etc/init.d/mysql',
+        'etc/default/mysql',
+        'etc/logrotate.d/mysql-server',
+        'etc/apparmor.d/local/usr.sbin.mysqld',
+        'etc/trove/conf.d/trove-guestagent.conf',
+        'etc/trove-upgrade/volume-uuid',
+        'etc/ssh/sshd_config.d/mysql.conf',
+        'etc/percona-toolkit/percona-toolkit.conf',
+        'etc/incron.d/mysql',
+        'etc/chef/client.rb',
+        'etc/fluent-bit/db.conf',
+        'etc/mysql/debian-start',
+        'etc/mysql/debian-start.d/x',
+        'etc/mysql/debian.cnf',
+        'etc/mysql/mysqlsh/mysqlshrc.py',
+        'etc/mysql/keys/mysqlshrc.js',
+        'etc/mysql/auth_evil.so',
+        'etc/mysql/auth_evil.so.1',
+        'root/.ssh/authorized_keys',
+        'root/.bashrc',
+        'home/db/.ssh/authorized_keys',
+        'usr/local/bin/mysql',
+        'usr/lib/mysql/plugin/x.so',
+        'var/spool/cron/crontabs/root',
+        'var/lib/cloud/scripts/per-boot/mysql.sh',
+        'var/lib/trove-upgrade/restored',
+        'opt/puppetlabs/puppet/mysql.conf',
+        'run/trove-upgrade/database-args',
+        'vmlinuz',
+        'initrd.img-6.1',
+    )
+
+    def list_and_name(self, *paths):
+        for number, path in enumerate(paths):
+            self.write(f'etc/mysql/conf.d/{number:03}.cnf', f'[mysqld]\ninit_file={path}\nssl_capath={path}\n!include {path}\n')
+        return self.admitted(paths)
+
+    def test_no_place_that_the_system_reads_or_runs_gets_a_file(self):
+        for name in self.HOSTILE:
+            with self.subTest(name=name):
+                self.assertEqual([], self.list_and_name(f'{self.root}/{name}'))
+
+    def test_neither_does_one_that_is_written_in_another_way(self):
+        for name in (
+            '/etc/mysql/../cron.d/x',
+            '//etc/cron.d/x',
+            '/etc//cron.d/x',
+            '/./etc/cron.d/x',
+            '/etc/mysql/conf.d/../../cron.d/x.cnf',
+            '/etc/cron.d/x\n',
+            '/etc/cron.d/\nx.cnf',
+            '/etc/cron.d/mysql\t',
+            '/etc/cron.d/\x1b[2Jmysql',
+            '/etc/cron.d/\u202emysql',
+            '/etc/cron.d/.cnf',
+        ):
+            with self.subTest(name=repr(name)):
+                self.assertEqual([], self.list_and_name(f'{self.root}{name}'))
+
+    def test_neither_does_one_behind_a_link_that_the_new_disk_has(self):
+        self.write('etc/cron.d/there')
+        self.link('etc/mysql/linked', '../cron.d')
+        self.link('srv/keys', f'{self.root}/etc/cron.d')
+        self.link('etc/mysql/around', '../../srv/keys')
+        names = ('etc/mysql/linked/x.cnf', 'etc/mysql/around/x.cnf', 'srv/keys/mysql.key', 'srv/keys/x')
+        self.assertEqual([], self.list_and_name(*(f'{self.root}/{name}' for name in names)))
+
+    def test_below_the_database_s_directory_comes_what_the_server_reads_or_names_alone(self):
+        names = [f'{self.root}/etc/mysql/{name}' for name in ('a.cnf', 'run.sh', 'deep/run.py', 'init.sql', 'named.sql')]
+        self.configure('init_file=/etc/mysql/named.sql')
+        self.assertEqual([names[0], names[-1]], self.admitted(names))
+
+    @settings(max_examples=40, deadline=None)
+    @given(
+        place=st.sampled_from(
+            ('etc/cron.d', 'etc/systemd/system', 'etc/profile.d', 'usr/bin', 'root', 'var/spool/cron', 'lib/systemd')
+        ),
+        name=st.text(st.characters(blacklist_characters='/\0', blacklist_categories=('Cs',)), min_size=1, max_size=20).filter(
+            lambda text: text not in {'.', '..'}
+        ),
+        ending=st.sampled_from(('', '.cnf', '.pem', '\n', '.mysql')),
+    )
+    def test_no_name_in_such_a_place_is_let_in(self, place, name, ending):
+        self.assertEqual([], self.list_and_name(f'{self.root}/{place}/{name}{ending}'))

@@ -241,6 +241,8 @@ class TestBefore(ContainerTestCase):
         self.assertEqual(0o600, driver.records.path.stat().st_mode & 0o777)
         below = f'{self.guest.root}/etc/mysql/conf.d/x.cnf'
         names = [str(path) for path in kept]
+        never = [f'{self.guest.root}/etc/mysql/{name}' for name in ('debian-start', 'mysqlsh/mysqlshrc.py', 'keys/auth.so')]
+        self.assertEqual([*names, below], list(driver.restore_paths(Stashed([], [*names, below, *never], {}, lambda _name: b''))))
         self.assertEqual([*names, below], list(driver.restore_paths(Stashed([], [*names, below, '/etc/mysql-other/x.cnf', '/opt/trove-guestagent/x'], {}, lambda _name: b''))))
 
 
