@@ -59,7 +59,7 @@ bench-trove: machine venv  ## the benchmarks beside real Trove: stock Trove's wo
 bandit: $(AUDIT)/.complete  ## only the search for insecure code; it takes longer than the linter
 	@$(AUDIT)/bin/bandit -q -c pyproject.toml -r trove_upgrade 2> >(grep -v 'nosec encountered' >&2)
 
-audit: $(AUDIT)/.complete  ## the pinned libraries against known holes; asks pypi.org, or with AUDIT_ARGS="-s osv" api.osv.dev
+audit: $(AUDIT)/.complete  ## the pinned libraries against known holes; asks the index of Python packages, or with AUDIT_ARGS="-s osv" the OSV database
 	@$(AUDIT)/bin/pip-audit --strict --progress-spinner off --no-deps --disable-pip -r constraints.txt $(AUDIT_ARGS)
 
 $(AUDIT)/.complete: constraints/audit.txt
