@@ -49,6 +49,7 @@ from trove_upgrade.conf import start
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent import clock
 from trove_upgrade.guestagent.containers import engine, http
+from trove_upgrade.guestagent.containers.login import RegistryLogin
 from trove_upgrade.rpc import taskmanager
 
 conf, server = cfg.CONF, sys.argv[2]
@@ -63,9 +64,9 @@ whole = nova.server_with_user_data(server)
 nova.rebuild(whole, 'image-2', 'u:1', whole.user_data)
 NovaDirectory.from_conf(conf).list_servers([server])
 Glance.from_conf(conf).image('image-2')
-login = {'username': 'u', 'password': sys.argv[3], 'serveraddress': 'r'}
+login = RegistryLogin('r.example', 'u', sys.argv[3])
 try:
-    engine.DockerEngine(http.UnixTransport('/nonexistent/socket'), clock.SystemClock(), registry_auth=login).pull('r/image:1', lambda *_: None)
+    engine.DockerEngine(http.UnixTransport('/nonexistent/socket'), clock.SystemClock(), login=login).pull('r.example/image:1', lambda *_: None)
 except exceptions.TroveUpgradeError as error:
     logging.getLogger('trove_upgrade').error('%s', error.message, exc_info=error)
 client = taskmanager.TaskManagerAPI.from_conf(conf)
