@@ -57,9 +57,12 @@ class MySQLDriver(FamilyDriver):
             finished = Finished(-1, str(error))
         return scratch.judge(finished)
 
-    def start_isolated(self) -> None:
-        """See `base`.  What the customer has told the server to keep is in force, but for what would start events."""
-        super().start_isolated()
+    def isolated_arguments(self) -> Sequence[str]:
+        """See `FamilyDriver`.  With the kept variables that a server takes at its start alone."""
+        return (*persisted.at_start(self.context.data_directory), *self.isolated)
+
+    def settle_isolated(self) -> None:
+        """See `FamilyDriver`.  What the customer has told the server to keep is in force, but for what would start events."""
         session, _ = self._session()
         try:
             persisted.apply(session, self.context.data_directory)

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import time
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -233,12 +234,31 @@ class FamilyDriver(base.DatastoreDriver):
         """See `base`."""
         ownership.give(self.context.data_directory, self.user)
 
+    @typing.final
     def start_isolated(self) -> None:
-        """See `base`.  A server that runs in any other way is stopped first."""
+        """See `base`.  In two parts, as where a server runs and which server it is are two questions: neither driver hides the other's part."""
+        self.run_isolated()
+        self.settle_isolated()
+
+    def isolated_arguments(self) -> Sequence[str]:
+        """Return what the isolated start adds to the server's command line."""
+        return self.isolated
+
+    def settle_isolated(self) -> None:
+        """Give the isolated server what its kind needs before its data is looked at.  Again after each call of `start_isolated`.
+
+        :raises StepFailed: it does not take it.
+        """
+
+    def run_isolated(self) -> None:
+        """Run the isolated server where servers run here.  One that runs in any other way is stopped first.
+
+        :raises StepFailed: it does not start.
+        """
         if self._is_isolated():
             return
         self._stop_whatever_runs()
-        self.server.start(autostart.DATABASE, self.isolated)
+        self.server.start(autostart.DATABASE, self.isolated_arguments())
 
     def _is_isolated(self) -> bool:
         try:
