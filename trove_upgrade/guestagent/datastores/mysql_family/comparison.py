@@ -117,8 +117,10 @@ def _objects(before: base.Fingerprint, after: base.Fingerprint) -> Sequence[str]
 def _foreign_servers(former: Mapping[str, Mapping[str, str]], present: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     """Yield what differs in definitions of other servers, where both agents knew them."""
     then, now = (foreign_servers.of(found) for found in (former, present))
-    for name in sorted(then or ()) if now is not None else ():
-        if then is None or name not in now:
+    if then is None or now is None:
+        return
+    for name in sorted(then):
+        if name not in now:
             yield f'{foreign_servers.KIND} {name} is gone'
         elif now[name] != then[name]:
             yield f'{foreign_servers.KIND} {name} has another definition now'

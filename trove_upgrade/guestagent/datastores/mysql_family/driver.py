@@ -29,7 +29,10 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     redo_log,
     rehearsal,
     scratch,
+    server_environment,
+    server_process,
     settings,
+    time_zones,
     versions,
 )
 from trove_upgrade.guestagent.datastores.mysql_family import checks as server_checks
@@ -101,13 +104,15 @@ class FamilyDriver(base.DatastoreDriver):
                     options: Mapping[str, Any]) -> Sequence[upgrade.CheckResult]:
         version = str(session.rows('SELECT VERSION()')[0][0])
         configuration = self.server.configuration()
-        looked_at = server_checks.Probe(self.context, session, configuration, version, target, options, self._proc)
+        looked_at = server_checks.Probe(self.context, session, configuration, version, target, options, self._proc,
+                                        server_process.read(self._proc, self.server.process_id(session)))
         results = [upgrade.CheckResult('database_answers', 'ok', f'The server answers; it is {version}.'),
                    configuration_checks.check_read(configuration)]
         if configuration.unread:
             return results
         results += [self._one_check(check, looked_at) for check in (*server_checks.ALL, data_places.layout, libraries.plugins,
-                                                                authentication.authentication, keyring.keyring)]
+                                                                authentication.authentication, keyring.keyring, time_zones.time_zone,
+                                                                server_environment.environment, server_environment.limits, server_environment.unit)]
         # Where the volume is shared, so is /etc/mysql: all of it comes back, and no directory that it names is searched.
         kept_files = None if self.shares_volume else self._preserved(configuration)
         coming_back = configuration.files if kept_files is None else kept_files.comes_back()
