@@ -7,7 +7,7 @@ from typing import Any
 
 from trove_upgrade.domain import exceptions, upgrade
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.mysql_family import connection, persisted, scratch, versions
+from trove_upgrade.guestagent.datastores.mysql_family import bind_addresses, connection, persisted, scratch, versions
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import MySQL
 from trove_upgrade.guestagent.datastores.mysql_family.driver import ISOLATED, FamilyDriver
 from trove_upgrade.guestagent.datastores.mysql_family.programs import Finished
@@ -38,6 +38,9 @@ class MySQLDriver(FamilyDriver):
 
     def check_configuration(self, options: Mapping[str, Any]) -> upgrade.CheckResult:  # noqa: ARG002
         """See `base`.  MySQL's own --validate-config touches nothing."""
+        refusal = bind_addresses.refusal(self.server.configuration(), self._sleep, self.context.monotonic)
+        if refusal:
+            return refusal
         server = self.programs.find('mysqld')
         if server is None:
             return upgrade.CheckResult(scratch.NAME, 'refused', (

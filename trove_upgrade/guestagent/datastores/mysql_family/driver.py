@@ -14,11 +14,13 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     admitted,
     authentication,
     autostart,
+    bind_addresses,
     comparison,
     configuration_checks,
     connection,
     data_places,
     engine_upgrade,
+    fleeting_places,
     keyring,
     libraries,
     option_files,
@@ -32,6 +34,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     server_environment,
     server_process,
     settings,
+    system_accounts,
     time_zones,
     versions,
 )
@@ -55,6 +58,11 @@ _START_SECONDS = 900
 _REHEARSAL_SECONDS = 120
 #: After the upgrade a table that was read in time before must not fall out of the budget because caches are cold.
 _PATIENCE_AFTER = 4
+
+#: What the server has from its root disk beside files that options name.
+_OF_ROOT_DISK: Sequence[server_checks.Check] = (
+    time_zones.time_zone, server_environment.environment, server_environment.limits, server_environment.unit, bind_addresses.addresses,
+    fleeting_places.fleeting_places, system_accounts.system_accounts)
 
 
 class FamilyDriver(base.DatastoreDriver):
@@ -111,8 +119,7 @@ class FamilyDriver(base.DatastoreDriver):
         if configuration.unread:
             return results
         results += [self._one_check(check, looked_at) for check in (*server_checks.ALL, data_places.layout, libraries.plugins,
-                                                                authentication.authentication, keyring.keyring, time_zones.time_zone,
-                                                                server_environment.environment, server_environment.limits, server_environment.unit)]
+                                                                authentication.authentication, keyring.keyring, *_OF_ROOT_DISK)]
         # Where the volume is shared, so is /etc/mysql: all of it comes back, and no directory that it names is searched.
         kept_files = None if self.shares_volume else self._preserved(configuration)
         coming_back = configuration.files if kept_files is None else kept_files.comes_back()
@@ -229,8 +236,9 @@ class FamilyDriver(base.DatastoreDriver):
 
     def check_configuration(self, options: Mapping[str, Any]) -> upgrade.CheckResult:  # noqa: ARG002
         """See `base`."""
-        return scratch.try_configuration(self.programs, self.server.configuration(), places=self._scratch_places,
-                                         defaults_file=self._defaults_file(), user=self.user)
+        refusal = bind_addresses.refusal(self.server.configuration(), self._sleep, self.context.monotonic)
+        return refusal or scratch.try_configuration(self.programs, self.server.configuration(), places=self._scratch_places,
+                                                    defaults_file=self._defaults_file(), user=self.user)
 
     def _defaults_file(self) -> pathlib.Path | None:
         return None if self.context.etc == pathlib.Path('/etc') else self.context.etc / 'mysql' / 'my.cnf'

@@ -154,6 +154,30 @@ class TestTheWholeWay(MariaDBTestCase):
         self.root.sql('DROP TABLE app.sessions')
         self.assertEqual(['table app.sessions is gone'], self.driver.compare(before, self.driver.fingerprint({}, self.progress)).missing)
 
+    def test_what_a_server_has_from_its_environment_is_found_by_the_check(self):
+        self.configure('[mysqld_prod]\nsort_buffer_size = 3M\n[mysqld]\nbind-address = 127.0.0.1\n')
+        self.service.environment |= {'MYSQL_GROUP_SUFFIX': '_prod', 'TZ': '/usr/share/zoneinfo/Europe/London', 'MALLOC_ARENA_MAX': '2'}
+        self.start()
+        self.assertEqual([(3 << 20,)], self.root.sql('SELECT @@global.sort_buffer_size'), 'the server reads groups of the suffix')
+        found = self.checks()
+        self.assertEqual(('refused', 'SERVER_ENVIRONMENT'), (found['server_environment'].outcome, found['server_environment'].code))
+        self.assertIn('MYSQL_GROUP_SUFFIX', found['server_environment'].message)
+        self.assertEqual('TIME_ZONE_OF_SYSTEM', found['time_zone'].code)
+        self.assertIn('Europe/London', found['time_zone'].message)
+        self.assertEqual(['ok', 'ok'], [found[name].outcome for name in ('bind_address', 'server_unit')])
+
+    def test_accounts_that_need_the_operating_system_are_found_by_the_check(self):
+        self.start()
+        self.root.sql("CREATE USER alice@localhost IDENTIFIED VIA mysql_native_password OR unix_socket")
+        found = self.checks()['system_accounts']
+        self.assertEqual(('warning', 'ACCOUNTS_OF_SYSTEM'), (found.outcome, found.code))
+        self.assertIn('user alice (alice@localhost)', found.message)
+
+    def test_an_address_that_this_root_disk_does_not_have_is_refused_before_the_data_is_touched(self):
+        self.configure('[mysqld]\nbind-address = 192.0.2.77\n')
+        found = self.driver.check_configuration({})
+        self.assertEqual(('refused', 'BIND_ADDRESS'), (found.outcome, found.code))
+
     def test_each_part_of_a_table_that_is_lost_is_named_and_the_rest_is_the_same(self):
         """Two readings of a real server: the words of its catalog for each kind of default, index and constraint."""
         self.start()
