@@ -17,6 +17,9 @@ from trove_upgrade.guestagent.datastores.mysql_family.digests import digest
 Structure = dict[str, dict[str, str]]
 _Row = tuple[str, str, str, str]  #: schema, table, name of the part, digest
 COLUMN, INDEX, CONSTRAINT, ATTRIBUTE = 'column', 'index', 'CHECK constraint', ''
+#: Of more, indexes and constraints are not read: no client can write meanwhile, and MariaDB opens each table once more for each of the two.
+#: Measured on a busy machine of two cores: 3000 tables take 20 s.
+MOST_TABLES = 10_000
 #: Digits of a digest: it tells a change, and keeps nothing secret.
 _LENGTH = 12
 _WITH_STRUCTURE = frozenset({'table', 'versioned'})
@@ -54,10 +57,11 @@ def read(
     readings: dict[str, Iterator[_Row]] = {
         COLUMN: _columns(session),
         ATTRIBUTE: _attributes(session, far),
-        INDEX: _indexes(session, shown, far),
     }
-    if 'CHECK_CONSTRAINTS' in shown:
-        readings[CONSTRAINT] = _constraints(session, shown, far)
+    if len(tables) <= MOST_TABLES:
+        readings[INDEX] = _indexes(session, shown, far)
+        if 'CHECK_CONSTRAINTS' in shown:
+            readings[CONSTRAINT] = _constraints(session, shown, far)
     unopened = {table.full_name for table in far}
     found: dict[str, Structure] = {}
     for table in tables:

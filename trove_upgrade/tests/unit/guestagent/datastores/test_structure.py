@@ -170,6 +170,12 @@ class TestStructure(base.TestCase):
         index = ('a', 't', 'PRIMARY', 0, 'BTREE', 'my_row_id', None, 'A', 'NO')
         self.assertEqual({}, self.read(structure.INDEX, [index], '9.7.0', MYSQL)[structure.INDEX])
 
+    def test_of_very_many_tables_only_what_is_cheap_is_read(self):
+        self.read(structure.COLUMN, [PLAIN])
+        many = [Table('a', f't{number}', 'table', 0) for number in range(structure.MOST_TABLES + 1)]
+        for tables, kinds in ((many[1:], set(KIND_OF_VIEW)), (many, {structure.COLUMN, ''})):
+            self.assertEqual(kinds, structure.read(self.session, tables, [])['a.t1'].keys())
+
     def test_a_table_of_another_server_is_not_opened(self):
         far = Table('a', 'far', 'table', 0)
         self.read(structure.COLUMN, [PLAIN], far=[far])
