@@ -7,7 +7,7 @@ from typing import Any
 
 from trove_upgrade.domain import exceptions, upgrade
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.mysql_family import connection, isolated, persisted, scratch, versions
+from trove_upgrade.guestagent.datastores.mysql_family import bind_addresses, connection, isolated, persisted, scratch, versions
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import MySQL
 from trove_upgrade.guestagent.datastores.mysql_family.driver import FamilyDriver
 from trove_upgrade.guestagent.datastores.mysql_family.programs import Finished
@@ -38,6 +38,9 @@ class MySQLDriver(FamilyDriver):
 
     def check_configuration(self, options: Mapping[str, Any]) -> upgrade.CheckResult:  # noqa: ARG002
         """See `base`.  MySQL's own --validate-config touches nothing."""
+        refusal = bind_addresses.refusal(self.server.configuration(), self._sleep, self.context.monotonic)
+        if refusal:
+            return refusal
         server = self.programs.find('mysqld')
         if server is None:
             return upgrade.CheckResult(scratch.NAME, 'refused', (
@@ -57,9 +60,12 @@ class MySQLDriver(FamilyDriver):
             finished = Finished(-1, str(error))
         return scratch.judge(finished)
 
-    def start_isolated(self) -> None:
-        """See `base`.  What the customer has told the server to keep is in force, but for what would start events."""
-        super().start_isolated()
+    def isolated_arguments(self) -> Sequence[str]:
+        """See `FamilyDriver`.  With the kept variables that a server takes at its start alone."""
+        return (*persisted.at_start(self.context.data_directory), *self.isolated)
+
+    def settle_isolated(self) -> None:
+        """See `FamilyDriver`.  What the customer has told the server to keep is in force, but for what would start events."""
         session, _ = self._session()
         try:
             persisted.apply(session, self.context.data_directory)

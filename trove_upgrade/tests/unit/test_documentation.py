@@ -43,9 +43,12 @@ _NOT_CODES = {'LC_ALL', 'MARIADB_AUTO_UPGRADE', 'MARIADB_ROOT_PASSWORD', 'MYSQL_
               'BUILDING_ERROR', 'UPGRADING_ERROR', 'ROLLED_BACK'}
 #: Rules that a revision breaks, and words of SQL.
 _NOT_CODES |= {rule.code for rule in lint.RULES} | {'AUTO_INCREMENT', 'LOW_PRIORITY', 'NO_EVENTLET_MONKEYPATCH', 'TROVE_UPGRADE_LAB_RUN', 'GENERATION_EXPRESSION', 'CONSTRAINT_SCHEMA', 'TABLE_SCHEMA',
-                                                     'REPLICA_SIDE_DISABLED', 'SLAVESIDE_DISABLED', 'FILE_NAME', 'SEP_CHAR'}
+                                                     'REPLICA_SIDE_DISABLED', 'SLAVESIDE_DISABLED', 'FILE_NAME', 'SEP_CHAR', 'CHECK_CONSTRAINTS', 'TABLE_CONSTRAINTS',
+                                                     'TABLE_NAME', 'IS_VISIBLE', 'DEFAULT_GENERATED', 'ENCRYPTION_KEY_ID', 'PAGE_COMPRESSED', 'ROW_FORMAT'}
 #: Units of an event's interval, and a value of completion_type.
 _NOT_CODES |= {'YEAR_MONTH', 'DAY_HOUR', 'DAY_MINUTE', 'DAY_SECOND', 'HOUR_MINUTE', 'HOUR_SECOND', 'MINUTE_SECOND', 'NO_CHAIN'}
+#: Variables of a server's environment.
+_NOT_CODES |= {'MYSQL_GROUP_SUFFIX', 'MYSQL_HOME', 'MARIADB_HOME', 'VAULT_TOKEN', 'AWS_SECRET_ACCESS_KEY', 'KRB5_KTNAME', 'LD_PRELOAD'}
 #: What an agent's answer without a code becomes: made of its state, so that no string holds it.
 _COMPUTED = {f'GUEST_{state}' for state in (guest.JobState.REFUSED, guest.JobState.FAILED)}
 

@@ -252,14 +252,14 @@ class ContainerDriver(FamilyDriver):
             for directory in (self.context.data_directory, self.context.etc / 'mysql'):
                 ownership.give(directory, *user)
 
-    def start_isolated(self) -> None:
-        """See `base`.  In a container of another name, without a network."""
+    def run_isolated(self) -> None:
+        """See `FamilyDriver`.  In a container of another name, without a network."""
         if self._first_start_serves():
             return
         self._end(FIRST_START)
         self._end(DATABASE)
         record = self.records.require()
-        self._create(FIRST_START, record, command=[*definition.command(record.definition), *self.isolated], network='none')
+        self._create(FIRST_START, record, command=[*definition.command(record.definition), *self.isolated_arguments()], network='none')
         self.containers.run(FIRST_START)
 
     def _first_start_serves(self) -> bool:

@@ -8,14 +8,13 @@ from typing import Any
 
 from trove_upgrade.domain import upgrade
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.mysql_family import catalog, connection, option_files, versions
+from trove_upgrade.guestagent.datastores.mysql_family import catalog, connection, option_files, server_process, versions
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import SYSTEM_SCHEMAS
 
 _BACKUP_PROGRAMS = frozenset({'mariabackup', 'mariadb-backup', 'xtrabackup', 'innobackupex', 'mysqldump', 'mariadb-dump', 'mydumper', 'mysqlpump'})
 #: As mysqldump and its like read a table.  Others write SQL_NO_CACHE without the comment.
 _DUMPED = 'SELECT /*!40001 SQL_NO_CACHE */%'
 _NAMED = 5
-_UNIVERSAL = frozenset({'UTC', 'GMT', 'UCT', 'ZULU', 'UNIVERSAL', '+00:00'})
 _COMM_LENGTH = 15       #: the kernel keeps no more of a program's name
 _ALWAYS_FREE_BYTES = 256 << 20
 #: From here on the end of time in versioned tables is 2106 instead of 2038, and mariadb-upgrade rebuilds them.
@@ -33,6 +32,7 @@ class Probe:
     target: Mapping[str, Any]
     options: Mapping[str, Any]
     proc: pathlib.Path
+    process: server_process.ServerProcess | None = None   #: of the server; None in a container, which is made again with its own
 
 
 Check = Callable[[Probe], upgrade.CheckResult]
@@ -151,21 +151,8 @@ def tables_in_memory(probe: Probe) -> upgrade.CheckResult:
         f'The tables themselves stay; copy their rows elsewhere where they are needed.'), 'TABLES_IN_MEMORY')
 
 
-def time_zone(probe: Probe) -> upgrade.CheckResult:
-    """The zone of a root disk goes with it: what the server calls SYSTEM is the new image's afterwards, mostly UTC."""
-    name = 'time_zone'
-    found = dict(probe.session.rows("SHOW GLOBAL VARIABLES WHERE Variable_name IN ('time_zone', 'system_time_zone')"))
-    zone, of_system = str(found.get('time_zone', '')), str(found.get('system_time_zone', ''))
-    if zone.upper() != 'SYSTEM' or of_system.upper() in _UNIVERSAL:
-        return upgrade.CheckResult(name, 'ok', f'The time zone does not come from the root disk, or is universal: {zone}, {of_system}.')
-    return upgrade.CheckResult(name, 'warning', (
-        f'Local times may be others after the upgrade: the server takes its time zone, {of_system}, from the root disk, and the new one has its own. '
-        f'Stored values stay as they are; NOW(), events and what is shown of a TIMESTAMP follow the zone. Set default_time_zone in the configuration.'),
-        'TIME_ZONE_OF_SYSTEM')
-
-
 ALL: Sequence[Check] = (target_version, disk_space, prepared_transactions, backup, replication, clean_stop, statements,
-                        tables_in_memory, time_zone)
+                        tables_in_memory)
 
 
 def _is_replica(session: connection.Session) -> bool:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two fingerprints beside each other: what is gone, and which settings have another value now."""
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.mysql_family import aspects, grants, isolated, versions
+from trove_upgrade.guestagent.datastores.mysql_family import aspects, foreign_servers, grants, isolated, structure, versions
 
 #: Different after every start, or because the first start is isolated, or only a name of the program itself.
 _VOLATILE = frozenset({
@@ -64,12 +64,18 @@ def _table(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Sequenc
         found.append(f'{name} was a {old["kind"]} and is a {new["kind"]} now')
     if old.get('columns') and new.get('columns') and old['columns'] != new['columns']:
         found.append(f'{old["kind"]} {name} has other columns now')
+    differs = bool(found)
+    if old['kind'] == new['kind']:
+        found.extend(f'{old["kind"]} {name} {lost}' for lost in structure.lost(old.get('structure') or {}, new.get('structure') or {}))
     for key, word in (('rows', 'rows'), ('history_rows', 'rows of history')):
         if old.get(key) is not None and new.get(key) is not None and old[key] != new[key]:
+            differs = True
             found.append(f'{old["kind"]} {name} had {old[key]} {word} and has {new[key]} now')
-    if (not found and not _summed_otherwise(old, new) and old['checksum'] is not None and new['checksum'] is not None
+    if (not differs and not _summed_otherwise(old, new) and old['checksum'] is not None and new['checksum'] is not None
             and old['checksum'] != new['checksum']):
         found.append(f'{old["kind"]} {name} has another checksum: {old["checksum"]} before, {new["checksum"]} now')
+    elif not differs and old.get('checksum_of_all') and new.get('checksum_of_all') and old['checksum_of_all'] != new['checksum_of_all']:
+        found.append(f'{old["kind"]} {name} has other values in its invisible columns now')
     return found
 
 
@@ -104,7 +110,20 @@ def _objects(before: base.Fingerprint, after: base.Fingerprint) -> Sequence[str]
             found.append(f'{kind} {name} is gone')
         elif _is_shown_alike(kind, before.server_version, after.server_version) and after.objects.get(key, definition) != definition:
             found.append(_sentence(kind, name, _AUTHENTICATION if kind == 'account' else _DEFINITION))
+    found.extend(_foreign_servers(former, present))
     return found
+
+
+def _foreign_servers(former: Mapping[str, Mapping[str, str]], present: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """Yield what differs in definitions of other servers, where both agents knew them."""
+    then, now = (foreign_servers.of(found) for found in (former, present))
+    if then is None or now is None:
+        return
+    for name in sorted(then):
+        if name not in now:
+            yield f'{foreign_servers.KIND} {name} is gone'
+        elif now[name] != then[name]:
+            yield f'{foreign_servers.KIND} {name} has another definition now'
 
 
 def _aspects(fingerprint: base.Fingerprint) -> dict[str, Mapping[str, str]]:

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import time
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,11 +14,13 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     admitted,
     authentication,
     autostart,
+    bind_addresses,
     comparison,
     configuration_checks,
     connection,
     data_places,
     engine_upgrade,
+    fleeting_places,
     isolated,
     keyring,
     libraries,
@@ -29,7 +32,11 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     redo_log,
     rehearsal,
     scratch,
+    server_environment,
+    server_process,
     settings,
+    system_accounts,
+    time_zones,
     versions,
 )
 from trove_upgrade.guestagent.datastores.mysql_family import checks as server_checks
@@ -49,6 +56,11 @@ _START_SECONDS = 900
 _REHEARSAL_SECONDS = 120
 #: After the upgrade a table that was read in time before must not fall out of the budget because caches are cold.
 _PATIENCE_AFTER = 4
+
+#: What the server has from its root disk beside files that options name.
+_OF_ROOT_DISK: Sequence[server_checks.Check] = (
+    time_zones.time_zone, server_environment.environment, server_environment.limits, server_environment.unit, bind_addresses.addresses,
+    fleeting_places.fleeting_places, system_accounts.system_accounts)
 
 
 class FamilyDriver(base.DatastoreDriver):
@@ -98,13 +110,14 @@ class FamilyDriver(base.DatastoreDriver):
                     options: Mapping[str, Any]) -> Sequence[upgrade.CheckResult]:
         version = str(session.rows('SELECT VERSION()')[0][0])
         configuration = self.server.configuration()
-        looked_at = server_checks.Probe(self.context, session, configuration, version, target, options, self._proc)
+        looked_at = server_checks.Probe(self.context, session, configuration, version, target, options, self._proc,
+                                        server_process.read(self._proc, self.server.process_id(session)))
         results = [upgrade.CheckResult('database_answers', 'ok', f'The server answers; it is {version}.'),
                    configuration_checks.check_read(configuration)]
         if configuration.unread:
             return results
         results += [self._one_check(check, looked_at) for check in (*server_checks.ALL, data_places.layout, libraries.plugins,
-                                                                authentication.authentication, keyring.keyring)]
+                                                                authentication.authentication, keyring.keyring, *_OF_ROOT_DISK)]
         # Where the volume is shared, so is /etc/mysql: all of it comes back, and no directory that it names is searched.
         kept_files = None if self.shares_volume else self._preserved(configuration)
         coming_back = configuration.files if kept_files is None else kept_files.comes_back()
@@ -221,8 +234,9 @@ class FamilyDriver(base.DatastoreDriver):
 
     def check_configuration(self, options: Mapping[str, Any]) -> upgrade.CheckResult:  # noqa: ARG002
         """See `base`."""
-        return scratch.try_configuration(self.programs, self.server.configuration(), places=self._scratch_places,
-                                         defaults_file=self._defaults_file(), user=self.user)
+        refusal = bind_addresses.refusal(self.server.configuration(), self._sleep, self.context.monotonic)
+        return refusal or scratch.try_configuration(self.programs, self.server.configuration(), places=self._scratch_places,
+                                                    defaults_file=self._defaults_file(), user=self.user)
 
     def _defaults_file(self) -> pathlib.Path | None:
         return None if self.context.etc == pathlib.Path('/etc') else self.context.etc / 'mysql' / 'my.cnf'
@@ -231,12 +245,31 @@ class FamilyDriver(base.DatastoreDriver):
         """See `base`."""
         ownership.give(self.context.data_directory, self.user)
 
+    @typing.final
     def start_isolated(self) -> None:
-        """See `base`.  A server that runs in any other way is stopped first."""
+        """See `base`.  In two parts, as where a server runs and which server it is are two questions: neither driver hides the other's part."""
+        self.run_isolated()
+        self.settle_isolated()
+
+    def isolated_arguments(self) -> Sequence[str]:
+        """Return what the isolated start adds to the server's command line."""
+        return self.isolated
+
+    def settle_isolated(self) -> None:
+        """Give the isolated server what its kind needs before its data is looked at.  Again after each call of `start_isolated`.
+
+        :raises StepFailed: it does not take it.
+        """
+
+    def run_isolated(self) -> None:
+        """Run the isolated server where servers run here.  One that runs in any other way is stopped first.
+
+        :raises StepFailed: it does not start.
+        """
         if self._is_isolated():
             return
         self._stop_whatever_runs()
-        self.server.start(autostart.DATABASE, self.isolated)
+        self.server.start(autostart.DATABASE, self.isolated_arguments())
 
     def _is_isolated(self) -> bool:
         try:

@@ -4,7 +4,7 @@
 The caller holds the locks that keep it from changing meanwhile, or nobody else can write.
 """
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from trove_upgrade.guestagent.datastores import base
@@ -40,13 +40,13 @@ class Photographer:
         taken_at = self._now().isoformat()
         version = str(self._session.rows('SELECT VERSION()')[0][0])
         found = reading.read(self._session, self._dialect)
-        tables, by_file = self._tables(found.tables, self._monotonic() + self._budget_seconds)
+        tables, by_file = self._tables(found, self._monotonic() + self._budget_seconds)
         return base.Fingerprint(server_version=version, taken_at=taken_at, tables=tables, counted_only_by_file=by_file,
                                 users=[account.name for account in found.accounts], grants=found.permissions, objects=found.objects,
                                 settings=found.settings)
 
-    def _tables(self, found: Sequence[catalog.Table], deadline: float) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
-        tables: dict[str, Mapping[str, Any]] = {}
+    def _tables(self, read: reading.Reading, deadline: float) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
+        found, tables = read.tables, dict[str, Mapping[str, Any]]()
         by_file: list[str] = []
         total, done = sum(table.size_bytes for table in found) or 1, 0
         for position, table in enumerate(found, start=1):
@@ -55,7 +55,7 @@ class Photographer:
             if measured is None:
                 by_file.append(table.full_name)
                 measured = {'rows': None, 'checksum': None}
-            tables[table.full_name] = {**measured, 'kind': table.kind, 'columns': table.shape}
+            tables[table.full_name] = {**measured, 'kind': table.kind, 'columns': table.shape, 'structure': read.structures.get(table.full_name, {})}
             done += table.size_bytes
         self._dialect.limit_statements(self._session, 0)
         return tables, by_file

@@ -9,6 +9,8 @@ from trove_upgrade.guestagent.datastores.mysql_family import versions
 _GRANT = re.compile(r'GRANT (?>(?P<what>.+?) ON )(?>(?P<object>.+?) TO )(?P<grantee>\S.*)$', re.DOTALL)
 _ROLE = re.compile(r'GRANT (?P<role>.+?) TO ', re.DOTALL)
 _IDENTIFIED = re.compile(r" IDENTIFIED (?:BY|VIA|WITH) .*?(?= REQUIRE | WITH |$)", re.DOTALL)
+_MAY_GRANT_ROLE = re.compile(r' WITH ADMIN OPTION\s*$')
+_QUOTES = {ord('`'): None, ord("'"): None}
 _TAIL = re.compile(r'(?: REQUIRE (?P<require>.+?))?(?: WITH (?P<with>.+))?$', re.DOTALL)
 _EVERYTHING = 'ALL PRIVILEGES'
 
@@ -77,7 +79,7 @@ def _items(statement: str) -> Iterable[tuple[str, str]]:
     granted = _GRANT.match(statement)
     if granted is None:
         role = _ROLE.match(statement)
-        return [('role', role.group('role').strip('`\''))] if role else [('statement', statement)]
+        return list(_of_roles(role.group('role'), statement)) if role else [('statement', statement)]
     target = granted.group('object').replace('`', "'")     # PROXY: 10.11 quotes with backticks, 11.8 with apostrophes
     if granted.group('what') == 'PROXY' and target.endswith("@''"):   # of MySQL; a host that is empty is any
         target = f"{target[:-2]}'%'"
@@ -86,6 +88,15 @@ def _items(statement: str) -> Iterable[tuple[str, str]]:
     if tail is not None and 'GRANT OPTION' in (tail.group('with') or ''):
         found.append(('GRANT OPTION', target))
     return found
+
+
+def _of_roles(named: str, statement: str) -> Iterable[tuple[str, str]]:
+    """Yield each role, and the right to grant it."""
+    for role in _split(named):
+        name = role.translate(_QUOTES)
+        yield 'role', name
+        if _MAY_GRANT_ROLE.search(statement):
+            yield 'ADMIN OPTION', f'role {name}'
 
 
 def _split(text: str) -> list[str]:

@@ -17,6 +17,8 @@ FILE_NAME = 'mysqld-auto.cnf'
 _LOOSE = 'loose-'
 #: A start without them: the customer's events must not run before his data has been compared.  Older servers know no such option.
 NOT_LOADED = '--loose-persisted-globals-load=OFF'
+#: Groups of variables that a server takes at its start alone.
+_STATIC = frozenset({'mysql_static_variables', 'mysql_static_parse_early_variables', 'mysql_server_static_options'})
 _WRONG_TYPE = 1232
 _BYTES = 1 << 20
 _LEVELS = 3
@@ -24,21 +26,54 @@ _LEVELS = 3
 
 def options(data_directory: pathlib.Path) -> tuple[option_files.Option, ...]:
     """Return them as options of group `mysqld`; none where there is no such file, or none that a server would read."""
+    return tuple(option for option, _ in _options(data_directory))
+
+
+def at_start(data_directory: pathlib.Path) -> tuple[str, ...]:
+    """Return arguments for a server that is started without the file: those variables that no running server takes.
+
+    Source: MySQL 9 Reference Manual, "Persisted System Variables": the server puts these behind its own arguments in the same way.  Arguments of
+    an isolated start stand behind them, and win.
+    """
+    return tuple(
+        f'--{option.name}={option.value}'
+        for option, is_static in _options(data_directory)
+        if is_static and _is_applied(option) and (option.value or '').isprintable()
+    )
+
+
+def _options(data_directory: pathlib.Path) -> tuple[tuple[option_files.Option, bool], ...]:
+    """Return each as an option, and whether it is static."""
     path = data_directory / FILE_NAME
     try:
         raw = foreign.read(path, foreign.owner_of(data_directory), _BYTES)
-        found = dict(_variables(json.loads(raw), _LEVELS))
+        found = {
+            name: (value, is_static)
+            for name, value, is_static in _variables(json.loads(raw), _LEVELS)
+        }
     except (OSError, ValueError, RecursionError):
         return ()
     return tuple(
-        option_files.Option('mysqld', _LOOSE + option_files.canonical(name), value, path, 1)
-        for name, value in found.items()
+        (
+            option_files.Option('mysqld', _LOOSE + option_files.canonical(name), value, path, 1),
+            is_static,
+        )
+        for name, (value, is_static) in found.items()
     )
+
+
+def _is_applied(option: option_files.Option) -> bool:
+    name = _name(option)
+    return name.replace('_', '').isalnum() and name not in isolated.VARIABLES
+
+
+def _name(option: option_files.Option) -> str:
+    return option.bare_name.replace('-', '_')
 
 
 def names(data_directory: pathlib.Path) -> frozenset[str]:
     """Names of these variables, as the server calls them."""
-    return frozenset(option.bare_name.replace('-', '_') for option in options(data_directory))
+    return frozenset(_name(option) for option in options(data_directory))
 
 
 def apply(session: connection.Session, data_directory: pathlib.Path) -> None:
@@ -47,9 +82,8 @@ def apply(session: connection.Session, data_directory: pathlib.Path) -> None:
     :raises SessionError: the server has gone.
     """
     for option in options(data_directory):
-        name = option.bare_name.replace('-', '_')
-        if name.replace('_', '').isalnum() and name not in isolated.VARIABLES:
-            _set(session, name, option.value or '')
+        if _is_applied(option):
+            _set(session, _name(option), option.value or '')
 
 
 def _set(session: connection.Session, name: str, value: str) -> None:
@@ -71,12 +105,14 @@ def _set_number(session: connection.Session, name: str, value: int) -> None:
             raise
 
 
-def _variables(document: Any, levels: int) -> Iterator[tuple[str, str]]:
-    """Yield names with values, in whichever group of variables they stand."""
+def _variables(
+    document: Any, levels: int, *, is_static: bool = False
+) -> Iterator[tuple[str, str, bool]]:
+    """Yield names with values and whether they are static, in whichever group of variables they stand."""
     if not isinstance(document, Mapping) or not levels:
         return
     for name, entry in document.items():
         if isinstance(entry, Mapping) and isinstance(entry.get('Value'), str):
-            yield str(name), entry['Value']
+            yield str(name), entry['Value'], is_static
         else:
-            yield from _variables(entry, levels - 1)
+            yield from _variables(entry, levels - 1, is_static=is_static or name in _STATIC)

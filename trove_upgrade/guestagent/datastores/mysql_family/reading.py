@@ -10,7 +10,9 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     catalog,
     connection,
     definitions,
+    foreign_servers,
     grants,
+    structure,
 )
 from trove_upgrade.guestagent.datastores.mysql_family.accounts import Account
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import Dialect
@@ -31,6 +33,7 @@ class Reading:
     objects: Mapping[str, str]  #: as a fingerprint has them
     settings: Mapping[str, str]
     tables: Sequence[catalog.Table]
+    structures: Mapping[str, structure.Structure]  #: by the full name of the table
 
 
 def read(session: connection.Session, dialect: Dialect) -> Reading:
@@ -45,12 +48,15 @@ def read(session: connection.Session, dialect: Dialect) -> Reading:
         objects[f'account:{account.name}'] = account.digest
         key, value = aspects.entry('account', account.name, account.aspects)
         objects[key] = value
+    objects.update(foreign_servers.read(session))
+    tables = catalog.tables(session, far)
     return Reading(
         accounts,
         _permissions(session, accounts),
         objects,
         {str(name): str(value) for name, value in session.rows('SHOW GLOBAL VARIABLES')},
-        catalog.tables(session, far),
+        tables,
+        structure.read(session, tables, far),
     )
 
 

@@ -39,8 +39,9 @@ def try_one(session: connection.Session, table: Table) -> None:
     if table.kind == 'sequence':
         _state(session, table)
     elif table.kind == 'versioned':
-        source = _sample(table.columns, f'{table.quoted} FOR SYSTEM_TIME ALL')
-        _sum(session, table.columns, source, _MD5)
+        source = f'{table.quoted} FOR SYSTEM_TIME ALL'
+        _sum(session, table.columns, _sample(table.columns, source), _MD5)
+        _sum(session, table.given, _sample(table.given, source), _SHA2)
     elif table.has_stored_results:
         _use(session, table)
         _sum(session, table.given, _sample(table.given, table.quoted), _SHA2)
@@ -49,10 +50,16 @@ def try_one(session: connection.Session, table: Table) -> None:
 
 
 def _read_versioned(session: connection.Session, table: Table) -> dict[str, Any]:
-    """Current rows and history, by the values of the visible columns."""
-    every, checksum = _sum(session, table.columns, f'{table.quoted} FOR SYSTEM_TIME ALL', _MD5)
+    """Current rows and history, by the values of the visible columns, which agents of earlier releases sum; by all that were given, too, where
+    some are invisible.
+    """
+    source = f'{table.quoted} FOR SYSTEM_TIME ALL'
+    every, checksum = _sum(session, table.columns, source, _MD5)
     rows = _count(session, table.quoted)
-    return {'rows': rows, 'history_rows': every - rows, 'checksum': checksum}
+    found = {'rows': rows, 'history_rows': every - rows, 'checksum': checksum}
+    if not set(table.given) <= set(table.columns):
+        found['checksum_of_all'] = _sum(session, table.given, source, _SHA2)[1]
+    return found
 
 
 def _count(session: connection.Session, source: str) -> int:

@@ -35,6 +35,7 @@ class PrivateService:
         self.name = None
         self.process = None
         self.starts = []
+        self.environment = {'HOME': '/nonexistent', 'PATH': '/usr/sbin:/usr/bin'}
 
     def exists(self, name):
         return name in self.known
@@ -48,7 +49,7 @@ class PrivateService:
             self.process = subprocess.Popen(
                 ['setpriv', '--pdeathsig', 'KILL', f'--reuid={ACCOUNT.pw_uid}', f'--regid={ACCOUNT.pw_gid}', '--clear-groups', '--',
                  '/usr/sbin/mariadbd', f'--defaults-file={self.root}/etc/mysql/my.cnf', *extra, f'--datadir={data}'],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={'HOME': '/nonexistent', 'PATH': '/usr/sbin:/usr/bin'})
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment)
         (self.root / 'proc' / str(self.process.pid)).symlink_to(f'/proc/{self.process.pid}')
         self.name = name
         if not wait_until(lambda: self.answers() or self.process.poll() is not None):

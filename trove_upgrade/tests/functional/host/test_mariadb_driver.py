@@ -26,6 +26,35 @@ SEED = (
     'CREATE TRIGGER upper BEFORE INSERT ON words FOR EACH ROW SET NEW.word = UPPER(NEW.word)',
 )
 
+_STRUCTURES = (
+    ("CREATE TABLE defaults (a INT DEFAULT 5, b VARCHAR(9) DEFAULT 'it''s', c DATETIME(3) DEFAULT NOW(3) ON UPDATE NOW(3), d TEXT DEFAULT (CONCAT('a', _utf8'b')), "
+    "e BINARY(2) DEFAULT x'00ff', f DOUBLE DEFAULT 0.1, g BIT(3) DEFAULT b'101', h TIMESTAMP DEFAULT '2024-06-01 00:00:00', i TEXT COMPRESSED)"),
+    ('CREATE TABLE keyed (a INT, b VARCHAR(99), c TEXT, d POINT NOT NULL, UNIQUE u (a, b(7)), UNIQUE long_one (c), FULLTEXT words (b), SPATIAL place (d), '
+    'KEY down (b DESC), KEY unused (a) IGNORED, CONSTRAINT positive CHECK (a > 0), j JSON)'),
+    'CREATE TABLE hidden (a INT, h INT INVISIBLE DEFAULT 1, v INT AS (a + 1) VIRTUAL) WITH SYSTEM VERSIONING', 'INSERT INTO hidden (a) VALUES (1)',
+    'CREATE TABLE plain (a INT) ENGINE=MyISAM', 'CREATE TABLE parted (a INT) PARTITION BY HASH (a) PARTITIONS 2', 'CREATE TABLE open (a INT) ENCRYPTED=NO',
+    'CREATE SEQUENCE numbers START 5 INCREMENT 3', 'CREATE ROLE auditor', "CREATE USER reader@'%'", "GRANT auditor TO reader@'%' WITH ADMIN OPTION",
+    "CREATE SERVER elsewhere FOREIGN DATA WRAPPER mysql OPTIONS (HOST '127.0.0.1')",
+)
+_LOSSES = (
+    (['ALTER TABLE defaults ALTER a DROP DEFAULT'], 'table app.defaults has another column a now'),
+    (['ALTER TABLE defaults ALTER d DROP DEFAULT'], 'table app.defaults has another column d now'),
+    (['ALTER TABLE defaults MODIFY i TEXT'], 'table app.defaults has another column i now'),
+    (['ALTER TABLE keyed DROP KEY u, ADD KEY u (a, b(7))'], 'table app.keyed has another index u now'),
+    (['ALTER TABLE keyed DROP KEY long_one'], 'table app.keyed has no index long_one any more'),
+    (['ALTER TABLE keyed ALTER KEY unused NOT IGNORED'], 'table app.keyed has another index unused now'),
+    (['ALTER TABLE keyed DROP CONSTRAINT positive'], 'table app.keyed has no CHECK constraint positive any more'),
+    (['ALTER TABLE keyed MODIFY j LONGTEXT COLLATE utf8mb4_bin'], 'table app.keyed has no CHECK constraint j any more'),
+    (['ALTER TABLE plain ENGINE=Aria'], 'table app.plain has another engine now'),
+    (['ALTER TABLE parted REMOVE PARTITIONING'], 'table app.parted has another partitioning now'),
+    (['ALTER TABLE open ENCRYPTED=DEFAULT'], 'table app.open has another encryption or compression now'),
+    (['ALTER SEQUENCE numbers INCREMENT 4'], ('sequence app.numbers has another checksum: 5 1 9223372036854775806 5 3 1000 0 0 before, '
+                                             '5 1 9223372036854775806 5 4 1000 0 0 now')),
+    (["SET STATEMENT system_versioning_alter_history=KEEP FOR ALTER TABLE hidden MODIFY h INT INVISIBLE DEFAULT 2"], 'versioned app.hidden has another column h now'),
+    (['DROP SERVER elsewhere'], 'foreign server elsewhere is gone'),
+    (["REVOKE ADMIN OPTION FOR auditor FROM reader@'%'"], 'account reader@% has lost ADMIN OPTION on role auditor'),
+)
+
 
 class MariaDBTestCase(base.TestCase):
     """A server on a socket of its own, run by the service `mariadb` as on a guest before its first upgrade."""
@@ -153,6 +182,43 @@ class TestTheWholeWay(MariaDBTestCase):
         self.assertEqual(([], ['app.sessions']), tuple(getattr(self.driver.compare(before, after), name) for name in ('missing', 'not_compared')))
         self.root.sql('DROP TABLE app.sessions')
         self.assertEqual(['table app.sessions is gone'], self.driver.compare(before, self.driver.fingerprint({}, self.progress)).missing)
+
+    def test_what_a_server_has_from_its_environment_is_found_by_the_check(self):
+        self.configure('[mysqld_prod]\nsort_buffer_size = 3M\n[mysqld]\nbind-address = 127.0.0.1\n')
+        self.service.environment |= {'MYSQL_GROUP_SUFFIX': '_prod', 'TZ': '/usr/share/zoneinfo/Europe/London', 'MALLOC_ARENA_MAX': '2'}
+        self.start()
+        self.assertEqual([(3 << 20,)], self.root.sql('SELECT @@global.sort_buffer_size'), 'the server reads groups of the suffix')
+        found = self.checks()
+        self.assertEqual(('refused', 'SERVER_ENVIRONMENT'), (found['server_environment'].outcome, found['server_environment'].code))
+        self.assertIn('MYSQL_GROUP_SUFFIX', found['server_environment'].message)
+        self.assertEqual('TIME_ZONE_OF_SYSTEM', found['time_zone'].code)
+        self.assertIn('Europe/London', found['time_zone'].message)
+        self.assertEqual(['ok', 'ok'], [found[name].outcome for name in ('bind_address', 'server_unit')])
+
+    def test_accounts_that_need_the_operating_system_are_found_by_the_check(self):
+        self.start()
+        self.root.sql("CREATE USER alice@localhost IDENTIFIED VIA mysql_native_password OR unix_socket")
+        found = self.checks()['system_accounts']
+        self.assertEqual(('warning', 'ACCOUNTS_OF_SYSTEM'), (found.outcome, found.code))
+        self.assertIn('user alice (alice@localhost)', found.message)
+
+    def test_an_address_that_this_root_disk_does_not_have_is_refused_before_the_data_is_touched(self):
+        self.configure('[mysqld]\nbind-address = 192.0.2.77\n')
+        found = self.driver.check_configuration({})
+        self.assertEqual(('refused', 'BIND_ADDRESS'), (found.outcome, found.code))
+
+    def test_each_part_of_a_table_that_is_lost_is_named_and_the_rest_is_the_same(self):
+        """Two readings of a real server: the words of its catalog for each kind of default, index and constraint."""
+        self.start()
+        self.root.sql('CREATE DATABASE app', 'USE app', *_STRUCTURES)
+        before = self.stop()
+        self.driver.start_isolated()
+        self.assertEqual([], self.driver.compare(before, self.driver.fingerprint({}, self.progress)).missing)
+        for statements, sentence in _LOSSES:
+            self.root.sql('USE app', *statements)
+            after = self.driver.fingerprint({}, self.progress)
+            self.assertEqual([sentence], self.driver.compare(before, after).missing, statements)
+            before = after
 
     def test_a_file_that_says_the_data_was_upgraded_already_is_not_believed(self):
         self.start()

@@ -5,7 +5,7 @@ import pathlib
 import fixtures
 
 from trove_upgrade.guestagent.datastores import base as datastore
-from trove_upgrade.guestagent.datastores.mysql_family import comparison, settings
+from trove_upgrade.guestagent.datastores.mysql_family import comparison, foreign_servers, settings
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
 
@@ -54,6 +54,33 @@ class TestComparison(base.TestCase):
         self.assertEqual(['routine a.p (procedure) has another definition now'],
                          self.missing(objects={**BEFORE.objects, 'routine:a.p (procedure)': 'x'}))
         self.assertEqual(['account u@% authenticates in another way now'], self.missing(objects={**BEFORE.objects, 'account:u@%': 'x'}))
+
+    def test_lost_parts_of_a_table_are_named_and_agents_that_knew_none_are_believed(self):
+        then = table(structure={'index': {'u': '1', 'v': '2'}, 'column': {'n': '3'}, '': {'engine': '4'}})
+        now = table(structure={'index': {'v': '5', 'new': '6'}, 'column': {'n': '3'}, '': {'engine': '7'}})
+        before = dataclasses.replace(BEFORE, tables={'a.t': then})
+        self.assertEqual(['table a.t has another engine now', 'table a.t has no index u any more', 'table a.t has another index v now'],
+                         comparison.compare(before, dataclasses.replace(before, tables={'a.t': now})).missing)
+        self.assertEqual([], comparison.compare(before, dataclasses.replace(before, tables={'a.t': table()})).missing)
+        self.assertEqual([], comparison.compare(BEFORE, dataclasses.replace(BEFORE, tables={**BEFORE.tables, 'a.t': then})).missing)
+
+    def test_values_of_invisible_columns_are_compared_where_both_agents_summed_them(self):
+        then, now = table(kind='versioned', checksum_of_all='1'), table(kind='versioned', checksum_of_all='2')
+        before = dataclasses.replace(BEFORE, tables={'a.t': then})
+        self.assertEqual(['versioned a.t has other values in its invisible columns now'],
+                         comparison.compare(before, dataclasses.replace(before, tables={'a.t': now})).missing)
+        self.assertEqual([], comparison.compare(before, dataclasses.replace(before, tables={'a.t': table(kind='versioned')})).missing)
+
+    def test_foreign_servers_are_compared_where_both_agents_looked_for_them(self):
+        def objects(*rows):
+            return foreign_servers.read(fakes.Session(('mysql.servers', [(name, host, 'd', 'u', 3306, '', 'mysql', '') for name, host in rows])))
+        before = dataclasses.replace(BEFORE, objects={**BEFORE.objects, **objects(('s', '1.1.1.1'), ('t', '2.2.2.2'))})
+        for now, missing in ((objects(('s', '1.1.1.1'), ('t', '2.2.2.2'), ('n', '3.3.3.3')), []), (objects(('t', '1.1.1.1')), [
+                'foreign server s is gone', 'foreign server t has another definition now']), (objects(), ['foreign server s is gone', 'foreign server t is gone']),
+                ({}, [])):
+            self.assertEqual(missing, comparison.compare(before, dataclasses.replace(BEFORE, objects={**BEFORE.objects, **now})).missing)
+        self.assertEqual([], comparison.compare(BEFORE, before).missing)
+        self.assertEqual({}, foreign_servers.read(fakes.Session(('mysql.servers', fakes.refusal(1146)))))
 
     def test_a_table_that_was_not_counted_is_neither_lost_nor_compared(self):
         found = comparison.compare(BEFORE, dataclasses.replace(BEFORE, tables={**BEFORE.tables, 'a.t': table(rows=None, checksum=None)}))

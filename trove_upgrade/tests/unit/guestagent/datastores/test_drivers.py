@@ -83,11 +83,6 @@ class TestChecks(DriverTestCase):
         self.assertEqual(('warning', 'TABLES_IN_MEMORY'), (found.outcome, found.code))
         self.assertIn('app.t0, app.t1, app.t2, app.t3, app.t4 and 2 more', found.message)
 
-    def test_a_time_zone_of_the_root_disk_is_told(self):
-        for zone, of_system, outcome in (('SYSTEM', 'UTC', 'ok'), ('SYSTEM', 'EST', 'warning'), ('SYSTEM', 'CET', 'warning'), ('Europe/Berlin', 'EST', 'ok'),
-                                         ('+02:00', 'CET', 'ok'), ('SYSTEM', 'GMT', 'ok')):
-            self.assertEqual(outcome, checks.time_zone(self.probe(('time_zone', [('time_zone', zone), ('system_time_zone', of_system)]))).outcome, (zone, of_system))
-
     def test_long_statements_are_told(self):
         self.assertEqual('DATABASE_BUSY', checks.statements(self.probe(('PROCESSLIST', [(1, 'u', 99)]))).code)
 

@@ -41,7 +41,7 @@ class TestPhotographer(base.TestCase):
         columns = [('a', 'small', 'net', 'int', '', None), ('a', 'small', 'gross', 'int', 'STORED GENERATED', '(`net` * 2)'),
                    ('a', 'small', 'made', 'datetime', 'DEFAULT_GENERATED', ''), ('a', 'small', 'hidden', 'int', 'INVISIBLE', ''),
                    ('a', 'big', 'net', 'int', '', None), ('a', 'big', 'name', 'text', 'VIRTUAL GENERATED', 'upper(`net`)')]
-        session = self.session(('information_schema.COLUMNS', columns), ('BIT_XOR', [(5, 11, 13)]))
+        session = self.session(('GENERATION_EXPRESSION', columns), ('BIT_XOR', [(5, 11, 13)]))
         found = self.take(session)
         self.assertEqual(['CHECKSUM TABLE `a`.`big` EXTENDED'], [said for said in session.statements if said.startswith('CHECKSUM')])
         self.assertEqual((5, '11:13', 'values'), tuple(found.tables['a.small'][key] for key in ('rows', 'checksum', 'checksum_of')))
@@ -85,7 +85,7 @@ class TestPhotographer(base.TestCase):
 
     def test_versioned_tables_are_summed_by_their_visible_columns(self):
         session = self.session(
-            ('information_schema.COLUMNS', [('a', 'v', 'id', 'int', '', None), ('a', 'v', 's', 'timestamp', 'STORED GENERATED', 'ROW START'),
+            ('GENERATION_EXPRESSION', [('a', 'v', 'id', 'int', '', None), ('a', 'v', 's', 'timestamp', 'STORED GENERATED', 'ROW START'),
                                             ('a', 'v', 'h', 'int', 'INVISIBLE', None)]),
             ('FOR SYSTEM_TIME ALL', [(7, 11, 13)]), tables=[('a', 'v', 'SYSTEM VERSIONED', 1, 'InnoDB')])
         found = self.take(session)
@@ -94,6 +94,9 @@ class TestPhotographer(base.TestCase):
         self.assertIn('`id`', summed)
         self.assertNotIn('`s`', summed)
         self.assertNotIn('`h`', summed)
+        of_all = [said for said in session.statements if 'FOR SYSTEM_TIME ALL' in said and '`h`' in said]
+        self.assertEqual(1, len(of_all))
+        self.assertEqual('11:13', found.tables['a.v']['checksum_of_all'])
 
     def test_a_table_in_memory_is_not_counted_for_the_stop_empties_it(self):
         session = self.session(tables=[('a', 'm', 'BASE TABLE', 1, 'MEMORY')])
@@ -104,7 +107,7 @@ class TestPhotographer(base.TestCase):
 
     def test_a_table_of_another_server_is_known_by_its_columns_and_never_opened(self):
         far = ('ENGINE IN', [("o'x", 'far', 'BASE TABLE', 'FEDERATED'), ('a', 'sheet', 'BASE TABLE', 'CONNECT')])
-        session = self.session(far, ('information_schema.COLUMNS', [("o'x", 'far', 'n', 'int', '', None)]))
+        session = self.session(far, ('GENERATION_EXPRESSION', [("o'x", 'far', 'n', 'int', '', None)]))
         found = self.take(session)
         self.assertEqual((None, None, 'table'), tuple(found.tables["o'x.far"][key] for key in ('rows', 'checksum', 'kind')))
         self.assertNotEqual(found.tables["o'x.far"]['columns'], found.tables['a.sheet']['columns'])

@@ -66,3 +66,11 @@ class TestGrants(base.TestCase):
         said = "GRANT USAGE ON *.* TO `u`@`%` IDENTIFIED BY PASSWORD '*94BD' REQUIRE SSL WITH MAX_USER_CONNECTIONS 3"
         self.assertEqual('GRANT USAGE ON *.* TO `u`@`%` REQUIRE SSL WITH MAX_USER_CONNECTIONS 3', grants.without_password(said))
         self.assertNotIn('94BD', grants.without_password("GRANT USAGE ON *.* TO `u`@`%` IDENTIFIED VIA mysql_native_password USING '*94BD'"))
+
+    def test_the_right_to_grant_a_role_is_a_right_of_its_own(self):
+        for before, after, lost in (
+                ('GRANT `r` TO `u`@`%` WITH ADMIN OPTION', 'GRANT `r` TO `u`@`%`', ['ADMIN OPTION on role r']),
+                ('GRANT `r` TO `u`@`%`', 'GRANT `r` TO `u`@`%` WITH ADMIN OPTION', []),
+                ('GRANT `r`@`%`,`s`@`%` TO `u`@`%` WITH ADMIN OPTION', "GRANT 's'@'%' TO 'u'@'%' WITH ADMIN OPTION", ['ADMIN OPTION on role r@%', 'role on r@%']),
+                ('GRANT `a,b`@`%` TO `u`@`%`', 'GRANT `a,b`@`%`,`c`@`%` TO `u`@`%`', [])):
+            self.assertEqual(lost, grants.missing([before], [after]), before)

@@ -79,6 +79,17 @@ class TestPersisted(DriverTestCase):
             session.statements,
         )
 
+    def test_what_no_running_server_takes_is_given_at_the_start(self):
+        for document in (_NOW, _FORMER):
+            self.write(json.dumps(document))
+            arguments = persisted.at_start(self.data)
+            self.assertEqual(('--loose-ssl-key=/srv/keys/x.pem',), arguments)
+        odd = {'port': {'Value': '1\n--init-file=/x'}, 'a b': {'Value': '1'}, 'super_read_only': {'Value': 'ON'}, 'back_log': {'Value': '7'}}
+        self.write(json.dumps({'mysql_static_variables': odd}))
+        self.assertEqual(('--loose-back-log=7',), persisted.at_start(self.data))
+        driver = MySQLDriver(self.context, fakes.Service())
+        self.assertEqual(('--loose-back-log=7', *driver.isolated), driver.isolated_arguments())
+
     def test_a_name_that_is_none_is_not_sent(self):
         self.write(json.dumps({'v': {'a; DROP TABLE x': {'Value': '1'}, 'b c': {'Value': '2'}}}))
         session = fakes.Session()

@@ -10,6 +10,7 @@ from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.containers import errors
 from trove_upgrade.guestagent.datastores import factory
 from trove_upgrade.guestagent.datastores.base import Fingerprint, Stashed
+from trove_upgrade.guestagent.datastores.container.mariadb import MariaDBContainerDriver
 from trove_upgrade.guestagent.datastores.container.mysql import MySQLContainerDriver
 from trove_upgrade.guestagent.datastores.container.record import ImageChoice
 from trove_upgrade.guestagent.datastores.mysql_family import connection, isolated, programs
@@ -677,6 +678,33 @@ class TestChoosing(ContainerTestCase):
         self.assertIn('--validate-config', self.engine.script)
         refusing = factory.driver('postgresql', context, family.Service(), self.containers())
         self.assertRaises(exceptions.StepRefused, refusing.checks, {}, {})
+
+    def test_variables_that_mysql_keeps_are_in_force_in_the_first_container_too(self):
+        kept = self.guest.volume / 'data/mysqld-auto.cnf'
+        kept.write_text(json.dumps({'Version': 2, 'mysql_dynamic_variables': {'show_gipk_in_create_table_and_information_schema': {'Value': 'OFF'}},
+                                    'mysql_static_variables': {'innodb_ft_min_token_size': {'Value': '2'}}}))
+        said = []
+        self.guest.session_rules.append(('^SET GLOBAL (.*) = %s', lambda: said.append('SET') or []))
+        self.engine.images['registry/mysql:8.4'] = fakes.image('mysql')
+        self.stopped()
+        self.guest.new_root((NEW,))
+        driver = self.guest.driver(MySQLContainerDriver)
+        driver.check_configuration({})
+        driver.start_isolated()
+        self.assertEqual(2, len(said))
+        command = self.engine.containers[FIRST].definition['Config']['Cmd']
+        self.assertEqual(['--loose-innodb-ft-min-token-size=2', '--skip-networking'], command[3:5])
+        self.assertIn('--loose-persisted-globals-load=OFF', command)
+
+    def test_what_runs_the_server_hides_nothing_of_which_server_it_is(self):
+        """A composition takes one of two methods of a name: the one that is taken must call the other, or have its parts as hooks."""
+        by_hooks = {'check_configuration'}   # _trial_script
+        for kinds in (MySQLContainerDriver.__bases__, MariaDBContainerDriver.__bases__):
+            runtime, server = map(vars, kinds)
+            both = {name for name in runtime.keys() & server.keys() if callable(runtime[name])} - by_hooks
+            hidden = {name for name in both if not {'super', name} <= set(runtime[name].__code__.co_names)}
+            self.assertEqual(set(), hidden)
+        self.assertTrue({'checks', 'compare'} <= vars(MySQLContainerDriver.__bases__[0]).keys())
 
     def test_where_the_database_runs_is_what_the_operator_says_then_the_image_then_what_is_installed(self):
         context = self.guest.driver().context
