@@ -68,8 +68,8 @@ def check_groups(configuration: option_files.Configuration, comes_back: Callable
                  target: Mapping[str, Any]) -> upgrade.CheckResult:
     """Groups that the running server reads and the target's does not: their options would be gone without a word."""
     name = 'option_groups'
-    read_now = frozenset(option_files.groups_of(server_version))
-    read_then = frozenset(target.get('option_groups') or option_files.groups_of(str(target.get('server_version') or '')))
+    read_now = frozenset(configuration.groups.of(server_version))
+    read_then = frozenset(target.get('option_groups') or configuration.groups.of(str(target.get('server_version') or '')))
     lost = [option for option in configuration.options
             if option.group in read_now and option.group not in read_then and comes_back(option.path)]
     if lost:
@@ -112,9 +112,9 @@ def check_key_files(configuration: option_files.Configuration, comes_back: Calla
     A relative name counts from the data directory, as with the server.
     """
     name = 'tls_files'
-    missing = [option for option in configuration.options
+    missing = [option for option in configuration.of_servers()
                if option.name.removeprefix('loose-') in {'ssl-ca', 'ssl-cert', 'ssl-key'} and option.value and comes_back(option.path)
-               and option_files.is_server_group(option.group) and not os.path.isfile(data_directory / option.value)]  # noqa: PTH113 - a tenant's name can be too long for pathlib
+               and not os.path.isfile(data_directory / option.value)]  # noqa: PTH113 - a tenant's name can be too long for pathlib
     if missing:
         return upgrade.CheckResult(name, 'warning', (
             f'TLS may not work after the upgrade: no such file is there now for {_places(missing)}. '

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from trove_upgrade.guestagent import listing
 from trove_upgrade.guestagent.datastores.mysql_family import (
     option_files,
+    option_groups,
     option_paths,
     trusted_places,
 )
@@ -86,21 +87,35 @@ class NamedFiles:
         volume: pathlib.Path,
         data_directory: pathlib.Path,
         packages: Packages,
+        groups: option_groups.ServerGroups,
     ) -> None:
+        """`groups` are those that the server reads."""
         self._root = self._real(root)
         self._volume = volume
         self._data_directory = data_directory
         self._packages = packages
+        self._groups = groups
         self.found = Found()
 
     def look(self, options: Iterable[option_files.Option]) -> None:
         """All that these options name."""
-        for option in filter(option_paths.counts, options):
+        for option in options:
+            if not option_paths.counts(option, self._groups):
+                continue
+            self._require_one_reading(option)
             for path in option_paths.paths_in(option.value or '', self._data_directory):
                 with listing.vanishing():
                     self._named(
                         option_paths.purpose(option), path, f'{option.name}, {option.place}'
                     )
+
+    def _require_one_reading(self, option: option_files.Option) -> None:
+        if option_paths.purpose(option) in {Purpose.DATA, Purpose.NO_PATH}:
+            return
+        found = option_paths.in_doubt(option.value or '', self._data_directory)
+        if found:
+            names = ' or '.join(str(self._inside(path)) for path in found)
+            self._refuse(found[-1], f'{option.name}, {option.place}', f'is one of those that may be meant: {names}')
 
     def keep(self, path: pathlib.Path, why: str) -> None:
         """One more file or link, or a directory with its files."""

@@ -5,12 +5,13 @@ import enum
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from trove_upgrade.guestagent.datastores.mysql_family import (
     code_options,
     data_places,
     option_files,
+    option_groups,
 )
 
 
@@ -78,6 +79,7 @@ _NO_PATHS = frozenset(
     }
 )
 _BETWEEN = re.compile(r'[;:,=]')
+_SIGNS = 32  #: that one name may have
 #: Of clients too: without them none gets in where TLS is required.
 _OF_CLIENTS = ('ssl-', 'tls-')
 
@@ -96,10 +98,10 @@ def purpose(option: option_files.Option) -> Purpose:
     return Purpose.NO_PATH if name in _NO_PATHS else Purpose.A_FILE
 
 
-def counts(option: option_files.Option) -> bool:
-    """Return True where what this option names must come along: a server reads it, or clients need it to get in."""
+def counts(option: option_files.Option, groups: option_groups.ServerGroups) -> bool:
+    """Return True where what this option names must come along: a server that reads `groups` reads it, or clients need it to get in."""
     name = option.name.removeprefix('loose-')
-    return option_files.is_server_group(option.group) or name.startswith(_OF_CLIENTS)
+    return groups.has(option.group) or name.startswith(_OF_CLIENTS)
 
 
 def paths_in(
@@ -107,20 +109,47 @@ def paths_in(
 ) -> Iterator[pathlib.Path]:
     """Paths of one value: all of it, or its parts between colons, semicolons, commas and equals signs, as in FILE:/a or /a:/b.
 
+    Such a sign may also belong to a name: of what begins at one place, that counts which is there, and the shortest where nothing is.
     With `data_directory` also relative ones that lead out of it, as `../keys/ca.pem`, from where the server counts them.  With `comes`
-    all of it and its parts: the file itself may still come.
+    each that it could be: the file itself may still come.
     """
-    if value.startswith('/') and '\0' not in value and (comes or os.path.lexists(value)):
-        yield pathlib.Path(value)
-        if not comes:
-            return
-    for part in map(str.strip, _BETWEEN.split(value)):
-        if '\0' in part:
-            continue
-        if part.startswith('/'):
-            yield pathlib.Path(part)
-        elif data_directory is not None and '..' in part.split('/'):
-            yield data_directory / part
+    passed = 0
+    for start, readings in _readings(value, data_directory):
+        if comes:
+            yield from (path for _, path in readings)
+        elif start >= passed:
+            there = [reading for reading in readings if os.path.lexists(reading[1])]
+            passed = (there or readings)[0][0]
+            yield from (path for _, path in there or readings[:1])
+
+
+def in_doubt(value: str, data_directory: pathlib.Path) -> Sequence[pathlib.Path]:
+    """Return paths of which each is there and could be what one place of `value` names, as with `/a,b` where there is `/a`, too."""
+    for _, readings in _readings(value, data_directory):
+        there = [path for _, path in readings if os.path.lexists(path)]
+        if len(there) > 1:
+            return there
+    return ()
+
+
+def _readings(
+    value: str, data_directory: pathlib.Path | None
+) -> Iterator[tuple[int, list[tuple[int, pathlib.Path]]]]:
+    """Yield each place where a path may begin, and the paths from there, shortest first, with their ends."""
+    signs = [match.start() for match in _BETWEEN.finditer(value)]
+    for start in (0, *(sign + 1 for sign in signs)):
+        ends = [sign for sign in signs if sign >= start]
+        readings = []
+        for end in (*ends[:_SIGNS], len(value)):
+            text = value[start:end].strip()
+            if '\0' in text:
+                continue
+            if text.startswith('/'):
+                readings.append((end, pathlib.Path(text)))
+            elif data_directory is not None and '..' in text.split('/'):
+                readings.append((end, data_directory / text))
+        if readings:
+            yield start, readings
 
 
 def paths_of(options: Iterable[option_files.Option]) -> dict[pathlib.Path, str]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent.datastores.mysql_family import code_options, option_files
+from trove_upgrade.guestagent.datastores.mysql_family import code_options, option_files, option_groups
 from trove_upgrade.guestagent.datastores.mysql_family.packages import Packages
 from trove_upgrade.tests.unit.guestagent.datastores.test_named_files import SERVER, RootDiskTest
 
@@ -340,7 +340,7 @@ class TestCode(RootDiskTest):
         self.options(f'[mysqld]\nuser={pwd.getpwnam("daemon").pw_uid}\n')
         self.assert_refused('user')
         found = code_options.refused(
-            self.configuration().options, Packages(self.root), self.root, 'daemon'
+            self.configuration().options, Packages(self.root), self.root, 'daemon', option_groups.MARIADB
         )
         self.assertEqual([], found)
 
