@@ -448,7 +448,8 @@ class TestBesideOthers(DirectoryTestCase):
     def option_files(self, number):
         """As an editor and a package manager replace and remove them; no server starts without a directory that it includes."""
         directory, spare = (self.root / 'etc/mysql' / f'{name}{number % 2}.d' for name in ('conf', 'spare'))
-        spare.mkdir(exist_ok=True)
+        for one in (directory, spare):
+            one.mkdir(exist_ok=True)
         (spare / 'a.cnf').write_text('[mysqld]\n')
         fresh = directory / f'.{number}.cnf.new'
         fresh.write_text(f'[mysqld]\nport = {number % 1000 + 1}\n')
