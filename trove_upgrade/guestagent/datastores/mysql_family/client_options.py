@@ -56,7 +56,9 @@ _VALUES: Mapping[str, re.Pattern[str]] = {
     'timezone': re.compile(r'\w[\w+/-]*'),
 }
 #: Those of `_VALUES` that are switched off so, without a value.
-_SWITCHED_OFF = re.compile(r'(?:loose-)?(?:skip|disable)-(?:local-infile|named-commands|init-command)')
+_SWITCHED_OFF = re.compile(
+    r'(?:loose-)?(?:skip|disable)-(?:local-infile|named-commands|init-command)'
+)
 _START_SCRIPT = re.compile(r'(?:mysqld|mariadbd?)[-_]safe|safe_mysqld')
 _NAME_IN_DATA = re.compile(r'\w[\w.-]*')
 #: Each of several servers of one machine has such a group, with options of servers.

@@ -110,7 +110,7 @@ def _reasons(
     elif _means(name, NAMES) or name.endswith('-plugin-dir'):
         if not _is_of_the_image(name, value, packages, root):
             yield f'names {value}, which is of no package, and programs or libraries come from the image alone'
-    elif _means(name, _WRITTEN_BY_BACKUPS):
+    elif of_server and _means(name, _WRITTEN_BY_BACKUPS):
         yield 'lets backup programs of root write'
     elif (
         _is_followed_by_root(name, is_of_clients=of_others and not of_scripts, of_scripts=of_scripts)

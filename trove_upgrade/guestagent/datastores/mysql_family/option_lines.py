@@ -116,17 +116,25 @@ def _setting(line: bytes) -> Setting:
 def _directive(line: bytes, *, is_ended: bool) -> Include | None:
     """Of what follows `!`; None for one that programs pass over."""
     keyword = next((word for word in _KEYWORDS if line.startswith(word)), None)
-    if keyword is None or line[len(keyword) :][:1] not in {bytes([space]) for space in _SPACE} | {b''}:
+    if keyword is None or line[len(keyword) :][:1] not in {bytes([space]) for space in _SPACE} | {
+        b''
+    }:
         return None
     argument = line[len(keyword) :].strip(_SPACE)
     is_directory = keyword == _KEYWORDS[0]
     if not argument:
         raise _UnclearError('includes nothing')
     if b'#' in argument:
-        raise _UnclearError(f'includes {_text(argument)!r}, where # begins a comment for some programs only')
-    is_cut = not is_ended and line == line.rstrip(_SPACE) and not (is_directory and line.endswith(b'/'))
+        raise _UnclearError(
+            f'includes {_text(argument)!r}, where # begins a comment for some programs only'
+        )
+    is_cut = (
+        not is_ended and line == line.rstrip(_SPACE) and not (is_directory and line.endswith(b'/'))
+    )
     if is_cut:
-        raise _UnclearError('ends with a directive and no newline: some programs take the last character off')
+        raise _UnclearError(
+            'ends with a directive and no newline: some programs take the last character off'
+        )
     return Include(_path(argument), is_directory)
 
 
@@ -134,7 +142,9 @@ def _path(written: bytes) -> pathlib.Path:
     argument = _text(written)
     parts = argument.split('/')
     if not argument.startswith('/'):
-        raise _UnclearError(f'includes {argument!r}, which each program looks for in its own working directory')
+        raise _UnclearError(
+            f'includes {argument!r}, which each program looks for in its own working directory'
+        )
     if '..' in parts or any(part.startswith('~') for part in parts):
         raise _UnclearError(f'includes {argument!r}, which leads programs to different places')
     if len(written) > PATH_BYTES:

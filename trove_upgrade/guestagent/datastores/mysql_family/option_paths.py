@@ -80,6 +80,7 @@ _NO_PATHS = frozenset(
 )
 _BETWEEN = re.compile(r'[;:,=]')
 _SIGNS = 32  #: that one name may have
+_PATHS = 128  #: of one value: each is looked for
 #: Of clients too: without them none gets in where TLS is required.
 _OF_CLIENTS = ('ssl-', 'tls-')
 
@@ -137,7 +138,10 @@ def _readings(
 ) -> Iterator[tuple[int, list[tuple[int, pathlib.Path]]]]:
     """Yield each place where a path may begin, and the paths from there, shortest first, with their ends."""
     signs = [match.start() for match in _BETWEEN.finditer(value)]
+    found = 0
     for start in (0, *(sign + 1 for sign in signs)):
+        if found >= _PATHS:
+            return
         ends = [sign for sign in signs if sign >= start]
         readings = []
         for end in (*ends[:_SIGNS], len(value)):
@@ -149,6 +153,7 @@ def _readings(
             elif data_directory is not None and '..' in text.split('/'):
                 readings.append((end, data_directory / text))
         if readings:
+            found += 1
             yield start, readings
 
 
