@@ -32,8 +32,8 @@ def check_read(configuration: option_files.Configuration) -> upgrade.CheckResult
     name = 'configuration_files'
     if configuration.unread:
         return upgrade.CheckResult(name, 'refused', (
-            f'The configuration cannot be looked at: {"; ".join(configuration.unread)}. Put plain files of a usual size in their place and '
-            f'upgrade again.'), 'CONFIGURATION_NOT_READ')
+            f'The configuration cannot be looked at: {"; ".join(configuration.unread)}. Put plain files of a usual size in their place, '
+            f'write what is named so that all programs of the database read it alike (absolute paths, each line ended by a newline), and upgrade again.'), 'CONFIGURATION_NOT_READ')
     return upgrade.CheckResult(name, 'ok', f'All {len(configuration.files)} option files were read.')
 
 

@@ -179,6 +179,32 @@ class TestWhatTheCheckPromises(RootDiskTest):
         self.configure(*(f'loose-x{number}=/{name}' for number, name in enumerate(names)))
         self.assertLessEqual(set(names), self.assert_all_arrives())
 
+    def test_keys_with_signs_in_their_names_behind_a_prefix(self):
+        names = ['etc/keys/db=prod.key', 'etc/keys/k,1.key', 'etc/keys/a:b;c.key', 'srv/a=b/c,d/x']
+        for name in names:
+            self.write(name, 'secret', 0o400, SERVER)
+        self.configure(
+            f'file_key_management_filekey=FILE:/{names[0]}',
+            f'loose-one=file:/{names[1]}',
+            f'loose-two=a=1;key=/{names[2]};b=2',
+            f'loose-three=/{names[3]}:/srv',
+        )
+        self.assertLessEqual(set(names), self.assert_all_arrives())
+
+    def test_options_below_groups_in_another_case_and_in_files_with_a_dot(self):
+        self.write('srv/one.sql', 'x')
+        self.write('srv/two.sql', 'x')
+        self.write('opt/tuning.cnf', '[mysqld]\nport=7\n')
+        self.write('etc/mysql/conf.d/1.cnf', f'[MySQLd]\ninit_file={self.root}/srv/one.sql\n')
+        self.write(
+            'etc/mysql/conf.d/.2.cnf',
+            f'[MARIADB]\nloose-init-file={self.root}/srv/two.sql\n! include {self.root}/opt/tuning.cnf\n',
+        )
+        self.assertLessEqual(
+            {'srv/one.sql', 'srv/two.sql', 'etc/mysql/conf.d/.2.cnf', 'opt/tuning.cnf'},
+            self.assert_all_arrives(),
+        )
+
     def test_settings_that_are_no_option_file_are_not_judged_as_one(self):
         self.write(
             'etc/mysql/vault.conf', 'vault_ca = /usr/local/share/ca-certificates/vault.crt\n'

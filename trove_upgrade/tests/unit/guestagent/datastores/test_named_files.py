@@ -455,7 +455,33 @@ class TestWhatDoesNotCome(RootDiskTest):
         self.assert_refused('/opt/plugins/my.so')
 
 
+class TestNamesInDoubt(RootDiskTest):
+    def test_a_value_that_may_mean_either_of_two_is_refused_by_both_names(self):
+        for name in ('etc/keys/k,1.key', 'etc/keys/k', 'srv/a=b/c', 'srv/a'):
+            self.write(name, 'x')
+        self.configure('loose-key=FILE:/etc/keys/k,1.key')
+        self.assert_refused('/etc/keys/k or /etc/keys/k,1.key', 'loose-key')
+        self.configure('loose-key=/srv/a=b/c')
+        self.assert_refused('/srv/a or /srv/a=b/c')
+
+    def test_two_that_stand_beside_each_other_are_both_meant(self):
+        for name in ('srv/one', 'srv/two'):
+            self.write(name, 'x')
+        self.configure('loose-keys=/srv/one:/srv/two')
+        self.assert_ok()
+
+
 class TestPaths(base.TestCase):
+    def test_what_is_there_counts_of_what_a_value_may_mean(self):
+        root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        (root / 'k=1,2').touch()
+        for value in (f'FILE:{root}/k=1,2', f'{root}/k=1,2', f'a;b={root}/k=1,2;c'):
+            self.assertEqual([root / 'k=1,2'], list(option_paths.paths_in(value)), value)
+            self.assertIn(root / 'k=1,2', option_paths.paths_in(value, comes=True))
+
+    def test_a_value_of_signs_alone_comes_to_an_end(self):
+        self.assertGreater(10000, sum(1 for _ in option_paths.paths_in(':/' * 2000, comes=True)))
+
     def test_parts_of_values_are_found(self):
         for value, expected in (
             ('/a/b', ['/a/b']),
