@@ -237,12 +237,12 @@ class Admission:
     def _that_have_come(
         self, options: Sequence[option_files.Option]
     ) -> Sequence[option_files.Option]:
-        """Without those of files that the image has by itself."""
-        listed = {*self._listed, *map(os.path.realpath, self._listed)}
+        """Without those of files that the image has by itself; what is read by a link that has come, has come."""
+        listed = {*self._listed, *(_place(name) for name in self._listed)}
         return [
             option
             for option in options
-            if str(option.path) in listed or os.path.realpath(option.path) in listed
+            if not listed.isdisjoint((str(option.path), os.path.realpath(option.path)))
         ]
 
     def _require_harmless(
@@ -279,6 +279,12 @@ class Admission:
                     yield option_files.Option(
                         group, option_files.canonical(key), value, pathlib.Path(name), number
                     )
+
+
+def _place(name: str) -> str:
+    """Where it is, by no link but itself."""
+    above, last = os.path.split(name)
+    return os.path.join(os.path.realpath(above), last)  # noqa: PTH118 - odd bytes stay as they are
 
 
 class _Named:

@@ -34,8 +34,8 @@ _DUMPS = """
 """
 _TOOLS = """
     analyze auto-repair check check-only-changed check-upgrade extended fast ft-max-word-len ft-min-word-len key-buffer key-buffer-size
-    low-priority medium-check myisam-block-size optimize process-tables process-views read-buffer read-buffer-size relative
-    shutdown-timeout sleep sort-buffer sort-buffer-size sort-key-blocks wait write-binlog write-buffer write-buffer-size
+    low-priority medium-check myisam-block-size optimize process-tables process-views read-buffer read-buffer-size
+    shutdown-timeout sort-buffer sort-buffer-size sort-key-blocks wait write-binlog write-buffer write-buffer-size
 """
 _START_SCRIPTS = """
     basedir core-file-size flush-caches kill-mysqld ledir malloc-lib mysqladmin mysqld mysqld-version nice numa-interleave nowatch

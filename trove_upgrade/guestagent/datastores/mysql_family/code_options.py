@@ -48,14 +48,16 @@ _LOOKED_UP = frozenset({'malloc-lib', 'mysqladmin', 'mysqld'})
 _NONE = frozenset({'', 'none', 'off', '0'})
 _COMMANDS = frozenset({'pager', 'post-system', 'pre-system'})
 _USER = 'user'
-#: Start scripts and the server itself change to the user that such a group names; clients take it for the name of an account.
-_START_GROUP = re.compile(r'safe|multi')
+#: Start scripts and servers, one of several and one with a suffix too, change to the user that such a group names; clients take it for the name of an account.
+_START_GROUP = re.compile(
+    r'safe|multi|^(?:mysqld|mariadbd)(?:$|[^a-z])|^(?:mariadb|server)(?:$|[^a-z-])'
+)
 #: Programs take the beginning of a name for the name.
 _SHORTEST = 2
 _DATA_DIRECTORY = 'var/lib/mysql/data'  #: Trove's
 #: Made anew at each start, in /run itself or below a directory of a database's.
 _OF_A_BOOT = frozenset({'socket', 'pid-file'})
-_RUN = re.compile(r'(?:/var)?/run/(?:[\w.-]*(?:mysql|maria|percona)[\w.-]*/)*[\w.@-]+\.(?:sock|pid)')
+_RUN = re.compile(r'(?:/var)?/run/(?:[\w.-]*(?:sql|maria|percona)[\w.-]*/)*[\w.@-]+\.(?:sock|pid)')
 _NO_PATHS = re.compile(
     r'password|prompt|delimiter|init-command|execute|where|ssl-cipher|tls-cipher'
 )
@@ -106,14 +108,16 @@ def _reasons(
             yield 'starts a program for root'
     elif name not in NAMES and _means(name, _PARTS_OF_NAMES):
         if not _PART_OF_A_NAME.fullmatch(value):
-            yield f'names {value!r}, which is more than a part of a program\'s name'
+            yield f"names {value!r}, which is more than a part of a program's name"
     elif _means(name, NAMES) or name.endswith('-plugin-dir'):
         if not _is_of_the_image(name, value, packages, root):
             yield f'names {value}, which is of no package, and programs or libraries come from the image alone'
     elif of_server and _means(name, _WRITTEN_BY_BACKUPS):
         yield 'lets backup programs of root write'
     elif (
-        _is_followed_by_root(name, is_of_clients=of_others and not of_scripts, of_scripts=of_scripts)
+        _is_followed_by_root(
+            name, is_of_clients=of_others and not of_scripts, of_scripts=of_scripts
+        )
         and (path := _path(value, root)) is not None
         and not (name in _OF_A_BOOT and _is_below_run(path, root))
         and _is_trusted(path, packages, root)
@@ -179,6 +183,10 @@ def _is_trusted(path: pathlib.Path, packages: Packages, root: pathlib.Path) -> b
         '/etc/pki',
         '/tmp',  # noqa: S108
         '/var/tmp',  # noqa: S108
+        '/dev/null',
+        '/dev/shm',  # noqa: S108
+        '/dev/stderr',
+        '/dev/stdout',
         '/run/mysqld',
         '/var/run/mysqld',
         '/run/mariadb',

@@ -115,7 +115,11 @@ class NamedFiles:
         found = option_paths.in_doubt(option.value or '', self._data_directory)
         if found:
             names = ' or '.join(str(self._inside(path)) for path in found)
-            self._refuse(found[-1], f'{option.name}, {option.place}', f'is one of those that may be meant: {names}')
+            self._refuse(
+                found[-1],
+                f'{option.name}, {option.place}',
+                f'is one of those that may be meant: {names}',
+            )
 
     def keep(self, path: pathlib.Path, why: str) -> None:
         """One more file or link, or a directory with its files."""

@@ -451,6 +451,10 @@ class TestCode(RootDiskTest):
             '[mysqld]\nuser=root\n',
             '[mysqld_safe]\nuser=0\n',
             '[mariadb]\nuser = daemon\n',
+            '[mysqld1]\nuser=root\n',
+            '[mysqld_prod]\nuser=root\n',
+            '[Mysqld-prod]\nuser=root\n',
+            '[server.1]\nuser=root\n',
         ):
             self.new_root()
             self.assert_not_let_in(text, 'user')
@@ -524,6 +528,7 @@ class TestCode(RootDiskTest):
             '[mysql]\nno-auto-rehash\ndefault-character-set = utf8mb4\nskip-column-names\nprompt = "\\\\u> "\ninit-command = "SET NAMES utf8mb4"\n'
             '[client-mariadb]\nssl-verify-server-cert\nloose-local-infile = 0\nskip-ssl\n'
             '[mysqld1]\nport = 3307\n[mysqlhotcopy]\ninteractive-timeout\n'
+            '[mariadb-client]\nuser = anna\n[server]\nlog_error = /dev/stderr\n[mysqld]\npid-file = /run/my-sql/x.pid\n'
         )
         self.assert_ok()
 
