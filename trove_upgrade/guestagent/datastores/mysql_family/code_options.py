@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Iterator
 from trove_upgrade.guestagent.datastores.mysql_family import (
     option_files,
     option_groups,
+    option_lines,
     trusted_places,
 )
 from trove_upgrade.guestagent.datastores.mysql_family.packages import Packages
@@ -135,7 +136,7 @@ def _is_followed_by_root(name: str, *, is_of_clients: bool, of_scripts: bool) ->
 def _path(value: str, root: pathlib.Path) -> pathlib.Path | None:
     """Where a value leads; relative ones are looked at if they lead out of the data directory."""
     if value.startswith('/'):
-        return pathlib.Path(value)
+        return option_lines.absolute(value)
     if '..' in value.split('/') and '\0' not in value:
         return pathlib.Path(os.path.normpath(root / _DATA_DIRECTORY / value))
     return None
@@ -167,7 +168,7 @@ def _is_of_the_image(name: str, value: str, packages: Packages, root: pathlib.Pa
         return True
     if not value.startswith('/') or any(letter.isspace() for letter in value):
         return False
-    real = pathlib.Path(os.path.realpath(value))
+    real = pathlib.Path(os.path.realpath(option_lines.absolute(value)))
     inside = trusted_places.inside(real, pathlib.Path(os.path.realpath(root)))
     return packages.own(inside) or inside.is_relative_to('/usr')
 

@@ -135,6 +135,8 @@ def _directive(line: bytes, *, is_ended: bool) -> Include | None:
         raise _UnclearError(
             'ends with a directive and no newline: some programs take the last character off'
         )
+    if not is_directory and argument.endswith((b'/', b'/.')):
+        raise _UnclearError(f'includes {_text(argument)!r}, a directory, as a file')
     return Include(_path(argument), is_directory)
 
 
@@ -149,7 +151,12 @@ def _path(written: bytes) -> pathlib.Path:
         raise _UnclearError(f'includes {argument!r}, which leads programs to different places')
     if len(written) > PATH_BYTES:
         raise _UnclearError(f'includes a path of more than {PATH_BYTES} bytes')
-    return pathlib.Path(argument)
+    return absolute(argument)
+
+
+def absolute(path: str) -> pathlib.Path:
+    """The path of a name that begins with a slash; two of them mean no more than one, which `pathlib` leaves open."""
+    return pathlib.Path('/' + path.lstrip('/'))
 
 
 def _without_comment(line: bytes) -> bytes:

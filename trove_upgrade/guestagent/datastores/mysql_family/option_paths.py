@@ -12,6 +12,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     data_places,
     option_files,
     option_groups,
+    option_lines,
 )
 
 
@@ -149,7 +150,7 @@ def _readings(
             if '\0' in text:
                 continue
             if text.startswith('/'):
-                readings.append((end, pathlib.Path(text)))
+                readings.append((end, option_lines.absolute(text)))
             elif data_directory is not None and '..' in text.split('/'):
                 readings.append((end, data_directory / text))
         if readings:

@@ -355,6 +355,8 @@ class TestCode(RootDiskTest):
             ('[mysqld]\ninit_connect="SET x --ledir=/srv/p"\n', 'init-connect'),
             ('[mysqld]\ninit_connect=x\\n--ledir=/srv/p\n', 'init-connect'),
             ('[mysqld_safe]\npid-file=@/etc/cron.d/x\n', 'pid-file'),
+            ('[mysqld_safe]\npid-file=//etc/cron.d/x\n', 'pid-file'),
+            ('[client]\nssl-ca=//root/x\n', 'ssl-ca'),
             ('[mysqld_safe]\nlog-error=../../../../etc/cron.d/x\n', 'log-error'),
             ('[mysqld]\nloose-socket=@/etc/systemd/system/x.service.d/x\n', 'loose-socket'),
             ('[mysqld_safe]\nsocket=@/run/systemd/system/x.service.d/x.sock\n', 'socket'),
@@ -425,6 +427,11 @@ class TestCode(RootDiskTest):
         self.options(f'! \t include  {evil}\n')
         self.assert_refused('evil.cnf', 'on the volume')
         self.assertEqual('FILE_NOT_KEPT', self.admission(()).judge(self.configuration()).code)
+
+    def test_two_slashes_lead_to_the_volume_as_one_does(self):
+        evil = self.write('var/lib/mysql/data/evil.cnf', '[client]\nport=1\n', owner=SERVER)
+        self.options(f'!include /{evil}\n')
+        self.assert_refused('evil.cnf', 'on the volume')
 
     def test_options_of_the_image_itself_are_not_held_against_the_upgrade(self):
         self.write('etc/mysql/conf.d/image.cnf', '[xtrabackup]\ntarget-dir=/srv/backups\n')

@@ -494,6 +494,8 @@ class TestPaths(base.TestCase):
             ('ON', []),
             ('a/b', []),
             ('/with space/x', ['/with space/x']),
+            ('FILE://srv//x', ['/srv/x']),
+            ('//srv/x:///y', ['/srv/x', '/y']),
         ):
             self.assertEqual(expected, [str(path) for path in option_paths.paths_in(value)], value)
 

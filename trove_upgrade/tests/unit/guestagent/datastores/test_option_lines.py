@@ -68,8 +68,16 @@ class TestParse(base.TestCase):
             self.assert_unclear(directive + b'/x.cnf # all\n', 'comment')
             self.assert_unclear(directive + b'/x#y.cnf\n', 'comment')
 
+    def test_a_directory_that_is_included_as_a_file_is_unclear(self):
+        for path in (b'/x.cnf/', b'/x/.', b'/'):
+            self.assert_unclear(b'!include ' + path + b'\n', 'as a file')
+
+    def test_two_slashes_mean_no_more_than_one(self):
+        (line,) = self.lines(b'!include //var//x.cnf\n')
+        self.assertEqual(pathlib.Path('/var/x.cnf'), line.path)
+
     def test_a_directive_that_no_newline_ends_is_unclear_where_its_last_character_counts(self):
-        for content in (b'!include /x.cnf', b'!includedir /x', b'!include /x/'):
+        for content in (b'!include /x.cnf', b'!includedir /x', b'!include /x\xff'):
             self.assert_unclear(content, 'no newline')
         for content in (b'!include /x.cnf ', b'!includedir /x/', b'!includedir /x\r'):
             (line,) = self.lines(content)
