@@ -55,10 +55,8 @@ _VALUES: Mapping[str, re.Pattern[str]] = {
     'syslog-tag': re.compile(r'[\w.-]+'),
     'timezone': re.compile(r'\w[\w+/-]*'),
 }
-#: Those of `_VALUES` that are switched off so, without a value.
-_SWITCHED_OFF = re.compile(
-    r'(?:loose-)?(?:skip|disable)-(?:local-infile|named-commands|init-command)'
-)
+#: Those of `_VALUES` that are switched off so; with a value of 0 they would be on.
+_SWITCHED_OFF = re.compile(r'(?:skip|disable)-(?:local-infile|named-commands)')
 _START_SCRIPT = re.compile(r'(?:mysqld|mariadbd?)[-_]safe|safe_mysqld')
 _NAME_IN_DATA = re.compile(r'\w[\w.-]*')
 #: Each of several servers of one machine has such a group, with options of servers.
@@ -93,7 +91,8 @@ def _is_listed(option: option_files.Option) -> bool:
         return _START_SCRIPT.fullmatch(option.group) is not None and (
             value.startswith('/') or value == '' or _NAME_IN_DATA.fullmatch(value) is not None
         )
-    wanted = _VALUES.get(name)
-    return wanted is not None and (
-        wanted.fullmatch(value) is not None or _SWITCHED_OFF.fullmatch(option.name) is not None
-    )
+    written = option.name.removeprefix('loose-')
+    if option.value is None:
+        return _SWITCHED_OFF.fullmatch(written) is not None
+    wanted = _VALUES.get(written)
+    return wanted is not None and wanted.fullmatch(value) is not None

@@ -42,11 +42,13 @@ _PART_OF_A_NAME = re.compile(r'[\w-]*(?:\.[\w-]+)*')
 _WRITTEN_BY_BACKUPS = frozenset({'extra-lsndir', 'incremental-dir', 'target-dir'})
 #: Files that start scripts of root make, remove, or whose directory they give to the server; they read the groups of servers, too.
 _OF_START_SCRIPTS = frozenset({'log-basename', 'log-error', 'pid-file', 'socket'})
-#: Start scripts part values at white space.
+#: Start scripts part lines at white space.
 _AN_OPTION = re.compile(r'\s--[A-Za-z]')
 #: A name without a directory is one of the image's: a start script looks it up itself.
 _LOOKED_UP = frozenset({'malloc-lib', 'mysqladmin', 'mysqld'})
-_NONE = frozenset({'', 'none', 'off', '0'})
+_NONE = frozenset({'none', 'off', '0'})
+#: For these such a word is a directory, below whatever one the program works in.
+_DIRECTORIES = frozenset({'basedir', 'chroot', 'ledir', 'plugin-dir'})
 _COMMANDS = frozenset({'pager', 'post-system', 'pre-system'})
 _USER = 'user'
 #: Start scripts and servers, one of several and one with a suffix too, change to the user that such a group names; clients take it for the name of an account.
@@ -99,8 +101,8 @@ def _reasons(
     of_others = not of_server or option.group in groups.shared
     name, value = option.bare_name, (option.value or '').strip()
     of_scripts = of_server or _START_GROUP.search(option.group) is not None
-    if of_scripts and _AN_OPTION.search(value):
-        yield 'has a value that start scripts take apart: a part of it begins like an option'
+    if of_scripts and _AN_OPTION.search(f'{option.name}={value}'):
+        yield 'is taken apart by start scripts, and a part of it begins like an option'
     if _means(name, {_USER}):
         if of_scripts and not _is_the_user(value, user):
             yield f'is {value!r}, and the server runs as {user}'
@@ -164,7 +166,10 @@ def _is_below_run(path: pathlib.Path, root: pathlib.Path) -> bool:
 
 def _is_of_the_image(name: str, value: str, packages: Packages, root: pathlib.Path) -> bool:
     """False also for what is not there yet: it could come later."""
-    if value.lower() in _NONE or ('/' not in value and name in _LOOKED_UP):
+    is_directory = _means(name, _DIRECTORIES) or name.endswith('-plugin-dir')
+    if not value or (value.lower() in _NONE and not is_directory):
+        return True
+    if '/' not in value and name in _LOOKED_UP:
         return True
     if not value.startswith('/') or any(letter.isspace() for letter in value):
         return False

@@ -138,7 +138,7 @@ class Source:
 
 
 def is_included(name: str) -> bool:
-    """Whether `!includedir` reads a file of this name: also one that begins with a dot."""
+    """Return True for names that `!includedir` reads, also those that begin with a dot."""
     return name.endswith('.cnf')
 
 

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 
 from trove_upgrade.guestagent.datastores.mysql_family import (
     client_options,
+    code_options,
     option_files,
     option_groups,
     option_lines,
 )
+from trove_upgrade.guestagent.datastores.mysql_family.packages import Packages
 from trove_upgrade.tests import base
 
 _EXAMPLES = 300
@@ -177,7 +179,18 @@ def _directives(draw):
         _seldom(
             draw,
             '@/one',
-            ['one', 'one', 'one', './one', '~/one', '"@/one"', '@/none', '@/one/../one', '@//one', '@/~/one'],
+            [
+                'one',
+                'one',
+                'one',
+                './one',
+                '~/one',
+                '"@/one"',
+                '@/none',
+                '@/one/../one',
+                '@//one',
+                '@/~/one',
+            ],
         )
         + name
     )
@@ -247,6 +260,59 @@ class TestTreesBesideMyPrintDefaults(OptionFilesTest):
     def printed(option):
         text = f'--{option.name}' if option.value is None else f'--{option.name}={option.value}'
         return f'{text}\n'
+
+
+_PREFIXES = st.lists(
+    st.sampled_from(['loose-', 'skip_', 'enable-', 'disable-', 'maximum_']), max_size=2
+).map(''.join)
+_DANGEROUS = st.sampled_from(
+    ['tee', 'local-infile', 'named-commands', 'default-auth', 'plugin-dir', 'init-command', 'pager']
+)
+
+
+class TestBesideTheClient(OptionFilesTest):
+    @settings(max_examples=_EXAMPLES, deadline=None)
+    @given(
+        st.sampled_from(['mysql', 'CLIENT', 'client-server', 'client-mariadb', 'mariadb-client']),
+        _PREFIXES,
+        _DANGEROUS,
+        st.integers(1, 14),
+        st.sampled_from([None, '', '0', '1', 'OFF', 'ON', 'x', '../x', '/tmp']),
+    )
+    def test_what_is_not_refused_leaves_the_client_as_it_is(
+        self, group, prefixes, name, length, value
+    ):
+        line = f'{prefixes}{name[:length]}' + ('' if value is None else f'={value}')
+        (self.root / 'elsewhere').mkdir(exist_ok=True)
+        self.path.write_text(f'[{group}]\n{line}\n')
+        options = option_files.read(self.path).options
+        packages = Packages(self.root)
+        refused = client_options.refused(options, option_groups.MARIADB)
+        refused += code_options.refused(
+            options, packages, self.root, 'mysql', option_groups.MARIADB
+        )
+        if not refused:
+            self.assertEqual(
+                self.variables('--no-defaults'),
+                self.variables(f'--defaults-file={self.path}'),
+                line,
+            )
+            self.assertEqual([], list((self.root / 'elsewhere').iterdir()), line)
+
+    def variables(self, argument):
+        """What the client would run with, of what it could be harmed by; a plain name of a plugin is none."""
+        ended = subprocess.run(
+            ('mariadb', argument, '--help'),
+            capture_output=True,
+            check=False,
+            cwd=self.root / 'elsewhere',
+        )
+        table = ended.stdout.decode(errors='replace').rpartition('\nVariables (')[2]
+        found = dict(re.findall(r'^(\S+) +(.*)$', table, re.MULTILINE))
+        return {
+            name: (found.get(name) or '').replace('(No default value)', '')
+            for name in ('local-infile', 'named-commands', 'plugin-dir', 'init-command')
+        }
 
 
 class TestBesideTheClients(base.TestCase):

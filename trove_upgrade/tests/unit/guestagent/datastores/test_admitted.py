@@ -315,6 +315,9 @@ class TestCode(RootDiskTest):
             ('[mysqldump]\nplugin_d=@/srv/p\n', 'plugin-d'),
             ('[mysql]\npage=sh -c id\n', 'page'),
             ('[client]\nplugin-dir=../../srv/p\n', 'plugin-dir'),
+            ('[client]\nplugin-dir=none\n', 'plugin-dir'),
+            ('[mysqldump]\nplugin-d=0\n', 'plugin-d'),
+            ('[client]\nplugin-dir=p\n', 'plugin-dir'),
             ('[mysqld]\nwsrep_provider=../evil.so\n', 'wsrep-provider'),
             ('[mysqld]\nwsrep_notify_cmd=sh @/srv/p/x\n', 'wsrep-notify-cmd'),
             ('[mysqld]\nwsrep_notify_cmd=/usr/bin/sh /srv/p/x\n', 'wsrep-notify-cmd'),
@@ -339,6 +342,10 @@ class TestCode(RootDiskTest):
             ('[mysql]\npager=less -kkeys\n', 'pager'),
             ('[mysql]\npager=less -olog\n', 'pager'),
             ('[mysql]\nlocal-infile=1\n', 'local-infile'),
+            ('[mysql]\nlocal-infile\n', 'local-infile'),
+            ('[mysql]\nskip-local-infile=0\n', 'skip-local-infile'),
+            ('[mysql]\ndisable-named-commands=0\n', 'disable-named-commands'),
+            ('[mysqld]\nloose-x --ledir=/srv/p\n', 'loose-x'),
             ('[mysqlbinlog]\nlocal=/srv/x\n', 'local'),
             ('[mysqldump]\nlog-error=profile\n', 'log-error'),
             ('[mysqldump]\ntab=.\n', 'tab'),
@@ -533,7 +540,7 @@ class TestCode(RootDiskTest):
             '[isamchk]\nkey_buffer = 16M\n[embedded]\n[mariadb-client]\n[mariadb-10.11]\n'
             '[mysql_upgrade]\nhost = localhost\nuser = root\nbasedir = /usr\n'
             '[mysql]\nno-auto-rehash\ndefault-character-set = utf8mb4\nskip-column-names\nprompt = "\\\\u> "\ninit-command = "SET NAMES utf8mb4"\n'
-            '[client-mariadb]\nssl-verify-server-cert\nloose-local-infile = 0\nskip-ssl\n'
+            '[client-mariadb]\nssl-verify-server-cert\nloose-local-infile = 0\nskip-ssl\nskip-local-infile\n'
             '[mysqld1]\nport = 3307\n[mysqlhotcopy]\ninteractive-timeout\n'
             '[mariadb-client]\nuser = anna\n[server]\nlog_error = /dev/stderr\n[mysqld]\npid-file = /run/my-sql/x.pid\n'
         )
