@@ -116,9 +116,7 @@ def _setting(line: bytes) -> Setting:
 def _directive(line: bytes, *, is_ended: bool) -> Include | None:
     """Of what follows `!`; None for one that programs pass over."""
     keyword = next((word for word in _KEYWORDS if line.startswith(word)), None)
-    if keyword is None or line[len(keyword) :][:1] not in {bytes([space]) for space in _SPACE} | {
-        b''
-    }:
+    if keyword is None or line[len(keyword) :][:1].strip(_SPACE):
         return None
     argument = line[len(keyword) :].strip(_SPACE)
     is_directory = keyword == _KEYWORDS[0]

@@ -76,13 +76,13 @@ _NAMES = [
     'r.cnf.',
 ]
 _OPTIONS = [
+    '--port',
     'port',
     'Loose_Port',
     'skip-port',
     'enable_port',
     'disable-port',
     'maximum-port',
-    '--port',
     'a b',
     '"q"',
 ]
