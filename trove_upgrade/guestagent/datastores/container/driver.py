@@ -64,7 +64,7 @@ class ContainerDriver(FamilyDriver):
         self.records = Records(state / 'database-container.json')
         self.images = images.Images(engine, repository, store, sleep=sleep, monotonic=context.monotonic, others=repositories)
         self._backup_images = backup_images.BackupImages(engine, backup_repository, self.backup_image_names)
-        self.containers = ContainerServer(context, service, connect, sleep, engine, start_seconds=start_seconds, reach=reach)
+        self.containers = ContainerServer(context, service, connect, sleep, engine, groups=self.dialect.groups, start_seconds=start_seconds, reach=reach)
         self.server = self.containers
         self._privileges = privileges.Privileges(context.volume, context.etc / 'mysql', self.containers.socket_directory, self.privileged)
         self.restart_policy = ContainerAutostart(engine, service, state / 'database-restart-policy.json')
@@ -130,7 +130,7 @@ class ContainerDriver(FamilyDriver):
 
     def _named_inside(self, configuration: option_files.Configuration) -> Mapping[pathlib.Path, str]:
         """Return what the configuration names inside the container alone: the next one sees the volume and /etc/mysql, too."""
-        named = option_paths.paths_of(option for option in configuration.options if option_files.is_server_group(option.group))
+        named = option_paths.paths_of(configuration.of_servers())
         kept = (self.context.volume, self.context.etc / 'mysql')
         return {path: why for path, why in named.items() if not any(path.is_relative_to(place) for place in kept)}
 

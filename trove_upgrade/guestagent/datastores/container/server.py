@@ -11,7 +11,7 @@ from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container import credentials, definition
 from trove_upgrade.guestagent.datastores.container.names import DATABASE, DEFAULT_SOCKET, SOCKET_DIRECTORY
 from trove_upgrade.guestagent.datastores.container.record import Record
-from trove_upgrade.guestagent.datastores.mysql_family import connection, option_files, server
+from trove_upgrade.guestagent.datastores.mysql_family import connection, option_groups, server
 
 _POLL_SECONDS = 0.1
 _LOG_LINES = 15
@@ -29,15 +29,15 @@ class ContainerServer(server.Server):
     """One database server in a container.  Nothing is remembered between calls."""
 
     def __init__(self, context: base.DriverContext, service: service_module.ServicePort, connect: connection.Connector,
-                 sleep: Callable[[float], None], engine: Engine, *, start_seconds: float, reach: Reach) -> None:
-        super().__init__(context, service, connect, sleep, start_seconds=start_seconds)
+                 sleep: Callable[[float], None], engine: Engine, *, groups: option_groups.ServerGroups, start_seconds: float, reach: Reach) -> None:
+        super().__init__(context, service, connect, sleep, groups=groups, start_seconds=start_seconds)
         self._engine = engine
         self._reach = reach
 
     @property
     def socket_inside(self) -> str:
         """Of the server, as its container sees it."""
-        return self.configuration().value('socket', option_files.SERVER_GROUPS) or DEFAULT_SOCKET
+        return self.configuration().server_value('socket') or DEFAULT_SOCKET
 
     @property
     def socket_directory(self) -> pathlib.Path:

@@ -18,13 +18,16 @@ from trove_upgrade.domain import exceptions, upgrade
 from trove_upgrade.guestagent import foreign
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
+    client_options,
     code_options,
     configuration_checks,
     made_anew,
     named_directories,
     option_files,
+    option_groups,
     option_lines,
     option_paths,
+    option_source,
     preserved,
     trusted_places,
 )
@@ -66,7 +69,8 @@ class Admission:
         named = self._named(configuration)
         found = [name for name in self._listed if self._may_come(pathlib.Path(name), named)]
         self._require_harmless(
-            [name for name in found if self._is_option_file(pathlib.Path(name), configuration)]
+            [name for name in found if self._is_option_file(pathlib.Path(name), configuration)],
+            configuration.groups,
         )
         return found
 
@@ -104,6 +108,10 @@ class Admission:
                 self._packages,
                 self._context.etc.parent,
                 self._user,
+                configuration.groups,
+            ),
+            *client_options.refused(
+                [*self._that_have_come(configuration.options), *clients], configuration.groups
             ),
         ]
         if refused:
@@ -128,7 +136,7 @@ class Admission:
         return (
             path == self._client_file
             or path in configuration.absent
-            or (path.parent in places and path.suffix == '.cnf')
+            or (path.parent in places and option_source.is_included(path.name))
             or (path.parent == etc and path.name.startswith('my.cnf'))
         )
 
@@ -151,7 +159,7 @@ class Admission:
             or not path.is_relative_to(self._context.etc.parent)
         ):
             return False
-        if self._is_of_the_database(path) and (path.suffix == '.cnf' or named.has(path)):
+        if self._is_of_the_database(path) and (option_source.is_included(path.name) or named.has(path)):
             return self._leads_to_the_open(path) and not (
                 path == self._client_file and str(path) in self._stashed.links
             )
@@ -213,7 +221,9 @@ class Admission:
     def _named(self, configuration: option_files.Configuration) -> '_Named':
         clients = option_files.read(self._client_file, follow_includes=False).options
         found: dict[Purpose, list[pathlib.Path]] = {purpose: [] for purpose in Purpose}
-        for option in filter(option_paths.counts, (*configuration.options, *clients)):
+        for option in (*configuration.options, *clients):
+            if not option_paths.counts(option, configuration.groups):
+                continue
             found[option_paths.purpose(option)].extend(
                 option_paths.paths_in(option.value or '', self._context.data_directory, comes=True)
             )
@@ -224,7 +234,20 @@ class Admission:
             self._stashed.links,
         )
 
-    def _require_harmless(self, option_files_that_come: Sequence[str]) -> None:
+    def _that_have_come(
+        self, options: Sequence[option_files.Option]
+    ) -> Sequence[option_files.Option]:
+        """Without those of files that the image has by itself; what is read by a link that has come, has come."""
+        listed = {*self._listed, *(_place(name) for name in self._listed)}
+        return [
+            option
+            for option in options
+            if not listed.isdisjoint((str(option.path), os.path.realpath(option.path)))
+        ]
+
+    def _require_harmless(
+        self, option_files_that_come: Sequence[str], groups: option_groups.ServerGroups
+    ) -> None:
         names = [name for name in option_files_that_come if name not in self._stashed.links]
         long = [name for name in names if len(self._stashed.content(name)) > _OPTION_FILE_BYTES]
         options = [option for name in names for option in self._options(name)]
@@ -232,11 +255,19 @@ class Admission:
             f'{name} is an option file of more than {_OPTION_FILE_BYTES >> 10} KiB' for name in long
         ]
         reasons += code_options.refused(
-            options, self._packages, self._context.etc.parent, self._user
+            options, self._packages, self._context.etc.parent, self._user, groups
         )
+        reasons += client_options.refused(options, groups)
+        reasons += [reason for name in names for reason in self._unclear(name)]
         if reasons:
             result = preserved.refusal(reasons, self._context.etc / 'mysql')
             raise exceptions.StepFailed(result.message, str(result.code))
+
+    def _unclear(self, name: str) -> list[str]:
+        lines = option_lines.parse(self._stashed.content(name))
+        return [
+            f'{name} {line.reason}' for _, line in lines if isinstance(line, option_lines.Unclear)
+        ]
 
     def _options(self, name: str) -> Iterator[option_files.Option]:
         content, group = self._stashed.content(name), ''
@@ -248,6 +279,12 @@ class Admission:
                     yield option_files.Option(
                         group, option_files.canonical(key), value, pathlib.Path(name), number
                     )
+
+
+def _place(name: str) -> str:
+    """Where it is, by no link but itself."""
+    above, last = os.path.split(name)
+    return os.path.join(os.path.realpath(above), last)  # noqa: PTH118 - odd bytes stay as they are
 
 
 class _Named:

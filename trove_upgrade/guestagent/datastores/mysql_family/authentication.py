@@ -76,8 +76,7 @@ def _some(accounts: Sequence[str]) -> str:
 def _is_switched_on(configuration: option_files.Configuration) -> bool:
     values = [
         option.value
-        for option in configuration.options
-        if option_files.is_server_group(option.group)
-        and option.name.removeprefix('loose-') == 'mysql-native-password'
+        for option in configuration.of_servers()
+        if option.name.removeprefix('loose-') == 'mysql-native-password'
     ]
     return bool(values) and str(values[-1] or 'ON').upper() in {'ON', '1', 'TRUE'}

@@ -78,8 +78,8 @@ def refusal(
 def _last(configuration: option_files.Configuration, name: str) -> str:
     values = [
         option.value
-        for option in configuration.options
-        if option.bare_name == name and option.group in option_files.SERVER_GROUPS
+        for option in configuration.of_servers()
+        if option.bare_name == name
     ]
     return (values[-1] if values else None) or ''
 

@@ -12,7 +12,12 @@ import pwd
 import re
 from collections.abc import Collection, Iterable, Iterator
 
-from trove_upgrade.guestagent.datastores.mysql_family import option_files, trusted_places
+from trove_upgrade.guestagent.datastores.mysql_family import (
+    option_files,
+    option_groups,
+    option_lines,
+    trusted_places,
+)
 from trove_upgrade.guestagent.datastores.mysql_family.packages import Packages
 
 #: What they name is run, or holds what is.
@@ -30,58 +35,113 @@ NAMES = frozenset(
         'wsrep-provider',
     }
 )
+#: A program's name is made with what they have.
+_PARTS_OF_NAMES = frozenset({'mysqld-version', 'wsrep-sst-method'})
+_PART_OF_A_NAME = re.compile(r'[\w-]*(?:\.[\w-]+)*')
+#: Of mariadb-backup and xtrabackup, which read the groups of servers, too.
+_WRITTEN_BY_BACKUPS = frozenset({'extra-lsndir', 'incremental-dir', 'target-dir'})
+#: Files that start scripts of root make, remove, or whose directory they give to the server; they read the groups of servers, too.
+_OF_START_SCRIPTS = frozenset({'log-basename', 'log-error', 'pid-file', 'socket'})
+#: Start scripts part lines at white space.
+_AN_OPTION = re.compile(r'\s--[A-Za-z]')
 #: A name without a directory is one of the image's: a start script looks it up itself.
 _LOOKED_UP = frozenset({'malloc-lib', 'mysqladmin', 'mysqld'})
-_NONE = frozenset({'', 'none', 'off', '0'})
+_NONE = frozenset({'none', 'off', '0'})
+#: For these such a word is a directory, below whatever one the program works in.
+_DIRECTORIES = frozenset({'basedir', 'chroot', 'ledir', 'plugin-dir'})
 _COMMANDS = frozenset({'pager', 'post-system', 'pre-system'})
 _USER = 'user'
-#: Start scripts and the server itself change to the user that such a group names; clients take it for the name of an account.
-_START_GROUP = re.compile(r'safe|multi')
+#: Start scripts and servers, one of several and one with a suffix too, change to the user that such a group names; clients take it for the name of an account.
+_START_GROUP = re.compile(
+    r'safe|multi|^(?:mysqld|mariadbd)(?:$|[^a-z])|^(?:mariadb|server)(?:$|[^a-z-])'
+)
 #: Programs take the beginning of a name for the name.
 _SHORTEST = 2
-#: Made anew at each start, below /run as a rule.
+_DATA_DIRECTORY = 'var/lib/mysql/data'  #: Trove's
+#: Made anew at each start, in /run itself or below a directory of a database's.
 _OF_A_BOOT = frozenset({'socket', 'pid-file'})
+_RUN = re.compile(r'(?:/var)?/run/(?:[\w.-]*(?:sql|maria|percona)[\w.-]*/)*[\w.@-]+\.(?:sock|pid)')
 _NO_PATHS = re.compile(
     r'password|prompt|delimiter|init-command|execute|where|ssl-cipher|tls-cipher'
 )
-_HARMLESS_PAGER = re.compile(r'(?:/usr)?(?:/bin/)?(?:less|more|cat)(?: +-[\w-]+)*')
+#: Without flags that write a log or read keys, which can run commands.
+_FLAGS = r'(?:-[aABcCdeEfFgGiIJLmMnNqQrRsSuUwWX\d]+|--chop-long-lines|--no-init|--quit-if-one-screen|--RAW-CONTROL-CHARS|--quit-at-eof)'
+_HARMLESS_PAGER = re.compile(rf'(?:(?:/usr)?/bin/)?(?:less|more|cat)(?: +{_FLAGS})*')
 
 
 def refused(
-    options: Iterable[option_files.Option], packages: Packages, root: pathlib.Path, user: str
+    options: Iterable[option_files.Option],
+    packages: Packages,
+    root: pathlib.Path,
+    user: str,
+    groups: option_groups.ServerGroups,
 ) -> list[str]:
-    """Return sentences' parts for each option that is not let through; `user` is the server's, `root` / outside of tests."""
+    """Return sentences' parts for each option that is not let through.
+
+    `user` is the server's, which reads `groups`; `root` is / outside of tests.
+    """
     return list(
         dict.fromkeys(
             f'{option.name} {reason} ({option.place})'
             for option in options
-            for reason in _reasons(option, packages, root, user)
+            for reason in _reasons(option, packages, root, user, groups)
         )
     )
 
 
 def _reasons(
-    option: option_files.Option, packages: Packages, root: pathlib.Path, user: str
+    option: option_files.Option,
+    packages: Packages,
+    root: pathlib.Path,
+    user: str,
+    groups: option_groups.ServerGroups,
 ) -> Iterator[str]:
-    of_server = option_files.is_server_group(option.group)
+    """For an option of servers as such, for one of other programs as such, and for one of both as both."""
+    of_server = groups.has(option.group)
+    of_others = not of_server or option.group in groups.shared
     name, value = option.bare_name, (option.value or '').strip()
+    of_scripts = of_server or _START_GROUP.search(option.group) is not None
+    if of_scripts and _AN_OPTION.search(f'{option.name}={value}'):
+        yield 'is taken apart by start scripts, and a part of it begins like an option'
     if _means(name, {_USER}):
-        if (of_server or _START_GROUP.search(option.group)) and not _is_the_user(value, user):
+        if of_scripts and not _is_the_user(value, user):
             yield f'is {value!r}, and the server runs as {user}'
     elif _means(name, _COMMANDS):
-        if not of_server and value and not _HARMLESS_PAGER.fullmatch(value):
+        if of_others and value and not _HARMLESS_PAGER.fullmatch(value):
             yield 'starts a program for root'
-    elif _means(name, NAMES):
+    elif name not in NAMES and _means(name, _PARTS_OF_NAMES):
+        if not _PART_OF_A_NAME.fullmatch(value):
+            yield f"names {value!r}, which is more than a part of a program's name"
+    elif _means(name, NAMES) or name.endswith('-plugin-dir'):
         if not _is_of_the_image(name, value, packages, root):
             yield f'names {value}, which is of no package, and programs or libraries come from the image alone'
+    elif of_server and _means(name, _WRITTEN_BY_BACKUPS):
+        yield 'lets backup programs of root write'
     elif (
-        not of_server
-        and value.startswith('/')
-        and name not in _OF_A_BOOT
-        and not _NO_PATHS.search(name)
-        and _is_trusted(pathlib.Path(value), packages, root)
+        _is_followed_by_root(
+            name, is_of_clients=of_others and not of_scripts, of_scripts=of_scripts
+        )
+        and (path := _path(value, root)) is not None
+        and not (name in _OF_A_BOOT and _is_below_run(path, root))
+        and _is_trusted(path, packages, root)
     ):
         yield f'leads a program of root to {value}, a place that the system trusts'
+
+
+def _is_followed_by_root(name: str, *, is_of_clients: bool, of_scripts: bool) -> bool:
+    """True for what a start script makes or removes, and for what a client reads or writes but its socket."""
+    if of_scripts and name in _OF_START_SCRIPTS:
+        return True
+    return is_of_clients and name not in _OF_A_BOOT and not _NO_PATHS.search(name)
+
+
+def _path(value: str, root: pathlib.Path) -> pathlib.Path | None:
+    """Where a value leads; relative ones are looked at if they lead out of the data directory."""
+    if value.startswith('/'):
+        return option_lines.absolute(value)
+    if '..' in value.split('/') and '\0' not in value:
+        return pathlib.Path(os.path.normpath(root / _DATA_DIRECTORY / value))
+    return None
 
 
 def _means(name: str, names: Collection[str]) -> bool:
@@ -99,13 +159,21 @@ def _is_the_user(value: str, user: str) -> bool:
     return False
 
 
+def _is_below_run(path: pathlib.Path, root: pathlib.Path) -> bool:
+    inside = trusted_places.inside(path, root)
+    return _RUN.fullmatch(str(inside)) is not None
+
+
 def _is_of_the_image(name: str, value: str, packages: Packages, root: pathlib.Path) -> bool:
     """False also for what is not there yet: it could come later."""
-    if value.lower() in _NONE or ('/' not in value and name in _LOOKED_UP):
+    is_directory = _means(name, _DIRECTORIES) or name.endswith('-plugin-dir')
+    if not value or (value.lower() in _NONE and not is_directory):
+        return True
+    if '/' not in value and name in _LOOKED_UP:
         return True
     if not value.startswith('/') or any(letter.isspace() for letter in value):
         return False
-    real = pathlib.Path(os.path.realpath(value))
+    real = pathlib.Path(os.path.realpath(option_lines.absolute(value)))
     inside = trusted_places.inside(real, pathlib.Path(os.path.realpath(root)))
     return packages.own(inside) or inside.is_relative_to('/usr')
 
@@ -121,6 +189,10 @@ def _is_trusted(path: pathlib.Path, packages: Packages, root: pathlib.Path) -> b
         '/etc/pki',
         '/tmp',  # noqa: S108  # nosec B108 # a place that is judged: nothing is made there
         '/var/tmp',  # noqa: S108  # nosec B108 # a place that is judged: nothing is made there
+        '/dev/null',
+        '/dev/shm',  # noqa: S108  # nosec B108 # a place that is judged: nothing is made there
+        '/dev/stderr',
+        '/dev/stdout',
         '/run/mysqld',
         '/var/run/mysqld',
         '/run/mariadb',

@@ -33,8 +33,8 @@ def check_read(configuration: option_files.Configuration) -> upgrade.CheckResult
     name = 'configuration_files'
     if configuration.unread:
         return upgrade.CheckResult(name, 'refused', (
-            f'The configuration cannot be looked at: {"; ".join(configuration.unread)}. Put plain files of a usual size in their place and '
-            f'upgrade again.'), 'CONFIGURATION_NOT_READ')
+            f'The configuration cannot be looked at: {"; ".join(configuration.unread)}. Put plain files of a usual size in their place, '
+            f'write what is named so that all programs of the database read it alike (absolute paths, each line ended by a newline), and upgrade again.'), 'CONFIGURATION_NOT_READ')
     return upgrade.CheckResult(name, 'ok', f'All {len(configuration.files)} option files were read.')
 
 
@@ -69,8 +69,8 @@ def check_groups(configuration: option_files.Configuration, comes_back: Callable
                  target: Mapping[str, Any]) -> upgrade.CheckResult:
     """Groups that the running server reads and the target's does not: their options would be gone without a word."""
     name = 'option_groups'
-    read_now = frozenset(option_files.groups_of(server_version))
-    read_then = frozenset(target.get('option_groups') or option_files.groups_of(str(target.get('server_version') or '')))
+    read_now = frozenset(configuration.groups.of(server_version))
+    read_then = frozenset(target.get('option_groups') or configuration.groups.of(str(target.get('server_version') or '')))
     lost = [option for option in configuration.options
             if option.group in read_now and option.group not in read_then and comes_back(option.path)]
     if lost:
@@ -115,11 +115,10 @@ def check_key_files(configuration: option_files.Configuration, comes_back: Calla
     """
     name = 'tls_files'
     sight = Sight.of_owner(data_directory, pathlib.Path(os.path.realpath(top)))
-    missing = [option for option in configuration.options
+    missing = [option for option in configuration.of_servers()
                if option.name.removeprefix('loose-') in {'ssl-ca', 'ssl-cert', 'ssl-key'} and option.value and comes_back(option.path)
-               and option_files.is_server_group(option.group) and not (
-                   sight.reaches(data_directory / option.value)
-                   and os.path.isfile(data_directory / option.value))]  # noqa: PTH113 - a tenant's name can be too long for pathlib
+               and not (sight.reaches(data_directory / option.value)
+                        and os.path.isfile(data_directory / option.value))]  # noqa: PTH113 - a tenant's name can be too long for pathlib
     if missing:
         return upgrade.CheckResult(name, 'warning', (
             f'TLS may not work after the upgrade: no such file is there now, or none that the user of the server can see, for {_places(missing)}. '

@@ -173,7 +173,7 @@ def open_session(credentials: Credentials, timeout_seconds: float) -> Session:
 
 def candidates(configuration: option_files.Configuration, client_file: pathlib.Path) -> tuple[Credentials, ...]:
     """Whom to try in which order: the client file's user if it names one, then root by its unix socket."""
-    socket = configuration.value('socket', option_files.SERVER_GROUPS) or DEFAULT_SOCKET
+    socket = configuration.server_value('socket') or DEFAULT_SOCKET
     found = []
     if client_file.is_file():
         client = option_files.read(client_file, follow_includes=False)

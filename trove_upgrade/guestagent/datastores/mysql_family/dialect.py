@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from trove_upgrade.guestagent.datastores.mysql_family import accounts, connection
+from trove_upgrade.guestagent.datastores.mysql_family import accounts, connection, option_groups
 from trove_upgrade.guestagent.datastores.mysql_family.accounts import Account
 
 SYSTEM_SCHEMAS = ('information_schema', 'performance_schema', 'mysql', 'sys')
@@ -14,6 +14,8 @@ class Dialect(Protocol):
 
     #: Whether a statement can be given a limit of time, CHECKSUM TABLE too.
     has_statement_limit: bool
+    #: Groups of option files that its servers read.
+    groups: option_groups.ServerGroups
     #: The global variable that keeps writers out: MySQL's also keeps out superusers.
     read_only: str
 
@@ -28,6 +30,7 @@ class MariaDB:
     """`Dialect` of MariaDB 10.4 and later; older ones have no global_priv and answer from the mysql.user table."""
 
     has_statement_limit = True
+    groups = option_groups.MARIADB
     read_only = 'read_only'
 
     def limit_statements(self, session: connection.Session, seconds: float) -> None:
@@ -43,6 +46,7 @@ class MySQL:
     """`Dialect` of MySQL: its limit of time covers SELECT alone."""
 
     has_statement_limit = False
+    groups = option_groups.MYSQL
     read_only = 'super_read_only'
 
     def limit_statements(self, session: connection.Session, seconds: float) -> None:

@@ -82,7 +82,7 @@ class FamilyDriver(base.DatastoreDriver):
                  user: str = USER) -> None:
         super().__init__(context)
         self.programs = runs or programs.LocalPrograms()
-        self.server = Server(context, service, connect, sleep, start_seconds=start_seconds)
+        self.server = Server(context, service, connect, sleep, groups=self.dialect.groups, start_seconds=start_seconds)
         self.user = user
         self._sleep = sleep
         self._stopped_with: option_files.Configuration | None = None
@@ -127,7 +127,7 @@ class FamilyDriver(base.DatastoreDriver):
             return os.path.realpath(path) in restored or path.is_relative_to(self.context.data_directory)
 
         modules = libraries.modules(libraries.of_server(session, configuration))
-        groups = frozenset(option_files.groups_of(version)) | frozenset(self.context.image_facts.get('option_groups') or ())
+        groups = frozenset(configuration.groups.of(version)) | frozenset(self.context.image_facts.get('option_groups') or ())
         kept = [option for option in configuration.of_server(groups) if comes_back(option.path)]
         results.append(configuration_checks.check_options(kept, TargetOptions(self.manager, target, modules)))
         results.append(configuration_checks.check_groups(configuration, comes_back, version, target))
@@ -197,7 +197,7 @@ class FamilyDriver(base.DatastoreDriver):
     def shutdown_was_clean(self) -> bool:
         """See `base`."""
         configuration = self._stopped_with or self.server.configuration()   # after the stop none of it is read again
-        named = configuration.value('innodb-log-group-home-dir', option_files.SERVER_GROUPS)
+        named = configuration.server_value('innodb-log-group-home-dir')
         return redo_log.is_clean(self.context.data_directory, self.context.data_directory / named if named else None)
 
     def stash_roots(self) -> Sequence[pathlib.Path]:

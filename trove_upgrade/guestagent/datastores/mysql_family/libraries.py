@@ -78,12 +78,8 @@ def _components(session: connection.Session) -> list[str]:
 def configured(configuration: option_files.Configuration) -> Sequence[str]:
     """Files that the configuration names."""
     found = []
-    for option in configuration.options:
-        if (
-            option.bare_name in _OPTIONS
-            and option.value
-            and option_files.is_server_group(option.group)
-        ):
+    for option in configuration.of_servers():
+        if option.bare_name in _OPTIONS and option.value:
             found += [
                 part.rpartition('=')[2].strip() for part in option.value.split(';') if part.strip()
             ]

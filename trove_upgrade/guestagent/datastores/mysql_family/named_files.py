@@ -17,6 +17,7 @@ from trove_upgrade.guestagent import listing
 from trove_upgrade.guestagent.datastores.mysql_family import (
     named_directories,
     option_files,
+    option_groups,
     option_paths,
     trusted_places,
 )
@@ -94,19 +95,25 @@ class NamedFiles:
         volume: pathlib.Path,
         data_directory: pathlib.Path,
         packages: Packages,
+        groups: option_groups.ServerGroups,
     ) -> None:
+        """`groups` are those that the server reads."""
         self._root = self._real(root)
         self._volume = volume
         self._data_directory = data_directory
         self._packages = packages
         self._sight = Sight.of_owner(data_directory, self._root)
         self._sees_all = False  # while it goes over what root alone has named
+        self._groups = groups
         self.found = Found()
 
     def look(self, options: Iterable[option_files.Option]) -> None:
         """All that these options name."""
-        for option in filter(option_paths.counts, options):
-            self._sees_all = not option_files.is_server_group(option.group) and _is_root_s(option)
+        for option in options:
+            if not option_paths.counts(option, self._groups):
+                continue
+            self._sees_all = not self._groups.has(option.group) and _is_root_s(option)
+            self._require_one_reading(option)
             for path in option_paths.paths_in(
                 option.value or '', self._data_directory, exists=self._is_there
             ):
@@ -115,6 +122,18 @@ class NamedFiles:
                         option_paths.purpose(option), path, f'{option.name}, {option.place}'
                     )
         self._sees_all = False
+
+    def _require_one_reading(self, option: option_files.Option) -> None:
+        if option_paths.purpose(option) in {Purpose.DATA, Purpose.NO_PATH}:
+            return
+        found = option_paths.in_doubt(option.value or '', self._data_directory, self._is_there)
+        if found:
+            names = ' or '.join(str(self._inside(path)) for path in found)
+            self._refuse(
+                found[-1],
+                f'{option.name}, {option.place}',
+                f'is one of those that may be meant: {names}',
+            )
 
     def keep(self, path: pathlib.Path, why: str) -> None:
         """One more file or link that the server has read, or a directory with its files."""

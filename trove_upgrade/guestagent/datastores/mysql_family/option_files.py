@@ -7,15 +7,10 @@ dashes and underscores alike.
 import dataclasses
 import os
 import pathlib
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from trove_upgrade.guestagent.datastores.mysql_family import option_lines, option_source
+from trove_upgrade.guestagent.datastores.mysql_family import option_groups, option_lines, option_source
 
-#: Groups that any MariaDB or MySQL server of the last versions reads; those with a version in the name come in addition.
-SERVER_GROUPS: tuple[str, ...] = ('mysqld', 'server', 'mariadb', 'mariadbd', 'client-server', 'galera')
-
-_VERSIONED_GROUP = re.compile(r'(mysqld|mariadb|mariadbd)-(\d+(?:\.\d+)*)$')
 _PREFIXES = ('loose-', 'skip-', 'disable-', 'enable-', 'maximum-')
 _MAX_DEPTH = 10
 
@@ -24,7 +19,7 @@ _MAX_DEPTH = 10
 class Option:
     """One option of one group, where it was found."""
 
-    group: str
+    group: str           #: in lower case
     name: str            #: as written, but with dashes for underscores and in lower case
     value: str | None    #: None where there is no equals sign
     path: pathlib.Path
@@ -54,13 +49,22 @@ class Configuration:
     files: tuple[pathlib.Path, ...]
     unread: tuple[str, ...] = ()    #: what was not read and why, for a person
     directories: tuple[pathlib.Path, ...] = ()    #: that `!includedir` names and that are there
-    absent: tuple[pathlib.Path, ...] = ()    #: named by a line that includes, and not there: servers pass over them
+    absent: tuple[pathlib.Path, ...] = ()    #: named by a line that includes, and not there: servers pass over files
+    groups: option_groups.ServerGroups = option_groups.ANY    #: those that the servers of this configuration read
 
     def value(self, name: str, groups: Sequence[str]) -> str | None:
         """The last value of `name` in any of `groups`, or None."""
         wanted = canonical(name)
-        values = [option.value for option in self.options if option.group in groups and option.name == wanted]
+        values = [option.value for option in self.options if option.group in groups and option.name.removeprefix('loose-') == wanted]
         return values[-1] if values else None
+
+    def server_value(self, name: str) -> str | None:
+        """The last value of `name` in a group that each server of its dialect reads, or None."""
+        return self.value(name, self.groups.names)
+
+    def of_servers(self) -> tuple[Option, ...]:
+        """What servers of its dialect see, of any version."""
+        return tuple(option for option in self.options if self.groups.has(option.group))
 
     def of_server(self, groups: Iterable[str]) -> tuple[Option, ...]:
         """What a server that reads `groups` sees."""
@@ -85,32 +89,23 @@ def bare(name: str) -> str:
     return plain
 
 
-def groups_of(version: str) -> tuple[str, ...]:
-    """The groups that a server of `version` (e.g. 10.11.14-MariaDB) reads, as its --help says."""
-    number = re.match(r'\d+\.\d+', version)
-    series = number.group() if number else ''
-    return SERVER_GROUPS + tuple(f'{group}-{series}' for group in ('mysqld', 'mariadb', 'mariadbd'))
-
-
-def is_server_group(group: str) -> bool:
-    """Whether servers of some version read `group`."""
-    return group in SERVER_GROUPS or _VERSIONED_GROUP.match(group) is not None
-
-
 def read(path: pathlib.Path, *, follow_includes: bool = True) -> Configuration:
-    """Read `path` and what it includes.  A file that is not there, or not readable as text, counts as empty, as with the server."""
-    return _all([path], follow=follow_includes)
+    """Read `path` and what it includes.  A file that is not there counts as empty, as with the server."""
+    return _all([path], option_groups.ANY, follow=follow_includes)
 
 
-def read_all(paths: Iterable[pathlib.Path]) -> Configuration:
-    """Several files in order, each with its includes; a file that is named twice counts the first time."""
-    return _all(paths, follow=True)
+def read_all(paths: Iterable[pathlib.Path], groups: option_groups.ServerGroups = option_groups.ANY) -> Configuration:
+    """Several files in order, each with its includes; a file that is named twice counts the first time.
+
+    `groups` are those of the servers that read them.
+    """
+    return _all(paths, groups, follow=True)
 
 
-def _all(paths: Iterable[pathlib.Path], *, follow: bool) -> Configuration:
+def _all(paths: Iterable[pathlib.Path], groups: option_groups.ServerGroups, *, follow: bool) -> Configuration:
     source = option_source.Source()
     options = tuple(option for path in paths for option in _read(path, path.parent, source, None, 0, follow=follow))
-    return Configuration(options, tuple(source.files), tuple(source.unread), tuple(source.directories), tuple(source.absent))
+    return Configuration(options, tuple(source.files), tuple(source.unread), tuple(source.directories), tuple(source.absent), groups)
 
 
 def from_command_line(arguments: Sequence[str]) -> tuple[Option, ...]:
@@ -135,17 +130,11 @@ def _read(path: pathlib.Path, base: pathlib.Path, source: option_source.Source, 
         match line:
             case option_lines.Include():
                 if follow and source.may_include(path):
-                    for included in _included(line, path, base, source, status):
+                    for included in source.named(line.path, base, status) if line.is_directory else [line.path]:
                         yield from _read(included, base, source, status, depth + 1, follow=follow)
             case option_lines.Group(name):
                 group = name
             case option_lines.Setting(name, value) if group is not None:
                 yield Option(group, canonical(name), value, path, number)
-
-
-def _included(line: option_lines.Include, parent: pathlib.Path, base: pathlib.Path, source: option_source.Source,
-              includer: os.stat_result) -> list[pathlib.Path]:
-    target = pathlib.Path(line.argument)
-    if not target.is_absolute():
-        target = parent.parent / target
-    return source.named(target, base, includer) if line.directive == '!includedir' else [target]
+            case option_lines.Unclear(reason):
+                source.refuse(path, reason)

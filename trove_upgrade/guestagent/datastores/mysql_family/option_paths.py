@@ -5,12 +5,14 @@ import enum
 import os
 import pathlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from trove_upgrade.guestagent.datastores.mysql_family import (
     code_options,
     data_places,
     option_files,
+    option_groups,
+    option_lines,
 )
 
 
@@ -77,7 +79,35 @@ _NO_PATHS = frozenset(
         'sql-mode',
     }
 )
+#: Begun like one of the others.
+_NAMED_FILES = frozenset(
+    {
+        'init-file',
+        'ssl-ca',
+        'ssl-capath',
+        'ssl-cert',
+        'ssl-key',
+        'ssl-crl',
+        'ssl-crlpath',
+        'ft-stopword-file',
+    }
+)
+#: Logs of plugins and storage engines.
+_LOG = re.compile(
+    r'(?:^|-)log-file(?:-?name|-path)?$|^(?:server-)?audit[-.].*[-.]file(?:-?name|-path)?$'
+)
+#: A server takes a name that is cut short, as long as it is one option's.
+_FULL = {
+    **dict.fromkeys(_OF_A_MOMENT, Purpose.A_MOMENT),
+    **dict.fromkeys(_MADE, Purpose.MADE_BY_THE_SERVER),
+    **dict.fromkeys(_DATA, Purpose.DATA),
+    **dict.fromkeys(code_options.NAMES, Purpose.CODE),
+    **dict.fromkeys(_NO_PATHS, Purpose.NO_PATH),
+    **dict.fromkeys(_NAMED_FILES, Purpose.A_FILE),
+}
 _BETWEEN = re.compile(r'[;:,=]')
+_SIGNS = 32  #: that one name may have
+_PATHS = 128  #: of one value: each is looked for
 #: Of clients too: without them none gets in where TLS is required.
 _OF_CLIENTS = ('ssl-', 'tls-')
 
@@ -85,21 +115,18 @@ _OF_CLIENTS = ('ssl-', 'tls-')
 def purpose(option: option_files.Option) -> Purpose:
     """Of the paths in this option's value."""
     name = option.name.removeprefix('loose-')
-    if name in _OF_A_MOMENT:
-        return Purpose.A_MOMENT
-    if name in _MADE:
+    if name in _FULL:
+        return _FULL[name]
+    if _LOG.search(name):
         return Purpose.MADE_BY_THE_SERVER
-    if name in code_options.NAMES:
-        return Purpose.CODE
-    if name in _DATA:
-        return Purpose.DATA
-    return Purpose.NO_PATH if name in _NO_PATHS else Purpose.A_FILE
+    cut_short = {meant for full, meant in _FULL.items() if full.startswith(name)}
+    return cut_short.pop() if len(cut_short) == 1 else Purpose.A_FILE
 
 
-def counts(option: option_files.Option) -> bool:
-    """Return True where what this option names must come along: a server reads it, or clients need it to get in."""
+def counts(option: option_files.Option, groups: option_groups.ServerGroups) -> bool:
+    """Return True where what this option names must come along: a server that reads `groups` reads it, or clients need it to get in."""
     name = option.name.removeprefix('loose-')
-    return option_files.is_server_group(option.group) or name.startswith(_OF_CLIENTS)
+    return groups.has(option.group) or name.startswith(_OF_CLIENTS)
 
 
 def paths_in(
@@ -111,20 +138,53 @@ def paths_in(
 ) -> Iterator[pathlib.Path]:
     """Paths of one value: all of it, or its parts between colons, semicolons, commas and equals signs, as in FILE:/a or /a:/b.
 
+    Such a sign may also belong to a name: of what begins at one place, that counts which is there, and the shortest where nothing is.
     With `data_directory` also relative ones that lead out of it, as `../keys/ca.pem`, from where the server counts them.  With `comes`
-    all of it and its parts: the file itself may still come.  `exists` tells whether all of it is a file's name.
+    each that it could be: the file itself may still come.  `exists` tells whether a text is a file's name.
     """
-    if value.startswith('/') and '\0' not in value and (comes or exists(value)):
-        yield pathlib.Path(value)
-        if not comes:
+    passed = 0
+    for start, readings in _readings(value, data_directory):
+        if comes:
+            yield from (path for _, path in readings)
+        elif start >= passed:
+            there = [reading for reading in readings if exists(str(reading[1]))]
+            passed = (there or readings)[0][0]
+            yield from (path for _, path in there or readings[:1])
+
+
+def in_doubt(
+    value: str, data_directory: pathlib.Path, exists: Callable[[str], bool] = os.path.lexists
+) -> Sequence[pathlib.Path]:
+    """Return paths of which each is there and could be what one place of `value` names, as with `/a,b` where there is `/a`, too."""
+    for _, readings in _readings(value, data_directory):
+        there = [path for _, path in readings if exists(str(path))]
+        if len(there) > 1:
+            return there
+    return ()
+
+
+def _readings(
+    value: str, data_directory: pathlib.Path | None
+) -> Iterator[tuple[int, list[tuple[int, pathlib.Path]]]]:
+    """Yield each place where a path may begin, and the paths from there, shortest first, with their ends."""
+    signs = [match.start() for match in _BETWEEN.finditer(value)]
+    found = 0
+    for start in (0, *(sign + 1 for sign in signs)):
+        if found >= _PATHS:
             return
-    for part in map(str.strip, _BETWEEN.split(value)):
-        if '\0' in part:
-            continue
-        if part.startswith('/'):
-            yield pathlib.Path(part)
-        elif data_directory is not None and '..' in part.split('/'):
-            yield data_directory / part
+        ends = [sign for sign in signs if sign >= start]
+        readings = []
+        for end in (*ends[:_SIGNS], len(value)):
+            text = value[start:end].strip()
+            if '\0' in text:
+                continue
+            if text.startswith('/'):
+                readings.append((end, option_lines.absolute(text)))
+            elif data_directory is not None and '..' in text.split('/'):
+                readings.append((end, data_directory / text))
+        if readings:
+            found += 1
+            yield start, readings
 
 
 def paths_of(options: Iterable[option_files.Option]) -> dict[pathlib.Path, str]:

@@ -11,6 +11,7 @@ import pathlib
 import stat
 from typing import BinaryIO
 
+from trove_upgrade.guestagent.datastores.mysql_family import option_lines
 from trove_upgrade.guestagent.sight import Sight
 
 _FILE_BYTES = 256 << 10
@@ -44,6 +45,11 @@ class Source:
         self._bytes = 0
         self._directives = 0
 
+    def refuse(self, path: pathlib.Path, reason: str) -> None:
+        """Remember that `path` was not read, or not all of it; `reason` is the end of the sentence."""
+        if len(self.unread) < _NAMED:
+            self.unread.append(f'{path} {reason}')
+
     def content(self, path: pathlib.Path, base: pathlib.Path, includer: os.stat_result | None) -> tuple[bytes, os.stat_result] | None:
         """The content of `path` and whose it is; None if it is not there, has been read, or is not to be read.
 
@@ -60,7 +66,7 @@ class Source:
             self.absent.append(path)
             return None
         except _UnreadError as error:
-            self._refuse(path, str(error))
+            self.refuse(path, str(error))
             return None
         self._seen.add(identity)
         self.files.append(path)
@@ -82,6 +88,8 @@ class Source:
 
     def _limited(self, stream: BinaryIO, status: os.stat_result, includer: os.stat_result | None) -> bytes:
         """:raises _UnreadError: it is not for the includer, or too much."""
+        if status.st_mode & stat.S_IWOTH:
+            raise _UnreadError('may be written by all users, and programs of the database pass over it')
         if includer is not None and not _may_bring_in(includer, status):
             raise _UnreadError('is included by a file whose owner cannot read it')
         if len(self.files) >= _FILES:
@@ -93,14 +101,15 @@ class Source:
         return content
 
     def named(self, directory: pathlib.Path, base: pathlib.Path, includer: os.stat_result) -> list[pathlib.Path]:
-        """The option files in `directory`, in the order of their names."""
+        """The option files in `directory`, in the order of their bytes."""
         try:
             descriptor = self._opened(directory, base, includer, os.O_DIRECTORY)
         except _AbsentError:
             self.absent.append(directory)
+            self.refuse(directory, 'is a directory of option files and not there: programs of the database read no further where a line includes it')
             return []
         except _UnreadError as error:
-            self._refuse(directory, str(error))
+            self.refuse(directory, str(error))
             return []
         found = []
         self.directories.append(directory)
@@ -108,25 +117,32 @@ class Source:
             with os.scandir(descriptor) as entries:   # empty where it was removed since it was opened
                 for number, entry in enumerate(entries):
                     if number >= _NAMES:
-                        self._refuse(directory, f'has more than {_NAMES} entries')
+                        self.refuse(directory, f'has more than {_NAMES} entries')
                         return []
-                    if entry.name.endswith('.cnf') and not entry.name.startswith('.'):
+                    if is_included(entry.name) and self._is_short(directory / entry.name):
                         found.append(directory / entry.name)
         finally:
             os.close(descriptor)
-        return sorted(found)
+        return sorted(found, key=os.fsencode)
+
+    def _is_short(self, path: pathlib.Path) -> bool:
+        if len(os.fsencode(path)) > option_lines.PATH_BYTES:
+            self.refuse(path, f'has a path of more than {option_lines.PATH_BYTES} bytes, and programs of the database pass over it')
+            return False
+        return True
 
     def may_include(self, path: pathlib.Path) -> bool:
         """Whether one more directive to include something, in `path`, is followed."""
         self._directives += 1
         if self._directives > _DIRECTIVES:
-            self._refuse(path, f'has one of more than {_DIRECTIVES} lines that include others')
+            self.refuse(path, f'has one of more than {_DIRECTIVES} lines that include others')
             return False
         return True
 
-    def _refuse(self, path: pathlib.Path, reason: str) -> None:
-        if len(self.unread) < _NAMED:
-            self.unread.append(f'{path} {reason}')
+
+def is_included(name: str) -> bool:
+    """Return True for names that `!includedir` reads, also those that begin with a dot."""
+    return name.endswith('.cnf')
 
 
 def _is_below(path: pathlib.Path, base: pathlib.Path) -> bool:

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 from trove_upgrade.domain import upgrade
 from trove_upgrade.guestagent import foreign, listing
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.mysql_family import code_options, named_files, option_files
+from trove_upgrade.guestagent.datastores.mysql_family import client_options, code_options, named_files, option_files, option_source
 from trove_upgrade.guestagent.datastores.mysql_family.packages import Packages
 from trove_upgrade.guestagent.stash import tree
 
@@ -51,8 +51,10 @@ class Preserved:
 
     def check(self) -> upgrade.CheckResult:
         """Refuse what the configuration names outside of the volume and cannot come along."""
+        groups = self._configuration.groups
         refused = [*self._named.refused, *unjudged(self._configuration, self._client_file, self._context.volume),
-                   *code_options.refused([*self._configuration.options, *self._clients], self._packages, self._root, self._user)]
+                   *code_options.refused([*self._configuration.options, *self._clients], self._packages, self._root, self._user, groups),
+                   *client_options.refused([*self._customers, *self._clients], groups)]
         if refused:
             return refusal(refused, self._context.etc / 'mysql')
         found = self._named
@@ -73,11 +75,18 @@ class Preserved:
         shipped = self._shipped()
         etc = self._context.etc
         below = set(self._files([etc / 'mysql', *listing.matching(etc, 'my.cnf*')]))
-        own = {path for path in below if path.suffix == '.cnf'} | (below & set(self._configuration.files))
+        own = {path for path in below if option_source.is_included(path.name)} | (below & set(self._configuration.files))
         found = {path for path in own if not is_never_kept(path) and not _as_shipped(path, shipped)}
         if self._client_file.is_file() and not self._client_file.is_symlink():
             found.add(self._client_file)
         return sorted(found | {path for path in self._named.files if not _as_shipped(path, shipped)})
+
+    @property
+    def _customers(self) -> Sequence[option_files.Option]:
+        """Of all files but those that are as a package has shipped them, and do not come."""
+        shipped = self._shipped()
+        kept = {path for path in self._configuration.files if not _as_shipped(path, shipped)}
+        return [option for option in self._configuration.options if option.path in kept]
 
     @functools.cached_property
     def _clients(self) -> Sequence[option_files.Option]:
@@ -85,7 +94,8 @@ class Preserved:
 
     @functools.cached_property
     def _named(self) -> named_files.Found:
-        looked = named_files.NamedFiles(self._root, self._context.volume, self._context.data_directory, self._packages)
+        looked = named_files.NamedFiles(self._root, self._context.volume, self._context.data_directory, self._packages,
+                                        self._configuration.groups)
         looked.look([*self._configuration.options, *self._clients])
         for path in self._configuration.files:
             if not self._is_usual(path) or path.is_symlink():
@@ -163,6 +173,7 @@ def unjudged(configuration: option_files.Configuration, client_file: pathlib.Pat
         clients = option_files.read(client_file)
         if len(clients.files) + len(clients.directories) + len(clients.absent) > 1:
             found.append(f'{client_file} includes other files')
+        found += clients.unread
     return found
 
 

@@ -123,7 +123,7 @@ def arguments(scratch: pathlib.Path, log: pathlib.Path) -> list[str]:
 
 def format_options(configuration: option_files.Configuration) -> list[str]:
     """What the scratch data directory must be made with, or the configuration would fail on it."""
-    found = {name: configuration.value(name, option_files.SERVER_GROUPS) for name in _FORMAT_OPTIONS}
+    found = {name: configuration.server_value(name) for name in _FORMAT_OPTIONS}
     return [f'--{name}={value}' for name, value in found.items() if value]
 
 

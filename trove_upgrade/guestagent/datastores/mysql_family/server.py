@@ -10,7 +10,7 @@ from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent import durable, foreign, listing
 from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.mysql_family import connection, option_files, persisted
+from trove_upgrade.guestagent.datastores.mysql_family import connection, option_files, option_groups, persisted
 
 _LOG_TAIL_LINES = 15
 _LOG_TAIL_BYTES = 1 << 16
@@ -42,11 +42,13 @@ class Server:
     """One database server of this guest.  Nothing is remembered between calls: the world is looked at anew."""
 
     def __init__(self, context: base.DriverContext, service: service_module.ServicePort, connect: connection.Connector,
-                 sleep: Callable[[float], None], *, start_seconds: float) -> None:
+                 sleep: Callable[[float], None], *, groups: option_groups.ServerGroups, start_seconds: float) -> None:
+        """`groups` are those of option files that its dialect reads."""
         self._context = context
         self._service = service
         self._connect = connect
         self._sleep = sleep
+        self._groups = groups
         self._start_seconds = start_seconds
 
     @property
@@ -61,7 +63,7 @@ class Server:
 
     def configuration(self) -> option_files.Configuration:
         """The option files that a server of this root disk reads, now, and what it has been told to keep in its data directory."""
-        found = option_files.read_all((self._context.etc / 'my.cnf', self._context.etc / 'mysql' / 'my.cnf'))
+        found = option_files.read_all((self._context.etc / 'my.cnf', self._context.etc / 'mysql' / 'my.cnf'), self._groups)
         return dataclasses.replace(found, options=found.options + persisted.options(self._context.data_directory))
 
     def session(self, timeout_seconds: float = _SHORT_SECONDS) -> connection.Session:
@@ -196,7 +198,7 @@ class Server:
 
     def log_tail(self) -> str:
         """The last lines of the newest error log that the server's own user has written, or ''."""
-        named = self.configuration().value('log-error', self._groups())
+        named = self.configuration().value('log-error', (*self._groups.names, 'mysqld_safe', 'mariadbd-safe'))
         root = self._context.etc.parent
         places = [root / 'var/log/mysql/error.log', root / 'var/log/mysqld.log',
                   *listing.matching(self._context.data_directory, '*.err')[:_LOGS_IN_DATA]]
@@ -209,9 +211,6 @@ class Server:
                 ends.append(foreign.read_end(path, foreign.owner_of(self._context.data_directory), _LOG_TAIL_BYTES))
         newest = max(ends, default=(0, b''))[1]
         return ' | '.join(newest.decode('utf-8', 'replace').splitlines()[-_LOG_TAIL_LINES:])
-
-    def _groups(self) -> Sequence[str]:
-        return (*option_files.SERVER_GROUPS, 'mysqld_safe', 'mariadbd-safe')
 
     def _not_started(self, found: str) -> exceptions.StepFailed:
         reason = (f'The database server cannot be started: {found}. Mend what its error log names. '

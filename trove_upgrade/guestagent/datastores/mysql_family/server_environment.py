@@ -135,9 +135,7 @@ def _files_of_its_own(probe: checks.Probe) -> Iterator[tuple[str, pathlib.Path]]
         path = pathlib.Path(home) / file_name
         if os.path.isfile(path) and os.path.realpath(path) not in read:  # noqa: PTH113 - this one raises nothing
             found = option_files.read(path)
-            if found.unread or any(
-                option_files.is_server_group(option.group) for option in found.options
-            ):
+            if found.unread or found.of_servers():
                 yield key, path
 
 

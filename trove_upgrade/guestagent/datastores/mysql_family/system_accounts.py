@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trove_upgrade.domain import upgrade
-from trove_upgrade.guestagent.datastores.mysql_family import accounts, checks, option_files
+from trove_upgrade.guestagent.datastores.mysql_family import accounts, checks
 
 NAME = 'system_accounts'
 _PAM = frozenset({'pam', 'auth_pam', 'auth_pam_compat', 'authentication_pam'})
@@ -26,10 +26,8 @@ def system_accounts(probe: checks.Probe) -> upgrade.CheckResult:
     Sources: MariaDB Knowledge Base, "Authentication Plugin - PAM", "- GSSAPI" and "- Unix Socket"; MySQL 8.4 Reference Manual, "Authentication Plugins".
     """
     has_key_table = any(
-        option.bare_name in _KEY_TABLES
-        and option.value
-        and option_files.is_server_group(option.group)
-        for option in probe.configuration.options
+        option.bare_name in _KEY_TABLES and option.value
+        for option in probe.configuration.of_servers()
     )
     found: dict[str, list[str]] = {}
     for account, plugin, text in _ways(probe):

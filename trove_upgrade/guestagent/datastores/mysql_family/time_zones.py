@@ -10,7 +10,7 @@ import stat
 import zoneinfo
 
 from trove_upgrade.domain import upgrade
-from trove_upgrade.guestagent.datastores.mysql_family import checks, option_files
+from trove_upgrade.guestagent.datastores.mysql_family import checks
 
 _NAMES = frozenset({'UTC', 'GMT', 'UCT', 'ZULU', 'UNIVERSAL', '+00:00'})
 _OPTIONS = frozenset({'default-time-zone', 'time-zone'})
@@ -61,8 +61,8 @@ def _configured(probe: checks.Probe) -> str | None:
     """Return what a file of options gives the server; a value that was set while it runs is gone after any restart."""
     values = [
         option.value
-        for option in probe.configuration.options
-        if option.bare_name in _OPTIONS and option_files.is_server_group(option.group)
+        for option in probe.configuration.of_servers()
+        if option.bare_name in _OPTIONS
     ]
     last = values[-1] if values else None
     return last if last and last.upper() != 'SYSTEM' else None

@@ -13,7 +13,7 @@ from trove_upgrade.guestagent import claim, datafiles, foreign
 from trove_upgrade.guestagent.datastores import base as datastore
 from trove_upgrade.guestagent.datastores.container import credentials
 from trove_upgrade.guestagent.datastores.container import ownership as container_ownership
-from trove_upgrade.guestagent.datastores.mysql_family import option_files, ownership, redo_log, scratch, server, settings, stray
+from trove_upgrade.guestagent.datastores.mysql_family import option_files, option_groups, ownership, redo_log, scratch, server, settings, stray
 from trove_upgrade.guestagent.stash import tree
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
@@ -130,7 +130,7 @@ class ServerTest(TenantTestCase):
         super().setUp()
         context = datastore.DriverContext(volume=self.root / 'v', data_directory=self.data, etc=self.root / 'etc', run=self.root / 'run',
                                           image_facts={}, now=None, monotonic=fakes.Clock())
-        self.server = server.Server(context, fakes.Service(), None, None, start_seconds=1)
+        self.server = server.Server(context, fakes.Service(), None, None, groups=option_groups.MARIADB, start_seconds=1)
         (self.root / 'var/log/mysql').mkdir(parents=True)
 
     def tail(self):

@@ -446,16 +446,19 @@ class TestBesideOthers(DirectoryTestCase):
         log.unlink()
 
     def option_files(self, number):
-        """As an editor and a package manager replace and remove them."""
-        directory = self.root / 'etc/mysql' / f'conf{number % 2}.d'
-        directory.mkdir(exist_ok=True)
+        """As an editor and a package manager replace and remove them; no server starts without a directory that it includes."""
+        directory, spare = (self.root / 'etc/mysql' / f'{name}{number % 2}.d' for name in ('conf', 'spare'))
+        for one in (directory, spare):
+            one.mkdir(exist_ok=True)
+        (spare / 'a.cnf').write_text('[mysqld]\n')
         fresh = directory / f'.{number}.cnf.new'
         fresh.write_text(f'[mysqld]\nport = {number % 1000 + 1}\n')
         fresh.rename(directory / 'a.cnf')
         (self.root / 'etc/mysql/.my.cnf.new').write_text('[mysqld]\n' + ''.join(
             f'!includedir {self.root}/etc/mysql/conf{one}.d\n' for one in (0, 1)))
         (self.root / 'etc/mysql/.my.cnf.new').rename(self.root / 'etc/mysql/my.cnf')
-        shutil.rmtree(directory)
+        (directory / 'a.cnf').unlink()
+        shutil.rmtree(spare)
 
     @staticmethod
     def processes(_number):
@@ -463,7 +466,8 @@ class TestBesideOthers(DirectoryTestCase):
 
     def driver(self):
         (self.root / 'v/data').mkdir(parents=True)
-        (self.root / 'etc/mysql').mkdir(parents=True)
+        for one in (0, 1):
+            (self.root / f'etc/mysql/conf{one}.d').mkdir(parents=True)
         session = servers.Session(('SELECT VERSION', [('10.11.14-MariaDB',)]), ('TABLE_TYPE, COALESCE', []), ('COUNT|COALESCE', [(0,)]), ('pid_file', [('/nonexistent',)]),
                                   ('datadir', [('datadir', str(self.root / 'v/data'))]))
         return MariaDBDriver(test_drivers.context(self.root), servers.Service(), connect=lambda credentials, timeout_seconds: session)

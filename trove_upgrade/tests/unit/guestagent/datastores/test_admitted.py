@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A root disk that judges by itself what comes to it, whatever the former one has listed."""
 
+import hashlib
 import os
 import pwd
 
@@ -8,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent.datastores.mysql_family import code_options, option_files
+from trove_upgrade.guestagent.datastores.mysql_family import (
+    client_options,
+    code_options,
+    configuration_checks,
+    option_files,
+    option_groups,
+)
 from trove_upgrade.guestagent.datastores.mysql_family.packages import Packages
 from trove_upgrade.tests.unit.guestagent.datastores.test_named_files import SERVER, RootDiskTest
 
@@ -172,6 +179,32 @@ class TestWhatTheCheckPromises(RootDiskTest):
         self.configure(*(f'loose-x{number}=/{name}' for number, name in enumerate(names)))
         self.assertLessEqual(set(names), self.assert_all_arrives())
 
+    def test_keys_with_signs_in_their_names_behind_a_prefix(self):
+        names = ['etc/keys/db=prod.key', 'etc/keys/k,1.key', 'etc/keys/a:b;c.key', 'srv/a=b/c,d/x']
+        for name in names:
+            self.write(name, 'secret', 0o400, SERVER)
+        self.configure(
+            f'file_key_management_filekey=FILE:/{names[0]}',
+            f'loose-one=file:/{names[1]}',
+            f'loose-two=a=1;key=/{names[2]};b=2',
+            f'loose-three=/{names[3]}:/srv',
+        )
+        self.assertLessEqual(set(names), self.assert_all_arrives())
+
+    def test_options_below_groups_in_another_case_and_in_files_with_a_dot(self):
+        self.write('srv/one.sql', 'x')
+        self.write('srv/two.sql', 'x')
+        self.write('opt/tuning.cnf', '[mysqld]\nport=7\n')
+        self.write('etc/mysql/conf.d/1.cnf', f'[MySQLd]\ninit_file={self.root}/srv/one.sql\n')
+        self.write(
+            'etc/mysql/conf.d/.2.cnf',
+            f'[MARIADB]\nloose-init-file={self.root}/srv/two.sql\n! include {self.root}/opt/tuning.cnf\n',
+        )
+        self.assertLessEqual(
+            {'srv/one.sql', 'srv/two.sql', 'etc/mysql/conf.d/.2.cnf', 'opt/tuning.cnf'},
+            self.assert_all_arrives(),
+        )
+
     def test_settings_that_are_no_option_file_are_not_judged_as_one(self):
         self.write(
             'etc/mysql/vault.conf', 'vault_ca = /usr/local/share/ca-certificates/vault.crt\n'
@@ -282,6 +315,9 @@ class TestCode(RootDiskTest):
             ('[mysqldump]\nplugin_d=@/srv/p\n', 'plugin-d'),
             ('[mysql]\npage=sh -c id\n', 'page'),
             ('[client]\nplugin-dir=../../srv/p\n', 'plugin-dir'),
+            ('[client]\nplugin-dir=none\n', 'plugin-dir'),
+            ('[mysqldump]\nplugin-d=0\n', 'plugin-d'),
+            ('[client]\nplugin-dir=p\n', 'plugin-dir'),
             ('[mysqld]\nwsrep_provider=../evil.so\n', 'wsrep-provider'),
             ('[mysqld]\nwsrep_notify_cmd=sh @/srv/p/x\n', 'wsrep-notify-cmd'),
             ('[mysqld]\nwsrep_notify_cmd=/usr/bin/sh /srv/p/x\n', 'wsrep-notify-cmd'),
@@ -292,11 +328,147 @@ class TestCode(RootDiskTest):
             self.write('srv/p/x', 'x')
             self.assert_not_let_in(text, word)
 
+    def test_what_runs_loads_or_writes_in_any_group_is_refused(self):
+        for text, word in (
+            ('[mysql]\nexecute=system id\n', 'execute'),
+            ('[mysql]\nexec=system id\n', 'exec'),
+            ('[mysql]\nloose_execute=\\\\! id\n', 'loose-execute'),
+            ('[client]\nloose-init-command=source /srv/x\n', 'loose-init-command'),
+            ('[mysql]\ninit-command=SET x=1; system id\n', 'init-command'),
+            ('[client-server]\nloose-pager=sh -c id\n', 'loose-pager'),
+            ('[client-server]\nloose-tee=x\n', 'loose-tee'),
+            ('[client-server]\nloose-exec=system id\n', 'loose-exec'),
+            ('[mysql]\ntee=etc/profile.d/x.sh\n', 'tee'),
+            ('[mysql]\npager=less -kkeys\n', 'pager'),
+            ('[mysql]\npager=less -olog\n', 'pager'),
+            ('[mysql]\nlocal-infile=1\n[client]\nhost=db.example\n', 'local-infile'),
+            ('[mysql]\nlocal-infile\nhost=10.0.0.9\n', 'local-infile'),
+            ('[client-server]\nloose-host=db.example\n[mysql]\nskip-local-infile=0\n', 'skip-local-infile'),
+            ('[mysql]\ndisable-named-commands=0\n', 'disable-named-commands'),
+            ('[mysqld]\nloose-x --ledir=/srv/p\n', 'loose-x'),
+            ('[mysqlbinlog]\nlocal=/srv/x\n', 'local'),
+            ('[mysqldump]\nlog-error=profile\n', 'log-error'),
+            ('[mysqldump]\ntab=.\n', 'tab'),
+            ('[mysqldump]\nresult-file=x\n', 'result-file'),
+            ('[client]\ndefault-auth=../x\n', 'default-auth'),
+            ('[client_prod]\nexecute=system id\n', 'execute'),
+            ('[XtraBackup]\nxtrabackup-plugin-dir=@/srv/p\n', 'xtrabackup-plugin-dir'),
+            ('[mariabackup]\ntarget-dir=@/etc/cron.d\n', 'target-dir'),
+            ('[mysqld]\nloose-xtrabackup-plugin-dir=@/srv/p\n', 'loose-xtrabackup-plugin-dir'),
+            ('[mysqld]\nloose-target-dir=@/etc/cron.d\n', 'loose-target-dir'),
+            ('[sst]\nprogress=id\n', 'progress'),
+            ('[mysqld_safe]\nmysqld-version=../../srv/p/x\n', 'mysqld-version'),
+            ('[mysqld]\nwsrep_sst_method=../../srv/p/x\n', 'wsrep-sst-method'),
+            ('[mysqld]\ninit_connect="SET x --ledir=/srv/p"\n', 'init-connect'),
+            ('[mysqld]\ninit_connect=x\\n--ledir=/srv/p\n', 'init-connect'),
+            ('[mysqld_safe]\npid-file=@/etc/cron.d/x\n', 'pid-file'),
+            ('[mysqld_safe]\npid-file=//etc/cron.d/x\n', 'pid-file'),
+            ('[client]\nssl-ca=//root/x\n', 'ssl-ca'),
+            ('[mysqld_safe]\nlog-error=../../../../etc/cron.d/x\n', 'log-error'),
+            ('[mysqld]\nloose-socket=@/etc/systemd/system/x.service.d/x\n', 'loose-socket'),
+            ('[mysqld_safe]\nsocket=@/run/systemd/system/x.service.d/x.sock\n', 'socket'),
+            ('[mysqld_prod]\nmax_connections=7\n', 'max-connections'),
+        ):
+            self.new_root()
+            self.write('srv/p/x', 'x')
+            self.assert_not_let_in(text, word)
+
+    def test_groups_in_any_case_are_judged_as_those_of_servers_and_start_scripts(self):
+        for text in (
+            '[MYSQLD_SAFE]\nuser=root\n',
+            '[MySQLd]\nuser=root\n',
+            '[Mariadb-10.11 ]\nuser=0\n',
+            '[Client-Server]\nuser=root\n',
+        ):
+            self.new_root()
+            self.assert_not_let_in(text, 'user')
+
+    def test_names_that_begin_with_a_dot_are_option_files(self):
+        for name in ('.cnf', '.x.cnf', '..cnf'):
+            refusal = self.assertRaises(
+                exceptions.StepFailed,
+                self.admitted,
+                [f'{self.root}/etc/mysql/conf.d/{name}'],
+                content=b'[mysql]\npager=sh -c id\n',
+            )
+            self.assertIn('pager', refusal.message)
+
+    def test_a_link_under_such_a_name_to_the_volume_is_refused_when_all_has_come(self):
+        target = self.write('var/lib/mysql/data/evil.cnf', '[client]\nport=1\n', owner=SERVER)
+        for name in ('.cnf', '.e.cnf'):
+            self.new_root()
+            self.write('var/lib/mysql/data/evil.cnf', '[client]\nport=1\n', owner=SERVER)
+            self.link(f'etc/mysql/conf.d/{name}', str(target))
+            self.assertEqual('refused', self.admission(()).judge(self.configuration()).outcome)
+
+    def test_an_option_file_that_programs_read_in_different_ways_is_not_let_in(self):
+        self.write('var/lib/mysql/data/evil.cnf', '[client]\nplugin-dir=/srv\n', owner=SERVER)
+        for line, word in (
+            ('!include evil.cnf\n', 'working directory'),
+            ('! includedir .\n', 'working directory'),
+            ('!include ~/evil.cnf\n', 'working directory'),
+            ('!include @/etc/mysql/../evil.cnf\n', 'different places'),
+            ('!include @/var/lib/mysql/data/evil.cnfX', 'no newline'),
+            ('!include @/var/lib/mysql/data/evil.cnf#X\n', 'comment'),
+            ('!include @/var/lib/mysql/data/evil.cnfX\0\n', 'NUL'),
+            ('x=1\n[mysqld]\n', 'first group'),
+            ('[mysqld\n', 'without ]'),
+        ):
+            text = line.replace('@', str(self.root))
+            self.options(text)
+            found = configuration_checks.check_read(self.configuration())
+            self.assertEqual('CONFIGURATION_NOT_READ', found.code)
+            self.assertIn(word, found.message)
+            judged = self.admission(()).judge(self.configuration())
+            self.assertEqual('CONFIGURATION_NOT_READ', judged.code)
+            refusal = self.assertRaises(
+                exceptions.StepFailed,
+                self.admitted,
+                [f'{self.root}/etc/mysql/conf.d/99-own.cnf'],
+                content=text.encode(),
+            )
+            self.assertIn(word, refusal.message)
+
+    def test_a_directive_with_white_space_leads_where_it_leads_the_programs(self):
+        evil = self.write('var/lib/mysql/data/evil.cnf', '[client]\nport=1\n', owner=SERVER)
+        self.options(f'! \t include  {evil}\n')
+        self.assert_refused('evil.cnf', 'on the volume')
+        self.assertEqual('FILE_NOT_KEPT', self.admission(()).judge(self.configuration()).code)
+
+    def test_two_slashes_lead_to_the_volume_as_one_does(self):
+        evil = self.write('var/lib/mysql/data/evil.cnf', '[client]\nport=1\n', owner=SERVER)
+        self.options(f'!include /{evil}\n')
+        self.assert_refused('evil.cnf', 'on the volume')
+
+    def test_options_of_the_image_itself_are_not_held_against_the_upgrade(self):
+        self.write('etc/mysql/conf.d/image.cnf', '[xtrabackup]\ntarget-dir=/srv/backups\n')
+        self.assertEqual('ok', self.admission(()).judge(self.configuration()).outcome)
+        came = f'{self.root}/etc/mysql/conf.d/image.cnf'
+        self.assertEqual('refused', self.admission([came]).judge(self.configuration()).outcome)
+        self.link('etc/mysql/conf.d/way.cnf', 'image.cnf')
+        way = f'{self.root}/etc/mysql/conf.d/way.cnf'
+        self.assertEqual('ok', self.admission([way]).judge(self.configuration()).outcome)
+
+    def test_a_file_as_its_package_shipped_it_is_not_held_against_the_upgrade(self):
+        content = '[xtrabackup]\ntarget-dir=/srv/backups\n'
+        path = self.write('etc/mysql/conf.d/xtrabackup.cnf', content)
+        self.assert_refused('target-dir')
+        checksum = hashlib.md5(content.encode(), usedforsecurity=False).hexdigest()
+        self.write(
+            'var/lib/dpkg/status',
+            f'Package: x\nConffiles:\n /{path.relative_to(self.root)} {checksum}\n',
+        )
+        self.assert_ok()
+
     def test_another_user_for_the_server_is_refused(self):
         for text in (
             '[mysqld]\nuser=root\n',
             '[mysqld_safe]\nuser=0\n',
             '[mariadb]\nuser = daemon\n',
+            '[mysqld1]\nuser=root\n',
+            '[mysqld_prod]\nuser=root\n',
+            '[Mysqld-prod]\nuser=root\n',
+            '[server.1]\nuser=root\n',
         ):
             self.new_root()
             self.assert_not_let_in(text, 'user')
@@ -340,7 +512,11 @@ class TestCode(RootDiskTest):
         self.options(f'[mysqld]\nuser={pwd.getpwnam("daemon").pw_uid}\n')
         self.assert_refused('user')
         found = code_options.refused(
-            self.configuration().options, Packages(self.root), self.root, 'daemon'
+            self.configuration().options,
+            Packages(self.root),
+            self.root,
+            'daemon',
+            option_groups.MARIADB,
         )
         self.assertEqual([], found)
 
@@ -350,8 +526,41 @@ class TestCode(RootDiskTest):
             '[mysqld_safe]\npid-file=/run/mysqld/x.pid\nlog-error=/var/run/mysqld/error.log\nnice=0\nmalloc-lib=tcmalloc\nuser=mysql\n'
             '[mysql]\npager=less -SFX\nprompt=\\u@\\h \\d>\n[mysqld]\nuser=mysql\nbasedir=/usr\nplugin-dir=/usr/lib/mysql/plugin\n'
             '[mysqldump]\nquick\ncharacter-sets-dir=/usr/share/mysql/charsets\n'
+            '[client-server]\nsocket=/run/mysqld/mysqld.sock\nport=3306\nssl-ca=/etc/mysql/ca.pem\n'
         )
         self.assert_ok()
+
+    def test_option_files_of_debian_and_of_trove_pass(self):
+        self.options(
+            '[client]\nport = 3306\nsocket = /var/run/mysqld/mysqld.sock\nhost = localhost\npassword = x\n'
+            '[mysqld_safe]\npid-file = /var/run/mysqld/mysqld.pid\nsocket = /var/run/mysqld/mysqld.sock\nnice = 0\nskip_log_error\nsyslog\n'
+            '[mysqld]\nport = 3306\nbasedir = /usr\ndatadir = /var/lib/mysql/data\ntmpdir = /var/tmp\npid_file = /var/run/mysqld/mysqld.pid\n'
+            'socket = /var/run/mysqld/mysqld.sock\nlog_error = /var/log/mysql/error.log\nmyisam-recover-options = BACKUP,FORCE\n'
+            '[mysqldump]\nquick = 1\nquote-names\nmax_allowed_packet\t= 16M\nsingle-transaction\nroutines\nskip-comments\n'
+            '[isamchk]\nkey_buffer = 16M\n[embedded]\n[mariadb-client]\n[mariadb-10.11]\n'
+            '[mysql_upgrade]\nhost = localhost\nuser = root\nbasedir = /usr\n'
+            '[mysql]\nno-auto-rehash\ndefault-character-set = utf8mb4\nskip-column-names\nprompt = "\\\\u> "\ninit-command = "SET NAMES utf8mb4"\n'
+            '[client-mariadb]\nssl-verify-server-cert\nloose-local-infile = 0\nskip-ssl\nskip-local-infile\n'
+            '[mysql]\nlocal-infile = 1\nhost = localhost\n[mysqlimport]\nlocal-infile\n'
+            '[mysqld1]\nport = 3307\n[mysqlhotcopy]\ninteractive-timeout\n'
+            '[mariadb-client]\nuser = anna\n[server]\nlog_error = /dev/stderr\n[mysqld]\npid-file = /run/my-sql/x.pid\n'
+        )
+        self.assert_ok()
+
+    def test_no_beginning_of_a_dangerous_name_is_on_the_list_of_clients(self):
+        dangerous = (
+            'commands', 'debug', 'default-auth', 'dir', 'execute', 'init-command', 'local-load', 'log-error', 'named-commands',
+            'oci-config-file', 'post-query', 'post-system', 'pre-query', 'pre-system', 'query', 'result-file', 'server-arg', 'system-command', 'tab',
+            'target-dir', 'tee', 'telemetry-client', 'tmpdir', 'extra-lsndir', 'load-data-local-dir', 'raw', 'crash-script',
+        )  # fmt: skip
+        beginnings = {name[:length] for name in dangerous for length in range(1, len(name) + 1)}
+        options = [
+            option_files.Option('client', f'{prefix}{name}', '/srv/x', self.root, 1)
+            for name in beginnings
+            for prefix in ('', 'loose-', 'enable-', 'loose-maximum-')
+        ]
+        refused = client_options.refused(options, option_groups.MARIADB)
+        self.assertEqual(len(options), len(refused))
 
 
 class TestLeftAlone(RootDiskTest):

@@ -27,6 +27,27 @@ class DriverTestCase(base.TestCase):
         self.context = context(self.root)
 
 
+class TestDialects(DriverTestCase):
+    """A file that servers of both read: each its own groups."""
+
+    def unknown(self, driver_class, version):
+        (self.root / 'etc/mysql').mkdir(parents=True, exist_ok=True)
+        (self.root / 'etc/mysql/my.cnf').write_text('[mariadb]\naria_pagecache_buffer_size = 1M\n[mysqld-9.7]\nmysqlx_port = 1\n[mysqld]\nport = 1\n')
+        session = fakes.Session(('SELECT VERSION', [(version,)]), ('TABLE_TYPE, COALESCE', []), ('COUNT|COALESCE', [(0,)]), ('pid_file', [('/nonexistent',)]),
+                                ('datadir', [('datadir', str(self.root / 'v/data'))]))
+        driver = driver_class(self.context, fakes.Service(), connect=lambda credentials, timeout_seconds: session)
+        results = {result.name: result for result in driver.checks({'server_version': version, 'options': ['port']}, {})}
+        return results['configuration_options'].message
+
+    def test_options_of_the_other_dialect_are_not_held_against_the_target(self):
+        found = self.unknown(mysql.MySQLDriver, '9.7.4')
+        self.assertIn('mysqlx-port', found)
+        self.assertNotIn('aria', found)
+        found = self.unknown(MariaDBDriver, '11.8.6-MariaDB')
+        self.assertIn('aria', found)
+        self.assertNotIn('mysqlx', found)
+
+
 class TestFactory(DriverTestCase):
     def test_each_manager_has_its_driver(self):
         self.assertIsInstance(factory.driver('mariadb', self.context, fakes.Service()), MariaDBDriver)

@@ -338,6 +338,22 @@ class TestWhatDoesNotCome(RootDiskTest):
             self.configure(f'init_file=/{name}')
             self.assert_refused(f'/{name} ', 'init-file')
 
+    def test_names_of_options_that_are_cut_short_and_logs_of_plugins_mean_the_same(self):
+        for name, meant in (
+            ('slow_query_log_f', option_paths.Purpose.MADE_BY_THE_SERVER),
+            ('mroonga_log_file', option_paths.Purpose.MADE_BY_THE_SERVER),
+            ('loose_audit_log_filter.file', option_paths.Purpose.MADE_BY_THE_SERVER),
+            ('server_audit_file_pa', option_paths.Purpose.MADE_BY_THE_SERVER),
+            ('tmpdi', option_paths.Purpose.A_MOMENT),
+            ('loose-secure-file-pr', option_paths.Purpose.A_MOMENT),
+            ('init-f', option_paths.Purpose.A_FILE),
+            ('ssl-c', option_paths.Purpose.A_FILE),
+            ('loose-file-key-management-filename', option_paths.Purpose.A_FILE),
+            ('innodb-log-file-size', option_paths.Purpose.A_FILE),
+        ):
+            option = option_files.Option('mysqld', option_files.canonical(name), '/x', self.root, 1)
+            self.assertIs(meant, option_paths.purpose(option), name)
+
     def test_of_a_directory_that_is_named_comes_what_a_server_reads_there(self):
         read = ('5ed36f99.0', 'ca.pem', 'revoked.crl', 'README', 'inner/5ed36f99.r0')
         for name in read:
@@ -507,7 +523,33 @@ class TestWhatDoesNotCome(RootDiskTest):
         self.assert_refused('/opt/plugins/my.so')
 
 
+class TestNamesInDoubt(RootDiskTest):
+    def test_a_value_that_may_mean_either_of_two_is_refused_by_both_names(self):
+        for name in ('etc/keys/k,1.key', 'etc/keys/k', 'srv/a=b/c', 'srv/a'):
+            self.write(name, 'x')
+        self.configure('loose-key=FILE:/etc/keys/k,1.key')
+        self.assert_refused('/etc/keys/k or /etc/keys/k,1.key', 'loose-key')
+        self.configure('loose-key=/srv/a=b/c')
+        self.assert_refused('/srv/a or /srv/a=b/c')
+
+    def test_two_that_stand_beside_each_other_are_both_meant(self):
+        for name in ('srv/one', 'srv/two'):
+            self.write(name, 'x')
+        self.configure('loose-keys=/srv/one:/srv/two')
+        self.assert_ok()
+
+
 class TestPaths(base.TestCase):
+    def test_what_is_there_counts_of_what_a_value_may_mean(self):
+        root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        (root / 'k=1,2').touch()
+        for value in (f'FILE:{root}/k=1,2', f'{root}/k=1,2', f'a;b={root}/k=1,2;c'):
+            self.assertEqual([root / 'k=1,2'], list(option_paths.paths_in(value)), value)
+            self.assertIn(root / 'k=1,2', option_paths.paths_in(value, comes=True))
+
+    def test_a_value_of_signs_alone_comes_to_an_end(self):
+        self.assertGreater(10000, sum(1 for _ in option_paths.paths_in(':/' * 2000, comes=True)))
+
     def test_parts_of_values_are_found(self):
         for value, expected in (
             ('/a/b', ['/a/b']),
@@ -520,6 +562,8 @@ class TestPaths(base.TestCase):
             ('ON', []),
             ('a/b', []),
             ('/with space/x', ['/with space/x']),
+            ('FILE://srv//x', ['/srv/x']),
+            ('//srv/x:///y', ['/srv/x', '/y']),
         ):
             self.assertEqual(expected, [str(path) for path in option_paths.paths_in(value)], value)
 

@@ -13,6 +13,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     connection,
     engine_upgrade,
     option_files,
+    option_groups,
     ownership,
     probe,
     programs,
@@ -233,7 +234,7 @@ class TestServer(base.TestCase):
         self.tried = []
         self.answering = True
         self.session = fakes.Session(('SELECT VERSION', [('10.11.14-MariaDB',)]))
-        self.server = server.Server(self.context, self.service, self.connect, self.sleep, start_seconds=5)
+        self.server = server.Server(self.context, self.service, self.connect, self.sleep, groups=option_groups.MARIADB, start_seconds=5)
 
     def sleep(self, seconds):
         self.clock.seconds += seconds
