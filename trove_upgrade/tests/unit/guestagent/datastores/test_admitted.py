@@ -180,7 +180,7 @@ class TestWhatTheCheckPromises(RootDiskTest):
         self.assertLessEqual(set(names), self.assert_all_arrives())
 
     def test_keys_with_signs_in_their_names_behind_a_prefix(self):
-        names = ['etc/keys/db=prod.key', 'etc/keys/k,1.key', 'etc/keys/a:b;c.key', 'srv/a=b/c,d/x']
+        names = ['etc/keys/db=prod.key', 'etc/keys/k,1.key', 'etc/keys/a:b;c.key', 'srv/a=b/c,d/x.key']
         for name in names:
             self.write(name, 'secret', 0o400, SERVER)
         self.configure(
