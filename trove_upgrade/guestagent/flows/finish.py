@@ -50,9 +50,9 @@ _UNDER_WAY = (Mark.QUIESCING, Mark.QUIESCED, Mark.STASHED, Mark.CONFIGURED, Mark
 
 
 def _require_over(guest: Guest, upgrade_id: str) -> None:
-    """This root disk was restored and verified, to the new server or back to the former one; or the upgrade was undone, and nothing is kept.
+    """Refuse, unless this root disk was restored and verified, on either image, or the upgrade was undone and nothing is kept.
 
-    A root disk that was rebuilt for the upgrade says so by its marker before it has any mark, also while no volume is mounted.
+    A root disk that was rebuilt for the upgrade tells so by its marker before it has any mark, also while no volume is mounted.
     """
     marks = guest.marks
     if marks.has(Mark.RESTORED, upgrade_id) and marks.has(Mark.VERIFIED, upgrade_id):
