@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from oslo_config import cfg
 from oslo_log import log
 
-from trove_upgrade.conf import fault
+from trove_upgrade.conf import clean_log, fault
 from trove_upgrade.domain import exceptions
 
 PROJECT = 'trove-upgrade'
@@ -56,7 +56,7 @@ def reading() -> Iterator[None]:
 def open_log(conf: cfg.ConfigOpts) -> None:
     """Set the log up.  Its options must have been registered before `read`.
 
-    Neither `debug` nor `default_log_levels` nor `log_config_append` makes a library write what it sends.
+    Neither `debug` nor `default_log_levels` nor `log_config_append` makes a library write what it sends, and no record writes a control character.
 
     :raises LogUnusable: it cannot be.
     """
@@ -65,6 +65,7 @@ def open_log(conf: cfg.ConfigOpts) -> None:
     except (log.LogConfigError, OSError, RuntimeError, TypeError, ValueError) as error:    # of logging, of its handlers, and of their options
         raise LogUnusable(found=' '.join(str(error).split()).rstrip('.')) from error
     _hold_libraries()
+    clean_log.install()
 
 
 def _hold_libraries() -> None:

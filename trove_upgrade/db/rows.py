@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from trove_upgrade.db import columns, errors, models, steps
 from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import instance_upgrades as _upgrades
-from trove_upgrade.domain import exceptions, states, upgrade
+from trove_upgrade.domain import answers, exceptions, states, upgrade
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(upgrade.Upgrade) if field.name != 'steps')
 #: What a list reads: the data of one row can be longer than all that is shown of a whole page.
@@ -58,6 +58,16 @@ class Rows:
         found = connection.execute(query).all()
         histories = self._histories(connection, found)
         return [_upgrade_from(row, histories.get(row.id, ())) for row in found]
+
+    def fetch_listed(self, connection: sa.Connection, upgrade_id: str) -> upgrade.Upgrade:
+        """As a list has it: its `data` is empty, as it is not read.
+
+        :raises UpgradeNotFound: there is none.
+        """
+        found = self.page(connection, [_upgrades.c.id == upgrade_id], 1)
+        if not found:
+            raise exceptions.UpgradeNotFound(upgrade_id=upgrade_id)
+        return found[0]
 
     def fetch(self, connection: sa.Connection, upgrade_id: str) -> upgrade.Upgrade:
         """:raises UpgradeNotFound: there is none."""
@@ -144,6 +154,8 @@ def form(database: Database, connection: sa.Connection) -> Rows:
 
 def _upgrade_from(row: sa.Row[Any], history: steps.History) -> upgrade.Upgrade:
     fields = {name: value for name, value in row._mapping.items() if name in _FIELDS}  # noqa: SLF001 - SQLAlchemy's public name
+    if 'data' in fields:
+        fields['data'] = answers.stored(fields['data'])    # so it is written again, too
     return upgrade.Upgrade(**{**fields, 'state': states.UpgradeState(row.state), 'step': states.Step(row.step), 'steps': history})
 
 

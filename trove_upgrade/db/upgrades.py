@@ -16,11 +16,13 @@ from trove_upgrade.db import columns, guests, outbox, rows, tasks
 from trove_upgrade.db.engine import Database, repeat_on_new_columns, retry_on_deadlock
 from trove_upgrade.db.models import instance_upgrades as _upgrades
 from trove_upgrade.db.page import Page, plausible_id
-from trove_upgrade.domain import exceptions, instance, notes, states, upgrade
+from trove_upgrade.domain import answers, exceptions, instance, notes, states, upgrade
 from trove_upgrade.domain.turn import Turn
 
 #: Of the data of one row that a list reads: usual ones have a few thousand characters, and a page can have a thousand rows.
 MOST_LISTED = 32_768
+#: Of one that is shown alone: no release from borealis on writes as many.
+MOST_SHOWN = 1_048_576
 
 _S = states.UpgradeState
 _ACTIVE = tuple(str(state) for state in sorted(states.ACTIVE))
@@ -85,6 +87,21 @@ class Upgrades:
             return tasks.half_upgraded(connection, target)
 
     @repeat_on_new_columns
+    def shown(self, upgrade_id: str, project_id: str | None = None) -> tuple[upgrade.Upgrade, bool]:
+        """As `get`, and whether its `data` was read: it is empty where it holds more than MOST_SHOWN characters.
+
+        :raises UpgradeNotFound: as `get`.
+        """
+        if not plausible_id(upgrade_id):
+            raise exceptions.UpgradeNotFound(upgrade_id=upgrade_id)
+        with self._database.read() as connection:
+            found = self._form(connection).fetch_listed(connection, upgrade_id)
+        if project_id is not None and found.project_id != project_id:
+            raise exceptions.UpgradeNotFound(upgrade_id=upgrade_id)
+        data = self.data_of([upgrade_id], MOST_SHOWN)
+        return found.evolve(data=data.get(upgrade_id, {})), upgrade_id in data
+
+    @repeat_on_new_columns
     def get(self, upgrade_id: str, project_id: str | None = None) -> upgrade.Upgrade:
         """:raises UpgradeNotFound: none, or of another project than `project_id` where that is given."""
         if not plausible_id(upgrade_id):
@@ -111,12 +128,12 @@ class Upgrades:
             found = self._form(connection).page(connection, wanted, limit + 1)
         return Page(tuple(found[:limit]), found[limit - 1].id if len(found) > limit else None)
 
-    def data_of(self, upgrade_ids: Sequence[str]) -> dict[str, upgrade.Json]:
-        """`data` of these rows by id, for a list; without those that hold more than MOST_LISTED characters, which `get` reads."""
+    def data_of(self, upgrade_ids: Sequence[str], most: int = MOST_LISTED) -> dict[str, upgrade.Json]:
+        """`data` of these rows by id, for a list; without those that hold more than `most` characters."""
         query = (sa.select(_upgrades.c.id, _upgrades.c.data)
-                 .where(_upgrades.c.id.in_(upgrade_ids), sa.func.length(_upgrades.c.data) <= MOST_LISTED))
+                 .where(_upgrades.c.id.in_(upgrade_ids), sa.func.length(_upgrades.c.data) <= most))
         with self._database.read() as connection:
-            return {row.id: row.data for row in connection.execute(query)} if upgrade_ids else {}
+            return {row.id: answers.stored(row.data) for row in connection.execute(query)} if upgrade_ids else {}
 
     def _form(self, connection: sa.Connection) -> rows.Rows:
         return rows.form(self._database, connection)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trove_upgrade.domain import notes, tree, upgrade_info
-from trove_upgrade.domain.printable import cut, is_plain
+from trove_upgrade.domain.printable import CUT, cut, is_plain
 
 #: Characters of one answer, and of one heartbeat, before anything of it is read.
 LARGEST_ANSWER = 2_000_000
@@ -25,6 +25,7 @@ _CHECK_NAME = 64
 FACTS = 65536
 _ITEMS = 200
 _DEEPEST = 5
+_DEEPEST_STORED = 8  # facts, in what a row keeps of them
 _LONGEST_ID = 64
 
 _CODE = re.compile(r'[A-Z][A-Z0-9_]{0,63}')
@@ -93,6 +94,22 @@ def result(wire: Mapping[str, Any]) -> dict[str, Any]:
     :raises AnswerOutOfBounds: there are more checks than are read.
     """
     return {name: _RESULTS[name](value) for name, value in wire.items() if name in _RESULTS}
+
+
+def stored(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data of a row with each value that is larger than a guest's facts may be cut, as facts are.
+
+    Earlier releases kept whatever a guest answered. What the steps themselves write is never so large.
+    """
+    return {name: _within(name, value) for name, value in data.items()}
+
+
+def _within(name: str, value: Any) -> Any:
+    try:
+        tree.require(value, characters=2 * FACTS, deepest=_DEEPEST_STORED)
+    except tree.ValueOutOfBounds:
+        return {'schema': CUT} if name == 'upgrade_info' else _facts(value)    # a part of those facts would be other facts
+    return value
 
 
 def code(value: Any) -> str | None:

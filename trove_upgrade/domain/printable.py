@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Text of rows, guests and tenants where it leaves the product: log, terminal, row, configuration file."""
 
+from collections.abc import Mapping
+from typing import Any
+
 #: Mark at the end of a text that was cut.
 CUT = '...'
 
@@ -21,6 +24,18 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """Return `text` with the lines and tabs of its own, each line printable."""
     return '\n'.join(printable(line.expandtabs()) for line in text.split('\n'))
+
+
+def printable_value(value: Any) -> Any:
+    """Return a value of JSON with each text and name in it as one printable line.
+
+    Not for what came over the broker and has not been looked at: its depth must be bounded.
+    """
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {printable_value(name): printable_value(inner) for name, inner in value.items()}
+    return [printable_value(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def cut(text: str, longest: int) -> str:

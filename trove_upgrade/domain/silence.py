@@ -19,6 +19,11 @@ def explained(error: exceptions.GuestUnavailable, last: guest.LastWord | None, b
     return kind(**error.facts, seen_at=moment(last.seen_at))
 
 
+def is_of_outage(error: exceptions.TroveUpgradeError) -> bool:
+    """Whether the broker or Nova gave no answer: nothing is known of the guest, and it does not count as a silent one."""
+    return isinstance(error, exceptions.ComputeUnavailable | exceptions.MessagingUnavailable | exceptions.GuestNotAsked)
+
+
 def moment(seen_at: datetime.datetime) -> str:
     """A time as it stands in a message."""
     return f'{seen_at.astimezone(datetime.UTC):%Y-%m-%d %H:%M:%S} UTC'

@@ -30,11 +30,12 @@ class Mark(enum.StrEnum):
     COMPARED = 'compared'      #: volume: the fingerprint has been compared, nothing was missing: clients may come
     OPENED = 'opened'          #: volume: when clients could come first
     RESTORED = 'restored'      #: root: this root disk is complete
+    VERIFIED = 'verified'      #: both: all of verify_upgrade held; the stash is not needed any more.  A root disk that was healed has it from the volume
     FINISHED = 'finished'      #: root: the upgrade is COMPLETED; holds when the stash goes
 
 
-_ON_VOLUME = frozenset({Mark.STASHED, Mark.SERVER_STARTED, Mark.UPGRADED, Mark.COMPARED, Mark.OPENED})
-_ON_ROOT = frozenset(Mark) - _ON_VOLUME | {Mark.SERVER_STARTED}
+_ON_VOLUME = frozenset({Mark.STASHED, Mark.SERVER_STARTED, Mark.UPGRADED, Mark.COMPARED, Mark.OPENED, Mark.VERIFIED})
+_ON_ROOT = frozenset(Mark) - _ON_VOLUME | {Mark.SERVER_STARTED, Mark.VERIFIED}
 
 #: How many upgrades' highest generations are remembered.
 _GENERATIONS_KEPT = 20

@@ -11,6 +11,7 @@ import oslo_messaging
 from oslo_config import cfg
 
 from trove_upgrade.domain import exceptions, upgrade
+from trove_upgrade.domain.printable import printable_value
 from trove_upgrade.rpc import serializer, transport
 
 #: Raised when a key goes or changes its meaning; new keys alone do not raise it.
@@ -57,7 +58,7 @@ class MessagingNotifier:
         :raises MessagingUnavailable: not sent to all; try later.
         """
         event_type, priority = EVENT_TYPES[event.kind], _PRIORITIES[event.kind]
-        payload = {**event.payload, 'event_id': event.id, 'payload_version': PAYLOAD_VERSION}
+        payload = {**printable_value(event.payload), 'event_id': event.id, 'payload_version': PAYLOAD_VERSION}
         context = serializer.service_context(event.payload.get('request_id')).to_dict()
         message = {'message_id': event.id, 'publisher_id': self._publisher_id, 'event_type': event_type, 'priority': priority,
                    'payload': payload, 'timestamp': self._now().replace(tzinfo=None).isoformat(' ')}

@@ -10,7 +10,7 @@ row that would carry it to another taskmanager: each learns it by one call.
 import dataclasses
 import random
 
-from trove_upgrade.domain import exceptions, guest, logs, ports, stalls, states, upgrade
+from trove_upgrade.domain import exceptions, guest, logs, ports, silence, stalls, states, upgrade
 from trove_upgrade.taskmanager.agenda import Again
 from trove_upgrade.taskmanager.outages import Outages
 from trove_upgrade.taskmanager.steps.calls import Calls
@@ -56,7 +56,7 @@ class Healer:
         except (exceptions.GuestUnavailable, exceptions.UpgradeNotFound) as error:
             LOG.warning('Upgrade %s: its guest was booted with an empty root disk again and could not be restored: %s',
                         upgrade_id, error.message)
-            self._rest(upgrade_id, rest)
+            self._rest(upgrade_id, rest, error)
             return None  # the next heartbeat afterwards asks again
         except Exception as error:  # noqa: BLE001 - the edge of a worker's thread; `outages` logs it
             self.outages.met(_HEAL, error, row=upgrade_id)
@@ -65,7 +65,11 @@ class Healer:
         self._rests.pop(upgrade_id, None)
         return self._after(row, answer)
 
-    def _rest(self, upgrade_id: str, before: _Rest | None) -> None:
+    def _rest(self, upgrade_id: str, before: _Rest | None, error: exceptions.TroveUpgradeError) -> None:
+        if silence.is_of_outage(error):
+            seconds = stalls.outage_seconds(self.longest_rest_seconds, self.uniform)
+            self._rests[upgrade_id] = _Rest(0 if before is None else before.stalls, self.calls.clock.monotonic() + seconds)
+            return
         count = stalls.after(0 if before is None else before.stalls, kept_waiting=True)
         seconds = stalls.rest_seconds(count, self.longest_rest_seconds, self.uniform)
         self._rests[upgrade_id] = _Rest(count, self.calls.clock.monotonic() + seconds)

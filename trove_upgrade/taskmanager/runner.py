@@ -35,7 +35,12 @@ _SAID_DOWN = frozenset({precheck.NOT_SERVING, undo.NOT_SERVING})
 
 @dataclasses.dataclass(frozen=True)
 class _Unanswered(outcome.Wait):
-    """Nova, a guest or the broker gave no answer: the row rests."""
+    """A guest gave no answer: the row rests."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Outage(outcome.Wait):
+    """Nova or the broker gave none: nothing is known of this guest, nothing is counted, and a nudge may come sooner."""
 
 
 _Result = outcome.Done | outcome.Wait | exceptions.TroveUpgradeError
@@ -103,6 +108,8 @@ class Runner:
     @staticmethod
     def _counted(row: upgrade.Upgrade, result: _Result, seconds: float) -> upgrade.Upgrade:
         """With the stalls after a run of so many seconds.  It is written with what the run found."""
+        if isinstance(result, _Outage):
+            return row
         kept_waiting = isinstance(result, _Unanswered) or seconds >= stalls.SLOW_SECONDS
         return row.evolve(stalls=stalls.after(row.stalls, kept_waiting=kept_waiting))
 
@@ -131,9 +138,7 @@ class Runner:
         try:
             result = step.run(row)
         except (exceptions.ComputeUnavailable, exceptions.GuestUnavailable, exceptions.MessagingUnavailable) as error:
-            unanswered = stalls.after(row.stalls, kept_waiting=True)
-            rest = stalls.rest_seconds(unanswered, self.longest_rest_seconds, self.uniform)
-            result = _Unanswered(rest, self._unanswered(row, error))
+            result = self._waiting(row, error)
             if self._is_going(row):    # nobody will answer any more
                 return exceptions.InstanceDeleted(upgrade_id=row.id, instance_id=row.instance_id)
         except exceptions.LeaseLost:
@@ -153,6 +158,14 @@ class Runner:
             if self._is_late(row):
                 return step.expired(row, result.message or 'no reason was given')
         return result
+
+    def _waiting(self, row: upgrade.Upgrade, error: exceptions.TroveUpgradeError) -> outcome.Wait:
+        """Longer each time where this guest is silent; an outage hits all rows, and its end must find none of them resting."""
+        message = self._unanswered(row, error)
+        if silence.is_of_outage(error):
+            return _Outage(stalls.outage_seconds(self.longest_rest_seconds, self.uniform), message)
+        unanswered = stalls.after(row.stalls, kept_waiting=True)
+        return _Unanswered(stalls.rest_seconds(unanswered, self.longest_rest_seconds, self.uniform), message)
 
     @staticmethod
     def _report(row: upgrade.Upgrade, error: Exception, message: str) -> None:

@@ -33,7 +33,7 @@ _MARKER_PART = 'trove-upgrade-marker.txt'
 #: Our part adds to the files of all before it, however they were merged.
 _MERGE = 'list(append)+dict(no_replace,recurse_list)+str()'
 _COMMANDS = ('bootcmd', 'runcmd')
-_UNREADABLE = (parts.PartUnreadable, messages.MessageUnreadable, documents.DocumentUnreadable, write_files.PathUnreadable, limits.BeyondLimits,
+_UNREADABLE = (parts.PartUnreadable, messages.MessageUnreadable, documents.DocumentUnreadable, write_files.EntryUnreadable, limits.BeyondLimits,
                guest_info.NotChanged)
 #: Characters of one value in a file of ours.
 _LONGEST_VALUE = 1024

@@ -27,8 +27,8 @@ def show(call: Call, upgrade_id: str) -> webob.Response:
     """One upgrade with its steps."""
     if not is_uuid(upgrade_id):
         raise exceptions.UpgradeNotFound(upgrade_id=targets.printable(upgrade_id))
-    row = call.services.repos.upgrades.get(upgrade_id, call.scope)
-    return json_response(200, {'upgrade': view.show(call, row, _versions(call, [row]))})
+    row, is_whole = call.services.repos.upgrades.shown(upgrade_id, call.scope)
+    return json_response(200, {'upgrade': view.show(call, row, _versions(call, [row]), is_whole=is_whole)})
 
 
 def _page(call: Call, project_id: str | None, instance_id: str | None) -> webob.Response:

@@ -10,6 +10,7 @@ from typing import Any
 from trove_upgrade.api.call import Call
 from trove_upgrade.api.views import shapes, status
 from trove_upgrade.domain import compute, concealment, instance
+from trove_upgrade.domain.printable import printable_lines
 
 #: What Nova showed of the servers, by id; None where Nova was not heard.
 Servers = Mapping[str, compute.ServerSummary] | None
@@ -48,9 +49,10 @@ def detail(call: Call, row: instance.Instance, servers: Servers) -> dict[str, An
     document.update(created=shapes.time(row.created_at), updated=shapes.time(row.updated_at),
                     service_status_updated=shapes.time(row.service_status_updated_at))
     if row.fault is not None:
-        message = row.fault.message if call.is_admin else concealment.for_tenant(row.fault.message, (row.server_id,))
+        message = printable_lines(row.fault.message)
+        message = message if call.is_admin else concealment.for_tenant(message, (row.server_id,))
         document['fault'] = {'message': message, 'created': shapes.time(row.fault.created_at),
-                             'details': row.fault.details if call.is_admin else None}
+                             'details': printable_lines(row.fault.details) if call.is_admin and row.fault.details else None}
     if row.configuration_id:
         document['configuration'] = {'id': row.configuration_id, 'name': row.configuration_id,
                                      'links': shapes.links(call, 'configurations', row.configuration_id)}

@@ -6,6 +6,7 @@ from typing import Any
 from trove_upgrade.api.call import Call
 from trove_upgrade.api.views import shapes
 from trove_upgrade.domain import concealment, instance, notes, states, upgrade, versions
+from trove_upgrade.domain.printable import printable
 
 #: Versions by id, those that still exist.
 Versions = Mapping[str, instance.DatastoreVersion]
@@ -14,10 +15,14 @@ _OF_DATA = ('downtime_seconds', notes.WARNINGS, notes.REMARKS)
 Notes = Mapping[str, list[dict[str, str]]]
 
 
-def show(call: Call, row: upgrade.Upgrade, known: Versions) -> dict[str, Any]:
-    """An upgrade with its steps, and all that its tenant should learn of it."""
+def show(call: Call, row: upgrade.Upgrade, known: Versions, *, is_whole: bool = True) -> dict[str, Any]:
+    """An upgrade with its steps, and all that its tenant should learn of it.
+
+    Where the row is not `is_whole`, an earlier release has kept more in its data than is read: what it says is null.
+    """
     found = _notes(call, row)
-    return {**_item(call, row, known, found), **found}
+    document = {**_item(call, row, known, found), **found}
+    return document if is_whole else {**document, **dict.fromkeys((*_OF_DATA, notes.SETTINGS_CHANGED))}
 
 
 def item(call: Call, row: upgrade.Upgrade, known: Versions, *, is_whole: bool = True) -> dict[str, Any]:
@@ -36,7 +41,8 @@ def _item(call: Call, row: upgrade.Upgrade, known: Versions, found: Notes) -> di
         'former_version': _version(row.former_version_id, known), 'target_version': _version(row.target_version_id, known),
         'target_number': row.target_number,
         'created_at': shapes.time(row.created_at), 'updated_at': shapes.time(row.updated_at), 'ended_at': shapes.time(row.ended_at),
-        'cause': _said(call, row, row.cause), 'error_code': row.error_code, 'downtime_seconds': row.data.get('downtime_seconds'),
+        'cause': _said(call, row, row.cause), 'error_code': _said(call, row, row.error_code),
+        'downtime_seconds': row.data.get('downtime_seconds'),
         'request_id': row.request_id,
         'steps': [{**_step(each), 'message': _said(call, row, each.message)} for each in row.steps],
         notes.WARNINGS: found[notes.WARNINGS], notes.REMARKS: found[notes.REMARKS],
@@ -51,9 +57,10 @@ def _item(call: Call, row: upgrade.Upgrade, known: Versions, found: Notes) -> di
 
 def _said(call: Call, row: upgrade.Upgrade, sentence: str | None) -> str | None:
     """A sentence of an upgrade: with the ids of image and server for those who can look them up."""
-    if sentence is None or call.is_admin:
-        return sentence
-    return concealment.for_tenant(sentence, (row.former_image_id, row.target_image_id, row.server_id))
+    if sentence is None:
+        return None
+    shown = printable(sentence)    # earlier releases wrote it as the guest had it
+    return shown if call.is_admin else concealment.for_tenant(shown, (row.former_image_id, row.target_image_id, row.server_id))
 
 
 def _notes(call: Call, row: upgrade.Upgrade) -> Notes:
@@ -79,13 +86,16 @@ def target(row: instance.DatastoreVersion, current_id: str, verdict: versions.Ve
 def check(call: Call, row: upgrade.UpgradeCheck) -> dict[str, Any]:
     """A stored preflight report."""
     def said(sentence: str | None) -> str | None:
-        return sentence if sentence is None or call.is_admin else concealment.for_tenant(sentence)
+        if sentence is None:
+            return None
+        return printable(sentence) if call.is_admin else concealment.for_tenant(printable(sentence))
 
     return {
         'id': row.id, 'instance_id': row.instance_id, 'target_version_id': row.target_version_id, 'state': row.state,
         'allowed': row.allowed, 'created_at': shapes.time(row.created_at), 'updated_at': shapes.time(row.updated_at),
-        'cause': said(row.cause), 'error_code': row.error_code,
-        'results': [{'name': each.name, 'outcome': each.outcome, 'message': said(each.message), 'code': each.code} for each in row.results],
+        'cause': said(row.cause), 'error_code': said(row.error_code),
+        'results': [{'name': printable(each.name), 'outcome': printable(each.outcome), 'message': said(each.message), 'code': said(each.code)}
+                    for each in row.results],
         'links': shapes.links(call, f'instances/{row.instance_id}/upgrade-checks', row.id),
     }
 

@@ -47,13 +47,14 @@ def entries_of(document: dict[Any, Any]) -> list[dict[str, Any]]:
     """Return the entries of `write_files`.
 
     :raises DocumentUnreadable: it is not a list of mappings.
-    :raises write_files.PathUnreadable: the path of one is none, at which cloud-init would stop before the files behind it.
+    :raises write_files.EntryUnreadable: cloud-init would stop at one, before the files behind it.
+    :raises limits.BeyondLimits: it is more than is read.
     """
     found = document.get('write_files') or []
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         raise DocumentUnreadable('its write_files is not a list of mappings')
     for entry in found:
-        write_files.path_of(entry)
+        write_files.require(entry)
     return found
 
 
@@ -77,7 +78,7 @@ def files(user_data: bytes) -> dict[str, bytes]:
     :raises parts.PartUnreadable: a compressed part cannot be unpacked.
     :raises messages.MessageUnreadable: it is a multipart without parts.
     :raises limits.BeyondLimits: it is more than is read.
-    :raises write_files.PathUnreadable: the path of a file is none.
+    :raises write_files.EntryUnreadable: cloud-init would stop at an entry.
     """
     found: dict[str, bytes] = {}
 
@@ -100,7 +101,7 @@ def _written(content: bytes, before: dict[str, bytes]) -> dict[str, bytes]:
                 former = written.get(path, b'') if entry.get('append') is True else b''
                 written[path] = former + write_files.content_of(entry)
                 _require_length(written)
-    except (DocumentUnreadable, write_files.ContentUnreadable):
+    except DocumentUnreadable:
         return written
     return written
 

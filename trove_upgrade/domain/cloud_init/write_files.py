@@ -5,7 +5,6 @@ Source: cloud-init 25.1, cloudinit/config/cc_write_files.py.
 """
 
 import base64
-import binascii
 import gzip
 import re
 import zlib
@@ -28,13 +27,18 @@ PRIVATE = '0600'
 #: No file can have such a name, or nobody meant it.
 _UNFIT = re.compile(r'[\x00-\x1f\x7f-\x9f\ud800-\udfff]')
 _LONGEST_PATH = 4096
+_MORE_THAN_ANY_MODE = 2**31  # os.chmod takes a C int
 
 
-class ContentUnreadable(ValueError):
-    """The content is not of the encoding that is named."""
+class EntryUnreadable(ValueError):
+    """Something at which cloud-init stops, and writes none of the files behind it."""
 
 
-class PathUnreadable(ValueError):
+class ContentUnreadable(EntryUnreadable):
+    """The content is not of the encoding that is named, or is neither text nor bytes."""
+
+
+class PathUnreadable(EntryUnreadable):
     """What stands in the place of a path is none."""
 
 
@@ -59,25 +63,69 @@ def is_fetched(entry: Mapping[str, Any]) -> bool:
     return isinstance(source, Mapping) and bool(source.get('uri'))
 
 
+def require(entry: Mapping[str, Any]) -> None:
+    """Check all of an entry that cloud-init reads before it opens the file; without a path it reads nothing.
+
+    The content counts where an address is named, too: it is what is taken when that gives none.
+
+    :raises EntryUnreadable: cloud-init would stop at it.
+    :raises limits.BeyondLimits: unpacked, the content is longer than is read.
+    """
+    path = path_of(entry)
+    if not path:
+        return
+    source, owner = entry.get('source'), entry.get('owner')
+    if source is not None and not isinstance(source, Mapping):
+        raise EntryUnreadable(_unfit(path, 'a source that is no mapping'))
+    if owner and not isinstance(owner, str):
+        raise EntryUnreadable(_unfit(path, 'an owner that is no text'))
+    if not _is_mode(entry.get('permissions')):
+        raise EntryUnreadable(_unfit(path, 'permissions that no file can have'))
+    try:
+        content_of(entry)
+    except ContentUnreadable as error:
+        found = f'a content that is not of its encoding ({str(error)[:200]})'
+        raise ContentUnreadable(_unfit(path, found)) from error
+
+
+def _unfit(path: str, found: str) -> str:
+    return f'the entry of its write_files for {ascii(path)[:80]} has {found}, at which cloud-init would stop'
+
+
+def _is_mode(permissions: Any) -> bool:
+    """Tell whether cloud-init comes through it: what it cannot read at all it replaces by its default."""
+    try:
+        number = (
+            int(permissions) if isinstance(permissions, int | float) else int(str(permissions), 8)
+        )
+    except ValueError:
+        return True
+    except OverflowError:
+        return False
+    return abs(number) < _MORE_THAN_ANY_MODE
+
+
 def content_of(entry: Mapping[str, Any]) -> bytes:
     """Return what the entry itself holds for its file.
 
-    :raises ContentUnreadable: it cannot be decoded or unpacked.
+    :raises ContentUnreadable: it cannot be decoded or unpacked, or is neither text nor bytes.
     :raises limits.BeyondLimits: unpacked, it is longer than is read.
     """
     content = entry.get('content')
     encoding = _encoding_of(entry)
+    if content is None:
+        return b''
+    if not isinstance(content, str | bytes):
+        raise ContentUnreadable('it is neither text nor bytes')
     try:
-        stored = (
-            content
-            if isinstance(content, bytes)
-            else str('' if content is None else content).encode()
-        )
         if encoding in _IN_BASE64 | _COMPRESSED_IN_BASE64:
-            stored = base64.b64decode(stored)
-        if encoding in _COMPRESSED | _COMPRESSED_IN_BASE64 and content is not None:
+            content = base64.b64decode(content)  # of a text: ASCII alone
+        stored = content if isinstance(content, bytes) else content.encode()
+        if encoding in _COMPRESSED | _COMPRESSED_IN_BASE64:
             stored = limits.decompressed(stored)
-    except (binascii.Error, UnicodeEncodeError, EOFError, zlib.error) as error:
+    except limits.BeyondLimits:
+        raise
+    except (ValueError, EOFError, zlib.error) as error:
         raise ContentUnreadable(str(error)) from error
     return stored
 
@@ -134,7 +182,10 @@ def created(path: str, text: str, owner: str = ROOT) -> dict[str, Any]:
 
 
 def _encoding_of(entry: Mapping[str, Any]) -> str:
-    return str(entry.get('encoding') or '').lower().strip()
+    encoding = entry.get('encoding') or ''
+    if not isinstance(encoding, str):
+        raise ContentUnreadable('its encoding is no text')
+    return encoding.lower().strip()
 
 
 def _in_base64(content: bytes) -> str:

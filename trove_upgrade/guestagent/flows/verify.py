@@ -8,12 +8,13 @@ from typing import Any
 from trove_upgrade.domain import exceptions, upgrade
 from trove_upgrade.guestagent import service
 from trove_upgrade.guestagent.flows.work import Guest, Outcome, Work
+from trove_upgrade.guestagent.marks import Mark
 
 _NUMBER = re.compile(r'\d+(?:\.\d+)*')
 
 
 def verify(work: Work) -> Outcome:
-    """All of it holds.
+    """All of it holds: from now on the stash is not needed.
 
     :raises StepFailed: the first that does not.
     """
@@ -29,6 +30,7 @@ def verify(work: Work) -> Outcome:
     for result in results:
         if result.outcome == 'refused':
             raise exceptions.StepFailed(result.message, result.code or 'VERIFY_FAILED')
+    guest.marks.set(Mark.VERIFIED, work.call.upgrade_id)
     return Outcome(f'The database serves as {version}.',
                    {'server_version': version, 'checks': [dataclasses.asdict(result) for result in results]})
 

@@ -23,6 +23,7 @@ class Restore:
 
     def run(self, row: upgrade.Upgrade) -> Done | Wait:
         """:raises StepFailed: the guest cannot."""
+        _require_info(row)    # before the row says that the guest may have been asked: there is a way back still
         sent = SENT_BACK if row.is_rolling_back else SENT
         if row.data.get(sent) != row.attempt:
             if self._is_somebody_elses(row):
@@ -30,7 +31,6 @@ class Restore:
             status = self.instances.service_status(row.instance_id)
             seen = status.updated_at.isoformat() if status is not None and status.updated_at is not None else None
             return Wait(0, 'The guest restores its files and upgrades the data.', data={sent: row.attempt, STATUS_SEEN: seen})
-        _require_info(row)
         answer = self.agent.post_upgrade(self.calls.plain(row))
         learned = _learned(row, answer)
         if learned:

@@ -442,6 +442,7 @@ class FinishTest(FlowTestCase):
         info = self.rebuilt()
         restore.restore(self.machine.work(upgrade_info=info))
         stash = self.machine.layout.on_volume / info['stash']
+        verify.verify(self.machine.work())
         first = finish.finish(self.machine.work())
         self.machine.clock.move(71 * 3600)
         self.assertEqual(first, finish.finish(self.machine.work()), 'a repetition begins the hours anew')
@@ -455,6 +456,7 @@ class FinishTest(FlowTestCase):
 
     def test_a_guest_that_was_upgraded_once_can_be_upgraded_again(self):
         restore.restore(self.machine.work(upgrade_info=self.rebuilt()))
+        verify.verify(self.machine.work())
         finish.finish(self.machine.work())
         second = quiesce.quiesce(self.machine.work(upgrade_id='second')).result['upgrade_info']
         self.assertEqual('stash-second-1', second['stash'])

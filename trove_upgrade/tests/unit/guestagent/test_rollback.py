@@ -121,6 +121,7 @@ class RollbackTest(FlowTestCase):
 
     def test_an_upgrade_after_a_rollback_is_one_like_any_other(self):
         restore.restore(self.machine.work(upgrade_info=self.rolled_back(), **BACK))
+        verify.verify(self.machine.work(**BACK))
         finish.finish(self.machine.work(**BACK))
         self.machine.target = '11.8.6-MariaDB'
         other = 'bbbbbbbb-bbbb-cccc-dddd-eeeeeeeeeeee'

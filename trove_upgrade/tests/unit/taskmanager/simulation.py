@@ -37,6 +37,7 @@ class Guests:
         self._clock = clock
         self._takes = {}
         self.calls = []
+        self.outage = None     #: of method and call: the error of the broker or of Nova, after the time of a call
 
     def take(self, instance_id, *seconds):
         self._takes[instance_id] = itertools.cycle(seconds)
@@ -46,6 +47,9 @@ class Guests:
 
     def _answer(self, method, call):
         self.calls.append((self._clock.monotonic(), call.instance_id))
+        if self.outage is not None:
+            self._clock.waited += CALL_SECONDS
+            raise self.outage(method, call)
         seconds = next(self._takes.get(call.instance_id, iter([0.0])))
         self._clock.waited += CALL_SECONDS if seconds is None else seconds
         if seconds is None:

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 
-from trove_upgrade.domain import guest, states
+from trove_upgrade.domain import exceptions, guest, states
 from trove_upgrade.domain.guest import ServerState
 from trove_upgrade.domain.turn import Turn
 from trove_upgrade.taskmanager.fair_queue import Job
@@ -46,6 +46,16 @@ class SilentGuestsCase(base.TestCase):
         self.simulation.agenda.put(Job('upgrade', Turn(row.id, project)))
         return row
 
+    def completed(self, project):
+        """Its root disk is new again."""
+        instance_id = self.stage.db.add_instance(project_id=project)
+        self.simulation.guests.take(instance_id, None)
+        row = self.stage.db.begin(instance_id)
+        upgrades = self.stage.repos.upgrades
+        ended = upgrades.end(upgrades.claim(row.id, 'tm', 60), states.UpgradeState.COMPLETED)
+        self.stage.repos.guests.record(guest.Heartbeat(instance_id, fakes.NEW_BOOT, ended.marker, False, '1.0', None, ServerState.STOPPED))
+        return ended
+
     def turns(self, row):
         return len(self.simulation.turns_of(row.id))
 
@@ -83,16 +93,6 @@ class TestSilentGuests(SilentGuestsCase):
             self.simulation.run_for(1)
         self.assertEqual(TURNS_ALONE, self.turns(self.healthy))
 
-    def completed(self, project):
-        """Its root disk is new again."""
-        instance_id = self.stage.db.add_instance(project_id=project)
-        self.simulation.guests.take(instance_id, None)
-        row = self.stage.db.begin(instance_id)
-        upgrades = self.stage.repos.upgrades
-        ended = upgrades.end(upgrades.claim(row.id, 'tm', 60), states.UpgradeState.COMPLETED)
-        self.stage.repos.guests.record(guest.Heartbeat(instance_id, fakes.NEW_BOOT, ended.marker, False, '1.0', None, ServerState.STOPPED))
-        return ended
-
     def test_beside_silent_guests_of_24_projects_each_is_waited_for_once_and_then_it_has_its_turns(self):
         """Nothing is known of them at first: three times eight workers wait for 15 s."""
         for number in range(MANY):
@@ -128,6 +128,67 @@ class TestSilentGuests(SilentGuestsCase):
         upgrades = self.stage.repos.upgrades
         upgrades.end(upgrades.claim(silent.id, 'tm', 60), states.UpgradeState.FAILED, cause='it was silent')
         self.assertEqual(0, upgrades.retry(silent.id).stalls)
+
+
+#: By name: of whom the error speaks that ends a call of 15 s while the guest itself is well.
+OUTAGES = {
+    'the broker, for a question': lambda method, call: exceptions.GuestNotAsked(
+        instance_id=call.instance_id, method=method, timeout_seconds=simulation.CALL_SECONDS),
+    'the broker, for a message': lambda *_: exceptions.MessagingUnavailable(what='RPC', found='no broker'),
+    'Nova': lambda *_: exceptions.ComputeUnavailable(what='a server', found='timed out'),
+}
+
+
+class TestOutages(SilentGuestsCase):
+    """Of the broker or of Nova: no guest is silent, and when it is over all go on."""
+
+    OUTAGE_SECONDS = 400
+
+    def outage(self, error):
+        self.simulation.guests.outage = error
+        self.simulation.run_for(self.OUTAGE_SECONDS)
+        self.simulation.guests.outage = None
+        return self.clock.monotonic()
+
+    def test_no_row_counts_as_silent(self):
+        for name, error in OUTAGES.items():
+            with self.subTest(name):
+                self.outage(error)
+                self.assertEqual(0, self.stage.repos.upgrades.get(self.healthy.id).stalls)
+                self.simulation.run_for(20)
+
+    def test_it_goes_on_within_seconds(self):
+        for name, error in OUTAGES.items():
+            with self.subTest(name):
+                over = self.outage(error)
+                self.simulation.run_for(simulation.CALL_SECONDS + 30)
+                asked = min(moment for moment, _, waited in self.simulation.turns_of(self.healthy.id) if moment >= over and not waited)
+                self.assertLessEqual(asked - over, simulation.CALL_SECONDS + 4.1, 'the call that was under way, and the pause after it')
+
+    def test_its_guest_may_speak_up_before_the_pause_is_over(self):
+        """Its heartbeats come through the broker again."""
+        for name, error in OUTAGES.items():
+            with self.subTest(name):
+                self.outage(error)
+                self.assertIsNotNone(self.stage.repos.upgrades.turn(self.healthy.id))
+                self.simulation.run_for(20)
+
+    def test_a_guest_that_was_silent_before_stays_a_silent_one(self):
+        silent = self.begin('silent-project', None)
+        self.simulation.run_for(60)
+        before = self.stage.repos.upgrades.get(silent.id).stalls
+        self.outage(OUTAGES['Nova'])
+        self.assertEqual((True, before), (before > 0, self.stage.repos.upgrades.get(silent.id).stalls))
+
+    def test_one_that_must_be_healed_is_asked_again_within_seconds_too(self):
+        healed = self.completed('project')
+        self.simulation.guests.outage = OUTAGES['the broker, for a question']
+        for _ in range(200):
+            self.simulation.agenda.put(Job('heal', Turn(healed.id, healed.project_id, is_slow=True)))
+            self.simulation.run_for(1)
+        moments = [moment for moment, asked in self.simulation.guests.calls if asked == healed.instance_id]
+        pauses = [later - earlier - simulation.CALL_SECONDS for earlier, later in itertools.pairwise(moments)]
+        self.assertLessEqual(max(pauses), 6)
 
 
 class TestNudgesOfSilentGuests(base.TestCase):
