@@ -11,7 +11,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from trove_upgrade.conf import fault
-from trove_upgrade.domain import exceptions
+from trove_upgrade.domain import exceptions, logs
 
 PROJECT = 'trove-upgrade'
 
@@ -56,7 +56,7 @@ def reading() -> Iterator[None]:
 def open_log(conf: cfg.ConfigOpts) -> None:
     """Set the log up.  Its options must have been registered before `read`.
 
-    Neither `debug` nor `default_log_levels` nor `log_config_append` makes a library write what it sends.
+    Neither `debug` nor `default_log_levels` nor `log_config_append` makes a library write what it sends, or end a line with what came.
 
     :raises LogUnusable: it cannot be.
     """
@@ -65,6 +65,14 @@ def open_log(conf: cfg.ConfigOpts) -> None:
     except (log.LogConfigError, OSError, RuntimeError, TypeError, ValueError) as error:    # of logging, of its handlers, and of their options
         raise LogUnusable(found=' '.join(str(error).split()).rstrip('.')) from error
     _hold_libraries()
+    for handler in _handlers():
+        handler.addFilter(logs.OneLine())
+
+
+def _handlers() -> set[logging.Handler]:
+    """All that are there, whichever logger a configuration has given them to."""
+    known = [logging.root, *logging.root.manager.loggerDict.values()]
+    return {handler for one in known if isinstance(one, logging.Logger) for handler in one.handlers}
 
 
 def _hold_libraries() -> None:

@@ -3,7 +3,7 @@
 
 oslo.log appends the exception that is being handled to every line from WARNING on, in the library's own words. Our lines
 name the cause already, in words that hold no password. A guest or a tenant cannot end a line and begin one of its own:
-control characters of everything that is logged become escapes.
+control characters of everything that is logged become escapes, in lines of libraries as well.
 """
 
 import logging
@@ -11,6 +11,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from trove_upgrade.domain.printable import printable
+
+
+class OneLine(logging.Filter):
+    """Filter of handlers: lines of libraries that repeat what came over the network, such as an id of a reply, stay one line.
+
+    Tracebacks stay as they are.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Replace a message that would be more than one line, or that a terminal would obey."""
+        try:
+            text = record.getMessage()
+        except (KeyError, TypeError, ValueError):
+            return True  # the handler reports it
+        if not text.isprintable():
+            record.msg, record.args = printable(text), ()
+        return True
 
 
 class WholeLines(logging.LoggerAdapter[logging.Logger]):
