@@ -10,23 +10,26 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from trove_upgrade.domain.printable import printable
+from trove_upgrade.domain.printable import cut, printable
+
+#: Characters of one line.
+LONGEST = 65536
 
 
 class OneLine(logging.Filter):
-    """Filter of handlers: lines of libraries that repeat what came over the network, such as an id of a reply, stay one line.
+    """Filter of handlers: what libraries repeat of what came over the network, such as an id of a reply, is one line with an end.
 
     Tracebacks stay as they are.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Replace a message that would be more than one line, or that a terminal would obey."""
+        """Replace a message that is more than one line, has what a terminal would obey, or is longer than LONGEST."""
         try:
             text = record.getMessage()
         except (KeyError, TypeError, ValueError):
             return True  # the handler reports it
-        if not text.isprintable():
-            record.msg, record.args = printable(text), ()
+        if len(text) > LONGEST or not text.isprintable():
+            record.msg, record.args = cut(text, LONGEST), ()
         return True
 
 
