@@ -22,7 +22,9 @@ _OPTION = re.compile(
     r'(?:nova_proxy|neutron|service)_(?:.*_)?(?:admin_)?pass(?:word)?)'
 )
 #: An account in the address of a broker, under whichever name and on whichever line of an option.
-_ADDRESS = re.compile(r'\b(?:rabbit|amqps?|kafka)(?:\+[a-z]{1,16})?://[^\s/@]{1,512}@', re.IGNORECASE)
+_ADDRESS = re.compile(
+    r'\b(?:rabbit|amqps?|kafka)(?:\+[a-z]{1,16})?://[^\s/@]{1,512}@', re.IGNORECASE
+)
 
 
 def is_troves(path: str) -> bool:

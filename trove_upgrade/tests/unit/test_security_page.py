@@ -50,7 +50,11 @@ def classes_of(module):
     path = TESTS / f'{module.replace(".", "/")}.py'
     if not path.is_file():
         return None
-    return {node.name: node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)}
+    return {
+        node.name: node
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef)
+    }
 
 
 def fault_of(named):
@@ -64,7 +68,9 @@ def fault_of(named):
     if found['name'] not in classes:
         return f'{named}: no such class'
     body = classes[found['name']].body
-    if not any(isinstance(each, ast.FunctionDef) and each.name.startswith('test_') for each in body):
+    if not any(
+        isinstance(each, ast.FunctionDef) and each.name.startswith('test_') for each in body
+    ):
         return f'{named}: no test in it'
     return None
 
