@@ -9,8 +9,10 @@ import logging
 from types import TracebackType
 from typing import Any
 
-from trove_upgrade.domain.printable import printable, printable_lines
+from trove_upgrade.domain.printable import cut, printable, printable_lines
 
+#: Characters of one message: a library repeats what came over the network, such as the id of a reply.
+LONGEST = 65536
 #: Of errors that caused one another, in one traceback.
 _LONGEST_CHAIN = 32
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
@@ -46,7 +48,7 @@ class CleanRecords(logging.Filter):
             message = record.getMessage()
         except Exception:  # noqa: BLE001 - the edge of any logger's arguments
             return True
-        record.msg, record.args = printable(message), None
+        record.msg, record.args = cut(message, LONGEST), None
         if isinstance(record.exc_info, tuple) and record.exc_info[1] is not None:
             record.exc_info = _clean_info(record.exc_info)
             record.exc_text = None

@@ -21,6 +21,10 @@ CODE_BOUNDS = 'GUEST_ANSWER_OUT_OF_BOUNDS'
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
 
 
+class _Unreadable(Exception):
+    """What came is no answer; its cause has the guest's words, and is for no log."""
+
+
 class _Caller(Protocol):
     """What calls: oslo.messaging's RPC client, or a test's stand-in."""
 
@@ -85,12 +89,8 @@ class GuestAgentAPI:
 
     def _ask(self, method: str, call: guest.GuestCall) -> guest.GuestAnswer:
         try:
-            return guest.GuestAnswer.from_wire(self._call(method, '1.1', call.instance_id, call.to_wire()))
-        except oslo_messaging.UnsupportedVersion:
-            return self._ask_version_1_0(method, call)
+            return self._asked(method, call)
         except oslo_messaging.RemoteError as error:
-            if error.exc_type in {'UnsupportedVersion', 'NoSuchMethod'}:
-                return self._ask_version_1_0(method, call)
             return _made_up(guest.JobState.FAILED, code=CODE_INTERNAL, message=(
                 f'The guest agent of instance {call.instance_id} could not carry out {method}: '
                 f'{answers.message(f"{error.exc_type}{_place(error)}: {error.value}")}. Look into the log of the agent.'))
@@ -98,10 +98,22 @@ class GuestAgentAPI:
             return _made_up(guest.JobState.FAILED, code=CODE_BOUNDS, message=(
                 f'The guest agent of instance {call.instance_id} answered {method} with more than is taken, or in another form: {error}. '
                 f'Nothing of it was kept. Look at the agent in the guest and at its version.'))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, oslo_messaging.UnsupportedVersion, _Unreadable) as error:
             return _made_up(guest.JobState.FAILED, code=CODE_INTERNAL, message=(
-                f'The guest agent of instance {call.instance_id} answered {method} in a form that cannot be read: {origin.of(error)}. '
+                f'The guest agent of instance {call.instance_id} answered {method} in a form that cannot be read: '
+                f'{origin.of(error.__cause__ if isinstance(error, _Unreadable) and error.__cause__ else error)}. '
                 f'Look which version of the agent runs there.'))
+
+    def _asked(self, method: str, call: guest.GuestCall) -> guest.GuestAnswer:
+        """What was answered, by whichever version; raises whatever the guest made the library raise."""
+        try:
+            return guest.GuestAnswer.from_wire(self._call(method, '1.1', call.instance_id, call.to_wire()))
+        except oslo_messaging.UnsupportedVersion:
+            pass
+        except oslo_messaging.RemoteError as error:
+            if error.exc_type not in ('UnsupportedVersion', 'NoSuchMethod'):    # no set: it can be of any type
+                raise
+        return self._ask_version_1_0(method, call)
 
     def _ask_version_1_0(self, method: str, call: guest.GuestCall) -> guest.GuestAnswer:
         """What the specification's two calls can stand in for; they return when they are done."""
@@ -141,6 +153,8 @@ class GuestAgentAPI:
             raise exceptions.GuestUnavailable(instance_id=instance_id, method=method, timeout_seconds=self._timeout) from error
         except (exceptions.MessagingUnavailable, *transport.BROKER_ERRORS) as error:
             raise exceptions.GuestNotAsked(instance_id=instance_id, method=method, timeout_seconds=self._timeout) from error
+        except Exception as error:  # the edge to a library that raises whichever exception an answer names, with the answer's words
+            raise _Unreadable from error
         self._connected = True
         return answer
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """RPC clients and servers on oslo.messaging's driver in memory, and beside a broker that is down."""
 import datetime
+import json
 import socket
 import threading
 import time
@@ -9,6 +10,7 @@ import fixtures
 import oslo_messaging
 from oslo_config import cfg
 from oslo_context import context as oslo_context
+from oslo_messaging._drivers import common as oslo_common
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.domain import exceptions, guest, upgrade
@@ -76,9 +78,18 @@ class _Remote:
 
     def call(self, context, method, **arguments):
         answer = self.answers.pop(0)
+        if isinstance(answer, _Failure):
+            raise oslo_common.deserialize_remote_exception(json.dumps(answer.wire), [])
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+
+class _Failure:
+    """What a guest sends in the place of an answer."""
+
+    def __init__(self, wire):
+        self.wire = wire
 
 
 class TestGuestAgentAPI(base.TestCase):
@@ -131,6 +142,24 @@ class TestGuestAgentAPI(base.TestCase):
     def test_an_agent_of_1_0_behind_a_broker_is_asked_in_its_own_way(self):
         answer = self.over_a_broker(oslo_messaging.RemoteError('UnsupportedVersion', 'x'), {'stash': 'stash-s'}).pre_upgrade(CALL)
         self.assertEqual({'upgrade_info': {'stash': 'stash-s'}}, answer.result)
+
+    def test_whatever_an_answer_makes_the_library_raise_has_failed_in_one_line(self):
+        """A guest names the exception: any of Python's own, one that cannot be made, or nothing that is one."""
+        words = 'forged\n2026 ERROR\x1b[2J' * 10_000
+        named = [{'class': name, 'module': 'builtins', 'message': words, 'args': [words]} for name in (
+            'RuntimeError', 'MemoryError', 'StopIteration', 'AssertionError', 'ExceptionGroup', 'UnicodeDecodeError', 'SystemExit', 'Warning', 'print')]
+        for failure in ([], 'x', 5, None, {}, {'class': ['x'], 'module': 'm', 'message': words}, {'class': words, 'module': 'm', 'message': [words]},
+                        {'class': 'X', 'module': 'm', 'message': words, 'tb': [words]}, {'class': 'X', 'module': 'm', 'tb': [5]}, *named):
+            for before in ((), (oslo_messaging.RemoteError('UnsupportedVersion', 'x'),)):
+                answer = self.over_a_broker(*before, _Failure(failure)).pre_upgrade(CALL)
+                self.assertEqual((guest.JobState.FAILED, 'GUEST_AGENT_ERROR'), (answer.state, answer.code), failure)
+                self.assertTrue(answer.message.isprintable())
+                self.assertLess(len(answer.message), 5000)
+
+    def test_an_agent_that_knows_neither_version_has_failed(self):
+        for error in (oslo_messaging.UnsupportedVersion('1.0'), oslo_messaging.RemoteError('UnsupportedVersion', 'x')):
+            answer = self.over_a_broker(error, error).post_upgrade(CALL)
+            self.assertEqual((guest.JobState.FAILED, 'GUEST_AGENT_ERROR'), (answer.state, answer.code))
 
     def test_an_answer_of_another_form_has_failed(self):
         self.assertEqual('GUEST_AGENT_ERROR', self.serve(_Endpoint({'state': 'DONE'})).pre_upgrade(CALL).code)
