@@ -231,3 +231,4 @@ class AuroraOnMariaDBTestCase(FromAurora, base.TestCase):
 
     server_class = old_rows.MariaDB
     old_upgrades = 20_000
+    turns = 20
