@@ -11,6 +11,9 @@ from trove_upgrade.db.columns import JsonText, UtcDateTime
 
 METADATA = sa.MetaData()
 
+#: Key of a column's `info` where an expand of this release adds it: the value that counts until then (`arrivals`).
+UNTIL_EXPAND = 'until_expand'
+
 _MYSQL: dict[str, Any] = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4', 'mariadb_engine': 'InnoDB', 'mariadb_charset': 'utf8mb4'}
 
 instance_upgrades = sa.Table(
@@ -46,7 +49,7 @@ instance_upgrades = sa.Table(
     sa.Column('request_id', sa.String(64), nullable=True),
     sa.Column('user_id', sa.String(64), nullable=True),
     # how often it has kept a worker waiting of late; the release before leaves it as it is
-    sa.Column('stalls', sa.Integer(), nullable=False, server_default='0'),
+    sa.Column('stalls', sa.Integer(), nullable=False, server_default='0', info={UNTIL_EXPAND: 0}),
     sa.Index('uq_instance_upgrades_active_instance_id', 'active_instance_id', unique=True),
     sa.Index('ix_instance_upgrades_instance_id_created_at', 'instance_id', 'created_at'),
     sa.Index('ix_instance_upgrades_project_id_created_at', 'project_id', 'created_at'),
@@ -162,13 +165,14 @@ upgrade_schema_runs = sa.Table(
     sa.Column('ended_at', UtcDateTime(), nullable=True),
     **_MYSQL)
 
-#: As they are from borealis_expand01 until borealis_contract01: both forms of an upgrade's history.
+#: As they are from this release's expand until borealis_contract01, with both forms of an upgrade's history: in a database that release
+#: aurora has made.
 EXPANDED = sa.MetaData()
 for _table in METADATA.sorted_tables:
     _table.to_metadata(EXPANDED)
 
 expanded_instance_upgrades = EXPANDED.tables['instance_upgrades']
-# the truth as long as it is there, as the release before writes it alone
+# the truth as long as it is there, as aurora writes it alone
 expanded_instance_upgrades.append_column(sa.Column('steps', JsonText(), nullable=False))
-# updated_at of the write whose `steps` were last copied into instance_upgrade_steps; the release before leaves it behind
+# updated_at of the write whose `steps` were last copied into instance_upgrade_steps; aurora leaves it behind
 expanded_instance_upgrades.append_column(sa.Column('steps_at', UtcDateTime(), nullable=True))

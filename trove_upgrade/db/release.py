@@ -3,7 +3,7 @@
 import importlib.metadata
 
 #: The newest release of the main chain; a test compares the two.
-RELEASE = 'borealis'
+RELEASE = 'cygnus'
 #: Its services registered without saying their release.
 FIRST_RELEASE = 'aurora'
 

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows of `instance_upgrades` as the domain's dataclass, and back, in the form that the database has.
 
-Until borealis_contract01 the history of steps is in the JSON column `steps`: services of the release before know nothing else.
+Until borealis_contract01 the history of steps is in the JSON column `steps`: services of release aurora know nothing else.
 It is what is read.  Our writes keep the rows of `instance_upgrade_steps` the same, and say so by `steps_at`: equal to `updated_at`
-where the rows are those of the column; the release before changes `updated_at` alone.  After the contract there are the rows.
+where the rows are those of the column; aurora changes `updated_at` alone.  After the contract there are the rows.
+Columns that this release's own expand adds may be missing in either form (`arrivals`).
 """
 import dataclasses
 import datetime
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from trove_upgrade.db import columns, errors, models, steps
+from trove_upgrade.db import arrivals, columns, errors, models, steps
 from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import instance_upgrades as _upgrades
 from trove_upgrade.domain import answers, exceptions, states, upgrade
@@ -28,12 +30,21 @@ class Rows:
 
     table = _upgrades    #: what an UPDATE with `journal_of` names
 
-    def __init__(self) -> None:
-        """Built once: what every PATCH and GET runs."""
-        self._select = sa.select(*(_upgrades.c[name] for name in _FIELDS), *self._more())
-        self._select_listed = sa.select(*(_upgrades.c[name] for name in _LISTED), *self._more())
+    def __init__(self, absent: frozenset[str]) -> None:
+        """Built once: what every PATCH and GET runs.  `absent`: columns that the expand of this release is still to add."""
+        self._absent = absent
+        self._select = sa.select(*map(self.column, _FIELDS), *self._more())
+        self._select_listed = sa.select(*map(self.column, _LISTED), *self._more())
         self._fetch = self._select.where(_upgrades.c.id == sa.bindparam('upgrade_id'))
         self._insert = sa.insert(self.table)
+
+    def column(self, name: str) -> sa.ColumnElement[Any]:
+        """For a SELECT, also where the column is still to come."""
+        return arrivals.readable(_upgrades.c[name], self._absent)
+
+    def writable(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Those that there is a column for."""
+        return arrivals.writable(values, self._absent)
 
     def _more(self) -> tuple[sa.ColumnElement[Any], ...]:
         """What is read besides."""
@@ -42,9 +53,9 @@ class Rows:
     def begin(self, connection: sa.Connection, begun: upgrade.Upgrade) -> None:
         """A row that has no steps yet."""
         fields = {name: getattr(begun, name) for name in _FIELDS}
-        connection.execute(self._insert, {
+        connection.execute(self._insert, self.writable({
             **fields, 'state': str(begun.state), 'step': str(begun.step), 'data': dict(begun.data),
-            'active_instance_id': begun.instance_id, **self._no_steps(begun)})
+            'active_instance_id': begun.instance_id, **self._no_steps(begun)}))
 
     def _no_steps(self, begun: upgrade.Upgrade) -> dict[str, Any]:  # noqa: ARG002 - the other form needs it
         return {}
@@ -88,11 +99,12 @@ class Rows:
 
     def journal_of(self, held: upgrade.Upgrade) -> dict[str, Any]:
         """What a taskmanager may write of a row that it holds; the steps are written by `written`."""
-        return {'step': str(held.step), 'data': dict(held.data), 'rebuild_attempt': held.rebuild_attempt,
-                'former_image_id': held.former_image_id, 'target_image_id': held.target_image_id,
-                'cause': columns.fitting(_upgrades.c.cause, held.cause),
-                'error_code': columns.fitting(_upgrades.c.error_code, held.error_code), 'step_deadline': held.step_deadline,
-                'stalls': held.stalls}
+        return self.writable({
+            'step': str(held.step), 'data': dict(held.data), 'rebuild_attempt': held.rebuild_attempt,
+            'former_image_id': held.former_image_id, 'target_image_id': held.target_image_id,
+            'cause': columns.fitting(_upgrades.c.cause, held.cause),
+            'error_code': columns.fitting(_upgrades.c.error_code, held.error_code), 'step_deadline': held.step_deadline,
+            'stalls': held.stalls})
 
     def written(self, connection: sa.Connection, upgrade_id: str, history: steps.History | None = None) -> upgrade.Upgrade:
         """The row after this transaction's own UPDATE of it, with `history` for its steps; None: those that it has."""
@@ -107,8 +119,8 @@ class ColumnAndRows(Rows):
 
     table = models.expanded_instance_upgrades
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, absent: frozenset[str]) -> None:
+        super().__init__(absent)
         self._copied = sa.update(self.table).where(self.table.c.id == sa.bindparam('upgrade_id'))
 
     def _more(self) -> tuple[sa.ColumnElement[Any], ...]:
@@ -134,22 +146,22 @@ class ColumnAndRows(Rows):
         return found
 
 
-_ROWS = Rows()
-_COLUMN_AND_ROWS = ColumnAndRows()
-
-
 def form(database: Database, connection: sa.Connection) -> Rows:
     """How this database has the history now.
 
-    :raises SchemaMissing: not even the expand of this release has been run.
+    :raises SchemaMissing: not even the expand of borealis has been run.
     """
     names = database.columns(connection, _upgrades.name)
     both = 'steps' in names
-    missing = [name for name in ('steps_at', 'stalls')[not both:] if name not in names]
-    if names and missing:
+    if both and 'steps_at' not in names:
         database.forget_columns()    # the expand may be under way
-        raise errors.SchemaMissing(found=f'column {missing[0]} of table {_upgrades.name} is missing', advice=errors.EXPAND_TABLES)
-    return _COLUMN_AND_ROWS if both else _ROWS
+        raise errors.SchemaMissing(found=f'column steps_at of table {_upgrades.name} is missing', advice=errors.EXPAND_TABLES)
+    return _form(ColumnAndRows if both else Rows, arrivals.missing(database, connection, _upgrades))
+
+
+@functools.cache
+def _form(kind: type[Rows], absent: frozenset[str]) -> Rows:
+    return kind(absent)
 
 
 def _upgrade_from(row: sa.Row[Any], history: steps.History) -> upgrade.Upgrade:

@@ -29,8 +29,7 @@ _ACTIVE = tuple(str(state) for state in sorted(states.ACTIVE))
 
 _NOW = sa.select(columns.now())
 
-_TURN = (_upgrades.c.id, _upgrades.c.project_id, _upgrades.c.stalls)
-_SLOW = sa.case((_upgrades.c.stalls > 0, 1), else_=0)    # a project's rows that keep workers waiting come after its others
+_TURN = ('id', 'project_id', 'stalls')
 _RESTS = sa.and_(_upgrades.c.next_run_at.is_not(None), _upgrades.c.next_run_at > columns.now())
 
 #: Trove's `reset_status` and `reset-task-status`, and a configuration group that was applied, set the task to NONE whatever runs.
@@ -144,6 +143,7 @@ class Upgrades:
             moment: datetime.datetime = connection.execute(_NOW).scalar_one()
         return moment
 
+    @repeat_on_new_columns
     def due(self, limit: int) -> Sequence[Turn]:
         """PENDING or RUNNING rows whose next_run_at has come and whose lease is free or has run out.
 
@@ -151,18 +151,24 @@ class Upgrades:
         """
         row = _upgrades.c
         oldest = (row.next_run_at, row.created_at)
-        found = (sa.select(*_TURN, *oldest, sa.func.row_number().over(partition_by=row.project_id, order_by=[_SLOW, *oldest]).label('place'))
-                 .where(row.state.in_(_ACTIVE), self._lease_is_free(), ~_RESTS).subquery())
-        query = sa.select(found).order_by(found.c.place, found.c.next_run_at, found.c.created_at).limit(limit)
         with self._database.read() as connection:
+            form = self._form(connection)
+            slow = sa.case((form.column('stalls') > 0, 1), else_=0)    # a project's rows that keep workers waiting come after its others
+            place = sa.func.row_number().over(partition_by=row.project_id, order_by=[slow, *oldest]).label('place')
+            found = (sa.select(*map(form.column, _TURN), *oldest, place)
+                     .where(row.state.in_(_ACTIVE), self._lease_is_free(), ~_RESTS).subquery())
+            query = sa.select(found).order_by(found.c.place, found.c.next_run_at, found.c.created_at).limit(limit)
             return [_turn(each.id, each.project_id, each.stalls) for each in connection.execute(query)]
 
+    @repeat_on_new_columns
     def turn(self, upgrade_id: str) -> Turn | None:
         """What a nudge may put in; None: it has ended, was never there, or rests after a call without answer."""
         if not plausible_id(upgrade_id):
             return None
-        query = sa.select(*_TURN).where(_upgrades.c.id == upgrade_id, _upgrades.c.state.in_(_ACTIVE), sa.or_(_upgrades.c.stalls == 0, ~_RESTS))
         with self._database.read() as connection:
+            form = self._form(connection)
+            query = (sa.select(*map(form.column, _TURN))
+                     .where(_upgrades.c.id == upgrade_id, _upgrades.c.state.in_(_ACTIVE), sa.or_(form.column('stalls') == 0, ~_RESTS)))
             found = connection.execute(query).one_or_none()
         return None if found is None else _turn(found.id, found.project_id, found.stalls)
 
@@ -310,9 +316,10 @@ def _continue(connection: sa.Connection, form: rows.Rows, failed: upgrade.Upgrad
     moved = connection.execute(
         sa.update(_upgrades)
         .where(_upgrades.c.id == failed.id, _upgrades.c.state == str(_S.FAILED), _upgrades.c.attempt == failed.attempt)
-        .values(state=str(_S.RUNNING), attempt=failed.attempt + 1, active_instance_id=failed.instance_id, cause=None,
-                error_code=None, ended_at=None, step_deadline=None, stalls=0, owner=None, lease_until=None, step=str(onward.step),
-                data=dict(onward.data), next_run_at=columns.now(), updated_at=columns.now()))
+        .values(**form.writable({
+            'state': str(_S.RUNNING), 'attempt': failed.attempt + 1, 'active_instance_id': failed.instance_id, 'cause': None,
+            'error_code': None, 'ended_at': None, 'step_deadline': None, 'stalls': 0, 'owner': None, 'lease_until': None,
+            'step': str(onward.step), 'data': dict(onward.data), 'next_run_at': columns.now(), 'updated_at': columns.now()})))
     if not moved.rowcount:
         return None
     again = form.written(connection, failed.id)

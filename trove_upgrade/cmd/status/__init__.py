@@ -25,7 +25,7 @@ from trove_upgrade.conf import database as database_conf
 from trove_upgrade.conf import fault, start
 from trove_upgrade.db import engine, errors, faults, models, services, trove_tables
 from trove_upgrade.db.migrations import gate, position
-from trove_upgrade.db.migrations.chain import MAIN, STANDALONE, Chain
+from trove_upgrade.db.migrations.chain import MAIN, STANDALONE, Chain, release_of
 from trove_upgrade.db.release import RELEASE
 from trove_upgrade.domain import exceptions, versions
 from trove_upgrade.wsgi import threads
@@ -117,7 +117,7 @@ class Checks(upgradecheck.UpgradeCommands):
         return tables_result(tables, engine.backend(self.conf))
 
     def check_schema(self) -> upgradecheck.Result:
-        """The schema is this release's, or expanded for it; what is left to run is a warning."""
+        """The schema is this release's, or expanded for it, or that of the release before; what is left to run is a warning."""
         database = self._database()
         try:
             with database.read() as connection:
@@ -269,6 +269,8 @@ def schema_result(connection: Connection, chain: Chain = MAIN) -> upgradecheck.R
     if now.version == _NONE:
         return _failure(f'The database is of no version of trove-upgrade. {errors.MAKE_TABLES}.')
     text = f'The database is at {now.version}: {now.describe()}. Run "trove-upgrade-manage db {now.next}"'
+    if now.next is position.Phase.EXPAND and {release_of(revision) for revision in now.pending['expand']} == {chain.releases()[-1]}:
+        return _warning(f'{text}: services of this release and of the one before work, without what it adds.')
     if now.next is position.Phase.EXPAND:
         return _failure(f'{text} before any service of this release starts; those of the release before go on working.')
     if now.next is position.Phase.MIGRATE:

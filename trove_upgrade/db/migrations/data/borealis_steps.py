@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The history of steps, from the JSON column of instance_upgrades into rows of instance_upgrade_steps.
 
-A row waits while `steps_at` is not its `updated_at`: never copied, or written since by a service of the release before, which knows
+A row waits while `steps_at` is not its `updated_at`: never copied, or written since by a service of aurora, which knows
 neither.  A batch holds the upgrades' rows while it copies them, so that a service that writes one waits for the batch, or the batch
 for it.  Names and tables are of this release for ever: what the code reads and writes may move on.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Release aurora as its services wrote and read the database: the release below borealis, kept for the tests.
+"""Release aurora as its services wrote and read the database: the first one, kept for the tests.
 
 Frozen: its tables of our own, with the columns that it knew, and its queries of instance_upgrades, upgrade_outbox and
 upgrade_services, statement by statement.  Nothing here follows what the package becomes, so nothing of the package is imported.
@@ -97,7 +97,7 @@ _upgrades, _outbox, _services = instance_upgrades, upgrade_outbox, upgrade_servi
 _FIELDS = tuple(column.name for column in _upgrades.c if column.name != 'active_instance_id')
 _FETCH = sa.select(*(_upgrades.c[name] for name in _FIELDS)).where(_upgrades.c.id == sa.bindparam('upgrade_id'))
 
-_retry_on_deadlock = oslo_db_api.wrap_db_retry(retry_interval=0.05, max_retries=12, inc_retry_interval=True, max_retry_interval=1,
+retry_on_deadlock = oslo_db_api.wrap_db_retry(retry_interval=0.05, max_retries=12, inc_retry_interval=True, max_retry_interval=1,
                                                retry_on_deadlock=True, jitter=True)
 
 
@@ -147,7 +147,7 @@ class Aurora:
             return sa.literal_column(f'TIMESTAMPADD(MICROSECOND, {microseconds}, UTC_TIMESTAMP(6))', Time())
         return sa.literal_column(f"(timezone('utc', clock_timestamp()) + {microseconds} * interval '1 microsecond')", Time())
 
-    @_retry_on_deadlock
+    @retry_on_deadlock
     def begin(self, instance_id, *, target_version_id, target_image_id, target_number):
         """The instance's task NONE -> UPGRADING, a PENDING row, its 'start' event."""
         try:
@@ -199,7 +199,7 @@ class Aurora:
         with self.engine.connect() as connection:
             return connection.execute(query).scalars().all()
 
-    @_retry_on_deadlock
+    @retry_on_deadlock
     def claim(self, upgrade_id, owner, lease_seconds):
         with self.engine.begin() as connection:
             taken = connection.execute(
@@ -210,13 +210,13 @@ class Aurora:
                 raise LeaseLost(upgrade_id)
             return self._fetch(connection, upgrade_id)
 
-    @_retry_on_deadlock
+    @retry_on_deadlock
     def renew(self, held, lease_seconds):
         with self.engine.begin() as connection:
             self._fenced(connection, held, lease_until=self.ahead(lease_seconds))
             return self._fetch(connection, held.id)
 
-    @_retry_on_deadlock
+    @retry_on_deadlock
     def save(self, held, steps, *, release_for_seconds=None):
         values = {**self._journal(held, steps), 'updated_at': self.now()}
         if release_for_seconds is not None:
@@ -225,7 +225,7 @@ class Aurora:
             self._fenced(connection, held, **values)
             return self._fetch(connection, held.id)
 
-    @_retry_on_deadlock
+    @retry_on_deadlock
     def end(self, held, steps, state):
         """Final state, the instance's task, its new version, and the events: one transaction."""
         version = {'datastore_version_id': held.row['target_version_id']} if state == 'COMPLETED' else {}
@@ -242,7 +242,7 @@ class Aurora:
                 self._event(connection, 'finish', ended)
         return ended
 
-    @_retry_on_deadlock
+    @retry_on_deadlock
     def register(self, host, binary):
         registration = str(uuid.uuid4())
         values = {'registration': registration, 'version': VERSION, 'started_at': self.now(), 'seen_at': self.now()}
@@ -256,7 +256,7 @@ class Aurora:
                     connection.execute(update)
         return registration
 
-    @_retry_on_deadlock
+    @retry_on_deadlock
     def beat(self, host, binary):
         with self.engine.begin() as connection:
             seen = connection.execute(
@@ -265,7 +265,7 @@ class Aurora:
         if not seen:
             self.register(host, binary)
 
-    @_retry_on_deadlock
+    @retry_on_deadlock
     def remove(self, registration):
         with self.engine.begin() as connection:
             connection.execute(sa.delete(_services).where(_services.c.registration == registration))

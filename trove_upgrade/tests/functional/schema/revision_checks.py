@@ -26,6 +26,20 @@ def insert_as_aurora(connection, upgrade_id):
     connection.execute(_INSERT_UPGRADE, {'id': upgrade_id, 'steps': json.dumps(STEPS)})
 
 
+def insert_as_borealis(connection, upgrade_id):
+    """The statement of a service of that release, before or after its contract."""
+    both = 'steps' in columns(connection, 'instance_upgrades')
+    connection.execute(_begin_as_borealis(', steps, steps_at' if both else '', ", '[]', '2026-01-02 03:04:05.000001'" if both else ''), {'id': upgrade_id})
+
+
+def _begin_as_borealis(names, values):
+    return sa.text(
+        'INSERT INTO instance_upgrades (id, instance_id, active_instance_id, project_id, instance_name, server_id, state, step, attempt, '
+        'rebuild_attempt, former_version_id, target_version_id, target_image_id, datastore_manager, target_number, generation, created_at, updated_at, '
+        f"data{names}) VALUES (:id, 'i', :id, 'p', 'n', 's', 'PENDING', 'precheck', 1, 0, 'f', 't', 'g', 'mariadb', '11.8.6', 0, "
+        f"'2026-01-02 03:04:05.000001', '2026-01-02 03:04:05.000001', '{{}}'{values})")
+
+
 def tables(connection):
     return set(sa.inspect(connection).get_table_names())
 
@@ -44,7 +58,7 @@ def check_aurora_expand01(connection):
 
 def check_aurora_contract01(connection):
     """Takes nothing away."""
-    check_borealis_expand01(connection)
+    assert json.loads(dict(connection.execute(sa.text('SELECT id, steps FROM instance_upgrades')).all())['of-aurora']) == STEPS
 
 
 def check_borealis_expand01(connection):
@@ -57,13 +71,6 @@ def check_borealis_expand01(connection):
         insert_as_aurora(connection, 'of-aurora-beside-borealis')
 
 
-def check_borealis_expand02(connection):
-    """No upgrade has kept a worker waiting yet, also one that aurora begins afterwards."""
-    if 'of-aurora-without-stalls' not in connection.execute(sa.text('SELECT id FROM instance_upgrades')).scalars().all():
-        insert_as_aurora(connection, 'of-aurora-without-stalls')
-    assert set(connection.execute(sa.text('SELECT stalls FROM instance_upgrades')).scalars()) == {0}
-
-
 def check_borealis_contract01(connection):
     """Both columns are gone; every step of every upgrade is a row."""
     assert not {'steps', 'steps_at'} & set(columns(connection, 'instance_upgrades'))
@@ -71,4 +78,19 @@ def check_borealis_contract01(connection):
         'SELECT upgrade_id, position, attempt, step, runs, outcome, percent, message FROM instance_upgrade_steps ORDER BY upgrade_id, position')).all()
     assert [tuple(row) for row in rows] == [
         (upgrade_id, position, step['attempt'], step['step'], step['runs'], step['outcome'], step['percent'], step['message'])
-        for upgrade_id in ('of-aurora', 'of-aurora-beside-borealis', 'of-aurora-without-stalls') for position, step in enumerate(STEPS)], rows
+        for upgrade_id in ('of-aurora', 'of-aurora-beside-borealis') for position, step in enumerate(STEPS)], rows
+
+
+def check_cygnus_expand01(connection):
+    """No upgrade has kept a worker waiting yet, also one that borealis begins afterwards."""
+    if 'of-borealis-beside-cygnus' not in connection.execute(sa.text('SELECT id FROM instance_upgrades')).scalars().all():
+        insert_as_borealis(connection, 'of-borealis-beside-cygnus')
+    stalls = dict(connection.execute(sa.text('SELECT id, stalls FROM instance_upgrades')).all())
+    assert 'of-aurora' in stalls, stalls
+    assert set(stalls.values()) == {0}, stalls
+
+
+def check_cygnus_contract01(connection):
+    """Takes nothing away."""
+    check_cygnus_expand01(connection)
+    check_borealis_contract01(connection)

@@ -2,8 +2,14 @@
 """A schema as text, exactly as the server has it, so that two of them can be compared."""
 import sqlalchemy as sa
 
+from trove_upgrade.db.migrations.chain import MAIN
+
 #: Tables that keep books, and differ in nothing but their rows.
 _BOOKS = {'upgrade_schema_lease'}
+
+#: As `db version` prints it, at the end, and where a database of release aurora is before its contracts.
+NEWEST = f'{MAIN.head("expand")}, {MAIN.head("contract")}'
+EXPANDED = f'{MAIN.head("expand")}, aurora_contract01'
 
 
 def dump(engine):

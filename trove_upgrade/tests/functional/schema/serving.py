@@ -13,9 +13,10 @@ import traceback
 import uuid
 
 from trove_upgrade.db import engine, repositories
+from trove_upgrade.db.release import RELEASE
 from trove_upgrade.db.services import TASKMANAGER
 from trove_upgrade.domain import exceptions, states, upgrade
-from trove_upgrade.tests.functional.schema import aurora, old_rows
+from trove_upgrade.tests.functional.schema import aurora, borealis, old_rows
 
 SECONDS = 300           #: for anything that must happen
 LIVING = 12             #: upgrades at a time
@@ -61,12 +62,13 @@ class World:
 
 
 class AsAurora:
-    """What a worker asks, answered by the release below."""
+    """What a worker asks, answered by the first release."""
 
     release = aurora.RELEASE
+    program_class = aurora.Aurora
 
     def __init__(self, url, host):
-        self.program = aurora.Aurora(url)
+        self.program = self.program_class(url)
         self.host = host
         self.registration = self.program.register(host, TASKMANAGER)
 
@@ -110,16 +112,26 @@ class AsAurora:
         self.program.engine.dispose()
 
 
-class AsBorealis:
+class AsBorealis(AsAurora):
+    """Answered by the release below."""
+
+    release = borealis.RELEASE
+    program_class = borealis.Borealis
+
+    def beat(self):
+        self.program.beat(self.host, TASKMANAGER, self.registration)
+
+
+class AsInstalled:
     """Answered by what is installed."""
 
-    release = 'borealis'
+    release = RELEASE
 
     def __init__(self, url, host):
         self.database = engine.Database.from_url(url)
         self.repositories = repositories.Repositories.of(self.database)
         self.host = host
-        self.registration = self.repositories.services.register(host, TASKMANAGER, '1.1.0')
+        self.registration = self.repositories.services.register(host, TASKMANAGER, '2.0.0')
 
     def beat(self):
         self.repositories.services.beat(self.registration)
@@ -127,7 +139,7 @@ class AsBorealis:
     def begin(self, instance_id, version_id, _number):
         target = self.repositories.datastores.version_by_id(version_id)
         return self.repositories.upgrades.begin(self.repositories.instances.get(instance_id), target, target_image_id='image',
-                                                request_id='req-borealis', user_id='user').id
+                                                request_id='req-installed', user_id='user').id
 
     def due(self):
         return [turn.id for turn in self.repositories.upgrades.due(5)]

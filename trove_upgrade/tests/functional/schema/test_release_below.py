@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The release below serves while this one's expand and migrate run on old upgrades, serves beside it, and goes before its contract.
+"""An older release serves while this one's expand and migrate run on old upgrades, serves beside it, and goes before its contract.
 
-No request of either release may fail at any moment, and no step of any upgrade's history may be lost.
+No request of either release may fail at any moment, and no step of any upgrade's history may be lost.  From aurora, whose rows are
+moved; and from the release below, borealis, whose rows stay: there this release serves before its expand, too, and the older one
+goes on after the contract where an operator forces it.
 """
 import contextlib
 import datetime
@@ -17,7 +19,9 @@ import sqlalchemy as sa
 from testtools import content
 
 from trove_upgrade.db import engine, models, repositories, trove_tables
+from trove_upgrade.db.migrations.position import Phase
 from trove_upgrade.db.migrations.runner import Runner
+from trove_upgrade.db.release import RELEASE
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.schema import aurora, old_rows, serving
 
@@ -28,9 +32,10 @@ _TOOL = pathlib.Path(sys.executable).with_name('trove-upgrade-manage')
 
 
 class OnARealServer:
-    """The whole way of a rolling upgrade; each server below goes it."""
+    """The world of two releases, on a server."""
 
     old_upgrades = 1_000_000
+    turns = 30          #: that each release takes after the other
 
     def setUp(self):
         super().setUp()
@@ -75,6 +80,8 @@ class OnARealServer:
     def make_the_old_world(self):
         Runner(self.engine).sync(aurora.RELEASE, standalone=True)
         old_rows.load(self.engine, self.old_upgrades)
+        entries = old_rows.entries(self.engine)
+        Runner(self.engine).sync(self.older.release)
         self.versions = []
         with self.engine.begin() as connection:
             connection.execute(sa.insert(trove_tables.datastores).values(id='mariadb', name='mariadb'))
@@ -90,9 +97,10 @@ class OnARealServer:
                     id=instance_id, name='db', tenant_id=serving.PROJECT, compute_instance_id=str(uuid.uuid4()), datastore_version_id=self.versions[0],
                     task_id=1, created=now, updated=now, deleted=False, flavor_id='6', volume_size=1, region_id='RegionOne'))
                 self.world.instances.put(instance_id)
+        return entries
 
-    def serve(self, make, release):
-        started = [kind(self.world, make, self.url, f'{release}-{number}', self.versions)
+    def serve(self, make):
+        started = [kind(self.world, make, self.url, f'{make.release}-{number}', self.versions)
                    for number, kind in enumerate((serving.Worker, serving.Worker, serving.Reader), start=1)]
         for worker in started:
             worker.start()
@@ -109,40 +117,17 @@ class OnARealServer:
     def assert_no_failure(self):
         self.assertEqual([], self.world.failures.found[:3], f'{len(self.world.failures.found)} requests failed')
 
-    def test_no_request_fails_and_no_step_is_lost(self):
-        with self.phase('sync to aurora, old upgrades'):
-            self.make_the_old_world()
-            entries = old_rows.entries(self.engine)
-        with self.phase('aurora alone'):
-            old = self.serve(serving.AsAurora, aurora.RELEASE)
-        self.expand_and_migrate()
-        with self.phase('both releases'):
-            self.serve(serving.AsBorealis, 'borealis')
-            self.take_turns()
-        self.refuse_to_contract_beside(old)
-        with self.phase('aurora drains'):
-            for worker in old:
-                worker.drain()
-        self.contract()
-        with self.phase('borealis stops'):
-            self.stop_all()
-        self.assert_no_failure()
-        with self.phase('what is there is compared'):
-            self.assert_nothing_is_lost(entries)
-
-    def expand_and_migrate(self):
-        with self.phase('expand beside aurora'):
+    def expand(self):
+        with self.phase('expand beside the older release'):
             self.assert_tool(0, 'expand')
-            self.wait_for_turns(3)
-        with self.phase('migrate beside aurora'):
-            code, said = self.tool('migrate', '--batch-size', '4000')
-            self.assertIn(code, (0, 9), said)    # 9: aurora has written since
             self.wait_for_turns(3)
 
     def take_turns(self):
-        taken = self.world.turns_taken
-        serving.wait_until(lambda: (taken('aurora', 'borealis') >= 30 and taken('borealis', 'aurora') >= 30) or self.world.failures.found,
-                    'each release takes 30 turns after the other')
+        """Each of the two releases at upgrades that the other wrote last."""
+        taken, older = self.world.turns_taken, self.older.release
+        goals = {pair: taken(*pair) + self.turns for pair in ((older, RELEASE), (RELEASE, older))}
+        serving.wait_until(lambda: all(taken(*pair) >= count for pair, count in goals.items()) or self.world.failures.found,
+                           f'each release takes {self.turns} turns after the other')
         self.assert_no_failure()
 
     def refuse_to_contract_beside(self, old):
@@ -150,17 +135,7 @@ class OnARealServer:
             said = self.assert_tool(6, 'contract')
             for worker in old:
                 self.assertIn(worker.name, said)
-            self.assertNotIn('borealis-', said)
-
-    def contract(self):
-        with self.phase('migrate what aurora wrote last'):
-            self.assert_tool(4, 'contract')
-            self.assert_tool(4, 'check')
-            self.assert_tool(0, 'migrate')
-        with self.phase('contract beside borealis'):
-            self.assert_tool(0, 'contract')
-            self.wait_for_turns(20)
-            self.assert_tool(0, 'check')
+            self.assertNotIn(f'{RELEASE}-', said)
 
     def assert_nothing_is_lost(self, entries):
         copied = old_rows.copied(self.engine)
@@ -173,11 +148,87 @@ class OnARealServer:
             of_others = sa.select(sa.func.count()).select_from(models.instance_upgrade_steps)
             self.assertEqual(entries + sum(map(len, self.world.expected.values())), connection.execute(of_others).scalar_one())
         writers = [set(each) for each in self.world.writers.values()]
-        self.assertGreater(sum(each == {'aurora', 'borealis'} for each in writers), 5)
+        self.assertGreater(sum(each == {self.older.release, RELEASE} for each in writers), 5)
 
 
-class ReleaseBelowOnMariaDBTestCase(OnARealServer, base.TestCase):
+class FromAurora(OnARealServer):
+    """The whole way of a rolling upgrade; each server below goes it."""
+
+    older = serving.AsAurora
+
+    def test_no_request_fails_and_no_step_is_lost(self):
+        with self.phase('sync to aurora, old upgrades'):
+            entries = self.make_the_old_world()
+        with self.phase('aurora alone'):
+            old = self.serve(self.older)
+        self.expand()
+        with self.phase('migrate beside aurora'):
+            code, said = self.tool('migrate', '--batch-size', '4000')
+            self.assertIn(code, (0, 9), said)    # 9: aurora has written since
+            self.wait_for_turns(3)
+        with self.phase('both releases'):
+            self.serve(serving.AsInstalled)
+            self.take_turns()
+        self.refuse_to_contract_beside(old)
+        with self.phase('aurora drains'):
+            for worker in old:
+                worker.drain()
+        self.contract()
+        with self.phase('this release stops'):
+            self.stop_all()
+        self.assert_no_failure()
+        with self.phase('what is there is compared'):
+            self.assert_nothing_is_lost(entries)
+
+    def contract(self):
+        with self.phase('migrate what aurora wrote last'):
+            self.assert_tool(4, 'contract')
+            self.assert_tool(4, 'check')
+            self.assert_tool(0, 'migrate')
+        with self.phase('contract beside this release'):
+            self.assert_tool(0, 'contract')
+            self.wait_for_turns(20)
+            self.assert_tool(0, 'check')
+
+
+class FromBorealis(OnARealServer):
+    """No row is moved and nothing is taken away, so both releases serve before, between and after all phases."""
+
+    older = serving.AsBorealis
+
+    def test_no_request_fails_on_the_schema_of_either_release(self):
+        with self.phase('sync to borealis, old upgrades'):
+            entries = self.make_the_old_world()
+        with self.phase('borealis alone, and this release before its expand'):
+            old = self.serve(self.older)
+            self.serve(serving.AsInstalled)
+            self.take_turns()
+        self.assertIs(Phase.EXPAND, Runner(self.engine).position().next)
+        self.expand()
+        self.assertIs(Phase.CONTRACT, Runner(self.engine).position().next)
+        with self.phase('both on the expanded schema'):
+            self.take_turns()
+        self.refuse_to_contract_beside(old)
+        with self.phase('both on the contracted schema'):
+            self.assert_tool(0, 'contract', '--force', '--reason', 'it takes nothing away')
+            self.assertIsNone(Runner(self.engine).position().next)
+            self.take_turns()
+        with self.phase('both stop'):
+            self.stop_all()
+        self.assert_no_failure()
+        self.assert_nothing_is_lost(entries)
+
+
+class ReleaseBelowOnMariaDBTestCase(FromBorealis, base.TestCase):
+
+    server_class = old_rows.MariaDB
+    old_upgrades = 1_000
+    turns = 10
+
+
+class AuroraOnMariaDBTestCase(FromAurora, base.TestCase):
     """The longer tests have the million."""
 
     server_class = old_rows.MariaDB
     old_upgrades = 20_000
+    turns = 20

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steps' way from a column into rows, on real servers: with services of the release before at work, and while the contract runs."""
+"""The steps' way from a column into rows, on real servers: with services of aurora at work, and while the contract runs."""
 import concurrent.futures
 import datetime
 import itertools
@@ -44,7 +44,7 @@ class ExpandedDatabase(database.SampleDatabase):
 
 
 class Aurora:
-    """What a taskmanager of the release before writes: these statements, and no word of what has come since."""
+    """What a taskmanager of aurora writes: these statements, and no word of what has come since."""
 
     table = sa.table('instance_upgrades', *(sa.column(name, kind) for name, kind in (
         ('id', sa.String()), ('state', sa.String()), ('generation', sa.Integer()), ('owner', sa.String()), ('lease_until', columns.UtcDateTime()),

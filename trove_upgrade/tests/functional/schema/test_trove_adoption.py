@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from trove_upgrade.db import repositories, trove_tables
 from trove_upgrade.db.migrations import adoption, removal
+from trove_upgrade.db.migrations.chain import MAIN
 from trove_upgrade.domain.instance import Task
 from trove_upgrade.domain.states import UpgradeState
 from trove_upgrade.tests.functional.host import databases
@@ -109,6 +110,15 @@ class TestAdoption(databases.OneServer, CommandsTestCase):
         self.manage(url, 'db', 'check', code=3)
         self.manage(url, 'db', 'sync', 'aurora')
         for words in (('db', 'expand'), ('db', 'migrate'), ('db', 'contract'), ('db', 'check'), ('db', 'lint'), ('db', 'plan'), ('db', 'current')):
+            self.manage(url, *words)
+        self.assertEqual(before, self.of_trove(url))
+
+    def test_phase_by_phase_from_the_release_below(self):
+        url = self.with_trove(real_trove.NEWEST)
+        before = self.dumped(url)
+        self.manage(url, 'db', 'sync', MAIN.releases()[-2])
+        self.manage(url, 'db', 'check', code=3)
+        for words in (('db', 'expand'), ('db', 'migrate'), ('db', 'contract'), ('db', 'check')):
             self.manage(url, *words)
         self.assertEqual(before, self.of_trove(url))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Between expand and contract: the column `steps` is the truth, and our writes keep the rows the same."""
+"""Until the contract of borealis the column `steps` is the truth, and our writes keep the rows the same."""
 import datetime
 import json
 
@@ -55,7 +55,7 @@ class ExpandedTestCase(test_upgrades.UpgradesTestCase):
         return [(row.position, row.step, row.message) for row in self.db.rows(models.instance_upgrade_steps)]
 
     def aurora_writes(self, *messages):
-        """What a service of the release before leaves: the column, a new updated_at, and nothing else."""
+        """What a service of aurora leaves: the column, a new updated_at, and nothing else."""
         entries = [{'step': 'precheck', 'attempt': 1, 'started_at': BEGAN.isoformat(), 'message': message} for message in messages]
         with self.db.database.write() as connection:
             connection.execute(sa.text('UPDATE instance_upgrades SET steps = :steps, updated_at = :updated_at'),
@@ -88,7 +88,7 @@ class TestBothForms(ExpandedTestCase):
         self.db.begin()
         self.assert_copied()
 
-    def test_what_the_release_before_wrote_is_what_is_read(self):
+    def test_what_aurora_wrote_is_what_is_read(self):
         held = self.upgrades.save(self.claimed().evolve(steps=(RUN,)))
         self.aurora_writes('theirs')
         self.assertEqual(['theirs'], [run.message for run in self.upgrades.get(held.id).steps])
@@ -199,7 +199,7 @@ class TestColumns(base.TestCase):
         self.db.repositories.upgrades.list(limit=5)
         self.assertEqual(2, len(self.statements(lambda: self.db.repositories.upgrades.list(limit=5))))
 
-    def test_a_database_of_the_release_before_is_refused_in_words_until_the_expand_has_been_run(self):
+    def test_a_database_of_aurora_is_refused_in_words_until_the_expand_has_been_run(self):
         begun = self.db.begin()
         with self.db.database.engine.begin() as connection:
             connection.exec_driver_sql('ALTER TABLE instance_upgrades DROP COLUMN steps_at')
@@ -209,19 +209,6 @@ class TestColumns(base.TestCase):
         with self.db.database.engine.begin() as connection:
             connection.exec_driver_sql('ALTER TABLE instance_upgrades ADD COLUMN steps_at DATETIME')
         self.assertEqual(begun, self.db.repositories.upgrades.get(begun.id))
-
-    def test_a_database_without_the_newest_expand_is_refused_too_before_and_after_the_contract(self):
-        begun = self.db.begin()
-        for prepare in (lambda: None, self.db.contract):
-            prepare()
-            with self.db.database.engine.begin() as connection:
-                connection.exec_driver_sql('ALTER TABLE instance_upgrades DROP COLUMN stalls')
-            self.db.database.forget_columns()
-            error = self.assertRaises(errors.SchemaMissing, self.db.repositories.upgrades.get, begun.id)
-            self.assertIn('db expand', error.message)
-            with self.db.database.engine.begin() as connection:
-                connection.exec_driver_sql('ALTER TABLE instance_upgrades ADD COLUMN stalls INTEGER NOT NULL DEFAULT 0')
-            self.assertEqual(begun, self.db.repositories.upgrades.get(begun.id))
 
     def test_without_any_table_the_error_is_the_tables(self):
         empty = engine.Database.from_url('sqlite://')

@@ -18,10 +18,11 @@ def ids(turns):
 class UpgradesTestCase(base.TestCase):
 
     expanded = False
+    version = None
 
     def setUp(self):
         super().setUp()
-        self.db = self.useFixture(database.SampleDatabase(expanded=self.expanded))
+        self.db = self.useFixture(database.SampleDatabase(expanded=self.expanded, version=self.version))
         self.upgrades = self.db.repositories.upgrades
         self.instances = self.db.repositories.instances
 

@@ -14,11 +14,13 @@ import sqlalchemy as sa
 from trove_upgrade.cmd import manage
 from trove_upgrade.cmd.manage import service
 from trove_upgrade.db import models
+from trove_upgrade.db.migrations.chain import MAIN
 from trove_upgrade.db.process_table import TABLE
 from trove_upgrade.db.release import RELEASE
 from trove_upgrade.db.services import Registration
 from trove_upgrade.domain import compute, exceptions
 from trove_upgrade.domain.states import UpgradeState
+from trove_upgrade.tests.functional.schema import schemas
 from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.db.migrations import waiting
 from trove_upgrade.tests.unit.domain import test_notes
@@ -73,14 +75,14 @@ class TestSchema(ManageTestCase):
 
     def test_an_empty_database_is_synced_and_says_how_far_it_is(self):
         self.assertEqual('none\n', self.run_tool('db', 'version'))
-        self.assertIn('no: borealis_expand02', self.run_tool('db', 'current'))
+        self.assertIn(f'no: {MAIN.head("expand")}', self.run_tool('db', 'current'))
         self.run_tool('db', 'sync', '--standalone')
-        self.assertEqual('borealis_expand02, borealis_contract01\n', self.run_tool('db', 'version'))
+        self.assertEqual(f'{schemas.NEWEST}\n', self.run_tool('db', 'version'))
         self.assertIn('standalone  aurora_standalone01  yes', self.run_tool('db', 'current'))
         self.run_tool('upgrade', 'list')
 
     def test_one_branch_is_upgraded_alone(self):
-        self.assertIn('no: borealis_contract01', self.run_tool('db', 'upgrade', 'expand@head'))
+        self.assertIn(f'no: {MAIN.head("contract")}', self.run_tool('db', 'upgrade', 'expand@head'))
         self.run_tool('db', 'upgrade', 'standalone@head')
         self.assertIn('standalone@head', self.run_tool('db', 'upgrade', 'nothing@head', code=2))
 

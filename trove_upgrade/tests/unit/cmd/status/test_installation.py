@@ -96,6 +96,13 @@ class TestChecks(base.TestCase):
     def test_an_empty_database_gets_the_advice_that_every_other_place_gives(self):
         self.assert_failure(self.check('schema', connection=self.sample_url()), errors.MAKE_TABLES)
 
+    def test_a_database_of_the_release_below_may_be_worked_on_before_the_expand(self):
+        for versions in (('borealis_expand01', 'borealis_contract01'), ('borealis_expand01', 'aurora_contract01')):
+            found = self.check('schema', connection=self.migrated(*versions))
+            self.assertEqual(upgradecheck.Code.WARNING, found.code, found.details)
+            for said in ('borealis_expand01', 'trove-upgrade-manage db expand', 'without what it adds'):
+                self.assertIn(said, found.details)
+
     def test_what_is_left_after_the_expand_is_a_warning(self):
         found = self.check('schema', connection=self.migrated('expand@head', 'aurora_contract01'))
         self.assertEqual(upgradecheck.Code.WARNING, found.code)

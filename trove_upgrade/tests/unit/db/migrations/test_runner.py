@@ -13,7 +13,8 @@ from trove_upgrade.db.migrations import offline, recording, runner, tree
 from trove_upgrade.db.migrations.data.migration import Batch
 from trove_upgrade.db.migrations.exit_codes import ExitCode
 from trove_upgrade.db.migrations.position import Phase
-from trove_upgrade.tests.functional.schema import revision_checks
+from trove_upgrade.db.services import API, Services
+from trove_upgrade.tests.functional.schema import revision_checks, schemas
 from trove_upgrade.tests.unit import base
 
 
@@ -52,7 +53,7 @@ class TestSync(RunnerTestCase):
         self.assertEqual('none', self.runner.version())
         self.assertEqual({'expand': None, 'contract': None}, self.runner.position().current)
         self.assertIsNone(self.runner.sync().next)
-        self.assertEqual('borealis_expand02, borealis_contract01', self.runner.version())
+        self.assertEqual(schemas.NEWEST, self.runner.version())
 
     def test_without_standalone_only_our_own_tables_are_made(self):
         self.runner.sync()
@@ -79,12 +80,13 @@ class TestSync(RunnerTestCase):
         for version, outcome in (
                 ('aurora_expand01', 'aurora_expand01'), ('aurora_contract01', 'aurora_expand01, aurora_contract01'),
                 ('borealis_expand01', 'borealis_expand01, aurora_contract01'), ('aurora_expand01, aurora_contract01', 'borealis_expand01, aurora_contract01'),
-                ('borealis_contract01', 'borealis_expand02, borealis_contract01')):
+                ('borealis_contract01', 'borealis_expand01, borealis_contract01'), ('cygnus_expand01', 'cygnus_expand01, borealis_contract01'),
+                ('cygnus_contract01', schemas.NEWEST)):
             with self.subTest(version):
                 self.assertEqual(outcome, self.runner.sync(version).version)
 
     def test_what_db_version_prints_is_a_version_to_sync_to(self):
-        for version in ('borealis_expand01, aurora_contract01', 'borealis_expand02,borealis_contract01'):
+        for version in ('borealis_expand01, aurora_contract01', 'borealis_expand01,borealis_contract01', schemas.NEWEST):
             self.assertEqual(version.replace(',', ', ').split(), self.runner.sync(version).version.split())
 
     def test_a_contract_that_is_named_takes_its_data_migrations_along_and_an_expand_does_not(self):
@@ -93,7 +95,7 @@ class TestSync(RunnerTestCase):
             revision_checks.insert_as_aurora(connection, 'u1')
         self.assertEqual(('borealis_steps',), self.runner.sync('borealis_expand01').data)
         self.assertEqual(('borealis_steps',), self.runner.sync('borealis_expand01, aurora_contract01').data)
-        self.assertEqual('borealis_expand02, borealis_contract01', self.runner.sync('borealis_contract01').version)
+        self.assertEqual('borealis_expand01, borealis_contract01', self.runner.sync('borealis_contract01').version)
 
     def test_a_version_that_is_none_is_refused_before_anything_is_done(self):
         for version, error in (('zulu', errors.RevisionUnknown), ('', errors.RevisionUnknown), ('borealis_expand01, zulu', errors.RevisionUnknown),
@@ -128,7 +130,7 @@ class TestSync(RunnerTestCase):
 
     def test_a_revision_of_a_later_release_is_refused_in_words_and_nothing_is_run(self):
         self.runner.sync()
-        self.execute("UPDATE alembic_version_trove_upgrade SET version_num = 'zulu_expand01' WHERE version_num = 'borealis_expand02'")
+        self.execute("UPDATE alembic_version_trove_upgrade SET version_num = 'zulu_expand01' WHERE version_num LIKE '%expand%'")
         for call in (self.runner.version, self.runner.position, self.runner.expand, self.runner.migrate, self.runner.contract, self.runner.sync):
             self.assertIn('zulu_expand01', self.assertRaises(errors.SchemaFromTheFuture, call).message)
 
@@ -168,9 +170,9 @@ class TestOrder(RunnerTestCase):
         self.execute("INSERT INTO upgrade_services VALUES ('ctl1', 'trove-upgrade-api', 'r', '1.0', '2026-01-01 00:00:00', '2026-01-01 00:00:00')")
         error = self.assertRaises(errors.OlderServices, self.runner.contract)
         self.assertEqual(ExitCode.OLD_SERVICE, error.exit_code)
-        self.assertEqual('borealis_expand02, aurora_contract01', self.runner.version())
+        self.assertEqual(schemas.EXPANDED, self.runner.version())
         self.runner.contract(reason='ctl1 burnt down')
-        self.assertEqual('borealis_expand02, borealis_contract01', self.runner.version())
+        self.assertEqual(schemas.NEWEST, self.runner.version())
         runs = schema_runs.SchemaRuns(self.database.engine).list()
         self.assertEqual([('contract', 'DONE', 'ctl1 burnt down'), ('contract', 'REFUSED', None), ('expand', 'DONE', None)],
                          [(run.command, run.outcome, run.reason) for run in runs])
@@ -207,13 +209,58 @@ class TestOrder(RunnerTestCase):
         self.assertIsNone(self.runner.contract().next)
 
 
+class TestReleaseAfterRelease(RunnerTestCase):
+    """From the release below, whose services are listed, to this one."""
+
+    below = runner_chain.MAIN.releases()[-2]
+
+    def setUp(self):
+        super().setUp()
+        self.runner.sync(self.below)
+        self.services = Services(self.database)
+        self.listed = self.services.register('ctl1', API, '1.1.0', release=self.below, pid=4711)
+
+    def test_the_phases_are_its_own_and_the_contract_waits_for_those_services_although_it_takes_nothing_away(self):
+        self.assertIs(Phase.EXPAND, self.runner.position().next)
+        for call in (self.runner.migrate, self.runner.contract):
+            self.assertEqual(ExitCode.EXPAND_NEXT, self.assertRaises(errors.SchemaOutOfOrder, call).exit_code)
+        self.assertIs(Phase.CONTRACT, self.runner.expand().next)
+        self.assertIs(Phase.CONTRACT, self.runner.migrate().next)
+        for call in (self.runner.contract, self.runner.sync):
+            self.assertIn(self.listed.id, self.assertRaises(errors.OlderServices, call).message)
+        self.services.remove(self.listed)
+        self.services.register('ctl1', API, '2.0.0', pid=4712)
+        self.assertIsNone(self.runner.contract().next)
+        self.assertEqual(schemas.NEWEST, self.runner.version())
+
+    def test_a_database_that_skips_a_release_waits_for_services_of_either_and_moves_its_rows_first(self):
+        old = engine.Database.from_url('sqlite://')
+        self.addCleanup(old.dispose)
+        skips, services = runner.Runner(old.engine), Services(old)
+        skips.sync('aurora')
+        with old.write() as connection:
+            revision_checks.insert_as_aurora(connection, 'u1')
+        for release in ('aurora', self.below):
+            waits_for = services.register('ctl1', API, '1.0', release=release, pid=4711)
+            self.assertRaises(errors.OlderServices, skips.sync)
+            self.assertEqual(schemas.EXPANDED, skips.version())
+            services.remove(waits_for)
+        self.assertEqual(schemas.NEWEST, skips.sync().version)
+
+    def test_the_contract_of_the_release_below_is_run_beside_its_services(self):
+        self.runner.stamp(['aurora_contract01'])
+        self.runner.expand()
+        self.assertEqual('borealis_contract01', self.runner.contract(self.below).current['contract'])
+        self.assertRaises(errors.OlderServices, self.runner.contract)
+
+
 class TestAdoption(RunnerTestCase):
 
     def forget_version(self):
         self.execute('DROP TABLE alembic_version_trove_upgrade')
 
     def test_tables_without_a_version_are_recognized(self):
-        for release in ('aurora', 'borealis'):
+        for release in runner_chain.MAIN.releases():
             self.runner.sync(release)
             version = self.runner.version()
             self.forget_version()

@@ -28,13 +28,15 @@ class TestOfflineSql(base.TestCase):
 
     def test_a_range_begins_and_ends_at_revisions_releases_and_heads(self):
         for words, expected in (
-                (('aurora:borealis',), ['borealis_expand01', 'borealis_expand02', 'borealis_contract01']),
-                (('aurora:',), ['borealis_expand01', 'borealis_expand02', 'borealis_contract01']),
-                (('aurora:head',), ['borealis_expand01', 'borealis_expand02', 'borealis_contract01']),
-                (('aurora:heads',), ['borealis_expand01', 'borealis_expand02', 'borealis_contract01']),
-                (('aurora:head', '--expand'), ['borealis_expand01', 'borealis_expand02']),
-                (('aurora:heads', '--contract'), ['borealis_contract01']),
-                (('aurora_expand01:heads',), ['borealis_expand01', 'borealis_expand02']),
+                (('aurora:borealis',), ['borealis_expand01', 'borealis_contract01']),
+                (('borealis:cygnus',), ['cygnus_expand01', 'cygnus_contract01']),
+                (('borealis_expand01:',), ['cygnus_expand01']),
+                (('aurora:',), ['borealis_expand01', 'cygnus_expand01', 'borealis_contract01', 'cygnus_contract01']),
+                (('aurora:head',), ['borealis_expand01', 'cygnus_expand01', 'borealis_contract01', 'cygnus_contract01']),
+                (('aurora:heads',), ['borealis_expand01', 'cygnus_expand01', 'borealis_contract01', 'cygnus_contract01']),
+                (('aurora:head', '--expand'), ['borealis_expand01', 'cygnus_expand01']),
+                (('aurora:heads', '--contract'), ['borealis_contract01', 'cygnus_contract01']),
+                (('aurora_expand01:heads',), ['borealis_expand01', 'cygnus_expand01']),
                 (('aurora_contract01:borealis',), ['borealis_contract01']),
                 (('aurora_expand01:borealis_expand01',), ['borealis_expand01']),
                 (('aurora_expand01:borealis_expand01', '--expand'), ['borealis_expand01']),

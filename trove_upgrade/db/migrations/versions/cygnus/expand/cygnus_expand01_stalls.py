@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from trove_upgrade.db.migrations import ops
 
-revision = 'borealis_expand02'
+revision = 'cygnus_expand01'
 down_revision = 'borealis_expand01'
 branch_labels = None
 depends_on = None

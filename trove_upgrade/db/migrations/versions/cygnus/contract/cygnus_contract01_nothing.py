@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nothing to take away: cygnus only adds, and each release has a revision in each branch.
+
+Contract.
+"""
+revision = 'cygnus_contract01'
+down_revision = 'borealis_contract01'
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Nothing."""
