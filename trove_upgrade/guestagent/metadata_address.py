@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the cloud's metadata address is closed for all but root: the server's user data is there for whoever asks."""
+"""The cloud's metadata address, which shows the server's user data to all programs of the guest: closed for all but root, or open."""
 
 import pathlib
 from typing import Protocol

@@ -62,7 +62,7 @@ class Scheduler:
             again = self._runs[job.kind](job.turn.id)
             with self._condition:
                 self._agenda.ran(job, again)
-                self._condition.notify_all()    # the clock's thread, and whoever waits for a share
+                self._condition.notify_all()    # the clock's thread, and workers that wait for a share
 
     def _mind(self) -> None:
         next_look = self._clock.monotonic()

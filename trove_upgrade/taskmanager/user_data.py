@@ -103,7 +103,7 @@ def _refused(found: str, code: str) -> exceptions.StepRefused:
 def _require_plain(marker: str, wanted: Wanted) -> None:
     """A value with a line of its own would be an option of its own, read by the agents on the next root disk.
 
-    Every value is looked at here once more, whoever has checked it before.  The operator's own file is text of several lines.
+    Every value is looked at here once more, whatever has checked it before.  The operator's own file is text of several lines.
     """
     values = {'marker': marker, 'volume_uuid': wanted.volume_uuid, 'guest_topic_prefix': wanted.guest_topic_prefix, **wanted.settings()}
     for name, value in values.items():

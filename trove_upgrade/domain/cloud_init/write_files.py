@@ -24,7 +24,7 @@ ROOT = 'root:root'
 PRIVATE = '0600'
 
 
-#: No file can have such a name, or nobody meant it.
+#: No file can have such a name, or it is a mistake.
 _UNFIT = re.compile(r'[\x00-\x1f\x7f-\x9f\ud800-\udfff]')
 _LONGEST_PATH = 4096
 _MORE_THAN_ANY_MODE = 2**31  # os.chmod takes a C int

@@ -80,7 +80,7 @@ class Manifest:
 
 
 def _entry(fields: Mapping[str, Any]) -> Entry:
-    """As strict as a kernel: whoever was root on the former root disk has written this, with a digest that matches."""
+    """As strict as a kernel: an intruder who was root on the former root disk has written this, with a digest that matches."""
     piece = _piece(fields['piece']) if fields['piece'] else None
     entry = Entry(**{**fields, 'piece': piece})
     _require_path(entry.path)

@@ -62,7 +62,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_args: object) -> None:
-        """Write nothing: nobody reads it."""
+        """Write nothing: the lab keeps no log of requests."""
 
 
 class MetadataServer(http.server.ThreadingHTTPServer):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A database server that is somebody else's program.  Source: MySQL's client/server protocol, connection phase."""
+"""A database server that is an attacker's program.  Source: MySQL's client/server protocol, connection phase."""
 
 import pathlib
 import socket

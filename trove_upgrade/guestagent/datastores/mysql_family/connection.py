@@ -157,7 +157,7 @@ class PyMySQLSession:
         """See the port."""
         if self._connection.open:
             with contextlib.suppress(OSError):
-                self._connection.close()   # says goodbye, and does not mind if nobody hears it
+                self._connection.close()   # takes leave of the server, which may have gone
 
 
 def _text(error: BaseException) -> str:
