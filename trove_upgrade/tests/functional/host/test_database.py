@@ -191,7 +191,8 @@ class OnARealServer(databases.OneServer):
             self.assertEqual(int(Task.RESIZING), connection.execute(query).scalar_one())
 
     def test_long_journals_fit(self):
-        held = self.repos.upgrades.claim(self.db.begin().id, 'me', 60).with_data(upgrade_info={'x': 'ü' * 200_000})
+        facts = {f'x{number}': 'ü' * 4000 for number in range(15)}    # more than 64 KiB, within what is kept of a guest
+        held = self.repos.upgrades.claim(self.db.begin().id, 'me', 60).with_data(upgrade_info=facts)
         self.assertEqual(held.data, self.repos.upgrades.save(held).data)
 
 
