@@ -77,7 +77,7 @@ _OF = {
     'runc': 'runc',
     'sed': 'sed',
     'squashfs-tools': 'mksquashfs',
-    'systemd': 'systemctl systemd-analyze',
+    'systemd': 'journalctl systemctl systemd-analyze',
     'tar': 'tar',
     'util-linux': 'blkid fallocate findmnt mountpoint nsenter pivot_root setpriv setsid unshare',
     'zstd': 'zstd',
