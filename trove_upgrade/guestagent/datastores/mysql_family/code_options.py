@@ -57,6 +57,7 @@ _START_GROUP = re.compile(
 )
 #: Programs take the beginning of a name for the name.
 _SHORTEST = 2
+_SWITCH = re.compile(r'(?:loose-|maximum-)*(?:skip|disable|enable)-')
 _DATA_DIRECTORY = 'var/lib/mysql/data'  #: Trove's
 #: Made anew at each start, in /run itself or below a directory of a database's.
 _OF_A_BOOT = frozenset({'socket', 'pid-file'})
@@ -113,7 +114,7 @@ def _reasons(
         if not _PART_OF_A_NAME.fullmatch(value):
             yield f"names {value!r}, which is more than a part of a program's name"
     elif _means(name, NAMES) or name.endswith('-plugin-dir'):
-        if not _is_of_the_image(name, value, packages, root):
+        if _is_switched_directory(option) or not _is_of_the_image(name, value, packages, root):
             yield f'names {value}, which is of no package, and programs or libraries come from the image alone'
     elif of_server and _means(name, _WRITTEN_BY_BACKUPS):
         yield 'lets backup programs of root write'
@@ -126,6 +127,15 @@ def _reasons(
         and _is_trusted(path, packages, root)
     ):
         yield f'leads a program of root to {value}, a place that the system trusts'
+
+
+def _is_switched_directory(option: option_files.Option) -> bool:
+    """True for a directory that is switched like a flag: programs take 0 or 1 for its name, below where they run."""
+    return _SWITCH.match(option.name) is not None and _is_directory(option.bare_name)
+
+
+def _is_directory(name: str) -> bool:
+    return _means(name, _DIRECTORIES) or name.endswith('-plugin-dir')
 
 
 def _is_followed_by_root(name: str, *, is_of_clients: bool, of_scripts: bool) -> bool:
@@ -166,8 +176,7 @@ def _is_below_run(path: pathlib.Path, root: pathlib.Path) -> bool:
 
 def _is_of_the_image(name: str, value: str, packages: Packages, root: pathlib.Path) -> bool:
     """False also for what is not there yet: it could come later."""
-    is_directory = _means(name, _DIRECTORIES) or name.endswith('-plugin-dir')
-    if not value or (value.lower() in _NONE and not is_directory):
+    if not value or (value.lower() in _NONE and not _is_directory(name)):
         return True
     if '/' not in value and name in _LOOKED_UP:
         return True
