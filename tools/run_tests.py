@@ -30,7 +30,7 @@ from trove_upgrade import signals
 # the one cloud, on which nothing may happen at the same time.
 GROUPS = (
     r'trove_upgrade\.tests\.functional\.'
-    r'(schema\.test_(?=data|plan|release|steps|unfolded)|schema|host|long\.test_schema|long\.test_host)?'
+    r'(schema\.test_(?=data|plan|release|steps|trove|unfolded)|schema|host|long\.test_schema|long\.test_host)?'
 )
 # Tests of one of these groups share what the first of them has read of all files.
 UNIT_GROUPS = r'trove_upgrade\.tests\.unit\.(programs|test_architecture|test_documentation)'

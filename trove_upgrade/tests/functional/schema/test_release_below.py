@@ -224,11 +224,3 @@ class ReleaseBelowOnMariaDBTestCase(FromBorealis, base.TestCase):
     server_class = old_rows.MariaDB
     old_upgrades = 1_000
     turns = 10
-
-
-class AuroraOnMariaDBTestCase(FromAurora, base.TestCase):
-    """The longer tests have the million."""
-
-    server_class = old_rows.MariaDB
-    old_upgrades = 20_000
-    turns = 20
