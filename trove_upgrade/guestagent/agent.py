@@ -207,4 +207,5 @@ def compose(conf: cfg.ConfigOpts, layout: Layout) -> Agent:
     manager = GuestManager(own, jobs, journal, conf[our_conf.GROUP].guest_join_seconds, heartbeats.wake)
     server = transport.get_server(rpc_transport, transport.guest_target(conf, own.instance_id), [manager])
     LOG.info('Guest agent %s of instance %s, datastore manager %s', own.agent_version, own.instance_id, own.driver.manager)
+    LOG.debug('Its configuration is read from %s', [*(conf.config_dir or []), *(conf.config_file or [])])
     return Agent(jobs, heartbeats, keeper, functools.partial(prefetch, own), own.watchers, manager, server)
