@@ -15,6 +15,8 @@ import sqlalchemy as sa
 import yaml
 from oslo_config import cfg
 
+from trove_upgrade import conf as our_conf
+from trove_upgrade.clients.nova import Nova
 from trove_upgrade.lab import errors, stage
 from trove_upgrade.rpc import transport
 from trove_upgrade.tests.functional.cloud import base
@@ -183,8 +185,12 @@ class TestSecretsAtDebug(base.CloudTestCase):
             ]
             self.assertTrue(any(' DEBUG ' in text for text in logs), f'{name}: {len(logs)} logs')
         self.assertIn(' DEBUG ', self.written['logs in the guest'])
-        server = self.maker.server(instance.server_id)
-        sent = base64.b64decode(str(server['OS-EXT-SRV-ATTR:user_data'])).decode()
+        conf = cfg.ConfigOpts()
+        our_conf.register_opts(conf)
+        conf(['--config-file', str(self.product.config_file)])
+        sent = (
+            Nova.from_conf(conf).server_with_user_data(instance.server_id).user_data or b''
+        ).decode()
         with_files = sent + ''.join(
             base64.b64decode(entry['content']).decode()
             for entry in self.entries(sent)
