@@ -60,7 +60,7 @@ class CleanRecords(logging.Filter):
 
 
 class CleanLines(logging.Formatter):
-    """What another formatter makes, without control characters except the ends of its lines: it may add more than the record holds.
+    """Output of another formatter, without control characters except the ends of its lines: it may add more than the record holds.
 
     oslo.log adds the error that is being handled. Source: oslo_log.formatters.ContextFormatter.format (oslo.log 8).
     """

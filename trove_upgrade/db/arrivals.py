@@ -24,7 +24,7 @@ def missing(database: Database, connection: sa.Connection, table: sa.Table) -> f
 
 
 def readable(column: sa.Column[Any], absent: Collection[str]) -> sa.ColumnElement[Any]:
-    """What a SELECT names: the column, or under its name the value that counts until it is there."""
+    """Return the name for a SELECT: the column, or under its name the value that counts until it is there."""
     if column.name not in absent:
         return column
     return sa.literal(column.info[UNTIL_EXPAND], column.type).label(column.name)

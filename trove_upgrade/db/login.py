@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How an engine logs in with PyMySQL: never in clear text, as a server that stands in the place of ours would ask for it."""
+"""Logins of an engine with PyMySQL: never in clear text, as a server that stands in the place of ours would ask for it."""
 
 from typing import Any
 

@@ -57,7 +57,7 @@ class UpgradeChecks:
             return [Turn(row.id, row.project_id) for row in connection.execute(query)]
 
     def turn(self, check_id: str) -> Turn | None:
-        """What a nudge may put in; None: it has ended, or was never there."""
+        """Return the turn that a nudge may put in; None: it has ended, or was never there."""
         if not plausible_id(check_id):
             return None
         query = sa.select(_checks.c.id, _checks.c.project_id).where(_checks.c.id == check_id, _checks.c.state.in_(('PENDING', 'RUNNING')))

@@ -162,7 +162,7 @@ class Upgrades:
 
     @repeat_on_new_columns
     def turn(self, upgrade_id: str) -> Turn | None:
-        """What a nudge may put in; None: it has ended, was never there, or rests after a call without answer."""
+        """Return the turn that a nudge may put in; None: it has ended, was never there, or rests after a call without answer."""
         if not plausible_id(upgrade_id):
             return None
         with self._database.read() as connection:

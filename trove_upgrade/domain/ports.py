@@ -123,7 +123,7 @@ class UpgradeRepository(Protocol):
         """
 
     def turn(self, upgrade_id: str) -> Turn | None:
-        """What a nudge may put in; None: it has ended, was never there, or rests after a call without answer."""
+        """Return the turn that a nudge may put in; None: it has ended, was never there, or rests after a call without answer."""
 
     def get(self, upgrade_id: str, project_id: str | None = None) -> upgrade.Upgrade:
         """:raises UpgradeNotFound: none, or of another project than `project_id` where that is given."""
@@ -198,7 +198,7 @@ class UpgradeCheckRepository(Protocol):
         """PENDING ones, and RUNNING ones whose lease has run out; project by project as those of upgrades."""
 
     def turn(self, check_id: str) -> Turn | None:
-        """What a nudge may put in; None: it has ended, or was never there."""
+        """Return the turn that a nudge may put in; None: it has ended, or was never there."""
 
     def claim(self, check_id: str, owner: str, lease_seconds: float) -> upgrade.UpgradeCheck:
         """:raises LeaseLost: somebody else has it, or it has ended."""

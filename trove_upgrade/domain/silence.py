@@ -20,7 +20,7 @@ def explained(error: exceptions.GuestUnavailable, last: guest.LastWord | None, b
 
 
 def is_of_outage(error: exceptions.TroveUpgradeError) -> bool:
-    """Whether the broker or Nova gave no answer: nothing is known of the guest, and it does not count as a silent one."""
+    """Return True where the broker or Nova gave no answer: nothing is known of the guest, and it does not count as a silent one."""
     return isinstance(error, exceptions.ComputeUnavailable | exceptions.MessagingUnavailable | exceptions.GuestNotAsked)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What waits for a worker, with all that decides when its turn comes."""
+"""A row that waits for a worker, with all that decides when its turn comes."""
 import dataclasses
 
 

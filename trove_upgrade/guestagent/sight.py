@@ -17,7 +17,7 @@ _NO_USER = -1
 
 
 class Sight:
-    """What one user can see on the running root disk, by modes of directories alone: access lists count as their masks."""
+    """One user's view of the running root disk, by modes of directories alone: access lists count as their masks."""
 
     def __init__(
         self, uid: int, groups: Collection[int], top: pathlib.Path = pathlib.Path('/')

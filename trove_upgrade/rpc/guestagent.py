@@ -22,7 +22,7 @@ _FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
 
 
 class _Unreadable(Exception):
-    """What came is no answer; its cause has the guest's words, and is for no log."""
+    """A guest has sent no answer; its cause has the guest's words, and is for no log."""
 
 
 class _Caller(Protocol):
@@ -105,7 +105,7 @@ class GuestAgentAPI:
                 f'Look which version of the agent runs there.'))
 
     def _asked(self, method: str, call: guest.GuestCall) -> guest.GuestAnswer:
-        """What was answered, by whichever version; raises whatever the guest made the library raise."""
+        """Return the answer, by whichever version; raises whatever the guest made the library raise."""
         try:
             return guest.GuestAnswer.from_wire(self._call(method, '1.1', call.instance_id, call.to_wire()))
         except oslo_messaging.UnsupportedVersion:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a taskmanager has before it: jobs that wait for a worker, jobs that run, and jobs that wait for their time.  No threads in here."""
+"""Work of one taskmanager: jobs that wait for a worker, jobs that run, and jobs that wait for their time.  No threads in here."""
 import dataclasses
 import heapq
 import itertools
@@ -31,11 +31,11 @@ class Agenda:
         self._queue.put(job)
 
     def take(self) -> Job | None:
-        """What a worker is to run now; None: nothing."""
+        """Return the job that a worker is to run now; None: nothing."""
         return self._queue.take()
 
     def ran(self, job: Job, again: Again | None) -> None:
-        """What `take` handed out has been run; None: it has ended, or another taskmanager has it."""
+        """Note that a job of `take` has been run; without `again` it has ended, or another taskmanager has it."""
         nudged = self._queue.done(job)
         if again is not None:
             job = dataclasses.replace(job, turn=dataclasses.replace(job.turn, is_slow=again.is_slow))

@@ -17,7 +17,7 @@ _IMAGE = 'docker_image'
 
 
 class Wanted(Protocol):
-    """What of the next root disk's files decides."""
+    """Parts of the next root disk's files that decide."""
 
     @property
     def datastore_manager(self) -> str:

@@ -10,7 +10,7 @@ from trove_upgrade.domain.turn import Turn
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What to run: its kind, and the row."""
+    """One job: its kind, and the row."""
 
     kind: str
     turn: Turn
@@ -23,7 +23,7 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Shares:
-    """How many workers there are, and how many of them some jobs may have at most; each share is at least one."""
+    """Number of workers, and the most of them that some jobs may have; each share is at least one."""
 
     workers: int
     slow: int                                #: for all jobs that have kept a worker waiting of late

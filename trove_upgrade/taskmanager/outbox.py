@@ -48,7 +48,7 @@ class Relay:
             self.outages.over(_LOOK)
 
     def _round(self) -> int:
-        """How many were sent: the next event of their upgrades may be pending now.
+        """Return the number that was sent: the next event of their upgrades may be pending now.
 
         A guest that does not answer ends the round: what has come while it was waited for goes before others that may be as silent.
         """

@@ -240,7 +240,7 @@ class Service:
 
 
 def shares(conf: cfg.ConfigOpts) -> Shares:
-    """How many workers each may have."""
+    """Workers that each may have."""
     options = conf[our_conf.GROUP]
     workers = options.taskmanager_workers
     return Shares.of_percent(workers, slow=options.slow_workers_percent, project=options.project_workers_percent,

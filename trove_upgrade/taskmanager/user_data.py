@@ -114,7 +114,7 @@ def _require_plain(marker: str, wanted: Wanted) -> None:
 
 
 def _require_options(kept: str) -> None:
-    """What the former user data says of the server's numbers, in lines that are ours."""
+    """Check the server's numbers of the former user data, which stand in lines of ours."""
     if not all(printable.is_plain(line, _LONGEST_VALUE) for line in kept.split('\n')):
         raise _value_refused('the number of the database user')
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether Trove's own policy is stricter about upgrades than ours, which is the only one that the filter asks.
+"""Trove's own policy, where it is stricter about upgrades than ours, which is the only one that the filter asks.
 
 Both rules are asked about callers with each combination of the roles that either of them names.  Nothing of Trove's is imported.
 """

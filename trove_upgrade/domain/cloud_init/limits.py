@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much of a user data is read. Nova bounds it at 64 KiB of base64, but a compressed part and an alias of YAML grow without end.
+"""Limits of what is read of a user data. Nova bounds it at 64 KiB of base64, but a compressed part and an alias of YAML grow without end.
 
 What is beyond a limit cloud-init might read and act on, so it is never passed over: the whole user data is refused.
 """

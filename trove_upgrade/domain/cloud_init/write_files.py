@@ -39,7 +39,7 @@ class ContentUnreadable(EntryUnreadable):
 
 
 class PathUnreadable(EntryUnreadable):
-    """What stands in the place of a path is none."""
+    """An entry has no path where its path should be."""
 
 
 def path_of(entry: Mapping[str, Any]) -> str:

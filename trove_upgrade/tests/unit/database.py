@@ -150,7 +150,7 @@ class SampleDatabase(fixtures.Fixture):
                         connection.execute(sa.update(table).where(*same).values(**moved))
 
     def contract(self):
-        """What the contract of borealis does to instance_upgrades, done behind everybody's back."""
+        """What the contract of borealis does to instance_upgrades, done without a word to any service."""
         with self.database.engine.begin() as connection:
             for column in ('steps', 'steps_at'):
                 connection.exec_driver_sql(f'ALTER TABLE instance_upgrades DROP COLUMN {column}')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the database's container sees of the guest, and which rights it has: as Trove's agent makes it, whatever the former one had.
+"""The database container's view of the guest, and its rights: as Trove's agent makes it, whatever the former one had.
 
 Source: trove/guestagent/datastore/mysql_common/service.py, start_db, and trove/guestagent/utils/docker.py, start_container (Trove 26).
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which files of a directory that an option names come to another root disk: those that a server reads in such a directory.
+"""Files of a directory that an option names, and that come to another root disk: those that a server reads in such a directory.
 
 The option names no file of it, so an intruder can choose any directory, one that another program believes among them.
 """
@@ -15,7 +15,7 @@ _SUFFIXES = frozenset(
         *('.xml', '.sys', '.txt', '.sql', '.cnf'),
     }
 )
-_OF_PEOPLE = frozenset({'README', 'README.md', '.gitkeep'})
+_OF_PEOPLE = frozenset({'README', 'README.md'})
 REASON = 'is in a directory that an option names, and by its name no certificate, key, list or option file'
 
 

@@ -63,7 +63,7 @@ class Configuration:
         return self.value(name, self.groups.names)
 
     def of_servers(self) -> tuple[Option, ...]:
-        """What servers of its dialect see, of any version."""
+        """Return the options that servers of its dialect see, of any version."""
         return tuple(option for option in self.options if self.groups.has(option.group))
 
     def of_server(self, groups: Iterable[str]) -> tuple[Option, ...]:

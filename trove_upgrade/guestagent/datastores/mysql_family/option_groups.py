@@ -15,7 +15,7 @@ _SHORT_SINCE = 11
 
 @dataclasses.dataclass(frozen=True)
 class ServerGroups:
-    """What servers of one dialect read."""
+    """Groups that servers of one dialect read."""
 
     names: tuple[str, ...]  #: of any version
     versioned: tuple[str, ...]  #: also with a dash and a version behind them

@@ -18,8 +18,6 @@ def write(session: connection.Session) -> None:
         if _keeps_all_out(session):
             return
         session.rows('SET SESSION sql_log_bin = 0')
-        session.rows('SET SESSION TRANSACTION READ WRITE')   # a default of the customer's for his own sessions
-        session.rows('SET SESSION autocommit = 1')
         session.rows(f'DROP DATABASE IF EXISTS {SCHEMA}')   # of a run that was cut off
         session.rows(f'CREATE DATABASE {SCHEMA}')
         try:

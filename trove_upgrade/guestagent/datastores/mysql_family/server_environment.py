@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the unit of the running server gives it beside option files: variables, limits, and a unit that was changed by hand.
+"""Things that the running server has from its unit beside option files: variables, limits, and a unit that was changed by hand.
 
 None of it comes to the new root disk, whose service has its own.
 """

@@ -10,7 +10,7 @@ _BYTES = 1 << 20
 
 @dataclasses.dataclass(frozen=True)
 class ServerProcess:
-    """What its unit or its start script has given it."""
+    """Process of the server, with what its unit or its start script has given it."""
 
     environment: Mapping[str, str]
     limits: Mapping[str, str]  #: the kernel's name of a limit -> the soft one

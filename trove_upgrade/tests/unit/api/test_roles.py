@@ -95,7 +95,7 @@ QUERIES = {
     ('GET', '/{project_id}/upgrades?all_projects=true'): FOR_ADMINS,
     ('GET', '/{project_id}/upgrades?project_id=any'): FOR_ADMINS,
 }
-#: In Trove's pipeline these are Trove's, whoever asks.
+#: In Trove's pipeline these are Trove's, for every caller.
 LEFT_TO_TROVE = frozenset(
     (method, path)
     for method, path in TABLE
