@@ -18,7 +18,7 @@ _DIRECTORIES = (
 )
 _FILES = ('socket', 'log_error', 'general_log_file', 'slow_query_log_file')
 #: Source: file-hierarchy(7), tmpfiles.d(5).
-_EMPTIED = frozenset({'/tmp', '/var/tmp', '/dev/shm', '/run', '/var/run'})  # noqa: S108 - nothing is written there
+_EMPTIED = frozenset({'/tmp', '/var/tmp', '/dev/shm', '/run', '/var/run'})  # noqa: S108  # nosec B108 # places that are judged: nothing is made there
 #: Our service makes it before each start; its file with the number of the process lies there, too.
 _MADE = frozenset({'/run/mysqld', '/var/run/mysqld'})
 
