@@ -89,9 +89,15 @@ class BrokerCase(Waiting, base.TestCase):
         self.wait_until(lambda: queues.find(conf, shared, 10)[0].consumers, 'the consumer')
         return server, endpoint
 
-    def end(self, server):
+    def end(self, server, conf, names=None):
+        """Wait for the broker, too: there a consumer can outlive its connection for a moment."""
         server.stop()
         server.wait()
+        names = names or queues.of_taskmanagers(conf, ['host-1'])
+        self.wait_until(
+            lambda: not any(one.consumers for one in queues.find(conf, names, 10)),
+            'the end of its consumers',
+        )
 
     def declare_as_before(self, conf):
         """As a taskmanager of the release before has left them.
@@ -99,7 +105,7 @@ class BrokerCase(Waiting, base.TestCase):
         Its transport gave no cast a time to live.
         """
         server, _ = self.listen(conf, oslo_messaging.get_rpc_transport(conf))
-        self.end(server)
+        self.end(server, conf)
 
     def send(self, conf, count=1):
         rpc_transport = transport.get_transport(conf)

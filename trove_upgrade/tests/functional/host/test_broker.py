@@ -36,7 +36,7 @@ class TestBroker(BrokerCase):
             self.assertEqual([], queues.remove(conf, [self.id()], 10))
             self.assertEqual([queues.Queue(self.id(), 0, 1)], queues.find(conf, [self.id()], 10))
             self.assertFalse(queues.remove_exchange(conf, 10))
-            self.end(server)
+            self.end(server, conf)
             self.delete_queues(conf)
             self.assertTrue(queues.remove_exchange(conf, 10))
             self.assertTrue(queues.remove_exchange(conf, 10))
@@ -46,7 +46,7 @@ class TestBroker(BrokerCase):
         server, _ = self.listen(conf, transport.get_transport(conf))
         code, _, refused = self.run_tool('queue', 'remove', '--host', 'host-1')
         self.assertEqual((1, True), (code, 'ERROR QUEUES_IN_USE' in refused), refused)
-        self.end(server)
+        self.end(server, conf)
         self.send(conf, 2)
         self.assertRegex(
             self.run_tool('queue', 'list', '--host', 'host-1')[1],

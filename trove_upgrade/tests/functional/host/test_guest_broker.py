@@ -37,8 +37,8 @@ class GuestBrokerTest(broker_case.BrokerCase):
         self.wait_until(lambda: queues.find(conf, [own], TIMEOUT)[0].consumers, 'the guest')
 
     def leave(self, conf, server):
-        self.end(server)
         own = f'{self.prefix}{INSTANCE}'
+        self.end(server, conf, [own, f'{own}.{own}'])
         queues.remove(conf, [own, f'{own}.{own}'], TIMEOUT)
         queues.remove_exchange(conf, TIMEOUT)
 
