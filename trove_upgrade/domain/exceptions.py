@@ -27,6 +27,10 @@ class TroveUpgradeError(Exception):
         return self.message
 
 
+class Dropped(TroveUpgradeError):
+    """A message that counts as never sent.  Its sender is told; the log gets no line for each (`domain.drops`)."""
+
+
 class IllegalMove(TroveUpgradeError):
     """A state was to follow one that it cannot follow: a fault of the program, not of a user."""
 

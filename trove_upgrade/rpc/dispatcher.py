@@ -28,7 +28,10 @@ class MessageInvalid(exceptions.TroveUpgradeError):
 
 
 class Dispatcher(oslo_dispatcher.RPCDispatcher):
-    """oslo.messaging's, with an edge: the caller gets the error as ever, the log one line without the caller's words."""
+    """oslo.messaging's, with an edge: the caller gets the error as ever, the log one line without the caller's words.
+
+    What is dropped by the thousand has no line of its own.
+    """
 
     def dispatch(self, incoming: Any) -> Any:
         """Hand a message to its endpoint.
@@ -38,6 +41,8 @@ class Dispatcher(oslo_dispatcher.RPCDispatcher):
         try:
             _require_form(incoming.message)
             return super().dispatch(incoming)
+        except exceptions.Dropped:
+            raise oslo_dispatcher.ExpectedException from None  # counted where it was dropped
         except exceptions.TroveUpgradeError as error:
             LOG.warning('A call was refused: %s', error.message)
             raise oslo_dispatcher.ExpectedException from None

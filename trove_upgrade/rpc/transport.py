@@ -20,8 +20,8 @@ from trove_upgrade.domain import exceptions
 from trove_upgrade.rpc import dispatcher, serializer
 
 #: Highest versions that the two APIs have; the history stands in the docstrings of the client classes.
-TASKMANAGER_VERSION = '1.1'
-GUEST_VERSION = '1.1'
+TASKMANAGER_VERSION = '1.2'
+GUEST_VERSION = '1.2'
 
 #: What a broker that is down comes out as: with `retry=0` the first connection's error is not oslo.messaging's own (18.3.1).
 BROKER_ERRORS = (oslo_messaging.MessagingException, kombu.exceptions.OperationalError, amqp.exceptions.AMQPError, OSError)
