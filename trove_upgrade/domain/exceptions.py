@@ -290,6 +290,13 @@ class GuestNotAsked(GuestUnavailable):
                 '{timeout_seconds} s. Look at the broker if this lasts.')
 
 
+class GuestKeyUnusable(GuestNotAsked):
+    """The guest was not asked, as its key cannot be read here."""
+
+    code = 'GUEST_KEY_UNUSABLE'
+    template = 'The guest agent of instance {instance_id} was not asked for {method}. {found}'
+
+
 class BrokerUnavailable(TroveUpgradeError):
     """No broker let an operator's command in."""
 

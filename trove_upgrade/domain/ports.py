@@ -112,6 +112,9 @@ class Guest(Protocol):
     def finish_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
         """The upgrade is COMPLETED: the stash may go after its hours."""
 
+    def greet(self, instance_id: str) -> None:
+        """Let a guest that has a key tell under it in which start of its agent it is; no job is begun."""
+
 
 class UpgradeRepository(Protocol):
     """`instance_upgrades` with what a taskmanager does to it.  Leases are compared by the database's clock."""
