@@ -77,8 +77,10 @@ class GuestKeyOverview:
             ids = connection.execute(query.order_by(_instances.c.id).limit(_PAGE)).scalars().all()
             absent = arrivals.missing(self._database, connection, _guests)
             named = (_guests.c.instance_id, _guests.c.agent_version, _guests.c.seen_at)
-            heard = sa.select(*named, arrivals.readable(_guests.c.key_id, absent))
-            said = connection.execute(heard.where(_guests.c.instance_id.in_(ids))).all()
+            heard: sa.Select[Any] = sa.select(*named, arrivals.readable(_guests.c.key_id, absent))
+            said: Sequence[sa.Row[Any]] = connection.execute(
+                heard.where(_guests.c.instance_id.in_(ids))
+            ).all()
             keys, wires = self._keys(connection, ids), self._wires(connection, ids)
         guests = {row.instance_id: row for row in said}
         return [
@@ -90,7 +92,7 @@ class GuestKeyOverview:
         if not self._database.columns(connection, _keys.name):
             return found
         named = (_keys.c.instance_id, _keys.c.origin, _keys.c.proven_at)
-        query = sa.select(*named).where(_keys.c.instance_id.in_(ids))
+        query: sa.Select[Any] = sa.select(*named).where(_keys.c.instance_id.in_(ids))
         for row in connection.execute(query.order_by(_keys.c.created_at, _keys.c.key_id)):
             found.setdefault(row.instance_id, []).append(row)
         return found
@@ -117,6 +119,14 @@ class GuestKeyOverview:
                 if found is not None:
                     return str(found)
         return None
+
+    def count_of(self, instance_id: str) -> int:
+        """Return how many keys an instance has, pending ones too; one that was deleted may have some."""
+        query = sa.select(sa.func.count()).where(_keys.c.instance_id == instance_id)
+        with self._database.read() as connection:
+            if not self._database.columns(connection, _keys.name):
+                return 0
+            return int(connection.execute(query).scalar_one())
 
     def newest_current(self) -> WrappedKey | None:
         """Return the key that was made last of those under which a guest has spoken."""
