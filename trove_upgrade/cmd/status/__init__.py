@@ -16,7 +16,7 @@ from sqlalchemy import exc as sa_exc
 from trove_upgrade import conf as our_conf
 from trove_upgrade.api import policies
 from trove_upgrade.clients import nova, session
-from trove_upgrade.cmd.status import beside, cloud, edge, options, pipeline, troves_policy
+from trove_upgrade.cmd.status import beside, cloud, edge, guest_keys, options, pipeline, troves_policy
 from trove_upgrade.cmd.status.results import failure as _failure
 from trove_upgrade.cmd.status.results import success as _success
 from trove_upgrade.cmd.status.results import warning as _warning
@@ -27,6 +27,7 @@ from trove_upgrade.db import engine, errors, faults, models, services, trove_tab
 from trove_upgrade.db.migrations import gate, position
 from trove_upgrade.db.migrations.chain import MAIN, STANDALONE, Chain, release_of
 from trove_upgrade.db.release import RELEASE
+from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.domain import exceptions, versions
 from trove_upgrade.wsgi import threads
 
@@ -145,6 +146,16 @@ class Checks(upgradecheck.UpgradeCommands):
                             '"trove-upgrade-manage service forget ID".')
         return _success(f'{_count(len(listed), "service")} {"is" if len(listed) == 1 else "are"} listed, none of an earlier release than {RELEASE}.')
 
+    def check_guest_keys(self) -> upgradecheck.Result:
+        """Guests are spoken to under a key of their own."""
+        found = Repositories.from_conf(self.conf, waits_for_server=False)
+        try:
+            return guest_keys.check(self.conf, found, MAIN.releases(), RELEASE)
+        except _UNREADABLE:
+            return _warning(f'Nobody can tell which guests have a key: the table cannot be read. {_SEE_DATABASE}')
+        finally:
+            found.database.dispose()
+
     def check_transport(self) -> upgradecheck.Result:
         """A broker of [DEFAULT] transport_url lets us in."""
         from trove_upgrade.rpc import broker  # not before `main` has chosen the threads
@@ -243,7 +254,7 @@ class Checks(upgradecheck.UpgradeCommands):
         ('Topics of guests', check_topics), ('Status of services', check_status_writer), ('Limits', check_limits),
         ('Version rules', check_version_rules), ('Policy', check_policy),
         ('Policy of Trove', check_troves_policy), ('Service credentials', check_service_credentials), ('Nova', check_nova),
-        ('Message broker', check_transport), ('Taskmanager', check_taskmanager)))
+        ('Message broker', check_transport), ('Guests\' keys', check_guest_keys), ('Taskmanager', check_taskmanager)))
 
 
 def table_names(url: str) -> set[str]:
