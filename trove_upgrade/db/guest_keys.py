@@ -154,6 +154,13 @@ class GuestKeys:
             row = self._of_marker(connection, instance_id, marker)
         return None if row is None else wrapping.unwrap(row.key_id, instance_id, row.wrapped)
 
+    @repeat_on_new_columns
+    def minted_id(self, instance_id: str, marker: str) -> str | None:
+        """See the port."""
+        with self._database.read() as connection:
+            row = self._of_marker(connection, instance_id, marker)
+        return None if row is None else str(row.key_id)
+
     @retry_on_deadlock
     def mint(self, instance_id: str, marker: str | None) -> GuestKey:
         """See the port.

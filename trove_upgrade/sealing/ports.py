@@ -56,6 +56,12 @@ class GuestKeys(Protocol):
     def minted_for(self, instance_id: str, marker: str) -> GuestKey | None:
         """Return the key of the rebuild that `marker` belongs to; None: that one has no key."""
 
+    def minted_id(self, instance_id: str, marker: str) -> str | None:
+        """Return the id of the key that `minted_for` returns; nothing is decrypted."""
+
+    def mints(self) -> bool:
+        """Return whether a key can be made: the operator's list and the tables are there."""
+
     def mint(self, instance_id: str, marker: str | None) -> GuestKey:
         """Return the key of the rebuild that `marker` belongs to, made if there is none yet; committed when this returns.
 

@@ -3,6 +3,7 @@
 import dataclasses
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable
 
@@ -13,27 +14,34 @@ from trove_upgrade import conf as our_conf
 from trove_upgrade.clients import session
 from trove_upgrade.clients.glance import Glance
 from trove_upgrade.clients.nova import Nova
+from trove_upgrade.conf import guest_keys as guest_keys_conf
 from trove_upgrade.db import engine, faults, installation, services
+from trove_upgrade.db.migrations import gate
+from trove_upgrade.db.migrations.chain import MAIN
 from trove_upgrade.db.presence import Presence
+from trove_upgrade.db.release import RELEASE
 from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.domain import exceptions, logs, ports, states, versions
+from trove_upgrade.domain.drops import Drops
 from trove_upgrade.domain.turn import Turn
 from trove_upgrade.rpc import queues, transport
 from trove_upgrade.rpc.guest_queues import GuestQueues
 from trove_upgrade.rpc.guestagent import GuestAgentAPI
 from trove_upgrade.rpc.notifier import MessagingNotifier
-from trove_upgrade.taskmanager import guest_options, manager, outages
+from trove_upgrade.taskmanager import greeting, guest_options, manager, outages
 from trove_upgrade.taskmanager.checks import CheckRunner
 from trove_upgrade.taskmanager.clock import SystemClock
 from trove_upgrade.taskmanager.fair_queue import Shares
 from trove_upgrade.taskmanager.guest_files import GuestFiles
 from trove_upgrade.taskmanager.healing import Healer
+from trove_upgrade.taskmanager.key_delivery import KeyDelivery
 from trove_upgrade.taskmanager.outbox import FINISH, NOTIFICATIONS, Relay
 from trove_upgrade.taskmanager.preflight import Preflight
 from trove_upgrade.taskmanager.recovery import Recovery
 from trove_upgrade.taskmanager.repeater import Repeater
 from trove_upgrade.taskmanager.runner import Runner
 from trove_upgrade.taskmanager.scheduler import Scheduler
+from trove_upgrade.taskmanager.sealed_reports import SealedReports
 from trove_upgrade.taskmanager.steps import boot, calls, outcome, precheck, quiesce, rebuild, restore, undo, verify
 
 LOG = logs.get_logger(__name__)
@@ -64,6 +72,7 @@ class Ports:
     clock: ports.Clock
     rules: versions.Rules
     broker: ports.GuestBroker | None = None
+    drops: Drops = dataclasses.field(default_factory=lambda: Drops(time.monotonic))
 
 
 def ports_from_conf(conf: cfg.ConfigOpts) -> Ports:
@@ -78,10 +87,13 @@ def ports_from_conf(conf: cfg.ConfigOpts) -> Ports:
     session.require(conf)
     clock = SystemClock()
     options = conf[our_conf.GROUP]
+    repos = Repositories.from_conf(conf, takeover_grace_seconds=post_seconds(conf))
+    drops = Drops(clock.monotonic)
     return Ports(
-        repos=Repositories.from_conf(conf, takeover_grace_seconds=post_seconds(conf)), nova=Nova.from_conf(conf), images=Glance.from_conf(conf),
-        agent=GuestAgentAPI.from_conf(conf), notifier=MessagingNotifier.from_conf(conf, host=socket.gethostname(), now=clock.now),
-        clock=clock, rules=versions.Rules.load(options.version_rules_file), broker=GuestQueues(conf, _BROKER_SECONDS))
+        repos=repos, nova=Nova.from_conf(conf), images=Glance.from_conf(conf),
+        agent=GuestAgentAPI.from_conf(conf, keys=repos.guest_keys, drops=drops), notifier=MessagingNotifier.from_conf(conf, host=socket.gethostname(), now=clock.now),
+        clock=clock, rules=versions.Rules.load(options.version_rules_file), broker=GuestQueues(conf, _BROKER_SECONDS),
+        drops=drops)
 
 
 def require_installation(conf: cfg.ConfigOpts) -> None:
@@ -125,7 +137,7 @@ class Service:
         options = conf[our_conf.GROUP]
         call = _calls(conf, outside)
         preflight = Preflight(outside.repos.instances, outside.repos.datastores, outside.nova, outside.images, outside.agent, outside.rules,
-                              guest_files_of(conf, outside), outside.broker)
+                              guest_files_of(conf, outside), key_delivery_of(conf, outside), outside.broker)
         self._outages = outages.Outages(lambda error: faults.explain(error, _url(conf)))
         self._relays = [Repeater(f'outbox-{name}', relay.look, options.outbox_interval)
                         for name, relay in _relays(conf, outside, call, self._outages).items()]
@@ -143,8 +155,10 @@ class Service:
         recovery = Recovery(outside.repos.upgrades, outside.repos.checks, put_upgrade=lambda turn: self._nudge(manager.UPGRADE, turn),
                             put_check=lambda turn: self._nudge(manager.CHECK, turn), outages=self._outages)
         self._recovery = recovery
-        self._scheduler = Scheduler({manager.UPGRADE: runner.run, manager.CHECK: checks.run, manager.HEAL: healer.run}, recovery.look,
-                                    outside.clock, shares=shares(conf), poll_seconds=options.taskmanager_poll_interval)
+        self._greetings = greeting.Greetings(outside.repos.instances, outside.clock)
+        greeter = greeting.Greeter(outside.agent, self._outages)
+        self._scheduler = Scheduler({manager.UPGRADE: runner.run, manager.CHECK: checks.run, manager.HEAL: healer.run, manager.GREET: greeter.run},
+                                    recovery.look, outside.clock, shares=shares(conf), poll_seconds=options.taskmanager_poll_interval)
         self._life = Repeater('signs-of-life', self._beat, options.service_report_interval)
 
     def start(self) -> None:
@@ -189,7 +203,7 @@ class Service:
     def _serve(self) -> None:
         """In a thread of its own: it waits for the broker."""
         endpoint = manager.TaskManager(self._outside.repos.upgrades, self._outside.repos.checks, self._outside.repos.guests, self._nudge,
-                                       self._recovery.look)
+                                       self._recovery.look, sealed_reports_of(self._conf, self._outside, self._greet))
         target = transport.taskmanager_target(self._conf, server=self._host)
         try:
             server = transport.get_server(transport.get_transport(self._conf), target, [endpoint])
@@ -215,6 +229,11 @@ class Service:
     def _nudge(self, kind: str, turn: Turn) -> None:
         self._scheduler.nudge(kind, turn)
 
+    def _greet(self, instance_id: str) -> None:
+        turn = self._greetings.turn(instance_id)
+        if turn is not None:
+            self._nudge(manager.GREET, turn)
+
     def _wake_relays(self) -> None:
         for relay in self._relays:
             relay.wake()
@@ -224,6 +243,7 @@ class Service:
 
     def _beat(self) -> None:
         """Never raises: the edge of a thread."""
+        self._outside.drops.tell()
         try:
             self._presence.beat()
         except Exception as error:  # noqa: BLE001 - see above; `outages` logs it
@@ -275,8 +295,25 @@ def guest_files_of(conf: cfg.ConfigOpts, outside: Ports) -> GuestFiles:
     return GuestFiles(outside.repos.instances, outside.repos.datastores, options.guest_config_file, options.guest_topic_prefix)
 
 
+def key_delivery_of(conf: cfg.ConfigOpts, outside: Ports) -> KeyDelivery:
+    """Decides on guests' keys as the operator chose."""
+    def older_taskmanager() -> str | None:
+        older = gate.older_services(outside.repos.services.list(), RELEASE, MAIN.releases())
+        return next((str(one) for one in older if one.service.binary == BINARY), None)
+    return KeyDelivery(outside.repos.guest_keys, outside.repos.datastores, older_taskmanager,
+                       is_off=conf[our_conf.GROUP].guest_rpc_security == guest_keys_conf.OFF)
+
+
+def sealed_reports_of(conf: cfg.ConfigOpts, outside: Ports, greet: Callable[[str], None]) -> SealedReports:
+    """Believes of guests' reports what the operator chose."""
+    security = conf[our_conf.GROUP].guest_rpc_security
+    return SealedReports(outside.repos.guest_keys, outside.drops, greet, is_required=security == guest_keys_conf.REQUIRED,
+                         is_off=security == guest_keys_conf.OFF)
+
+
 def _guest_hold(conf: cfg.ConfigOpts) -> float:
-    return float(conf[our_conf.GROUP].guest_call_timeout) + _MARGIN_SECONDS
+    """A sealed call may be made twice: for the start of the agent that the first one has told."""
+    return 2 * float(conf[our_conf.GROUP].guest_call_timeout) + _MARGIN_SECONDS
 
 
 def steps(conf: cfg.ConfigOpts, outside: Ports, preflight: Preflight, call: calls.Calls) -> dict[states.Step, outcome.Step]:
@@ -288,9 +325,10 @@ def steps(conf: cfg.ConfigOpts, outside: Ports, preflight: Preflight, call: call
         states.Step.PRECHECK: precheck.Precheck(preflight, call, options.precheck_timeout, guest_hold + reads),
         states.Step.QUIESCE: quiesce.Quiesce(agent, repos.instances, call, options.quiesce_timeout, guest_hold),
         states.Step.REBUILD: rebuild.Rebuild(
-            outside.nova, agent, repos.instances, repos.datastores, guest_files_of(conf, outside), call, poll_seconds=options.compute_poll_interval, post_seconds=post,
+            outside.nova, agent, repos.instances, repos.datastores, guest_files_of(conf, outside), key_delivery_of(conf, outside), call,
+            poll_seconds=options.compute_poll_interval, post_seconds=post,
             limit=options.rebuild_limit, timeout_seconds=options.rebuild_timeout, hold_seconds=guest_hold + post),
-        states.Step.BOOT: boot.Boot(repos.guests, options.compute_poll_interval * 2, options.boot_timeout, _MARGIN_SECONDS),
+        states.Step.BOOT: boot.Boot(repos.guests, repos.guest_keys, options.compute_poll_interval * 2, options.boot_timeout, _MARGIN_SECONDS),
         states.Step.RESTORE: restore.Restore(agent, repos.guests, repos.instances, call, options.restore_timeout, guest_hold),
         states.Step.VERIFY: verify.Verify(
             agent, repos.guests, repos.instances, call, options.verify_timeout, guest_hold,

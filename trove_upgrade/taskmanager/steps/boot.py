@@ -4,14 +4,16 @@ import dataclasses
 
 from trove_upgrade.domain import exceptions, guest, ports, states, upgrade
 from trove_upgrade.domain.upgrade import ASKED_FOR
+from trove_upgrade.sealing.ports import GuestKeys
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
 
 
 @dataclasses.dataclass(frozen=True)
 class Boot:
-    """Waits for a heartbeat that carries this rebuild's marker and another boot id.  Only reads."""
+    """Waits for a heartbeat that carries this rebuild's marker and another boot id, under the key of this rebuild.  Only reads."""
 
     guests: ports.GuestRepository
+    keys: GuestKeys
     poll_seconds: float         #: a heartbeat wakes the step earlier
     timeout_seconds: float
     hold_seconds: float
@@ -25,6 +27,9 @@ class Boot:
             return Wait(self.poll_seconds, f'Waiting for the agent of the new image: {_last_word(row, heartbeat)}.')
         if heartbeat.boot_id == row.data.get('former_boot_id'):
             return Wait(self.poll_seconds, 'The former guest still runs.')
+        key_id = self.keys.minted_id(row.instance_id, row.marker)
+        if key_id is not None and self.guests.heard_under(row.instance_id) != key_id:
+            return Wait(self.poll_seconds, 'Waiting for the agent of the new image: the last word was not under the key of this rebuild.')
         return Done(f'Agent {heartbeat.agent_version} runs in the new guest.',
                     data={'boot_id': heartbeat.boot_id, 'agent_version': heartbeat.agent_version})
 

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 
 from trove_upgrade.domain import compute, exceptions, guest, ports, upgrade, upgrade_info
 from trove_upgrade.domain.upgrade import ACCEPTED, ASKED, ASKED_FOR
+from trove_upgrade.sealing.at_rest import KeyUnreadable
 from trove_upgrade.taskmanager.guest_files import GuestFiles
+from trove_upgrade.taskmanager.key_delivery import KeyDelivery, OlderTaskmanager
 from trove_upgrade.taskmanager.steps.calls import Calls, answered
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
 from trove_upgrade.taskmanager.steps.task import require_our_task, require_quiet
@@ -27,6 +29,7 @@ class Rebuild:
     instances: ports.InstanceRepository
     datastores: ports.DatastoreRepository
     files: GuestFiles
+    key_delivery: KeyDelivery
     calls: Calls
     poll_seconds: float           #: between two looks at the server
     post_seconds: float           #: the whole deadline of the POST
@@ -44,6 +47,7 @@ class Rebuild:
         if row.data.get(ASKED_FOR) != row.attempt:
             return self._next(row, 1, 'A rebuild is asked for.')
         if server.marker == row.marker:
+            self.key_delivery.after_rebuild(row)
             return self._look(row, server)
         if server.task_state is not None or server.status not in _REBUILDABLE:
             return Wait(self.poll_seconds, f'The server is busy: {server.status}, task {server.task_state}.')
@@ -117,7 +121,11 @@ class Rebuild:
             volume_uuid = upgrade_info.volume_uuid(row.data.get('upgrade_info'))
         except upgrade_info.Invalid as error:    # stored by a release that did not look
             raise upgrade_info.not_returned(str(error)) from None
-        rendered = self.files.render(server, row.instance_id, wanted, row.marker, volume_uuid)
+        try:
+            key = self.key_delivery.for_rebuild(row)
+        except (OlderTaskmanager, KeyUnreadable) as error:
+            return Wait(self.poll_seconds, error.message)
+        rendered = self.files.render(server, row.instance_id, wanted, row.marker, volume_uuid, key)
         require_our_task(self.instances, row)    # here: the guest took its time, and Nova loses a delete that comes just after a rebuild
         try:
             self.nova.rebuild(server, row.wanted_image_id, row.marker, rendered)

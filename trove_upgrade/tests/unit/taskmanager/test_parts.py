@@ -273,7 +273,7 @@ class TestHeartbeats(_PartCase):
         self.nudges = []
         self.looks = []
         self.endpoint = manager.TaskManager(self.repos.upgrades, self.repos.checks, self.repos.guests, lambda kind, turn: self.nudges.append((kind, turn.id)),
-                                            lambda: self.looks.append(1))
+                                            lambda: self.looks.append(1), self.stage.reports)
 
     def beat(self, row, **changes):
         beat = guest.Heartbeat(row.instance_id, fakes.NEW_BOOT, row.marker, False, '1.0', None, ServerState.STOPPED)
