@@ -13,7 +13,9 @@ from trove_upgrade.conf import guestagent as guestagent_conf
 from trove_upgrade.domain import guest
 from trove_upgrade.guestagent import agent
 from trove_upgrade.guestagent.layout import Layout
-from trove_upgrade.rpc import guestagent, transport
+from trove_upgrade.rpc import guestagent, serializer, transport
+from trove_upgrade.sealing import envelope, messages
+from trove_upgrade.sealing.keys import Direction, GuestKey
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent import fakes
 
@@ -23,17 +25,23 @@ _LONG = 30
 class Taskmanager:
     """Hears heartbeats."""
 
-    target = oslo_messaging.Target(version='1.1')
+    target = oslo_messaging.Target(version='1.2')
 
     def __init__(self):
         self.heard, self.arrived = [], threading.Event()
+        self.sealed_ones, self.sealed_arrived = [], threading.Event()
 
     def heartbeat(self, _context, heartbeat):
         self.heard.append(guest.Heartbeat.from_wire(heartbeat))
         self.arrived.set()
 
 
-class RpcTest(base.TestCase):
+    def sealed(self, _context, envelope):
+        self.sealed_ones.append(envelope)
+        self.sealed_arrived.set()
+
+
+class RpcCase(base.TestCase):
     def setUp(self):
         super().setUp()
         conf = cfg.ConfigOpts()
@@ -52,10 +60,19 @@ class RpcTest(base.TestCase):
         self.addCleanup(server.wait)
         self.addCleanup(server.stop)
         layout = Layout(pathlib.Path(self.useFixture(fixtures.TempDir(rootdir=fakes.scratch())).path))
+        self.prepare(layout)
         self.agent = agent.compose(conf, layout)
         self.agent.start()
         self.addCleanup(self.agent.stop)
         self.client = guestagent.GuestAgentAPI.from_conf(conf, rpc_transport)
+        topic = transport.guest_target(conf, fakes.INSTANCE)
+        self.raw = oslo_messaging.get_rpc_client(rpc_transport, topic, serializer=serializer.RequestContextSerializer()).prepare(timeout=_LONG)
+
+    def prepare(self, layout):
+        """What is on the root disk before the agent starts."""
+
+
+class RpcTest(RpcCase):
 
     def test_the_taskmanagers_client_gets_an_answer(self):
         call = guest.GuestCall(fakes.INSTANCE, fakes.UPGRADE, 1, 1, datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1), {})
@@ -69,3 +86,31 @@ class RpcTest(base.TestCase):
         self.assertTrue(self.taskmanager.arrived.wait(_LONG))
         heartbeat = self.taskmanager.heard[0]
         self.assertEqual((fakes.INSTANCE, None, False), (heartbeat.instance_id, heartbeat.marker, heartbeat.restored))
+
+
+class SealedRpcTest(RpcCase):
+    """The same agent with a key file."""
+
+    def prepare(self, layout):
+        self.key = GuestKey.new(fakes.INSTANCE)
+        layout.guest_key.parent.mkdir(parents=True)
+        layout.guest_key.touch(0o600)
+        layout.guest_key.write_bytes(self.key.to_file())
+
+    def test_a_sealed_call_and_its_answer_travel_whole(self):
+        sealed = envelope.seal(self.key, Direction.TO_GUEST, messages.Request('greet', messages.NO_SESSION, 1, {}).to_bytes())
+        wire = self.raw.call(serializer.service_context(), 'sealed', envelope=sealed.to_wire())
+        answer = messages.Answer.from_bytes(envelope.unseal(self.key, Direction.TO_TASKMANAGER, envelope.Envelope.from_wire(wire)))
+        self.assertEqual((sealed.digest, messages.Refusal.SESSION), (answer.request, answer.refused))
+
+    def test_what_is_unsealed_or_forged_is_answered_with_an_error_of_one_text(self):
+        for method, arguments, name in (('pre_upgrade', {}, 'GuestSealed'), ('sealed', {'envelope': {}}, 'NotSealed')):
+            error = self.assertRaises(oslo_messaging.RemoteError, self.raw.call, serializer.service_context(), method, **arguments)
+            self.assertEqual(name, error.exc_type)
+
+    def test_its_heartbeats_are_sealed_alone(self):
+        self.assertTrue(self.taskmanager.sealed_arrived.wait(_LONG))
+        sealed = envelope.Envelope.from_wire(self.taskmanager.sealed_ones[0])
+        report = messages.Report.from_bytes(envelope.unseal(self.key, Direction.TO_TASKMANAGER, sealed))
+        self.assertEqual(fakes.INSTANCE, report.heartbeat['instance_id'])
+        self.assertEqual([], self.taskmanager.heard)

@@ -17,6 +17,11 @@ class _Refused(exceptions.TroveUpgradeError):
     template = 'Not now.'
 
 
+class _Forged(exceptions.Dropped):
+    code = 'FORGED'
+    template = 'Not for belief.'
+
+
 class _Endpoint:
     target = oslo_messaging.Target(version='1.1')
 
@@ -25,6 +30,9 @@ class _Endpoint:
 
     def act(self, context, /, **arguments):
         self.calls.append((context, arguments))
+
+    def drop(self, context, /, **arguments):
+        raise _Forged
 
     def refuse(self, context, /, **arguments):
         raise _Refused
@@ -62,6 +70,18 @@ class TestDispatcher(base.TestCase):
             self.assertEqual(1, len(lines), (message, lines))
             self.assertNotIn('FORGED', lines[0])
         self.assertEqual([], self.endpoint.calls)
+
+    def test_what_is_dropped_by_the_thousand_has_no_line_of_its_own(self):
+        with fixtures.FakeLogger(name='trove_upgrade') as log:
+            for _ in range(100):
+                self.assertRaises(oslo_dispatcher.ExpectedException, self.dispatch, {'method': 'drop', 'version': '1.1'})
+        self.assertEqual('', log.output)
+
+    def test_the_sender_of_what_is_dropped_gets_the_error(self):
+        try:
+            self.dispatch({'method': 'drop', 'version': '1.1'})
+        except oslo_dispatcher.ExpectedException as error:
+            self.assertIs(_Forged, error.exc_info[0])
 
     def test_the_caller_gets_the_error_as_ever(self):
         try:
