@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import pathlib
 from collections.abc import Callable, Iterator
 
 from trove_upgrade.domain import exceptions
@@ -40,7 +41,7 @@ def made(path: str) -> Iterator[Callable[[GuestKey], None]]:
         os.fchmod(descriptor, _MODE)  # whatever the umask leaves
         yield write
     except BaseException:
-        os.unlink(path)
+        pathlib.Path(path).unlink()
         raise
     finally:
         os.close(descriptor)

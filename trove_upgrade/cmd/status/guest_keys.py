@@ -24,6 +24,8 @@ def check(
     """Raises as the database does."""
     try:
         guest_security.require_guest_keys(conf, repositories)
+    except errors.GuestKeysUnset as error:
+        return warning(f'{error.message} Where this is the configuration of an API alone, it needs none.')
     except exceptions.TroveUpgradeError as error:
         return failure(error.message)
     security = conf[our_conf.GROUP].guest_rpc_security
@@ -47,9 +49,7 @@ def check(
         found.append(f'messages that were dropped so far: {dropped}')
     remedies = _remedies(conf, repositories, releases, release)
     text = f'{"; ".join(found)}.'
-    if remedies or unsealed:
-        return warning(' '.join([text, *remedies]))
-    return success(text)
+    return warning(' '.join([text, *remedies])) if remedies else success(text)
 
 
 def _remedies(
