@@ -59,6 +59,14 @@ class KeyDelivery:
         except KeyUnreadable:
             return True
 
+    def of_former(self, row: upgrade.Upgrade) -> Mapping[str, bool]:
+        """Return what the row's data lack about the former guest's key: an earlier release has made the checks."""
+        return {} if FORMER_HAD_KEY in row.data else {FORMER_HAD_KEY: self.has_key(row.instance_id)}
+
+    def gives_key(self, version_id: str) -> bool:
+        """Return whether a rebuild with this version's image would bring a key, as far as the version and the operator decide."""
+        return not self.is_off and self.keys.mints() and self._is_sealing(version_id)
+
     def check(
         self, instance_id: str, former_version_id: str, target_version_id: str
     ) -> list[upgrade.CheckResult]:

@@ -125,8 +125,9 @@ class Preflight:
 
     def _check_user_data(self, subject: Subject, picture: compute.ComputePicture,
                          target: instance.DatastoreVersion) -> list[upgrade.CheckResult]:
+        key = _any_key(subject.instance_id) if self.key_delivery.gives_key(target.id) else None
         try:
-            rendered = self.files.render(picture.server, subject.instance_id, target, subject.marker, _ANY_UUID, _any_key(subject.instance_id))
+            rendered = self.files.render(picture.server, subject.instance_id, target, subject.marker, _ANY_UUID, key)
         except exceptions.StepRefused as error:
             return [checks.refused('user_data', error.message, error.code)]
         if picture.max_microversion < _USER_DATA_SINCE and (kept := user_data.overwritten(picture.server.user_data, rendered)):

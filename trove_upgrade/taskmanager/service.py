@@ -328,7 +328,8 @@ def steps(conf: cfg.ConfigOpts, outside: Ports, preflight: Preflight, call: call
             outside.nova, agent, repos.instances, repos.datastores, guest_files_of(conf, outside), key_delivery_of(conf, outside), call,
             poll_seconds=options.compute_poll_interval, post_seconds=post,
             limit=options.rebuild_limit, timeout_seconds=options.rebuild_timeout, hold_seconds=guest_hold + post),
-        states.Step.BOOT: boot.Boot(repos.guests, repos.guest_keys, options.compute_poll_interval * 2, options.boot_timeout, _MARGIN_SECONDS),
+        states.Step.BOOT: boot.Boot(repos.guests, repos.guest_keys, options.compute_poll_interval * 2, options.boot_timeout, _MARGIN_SECONDS,
+                                    takes_unsealed=options.guest_rpc_security != guest_keys_conf.REQUIRED),
         states.Step.RESTORE: restore.Restore(agent, repos.guests, repos.instances, call, options.restore_timeout, guest_hold),
         states.Step.VERIFY: verify.Verify(
             agent, repos.guests, repos.instances, call, options.verify_timeout, guest_hold,

@@ -201,6 +201,7 @@ class _Rendering:
         if kind is Kind.TEMPLATE:
             return self._template(content)
         text = content.decode(errors='replace')
+        _require_no_key(kind, text)
         if kind in kinds.INCLUDES:
             self._mentions.append('the address that a part includes')
         elif kind is Kind.PATCH and guest_info.NAME in text:
@@ -235,6 +236,7 @@ class _Rendering:
                 return content
             if not documents.has_places(changed):
                 return template[0] + changed
+        _require_no_key(Kind.TEMPLATE, content.decode(errors='replace'))
         if guest_info.NAME.encode() in content:
             raise guest_info.NotChanged(f'a template of Jinja writes {guest_info.NAME}, and it cannot be changed there')
         return content
@@ -242,6 +244,7 @@ class _Rendering:
     def _files(self, document: dict[Any, Any]) -> list[dict[str, Any]]:
         """The former files, for the target; our marker and what would shut the only NIC are left out."""
         for name in _COMMANDS:
+            _require_no_key(name, str(document.get(name)))
             if guest_info.is_written_by_commands(document.get(name)):
                 raise guest_info.NotChanged(f'its {name} could write {guest_info.NAME}, and it cannot be changed there')
         dropped = {MARKER_PATH, KEY_PATH, ETH1_PATH} if self._wanted.lone_nic else {MARKER_PATH, KEY_PATH}
@@ -281,6 +284,12 @@ class _Rendering:
         """Where no cloud-config writes guest_info.conf, what names it elsewhere would bring the former version."""
         if self._mentions and not self._sees_guest_info:
             raise guest_info.NotChanged(f'no cloud-config in it writes {guest_info.NAME}.conf, and {self._mentions[0]}, which cannot be changed, may do so')
+
+
+def _require_no_key(kind: object, text: str) -> None:
+    """A former key that came to the next root disk would leave its guest mute: what names the file and cannot be changed is refused."""
+    if posixpath.basename(KEY_PATH) in text:
+        raise guest_info.NotChanged(f'its part or list of commands of type {kind} names {KEY_PATH}, and it cannot be changed there')
 
 
 def _is_ours(entry: Any) -> bool:

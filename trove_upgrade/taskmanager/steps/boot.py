@@ -17,6 +17,7 @@ class Boot:
     poll_seconds: float         #: a heartbeat wakes the step earlier
     timeout_seconds: float
     hold_seconds: float
+    takes_unsealed: bool = False     #: the operator lets guests with keys report unsealed
 
     def run(self, row: upgrade.Upgrade) -> Done | Wait:
         """Never raises: what does not come is found by the time-out."""
@@ -27,11 +28,17 @@ class Boot:
             return Wait(self.poll_seconds, f'Waiting for the agent of the new image: {_last_word(row, heartbeat)}.')
         if heartbeat.boot_id == row.data.get('former_boot_id'):
             return Wait(self.poll_seconds, 'The former guest still runs.')
-        key_id = self.keys.minted_id(row.instance_id, row.marker)
-        if key_id is not None and self.guests.heard_under(row.instance_id) != key_id:
+        if not self._is_under_its_key(row):
             return Wait(self.poll_seconds, 'Waiting for the agent of the new image: the last word was not under the key of this rebuild.')
         return Done(f'Agent {heartbeat.agent_version} runs in the new guest.',
                     data={'boot_id': heartbeat.boot_id, 'agent_version': heartbeat.agent_version})
+
+    def _is_under_its_key(self, row: upgrade.Upgrade) -> bool:
+        key_id = self.keys.minted_id(row.instance_id, row.marker)
+        if key_id is None:
+            return True
+        heard_under = self.guests.heard_under(row.instance_id)
+        return heard_under == key_id or (heard_under is None and self.takes_unsealed)
 
     def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:
         """The image has no agent, or it cannot reach the broker."""

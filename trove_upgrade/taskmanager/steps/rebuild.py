@@ -47,7 +47,6 @@ class Rebuild:
         if row.data.get(ASKED_FOR) != row.attempt:
             return self._next(row, 1, 'A rebuild is asked for.')
         if server.marker == row.marker:
-            self.key_delivery.after_rebuild(row)
             return self._look(row, server)
         if server.task_state is not None or server.status not in _REBUILDABLE:
             return Wait(self.poll_seconds, f'The server is busy: {server.status}, task {server.task_state}.')
@@ -71,13 +70,15 @@ class Rebuild:
 
     def _next(self, row: upgrade.Upgrade, asked: int, message: str) -> Wait:
         """Commit a new number before anything carries it."""
-        return Wait(0, message, data={ASKED_FOR: row.attempt, ASKED: asked}, changes={'rebuild_attempt': row.rebuild_attempt + 1})
+        known = {} if former_guest_is_gone(row) else self.key_delivery.of_former(row)
+        return Wait(0, message, data={ASKED_FOR: row.attempt, ASKED: asked, **known}, changes={'rebuild_attempt': row.rebuild_attempt + 1})
 
     def _look(self, row: upgrade.Upgrade, server: compute.Server) -> Done | Wait:
         """Nova has accepted it; what became of it?"""
         accepted = _accepted(row)
         match self.nova.rebuild_result(server):
             case compute.RebuildResult.SUCCESS:
+                self.key_delivery.after_rebuild(row)    # not sooner: Nova may fall back to the guest that has the key
                 return Done('Nova has rebuilt the server.', data=accepted)
             case compute.RebuildResult.NOTHING_HAPPENED:
                 return self._again(row)

@@ -6,12 +6,13 @@ import logging
 
 import fixtures
 
-from trove_upgrade.domain import exceptions, states
+from trove_upgrade.domain import compute, exceptions, states
 from trove_upgrade.domain.cloud_init import documents, write_files
 from trove_upgrade.sealing import envelope, messages
 from trove_upgrade.sealing.keys import Direction, GuestKey
 from trove_upgrade.taskmanager import greeting, key_delivery, manager, user_data
 from trove_upgrade.taskmanager.sealed_reports import Reason
+from trove_upgrade.taskmanager.steps import outcome
 from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.taskmanager import fakes
 
@@ -172,7 +173,7 @@ class TestFacts(base.TestCase):
             'x',
             '1.x',
             '1.-2',
-            '１.２',
+            '\uff11.\uff12',
             1.2,
             [],
             '1.222222',
@@ -297,6 +298,24 @@ class TestUpgrade(KeyedCase):
         self.stage.heartbeat(row, key_id=self.sent_key().id)
         self.assertIs(states.UpgradeState.COMPLETED, self.stage.run_on(row.id).state)
 
+    def test_preferred_an_unsealed_word_ends_a_boot_and_one_under_another_key_does_not(self):
+        self.record_facts(database.MARIADB_11_8)
+        row = self.stage.until_boot()
+        preferred = dataclasses.replace(self.stage.boot, takes_unsealed=True)
+        self.stage.heartbeat(row, key_id=GuestKey.new(row.instance_id).id)
+        self.assertIsInstance(preferred.run(row), outcome.Wait)
+        self.stage.heartbeat(row)
+        self.assertIsInstance(self.stage.boot.run(row), outcome.Wait)
+        self.assertIsInstance(preferred.run(row), outcome.Done)
+
+    def test_a_key_that_nobody_gets_takes_no_room_in_the_checked_user_data(self):
+        delivery = self.stage.key_delivery
+        self.assertFalse(delivery.gives_key(database.MARIADB_11_8))
+        self.record_facts(database.MARIADB_11_8)
+        self.assertTrue(delivery.gives_key(database.MARIADB_11_8))
+        off = dataclasses.replace(delivery, is_off=True)
+        self.assertFalse(off.gives_key(database.MARIADB_11_8))
+
     def test_without_a_key_boot_ends_as_before(self):
         row = self.stage.until_boot()
         self.stage.heartbeat(row)
@@ -309,6 +328,27 @@ class TestUpgrade(KeyedCase):
         self.assertIsNone(self.stage.key_delivery.for_rebuild(rolling))
         self.stage.key_delivery.after_rebuild(rolling)
         self.assertIsNone(self.keys.current(row.instance_id))
+
+    def test_a_rollback_that_nova_did_not_do_leaves_the_key(self):
+        rolling = self.rolling_back(self.stage.row(step=states.Step.REBUILD), had_key=False)
+        rolling = rolling.with_data(rebuild_for_attempt=rolling.attempt)
+        self.known_key()
+        self.stage.nova.change(metadata={compute.MARKER_KEY: rolling.marker})
+        for result in (compute.RebuildResult.NOTHING_HAPPENED, compute.RebuildResult.RUNNING):
+            self.stage.nova.result = result
+            self.stage.rebuild.run(rolling)
+            self.assertIsNotNone(self.keys.current(rolling.instance_id))
+        self.stage.nova.result = compute.RebuildResult.SUCCESS
+        self.stage.rebuild.run(rolling)
+        self.assertIsNone(self.keys.current(rolling.instance_id))
+
+    def test_a_row_whose_checks_an_earlier_release_made_learns_of_the_former_key(self):
+        row, delivery = self.stage.row(step=states.Step.REBUILD), self.stage.key_delivery
+        learned = self.stage.rebuild.run(row).data
+        self.assertIs(False, learned[key_delivery.FORMER_HAD_KEY])
+        self.known_key()
+        self.assertEqual({key_delivery.FORMER_HAD_KEY: True}, delivery.of_former(row))
+        self.assertEqual({}, delivery.of_former(row.with_data(**learned)))
 
     def test_a_rollback_to_an_agent_with_keys_brings_another_one(self):
         self.record_facts(database.MARIADB_10_11)
@@ -337,6 +377,31 @@ class TestUpgrade(KeyedCase):
         self.assertNotIn(user_data.KEY_PATH, again)
         self.assertIn(user_data.KEY_PATH, documents.files(sent))
         self.assertEqual(row.marker, self.stage.nova.state.marker)
+
+    def test_a_former_key_is_dropped_however_its_path_is_written(self):
+        wanted = user_data.Wanted('11.8.6', 'mariadb')
+        for path in (
+            '/etc/trove/trove-upgrade-guest.key',
+            '//etc/trove/./trove-upgrade-guest.key',
+            '/etc/trove/conf.d/../trove-upgrade-guest.key',
+            'etc/trove/trove-upgrade-guest.key',
+        ):
+            former = fakes.USER_DATA + f'- path: {path}\n  content: former\n'.encode()
+            rendered = user_data.render(former, 'next:1', wanted)
+            self.assertNotIn(b'guest.key', rendered, path)
+
+    def test_a_former_key_that_cannot_be_dropped_is_refused(self):
+        wanted = user_data.Wanted('11.8.6', 'mariadb')
+        for command in ('runcmd', 'bootcmd'):
+            lines = f'{command}:\n- [sh, -c, "echo x > {user_data.KEY_PATH}"]\n'
+            error = self.assertRaises(
+                exceptions.StepRefused,
+                user_data.render,
+                fakes.USER_DATA + lines.encode(),
+                'next:1',
+                wanted,
+            )
+            self.assertEqual('USER_DATA_UNREADABLE', error.code)
 
     def test_no_line_of_the_log_and_no_row_has_a_byte_of_a_key(self):
         said = self.useFixture(fixtures.FakeLogger(level=logging.DEBUG))
