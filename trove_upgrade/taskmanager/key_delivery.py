@@ -19,8 +19,14 @@ FACT = 'guest_rpc'
 #: In the row of an upgrade: whether the former guest had a key when it began.
 FORMER_HAD_KEY = 'former_had_key'
 
+#: Stable code of `not_carried`.
+NOT_CARRIED = 'GUEST_KEY_NOT_CARRIED'
+
 _SEALED_SINCE = (1, 2)
 _CHECK = 'guest_key'
+#: Below, Nova writes files into the guest itself, and others than root can read them: an agent takes no such key.
+#: Source: Nova api-ref, "Rebuild Server", microversion 2.57; cloud-init 25.1, DataSourceConfigDrive.write_injected_files.
+_CARRIED_SINCE = (2, 57)
 
 
 class OlderTaskmanager(exceptions.TroveUpgradeError):
@@ -103,8 +109,10 @@ class KeyDelivery:
             return [checks.refused(_CHECK, forbidden.message, forbidden.code)]
         return [checks.ok(_CHECK, 'Messages to and from the guest are sealed with its key.')]
 
-    def for_rebuild(self, row: upgrade.Upgrade) -> GuestKey | None:
+    def for_rebuild(self, row: upgrade.Upgrade, *, is_carried: bool = True) -> GuestKey | None:
         """Return the key of the rebuild that the row's marker belongs to, made at the first call; None: that one gets none.
+
+        `is_carried`: `is_carried_by` the Nova that is asked.
 
         :raises OlderTaskmanager: it has to get one, and none may be made now.
         :raises StepRefused: it would need one, and its image has no agent that knows keys.
@@ -125,6 +133,10 @@ class KeyDelivery:
                     'AGENT_TOO_OLD_FOR_KEY',
                 )
                 raise exceptions.StepRefused(refused.message, refused.code or '')
+            return None
+        if not is_carried:
+            if needs_key:
+                raise exceptions.StepRefused(not_carried(row.instance_id), NOT_CARRIED)
             return None
         older = self.older_taskmanager()
         if older is None:
@@ -158,6 +170,19 @@ class KeyDelivery:
             'with them again.',
             code,
         )
+
+
+def is_carried_by(microversion: tuple[int, int]) -> bool:
+    """Return whether a Nova that is asked with `microversion` brings a key to a guest as root's alone."""
+    return microversion >= _CARRIED_SINCE
+
+
+def not_carried(instance_id: str) -> str:
+    """Return why a guest that has a key is not rebuilt by such a Nova."""
+    return (
+        f'Instance {instance_id} cannot be rebuilt: its guest has a key, and with a microversion of Nova below 2.57 a new one would reach it '
+        'readable for others than root. Raise [trove_upgrade] compute_max_microversion, or upgrade Nova.'
+    )
 
 
 def is_unsealed_rollback(row: upgrade.Upgrade) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from trove_upgrade.domain import checks, compute, exceptions, guest, instance, ports, upgrade, versions
 from trove_upgrade.domain.cloud_init import documents
 from trove_upgrade.sealing import keys
-from trove_upgrade.taskmanager import agent_options, user_data
+from trove_upgrade.taskmanager import agent_options, key_delivery, user_data
 from trove_upgrade.taskmanager.guest_files import GuestFiles
 from trove_upgrade.taskmanager.key_delivery import KeyDelivery
 
@@ -125,7 +125,10 @@ class Preflight:
 
     def _check_user_data(self, subject: Subject, picture: compute.ComputePicture,
                          target: instance.DatastoreVersion) -> list[upgrade.CheckResult]:
-        key = _any_key(subject.instance_id) if self.key_delivery.gives_key(target.id) else None
+        is_carried = key_delivery.is_carried_by(picture.max_microversion)
+        if not is_carried and self.key_delivery.has_key(subject.instance_id):
+            return [checks.refused('user_data', key_delivery.not_carried(subject.instance_id), key_delivery.NOT_CARRIED)]
+        key = _any_key(subject.instance_id) if is_carried and self.key_delivery.gives_key(target.id) else None
         try:
             rendered = self.files.render(picture.server, subject.instance_id, target, subject.marker, _ANY_UUID, key)
         except exceptions.StepRefused as error:

@@ -11,7 +11,7 @@ from trove_upgrade.domain import compute, exceptions, guest, ports, upgrade, upg
 from trove_upgrade.domain.upgrade import ACCEPTED, ASKED, ASKED_FOR
 from trove_upgrade.sealing.at_rest import KeyUnreadable
 from trove_upgrade.taskmanager.guest_files import GuestFiles
-from trove_upgrade.taskmanager.key_delivery import KeyDelivery, OlderTaskmanager
+from trove_upgrade.taskmanager.key_delivery import KeyDelivery, OlderTaskmanager, is_carried_by
 from trove_upgrade.taskmanager.steps.calls import Calls, answered
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
 from trove_upgrade.taskmanager.steps.task import require_our_task, require_quiet
@@ -53,10 +53,11 @@ class Rebuild:
         answer = self._ask_guest(row, server)
         if answer is not None:
             return answer
+        is_carried = self._is_carried(row)
         server = self.nova.server_with_user_data(row.server_id)
         if self.calls.clock.monotonic() - started + self.post_seconds > self.hold_seconds:
             return Wait(0, 'Too late in this run for the call to Nova.')  # the lease must outlast the POST
-        return self._post(row, server)
+        return self._post(row, server, is_carried)
 
     def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:
         """Whether it was accepted decides between undo and failure."""
@@ -116,14 +117,18 @@ class Rebuild:
                 'GUEST_NOT_QUIESCED')
         return None
 
-    def _post(self, row: upgrade.Upgrade, server: compute.Server) -> Wait:
+    def _is_carried(self, row: upgrade.Upgrade) -> bool:
+        """Whether Nova would bring a key; it is asked only where there would be one."""
+        return not self.key_delivery.gives_key(row.wanted_version_id) or is_carried_by(self.nova.picture(row.server_id).max_microversion)
+
+    def _post(self, row: upgrade.Upgrade, server: compute.Server, is_carried: bool) -> Wait:
         wanted = self.datastores.version_by_id(row.wanted_version_id)
         try:
             volume_uuid = upgrade_info.volume_uuid(row.data.get('upgrade_info'))
         except upgrade_info.Invalid as error:    # stored by a release that did not look
             raise upgrade_info.not_returned(str(error)) from None
         try:
-            key = self.key_delivery.for_rebuild(row)
+            key = self.key_delivery.for_rebuild(row, is_carried=is_carried)
         except (OlderTaskmanager, KeyUnreadable) as error:
             return Wait(self.poll_seconds, error.message)
         rendered = self.files.render(server, row.instance_id, wanted, row.marker, volume_uuid, key)

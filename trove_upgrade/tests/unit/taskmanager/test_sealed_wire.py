@@ -277,6 +277,21 @@ class TestUpgrade(KeyedCase):
         self.stage.older = None
         self.assertIsNotNone(self.stage.key_delivery.for_rebuild(row))
 
+    def test_a_nova_that_keeps_user_data_brings_no_key(self):
+        self.record_facts(database.MARIADB_11_8)
+        self.stage.nova.microversion = (2, 56)
+        row = self.stage.until_boot()
+        self.assertIsNone(self.sent_key())
+        self.assertIsNone(self.keys.minted_id(row.instance_id, row.marker))
+
+    def test_a_guest_with_a_key_is_not_rebuilt_by_such_a_nova(self):
+        self.record_facts(database.MARIADB_11_8)
+        self.known_key()
+        self.stage.nova.microversion = (2, 56)
+        row = self.stage.run_on(self.stage.db.begin().id)
+        self.assertEqual('GUEST_KEY_NOT_CARRIED', row.error_code)
+        self.assertEqual([], self.stage.nova.rebuilds)
+
     def test_the_key_of_a_marker_is_made_once(self):
         """A taskmanager that was overtaken between the key and the rebuild has made the key that its successor sends."""
         self.record_facts(database.MARIADB_11_8)
