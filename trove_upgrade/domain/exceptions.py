@@ -31,6 +31,10 @@ class Dropped(TroveUpgradeError):
     """A message that counts as never sent.  Its sender is told; the log gets no line for each (`domain.drops`)."""
 
 
+class Unanswered(Dropped):
+    """A message that gets no answer at all: its sender waits and asks again, where an error would make it give up."""
+
+
 class IllegalMove(TroveUpgradeError):
     """A state was to follow one that it cannot follow: a fault of the program, not of a user."""
 

@@ -32,8 +32,12 @@ class NotSealed(exceptions.Dropped):
     )
 
 
-class GuestSealed(exceptions.Dropped):
-    """A call of RPC 1.0 or 1.1 has come to a guest that takes sealed requests alone."""
+class GuestSealed(exceptions.Unanswered):
+    """A call of RPC 1.0 or 1.1 has come to a guest that takes sealed requests alone.
+
+    It gets no answer: a taskmanager of borealis takes any error, of whatever type, for the guest's own failure, and ends the upgrade
+    FAILED; a guest that is silent it asks again, until a taskmanager with the key has the row.
+    """
 
     code = 'GUEST_SEALED'
     template = (

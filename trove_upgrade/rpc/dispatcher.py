@@ -36,11 +36,16 @@ class Dispatcher(oslo_dispatcher.RPCDispatcher):
     def dispatch(self, incoming: Any) -> Any:
         """Hand a message to its endpoint.
 
+        What is `Unanswered` gets no reply.
+
         :raises ExpectedException: the message has another form, no endpoint has its method or version, or the endpoint refused.
         """
         try:
             _require_form(incoming.message)
             return super().dispatch(incoming)
+        except exceptions.Unanswered:
+            incoming.reply = _no_reply  # oslo.messaging answers each call, with an error at least
+            raise oslo_dispatcher.ExpectedException from None
         except exceptions.Dropped:
             raise oslo_dispatcher.ExpectedException from None  # counted where it was dropped
         except exceptions.TroveUpgradeError as error:
@@ -51,6 +56,10 @@ class Dispatcher(oslo_dispatcher.RPCDispatcher):
                 'A call was refused: there is no such method, version or namespace here. Look which release the caller has.'
             )
             raise oslo_dispatcher.ExpectedException from None
+
+
+def _no_reply(reply: Any = None, failure: Any = None) -> None:
+    """Stand in for the reply of a message whose sender is to hear nothing."""
 
 
 def _require_form(message: Any) -> None:

@@ -22,6 +22,11 @@ class _Forged(exceptions.Dropped):
     template = 'Not for belief.'
 
 
+class _Old(exceptions.Unanswered):
+    code = 'OLD'
+    template = 'Not in this way.'
+
+
 class _Endpoint:
     target = oslo_messaging.Target(version='1.1')
 
@@ -33,6 +38,9 @@ class _Endpoint:
 
     def drop(self, context, /, **arguments):
         raise _Forged
+
+    def ignore(self, context, /, **arguments):
+        raise _Old
 
     def refuse(self, context, /, **arguments):
         raise _Refused
@@ -82,6 +90,16 @@ class TestDispatcher(base.TestCase):
             self.dispatch({'method': 'drop', 'version': '1.1'})
         except oslo_dispatcher.ExpectedException as error:
             self.assertIs(_Forged, error.exc_info[0])
+
+    def test_what_is_unanswered_has_no_reply(self):
+        """The library replies after the dispatch, to a failure too, by the message's own method."""
+        for method, expected in (('ignore', []), ('drop', ['a reply']), ('refuse', ['a reply'])):
+            replies = []
+            message = types.SimpleNamespace(message={'method': method, 'version': '1.1'}, ctxt={}, client_timeout=0,
+                                            reply=lambda reply=None, failure=None, sent=replies: sent.append('a reply'))
+            self.assertRaises(oslo_dispatcher.ExpectedException, self.dispatcher.dispatch, message)
+            message.reply(failure='a failure')
+            self.assertEqual(expected, replies)
 
     def test_the_caller_gets_the_error_as_ever(self):
         try:
