@@ -4,6 +4,7 @@
 import base64
 import dataclasses
 import json
+import tempfile
 import time
 import uuid
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from trove_upgrade.lab.images import provision
 from trove_upgrade.lab.product import Product
 from trove_upgrade.lab.publishing import PublishedVersion
 
+#: Where the agent looks for its key: readable by root alone, beside the files that Trove's own agent reads.
+GUEST_KEY_FILE = '/etc/trove/trove-upgrade-guest.key'
 BOOT_SECONDS = 180.0
 POLL_SECONDS = 0.3
 
@@ -53,8 +56,8 @@ class InstanceMaker:
 
     def create(self, name: str, version: PublishedVersion, *, rows: int = 0, project: str = 'demo', flavor: str = 'db.small',
                metadata: dict[str, str] | None = None, settings: dict[str, str] | None = None,
-               agent_options: dict[str, str] | None = None) -> LabInstance:
-        """A server, its database with `rows` rows, and its registration.
+               agent_options: dict[str, str] | None = None, with_key: bool = True) -> LabInstance:
+        """A server, its database with `rows` rows, and its registration.  Without `with_key` the guest never had a key of its own.
 
         :raises NotReady: the server did not become ACTIVE in time.
         :raises CommandFailed: Nova, the guest or trove-upgrade-manage refused something.
@@ -66,10 +69,20 @@ class InstanceMaker:
         credentials = provision.provision_database(guest, settings)
         if rows:
             provision.seed_rows(guest, rows)
-        self._product.manage('instance', 'register', server_id, '--id', instance_id, '--name', name, '--project',
-                             self.project_id(project), '--datastore', version.datastore, '--version', version.name, '--volume-size', '2')
+        self._register(guest, (server_id, '--id', instance_id, '--name', name, '--project', self.project_id(project),
+                               '--datastore', version.datastore, '--version', version.name, '--volume-size', '2'), with_key=with_key)
         port = guest.spec.ports[0]
         return LabInstance(instance_id, name, server_id, port.address, port.network_id, credentials)
+
+    def _register(self, guest: Guest, arguments: tuple[str, ...], *, with_key: bool) -> None:
+        """The key of a guest is made with its registration; an operator carries it into the guest, where the agent finds it by itself."""
+        if not with_key:
+            self._product.manage('instance', 'register', *arguments)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            key = Path(folder, 'guest.key')
+            self._product.manage('instance', 'register', *arguments, '--guest-key-file', str(key))
+            guest.write_file(GUEST_KEY_FILE, key.read_text('utf-8'), mode='0600')
 
     def boot(self, name: str, image_id: str, instance_id: str, *, flavor: str, datastore_version: str, project: str,
              metadata: dict[str, str] | None = None, agent_options: dict[str, str] | None = None) -> str:
