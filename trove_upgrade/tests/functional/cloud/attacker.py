@@ -84,8 +84,9 @@ class Attacker:
             if take:
                 take(message.body)
 
-        tag = self.channel.basic_consume(
-            queue, no_ack=True, callback=came, arguments={'x-priority': 100}
+        tag = uuid.uuid4().hex
+        self.channel.basic_consume(
+            queue, tag, no_ack=True, callback=came, arguments={'x-priority': 100}
         )
         READY.touch()
         deadline = time.monotonic() + seconds
