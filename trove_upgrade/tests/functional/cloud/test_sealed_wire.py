@@ -111,7 +111,7 @@ class TestSealedWire(base.CloudTestCase):
 
     def done_by(self, instance):
         """What the guest has done: its jobs, and the process of its database."""
-        script = f'ls -1 {_STATE}/jobs 2>/dev/null; pidof mariadbd; ls -A {_STATE}/marks 2>/dev/null; true'
+        script = f'ls -1 {_STATE}/jobs 2>/dev/null; pgrep -x mariadbd; ls -A {_STATE}/marks 2>/dev/null; true'
         return self.guest(instance).exec(['sh', '-c', script]).output.split()
 
     def believed_of(self, instance):
