@@ -38,6 +38,7 @@ taskmanager_workers = 4
 taskmanager_poll_interval = 0.3
 longest_rest = 1
 lease_seconds = 5
+compute_timeout = 1
 compute_poll_interval = 0.2
 guest_poll_max_interval = 0.5
 outbox_interval = 0.5
@@ -175,12 +176,31 @@ class WorldCase(Waiting, base.TestCase):
         return self.start(release_code.INSTALLED, CYGNUS_HOST)
 
     def services(self):
-        return self.repositories.services.listed()
+        return self.repositories.services.list()
 
     def pause(self, process):
-        """It neither works nor ends: its leases run out."""
-        process.signal(signal.SIGSTOP)
-        self.addCleanup(process.signal, signal.SIGCONT)
+        """It neither works nor ends: its leases run out.  Not in the middle of a transaction, whose locks would stay."""
+
+        def paused():
+            process.signal(signal.SIGSTOP)
+            if not self._transaction_stays():
+                return True
+            process.signal(signal.SIGCONT)
+            return False
+
+        self.wait_until(paused, 'a moment without a transaction')
+
+    def _transaction_stays(self):
+        """Return whether one is seen at each of several looks: those of processes that run are over soon."""
+        query = sa.text('SELECT trx_id FROM information_schema.innodb_trx')
+        seen = None
+        for _ in range(5):
+            with self.database.engine.connect() as connection:
+                now = set(connection.execute(query).scalars())
+            seen = now if seen is None else seen & now
+            if not seen:
+                return False
+        return True
 
     def go_on(self, process):
         process.signal(signal.SIGCONT)
