@@ -48,3 +48,215 @@ class MixedReleasesTest(world.WorldCase):
             self.assertNotIn(world.SEALED, calls)
             self.assertIn('verify_upgrade', calls)
         self.assertNotIn(world.SEALED, [one.method for one in heard.heard(self.name)])
+
+
+class Keys(world.WorldCase):
+    """What the tests of keys have in common."""
+
+    def mixed(self):
+        """Taskmanagers of both releases on the expanded schema."""
+        old = self.start_borealis()
+        self.assert_tool(0, 'db', 'expand')
+        return old, self.start_cygnus()
+
+    def keyed_guest(self):
+        """An upgraded guest under its key; only this release's taskmanager is there."""
+        server = self.create(world.FORMER)
+        self.assert_completes(self.upgrade(server))
+        self.assert_keyed(server)
+        return server
+
+    def assert_keyed(self, server):
+        (key,) = self.keys(server)
+        self.assertIsNotNone(key['proven_at'])
+        self.assertTrue(server.key_file.exists())
+        self.assertEqual(0o600, server.key_file.stat().st_mode & 0o777)
+
+    def assert_sealed_from_the_rebuild_on(self, heard, server):
+        """Before it the former guest is called unsealed, and after it none of its methods is called by its name."""
+        calls = [one.method for one in heard.heard(self.topic(server))]
+        first = calls.index(world.SEALED)
+        self.assertEqual({world.SEALED}, set(calls[first:]))
+        self.assertEqual({'check_upgrade', 'pre_upgrade'}, set(calls[:first]))
+
+
+class KeysBeginTest(Keys):
+    """Borealis goes; from then on each rebuild brings its guest a key."""
+
+    def test_the_next_rebuild_mints_once_borealis_has_stopped(self):
+        old, _ = self.mixed()
+        former = self.create(world.FORMER)
+        self.assert_completes(self.upgrade(former))
+        self.assertEqual([], self.keys())
+        self.assertEqual(0, old.stop())
+        server = self.create(world.FORMER)
+        heard = self.listen(server)
+        self.assert_completes(self.upgrade(server))
+        self.assert_keyed(server)
+        self.assert_sealed_from_the_rebuild_on(heard, server)
+        self.assertEqual([], self.keys(former))
+
+    def test_a_killed_borealis_holds_keys_back_until_an_operator_forgets_it(self):
+        old, _ = self.mixed()
+        old.kill()
+        server = self.create(world.FORMER)
+        self.assert_completes(self.upgrade(server))
+        self.assertEqual([], self.keys())
+        self.assertNotIn(world.cloud.KEY_FILE, server.rebuilds[-1])
+        self.assertIn(world.BOREALIS_HOST, self.status())
+        (left,) = [one for one in self.services() if one.release == 'borealis']
+        self.assert_tool(0, 'service', 'forget', left.id, '--force')
+        other = self.create(world.FORMER)
+        self.assert_completes(self.upgrade(other))
+        self.assert_keyed(other)
+
+    def test_a_boot_ends_only_by_the_word_of_the_guest_that_has_the_key(self):
+        old, _ = self.mixed()
+        self.assertEqual(0, old.stop())
+        server = self.create(world.FORMER)
+        server.hold('boot')
+        upgrade_id = self.upgrade(server)
+        row = self.wait_for_step(upgrade_id, 'boot')
+        self.assertIn(world.cloud.KEY_FILE, server.rebuilds[-1])
+        self.say_unsealed(server, row.marker)
+        self.wait_until(lambda: self.dropped(server), 'the count of what was dropped')
+        self.assertEqual('boot', str(self.row(upgrade_id).step))
+        server.let_go('boot')
+        self.assert_completes(upgrade_id)
+
+    def test_an_upgrade_that_was_rebuilt_without_a_key_ends_without_one(self):
+        """Borealis goes while the new guest boots: what was rendered before is what counts."""
+        old, _ = self.mixed()
+        server = self.create(world.FORMER)
+        server.hold('boot')
+        upgrade_id = self.upgrade(server)
+        self.wait_for_step(upgrade_id, 'boot')
+        self.assertEqual(0, old.stop())
+        server.let_go('boot')
+        self.assert_completes(upgrade_id)
+        self.assertEqual([], self.keys(server))
+        self.assertFalse(server.key_file.exists())
+
+    def test_the_contract_waits_for_borealis_and_comes_last(self):
+        old, _ = self.mixed()
+        refused = self.assert_tool(6, 'db', 'contract')
+        self.assertIn(world.BOREALIS_HOST, refused)
+        self.assertNotIn(world.CYGNUS_HOST, refused)
+        self.assertEqual(0, old.stop())
+        server = self.keyed_guest()
+        self.assert_tool(0, 'db', 'contract')
+        self.assert_tool(0, 'db', 'check')
+        self.assert_completes(self.upgrade_again(server))
+
+
+class BorealisByMistakeTest(Keys):
+    """It is started again when guests have keys: it can do nothing with them, and damages nothing."""
+
+    def test_a_keyed_guest_is_not_upgraded_beside_it_and_the_status_check_names_it(self):
+        self.assert_tool(0, 'db', 'expand')
+        self.start_cygnus()
+        server = self.keyed_guest()
+        rebuilds = len(server.rebuilds)
+        old = self.start_borealis()
+        self.assertIn(world.BOREALIS_HOST, self.status())
+        row = self.wait_for_end(self.upgrade_again(server))
+        self.assertNotEqual('COMPLETED', str(row.state))
+        self.assertEqual(rebuilds, len(server.rebuilds))
+        self.assert_free(server)
+        self.assertEqual(0, old.stop())
+        self.assert_completes(self.upgrade_again(server))
+
+    def test_a_row_that_it_takes_waits_and_goes_on_under_this_release(self):
+        """In each step in which a guest with a key is called."""
+        self.assert_tool(0, 'db', 'expand')
+        new = self.start_cygnus()
+        for step in ('quiesce', 'restore', 'verify'):
+            with self.subTest(step=step):
+                server = self.keyed_guest()
+                server.hold(step)
+                upgrade_id = self.upgrade_again(server)
+                self.wait_for_step(upgrade_id, step)
+                self.pause(new)
+                old = self.start_borealis()
+                generation = self.row(upgrade_id).generation
+                self.wait_until(
+                    lambda at=generation, of=upgrade_id: self.row(of).generation >= at + 2,
+                    'two turns of borealis',
+                )
+                server.let_go(step)
+                self.assertIsNone(self.row(upgrade_id).ended_at)
+                self.assertEqual(0, old.stop())
+                self.go_on(new)
+                self.assert_completes(upgrade_id)
+                self.assert_keyed(server)
+
+    def test_it_cannot_end_the_boot_of_a_guest_by_words_of_others(self):
+        """It believes the forged word, which it records; the guest with the key is waited for all the same."""
+        self.assert_tool(0, 'db', 'expand')
+        new = self.start_cygnus()
+        server = self.create(world.FORMER)
+        server.hold('boot')
+        upgrade_id = self.upgrade(server)
+        row = self.wait_for_step(upgrade_id, 'boot')
+        self.pause(new)
+        old = self.start_borealis()
+        self.say_unsealed(server, row.marker)
+        self.wait_until(
+            lambda: self.repositories.guests.heartbeat(server.instance_id).marker == row.marker,
+            'the forged word in its row',
+        )
+        self.assertEqual(0, old.stop())
+        self.go_on(new)
+        self.assertIsNone(self.row(upgrade_id).ended_at)
+        server.let_go('boot')
+        self.assert_completes(upgrade_id)
+        self.assert_keyed(server)
+
+
+class NewAgentsTest(Keys):
+    """Guests of the new image that Trove has made: with a key that Trove's own gives, or with none."""
+
+    TROVES_KEY = 'Y5RG1bXvr8cHBx0IQXcyrDsQUwSo6Ofa'
+
+    def guests(self):
+        more = f'instance_rpc_encr_key = {self.TROVES_KEY}'
+        encrypted = world.as_trove_encrypts(self.TROVES_KEY)
+        return (
+            self.create(world.FORMER_NEW_AGENT),
+            self.create(world.FORMER_NEW_AGENT, more, encrypted_key=encrypted),
+        )
+
+    def test_borealis_hears_and_calls_them(self):
+        servers = self.guests()
+        heard = self.listen(*servers)
+        self.start_borealis()
+        for server in servers:
+            self.assert_completes(self.upgrade(server))
+            self.assertNotIn(world.SEALED, {one.method for one in heard.heard(self.topic(server))})
+
+    def test_borealis_still_calls_them_beside_this_release(self):
+        """Whichever taskmanager has a row: no guest may be out of the reach of one of them."""
+        servers = self.guests()
+        old, new = self.mixed()
+        for server in servers:
+            self.wait_until(
+                lambda of=server: self.repositories.guests.heartbeat(of.instance_id), 'its word'
+            )
+        self.pause(new)
+        for server in servers:
+            self.assert_completes(self.upgrade(server))
+        self.go_on(new)
+        self.assertTrue(old.running)
+        self.assertEqual([], self.keys())
+
+    def test_the_key_that_troves_own_gives_is_used_once_borealis_has_gone(self):
+        _, derived = self.guests()
+        old, _ = self.mixed()
+        self.assertEqual(0, old.stop())
+        self.wait_until(
+            lambda: [key for key in self.keys(derived) if key['proven_at']], 'its proof'
+        )
+        heard = self.listen(derived)
+        self.assert_completes(self.upgrade(derived))
+        self.assertEqual({world.SEALED}, {one.method for one in heard.heard(self.topic(derived))})
+        self.assert_keyed(derived)

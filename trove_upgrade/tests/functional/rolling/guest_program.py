@@ -106,7 +106,13 @@ def composed_by_hand(conf, own):
         rpc_transport, transport.guest_target(conf, own.instance_id), [manager]
     )
     return agent.Agent(
-        jobs, heartbeats, keeper, functools.partial(agent.prefetch, own), own.watchers, manager, server
+        jobs,
+        heartbeats,
+        keeper,
+        functools.partial(agent.prefetch, own),
+        own.watchers,
+        manager,
+        server,
     )
 
 

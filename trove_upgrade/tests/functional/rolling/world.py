@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One database, one broker, guests of both releases and taskmanagers of both releases: the test is API and operator."""
 
+import base64
+import hashlib
+import os
 import pathlib
 import signal
 import subprocess
@@ -9,18 +12,22 @@ import uuid
 
 import sqlalchemy as sa
 from cryptography import fernet
+from cryptography.hazmat.primitives import ciphers
 from testtools import content
 
 from trove_upgrade.db import engine, models, repositories, trove_tables
 from trove_upgrade.db.migrations.runner import Runner
+from trove_upgrade.domain import guest, instance
+from trove_upgrade.rpc import serializer, taskmanager, transport
 from trove_upgrade.tests import base
-from trove_upgrade.tests.functional.host import databases, private_broker
+from trove_upgrade.tests.functional.host import broker_case, databases, private_broker
 from trove_upgrade.tests.functional.rolling import cloud, release_code, wiretap
 from trove_upgrade.tests.functional.waiting import Waiting
 from trove_upgrade.tests.unit import database as samples
 
 SEALED = 'sealed'
-FORMER, FORMER_NEW_AGENT, WANTED = 'former', 'former-new-agent', 'wanted'
+FORMER, FORMER_NEW_AGENT, WANTED, NEXT = 'former', 'former-new-agent', 'wanted', 'next'
+NEXT_VERSION = '00000000-0000-4000-8000-00000000d119'
 BOREALIS_HOST, CYGNUS_HOST = 'tm-borealis', 'tm-cygnus'
 _PROGRAMS = pathlib.Path(sys.executable).parent
 
@@ -84,6 +91,7 @@ class WorldCase(Waiting, base.TestCase):
             cloud.Image(FORMER, borealis, '10.11.14-MariaDB'),
             cloud.Image(FORMER_NEW_AGENT, cygnus, '10.11.14-MariaDB'),
             cloud.Image(WANTED, cygnus, '11.8.6-MariaDB'),
+            cloud.Image(NEXT, cygnus, '11.8.7-MariaDB'),
         )
         self.cloud = self.useFixture(cloud.Cloud(images, messaging + _GUEST))
         self.addOnException(lambda _info: self._tell())
@@ -106,6 +114,7 @@ class WorldCase(Waiting, base.TestCase):
         for version_id, number, image_id in (
             (samples.MARIADB_10_11, '10.11.14', FORMER),
             (samples.MARIADB_11_8, '11.8.6', WANTED),
+            (NEXT_VERSION, '11.8.7', NEXT),
         ):
             self._insert(
                 trove_tables.datastore_versions,
@@ -120,7 +129,8 @@ class WorldCase(Waiting, base.TestCase):
                 registry_ext='',
                 repl_strategy='',
             )
-        self.repositories.datastores.save_target_facts(samples.MARIADB_11_8, {'guest_rpc': '1.2'})
+        for version_id in (samples.MARIADB_11_8, NEXT_VERSION):
+            self.repositories.datastores.save_target_facts(version_id, {'guest_rpc': '1.2'})
 
     def _insert(self, table, **values):
         with self.database.write() as connection:
@@ -230,14 +240,33 @@ class WorldCase(Waiting, base.TestCase):
         self.repositories.instances.set_service_status(instance_id, 'healthy')
         return server
 
-    def upgrade(self, server):
+    def upgrade(self, server, version_id=samples.MARIADB_11_8):
         """Accepted by an API; returns the id."""
         repos = self.repositories
-        target = repos.datastores.version_by_id(samples.MARIADB_11_8)
-        instance = repos.instances.get(server.instance_id)
+        target = repos.datastores.version_by_id(version_id)
         return repos.upgrades.begin(
-            instance, target, target_image_id=WANTED, request_id='req-1', user_id='user-1'
+            repos.instances.get(server.instance_id),
+            target,
+            target_image_id=target.image_id,
+            request_id='req-1',
+            user_id='user-1',
         ).id
+
+    def upgrade_again(self, server):
+        """On from the first target."""
+        return self.upgrade(server, NEXT_VERSION)
+
+    def say_unsealed(self, server, marker):
+        """A heartbeat as an account of the broker can send it, with all that it knows of the new guest."""
+        conf = broker_case.configured(self.broker.url, self.name)
+        rpc_transport = transport.get_transport(conf)
+        self.addCleanup(rpc_transport.cleanup)
+        forged = guest.Heartbeat(
+            server.instance_id, 'boot-forged', marker, False, '1.0', None, guest.ServerState.STOPPED
+        )
+        taskmanager.TaskManagerAPI.from_conf(conf, rpc_transport).heartbeat(
+            serializer.service_context(), forged
+        )
 
     def row(self, upgrade_id):
         return self.repositories.upgrades.get(upgrade_id)
@@ -276,6 +305,20 @@ class WorldCase(Waiting, base.TestCase):
 
     # What can be seen.
 
+    def status(self):
+        """All that the status check prints; on a host without a cloud some of it fails in any case."""
+        return self.tool('upgrade', 'check', program='trove-upgrade-status')[1]
+
+    def assert_free(self, server):
+        """Nothing holds the instance."""
+        self.assertEqual(instance.Task.NONE, self.repositories.instances.task(server.instance_id))
+
+    def dropped(self, server):
+        """Messages that were dropped for this instance."""
+        query = sa.text('SELECT dropped FROM upgrade_guest_wires WHERE instance_id = :instance')
+        with self.database.read() as connection:
+            return connection.execute(query, {'instance': server.instance_id}).scalar()
+
     def listen(self, *servers):
         """To all that is called in these guests, and told to taskmanagers, from now on."""
         topics = [self.name, *(self.topic(server) for server in servers)]
@@ -290,3 +333,17 @@ class WorldCase(Waiting, base.TestCase):
         with self.database.read() as connection:
             rows = connection.execute(query).mappings().all()
         return [row for row in rows if server is None or row['instance_id'] == server.instance_id]
+
+
+def as_trove_encrypts(text):
+    """Of `instances.encrypted_key`, under the default of Trove's option.
+
+    Source: trove/common/crypto_utils.py and cfg.py, inst_rpc_key_encr_key (Trove 26).
+    """
+    option = 'emYjgHFqfXNB1NGehAFIUeoyw4V4XwWHEaKP'
+    key, block = hashlib.md5(option.encode(), usedforsecurity=False).hexdigest().encode(), 16
+    missing = block - len(text) % block
+    start = os.urandom(block)
+    cipher = ciphers.Cipher(ciphers.algorithms.AES(key), ciphers.modes.CBC(start)).encryptor()
+    padded = f'{text}{chr(missing) * missing}'.encode()
+    return base64.b64encode(start + cipher.update(padded) + cipher.finalize()).decode()
