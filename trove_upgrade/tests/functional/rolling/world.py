@@ -15,7 +15,7 @@ from cryptography import fernet
 from cryptography.hazmat.primitives import ciphers
 from testtools import content
 
-from trove_upgrade.db import engine, models, repositories, trove_tables
+from trove_upgrade.db import engine, repositories, trove_tables
 from trove_upgrade.db.migrations.runner import Runner
 from trove_upgrade.domain import guest, instance
 from trove_upgrade.rpc import serializer, taskmanager, transport
@@ -294,14 +294,6 @@ class WorldCase(Waiting, base.TestCase):
             ('COMPLETED', None, None), (str(row.state), row.error_code, row.cause), row.steps
         )
         return row
-
-    def owner_of(self, upgrade_id):
-        """The host of the taskmanager that holds the row now; None: none does."""
-        table = models.instance_upgrades
-        query = sa.select(table.c.owner).where(table.c.id == upgrade_id)
-        with self.database.read() as connection:
-            owner = connection.execute(query).scalar_one()
-        return owner and owner.partition(':')[0]
 
     # What can be seen.
 
