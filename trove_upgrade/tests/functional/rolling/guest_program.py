@@ -71,6 +71,14 @@ def driver(fakes, server, directory):
     return Driver(server)
 
 
+def sender(conf, rpc_transport):
+    """What casts a heartbeat."""
+    from trove_upgrade.rpc import serializer, taskmanager
+
+    client = taskmanager.TaskManagerAPI.from_conf(conf, rpc_transport)
+    return lambda heartbeat: client.heartbeat(serializer.service_context(), heartbeat)
+
+
 def composed_by_hand(conf, own):
     """Borealis has no place to hand the guest in: as its `agent.compose` does it."""
     from trove_upgrade import conf as our_conf
@@ -80,10 +88,9 @@ def composed_by_hand(conf, own):
     from trove_upgrade.guestagent.journal import Journal
     from trove_upgrade.guestagent.keeper import StashKeeper
     from trove_upgrade.guestagent.manager import GuestManager
-    from trove_upgrade.rpc import serializer, taskmanager, transport
+    from trove_upgrade.rpc import transport
 
     rpc_transport = transport.get_transport(conf)
-    client = taskmanager.TaskManagerAPI.from_conf(conf, rpc_transport)
     wakers = []
 
     def wake():
@@ -93,12 +100,8 @@ def composed_by_hand(conf, own):
     options = conf[our_conf.GROUP]
     journal = Journal(own.layout.jobs)
     jobs = Jobs(journal, agent.bodies(own), own.clock, on_change=wake)
-    heartbeats = Heartbeats(
-        own,
-        lambda heartbeat: client.heartbeat(serializer.service_context(), heartbeat),
-        jobs.busy,
-        options.heartbeat_interval,
-    )
+    send = sender(conf, rpc_transport)
+    heartbeats = Heartbeats(own, send, jobs.busy, options.heartbeat_interval)
     keeper = StashKeeper(own)
     wakers += [heartbeats.wake, keeper.wake]
     manager = GuestManager(own, jobs, journal, options.guest_join_seconds, heartbeats.wake)
@@ -116,45 +119,66 @@ def composed_by_hand(conf, own):
     )
 
 
-def main(directory, version, boot):
-    """Serve until it is killed."""
+def choose_threads():
+    """Before anything imports oslo.messaging, as the agent's program does it."""
     sys.modules.setdefault('eventlet', None)
     from oslo_service import backend
 
     backend.init_backend(backend.BackendType.THREADING)
+
+
+def configured(layout):
+    """As the agent's program reads it."""
     from oslo_config import cfg
     from oslo_log import log
 
     from trove_upgrade import conf as our_conf
     from trove_upgrade.conf import guestagent as guestagent_conf
-    from trove_upgrade.guestagent import agent
-    from trove_upgrade.tests.unit.guestagent import fakes
 
-    directory = pathlib.Path(directory)
-    server = machine(fakes, directory, version)
     conf = cfg.CONF
     log.register_options(conf)
     our_conf.register_opts(conf)
     conf.register_opts(guestagent_conf.IDENTITY_OPTS)
     conf(
-        args=['--config-dir', str(server.layout.configuration_directory)],
+        args=['--config-dir', str(layout.configuration_directory)],
         project='trove-upgrade',
         prog='trove-upgrade-guestagent',
     )
     log.setup(conf, 'trove-upgrade')
+    return conf
+
+
+def on_machine(own, server, boot, driver_of):
+    """The guest with the machine's ports in place of the kernel's."""
+    from trove_upgrade.tests.unit.guestagent import fakes
+
+    others = {}
+    if hasattr(own, 'metadata'):
+        from trove_upgrade.guestagent import metadata_address
+
+        others['metadata'] = metadata_address.Closed()
+    return dataclasses.replace(
+        own,
+        boot_id=lambda: boot,
+        volume=fakes.Volume(server),
+        service=fakes.Service(server),
+        driver=driver_of(server),
+        **others,
+    )
+
+
+def main(directory, version, boot):
+    """Serve until it is killed."""
+    choose_threads()
+    from trove_upgrade.tests.unit.guestagent import fakes
+
+    directory = pathlib.Path(directory)
+    server = machine(fakes, directory, version)
+    conf = configured(server.layout)
+    from trove_upgrade.guestagent import agent
 
     def wrap(own):
-        others = {'boot_id': lambda: boot, 'volume': fakes.Volume(server)}
-        if hasattr(own, 'metadata'):
-            from trove_upgrade.guestagent import metadata_address
-
-            others['metadata'] = metadata_address.Closed()
-        return dataclasses.replace(
-            own,
-            service=fakes.Service(server),
-            driver=driver(fakes, server, directory),
-            **others,
-        )
+        return on_machine(own, server, boot, lambda machine: driver(fakes, machine, directory))
 
     if 'wrap' in inspect.signature(agent.compose).parameters:
         running = agent.compose(conf, server.layout, wrap)
