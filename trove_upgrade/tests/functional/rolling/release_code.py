@@ -44,13 +44,14 @@ class Borealis(fixtures.Fixture):
             prefix='tu-borealis-', dir=os.environ.get('TROVE_UPGRADE_TMP', '/tmp')
         )
         self.addCleanup(holder.cleanup)
-        with tarfile.open(fileobj=io.BytesIO(_archive(BOREALIS_COMMIT))) as archive:
+        with tarfile.open(fileobj=io.BytesIO(packed(BOREALIS_COMMIT))) as archive:
             archive.extractall(holder.name, filter='data')
         self.code = Code('borealis', pathlib.Path(holder.name))
 
 
-def _archive(commit):
-    # an absolute list of safe directories: the checkout may belong to another user than the tests'
+def packed(commit):
+    """The package as this commit has it, as a tar file."""
+    # the checkout may belong to another user than the tests'
     git = ['git', '-c', f'safe.directory={ROOT}', '-C', str(ROOT)]
     done = subprocess.run([*git, 'archive', commit, 'trove_upgrade'], capture_output=True)
     if done.returncode:
