@@ -166,6 +166,27 @@ class BorealisByMistakeTest(Keys):
         self.assertEqual(0, old.stop())
         self.assert_completes(self.upgrade_again(server))
 
+    def test_a_keyed_guest_that_has_stopped_for_its_upgrade_waits_before_its_rebuild(self):
+        """Until borealis is gone: another rebuild could not bring the guest a key."""
+        self.assert_tool(0, 'db', 'expand')
+        self.start_cygnus()
+        server = self.keyed_guest()
+        rebuilds = len(server.rebuilds)
+        server.hold('quiesce')
+        upgrade_id = self.upgrade_again(server)
+        self.wait_for_step(upgrade_id, 'quiesce')
+        old = self.start_borealis()
+        self.pause(old)
+        server.let_go('quiesce')
+        at = self.wait_for_step(upgrade_id, 'rebuild').generation
+        self.wait_until(lambda: self.row(upgrade_id).generation >= at + 3, 'more turns')
+        self.assertEqual('rebuild', str(self.row(upgrade_id).step))
+        self.assertEqual(rebuilds, len(server.rebuilds))
+        self.go_on(old)
+        self.assertEqual(0, old.stop())
+        self.assert_completes(upgrade_id)
+        self.assert_keyed(server)
+
     def test_a_row_that_it_takes_waits_and_goes_on_under_this_release(self):
         """In each step in which a guest with a key is called."""
         self.assert_tool(0, 'db', 'expand')
