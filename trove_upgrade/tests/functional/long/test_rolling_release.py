@@ -4,6 +4,7 @@
 One real database, one real broker.  Nova is a stand-in that keeps directories; each guest's agent is a process with a real RPC server.
 """
 
+from trove_upgrade.sealing import keys
 from trove_upgrade.tests.functional.rolling import world
 
 STEPS = ('precheck', 'quiesce', 'rebuild', 'boot', 'restore', 'verify')
@@ -210,6 +211,23 @@ class BorealisByMistakeTest(Keys):
                 self.go_on(new)
                 self.assert_completes(upgrade_id)
                 self.assert_keyed(server)
+
+    def test_a_guest_that_takes_sealed_calls_alone_fails_no_row_of_borealis(self):
+        """It gives borealis no answer at all: any error that it could return would end the upgrade FAILED."""
+        self.start_borealis()
+        for step in ('quiesce', 'restore', 'verify'):
+            with self.subTest(step=step):
+                server = self.create(world.FORMER_NEW_AGENT)
+                server.hold(step)
+                upgrade_id = self.upgrade(server)
+                self.wait_for_step(upgrade_id, step)
+                server.give_key(keys.GuestKey.new(server.instance_id).to_file())
+                at = self.row(upgrade_id).generation
+                self.wait_until(
+                    lambda of=upgrade_id, at=at: self.row(of).generation >= at + 4,
+                    'four more turns of borealis',
+                )
+                self.assertIsNone(self.row(upgrade_id).ended_at, self.row(upgrade_id).cause)
 
     def test_it_cannot_end_the_boot_of_a_guest_by_words_of_others(self):
         """It believes the forged word, which it records; the guest with the key is waited for all the same."""
