@@ -179,8 +179,8 @@ class BorealisByMistakeTest(Keys):
         old = self.start_borealis()
         self.pause(old)
         server.let_go('quiesce')
-        at = self.wait_for_step(upgrade_id, 'rebuild').generation
-        self.wait_until(lambda: self.row(upgrade_id).generation >= at + 3, 'more turns')
+        self.wait_for_step(upgrade_id, 'rebuild')
+        self.wait_for_turns(upgrade_id, 3)
         self.assertEqual('rebuild', str(self.row(upgrade_id).step))
         self.assertEqual(rebuilds, len(server.rebuilds))
         self.go_on(old)
@@ -200,11 +200,7 @@ class BorealisByMistakeTest(Keys):
                 self.wait_for_step(upgrade_id, step)
                 self.pause(new)
                 old = self.start_borealis()
-                generation = self.row(upgrade_id).generation
-                self.wait_until(
-                    lambda at=generation, of=upgrade_id: self.row(of).generation >= at + 2,
-                    'two turns of borealis',
-                )
+                self.wait_for_turns(upgrade_id, 2)
                 server.let_go(step)
                 self.assertIsNone(self.row(upgrade_id).ended_at)
                 self.assertEqual(0, old.stop())
@@ -222,12 +218,7 @@ class BorealisByMistakeTest(Keys):
                 upgrade_id = self.upgrade(server)
                 self.wait_for_step(upgrade_id, step)
                 server.give_key(keys.GuestKey.new(server.instance_id).to_file())
-                at = self.row(upgrade_id).generation
-                self.wait_until(
-                    lambda of=upgrade_id, at=at: self.row(of).generation >= at + 4,
-                    'four more turns of borealis',
-                )
-                self.assertIsNone(self.row(upgrade_id).ended_at, self.row(upgrade_id).cause)
+                self.wait_for_turns(upgrade_id, 4)
 
     def test_it_cannot_end_the_boot_of_a_guest_by_words_of_others(self):
         """It believes the forged word, which it records; the guest with the key is waited for all the same."""

@@ -279,6 +279,17 @@ class WorldCase(Waiting, base.TestCase):
 
         return self.wait_until(reached, f'upgrade {upgrade_id} in step {step}')
 
+    def wait_for_turns(self, upgrade_id, count):
+        """So many more turns of whichever taskmanager takes them, none of which ends the upgrade."""
+        at = self.row(upgrade_id).generation
+
+        def taken():
+            row = self.row(upgrade_id)
+            self.assertIsNone(row.ended_at, f'{row.state}: {row.error_code}: {row.cause}')
+            return row.generation >= at + count
+
+        self.wait_until(taken, f'{count} more turns at upgrade {upgrade_id}')
+
     def wait_for_end(self, upgrade_id):
         """The ended row."""
 
