@@ -27,7 +27,14 @@ from trove_upgrade.tests.unit import database as samples
 
 SEALED = 'sealed'
 FORMER, FORMER_NEW_AGENT, WANTED, NEXT = 'former', 'former-new-agent', 'wanted', 'next'
+#: By image: the version whose image it is, its number, and whether its facts record an agent that knows sealed calls.
 NEXT_VERSION = '00000000-0000-4000-8000-00000000d119'
+VERSIONS = {
+    FORMER: (samples.MARIADB_10_11, '10.11.14', False),
+    FORMER_NEW_AGENT: ('00000000-0000-4000-8000-00000000d110', '10.11.14', True),
+    WANTED: (samples.MARIADB_11_8, '11.8.6', True),
+    NEXT: (NEXT_VERSION, '11.8.7', True),
+}
 BOREALIS_HOST, CYGNUS_HOST = 'tm-borealis', 'tm-cygnus'
 _PROGRAMS = pathlib.Path(sys.executable).parent
 
@@ -111,16 +118,12 @@ class WorldCase(Waiting, base.TestCase):
         self._insert(
             trove_tables.datastores, id=samples.MARIADB, name='mariadb', default_version_id=None
         )
-        for version_id, number, image_id in (
-            (samples.MARIADB_10_11, '10.11.14', FORMER),
-            (samples.MARIADB_11_8, '11.8.6', WANTED),
-            (NEXT_VERSION, '11.8.7', NEXT),
-        ):
+        for image_id, (version_id, number, is_sealing) in VERSIONS.items():
             self._insert(
                 trove_tables.datastore_versions,
                 id=version_id,
                 datastore_id=samples.MARIADB,
-                name=number,
+                name=image_id,
                 version=number,
                 manager='mariadb',
                 image_id=image_id,
@@ -129,8 +132,8 @@ class WorldCase(Waiting, base.TestCase):
                 registry_ext='',
                 repl_strategy='',
             )
-        for version_id in (samples.MARIADB_11_8, NEXT_VERSION):
-            self.repositories.datastores.save_target_facts(version_id, {'guest_rpc': '1.2'})
+            if is_sealing:
+                self.repositories.datastores.save_target_facts(version_id, {'guest_rpc': '1.2'})
 
     def _insert(self, table, **values):
         with self.database.write() as connection:
@@ -227,7 +230,7 @@ class WorldCase(Waiting, base.TestCase):
             name='db',
             tenant_id=samples.PROJECT,
             compute_instance_id=server.id,
-            datastore_version_id=samples.MARIADB_10_11,
+            datastore_version_id=VERSIONS[image_id][0],
             task_id=1,
             created=samples.CREATED,
             updated=samples.CREATED,
