@@ -193,13 +193,13 @@ class Agent:
         self.keeper.stop()
 
 
-def compose(conf: cfg.ConfigOpts, layout: Layout) -> Agent:
-    """All of it, from configuration that has been read.  Nothing is started.
+def compose(conf: cfg.ConfigOpts, layout: Layout, wrap: Callable[[work.Guest], work.Guest] = lambda own: own) -> Agent:
+    """All of it, from configuration that has been read.  Nothing is started; `wrap` is for a test's own entry point.
 
     :raises NotAGuest: the configuration does not say which guest this is.
     """
     keep_apart(conf, service.detect(commands_module.SystemCommands(), layout.root))
-    own = compose_guest(conf, layout)
+    own = wrap(compose_guest(conf, layout))
     rpc_transport = transport.get_transport(conf)
     client = taskmanager.TaskManagerAPI.from_conf(conf, rpc_transport)
     wakers: list[Callable[[], None]] = []
