@@ -190,7 +190,7 @@ def compose(conf: cfg.ConfigOpts, layout: Layout) -> Agent:
     """
     keep_apart(conf, service.detect(commands_module.SystemCommands(), layout.root))
     own = compose_guest(conf, layout)
-    rpc_transport = transport.get_transport(conf)
+    rpc_transport = transport.get_guest_transport(conf)
     client = taskmanager.TaskManagerAPI.from_conf(conf, rpc_transport)
     wakers: list[Callable[[], None]] = []
 

@@ -10,7 +10,7 @@ from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.domain import answers, exceptions, guest, origin, upgrade_info
-from trove_upgrade.rpc import serializer, transport
+from trove_upgrade.rpc import either_place, place, serializer, transport
 
 #: Of the answers that are made up here because the agent could not say it itself.
 CODE_TOO_OLD = 'GUEST_AGENT_TOO_OLD'
@@ -55,13 +55,16 @@ class GuestAgentAPI:
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts, rpc_transport: oslo_messaging.Transport | None = None) -> Self:
-        """With a transport of its own unless one is handed in.  Connects at the first call."""
+        """With transports of its own unless one is handed in.  Connects at the first call.
+
+        Where guests have a virtual host of their own, each is called there or at the services', where it still listens: see `either_place`.
+        """
         options = conf[our_conf.GROUP]
-        client = oslo_messaging.get_rpc_client(
-            rpc_transport or transport.get_transport(conf), oslo_messaging.Target(exchange=options.rpc_exchange),
-            serializer=serializer.RequestContextSerializer(), retry=0)
-        return cls(client, topic_prefix=options.guest_topic_prefix, timeout_seconds=options.guest_call_timeout,
-                   require_broker=functools.partial(transport.require_broker, conf))
+        name = functools.partial(cls, topic_prefix=options.guest_topic_prefix, timeout_seconds=options.guest_call_timeout)
+        places = place.of_taskmanagers(conf) if rpc_transport is None else ()
+        if len(places) > 1:
+            return name(either_place.EitherPlace(*(_caller(conf, at) for at in places)))
+        return name(_client(conf, rpc_transport or transport.get_transport(conf)), require_broker=functools.partial(transport.require_broker, conf))
 
     def check_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
         """All checks, nothing changed."""
@@ -157,6 +160,16 @@ class GuestAgentAPI:
             raise _Unreadable from error
         self._connected = True
         return answer
+
+
+def _client(conf: cfg.ConfigOpts, rpc_transport: oslo_messaging.Transport) -> Any:
+    return oslo_messaging.get_rpc_client(rpc_transport, oslo_messaging.Target(exchange=conf[our_conf.GROUP].rpc_exchange),
+                                         serializer=serializer.RequestContextSerializer(), retry=0)
+
+
+def _caller(conf: cfg.ConfigOpts, at: place.Place) -> either_place.Caller:
+    seconds = conf[our_conf.GROUP].guest_call_timeout
+    return either_place.Caller(_client(conf, transport.get_transport(conf, at)), functools.partial(transport.require_broker, conf, seconds, at))
 
 
 def _place(error: oslo_messaging.RemoteError) -> str:
