@@ -10,6 +10,8 @@ from oslo_config import cfg
 from trove_upgrade import conf as our_conf
 
 _AMQP = frozenset({'rabbit', 'kombu'})
+#: Raised where a URL cannot be understood.
+UNREADABLE = (oslo_messaging.MessagingException, cfg.Error, ValueError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +43,7 @@ def of_taskmanagers(conf: cfg.ConfigOpts) -> tuple[Place, ...]:
 def virtual_host(conf: cfg.ConfigOpts, at: Place) -> str | None:
     """Name it; None for a transport without virtual hosts.
 
-    :raises oslo_messaging.InvalidTransportURL, ValueError, cfg.Error: the URL cannot be understood.
+    :raises UNREADABLE: the URL cannot be understood.
     """
     url = oslo_messaging.TransportURL.parse(conf, at.url)
     return (url.virtual_host or '/') if url.transport in _AMQP else None
@@ -50,7 +52,7 @@ def virtual_host(conf: cfg.ConfigOpts, at: Place) -> str | None:
 def _meaning(conf: cfg.ConfigOpts, at: Place) -> Any:
     try:
         url = oslo_messaging.TransportURL.parse(conf, at.url)
-    except (oslo_messaging.MessagingException, cfg.Error, ValueError):
+    except UNREADABLE:
         return at  # it is refused where it is used, with the option's name
     hosts = [(host.hostname, host.port, host.username, host.password) for host in url.hosts]
     return url.transport, url.virtual_host or '/', hosts, url.query

@@ -89,12 +89,12 @@ def get_guest_transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
     return get_transport(conf, place.of_guests(conf))
 
 
-def get_answering_transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
+def get_answering_transport(conf: cfg.ConfigOpts, at: place.Place = place.SERVICES) -> oslo_messaging.Transport:
     """Return the RPC transport of a configuration that need not have our options: for servers, which cast nothing.
 
     :raises TransportInvalid: as `get_transport`.
     """
-    return _rpc_transport(conf, oslo_transport.RPCTransport, place.SERVICES)
+    return _rpc_transport(conf, oslo_transport.RPCTransport, at)
 
 
 def _rpc_transport(conf: cfg.ConfigOpts, transport_class: Callable[..., oslo_messaging.Transport], at: place.Place) -> oslo_messaging.Transport:
