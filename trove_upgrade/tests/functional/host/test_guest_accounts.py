@@ -71,10 +71,10 @@ class GuestAccountsTest(broker_case.BrokerCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        once, each, cls.at_its_end = broker_case.page_blocks(PAGE, 'rabbitmqctl')
+        once, cls.each, cls.at_its_end, cls.anew = broker_case.page_blocks(PAGE, 'rabbitmqctl')
         cls.broker.shell(f'set -e\n{once}')
         for instance in (A, B):
-            cls.broker.shell(f'set -e\nINSTANCE={instance}\nPASSWORD={PASSWORD}\n{each}')
+            cls.broker.shell(f'set -e\nINSTANCE={instance}\nPASSWORD={PASSWORD}\n{cls.each}')
 
     def url(self, instance=None, virtual_host=VIRTUAL_HOST):
         """Of the services' account, or of a guest's."""
@@ -287,17 +287,25 @@ class GuestAccountsTest(broker_case.BrokerCase):
         self.assertEqual(1, channel.queue_declare(topic(B), passive=True).message_count)
         self.assertTrue(self.has_consumer(conf, TOPIC, place.of_guests(conf)))
 
-    def test_what_is_left_is_the_exchange(self):
-        services, _ = self.serve()
-        self.listen(A)
-        self.assertEqual('its answer', self.asked(services, A))
+    def test_what_is_left_is_the_exchange_until_all_connect_anew(self):
+        services, endpoint = self.serve()
+        conf, _ = self.listen(B)
+        self.assertEqual('its answer', self.asked(services, B))
         self.as_a().channel().exchange_delete(EXCHANGE)
-        self.assertRaises(exceptions.GuestUnavailable, self.asked, services, A)
+        self.assertRaises(exceptions.GuestUnavailable, self.asked, services, B)
+        self.broker.shell(self.anew)
+        self.wait_until(lambda: self.is_heard(services, B), 'its answer')
+        self.beat(conf, B)
+        self.assertTrue(endpoint.came.wait(30))
+
+    def is_heard(self, services, instance):
+        with contextlib.suppress(exceptions.GuestUnavailable, exceptions.GuestNotAsked):
+            return bool(self.asked(services, instance))
+        return False
 
     def test_the_account_of_a_deleted_instance_is_let_in_no_more(self):
         gone = '0aaaaaaa-0000-4000-8000-000000000003'
-        each = broker_case.page_blocks(PAGE, 'rabbitmqctl')[1]
-        self.broker.shell(f'set -e\nINSTANCE={gone}\nPASSWORD={PASSWORD}\n{each}')
+        self.broker.shell(f'set -e\nINSTANCE={gone}\nPASSWORD={PASSWORD}\n{self.each}')
         url = self.url(gone).replace('rabbit://', 'amqp://')
         with kombu_connection.Connection(url) as connection:
             connection.connect()
