@@ -114,7 +114,8 @@ def _unlike_at_the_broker(conf: cfg.ConfigOpts, theirs: cfg.ConfigOpts) -> str:
     """Return what the taskmanagers and the guests would declare in another way; '' for nothing, and where a URL cannot be understood."""
     from trove_upgrade.rpc import guest_queues, place, transport  # not before `main` has chosen the threads
     try:
-        here, there = (guest_queues.declared(one, place.of_guests(one)) for one in (conf, theirs))
+        at = place.of_guests(theirs)
+        here, there = guest_queues.declared(conf, at if at == place.SERVICES else place.of_guests(conf)), guest_queues.declared(theirs, at)
     except (transport.TransportInvalid, fault.ConfigurationInvalid, cfg.Error, ValueError):
         return ''
     if here is None or there is None:

@@ -155,7 +155,7 @@ class TestChecks(base.TestCase):
             found = self.transport(*urls)
             self.assert_failure(found, f'No message broker of {option} lets us in: 127.0.0.1:1: ')
             self.assertNotIn('s3cret', found.details)
-        self.assertEqual(upgradecheck.Code.SUCCESS, self.transport('fake://', 'fake://other').code)
+        self.assertEqual(upgradecheck.Code.SUCCESS, self.transport('fake://', 'fake:///other').code)
         self.assert_failure(self.transport('fake://', 'rabbit://u:s3cret@h:port/'), '[trove_upgrade] guest_transport_url is wrong')
 
     def test_a_broker_that_says_nothing_is_not_waited_for_longer_than_told(self):
