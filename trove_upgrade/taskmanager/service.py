@@ -20,6 +20,7 @@ from trove_upgrade.domain.turn import Turn
 from trove_upgrade.rpc import place
 from trove_upgrade.rpc.guest_queues import GuestQueues
 from trove_upgrade.rpc.guestagent import GuestAgentAPI
+from trove_upgrade.rpc.listener import Listener
 from trove_upgrade.rpc.notifier import MessagingNotifier
 from trove_upgrade.taskmanager import guest_options, manager, outages
 from trove_upgrade.taskmanager.checks import CheckRunner
@@ -27,7 +28,6 @@ from trove_upgrade.taskmanager.clock import SystemClock
 from trove_upgrade.taskmanager.fair_queue import Shares
 from trove_upgrade.taskmanager.guest_files import GuestFiles
 from trove_upgrade.taskmanager.healing import Healer
-from trove_upgrade.taskmanager.listener import Listener
 from trove_upgrade.taskmanager.outbox import FINISH, NOTIFICATIONS, Relay
 from trove_upgrade.taskmanager.preflight import Preflight
 from trove_upgrade.taskmanager.recovery import Recovery

@@ -18,7 +18,7 @@ from trove_upgrade.cmd import manage
 from trove_upgrade.domain import exceptions, guest
 from trove_upgrade.rpc import guestagent, place, queues, serializer, taskmanager, transport
 from trove_upgrade.rpc.guest_queues import GuestQueues
-from trove_upgrade.taskmanager.listener import Listener
+from trove_upgrade.rpc.listener import Listener
 from trove_upgrade.tests.functional.host import broker_case
 
 A = '0aaaaaaa-0000-4000-8000-000000000001'

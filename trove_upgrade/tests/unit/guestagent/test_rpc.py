@@ -34,6 +34,9 @@ class Taskmanager:
 
 
 class RpcTest(base.TestCase):
+    transport_url = 'fake://'
+    guest_transport_url = None
+
     def setUp(self):
         super().setUp()
         conf = cfg.ConfigOpts()
@@ -42,10 +45,11 @@ class RpcTest(base.TestCase):
         transport.register_missing_opts(conf)
         conf(args=[], default_config_files=[], default_config_dirs=[])
         rpc_transport = transport.get_transport(conf)   # registers transport_url
-        conf.set_override('transport_url', 'fake://')
+        conf.set_override('transport_url', self.transport_url)
+        conf.set_override('guest_transport_url', self.guest_transport_url, our_conf.GROUP)
         conf.set_override('guest_id', fakes.INSTANCE)
         conf.set_override('datastore_manager', 'nothing-we-know')
-        rpc_transport = transport.get_transport(conf)
+        rpc_transport = transport.get_guest_transport(conf)
         self.taskmanager = Taskmanager()
         server = transport.get_server(rpc_transport, transport.taskmanager_target(conf, server='tm'), [self.taskmanager])
         server.start()
@@ -69,3 +73,10 @@ class RpcTest(base.TestCase):
         self.assertTrue(self.taskmanager.arrived.wait(_LONG))
         heartbeat = self.taskmanager.heard[0]
         self.assertEqual((fakes.INSTANCE, None, False), (heartbeat.instance_id, heartbeat.marker, heartbeat.restored))
+
+
+class VirtualHostOfGuestsTest(RpcTest):
+    """The agent needs no account where the services and Trove's agent are."""
+
+    transport_url = 'rabbit://u:p@127.0.0.1:1/'
+    guest_transport_url = 'fake://'

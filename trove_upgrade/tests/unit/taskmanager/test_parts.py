@@ -504,7 +504,7 @@ class TestService(base.TestCase):
         outside = service.Ports(self.db.repositories, self.stage.nova, self.stage.images, self.stage.guest, self.stage.notifier, SystemClock(),
                                 versions.Rules.load())
         other = service.Service(self.conf, outside)
-        with self.assertLogs('trove_upgrade.taskmanager.listener', logging.INFO) as logged:
+        with self.assertLogs('trove_upgrade.rpc.listener', logging.INFO) as logged:
             other.start()
             self.addCleanup(other.stop)
             wait_for(lambda: len(logged.output) == 2)
