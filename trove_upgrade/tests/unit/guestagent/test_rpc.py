@@ -59,7 +59,7 @@ class RpcTest(base.TestCase):
         self.agent = agent.compose(conf, layout)
         self.agent.start()
         self.addCleanup(self.agent.stop)
-        self.client = guestagent.GuestAgentAPI.from_conf(conf, rpc_transport)
+        self.client = guestagent.GuestAgentAPI.from_conf(conf)
 
     def test_the_taskmanagers_client_gets_an_answer(self):
         call = guest.GuestCall(fakes.INSTANCE, fakes.UPGRADE, 1, 1, datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1), {})
