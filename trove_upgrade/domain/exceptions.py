@@ -305,7 +305,7 @@ class BrokerUnavailable(TroveUpgradeError):
     """No broker let an operator's command in."""
 
     code = 'BROKER_UNAVAILABLE'
-    template = ('The queues of the taskmanagers cannot be looked at: {found}. Look at [DEFAULT] transport_url and at the broker, then run the '
+    template = ('The queues of the taskmanagers cannot be looked at: {found}. Look at {option} and at the broker, then run the '
                 'same command again.')
 
 
@@ -314,7 +314,7 @@ class BrokerRefused(BrokerUnavailable):
 
     code = 'BROKER_REFUSED'
     template = ('The broker refuses what was asked about the queues of the taskmanagers: {found}. What was deleted before stays deleted. Give the '
-                'user of [DEFAULT] transport_url the right to configure queues and exchanges that begin with "trove-upgrade" ("rabbitmqctl '
+                'user of {option} the right to configure queues and exchanges that begin with "trove-upgrade" ("rabbitmqctl '
                 'set_permissions"), or delete them with rabbitmqctl; then run the same command again.')
 
 

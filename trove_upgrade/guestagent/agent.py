@@ -200,7 +200,7 @@ def compose(conf: cfg.ConfigOpts, layout: Layout, wrap: Callable[[work.Guest], w
     """
     keep_apart(conf, service.detect(commands_module.SystemCommands(), layout.root))
     own = wrap(compose_guest(conf, layout))
-    rpc_transport = transport.get_transport(conf)
+    rpc_transport = transport.get_guest_transport(conf)
     client = taskmanager.TaskManagerAPI.from_conf(conf, rpc_transport)
     wakers: list[Callable[[], None]] = []
 

@@ -13,7 +13,7 @@ from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import guest_keys as guest_keys_conf
 from trove_upgrade.domain import answers, exceptions, guest, logs, origin, upgrade_info
 from trove_upgrade.domain.drops import Drops
-from trove_upgrade.rpc import sealed_calls, serializer, transport
+from trove_upgrade.rpc import either_place, place, sealed_calls, serializer, transport
 from trove_upgrade.rpc.sealed_calls import AnswerNotAuthentic, Unreadable
 from trove_upgrade.sealing.at_rest import KeyUnreadable
 from trove_upgrade.sealing.ports import GuestKeys, KnownKey
@@ -71,15 +71,18 @@ class GuestAgentAPI:
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts, rpc_transport: oslo_messaging.Transport | None = None, *, keys: GuestKeys | None = None,
                   drops: Drops | None = None) -> Self:
-        """With a transport of its own unless one is handed in.  Connects at the first call."""
+        """With transports of its own unless one is handed in.  Connects at the first call.
+
+        Where guests have a virtual host of their own, each is called there or at the services', where it still listens: see `either_place`.
+        """
         options = conf[our_conf.GROUP]
-        client = oslo_messaging.get_rpc_client(
-            rpc_transport or transport.get_transport(conf), oslo_messaging.Target(exchange=options.rpc_exchange),
-            serializer=serializer.RequestContextSerializer(), retry=0)
-        return cls(client, topic_prefix=options.guest_topic_prefix, timeout_seconds=options.guest_call_timeout,
-                   require_broker=functools.partial(transport.require_broker, conf),
-                   keys=None if options.guest_rpc_security == guest_keys_conf.OFF else keys, drops=drops,
-                   is_required=options.guest_rpc_security == guest_keys_conf.REQUIRED)
+        name = functools.partial(cls, topic_prefix=options.guest_topic_prefix, timeout_seconds=options.guest_call_timeout,
+                                 keys=None if options.guest_rpc_security == guest_keys_conf.OFF else keys, drops=drops,
+                                 is_required=options.guest_rpc_security == guest_keys_conf.REQUIRED)
+        places = place.of_taskmanagers(conf) if rpc_transport is None else ()
+        if len(places) > 1:
+            return name(either_place.EitherPlace(*(_caller(conf, at) for at in places)))
+        return name(_client(conf, rpc_transport or transport.get_transport(conf)), require_broker=functools.partial(transport.require_broker, conf))
 
     def check_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
         """All checks, nothing changed."""
@@ -201,6 +204,16 @@ class GuestAgentAPI:
             raise Unreadable from error
         self._connected = True
         return answer
+
+
+def _client(conf: cfg.ConfigOpts, rpc_transport: oslo_messaging.Transport) -> Any:
+    return oslo_messaging.get_rpc_client(rpc_transport, oslo_messaging.Target(exchange=conf[our_conf.GROUP].rpc_exchange),
+                                         serializer=serializer.RequestContextSerializer(), retry=0)
+
+
+def _caller(conf: cfg.ConfigOpts, at: place.Place) -> either_place.Caller:
+    seconds = conf[our_conf.GROUP].guest_call_timeout
+    return either_place.Caller(_client(conf, transport.get_transport(conf, at)), functools.partial(transport.require_broker, conf, seconds, at))
 
 
 def _place(error: oslo_messaging.RemoteError) -> str:

@@ -7,7 +7,6 @@ import time
 import uuid
 from collections.abc import Callable
 
-import oslo_messaging
 from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
@@ -21,12 +20,13 @@ from trove_upgrade.db.migrations.chain import MAIN
 from trove_upgrade.db.presence import Presence
 from trove_upgrade.db.release import RELEASE
 from trove_upgrade.db.repositories import Repositories
-from trove_upgrade.domain import exceptions, logs, ports, states, versions
+from trove_upgrade.domain import logs, ports, states, versions
 from trove_upgrade.domain.drops import Drops
 from trove_upgrade.domain.turn import Turn
-from trove_upgrade.rpc import queues, transport
+from trove_upgrade.rpc import place
 from trove_upgrade.rpc.guest_queues import GuestQueues
 from trove_upgrade.rpc.guestagent import GuestAgentAPI
+from trove_upgrade.rpc.listener import Listener
 from trove_upgrade.rpc.notifier import MessagingNotifier
 from trove_upgrade.taskmanager import greeting, guest_options, manager, outages
 from trove_upgrade.taskmanager.checks import CheckRunner
@@ -81,7 +81,7 @@ def ports_from_conf(conf: cfg.ConfigOpts) -> Ports:
     :raises DatabaseRefused: the database is one that several processes cannot share.
     :raises RulesError: the operator's version rules are not of the right form.
     :raises CredentialsIncomplete: the service user cannot log in.
-    :raises TransportInvalid: `transport_url` cannot be understood.
+    :raises TransportInvalid: `transport_url` or `guest_transport_url` cannot be understood.
     """
     engine.require_server_database(conf, BINARY)
     session.require(conf)
@@ -123,7 +123,7 @@ def post_seconds(conf: cfg.ConfigOpts) -> float:
 
 
 class Service:
-    """One process: RPC server, scheduler, relays, signs of life."""
+    """One process: RPC servers, scheduler, relays, signs of life."""
 
     def __init__(self, conf: cfg.ConfigOpts, outside: Ports, leave_seconds: float = _LEAVE_SECONDS) -> None:
         """Compose; nothing runs yet.  `leave_seconds`: how long a stop waits for the broker and the database to let go of it."""
@@ -133,7 +133,6 @@ class Service:
         self._host = socket.gethostname()
         self._stopping = threading.Event()
         self._presence = Presence(outside.repos.services, BINARY, host=self._host)
-        self._server: oslo_messaging.MessageHandlingServer | None = None
         options = conf[our_conf.GROUP]
         call = _calls(conf, outside)
         preflight = Preflight(outside.repos.instances, outside.repos.datastores, outside.nova, outside.images, outside.agent, outside.rules,
@@ -154,11 +153,13 @@ class Service:
         healer = Healer(outside.repos.upgrades, outside.repos.guests, outside.agent, call, options.restore_timeout, self._outages, options.longest_rest)
         recovery = Recovery(outside.repos.upgrades, outside.repos.checks, put_upgrade=lambda turn: self._nudge(manager.UPGRADE, turn),
                             put_check=lambda turn: self._nudge(manager.CHECK, turn), outages=self._outages)
-        self._recovery = recovery
         self._greetings = greeting.Greetings(outside.repos.instances, outside.clock)
         greeter = greeting.Greeter(outside.agent, self._outages)
         self._scheduler = Scheduler({manager.UPGRADE: runner.run, manager.CHECK: checks.run, manager.HEAL: healer.run, manager.GREET: greeter.run},
                                     recovery.look, outside.clock, shares=shares(conf), poll_seconds=options.taskmanager_poll_interval)
+        endpoint = manager.TaskManager(outside.repos.upgrades, outside.repos.checks, outside.repos.guests, self._nudge, recovery.look,
+                                       sealed_reports_of(conf, outside, self._greet))
+        self._listeners = [Listener(conf, at, self._host, endpoint) for at in place.of_taskmanagers(conf)]
         self._life = Repeater('signs-of-life', self._beat, options.service_report_interval)
 
     def start(self) -> None:
@@ -167,7 +168,8 @@ class Service:
         self._scheduler.start()
         for repeater in (*self._relays, self._life):
             repeater.start()
-        threading.Thread(target=self._serve, name='rpc-server', daemon=True).start()
+        for listener in self._listeners:
+            listener.start()
 
     def stop(self) -> None:
         """Let go of what waits, finish what runs.  What is cut short is found again when its lease has run out.
@@ -176,8 +178,8 @@ class Service:
         """
         LOG.info('Taskmanager on %s stops', self._host)
         self._stopping.set()
-        if self._server is not None:
-            self._server.stop()
+        for listener in self._listeners:
+            listener.stop()
         until = self._outside.clock.monotonic() + _STOP_SECONDS
         repeaters = (*self._relays, self._life)
         for repeater in repeaters:
@@ -190,41 +192,15 @@ class Service:
     def _leave(self) -> None:
         """Let go of broker and database, each in a thread: a call to one that is away may last as long as its driver likes."""
         leaving = [threading.Thread(target=leave, name=name, daemon=True)
-                   for name, leave in (('leave-broker', self._leave_broker), ('leave-database', self._deregister))]
+                   for name, leave in (('leave-database', self._deregister), *(('leave-broker', listener.leave) for listener in self._listeners))]
         for thread in leaving:
             thread.start()
         until = self._outside.clock.monotonic() + self._leave_seconds
         for thread in leaving:
             thread.join(max(0.0, until - self._outside.clock.monotonic()))
-        if leaving[1].is_alive():
+        if leaving[0].is_alive():
             LOG.warning('The database gives no answer: %s stays listed in upgrade_services until its process is seen to have ended, or "trove-upgrade-manage '
                         'service forget %s"', BINARY, self._presence.registration.id)
-
-    def _serve(self) -> None:
-        """In a thread of its own: it waits for the broker."""
-        endpoint = manager.TaskManager(self._outside.repos.upgrades, self._outside.repos.checks, self._outside.repos.guests, self._nudge,
-                                       self._recovery.look, sealed_reports_of(self._conf, self._outside, self._greet))
-        target = transport.taskmanager_target(self._conf, server=self._host)
-        try:
-            server = transport.get_server(transport.get_transport(self._conf), target, [endpoint])
-            server.start()
-        except Exception:
-            LOG.exception('The RPC server could not be started: no nudge or heartbeat is heard. Look at transport_url and start it again')
-            return
-        self._server = server
-        if self._stopping.is_set():
-            server.stop()
-        LOG.info('Taskmanager on %s listens on topic %s', self._host, target.topic)
-
-    def _leave_broker(self) -> None:
-        """The queue of this host goes with its last taskmanager; the shared one keeps what guests tell until another one starts."""
-        if self._server is None:
-            return
-        try:
-            self._server.wait()
-            queues.remove(self._conf, [queues.of_host(self._conf, self._host)], _BROKER_SECONDS)
-        except (exceptions.BrokerUnavailable, *transport.BROKER_ERRORS) as error:
-            LOG.info('The queue of this host stays at the broker, empty: %s', error)
 
     def _nudge(self, kind: str, turn: Turn) -> None:
         self._scheduler.nudge(kind, turn)

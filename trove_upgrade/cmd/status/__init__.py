@@ -16,7 +16,7 @@ from sqlalchemy import exc as sa_exc
 from trove_upgrade import conf as our_conf
 from trove_upgrade.api import policies
 from trove_upgrade.clients import nova, session
-from trove_upgrade.cmd.status import beside, cloud, edge, guest_keys, options, pipeline, troves_policy
+from trove_upgrade.cmd.status import beside, brokers, cloud, edge, guest_keys, options, pipeline, troves_policy
 from trove_upgrade.cmd.status.results import failure as _failure
 from trove_upgrade.cmd.status.results import success as _success
 from trove_upgrade.cmd.status.results import warning as _warning
@@ -31,7 +31,6 @@ from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.domain import exceptions, versions
 from trove_upgrade.wsgi import threads
 
-_BROKER_SECONDS = 5.0
 #: What a database that cannot be asked, or has no tables, raises.
 _UNREADABLE = (errors.DatabaseRefused, errors.SchemaMissing, sa_exc.SQLAlchemyError, db_exception.DBError, cfg.Error)
 #: They write beside the table what its rows have.
@@ -157,18 +156,8 @@ class Checks(upgradecheck.UpgradeCommands):
             found.database.dispose()
 
     def check_transport(self) -> upgradecheck.Result:
-        """A broker of [DEFAULT] transport_url lets us in."""
-        from trove_upgrade.rpc import broker  # not before `main` has chosen the threads
-        brokers = broker.ask(self.conf, _BROKER_SECONDS)    # a URL that is wrong ends at the edge, in its own words
-        refused = '; '.join(f'{one.address}: {one.error}' for one in brokers if one.error)
-        if not brokers:
-            return _success('The transport of [DEFAULT] transport_url has no broker that could be asked.')
-        if not refused:
-            return _success(f'{", ".join(one.address for one in brokers)} let us in.')
-        if all(one.error for one in brokers):
-            return _failure(f'No message broker of [DEFAULT] transport_url lets us in: {refused}. Guests cannot be asked anything. Start the '
-                            'broker, or mend address, user, password and virtual host in transport_url.')
-        return _warning(f'Not every message broker of [DEFAULT] transport_url lets us in: {refused}. Start it, or mend its part of transport_url.')
+        """A broker of each URL that a taskmanager uses lets us in."""
+        return brokers.check(self.conf)
 
     def check_version_rules(self) -> upgradecheck.Result:
         """The operator's table of versions can be read."""
@@ -224,19 +213,7 @@ class Checks(upgradecheck.UpgradeCommands):
         return self._taskmanager_listens(alive)
 
     def _taskmanager_listens(self, alive: Sequence[services.Service]) -> upgradecheck.Result:
-        from trove_upgrade.rpc import broker
-        topic = self.conf.trove_upgrade.taskmanager_topic
-        try:
-            listening = broker.consumers(self.conf, topic, _BROKER_SECONDS)
-        except exceptions.TroveUpgradeError:
-            listening = None    # the check of the broker has it
-        if listening == 0:
-            return _failure(f'A taskmanager runs, and nobody listens on topic "{topic}" of the broker of [DEFAULT] transport_url: it has another broker '
-                            'or another taskmanager_topic. Heartbeats of guests are lost. Give every service the same configuration.')
-        if listening is None:
-            return _success(f'{_count(len(alive), "taskmanager")} {_have(alive)} been seen: {_hosts(alive)}; the broker could not be asked who listens '
-                            f'on topic "{topic}".')
-        return _success(f'{_count(len(alive), "taskmanager")} {_have(alive)} been seen: {_hosts(alive)}; {listening} listen on topic "{topic}".')
+        return brokers.check_consumers(self.conf, f'{_count(len(alive), "taskmanager")} {_have(alive)} been seen: {_hosts(alive)}')
 
     def _known(self, binary: str) -> list[services.Service]:
         database = self._database()

@@ -3,9 +3,11 @@
 
 import contextlib
 import io
+import itertools
 import multiprocessing
 import pathlib
 import socket
+import textwrap
 import threading
 from urllib import parse
 
@@ -24,6 +26,17 @@ from trove_upgrade.tests.functional.waiting import Waiting
 
 _PAGES = pathlib.Path(trove_upgrade.__file__).parents[1] / 'doc' / 'source' / 'admin'
 BEAT = guest.Heartbeat('i1', 'b1', 'u1:1', False, '1.0', None, guest.ServerState.STOPPED)
+
+
+def page_blocks(page, words):
+    """The literal blocks of an operator's page that hold `words`, in their order: what a reader copies into a shell."""
+    blocks = []
+    for paragraph in (_PAGES / page).read_text().split('::\n\n')[1:]:
+        lines = itertools.takewhile(
+            lambda line: not line or line.startswith(' '), paragraph.splitlines()
+        )
+        blocks.append(textwrap.dedent('\n'.join(lines)).strip())
+    return [block for block in blocks if words in block]
 
 
 class Listener:

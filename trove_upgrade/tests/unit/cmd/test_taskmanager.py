@@ -78,6 +78,9 @@ class TestConfiguration(StartTestCase):
         for url in ('x', 'kafka://host:1/', f'none://u:{_SECRET}@host/', f'rabbit://u:{_SECRET}@host:port/'):
             self.sections['DEFAULT']['transport_url'] = url
             self.assertIn('transport_url', self.refused(transport.TransportInvalid, service.compose))
+        self.sections['DEFAULT']['transport_url'] = 'fake://'
+        self.sections['trove_upgrade'] = {**self.sections.get('trove_upgrade', {}), 'guest_transport_url': f'rabbit://u:{_SECRET}@host:port/'}
+        self.assertIn('[trove_upgrade] guest_transport_url', self.refused(transport.TransportInvalid, service.compose))
 
 
 class TestDatabase(StartTestCase):
