@@ -202,7 +202,7 @@ class BrokerCase(Waiting, base.TestCase):
         self.declare_as_before(conf)
         self.send(conf)
         server, endpoint = self.listen(conf, transport.get_transport(conf))
-        self.addCleanup(self.end, server)
+        self.addCleanup(self.end, server, conf)
         self.assertTrue(endpoint.heard.wait(30))
 
     def run_tool(self, *arguments, url=None):

@@ -68,7 +68,7 @@ class TestQueues(BrokerCase):
         self.send(gone, 3)
         used = self.conf(taskmanager_topic='trove-upgrade-used', rpc_exchange='e-used')
         server, _ = self.listen(used, transport.get_transport(used))
-        self.addCleanup(self.end, server)
+        self.addCleanup(self.end, server, used)
         foreign = self.conf()
         self.declare_as_before(foreign)
         self.broker.shell(self.page_line('remove.rst', 'xargs'))
