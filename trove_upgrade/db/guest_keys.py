@@ -91,6 +91,12 @@ class GuestKeys:
             derived = self._derived(connection, instance_id, live)
         return derived if derived is not None and derived.id == key_id else None
 
+    @repeat_on_new_columns
+    def stores(self, key: GuestKey) -> bool:
+        """See the port."""
+        with self._database.read() as connection:
+            return _of_id(self._rows(connection, key.instance_id), key.id) is not None
+
     def next_number(self, instance_id: str, above: int = 0) -> int:
         """See the port.
 

@@ -44,6 +44,9 @@ class GuestKeys(Protocol):
         :raises KeyUnreadable: no entry of the operator's list opens it.
         """
 
+    def stores(self, key: GuestKey) -> bool:
+        """Return whether it has a row; the one that Trove's own key gives has none until the guest has spoken under it."""
+
     def next_number(self, instance_id: str, above: int = 0) -> int:
         """Count one request more; the number is above `above`, too.  All processes share the count."""
 

@@ -25,6 +25,7 @@ class Reason(enum.StrEnum):
     NOT_AUTHENTIC = 'heartbeats that were not sealed with the key that they named'
     REPLAYED = 'heartbeats that had been heard before'
     OTHER_SESSION = 'heartbeats of another start of an agent; the guest is asked'
+    HELD_BACK = 'heartbeats under keys of Trove\'s, which wait for the last taskmanager of an earlier release to go'
     UNSEALED = 'heartbeats that were not sealed, of guests that have keys'
 
 
@@ -43,6 +44,7 @@ class SealedReports:
     keys: GuestKeys
     drops: Drops
     greet: Callable[[str], None]  #: an instance's guest, some time soon
+    older_taskmanager: Callable[[], str | None]  #: names one of an earlier release; None: there is none
     is_required: bool = True  #: False: what is unsealed is believed of every guest
     is_off: bool = False
 
@@ -90,6 +92,8 @@ class SealedReports:
             raise _Dropped(Reason.NOT_AUTHENTIC, key.instance_id) from None
         if heartbeat.instance_id != key.instance_id:
             raise _Dropped(Reason.NOT_AUTHENTIC, key.instance_id)
+        if not self.keys.stores(key) and self.older_taskmanager() is not None:
+            raise _Dropped(Reason.HELD_BACK)  # the same guest speaks unsealed, too, and the older one could not call it any more
         heard = self.keys.hear(key, report.session, report.number)
         if heard is Heard.OTHER_SESSION:
             self.greet(key.instance_id)

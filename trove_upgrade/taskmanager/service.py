@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Composes a taskmanager from its ports, starts its threads, and stops them."""
 import dataclasses
+import functools
 import socket
 import threading
 import time
@@ -271,19 +272,23 @@ def guest_files_of(conf: cfg.ConfigOpts, outside: Ports) -> GuestFiles:
     return GuestFiles(outside.repos.instances, outside.repos.datastores, options.guest_config_file, options.guest_topic_prefix)
 
 
+def older_taskmanager(known: services.Services) -> str | None:
+    """Name a registered taskmanager of an earlier release, which knows no keys; None: there is none."""
+    older = gate.older_services(known.list(), RELEASE, MAIN.releases())
+    return next((str(one) for one in older if one.service.binary == BINARY), None)
+
+
 def key_delivery_of(conf: cfg.ConfigOpts, outside: Ports) -> KeyDelivery:
     """Decides on guests' keys as the operator chose."""
-    def older_taskmanager() -> str | None:
-        older = gate.older_services(outside.repos.services.list(), RELEASE, MAIN.releases())
-        return next((str(one) for one in older if one.service.binary == BINARY), None)
-    return KeyDelivery(outside.repos.guest_keys, outside.repos.datastores, older_taskmanager,
+    return KeyDelivery(outside.repos.guest_keys, outside.repos.datastores, functools.partial(older_taskmanager, outside.repos.services),
                        is_off=conf[our_conf.GROUP].guest_rpc_security == guest_keys_conf.OFF)
 
 
 def sealed_reports_of(conf: cfg.ConfigOpts, outside: Ports, greet: Callable[[str], None]) -> SealedReports:
     """Believes of guests' reports what the operator chose."""
     security = conf[our_conf.GROUP].guest_rpc_security
-    return SealedReports(outside.repos.guest_keys, outside.drops, greet, is_required=security == guest_keys_conf.REQUIRED,
+    return SealedReports(outside.repos.guest_keys, outside.drops, greet, functools.partial(older_taskmanager, outside.repos.services),
+                         is_required=security == guest_keys_conf.REQUIRED,
                          is_off=security == guest_keys_conf.OFF)
 
 

@@ -217,7 +217,7 @@ class Stage(fixtures.Fixture):
         self.events = 0
         self.drops = Drops(self.clock.monotonic)
         self.greeted = []
-        self.reports = SealedReports(self.repos.guest_keys, self.drops, self.greeted.append)
+        self.reports = SealedReports(self.repos.guest_keys, self.drops, self.greeted.append, lambda: self.older)
 
     def runner(self, owner='tm-1'):
         steps = {states.Step.PRECHECK: self.precheck, states.Step.QUIESCE: self.quiesce, states.Step.REBUILD: self.rebuild,

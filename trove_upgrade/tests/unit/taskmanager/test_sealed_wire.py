@@ -10,6 +10,7 @@ from trove_upgrade.domain import compute, exceptions, states
 from trove_upgrade.domain.cloud_init import documents, write_files
 from trove_upgrade.sealing import envelope, messages
 from trove_upgrade.sealing.keys import Direction, GuestKey
+from trove_upgrade.sealing.ports import Heard
 from trove_upgrade.taskmanager import greeting, key_delivery, manager, user_data
 from trove_upgrade.taskmanager.sealed_reports import Reason
 from trove_upgrade.taskmanager.steps import outcome
@@ -92,6 +93,17 @@ class TestReports(KeyedCase):
         for odd in ({}, {'envelope': None}, {'envelope': 7}, {'envelope': good, 'more': 1}):
             self.assert_dropped(odd, Reason.NO_ENVELOPE)
 
+    def test_a_key_of_troves_waits_for_the_last_older_taskmanager(self):
+        """Once called under it, the guest takes no call of an older one any more."""
+        key = GuestKey.of_trove(database.INSTANCE, 'key of trove')
+        reports = dataclasses.replace(self.stage.reports, keys=DerivedKey(key, self.keys))
+        self.stage.older = 'tm-old'
+        self.assertIsNone(reports.sealed(self.report(key, self.beat)))
+        self.assertEqual({str(Reason.HELD_BACK): 1}, self.stage.drops.counted)
+        self.assertIsNotNone(reports.unsealed(self.beat))
+        self.stage.older = None
+        self.assertIsNotNone(reports.sealed(self.report(key, self.beat)))
+
     def test_an_unsealed_one_of_a_guest_with_a_key_is_dropped(self):
         self.assertEqual(self.beat, self.stage.reports.unsealed(self.beat).heartbeat)
         self.known_key()
@@ -139,6 +151,23 @@ class TestReports(KeyedCase):
             lambda: None,
             self.stage.reports,
         )
+
+
+class DerivedKey:
+    """Keys of which one is derived from Trove's."""
+
+    def __init__(self, key, others):
+        self.key = key
+        self.current, self.minted_id = others.current, others.minted_id
+
+    def find(self, _instance_id, _key_id):
+        return self.key
+
+    def stores(self, _key):
+        return False
+
+    def hear(self, _key, _session, _number):
+        return Heard.TAKEN
 
 
 class TestGreetings(KeyedCase):
