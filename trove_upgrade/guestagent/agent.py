@@ -122,9 +122,9 @@ def compose_guest(conf: cfg.ConfigOpts, layout: Layout) -> work.Guest:
         watchers=others, metadata=metadata_address.GuestFirewall(commands))
 
 
-def compose_seal(conf: cfg.ConfigOpts, own: work.Guest) -> Seal:
-    """The seal of this start of the agent."""
-    return Seal(HeldKey(own.layout, own.instance_id, conf.instance_rpc_encr_key), Sequence(own.layout.sequence), Drops(own.clock.monotonic))
+def compose_seal(conf: cfg.ConfigOpts, own: work.Guest, on_change: Callable[[], None] = lambda: None) -> Seal:
+    """The seal of this start of the agent; `on_change` is called when it has read another key."""
+    return Seal(HeldKey(own.layout, own.instance_id, conf.instance_rpc_encr_key, on_change), Sequence(own.layout.sequence), Drops(own.clock.monotonic))
 
 
 def _others(conf: cfg.ConfigOpts, layout: Layout, commands: commands_module.Commands, services: service.ServicePort) -> watchers.Watchers:
@@ -210,7 +210,7 @@ def compose(conf: cfg.ConfigOpts, layout: Layout, wrap: Callable[[work.Guest], w
 
     journal = Journal(layout.jobs)
     jobs = Jobs(journal, bodies(own), own.clock, on_change=wake)
-    seal = compose_seal(conf, own)
+    seal = compose_seal(conf, own, wake)
     heartbeats = Heartbeats(own, Reports(seal, client).send, jobs.busy, conf[our_conf.GROUP].heartbeat_interval)
     keeper = StashKeeper(own)
     wakers += [heartbeats.wake, keeper.wake]

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The key that this guest has: from its file, derived from Trove's own, or none.
 
-The file is root's alone, and is no part of what a stash keeps: the next root disk gets a key of its own.  It is looked for again
-until a key was read from it, as an operator may put it there while the agent runs.
+The file is root's alone, and is no part of what a stash keeps: the next root disk gets a key of its own.  It is looked at again
+and again, as an operator may put one there, or another one in its place, while the agent runs.
 """
 
 import dataclasses
 import os
 import stat
 import threading
+from collections.abc import Callable
 
 from trove_upgrade.domain import logs
 from trove_upgrade.guestagent import durable, foreign, sequence
@@ -31,28 +32,47 @@ class Held:
 
 
 _BROKEN = Held(None, sealed_only=True)
+#: A file as it was when it was read: device, inode, size and time.
+_Version = tuple[int, int, int, int]
+
+
+def _no_one() -> None:
+    """Hear of another key."""
 
 
 class HeldKey:
     """The key of one guest.  Safe to share between threads.
 
-    A file that cannot be read, is another's or is of another form: nothing is sent or taken, until it is mended or gone.
+    A file that cannot be read, is another's or is of another form: nothing is sent or taken, until it is mended or gone.  Where a key
+    was read from it before, that one counts on.
     """
 
-    def __init__(self, layout: Layout, instance_id: str, troves_key: str | None) -> None:
-        """`troves_key`: the option `instance_rpc_encr_key` of this guest, where Trove has set it."""
+    def __init__(
+        self,
+        layout: Layout,
+        instance_id: str,
+        troves_key: str | None,
+        on_change: Callable[[], None] = _no_one,
+    ) -> None:
+        """`troves_key`: the option `instance_rpc_encr_key` of this guest, where Trove has set it.
+
+        `on_change` is called when a key was read: the taskmanagers go on with the former one until they hear something under it.
+        """
         self._layout = layout
         self._instance_id = instance_id
         self._derived = GuestKey.of_trove(instance_id, troves_key) if troves_key else None
         self._lock = threading.Lock()
+        self._on_change = on_change
         self._of_file: Held | None = None
+        self._version: _Version | None = None
         self._told: str | None = None
         self._proven = self._recorded = self._derived is not None and self._is_proven(self._derived)
 
     def look(self) -> Held:
-        """Return what the guest has now; the file is read unless that was done."""
+        """Return what the guest has now; the file is read unless it is as it was."""
         with self._lock:
-            if self._of_file is not None:
+            version = self._seen()
+            if self._of_file is not None and version in {None, self._version}:
                 return self._of_file
             try:
                 key = self._read()
@@ -60,16 +80,20 @@ class HeldKey:
                 if error.message != self._told:
                     LOG.error('%s', error.message)  # noqa: TRY400 - a traceback tells nothing more
                 self._told = error.message
-                return _BROKEN
+                return self._of_file or _BROKEN
             self._told = None
             if key is None:
-                return Held(self._derived, self._proven)
+                return self._of_file or Held(self._derived, self._proven)
+            self._version = version
+            is_same = self._of_file is not None and self._of_file.key == key
+            self._of_file = held = Held(key, sealed_only=True)
+        if not is_same:
             LOG.info(
-                'The key of this guest was read from %s: only sealed messages count from now on',
+                'The key of this guest was read from %s: only what it seals counts from now on',
                 self._layout.guest_key,
             )
-            self._of_file = Held(key, sealed_only=True)
-            return self._of_file
+            self._on_change()
+        return held
 
     def prove(self, key: GuestKey) -> None:
         """Remember durably that a request under `key`, a derived one, was opened: from now on only sealed messages count.
@@ -97,6 +121,14 @@ class HeldKey:
         except (OSError, ValueError) as error:
             LOG.warning('%s cannot be read and counts as set: %s', self._layout.proven_key, error)
             return True
+
+    def _seen(self) -> _Version | None:
+        """None: there is no file, or it cannot be told."""
+        try:
+            status = self._layout.guest_key.lstat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
     def _read(self) -> GuestKey | None:
         """Return the key of the file; None: there is no file.

@@ -44,6 +44,29 @@ class HeldKeyTest(base.TestCase):
         self.path.unlink()
         self.assertEqual(self.key, held.look().key)
 
+    def test_another_file_in_its_place_counts_and_is_told_of(self):
+        """An operator has given the guest a new key: the taskmanagers know it once they hear something under it."""
+        told = []
+        held = HeldKey(self.machine.layout, fakes.INSTANCE, None, lambda: told.append(1))
+        self.machine.put_key(self.key)
+        for _ in range(3):
+            held.look()
+        self.assertEqual(1, len(told))
+        later = GuestKey.new(fakes.INSTANCE)
+        self.path.unlink()
+        self.machine.put_key(later)
+        self.assertEqual(later, held.look().key)
+        self.assertEqual(2, len(told))
+
+    def test_a_broken_file_in_its_place_takes_no_key_away(self):
+        held = self.held()
+        self.machine.put_key(self.key)
+        held.look()
+        self.path.write_bytes(b'torn')
+        for _ in range(3):
+            self.assertEqual(Held(self.key, sealed_only=True), held.look())
+        self.assertEqual(1, self.log.output.count('cannot be read from'))
+
     def test_a_derived_key_takes_both_until_it_is_proven_also_after_a_restart(self):
         held = self.held(TROVES)
         self.assertEqual(Held(DERIVED, sealed_only=False), held.look())
