@@ -91,7 +91,7 @@ class KeyDelivery:
                     instance_id,
                     'the version that it should go to',
                     target_version_id,
-                    'AGENT_TOO_OLD_FOR_KEY',
+                    code='AGENT_TOO_OLD_FOR_KEY',
                 )
             ]
         if not known.minted and not self._is_sealing(former_version_id):
@@ -100,7 +100,7 @@ class KeyDelivery:
                     instance_id,
                     'its present version, which a rollback would boot,',
                     former_version_id,
-                    'FORMER_AGENT_UNKNOWN',
+                    code='FORMER_AGENT_UNKNOWN',
                 )
             ]
         older = self.older_taskmanager()
@@ -130,7 +130,7 @@ class KeyDelivery:
                     row.instance_id,
                     'its next version',
                     row.wanted_version_id,
-                    'AGENT_TOO_OLD_FOR_KEY',
+                    code='AGENT_TOO_OLD_FOR_KEY',
                 )
                 raise exceptions.StepRefused(refused.message, refused.code or '')
             return None

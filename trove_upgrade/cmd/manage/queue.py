@@ -88,7 +88,7 @@ def _remove(run: Context, arguments: argparse.Namespace) -> None:
     left = []
     for at in places:
         if len(places) > 1:
-            print(f'At {at.option}:')
+            print_line(f'At {at.option}:')
         left += _remove_queues(run.conf, names, at)
     if left:
         raise exceptions.QueuesInUse(
@@ -96,7 +96,7 @@ def _remove(run: Context, arguments: argparse.Namespace) -> None:
         )
     for at in places:
         if len(places) > 1:
-            print(f'At {at.option}:')
+            print_line(f'At {at.option}:')
         _remove_exchange(run.conf, at)
 
 
