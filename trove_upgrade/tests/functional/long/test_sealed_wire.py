@@ -18,7 +18,8 @@ import sqlalchemy as sa
 from trove_upgrade.db import engine
 from trove_upgrade.domain import guest as guest_domain
 from trove_upgrade.lab.instances import GUEST_KEY_FILE
-from trove_upgrade.tests.functional.cloud import attacker, base
+from trove_upgrade.tests.functional.cloud import base
+from trove_upgrade.tests.functional.long import attacker
 
 _PROGRAM = pathlib.Path(attacker.__file__)
 _PYTHON = '/opt/trove-upgrade/venv/bin/python'
