@@ -184,7 +184,7 @@ class SealedTest(AgentTestCase):
     def test_a_sealed_call_is_carried_out_by_the_agent_whose_session_it_has_alone(self):
         guest = self.keyed()
         guest.write_file('/root/ask.py', ASK)
-        self.shell(guest, f'mkfifo /root/in; nohup {PYTHON} /root/ask.py sealed < /root/in > /root/out 2> /root/err & sleep 1000000000 > /root/in & true')
+        self.shell(guest, f'mkfifo /root/in; nohup {PYTHON} /root/ask.py sealed < /root/in > /root/out 2> /root/err & sleep 1000000000 > /root/in 2> /dev/null & true')
 
         def live(sealed, number):
             """The answer of the agent that has run since; its lines are counted."""
