@@ -2,6 +2,7 @@
 """The MariaDB driver with a real server of its own: stopping, comparing, refusing, trying configurations."""
 import concurrent.futures
 import contextlib
+import dataclasses
 import os
 import pathlib
 
@@ -76,6 +77,17 @@ class MariaDBTestCase(base.TestCase):
     def seed(self):
         self.start()
         self.root.sql(*SEED)
+
+    def hours_pass_before(self, sentence):
+        """A progress: when it is told `sentence`, an hour has passed for the driver."""
+        passed = []
+        clock = self.driver.context.monotonic
+        self.driver.context = dataclasses.replace(self.driver.context, monotonic=lambda: clock() + 3600 * len(passed))
+
+        def progress(_percent, said):
+            if sentence in said and not passed:
+                passed.append(said)
+        return progress
 
     def stop(self, **options):
         return self.driver.fingerprint_and_stop(options, self.progress)
@@ -338,7 +350,8 @@ class TestStopping(MariaDBTestCase):
         self.start()
         self.root.sql('CREATE DATABASE app', 'USE app', 'CREATE TABLE small (i INT)', 'CREATE TABLE big (i INT, c CHAR(200))',
                       "INSERT INTO big SELECT seq, MD5(seq) FROM seq_1_to_400000", 'ANALYZE TABLE big')
-        found = self.stop(fingerprint_seconds=0.1)
+        hours = self.hours_pass_before('fingerprint of table 2 of 2')
+        found = self.driver.fingerprint_and_stop({'fingerprint_seconds': 3600.005}, hours)
         self.assertEqual(['app.big'], found.counted_only_by_file)
         self.assertIsNone(found.tables['app.big']['checksum'])
         self.assertTrue(self.driver.shutdown_was_clean())
