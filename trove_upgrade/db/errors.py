@@ -246,6 +246,14 @@ class GuestKeysInUse(exceptions.TroveUpgradeError):
                 'Set it to required; or, where the guest was rebuilt without a key, "trove-upgrade-manage guest-key forget INSTANCE --yes".')
 
 
+class OlderTaskmanagerRegistered(exceptions.TroveUpgradeError):
+    """A taskmanager of an earlier release knows no keys of guests."""
+
+    code = 'TASKMANAGER_OLDER'
+    template = ('No key was made: a taskmanager of an earlier release is registered ({found}), and a guest that has a key takes no call of it. '
+                'Stop it; one that is gone is removed with "trove-upgrade-manage service forget".')
+
+
 class GuestNumbersExhausted(exceptions.TroveUpgradeError):
     """A guest has told a number above which there is none."""
 

@@ -104,21 +104,23 @@ class GuestKeyOverview:
         rows = connection.execute(query.where(_wires.c.instance_id.in_(ids)))
         return {row.instance_id: row.dropped for row in rows}
 
-    def first_with_current_key(self) -> str | None:
-        """Return one instance that is not deleted and whose guest has spoken under a key; None: there is none."""
-        proven = sa.select(_keys.c.instance_id).where(_keys.c.proven_at.is_not(None)).distinct()
+    def first_with_key(self) -> str | None:
+        """Return one instance that is not deleted and has a key, be it that of a rebuild which its guest has not spoken under yet; None: there is none."""
+        query = sa.select(_keys.c.instance_id).distinct()
         with self._database.read() as connection:
             if not self._database.columns(connection, _keys.name):
                 return None
-            ids = connection.execute(proven.order_by(_keys.c.instance_id)).scalars().all()
-            for batch in batches.of_ids(ids):
-                there = sa.select(_instances.c.id).where(
-                    _instances.c.id.in_(batch), _instances.c.deleted.is_not(True)
-                )
-                found = connection.execute(there.order_by(_instances.c.id).limit(1)).scalar()
-                if found is not None:
-                    return str(found)
-        return None
+            ids = connection.execute(query.order_by(_keys.c.instance_id)).scalars().all()
+            return min(self._of_instances(connection, ids), default=None)
+
+    @staticmethod
+    def _of_instances(connection: sa.Connection, ids: Sequence[str]) -> set[str]:
+        """Those of `ids` that are instances and not deleted."""
+        found: set[str] = set()
+        for batch in batches.of_ids(ids):
+            there = sa.select(_instances.c.id).where(_instances.c.id.in_(batch), _instances.c.deleted.is_not(True))
+            found.update(connection.execute(there).scalars())
+        return found
 
     def count_of(self, instance_id: str) -> int:
         """Return how many keys an instance has, pending ones too; one that was deleted may have some."""
@@ -129,14 +131,19 @@ class GuestKeyOverview:
             return int(connection.execute(query).scalar_one())
 
     def newest_current(self) -> WrappedKey | None:
-        """Return the key that was made last of those under which a guest has spoken."""
-        named = (_keys.c.key_id, _keys.c.instance_id, _keys.c.wrapped)
-        query = sa.select(*named).where(_keys.c.proven_at.is_not(None))
+        """Return the key that was made last of those under which the guest of an instance has spoken; None: there is none."""
+        query = sa.select(_keys.c.key_id, _keys.c.instance_id).where(_keys.c.proven_at.is_not(None))
         with self._database.read() as connection:
             if not self._database.columns(connection, _keys.name):
                 return None
-            row = connection.execute(query.order_by(_keys.c.created_at.desc()).limit(1)).first()
-        return None if row is None else WrappedKey(*row)
+            rows = connection.execute(query.order_by(_keys.c.created_at.desc())).all()
+            there = self._of_instances(connection, [row.instance_id for row in rows])
+            newest = next((row.key_id for row in rows if row.instance_id in there), None)
+            if newest is None:
+                return None
+            named = (_keys.c.key_id, _keys.c.instance_id, _keys.c.wrapped)
+            found = connection.execute(sa.select(*named).where(_keys.c.key_id == newest)).one_or_none()
+        return None if found is None else WrappedKey(*found)
 
     def stored(self) -> Iterator[WrappedKey]:
         """Yield every key as it is stored, pending ones too, by id."""

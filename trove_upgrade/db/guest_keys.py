@@ -75,7 +75,7 @@ class GuestKeys:
         if not live or live[0].proven_at is None:
             return None
         key = wrapping.unwrap(live[0].key_id, instance_id, live[0].wrapped)
-        return KnownKey(key, live[0].session, minted=live[0].origin != Origin.TROVE)
+        return KnownKey(key, live[0].session)
 
     @repeat_on_new_columns
     def find(self, instance_id: str, key_id: str) -> GuestKey | None:
@@ -105,16 +105,17 @@ class GuestKeys:
         return self._wires.next_number(instance_id, above)
 
     @retry_on_deadlock
-    def met(self, key: GuestKey, session: str) -> None:
+    def met(self, key: GuestKey, session: str, former: str | None = None) -> None:
         """See the port.  Of a key that was deleted meanwhile nothing is recorded."""
         with self._database.write() as connection:
             row = self._row(connection, key)
             if row is None:
                 return
             is_new = sa.or_(_keys.c.session.is_(None), _keys.c.session != session)
+            is_former = sa.or_(_keys.c.session.is_(None), _keys.c.session == former) if former else sa.true()
             connection.execute(
                 sa.update(_keys)
-                .where(_keys.c.key_id == key.id, is_new)
+                .where(_keys.c.key_id == key.id, is_new, is_former)
                 .values(session=session, heard=0)
             )
             if row.proven_at is None:

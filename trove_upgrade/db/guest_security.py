@@ -58,7 +58,7 @@ def require_guest_keys(
     """
     wrapping = require_list(conf, service)
     if wrapping is None:
-        keyed = repositories.guest_key_overview.first_with_current_key()
+        keyed = repositories.guest_key_overview.first_with_key()
         if keyed is not None:
             raise errors.GuestKeysInUse(service=service, found=f'instance {keyed} has a key')
     elif conf[our_conf.GROUP].guest_rpc_security == options.REQUIRED:

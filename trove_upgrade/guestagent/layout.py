@@ -82,10 +82,9 @@ class Layout:
         """The guest's key, for root alone.  Not beside the configuration: Trove's agent reads all of that, and is not root."""
         return self.etc / 'trove' / 'trove-upgrade-guest.key'
 
-    @property
-    def sequence(self) -> pathlib.Path:
-        """The highest number of a sealed request."""
-        return self.state / 'sequence'
+    def sequence(self, key_id: str) -> pathlib.Path:
+        """The highest number of a request under this key."""
+        return self.state / f'sequence-{key_id}'
 
     @property
     def proven_key(self) -> pathlib.Path:

@@ -9,7 +9,7 @@ import dataclasses
 import enum
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from trove_upgrade.domain import exceptions, guest
@@ -69,10 +69,16 @@ class Seal:
     """One start of one guest's agent.  Safe to share between threads."""
 
     def __init__(
-        self, held: HeldKey, sequence: Sequence, drops: Drops, random: RandomBytes = os.urandom
+        self,
+        held: HeldKey,
+        sequence: Callable[[str], Sequence],
+        drops: Drops,
+        random: RandomBytes = os.urandom,
     ) -> None:
+        """`sequence` is called once for each key with its id: a new key counts anew, whatever was sent under a former one."""
         self._held = held
-        self._sequence = sequence
+        self._make_sequence = sequence
+        self._sequences: dict[str, Sequence] = {}
         self._drops = drops
         self._random = random
         self._session = messages.new_session(random)
@@ -107,7 +113,7 @@ class Seal:
         if opened.request.session != self._session:
             self._drops.count(Reason.SESSION)
             return messages.Refusal.SESSION
-        if not self._sequence.take(opened.request.number):
+        if not self._sequence(opened.key.id).take(opened.request.number):
             self._drops.count(Reason.NUMBER)
             return messages.Refusal.NUMBER
         return None
@@ -117,7 +123,7 @@ class Seal:
     ) -> dict[str, str]:
         """Return the sealed answer as it travels; either `refused` or `content` is None."""
         answer = messages.Answer(
-            opened.digest, self._session, self._sequence.highest, refused, content
+            opened.digest, self._session, self._sequence(opened.key.id).highest, refused, content
         )
         return self._sealed(opened.key, answer.to_bytes()).to_wire()
 
@@ -149,6 +155,13 @@ class Seal:
     def tell_drops(self) -> None:
         """Log what was dropped since the last line, where that is due."""
         self._drops.tell()
+
+    def _sequence(self, key_id: str) -> Sequence:
+        """Return the one of this key: two of them would take one number twice."""
+        with self._lock:
+            if key_id not in self._sequences:
+                self._sequences[key_id] = self._make_sequence(key_id)
+            return self._sequences[key_id]
 
     def _sealed(self, key: GuestKey, message: bytes) -> Envelope:
         return envelopes.seal(key, Direction.TO_TASKMANAGER, message, self._random)

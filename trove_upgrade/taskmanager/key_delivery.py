@@ -94,7 +94,7 @@ class KeyDelivery:
                     code='AGENT_TOO_OLD_FOR_KEY',
                 )
             ]
-        if not known.minted and not self._is_sealing(former_version_id):
+        if not self._is_sealing(former_version_id):
             return [
                 self._too_old(
                     instance_id,

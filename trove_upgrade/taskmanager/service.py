@@ -17,9 +17,7 @@ from trove_upgrade.clients.nova import Nova
 from trove_upgrade.conf import guest_keys as guest_keys_conf
 from trove_upgrade.db import engine, faults, installation, services
 from trove_upgrade.db.migrations import gate
-from trove_upgrade.db.migrations.chain import MAIN
 from trove_upgrade.db.presence import Presence
-from trove_upgrade.db.release import RELEASE
 from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.domain import logs, ports, states, versions
 from trove_upgrade.domain.drops import Drops
@@ -272,22 +270,16 @@ def guest_files_of(conf: cfg.ConfigOpts, outside: Ports) -> GuestFiles:
     return GuestFiles(outside.repos.instances, outside.repos.datastores, options.guest_config_file, options.guest_topic_prefix)
 
 
-def older_taskmanager(known: services.Services) -> str | None:
-    """Name a registered taskmanager of an earlier release, which knows no keys; None: there is none."""
-    older = gate.older_services(known.list(), RELEASE, MAIN.releases())
-    return next((str(one) for one in older if one.service.binary == BINARY), None)
-
-
 def key_delivery_of(conf: cfg.ConfigOpts, outside: Ports) -> KeyDelivery:
     """Decides on guests' keys as the operator chose."""
-    return KeyDelivery(outside.repos.guest_keys, outside.repos.datastores, functools.partial(older_taskmanager, outside.repos.services),
+    return KeyDelivery(outside.repos.guest_keys, outside.repos.datastores, functools.partial(gate.older_taskmanager, outside.repos.services),
                        is_off=conf[our_conf.GROUP].guest_rpc_security == guest_keys_conf.OFF)
 
 
 def sealed_reports_of(conf: cfg.ConfigOpts, outside: Ports, greet: Callable[[str], None]) -> SealedReports:
     """Believes of guests' reports what the operator chose."""
     security = conf[our_conf.GROUP].guest_rpc_security
-    return SealedReports(outside.repos.guest_keys, outside.drops, greet, functools.partial(older_taskmanager, outside.repos.services),
+    return SealedReports(outside.repos.guest_keys, outside.drops, greet, functools.partial(gate.older_taskmanager, outside.repos.services),
                          is_required=security == guest_keys_conf.REQUIRED,
                          is_off=security == guest_keys_conf.OFF)
 

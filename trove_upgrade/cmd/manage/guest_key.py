@@ -11,6 +11,7 @@ from trove_upgrade.cmd.manage import key_file
 from trove_upgrade.cmd.manage.context import Context, print_line, print_table
 from trove_upgrade.db import errors, guest_security
 from trove_upgrade.db.guest_key_overview import GuestSealing
+from trove_upgrade.db.migrations import gate
 from trove_upgrade.sealing import at_rest
 from trove_upgrade.sealing.at_rest import Wrapping
 
@@ -105,6 +106,7 @@ def _cells(found: Iterator[GuestSealing]) -> Iterator[tuple[object, ...]]:
 def _mint(run: Context, arguments: argparse.Namespace) -> None:
     found = run.repositories.instances.get(arguments.instance, with_details=False)
     require_wrapping(run)
+    require_no_older_taskmanager(run)
     keys = run.repositories.guest_keys
     with key_file.made(arguments.file) as write:
         key = keys.mint(found.id, None)
@@ -146,6 +148,16 @@ def _forget(run: Context, arguments: argparse.Namespace) -> None:
     print_line(
         f'The keys of instance {arguments.instance} have been deleted ({count}); its guest is spoken to unsealed from now on.'
     )
+
+
+def require_no_older_taskmanager(run: Context) -> None:
+    """A guest that has a key takes no call of a taskmanager that knows none.
+
+    :raises OlderTaskmanagerRegistered: one of an earlier release is registered.
+    """
+    older = gate.older_taskmanager(run.repositories.services)
+    if older is not None:
+        raise errors.OlderTaskmanagerRegistered(found=older)
 
 
 def require_wrapping(run: Context) -> Wrapping:

@@ -57,6 +57,7 @@ def _register(run: Context, arguments: argparse.Namespace) -> None:
 def _register_keyed(run: Context, version: DatastoreVersion, arguments: argparse.Namespace, known: dict[str, Any]) -> str:
     """The row comes last: an instance is never left without the key that its guest was to have."""
     guest_key.require_wrapping(run)
+    guest_key.require_no_older_taskmanager(run)
     instance_id = arguments.id or str(uuid.uuid4())
     with key_file.made(arguments.guest_key_file) as write:
         key = run.repositories.guest_keys.mint(instance_id, None)

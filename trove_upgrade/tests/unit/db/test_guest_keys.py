@@ -119,7 +119,7 @@ class TestProof(KeysTestCase):
         self.assertEqual(former, self.keys.current(INSTANCE).key)
         self.assertIs(Heard.TAKEN, self.keys.hear(key, S2, 5))
         known = self.keys.current(INSTANCE)
-        self.assertEqual((key, S2, True), (known.key, known.session, known.minted))
+        self.assertEqual((key, S2), (known.key, known.session))
         self.assertEqual({key.id, later.id}, self.stored())
         self.assertEqual([None, None, later], [self.keys.find(INSTANCE, one.id) for one in (former, skipped, later)])
 
@@ -183,6 +183,14 @@ class TestFreshness(KeysTestCase):
         self.keys.met(self.key, S1)
         self.assertIs(Heard.REPLAYED, self.hear(S1, 4))
 
+    def test_an_answer_that_comes_late_brings_no_former_session_back(self):
+        """Two taskmanagers met the agent before and after its restart; what was recorded of the former start would count again."""
+        self.hear(S1, 4)
+        self.keys.met(self.key, S2, S1)
+        self.keys.met(self.key, S1, S3)
+        self.assertEqual(S2, self.keys.current(INSTANCE).session)
+        self.assertIs(Heard.OTHER_SESSION, self.hear(S1, 4))
+
     @given(st.lists(st.tuples(st.booleans(), st.integers(1, 6))))
     def test_no_report_is_taken_twice_whatever_is_sent(self, sent):
         """True: the agent's answer tells of a new start."""
@@ -207,7 +215,7 @@ class TestKeysOfTrove(KeysTestCase):
         self.assertEqual((key, None, set()), (self.keys.find(INSTANCE, key.id), self.keys.current(INSTANCE), self.stored()))
         self.assertIs(Heard.TAKEN, self.keys.hear(key, S1, 3))
         known = self.keys.current(INSTANCE)
-        self.assertEqual((key, S1, False), (known.key, known.session, known.minted))
+        self.assertEqual((key, S1), (known.key, known.session))
         self.assertIs(Heard.REPLAYED, self.keys.hear(key, S1, 3))
 
     def test_an_answer_gives_it_a_row_as_well(self):

@@ -60,6 +60,15 @@ class TestStart(SecurityTestCase):
         self.seal()
         self.assertIn(INSTANCE, str(self.assertRaises(errors.GuestKeysInUse, self.require, 'off')))
 
+    def test_off_is_refused_while_a_rebuild_has_brought_a_key(self):
+        """Its guest will speak under it alone."""
+        GuestKeys(self.db.database, lambda: Wrapping([self.entry])).mint(INSTANCE, 'u1:1')
+        self.assertIn(INSTANCE, str(self.assertRaises(errors.GuestKeysInUse, self.require, 'off')))
+
+    def test_a_key_of_a_deleted_instance_that_no_entry_opens_keeps_none_from_starting(self):
+        self.seal(database.DELETED_INSTANCE)
+        self.require('required', [generate()])
+
     def test_a_list_that_does_not_open_the_newest_key_is_refused_where_it_is_required(self):
         self.seal()
         other = generate()

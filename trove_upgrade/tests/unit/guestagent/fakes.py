@@ -182,7 +182,7 @@ class Machine:
 
     def seal(self, troves_key=None, random=os.urandom):
         """The seal of an agent whose life begins now."""
-        return seal.Seal(held_key.HeldKey(self.layout, INSTANCE, troves_key), sequence.Sequence(self.layout.sequence), self.drops, random)
+        return seal.Seal(held_key.HeldKey(self.layout, INSTANCE, troves_key), lambda key_id: sequence.Sequence(self.layout.sequence(key_id)), self.drops, random)
 
     def put_key(self, key, mode=0o600):
         """The key file, as user data of a rebuild or an operator writes it."""

@@ -64,6 +64,20 @@ class SealedCase(base.TestCase):
         return calls
 
 
+class NewKeyTest(SealedCase):
+    def test_numbers_that_a_thief_of_the_former_key_has_used_up_do_not_count_under_a_new_one(self):
+        endpoint = self.keyed()
+        thief = self.greeted(endpoint)
+        thief.number = messages.LARGEST_NUMBER - 1
+        self.assertIsNone(thief.call(endpoint, 'check_upgrade', thief.arguments()).refused)
+        self.machine.layout.guest_key.unlink()
+        self.key = GuestKey.new(fakes.INSTANCE)
+        self.machine.put_key(self.key)
+        sender = self.greeted(endpoint)
+        self.assertIsNone(sender.call(endpoint, 'check_upgrade', sender.arguments()).refused)
+        self.assertLess(sender.number, 10)
+
+
 class SealedCallTest(SealedCase):
     def test_each_method_is_carried_out_and_answered_under_the_key(self):
         endpoint, sender = self.keyed(), self.sender()
@@ -155,7 +169,7 @@ class SealedCallTest(SealedCase):
         self.assertEqual(['pre_upgrade'], [method for method, _ in self.notes.carried_out])
 
     def test_after_a_restart_an_old_request_is_refused_even_if_the_numbers_are_lost(self):
-        for lose in (lambda: None, self.machine.layout.sequence.unlink):
+        for lose in (lambda: None, self.machine.layout.sequence(self.key.id).unlink):
             endpoint = self.keyed()
             sender = self.greeted(endpoint)
             sealed = sender.seal('pre_upgrade', sender.arguments())
@@ -189,8 +203,8 @@ class SealedCallTest(SealedCase):
     def test_a_disk_that_takes_nothing_is_an_answer_and_nothing_is_carried_out(self):
         endpoint = self.keyed()
         sender = self.greeted(endpoint)
-        self.machine.layout.sequence.unlink()
-        self.machine.layout.sequence.symlink_to('nowhere')
+        self.machine.layout.sequence(self.key.id).unlink()
+        self.machine.layout.sequence(self.key.id).symlink_to('nowhere')
         content = sender.call(endpoint, 'pre_upgrade', sender.arguments()).content
         self.assertEqual(('FAILED', 'MARK_NOT_WRITTEN'), (content['state'], content['code']))
         self.assertEqual([], self.notes.carried_out)
@@ -404,7 +418,7 @@ class Wire(stateful.RuleBasedStateMachine):
     @stateful.rule(content=st.binary(max_size=40))
     def restart_after_a_torn_write(self, content):
         if self.machine.layout.state.exists():
-            self.machine.layout.sequence.write_bytes(content)
+            self.machine.layout.sequence(self.key.id).write_bytes(content)
         self.restart()
 
     @stateful.invariant()

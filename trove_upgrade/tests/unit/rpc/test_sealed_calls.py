@@ -29,6 +29,7 @@ class Keys:
         self.known = known
         self.unreadable = False
         self.met_sessions = []
+        self.formers = []
         self.numbers = []
         self.drops = 0
 
@@ -41,7 +42,8 @@ class Keys:
         self.numbers.append(max(above, *self.numbers, 0, 0) + 1)
         return self.numbers[-1]
 
-    def met(self, _key, session):
+    def met(self, _key, session, former):
+        self.formers.append(former)
         self.met_sessions.append(session)
         self.known = dataclasses.replace(self.known, session=session)
 
@@ -97,7 +99,7 @@ class SealedCase(base.TestCase):
         super().setUp()
         self.key = GuestKey.new(INSTANCE)
         self.guest = Guest(self.key)
-        self.keys = Keys(KnownKey(self.key, SESSION, minted=True))
+        self.keys = Keys(KnownKey(self.key, SESSION))
         self.drops = Drops(itertools.count().__next__)
 
     def api(self, **options):
@@ -137,11 +139,11 @@ class TestSealedCalls(SealedCase):
     def test_an_agent_that_has_started_again_is_asked_once_more(self):
         self.guest.session = LATER
         self.assertEqual(DONE, self.api().check_upgrade(CALL))
-        self.assertEqual([LATER], self.keys.met_sessions)
+        self.assertEqual(([LATER], [SESSION]), (self.keys.met_sessions, self.keys.formers))
         self.assertEqual(2, len(self.guest.requests))
 
     def test_a_session_that_is_not_known_yet_is_told_by_the_guest(self):
-        self.keys.known = KnownKey(self.key, None, minted=True)
+        self.keys.known = KnownKey(self.key, None)
         self.assertEqual(DONE, self.api().check_upgrade(CALL))
         self.assertEqual([SESSION], self.keys.met_sessions)
 
@@ -150,6 +152,17 @@ class TestSealedCalls(SealedCase):
         self.guest.highest = 900
         self.assertEqual(DONE, self.api().check_upgrade(CALL))
         self.assertEqual(901, self.guest.highest)
+
+    def test_a_guest_that_tells_of_a_number_without_measure_uses_up_none(self):
+        """It would lock out its own instance, past a rebuild and a new key."""
+        def lie(_answer, digest):
+            refused = messages.Answer(digest, SESSION, 2**63 - 2, messages.Refusal.NUMBER)
+            return self.guest.seal(refused)
+
+        self.guest.in_place = [lie, lie]
+        self.assertRaises(exceptions.GuestUnavailable, self.api().check_upgrade, CALL)
+        self.assertEqual(DONE, self.api().check_upgrade(CALL))
+        self.assertLess(self.keys.numbers[-1], 2**22)
 
     def test_a_guest_that_refuses_twice_is_asked_later(self):
         def refused(_answer, digest):

@@ -95,6 +95,12 @@ class TestMint(GuestKeyTestCase):
         self.assertIn('GUEST_KEY_ENCRYPTION_KEYS_INVALID', self.tool('guest-key', 'mint', INSTANCE, '--file', str(self.path), code=1))
         self.assertEqual(([], False), (self.rows(), self.path.exists()))
 
+    def test_beside_a_taskmanager_that_knows_no_keys_none_is_made(self):
+        self.db.repositories.services.register('host-9', 'trove-upgrade-taskmanager', '1', release='borealis', pid=1)
+        said = self.tool('guest-key', 'mint', INSTANCE, '--file', str(self.path), code=1)
+        self.assertEqual((True, True, []), ('TASKMANAGER_OLDER' in said, 'host-9' in said, self.rows()))
+        self.assertFalse(self.path.exists())
+
     def test_before_the_expand_the_command_that_mends_it_is_named(self):
         with self.db.database.write() as connection:
             connection.exec_driver_sql('DROP TABLE upgrade_guest_keys')
