@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks import api, load, schema, silent, stash
+from benchmarks import api, load, schema, sealing, silent, stash
 from benchmarks.trove import run as trove_run
 from trove_upgrade.guestagent.stash import accounts, publish, restore
 from trove_upgrade.lab import stage as lab_stage
@@ -57,7 +57,8 @@ def _stash() -> dict[str, float]:
     return tree
 
 
-PARTS: dict[str, Callable[[], Any]] = {'api': _api, 'stash': _stash, 'schema': schema.measure, 'silent': silent.measure}
+PARTS: dict[str, Callable[[], Any]] = {'api': _api, 'stash': _stash, 'schema': schema.measure, 'silent': silent.measure,
+                                    'sealing': sealing.measure}
 #: On a cloud of their own, and too long for every `make bench`.
 TROVE_PARTS: dict[str, Callable[[], Any]] = {
     'trove': trove_run.measure, **{f'trove-{name}': functools.partial(trove_run.measure, (name,)) for name in trove_run.ALL}}

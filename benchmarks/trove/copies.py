@@ -27,6 +27,8 @@ _BATCH = 200
 #: table -> the column that names the instance; `id` of all but the first and the last is the row's own.
 _COPIED = {'instances': 'id', 'service_statuses': 'instance_id', 'agent_heartbeats': 'instance_id', 'upgrade_guests': 'instance_id'}
 _OURS = ('upgrade_outbox', 'instance_upgrade_steps')
+#: What a stand-in's upgrade leaves of the key that its guest was given.
+_KEYS = ('upgrade_guest_keys', 'upgrade_guest_wires')
 
 Connection: TypeAlias = 'pymysql.connections.Connection[Any]'    #: quoted: it takes an argument for type checkers alone
 
@@ -62,7 +64,8 @@ class Copies:
         with self._lock, self._connection.cursor() as cursor:
             for table in _OURS:
                 cursor.execute(f'DELETE FROM {table} WHERE upgrade_id IN (SELECT id FROM instance_upgrades WHERE instance_id = %s)', (copy,))
-            cursor.execute('DELETE FROM instance_upgrades WHERE instance_id = %s', (copy,))
+            for table in ('instance_upgrades', *_KEYS):
+                cursor.execute(f'DELETE FROM {table} WHERE instance_id = %s', (copy,))
             cursor.execute('SELECT datastore_version_id FROM instances WHERE id = %s', (self._original,))
             version = cursor.fetchone()
             cursor.execute('UPDATE instances SET datastore_version_id = %s WHERE id = %s', (version and version['datastore_version_id'], copy))
@@ -73,7 +76,7 @@ class Copies:
         with self._connection.cursor() as cursor:
             for table in _OURS:
                 cursor.execute(f'DELETE FROM {table} WHERE upgrade_id IN (SELECT id FROM instance_upgrades WHERE instance_id IN {copies})')
-            for table in ('instance_upgrades', *list(_COPIED)[1:]):
+            for table in ('instance_upgrades', *_KEYS, *list(_COPIED)[1:]):
                 cursor.execute(f'DELETE FROM {table} WHERE instance_id IN {copies}')
             cursor.execute(f"DELETE FROM instances WHERE name LIKE '{PREFIX}%'")
 

@@ -11,6 +11,7 @@ import argparse
 import base64
 import dataclasses
 import json
+import os
 import pathlib
 import random
 import sys
@@ -150,11 +151,18 @@ def _wrapped(conf: Any, world: World, outside: Any) -> Any:
     from trove_upgrade.domain import guest
     from trove_upgrade.rpc import serializer
     from trove_upgrade.rpc.taskmanager import TaskManagerAPI
+    from trove_upgrade.sealing import envelope, messages
+    from trove_upgrade.sealing.keys import Direction
     client = TaskManagerAPI.from_conf(conf)
 
     def beat(instance_id: str, marker: str) -> None:
-        client.heartbeat(serializer.service_context(), guest.Heartbeat(instance_id, NEW_BOOT, marker, False, 'stand-in', None,
-                                                                       guest.ServerState.STOPPED))
+        heartbeat = guest.Heartbeat(instance_id, NEW_BOOT, marker, False, 'stand-in', None, guest.ServerState.STOPPED)
+        key = outside.repos.guest_keys.minted_for(instance_id, marker)
+        if key is None:
+            client.heartbeat(serializer.service_context(), heartbeat)
+            return
+        report = messages.Report(messages.new_session(os.urandom), 1, heartbeat.to_wire())
+        client.sealed(serializer.service_context(), envelope.seal(key, Direction.TO_TASKMANAGER, report.to_bytes()))
 
     def report(instance_id: str) -> None:
         """What the conductor writes when Trove's agent in the guest says that it is healthy."""

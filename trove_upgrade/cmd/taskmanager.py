@@ -7,8 +7,12 @@ or a database without its tables, ends it at its start: one line on stderr with 
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from trove_upgrade import signals
+
+if TYPE_CHECKING:
+    from oslo_config import cfg
 
 #: Between two looks for a database that is away at the start.
 _LOOK_SECONDS = 2.0
@@ -24,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from trove_upgrade import conf as our_conf
     from trove_upgrade.conf import start
-    from trove_upgrade.db import faults
+    from trove_upgrade.db import faults, guest_security
     from trove_upgrade.domain import exceptions, versions
     from trove_upgrade.taskmanager import service
 
@@ -39,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         told = signals.told()
         logging.getLogger('oslo_db.sqlalchemy.engines').setLevel(logging.ERROR)    # it counts attempts; our own lines have the cause
         running = service.compose(conf)
-        if not _wait_for(lambda: service.require_installation(conf), told):
+        guest_security.require_list(conf, service.BINARY)
+        if not _wait_for(lambda: _look(conf), told):
             return 0
     except versions.RulesError as error:
         return _refused(f'ERROR VERSION_RULES_INVALID: {error}')
@@ -49,6 +54,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     told.wait()
     running.stop()
     return 0
+
+
+def _look(conf: 'cfg.ConfigOpts') -> None:
+    """Into the database, for what a taskmanager needs there.  Raises as its parts do, and with a code."""
+    from oslo_db import exception as db_exc
+    from sqlalchemy import exc as sa_exc
+
+    from trove_upgrade.db import faults, guest_security
+    from trove_upgrade.db.repositories import Repositories
+    from trove_upgrade.taskmanager import service
+
+    service.require_installation(conf)
+    repositories = Repositories.from_conf(conf, waits_for_server=False)
+    try:
+        guest_security.require_guest_keys(conf, repositories, service.BINARY)
+    except (db_exc.DBError, sa_exc.SQLAlchemyError) as error:
+        raise faults.explain(error, conf.database.connection) or error from error
+    finally:
+        repositories.database.dispose()
 
 
 def _wait_for(look: Callable[[], None], told: signals.Told) -> bool:

@@ -11,6 +11,9 @@ IDENTITY_OPTS: list[cfg.Opt] = [
     cfg.StrOpt('datastore_manager', help='Which driver the agent uses, e.g. mariadb. An unknown one refuses every upgrade.'),
     cfg.StrOpt('datastore_version', help='Number of the datastore version; Trove writes it. In a guest that an upgrade has booted, the '
                                          'container image of that number is brought here at once.'),
+    cfg.StrOpt('instance_rpc_encr_key', secret=True,
+               help="Trove's own key of this guest; Trove writes it. Without a key file of trove-upgrade, the key for sealed messages is derived "
+                    'from it.'),
     cfg.StrOpt('tenant_id', help='Project of the instance; Trove writes it, and the agent only reads past it.'),
 ]
 

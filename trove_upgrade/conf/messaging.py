@@ -11,6 +11,11 @@ PREFIX_BESIDE_TROVE = 'trove-upgrade-guest.'
 PREFIXES_OF_TROVE = frozenset({'guestagent.', ''})
 
 OPTS: list[cfg.Opt] = [
+    cfg.StrOpt('guest_transport_url', default=None, secret=True,
+               help='Broker, account and virtual host by which taskmanagers and guest agents of ours reach each other, in the form of '
+                    'transport_url. Unset: transport_url. Taskmanagers listen at both; APIs, notifications and the agent of Trove keep '
+                    'transport_url. In the configuration of a guest: the account of this guest. With a virtual host of their own guests need '
+                    'no account in the one of the services.'),
     cfg.StrOpt('rpc_exchange', default='trove-upgrade',
                help='Exchange of all our RPC. Every API, taskmanager and guest agent must name the same one; it is set apart '
                     'from control_exchange so that the paste filter inside Trove and a taskmanager outside it agree.'),

@@ -273,6 +273,9 @@ class Database:
                 known = frozenset(column['name'] for column in sa.inspect(connection).get_columns(table))
             except sa.exc.NoSuchTableError:
                 return frozenset()
+            finally:
+                # SQLAlchemy 2.1 sets it to look at a table of MySQL's and leaves it: no error of this connection would be oslo.db's any more
+                connection.execution_options(skip_user_error_events=False)
             self._columns[table] = known
         return known
 

@@ -227,3 +227,45 @@ class RevisionNotWritten(exceptions.TroveUpgradeError):
 
     code = 'REVISION_NOT_WRITTEN'
     template = 'No revision can be written: {found}. {advice}'
+
+
+class GuestKeysUnset(exceptions.TroveUpgradeError):
+    """Guests' keys are to be made or kept, and the operator's list is empty."""
+
+    code = 'GUEST_KEY_ENCRYPTION_KEYS_UNSET'
+    template = ('{service} cannot keep the keys of guests: [trove_upgrade] guest_key_encryption_keys is empty, or guest_rpc_security is off. '
+                'Make an entry with "trove-upgrade-manage guest-key generate", and write it into the configuration of every taskmanager; '
+                'guest_rpc_security = off leaves every message to and from guests unsealed.')
+
+
+class GuestKeysInUse(exceptions.TroveUpgradeError):
+    """Guests take sealed messages alone, and the configuration forbids to seal."""
+
+    code = 'GUEST_KEYS_IN_USE'
+    template = ('{service} does not start: [trove_upgrade] guest_rpc_security is off, and {found}. These guests take no unsealed message. '
+                'Set it to required; or, where the guest was rebuilt without a key, "trove-upgrade-manage guest-key forget INSTANCE --yes".')
+
+
+class OlderTaskmanagerRegistered(exceptions.TroveUpgradeError):
+    """A taskmanager of an earlier release knows no keys of guests."""
+
+    code = 'TASKMANAGER_OLDER'
+    template = ('No key was made: a taskmanager of an earlier release is registered ({found}), and a guest that has a key takes no call of it. '
+                'Stop it; one that is gone is removed with "trove-upgrade-manage service forget".')
+
+
+class GuestNumbersExhausted(exceptions.TroveUpgradeError):
+    """A guest has told a number above which there is none."""
+
+    code = 'GUEST_NUMBERS_EXHAUSTED'
+    template = ('Instance {instance_id} cannot be asked anything: its agent tells that it has taken the highest number that a request can have. '
+                'No agent of this product counts that far: look at the guest, and rebuild it.')
+
+
+class GuestKeysNotRotated(exceptions.TroveUpgradeError):
+    """Some rows could not be decrypted."""
+
+    code = 'GUEST_KEYS_NOT_ROTATED'
+    template = ('{count} keys of guests stay as they are, as no entry of [trove_upgrade] guest_key_encryption_keys opens them: of instances {found}. '
+                'All others are encrypted under the first entry. Add the missing entry and run the same command again; where it is lost, '
+                '"trove-upgrade-manage guest-key mint" makes a new key.')

@@ -76,7 +76,8 @@ def is_outage(error: BaseException) -> bool:
 
 def missing_tables(tables: set[str]) -> errors.SchemaMissing | None:
     """What a service needs and is not among `tables`; None where all is there."""
-    ours = sorted(set(models.METADATA.tables) - tables)
+    needed = {name for name, table in models.METADATA.tables.items() if models.UNTIL_EXPAND not in table.info}
+    ours = sorted(needed - tables)
     if ours:
         is_older = bool(set(models.METADATA.tables) & tables)
         advice = errors.EXPAND_TABLES if is_older else errors.MAKE_TABLES

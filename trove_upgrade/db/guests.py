@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`upgrade_guests`: what each guest said last, and which image its server was booted from."""
+"""`upgrade_guests`: what each guest said last and under which key, and which image its server was booted from."""
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
-from trove_upgrade.db import batches, columns, trove_tables
-from trove_upgrade.db.engine import Database, retry_on_deadlock
+from trove_upgrade.db import arrivals, batches, columns, trove_tables
+from trove_upgrade.db.engine import Database, repeat_on_new_columns, retry_on_deadlock
 from trove_upgrade.db.models import upgrade_guests as _guests
 from trove_upgrade.domain import guest, logs
 
 LOG = logs.get_logger(__name__)
 
 _instances = trove_tables.instances
+#: What a heartbeat is made of; every release's schema has these.
+_SAID = tuple(column for column in _guests.c if column.name not in {'image_id', 'key_id'})
 
 
 class Guests:
@@ -23,10 +25,12 @@ class Guests:
         self._database = database
 
     @retry_on_deadlock
-    def record(self, heartbeat: guest.Heartbeat) -> bool:
+    def record(self, heartbeat: guest.Heartbeat, key_id: str | None = None) -> bool:
         """Insert or update, seen_at by the database's clock; return whether it was kept.
 
         Of an instance that does not exist nothing is kept, and nothing logged: any guest can send any id.
+
+        :param key_id: the key that it came under; None: it came unsealed.
         """
         said = {name: columns.fitting(_guests.c[name], getattr(heartbeat, name))
                 for name in ('boot_id', 'marker', 'agent_version', 'server_version')}
@@ -35,19 +39,28 @@ class Guests:
             if connection.execute(known).one_or_none() is None:
                 LOG.debug('A heartbeat came from instance %s, which does not exist. Nothing of it is kept', heartbeat.instance_id)
                 return False
+            absent = arrivals.missing(self._database, connection, _guests)
             upsert(connection, heartbeat.instance_id, restored=heartbeat.restored, server_state=str(heartbeat.server_state),
-                   seen_at=columns.now(), **said)
+                   seen_at=columns.now(), **said, **arrivals.writable({'key_id': key_id}, absent))
         return True
 
     def heartbeat(self, instance_id: str) -> guest.Heartbeat | None:
         """The last one, or None if none ever came."""
         with self._database.read() as connection:
-            row = connection.execute(sa.select(_guests).where(_guests.c.instance_id == instance_id)).one_or_none()
+            row = connection.execute(sa.select(*_SAID).where(_guests.c.instance_id == instance_id)).one_or_none()
         if row is None or row.boot_id is None:
             return None
         return guest.Heartbeat(instance_id=row.instance_id, boot_id=row.boot_id, marker=row.marker,
                                restored=bool(row.restored), agent_version=row.agent_version,
                                server_version=row.server_version, server_state=guest.ServerState(row.server_state))
+
+    @repeat_on_new_columns
+    def heard_under(self, instance_id: str) -> str | None:
+        """The key that the last heartbeat came under; None: it came unsealed, or none ever came."""
+        with self._database.read() as connection:
+            if 'key_id' in arrivals.missing(self._database, connection, _guests):
+                return None
+            return connection.execute(sa.select(_guests.c.key_id).where(_guests.c.instance_id == instance_id)).scalar_one_or_none()
 
     def last_word(self, instance_id: str) -> guest.LastWord | None:
         """When its agent was heard last; None if it never was."""

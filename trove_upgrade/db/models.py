@@ -11,7 +11,8 @@ from trove_upgrade.db.columns import JsonText, UtcDateTime
 
 METADATA = sa.MetaData()
 
-#: Key of a column's `info` where an expand of this release adds it: the value that counts until then (`arrivals`).
+#: Key of the `info` of what an expand of this release adds.  Of a column: the value that counts until then (`arrivals`); of a table:
+#: True, services work without it until then.
 UNTIL_EXPAND = 'until_expand'
 
 _MYSQL: dict[str, Any] = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4', 'mariadb_engine': 'InnoDB', 'mariadb_charset': 'utf8mb4'}
@@ -111,7 +112,35 @@ upgrade_guests = sa.Table(
     sa.Column('server_version', sa.String(255), nullable=True),
     sa.Column('server_state', sa.String(16), nullable=True),
     sa.Column('seen_at', UtcDateTime(), nullable=True),
+    # the key that its last heartbeat came under; NULL: it came unsealed
+    sa.Column('key_id', sa.String(36), nullable=True, info={UNTIL_EXPAND: None}),
     **_MYSQL)
+
+# guests' keys, each encrypted under the operator's list; the newest one with `proven_at` is the instance's current one
+upgrade_guest_keys = sa.Table(
+    'upgrade_guest_keys', METADATA,
+    sa.Column('key_id', sa.String(36), primary_key=True),
+    sa.Column('instance_id', sa.String(36), nullable=False),
+    # of the rebuild that it was made for; NULL: of none
+    sa.Column('marker', sa.String(64), nullable=True),
+    sa.Column('origin', sa.String(16), nullable=False),
+    sa.Column('wrapped', sa.Text(), nullable=False),
+    # orders the keys of one instance
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('proven_at', UtcDateTime(), nullable=True),
+    # the agent's start that was met last, and the highest number of its reports
+    sa.Column('session', sa.String(64), nullable=True),
+    sa.Column('heard', sa.BigInteger(), nullable=False, server_default='0'),
+    sa.Index('uq_upgrade_guest_keys_instance_id_marker', 'instance_id', 'marker', unique=True),
+    info={UNTIL_EXPAND: True}, **_MYSQL)
+
+# one row per instance that was spoken to, or sent something, under a key; it outlives the keys, so that no number comes twice
+upgrade_guest_wires = sa.Table(
+    'upgrade_guest_wires', METADATA,
+    sa.Column('instance_id', sa.String(36), primary_key=True),
+    sa.Column('sent', sa.BigInteger(), nullable=False, server_default='0'),
+    sa.Column('dropped', sa.BigInteger(), nullable=False, server_default='0'),
+    info={UNTIL_EXPAND: True}, **_MYSQL)
 
 upgrade_checks = sa.Table(
     'upgrade_checks', METADATA,

@@ -1,19 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """All repositories of one database."""
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Self
 
 from oslo_config import cfg
 
+from trove_upgrade.conf import guest_keys as guest_key_options
+from trove_upgrade.db import guest_security
 from trove_upgrade.db.backups import Backups
 from trove_upgrade.db.datastores import Datastores
 from trove_upgrade.db.engine import Database
+from trove_upgrade.db.guest_key_overview import GuestKeyOverview
+from trove_upgrade.db.guest_keys import GuestKeys, no_wrapping
 from trove_upgrade.db.guests import Guests
 from trove_upgrade.db.instances import Instances
 from trove_upgrade.db.outbox import Outbox
 from trove_upgrade.db.services import Services
+from trove_upgrade.db.troves_keys import TrovesKeys
 from trove_upgrade.db.upgrade_checks import UpgradeChecks
 from trove_upgrade.db.upgrades import Upgrades
+from trove_upgrade.sealing.at_rest import Wrapping
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,15 +37,29 @@ class Repositories:
     guests: Guests
     services: Services
     backups: Backups
+    guest_keys: GuestKeys
+    guest_key_overview: GuestKeyOverview
 
     @classmethod
-    def of(cls, database: Database, *, takeover_grace_seconds: float = 0) -> Self:
-        """Nothing is connected before the first call of one of them."""
+    def of(cls, database: Database, *, takeover_grace_seconds: float = 0, wrapping: Callable[[], Wrapping | None] = no_wrapping,
+           troves_key_of_keys: str | None = None) -> Self:
+        """Nothing is connected before the first call of one of them.
+
+        :param wrapping: of guests' keys; without it no guest has a key.
+        :param troves_key_of_keys: Trove's option `inst_rpc_key_encr_key`; None: no key is derived from Trove's.
+        """
+        troves = None if troves_key_of_keys is None else TrovesKeys(database, troves_key_of_keys)
         return cls(database=database, upgrades=Upgrades(database, takeover_grace_seconds=takeover_grace_seconds),
                    instances=Instances(database), datastores=Datastores(database), checks=UpgradeChecks(database),
-                   outbox=Outbox(database), guests=Guests(database), services=Services(database), backups=Backups(database))
+                   outbox=Outbox(database), guests=Guests(database), services=Services(database), backups=Backups(database),
+                   guest_keys=GuestKeys(database, wrapping, troves), guest_key_overview=GuestKeyOverview(database))
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts, *, takeover_grace_seconds: float = 0, waits_for_server: bool = True) -> Self:
-        """For `[database] connection`; without `waits_for_server` one that is away is an error at once."""
-        return cls.of(Database.from_conf(conf, waits_for_server=waits_for_server), takeover_grace_seconds=takeover_grace_seconds)
+        """For `[database] connection`; without `waits_for_server` one that is away is an error at once.
+
+        The options of guests' keys are looked at when a key is: the API needs none.
+        """
+        guest_key_options.register_troves(conf)
+        return cls.of(Database.from_conf(conf, waits_for_server=waits_for_server), takeover_grace_seconds=takeover_grace_seconds,
+                      wrapping=functools.cache(lambda: guest_security.wrapping_of(conf)), troves_key_of_keys=conf.inst_rpc_key_encr_key)

@@ -27,6 +27,14 @@ class TroveUpgradeError(Exception):
         return self.message
 
 
+class Dropped(TroveUpgradeError):
+    """A message that counts as never sent.  Its sender is told; the log gets no line for each (`domain.drops`)."""
+
+
+class Unanswered(Dropped):
+    """A message that gets no answer at all: its sender waits and asks again, where an error would make it give up."""
+
+
 class IllegalMove(TroveUpgradeError):
     """A state was to follow one that it cannot follow: a fault of the program, not of a user."""
 
@@ -286,11 +294,18 @@ class GuestNotAsked(GuestUnavailable):
                 '{timeout_seconds} s. Look at the broker if this lasts.')
 
 
+class GuestKeyUnusable(GuestNotAsked):
+    """The guest was not asked, as its key cannot be read here."""
+
+    code = 'GUEST_KEY_UNUSABLE'
+    template = 'The guest agent of instance {instance_id} was not asked for {method}. {found}'
+
+
 class BrokerUnavailable(TroveUpgradeError):
     """No broker let an operator's command in."""
 
     code = 'BROKER_UNAVAILABLE'
-    template = ('The queues of the taskmanagers cannot be looked at: {found}. Look at [DEFAULT] transport_url and at the broker, then run the '
+    template = ('The queues of the taskmanagers cannot be looked at: {found}. Look at {option} and at the broker, then run the '
                 'same command again.')
 
 
@@ -299,7 +314,7 @@ class BrokerRefused(BrokerUnavailable):
 
     code = 'BROKER_REFUSED'
     template = ('The broker refuses what was asked about the queues of the taskmanagers: {found}. What was deleted before stays deleted. Give the '
-                'user of [DEFAULT] transport_url the right to configure queues and exchanges that begin with "trove-upgrade" ("rabbitmqctl '
+                'user of {option} the right to configure queues and exchanges that begin with "trove-upgrade" ("rabbitmqctl '
                 'set_permissions"), or delete them with rabbitmqctl; then run the same command again.')
 
 

@@ -112,6 +112,9 @@ class Guest(Protocol):
     def finish_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
         """The upgrade is COMPLETED: the stash may go after its hours."""
 
+    def greet(self, instance_id: str) -> None:
+        """Let a guest that has a key tell under it in which start of its agent it is; no job is begun."""
+
 
 class UpgradeRepository(Protocol):
     """`instance_upgrades` with what a taskmanager does to it.  Leases are compared by the database's clock."""
@@ -227,11 +230,17 @@ class OutboxRepository(Protocol):
 class GuestRepository(Protocol):
     """`upgrade_guests`: the last heartbeat of each guest, and the image that its server was booted from."""
 
-    def record(self, heartbeat: guest.Heartbeat) -> bool:
-        """Insert or update, seen_at by the database's clock; False: there is no such instance, and nothing was kept."""
+    def record(self, heartbeat: guest.Heartbeat, key_id: str | None = None) -> bool:
+        """Insert or update, seen_at by the database's clock; False: there is no such instance, and nothing was kept.
+
+        :param key_id: the key that it came under; None: it came unsealed.
+        """
 
     def heartbeat(self, instance_id: str) -> guest.Heartbeat | None:
         """The last one, or None if none ever came."""
+
+    def heard_under(self, instance_id: str) -> str | None:
+        """The key that the last heartbeat came under; None: it came unsealed, or none ever came."""
 
     def last_word(self, instance_id: str) -> guest.LastWord | None:
         """When its agent was heard last; None if it never was."""

@@ -15,6 +15,7 @@ from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import guestagent as guestagent_conf
 from trove_upgrade.conf import messaging
 from trove_upgrade.domain import exceptions, guest, logs
+from trove_upgrade.domain.drops import Drops
 from trove_upgrade.guestagent import clock as clock_module
 from trove_upgrade.guestagent import commands as commands_module
 from trove_upgrade.guestagent import identity, metadata_address, service, stand_in, trove_agent
@@ -24,15 +25,19 @@ from trove_upgrade.guestagent.datastores import base, factory
 from trove_upgrade.guestagent.datastores.container import watchers
 from trove_upgrade.guestagent.flows import check, finish, quiesce, restore, undo, verify, work
 from trove_upgrade.guestagent.heartbeat import Heartbeats
+from trove_upgrade.guestagent.held_key import HeldKey
 from trove_upgrade.guestagent.job import Body, Jobs
 from trove_upgrade.guestagent.journal import Journal
 from trove_upgrade.guestagent.keeper import StashKeeper
 from trove_upgrade.guestagent.layout import Layout
 from trove_upgrade.guestagent.manager import GuestManager
 from trove_upgrade.guestagent.marks import Mark, Marks
+from trove_upgrade.guestagent.reports import Reports
+from trove_upgrade.guestagent.seal import Seal
+from trove_upgrade.guestagent.sequence import Sequence
 from trove_upgrade.guestagent.stash.accounts import SystemAccounts
 from trove_upgrade.guestagent.volume import Volume
-from trove_upgrade.rpc import serializer, taskmanager, transport
+from trove_upgrade.rpc import taskmanager, transport
 
 LOG = logs.get_logger(__name__)
 
@@ -117,6 +122,12 @@ def compose_guest(conf: cfg.ConfigOpts, layout: Layout) -> work.Guest:
         watchers=others, metadata=metadata_address.GuestFirewall(commands))
 
 
+def compose_seal(conf: cfg.ConfigOpts, own: work.Guest, on_change: Callable[[], None] = lambda: None) -> Seal:
+    """The seal of this start of the agent; `on_change` is called when it has read another key."""
+    return Seal(HeldKey(own.layout, own.instance_id, conf.instance_rpc_encr_key, on_change),
+                lambda key_id: Sequence(own.layout.sequence(key_id)), Drops(own.clock.monotonic))
+
+
 def _others(conf: cfg.ConfigOpts, layout: Layout, commands: commands_module.Commands, services: service.ServicePort) -> watchers.Watchers:
     """Trove's own agent, unless this one is in its place."""
     options = conf[our_conf.GROUP]
@@ -183,14 +194,14 @@ class Agent:
         self.keeper.stop()
 
 
-def compose(conf: cfg.ConfigOpts, layout: Layout) -> Agent:
-    """All of it, from configuration that has been read.  Nothing is started.
+def compose(conf: cfg.ConfigOpts, layout: Layout, wrap: Callable[[work.Guest], work.Guest] = lambda own: own) -> Agent:
+    """All of it, from configuration that has been read.  Nothing is started; `wrap` is for a test's own entry point.
 
     :raises NotAGuest: the configuration does not say which guest this is.
     """
     keep_apart(conf, service.detect(commands_module.SystemCommands(), layout.root))
-    own = compose_guest(conf, layout)
-    rpc_transport = transport.get_transport(conf)
+    own = wrap(compose_guest(conf, layout))
+    rpc_transport = transport.get_guest_transport(conf)
     client = taskmanager.TaskManagerAPI.from_conf(conf, rpc_transport)
     wakers: list[Callable[[], None]] = []
 
@@ -200,11 +211,11 @@ def compose(conf: cfg.ConfigOpts, layout: Layout) -> Agent:
 
     journal = Journal(layout.jobs)
     jobs = Jobs(journal, bodies(own), own.clock, on_change=wake)
-    heartbeats = Heartbeats(own, lambda heartbeat: client.heartbeat(serializer.service_context(), heartbeat), jobs.busy,
-                            conf[our_conf.GROUP].heartbeat_interval)
+    seal = compose_seal(conf, own, wake)
+    heartbeats = Heartbeats(own, Reports(seal, client).send, jobs.busy, conf[our_conf.GROUP].heartbeat_interval)
     keeper = StashKeeper(own)
     wakers += [heartbeats.wake, keeper.wake]
-    manager = GuestManager(own, jobs, journal, conf[our_conf.GROUP].guest_join_seconds, heartbeats.wake)
+    manager = GuestManager(own, jobs, journal, seal, conf[our_conf.GROUP].guest_join_seconds, heartbeats.wake)
     server = transport.get_server(rpc_transport, transport.guest_target(conf, own.instance_id), [manager])
     LOG.info('Guest agent %s of instance %s, datastore manager %s', own.agent_version, own.instance_id, own.driver.manager)
     LOG.debug('Its configuration is read from %s', [*(conf.config_dir or []), *(conf.config_file or [])])

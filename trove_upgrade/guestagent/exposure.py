@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files with an agent's account that the database server's user can read, where the server is a service of the guest.
+"""Files with an agent's account, or the guest's key, that the database server's user can read, where the server is a service of the guest.
 
 A superuser of the database reads them with `LOAD_FILE`, from anywhere.  Guests that Trove has made have its files with mode 0644; a
 rebuild writes them with 0600.
@@ -20,6 +20,8 @@ _LIMIT_FILES = 1000
 _LIMIT_BYTES = 1 << 20
 #: Below the root; looked into for an account.
 _CONFIGURATIONS = ('etc/trove/**/*', 'etc/trove-*', 'etc/trove-upgrade/**/*')
+#: Below the root; the guest's key, and what an editor or an operator leaves beside it.
+_KEYS = ('etc/trove/*trove-upgrade-guest.key*',)
 #: Below the root; user data of the server, in whatever form.  Sources: cloud-init 25.1, cloudinit/cmd/main.py and helpers.py.
 _COPIES = (
     'var/lib/cloud/seed/*/user-data',
@@ -73,15 +75,16 @@ class Reader:
 
 
 def exposed(root: pathlib.Path, reader: Reader) -> list[pathlib.Path]:
-    """Return the files that hold an agent's account, or user data, and that `reader` can read."""
+    """Return the files that hold an agent's account, the guest's key, or user data, and that `reader` can read."""
     candidates = itertools.chain(
+        ((path, True) for path in _matching(root, _KEYS)),
         ((path, False) for path in _matching(root, _CONFIGURATIONS)),
         ((path, True) for path in _copies(root)),
     )
     found = [
         path
-        for path, is_user_data in itertools.islice(candidates, _LIMIT_FILES)
-        if reader.reads(path, root) and (is_user_data or secret_files.holds_account(_text(path)))
+        for path, is_secret in itertools.islice(candidates, _LIMIT_FILES)
+        if reader.reads(path, root) and (is_secret or secret_files.holds_account(_text(path)))
     ]
     return sorted(set(found), key=str)
 

@@ -78,6 +78,20 @@ class Layout:
         return self.etc / 'trove' / 'conf.d'
 
     @property
+    def guest_key(self) -> pathlib.Path:
+        """The guest's key, for root alone.  Not beside the configuration: Trove's agent reads all of that, and is not root."""
+        return self.etc / 'trove' / 'trove-upgrade-guest.key'
+
+    def sequence(self, key_id: str) -> pathlib.Path:
+        """The highest number of a request under this key."""
+        return self.state / f'sequence-{key_id}'
+
+    @property
+    def proven_key(self) -> pathlib.Path:
+        """Mark: a sealed request was opened under the key that is derived from Trove's."""
+        return self.state / 'proven-key.json'
+
+    @property
     def marker(self) -> pathlib.Path:
         """The upgrade's marker, written by user data."""
         return self.configuration_directory / 'trove-upgrade-marker.conf'

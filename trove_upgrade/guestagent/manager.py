@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The RPC endpoint: 1.1, and the specification's two methods of 1.0 under the same names."""
+"""The RPC endpoint: 1.2, which is 1.1 in envelopes; 1.1; and the specification's two methods of 1.0 under the same names."""
 import datetime
 import re
 import uuid
@@ -14,9 +14,12 @@ from trove_upgrade.guestagent.flows.work import Guest
 from trove_upgrade.guestagent.job import Jobs
 from trove_upgrade.guestagent.journal import JobRecord, Journal
 from trove_upgrade.guestagent.marks import Mark
+from trove_upgrade.guestagent.seal import Seal
+from trove_upgrade.sealing import messages
 
 LOG = logs.get_logger(__name__)
 
+_METHODS = frozenset({'check_upgrade', 'pre_upgrade', 'abort_upgrade', 'post_upgrade', 'verify_upgrade', 'finish_upgrade'})
 _SPECIFICATION_HOURS = 2
 _SPECIFICATION_ID = re.compile(r'spec-[0-9a-f]{32}')
 
@@ -40,55 +43,91 @@ def look(own: Guest) -> tuple[str | None, guest.ServerState]:
 
 
 class GuestManager:
-    """Endpoint for RPC 1.0 and 1.1.
+    """Endpoint for RPC 1.0, 1.1 and 1.2.
 
     Version history; a line is never edited once it has been released:
 
     * 1.0 - pre_upgrade(), post_upgrade(upgrade_info): return when they are done, raise when they fail
     * 1.1 - check_upgrade, pre_upgrade, abort_upgrade, post_upgrade, verify_upgrade, finish_upgrade with the fields of a
       GuestCall; each answers a GuestAnswer within seconds and never raises
+    * 1.2 - sealed(envelope): a request for one of the methods of 1.1, or for greet, which does nothing; the answer is in an envelope, too.
+      A guest whose key may be in use takes nothing of 1.0 and 1.1
     """
 
-    target = oslo_messaging.Target(version='1.1')
+    target = oslo_messaging.Target(version='1.2')
 
-    def __init__(self, own: Guest, jobs: Jobs, journal: Journal, join_seconds: float,
+    def __init__(self, own: Guest, jobs: Jobs, journal: Journal, seal: Seal, join_seconds: float,
                  wake: Callable[[], None] = lambda: None) -> None:
         """`wake` is called when something has begun that heartbeats should tell of."""
         self._guest = own
         self._jobs = jobs
         self._journal = journal
+        self._seal = seal
         self._join_seconds = join_seconds
         self._wake = wake
 
     def check_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
         """All checks, nothing changed."""
-        return self._answer('check_upgrade', arguments)
+        return self._unsealed('check_upgrade', arguments)
 
     def pre_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
         """Check, fingerprint, stop, stash, unmount.  Without arguments it is RPC 1.0: the upgrade_info, or an error."""
         if not arguments:
+            self._seal.require_unsealed_allowed()
             return dict(self._specification('pre_upgrade', self._specification_id(), {})['upgrade_info'])
-        return self._answer('pre_upgrade', arguments)
+        return self._unsealed('pre_upgrade', arguments)
 
     def abort_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
         """Undo pre_upgrade."""
-        return self._answer('abort_upgrade', arguments)
+        return self._unsealed('abort_upgrade', arguments)
 
     def post_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any] | None:
         """Restore, upgrade the data, compare, open.  With upgrade_info alone it is RPC 1.0."""
         if arguments.keys() == {'upgrade_info'}:
+            self._seal.require_unsealed_allowed()
             info = _read_info(arguments['upgrade_info'])
             self._specification('post_upgrade', info.upgrade_id, info.to_wire())
             return None
-        return self._answer('post_upgrade', arguments)
+        return self._unsealed('post_upgrade', arguments)
 
     def verify_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
         """Version, write probe, durability."""
-        return self._answer('verify_upgrade', arguments)
+        return self._unsealed('verify_upgrade', arguments)
 
     def finish_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
         """The stash may go after its hours."""
-        return self._answer('finish_upgrade', arguments)
+        return self._unsealed('finish_upgrade', arguments)
+
+    def sealed(self, _context: object, /, **arguments: Any) -> dict[str, str]:
+        """Carry out a sealed request, once; its answer is sealed, whatever comes of it.
+
+        :raises NotSealed: it is not authentic, and nothing was done.
+        """
+        opened = self._seal.open(arguments)
+        refused = content = None
+        try:
+            refused = self._seal.take(opened)
+            if refused is None:
+                content = self._carry_out(opened.request)
+        except exceptions.StepFailed as error:
+            LOG.warning('A sealed request was not begun: %s', error.message)
+            content = self._failed(error.message, error.code, '')
+        return self._seal.answer(opened, refused, content)
+
+    def _carry_out(self, request: messages.Request) -> dict[str, Any]:
+        if request.method == 'greet':
+            return {}
+        if request.method in _METHODS:
+            return self._answer(request.method, request.arguments)
+        raise exceptions.StepFailed('The guest agent has no such method. Look which release the taskmanager has.', 'GUEST_METHOD_UNKNOWN')
+
+    def _unsealed(self, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer a call of RPC 1.1.
+
+        :raises GuestSealed: this guest takes none.
+        """
+        self._seal.require_unsealed_allowed()
+        return self._answer(method, arguments)
 
     def _answer(self, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The endpoint's edge: whatever happens is an answer."""

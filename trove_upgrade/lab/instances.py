@@ -2,12 +2,17 @@
 """Creates instances as Trove would: a server of the service project, a database on its volume, a row in the instances table."""
 
 import base64
+import contextlib
 import dataclasses
 import json
+import tempfile
 import time
+import urllib.parse
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+
+import pymysql
 
 from trove_upgrade.lab import errors, rest
 from trove_upgrade.lab.handle import CloudHandle
@@ -18,7 +23,10 @@ from trove_upgrade.lab.images import provision
 from trove_upgrade.lab.product import Product
 from trove_upgrade.lab.publishing import PublishedVersion
 
+#: Where the agent looks for its key: readable by root alone, beside the files that Trove's own agent reads.
+GUEST_KEY_FILE = '/etc/trove/trove-upgrade-guest.key'
 BOOT_SECONDS = 180.0
+HEARD_SECONDS = 60.0
 POLL_SECONDS = 0.3
 
 
@@ -53,8 +61,8 @@ class InstanceMaker:
 
     def create(self, name: str, version: PublishedVersion, *, rows: int = 0, project: str = 'demo', flavor: str = 'db.small',
                metadata: dict[str, str] | None = None, settings: dict[str, str] | None = None,
-               agent_options: dict[str, str] | None = None) -> LabInstance:
-        """A server, its database with `rows` rows, and its registration.
+               agent_options: dict[str, str] | None = None, with_key: bool = True) -> LabInstance:
+        """A server, its database with `rows` rows, and its registration.  Without `with_key` the guest never had a key of its own.
 
         :raises NotReady: the server did not become ACTIVE in time.
         :raises CommandFailed: Nova, the guest or trove-upgrade-manage refused something.
@@ -63,13 +71,41 @@ class InstanceMaker:
         server_id = self.boot(name, version.image_id, instance_id, flavor=flavor, metadata=metadata, agent_options=agent_options,
                               datastore_version=version.name, project=project)
         guest = self.guest(server_id)
+        self._register(guest, (server_id, '--id', instance_id, '--name', name, '--project', self.project_id(project),
+                               '--datastore', version.datastore, '--version', version.name, '--volume-size', '2'), with_key=with_key)
         credentials = provision.provision_database(guest, settings)
         if rows:
             provision.seed_rows(guest, rows)
-        self._product.manage('instance', 'register', server_id, '--id', instance_id, '--name', name, '--project',
-                             self.project_id(project), '--datastore', version.datastore, '--version', version.name, '--volume-size', '2')
+        if with_key:
+            self._wait_heard(instance_id)
         port = guest.spec.ports[0]
         return LabInstance(instance_id, name, server_id, port.address, port.network_id, credentials)
+
+    def _register(self, guest: Guest, arguments: tuple[str, ...], *, with_key: bool) -> None:
+        """The key of a guest is made with its registration; an operator carries it into the guest, where the agent finds it by itself."""
+        if not with_key:
+            self._product.manage('instance', 'register', *arguments)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            key = Path(folder, 'guest.key')
+            self._product.manage('instance', 'register', *arguments, '--guest-key-file', str(key))
+            guest.write_file(GUEST_KEY_FILE, key.read_text('utf-8'), mode='0600')
+
+    def _wait_heard(self, instance_id: str) -> None:
+        """Return once a taskmanager has heard the guest under its key: it speaks to the guest sealed from then on.
+
+        :raises NotReady: none has in time.
+        """
+        address = urllib.parse.urlsplit(self._handle.database_url())
+        connection = pymysql.connect(host=address.hostname or '', port=address.port or 0, user=address.username or '',
+                                     password=address.password or '', database=address.path.strip('/'), autocommit=True)
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            deadline = time.monotonic() + HEARD_SECONDS
+            while not cursor.execute('SELECT 1 FROM upgrade_guest_keys WHERE instance_id = %s AND proven_at IS NOT NULL', (instance_id,)):
+                if time.monotonic() > deadline:
+                    raise errors.NotReady(f'No taskmanager has heard the guest of instance {instance_id} under its key. See the log of the '
+                                          f'taskmanager, and in the guest /var/log/trove.')
+                self._sleep(POLL_SECONDS)
 
     def boot(self, name: str, image_id: str, instance_id: str, *, flavor: str, datastore_version: str, project: str,
              metadata: dict[str, str] | None = None, agent_options: dict[str, str] | None = None) -> str:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-from trove_upgrade.lab import errors
+from trove_upgrade.lab import errors, guest_keys
 from trove_upgrade.lab.handle import CloudHandle
 from trove_upgrade.lab.layout import Layout
 from trove_upgrade.lab.services import openstack
@@ -64,7 +64,7 @@ class Product:
             'service_credentials': credentials | {'interface': 'internal'},
             'oslo_messaging_notifications': {'driver': 'messagingv2'},
             'oslo_messaging_rabbit': openstack.RABBIT,
-            'trove_upgrade': {'api_paste_config': paste, **(options or {})}})
+            'trove_upgrade': {'api_paste_config': paste, guest_keys.OPTION: guest_keys.encryption_key(self._layout), **(options or {})}})
 
     def manage(self, *arguments: str) -> str:
         """Run trove-upgrade-manage to its end and return what it printed.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asks the brokers of `transport_url` whether they let us in.  For a tool in front of which somebody waits; services just connect.
+"""Asks the brokers of `transport_url` or `guest_transport_url` whether they let us in.  For a tool in front of which somebody waits; services just connect.
 
 oslo.messaging itself cannot be asked: it tries to connect for ever, whatever time-out a call has (18.3.1).
 """
@@ -12,7 +12,7 @@ import oslo_messaging
 from kombu import connection as kombu_connection
 from oslo_config import cfg
 
-from trove_upgrade.rpc import transport
+from trove_upgrade.rpc import place, transport
 
 _Connection: Any = kombu_connection.Connection    # kombu says that it has types, and has few
 _AMQP_PORT = 5672
@@ -22,18 +22,18 @@ _TRUE = frozenset({'1', 'true', 'yes', 'on'})
 
 @dataclasses.dataclass(frozen=True)
 class Broker:
-    """One host of `transport_url`."""
+    """One host of a URL."""
 
     address: str          #: host:port
     error: str | None     #: why it let nobody in; None: it did
 
 
-def ask(conf: cfg.ConfigOpts, timeout_seconds: float) -> list[Broker]:
+def ask(conf: cfg.ConfigOpts, timeout_seconds: float, at: place.Place = place.SERVICES) -> list[Broker]:
     """Log in to each broker; empty for a transport that has none (fake).  At most `timeout_seconds` for each connection and each answer.
 
-    :raises TransportInvalid, ConfigurationInvalid: `transport_url` cannot be understood, or its driver cannot be loaded.
+    :raises TransportInvalid, ConfigurationInvalid: the URL cannot be understood, or its driver cannot be loaded.
     """
-    url = _url_of(conf)
+    url = _url_of(conf, at)
     found = []
     default = [oslo_messaging.TransportHost(hostname='localhost')] if url.transport in _AMQP else []    # as the driver does
     for host in url.hosts or default:
@@ -44,12 +44,12 @@ def ask(conf: cfg.ConfigOpts, timeout_seconds: float) -> list[Broker]:
     return found
 
 
-def consumers(conf: cfg.ConfigOpts, queue: str, timeout_seconds: float) -> int | None:
+def consumers(conf: cfg.ConfigOpts, queue: str, timeout_seconds: float, at: place.Place = place.SERVICES) -> int | None:
     """How many processes listen on a queue; None where that cannot be asked (another kind of transport, or no broker lets us in).
 
     Quiet: nothing is sent, and nothing is made.
     """
-    connection, _found = connect(conf, timeout_seconds)
+    connection, _found = connect(conf, timeout_seconds, at)
     if connection is None:
         return None
     try:
@@ -62,12 +62,12 @@ def consumers(conf: cfg.ConfigOpts, queue: str, timeout_seconds: float) -> int |
         connection.release()
 
 
-def connect(conf: cfg.ConfigOpts, timeout_seconds: float) -> tuple[Any, str]:
+def connect(conf: cfg.ConfigOpts, timeout_seconds: float, at: place.Place = place.SERVICES) -> tuple[Any, str]:
     """A connection to the first broker that lets us in, to be released, or None; and why those before it did not.
 
-    :raises transport.TransportInvalid: `transport_url` cannot be understood, or its driver cannot be loaded.
+    :raises transport.TransportInvalid: the URL cannot be understood, or its driver cannot be loaded.
     """
-    url = _url_of(conf)
+    url = _url_of(conf, at)
     if url.transport not in _AMQP:
         return None, f'a transport of the kind {url.transport} has none'
     found = []
@@ -84,10 +84,10 @@ def connect(conf: cfg.ConfigOpts, timeout_seconds: float) -> tuple[Any, str]:
     return None, '; '.join(found)
 
 
-def _url_of(conf: cfg.ConfigOpts) -> Any:
+def _url_of(conf: cfg.ConfigOpts, at: place.Place) -> Any:
     """Parsed; the driver's options are registered afterwards."""
-    transport.get_transport(conf).cleanup()
-    return oslo_messaging.TransportURL.parse(conf)
+    transport.get_transport(conf, at).cleanup()
+    return oslo_messaging.TransportURL.parse(conf, at.url)
 
 
 def _log_in(conf: cfg.ConfigOpts, url: Any, host: Any, port: int, timeout_seconds: float) -> str | None:

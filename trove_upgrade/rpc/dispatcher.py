@@ -28,16 +28,26 @@ class MessageInvalid(exceptions.TroveUpgradeError):
 
 
 class Dispatcher(oslo_dispatcher.RPCDispatcher):
-    """oslo.messaging's, with an edge: the caller gets the error as ever, the log one line without the caller's words."""
+    """oslo.messaging's, with an edge: the caller gets the error as ever, the log one line without the caller's words.
+
+    What is dropped by the thousand has no line of its own.
+    """
 
     def dispatch(self, incoming: Any) -> Any:
         """Hand a message to its endpoint.
+
+        What is `Unanswered` gets no reply.
 
         :raises ExpectedException: the message has another form, no endpoint has its method or version, or the endpoint refused.
         """
         try:
             _require_form(incoming.message)
             return super().dispatch(incoming)
+        except exceptions.Unanswered:
+            incoming.reply = _no_reply  # oslo.messaging answers each call, with an error at least
+            raise oslo_dispatcher.ExpectedException from None
+        except exceptions.Dropped:
+            raise oslo_dispatcher.ExpectedException from None  # counted where it was dropped
         except exceptions.TroveUpgradeError as error:
             LOG.warning('A call was refused: %s', error.message)
             raise oslo_dispatcher.ExpectedException from None
@@ -46,6 +56,10 @@ class Dispatcher(oslo_dispatcher.RPCDispatcher):
                 'A call was refused: there is no such method, version or namespace here. Look which release the caller has.'
             )
             raise oslo_dispatcher.ExpectedException from None
+
+
+def _no_reply(reply: Any = None, failure: Any = None) -> None:
+    """Stand in for the reply of a message whose sender is to hear nothing."""
 
 
 def _require_form(message: Any) -> None:

@@ -11,7 +11,7 @@ Source: oslo.messaging 18.3.1, _drivers/impl_rabbit.py: Consumer, _get_queue_arg
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import amqp.exceptions  # type: ignore[import-untyped]
@@ -21,7 +21,7 @@ from oslo_config import cfg
 from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import messaging
 from trove_upgrade.domain import exceptions
-from trove_upgrade.rpc import broker, transport
+from trove_upgrade.rpc import broker, place, transport
 
 #: Of Trove's own agent, where it is in the guest, too.
 _TROVES_PREFIX = 'guestagent.'
@@ -51,7 +51,11 @@ class Declared:
 
 
 class GuestQueues:
-    """Implements `domain.ports.GuestBroker`, as the user of the taskmanager's `transport_url`.  Safe to share between threads."""
+    """Implements `domain.ports.GuestBroker`, as the users of the taskmanager's URLs.  Safe to share between threads.
+
+    Asked is the virtual host that the guest's configuration names: the one of `guest_transport_url`, or that of the services, where
+    guests may stay and where the agent of Trove is always.
+    """
 
     def __init__(self, conf: cfg.ConfigOpts, timeout_seconds: float) -> None:
         """`timeout_seconds`: for each connection and each answer."""
@@ -64,54 +68,116 @@ class GuestQueues:
             contextlib.suppress(cfg.Error, exceptions.TroveUpgradeError, ValueError),
             _configured(files) as guest,
         ):
-            if guest.get_location('transport_url').location is cfg.Locations.user:
-                return self._unlike(guest) or self._refused(instance_id, guest)
-        return None  # its options are elsewhere: in the image
+            own = place.of_guests(guest)
+            if own == place.SERVICES and not _is_set(guest):
+                return None  # its options are elsewhere: in the image
+            return (
+                self._elsewhere(guest, own)
+                or self._unlike(guest)
+                or self._refused(guest, own, instance_id)
+            )
+        return None
+
+    def _elsewhere(self, guest: cfg.ConfigOpts, own: place.Place) -> str | None:
+        """Where the guest would listen, and the taskmanagers do not."""
+        theirs = place.virtual_host(guest, own)
+        ours = {
+            at.option.rpartition(' ')[2]: place.virtual_host(self._conf, at)
+            for at in place.of_taskmanagers(self._conf)
+        }
+        if theirs is None or None in ours.values() or theirs in ours.values():
+            return None
+        named = ' and '.join(f'{option} "{host}"' for option, host in ours.items())
+        return (
+            f'its {own.option.rpartition(" ")[2]} names the virtual host "{theirs}", '
+            f'and those of the taskmanagers are {named}'
+        )
 
     def _unlike(self, guest: cfg.ConfigOpts) -> str | None:
-        """Where the guest would listen, and the taskmanagers do not."""
-        ours, theirs = (oslo_messaging.TransportURL.parse(one) for one in (self._conf, guest))
-        both = {ours.transport, theirs.transport} <= _AMQP
-        if both and (ours.virtual_host or '/') != (theirs.virtual_host or '/'):
-            return (
-                f'its transport_url names the virtual host "{theirs.virtual_host or "/"}", '
-                f'and that of the taskmanager "{ours.virtual_host or "/"}"'
-            )
+        """Return the option by which it and the taskmanagers would miss each other."""
         for name in _SHARED:
             found, expected = guest[our_conf.GROUP][name], self._conf[our_conf.GROUP][name]
             if found != expected:
                 return f'its {name} is "{found}", and that of the taskmanager "{expected}"'
         return None
 
-    def _refused(self, instance_id: str, guest: cfg.ConfigOpts) -> str | None:
-        """Return the broker's answer; None where it refuses the login."""
-        wanted = declared(guest)
-        connection = broker.connect(self._conf, self._timeout)[0] if wanted else None
-        if connection is None or wanted is None:
+    def _refused(self, guest: cfg.ConfigOpts, own: place.Place, instance_id: str) -> str | None:
+        """Return the broker's first answer that is a no."""
+        asked = (self._ask(one) for one in self._questions(guest, own, instance_id))
+        return next((found for found in asked if found), None)
+
+    def _questions(
+        self, guest: cfg.ConfigOpts, own: place.Place, instance_id: str
+    ) -> Iterator['Question']:
+        """Of our agent, then of Trove's, each at the place where it listens."""
+        exchange = self._conf[our_conf.GROUP].rpc_exchange
+        topic = f'{self._conf[our_conf.GROUP].guest_topic_prefix}{instance_id}'
+        ours = (topic, f'{topic}.{topic}')
+        troves = (f'{_TROVES_PREFIX}{instance_id}', f'{_TROVES_PREFIX}{instance_id}.{instance_id}')
+        if own == place.SERVICES:
+            yield from self._question(guest, own, exchange, (*ours, *troves))
+        else:
+            yield from self._question(guest, own, exchange, ours)
+            if _is_set(guest):
+                yield from self._question(guest, place.SERVICES, None, troves)
+
+    def _question(
+        self, guest: cfg.ConfigOpts, at: place.Place, exchange: str | None, queues: Iterable[str]
+    ) -> Iterator['Question']:
+        """None for a virtual host that is none of the taskmanager's."""
+        wanted, host = declared(guest, at), place.virtual_host(guest, at)
+        places = place.of_taskmanagers(self._conf)
+        same = [one for one in places if place.virtual_host(self._conf, one) == host]
+        if wanted is not None and same:
+            yield Question(same[0], wanted, exchange, tuple(dict.fromkeys(queues)))
+
+    def _ask(self, question: 'Question') -> str | None:
+        """Return the broker's no; None where it refuses us the login."""
+        connection = broker.connect(self._conf, self._timeout, question.at)[0]
+        if connection is None:
             return None
         try:
-            return self._first_refusal(connection, instance_id, wanted)
+            return _first_refusal(connection, question)
         except transport.BROKER_ERRORS:
             return None
         finally:
             connection.release()
 
-    def _first_refusal(self, connection: Any, instance_id: str, wanted: Declared) -> str | None:
-        found = self._declare_all(connection, instance_id, wanted)
-        if found is None or _UNEQUAL_DURABLE not in found or wanted.is_quorum or not wanted.durable:
-            return found
-        # oslo.messaging tries again without durable then; a quorum queue cannot be that
-        again = dataclasses.replace(wanted, durable=False)
-        return found if self._declare_all(connection, instance_id, again) else None
 
-    def _declare_all(self, connection: Any, instance_id: str, wanted: Declared) -> str | None:
-        exchange = self._conf[our_conf.GROUP].rpc_exchange
-        own = f'{self._conf[our_conf.GROUP].guest_topic_prefix}{instance_id}'
-        troves = f'{_TROVES_PREFIX}{instance_id}'
-        queues = dict.fromkeys((own, f'{own}.{own}', troves, f'{troves}.{instance_id}'))
-        return _declare_exchange(connection, exchange, wanted) or next(
-            (found for name in queues if (found := _declare_queue(connection, name, wanted))), None
-        )
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """What one agent declares at one place of the broker."""
+
+    at: place.Place  #: the taskmanager's
+    wanted: Declared
+    exchange: str | None
+    queues: tuple[str, ...]
+
+
+def _is_set(guest: cfg.ConfigOpts) -> bool:
+    """Tell whether the files name a `transport_url`."""
+    return bool(guest.get_location('transport_url').location is cfg.Locations.user)
+
+
+def _first_refusal(connection: Any, question: Question) -> str | None:
+    wanted = question.wanted
+    found = _declare_all(connection, question)
+    if found is None or _UNEQUAL_DURABLE not in found or wanted.is_quorum or not wanted.durable:
+        return found
+    # oslo.messaging tries again without durable then; a quorum queue cannot be that
+    again = dataclasses.replace(question, wanted=dataclasses.replace(wanted, durable=False))
+    return found if _declare_all(connection, again) else None
+
+
+def _declare_all(connection: Any, question: Question) -> str | None:
+    wanted = question.wanted
+    refused = (
+        _declare_exchange(connection, question.exchange, wanted) if question.exchange else None
+    )
+    return refused or next(
+        (found for name in question.queues if (found := _declare_queue(connection, name, wanted))),
+        None,
+    )
 
 
 @contextlib.contextmanager
@@ -143,15 +209,16 @@ def _in_memory(text: str) -> Iterator[str]:
         yield f'/proc/self/fd/{file.fileno()}'
 
 
-def declared(conf: cfg.ConfigOpts) -> Declared | None:
+def declared(conf: cfg.ConfigOpts, at: place.Place = place.SERVICES) -> Declared | None:
     """Return what a process with this configuration declares; None for a transport without exchanges.
 
     What stands in the URL goes before the options.
 
-    :raises transport.TransportInvalid: `transport_url` cannot be understood.
+    :raises transport.TransportInvalid: the URL cannot be understood.
     """
-    transport.get_answering_transport(conf).cleanup()  # it registers the options of oslo.messaging
-    url = oslo_messaging.TransportURL.parse(conf)
+    # it registers the options of oslo.messaging
+    transport.get_answering_transport(conf, at).cleanup()
+    url = oslo_messaging.TransportURL.parse(conf, at.url)
     if url.transport not in _AMQP:
         return None
     options = conf[_RABBIT]

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Client side of the guest agent's RPC API."""
+"""Client side of the guest agent's RPC API: sealed where the guest has a key, else as it was before there were keys."""
 import functools
 import re
+import time
 from collections.abc import Callable
 from typing import Any, Protocol, Self
 
@@ -9,8 +10,15 @@ import oslo_messaging
 from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
-from trove_upgrade.domain import answers, exceptions, guest, origin, upgrade_info
-from trove_upgrade.rpc import serializer, transport
+from trove_upgrade.conf import guest_keys as guest_keys_conf
+from trove_upgrade.domain import answers, exceptions, guest, logs, origin, upgrade_info
+from trove_upgrade.domain.drops import Drops
+from trove_upgrade.rpc import either_place, place, sealed_calls, serializer, transport
+from trove_upgrade.rpc.sealed_calls import AnswerNotAuthentic, Unreadable
+from trove_upgrade.sealing.at_rest import KeyUnreadable
+from trove_upgrade.sealing.ports import GuestKeys, KnownKey
+
+LOG = logs.get_logger(__name__)
 
 #: Of the answers that are made up here because the agent could not say it itself.
 CODE_TOO_OLD = 'GUEST_AGENT_TOO_OLD'
@@ -19,10 +27,6 @@ CODE_BOUNDS = 'GUEST_ANSWER_OUT_OF_BOUNDS'
 
 #: Source: traceback.format_tb of Python's library.
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
-
-
-class _Unreadable(Exception):
-    """A guest has sent no answer; its cause has the guest's words, and is for no log."""
 
 
 class _Caller(Protocol):
@@ -41,27 +45,44 @@ class GuestAgentAPI:
     * 1.1 - check_upgrade, pre_upgrade, abort_upgrade, post_upgrade, verify_upgrade, finish_upgrade, each with the fields of
       `domain.guest.GuestCall` as keyword arguments, and a `domain.guest.GuestAnswer` as a dictionary
 
-    An agent that knows only 1.0 is asked in that way for what 1.0 has; all else is answered here, as it would.
+    * 1.2 - sealed(envelope): each method of 1.1, and greet, in an envelope; the answer is in one, too
+
+    A guest that has spoken under its key is asked by 1.2 alone.  Any other one is asked by 1.1, and an agent that knows only 1.0
+    in that way for what 1.0 has; all else is answered here, as it would.
     """
 
     def __init__(self, client: _Caller, *, topic_prefix: str, timeout_seconds: float,
-                 require_broker: Callable[[float], None] = lambda _timeout_seconds: None) -> None:
-        """`require_broker` is asked until the first call has been answered: only that one could hang."""
+                 require_broker: Callable[[float], None] = lambda _timeout_seconds: None, keys: GuestKeys | None = None,
+                 drops: Drops | None = None, is_required: bool = True) -> None:
+        """`require_broker` is asked until the first call has been answered: only that one could hang.
+
+        `keys`: None where nothing is sealed.  `is_required`: False lets a guest with a key be asked unsealed where it cannot be otherwise.
+        """
         self._client = client
         self._require_broker = require_broker
         self._connected = False
         self._prefix = topic_prefix
         self._timeout = timeout_seconds
+        self._keys = keys
+        self._is_required = is_required
+        self._sealed = None if keys is None else sealed_calls.SealedCalls(
+            self._call, keys, drops or Drops(time.monotonic), timeout_seconds=timeout_seconds)
 
     @classmethod
-    def from_conf(cls, conf: cfg.ConfigOpts, rpc_transport: oslo_messaging.Transport | None = None) -> Self:
-        """With a transport of its own unless one is handed in.  Connects at the first call."""
+    def from_conf(cls, conf: cfg.ConfigOpts, rpc_transport: oslo_messaging.Transport | None = None, *, keys: GuestKeys | None = None,
+                  drops: Drops | None = None) -> Self:
+        """With transports of its own unless one is handed in.  Connects at the first call.
+
+        Where guests have a virtual host of their own, each is called there or at the services', where it still listens: see `either_place`.
+        """
         options = conf[our_conf.GROUP]
-        client = oslo_messaging.get_rpc_client(
-            rpc_transport or transport.get_transport(conf), oslo_messaging.Target(exchange=options.rpc_exchange),
-            serializer=serializer.RequestContextSerializer(), retry=0)
-        return cls(client, topic_prefix=options.guest_topic_prefix, timeout_seconds=options.guest_call_timeout,
-                   require_broker=functools.partial(transport.require_broker, conf))
+        name = functools.partial(cls, topic_prefix=options.guest_topic_prefix, timeout_seconds=options.guest_call_timeout,
+                                 keys=None if options.guest_rpc_security == guest_keys_conf.OFF else keys, drops=drops,
+                                 is_required=options.guest_rpc_security == guest_keys_conf.REQUIRED)
+        places = place.of_taskmanagers(conf) if rpc_transport is None else ()
+        if len(places) > 1:
+            return name(either_place.EitherPlace(*(_caller(conf, at) for at in places)))
+        return name(_client(conf, rpc_transport or transport.get_transport(conf)), require_broker=functools.partial(transport.require_broker, conf))
 
     def check_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
         """All checks, nothing changed."""
@@ -87,6 +108,24 @@ class GuestAgentAPI:
         """The stash may go after its hours."""
         return self._ask('finish_upgrade', call)
 
+    def greet(self, instance_id: str) -> None:
+        """Let the guest tell in which start of its agent it is; nothing is done where it has no key.  Raises as the other calls."""
+        known = self._known(instance_id, 'greet')
+        if known is not None and self._sealed is not None:
+            self._sealed.ask(known, 'greet', {})
+
+    def _known(self, instance_id: str, method: str) -> KnownKey | None:
+        """:raises GuestKeyUnusable: it cannot be decrypted, and security is required."""
+        if self._keys is None:
+            return None
+        try:
+            return self._keys.current(instance_id)
+        except KeyUnreadable as error:
+            if self._is_required:
+                raise exceptions.GuestKeyUnusable(instance_id=instance_id, method=method, found=error.message) from error
+            LOG.warning('Instance %s is asked unsealed, as guest_rpc_security lets it be: %s', instance_id, error.message)
+            return None
+
     def _ask(self, method: str, call: guest.GuestCall) -> guest.GuestAnswer:
         try:
             return self._asked(method, call)
@@ -98,14 +137,22 @@ class GuestAgentAPI:
             return _made_up(guest.JobState.FAILED, code=CODE_BOUNDS, message=(
                 f'The guest agent of instance {call.instance_id} answered {method} with more than is taken, or in another form: {error}. '
                 f'Nothing of it was kept. Look at the agent in the guest and at its version.'))
-        except (KeyError, TypeError, ValueError, oslo_messaging.UnsupportedVersion, _Unreadable) as error:
+        except (KeyError, TypeError, ValueError, oslo_messaging.UnsupportedVersion, Unreadable) as error:
             return _made_up(guest.JobState.FAILED, code=CODE_INTERNAL, message=(
                 f'The guest agent of instance {call.instance_id} answered {method} in a form that cannot be read: '
-                f'{origin.of(error.__cause__ if isinstance(error, _Unreadable) and error.__cause__ else error)}. '
+                f'{origin.of(error.__cause__ if isinstance(error, Unreadable) and error.__cause__ else error)}. '
                 f'Look which version of the agent runs there.'))
 
     def _asked(self, method: str, call: guest.GuestCall) -> guest.GuestAnswer:
         """Return the answer, by whichever version; raises whatever the guest made the library raise."""
+        known = self._known(call.instance_id, method)
+        if known is not None and self._sealed is not None:
+            try:
+                return guest.GuestAnswer.from_wire(self._sealed.ask(known, method, call.to_wire()))
+            except AnswerNotAuthentic as error:
+                if self._is_required or error.reason is not sealed_calls.Reason.TOO_OLD:
+                    raise
+                LOG.warning('Instance %s is asked unsealed, as guest_rpc_security lets it be: its agent knows no sealed calls', call.instance_id)
         try:
             return guest.GuestAnswer.from_wire(self._call(method, '1.1', call.instance_id, call.to_wire()))
         except oslo_messaging.UnsupportedVersion:
@@ -154,9 +201,19 @@ class GuestAgentAPI:
         except (exceptions.MessagingUnavailable, *transport.BROKER_ERRORS) as error:
             raise exceptions.GuestNotAsked(instance_id=instance_id, method=method, timeout_seconds=self._timeout) from error
         except Exception as error:  # the edge to a library that raises whichever exception an answer names, with the answer's words
-            raise _Unreadable from error
+            raise Unreadable from error
         self._connected = True
         return answer
+
+
+def _client(conf: cfg.ConfigOpts, rpc_transport: oslo_messaging.Transport) -> Any:
+    return oslo_messaging.get_rpc_client(rpc_transport, oslo_messaging.Target(exchange=conf[our_conf.GROUP].rpc_exchange),
+                                         serializer=serializer.RequestContextSerializer(), retry=0)
+
+
+def _caller(conf: cfg.ConfigOpts, at: place.Place) -> either_place.Caller:
+    seconds = conf[our_conf.GROUP].guest_call_timeout
+    return either_place.Caller(_client(conf, transport.get_transport(conf, at)), functools.partial(transport.require_broker, conf, seconds, at))
 
 
 def _place(error: oslo_messaging.RemoteError) -> str:

@@ -17,7 +17,7 @@ from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.domain import exceptions
-from trove_upgrade.rpc import broker, transport
+from trove_upgrade.rpc import broker, place, transport
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,18 +39,28 @@ def of_taskmanagers(conf: cfg.ConfigOpts, hosts: Sequence[str]) -> list[str]:
     return [conf[our_conf.GROUP].taskmanager_topic, *(of_host(conf, host) for host in hosts)]
 
 
-def find(conf: cfg.ConfigOpts, names: Sequence[str], timeout_seconds: float) -> list[Queue]:
+def find(
+    conf: cfg.ConfigOpts,
+    names: Sequence[str],
+    timeout_seconds: float,
+    at: place.Place = place.SERVICES,
+) -> list[Queue]:
     """Those that are there; nothing is made.
 
     :raises BrokerUnavailable: none lets us in, it went away, or the transport is of another kind.
-    :raises BrokerRefused: the user of `transport_url` may not do it.
-    :raises transport.TransportInvalid: `transport_url` cannot be understood.
+    :raises BrokerRefused: the user of that URL may not do it.
+    :raises transport.TransportInvalid: the URL cannot be understood.
     """
-    with _connected(conf, timeout_seconds) as connection:
+    with _connected(conf, timeout_seconds, at) as connection:
         return [found for name in names if (found := _look(connection, name)) is not None]
 
 
-def remove(conf: cfg.ConfigOpts, names: Sequence[str], timeout_seconds: float) -> list[Queue]:
+def remove(
+    conf: cfg.ConfigOpts,
+    names: Sequence[str],
+    timeout_seconds: float,
+    at: place.Place = place.SERVICES,
+) -> list[Queue]:
     """Delete those that have no consumer, with their messages; returns them as they were.
 
     May be repeated.
@@ -58,7 +68,7 @@ def remove(conf: cfg.ConfigOpts, names: Sequence[str], timeout_seconds: float) -
     The broker is asked first, as quorum queues do not know "only if unused".  Raises as `find`.
     """
     removed = []
-    with _connected(conf, timeout_seconds) as connection:
+    with _connected(conf, timeout_seconds, at) as connection:
         for name in names:
             found = _look(connection, name)
             if found is not None and not found.consumers:
@@ -67,9 +77,11 @@ def remove(conf: cfg.ConfigOpts, names: Sequence[str], timeout_seconds: float) -
     return removed
 
 
-def remove_exchange(conf: cfg.ConfigOpts, timeout_seconds: float) -> bool:
+def remove_exchange(
+    conf: cfg.ConfigOpts, timeout_seconds: float, at: place.Place = place.SERVICES
+) -> bool:
     """Delete our exchange if no queue is bound to it; False where one is.  Raises as `find`."""
-    with _connected(conf, timeout_seconds) as connection:
+    with _connected(conf, timeout_seconds, at) as connection:
         try:
             connection.channel().exchange_delete(
                 exchange=conf[our_conf.GROUP].rpc_exchange, if_unused=True
@@ -90,19 +102,19 @@ def _look(connection: Any, name: str) -> Queue | None:
 
 
 @contextlib.contextmanager
-def _connected(conf: cfg.ConfigOpts, timeout_seconds: float) -> Iterator[Any]:
-    connection, found = broker.connect(conf, timeout_seconds)
+def _connected(conf: cfg.ConfigOpts, timeout_seconds: float, at: place.Place) -> Iterator[Any]:
+    connection, found = broker.connect(conf, timeout_seconds, at)
     if connection is None:
-        raise exceptions.BrokerUnavailable(found=found)
+        raise exceptions.BrokerUnavailable(found=found, option=at.option)
     try:
-        with as_ours():
+        with as_ours(at):
             yield connection
     finally:
         connection.release()
 
 
 @contextlib.contextmanager
-def as_ours() -> Iterator[None]:
+def as_ours(at: place.Place = place.SERVICES) -> Iterator[None]:
     """Give the errors of a broker that has let us in their codes.
 
     :raises BrokerRefused, BrokerUnavailable: in the broker's words, which hold no password.
@@ -110,6 +122,6 @@ def as_ours() -> Iterator[None]:
     try:
         yield
     except amqp.exceptions.AccessRefused as error:
-        raise exceptions.BrokerRefused(found=broker.reason(error)) from error
+        raise exceptions.BrokerRefused(found=broker.reason(error), option=at.option) from error
     except transport.BROKER_ERRORS as error:
-        raise exceptions.BrokerUnavailable(found=broker.reason(error)) from error
+        raise exceptions.BrokerUnavailable(found=broker.reason(error), option=at.option) from error

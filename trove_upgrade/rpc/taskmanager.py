@@ -12,6 +12,7 @@ from oslo_context import context as oslo_context
 from trove_upgrade import conf as our_conf
 from trove_upgrade.domain import exceptions, guest, logs, upgrade
 from trove_upgrade.rpc import serializer, transport
+from trove_upgrade.sealing import envelope
 
 LOG = logs.get_logger(__name__)
 
@@ -70,6 +71,7 @@ class TaskManagerAPI:
 
     * 1.0 - upgrade(instance_id, datastore_version_id), a cast
     * 1.1 - upgrade() also takes upgrade_id; check(check_id) and heartbeat(heartbeat), casts
+    * 1.2 - sealed(envelope), a cast: a heartbeat under the guest's key
     """
 
     def __init__(self, client: _Sender, nudger: Nudger) -> None:
@@ -107,3 +109,13 @@ class TaskManagerAPI:
             self._client.prepare(version='1.1').cast(context, 'heartbeat', heartbeat=heartbeat.to_wire())
         except transport.BROKER_ERRORS as error:
             raise exceptions.MessagingUnavailable(what=f'instance {heartbeat.instance_id} (heartbeat)', found=error) from error
+
+    def sealed(self, context: oslo_context.RequestContext, sealed: envelope.Envelope) -> None:
+        """Send the taskmanagers what a guest has sealed.  Sent in the caller's thread.
+
+        :raises MessagingUnavailable: not sent; the guest's loop sends the next one anyway.
+        """
+        try:
+            self._client.prepare(version='1.2').cast(context, 'sealed', envelope=sealed.to_wire())
+        except transport.BROKER_ERRORS as error:
+            raise exceptions.MessagingUnavailable(what=f'instance {sealed.instance_id} (sealed heartbeat)', found=error) from error

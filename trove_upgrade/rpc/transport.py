@@ -17,11 +17,11 @@ from oslo_messaging.rpc import server as oslo_server
 from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import fault
 from trove_upgrade.domain import exceptions
-from trove_upgrade.rpc import dispatcher, serializer
+from trove_upgrade.rpc import dispatcher, place, serializer
 
 #: Highest versions that the two APIs have; the history stands in the docstrings of the client classes.
-TASKMANAGER_VERSION = '1.1'
-GUEST_VERSION = '1.1'
+TASKMANAGER_VERSION = '1.2'
+GUEST_VERSION = '1.2'
 
 #: What a broker that is down comes out as: with `retry=0` the first connection's error is not oslo.messaging's own (18.3.1).
 BROKER_ERRORS = (oslo_messaging.MessagingException, kombu.exceptions.OperationalError, amqp.exceptions.AMQPError, OSError)
@@ -55,7 +55,7 @@ class ExpiringTransport(oslo_transport.RPCTransport):
 
 
 class TransportInvalid(exceptions.TroveUpgradeError):
-    """`transport_url` cannot be understood.  The text holds no part of it, as it may hold a password."""
+    """`transport_url` or `guest_transport_url` cannot be understood.  The text holds no part of it, as it may hold a password."""
 
     code = 'TRANSPORT_URL_INVALID'
     template = ('The message broker cannot be asked: {option} is wrong, {found}. Write it as rabbit://user:password@host:5672/virtual_host.')
@@ -73,26 +73,34 @@ def register_missing_opts(conf: cfg.ConfigOpts) -> None:
             conf.register_opts(opts, group=group)
 
 
-def get_transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
-    """The RPC transport of `transport_url`.  Connects at the first message, not now.
+def get_transport(conf: cfg.ConfigOpts, at: place.Place = place.SERVICES) -> oslo_messaging.Transport:
+    """The RPC transport of `transport_url`, or of another place.  Connects at the first message, not now.
 
     :raises TransportInvalid: it cannot be understood, or its driver cannot be loaded.
     """
-    return _rpc_transport(conf, functools.partial(ExpiringTransport, cast_seconds=conf[our_conf.GROUP].taskmanager_message_ttl))
+    return _rpc_transport(conf, functools.partial(ExpiringTransport, cast_seconds=conf[our_conf.GROUP].taskmanager_message_ttl), at)
 
 
-def get_answering_transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
+def get_guest_transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
+    """Return the RPC transport of `guest_transport_url`, or of `transport_url` where that is unset: for a guest agent.
+
+    :raises TransportInvalid: as `get_transport`.
+    """
+    return get_transport(conf, place.of_guests(conf))
+
+
+def get_answering_transport(conf: cfg.ConfigOpts, at: place.Place = place.SERVICES) -> oslo_messaging.Transport:
     """Return the RPC transport of a configuration that need not have our options: for servers, which cast nothing.
 
     :raises TransportInvalid: as `get_transport`.
     """
-    return _rpc_transport(conf, oslo_transport.RPCTransport)
+    return _rpc_transport(conf, oslo_transport.RPCTransport, at)
 
 
-def _rpc_transport(conf: cfg.ConfigOpts, transport_class: Callable[..., oslo_messaging.Transport]) -> oslo_messaging.Transport:
+def _rpc_transport(conf: cfg.ConfigOpts, transport_class: Callable[..., oslo_messaging.Transport], at: place.Place) -> oslo_messaging.Transport:
     register_missing_opts(conf)
-    with _as_invalid('[DEFAULT] transport_url'):
-        return oslo_messaging.get_rpc_transport(conf, transport_cls=transport_class)
+    with _as_invalid(at.option):
+        return oslo_messaging.get_rpc_transport(conf, url=at.url, transport_cls=transport_class)
 
 
 def get_notification_transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
@@ -145,15 +153,15 @@ def get_server(transport: oslo_messaging.Transport, target: oslo_messaging.Targe
     return oslo_server.RPCServer(transport, target, read)
 
 
-def require_broker(conf: cfg.ConfigOpts, timeout_seconds: float) -> None:
-    """Find out whether a broker of `transport_url` accepts connections.
+def require_broker(conf: cfg.ConfigOpts, timeout_seconds: float, at: place.Place = place.SERVICES) -> None:
+    """Find out whether a broker of `transport_url`, or of another place, accepts connections.
 
     For a caller that must not hang: the first RPC call of a process opens its reply queue, and oslo.messaging tries that for
     ever, whatever time-out the call has (18.3.1).  Transports without a broker (fake, in memory) always pass.
 
     :raises MessagingUnavailable: none does.
     """
-    url = oslo_messaging.TransportURL.parse(conf)
+    url = oslo_messaging.TransportURL.parse(conf, at.url)
     hosts = [(host.hostname, host.port or _AMQP_PORT) for host in url.hosts if host.hostname] if url.transport in _AMQP else []
     found = None
     for address in hosts:

@@ -21,8 +21,7 @@ class KnownKey:
     """A key under which the guest has spoken."""
 
     key: GuestKey
-    session: str  #: of the agent's start that was met last
-    minted: bool  #: made by this product, and not derived from Trove's
+    session: str | None  #: of the agent's start that was met last; None: none was
 
 
 class GuestKeys(Protocol):
@@ -44,17 +43,29 @@ class GuestKeys(Protocol):
         :raises KeyUnreadable: no entry of the operator's list opens it.
         """
 
+    def stores(self, key: GuestKey) -> bool:
+        """Return whether it has a row; the one that Trove's own key gives has none until the guest has spoken under it."""
+
     def next_number(self, instance_id: str, above: int = 0) -> int:
         """Count one request more; the number is above `above`, too.  All processes share the count."""
 
-    def met(self, key: GuestKey, session: str) -> None:
-        """Record what the guest's own answer to a request has told: this key and this session are the guest's now."""
+    def met(self, key: GuestKey, session: str, former: str | None = None) -> None:
+        """Record what the guest's own answer to a request has told: this key and this session are the guest's now.
+
+        The session is recorded only in the place of `former`, under which the request was sent: answers may come late.  None: in any place.
+        """
 
     def hear(self, key: GuestKey, session: str, number: int) -> Heard:
         """Record a report.  The first one under a pending key makes it the current one."""
 
     def minted_for(self, instance_id: str, marker: str) -> GuestKey | None:
         """Return the key of the rebuild that `marker` belongs to; None: that one has no key."""
+
+    def minted_id(self, instance_id: str, marker: str) -> str | None:
+        """Return the id of the key that `minted_for` returns; nothing is decrypted."""
+
+    def mints(self) -> bool:
+        """Return whether a key can be made: the operator's list and the tables are there."""
 
     def mint(self, instance_id: str, marker: str | None) -> GuestKey:
         """Return the key of the rebuild that `marker` belongs to, made if there is none yet; committed when this returns.

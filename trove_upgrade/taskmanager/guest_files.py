@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Callable
 
 from trove_upgrade.domain import compute, exceptions, instance, ports
+from trove_upgrade.sealing.keys import GuestKey
 from trove_upgrade.taskmanager import container_repositories, user_data
 
 
@@ -27,8 +28,8 @@ class GuestFiles:
     read: Callable[[str], str] = read_text
 
     def render(self, server: compute.Server, instance_id: str, version: instance.DatastoreVersion, marker: str,
-               volume_uuid: str | None = None) -> bytes:
-        """User data for the rebuild that `marker` belongs to.
+               volume_uuid: str | None = None, key: GuestKey | None = None) -> bytes:
+        """User data for the rebuild that `marker` belongs to, with the guest's key where it gets one.
 
         :raises StepRefused: the former cannot be read or sent again, or the template cannot be read; nothing was changed.
         """
@@ -37,7 +38,8 @@ class GuestFiles:
             datastore_version=version.number, datastore_manager=version.manager, registry_ext=classes.registry_ext,
             repl_strategy=classes.repl_strategy, ssl_mode=self.instances.ssl_mode(instance_id), guest_config=self._template(),
             guest_topic_prefix=self.guest_topic_prefix, volume_uuid=volume_uuid,
-            container_repositories=container_repositories.of_facts(self.datastores.target_facts(version.id)), lone_nic=server.nic_count == 1)
+            container_repositories=container_repositories.of_facts(self.datastores.target_facts(version.id)), lone_nic=server.nic_count == 1,
+            guest_key=None if key is None else key.to_file().decode())
         return user_data.render(server.user_data, marker, wanted)
 
     def _template(self) -> str | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The taskmanager's RPC endpoint: nudges and heartbeats.  What it is told is looked up in the rows; nothing is believed."""
+"""The taskmanager's RPC endpoint: nudges and heartbeats, sealed ones of guests that have keys.  What it is told is looked up in the rows."""
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +11,11 @@ from trove_upgrade.domain.turn import Turn
 from trove_upgrade.taskmanager import arguments as arguments_module
 from trove_upgrade.taskmanager.arguments import ArgumentsInvalid
 from trove_upgrade.taskmanager.healing import needs_healing
+from trove_upgrade.taskmanager.sealed_reports import Believed, SealedReports
 
 LOG = logs.get_logger(__name__)
 
-UPGRADE, CHECK, HEAL = 'upgrade', 'check', 'heal'
+UPGRADE, CHECK, HEAL, GREET = 'upgrade', 'check', 'heal', 'greet'
 
 
 class TaskManager:
@@ -24,15 +25,16 @@ class TaskManager:
     context's parameter has no name, so that no argument can be taken for it.
     """
 
-    target = oslo_messaging.Target(version='1.1')
+    target = oslo_messaging.Target(version='1.2')
 
     def __init__(self, upgrades: ports.UpgradeRepository, checks: ports.UpgradeCheckRepository, guests: ports.GuestRepository,
-                 nudge: Callable[[str, Turn], None], look: Callable[[], None]) -> None:
+                 nudge: Callable[[str, Turn], None], look: Callable[[], None], reports: SealedReports) -> None:
         self._upgrades = upgrades
         self._checks = checks
         self._guests = guests
         self._nudge = nudge
         self._look = look
+        self._reports = reports
 
     def upgrade(self, context: oslo_context.RequestContext, /, **arguments: Any) -> None:
         """Look at the row now; an older API does not know its id, then at all that is due.
@@ -68,7 +70,17 @@ class TaskManager:
             beat = guest.Heartbeat.from_wire(arguments['heartbeat'])
         except (KeyError, TypeError, ValueError):
             raise ArgumentsInvalid(method='heartbeat', found='it is not of the form of a heartbeat') from None
-        if not self._guests.record(beat) or not beat.marker:
+        self._hear(self._reports.unsealed(beat))
+
+    def sealed(self, _context: oslo_context.RequestContext, /, **arguments: Any) -> None:
+        """Read a heartbeat under its guest's key.  What is not believed is counted, and nothing of it is kept."""
+        self._hear(self._reports.sealed(arguments))
+
+    def _hear(self, believed: Believed | None) -> None:
+        if believed is None:
+            return
+        beat = believed.heartbeat
+        if not self._guests.record(beat, believed.key_id) or not beat.marker:
             return
         upgrade_id = beat.marker.partition(':')[0]
         try:

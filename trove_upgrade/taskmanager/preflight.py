@@ -6,11 +6,15 @@ from collections.abc import Callable, Sequence
 
 from trove_upgrade.domain import checks, compute, exceptions, guest, instance, ports, upgrade, versions
 from trove_upgrade.domain.cloud_init import documents
-from trove_upgrade.taskmanager import agent_options, user_data
+from trove_upgrade.sealing import keys
+from trove_upgrade.taskmanager import agent_options, key_delivery, user_data
 from trove_upgrade.taskmanager.guest_files import GuestFiles
+from trove_upgrade.taskmanager.key_delivery import KeyDelivery
 
 #: As long as the one that is not known before the guest has been stopped: the length counts.
 _ANY_UUID = str(uuid.UUID(int=0))
+#: Likewise: of the form of any key.
+_ZEROS = bytes(keys.SECRET_BYTES)
 #: Below, a rebuild keeps the user data of the server.  Source: Nova api-ref, "Rebuild Server", microversion 2.57.
 _USER_DATA_SINCE = (2, 57)
 #: What counts as "would begin".
@@ -38,6 +42,10 @@ class Report:
     answer: guest.GuestAnswer | None = None
 
 
+def _any_key(instance_id: str) -> keys.GuestKey:
+    return keys.GuestKey('0' * 32, instance_id, _ZEROS)
+
+
 def refusals(results: Sequence[upgrade.CheckResult]) -> list[upgrade.CheckResult]:
     """What forbids the upgrade; what could not be checked does, too."""
     return [result for result in results if result.outcome not in _PASSING]
@@ -54,6 +62,7 @@ class Preflight:
     agent: ports.Guest
     rules: versions.Rules
     files: GuestFiles
+    key_delivery: KeyDelivery
     broker: ports.GuestBroker | None = None    #: None: it is not asked
 
     def outside(self, subject: Subject) -> Report:
@@ -67,7 +76,7 @@ class Preflight:
         except (exceptions.InstanceNotFound, exceptions.DatastoreVersionNotFound) as error:
             return Report((checks.refused('instance', error.message, error.code),))
         results = [*checks.check_instance(row, subject.expected_task), *checks.check_version(row.version, target, self.rules),
-                   *self._configuration_group(row, target)]
+                   *self._configuration_group(row, target), *self.key_delivery.check(row.id, row.version.id, target.id)]
         if row.server_id is None:
             return Report(tuple(results))
         try:
@@ -116,8 +125,12 @@ class Preflight:
 
     def _check_user_data(self, subject: Subject, picture: compute.ComputePicture,
                          target: instance.DatastoreVersion) -> list[upgrade.CheckResult]:
+        is_carried = key_delivery.is_carried_by(picture.max_microversion)
+        if not is_carried and self.key_delivery.has_key(subject.instance_id):
+            return [checks.refused('user_data', key_delivery.not_carried(subject.instance_id), key_delivery.NOT_CARRIED)]
+        key = _any_key(subject.instance_id) if is_carried and self.key_delivery.gives_key(target.id) else None
         try:
-            rendered = self.files.render(picture.server, subject.instance_id, target, subject.marker, _ANY_UUID)
+            rendered = self.files.render(picture.server, subject.instance_id, target, subject.marker, _ANY_UUID, key)
         except exceptions.StepRefused as error:
             return [checks.refused('user_data', error.message, error.code)]
         if picture.max_microversion < _USER_DATA_SINCE and (kept := user_data.overwritten(picture.server.user_data, rendered)):

@@ -1,39 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
 """Composes a taskmanager from its ports, starts its threads, and stops them."""
 import dataclasses
+import functools
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable
 
-import oslo_messaging
 from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.clients import session
 from trove_upgrade.clients.glance import Glance
 from trove_upgrade.clients.nova import Nova
+from trove_upgrade.conf import guest_keys as guest_keys_conf
 from trove_upgrade.db import engine, faults, installation, services
+from trove_upgrade.db.migrations import gate
 from trove_upgrade.db.presence import Presence
 from trove_upgrade.db.repositories import Repositories
-from trove_upgrade.domain import exceptions, logs, ports, states, versions
+from trove_upgrade.domain import logs, ports, states, versions
+from trove_upgrade.domain.drops import Drops
 from trove_upgrade.domain.turn import Turn
-from trove_upgrade.rpc import queues, transport
+from trove_upgrade.rpc import place
 from trove_upgrade.rpc.guest_queues import GuestQueues
 from trove_upgrade.rpc.guestagent import GuestAgentAPI
+from trove_upgrade.rpc.listener import Listener
 from trove_upgrade.rpc.notifier import MessagingNotifier
-from trove_upgrade.taskmanager import guest_options, manager, outages
+from trove_upgrade.taskmanager import greeting, guest_options, manager, outages
 from trove_upgrade.taskmanager.checks import CheckRunner
 from trove_upgrade.taskmanager.clock import SystemClock
 from trove_upgrade.taskmanager.fair_queue import Shares
 from trove_upgrade.taskmanager.guest_files import GuestFiles
 from trove_upgrade.taskmanager.healing import Healer
+from trove_upgrade.taskmanager.key_delivery import KeyDelivery
 from trove_upgrade.taskmanager.outbox import FINISH, NOTIFICATIONS, Relay
 from trove_upgrade.taskmanager.preflight import Preflight
 from trove_upgrade.taskmanager.recovery import Recovery
 from trove_upgrade.taskmanager.repeater import Repeater
 from trove_upgrade.taskmanager.runner import Runner
 from trove_upgrade.taskmanager.scheduler import Scheduler
+from trove_upgrade.taskmanager.sealed_reports import SealedReports
 from trove_upgrade.taskmanager.steps import boot, calls, outcome, precheck, quiesce, rebuild, restore, undo, verify
 
 LOG = logs.get_logger(__name__)
@@ -64,6 +71,7 @@ class Ports:
     clock: ports.Clock
     rules: versions.Rules
     broker: ports.GuestBroker | None = None
+    drops: Drops = dataclasses.field(default_factory=lambda: Drops(time.monotonic))
 
 
 def ports_from_conf(conf: cfg.ConfigOpts) -> Ports:
@@ -72,16 +80,19 @@ def ports_from_conf(conf: cfg.ConfigOpts) -> Ports:
     :raises DatabaseRefused: the database is one that several processes cannot share.
     :raises RulesError: the operator's version rules are not of the right form.
     :raises CredentialsIncomplete: the service user cannot log in.
-    :raises TransportInvalid: `transport_url` cannot be understood.
+    :raises TransportInvalid: `transport_url` or `guest_transport_url` cannot be understood.
     """
     engine.require_server_database(conf, BINARY)
     session.require(conf)
     clock = SystemClock()
     options = conf[our_conf.GROUP]
+    repos = Repositories.from_conf(conf, takeover_grace_seconds=post_seconds(conf))
+    drops = Drops(clock.monotonic)
     return Ports(
-        repos=Repositories.from_conf(conf, takeover_grace_seconds=post_seconds(conf)), nova=Nova.from_conf(conf), images=Glance.from_conf(conf),
-        agent=GuestAgentAPI.from_conf(conf), notifier=MessagingNotifier.from_conf(conf, host=socket.gethostname(), now=clock.now),
-        clock=clock, rules=versions.Rules.load(options.version_rules_file), broker=GuestQueues(conf, _BROKER_SECONDS))
+        repos=repos, nova=Nova.from_conf(conf), images=Glance.from_conf(conf),
+        agent=GuestAgentAPI.from_conf(conf, keys=repos.guest_keys, drops=drops), notifier=MessagingNotifier.from_conf(conf, host=socket.gethostname(), now=clock.now),
+        clock=clock, rules=versions.Rules.load(options.version_rules_file), broker=GuestQueues(conf, _BROKER_SECONDS),
+        drops=drops)
 
 
 def require_installation(conf: cfg.ConfigOpts) -> None:
@@ -111,7 +122,7 @@ def post_seconds(conf: cfg.ConfigOpts) -> float:
 
 
 class Service:
-    """One process: RPC server, scheduler, relays, signs of life."""
+    """One process: RPC servers, scheduler, relays, signs of life."""
 
     def __init__(self, conf: cfg.ConfigOpts, outside: Ports, leave_seconds: float = _LEAVE_SECONDS) -> None:
         """Compose; nothing runs yet.  `leave_seconds`: how long a stop waits for the broker and the database to let go of it."""
@@ -121,11 +132,10 @@ class Service:
         self._host = socket.gethostname()
         self._stopping = threading.Event()
         self._presence = Presence(outside.repos.services, BINARY, host=self._host)
-        self._server: oslo_messaging.MessageHandlingServer | None = None
         options = conf[our_conf.GROUP]
         call = _calls(conf, outside)
         preflight = Preflight(outside.repos.instances, outside.repos.datastores, outside.nova, outside.images, outside.agent, outside.rules,
-                              guest_files_of(conf, outside), outside.broker)
+                              guest_files_of(conf, outside), key_delivery_of(conf, outside), outside.broker)
         self._outages = outages.Outages(lambda error: faults.explain(error, _url(conf)))
         self._relays = [Repeater(f'outbox-{name}', relay.look, options.outbox_interval)
                         for name, relay in _relays(conf, outside, call, self._outages).items()]
@@ -142,9 +152,13 @@ class Service:
         healer = Healer(outside.repos.upgrades, outside.repos.guests, outside.agent, call, options.restore_timeout, self._outages, options.longest_rest)
         recovery = Recovery(outside.repos.upgrades, outside.repos.checks, put_upgrade=lambda turn: self._nudge(manager.UPGRADE, turn),
                             put_check=lambda turn: self._nudge(manager.CHECK, turn), outages=self._outages)
-        self._recovery = recovery
-        self._scheduler = Scheduler({manager.UPGRADE: runner.run, manager.CHECK: checks.run, manager.HEAL: healer.run}, recovery.look,
-                                    outside.clock, shares=shares(conf), poll_seconds=options.taskmanager_poll_interval)
+        self._greetings = greeting.Greetings(outside.repos.instances, outside.clock)
+        greeter = greeting.Greeter(outside.agent, self._outages)
+        self._scheduler = Scheduler({manager.UPGRADE: runner.run, manager.CHECK: checks.run, manager.HEAL: healer.run, manager.GREET: greeter.run},
+                                    recovery.look, outside.clock, shares=shares(conf), poll_seconds=options.taskmanager_poll_interval)
+        endpoint = manager.TaskManager(outside.repos.upgrades, outside.repos.checks, outside.repos.guests, self._nudge, recovery.look,
+                                       sealed_reports_of(conf, outside, self._greet))
+        self._listeners = [Listener(conf, at, self._host, endpoint) for at in place.of_taskmanagers(conf)]
         self._life = Repeater('signs-of-life', self._beat, options.service_report_interval)
 
     def start(self) -> None:
@@ -153,7 +167,8 @@ class Service:
         self._scheduler.start()
         for repeater in (*self._relays, self._life):
             repeater.start()
-        threading.Thread(target=self._serve, name='rpc-server', daemon=True).start()
+        for listener in self._listeners:
+            listener.start()
 
     def stop(self) -> None:
         """Let go of what waits, finish what runs.  What is cut short is found again when its lease has run out.
@@ -162,8 +177,8 @@ class Service:
         """
         LOG.info('Taskmanager on %s stops', self._host)
         self._stopping.set()
-        if self._server is not None:
-            self._server.stop()
+        for listener in self._listeners:
+            listener.stop()
         until = self._outside.clock.monotonic() + _STOP_SECONDS
         repeaters = (*self._relays, self._life)
         for repeater in repeaters:
@@ -176,44 +191,23 @@ class Service:
     def _leave(self) -> None:
         """Let go of broker and database, each in a thread: a call to one that is away may last as long as its driver likes."""
         leaving = [threading.Thread(target=leave, name=name, daemon=True)
-                   for name, leave in (('leave-broker', self._leave_broker), ('leave-database', self._deregister))]
+                   for name, leave in (('leave-database', self._deregister), *(('leave-broker', listener.leave) for listener in self._listeners))]
         for thread in leaving:
             thread.start()
         until = self._outside.clock.monotonic() + self._leave_seconds
         for thread in leaving:
             thread.join(max(0.0, until - self._outside.clock.monotonic()))
-        if leaving[1].is_alive():
+        if leaving[0].is_alive():
             LOG.warning('The database gives no answer: %s stays listed in upgrade_services until its process is seen to have ended, or "trove-upgrade-manage '
                         'service forget %s"', BINARY, self._presence.registration.id)
 
-    def _serve(self) -> None:
-        """In a thread of its own: it waits for the broker."""
-        endpoint = manager.TaskManager(self._outside.repos.upgrades, self._outside.repos.checks, self._outside.repos.guests, self._nudge,
-                                       self._recovery.look)
-        target = transport.taskmanager_target(self._conf, server=self._host)
-        try:
-            server = transport.get_server(transport.get_transport(self._conf), target, [endpoint])
-            server.start()
-        except Exception:
-            LOG.exception('The RPC server could not be started: no nudge or heartbeat is heard. Look at transport_url and start it again')
-            return
-        self._server = server
-        if self._stopping.is_set():
-            server.stop()
-        LOG.info('Taskmanager on %s listens on topic %s', self._host, target.topic)
-
-    def _leave_broker(self) -> None:
-        """The queue of this host goes with its last taskmanager; the shared one keeps what guests tell until another one starts."""
-        if self._server is None:
-            return
-        try:
-            self._server.wait()
-            queues.remove(self._conf, [queues.of_host(self._conf, self._host)], _BROKER_SECONDS)
-        except (exceptions.BrokerUnavailable, *transport.BROKER_ERRORS) as error:
-            LOG.info('The queue of this host stays at the broker, empty: %s', error)
-
     def _nudge(self, kind: str, turn: Turn) -> None:
         self._scheduler.nudge(kind, turn)
+
+    def _greet(self, instance_id: str) -> None:
+        turn = self._greetings.turn(instance_id)
+        if turn is not None:
+            self._nudge(manager.GREET, turn)
 
     def _wake_relays(self) -> None:
         for relay in self._relays:
@@ -224,6 +218,7 @@ class Service:
 
     def _beat(self) -> None:
         """Never raises: the edge of a thread."""
+        self._outside.drops.tell()
         try:
             self._presence.beat()
         except Exception as error:  # noqa: BLE001 - see above; `outages` logs it
@@ -275,8 +270,23 @@ def guest_files_of(conf: cfg.ConfigOpts, outside: Ports) -> GuestFiles:
     return GuestFiles(outside.repos.instances, outside.repos.datastores, options.guest_config_file, options.guest_topic_prefix)
 
 
+def key_delivery_of(conf: cfg.ConfigOpts, outside: Ports) -> KeyDelivery:
+    """Decides on guests' keys as the operator chose."""
+    return KeyDelivery(outside.repos.guest_keys, outside.repos.datastores, functools.partial(gate.older_taskmanager, outside.repos.services),
+                       is_off=conf[our_conf.GROUP].guest_rpc_security == guest_keys_conf.OFF)
+
+
+def sealed_reports_of(conf: cfg.ConfigOpts, outside: Ports, greet: Callable[[str], None]) -> SealedReports:
+    """Believes of guests' reports what the operator chose."""
+    security = conf[our_conf.GROUP].guest_rpc_security
+    return SealedReports(outside.repos.guest_keys, outside.drops, greet, functools.partial(gate.older_taskmanager, outside.repos.services),
+                         is_required=security == guest_keys_conf.REQUIRED,
+                         is_off=security == guest_keys_conf.OFF)
+
+
 def _guest_hold(conf: cfg.ConfigOpts) -> float:
-    return float(conf[our_conf.GROUP].guest_call_timeout) + _MARGIN_SECONDS
+    """A sealed call may be made twice: for the start of the agent that the first one has told."""
+    return 2 * float(conf[our_conf.GROUP].guest_call_timeout) + _MARGIN_SECONDS
 
 
 def steps(conf: cfg.ConfigOpts, outside: Ports, preflight: Preflight, call: calls.Calls) -> dict[states.Step, outcome.Step]:
@@ -288,9 +298,11 @@ def steps(conf: cfg.ConfigOpts, outside: Ports, preflight: Preflight, call: call
         states.Step.PRECHECK: precheck.Precheck(preflight, call, options.precheck_timeout, guest_hold + reads),
         states.Step.QUIESCE: quiesce.Quiesce(agent, repos.instances, call, options.quiesce_timeout, guest_hold),
         states.Step.REBUILD: rebuild.Rebuild(
-            outside.nova, agent, repos.instances, repos.datastores, guest_files_of(conf, outside), call, poll_seconds=options.compute_poll_interval, post_seconds=post,
+            outside.nova, agent, repos.instances, repos.datastores, guest_files_of(conf, outside), key_delivery_of(conf, outside), call,
+            poll_seconds=options.compute_poll_interval, post_seconds=post,
             limit=options.rebuild_limit, timeout_seconds=options.rebuild_timeout, hold_seconds=guest_hold + post),
-        states.Step.BOOT: boot.Boot(repos.guests, options.compute_poll_interval * 2, options.boot_timeout, _MARGIN_SECONDS),
+        states.Step.BOOT: boot.Boot(repos.guests, repos.guest_keys, options.compute_poll_interval * 2, options.boot_timeout, _MARGIN_SECONDS,
+                                    takes_unsealed=options.guest_rpc_security != guest_keys_conf.REQUIRED),
         states.Step.RESTORE: restore.Restore(agent, repos.guests, repos.instances, call, options.restore_timeout, guest_hold),
         states.Step.VERIFY: verify.Verify(
             agent, repos.guests, repos.instances, call, options.verify_timeout, guest_hold,

@@ -22,6 +22,8 @@ from trove_upgrade.taskmanager import agent_options, container_repositories, gue
 from trove_upgrade.taskmanager.agent_options import GUEST_CONFIG_NAME
 
 MARKER_PATH = '/etc/trove/conf.d/trove-upgrade-marker.conf'
+#: Beside the directory that Trove's agent reads, which need not be root.
+KEY_PATH = '/etc/trove/trove-upgrade-guest.key'
 #: Nova's own bound, of the base64 form.  Source: Nova api-ref, "user_data".
 LIMIT_BYTES = 65535
 
@@ -52,6 +54,7 @@ class Wanted:
     guest_topic_prefix: str | None = None   #: where our agent listens
     volume_uuid: str | None = None          #: the file system that the guest must find again
     container_repositories: Sequence[str] = ()   #: by the facts of the version: what the guest takes container images from besides
+    guest_key: str | None = dataclasses.field(default=None, repr=False)   #: text of the file with the guest's key
     lone_nic: bool = False                  #: the server has one NIC: nothing may take it for the user's alone
 
     def settings(self) -> dict[str, str]:
@@ -198,6 +201,7 @@ class _Rendering:
         if kind is Kind.TEMPLATE:
             return self._template(content)
         text = content.decode(errors='replace')
+        _require_no_key(kind, text)
         if kind in kinds.INCLUDES:
             self._mentions.append('the address that a part includes')
         elif kind is Kind.PATCH and guest_info.NAME in text:
@@ -232,6 +236,7 @@ class _Rendering:
                 return content
             if not documents.has_places(changed):
                 return template[0] + changed
+        _require_no_key(Kind.TEMPLATE, content.decode(errors='replace'))
         if guest_info.NAME.encode() in content:
             raise guest_info.NotChanged(f'a template of Jinja writes {guest_info.NAME}, and it cannot be changed there')
         return content
@@ -239,9 +244,10 @@ class _Rendering:
     def _files(self, document: dict[Any, Any]) -> list[dict[str, Any]]:
         """The former files, for the target; our marker and what would shut the only NIC are left out."""
         for name in _COMMANDS:
+            _require_no_key(name, str(document.get(name)))
             if guest_info.is_written_by_commands(document.get(name)):
                 raise guest_info.NotChanged(f'its {name} could write {guest_info.NAME}, and it cannot be changed there')
-        dropped = {MARKER_PATH, ETH1_PATH} if self._wanted.lone_nic else {MARKER_PATH}
+        dropped = {MARKER_PATH, KEY_PATH, ETH1_PATH} if self._wanted.lone_nic else {MARKER_PATH, KEY_PATH}
         kept = [_private(self._for_target(entry)) for entry in documents.entries_of(document) if _path_of(entry) not in dropped]
         self._kept += kept
         return kept
@@ -266,16 +272,24 @@ class _Rendering:
         They belong to whom guest_info belongs to: Trove's agent, which reads them all and need not be root.
         """
         owner = next((write_files.owner_of(entry) for entry in kept if _is_guest_info(entry)), write_files.ROOT)
-        marker = _marker_entry(self._marker, self._wanted, self._kept_options, owner)
+        own = [_marker_entry(self._marker, self._wanted, self._kept_options, owner)]
+        if self._wanted.guest_key is not None:
+            own.append(write_files.created(KEY_PATH, self._wanted.guest_key, write_files.ROOT))
         if self._wanted.guest_config is None or any(_is_guest_config(entry) for entry in kept):
-            return [marker]
+            return own
         beside = next((_path_of(entry) for entry in kept if _is_guest_info(entry)), MARKER_PATH)
-        return [write_files.created(posixpath.join(posixpath.dirname(beside), GUEST_CONFIG_NAME), self._wanted.guest_config, owner), marker]
+        return [write_files.created(posixpath.join(posixpath.dirname(beside), GUEST_CONFIG_NAME), self._wanted.guest_config, owner), *own]
 
     def _require_no_hidden_guest_info(self) -> None:
         """Where no cloud-config writes guest_info.conf, what names it elsewhere would bring the former version."""
         if self._mentions and not self._sees_guest_info:
             raise guest_info.NotChanged(f'no cloud-config in it writes {guest_info.NAME}.conf, and {self._mentions[0]}, which cannot be changed, may do so')
+
+
+def _require_no_key(kind: object, text: str) -> None:
+    """A former key that came to the next root disk would leave its guest mute: what names the file and cannot be changed is refused."""
+    if posixpath.basename(KEY_PATH) in text:
+        raise guest_info.NotChanged(f'its part or list of commands of type {kind} names {KEY_PATH}, and it cannot be changed there')
 
 
 def _is_ours(entry: Any) -> bool:

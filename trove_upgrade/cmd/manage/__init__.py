@@ -11,13 +11,13 @@ from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.clients import nova
-from trove_upgrade.cmd.manage import context, datastore, db, ending, instance, queue, service, upgrade
+from trove_upgrade.cmd.manage import context, datastore, db, ending, guest_key, instance, queue, service, upgrade
 from trove_upgrade.conf import database as database_conf
 from trove_upgrade.conf import fault, start
 from trove_upgrade.domain import ports
 
 #: One file per noun; each adds its subcommands.
-_NOUNS = (db, datastore, upgrade, instance, service, queue)
+_NOUNS = (db, datastore, upgrade, instance, guest_key, service, queue)
 
 
 def main(argv: Sequence[str] | None = None, *, compute: Callable[[cfg.ConfigOpts], ports.Compute] = nova.Nova.from_conf) -> int:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Datastores and their versions, by the names and arguments that Trove's own tool has."""
 import argparse
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,9 @@ from trove_upgrade.domain.image_reference import ImageReference
 
 _ACTIVE = {'1': True, 'true': True, '0': False, 'false': False}
 _VICTORIA, _TODAY = 3, 2    # how many words follow the image
+_RPC_VERSION = re.compile(r'[0-9]{1,4}\.[0-9]{1,4}')
+#: Facts of an image for databases in a container that tell of the agent and not of a server, which is in another image.
+_OF_CONTAINERS = ('schema', 'agent_version', 'guest_rpc', 'container_image')
 
 
 def add_commands(commands: Any) -> None:
@@ -119,15 +123,25 @@ def _require_image_name(path: str, facts: dict[str, Any]) -> None:
                                                    advice='Write it as a registry has it: repository, and a tag or a digest.') from error
 
 
+def _require_rpc_version(path: str, facts: dict[str, Any]) -> None:
+    found = facts.get('guest_rpc')
+    if found is not None and not (isinstance(found, str) and _RPC_VERSION.fullmatch(found)):
+        raise errors.ConfigurationRulesInvalid(path=path, found='guest_rpc is no version such as "1.2"',
+                                               advice="Record what the agent in the image prints, as text, or leave it out where the image has none.")
+
+
 def _load_facts(run: Context, arguments: argparse.Namespace) -> None:
     version = run.version(arguments.datastore, arguments.version_name, arguments.version)
     facts = load_json(arguments.file)
     if not isinstance(facts, dict):
         raise errors.ConfigurationRulesInvalid(path=arguments.file, found='it holds no JSON object',
                                                advice='Name the file that the image build wrote.')
+    _require_rpc_version(arguments.file, facts)
     if facts.get('database_runtime') == 'container':
-        raise errors.ConfigurationRulesInvalid(path=arguments.file, found='it is of an image for databases in a container, of whose server it tells nothing',
-                                               advice='Such a version is registered without facts.')
+        if 'guest_rpc' not in facts:
+            raise errors.ConfigurationRulesInvalid(path=arguments.file, found='it is of an image for databases in a container, and has no guest_rpc',
+                                                   advice='Such a version is registered without facts, or with those of its agent: record guest_rpc in the image.')
+        facts = {name: facts[name] for name in _OF_CONTAINERS if name in facts}
     _require_image_name(arguments.file, facts)
     run.repositories.datastores.save_target_facts(version.id, facts)
     print_line(f"{len(facts)} target facts loaded for datastore version '{version.name}({version.number})'.")

@@ -4,10 +4,11 @@ import argparse
 import uuid
 from typing import Any
 
-from trove_upgrade.cmd.manage import numbers
+from trove_upgrade.cmd.manage import guest_key, key_file, numbers
 from trove_upgrade.cmd.manage.context import Context, UsageError, print_line
 from trove_upgrade.conf import compute as compute_conf
 from trove_upgrade.db import installation
+from trove_upgrade.domain.instance import DatastoreVersion
 
 
 def add_commands(commands: Any) -> None:
@@ -26,6 +27,8 @@ def add_commands(commands: Any) -> None:
     register.add_argument('--volume-id', help='id of its volume')
     register.add_argument('--flavor', help='id of its flavor (default: as Nova has it)')
     register.add_argument('--region', help='name of its region (default: [service_credentials] region_name)')
+    register.add_argument('--guest-key-file', metavar='FILE',
+                          help='make a key for the guest, and write its file here; must not exist (see "guest-key mint")')
     register.set_defaults(command=_register)
 
 
@@ -41,9 +44,26 @@ def _register(run: Context, arguments: argparse.Namespace) -> None:
     nova = run.compute()
     server = nova.server(arguments.server)
     compute_conf.register_credentials(run.conf)
-    instance_id = run.repositories.instances.register(
-        version, server_id=server.id, name=arguments.name, project_id=arguments.project, image_id=server.image_id,
-        instance_id=arguments.id, volume_id=arguments.volume_id, volume_size_gb=arguments.volume_size,
-        flavor_id=arguments.flavor or nova.flavor_id(server.id),
-        region=arguments.region or run.conf[compute_conf.CREDENTIALS_GROUP].region_name)
-    print_line(instance_id)
+    known = {'server_id': server.id, 'name': arguments.name, 'project_id': arguments.project, 'image_id': server.image_id,
+             'volume_id': arguments.volume_id, 'volume_size_gb': arguments.volume_size,
+             'flavor_id': arguments.flavor or nova.flavor_id(server.id),
+             'region': arguments.region or run.conf[compute_conf.CREDENTIALS_GROUP].region_name}
+    if arguments.guest_key_file is None:
+        print_line(run.repositories.instances.register(version, instance_id=arguments.id, **known))
+    else:
+        print_line(_register_keyed(run, version, arguments, known))
+
+
+def _register_keyed(run: Context, version: DatastoreVersion, arguments: argparse.Namespace, known: dict[str, Any]) -> str:
+    """The row comes last: an instance is never left without the key that its guest was to have."""
+    guest_key.require_wrapping(run)
+    guest_key.require_no_older_taskmanager(run)
+    instance_id = arguments.id or str(uuid.uuid4())
+    with key_file.made(arguments.guest_key_file) as write:
+        key = run.repositories.guest_keys.mint(instance_id, None)
+        try:
+            write(key)
+            return run.repositories.instances.register(version, instance_id=instance_id, **known)
+        except BaseException:
+            run.repositories.guest_keys.discard(key)
+            raise

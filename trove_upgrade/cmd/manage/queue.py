@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`trove-upgrade-manage queue ...`.
 
-What of ours is left at the broker, with the credentials of transport_url alone.
+What of ours is left at the broker, with the credentials of transport_url and guest_transport_url alone.
 """
 
 import argparse
 import socket
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -58,29 +59,62 @@ def _names(conf: cfg.ConfigOpts, hosts: list[str]) -> list[str]:
     return names
 
 
+def _places(conf: cfg.ConfigOpts) -> Sequence[Any]:
+    from trove_upgrade.rpc import place
+
+    return place.of_taskmanagers(conf)
+
+
 def _list(run: Context, arguments: argparse.Namespace) -> None:
-    found = _queues().find(run.conf, _names(run.conf, arguments.host), _BROKER_SECONDS)
+    queues, names, places = _queues(), _names(run.conf, arguments.host), _places(run.conf)
+    found = [
+        (at, one) for at in places for one in queues.find(run.conf, names, _BROKER_SECONDS, at)
+    ]
+    if len(places) > 1:
+        print_table(
+            ('at', 'queue', 'messages', 'consumers'),
+            [(at.option, one.name, one.messages, one.consumers) for at, one in found],
+        )
+        return
     print_table(
         ('queue', 'messages', 'consumers'),
-        [(one.name, one.messages, one.consumers) for one in found],
+        [(one.name, one.messages, one.consumers) for _, one in found],
     )
 
 
 def _remove(run: Context, arguments: argparse.Namespace) -> None:
     """:raises QueuesInUse: a taskmanager listens; the others have been deleted."""
-    queues, names = _queues(), _names(run.conf, arguments.host)
-    removed = queues.remove(run.conf, names, _BROKER_SECONDS)
-    for gone in removed:
-        print_line(f'Queue {gone.name} is deleted; messages in it: {gone.messages}.')
-    left = queues.find(run.conf, names, _BROKER_SECONDS)
-    for name in names:
-        if name not in {one.name for one in (*removed, *left)}:
-            print_line(f'Queue {name} is not there.')
+    names, places = _names(run.conf, arguments.host), _places(run.conf)
+    left = []
+    for at in places:
+        if len(places) > 1:
+            print_line(f'At {at.option}:')
+        left += _remove_queues(run.conf, names, at)
     if left:
         raise exceptions.QueuesInUse(
             found=', '.join(f'{one.name} ({one.consumers})' for one in left)
         )
-    if queues.remove_exchange(run.conf, _BROKER_SECONDS):
+    for at in places:
+        if len(places) > 1:
+            print_line(f'At {at.option}:')
+        _remove_exchange(run.conf, at)
+
+
+def _remove_queues(conf: cfg.ConfigOpts, names: list[str], at: Any) -> list[Any]:
+    """Return those that are left, because a taskmanager listens."""
+    queues = _queues()
+    removed = queues.remove(conf, names, _BROKER_SECONDS, at)
+    for gone in removed:
+        print_line(f'Queue {gone.name} is deleted; messages in it: {gone.messages}.')
+    left: list[Any] = queues.find(conf, names, _BROKER_SECONDS, at)
+    for name in names:
+        if name not in {one.name for one in (*removed, *left)}:
+            print_line(f'Queue {name} is not there.')
+    return left
+
+
+def _remove_exchange(conf: cfg.ConfigOpts, at: Any) -> None:
+    if _queues().remove_exchange(conf, _BROKER_SECONDS, at):
         print('The exchange is deleted.')
     else:
         print(

@@ -16,7 +16,7 @@ from sqlalchemy import exc as sa_exc
 from trove_upgrade import conf as our_conf
 from trove_upgrade.api import policies
 from trove_upgrade.clients import nova, session
-from trove_upgrade.cmd.status import beside, cloud, edge, options, pipeline, troves_policy
+from trove_upgrade.cmd.status import beside, brokers, cloud, edge, guest_keys, options, pipeline, troves_policy
 from trove_upgrade.cmd.status.results import failure as _failure
 from trove_upgrade.cmd.status.results import success as _success
 from trove_upgrade.cmd.status.results import warning as _warning
@@ -27,10 +27,10 @@ from trove_upgrade.db import engine, errors, faults, models, services, trove_tab
 from trove_upgrade.db.migrations import gate, position
 from trove_upgrade.db.migrations.chain import MAIN, STANDALONE, Chain, release_of
 from trove_upgrade.db.release import RELEASE
+from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.domain import exceptions, versions
 from trove_upgrade.wsgi import threads
 
-_BROKER_SECONDS = 5.0
 #: What a database that cannot be asked, or has no tables, raises.
 _UNREADABLE = (errors.DatabaseRefused, errors.SchemaMissing, sa_exc.SQLAlchemyError, db_exception.DBError, cfg.Error)
 #: They write beside the table what its rows have.
@@ -145,19 +145,19 @@ class Checks(upgradecheck.UpgradeCommands):
                             '"trove-upgrade-manage service forget ID".')
         return _success(f'{_count(len(listed), "service")} {"is" if len(listed) == 1 else "are"} listed, none of an earlier release than {RELEASE}.')
 
+    def check_guest_keys(self) -> upgradecheck.Result:
+        """Guests are spoken to under a key of their own."""
+        found = Repositories.from_conf(self.conf, waits_for_server=False)
+        try:
+            return guest_keys.check(self.conf, found, MAIN.releases(), RELEASE)
+        except _UNREADABLE:
+            return _warning(f'Nobody can tell which guests have a key: the table cannot be read. {_SEE_DATABASE}')
+        finally:
+            found.database.dispose()
+
     def check_transport(self) -> upgradecheck.Result:
-        """A broker of [DEFAULT] transport_url lets us in."""
-        from trove_upgrade.rpc import broker  # not before `main` has chosen the threads
-        brokers = broker.ask(self.conf, _BROKER_SECONDS)    # a URL that is wrong ends at the edge, in its own words
-        refused = '; '.join(f'{one.address}: {one.error}' for one in brokers if one.error)
-        if not brokers:
-            return _success('The transport of [DEFAULT] transport_url has no broker that could be asked.')
-        if not refused:
-            return _success(f'{", ".join(one.address for one in brokers)} let us in.')
-        if all(one.error for one in brokers):
-            return _failure(f'No message broker of [DEFAULT] transport_url lets us in: {refused}. Guests cannot be asked anything. Start the '
-                            'broker, or mend address, user, password and virtual host in transport_url.')
-        return _warning(f'Not every message broker of [DEFAULT] transport_url lets us in: {refused}. Start it, or mend its part of transport_url.')
+        """A broker of each URL that a taskmanager uses lets us in."""
+        return brokers.check(self.conf)
 
     def check_version_rules(self) -> upgradecheck.Result:
         """The operator's table of versions can be read."""
@@ -213,19 +213,7 @@ class Checks(upgradecheck.UpgradeCommands):
         return self._taskmanager_listens(alive)
 
     def _taskmanager_listens(self, alive: Sequence[services.Service]) -> upgradecheck.Result:
-        from trove_upgrade.rpc import broker
-        topic = self.conf.trove_upgrade.taskmanager_topic
-        try:
-            listening = broker.consumers(self.conf, topic, _BROKER_SECONDS)
-        except exceptions.TroveUpgradeError:
-            listening = None    # the check of the broker has it
-        if listening == 0:
-            return _failure(f'A taskmanager runs, and nobody listens on topic "{topic}" of the broker of [DEFAULT] transport_url: it has another broker '
-                            'or another taskmanager_topic. Heartbeats of guests are lost. Give every service the same configuration.')
-        if listening is None:
-            return _success(f'{_count(len(alive), "taskmanager")} {_have(alive)} been seen: {_hosts(alive)}; the broker could not be asked who listens '
-                            f'on topic "{topic}".')
-        return _success(f'{_count(len(alive), "taskmanager")} {_have(alive)} been seen: {_hosts(alive)}; {listening} listen on topic "{topic}".')
+        return brokers.check_consumers(self.conf, f'{_count(len(alive), "taskmanager")} {_have(alive)} been seen: {_hosts(alive)}')
 
     def _known(self, binary: str) -> list[services.Service]:
         database = self._database()
@@ -243,7 +231,7 @@ class Checks(upgradecheck.UpgradeCommands):
         ('Topics of guests', check_topics), ('Status of services', check_status_writer), ('Limits', check_limits),
         ('Version rules', check_version_rules), ('Policy', check_policy),
         ('Policy of Trove', check_troves_policy), ('Service credentials', check_service_credentials), ('Nova', check_nova),
-        ('Message broker', check_transport), ('Taskmanager', check_taskmanager)))
+        ('Message broker', check_transport), ('Guests\' keys', check_guest_keys), ('Taskmanager', check_taskmanager)))
 
 
 def table_names(url: str) -> set[str]:

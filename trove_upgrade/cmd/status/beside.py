@@ -79,6 +79,10 @@ def _check_guests(conf: cfg.ConfigOpts, path: pathlib.Path) -> upgradecheck.Resu
     if wrong:
         return failure(f'Guests and taskmanagers would not hear each other: in section [trove_upgrade] of {path} {"; ".join(wrong)}. Write the same '
                        'into both; guests that are there already get it with their next rebuild.')
+    elsewhere = _elsewhere(conf, theirs)
+    if elsewhere:
+        return failure(f'Guests of {path} and taskmanagers would not hear each other: {elsewhere}. Write the same virtual host into both; guests that '
+                       'are there already get it with their next rebuild.')
     unlike = _unlike_at_the_broker(conf, theirs)
     if unlike:
         return warning(f'The broker would refuse guests of {path} our exchange: {unlike}. Write the same options of [oslo_messaging_rabbit] into both '
@@ -91,11 +95,27 @@ def _check_guests(conf: cfg.ConfigOpts, path: pathlib.Path) -> upgradecheck.Resu
                    'gives guests the same.')
 
 
+def _elsewhere(conf: cfg.ConfigOpts, theirs: cfg.ConfigOpts) -> str:
+    """Return the virtual host of guests on which no taskmanager listens; '' for none, and where a URL cannot be understood."""
+    from trove_upgrade.rpc import place  # not before `main` has chosen the threads
+    if not theirs[our_conf.GROUP].guest_transport_url:
+        return ''    # Trove's own, or that of another file of the guest
+    try:
+        there = place.virtual_host(theirs, place.of_guests(theirs))
+        here = [place.virtual_host(conf, at) for at in place.of_taskmanagers(conf)]
+    except place.UNREADABLE:
+        return ''
+    if there is None or None in here or there in here:
+        return ''
+    return f'guest_transport_url names the virtual host "{there}" there, and taskmanagers listen on {", ".join(map(repr, here))}'
+
+
 def _unlike_at_the_broker(conf: cfg.ConfigOpts, theirs: cfg.ConfigOpts) -> str:
     """Return what the taskmanagers and the guests would declare in another way; '' for nothing, and where a URL cannot be understood."""
-    from trove_upgrade.rpc import guest_queues, transport  # not before `main` has chosen the threads
+    from trove_upgrade.rpc import guest_queues, place, transport  # not before `main` has chosen the threads
     try:
-        here, there = guest_queues.declared(conf), guest_queues.declared(theirs)
+        at = place.of_guests(theirs)
+        here, there = guest_queues.declared(conf, at if at == place.SERVICES else place.of_guests(conf)), guest_queues.declared(theirs, at)
     except (transport.TransportInvalid, fault.ConfigurationInvalid, cfg.Error, ValueError):
         return ''
     if here is None or there is None:

@@ -20,7 +20,7 @@ Check = Callable[[C], upgradecheck.Result]
 
 #: Options that hold a password, or a URL with one.
 _PASSWORDS = (('service_credentials', 'password'), ('DEFAULT', 'nova_proxy_admin_pass'), ('keystone_authtoken', 'password'))
-_URLS = (('database', 'connection'), ('DEFAULT', 'transport_url'), ('oslo_messaging_notifications', 'transport_url'))
+_URLS = (('database', 'connection'), ('DEFAULT', 'transport_url'), ('trove_upgrade', 'guest_transport_url'), ('oslo_messaging_notifications', 'transport_url'))
 _HIDDEN = '***'
 #: Shorter ones would cut words to pieces; so short a password is a word anyway.
 _LEAST = 4
@@ -97,7 +97,7 @@ def _files(conf: cfg.ConfigOpts) -> list[pathlib.Path]:
 
 
 def _passwords_of(urls: str) -> set[str]:
-    """transport_url may name several hosts, each with a password of its own."""
+    """A transport_url may name several hosts, each with a password of its own."""
     found = {part.rpartition('@')[0].rpartition(':')[2] for part in urls.partition('://')[2].split(',')}
     with contextlib.suppress(sa_exc.ArgumentError, ValueError):    # of no URL: as it stands there is all there is
         found.add(str(make_url(urls).password or ''))    # decoded, too

@@ -27,9 +27,9 @@ def check(conf: cfg.ConfigOpts) -> upgradecheck.Result:
     return success(f'Each of the {len(options)} options of trove-upgrade can be read.')
 
 
-def _fault(conf: cfg.ConfigOpts, group: str, opt: cfg.Opt) -> str | None:
+def _fault(conf: cfg.ConfigOpts, group: str | None, opt: cfg.Opt) -> str | None:
     try:
-        conf[group][opt.dest]
+        (conf if group is None else conf[group])[opt.dest]
     except cfg.Error as error:
-        return f'[{group}] {opt.name} ({fault.describe(error)})'
+        return f'[{group or "DEFAULT"}] {opt.name} ({fault.describe(error)})'
     return None

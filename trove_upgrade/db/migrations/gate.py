@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from trove_upgrade.db import errors, models, services
+from trove_upgrade.db.migrations.chain import MAIN
+from trove_upgrade.db.release import RELEASE
 from trove_upgrade.db.services import Service
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -44,6 +46,12 @@ def older_services(known: Sequence[Service], release: str, releases: Sequence[st
     """
     recent = releases[releases.index(release):] if release in releases else [release]
     return [Older(one, release) for one in known if one.release not in recent]
+
+
+def older_taskmanager(known: services.Services) -> str | None:
+    """Name a registered taskmanager of an earlier release than this one, which knows no keys of guests; None: there is none."""
+    older = older_services(known.list(), RELEASE, MAIN.releases())
+    return next((str(one) for one in older if one.service.binary == services.TASKMANAGER), None)
 
 
 def listed(engine: sa.Engine) -> list[Service]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 import amqp  # type: ignore[import-untyped]
 
 import trove_upgrade
-from trove_upgrade.lab import services
+from trove_upgrade.lab import guest_keys, services
 from trove_upgrade.lab.services import openstack
 from trove_upgrade.lab.settings import BROKER_VHOST, HOST, REGION, Ports, Settings
 from trove_upgrade.lab.supervisor import Command
@@ -250,7 +250,7 @@ def _trove_conf(settings: Settings, deployed: Deployment) -> openstack.Ini:
         'oslo_messaging_rabbit': dict(openstack.RABBIT)}
     content |= {datastore: {'volume_support': False, 'device_path': '/dev/vdb'} for datastore in DATASTORES}
     if deployed.with_filter or deployed.options:   # our taskmanager reads them before the filter is there
-        content[FILTER] = dict(deployed.options)
+        content[FILTER] = {guest_keys.OPTION: guest_keys.encryption_key(settings.layout), **deployed.options}
     for section, options in deployed.sections.items():
         content[section] = {**content.get(section, {}), **options}
     return content

@@ -10,7 +10,9 @@ For callers::
 import dataclasses
 import json
 import pathlib
+import tempfile
 from collections.abc import Mapping
+from typing import Any
 
 from trove_upgrade.lab import instances, publishing
 from trove_upgrade.lab.cloud import Cloud
@@ -123,6 +125,7 @@ def add_product(layout: Layout, side: TroveSide, cloud: Cloud) -> Product:
     """What an operator does on a running Trove: tables, our taskmanager, then the filter, in this order."""
     ours = product(layout, side, cloud)
     ours.manage('db', 'sync')
+    record_facts(layout, ours)
     supervisor = Supervisor(layout.run_dir, layout.pids_dir, layout.logs_dir)
     if not supervisor.runs(TASKMANAGER):
         ours.start_taskmanager()
@@ -132,16 +135,32 @@ def add_product(layout: Layout, side: TroveSide, cloud: Cloud) -> Product:
     return ours
 
 
+def record_facts(layout: Layout, ours: Product) -> None:
+    """Load what the images record of their agents, as an operator does with each version: a guest is given a key by it.  Safe to repeat."""
+    for number, facts in json.loads(_facts(layout).read_text()).items():
+        with tempfile.NamedTemporaryFile('w', suffix='.json') as file:
+            json.dump(facts, file)
+            file.flush()
+            ours.manage('datastore_version_facts', DATASTORE, number, file.name)
+
+
 def _register(layout: Layout, cloud: Cloud, guests: list[publishing.ImageFile], containers: list[Image]) -> None:
     """One version per pair, under the full number of the server in the container image: that is its tag, too."""
     handle, datastores = cloud.handle(), Datastores(cloud.handle())
     found: list[Registered] = []
+    facts: dict[str, Mapping[str, Any]] = {}
     for (_guest, recipe), guest in zip(PAIRS, guests, strict=True):
         number = next(image.version for image in containers if recipe.family in image.tags)
         found.append(datastores.register(DATASTORE, number, number, publishing.upload(handle, guest), default=not found))
+        facts[number] = guest.facts
+    _facts(layout).write_text(json.dumps(facts, default=dict))
     fresh = _record(layout).with_suffix('.new')
     fresh.write_text(json.dumps([dataclasses.asdict(version) for version in found]))
     fresh.rename(_record(layout))
+
+
+def _facts(layout: Layout) -> pathlib.Path:
+    return layout.run_dir / 'trove-facts.json'
 
 
 def _record(layout: Layout) -> pathlib.Path:

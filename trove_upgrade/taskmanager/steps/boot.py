@@ -4,17 +4,20 @@ import dataclasses
 
 from trove_upgrade.domain import exceptions, guest, ports, states, upgrade
 from trove_upgrade.domain.upgrade import ASKED_FOR
+from trove_upgrade.sealing.ports import GuestKeys
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
 
 
 @dataclasses.dataclass(frozen=True)
 class Boot:
-    """Waits for a heartbeat that carries this rebuild's marker and another boot id.  Only reads."""
+    """Waits for a heartbeat that carries this rebuild's marker and another boot id, under the key of this rebuild.  Only reads."""
 
     guests: ports.GuestRepository
+    keys: GuestKeys
     poll_seconds: float         #: a heartbeat wakes the step earlier
     timeout_seconds: float
     hold_seconds: float
+    takes_unsealed: bool = False     #: the operator lets guests with keys report unsealed
 
     def run(self, row: upgrade.Upgrade) -> Done | Wait:
         """Never raises: what does not come is found by the time-out."""
@@ -25,8 +28,17 @@ class Boot:
             return Wait(self.poll_seconds, f'Waiting for the agent of the new image: {_last_word(row, heartbeat)}.')
         if heartbeat.boot_id == row.data.get('former_boot_id'):
             return Wait(self.poll_seconds, 'The former guest still runs.')
+        if not self._is_under_its_key(row):
+            return Wait(self.poll_seconds, 'Waiting for the agent of the new image: the last word was not under the key of this rebuild.')
         return Done(f'Agent {heartbeat.agent_version} runs in the new guest.',
                     data={'boot_id': heartbeat.boot_id, 'agent_version': heartbeat.agent_version})
+
+    def _is_under_its_key(self, row: upgrade.Upgrade) -> bool:
+        key_id = self.keys.minted_id(row.instance_id, row.marker)
+        if key_id is None:
+            return True
+        heard_under = self.guests.heard_under(row.instance_id)
+        return heard_under == key_id or (heard_under is None and self.takes_unsealed)
 
     def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:
         """The image has no agent, or it cannot reach the broker."""

@@ -3,6 +3,7 @@
 import dataclasses
 
 from trove_upgrade.domain import exceptions, guest, notes, upgrade
+from trove_upgrade.taskmanager.key_delivery import FORMER_HAD_KEY
 from trove_upgrade.taskmanager.preflight import Preflight, refusals
 from trove_upgrade.taskmanager.steps.calls import Calls
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
@@ -41,7 +42,8 @@ class Precheck:
         return Done(
             f'{len(report.results)} checks were made, {len(warnings)} with a warning.',
             data={'former_boot_id': report.answer.boot_id, 'former_server_version': report.answer.server_version,
-                  'former_agent_version': report.answer.agent_version, notes.WARNINGS: [warning.to_row() for warning in warnings]},
+                  'former_agent_version': report.answer.agent_version,
+                  FORMER_HAD_KEY: self.preflight.key_delivery.has_key(row.instance_id), notes.WARNINGS: [warning.to_row() for warning in warnings]},
             changes={'former_image_id': report.picture.server.image_id, 'target_image_id': report.image.id})
 
     def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 
 from trove_upgrade.domain import compute, exceptions, guest, ports, upgrade, upgrade_info
 from trove_upgrade.domain.upgrade import ACCEPTED, ASKED, ASKED_FOR
+from trove_upgrade.sealing.at_rest import KeyUnreadable
 from trove_upgrade.taskmanager.guest_files import GuestFiles
+from trove_upgrade.taskmanager.key_delivery import KeyDelivery, OlderTaskmanager, is_carried_by
 from trove_upgrade.taskmanager.steps.calls import Calls, answered
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
 from trove_upgrade.taskmanager.steps.task import require_our_task, require_quiet
@@ -27,6 +29,7 @@ class Rebuild:
     instances: ports.InstanceRepository
     datastores: ports.DatastoreRepository
     files: GuestFiles
+    key_delivery: KeyDelivery
     calls: Calls
     poll_seconds: float           #: between two looks at the server
     post_seconds: float           #: the whole deadline of the POST
@@ -50,10 +53,11 @@ class Rebuild:
         answer = self._ask_guest(row, server)
         if answer is not None:
             return answer
+        is_carried = self._is_carried(row)
         server = self.nova.server_with_user_data(row.server_id)
         if self.calls.clock.monotonic() - started + self.post_seconds > self.hold_seconds:
             return Wait(0, 'Too late in this run for the call to Nova.')  # the lease must outlast the POST
-        return self._post(row, server)
+        return self._post(row, server, is_carried)
 
     def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:
         """Whether it was accepted decides between undo and failure."""
@@ -67,13 +71,15 @@ class Rebuild:
 
     def _next(self, row: upgrade.Upgrade, asked: int, message: str) -> Wait:
         """Commit a new number before anything carries it."""
-        return Wait(0, message, data={ASKED_FOR: row.attempt, ASKED: asked}, changes={'rebuild_attempt': row.rebuild_attempt + 1})
+        known = {} if former_guest_is_gone(row) else self.key_delivery.of_former(row)
+        return Wait(0, message, data={ASKED_FOR: row.attempt, ASKED: asked, **known}, changes={'rebuild_attempt': row.rebuild_attempt + 1})
 
     def _look(self, row: upgrade.Upgrade, server: compute.Server) -> Done | Wait:
         """Nova has accepted it; what became of it?"""
         accepted = _accepted(row)
         match self.nova.rebuild_result(server):
             case compute.RebuildResult.SUCCESS:
+                self.key_delivery.after_rebuild(row)    # not sooner: Nova may fall back to the guest that has the key
                 return Done('Nova has rebuilt the server.', data=accepted)
             case compute.RebuildResult.NOTHING_HAPPENED:
                 return self._again(row)
@@ -111,13 +117,21 @@ class Rebuild:
                 'GUEST_NOT_QUIESCED')
         return None
 
-    def _post(self, row: upgrade.Upgrade, server: compute.Server) -> Wait:
+    def _is_carried(self, row: upgrade.Upgrade) -> bool:
+        """Whether Nova would bring a key; it is asked only where there would be one."""
+        return not self.key_delivery.gives_key(row.wanted_version_id) or is_carried_by(self.nova.picture(row.server_id).max_microversion)
+
+    def _post(self, row: upgrade.Upgrade, server: compute.Server, is_carried: bool) -> Wait:
         wanted = self.datastores.version_by_id(row.wanted_version_id)
         try:
             volume_uuid = upgrade_info.volume_uuid(row.data.get('upgrade_info'))
         except upgrade_info.Invalid as error:    # stored by a release that did not look
             raise upgrade_info.not_returned(str(error)) from None
-        rendered = self.files.render(server, row.instance_id, wanted, row.marker, volume_uuid)
+        try:
+            key = self.key_delivery.for_rebuild(row, is_carried=is_carried)
+        except (OlderTaskmanager, KeyUnreadable) as error:
+            return Wait(self.poll_seconds, error.message)
+        rendered = self.files.render(server, row.instance_id, wanted, row.marker, volume_uuid, key)
         require_our_task(self.instances, row)    # here: the guest took its time, and Nova loses a delete that comes just after a rebuild
         try:
             self.nova.rebuild(server, row.wanted_image_id, row.marker, rendered)

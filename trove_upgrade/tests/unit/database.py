@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from trove_upgrade.db import engine, models, repositories, trove_tables
 from trove_upgrade.db.migrations import runner
+from trove_upgrade.sealing import at_rest
 
 PROJECT = '11111111111111111111111111111111'
 OTHER_PROJECT = '22222222222222222222222222222222'
@@ -47,17 +48,18 @@ class SampleDatabase(fixtures.Fixture):
     revisions make it up to there.
     """
 
-    def __init__(self, url='sqlite://', *, sample=True, expanded=False, version=None):
+    def __init__(self, url='sqlite://', *, sample=True, expanded=False, version=None, wrapping=None):
         super().__init__()
         self._url = url
         self._sample = sample
         self._metadata = models.EXPANDED if expanded else models.METADATA
         self._version = version
+        self._wrapping = wrapping     #: of guests' keys; None: there are none
 
     def _setUp(self):
         self.database = engine.Database.from_url(self._url)
         self.addCleanup(self.database.dispose)
-        self.repositories = repositories.Repositories.of(self.database)
+        self.repositories = repositories.Repositories.of(self.database, wrapping=lambda: self._wrapping)
         if self._url == 'sqlite://':
             self._copy_in_memory()
         else:
@@ -97,6 +99,10 @@ class SampleDatabase(fixtures.Fixture):
     @property
     def instance_id(self):
         return INSTANCE
+
+    def lose_encryption_keys(self):
+        """An operator has taken the entry away that guests' keys are encrypted under."""
+        self._wrapping = at_rest.Wrapping([at_rest.generate()])
 
     def insert(self, table, **values):
         with self.database.write() as connection:

@@ -215,7 +215,7 @@ class TestOtherReferences(base.TestCase):
                  'trove-upgrade-lab': set(words_of(lab._parser(lab.Lab(Layout.from_environ(), None, None))))}
         wrong = []
         for path, text in pages():
-            for tool, words in re.findall(r'(trove-upgrade-(?:manage|lab)) ((?:[a-z_]+ ?)+)', text):
+            for tool, words in re.findall(r'(trove-upgrade-(?:manage|lab)) ((?:[a-z][a-z_-]* ?)+)', text):
                 if not any(f'{words.strip()} '.startswith(f'{command} ') for command in known[tool]):
                     wrong.append(f'{path}: {tool} {words}')
         self.assertEqual([], wrong)

@@ -3,9 +3,11 @@
 
 import contextlib
 import io
+import itertools
 import multiprocessing
 import pathlib
 import socket
+import textwrap
 import threading
 from urllib import parse
 
@@ -24,6 +26,17 @@ from trove_upgrade.tests.functional.waiting import Waiting
 
 _PAGES = pathlib.Path(trove_upgrade.__file__).parents[1] / 'doc' / 'source' / 'admin'
 BEAT = guest.Heartbeat('i1', 'b1', 'u1:1', False, '1.0', None, guest.ServerState.STOPPED)
+
+
+def page_blocks(page, words):
+    """The literal blocks of an operator's page that hold `words`, in their order: what a reader copies into a shell."""
+    blocks = []
+    for paragraph in (_PAGES / page).read_text().split('::\n\n')[1:]:
+        lines = itertools.takewhile(
+            lambda line: not line or line.startswith(' '), paragraph.splitlines()
+        )
+        blocks.append(textwrap.dedent('\n'.join(lines)).strip())
+    return [block for block in blocks if words in block]
 
 
 class Listener:
@@ -89,10 +102,12 @@ class BrokerCase(Waiting, base.TestCase):
         self.wait_until(lambda: queues.find(conf, shared, 10)[0].consumers, 'the consumer')
         return server, endpoint
 
-    def end(self, server, conf, names=None):
-        """Wait for the broker, too: there a consumer can outlive its connection for a moment."""
+    def end(self, server, conf=None, names=None):
+        """With `conf` wait for the broker, too: there a consumer can outlive its connection for a moment."""
         server.stop()
         server.wait()
+        if conf is None:
+            return
         names = names or queues.of_taskmanagers(conf, ['host-1'])
         self.wait_until(
             lambda: not any(one.consumers for one in queues.find(conf, names, 10)),

@@ -2,9 +2,11 @@
 """What only real servers can show: who wins when many want the same, and that the schema is the same on each."""
 import collections
 import concurrent.futures
+import contextlib
 import threading
 
 import sqlalchemy as sa
+from oslo_db import exception as db_exc
 
 from trove_upgrade.db import columns, engine, models, repositories, trove_tables
 from trove_upgrade.db.migrations.runner import Runner
@@ -157,6 +159,16 @@ class OnARealServer(databases.OneServer):
         self.together(16, lambda number: self.repos.guests.record(
             Heartbeat(database.INSTANCE, f'boot-{number}', None, False, '1', None, ServerState.RUNNING)))
         self.assertEqual(1, len(self.db.rows(models.upgrade_guests)))
+
+    def test_a_look_at_a_table_leaves_the_errors_of_its_connection_as_they_were(self):
+        values = {'instance_id': database.INSTANCE}
+        for look in (lambda _connection: None, lambda connection: self.db.database.columns(connection, 'upgrade_guests')):
+            self.db.database.forget_columns()
+            with contextlib.suppress(LookupError), self.db.database.write() as connection:
+                look(connection)
+                connection.execute(sa.insert(models.upgrade_guests).values(**values))
+                self.assertRaises(db_exc.DBDuplicateEntry, connection.execute, sa.insert(models.upgrade_guests).values(**values))
+                raise LookupError
 
     def test_events_of_an_upgrade_come_in_order_and_never_again(self):
         self.repos.upgrades.end(self.repos.upgrades.claim(self.db.begin().id, 'me', 60), UpgradeState.COMPLETED)

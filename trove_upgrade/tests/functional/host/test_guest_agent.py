@@ -8,6 +8,7 @@ import uuid
 from trove_upgrade.domain import guest as wire
 from trove_upgrade.lab.hypervisor.commands import wait_until
 from trove_upgrade.lab.images import provision, recipes
+from trove_upgrade.sealing import envelope, keys, messages
 from trove_upgrade.taskmanager import user_data
 from trove_upgrade.tests.functional.host.test_lab_guests import GuestTestCase
 
@@ -21,6 +22,7 @@ from oslo_service import backend
 backend.init_backend(backend.BackendType.THREADING)
 from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import guestagent as guestagent_conf
+from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent import agent, job, journal, layout, manager
 conf = cfg.CONF
 our_conf.register_opts(conf)
@@ -28,9 +30,15 @@ conf.register_opts(guestagent_conf.IDENTITY_OPTS)
 conf(args=['--config-dir', '/etc/trove/conf.d'], default_config_files=[])
 own = agent.compose_guest(conf, layout.Layout())
 jobs = job.Jobs(journal.Journal(own.layout.jobs), agent.bodies(own), own.clock)
-endpoint = manager.GuestManager(own, jobs, journal.Journal(own.layout.jobs), join_seconds=300)
-arguments = json.load(sys.stdin)
-print(json.dumps(getattr(endpoint, sys.argv[1])(None, **arguments)))
+seal = agent.compose_seal(conf, own)
+endpoint = manager.GuestManager(own, jobs, journal.Journal(own.layout.jobs), seal, join_seconds=300)
+# one call a line, one answer a line: an agent's session ends with its process
+for line in sys.stdin:
+    try:
+        answer = getattr(endpoint, sys.argv[1])(None, **json.loads(line))
+    except exceptions.Dropped as error:
+        answer = {'dropped': error.code}
+    print(json.dumps(answer), flush=True)
 '''
 
 
@@ -130,6 +138,71 @@ class UpgradeTest(AgentTestCase):
         self.shell(guest, 'service trove-upgrade-guestagent stop')
         self.assertTrue(self.ask(guest, 'post_upgrade', upgrade_info=info).serving)
         self.assertEqual(before, self.checksum(guest))
+
+
+class SealedTest(AgentTestCase):
+    """A guest with a key of its own: calls come to its endpoint as the broker would bring them."""
+
+    KEY_FILE = '/etc/trove/trove-upgrade-guest.key'
+
+    def setUp(self):
+        super().setUp()
+        self.key, self.number, self.session = keys.GuestKey.new('one'), 0, messages.NO_SESSION
+
+    def keyed(self):
+        guest = self.provisioned(rows=10)
+        guest.write_file(self.KEY_FILE, self.key.to_file().decode())
+        self.shell(guest, f'chown root:root {self.KEY_FILE}; chmod 0600 {self.KEY_FILE}; service trove-upgrade-guestagent stop')
+        return guest
+
+    def seal(self, method, arguments=None):
+        self.number += 1
+        request = messages.Request(method, self.session, self.number, arguments or {})
+        return envelope.seal(self.key, keys.Direction.TO_GUEST, request.to_bytes())
+
+    def deliver(self, guest, method, *arguments):
+        """To one start of the agent: the answers."""
+        lines = ''.join(f'{json.dumps(one)}\n' for one in arguments)
+        done = guest.exec([PYTHON, '-c', ASK, method], input_text=lines, timeout_seconds=300)
+        return [json.loads(line) for line in done.output.splitlines()[-len(arguments):]]
+
+    def deliver_sealed(self, guest, *sealed):
+        wires = self.deliver(guest, 'sealed', *({'envelope': one.to_wire()} for one in sealed))
+        return [messages.Answer.from_bytes(envelope.unseal(self.key, keys.Direction.TO_TASKMANAGER, envelope.Envelope.from_wire(wire)))
+                for wire in wires]
+
+    def test_a_guest_with_a_key_takes_nothing_unsealed_and_its_tenant_does_not_read_the_key(self):
+        guest = self.keyed()
+        for method in ('check_upgrade', 'pre_upgrade'):
+            self.assertEqual([{'dropped': 'GUEST_SEALED'}], self.deliver(guest, method, self.call().to_wire()))
+        self.assertEqual([{'dropped': 'GUEST_SEALED'}], self.deliver(guest, 'pre_upgrade', {}))
+        self.assertEqual('1', provision.sql(guest, f"SELECT LOAD_FILE('{self.KEY_FILE}') IS NULL;").strip())
+        self.shell(guest, f'chmod 0644 {self.KEY_FILE}')
+        self.assertEqual([{'dropped': 'GUEST_SEALED'}], self.deliver(guest, 'check_upgrade', self.call().to_wire()))
+        self.assertEqual([{'dropped': 'NOT_SEALED'}], self.deliver(guest, 'sealed', {'envelope': self.seal('greet').to_wire()}))
+
+    def test_a_sealed_call_is_carried_out_by_the_agent_whose_session_it_has_alone(self):
+        guest = self.keyed()
+        guest.write_file('/root/ask.py', ASK)
+        self.shell(guest, f'mkfifo /root/in; nohup {PYTHON} /root/ask.py sealed < /root/in > /root/out 2> /root/err & sleep 1000000000 > /root/in 2> /dev/null & true')
+
+        def live(sealed, number):
+            """The answer of the agent that has run since; its lines are counted."""
+            guest.write_file('/root/line', json.dumps({'envelope': sealed.to_wire()}) + '\n')
+            self.shell(guest, 'cat /root/line > /root/in')
+            wait_until(lambda: self.shell(guest, 'wc -l < /root/out').strip() == str(number), 'the answer', seconds=60)
+            wire = json.loads(self.shell(guest, 'tail -n 1 /root/out'))
+            return messages.Answer.from_bytes(envelope.unseal(self.key, keys.Direction.TO_TASKMANAGER, envelope.Envelope.from_wire(wire)))
+
+        met = live(self.seal('greet'), 1)
+        self.assertEqual(messages.Refusal.SESSION, met.refused)
+        self.session = met.session
+        request = self.seal('check_upgrade', self.call().to_wire())
+        self.assertEqual('DONE', live(request, 2).content['state'])
+        self.assertEqual(messages.Refusal.NUMBER, live(request, 3).refused)
+        after = self.deliver_sealed(guest, request)[0]
+        self.assertEqual((messages.Refusal.SESSION, self.number), (after.refused, after.highest))
+        self.assertNotEqual(self.session, after.session)
 
 
 class SystemdTest(AgentTestCase):

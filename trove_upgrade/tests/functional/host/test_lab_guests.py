@@ -18,6 +18,7 @@ from trove_upgrade.lab.hypervisor.volume import GIB
 from trove_upgrade.lab.images import provision, recipes
 from trove_upgrade.lab.images.builder import ImageBuilder
 from trove_upgrade.lab.layout import Layout
+from trove_upgrade.rpc import transport
 from trove_upgrade.tests import base
 
 PROJECT = pathlib.Path(__file__).parents[4]
@@ -289,6 +290,7 @@ class ImageTest(GuestTestCase):
 
         self.assertEqual(self.target.facts, json.loads(self.shell(guest, 'cat /etc/trove-upgrade/image-facts.json')))
         self.assertTrue(self.target.facts['server_version'].startswith('11.8.'))
+        self.assertEqual(transport.GUEST_VERSION, self.target.facts['guest_rpc'])
         self.assertNotIn('max_tmp_tables', self.target.facts['options'])
         self.assertIn('max_tmp_tables', self.former.facts['options'])
         self.assertIn('mariadb-11.8', self.target.facts['option_groups'])
@@ -300,5 +302,6 @@ class ImageTest(GuestTestCase):
         guest = self.guest(image)
 
         self.assertIsNone(image.facts['agent_version'])
+        self.assertNotIn('guest_rpc', image.facts)
         self.assertEqual('', self.shell(guest, 'find / -xdev -name "trove-upgrade-guestagent*"'))
         self.assertEqual('', self.shell(guest, f'test -x /etc/init.d/{SERVICE} || echo missing'))

@@ -19,6 +19,7 @@ import fixtures
 import trove_upgrade
 from trove_upgrade.lab import processes
 from trove_upgrade.lab.layout import CACHE_VARIABLE, RUN_VARIABLE, Layout
+from trove_upgrade.sealing import at_rest
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
 from trove_upgrade.tests.functional.waiting import Waiting
@@ -56,6 +57,7 @@ password = secret
 project_name = service
 [trove_upgrade]
 bind_port = 0
+guest_key_encryption_keys = {key}
 """
 
 
@@ -106,7 +108,7 @@ class SignalsTestCase(Waiting, base.TestCase):
 
     def configuration(self, connection=NOWHERE):
         path = self.folder / 'trove-upgrade.conf'
-        path.write_text(CONFIGURATION.format(connection=connection), encoding='utf-8')
+        path.write_text(CONFIGURATION.format(connection=connection, key=at_rest.generate()), encoding='utf-8')
         return path
 
     def each(self, ways, case):

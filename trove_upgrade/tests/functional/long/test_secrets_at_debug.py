@@ -17,7 +17,8 @@ from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.clients.nova import Nova
-from trove_upgrade.lab import errors, stage
+from trove_upgrade.lab import errors, guest_keys, stage
+from trove_upgrade.lab.instances import GUEST_KEY_FILE
 from trove_upgrade.rpc import transport
 from trove_upgrade.tests.functional.cloud import base
 from trove_upgrade.tests.functional.cloud.test_notifications import Listener
@@ -61,6 +62,7 @@ class TestSecretsAtDebug(base.CloudTestCase):
                 self.handle.transport_url
             ).password,
             "service user's password": self.handle.service.password,
+            "the key of guests' keys": guest_keys.encryption_key(self.stage.layout),
             "the services' database password": sa.make_url(self.handle.database_url()).password,
         }
         self.addCleanup(self.restart)
@@ -149,6 +151,7 @@ class TestSecretsAtDebug(base.CloudTestCase):
 
     def test_no_secret_is_in_logs_notifications_answers_or_output(self):
         instance = self.create_instance('canaries', agent_options={'stash_keep_hours': _MORE})
+        self.canaries['the key of the former guest'] = self.key_of(instance)
         self.sql(instance, f"CREATE USER canary@'%' IDENTIFIED BY '{_DATABASE}'")
         status, body = self.patch(instance, self.target.name)
         self.assertEqual(202, status, body)
@@ -160,6 +163,8 @@ class TestSecretsAtDebug(base.CloudTestCase):
         self.wait_until(has_ended, 'the upgrade to end', timeout_seconds=base.UPGRADE_SECONDS)
         upgrade = self.upgrades_of(instance)[0]
         self.assertEqual('COMPLETED', upgrade['state'], upgrade)
+        self.canaries['the key of the new guest'] = self.key_of(instance)
+        self.assertEqual(len(self.canaries), len(set(self.canaries.values())))
         self.wait_until(lambda: len(self.listener.of(instance.id)) >= 2, 'two notifications')
         self.read_guest(instance)
         self.ask_everything(instance, upgrade['id'])
@@ -196,8 +201,11 @@ class TestSecretsAtDebug(base.CloudTestCase):
             for entry in self.entries(sent)
             if entry.get('encoding') == 'b64'
         )
-        for name in ('registry password', 'RPC key'):
+        for name in ('registry password', 'RPC key', 'the key of the new guest'):
             self.assertIn(self.canaries[name], with_files, name)
+
+    def key_of(self, instance):
+        return json.loads(self.guest(instance).exec(['cat', GUEST_KEY_FILE]).output)['secret']
 
     @staticmethod
     def entries(user_data):

@@ -147,8 +147,8 @@ class TestAnotherRepository(AroundCase):
                      if (image.repository, image.version) == ('mariadb', self.target.number))
         registry.client(self.side.settings).push(dataclasses.replace(image, repository='elsewhere/mariadb'))
         repository = f'{self.side.deployment.registry}/elsewhere/mariadb'
-        self.addCleanup(self.record_facts, {})
-        self.record_facts({'container_image': f'{repository}:{self.target.number}'})
+        self.addCleanup(stage.record_facts, self.stage.layout, self.product)
+        self.record_facts({**self.agents_facts(), 'container_image': f'{repository}:{self.target.number}'})
         instance, rows = self.filled('another-repository')
         self.begin(instance)
         upgrade = self.ended(instance, PATIENCE_SECONDS)
@@ -161,6 +161,10 @@ class TestAnotherRepository(AroundCase):
         self.completes(instance)
         self.whole(instance, rows)
         self.assertEqual(f'{repository}:{self.target.number}', guests.container(self.guest(instance)).image)
+
+    def agents_facts(self):
+        """Of the target's image; a version without them is refused to a guest that has a key."""
+        return json.loads((self.stage.layout.run_dir / 'trove-facts.json').read_text())[self.target.number]
 
     def record_facts(self, facts):
         path = self.work_dir / 'facts.json'

@@ -90,7 +90,19 @@ def check_cygnus_expand01(connection):
     assert set(stalls.values()) == {0}, stalls
 
 
+def check_cygnus_expand02(connection):
+    """No guest has a key, and one that borealis writes of has none either; a rebuild has one key."""
+    assert {'upgrade_guest_keys', 'upgrade_guest_wires'} <= tables(connection)
+    assert columns(connection, 'upgrade_guests')['key_id']['nullable']
+    if 'of-borealis' not in connection.execute(sa.text('SELECT instance_id FROM upgrade_guests')).scalars().all():
+        connection.execute(sa.text("INSERT INTO upgrade_guests (instance_id) VALUES ('of-borealis')"))
+    assert set(connection.execute(sa.text('SELECT key_id FROM upgrade_guests')).scalars()) == {None}
+    [unique] = [index for index in sa.inspect(connection).get_indexes('upgrade_guest_keys') if index['unique']]
+    assert unique['column_names'] == ['instance_id', 'marker'], unique
+
+
 def check_cygnus_contract01(connection):
     """Takes nothing away."""
     check_cygnus_expand01(connection)
+    check_cygnus_expand02(connection)
     check_borealis_contract01(connection)

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
 from trove_upgrade.db import engine, errors, faults, installation
+from trove_upgrade.sealing import at_rest
 from trove_upgrade.tests.functional.schema.command_cases import PASSWORD, CommandsTestCase, OnMariaDB, OnPostgreSQL
 
 #: By a driver, SQLAlchemy or oslo.db.
@@ -23,6 +24,8 @@ auth_url = http://127.0.0.1:1/v3
 username = u
 password = p
 project_name = s
+[trove_upgrade]
+guest_key_encryption_keys = {key}
 """
 
 
@@ -68,7 +71,7 @@ class Faults:
 
     def taskmanager(self, url):
         path = self.folder / 'taskmanager.conf'
-        path.write_text(_CONF.format(url=url.replace('$', '$$')))
+        path.write_text(_CONF.format(url=url.replace('$', '$$'), key=at_rest.generate()))
         done = subprocess.run([sys.executable, '-c', _TASKMANAGER, '--config-file', str(path)], capture_output=True, text=True, timeout=_SECONDS,
                               check=False)
         self.assertEqual(1, done.returncode, done.stderr)
@@ -86,7 +89,7 @@ class Faults:
             connection.exec_driver_sql('CREATE TABLE alembic_version (id INTEGER)')
         said = self.taskmanager(url)
         self.assertIn('ERROR CONFIGURED_ALONE', said)
-        self.assertIn('section [trove_upgrade] is missing', said)
+        self.assertIn('(section [trove_upgrade])', said)
         wrong = sa.make_url(url).set(password=f'{PASSWORD}x').render_as_string(hide_password=False)
         self.assertIn('ERROR DATABASE_ERROR', self.taskmanager(wrong))
 

@@ -8,7 +8,7 @@ from urllib import parse
 import routes
 import routes.middleware
 import webtest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from trove_upgrade.api.backup_filter import BackupFilter
@@ -273,6 +273,7 @@ class TestWhateverPath(base.TestCase):
         ),
         pieces=st.lists(_PIECES, max_size=4),
     )
+    @example(method='GET', begin='/p/mgmt/instances/i/edit', pieces=['\n'])
     def test_it_reaches_no_handler_past_the_filter(self, method, begin, pieces):
         trove, claimed = Router(), []
         environ = {

@@ -13,6 +13,7 @@ from trove_upgrade.conf import database as database_conf
 from trove_upgrade.conf import fault
 from trove_upgrade.db import engine, errors
 from trove_upgrade.rpc import transport
+from trove_upgrade.sealing import at_rest
 from trove_upgrade.taskmanager import service
 from trove_upgrade.tests.unit import base, database
 
@@ -29,7 +30,8 @@ class StartTestCase(base.TestCase):
         self.sections = {
             'DEFAULT': {'transport_url': f'rabbit://u:{_SECRET}@127.0.0.1:1/'},
             'database': {'connection': f'mysql+pymysql://u:{_SECRET}@127.0.0.1:1/trove'},
-            'service_credentials': {'auth_url': 'http://127.0.0.1:1/v3', 'username': 'u', 'password': _SECRET, 'project_name': 's'}}
+            'service_credentials': {'auth_url': 'http://127.0.0.1:1/v3', 'username': 'u', 'password': _SECRET, 'project_name': 's'},
+            'trove_upgrade': {'guest_key_encryption_keys': at_rest.generate()}}
 
     def file(self):
         path = self.folder / 'trove.conf'
@@ -76,6 +78,9 @@ class TestConfiguration(StartTestCase):
         for url in ('x', 'kafka://host:1/', f'none://u:{_SECRET}@host/', f'rabbit://u:{_SECRET}@host:port/'):
             self.sections['DEFAULT']['transport_url'] = url
             self.assertIn('transport_url', self.refused(transport.TransportInvalid, service.compose))
+        self.sections['DEFAULT']['transport_url'] = 'fake://'
+        self.sections['trove_upgrade'] = {**self.sections.get('trove_upgrade', {}), 'guest_transport_url': f'rabbit://u:{_SECRET}@host:port/'}
+        self.assertIn('[trove_upgrade] guest_transport_url', self.refused(transport.TransportInvalid, service.compose))
 
 
 class TestDatabase(StartTestCase):
@@ -91,6 +96,7 @@ class TestDatabase(StartTestCase):
 
     def test_options_of_an_installation_alone_are_refused_where_a_real_trove_is(self):
         self.tables('instances', 'alembic_version')
+        del self.sections['trove_upgrade']
         said = self.refused(errors.TrovesDatabase, service.require_installation)
         for words in ('section [trove_upgrade] is missing', 'trove.conf', 'guest_topic_prefix = trove-upgrade-guest.', 'write_service_status = false'):
             self.assertIn(words, said)

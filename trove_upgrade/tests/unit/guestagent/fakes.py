@@ -8,7 +8,8 @@ import shutil
 import tempfile
 import threading
 
-from trove_upgrade.domain import exceptions, guest, upgrade
+from trove_upgrade.domain import drops, exceptions, guest, upgrade
+from trove_upgrade.guestagent import held_key, seal, sequence
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.flows import work
 from trove_upgrade.guestagent.layout import Layout
@@ -99,6 +100,7 @@ class Machine:
         self.fail = {}                     # name of a driver's method -> error to raise once
         self.others = []                   # processes that hold the volume
         self.clock = Clock()
+        self.drops = drops.Drops(self.clock.monotonic)
         self._provision()
 
     def _provision(self):
@@ -177,6 +179,15 @@ class Machine:
         return work.Guest(instance_id=INSTANCE, agent_version='1.2.3', boot_id=lambda: f'boot-{self.boots}',
                           marker=lambda: self.agent_marker, layout=self.layout, clock=self.clock, volume=volume,
                           service=Service(self), driver=driver, marks=marks, accounts=SystemAccounts())
+
+    def seal(self, troves_key=None, random=os.urandom):
+        """The seal of an agent whose life begins now."""
+        return seal.Seal(held_key.HeldKey(self.layout, INSTANCE, troves_key), lambda key_id: sequence.Sequence(self.layout.sequence(key_id)), self.drops, random)
+
+    def put_key(self, key, mode=0o600):
+        """The key file, as user data of a rebuild or an operator writes it."""
+        self.layout.guest_key.write_bytes(key if isinstance(key, bytes) else key.to_file())
+        self.layout.guest_key.chmod(mode)
 
     def call(self, **changes):
         call = guest.GuestCall(INSTANCE, UPGRADE, 1, 1, self.clock.time + datetime.timedelta(hours=1), target={})

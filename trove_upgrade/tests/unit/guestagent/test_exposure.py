@@ -50,6 +50,20 @@ class TestFiles(ExposureCase):
         path.chmod(0o600)
         self.assertNotIn('etc/trove/conf.d/trove-guestagent.conf', self.exposed())
 
+    def test_the_guests_key_counts_whatever_is_in_it_and_its_copies_too(self):
+        names = [
+            'etc/trove/.trove-upgrade-guest.key.new',
+            'etc/trove/trove-upgrade-guest.key',
+            'etc/trove/trove-upgrade-guest.key.bak',
+            'etc/trove/trove-upgrade-guest.key~',
+        ]
+        for name in names:
+            self.write(name, '{"secret": "x"}')
+        self.assertEqual(names, self.exposed())
+        for name in names:
+            (self.root / name).chmod(0o600)
+        self.assertEqual([], self.exposed())
+
     def test_the_mode_counts_as_for_the_kernel(self):
         path = self.write('etc/trove/conf.d/a.conf')
         for mode, uid, gid, is_read in (

@@ -28,7 +28,7 @@ class ManagerTest(base.TestCase):
         own, journal = self.machine.guest(), Journal(self.machine.layout.jobs)
         jobs = Jobs(journal, agent.bodies(own), own.clock)
         jobs.resume()
-        return GuestManager(own, jobs, journal, _LONG, self._wake)
+        return GuestManager(own, jobs, journal, self.machine.seal(), _LONG, self._wake)
 
     def _wake(self):
         self.woken += 1
@@ -136,7 +136,7 @@ class ManagerTest(base.TestCase):
         def body(_call, _progress):
             ended.wait(_LONG)
             raise exceptions.StepFailed('It was only to last.', 'ENDED')
-        manager = GuestManager(own, Jobs(journal, {'check_upgrade': body}, own.clock), journal, 0)
+        manager = GuestManager(own, Jobs(journal, {'check_upgrade': body}, own.clock), journal, self.machine.seal(), 0)
         answer = self.ask('check_upgrade', manager)
         self.assertEqual((guest.JobState.RUNNING, guest.ServerState.UNKNOWN, None, False),
                          (answer.state, answer.server_state, answer.server_version, answer.serving))

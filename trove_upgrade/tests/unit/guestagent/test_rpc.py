@@ -13,7 +13,10 @@ from trove_upgrade.conf import guestagent as guestagent_conf
 from trove_upgrade.domain import guest
 from trove_upgrade.guestagent import agent
 from trove_upgrade.guestagent.layout import Layout
-from trove_upgrade.rpc import guestagent, transport
+from trove_upgrade.guestagent.seal import NotSealed
+from trove_upgrade.rpc import guestagent, serializer, transport
+from trove_upgrade.sealing import envelope, messages
+from trove_upgrade.sealing.keys import Direction, GuestKey
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent import fakes
 
@@ -23,17 +26,25 @@ _LONG = 30
 class Taskmanager:
     """Hears heartbeats."""
 
-    target = oslo_messaging.Target(version='1.1')
+    target = oslo_messaging.Target(version='1.2')
 
     def __init__(self):
         self.heard, self.arrived = [], threading.Event()
+        self.sealed_ones, self.sealed_arrived = [], threading.Event()
 
     def heartbeat(self, _context, heartbeat):
         self.heard.append(guest.Heartbeat.from_wire(heartbeat))
         self.arrived.set()
 
+    def sealed(self, _context, envelope):
+        self.sealed_ones.append(envelope)
+        self.sealed_arrived.set()
 
-class RpcTest(base.TestCase):
+
+class RpcCase(base.TestCase):
+    transport_url = 'fake://'
+    guest_transport_url = None
+
     def setUp(self):
         super().setUp()
         conf = cfg.ConfigOpts()
@@ -42,20 +53,30 @@ class RpcTest(base.TestCase):
         transport.register_missing_opts(conf)
         conf(args=[], default_config_files=[], default_config_dirs=[])
         rpc_transport = transport.get_transport(conf)   # registers transport_url
-        conf.set_override('transport_url', 'fake://')
+        conf.set_override('transport_url', self.transport_url)
+        conf.set_override('guest_transport_url', self.guest_transport_url, our_conf.GROUP)
         conf.set_override('guest_id', fakes.INSTANCE)
         conf.set_override('datastore_manager', 'nothing-we-know')
-        rpc_transport = transport.get_transport(conf)
+        rpc_transport = transport.get_guest_transport(conf)
         self.taskmanager = Taskmanager()
         server = transport.get_server(rpc_transport, transport.taskmanager_target(conf, server='tm'), [self.taskmanager])
         server.start()
         self.addCleanup(server.wait)
         self.addCleanup(server.stop)
         layout = Layout(pathlib.Path(self.useFixture(fixtures.TempDir(rootdir=fakes.scratch())).path))
+        self.prepare(layout)
         self.agent = agent.compose(conf, layout)
         self.agent.start()
         self.addCleanup(self.agent.stop)
-        self.client = guestagent.GuestAgentAPI.from_conf(conf, rpc_transport)
+        self.client = guestagent.GuestAgentAPI.from_conf(conf)
+        topic = transport.guest_target(conf, fakes.INSTANCE)
+        self.raw = oslo_messaging.get_rpc_client(rpc_transport, topic, serializer=serializer.RequestContextSerializer()).prepare(timeout=_LONG)
+
+    def prepare(self, layout):
+        """What is on the root disk before the agent starts."""
+
+
+class RpcTest(RpcCase):
 
     def test_the_taskmanagers_client_gets_an_answer(self):
         call = guest.GuestCall(fakes.INSTANCE, fakes.UPGRADE, 1, 1, datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1), {})
@@ -69,3 +90,42 @@ class RpcTest(base.TestCase):
         self.assertTrue(self.taskmanager.arrived.wait(_LONG))
         heartbeat = self.taskmanager.heard[0]
         self.assertEqual((fakes.INSTANCE, None, False), (heartbeat.instance_id, heartbeat.marker, heartbeat.restored))
+
+
+class SealedRpcTest(RpcCase):
+    """The same agent with a key file."""
+
+    def prepare(self, layout):
+        self.key = GuestKey.new(fakes.INSTANCE)
+        layout.guest_key.parent.mkdir(parents=True)
+        layout.guest_key.touch(0o600)
+        layout.guest_key.write_bytes(self.key.to_file())
+
+    def test_a_sealed_call_and_its_answer_travel_whole(self):
+        sealed = envelope.seal(self.key, Direction.TO_GUEST, messages.Request('greet', messages.NO_SESSION, 1, {}).to_bytes())
+        wire = self.raw.call(serializer.service_context(), 'sealed', envelope=sealed.to_wire())
+        answer = messages.Answer.from_bytes(envelope.unseal(self.key, Direction.TO_TASKMANAGER, envelope.Envelope.from_wire(wire)))
+        self.assertEqual((sealed.digest, messages.Refusal.SESSION), (answer.request, answer.refused))
+
+    def test_what_is_forged_is_answered_with_an_error_of_one_text(self):
+        """The transport in memory hands over the error itself."""
+        self.assertRaises(NotSealed, self.raw.call, serializer.service_context(), 'sealed', envelope={})
+
+    def test_what_is_unsealed_is_not_answered(self):
+        """An older taskmanager would take an answer for the guest's own failure."""
+        soon = self.raw.prepare(timeout=0.5)
+        self.assertRaises(oslo_messaging.MessagingTimeout, soon.call, serializer.service_context(), 'pre_upgrade')
+
+    def test_its_heartbeats_are_sealed_alone(self):
+        self.assertTrue(self.taskmanager.sealed_arrived.wait(_LONG))
+        sealed = envelope.Envelope.from_wire(self.taskmanager.sealed_ones[0])
+        report = messages.Report.from_bytes(envelope.unseal(self.key, Direction.TO_TASKMANAGER, sealed))
+        self.assertEqual(fakes.INSTANCE, report.heartbeat['instance_id'])
+        self.assertEqual([], self.taskmanager.heard)
+
+
+class VirtualHostOfGuestsTest(RpcTest):
+    """The agent needs no account where the services and Trove's agent are."""
+
+    transport_url = 'rabbit://u:p@127.0.0.1:1/'
+    guest_transport_url = 'fake://'

@@ -120,7 +120,7 @@ class TestConcurrentWriters(DirectoryTestCase):
     def test_calls_that_a_broker_delivers_at_once_are_all_answered(self):
         machine = fakes.Machine(self.root)
         own, journal = machine.guest(), Journal(machine.layout.jobs)
-        manager = GuestManager(own, Jobs(journal, agent.bodies(own), own.clock), journal, _LONG)
+        manager = GuestManager(own, Jobs(journal, agent.bodies(own), own.clock), journal, machine.seal(), _LONG)
         answers = []
 
         def ask(first):

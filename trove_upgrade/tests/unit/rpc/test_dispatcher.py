@@ -17,6 +17,16 @@ class _Refused(exceptions.TroveUpgradeError):
     template = 'Not now.'
 
 
+class _Forged(exceptions.Dropped):
+    code = 'FORGED'
+    template = 'Not for belief.'
+
+
+class _Old(exceptions.Unanswered):
+    code = 'OLD'
+    template = 'Not in this way.'
+
+
 class _Endpoint:
     target = oslo_messaging.Target(version='1.1')
 
@@ -25,6 +35,12 @@ class _Endpoint:
 
     def act(self, context, /, **arguments):
         self.calls.append((context, arguments))
+
+    def drop(self, context, /, **arguments):
+        raise _Forged
+
+    def ignore(self, context, /, **arguments):
+        raise _Old
 
     def refuse(self, context, /, **arguments):
         raise _Refused
@@ -62,6 +78,28 @@ class TestDispatcher(base.TestCase):
             self.assertEqual(1, len(lines), (message, lines))
             self.assertNotIn('FORGED', lines[0])
         self.assertEqual([], self.endpoint.calls)
+
+    def test_what_is_dropped_by_the_thousand_has_no_line_of_its_own(self):
+        with fixtures.FakeLogger(name='trove_upgrade') as log:
+            for _ in range(100):
+                self.assertRaises(oslo_dispatcher.ExpectedException, self.dispatch, {'method': 'drop', 'version': '1.1'})
+        self.assertEqual('', log.output)
+
+    def test_the_sender_of_what_is_dropped_gets_the_error(self):
+        try:
+            self.dispatch({'method': 'drop', 'version': '1.1'})
+        except oslo_dispatcher.ExpectedException as error:
+            self.assertIs(_Forged, error.exc_info[0])
+
+    def test_what_is_unanswered_has_no_reply(self):
+        """The library replies after the dispatch, to a failure too, by the message's own method."""
+        for method, expected in (('ignore', []), ('drop', ['a reply']), ('refuse', ['a reply'])):
+            replies = []
+            message = types.SimpleNamespace(message={'method': method, 'version': '1.1'}, ctxt={}, client_timeout=0,
+                                            reply=lambda reply=None, failure=None, sent=replies: sent.append('a reply'))
+            self.assertRaises(oslo_dispatcher.ExpectedException, self.dispatcher.dispatch, message)
+            message.reply(failure='a failure')
+            self.assertEqual(expected, replies)
 
     def test_the_caller_gets_the_error_as_ever(self):
         try:

@@ -13,12 +13,13 @@ AWAY = 'rabbit://u:p@127.0.0.1:1'
 
 
 class TestGuestQueues(base.TestCase):
-    def refusal(self, *texts, url=f'{AWAY}/trove'):
+    def refusal(self, *texts, url=f'{AWAY}/trove', guest_url=None):
         conf = cfg.ConfigOpts()
         our_conf.register_opts(conf)
         conf(args=[], default_config_files=[], default_config_dirs=[])
         transport.get_transport(conf).cleanup()  # it registers the options of oslo.messaging
         conf.set_override('transport_url', url)
+        conf.set_override('guest_transport_url', guest_url, 'trove_upgrade')
         return GuestQueues(conf, 0.5).refusal(
             'i1', {f'{number}.conf': text for number, text in enumerate(texts)}
         )
@@ -29,6 +30,27 @@ class TestGuestQueues(base.TestCase):
         )
         self.assertIn('virtual host "elsewhere"', found)
         self.assertNotIn('s3cret', found)
+
+    def test_the_guests_own_virtual_host_counts_where_it_has_one(self):
+        for services in ('trove', 'elsewhere'):  # the agent of Trove is there
+            text = (
+                f'[DEFAULT]\ntransport_url = {AWAY}/{services}\n'
+                '[trove_upgrade]\nguest_transport_url = rabbit://own:s3cret@10.0.0.1/guests\n'
+            )
+            self.assertIsNone(self.refusal(text, guest_url=f'{AWAY}/guests'))
+            for guest_url in (None, f'{AWAY}/other'):
+                found = self.refusal(text, guest_url=guest_url)
+                self.assertIn('its guest_transport_url names the virtual host "guests"', found)
+                self.assertNotIn('s3cret', found)
+
+    def test_a_guest_without_a_transport_url_is_judged_by_its_own_virtual_host(self):
+        text = f'[trove_upgrade]\nguest_transport_url = {AWAY}/guests\n'
+        self.assertIn('"guests"', self.refusal(text))
+        self.assertIsNone(self.refusal(text, guest_url=f'{AWAY}/guests'))
+
+    def test_a_guest_that_has_not_changed_over_is_heard_where_the_services_are(self):
+        text = f'[DEFAULT]\ntransport_url = {AWAY}/trove\n'
+        self.assertIsNone(self.refusal(text, guest_url=f'{AWAY}/guests'))
 
     def test_another_address_and_another_user_are_the_guests_own(self):
         self.assertIsNone(

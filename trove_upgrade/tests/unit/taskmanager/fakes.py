@@ -6,9 +6,13 @@ import dataclasses
 import fixtures
 
 from trove_upgrade.domain import compute, exceptions, guest, states, versions
+from trove_upgrade.domain.drops import Drops
+from trove_upgrade.sealing import at_rest
 from trove_upgrade.taskmanager.guest_files import GuestFiles
+from trove_upgrade.taskmanager.key_delivery import KeyDelivery
 from trove_upgrade.taskmanager.preflight import Preflight
 from trove_upgrade.taskmanager.runner import Runner
+from trove_upgrade.taskmanager.sealed_reports import SealedReports
 from trove_upgrade.taskmanager.steps import boot, calls, precheck, quiesce, rebuild, restore, undo, verify
 from trove_upgrade.tests.fakes import FakeClock
 from trove_upgrade.tests.unit import database
@@ -97,6 +101,7 @@ class FakeGuest:
     def __init__(self):
         self.calls = []
         self.acts = {}
+        self.greeting = None     #: an error instead
         self.script = {
             'check_upgrade': [answer(server_state=guest.ServerState.RUNNING, server_version='10.11.14-MariaDB',
                                      result={'checks': [{'name': 'guest_space', 'outcome': 'ok', 'message': 'enough'}]})],
@@ -147,6 +152,10 @@ class FakeGuest:
     def finish_upgrade(self, call):
         return self._answer('finish_upgrade', call)
 
+    def greet(self, instance_id):
+        if self.greeting is not None:
+            raise self.greeting
+
 
 class FakeGuestBroker:
     """Implements ports.GuestBroker: one answer for every guest."""
@@ -180,25 +189,35 @@ class FakeNotifier:
 class Stage(fixtures.Fixture):
     """Everything a step or a runner needs, and short ways to say what happens."""
 
+    def __init__(self, *, with_keys=False):
+        """`with_keys`: guests can have keys, and get them."""
+        super().__init__()
+        self._wrapping = at_rest.Wrapping([at_rest.generate()]) if with_keys else None
+
     def _setUp(self):
-        self.db = self.useFixture(database.SampleDatabase())
+        self.db = self.useFixture(database.SampleDatabase(wrapping=self._wrapping))
         self.repos = self.db.repositories
         self.clock = FakeClock()
         self.nova, self.images, self.guest, self.notifier = FakeNova(), FakeImages(), FakeGuest(), FakeNotifier()
         self.calls = calls.Calls(self.repos.datastores, self.clock, {'keep_changed_defaults': False}, poll_seconds=0.5,
                                  poll_max_seconds=5, call_timeout_seconds=15)
         self.files = GuestFiles(self.repos.instances, self.repos.datastores, None, None)
+        self.older = None     #: names a taskmanager of an earlier release
+        self.key_delivery = KeyDelivery(self.repos.guest_keys, self.repos.datastores, lambda: self.older)
         self.preflight = Preflight(self.repos.instances, self.repos.datastores, self.nova, self.images, self.guest,
-                                   versions.Rules.load(), self.files)
+                                   versions.Rules.load(), self.files, self.key_delivery)
         self.quiesce = quiesce.Quiesce(self.guest, self.repos.instances, self.calls, 100, 30)
-        self.rebuild = rebuild.Rebuild(self.nova, self.guest, self.repos.instances, self.repos.datastores, self.files, self.calls, poll_seconds=1,
-                                       post_seconds=45, limit=3, timeout_seconds=100, hold_seconds=75)
-        self.boot = boot.Boot(self.repos.guests, 2, 100, 15)
+        self.rebuild = rebuild.Rebuild(self.nova, self.guest, self.repos.instances, self.repos.datastores, self.files, self.key_delivery,
+                                       self.calls, poll_seconds=1, post_seconds=45, limit=3, timeout_seconds=100, hold_seconds=75)
+        self.boot = boot.Boot(self.repos.guests, self.repos.guest_keys, 2, 100, 15)
         self.restore = restore.Restore(self.guest, self.repos.guests, self.repos.instances, self.calls, 100, 30)
         self.verify = verify.Verify(self.guest, self.repos.guests, self.repos.instances, self.calls, 100, 30)
         self.undo = undo.Undo(self.guest, self.calls, 100, 30)
         self.precheck = precheck.Precheck(self.preflight, self.calls, 100, 60)
         self.events = 0
+        self.drops = Drops(self.clock.monotonic)
+        self.greeted = []
+        self.reports = SealedReports(self.repos.guest_keys, self.drops, self.greeted.append, lambda: self.older)
 
     def runner(self, owner='tm-1'):
         steps = {states.Step.PRECHECK: self.precheck, states.Step.QUIESCE: self.quiesce, states.Step.REBUILD: self.rebuild,
@@ -214,9 +233,11 @@ class Stage(fixtures.Fixture):
         begun = self.db.begin()
         return begun.evolve(state=states.UpgradeState.RUNNING, step=step, generation=1, **changes)
 
-    def heartbeat(self, row, *, boot_id=NEW_BOOT, marker=None, restored=False):
-        self.repos.guests.record(guest.Heartbeat(row.instance_id, boot_id, marker or row.marker, restored, '1.0', None,
-                                                 guest.ServerState.STOPPED))
+    def beat(self, row, *, boot_id=NEW_BOOT, marker=None, restored=False):
+        return guest.Heartbeat(row.instance_id, boot_id, marker or row.marker, restored, '1.0', None, guest.ServerState.STOPPED)
+
+    def heartbeat(self, row, *, key_id=None, **changes):
+        self.repos.guests.record(self.beat(row, **changes), key_id)
 
     def run_on(self, upgrade_id, runner=None):
         """Run once; the row afterwards."""

@@ -12,6 +12,8 @@ from trove_upgrade.taskmanager import guest_files, user_data
 from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.taskmanager import fakes
 
+OWN_PATH = '/etc/trove/conf.d/trove-upgrade-broker.conf'
+ACCOUNT = '[trove_upgrade]\nguest_transport_url = rabbit://guest-i:s3cret@10.0.0.1:5672/trove-guests\n'
 ETH1 = f'- path: {user_data.ETH1_PATH}\n  content: "{{}}"\n'
 
 
@@ -67,6 +69,25 @@ class TestGuestFiles(base.TestCase):
         said = [self.render(guest_config_file='/etc/trove/x.conf', read=lambda path: texts.pop(0))['/etc/trove/conf.d/trove-guestagent.conf']
                 for _ in range(2)]
         self.assertEqual(['one', 'two'], said)
+
+    def with_account(self, path):
+        """A server whose user data has an account of this guest in that file."""
+        entry = yaml.safe_dump([{'path': path, 'permissions': '0644', 'content': ACCOUNT}])
+        return dataclasses.replace(self.stage.nova.state, user_data=self.stage.nova.state.user_data + b'\n' + entry.encode())
+
+    def test_an_account_of_this_guest_alone_outlives_the_rebuild(self):
+        for path, template in ((OWN_PATH, None), (OWN_PATH, '[DEFAULT]\n'), ('/etc/trove/conf.d/trove-guestagent.conf', None)):
+            server = self.with_account(path)
+            self.assertEqual(ACCOUNT, self.render(server, guest_config_file=template and '/x', read=lambda _path, text=template: text)[path])
+            rendered = dataclasses.replace(self.stage.files, guest_config_file=template and '/x', read=lambda _path, text=template: text).render(
+                server, database.INSTANCE, self.repos.datastores.version_by_id(database.MARIADB_11_8), 'u:1')
+            [entry] = [one for one in yaml.safe_load(rendered)['write_files'] if one['path'] == path]
+            self.assertEqual('0600', entry['permissions'], path)
+
+    def test_the_template_of_all_guests_takes_an_account_that_stands_in_its_place(self):
+        path = '/etc/trove/conf.d/trove-guestagent.conf'
+        said = self.render(self.with_account(path), guest_config_file='/x', read=lambda _path: 'template')
+        self.assertEqual('template', said[path])
 
     def test_a_repository_that_the_facts_name_is_told_to_the_guest(self):
         self.assertNotIn('upgrade_container_repositories', self.render()[user_data.MARKER_PATH])

@@ -273,7 +273,7 @@ class TestHeartbeats(_PartCase):
         self.nudges = []
         self.looks = []
         self.endpoint = manager.TaskManager(self.repos.upgrades, self.repos.checks, self.repos.guests, lambda kind, turn: self.nudges.append((kind, turn.id)),
-                                            lambda: self.looks.append(1))
+                                            lambda: self.looks.append(1), self.stage.reports)
 
     def beat(self, row, **changes):
         beat = guest.Heartbeat(row.instance_id, fakes.NEW_BOOT, row.marker, False, '1.0', None, ServerState.STOPPED)
@@ -498,6 +498,18 @@ class TestService(base.TestCase):
         self.assertEqual(1, len(self.db.rows(models.upgrade_services)))
         self.service.stop()
         self.assertEqual([], self.db.rows(models.upgrade_services))
+
+    def test_it_listens_at_the_guests_place_and_at_that_of_the_services(self):
+        self.conf.set_override('guest_transport_url', f'{self.conf.transport_url}/guests', 'trove_upgrade')
+        outside = service.Ports(self.db.repositories, self.stage.nova, self.stage.images, self.stage.guest, self.stage.notifier, SystemClock(),
+                                versions.Rules.load())
+        other = service.Service(self.conf, outside)
+        with self.assertLogs('trove_upgrade.rpc.listener', logging.INFO) as logged:
+            other.start()
+            self.addCleanup(other.stop)
+            wait_for(lambda: len(logged.output) == 2)
+        told = '\n'.join(sorted(logged.output))
+        self.assertRegex(told, r'of \[DEFAULT\] transport_url\n.*of \[trove_upgrade\] guest_transport_url')
 
     def test_a_database_that_hangs_does_not_keep_it_from_its_end(self):
         registry = HangingRegistry(self.db.repositories.services)

@@ -328,7 +328,7 @@ class _TakenDuring:
 
     def __init__(self, preflight, db):
         self._preflight, self._db = preflight, db
-        self.instances = preflight.instances
+        self.instances, self.key_delivery = preflight.instances, preflight.key_delivery
 
     def report(self, row, make_call):
         report = self._preflight.report(row, make_call)

@@ -93,6 +93,30 @@ class TestSilentGuests(SilentGuestsCase):
             self.simulation.run_for(1)
         self.assertEqual(TURNS_ALONE, self.turns(self.healthy))
 
+    def test_one_that_must_be_healed_and_does_not_answer_rests(self):
+        """Its heartbeats ask for it all the time."""
+        ended = self.completed('silent-project')
+        asked = self.simulation.guests.calls
+        for _ in range(20):
+            self.healer.run(ended.id)
+        self.assertEqual(1, len(asked))
+        self.clock.pass_time(31)
+        for _ in range(20):
+            self.healer.run(ended.id)
+        self.assertEqual(2, len(asked))
+
+    def test_a_nudge_shortens_no_rest_of_a_silent_guest(self):
+        """Put in again while it ran, as its own heartbeats do."""
+        silent = self.begin('silent-project', None)
+        turn = Turn(silent.id, 'silent-project')
+        for _ in range(SECONDS):
+            self.simulation.run_for(1)
+            self.simulation.agenda.put(Job('upgrade', turn))
+        unanswered, pauses = self.simulation.turns_of(silent.id), []
+        for one, following in itertools.pairwise(unanswered):
+            pauses.append(following[0] - one[0] - one[2])
+        self.assertTrue(all(pause > 0.9 for pause in pauses), pauses)
+
     def test_beside_silent_guests_of_24_projects_each_is_waited_for_once_and_then_it_has_its_turns(self):
         """Nothing is known of them at first: three times eight workers wait for 15 s."""
         for number in range(MANY):

@@ -9,6 +9,7 @@ from oslo_log import log
 from trove_upgrade import conf as our_conf
 from trove_upgrade.clients import session
 from trove_upgrade.rpc import transport
+from trove_upgrade.sealing import at_rest
 from trove_upgrade.taskmanager import service
 from trove_upgrade.tests.unit import base
 
@@ -64,6 +65,7 @@ write_service_status = false
 guest_topic_prefix = trove-upgrade-guest.
 guest_config_file = /etc/trove/trove-guestagent.conf
 '''
+KEYS = f'\nguest_key_encryption_keys = {at_rest.generate()}\n'
 
 
 class TestTrovesFile(base.TestCase):
@@ -78,7 +80,7 @@ class TestTrovesFile(base.TestCase):
         return conf
 
     def test_a_taskmanager_is_composed_from_it(self):
-        conf = self.conf(TROVE_CONF, CREDENTIALS, OURS)
+        conf = self.conf(TROVE_CONF, CREDENTIALS, OURS, KEYS)
         outside = service.ports_from_conf(conf)
         files = service.guest_files_of(conf, outside)
         self.assertEqual(('/etc/trove/trove-guestagent.conf', 'trove-upgrade-guest.'), (files.guest_config_file, files.guest_topic_prefix))
@@ -88,7 +90,7 @@ class TestTrovesFile(base.TestCase):
                          (transport.taskmanager_target(conf, server='h').exchange, transport.taskmanager_target(conf, server='h').topic))
 
     def test_alone_nobody_waits_for_an_agent_of_troves(self):
-        conf = self.conf(TROVE_CONF, CREDENTIALS)
+        conf = self.conf(TROVE_CONF, CREDENTIALS, '[trove_upgrade]', KEYS)
         steps = service.steps(conf, service.ports_from_conf(conf), preflight=None, call=None)
         self.assertEqual(0.0, steps[service.states.Step.VERIFY].status_seconds)
 

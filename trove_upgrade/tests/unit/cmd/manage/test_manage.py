@@ -188,7 +188,21 @@ class TestVersions(ManageTestCase):
             self.assertIn('container_image is no name of an image', refused)
         self.run_tool('datastore_version_facts', 'mariadb', '11.8.6', self.file({'container_image': f'r.example:5000/a:1@sha256:{"a" * 64}'}))
 
-    def test_facts_of_an_image_for_containers_are_refused(self):
+    def test_of_an_image_for_containers_only_the_facts_of_its_agent_are_loaded(self):
+        facts = {'schema': 1, 'database_runtime': 'container', 'os': 'debian 12', 'container_images': ['a:1'], 'agent_version': '1.2', 'guest_rpc': '1.2'}
+        self.run_tool('datastore_version_facts', 'mariadb', '11.8.6', self.file(facts))
+        self.assertEqual({'schema': 1, 'agent_version': '1.2', 'guest_rpc': '1.2'}, self.repos.datastores.target_facts(database.MARIADB_11_8))
+
+    def test_a_version_of_the_guests_calls_is_text_of_two_numbers(self):
+        for found in (1.2, 1, ['1.2'], '', '1', '1.2.3', 'v1.2', '1.2\n', ' 1.2', '-1.2', True):
+            refused = self.run_tool('datastore_version_facts', 'mariadb', '11.8.6', self.file({'guest_rpc': found}), code=1)
+            self.assertIn('FILE_INVALID', refused)
+            self.assertIn('guest_rpc is no version', refused)
+        for found in ('1.2', '1.10', '2.0', None):
+            self.run_tool('datastore_version_facts', 'mariadb', '11.8.6', self.file({'guest_rpc': found}))
+            self.assertEqual({'guest_rpc': found}, self.repos.datastores.target_facts(database.MARIADB_11_8))
+
+    def test_facts_of_an_image_for_containers_that_tell_nothing_of_its_agent_are_refused(self):
         refused = self.run_tool('datastore_version_facts', 'mariadb', '11.8.6', self.file({'schema': 1, 'database_runtime': 'container'}), code=1)
         self.assertIn('FILE_INVALID', refused)
         self.assertIn('registered without facts', refused)

@@ -115,6 +115,24 @@ class TestTopics(BesideTestCase):
             self.guests(*prefix, same)
             self.assert_result(_SUCCESS, beside.check_topics(self.conf(default=quorum)))
 
+    def test_guests_of_a_virtual_host_without_a_taskmanager_are_a_failure(self):
+        told = ('[trove_upgrade]', 'guest_topic_prefix = trove-upgrade-guest.', 'guest_transport_url = rabbit://g:s3cret@h/guests')
+        self.guests(*told)
+        services = ['transport_url = rabbit://t:s3cret@h/trove']
+        for ours in ({}, {'guest_transport_url': 'rabbit://t:s3cret@h/other'}):
+            found = beside.check_topics(self.conf(default=services, **ours))
+            self.assert_result(_FAILURE, found, 'guest_transport_url names the virtual host "guests" there', '\'trove\'')
+            self.assertNotIn('s3cret', found.details)
+        for ours in ({'guest_transport_url': 'rabbit://t:s3cret@h/guests'}, {'guest_transport_url': 'rabbit://t:s3cret@h:port/'}):
+            self.assert_result(_SUCCESS, beside.check_topics(self.conf(default=services, **ours)))
+        self.guests(*told[:2])    # the account of each guest stands in a file of its own, or they have not changed over
+        self.assert_result(_SUCCESS, beside.check_topics(self.conf(default=services, guest_transport_url='rabbit://t:s3cret@h/guests?rabbit_quorum_queue=true')))
+
+    def test_the_options_in_the_urls_of_the_guests_virtual_host_are_compared(self):
+        self.guests('[trove_upgrade]', 'guest_topic_prefix = trove-upgrade-guest.', 'guest_transport_url = rabbit://g:s3cret@h/guests')
+        found = beside.check_topics(self.conf(guest_transport_url='rabbit://t:s3cret@h/guests?rabbit_quorum_queue=true'))
+        self.assert_result(_WARNING, found, 'durable is False there and True here')
+
     def test_options_of_the_broker_of_a_wrong_form_are_not_its_matter(self):
         self.guests('[trove_upgrade]', 'guest_topic_prefix = trove-upgrade-guest.', '[oslo_messaging_rabbit]', 'rabbit_quorum_queue = perhaps')
         self.assert_result(_SUCCESS, beside.check_topics(self.conf()))

@@ -112,7 +112,8 @@ class TestOptions(ConfigurationTestCase):
                             '[trove_upgrade] max_body_bytes ', '[service_credentials] interface ')
 
     def test_no_value_of_any_option_is_shown(self):
-        for group, opts in our_conf.list_opts():
+        for section, opts in our_conf.list_opts():
+            group = section or 'DEFAULT'
             for opt in opts:
                 found = rows.run(status.Checks(self.conf(group, opt.name, f'${_SECRET}')), 'options')
                 self.assertEqual(_FAILURE, found.code, opt.name)

@@ -133,10 +133,11 @@ class TestChecks(base.TestCase):
         self.assertEqual(upgradecheck.Code.WARNING, found.code)
         self.assertIn('r-2 (taskmanager aurora 1.0 on host-2', found.details)
 
-    def transport(self, url):
+    def transport(self, url, guest_url=None):
         conf = stage.private_conf()
         transport.get_transport(conf)
         conf.set_override('transport_url', url)
+        conf.set_override('guest_transport_url', guest_url, 'trove_upgrade')
         return rows.run(status.Checks(conf), 'transport')
 
     def test_a_transport_in_memory_has_no_broker(self):
@@ -147,6 +148,15 @@ class TestChecks(base.TestCase):
         self.assert_failure(found, '127.0.0.1:1: ')
         self.assertIn('127.0.0.1:2: ', found.details)
         self.assertNotIn('s3cret', found.details)
+
+    def test_the_worse_of_two_places_counts_and_is_named(self):
+        away = 'rabbit://user:s3cret@127.0.0.1:1/v'
+        for urls, option in ((('fake://', away), '[trove_upgrade] guest_transport_url'), ((away, 'fake://'), '[DEFAULT] transport_url')):
+            found = self.transport(*urls)
+            self.assert_failure(found, f'No message broker of {option} lets us in: 127.0.0.1:1: ')
+            self.assertNotIn('s3cret', found.details)
+        self.assertEqual(upgradecheck.Code.SUCCESS, self.transport('fake://', 'fake:///other').code)
+        self.assert_failure(self.transport('fake://', 'rabbit://u:s3cret@h:port/'), '[trove_upgrade] guest_transport_url is wrong')
 
     def test_a_broker_that_says_nothing_is_not_waited_for_longer_than_told(self):
         with socket.create_server(('127.0.0.1', 0)) as listener:

@@ -39,7 +39,7 @@ class TestPlan(base.TestCase):
     def test_what_would_run_is_in_its_order(self):
         self.sync('aurora')
         found = json.loads(self.tool('--json'))
-        self.assertEqual(['expand', 'expand', 'migrate', 'contract', 'contract'], [step['phase'] for step in found['steps']])
+        self.assertEqual(['expand', 'expand', 'expand', 'migrate', 'contract', 'contract'], [step['phase'] for step in found['steps']])
         self.assertEqual(('expand', 'aurora_expand01, aurora_contract01', 'sqlite'), (found['next'], found['version'], found['dialect']))
 
     def test_the_json_has_the_documented_fields(self):

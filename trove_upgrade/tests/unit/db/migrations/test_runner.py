@@ -81,6 +81,7 @@ class TestSync(RunnerTestCase):
                 ('aurora_expand01', 'aurora_expand01'), ('aurora_contract01', 'aurora_expand01, aurora_contract01'),
                 ('borealis_expand01', 'borealis_expand01, aurora_contract01'), ('aurora_expand01, aurora_contract01', 'borealis_expand01, aurora_contract01'),
                 ('borealis_contract01', 'borealis_expand01, borealis_contract01'), ('cygnus_expand01', 'cygnus_expand01, borealis_contract01'),
+                ('cygnus_expand02', 'cygnus_expand02, borealis_contract01'),
                 ('cygnus_contract01', schemas.NEWEST)):
             with self.subTest(version):
                 self.assertEqual(outcome, self.runner.sync(version).version)

@@ -328,6 +328,8 @@ class TestWhatDoesNotCome(RootDiskTest):
             'var/spool/cron/root',
             'etc/letsencrypt/renewal/x.conf',
             'etc/letsencrypt/renewal-hooks/deploy/x',
+            'etc/trove/trove-upgrade-guest.key',
+            'var/lib/trove-upgrade/proven-key.json',
             'var/lib/extensions/x/usr/lib/systemd/system/x.service',
             'etc/confexts/x/etc/cron.d/x',
             'var/lib/portables/x.raw',
@@ -450,8 +452,21 @@ class TestWhatDoesNotCome(RootDiskTest):
         self.move(image={'etc/ssl/private/ca.crt': 'of the new one'})
         self.assertEqual('of the new one', (self.root / 'etc/ssl/private/ca.crt').read_text())
 
+    def test_the_key_of_the_former_guest_is_not_kept_by_whichever_name(self):
+        key = self.write('etc/trove/trove-upgrade-guest.key', 'of the old one')
+        self.link('srv/tls.key', key)
+        self.link('srv/trove', key.parent)
+        for option in (
+            'ssl_key=/etc/trove/trove-upgrade-guest.key',
+            'ssl_key=/srv/tls.key',
+            'loose-x=/srv/trove/trove-upgrade-guest.key',
+        ):
+            self.configure(option)
+            self.assertEqual('refused', self.preserved().check().outcome, option)
+
     def test_a_list_that_an_intruder_has_written_brings_nothing_into_trusted_places(self):
         names = (
+            'etc/trove/trove-upgrade-guest.key',
             'etc/cron.d/evil',
             'usr/bin/ls',
             'root/.ssh/authorized_keys',

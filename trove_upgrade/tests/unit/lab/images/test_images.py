@@ -3,6 +3,8 @@ import dataclasses
 import importlib.machinery
 import importlib.util
 import pathlib
+import subprocess
+import sys
 import tempfile
 
 from trove_upgrade.lab import images
@@ -11,6 +13,7 @@ from trove_upgrade.lab.images import apt, environments, layers, provision, recip
 from trove_upgrade.lab.images.builder import BuiltImage
 from trove_upgrade.lab.images.counting import PackageCount
 from trove_upgrade.lab.images.product import ProductFiles
+from trove_upgrade.rpc import transport
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.lab.hypervisor import fakes
 
@@ -66,6 +69,20 @@ class RecordFactsTest(base.TestCase):
     def test_variables_have_their_values_and_end_with_the_table(self):
         self.assertEqual({'ansi': 'FALSE', 'max_connections': '151', 'plugin_dir': '/usr/lib/mysql/plugin/', 'init_connect': ''},
                          self.variables)
+
+
+class AgentFactsTest(base.TestCase):
+    """The interpreter of the tests stands in for the one of the agent's environment: both have the package."""
+
+    def test_the_version_of_the_calls_is_what_the_agents_own_code_has(self):
+        facts = load_script('record-facts').agent_facts('1.0+bookworm', sys.executable)
+        self.assertEqual({'agent_version': '1.0+bookworm', 'guest_rpc': transport.GUEST_VERSION}, facts)
+
+    def test_an_image_without_an_agent_has_no_such_fact(self):
+        self.assertEqual({'agent_version': None}, load_script('record-facts').agent_facts('', '/nowhere/python'))
+
+    def test_an_agent_that_cannot_be_asked_makes_no_image(self):
+        self.assertRaises(subprocess.CalledProcessError, load_script('record-facts').agent_facts, '1.0', '/bin/false')
 
 
 class AptTest(base.TestCase):

@@ -6,6 +6,8 @@ import pathlib
 import stat
 import tempfile
 
+from cryptography import fernet
+
 from trove_upgrade.lab import layout, settings, venv
 from trove_upgrade.lab.services import trove
 from trove_upgrade.tests.unit import base
@@ -85,6 +87,12 @@ class TroveTest(base.TestCase):
 
     def test_our_options_are_there_before_the_filter_is(self):
         self.assertEqual('5', self.configured(options={'lease_seconds': 5})['trove_upgrade']['lease_seconds'])
+
+    def test_the_taskmanager_gets_one_key_for_guests_keys_that_stays_the_same(self):
+        first, again = (self.configured(options={'lease_seconds': number})['trove_upgrade']['guest_key_encryption_keys'] for number in (5, 6))
+        self.assertEqual(first, again)
+        fernet.Fernet(first)
+        self.assertEqual('', self.configured(options={'guest_key_encryption_keys': ''})['trove_upgrade']['guest_key_encryption_keys'])
 
     def test_the_filter_taken_out_again_leaves_nothing(self):
         self.configured(with_filter=True)

@@ -42,6 +42,8 @@ class TestAcceptance(base.TestCase):
         for source in (
             '/',
             '/etc',
+            '/etc/trove',
+            '/etc/trove/trove-upgrade-guest.key',
             '/var/run/docker.sock',
             f'{self.root}/var/lib/mysql/../../../etc',
             f'{self.root}/var/lib/mysql/link',

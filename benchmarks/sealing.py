@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a sealed call costs both sides beyond the same call unsealed: envelopes, the guest's durable number, the key and the number in a database.
+
+Envelopes are compared with what is done for a call in any case, without a broker: its JSON, and the reading of its fields.  A call with the facts of its
+target is the largest.  The guest's number goes to this machine's disk; the database is a MariaDB of its own that does not sync.
+"""
+import dataclasses
+import datetime
+import json
+import pathlib
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+from trove_upgrade.db import repositories
+from trove_upgrade.domain import guest, guest_call
+from trove_upgrade.guestagent.sequence import Sequence
+from trove_upgrade.sealing import at_rest, envelope, messages
+from trove_upgrade.sealing.keys import Direction, GuestKey
+from trove_upgrade.tests.functional.schema import old_rows
+from trove_upgrade.tests.unit import database
+
+ROUNDS = 300
+#: Options of a real server's facts, and names of that length.
+_OPTIONS = 4000
+_INSTANCE = '7de1a0f2-1b3c-4d5e-8f90-a1b2c3d4e5f6'
+_SESSION = 'f' * 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """Median milliseconds of one kind of work, and how many times the baseline of the same run that is."""
+
+    name: str
+    milliseconds: float
+    ratio: float | None = None
+
+    def line(self) -> str:
+        """For a terminal."""
+        return f'{self.name:<58} {self.milliseconds:>9.3f}' + (f' {self.ratio:>8.2f}' if self.ratio is not None else '')
+
+
+def measure() -> dict[str, Any]:
+    """All figures, by name."""
+    print(f'\n{"work, median":<58} {"ms":>9} {"ratio":>8}')
+    figures = [*_calls('small call', {}), *_calls('call with a target\'s facts', _facts()), _number_in_guest(), *_in_database()]
+    for figure in figures:
+        print(figure.line(), flush=True)
+    return {figure.name: {'milliseconds': figure.milliseconds, 'ratio': figure.ratio} for figure in figures}
+
+
+def _facts() -> dict[str, Any]:
+    return {'options': [f'an_option_of_a_server_{number:04d}' for number in range(_OPTIONS)]}
+
+
+def _calls(name: str, target: dict[str, Any]) -> list[Figure]:
+    """One call and its answer, both sides of it, unsealed and sealed by turns."""
+    call = guest.GuestCall(_INSTANCE, _INSTANCE, 1, 1, datetime.datetime.now(datetime.UTC), target={'server_version': '11.8.6', **target})
+    answer = guest.GuestAnswer(guest.JobState.DONE, 'all was checked', 'boot-1', guest.ServerState.RUNNING, '1.2')
+    size = len(json.dumps(call.to_wire()))
+    key = GuestKey.new(_INSTANCE)
+    unsealed, sealed = _by_turns(lambda: _unsealed(call, answer), lambda: _sealed(key, call, answer))
+    return [Figure(f'{name}, {size} bytes, unsealed (baseline)', unsealed, 1.0), Figure(f'{name}, sealed', sealed, sealed / unsealed)]
+
+
+def _unsealed(call: guest.GuestCall, answer: guest.GuestAnswer) -> None:
+    guest_call.read(json.loads(json.dumps(call.to_wire())))
+    guest.GuestAnswer.from_wire(json.loads(json.dumps(answer.to_wire())))
+
+
+def _sealed(key: GuestKey, call: guest.GuestCall, answer: guest.GuestAnswer) -> None:
+    request = messages.Request('check_upgrade', _SESSION, 1, call.to_wire())
+    asked = envelope.seal(key, Direction.TO_GUEST, request.to_bytes())
+    came = envelope.Envelope.from_wire(json.loads(json.dumps(asked.to_wire())))
+    opened = messages.Request.from_bytes(envelope.unseal(key, Direction.TO_GUEST, came))
+    guest_call.read(opened.arguments)
+    content = messages.Answer(came.digest, _SESSION, 1, None, answer.to_wire())
+    answered = envelope.seal(key, Direction.TO_TASKMANAGER, content.to_bytes())
+    back = envelope.Envelope.from_wire(json.loads(json.dumps(answered.to_wire())))
+    found = messages.Answer.from_bytes(envelope.unseal(key, Direction.TO_TASKMANAGER, back))
+    if found.request != asked.digest or found.content is None:
+        raise SystemExit('benchmarks: an answer was not that of its request')
+    guest.GuestAnswer.from_wire(found.content)
+
+
+def _number_in_guest() -> Figure:
+    """As the agent takes each request."""
+    with tempfile.TemporaryDirectory(dir='/var/tmp') as place:
+        sequence = Sequence(pathlib.Path(place, 'state', 'sequence'))
+        return Figure("the guest's number, durable", _median(lambda: _taken(sequence)))
+
+
+def _taken(sequence: Sequence) -> None:
+    if not sequence.take(sequence.highest + 1):
+        raise SystemExit('benchmarks: a higher number was not taken')
+
+
+def _in_database() -> list[Figure]:
+    """What a taskmanager reads and writes for each request."""
+    server = old_rows.MariaDB()
+    server.setUp()
+    try:
+        db = database.SampleDatabase(server.create())
+        db.setUp()
+        try:
+            instance_id = db.add_instance()
+            keys = _guest_keys(db)
+            keys.hear(keys.mint(instance_id, None), _SESSION, 1)
+            read, counted, row = _by_turns(
+                lambda: keys.current(instance_id), lambda: keys.next_number(instance_id), lambda: db.repositories.guests.heartbeat(instance_id))
+        finally:
+            db.cleanUp()
+    finally:
+        server.cleanUp()
+    return [Figure('one row of a guest, read (baseline)', row, 1.0), Figure("the guest's key, read and decrypted", read, read / row),
+            Figure("the guest's next number, counted", counted, counted / row)]
+
+
+def _guest_keys(db: Any) -> Any:
+    """The repository with an operator's list of one key."""
+    return repositories.Repositories.of(db.database, wrapping=at_rest.Wrapping([at_rest.generate()])).guest_keys
+
+
+def _median(work: Callable[[], object]) -> float:
+    return _by_turns(work)[0]
+
+
+def _by_turns(*works: Callable[[], object]) -> list[float]:
+    """Median milliseconds of each.  They take turns, so that other work on the machine meets all alike."""
+    found: list[list[float]] = [[] for _ in works]
+    for work in works:
+        work()    # the first one loads and connects
+    for _ in range(ROUNDS):
+        for times, work in zip(found, works, strict=True):
+            started = time.perf_counter()
+            work()
+            times.append((time.perf_counter() - started) * 1000)
+    return [statistics.median(times) for times in found]

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The key that a rebuilt guest gets with its user data, and what forbids a rebuild for its key's sake.
+
+A guest that has spoken under a key is spoken to under one for ever: a root disk whose agent knows no keys would be mute.  So
+the images that a rebuild and a rollback boot have to have an agent that is recorded to know them.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from trove_upgrade.domain import checks, exceptions, ports, upgrade
+from trove_upgrade.sealing.at_rest import KeyUnreadable
+from trove_upgrade.sealing.keys import GuestKey
+from trove_upgrade.sealing.ports import GuestKeys, KnownKey
+
+#: The fact of an image, and of the version that it is of: the highest guest RPC version of the agent in it.
+FACT = 'guest_rpc'
+#: In the row of an upgrade: whether the former guest had a key when it began.
+FORMER_HAD_KEY = 'former_had_key'
+
+#: Stable code of `not_carried`.
+NOT_CARRIED = 'GUEST_KEY_NOT_CARRIED'
+
+_SEALED_SINCE = (1, 2)
+_CHECK = 'guest_key'
+#: Below, Nova writes files into the guest itself, and others than root can read them: an agent takes no such key.
+#: Source: Nova api-ref, "Rebuild Server", microversion 2.57; cloud-init 25.1, DataSourceConfigDrive.write_injected_files.
+_CARRIED_SINCE = (2, 57)
+
+
+class OlderTaskmanager(exceptions.TroveUpgradeError):
+    """One of a release before this one is registered, and would render user data without the guest's key."""
+
+    code = 'TASKMANAGER_OLDER'
+    template = (
+        'Instance {instance_id} is not rebuilt now: its guest has a key, and a taskmanager of an earlier release is registered ({found}), '
+        'which knows none. Stop it; one that is gone is removed with "trove-upgrade-manage service forget".'
+    )
+
+
+def knows_sealed_calls(facts: Mapping[str, Any]) -> bool:
+    """Return whether the facts of a version record an agent that knows sealed calls."""
+    parts = str(facts.get(FACT) or '').split('.')
+    if len(parts) != 2 or not all(
+        part.isascii() and part.isdigit() and len(part) < 6 for part in parts
+    ):
+        return False
+    return (int(parts[0]), int(parts[1])) >= _SEALED_SINCE
+
+
+@dataclasses.dataclass(frozen=True)
+class KeyDelivery:
+    """Reads keys and facts of versions; makes keys."""
+
+    keys: GuestKeys
+    datastores: ports.DatastoreRepository
+    older_taskmanager: Callable[[], str | None]  #: names one; None: there is none
+    is_off: bool = False  #: nothing is sealed
+
+    def has_key(self, instance_id: str) -> bool:
+        """Return whether the guest has spoken under a key; one that cannot be decrypted is one, too."""
+        try:
+            return self._known(instance_id) is not None
+        except KeyUnreadable:
+            return True
+
+    def of_former(self, row: upgrade.Upgrade) -> Mapping[str, bool]:
+        """Return what the row's data lack about the former guest's key: an earlier release has made the checks."""
+        return {} if FORMER_HAD_KEY in row.data else {FORMER_HAD_KEY: self.has_key(row.instance_id)}
+
+    def gives_key(self, version_id: str) -> bool:
+        """Return whether a rebuild with this version's image would bring a key, as far as the version and the operator decide."""
+        return not self.is_off and self.keys.mints() and self._is_sealing(version_id)
+
+    def check(
+        self, instance_id: str, former_version_id: str, target_version_id: str
+    ) -> list[upgrade.CheckResult]:
+        """Return what forbids an upgrade of an instance for its key's sake, and how the guest is spoken to."""
+        try:
+            known = self._known(instance_id)
+        except KeyUnreadable as error:
+            return [checks.refused(_CHECK, error.message, error.code)]
+        if known is None:
+            return [
+                checks.ok(_CHECK, 'The guest has no key: messages to and from it are not sealed.')
+            ]
+        if not self._is_sealing(target_version_id):
+            return [
+                self._too_old(
+                    instance_id,
+                    'the version that it should go to',
+                    target_version_id,
+                    code='AGENT_TOO_OLD_FOR_KEY',
+                )
+            ]
+        if not self._is_sealing(former_version_id):
+            return [
+                self._too_old(
+                    instance_id,
+                    'its present version, which a rollback would boot,',
+                    former_version_id,
+                    code='FORMER_AGENT_UNKNOWN',
+                )
+            ]
+        older = self.older_taskmanager()
+        if older is not None:
+            forbidden = OlderTaskmanager(instance_id=instance_id, found=older)
+            return [checks.refused(_CHECK, forbidden.message, forbidden.code)]
+        return [checks.ok(_CHECK, 'Messages to and from the guest are sealed with its key.')]
+
+    def for_rebuild(self, row: upgrade.Upgrade, *, is_carried: bool = True) -> GuestKey | None:
+        """Return the key of the rebuild that the row's marker belongs to, made at the first call; None: that one gets none.
+
+        `is_carried`: `is_carried_by` the Nova that is asked.
+
+        :raises OlderTaskmanager: it has to get one, and none may be made now.
+        :raises StepRefused: it would need one, and its image has no agent that knows keys.
+        :raises KeyUnreadable: no entry of the operator's list opens the one that was made.
+        """
+        if self.is_off or not self.keys.mints():
+            return None
+        made = self.keys.minted_for(row.instance_id, row.marker)
+        if made is not None:
+            return made
+        needs_key = self.has_key(row.instance_id) and not is_unsealed_rollback(row)
+        if not self._is_sealing(row.wanted_version_id):
+            if needs_key:
+                refused = self._too_old(
+                    row.instance_id,
+                    'its next version',
+                    row.wanted_version_id,
+                    code='AGENT_TOO_OLD_FOR_KEY',
+                )
+                raise exceptions.StepRefused(refused.message, refused.code or '')
+            return None
+        if not is_carried:
+            if needs_key:
+                raise exceptions.StepRefused(not_carried(row.instance_id), NOT_CARRIED)
+            return None
+        older = self.older_taskmanager()
+        if older is None:
+            return self.keys.mint(row.instance_id, row.marker)
+        if needs_key:
+            raise OlderTaskmanager(instance_id=row.instance_id, found=older)
+        return None
+
+    def after_rebuild(self, row: upgrade.Upgrade) -> None:
+        """Nova has taken the rebuild of the row's marker: a guest that went back to an agent without keys has none any more."""
+        if (
+            is_unsealed_rollback(row)
+            and not self.is_off
+            and self.keys.minted_id(row.instance_id, row.marker) is None
+        ):
+            self.keys.retire(row.instance_id)
+
+    def _known(self, instance_id: str) -> KnownKey | None:
+        return None if self.is_off else self.keys.current(instance_id)
+
+    def _is_sealing(self, version_id: str) -> bool:
+        return knows_sealed_calls(self.datastores.target_facts(version_id))
+
+    def _too_old(
+        self, instance_id: str, which: str, version_id: str, code: str
+    ) -> upgrade.CheckResult:
+        return checks.refused(
+            _CHECK,
+            f'Instance {instance_id} cannot be upgraded: its guest has a key, and the facts of {which} ({version_id}) record no agent that '
+            f'knows sealed calls ({FACT} 1.2 or above). Put an agent of this release into the image, record its facts and register the version '
+            'with them again.',
+            code,
+        )
+
+
+def is_carried_by(microversion: tuple[int, int]) -> bool:
+    """Return whether a Nova that is asked with `microversion` brings a key to a guest as root's alone."""
+    return microversion >= _CARRIED_SINCE
+
+
+def not_carried(instance_id: str) -> str:
+    """Return why a guest that has a key is not rebuilt by such a Nova."""
+    return (
+        f'Instance {instance_id} cannot be rebuilt: its guest has a key, and with a microversion of Nova below 2.57 a new one would reach it '
+        'readable for others than root. Raise [trove_upgrade] compute_max_microversion, or upgrade Nova.'
+    )
+
+
+def is_unsealed_rollback(row: upgrade.Upgrade) -> bool:
+    """Return whether the row leads back to a guest that had no key when the upgrade began."""
+    return row.is_rolling_back and row.data.get(FORMER_HAD_KEY) is False
