@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a sealed call costs both sides beyond the same call unsealed: envelopes, the guest's durable number, the key and the number in a database.
+"""Cost of a sealed call for both sides beyond the same call unsealed: envelopes, the guest's durable number, the key and the number in a database.
 
 Envelopes are compared with what is done for a call in any case, without a broker: its JSON, and the reading of its fields.  A call with the facts of its
 target is the largest.  The guest's number goes to this machine's disk; the database is a MariaDB of its own that does not sync.
@@ -98,7 +98,7 @@ def _taken(sequence: Sequence) -> None:
 
 
 def _in_database() -> list[Figure]:
-    """What a taskmanager reads and writes for each request."""
+    """Read and write as a taskmanager does for each request."""
     server = old_rows.MariaDB()
     server.setUp()
     try:

@@ -48,7 +48,7 @@ class WrappedKey:
 
 @dataclasses.dataclass(frozen=True)
 class Rotation:
-    """What became of all keys."""
+    """Outcome of a rotation of all keys."""
 
     rotated: int
     unchanged: int  #: under the first entry already

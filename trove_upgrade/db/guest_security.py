@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the options of guests' keys demand of a taskmanager and of the database, before anything is spoken to a guest."""
+"""Demands of the options of guests' keys on a taskmanager and the database, before anything is spoken to a guest."""
 
 from typing import Protocol
 

@@ -25,7 +25,7 @@ _RIGHTS_OF_OTHERS = 0o077
 
 @dataclasses.dataclass(frozen=True)
 class Held:
-    """What the guest has at one moment."""
+    """The guest's key at one moment."""
 
     key: GuestKey | None
     sealed_only: bool  #: nothing unsealed is sent or taken

@@ -34,7 +34,7 @@ class NotAuthentic(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Envelope:
-    """What is sent."""
+    """One message under a key, as it is sent."""
 
     instance_id: str
     key_id: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What lies in an envelope: a request, its answer, or a report of a guest that nothing has asked for.
+"""Contents of an envelope: a request, its answer, or a report of a guest that nothing has asked for.
 
 Freshness rests on no clock.  An agent draws a session when it starts, and takes requests of that session alone, each with a
 higher number than the one before; a taskmanager takes reports alike.  An answer names its request by the digest of the

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Greetings: a guest is asked, under its key, in which start of its agent it is.
 
-A report of another start than the one that was met last is believed by nobody: it can be an old one, which was sent again.  The
+A report of another start than the one that was met last is not believed: it can be an old one, which was sent again.  The
 guest's own answer tells.  Each account of the broker can cause greetings, so an instance is greeted rarely.
 """
 
