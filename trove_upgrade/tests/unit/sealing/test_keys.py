@@ -59,7 +59,7 @@ class TestKeyFile(base.TestCase):
             )
             bad += [
                 json.dumps({**good, name: value}).encode()
-                for value in (None, [], {}, 2, '', 'hush!', good['secret'][:-4])
+                for value in (None, [], {}, 2, '', 'hush!', good['secret'][:-4] + '+')
             ]
         for content in bad:
             error = self.assertRaises(keys.KeyFileInvalid, GuestKey.from_file, content, '/the/file')
