@@ -62,11 +62,8 @@ class Request:
         """:raises NotAuthentic: a field is missing or has another form."""
         fields = _fields(cls, content)
         _require(isinstance(fields['method'], str) and fields['method'].isidentifier())
-        _require(
-            is_session(fields['session'])
-            and _is_number(fields['number'])
-            and isinstance(fields['arguments'], Mapping)
-        )
+        _require(isinstance(fields['arguments'], Mapping))
+        _require_place(fields)
         return cls(**fields)
 
 
@@ -116,11 +113,8 @@ class Report:
     def from_bytes(cls, content: bytes) -> Self:
         """:raises NotAuthentic: a field is missing or has another form."""
         fields = _fields(cls, content)
-        _require(
-            is_session(fields['session'])
-            and _is_number(fields['number'])
-            and isinstance(fields['heartbeat'], Mapping)
-        )
+        _require(isinstance(fields['heartbeat'], Mapping))
+        _require_place(fields)
         return cls(**fields)
 
 
@@ -144,6 +138,11 @@ def _fields(cls: type[Any], content: bytes) -> dict[str, Any]:
 def _require(condition: bool) -> None:
     if not condition:
         raise NotAuthentic('what is in it has another form')
+
+
+def _require_place(fields: Mapping[str, Any]) -> None:
+    """Check the session and the number in it."""
+    _require(is_session(fields['session']) and _is_number(fields['number']))
 
 
 def _is_number(value: object) -> bool:

@@ -44,7 +44,8 @@ class SealedReports:
     keys: GuestKeys
     drops: Drops
     greet: Callable[[str], None]  #: an instance's guest, some time soon
-    older_taskmanager: Callable[[], str | None]  #: names one of an earlier release; None: there is none
+    #: Names one of an earlier release; None: there is none.
+    older_taskmanager: Callable[[], str | None]
     is_required: bool = True  #: False: what is unsealed is believed of every guest
     is_off: bool = False
 
@@ -60,9 +61,8 @@ class SealedReports:
         """Return what is believed of a heartbeat of RPC 1.1; None: its guest has a key, it was dropped and counted."""
         if self.is_off or not self.is_required or not self._has_key(heartbeat):
             return Believed(heartbeat, None)
-        self.greet(
-            heartbeat.instance_id
-        )  # a guest that was never called under its derived key sends both
+        # A guest that was never called under its derived key sends both forms.
+        self.greet(heartbeat.instance_id)
         self._count(_Dropped(Reason.UNSEALED, heartbeat.instance_id))
         return None
 
@@ -93,7 +93,8 @@ class SealedReports:
         if heartbeat.instance_id != key.instance_id:
             raise _Dropped(Reason.NOT_AUTHENTIC, key.instance_id)
         if not self.keys.stores(key) and self.older_taskmanager() is not None:
-            raise _Dropped(Reason.HELD_BACK)  # the same guest speaks unsealed, too, and the older one could not call it any more
+            # The same guest speaks unsealed, too; the older one could not call it any more.
+            raise _Dropped(Reason.HELD_BACK)
         heard = self.keys.hear(key, report.session, report.number)
         if heard is Heard.OTHER_SESSION:
             self.greet(key.instance_id)

@@ -151,7 +151,7 @@ class Checks(upgradecheck.UpgradeCommands):
         try:
             return guest_keys.check(self.conf, found, MAIN.releases(), RELEASE)
         except _UNREADABLE:
-            return _warning(f'Nobody can tell which guests have a key: the table cannot be read. {_SEE_DATABASE}')
+            return _warning(f'Which guests have a key cannot be told: the table cannot be read. {_SEE_DATABASE}')
         finally:
             found.database.dispose()
 

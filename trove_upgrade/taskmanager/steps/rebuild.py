@@ -118,7 +118,7 @@ class Rebuild:
         return None
 
     def _is_carried(self, row: upgrade.Upgrade) -> bool:
-        """Whether Nova would bring a key; it is asked only where there would be one."""
+        """Return True unless Nova would bring a key readable for others; it is asked only where there is to be one."""
         return not self.key_delivery.gives_key(row.wanted_version_id) or is_carried_by(self.nova.picture(row.server_id).max_microversion)
 
     def _post(self, row: upgrade.Upgrade, server: compute.Server, is_carried: bool) -> Wait:
