@@ -71,12 +71,12 @@ def _unsealed(call: guest.GuestCall, answer: guest.GuestAnswer) -> None:
 
 
 def _sealed(key: GuestKey, call: guest.GuestCall, answer: guest.GuestAnswer) -> None:
-    request = messages.Request('check_upgrade', _SESSION, 1, call.to_wire())
+    request = messages.Request('check_upgrade', _SESSION, 1, 1, call.to_wire())
     asked = envelope.seal(key, Direction.TO_GUEST, request.to_bytes())
     came = envelope.Envelope.from_wire(json.loads(json.dumps(asked.to_wire())))
     opened = messages.Request.from_bytes(envelope.unseal(key, Direction.TO_GUEST, came))
     guest_call.read(opened.arguments)
-    content = messages.Answer(came.digest, _SESSION, 1, None, answer.to_wire())
+    content = messages.Answer(came.digest, _SESSION, 1, 1, None, answer.to_wire())
     answered = envelope.seal(key, Direction.TO_TASKMANAGER, content.to_bytes())
     back = envelope.Envelope.from_wire(json.loads(json.dumps(answered.to_wire())))
     found = messages.Answer.from_bytes(envelope.unseal(key, Direction.TO_TASKMANAGER, back))

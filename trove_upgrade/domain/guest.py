@@ -7,11 +7,20 @@ within seconds with RUNNING, or with the result.  A second call never does the w
 import dataclasses
 import datetime
 import enum
+import math
 from collections.abc import Mapping
 from typing import Any, Self
 
 from trove_upgrade.domain import answers
 from trove_upgrade.domain.wire import fields_of
+
+#: Some 68 years.
+_MOST_SECONDS = 2**31 - 1
+
+
+def whole_seconds(seconds: float) -> int:
+    """Round up to what a call carries: not below 0, and no more than every agent reads."""
+    return math.ceil(min(max(seconds, 0), _MOST_SECONDS))
 
 
 class JobState(enum.StrEnum):
@@ -39,10 +48,12 @@ class GuestCall:
     upgrade_id: str
     attempt: int
     generation: int
-    deadline: datetime.datetime            #: aware UTC: after it the guest gives up and undoes what it can
+    deadline: datetime.datetime            #: aware UTC, for agents that know no `seconds`
     target: Mapping[str, Any]              #: target facts: datastore_manager, server_version, options, option_groups, plugins, uids, ...
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)       #: the operator's choices
     upgrade_info: Mapping[str, Any] = dataclasses.field(default_factory=dict)  #: pre_upgrade's result, for the later methods
+    seconds: int | None = None
+    #: from when the call comes: then the guest gives up and undoes what it can; None: at the deadline, by the guest's own clock
 
     def to_wire(self) -> dict[str, Any]:
         """JSON-ready keyword arguments of the RPC call; instance_id travels in the topic, too."""

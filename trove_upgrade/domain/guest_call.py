@@ -95,6 +95,7 @@ _CALL: Mapping[str, Callable[[Any], bool]] = {
     'attempt': _is_count,
     'generation': _is_count,
     'deadline': _has_offset,
+    'seconds': _is_count,
 }
 #: Facts of a target that an agent reads; others travel within the bounds of all.
 _TARGET: Mapping[str, Callable[[Any], bool]] = {

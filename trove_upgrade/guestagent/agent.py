@@ -125,7 +125,7 @@ def compose_guest(conf: cfg.ConfigOpts, layout: Layout) -> work.Guest:
 def compose_seal(conf: cfg.ConfigOpts, own: work.Guest, on_change: Callable[[], None] = lambda: None) -> Seal:
     """The seal of this start of the agent; `on_change` is called when it has read another key."""
     return Seal(HeldKey(own.layout, own.instance_id, conf.instance_rpc_encr_key, on_change),
-                lambda key_id: Sequence(own.layout.sequence(key_id)), Drops(own.clock.monotonic))
+                lambda key_id: Sequence(own.layout.sequence(key_id)), Drops(own.clock.monotonic), own.clock.monotonic)
 
 
 def _others(conf: cfg.ConfigOpts, layout: Layout, commands: commands_module.Commands, services: service.ServicePort) -> watchers.Watchers:

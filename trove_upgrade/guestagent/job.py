@@ -4,7 +4,6 @@
 One at a time: all of them work on the same database.
 """
 import dataclasses
-import datetime
 import threading
 from collections.abc import Callable, Mapping
 
@@ -26,9 +25,9 @@ _LONG_SECONDS = 3600.0
 class _Running:
     """The job that has the thread now."""
 
-    def __init__(self, record: JobRecord, call: guest.GuestCall) -> None:
+    def __init__(self, record: JobRecord, call: guest.GuestCall, until: float) -> None:
         self.record = record
-        self.deadline = call.deadline
+        self.until = until    # by the monotonic clock
         self.call = call
         self.ended = threading.Event()
         self.cancelled = threading.Event()
@@ -73,7 +72,7 @@ class Jobs:
         key = (call.upgrade_id, call.attempt, method)
         running = self._running
         if running is not None and running.record.key == key:
-            running.deadline = max(running.deadline, call.deadline)
+            running.until = self._until(call)
             return running.record, running
         record = self._journal.read(key)
         if record is not None and record.code == generations.CODE and call.generation > int(record.call['generation']):
@@ -93,10 +92,15 @@ class Jobs:
 
     def _start(self, record: JobRecord, call: guest.GuestCall) -> tuple[JobRecord, _Running]:
         self._journal.write(record)
-        running = self._running = _Running(record, call)
+        running = self._running = _Running(record, call, self._until(call))
         LOG.info('Upgrade %s: %s begun, attempt %d', call.upgrade_id, record.method, call.attempt)
         threading.Thread(target=self._run, args=(running,), name=f'job-{record.method}', daemon=True).start()
         return record, running
+
+    def _until(self, call: guest.GuestCall) -> float:
+        """When the job gives up, by the monotonic clock: the newest call tells, and the guest's time of day may be anything."""
+        seconds = (call.deadline - self._clock.now()).total_seconds() if call.seconds is None else call.seconds
+        return self._clock.monotonic() + seconds
 
     def _overrule(self, call: guest.GuestCall) -> None:
         """A pre_upgrade of this attempt that arrives after its abort must not stop the database again.
@@ -127,8 +131,8 @@ class Jobs:
             running.record = dataclasses.replace(running.record, percent=percent, message=message)
             if running.cancelled.is_set():
                 raise exceptions.StepRefused(f'Upgrade {running.call.upgrade_id} was aborted meanwhile.', 'UPGRADE_ABORTED')
-            if self._clock.now() >= running.deadline:
-                raise exceptions.StepFailed(f'The guest gives up: {message} The deadline {_time(running.deadline)} has passed. '
+            if self._clock.monotonic() >= running.until:
+                raise exceptions.StepFailed(f'The guest gives up: {message} The time that the taskmanager gave it has passed. '
                                             f'Try again with more time.', 'DEADLINE_PASSED')
 
         started = running.record
@@ -165,7 +169,3 @@ class Jobs:
 def _cause(error: exceptions.TroveUpgradeError) -> BaseException | None:
     """Worth a traceback only if an unexpected error is behind it."""
     return None if isinstance(error.__cause__, exceptions.TroveUpgradeError) else error.__cause__
-
-
-def _time(moment: datetime.datetime) -> str:
-    return f'{moment:%H:%M:%S} UTC'

@@ -2,7 +2,7 @@
 """The guest's seal: opens the requests of taskmanagers, seals answers and reports, and tells what is no request.
 
 Each account of the broker can send anything to this guest.  A request is carried out once, and only if it was sealed with this
-guest's key, for this start of the agent, with a higher number than all before it.
+guest's key, for this start of the agent, with a higher number than all before it, and not after the moment that it names.
 """
 
 import dataclasses
@@ -54,6 +54,7 @@ class Reason(enum.StrEnum):
     UNSEALED = 'they were not sealed, and this guest takes sealed calls alone'
     SESSION = 'they were for another start of this agent; a taskmanager asks again'
     NUMBER = 'their numbers were not above those before them; a taskmanager asks again'
+    LATE = 'they came after the moment until which they were meant; a taskmanager asks again'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,15 +74,21 @@ class Seal:
         held: HeldKey,
         sequence: Callable[[str], Sequence],
         drops: Drops,
+        monotonic: Callable[[], float],
         random: RandomBytes = os.urandom,
     ) -> None:
-        """`sequence` is called once for each key with its id: a new key counts anew, whatever was sent under a former one."""
+        """`sequence` is called once for each key with its id: a new key counts anew, whatever was sent under a former one.
+
+        `monotonic`: seconds since some moment, which no setting of the clock changes.
+        """
         self._held = held
         self._make_sequence = sequence
         self._sequences: dict[str, Sequence] = {}
         self._drops = drops
+        self._monotonic = monotonic
         self._random = random
         self._session = messages.new_session(random)
+        self._start = monotonic()
         self._lock = threading.Lock()
         self._reports = 0
 
@@ -113,6 +120,9 @@ class Seal:
         if opened.request.session != self._session:
             self._drops.count(Reason.SESSION)
             return messages.Refusal.SESSION
+        if opened.request.latest < self._moment():
+            self._drops.count(Reason.LATE)
+            return messages.Refusal.LATE
         if not self._sequence(opened.key.id).take(opened.request.number):
             self._drops.count(Reason.NUMBER)
             return messages.Refusal.NUMBER
@@ -123,7 +133,12 @@ class Seal:
     ) -> dict[str, str]:
         """Return the sealed answer as it travels; either `refused` or `content` is None."""
         answer = messages.Answer(
-            opened.digest, self._session, self._sequence(opened.key.id).highest, refused, content
+            opened.digest,
+            self._session,
+            self._sequence(opened.key.id).highest,
+            self._moment(),
+            refused,
+            content,
         )
         return self._sealed(opened.key, answer.to_bytes()).to_wire()
 
@@ -162,6 +177,10 @@ class Seal:
             if key_id not in self._sequences:
                 self._sequences[key_id] = self._make_sequence(key_id)
             return self._sequences[key_id]
+
+    def _moment(self) -> int:
+        """Return the milliseconds of this session; never 0, which no request may be begun at."""
+        return int((self._monotonic() - self._start) * 1000) + 1
 
     def _sealed(self, key: GuestKey, message: bytes) -> Envelope:
         return envelopes.seal(key, Direction.TO_TASKMANAGER, message, self._random)

@@ -6,6 +6,7 @@ What is not sealed with the guest's key is no answer, whatever it tells: each ac
 
 import enum
 import os
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ import oslo_messaging
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.drops import Drops
+from trove_upgrade.rpc.moments import Moments
 from trove_upgrade.sealing import envelope as envelopes
 from trove_upgrade.sealing import messages
 from trove_upgrade.sealing.envelope import Envelope, NotAuthentic
@@ -25,7 +27,7 @@ METHOD = 'sealed'
 #: Names of errors, as an answer of oslo.messaging has them: an agent of a release before this one, and one with another key.
 _TOO_OLD = frozenset({'UnsupportedVersion', 'NoSuchMethod'})
 _OTHER_KEY = frozenset({'NotSealed'})
-#: A request that was refused is made anew once: for the session, and for the number, that the guest has told.
+#: A request that was refused is made anew once: for the session, the number and the moment that the guest has told.
 _TRIES = 2
 #: A count of the taskmanagers' that was restored from a backup lags behind a guest's; a guest that lies uses up no more than this.
 _LARGEST_STEP = 2**20
@@ -80,13 +82,15 @@ class SealedCalls:
         drops: Drops,
         *,
         timeout_seconds: float,
+        monotonic: Callable[[], float] = time.monotonic,
         random: RandomBytes = os.urandom,
     ) -> None:
-        """`timeout_seconds` is for messages alone: `call` has it."""
+        """`timeout_seconds`: how long `call` waits; a request that comes later is not begun."""
         self._call = call
         self._keys = keys
         self._drops = drops
         self._timeout = timeout_seconds
+        self._moments = Moments(monotonic)
         self._random = random
 
     def ask(self, known: KnownKey, method: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -98,7 +102,8 @@ class SealedCalls:
         key, session, highest = known.key, known.session or messages.NO_SESSION, 0
         for _ in range(_TRIES):
             number = self._keys.next_number(key.instance_id, highest)
-            request = messages.Request(method, session, number, arguments)
+            latest = self._moments.latest(key.id, session, self._timeout)
+            request = messages.Request(method, session, number, latest, arguments)
             answer = self._asked(key, method, request)
             if answer.session != session:
                 self._keys.met(key, answer.session, session)
@@ -111,6 +116,7 @@ class SealedCalls:
 
     def _asked(self, key: GuestKey, method: str, request: messages.Request) -> messages.Answer:
         sealed = envelopes.seal(key, Direction.TO_GUEST, request.to_bytes(), self._random)
+        sent = self._moments.now()
         try:
             wire = self._call(METHOD, VERSION, key.instance_id, {'envelope': sealed.to_wire()})
         except oslo_messaging.RemoteError as error:
@@ -126,6 +132,7 @@ class SealedCalls:
             raise self._dropped(Reason.NOT_AUTHENTIC, key, method) from None
         if answer.request != sealed.digest:
             raise self._dropped(Reason.NOT_AUTHENTIC, key, method)
+        self._moments.met(key.id, answer.session, answer.moment, sent)
         return answer
 
     def _dropped(self, reason: Reason, key: GuestKey, method: str) -> AnswerNotAuthentic:

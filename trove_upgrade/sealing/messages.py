@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Contents of an envelope: a request, its answer, or a report of a guest that nothing has asked for.
 
-Freshness rests on no clock.  An agent draws a session when it starts, and takes requests of that session alone, each with a
+Freshness rests on no time of day.  An agent draws a session when it starts, and takes requests of that session alone, each with a
 higher number than the one before; a taskmanager takes reports alike.  An answer names its request by the digest of the
-request's envelope.
+request's envelope, and tells the moment of its session: a request names the latest one at which it may be begun.
 """
 
 import dataclasses
@@ -32,6 +32,7 @@ class Refusal(enum.StrEnum):
 
     SESSION = 'SESSION'  #: it belongs to another start of the agent
     NUMBER = 'NUMBER'  #: its number is not above the highest that was seen
+    LATE = 'LATE'  #: the moment until which it may be begun has passed
 
 
 def new_session(random: RandomBytes) -> str:
@@ -51,6 +52,7 @@ class Request:
     method: str
     session: str
     number: int
+    latest: int  #: milliseconds of the session; 0: its moment is not known yet, the refusal tells it
     arguments: Mapping[str, Any]
 
     def to_bytes(self) -> bytes:
@@ -62,7 +64,7 @@ class Request:
         """:raises NotAuthentic: a field is missing or has another form."""
         fields = _fields(cls, content)
         _require(isinstance(fields['method'], str) and fields['method'].isidentifier())
-        _require(isinstance(fields['arguments'], Mapping))
+        _require(isinstance(fields['arguments'], Mapping) and _is_number(fields['latest']))
         _require_place(fields)
         return cls(**fields)
 
@@ -74,6 +76,7 @@ class Answer:
     request: str  #: the digest of the request's envelope
     session: str  #: of the agent that answers
     highest: int  #: number of the requests that were taken
+    moment: int  #: milliseconds of the session, when it was answered
     refused: Refusal | None = None
     content: Mapping[str, Any] | None = None  #: a GuestAnswer's form on the wire; None: refused
 
@@ -88,7 +91,8 @@ class Answer:
         _require(
             isinstance(fields['request'], str) and _DIGEST.fullmatch(fields['request']) is not None
         )
-        _require(is_session(fields['session']) and _is_number(fields['highest']))
+        _require(is_session(fields['session']))
+        _require(_is_number(fields['highest']) and _is_number(fields['moment']))
         _require(fields['content'] is None or isinstance(fields['content'], Mapping))
         _require((fields['refused'] is None) != (fields['content'] is None))
         if fields['refused'] is not None:

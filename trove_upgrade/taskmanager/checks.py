@@ -101,4 +101,5 @@ class CheckRunner:
         return guest.GuestCall(
             instance_id=check.instance_id, upgrade_id=check.id, attempt=1, generation=0,
             deadline=self.calls.clock.now() + datetime.timedelta(seconds=self.timeout_seconds),
-            target=self.calls.facts(target.id, target.manager, target.number), options=self.calls.options)
+            target=self.calls.facts(target.id, target.manager, target.number), options=self.calls.options,
+            seconds=guest.whole_seconds(self.timeout_seconds))

@@ -42,9 +42,9 @@ class Calls:
 
     def plain(self, row: upgrade.Upgrade, target: Mapping[str, Any] | None = None, *, seconds: float | None = None) -> guest.GuestCall:
         """A call whose deadline is the step's own, or `seconds` from now."""
-        deadline = row.step_deadline
+        now, deadline = self.clock.now(), row.step_deadline
         if deadline is None or seconds is not None:
-            deadline = self.clock.now() + datetime.timedelta(seconds=3600 if seconds is None else seconds)
+            deadline = now + datetime.timedelta(seconds=3600 if seconds is None else seconds)
         if target is None:
             target = {'server_version': spoken(row.wanted_number), 'datastore_manager': row.datastore_manager,
                       **self._version(row.wanted_version_id, row.wanted_number),
@@ -54,7 +54,8 @@ class Calls:
         options = {**self.options, 'rollback': True} if row.is_rolling_back else self.options
         return guest.GuestCall(
             instance_id=row.instance_id, upgrade_id=row.id, attempt=row.attempt, generation=row.generation, deadline=deadline,
-            target=target, options=options, upgrade_info=row.data.get('upgrade_info') or {})
+            target=target, options=options, upgrade_info=row.data.get('upgrade_info') or {},
+            seconds=guest.whole_seconds((deadline - now).total_seconds()))
 
     def ask_again(self, row: upgrade.Upgrade, answer: guest.GuestAnswer) -> Wait:
         """The guest works: soon at first, then less often."""

@@ -157,7 +157,7 @@ class SealedTest(AgentTestCase):
 
     def seal(self, method, arguments=None):
         self.number += 1
-        request = messages.Request(method, self.session, self.number, arguments or {})
+        request = messages.Request(method, self.session, self.number, messages.LARGEST_NUMBER, arguments or {})
         return envelope.seal(self.key, keys.Direction.TO_GUEST, request.to_bytes())
 
     def deliver(self, guest, method, *arguments):

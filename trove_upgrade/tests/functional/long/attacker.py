@@ -124,7 +124,7 @@ class Attacker:
     def call_sealed(self, instance_id, victims_key_id, method, arguments, seconds=5):
         """Under the attacker's key: as itself, in the victim's name, and under the id of the victim's key."""
         mine = key()
-        request = messages.Request(method, messages.NO_SESSION, 2**40, arguments).to_bytes()
+        request = messages.Request(method, messages.NO_SESSION, 2**40, 2**40, arguments).to_bytes()
         names = [
             mine,
             GuestKey(mine.id, instance_id, mine.secret),
@@ -220,7 +220,7 @@ class Attacker:
         """A sealed answer to this very request, under the id of the victim's key and the attacker's secret."""
         asked = envelopes.Envelope.from_wire(request['args']['envelope'])
         answer = messages.Answer(
-            asked.digest, messages.new_session(os.urandom), 1, None, content
+            asked.digest, messages.new_session(os.urandom), 1, 1, None, content
         ).to_bytes()
         name = GuestKey(asked.key_id, asked.instance_id, key().secret)
         return envelopes.seal(name, Direction.TO_TASKMANAGER, answer).to_wire()

@@ -104,7 +104,8 @@ class Process:
 class Server:
     """One of Nova's."""
 
-    def __init__(self, cloud, instance_id):
+    def __init__(self, cloud, instance_id, clock_hours=0):
+        self.clock_hours = clock_hours
         self.id = str(uuid.uuid4())
         self.instance_id = instance_id
         self.directory = cloud.directory / self.id
@@ -138,6 +139,8 @@ class Server:
 
     def make(self, image, user_data):
         self.directory.mkdir()
+        if self.clock_hours:
+            (self.directory / 'clock-hours').write_text(str(self.clock_hours))
         with (self._cloud.directory / f'{self.id}.json').open('w', encoding='utf-8') as file:
             state = {'status': 'ACTIVE', 'image_id': image.id, 'metadata': {}}
             json.dump({**state, 'user_data': base64.b64encode(user_data).decode()}, file)
@@ -194,9 +197,12 @@ class Cloud(fixtures.Fixture):
         self.addCleanup(self._ending.set)
         nova.start()
 
-    def create(self, instance_id, image_id, more_guest_info=''):
-        """A server, booted as Trove would have made it; user data as `yaml.dump` writes it."""
-        server = Server(self, instance_id)
+    def create(self, instance_id, image_id, more_guest_info='', clock_hours=0):
+        """A server, booted as Trove would have made it; user data as `yaml.dump` writes it.
+
+        `clock_hours`: by so many its time of day is off, after each rebuild too.
+        """
+        server = Server(self, instance_id, clock_hours)
         self.servers[server.id] = server
         files = {
             'guest_info.conf': _GUEST_INFO.format(instance_id=instance_id, more=more_guest_info),

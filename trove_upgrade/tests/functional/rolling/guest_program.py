@@ -4,11 +4,13 @@
     python guest_program.py DIRECTORY VERSION BOOT
 
 DIRECTORY holds `root`, which a rebuild makes anew, and `volume`, which stays; VERSION is the server's of the image, BOOT the id
-of this boot.  While DIRECTORY has a file `hold-<step>`, that step's job waits.  The stand-ins are those of the release's own unit
+of this boot.  While DIRECTORY has a file `hold-<step>`, that step's job waits; a file `clock-hours` has the hours by which the guest's
+time of day is off.  The stand-ins are those of the release's own unit
 tests.  Nothing of this folder is imported: the code on the path may be another release's.
 """
 
 import dataclasses
+import datetime
 import functools
 import inspect
 import pathlib
@@ -69,6 +71,26 @@ def driver(fakes, server, directory):
             super().write_probe()
 
     return Driver(server)
+
+
+class WrongClock:
+    """The guest's clock, with another time of day."""
+
+    def __init__(self, right, hours):
+        self._right = right
+        self._off = datetime.timedelta(hours=hours)
+
+    def now(self):
+        return self._right.now() + self._off
+
+    def __getattr__(self, name):
+        return getattr(self._right, name)
+
+
+def clock(right, directory):
+    """The clock that the guest is to have."""
+    off = directory / 'clock-hours'
+    return WrongClock(right, float(off.read_text())) if off.exists() else right
 
 
 def sender(conf, rpc_transport):
@@ -178,6 +200,7 @@ def main(directory, version, boot):
     from trove_upgrade.guestagent import agent
 
     def wrap(own):
+        own = dataclasses.replace(own, clock=clock(own.clock, directory))
         return on_machine(own, server, boot, lambda machine: driver(fakes, machine, directory))
 
     if 'wrap' in inspect.signature(agent.compose).parameters:

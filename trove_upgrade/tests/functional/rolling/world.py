@@ -145,6 +145,14 @@ class WorldCase(Waiting, base.TestCase):
 
     # What an operator does.
 
+    def configure(self, **options):
+        """Of [trove_upgrade], for the programs that start from now on."""
+        lines = ''.join(f'{name} = {value}\n' for name, value in options.items())
+        text = self.configuration.read_text(encoding='utf-8')
+        self.configuration.write_text(
+            text.replace('[trove_upgrade]\n', f'[trove_upgrade]\n{lines}'), encoding='utf-8'
+        )
+
     def tool(self, *words, program='trove-upgrade-manage'):
         """A program of this release, to its end; (exit code, all that it prints)."""
         done = subprocess.run(
@@ -220,10 +228,10 @@ class WorldCase(Waiting, base.TestCase):
 
     # What Trove and its users do.
 
-    def create(self, image_id, more_guest_info='', **columns):
+    def create(self, image_id, more_guest_info='', clock_hours=0, **columns):
         """An instance, its server, and its agent once that was heard by nobody or any taskmanager."""
         instance_id = str(uuid.uuid4())
-        server = self.cloud.create(instance_id, image_id, more_guest_info)
+        server = self.cloud.create(instance_id, image_id, more_guest_info, clock_hours)
         self._insert(
             trove_tables.instances,
             id=instance_id,

@@ -19,7 +19,7 @@ class TestGuestCall(base.TestCase):
     def test_each_wrong_argument_is_refused_by_its_name(self):
         for changes in (
             {'surplus': 1}, {'attempt': -1}, {'attempt': '1'}, {'attempt': 1.5}, {'generation': True}, {'deadline': '2026-01-01'},
-            {'deadline': 7}, {'target': []}, {'options': 'x'}, {'upgrade_info': None}, {'upgrade_id': '../x'}, {'instance_id': 'i\n'},
+            {'deadline': 7}, {'seconds': -1}, {'seconds': '1'}, {'seconds': 1.5}, {'seconds': 2**31}, {'target': []}, {'options': 'x'}, {'upgrade_info': None}, {'upgrade_id': '../x'}, {'instance_id': 'i\n'},
             {'target': {'server_version': 7}}, {'target': {'plugins': 'x'}}, {'target': {'options': [7]}}, {'target': {'plugin_options': []}},
             {'options': {'rollback': 'yes'}}, {'options': {'lock_seconds': '7'}}, {'options': {'min_free_bytes': -1}},
             {'options': {'lock_seconds': float('nan')}}, {'options': {'allow_replication': 1}},

@@ -34,21 +34,27 @@ def scratch():
 
 
 class Clock:
-    """Stands still until it is moved; `monotonic` moves with it."""
+    """Stands still until it is moved; `monotonic` moves with it, and not where the time of day is set."""
 
     def __init__(self):
+        self.seconds = 1000.0
         self.time = datetime.datetime(2026, 11, 21, 12, 0, tzinfo=datetime.UTC)
 
     def now(self):
         return self.time
 
     def monotonic(self):
-        return self.time.timestamp()
+        return self.seconds
 
     def sleep(self, seconds):
         self.move(seconds)
 
     def move(self, seconds):
+        self.seconds += seconds
+        self.set(seconds)
+
+    def set(self, seconds):
+        """The time of day, by so much."""
         self.time += datetime.timedelta(seconds=seconds)
 
 
@@ -182,7 +188,8 @@ class Machine:
 
     def seal(self, troves_key=None, random=os.urandom):
         """The seal of an agent whose life begins now."""
-        return seal.Seal(held_key.HeldKey(self.layout, INSTANCE, troves_key), lambda key_id: sequence.Sequence(self.layout.sequence(key_id)), self.drops, random)
+        return seal.Seal(held_key.HeldKey(self.layout, INSTANCE, troves_key), lambda key_id: sequence.Sequence(self.layout.sequence(key_id)), self.drops,
+                         self.clock.monotonic, random)
 
     def put_key(self, key, mode=0o600):
         """The key file, as user data of a rebuild or an operator writes it."""

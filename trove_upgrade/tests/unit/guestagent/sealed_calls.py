@@ -36,11 +36,12 @@ class Sender:
     def __init__(self, machine, key):
         self.machine, self.key = machine, key
         self.session, self.number, self.calls = messages.NO_SESSION, 0, 0
+        self.latest = messages.LARGEST_NUMBER
 
     def seal(self, method, arguments=None, **changes):
         """The next request, in its envelope."""
         self.number += 1
-        request = messages.Request(method, self.session, self.number, arguments or {})
+        request = messages.Request(method, self.session, self.number, self.latest, arguments or {})
         content = dataclasses.replace(request, **changes).to_bytes()
         return envelope.seal(self.key, Direction.TO_GUEST, content)
 

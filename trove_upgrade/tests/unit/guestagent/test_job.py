@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import datetime
 import pathlib
+import threading
 
 import fixtures
 
@@ -19,13 +20,18 @@ class JobsTest(base.TestCase):
         super().setUp()
         self.directory = pathlib.Path(self.useFixture(fixtures.TempDir(rootdir=fakes.scratch())).path) / 'jobs'
         self.clock, self.gate, self.changes = fakes.Clock(), fakes.Gate(), []
+        self.ended = threading.Event()
         self.addCleanup(self.gate.released.set)
         self.bodies = {'pre_upgrade': self.gate, 'abort_upgrade': lambda call, progress: work.Outcome('Aborted.')}
         self.jobs = self.new_jobs()
 
     def new_jobs(self):
         """The agent starts (again)."""
-        return Jobs(Journal(self.directory), self.bodies, self.clock, on_change=lambda: self.changes.append(1))
+        return Jobs(Journal(self.directory), self.bodies, self.clock, on_change=self.change)
+
+    def change(self):
+        self.changes.append(1)
+        self.ended.set()
 
     def call(self, **changes):
         arguments = {'instance_id': fakes.INSTANCE, 'upgrade_id': fakes.UPGRADE, 'attempt': 1, 'generation': 1,
@@ -123,13 +129,35 @@ class JobsTest(base.TestCase):
         self.assertNotIn('S3CRET', message)
         self.assertEqual(1, logged.output.count('Traceback (most recent call last)'))
 
-    def test_a_job_gives_up_at_its_deadline_and_a_later_call_can_move_it(self):
-        self.jobs.ask('pre_upgrade', self.call(), 0)
-        self.jobs.ask('pre_upgrade', self.call(deadline=self.clock.time + datetime.timedelta(hours=2)), 0)
+    def test_a_job_gives_up_after_its_seconds_and_a_later_call_can_move_that(self):
+        self.jobs.ask('pre_upgrade', self.call(seconds=3600), 0)
+        self.jobs.ask('pre_upgrade', self.call(seconds=7200), 0)
         self.clock.move(3601)
+        self.assertEqual(guest.JobState.RUNNING, self.jobs.ask('pre_upgrade', self.call(seconds=3600), 0.1).state)
+        self.clock.move(3601)
+        self.assert_given_up()
+
+    def test_a_guest_whose_time_of_day_is_off_has_its_seconds_all_the_same(self):
+        for hours in (-1, 1):
+            with self.subTest(hours=hours):
+                deadline = self.clock.time + datetime.timedelta(minutes=10)
+                self.clock.set(3600 * hours)
+                key = {'upgrade_id': f'off-by-{hours}', 'deadline': deadline, 'seconds': 600}
+                self.assertEqual(guest.JobState.RUNNING, self.jobs.ask('pre_upgrade', self.call(**key), 0.1).state)
+                self.clock.move(601)
+                self.assert_given_up(**key)
+
+    def test_a_taskmanager_that_sends_no_seconds_is_taken_by_its_deadline(self):
+        self.jobs.ask('pre_upgrade', self.call(), 0)
+        self.clock.move(3599)
         self.assertEqual(guest.JobState.RUNNING, self.jobs.ask('pre_upgrade', self.call(), 0.1).state)
-        self.clock.move(3600 * 2)
-        record = self.jobs.ask('pre_upgrade', self.call(deadline=self.clock.time), _LONG)
+        self.clock.move(3601)
+        self.assert_given_up()
+
+    def assert_given_up(self, **changes):
+        self.assertTrue(self.ended.wait(_LONG), 'the job goes on')
+        self.ended.clear()
+        record = self.jobs.ask('pre_upgrade', self.call(**changes), _LONG)
         self.assertEqual((guest.JobState.FAILED, 'DEADLINE_PASSED'), (record.state, record.code))
 
     def test_a_journal_that_cannot_be_written_at_the_end_still_answers(self):

@@ -102,7 +102,7 @@ class SealedRpcTest(RpcCase):
         layout.guest_key.write_bytes(self.key.to_file())
 
     def test_a_sealed_call_and_its_answer_travel_whole(self):
-        sealed = envelope.seal(self.key, Direction.TO_GUEST, messages.Request('greet', messages.NO_SESSION, 1, {}).to_bytes())
+        sealed = envelope.seal(self.key, Direction.TO_GUEST, messages.Request('greet', messages.NO_SESSION, 1, 0, {}).to_bytes())
         wire = self.raw.call(serializer.service_context(), 'sealed', envelope=sealed.to_wire())
         answer = messages.Answer.from_bytes(envelope.unseal(self.key, Direction.TO_TASKMANAGER, envelope.Envelope.from_wire(wire)))
         self.assertEqual((sealed.digest, messages.Refusal.SESSION), (answer.request, answer.refused))

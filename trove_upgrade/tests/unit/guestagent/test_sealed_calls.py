@@ -193,12 +193,14 @@ class SealedCallTest(SealedCase):
             'RUNNING', sender.call(endpoint, 'check_upgrade', sender.arguments()).content['state']
         )
 
-    def test_clocks_matter_nothing(self):
+    def test_the_time_of_day_matters_nothing(self):
         endpoint = self.keyed()
         sender = self.greeted(endpoint)
+        moment = sender.call(endpoint, 'greet').moment
         for seconds in (-10_000_000, 20_000_000):
-            self.machine.clock.move(seconds)
-            self.assertIsNone(sender.send(endpoint, sender.seal('greet')).refused)
+            self.machine.clock.set(seconds)
+            answer = sender.send(endpoint, sender.seal('greet', latest=moment))
+            self.assertEqual((None, moment), (answer.refused, answer.moment))
 
     def test_a_disk_that_takes_nothing_is_an_answer_and_nothing_is_carried_out(self):
         endpoint = self.keyed()
@@ -210,6 +212,43 @@ class SealedCallTest(SealedCase):
         self.assertEqual([], self.notes.carried_out)
 
 
+class LateTest(SealedCase):
+    """What was withheld is not begun when it comes at last."""
+
+    def request(self, endpoint, **changes):
+        sender = self.greeted(endpoint)
+        return sender, sender.seal('pre_upgrade', sender.arguments(), **changes)
+
+    def test_a_request_is_begun_up_to_its_latest_moment_and_not_after_it(self):
+        for seconds, is_begun in ((0, True), (9, True), (11, False), (3600, False)):
+            with self.subTest(seconds=seconds):
+                endpoint = self.keyed()
+                sender = self.greeted(endpoint)
+                moment = sender.call(endpoint, 'greet').moment
+                sealed = sender.seal('pre_upgrade', sender.arguments(), latest=moment + 10_000)
+                self.notes.carried_out.clear()
+                self.machine.clock.move(seconds)
+                answer = sender.send(endpoint, sealed)
+                self.assertEqual(None if is_begun else messages.Refusal.LATE, answer.refused)
+                self.assertEqual(is_begun, bool(self.notes.carried_out))
+                self.assertEqual(moment + seconds * 1000, answer.moment)
+
+    def test_a_request_of_a_taskmanager_that_knows_no_moment_begins_nothing_and_is_told_one(self):
+        endpoint = self.keyed()
+        sender, sealed = self.request(endpoint, latest=0)
+        answer = sender.send(endpoint, sealed)
+        self.assertEqual(messages.Refusal.LATE, answer.refused)
+        self.assertGreater(answer.moment, 0)
+        self.assertEqual([], self.notes.carried_out)
+        self.assertEqual({Reason.LATE: 1}, {Reason.LATE: self.machine.drops.counted[Reason.LATE]})
+
+    def test_a_late_request_uses_no_number_up(self):
+        endpoint = self.keyed()
+        sender, sealed = self.request(endpoint, latest=0)
+        highest = sender.send(endpoint, sealed).highest
+        self.assertLess(highest, sender.number)
+
+
 class DroppedTest(SealedCase):
     def forged(self, sender):
         """What others than the taskmanager can send to this guest."""
@@ -217,7 +256,9 @@ class DroppedTest(SealedCase):
         own = sender.key
         other = GuestKey.new(fakes.INSTANCE)
         disguised = GuestKey(own.id, fakes.INSTANCE, other.secret)
-        message = messages.Request('pre_upgrade', sender.session, 99, sender.arguments()).to_bytes()
+        message = messages.Request(
+            'pre_upgrade', sender.session, 99, sender.latest, sender.arguments()
+        ).to_bytes()
         yield from (
             {},
             {'envelope': None},
@@ -380,7 +421,11 @@ class Wire(stateful.RuleBasedStateMachine):
     @stateful.rule(field=st.sampled_from(['instance_id', 'key_id', None]))
     def another_guests_request_comes(self, field):
         message = messages.Request(
-            'check_upgrade', self.sender.session, self.sender.number + 1, self.sender.arguments()
+            'check_upgrade',
+            self.sender.session,
+            self.sender.number + 1,
+            self.sender.latest,
+            self.sender.arguments(),
         )
         wire = envelope.seal(self.other, Direction.TO_GUEST, message.to_bytes()).to_wire()
         names = {'instance_id': self.key.instance_id, 'key_id': self.key.id}

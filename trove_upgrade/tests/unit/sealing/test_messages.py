@@ -9,10 +9,10 @@ from trove_upgrade.tests.unit import base
 
 SESSION, DIGEST = 'a' * 32, 'b' * 64
 REQUEST = messages.Request(
-    'pre_upgrade', SESSION, 7, {'upgrade_id': 'u1', 'target': {'options': ['x']}}
+    'pre_upgrade', SESSION, 7, 20_000, {'upgrade_id': 'u1', 'target': {'options': ['x']}}
 )
-DONE = messages.Answer(DIGEST, SESSION, 7, content={'state': 'DONE'})
-REFUSED = messages.Answer(DIGEST, SESSION, 9, refused=messages.Refusal.NUMBER)
+DONE = messages.Answer(DIGEST, SESSION, 7, 5_000, content={'state': 'DONE'})
+REFUSED = messages.Answer(DIGEST, SESSION, 9, 5_000, refused=messages.Refusal.NUMBER)
 REPORT = messages.Report(SESSION, 1, {'instance_id': 'i1'})
 
 
@@ -40,10 +40,17 @@ class TestMessages(base.TestCase):
             self.assertRaises(NotAuthentic, messages.Request.from_bytes, content)
 
     def test_numbers_are_what_a_column_holds(self):
-        for number in (-1, True, 2**63, '7', None):
-            self.assert_refused(
-                messages.Request, {**json.loads(REQUEST.to_bytes()), 'number': number}
-            )
+        for message, name in (
+            (REQUEST, 'number'),
+            (REQUEST, 'latest'),
+            (DONE, 'highest'),
+            (DONE, 'moment'),
+            (REPORT, 'number'),
+        ):
+            for number in (-1, True, 2**63, '7', None):
+                self.assert_refused(
+                    type(message), {**json.loads(message.to_bytes()), name: number}
+                )
 
     def test_an_answer_has_content_or_a_refusal(self):
         good = json.loads(DONE.to_bytes())

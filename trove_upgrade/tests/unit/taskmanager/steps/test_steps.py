@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Precheck, quiesce, boot, restore, verify and undo: each with the pictures that it can find."""
 import dataclasses
+import datetime
 
 from trove_upgrade.db import trove_tables
 from trove_upgrade.db.datastores import ConfigurationParameter
@@ -279,5 +280,10 @@ class TestUndo(_StepCase):
         self.stage.undo.run(self.stage.row(Step.QUIESCE, attempt=3))
         call = self.guest.asked('abort_upgrade')[0]
         self.assertEqual((3, 1), (call.attempt, call.generation))
-        self.assertGreater(call.deadline, self.stage.clock.now())
+        self.assertGreater(call.seconds, 0)
+        self.assertEqual(call.deadline - self.stage.clock.now(), datetime.timedelta(seconds=call.seconds))
         self.assertEqual(call, guest.GuestCall.from_wire(call.to_wire()))
+
+    def test_seconds_of_a_call_are_whole_and_such_as_every_agent_reads(self):
+        for seconds, whole in ((0.1, 1), (300.0, 300), (-5.0, 0), (1e18, 2**31 - 1), (float('inf'), 2**31 - 1)):
+            self.assertEqual(whole, guest.whole_seconds(seconds))
