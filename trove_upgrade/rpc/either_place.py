@@ -32,7 +32,8 @@ class EitherPlace:
 
     A call goes to the place of the last answer, at first to the guests'. Where the broker has no queue of the guest there, the same
     call goes to the other place. A call without an answer is not sent again, as it may have arrived: the next one goes to the other
-    place first. So a queue that a guest has left behind costs one time-out, and locks nothing out.
+    place first. So a queue that a guest has left behind costs one time-out, and locks nothing out.  Nor does one that another account
+    has made: `doubt` an answer that was not the guest's.
     """
 
     def __init__(self, guests: Caller, services: Caller) -> None:
@@ -64,6 +65,14 @@ class EitherPlace:
                 raise  # an answer named it: the library makes a class of its own of that
         with self._told_by_the_end(topic, other, likely):
             return _call(other, target, context, method, arguments)
+
+    def doubt(self, topic: str) -> None:
+        """Send the next call to the other place first: what has answered was not the guest."""
+        with self._lock:
+            if topic in self._at_services:
+                self._at_services.discard(topic)
+            else:
+                self._at_services.add(topic)
 
     @contextlib.contextmanager
     def _told_by_the_end(self, topic: str, asked: Caller, other: Caller) -> Iterator[None]:

@@ -3,7 +3,7 @@
 import functools
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, Self
 
 import oslo_messaging
@@ -53,10 +53,11 @@ class GuestAgentAPI:
 
     def __init__(self, client: _Caller, *, topic_prefix: str, timeout_seconds: float,
                  require_broker: Callable[[float], None] = lambda _timeout_seconds: None, keys: GuestKeys | None = None,
-                 drops: Drops | None = None, is_required: bool = True) -> None:
+                 drops: Drops | None = None, is_required: bool = True, doubt: Callable[[str], None] = lambda _topic: None) -> None:
         """`require_broker` is asked until the first call has been answered: only that one could hang.
 
         `keys`: None where nothing is sealed.  `is_required`: False lets a guest with a key be asked unsealed where it cannot be otherwise.
+        `doubt` is called with the topic of a guest in whose place something else has answered.
         """
         self._client = client
         self._require_broker = require_broker
@@ -65,6 +66,7 @@ class GuestAgentAPI:
         self._timeout = timeout_seconds
         self._keys = keys
         self._is_required = is_required
+        self._doubt = doubt
         self._sealed = None if keys is None else sealed_calls.SealedCalls(
             self._call, keys, drops or Drops(time.monotonic), timeout_seconds=timeout_seconds)
 
@@ -81,7 +83,8 @@ class GuestAgentAPI:
                                  is_required=options.guest_rpc_security == guest_keys_conf.REQUIRED)
         places = place.of_taskmanagers(conf) if rpc_transport is None else ()
         if len(places) > 1:
-            return name(either_place.EitherPlace(*(_caller(conf, at) for at in places)))
+            either = either_place.EitherPlace(*(_caller(conf, at) for at in places))
+            return name(either, doubt=either.doubt)
         return name(_client(conf, rpc_transport or transport.get_transport(conf)), require_broker=functools.partial(transport.require_broker, conf))
 
     def check_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
@@ -112,7 +115,7 @@ class GuestAgentAPI:
         """Let the guest tell in which start of its agent it is; nothing is done where it has no key.  Raises as the other calls."""
         known = self._known(instance_id, 'greet')
         if known is not None and self._sealed is not None:
-            self._sealed.ask(known, 'greet', {})
+            self._answered(self._sealed, known, 'greet', {})
 
     def _known(self, instance_id: str, method: str) -> KnownKey | None:
         """:raises GuestKeyUnusable: it cannot be decrypted, and security is required."""
@@ -125,6 +128,17 @@ class GuestAgentAPI:
                 raise exceptions.GuestKeyUnusable(instance_id=instance_id, method=method, found=error.message) from error
             LOG.warning('Instance %s is asked unsealed, as guest_rpc_security lets it be: %s', instance_id, error.message)
             return None
+
+    def _answered(self, sealed: sealed_calls.SealedCalls, known: KnownKey, method: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what the guest has answered under its key.  Raises as `SealedCalls.ask`."""
+        try:
+            return sealed.ask(known, method, arguments)
+        except AnswerNotAuthentic:
+            self._doubt(self._topic(known.key.instance_id))
+            raise
+
+    def _topic(self, instance_id: str) -> str:
+        return f'{self._prefix}{instance_id}'
 
     def _ask(self, method: str, call: guest.GuestCall) -> guest.GuestAnswer:
         try:
@@ -148,7 +162,7 @@ class GuestAgentAPI:
         known = self._known(call.instance_id, method)
         if known is not None and self._sealed is not None:
             try:
-                return guest.GuestAnswer.from_wire(self._sealed.ask(known, method, call.to_wire()))
+                return guest.GuestAnswer.from_wire(self._answered(self._sealed, known, method, call.to_wire()))
             except AnswerNotAuthentic as error:
                 if self._is_required or error.reason is not sealed_calls.Reason.TOO_OLD:
                     raise
@@ -187,7 +201,7 @@ class GuestAgentAPI:
         return _made_up(guest.JobState.DONE, message='Done by an agent that knows RPC 1.0 only.', result={'upgrade_info': info})
 
     def _call(self, method: str, version: str, instance_id: str, arguments: dict[str, Any]) -> Any:
-        topic = f'{self._prefix}{instance_id}'
+        topic = self._topic(instance_id)
         client = self._client.prepare(topic=topic, server=topic, version=version, timeout=self._timeout)
         try:
             if not self._connected:

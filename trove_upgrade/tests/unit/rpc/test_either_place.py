@@ -54,13 +54,13 @@ class TestEitherPlace(base.TestCase):
         self.asked = []
         self.guests, self.services = Place('guests', self.asked), Place('services', self.asked)
         self.looked = []
-        either = EitherPlace(
+        self.either = EitherPlace(
             *(
                 Caller(one, lambda one=one: self.looked.append(one.name))
                 for one in (self.guests, self.services)
             )
         )
-        self.api = guestagent.GuestAgentAPI(either, topic_prefix='guestagent.', timeout_seconds=1)
+        self.api = guestagent.GuestAgentAPI(self.either, topic_prefix='guestagent.', timeout_seconds=1)
 
     def ask(self, instance='i1'):
         """Places that were asked for one call, and whether it was answered."""
@@ -123,6 +123,18 @@ class TestEitherPlace(base.TestCase):
         self.guests.error = NamedByAnAnswer()
         self.services.has = LISTENS
         self.assertEqual((['guests'], False), self.ask())
+
+    def test_garbage_of_another_account_holds_no_call_back(self):
+        """It answers in the place where the guest is not, after one time-out where it is."""
+        self.guests.has = LEFT_BEHIND
+        self.assertEqual((['guests'], False), self.ask())
+        self.guests.has = self.services.has = LISTENS
+        self.assertEqual((['services'], True), self.ask())
+        self.either.doubt('guestagent.i1')
+        self.assertEqual((['guests'], True), self.ask())
+        self.assertEqual((['guests'], True), self.ask())
+        self.either.doubt('guestagent.i1')
+        self.assertEqual((['services'], True), self.ask(), 'it may be there')
 
     def test_each_broker_is_looked_for_until_it_has_answered_once(self):
         self.services.has = LISTENS

@@ -56,7 +56,7 @@ class Guest:
 
     def __init__(self, key):
         self.key = key
-        self.session, self.highest = SESSION, 0
+        self.session, self.highest, self.moment = SESSION, 0, 1
         self.requests = []
         self.in_place = []  #: functions that make what comes back instead, in turn
         self.before = []
@@ -77,11 +77,13 @@ class Guest:
 
     def answer(self, digest, request):
         if request.session != self.session:
-            return messages.Answer(digest, self.session, self.highest, messages.Refusal.SESSION)
+            return messages.Answer(digest, self.session, self.highest, self.moment, messages.Refusal.SESSION)
         if request.number <= self.highest:
-            return messages.Answer(digest, self.session, self.highest, messages.Refusal.NUMBER)
+            return messages.Answer(digest, self.session, self.highest, self.moment, messages.Refusal.NUMBER)
+        if request.latest < self.moment:
+            return messages.Answer(digest, self.session, self.highest, self.moment, messages.Refusal.LATE)
         self.highest = request.number
-        return messages.Answer(digest, self.session, self.highest, content=DONE.to_wire())
+        return messages.Answer(digest, self.session, self.highest, self.moment, content=DONE.to_wire())
 
     def seal(self, answer, key=None, direction=Direction.TO_TASKMANAGER):
         return envelope.seal(key or self.key, direction, answer.to_bytes()).to_wire()
@@ -101,6 +103,23 @@ class SealedCase(base.TestCase):
         self.guest = Guest(self.key)
         self.keys = Keys(KnownKey(self.key, SESSION))
         self.drops = Drops(itertools.count().__next__)
+
+        self.time = 1000.0
+
+    def sealed_calls(self, timeout_seconds=15):
+        """By a clock of its own."""
+
+        def call(method, version, instance_id, arguments):
+            client = self.guest.prepare(version=version, topic=instance_id)
+            return client.call(None, method, **arguments)
+
+        return sealed_calls.SealedCalls(
+            call,
+            self.keys,
+            self.drops,
+            timeout_seconds=timeout_seconds,
+            monotonic=lambda: self.time,
+        )
 
     def api(self, **options):
         return GuestAgentAPI(
@@ -123,8 +142,11 @@ class TestSealedCalls(SealedCase):
             'verify_upgrade',
             'finish_upgrade',
         ]
+        api = self.api()
+        api.greet(INSTANCE)
+        del self.guest.requests[:]
         for method in methods:
-            self.assertEqual(DONE, getattr(self.api(), method)(CALL))
+            self.assertEqual(DONE, getattr(api, method)(CALL))
         self.assertEqual({'1.2'}, {version for version, _ in self.guest.requests})
         self.assertEqual(methods, [request.method for _, request in self.guest.requests])
         self.assertEqual(CALL, guest.GuestCall.from_wire(self.guest.requests[0][1].arguments))
@@ -156,7 +178,7 @@ class TestSealedCalls(SealedCase):
     def test_a_guest_that_tells_of_a_number_without_measure_uses_up_none(self):
         """It would lock out its own instance, past a rebuild and a new key."""
         def lie(_answer, digest):
-            refused = messages.Answer(digest, SESSION, 2**63 - 2, messages.Refusal.NUMBER)
+            refused = messages.Answer(digest, SESSION, 2**63 - 2, 1, messages.Refusal.NUMBER)
             return self.guest.seal(refused)
 
         self.guest.in_place = [lie, lie]
@@ -166,7 +188,7 @@ class TestSealedCalls(SealedCase):
 
     def test_a_guest_that_refuses_twice_is_asked_later(self):
         def refused(_answer, digest):
-            return self.guest.seal(messages.Answer(digest, SESSION, 5, messages.Refusal.NUMBER))
+            return self.guest.seal(messages.Answer(digest, SESSION, 5, 1, messages.Refusal.NUMBER))
 
         self.guest.in_place = [refused, refused]
         self.assertRaises(exceptions.GuestUnavailable, self.api().check_upgrade, CALL)
@@ -182,6 +204,76 @@ class TestSealedCalls(SealedCase):
         self.assertEqual([LATER], self.keys.met_sessions)
 
 
+class TestMoments(SealedCase):
+    """A request names the latest moment of the guest's session at which it may be begun."""
+
+    def latest(self, calls):
+        """What the requests of one call named."""
+        del self.guest.requests[:]
+        calls.ask(self.keys.known, 'check_upgrade', {})
+        return [request.latest for _, request in self.guest.requests]
+
+    def test_a_moment_that_is_not_known_is_asked_for(self):
+        self.guest.moment = 70_000
+        calls = self.sealed_calls()
+        self.assertEqual([0, 85_000], self.latest(calls))
+        self.assertEqual([85_000], self.latest(calls))
+
+    def test_a_guest_that_has_answered_is_known_to_have_gone_on(self):
+        self.guest.moment = 70_000
+        calls = self.sealed_calls()
+        self.latest(calls)
+        self.time += 20
+        self.guest.moment = 90_000
+        self.assertEqual([105_000], self.latest(calls))
+
+    def test_another_start_of_the_agent_counts_anew(self):
+        self.guest.moment = 70_000
+        calls = self.sealed_calls()
+        self.latest(calls)
+        self.guest.session, self.guest.moment = LATER, 500
+        self.assertEqual([85_000, 15_500], self.latest(calls))
+
+    def test_another_key_counts_anew(self):
+        self.guest.moment = 70_000
+        calls = self.sealed_calls()
+        self.latest(calls)
+        self.key = self.guest.key = GuestKey.new(INSTANCE)
+        self.keys.known = KnownKey(self.key, SESSION)
+        self.assertEqual([0, 85_000], self.latest(calls))
+
+    def test_what_was_told_long_ago_is_asked_for_again(self):
+        """The clock of a guest that was paused has stood still."""
+        self.guest.moment = 70_000
+        calls = self.sealed_calls()
+        self.latest(calls)
+        self.time += 3600
+        self.assertEqual([0, 85_000], self.latest(calls))
+
+    def test_an_answer_that_is_not_the_guests_tells_no_moment(self):
+        self.guest.moment = 70_000
+        calls = self.sealed_calls()
+        self.latest(calls)
+        forged = messages.Answer('f' * 64, SESSION, 9, 10**9, content=DONE.to_wire())
+        self.guest.in_place = [lambda _answer, _digest: self.guest.seal(forged)]
+        self.assertRaises(
+            exceptions.GuestUnavailable, calls.ask, self.keys.known, 'check_upgrade', {}
+        )
+        self.assertEqual([85_000], self.latest(calls))
+
+
+class TestOtherPlace(SealedCase):
+    def test_an_answer_that_is_not_the_guests_has_its_place_doubted(self):
+        doubted = []
+        api = self.api(doubt=doubted.append)
+        api.check_upgrade(CALL)
+        self.assertEqual([], doubted)
+        for ask in (lambda: api.check_upgrade(CALL), lambda: api.greet(INSTANCE)):
+            self.guest.in_place = [lambda _answer, _digest: 'garbage']
+            self.assertRaises(exceptions.GuestUnavailable, ask)
+        self.assertEqual([f'guest.{INSTANCE}'] * 2, doubted)
+
+
 class TestForgeries(SealedCase):
     def forged(self):
         """(name, what comes in the place of the guest's answer, how it is counted)."""
@@ -194,16 +286,16 @@ class TestForgeries(SealedCase):
             return {**answer, 'box': ('B' if box[0] == 'A' else 'A') + box[1:]}
 
         def of_another_request(_answer, _digest):
-            return self.guest.seal(messages.Answer('f' * 64, SESSION, 9, content=content))
+            return self.guest.seal(messages.Answer('f' * 64, SESSION, 9, 1, content=content))
 
         def under(key):
             return lambda _answer, digest: self.guest.seal(
-                messages.Answer(digest, SESSION, 9, content=content), key
+                messages.Answer(digest, SESSION, 9, 1, content=content), key
             )
 
         def sent_back(_answer, digest):
             return self.guest.seal(
-                messages.Answer(digest, SESSION, 9, content=content), direction=Direction.TO_GUEST
+                messages.Answer(digest, SESSION, 9, 1, content=content), direction=Direction.TO_GUEST
             )
 
         remote = oslo_messaging.RemoteError
