@@ -113,6 +113,15 @@ class GuestKeyOverview:
             ids = connection.execute(query.order_by(_keys.c.instance_id)).scalars().all()
             return min(self._of_instances(connection, ids), default=None)
 
+    def left_behind(self) -> list[str]:
+        """Return the ids of instances that are deleted and have keys still, sorted."""
+        query = sa.select(_keys.c.instance_id).distinct()
+        with self._database.read() as connection:
+            if not self._database.columns(connection, _keys.name):
+                return []
+            ids = connection.execute(query.order_by(_keys.c.instance_id)).scalars().all()
+            return sorted({*ids} - self._of_instances(connection, ids))
+
     @staticmethod
     def _of_instances(connection: sa.Connection, ids: Sequence[str]) -> set[str]:
         """Those of `ids` that are instances and not deleted."""

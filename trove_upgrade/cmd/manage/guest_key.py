@@ -64,11 +64,13 @@ def add_commands(commands: Any) -> None:
 def _add_forget(nested: Any) -> None:
     forget = nested.add_parser(
         'forget',
-        help='delete the keys of an instance; without --yes only tell what would go',
+        help='delete the keys of an instance, or of all that are deleted; without --yes only tell what would go',
         description='Deletes the keys of an instance, whose guest is spoken to unsealed from then on. A guest that has a key takes no '
         'unsealed message: only for one that was rebuilt without a key, or whose file was removed. Without --yes nothing is changed.',
     )
-    forget.add_argument('instance', metavar='INSTANCE', help='id of the instance')
+    which = forget.add_mutually_exclusive_group(required=True)
+    which.add_argument('instance', metavar='INSTANCE', nargs='?', help='id of the instance')
+    which.add_argument('--deleted', action='store_true', help='all instances that have been deleted')
     forget.add_argument('--yes', action='store_true', help='do it; the keys cannot be brought back')
     forget.set_defaults(command=_forget)
 
@@ -134,6 +136,9 @@ def _rotate(run: Context, arguments: argparse.Namespace) -> None:  # noqa: ARG00
 
 
 def _forget(run: Context, arguments: argparse.Namespace) -> None:
+    if arguments.deleted:
+        _forget_deleted(run, is_confirmed=arguments.yes)
+        return
     count = run.repositories.guest_key_overview.count_of(arguments.instance)
     if not count:
         print_line(f'Nothing to do: instance {arguments.instance} has no key.')
@@ -148,6 +153,21 @@ def _forget(run: Context, arguments: argparse.Namespace) -> None:
     print_line(
         f'The keys of instance {arguments.instance} have been deleted ({count}); its guest is spoken to unsealed from now on.'
     )
+
+
+def _forget_deleted(run: Context, *, is_confirmed: bool) -> None:
+    left = run.repositories.guest_key_overview.left_behind()
+    if not left:
+        print_line('Nothing to do: no instance that was deleted has a key.')
+        return
+    if not is_confirmed:
+        for instance_id in left:
+            print_line(instance_id)
+        print_line(f'Deleted instances that have keys: {len(left)}. Nothing has been changed. The same command with --yes deletes their keys.')
+        return
+    for instance_id in left:
+        run.repositories.guest_keys.retire(instance_id)
+    print_line(f'The keys of {len(left)} deleted instances have been deleted.')
 
 
 def require_no_older_taskmanager(run: Context) -> None:

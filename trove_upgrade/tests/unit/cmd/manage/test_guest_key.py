@@ -191,6 +191,22 @@ class TestForget(GuestKeyTestCase):
         self.tool('guest-key', 'forget', database.DELETED_INSTANCE, '--yes')
         self.assertEqual([], self.rows())
 
+    def test_keys_of_all_deleted_instances_go_and_no_other(self):
+        gone = ('00000000-0000-4000-8000-00000000dead', database.DELETED_INSTANCE)
+        self.assertIn('Nothing to do', self.tool('guest-key', 'forget', '--deleted', '--yes'))
+        for instance_id in (*gone, gone[1], INSTANCE):
+            self.keys().mint(instance_id, None)
+        said = self.tool('guest-key', 'forget', '--deleted')
+        self.assertIn('Nothing has been changed', said)
+        self.assertEqual(sorted(gone), sorted(said.splitlines()[:2]))
+        self.assertEqual(4, len(self.rows()))
+        self.tool('guest-key', 'forget', '--deleted', '--yes')
+        self.assertEqual([INSTANCE], [row.instance_id for row in self.rows()])
+
+    def test_an_instance_or_all_that_are_deleted_are_named(self):
+        for words in ((), (INSTANCE, '--deleted')):
+            self.tool('guest-key', 'forget', *words, '--yes', code=2)
+
 
 class TestRegister(GuestKeyTestCase):
     def register(self, *more, server=SERVER_ID, code=0):
