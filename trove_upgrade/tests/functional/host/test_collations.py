@@ -9,7 +9,7 @@ from trove_upgrade.db.migrations.runner import Runner
 from trove_upgrade.domain.states import UpgradeState
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
-from trove_upgrade.tests.functional.host.test_database import MigratedDatabase
+from trove_upgrade.tests.functional.host.real_database import MigratedDatabase
 from trove_upgrade.tests.unit import database
 
 
