@@ -154,6 +154,7 @@ class BorealisByMistakeTest(Keys):
     """It is started again when guests have keys: it can do nothing with them, and damages nothing."""
 
     def test_a_keyed_guest_is_not_upgraded_beside_it_and_the_status_check_names_it(self):
+        self.configure(precheck_timeout=30)
         self.assert_tool(0, 'db', 'expand')
         self.start_cygnus()
         server = self.keyed_guest()
