@@ -32,8 +32,8 @@ OPTS: list[cfg.Opt] = [
                       'answers. Too low: a loaded guest is asked again and again. Too high: a dead guest holds a worker '
                       'that long.'),
     cfg.StrOpt('taskmanager_rpc_version_cap', default=None,
-               help='Highest version of the taskmanager RPC API to send, while older taskmanagers are still alive: 1.0 or 1.1. '
-                    'Unset: the newest.'),
+               help='Highest version of the taskmanager RPC API that an API sends while older taskmanagers are still alive: 1.0 or 1.1. '
+                    'Unset: the newest. Guests that have a key send 1.2 whatever it is.'),
     cfg.IntOpt('taskmanager_message_ttl', default=3600, min=1, max=604800,
                help='Seconds that a message to the taskmanagers, a nudge or the heartbeat of a guest, may wait in their queue; what no '
                     'taskmanager has read by then the broker drops, once it is the oldest there. Read by APIs and guests. Below 3600, the interval of a quiet guest: after a '

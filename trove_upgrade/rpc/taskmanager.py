@@ -116,6 +116,7 @@ class TaskManagerAPI:
         :raises MessagingUnavailable: not sent; the guest's loop sends the next one anyway.
         """
         try:
-            self._client.prepare(version='1.2').cast(context, 'sealed', envelope=sealed.to_wire())
+            capless = self._client.prepare(version='1.2', version_cap=None)  # the cap is an API's: a guest with a key sends nothing else
+            capless.cast(context, 'sealed', envelope=sealed.to_wire())
         except transport.BROKER_ERRORS as error:
             raise exceptions.MessagingUnavailable(what=f'instance {sealed.instance_id} (sealed heartbeat)', found=error) from error

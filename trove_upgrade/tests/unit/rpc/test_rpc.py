@@ -15,6 +15,8 @@ from oslo_messaging._drivers import common as oslo_common
 from trove_upgrade import conf as our_conf
 from trove_upgrade.domain import exceptions, guest, upgrade
 from trove_upgrade.rpc import guestagent, notifier, serializer, taskmanager, transport
+from trove_upgrade.sealing import envelope
+from trove_upgrade.sealing.keys import Direction, GuestKey
 from trove_upgrade.tests.unit import base, database
 
 NOW = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
@@ -187,7 +189,7 @@ class _Client:
     def can_send_version(self, version):
         return version <= self.newest
 
-    def prepare(self, version):
+    def prepare(self, version, version_cap='unset'):
         self.version = version
         return self
 
@@ -251,6 +253,11 @@ class TestTaskManagerAPI(base.TestCase):
         client = _Client()
         taskmanager.TaskManagerAPI(client, taskmanager.Nudger(1)).heartbeat(self.context, BEAT)
         self.assertEqual(BEAT, guest.Heartbeat.from_wire(client.casts[0][2]['heartbeat']))
+
+    def test_a_cap_of_the_apis_holds_no_sealed_heartbeat_back(self):
+        conf = configuration('fake://capped', taskmanager_rpc_version_cap='1.1')
+        api = taskmanager.TaskManagerAPI.from_conf(conf, transport.get_transport(conf))
+        api.sealed(self.context, envelope.seal(GuestKey.new('i1'), Direction.TO_TASKMANAGER, b'{}'))
 
 
 class TestSerializer(base.TestCase):
