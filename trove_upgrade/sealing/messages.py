@@ -13,13 +13,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, Self
 
-from trove_upgrade.domain import tree
 from trove_upgrade.sealing.envelope import NotAuthentic
 from trove_upgrade.sealing.keys import RandomBytes
 
 #: What a BigInteger column holds.
 LARGEST_NUMBER = 2**63 - 1
-_CHARACTERS = 8_000_000
+_BYTES = 8_000_000
 _SESSION_BYTES = 16
 _SESSION = re.compile(r'[0-9a-f]{32}')
 _DIGEST = re.compile(r'[0-9a-f]{64}')
@@ -124,14 +123,17 @@ class Report:
 
 def _dumped(message: Any) -> bytes:
     fields = {field.name: getattr(message, field.name) for field in dataclasses.fields(message)}
-    return json.dumps(fields, sort_keys=True, default=dict).encode()
+    return json.dumps(fields, default=dict).encode()
 
 
 def _fields(cls: type[Any], content: bytes) -> dict[str, Any]:
-    """What is in an envelope was written by the other side, and may be another release's: only the form is not believed."""
+    """Only the form is not believed: the other side has written it, and may be another release's.
+
+    What is nested in arguments, content and heartbeat is checked by what reads these, as in a message that is not sealed.
+    """
+    _require(len(content) <= _BYTES)
     try:
         document = json.loads(content)
-        tree.require(document, characters=_CHARACTERS)
     except (ValueError, RecursionError):
         raise NotAuthentic('what is in it cannot be read') from None
     names = {field.name for field in dataclasses.fields(cls)}
