@@ -11,7 +11,13 @@ import routes
 import webob
 
 from trove_upgrade.api import errors, policies, schemas
-from trove_upgrade.api.handlers import datastores, instances, upgrade_checks, upgrade_targets, upgrades
+from trove_upgrade.api.handlers import (
+    datastores,
+    instances,
+    upgrade_checks,
+    upgrade_targets,
+    upgrades,
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,15 @@
 """Our options, all in `[trove_upgrade]`, and those of Trove's that we read.  One module per reader; nothing is read at import."""
 from oslo_config import cfg
 
-from trove_upgrade.conf import api, compute, database, guest_keys, guestagent, messaging, taskmanager
+from trove_upgrade.conf import (
+    api,
+    compute,
+    database,
+    guest_keys,
+    guestagent,
+    messaging,
+    taskmanager,
+)
 
 GROUP = 'trove_upgrade'
 _MODULES = (api, compute, database, guest_keys, guestagent, messaging, taskmanager)

@@ -8,11 +8,30 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 
-from trove_upgrade.lab import bringup, cleanup, errors, handle, packages, preflight, provision, services, template
+from trove_upgrade.lab import (
+    bringup,
+    cleanup,
+    errors,
+    handle,
+    packages,
+    preflight,
+    provision,
+    services,
+    template,
+)
 from trove_upgrade.lab.handle import CloudHandle
 from trove_upgrade.lab.layout import RUN_VARIABLE, Layout
 from trove_upgrade.lab.progress import Phase, Progress
-from trove_upgrade.lab.services import glance, keystone, mariadb, neutron, nova, placement, rabbitmq, trove
+from trove_upgrade.lab.services import (
+    glance,
+    keystone,
+    mariadb,
+    neutron,
+    nova,
+    placement,
+    rabbitmq,
+    trove,
+)
 from trove_upgrade.lab.settings import DRIVER_VARIABLE, LAB_DRIVER, Secrets, Settings
 from trove_upgrade.lab.supervisor import Command, Supervisor, uninterrupted
 from trove_upgrade.lab.venv import CloudVenv

@@ -14,7 +14,15 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 
 from trove_upgrade.lab import bringup, commands, errors, identity, settings
-from trove_upgrade.lab.services import glance, keystone, mariadb, neutron, nova, openstack, placement
+from trove_upgrade.lab.services import (
+    glance,
+    keystone,
+    mariadb,
+    neutron,
+    nova,
+    openstack,
+    placement,
+)
 from trove_upgrade.lab.settings import Secrets, Settings
 from trove_upgrade.lab.supervisor import Supervisor
 

@@ -4,7 +4,16 @@ import dataclasses
 import uuid
 from collections.abc import Callable, Sequence
 
-from trove_upgrade.domain import checks, compute, exceptions, guest, instance, ports, upgrade, versions
+from trove_upgrade.domain import (
+    checks,
+    compute,
+    exceptions,
+    guest,
+    instance,
+    ports,
+    upgrade,
+    versions,
+)
 from trove_upgrade.domain.cloud_init import documents
 from trove_upgrade.sealing import keys
 from trove_upgrade.taskmanager import agent_options, key_delivery, user_data

@@ -41,7 +41,17 @@ from trove_upgrade.taskmanager.repeater import Repeater
 from trove_upgrade.taskmanager.runner import Runner
 from trove_upgrade.taskmanager.scheduler import Scheduler
 from trove_upgrade.taskmanager.sealed_reports import SealedReports
-from trove_upgrade.taskmanager.steps import boot, calls, outcome, precheck, quiesce, rebuild, restore, undo, verify
+from trove_upgrade.taskmanager.steps import (
+    boot,
+    calls,
+    outcome,
+    precheck,
+    quiesce,
+    rebuild,
+    restore,
+    undo,
+    verify,
+)
 
 LOG = logs.get_logger(__name__)
 

@@ -11,7 +11,17 @@ from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.clients import nova
-from trove_upgrade.cmd.manage import context, datastore, db, ending, guest_key, instance, queue, service, upgrade
+from trove_upgrade.cmd.manage import (
+    context,
+    datastore,
+    db,
+    ending,
+    guest_key,
+    instance,
+    queue,
+    service,
+    upgrade,
+)
 from trove_upgrade.conf import database as database_conf
 from trove_upgrade.conf import fault, start
 from trove_upgrade.domain import ports

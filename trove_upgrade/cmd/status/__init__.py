@@ -16,7 +16,16 @@ from sqlalchemy import exc as sa_exc
 from trove_upgrade import conf as our_conf
 from trove_upgrade.api import policies
 from trove_upgrade.clients import nova, session
-from trove_upgrade.cmd.status import beside, brokers, cloud, edge, guest_keys, options, pipeline, troves_policy
+from trove_upgrade.cmd.status import (
+    beside,
+    brokers,
+    cloud,
+    edge,
+    guest_keys,
+    options,
+    pipeline,
+    troves_policy,
+)
 from trove_upgrade.cmd.status.results import failure as _failure
 from trove_upgrade.cmd.status.results import success as _success
 from trove_upgrade.cmd.status.results import warning as _warning

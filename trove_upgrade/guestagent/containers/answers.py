@@ -8,7 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from trove_upgrade.guestagent.containers import definitions, http, output
-from trove_upgrade.guestagent.containers.errors import EngineError, EngineNotAnswering, ImageNotFound, ImageNotPulled
+from trove_upgrade.guestagent.containers.errors import (
+    EngineError,
+    EngineNotAnswering,
+    ImageNotFound,
+    ImageNotPulled,
+)
 from trove_upgrade.guestagent.datastores.base import Progress
 
 #: What registries, and the engine about them, say of a name that they do not have.

@@ -13,7 +13,14 @@ from urllib import parse
 from trove_upgrade.domain.image_reference import ImageReference
 from trove_upgrade.guestagent.containers import answers, definitions, http, output
 from trove_upgrade.guestagent.containers.answers import Container, Image
-from trove_upgrade.guestagent.containers.errors import ContainerFailed, ContainerNotFound, EngineError, EngineNotAnswering, EngineRefused, ImageNotFound
+from trove_upgrade.guestagent.containers.errors import (
+    ContainerFailed,
+    ContainerNotFound,
+    EngineError,
+    EngineNotAnswering,
+    EngineRefused,
+    ImageNotFound,
+)
 from trove_upgrade.guestagent.containers.login import RegistryLogin
 from trove_upgrade.guestagent.datastores.base import Progress
 from trove_upgrade.guestagent.datastores.mysql_family.programs import Finished

@@ -7,7 +7,14 @@ from typing import Any
 
 from trove_upgrade.domain import exceptions, upgrade
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.mysql_family import bind_addresses, connection, isolated, persisted, scratch, versions
+from trove_upgrade.guestagent.datastores.mysql_family import (
+    bind_addresses,
+    connection,
+    isolated,
+    persisted,
+    scratch,
+    versions,
+)
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import MySQL
 from trove_upgrade.guestagent.datastores.mysql_family.driver import FamilyDriver
 from trove_upgrade.guestagent.datastores.mysql_family.programs import Finished

@@ -24,7 +24,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from trove_upgrade.lab.containers.image import Image, Layer, configuration, digest_of_file, write_archive
+from trove_upgrade.lab.containers.image import (
+    Image,
+    Layer,
+    configuration,
+    digest_of_file,
+    write_archive,
+)
 from trove_upgrade.lab.containers.recipes import Recipe, Variant
 from trove_upgrade.lab.hypervisor import errors
 from trove_upgrade.lab.hypervisor.commands import Commands

@@ -6,7 +6,15 @@ Each rule is a small function in the module of its group; `RULES` is all of them
 from collections.abc import Iterator, Sequence
 
 from trove_upgrade.db.migrations.chain import Chain
-from trove_upgrade.db.migrations.lint import additions, boundaries, columns, locking, removals, repeating, waivers
+from trove_upgrade.db.migrations.lint import (
+    additions,
+    boundaries,
+    columns,
+    locking,
+    removals,
+    repeating,
+    waivers,
+)
 from trove_upgrade.db.migrations.lint.rule import Finding, Hit, Rule
 from trove_upgrade.db.migrations.lint.subject import Readings, subject_of
 

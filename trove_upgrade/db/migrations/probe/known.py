@@ -6,7 +6,14 @@ CREATE INDEX, ALTER TABLE; SQLite documentation, "File Locking And Concurrency".
 """
 import dataclasses
 
-from trove_upgrade.db.migrations.probe.answers import NEW_TABLE, Answer, Blocks, Source, Work, not_asked
+from trove_upgrade.db.migrations.probe.answers import (
+    NEW_TABLE,
+    Answer,
+    Blocks,
+    Source,
+    Work,
+    not_asked,
+)
 from trove_upgrade.db.migrations.probe.statement import Kind, Parsed, parse
 
 _SESSION = Answer(Blocks.NOTHING, Work.NONE, '', Source.KNOWN, 'a setting of the session')

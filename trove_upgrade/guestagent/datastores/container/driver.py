@@ -24,13 +24,26 @@ from trove_upgrade.guestagent.datastores.container import (
     target_server,
     trial,
 )
-from trove_upgrade.guestagent.datastores.container.autostart import DURABLE, DURABLE_POLICIES, OFF, ContainerAutostart
+from trove_upgrade.guestagent.datastores.container.autostart import (
+    DURABLE,
+    DURABLE_POLICIES,
+    OFF,
+    ContainerAutostart,
+)
 from trove_upgrade.guestagent.datastores.container.names import DATABASE, FIRST_START
 from trove_upgrade.guestagent.datastores.container.programs import ContainerPrograms
 from trove_upgrade.guestagent.datastores.container.record import ImageChoice, Record, Records
 from trove_upgrade.guestagent.datastores.container.server import ContainerServer, Reach
 from trove_upgrade.guestagent.datastores.container.watchers import Watchers
-from trove_upgrade.guestagent.datastores.mysql_family import connection, libraries, option_files, option_paths, preserved, scratch, versions
+from trove_upgrade.guestagent.datastores.mysql_family import (
+    connection,
+    libraries,
+    option_files,
+    option_paths,
+    preserved,
+    scratch,
+    versions,
+)
 from trove_upgrade.guestagent.datastores.mysql_family import ownership as family_ownership
 from trove_upgrade.guestagent.datastores.mysql_family.driver import FamilyDriver
 

@@ -9,7 +9,11 @@ from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent.containers.engine import Container, Engine
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container import credentials, definition
-from trove_upgrade.guestagent.datastores.container.names import DATABASE, DEFAULT_SOCKET, SOCKET_DIRECTORY
+from trove_upgrade.guestagent.datastores.container.names import (
+    DATABASE,
+    DEFAULT_SOCKET,
+    SOCKET_DIRECTORY,
+)
 from trove_upgrade.guestagent.datastores.container.record import Record
 from trove_upgrade.guestagent.datastores.mysql_family import connection, option_groups, server
 

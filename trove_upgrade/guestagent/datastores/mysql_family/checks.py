@@ -8,7 +8,13 @@ from typing import Any
 
 from trove_upgrade.domain import upgrade
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.mysql_family import catalog, connection, option_files, server_process, versions
+from trove_upgrade.guestagent.datastores.mysql_family import (
+    catalog,
+    connection,
+    option_files,
+    server_process,
+    versions,
+)
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import SYSTEM_SCHEMAS
 
 _BACKUP_PROGRAMS = frozenset({'mariabackup', 'mariadb-backup', 'xtrabackup', 'innobackupex', 'mysqldump', 'mariadb-dump', 'mydumper', 'mysqlpump'})

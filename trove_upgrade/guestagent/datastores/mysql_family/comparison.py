@@ -4,7 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.mysql_family import aspects, foreign_servers, grants, isolated, structure, versions
+from trove_upgrade.guestagent.datastores.mysql_family import (
+    aspects,
+    foreign_servers,
+    grants,
+    isolated,
+    structure,
+    versions,
+)
 
 #: Different after every start, or because the first start is isolated, or only a name of the program itself.
 _VOLATILE = frozenset({

@@ -9,7 +9,11 @@ import os
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 
-from trove_upgrade.guestagent.datastores.mysql_family import option_groups, option_lines, option_source
+from trove_upgrade.guestagent.datastores.mysql_family import (
+    option_groups,
+    option_lines,
+    option_source,
+)
 
 _PREFIXES = ('loose-', 'skip-', 'disable-', 'enable-', 'maximum-')
 _MAX_DEPTH = 10

@@ -21,7 +21,13 @@ from collections.abc import Iterable, Sequence
 from trove_upgrade.domain import upgrade
 from trove_upgrade.guestagent import foreign, listing
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.mysql_family import client_options, code_options, named_files, option_files, option_source
+from trove_upgrade.guestagent.datastores.mysql_family import (
+    client_options,
+    code_options,
+    named_files,
+    option_files,
+    option_source,
+)
 from trove_upgrade.guestagent.datastores.mysql_family.packages import Packages
 from trove_upgrade.guestagent.stash import tree
 

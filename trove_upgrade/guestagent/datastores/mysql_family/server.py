@@ -10,7 +10,12 @@ from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent import durable, foreign, listing
 from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.mysql_family import connection, option_files, option_groups, persisted
+from trove_upgrade.guestagent.datastores.mysql_family import (
+    connection,
+    option_files,
+    option_groups,
+    persisted,
+)
 
 _LOG_TAIL_LINES = 15
 _LOG_TAIL_BYTES = 1 << 16

@@ -9,7 +9,13 @@ import urllib.error
 import urllib.request
 
 from trove_upgrade.lab.containers import recipes, registry
-from trove_upgrade.lab.containers.image import MANIFEST_TYPE, Image, Layer, configuration, digest_of_bytes
+from trove_upgrade.lab.containers.image import (
+    MANIFEST_TYPE,
+    Image,
+    Layer,
+    configuration,
+    digest_of_bytes,
+)
 from trove_upgrade.lab.errors import LabError
 from trove_upgrade.lab.hypervisor.commands import HostCommands
 from trove_upgrade.lab.hypervisor.network import NETNS_DIR, Network, NetworkFabric, Port

@@ -8,7 +8,11 @@ from trove_upgrade.lab.hypervisor.network import Network, Port
 from trove_upgrade.lab.hypervisor.volume import GIB
 from trove_upgrade.lab.images import recipes
 from trove_upgrade.tests.functional.host.test_lab_guests import ADDRESS, GuestTestCase
-from trove_upgrade.tests.functional.long.test_host_docker_guest import GATEWAY, REACHED, TROVE_CONFIGURATION
+from trove_upgrade.tests.functional.long.test_host_docker_guest import (
+    GATEWAY,
+    REACHED,
+    TROVE_CONFIGURATION,
+)
 
 UUID = '11111111-2222-3333-4444-555555555555'
 MARKER = textwrap.dedent(f'''\

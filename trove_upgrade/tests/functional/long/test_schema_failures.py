@@ -5,7 +5,14 @@ import urllib.parse
 
 import sqlalchemy as sa
 
-from trove_upgrade.tests.functional.schema.command_cases import CHANGING, PASSWORD, READING, CommandsTestCase, OnMariaDB, OnPostgreSQL
+from trove_upgrade.tests.functional.schema.command_cases import (
+    CHANGING,
+    PASSWORD,
+    READING,
+    CommandsTestCase,
+    OnMariaDB,
+    OnPostgreSQL,
+)
 
 #: Beside it, a look at a server that hangs costs starting the process, and what the machine has to do for others.
 _CONNECT_SECONDS, _START_SECONDS = 3, 12

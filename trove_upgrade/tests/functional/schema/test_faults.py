@@ -8,7 +8,12 @@ from oslo_db import exception as db_exc
 
 from trove_upgrade.db import engine, errors, faults, installation
 from trove_upgrade.sealing import at_rest
-from trove_upgrade.tests.functional.schema.command_cases import PASSWORD, CommandsTestCase, OnMariaDB, OnPostgreSQL
+from trove_upgrade.tests.functional.schema.command_cases import (
+    PASSWORD,
+    CommandsTestCase,
+    OnMariaDB,
+    OnPostgreSQL,
+)
 
 #: By a driver, SQLAlchemy or oslo.db.
 _RAISED = (sa.exc.SQLAlchemyError, db_exc.DBError)

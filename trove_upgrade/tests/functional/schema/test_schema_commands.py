@@ -16,7 +16,11 @@ from trove_upgrade.db.migrations.chain import MAIN
 from trove_upgrade.db.migrations.recording import record
 from trove_upgrade.db.services import Services
 from trove_upgrade.tests.functional.schema import schemas
-from trove_upgrade.tests.functional.schema.command_cases import CommandsTestCase, OnMariaDB, OnPostgreSQL
+from trove_upgrade.tests.functional.schema.command_cases import (
+    CommandsTestCase,
+    OnMariaDB,
+    OnPostgreSQL,
+)
 
 _SECONDS = 60
 _WORDS = {signal.SIGINT: 'Interrupted', signal.SIGTERM: 'Terminated'}

@@ -13,7 +13,16 @@ from trove_upgrade.guestagent import claim, datafiles, foreign
 from trove_upgrade.guestagent.datastores import base as datastore
 from trove_upgrade.guestagent.datastores.container import credentials
 from trove_upgrade.guestagent.datastores.container import ownership as container_ownership
-from trove_upgrade.guestagent.datastores.mysql_family import option_files, option_groups, ownership, redo_log, scratch, server, settings, stray
+from trove_upgrade.guestagent.datastores.mysql_family import (
+    option_files,
+    option_groups,
+    ownership,
+    redo_log,
+    scratch,
+    server,
+    settings,
+    stray,
+)
 from trove_upgrade.guestagent.stash import tree
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.datastores import fakes

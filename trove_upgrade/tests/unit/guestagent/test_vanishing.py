@@ -14,10 +14,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trove_upgrade.domain import exceptions, guest
-from trove_upgrade.guestagent import agent, claim, commands, datafiles, durable, foreign, mounts, service
+from trove_upgrade.guestagent import (
+    agent,
+    claim,
+    commands,
+    datafiles,
+    durable,
+    foreign,
+    mounts,
+    service,
+)
 from trove_upgrade.guestagent.datastores.container import ownership as container_ownership
 from trove_upgrade.guestagent.datastores.mariadb import MariaDBDriver
-from trove_upgrade.guestagent.datastores.mysql_family import connection, engine_upgrade, option_files, preserved, redo_log, scratch, stray
+from trove_upgrade.guestagent.datastores.mysql_family import (
+    connection,
+    engine_upgrade,
+    option_files,
+    preserved,
+    redo_log,
+    scratch,
+    stray,
+)
 from trove_upgrade.guestagent.datastores.mysql_family import settings as kept
 from trove_upgrade.guestagent.datastores.mysql_family.programs import LocalPrograms
 from trove_upgrade.guestagent.flows import check, quiesce, undo

@@ -13,7 +13,16 @@ from trove_upgrade.taskmanager.key_delivery import KeyDelivery
 from trove_upgrade.taskmanager.preflight import Preflight
 from trove_upgrade.taskmanager.runner import Runner
 from trove_upgrade.taskmanager.sealed_reports import SealedReports
-from trove_upgrade.taskmanager.steps import boot, calls, precheck, quiesce, rebuild, restore, undo, verify
+from trove_upgrade.taskmanager.steps import (
+    boot,
+    calls,
+    precheck,
+    quiesce,
+    rebuild,
+    restore,
+    undo,
+    verify,
+)
 from trove_upgrade.tests.fakes import FakeClock
 from trove_upgrade.tests.unit import database
 

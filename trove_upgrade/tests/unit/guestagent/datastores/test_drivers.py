@@ -9,7 +9,13 @@ from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.datastores import base as datastore
 from trove_upgrade.guestagent.datastores import factory, mysql
 from trove_upgrade.guestagent.datastores.mariadb import MariaDBDriver
-from trove_upgrade.guestagent.datastores.mysql_family import checks, connection, option_files, programs, redo_log
+from trove_upgrade.guestagent.datastores.mysql_family import (
+    checks,
+    connection,
+    option_files,
+    programs,
+    redo_log,
+)
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
 

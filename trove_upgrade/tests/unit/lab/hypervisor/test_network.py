@@ -2,7 +2,13 @@
 import pathlib
 import tempfile
 
-from trove_upgrade.lab.hypervisor.network import Network, NetworkFabric, Port, forwarder_configuration, gateway_of
+from trove_upgrade.lab.hypervisor.network import (
+    Network,
+    NetworkFabric,
+    Port,
+    forwarder_configuration,
+    gateway_of,
+)
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.lab.hypervisor import fakes
 

@@ -1,5 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-from trove_upgrade.db.migrations.probe import Answer, Blocks, Source, Work, known, mysql, risk, sizes
+from trove_upgrade.db.migrations.probe import (
+    Answer,
+    Blocks,
+    Source,
+    Work,
+    known,
+    mysql,
+    risk,
+    sizes,
+)
 from trove_upgrade.db.migrations.probe.answers import NEW_TABLE, not_asked
 from trove_upgrade.db.migrations.probe.statement import parse
 from trove_upgrade.tests.unit import base
