@@ -33,8 +33,8 @@ bare:  ## "make demo", then "make test", cold, on a minimal Debian 12 made for i
 test: machine venv  ## lint, types, unit and functional tests; the last line is the count
 	@$(BIN)/python tools/run_tests.py $(if $(VERBOSE),--verbose)
 
-lint: venv  ## only the linter
-	@$(BIN)/python tools/run_tests.py $(if $(VERBOSE),--verbose) lint
+lint: venv  ## only the linter, and whether the formatter would change anything
+	@$(BIN)/python tools/run_tests.py $(if $(VERBOSE),--verbose) lint format
 
 types: venv  ## only the type checker
 	@$(BIN)/python tools/run_tests.py $(if $(VERBOSE),--verbose) types

@@ -2,6 +2,7 @@
 """`make bench` and `make bench-trove`; `python -m benchmarks PART...` for some of it alone, `trove-patch`, `trove-orchestration`,
 `trove-reads` and `trove-downtime` included.
 """
+
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +16,7 @@ def main(names: Sequence[str]) -> int:
     signals.end_at_once(PROGRAM)
     from benchmarks import parts
     from trove_upgrade.lab import errors
+
     try:
         return signals.run(PROGRAM, lambda: parts.measure(names))
     except errors.LabError as error:

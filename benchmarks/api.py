@@ -3,6 +3,7 @@
 
 Every PATCH is on an instance of its own and is accepted: what follows is only queued.
 """
+
 import json
 import urllib.parse
 import uuid
@@ -36,22 +37,71 @@ def measure(stage: Stage) -> list[load.Figures]:
         warm = [load.Request('GET', f'/instances/{ids[0]}')] * 64
         load.run('warm-up', url, warm, token=token, connections=CONNECTIONS, status=200)
         figures = [
-            load.run('GET / (baseline: no token, no database)', stage.product.url, [load.Request('GET', '/')] * GETS,
-                     token=None, connections=CONNECTIONS, status=200),
-            load.run('PATCH (202 each)', url, [load.Request('PATCH', f'/instances/{one}', body) for one in ids[:PATCHES]],
-                     token=token, connections=CONNECTIONS, status=202),
-            load.run('PATCH (422: busy)', url, [load.Request('PATCH', f'/instances/{one}', body) for one in ids[:PATCHES]],
-                     token=token, connections=CONNECTIONS, status=422),
-            load.run('GET one instance', url, [load.Request('GET', f'/instances/{one}') for one in (ids * 2)[:GETS]],
-                     token=token, connections=CONNECTIONS, status=200),
-            load.run(f'GET the list of {len(ids)} instances', url, [load.Request('GET', '/instances')] * LISTS,
-                     token=token, connections=CONNECTIONS, status=200),
-            load.run('PATCH (202 each)', url, [load.Request('PATCH', f'/instances/{one}', body) for one in ids[PATCHES:]],
-                     token=token, connections=1, status=202),
-            load.run('GET one instance', url, [load.Request('GET', f'/instances/{one}') for one in ids[:200]],
-                     token=token, connections=1, status=200),
-            load.run(f'GET the list of {len(ids)} instances', url, [load.Request('GET', '/instances')] * 10,
-                     token=token, connections=1, status=200)]
+            load.run(
+                'GET / (baseline: no token, no database)',
+                stage.product.url,
+                [load.Request('GET', '/')] * GETS,
+                token=None,
+                connections=CONNECTIONS,
+                status=200,
+            ),
+            load.run(
+                'PATCH (202 each)',
+                url,
+                [load.Request('PATCH', f'/instances/{one}', body) for one in ids[:PATCHES]],
+                token=token,
+                connections=CONNECTIONS,
+                status=202,
+            ),
+            load.run(
+                'PATCH (422: busy)',
+                url,
+                [load.Request('PATCH', f'/instances/{one}', body) for one in ids[:PATCHES]],
+                token=token,
+                connections=CONNECTIONS,
+                status=422,
+            ),
+            load.run(
+                'GET one instance',
+                url,
+                [load.Request('GET', f'/instances/{one}') for one in (ids * 2)[:GETS]],
+                token=token,
+                connections=CONNECTIONS,
+                status=200,
+            ),
+            load.run(
+                f'GET the list of {len(ids)} instances',
+                url,
+                [load.Request('GET', '/instances')] * LISTS,
+                token=token,
+                connections=CONNECTIONS,
+                status=200,
+            ),
+            load.run(
+                'PATCH (202 each)',
+                url,
+                [load.Request('PATCH', f'/instances/{one}', body) for one in ids[PATCHES:]],
+                token=token,
+                connections=1,
+                status=202,
+            ),
+            load.run(
+                'GET one instance',
+                url,
+                [load.Request('GET', f'/instances/{one}') for one in ids[:200]],
+                token=token,
+                connections=1,
+                status=200,
+            ),
+            load.run(
+                f'GET the list of {len(ids)} instances',
+                url,
+                [load.Request('GET', '/instances')] * 10,
+                token=token,
+                connections=1,
+                status=200,
+            ),
+        ]
     finally:
         _remove(connection)
         connection.close()
@@ -61,27 +111,47 @@ def measure(stage: Stage) -> list[load.Figures]:
 
 def _connect(stage: Stage) -> 'pymysql.connections.Connection[Any]':
     place = urllib.parse.urlsplit(stage.handle.mariadb_url)
-    return pymysql.connect(host=place.hostname or '', port=place.port or 3306, user=place.username or '',
-                           password=place.password or '', database='trove', autocommit=True,
-                           cursorclass=pymysql.cursors.DictCursor)
+    return pymysql.connect(
+        host=place.hostname or '',
+        port=place.port or 3306,
+        user=place.username or '',
+        password=place.password or '',
+        database='trove',
+        autocommit=True,
+        cursorclass=pymysql.cursors.DictCursor,
+    )
 
 
-def _instances(connection: 'pymysql.connections.Connection[Any]', stage: Stage, project: str) -> list[str]:
+def _instances(
+    connection: 'pymysql.connections.Connection[Any]', stage: Stage, project: str
+) -> list[str]:
     """Rows like those of registered instances, on servers that Nova does not know."""
     with connection.cursor() as cursor:
         cursor.execute('SELECT id FROM datastore_versions WHERE name = %s', (stage.former.name,))
         version = cursor.fetchone()
-        rows = [(str(uuid.uuid4()), f'bench-{number}', str(uuid.uuid4()), project, version['id'] if version else None)
-                for number in range(PROJECT_ROWS)]
+        rows = [
+            (
+                str(uuid.uuid4()),
+                f'bench-{number}',
+                str(uuid.uuid4()),
+                project,
+                version['id'] if version else None,
+            )
+            for number in range(PROJECT_ROWS)
+        ]
         cursor.executemany(
             'INSERT INTO instances (id, name, compute_instance_id, tenant_id, datastore_version_id, created, updated, task_id, '
-            "task_description, deleted, volume_size, flavor_id) VALUES (%s, %s, %s, %s, %s, NOW(), NOW(), 1, 'No tasks', 0, 1, '1')", rows)
+            "task_description, deleted, volume_size, flavor_id) VALUES (%s, %s, %s, %s, %s, NOW(), NOW(), 1, 'No tasks', 0, 1, '1')",
+            rows,
+        )
     return [row[0] for row in rows]
 
 
 def _remove(connection: 'pymysql.connections.Connection[Any]') -> None:
     with connection.cursor() as cursor:
         found = "(SELECT id FROM instances WHERE name LIKE 'bench-%')"
-        cursor.execute(f'DELETE FROM upgrade_outbox WHERE upgrade_id IN (SELECT id FROM instance_upgrades WHERE instance_id IN {found})')
+        cursor.execute(
+            f'DELETE FROM upgrade_outbox WHERE upgrade_id IN (SELECT id FROM instance_upgrades WHERE instance_id IN {found})'
+        )
         cursor.execute(f'DELETE FROM instance_upgrades WHERE instance_id IN {found}')
         cursor.execute("DELETE FROM instances WHERE name LIKE 'bench-%'")

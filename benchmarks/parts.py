@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parts of `make bench` and `make bench-trove`: measure, print, and write benchmarks/results/<date>.json."""
+
 import dataclasses
 import datetime
 import functools
@@ -52,16 +53,25 @@ def _api() -> list[dict[str, Any]]:
 
 def _stash() -> dict[str, float]:
     tree = stash.measure(_stash_and_restore)
-    print(f'stash + restore of {tree["files"]} files: {tree["stash_and_restore_seconds"]:.2f} s; cp -a there and back, sync: '
-          f'{tree["cp_a_seconds"]:.2f} s; ratio {tree["ratio"]:.2f}')
+    print(
+        f'stash + restore of {tree["files"]} files: {tree["stash_and_restore_seconds"]:.2f} s; cp -a there and back, sync: '
+        f'{tree["cp_a_seconds"]:.2f} s; ratio {tree["ratio"]:.2f}'
+    )
     return tree
 
 
-PARTS: dict[str, Callable[[], Any]] = {'api': _api, 'stash': _stash, 'schema': schema.measure, 'silent': silent.measure,
-                                    'sealing': sealing.measure}
+PARTS: dict[str, Callable[[], Any]] = {
+    'api': _api,
+    'stash': _stash,
+    'schema': schema.measure,
+    'silent': silent.measure,
+    'sealing': sealing.measure,
+}
 #: On a cloud of their own, and too long for every `make bench`.
 TROVE_PARTS: dict[str, Callable[[], Any]] = {
-    'trove': trove_run.measure, **{f'trove-{name}': functools.partial(trove_run.measure, (name,)) for name in trove_run.ALL}}
+    'trove': trove_run.measure,
+    **{f'trove-{name}': functools.partial(trove_run.measure, (name,)) for name in trove_run.ALL},
+}
 
 
 def measure(names: Sequence[str]) -> int:
@@ -69,14 +79,27 @@ def measure(names: Sequence[str]) -> int:
     known = {**PARTS, **TROVE_PARTS}
     unknown = set(names) - set(known)
     if unknown:
-        print(f'benchmarks: no part is named {", ".join(sorted(unknown))}; there are {", ".join(known)}', file=sys.stderr)
+        print(
+            f'benchmarks: no part is named {", ".join(sorted(unknown))}; there are {", ".join(known)}',
+            file=sys.stderr,
+        )
         return 2
     found = {name: known[name]() for name in names or PARTS}
     RESULTS.mkdir(exist_ok=True)
     now = datetime.datetime.now(datetime.UTC)
-    (RESULTS / f'{now:%Y-%m-%d-%H%M}.json').write_text(json.dumps({'at': now.isoformat(), 'cores': os.cpu_count(), **found}, indent=1))
+    (RESULTS / f'{now:%Y-%m-%d-%H%M}.json').write_text(
+        json.dumps({'at': now.isoformat(), 'cores': os.cpu_count(), **found}, indent=1)
+    )
     unexpected = sum(figure['unexpected'] for figure in found.get('api', ()))
-    failed = sum(run['failed'] for server in found.get('schema', {}).values() for run in server['runs'])
-    missed = [part for name in TROVE_PARTS if name in found for part, figures in found[name].items() if not figures['holds']]
+    failed = sum(
+        run['failed'] for server in found.get('schema', {}).values() for run in server['runs']
+    )
+    missed = [
+        part
+        for name in TROVE_PARTS
+        if name in found
+        for part, figures in found[name].items()
+        if not figures['holds']
+    ]
     slowed = found.get('silent', {}).get('ratio', 1.0) < silent.LEAST_RATIO
     return 1 if unexpected or failed or missed or slowed else 0

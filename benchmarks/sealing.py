@@ -4,6 +4,7 @@
 Envelopes are compared with what is done for a call in any case, without a broker: its JSON, and the reading of its fields.  A call with the facts of its
 target is the largest.  The guest's number goes to this machine's disk; the database is a MariaDB of its own that does not sync.
 """
+
 import dataclasses
 import datetime
 import json
@@ -42,16 +43,26 @@ class Figure:
 
     def line(self) -> str:
         """For a terminal."""
-        return f'{self.name:<58} {self.milliseconds:>9.3f}' + (f' {self.ratio:>8.2f}' if self.ratio is not None else '')
+        return f'{self.name:<58} {self.milliseconds:>9.3f}' + (
+            f' {self.ratio:>8.2f}' if self.ratio is not None else ''
+        )
 
 
 def measure() -> dict[str, Any]:
     """All figures, by name."""
     print(f'\n{"work, median":<58} {"ms":>9} {"ratio":>8}')
-    figures = [*_calls('small call', {}), *_calls('call with a target\'s facts', _facts()), _number_in_guest(), *_in_database()]
+    figures = [
+        *_calls('small call', {}),
+        *_calls("call with a target's facts", _facts()),
+        _number_in_guest(),
+        *_in_database(),
+    ]
     for figure in figures:
         print(figure.line(), flush=True)
-    return {figure.name: {'milliseconds': figure.milliseconds, 'ratio': figure.ratio} for figure in figures}
+    return {
+        figure.name: {'milliseconds': figure.milliseconds, 'ratio': figure.ratio}
+        for figure in figures
+    }
 
 
 def _facts() -> dict[str, Any]:
@@ -60,12 +71,26 @@ def _facts() -> dict[str, Any]:
 
 def _calls(name: str, target: dict[str, Any]) -> list[Figure]:
     """One call and its answer, both sides of it, unsealed and sealed by turns."""
-    call = guest.GuestCall(_INSTANCE, _INSTANCE, 1, 1, datetime.datetime.now(datetime.UTC), target={'server_version': '11.8.6', **target})
-    answer = guest.GuestAnswer(guest.JobState.DONE, 'all was checked', 'boot-1', guest.ServerState.RUNNING, '1.2')
+    call = guest.GuestCall(
+        _INSTANCE,
+        _INSTANCE,
+        1,
+        1,
+        datetime.datetime.now(datetime.UTC),
+        target={'server_version': '11.8.6', **target},
+    )
+    answer = guest.GuestAnswer(
+        guest.JobState.DONE, 'all was checked', 'boot-1', guest.ServerState.RUNNING, '1.2'
+    )
     size = len(json.dumps(call.to_wire()))
     key = GuestKey.new(_INSTANCE)
-    unsealed, sealed = _by_turns(lambda: _unsealed(call, answer), lambda: _sealed(key, call, answer))
-    return [Figure(f'{name}, {size} bytes, unsealed (baseline)', unsealed, 1.0), Figure(f'{name}, sealed', sealed, sealed / unsealed)]
+    unsealed, sealed = _by_turns(
+        lambda: _unsealed(call, answer), lambda: _sealed(key, call, answer)
+    )
+    return [
+        Figure(f'{name}, {size} bytes, unsealed (baseline)', unsealed, 1.0),
+        Figure(f'{name}, sealed', sealed, sealed / unsealed),
+    ]
 
 
 def _unsealed(call: guest.GuestCall, answer: guest.GuestAnswer) -> None:
@@ -120,13 +145,19 @@ def _in_database() -> list[Figure]:
             keys = _guest_keys(db)
             keys.hear(keys.mint(instance_id, None), _SESSION, 1)
             read, counted, row = _by_turns(
-                lambda: keys.current(instance_id), lambda: keys.next_number(instance_id), lambda: db.repositories.guests.heartbeat(instance_id))
+                lambda: keys.current(instance_id),
+                lambda: keys.next_number(instance_id),
+                lambda: db.repositories.guests.heartbeat(instance_id),
+            )
         finally:
             db.cleanUp()
     finally:
         server.cleanUp()
-    return [Figure('one row of a guest, read (baseline)', row, 1.0), Figure("the guest's key, read and decrypted", read, read / row),
-            Figure("the guest's next number, counted", counted, counted / row)]
+    return [
+        Figure('one row of a guest, read (baseline)', row, 1.0),
+        Figure("the guest's key, read and decrypted", read, read / row),
+        Figure("the guest's next number, counted", counted, counted / row),
+    ]
 
 
 def _guest_keys(db: Any) -> Any:
@@ -143,7 +174,7 @@ def _by_turns(*works: Callable[[], object]) -> list[float]:
     """Median milliseconds of each.  They take turns, so that other work on the machine meets all alike."""
     found: list[list[float]] = [[] for _ in works]
     for work in works:
-        work()    # the first one loads and connects
+        work()  # the first one loads and connects
     for _ in range(ROUNDS):
         for times, work in zip(found, works, strict=True):
             started = time.perf_counter()

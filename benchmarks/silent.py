@@ -4,6 +4,7 @@
 Real scheduler, runner and rows on a MariaDB of its own; guests are stand-ins.  A silent call takes a tenth of the 15 s that it takes
 in a cloud, so that there are several in the time that is measured.
 """
+
 import collections
 import dataclasses
 import logging
@@ -41,7 +42,9 @@ class _Guests:
     def pre_upgrade(self, call: GuestCall) -> Any:
         if call.instance_id in self.silent:
             time.sleep(_SILENT_SECONDS)
-            raise exceptions.GuestUnavailable(instance_id=call.instance_id, method='pre_upgrade', timeout_seconds=_SILENT_SECONDS)
+            raise exceptions.GuestUnavailable(
+                instance_id=call.instance_id, method='pre_upgrade', timeout_seconds=_SILENT_SECONDS
+            )
         self.answered[call.instance_id] += 1
         return fakes.answer(JobState.RUNNING)
 
@@ -55,7 +58,7 @@ class _Step(simulation.AskingStep):
 
 def measure() -> dict[str, float]:
     """The two rates and their ratio."""
-    logging.getLogger('trove_upgrade').setLevel(logging.ERROR)    # each silent guest is a warning
+    logging.getLogger('trove_upgrade').setLevel(logging.ERROR)  # each silent guest is a warning
     server = old_rows.MariaDB()
     server.setUp()
     try:
@@ -63,8 +66,10 @@ def measure() -> dict[str, float]:
         beside = _rate(server.create(), silent=SILENT)
     finally:
         server.cleanUp()
-    print(f'steps of a project with {HEALTHY} upgrades: alone {alone:.1f}/s; beside {SILENT} guests of another that never answer {beside:.1f}/s; '
-          f'ratio {beside / alone:.2f}')
+    print(
+        f'steps of a project with {HEALTHY} upgrades: alone {alone:.1f}/s; beside {SILENT} guests of another that never answer {beside:.1f}/s; '
+        f'ratio {beside / alone:.2f}'
+    )
     return {'alone_per_second': alone, 'beside_per_second': beside, 'ratio': beside / alone}
 
 
@@ -93,11 +98,41 @@ def _rate(url: str, *, silent: int) -> float:
 
 def _scheduler(db: Any, guests: Any, clock: SystemClock) -> Scheduler:
     repos = db.repositories
-    call = calls.Calls(repos.datastores, clock, {}, poll_seconds=_PAUSE_SECONDS, poll_max_seconds=_PAUSE_SECONDS, call_timeout_seconds=_SILENT_SECONDS)
+    call = calls.Calls(
+        repos.datastores,
+        clock,
+        {},
+        poll_seconds=_PAUSE_SECONDS,
+        poll_max_seconds=_PAUSE_SECONDS,
+        call_timeout_seconds=_SILENT_SECONDS,
+    )
     step: Any = _Step(guests, call)
-    runner = Runner(repos.upgrades, repos.instances, repos.guests, dict.fromkeys(states.STEPS, step), undo.Undo(guests, call, 100, 30), clock, 'bench',
-                    60, writes_service_status=False, on_event=lambda: None)
+    runner = Runner(
+        repos.upgrades,
+        repos.instances,
+        repos.guests,
+        dict.fromkeys(states.STEPS, step),
+        undo.Undo(guests, call, 100, 30),
+        clock,
+        'bench',
+        60,
+        writes_service_status=False,
+        on_event=lambda: None,
+    )
     found: list[Scheduler] = []
-    recovery = Recovery(repos.upgrades, repos.checks, put_upgrade=lambda turn: found[0].nudge('upgrade', turn), put_check=lambda _turn: None)
-    found.append(Scheduler({'upgrade': runner.run}, recovery.look, clock, shares=Shares.of_percent(_WORKERS, slow=50, project=75), poll_seconds=2))
+    recovery = Recovery(
+        repos.upgrades,
+        repos.checks,
+        put_upgrade=lambda turn: found[0].nudge('upgrade', turn),
+        put_check=lambda _turn: None,
+    )
+    found.append(
+        Scheduler(
+            {'upgrade': runner.run},
+            recovery.look,
+            clock,
+            shares=Shares.of_percent(_WORKERS, slow=50, project=75),
+            poll_seconds=2,
+        )
+    )
     return found[0]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stash and restore of a tree, against `cp -a` of the same tree there and back, followed by sync."""
+
 import contextlib
 import io
 import os
@@ -21,10 +22,23 @@ def measure(stash_and_restore: Callable[[pathlib.Path, pathlib.Path], None]) -> 
         _make(tree)
         ours, baseline = [], []
         for number in range(ROUNDS):
-            ours.append(_seconds(lambda number=number: stash_and_restore(pathlib.Path(place), pathlib.Path(place, f'stash-{number}'))))
-            baseline.append(_seconds(lambda number=number: _copy(tree, pathlib.Path(place, f'copy-{number}'))))
+            ours.append(
+                _seconds(
+                    lambda number=number: stash_and_restore(
+                        pathlib.Path(place), pathlib.Path(place, f'stash-{number}')
+                    )
+                )
+            )
+            baseline.append(
+                _seconds(lambda number=number: _copy(tree, pathlib.Path(place, f'copy-{number}')))
+            )
         first, second = sorted(ours)[ROUNDS // 2], sorted(baseline)[ROUNDS // 2]
-        return {'files': FILES, 'stash_and_restore_seconds': first, 'cp_a_seconds': second, 'ratio': first / second}
+        return {
+            'files': FILES,
+            'stash_and_restore_seconds': first,
+            'cp_a_seconds': second,
+            'ratio': first / second,
+        }
 
 
 def _make(tree: pathlib.Path) -> None:

@@ -36,9 +36,10 @@ GROUPS = (
 UNIT_GROUPS = r'trove_upgrade\.tests\.unit\.(programs|test_architecture|test_documentation)'
 GIVES_WAY = 5  #: niceness added to what has time left when all others are done
 ON_CLOUD = frozenset({'functional', 'long'})
-SUITES = ('lint', 'types', 'docs', 'unit', 'functional')
+SUITES = ('lint', 'format', 'types', 'docs', 'unit', 'functional')
 PROGRAMS = {
     'lint': ['ruff', 'check', '.'],
+    'format': ['ruff', 'format', '--check', '--quiet', '.'],
     'types': ['mypy'],
     'docs': ['sphinx-build', '-W', '-q', '-b', 'html', 'doc/source', 'doc/build/html'],
 }

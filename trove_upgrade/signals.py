@@ -8,6 +8,7 @@ caught.  A hang-up that is ignored at the start stays ignored: nohup(1) asks for
 
 Only the standard library: guests, and the look at a bare machine, have nothing else.
 """
+
 import atexit
 import contextlib
 import os
@@ -20,7 +21,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
-_CODE = 128    #: a shell adds the signal's number to it
+_CODE = 128  #: a shell adds the signal's number to it
 _STDERR = 2
 _SERVICES = (signal.SIGINT, signal.SIGTERM)
 _COMMANDS = (*_SERVICES, signal.SIGHUP)
@@ -45,10 +46,12 @@ def end_at_once(program: str, *, service: bool = False) -> None:
     Nothing is raised: imports and callbacks of the interpreter would swallow that, or show it as a
     traceback.  A service ends with 0.
     """
+
     def end(number: int, _frame: FrameType | None) -> None:
-        with contextlib.suppress(OSError):    # the code says it, too
+        with contextlib.suppress(OSError):  # the code says it, too
             os.write(_STDERR, f'{program}: {_WORDS[signal.Signals(number)]}\n'.encode())
         os._exit(0 if service else _CODE + number)
+
     _install(end, _SERVICES if service else _COMMANDS)
 
 
@@ -61,7 +64,9 @@ def raised() -> Iterator[None]:
 
     :raises Interrupted: from where the main thread is.
     """
-    if threading.current_thread() is not threading.main_thread():    # Python's signals are for that one
+    if (
+        threading.current_thread() is not threading.main_thread()
+    ):  # Python's signals are for that one
         yield
         return
     come: list[int] = []
@@ -73,9 +78,10 @@ def raised() -> Iterator[None]:
 
     def dropped(lost: 'sys.UnraisableHookArgs') -> None:
         if isinstance(lost.exc_value, Interrupted):
-            _raise_around(sys._getframe(1), come[0])    # noqa: SLF001 - inspect's is the same
+            _raise_around(sys._getframe(1), come[0])  # noqa: SLF001 - inspect's is the same
         else:
             hook(lost)
+
     hook, before = sys.unraisablehook, {number: signal.getsignal(number) for number in _COMMANDS}
     sys.unraisablehook = dropped
     try:
@@ -92,9 +98,11 @@ def raised() -> Iterator[None]:
 
 def _raise_around(frame: FrameType | None, number: int) -> None:
     """Raise at the next line, or the return, of the frame that Python goes on with.  Source: sys.settrace."""
+
     def interrupt(_frame: FrameType, _event: str, _argument: object) -> None:
         sys.settrace(None)
         raise Interrupted(number)
+
     while frame is not None:
         frame.f_trace = interrupt
         frame = frame.f_back
@@ -112,7 +120,7 @@ def run(program: str, command: Callable[[], int]) -> int:
 
 def report(program: str, end: Interrupted) -> int:
     """Print the line, and return the code."""
-    with contextlib.suppress(OSError):    # the code says it, too
+    with contextlib.suppress(OSError):  # the code says it, too
         sys.stderr.write(f'{program}: {end.word}\n')
         sys.stderr.flush()
     return end.code
@@ -127,13 +135,13 @@ class Told:
     """
 
     def __init__(self) -> None:
-        self.interrupted: Interrupted | None = None   #: set where a signal has told it
+        self.interrupted: Interrupted | None = None  #: set where a signal has told it
         self._come, self._tell = _pipe()
         weakref.finalize(self, _close, self._come, self._tell)
 
     def end(self) -> None:
         """Tell it.  From any thread or handler, and more than once."""
-        with contextlib.suppress(BlockingIOError):    # full: it was told often enough
+        with contextlib.suppress(BlockingIOError):  # full: it was told often enough
             os.write(self._tell, b'.')
 
     def wait(self, seconds: float | None = None) -> bool:
@@ -146,14 +154,16 @@ class Told:
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
             ready = [descriptor for descriptor, _ in waiting.poll(left)]
-            if self._come in ready:    # it is left there for the next wait
+            if self._come in ready:  # it is left there for the next wait
                 return True
             if not ready:
                 return False
-            _drain(_woken[0])    # the handler runs before the next poll
+            _drain(_woken[0])  # the handler runs before the next poll
 
 
-_woken: list[int] = []    #: both ends of the pipe into which Python writes a byte for each signal, once there is one
+_woken: list[
+    int
+] = []  #: both ends of the pipe into which Python writes a byte for each signal, once there is one
 
 
 def told(*, command: bool = False) -> Told:
@@ -163,11 +173,14 @@ def told(*, command: bool = False) -> Told:
     def end(number: int, _frame: FrameType | None) -> None:
         ending.interrupted = ending.interrupted or Interrupted(number)
         ending.end()
+
     if not _woken:
         _woken.extend(_pipe())
     signal.set_wakeup_fd(_woken[1], warn_on_full_buffer=False)
     _install(end, _COMMANDS if command else _SERVICES)
-    atexit.register(_ignore)    # the interpreter sets what is caught back to the default in its last moments
+    atexit.register(
+        _ignore
+    )  # the interpreter sets what is caught back to the default in its last moments
     return ending
 
 

@@ -6,6 +6,7 @@ its version, its guest's last words.  What stock Trove asks of Nova and Neutron 
 its real port, and is the same work for them as for a server per row: each is looked up by its id, in tables where it is indexed.
 The copies are made and removed while both taskmanagers are stopped, so nobody ever works on the server in their name.
 """
+
 import contextlib
 import threading
 import urllib.parse
@@ -25,12 +26,19 @@ PREFIX = 'bench-copy-'
 TROVE_QUEUE = 'taskmanager'
 _BATCH = 200
 #: table -> the column that names the instance; `id` of all but the first and the last is the row's own.
-_COPIED = {'instances': 'id', 'service_statuses': 'instance_id', 'agent_heartbeats': 'instance_id', 'upgrade_guests': 'instance_id'}
+_COPIED = {
+    'instances': 'id',
+    'service_statuses': 'instance_id',
+    'agent_heartbeats': 'instance_id',
+    'upgrade_guests': 'instance_id',
+}
 _OURS = ('upgrade_outbox', 'instance_upgrade_steps')
 #: What a stand-in's upgrade leaves of the key that its guest was given.
 _KEYS = ('upgrade_guest_keys', 'upgrade_guest_wires')
 
-Connection: TypeAlias = 'pymysql.connections.Connection[Any]'    #: quoted: it takes an argument for type checkers alone
+Connection: TypeAlias = (
+    'pymysql.connections.Connection[Any]'  #: quoted: it takes an argument for type checkers alone
+)
 
 
 class Copies:
@@ -49,33 +57,53 @@ class Copies:
                 cursor.execute(f'SELECT * FROM {table} WHERE {column} = %s', (self._original,))
                 found = cursor.fetchone()
                 if found is not None:
-                    rows = [self._row(table, found, copy, with_servers=with_servers) for copy in ids]
+                    rows = [
+                        self._row(table, found, copy, with_servers=with_servers) for copy in ids
+                    ]
                     insert(cursor, table, rows)
         return ids
 
-    def _row(self, table: str, found: dict[str, Any], copy: str, *, with_servers: bool) -> dict[str, Any]:
-        row = {**found, **({'id': str(uuid.uuid4())} if 'id' in found else {}), _COPIED[table]: copy}
+    def _row(
+        self, table: str, found: dict[str, Any], copy: str, *, with_servers: bool
+    ) -> dict[str, Any]:
+        row = {
+            **found,
+            **({'id': str(uuid.uuid4())} if 'id' in found else {}),
+            _COPIED[table]: copy,
+        }
         if table == 'instances':
-            row |= {'name': PREFIX + copy[:8]} | ({'compute_instance_id': str(uuid.uuid4())} if with_servers else {})
+            row |= {'name': PREFIX + copy[:8]} | (
+                {'compute_instance_id': str(uuid.uuid4())} if with_servers else {}
+            )
         return row
 
     def renew(self, copy: str) -> None:
         """As it was made, after an upgrade of it has ended."""
         with self._lock, self._connection.cursor() as cursor:
             for table in _OURS:
-                cursor.execute(f'DELETE FROM {table} WHERE upgrade_id IN (SELECT id FROM instance_upgrades WHERE instance_id = %s)', (copy,))
+                cursor.execute(
+                    f'DELETE FROM {table} WHERE upgrade_id IN (SELECT id FROM instance_upgrades WHERE instance_id = %s)',
+                    (copy,),
+                )
             for table in ('instance_upgrades', *_KEYS):
                 cursor.execute(f'DELETE FROM {table} WHERE instance_id = %s', (copy,))
-            cursor.execute('SELECT datastore_version_id FROM instances WHERE id = %s', (self._original,))
+            cursor.execute(
+                'SELECT datastore_version_id FROM instances WHERE id = %s', (self._original,)
+            )
             version = cursor.fetchone()
-            cursor.execute('UPDATE instances SET datastore_version_id = %s WHERE id = %s', (version and version['datastore_version_id'], copy))
+            cursor.execute(
+                'UPDATE instances SET datastore_version_id = %s WHERE id = %s',
+                (version and version['datastore_version_id'], copy),
+            )
 
     def remove(self) -> None:
         """All copies, and our upgrades of them."""
         copies = f"(SELECT id FROM instances WHERE name LIKE '{PREFIX}%')"
         with self._connection.cursor() as cursor:
             for table in _OURS:
-                cursor.execute(f'DELETE FROM {table} WHERE upgrade_id IN (SELECT id FROM instance_upgrades WHERE instance_id IN {copies})')
+                cursor.execute(
+                    f'DELETE FROM {table} WHERE upgrade_id IN (SELECT id FROM instance_upgrades WHERE instance_id IN {copies})'
+                )
             for table in ('instance_upgrades', *_KEYS, *list(_COPIED)[1:]):
                 cursor.execute(f'DELETE FROM {table} WHERE instance_id IN {copies}')
             cursor.execute(f"DELETE FROM instances WHERE name LIKE '{PREFIX}%'")
@@ -86,15 +114,21 @@ def insert(cursor: Any, table: str, rows: Sequence[dict[str, Any]]) -> None:
     names = list(rows[0])
     statement = f'INSERT INTO {table} ({", ".join(f"`{name}`" for name in names)}) VALUES ({", ".join(["%s"] * len(names))})'
     for start in range(0, len(rows), _BATCH):
-        cursor.executemany(statement, [tuple(row.values()) for row in rows[start:start + _BATCH]])
+        cursor.executemany(statement, [tuple(row.values()) for row in rows[start : start + _BATCH]])
 
 
 def connect(stage: TroveStage) -> Connection:
     """Trove's database, as its own user."""
     place = urllib.parse.urlsplit(stage.side.database_url)
-    return pymysql.connect(host=place.hostname or '', port=place.port or 3306, user=urllib.parse.unquote(place.username or ''),
-                           password=urllib.parse.unquote(place.password or ''), database=place.path.strip('/'), autocommit=True,
-                           cursorclass=pymysql.cursors.DictCursor)
+    return pymysql.connect(
+        host=place.hostname or '',
+        port=place.port or 3306,
+        user=urllib.parse.unquote(place.username or ''),
+        password=urllib.parse.unquote(place.password or ''),
+        database=place.path.strip('/'),
+        autocommit=True,
+        cursorclass=pymysql.cursors.DictCursor,
+    )
 
 
 @contextlib.contextmanager
@@ -117,13 +151,19 @@ def copies_of(stage: TroveStage, original: TroveInstance) -> Iterator[Copies]:
 def drain(stage: TroveStage) -> dict[str, int]:
     """Throw away what was queued for both taskmanagers; how many messages it was."""
     settings = stage.side.settings
-    connection = amqp.Connection(f'{HOST}:{settings.ports.broker}', userid='trove', password=settings.secrets.broker_trove,
-                                 virtual_host=BROKER_VHOST)
+    connection = amqp.Connection(
+        f'{HOST}:{settings.ports.broker}',
+        userid='trove',
+        password=settings.secrets.broker_trove,
+        virtual_host=BROKER_VHOST,
+    )
     connection.connect()
     found = {}
     try:
         for queue in (TROVE_QUEUE, OUR_QUEUE):
-            with contextlib.suppress(amqp.NotFound):   # nobody has ever listened, so nothing is in it
+            with contextlib.suppress(
+                amqp.NotFound
+            ):  # nobody has ever listened, so nothing is in it
                 found[queue] = int(connection.channel().queue_purge(queue))
     finally:
         connection.close()

@@ -6,6 +6,7 @@ must pull it, and by hand: stock Trove's `upgrade`, which the guest refuses and 
 administrator's `rebuild` with the target's image.  The client writes a row every 50 ms all through; its downtime is from its first
 failed write to the first that succeeds after the last failure.  By hand it is only the rebuild's: the refused upgrade stops nothing.
 """
+
 import contextlib
 import dataclasses
 import datetime
@@ -43,17 +44,21 @@ class Case:
 
     name: str
     downtime_seconds: float
-    whole_seconds: float                  #: from the request until the instance is let go
+    whole_seconds: float  #: from the request until the instance is let go
     acknowledged: int
     lost: int
-    in_guest_seconds: float | None        #: as the guest measured it, where it is ours
-    steps: dict[str, float]               #: seconds of each step in which the client was not served, where it is ours
-    timeline: list[tuple[float, str]]     #: what the upgrade said, by seconds since the first failed write (before it: negative)
+    in_guest_seconds: float | None  #: as the guest measured it, where it is ours
+    steps: dict[
+        str, float
+    ]  #: seconds of each step in which the client was not served, where it is ours
+    timeline: list[
+        tuple[float, str]
+    ]  #: what the upgrade said, by seconds since the first failed write (before it: negative)
 
     def line(self) -> str:
         """For a terminal."""
         steps = ', '.join(f'{step} {seconds:.1f}' for step, seconds in self.steps.items())
-        return (f'{self.name:<18} {self.downtime_seconds:>8.1f} {self.whole_seconds:>8.1f} {self.acknowledged:>6} {self.lost:>5}   {steps}')
+        return f'{self.name:<18} {self.downtime_seconds:>8.1f} {self.whole_seconds:>8.1f} {self.acknowledged:>6} {self.lost:>5}   {steps}'
 
 
 HEADING = f'{"upgrade":<18} {"down s":>8} {"whole s":>8} {"writes":>6} {"lost":>5}   seconds of that by step'
@@ -67,9 +72,13 @@ class Downtimes:
         self._progress = progress
         self._stock_url = stock_url
         admin, demo = stage.handle.users['admin'], stage.handle.users['demo']
-        self._admin = rest.Session(admin.auth_url, admin.username, admin.password, admin.project_name)
+        self._admin = rest.Session(
+            admin.auth_url, admin.username, admin.password, admin.project_name
+        )
         self._demo = rest.Session(demo.auth_url, demo.username, demo.password, demo.project_name)
-        projects = self._admin.request('GET', f'{stage.handle.auth_url}/projects?name={admin.project_name}')['projects']
+        projects = self._admin.request(
+            'GET', f'{stage.handle.auth_url}/projects?name={admin.project_name}'
+        )['projects']
         self._admin_project = str(projects[0]['id'])
 
     def measure(self, name: str, upgrade: Callable[[TroveInstance], dict[str, Any]]) -> Case:
@@ -81,55 +90,92 @@ class Downtimes:
         self._progress.line(f'{name}: creating an instance')
         with created(self._stage, f'bench-{name.replace(", ", "-").replace(" ", "-")}') as instance:
             database.asker(instances.guest(instance))(database.rows_sql(DATABASE, ROWS, TICKS))
-            with self._progress.phase(f'{name}: upgrading it'), application.writing(self._client(instance), self._folder) as written:
+            with (
+                self._progress.phase(f'{name}: upgrading it'),
+                application.writing(self._client(instance), self._folder) as written,
+            ):
                 started = time.monotonic()
                 told = upgrade(instance)
                 whole = time.monotonic() - started
                 application.wait_for_writes(written, application.SETTLE_WRITES)
             seen = writer.measure(writer.read(written))
             self._check(instance)
-            lost = len(seen.acknowledged - camera.numbers(database.asker(instances.guest(instance)), TICKS))
+            lost = len(
+                seen.acknowledged - camera.numbers(database.asker(instances.guest(instance)), TICKS)
+            )
         down = _down(writer.read(written))
-        case = Case(name, seen.seconds, whole, len(seen.acknowledged), lost, told.get('downtime_seconds'), _steps(told, *down),
-                    [(round(at - down[0], 2), line.strip()) for at, line in told.get('timeline', ())])
-        print(f'{HEADING}\n{case.line()}', *(f'{at:>8.1f}  {line}' for at, line in case.timeline), sep='\n', flush=True)
+        case = Case(
+            name,
+            seen.seconds,
+            whole,
+            len(seen.acknowledged),
+            lost,
+            told.get('downtime_seconds'),
+            _steps(told, *down),
+            [(round(at - down[0], 2), line.strip()) for at, line in told.get('timeline', ())],
+        )
+        print(
+            f'{HEADING}\n{case.line()}',
+            *(f'{at:>8.1f}  {line}' for at, line in case.timeline),
+            sep='\n',
+            flush=True,
+        )
         return case
 
     def ours(self, target: Registered) -> Callable[[TroveInstance], dict[str, Any]]:
         """By our filter and taskmanager: what the API says of the upgrade at its end."""
+
         def upgrade(instance: TroveInstance) -> dict[str, Any]:
             self._patch(f'{self._stage.side.url}/v1.0', instance, target)
             timeline: list[tuple[float, str]] = []
-            follower = follow.Follower(lambda path: self._demo.request('GET', self._stage.instances.base_url + path),
-                                       lambda line: timeline.append((time.time(), line)))
+            follower = follow.Follower(
+                lambda path: self._demo.request('GET', self._stage.instances.base_url + path),
+                lambda line: timeline.append((time.time(), line)),
+            )
             ended = follower.until_ended(instance.id, ENDS_SECONDS)
             if ended['state'] != 'COMPLETED':
-                raise errors.LabError(f'The upgrade ended {ended["state"]}: {ended.get("cause")} ({ended.get("error_code")}). See the logs in '
-                                      f'{self._stage.handle.run_dir}/log.', code='bench_upgrade_failed')
+                raise errors.LabError(
+                    f'The upgrade ended {ended["state"]}: {ended.get("cause")} ({ended.get("error_code")}). See the logs in '
+                    f'{self._stage.handle.run_dir}/log.',
+                    code='bench_upgrade_failed',
+                )
             return {**ended, 'timeline': timeline}
+
         return upgrade
 
     def by_hand(self, target: Registered) -> Callable[[TroveInstance], dict[str, Any]]:
         """By stock Trove's API, conductor and taskmanager alone."""
+
         def upgrade(instance: TroveInstance) -> dict[str, Any]:
             with self._cloudinit_file():
                 self._patch(f'{self._stock_url}/v1.0', instance, target)
                 self._stage.instances.wait_healthy(instance.id, ENDS_SECONDS)
                 self._progress.line('  stock upgrade has "ended"; now the rebuild')
-                self._admin.request('POST', f'{self._stock_url}/v1.0/{self._admin_project}/mgmt/instances/{instance.id}/action',
-                                    {'rebuild': {'image_id': target.image_id}})
+                self._admin.request(
+                    'POST',
+                    f'{self._stock_url}/v1.0/{self._admin_project}/mgmt/instances/{instance.id}/action',
+                    {'rebuild': {'image_id': target.image_id}},
+                )
                 self._stage.instances.wait_healthy(instance.id, ENDS_SECONDS)
             return {}
+
         return upgrade
 
     def _patch(self, base: str, instance: TroveInstance, target: Registered) -> None:
-        self._demo.request('PATCH', f'{base}/{self._stage.instances.project_id}/instances/{instance.id}',
-                           {'instance': {'datastore_version': target.name}})
+        self._demo.request(
+            'PATCH',
+            f'{base}/{self._stage.instances.project_id}/instances/{instance.id}',
+            {'instance': {'datastore_version': target.name}},
+        )
 
     @contextlib.contextmanager
     def _cloudinit_file(self) -> Iterator[None]:
         """Without one, Trove 26's rebuild fails on its own user data after the database was stopped.  It sets nothing."""
-        file = self._stage.side.settings.state(trove.NAME) / 'cloudinit' / f'{trove_stage.DATASTORE}.cloudinit'
+        file = (
+            self._stage.side.settings.state(trove.NAME)
+            / 'cloudinit'
+            / f'{trove_stage.DATASTORE}.cloudinit'
+        )
         file.write_text('runcmd: []\n')
         try:
             yield
@@ -137,8 +183,14 @@ class Downtimes:
             file.unlink()
 
     def _client(self, instance: TroveInstance) -> application.Database:
-        return application.Database(instance.id, self._stage.host.fabric.network_namespace(instance.network_id), instance.address,
-                                    instance.user, instance.password, *TICKS.split('.'))
+        return application.Database(
+            instance.id,
+            self._stage.host.fabric.network_namespace(instance.network_id),
+            instance.address,
+            instance.user,
+            instance.password,
+            *TICKS.split('.'),
+        )
 
     def _check(self, instance: TroveInstance) -> None:
         """Whoever did not upgrade has no downtime to show.
@@ -147,7 +199,10 @@ class Downtimes:
         """
         found = database.asker(self._stage.instances.guest(instance))('SELECT VERSION();').strip()
         if not found.startswith(self._stage.target.number):
-            raise errors.LabError(f'Instance {instance.id} runs {found} after its upgrade to {self._stage.target.number}.', code='bench_not_upgraded')
+            raise errors.LabError(
+                f'Instance {instance.id} runs {found} after its upgrade to {self._stage.target.number}.',
+                code='bench_not_upgraded',
+            )
 
     @property
     def _folder(self) -> pathlib.Path:
@@ -163,36 +218,54 @@ def preloaded(stage: TroveStage, progress: Progress) -> Registered:
         guest = build_images(stage.layout, tell, recipes.TROVE_TRIXIE.with_preloaded(archive))[0]
     name = f'{stage.target.name}-preloaded'
     known = next((version for version in stage.datastores.all() if version.name == name), None)
-    return known or stage.datastores.register(trove_stage.DATASTORE, name, stage.target.number, publishing.upload(stage.handle, guest))
+    return known or stage.datastores.register(
+        trove_stage.DATASTORE, name, stage.target.number, publishing.upload(stage.handle, guest)
+    )
 
 
 def measure(stage: TroveStage, progress: Progress, stock_url: str) -> dict[str, Any]:
     """All three."""
     bench = Downtimes(stage, progress, stock_url)
     target = preloaded(stage, progress)
-    for version in (target, stage.target):    # a host's first server from an image downloads it: no case may pay for that
+    for version in (
+        target,
+        stage.target,
+    ):  # a host's first server from an image downloads it: no case may pay for that
         progress.line(f'Creating an instance of {version.name}, so that the host has its image')
         with created(stage, f'bench-warm-{version.number}', version):
             pass
-    cases = [bench.measure(PRELOADED, bench.ours(target)), bench.measure(PULLED, bench.ours(stage.target)),
-             bench.measure(BY_HAND, bench.by_hand(stage.target))]
+    cases = [
+        bench.measure(PRELOADED, bench.ours(target)),
+        bench.measure(PULLED, bench.ours(stage.target)),
+        bench.measure(BY_HAND, bench.by_hand(stage.target)),
+    ]
     print(f'\n{HEADING}', *(case.line() for case in cases), sep='\n', flush=True)
     seconds = {case.name: case.downtime_seconds for case in cases}
-    return {'cases': [dataclasses.asdict(case) for case in cases], 'aim_holds': seconds[PRELOADED] <= AIM_SECONDS,
-            'holds': seconds[PRELOADED] < seconds[BY_HAND] and seconds[PULLED] < seconds[BY_HAND] and not any(case.lost for case in cases)}
+    return {
+        'cases': [dataclasses.asdict(case) for case in cases],
+        'aim_holds': seconds[PRELOADED] <= AIM_SECONDS,
+        'holds': seconds[PRELOADED] < seconds[BY_HAND]
+        and seconds[PULLED] < seconds[BY_HAND]
+        and not any(case.lost for case in cases),
+    }
 
 
 def _down(attempts: Sequence[writer.Attempt]) -> tuple[float, float]:
     """From the first failed write to the first that succeeded after the last failure, in seconds since the epoch."""
     failed = [attempt.at for attempt in attempts if not attempt.ok]
-    return failed[0], next(attempt.at for attempt in attempts if attempt.ok and attempt.at > failed[-1])
+    return failed[0], next(
+        attempt.at for attempt in attempts if attempt.ok and attempt.at > failed[-1]
+    )
 
 
 def _steps(told: dict[str, Any], down: float, up: float) -> dict[str, float]:
     """The times of steps are in UTC and say no zone."""
     found: dict[str, float] = {}
     for run in told.get('steps', ()):
-        start, end = (datetime.datetime.fromisoformat(run[name]).replace(tzinfo=datetime.UTC).timestamp() for name in ('started_at', 'ended_at'))
+        start, end = (
+            datetime.datetime.fromisoformat(run[name]).replace(tzinfo=datetime.UTC).timestamp()
+            for name in ('started_at', 'ended_at')
+        )
         within = min(end, up) - max(start, down)
         if within > 0:
             found[run['step']] = round(found.get(run['step'], 0.0) + within, 2)

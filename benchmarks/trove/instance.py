@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An instance of real Trove for as long as something is measured on it."""
+
 import contextlib
 from collections.abc import Iterator
 
@@ -9,7 +10,9 @@ from trove_upgrade.lab.trove.stage import TroveStage
 
 
 @contextlib.contextmanager
-def created(stage: TroveStage, name: str, version: Registered | None = None) -> Iterator[TroveInstance]:
+def created(
+    stage: TroveStage, name: str, version: Registered | None = None
+) -> Iterator[TroveInstance]:
     """HEALTHY, of the former version if no other is named; deleted afterwards, whatever has become of it."""
     instance_id = stage.instances.begin(name, version or stage.former)
     try:

@@ -4,6 +4,7 @@
 Trove's API with our filter, its database, rows and broker are real; the taskmanager is ours with stand-ins that take known times
 (`stand_in`).  Stock Trove loses 5 s polls in the same place.  The times are the database's, of the upgrade's own row.
 """
+
 import contextlib
 import json
 import pathlib
@@ -22,7 +23,7 @@ from trove_upgrade.lab.trove.stage import OUR_QUEUE, TroveStage
 
 UPGRADES = 12
 REQUIRED_SECONDS = 0.5
-AT_ONCE = 3              #: upgrades that run while others look at instances, each on a copy that is upgraded again and again: no list grows
+AT_ONCE = 3  #: upgrades that run while others look at instances, each on a copy that is upgraded again and again: no list grows
 ENDS_SECONDS = 120.0
 READY_SECONDS = 60.0
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -37,7 +38,7 @@ class Upgrades:
         self._work = stage.layout.run_dir / 'bench-work.jsonl'
         demo = stage.handle.users['demo']
         self._session = rest.Session(demo.auth_url, demo.username, demo.password, demo.project_name)
-        self._session.token()    # before threads share it
+        self._session.token()  # before threads share it
         self.ended = 0
 
     @contextlib.contextmanager
@@ -46,13 +47,28 @@ class Upgrades:
         self._work.unlink(missing_ok=True)
         self._work.touch()
         log = self._stage.layout.logs_dir / 'bench-stand-in.log'
-        argv = [sys.executable, '-m', 'benchmarks.trove.stand_in', '--work-file', str(self._work), '--config-file', str(self._stage.side.conf_path)]
-        with log.open('wb') as sink, subprocess.Popen(argv, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink) as process:
+        argv = [
+            sys.executable,
+            '-m',
+            'benchmarks.trove.stand_in',
+            '--work-file',
+            str(self._work),
+            '--config-file',
+            str(self._stage.side.conf_path),
+        ]
+        with (
+            log.open('wb') as sink,
+            subprocess.Popen(
+                argv, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink
+            ) as process,
+        ):
             try:
                 deadline = time.monotonic() + READY_SECONDS
                 while not trove.consumes(self._stage.side.settings, OUR_QUEUE):
                     if process.poll() is not None or time.monotonic() > deadline:
-                        raise errors.NotReady(f'The taskmanager with stand-ins does not listen; see {log}.')
+                        raise errors.NotReady(
+                            f'The taskmanager with stand-ins does not listen; see {log}.'
+                        )
                     time.sleep(0.2)
                 yield
             finally:
@@ -60,25 +76,36 @@ class Upgrades:
 
     def upgrade(self, instance_id: str) -> dict[str, Any]:
         """PATCH one, and wait for its end: the row's id, state, created_at, ended_at."""
-        self._session.request('PATCH', f'{self._stage.instances.base_url}/instances/{instance_id}',
-                              {'instance': {'datastore_version': self._stage.target.name}})
+        self._session.request(
+            'PATCH',
+            f'{self._stage.instances.base_url}/instances/{instance_id}',
+            {'instance': {'datastore_version': self._stage.target.name}},
+        )
         connection = copies_module.connect(self._stage)
         try:
             deadline = time.monotonic() + ENDS_SECONDS
             while time.monotonic() < deadline:
                 with connection.cursor() as cursor:
-                    cursor.execute('SELECT id, state, created_at, ended_at, cause FROM instance_upgrades WHERE instance_id = %s', (instance_id,))
+                    cursor.execute(
+                        'SELECT id, state, created_at, ended_at, cause FROM instance_upgrades WHERE instance_id = %s',
+                        (instance_id,),
+                    )
                     row: dict[str, Any] = cursor.fetchone() or {}
                 if row.get('ended_at') is not None:
                     return row
                 time.sleep(0.25)
         finally:
             connection.close()
-        raise errors.NotReady(f'The upgrade of copy {instance_id} did not end within {ENDS_SECONDS:.0f} s: {row}')
+        raise errors.NotReady(
+            f'The upgrade of copy {instance_id} did not end within {ENDS_SECONDS:.0f} s: {row}'
+        )
 
     def work(self) -> dict[str, float]:
         """Upgrade -> seconds that Nova and the guest have worked on it."""
-        return {entry['upgrade']: entry['work'] for entry in map(json.loads, self._work.read_text().splitlines())}
+        return {
+            entry['upgrade']: entry['work']
+            for entry in map(json.loads, self._work.read_text().splitlines())
+        }
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -94,7 +121,10 @@ class Upgrades:
                     self.ended += 1
 
         with self.taskmanager():
-            threads = [threading.Thread(target=go_on, args=(one,), daemon=True) for one in self._copies.make(AT_ONCE, with_servers=True)]
+            threads = [
+                threading.Thread(target=go_on, args=(one,), daemon=True)
+                for one in self._copies.make(AT_ONCE, with_servers=True)
+            ]
             for thread in threads:
                 thread.start()
             try:
@@ -108,14 +138,22 @@ class Upgrades:
 def measure(upgrades: Upgrades, copies: copies_module.Copies) -> dict[str, Any]:
     """One after the other."""
     with upgrades.taskmanager():
-        upgrades.upgrade(copies.make(1, with_servers=True)[0])    # the first connects
+        upgrades.upgrade(copies.make(1, with_servers=True)[0])  # the first connects
         rows = [upgrades.upgrade(one) for one in copies.make(UPGRADES, with_servers=True)]
         work = upgrades.work()
     failed = [row for row in rows if row['state'] != 'COMPLETED']
     if failed:
-        raise errors.LabError(f'{len(failed)} of {UPGRADES} upgrades with stand-ins did not complete: {failed[0]}', code='bench_upgrade_failed')
-    beyond = sorted((row['ended_at'] - row['created_at']).total_seconds() - work[row['id']] for row in rows)
+        raise errors.LabError(
+            f'{len(failed)} of {UPGRADES} upgrades with stand-ins did not complete: {failed[0]}',
+            code='bench_upgrade_failed',
+        )
+    beyond = sorted(
+        (row['ended_at'] - row['created_at']).total_seconds() - work[row['id']] for row in rows
+    )
     middle = statistics.median(beyond)
-    print(f'\norchestration of {len(beyond)} upgrades: median {middle:.2f} s, least {beyond[0]:.2f} s, most {beyond[-1]:.2f} s beyond the work of '
-          f'Nova and the guest (required: less than {REQUIRED_SECONDS} s)', flush=True)
+    print(
+        f'\norchestration of {len(beyond)} upgrades: median {middle:.2f} s, least {beyond[0]:.2f} s, most {beyond[-1]:.2f} s beyond the work of '
+        f'Nova and the guest (required: less than {REQUIRED_SECONDS} s)',
+        flush=True,
+    )
     return {'median_seconds': middle, 'seconds': beyond, 'holds': middle < REQUIRED_SECONDS}

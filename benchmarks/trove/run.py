@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parts of `make bench-trove` on one cloud, which is brought up if none is, and left as it was found."""
+
 import time
 from collections.abc import Callable
 from typing import Any
@@ -26,18 +27,24 @@ def measure(parts: tuple[str, ...] = ALL) -> dict[str, Any]:
         cloud.up(progress)
         stage = trove_stage.start(layout, cloud, progress, with_product=True)
         with stock_api(stage) as stock_url:
-            found = _on_rows(stage, progress, stock_url, parts) if set(parts) & set(ROWS_PARTS) else {}
+            found = (
+                _on_rows(stage, progress, stock_url, parts) if set(parts) & set(ROWS_PARTS) else {}
+            )
             if 'downtime' in parts:
                 found['downtime'] = _timed(lambda: downtime.measure(stage, progress, stock_url))
     finally:
         if not was_up:
             cloud.down(progress)
     for name, part in found.items():
-        print(f'{name}: {"holds" if part["holds"] else "DOES NOT HOLD"}; took {part["took_seconds"]:.0f} s')
+        print(
+            f'{name}: {"holds" if part["holds"] else "DOES NOT HOLD"}; took {part["took_seconds"]:.0f} s'
+        )
     return found
 
 
-def _on_rows(stage: TroveStage, progress: Progress, stock_url: str, parts: tuple[str, ...]) -> dict[str, Any]:
+def _on_rows(
+    stage: TroveStage, progress: Progress, stock_url: str, parts: tuple[str, ...]
+) -> dict[str, Any]:
     """On copies of one real instance."""
     progress.line('Creating the instance whose rows are copied')
     found: dict[str, Any] = {}
@@ -46,7 +53,8 @@ def _on_rows(stage: TroveStage, progress: Progress, stock_url: str, parts: tuple
         every: dict[str, Callable[[], dict[str, Any]]] = {
             'patch': lambda: patch.measure(stage, rows, stock_url),
             'orchestration': lambda: orchestration.measure(upgrades, rows),
-            'reads': lambda: reads.measure(stage, original, stock_url, upgrades)}
+            'reads': lambda: reads.measure(stage, original, stock_url, upgrades),
+        }
         for name, part in every.items():
             if name in parts:
                 found[name] = _timed(part)

@@ -7,6 +7,7 @@ call joins its job for a while, as a real agent's does, and a rebuilt guest cast
 
     python -m benchmarks.trove.stand_in --work-file /path/work --config-file /path/trove.conf
 """
+
 import argparse
 import base64
 import dataclasses
@@ -23,12 +24,20 @@ from typing import Any
 from trove_upgrade import signals
 
 LIFE_SECONDS = 900.0
-JOIN_SECONDS = 2.0       #: how long a call waits for its job: guest_join_seconds
+JOIN_SECONDS = 2.0  #: how long a call waits for its job: guest_join_seconds
 #: seconds that each takes, chosen anew for each upgrade between the two, so that it does not fall in step with a poll
-WORK = {'check_upgrade': (0.1, 0.3), 'pre_upgrade': (0.3, 0.9), 'rebuild': (1.0, 2.0), 'boot': (0.1, 0.4), 'post_upgrade': (2.0, 4.0),
-        'verify_upgrade': (0.1, 0.3)}
+WORK = {
+    'check_upgrade': (0.1, 0.3),
+    'pre_upgrade': (0.3, 0.9),
+    'rebuild': (1.0, 2.0),
+    'boot': (0.1, 0.4),
+    'post_upgrade': (2.0, 4.0),
+    'verify_upgrade': (0.1, 0.3),
+}
 FORMER_BOOT, NEW_BOOT = 'boot-former', 'boot-new'
-_GUEST_INFO = base64.b64encode(b'[DEFAULT]\nguest_id = i\ndatastore_manager = mariadb\ndatastore_version = 10.11\n').decode()
+_GUEST_INFO = base64.b64encode(
+    b'[DEFAULT]\nguest_id = i\ndatastore_manager = mariadb\ndatastore_version = 10.11\n'
+).decode()
 _USER_DATA = f'#cloud-config\nwrite_files:\n- path: /etc/trove/conf.d/guest_info.conf\n  encoding: b64\n  content: {_GUEST_INFO}\n'.encode()
 
 
@@ -41,14 +50,16 @@ class World:
         self._durations: dict[str, dict[str, float]] = {}
         self._began: dict[tuple[str, str], float] = {}
         self._file = work_file
-        self.instances: dict[str, str] = {}   #: by upgrade
-        self.markers: dict[str, str] = {}     #: by server: of its last rebuild
+        self.instances: dict[str, str] = {}  #: by upgrade
+        self.markers: dict[str, str] = {}  #: by server: of its last rebuild
 
     def left(self, upgrade_id: str, part: str) -> float:
         """Seconds until this part is done; it begins with the first question."""
         with self._lock:
             if upgrade_id not in self._durations:
-                self._durations[upgrade_id] = {name: self._chance.uniform(*bounds) for name, bounds in WORK.items()}
+                self._durations[upgrade_id] = {
+                    name: self._chance.uniform(*bounds) for name, bounds in WORK.items()
+                }
             began = self._began.setdefault((upgrade_id, part), time.monotonic())
             return began + self._durations[upgrade_id][part] - time.monotonic()
 
@@ -59,7 +70,12 @@ class World:
     def write(self, upgrade_id: str) -> None:
         """Its work is done."""
         with self._lock, self._file.open('a') as sink:
-            sink.write(json.dumps({'upgrade': upgrade_id, 'work': sum(self._durations[upgrade_id].values())}) + '\n')
+            sink.write(
+                json.dumps(
+                    {'upgrade': upgrade_id, 'work': sum(self._durations[upgrade_id].values())}
+                )
+                + '\n'
+            )
 
 
 class StandInNova:
@@ -72,12 +88,24 @@ class StandInNova:
     def server(self, server_id: str) -> Any:
         """ACTIVE, with what it was given; busy while it is rebuilt."""
         from trove_upgrade.domain import compute
+
         marker = self._world.markers.get(server_id)
         busy = marker is not None and self._world.left(marker.partition(':')[0], 'rebuild') > 0
         return compute.Server(
-            id=server_id, name='stand-in', status='REBUILD' if busy else 'ACTIVE', task_state='rebuilding' if busy else None,
-            image_id=str(uuid.UUID(int=1)), locked=False, metadata={compute.MARKER_KEY: marker} if marker else {}, user_data=_USER_DATA,
-            fault=None, flavor_ram_mb=4096, flavor_disk_gb=40, host='stand-in', nic_count=1)
+            id=server_id,
+            name='stand-in',
+            status='REBUILD' if busy else 'ACTIVE',
+            task_state='rebuilding' if busy else None,
+            image_id=str(uuid.UUID(int=1)),
+            locked=False,
+            metadata={compute.MARKER_KEY: marker} if marker else {},
+            user_data=_USER_DATA,
+            fault=None,
+            flavor_ram_mb=4096,
+            flavor_disk_gb=40,
+            host='stand-in',
+            nic_count=1,
+        )
 
     def server_with_user_data(self, server_id: str) -> Any:
         """As `server`."""
@@ -89,9 +117,10 @@ class StandInNova:
     def picture(self, server_id: str) -> Any:
         """Nothing is refused."""
         from trove_upgrade.domain import compute
+
         return compute.ComputePicture(self.server(server_id), True, (2, 93), 128)
 
-    def rebuild(self, server: Any, image_id: str, marker: str, user_data: bytes | None) -> None:    # noqa: ARG002 - the port's form
+    def rebuild(self, server: Any, image_id: str, marker: str, user_data: bytes | None) -> None:  # noqa: ARG002 - the port's form
         """Accepted at once; the guest speaks when it is rebuilt and booted."""
         upgrade_id = marker.partition(':')[0]
         self._world.markers[server.id] = marker
@@ -103,14 +132,16 @@ class StandInNova:
     def rebuild_result(self, server: Any) -> Any:
         """Of the last rebuild."""
         from trove_upgrade.domain import compute
+
         return compute.RebuildResult.RUNNING if server.task_state else compute.RebuildResult.SUCCESS
 
     def image(self, image_id: str) -> Any:
         """It fits."""
         from trove_upgrade.domain import compute
+
         return compute.Image(image_id, 'stand-in', 'active', 1, 256, 1 << 20)
 
-    def newest(self, tags: Any) -> Any:    # noqa: ARG002 - the port's form
+    def newest(self, tags: Any) -> Any:  # noqa: ARG002 - the port's form
         """It fits, too."""
         return self.image(str(uuid.UUID(int=2)))
 
@@ -127,6 +158,7 @@ class StandInGuest:
 
     def _answer(self, method: str, call: Any) -> Any:
         from trove_upgrade.domain import guest
+
         self._world.instances[call.upgrade_id] = call.instance_id
         left = self._world.left(call.upgrade_id, method) if method in WORK else 0.0
         time.sleep(max(0.0, min(left, JOIN_SECONDS)))
@@ -136,13 +168,26 @@ class StandInGuest:
         if done and method == 'verify_upgrade':
             self._report(call.instance_id)
             self._world.write(call.upgrade_id)
-        result: dict[str, dict[str, Any]] = {'check_upgrade': {'checks': [{'name': 'guest_space', 'outcome': 'ok', 'message': 'enough'}]},
-                  'pre_upgrade': {'upgrade_info': {'stash': 'bench'}}, 'verify_upgrade': {'server_version': number}}
+        result: dict[str, dict[str, Any]] = {
+            'check_upgrade': {
+                'checks': [{'name': 'guest_space', 'outcome': 'ok', 'message': 'enough'}]
+            },
+            'pre_upgrade': {'upgrade_info': {'stash': 'bench'}},
+            'verify_upgrade': {'server_version': number},
+        }
         return guest.GuestAnswer(
-            state=guest.JobState.DONE if done else guest.JobState.RUNNING, message=f'{method} of a stand-in',
-            boot_id=NEW_BOOT if after else FORMER_BOOT, agent_version='stand-in', server_version=number,
-            server_state=guest.ServerState.RUNNING if method == 'check_upgrade' else guest.ServerState.STOPPED, serving=True,
-            server_started_on_data=after, result=result.get(method, {}) if done else {})
+            state=guest.JobState.DONE if done else guest.JobState.RUNNING,
+            message=f'{method} of a stand-in',
+            boot_id=NEW_BOOT if after else FORMER_BOOT,
+            agent_version='stand-in',
+            server_version=number,
+            server_state=guest.ServerState.RUNNING
+            if method == 'check_upgrade'
+            else guest.ServerState.STOPPED,
+            serving=True,
+            server_started_on_data=after,
+            result=result.get(method, {}) if done else {},
+        )
 
 
 def _wrapped(conf: Any, world: World, outside: Any) -> Any:
@@ -153,22 +198,33 @@ def _wrapped(conf: Any, world: World, outside: Any) -> Any:
     from trove_upgrade.rpc.taskmanager import TaskManagerAPI
     from trove_upgrade.sealing import envelope, messages
     from trove_upgrade.sealing.keys import Direction
+
     client = TaskManagerAPI.from_conf(conf)
 
     def beat(instance_id: str, marker: str) -> None:
-        heartbeat = guest.Heartbeat(instance_id, NEW_BOOT, marker, False, 'stand-in', None, guest.ServerState.STOPPED)
+        heartbeat = guest.Heartbeat(
+            instance_id, NEW_BOOT, marker, False, 'stand-in', None, guest.ServerState.STOPPED
+        )
         key = outside.repos.guest_keys.minted_for(instance_id, marker)
         if key is None:
             client.heartbeat(serializer.service_context(), heartbeat)
             return
         report = messages.Report(messages.new_session(os.urandom), 1, heartbeat.to_wire())
-        client.sealed(serializer.service_context(), envelope.seal(key, Direction.TO_TASKMANAGER, report.to_bytes()))
+        client.sealed(
+            serializer.service_context(),
+            envelope.seal(key, Direction.TO_TASKMANAGER, report.to_bytes()),
+        )
 
     def report(instance_id: str) -> None:
         """What the conductor writes when Trove's agent in the guest says that it is healthy."""
         with outside.repos.database.write() as connection:
-            connection.execute(sa.text("UPDATE service_statuses SET status_description = 'healthy', updated_at = UTC_TIMESTAMP() "
-                                       'WHERE instance_id = :id'), {'id': instance_id})
+            connection.execute(
+                sa.text(
+                    "UPDATE service_statuses SET status_description = 'healthy', updated_at = UTC_TIMESTAMP() "
+                    'WHERE instance_id = :id'
+                ),
+                {'id': instance_id},
+            )
 
     nova = StandInNova(world, beat)
     return dataclasses.replace(outside, nova=nova, images=nova, agent=StandInGuest(world, report))

@@ -3,6 +3,7 @@
 
 The same programs, options, database and broker; only api-paste.ini and the port differ.
 """
+
 import contextlib
 import dataclasses
 import re
@@ -29,8 +30,16 @@ def stock_api(stage: TroveStage) -> Iterator[str]:
     conf.touch(mode=0o600)
     conf.write_text(re.sub(r'(?m)^bind_port\s*=.*$', f'bind_port = {port}', text))
     command = trove.api_process(settings, dataclasses.replace(stage.side.deployment, port=port))
-    supervisor = Supervisor(settings.layout.run_dir, settings.layout.pids_dir, settings.layout.logs_dir)
-    supervisor.start(dataclasses.replace(command, name=NAME, argv=tuple(part.replace(str(ours), str(conf)) for part in command.argv)))
+    supervisor = Supervisor(
+        settings.layout.run_dir, settings.layout.pids_dir, settings.layout.logs_dir
+    )
+    supervisor.start(
+        dataclasses.replace(
+            command,
+            name=NAME,
+            argv=tuple(part.replace(str(ours), str(conf)) for part in command.argv),
+        )
+    )
     try:
         supervisor.wait_ready(NAME, lambda: openstack.answers(settings.url(port)), READY_SECONDS)
         yield settings.url(port)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sphinx configuration; the references to options and policies are generated from code."""
+
 import pathlib
 import subprocess
 
@@ -13,14 +14,22 @@ suppress_warnings = ['config.cache']
 
 def _has_history():
     """reno reads which release a note belongs to from git: a shallow clone or an unpacked archive cannot tell."""
-    asked = subprocess.run(['git', 'rev-parse', '--is-shallow-repository'], cwd=pathlib.Path(__file__).parent, capture_output=True,
-                           text=True, check=False)
+    asked = subprocess.run(
+        ['git', 'rev-parse', '--is-shallow-repository'],
+        cwd=pathlib.Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return asked.stdout.strip() == 'false'
 
 
 def _without_history(app, name, source):
     if name == 'release-notes':
-        source[0] = source[0].replace('.. release-notes::', 'Built without the history of the project. The notes are in ``releasenotes/notes``.')
+        source[0] = source[0].replace(
+            '.. release-notes::',
+            'Built without the history of the project. The notes are in ``releasenotes/notes``.',
+        )
 
 
 def setup(app):

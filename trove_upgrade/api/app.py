@@ -15,6 +15,7 @@ Alone, a request passes, in this order (etc/trove-upgrade/api-paste.ini):
 The choice of a threading model is not made here: the filter lives in Trove's process, whose own choice stands.  No thread is
 started before the first request, and a forked process makes its own connections, so a server may fork after loading.
 """
+
 import atexit
 import os
 import threading
@@ -65,9 +66,14 @@ class ServicesOfProcess:
 def settings_of(conf: cfg.ConfigOpts, *, beside_trove: bool) -> Settings:
     """The options that are read with each request."""
     options = conf.trove_upgrade
-    return Settings(guest_without_agent=options.guest_without_agent if beside_trove else None,
-                    guest_silence_seconds=options.guest_silence_seconds, page_size=options.page_size, max_body_bytes=options.max_body_bytes, public_endpoint=options.public_endpoint,
-                    region=options.region_name)
+    return Settings(
+        guest_without_agent=options.guest_without_agent if beside_trove else None,
+        guest_silence_seconds=options.guest_silence_seconds,
+        page_size=options.page_size,
+        max_body_bytes=options.max_body_bytes,
+        public_endpoint=options.public_endpoint,
+        region=options.region_name,
+    )
 
 
 def new_services(conf: cfg.ConfigOpts, *, beside_trove: bool) -> Services:
@@ -80,7 +86,9 @@ def new_services(conf: cfg.ConfigOpts, *, beside_trove: bool) -> Services:
     engine.require_server_database(conf, 'The API')
     repos = repositories.Repositories.from_conf(conf, waits_for_server=False)
     if not beside_trove:
-        installation.refuse_troves(installation.table_names(repos.database), 'The API alone', installation.USE_FILTER)
+        installation.refuse_troves(
+            installation.table_names(repos.database), 'The API alone', installation.USE_FILTER
+        )
     enforcer = policies.new_enforcer(conf)
     policies.load(enforcer)
     return Services(
@@ -89,7 +97,8 @@ def new_services(conf: cfg.ConfigOpts, *, beside_trove: bool) -> Services:
         servers=None if beside_trove else nova_list.NovaDirectory.from_conf(conf),
         rules=versions.Rules.load(conf.trove_upgrade.version_rules_file),
         enforcer=enforcer,
-        settings=settings_of(conf, beside_trove=beside_trove))
+        settings=settings_of(conf, beside_trove=beside_trove),
+    )
 
 
 def app_factory(_global_conf: Mapping[str, str], **_local_conf: str) -> application.Application:
@@ -103,10 +112,12 @@ def app_factory(_global_conf: Mapping[str, str], **_local_conf: str) -> applicat
     our_conf.register_opts(conf)
     faults.log_once()
     engine.require_server_database(conf, 'The API')
-    versions.Rules.load(conf.trove_upgrade.version_rules_file)   # now, not with the first request
+    versions.Rules.load(conf.trove_upgrade.version_rules_file)  # now, not with the first request
     policies.load(policies.new_enforcer(conf))
     _warn_of_credentials(conf)
-    return application.Application(ServicesOfProcess(lambda: new_services(conf, beside_trove=False)))
+    return application.Application(
+        ServicesOfProcess(lambda: new_services(conf, beside_trove=False))
+    )
 
 
 def _warn_of_credentials(conf: cfg.ConfigOpts) -> None:
@@ -114,15 +125,21 @@ def _warn_of_credentials(conf: cfg.ConfigOpts) -> None:
     try:
         session.require(conf)
     except exceptions.TroveUpgradeError as error:
-        LOG.warning('Instances are shown as the database has them, without the addresses and states of their servers: %s: %s', error.code,
-                    error.message)
+        LOG.warning(
+            'Instances are shown as the database has them, without the addresses and states of their servers: %s: %s',
+            error.code,
+            error.message,
+        )
 
 
 def alive(inner: Inner, conf: cfg.ConfigOpts, binary: str) -> presence.Alive:
     """`inner`, registered in upgrade_services as `binary` until the process ends."""
-    signs = presence.SignsOfLife(lambda: Presence(ImpatientRegistry(conf), binary), conf.trove_upgrade.service_report_interval,
-                                 uwsgi=presence.find_uwsgi())
-    atexit.register(signs.stop)    # first: a signal may come at any time
+    signs = presence.SignsOfLife(
+        lambda: Presence(ImpatientRegistry(conf), binary),
+        conf.trove_upgrade.service_report_interval,
+        uwsgi=presence.find_uwsgi(),
+    )
+    atexit.register(signs.stop)  # first: a signal may come at any time
     signs.start()
     return presence.Alive(inner, signs)
 
@@ -144,7 +161,11 @@ def filter_factory(_global_conf: Mapping[str, str], **_local_conf: str) -> Calla
     def max_body_bytes() -> int:
         return int(conf.trove_upgrade.max_body_bytes)
 
-    return lambda inner: alive(UpgradeFilter(BackupFilter(inner, made, max_body_bytes), ours, max_body_bytes), conf, services.FILTER)
+    return lambda inner: alive(
+        UpgradeFilter(BackupFilter(inner, made, max_body_bytes), ours, max_body_bytes),
+        conf,
+        services.FILTER,
+    )
 
 
 class RequestId(oslo_request_id.RequestId):
@@ -153,12 +174,16 @@ class RequestId(oslo_request_id.RequestId):
     compat_headers = ['x-compute-request-id']
 
 
-def request_id_factory(global_conf: Mapping[str, str], **local_conf: str) -> Callable[[Inner], RequestId]:
+def request_id_factory(
+    global_conf: Mapping[str, str], **local_conf: str
+) -> Callable[[Inner], RequestId]:
     """For paste."""
     return RequestId.factory(dict(global_conf), **local_conf)
 
 
-def error_form_factory(_global_conf: Mapping[str, str], **_local_conf: str) -> Callable[[Inner], error_form.ErrorForm]:
+def error_form_factory(
+    _global_conf: Mapping[str, str], **_local_conf: str
+) -> Callable[[Inner], error_form.ErrorForm]:
     """For paste."""
     return error_form.ErrorForm
 
@@ -172,7 +197,9 @@ class Root:
         self._conf = conf
         self._documents = http_proxy_to_wsgi.HTTPProxyToWSGI(self._show_versions, conf)
 
-    def __call__(self, environ: application.Environ, start_response: application.StartResponse) -> Iterable[bytes]:  # noqa: D102 - WSGI
+    def __call__(  # noqa: D102 - WSGI
+        self, environ: application.Environ, start_response: application.StartResponse
+    ) -> Iterable[bytes]:
         path = environ.get('PATH_INFO', '')
         if path == '/healthcheck':
             return self._health(environ, start_response)
@@ -183,19 +210,29 @@ class Root:
             environ['PATH_INFO'] = path.removeprefix(VERSION_PATH)
             return self._pipeline(environ, start_response)
         missing = errors.NoSuchResource(path=ascii(path)[1:-1])
-        return errors.response_to(missing, oslo_context.generate_request_id())(environ, start_response)
+        return errors.response_to(missing, oslo_context.generate_request_id())(
+            environ, start_response
+        )
 
-    def _show_versions(self, environ: application.Environ, start_response: application.StartResponse) -> Iterable[bytes]:
-        respond = version_documents.documents(webob.Request(environ), self._conf.trove_upgrade.public_endpoint)
+    def _show_versions(
+        self, environ: application.Environ, start_response: application.StartResponse
+    ) -> Iterable[bytes]:
+        respond = version_documents.documents(
+            webob.Request(environ), self._conf.trove_upgrade.public_endpoint
+        )
         return respond(environ, start_response)
 
 
 def root_factory(loader: Any, _global_conf: Mapping[str, str], **local_conf: str) -> Root:
     """Paste's composite: `pipeline` and `healthcheck` name the two sections."""
     our_conf.register_opts(cfg.CONF)
-    return Root(loader.get_app(local_conf['pipeline']), loader.get_app(local_conf['healthcheck']), cfg.CONF)
+    return Root(
+        loader.get_app(local_conf['pipeline']), loader.get_app(local_conf['healthcheck']), cfg.CONF
+    )
 
 
-def healthcheck_factory(global_conf: Mapping[str, str], **local_conf: str) -> healthcheck.Healthcheck:
+def healthcheck_factory(
+    global_conf: Mapping[str, str], **local_conf: str
+) -> healthcheck.Healthcheck:
     """The health check of oslo.middleware as an application of its own."""
     return healthcheck.Healthcheck.app_factory(dict(global_conf), **local_conf)

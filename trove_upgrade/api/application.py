@@ -4,6 +4,7 @@
 In order: is there an identity that the token middleware has vouched for; is there a route; is the project of the address the token's;
 does the policy allow it; is the body what the route takes.  Only then the handler runs.
 """
+
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -44,7 +45,9 @@ class Application:
         route, variables = self._routes.find(environ.get('PATH_INFO', ''), request.method)
         project_id = variables.pop('project_id')
         if not context.project_id or project_id != context.project_id:
-            raise errors.Forbidden(found='the project in the address is not the project of the token')
+            raise errors.Forbidden(
+                found='the project in the address is not the project of the token'
+            )
         services = self._services()
         if not services.enforcer.authorize(route.policy, {'project_id': project_id}, context):
             raise errors.Forbidden(found=f'the policy {route.policy} does not let you')
@@ -72,12 +75,19 @@ def answer_errors(respond: Callable[[], webob.Response], request_id: str) -> web
             LOG.exception('Request %s could not be served', request_id)
             return errors.internal(request_id)
         if errors.status_of(known) >= 500:
-            LOG.error('Request %s could not be served: %s: %s', request_id, known.code, known.message,  # noqa: TRY400 - the message has the cause
-                      exc_info=error if isinstance(known, db_errors.StatementRefused) else None)
+            LOG.error(  # noqa: TRY400 - the message has the cause
+                'Request %s could not be served: %s: %s',
+                request_id,
+                known.code,
+                known.message,
+                exc_info=error if isinstance(known, db_errors.StatementRefused) else None,
+            )
         return errors.response_to(_for_client(known, error), request_id)
 
 
-def _for_client(known: exceptions.TroveUpgradeError, error: Exception) -> exceptions.TroveUpgradeError:
+def _for_client(
+    known: exceptions.TroveUpgradeError, error: Exception
+) -> exceptions.TroveUpgradeError:
     """Faults of the database in words that name neither its address nor a statement."""
     match known:
         case db_errors.SchemaMissing():
@@ -94,7 +104,10 @@ def context_of(environ: Environ, *, overwrite: bool = True) -> oslo_context.Requ
 
     :raises NotAuthenticated: it did not vouch for the request.
     """
-    if environ.get('keystone.token_info') is None or environ.get('HTTP_X_IDENTITY_STATUS') != 'Confirmed':
+    if (
+        environ.get('keystone.token_info') is None
+        or environ.get('HTTP_X_IDENTITY_STATUS') != 'Confirmed'
+    ):
         raise errors.NotAuthenticated
     return oslo_context.RequestContext.from_environ(environ, overwrite=overwrite)
 

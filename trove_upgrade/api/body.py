@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading a request's body, once, bounded, and so that nobody behind us can read another one out of the same bytes."""
+
 import json
 import math
 import re
@@ -42,7 +43,7 @@ def content_length(environ: Mapping[str, Any]) -> int:
     if environ.get('HTTP_TRANSFER_ENCODING'):
         raise errors.BodyLengthUnknown(found='it came in chunks')
     text = environ.get('CONTENT_LENGTH')
-    if not text:   # WSGI also says '' for an absent header
+    if not text:  # WSGI also says '' for an absent header
         raise errors.BodyLengthUnknown(found='no Content-Length came with it')
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise errors.BodyLengthUnknown(found='its Content-Length is not a number of bytes')
@@ -68,7 +69,13 @@ def parse(body: bytes) -> Any:
     try:
         text = body.decode('utf-8')
         _refuse_deep(text)
-        return json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_no_constant, parse_int=_whole, parse_float=_fraction)
+        return json.loads(
+            text,
+            object_pairs_hook=_without_duplicates,
+            parse_constant=_no_constant,
+            parse_int=_whole,
+            parse_float=_fraction,
+        )
     except (errors.BodyDuplicateKey, errors.BodyNotJson):
         raise
     except UnicodeDecodeError as error:
@@ -79,7 +86,14 @@ def parse(body: bytes) -> Any:
 
 def validate(document: Any, validator: jsonschema.protocols.Validator, wanted: str) -> None:
     """:raises BodyInvalid: `document` is not what the schema of `validator` asks for; `wanted` says it in words."""
-    error = next(iter(sorted(validator.iter_errors(document), key=lambda each: list(map(str, each.absolute_path)))), None)
+    error = next(
+        iter(
+            sorted(
+                validator.iter_errors(document), key=lambda each: list(map(str, each.absolute_path))
+            )
+        ),
+        None,
+    )
     if error is not None:
         where = '.'.join(str(part) for part in error.absolute_path) or 'the body'
         raise errors.BodyInvalid(where=_shown(where), found=_shown(error.message), wanted=wanted)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One request on its way through a handler."""
+
 import dataclasses
 import functools
 import json
@@ -41,7 +42,9 @@ class Call:
     http: webob.Request
     context: oslo_context.RequestContext
     services: Services
-    document: Any = None          #: the body's JSON, valid under the route's schema; None where the route takes no body
+    document: Any = (
+        None  #: the body's JSON, valid under the route's schema; None where the route takes no body
+    )
 
     @functools.cached_property
     def is_admin(self) -> bool:
@@ -84,7 +87,9 @@ class Call:
         try:
             value = self.http.GET.get(name)
         except UnicodeDecodeError as error:
-            raise errors.QueryInvalid(name='the query', found='not UTF-8', wanted='text in UTF-8') from error
+            raise errors.QueryInvalid(
+                name='the query', found='not UTF-8', wanted='text in UTF-8'
+            ) from error
         return None if value is None else str(value)
 
     def query_flag(self, name: str) -> bool:
@@ -98,7 +103,9 @@ class Call:
         """
         value = self.query(name)
         if value is not None and not is_uuid(value):
-            raise errors.QueryInvalid(name=name, found='not an id', wanted='a uuid, or leave it out')
+            raise errors.QueryInvalid(
+                name=name, found='not an id', wanted='a uuid, or leave it out'
+            )
         return value
 
     def query_limit(self) -> int:
@@ -111,10 +118,19 @@ class Call:
         if not value:
             return page_size
         if not (value.isascii() and value.isdigit() and int(value[:9]) > 0):
-            raise errors.QueryInvalid(name='limit', found='not a positive number', wanted=f'a number from 1 to {page_size}')
+            raise errors.QueryInvalid(
+                name='limit',
+                found='not a positive number',
+                wanted=f'a number from 1 to {page_size}',
+            )
         return min(int(value[:9]), page_size)
 
 
 def json_response(status: int, document: Mapping[str, Any]) -> webob.Response:
     """An answer with a body."""
-    return webob.Response(status=status, body=json.dumps(document).encode(), content_type='application/json', charset='UTF-8')
+    return webob.Response(
+        status=status,
+        body=json.dumps(document).encode(),
+        content_type='application/json',
+        charset='UTF-8',
+    )

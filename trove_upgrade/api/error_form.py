@@ -4,6 +4,7 @@
 authtoken answers 401 as text and 503 as HTML, and oslo.middleware's bound of a body 413 as HTML; the released clients print that as it is,
 and no code is in it.  Beside Trove the pipeline is Trove's, and the filter stands in none.
 """
+
 import json
 from collections.abc import Iterable
 
@@ -13,7 +14,16 @@ from trove_upgrade.api import application, errors
 from trove_upgrade.api.filter import Inner
 
 #: Of the old body, or what the client cannot take (api/errors.py).
-_DROPPED = frozenset({'content-type', 'content-length', 'content-encoding', 'content-language', 'etag', 'retry-after'})
+_DROPPED = frozenset(
+    {
+        'content-type',
+        'content-length',
+        'content-encoding',
+        'content-language',
+        'etag',
+        'retry-after',
+    }
+)
 
 
 class ErrorForm:
@@ -22,9 +32,13 @@ class ErrorForm:
     def __init__(self, inner: Inner) -> None:
         self._inner = inner
 
-    def __call__(self, environ: application.Environ, start_response: application.StartResponse) -> Iterable[bytes]:  # noqa: D102 - WSGI
+    def __call__(  # noqa: D102 - WSGI
+        self, environ: application.Environ, start_response: application.StartResponse
+    ) -> Iterable[bytes]:
         request_id = application.request_id_of(environ)
-        answer = application.answer_errors(lambda: webob.Request(environ).get_response(self._inner), request_id)
+        answer = application.answer_errors(
+            lambda: webob.Request(environ).get_response(self._inner), request_id
+        )
         if answer.status_int >= 400 and not _has_form(answer):
             answer = _in_form(answer, request_id)
         return answer(environ, start_response)
@@ -36,7 +50,11 @@ def _has_form(answer: webob.Response) -> bool:
     except ValueError:
         return False
     fault = next(iter(document.values()), None) if isinstance(document, dict) else None
-    return answer.content_type == 'application/json' and isinstance(fault, dict) and {'message', 'error_code'} <= fault.keys()
+    return (
+        answer.content_type == 'application/json'
+        and isinstance(fault, dict)
+        and {'message', 'error_code'} <= fault.keys()
+    )
 
 
 def _in_form(answer: webob.Response, request_id: str) -> webob.Response:
@@ -48,7 +66,9 @@ def _in_form(answer: webob.Response, request_id: str) -> webob.Response:
         case 403:
             error = errors.Forbidden(found='a part of the pipeline before the API refuses it')
         case 413:
-            error = errors.BodyTooLarge(found='too many', bound='as many as a part of the pipeline before the API allows')
+            error = errors.BodyTooLarge(
+                found='too many', bound='as many as a part of the pipeline before the API allows'
+            )
         case 503:
             error = errors.PipelineUnavailable()
         case _ if status >= 500:
@@ -59,5 +79,8 @@ def _in_form(answer: webob.Response, request_id: str) -> webob.Response:
 
 
 def _with_headers(made: webob.Response, answer: webob.Response) -> webob.Response:
-    made.headerlist = [*made.headerlist, *((name, value) for name, value in answer.headerlist if name.lower() not in _DROPPED)]
+    made.headerlist = [
+        *made.headerlist,
+        *((name, value) for name, value in answer.headerlist if name.lower() not in _DROPPED),
+    ]
     return made

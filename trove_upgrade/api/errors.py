@@ -8,6 +8,7 @@ more at the end of `message`, which is all that those clients print.
 No answer has Retry-After: python-troveclient 8.11 hands it to exceptions that do not take it, and dies of that in place of the message.
 Source: troveclient/apiclient/exceptions.py (from_response).
 """
+
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -36,8 +37,10 @@ class Forbidden(RequestError):
 
     status = 403
     code = 'FORBIDDEN'
-    template = ('The request is not allowed: {found}. '
-                'Ask for a role that allows it, or use a token of the project in the address.')
+    template = (
+        'The request is not allowed: {found}. '
+        'Ask for a role that allows it, or use a token of the project in the address.'
+    )
 
 
 class NoSuchResource(RequestError):
@@ -69,7 +72,9 @@ class UnsupportedMediaType(RequestError):
 
     status = 415
     code = 'UNSUPPORTED_MEDIA_TYPE'
-    template = 'The body was not read: its type is {found}. Send it with "Content-Type: application/json".'
+    template = (
+        'The body was not read: its type is {found}. Send it with "Content-Type: application/json".'
+    )
 
 
 class BodyLengthUnknown(RequestError):
@@ -83,7 +88,9 @@ class BodyNotJson(RequestError):
     """The body cannot be parsed."""
 
     code = 'BODY_NOT_JSON'
-    template = 'The body was not understood: it is not JSON ({found}). Send one JSON object in UTF-8.'
+    template = (
+        'The body was not understood: it is not JSON ({found}). Send one JSON object in UTF-8.'
+    )
 
 
 class BodyDuplicateKey(RequestError):
@@ -111,8 +118,10 @@ class PathInvalid(RequestError):
     """Two readers may take a path with such a character for two different ones, so none is asked."""
 
     code = 'PATH_INVALID'
-    template = ('The address was not taken: it has the character {found}, which is not printed. '
-                'Send the address without it; a space may stand there as %20.')
+    template = (
+        'The address was not taken: it has the character {found}, which is not printed. '
+        'Send the address without it; a space may stand there as %20.'
+    )
 
 
 class QueryInvalid(RequestError):
@@ -126,8 +135,10 @@ class VersionHasNoImage(RequestError):
     """A version that names neither an image nor tags cannot be booted from."""
 
     code = 'DATASTORE_VERSION_HAS_NO_IMAGE'
-    template = ('Datastore version {version} cannot be used: it names neither an image nor image tags. '
-                'Choose another version, or ask the operator to register an image with it.')
+    template = (
+        'Datastore version {version} cannot be used: it names neither an image nor image tags. '
+        'Choose another version, or ask the operator to register an image with it.'
+    )
 
 
 class InstanceHasNoServer(RequestError):
@@ -135,8 +146,10 @@ class InstanceHasNoServer(RequestError):
 
     status = 422
     code = 'INSTANCE_HAS_NO_SERVER'
-    template = ('Instance {instance_id} cannot be upgraded: it has no server. '
-                'Wait until it is built, or restore it from a backup.')
+    template = (
+        'Instance {instance_id} cannot be upgraded: it has no server. '
+        'Wait until it is built, or restore it from a backup.'
+    )
 
 
 class GuestAgentMissing(RequestError):
@@ -144,11 +157,15 @@ class GuestAgentMissing(RequestError):
 
     status = 422
     code = 'GUEST_AGENT_MISSING'
-    template = ('Instance {instance_id} cannot be upgraded: {heard}. Ask for an upgrade check of the instance, which asks the guest itself; '
-                'if it finds none either, ask the operator to put the agent into the guest.')
+    template = (
+        'Instance {instance_id} cannot be upgraded: {heard}. Ask for an upgrade check of the instance, which asks the guest itself; '
+        'if it finds none either, ask the operator to put the agent into the guest.'
+    )
     never = 'no upgrade agent was ever heard from its guest, so its image holds none or it does not reach the message broker'
-    silent = ('the upgrade agent of its guest was last heard at {seen_at}, so the guest stopped or hangs, lost the message broker, or got a '
-              'root disk without the agent')
+    silent = (
+        'the upgrade agent of its guest was last heard at {seen_at}, so the guest stopped or hangs, lost the message broker, or got a '
+        'root disk without the agent'
+    )
 
 
 class BackupOfFormerVersion(RequestError):
@@ -156,11 +173,15 @@ class BackupOfFormerVersion(RequestError):
 
     status = 422
     code = 'BACKUP_OF_FORMER_VERSION'
-    template = ('Instance {instance_id} cannot be backed up incrementally: {found}. Make a full backup of it first, and name it as the '
-                'parent where another one is newer.')
+    template = (
+        'Instance {instance_id} cannot be backed up incrementally: {found}. Make a full backup of it first, and name it as the '
+        'parent where another one is newer.'
+    )
     other_version = 'backup {backup_id}, or one that it builds on, is of datastore version {former}, and the instance has {present}'
-    other_release = ('backup {backup_id}, or one that it builds on, is from before the upgrade of {moment}, since when another release of the '
-                     'database server runs')
+    other_release = (
+        'backup {backup_id}, or one that it builds on, is from before the upgrade of {moment}, since when another release of the '
+        'database server runs'
+    )
 
 
 class DatabaseUnavailable(RequestError):
@@ -168,8 +189,10 @@ class DatabaseUnavailable(RequestError):
 
     status = 503
     code = 'DATABASE_UNAVAILABLE'
-    template = ('The request was not served: the database gave no answer. '
-                'Look whether the instance has changed, and try again in some seconds.')
+    template = (
+        'The request was not served: the database gave no answer. '
+        'Look whether the instance has changed, and try again in some seconds.'
+    )
 
 
 class SchemaMissing(RequestError):
@@ -185,16 +208,20 @@ class PipelineUnavailable(RequestError):
 
     status = 503
     code = 'SERVICE_UNAVAILABLE'
-    template = ('The request was not served: a service that is asked first, as Keystone for the token, gave no answer. '
-                'Try again in some seconds, and tell the operator if it stays so.')
+    template = (
+        'The request was not served: a service that is asked first, as Keystone for the token, gave no answer. '
+        'Try again in some seconds, and tell the operator if it stays so.'
+    )
 
 
 class PipelineRefused(RequestError):
     """A part of the pipeline before the API refuses the request, for a reason that only its status names."""
 
     code = 'REQUEST_REFUSED'
-    template = ('The request was refused by a part of the pipeline before the API: {found}. '
-                'Look at the form of the request, and ask the operator what stands before the API.')
+    template = (
+        'The request was refused by a part of the pipeline before the API: {found}. '
+        'Look at the form of the request, and ask the operator what stands before the API.'
+    )
 
 
 #: The status of each kind of the domain's errors; a kind that is not here has the status of its nearest parent, else 500.
@@ -212,9 +239,20 @@ STATUSES: Mapping[type[exceptions.TroveUpgradeError], int] = {
 }
 
 #: How Trove names the object of each status.
-_NAMES = {400: 'badRequest', 401: 'unauthorized', 403: 'forbidden', 404: 'itemNotFound', 405: 'badMethod', 409: 'conflict',
-          413: 'overLimit', 415: 'badMediaType', 422: 'unprocessableEntity', 500: 'instanceFault', 501: 'notImplemented',
-          503: 'serviceUnavailable'}
+_NAMES = {
+    400: 'badRequest',
+    401: 'unauthorized',
+    403: 'forbidden',
+    404: 'itemNotFound',
+    405: 'badMethod',
+    409: 'conflict',
+    413: 'overLimit',
+    415: 'badMediaType',
+    422: 'unprocessableEntity',
+    500: 'instanceFault',
+    501: 'notImplemented',
+    503: 'serviceUnavailable',
+}
 
 
 def status_of(error: exceptions.TroveUpgradeError) -> int:
@@ -224,12 +262,22 @@ def status_of(error: exceptions.TroveUpgradeError) -> int:
     return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 500)
 
 
-def response(status: int, message: str, error_code: str, *, headers: Mapping[str, str] | None = None) -> webob.Response:
+def response(
+    status: int, message: str, error_code: str, *, headers: Mapping[str, str] | None = None
+) -> webob.Response:
     """An error's answer in Trove's form."""
-    fault: dict[str, Any] = {'code': status, 'message': f'{message} ({error_code})', 'error_code': error_code}
+    fault: dict[str, Any] = {
+        'code': status,
+        'message': f'{message} ({error_code})',
+        'error_code': error_code,
+    }
     name = _NAMES.get(status, _NAMES[500 if status >= 500 else 400])
-    answer = webob.Response(status=status, body=json.dumps({name: fault}).encode(), content_type='application/json',
-                            charset='UTF-8')
+    answer = webob.Response(
+        status=status,
+        body=json.dumps({name: fault}).encode(),
+        content_type='application/json',
+        charset='UTF-8',
+    )
     answer.headers.update(headers or {})
     return answer
 
@@ -247,5 +295,8 @@ def response_to(error: exceptions.TroveUpgradeError, request_id: str) -> webob.R
 
 def internal(request_id: str, status: int = 500) -> webob.Response:
     """The answer where the fault is ours: the log has the rest, found by the request id."""
-    return response(status, f'The request could not be served: an internal error was found. Tell the operator its id: {request_id}.',
-                    'INTERNAL_ERROR')
+    return response(
+        status,
+        f'The request could not be served: an internal error was found. Tell the operator its id: {request_id}.',
+        'INTERNAL_ERROR',
+    )

@@ -7,6 +7,7 @@ stands before those.  To know that, the body must be read here exactly as it wou
 told for certain (no length, too long, a key twice, not to be parsed) the request ends here: were it handed on, a second reader could
 find an upgrade in it that was never checked.
 """
+
 import io
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -28,7 +29,9 @@ class UpgradeFilter:
         self._ours = ours
         self._max_body_bytes = max_body_bytes
 
-    def __call__(self, environ: application.Environ, start_response: application.StartResponse) -> Iterable[bytes]:  # noqa: D102 - WSGI
+    def __call__(  # noqa: D102 - WSGI
+        self, environ: application.Environ, start_response: application.StartResponse
+    ) -> Iterable[bytes]:
         try:
             path = Path.read(environ)
             _refuse_override(environ, path)
@@ -40,10 +43,14 @@ class UpgradeFilter:
         as_it_came, caller = environ['PATH_INFO'], oslo_context.get_current()
         environ['PATH_INFO'] = '/' + '/'.join(path.instance if is_upgrade else path.segments)
         try:
-            return self._ours(environ, with_request_id(start_response, application.request_id_of(environ)))
+            return self._ours(
+                environ, with_request_id(start_response, application.request_id_of(environ))
+            )
         except HandedOn:
             environ['PATH_INFO'] = as_it_came
-            environ['wsgi.input'].seek(0)   # ours: only what was read and put back can be handed on here
+            environ['wsgi.input'].seek(
+                0
+            )  # ours: only what was read and put back can be handed on here
             if caller is not None:
                 oslo_context.RequestContext.update_store(caller)
             return self._inner(environ, start_response)
@@ -60,7 +67,7 @@ class UpgradeFilter:
         try:
             document = body.parse(content)
         except errors.RequestError:
-            body.check_type(environ)   # what is announced as another type is refused for that
+            body.check_type(environ)  # what is announced as another type is refused for that
             raise
         edit = document.get('instance') if isinstance(document, dict) else None
         return isinstance(edit, dict) and 'datastore_version' in edit
@@ -75,7 +82,7 @@ def _refuse_override(environ: application.Environ, path: Path) -> None:
 
     :raises MethodOverridden: it might here, so that a POST or a GET would become an upgrade that nobody has checked.
     """
-    if path.is_form_for_editing:    # whatever is sent there, a GET is enough
+    if path.is_form_for_editing:  # whatever is sent there, a GET is enough
         raise errors.MethodOverridden(found='edit in its address')
     if not path.instance:
         return
@@ -85,14 +92,24 @@ def _refuse_override(environ: application.Environ, path: Path) -> None:
         raise errors.MethodOverridden(found='a form')
 
 
-def refusal(error: errors.RequestError, environ: application.Environ, start_response: application.StartResponse) -> Iterable[bytes]:
+def refusal(
+    error: errors.RequestError,
+    environ: application.Environ,
+    start_response: application.StartResponse,
+) -> Iterable[bytes]:
     """The answer to a request that a filter refuses before any handler sees it."""
     request_id = application.request_id_of(environ)
-    return errors.response_to(error, request_id)(environ, with_request_id(start_response, request_id))
+    return errors.response_to(error, request_id)(
+        environ, with_request_id(start_response, request_id)
+    )
 
 
-def with_request_id(start_response: application.StartResponse, request_id: str) -> application.StartResponse:
+def with_request_id(
+    start_response: application.StartResponse, request_id: str
+) -> application.StartResponse:
     """The released client prints the request's id from this header alone."""
+
     def start(status: str, headers: list[tuple[str, str]], *args: Any) -> Any:
         return start_response(status, [*headers, ('x-compute-request-id', request_id)], *args)
+
     return start

@@ -16,6 +16,7 @@ names its pid and its start, so `db.services` leaves it out as soon as the proce
 
 Nothing here fails a request or the loading: what the database refuses is logged once and tried again.
 """
+
 import importlib
 import os
 import threading
@@ -40,7 +41,7 @@ class Uwsgi(Protocol):
     """The module `uwsgi`, which only a process of uWSGI has."""
 
     post_fork_hook: Callable[[], None]
-    atexit: Callable[[], None]    #: called once in each worker that ends, while Python still works
+    atexit: Callable[[], None]  #: called once in each worker that ends, while Python still works
 
     def worker_id(self) -> int:
         """0 in the master, where the application may be loaded before the workers are forked."""
@@ -57,8 +58,14 @@ def find_uwsgi() -> Uwsgi | None:
 class SignsOfLife:
     """Of the process that made it, and of those forked from it.  `new_presence` is called with the first sign of each that has its own."""
 
-    def __init__(self, new_presence: Callable[[], Presence], interval_seconds: float, *, uwsgi: Uwsgi | None = None,
-                 monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        new_presence: Callable[[], Presence],
+        interval_seconds: float,
+        *,
+        uwsgi: Uwsgi | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._new_presence = new_presence
         self._interval = interval_seconds
         self._uwsgi = uwsgi
@@ -66,7 +73,7 @@ class SignsOfLife:
         self._due = monotonic()
         self._lock = threading.Lock()
         self._presence: Presence | None = None
-        self._is_known = False     #: it has been written at least once
+        self._is_known = False  #: it has been written at least once
         self._has_failed = False
         self._has_left = False
 
@@ -79,7 +86,9 @@ class SignsOfLife:
         if self._uwsgi.worker_id() > 0:
             self._beat()
         else:
-            self._uwsgi.post_fork_hook = _both(getattr(self._uwsgi, 'post_fork_hook', None), self._beat)
+            self._uwsgi.post_fork_hook = _both(
+                getattr(self._uwsgi, 'post_fork_hook', None), self._beat
+            )
 
     def after(self, answer: Iterable[bytes]) -> Iterable[bytes]:
         """The answer; where a sign of life is due, one that gives it when the server has closed it."""
@@ -97,7 +106,9 @@ class SignsOfLife:
         if self._uwsgi is None:
             self._leave(self._presence)
             return
-        leaving = threading.Thread(target=self._leave, args=(self._presence,), name='trove-upgrade-leaves', daemon=True)
+        leaving = threading.Thread(
+            target=self._leave, args=(self._presence,), name='trove-upgrade-leaves', daemon=True
+        )
         leaving.start()
         leaving.join(_END_SECONDS)
 
@@ -105,8 +116,13 @@ class SignsOfLife:
         try:
             presence.leave(_LEAVE_SECONDS)
         except Exception as error:  # noqa: BLE001 - the edge of a process that ends
-            LOG.warning('%s could not be removed from upgrade_services: %s. It is listed there until "trove-upgrade-manage service forget '
-                        '%s"', presence.registration.binary, _said(error), presence.registration.id)
+            LOG.warning(
+                '%s could not be removed from upgrade_services: %s. It is listed there until "trove-upgrade-manage service forget '
+                '%s"',
+                presence.registration.binary,
+                _said(error),
+                presence.registration.id,
+            )
 
     def _beat_if_due(self) -> None:
         if self._monotonic() >= self._due:
@@ -122,8 +138,12 @@ class SignsOfLife:
             self._is_known, self._has_failed = True, False
         except Exception as error:  # noqa: BLE001 - see above
             if not self._has_failed:
-                LOG.warning('The sign of life could not be written to upgrade_services: %s. It is tried again every %.0f s that has a '
-                            'request', _said(error), self._interval)
+                LOG.warning(
+                    'The sign of life could not be written to upgrade_services: %s. It is tried again every %.0f s that has a '
+                    'request',
+                    _said(error),
+                    self._interval,
+                )
             self._has_failed = True
         finally:
             self._lock.release()
@@ -169,10 +189,12 @@ class _Closing:
 
 def _both(first: Callable[[], None] | None, second: Callable[[], None]) -> Callable[[], None]:
     """What somebody else has set, then ours."""
+
     def both() -> None:
         if first is not None:
             first()
         second()
+
     return both
 
 

@@ -4,6 +4,7 @@
 Paths are as Trove's mapper sees them: /v1.0 has been taken away.  No regular expressions in them: a malformed id must reach its handler
 and become a 404 that names the thing, because clients look names up on 404 and stop on 400.
 """
+
 import dataclasses
 from collections.abc import Callable, Mapping
 
@@ -26,7 +27,7 @@ class Route:
 
     handler: Callable[..., webob.Response]
     policy: str
-    schema: schemas.Schema | None = None   #: None: the route takes no body
+    schema: schemas.Schema | None = None  #: None: the route takes no body
 
 
 #: PUT and PATCH are one thing in Trove, too.
@@ -35,23 +36,41 @@ _EDIT = Route(instances.edit, policies.instances.UPGRADE, schemas.INSTANCE_EDIT)
 ROUTES: Mapping[str, Mapping[str, Route]] = {
     '/{project_id}/instances': {'GET': Route(instances.index, policies.instances.LIST)},
     '/{project_id}/instances/{instance_id}': {
-        'GET': Route(instances.show, policies.instances.SHOW), 'PATCH': _EDIT, 'PUT': _EDIT},
+        'GET': Route(instances.show, policies.instances.SHOW),
+        'PATCH': _EDIT,
+        'PUT': _EDIT,
+    },
     '/{project_id}/instances/{instance_id}/upgrade-targets': {
-        'GET': Route(upgrade_targets.index, policies.instances.TARGETS)},
+        'GET': Route(upgrade_targets.index, policies.instances.TARGETS)
+    },
     '/{project_id}/instances/{instance_id}/upgrade-checks': {
-        'POST': Route(upgrade_checks.create, policies.upgrade_checks.CREATE, schemas.UPGRADE_CHECK)},
+        'POST': Route(upgrade_checks.create, policies.upgrade_checks.CREATE, schemas.UPGRADE_CHECK)
+    },
     '/{project_id}/instances/{instance_id}/upgrade-checks/{check_id}': {
-        'GET': Route(upgrade_checks.show, policies.upgrade_checks.SHOW)},
-    '/{project_id}/instances/{instance_id}/upgrades': {'GET': Route(upgrades.index_of_instance, policies.upgrades.LIST)},
-    '/{project_id}/mgmt/instances': {'GET': Route(instances.index_all, policies.instances.LIST_ALL)},
+        'GET': Route(upgrade_checks.show, policies.upgrade_checks.SHOW)
+    },
+    '/{project_id}/instances/{instance_id}/upgrades': {
+        'GET': Route(upgrades.index_of_instance, policies.upgrades.LIST)
+    },
+    '/{project_id}/mgmt/instances': {
+        'GET': Route(instances.index_all, policies.instances.LIST_ALL)
+    },
     '/{project_id}/upgrades': {'GET': Route(upgrades.index, policies.upgrades.LIST)},
     '/{project_id}/upgrades/{upgrade_id}': {'GET': Route(upgrades.show, policies.upgrades.SHOW)},
     '/{project_id}/datastores': {'GET': Route(datastores.index, policies.datastores.LIST)},
     # Before the next two: 'versions' here is a word, not a datastore.
-    '/{project_id}/datastores/versions/{version_id}': {'GET': Route(datastores.version_by_id, policies.datastores.SHOW)},
-    '/{project_id}/datastores/{datastore}': {'GET': Route(datastores.show, policies.datastores.SHOW)},
-    '/{project_id}/datastores/{datastore}/versions': {'GET': Route(datastores.versions, policies.datastores.LIST)},
-    '/{project_id}/datastores/{datastore}/versions/{version}': {'GET': Route(datastores.version, policies.datastores.SHOW)},
+    '/{project_id}/datastores/versions/{version_id}': {
+        'GET': Route(datastores.version_by_id, policies.datastores.SHOW)
+    },
+    '/{project_id}/datastores/{datastore}': {
+        'GET': Route(datastores.show, policies.datastores.SHOW)
+    },
+    '/{project_id}/datastores/{datastore}/versions': {
+        'GET': Route(datastores.versions, policies.datastores.LIST)
+    },
+    '/{project_id}/datastores/{datastore}/versions/{version}': {
+        'GET': Route(datastores.version, policies.datastores.SHOW)
+    },
 }
 
 
@@ -63,7 +82,9 @@ class RouteMap:
         self._mapper = routes.Mapper()
         for path in table:
             self._mapper.connect(path, controller=path)
-        self._mapper.create_regs([])   # now, and not in the first requests of several threads at once
+        self._mapper.create_regs(
+            []
+        )  # now, and not in the first requests of several threads at once
 
     def find(self, path: str, method: str) -> tuple[Route, dict[str, str]]:
         """The route and the path's variables.
@@ -78,5 +99,11 @@ class RouteMap:
             raise errors.NoSuchResource(path=ascii(path)[1:-1])
         methods = self._table[found['controller']]
         if method not in methods:
-            raise errors.MethodNotAllowed(method=ascii(method)[1:-1], path=ascii(path)[1:-1], allowed=', '.join(sorted(methods)))
-        return methods[method], {key: value for key, value in found.items() if key not in {'controller', 'action'}}
+            raise errors.MethodNotAllowed(
+                method=ascii(method)[1:-1],
+                path=ascii(path)[1:-1],
+                allowed=', '.join(sorted(methods)),
+            )
+        return methods[method], {
+            key: value for key, value in found.items() if key not in {'controller', 'action'}
+        }

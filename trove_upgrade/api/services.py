@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the handlers work with, handed in by whoever composes the application."""
+
 import dataclasses
 from typing import Protocol
 
@@ -24,12 +25,16 @@ class TaskManager(Protocol):
 class Settings:
     """What the options say that the API reads with each request."""
 
-    page_size: int                #: most items of one answer
+    page_size: int  #: most items of one answer
     max_body_bytes: int
-    public_endpoint: str | None   #: e.g. https://database.example.org; None: as the request came
-    region: str                   #: shown for instances whose row names none
-    guest_without_agent: str | None = None   #: 'refuse' or 'pass' beside Trove; None alone, where the precheck finds it
-    guest_silence_seconds: float = 0         #: a guest that was not heard for longer has no agent of ours; 0: once heard is enough
+    public_endpoint: str | None  #: e.g. https://database.example.org; None: as the request came
+    region: str  #: shown for instances whose row names none
+    guest_without_agent: str | None = (
+        None  #: 'refuse' or 'pass' beside Trove; None alone, where the precheck finds it
+    )
+    guest_silence_seconds: float = (
+        0  #: a guest that was not heard for longer has no agent of ours; 0: once heard is enough
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Services:
 
     repos: repositories.Repositories
     taskmanager: TaskManager
-    servers: ports.ServerDirectory | None    #: None in the filter, which shows no instances
+    servers: ports.ServerDirectory | None  #: None in the filter, which shows no instances
     rules: versions.Rules
     enforcer: policy.Enforcer
     settings: Settings

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """From what a user calls a version to the version that an instance may be upgraded to."""
+
 from trove_upgrade.api import errors
 from trove_upgrade.api.call import Call, is_name, is_uuid
 from trove_upgrade.domain import exceptions, instance, versions
@@ -13,7 +14,9 @@ def instance_of(call: Call, instance_id: str, *, with_details: bool = False) -> 
     if not is_uuid(instance_id):
         raise exceptions.InstanceNotFound(instance_id=printable(instance_id))
     row = call.services.repos.instances.get(instance_id, with_details=with_details)
-    if row.project_id != call.project_id and not call.is_admin:   # only then the policy has to be asked
+    if (
+        row.project_id != call.project_id and not call.is_admin
+    ):  # only then the policy has to be asked
         raise exceptions.InstanceNotFound(instance_id=instance_id)
     return row
 
@@ -29,18 +32,27 @@ def target_of(call: Call, row: instance.Instance, wanted: str) -> instance.Datas
     if verdict.allowed:
         return target
     if verdict.code is versions.Reason.INACTIVE:
-        raise exceptions.DatastoreVersionInactive(version=target.name if call.is_admin else wanted, datastore=target.datastore_name)
+        raise exceptions.DatastoreVersionInactive(
+            version=target.name if call.is_admin else wanted, datastore=target.datastore_name
+        )
     if verdict.code is versions.Reason.NO_IMAGE:
         raise errors.VersionHasNoImage(version=target.name)
-    raise exceptions.VersionNotAllowed(instance_id=row.id, datastore=row.version.datastore_name, former=row.version.name,
-                                       target=target.name, reason=verdict.reason)
+    raise exceptions.VersionNotAllowed(
+        instance_id=row.id,
+        datastore=row.version.datastore_name,
+        former=row.version.name,
+        target=target.name,
+        reason=verdict.reason,
+    )
 
 
 def _named(call: Call, row: instance.Instance, wanted: str) -> instance.DatastoreVersion:
     try:
         return version_of(call, row.version.datastore_id, wanted)
     except exceptions.DatastoreVersionNotFound as error:
-        missing = exceptions.DatastoreVersionNotFound(version=wanted, datastore=row.version.datastore_name)
+        missing = exceptions.DatastoreVersionNotFound(
+            version=wanted, datastore=row.version.datastore_name
+        )
         if not is_uuid(wanted):
             raise missing from error
         try:
@@ -49,8 +61,12 @@ def _named(call: Call, row: instance.Instance, wanted: str) -> instance.Datastor
             raise missing from error
     if not (other.active or call.is_admin):
         raise missing
-    raise exceptions.DatastoreVersionOfOther(version=wanted, instance_id=row.id, other=other.datastore_name,
-                                             datastore=row.version.datastore_name)
+    raise exceptions.DatastoreVersionOfOther(
+        version=wanted,
+        instance_id=row.id,
+        other=other.datastore_name,
+        datastore=row.version.datastore_name,
+    )
 
 
 def version_of(call: Call, datastore_id: str, wanted: str) -> instance.DatastoreVersion:
@@ -64,13 +80,23 @@ def version_of(call: Call, datastore_id: str, wanted: str) -> instance.Datastore
     except exceptions.DatastoreVersionAmbiguous as error:
         if call.is_admin:
             raise
-        seen = [each for each in datastores.versions(datastore_id, active_only=True) if each.name == wanted]
+        seen = [
+            each
+            for each in datastores.versions(datastore_id, active_only=True)
+            if each.name == wanted
+        ]
         if len(seen) == 1:
             return seen[0]
         if seen:
-            raise exceptions.DatastoreVersionAmbiguous(version=wanted, datastore=seen[0].datastore_name, count=len(seen),
-                                                       ids=', '.join(each.id for each in seen)) from error
-        raise exceptions.DatastoreVersionNotFound(version=wanted, datastore=error.facts['datastore']) from error
+            raise exceptions.DatastoreVersionAmbiguous(
+                version=wanted,
+                datastore=seen[0].datastore_name,
+                count=len(seen),
+                ids=', '.join(each.id for each in seen),
+            ) from error
+        raise exceptions.DatastoreVersionNotFound(
+            version=wanted, datastore=error.facts['datastore']
+        ) from error
 
 
 def printable(text: str) -> str:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The files that user data would write, for a Nova that cannot take user data with a rebuild."""
+
 from trove_upgrade.domain.cloud_init import documents
 
 

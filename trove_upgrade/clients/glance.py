@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Glance through keystoneauth1's adapter: two reading requests need no further client."""
+
 from collections.abc import Sequence
 from typing import Any, Protocol, Self
 
@@ -32,9 +33,15 @@ class Glance:
         options = conf[our_conf.GROUP]
         shared = session.from_conf(conf, timeout_seconds=options.compute_timeout)
         given = conf[compute_conf.CREDENTIALS_GROUP]
-        return cls(adapter.Adapter(
-            shared, service_type=options.image_service_type, interface=given.interface, region_name=given.region_name,
-            endpoint_override=options.image_endpoint_override))
+        return cls(
+            adapter.Adapter(
+                shared,
+                service_type=options.image_service_type,
+                interface=given.interface,
+                region_name=given.region_name,
+                endpoint_override=options.image_endpoint_override,
+            )
+        )
 
     def image(self, image_id: str) -> compute.Image:
         """One image.
@@ -47,7 +54,9 @@ class Glance:
         except keystone_exceptions.NotFound as error:
             raise exceptions.ImageNotFound(image_id=image_id) from error
         except session.UNAVAILABLE as error:
-            raise exceptions.ComputeUnavailable(what=f'image {image_id} (Glance)', found=error) from error
+            raise exceptions.ComputeUnavailable(
+                what=f'image {image_id} (Glance)', found=error
+            ) from error
 
     def newest(self, tags: Sequence[str]) -> compute.Image:
         """The newest active image with all these tags.
@@ -55,11 +64,24 @@ class Glance:
         :raises ImageNotFound: there is none.
         :raises ComputeUnavailable: no answer in time.
         """
-        query = {'tag': list(tags), 'status': 'active', 'sort_key': 'created_at', 'sort_dir': 'desc', 'limit': 1}
+        query = {
+            'tag': list(tags),
+            'status': 'active',
+            'sort_key': 'created_at',
+            'sort_dir': 'desc',
+            'limit': 1,
+        }
         try:
-            images = session.asked(lambda: [_as_image(raw) for raw in self._http.get('/v2/images', params=query).json()['images']])
+            images = session.asked(
+                lambda: [
+                    _as_image(raw)
+                    for raw in self._http.get('/v2/images', params=query).json()['images']
+                ]
+            )
         except session.UNAVAILABLE as error:
-            raise exceptions.ComputeUnavailable(what=f'images with tags {", ".join(tags)} (Glance)', found=error) from error
+            raise exceptions.ComputeUnavailable(
+                what=f'images with tags {", ".join(tags)} (Glance)', found=error
+            ) from error
         if not images:
             raise exceptions.ImageNotFound(image_id=f'with tags {", ".join(tags)}')
         return images[0]
@@ -67,5 +89,11 @@ class Glance:
 
 def _as_image(raw: dict[str, Any]) -> compute.Image:
     """`size` is null while nothing has been uploaded yet."""
-    return compute.Image(id=raw['id'], name=raw.get('name') or '', status=raw['status'], min_disk_gb=raw.get('min_disk') or 0,
-                         min_ram_mb=raw.get('min_ram') or 0, size_bytes=raw.get('size') or 0)
+    return compute.Image(
+        id=raw['id'],
+        name=raw.get('name') or '',
+        status=raw['status'],
+        min_disk_gb=raw.get('min_disk') or 0,
+        min_ram_mb=raw.get('min_ram') or 0,
+        size_bytes=raw.get('size') or 0,
+    )

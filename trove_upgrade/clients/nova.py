@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nova through python-novaclient, as the service user: guests' servers belong to the service project."""
+
 import base64
 import binascii
 import re
@@ -61,8 +62,10 @@ class Nova:
     def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
         """With `[service_credentials]`, asking nobody yet."""
         options = conf[our_conf.GROUP]
-        return cls(client_factory(conf, timeout_seconds=options.compute_timeout),
-                   max_microversion=parse_version(options.compute_max_microversion))
+        return cls(
+            client_factory(conf, timeout_seconds=options.compute_timeout),
+            max_microversion=parse_version(options.compute_max_microversion),
+        )
 
     def server(self, server_id: str) -> compute.Server:
         """The server now, as a microversion shows it that has no user data.
@@ -71,26 +74,47 @@ class Nova:
         :raises ComputeUnavailable: no answer in time.
         """
         server: compute.Server = _translated(
-            f'server {server_id}', lambda: as_server(self._client(_WITHOUT_USER_DATA).servers.get(server_id)), server_id)
+            f'server {server_id}',
+            lambda: as_server(self._client(_WITHOUT_USER_DATA).servers.get(server_id)),
+            server_id,
+        )
         return server
 
     def server_with_user_data(self, server_id: str) -> compute.Server:
         """The server now, whole.  Raises as `server`."""
-        server: compute.Server = self._ask(f'server {server_id}', lambda client: as_server(client.servers.get(server_id)), server_id)
+        server: compute.Server = self._ask(
+            f'server {server_id}',
+            lambda client: as_server(client.servers.get(server_id)),
+            server_id,
+        )
         return server
 
     def flavor_id(self, server_id: str) -> str | None:
         """As an old microversion shows it: from 2.47 on a server has its flavor's sizes instead of its id.  Raises as `server`."""
         flavor_id: str | None = _translated(
-            f'server {server_id}', lambda: self._client(_FIRST).servers.get(server_id).flavor.get('id'), server_id)
+            f'server {server_id}',
+            lambda: self._client(_FIRST).servers.get(server_id).flavor.get('id'),
+            server_id,
+        )
         return flavor_id
 
     def picture(self, server_id: str) -> compute.ComputePicture:
         """What Nova could refuse a rebuild for.  Raises as `server`."""
-        server, compute_up = self._ask(f'server {server_id}', lambda client: _server_and_host(client.servers.get(server_id)), server_id)
-        return compute.ComputePicture(server=server, compute_up=compute_up, max_microversion=self._version(), metadata_quota=self._metadata_quota())
+        server, compute_up = self._ask(
+            f'server {server_id}',
+            lambda client: _server_and_host(client.servers.get(server_id)),
+            server_id,
+        )
+        return compute.ComputePicture(
+            server=server,
+            compute_up=compute_up,
+            max_microversion=self._version(),
+            metadata_quota=self._metadata_quota(),
+        )
 
-    def rebuild(self, server: compute.Server, image_id: str, marker: str, user_data: bytes | None) -> None:
+    def rebuild(
+        self, server: compute.Server, image_id: str, marker: str, user_data: bytes | None
+    ) -> None:
         """Ask for a rebuild; every other entry of the metadata is sent again, because Nova replaces all of it.
 
         :raises RebuildRefused: a definite no.
@@ -105,11 +129,17 @@ class Nova:
         elif user_data is not None:
             version, more['files'] = _FILES_UNTIL, cloud_config.files(user_data)
         try:
-            session.asked(lambda: self._client(version).servers.rebuild(server.id, image_id, meta=metadata, **more))
+            session.asked(
+                lambda: self._client(version).servers.rebuild(
+                    server.id, image_id, meta=metadata, **more
+                )
+            )
         except nova_exceptions.ClientException as error:
             raise _rebuild_error(server.id, error) from error
         except session.UNAVAILABLE as error:
-            raise exceptions.ComputeUnavailable(what=f'a rebuild of server {server.id}', found=error) from error
+            raise exceptions.ComputeUnavailable(
+                what=f'a rebuild of server {server.id}', found=error
+            ) from error
 
     def rebuild_result(self, server: compute.Server) -> compute.RebuildResult:
         """By the last `rebuild` action's own event with the server's status: neither proves it alone (cloud-facts, 11)."""
@@ -117,16 +147,27 @@ class Nova:
             return compute.RebuildResult.ERROR
         if server.status != 'ACTIVE' or server.task_state is not None:
             return compute.RebuildResult.RUNNING
-        request_id = self._ask(f'actions of server {server.id}', lambda client: _last_rebuild(client.instance_action.list(server.id)), server.id)
+        request_id = self._ask(
+            f'actions of server {server.id}',
+            lambda client: _last_rebuild(client.instance_action.list(server.id)),
+            server.id,
+        )
         if request_id is None:
             return compute.RebuildResult.RUNNING
         result: compute.RebuildResult = self._ask(
-            f'action {request_id} of server {server.id}', lambda client: _result_of(client.instance_action.get(server.id, request_id)), server.id)
+            f'action {request_id} of server {server.id}',
+            lambda client: _result_of(client.instance_action.get(server.id, request_id)),
+            server.id,
+        )
         return result
 
     def _metadata_quota(self) -> int | None:
-        quota = self._ask('the limits of the service project',
-                          lambda client: {limit.name: limit.value for limit in client.limits.get().absolute}.get('maxServerMeta'))
+        quota = self._ask(
+            'the limits of the service project',
+            lambda client: {limit.name: limit.value for limit in client.limits.get().absolute}.get(
+                'maxServerMeta'
+            ),
+        )
         return None if quota is None or quota < 0 else int(quota)
 
     def _version(self) -> Version:
@@ -161,9 +202,15 @@ def client_factory(conf: cfg.ConfigOpts, *, timeout_seconds: float) -> Callable[
     given = conf[compute_conf.CREDENTIALS_GROUP]
 
     def make(microversion: str) -> Any:
-        return nova_client.Client(microversion, session=shared, region_name=given.region_name, endpoint_type=given.interface,
-                                  service_type=options.compute_service_type,
-                                  endpoint_override=options.compute_endpoint_override)
+        return nova_client.Client(
+            microversion,
+            session=shared,
+            region_name=given.region_name,
+            endpoint_type=given.interface,
+            service_type=options.compute_service_type,
+            endpoint_override=options.compute_endpoint_override,
+        )
+
     return make
 
 
@@ -173,12 +220,22 @@ def as_server(raw: Any) -> compute.Server:
     image = getattr(raw, 'image', None) or {}
     fault = getattr(raw, 'fault', None) or {}
     return compute.Server(
-        id=raw.id, name=raw.name, status=raw.status, task_state=getattr(raw, 'OS-EXT-STS:task_state', None),
-        image_id=image.get('id'), locked=bool(getattr(raw, 'locked', False)), metadata=dict(raw.metadata),
-        user_data=_decoded(getattr(raw, 'OS-EXT-SRV-ATTR:user_data', None)), fault=fault.get('message'),
-        flavor_ram_mb=int(flavor.get('ram', 0)), flavor_disk_gb=int(flavor.get('disk', 0)),
-        host=getattr(raw, 'OS-EXT-SRV-ATTR:host', None), addresses=as_addresses(raw.addresses), volume_backed=not image,
-        nic_count=_nic_count(raw.addresses))
+        id=raw.id,
+        name=raw.name,
+        status=raw.status,
+        task_state=getattr(raw, 'OS-EXT-STS:task_state', None),
+        image_id=image.get('id'),
+        locked=bool(getattr(raw, 'locked', False)),
+        metadata=dict(raw.metadata),
+        user_data=_decoded(getattr(raw, 'OS-EXT-SRV-ATTR:user_data', None)),
+        fault=fault.get('message'),
+        flavor_ram_mb=int(flavor.get('ram', 0)),
+        flavor_disk_gb=int(flavor.get('disk', 0)),
+        host=getattr(raw, 'OS-EXT-SRV-ATTR:host', None),
+        addresses=as_addresses(raw.addresses),
+        volume_backed=not image,
+        nic_count=_nic_count(raw.addresses),
+    )
 
 
 def _server_and_host(raw: Any) -> tuple[compute.Server, bool | None]:
@@ -202,14 +259,22 @@ def _result_of(action: Any) -> compute.RebuildResult:
 
 def as_addresses(networks: Mapping[str, Any]) -> tuple[compute.Address, ...]:
     """A floating address is what users outside can reach: Trove calls it public, any other private."""
-    return tuple(compute.Address(address=entry['addr'], network=name,
-                                 type='public' if entry.get('OS-EXT-IPS:type') == 'floating' else 'private')
-                 for name, entries in networks.items() for entry in entries)
+    return tuple(
+        compute.Address(
+            address=entry['addr'],
+            network=name,
+            type='public' if entry.get('OS-EXT-IPS:type') == 'floating' else 'private',
+        )
+        for name, entries in networks.items()
+        for entry in entries
+    )
 
 
 def _nic_count(networks: Mapping[str, Any]) -> int | None:
     """Floating addresses carry the hardware address of the port that they lead to."""
-    cards = {entry.get('OS-EXT-IPS-MAC:mac_addr') for entries in networks.values() for entry in entries}
+    cards = {
+        entry.get('OS-EXT-IPS-MAC:mac_addr') for entries in networks.values() for entry in entries
+    }
     return len(cards) if cards and None not in cards else None
 
 
@@ -234,9 +299,13 @@ def _translated(what: str, ask: Callable[[], Any], server_id: str = '') -> Any:
         raise exceptions.ComputeUnavailable(what=what, found=error) from error
 
 
-def _rebuild_error(server_id: str, error: nova_exceptions.ClientException) -> exceptions.TroveUpgradeError:
+def _rebuild_error(
+    server_id: str, error: nova_exceptions.ClientException
+) -> exceptions.TroveUpgradeError:
     code = int(error.code or 0)
-    error.message = _ENCODED.sub('***', str(error.message))    # the error of ours, and the log of its cause, have these words
+    error.message = _ENCODED.sub(
+        '***', str(error.message)
+    )  # the error of ours, and the log of its cause, have these words
     if code in _NOT_NOW:
         return exceptions.RebuildConflict(server_id=server_id, found=error)
     if 400 <= code < 500 and code != _UNAUTHORIZED:

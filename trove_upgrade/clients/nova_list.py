@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What lists of instances show of their servers: one list call, a strict limit of time."""
+
 import concurrent.futures
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +38,9 @@ class NovaDirectory:
         timeout = conf[our_conf.GROUP].server_list_timeout
         return cls(nova.client_factory(conf, timeout_seconds=timeout), timeout_seconds=timeout)
 
-    def servers(self, instances: Sequence[instance.Instance]) -> Mapping[str, compute.ServerSummary]:
+    def servers(
+        self, instances: Sequence[instance.Instance]
+    ) -> Mapping[str, compute.ServerSummary]:
         """By server id; a server that Nova does not have is missing in the answer.
 
         :raises ComputeUnavailable: no answer within the limit.
@@ -54,14 +57,18 @@ class NovaDirectory:
             return future.result(self._timeout)
         except (TimeoutError, concurrent.futures.TimeoutError) as error:
             future.cancel()
-            raise exceptions.ComputeUnavailable(what='its servers', found=f'no answer within {self._timeout} s') from error
+            raise exceptions.ComputeUnavailable(
+                what='its servers', found=f'no answer within {self._timeout} s'
+            ) from error
         except (nova_exceptions.ClientException, *session.UNAVAILABLE) as error:
             raise exceptions.ComputeUnavailable(what='its servers', found=error) from error
 
     def _threads(self) -> concurrent.futures.ThreadPoolExecutor:
         with self._lock:
             if self._executor is None:
-                self._executor = concurrent.futures.ThreadPoolExecutor(_THREADS, 'trove-upgrade-servers')
+                self._executor = concurrent.futures.ThreadPoolExecutor(
+                    _THREADS, 'trove-upgrade-servers'
+                )
             return self._executor
 
     def _list(self, wanted: frozenset[str]) -> dict[str, compute.ServerSummary]:
@@ -72,8 +79,15 @@ class NovaDirectory:
         marker: str | None = None
         while True:
             page = client.servers.list(search_opts=filters, limit=_PAGE, marker=marker)
-            found.update({raw.id: compute.ServerSummary(status=raw.status, addresses=nova.as_addresses(raw.addresses))
-                          for raw in page if raw.id in wanted})
+            found.update(
+                {
+                    raw.id: compute.ServerSummary(
+                        status=raw.status, addresses=nova.as_addresses(raw.addresses)
+                    )
+                    for raw in page
+                    if raw.id in wanted
+                }
+            )
             if len(page) < 1 or len(found) == len(wanted) or filters:
                 return found
             marker = page[-1].id

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The service user's session with Keystone, which every client shares."""
+
 import ssl
 from collections.abc import Callable
 from typing import TypeVar
@@ -26,8 +27,10 @@ class CredentialsIncomplete(exceptions.TroveUpgradeError):
     """The service user cannot log in with what the configuration has."""
 
     code = 'SERVICE_CREDENTIALS_INCOMPLETE'
-    template = ('Nova and Glance cannot be asked: {found}. Set in [service_credentials] auth_url, username, password and project_name of the '
-                'user whose project has the guests\' servers.')
+    template = (
+        'Nova and Glance cannot be asked: {found}. Set in [service_credentials] auth_url, username, password and project_name of the '
+        "user whose project has the guests' servers."
+    )
 
 
 class LibraryError(keystone_exceptions.ClientException):
@@ -50,7 +53,9 @@ def asked(ask: Callable[[], R], password: str | None = None) -> R:
         text = ' '.join(str(error).split())
         if password:
             text = text.replace(password, '***')
-        raise LibraryError(f'{type(error).__name__}: {text}' if text else type(error).__name__) from error
+        raise LibraryError(
+            f'{type(error).__name__}: {text}' if text else type(error).__name__
+        ) from error
 
 
 def missing(conf: cfg.ConfigOpts) -> list[str]:
@@ -64,9 +69,11 @@ def missing(conf: cfg.ConfigOpts) -> list[str]:
         absent = [name for name in ('auth_url', 'username', 'password') if not given[name]]
         has_project = given.project_id or given.project_name
         for option in compute_conf.CREDENTIALS_OPTS:
-            given[option.dest]    # a value of a wrong form is found when it is read
+            given[option.dest]  # a value of a wrong form is found when it is read
     except cfg.Error as error:
-        raise fault.ConfigurationInvalid(found=f'[{compute_conf.CREDENTIALS_GROUP}]: {fault.describe(error)}') from error
+        raise fault.ConfigurationInvalid(
+            found=f'[{compute_conf.CREDENTIALS_GROUP}]: {fault.describe(error)}'
+        ) from error
     return absent if has_project else [*absent, 'project_name']
 
 
@@ -78,13 +85,17 @@ def require(conf: cfg.ConfigOpts) -> None:
     """
     absent = missing(conf)
     if absent:
-        raise CredentialsIncomplete(found=f'{", ".join(absent)} {"are" if len(absent) > 1 else "is"} not set')
+        raise CredentialsIncomplete(
+            found=f'{", ".join(absent)} {"are" if len(absent) > 1 else "is"} not set'
+        )
     cafile = conf[compute_conf.CREDENTIALS_GROUP].cafile
-    if cafile and not conf[compute_conf.CREDENTIALS_GROUP].insecure:    # each request would fail
+    if cafile and not conf[compute_conf.CREDENTIALS_GROUP].insecure:  # each request would fail
         try:
             ssl.create_default_context(cafile=cafile)
-        except OSError as error:    # ssl.SSLError is one
-            raise CredentialsIncomplete(found=f'cafile {cafile} holds no certificates that can be read ({error})') from error
+        except OSError as error:  # ssl.SSLError is one
+            raise CredentialsIncomplete(
+                found=f'cafile {cafile} holds no certificates that can be read ({error})'
+            ) from error
 
 
 def from_conf(conf: cfg.ConfigOpts, *, timeout_seconds: float) -> keystone_session.Session:
@@ -95,8 +106,13 @@ def from_conf(conf: cfg.ConfigOpts, *, timeout_seconds: float) -> keystone_sessi
     compute_conf.register_credentials(conf)
     given = conf[compute_conf.CREDENTIALS_GROUP]
     auth = generic.Password(
-        auth_url=given.auth_url, username=given.username, password=given.password, user_domain_name=given.user_domain_name,
-        project_id=given.project_id, project_name=None if given.project_id else given.project_name,
-        project_domain_name=None if given.project_id else given.project_domain_name)
+        auth_url=given.auth_url,
+        username=given.username,
+        password=given.password,
+        user_domain_name=given.user_domain_name,
+        project_id=given.project_id,
+        project_name=None if given.project_id else given.project_name,
+        project_domain_name=None if given.project_id else given.project_domain_name,
+    )
     verify: bool | str = False if given.insecure else (given.cafile or True)
     return keystone_session.Session(auth=auth, verify=verify, timeout=timeout_seconds)

@@ -4,6 +4,7 @@
 Before users put a WSGI server: `gunicorn --threads 4 --workers 2 --no-control-socket trove_upgrade.wsgi.api:application`, or uWSGI with
 `module = trove_upgrade.wsgi.api:application`, `enable-threads` and `lazy-apps`.
 """
+
 import argparse
 import contextlib
 import importlib
@@ -32,12 +33,15 @@ class _Server(socketserver.ThreadingMixIn, wsgiref.simple_server.WSGIServer):
     def server_bind(self) -> None:
         """Without a look-up of our own name, which can take seconds where no name server answers."""
         socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.server_name, self.server_port = (
+            str(self.server_address[0]),
+            int(self.server_address[1]),
+        )
         self.setup_environ()
 
     def shutdown_request(self, request: Any) -> None:
         """With what is left of a body read: closed before that, TCP would take the answer from the client, as a refusal of a token."""
-        with contextlib.suppress(OSError):    # the client has gone
+        with contextlib.suppress(OSError):  # the client has gone
             request.shutdown(socket.SHUT_WR)
             request.settimeout(_LINGER_SECONDS)
             for _ in range(_LINGER_READS):
@@ -58,8 +62,10 @@ class AddressUnusable(exceptions.TroveUpgradeError):
     """The address is another's, is taken, or needs more rights."""
 
     code = 'ADDRESS_UNUSABLE'
-    template = ('The API cannot be started: it cannot listen on {host}, port {port} ({found}). Set [trove_upgrade] bind_host and bind_port to an '
-                'address of this host and a port that no other program uses, or end that program.')
+    template = (
+        'The API cannot be started: it cannot listen on {host}, port {port} ({found}). Set [trove_upgrade] bind_host and bind_port to an '
+        'address of this host and a port that no other program uses, or end that program.'
+    )
 
 
 def new_server(application: Any, host: str, port: int) -> _Server:
@@ -68,9 +74,16 @@ def new_server(application: Any, host: str, port: int) -> _Server:
     :raises AddressUnusable: the address cannot be used.
     """
     try:
-        return wsgiref.simple_server.make_server(host, port, application, server_class=_Server, handler_class=_Handler)
-    except (OSError, UnicodeError) as error:    # UnicodeError: no name of a host can be so long, or so empty
-        raise AddressUnusable(host=host, port=port, found=getattr(error, 'strerror', None) or error) from error
+        return wsgiref.simple_server.make_server(
+            host, port, application, server_class=_Server, handler_class=_Handler
+        )
+    except (
+        OSError,
+        UnicodeError,
+    ) as error:  # UnicodeError: no name of a host can be so long, or so empty
+        raise AddressUnusable(
+            host=host, port=port, found=getattr(error, 'strerror', None) or error
+        ) from error
 
 
 def _refusal(error: Exception) -> str | None:
@@ -85,18 +98,27 @@ def _refusal(error: Exception) -> str | None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or Ctrl-C."""
-    parser = argparse.ArgumentParser(prog='trove-upgrade-api', description='The API of trove-upgrade, for development.')
-    parser.add_argument('--config-file', action='append', default=[], metavar='FILE',
-                        help='configuration file; may be given several times (default: oslo.config\'s places for trove-upgrade)')
+    parser = argparse.ArgumentParser(
+        prog='trove-upgrade-api', description='The API of trove-upgrade, for development.'
+    )
+    parser.add_argument(
+        '--config-file',
+        action='append',
+        default=[],
+        metavar='FILE',
+        help="configuration file; may be given several times (default: oslo.config's places for trove-upgrade)",
+    )
     arguments = parser.parse_args(argv)
     if arguments.config_file:
         os.environ['OS_TROVE_UPGRADE_CONFIG_FILES'] = ';'.join(arguments.config_file)
     importlib.import_module('trove_upgrade.wsgi.threads').choose()
-    importlib.import_module('trove_upgrade.api.app')    # takes a second, and lists us nowhere yet
+    importlib.import_module('trove_upgrade.api.app')  # takes a second, and lists us nowhere yet
     told = signals.told()
     try:
         with signals.raised():
-            api = importlib.import_module('trove_upgrade.wsgi.api')   # reads the configuration when it is imported
+            api = importlib.import_module(
+                'trove_upgrade.wsgi.api'
+            )  # reads the configuration when it is imported
             options = importlib.import_module('oslo_config.cfg').CONF.trove_upgrade
             server = new_server(api.application, options.bind_host, options.bind_port)
     except signals.Interrupted as end:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`trove-upgrade-guestagent`: the guest's part of an upgrade, as the taskmanager asks for it."""
+
 import fcntl
 import logging
 import os
@@ -16,6 +17,7 @@ def _choose_threads() -> None:
     """Before anything imports oslo.messaging: that would choose eventlet, for good.  Source: oslo.service's documentation."""
     sys.modules.setdefault('eventlet', None)  # type: ignore[arg-type]  # None: an import of it fails, whoever tries
     from oslo_service import backend
+
     backend.init_backend(backend.BackendType.THREADING)
 
 
@@ -36,13 +38,18 @@ def _only_agent(directory: pathlib.Path) -> TextIO:
         directory.mkdir(parents=True, exist_ok=True)
         lock = path.open('w', encoding='ascii')
     except OSError as error:
-        raise LockRefused(found=f'its lock {path} cannot be written ({error.strerror})',
-                          advice=f'Start it as root, as its unit does, and let {directory} be a directory that can be written') from error
+        raise LockRefused(
+            found=f'its lock {path} cannot be written ({error.strerror})',
+            advice=f'Start it as root, as its unit does, and let {directory} be a directory that can be written',
+        ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         lock.close()
-        raise LockRefused(found=f'another one runs in this guest already and holds {path} ({error.strerror})', advice='Stop that one first') from error
+        raise LockRefused(
+            found=f'another one runs in this guest already and holds {path} ({error.strerror})',
+            advice='Stop that one first',
+        ) from error
     return lock
 
 
@@ -78,7 +85,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         lock = _only_agent(layout.run)
         running = agent.compose(conf, layout)
     except (exceptions.TroveUpgradeError, cfg.Error) as error:
-        known = fault.ConfigurationInvalid(found=fault.describe(error)) if isinstance(error, cfg.Error) else error
+        known = (
+            fault.ConfigurationInvalid(found=fault.describe(error))
+            if isinstance(error, cfg.Error)
+            else error
+        )
         print(f'ERROR {known.code}: {known.message}', file=sys.stderr)
         return 1
 

@@ -40,7 +40,9 @@ class Lab:
             if arguments.trove:
                 from trove_upgrade.lab.trove import stage as trove_stage
 
-                trove_stage.start(self._layout, self._cloud, self._progress, with_product=arguments.product)
+                trove_stage.start(
+                    self._layout, self._cloud, self._progress, with_product=arguments.product
+                )
             elif arguments.product:
                 from trove_upgrade.lab import stage  # down must not depend on what builds images
 
@@ -49,7 +51,9 @@ class Lab:
             if not before:
                 self._cloud.down(self._progress)
             raise
-        print('The cloud is up. For the clients: eval "$(trove-upgrade-lab env)". End it with: trove-upgrade-lab down')
+        print(
+            'The cloud is up. For the clients: eval "$(trove-upgrade-lab env)". End it with: trove-upgrade-lab down'
+        )
         return 0
 
     def down(self, _arguments: argparse.Namespace) -> int:
@@ -63,7 +67,9 @@ class Lab:
         for directory in (self._layout.cache_dir, self._layout.run_dir):
             left = cleanup.mounts(directory)
             if left:
-                raise errors.LabError(f'Cannot remove {directory}: {", ".join(left)} is mounted there. Unmount it first.')
+                raise errors.LabError(
+                    f'Cannot remove {directory}: {", ".join(left)} is mounted there. Unmount it first.'
+                )
             shutil.rmtree(directory, ignore_errors=True)
         self._layout.lock_file.unlink(missing_ok=True)
         return 0
@@ -75,7 +81,11 @@ class Lab:
             print(f'{service.name:24} {service.pid:8} {"runs" if service.running else "DEAD"}')
         for guest in self._guests():
             process = guest.process
-            print(terminal.printable(f'guest {guest.spec.guest_id} {guest.spec.hostname:20} {f"runs ({process.pid})" if process else "stopped"}'))
+            print(
+                terminal.printable(
+                    f'guest {guest.spec.guest_id} {guest.spec.hostname:20} {f"runs ({process.pid})" if process else "stopped"}'
+                )
+            )
         if not services:
             print(f'No cloud is up in {self._layout.run_dir}.')
         return 0 if services and all(service.running for service in services) else 1
@@ -93,7 +103,10 @@ class Lab:
         guest = self._guest(arguments.server)
         process = guest.process
         if process is None:
-            raise errors.LabError(f'Guest {guest.spec.guest_id} does not run. Start its server first.', code='lab_guest_down')
+            raise errors.LabError(
+                f'Guest {guest.spec.guest_id} does not run. Start its server first.',
+                code='lab_guest_down',
+            )
         _become('nsenter', [f'--target={process.pid}', *_NAMESPACES, '--', *command])
 
     def images(self, arguments: argparse.Namespace) -> int:
@@ -123,11 +136,19 @@ class Lab:
         if arguments.trove:
             from trove_upgrade.lab.demo import beside_trove
 
-            return beside_trove.main(self._layout, self._cloud, self._progress, rows=arguments.rows, keep=arguments.keep)
+            return beside_trove.main(
+                self._layout, self._cloud, self._progress, rows=arguments.rows, keep=arguments.keep
+            )
         from trove_upgrade.lab.demo import run
 
-        return run.main(self._layout, self._cloud, self._progress, rows=arguments.rows, keep=arguments.keep,
-                        client=arguments.client)
+        return run.main(
+            self._layout,
+            self._cloud,
+            self._progress,
+            rows=arguments.rows,
+            keep=arguments.keep,
+            client=arguments.client,
+        )
 
     def _guests(self) -> list[Guest]:
         if not self._layout.guests_dir.is_dir():
@@ -137,19 +158,35 @@ class Lab:
     def _guest(self, wanted: str) -> Guest:
         """By the server's id, the beginning of it, or its name."""
         guests = self._guests()
-        found = [guest for guest in guests if guest.spec.guest_id.startswith(wanted) or guest.spec.hostname == wanted]
+        found = [
+            guest
+            for guest in guests
+            if guest.spec.guest_id.startswith(wanted) or guest.spec.hostname == wanted
+        ]
         if len(found) != 1:
-            known = ', '.join(f'{guest.spec.hostname} ({guest.spec.guest_id})' for guest in guests) or 'none'
-            raise errors.LabError(f'{len(found)} guests are called {wanted!r}. There are: {known}.', code='lab_no_guest')
+            known = (
+                ', '.join(f'{guest.spec.hostname} ({guest.spec.guest_id})' for guest in guests)
+                or 'none'
+            )
+            raise errors.LabError(
+                f'{len(found)} guests are called {wanted!r}. There are: {known}.',
+                code='lab_no_guest',
+            )
         return found[0]
 
 
 def _become(program: str, arguments: Sequence[str]) -> NoReturn:
-    env = {'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': '/root', 'LANG': 'C.UTF-8',
-           'TERM': os.environ.get('TERM', 'dumb')}
+    env = {
+        'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+        'HOME': '/root',
+        'LANG': 'C.UTF-8',
+        'TERM': os.environ.get('TERM', 'dumb'),
+    }
     path = shutil.which(program)
     if path is None:
-        raise errors.LabError(f'{program} is not installed. Run trove-upgrade-lab up, which installs it.')
+        raise errors.LabError(
+            f'{program} is not installed. Run trove-upgrade-lab up, which installs it.'
+        )
     sys.stdout.flush()
     os.execve(path, [program, *arguments], env)  # noqa: S606  a list of our own, and the user's command as it was typed  # nosec B606 # a list of our own, and the user's command as it was typed
 
@@ -164,20 +201,39 @@ def _parser(lab: Lab) -> argparse.ArgumentParser:
         return command
 
     up = add('up', lab.up)
-    up.add_argument('--product', action='store_true', help='also our API and taskmanager, and two versions')
-    up.add_argument('--trove', action='store_true', help='also real Trove; with --product our filter in its API and our taskmanager beside it')
+    up.add_argument(
+        '--product', action='store_true', help='also our API and taskmanager, and two versions'
+    )
+    up.add_argument(
+        '--trove',
+        action='store_true',
+        help='also real Trove; with --product our filter in its API and our taskmanager beside it',
+    )
     add('down', lab.down)
     add('status', lab.status)
     add('env', lab.env).add_argument('user', nargs='?', default='demo', choices=USERS)
     execute = add('exec', lab.exec)
     execute.add_argument('server', help='id, beginning of the id, or name')
-    execute.add_argument('argv', nargs=argparse.REMAINDER, metavar='-- COMMAND', help='a shell when left out')
-    add('images', lab.images).add_argument('--trove', action='store_true', help="those of Trove's guests, and the container images")
+    execute.add_argument(
+        'argv', nargs=argparse.REMAINDER, metavar='-- COMMAND', help='a shell when left out'
+    )
+    add('images', lab.images).add_argument(
+        '--trove', action='store_true', help="those of Trove's guests, and the container images"
+    )
     show = add('demo', lab.demo)
-    show.add_argument('--trove', action='store_true', help='an instance of real Trove, made and upgraded with its own client')
+    show.add_argument(
+        '--trove',
+        action='store_true',
+        help='an instance of real Trove, made and upgraded with its own client',
+    )
     show.add_argument('--keep', action='store_true', help='leave the cloud up')
     show.add_argument('--rows', type=int, default=DEFAULT_ROWS, help='rows of the largest table')
-    show.add_argument('--client', choices=('trove', 'openstack'), default='trove', help='whose upgrade command is used')
+    show.add_argument(
+        '--client',
+        choices=('trove', 'openstack'),
+        default='trove',
+        help='whose upgrade command is used',
+    )
     add('clean', lab.clean)
     return parser
 

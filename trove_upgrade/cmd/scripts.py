@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The console scripts: each takes charge of the signals, then loads its program.  That takes a second."""
+
 from trove_upgrade import signals
 
 
@@ -7,6 +8,7 @@ def api() -> int:
     """`trove-upgrade-api`."""
     signals.end_at_once('trove-upgrade-api', service=True)
     from trove_upgrade.cmd.api import main
+
     return main()
 
 
@@ -14,6 +16,7 @@ def taskmanager() -> int:
     """`trove-upgrade-taskmanager`."""
     signals.end_at_once('trove-upgrade-taskmanager', service=True)
     from trove_upgrade.cmd.taskmanager import main
+
     return main()
 
 
@@ -21,6 +24,7 @@ def guestagent() -> int:
     """`trove-upgrade-guestagent`."""
     signals.end_at_once('trove-upgrade-guestagent', service=True)
     from trove_upgrade.cmd.guestagent import main
+
     return main()
 
 
@@ -28,6 +32,7 @@ def manage() -> int:
     """`trove-upgrade-manage`."""
     signals.end_at_once('trove-upgrade-manage')
     from trove_upgrade.cmd.manage import main
+
     return main()
 
 
@@ -35,6 +40,7 @@ def status() -> int:
     """`trove-upgrade-status`, which only looks: a signal ends it at once to its end."""
     signals.end_at_once('trove-upgrade-status')
     from trove_upgrade.cmd.status import main
+
     return main()
 
 
@@ -42,4 +48,5 @@ def lab() -> int:
     """`trove-upgrade-lab`."""
     signals.end_at_once('trove-upgrade-lab')
     from trove_upgrade.cmd.lab import main
+
     return main()

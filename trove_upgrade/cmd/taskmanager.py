@@ -4,6 +4,7 @@
 One process; run several of them, on several hosts, for more.  They share the rows by leases.  A configuration that it cannot work with,
 or a database without its tables, ends it at its start: one line on stderr with a code, exit code 1.
 """
+
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -41,7 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         start.open_log(conf)
         # not sooner: until here a signal ends even the reading of a pipe that nothing comes out of
         told = signals.told()
-        logging.getLogger('oslo_db.sqlalchemy.engines').setLevel(logging.ERROR)    # it counts attempts; our own lines have the cause
+        logging.getLogger('oslo_db.sqlalchemy.engines').setLevel(
+            logging.ERROR
+        )  # it counts attempts; our own lines have the cause
         running = service.compose(conf)
         guest_security.require_list(conf, service.BINARY)
         if not _wait_for(lambda: _look(conf), told):
@@ -88,7 +91,9 @@ def _wait_for(look: Callable[[], None], told: signals.Told) -> bool:
             raise
         except errors.DatabaseUnreachable as error:
             if error.message != said:
-                logs.get_logger(__name__).warning('The start waits for the database: %s: %s', error.code, error.message)
+                logs.get_logger(__name__).warning(
+                    'The start waits for the database: %s: %s', error.code, error.message
+                )
             said = error.message
             told.wait(_LOOK_SECONDS)
         else:

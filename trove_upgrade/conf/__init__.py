@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our options, all in `[trove_upgrade]`, and those of Trove's that we read.  One module per reader; nothing is read at import."""
+
 from oslo_config import cfg
 
 from trove_upgrade.conf import (
@@ -25,8 +26,11 @@ def register_opts(conf: cfg.ConfigOpts) -> None:
 
 def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:
     """For oslo-config-generator."""
-    return [(GROUP, [opt for module in _MODULES for opt in module.OPTS]), (compute.CREDENTIALS_GROUP, compute.CREDENTIALS_OPTS),
-            (None, guest_keys.TROVES_OPTS)]
+    return [
+        (GROUP, [opt for module in _MODULES for opt in module.OPTS]),
+        (compute.CREDENTIALS_GROUP, compute.CREDENTIALS_OPTS),
+        (None, guest_keys.TROVES_OPTS),
+    ]
 
 
 def set_defaults() -> None:

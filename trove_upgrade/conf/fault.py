@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is wrong with a configuration, in words that do not repeat it."""
+
 import re
 
 from oslo_config import cfg
@@ -23,7 +24,7 @@ def describe(error: cfg.Error) -> str:
         return str(error).partition(": '")[0]
     if isinstance(error, cfg.NoSuchOptError | cfg.TemplateSubstitutionError):
         return 'a value holds a "$" that begins the name of no option; a "$" of its own, as in a password, is written as "$$"'
-    if isinstance(error, cfg.ConfigSourceValueError):    # of a file, or of the environment
+    if isinstance(error, cfg.ConfigSourceValueError):  # of a file, or of the environment
         text = str(error).partition(' is not valid: ')[0]
         return _LOCATION.sub(r'in \1', text) + ' is not valid'
     return str(error).rstrip('.')

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`[database] connection`: a URL that may hold a password, which nobody but the driver may see."""
+
 import sqlalchemy as sa
 
 from trove_upgrade.db import errors
@@ -16,7 +17,10 @@ def parse(connection: str, service: str) -> sa.URL:
         raise errors.DatabaseRefused(service=service, found=found)
     try:
         return sa.make_url(connection)
-    except (sa.exc.ArgumentError, ValueError) as error:    # ValueError: of a port, which may be a part of the password
+    except (
+        sa.exc.ArgumentError,
+        ValueError,
+    ) as error:  # ValueError: of a port, which may be a part of the password
         raise errors.DatabaseRefused(service=service, found='it is not a database URL') from error
 
 
@@ -24,7 +28,9 @@ def _has_bare_at(connection: str) -> bool:
     """A password with '@' would be cut there, and its rest be taken, and shown, as the server's name."""
     scheme, _, rest = connection.partition('://')
     place, _, query = rest.partition('?')
-    return not scheme.startswith('sqlite') and (place.count('@') > 1 or '@' in query.partition('=')[0])
+    return not scheme.startswith('sqlite') and (
+        place.count('@') > 1 or '@' in query.partition('=')[0]
+    )
 
 
 def without_secrets(text: str, connection: str | None) -> str:
@@ -38,8 +44,17 @@ def without_secrets(text: str, connection: str | None) -> str:
     except (sa.exc.ArgumentError, ValueError):
         return text
     options = [(name, value) for name, values in url.normalized_query.items() for value in values]
-    public = {url.username, url.host, url.database, *(value for name, value in options if name not in _SECRET_OPTIONS)}
-    secrets = {str(url.password or ''), *(value for name, value in options if name in _SECRET_OPTIONS)} - public - {''}
+    public = {
+        url.username,
+        url.host,
+        url.database,
+        *(value for name, value in options if name not in _SECRET_OPTIONS),
+    }
+    secrets = (
+        {str(url.password or ''), *(value for name, value in options if name in _SECRET_OPTIONS)}
+        - public
+        - {''}
+    )
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, _HIDDEN)
     return text

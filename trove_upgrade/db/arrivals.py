@@ -4,6 +4,7 @@
 Such a column has UNTIL_EXPAND in the `info` of its model, with the value that counts until it is there: it is read as that value,
 and writes leave it out.  A test compares the models that have it with what the expand adds.
 """
+
 from collections.abc import Collection, Mapping
 from typing import Any
 

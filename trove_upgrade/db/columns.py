@@ -4,6 +4,7 @@
 Times are naive UTC in the database and aware UTC outside.  Leases and tries are compared by the database's clock alone, so
 that the clocks of the hosts that run our services do not matter.
 """
+
 import datetime
 import json
 from typing import Any
@@ -30,7 +31,11 @@ class UtcDateTime(sa.types.TypeDecorator[datetime.datetime]):
             return dialect.type_descriptor(mysql.DATETIME(fsp=6))
         return dialect.type_descriptor(sa.DateTime())
 
-    def process_bind_param(self, value: datetime.datetime | None, dialect: sa.Dialect) -> datetime.datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+    def process_bind_param(
+        self,
+        value: datetime.datetime | None,
+        dialect: sa.Dialect,  # noqa: ARG002 - SQLAlchemy's signature
+    ) -> datetime.datetime | None:
         """Aware to naive.  A naive one is a fault of the program."""
         if value is None:
             return None
@@ -38,7 +43,11 @@ class UtcDateTime(sa.types.TypeDecorator[datetime.datetime]):
             raise ValueError(f'a time without a zone cannot be stored: {value!r}')
         return value.astimezone(datetime.UTC).replace(tzinfo=None)
 
-    def process_result_value(self, value: datetime.datetime | None, dialect: sa.Dialect) -> datetime.datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+    def process_result_value(
+        self,
+        value: datetime.datetime | None,
+        dialect: sa.Dialect,  # noqa: ARG002 - SQLAlchemy's signature
+    ) -> datetime.datetime | None:
         """Naive to aware."""
         return None if value is None else value.replace(tzinfo=datetime.UTC)
 
@@ -53,7 +62,7 @@ class JsonText(sa.types.TypeDecorator[Any]):
         """LONGTEXT on MySQL, whose TEXT ends at 64 KiB."""
         if dialect.name in {'mysql', 'mariadb'}:
             return dialect.type_descriptor(mysql.LONGTEXT())
-        return sa.Text()    # psycopg's descriptor of it is VARCHAR
+        return sa.Text()  # psycopg's descriptor of it is VARCHAR
 
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
         """Compact, with sorted keys, so that equal values are equal text."""
@@ -68,7 +77,9 @@ class JsonText(sa.types.TypeDecorator[Any]):
 _LONGEST_TEXT = 16_000
 
 
-def fitting(column: expression.ColumnElement[Any], text: str | None, *, wide: bool = False) -> str | None:
+def fitting(
+    column: expression.ColumnElement[Any], text: str | None, *, wide: bool = False
+) -> str | None:
     """`text` as the column can hold it: what a guest or a library says must never keep a row from being written.
 
     Cut to the column's length.  NUL goes, which PostgreSQL refuses; halves of surrogates become question marks, and so does
@@ -109,7 +120,11 @@ def ahead(seconds: float) -> expression.ColumnElement[Any]:
 
 
 #: By dialect; PostgreSQL's is the standard form.
-_NOW = {'mysql': 'UTC_TIMESTAMP(6)', 'mariadb': 'UTC_TIMESTAMP(6)', 'sqlite': "(strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')"}
+_NOW = {
+    'mysql': 'UTC_TIMESTAMP(6)',
+    'mariadb': 'UTC_TIMESTAMP(6)',
+    'sqlite': "(strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')",
+}
 _AHEAD = {
     'mysql': 'TIMESTAMPADD(MICROSECOND, {microseconds}, UTC_TIMESTAMP(6))',
     'mariadb': 'TIMESTAMPADD(MICROSECOND, {microseconds}, UTC_TIMESTAMP(6))',
@@ -124,5 +139,8 @@ def _render_now(_element: _Now, compiler_: Any, **_options: Any) -> str:
 
 @compiler.compiles(_Ahead)
 def _render_ahead(element: _Ahead, compiler_: Any, **options: Any) -> str:
-    form = _AHEAD.get(compiler_.dialect.name, "(timezone('utc', clock_timestamp()) + ({microseconds}) * interval '1 microsecond')")
+    form = _AHEAD.get(
+        compiler_.dialect.name,
+        "(timezone('utc', clock_timestamp()) + ({microseconds}) * interval '1 microsecond')",
+    )
     return form.format(microseconds=compiler_.process(element.clauses, **options))

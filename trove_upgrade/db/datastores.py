@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trove's datastores and versions, and what we keep beside a version."""
+
 import dataclasses
 import uuid
 from collections.abc import Mapping, Sequence
@@ -33,21 +34,34 @@ REPL_STRATEGY = {
 }
 
 VERSION_COLUMNS = (
-    _versions.c.id.label('version_id'), _versions.c.datastore_id.label('version_datastore_id'),
-    _datastores.c.name.label('version_datastore_name'), _versions.c.name.label('version_name'),
-    _versions.c.version.label('version_number'), _versions.c.manager.label('version_manager'),
-    _versions.c.image_id.label('version_image_id'), _versions.c.image_tags.label('version_image_tags'),
-    _versions.c.packages.label('version_packages'), _versions.c.active.label('version_active'))
+    _versions.c.id.label('version_id'),
+    _versions.c.datastore_id.label('version_datastore_id'),
+    _datastores.c.name.label('version_datastore_name'),
+    _versions.c.name.label('version_name'),
+    _versions.c.version.label('version_number'),
+    _versions.c.manager.label('version_manager'),
+    _versions.c.image_id.label('version_image_id'),
+    _versions.c.image_tags.label('version_image_tags'),
+    _versions.c.packages.label('version_packages'),
+    _versions.c.active.label('version_active'),
+)
 
 
 def version_from(row: sa.Row[Any]) -> instance.DatastoreVersion:
     """From a row that has VERSION_COLUMNS."""
     tags = tuple(tag.strip() for tag in (row.version_image_tags or '').split(',') if tag.strip())
     return instance.DatastoreVersion(
-        id=row.version_id, datastore_id=row.version_datastore_id, datastore_name=row.version_datastore_name,
-        name=row.version_name, version=row.version_number, manager=row.version_manager or '',
-        image_id=row.version_image_id or None, image_tags=tags, packages=row.version_packages or '',
-        active=bool(row.version_active))
+        id=row.version_id,
+        datastore_id=row.version_datastore_id,
+        datastore_name=row.version_datastore_name,
+        name=row.version_name,
+        version=row.version_number,
+        manager=row.version_manager or '',
+        image_id=row.version_image_id or None,
+        image_tags=tags,
+        packages=row.version_packages or '',
+        active=bool(row.version_active),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +104,10 @@ class Datastores:
         """All datastores, by name."""
         with self._database.read() as connection:
             rows = connection.execute(sa.select(_datastores).order_by(_datastores.c.name)).all()
-        return [instance.Datastore(id=row.id, name=row.name, default_version_id=row.default_version_id) for row in rows]
+        return [
+            instance.Datastore(id=row.id, name=row.name, default_version_id=row.default_version_id)
+            for row in rows
+        ]
 
     def get(self, id_or_name: str) -> instance.Datastore:
         """:raises DatastoreNotFound: none."""
@@ -103,7 +120,9 @@ class Datastores:
             raise exceptions.DatastoreNotFound(datastore=id_or_name)
         return found[id_or_name]
 
-    def versions(self, datastore_id: str, *, active_only: bool) -> Sequence[instance.DatastoreVersion]:
+    def versions(
+        self, datastore_id: str, *, active_only: bool
+    ) -> Sequence[instance.DatastoreVersion]:
         """The versions of one datastore, by name and number."""
         query = _select_versions().where(_versions.c.datastore_id == datastore_id)
         if active_only:
@@ -122,20 +141,30 @@ class Datastores:
         matches = [version for version in known if version.id == id_or_name]
         matches = matches or [version for version in known if version.name == id_or_name]
         if not matches:
-            name = next((datastore.name for datastore in self.list() if datastore.id == datastore_id), datastore_id)
+            name = next(
+                (datastore.name for datastore in self.list() if datastore.id == datastore_id),
+                datastore_id,
+            )
             raise exceptions.DatastoreVersionNotFound(version=id_or_name, datastore=name)
         if len(matches) > 1:
             raise exceptions.DatastoreVersionAmbiguous(
-                version=id_or_name, datastore=matches[0].datastore_name, count=len(matches),
-                ids=', '.join(version.id for version in matches))
+                version=id_or_name,
+                datastore=matches[0].datastore_name,
+                count=len(matches),
+                ids=', '.join(version.id for version in matches),
+            )
         return matches[0]
 
-    def _versions_called(self, datastore_id: str, id_or_name: str) -> Sequence[instance.DatastoreVersion]:
+    def _versions_called(
+        self, datastore_id: str, id_or_name: str
+    ) -> Sequence[instance.DatastoreVersion]:
         """All that may be meant: a server compares loosely, and some refuse to compare what an old column cannot hold."""
         if not id_or_name.isascii():
             return self.versions(datastore_id, active_only=False)
         with self._database.read() as connection:
-            rows = connection.execute(_CALLED, {'of_datastore': datastore_id, 'called': id_or_name}).all()
+            rows = connection.execute(
+                _CALLED, {'of_datastore': datastore_id, 'called': id_or_name}
+            ).all()
         return [version_from(row) for row in rows]
 
     def version_by_id(self, version_id: str) -> instance.DatastoreVersion:
@@ -164,34 +193,47 @@ class Datastores:
         if row is None:
             return instance.GuestClasses(None, None)
         registry_ext = row.registry_ext or REGISTRY_EXT.get(row.manager)
-        return instance.GuestClasses(f'{row.manager}:{registry_ext}' if registry_ext else None,
-                                     row.repl_strategy or REPL_STRATEGY.get(row.manager))
+        return instance.GuestClasses(
+            f'{row.manager}:{registry_ext}' if registry_ext else None,
+            row.repl_strategy or REPL_STRATEGY.get(row.manager),
+        )
 
     def target_facts(self, version_id: str) -> Mapping[str, Any]:
         """What the image build recorded and registering loaded; empty where nothing was."""
         table = models.upgrade_target_facts
         with self._database.read() as connection:
-            facts = connection.execute(sa.select(table.c.facts).where(table.c.version_id == version_id)).scalar_one_or_none()
+            facts = connection.execute(
+                sa.select(table.c.facts).where(table.c.version_id == version_id)
+            ).scalar_one_or_none()
         return facts or {}
 
     def configuration_parameters(self, version_id: str) -> Sequence[str]:
         """Names of Trove's datastore_configuration_parameters of this version."""
-        query = sa.select(_parameters.c.name).where(_parameters.c.datastore_version_id == version_id)
+        query = sa.select(_parameters.c.name).where(
+            _parameters.c.datastore_version_id == version_id
+        )
         with self._database.read() as connection:
             return connection.execute(query.order_by(_parameters.c.name)).scalars().all()
 
     def configured_parameters(self, configuration_id: str) -> Sequence[str]:
         """Names of what a configuration group sets; empty for one that is deleted, or that nobody knows."""
         query = sa.select(_configured.c.configuration_key).where(
-            _configured.c.configuration_id == configuration_id, _configured.c.deleted.is_not(True))
+            _configured.c.configuration_id == configuration_id, _configured.c.deleted.is_not(True)
+        )
         with self._database.read() as connection:
-            return connection.execute(query.order_by(_configured.c.configuration_key)).scalars().all()
+            return (
+                connection.execute(query.order_by(_configured.c.configuration_key)).scalars().all()
+            )
 
     def count_by_version(self) -> Mapping[str, int]:
         """How many instances that are not deleted each version has; a version that has none is not listed."""
-        query = (sa.select(_instances.c.datastore_version_id, sa.func.count().label('instances'))
-                 .where(_instances.c.deleted.is_not(True), _instances.c.datastore_version_id.is_not(None))
-                 .group_by(_instances.c.datastore_version_id))
+        query = (
+            sa.select(_instances.c.datastore_version_id, sa.func.count().label('instances'))
+            .where(
+                _instances.c.deleted.is_not(True), _instances.c.datastore_version_id.is_not(None)
+            )
+            .group_by(_instances.c.datastore_version_id)
+        )
         with self._database.read() as connection:
             return {row.datastore_version_id: row.instances for row in connection.execute(query)}
 
@@ -199,14 +241,21 @@ class Datastores:
         """The version's instances whose server runs another image, as far as we know; by name."""
         if version.image_id is None:
             return []
-        query = (sa.select(_instances.c.id, _instances.c.name, _instances.c.tenant_id)
-                 .where(_instances.c.datastore_version_id == version.id, _instances.c.deleted.is_not(True))
-                 .order_by(_instances.c.name, _instances.c.id))
+        query = (
+            sa.select(_instances.c.id, _instances.c.name, _instances.c.tenant_id)
+            .where(
+                _instances.c.datastore_version_id == version.id, _instances.c.deleted.is_not(True)
+            )
+            .order_by(_instances.c.name, _instances.c.id)
+        )
         with self._database.read() as connection:
             rows = connection.execute(query).all()
             images = guests.images_of(connection, [row.id for row in rows])
-        return [OlderImage(row.id, row.name, row.tenant_id, image) for row in rows
-                if (image := images.get(row.id)) is not None and image != version.image_id]
+        return [
+            OlderImage(row.id, row.name, row.tenant_id, image)
+            for row in rows
+            if (image := images.get(row.id)) is not None and image != version.image_id
+        ]
 
     @retry_on_deadlock
     def save_datastore(self, name: str, default_version: str | None = None) -> instance.Datastore:
@@ -222,38 +271,72 @@ class Datastores:
                 if not version.active:
                     raise exceptions.DatastoreVersionInactive(version=version.name, datastore=name)
                 default_id = version.id
-            connection.execute(sa.update(_datastores).where(_datastores.c.id == datastore_id)
-                               .values(default_version_id=default_id))
+            connection.execute(
+                sa.update(_datastores)
+                .where(_datastores.c.id == datastore_id)
+                .values(default_version_id=default_id)
+            )
         return instance.Datastore(id=datastore_id, name=name, default_version_id=default_id)
 
     @retry_on_deadlock
-    def save_version(self, datastore: str, name: str, *, manager: str, image_id: str | None, image_tags: Sequence[str],
-                     packages: str, active: bool, number: str | None = None) -> VersionChange:
+    def save_version(
+        self,
+        datastore: str,
+        name: str,
+        *,
+        manager: str,
+        image_id: str | None,
+        image_tags: Sequence[str],
+        packages: str,
+        active: bool,
+        number: str | None = None,
+    ) -> VersionChange:
         """Add a version, or point it at another image; makes the datastore where there is none.
 
         A version is told by (datastore, name, number), as in Trove.  Instances that ran the version's former image keep that
         in `upgrade_guests` where nothing was known of theirs.
         """
         number = number or name
-        values = {'manager': manager, 'image_id': image_id, 'image_tags': ','.join(image_tags) or None, 'packages': packages,
-                  'active': active, 'registry_ext': REGISTRY_EXT.get(manager, ''),
-                  'repl_strategy': REPL_STRATEGY.get(manager, '')}
+        values = {
+            'manager': manager,
+            'image_id': image_id,
+            'image_tags': ','.join(image_tags) or None,
+            'packages': packages,
+            'active': active,
+            'registry_ext': REGISTRY_EXT.get(manager, ''),
+            'repl_strategy': REPL_STRATEGY.get(manager, ''),
+        }
         with self._database.write() as connection:
             datastore_id = _ensure_datastore(connection, datastore)
-            row = connection.execute(sa.select(_versions.c.id, _versions.c.image_id).where(
-                _versions.c.datastore_id == datastore_id, _versions.c.name == name,
-                _versions.c.version == number)).one_or_none()
+            row = connection.execute(
+                sa.select(_versions.c.id, _versions.c.image_id).where(
+                    _versions.c.datastore_id == datastore_id,
+                    _versions.c.name == name,
+                    _versions.c.version == number,
+                )
+            ).one_or_none()
             if row is None:
                 version_id = str(uuid.uuid4())
-                connection.execute(sa.insert(_versions).values(
-                    id=version_id, datastore_id=datastore_id, name=name, version=number, **values))
+                connection.execute(
+                    sa.insert(_versions).values(
+                        id=version_id,
+                        datastore_id=datastore_id,
+                        name=name,
+                        version=number,
+                        **values,
+                    )
+                )
             else:
                 version_id = row.id
                 if row.image_id and row.image_id != image_id:
                     guests.keep_former_image(connection, version_id, row.image_id)
-                connection.execute(sa.update(_versions).where(_versions.c.id == version_id).values(**values))
+                connection.execute(
+                    sa.update(_versions).where(_versions.c.id == version_id).values(**values)
+                )
             saved = connection.execute(_select_versions().where(_versions.c.id == version_id)).one()
-        return VersionChange(version_from(saved), created=row is None, former_image_id=row.image_id if row else None)
+        return VersionChange(
+            version_from(saved), created=row is None, former_image_id=row.image_id if row else None
+        )
 
     @retry_on_deadlock
     def save_target_facts(self, version_id: str, facts: Mapping[str, Any]) -> None:
@@ -261,50 +344,93 @@ class Datastores:
         table = models.upgrade_target_facts
         with self._database.write() as connection:
             connection.execute(sa.delete(table).where(table.c.version_id == version_id))
-            connection.execute(sa.insert(table).values(version_id=version_id, facts=dict(facts), updated_at=columns.now()))
+            connection.execute(
+                sa.insert(table).values(
+                    version_id=version_id, facts=dict(facts), updated_at=columns.now()
+                )
+            )
 
     @retry_on_deadlock
-    def save_configuration_parameters(self, version_id: str, parameters: Sequence[ConfigurationParameter]) -> int:
+    def save_configuration_parameters(
+        self, version_id: str, parameters: Sequence[ConfigurationParameter]
+    ) -> int:
         """Add or update parameters; those that are not named stay, as Trove's own loader leaves them.  Returns how many."""
         with self._database.write() as connection:
-            known = set(connection.execute(sa.select(_parameters.c.name).where(
-                _parameters.c.datastore_version_id == version_id)).scalars())
+            known = set(
+                connection.execute(
+                    sa.select(_parameters.c.name).where(
+                        _parameters.c.datastore_version_id == version_id
+                    )
+                ).scalars()
+            )
             for parameter in parameters:
-                values = {field: getattr(parameter, field)
-                          for field in ('restart_required', 'data_type', 'max_size', 'min_size')}
+                values = {
+                    field: getattr(parameter, field)
+                    for field in ('restart_required', 'data_type', 'max_size', 'min_size')
+                }
                 if parameter.name in known:
-                    connection.execute(sa.update(_parameters).where(
-                        _parameters.c.datastore_version_id == version_id,
-                        _parameters.c.name == parameter.name).values(**values))
+                    connection.execute(
+                        sa.update(_parameters)
+                        .where(
+                            _parameters.c.datastore_version_id == version_id,
+                            _parameters.c.name == parameter.name,
+                        )
+                        .values(**values)
+                    )
                 else:
-                    connection.execute(sa.insert(_parameters).values(
-                        id=str(uuid.uuid4()), name=parameter.name, datastore_version_id=version_id, **values))
+                    connection.execute(
+                        sa.insert(_parameters).values(
+                            id=str(uuid.uuid4()),
+                            name=parameter.name,
+                            datastore_version_id=version_id,
+                            **values,
+                        )
+                    )
         return len(parameters)
 
 
 def _select_versions() -> sa.Select[Any]:
-    return sa.select(*VERSION_COLUMNS).join(_datastores, _datastores.c.id == _versions.c.datastore_id)
+    return sa.select(*VERSION_COLUMNS).join(
+        _datastores, _datastores.c.id == _versions.c.datastore_id
+    )
 
 
 #: Built once.
 _BY_ID = _select_versions().where(_versions.c.id == sa.bindparam('version_id'))
-_CLASSES = (sa.select(_versions.c.manager, _versions.c.registry_ext, _versions.c.repl_strategy)
-            .where(_versions.c.id == sa.bindparam('version_id')))
-_CALLED = (_select_versions().where(
-    _versions.c.datastore_id == sa.bindparam('of_datastore'),
-    sa.or_(_versions.c.id == sa.bindparam('called', type_=sa.String(255)), _versions.c.name == sa.bindparam('called', type_=sa.String(255))))
-    .order_by(_versions.c.name, _versions.c.version))
+_CLASSES = sa.select(
+    _versions.c.manager, _versions.c.registry_ext, _versions.c.repl_strategy
+).where(_versions.c.id == sa.bindparam('version_id'))
+_CALLED = (
+    _select_versions()
+    .where(
+        _versions.c.datastore_id == sa.bindparam('of_datastore'),
+        sa.or_(
+            _versions.c.id == sa.bindparam('called', type_=sa.String(255)),
+            _versions.c.name == sa.bindparam('called', type_=sa.String(255)),
+        ),
+    )
+    .order_by(_versions.c.name, _versions.c.version)
+)
 
 
-def _only_version(connection: sa.Connection, datastore_id: str, datastore: str, id_or_name: str) -> instance.DatastoreVersion:
-    rows = connection.execute(_select_versions().where(
-        _versions.c.datastore_id == datastore_id,
-        sa.or_(_versions.c.id == id_or_name, _versions.c.name == id_or_name))).all()
+def _only_version(
+    connection: sa.Connection, datastore_id: str, datastore: str, id_or_name: str
+) -> instance.DatastoreVersion:
+    rows = connection.execute(
+        _select_versions().where(
+            _versions.c.datastore_id == datastore_id,
+            sa.or_(_versions.c.id == id_or_name, _versions.c.name == id_or_name),
+        )
+    ).all()
     if not rows:
         raise exceptions.DatastoreVersionNotFound(version=id_or_name, datastore=datastore)
     if len(rows) > 1:
-        raise exceptions.DatastoreVersionAmbiguous(version=id_or_name, datastore=datastore, count=len(rows),
-                                                   ids=', '.join(row.version_id for row in rows))
+        raise exceptions.DatastoreVersionAmbiguous(
+            version=id_or_name,
+            datastore=datastore,
+            count=len(rows),
+            ids=', '.join(row.version_id for row in rows),
+        )
     return version_from(rows[0])
 
 
@@ -318,6 +444,6 @@ def _ensure_datastore(connection: sa.Connection, name: str) -> str:
     try:
         with connection.begin_nested():
             connection.execute(sa.insert(_datastores).values(id=datastore_id, name=name))
-    except db_exc.DBDuplicateEntry:    # another run of the tool made it since
+    except db_exc.DBDuplicateEntry:  # another run of the tool made it since
         return str(connection.execute(query).scalar_one())
     return datastore_id

@@ -5,6 +5,7 @@ Every write is one short transaction and none of them calls the network.  READ C
 wins is a conditional UPDATE, which sees the newest row anyway; a snapshot would only add gap locks, and error 1020 where
 MariaDB has innodb_snapshot_isolation on.
 """
+
 import contextlib
 import contextvars
 import functools
@@ -28,7 +29,9 @@ P = ParamSpec('P')
 R = TypeVar('R')
 
 #: What services may use.  Each driver is named: what `postgresql://` alone means depends on SQLAlchemy's version.
-SERVER_DRIVERS = frozenset({'mysql+pymysql', 'mariadb+pymysql', 'postgresql+psycopg2', 'postgresql+psycopg'})
+SERVER_DRIVERS = frozenset(
+    {'mysql+pymysql', 'mariadb+pymysql', 'postgresql+psycopg2', 'postgresql+psycopg'}
+)
 
 
 #: As the drivers take it, in a URL.
@@ -40,8 +43,14 @@ def retry_on_deadlock(method: Callable[P, R]) -> Callable[P, R]:
 
     At most 12 times, 50 ms to 1 s apart with jitter; then the error is raised as it is.  And as `repeat_on_new_columns`.
     """
-    decorate = oslo_db_api.wrap_db_retry(retry_interval=0.05, max_retries=12, inc_retry_interval=True, max_retry_interval=1,
-                                         retry_on_deadlock=True, jitter=True)
+    decorate = oslo_db_api.wrap_db_retry(
+        retry_interval=0.05,
+        max_retries=12,
+        inc_retry_interval=True,
+        max_retry_interval=1,
+        retry_on_deadlock=True,
+        jitter=True,
+    )
     return repeat_on_new_columns(cast('Callable[P, R]', decorate(method)))
 
 
@@ -51,6 +60,7 @@ def repeat_on_new_columns(method: Callable[P, R]) -> Callable[P, R]:
     The error itself has made the database forget what it had seen.  At most 5 times in 0.2 s (behind a balancer the next look may
     come to a server that lags); then the error is raised as it is.
     """
+
     @functools.wraps(method)
     def repeated(*args: P.args, **kwargs: P.kwargs) -> R:
         for waited in (False, True, True, True):
@@ -62,6 +72,7 @@ def repeat_on_new_columns(method: Callable[P, R]) -> Callable[P, R]:
             if waited:
                 time.sleep(_LOOK_AGAIN_SECONDS)
         return method(*args, **kwargs)
+
     return repeated
 
 
@@ -75,9 +86,14 @@ _OLD_COLUMNS_POSTGRESQL = '42703'
 
 def is_of_old_columns(error: BaseException) -> bool:
     """Whether a statement failed as it names a column that the table does not have."""
-    driver = getattr(error, 'inner_exception', None) or error    # oslo.db's around SQLAlchemy's around the driver's
+    driver = (
+        getattr(error, 'inner_exception', None) or error
+    )  # oslo.db's around SQLAlchemy's around the driver's
     driver = getattr(driver, 'orig', None) or driver
-    if getattr(driver, 'sqlstate', None) == _OLD_COLUMNS_POSTGRESQL or getattr(driver, 'pgcode', None) == _OLD_COLUMNS_POSTGRESQL:
+    if (
+        getattr(driver, 'sqlstate', None) == _OLD_COLUMNS_POSTGRESQL
+        or getattr(driver, 'pgcode', None) == _OLD_COLUMNS_POSTGRESQL
+    ):
         return True
     said = driver.args[0] if driver.args else None
     if isinstance(driver, sqlite3.OperationalError):
@@ -97,7 +113,9 @@ def is_of_missing_table(error: BaseException) -> bool:
     if _NO_TABLE_POSTGRESQL in {getattr(driver, 'sqlstate', None), getattr(driver, 'pgcode', None)}:
         return True
     said = driver.args[0] if driver.args else None
-    return said == _NO_TABLE_MYSQL or (isinstance(driver, sqlite3.OperationalError) and 'no such table' in str(said))
+    return said == _NO_TABLE_MYSQL or (
+        isinstance(driver, sqlite3.OperationalError) and 'no such table' in str(said)
+    )
 
 
 def _not_set(conf: cfg.ConfigOpts) -> str:
@@ -106,15 +124,19 @@ def _not_set(conf: cfg.ConfigOpts) -> str:
     for name in ('config_file', 'config_dir'):
         try:
             read += conf[name] or []
-        except cfg.NoSuchOptError:    # what was never called has read nothing
+        except cfg.NoSuchOptError:  # what was never called has read nothing
             continue
     if read:
         return f'it is not set in {", ".join(str(place) for place in read)}'
-    return ('it is not set, as no configuration file was found; name one with --config-file (an API under a WSGI server: '
-            'in OS_TROVE_UPGRADE_CONFIG_FILES)')
+    return (
+        'it is not set, as no configuration file was found; name one with --config-file (an API under a WSGI server: '
+        'in OS_TROVE_UPGRADE_CONFIG_FILES)'
+    )
 
 
-def require_server_database(conf: cfg.ConfigOpts, service: str = 'A service of trove-upgrade') -> None:
+def require_server_database(
+    conf: cfg.ConfigOpts, service: str = 'A service of trove-upgrade'
+) -> None:
     """Refuse what a service cannot work with: SQLite has no lease that several processes could share.
 
     :raises DatabaseRefused: the connection is missing, is SQLite, or names no driver that is supported.
@@ -128,7 +150,9 @@ def require_server_database(conf: cfg.ConfigOpts, service: str = 'A service of t
         found = 'it is SQLite, which several processes cannot share safely; SQLite is for unit tests and the database tool'
         raise errors.DatabaseRefused(service=service, found=found)
     if url.drivername not in SERVER_DRIVERS:
-        raise errors.DatabaseRefused(service=service, found=f'"{url.drivername}" is not a supported database with its driver')
+        raise errors.DatabaseRefused(
+            service=service, found=f'"{url.drivername}" is not a supported database with its driver'
+        )
 
 
 def backend(conf: cfg.ConfigOpts) -> str:
@@ -153,9 +177,16 @@ def _as_refusal(connection: str) -> Iterator[None]:
     """Drivers check nothing of a URL's options, they just fail: with an error that names neither the URL nor where it is set."""
     try:
         yield
-    except cfg.Error:    # some are ValueErrors
+    except cfg.Error:  # some are ValueErrors
         raise
-    except (ImportError, OSError, sa.exc.ArgumentError, TypeError, ValueError, AttributeError) as error:    # OSError: of a file of TLS
+    except (
+        ImportError,
+        OSError,
+        sa.exc.ArgumentError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as error:  # OSError: of a file of TLS
         found = f'its driver does not take it ({address.without_secrets(str(error), connection)})'
         raise errors.DatabaseRefused(service='This program', found=found) from error
 
@@ -171,7 +202,9 @@ class Database:
         self._pid = 0
         self._columns: dict[str, frozenset[str]] = {}
         self._lock = threading.Lock()
-        self._kept: contextvars.ContextVar[sa.Connection | None] = contextvars.ContextVar('kept', default=None)
+        self._kept: contextvars.ContextVar[sa.Connection | None] = contextvars.ContextVar(
+            'kept', default=None
+        )
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts, *, waits_for_server: bool = True) -> 'Database':
@@ -180,12 +213,18 @@ class Database:
         A server that is away at the first use is waited for as `[database] max_retries` says, 100 s unless set; where somebody waits
         for an answer, that is too long: without `waits_for_server` the first try counts, and the next use tries again.
         """
+
         def connect() -> sa.Engine:
             database_conf.register_connection_opts(conf)
             if not conf.database.connection:
                 raise errors.DatabaseRefused(service='This program', found=_not_set(conf))
-            options = {name: value for name, value in dict(conf.database).items() if name in _FACADE_OPTIONS and value is not None}
+            options = {
+                name: value
+                for name, value in dict(conf.database).items()
+                if name in _FACADE_OPTIONS and value is not None
+            }
             return _engine(**options | ({} if waits_for_server else _ONE_TRY))
+
         return cls(connect)
 
     @classmethod
@@ -199,11 +238,15 @@ class Database:
         began_at = time.monotonic()
         with self._lock:
             if self._engine is not None and self._pid != os.getpid():
-                self._engine.dispose(close=False)    # the parent still uses these sockets
+                self._engine.dispose(close=False)  # the parent still uses these sockets
                 self._engine = None
             if self._engine is None:
-                if self._failed is not None and self._failed[0] >= began_at:    # while this thread waited for its turn
-                    raise db_exc.DBConnectionError(self._failed[1].inner_exception) from self._failed[1]
+                if (
+                    self._failed is not None and self._failed[0] >= began_at
+                ):  # while this thread waited for its turn
+                    raise db_exc.DBConnectionError(
+                        self._failed[1].inner_exception
+                    ) from self._failed[1]
                 self._engine, self._pid = self._connected(), os.getpid()
             return self._engine
 
@@ -232,7 +275,7 @@ class Database:
             try:
                 yield kept
             except (sa.exc.DBAPIError, db_exc.DBError):
-                kept.rollback()    # PostgreSQL answers nothing more in a transaction that has failed
+                kept.rollback()  # PostgreSQL answers nothing more in a transaction that has failed
                 raise
 
     @contextlib.contextmanager
@@ -243,7 +286,7 @@ class Database:
             with self._looking(), self._take() as connection, connection.begin():
                 yield connection
             return
-        kept.rollback()    # what was read before stays outside of the transaction
+        kept.rollback()  # what was read before stays outside of the transaction
         with self._looking():
             try:
                 yield kept
@@ -270,7 +313,9 @@ class Database:
         known = self._columns.get(table)
         if known is None:
             try:
-                known = frozenset(column['name'] for column in sa.inspect(connection).get_columns(table))
+                known = frozenset(
+                    column['name'] for column in sa.inspect(connection).get_columns(table)
+                )
             except sa.exc.NoSuchTableError:
                 return frozenset()
             finally:
@@ -307,22 +352,38 @@ class Database:
 
 _ONE_TRY = {'max_retries': 1, 'retry_interval': 0}
 
-_FACADE_OPTIONS = frozenset({
-    'connection', 'connection_debug', 'connection_parameters', 'connection_recycle_time', 'connection_trace', 'max_overflow',
-    'max_pool_size', 'max_retries', 'mysql_sql_mode', 'mysql_wsrep_sync_wait', 'pool_timeout', 'retry_interval',
-    'sqlite_synchronous',
-})
+_FACADE_OPTIONS = frozenset(
+    {
+        'connection',
+        'connection_debug',
+        'connection_parameters',
+        'connection_recycle_time',
+        'connection_trace',
+        'max_overflow',
+        'max_pool_size',
+        'max_retries',
+        'mysql_sql_mode',
+        'mysql_wsrep_sync_wait',
+        'pool_timeout',
+        'retry_interval',
+        'sqlite_synchronous',
+    }
+)
 
 
 def _engine(connection: str, **options: Any) -> sa.Engine:
     """:raises DatabaseRefused: the connection is not a URL, or none that its driver takes."""
     url = address.parse(connection, 'This program')
     if url.get_backend_name() in {'mysql', 'mariadb'} and 'charset' not in url.query:
-        url = url.update_query_dict({'charset': 'utf8mb4'})    # oslo.db's own default is MySQL's utf8 of three bytes
+        url = url.update_query_dict(
+            {'charset': 'utf8mb4'}
+        )  # oslo.db's own default is MySQL's utf8 of three bytes
     if url.get_backend_name() != 'sqlite' and 'connect_timeout' not in url.query:
-        url = url.update_query_dict({'connect_timeout': _CONNECT_SECONDS})    # a host that drops packets is as good as down
+        url = url.update_query_dict(
+            {'connect_timeout': _CONNECT_SECONDS}
+        )  # a host that drops packets is as good as down
     limited = url.drivername.endswith('+pymysql') and 'read_timeout' not in url.query
-    if limited:    # its connect_timeout ends when the socket is there: a server that hangs would be waited for without an end
+    if limited:  # its connect_timeout ends when the socket is there: a server that hangs would be waited for without an end
         url = url.update_query_dict({'read_timeout': url.query['connect_timeout']})
     if url.drivername.endswith('+pymysql'):
         url = login.guarded(url)
@@ -342,8 +403,8 @@ def _for_use(engine: sa.Engine, *, limited: bool) -> sa.Engine:
         with contextlib.closing(dbapi_connection.cursor()) as cursor:
             cursor.execute('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED')
         if limited:
-            dbapi_connection._read_timeout = None    # noqa: SLF001 - PyMySQL has no other word for it, and looks at each packet
+            dbapi_connection._read_timeout = None  # noqa: SLF001 - PyMySQL has no other word for it, and looks at each packet
 
     sa.event.listen(engine, 'connect', settle)
-    engine.dispose()    # oslo.db has opened a connection to try it; the next one is ours
+    engine.dispose()  # oslo.db has opened a connection to try it; the next one is ours
     return engine

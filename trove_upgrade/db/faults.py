@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults of the database, and of the way to it, as errors with a code: what was found, and what to do next."""
+
 import logging
 import re
 
@@ -17,13 +18,17 @@ _MYSQL_NO_WAY_IN = frozenset({1044, 1045, 1049, 1130, 1698})
 #: MariaDB and MySQL: ER_CON_COUNT_ERROR, ER_OUT_OF_RESOURCES, ER_HANDSHAKE_ERROR, ER_UNKNOWN_COM_ERROR (Galera's node is not ready),
 #: ER_SERVER_SHUTDOWN, ER_HOST_IS_BLOCKED, ER_CANT_CREATE_THREAD, ER_NET_READ_ERROR to ER_NET_WRITE_INTERRUPTED, ER_TOO_MANY_USER_CONNECTIONS,
 #: ER_USER_LIMIT_REACHED, ER_CONNECTION_KILLED, ER_SERVER_OFFLINE_MODE.
-_MYSQL_OUTAGES = frozenset({1040, 1041, 1043, 1047, 1053, 1129, 1135, 1158, 1159, 1160, 1161, 1203, 1226, 1927, 3032})
+_MYSQL_OUTAGES = frozenset(
+    {1040, 1041, 1043, 1047, 1053, 1129, 1135, 1158, 1159, 1160, 1161, 1203, 1226, 1927, 3032}
+)
 #: PostgreSQL: too_many_connections, admin_shutdown, crash_shutdown, cannot_connect_now, idle_session_timeout.
 _POSTGRESQL_OUTAGES = frozenset({'53300', '57P01', '57P02', '57P03', '57P05'})
 #: PostgreSQL: the class of connection exceptions.
 _POSTGRESQL_CONNECTION = '08'
 #: libpq sends these without a number: at the connect there is no statement that could have failed.
-_POSTGRESQL_NO_WAY_IN = re.compile(r'password authentication failed|database "[^"]*" does not exist|role "[^"]*" does not exist|no pg_hba\.conf entry')
+_POSTGRESQL_NO_WAY_IN = re.compile(
+    r'password authentication failed|database "[^"]*" does not exist|role "[^"]*" does not exist|no pg_hba\.conf entry'
+)
 _WORD = re.compile(r'\w+')
 
 
@@ -33,7 +38,11 @@ class _MissingTables(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record stays.  Those of other tables do: in Trove's process they are Trove's."""
         error = record.exc_info[1] if record.exc_info else None
-        return error is None or not is_of_missing_table(error) or not any(name in str(error) for name in models.METADATA.tables)
+        return (
+            error is None
+            or not is_of_missing_table(error)
+            or not any(name in str(error) for name in models.METADATA.tables)
+        )
 
 
 _MISSING_TABLES = _MissingTables()
@@ -44,7 +53,9 @@ def log_once() -> None:
     logging.getLogger('oslo_db.sqlalchemy.exc_filters').addFilter(_MISSING_TABLES)
 
 
-def explain(error: BaseException, connection: str | None = None) -> exceptions.TroveUpgradeError | None:
+def explain(
+    error: BaseException, connection: str | None = None
+) -> exceptions.TroveUpgradeError | None:
     """The same fault with a code and a remedy; None where it is neither the database's nor the configuration's.
 
     The passwords of `connection`, a URL, are kept out of the text.
@@ -66,7 +77,11 @@ def explain(error: BaseException, connection: str | None = None) -> exceptions.T
 def line(error: BaseException, connection: str | None = None) -> str:
     """One line with the code, as every program of ours prints it."""
     known = explain(error, connection)
-    return f'ERROR {known.code}: {known.message}' if known else f'ERROR INTERNAL_ERROR: {type(error).__name__}: {said(error)}'
+    return (
+        f'ERROR {known.code}: {known.message}'
+        if known
+        else f'ERROR INTERNAL_ERROR: {type(error).__name__}: {said(error)}'
+    )
 
 
 def is_outage(error: BaseException) -> bool:
@@ -76,12 +91,18 @@ def is_outage(error: BaseException) -> bool:
 
 def missing_tables(tables: set[str]) -> errors.SchemaMissing | None:
     """What a service needs and is not among `tables`; None where all is there."""
-    needed = {name for name, table in models.METADATA.tables.items() if models.UNTIL_EXPAND not in table.info}
+    needed = {
+        name
+        for name, table in models.METADATA.tables.items()
+        if models.UNTIL_EXPAND not in table.info
+    }
     ours = sorted(needed - tables)
     if ours:
         is_older = bool(set(models.METADATA.tables) & tables)
         advice = errors.EXPAND_TABLES if is_older else errors.MAKE_TABLES
-        return errors.SchemaMissing(found=f'tables of trove-upgrade are missing ({", ".join(ours)})', advice=advice)
+        return errors.SchemaMissing(
+            found=f'tables of trove-upgrade are missing ({", ".join(ours)})', advice=advice
+        )
     troves = sorted(set(trove_tables.METADATA.tables) - tables)
     return _troves_missing(', '.join(troves)) if troves else None
 
@@ -107,15 +128,23 @@ def _missing_table(error: BaseException) -> errors.SchemaMissing:
 
 
 def _troves_missing(names: str) -> errors.SchemaMissing:
-    return errors.SchemaMissing(found=f'tables of Trove are missing ({names})', advice=errors.FIND_TROVES_TABLES)
+    return errors.SchemaMissing(
+        found=f'tables of Trove are missing ({names})', advice=errors.FIND_TROVES_TABLES
+    )
 
 
 def _kind(error: BaseException) -> type[exceptions.TroveUpgradeError]:
     driver = _driver(error)
     number = driver.args[0] if driver is not None and driver.args else None
-    if number in _MYSQL_NO_WAY_IN or isinstance(error, db_exc.DBNonExistentDatabase) or _POSTGRESQL_NO_WAY_IN.search(said(error)):
+    if (
+        number in _MYSQL_NO_WAY_IN
+        or isinstance(error, db_exc.DBNonExistentDatabase)
+        or _POSTGRESQL_NO_WAY_IN.search(said(error))
+    ):
         return errors.AccessRefused
-    refuses_url = str(number).startswith('invalid dsn')    # psycopg2: it takes it for an error of a statement
+    refuses_url = str(number).startswith(
+        'invalid dsn'
+    )  # psycopg2: it takes it for an error of a statement
     if isinstance(error, db_exc.DBConnectionError) or refuses_url:
         return errors.AccessRefused if refuses_url else errors.DatabaseUnreachable
     return errors.DatabaseUnreachable if _is_outage(error, driver) else errors.StatementRefused
@@ -123,7 +152,7 @@ def _kind(error: BaseException) -> type[exceptions.TroveUpgradeError]:
 
 def _is_outage(error: BaseException, driver: BaseException | None) -> bool:
     """Whether the server is full, starts or ends, or no connection could be had: what is asked again later may work."""
-    if isinstance(error, sa.exc.TimeoutError):    # all connections of the pool are in use
+    if isinstance(error, sa.exc.TimeoutError):  # all connections of the pool are in use
         return True
     if driver is None:
         return False

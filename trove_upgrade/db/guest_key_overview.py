@@ -127,7 +127,9 @@ class GuestKeyOverview:
         """Those of `ids` that are instances and not deleted."""
         found: set[str] = set()
         for batch in batches.of_ids(ids):
-            there = sa.select(_instances.c.id).where(_instances.c.id.in_(batch), _instances.c.deleted.is_not(True))
+            there = sa.select(_instances.c.id).where(
+                _instances.c.id.in_(batch), _instances.c.deleted.is_not(True)
+            )
             found.update(connection.execute(there).scalars())
         return found
 
@@ -151,7 +153,9 @@ class GuestKeyOverview:
             if newest is None:
                 return None
             named = (_keys.c.key_id, _keys.c.instance_id, _keys.c.wrapped)
-            found = connection.execute(sa.select(*named).where(_keys.c.key_id == newest)).one_or_none()
+            found = connection.execute(
+                sa.select(*named).where(_keys.c.key_id == newest)
+            ).one_or_none()
         return None if found is None else WrappedKey(*found)
 
     def stored(self) -> Iterator[WrappedKey]:

@@ -112,7 +112,11 @@ class GuestKeys:
             if row is None:
                 return
             is_new = sa.or_(_keys.c.session.is_(None), _keys.c.session != session)
-            is_former = sa.or_(_keys.c.session.is_(None), _keys.c.session == former) if former else sa.true()
+            is_former = (
+                sa.or_(_keys.c.session.is_(None), _keys.c.session == former)
+                if former
+                else sa.true()
+            )
             connection.execute(
                 sa.update(_keys)
                 .where(_keys.c.key_id == key.id, is_new, is_former)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`upgrade_guests`: what each guest said last and under which key, and which image its server was booted from."""
+
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,27 +33,49 @@ class Guests:
 
         :param key_id: the key that it came under; None: it came unsealed.
         """
-        said = {name: columns.fitting(_guests.c[name], getattr(heartbeat, name))
-                for name in ('boot_id', 'marker', 'agent_version', 'server_version')}
-        known = sa.select(_instances.c.id).where(_instances.c.id == heartbeat.instance_id, _instances.c.deleted.is_not(True))
+        said = {
+            name: columns.fitting(_guests.c[name], getattr(heartbeat, name))
+            for name in ('boot_id', 'marker', 'agent_version', 'server_version')
+        }
+        known = sa.select(_instances.c.id).where(
+            _instances.c.id == heartbeat.instance_id, _instances.c.deleted.is_not(True)
+        )
         with self._database.write() as connection:
             if connection.execute(known).one_or_none() is None:
-                LOG.debug('A heartbeat came from instance %s, which does not exist. Nothing of it is kept', heartbeat.instance_id)
+                LOG.debug(
+                    'A heartbeat came from instance %s, which does not exist. Nothing of it is kept',
+                    heartbeat.instance_id,
+                )
                 return False
             absent = arrivals.missing(self._database, connection, _guests)
-            upsert(connection, heartbeat.instance_id, restored=heartbeat.restored, server_state=str(heartbeat.server_state),
-                   seen_at=columns.now(), **said, **arrivals.writable({'key_id': key_id}, absent))
+            upsert(
+                connection,
+                heartbeat.instance_id,
+                restored=heartbeat.restored,
+                server_state=str(heartbeat.server_state),
+                seen_at=columns.now(),
+                **said,
+                **arrivals.writable({'key_id': key_id}, absent),
+            )
         return True
 
     def heartbeat(self, instance_id: str) -> guest.Heartbeat | None:
         """The last one, or None if none ever came."""
         with self._database.read() as connection:
-            row = connection.execute(sa.select(*_SAID).where(_guests.c.instance_id == instance_id)).one_or_none()
+            row = connection.execute(
+                sa.select(*_SAID).where(_guests.c.instance_id == instance_id)
+            ).one_or_none()
         if row is None or row.boot_id is None:
             return None
-        return guest.Heartbeat(instance_id=row.instance_id, boot_id=row.boot_id, marker=row.marker,
-                               restored=bool(row.restored), agent_version=row.agent_version,
-                               server_version=row.server_version, server_state=guest.ServerState(row.server_state))
+        return guest.Heartbeat(
+            instance_id=row.instance_id,
+            boot_id=row.boot_id,
+            marker=row.marker,
+            restored=bool(row.restored),
+            agent_version=row.agent_version,
+            server_version=row.server_version,
+            server_state=guest.ServerState(row.server_state),
+        )
 
     @repeat_on_new_columns
     def heard_under(self, instance_id: str) -> str | None:
@@ -60,19 +83,26 @@ class Guests:
         with self._database.read() as connection:
             if 'key_id' in arrivals.missing(self._database, connection, _guests):
                 return None
-            return connection.execute(sa.select(_guests.c.key_id).where(_guests.c.instance_id == instance_id)).scalar_one_or_none()
+            return connection.execute(
+                sa.select(_guests.c.key_id).where(_guests.c.instance_id == instance_id)
+            ).scalar_one_or_none()
 
     def last_word(self, instance_id: str) -> guest.LastWord | None:
         """When its agent was heard last; None if it never was."""
-        query = sa.select(_guests.c.seen_at, _guests.c.boot_id).where(_guests.c.instance_id == instance_id, _guests.c.boot_id.is_not(None),
-                                                                      _guests.c.seen_at.is_not(None))
+        query = sa.select(_guests.c.seen_at, _guests.c.boot_id).where(
+            _guests.c.instance_id == instance_id,
+            _guests.c.boot_id.is_not(None),
+            _guests.c.seen_at.is_not(None),
+        )
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else guest.LastWord(row.seen_at, row.boot_id)
 
     def heard(self, instance_id: str, within_seconds: float) -> bool:
         """Whether one came in the last seconds by the database's clock; 0: ever."""
-        query = sa.select(_guests.c.instance_id).where(_guests.c.instance_id == instance_id, _guests.c.boot_id.is_not(None))
+        query = sa.select(_guests.c.instance_id).where(
+            _guests.c.instance_id == instance_id, _guests.c.boot_id.is_not(None)
+        )
         if within_seconds:
             query = query.where(_guests.c.seen_at > columns.ahead(-within_seconds))
         with self._database.read() as connection:
@@ -82,14 +112,18 @@ class Guests:
     def keep_known(self, instance_id: str) -> None:
         """It has answered now; what its last heartbeat said stays."""
         with self._database.write() as connection:
-            connection.execute(sa.update(_guests).where(_guests.c.instance_id == instance_id, _guests.c.boot_id.is_not(None))
-                               .values(seen_at=columns.now()))
+            connection.execute(
+                sa.update(_guests)
+                .where(_guests.c.instance_id == instance_id, _guests.c.boot_id.is_not(None))
+                .values(seen_at=columns.now())
+            )
 
     def image(self, instance_id: str) -> str | None:
         """The image that the instance's server runs as far as we know."""
         with self._database.read() as connection:
             return connection.execute(
-                sa.select(_guests.c.image_id).where(_guests.c.instance_id == instance_id)).scalar_one_or_none()
+                sa.select(_guests.c.image_id).where(_guests.c.instance_id == instance_id)
+            ).scalar_one_or_none()
 
     @retry_on_deadlock
     def set_image(self, instance_id: str, image_id: str) -> None:
@@ -106,7 +140,7 @@ def upsert(connection: sa.Connection, instance_id: str, **values: Any) -> None:
     try:
         with connection.begin_nested():
             connection.execute(sa.insert(_guests).values(instance_id=instance_id, **values))
-    except db_exc.DBDuplicateEntry:    # a heartbeat came in between
+    except db_exc.DBDuplicateEntry:  # a heartbeat came in between
         connection.execute(update)
 
 
@@ -117,14 +151,20 @@ def images_of(connection: sa.Connection, instance_ids: Sequence[str]) -> Mapping
     """
     found: dict[str, str | None] = {}
     for ids in batches.of_ids(instance_ids):
-        rows = connection.execute(sa.select(_guests.c.instance_id, _guests.c.image_id).where(_guests.c.instance_id.in_(ids)))
+        rows = connection.execute(
+            sa.select(_guests.c.instance_id, _guests.c.image_id).where(
+                _guests.c.instance_id.in_(ids)
+            )
+        )
         found.update((row.instance_id, row.image_id) for row in rows)
     return found
 
 
 def keep_former_image(connection: sa.Connection, version_id: str, image_id: str) -> None:
     """Remember the image that a version had, for those of its instances of whose image nothing is known."""
-    query = sa.select(_instances.c.id).where(_instances.c.datastore_version_id == version_id, _instances.c.deleted.is_not(True))
+    query = sa.select(_instances.c.id).where(
+        _instances.c.datastore_version_id == version_id, _instances.c.deleted.is_not(True)
+    )
     ids = connection.execute(query).scalars().all()
     known = images_of(connection, ids)
     for instance_id in ids:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the database has, against what a service needs before it starts: tables, and options that fit a real Trove's database."""
+
 import sqlalchemy as sa
 from oslo_config import cfg
 
@@ -36,14 +37,20 @@ def require_options_beside_trove(conf: cfg.ConfigOpts, tables: set[str], service
     options = conf[our_conf.GROUP]
     wrong = []
     if options.guest_topic_prefix in messaging.PREFIXES_OF_TROVE:
-        wrong.append(f'guest_topic_prefix is "{options.guest_topic_prefix}", on which the agents of Trove listen')
+        wrong.append(
+            f'guest_topic_prefix is "{options.guest_topic_prefix}", on which the agents of Trove listen'
+        )
     if options.write_service_status:
         wrong.append('write_service_status is on, and the conductor of Trove writes the same rows')
     if wrong:
         found = f'{" and ".join(wrong)} (section [{our_conf.GROUP}]'
         found += ')' if our_conf.GROUP in sections(conf) else f' is missing in {_files(conf)})'
-        raise errors.TrovesDatabase(service=service, found=found, advice=f'Write into section [{our_conf.GROUP}] of the configuration that this '
-                                    f'program is given (trove.conf): {_SECTION}')
+        raise errors.TrovesDatabase(
+            service=service,
+            found=found,
+            advice=f'Write into section [{our_conf.GROUP}] of the configuration that this '
+            f'program is given (trove.conf): {_SECTION}',
+        )
 
 
 #: Instead of the API alone.
@@ -58,7 +65,9 @@ def refuse_troves(tables: set[str], service: str, advice: str) -> None:
     :raises TrovesDatabase: the database is a real Trove's.
     """
     if trove_tables.is_troves(tables):
-        raise errors.TrovesDatabase(service=service, found='it is for an installation without Trove', advice=advice)
+        raise errors.TrovesDatabase(
+            service=service, found='it is for an installation without Trove', advice=advice
+        )
 
 
 def sections(conf: cfg.ConfigOpts) -> set[str]:

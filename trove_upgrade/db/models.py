@@ -3,6 +3,7 @@
 
 No foreign key leads to Trove's tables: beside Trove they are another project's.
 """
+
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,10 +16,16 @@ METADATA = sa.MetaData()
 #: True, services work without it until then.
 UNTIL_EXPAND = 'until_expand'
 
-_MYSQL: dict[str, Any] = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4', 'mariadb_engine': 'InnoDB', 'mariadb_charset': 'utf8mb4'}
+_MYSQL: dict[str, Any] = {
+    'mysql_engine': 'InnoDB',
+    'mysql_charset': 'utf8mb4',
+    'mariadb_engine': 'InnoDB',
+    'mariadb_charset': 'utf8mb4',
+}
 
 instance_upgrades = sa.Table(
-    'instance_upgrades', METADATA,
+    'instance_upgrades',
+    METADATA,
     sa.Column('id', sa.String(36), primary_key=True),
     sa.Column('instance_id', sa.String(36), nullable=False),
     # the instance's id while PENDING or RUNNING, else NULL: its uniqueness is "one active upgrade per instance"
@@ -55,11 +62,13 @@ instance_upgrades = sa.Table(
     sa.Index('ix_instance_upgrades_instance_id_created_at', 'instance_id', 'created_at'),
     sa.Index('ix_instance_upgrades_project_id_created_at', 'project_id', 'created_at'),
     sa.Index('ix_instance_upgrades_state_next_run_at', 'state', 'next_run_at'),
-    **_MYSQL)
+    **_MYSQL,
+)
 
 # one upgrade's history lies together, in its order: its key is what pages of upgrades are read by
 instance_upgrade_steps = sa.Table(
-    'instance_upgrade_steps', METADATA,
+    'instance_upgrade_steps',
+    METADATA,
     sa.Column('upgrade_id', sa.String(36), primary_key=True),
     sa.Column('position', sa.Integer(), primary_key=True, autoincrement=False),
     sa.Column('attempt', sa.Integer(), nullable=False),
@@ -70,10 +79,12 @@ instance_upgrade_steps = sa.Table(
     sa.Column('outcome', sa.String(16), nullable=True),
     sa.Column('percent', sa.Integer(), nullable=True),
     sa.Column('message', sa.Text(), nullable=True),
-    **_MYSQL)
+    **_MYSQL,
+)
 
 upgrade_outbox = sa.Table(
-    'upgrade_outbox', METADATA,
+    'upgrade_outbox',
+    METADATA,
     sa.Column('id', sa.String(36), primary_key=True),
     sa.Column('upgrade_id', sa.String(36), nullable=False),
     sa.Column('attempt', sa.Integer(), nullable=False),
@@ -86,12 +97,20 @@ upgrade_outbox = sa.Table(
     sa.Column('next_try_at', UtcDateTime(), nullable=False),
     sa.Column('tries', sa.Integer(), nullable=False),
     sa.Column('sent_at', UtcDateTime(), nullable=True),
-    sa.Index('uq_upgrade_outbox_upgrade_id_attempt_position', 'upgrade_id', 'attempt', 'position', unique=True),
+    sa.Index(
+        'uq_upgrade_outbox_upgrade_id_attempt_position',
+        'upgrade_id',
+        'attempt',
+        'position',
+        unique=True,
+    ),
     sa.Index('ix_upgrade_outbox_sent_at_next_try_at', 'sent_at', 'next_try_at'),
-    **_MYSQL)
+    **_MYSQL,
+)
 
 upgrade_services = sa.Table(
-    'upgrade_services', METADATA,
+    'upgrade_services',
+    METADATA,
     sa.Column('host', sa.String(255), primary_key=True),
     sa.Column('binary', sa.String(64), primary_key=True),
     # of the process that registered last, so that the clean stop of an older one does not remove its successor's row
@@ -99,10 +118,12 @@ upgrade_services = sa.Table(
     sa.Column('version', sa.String(64), nullable=False),
     sa.Column('started_at', UtcDateTime(), nullable=False),
     sa.Column('seen_at', UtcDateTime(), nullable=False),
-    **_MYSQL)
+    **_MYSQL,
+)
 
 upgrade_guests = sa.Table(
-    'upgrade_guests', METADATA,
+    'upgrade_guests',
+    METADATA,
     sa.Column('instance_id', sa.String(36), primary_key=True),
     sa.Column('image_id', sa.String(36), nullable=True),
     sa.Column('boot_id', sa.String(64), nullable=True),
@@ -114,11 +135,13 @@ upgrade_guests = sa.Table(
     sa.Column('seen_at', UtcDateTime(), nullable=True),
     # the key that its last heartbeat came under; NULL: it came unsealed
     sa.Column('key_id', sa.String(36), nullable=True, info={UNTIL_EXPAND: None}),
-    **_MYSQL)
+    **_MYSQL,
+)
 
 # guests' keys, each encrypted under the operator's list; the newest one with `proven_at` is the instance's current one
 upgrade_guest_keys = sa.Table(
-    'upgrade_guest_keys', METADATA,
+    'upgrade_guest_keys',
+    METADATA,
     sa.Column('key_id', sa.String(36), primary_key=True),
     sa.Column('instance_id', sa.String(36), nullable=False),
     # of the rebuild that it was made for; NULL: of none
@@ -132,18 +155,24 @@ upgrade_guest_keys = sa.Table(
     sa.Column('session', sa.String(64), nullable=True),
     sa.Column('heard', sa.BigInteger(), nullable=False, server_default='0'),
     sa.Index('uq_upgrade_guest_keys_instance_id_marker', 'instance_id', 'marker', unique=True),
-    info={UNTIL_EXPAND: True}, **_MYSQL)
+    info={UNTIL_EXPAND: True},
+    **_MYSQL,
+)
 
 # one row per instance that was spoken to, or sent something, under a key; it outlives the keys, so that no number comes twice
 upgrade_guest_wires = sa.Table(
-    'upgrade_guest_wires', METADATA,
+    'upgrade_guest_wires',
+    METADATA,
     sa.Column('instance_id', sa.String(36), primary_key=True),
     sa.Column('sent', sa.BigInteger(), nullable=False, server_default='0'),
     sa.Column('dropped', sa.BigInteger(), nullable=False, server_default='0'),
-    info={UNTIL_EXPAND: True}, **_MYSQL)
+    info={UNTIL_EXPAND: True},
+    **_MYSQL,
+)
 
 upgrade_checks = sa.Table(
-    'upgrade_checks', METADATA,
+    'upgrade_checks',
+    METADATA,
     sa.Column('id', sa.String(36), primary_key=True),
     sa.Column('instance_id', sa.String(36), nullable=False),
     sa.Column('project_id', sa.String(64), nullable=False),
@@ -158,18 +187,22 @@ upgrade_checks = sa.Table(
     sa.Column('error_code', sa.String(64), nullable=True),
     sa.Index('ix_upgrade_checks_instance_id', 'instance_id'),
     sa.Index('ix_upgrade_checks_state', 'state'),
-    **_MYSQL)
+    **_MYSQL,
+)
 
 upgrade_target_facts = sa.Table(
-    'upgrade_target_facts', METADATA,
+    'upgrade_target_facts',
+    METADATA,
     sa.Column('version_id', sa.String(36), primary_key=True),
     sa.Column('facts', JsonText(), nullable=False),
     sa.Column('updated_at', UtcDateTime(), nullable=False),
-    **_MYSQL)
+    **_MYSQL,
+)
 
 # how far each data migration has come: what a run that was killed goes on from
 upgrade_data_migrations = sa.Table(
-    'upgrade_data_migrations', METADATA,
+    'upgrade_data_migrations',
+    METADATA,
     sa.Column('name', sa.String(64), primary_key=True),
     sa.Column('cursor', sa.String(255), nullable=False),
     sa.Column('found', sa.BigInteger(), nullable=False),
@@ -178,11 +211,13 @@ upgrade_data_migrations = sa.Table(
     sa.Column('started_at', UtcDateTime(), nullable=False),
     sa.Column('updated_at', UtcDateTime(), nullable=False),
     sa.Column('completed_at', UtcDateTime(), nullable=True),
-    **_MYSQL)
+    **_MYSQL,
+)
 
 # one row per run of expand, migrate, contract or sync; `reason` is that of --force
 upgrade_schema_runs = sa.Table(
-    'upgrade_schema_runs', METADATA,
+    'upgrade_schema_runs',
+    METADATA,
     sa.Column('id', sa.String(36), primary_key=True),
     sa.Column('command', sa.String(64), nullable=False),
     sa.Column('holder', sa.String(255), nullable=False),
@@ -192,7 +227,8 @@ upgrade_schema_runs = sa.Table(
     sa.Column('outcome', sa.String(16), nullable=True),
     sa.Column('started_at', UtcDateTime(), nullable=False),
     sa.Column('ended_at', UtcDateTime(), nullable=True),
-    **_MYSQL)
+    **_MYSQL,
+)
 
 #: As they are from this release's expand until borealis_contract01, with both forms of an upgrade's history: in a database that release
 #: aurora has made.

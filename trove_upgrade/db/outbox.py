@@ -4,6 +4,7 @@
 The order of one upgrade's events is (attempt, position), not a clock and not an auto-increment: on a Galera cluster neither
 is monotonic from node to node.  The same pair is unique, and that is what "exactly one end" rests on.
 """
+
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -17,7 +18,12 @@ from trove_upgrade.domain import instance, upgrade
 
 PAYLOAD_VERSION = '1.0'
 _POSITIONS = {'start': 0, 'end': 1, 'error': 1, 'finish': 2}
-_RECEIVERS = {'start': 'notifications', 'end': 'notifications', 'error': 'notifications', 'finish': 'guest'}
+_RECEIVERS = {
+    'start': 'notifications',
+    'end': 'notifications',
+    'error': 'notifications',
+    'finish': 'guest',
+}
 
 
 class Outbox:
@@ -26,73 +32,133 @@ class Outbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def pending(self, limit: int, kinds: Collection[str] = frozenset(_POSITIONS)) -> Sequence[upgrade.OutboxEvent]:
+    def pending(
+        self, limit: int, kinds: Collection[str] = frozenset(_POSITIONS)
+    ) -> Sequence[upgrade.OutboxEvent]:
         """Unsent events of these kinds whose next try has come; per upgrade and receiver only the oldest one, so that order holds.
 
         Those that were tried least often come first: one whose receiver is silent waits behind all the others.
         """
         earlier = _outbox.alias('earlier')
         overtaken = sa.exists().where(
-            earlier.c.upgrade_id == _outbox.c.upgrade_id, earlier.c.receiver == _outbox.c.receiver,
+            earlier.c.upgrade_id == _outbox.c.upgrade_id,
+            earlier.c.receiver == _outbox.c.receiver,
             earlier.c.sent_at.is_(None),
-            sa.or_(earlier.c.attempt < _outbox.c.attempt,
-                   sa.and_(earlier.c.attempt == _outbox.c.attempt, earlier.c.position < _outbox.c.position)))
-        query = (sa.select(_outbox)
-                 .where(_outbox.c.sent_at.is_(None), _outbox.c.next_try_at <= columns.now(), _outbox.c.kind.in_(sorted(kinds)), ~overtaken)
-                 .order_by(_outbox.c.tries, _outbox.c.next_try_at, _outbox.c.id).limit(limit))
+            sa.or_(
+                earlier.c.attempt < _outbox.c.attempt,
+                sa.and_(
+                    earlier.c.attempt == _outbox.c.attempt, earlier.c.position < _outbox.c.position
+                ),
+            ),
+        )
+        query = (
+            sa.select(_outbox)
+            .where(
+                _outbox.c.sent_at.is_(None),
+                _outbox.c.next_try_at <= columns.now(),
+                _outbox.c.kind.in_(sorted(kinds)),
+                ~overtaken,
+            )
+            .order_by(_outbox.c.tries, _outbox.c.next_try_at, _outbox.c.id)
+            .limit(limit)
+        )
         with self._database.read() as connection:
             rows = connection.execute(query).all()
-        return [upgrade.OutboxEvent(id=row.id, upgrade_id=row.upgrade_id, kind=row.kind, attempt=row.attempt,
-                                    payload=row.payload, created_at=row.created_at, tries=row.tries) for row in rows]
+        return [
+            upgrade.OutboxEvent(
+                id=row.id,
+                upgrade_id=row.upgrade_id,
+                kind=row.kind,
+                attempt=row.attempt,
+                payload=row.payload,
+                created_at=row.created_at,
+                tries=row.tries,
+            )
+            for row in rows
+        ]
 
     @retry_on_deadlock
     def sent(self, event_id: str) -> None:
         """Never again."""
         with self._database.write() as connection:
-            connection.execute(sa.update(_outbox).where(_outbox.c.id == event_id, _outbox.c.sent_at.is_(None))
-                               .values(sent_at=columns.now(), tries=_outbox.c.tries + 1))
+            connection.execute(
+                sa.update(_outbox)
+                .where(_outbox.c.id == event_id, _outbox.c.sent_at.is_(None))
+                .values(sent_at=columns.now(), tries=_outbox.c.tries + 1)
+            )
 
     @retry_on_deadlock
     def postpone(self, event_id: str, seconds: float) -> None:
         """Try again that much later."""
         with self._database.write() as connection:
-            connection.execute(sa.update(_outbox).where(_outbox.c.id == event_id, _outbox.c.sent_at.is_(None))
-                               .values(next_try_at=columns.ahead(seconds), tries=_outbox.c.tries + 1))
+            connection.execute(
+                sa.update(_outbox)
+                .where(_outbox.c.id == event_id, _outbox.c.sent_at.is_(None))
+                .values(next_try_at=columns.ahead(seconds), tries=_outbox.c.tries + 1)
+            )
 
 
 _versions = trove_tables.datastore_versions
 _NAMED = sa.select(_versions.c.id, _versions.c.name, _versions.c.version).where(
-    _versions.c.id.in_([sa.bindparam('former_id'), sa.bindparam('target_id')]))
+    _versions.c.id.in_([sa.bindparam('former_id'), sa.bindparam('target_id')])
+)
 _WRITE = sa.insert(_outbox).values(created_at=columns.now(), next_try_at=columns.now(), tries=0)
 
 
-def write(connection: sa.Connection, kind: str, about: upgrade.Upgrade, versions: Sequence[instance.DatastoreVersion] | None = None) -> None:
+def write(
+    connection: sa.Connection,
+    kind: str,
+    about: upgrade.Upgrade,
+    versions: Sequence[instance.DatastoreVersion] | None = None,
+) -> None:
     """Write one event inside the transaction that makes it true; `versions` are the upgrade's two where the caller has read them."""
     event_id = str(uuid.uuid4())
     if versions is None:
-        known = {row.id: _version(row.id, row.name, row.version or row.name) for row in connection.execute(
-            _NAMED, {'former_id': about.former_version_id, 'target_id': about.target_version_id})}
+        known = {
+            row.id: _version(row.id, row.name, row.version or row.name)
+            for row in connection.execute(
+                _NAMED, {'former_id': about.former_version_id, 'target_id': about.target_version_id}
+            )
+        }
     else:
         known = {each.id: _version(each.id, each.name, each.number) for each in versions}
-    connection.execute(_WRITE, {
-        'id': event_id, 'upgrade_id': about.id, 'attempt': about.attempt, 'position': _POSITIONS[kind], 'kind': kind,
-        'receiver': _RECEIVERS[kind], 'payload': _payload(event_id, kind, about, known)})
+    connection.execute(
+        _WRITE,
+        {
+            'id': event_id,
+            'upgrade_id': about.id,
+            'attempt': about.attempt,
+            'position': _POSITIONS[kind],
+            'kind': kind,
+            'receiver': _RECEIVERS[kind],
+            'payload': _payload(event_id, kind, about, known),
+        },
+    )
 
 
 def _version(version_id: str, name: str | None, number: str | None) -> dict[str, Any]:
     return {'id': version_id, 'name': name, 'number': number}
 
 
-def _payload(event_id: str, kind: str, about: upgrade.Upgrade, known: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+def _payload(
+    event_id: str, kind: str, about: upgrade.Upgrade, known: Mapping[str, dict[str, Any]]
+) -> dict[str, Any]:
     """Payload 1.0: keys may be added under 1.x; none is renamed, removed or given another meaning."""
-    former, target = (known.get(each, _version(each, None, None)) for each in (about.former_version_id, about.target_version_id))
+    former, target = (
+        known.get(each, _version(each, None, None))
+        for each in (about.former_version_id, about.target_version_id)
+    )
     return {
         'payload_version': PAYLOAD_VERSION,
         'event_id': event_id,
         'kind': kind,
         'upgrade_id': about.id,
         'attempt': about.attempt,
-        'instance': {'id': about.instance_id, 'name': about.instance_name, 'server_id': about.server_id},
+        'instance': {
+            'id': about.instance_id,
+            'name': about.instance_name,
+            'server_id': about.server_id,
+        },
         'project_id': about.project_id,
         'user_id': about.user_id,
         'request_id': about.request_id,

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A page of rows, and ids as they come from outside."""
+
 import dataclasses
 from typing import Generic, TypeVar
 
@@ -17,4 +18,9 @@ class Page(Generic[T]):
 
 def plausible_id(value: str) -> bool:
     """Whether a row of such an id can exist.  Servers refuse, or compare loosely, what is not plain text of that length."""
-    return 0 < len(value) <= _LONGEST_ID and value.isascii() and value.isprintable() and ' ' not in value
+    return (
+        0 < len(value) <= _LONGEST_ID
+        and value.isascii()
+        and value.isprintable()
+        and ' ' not in value
+    )

@@ -3,6 +3,7 @@
 
 The stop comes last: a sign of life that is being written while the process stops must not leave a row behind that nobody removes.
 """
+
 import contextlib
 import os
 import socket
@@ -40,8 +41,17 @@ class Presence:
     One that outlives it, under a server that loads, forks and ends, finds `has_ended` and needs a row of its own.
     """
 
-    def __init__(self, registry: Registry, binary: str, *, host: str | None = None, version: str | None = None) -> None:
-        self.registration = Registration.new(binary, host or socket.gethostname(), version or package_version())
+    def __init__(
+        self,
+        registry: Registry,
+        binary: str,
+        *,
+        host: str | None = None,
+        version: str | None = None,
+    ) -> None:
+        self.registration = Registration.new(
+            binary, host or socket.gethostname(), version or package_version()
+        )
         self._registry = registry
         self._lock = threading.Lock()
         self._is_written = False
@@ -57,11 +67,13 @@ class Presence:
         with self._lock:
             if self._is_over:
                 return
-            self._is_written = True    # whatever comes of it: a write whose answer is lost may have been made
+            self._is_written = (
+                True  # whatever comes of it: a write whose answer is lost may have been made
+            )
             try:
                 self._registry.beat(self.registration)
             finally:
-                if self._is_over:    # the stop may have waited in vain for this to end
+                if self._is_over:  # the stop may have waited in vain for this to end
                     self._registry.remove(self.registration)
 
     def leave(self, wait_seconds: float) -> None:
@@ -87,7 +99,9 @@ class ImpatientRegistry:
         """:raises DatabaseRefused: the configured database is none that a service may use."""
         engine.require_server_database(conf, 'The API')
         url = _impatient(address.parse(conf.database.connection, 'The API'))
-        self._database = engine.Database.from_url(url.render_as_string(hide_password=False), max_retries=0)
+        self._database = engine.Database.from_url(
+            url.render_as_string(hide_password=False), max_retries=0
+        )
         self._services = Services(self._database)
 
     def beat(self, registration: Registration) -> None:
@@ -118,5 +132,10 @@ def _impatient(url: sa.URL) -> sa.URL:
         return url.update_query_dict(dict.fromkeys(names, str(_ANSWER_SECONDS)))
     given = url.query.get('options', '')
     options = f'{given if isinstance(given, str) else " ".join(given)} -c statement_timeout={_ANSWER_SECONDS}s'.strip()
-    return url.update_query_dict({'connect_timeout': str(_ANSWER_SECONDS), 'tcp_user_timeout': str(_ANSWER_SECONDS * 1000),
-                                  'options': options})
+    return url.update_query_dict(
+        {
+            'connect_timeout': str(_ANSWER_SECONDS),
+            'tcp_user_timeout': str(_ANSWER_SECONDS * 1000),
+            'options': options,
+        }
+    )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which release this code is.  Revisions are named after it, and services say it when they register."""
+
 import importlib.metadata
 
 #: The newest release of the main chain; a test compares the two.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """All repositories of one database."""
+
 import dataclasses
 import functools
 from collections.abc import Callable
@@ -41,25 +42,50 @@ class Repositories:
     guest_key_overview: GuestKeyOverview
 
     @classmethod
-    def of(cls, database: Database, *, takeover_grace_seconds: float = 0, wrapping: Callable[[], Wrapping | None] = no_wrapping,
-           troves_key_of_keys: str | None = None) -> Self:
+    def of(
+        cls,
+        database: Database,
+        *,
+        takeover_grace_seconds: float = 0,
+        wrapping: Callable[[], Wrapping | None] = no_wrapping,
+        troves_key_of_keys: str | None = None,
+    ) -> Self:
         """Nothing is connected before the first call of one of them.
 
         :param wrapping: of guests' keys; without it no guest has a key.
         :param troves_key_of_keys: Trove's option `inst_rpc_key_encr_key`; None: no key is derived from Trove's.
         """
         troves = None if troves_key_of_keys is None else TrovesKeys(database, troves_key_of_keys)
-        return cls(database=database, upgrades=Upgrades(database, takeover_grace_seconds=takeover_grace_seconds),
-                   instances=Instances(database), datastores=Datastores(database), checks=UpgradeChecks(database),
-                   outbox=Outbox(database), guests=Guests(database), services=Services(database), backups=Backups(database),
-                   guest_keys=GuestKeys(database, wrapping, troves), guest_key_overview=GuestKeyOverview(database))
+        return cls(
+            database=database,
+            upgrades=Upgrades(database, takeover_grace_seconds=takeover_grace_seconds),
+            instances=Instances(database),
+            datastores=Datastores(database),
+            checks=UpgradeChecks(database),
+            outbox=Outbox(database),
+            guests=Guests(database),
+            services=Services(database),
+            backups=Backups(database),
+            guest_keys=GuestKeys(database, wrapping, troves),
+            guest_key_overview=GuestKeyOverview(database),
+        )
 
     @classmethod
-    def from_conf(cls, conf: cfg.ConfigOpts, *, takeover_grace_seconds: float = 0, waits_for_server: bool = True) -> Self:
+    def from_conf(
+        cls,
+        conf: cfg.ConfigOpts,
+        *,
+        takeover_grace_seconds: float = 0,
+        waits_for_server: bool = True,
+    ) -> Self:
         """For `[database] connection`; without `waits_for_server` one that is away is an error at once.
 
         The options of guests' keys are looked at when a key is: the API needs none.
         """
         guest_key_options.register_troves(conf)
-        return cls.of(Database.from_conf(conf, waits_for_server=waits_for_server), takeover_grace_seconds=takeover_grace_seconds,
-                      wrapping=functools.cache(lambda: guest_security.wrapping_of(conf)), troves_key_of_keys=conf.inst_rpc_key_encr_key)
+        return cls.of(
+            Database.from_conf(conf, waits_for_server=waits_for_server),
+            takeover_grace_seconds=takeover_grace_seconds,
+            wrapping=functools.cache(lambda: guest_security.wrapping_of(conf)),
+            troves_key_of_keys=conf.inst_rpc_key_encr_key,
+        )

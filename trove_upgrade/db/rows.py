@@ -6,6 +6,7 @@ It is what is read.  Our writes keep the rows of `instance_upgrade_steps` the sa
 where the rows are those of the column; aurora changes `updated_at` alone.  After the contract there are the rows.
 Columns that this release's own expand adds may be missing in either form (`arrivals`).
 """
+
 import dataclasses
 import datetime
 import functools
@@ -19,7 +20,9 @@ from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import instance_upgrades as _upgrades
 from trove_upgrade.domain import answers, exceptions, states, upgrade
 
-_FIELDS = tuple(field.name for field in dataclasses.fields(upgrade.Upgrade) if field.name != 'steps')
+_FIELDS = tuple(
+    field.name for field in dataclasses.fields(upgrade.Upgrade) if field.name != 'steps'
+)
 #: What a list reads: the data of one row can be longer than all that is shown of a whole page.
 _LISTED = tuple(name for name in _FIELDS if name != 'data')
 _STEP_RUN_FIELDS = frozenset(field.name for field in dataclasses.fields(upgrade.StepRun))
@@ -28,7 +31,7 @@ _STEP_RUN_FIELDS = frozenset(field.name for field in dataclasses.fields(upgrade.
 class Rows:
     """After the contract: the history is in instance_upgrade_steps alone."""
 
-    table = _upgrades    #: what an UPDATE with `journal_of` names
+    table = _upgrades  #: what an UPDATE with `journal_of` names
 
     def __init__(self, absent: frozenset[str]) -> None:
         """Built once: what every PATCH and GET runs.  `absent`: columns that the expand of this release is still to add."""
@@ -53,19 +56,35 @@ class Rows:
     def begin(self, connection: sa.Connection, begun: upgrade.Upgrade) -> None:
         """A row that has no steps yet."""
         fields = {name: getattr(begun, name) for name in _FIELDS}
-        connection.execute(self._insert, self.writable({
-            **fields, 'state': str(begun.state), 'step': str(begun.step), 'data': dict(begun.data),
-            'active_instance_id': begun.instance_id, **self._no_steps(begun)}))
+        connection.execute(
+            self._insert,
+            self.writable(
+                {
+                    **fields,
+                    'state': str(begun.state),
+                    'step': str(begun.step),
+                    'data': dict(begun.data),
+                    'active_instance_id': begun.instance_id,
+                    **self._no_steps(begun),
+                }
+            ),
+        )
 
     def _no_steps(self, begun: upgrade.Upgrade) -> dict[str, Any]:  # noqa: ARG002 - the other form needs it
         return {}
 
-    def page(self, connection: sa.Connection, wanted: Sequence[sa.ColumnElement[bool]], limit: int) -> list[upgrade.Upgrade]:
+    def page(
+        self, connection: sa.Connection, wanted: Sequence[sa.ColumnElement[bool]], limit: int
+    ) -> list[upgrade.Upgrade]:
         """The newest `limit` of those that fulfil the conditions (on columns of models.instance_upgrades), newest first.
 
         Their `data` is empty, as it is not read.
         """
-        query = self._select_listed.where(*wanted).order_by(_upgrades.c.created_at.desc(), _upgrades.c.id.desc()).limit(limit)
+        query = (
+            self._select_listed.where(*wanted)
+            .order_by(_upgrades.c.created_at.desc(), _upgrades.c.id.desc())
+            .limit(limit)
+        )
         found = connection.execute(query).all()
         histories = self._histories(connection, found)
         return [_upgrade_from(row, histories.get(row.id, ())) for row in found]
@@ -94,19 +113,30 @@ class Rows:
     def _whole(self, connection: sa.Connection, row: sa.Row[Any]) -> upgrade.Upgrade:
         return _upgrade_from(row, self._histories(connection, [row]).get(row.id, ()))
 
-    def _histories(self, connection: sa.Connection, found: Sequence[sa.Row[Any]]) -> dict[str, steps.History]:
+    def _histories(
+        self, connection: sa.Connection, found: Sequence[sa.Row[Any]]
+    ) -> dict[str, steps.History]:
         return steps.read(connection, [row.id for row in found])
 
     def journal_of(self, held: upgrade.Upgrade) -> dict[str, Any]:
         """What a taskmanager may write of a row that it holds; the steps are written by `written`."""
-        return self.writable({
-            'step': str(held.step), 'data': dict(held.data), 'rebuild_attempt': held.rebuild_attempt,
-            'former_image_id': held.former_image_id, 'target_image_id': held.target_image_id,
-            'cause': columns.fitting(_upgrades.c.cause, held.cause),
-            'error_code': columns.fitting(_upgrades.c.error_code, held.error_code), 'step_deadline': held.step_deadline,
-            'stalls': held.stalls})
+        return self.writable(
+            {
+                'step': str(held.step),
+                'data': dict(held.data),
+                'rebuild_attempt': held.rebuild_attempt,
+                'former_image_id': held.former_image_id,
+                'target_image_id': held.target_image_id,
+                'cause': columns.fitting(_upgrades.c.cause, held.cause),
+                'error_code': columns.fitting(_upgrades.c.error_code, held.error_code),
+                'step_deadline': held.step_deadline,
+                'stalls': held.stalls,
+            }
+        )
 
-    def written(self, connection: sa.Connection, upgrade_id: str, history: steps.History | None = None) -> upgrade.Upgrade:
+    def written(
+        self, connection: sa.Connection, upgrade_id: str, history: steps.History | None = None
+    ) -> upgrade.Upgrade:
         """The row after this transaction's own UPDATE of it, with `history` for its steps; None: those that it has."""
         row = self._row(connection, upgrade_id)
         if history is None:
@@ -124,19 +154,31 @@ class ColumnAndRows(Rows):
         self._copied = sa.update(self.table).where(self.table.c.id == sa.bindparam('upgrade_id'))
 
     def _more(self) -> tuple[sa.ColumnElement[Any], ...]:
-        return (sa.column('steps', columns.JsonText()), sa.column('steps_at', columns.UtcDateTime()))
+        return (
+            sa.column('steps', columns.JsonText()),
+            sa.column('steps_at', columns.UtcDateTime()),
+        )
 
     def _no_steps(self, begun: upgrade.Upgrade) -> dict[str, Any]:
         return {'steps': [], 'steps_at': begun.updated_at}
 
-    def _histories(self, connection: sa.Connection, found: Sequence[sa.Row[Any]]) -> dict[str, steps.History]:  # noqa: ARG002 - the other form needs it
+    def _histories(
+        self,
+        connection: sa.Connection,  # noqa: ARG002 - the other form needs it
+        found: Sequence[sa.Row[Any]],
+    ) -> dict[str, steps.History]:
         return {row.id: tuple(_step_run_from(entry) for entry in row.steps) for row in found}
 
     def journal_of(self, held: upgrade.Upgrade) -> dict[str, Any]:
         """With the column."""
         return {**super().journal_of(held), 'steps': [_step_run_to(run) for run in held.steps]}
 
-    def written(self, connection: sa.Connection, upgrade_id: str, history: steps.History | None = None) -> upgrade.Upgrade:  # noqa: ARG002 - it is in the column
+    def written(
+        self,
+        connection: sa.Connection,
+        upgrade_id: str,
+        history: steps.History | None = None,  # noqa: ARG002 - it is in the column
+    ) -> upgrade.Upgrade:
         """The rows become what the column says now, whoever wrote it; only then does the row say that they are the same."""
         row = self._row(connection, upgrade_id)
         found = self._whole(connection, row)
@@ -154,8 +196,11 @@ def form(database: Database, connection: sa.Connection) -> Rows:
     names = database.columns(connection, _upgrades.name)
     both = 'steps' in names
     if both and 'steps_at' not in names:
-        database.forget_columns()    # the expand may be under way
-        raise errors.SchemaMissing(found=f'column steps_at of table {_upgrades.name} is missing', advice=errors.EXPAND_TABLES)
+        database.forget_columns()  # the expand may be under way
+        raise errors.SchemaMissing(
+            found=f'column steps_at of table {_upgrades.name} is missing',
+            advice=errors.EXPAND_TABLES,
+        )
     return _form(ColumnAndRows if both else Rows, arrivals.missing(database, connection, _upgrades))
 
 
@@ -167,20 +212,35 @@ def _form(kind: type[Rows], absent: frozenset[str]) -> Rows:
 def _upgrade_from(row: sa.Row[Any], history: steps.History) -> upgrade.Upgrade:
     fields = {name: value for name, value in row._mapping.items() if name in _FIELDS}  # noqa: SLF001 - SQLAlchemy's public name
     if 'data' in fields:
-        fields['data'] = answers.stored(fields['data'])    # so it is written again, too
-    return upgrade.Upgrade(**{**fields, 'state': states.UpgradeState(row.state), 'step': states.Step(row.step), 'steps': history})
+        fields['data'] = answers.stored(fields['data'])  # so it is written again, too
+    return upgrade.Upgrade(
+        **{
+            **fields,
+            'state': states.UpgradeState(row.state),
+            'step': states.Step(row.step),
+            'steps': history,
+        }
+    )
 
 
 def _step_run_to(run: upgrade.StepRun) -> dict[str, Any]:
     entry = dataclasses.asdict(run)
-    entry.update(step=str(run.step), started_at=run.started_at.isoformat(),
-                 ended_at=run.ended_at.isoformat() if run.ended_at else None)
+    entry.update(
+        step=str(run.step),
+        started_at=run.started_at.isoformat(),
+        ended_at=run.ended_at.isoformat() if run.ended_at else None,
+    )
     return entry
 
 
 def _step_run_from(entry: dict[str, Any]) -> upgrade.StepRun:
     """Keys that a newer release has added are dropped."""
     known = {name: value for name, value in entry.items() if name in _STEP_RUN_FIELDS}
-    known.update(step=states.Step(entry['step']), started_at=datetime.datetime.fromisoformat(entry['started_at']),
-                 ended_at=datetime.datetime.fromisoformat(entry['ended_at']) if entry.get('ended_at') else None)
+    known.update(
+        step=states.Step(entry['step']),
+        started_at=datetime.datetime.fromisoformat(entry['started_at']),
+        ended_at=datetime.datetime.fromisoformat(entry['ended_at'])
+        if entry.get('ended_at')
+        else None,
+    )
     return upgrade.StepRun(**known)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`upgrade_schema_runs`: who has changed the schema, when, and with which reason a refusal was overridden."""
+
 import dataclasses
 import datetime
 import uuid
@@ -19,8 +20,10 @@ class SchemaRun:
     holder: str
     from_version: str
     to_version: str | None
-    reason: str | None       #: of --force
-    outcome: str | None      #: DONE or REFUSED; None while it runs, and for one that was killed or met an error
+    reason: str | None  #: of --force
+    outcome: (
+        str | None
+    )  #: DONE or REFUSED; None while it runs, and for one that was killed or met an error
     started_at: datetime.datetime
     ended_at: datetime.datetime | None
 
@@ -37,23 +40,41 @@ class SchemaRuns:
             return None
         run_id = str(uuid.uuid4())
         with self._engine.begin() as connection:
-            connection.execute(sa.insert(_runs).values(
-                id=run_id, command=command, holder=columns.fitting(_runs.c.holder, holder), from_version=from_version,
-                reason=columns.fitting(_runs.c.reason, reason), started_at=columns.now()))
+            connection.execute(
+                sa.insert(_runs).values(
+                    id=run_id,
+                    command=command,
+                    holder=columns.fitting(_runs.c.holder, holder),
+                    from_version=from_version,
+                    reason=columns.fitting(_runs.c.reason, reason),
+                    started_at=columns.now(),
+                )
+            )
         return run_id
 
     def end(self, run_id: str, *, to_version: str, outcome: str) -> None:
         """What `begin` has returned, with how it went."""
         with self._engine.begin() as connection:
-            connection.execute(sa.update(_runs).where(_runs.c.id == run_id).values(
-                to_version=to_version, outcome=columns.fitting(_runs.c.outcome, outcome), ended_at=columns.now()))
+            connection.execute(
+                sa.update(_runs)
+                .where(_runs.c.id == run_id)
+                .values(
+                    to_version=to_version,
+                    outcome=columns.fitting(_runs.c.outcome, outcome),
+                    ended_at=columns.now(),
+                )
+            )
 
     def list(self, limit: int = 20) -> Sequence[SchemaRun]:
         """Newest first."""
         if not self._exists():
             return []
         names = [field.name for field in dataclasses.fields(SchemaRun)]
-        query = sa.select(*(_runs.c[name] for name in names)).order_by(_runs.c.started_at.desc(), _runs.c.id).limit(limit)
+        query = (
+            sa.select(*(_runs.c[name] for name in names))
+            .order_by(_runs.c.started_at.desc(), _runs.c.id)
+            .limit(limit)
+        )
         with self._engine.connect() as connection:
             return [SchemaRun(**row) for row in connection.execute(query).mappings()]
 

@@ -8,6 +8,7 @@ host and the plain version.  So neither touches the other's: each looks for its 
 A row whose process has ended for certain, as the machine that it ran on can see, counts as none: `listed` leaves it out.  It is
 deleted by the next process that registers there, and by `forget_ended`.
 """
+
 import dataclasses
 import datetime
 import os
@@ -28,11 +29,13 @@ from trove_upgrade.db.release import FIRST_RELEASE, RELEASE
 #: How the processes register.
 TASKMANAGER = 'trove-upgrade-taskmanager'
 API = 'trove-upgrade-api'
-FILTER = 'trove-upgrade-filter'    #: the API in Trove's own pipeline
+FILTER = 'trove-upgrade-filter'  #: the API in Trove's own pipeline
 #: Several signs of life have been missed ([trove_upgrade] service_report_interval, 10 s unless set).
 SILENT_SECONDS = 60.0
 
-_PLACE = re.compile(r'(?P<host>.+)/(?P<pid>\d+)(?:\.(?P<birth>\d+\.[0-9a-f]{8}))?-[0-9a-f]{8}', re.DOTALL)
+_PLACE = re.compile(
+    r'(?P<host>.+)/(?P<pid>\d+)(?:\.(?P<birth>\d+\.[0-9a-f]{8}))?-[0-9a-f]{8}', re.DOTALL
+)
 _MARK_DIGITS = 8
 
 
@@ -40,17 +43,17 @@ _MARK_DIGITS = 8
 class Service:
     """One process; of release aurora: one binary on one host."""
 
-    id: str                  #: of its registration
-    place: str               #: the row's key among those of its binary
+    id: str  #: of its registration
+    place: str  #: the row's key among those of its binary
     host: str
-    pid: int | None          #: None: aurora did not write it
+    pid: int | None  #: None: aurora did not write it
     binary: str
     release: str
-    version: str             #: of the package
+    version: str  #: of the package
     started_at: datetime.datetime
     seen_at: datetime.datetime
-    silent_seconds: float    #: since it was last seen, by the database's clock
-    birth: Birth | None = None    #: None: not written, or it could not be read
+    silent_seconds: float  #: since it was last seen, by the database's clock
+    birth: Birth | None = None  #: None: not written, or it could not be read
 
     @property
     def has_ended(self) -> bool:
@@ -81,10 +84,20 @@ class Registration:
     birth: Birth | None = None
 
     @classmethod
-    def new(cls, binary: str, host: str, version: str, *, release: str = RELEASE, pid: int | None = None) -> 'Registration':
+    def new(
+        cls, binary: str, host: str, version: str, *, release: str = RELEASE, pid: int | None = None
+    ) -> 'Registration':
         """Of this process unless `pid` names another, whose birth is then not looked up."""
         birth = TABLE.birth_of(os.getpid()) if pid is None else None
-        return cls(str(uuid.uuid4()), host, os.getpid() if pid is None else pid, binary, release, version, birth)
+        return cls(
+            str(uuid.uuid4()),
+            host,
+            os.getpid() if pid is None else pid,
+            binary,
+            release,
+            version,
+            birth,
+        )
 
     @property
     def place(self) -> str:
@@ -92,7 +105,7 @@ class Registration:
         birth = f'.{self.birth}' if self.birth else ''
         mark = f'/{self.pid}{birth}-{self.id[:_MARK_DIGITS]}'
         length = getattr(_services.c.host.type, 'length', None) or 255
-        return self.host[:length - len(mark)] + mark
+        return self.host[: length - len(mark)] + mark
 
 
 class Services:
@@ -104,7 +117,15 @@ class Services:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def register(self, host: str, binary: str, version: str, *, release: str = RELEASE, pid: int | None = None) -> Registration:
+    def register(
+        self,
+        host: str,
+        binary: str,
+        version: str,
+        *,
+        release: str = RELEASE,
+        pid: int | None = None,
+    ) -> Registration:
         """Says that this process has started.  Returns its registration, for `beat` and `remove`."""
         registration = Registration.new(binary, host, version, release=release, pid=pid)
         self.beat(registration)
@@ -126,11 +147,20 @@ class Services:
                 return False
             try:
                 with connection.begin_nested():
-                    connection.execute(sa.insert(_services).values(
-                        host=registration.place, binary=registration.binary, registration=registration.id,
-                        version=columns.fitting(_services.c.version, f'{registration.release}/{registration.version}'),
-                        started_at=columns.now(), seen_at=columns.now()))
-            except db_exc.DBDuplicateEntry:    # processes that a fork has made share one registration
+                    connection.execute(
+                        sa.insert(_services).values(
+                            host=registration.place,
+                            binary=registration.binary,
+                            registration=registration.id,
+                            version=columns.fitting(
+                                _services.c.version,
+                                f'{registration.release}/{registration.version}',
+                            ),
+                            started_at=columns.now(),
+                            seen_at=columns.now(),
+                        )
+                    )
+            except db_exc.DBDuplicateEntry:  # processes that a fork has made share one registration
                 connection.execute(seen)
         return True
 
@@ -156,7 +186,12 @@ class Services:
             query = query.where(_services.c.seen_at <= columns.ahead(-SILENT_SECONDS))
         with self._database.write() as connection:
             if not connection.execute(query).rowcount and not force:
-                raise errors.ServiceAlive(service_id=service_id, binary=found.binary, host=found.host, silent=round(found.silent_seconds))
+                raise errors.ServiceAlive(
+                    service_id=service_id,
+                    binary=found.binary,
+                    host=found.host,
+                    silent=round(found.silent_seconds),
+                )
         return found
 
     @retry_on_deadlock
@@ -166,8 +201,13 @@ class Services:
         if ended:
             with self._database.write() as connection:
                 for one in ended:
-                    connection.execute(sa.delete(_services).where(_services.c.host == one.place, _services.c.binary == one.binary,
-                                                                  _services.c.registration == one.id))
+                    connection.execute(
+                        sa.delete(_services).where(
+                            _services.c.host == one.place,
+                            _services.c.binary == one.binary,
+                            _services.c.registration == one.id,
+                        )
+                    )
         return ended
 
     def list(self) -> Sequence[Service]:
@@ -186,14 +226,19 @@ def listed(connection: sa.Connection) -> list[Service]:
 
 
 def _rows(connection: sa.Connection) -> list[Service]:
-    query = sa.select(_services, columns.now().label('now')).order_by(_services.c.host, _services.c.binary)
+    query = sa.select(_services, columns.now().label('now')).order_by(
+        _services.c.host, _services.c.binary
+    )
     return [_service_of(row) for row in connection.execute(query)]
 
 
 def _row_of(registration: Registration) -> tuple[sa.ColumnElement[bool], ...]:
     """By its primary key, so that no other row is looked at or waited for."""
-    return (_services.c.host == registration.place, _services.c.binary == registration.binary,
-            _services.c.registration == registration.id)
+    return (
+        _services.c.host == registration.place,
+        _services.c.binary == registration.binary,
+        _services.c.registration == registration.id,
+    )
 
 
 def _service_of(row: Any) -> Service:
@@ -201,6 +246,16 @@ def _service_of(row: Any) -> Service:
     release, slash, version = row.version.partition('/')
     if not slash:
         release, version = FIRST_RELEASE, row.version
-    return Service(id=row.registration, place=row.host, host=place['host'] if place else row.host, pid=int(place['pid']) if place else None,
-                   binary=row.binary, release=release, version=version, started_at=row.started_at, seen_at=row.seen_at,
-                   silent_seconds=(row.now - row.seen_at).total_seconds(), birth=Birth.parse(place['birth']) if place else None)
+    return Service(
+        id=row.registration,
+        place=row.host,
+        host=place['host'] if place else row.host,
+        pid=int(place['pid']) if place else None,
+        binary=row.binary,
+        release=release,
+        version=version,
+        started_at=row.started_at,
+        seen_at=row.seen_at,
+        silent_seconds=(row.now - row.seen_at).total_seconds(),
+        birth=Birth.parse(place['birth']) if place else None,
+    )

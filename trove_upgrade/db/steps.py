@@ -3,6 +3,7 @@
 
 Whoever writes them has written the upgrade's own row before, in the same transaction: that row's lock is theirs, too.
 """
+
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -18,13 +19,21 @@ History = tuple[upgrade.StepRun, ...]
 _FIELDS = tuple(field.name for field in dataclasses.fields(upgrade.StepRun))
 
 #: Built once: what every GET runs.
-_READ = (sa.select(_steps.c.upgrade_id, *(_steps.c[name] for name in _FIELDS))
-         .where(_steps.c.upgrade_id.in_(sa.bindparam('upgrade_ids', expanding=True)))
-         .order_by(_steps.c.upgrade_id, _steps.c.position))
+_READ = (
+    sa.select(_steps.c.upgrade_id, *(_steps.c[name] for name in _FIELDS))
+    .where(_steps.c.upgrade_id.in_(sa.bindparam('upgrade_ids', expanding=True)))
+    .order_by(_steps.c.upgrade_id, _steps.c.position)
+)
 _INSERT = sa.insert(_steps)
-_SAME = (_steps.c.upgrade_id == sa.bindparam('of_upgrade'), _steps.c.position == sa.bindparam('at_position'))
+_SAME = (
+    _steps.c.upgrade_id == sa.bindparam('of_upgrade'),
+    _steps.c.position == sa.bindparam('at_position'),
+)
 _UPDATE = sa.update(_steps).where(*_SAME)
-_CUT = sa.delete(_steps).where(_steps.c.upgrade_id == sa.bindparam('of_upgrade'), _steps.c.position >= sa.bindparam('at_position'))
+_CUT = sa.delete(_steps).where(
+    _steps.c.upgrade_id == sa.bindparam('of_upgrade'),
+    _steps.c.position >= sa.bindparam('at_position'),
+)
 
 
 def read(connection: sa.Connection, upgrade_ids: Sequence[str]) -> dict[str, History]:
@@ -37,15 +46,25 @@ def read(connection: sa.Connection, upgrade_ids: Sequence[str]) -> dict[str, His
     return {upgrade_id: tuple(runs) for upgrade_id, runs in found.items()}
 
 
-def write(connection: sa.Connection, upgrade_id: str, history: Iterable[upgrade.StepRun]) -> History:
+def write(
+    connection: sa.Connection, upgrade_id: str, history: Iterable[upgrade.StepRun]
+) -> History:
     """Make the rows this history, by writing what differs: mostly the last one.  Returns it as it will be read."""
-    wanted = tuple(dataclasses.replace(run, message=columns.fitting(_steps.c.message, run.message, wide=True)) for run in history)
+    wanted = tuple(
+        dataclasses.replace(run, message=columns.fitting(_steps.c.message, run.message, wide=True))
+        for run in history
+    )
     known = read(connection, [upgrade_id]).get(upgrade_id, ())
-    added = [{'upgrade_id': upgrade_id, 'position': position, **_values(run)}
-             for position, run in enumerate(wanted) if position >= len(known)]
+    added = [
+        {'upgrade_id': upgrade_id, 'position': position, **_values(run)}
+        for position, run in enumerate(wanted)
+        if position >= len(known)
+    ]
     for position, (run, before) in enumerate(zip(wanted, known, strict=False)):
         if run != before:
-            connection.execute(_UPDATE, {'of_upgrade': upgrade_id, 'at_position': position, **_values(run)})
+            connection.execute(
+                _UPDATE, {'of_upgrade': upgrade_id, 'at_position': position, **_values(run)}
+            )
     if added:
         connection.execute(_INSERT, added)
     if len(known) > len(wanted):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The instance's task by compare-and-set, inside a transaction of the caller's, and the fault that goes with it."""
+
 import uuid
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ _instances = trove_tables.instances
 _faults = trove_tables.instance_faults
 _LONGEST_FAULT = 255
 
-_DESCRIPTIONS = {    # Source: trove/instance/tasks.py (Trove 26)
+_DESCRIPTIONS = {  # Source: trove/instance/tasks.py (Trove 26)
     instance.Task.NONE: 'No tasks for the instance.',
     instance.Task.UPGRADING: 'Upgrading the instance.',
     instance.Task.UPGRADING_ERROR: 'Upgrading Cluster Error.',
@@ -21,21 +22,39 @@ _DESCRIPTIONS = {    # Source: trove/instance/tasks.py (Trove 26)
 
 
 def _move(former: instance.Task, task: instance.Task) -> sa.Update:
-    return (sa.update(_instances).where(_instances.c.task_id == int(former))
-            .values(task_id=int(task), task_description=_DESCRIPTIONS[task], task_start_time=columns.now(), updated=columns.now()))
+    return (
+        sa.update(_instances)
+        .where(_instances.c.task_id == int(former))
+        .values(
+            task_id=int(task),
+            task_description=_DESCRIPTIONS[task],
+            task_start_time=columns.now(),
+            updated=columns.now(),
+        )
+    )
 
 
 #: Built once: the one that every PATCH runs.
 _TAKE = _move(instance.Task.NONE, instance.Task.UPGRADING).where(
-    _instances.c.id == sa.bindparam('taken_id'), _instances.c.deleted.is_not(True),
+    _instances.c.id == sa.bindparam('taken_id'),
+    _instances.c.deleted.is_not(True),
     _instances.c.datastore_version_id == sa.bindparam('read_version_id'),
-    _instances.c.compute_instance_id == sa.bindparam('read_server_id'))
+    _instances.c.compute_instance_id == sa.bindparam('read_server_id'),
+)
 
 
 def take(connection: sa.Connection, target: instance.Instance) -> bool:
     """NONE -> UPGRADING, if the instance still is what was read."""
-    return bool(connection.execute(_TAKE, {'taken_id': target.id, 'read_version_id': target.version.id,
-                                           'read_server_id': target.server_id}).rowcount)
+    return bool(
+        connection.execute(
+            _TAKE,
+            {
+                'taken_id': target.id,
+                'read_version_id': target.version.id,
+                'read_server_id': target.server_id,
+            },
+        ).rowcount
+    )
 
 
 def take_again(connection: sa.Connection, failed: upgrade.Upgrade) -> bool:
@@ -44,9 +63,17 @@ def take_again(connection: sa.Connection, failed: upgrade.Upgrade) -> bool:
     From NONE, too, where the new server may have been started on the data: nothing but a retry leads out of there, and an action of
     Trove's that takes the task in between (its admin rebuild) sets it to NONE at its own end.
     """
-    taken = (_set(connection, failed.instance_id, instance.Task.UPGRADING_ERROR, instance.Task.UPGRADING)
-             or (failed.no_return and _is_newest(connection, failed) and bool(connection.execute(
-                 _move(instance.Task.NONE, instance.Task.UPGRADING).where(*_is_as_begun(failed))).rowcount)))
+    taken = _set(
+        connection, failed.instance_id, instance.Task.UPGRADING_ERROR, instance.Task.UPGRADING
+    ) or (
+        failed.no_return
+        and _is_newest(connection, failed)
+        and bool(
+            connection.execute(
+                _move(instance.Task.NONE, instance.Task.UPGRADING).where(*_is_as_begun(failed))
+            ).rowcount
+        )
+    )
     if taken:
         connection.execute(sa.delete(_faults).where(_faults.c.id == _fault_id(failed)))
     return taken
@@ -58,53 +85,98 @@ def _is_newest(connection: sa.Connection, found: upgrade.Upgrade) -> bool:
     return newest is not None and newest['id'] == found.id
 
 
-def half_upgraded(connection: sa.Connection, target: instance.Instance) -> exceptions.InstanceNeedsRetry | None:
+def half_upgraded(
+    connection: sa.Connection, target: instance.Instance
+) -> exceptions.InstanceNeedsRetry | None:
     """Why no upgrade may begin, whatever the task: the new server may have been started on the data, and only the retry of the
     upgrade that did may start one there again.
 
     Not once the row has another version than that upgrade began with: it would be refused its retry.
     """
     newest = _newest(connection, target.id)
-    if (newest is None or newest['state'] != str(states.UpgradeState.FAILED) or not upgrade.is_past_no_return(newest['data'])
-            or newest['former_version_id'] != target.version.id):
+    if (
+        newest is None
+        or newest['state'] != str(states.UpgradeState.FAILED)
+        or not upgrade.is_past_no_return(newest['data'])
+        or newest['former_version_id'] != target.version.id
+    ):
         return None
-    return exceptions.InstanceNeedsRetry(instance_id=target.id, status='ERROR', upgrade_id=newest['id'], error_code=newest['error_code'])
+    return exceptions.InstanceNeedsRetry(
+        instance_id=target.id,
+        status='ERROR',
+        upgrade_id=newest['id'],
+        error_code=newest['error_code'],
+    )
 
 
 def _newest(connection: sa.Connection, instance_id: str) -> sa.RowMapping | None:
     """The last upgrade of an instance that may have changed anything there: not one that ended in its checks."""
     ended = [str(states.UpgradeState.ABORTED), str(states.UpgradeState.FAILED)]
     in_checks = sa.and_(_upgrades.c.step == str(states.Step.PRECHECK), _upgrades.c.state.in_(ended))
-    return connection.execute(
-        sa.select(_upgrades.c.id, _upgrades.c.state, _upgrades.c.data, _upgrades.c.error_code, _upgrades.c.former_version_id)
-        .where(_upgrades.c.instance_id == instance_id, sa.not_(in_checks))
-        .order_by(_upgrades.c.created_at.desc()).limit(1)).mappings().one_or_none()
+    return (
+        connection.execute(
+            sa.select(
+                _upgrades.c.id,
+                _upgrades.c.state,
+                _upgrades.c.data,
+                _upgrades.c.error_code,
+                _upgrades.c.former_version_id,
+            )
+            .where(_upgrades.c.instance_id == instance_id, sa.not_(in_checks))
+            .order_by(_upgrades.c.created_at.desc())
+            .limit(1)
+        )
+        .mappings()
+        .one_or_none()
+    )
 
 
-def release(connection: sa.Connection, held: upgrade.Upgrade, state: states.UpgradeState, *,
-            former: instance.Task = instance.Task.UPGRADING) -> bool:
+def release(
+    connection: sa.Connection,
+    held: upgrade.Upgrade,
+    state: states.UpgradeState,
+    *,
+    former: instance.Task = instance.Task.UPGRADING,
+) -> bool:
     """UPGRADING -> NONE, or UPGRADING_ERROR for FAILED; the version moves with COMPLETED alone.
 
     Where it is another version than the upgrade began with, or the row has been deleted, the task is not ours: Trove's own upgrade
     sets the same one.  `former` NONE: the task was reset while we worked, and is nobody's.
     """
-    task = instance.Task.UPGRADING_ERROR if state is states.UpgradeState.FAILED else instance.Task.NONE
-    version = {'datastore_version_id': held.target_version_id} if state is states.UpgradeState.COMPLETED else {}
-    return bool(connection.execute(_move(former, task).where(*_is_as_begun(held)).values(**version)).rowcount)
+    task = (
+        instance.Task.UPGRADING_ERROR if state is states.UpgradeState.FAILED else instance.Task.NONE
+    )
+    version = (
+        {'datastore_version_id': held.target_version_id}
+        if state is states.UpgradeState.COMPLETED
+        else {}
+    )
+    return bool(
+        connection.execute(
+            _move(former, task).where(*_is_as_begun(held)).values(**version)
+        ).rowcount
+    )
 
 
 def record_version(connection: sa.Connection, held: upgrade.Upgrade) -> bool:
     """The version that serves, under a task that is somebody else's and stays: with the former one Trove would start the former
     image on upgraded data at its next occasion.  Not where the instance is being deleted.
     """
-    return bool(connection.execute(
-        sa.update(_instances).where(*_is_as_begun(held), _instances.c.task_id != int(instance.Task.DELETING))
-        .values(datastore_version_id=held.target_version_id, updated=columns.now())).rowcount)
+    return bool(
+        connection.execute(
+            sa.update(_instances)
+            .where(*_is_as_begun(held), _instances.c.task_id != int(instance.Task.DELETING))
+            .values(datastore_version_id=held.target_version_id, updated=columns.now())
+        ).rowcount
+    )
 
 
 def _is_as_begun(held: upgrade.Upgrade) -> tuple[sa.ColumnElement[bool], ...]:
-    return (_instances.c.id == held.instance_id, _instances.c.deleted.is_not(True),
-            _instances.c.datastore_version_id == held.former_version_id)
+    return (
+        _instances.c.id == held.instance_id,
+        _instances.c.deleted.is_not(True),
+        _instances.c.datastore_version_id == held.former_version_id,
+    )
 
 
 def write_fault(connection: sa.Connection, ended: upgrade.Upgrade) -> None:
@@ -115,19 +187,29 @@ def write_fault(connection: sa.Connection, ended: upgrade.Upgrade) -> None:
     """
     message = ended.cause or 'The upgrade has failed.'
     if len(message) > _LONGEST_FAULT:
-        message = f'{message[:_LONGEST_FAULT - 3]}...'
+        message = f'{message[: _LONGEST_FAULT - 3]}...'
     details = f'upgrade {ended.id}, attempt {ended.attempt}, step {ended.step}, code {ended.error_code}\n{ended.cause}'
     connection.execute(sa.delete(_faults).where(_faults.c.instance_id == ended.instance_id))
-    connection.execute(sa.insert(_faults).values(
-        id=_fault_id(ended), instance_id=ended.instance_id, message=message,
-        details=columns.fitting(_faults.c.details, details), created=columns.now(),
-        updated=columns.now(), deleted=False))
+    connection.execute(
+        sa.insert(_faults).values(
+            id=_fault_id(ended),
+            instance_id=ended.instance_id,
+            message=message,
+            details=columns.fitting(_faults.c.details, details),
+            created=columns.now(),
+            updated=columns.now(),
+            deleted=False,
+        )
+    )
 
 
 def refusal(connection: sa.Connection, target: instance.Instance) -> exceptions.TroveUpgradeError:
     """Why `take` could not."""
-    row = connection.execute(sa.select(_instances.c.task_id, _instances.c.deleted, _instances.c.compute_instance_id)
-                             .where(_instances.c.id == target.id)).one_or_none()
+    row = connection.execute(
+        sa.select(
+            _instances.c.task_id, _instances.c.deleted, _instances.c.compute_instance_id
+        ).where(_instances.c.id == target.id)
+    ).one_or_none()
     if row is None or row.deleted:
         return exceptions.InstanceNotFound(instance_id=target.id)
     half = half_upgraded(connection, target)
@@ -137,35 +219,61 @@ def refusal(connection: sa.Connection, target: instance.Instance) -> exceptions.
     if task is instance.Task.UPGRADING_ERROR:
         failed = connection.execute(
             sa.select(_upgrades.c.id, _upgrades.c.error_code)
-            .where(_upgrades.c.instance_id == target.id, _upgrades.c.state == str(states.UpgradeState.FAILED))
-            .order_by(_upgrades.c.created_at.desc()).limit(1)).one_or_none()
+            .where(
+                _upgrades.c.instance_id == target.id,
+                _upgrades.c.state == str(states.UpgradeState.FAILED),
+            )
+            .order_by(_upgrades.c.created_at.desc())
+            .limit(1)
+        ).one_or_none()
         if failed is not None:
-            return exceptions.InstanceNeedsRetry(instance_id=target.id, status='ERROR', upgrade_id=failed.id,
-                                                 error_code=failed.error_code)
+            return exceptions.InstanceNeedsRetry(
+                instance_id=target.id,
+                status='ERROR',
+                upgrade_id=failed.id,
+                error_code=failed.error_code,
+            )
     if row.compute_instance_id is None:
         return exceptions.InstanceBusy(instance_id=target.id, status='BUILD, it has no server')
     return exceptions.InstanceBusy(instance_id=target.id, status=_status(task))
 
 
-def changed(connection: sa.Connection, held: upgrade.Upgrade, expected: str = 'UPGRADING') -> exceptions.InstanceChanged:
+def changed(
+    connection: sa.Connection, held: upgrade.Upgrade, expected: str = 'UPGRADING'
+) -> exceptions.InstanceChanged:
     """Somebody else has moved the task, upgraded the instance or deleted it."""
-    row = connection.execute(sa.select(_instances.c.task_id, _instances.c.deleted, _instances.c.datastore_version_id)
-                             .where(_instances.c.id == held.instance_id)).one_or_none()
+    row = connection.execute(
+        sa.select(
+            _instances.c.task_id, _instances.c.deleted, _instances.c.datastore_version_id
+        ).where(_instances.c.id == held.instance_id)
+    ).one_or_none()
     if row is None or row.deleted:
         return exceptions.InstanceDeleted(upgrade_id=held.id, instance_id=held.instance_id)
     found = task_of(row.task_id).name
     if found == expected:
         found = f'{found} of somebody else, to version {row.datastore_version_id}'
-    return exceptions.InstanceChanged(upgrade_id=held.id, instance_id=held.instance_id,
-                                      task=found if expected == 'UPGRADING' else f'{found} (before a retry: {expected})')
+    return exceptions.InstanceChanged(
+        upgrade_id=held.id,
+        instance_id=held.instance_id,
+        task=found if expected == 'UPGRADING' else f'{found} (before a retry: {expected})',
+    )
 
 
 def _status(task: instance.Task) -> str:
     """The status that Trove shows for a task.  Source: trove/instance/models.py, SimpleInstance.status."""
     if task.name.endswith('_ERROR') or '_ERROR_' in task.name:
         return 'ERROR'
-    shown = {'BUILDING': 'BUILD', 'REBOOTING': 'REBOOT', 'RESIZING': 'RESIZE', 'UPGRADING': 'UPGRADE', 'PROMOTING': 'PROMOTE',
-             'EJECTING': 'EJECT', 'DETACHING': 'DETACH', 'DELETING': 'SHUTDOWN', 'NONE': 'changed since it was looked at'}
+    shown = {
+        'BUILDING': 'BUILD',
+        'REBOOTING': 'REBOOT',
+        'RESIZING': 'RESIZE',
+        'UPGRADING': 'UPGRADE',
+        'PROMOTING': 'PROMOTE',
+        'EJECTING': 'EJECT',
+        'DETACHING': 'DETACH',
+        'DELETING': 'SHUTDOWN',
+        'NONE': 'changed since it was looked at',
+    }
     return shown.get(task.name, task.name)
 
 
@@ -173,5 +281,15 @@ def _fault_id(about: upgrade.Upgrade) -> str:
     return str(uuid.uuid5(uuid.UUID(about.id), f'attempt {about.attempt}'))
 
 
-def _set(connection: sa.Connection, instance_id: str, former: instance.Task, task: instance.Task, **values: object) -> bool:
-    return bool(connection.execute(_move(former, task).where(_instances.c.id == instance_id).values(**values)).rowcount)
+def _set(
+    connection: sa.Connection,
+    instance_id: str,
+    former: instance.Task,
+    task: instance.Task,
+    **values: object,
+) -> bool:
+    return bool(
+        connection.execute(
+            _move(former, task).where(_instances.c.id == instance_id).values(**values)
+        ).rowcount
+    )

@@ -5,6 +5,7 @@ Source: trove/db/sqlalchemy/migrations/versions of Trove 26.0.0 (906cffda7b29, 5
 Beside Trove they are Trove's and never altered; alone the standalone chain makes them.  Read columns by name, never `*`:
 an older Trove lacks the newest ones.
 """
+
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,7 +24,12 @@ def is_troves(tables: set[str]) -> bool:
     return instances.name in tables and bool(tables & VERSION_TABLES)
 
 
-_MYSQL: dict[str, Any] = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4', 'mariadb_engine': 'InnoDB', 'mariadb_charset': 'utf8mb4'}
+_MYSQL: dict[str, Any] = {
+    'mysql_engine': 'InnoDB',
+    'mysql_charset': 'utf8mb4',
+    'mariadb_engine': 'InnoDB',
+    'mariadb_charset': 'utf8mb4',
+}
 
 
 def _time(name: str, *, nullable: bool = True) -> sa.Column[object]:
@@ -31,14 +37,17 @@ def _time(name: str, *, nullable: bool = True) -> sa.Column[object]:
 
 
 datastores = sa.Table(
-    'datastores', METADATA,
+    'datastores',
+    METADATA,
     sa.Column('id', sa.String(36), primary_key=True),
     sa.Column('name', sa.String(255), unique=True),
     sa.Column('default_version_id', sa.String(36)),
-    **_MYSQL)
+    **_MYSQL,
+)
 
 datastore_versions = sa.Table(
-    'datastore_versions', METADATA,
+    'datastore_versions',
+    METADATA,
     sa.Column('id', sa.String(36), primary_key=True),
     sa.Column('datastore_id', sa.String(36), sa.ForeignKey('datastores.id')),
     sa.Column('name', sa.String(255)),
@@ -51,24 +60,36 @@ datastore_versions = sa.Table(
     sa.Column('registry_ext', sa.Text(), nullable=False),
     sa.Column('repl_strategy', sa.Text(), nullable=False),
     sa.UniqueConstraint('datastore_id', 'name', 'version', name='ds_versions'),
-    **_MYSQL)
+    **_MYSQL,
+)
 
 datastore_version_metadata = sa.Table(
-    'datastore_version_metadata', METADATA,
+    'datastore_version_metadata',
+    METADATA,
     sa.Column('id', sa.String(36), primary_key=True),
-    sa.Column('datastore_version_id', sa.String(36), sa.ForeignKey('datastore_versions.id', ondelete='CASCADE')),
+    sa.Column(
+        'datastore_version_id',
+        sa.String(36),
+        sa.ForeignKey('datastore_versions.id', ondelete='CASCADE'),
+    ),
     sa.Column('key', sa.String(128), nullable=False),
     sa.Column('value', sa.String(128)),
     _time('created', nullable=False),
     sa.Column('deleted', sa.Boolean(), nullable=False, default=False),
     _time('deleted_at'),
     _time('updated_at'),
-    sa.UniqueConstraint('datastore_version_id', 'key', 'value',
-                        name='UQ_datastore_version_metadata_datastore_version_id_key_value'),
-    **_MYSQL)
+    sa.UniqueConstraint(
+        'datastore_version_id',
+        'key',
+        'value',
+        name='UQ_datastore_version_metadata_datastore_version_id_key_value',
+    ),
+    **_MYSQL,
+)
 
 configurations = sa.Table(
-    'configurations', METADATA,
+    'configurations',
+    METADATA,
     sa.Column('id', sa.String(36), primary_key=True),
     sa.Column('name', sa.String(64), nullable=False),
     sa.Column('description', sa.String(256)),
@@ -78,49 +99,75 @@ configurations = sa.Table(
     _time('deleted_at'),
     _time('created'),
     _time('updated'),
-    **_MYSQL)
+    **_MYSQL,
+)
 
 configuration_parameters = sa.Table(
-    'configuration_parameters', METADATA,
-    sa.Column('configuration_id', sa.String(36), sa.ForeignKey('configurations.id'), primary_key=True),
+    'configuration_parameters',
+    METADATA,
+    sa.Column(
+        'configuration_id', sa.String(36), sa.ForeignKey('configurations.id'), primary_key=True
+    ),
     sa.Column('configuration_key', sa.String(128), primary_key=True),
     sa.Column('configuration_value', sa.String(128)),
     sa.Column('deleted', sa.Boolean(), nullable=False, default=False),
     _time('deleted_at'),
-    **_MYSQL)
+    **_MYSQL,
+)
 
 datastore_configuration_parameters = sa.Table(
-    'datastore_configuration_parameters', METADATA,
+    'datastore_configuration_parameters',
+    METADATA,
     sa.Column('id', sa.String(36), primary_key=True),
     sa.Column('name', sa.String(128), primary_key=True),
-    sa.Column('datastore_version_id', sa.String(36), sa.ForeignKey('datastore_versions.id'), primary_key=True),
+    sa.Column(
+        'datastore_version_id',
+        sa.String(36),
+        sa.ForeignKey('datastore_versions.id'),
+        primary_key=True,
+    ),
     sa.Column('restart_required', sa.Boolean(), nullable=False, default=False),
     sa.Column('max_size', sa.String(40)),
     sa.Column('min_size', sa.String(40)),
     sa.Column('data_type', sa.String(128), nullable=False),
-    sa.UniqueConstraint('datastore_version_id', 'name',
-                        name='UQ_datastore_configuration_parameters_datastore_version_id_name'),
-    **_MYSQL)
+    sa.UniqueConstraint(
+        'datastore_version_id',
+        'name',
+        name='UQ_datastore_configuration_parameters_datastore_version_id_name',
+    ),
+    **_MYSQL,
+)
 
 clusters = sa.Table(
-    'clusters', METADATA,
+    'clusters',
+    METADATA,
     sa.Column('id', sa.String(36), primary_key=True),
     _time('created', nullable=False),
     _time('updated', nullable=False),
     sa.Column('name', sa.String(255), nullable=False),
     sa.Column('task_id', sa.Integer(), nullable=False),
     sa.Column('tenant_id', sa.String(36), nullable=False),
-    sa.Column('datastore_version_id', sa.String(36), sa.ForeignKey('datastore_versions.id', name='clusters_ibfk_1'),
-              nullable=False),
+    sa.Column(
+        'datastore_version_id',
+        sa.String(36),
+        sa.ForeignKey('datastore_versions.id', name='clusters_ibfk_1'),
+        nullable=False,
+    ),
     sa.Column('deleted', sa.Boolean()),
     _time('deleted_at'),
-    sa.Column('configuration_id', sa.String(36), sa.ForeignKey('configurations.id', name='clusters_ibfk_2')),
+    sa.Column(
+        'configuration_id',
+        sa.String(36),
+        sa.ForeignKey('configurations.id', name='clusters_ibfk_2'),
+    ),
     sa.Index('clusters_tenant_id', 'tenant_id'),
     sa.Index('clusters_deleted', 'deleted'),
-    **_MYSQL)
+    **_MYSQL,
+)
 
 instances = sa.Table(
-    'instances', METADATA,
+    'instances',
+    METADATA,
     sa.Column('id', sa.String(36), primary_key=True),
     _time('created'),
     _time('updated'),
@@ -137,8 +184,16 @@ instances = sa.Table(
     sa.Column('server_status', sa.String(64)),
     sa.Column('deleted', sa.Boolean()),
     _time('deleted_at'),
-    sa.Column('datastore_version_id', sa.String(36), sa.ForeignKey('datastore_versions.id', name='instances_ibfk_1')),
-    sa.Column('configuration_id', sa.String(36), sa.ForeignKey('configurations.id', name='instances_ibfk_2')),
+    sa.Column(
+        'datastore_version_id',
+        sa.String(36),
+        sa.ForeignKey('datastore_versions.id', name='instances_ibfk_1'),
+    ),
+    sa.Column(
+        'configuration_id',
+        sa.String(36),
+        sa.ForeignKey('configurations.id', name='instances_ibfk_2'),
+    ),
     sa.Column('slave_of_id', sa.String(36), sa.ForeignKey('instances.id', name='instances_ibfk_3')),
     sa.Column('cluster_id', sa.String(36), sa.ForeignKey('clusters.id', name='instances_ibfk_4')),
     sa.Column('shard_id', sa.String(36)),
@@ -151,34 +206,46 @@ instances = sa.Table(
     sa.Index('instances_tenant_id', 'tenant_id'),
     sa.Index('instances_deleted', 'deleted'),
     sa.Index('instances_cluster_id', 'cluster_id'),
-    **_MYSQL)
+    **_MYSQL,
+)
 
 service_statuses = sa.Table(
-    'service_statuses', METADATA,
+    'service_statuses',
+    METADATA,
     sa.Column('id', sa.String(36), primary_key=True),
     sa.Column('instance_id', sa.String(36), nullable=False),
     sa.Column('status_id', sa.Integer(), nullable=False),
     sa.Column('status_description', sa.String(64), nullable=False),
     _time('updated_at'),
     sa.Index('service_statuses_instance_id', 'instance_id'),
-    **_MYSQL)
+    **_MYSQL,
+)
 
 instance_faults = sa.Table(
-    'instance_faults', METADATA,
+    'instance_faults',
+    METADATA,
     sa.Column('id', sa.String(64), primary_key=True),
-    sa.Column('instance_id', sa.String(64), sa.ForeignKey('instances.id', ondelete='CASCADE', onupdate='CASCADE'),
-              nullable=False),
+    sa.Column(
+        'instance_id',
+        sa.String(64),
+        sa.ForeignKey('instances.id', ondelete='CASCADE', onupdate='CASCADE'),
+        nullable=False,
+    ),
     sa.Column('message', sa.String(255), nullable=False),
     # what MySQL makes of Trove's Text(65535) under utf8
-    sa.Column('details', sa.Text().with_variant(mysql.MEDIUMTEXT(), 'mysql', 'mariadb'), nullable=False),
+    sa.Column(
+        'details', sa.Text().with_variant(mysql.MEDIUMTEXT(), 'mysql', 'mariadb'), nullable=False
+    ),
     _time('created', nullable=False),
     _time('updated', nullable=False),
     sa.Column('deleted', sa.Boolean(), nullable=False, default=False),
     _time('deleted_at'),
-    **_MYSQL)
+    **_MYSQL,
+)
 
 backups = sa.Table(
-    'backups', METADATA,
+    'backups',
+    METADATA,
     sa.Column('id', sa.String(36), primary_key=True),
     sa.Column('name', sa.String(255), nullable=False),
     sa.Column('description', sa.String(512)),
@@ -195,8 +262,13 @@ backups = sa.Table(
     _time('updated'),
     _time('deleted_at'),
     sa.Column('parent_id', sa.String(36)),
-    sa.Column('datastore_version_id', sa.String(36), sa.ForeignKey('datastore_versions.id', name='backups_ibfk_1')),
+    sa.Column(
+        'datastore_version_id',
+        sa.String(36),
+        sa.ForeignKey('datastore_versions.id', name='backups_ibfk_1'),
+    ),
     sa.Column('storage_driver', sa.Text()),
     sa.Index('backups_instance_id', 'instance_id'),
     sa.Index('backups_deleted', 'deleted'),
-    **_MYSQL)
+    **_MYSQL,
+)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`upgrade_checks`: preflight reports, asked for by the API and written by a taskmanager."""
+
 import dataclasses
 import uuid
 from collections.abc import Sequence
@@ -22,26 +23,49 @@ class UpgradeChecks:
         self._database = database
 
     @retry_on_deadlock
-    def begin(self, checked: instance.Instance, target: instance.DatastoreVersion) -> upgrade.UpgradeCheck:
+    def begin(
+        self, checked: instance.Instance, target: instance.DatastoreVersion
+    ) -> upgrade.UpgradeCheck:
         """A PENDING check; nothing else is touched.  One that has not ended yet, of the same instance and version, is returned instead."""
         check_id = str(uuid.uuid4())
-        active = (sa.select(_checks).where(_checks.c.instance_id == checked.id, _checks.c.project_id == checked.project_id,
-                                           _checks.c.target_version_id == target.id, _checks.c.state.in_(('PENDING', 'RUNNING')))
-                  .order_by(_checks.c.created_at).limit(1))
+        active = (
+            sa.select(_checks)
+            .where(
+                _checks.c.instance_id == checked.id,
+                _checks.c.project_id == checked.project_id,
+                _checks.c.target_version_id == target.id,
+                _checks.c.state.in_(('PENDING', 'RUNNING')),
+            )
+            .order_by(_checks.c.created_at)
+            .limit(1)
+        )
         with self._database.write() as connection:
             known = connection.execute(active).one_or_none()
             if known is not None:
                 return _check_from(known)
-            connection.execute(sa.insert(_checks).values(
-                id=check_id, instance_id=checked.id, project_id=checked.project_id, target_version_id=target.id,
-                state='PENDING', created_at=columns.now(), updated_at=columns.now(), results=[]))
-            return _check_from(connection.execute(sa.select(_checks).where(_checks.c.id == check_id)).one())
+            connection.execute(
+                sa.insert(_checks).values(
+                    id=check_id,
+                    instance_id=checked.id,
+                    project_id=checked.project_id,
+                    target_version_id=target.id,
+                    state='PENDING',
+                    created_at=columns.now(),
+                    updated_at=columns.now(),
+                    results=[],
+                )
+            )
+            return _check_from(
+                connection.execute(sa.select(_checks).where(_checks.c.id == check_id)).one()
+            )
 
     def get(self, check_id: str, instance_id: str) -> upgrade.UpgradeCheck:
         """:raises UpgradeCheckNotFound: none of that id for that instance."""
         row = None
         if plausible_id(check_id):
-            query = sa.select(_checks).where(_checks.c.id == check_id, _checks.c.instance_id == instance_id)
+            query = sa.select(_checks).where(
+                _checks.c.id == check_id, _checks.c.instance_id == instance_id
+            )
             with self._database.read() as connection:
                 row = connection.execute(query).one_or_none()
         if row is None:
@@ -50,8 +74,16 @@ class UpgradeChecks:
 
     def due(self, limit: int) -> Sequence[Turn]:
         """PENDING ones, and RUNNING ones whose lease has run out: the oldest first, and of each project one before any other's second."""
-        place = sa.func.row_number().over(partition_by=_checks.c.project_id, order_by=[_checks.c.created_at]).label('place')
-        found = sa.select(_checks.c.id, _checks.c.project_id, _checks.c.created_at, place).where(_free()).subquery()
+        place = (
+            sa.func.row_number()
+            .over(partition_by=_checks.c.project_id, order_by=[_checks.c.created_at])
+            .label('place')
+        )
+        found = (
+            sa.select(_checks.c.id, _checks.c.project_id, _checks.c.created_at, place)
+            .where(_free())
+            .subquery()
+        )
         query = sa.select(found).order_by(found.c.place, found.c.created_at).limit(limit)
         with self._database.read() as connection:
             return [Turn(row.id, row.project_id) for row in connection.execute(query)]
@@ -60,7 +92,9 @@ class UpgradeChecks:
         """Return the turn that a nudge may put in; None: it has ended, or was never there."""
         if not plausible_id(check_id):
             return None
-        query = sa.select(_checks.c.id, _checks.c.project_id).where(_checks.c.id == check_id, _checks.c.state.in_(('PENDING', 'RUNNING')))
+        query = sa.select(_checks.c.id, _checks.c.project_id).where(
+            _checks.c.id == check_id, _checks.c.state.in_(('PENDING', 'RUNNING'))
+        )
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else Turn(row.id, row.project_id)
@@ -69,30 +103,63 @@ class UpgradeChecks:
     def claim(self, check_id: str, owner: str, lease_seconds: float) -> upgrade.UpgradeCheck:
         """:raises LeaseLost: somebody else has it, or it has ended."""
         with self._database.write() as connection:
-            taken = connection.execute(sa.update(_checks).where(_checks.c.id == check_id, _free()).values(
-                state='RUNNING', owner=owner, lease_until=columns.ahead(lease_seconds), updated_at=columns.now()))
+            taken = connection.execute(
+                sa.update(_checks)
+                .where(_checks.c.id == check_id, _free())
+                .values(
+                    state='RUNNING',
+                    owner=owner,
+                    lease_until=columns.ahead(lease_seconds),
+                    updated_at=columns.now(),
+                )
+            )
             if not taken.rowcount:
                 raise exceptions.LeaseLost(upgrade_id=check_id, generation='any')
-            return _check_from(connection.execute(sa.select(_checks).where(_checks.c.id == check_id)).one())
+            return _check_from(
+                connection.execute(sa.select(_checks).where(_checks.c.id == check_id)).one()
+            )
 
     @retry_on_deadlock
     def finish(self, check: upgrade.UpgradeCheck) -> None:
         """Write state, results, cause and error_code.  The first report that comes stays."""
         with self._database.write() as connection:
-            connection.execute(sa.update(_checks).where(_checks.c.id == check.id, _checks.c.state == 'RUNNING').values(
-                state=check.state, results=[dataclasses.asdict(result) for result in check.results],
-                cause=columns.fitting(_checks.c.cause, check.cause),
-                error_code=columns.fitting(_checks.c.error_code, check.error_code), owner=None, lease_until=None, updated_at=columns.now()))
+            connection.execute(
+                sa.update(_checks)
+                .where(_checks.c.id == check.id, _checks.c.state == 'RUNNING')
+                .values(
+                    state=check.state,
+                    results=[dataclasses.asdict(result) for result in check.results],
+                    cause=columns.fitting(_checks.c.cause, check.cause),
+                    error_code=columns.fitting(_checks.c.error_code, check.error_code),
+                    owner=None,
+                    lease_until=None,
+                    updated_at=columns.now(),
+                )
+            )
 
 
 def _free() -> sa.ColumnElement[bool]:
-    return sa.or_(_checks.c.state == 'PENDING',
-                  sa.and_(_checks.c.state == 'RUNNING', _checks.c.lease_until <= columns.now()))
+    return sa.or_(
+        _checks.c.state == 'PENDING',
+        sa.and_(_checks.c.state == 'RUNNING', _checks.c.lease_until <= columns.now()),
+    )
 
 
 def _check_from(row: sa.Row[Any]) -> upgrade.UpgradeCheck:
     return upgrade.UpgradeCheck(
-        id=row.id, instance_id=row.instance_id, project_id=row.project_id, target_version_id=row.target_version_id,
-        state=row.state, created_at=row.created_at, updated_at=row.updated_at, error_code=row.error_code, cause=row.cause,
-        results=tuple(upgrade.CheckResult(entry['name'], entry['outcome'], entry['message'], entry.get('code'))
-                      for entry in row.results))
+        id=row.id,
+        instance_id=row.instance_id,
+        project_id=row.project_id,
+        target_version_id=row.target_version_id,
+        state=row.state,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        error_code=row.error_code,
+        cause=row.cause,
+        results=tuple(
+            upgrade.CheckResult(
+                entry['name'], entry['outcome'], entry['message'], entry.get('code')
+            )
+            for entry in row.results
+        ),
+    )

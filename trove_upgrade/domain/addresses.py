@@ -4,6 +4,7 @@
 The sentences come from guests, which are other people's machines.  So every pattern takes time that grows with the length of the text and no
 faster: each consumes a whole run of characters without going back into it, and starts only where a run does.
 """
+
 import re
 
 HIDDEN = '[address]'
@@ -32,5 +33,8 @@ def _without_ipv6(found: re.Match[str]) -> str:
 
 def _without_name(found: re.Match[str]) -> str:
     """The last label of a name has a letter; a time of day has none."""
-    is_name = any(map(str.isalpha, found['name'].rpartition('.')[2])) and _DAY_AND_HOUR.fullmatch(found['name']) is None
+    is_name = (
+        any(map(str.isalpha, found['name'].rpartition('.')[2]))
+        and _DAY_AND_HOUR.fullmatch(found['name']) is None
+    )
     return HIDDEN if is_name else found[0]

@@ -108,7 +108,9 @@ def _within(name: str, value: Any) -> Any:
     try:
         tree.require(value, characters=2 * FACTS, deepest=_DEEPEST_STORED)
     except tree.ValueOutOfBounds:
-        return {'schema': CUT} if name == 'upgrade_info' else _facts(value)    # a part of those facts would be other facts
+        return (
+            {'schema': CUT} if name == 'upgrade_info' else _facts(value)
+        )  # a part of those facts would be other facts
     return value
 
 
@@ -142,7 +144,10 @@ def _check(entry: Any) -> dict[str, Any]:
     """An entry of another form has no outcome, and so counts as not checked."""
     if not isinstance(entry, Mapping):
         entry = {}
-    found: dict[str, Any] = {'outcome': cut(str(entry.get('outcome')), 16), 'code': code(entry.get('code'))}
+    found: dict[str, Any] = {
+        'outcome': cut(str(entry.get('outcome')), 16),
+        'code': code(entry.get('code')),
+    }
     found['name'] = cut(str(entry.get('name', 'guest')), _CHECK_NAME)
     found['message'] = cut(str(entry.get('message', '')), notes.LONGEST)
     return found

@@ -4,6 +4,7 @@
 Pure functions over pictures of the world; what the guest checks by itself is not here.  A message says what could not be done,
 what was found, and what to do next; codes are stable.
 """
+
 from collections.abc import Mapping, Sequence
 
 from trove_upgrade.domain import compute, instance, upgrade, versions
@@ -38,33 +39,68 @@ def check_instance(row: instance.Instance, expected: instance.Task) -> Results:
     cannot = f'Instance {row.id} cannot be upgraded'
     results: Results = []
     if row.task is not expected:
-        results.append(refused('instance_task', f'{cannot}: its task is {row.task.name}, expected {expected.name}. Wait until it has ended.',
-                               'INSTANCE_BUSY'))
+        results.append(
+            refused(
+                'instance_task',
+                f'{cannot}: its task is {row.task.name}, expected {expected.name}. Wait until it has ended.',
+                'INSTANCE_BUSY',
+            )
+        )
     else:
         results.append(ok('instance_task', 'No other task holds the instance.'))
     if row.server_id is None:
-        results.append(refused('instance_server', f'{cannot}: it has no server. Restore it from a backup.', 'SERVER_NOT_FOUND'))
+        results.append(
+            refused(
+                'instance_server',
+                f'{cannot}: it has no server. Restore it from a backup.',
+                'SERVER_NOT_FOUND',
+            )
+        )
     if row.cluster_id is not None:
-        results.append(refused('instance_cluster', f'{cannot}: it is a member of cluster {row.cluster_id}, and members of a cluster are not '
-                               f'upgraded one by one. Upgrade the cluster.', 'INSTANCE_IN_CLUSTER'))
+        results.append(
+            refused(
+                'instance_cluster',
+                f'{cannot}: it is a member of cluster {row.cluster_id}, and members of a cluster are not '
+                f'upgraded one by one. Upgrade the cluster.',
+                'INSTANCE_IN_CLUSTER',
+            )
+        )
     if row.backup_running:
-        results.append(refused('backup', f'{cannot}: a backup of it is running. Wait until it has ended.', 'BACKUP_RUNNING'))
+        results.append(
+            refused(
+                'backup',
+                f'{cannot}: a backup of it is running. Wait until it has ended.',
+                'BACKUP_RUNNING',
+            )
+        )
     else:
         results.append(ok('backup', 'No backup is running.'))
     return results
 
 
-def check_version(former: instance.DatastoreVersion, target: instance.DatastoreVersion, rules: versions.Rules) -> Results:
+def check_version(
+    former: instance.DatastoreVersion, target: instance.DatastoreVersion, rules: versions.Rules
+) -> Results:
     """Whether the target may follow: the API's rules, again."""
     verdict = rules.between(former, target)
     if verdict.allowed:
         return [ok('version', f'{target.name} may follow {former.name}: {verdict.reason}.')]
-    return [refused('version', f'{former.datastore_name} {former.name} cannot be upgraded to {target.name}: {verdict.reason}. The upgrade '
-                    f'targets of the instance list what is allowed.', str(verdict.code))]
+    return [
+        refused(
+            'version',
+            f'{former.datastore_name} {former.name} cannot be upgraded to {target.name}: {verdict.reason}. The upgrade '
+            f'targets of the instance list what is allowed.',
+            str(verdict.code),
+        )
+    ]
 
 
-def check_configuration_group(row: instance.Instance, configured: Sequence[str], target: instance.DatastoreVersion,
-                              known: Sequence[str]) -> Results:
+def check_configuration_group(
+    row: instance.Instance,
+    configured: Sequence[str],
+    target: instance.DatastoreVersion,
+    known: Sequence[str],
+) -> Results:
     """What the instance's configuration group sets must be among the target's parameters, as Trove has them loaded.
 
     `configured` and `known` are names; dashes and underscores mean the same to every server.  An instance without a group has no
@@ -74,18 +110,30 @@ def check_configuration_group(row: instance.Instance, configured: Sequence[str],
     if row.configuration_id is None:
         return []
     if not known:
-        return [upgrade.CheckResult(
-            name, WARNING, f'Configuration group {row.configuration_id} of instance {row.id} cannot be compared with {target.name}: no '
-            f'configuration parameters are loaded for that version. Load them with '
-            f'trove-upgrade-manage db_load_datastore_config_parameters.', 'CONFIGURATION_PARAMETERS_NOT_LOADED')]
+        return [
+            upgrade.CheckResult(
+                name,
+                WARNING,
+                f'Configuration group {row.configuration_id} of instance {row.id} cannot be compared with {target.name}: no '
+                f'configuration parameters are loaded for that version. Load them with '
+                f'trove-upgrade-manage db_load_datastore_config_parameters.',
+                'CONFIGURATION_PARAMETERS_NOT_LOADED',
+            )
+        ]
     there = {_plain(parameter) for parameter in known}
     missing = sorted(parameter for parameter in configured if _plain(parameter) not in there)
     if missing:
-        return [refused(
-            name, f'Instance {row.id} cannot be upgraded to {target.name}: its configuration group {row.configuration_id} sets '
-            f'{", ".join(missing)}, which {target.name} does not have. Take them out of the group, or detach it, and upgrade again.',
-            'CONFIGURATION_PARAMETER_UNKNOWN')]
-    return [ok(name, f'{target.name} has all {len(configured)} parameters of the configuration group.')]
+        return [
+            refused(
+                name,
+                f'Instance {row.id} cannot be upgraded to {target.name}: its configuration group {row.configuration_id} sets '
+                f'{", ".join(missing)}, which {target.name} does not have. Take them out of the group, or detach it, and upgrade again.',
+                'CONFIGURATION_PARAMETER_UNKNOWN',
+            )
+        ]
+    return [
+        ok(name, f'{target.name} has all {len(configured)} parameters of the configuration group.')
+    ]
 
 
 def check_server(picture: compute.ComputePicture) -> Results:
@@ -94,18 +142,46 @@ def check_server(picture: compute.ComputePicture) -> Results:
     cannot = f'Server {server.id} cannot be rebuilt'
     results: Results = []
     if server.status != 'ACTIVE':
-        results.append(refused('server_active', f'{cannot}: its status is {server.status}. Bring it to ACTIVE first.', 'SERVER_NOT_ACTIVE'))
+        results.append(
+            refused(
+                'server_active',
+                f'{cannot}: its status is {server.status}. Bring it to ACTIVE first.',
+                'SERVER_NOT_ACTIVE',
+            )
+        )
     else:
         results.append(ok('server_active', 'The server is ACTIVE.'))
     if server.task_state is not None:
-        results.append(refused('server_task', f'{cannot}: its task is {server.task_state}. Wait until it has ended.', 'SERVER_BUSY'))
+        results.append(
+            refused(
+                'server_task',
+                f'{cannot}: its task is {server.task_state}. Wait until it has ended.',
+                'SERVER_BUSY',
+            )
+        )
     if server.locked:
-        results.append(refused('server_unlocked', f'{cannot}: it is locked. Unlock it in Nova.', 'SERVER_LOCKED'))
+        results.append(
+            refused(
+                'server_unlocked', f'{cannot}: it is locked. Unlock it in Nova.', 'SERVER_LOCKED'
+            )
+        )
     if picture.compute_up is None:
-        results.append(upgrade.CheckResult('compute_up', WARNING, f'Whether the host of server {server.id} is up cannot be asked.',
-                                           'COMPUTE_STATE_HIDDEN'))
+        results.append(
+            upgrade.CheckResult(
+                'compute_up',
+                WARNING,
+                f'Whether the host of server {server.id} is up cannot be asked.',
+                'COMPUTE_STATE_HIDDEN',
+            )
+        )
     elif not picture.compute_up:
-        results.append(refused('compute_up', f'{cannot}: nova-compute on its host {server.host} is down. Bring it up.', 'COMPUTE_DOWN'))
+        results.append(
+            refused(
+                'compute_up',
+                f'{cannot}: nova-compute on its host {server.host} is down. Bring it up.',
+                'COMPUTE_DOWN',
+            )
+        )
     else:
         results.append(ok('compute_up', 'The host of the server is up.'))
     return results
@@ -115,16 +191,28 @@ def check_root(picture: compute.ComputePicture) -> Results:
     """A root disk that is a volume needs a Nova that can re-image it."""
     if not picture.server.volume_backed or picture.max_microversion >= VOLUME_BACKED_SINCE:
         return [ok('root_disk', 'Nova can replace the root disk.')]
-    return [refused('root_disk', f'Server {picture.server.id} cannot be rebuilt: its root disk is a volume, and this Nova has microversion '
-                    f'{_dotted(picture.max_microversion)}, 2.93 is needed. Upgrade Nova, or move the instance.', 'VOLUME_BACKED_ROOT')]
+    return [
+        refused(
+            'root_disk',
+            f'Server {picture.server.id} cannot be rebuilt: its root disk is a volume, and this Nova has microversion '
+            f'{_dotted(picture.max_microversion)}, 2.93 is needed. Upgrade Nova, or move the instance.',
+            'VOLUME_BACKED_ROOT',
+        )
+    ]
 
 
 def check_metadata(picture: compute.ComputePicture) -> Results:
     """Our marker is one more entry of the server's metadata."""
     entries = len({**picture.server.metadata, compute.MARKER_KEY: ''})
     if picture.metadata_quota is not None and entries > picture.metadata_quota:
-        return [refused('metadata_quota', f'Server {picture.server.id} cannot be rebuilt: it would have {entries} metadata entries, and the quota '
-                        f'of the service project is {picture.metadata_quota}. Raise it or remove an entry.', 'METADATA_QUOTA')]
+        return [
+            refused(
+                'metadata_quota',
+                f'Server {picture.server.id} cannot be rebuilt: it would have {entries} metadata entries, and the quota '
+                f'of the service project is {picture.metadata_quota}. Raise it or remove an entry.',
+                'METADATA_QUOTA',
+            )
+        ]
     return [ok('metadata_quota', 'One more metadata entry fits the quota.')]
 
 
@@ -132,18 +220,35 @@ def check_image(image: compute.Image, server: compute.Server) -> Results:
     """The image is there, and fits the server's flavor."""
     cannot = f'Image {image.id} cannot be used for server {server.id}'
     if image.status != 'active':
-        return [refused('image_active', f'{cannot}: its status is {image.status}. Upload it, or register the version with another one.',
-                        'IMAGE_NOT_ACTIVE')]
+        return [
+            refused(
+                'image_active',
+                f'{cannot}: its status is {image.status}. Upload it, or register the version with another one.',
+                'IMAGE_NOT_ACTIVE',
+            )
+        ]
     results: Results = [ok('image_active', f'Image {image.name or image.id} is active.')]
     if image.min_ram_mb > server.flavor_ram_mb:
-        results.append(refused('image_ram', f'{cannot}: it needs {image.min_ram_mb} MB of memory and the flavor has {server.flavor_ram_mb}. '
-                               f'Resize the instance first.', 'IMAGE_NEEDS_RAM'))
+        results.append(
+            refused(
+                'image_ram',
+                f'{cannot}: it needs {image.min_ram_mb} MB of memory and the flavor has {server.flavor_ram_mb}. '
+                f'Resize the instance first.',
+                'IMAGE_NEEDS_RAM',
+            )
+        )
     # A flavor of 0 GB means "as large as the image"; a volume has a size of its own.
     if not server.volume_backed and server.flavor_disk_gb > 0:
         needed = max(image.min_disk_gb, -(-image.size_bytes // _GB))
         if needed > server.flavor_disk_gb:
-            results.append(refused('image_disk', f'{cannot}: it needs {needed} GB of root disk and the flavor has {server.flavor_disk_gb}. '
-                                   f'Resize the instance first.', 'IMAGE_NEEDS_DISK'))
+            results.append(
+                refused(
+                    'image_disk',
+                    f'{cannot}: it needs {needed} GB of root disk and the flavor has {server.flavor_disk_gb}. '
+                    f'Resize the instance first.',
+                    'IMAGE_NEEDS_DISK',
+                )
+            )
     if len(results) == 1:
         results.append(ok('image_fits', 'The image fits the flavor.'))
     return results
@@ -155,9 +260,14 @@ def from_guest(checks: Sequence[Mapping[str, object]]) -> Results:
     for entry in checks:
         outcome = str(entry.get('outcome'))
         code = entry.get('code')
-        results.append(upgrade.CheckResult(
-            name=str(entry.get('name', 'guest')), outcome=outcome if outcome in {OK, WARNING, REFUSED, UNKNOWN} else UNKNOWN,
-            message=str(entry.get('message', '')), code=str(code) if code else None))
+        results.append(
+            upgrade.CheckResult(
+                name=str(entry.get('name', 'guest')),
+                outcome=outcome if outcome in {OK, WARNING, REFUSED, UNKNOWN} else UNKNOWN,
+                message=str(entry.get('message', '')),
+                code=str(code) if code else None,
+            )
+        )
     return results
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Servers and images as Nova and Glance showed them at one moment."""
+
 import dataclasses
 import enum
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ class Server:
     host: str | None
     addresses: tuple['Address', ...] = ()
     volume_backed: bool = False
-    nic_count: int | None = None    #: by their hardware addresses; None where Nova does not show them
+    nic_count: int | None = None  #: by their hardware addresses; None where Nova does not show them
 
     @property
     def marker(self) -> str | None:
@@ -39,8 +40,8 @@ class Address:
     """An address of a server."""
 
     address: str
-    type: str           #: 'private' (fixed) or 'public' (floating), as Trove's JSON says it
-    network: str        #: the network's id where known, else its name
+    type: str  #: 'private' (fixed) or 'public' (floating), as Trove's JSON says it
+    network: str  #: the network's id where known, else its name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,15 +73,17 @@ class ComputePicture:
     """All that Nova could refuse a rebuild for, read before anything is changed."""
 
     server: Server
-    compute_up: bool | None               #: None where we may not ask
+    compute_up: bool | None  #: None where we may not ask
     max_microversion: tuple[int, int]
-    metadata_quota: int | None            #: entries a server's metadata may have; None where unlimited or unknown
+    metadata_quota: (
+        int | None
+    )  #: entries a server's metadata may have; None where unlimited or unknown
 
 
 class RebuildResult(enum.StrEnum):
     """What has become of the last rebuild that was accepted."""
 
     RUNNING = 'running'
-    SUCCESS = 'success'                    #: action Success, server ACTIVE, no task
+    SUCCESS = 'success'  #: action Success, server ACTIVE, no task
     NOTHING_HAPPENED = 'nothing_happened'  #: Nova fell back to ACTIVE: the former guest still runs
     ERROR = 'error'

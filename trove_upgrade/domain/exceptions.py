@@ -4,6 +4,7 @@
 The class is the kind. `code` is stable: never changed, never given to another kind, and documented; the text may improve.
 A message has three parts: what could not be done, what was found, what to do next.
 """
+
 from typing import Any
 
 
@@ -49,70 +50,88 @@ class InstanceNotFound(TroveUpgradeError):
     """No such instance, or not one of this project: which of the two is never told."""
 
     code = 'INSTANCE_NOT_FOUND'
-    template = 'Instance {instance_id} cannot be found. Look its id up with a list of your instances.'
+    template = (
+        'Instance {instance_id} cannot be found. Look its id up with a list of your instances.'
+    )
 
 
 class DatastoreNotFound(TroveUpgradeError):
     """No such datastore."""
 
     code = 'DATASTORE_NOT_FOUND'
-    template = 'Datastore {datastore} cannot be found. List the datastores to see the ones there are.'
+    template = (
+        'Datastore {datastore} cannot be found. List the datastores to see the ones there are.'
+    )
 
 
 class DatastoreVersionNotFound(TroveUpgradeError):
     """No version of that id or name in this datastore."""
 
     code = 'DATASTORE_VERSION_NOT_FOUND'
-    template = ('Datastore version {version} cannot be found in datastore {datastore}. '
-                'List the versions of {datastore} and name one of them.')
+    template = (
+        'Datastore version {version} cannot be found in datastore {datastore}. '
+        'List the versions of {datastore} and name one of them.'
+    )
 
 
 class DatastoreVersionAmbiguous(TroveUpgradeError):
     """One name, several version numbers."""
 
     code = 'DATASTORE_VERSION_AMBIGUOUS'
-    template = ('Datastore version {version} of datastore {datastore} is ambiguous: {count} versions have this name. '
-                'Use the id of one of them: {ids}.')
+    template = (
+        'Datastore version {version} of datastore {datastore} is ambiguous: {count} versions have this name. '
+        'Use the id of one of them: {ids}.'
+    )
 
 
 class DatastoreVersionOfOther(TroveUpgradeError):
     """The id names a version, but one of another datastore."""
 
     code = 'DATASTORE_VERSION_OF_OTHER_DATASTORE'
-    template = ('Datastore version {version} cannot be used for instance {instance_id}: it belongs to datastore '
-                '{other}, and the instance runs {datastore}. Name a version of {datastore}.')
+    template = (
+        'Datastore version {version} cannot be used for instance {instance_id}: it belongs to datastore '
+        '{other}, and the instance runs {datastore}. Name a version of {datastore}.'
+    )
 
 
 class DatastoreVersionInactive(TroveUpgradeError):
     """The operator has switched the version off."""
 
     code = 'DATASTORE_VERSION_INACTIVE'
-    template = ('Datastore version {version} of {datastore} cannot be used: it is not active. '
-                'Choose an active version, or ask the operator to activate it.')
+    template = (
+        'Datastore version {version} of {datastore} cannot be used: it is not active. '
+        'Choose an active version, or ask the operator to activate it.'
+    )
 
 
 class VersionNotAllowed(TroveUpgradeError):
     """A downgrade, a skip, or a version name that no rule can read."""
 
     code = 'VERSION_NOT_ALLOWED'
-    template = ('Instance {instance_id} cannot be upgraded from {datastore} {former} to {target}: {reason}. '
-                'The upgrade targets of the instance list what is allowed.')
+    template = (
+        'Instance {instance_id} cannot be upgraded from {datastore} {former} to {target}: {reason}. '
+        'The upgrade targets of the instance list what is allowed.'
+    )
 
 
 class InstanceBusy(TroveUpgradeError):
     """The instance is not in a state in which an upgrade may begin; nothing was written."""
 
     code = 'INSTANCE_BUSY'
-    template = ('Instance {instance_id} cannot be upgraded now: its status is {status}. '
-                'Wait until it is ACTIVE and try again.')
+    template = (
+        'Instance {instance_id} cannot be upgraded now: its status is {status}. '
+        'Wait until it is ACTIVE and try again.'
+    )
 
 
 class InstanceNeedsRetry(InstanceBusy):
     """A former upgrade has failed and holds the instance until an operator has ended it."""
 
     code = 'INSTANCE_NEEDS_RETRY'
-    template = ('Instance {instance_id} cannot be upgraded now: its upgrade {upgrade_id} has failed ({error_code}). '
-                'The operator can continue it with "trove-upgrade-manage upgrade retry {upgrade_id}".')
+    template = (
+        'Instance {instance_id} cannot be upgraded now: its upgrade {upgrade_id} has failed ({error_code}). '
+        'The operator can continue it with "trove-upgrade-manage upgrade retry {upgrade_id}".'
+    )
 
 
 class UpgradeNotFound(TroveUpgradeError):
@@ -133,15 +152,19 @@ class RetryRefused(TroveUpgradeError):
     """Only what has failed can be tried again."""
 
     code = 'RETRY_REFUSED'
-    template = 'Upgrade {upgrade_id} cannot be retried: it is {state}, and only a FAILED one can. {advice}'
+    template = (
+        'Upgrade {upgrade_id} cannot be retried: it is {state}, and only a FAILED one can. {advice}'
+    )
 
 
 class RetryLeadsBack(RetryRefused):
     """The former server may have been started by a rollback: going forward could lose what it has written."""
 
     code = 'ROLLBACK_UNFINISHED'
-    template = ('Upgrade {upgrade_id} cannot be retried: its rollback has begun to restore the former version on the data. '
-                'Finish that: trove-upgrade-manage upgrade rollback {upgrade_id}')
+    template = (
+        'Upgrade {upgrade_id} cannot be retried: its rollback has begun to restore the former version on the data. '
+        'Finish that: trove-upgrade-manage upgrade rollback {upgrade_id}'
+    )
 
 
 class RollbackRefused(TroveUpgradeError):
@@ -165,16 +188,20 @@ class InstanceChanged(TroveUpgradeError):
     """Somebody else has changed the instance while the upgrade held it: nothing of theirs is overwritten."""
 
     code = 'INSTANCE_CHANGED'
-    template = ('Upgrade {upgrade_id} found instance {instance_id} changed by somebody else: its task is {task}, '
-                'expected UPGRADING. Nothing was overwritten. Look who changed it before anything else.')
+    template = (
+        'Upgrade {upgrade_id} found instance {instance_id} changed by somebody else: its task is {task}, '
+        'expected UPGRADING. Nothing was overwritten. Look who changed it before anything else.'
+    )
 
 
 class InstanceDeleted(InstanceChanged):
     """It was deleted in the middle of its upgrade: there is nothing left to undo, to restore or to mark."""
 
     code = 'INSTANCE_DELETED'
-    template = ('Upgrade {upgrade_id} has ended because instance {instance_id} was deleted meanwhile. '
-                'There is nothing left to do.')
+    template = (
+        'Upgrade {upgrade_id} has ended because instance {instance_id} was deleted meanwhile. '
+        'There is nothing left to do.'
+    )
 
 
 class StepRefused(TroveUpgradeError):
@@ -247,51 +274,63 @@ class GuestUnavailable(TroveUpgradeError):
     """No answer of the guest agent that could be used: ask again later.  Unknown whether it was heard."""
 
     code = 'GUEST_UNAVAILABLE'
-    template = ('The guest agent of instance {instance_id} did not answer {method} within {timeout_seconds} s. '
-                'Look at the guest if this lasts.')
+    template = (
+        'The guest agent of instance {instance_id} did not answer {method} within {timeout_seconds} s. '
+        'Look at the guest if this lasts.'
+    )
 
 
 class GuestNeverHeard(GuestUnavailable):
     """No answer, and no word ever before: there is probably no agent of ours in the guest."""
 
     code = 'GUEST_NEVER_HEARD'
-    template = ('The guest of instance {instance_id} did not answer {method} within {timeout_seconds} s, and no upgrade agent was ever heard '
-                'from it: its image probably holds none, or it does not reach the message broker. Ask the operator to put the agent into '
-                'the guest; operators find how under "Images and versions" in the guide.')
+    template = (
+        'The guest of instance {instance_id} did not answer {method} within {timeout_seconds} s, and no upgrade agent was ever heard '
+        'from it: its image probably holds none, or it does not reach the message broker. Ask the operator to put the agent into '
+        'the guest; operators find how under "Images and versions" in the guide.'
+    )
 
 
 class GuestSilent(GuestUnavailable):
     """No answer, and the agent was heard before."""
 
     code = 'GUEST_SILENT'
-    template = ('The guest of instance {instance_id} did not answer {method} within {timeout_seconds} s. Its upgrade agent was last heard at '
-                '{seen_at}: since then the guest stopped or hangs, lost the message broker, or got a root disk without the agent. Try again '
-                'in some minutes; if it stays silent, ask the operator to look at the console and the image of its server.')
+    template = (
+        'The guest of instance {instance_id} did not answer {method} within {timeout_seconds} s. Its upgrade agent was last heard at '
+        '{seen_at}: since then the guest stopped or hangs, lost the message broker, or got a root disk without the agent. Try again '
+        'in some minutes; if it stays silent, ask the operator to look at the console and the image of its server.'
+    )
 
 
 class GuestRestarted(GuestUnavailable):
     """No answer, and the last word was of another boot than the upgrade counts on."""
 
     code = 'GUEST_RESTARTED'
-    template = ('The guest of instance {instance_id} did not answer {method} within {timeout_seconds} s. Its upgrade agent was last heard at '
-                '{seen_at}, in another boot than the one that the upgrade has to do with: the guest was restarted or rebuilt meanwhile. Ask '
-                'the operator to look at the console of its server, and at what restarted it.')
+    template = (
+        'The guest of instance {instance_id} did not answer {method} within {timeout_seconds} s. Its upgrade agent was last heard at '
+        '{seen_at}, in another boot than the one that the upgrade has to do with: the guest was restarted or rebuilt meanwhile. Ask '
+        'the operator to look at the console of its server, and at what restarted it.'
+    )
 
 
 class GuestStillWorking(GuestUnavailable):
     """The agent answers, and has not finished."""
 
     code = 'GUEST_STILL_WORKING'
-    template = ('The guest agent of instance {instance_id} answers, and had not finished {method} after {timeout_seconds} s. Try again later; '
-                'if it stays so, ask the operator to look into the log of the agent.')
+    template = (
+        'The guest agent of instance {instance_id} answers, and had not finished {method} after {timeout_seconds} s. Try again later; '
+        'if it stays so, ask the operator to look into the log of the agent.'
+    )
 
 
 class GuestNotAsked(GuestUnavailable):
     """The broker did not take the question: nothing is known of the guest."""
 
     code = 'GUEST_NOT_ASKED'
-    template = ('The guest agent of instance {instance_id} was not asked for {method}: the message broker gave no answer within '
-                '{timeout_seconds} s. Look at the broker if this lasts.')
+    template = (
+        'The guest agent of instance {instance_id} was not asked for {method}: the message broker gave no answer within '
+        '{timeout_seconds} s. Look at the broker if this lasts.'
+    )
 
 
 class GuestKeyUnusable(GuestNotAsked):
@@ -305,17 +344,21 @@ class BrokerUnavailable(TroveUpgradeError):
     """No broker let an operator's command in."""
 
     code = 'BROKER_UNAVAILABLE'
-    template = ('The queues of the taskmanagers cannot be looked at: {found}. Look at {option} and at the broker, then run the '
-                'same command again.')
+    template = (
+        'The queues of the taskmanagers cannot be looked at: {found}. Look at {option} and at the broker, then run the '
+        'same command again.'
+    )
 
 
 class BrokerRefused(BrokerUnavailable):
     """The broker let an operator's command in, and its user may not do what was asked."""
 
     code = 'BROKER_REFUSED'
-    template = ('The broker refuses what was asked about the queues of the taskmanagers: {found}. What was deleted before stays deleted. Give the '
-                'user of {option} the right to configure queues and exchanges that begin with "trove-upgrade" ("rabbitmqctl '
-                'set_permissions"), or delete them with rabbitmqctl; then run the same command again.')
+    template = (
+        'The broker refuses what was asked about the queues of the taskmanagers: {found}. What was deleted before stays deleted. Give the '
+        'user of {option} the right to configure queues and exchanges that begin with "trove-upgrade" ("rabbitmqctl '
+        'set_permissions"), or delete them with rabbitmqctl; then run the same command again.'
+    )
 
 
 class QueuesInUse(TroveUpgradeError):

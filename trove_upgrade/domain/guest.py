@@ -4,6 +4,7 @@
 Guest work is a job in the guest, journalled under (upgrade id, attempt, method): a call starts or joins the job and answers
 within seconds with RUNNING, or with the result.  A second call never does the work twice.
 """
+
 import dataclasses
 import datetime
 import enum
@@ -26,10 +27,10 @@ def whole_seconds(seconds: float) -> int:
 class JobState(enum.StrEnum):
     """How a guest's job stands."""
 
-    RUNNING = 'RUNNING'    #: ask again
+    RUNNING = 'RUNNING'  #: ask again
     DONE = 'DONE'
-    REFUSED = 'REFUSED'    #: a check said no; the database serves as before
-    FAILED = 'FAILED'      #: it could not be done; the message says what was found
+    REFUSED = 'REFUSED'  #: a check said no; the database serves as before
+    FAILED = 'FAILED'  #: it could not be done; the message says what was found
 
 
 class ServerState(enum.StrEnum):
@@ -48,18 +49,26 @@ class GuestCall:
     upgrade_id: str
     attempt: int
     generation: int
-    deadline: datetime.datetime            #: aware UTC, for agents that know no `seconds`
-    target: Mapping[str, Any]              #: target facts: datastore_manager, server_version, options, option_groups, plugins, uids, ...
-    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)       #: the operator's choices
-    upgrade_info: Mapping[str, Any] = dataclasses.field(default_factory=dict)  #: pre_upgrade's result, for the later methods
+    deadline: datetime.datetime  #: aware UTC, for agents that know no `seconds`
+    target: Mapping[
+        str, Any
+    ]  #: target facts: datastore_manager, server_version, options, option_groups, plugins, uids, ...
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)  #: the operator's choices
+    upgrade_info: Mapping[str, Any] = dataclasses.field(
+        default_factory=dict
+    )  #: pre_upgrade's result, for the later methods
     seconds: int | None = None
     #: from when the call comes: then the guest gives up and undoes what it can; None: at the deadline, by the guest's own clock
 
     def to_wire(self) -> dict[str, Any]:
         """JSON-ready keyword arguments of the RPC call; instance_id travels in the topic, too."""
         wire = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        wire.update(deadline=self.deadline.isoformat(), target=dict(self.target), options=dict(self.options),
-                    upgrade_info=dict(self.upgrade_info))
+        wire.update(
+            deadline=self.deadline.isoformat(),
+            target=dict(self.target),
+            options=dict(self.options),
+            upgrade_info=dict(self.upgrade_info),
+        )
         return wire
 
     @classmethod
@@ -78,14 +87,16 @@ class GuestAnswer:
     """What every guest method of RPC 1.1 answers."""
 
     state: JobState
-    message: str                           #: for a person: what is done, or what was found and what to do next
-    boot_id: str                           #: of the running kernel, or of the namespaced guest
+    message: str  #: for a person: what is done, or what was found and what to do next
+    boot_id: str  #: of the running kernel, or of the namespaced guest
     server_state: ServerState
     agent_version: str
-    server_version: str | None = None      #: as the server says it over SQL, e.g. 10.11.14-MariaDB; None if not running
+    server_version: str | None = (
+        None  #: as the server says it over SQL, e.g. 10.11.14-MariaDB; None if not running
+    )
     percent: int | None = None
-    code: str | None = None                #: stable; set where the state is REFUSED or FAILED
-    serving: bool = False                  #: the database answers clients (after an undo: whether it serves again)
+    code: str | None = None  #: stable; set where the state is REFUSED or FAILED
+    serving: bool = False  #: the database answers clients (after an undo: whether it serves again)
     server_started_on_data: bool | None = None
     #: point of no return: the new server has been started on the data directory; None: it cannot be told, the volume is not seen
     result: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -95,7 +106,9 @@ class GuestAnswer:
     def to_wire(self) -> dict[str, Any]:
         """A JSON-ready dictionary."""
         wire = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        wire.update(state=str(self.state), server_state=str(self.server_state), result=dict(self.result))
+        wire.update(
+            state=str(self.state), server_state=str(self.server_state), result=dict(self.result)
+        )
         return wire
 
     @classmethod
@@ -125,8 +138,8 @@ class Heartbeat:
 
     instance_id: str
     boot_id: str
-    marker: str | None              #: the upgrade marker of its user data
-    restored: bool                  #: this root disk has the "restored" mark
+    marker: str | None  #: the upgrade marker of its user data
+    restored: bool  #: this root disk has the "restored" mark
     agent_version: str
     server_version: str | None
     server_state: ServerState

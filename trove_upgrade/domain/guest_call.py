@@ -52,7 +52,9 @@ def read(arguments: Mapping[str, Any]) -> guest.GuestCall:
     return call
 
 
-def _broken(prefix: str, found: Mapping[str, Any], forms: Mapping[str, Callable[[Any], bool]]) -> list[str]:
+def _broken(
+    prefix: str, found: Mapping[str, Any], forms: Mapping[str, Callable[[Any], bool]]
+) -> list[str]:
     return [
         f'{prefix}{name}'
         for name, is_form in forms.items()

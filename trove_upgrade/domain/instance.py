@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An instance, its datastore and its task, as Trove's tables hold them."""
+
 import dataclasses
 import datetime
 import enum
@@ -21,9 +22,9 @@ class Task(enum.IntEnum):
     RESTART_REQUIRED = 0x07
     PROMOTING = 0x08
     EJECTING = 0x09
-    LOGGING = 0x0a
-    DETACHING = 0x0b
-    UPDATING = 0x0c
+    LOGGING = 0x0A
+    DETACHING = 0x0B
+    UPDATING = 0x0C
     BUILDING_ERROR_DNS = 0x50
     BUILDING_ERROR_SERVER = 0x51
     BUILDING_ERROR_VOLUME = 0x52
@@ -34,10 +35,10 @@ class Task(enum.IntEnum):
     GROWING_ERROR = 0x57
     SHRINKING_ERROR = 0x58
     UPGRADING = 0x59
-    UPGRADING_ERROR = 0x5a
-    BUILDING_ERROR_TIMEOUT_GA = 0x5b
-    BUILDING_ERROR_PORT = 0x5c
-    UPDATING_ERROR_ACCESS = 0x5d
+    UPGRADING_ERROR = 0x5A
+    BUILDING_ERROR_TIMEOUT_GA = 0x5B
+    BUILDING_ERROR_PORT = 0x5C
+    UPDATING_ERROR_ACCESS = 0x5D
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +49,8 @@ class DatastoreVersion:
     datastore_id: str
     datastore_name: str
     name: str
-    version: str | None     #: the number, where Trove's column has one; the name may be anything
-    manager: str            #: which guest driver serves it, e.g. mariadb
+    version: str | None  #: the number, where Trove's column has one; the name may be anything
+    manager: str  #: which guest driver serves it, e.g. mariadb
     image_id: str | None
     image_tags: tuple[str, ...]
     packages: str
@@ -65,8 +66,10 @@ class DatastoreVersion:
 class GuestClasses:
     """What Trove's agent loads for a version, as guest_info.conf names it; None: this Trove has no such setting."""
 
-    registry_ext: str | None     #: datastore_registry_ext, with its manager in front: 'mariadb:trove.guestagent…Manager'
-    repl_strategy: str | None    #: replication_strategy
+    registry_ext: (
+        str | None
+    )  #: datastore_registry_ext, with its manager in front: 'mariadb:trove.guestagent…Manager'
+    repl_strategy: str | None  #: replication_strategy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Hold:
     """Who holds an instance, re-read before anything that cannot be taken back: Trove saves whole stale objects."""
 
     task: Task
-    version_id: str | None       #: None once Trove has deleted it
+    version_id: str | None  #: None once Trove has deleted it
     deleted: bool
     backup_running: bool
 
@@ -88,7 +91,7 @@ class Hold:
 class ServiceStatus:
     """What Trove's conductor was last told of the database."""
 
-    description: str             #: 'healthy', 'shutdown', ...
+    description: str  #: 'healthy', 'shutdown', ...
     updated_at: datetime.datetime | None
 
 
@@ -116,8 +119,8 @@ class Instance:
 
     id: str
     name: str
-    project_id: str                 #: Trove's tenant_id
-    server_id: str | None           #: Trove's compute_instance_id
+    project_id: str  #: Trove's tenant_id
+    server_id: str | None  #: Trove's compute_instance_id
     volume_id: str | None
     volume_size_gb: int | None
     flavor_id: str | None
@@ -132,7 +135,7 @@ class Instance:
     replica_of_id: str | None = None
     configuration_id: str | None = None
     deleted: bool = False
-    service_status: str | None = None         #: Trove's service_statuses description, e.g. 'healthy'
+    service_status: str | None = None  #: Trove's service_statuses description, e.g. 'healthy'
     service_status_updated_at: datetime.datetime | None = None
     backup_running: bool = False
     fault: Fault | None = None

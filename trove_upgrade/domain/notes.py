@@ -4,6 +4,7 @@
 In a row's data they are three lists.  Releases up to borealis wrote plain sentences, and a guest sends some; a row can hold both.
 Whatever a row or a guest says in another form is left out: it is shown to people, and nothing is decided by it.
 """
+
 import dataclasses
 import enum
 from collections.abc import Mapping
@@ -24,8 +25,10 @@ LONGEST = 1000
 class Code(enum.StrEnum):
     """Stable codes of notes that have none of a check."""
 
-    CHECK_WARNING = 'CHECK_WARNING'                      #: a check's warning that has none, as in rows of earlier releases
-    RESTORE_REMARK = 'RESTORE_REMARK'                    #: the same of a remark
+    CHECK_WARNING = (
+        'CHECK_WARNING'  #: a check's warning that has none, as in rows of earlier releases
+    )
+    RESTORE_REMARK = 'RESTORE_REMARK'  #: the same of a remark
     OWNER_NOT_RESTORED = 'OWNER_NOT_RESTORED'
     SETTING_CHANGED = 'SETTING_CHANGED'
     TROVE_AGENT_SILENT = 'TROVE_AGENT_SILENT'
@@ -38,7 +41,8 @@ _SENTENCES = (
     ('back to NONE', Code.INSTANCE_RESET, states.Step.VERIFY),
     ('Trove shows RESTART_REQUIRED', Code.TROVE_RESTART_REQUIRED, states.Step.VERIFY),
     ('The agent of Trove has not reported', Code.TROVE_AGENT_SILENT, states.Step.VERIFY),
-    ('belongs to', Code.OWNER_NOT_RESTORED, states.Step.RESTORE))
+    ('belongs to', Code.OWNER_NOT_RESTORED, states.Step.RESTORE),
+)
 _STEPS = {str(step): step for step in states.STEPS}
 
 
@@ -59,7 +63,11 @@ class Note:
         if not isinstance(entry, Mapping) or not isinstance(entry.get('message'), str):
             return None
         named = entry.get('code')
-        return cls(_STEPS.get(str(entry.get('step')), step), _cut(named, 64) if isinstance(named, str) and named else code, _cut(entry['message']))
+        return cls(
+            _STEPS.get(str(entry.get('step')), step),
+            _cut(named, 64) if isinstance(named, str) and named else code,
+            _cut(entry['message']),
+        )
 
     def to_row(self) -> dict[str, str]:
         """As it stands in a row's data, in answers and in notifications."""
@@ -85,17 +93,27 @@ class SettingChange:
         """What a row or a guest holds.  None: no change of a setting."""
         if not isinstance(entry, Mapping) or not isinstance(entry.get('name'), str):
             return None
-        before, after = (_cut('' if value is None else str(value)) for value in (entry.get('before'), entry.get('after')))
+        before, after = (
+            _cut('' if value is None else str(value))
+            for value in (entry.get('before'), entry.get('after'))
+        )
         return cls(_cut(entry['name'], 64), before, after)
 
     @property
     def message(self) -> str:
         """For a person.  Of two lists it names the members that differ: optimizer_switch alone has forty."""
-        lists = all(',' in value and not value.endswith(printable.CUT) for value in (self.before, self.after))
+        lists = all(
+            ',' in value and not value.endswith(printable.CUT)
+            for value in (self.before, self.after)
+        )
         went, came = _apart(self.before, self.after), _apart(self.after, self.before)
         if not lists or not went + came:
             return f'{self.name} was {self.before!r} and is {self.after!r}.'
-        parts = [f'{", ".join(members)} {end}' for members, end in ((went, 'before'), (came, 'now')) if members]
+        parts = [
+            f'{", ".join(members)} {end}'
+            for members, end in ((went, 'before'), (came, 'now'))
+            if members
+        ]
         return f'{self.name} differs: {"; ".join(parts)}.'
 
     def to_row(self) -> dict[str, str]:
@@ -104,37 +122,58 @@ class SettingChange:
 
     def to_answer(self) -> dict[str, str]:
         """As it stands in answers and in notifications."""
-        return {'step': str(self.step), 'code': str(self.code), 'message': self.message, **self.to_row()}
+        return {
+            'step': str(self.step),
+            'code': str(self.code),
+            'message': self.message,
+            **self.to_row(),
+        }
 
 
 @dataclasses.dataclass(frozen=True)
 class Notes:
     """All notes of an upgrade, by step."""
 
-    warnings: tuple[Note, ...] = ()                  #: of the checks before it
-    remarks: tuple[Note, ...] = ()                   #: of what followed
+    warnings: tuple[Note, ...] = ()  #: of the checks before it
+    remarks: tuple[Note, ...] = ()  #: of what followed
     settings_changed: tuple[SettingChange, ...] = ()
 
     @classmethod
     def of(cls, data: Json) -> Self:
         """Those of a row's data, whichever release has written it."""
-        return cls(_notes(data.get(WARNINGS), states.Step.PRECHECK, Code.CHECK_WARNING),
-                   _notes(data.get(REMARKS), states.Step.RESTORE, Code.RESTORE_REMARK),
-                   tuple(sorted(_present(map(SettingChange.parse, _list(data.get(SETTINGS_CHANGED)))), key=lambda change: change.name)))
+        return cls(
+            _notes(data.get(WARNINGS), states.Step.PRECHECK, Code.CHECK_WARNING),
+            _notes(data.get(REMARKS), states.Step.RESTORE, Code.RESTORE_REMARK),
+            tuple(
+                sorted(
+                    _present(map(SettingChange.parse, _list(data.get(SETTINGS_CHANGED)))),
+                    key=lambda change: change.name,
+                )
+            ),
+        )
 
     def to_answer(self) -> dict[str, list[dict[str, str]]]:
         """As they stand in answers and in notifications."""
-        return {WARNINGS: [note.to_row() for note in self.warnings], REMARKS: [note.to_row() for note in self.remarks],
-                SETTINGS_CHANGED: [change.to_answer() for change in self.settings_changed]}
+        return {
+            WARNINGS: [note.to_row() for note in self.warnings],
+            REMARKS: [note.to_row() for note in self.remarks],
+            SETTINGS_CHANGED: [change.to_answer() for change in self.settings_changed],
+        }
 
     def to_row(self) -> dict[str, list[dict[str, str]]]:
         """As they stand in a row's data."""
-        return {**self.to_answer(), SETTINGS_CHANGED: [change.to_row() for change in self.settings_changed]}
+        return {
+            **self.to_answer(),
+            SETTINGS_CHANGED: [change.to_row() for change in self.settings_changed],
+        }
 
     def for_tenant(self) -> Self:
         """The same without what belongs to the operator.  Settings are the tenant's own: the database shows them."""
-        return dataclasses.replace(self, warnings=tuple(note.for_tenant() for note in self.warnings),
-                                   remarks=tuple(note.for_tenant() for note in self.remarks))
+        return dataclasses.replace(
+            self,
+            warnings=tuple(note.for_tenant() for note in self.warnings),
+            remarks=tuple(note.for_tenant() for note in self.remarks),
+        )
 
 
 def with_remark(data: Json, remark: Note) -> dict[str, list[dict[str, str]]]:

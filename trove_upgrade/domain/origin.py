@@ -3,6 +3,7 @@
 
 Nothing of the error's own text: it can hold a password, a statement or a tenant's data.  The log has it, with the traceback.
 """
+
 import errno
 import traceback
 import types
@@ -38,7 +39,11 @@ def _one(error: BaseException) -> str:
 
 def _kind(error: BaseException) -> str:
     kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == 'builtins' else f'{kind.__module__}.{kind.__qualname__}'
+    name = (
+        kind.__qualname__
+        if kind.__module__ == 'builtins'
+        else f'{kind.__module__}.{kind.__qualname__}'
+    )
     number = errno.errorcode.get(error.errno or 0) if isinstance(error, OSError) else None
     return f'{name} ({number})' if number else name
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is outside: the protocols that adapters implement and that a test can stand in for."""
+
 import datetime
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
@@ -37,7 +38,9 @@ class Compute(Protocol):
     def picture(self, server_id: str) -> compute.ComputePicture:
         """Read what Nova could refuse a rebuild for.  Raises as `server`."""
 
-    def rebuild(self, server: compute.Server, image_id: str, marker: str, user_data: bytes | None) -> None:
+    def rebuild(
+        self, server: compute.Server, image_id: str, marker: str, user_data: bytes | None
+    ) -> None:
         """Ask for a rebuild.  Returns when Nova has accepted it, not when it is done.
 
         All other metadata of `server` is kept.  Not idempotent: a second call rebuilds again.  Compare `server.marker` first.
@@ -55,7 +58,9 @@ class Compute(Protocol):
 class ServerDirectory(Protocol):
     """What Nova shows of many servers, for those who look at instances."""
 
-    def servers(self, instances: Sequence[instance.Instance]) -> Mapping[str, compute.ServerSummary]:
+    def servers(
+        self, instances: Sequence[instance.Instance]
+    ) -> Mapping[str, compute.ServerSummary]:
         """By server id, in one list call; a server that Nova does not have is missing in the answer.
 
         :raises ComputeUnavailable: no answer within [trove_upgrade] server_list_timeout (seconds).
@@ -140,7 +145,9 @@ class UpgradeRepository(Protocol):
     def renew(self, held: upgrade.Upgrade, lease_seconds: float) -> upgrade.Upgrade:
         """:raises LeaseLost: overtaken; stop at once."""
 
-    def save(self, held: upgrade.Upgrade, *, release_for_seconds: float | None = None) -> upgrade.Upgrade:
+    def save(
+        self, held: upgrade.Upgrade, *, release_for_seconds: float | None = None
+    ) -> upgrade.Upgrade:
         """Write step, steps, data, rebuild_attempt, cause, error_code, step_deadline, stalls WHERE the generation is still ours.
 
         With `release_for_seconds` the lease is let go and next_run_at set that far ahead (0: at once).
@@ -148,8 +155,14 @@ class UpgradeRepository(Protocol):
         :raises LeaseLost: overtaken; nothing was written.
         """
 
-    def end(self, held: upgrade.Upgrade, state: states.UpgradeState, *, cause: str | None = None,
-            error_code: str | None = None) -> upgrade.Upgrade:
+    def end(
+        self,
+        held: upgrade.Upgrade,
+        state: states.UpgradeState,
+        *,
+        cause: str | None = None,
+        error_code: str | None = None,
+    ) -> upgrade.Upgrade:
         """One transaction: final state, outbox event, the instance's task FROM UPGRADING, its fault or its new version.
 
         COMPLETED and ROLLED_BACK also write the 'finish' event.  If the compare-and-set on the instance fails, its task is not
@@ -267,7 +280,9 @@ class DatastoreRepository(Protocol):
     def get(self, id_or_name: str) -> instance.Datastore:
         """:raises DatastoreNotFound: none."""
 
-    def versions(self, datastore_id: str, *, active_only: bool) -> Sequence[instance.DatastoreVersion]:
+    def versions(
+        self, datastore_id: str, *, active_only: bool
+    ) -> Sequence[instance.DatastoreVersion]:
         """The versions of one datastore."""
 
     def version(self, datastore_id: str, id_or_name: str) -> instance.DatastoreVersion:

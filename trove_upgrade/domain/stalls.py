@@ -4,6 +4,7 @@
 A call without answer, or with one that took long, adds two; a prompt one takes one away.  So a guest that answers every other
 call does not become a prompt one.
 """
+
 from collections.abc import Callable
 
 #: More makes no difference: the longest rest has been reached, and so many prompt calls make up for it.

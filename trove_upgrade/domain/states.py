@@ -3,6 +3,7 @@
 
 Names are stored in rows and shown to users: neither a state nor a step is ever renamed once released.
 """
+
 import enum
 
 from trove_upgrade.domain import exceptions
@@ -11,12 +12,12 @@ from trove_upgrade.domain import exceptions
 class UpgradeState(enum.StrEnum):
     """Where an upgrade stands, as users see it."""
 
-    PENDING = 'PENDING'          #: accepted by the API; no taskmanager has claimed it yet
-    RUNNING = 'RUNNING'          #: claimed at least once; the step says how far it is
-    COMPLETED = 'COMPLETED'      #: verify passed; the instance's datastore_version_id names the target
-    ABORTED = 'ABORTED'          #: ended before the rebuild; the database serves as before
+    PENDING = 'PENDING'  #: accepted by the API; no taskmanager has claimed it yet
+    RUNNING = 'RUNNING'  #: claimed at least once; the step says how far it is
+    COMPLETED = 'COMPLETED'  #: verify passed; the instance's datastore_version_id names the target
+    ABORTED = 'ABORTED'  #: ended before the rebuild; the database serves as before
     ROLLED_BACK = 'ROLLED_BACK'  #: the former image runs again on untouched data
-    FAILED = 'FAILED'            #: needs an operator; cause and error_code say why
+    FAILED = 'FAILED'  #: needs an operator; cause and error_code say why
 
 
 class Step(enum.StrEnum):
@@ -60,7 +61,9 @@ def check_move(current: UpgradeState, new: UpgradeState) -> None:
     :raises IllegalMove: `new` cannot follow `current`.
     """
     if new not in MOVES[current]:
-        raise exceptions.IllegalMove(current=current, new=new, allowed=sorted(MOVES[current]) or 'nothing')
+        raise exceptions.IllegalMove(
+            current=current, new=new, allowed=sorted(MOVES[current]) or 'nothing'
+        )
 
 
 def next_step(step: Step) -> Step | None:

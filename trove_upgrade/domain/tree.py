@@ -57,7 +57,9 @@ def require_plain(value: Any, *, longest: int) -> None:
         if isinstance(current, Mapping | list | tuple):
             waiting += _inner(current)
         elif isinstance(current, str) and not is_plain(current, longest):
-            raise ValueOutOfBounds('a text has control characters or line separators, or is too long')
+            raise ValueOutOfBounds(
+                'a text has control characters or line separators, or is too long'
+            )
 
 
 class Bounds:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A row that waits for a worker, with all that decides when its turn comes."""
+
 import dataclasses
 
 
@@ -9,4 +10,6 @@ class Turn:
 
     id: str
     project_id: str
-    is_slow: bool = False    #: it has kept a worker waiting of late: it gets a share of the workers only
+    is_slow: bool = (
+        False  #: it has kept a worker waiting of late: it gets a share of the workers only
+    )

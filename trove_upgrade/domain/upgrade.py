@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An upgrade as it travels between the database, the API and a taskmanager."""
+
 import dataclasses
 import datetime
 from collections.abc import Mapping
@@ -42,10 +43,10 @@ class StepRun:
     attempt: int
     started_at: datetime.datetime
     ended_at: datetime.datetime | None = None
-    runs: int = 0                    #: how often a taskmanager has run the step
-    outcome: str | None = None       #: 'done', 'refused', 'failed'; None while it goes on
-    percent: int | None = None       #: 0 to 100 where the step can tell
-    message: str | None = None       #: what it waits for or did, for a person
+    runs: int = 0  #: how often a taskmanager has run the step
+    outcome: str | None = None  #: 'done', 'refused', 'failed'; None while it goes on
+    percent: int | None = None  #: 0 to 100 where the step can tell
+    message: str | None = None  #: what it waits for or did, for a person
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,15 +60,15 @@ class Upgrade:
     server_id: str
     state: states.UpgradeState
     step: states.Step
-    attempt: int                     #: 1 at first, raised by each operator's retry or rollback
-    rebuild_attempt: int             #: 0 before the first rebuild is asked; part of the marker
+    attempt: int  #: 1 at first, raised by each operator's retry or rollback
+    rebuild_attempt: int  #: 0 before the first rebuild is asked; part of the marker
     former_version_id: str
     target_version_id: str
-    former_image_id: str | None      #: what the server ran when precheck looked; None before
-    target_image_id: str             #: frozen at begin: repointing the version does not move a running upgrade
-    datastore_manager: str           #: e.g. mariadb
-    target_number: str               #: the version that verify wants to hear from the server, e.g. 11.8.6
-    generation: int                  #: raised by each claim; travels in every guest call
+    former_image_id: str | None  #: what the server ran when precheck looked; None before
+    target_image_id: str  #: frozen at begin: repointing the version does not move a running upgrade
+    datastore_manager: str  #: e.g. mariadb
+    target_number: str  #: the version that verify wants to hear from the server, e.g. 11.8.6
+    generation: int  #: raised by each claim; travels in every guest call
     created_at: datetime.datetime
     updated_at: datetime.datetime
     owner: str | None = None
@@ -82,7 +83,7 @@ class Upgrade:
     error_code: str | None = None
     request_id: str | None = None
     user_id: str | None = None
-    stalls: int = 0                  #: how often it has kept a worker waiting of late: domain.stalls
+    stalls: int = 0  #: how often it has kept a worker waiting of late: domain.stalls
 
     @property
     def marker(self) -> str:
@@ -107,14 +108,22 @@ class Upgrade:
     @property
     def wanted_number(self) -> str:
         """What verify wants to hear: a way back ends at what the former server itself said before it was stopped."""
-        return str(self.data.get('former_server_version') or '') if self.is_rolling_back else self.target_number
+        return (
+            str(self.data.get('former_server_version') or '')
+            if self.is_rolling_back
+            else self.target_number
+        )
 
     @property
     def known_boot_id(self) -> str | None:
         """The boot of the guest that the row's step works with, once its agent has told it."""
         if self.step in states.BEFORE_REBUILD:
             return self.data.get('former_boot_id') or None
-        return (self.data.get('boot_id') or None) if self.step in {states.Step.RESTORE, states.Step.VERIFY} else None
+        return (
+            (self.data.get('boot_id') or None)
+            if self.step in {states.Step.RESTORE, states.Step.VERIFY}
+            else None
+        )
 
     @property
     def notes(self) -> notes.Notes:
@@ -180,10 +189,10 @@ def is_past_no_return(data: Json) -> bool:
 class CheckResult:
     """One line of a preflight report."""
 
-    name: str            #: e.g. 'server_active', 'guest_disk_space'
-    outcome: str         #: 'ok', 'warning', 'refused' or 'unknown'
+    name: str  #: e.g. 'server_active', 'guest_disk_space'
+    outcome: str  #: 'ok', 'warning', 'refused' or 'unknown'
     message: str
-    code: str | None = None   #: stable; set where the outcome is not 'ok'
+    code: str | None = None  #: stable; set where the outcome is not 'ok'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,7 +203,7 @@ class UpgradeCheck:
     instance_id: str
     project_id: str
     target_version_id: str
-    state: str                       #: PENDING, RUNNING, COMPLETED, FAILED
+    state: str  #: PENDING, RUNNING, COMPLETED, FAILED
     created_at: datetime.datetime
     updated_at: datetime.datetime
     results: tuple[CheckResult, ...] = ()
@@ -216,10 +225,10 @@ class OutboxEvent:
     `kind` is 'start', 'end', 'error' (notifications) or 'finish' (the guest's finish_upgrade).
     """
 
-    id: str                          #: the event_id that receivers tell repetitions by
+    id: str  #: the event_id that receivers tell repetitions by
     upgrade_id: str
     kind: str
     attempt: int
     payload: Json
     created_at: datetime.datetime
-    tries: int = 0                   #: how often it could not be sent
+    tries: int = 0  #: how often it could not be sent

@@ -70,14 +70,14 @@ class UpgradeInfo:
     attempt: int
     volume_uuid: str
     filesystem: str
-    stash: str                   #: the stash's directory name on the volume
-    stash_digest: str            #: sha256 of its manifest
-    fingerprint_digest: str      #: sha256 of the fingerprint in the stash
-    files_digest: str            #: sha256 of the list of data files in the stash
+    stash: str  #: the stash's directory name on the volume
+    stash_digest: str  #: sha256 of its manifest
+    fingerprint_digest: str  #: sha256 of the fingerprint in the stash
+    files_digest: str  #: sha256 of the list of data files in the stash
     former_server_version: str
     former_agent_version: str
     former_boot_id: str
-    stopped_at: str              #: ISO 8601 UTC: from here on no client was served
+    stopped_at: str  #: ISO 8601 UTC: from here on no client was served
 
     def to_wire(self) -> dict[str, Any]:
         """Return a dictionary that is ready for JSON."""
@@ -112,7 +112,9 @@ def carried(wire: Any) -> dict[str, Any]:
     _require_bounds(wire)
     if 'schema' in wire:
         UpgradeInfo.from_wire(wire)
-    broken = sorted(name for name, is_form in _FORMS.items() if name in wire and not is_form(wire[name]))
+    broken = sorted(
+        name for name, is_form in _FORMS.items() if name in wire and not is_form(wire[name])
+    )
     if broken:
         raise Invalid(f'see {", ".join(broken)}')
     _require_plain(wire)

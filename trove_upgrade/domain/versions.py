@@ -4,6 +4,7 @@
 The rules are data: a table shipped beside this module, which an operator's file extends. The code knows three things only: a
 version may follow itself, within a series the patch level never falls, and no rule of anybody leads downwards.
 """
+
 import dataclasses
 import enum
 import functools
@@ -19,7 +20,9 @@ from trove_upgrade.domain import instance
 
 #: Parts are bounded: a name with a number of thousands of digits is junk, not a version.
 _NUMBER = r'(?<![0-9.])(?P<number>[0-9]{1,6}(?:\.[0-9]{1,6}){0,7})(?![0-9])'
-_AFTER_PRODUCT = re.compile(r'(?:mysql|mariadb|percona|postgresql|postgres|pg|pxc)[-_ :]?v?' + _NUMBER, re.IGNORECASE)
+_AFTER_PRODUCT = re.compile(
+    r'(?:mysql|mariadb|percona|postgresql|postgres|pg|pxc)[-_ :]?v?' + _NUMBER, re.IGNORECASE
+)
 _AT_START = re.compile(r'\s*v?' + _NUMBER, re.IGNORECASE)
 _DOTTED = re.compile(_NUMBER.replace('{0,7}', '{1,7}'))
 _ANY = re.compile(_NUMBER)
@@ -64,7 +67,12 @@ def read_number(text: str | None) -> Number | None:
     """
     if not text:
         return None
-    for found in (_AT_START.match(text), _AFTER_PRODUCT.search(text), _DOTTED.search(text), _ANY.search(text)):
+    for found in (
+        _AT_START.match(text),
+        _AFTER_PRODUCT.search(text),
+        _DOTTED.search(text),
+        _ANY.search(text),
+    ):
         if found:
             return tuple(int(part) for part in found['number'].split('.'))
     return None
@@ -82,14 +90,17 @@ class _Series:
 
     @classmethod
     def parse(cls, text: object) -> Self:
-        if not isinstance(text, str) or not re.fullmatch(r'(?:[0-9]{1,6}|\*)(?:\.(?:[0-9]{1,6}|\*)){0,7}', text):
-            raise RulesError(f'{text!r} is not a series: write it in quotes, as \'10.11\' or \'9.*\'')
+        if not isinstance(text, str) or not re.fullmatch(
+            r'(?:[0-9]{1,6}|\*)(?:\.(?:[0-9]{1,6}|\*)){0,7}', text
+        ):
+            raise RulesError(f"{text!r} is not a series: write it in quotes, as '10.11' or '9.*'")
         return cls(tuple(None if part == '*' else int(part) for part in text.split('.')))
 
     def fits(self, number: Number) -> bool:
         """Whether `number` begins as this series says."""
         return len(number) >= len(self.parts) and all(
-            mine is None or mine == its for mine, its in zip(self.parts, number, strict=False))
+            mine is None or mine == its for mine, its in zip(self.parts, number, strict=False)
+        )
 
     def names(self, number: Number) -> bool:
         """Whether `number` is a series that this entry means: of its length, too."""
@@ -120,27 +131,43 @@ class Rules:
 
         :raises RulesError: the file cannot be read or has another form.
         """
-        texts = [importlib.resources.files(__package__).joinpath('data', 'version_rules.yaml').read_text('utf-8')]
+        texts = [
+            importlib.resources.files(__package__)
+            .joinpath('data', 'version_rules.yaml')
+            .read_text('utf-8')
+        ]
         if operators_file:
             try:
                 texts.append(pathlib.Path(operators_file).read_text('utf-8'))
             except (OSError, UnicodeDecodeError) as error:
-                raise RulesError(f'The version rules cannot be read from {operators_file}: {error}. Mend '
-                                 '[trove_upgrade] version_rules_file or the file.') from error
+                raise RulesError(
+                    f'The version rules cannot be read from {operators_file}: {error}. Mend '
+                    '[trove_upgrade] version_rules_file or the file.'
+                ) from error
         try:
             return cls.parse(*texts)
         except RulesError as error:
-            raise RulesError(f'The version rules of {operators_file or "this package"} cannot be used: {error}. Mend [trove_upgrade] version_rules_file '
-                             'or the file.') from error
+            raise RulesError(
+                f'The version rules of {operators_file or "this package"} cannot be used: {error}. Mend [trove_upgrade] version_rules_file '
+                'or the file.'
+            ) from error
 
-    def between(self, former: instance.DatastoreVersion, target: instance.DatastoreVersion) -> Verdict:
+    def between(
+        self, former: instance.DatastoreVersion, target: instance.DatastoreVersion
+    ) -> Verdict:
         """Whether an instance of version `former` may be upgraded to `target`, as far as the two rows tell."""
         if former.datastore_id != target.datastore_id:
-            return Verdict(False, f'it belongs to datastore {target.datastore_name}, not to {former.datastore_name}',
-                           Reason.OTHER_DATASTORE)
+            return Verdict(
+                False,
+                f'it belongs to datastore {target.datastore_name}, not to {former.datastore_name}',
+                Reason.OTHER_DATASTORE,
+            )
         if former.manager != target.manager:
-            return Verdict(False, f'it is served by manager {target.manager}, and the instance by {former.manager}',
-                           Reason.OTHER_MANAGER)
+            return Verdict(
+                False,
+                f'it is served by manager {target.manager}, and the instance by {former.manager}',
+                Reason.OTHER_MANAGER,
+            )
         if not target.active:
             return Verdict(False, 'it is not active', Reason.INACTIVE)
         if not target.image_id and not target.image_tags:
@@ -156,7 +183,9 @@ class Rules:
         old, new = read_number(former), read_number(target)
         if old is None or new is None:
             unread = former if old is None else target
-            return Verdict(False, f'the name {unread} does not read as a version number', Reason.UNREADABLE)
+            return Verdict(
+                False, f'the name {unread} does not read as a version number', Reason.UNREADABLE
+            )
         if old == new:
             return Verdict(True, 'it is the version that the instance has', Reason.SAME_VERSION)
         if _is_lower(new, old):
@@ -164,16 +193,29 @@ class Rules:
         return self._judge_series(self.follows.get(manager, {}), old, new)
 
     @staticmethod
-    def _judge_series(table: Mapping[_Series, Sequence[_Series]], old: Number, new: Number) -> Verdict:
+    def _judge_series(
+        table: Mapping[_Series, Sequence[_Series]], old: Number, new: Number
+    ) -> Verdict:
         old_series, new_series = _series_of(table, old), _series_of(table, new)
         if old_series == new_series:
             return Verdict(True, f'both are of series {_dotted(old_series)}', Reason.PATCH_LEVEL)
         allowed = _followers(table, old_series)
         if any(series.names(new_series) for series in allowed):
-            return Verdict(True, f'series {_dotted(new_series)} may follow {_dotted(old_series)}', Reason.NEXT_SERIES)
-        after = ', '.join('.'.join('*' if part is None else str(part) for part in series.parts) for series in allowed)
-        return Verdict(False, f'no rule lets series {_dotted(new_series)} follow {_dotted(old_series)}, '
-                       f'only {after or "itself"}', Reason.NO_RULE)
+            return Verdict(
+                True,
+                f'series {_dotted(new_series)} may follow {_dotted(old_series)}',
+                Reason.NEXT_SERIES,
+            )
+        after = ', '.join(
+            '.'.join('*' if part is None else str(part) for part in series.parts)
+            for series in allowed
+        )
+        return Verdict(
+            False,
+            f'no rule lets series {_dotted(new_series)} follow {_dotted(old_series)}, '
+            f'only {after or "itself"}',
+            Reason.NO_RULE,
+        )
 
 
 def _tables(text: str) -> dict[str, dict[_Series, Sequence[_Series]]]:
@@ -189,8 +231,14 @@ def _tables(text: str) -> dict[str, dict[_Series, Sequence[_Series]]]:
 
 
 def _table(manager: str, entry: Any) -> dict[_Series, Sequence[_Series]]:
-    if not isinstance(entry, dict) or set(entry) != {'follows'} or not isinstance(entry['follows'], dict):
-        raise RulesError(f'The version rules of {manager} must be a mapping with the one key "follows"')
+    if (
+        not isinstance(entry, dict)
+        or set(entry) != {'follows'}
+        or not isinstance(entry['follows'], dict)
+    ):
+        raise RulesError(
+            f'The version rules of {manager} must be a mapping with the one key "follows"'
+        )
     table: dict[_Series, Sequence[_Series]] = {}
     for series, targets in entry['follows'].items():
         if not isinstance(targets, list):
@@ -208,7 +256,7 @@ def _series_length(declared: frozenset[_Series], number: Number) -> int:
 def _series_of(table: Mapping[_Series, Sequence[_Series]], number: Number) -> Number:
     """The part of `number` that names its series."""
     declared = frozenset(table).union(*table.values())
-    return number[:_series_length(declared, number)]
+    return number[: _series_length(declared, number)]
 
 
 def _followers(table: Mapping[_Series, Sequence[_Series]], series: Number) -> Sequence[_Series]:

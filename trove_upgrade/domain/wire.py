@@ -3,6 +3,7 @@
 
 A value of a wrong type that got into a row would be met again by whoever works on the row next, for ever.
 """
+
 import collections.abc
 import dataclasses
 import types

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Composes the agent: ports, jobs, endpoint, heartbeats; and starts and stops them in the right order."""
+
 import dataclasses
 import functools
 import json
@@ -55,8 +56,10 @@ class NotAGuest(exceptions.TroveUpgradeError):
     """The agent has not been told whose guest it is."""
 
     code = 'NOT_A_GUEST'
-    template = ('The guest agent cannot start: its configuration names no {missing} in [DEFAULT]. '
-                'See that user data writes guest_info.conf and that --config-dir names its directory.')
+    template = (
+        'The guest agent cannot start: its configuration names no {missing} in [DEFAULT]. '
+        'See that user data writes guest_info.conf and that --config-dir names its directory.'
+    )
 
 
 def prefetch(own: work.Guest) -> None:
@@ -74,8 +77,12 @@ def prefetch(own: work.Guest) -> None:
 
 def bodies(own: work.Guest) -> dict[str, Body]:
     """What each method of the RPC API runs as a job."""
-    def body(flow: Callable[[work.Work], work.Outcome], call: guest.GuestCall, progress: base.Progress) -> work.Outcome:
+
+    def body(
+        flow: Callable[[work.Work], work.Outcome], call: guest.GuestCall, progress: base.Progress
+    ) -> work.Outcome:
         return flow(work.Work(own, call, progress))
+
     return {method: functools.partial(body, flow) for method, flow in _FLOWS.items()}
 
 
@@ -90,9 +97,13 @@ def keep_apart(conf: cfg.ConfigOpts, services: service.ServicePort) -> None:
         return
     installed = [name for name in options.trove_agent_services if services.exists(name)]
     if installed:
-        LOG.warning('Trove\'s agent (%s) is in this guest and guest_topic_prefix is its own, "%s": this agent listens on "%s<instance id>" '
-                    'instead. Set [trove_upgrade] guest_topic_prefix in the configuration that Trove gives to its guests.',
-                    ', '.join(installed), options.guest_topic_prefix, messaging.PREFIX_BESIDE_TROVE)
+        LOG.warning(
+            'Trove\'s agent (%s) is in this guest and guest_topic_prefix is its own, "%s": this agent listens on "%s<instance id>" '
+            'instead. Set [trove_upgrade] guest_topic_prefix in the configuration that Trove gives to its guests.',
+            ', '.join(installed),
+            options.guest_topic_prefix,
+            messaging.PREFIX_BESIDE_TROVE,
+        )
         conf.set_override('guest_topic_prefix', messaging.PREFIX_BESIDE_TROVE, group=our_conf.GROUP)
 
 
@@ -104,55 +115,110 @@ def compose_guest(conf: cfg.ConfigOpts, layout: Layout) -> work.Guest:
     for name in ('guest_id', 'datastore_manager'):
         if not conf[name]:
             raise NotAGuest(missing=name)
-    options, clock, commands = conf[our_conf.GROUP], clock_module.SystemClock(), commands_module.SystemCommands()
-    context = base.DriverContext(volume=layout.volume, data_directory=layout.data_directory, etc=layout.etc, run=layout.run,
-                                 image_facts=_image_facts(layout), now=clock.now, monotonic=clock.monotonic)
+    options, clock, commands = (
+        conf[our_conf.GROUP],
+        clock_module.SystemClock(),
+        commands_module.SystemCommands(),
+    )
+    context = base.DriverContext(
+        volume=layout.volume,
+        data_directory=layout.data_directory,
+        etc=layout.etc,
+        run=layout.run,
+        image_facts=_image_facts(layout),
+        now=clock.now,
+        monotonic=clock.monotonic,
+    )
     services = service.detect(commands, layout.root)
     others = _others(conf, layout, commands, services)
     runtime = factory.runtime(options.database_runtime, context, services)
     LOG.info('%s', runtime)
-    driver = factory.driver(conf.datastore_manager, context, services, _containers(conf, clock, others) if runtime.in_container else None)
+    driver = factory.driver(
+        conf.datastore_manager,
+        context,
+        services,
+        _containers(conf, clock, others) if runtime.in_container else None,
+    )
     driver.runs_as = str(runtime)
     return work.Guest(
-        instance_id=conf.guest_id, agent_version=metadata.version('trove-upgrade'), boot_id=identity.boot_id,
-        marker=functools.partial(identity.read_marker, layout.marker), layout=layout, clock=clock,
-        volume=Volume(layout, commands, clock, options.volume_mount_options), service=services,
-        driver=driver, marks=Marks(layout), accounts=SystemAccounts(),
-        settings=work.Settings(options.volume_wait_seconds, options.volume_margin_mb << 20, options.stash_keep_hours),
-        watchers=others, metadata=metadata_address.GuestFirewall(commands))
+        instance_id=conf.guest_id,
+        agent_version=metadata.version('trove-upgrade'),
+        boot_id=identity.boot_id,
+        marker=functools.partial(identity.read_marker, layout.marker),
+        layout=layout,
+        clock=clock,
+        volume=Volume(layout, commands, clock, options.volume_mount_options),
+        service=services,
+        driver=driver,
+        marks=Marks(layout),
+        accounts=SystemAccounts(),
+        settings=work.Settings(
+            options.volume_wait_seconds, options.volume_margin_mb << 20, options.stash_keep_hours
+        ),
+        watchers=others,
+        metadata=metadata_address.GuestFirewall(commands),
+    )
 
 
-def compose_seal(conf: cfg.ConfigOpts, own: work.Guest, on_change: Callable[[], None] = lambda: None) -> Seal:
+def compose_seal(
+    conf: cfg.ConfigOpts, own: work.Guest, on_change: Callable[[], None] = lambda: None
+) -> Seal:
     """The seal of this start of the agent; `on_change` is called when it has read another key."""
-    return Seal(HeldKey(own.layout, own.instance_id, conf.instance_rpc_encr_key, on_change),
-                lambda key_id: Sequence(own.layout.sequence(key_id)), Drops(own.clock.monotonic), own.clock.monotonic)
+    return Seal(
+        HeldKey(own.layout, own.instance_id, conf.instance_rpc_encr_key, on_change),
+        lambda key_id: Sequence(own.layout.sequence(key_id)),
+        Drops(own.clock.monotonic),
+        own.clock.monotonic,
+    )
 
 
-def _others(conf: cfg.ConfigOpts, layout: Layout, commands: commands_module.Commands, services: service.ServicePort) -> watchers.Watchers:
+def _others(
+    conf: cfg.ConfigOpts,
+    layout: Layout,
+    commands: commands_module.Commands,
+    services: service.ServicePort,
+) -> watchers.Watchers:
     """Trove's own agent, unless this one is in its place."""
     options = conf[our_conf.GROUP]
     prefix = options.trove_agent_topic_prefix
     if prefix == options.guest_topic_prefix:
         return watchers.NoWatchers()
     return trove_agent.TroveAgent(
-        layout, services, stand_in.StandIn(functools.partial(stand_in.server, conf, prefix, conf.guest_id)),
-        trove_agent.ProgramReporter(commands, pathlib.Path(options.trove_agent_program), layout.configuration_directory),
-        options.trove_agent_services)
+        layout,
+        services,
+        stand_in.StandIn(functools.partial(stand_in.server, conf, prefix, conf.guest_id)),
+        trove_agent.ProgramReporter(
+            commands, pathlib.Path(options.trove_agent_program), layout.configuration_directory
+        ),
+        options.trove_agent_services,
+    )
 
 
-def _containers(conf: cfg.ConfigOpts, clock: clock_module.SystemClock, others: watchers.Watchers) -> factory.Containers:
+def _containers(
+    conf: cfg.ConfigOpts, clock: clock_module.SystemClock, others: watchers.Watchers
+) -> factory.Containers:
     """What it takes to run the server in a container."""
     conf.register_opts(guestagent_conf.IMAGE_OPTS, group=conf.datastore_manager)
     conf.register_opts(guestagent_conf.REGISTRY_OPTS, group=guestagent_conf.REGISTRY_GROUP)
     registry = conf[guestagent_conf.REGISTRY_GROUP]
     login = None
     if registry.container_registry:
-        login = RegistryLogin(registry.container_registry, registry.container_registry_username or '', registry.container_registry_password or '')
+        login = RegistryLogin(
+            registry.container_registry,
+            registry.container_registry_username or '',
+            registry.container_registry_password or '',
+        )
     return factory.Containers(
         engine=engine.DockerEngine(http.UnixTransport(engine.SOCKET), clock, login=login),
-        repository=conf[conf.datastore_manager].docker_image or conf.datastore_manager, watchers=others,
-        backup_repository=conf[conf.datastore_manager].backup_docker_image, number=conf.datastore_version,
-        repositories=(*conf[our_conf.GROUP].container_repositories, *conf[our_conf.GROUP].upgrade_container_repositories))
+        repository=conf[conf.datastore_manager].docker_image or conf.datastore_manager,
+        watchers=others,
+        backup_repository=conf[conf.datastore_manager].backup_docker_image,
+        number=conf.datastore_version,
+        repositories=(
+            *conf[our_conf.GROUP].container_repositories,
+            *conf[our_conf.GROUP].upgrade_container_repositories,
+        ),
+    )
 
 
 def _image_facts(layout: Layout) -> dict[str, Any]:
@@ -173,7 +239,7 @@ class Agent:
     prefetch: Callable[[], None]
     watchers: watchers.Watchers
     manager: GuestManager
-    server: Any      #: oslo.messaging's
+    server: Any  #: oslo.messaging's
     served: threading.Event = dataclasses.field(default_factory=threading.Event)
 
     def start(self) -> None:
@@ -188,13 +254,15 @@ class Agent:
 
     def stop(self) -> None:
         """For whoever has it in a process of his own; `cmd.guestagent` just ends.  A job that runs is left to the journal."""
-        if self.served.is_set():   # a server that was never started would wait for that
+        if self.served.is_set():  # a server that was never started would wait for that
             self.server.stop()
         self.heartbeats.stop()
         self.keeper.stop()
 
 
-def compose(conf: cfg.ConfigOpts, layout: Layout, wrap: Callable[[work.Guest], work.Guest] = lambda own: own) -> Agent:
+def compose(
+    conf: cfg.ConfigOpts, layout: Layout, wrap: Callable[[work.Guest], work.Guest] = lambda own: own
+) -> Agent:
     """All of it, from configuration that has been read.  Nothing is started; `wrap` is for a test's own entry point.
 
     :raises NotAGuest: the configuration does not say which guest this is.
@@ -212,11 +280,26 @@ def compose(conf: cfg.ConfigOpts, layout: Layout, wrap: Callable[[work.Guest], w
     journal = Journal(layout.jobs)
     jobs = Jobs(journal, bodies(own), own.clock, on_change=wake)
     seal = compose_seal(conf, own, wake)
-    heartbeats = Heartbeats(own, Reports(seal, client).send, jobs.busy, conf[our_conf.GROUP].heartbeat_interval)
+    heartbeats = Heartbeats(
+        own, Reports(seal, client).send, jobs.busy, conf[our_conf.GROUP].heartbeat_interval
+    )
     keeper = StashKeeper(own)
     wakers += [heartbeats.wake, keeper.wake]
-    manager = GuestManager(own, jobs, journal, seal, conf[our_conf.GROUP].guest_join_seconds, heartbeats.wake)
-    server = transport.get_server(rpc_transport, transport.guest_target(conf, own.instance_id), [manager])
-    LOG.info('Guest agent %s of instance %s, datastore manager %s', own.agent_version, own.instance_id, own.driver.manager)
-    LOG.debug('Its configuration is read from %s', [*(conf.config_dir or []), *(conf.config_file or [])])
-    return Agent(jobs, heartbeats, keeper, functools.partial(prefetch, own), own.watchers, manager, server)
+    manager = GuestManager(
+        own, jobs, journal, seal, conf[our_conf.GROUP].guest_join_seconds, heartbeats.wake
+    )
+    server = transport.get_server(
+        rpc_transport, transport.guest_target(conf, own.instance_id), [manager]
+    )
+    LOG.info(
+        'Guest agent %s of instance %s, datastore manager %s',
+        own.agent_version,
+        own.instance_id,
+        own.driver.manager,
+    )
+    LOG.debug(
+        'Its configuration is read from %s', [*(conf.config_dir or []), *(conf.config_file or [])]
+    )
+    return Agent(
+        jobs, heartbeats, keeper, functools.partial(prefetch, own), own.watchers, manager, server
+    )

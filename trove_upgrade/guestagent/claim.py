@@ -5,6 +5,7 @@ Trove's agent gives the whole volume to that user when it mounts it (trove 26, c
 it, whoever owns that: he could put a link, or marks and a stash of his own, where root is about to write or to read.  So the
 top is taken from him whenever his server has been stopped, and nothing of his runs; the data stays his.
 """
+
 import contextlib
 import os
 import pathlib
@@ -65,7 +66,10 @@ def anew(kept: pathlib.Path) -> None:
         _own(top)
         status = _look(top, kept.name)
         if status is not None and not _is_private(status):
-            LOG.warning('%s is not root\'s alone, and is removed: Trove\'s agent has given it to the database\'s user, or that user has made it', kept)
+            LOG.warning(
+                "%s is not root's alone, and is removed: Trove's agent has given it to the database's user, or that user has made it",
+                kept,
+            )
             if stat.S_ISDIR(status.st_mode):
                 foreign.remove_tree(kept.name, top)
             else:
@@ -117,7 +121,7 @@ def _look(top: int, name: str) -> os.stat_result | None:
 
 
 def _take(directory: int, name: str) -> None:
-    with contextlib.suppress(FileNotFoundError):   # it has gone since it was listed
+    with contextlib.suppress(FileNotFoundError):  # it has gone since it was listed
         kind = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
         if stat.S_ISREG(kind) or stat.S_ISDIR(kind):
             os.chown(name, 0, 0, dir_fd=directory, follow_symlinks=False)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The guest's own clock."""
+
 import datetime
 import time
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Other programs, as a port: what the agent runs is short, has a time limit and speaks C."""
+
 import dataclasses
 import os
 import subprocess
@@ -36,10 +37,21 @@ class SystemCommands:
 
     def run(self, argv: Sequence[str], timeout_seconds: float = 60) -> Completed:
         """See `Commands.run`."""
-        environment = {**os.environ, 'LC_ALL': 'C', 'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'}
+        environment = {
+            **os.environ,
+            'LC_ALL': 'C',
+            'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+        }
         try:
-            done = subprocess.run(list(argv), capture_output=True, timeout=timeout_seconds, env=environment,
-                                  stdin=subprocess.DEVNULL, text=True, errors='replace')
+            done = subprocess.run(
+                list(argv),
+                capture_output=True,
+                timeout=timeout_seconds,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                errors='replace',
+            )
         except FileNotFoundError:
             return Completed(127, '', f'{argv[0]}: command not found')
         except OSError as error:

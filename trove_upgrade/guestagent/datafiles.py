@@ -3,6 +3,7 @@
 
 A difference means that something has written in between, and then no checksum taken before counts.
 """
+
 import contextlib
 import json
 import os
@@ -31,7 +32,11 @@ def differences(before: bytes, data_directory: pathlib.Path) -> list[str]:
     old, new = json.loads(before), json.loads(listing(data_directory))
     found = [f'{name!r} is gone' for name in sorted(old.keys() - new.keys())]
     found += [f'{name!r} is new' for name in sorted(new.keys() - old.keys())]
-    found += [f'{name!r} has changed' for name in sorted(old.keys() & new.keys()) if old[name] != new[name]]
+    found += [
+        f'{name!r} has changed'
+        for name in sorted(old.keys() & new.keys())
+        if old[name] != new[name]
+    ]
     if len(found) > _NAMED:
         return [*found[:_NAMED], f'{len(found) - _NAMED} more']
     return found

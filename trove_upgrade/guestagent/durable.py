@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that are there after a power cut, whole, once a call has returned: written beside, synced, renamed, directory synced."""
+
 import contextlib
 import json
 import os
@@ -65,9 +66,14 @@ def write_below(directory: int, name: str, content: bytes, mode: int = 0o644) ->
     with _WRITING:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(beside, dir_fd=directory)
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=directory)
+        descriptor = os.open(
+            beside,
+            os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC,
+            mode,
+            dir_fd=directory,
+        )
         with os.fdopen(descriptor, 'wb') as stream:
-            os.fchmod(stream.fileno(), mode)   # whatever the umask says
+            os.fchmod(stream.fileno(), mode)  # whatever the umask says
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())

@@ -5,6 +5,7 @@ Whoever has the database can run code under its uid, so each name there can be a
 nobody ever writes to, and can become one between two looks.  Only a plain file of that very user is read: its content is
 nothing that he could not read himself, and it never blocks.
 """
+
 import contextlib
 import errno
 import os
@@ -33,7 +34,9 @@ def owner_of(data_directory: pathlib.Path) -> int:
     return os.lstat(data_directory).st_uid
 
 
-def open_regular(name: str | pathlib.Path, *, below: int | None = None, follow: bool = False) -> int:
+def open_regular(
+    name: str | pathlib.Path, *, below: int | None = None, follow: bool = False
+) -> int:
     """Return a descriptor of a plain file; a pipe, a socket, a device or a directory in its place is closed at once, and never waited for.
 
     :raises FileNotFoundError: there is none.
@@ -59,7 +62,9 @@ def open_plain(name: str | pathlib.Path, owner: int, *, below: int | None = None
     raise PermissionError(errno.EPERM, 'it is no file of the database', str(name))
 
 
-def read(name: str | pathlib.Path, owner: int, limit_bytes: int, *, below: int | None = None) -> bytes:
+def read(
+    name: str | pathlib.Path, owner: int, limit_bytes: int, *, below: int | None = None
+) -> bytes:
     """The first `limit_bytes` of it.  Raises as `open_plain`."""
     with os.fdopen(open_plain(name, owner, below=below), 'rb') as stream:
         return stream.read(limit_bytes)
@@ -86,8 +91,9 @@ def directory(name: str | pathlib.Path, *, below: int | None = None) -> Iterator
         os.close(descriptor)
 
 
-def walk(top: str | pathlib.Path, *, below: int | None = None,
-         levels: int | None = None) -> Iterator[tuple[Sequence[str], list[str], list[str], int]]:
+def walk(
+    top: str | pathlib.Path, *, below: int | None = None, levels: int | None = None
+) -> Iterator[tuple[Sequence[str], list[str], list[str], int]]:
     """Names that lead from `top` to a directory, the directories and the others in it, and its descriptor: for `top` and all below it.
 
     By descriptors, so that a directory that becomes a link meanwhile is not followed out of `top`; with a few of them and without recursion,
@@ -124,7 +130,9 @@ class _Descent:
     def __init__(self, top: int) -> None:
         self.here = top
         self._open = [top]
-        self._closed: list[tuple[int, int]] = []   # device and inode of those between the uppermost and `here`
+        self._closed: list[
+            tuple[int, int]
+        ] = []  # device and inode of those between the uppermost and `here`
 
     def down(self, name: str) -> bool:
         """False if it is no directory any more."""
@@ -172,7 +180,7 @@ def _identity(descriptor: int) -> tuple[int, int]:
 def _entries(descriptor: int) -> tuple[list[str], list[str]]:
     directories: list[str] = []
     others: list[str] = []
-    with os.scandir(descriptor) as entries:   # empty where it was removed since it was opened
+    with os.scandir(descriptor) as entries:  # empty where it was removed since it was opened
         for entry in entries:
             (directories if entry.is_dir(follow_symlinks=False) else others).append(entry.name)
     return directories, others
@@ -185,7 +193,9 @@ def too_deep(top: pathlib.Path) -> pathlib.Path | None:
     """
     for names, directories, others, _ in walk(top, levels=LEVELS):
         length = len(os.fsencode(top.joinpath(*names))) + 1
-        if (len(names) == LEVELS and directories) or any(length + len(os.fsencode(name)) > PATH_BYTES for name in (*directories, *others)):
+        if (len(names) == LEVELS and directories) or any(
+            length + len(os.fsencode(name)) > PATH_BYTES for name in (*directories, *others)
+        ):
             return top.joinpath(*names[:3])
     return None
 

@@ -4,6 +4,7 @@
 The rare ones are for the API, which takes a guest that has never spoken for one without our agent: a message that is sent before any
 taskmanager has made its queue is lost, and nobody is told.
 """
+
 import threading
 from collections.abc import Callable
 
@@ -26,7 +27,13 @@ _IDLE_SECONDS = 3600.0
 class Heartbeats:
     """Sends them from a thread of its own.  `send` may raise MessagingUnavailable: the next one comes anyway."""
 
-    def __init__(self, own: Guest, send: Callable[[guest.Heartbeat], None], busy: Callable[[], bool], interval_seconds: float) -> None:
+    def __init__(
+        self,
+        own: Guest,
+        send: Callable[[guest.Heartbeat], None],
+        busy: Callable[[], bool],
+        interval_seconds: float,
+    ) -> None:
         self._guest = own
         self._send = send
         self._busy = busy
@@ -61,7 +68,7 @@ class Heartbeats:
                 heard = True
             except exceptions.MessagingUnavailable as error:
                 if heard:
-                    LOG.warning('%s', error.message)   # once, not every second
+                    LOG.warning('%s', error.message)  # once, not every second
                 heard = False
             except Exception:
                 LOG.exception('No heartbeat could be sent; the next one is tried')
@@ -75,14 +82,18 @@ class Heartbeats:
         if marks.has(Mark.QUIESCING) or marks.has(Mark.QUIESCED):
             return True
         upgrade_id = self._upgrade_id()
-        return upgrade_id is not None and not (marks.has(Mark.RESTORED, upgrade_id) and marks.has(Mark.FINISHED, upgrade_id))
+        return upgrade_id is not None and not (
+            marks.has(Mark.RESTORED, upgrade_id) and marks.has(Mark.FINISHED, upgrade_id)
+        )
 
     def _is_active(self) -> bool:
         """True where it cannot be told: the marks are read from a disk."""
         try:
             return self.active()
         except Exception:
-            LOG.exception('It cannot be told whether there is an upgrade; heartbeats go on as if there was one')
+            LOG.exception(
+                'It cannot be told whether there is an upgrade; heartbeats go on as if there was one'
+            )
             return True
 
     def pause_seconds(self) -> float:
@@ -101,6 +112,11 @@ class Heartbeats:
         upgrade_id = self._upgrade_id()
         version, state = look(self._guest)
         return guest.Heartbeat(
-            instance_id=self._guest.instance_id, boot_id=self._guest.boot_id(), marker=self._guest.marker(),
-            restored=self._guest.marks.has(Mark.RESTORED, upgrade_id), agent_version=self._guest.agent_version,
-            server_version=version, server_state=state)
+            instance_id=self._guest.instance_id,
+            boot_id=self._guest.boot_id(),
+            marker=self._guest.marker(),
+            restored=self._guest.marks.has(Mark.RESTORED, upgrade_id),
+            agent_version=self._guest.agent_version,
+            server_version=version,
+            server_state=state,
+        )

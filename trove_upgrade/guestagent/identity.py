@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who this guest is: its boot, and the upgrade that booted it."""
+
 import configparser
 import os
 import pathlib

@@ -3,6 +3,7 @@
 
 One at a time: all of them work on the same database.
 """
+
 import dataclasses
 import threading
 from collections.abc import Callable, Mapping
@@ -27,7 +28,7 @@ class _Running:
 
     def __init__(self, record: JobRecord, call: guest.GuestCall, until: float) -> None:
         self.record = record
-        self.until = until    # by the monotonic clock
+        self.until = until  # by the monotonic clock
         self.call = call
         self.ended = threading.Event()
         self.cancelled = threading.Event()
@@ -36,8 +37,13 @@ class _Running:
 class Jobs:
     """Starts, joins and resumes jobs."""
 
-    def __init__(self, journal: Journal, bodies: Mapping[str, Body], clock: ports.Clock,
-                 on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        bodies: Mapping[str, Body],
+        clock: ports.Clock,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
         """`on_change` is told of each start and end, in whichever thread that happens."""
         self._journal = journal
         self._bodies = bodies
@@ -75,31 +81,51 @@ class Jobs:
             running.until = self._until(call)
             return running.record, running
         record = self._journal.read(key)
-        if record is not None and record.code == generations.CODE and call.generation > int(record.call['generation']):
-            record = None   # that answer was for the one who had lost its claim
+        if (
+            record is not None
+            and record.code == generations.CODE
+            and call.generation > int(record.call['generation'])
+        ):
+            record = None  # that answer was for the one who had lost its claim
         if record is not None and record.ended:
             return record, None
         if method == _ABORT:
             self._overrule(call)
         if running is not None:
-            if method == _ABORT and running.record.method == _PRE and running.record.call['upgrade_id'] == call.upgrade_id:
+            if (
+                method == _ABORT
+                and running.record.method == _PRE
+                and running.record.call['upgrade_id'] == call.upgrade_id
+            ):
                 running.cancelled.set()
-            return self._record(method, call, f'Waiting for {running.record.method} of upgrade {running.record.call["upgrade_id"]}.'), running
+            return self._record(
+                method,
+                call,
+                f'Waiting for {running.record.method} of upgrade {running.record.call["upgrade_id"]}.',
+            ), running
         return self._start(record or self._record(method, call, 'Begun.'), call)
 
     def _record(self, method: str, call: guest.GuestCall, message: str) -> JobRecord:
-        return JobRecord(method, call.to_wire(), guest.JobState.RUNNING, message, self._clock.now().isoformat())
+        return JobRecord(
+            method, call.to_wire(), guest.JobState.RUNNING, message, self._clock.now().isoformat()
+        )
 
     def _start(self, record: JobRecord, call: guest.GuestCall) -> tuple[JobRecord, _Running]:
         self._journal.write(record)
         running = self._running = _Running(record, call, self._until(call))
         LOG.info('Upgrade %s: %s begun, attempt %d', call.upgrade_id, record.method, call.attempt)
-        threading.Thread(target=self._run, args=(running,), name=f'job-{record.method}', daemon=True).start()
+        threading.Thread(
+            target=self._run, args=(running,), name=f'job-{record.method}', daemon=True
+        ).start()
         return record, running
 
     def _until(self, call: guest.GuestCall) -> float:
         """When the job gives up, by the monotonic clock: the newest call tells, and the guest's time of day may be anything."""
-        seconds = (call.deadline - self._clock.now()).total_seconds() if call.seconds is None else call.seconds
+        seconds = (
+            (call.deadline - self._clock.now()).total_seconds()
+            if call.seconds is None
+            else call.seconds
+        )
         return self._clock.monotonic() + seconds
 
     def _overrule(self, call: guest.GuestCall) -> None:
@@ -111,45 +137,96 @@ class Jobs:
         if self._running is not None and self._running.record.key == key:
             return
         now = self._clock.now().isoformat()
-        self._journal.write(JobRecord(_PRE, call.to_wire(), guest.JobState.REFUSED, f'Attempt {call.attempt} of upgrade {call.upgrade_id} was '
-                                      f'aborted. Begin a new attempt.', now, now, code='UPGRADE_ABORTED'))
+        self._journal.write(
+            JobRecord(
+                _PRE,
+                call.to_wire(),
+                guest.JobState.REFUSED,
+                f'Attempt {call.attempt} of upgrade {call.upgrade_id} was '
+                f'aborted. Begin a new attempt.',
+                now,
+                now,
+                code='UPGRADE_ABORTED',
+            )
+        )
 
     def resume(self) -> None:
         """Go on with what the agent's death has interrupted, and return when that has ended.  Calls may come meanwhile."""
         self._journal.prune()
         for record in [record for record in self._journal.all() if not record.ended]:
             call = guest.GuestCall.from_wire(record.call)
-            LOG.warning('Upgrade %s: %s was interrupted and is run again', call.upgrade_id, record.method)
+            LOG.warning(
+                'Upgrade %s: %s was interrupted and is run again', call.upgrade_id, record.method
+            )
             while not self.ask(record.method, call, _LONG_SECONDS).ended:
                 pass
 
     def _run(self, running: _Running) -> None:
         """The thread's edge: whatever happens ends in the journal."""
+
         def progress(percent: int | None, message: str) -> None:
             if percent is not None and percent != running.record.percent:
-                LOG.info('Upgrade %s: %s %d %%: %s', running.call.upgrade_id, running.record.method, percent, message)
+                LOG.info(
+                    'Upgrade %s: %s %d %%: %s',
+                    running.call.upgrade_id,
+                    running.record.method,
+                    percent,
+                    message,
+                )
             running.record = dataclasses.replace(running.record, percent=percent, message=message)
             if running.cancelled.is_set():
-                raise exceptions.StepRefused(f'Upgrade {running.call.upgrade_id} was aborted meanwhile.', 'UPGRADE_ABORTED')
+                raise exceptions.StepRefused(
+                    f'Upgrade {running.call.upgrade_id} was aborted meanwhile.', 'UPGRADE_ABORTED'
+                )
             if self._clock.monotonic() >= running.until:
-                raise exceptions.StepFailed(f'The guest gives up: {message} The time that the taskmanager gave it has passed. '
-                                            f'Try again with more time.', 'DEADLINE_PASSED')
+                raise exceptions.StepFailed(
+                    f'The guest gives up: {message} The time that the taskmanager gave it has passed. '
+                    f'Try again with more time.',
+                    'DEADLINE_PASSED',
+                )
 
         started = running.record
         try:
             outcome = self._bodies[started.method](running.call, progress)
-            ended = dataclasses.replace(started, state=guest.JobState.DONE, message=outcome.message, percent=100, result=outcome.result)
+            ended = dataclasses.replace(
+                started,
+                state=guest.JobState.DONE,
+                message=outcome.message,
+                percent=100,
+                result=outcome.result,
+            )
         except exceptions.StepRefused as error:
-            ended = dataclasses.replace(started, state=guest.JobState.REFUSED, message=error.message, code=error.code)
-            LOG.info('Upgrade %s: %s refused: %s', running.call.upgrade_id, started.method, error.message, exc_info=_cause(error))
+            ended = dataclasses.replace(
+                started, state=guest.JobState.REFUSED, message=error.message, code=error.code
+            )
+            LOG.info(
+                'Upgrade %s: %s refused: %s',
+                running.call.upgrade_id,
+                started.method,
+                error.message,
+                exc_info=_cause(error),
+            )
         except exceptions.TroveUpgradeError as error:
-            ended = dataclasses.replace(started, state=guest.JobState.FAILED, message=error.message, code=error.code)
-            LOG.error('Upgrade %s: %s failed: %s', running.call.upgrade_id, started.method, error.message,  # noqa: TRY400 - the message says it
-                      exc_info=_cause(error))
+            ended = dataclasses.replace(
+                started, state=guest.JobState.FAILED, message=error.message, code=error.code
+            )
+            LOG.error(  # noqa: TRY400 - the message says it
+                'Upgrade %s: %s failed: %s',
+                running.call.upgrade_id,
+                started.method,
+                error.message,
+                exc_info=_cause(error),
+            )
         except Exception as error:
             LOG.exception('Upgrade %s: %s failed', running.call.upgrade_id, started.method)
-            ended = dataclasses.replace(started, state=guest.JobState.FAILED, code='INTERNAL_ERROR',
-                                        message=origin.unexpected(f'{started.method} failed', error, 'the log of the guest agent'))
+            ended = dataclasses.replace(
+                started,
+                state=guest.JobState.FAILED,
+                code='INTERNAL_ERROR',
+                message=origin.unexpected(
+                    f'{started.method} failed', error, 'the log of the guest agent'
+                ),
+            )
         self._end(running, dataclasses.replace(ended, ended_at=self._clock.now().isoformat()))
 
     def _end(self, running: _Running, ended: JobRecord) -> None:

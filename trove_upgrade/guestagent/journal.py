@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The journal of jobs: one file per (upgrade, attempt, method) on the root disk, synced, so that an agent that dies knows what it did."""
+
 import contextlib
 import dataclasses
 import pathlib
@@ -20,7 +21,7 @@ class JobRecord:
     """One job as it stands."""
 
     method: str
-    call: Mapping[str, Any]              #: the call that began it, in its form on the wire
+    call: Mapping[str, Any]  #: the call that began it, in its form on the wire
     state: guest.JobState
     message: str
     started_at: str
@@ -61,11 +62,17 @@ class Journal:
         """Durable when this returns."""
         with self._lock:
             durable.make_directory(self._directory, 0o700)
-            durable.write_json(self._path(record.key), {**dataclasses.asdict(record), 'state': str(record.state)})
+            durable.write_json(
+                self._path(record.key), {**dataclasses.asdict(record), 'state': str(record.state)}
+            )
 
     def all(self) -> list[JobRecord]:
         """Every job, the one that began first at the front; what cannot be read is set aside with a warning."""
-        records = [record for path in listing.matching(self._directory, '*.json') if (record := self._readable(path)) is not None]
+        records = [
+            record
+            for path in listing.matching(self._directory, '*.json')
+            if (record := self._readable(path)) is not None
+        ]
         return sorted(records, key=lambda record: record.started_at)
 
     def _readable(self, path: pathlib.Path) -> JobRecord | None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Removes the stash when its hours are over, also across restarts of the agent."""
+
 import threading
 
 from trove_upgrade.domain import logs
@@ -41,6 +42,8 @@ class StashKeeper:
             try:
                 seconds = finish.seconds_until_removal(self._guest)
             except Exception:
-                LOG.exception('The stash could not be removed; it is tried again in %d s', _RETRY_SECONDS)
+                LOG.exception(
+                    'The stash could not be removed; it is tried again in %d s', _RETRY_SECONDS
+                )
                 seconds = _RETRY_SECONDS
             self._woken.wait(seconds)

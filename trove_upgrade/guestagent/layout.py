@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where things are in a guest: Trove's layout, below one root so that a test can stand in a directory of its own."""
+
 import dataclasses
 import pathlib
 
@@ -99,4 +100,7 @@ class Layout:
     @property
     def agent_files(self) -> tuple[pathlib.Path, pathlib.Path]:
         """The agent's own two files, as Trove names them."""
-        return self.configuration_directory / 'guest_info.conf', self.configuration_directory / 'trove-guestagent.conf'
+        return (
+            self.configuration_directory / 'guest_info.conf',
+            self.configuration_directory / 'trove-guestagent.conf',
+        )

@@ -4,6 +4,7 @@
 What has gone when it is looked at was not there: no error.  Path.glob and Path.rglob raise FileNotFoundError for a directory that
 is removed while they are in it (Python 3.11).
 """
+
 import contextlib
 import errno
 import fnmatch

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The RPC endpoint: 1.2, which is 1.1 in envelopes; 1.1; and the specification's two methods of 1.0 under the same names."""
+
 import datetime
 import re
 import uuid
@@ -19,7 +20,16 @@ from trove_upgrade.sealing import messages
 
 LOG = logs.get_logger(__name__)
 
-_METHODS = frozenset({'check_upgrade', 'pre_upgrade', 'abort_upgrade', 'post_upgrade', 'verify_upgrade', 'finish_upgrade'})
+_METHODS = frozenset(
+    {
+        'check_upgrade',
+        'pre_upgrade',
+        'abort_upgrade',
+        'post_upgrade',
+        'verify_upgrade',
+        'finish_upgrade',
+    }
+)
 _SPECIFICATION_HOURS = 2
 _SPECIFICATION_ID = re.compile(r'spec-[0-9a-f]{32}')
 
@@ -56,8 +66,15 @@ class GuestManager:
 
     target = oslo_messaging.Target(version='1.2')
 
-    def __init__(self, own: Guest, jobs: Jobs, journal: Journal, seal: Seal, join_seconds: float,
-                 wake: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        own: Guest,
+        jobs: Jobs,
+        journal: Journal,
+        seal: Seal,
+        join_seconds: float,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
         """`wake` is called when something has begun that heartbeats should tell of."""
         self._guest = own
         self._jobs = jobs
@@ -74,7 +91,9 @@ class GuestManager:
         """Check, fingerprint, stop, stash, unmount.  Without arguments it is RPC 1.0: the upgrade_info, or an error."""
         if not arguments:
             self._seal.require_unsealed_allowed()
-            return dict(self._specification('pre_upgrade', self._specification_id(), {})['upgrade_info'])
+            return dict(
+                self._specification('pre_upgrade', self._specification_id(), {})['upgrade_info']
+            )
         return self._unsealed('pre_upgrade', arguments)
 
     def abort_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
@@ -119,7 +138,10 @@ class GuestManager:
             return {}
         if request.method in _METHODS:
             return self._answer(request.method, request.arguments)
-        raise exceptions.StepFailed('The guest agent has no such method. Look which release the taskmanager has.', 'GUEST_METHOD_UNKNOWN')
+        raise exceptions.StepFailed(
+            'The guest agent has no such method. Look which release the taskmanager has.',
+            'GUEST_METHOD_UNKNOWN',
+        )
 
     def _unsealed(self, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Answer a call of RPC 1.1.
@@ -139,13 +161,19 @@ class GuestManager:
             return self._failed(error.message, error.code, _upgrade_id(arguments))
         except Exception as error:
             LOG.exception('%s failed', method)
-            return self._failed(origin.unexpected(f'{method} failed', error, 'the log of the guest agent'), 'INTERNAL_ERROR',
-                                _upgrade_id(arguments))
+            return self._failed(
+                origin.unexpected(f'{method} failed', error, 'the log of the guest agent'),
+                'INTERNAL_ERROR',
+                _upgrade_id(arguments),
+            )
 
     def _ask(self, method: str, call: guest.GuestCall, wait_seconds: float) -> JobRecord:
         if call.instance_id != self._guest.instance_id:
-            raise exceptions.StepFailed(f'{method} is for instance {call.instance_id}, and this guest is {self._guest.instance_id}. '
-                                        f'Look at the topics of the guests.', 'WRONG_GUEST')
+            raise exceptions.StepFailed(
+                f'{method} is for instance {call.instance_id}, and this guest is {self._guest.instance_id}. '
+                f'Look at the topics of the guests.',
+                'WRONG_GUEST',
+            )
         generations.require(self._guest, call)
         self._wake()
         return self._jobs.ask(method, call, wait_seconds)
@@ -155,36 +183,62 @@ class GuestManager:
         message, code, job_state = record.message, record.code, record.state
         # Not while a job works on it: a server on its way up or down takes a connection and says nothing, longer than the caller waits.
         version, state = look(own) if record.ended else (None, guest.ServerState.UNKNOWN)
-        if method == 'pre_upgrade' and job_state is guest.JobState.DONE and not own.marks.has(Mark.QUIESCED, upgrade_id):
+        if (
+            method == 'pre_upgrade'
+            and job_state is guest.JobState.DONE
+            and not own.marks.has(Mark.QUIESCED, upgrade_id)
+        ):
             job_state, code = guest.JobState.FAILED, 'QUIESCE_LOST'
             message = f'Upgrade {upgrade_id} was quiesced, and this has been undone since. Begin a new attempt.'
         return guest.GuestAnswer(
-            state=job_state, message=message, boot_id=own.boot_id(), server_state=state, agent_version=own.agent_version,
-            server_version=version, percent=record.percent, code=code, serving=version is not None and not own.isolated(),
-            server_started_on_data=own.server_started_for_certain(upgrade_id), result=record.result)
+            state=job_state,
+            message=message,
+            boot_id=own.boot_id(),
+            server_state=state,
+            agent_version=own.agent_version,
+            server_version=version,
+            percent=record.percent,
+            code=code,
+            serving=version is not None and not own.isolated(),
+            server_started_on_data=own.server_started_for_certain(upgrade_id),
+            result=record.result,
+        )
 
     def _failed(self, message: str, code: str, upgrade_id: str) -> dict[str, Any]:
         """Says only what cannot fail."""
         return guest.GuestAnswer(
-            state=guest.JobState.FAILED, message=message, boot_id=self._guest.boot_id(), server_state=guest.ServerState.UNKNOWN,
-            agent_version=self._guest.agent_version, code=code, server_started_on_data=self._guest.server_started(upgrade_id) or None).to_wire()
+            state=guest.JobState.FAILED,
+            message=message,
+            boot_id=self._guest.boot_id(),
+            server_state=guest.ServerState.UNKNOWN,
+            agent_version=self._guest.agent_version,
+            code=code,
+            server_started_on_data=self._guest.server_started(upgrade_id) or None,
+        ).to_wire()
 
     def _specification_id(self) -> str:
         """RPC 1.0 has no id: one that runs, or has stopped the database and waits for the rebuild, is joined; else it is a new one."""
         for record in reversed(self._journal.all()):
             upgrade_id, _, method = record.key
-            if method == 'pre_upgrade' and _SPECIFICATION_ID.fullmatch(upgrade_id) and (
-                    not record.ended or self._guest.marks.has(Mark.QUIESCED, upgrade_id)):
+            if (
+                method == 'pre_upgrade'
+                and _SPECIFICATION_ID.fullmatch(upgrade_id)
+                and (not record.ended or self._guest.marks.has(Mark.QUIESCED, upgrade_id))
+            ):
                 return upgrade_id
         return f'spec-{uuid.uuid4().hex}'
 
-    def _specification(self, method: str, upgrade_id: str, info: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _specification(
+        self, method: str, upgrade_id: str, info: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
         """Wait until it is done.
 
         :raises CallFailed: it was refused or has failed.
         """
         deadline = self._guest.clock.now() + datetime.timedelta(hours=_SPECIFICATION_HOURS)
-        call = guest.GuestCall(self._guest.instance_id, upgrade_id, 1, 1, deadline, target={}, upgrade_info=info)
+        call = guest.GuestCall(
+            self._guest.instance_id, upgrade_id, 1, 1, deadline, target={}, upgrade_info=info
+        )
         record = self._ask(method, _read(call.to_wire()), _SPECIFICATION_HOURS * 3600)
         if record.state is not guest.JobState.DONE:
             raise CallFailed(record.message, record.code or 'NOT_DONE')
@@ -196,7 +250,10 @@ def _read(arguments: Mapping[str, Any]) -> guest.GuestCall:
     try:
         return guest_call.read(arguments)
     except guest_call.Invalid as error:
-        raise exceptions.StepFailed(f'The call cannot be read: {error}. Look which version the taskmanager has.', 'CALL_INVALID') from None
+        raise exceptions.StepFailed(
+            f'The call cannot be read: {error}. Look which version the taskmanager has.',
+            'CALL_INVALID',
+        ) from None
 
 
 def _read_info(wire: Any) -> upgrade_info.UpgradeInfo:

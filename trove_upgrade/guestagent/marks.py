@@ -4,6 +4,7 @@
 A mark on the root disk goes with the root disk: a rebuilt server has none.  A mark on the volume outlives every rebuild.  Each
 one belongs to one upgrade; that of another upgrade counts as none.
 """
+
 import enum
 import errno
 import pathlib
@@ -21,20 +22,26 @@ LOG = logs.get_logger(__name__)
 class Mark(enum.StrEnum):
     """The names are files; none is ever renamed."""
 
-    QUIESCING = 'quiescing'    #: root: autostart is about to go and the server to stop; undone unless QUIESCED follows
-    QUIESCED = 'quiesced'      #: root: stopped, stashed, unmounted; holds the upgrade_info
-    STASHED = 'stashed'        #: volume: the stash is published
-    CONFIGURED = 'configured'  #: root: files are restored and the configuration was accepted on scratch
-    SERVER_STARTED = 'server_started_on_data'  #: both, before the first start: the point of no return
-    UPGRADED = 'upgraded'      #: volume: the engine's own upgrade is through
-    COMPARED = 'compared'      #: volume: the fingerprint has been compared, nothing was missing: clients may come
-    OPENED = 'opened'          #: volume: when clients could come first
-    RESTORED = 'restored'      #: root: this root disk is complete
-    VERIFIED = 'verified'      #: both: all of verify_upgrade held; the stash is not needed any more.  A root disk that was healed has it from the volume
-    FINISHED = 'finished'      #: root: the upgrade is COMPLETED; holds when the stash goes
+    QUIESCING = 'quiescing'  #: root: autostart is about to go and the server to stop; undone unless QUIESCED follows
+    QUIESCED = 'quiesced'  #: root: stopped, stashed, unmounted; holds the upgrade_info
+    STASHED = 'stashed'  #: volume: the stash is published
+    CONFIGURED = (
+        'configured'  #: root: files are restored and the configuration was accepted on scratch
+    )
+    SERVER_STARTED = (
+        'server_started_on_data'  #: both, before the first start: the point of no return
+    )
+    UPGRADED = 'upgraded'  #: volume: the engine's own upgrade is through
+    COMPARED = 'compared'  #: volume: the fingerprint has been compared, nothing was missing: clients may come
+    OPENED = 'opened'  #: volume: when clients could come first
+    RESTORED = 'restored'  #: root: this root disk is complete
+    VERIFIED = 'verified'  #: both: all of verify_upgrade held; the stash is not needed any more.  A root disk that was healed has it from the volume
+    FINISHED = 'finished'  #: root: the upgrade is COMPLETED; holds when the stash goes
 
 
-_ON_VOLUME = frozenset({Mark.STASHED, Mark.SERVER_STARTED, Mark.UPGRADED, Mark.COMPARED, Mark.OPENED, Mark.VERIFIED})
+_ON_VOLUME = frozenset(
+    {Mark.STASHED, Mark.SERVER_STARTED, Mark.UPGRADED, Mark.COMPARED, Mark.OPENED, Mark.VERIFIED}
+)
 _ON_ROOT = frozenset(Mark) - _ON_VOLUME | {Mark.SERVER_STARTED, Mark.VERIFIED}
 
 #: How many upgrades' highest generations are remembered.
@@ -46,7 +53,9 @@ class Marks:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._generations_lock = threading.Lock()   #: RPC threads and the job's read, compare and write
+        self._generations_lock = (
+            threading.Lock()
+        )  #: RPC threads and the job's read, compare and write
 
     def _files(self, mark: Mark) -> list[pathlib.Path]:
         files = []
@@ -67,7 +76,9 @@ class Marks:
             try:
                 durable.make_directory(path.parent, 0o700)
                 if not self._is_believed(path):
-                    raise PermissionError(errno.EPERM, 'others than root can write beside it', str(path.parent))
+                    raise PermissionError(
+                        errno.EPERM, 'others than root can write beside it', str(path.parent)
+                    )
                 durable.write_json(path, {'upgrade_id': upgrade_id, **facts})
             except OSError as error:
                 raise _not_written(path, error) from error
@@ -87,7 +98,9 @@ class Marks:
             except FileNotFoundError:
                 continue
             except (OSError, ValueError) as error:
-                LOG.warning('Mark %s in %s cannot be read and counts as none: %s', mark, path, error)
+                LOG.warning(
+                    'Mark %s in %s cannot be read and counts as none: %s', mark, path, error
+                )
                 continue
             if upgrade_id is None or facts.get('upgrade_id') == upgrade_id:
                 return facts
@@ -135,16 +148,24 @@ class Marks:
             for path, known in zip(self._generation_files(), self._generations(), strict=True):
                 if not self._is_believed(path) or _number(known.get(upgrade_id)) >= generation:
                     continue
-                newest = {**{key: value for key, value in known.items() if key != upgrade_id}, upgrade_id: generation}
+                newest = {
+                    **{key: value for key, value in known.items() if key != upgrade_id},
+                    upgrade_id: generation,
+                }
                 try:
                     durable.write_json(path, dict(list(newest.items())[-_GENERATIONS_KEPT:]))
                 except OSError as error:
-                    if path.parent != self._layout.on_volume or not isinstance(error, FileNotFoundError):
+                    if path.parent != self._layout.on_volume or not isinstance(
+                        error, FileNotFoundError
+                    ):
                         raise _not_written(path, error) from error
 
     def _generation_files(self) -> list[pathlib.Path]:
         durable.make_directory(self._layout.state, 0o700)
-        return [self._layout.state / 'generations.json', self._layout.on_volume / 'generations.json']
+        return [
+            self._layout.state / 'generations.json',
+            self._layout.on_volume / 'generations.json',
+        ]
 
     def _generations(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -160,8 +181,11 @@ class Marks:
 
 
 def _not_written(path: pathlib.Path, error: OSError) -> exceptions.StepFailed:
-    return exceptions.StepFailed(f'The upgrade cannot go on: {path} cannot be written ({error.strerror}), and what it announces was not done. '
-                                 f'Look at the disk of the guest and at its volume, then try again.', 'MARK_NOT_WRITTEN')
+    return exceptions.StepFailed(
+        f'The upgrade cannot go on: {path} cannot be written ({error.strerror}), and what it announces was not done. '
+        f'Look at the disk of the guest and at its volume, then try again.',
+        'MARK_NOT_WRITTEN',
+    )
 
 
 def _number(value: object) -> int:

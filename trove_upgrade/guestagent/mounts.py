@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is mounted, as the kernel says it, and who holds it."""
+
 import contextlib
 import dataclasses
 import os
@@ -15,11 +16,11 @@ _ESCAPE = re.compile(r'\\([0-7]{3})')
 class Mount:
     """One line of mountinfo."""
 
-    device: str         #: 'major:minor'
+    device: str  #: 'major:minor'
     mount_point: str
-    options: str        #: per mount, e.g. 'rw,noatime'
-    filesystem: str     #: e.g. ext4
-    source: str         #: e.g. /dev/vdb
+    options: str  #: per mount, e.g. 'rw,noatime'
+    filesystem: str  #: e.g. ext4
+    source: str  #: e.g. /dev/vdb
 
 
 def _plain(field: str) -> str:
@@ -38,7 +39,9 @@ def parse(mountinfo: str) -> tuple[Mount, ...]:
 
 def read() -> tuple[Mount, ...]:
     """The mounts of this process' namespace."""
-    return parse(pathlib.Path('/proc/self/mountinfo').read_text(encoding='utf-8', errors='surrogateescape'))
+    return parse(
+        pathlib.Path('/proc/self/mountinfo').read_text(encoding='utf-8', errors='surrogateescape')
+    )
 
 
 def holders(device_number: int) -> list[str]:
@@ -50,7 +53,9 @@ def holders(device_number: int) -> list[str]:
     for process in pathlib.Path('/proc').iterdir():
         if process.name.isdigit() and _holds(process, device_number):
             with contextlib.suppress(OSError):
-                found.append(f'{process.name} ({(process / "comm").read_text(encoding="utf-8", errors="replace").strip()})')
+                found.append(
+                    f'{process.name} ({(process / "comm").read_text(encoding="utf-8", errors="replace").strip()})'
+                )
     return sorted(found)
 
 

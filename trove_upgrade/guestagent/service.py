@@ -4,6 +4,7 @@
 `systemctl` on the disk proves nothing (it is installed in images that another init boots); /run/systemd/system does.
 Source: sd_booted(3).
 """
+
 import pathlib
 from typing import Protocol
 
@@ -56,18 +57,25 @@ class ServicePort(Protocol):
 
 
 def _failed(what: str, name: str, said: str, code: str) -> exceptions.StepFailed:
-    return exceptions.StepFailed(f'Service {name} cannot be {what}: {said or "it said nothing"}. '
-                                 f"Look at the service's log in the guest.", code)
+    return exceptions.StepFailed(
+        f'Service {name} cannot be {what}: {said or "it said nothing"}. '
+        f"Look at the service's log in the guest.",
+        code,
+    )
 
 
 class Systemd:
     """Services under systemd."""
 
-    def __init__(self, commands: commands_module.Commands, root: pathlib.Path = pathlib.Path('/')) -> None:
+    def __init__(
+        self, commands: commands_module.Commands, root: pathlib.Path = pathlib.Path('/')
+    ) -> None:
         self._commands = commands
         self._etc = root / 'etc' / 'systemd' / 'system'
 
-    def _systemctl(self, *arguments: str, timeout_seconds: float = _SHORT_SECONDS) -> commands_module.Completed:
+    def _systemctl(
+        self, *arguments: str, timeout_seconds: float = _SHORT_SECONDS
+    ) -> commands_module.Completed:
         return self._commands.run(['systemctl', '--no-ask-password', *arguments], timeout_seconds)
 
     def exists(self, name: str) -> bool:
@@ -113,7 +121,9 @@ class Systemd:
 class Sysv:
     """Services with a script in /etc/init.d, started by whatever init reads /etc/rc?.d."""
 
-    def __init__(self, commands: commands_module.Commands, root: pathlib.Path = pathlib.Path('/')) -> None:
+    def __init__(
+        self, commands: commands_module.Commands, root: pathlib.Path = pathlib.Path('/')
+    ) -> None:
         self._commands = commands
         self._etc = root / 'etc'
 
@@ -157,14 +167,20 @@ class Sysv:
         durable.sync_directories(listing.matching(self._etc, 'rc?.d'))
 
     def _links(self, name: str, kind: str) -> list[pathlib.Path]:
-        return [link for directory in listing.matching(self._etc, 'rc[2-5].d') for link in listing.matching(directory, f'{kind}[0-9][0-9]{name}')]
+        return [
+            link
+            for directory in listing.matching(self._etc, 'rc[2-5].d')
+            for link in listing.matching(directory, f'{kind}[0-9][0-9]{name}')
+        ]
 
     def is_enabled(self, name: str) -> bool:
         """See the port."""
         return bool(self._links(name, 'S'))
 
 
-def detect(commands: commands_module.Commands, root: pathlib.Path = pathlib.Path('/')) -> Systemd | Sysv:
+def detect(
+    commands: commands_module.Commands, root: pathlib.Path = pathlib.Path('/')
+) -> Systemd | Sysv:
     """The port for the init that runs now."""
     if (root / 'run' / 'systemd' / 'system').is_dir():
         return Systemd(commands, root)

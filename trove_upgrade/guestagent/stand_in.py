@@ -5,6 +5,7 @@ A cast to stop the database, to swap its container or to start a server on the v
 obeyed after it.  RPC has no way to empty a queue; what is taken from it by a server that refuses everything is gone, and callers are told at once.
 Source: measured with Trove 26, casts of minutes ago run when an agent reconnects.
 """
+
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -35,13 +36,18 @@ class Refuser:
     target = oslo_messaging.Target(version=_VERSION)
 
     def __getattr__(self, method: str) -> Callable[..., None]:
-        if method.startswith(('_', 'oslo_')):    # the dispatcher looks for one of its own and warns where it is
+        if method.startswith(
+            ('_', 'oslo_')
+        ):  # the dispatcher looks for one of its own and warns where it is
             raise AttributeError(method)
 
         @oslo_messaging.expected_exceptions(UpgradeRuns)
         def refuse(_context: object, **_arguments: object) -> None:
-            LOG.warning("Call %s for Trove's agent is refused: an upgrade has the database in hand", method)
+            LOG.warning(
+                "Call %s for Trove's agent is refused: an upgrade has the database in hand", method
+            )
             raise UpgradeRuns(method=method)
+
         return refuse
 
 
@@ -61,20 +67,31 @@ class StandIn:
         with self._lock:
             if self._server is None:
                 self._server = self._make_server()
-                self._starting = threading.Thread(target=self._server.start, name='stand-in', daemon=True)
+                self._starting = threading.Thread(
+                    target=self._server.start, name='stand-in', daemon=True
+                )
                 self._starting.start()
 
     def end(self) -> None:
         """See the port.  Returns when nothing more is taken, or when there is no broker to take it from."""
         with self._lock:
-            server, starting, self._server, self._starting = self._server, self._starting, None, None
+            server, starting, self._server, self._starting = (
+                self._server,
+                self._starting,
+                None,
+                None,
+            )
         if server is None or starting is None:
             return
-        ending = threading.Thread(target=_end, args=(server, starting), name='stand-in-end', daemon=True)
+        ending = threading.Thread(
+            target=_end, args=(server, starting), name='stand-in-end', daemon=True
+        )
         ending.start()
         ending.join(self._end_seconds)
         if ending.is_alive():
-            LOG.warning("Calls for Trove's agent may still be refused for a while: the broker has not let go of its topic yet")
+            LOG.warning(
+                "Calls for Trove's agent may still be refused for a while: the broker has not let go of its topic yet"
+            )
 
 
 def _end(server: Any, starting: threading.Thread) -> None:
@@ -83,7 +100,14 @@ def _end(server: Any, starting: threading.Thread) -> None:
     server.wait()
 
 
-def server(conf: cfg.ConfigOpts, topic_prefix: str, instance_id: str) -> oslo_messaging.MessageHandlingServer:
+def server(
+    conf: cfg.ConfigOpts, topic_prefix: str, instance_id: str
+) -> oslo_messaging.MessageHandlingServer:
     """A server where Trove's agent of this instance would be.  Nothing is decrypted: method names travel in clear."""
     target = oslo_messaging.Target(topic=f'{topic_prefix}{instance_id}', server=instance_id)
-    return oslo_messaging.get_rpc_server(transport.get_answering_transport(conf), target, [Refuser()], access_policy=oslo_messaging.DefaultRPCAccessPolicy)
+    return oslo_messaging.get_rpc_server(
+        transport.get_answering_transport(conf),
+        target,
+        [Refuser()],
+        access_policy=oslo_messaging.DefaultRPCAccessPolicy,
+    )

@@ -8,6 +8,7 @@ what is sent to it meanwhile is refused in its name (`stand_in`): it would come 
 
 Two files in the agent's state keep this over reboots, and /usr/lib/trove-upgrade/trove-agent-may-start reads them before each start.
 """
+
 import pathlib
 import threading
 from collections.abc import Sequence
@@ -49,8 +50,14 @@ class Reporter(Protocol):
 class TroveAgent:
     """`Watchers` of the container drivers."""
 
-    def __init__(self, layout: Layout, services: service.ServicePort, substitute: Substitute, reporter: Reporter,
-                 names: Sequence[str] = SERVICES) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        services: service.ServicePort,
+        substitute: Substitute,
+        reporter: Reporter,
+        names: Sequence[str] = SERVICES,
+    ) -> None:
         self._layout = layout
         self._services = services
         self._substitute = substitute
@@ -69,7 +76,9 @@ class TroveAgent:
 
     def is_held(self) -> bool:
         """Whether it may not start now, by the same rule as trove-agent-may-start."""
-        return self._held.exists() or (identity.read_marker(self._layout.marker) is not None and not self._released.exists())
+        return self._held.exists() or (
+            identity.read_marker(self._layout.marker) is not None and not self._released.exists()
+        )
 
     def resume(self) -> None:
         """At our agent's own start: what is sent to a Trove's agent that is held back is refused from now on."""
@@ -114,15 +123,22 @@ class TroveAgent:
                 if not self._services.status(name):
                     self._services.start(name)
         except exceptions.StepFailed:
-            LOG.exception('Trove\'s agent cannot be started again: Trove gets no sign of life of this guest until it runs')
+            LOG.exception(
+                "Trove's agent cannot be started again: Trove gets no sign of life of this guest until it runs"
+            )
         self._reporter.report()
 
 
 class ProgramReporter:
     """`Reporter` by a program that Trove's own interpreter runs."""
 
-    def __init__(self, commands: commands_module.Commands, program: pathlib.Path, configuration: pathlib.Path,
-                 script: pathlib.Path = _REPORT) -> None:
+    def __init__(
+        self,
+        commands: commands_module.Commands,
+        program: pathlib.Path,
+        configuration: pathlib.Path,
+        script: pathlib.Path = _REPORT,
+    ) -> None:
         """:param program: trove-guestagent; its first line names the interpreter."""
         self._commands = commands
         self._program = program
@@ -137,15 +153,25 @@ class ProgramReporter:
         interpreter = self._interpreter()
         if interpreter is None:
             return
-        done = self._commands.run([*interpreter, str(self._script), f'--config-dir={self._configuration}'], _REPORT_SECONDS)
+        done = self._commands.run(
+            [*interpreter, str(self._script), f'--config-dir={self._configuration}'],
+            _REPORT_SECONDS,
+        )
         if done.returncode == 0:
-            LOG.info('Trove\'s conductor was told that the database is healthy')
+            LOG.info("Trove's conductor was told that the database is healthy")
         else:
-            LOG.info('Trove\'s conductor hears of the database from Trove\'s agent, within two minutes: %s', done.said)
+            LOG.info(
+                "Trove's conductor hears of the database from Trove's agent, within two minutes: %s",
+                done.said,
+            )
 
     def _interpreter(self) -> list[str] | None:
         try:
             first = self._program.read_bytes().split(b'\n', 1)[0]
         except OSError:
             return None
-        return first[2:].decode(errors='replace').split() if first.startswith(b'#!') and b'python' in first else None
+        return (
+            first[2:].decode(errors='replace').split()
+            if first.startswith(b'#!') and b'python' in first
+            else None
+        )

@@ -3,6 +3,7 @@
 
 /dev/disk/by-uuid needs udev, which not every guest runs: the devices themselves are asked.
 """
+
 import dataclasses
 import os
 import pathlib
@@ -22,7 +23,7 @@ class Mounted:
 
     uuid: str
     filesystem: str
-    options: str        #: per mount, good for mounting it again as it was
+    options: str  #: per mount, good for mounting it again as it was
 
 
 class VolumePort(Protocol):
@@ -64,8 +65,14 @@ class VolumePort(Protocol):
 class Volume:
     """The guest's real volume."""
 
-    def __init__(self, layout: Layout, commands: commands_module.Commands, clock: clock_module.SystemClock,
-                 mount_options: str, busy_seconds: float = 10) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        commands: commands_module.Commands,
+        clock: clock_module.SystemClock,
+        mount_options: str,
+        busy_seconds: float = 10,
+    ) -> None:
         self._layout = layout
         self._commands = commands
         self._clock = clock
@@ -74,7 +81,9 @@ class Volume:
 
     def _mount(self) -> mounts.Mount | None:
         """The last one at the mount point is the one that is seen."""
-        at_point = [mount for mount in mounts.read() if mount.mount_point == str(self._layout.volume)]
+        at_point = [
+            mount for mount in mounts.read() if mount.mount_point == str(self._layout.volume)
+        ]
         return at_point[-1] if at_point else None
 
     def mounted(self) -> Mounted | None:
@@ -89,13 +98,18 @@ class Volume:
         done = self._commands.run(['blkid', '-p', '-o', 'value', '-s', 'UUID', device])
         uuid = done.stdout.strip()
         if done.returncode != 0 or not uuid:
-            raise exceptions.StepFailed(f'It cannot be said which volume is mounted at {self._layout.volume}: blkid finds no UUID '
-                                        f'on {device} ({done.said}). Mount the instance\'s volume there.', 'VOLUME_UNKNOWN')
+            raise exceptions.StepFailed(
+                f'It cannot be said which volume is mounted at {self._layout.volume}: blkid finds no UUID '
+                f"on {device} ({done.said}). Mount the instance's volume there.",
+                'VOLUME_UNKNOWN',
+            )
         return uuid
 
     def _devices(self, uuid: str) -> list[str]:
         """Devices whose file system has this UUID; -c /dev/null: what a cache remembers is not asked."""
-        done = self._commands.run(['blkid', '-c', '/dev/null', '-t', f'UUID={uuid}', '-o', 'device'])
+        done = self._commands.run(
+            ['blkid', '-c', '/dev/null', '-t', f'UUID={uuid}', '-o', 'device']
+        )
         return done.stdout.split()
 
     def mount(self, uuid: str, options: str | None = None, wait_seconds: float = 0) -> None:
@@ -106,29 +120,43 @@ class Volume:
             return
         device = self._wait_for_one(uuid, wait_seconds)
         durable.make_directory(self._layout.volume)
-        done = self._commands.run(['mount', '-o', options or self._mount_options, device, str(self._layout.volume)])
+        done = self._commands.run(
+            ['mount', '-o', options or self._mount_options, device, str(self._layout.volume)]
+        )
         if done.returncode != 0:
-            raise exceptions.StepFailed(f'The volume {uuid} cannot be mounted at {self._layout.volume}: {done.said}. '
-                                        f'Look at its file system in the guest.', 'VOLUME_NOT_MOUNTED')
+            raise exceptions.StepFailed(
+                f'The volume {uuid} cannot be mounted at {self._layout.volume}: {done.said}. '
+                f'Look at its file system in the guest.',
+                'VOLUME_NOT_MOUNTED',
+            )
         now = self.mounted()
         self._check_is(now.uuid if now else 'nothing', uuid)
 
     def _check_is(self, found: str, wanted: str) -> None:
         if found != wanted:
-            raise exceptions.StepFailed(f'The volume {wanted} is not what is mounted at {self._layout.volume}: {found} is. '
-                                        f'Unmount that and try again.', 'VOLUME_OTHER_MOUNTED')
+            raise exceptions.StepFailed(
+                f'The volume {wanted} is not what is mounted at {self._layout.volume}: {found} is. '
+                f'Unmount that and try again.',
+                'VOLUME_OTHER_MOUNTED',
+            )
 
     def _wait_for_one(self, uuid: str, wait_seconds: float) -> str:
         """The device that has this UUID now: `mount UUID=` would ask a cache that can speak of an earlier device of that name."""
         deadline = self._clock.monotonic() + wait_seconds
         while not (found := self._devices(uuid)):
             if self._clock.monotonic() >= deadline:
-                raise exceptions.StepFailed(f'The volume {uuid} cannot be found: no device of the guest has a file system with this '
-                                            f'UUID. Attach the volume to the server and try again.', 'VOLUME_NOT_FOUND')
+                raise exceptions.StepFailed(
+                    f'The volume {uuid} cannot be found: no device of the guest has a file system with this '
+                    f'UUID. Attach the volume to the server and try again.',
+                    'VOLUME_NOT_FOUND',
+                )
             self._clock.sleep(0.5)
         if len(found) > 1:
-            raise exceptions.StepFailed(f'The volume {uuid} cannot be told from a copy of it: {", ".join(found)} have the same UUID. '
-                                        f'Detach the copy and try again.', 'VOLUME_AMBIGUOUS')
+            raise exceptions.StepFailed(
+                f'The volume {uuid} cannot be told from a copy of it: {", ".join(found)} have the same UUID. '
+                f'Detach the copy and try again.',
+                'VOLUME_AMBIGUOUS',
+            )
         return found[0]
 
     def unmount(self) -> None:
@@ -149,13 +177,18 @@ class Volume:
         """Another mount namespace can have it still, and umount has told nothing of that."""
         while not mounts.is_free(device):
             if self._clock.monotonic() >= deadline:
-                self._busy(f'{device} is still mounted elsewhere, in another mount namespace perhaps')
+                self._busy(
+                    f'{device} is still mounted elsewhere, in another mount namespace perhaps'
+                )
             self._clock.sleep(0.1)
 
     def _busy(self, said: str) -> NoReturn:
         names = ', '.join(self.holders()) or 'no process that can be seen'
-        raise exceptions.StepFailed(f'The volume cannot be unmounted from {self._layout.volume}: {said}; it is held by {names}. '
-                                    f'End what holds it and try again.', 'VOLUME_BUSY')
+        raise exceptions.StepFailed(
+            f'The volume cannot be unmounted from {self._layout.volume}: {said}; it is held by {names}. '
+            f'End what holds it and try again.',
+            'VOLUME_BUSY',
+        )
 
     def free_bytes(self) -> int:
         """See the port."""
@@ -170,13 +203,21 @@ class Volume:
 
     def write_fstab(self, uuid: str, filesystem: str) -> None:
         """See the port.  Other lines stay as they are, byte for byte; `nofail`: a guest without its volume must still boot."""
-        lines = [line for line in self._fstab_lines() if _mount_point(line) != str(self._layout.volume)]
-        lines.append(f'UUID={uuid} {self._layout.volume} {filesystem} {self._mount_options},nofail 0 2')
+        lines = [
+            line for line in self._fstab_lines() if _mount_point(line) != str(self._layout.volume)
+        ]
+        lines.append(
+            f'UUID={uuid} {self._layout.volume} {filesystem} {self._mount_options},nofail 0 2'
+        )
         durable.write(self._layout.fstab, os.fsencode('\n'.join(lines) + '\n'))
 
     def in_fstab(self, uuid: str) -> bool:
         """See the port."""
-        here = [line.split()[0] for line in self._fstab_lines() if _mount_point(line) == str(self._layout.volume)]
+        here = [
+            line.split()[0]
+            for line in self._fstab_lines()
+            if _mount_point(line) == str(self._layout.volume)
+        ]
         return here == [f'UUID={uuid}']
 
     def _fstab_lines(self) -> list[str]:
@@ -201,7 +242,13 @@ def _device(mount: mounts.Mount) -> str:
             status = node.stat()
         except OSError:
             continue
-        if stat.S_ISBLK(status.st_mode) and f'{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}' == mount.device:
+        if (
+            stat.S_ISBLK(status.st_mode)
+            and f'{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}' == mount.device
+        ):
             return str(node)
-    raise exceptions.StepFailed(f'It cannot be said which volume is mounted at {mount.mount_point}: no block device in /dev is '
-                                f'{mount.device} ({mount.source}). Mount the instance\'s volume there.', 'VOLUME_UNKNOWN')
+    raise exceptions.StepFailed(
+        f'It cannot be said which volume is mounted at {mount.mount_point}: no block device in /dev is '
+        f"{mount.device} ({mount.source}). Mount the instance's volume there.",
+        'VOLUME_UNKNOWN',
+    )

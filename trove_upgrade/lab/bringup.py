@@ -46,13 +46,19 @@ class Bringup:
         with concurrent.futures.ThreadPoolExecutor(max_workers=len(parts)) as pool:
             try:
                 for part in parts:
-                    futures[part.name] = pool.submit(self._one, part, [futures[name] for name in part.needs])
-                concurrent.futures.wait(futures.values(), return_when=concurrent.futures.FIRST_EXCEPTION)
+                    futures[part.name] = pool.submit(
+                        self._one, part, [futures[name] for name in part.needs]
+                    )
+                concurrent.futures.wait(
+                    futures.values(), return_when=concurrent.futures.FIRST_EXCEPTION
+                )
             finally:
                 if any(not future.done() or future.exception() for future in futures.values()):
                     self.stopping.set()
         failures = [future.exception() for future in futures.values()]
-        for failure in sorted((failure for failure in failures if failure), key=lambda one: isinstance(one, Stopped)):
+        for failure in sorted(
+            (failure for failure in failures if failure), key=lambda one: isinstance(one, Stopped)
+        ):
             raise failure
 
     def _one(self, part: Part, needs: list[concurrent.futures.Future[None]]) -> None:
@@ -64,4 +70,7 @@ class Bringup:
         with self._lock:
             self._waiting.remove(part.name)
             left = ', '.join(self._waiting[:3])
-            self._tell(f'{self._total - len(self._waiting)} of {self._total}' + (f', waiting for {left}' if left else ''))
+            self._tell(
+                f'{self._total - len(self._waiting)} of {self._total}'
+                + (f', waiting for {left}' if left else '')
+            )

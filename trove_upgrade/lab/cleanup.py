@@ -19,8 +19,15 @@ def hypervisor(layout: Layout) -> None:
 
 def mounts(run_dir: pathlib.Path) -> list[str]:
     """Mount points at or below the run directory, the innermost first.  Source: proc(5), mountinfo, field 5."""
-    points = [line.split()[4].replace('\\040', ' ') for line in pathlib.Path('/proc/self/mountinfo').read_text().splitlines()]
-    return sorted((point for point in points if pathlib.Path(point).is_relative_to(run_dir)), key=len, reverse=True)
+    points = [
+        line.split()[4].replace('\\040', ' ')
+        for line in pathlib.Path('/proc/self/mountinfo').read_text().splitlines()
+    ]
+    return sorted(
+        (point for point in points if pathlib.Path(point).is_relative_to(run_dir)),
+        key=len,
+        reverse=True,
+    )
 
 
 def loop_devices(run_dir: pathlib.Path, root: pathlib.Path = pathlib.Path('/')) -> list[str]:
@@ -29,13 +36,22 @@ def loop_devices(run_dir: pathlib.Path, root: pathlib.Path = pathlib.Path('/')) 
     The kernel lists those of every mount namespace by the path that each has there: another machine's of the same path is told
     from ours by its inode.  `root` is the root directory of the namespace that attached them, if that was another.
     """
-    listing = subprocess.run(('losetup', '--list', '--json', '--output', 'NAME,BACK-INO,BACK-FILE'), capture_output=True, text=True, check=False)
+    listing = subprocess.run(
+        ('losetup', '--list', '--json', '--output', 'NAME,BACK-INO,BACK-FILE'),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     found = []
     for device in json.loads(listing.stdout or '{}').get('loopdevices', []):
         if device['back-file'] is None:
             continue
         path = root / device['back-file'].removesuffix(' (deleted)').lstrip('/')
-        if path.is_relative_to(run_dir) and path.exists() and path.stat().st_ino == int(device['back-ino']):
+        if (
+            path.is_relative_to(run_dir)
+            and path.exists()
+            and path.stat().st_ino == int(device['back-ino'])
+        ):
             found.append(device['name'])
     return found
 
@@ -51,8 +67,11 @@ def devices(run_dir: pathlib.Path) -> None:
         subprocess.run(('losetup', '--detach', device), check=False, capture_output=True)
     left = mounts(run_dir)
     if left:
-        raise errors.LabError(f'Cannot clean up {run_dir}: {", ".join(left)} cannot be unmounted. See who uses it '
-                              '(fuser -m), end that, and run down again.', code='lab_mount_busy')
+        raise errors.LabError(
+            f'Cannot clean up {run_dir}: {", ".join(left)} cannot be unmounted. See who uses it '
+            '(fuser -m), end that, and run down again.',
+            code='lab_mount_busy',
+        )
 
 
 def files(layout: Layout) -> None:

@@ -25,11 +25,25 @@ class Clients:
         """
         done = self.attempt(program, *arguments)
         if done.returncode != 0:
-            raise errors.CommandFailed(f'{program} {" ".join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}')
+            raise errors.CommandFailed(
+                f'{program} {" ".join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}'
+            )
         return done.stdout
 
     def attempt(self, program: str, *arguments: str) -> 'subprocess.CompletedProcess[str]':
         """Run it, however it ends."""
-        env = {'PATH': '/usr/bin:/bin', 'HOME': '/nonexistent', 'LANG': 'C.UTF-8', 'PYTHONWARNINGS': 'ignore', **self._user.environ()}
-        return subprocess.run([str(self._programs / program), *arguments], env=env, capture_output=True, text=True,
-                              timeout=CLIENT_SECONDS, check=False)
+        env = {
+            'PATH': '/usr/bin:/bin',
+            'HOME': '/nonexistent',
+            'LANG': 'C.UTF-8',
+            'PYTHONWARNINGS': 'ignore',
+            **self._user.environ(),
+        }
+        return subprocess.run(
+            [str(self._programs / program), *arguments],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=CLIENT_SECONDS,
+            check=False,
+        )

@@ -95,8 +95,10 @@ class Cloud:
         try:
             return CloudHandle.load(self._layout.handle_file)
         except FileNotFoundError as error:
-            raise errors.LabError(f'No cloud is up in {self._layout.run_dir}. Start one with trove-upgrade-lab up.',
-                                  code='lab_not_up') from error
+            raise errors.LabError(
+                f'No cloud is up in {self._layout.run_dir}. Start one with trove-upgrade-lab up.',
+                code='lab_not_up',
+            ) from error
 
     def is_up(self) -> bool:
         """True when `up` has ended well and everything that it started still runs."""
@@ -104,8 +106,10 @@ class Cloud:
 
     def status(self) -> list[ServiceStatus]:
         """Its processes, in the order of their names; empty when it is down."""
-        return [ServiceStatus(record.name, record.pid, self._supervisor.runs(record.name))
-                for record in self._supervisor.records()]
+        return [
+            ServiceStatus(record.name, record.pid, self._supervisor.runs(record.name))
+            for record in self._supervisor.records()
+        ]
 
     def env(self, user: str) -> dict[str, str]:
         """Variables for the unmodified clients as `user`: admin, demo, reader, other or trove.
@@ -114,7 +118,10 @@ class Cloud:
         """
         running = self.handle()
         if user not in running.users:
-            raise errors.LabError(f'There is no user {user!r}. Known are {", ".join(running.users)}.', code='lab_no_user')
+            raise errors.LabError(
+                f'There is no user {user!r}. Known are {", ".join(running.users)}.',
+                code='lab_no_user',
+            )
         return running.users[user].environ()
 
     def create_database(self, name: str) -> str:
@@ -137,7 +144,11 @@ class Cloud:
         self._supervisor.stop((name,))
 
     def _up(self, progress: Progress) -> CloudHandle:
-        with progress.phase('Clearing remains of an earlier cloud') if self._has_remains() else _silent() as tell:
+        with (
+            progress.phase('Clearing remains of an earlier cloud')
+            if self._has_remains()
+            else _silent() as tell
+        ):
             self._clear(tell)
             shutil.rmtree(self._layout.logs_dir, ignore_errors=True)
         self._install(progress)
@@ -170,8 +181,12 @@ class Cloud:
                 self._venv.ensure(tell)
 
     def _settings(self, secrets: Secrets | None = None) -> Settings:
-        return Settings(self._layout, self._venv, secrets or Secrets.generate(),
-                        compute_driver=self._environ.get(DRIVER_VARIABLE, LAB_DRIVER))
+        return Settings(
+            self._layout,
+            self._venv,
+            secrets or Secrets.generate(),
+            compute_driver=self._environ.get(DRIVER_VARIABLE, LAB_DRIVER),
+        )
 
     def settings(self) -> Settings:
         """What its services agree on, for those who run more services beside them.
@@ -187,27 +202,56 @@ class Cloud:
             module.configure(site)
 
     def _processes(self, site: Settings) -> list[Command]:
-        return [mariadb.process(site), *rabbitmq.processes(site), keystone.process(site), placement.process(site),
-                glance.process(site), neutron.process(site), nova.api_process(site),
-                *(nova.agent_process(site, name) for name in (nova.CONDUCTOR, nova.SCHEDULER, nova.COMPUTE)), _proxy(site),
-                *trove.processes(site)]
+        return [
+            mariadb.process(site),
+            *rabbitmq.processes(site),
+            keystone.process(site),
+            placement.process(site),
+            glance.process(site),
+            neutron.process(site),
+            nova.api_process(site),
+            *(
+                nova.agent_process(site, name)
+                for name in (nova.CONDUCTOR, nova.SCHEDULER, nova.COMPUTE)
+            ),
+            _proxy(site),
+            *trove.processes(site),
+        ]
 
     def _probes(self, site: Settings) -> dict[str, Callable[[], bool]]:
-        return {mariadb.NAME: lambda: mariadb.ready(site), rabbitmq.EPMD: lambda: rabbitmq.epmd_ready(site),
-                rabbitmq.NAME: lambda: rabbitmq.ready(site), keystone.NAME: lambda: keystone.ready(site),
-                placement.NAME: lambda: placement.ready(site), glance.NAME: lambda: glance.ready(site),
-                neutron.NAME: lambda: neutron.ready(site), nova.API: lambda: nova.api_ready(site),
-                nova.CONDUCTOR: lambda: nova.agent_ready(site, nova.CONDUCTOR),
-                nova.SCHEDULER: lambda: nova.agent_ready(site, nova.SCHEDULER),
-                nova.COMPUTE: lambda: nova.compute_ready(site), PROXY: lambda: True, **trove.probes(site)}
+        return {
+            mariadb.NAME: lambda: mariadb.ready(site),
+            rabbitmq.EPMD: lambda: rabbitmq.epmd_ready(site),
+            rabbitmq.NAME: lambda: rabbitmq.ready(site),
+            keystone.NAME: lambda: keystone.ready(site),
+            placement.NAME: lambda: placement.ready(site),
+            glance.NAME: lambda: glance.ready(site),
+            neutron.NAME: lambda: neutron.ready(site),
+            nova.API: lambda: nova.api_ready(site),
+            nova.CONDUCTOR: lambda: nova.agent_ready(site, nova.CONDUCTOR),
+            nova.SCHEDULER: lambda: nova.agent_ready(site, nova.SCHEDULER),
+            nova.COMPUTE: lambda: nova.compute_ready(site),
+            PROXY: lambda: True,
+            **trove.probes(site),
+        }
 
     def _start(self, site: Settings, tell: Phase) -> CloudHandle:
         run = bringup.Bringup(tell)
         probes = self._probes(site)
-        database = (mariadb.NAME,)  # the broker is the slowest: whoever needs it loads meanwhile, and tries until it is there
-        needs = {rabbitmq.NAME: (rabbitmq.EPMD,), keystone.NAME: database, placement.NAME: database, glance.NAME: database,
-                 neutron.NAME: database, nova.API: database, nova.CONDUCTOR: database, nova.SCHEDULER: database,
-                 nova.COMPUTE: (nova.CONDUCTOR, keystone.NAME, placement.NAME)}
+        database = (
+            mariadb.NAME,
+        )  # the broker is the slowest: whoever needs it loads meanwhile, and tries until it is there
+        needs = {
+            rabbitmq.NAME: (rabbitmq.EPMD,),
+            keystone.NAME: database,
+            placement.NAME: database,
+            glance.NAME: database,
+            neutron.NAME: database,
+            nova.API: database,
+            nova.CONDUCTOR: database,
+            nova.SCHEDULER: database,
+            nova.COMPUTE: (nova.CONDUCTOR, keystone.NAME, placement.NAME),
+        }
 
         def start(command: Command) -> Callable[[], None]:
             def probe() -> bool:
@@ -217,14 +261,32 @@ class Cloud:
             def action() -> None:
                 self._supervisor.start(command)
                 self._supervisor.wait_ready(command.name, probe, READY_SECONDS)
+
             return action
 
         made: dict[str, str] = {}
         flavors: dict[str, str] = {}
-        run.run((*(bringup.Part(command.name, start(command), needs.get(command.name, ())) for command in self._processes(site)),
-                 bringup.Part('network', lambda: made.update(network=provision.network(site)), (keystone.NAME, neutron.NAME)),
-                 bringup.Part('flavors', lambda: flavors.update(provision.flavors(site)), (keystone.NAME, nova.API))))
-        return handle.make(site, network_id=made['network'], network_cidr=provision.NETWORK_CIDR, flavors=flavors)
+        run.run(
+            (
+                *(
+                    bringup.Part(command.name, start(command), needs.get(command.name, ()))
+                    for command in self._processes(site)
+                ),
+                bringup.Part(
+                    'network',
+                    lambda: made.update(network=provision.network(site)),
+                    (keystone.NAME, neutron.NAME),
+                ),
+                bringup.Part(
+                    'flavors',
+                    lambda: flavors.update(provision.flavors(site)),
+                    (keystone.NAME, nova.API),
+                ),
+            )
+        )
+        return handle.make(
+            site, network_id=made['network'], network_cidr=provision.NETWORK_CIDR, flavors=flavors
+        )
 
     def _down(self, progress: Progress) -> None:
         with progress.phase('Stopping the cloud') if self._has_remains() else _silent() as tell:
@@ -235,7 +297,11 @@ class Cloud:
 
     def _clear(self, tell: Phase) -> None:
         self._layout.handle_file.unlink(missing_ok=True)
-        self._supervisor.stop(record.name for record in self._supervisor.records() if record.stage >= services.STAGE_AGENTS)
+        self._supervisor.stop(
+            record.name
+            for record in self._supervisor.records()
+            if record.stage >= services.STAGE_AGENTS
+        )
         tell('guests and networks')
         cleanup.hypervisor(self._layout)
         self._supervisor.stop_all(tell)
@@ -251,14 +317,20 @@ class Cloud:
             path.parent.mkdir(parents=True, exist_ok=True)
             held = path.open('a')
         except OSError as error:
-            raise errors.LabError(f'Cannot write the lock {path} of the cloud ({error.strerror}). Set {RUN_VARIABLE} to a directory '
-                                  'below one that can be written.', code='lab_run_directory') from error
+            raise errors.LabError(
+                f'Cannot write the lock {path} of the cloud ({error.strerror}). Set {RUN_VARIABLE} to a directory '
+                'below one that can be written.',
+                code='lab_run_directory',
+            ) from error
         with held as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise errors.LabError(f'Cannot change the cloud in {self._layout.run_dir}: another up or down is at work. '
-                                      'Wait for it to end.', code='lab_locked') from error
+                raise errors.LabError(
+                    f'Cannot change the cloud in {self._layout.run_dir}: another up or down is at work. '
+                    'Wait for it to end.',
+                    code='lab_locked',
+                ) from error
             yield
 
 
@@ -268,6 +340,18 @@ def _silent() -> Iterator[Phase]:
 
 
 def _proxy(site: Settings) -> Command:
-    return Command(name=PROXY, stage=services.STAGE_AGENTS, stop_seconds=1.0, env=site.env(), argv=(
-        site.venv.program('python'), '-m', 'trove_upgrade.lab.nova_proxy', '--port', str(site.ports.compute_proxy),
-        '--target-port', str(site.ports.compute)))
+    return Command(
+        name=PROXY,
+        stage=services.STAGE_AGENTS,
+        stop_seconds=1.0,
+        env=site.env(),
+        argv=(
+            site.venv.program('python'),
+            '-m',
+            'trove_upgrade.lab.nova_proxy',
+            '--port',
+            str(site.ports.compute_proxy),
+            '--target-port',
+            str(site.ports.compute),
+        ),
+    )

@@ -25,8 +25,14 @@ def tail(path: pathlib.Path, lines: int = TAIL_LINES) -> str:
     return '\n'.join(text.splitlines()[-lines:])
 
 
-def run(argv: Sequence[str], *, log: pathlib.Path, env: Mapping[str, str], timeout_seconds: float,
-        check: Callable[[], None] = lambda: None) -> None:
+def run(
+    argv: Sequence[str],
+    *,
+    log: pathlib.Path,
+    env: Mapping[str, str],
+    timeout_seconds: float,
+    check: Callable[[], None] = lambda: None,
+) -> None:
     """Run `argv` to its end; its output is appended to `log`.
 
     It has its own session, so that Ctrl-C reaches us alone and we end it, whole.  `check` is called every now and then: what it
@@ -38,8 +44,14 @@ def run(argv: Sequence[str], *, log: pathlib.Path, env: Mapping[str, str], timeo
     deadline = time.monotonic() + timeout_seconds
     late = False
     with log.open('ab') as sink:
-        child = subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, env=dict(env),
-                                 start_new_session=True)
+        child = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            env=dict(env),
+            start_new_session=True,
+        )
         try:
             while not _ended(child):
                 check()
@@ -52,9 +64,12 @@ def run(argv: Sequence[str], *, log: pathlib.Path, env: Mapping[str, str], timeo
             raise
     if late:
         raise errors.CommandFailed(
-            f'{argv[0]} did not end within {timeout_seconds:.0f} s; it was stopped. Log: {log}\n{tail(log)}')
+            f'{argv[0]} did not end within {timeout_seconds:.0f} s; it was stopped. Log: {log}\n{tail(log)}'
+        )
     if child.returncode != 0:
-        raise errors.CommandFailed(f'{" ".join(argv[:4])} ended with {child.returncode}. Log: {log}\n{tail(log)}')
+        raise errors.CommandFailed(
+            f'{" ".join(argv[:4])} ended with {child.returncode}. Log: {log}\n{tail(log)}'
+        )
 
 
 def _ended(child: 'subprocess.Popen[bytes]') -> bool:

@@ -22,10 +22,19 @@ class Credentials:
 
     def environ(self) -> dict[str, str]:
         """Variables with which the openstack and trove clients work."""
-        return {'OS_AUTH_URL': self.auth_url, 'OS_USERNAME': self.username, 'OS_PASSWORD': self.password,
-                'OS_PROJECT_NAME': self.project_name, 'OS_USER_DOMAIN_NAME': 'Default', 'OS_PROJECT_DOMAIN_NAME': 'Default',
-                'OS_REGION_NAME': self.region_name, 'OS_IDENTITY_API_VERSION': '3', 'OS_AUTH_TYPE': 'password',
-                'no_proxy': '127.0.0.1,localhost', 'NO_PROXY': '127.0.0.1,localhost'}
+        return {
+            'OS_AUTH_URL': self.auth_url,
+            'OS_USERNAME': self.username,
+            'OS_PASSWORD': self.password,
+            'OS_PROJECT_NAME': self.project_name,
+            'OS_USER_DOMAIN_NAME': 'Default',
+            'OS_PROJECT_DOMAIN_NAME': 'Default',
+            'OS_REGION_NAME': self.region_name,
+            'OS_IDENTITY_API_VERSION': '3',
+            'OS_AUTH_TYPE': 'password',
+            'no_proxy': '127.0.0.1,localhost',
+            'NO_PROXY': '127.0.0.1,localhost',
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +47,9 @@ class CloudHandle:
     proxy_control_url: str  #: append /__faults or /__requests
     glance_url: str
     neutron_url: str
-    database_api_url: str  #: where the catalog says that our own API is; `database_api_port` is free to be bound
+    database_api_url: (
+        str  #: where the catalog says that our own API is; `database_api_port` is free to be bound
+    )
     database_api_port: int
     transport_url: str  #: the broker, for our services; guests use the same user and virtual host by their gateway's address
     broker_host: str
@@ -63,7 +74,9 @@ class CloudHandle:
     def save(self, path: pathlib.Path) -> None:
         """Write it, readable by the owner alone; the file appears whole or not at all."""
         unfinished = path.with_suffix('.new')
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'w') as sink:
+        with os.fdopen(
+            os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'w'
+        ) as sink:
             json.dump(dataclasses.asdict(self), sink, indent=2)
         unfinished.rename(path)
 
@@ -78,19 +91,38 @@ class CloudHandle:
         return cls(**content)
 
 
-def make(settings: Settings, *, network_id: str, network_cidr: str, flavors: dict[str, str]) -> CloudHandle:
+def make(
+    settings: Settings, *, network_id: str, network_cidr: str, flavors: dict[str, str]
+) -> CloudHandle:
     """The handle of the cloud that has just come up."""
     secrets, ports = settings.secrets, settings.ports
-    passwords = {'admin': ('admin', secrets.admin), 'demo': ('demo', secrets.demo), 'reader': ('demo', secrets.reader),
-                 'other': ('other', secrets.other), 'trove': ('service', secrets.service)}
+    passwords = {
+        'admin': ('admin', secrets.admin),
+        'demo': ('demo', secrets.demo),
+        'reader': ('demo', secrets.reader),
+        'other': ('other', secrets.other),
+        'trove': ('service', secrets.service),
+    }
     return CloudHandle(
-        auth_url=settings.auth_url, nova_url=settings.url(ports.compute, '/v2.1'),
-        nova_proxy_url=settings.url(ports.compute_proxy, '/v2.1'), proxy_control_url=settings.url(ports.compute_proxy),
-        glance_url=settings.url(ports.image), neutron_url=settings.url(ports.network),
-        database_api_url=settings.url(ports.database, '/v1.0'), database_api_port=ports.database,
-        transport_url=settings.trove_transport_url, broker_host=HOST, broker_port=ports.broker,
+        auth_url=settings.auth_url,
+        nova_url=settings.url(ports.compute, '/v2.1'),
+        nova_proxy_url=settings.url(ports.compute_proxy, '/v2.1'),
+        proxy_control_url=settings.url(ports.compute_proxy),
+        glance_url=settings.url(ports.image),
+        neutron_url=settings.url(ports.network),
+        database_api_url=settings.url(ports.database, '/v1.0'),
+        database_api_port=ports.database,
+        transport_url=settings.trove_transport_url,
+        broker_host=HOST,
+        broker_port=ports.broker,
         mariadb_url=f'mysql+pymysql://trove:{secrets.database}@{HOST}:{ports.mariadb}',
-        network_id=network_id, network_cidr=network_cidr, flavors=flavors, programs_dir=str(settings.venv.path / 'bin'),
-        users={name: Credentials(name, password, project, settings.auth_url)
-               for name, (project, password) in passwords.items()},
-        run_dir=str(settings.layout.run_dir))
+        network_id=network_id,
+        network_cidr=network_cidr,
+        flavors=flavors,
+        programs_dir=str(settings.venv.path / 'bin'),
+        users={
+            name: Credentials(name, password, project, settings.auth_url)
+            for name, (project, password) in passwords.items()
+        },
+        run_dir=str(settings.layout.run_dir),
+    )

@@ -20,17 +20,29 @@ class Person:
 def people(settings: Settings) -> tuple[Person, ...]:
     """Everyone but the administrator, who comes with Keystone's bootstrap."""
     secrets = settings.secrets
-    services = tuple(Person(name, 'service', secrets.service, ('admin', 'service')) for name in SERVICE_USERS)
-    return (*services, Person('demo', 'demo', secrets.demo, ('member',)), Person('reader', 'demo', secrets.reader, ('reader',)),
-            Person('other', 'other', secrets.other, ('member',)))
+    services = tuple(
+        Person(name, 'service', secrets.service, ('admin', 'service')) for name in SERVICE_USERS
+    )
+    return (
+        *services,
+        Person('demo', 'demo', secrets.demo, ('member',)),
+        Person('reader', 'demo', secrets.reader, ('reader',)),
+        Person('other', 'other', secrets.other, ('member',)),
+    )
 
 
 def catalog(settings: Settings) -> dict[str, tuple[str, str]]:
     """Service type -> public and internal address.  Nova's internal one leads through our proxy, which can fail on demand."""
     ports = settings.ports
-    compute, proxied = (settings.url(port, '/v2.1') for port in (ports.compute, ports.compute_proxy))
-    same = {'image': settings.url(ports.image), 'placement': settings.url(ports.placement),
-            'network': settings.url(ports.network), 'database': settings.url(ports.database, '/v1.0/$(project_id)s')}
+    compute, proxied = (
+        settings.url(port, '/v2.1') for port in (ports.compute, ports.compute_proxy)
+    )
+    same = {
+        'image': settings.url(ports.image),
+        'placement': settings.url(ports.placement),
+        'network': settings.url(ports.network),
+        'database': settings.url(ports.database, '/v1.0/$(project_id)s'),
+    }
     return {'compute': (compute, proxied)} | {name: (url, url) for name, url in same.items()}
 
 
@@ -46,15 +58,37 @@ def populate(settings: Settings) -> None:
     for person in people(settings):
         if person.project not in projects:
             body = {'project': {'name': person.project, 'domain_id': 'default'}}
-            projects[person.project] = session.request('POST', f'{base}/projects', body)['project']['id']
+            projects[person.project] = session.request('POST', f'{base}/projects', body)['project'][
+                'id'
+            ]
         project_id = projects[person.project]
-        body = {'user': {'name': person.name, 'password': person.password, 'domain_id': 'default',
-                         'default_project_id': project_id}}
+        body = {
+            'user': {
+                'name': person.name,
+                'password': person.password,
+                'domain_id': 'default',
+                'default_project_id': project_id,
+            }
+        }
         user_id = session.request('POST', f'{base}/users', body)['user']['id']
         for role in person.roles:
-            session.request('PUT', f'{base}/projects/{project_id}/users/{user_id}/roles/{roles[role]}')
+            session.request(
+                'PUT', f'{base}/projects/{project_id}/users/{user_id}/roles/{roles[role]}'
+            )
     for kind, (public, internal) in catalog(settings).items():
-        service = session.request('POST', f'{base}/services', {'service': {'type': kind, 'name': f'lab-{kind}'}})
+        service = session.request(
+            'POST', f'{base}/services', {'service': {'type': kind, 'name': f'lab-{kind}'}}
+        )
         for interface, url in (('public', public), ('internal', internal), ('admin', public)):
-            session.request('POST', f'{base}/endpoints', {'endpoint': {
-                'service_id': service['service']['id'], 'interface': interface, 'url': url, 'region': REGION}})
+            session.request(
+                'POST',
+                f'{base}/endpoints',
+                {
+                    'endpoint': {
+                        'service_id': service['service']['id'],
+                        'interface': interface,
+                        'url': url,
+                        'region': REGION,
+                    }
+                },
+            )

@@ -29,15 +29,28 @@ class Layout:
         """The layout that the environment asks for; absolute paths, whatever was given."""
         home = pathlib.Path(environ.get('HOME') or '/root')
         cache_home = pathlib.Path(environ.get('XDG_CACHE_HOME') or home / '.cache')
-        return cls(cache_dir=pathlib.Path(environ.get(CACHE_VARIABLE) or cache_home / 'trove-upgrade').absolute(),
-                   run_dir=pathlib.Path(environ.get(RUN_VARIABLE) or DEFAULT_RUN_DIR).absolute())
+        return cls(
+            cache_dir=pathlib.Path(
+                environ.get(CACHE_VARIABLE) or cache_home / 'trove-upgrade'
+            ).absolute(),
+            run_dir=pathlib.Path(environ.get(RUN_VARIABLE) or DEFAULT_RUN_DIR).absolute(),
+        )
 
     def prepare(self) -> None:
         """Create both roots and what is directly in them.  Safe to repeat."""
         for path in (self.cache_dir, self.run_dir):
             path.mkdir(mode=0o755, parents=True, exist_ok=True)
-        for path in (self.images_cache, self.templates_dir, self.pids_dir, self.logs_dir, self.etc_dir,
-                     self.state_dir, self.guests_dir, self.networks_dir, self.volumes_dir):
+        for path in (
+            self.images_cache,
+            self.templates_dir,
+            self.pids_dir,
+            self.logs_dir,
+            self.etc_dir,
+            self.state_dir,
+            self.guests_dir,
+            self.networks_dir,
+            self.volumes_dir,
+        ):
             path.mkdir(mode=0o755, parents=True, exist_ok=True)
 
     # The cache: kept between runs.

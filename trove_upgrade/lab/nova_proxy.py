@@ -29,8 +29,18 @@ from trove_upgrade import signals
 HELD_SECONDS = 3600.0
 KEPT_REQUESTS = 10000
 VOLUMES = '/__volumes'
-_HOP_BY_HOP = frozenset(('connection', 'keep-alive', 'transfer-encoding', 'te', 'trailer', 'upgrade', 'proxy-connection',
-                         'content-length'))
+_HOP_BY_HOP = frozenset(
+    (
+        'connection',
+        'keep-alive',
+        'transfer-encoding',
+        'te',
+        'trailer',
+        'upgrade',
+        'proxy-connection',
+        'content-length',
+    )
+)
 #: refuse: answer `status`, Nova never sees it · accept_then_status: Nova sees it, the caller gets `status`
 #: hold: nobody sees it, the connection closes after `seconds` · drop_answer: Nova sees it, the caller gets nothing, after `seconds`
 #: delay: handed on after `seconds`, answered as Nova does
@@ -42,7 +52,9 @@ class Fault:
     """What goes wrong, for which requests, how often."""
 
     action: str
-    method: str = '.*'  #: regular expressions, all must match: the method wholly, the others anywhere
+    method: str = (
+        '.*'  #: regular expressions, all must match: the method wholly, the others anywhere
+    )
     path: str = ''
     body: str = ''
     count: int = 1  #: how many requests it meets; below 0: all
@@ -58,7 +70,11 @@ class Fault:
 
     def meets(self, method: str, path: str, body: str) -> bool:
         """True for a request that this fault is meant for."""
-        return bool(re.fullmatch(self.method, method) and re.search(self.path, path) and re.search(self.body, body))
+        return bool(
+            re.fullmatch(self.method, method)
+            and re.search(self.path, path)
+            and re.search(self.body, body)
+        )
 
 
 class FaultTable:
@@ -84,7 +100,10 @@ class FaultTable:
     def left(self) -> list[dict[str, Any]]:
         """As `GET /__faults` shows them."""
         with self._lock:
-            return [{'id': number, **dataclasses.asdict(fault)} for number, fault in self._faults.items()]
+            return [
+                {'id': number, **dataclasses.asdict(fault)}
+                for number, fault in self._faults.items()
+            ]
 
     def take(self, method: str, path: str, body: str) -> Fault | None:
         """The first fault that meets this request; one that has met its last is gone."""
@@ -121,7 +140,9 @@ class Proxy(http.server.ThreadingHTTPServer):
         self.seen: collections.deque[dict[str, Any]] = collections.deque(maxlen=KEPT_REQUESTS)
         self.closing = threading.Event()  #: set, it ends every wait of a fault
 
-    def forward(self, method: str, path: str, headers: list[tuple[str, str]], body: bytes) -> Answer:
+    def forward(
+        self, method: str, path: str, headers: list[tuple[str, str]], body: bytes
+    ) -> Answer:
         """Ask Nova.
 
         :raises OSError: it cannot be reached.
@@ -163,7 +184,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _proxy(self, body: bytes) -> None:
         text = body.decode(errors='replace')
         fault = self.server.faults.take(self.command, self.path, text)
-        self.server.seen.append({'method': self.command, 'path': self.path, 'fault': fault.action if fault else None})
+        self.server.seen.append(
+            {'method': self.command, 'path': self.path, 'fault': fault.action if fault else None}
+        )
         if fault is not None and fault.action in {'hold', 'delay'}:
             self.server.closing.wait(fault.seconds or HELD_SECONDS)
         if fault is not None and fault.action == 'hold':
@@ -175,7 +198,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         try:
             answer = self.server.forward(self.command, self.path, self.headers.items(), body)
         except OSError as error:
-            answer = _json(502, {'badGateway': {'code': 502, 'message': f'Nova cannot be reached: {error}'}})
+            answer = _json(
+                502, {'badGateway': {'code': 502, 'message': f'Nova cannot be reached: {error}'}}
+            )
         if fault is not None and fault.action == 'accept_then_status':
             answer = _failure(fault)
         if fault is not None and fault.action == 'drop_answer':
@@ -211,8 +236,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _seen(self, query: dict[str, list[str]]) -> dict[str, Any]:
         method, path = query.get('method', ['.*'])[0], query.get('path', [''])[0]
-        found = [entry for entry in list(self.server.seen)
-                 if re.fullmatch(method, entry['method']) and re.search(path, entry['path'])]
+        found = [
+            entry
+            for entry in list(self.server.seen)
+            if re.fullmatch(method, entry['method']) and re.search(path, entry['path'])
+        ]
         return {'count': len(found), 'requests': found}
 
     def _answer(self, answer: Answer) -> None:

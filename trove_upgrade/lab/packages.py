@@ -40,9 +40,15 @@ def wanted(bindep: str, profile: str = PROFILE) -> list[str]:
 def missing(profile: str = PROFILE) -> list[str]:
     """Those of a profile that are not installed here."""
     names = wanted(bindep_file().read_text(), profile)
-    answer = subprocess.run(('dpkg-query', '--show', '--showformat', '${Package} ${db:Status-Status}\\n', *names),
-                            capture_output=True, text=True, check=False)  # 1 where one is unknown: that one is missing
-    installed = {line.split()[0] for line in answer.stdout.splitlines() if line.endswith(' installed')}
+    answer = subprocess.run(
+        ('dpkg-query', '--show', '--showformat', '${Package} ${db:Status-Status}\\n', *names),
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # 1 where one is unknown: that one is missing
+    installed = {
+        line.split()[0] for line in answer.stdout.splitlines() if line.endswith(' installed')
+    }
     return [name for name in names if name not in installed]
 
 
@@ -57,14 +63,21 @@ def install(names: Sequence[str], log: pathlib.Path, tell: Callable[[str], None]
     commands.run((*_APT, 'update'), log=log, env=env, timeout_seconds=INSTALL_SECONDS)
     tell(', '.join(names))
     with no_service_starts():
-        commands.run((*_APT, 'install', '--no-install-recommends', *names), log=log, env=env,
-                     timeout_seconds=INSTALL_SECONDS, check=lambda: tell(commands.tail(log, 1).strip()))
+        commands.run(
+            (*_APT, 'install', '--no-install-recommends', *names),
+            log=log,
+            env=env,
+            timeout_seconds=INSTALL_SECONDS,
+            check=lambda: tell(commands.tail(log, 1).strip()),
+        )
     brought = services_of(_all_installed() - before)
     if brought.scripts and shutil.which('update-rc.d'):
         for script in brought.scripts:
             commands.run(('update-rc.d', script, 'disable'), log=log, env=env, timeout_seconds=60)
     if brought.units and shutil.which('systemctl'):  # a machine without systemd starts none of them
-        commands.run(('systemctl', 'disable', *brought.units), log=log, env=env, timeout_seconds=120)
+        commands.run(
+            ('systemctl', 'disable', *brought.units), log=log, env=env, timeout_seconds=120
+        )
 
 
 @contextlib.contextmanager
@@ -98,7 +111,12 @@ def services_of(package_names: set[str]) -> Services:
     """Init scripts and units that these packages brought."""
     if not package_names:
         return Services((), ())
-    answer = subprocess.run(('dpkg-query', '--listfiles', *sorted(package_names)), capture_output=True, text=True, check=False)
+    answer = subprocess.run(
+        ('dpkg-query', '--listfiles', *sorted(package_names)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return services_in(answer.stdout)
 
 
@@ -106,12 +124,21 @@ def services_in(file_list: str) -> Services:
     """Those that a list of packages' files names; templates of units cannot be started, so they do not count."""
     paths = [pathlib.PurePosixPath(line) for line in file_list.splitlines()]
     scripts = {path.name for path in paths if path.parent == pathlib.PurePosixPath('/etc/init.d')}
-    units = {path.name for path in paths if path.suffix in {'.service', '.socket'} and '@' not in path.name
-             and str(path.parent) in {'/lib/systemd/system', '/usr/lib/systemd/system'}}
+    units = {
+        path.name
+        for path in paths
+        if path.suffix in {'.service', '.socket'}
+        and '@' not in path.name
+        and str(path.parent) in {'/lib/systemd/system', '/usr/lib/systemd/system'}
+    }
     return Services(tuple(sorted(scripts)), tuple(sorted(units)))
 
 
 def _all_installed() -> set[str]:
-    answer = subprocess.run(('dpkg-query', '--show', '--showformat', '${Package} ${db:Status-Status}\\n'),
-                            capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        ('dpkg-query', '--show', '--showformat', '${Package} ${db:Status-Status}\\n'),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return {line.split()[0] for line in answer.stdout.splitlines() if line.endswith(' installed')}

@@ -15,9 +15,9 @@ from trove_upgrade.lab import errors
 from trove_upgrade.lab.layout import Layout
 from trove_upgrade.lab.settings import HOST, Ports
 
-DISK_BYTES = 6 * 1024 ** 3  #: images, virtual environment, databases; measured about 4 GB
-CACHED_DISK_BYTES = 2 * 1024 ** 3  #: the same with a warm cache
-MEMORY_BYTES = 4 * 1024 ** 3  #: the services take 1.5 GB, two guests and a build the rest
+DISK_BYTES = 6 * 1024**3  #: images, virtual environment, databases; measured about 4 GB
+CACHED_DISK_BYTES = 2 * 1024**3  #: the same with a warm cache
+MEMORY_BYTES = 4 * 1024**3  #: the services take 1.5 GB, two guests and a build the rest
 PORTS = Ports()
 NOT_ROOT = 'Not root: guests need namespaces and mounts. Run the same command with sudo.'
 FILE_SYSTEMS = ('overlay', 'ext4', 'squashfs')
@@ -82,17 +82,31 @@ class Machine:
 
     def knows_file_system(self, name: str) -> bool:
         """From the running kernel, else from its modules."""
-        listed = {line.split()[-1] for line in pathlib.Path('/proc/filesystems').read_text().splitlines()}
+        listed = {
+            line.split()[-1] for line in pathlib.Path('/proc/filesystems').read_text().splitlines()
+        }
         return name in listed or _succeeds('modprobe', '--dry-run', name)
 
     def mounts_overlay(self, directory: pathlib.Path) -> bool:
         """By doing it in a mount namespace that ends with the attempt."""
-        with tempfile.TemporaryDirectory(prefix='.trove-upgrade-', dir=_existing(directory)) as name:
+        with tempfile.TemporaryDirectory(
+            prefix='.trove-upgrade-', dir=_existing(directory)
+        ) as name:
             scratch = pathlib.Path(name)
             for part in ('lower', 'upper', 'work', 'merged'):
                 (scratch / part).mkdir()
             options = f'lowerdir={scratch}/lower,upperdir={scratch}/upper,workdir={scratch}/work'
-            return _succeeds('unshare', '--mount', 'mount', '-t', 'overlay', 'overlay', '-o', options, f'{scratch}/merged')
+            return _succeeds(
+                'unshare',
+                '--mount',
+                'mount',
+                '-t',
+                'overlay',
+                'overlay',
+                '-o',
+                options,
+                f'{scratch}/merged',
+            )
 
     def free_bytes(self, path: pathlib.Path) -> int:
         """Of the nearest directory that exists."""
@@ -122,34 +136,51 @@ def findings(layout: Layout, machine: Facts, ports: Ports = PORTS) -> list[str]:
         return [NOT_ROOT]
     found = []
     if machine.python() < (3, 11):
-        found.append('Python is older than 3.11. Use Debian 12 or newer, or name another interpreter with make PYTHON=...')
+        found.append(
+            'Python is older than 3.11. Use Debian 12 or newer, or name another interpreter with make PYTHON=...'
+        )
     if not machine.has_program('apt-get') or not machine.has_program('dpkg-query'):
         found.append('No apt-get: missing packages cannot be installed. Use a Debian 12 machine.')
     if not machine.unshares():
-        found.append('No namespaces: unshare failed. In a container, run it privileged; else enable them in the kernel.')
+        found.append(
+            'No namespaces: unshare failed. In a container, run it privileged; else enable them in the kernel.'
+        )
     if not machine.has_loop_devices():
-        found.append('No loop devices: /dev/loop-control is missing or gives none. Run "modprobe loop", '
-                     'or run the container privileged with the host\'s /dev.')
-    found += [f'The kernel cannot mount {name}. Run "modprobe {name}", or use Debian\'s own kernel.'
-              for name in FILE_SYSTEMS if not machine.knows_file_system(name)]
+        found.append(
+            'No loop devices: /dev/loop-control is missing or gives none. Run "modprobe loop", '
+            "or run the container privileged with the host's /dev."
+        )
+    found += [
+        f'The kernel cannot mount {name}. Run "modprobe {name}", or use Debian\'s own kernel.'
+        for name in FILE_SYSTEMS
+        if not machine.knows_file_system(name)
+    ]
     if not found and not machine.mounts_overlay(layout.run_dir):
-        found.append(f'An overlay cannot be mounted on the file system of {layout.run_dir}. '
-                     'Set TROVE_UPGRADE_LAB_RUN to a directory on ext4 or xfs.')
+        found.append(
+            f'An overlay cannot be mounted on the file system of {layout.run_dir}. '
+            'Set TROVE_UPGRADE_LAB_RUN to a directory on ext4 or xfs.'
+        )
     return found + _space(layout, machine) + _taken(machine, ports)
 
 
 def _space(layout: Layout, machine: Facts) -> list[str]:
     found = []
     cached = layout.images_cache.is_dir() and layout.venvs_dir.is_dir()
-    for path, needed, variable in ((layout.cache_dir, CACHED_DISK_BYTES if cached else DISK_BYTES, 'TROVE_UPGRADE_LAB_CACHE'),
-                                   (layout.run_dir, CACHED_DISK_BYTES, 'TROVE_UPGRADE_LAB_RUN')):
+    for path, needed, variable in (
+        (layout.cache_dir, CACHED_DISK_BYTES if cached else DISK_BYTES, 'TROVE_UPGRADE_LAB_CACHE'),
+        (layout.run_dir, CACHED_DISK_BYTES, 'TROVE_UPGRADE_LAB_RUN'),
+    ):
         free = machine.free_bytes(path)
         if free < needed:
-            found.append(f'Too little space for {path}: {_gib(free)} free, {_gib(needed)} needed. '
-                         f'Free some, or set {variable} to another disk.')
+            found.append(
+                f'Too little space for {path}: {_gib(free)} free, {_gib(needed)} needed. '
+                f'Free some, or set {variable} to another disk.'
+            )
     memory = machine.memory_bytes()
     if memory < MEMORY_BYTES:
-        found.append(f'Too little memory: {_gib(memory)} available, {_gib(MEMORY_BYTES)} needed. End other programs.')
+        found.append(
+            f'Too little memory: {_gib(memory)} available, {_gib(MEMORY_BYTES)} needed. End other programs.'
+        )
     return found
 
 
@@ -157,8 +188,12 @@ def _taken(machine: Facts, ports: Ports) -> list[str]:
     taken = [str(port) for port in ports.ours() if not machine.port_is_free(port)]
     if not taken:
         return []
-    return [(f'Somebody listens on {HOST} port {", ".join(taken)}. If it is another cloud of ours, end it with '
-             '"trove-upgrade-lab down" in its environment; else see who it is with "ss -ltnp".')]
+    return [
+        (
+            f'Somebody listens on {HOST} port {", ".join(taken)}. If it is another cloud of ours, end it with '
+            '"trove-upgrade-lab down" in its environment; else see who it is with "ss -ltnp".'
+        )
+    ]
 
 
 def require(layout: Layout, machine: Facts, ports: Ports = PORTS) -> None:
@@ -177,14 +212,18 @@ def main() -> int:
     A cloud of ours that is up already is no obstacle.
     """
     layout = Layout.from_environ()
-    found = [line for line in findings(layout, Machine()) if not (layout.handle_file.exists() and line in _taken(Machine(), PORTS))]
+    found = [
+        line
+        for line in findings(layout, Machine())
+        if not (layout.handle_file.exists() and line in _taken(Machine(), PORTS))
+    ]
     for line in found:
         print(line, file=sys.stderr)
     return 1 if found else 0
 
 
 def _gib(size: int) -> str:
-    return f'{size / 1024 ** 3:.1f} GiB'
+    return f'{size / 1024**3:.1f} GiB'
 
 
 def _existing(path: pathlib.Path) -> pathlib.Path:

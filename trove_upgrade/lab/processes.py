@@ -35,7 +35,13 @@ def read(pid: int) -> Process | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = text.rpartition(')')[2].split()  # the name in brackets may hold blanks and brackets
-    return Process(pid=pid, session=int(fields[3]), started_ticks=int(fields[19]), state=fields[0], threads=int(fields[17]))
+    return Process(
+        pid=pid,
+        session=int(fields[3]),
+        started_ticks=int(fields[19]),
+        state=fields[0],
+        threads=int(fields[17]),
+    )
 
 
 def everyone() -> Iterator[Process]:

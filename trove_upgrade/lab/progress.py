@@ -27,7 +27,9 @@ class Phase(Protocol):
 class Progress:
     """Phases, one after the other; a phase may be told about from any thread."""
 
-    def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._stream = stream if stream is not None else sys.stderr
         self._terminal = self._stream.isatty()
         self._clock = clock

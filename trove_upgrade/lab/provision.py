@@ -17,9 +17,20 @@ def network(site: Settings) -> str:
     base = site.url(site.ports.network, '/v2.0')
     made = session.request('POST', f'{base}/networks', {'network': {'name': NETWORK_NAME}})
     network_id = str(made['network']['id'])
-    session.request('POST', f'{base}/subnets', {'subnet': {
-        'network_id': network_id, 'name': NETWORK_NAME, 'ip_version': 4, 'cidr': NETWORK_CIDR, 'gateway_ip': GATEWAY,
-        'enable_dhcp': False}})
+    session.request(
+        'POST',
+        f'{base}/subnets',
+        {
+            'subnet': {
+                'network_id': network_id,
+                'name': NETWORK_NAME,
+                'ip_version': 4,
+                'cidr': NETWORK_CIDR,
+                'gateway_ip': GATEWAY,
+                'enable_dhcp': False,
+            }
+        },
+    )
     return network_id
 
 

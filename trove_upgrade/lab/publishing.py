@@ -31,7 +31,7 @@ class PublishedVersion:
     """A registered datastore version."""
 
     datastore: str
-    name: str        #: the server's full number: clients compare it with what SQL says
+    name: str  #: the server's full number: clients compare it with what SQL says
     image_id: str
     image_name: str
 
@@ -43,12 +43,27 @@ def upload(handle: CloudHandle, image: ImageFile) -> str:
     """
     admin = handle.users['admin']
     session = rest.Session(admin.auth_url, admin.username, admin.password, admin.project_name)
-    made = session.request('POST', f'{handle.glance_url}/v2/images', {
-        'name': image.name, 'disk_format': 'raw', 'container_format': 'bare', 'visibility': 'public', 'tags': ['trove', 'mariadb'],
-        **image.properties})
-    request = urllib.request.Request(f'{handle.glance_url}/v2/images/{made["id"]}/file', method='PUT',
-                                     headers={'X-Auth-Token': session.token(), 'Content-Type': 'application/octet-stream',
-                                              'Content-Length': str(image.path.stat().st_size)})
+    made = session.request(
+        'POST',
+        f'{handle.glance_url}/v2/images',
+        {
+            'name': image.name,
+            'disk_format': 'raw',
+            'container_format': 'bare',
+            'visibility': 'public',
+            'tags': ['trove', 'mariadb'],
+            **image.properties,
+        },
+    )
+    request = urllib.request.Request(
+        f'{handle.glance_url}/v2/images/{made["id"]}/file',
+        method='PUT',
+        headers={
+            'X-Auth-Token': session.token(),
+            'Content-Type': 'application/octet-stream',
+            'Content-Length': str(image.path.stat().st_size),
+        },
+    )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with image.path.open('rb') as source:
         request.data = source
@@ -57,14 +72,32 @@ def upload(handle: CloudHandle, image: ImageFile) -> str:
     return str(made['id'])
 
 
-def register(product: Product, image: ImageFile, image_id: str, *, datastore: str = 'mariadb', name: str | None = None) -> PublishedVersion:
+def register(
+    product: Product,
+    image: ImageFile,
+    image_id: str,
+    *,
+    datastore: str = 'mariadb',
+    name: str | None = None,
+) -> PublishedVersion:
     """Register the version that this image holds, under the server's full number unless `name` says otherwise.
 
     :raises CommandFailed: trove-upgrade-manage refused it.
     """
     number = str(image.facts['server_version'])
     version = name or number
-    product.manage('datastore_version_update', datastore, version, 'mariadb', image_id, '', '', '1', '--version', number)
+    product.manage(
+        'datastore_version_update',
+        datastore,
+        version,
+        'mariadb',
+        image_id,
+        '',
+        '',
+        '1',
+        '--version',
+        number,
+    )
     with tempfile.NamedTemporaryFile('w', suffix='.json') as facts:
         json.dump(dict(image.facts), facts)
         facts.flush()

@@ -54,7 +54,9 @@ def _pump(one: socket.socket, other: socket.socket) -> None:
 def relay(connect: Callable[[], socket.socket]) -> Iterator[int]:
     """Listen on a free port of loopback for as long as the context lasts; `connect` makes each connection to the guest."""
     with _Server(connect) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={'poll_interval': 0.1}, daemon=True)
+        thread = threading.Thread(
+            target=server.serve_forever, kwargs={'poll_interval': 0.1}, daemon=True
+        )
         thread.start()
         try:
             yield server.server_address[1]

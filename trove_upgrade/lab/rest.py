@@ -17,9 +17,14 @@ class Session:
     def __init__(self, auth_url: str, username: str, password: str, project_name: str) -> None:
         self._auth_url = auth_url
         self._identity = {
-            'identity': {'methods': ['password'],
-                         'password': {'user': {'name': username, 'domain': {'name': 'Default'}, 'password': password}}},
-            'scope': {'project': {'name': project_name, 'domain': {'name': 'Default'}}}}
+            'identity': {
+                'methods': ['password'],
+                'password': {
+                    'user': {'name': username, 'domain': {'name': 'Default'}, 'password': password}
+                },
+            },
+            'scope': {'project': {'name': project_name, 'domain': {'name': 'Default'}}},
+        }
         self._token: str | None = None
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -39,18 +44,26 @@ class Session:
         return self._token
 
     def _authenticate(self) -> str:
-        headers = self._send('POST', f'{self._auth_url}/auth/tokens', {'auth': self._identity}, {})[1]
+        headers = self._send('POST', f'{self._auth_url}/auth/tokens', {'auth': self._identity}, {})[
+            1
+        ]
         return str(headers['X-Subject-Token'])
 
     def _send(self, method: str, url: str, body: Any, headers: dict[str, str]) -> tuple[bytes, Any]:
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(url, data=data, method=method,
-                                         headers={'Content-Type': 'application/json', 'Accept': 'application/json', **headers})
+        request = urllib.request.Request(
+            url,
+            data=data,
+            method=method,
+            headers={'Content-Type': 'application/json', 'Accept': 'application/json', **headers},
+        )
         try:
             with self._opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
                 return answer.read(), answer.headers
         except urllib.error.HTTPError as error:
             detail = error.read().decode(errors='replace')[:500]
-            raise errors.CommandFailed(f'{method} {url} was answered with {error.code}: {detail}') from error
+            raise errors.CommandFailed(
+                f'{method} {url} was answered with {error.code}: {detail}'
+            ) from error
         except OSError as error:
             raise errors.CommandFailed(f'{method} {url} failed: {error}.') from error

@@ -113,7 +113,9 @@ class Settings:
     @property
     def trove_transport_url(self) -> str:
         """The broker as our services and our guests use it: a virtual host of their own, where a guest cannot reach Nova."""
-        return f'rabbit://trove:{self.secrets.broker_trove}@{HOST}:{self.ports.broker}/{BROKER_VHOST}'
+        return (
+            f'rabbit://trove:{self.secrets.broker_trove}@{HOST}:{self.ports.broker}/{BROKER_VHOST}'
+        )
 
     def etc(self, service: str) -> pathlib.Path:
         """Configuration directory of a service."""
@@ -127,7 +129,16 @@ class Settings:
         """Environment of every process: small and the same everywhere, no proxy for loopback."""
         home = self.layout.state_dir / 'home'
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return {'PATH': f'{self.venv.path}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-                'HOME': str(home), 'LANG': 'C.UTF-8', 'no_proxy': '127.0.0.1,localhost', 'NO_PROXY': '127.0.0.1,localhost',
-                processes.MARK_VARIABLE: str(self.layout.run_dir), RUN_VARIABLE: str(self.layout.run_dir), CACHE_VARIABLE: str(self.layout.cache_dir),
-                'PYTHONPATH': str(self.plugins_dir), 'PYTHONUNBUFFERED': '1', **more}
+        return {
+            'PATH': f'{self.venv.path}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+            'HOME': str(home),
+            'LANG': 'C.UTF-8',
+            'no_proxy': '127.0.0.1,localhost',
+            'NO_PROXY': '127.0.0.1,localhost',
+            processes.MARK_VARIABLE: str(self.layout.run_dir),
+            RUN_VARIABLE: str(self.layout.run_dir),
+            CACHE_VARIABLE: str(self.layout.cache_dir),
+            'PYTHONPATH': str(self.plugins_dir),
+            'PYTHONUNBUFFERED': '1',
+            **more,
+        }

@@ -21,7 +21,12 @@ from trove_upgrade.lab.publishing import ImageFile, PublishedVersion
 from trove_upgrade.lab.supervisor import Supervisor
 
 #: With these, tests see soon what an operator's cloud takes minutes for: a takeover, a guest that never comes.
-QUICK: Mapping[str, object] = {'lease_seconds': 5, 'compute_timeout': 6, 'boot_timeout': 60, 'rebuild_timeout': 120}
+QUICK: Mapping[str, object] = {
+    'lease_seconds': 5,
+    'compute_timeout': 6,
+    'boot_timeout': 60,
+    'rebuild_timeout': 120,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,12 +44,16 @@ class Stage:
 
 def build_images(layout: Layout, tell: Phase, *wanted: recipes.Recipe) -> list[ImageFile]:
     """Build (or take from the cache) these images."""
-    builder = ImageBuilder(layout.images_cache, pathlib.Path(__file__).resolve().parents[2], HostCommands(), tell)
+    builder = ImageBuilder(
+        layout.images_cache, pathlib.Path(__file__).resolve().parents[2], HostCommands(), tell
+    )
     built = [builder.build(recipe) for recipe in wanted]
     return [ImageFile(image.name, image.path, image.properties, image.facts) for image in built]
 
 
-def set_stage(layout: Layout, cloud: Cloud, progress: Progress, options: Mapping[str, object] | None = None) -> Stage:
+def set_stage(
+    layout: Layout, cloud: Cloud, progress: Progress, options: Mapping[str, object] | None = None
+) -> Stage:
     """Cloud up, images built and uploaded, our services running, both versions registered.  Safe to repeat.
 
     `options` go into [trove_upgrade] of our services.
@@ -60,7 +69,10 @@ def set_stage(layout: Layout, cloud: Cloud, progress: Progress, options: Mapping
     with progress.phase('Starting trove-upgrade and registering two versions') as tell:
         product.start(options)
         tell('uploading images')
-        versions = [publishing.register(product, image, publishing.upload(handle, image)) for image in images]
+        versions = [
+            publishing.register(product, image, publishing.upload(handle, image))
+            for image in images
+        ]
     fresh = _record(layout).with_suffix('.new')
     fresh.write_text(json.dumps([dataclasses.asdict(version) for version in versions]))
     fresh.rename(_record(layout))
@@ -73,9 +85,13 @@ def load_stage(layout: Layout) -> Stage:
     :raises FileNotFoundError: none is set; run trove-upgrade-lab up --product.
     """
     handle = CloudHandle.load(layout.handle_file)
-    former, target = (PublishedVersion(**found) for found in json.loads(_record(layout).read_text()))
+    former, target = (
+        PublishedVersion(**found) for found in json.loads(_record(layout).read_text())
+    )
     product, host = _product(layout, handle), instances.open_host(handle)
-    return Stage(layout, handle, product, host, InstanceMaker(handle, product, host), former, target)
+    return Stage(
+        layout, handle, product, host, InstanceMaker(handle, product, host), former, target
+    )
 
 
 def _product(layout: Layout, handle: CloudHandle) -> Product:

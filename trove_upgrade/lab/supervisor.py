@@ -50,10 +50,16 @@ class Record:
     def leads(self) -> bool:
         """True while the started process itself runs."""
         leader = processes.read(self.pid)
-        return (leader is not None and leader.runs and leader.started_ticks == self.started_ticks
-                and processes.boot_id() == self.boot_id)
+        return (
+            leader is not None
+            and leader.runs
+            and leader.started_ticks == self.started_ticks
+            and processes.boot_id() == self.boot_id
+        )
 
-    def members(self, everyone: Iterable[processes.Process] | None = None) -> list[processes.Process]:
+    def members(
+        self, everyone: Iterable[processes.Process] | None = None
+    ) -> list[processes.Process]:
         """The process and all that stayed in its session; empty when its pid means another process today.
 
         A leader that is gone proves nothing against its children: the kernel gives out no pid that names a session.
@@ -63,14 +69,22 @@ class Record:
         leader = processes.read(self.pid)
         if leader is not None and leader.started_ticks != self.started_ticks:
             return []
-        return [process for process in everyone or processes.everyone() if process.session == self.pid]
+        return [
+            process for process in everyone or processes.everyone() if process.session == self.pid
+        ]
 
 
 class Supervisor:
     """The processes of the cloud in one run directory."""
 
-    def __init__(self, run_dir: pathlib.Path, pids_dir: pathlib.Path, logs_dir: pathlib.Path,
-                 clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        run_dir: pathlib.Path,
+        pids_dir: pathlib.Path,
+        logs_dir: pathlib.Path,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._run_dir = run_dir
         self._pids_dir = pids_dir
         self._logs_dir = logs_dir
@@ -88,14 +102,27 @@ class Supervisor:
         env = dict(command.env) | {processes.MARK_VARIABLE: str(self._run_dir)}
         with (self._logs_dir / f'{command.name}.log').open('ab') as sink:
             try:
-                child = subprocess.Popen(command.argv, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
-                                         env=env, cwd=command.cwd, start_new_session=True)
+                child = subprocess.Popen(
+                    command.argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=sink,
+                    stderr=subprocess.STDOUT,
+                    env=env,
+                    cwd=command.cwd,
+                    start_new_session=True,
+                )
             except OSError as error:
                 raise errors.CommandFailed(f'Cannot start {command.name}: {error}.') from error
         self._children[child.pid] = child
         process = processes.read(child.pid)  # at least a zombie of ours: nobody else reaps it
-        record = Record(name=command.name, pid=child.pid, started_ticks=process.started_ticks if process else 0,
-                        boot_id=processes.boot_id(), stage=command.stage, stop_seconds=command.stop_seconds)
+        record = Record(
+            name=command.name,
+            pid=child.pid,
+            started_ticks=process.started_ticks if process else 0,
+            boot_id=processes.boot_id(),
+            stage=command.stage,
+            stop_seconds=command.stop_seconds,
+        )
         path = self._pids_dir / f'{command.name}.json'
         unfinished = path.with_suffix('.new')
         unfinished.write_text(json.dumps(dataclasses.asdict(record)))
@@ -106,7 +133,9 @@ class Supervisor:
         """All processes on record, whether they still run or not."""
         if not self._pids_dir.is_dir():
             return []
-        return [Record(**json.loads(path.read_text())) for path in sorted(self._pids_dir.glob('*.json'))]
+        return [
+            Record(**json.loads(path.read_text())) for path in sorted(self._pids_dir.glob('*.json'))
+        ]
 
     def runs(self, name: str) -> bool:
         """True while the recorded process itself runs, not merely children that it left."""
@@ -122,10 +151,13 @@ class Supervisor:
         deadline = self._clock() + timeout_seconds
         while not probe():
             if not self.runs(name):
-                raise errors.NotReady(f'{name} died before it was ready. Log: {log}\n{commands.tail(log)}')
+                raise errors.NotReady(
+                    f'{name} died before it was ready. Log: {log}\n{commands.tail(log)}'
+                )
             if self._clock() > deadline:
                 raise errors.NotReady(
-                    f'{name} was not ready after {timeout_seconds:.0f} s. Log: {log}\n{commands.tail(log)}')
+                    f'{name} was not ready after {timeout_seconds:.0f} s. Log: {log}\n{commands.tail(log)}'
+                )
             self._sleep(READY_POLL_SECONDS)
 
     def stop(self, names: Iterable[str]) -> None:
@@ -144,8 +176,11 @@ class Supervisor:
 
     def end_strays(self) -> None:
         """Kill every process that carries our mark but stands in no record: they have no state worth a goodbye."""
-        strays = [process for process in processes.everyone()
-                  if process.pid != os.getpid() and processes.is_marked(process.pid, self._run_dir)]
+        strays = [
+            process
+            for process in processes.everyone()
+            if process.pid != os.getpid() and processes.is_marked(process.pid, self._run_dir)
+        ]
         for stray in strays:
             _send(stray, signal.SIGKILL)
         self._wait_gone(strays, 5.0)
@@ -157,8 +192,11 @@ class Supervisor:
             for member in rest:
                 _send(member, signal.SIGKILL)
             if not self._wait_gone(rest, KILLED_SECONDS):
-                raise errors.LabError(f'Cannot end {record.name} (process {record.pid}): it survives SIGKILL. '
-                                      'It waits for a device; see its stack in /proc.', code='lab_cannot_end')
+                raise errors.LabError(
+                    f'Cannot end {record.name} (process {record.pid}): it survives SIGKILL. '
+                    'It waits for a device; see its stack in /proc.',
+                    code='lab_cannot_end',
+                )
             (self._pids_dir / f'{record.name}.json').unlink(missing_ok=True)
 
     def _ask_to_end(self, records: list[Record]) -> None:
@@ -227,7 +265,10 @@ def uninterrupted() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {
+        number: signal.signal(number, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
     try:
         yield
     finally:

@@ -35,14 +35,18 @@ def directory(site: Settings) -> pathlib.Path:
     digest = hashlib.sha256(site.venv.digest.encode())
     for module in _SOURCES:
         digest.update(inspect.getsource(module).encode())
-    digest.update(f'{site.ports} {settings.REGION} {settings.COMPUTE_HOST} {settings.SERVICE_USERS}'.encode())
+    digest.update(
+        f'{site.ports} {settings.REGION} {settings.COMPUTE_HOST} {settings.SERVICE_USERS}'.encode()
+    )
     digest.update(_server_version().encode())
     return site.layout.templates_dir / digest.hexdigest()[:16]
 
 
 def _server_version() -> str:
     """Of MariaDB: an older one does not start on a newer one's data."""
-    answer = subprocess.run(('mariadbd', '--no-defaults', '--version'), capture_output=True, text=True, check=False)
+    answer = subprocess.run(
+        ('mariadbd', '--no-defaults', '--version'), capture_output=True, text=True, check=False
+    )
     return answer.stdout
 
 
@@ -57,7 +61,9 @@ def instantiate(site: Settings, template: pathlib.Path) -> None:
     for name in (mariadb.NAME, keystone.NAME):
         target = site.state(name)
         target.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(('cp', '--archive', '--reflink=auto', str(template / name), str(target)), check=True)
+        subprocess.run(
+            ('cp', '--archive', '--reflink=auto', str(template / name), str(target)), check=True
+        )
     os.utime(template)
 
 
@@ -81,26 +87,49 @@ class Builder:
         supervisor.wait_ready(mariadb.NAME, lambda: mariadb.ready(site), 60)
         mariadb.create_databases(site)
         run = bringup.Bringup(self._tell)
-        run.run((
-            *self._chain('nova', nova.migrations(site), run), *self._chain('neutron', neutron.migrations(site), run),
-            *self._chain('keystone', keystone.migrations(site), run),
-            bringup.Part('users and catalog', lambda: self._populate(run), needs=(f'keystone {len(keystone.migrations(site))}',)),
-            *self._chain('glance', glance.migrations(site), run), *self._chain('placement', placement.migrations(site), run)))
+        run.run(
+            (
+                *self._chain('nova', nova.migrations(site), run),
+                *self._chain('neutron', neutron.migrations(site), run),
+                *self._chain('keystone', keystone.migrations(site), run),
+                bringup.Part(
+                    'users and catalog',
+                    lambda: self._populate(run),
+                    needs=(f'keystone {len(keystone.migrations(site))}',),
+                ),
+                *self._chain('glance', glance.migrations(site), run),
+                *self._chain('placement', placement.migrations(site), run),
+            )
+        )
         nova.map_host(site)
         supervisor.stop((keystone.NAME,))
         supervisor.stop((mariadb.NAME,))
         self._keep(template)
 
-    def _chain(self, name: str, migrations: Sequence[openstack.Migration], run: bringup.Bringup) -> list[bringup.Part]:
+    def _chain(
+        self, name: str, migrations: Sequence[openstack.Migration], run: bringup.Bringup
+    ) -> list[bringup.Part]:
         """One part per migration, each needing the one before."""
-        return [bringup.Part(f'{name} {number}', self._migration(migration, run),
-                             needs=(f'{name} {number - 1}',) if number > 1 else ())
-                for number, migration in enumerate(migrations, start=1)]
+        return [
+            bringup.Part(
+                f'{name} {number}',
+                self._migration(migration, run),
+                needs=(f'{name} {number - 1}',) if number > 1 else (),
+            )
+            for number, migration in enumerate(migrations, start=1)
+        ]
 
-    def _migration(self, migration: openstack.Migration, run: bringup.Bringup) -> Callable[[], None]:
+    def _migration(
+        self, migration: openstack.Migration, run: bringup.Bringup
+    ) -> Callable[[], None]:
         log = self._site.layout.log_file(f'migrate-{migration.name}')
-        return lambda: commands.run(migration.argv, log=log, env=migration.env, check=run.check,
-                                    timeout_seconds=openstack.MIGRATION_SECONDS)
+        return lambda: commands.run(
+            migration.argv,
+            log=log,
+            env=migration.env,
+            check=run.check,
+            timeout_seconds=openstack.MIGRATION_SECONDS,
+        )
 
     def _populate(self, run: bringup.Bringup) -> None:
         def probe() -> bool:
@@ -121,8 +150,12 @@ class Builder:
         self._site.secrets.save(unfinished / 'secrets.json')
         shutil.rmtree(template, ignore_errors=True)
         unfinished.rename(template)
-        others = sorted(template.parent.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-        for old in [path for path in others if path != template][KEPT - 1:]:
+        others = sorted(
+            template.parent.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True
+        )
+        for old in [path for path in others if path != template][KEPT - 1 :]:
             shutil.rmtree(old, ignore_errors=True)
         if not (template / mariadb.NAME).is_dir():
-            raise errors.LabError(f'Cannot keep the databases in {template}: they are not there. Free some space.')
+            raise errors.LabError(
+                f'Cannot keep the databases in {template}: they are not there. Free some space.'
+            )

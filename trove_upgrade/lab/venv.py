@@ -29,7 +29,9 @@ def pins_file(name: str = 'cloud') -> pathlib.Path:
     return pathlib.Path(__file__).resolve().parents[2] / 'constraints' / f'{name}.txt'
 
 
-def uv_settings(pip_config: Iterable[str], exists: Callable[[str], bool] = os.path.exists) -> dict[str, str]:
+def uv_settings(
+    pip_config: Iterable[str], exists: Callable[[str], bool] = os.path.exists
+) -> dict[str, str]:
     """Environment that makes uv use the package indexes that pip would: `pip_config` is the output of `pip config list`.
 
     pip lists its files before the environment, so a later line wins, as it does for pip.  A local index that is not there is
@@ -42,17 +44,34 @@ def uv_settings(pip_config: Iterable[str], exists: Callable[[str], bool] = os.pa
             found[match['key']] = match['value'].replace('\\n', ' ')
 
     def usable(key: str) -> list[str]:
-        return [value for value in found.get(key, '').split()
-                if ('://' in value and not value.startswith('file://')) or exists(value.removeprefix('file://'))]
+        return [
+            value
+            for value in found.get(key, '').split()
+            if ('://' in value and not value.startswith('file://'))
+            or exists(value.removeprefix('file://'))
+        ]
 
-    wanted = collections.OrderedDict((
-        ('UV_DEFAULT_INDEX', usable('index-url')), ('UV_INDEX', usable('extra-index-url')),
-        ('UV_FIND_LINKS', usable('find-links')), ('SSL_CERT_FILE', usable('cert')),
-        ('UV_INSECURE_HOST', found.get('trusted-host', '').split())))
-    settings = {name: (',' if name == 'UV_FIND_LINKS' else ' ').join(values) for name, values in wanted.items() if values}
+    wanted = collections.OrderedDict(
+        (
+            ('UV_DEFAULT_INDEX', usable('index-url')),
+            ('UV_INDEX', usable('extra-index-url')),
+            ('UV_FIND_LINKS', usable('find-links')),
+            ('SSL_CERT_FILE', usable('cert')),
+            ('UV_INSECURE_HOST', found.get('trusted-host', '').split()),
+        )
+    )
+    settings = {
+        name: (',' if name == 'UV_FIND_LINKS' else ' ').join(values)
+        for name, values in wanted.items()
+        if values
+    }
     if 'timeout' in found or 'default-timeout' in found:
-        settings['UV_HTTP_TIMEOUT'] = str(int(float(found.get('timeout') or found['default-timeout'])))
-    return settings | {'UV_INDEX_STRATEGY': 'unsafe-best-match'}  # pip asks all indexes for the best version
+        settings['UV_HTTP_TIMEOUT'] = str(
+            int(float(found.get('timeout') or found['default-timeout']))
+        )
+    return settings | {
+        'UV_INDEX_STRATEGY': 'unsafe-best-match'
+    }  # pip asks all indexes for the best version
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,14 +81,18 @@ class CloudVenv:
     venvs_dir: pathlib.Path
     log: pathlib.Path
     environ: Mapping[str, str]
-    pins: pathlib.Path = dataclasses.field(default_factory=pins_file)  #: its name is the environment's
+    pins: pathlib.Path = dataclasses.field(
+        default_factory=pins_file
+    )  #: its name is the environment's
     python: str = getattr(sys, '_base_executable', sys.executable)
 
     @property
     def digest(self) -> str:
         """Names the environment: pins and interpreter."""
         version = '.'.join(str(part) for part in sys.version_info[:3])
-        return hashlib.sha256(self.pins.read_bytes() + f'{version} {self.python}'.encode()).hexdigest()[:16]
+        return hashlib.sha256(
+            self.pins.read_bytes() + f'{version} {self.python}'.encode()
+        ).hexdigest()[:16]
 
     @property
     def path(self) -> pathlib.Path:
@@ -88,7 +111,12 @@ class CloudVenv:
     @property
     def site_packages(self) -> pathlib.Path:
         """Where its packages are."""
-        return self.path / 'lib' / f'python{sys.version_info[0]}.{sys.version_info[1]}' / 'site-packages'
+        return (
+            self.path
+            / 'lib'
+            / f'python{sys.version_info[0]}.{sys.version_info[1]}'
+            / 'site-packages'
+        )
 
     def ensure(self, tell: Callable[[str], None]) -> None:
         """Install what is missing; a second call returns at once.
@@ -105,10 +133,29 @@ class CloudVenv:
         env.pop('VIRTUAL_ENV', None)
         count = sum(1 for line in self.pins.read_text().splitlines() if '==' in line)
         tell(f'{count} packages')
-        commands.run((uv, 'venv', '--python', self.python, str(self.path)), log=self.log, env=env, timeout_seconds=120)
-        commands.run((uv, 'pip', 'install', '--python', self.program('python'), '--no-deps', '--compile-bytecode',
-                      '-r', str(self.pins)), log=self.log, env=env, timeout_seconds=INSTALL_SECONDS,
-                     check=lambda: tell(f'{count} packages: {commands.tail(self.log, 1).strip()}'))
+        commands.run(
+            (uv, 'venv', '--python', self.python, str(self.path)),
+            log=self.log,
+            env=env,
+            timeout_seconds=120,
+        )
+        commands.run(
+            (
+                uv,
+                'pip',
+                'install',
+                '--python',
+                self.program('python'),
+                '--no-deps',
+                '--compile-bytecode',
+                '-r',
+                str(self.pins),
+            ),
+            log=self.log,
+            env=env,
+            timeout_seconds=INSTALL_SECONDS,
+            check=lambda: tell(f'{count} packages: {commands.tail(self.log, 1).strip()}'),
+        )
         (self.path / _COMPLETE).touch()
 
     def _uv(self) -> str:
@@ -117,15 +164,29 @@ class CloudVenv:
         program = home / 'bin' / 'uv'
         if not program.exists():
             env = dict(self.environ)
-            commands.run((self.python, '-m', 'venv', str(home)), log=self.log, env=env, timeout_seconds=120)
-            commands.run((str(home / 'bin' / 'pip'), 'install', '--quiet', UV_REQUIREMENT),
-                         log=self.log, env=env, timeout_seconds=INSTALL_SECONDS)
+            commands.run(
+                (self.python, '-m', 'venv', str(home)), log=self.log, env=env, timeout_seconds=120
+            )
+            commands.run(
+                (str(home / 'bin' / 'pip'), 'install', '--quiet', UV_REQUIREMENT),
+                log=self.log,
+                env=env,
+                timeout_seconds=INSTALL_SECONDS,
+            )
         return str(program)
 
     def _pip_config(self) -> list[str]:
         pip = self.venvs_dir / UV_REQUIREMENT.replace('==', '-') / 'bin' / 'pip'
-        answer = subprocess.run((str(pip), 'config', 'list'), env=dict(self.environ), capture_output=True,
-                                text=True, check=False, timeout=60)
+        answer = subprocess.run(
+            (str(pip), 'config', 'list'),
+            env=dict(self.environ),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
         if answer.returncode != 0:
-            raise errors.CommandFailed(f'pip config list ended with {answer.returncode}: {answer.stderr.strip()}')
+            raise errors.CommandFailed(
+                f'pip config list ended with {answer.returncode}: {answer.stderr.strip()}'
+            )
         return answer.stdout.splitlines()

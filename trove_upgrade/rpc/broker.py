@@ -3,6 +3,7 @@
 
 oslo.messaging itself cannot be asked: it tries to connect for ever, whatever time-out a call has (18.3.1).
 """
+
 import dataclasses
 import socket
 from typing import Any
@@ -14,7 +15,7 @@ from oslo_config import cfg
 
 from trove_upgrade.rpc import place, transport
 
-_Connection: Any = kombu_connection.Connection    # kombu says that it has types, and has few
+_Connection: Any = kombu_connection.Connection  # kombu says that it has types, and has few
 _AMQP_PORT = 5672
 _AMQP = frozenset({'rabbit', 'kombu'})
 _TRUE = frozenset({'1', 'true', 'yes', 'on'})
@@ -24,27 +25,37 @@ _TRUE = frozenset({'1', 'true', 'yes', 'on'})
 class Broker:
     """One host of a URL."""
 
-    address: str          #: host:port
-    error: str | None     #: why it let nobody in; None: it did
+    address: str  #: host:port
+    error: str | None  #: why it let nobody in; None: it did
 
 
-def ask(conf: cfg.ConfigOpts, timeout_seconds: float, at: place.Place = place.SERVICES) -> list[Broker]:
+def ask(
+    conf: cfg.ConfigOpts, timeout_seconds: float, at: place.Place = place.SERVICES
+) -> list[Broker]:
     """Log in to each broker; empty for a transport that has none (fake).  At most `timeout_seconds` for each connection and each answer.
 
     :raises TransportInvalid, ConfigurationInvalid: the URL cannot be understood, or its driver cannot be loaded.
     """
     url = _url_of(conf, at)
     found = []
-    default = [oslo_messaging.TransportHost(hostname='localhost')] if url.transport in _AMQP else []    # as the driver does
+    default = (
+        [oslo_messaging.TransportHost(hostname='localhost')] if url.transport in _AMQP else []
+    )  # as the driver does
     for host in url.hosts or default:
         if host.hostname:
             port = host.port or _AMQP_PORT
-            error = _log_in(conf, url, host, port, timeout_seconds) if url.transport in _AMQP else _connect(host.hostname, port, timeout_seconds)
+            error = (
+                _log_in(conf, url, host, port, timeout_seconds)
+                if url.transport in _AMQP
+                else _connect(host.hostname, port, timeout_seconds)
+            )
             found.append(Broker(f'{host.hostname}:{port}', error))
     return found
 
 
-def consumers(conf: cfg.ConfigOpts, queue: str, timeout_seconds: float, at: place.Place = place.SERVICES) -> int | None:
+def consumers(
+    conf: cfg.ConfigOpts, queue: str, timeout_seconds: float, at: place.Place = place.SERVICES
+) -> int | None:
     """How many processes listen on a queue; None where that cannot be asked (another kind of transport, or no broker lets us in).
 
     Quiet: nothing is sent, and nothing is made.
@@ -62,7 +73,9 @@ def consumers(conf: cfg.ConfigOpts, queue: str, timeout_seconds: float, at: plac
         connection.release()
 
 
-def connect(conf: cfg.ConfigOpts, timeout_seconds: float, at: place.Place = place.SERVICES) -> tuple[Any, str]:
+def connect(
+    conf: cfg.ConfigOpts, timeout_seconds: float, at: place.Place = place.SERVICES
+) -> tuple[Any, str]:
     """A connection to the first broker that lets us in, to be released, or None; and why those before it did not.
 
     :raises transport.TransportInvalid: the URL cannot be understood, or its driver cannot be loaded.
@@ -90,7 +103,9 @@ def _url_of(conf: cfg.ConfigOpts, at: place.Place) -> Any:
     return oslo_messaging.TransportURL.parse(conf, at.url)
 
 
-def _log_in(conf: cfg.ConfigOpts, url: Any, host: Any, port: int, timeout_seconds: float) -> str | None:
+def _log_in(
+    conf: cfg.ConfigOpts, url: Any, host: Any, port: int, timeout_seconds: float
+) -> str | None:
     connection = _connection(conf, url, host, port, timeout_seconds)
     try:
         connection.connect()
@@ -101,12 +116,22 @@ def _log_in(conf: cfg.ConfigOpts, url: Any, host: Any, port: int, timeout_second
     return None
 
 
-def _connection(conf: cfg.ConfigOpts, url: Any, host: Any, port: int, timeout_seconds: float) -> Any:
+def _connection(
+    conf: cfg.ConfigOpts, url: Any, host: Any, port: int, timeout_seconds: float
+) -> Any:
     options = conf.oslo_messaging_rabbit
     return _Connection(
-        transport='pyamqp', hostname=host.hostname, port=port, userid=host.username or 'guest', password=host.password or '',
-        virtual_host=url.virtual_host or '/', connect_timeout=timeout_seconds, login_method=options.rabbit_login_method,
-        ssl=_ssl(options, url.query), transport_options={'read_timeout': timeout_seconds, 'write_timeout': timeout_seconds})
+        transport='pyamqp',
+        hostname=host.hostname,
+        port=port,
+        userid=host.username or 'guest',
+        password=host.password or '',
+        virtual_host=url.virtual_host or '/',
+        connect_timeout=timeout_seconds,
+        login_method=options.rabbit_login_method,
+        ssl=_ssl(options, url.query),
+        transport_options={'read_timeout': timeout_seconds, 'write_timeout': timeout_seconds},
+    )
 
 
 def _connect(hostname: str, port: int, timeout_seconds: float) -> str | None:

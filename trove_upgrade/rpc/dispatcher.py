@@ -24,7 +24,9 @@ class MessageInvalid(exceptions.TroveUpgradeError):
     """A message is no call of a method with named arguments."""
 
     code = 'MESSAGE_INVALID'
-    template = 'A message of RPC was not read: {found}. Look which programs have an account of the broker.'
+    template = (
+        'A message of RPC was not read: {found}. Look which programs have an account of the broker.'
+    )
 
 
 class Dispatcher(oslo_dispatcher.RPCDispatcher):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Client side of the guest agent's RPC API: sealed where the guest has a key, else as it was before there were keys."""
+
 import functools
 import re
 import time
@@ -51,9 +52,18 @@ class GuestAgentAPI:
     in that way for what 1.0 has; all else is answered here, as it would.
     """
 
-    def __init__(self, client: _Caller, *, topic_prefix: str, timeout_seconds: float,
-                 require_broker: Callable[[float], None] = lambda _timeout_seconds: None, keys: GuestKeys | None = None,
-                 drops: Drops | None = None, is_required: bool = True, doubt: Callable[[str], None] = lambda _topic: None) -> None:
+    def __init__(
+        self,
+        client: _Caller,
+        *,
+        topic_prefix: str,
+        timeout_seconds: float,
+        require_broker: Callable[[float], None] = lambda _timeout_seconds: None,
+        keys: GuestKeys | None = None,
+        drops: Drops | None = None,
+        is_required: bool = True,
+        doubt: Callable[[str], None] = lambda _topic: None,
+    ) -> None:
         """`require_broker` is asked until the first call has been answered: only that one could hang.
 
         `keys`: None where nothing is sealed.  `is_required`: False lets a guest with a key be asked unsealed where it cannot be otherwise.
@@ -67,25 +77,44 @@ class GuestAgentAPI:
         self._keys = keys
         self._is_required = is_required
         self._doubt = doubt
-        self._sealed = None if keys is None else sealed_calls.SealedCalls(
-            self._call, keys, drops or Drops(time.monotonic), timeout_seconds=timeout_seconds)
+        self._sealed = (
+            None
+            if keys is None
+            else sealed_calls.SealedCalls(
+                self._call, keys, drops or Drops(time.monotonic), timeout_seconds=timeout_seconds
+            )
+        )
 
     @classmethod
-    def from_conf(cls, conf: cfg.ConfigOpts, rpc_transport: oslo_messaging.Transport | None = None, *, keys: GuestKeys | None = None,
-                  drops: Drops | None = None) -> Self:
+    def from_conf(
+        cls,
+        conf: cfg.ConfigOpts,
+        rpc_transport: oslo_messaging.Transport | None = None,
+        *,
+        keys: GuestKeys | None = None,
+        drops: Drops | None = None,
+    ) -> Self:
         """With transports of its own unless one is handed in.  Connects at the first call.
 
         Where guests have a virtual host of their own, each is called there or at the services', where it still listens: see `either_place`.
         """
         options = conf[our_conf.GROUP]
-        name = functools.partial(cls, topic_prefix=options.guest_topic_prefix, timeout_seconds=options.guest_call_timeout,
-                                 keys=None if options.guest_rpc_security == guest_keys_conf.OFF else keys, drops=drops,
-                                 is_required=options.guest_rpc_security == guest_keys_conf.REQUIRED)
+        name = functools.partial(
+            cls,
+            topic_prefix=options.guest_topic_prefix,
+            timeout_seconds=options.guest_call_timeout,
+            keys=None if options.guest_rpc_security == guest_keys_conf.OFF else keys,
+            drops=drops,
+            is_required=options.guest_rpc_security == guest_keys_conf.REQUIRED,
+        )
         places = place.of_taskmanagers(conf) if rpc_transport is None else ()
         if len(places) > 1:
             either = either_place.EitherPlace(*(_caller(conf, at) for at in places))
             return name(either, doubt=either.doubt)
-        return name(_client(conf, rpc_transport or transport.get_transport(conf)), require_broker=functools.partial(transport.require_broker, conf))
+        return name(
+            _client(conf, rpc_transport or transport.get_transport(conf)),
+            require_broker=functools.partial(transport.require_broker, conf),
+        )
 
     def check_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
         """All checks, nothing changed."""
@@ -125,11 +154,23 @@ class GuestAgentAPI:
             return self._keys.current(instance_id)
         except KeyUnreadable as error:
             if self._is_required:
-                raise exceptions.GuestKeyUnusable(instance_id=instance_id, method=method, found=error.message) from error
-            LOG.warning('Instance %s is asked unsealed, as guest_rpc_security lets it be: %s', instance_id, error.message)
+                raise exceptions.GuestKeyUnusable(
+                    instance_id=instance_id, method=method, found=error.message
+                ) from error
+            LOG.warning(
+                'Instance %s is asked unsealed, as guest_rpc_security lets it be: %s',
+                instance_id,
+                error.message,
+            )
             return None
 
-    def _answered(self, sealed: sealed_calls.SealedCalls, known: KnownKey, method: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _answered(
+        self,
+        sealed: sealed_calls.SealedCalls,
+        known: KnownKey,
+        method: str,
+        arguments: Mapping[str, Any],
+    ) -> Mapping[str, Any]:
         """Return what the guest has answered under its key.  Raises as `SealedCalls.ask`."""
         try:
             return sealed.ask(known, method, arguments)
@@ -144,35 +185,66 @@ class GuestAgentAPI:
         try:
             return self._asked(method, call)
         except oslo_messaging.RemoteError as error:
-            return _made_up(guest.JobState.FAILED, code=CODE_INTERNAL, message=(
-                f'The guest agent of instance {call.instance_id} could not carry out {method}: '
-                f'{answers.message(f"{error.exc_type}{_place(error)}: {error.value}")}. Look into the log of the agent.'))
+            return _made_up(
+                guest.JobState.FAILED,
+                code=CODE_INTERNAL,
+                message=(
+                    f'The guest agent of instance {call.instance_id} could not carry out {method}: '
+                    f'{answers.message(f"{error.exc_type}{_place(error)}: {error.value}")}. Look into the log of the agent.'
+                ),
+            )
         except answers.AnswerOutOfBounds as error:
-            return _made_up(guest.JobState.FAILED, code=CODE_BOUNDS, message=(
-                f'The guest agent of instance {call.instance_id} answered {method} with more than is taken, or in another form: {error}. '
-                f'Nothing of it was kept. Look at the agent in the guest and at its version.'))
-        except (KeyError, TypeError, ValueError, oslo_messaging.UnsupportedVersion, Unreadable) as error:
-            return _made_up(guest.JobState.FAILED, code=CODE_INTERNAL, message=(
-                f'The guest agent of instance {call.instance_id} answered {method} in a form that cannot be read: '
-                f'{origin.of(error.__cause__ if isinstance(error, Unreadable) and error.__cause__ else error)}. '
-                f'Look which version of the agent runs there.'))
+            return _made_up(
+                guest.JobState.FAILED,
+                code=CODE_BOUNDS,
+                message=(
+                    f'The guest agent of instance {call.instance_id} answered {method} with more than is taken, or in another form: {error}. '
+                    f'Nothing of it was kept. Look at the agent in the guest and at its version.'
+                ),
+            )
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            oslo_messaging.UnsupportedVersion,
+            Unreadable,
+        ) as error:
+            return _made_up(
+                guest.JobState.FAILED,
+                code=CODE_INTERNAL,
+                message=(
+                    f'The guest agent of instance {call.instance_id} answered {method} in a form that cannot be read: '
+                    f'{origin.of(error.__cause__ if isinstance(error, Unreadable) and error.__cause__ else error)}. '
+                    f'Look which version of the agent runs there.'
+                ),
+            )
 
     def _asked(self, method: str, call: guest.GuestCall) -> guest.GuestAnswer:
         """Return the answer, by whichever version; raises whatever the guest made the library raise."""
         known = self._known(call.instance_id, method)
         if known is not None and self._sealed is not None:
             try:
-                return guest.GuestAnswer.from_wire(self._answered(self._sealed, known, method, call.to_wire()))
+                return guest.GuestAnswer.from_wire(
+                    self._answered(self._sealed, known, method, call.to_wire())
+                )
             except AnswerNotAuthentic as error:
                 if self._is_required or error.reason is not sealed_calls.Reason.TOO_OLD:
                     raise
-                LOG.warning('Instance %s is asked unsealed, as guest_rpc_security lets it be: its agent knows no sealed calls', call.instance_id)
+                LOG.warning(
+                    'Instance %s is asked unsealed, as guest_rpc_security lets it be: its agent knows no sealed calls',
+                    call.instance_id,
+                )
         try:
-            return guest.GuestAnswer.from_wire(self._call(method, '1.1', call.instance_id, call.to_wire()))
+            return guest.GuestAnswer.from_wire(
+                self._call(method, '1.1', call.instance_id, call.to_wire())
+            )
         except oslo_messaging.UnsupportedVersion:
             pass
         except oslo_messaging.RemoteError as error:
-            if error.exc_type not in ('UnsupportedVersion', 'NoSuchMethod'):    # no set: it can be of any type
+            if error.exc_type not in (
+                'UnsupportedVersion',
+                'NoSuchMethod',
+            ):  # no set: it can be of any type
                 raise
         return self._ask_version_1_0(method, call)
 
@@ -182,27 +254,50 @@ class GuestAgentAPI:
             return self._quiesced_by_1_0(call)
         if method == 'post_upgrade':
             self._call(method, '1.0', call.instance_id, {'upgrade_info': dict(call.upgrade_info)})
-            return _made_up(guest.JobState.DONE, message='Done by an agent that knows RPC 1.0 only.', started=True)
+            return _made_up(
+                guest.JobState.DONE,
+                message='Done by an agent that knows RPC 1.0 only.',
+                started=True,
+            )
         if method == 'finish_upgrade':
-            return _made_up(guest.JobState.DONE, message='An agent that knows RPC 1.0 only has nothing to finish.')
+            return _made_up(
+                guest.JobState.DONE,
+                message='An agent that knows RPC 1.0 only has nothing to finish.',
+            )
         state = guest.JobState.REFUSED if method == 'check_upgrade' else guest.JobState.FAILED
-        return _made_up(state, code=CODE_TOO_OLD, message=(
-            f'The guest agent of instance {call.instance_id} cannot be asked for {method}: it knows RPC 1.0 only. '
-            f'Install an agent that knows 1.1 in the guest first.'))
+        return _made_up(
+            state,
+            code=CODE_TOO_OLD,
+            message=(
+                f'The guest agent of instance {call.instance_id} cannot be asked for {method}: it knows RPC 1.0 only. '
+                f'Install an agent that knows 1.1 in the guest first.'
+            ),
+        )
 
     def _quiesced_by_1_0(self, call: guest.GuestCall) -> guest.GuestAnswer:
         """The answer of RPC 1.0 is the upgrade_info alone, or None."""
         try:
             info = upgrade_info.carried(self._call('pre_upgrade', '1.0', call.instance_id, {}))
         except upgrade_info.Invalid as error:
-            return _made_up(guest.JobState.FAILED, code=upgrade_info.CODE, message=(
-                f'Instance {call.instance_id} was not rebuilt: the upgrade_info that its guest agent, of RPC 1.0, returned is not of its form, '
-                f'{error}. Look at the agent in the guest.'))
-        return _made_up(guest.JobState.DONE, message='Done by an agent that knows RPC 1.0 only.', result={'upgrade_info': info})
+            return _made_up(
+                guest.JobState.FAILED,
+                code=upgrade_info.CODE,
+                message=(
+                    f'Instance {call.instance_id} was not rebuilt: the upgrade_info that its guest agent, of RPC 1.0, returned is not of its form, '
+                    f'{error}. Look at the agent in the guest.'
+                ),
+            )
+        return _made_up(
+            guest.JobState.DONE,
+            message='Done by an agent that knows RPC 1.0 only.',
+            result={'upgrade_info': info},
+        )
 
     def _call(self, method: str, version: str, instance_id: str, arguments: dict[str, Any]) -> Any:
         topic = self._topic(instance_id)
-        client = self._client.prepare(topic=topic, server=topic, version=version, timeout=self._timeout)
+        client = self._client.prepare(
+            topic=topic, server=topic, version=version, timeout=self._timeout
+        )
         try:
             if not self._connected:
                 self._require_broker(self._timeout)
@@ -211,9 +306,13 @@ class GuestAgentAPI:
             self._connected = True
             raise
         except oslo_messaging.MessagingTimeout as error:
-            raise exceptions.GuestUnavailable(instance_id=instance_id, method=method, timeout_seconds=self._timeout) from error
+            raise exceptions.GuestUnavailable(
+                instance_id=instance_id, method=method, timeout_seconds=self._timeout
+            ) from error
         except (exceptions.MessagingUnavailable, *transport.BROKER_ERRORS) as error:
-            raise exceptions.GuestNotAsked(instance_id=instance_id, method=method, timeout_seconds=self._timeout) from error
+            raise exceptions.GuestNotAsked(
+                instance_id=instance_id, method=method, timeout_seconds=self._timeout
+            ) from error
         except Exception as error:  # the edge to a library that raises whichever exception an answer names, with the answer's words
             raise Unreadable from error
         self._connected = True
@@ -221,13 +320,20 @@ class GuestAgentAPI:
 
 
 def _client(conf: cfg.ConfigOpts, rpc_transport: oslo_messaging.Transport) -> Any:
-    return oslo_messaging.get_rpc_client(rpc_transport, oslo_messaging.Target(exchange=conf[our_conf.GROUP].rpc_exchange),
-                                         serializer=serializer.RequestContextSerializer(), retry=0)
+    return oslo_messaging.get_rpc_client(
+        rpc_transport,
+        oslo_messaging.Target(exchange=conf[our_conf.GROUP].rpc_exchange),
+        serializer=serializer.RequestContextSerializer(),
+        retry=0,
+    )
 
 
 def _caller(conf: cfg.ConfigOpts, at: place.Place) -> either_place.Caller:
     seconds = conf[our_conf.GROUP].guest_call_timeout
-    return either_place.Caller(_client(conf, transport.get_transport(conf, at)), functools.partial(transport.require_broker, conf, seconds, at))
+    return either_place.Caller(
+        _client(conf, transport.get_transport(conf, at)),
+        functools.partial(transport.require_broker, conf, seconds, at),
+    )
 
 
 def _place(error: oslo_messaging.RemoteError) -> str:
@@ -236,8 +342,22 @@ def _place(error: oslo_messaging.RemoteError) -> str:
     return ' at {}:{} ({})'.format(*frames[-1]) if frames else ''
 
 
-def _made_up(state: guest.JobState, *, message: str, code: str | None = None, started: bool | None = None,
-             result: dict[str, Any] | None = None) -> guest.GuestAnswer:
+def _made_up(
+    state: guest.JobState,
+    *,
+    message: str,
+    code: str | None = None,
+    started: bool | None = None,
+    result: dict[str, Any] | None = None,
+) -> guest.GuestAnswer:
     """An answer in the place of an agent that could not give one: it knows neither boot id nor server."""
-    return guest.GuestAnswer(state=state, message=message, boot_id='', server_state=guest.ServerState.UNKNOWN,
-                             agent_version='', code=code, server_started_on_data=started, result=result or {})
+    return guest.GuestAnswer(
+        state=state,
+        message=message,
+        boot_id='',
+        server_state=guest.ServerState.UNKNOWN,
+        agent_version='',
+        code=code,
+        server_started_on_data=started,
+        result=result or {},
+    )

@@ -3,6 +3,7 @@
 
 The payload is the outbox event's, with `event_id` and `payload_version` added; the event id tells repetitions apart.
 """
+
 import datetime
 from collections.abc import Callable, Sequence
 from typing import Any, Self
@@ -17,7 +18,11 @@ from trove_upgrade.rpc import serializer, transport
 #: Raised when a key goes or changes its meaning; new keys alone do not raise it.
 PAYLOAD_VERSION = '1.0'
 
-EVENT_TYPES = {'start': 'trove.upgrade.start', 'end': 'trove.upgrade.end', 'error': 'trove.upgrade.error'}
+EVENT_TYPES = {
+    'start': 'trove.upgrade.start',
+    'end': 'trove.upgrade.end',
+    'error': 'trove.upgrade.error',
+}
 
 _PRIORITIES = {'start': 'INFO', 'end': 'INFO', 'error': 'ERROR'}
 
@@ -32,25 +37,43 @@ class MessagingNotifier:
     broker are handed to the transport directly.  Drivers that have no broker (log, test, noop) go the usual way.
     """
 
-    def __init__(self, notification_transport: Any, *, publisher_id: str, drivers: Sequence[str], topics: Sequence[str],
-                 now: Callable[[], datetime.datetime]) -> None:
+    def __init__(
+        self,
+        notification_transport: Any,
+        *,
+        publisher_id: str,
+        drivers: Sequence[str],
+        topics: Sequence[str],
+        now: Callable[[], datetime.datetime],
+    ) -> None:
         self._transport = notification_transport
         self._publisher_id = publisher_id
         self._topics = topics
         self._envelopes = [_ENVELOPES[name] for name in drivers if name in _ENVELOPES]
         self._now = now
         others = [name for name in drivers if name not in _ENVELOPES]
-        self._others = [oslo_messaging.Notifier(notification_transport, publisher_id=publisher_id, driver=name)
-                        for name in others]
+        self._others = [
+            oslo_messaging.Notifier(notification_transport, publisher_id=publisher_id, driver=name)
+            for name in others
+        ]
 
     @classmethod
-    def from_conf(cls, conf: cfg.ConfigOpts, *, host: str, now: Callable[[], datetime.datetime]) -> Self:
+    def from_conf(
+        cls, conf: cfg.ConfigOpts, *, host: str, now: Callable[[], datetime.datetime]
+    ) -> Self:
         """Drivers and topics as configured; none configured means that nobody wants to be told."""
         notification_transport = transport.get_notification_transport(conf)
-        oslo_messaging.Notifier(notification_transport, driver='noop')  # registers the options that are read next
+        oslo_messaging.Notifier(
+            notification_transport, driver='noop'
+        )  # registers the options that are read next
         options = conf.oslo_messaging_notifications
-        return cls(notification_transport, publisher_id=f'trove-upgrade-taskmanager.{host}', drivers=options.driver,
-                   topics=options.topics, now=now)
+        return cls(
+            notification_transport,
+            publisher_id=f'trove-upgrade-taskmanager.{host}',
+            drivers=options.driver,
+            topics=options.topics,
+            now=now,
+        )
 
     def send(self, event: upgrade.OutboxEvent) -> None:
         """To every driver and topic; a repetition after a partial failure carries the same event id.
@@ -58,19 +81,38 @@ class MessagingNotifier:
         :raises MessagingUnavailable: not sent to all; try later.
         """
         event_type, priority = EVENT_TYPES[event.kind], _PRIORITIES[event.kind]
-        payload = {**printable_value(event.payload), 'event_id': event.id, 'payload_version': PAYLOAD_VERSION}
+        payload = {
+            **printable_value(event.payload),
+            'event_id': event.id,
+            'payload_version': PAYLOAD_VERSION,
+        }
         context = serializer.service_context(event.payload.get('request_id')).to_dict()
-        message = {'message_id': event.id, 'publisher_id': self._publisher_id, 'event_type': event_type, 'priority': priority,
-                   'payload': payload, 'timestamp': self._now().replace(tzinfo=None).isoformat(' ')}
+        message = {
+            'message_id': event.id,
+            'publisher_id': self._publisher_id,
+            'event_type': event_type,
+            'priority': priority,
+            'payload': payload,
+            'timestamp': self._now().replace(tzinfo=None).isoformat(' '),
+        }
         for envelope in self._envelopes:
             for topic in self._topics:
                 self._send_to_broker(f'{topic}.{priority.lower()}', context, message, envelope)
         for other in self._others:
             (other.error if priority == 'ERROR' else other.info)(context, event_type, payload)
 
-    def _send_to_broker(self, topic: str, context: dict[str, Any], message: dict[str, Any], envelope: float) -> None:
+    def _send_to_broker(
+        self, topic: str, context: dict[str, Any], message: dict[str, Any], envelope: float
+    ) -> None:
         try:
             self._transport._send_notification(  # noqa: SLF001 - the drivers' own way; they swallow what it raises
-                oslo_messaging.Target(topic=topic), context, dict(message), version=envelope, retry=0)
+                oslo_messaging.Target(topic=topic),
+                context,
+                dict(message),
+                version=envelope,
+                retry=0,
+            )
         except transport.BROKER_ERRORS as error:
-            raise exceptions.MessagingUnavailable(what=f'notification {message["event_type"]} to {topic}', found=error) from error
+            raise exceptions.MessagingUnavailable(
+                what=f'notification {message["event_type"]} to {topic}', found=error
+            ) from error

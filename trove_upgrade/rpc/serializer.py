@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a request context and arguments travel in a message."""
+
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,14 +28,18 @@ class RequestContextSerializer(oslo_messaging.JsonPayloadSerializer):
     def serialize_context(self, context: oslo_context.RequestContext) -> dict[str, Any]:
         """A dictionary without secrets."""
         wire: dict[str, Any] = context.to_dict()
-        return {key: value for key, value in wire.items() if key not in _SECRETS and value is not None}
+        return {
+            key: value for key, value in wire.items() if key not in _SECRETS and value is not None
+        }
 
     def deserialize_context(self, context: Mapping[str, Any]) -> oslo_context.RequestContext:
         """Not made the thread's current one: endpoints do that if they want their logs to carry it.
 
         Entries of another type are left out, and so are texts that are not one printable line: ids of requests stand in the log.
         """
-        return MessageContext.from_dict({key: value for key, value in context.items() if _is_entry(value)})
+        return MessageContext.from_dict(
+            {key: value for key, value in context.items() if _is_entry(value)}
+        )
 
 
 def _is_entry(value: Any) -> bool:

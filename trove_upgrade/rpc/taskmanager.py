@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Client side of the taskmanager's RPC API: nudges, whose loss costs only delay."""
+
 import queue
 import threading
 from collections.abc import Callable
@@ -45,13 +46,19 @@ class Nudger:
         try:
             self._queue.put_nowait((what, send))
         except queue.Full:
-            LOG.warning('Nudge for %s was dropped: %d others wait for the broker. The taskmanagers find the row by themselves '
-                        'at their next look; look at the broker.', what, self._queue.maxsize)
+            LOG.warning(
+                'Nudge for %s was dropped: %d others wait for the broker. The taskmanagers find the row by themselves '
+                'at their next look; look at the broker.',
+                what,
+                self._queue.maxsize,
+            )
 
     def _ensure_thread(self) -> None:
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name='trove-upgrade-nudger', daemon=True)
+                self._thread = threading.Thread(
+                    target=self._run, name='trove-upgrade-nudger', daemon=True
+                )
                 self._thread.start()
 
     def _run(self) -> None:
@@ -60,8 +67,12 @@ class Nudger:
             try:
                 send()
             except Exception as error:  # noqa: BLE001 - the edge of a thread that must live on; a lost nudge is no error
-                LOG.warning('Nudge for %s was not sent: %s. The taskmanagers find the row by themselves at their next look; '
-                            'look at the broker if this lasts.', what, error)
+                LOG.warning(
+                    'Nudge for %s was not sent: %s. The taskmanagers find the row by themselves at their next look; '
+                    'look at the broker if this lasts.',
+                    what,
+                    error,
+                )
 
 
 class TaskManagerAPI:
@@ -79,12 +90,18 @@ class TaskManagerAPI:
         self._nudger = nudger
 
     @classmethod
-    def from_conf(cls, conf: cfg.ConfigOpts, rpc_transport: oslo_messaging.Transport | None = None) -> Self:
+    def from_conf(
+        cls, conf: cfg.ConfigOpts, rpc_transport: oslo_messaging.Transport | None = None
+    ) -> Self:
         """With a transport of its own unless one is handed in.  Connects at the first nudge."""
         options = conf[our_conf.GROUP]
         client = oslo_messaging.get_rpc_client(
-            rpc_transport or transport.get_transport(conf), transport.taskmanager_target(conf),
-            version_cap=options.taskmanager_rpc_version_cap, serializer=serializer.RequestContextSerializer(), retry=0)
+            rpc_transport or transport.get_transport(conf),
+            transport.taskmanager_target(conf),
+            version_cap=options.taskmanager_rpc_version_cap,
+            serializer=serializer.RequestContextSerializer(),
+            retry=0,
+        )
         return cls(client, Nudger(options.nudge_queue_size))
 
     def upgrade(self, context: oslo_context.RequestContext, row: upgrade.Upgrade) -> None:
@@ -92,13 +109,23 @@ class TaskManagerAPI:
         version, args = '1.1', {'upgrade_id': row.id}
         if not self._client.can_send_version('1.1'):  # a live taskmanager is older: version_cap
             version, args = '1.0', {}
-        self._nudger.submit(f'upgrade {row.id}', lambda: self._client.prepare(version=version).cast(
-            context, 'upgrade', instance_id=row.instance_id, datastore_version_id=row.target_version_id, **args))
+        self._nudger.submit(
+            f'upgrade {row.id}',
+            lambda: self._client.prepare(version=version).cast(
+                context,
+                'upgrade',
+                instance_id=row.instance_id,
+                datastore_version_id=row.target_version_id,
+                **args,
+            ),
+        )
 
     def check(self, context: oslo_context.RequestContext, check_id: str) -> None:
         """Nudge a taskmanager to run a stored upgrade check.  Returns at once, never raises."""
-        self._nudger.submit(f'upgrade check {check_id}', lambda: self._client.prepare(version='1.1').cast(
-            context, 'check', check_id=check_id))
+        self._nudger.submit(
+            f'upgrade check {check_id}',
+            lambda: self._client.prepare(version='1.1').cast(context, 'check', check_id=check_id),
+        )
 
     def heartbeat(self, context: oslo_context.RequestContext, heartbeat: guest.Heartbeat) -> None:
         """Tell the taskmanagers that a guest is there.  Sent in the caller's thread.
@@ -106,9 +133,13 @@ class TaskManagerAPI:
         :raises MessagingUnavailable: not sent; the guest's loop sends the next one anyway.
         """
         try:
-            self._client.prepare(version='1.1').cast(context, 'heartbeat', heartbeat=heartbeat.to_wire())
+            self._client.prepare(version='1.1').cast(
+                context, 'heartbeat', heartbeat=heartbeat.to_wire()
+            )
         except transport.BROKER_ERRORS as error:
-            raise exceptions.MessagingUnavailable(what=f'instance {heartbeat.instance_id} (heartbeat)', found=error) from error
+            raise exceptions.MessagingUnavailable(
+                what=f'instance {heartbeat.instance_id} (heartbeat)', found=error
+            ) from error
 
     def sealed(self, context: oslo_context.RequestContext, sealed: envelope.Envelope) -> None:
         """Send the taskmanagers what a guest has sealed.  Sent in the caller's thread.
@@ -116,7 +147,11 @@ class TaskManagerAPI:
         :raises MessagingUnavailable: not sent; the guest's loop sends the next one anyway.
         """
         try:
-            capless = self._client.prepare(version='1.2', version_cap=None)  # the cap is an API's: a guest with a key sends nothing else
+            capless = self._client.prepare(
+                version='1.2', version_cap=None
+            )  # the cap is an API's: a guest with a key sends nothing else
             capless.cast(context, 'sealed', envelope=sealed.to_wire())
         except transport.BROKER_ERRORS as error:
-            raise exceptions.MessagingUnavailable(what=f'instance {sealed.instance_id} (sealed heartbeat)', found=error) from error
+            raise exceptions.MessagingUnavailable(
+                what=f'instance {sealed.instance_id} (sealed heartbeat)', found=error
+            ) from error

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where messages go: transports from configuration, topics from options, servers on threads."""
+
 import contextlib
 import functools
 import importlib
@@ -24,7 +25,12 @@ TASKMANAGER_VERSION = '1.2'
 GUEST_VERSION = '1.2'
 
 #: What a broker that is down comes out as: with `retry=0` the first connection's error is not oslo.messaging's own (18.3.1).
-BROKER_ERRORS = (oslo_messaging.MessagingException, kombu.exceptions.OperationalError, amqp.exceptions.AMQPError, OSError)
+BROKER_ERRORS = (
+    oslo_messaging.MessagingException,
+    kombu.exceptions.OperationalError,
+    amqp.exceptions.AMQPError,
+    OSError,
+)
 
 _AMQP_PORT = 5672
 _AMQP = frozenset({'rabbit', 'kombu'})
@@ -48,9 +54,17 @@ class ExpiringTransport(oslo_transport.RPCTransport):
         super().__init__(driver)
         self._cast_seconds = cast_seconds
 
-    def _send(self, *arguments: Any, wait_for_reply: Any = None, timeout: float | None = None, **options: Any) -> Any:
+    def _send(
+        self,
+        *arguments: Any,
+        wait_for_reply: Any = None,
+        timeout: float | None = None,
+        **options: Any,
+    ) -> Any:
         if not wait_for_reply and timeout is None:
-            timeout = self._cast_seconds    # the driver makes it the message's expiration, as of a call
+            timeout = (
+                self._cast_seconds
+            )  # the driver makes it the message's expiration, as of a call
         return super()._send(*arguments, wait_for_reply=wait_for_reply, timeout=timeout, **options)
 
 
@@ -58,7 +72,7 @@ class TransportInvalid(exceptions.TroveUpgradeError):
     """`transport_url` or `guest_transport_url` cannot be understood.  The text holds no part of it, as it may hold a password."""
 
     code = 'TRANSPORT_URL_INVALID'
-    template = ('The message broker cannot be asked: {option} is wrong, {found}. Write it as rabbit://user:password@host:5672/virtual_host.')
+    template = 'The message broker cannot be asked: {option} is wrong, {found}. Write it as rabbit://user:password@host:5672/virtual_host.'
 
 
 def register_missing_opts(conf: cfg.ConfigOpts) -> None:
@@ -73,12 +87,20 @@ def register_missing_opts(conf: cfg.ConfigOpts) -> None:
             conf.register_opts(opts, group=group)
 
 
-def get_transport(conf: cfg.ConfigOpts, at: place.Place = place.SERVICES) -> oslo_messaging.Transport:
+def get_transport(
+    conf: cfg.ConfigOpts, at: place.Place = place.SERVICES
+) -> oslo_messaging.Transport:
     """The RPC transport of `transport_url`, or of another place.  Connects at the first message, not now.
 
     :raises TransportInvalid: it cannot be understood, or its driver cannot be loaded.
     """
-    return _rpc_transport(conf, functools.partial(ExpiringTransport, cast_seconds=conf[our_conf.GROUP].taskmanager_message_ttl), at)
+    return _rpc_transport(
+        conf,
+        functools.partial(
+            ExpiringTransport, cast_seconds=conf[our_conf.GROUP].taskmanager_message_ttl
+        ),
+        at,
+    )
 
 
 def get_guest_transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
@@ -89,7 +111,9 @@ def get_guest_transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
     return get_transport(conf, place.of_guests(conf))
 
 
-def get_answering_transport(conf: cfg.ConfigOpts, at: place.Place = place.SERVICES) -> oslo_messaging.Transport:
+def get_answering_transport(
+    conf: cfg.ConfigOpts, at: place.Place = place.SERVICES
+) -> oslo_messaging.Transport:
     """Return the RPC transport of a configuration that need not have our options: for servers, which cast nothing.
 
     :raises TransportInvalid: as `get_transport`.
@@ -97,7 +121,9 @@ def get_answering_transport(conf: cfg.ConfigOpts, at: place.Place = place.SERVIC
     return _rpc_transport(conf, oslo_transport.RPCTransport, at)
 
 
-def _rpc_transport(conf: cfg.ConfigOpts, transport_class: Callable[..., oslo_messaging.Transport], at: place.Place) -> oslo_messaging.Transport:
+def _rpc_transport(
+    conf: cfg.ConfigOpts, transport_class: Callable[..., oslo_messaging.Transport], at: place.Place
+) -> oslo_messaging.Transport:
     register_missing_opts(conf)
     with _as_invalid(at.option):
         return oslo_messaging.get_rpc_transport(conf, url=at.url, transport_cls=transport_class)
@@ -109,7 +135,9 @@ def get_notification_transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport
     :raises TransportInvalid: its URL cannot be understood, or its driver cannot be loaded.
     """
     register_missing_opts(conf)
-    with _as_invalid('[oslo_messaging_notifications] transport_url, or [DEFAULT] transport_url where that is not set,'):
+    with _as_invalid(
+        '[oslo_messaging_notifications] transport_url, or [DEFAULT] transport_url where that is not set,'
+    ):
         return oslo_messaging.get_notification_transport(conf)
 
 
@@ -119,11 +147,17 @@ def _as_invalid(option: str) -> Iterator[None]:
     try:
         yield
     except oslo_messaging.DriverLoadFailure as error:
-        raise TransportInvalid(option=option, found=f'there is no driver "{error.driver}"') from error
+        raise TransportInvalid(
+            option=option, found=f'there is no driver "{error.driver}"'
+        ) from error
     except ImportError as error:
-        raise TransportInvalid(option=option, found=f'its driver lacks the package "{error.name}"') from error
+        raise TransportInvalid(
+            option=option, found=f'its driver lacks the package "{error.name}"'
+        ) from error
     except cfg.Error as error:
-        raise fault.ConfigurationInvalid(found=f'of the message broker, {fault.describe(error)}') from error
+        raise fault.ConfigurationInvalid(
+            found=f'of the message broker, {fault.describe(error)}'
+        ) from error
     except (oslo_messaging.MessagingException, ValueError) as error:
         raise TransportInvalid(option=option, found='it is no URL of the right form') from error
 
@@ -131,29 +165,42 @@ def _as_invalid(option: str) -> Iterator[None]:
 def taskmanager_target(conf: cfg.ConfigOpts, *, server: str | None = None) -> oslo_messaging.Target:
     """All taskmanagers; with `server` (a host's name) what one of them listens on."""
     options = conf[our_conf.GROUP]
-    return oslo_messaging.Target(exchange=options.rpc_exchange, topic=options.taskmanager_topic, server=server,
-                                 version=TASKMANAGER_VERSION)
+    return oslo_messaging.Target(
+        exchange=options.rpc_exchange,
+        topic=options.taskmanager_topic,
+        server=server,
+        version=TASKMANAGER_VERSION,
+    )
 
 
 def guest_target(conf: cfg.ConfigOpts, instance_id: str) -> oslo_messaging.Target:
     """The agent of one instance: topic and server are both `<prefix><instance_id>`."""
     options = conf[our_conf.GROUP]
     topic = f'{options.guest_topic_prefix}{instance_id}'
-    return oslo_messaging.Target(exchange=options.rpc_exchange, topic=topic, server=topic, version=GUEST_VERSION)
+    return oslo_messaging.Target(
+        exchange=options.rpc_exchange, topic=topic, server=topic, version=GUEST_VERSION
+    )
 
 
-def get_server(transport: oslo_messaging.Transport, target: oslo_messaging.Target,
-               endpoints: Sequence[Any]) -> oslo_messaging.MessageHandlingServer:
+def get_server(
+    transport: oslo_messaging.Transport, target: oslo_messaging.Target, endpoints: Sequence[Any]
+) -> oslo_messaging.MessageHandlingServer:
     """A server on threads (no process of ours is monkey-patched), not started yet: `start()`, later `stop()` and `wait()`.
 
     An endpoint's `target = oslo_messaging.Target(version='1.1')` says which version it speaks; its public methods take the
     context first, then keyword arguments.
     """
-    read = dispatcher.Dispatcher(list(endpoints), serializer.RequestContextSerializer(), oslo_messaging.DefaultRPCAccessPolicy)
+    read = dispatcher.Dispatcher(
+        list(endpoints),
+        serializer.RequestContextSerializer(),
+        oslo_messaging.DefaultRPCAccessPolicy,
+    )
     return oslo_server.RPCServer(transport, target, read)
 
 
-def require_broker(conf: cfg.ConfigOpts, timeout_seconds: float, at: place.Place = place.SERVICES) -> None:
+def require_broker(
+    conf: cfg.ConfigOpts, timeout_seconds: float, at: place.Place = place.SERVICES
+) -> None:
     """Find out whether a broker of `transport_url`, or of another place, accepts connections.
 
     For a caller that must not hang: the first RPC call of a process opens its reply queue, and oslo.messaging tries that for
@@ -162,7 +209,11 @@ def require_broker(conf: cfg.ConfigOpts, timeout_seconds: float, at: place.Place
     :raises MessagingUnavailable: none does.
     """
     url = oslo_messaging.TransportURL.parse(conf, at.url)
-    hosts = [(host.hostname, host.port or _AMQP_PORT) for host in url.hosts if host.hostname] if url.transport in _AMQP else []
+    hosts = (
+        [(host.hostname, host.port or _AMQP_PORT) for host in url.hosts if host.hostname]
+        if url.transport in _AMQP
+        else []
+    )
     found = None
     for address in hosts:
         try:

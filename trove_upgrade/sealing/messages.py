@@ -51,7 +51,9 @@ class Request:
     method: str
     session: str
     number: int
-    latest: int  #: milliseconds of the session; 0: its moment is not known yet, the refusal tells it
+    latest: (
+        int  #: milliseconds of the session; 0: its moment is not known yet, the refusal tells it
+    )
     arguments: Mapping[str, Any]
 
     def to_bytes(self) -> bytes:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Work of one taskmanager: jobs that wait for a worker, jobs that run, and jobs that wait for their time.  No threads in here."""
+
 import dataclasses
 import heapq
 import itertools
@@ -12,9 +13,9 @@ from trove_upgrade.taskmanager.fair_queue import FairQueue, Job, Shares
 class Again:
     """A job has run and wants to run once more."""
 
-    seconds: float             #: from now
-    is_slow: bool = False      #: it has kept its worker waiting of late
-    rests: bool = False        #: not sooner, even where a nudge came while it ran
+    seconds: float  #: from now
+    is_slow: bool = False  #: it has kept its worker waiting of late
+    rests: bool = False  #: not sooner, even where a nudge came while it ran
 
 
 class Agenda:
@@ -23,7 +24,7 @@ class Agenda:
     def __init__(self, shares: Shares, clock: ports.Clock) -> None:
         self._queue = FairQueue(shares)
         self._clock = clock
-        self._numbers = itertools.count()    # jobs of the same moment are not compared
+        self._numbers = itertools.count()  # jobs of the same moment are not compared
         self._timers: list[tuple[float, int, Job]] = []
 
     def put(self, job: Job) -> None:
@@ -38,11 +39,15 @@ class Agenda:
         """Note that a job of `take` has been run; without `again` it has ended, or another taskmanager has it."""
         nudged = self._queue.done(job)
         if again is not None:
-            job = dataclasses.replace(job, turn=dataclasses.replace(job.turn, is_slow=again.is_slow))
+            job = dataclasses.replace(
+                job, turn=dataclasses.replace(job.turn, is_slow=again.is_slow)
+            )
         if nudged is not None and (again is None or not again.rests):
             self.put(nudged if again is None else job)
         elif again is not None:
-            heapq.heappush(self._timers, (self._clock.monotonic() + again.seconds, next(self._numbers), job))
+            heapq.heappush(
+                self._timers, (self._clock.monotonic() + again.seconds, next(self._numbers), job)
+            )
 
     def wake(self) -> float | None:
         """Put in what has waited for its time; by the monotonic clock, when the next one's time comes."""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs stored upgrade checks: the whole preflight, in Nova and in the guest, nothing changed."""
+
 import dataclasses
 import datetime
 from collections.abc import Callable
@@ -22,7 +23,7 @@ class CheckRunner:
     checks: ports.UpgradeCheckRepository
     preflight: Preflight
     calls: Calls
-    pause: Callable[[float], None]     #: waits so many seconds, less if the service stops
+    pause: Callable[[float], None]  #: waits so many seconds, less if the service stops
     owner: str
     timeout_seconds: float
     guests: ports.GuestRepository
@@ -34,7 +35,12 @@ class CheckRunner:
             check = self.checks.claim(check_id, self.owner, self.timeout_seconds * 2)
             results = self._results_or_cause(check)
             self.checks.finish(dataclasses.replace(check, state='COMPLETED', results=results))
-            LOG.info('Upgrade check %s of instance %s: COMPLETED, %d results', check.id, check.instance_id, len(results))
+            LOG.info(
+                'Upgrade check %s of instance %s: COMPLETED, %d results',
+                check.id,
+                check.instance_id,
+                len(results),
+            )
         except exceptions.LeaseLost as error:
             LOG.debug('%s', error.message)
         except Exception as error:  # noqa: BLE001 - the edge of a worker's thread; `outages` logs it
@@ -52,18 +58,32 @@ class CheckRunner:
         except Exception as error:
             if self.outages.is_known(error):
                 raise
-            LOG.exception('Upgrade check %s of instance %s ended in an error that nobody expected', check.id, check.instance_id)
-            found = checks.unknown('check', 'The checks ended in an error that the taskmanager did not expect; its log says which. Ask for a new '
-                                   'check when the operator has mended it.', exceptions.TroveUpgradeError.code)
+            LOG.exception(
+                'Upgrade check %s of instance %s ended in an error that nobody expected',
+                check.id,
+                check.instance_id,
+            )
+            found = checks.unknown(
+                'check',
+                'The checks ended in an error that the taskmanager did not expect; its log says which. Ask for a new '
+                'check when the operator has mended it.',
+                exceptions.TroveUpgradeError.code,
+            )
             return (found,)
 
     def _results(self, check: upgrade.UpgradeCheck) -> tuple[upgrade.CheckResult, ...]:
-        subject = Subject(check.instance_id, check.target_version_id, '', instance.Task.NONE, f'{check.id}:0')
+        subject = Subject(
+            check.instance_id, check.target_version_id, '', instance.Task.NONE, f'{check.id}:0'
+        )
         try:
             before = self.preflight.outside(subject)
         except exceptions.ComputeUnavailable as error:
-            LOG.warning('Upgrade check %s of instance %s: %s', check.id, check.instance_id, error.message)
-            before = Report((checks.unknown('compute', f'{error.public_message} {_LATER}', error.code),))
+            LOG.warning(
+                'Upgrade check %s of instance %s: %s', check.id, check.instance_id, error.message
+            )
+            before = Report(
+                (checks.unknown('compute', f'{error.public_message} {_LATER}', error.code),)
+            )
         try:
             return self._with_guest(check, before).results
         except exceptions.GuestUnavailable as error:
@@ -82,7 +102,11 @@ class CheckRunner:
                 self._remember(check, report.answer)
                 return report
             self.pause(self.calls.poll_seconds)
-        raise exceptions.GuestStillWorking(instance_id=check.instance_id, method='check_upgrade', timeout_seconds=self.timeout_seconds)
+        raise exceptions.GuestStillWorking(
+            instance_id=check.instance_id,
+            method='check_upgrade',
+            timeout_seconds=self.timeout_seconds,
+        )
 
     def _remember(self, check: upgrade.UpgradeCheck, answer: guest.GuestAnswer | None) -> None:
         """A guest that answers has our agent, also where its heartbeats were lost.  What one of them said is not overwritten."""
@@ -91,15 +115,28 @@ class CheckRunner:
         if self.guests.heartbeat(check.instance_id) is not None:
             self.guests.keep_known(check.instance_id)
         else:
-            self.guests.record(guest.Heartbeat(
-                instance_id=check.instance_id, boot_id=answer.boot_id, marker=None, restored=False, agent_version=answer.agent_version,
-                server_version=answer.server_version, server_state=answer.server_state))
+            self.guests.record(
+                guest.Heartbeat(
+                    instance_id=check.instance_id,
+                    boot_id=answer.boot_id,
+                    marker=None,
+                    restored=False,
+                    agent_version=answer.agent_version,
+                    server_version=answer.server_version,
+                    server_state=answer.server_state,
+                )
+            )
 
     def _call(self, check: upgrade.UpgradeCheck) -> guest.GuestCall:
         """:raises DatastoreVersionNotFound: the report says so already."""
         target = self.preflight.datastores.version_by_id(check.target_version_id)
         return guest.GuestCall(
-            instance_id=check.instance_id, upgrade_id=check.id, attempt=1, generation=0,
+            instance_id=check.instance_id,
+            upgrade_id=check.id,
+            attempt=1,
+            generation=0,
             deadline=self.calls.clock.now() + datetime.timedelta(seconds=self.timeout_seconds),
-            target=self.calls.facts(target.id, target.manager, target.number), options=self.calls.options,
-            seconds=guest.whole_seconds(self.timeout_seconds))
+            target=self.calls.facts(target.id, target.manager, target.number),
+            options=self.calls.options,
+            seconds=guest.whole_seconds(self.timeout_seconds),
+        )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The machine's own time, behind the domain's port."""
+
 import datetime
 import time
 

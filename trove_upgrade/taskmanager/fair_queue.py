@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The order in which jobs get workers: project by project, within shares.  No threads and no clock in here."""
+
 import collections
 import dataclasses
 import itertools
@@ -26,17 +27,20 @@ class Shares:
     """Number of workers, and the most of them that some jobs may have; each share is at least one."""
 
     workers: int
-    slow: int                                #: for all jobs that have kept a worker waiting of late
-    project: int                             #: for all jobs of one project
+    slow: int  #: for all jobs that have kept a worker waiting of late
+    project: int  #: for all jobs of one project
     kinds: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @classmethod
-    def of_percent(cls, workers: int, *, slow: int, project: int, kinds: Mapping[str, int] | None = None) -> 'Shares':
+    def of_percent(
+        cls, workers: int, *, slow: int, project: int, kinds: Mapping[str, int] | None = None
+    ) -> 'Shares':
         """`slow`, `project`: percent of the workers.  Where there are two or more, one is always left for other jobs."""
         most = max(1, workers - 1)
 
         def share(percent: int) -> int:
             return max(1, min(most, workers * percent // 100))
+
         return cls(workers, share(slow), share(project), kinds or {})
 
     @staticmethod
@@ -58,7 +62,7 @@ class FairQueue:
         self._queued: set[tuple[str, str]] = set()
         self._running: dict[tuple[str, str], Job] = {}
         self._again: dict[tuple[str, str], Job] = {}
-        self._served: dict[str, int] = {}        # project -> the number of its last turn
+        self._served: dict[str, int] = {}  # project -> the number of its last turn
         self._numbers = itertools.count(1)
 
     def put(self, job: Job) -> None:
@@ -72,9 +76,16 @@ class FairQueue:
 
     def take(self) -> Job | None:
         """The job whose turn it is; None: none waits that may run beside those that run."""
-        counts = collections.Counter(key for job in self._running.values() for key in _counted(job.kind, job.turn.project_id, slow=job.turn.is_slow))
-        candidates = [(counts['project', lane[1]], self._served.get(lane[1], 0), waiting[0][0], lane)
-                      for lane, waiting in self._waiting.items() if self._may_run(counts, lane)]
+        counts = collections.Counter(
+            key
+            for job in self._running.values()
+            for key in _counted(job.kind, job.turn.project_id, slow=job.turn.is_slow)
+        )
+        candidates = [
+            (counts['project', lane[1]], self._served.get(lane[1], 0), waiting[0][0], lane)
+            for lane, waiting in self._waiting.items()
+            if self._may_run(counts, lane)
+        ]
         if not candidates:
             return None
         lane = min(candidates)[-1]
@@ -89,7 +100,10 @@ class FairQueue:
     def _may_run(self, counts: Mapping[tuple[str, ...], int], lane: tuple[str, str, bool]) -> bool:
         kind, project, slow = lane
         shares = self._shares
-        limits: dict[tuple[str, ...], int] = {('all',): shares.workers, ('project', project): shares.project}
+        limits: dict[tuple[str, ...], int] = {
+            ('all',): shares.workers,
+            ('project', project): shares.project,
+        }
         if kind in shares.kinds:
             limits['kind', kind] = shares.kinds[kind]
             limits['kind', kind, project] = Shares.of_one_project(shares.kinds[kind])
@@ -102,7 +116,9 @@ class FairQueue:
         """It runs no more.  The job as it was put meanwhile, if it was: the caller decides when it waits again."""
         self._running.pop(job.key, None)
         project = job.turn.project_id
-        if not any(each.turn.project_id == project for each in self._running.values()) and all(lane[1] != project for lane in self._waiting):
+        if not any(each.turn.project_id == project for each in self._running.values()) and all(
+            lane[1] != project for lane in self._waiting
+        ):
             self._served.pop(project, None)
         return self._again.pop(job.key, None)
 

@@ -3,6 +3,7 @@
 
 The same for the preflight report and for the rebuild itself, so that what was checked is what is sent.
 """
+
 import dataclasses
 import pathlib
 from collections.abc import Callable
@@ -23,23 +24,39 @@ class GuestFiles:
 
     instances: ports.InstanceRepository
     datastores: ports.DatastoreRepository
-    guest_config_file: str | None             #: Trove's own `guest_config`; None: what the server has is kept
-    guest_topic_prefix: str | None            #: where the taskmanagers call our agents
+    guest_config_file: str | None  #: Trove's own `guest_config`; None: what the server has is kept
+    guest_topic_prefix: str | None  #: where the taskmanagers call our agents
     read: Callable[[str], str] = read_text
 
-    def render(self, server: compute.Server, instance_id: str, version: instance.DatastoreVersion, marker: str,
-               volume_uuid: str | None = None, key: GuestKey | None = None) -> bytes:
+    def render(
+        self,
+        server: compute.Server,
+        instance_id: str,
+        version: instance.DatastoreVersion,
+        marker: str,
+        volume_uuid: str | None = None,
+        key: GuestKey | None = None,
+    ) -> bytes:
         """User data for the rebuild that `marker` belongs to, with the guest's key where it gets one.
 
         :raises StepRefused: the former cannot be read or sent again, or the template cannot be read; nothing was changed.
         """
         classes = self.datastores.guest_classes(version.id)
         wanted = user_data.Wanted(
-            datastore_version=version.number, datastore_manager=version.manager, registry_ext=classes.registry_ext,
-            repl_strategy=classes.repl_strategy, ssl_mode=self.instances.ssl_mode(instance_id), guest_config=self._template(),
-            guest_topic_prefix=self.guest_topic_prefix, volume_uuid=volume_uuid,
-            container_repositories=container_repositories.of_facts(self.datastores.target_facts(version.id)), lone_nic=server.nic_count == 1,
-            guest_key=None if key is None else key.to_file().decode())
+            datastore_version=version.number,
+            datastore_manager=version.manager,
+            registry_ext=classes.registry_ext,
+            repl_strategy=classes.repl_strategy,
+            ssl_mode=self.instances.ssl_mode(instance_id),
+            guest_config=self._template(),
+            guest_topic_prefix=self.guest_topic_prefix,
+            volume_uuid=volume_uuid,
+            container_repositories=container_repositories.of_facts(
+                self.datastores.target_facts(version.id)
+            ),
+            lone_nic=server.nic_count == 1,
+            guest_key=None if key is None else key.to_file().decode(),
+        )
         return user_data.render(server.user_data, marker, wanted)
 
     def _template(self) -> str | None:
@@ -51,4 +68,5 @@ class GuestFiles:
             raise exceptions.StepRefused(
                 f'The user data of the server cannot be made: {self.guest_config_file}, which [trove_upgrade] guest_config_file names, '
                 f'cannot be read on this taskmanager: {error}. Put the file there, or unset the option to keep what the server has.',
-                'GUEST_CONFIG_FILE_UNREADABLE') from error
+                'GUEST_CONFIG_FILE_UNREADABLE',
+            ) from error

@@ -3,6 +3,7 @@
 
 Guests have no configuration file of the operator's; what holds for all of them travels with every call.
 """
+
 from collections.abc import Mapping
 from typing import Any
 

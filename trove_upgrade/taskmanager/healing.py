@@ -7,6 +7,7 @@ from the stash, which is kept for hours.  Nothing is journalled here: the next h
 A guest that is silent rests as an upgrade does, for as long as this process remembers it.  Nothing claims a healing, so there is no
 row that would carry it to another taskmanager: each learns it by one call.
 """
+
 import dataclasses
 import random
 
@@ -24,7 +25,7 @@ _SERVED = frozenset({states.UpgradeState.COMPLETED, states.UpgradeState.ROLLED_B
 @dataclasses.dataclass(frozen=True)
 class _Rest:
     stalls: int
-    until: float     #: by the monotonic clock
+    until: float  #: by the monotonic clock
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +40,9 @@ class Healer:
     outages: Outages = dataclasses.field(default_factory=Outages)
     longest_rest_seconds: float = 30.0
     uniform: stalls.Uniform = random.uniform
-    _rests: dict[str, _Rest] = dataclasses.field(default_factory=dict)     #: by upgrade; one run of each at a time
+    _rests: dict[str, _Rest] = dataclasses.field(
+        default_factory=dict
+    )  #: by upgrade; one run of each at a time
 
     def run(self, upgrade_id: str) -> Again | None:
         """When the guest is asked again; None: nothing to heal, or it rests.  Never raises: the edge of a worker's thread."""
@@ -54,8 +57,11 @@ class Healer:
                 return None
             answer = self.agent.post_upgrade(self.calls.plain(row, seconds=self.timeout_seconds))
         except (exceptions.GuestUnavailable, exceptions.UpgradeNotFound) as error:
-            LOG.warning('Upgrade %s: its guest was booted with an empty root disk again and could not be restored: %s',
-                        upgrade_id, error.message)
+            LOG.warning(
+                'Upgrade %s: its guest was booted with an empty root disk again and could not be restored: %s',
+                upgrade_id,
+                error.message,
+            )
             self._rest(upgrade_id, rest, error)
             return None  # the next heartbeat afterwards asks again
         except Exception as error:  # noqa: BLE001 - the edge of a worker's thread; `outages` logs it
@@ -65,10 +71,14 @@ class Healer:
         self._rests.pop(upgrade_id, None)
         return self._after(row, answer)
 
-    def _rest(self, upgrade_id: str, before: _Rest | None, error: exceptions.TroveUpgradeError) -> None:
+    def _rest(
+        self, upgrade_id: str, before: _Rest | None, error: exceptions.TroveUpgradeError
+    ) -> None:
         if silence.is_of_outage(error):
             seconds = stalls.outage_seconds(self.longest_rest_seconds, self.uniform)
-            self._rests[upgrade_id] = _Rest(0 if before is None else before.stalls, self.calls.clock.monotonic() + seconds)
+            self._rests[upgrade_id] = _Rest(
+                0 if before is None else before.stalls, self.calls.clock.monotonic() + seconds
+            )
             return
         count = stalls.after(0 if before is None else before.stalls, kept_waiting=True)
         seconds = stalls.rest_seconds(count, self.longest_rest_seconds, self.uniform)
@@ -79,15 +89,27 @@ class Healer:
             case guest.JobState.RUNNING:
                 return Again(self.calls.poll_seconds, is_slow=True)
             case guest.JobState.DONE:
-                LOG.warning('Upgrade %s of instance %s: its guest was booted with an empty root disk again; its files were restored again',
-                            row.id, row.instance_id)
+                LOG.warning(
+                    'Upgrade %s of instance %s: its guest was booted with an empty root disk again; its files were restored again',
+                    row.id,
+                    row.instance_id,
+                )
             case _:
-                LOG.error('Upgrade %s of instance %s: its guest was booted with an empty root disk again and cannot be restored (%s): %s',
-                          row.id, row.instance_id, answer.code, answer.message)
+                LOG.error(
+                    'Upgrade %s of instance %s: its guest was booted with an empty root disk again and cannot be restored (%s): %s',
+                    row.id,
+                    row.instance_id,
+                    answer.code,
+                    answer.message,
+                )
         return None
 
 
 def needs_healing(row: upgrade.Upgrade, heartbeat: guest.Heartbeat | None) -> bool:
     """The guest runs the last rebuild of an upgrade that has COMPLETED or was ROLLED_BACK, and its root disk was never restored."""
-    return (row.state in _SERVED and heartbeat is not None and not heartbeat.restored
-            and heartbeat.marker == row.marker)
+    return (
+        row.state in _SERVED
+        and heartbeat is not None
+        and not heartbeat.restored
+        and heartbeat.marker == row.marker
+    )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the history of steps grows in a row.  Pure: row in, row out."""
+
 import datetime
 
 from trove_upgrade.domain import states, upgrade
@@ -8,15 +9,26 @@ from trove_upgrade.domain import states, upgrade
 def open_run(row: upgrade.Upgrade) -> upgrade.StepRun | None:
     """The entry of the row's step in this attempt, if it has begun and not ended."""
     last = row.steps[-1] if row.steps else None
-    if last is not None and last.step is row.step and last.attempt == row.attempt and last.ended_at is None:
+    if (
+        last is not None
+        and last.step is row.step
+        and last.attempt == row.attempt
+        and last.ended_at is None
+    ):
         return last
     return None
 
 
-def begun(row: upgrade.Upgrade, step: states.Step, now: datetime.datetime, timeout_seconds: float) -> upgrade.Upgrade:
+def begun(
+    row: upgrade.Upgrade, step: states.Step, now: datetime.datetime, timeout_seconds: float
+) -> upgrade.Upgrade:
     """The row at the beginning of `step`."""
     entry = upgrade.StepRun(step=step, attempt=row.attempt, started_at=now)
-    return row.evolve(step=step, steps=(*row.steps, entry), step_deadline=now + datetime.timedelta(seconds=timeout_seconds))
+    return row.evolve(
+        step=step,
+        steps=(*row.steps, entry),
+        step_deadline=now + datetime.timedelta(seconds=timeout_seconds),
+    )
 
 
 def ran(row: upgrade.Upgrade, message: str | None, percent: int | None) -> upgrade.Upgrade:
@@ -24,10 +36,14 @@ def ran(row: upgrade.Upgrade, message: str | None, percent: int | None) -> upgra
     return _last(row, runs=_runs(row) + 1, message=message, percent=percent)
 
 
-def ended(row: upgrade.Upgrade, now: datetime.datetime, outcome: str, message: str | None) -> upgrade.Upgrade:
+def ended(
+    row: upgrade.Upgrade, now: datetime.datetime, outcome: str, message: str | None
+) -> upgrade.Upgrade:
     """The step has ended: 'done', 'refused' or 'failed'."""
     percent = 100 if outcome == 'done' else (row.steps[-1].percent if row.steps else None)
-    return _last(row, runs=_runs(row) + 1, ended_at=now, outcome=outcome, message=message, percent=percent)
+    return _last(
+        row, runs=_runs(row) + 1, ended_at=now, outcome=outcome, message=message, percent=percent
+    )
 
 
 def _runs(row: upgrade.Upgrade) -> int:

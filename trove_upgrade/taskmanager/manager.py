@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The taskmanager's RPC endpoint: nudges and heartbeats, sealed ones of guests that have keys.  What it is told is looked up in the rows."""
+
 from collections.abc import Callable
 from typing import Any
 
@@ -27,8 +28,15 @@ class TaskManager:
 
     target = oslo_messaging.Target(version='1.2')
 
-    def __init__(self, upgrades: ports.UpgradeRepository, checks: ports.UpgradeCheckRepository, guests: ports.GuestRepository,
-                 nudge: Callable[[str, Turn], None], look: Callable[[], None], reports: SealedReports) -> None:
+    def __init__(
+        self,
+        upgrades: ports.UpgradeRepository,
+        checks: ports.UpgradeCheckRepository,
+        guests: ports.GuestRepository,
+        nudge: Callable[[str, Turn], None],
+        look: Callable[[], None],
+        reports: SealedReports,
+    ) -> None:
         self._upgrades = upgrades
         self._checks = checks
         self._guests = guests
@@ -41,9 +49,19 @@ class TaskManager:
 
         :raises ArgumentsInvalid: nothing is nudged.
         """
-        ids = arguments_module.ids(UPGRADE, arguments, required=('instance_id', 'datastore_version_id'), optional=('upgrade_id',))
+        ids = arguments_module.ids(
+            UPGRADE,
+            arguments,
+            required=('instance_id', 'datastore_version_id'),
+            optional=('upgrade_id',),
+        )
         upgrade_id = ids['upgrade_id']
-        LOG.debug('Request %s nudges upgrade %s of instance %s', context.request_id, upgrade_id, ids['instance_id'])
+        LOG.debug(
+            'Request %s nudges upgrade %s of instance %s',
+            context.request_id,
+            upgrade_id,
+            ids['instance_id'],
+        )
         if upgrade_id is None:
             self._look()
         else:
@@ -69,7 +87,9 @@ class TaskManager:
         try:
             beat = guest.Heartbeat.from_wire(arguments['heartbeat'])
         except (KeyError, TypeError, ValueError):
-            raise ArgumentsInvalid(method='heartbeat', found='it is not of the form of a heartbeat') from None
+            raise ArgumentsInvalid(
+                method='heartbeat', found='it is not of the form of a heartbeat'
+            ) from None
         self._hear(self._reports.unsealed(beat))
 
     def sealed(self, _context: oslo_context.RequestContext, /, **arguments: Any) -> None:
@@ -86,13 +106,23 @@ class TaskManager:
         try:
             row = self._upgrades.get(upgrade_id)
         except exceptions.UpgradeNotFound:
-            LOG.debug('Instance %s reports marker %s, which belongs to no upgrade here. Look at its user data.', beat.instance_id, beat.marker)
+            LOG.debug(
+                'Instance %s reports marker %s, which belongs to no upgrade here. Look at its user data.',
+                beat.instance_id,
+                beat.marker,
+            )
             return
         if row.instance_id != beat.instance_id:
-            LOG.debug('Instance %s reports marker %s, which belongs to instance %s. Look at its user data.',
-                      beat.instance_id, beat.marker, row.instance_id)
+            LOG.debug(
+                'Instance %s reports marker %s, which belongs to instance %s. Look at its user data.',
+                beat.instance_id,
+                beat.marker,
+                row.instance_id,
+            )
         elif needs_healing(row, beat):
-            self._nudge(HEAL, Turn(upgrade_id, row.project_id, is_slow=True))    # it has its heartbeats to ask for it, and no deadline
+            self._nudge(
+                HEAL, Turn(upgrade_id, row.project_id, is_slow=True)
+            )  # it has its heartbeats to ask for it, and no deadline
         elif row.ended_at is None:
             self._put(UPGRADE, self._upgrades.turn(upgrade_id))
 

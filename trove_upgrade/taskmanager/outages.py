@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outages in the log: one line when one begins or changes, one when it is over, instead of a traceback at each try."""
+
 import threading
 from collections.abc import Callable
 
@@ -44,7 +45,7 @@ class Outages:
 
     def over(self, what: str) -> None:
         """`what` was done."""
-        if what not in self._current:    # mostly: no lock is taken
+        if what not in self._current:  # mostly: no lock is taken
             return
         with self._lock:
             ended = self._current.pop(what, None)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The relay: what transactions have left in the outbox is sent at least once, in order per upgrade."""
+
 import dataclasses
 import datetime
 import random
@@ -67,14 +68,29 @@ class Relay:
             else:
                 self.notifier.send(event)
         except (exceptions.MessagingUnavailable, exceptions.GuestUnavailable) as error:
-            seconds = self.retry_seconds if isinstance(error, exceptions.GuestStillWorking) else self._rest_seconds(event)
-            LOG.warning('Event %s (%s) of upgrade %s was not sent and is tried again in %.0f s: %s',
-                        event.id, event.kind, event.upgrade_id, seconds, error.message)
+            seconds = (
+                self.retry_seconds
+                if isinstance(error, exceptions.GuestStillWorking)
+                else self._rest_seconds(event)
+            )
+            LOG.warning(
+                'Event %s (%s) of upgrade %s was not sent and is tried again in %.0f s: %s',
+                event.id,
+                event.kind,
+                event.upgrade_id,
+                seconds,
+                error.message,
+            )
             self.outbox.postpone(event.id, seconds)
             return False
-        except Exception:    # one event that cannot be sent must not keep back those behind it
-            LOG.exception('Event %s (%s) of upgrade %s could not be sent and is tried again in %g s', event.id, event.kind, event.upgrade_id,
-                          self.retry_seconds)
+        except Exception:  # one event that cannot be sent must not keep back those behind it
+            LOG.exception(
+                'Event %s (%s) of upgrade %s could not be sent and is tried again in %g s',
+                event.id,
+                event.kind,
+                event.upgrade_id,
+                self.retry_seconds,
+            )
             self.outbox.postpone(event.id, self.retry_seconds)
             return False
         self.outbox.sent(event.id)
@@ -84,7 +100,10 @@ class Relay:
         """Notifications go to one broker for all; each guest is silent by itself."""
         if event.kind != FINISH:
             return self.retry_seconds
-        longest = max(self.retry_seconds, min(_LONGEST_REST_SECONDS, self.retry_seconds * 2.0 ** min(event.tries, 30)))
+        longest = max(
+            self.retry_seconds,
+            min(_LONGEST_REST_SECONDS, self.retry_seconds * 2.0 ** min(event.tries, 30)),
+        )
         return self.uniform(max(self.retry_seconds, longest / 2), longest)
 
     def _finish(self, event: upgrade.OutboxEvent) -> None:
@@ -94,12 +113,26 @@ class Relay:
         """
         row = self.upgrades.get(event.upgrade_id).evolve(attempt=event.attempt)
         if self.calls.clock.now() - event.created_at > _FINISH_FOR:
-            LOG.warning('The guest of instance %s has not answered for %d days: it is asked no more to remove the stash of upgrade %s. If the '
-                        'instance is still there, remove .trove-upgrade from its volume.', row.instance_id, _FINISH_FOR.days, row.id)
+            LOG.warning(
+                'The guest of instance %s has not answered for %d days: it is asked no more to remove the stash of upgrade %s. If the '
+                'instance is still there, remove .trove-upgrade from its volume.',
+                row.instance_id,
+                _FINISH_FOR.days,
+                row.id,
+            )
             return
         answer = self.agent.finish_upgrade(self.calls.plain(row, seconds=_FINISH_SECONDS))
         if answer.state is guest.JobState.RUNNING:
-            raise exceptions.GuestStillWorking(instance_id=row.instance_id, method='finish_upgrade', timeout_seconds=self.calls.call_timeout_seconds)
+            raise exceptions.GuestStillWorking(
+                instance_id=row.instance_id,
+                method='finish_upgrade',
+                timeout_seconds=self.calls.call_timeout_seconds,
+            )
         if answer.state is not guest.JobState.DONE:
-            LOG.warning('The guest of instance %s will not remove the stash of upgrade %s by itself (%s): %s',
-                        row.instance_id, row.id, answer.code, answer.message)
+            LOG.warning(
+                'The guest of instance %s will not remove the stash of upgrade %s by itself (%s): %s',
+                row.instance_id,
+                row.id,
+                answer.code,
+                answer.message,
+            )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The preflight report: one set of checks for the precheck step and for a stored upgrade check."""
+
 import dataclasses
 import uuid
 from collections.abc import Callable, Sequence
@@ -36,7 +37,7 @@ class Subject:
 
     instance_id: str
     target_version_id: str
-    target_image_id: str           #: '' where the version has tags instead
+    target_image_id: str  #: '' where the version has tags instead
     expected_task: instance.Task
     marker: str
 
@@ -72,7 +73,7 @@ class Preflight:
     rules: versions.Rules
     files: GuestFiles
     key_delivery: KeyDelivery
-    broker: ports.GuestBroker | None = None    #: None: it is not asked
+    broker: ports.GuestBroker | None = None  #: None: it is not asked
 
     def outside(self, subject: Subject) -> Report:
         """Everything but the guest.
@@ -84,20 +85,30 @@ class Preflight:
             target = self.datastores.version_by_id(subject.target_version_id)
         except (exceptions.InstanceNotFound, exceptions.DatastoreVersionNotFound) as error:
             return Report((checks.refused('instance', error.message, error.code),))
-        results = [*checks.check_instance(row, subject.expected_task), *checks.check_version(row.version, target, self.rules),
-                   *self._configuration_group(row, target), *self.key_delivery.check(row.id, row.version.id, target.id)]
+        results = [
+            *checks.check_instance(row, subject.expected_task),
+            *checks.check_version(row.version, target, self.rules),
+            *self._configuration_group(row, target),
+            *self.key_delivery.check(row.id, row.version.id, target.id),
+        ]
         if row.server_id is None:
             return Report(tuple(results))
         try:
             picture = self.nova.picture(row.server_id)
         except exceptions.ServerNotFound as error:
             return Report((*results, checks.refused('instance_server', error.message, error.code)))
-        results += [*checks.check_server(picture), *checks.check_root(picture), *checks.check_metadata(picture),
-                    *self._check_user_data(subject, picture, target)]
+        results += [
+            *checks.check_server(picture),
+            *checks.check_root(picture),
+            *checks.check_metadata(picture),
+            *self._check_user_data(subject, picture, target),
+        ]
         try:
             image = self._image(subject, target)
         except exceptions.ImageNotFound as error:
-            return Report((*results, checks.refused('image_active', error.message, error.code)), picture)
+            return Report(
+                (*results, checks.refused('image_active', error.message, error.code)), picture
+            )
         return Report((*results, *checks.check_image(image, picture.server)), picture, image)
 
     def with_guest(self, before: Report, call: guest.GuestCall) -> Report:
@@ -110,7 +121,9 @@ class Preflight:
             return dataclasses.replace(before, answer=answer)
         results = checks.from_guest(answer.result.get('checks') or ())
         if answer.state is not guest.JobState.DONE and not refusals(results):
-            results.append(checks.refused('guest', answer.message, answer.code or 'GUEST_CHECK_FAILED'))
+            results.append(
+                checks.refused('guest', answer.message, answer.code or 'GUEST_CHECK_FAILED')
+            )
         return dataclasses.replace(before, results=(*before.results, *results), answer=answer)
 
     def report(self, row: upgrade.Upgrade, make_call: Callable[[], guest.GuestCall]) -> Report:
@@ -118,12 +131,28 @@ class Preflight:
 
         :raises ComputeUnavailable, GuestUnavailable: ask again later.
         """
-        before = self.outside(Subject(row.instance_id, row.target_version_id, row.target_image_id, instance.Task.UPGRADING, row.marker))
+        before = self.outside(
+            Subject(
+                row.instance_id,
+                row.target_version_id,
+                row.target_image_id,
+                instance.Task.UPGRADING,
+                row.marker,
+            )
+        )
         return before if refusals(before.results) else self.with_guest(before, make_call())
 
-    def _configuration_group(self, row: instance.Instance, target: instance.DatastoreVersion) -> list[upgrade.CheckResult]:
-        configured = self.datastores.configured_parameters(row.configuration_id) if row.configuration_id else ()
-        return checks.check_configuration_group(row, configured, target, self.datastores.configuration_parameters(target.id))
+    def _configuration_group(
+        self, row: instance.Instance, target: instance.DatastoreVersion
+    ) -> list[upgrade.CheckResult]:
+        configured = (
+            self.datastores.configured_parameters(row.configuration_id)
+            if row.configuration_id
+            else ()
+        )
+        return checks.check_configuration_group(
+            row, configured, target, self.datastores.configuration_parameters(target.id)
+        )
 
     def _image(self, subject: Subject, target: instance.DatastoreVersion) -> compute.Image:
         """The frozen image; else the version's own; else the newest with its tags, as Trove finds it."""
@@ -132,30 +161,66 @@ class Preflight:
             return self.images.image(image_id)
         return self.images.newest(target.image_tags)
 
-    def _check_user_data(self, subject: Subject, picture: compute.ComputePicture,
-                         target: instance.DatastoreVersion) -> list[upgrade.CheckResult]:
+    def _check_user_data(
+        self, subject: Subject, picture: compute.ComputePicture, target: instance.DatastoreVersion
+    ) -> list[upgrade.CheckResult]:
         is_carried = key_delivery.is_carried_by(picture.max_microversion)
         if not is_carried and self.key_delivery.has_key(subject.instance_id):
-            return [checks.refused('user_data', key_delivery.not_carried(subject.instance_id), key_delivery.NOT_CARRIED)]
-        key = _any_key(subject.instance_id) if is_carried and self.key_delivery.gives_key(target.id) else None
+            return [
+                checks.refused(
+                    'user_data',
+                    key_delivery.not_carried(subject.instance_id),
+                    key_delivery.NOT_CARRIED,
+                )
+            ]
+        key = (
+            _any_key(subject.instance_id)
+            if is_carried and self.key_delivery.gives_key(target.id)
+            else None
+        )
         try:
-            rendered = self.files.render(picture.server, subject.instance_id, target, subject.marker, _ANY_UUID, key)
+            rendered = self.files.render(
+                picture.server, subject.instance_id, target, subject.marker, _ANY_UUID, key
+            )
         except exceptions.StepRefused as error:
             return [checks.refused('user_data', error.message, error.code)]
-        if picture.max_microversion < _USER_DATA_SINCE and (kept := user_data.overwritten(picture.server.user_data, rendered)):
-            return [checks.refused('user_data', f'The user data of server {picture.server.id} cannot be replaced: Nova is asked with microversion '
-                                   f'{".".join(map(str, picture.max_microversion))}, and below 2.57 a rebuild keeps the former one, whose {", ".join(kept)} '
-                                   'cloud-init would write over the new. Raise [trove_upgrade] compute_max_microversion, or upgrade Nova.',
-                                   'USER_DATA_KEPT')]
-        return [checks.ok('user_data', 'The user data can be sent again.'), *self._check_broker(subject, rendered)]
+        if picture.max_microversion < _USER_DATA_SINCE and (
+            kept := user_data.overwritten(picture.server.user_data, rendered)
+        ):
+            return [
+                checks.refused(
+                    'user_data',
+                    f'The user data of server {picture.server.id} cannot be replaced: Nova is asked with microversion '
+                    f'{".".join(map(str, picture.max_microversion))}, and below 2.57 a rebuild keeps the former one, whose {", ".join(kept)} '
+                    'cloud-init would write over the new. Raise [trove_upgrade] compute_max_microversion, or upgrade Nova.',
+                    'USER_DATA_KEPT',
+                )
+            ]
+        return [
+            checks.ok('user_data', 'The user data can be sent again.'),
+            *self._check_broker(subject, rendered),
+        ]
 
     def _check_broker(self, subject: Subject, rendered: bytes) -> list[upgrade.CheckResult]:
         """With the configuration that the rebuilt guest would have: its agent could not tell anybody that it is not heard."""
         if self.broker is None:
             return []
-        found = self.broker.refusal(subject.instance_id, agent_options.configuration(documents.files(rendered)))
+        found = self.broker.refusal(
+            subject.instance_id, agent_options.configuration(documents.files(rendered))
+        )
         if found is None:
-            return [checks.ok('guest_broker', 'Nothing that the message broker tells would keep the rebuilt guest from being heard.')]
-        return [checks.refused('guest_broker', f'The rebuilt guest of instance {subject.instance_id} would not be heard: {found}. '
-                               'Bring the options of the message broker in its trove-guestagent.conf up to date: set [trove_upgrade] guest_config_file to '
-                               'a file that has them, and see the page on what a rebuilt guest is told.', 'GUEST_BROKER_MISMATCH')]
+            return [
+                checks.ok(
+                    'guest_broker',
+                    'Nothing that the message broker tells would keep the rebuilt guest from being heard.',
+                )
+            ]
+        return [
+            checks.refused(
+                'guest_broker',
+                f'The rebuilt guest of instance {subject.instance_id} would not be heard: {found}. '
+                'Bring the options of the message broker in its trove-guestagent.conf up to date: set [trove_upgrade] guest_config_file to '
+                'a file that has them, and see the page on what a rebuilt guest is told.',
+                'GUEST_BROKER_MISMATCH',
+            )
+        ]

@@ -4,6 +4,7 @@
 A row of a dead taskmanager, one whose nudge was lost and one whose time has come all look the same: due, with a free lease.  So
 they share one claim.
 """
+
 import dataclasses
 from collections.abc import Callable
 
@@ -22,7 +23,7 @@ class Recovery:
     checks: ports.UpgradeCheckRepository
     put_upgrade: Callable[[Turn], None]
     put_check: Callable[[Turn], None]
-    limit: int = 500             #: rows of one look; the next look finds the others
+    limit: int = 500  #: rows of one look; the next look finds the others
     outages: Outages = dataclasses.field(default_factory=Outages)
 
     def look(self) -> None:

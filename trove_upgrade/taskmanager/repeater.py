@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A thread that does one thing again and again, and at once when it is woken."""
+
 import threading
 from collections.abc import Callable
 

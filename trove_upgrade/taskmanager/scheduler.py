@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Threads that run what is due: on a nudge at once, at its time, or when recovery finds it."""
+
 import threading
 from collections.abc import Callable, Mapping
 
@@ -18,7 +19,15 @@ class Scheduler:
     A nudge for something that runs just now makes it run once more afterwards: it may have looked before the nudge's cause.
     """
 
-    def __init__(self, runs: Mapping[str, Run], look: Callable[[], None], clock: ports.Clock, *, shares: Shares, poll_seconds: float) -> None:
+    def __init__(
+        self,
+        runs: Mapping[str, Run],
+        look: Callable[[], None],
+        clock: ports.Clock,
+        *,
+        shares: Shares,
+        poll_seconds: float,
+    ) -> None:
         """`runs`: by kind of job; `look` puts in what is due."""
         self._runs = runs
         self._look = look
@@ -27,7 +36,10 @@ class Scheduler:
         self._condition = threading.Condition()
         self._agenda = Agenda(shares, clock)
         self._stopping = False
-        self._threads = [threading.Thread(target=self._work, name=f'worker-{number}', daemon=True) for number in range(shares.workers)]
+        self._threads = [
+            threading.Thread(target=self._work, name=f'worker-{number}', daemon=True)
+            for number in range(shares.workers)
+        ]
         self._threads.append(threading.Thread(target=self._mind, name='scheduler', daemon=True))
 
     def start(self) -> None:
@@ -62,7 +74,7 @@ class Scheduler:
             again = self._runs[job.kind](job.turn.id)
             with self._condition:
                 self._agenda.ran(job, again)
-                self._condition.notify_all()    # the clock's thread, and workers that wait for a share
+                self._condition.notify_all()  # the clock's thread, and workers that wait for a share
 
     def _mind(self) -> None:
         next_look = self._clock.monotonic()

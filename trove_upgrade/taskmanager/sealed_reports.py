@@ -25,7 +25,7 @@ class Reason(enum.StrEnum):
     NOT_AUTHENTIC = 'heartbeats that were not sealed with the key that they named'
     REPLAYED = 'heartbeats that had been heard before'
     OTHER_SESSION = 'heartbeats of another start of an agent; the guest is asked'
-    HELD_BACK = 'heartbeats under keys of Trove\'s, which wait for the last taskmanager of an earlier release to go'
+    HELD_BACK = "heartbeats under keys of Trove's, which wait for the last taskmanager of an earlier release to go"
     UNSEALED = 'heartbeats that were not sealed, of guests that have keys'
 
 

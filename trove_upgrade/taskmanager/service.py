@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Composes a taskmanager from its ports, starts its threads, and stops them."""
+
 import dataclasses
 import functools
 import socket
@@ -99,10 +100,16 @@ def ports_from_conf(conf: cfg.ConfigOpts) -> Ports:
     repos = Repositories.from_conf(conf, takeover_grace_seconds=post_seconds(conf))
     drops = Drops(clock.monotonic)
     return Ports(
-        repos=repos, nova=Nova.from_conf(conf), images=Glance.from_conf(conf),
-        agent=GuestAgentAPI.from_conf(conf, keys=repos.guest_keys, drops=drops), notifier=MessagingNotifier.from_conf(conf, host=socket.gethostname(), now=clock.now),
-        clock=clock, rules=versions.Rules.load(options.version_rules_file), broker=GuestQueues(conf, _BROKER_SECONDS),
-        drops=drops)
+        repos=repos,
+        nova=Nova.from_conf(conf),
+        images=Glance.from_conf(conf),
+        agent=GuestAgentAPI.from_conf(conf, keys=repos.guest_keys, drops=drops),
+        notifier=MessagingNotifier.from_conf(conf, host=socket.gethostname(), now=clock.now),
+        clock=clock,
+        rules=versions.Rules.load(options.version_rules_file),
+        broker=GuestQueues(conf, _BROKER_SECONDS),
+        drops=drops,
+    )
 
 
 def require_installation(conf: cfg.ConfigOpts) -> None:
@@ -134,7 +141,9 @@ def post_seconds(conf: cfg.ConfigOpts) -> float:
 class Service:
     """One process: RPC servers, scheduler, relays, signs of life."""
 
-    def __init__(self, conf: cfg.ConfigOpts, outside: Ports, leave_seconds: float = _LEAVE_SECONDS) -> None:
+    def __init__(
+        self, conf: cfg.ConfigOpts, outside: Ports, leave_seconds: float = _LEAVE_SECONDS
+    ) -> None:
         """Compose; nothing runs yet.  `leave_seconds`: how long a stop waits for the broker and the database to let go of it."""
         self._conf = conf
         self._outside = outside
@@ -144,31 +153,90 @@ class Service:
         self._presence = Presence(outside.repos.services, BINARY, host=self._host)
         options = conf[our_conf.GROUP]
         call = _calls(conf, outside)
-        preflight = Preflight(outside.repos.instances, outside.repos.datastores, outside.nova, outside.images, outside.agent, outside.rules,
-                              guest_files_of(conf, outside), key_delivery_of(conf, outside), outside.broker)
+        preflight = Preflight(
+            outside.repos.instances,
+            outside.repos.datastores,
+            outside.nova,
+            outside.images,
+            outside.agent,
+            outside.rules,
+            guest_files_of(conf, outside),
+            key_delivery_of(conf, outside),
+            outside.broker,
+        )
         self._outages = outages.Outages(lambda error: faults.explain(error, _url(conf)))
-        self._relays = [Repeater(f'outbox-{name}', relay.look, options.outbox_interval)
-                        for name, relay in _relays(conf, outside, call, self._outages).items()]
+        self._relays = [
+            Repeater(f'outbox-{name}', relay.look, options.outbox_interval)
+            for name, relay in _relays(conf, outside, call, self._outages).items()
+        ]
         owner = f'{self._host}:{uuid.uuid4()}'
         runner = Runner(
-            upgrades=outside.repos.upgrades, instances=outside.repos.instances, guests=outside.repos.guests,
+            upgrades=outside.repos.upgrades,
+            instances=outside.repos.instances,
+            guests=outside.repos.guests,
             steps=steps(conf, outside, preflight, call),
-            undo=undo.Undo(outside.agent, call, options.undo_timeout, _guest_hold(conf)), clock=outside.clock, owner=owner,
-            lease_seconds=options.lease_seconds, writes_service_status=options.write_service_status,
-            rolls_back=options.rollback_on_failure, on_event=self._wake_relays,
-            is_stopping=self._stopping.is_set, outages=self._outages, longest_rest_seconds=options.longest_rest)
-        checks = CheckRunner(outside.repos.checks, preflight, call, pause=self._pause, owner=owner, timeout_seconds=_CHECK_SECONDS,
-                             guests=outside.repos.guests, outages=self._outages)
-        healer = Healer(outside.repos.upgrades, outside.repos.guests, outside.agent, call, options.restore_timeout, self._outages, options.longest_rest)
-        recovery = Recovery(outside.repos.upgrades, outside.repos.checks, put_upgrade=lambda turn: self._nudge(manager.UPGRADE, turn),
-                            put_check=lambda turn: self._nudge(manager.CHECK, turn), outages=self._outages)
+            undo=undo.Undo(outside.agent, call, options.undo_timeout, _guest_hold(conf)),
+            clock=outside.clock,
+            owner=owner,
+            lease_seconds=options.lease_seconds,
+            writes_service_status=options.write_service_status,
+            rolls_back=options.rollback_on_failure,
+            on_event=self._wake_relays,
+            is_stopping=self._stopping.is_set,
+            outages=self._outages,
+            longest_rest_seconds=options.longest_rest,
+        )
+        checks = CheckRunner(
+            outside.repos.checks,
+            preflight,
+            call,
+            pause=self._pause,
+            owner=owner,
+            timeout_seconds=_CHECK_SECONDS,
+            guests=outside.repos.guests,
+            outages=self._outages,
+        )
+        healer = Healer(
+            outside.repos.upgrades,
+            outside.repos.guests,
+            outside.agent,
+            call,
+            options.restore_timeout,
+            self._outages,
+            options.longest_rest,
+        )
+        recovery = Recovery(
+            outside.repos.upgrades,
+            outside.repos.checks,
+            put_upgrade=lambda turn: self._nudge(manager.UPGRADE, turn),
+            put_check=lambda turn: self._nudge(manager.CHECK, turn),
+            outages=self._outages,
+        )
         self._greetings = greeting.Greetings(outside.repos.instances, outside.clock)
         greeter = greeting.Greeter(outside.agent, self._outages)
-        self._scheduler = Scheduler({manager.UPGRADE: runner.run, manager.CHECK: checks.run, manager.HEAL: healer.run, manager.GREET: greeter.run},
-                                    recovery.look, outside.clock, shares=shares(conf), poll_seconds=options.taskmanager_poll_interval)
-        endpoint = manager.TaskManager(outside.repos.upgrades, outside.repos.checks, outside.repos.guests, self._nudge, recovery.look,
-                                       sealed_reports_of(conf, outside, self._greet))
-        self._listeners = [Listener(conf, at, self._host, endpoint) for at in place.of_taskmanagers(conf)]
+        self._scheduler = Scheduler(
+            {
+                manager.UPGRADE: runner.run,
+                manager.CHECK: checks.run,
+                manager.HEAL: healer.run,
+                manager.GREET: greeter.run,
+            },
+            recovery.look,
+            outside.clock,
+            shares=shares(conf),
+            poll_seconds=options.taskmanager_poll_interval,
+        )
+        endpoint = manager.TaskManager(
+            outside.repos.upgrades,
+            outside.repos.checks,
+            outside.repos.guests,
+            self._nudge,
+            recovery.look,
+            sealed_reports_of(conf, outside, self._greet),
+        )
+        self._listeners = [
+            Listener(conf, at, self._host, endpoint) for at in place.of_taskmanagers(conf)
+        ]
         self._life = Repeater('signs-of-life', self._beat, options.service_report_interval)
 
     def start(self) -> None:
@@ -200,16 +268,25 @@ class Service:
 
     def _leave(self) -> None:
         """Let go of broker and database, each in a thread: a call to one that is away may last as long as its driver likes."""
-        leaving = [threading.Thread(target=leave, name=name, daemon=True)
-                   for name, leave in (('leave-database', self._deregister), *(('leave-broker', listener.leave) for listener in self._listeners))]
+        leaving = [
+            threading.Thread(target=leave, name=name, daemon=True)
+            for name, leave in (
+                ('leave-database', self._deregister),
+                *(('leave-broker', listener.leave) for listener in self._listeners),
+            )
+        ]
         for thread in leaving:
             thread.start()
         until = self._outside.clock.monotonic() + self._leave_seconds
         for thread in leaving:
             thread.join(max(0.0, until - self._outside.clock.monotonic()))
         if leaving[0].is_alive():
-            LOG.warning('The database gives no answer: %s stays listed in upgrade_services until its process is seen to have ended, or "trove-upgrade-manage '
-                        'service forget %s"', BINARY, self._presence.registration.id)
+            LOG.warning(
+                'The database gives no answer: %s stays listed in upgrade_services until its process is seen to have ended, or "trove-upgrade-manage '
+                'service forget %s"',
+                BINARY,
+                self._presence.registration.id,
+            )
 
     def _nudge(self, kind: str, turn: Turn) -> None:
         self._scheduler.nudge(kind, turn)
@@ -240,22 +317,36 @@ class Service:
         try:
             self._presence.leave(_MARGIN_SECONDS)
         except Exception as error:  # noqa: BLE001 - the edge of a process that ends
-            LOG.warning('%s could not be removed from upgrade_services: %s. It is listed there until "trove-upgrade-manage service forget %s"',
-                        BINARY, _said(error), self._presence.registration.id)
+            LOG.warning(
+                '%s could not be removed from upgrade_services: %s. It is listed there until "trove-upgrade-manage service forget %s"',
+                BINARY,
+                _said(error),
+                self._presence.registration.id,
+            )
 
 
 def shares(conf: cfg.ConfigOpts) -> Shares:
     """Workers that each may have."""
     options = conf[our_conf.GROUP]
     workers = options.taskmanager_workers
-    return Shares.of_percent(workers, slow=options.slow_workers_percent, project=options.project_workers_percent,
-                             kinds={manager.CHECK: max(1, workers // _CHECKS_SHARE)})
+    return Shares.of_percent(
+        workers,
+        slow=options.slow_workers_percent,
+        project=options.project_workers_percent,
+        kinds={manager.CHECK: max(1, workers // _CHECKS_SHARE)},
+    )
 
 
 def _calls(conf: cfg.ConfigOpts, outside: Ports) -> calls.Calls:
     options = conf[our_conf.GROUP]
-    return calls.Calls(outside.repos.datastores, outside.clock, guest_options.from_conf(options), poll_seconds=options.guest_poll_interval,
-                       poll_max_seconds=options.guest_poll_max_interval, call_timeout_seconds=options.guest_call_timeout)
+    return calls.Calls(
+        outside.repos.datastores,
+        outside.clock,
+        guest_options.from_conf(options),
+        poll_seconds=options.guest_poll_interval,
+        poll_max_seconds=options.guest_poll_max_interval,
+        call_timeout_seconds=options.guest_call_timeout,
+    )
 
 
 def _url(conf: cfg.ConfigOpts) -> str | None:
@@ -268,30 +359,62 @@ def _said(error: Exception) -> str:
     return (f'{known.code}: {known.message}' if known else str(error)).rstrip('.')
 
 
-def _relays(conf: cfg.ConfigOpts, outside: Ports, call: calls.Calls, met: outages.Outages) -> dict[str, Relay]:
-    kinds: dict[str, frozenset[str]] = {'notifications': NOTIFICATIONS, 'guests': frozenset({FINISH})}
-    return {name: Relay(outside.repos.outbox, outside.repos.upgrades, outside.notifier, outside.agent, call, kinds=some,
-                        retry_seconds=conf[our_conf.GROUP].outbox_retry_interval, outages=met) for name, some in kinds.items()}
+def _relays(
+    conf: cfg.ConfigOpts, outside: Ports, call: calls.Calls, met: outages.Outages
+) -> dict[str, Relay]:
+    kinds: dict[str, frozenset[str]] = {
+        'notifications': NOTIFICATIONS,
+        'guests': frozenset({FINISH}),
+    }
+    return {
+        name: Relay(
+            outside.repos.outbox,
+            outside.repos.upgrades,
+            outside.notifier,
+            outside.agent,
+            call,
+            kinds=some,
+            retry_seconds=conf[our_conf.GROUP].outbox_retry_interval,
+            outages=met,
+        )
+        for name, some in kinds.items()
+    }
 
 
 def guest_files_of(conf: cfg.ConfigOpts, outside: Ports) -> GuestFiles:
     """Renders user data as the operator chose."""
     options = conf[our_conf.GROUP]
-    return GuestFiles(outside.repos.instances, outside.repos.datastores, options.guest_config_file, options.guest_topic_prefix)
+    return GuestFiles(
+        outside.repos.instances,
+        outside.repos.datastores,
+        options.guest_config_file,
+        options.guest_topic_prefix,
+    )
 
 
 def key_delivery_of(conf: cfg.ConfigOpts, outside: Ports) -> KeyDelivery:
     """Decides on guests' keys as the operator chose."""
-    return KeyDelivery(outside.repos.guest_keys, outside.repos.datastores, functools.partial(gate.older_taskmanager, outside.repos.services),
-                       is_off=conf[our_conf.GROUP].guest_rpc_security == guest_keys_conf.OFF)
+    return KeyDelivery(
+        outside.repos.guest_keys,
+        outside.repos.datastores,
+        functools.partial(gate.older_taskmanager, outside.repos.services),
+        is_off=conf[our_conf.GROUP].guest_rpc_security == guest_keys_conf.OFF,
+    )
 
 
-def sealed_reports_of(conf: cfg.ConfigOpts, outside: Ports, greet: Callable[[str], None]) -> SealedReports:
+def sealed_reports_of(
+    conf: cfg.ConfigOpts, outside: Ports, greet: Callable[[str], None]
+) -> SealedReports:
     """Believes of guests' reports what the operator chose."""
     security = conf[our_conf.GROUP].guest_rpc_security
-    return SealedReports(outside.repos.guest_keys, outside.drops, greet, functools.partial(gate.older_taskmanager, outside.repos.services),
-                         is_required=security == guest_keys_conf.REQUIRED,
-                         is_off=security == guest_keys_conf.OFF)
+    return SealedReports(
+        outside.repos.guest_keys,
+        outside.drops,
+        greet,
+        functools.partial(gate.older_taskmanager, outside.repos.services),
+        is_required=security == guest_keys_conf.REQUIRED,
+        is_off=security == guest_keys_conf.OFF,
+    )
 
 
 def _guest_hold(conf: cfg.ConfigOpts) -> float:
@@ -299,27 +422,66 @@ def _guest_hold(conf: cfg.ConfigOpts) -> float:
     return 2 * float(conf[our_conf.GROUP].guest_call_timeout) + _MARGIN_SECONDS
 
 
-def steps(conf: cfg.ConfigOpts, outside: Ports, preflight: Preflight, call: calls.Calls) -> dict[states.Step, outcome.Step]:
+def steps(
+    conf: cfg.ConfigOpts, outside: Ports, preflight: Preflight, call: calls.Calls
+) -> dict[states.Step, outcome.Step]:
     """All six, with their time-outs."""
     options = conf[our_conf.GROUP]
-    repos, agent, guest_hold, post = outside.repos, outside.agent, _guest_hold(conf), post_seconds(conf)
-    reads = 4 * float(options.compute_timeout) + _MARGIN_SECONDS  # precheck: server, limits, versions, image; the broker
+    repos, agent, guest_hold, post = (
+        outside.repos,
+        outside.agent,
+        _guest_hold(conf),
+        post_seconds(conf),
+    )
+    reads = (
+        4 * float(options.compute_timeout) + _MARGIN_SECONDS
+    )  # precheck: server, limits, versions, image; the broker
     return {
-        states.Step.PRECHECK: precheck.Precheck(preflight, call, options.precheck_timeout, guest_hold + reads),
-        states.Step.QUIESCE: quiesce.Quiesce(agent, repos.instances, call, options.quiesce_timeout, guest_hold),
+        states.Step.PRECHECK: precheck.Precheck(
+            preflight, call, options.precheck_timeout, guest_hold + reads
+        ),
+        states.Step.QUIESCE: quiesce.Quiesce(
+            agent, repos.instances, call, options.quiesce_timeout, guest_hold
+        ),
         states.Step.REBUILD: rebuild.Rebuild(
-            outside.nova, agent, repos.instances, repos.datastores, guest_files_of(conf, outside), key_delivery_of(conf, outside), call,
-            poll_seconds=options.compute_poll_interval, post_seconds=post,
-            limit=options.rebuild_limit, timeout_seconds=options.rebuild_timeout, hold_seconds=guest_hold + post),
-        states.Step.BOOT: boot.Boot(repos.guests, repos.guest_keys, options.compute_poll_interval * 2, options.boot_timeout, _MARGIN_SECONDS,
-                                    takes_unsealed=options.guest_rpc_security != guest_keys_conf.REQUIRED),
-        states.Step.RESTORE: restore.Restore(agent, repos.guests, repos.instances, call, options.restore_timeout, guest_hold),
+            outside.nova,
+            agent,
+            repos.instances,
+            repos.datastores,
+            guest_files_of(conf, outside),
+            key_delivery_of(conf, outside),
+            call,
+            poll_seconds=options.compute_poll_interval,
+            post_seconds=post,
+            limit=options.rebuild_limit,
+            timeout_seconds=options.rebuild_timeout,
+            hold_seconds=guest_hold + post,
+        ),
+        states.Step.BOOT: boot.Boot(
+            repos.guests,
+            repos.guest_keys,
+            options.compute_poll_interval * 2,
+            options.boot_timeout,
+            _MARGIN_SECONDS,
+            takes_unsealed=options.guest_rpc_security != guest_keys_conf.REQUIRED,
+        ),
+        states.Step.RESTORE: restore.Restore(
+            agent, repos.guests, repos.instances, call, options.restore_timeout, guest_hold
+        ),
         states.Step.VERIFY: verify.Verify(
-            agent, repos.guests, repos.instances, call, options.verify_timeout, guest_hold,
-            status_seconds=0.0 if options.write_service_status else options.service_status_timeout),
+            agent,
+            repos.guests,
+            repos.instances,
+            call,
+            options.verify_timeout,
+            guest_hold,
+            status_seconds=0.0 if options.write_service_status else options.service_status_timeout,
+        ),
     }
 
 
-def compose(conf: cfg.ConfigOpts, wrap: Callable[[Ports], Ports] = lambda outside: outside) -> Service:
+def compose(
+    conf: cfg.ConfigOpts, wrap: Callable[[Ports], Ports] = lambda outside: outside
+) -> Service:
     """A service that is ready to start; `wrap` is for a test's own entry point.  Raises as `ports_from_conf`."""
     return Service(conf, wrap(ports_from_conf(conf)))

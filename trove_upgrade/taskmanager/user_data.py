@@ -8,6 +8,7 @@ its rows, is taken anew; the operator's own template of the agent's configuratio
 
 Source: trove/instance/models.py, get_injected_files and prepare_cloud_config (Trove 26).
 """
+
 import base64
 import dataclasses
 import json
@@ -35,8 +36,14 @@ _MARKER_PART = 'trove-upgrade-marker.txt'
 #: Our part adds to the files of all before it, however they were merged.
 _MERGE = 'list(append)+dict(no_replace,recurse_list)+str()'
 _COMMANDS = ('bootcmd', 'runcmd')
-_UNREADABLE = (parts.PartUnreadable, messages.MessageUnreadable, documents.DocumentUnreadable, write_files.EntryUnreadable, limits.BeyondLimits,
-               guest_info.NotChanged)
+_UNREADABLE = (
+    parts.PartUnreadable,
+    messages.MessageUnreadable,
+    documents.DocumentUnreadable,
+    write_files.EntryUnreadable,
+    limits.BeyondLimits,
+    guest_info.NotChanged,
+)
 #: Characters of one value in a file of ours.
 _LONGEST_VALUE = 1024
 
@@ -45,22 +52,31 @@ _LONGEST_VALUE = 1024
 class Wanted:
     """What the next root disk's files are to say.  None: as the former user data has it."""
 
-    datastore_version: str                  #: the number: Trove's agent makes the tag of the container image of it
+    datastore_version: str  #: the number: Trove's agent makes the tag of the container image of it
     datastore_manager: str
-    registry_ext: str | None = None         #: with the manager in front, as Trove writes it
+    registry_ext: str | None = None  #: with the manager in front, as Trove writes it
     repl_strategy: str | None = None
     ssl_mode: str | None = None
-    guest_config: str | None = None         #: text of trove-guestagent.conf
-    guest_topic_prefix: str | None = None   #: where our agent listens
-    volume_uuid: str | None = None          #: the file system that the guest must find again
-    container_repositories: Sequence[str] = ()   #: by the facts of the version: what the guest takes container images from besides
-    guest_key: str | None = dataclasses.field(default=None, repr=False)   #: text of the file with the guest's key
-    lone_nic: bool = False                  #: the server has one NIC: nothing may take it for the user's alone
+    guest_config: str | None = None  #: text of trove-guestagent.conf
+    guest_topic_prefix: str | None = None  #: where our agent listens
+    volume_uuid: str | None = None  #: the file system that the guest must find again
+    container_repositories: Sequence[
+        str
+    ] = ()  #: by the facts of the version: what the guest takes container images from besides
+    guest_key: str | None = dataclasses.field(
+        default=None, repr=False
+    )  #: text of the file with the guest's key
+    lone_nic: bool = False  #: the server has one NIC: nothing may take it for the user's alone
 
     def settings(self) -> dict[str, str]:
         """Of guest_info.conf, by Trove's names."""
-        named = {'datastore_version': self.datastore_version, 'datastore_manager': self.datastore_manager,
-                 'datastore_registry_ext': self.registry_ext, 'replication_strategy': self.repl_strategy, 'ssl_mode': self.ssl_mode}
+        named = {
+            'datastore_version': self.datastore_version,
+            'datastore_manager': self.datastore_manager,
+            'datastore_registry_ext': self.registry_ext,
+            'replication_strategy': self.repl_strategy,
+            'ssl_mode': self.ssl_mode,
+        }
         return {name: value for name, value in named.items() if value is not None}
 
 
@@ -74,9 +90,13 @@ def render(former: bytes | None, marker: str, wanted: Wanted) -> bytes:
     try:
         text = parts.unpacked(former)
         _require_plain(marker, wanted)
-        kept = agent_options.kept_for_server(documents.files(text), wanted.guest_config, wanted.datastore_manager, MARKER_PATH)
+        kept = agent_options.kept_for_server(
+            documents.files(text), wanted.guest_config, wanted.datastore_manager, MARKER_PATH
+        )
         _require_options(kept)
-        repositories = container_repositories.of_guest(documents.files(text), wanted, marker, MARKER_PATH)
+        repositories = container_repositories.of_guest(
+            documents.files(text), wanted, marker, MARKER_PATH
+        )
         wanted = dataclasses.replace(wanted, container_repositories=repositories)
         _require_plain(marker, wanted)
         rendered = _Rendering(marker, wanted, kept).of(text)
@@ -85,7 +105,10 @@ def render(former: bytes | None, marker: str, wanted: Wanted) -> bytes:
     result = parts.packed(rendered) if parts.is_compressed(former) else rendered
     length = len(base64.b64encode(result))
     if length > LIMIT_BYTES:
-        raise _refused(f'it would be {length} bytes long in base64, and Nova takes {LIMIT_BYTES}', 'USER_DATA_TOO_LONG')
+        raise _refused(
+            f'it would be {length} bytes long in base64, and Nova takes {LIMIT_BYTES}',
+            'USER_DATA_TOO_LONG',
+        )
     return result
 
 
@@ -99,8 +122,11 @@ def overwritten(former: bytes | None, rendered: bytes) -> list[str]:
 
 
 def _refused(found: str, code: str) -> exceptions.StepRefused:
-    return exceptions.StepRefused(f'The user data of the server cannot be sent again with a rebuild: {found}. Recreate the instance\'s user '
-                                  f'data as cloud-config with write_files.', code)
+    return exceptions.StepRefused(
+        f"The user data of the server cannot be sent again with a rebuild: {found}. Recreate the instance's user "
+        f'data as cloud-config with write_files.',
+        code,
+    )
 
 
 def _require_plain(marker: str, wanted: Wanted) -> None:
@@ -108,7 +134,12 @@ def _require_plain(marker: str, wanted: Wanted) -> None:
 
     Every value is looked at here once more, whatever has checked it before.  The operator's own file is text of several lines.
     """
-    values = {'marker': marker, 'volume_uuid': wanted.volume_uuid, 'guest_topic_prefix': wanted.guest_topic_prefix, **wanted.settings()}
+    values = {
+        'marker': marker,
+        'volume_uuid': wanted.volume_uuid,
+        'guest_topic_prefix': wanted.guest_topic_prefix,
+        **wanted.settings(),
+    }
     for name, value in values.items():
         if value is not None and not printable.is_plain(value, _LONGEST_VALUE):
             raise _value_refused(name)
@@ -125,7 +156,9 @@ def _require_options(kept: str) -> None:
 def _value_refused(name: str) -> exceptions.StepRefused:
     return exceptions.StepRefused(
         f'The configuration of the rebuilt guest cannot be written: {name} has control characters or line separators, is too long, or is not of '
-        f'its form. Look where it comes from, the guest or the row of the datastore version, and upgrade again.', 'USER_DATA_VALUE_INVALID')
+        f'its form. Look where it comes from, the guest or the row of the datastore version, and upgrade again.',
+        'USER_DATA_VALUE_INVALID',
+    )
 
 
 class _Rendering:
@@ -141,7 +174,9 @@ class _Rendering:
         self._wanted = wanted
         self._kept: list[dict[str, Any]] = []
         self._sees_guest_info = False
-        self._mentions: list[str] = []     #: parts that name guest_info and cannot be read as cloud-config
+        self._mentions: list[
+            str
+        ] = []  #: parts that name guest_info and cannot be read as cloud-config
 
     def of(self, text: bytes) -> bytes:
         """The whole text, unpacked; returns it with the marker."""
@@ -156,7 +191,10 @@ class _Rendering:
             return self._message(messages.Message.around(kind, text))
         self._text(kind, text)
         self._require_no_hidden_guest_info()
-        raise _refused('it is neither cloud-config nor a MIME multipart, so that the marker cannot be added', 'USER_DATA_NOT_CLOUD_CONFIG')
+        raise _refused(
+            'it is neither cloud-config nor a MIME multipart, so that the marker cannot be added',
+            'USER_DATA_NOT_CLOUD_CONFIG',
+        )
 
     def _whole_document(self, text: bytes) -> bytes:
         document = documents.load(text)
@@ -170,7 +208,11 @@ class _Rendering:
         own = [_content_of(entry) for entry in entries if _is_ours(entry)]
         others = parts.archive_of([entry for entry in entries if not _is_ours(entry)])
         changed = parts.changed_part(Kind.ARCHIVE, others, self._text)
-        added = {'filename': _MARKER_PART, 'type': str(Kind.CLOUD_CONFIG), 'content': self._addition(own).decode()}
+        added = {
+            'filename': _MARKER_PART,
+            'type': str(Kind.CLOUD_CONFIG),
+            'content': self._addition(own).decode(),
+        }
         self._require_no_hidden_guest_info()
         return parts.archive_of([*parts.entries_of(changed), added])
 
@@ -186,13 +228,18 @@ class _Rendering:
         return message.as_bytes()
 
     def _can_stand_alone(self, message: messages.Message) -> bool:
-        return any(kinds.is_compressed(declared) or kinds.of_part(declared, content) in {Kind.CLOUD_CONFIG, Kind.ARCHIVE, Kind.TEMPLATE}
-                   for declared, content in message.leaves())
+        return any(
+            kinds.is_compressed(declared)
+            or kinds.of_part(declared, content) in {Kind.CLOUD_CONFIG, Kind.ARCHIVE, Kind.TEMPLATE}
+            for declared, content in message.leaves()
+        )
 
     def _addition(self, own: list[bytes]) -> bytes:
         """Our part; what a part of an upgrade before had beside the marker stays in it."""
         former = [entry for content in own for entry in self._files(documents.load(content))]
-        return documents.dump({'merge_how': _MERGE, 'write_files': [*former, *self._new(self._kept)]})
+        return documents.dump(
+            {'merge_how': _MERGE, 'write_files': [*former, *self._new(self._kept)]}
+        )
 
     def _text(self, kind: Kind, content: bytes) -> bytes:
         """One text as a handler of cloud-init gets it."""
@@ -205,9 +252,13 @@ class _Rendering:
         if kind in kinds.INCLUDES:
             self._mentions.append('the address that a part includes')
         elif kind is Kind.PATCH and guest_info.NAME in text:
-            raise guest_info.NotChanged(f'a part of type {kind} writes {guest_info.NAME}, and it cannot be changed there')
+            raise guest_info.NotChanged(
+                f'a part of type {kind} writes {guest_info.NAME}, and it cannot be changed there'
+            )
         elif guest_info.is_written_by(text):
-            raise guest_info.NotChanged(f'a part of type {kind or "unknown to cloud-init"} could write {guest_info.NAME}, and it cannot be changed there')
+            raise guest_info.NotChanged(
+                f'a part of type {kind or "unknown to cloud-init"} could write {guest_info.NAME}, and it cannot be changed there'
+            )
         elif guest_info.NAME in text:
             self._mentions.append(f'a part of type {kind or "unknown to cloud-init"}')
         return content
@@ -220,7 +271,7 @@ class _Rendering:
         except documents.DocumentUnreadable:
             if guest_info.NAME.encode() in content:
                 raise
-            return content    # cloud-init leaves it out, too
+            return content  # cloud-init leaves it out, too
         kept = self._files(document)
         if kept == former:
             return content
@@ -238,7 +289,9 @@ class _Rendering:
                 return template[0] + changed
         _require_no_key(Kind.TEMPLATE, content.decode(errors='replace'))
         if guest_info.NAME.encode() in content:
-            raise guest_info.NotChanged(f'a template of Jinja writes {guest_info.NAME}, and it cannot be changed there')
+            raise guest_info.NotChanged(
+                f'a template of Jinja writes {guest_info.NAME}, and it cannot be changed there'
+            )
         return content
 
     def _files(self, document: dict[Any, Any]) -> list[dict[str, Any]]:
@@ -246,9 +299,17 @@ class _Rendering:
         for name in _COMMANDS:
             _require_no_key(name, str(document.get(name)))
             if guest_info.is_written_by_commands(document.get(name)):
-                raise guest_info.NotChanged(f'its {name} could write {guest_info.NAME}, and it cannot be changed there')
-        dropped = {MARKER_PATH, KEY_PATH, ETH1_PATH} if self._wanted.lone_nic else {MARKER_PATH, KEY_PATH}
-        kept = [_private(self._for_target(entry)) for entry in documents.entries_of(document) if _path_of(entry) not in dropped]
+                raise guest_info.NotChanged(
+                    f'its {name} could write {guest_info.NAME}, and it cannot be changed there'
+                )
+        dropped = (
+            {MARKER_PATH, KEY_PATH, ETH1_PATH} if self._wanted.lone_nic else {MARKER_PATH, KEY_PATH}
+        )
+        kept = [
+            _private(self._for_target(entry))
+            for entry in documents.entries_of(document)
+            if _path_of(entry) not in dropped
+        ]
         self._kept += kept
         return kept
 
@@ -263,7 +324,9 @@ class _Rendering:
         if wanted.lone_nic and path == DOCKER_PATH:
             return _changed(entry, _with_bridge)
         if guest_info.gives_version(_text_or_nothing(entry)):
-            raise guest_info.NotChanged(f'its file {path} writes a version into {guest_info.NAME}, and it cannot be changed there')
+            raise guest_info.NotChanged(
+                f'its file {path} writes a version into {guest_info.NAME}, and it cannot be changed there'
+            )
         return entry
 
     def _new(self, kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -271,25 +334,39 @@ class _Rendering:
 
         They belong to whom guest_info belongs to: Trove's agent, which reads them all and need not be root.
         """
-        owner = next((write_files.owner_of(entry) for entry in kept if _is_guest_info(entry)), write_files.ROOT)
+        owner = next(
+            (write_files.owner_of(entry) for entry in kept if _is_guest_info(entry)),
+            write_files.ROOT,
+        )
         own = [_marker_entry(self._marker, self._wanted, self._kept_options, owner)]
         if self._wanted.guest_key is not None:
             own.append(write_files.created(KEY_PATH, self._wanted.guest_key, write_files.ROOT))
         if self._wanted.guest_config is None or any(_is_guest_config(entry) for entry in kept):
             return own
         beside = next((_path_of(entry) for entry in kept if _is_guest_info(entry)), MARKER_PATH)
-        return [write_files.created(posixpath.join(posixpath.dirname(beside), GUEST_CONFIG_NAME), self._wanted.guest_config, owner), *own]
+        return [
+            write_files.created(
+                posixpath.join(posixpath.dirname(beside), GUEST_CONFIG_NAME),
+                self._wanted.guest_config,
+                owner,
+            ),
+            *own,
+        ]
 
     def _require_no_hidden_guest_info(self) -> None:
         """Where no cloud-config writes guest_info.conf, what names it elsewhere would bring the former version."""
         if self._mentions and not self._sees_guest_info:
-            raise guest_info.NotChanged(f'no cloud-config in it writes {guest_info.NAME}.conf, and {self._mentions[0]}, which cannot be changed, may do so')
+            raise guest_info.NotChanged(
+                f'no cloud-config in it writes {guest_info.NAME}.conf, and {self._mentions[0]}, which cannot be changed, may do so'
+            )
 
 
 def _require_no_key(kind: object, text: str) -> None:
     """A former key that came to the next root disk would leave its guest mute: what names the file and cannot be changed is refused."""
     if posixpath.basename(KEY_PATH) in text:
-        raise guest_info.NotChanged(f'its part or list of commands of type {kind} names {KEY_PATH}, and it cannot be changed there')
+        raise guest_info.NotChanged(
+            f'its part or list of commands of type {kind} names {KEY_PATH}, and it cannot be changed there'
+        )
 
 
 def _is_ours(entry: Any) -> bool:
@@ -299,7 +376,13 @@ def _is_ours(entry: Any) -> bool:
 def _content_of(entry: dict[str, Any]) -> bytes:
     """Of an entry of an archive; empty where it holds no text."""
     content = entry.get('content')
-    return content.encode('utf-8', 'replace') if isinstance(content, str) else content if isinstance(content, bytes) else b''
+    return (
+        content.encode('utf-8', 'replace')
+        if isinstance(content, str)
+        else content
+        if isinstance(content, bytes)
+        else b''
+    )
 
 
 def _is_guest_config(entry: dict[str, Any]) -> bool:
@@ -325,14 +408,23 @@ def _text_or_nothing(entry: dict[str, Any]) -> str:
 
 def _private(entry: dict[str, Any]) -> dict[str, Any]:
     """A tenant reads what the database server's user can read: Trove's files, and others with an agent's account, are their owner's alone."""
-    if secret_files.is_troves(_path_of(entry)) or _is_guest_config(entry) or _is_guest_info(entry) or secret_files.holds_account(_text_or_nothing(entry)):
+    if (
+        secret_files.is_troves(_path_of(entry))
+        or _is_guest_config(entry)
+        or _is_guest_info(entry)
+        or secret_files.holds_account(_text_or_nothing(entry))
+    ):
         return write_files.private(entry)
     return entry
 
 
 def _marker_entry(marker: str, wanted: Wanted, kept_options: str, owner: str) -> dict[str, Any]:
-    lines = {'upgrade_marker': marker, 'upgrade_volume_uuid': wanted.volume_uuid, 'guest_topic_prefix': wanted.guest_topic_prefix,
-             'upgrade_container_repositories': ','.join(wanted.container_repositories) or None}
+    lines = {
+        'upgrade_marker': marker,
+        'upgrade_volume_uuid': wanted.volume_uuid,
+        'guest_topic_prefix': wanted.guest_topic_prefix,
+        'upgrade_container_repositories': ','.join(wanted.container_repositories) or None,
+    }
     text = ''.join(f'{name} = {value}\n' for name, value in lines.items() if value is not None)
     return write_files.created(MARKER_PATH, f'[trove_upgrade]\n{text}{kept_options}', owner)
 
@@ -355,4 +447,10 @@ def _with_bridge(text: str) -> str:
     settings = json.loads(text)
     if not isinstance(settings, dict) or settings.get('bridge') != 'none':
         return text
-    return json.dumps({name: value for name, value in settings.items() if name not in {'bridge', 'ip-forward', 'iptables'}})
+    return json.dumps(
+        {
+            name: value
+            for name, value in settings.items()
+            if name not in {'bridge', 'ip-forward', 'iptables'}
+        }
+    )

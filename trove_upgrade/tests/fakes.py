@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stand-ins for ports that every part's tests share."""
+
 import datetime
 
 

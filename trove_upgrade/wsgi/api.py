@@ -4,9 +4,10 @@
 Configuration comes from the files that OS_TROVE_UPGRADE_CONFIG_FILES names (separated by semicolons), else from oslo.config's default
 places for `trove-upgrade` (/etc/trove-upgrade/trove-upgrade.conf first).  The command line belongs to the WSGI server and is not read.
 """
+
 from trove_upgrade.wsgi import threads
 
-threads.choose()   # before the imports below: see there
+threads.choose()  # before the imports below: see there
 
 import configparser  # noqa: E402
 import gc  # noqa: E402
@@ -56,9 +57,20 @@ def _pipeline(path: pathlib.Path) -> Inner:
     try:
         application: Inner = paste.deploy.loadapp(f'config:{path}', name='main')
     except (exceptions.TroveUpgradeError, versions.RulesError, cfg.Error):
-        raise    # of our own factories
-    except (LookupError, OSError, ImportError, ValueError, AttributeError, AssertionError, configparser.Error) as error:    # all that paste raises
-        raise PasteConfigInvalid(path=path, found=f'cannot be loaded ({type(error).__name__}: {" ".join(str(error).split())})') from error
+        raise  # of our own factories
+    except (
+        LookupError,
+        OSError,
+        ImportError,
+        ValueError,
+        AttributeError,
+        AssertionError,
+        configparser.Error,
+    ) as error:  # all that paste raises
+        raise PasteConfigInvalid(
+            path=path,
+            found=f'cannot be loaded ({type(error).__name__}: {" ".join(str(error).split())})',
+        ) from error
     return application
 
 
@@ -71,8 +83,11 @@ def paste_file(conf: cfg.ConfigOpts) -> pathlib.Path:
     found = conf.find_file(wanted)
     if found is not None:
         return pathlib.Path(found).resolve()
-    places = [pathlib.Path(wanted), pathlib.Path(sysconfig.get_path('data'), 'etc', start.PROJECT, wanted),
-              pathlib.Path(trove_upgrade.__file__).parents[1] / 'etc' / start.PROJECT / wanted]
+    places = [
+        pathlib.Path(wanted),
+        pathlib.Path(sysconfig.get_path('data'), 'etc', start.PROJECT, wanted),
+        pathlib.Path(trove_upgrade.__file__).parents[1] / 'etc' / start.PROJECT / wanted,
+    ]
     for place in places:
         if place.is_file():
             return place.resolve()

@@ -5,6 +5,7 @@ oslo.service chooses eventlet where nobody has chosen, and importing oslo.messag
 module is imported, and `choose` called, before anything else of OpenStack is imported.  Never in what the paste filter imports: there
 Trove's choice stands.
 """
+
 import sys
 
 from oslo_service import backend
@@ -12,6 +13,6 @@ from oslo_service import backend
 
 def choose() -> None:
     """Native threads, and no eventlet by accident: its import fails from here on.  Safe to call twice."""
-    sys.modules.setdefault('eventlet', None)   # type: ignore[arg-type]  # None makes `import eventlet` raise ImportError
+    sys.modules.setdefault('eventlet', None)  # type: ignore[arg-type]  # None makes `import eventlet` raise ImportError
     if backend.get_backend_type() is not backend.BackendType.THREADING:
         backend.init_backend(backend.BackendType.THREADING)

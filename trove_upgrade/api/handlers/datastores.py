@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Datastores and their versions.  Versions that are not active are shown to admins only."""
+
 import webob
 
 from trove_upgrade.api.call import Call, is_name, is_uuid, json_response
@@ -10,7 +11,9 @@ from trove_upgrade.domain import exceptions, instance
 
 def index(call: Call) -> webob.Response:
     """All datastores with their versions."""
-    return json_response(200, {'datastores': [_document(call, row) for row in call.services.repos.datastores.list()]})
+    return json_response(
+        200, {'datastores': [_document(call, row) for row in call.services.repos.datastores.list()]}
+    )
 
 
 def show(call: Call, datastore: str) -> webob.Response:
@@ -54,4 +57,6 @@ def _datastore(call: Call, id_or_name: str) -> instance.Datastore:
 
 
 def _document(call: Call, row: instance.Datastore) -> dict[str, object]:
-    return view.datastore(call, row, call.services.repos.datastores.versions(row.id, active_only=not call.is_admin))
+    return view.datastore(
+        call, row, call.services.repos.datastores.versions(row.id, active_only=not call.is_admin)
+    )

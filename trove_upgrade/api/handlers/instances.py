@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Instances: shown as Trove shows them, and upgraded."""
+
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -45,19 +46,28 @@ def edit(call: Call, instance_id: str) -> webob.Response:
     """
     with call.services.repos.database.one_connection():
         row, upgrade = _begin(call, instance_id, call.document['instance']['datastore_version'])
-    LOG.info('Upgrade %s of instance %s: PENDING, from %s %s to %s, asked for by user %s', upgrade.id, row.id,
-             row.version.datastore_name, row.version.name, upgrade.target_number, call.context.user_id)
+    LOG.info(
+        'Upgrade %s of instance %s: PENDING, from %s %s to %s, asked for by user %s',
+        upgrade.id,
+        row.id,
+        row.version.datastore_name,
+        row.version.name,
+        upgrade.target_number,
+        call.context.user_id,
+    )
     call.services.taskmanager.upgrade(call.context, upgrade)
     return webob.Response(status=202, content_type='application/json', charset='UTF-8')
 
 
-def _begin(call: Call, instance_id: str, wanted: str) -> tuple[instance.Instance, domain_upgrade.Upgrade]:
+def _begin(
+    call: Call, instance_id: str, wanted: str
+) -> tuple[instance.Instance, domain_upgrade.Upgrade]:
     row = targets.instance_of(call, instance_id)
     has_agent = _has_agent(call, row)
     if not has_agent and call.services.settings.guest_without_agent == 'pass':
         _hand_on(call, row)
     target = targets.target_of(call, row, wanted)
-    if row.task is instance.Task.NONE:   # every other task is begin's to refuse
+    if row.task is instance.Task.NONE:  # every other task is begin's to refuse
         if not row.server_id:
             raise errors.InstanceHasNoServer(instance_id=row.id)
         if row.backup_running:
@@ -66,13 +76,20 @@ def _begin(call: Call, instance_id: str, wanted: str) -> tuple[instance.Instance
             raise _agent_missing(call, row)
     # '' for a version that has tags only: the precheck takes the newest image that has them.
     return row, call.services.repos.upgrades.begin(
-        row, target, target_image_id=target.image_id or '', request_id=call.context.request_id, user_id=call.context.user_id)
+        row,
+        target,
+        target_image_id=target.image_id or '',
+        request_id=call.context.request_id,
+        user_id=call.context.user_id,
+    )
 
 
 def _has_agent(call: Call, row: instance.Instance) -> bool:
     """Whether the guest has told of our agent lately: a rebuild by Trove can have taken it away.  Alone the precheck finds out."""
     settings = call.services.settings
-    return settings.guest_without_agent is None or call.services.repos.guests.heard(row.id, settings.guest_silence_seconds)
+    return settings.guest_without_agent is None or call.services.repos.guests.heard(
+        row.id, settings.guest_silence_seconds
+    )
 
 
 def _agent_missing(call: Call, row: instance.Instance) -> errors.GuestAgentMissing:
@@ -96,21 +113,41 @@ def _hand_on(call: Call, row: instance.Instance) -> NoReturn:
     half = call.services.repos.upgrades.half_upgraded(row)
     if half is not None:
         raise half
-    if newest is not None and newest.state is states.UpgradeState.FAILED and row.task is instance.Task.UPGRADING_ERROR:
-        raise exceptions.InstanceNeedsRetry(instance_id=row.id, status='ERROR', upgrade_id=newest.id, error_code=newest.error_code)
-    LOG.info('The upgrade of instance %s is left to Trove: its guest has not told of our agent lately, and [trove_upgrade] '
-             'guest_without_agent is "pass"', row.id)
+    if (
+        newest is not None
+        and newest.state is states.UpgradeState.FAILED
+        and row.task is instance.Task.UPGRADING_ERROR
+    ):
+        raise exceptions.InstanceNeedsRetry(
+            instance_id=row.id, status='ERROR', upgrade_id=newest.id, error_code=newest.error_code
+        )
+    LOG.info(
+        'The upgrade of instance %s is left to Trove: its guest has not told of our agent lately, and [trove_upgrade] '
+        'guest_without_agent is "pass"',
+        row.id,
+    )
     raise HandedOn
 
 
 def _page(call: Call, project_id: str | None, *, deleted: bool | None) -> webob.Response:
     page = call.services.repos.instances.list(
-        project_id, limit=call.query_limit(), marker=call.query_uuid('marker'),
-        include_clustered=call.query_flag('include_clustered'), deleted=deleted)
+        project_id,
+        limit=call.query_limit(),
+        marker=call.query_uuid('marker'),
+        include_clustered=call.query_flag('include_clustered'),
+        deleted=deleted,
+    )
     servers = _servers(call, page.items)
     newest_first = sorted(page.items, key=lambda row: row.created_at, reverse=True)
-    return json_response(200, shapes.page(call, 'instances', [view.item(call, row, servers) for row in newest_first],
-                                                page.next_marker))
+    return json_response(
+        200,
+        shapes.page(
+            call,
+            'instances',
+            [view.item(call, row, servers) for row in newest_first],
+            page.next_marker,
+        ),
+    )
 
 
 def _servers(call: Call, rows: Sequence[instance.Instance]) -> view.Servers:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Preflight reports: asked for here, made by a taskmanager, stored."""
+
 import webob
 
 from trove_upgrade.api import targets
@@ -23,5 +24,9 @@ def show(call: Call, instance_id: str, check_id: str) -> webob.Response:
     """A report, as far as it is."""
     row = targets.instance_of(call, instance_id)
     if not is_uuid(check_id):
-        raise exceptions.UpgradeCheckNotFound(check_id=targets.printable(check_id), instance_id=row.id)
-    return json_response(200, {'upgrade_check': view.check(call, call.services.repos.checks.get(check_id, row.id))})
+        raise exceptions.UpgradeCheckNotFound(
+            check_id=targets.printable(check_id), instance_id=row.id
+        )
+    return json_response(
+        200, {'upgrade_check': view.check(call, call.services.repos.checks.get(check_id, row.id))}
+    )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an instance may be upgraded to."""
+
 import webob
 
 from trove_upgrade.api import targets
@@ -15,5 +16,12 @@ def index(call: Call, instance_id: str) -> webob.Response:
     row = targets.instance_of(call, instance_id)
     found = call.services.repos.datastores.versions(row.version.datastore_id, active_only=False)
     shown = [each for each in found if call.is_admin or each.active or each.id == row.version.id]
-    return json_response(200, {'upgrade_targets': [
-        view.target(each, row.version.id, call.services.rules.between(row.version, each)) for each in shown]})
+    return json_response(
+        200,
+        {
+            'upgrade_targets': [
+                view.target(each, row.version.id, call.services.rules.between(row.version, each))
+                for each in shown
+            ]
+        },
+    )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Upgrades: how far they are, and how they ended."""
+
 from collections.abc import Iterable
 
 import webob
@@ -28,15 +29,25 @@ def show(call: Call, upgrade_id: str) -> webob.Response:
     if not is_uuid(upgrade_id):
         raise exceptions.UpgradeNotFound(upgrade_id=targets.printable(upgrade_id))
     row, is_whole = call.services.repos.upgrades.shown(upgrade_id, call.scope)
-    return json_response(200, {'upgrade': view.show(call, row, _versions(call, [row]), is_whole=is_whole)})
+    return json_response(
+        200, {'upgrade': view.show(call, row, _versions(call, [row]), is_whole=is_whole)}
+    )
 
 
 def _page(call: Call, project_id: str | None, instance_id: str | None) -> webob.Response:
     page = call.services.repos.upgrades.list(
-        project_id=project_id, instance_id=instance_id, state=_state(call), limit=call.query_limit(), marker=call.query_uuid('marker'))
+        project_id=project_id,
+        instance_id=instance_id,
+        state=_state(call),
+        limit=call.query_limit(),
+        marker=call.query_uuid('marker'),
+    )
     known = _versions(call, page.items)
     data = call.services.repos.upgrades.data_of([row.id for row in page.items])
-    items = [view.item(call, row.evolve(data=data.get(row.id, {})), known, is_whole=row.id in data) for row in page.items]
+    items = [
+        view.item(call, row.evolve(data=data.get(row.id, {})), known, is_whole=row.id in data)
+        for row in page.items
+    ]
     return json_response(200, shapes.page(call, 'upgrades', items, page.next_marker))
 
 
@@ -47,11 +58,17 @@ def _project(call: Call) -> str | None:
     """
     wanted = call.query('project_id')
     if wanted is not None and not is_name(wanted):
-        raise errors.QueryInvalid(name='project_id', found='not an id', wanted='the id of a project')
+        raise errors.QueryInvalid(
+            name='project_id', found='not an id', wanted='the id of a project'
+        )
     if not call.query_flag('all_projects') and wanted in {None, call.project_id}:
         return call.project_id
-    if not call.services.enforcer.authorize(policy.LIST_ALL, {'project_id': call.project_id}, call.context):
-        raise errors.Forbidden(found=f'the policy {policy.LIST_ALL} does not let you see the upgrades of other projects')
+    if not call.services.enforcer.authorize(
+        policy.LIST_ALL, {'project_id': call.project_id}, call.context
+    ):
+        raise errors.Forbidden(
+            found=f'the policy {policy.LIST_ALL} does not let you see the upgrades of other projects'
+        )
     return wanted
 
 
@@ -62,14 +79,19 @@ def _state(call: Call) -> states.UpgradeState | None:
     try:
         return states.UpgradeState(wanted.upper())
     except ValueError as error:
-        raise errors.QueryInvalid(name='state', found='none of the states of an upgrade',
-                                  wanted='one of ' + ', '.join(states.UpgradeState)) from error
+        raise errors.QueryInvalid(
+            name='state',
+            found='none of the states of an upgrade',
+            wanted='one of ' + ', '.join(states.UpgradeState),
+        ) from error
 
 
 def _versions(call: Call, rows: Iterable[upgrade.Upgrade]) -> view.Versions:
     """The versions that the upgrades name; one that the operator has deleted since is shown by its id alone."""
     known: dict[str, instance.DatastoreVersion] = {}
-    for version_id in {each for row in rows for each in (row.former_version_id, row.target_version_id)}:
+    for version_id in {
+        each for row in rows for each in (row.former_version_id, row.target_version_id)
+    }:
         try:
             known[version_id] = call.services.repos.datastores.version_by_id(version_id)
         except exceptions.DatastoreVersionNotFound:

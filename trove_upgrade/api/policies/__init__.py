@@ -4,6 +4,7 @@
 Every name begins with `trove_upgrade:`, so that neither file changes the other's meaning where the filter runs in Trove's process.
 The target of every rule is `project_id`, the project of the address; which is the token's, or the request ends before.
 """
+
 import itertools
 import pathlib
 from collections.abc import Sequence
@@ -21,7 +22,11 @@ ADMIN = base.ADMIN
 
 def list_rules() -> Sequence[policy.RuleDefault]:
     """Every rule; for oslopolicy-sample-generator, too."""
-    return list(itertools.chain(base.RULES, instances.RULES, datastores.RULES, upgrades.RULES, upgrade_checks.RULES))
+    return list(
+        itertools.chain(
+            base.RULES, instances.RULES, datastores.RULES, upgrades.RULES, upgrade_checks.RULES
+        )
+    )
 
 
 def new_enforcer(conf: cfg.ConfigOpts) -> Enforcer:
@@ -35,8 +40,10 @@ class PolicyInvalid(exceptions.TroveUpgradeError):
     """The policy file cannot be used."""
 
     code = 'POLICY_INVALID'
-    template = ('The policy cannot be used: {found}. Mend the file that [trove_upgrade] policy_file names, or those of [oslo_policy] policy_dirs, '
-                'as the policy reference has them.')
+    template = (
+        'The policy cannot be used: {found}. Mend the file that [trove_upgrade] policy_file names, or those of [oslo_policy] policy_dirs, '
+        'as the policy reference has them.'
+    )
 
 
 def changed(enforcer: Enforcer) -> list[str]:
@@ -52,12 +59,18 @@ def load(enforcer: Enforcer) -> None:
     path = enforcer.conf.find_file(enforcer.policy_file)
     try:
         if path is not None:
-            pathlib.Path(path).read_text(encoding='utf-8')    # oslo.policy takes what it cannot read for a file that is not there
+            pathlib.Path(path).read_text(
+                encoding='utf-8'
+            )  # oslo.policy takes what it cannot read for a file that is not there
         enforcer.load_rules()
     except cfg.Error as error:
         raise fault.ConfigurationInvalid(found=f'[oslo_policy], {fault.describe(error)}') from error
-    except Exception as error:    # oslo.policy raises what a file's form runs into: TypeError, AttributeError, ...
-        raise PolicyInvalid(found=f'{type(error).__name__}: {" ".join(str(error).split()).rstrip(".")}') from error
+    except (
+        Exception
+    ) as error:  # oslo.policy raises what a file's form runs into: TypeError, AttributeError, ...
+        raise PolicyInvalid(
+            found=f'{type(error).__name__}: {" ".join(str(error).split()).rstrip(".")}'
+        ) from error
     found = enforcer.faults()
     if found:
         raise PolicyInvalid(found='; '.join(found))

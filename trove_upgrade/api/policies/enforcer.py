@@ -4,6 +4,7 @@
 oslo.policy reads `policy.d` of the configuration's directory, which beside Trove is Trove's.  Its rules refer to defaults that only Trove
 registers, so none of them is judged here unless one of ours refers to it.
 """
+
 import graphlib
 import itertools
 from collections.abc import Iterator
@@ -32,7 +33,10 @@ class Enforcer(policy.Enforcer):
         """
         found = self.faults()
         if found and self.logs_faults:
-            LOG.warning('The policy has faults since its files were changed: %s. Mend them as the policy reference has them.', '; '.join(found))
+            LOG.warning(
+                'The policy has faults since its files were changed: %s. Mend them as the policy reference has them.',
+                '; '.join(found),
+            )
         if found and raise_on_violation:
             raise policy.InvalidDefinitionError(found)
         return not found
@@ -40,14 +44,23 @@ class Enforcer(policy.Enforcer):
     def faults(self) -> list[str]:
         """Each fault of a rule that is judged, as a part of a sentence.  The files must have been read."""
         graph = self._graph()
-        found = [f'{name} refers to {other}, which is defined nowhere' for name, others in sorted(graph.items())
-                 for other in sorted(others) if other not in self.rules]
+        found = [
+            f'{name} refers to {other}, which is defined nowhere'
+            for name, others in sorted(graph.items())
+            for other in sorted(others)
+            if other not in self.rules
+        ]
         try:
             graphlib.TopologicalSorter(graph).prepare()
         except graphlib.CycleError as error:
             found.append(f'rules refer to each other in a circle ({" - ".join(error.args[1])})')
-        no_rules = sorted(name for name in graph if name in self.file_rules and _is_misread(self.file_rules[name]))
-        return [*found, *([f'what stands there for {", ".join(no_rules)} is no rule'] if no_rules else [])]
+        no_rules = sorted(
+            name for name in graph if name in self.file_rules and _is_misread(self.file_rules[name])
+        )
+        return [
+            *found,
+            *([f'what stands there for {", ".join(no_rules)} is no rule'] if no_rules else []),
+        ]
 
     def _graph(self) -> dict[str, set[str]]:
         """The rules that are judged, and to which each refers."""

@@ -3,6 +3,7 @@
 
 A version is named by its name or id. Control characters and lone surrogates are refused here because databases refuse them later.
 """
+
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +12,12 @@ import jsonschema
 
 from trove_upgrade.api import body
 
-_VERSION = {'type': 'string', 'minLength': 1, 'maxLength': 255, 'pattern': r'\A(?!\s*\Z)[^\x00-\x1f\x7f\ud800-\udfff]+\Z'}
+_VERSION = {
+    'type': 'string',
+    'minLength': 1,
+    'maxLength': 255,
+    'pattern': r'\A(?!\s*\Z)[^\x00-\x1f\x7f\ud800-\udfff]+\Z',
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,11 +34,22 @@ class Schema:
 
 def _of_one_version(noun: str) -> Schema:
     document: Mapping[str, Any] = {
-        'type': 'object', 'required': [noun], 'additionalProperties': False,
-        'properties': {noun: {'type': 'object', 'required': ['datastore_version'], 'additionalProperties': False,
-                              'properties': {'datastore_version': _VERSION}}}}
-    return Schema(f'{{"{noun}": {{"datastore_version": "<name or id of 1 to 255 characters>"}}}}, and no other attribute',
-                  jsonschema.Draft202012Validator(document))
+        'type': 'object',
+        'required': [noun],
+        'additionalProperties': False,
+        'properties': {
+            noun: {
+                'type': 'object',
+                'required': ['datastore_version'],
+                'additionalProperties': False,
+                'properties': {'datastore_version': _VERSION},
+            }
+        },
+    }
+    return Schema(
+        f'{{"{noun}": {{"datastore_version": "<name or id of 1 to 255 characters>"}}}}, and no other attribute',
+        jsonschema.Draft202012Validator(document),
+    )
 
 
 INSTANCE_EDIT = _of_one_version('instance')

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Datastores and versions in Trove's JSON."""
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,10 +9,16 @@ from trove_upgrade.api.views import shapes
 from trove_upgrade.domain import instance
 
 
-def datastore(call: Call, row: instance.Datastore, versions: Sequence[instance.DatastoreVersion]) -> dict[str, Any]:
+def datastore(
+    call: Call, row: instance.Datastore, versions: Sequence[instance.DatastoreVersion]
+) -> dict[str, Any]:
     """A datastore with the versions that the caller may see."""
-    document: dict[str, Any] = {'id': row.id, 'name': row.name, 'links': shapes.links(call, 'datastores', row.id),
-                                'versions': [version(call, each, inside=True) for each in versions]}
+    document: dict[str, Any] = {
+        'id': row.id,
+        'name': row.name,
+        'links': shapes.links(call, 'datastores', row.id),
+        'versions': [version(call, each, inside=True) for each in versions],
+    }
     # The released client looks the default version up among the versions and dies if it is not there.
     if row.default_version_id in {each.id for each in versions}:
         document['default_version'] = row.default_version_id
@@ -21,11 +28,21 @@ def datastore(call: Call, row: instance.Datastore, versions: Sequence[instance.D
 def version(call: Call, row: instance.DatastoreVersion, *, inside: bool = False) -> dict[str, Any]:
     """A version; `inside` its datastore the datastore is not said again."""
     document: dict[str, Any] = {
-        'id': row.id, 'name': row.name, 'version': row.number,
-        'links': shapes.links(call, f'datastores/{row.datastore_id}/versions', row.id)}
+        'id': row.id,
+        'name': row.name,
+        'version': row.number,
+        'links': shapes.links(call, f'datastores/{row.datastore_id}/versions', row.id),
+    }
     if not inside:
         document['datastore'] = row.datastore_id
     if call.is_admin:
-        document.update(active=row.active, image=row.image_id, image_tags=list(row.image_tags), packages=row.packages, manager=row.manager,
-                        registry_ext=None, repl_strategy=None)
+        document.update(
+            active=row.active,
+            image=row.image_id,
+            image_tags=list(row.image_tags),
+            packages=row.packages,
+            manager=row.manager,
+            registry_ext=None,
+            repl_strategy=None,
+        )
     return document

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shapes that several answers share: times, links and pages."""
+
 import datetime
 import urllib.parse
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,11 @@ from trove_upgrade.api.call import VERSION_PATH, Call
 
 def precise_time(moment: datetime.datetime | None) -> str | None:
     """As `time`, with milliseconds: steps may take less than a second."""
-    return moment.astimezone(datetime.UTC).replace(tzinfo=None).isoformat(timespec='milliseconds') if moment else None
+    return (
+        moment.astimezone(datetime.UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')
+        if moment
+        else None
+    )
 
 
 def time(moment: datetime.datetime | None) -> str | None:
@@ -24,11 +29,18 @@ def time(moment: datetime.datetime | None) -> str | None:
 
 def links(call: Call, resource: str, resource_id: str | None) -> list[dict[str, str]]:
     """Return the two links of a resource: the address by which the client came."""
-    return [{'rel': 'self', 'href': f'{call.base_url}{VERSION_PATH}/{call.project_id}/{resource}/{resource_id}'},
-            {'rel': 'bookmark', 'href': f'{call.base_url}/{resource}/{resource_id}'}]
+    return [
+        {
+            'rel': 'self',
+            'href': f'{call.base_url}{VERSION_PATH}/{call.project_id}/{resource}/{resource_id}',
+        },
+        {'rel': 'bookmark', 'href': f'{call.base_url}/{resource}/{resource_id}'},
+    ]
 
 
-def page(call: Call, key: str, items: Sequence[Mapping[str, Any]], next_marker: str | None) -> dict[str, Any]:
+def page(
+    call: Call, key: str, items: Sequence[Mapping[str, Any]], next_marker: str | None
+) -> dict[str, Any]:
     """Return a page of a list; `links` is there only where more is to come."""
     document: dict[str, Any] = {key: list(items)}
     if next_marker is not None:

@@ -3,23 +3,52 @@
 
 Source: trove/instance/models.py (SimpleInstance.status), trove/instance/service_status.py.
 """
+
 from trove_upgrade.domain import instance
 
 _OF_TASK = {
-    instance.Task.BUILDING: 'BUILD', instance.Task.REBOOTING: 'REBOOT', instance.Task.RESIZING: 'RESIZE',
-    instance.Task.UPGRADING: 'UPGRADE', instance.Task.PROMOTING: 'PROMOTE', instance.Task.EJECTING: 'EJECT',
-    instance.Task.DETACHING: 'DETACH', instance.Task.DELETING: 'SHUTDOWN', instance.Task.BUSY_OTHER: 'UNKNOWN',
+    instance.Task.BUILDING: 'BUILD',
+    instance.Task.REBOOTING: 'REBOOT',
+    instance.Task.RESIZING: 'RESIZE',
+    instance.Task.UPGRADING: 'UPGRADE',
+    instance.Task.PROMOTING: 'PROMOTE',
+    instance.Task.EJECTING: 'EJECT',
+    instance.Task.DETACHING: 'DETACH',
+    instance.Task.DELETING: 'SHUTDOWN',
+    instance.Task.BUSY_OTHER: 'UNKNOWN',
 }
 
-_OF_SERVER = {'BUILD': 'BUILD', 'ERROR': 'ERROR', 'REBOOT': 'REBOOT', 'RESIZE': 'RESIZE', 'ACTIVE': 'ACTIVE', 'SHUTDOWN': 'SHUTDOWN',
-              'VERIFY_RESIZE': 'RESIZE'}
+_OF_SERVER = {
+    'BUILD': 'BUILD',
+    'ERROR': 'ERROR',
+    'REBOOT': 'REBOOT',
+    'RESIZE': 'RESIZE',
+    'ACTIVE': 'ACTIVE',
+    'SHUTDOWN': 'SHUTDOWN',
+    'VERIFY_RESIZE': 'RESIZE',
+}
 
 #: service_statuses.status_description -> operating_status.
 _OF_SERVICE = {
-    'running': 'ACTIVE', 'healthy': 'HEALTHY', 'blocked': 'BLOCKED', 'paused': 'SHUTDOWN', 'shutdown': 'SHUTDOWN', 'crashed': 'SHUTDOWN',
-    'failed to spawn': 'FAILED', 'building': 'BUILD', 'promoting replica': 'PROMOTE', 'ejecting replica source': 'EJECT',
-    'transferring guest logs': 'LOGGING', 'unknown': 'ERROR', 'new': 'NEW', 'deleted': 'DELETED', 'guestagent error': 'ERROR',
-    'instance ready': 'BUILD', 'restart required': 'RESTART_REQUIRED', 'upgrading': 'UPGRADING', 'restarting': 'RESTARTING',
+    'running': 'ACTIVE',
+    'healthy': 'HEALTHY',
+    'blocked': 'BLOCKED',
+    'paused': 'SHUTDOWN',
+    'shutdown': 'SHUTDOWN',
+    'crashed': 'SHUTDOWN',
+    'failed to spawn': 'FAILED',
+    'building': 'BUILD',
+    'promoting replica': 'PROMOTE',
+    'ejecting replica source': 'EJECT',
+    'transferring guest logs': 'LOGGING',
+    'unknown': 'ERROR',
+    'new': 'NEW',
+    'deleted': 'DELETED',
+    'guestagent error': 'ERROR',
+    'instance ready': 'BUILD',
+    'restart required': 'RESTART_REQUIRED',
+    'upgrading': 'UPGRADING',
+    'restarting': 'RESTARTING',
 }
 
 
@@ -40,6 +69,10 @@ def status(row: instance.Instance, server_status: str | None) -> str:
 
 def operating_status(row: instance.Instance, server_status: str | None) -> str:
     """What the guest says of its database; '' while anything else is going on."""
-    if row.task is not instance.Task.NONE or server_status not in {None, 'ACTIVE'} or not row.service_status:
+    if (
+        row.task is not instance.Task.NONE
+        or server_status not in {None, 'ACTIVE'}
+        or not row.service_status
+    ):
         return ''
     return _OF_SERVICE.get(row.service_status.lower(), row.service_status.upper())

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Upgrades, upgrade targets and upgrade checks: resources of our own."""
+
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,17 +16,23 @@ _OF_DATA = ('downtime_seconds', notes.WARNINGS, notes.REMARKS)
 Notes = Mapping[str, list[dict[str, str]]]
 
 
-def show(call: Call, row: upgrade.Upgrade, known: Versions, *, is_whole: bool = True) -> dict[str, Any]:
+def show(
+    call: Call, row: upgrade.Upgrade, known: Versions, *, is_whole: bool = True
+) -> dict[str, Any]:
     """An upgrade with its steps, and all that its tenant should learn of it.
 
     Where the row is not `is_whole`, an earlier release has kept more in its data than is read: what it says is null.
     """
     found = _notes(call, row)
     document = {**_item(call, row, known, found), **found}
-    return document if is_whole else {**document, **dict.fromkeys((*_OF_DATA, notes.SETTINGS_CHANGED))}
+    return (
+        document if is_whole else {**document, **dict.fromkeys((*_OF_DATA, notes.SETTINGS_CHANGED))}
+    )
 
 
-def item(call: Call, row: upgrade.Upgrade, known: Versions, *, is_whole: bool = True) -> dict[str, Any]:
+def item(
+    call: Call, row: upgrade.Upgrade, known: Versions, *, is_whole: bool = True
+) -> dict[str, Any]:
     """An upgrade as it stands in a list: without the settings that have changed, which can be many.
 
     Where the row is not `is_whole`, what its data says is null: it is too long to be read for a list.
@@ -36,22 +43,37 @@ def item(call: Call, row: upgrade.Upgrade, known: Versions, *, is_whole: bool = 
 
 def _item(call: Call, row: upgrade.Upgrade, known: Versions, found: Notes) -> dict[str, Any]:
     document = {
-        'id': row.id, 'instance_id': row.instance_id, 'instance_name': row.instance_name, 'project_id': row.project_id,
-        'state': str(row.state), 'step': str(row.step), 'attempt': row.attempt, 'cancellable': is_cancellable(row),
-        'former_version': _version(row.former_version_id, known), 'target_version': _version(row.target_version_id, known),
+        'id': row.id,
+        'instance_id': row.instance_id,
+        'instance_name': row.instance_name,
+        'project_id': row.project_id,
+        'state': str(row.state),
+        'step': str(row.step),
+        'attempt': row.attempt,
+        'cancellable': is_cancellable(row),
+        'former_version': _version(row.former_version_id, known),
+        'target_version': _version(row.target_version_id, known),
         'target_number': row.target_number,
-        'created_at': shapes.time(row.created_at), 'updated_at': shapes.time(row.updated_at), 'ended_at': shapes.time(row.ended_at),
-        'cause': _said(call, row, row.cause), 'error_code': _said(call, row, row.error_code),
+        'created_at': shapes.time(row.created_at),
+        'updated_at': shapes.time(row.updated_at),
+        'ended_at': shapes.time(row.ended_at),
+        'cause': _said(call, row, row.cause),
+        'error_code': _said(call, row, row.error_code),
         'downtime_seconds': row.data.get('downtime_seconds'),
         'request_id': row.request_id,
         'steps': [{**_step(each), 'message': _said(call, row, each.message)} for each in row.steps],
-        notes.WARNINGS: found[notes.WARNINGS], notes.REMARKS: found[notes.REMARKS],
+        notes.WARNINGS: found[notes.WARNINGS],
+        notes.REMARKS: found[notes.REMARKS],
         'links': shapes.links(call, 'upgrades', row.id),
     }
     if call.is_admin:
-        document.update(former_image_id=row.former_image_id, target_image_id=row.target_image_id or None)
+        document.update(
+            former_image_id=row.former_image_id, target_image_id=row.target_image_id or None
+        )
     if call.is_admin or row.user_id == call.context.user_id:
-        document['user_id'] = row.user_id    # of others an operator knows, who may have asked for it himself
+        document['user_id'] = (
+            row.user_id
+        )  # of others an operator knows, who may have asked for it himself
     return document
 
 
@@ -59,8 +81,14 @@ def _said(call: Call, row: upgrade.Upgrade, sentence: str | None) -> str | None:
     """A sentence of an upgrade: with the ids of image and server for those who can look them up."""
     if sentence is None:
         return None
-    shown = printable(sentence)    # earlier releases wrote it as the guest had it
-    return shown if call.is_admin else concealment.for_tenant(shown, (row.former_image_id, row.target_image_id, row.server_id))
+    shown = printable(sentence)  # earlier releases wrote it as the guest had it
+    return (
+        shown
+        if call.is_admin
+        else concealment.for_tenant(
+            shown, (row.former_image_id, row.target_image_id, row.server_id)
+        )
+    )
 
 
 def _notes(call: Call, row: upgrade.Upgrade) -> Notes:
@@ -73,39 +101,74 @@ def is_cancellable(row: upgrade.Upgrade) -> bool:
     """Whether the upgrade could still end with the former server untouched: Nova has not been asked for anything."""
     if row.state is states.UpgradeState.PENDING:
         return True
-    return (row.state is states.UpgradeState.RUNNING and row.step in states.BEFORE_REBUILD
-            and row.rebuild_attempt == 0)
+    return (
+        row.state is states.UpgradeState.RUNNING
+        and row.step in states.BEFORE_REBUILD
+        and row.rebuild_attempt == 0
+    )
 
 
-def target(row: instance.DatastoreVersion, current_id: str, verdict: versions.Verdict) -> dict[str, Any]:
+def target(
+    row: instance.DatastoreVersion, current_id: str, verdict: versions.Verdict
+) -> dict[str, Any]:
     """A version of the instance's datastore, and whether it may be upgraded to."""
-    return {'id': row.id, 'name': row.name, 'version': row.number, 'active': row.active, 'current': row.id == current_id,
-            'allowed': verdict.allowed, 'reason': verdict.reason, 'reason_code': str(verdict.code)}
+    return {
+        'id': row.id,
+        'name': row.name,
+        'version': row.number,
+        'active': row.active,
+        'current': row.id == current_id,
+        'allowed': verdict.allowed,
+        'reason': verdict.reason,
+        'reason_code': str(verdict.code),
+    }
 
 
 def check(call: Call, row: upgrade.UpgradeCheck) -> dict[str, Any]:
     """A stored preflight report."""
+
     def said(sentence: str | None) -> str | None:
         if sentence is None:
             return None
         return printable(sentence) if call.is_admin else concealment.for_tenant(printable(sentence))
 
     return {
-        'id': row.id, 'instance_id': row.instance_id, 'target_version_id': row.target_version_id, 'state': row.state,
-        'allowed': row.allowed, 'created_at': shapes.time(row.created_at), 'updated_at': shapes.time(row.updated_at),
-        'cause': said(row.cause), 'error_code': said(row.error_code),
-        'results': [{'name': printable(each.name), 'outcome': printable(each.outcome), 'message': said(each.message), 'code': said(each.code)}
-                    for each in row.results],
+        'id': row.id,
+        'instance_id': row.instance_id,
+        'target_version_id': row.target_version_id,
+        'state': row.state,
+        'allowed': row.allowed,
+        'created_at': shapes.time(row.created_at),
+        'updated_at': shapes.time(row.updated_at),
+        'cause': said(row.cause),
+        'error_code': said(row.error_code),
+        'results': [
+            {
+                'name': printable(each.name),
+                'outcome': printable(each.outcome),
+                'message': said(each.message),
+                'code': said(each.code),
+            }
+            for each in row.results
+        ],
         'links': shapes.links(call, f'instances/{row.instance_id}/upgrade-checks', row.id),
     }
 
 
 def _version(version_id: str, known: Versions) -> dict[str, Any]:
     version = known.get(version_id)
-    return {'id': version_id} | ({'name': version.name, 'version': version.number} if version else {})
+    return {'id': version_id} | (
+        {'name': version.name, 'version': version.number} if version else {}
+    )
 
 
 def _step(run: upgrade.StepRun) -> dict[str, Any]:
-    return {'step': str(run.step), 'attempt': run.attempt, 'started_at': shapes.precise_time(run.started_at),
-            'ended_at': shapes.precise_time(run.ended_at),
-            'runs': run.runs, 'outcome': run.outcome, 'percent': run.percent}
+    return {
+        'step': str(run.step),
+        'attempt': run.attempt,
+        'started_at': shapes.precise_time(run.started_at),
+        'ended_at': shapes.precise_time(run.ended_at),
+        'runs': run.runs,
+        'outcome': run.outcome,
+        'percent': run.percent,
+    }

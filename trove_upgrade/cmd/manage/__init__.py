@@ -3,6 +3,7 @@
 
 Exit codes: 0 done, 1 it could not be done (one line on stderr says why), 2 usage; the others stand in `db.migrations.exit_codes`.
 """
+
 import argparse
 import sys
 from collections.abc import Callable, Sequence
@@ -30,19 +31,26 @@ from trove_upgrade.domain import ports
 _NOUNS = (db, datastore, upgrade, instance, guest_key, service, queue)
 
 
-def main(argv: Sequence[str] | None = None, *, compute: Callable[[cfg.ConfigOpts], ports.Compute] = nova.Nova.from_conf) -> int:
+def main(
+    argv: Sequence[str] | None = None,
+    *,
+    compute: Callable[[cfg.ConfigOpts], ports.Compute] = nova.Nova.from_conf,
+) -> int:
     """Run one command and return its exit code."""
     ending.quiet()
     parser = _parser()
     try:
         arguments = parser.parse_args(argv)
-    except SystemExit as stop:    # argparse has printed the usage, or the help
+    except SystemExit as stop:  # argparse has printed the usage, or the help
         code = int(stop.code or 0)
         return ending.run(lambda: code)
     try:
         conf = _configuration(arguments.config_file, arguments.config_dir)
     except fault.ConfigurationInvalid as error:
-        context.print_line(f'trove-upgrade-manage: the configuration cannot be read: {error.facts["found"]}', sys.stderr)
+        context.print_line(
+            f'trove-upgrade-manage: the configuration cannot be read: {error.facts["found"]}',
+            sys.stderr,
+        )
         return 2
     return _run(arguments, context.Context(conf, compute))
 
@@ -55,10 +63,23 @@ def _run(arguments: argparse.Namespace, run: context.Context) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='trove-upgrade-manage', description='Manages the database of trove-upgrade.')
-    parser.add_argument('--config-file', action='append', default=[], metavar='FILE',
-                        help="configuration file; may be given several times (default: oslo.config's places for trove-upgrade)")
-    parser.add_argument('--config-dir', action='append', default=[], metavar='DIR', help='directory of configuration files')
+    parser = argparse.ArgumentParser(
+        prog='trove-upgrade-manage', description='Manages the database of trove-upgrade.'
+    )
+    parser.add_argument(
+        '--config-file',
+        action='append',
+        default=[],
+        metavar='FILE',
+        help="configuration file; may be given several times (default: oslo.config's places for trove-upgrade)",
+    )
+    parser.add_argument(
+        '--config-dir',
+        action='append',
+        default=[],
+        metavar='DIR',
+        help='directory of configuration files',
+    )
     commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
     for noun in _NOUNS:
         noun.add_commands(commands)
@@ -68,13 +89,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _describe(commands: 'argparse._SubParsersAction[argparse.ArgumentParser]') -> None:
     """`COMMAND --help` says at least what the list of commands does."""
-    said = {entry.dest: entry.help for entry in commands._choices_actions}    # noqa: SLF001 - argparse keeps it nowhere else
+    said = {entry.dest: entry.help for entry in commands._choices_actions}  # noqa: SLF001 - argparse keeps it nowhere else
     for name, parser in commands.choices.items():
         text = said.get(name)
         if parser.description is None and text:
             parser.description = f'{text[0].upper()}{text[1:]}.'
-        for action in parser._actions:    # noqa: SLF001
-            if isinstance(action, argparse._SubParsersAction):    # noqa: SLF001
+        for action in parser._actions:  # noqa: SLF001
+            if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
                 _describe(action)
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every command is handed, and how its answer is printed."""
+
 import json
 import pathlib
 from collections.abc import Callable, Sequence
@@ -20,10 +21,14 @@ class UsageError(Exception):
 class Context:
     """The configuration, and what is made of it when first asked for."""
 
-    def __init__(self, conf: cfg.ConfigOpts, compute: Callable[[cfg.ConfigOpts], ports.Compute]) -> None:
+    def __init__(
+        self, conf: cfg.ConfigOpts, compute: Callable[[cfg.ConfigOpts], ports.Compute]
+    ) -> None:
         self.conf = conf
         self._compute = compute
-        self.repositories = Repositories.from_conf(conf, waits_for_server=False)    # somebody waits in front of it
+        self.repositories = Repositories.from_conf(
+            conf, waits_for_server=False
+        )  # somebody waits in front of it
 
     def compute(self) -> ports.Compute:
         """Nova, with the service's credentials."""
@@ -36,7 +41,9 @@ class Context:
         """
         return address.parse(self.conf.database.connection or '', 'This program').get_backend_name()
 
-    def version(self, datastore: str, id_or_name: str, number: str | None = None) -> instance.DatastoreVersion:
+    def version(
+        self, datastore: str, id_or_name: str, number: str | None = None
+    ) -> instance.DatastoreVersion:
         """A version by the datastore's and its own name or id, and its number where several have the name.
 
         :raises DatastoreNotFound, DatastoreVersionNotFound, DatastoreVersionAmbiguous: there is not exactly one.
@@ -48,7 +55,9 @@ class Context:
         for version in repository.versions(found.id, active_only=False):
             if id_or_name in {version.id, version.name} and version.number == number:
                 return version
-        raise exceptions.DatastoreVersionNotFound(version=f'{id_or_name} (number {number})', datastore=datastore)
+        raise exceptions.DatastoreVersionNotFound(
+            version=f'{id_or_name} (number {number})', datastore=datastore
+        )
 
     def close(self) -> None:
         """Close the database's connections."""
@@ -60,7 +69,9 @@ def load_json(path: str) -> Any:
     try:
         return json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
     except (OSError, ValueError) as error:
-        raise errors.ConfigurationRulesInvalid(path=path, found=error, advice='Name a readable file of JSON.') from error
+        raise errors.ConfigurationRulesInvalid(
+            path=path, found=error, advice='Name a readable file of JSON.'
+        ) from error
 
 
 def print_line(text: str, stream: TextIO | None = None) -> None:
@@ -70,7 +81,12 @@ def print_line(text: str, stream: TextIO | None = None) -> None:
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Columns as wide as their widest cell, each row one line; None is a dash."""
-    lines = [list(header), *[['-' if cell is None else terminal.printable(str(cell)) for cell in row] for row in rows]]
+    lines = [
+        list(header),
+        *[['-' if cell is None else terminal.printable(str(cell)) for cell in row] for row in rows],
+    ]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     for line in lines:
-        print('  '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        print(
+            '  '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        )

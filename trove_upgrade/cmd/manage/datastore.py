@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Datastores and their versions, by the names and arguments that Trove's own tool has."""
+
 import argparse
 import re
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from trove_upgrade.db.datastores import ConfigurationParameter, VersionChange
 from trove_upgrade.domain.image_reference import ImageReference
 
 _ACTIVE = {'1': True, 'true': True, '0': False, 'false': False}
-_VICTORIA, _TODAY = 3, 2    # how many words follow the image
+_VICTORIA, _TODAY = 3, 2  # how many words follow the image
 _RPC_VERSION = re.compile(r'[0-9]{1,4}\.[0-9]{1,4}')
 #: Facts of an image for databases in a container that tell of the agent and not of a server, which is in another image.
 _OF_CONTAINERS = ('schema', 'agent_version', 'guest_rpc', 'container_image')
@@ -19,32 +20,48 @@ _OF_CONTAINERS = ('schema', 'agent_version', 'guest_rpc', 'container_image')
 
 def add_commands(commands: Any) -> None:
     """Add the datastore commands."""
-    update = commands.add_parser('datastore_update', help='add a datastore, or set its default version')
+    update = commands.add_parser(
+        'datastore_update', help='add a datastore, or set its default version'
+    )
     update.add_argument('datastore', help='name of the datastore')
     update.add_argument('default_version', help="name or id of an active version; '' for none")
     update.set_defaults(command=_update)
 
     version = commands.add_parser(
-        'datastore_version_update', help='add a version, or point it at another image',
+        'datastore_version_update',
+        help='add a version, or point it at another image',
         usage='%(prog)s [--image-tags TAGS] [--version NUMBER] datastore version manager image [image_tags] packages active',
-        description="Adds a datastore version or changes the one of that name and number; the datastore is made where there is "
-                    "none. Both forms of Trove's tool are understood: Victoria's with the image tags as a word, and today's "
-                    'with --image-tags.')
+        description='Adds a datastore version or changes the one of that name and number; the datastore is made where there is '
+        "none. Both forms of Trove's tool are understood: Victoria's with the image tags as a word, and today's "
+        'with --image-tags.',
+    )
     version.add_argument('datastore', help='name of the datastore')
     version.add_argument('version_name', help='name of the version')
     version.add_argument('manager', help='which guest driver serves it, e.g. mariadb')
     version.add_argument('image_id', help="id of the image; '' where the tags choose it")
-    version.add_argument('rest', nargs='+', metavar='[image_tags] packages active',
-                         help='tags separated by commas (Victoria); packages; 1 or 0')
-    version.add_argument('--image-tags', help='tags separated by commas: the newest image that has them all')
-    version.add_argument('--version', help='number of the version, e.g. 10.11.14 (default: its name)')
+    version.add_argument(
+        'rest',
+        nargs='+',
+        metavar='[image_tags] packages active',
+        help='tags separated by commas (Victoria); packages; 1 or 0',
+    )
+    version.add_argument(
+        '--image-tags', help='tags separated by commas: the newest image that has them all'
+    )
+    version.add_argument(
+        '--version', help='number of the version, e.g. 10.11.14 (default: its name)'
+    )
     version.set_defaults(command=_version_update)
 
-    rules = commands.add_parser('db_load_datastore_config_parameters', help="load a version's configuration parameters")
+    rules = commands.add_parser(
+        'db_load_datastore_config_parameters', help="load a version's configuration parameters"
+    )
     _add_version_and_file(rules, "JSON file of Trove's validation rules")
     rules.set_defaults(command=_load_parameters)
 
-    facts = commands.add_parser('datastore_version_facts', help='load what the image build recorded about a version')
+    facts = commands.add_parser(
+        'datastore_version_facts', help='load what the image build recorded about a version'
+    )
     _add_version_and_file(facts, 'JSON file that the image build wrote')
     facts.set_defaults(command=_load_facts)
 
@@ -57,27 +74,44 @@ def _add_version_and_file(parser: Any, what: str) -> None:
 
 
 def _update(run: Context, arguments: argparse.Namespace) -> None:
-    run.repositories.datastores.save_datastore(arguments.datastore, arguments.default_version or None)
+    run.repositories.datastores.save_datastore(
+        arguments.datastore, arguments.default_version or None
+    )
     print_line(f"Datastore '{arguments.datastore}' updated.")
 
 
 def _version_update(run: Context, arguments: argparse.Namespace) -> None:
     tags, packages, active = _words(arguments.rest, arguments.image_tags)
     if not arguments.image_id and not tags:
-        raise UsageError('datastore_version_update: an image or image tags are needed, both are empty')
+        raise UsageError(
+            'datastore_version_update: an image or image tags are needed, both are empty'
+        )
     change = run.repositories.datastores.save_version(
-        arguments.datastore, arguments.version_name, manager=arguments.manager, image_id=arguments.image_id or None,
-        image_tags=tags, packages=packages, active=active, number=arguments.version)
-    print_line(f"Datastore version '{arguments.version_name}({change.version.number})' "
-               f'{"added" if change.created else "updated"}: {change.version.id}')
+        arguments.datastore,
+        arguments.version_name,
+        manager=arguments.manager,
+        image_id=arguments.image_id or None,
+        image_tags=tags,
+        packages=packages,
+        active=active,
+        number=arguments.version,
+    )
+    print_line(
+        f"Datastore version '{arguments.version_name}({change.version.number})' "
+        f'{"added" if change.created else "updated"}: {change.version.id}'
+    )
     _print_older(run, change)
 
 
 def _words(rest: Sequence[str], option: str | None) -> tuple[tuple[str, ...], str, bool]:
     if len(rest) not in {_VICTORIA, _TODAY}:
-        raise UsageError(f'datastore_version_update: after the image come [image_tags] packages active, not {len(rest)} words')
+        raise UsageError(
+            f'datastore_version_update: after the image come [image_tags] packages active, not {len(rest)} words'
+        )
     if len(rest) == _VICTORIA and option is not None:
-        raise UsageError('datastore_version_update: image tags are given twice, as a word and as --image-tags')
+        raise UsageError(
+            'datastore_version_update: image tags are given twice, as a word and as --image-tags'
+        )
     tags = rest[0] if len(rest) == _VICTORIA else option or ''
     packages, active = rest[-2], rest[-1].lower()
     if active not in _ACTIVE:
@@ -89,9 +123,13 @@ def _print_older(run: Context, change: VersionChange) -> None:
     """Repointing moves no running instance: say which ones wait for an upgrade to get the new image."""
     older = run.repositories.datastores.on_older_images(change.version)
     if older:
-        print_line(f'{len(older)} of its instances run an older image; upgrade each to the same version to give it the new one:')
-        print_table(('instance', 'name', 'project', 'image it runs'),
-                    [(row.instance_id, row.name, row.project_id, row.image_id) for row in older])
+        print_line(
+            f'{len(older)} of its instances run an older image; upgrade each to the same version to give it the new one:'
+        )
+        print_table(
+            ('instance', 'name', 'project', 'image it runs'),
+            [(row.instance_id, row.name, row.project_id, row.image_id) for row in older],
+        )
 
 
 def _load_parameters(run: Context, arguments: argparse.Namespace) -> None:
@@ -101,17 +139,26 @@ def _load_parameters(run: Context, arguments: argparse.Namespace) -> None:
     try:
         parameters = [_parameter(entry) for entry in loaded['configuration-parameters']]
     except (KeyError, TypeError) as error:
-        raise errors.ConfigurationRulesInvalid(path=arguments.file, found=f'{type(error).__name__} {error}',
-                                               advice=advice) from error
+        raise errors.ConfigurationRulesInvalid(
+            path=arguments.file, found=f'{type(error).__name__} {error}', advice=advice
+        ) from error
     count = run.repositories.datastores.save_configuration_parameters(version.id, parameters)
-    print_line(f"{count} configuration parameters loaded for datastore version '{version.name}({version.number})'.")
+    print_line(
+        f"{count} configuration parameters loaded for datastore version '{version.name}({version.number})'."
+    )
 
 
 def _parameter(entry: dict[str, Any]) -> ConfigurationParameter:
     def text(key: str) -> str | None:
         return None if entry.get(key) is None else str(entry[key])
-    return ConfigurationParameter(name=str(entry['name']), restart_required=bool(entry['restart_required']),
-                                  data_type=str(entry['type']), max_size=text('max'), min_size=text('min'))
+
+    return ConfigurationParameter(
+        name=str(entry['name']),
+        restart_required=bool(entry['restart_required']),
+        data_type=str(entry['type']),
+        max_size=text('max'),
+        min_size=text('min'),
+    )
 
 
 def _require_image_name(path: str, facts: dict[str, Any]) -> None:
@@ -119,29 +166,43 @@ def _require_image_name(path: str, facts: dict[str, Any]) -> None:
         try:
             ImageReference.parse(facts['container_image'])
         except ValueError as error:
-            raise errors.ConfigurationRulesInvalid(path=path, found=f'container_image is no name of an image: {error}',
-                                                   advice='Write it as a registry has it: repository, and a tag or a digest.') from error
+            raise errors.ConfigurationRulesInvalid(
+                path=path,
+                found=f'container_image is no name of an image: {error}',
+                advice='Write it as a registry has it: repository, and a tag or a digest.',
+            ) from error
 
 
 def _require_rpc_version(path: str, facts: dict[str, Any]) -> None:
     found = facts.get('guest_rpc')
     if found is not None and not (isinstance(found, str) and _RPC_VERSION.fullmatch(found)):
-        raise errors.ConfigurationRulesInvalid(path=path, found='guest_rpc is no version such as "1.2"',
-                                               advice="Record what the agent in the image prints, as text, or leave it out where the image has none.")
+        raise errors.ConfigurationRulesInvalid(
+            path=path,
+            found='guest_rpc is no version such as "1.2"',
+            advice='Record what the agent in the image prints, as text, or leave it out where the image has none.',
+        )
 
 
 def _load_facts(run: Context, arguments: argparse.Namespace) -> None:
     version = run.version(arguments.datastore, arguments.version_name, arguments.version)
     facts = load_json(arguments.file)
     if not isinstance(facts, dict):
-        raise errors.ConfigurationRulesInvalid(path=arguments.file, found='it holds no JSON object',
-                                               advice='Name the file that the image build wrote.')
+        raise errors.ConfigurationRulesInvalid(
+            path=arguments.file,
+            found='it holds no JSON object',
+            advice='Name the file that the image build wrote.',
+        )
     _require_rpc_version(arguments.file, facts)
     if facts.get('database_runtime') == 'container':
         if 'guest_rpc' not in facts:
-            raise errors.ConfigurationRulesInvalid(path=arguments.file, found='it is of an image for databases in a container, and has no guest_rpc',
-                                                   advice='Such a version is registered without facts, or with those of its agent: record guest_rpc in the image.')
+            raise errors.ConfigurationRulesInvalid(
+                path=arguments.file,
+                found='it is of an image for databases in a container, and has no guest_rpc',
+                advice='Such a version is registered without facts, or with those of its agent: record guest_rpc in the image.',
+            )
         facts = {name: facts[name] for name in _OF_CONTAINERS if name in facts}
     _require_image_name(arguments.file, facts)
     run.repositories.datastores.save_target_facts(version.id, facts)
-    print_line(f"{len(facts)} target facts loaded for datastore version '{version.name}({version.number})'.")
+    print_line(
+        f"{len(facts)} target facts loaded for datastore version '{version.name}({version.number})'."
+    )

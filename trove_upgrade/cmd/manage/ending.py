@@ -3,6 +3,7 @@
 
 What a signal or a reader that went away has ended has the code that a shell would give it: 128 and the signal's number.
 """
+
 import contextlib
 import logging
 import os
@@ -33,8 +34,15 @@ def run(command: Callable[[], int | None], conf: cfg.ConfigOpts | None = None) -
     try:
         with signals.raised():
             code = int(command() or 0)
-            sys.stdout.flush()    # here, where a full disk or a reader that went away is still an error
-    except (UsageError, exceptions.TroveUpgradeError, db_exc.DBError, sa.exc.SQLAlchemyError, cfg.Error, OSError) as error:
+            sys.stdout.flush()  # here, where a full disk or a reader that went away is still an error
+    except (
+        UsageError,
+        exceptions.TroveUpgradeError,
+        db_exc.DBError,
+        sa.exc.SQLAlchemyError,
+        cfg.Error,
+        OSError,
+    ) as error:
         return _refused(error, conf)
     except signals.Interrupted as end:
         return _line(f'{end.word.capitalize()}. {_STAYS}', end.code)
@@ -46,9 +54,15 @@ def _refused(error: Exception, conf: cfg.ConfigOpts | None) -> int:
         case UsageError():
             return _line(f'trove-upgrade-manage: {error}', ExitCode.USAGE)
         case cfg.Error():
-            return _line(f'trove-upgrade-manage: the configuration cannot be read: {fault.describe(error)}', ExitCode.USAGE)
+            return _line(
+                f'trove-upgrade-manage: the configuration cannot be read: {fault.describe(error)}',
+                ExitCode.USAGE,
+            )
         case exceptions.TroveUpgradeError():
-            return _line(f'ERROR {error.code}: {error.message}', int(getattr(error, 'exit_code', ExitCode.ERROR)))
+            return _line(
+                f'ERROR {error.code}: {error.message}',
+                int(getattr(error, 'exit_code', ExitCode.ERROR)),
+            )
         case BrokenPipeError():
             _drop_output()
             return _SIGNAL + signal.SIGPIPE
@@ -56,7 +70,10 @@ def _refused(error: Exception, conf: cfg.ConfigOpts | None) -> int:
             _drop_output()
             return _line(f'ERROR SYSTEM_ERROR: this host refused: {error}', ExitCode.ERROR)
         case _:
-            return _line(faults.line(error, conf.database.connection if conf is not None else None), ExitCode.ERROR)
+            return _line(
+                faults.line(error, conf.database.connection if conf is not None else None),
+                ExitCode.ERROR,
+            )
 
 
 def quiet() -> None:
@@ -68,14 +85,16 @@ def quiet() -> None:
 
 
 def _line(text: str, code: int) -> int:
-    with contextlib.suppress(OSError):    # nobody reads it; the code says it, too
+    with contextlib.suppress(OSError):  # nobody reads it; the code says it, too
         print_line(' '.join(text.split()), sys.stderr)
     return int(code)
 
 
 def _drop_output() -> None:
     """What is still in the buffer goes nowhere: the interpreter would try it once more at its end, and complain."""
-    with contextlib.suppress(OSError, ValueError):    # ValueError: no file of the system's, as in tests
+    with contextlib.suppress(
+        OSError, ValueError
+    ):  # ValueError: no file of the system's, as in tests
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
         os.close(null)

@@ -70,7 +70,9 @@ def _add_forget(nested: Any) -> None:
     )
     which = forget.add_mutually_exclusive_group(required=True)
     which.add_argument('instance', metavar='INSTANCE', nargs='?', help='id of the instance')
-    which.add_argument('--deleted', action='store_true', help='all instances that have been deleted')
+    which.add_argument(
+        '--deleted', action='store_true', help='all instances that have been deleted'
+    )
     forget.add_argument('--yes', action='store_true', help='do it; the keys cannot be brought back')
     forget.set_defaults(command=_forget)
 
@@ -163,7 +165,9 @@ def _forget_deleted(run: Context, *, is_confirmed: bool) -> None:
     if not is_confirmed:
         for instance_id in left:
             print_line(instance_id)
-        print_line(f'Deleted instances that have keys: {len(left)}. Nothing has been changed. The same command with --yes deletes their keys.')
+        print_line(
+            f'Deleted instances that have keys: {len(left)}. Nothing has been changed. The same command with --yes deletes their keys.'
+        )
         return
     for instance_id in left:
         run.repositories.guest_keys.retire(instance_id)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Numbers among the arguments: what cannot be meant is a usage error before anything is connected to."""
+
 import argparse
 
 #: 30 days: what is longer is a slip of the finger, and some clocks would overflow.
@@ -10,7 +11,12 @@ _MOST_ROWS = 2**31 - 1
 
 def rows(word: str) -> int:
     """A number of rows, at least 1."""
-    if not (word.isascii() and word.isdecimal() and len(word) <= len(str(_MOST_ROWS)) and 1 <= int(word) <= _MOST_ROWS):
+    if not (
+        word.isascii()
+        and word.isdecimal()
+        and len(word) <= len(str(_MOST_ROWS))
+        and 1 <= int(word) <= _MOST_ROWS
+    ):
         raise argparse.ArgumentTypeError(f'a whole number from 1 to {_MOST_ROWS}, not {word!r}')
     return int(word)
 
@@ -21,6 +27,8 @@ def seconds(word: str) -> float:
         found = float(word)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f'a number of seconds, not {word!r}') from error
-    if not 0 <= found <= _LONGEST_SECONDS:    # not a number is neither
-        raise argparse.ArgumentTypeError(f'a number of seconds from 0 to {_LONGEST_SECONDS}, not {word!r}')
+    if not 0 <= found <= _LONGEST_SECONDS:  # not a number is neither
+        raise argparse.ArgumentTypeError(
+            f'a number of seconds from 0 to {_LONGEST_SECONDS}, not {word!r}'
+        )
     return found

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`trove-upgrade-manage service ...`: which processes of ours run, of which release."""
+
 import argparse
 import json
 import sys
@@ -23,24 +24,44 @@ _LINE_SECONDS = 10.0
 
 def add_commands(commands: Any) -> None:
     """Add `service` and its subcommands."""
-    parser = commands.add_parser('service', help='running services', description='Services that have registered.')
+    parser = commands.add_parser(
+        'service', help='running services', description='Services that have registered.'
+    )
     nested = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
-    listing = nested.add_parser('list', help='all that have not ended',
-                                description='Lists the services that have not ended. One that ended without a clean stop is taken off the list '
-                                            'on the host that it ran on; any other host cannot see its process and shows it as silent.')
+    listing = nested.add_parser(
+        'list',
+        help='all that have not ended',
+        description='Lists the services that have not ended. One that ended without a clean stop is taken off the list '
+        'on the host that it ran on; any other host cannot see its process and shows it as silent.',
+    )
     listing.add_argument('--json', action='store_true', help='a list of objects, for programs')
     listing.set_defaults(command=_list)
-    wait = nested.add_parser('wait', help='return once no service is listed',
-                             description='Waits until no service is listed. Ends with 0 then, and with 1 when the time is over: stderr names '
-                                         'what is still listed.')
-    wait.add_argument('--timeout', type=numbers.seconds, default=_WAIT_SECONDS, metavar='SECONDS', help='how long at most (default: %(default)g)')
+    wait = nested.add_parser(
+        'wait',
+        help='return once no service is listed',
+        description='Waits until no service is listed. Ends with 0 then, and with 1 when the time is over: stderr names '
+        'what is still listed.',
+    )
+    wait.add_argument(
+        '--timeout',
+        type=numbers.seconds,
+        default=_WAIT_SECONDS,
+        metavar='SECONDS',
+        help='how long at most (default: %(default)g)',
+    )
     wait.set_defaults(command=_wait)
-    forget = nested.add_parser('forget', help='remove services that are gone for certain',
-                               description='Removes services that ended without a clean stop. "db contract" waits for every one that is '
-                                           'listed: forget one only where it is certain that its process has ended.')
+    forget = nested.add_parser(
+        'forget',
+        help='remove services that are gone for certain',
+        description='Removes services that ended without a clean stop. "db contract" waits for every one that is '
+        'listed: forget one only where it is certain that its process has ended.',
+    )
     forget.add_argument('id', nargs='+', help='as "service list" shows it')
-    forget.add_argument('--force', action='store_true',
-                        help=f'even one that was seen in the last {SILENT_SECONDS:.0f} s; one that runs comes again')
+    forget.add_argument(
+        '--force',
+        action='store_true',
+        help=f'even one that was seen in the last {SILENT_SECONDS:.0f} s; one that runs comes again',
+    )
     forget.set_defaults(command=_forget)
 
 
@@ -49,21 +70,39 @@ def _list(run: Context, arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps([_document(one) for one in known], indent=2))
         return
-    print_table(('id', 'host', 'pid', 'binary', 'release', 'version', 'state', 'started', 'last seen'), [
-        (one.id, one.host, one.pid, one.binary, one.release, one.version, one.state, one.started_at.isoformat(timespec='seconds'),
-         f'{ago(one.silent_seconds)} ago')
-        for one in known])
+    print_table(
+        ('id', 'host', 'pid', 'binary', 'release', 'version', 'state', 'started', 'last seen'),
+        [
+            (
+                one.id,
+                one.host,
+                one.pid,
+                one.binary,
+                one.release,
+                one.version,
+                one.state,
+                one.started_at.isoformat(timespec='seconds'),
+                f'{ago(one.silent_seconds)} ago',
+            )
+            for one in known
+        ],
+    )
 
 
 def _listed(services: Services) -> Sequence[Service]:
     """What is listed when the rows of processes that have ended on this host are gone; stdout is left to the answer."""
     for one in services.forget_ended():
-        print_line(f'{one.binary} on {one.host} ({one.id}) is taken off the list: its process {one.pid} has ended.', sys.stderr)
+        print_line(
+            f'{one.binary} on {one.host} ({one.id}) is taken off the list: its process {one.pid} has ended.',
+            sys.stderr,
+        )
     return services.list()
 
 
 def _wait(run: Context, arguments: argparse.Namespace) -> None:
-    if sa.inspect(run.repositories.database.engine).has_table(models.upgrade_services.name):    # not after `db remove`
+    if sa.inspect(run.repositories.database.engine).has_table(
+        models.upgrade_services.name
+    ):  # not after `db remove`
         wait_until_none(run.repositories.services, arguments.timeout, SystemClock())
     print('No service is listed.')
 
@@ -76,7 +115,10 @@ def wait_until_none(services: Services, timeout_seconds: float, clock: Clock) ->
     deadline = clock.monotonic() + timeout_seconds
     shown, due = '', clock.monotonic()
     while known := _listed(services):
-        found = '; '.join(f'{one.id} ({one.binary} on {one.host}, process {one.pid or "unknown"}, {one.state})' for one in known)
+        found = '; '.join(
+            f'{one.id} ({one.binary} on {one.host}, process {one.pid or "unknown"}, {one.state})'
+            for one in known
+        )
         left = deadline - clock.monotonic()
         if left <= 0:
             raise errors.ServicesListed(found=found, waited=round(timeout_seconds))
@@ -87,12 +129,23 @@ def wait_until_none(services: Services, timeout_seconds: float, clock: Clock) ->
 
 
 def _document(one: Service) -> dict[str, Any]:
-    return {'id': one.id, 'host': one.host, 'pid': one.pid, 'binary': one.binary, 'release': one.release, 'version': one.version,
-            'state': one.state, 'started_at': one.started_at.isoformat(), 'seen_at': one.seen_at.isoformat(),
-            'silent_seconds': round(one.silent_seconds, 3)}
+    return {
+        'id': one.id,
+        'host': one.host,
+        'pid': one.pid,
+        'binary': one.binary,
+        'release': one.release,
+        'version': one.version,
+        'state': one.state,
+        'started_at': one.started_at.isoformat(),
+        'seen_at': one.seen_at.isoformat(),
+        'silent_seconds': round(one.silent_seconds, 3),
+    }
 
 
 def _forget(run: Context, arguments: argparse.Namespace) -> None:
     for service_id in arguments.id:
         gone = run.repositories.services.forget(service_id, force=arguments.force)
-        print_line(f'{gone.binary} {gone.release} on {gone.host} ({gone.id}) is forgotten; it was last seen {ago(gone.silent_seconds)} ago.')
+        print_line(
+            f'{gone.binary} {gone.release} on {gone.host} ({gone.id}) is forgotten; it was last seen {ago(gone.silent_seconds)} ago.'
+        )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`trove-upgrade-manage upgrade ...`: look at upgrades, and continue one that has failed."""
+
 import argparse
 import dataclasses
 import json
@@ -11,9 +12,33 @@ from trove_upgrade.cmd.manage.context import Context, print_line, print_table
 from trove_upgrade.domain import states
 from trove_upgrade.domain.upgrade import Upgrade
 
-_TOP = ('id', 'instance_id', 'instance_name', 'project_id', 'server_id', 'state', 'step', 'attempt', 'rebuild_attempt',
-        'former_version_id', 'target_version_id', 'former_image_id', 'target_image_id', 'target_number', 'generation', 'owner',
-        'lease_until', 'next_run_at', 'created_at', 'updated_at', 'ended_at', 'error_code', 'cause', 'request_id', 'user_id')
+_TOP = (
+    'id',
+    'instance_id',
+    'instance_name',
+    'project_id',
+    'server_id',
+    'state',
+    'step',
+    'attempt',
+    'rebuild_attempt',
+    'former_version_id',
+    'target_version_id',
+    'former_image_id',
+    'target_image_id',
+    'target_number',
+    'generation',
+    'owner',
+    'lease_until',
+    'next_run_at',
+    'created_at',
+    'updated_at',
+    'ended_at',
+    'error_code',
+    'cause',
+    'request_id',
+    'user_id',
+)
 
 #: Beyond this nobody works on a row that waits for a taskmanager: recovery looks every few seconds.
 _OVERDUE_SECONDS = 30.0
@@ -21,34 +46,61 @@ _OVERDUE_SECONDS = 30.0
 
 def add_commands(commands: Any) -> None:
     """Add `upgrade` and its subcommands."""
-    parser = commands.add_parser('upgrade', help='upgrades of instances', description='Upgrades of instances.')
+    parser = commands.add_parser(
+        'upgrade', help='upgrades of instances', description='Upgrades of instances.'
+    )
     nested = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
     listing = nested.add_parser('list', help='newest first')
     listing.add_argument('--project', help='only those of this project id')
     listing.add_argument('--instance', help='only those of this instance id')
-    listing.add_argument('--state', type=str.upper, choices=[str(state) for state in states.UpgradeState])
-    listing.add_argument('--limit', type=numbers.rows, default=50, help='how many at most (default: %(default)s)')
+    listing.add_argument(
+        '--state', type=str.upper, choices=[str(state) for state in states.UpgradeState]
+    )
+    listing.add_argument(
+        '--limit', type=numbers.rows, default=50, help='how many at most (default: %(default)s)'
+    )
     listing.set_defaults(command=_list)
     show = nested.add_parser('show', help='one upgrade with its steps')
     show.add_argument('upgrade', help='id of the upgrade')
     show.add_argument('--json', action='store_true', help='everything that the row holds, as JSON')
     show.set_defaults(command=_show)
-    retry = nested.add_parser('retry', help='continue one that has FAILED; a taskmanager takes it up within seconds')
+    retry = nested.add_parser(
+        'retry', help='continue one that has FAILED; a taskmanager takes it up within seconds'
+    )
     retry.add_argument('upgrade', help='id of the upgrade')
     retry.set_defaults(command=_retry)
-    rollback = nested.add_parser('rollback', help='lead one that has FAILED back to the former image, if the new server was never '
-                                                  'started on the data')
+    rollback = nested.add_parser(
+        'rollback',
+        help='lead one that has FAILED back to the former image, if the new server was never '
+        'started on the data',
+    )
     rollback.add_argument('upgrade', help='id of the upgrade')
     rollback.set_defaults(command=_rollback)
 
 
 def _list(run: Context, arguments: argparse.Namespace) -> None:
     page = run.repositories.upgrades.list(
-        limit=arguments.limit, project_id=arguments.project, instance_id=arguments.instance,
-        state=states.UpgradeState(arguments.state) if arguments.state else None)
-    print_table(('id', 'instance', 'state', 'step', 'attempt', 'target', 'created', 'error code'),
-                [(one.id, one.instance_id, one.state, one.step, one.attempt, one.target_number,
-                  one.created_at.isoformat(timespec='seconds'), one.error_code) for one in page.items])
+        limit=arguments.limit,
+        project_id=arguments.project,
+        instance_id=arguments.instance,
+        state=states.UpgradeState(arguments.state) if arguments.state else None,
+    )
+    print_table(
+        ('id', 'instance', 'state', 'step', 'attempt', 'target', 'created', 'error code'),
+        [
+            (
+                one.id,
+                one.instance_id,
+                one.state,
+                one.step,
+                one.attempt,
+                one.target_number,
+                one.created_at.isoformat(timespec='seconds'),
+                one.error_code,
+            )
+            for one in page.items
+        ],
+    )
     _print_overdue(run, page.items)
     if page.next_marker:
         print_line(f'There are older ones; --limit {arguments.limit * 10} shows more.')
@@ -57,7 +109,14 @@ def _list(run: Context, arguments: argparse.Namespace) -> None:
 def _show(run: Context, arguments: argparse.Namespace) -> None:
     found = run.repositories.upgrades.get(arguments.upgrade)
     if arguments.json:
-        print(json.dumps({**dataclasses.asdict(found), **found.notes.to_answer()}, default=str, indent=2, sort_keys=True))
+        print(
+            json.dumps(
+                {**dataclasses.asdict(found), **found.notes.to_answer()},
+                default=str,
+                indent=2,
+                sort_keys=True,
+            )
+        )
         return
     print_table(('field', 'value'), [(name, getattr(found, name)) for name in _TOP])
     if found.steps:
@@ -70,23 +129,40 @@ def _show(run: Context, arguments: argparse.Namespace) -> None:
         if not (found.is_rolling_back and found.may_have_served_again):
             print_line(f'When the cause is mended: trove-upgrade-manage upgrade retry {found.id}')
         if found.why_no_rollback() is None:
-            print_line(f'Back to the former image: trove-upgrade-manage upgrade rollback {found.id}')
+            print_line(
+                f'Back to the former image: trove-upgrade-manage upgrade rollback {found.id}'
+            )
 
 
 def _print_overdue(run: Context, shown: Sequence[Upgrade]) -> None:
     """One line if taskmanagers leave some of them alone."""
     now = run.repositories.upgrades.now()
-    seconds = [silent for silent in (one.silent_seconds(now) for one in shown) if silent > _OVERDUE_SECONDS]
+    seconds = [
+        silent for silent in (one.silent_seconds(now) for one in shown) if silent > _OVERDUE_SECONDS
+    ]
     if seconds:
         of_them = 'it' if len(shown) == 1 else f'{len(seconds)} of them'
-        print_line(f'No taskmanager has worked on {of_them} for {max(seconds):.0f} s; see trove-upgrade-manage service list.')
+        print_line(
+            f'No taskmanager has worked on {of_them} for {max(seconds):.0f} s; see trove-upgrade-manage service list.'
+        )
 
 
 def _print_steps(found: Upgrade) -> None:
-    print_table(('attempt', 'step', 'started', 'seconds', 'runs', 'outcome', 'message'), [
-        (run.attempt, run.step, run.started_at.isoformat(timespec='seconds'),
-         f'{(run.ended_at - run.started_at).total_seconds():.1f}' if run.ended_at else None, run.runs, run.outcome, run.message)
-        for run in found.steps])
+    print_table(
+        ('attempt', 'step', 'started', 'seconds', 'runs', 'outcome', 'message'),
+        [
+            (
+                run.attempt,
+                run.step,
+                run.started_at.isoformat(timespec='seconds'),
+                f'{(run.ended_at - run.started_at).total_seconds():.1f}' if run.ended_at else None,
+                run.runs,
+                run.outcome,
+                run.message,
+            )
+            for run in found.steps
+        ],
+    )
 
 
 def _print_notes(found: Upgrade) -> None:
@@ -94,19 +170,28 @@ def _print_notes(found: Upgrade) -> None:
         if some:
             print()
             print_line(f'{title}:')
-            print_table(('step', 'code', 'message'), [(note.step, note.code, note.message) for note in some])
+            print_table(
+                ('step', 'code', 'message'), [(note.step, note.code, note.message) for note in some]
+            )
     if found.notes.settings_changed:
         print('\nSettings that changed:')
-        print_table(('setting', 'before', 'after'), [(change.name, change.before, change.after) for change in found.notes.settings_changed])
+        print_table(
+            ('setting', 'before', 'after'),
+            [(change.name, change.before, change.after) for change in found.notes.settings_changed],
+        )
 
 
 def _retry(run: Context, arguments: argparse.Namespace) -> None:
     again = run.repositories.upgrades.retry(arguments.upgrade)
-    print_line(f'Upgrade {again.id} of instance {again.instance_id}: {again.state} at {again.step}, attempt {again.attempt}. '
-               'A taskmanager takes it up within seconds.')
+    print_line(
+        f'Upgrade {again.id} of instance {again.instance_id}: {again.state} at {again.step}, attempt {again.attempt}. '
+        'A taskmanager takes it up within seconds.'
+    )
 
 
 def _rollback(run: Context, arguments: argparse.Namespace) -> None:
     back = run.repositories.upgrades.rollback(arguments.upgrade)
-    print_line(f'Upgrade {back.id} of instance {back.instance_id}: {back.state} at {back.step}, attempt {back.attempt}, back to image '
-               f'{back.former_image_id}. A taskmanager takes it up within seconds.')
+    print_line(
+        f'Upgrade {back.id} of instance {back.instance_id}: {back.state} at {back.step}, attempt {back.attempt}, back to image '
+        f'{back.former_image_id}. A taskmanager takes it up within seconds.'
+    )

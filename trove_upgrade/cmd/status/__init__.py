@@ -3,6 +3,7 @@
 
 With Trove's configuration file it also looks at what must be different beside Trove.
 """
+
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -41,7 +42,13 @@ from trove_upgrade.domain import exceptions, versions
 from trove_upgrade.wsgi import threads
 
 #: What a database that cannot be asked, or has no tables, raises.
-_UNREADABLE = (errors.DatabaseRefused, errors.SchemaMissing, sa_exc.SQLAlchemyError, db_exception.DBError, cfg.Error)
+_UNREADABLE = (
+    errors.DatabaseRefused,
+    errors.SchemaMissing,
+    sa_exc.SQLAlchemyError,
+    db_exception.DBError,
+    cfg.Error,
+)
 #: They write beside the table what its rows have.
 _LOUD = ('oslo_db', 'keystoneauth', 'oslo_policy', 'amqp', 'kombu', 'oslo_messaging', 'novaclient')
 #: Of a database without any revision of ours.
@@ -54,7 +61,7 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def __init__(self, conf: cfg.ConfigOpts | None = None) -> None:
         super().__init__()
-        self.conf = conf or cfg.CONF    # what `edge` reads, too
+        self.conf = conf or cfg.CONF  # what `edge` reads, too
 
     def check_way(self) -> upgradecheck.Result:
         """The configuration and the database agree on whether this is beside Trove."""
@@ -63,15 +70,21 @@ class Checks(upgradecheck.UpgradeCommands):
         try:
             tables = table_names(self.conf.database.connection or '')
         except _UNREADABLE:
-            tables = set()    # the check of the database says it
+            tables = set()  # the check of the database says it
         if configured and STANDALONE.version_table in tables:
-            return _failure('The configuration is a Trove\'s, and the database was made for running alone ("db sync --standalone"). Let [database] '
-                            'connection name Trove\'s database.')
+            return _failure(
+                'The configuration is a Trove\'s, and the database was made for running alone ("db sync --standalone"). Let [database] '
+                "connection name Trove's database."
+            )
         if not configured and trove_tables.is_troves(tables):
-            return _failure('The database is a real Trove\'s, and the configuration is not: run this command, and the taskmanagers, with '
-                            '--config-file and Trove\'s trove.conf, which has our section.')
+            return _failure(
+                "The database is a real Trove's, and the configuration is not: run this command, and the taskmanagers, with "
+                "--config-file and Trove's trove.conf, which has our section."
+            )
         if not tables:
-            return _success(f'The configuration is for running {_way(configured)}; the database could not be compared with it.')
+            return _success(
+                f'The configuration is for running {_way(configured)}; the database could not be compared with it.'
+            )
         return _success(f'The configuration and the database are for running {_way(configured)}.')
 
     def check_options(self) -> upgradecheck.Result:
@@ -106,14 +119,24 @@ class Checks(upgradecheck.UpgradeCommands):
         try:
             known = self._known(services.FILTER)
         except _UNREADABLE:
-            return _warning(f'Nobody can tell whether Trove\'s API has the filter loaded: the table cannot be read. {_SEE_DATABASE}')
+            return _warning(
+                f"Nobody can tell whether Trove's API has the filter loaded: the table cannot be read. {_SEE_DATABASE}"
+            )
         if not known:
-            return _warning('No process of Trove\'s API has said that it has the filter loaded. Restart Trove\'s API after the change of its paste '
-                            'file, and look into its log.')
-        return _success(f'{_count(len(known), "process", "es")} of Trove\'s API {_have(known)} the filter loaded: {_hosts(known)}.')
+            return _warning(
+                "No process of Trove's API has said that it has the filter loaded. Restart Trove's API after the change of its paste "
+                'file, and look into its log.'
+            )
+        return _success(
+            f"{_count(len(known), 'process', 'es')} of Trove's API {_have(known)} the filter loaded: {_hosts(known)}."
+        )
 
     def _beside(self, check: Callable[[], upgradecheck.Result]) -> upgradecheck.Result:
-        return check() if beside.is_beside(self.conf) else _success('There is nothing to look at: the configuration is for running alone.')
+        return (
+            check()
+            if beside.is_beside(self.conf)
+            else _success('There is nothing to look at: the configuration is for running alone.')
+        )
 
     def check_database(self) -> upgradecheck.Result:
         """The database is one that services take, and has our tables and Trove's."""
@@ -121,7 +144,9 @@ class Checks(upgradecheck.UpgradeCommands):
             engine.require_server_database(self.conf)
             tables = table_names(self.conf.database.connection)
         except _UNREADABLE as error:
-            known = faults.explain(error, None if isinstance(error, cfg.Error) else self.conf.database.connection)
+            known = faults.explain(
+                error, None if isinstance(error, cfg.Error) else self.conf.database.connection
+            )
             return _failure(known.message if known else str(error))
         return tables_result(tables, engine.backend(self.conf))
 
@@ -132,7 +157,9 @@ class Checks(upgradecheck.UpgradeCommands):
             with database.read() as connection:
                 return schema_result(connection)
         except _UNREADABLE:
-            return _warning(f'Nobody can tell of which version the database is: it cannot be read. {_SEE_DATABASE}')
+            return _warning(
+                f'Nobody can tell of which version the database is: it cannot be read. {_SEE_DATABASE}'
+            )
         except errors.SchemaFromTheFuture as error:
             return _failure(error.message)
         finally:
@@ -145,14 +172,20 @@ class Checks(upgradecheck.UpgradeCommands):
             listed = gate.listed(database.engine)
             older = gate.older_services(listed, RELEASE, MAIN.releases())
         except _UNREADABLE:
-            return _warning(f'Nobody can tell which services run: their table cannot be read. {_SEE_DATABASE}')
+            return _warning(
+                f'Nobody can tell which services run: their table cannot be read. {_SEE_DATABASE}'
+            )
         finally:
             database.dispose()
         if older:
-            return _warning(f'Services of an earlier release than {RELEASE} are listed: {"; ".join(str(one) for one in older)}. "trove-upgrade-'
-                            'manage db contract" waits for them. Stop or upgrade each; where it is certain that one is gone: '
-                            '"trove-upgrade-manage service forget ID".')
-        return _success(f'{_count(len(listed), "service")} {"is" if len(listed) == 1 else "are"} listed, none of an earlier release than {RELEASE}.')
+            return _warning(
+                f'Services of an earlier release than {RELEASE} are listed: {"; ".join(str(one) for one in older)}. "trove-upgrade-'
+                'manage db contract" waits for them. Stop or upgrade each; where it is certain that one is gone: '
+                '"trove-upgrade-manage service forget ID".'
+            )
+        return _success(
+            f'{_count(len(listed), "service")} {"is" if len(listed) == 1 else "are"} listed, none of an earlier release than {RELEASE}.'
+        )
 
     def check_guest_keys(self) -> upgradecheck.Result:
         """Guests are spoken to under a key of their own."""
@@ -160,7 +193,9 @@ class Checks(upgradecheck.UpgradeCommands):
         try:
             return guest_keys.check(self.conf, found, MAIN.releases(), RELEASE)
         except _UNREADABLE:
-            return _warning(f'Which guests have a key cannot be told: the table cannot be read. {_SEE_DATABASE}')
+            return _warning(
+                f'Which guests have a key cannot be told: the table cannot be read. {_SEE_DATABASE}'
+            )
         finally:
             found.database.dispose()
 
@@ -175,21 +210,32 @@ class Checks(upgradecheck.UpgradeCommands):
         except versions.RulesError as error:
             return _failure(str(error))
         own = self.conf.trove_upgrade.version_rules_file
-        return _success(f'The shipped rules and those of {own} were read.' if own else 'The shipped rules were read; version_rules_file is not set.')
+        return _success(
+            f'The shipped rules and those of {own} were read.'
+            if own
+            else 'The shipped rules were read; version_rules_file is not set.'
+        )
 
     def check_policy(self) -> upgradecheck.Result:
         """The policy file can be read and names only rules that exist."""
         enforcer = policies.new_enforcer(self.conf)
-        policies.load(enforcer)    # what is wrong ends at the edge, in its own words
+        policies.load(enforcer)  # what is wrong ends at the edge, in its own words
         named = policies.changed(enforcer)
         unknown = [name for name in named if name not in enforcer.registered_rules]
         if unknown:
-            return _warning('The policy file names rules that do not exist and change nothing: ' + ', '.join(unknown)
-                            + '. Look their names up in the policy reference.')
+            return _warning(
+                'The policy file names rules that do not exist and change nothing: '
+                + ', '.join(unknown)
+                + '. Look their names up in the policy reference.'
+            )
         path = self.conf.find_file(self.conf.trove_upgrade.policy_file)
         if path is None and not named:
-            return _success(f'The default rules hold: there is no file {self.conf.trove_upgrade.policy_file}.')
-        return _success(f'{path or "[oslo_policy] policy_dirs"} was read and names only rules that exist: {", ".join(named) or "none of ours"}.')
+            return _success(
+                f'The default rules hold: there is no file {self.conf.trove_upgrade.policy_file}.'
+            )
+        return _success(
+            f'{path or "[oslo_policy] policy_dirs"} was read and names only rules that exist: {", ".join(named) or "none of ours"}.'
+        )
 
     def check_troves_policy(self) -> upgradecheck.Result:
         """Beside Trove: its own policy would not refuse who may upgrade by ours."""
@@ -197,16 +243,20 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def check_service_credentials(self) -> upgradecheck.Result:
         """The service user is there: without it no server can be rebuilt."""
-        session.require(self.conf)    # what is missing ends at the edge, in its own words
+        session.require(self.conf)  # what is missing ends at the edge, in its own words
         given = self.conf[compute_conf.CREDENTIALS_GROUP]
-        return _success(f'The service user is {given.username} of project {given.project_id or given.project_name}, at {given.auth_url}.')
+        return _success(
+            f'The service user is {given.username} of project {given.project_id or given.project_name}, at {given.auth_url}.'
+        )
 
     def check_nova(self) -> upgradecheck.Result:
         """The service user is let in, and may do what an upgrade needs."""
         try:
             session.require(self.conf)
         except exceptions.TroveUpgradeError:
-            return _warning('Nova was not asked: the service user cannot log in. See the check of the service credentials.')
+            return _warning(
+                'Nova was not asked: the service user cannot log in. See the check of the service credentials.'
+            )
         wanted = nova.parse_version(self.conf.trove_upgrade.compute_max_microversion)
         return cloud.check(nova.client_factory(self.conf, timeout_seconds=cloud.SECONDS), wanted)
 
@@ -215,14 +265,21 @@ class Checks(upgradecheck.UpgradeCommands):
         try:
             alive = [one for one in self._known(services.TASKMANAGER) if not one.is_silent]
         except _UNREADABLE:
-            return _warning(f'Nobody can tell whether a taskmanager works: its table cannot be read. {_SEE_DATABASE}')
+            return _warning(
+                f'Nobody can tell whether a taskmanager works: its table cannot be read. {_SEE_DATABASE}'
+            )
         if not alive:
-            return _warning(f'No taskmanager was seen in the last {services.SILENT_SECONDS:.0f} s: upgrades wait, and no guest is heard. Start '
-                            f'{services.TASKMANAGER}, or look into its log; trove-upgrade-manage service list shows what was seen.')
+            return _warning(
+                f'No taskmanager was seen in the last {services.SILENT_SECONDS:.0f} s: upgrades wait, and no guest is heard. Start '
+                f'{services.TASKMANAGER}, or look into its log; trove-upgrade-manage service list shows what was seen.'
+            )
         return self._taskmanager_listens(alive)
 
     def _taskmanager_listens(self, alive: Sequence[services.Service]) -> upgradecheck.Result:
-        return brokers.check_consumers(self.conf, f'{_count(len(alive), "taskmanager")} {_have(alive)} been seen: {_hosts(alive)}')
+        return brokers.check_consumers(
+            self.conf,
+            f'{_count(len(alive), "taskmanager")} {_have(alive)} been seen: {_hosts(alive)}',
+        )
 
     def _known(self, binary: str) -> list[services.Service]:
         database = self._database()
@@ -234,13 +291,30 @@ class Checks(upgradecheck.UpgradeCommands):
     def _database(self) -> engine.Database:
         return engine.Database.from_conf(self.conf, waits_for_server=False)
 
-    _upgrade_checks = tuple(edge.guarded(name, check) for name, check in (
-        ('Way to run', check_way), ('Options', check_options), ('Database', check_database), ('Schema', check_schema), ('Services', check_services),
-        ('Filter in Trove\'s pipeline', check_pipeline), ('Filter in Trove\'s API', check_filter), ('Release of Trove', check_release),
-        ('Topics of guests', check_topics), ('Status of services', check_status_writer), ('Limits', check_limits),
-        ('Version rules', check_version_rules), ('Policy', check_policy),
-        ('Policy of Trove', check_troves_policy), ('Service credentials', check_service_credentials), ('Nova', check_nova),
-        ('Message broker', check_transport), ('Guests\' keys', check_guest_keys), ('Taskmanager', check_taskmanager)))
+    _upgrade_checks = tuple(
+        edge.guarded(name, check)
+        for name, check in (
+            ('Way to run', check_way),
+            ('Options', check_options),
+            ('Database', check_database),
+            ('Schema', check_schema),
+            ('Services', check_services),
+            ("Filter in Trove's pipeline", check_pipeline),
+            ("Filter in Trove's API", check_filter),
+            ('Release of Trove', check_release),
+            ('Topics of guests', check_topics),
+            ('Status of services', check_status_writer),
+            ('Limits', check_limits),
+            ('Version rules', check_version_rules),
+            ('Policy', check_policy),
+            ('Policy of Trove', check_troves_policy),
+            ('Service credentials', check_service_credentials),
+            ('Nova', check_nova),
+            ('Message broker', check_transport),
+            ("Guests' keys", check_guest_keys),
+            ('Taskmanager', check_taskmanager),
+        )
+    )
 
 
 def table_names(url: str) -> set[str]:
@@ -248,7 +322,9 @@ def table_names(url: str) -> set[str]:
 
     :raises DBError, SQLAlchemyError: it cannot be asked.
     """
-    database = engine.Database.from_url(url, max_retries=1, retry_interval=0)    # 0 would look at nothing before it is used
+    database = engine.Database.from_url(
+        url, max_retries=1, retry_interval=0
+    )  # 0 would look at nothing before it is used
     try:
         return set(inspect(database.engine).get_table_names())
     finally:
@@ -266,10 +342,16 @@ def schema_result(connection: Connection, chain: Chain = MAIN) -> upgradecheck.R
     if now.version == _NONE:
         return _failure(f'The database is of no version of trove-upgrade. {errors.MAKE_TABLES}.')
     text = f'The database is at {now.version}: {now.describe()}. Run "trove-upgrade-manage db {now.next}"'
-    if now.next is position.Phase.EXPAND and {release_of(revision) for revision in now.pending['expand']} == {chain.releases()[-1]}:
-        return _warning(f'{text}: services of this release and of the one before work, without what it adds.')
+    if now.next is position.Phase.EXPAND and {
+        release_of(revision) for revision in now.pending['expand']
+    } == {chain.releases()[-1]}:
+        return _warning(
+            f'{text}: services of this release and of the one before work, without what it adds.'
+        )
     if now.next is position.Phase.EXPAND:
-        return _failure(f'{text} before any service of this release starts; those of the release before go on working.')
+        return _failure(
+            f'{text} before any service of this release starts; those of the release before go on working.'
+        )
     if now.next is position.Phase.MIGRATE:
         return _warning(f'{text}; services of both releases go on working.')
     return _warning(f'{text} once no service of an earlier release runs.')
@@ -280,8 +362,10 @@ def tables_result(tables: set[str], backend: str) -> upgradecheck.Result:
     missing = faults.missing_tables(tables)
     if missing is not None:
         return _failure(missing.message)
-    return _success(f'The database is {backend} and has our {len(models.METADATA.tables)} tables and the {len(trove_tables.METADATA.tables)} of '
-                    'Trove that are read.')
+    return _success(
+        f'The database is {backend} and has our {len(models.METADATA.tables)} tables and the {len(trove_tables.METADATA.tables)} of '
+        'Trove that are read.'
+    )
 
 
 def _way(beside_trove: bool) -> str:
@@ -302,12 +386,12 @@ def _hosts(known: Sequence[services.Service]) -> str:
 
 def main() -> int:
     """The exit code is oslo.upgradecheck's: 0, 1 with warnings, 2 with failures, 255 on an error."""
-    threads.choose()    # the check of the broker imports oslo.messaging, which would choose otherwise
+    threads.choose()  # the check of the broker imports oslo.messaging, which would choose otherwise
     our_conf.register_opts(cfg.CONF)
     for name in _LOUD:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        with start.reading():    # what the checks raise does not come out of it
+        with start.reading():  # what the checks raise does not come out of it
             return int(upgradecheck.main(cfg.CONF, start.PROJECT, Checks(cfg.CONF)))
     except fault.ConfigurationInvalid as error:
         print(faults.line(error), file=sys.stderr)

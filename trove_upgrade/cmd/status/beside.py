@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What must be said differently beside a Trove than alone: read from Trove's own configuration, of which nothing is imported."""
+
 import importlib.metadata
 import pathlib
 
@@ -48,23 +49,31 @@ def check_release() -> upgradecheck.Result:
     try:
         found = importlib.metadata.version('trove')
     except importlib.metadata.PackageNotFoundError:
-        return warning('Trove is not installed in this environment, so nobody can tell its release. Run this command where Trove\'s API runs; '
-                       'the filter has to be installed there.')
+        return warning(
+            "Trove is not installed in this environment, so nobody can tell its release. Run this command where Trove's API runs; "
+            'the filter has to be installed there.'
+        )
     if found.partition('.')[0] in TRIED:
         return success(f'Trove {found} is installed, a series that was tried.')
-    return warning(f'Trove {found} was not tried with this release of trove-upgrade; {", ".join(f"{one}.x" for one in TRIED)} was. Try an upgrade '
-                   'of an instance that nobody needs first.')
+    return warning(
+        f'Trove {found} was not tried with this release of trove-upgrade; {", ".join(f"{one}.x" for one in TRIED)} was. Try an upgrade '
+        'of an instance that nobody needs first.'
+    )
 
 
 def check_topics(conf: cfg.ConfigOpts) -> upgradecheck.Result:
     """Our agent and Trove's listen apart, and every guest is told so."""
     ours = conf[our_conf.GROUP]
     if ours.guest_topic_prefix in messaging.PREFIXES_OF_TROVE:
-        return failure(f'Trove\'s agent and ours would take each other\'s messages: [trove_upgrade] guest_topic_prefix is '
-                       f'"{ours.guest_topic_prefix}". Set it to "trove-upgrade-guest." in {_TROVES_FILE} and in the guests\' configuration '
-                       f'({conf.guest_config}).')
+        return failure(
+            f"Trove's agent and ours would take each other's messages: [trove_upgrade] guest_topic_prefix is "
+            f'"{ours.guest_topic_prefix}". Set it to "trove-upgrade-guest." in {_TROVES_FILE} and in the guests\' configuration '
+            f'({conf.guest_config}).'
+        )
     if ours.taskmanager_topic in {conf.taskmanager_queue, conf.conductor_queue}:
-        return failure(f'[trove_upgrade] taskmanager_topic is "{ours.taskmanager_topic}", which is a queue of Trove\'s own. Leave it as it is shipped.')
+        return failure(
+            f'[trove_upgrade] taskmanager_topic is "{ours.taskmanager_topic}", which is a queue of Trove\'s own. Leave it as it is shipped.'
+        )
     return _check_guests(conf, pathlib.Path(conf.guest_config))
 
 
@@ -72,34 +81,50 @@ def _check_guests(conf: cfg.ConfigOpts, path: pathlib.Path) -> upgradecheck.Resu
     """What Trove puts into each guest it makes."""
     theirs = _guest_conf(path)
     if isinstance(theirs, str):
-        return failure(f'The configuration that Trove gives to guests ([DEFAULT] guest_config, {path}) cannot be read: {theirs}. Guests of new '
-                       'instances could not be upgraded.')
-    wrong = [f'{name} is "{theirs[our_conf.GROUP][name]}" there and "{conf[our_conf.GROUP][name]}" here' for name in _SHARED
-             if theirs[our_conf.GROUP][name] != conf[our_conf.GROUP][name]]
+        return failure(
+            f'The configuration that Trove gives to guests ([DEFAULT] guest_config, {path}) cannot be read: {theirs}. Guests of new '
+            'instances could not be upgraded.'
+        )
+    wrong = [
+        f'{name} is "{theirs[our_conf.GROUP][name]}" there and "{conf[our_conf.GROUP][name]}" here'
+        for name in _SHARED
+        if theirs[our_conf.GROUP][name] != conf[our_conf.GROUP][name]
+    ]
     if wrong:
-        return failure(f'Guests and taskmanagers would not hear each other: in section [trove_upgrade] of {path} {"; ".join(wrong)}. Write the same '
-                       'into both; guests that are there already get it with their next rebuild.')
+        return failure(
+            f'Guests and taskmanagers would not hear each other: in section [trove_upgrade] of {path} {"; ".join(wrong)}. Write the same '
+            'into both; guests that are there already get it with their next rebuild.'
+        )
     elsewhere = _elsewhere(conf, theirs)
     if elsewhere:
-        return failure(f'Guests of {path} and taskmanagers would not hear each other: {elsewhere}. Write the same virtual host into both; guests that '
-                       'are there already get it with their next rebuild.')
+        return failure(
+            f'Guests of {path} and taskmanagers would not hear each other: {elsewhere}. Write the same virtual host into both; guests that '
+            'are there already get it with their next rebuild.'
+        )
     unlike = _unlike_at_the_broker(conf, theirs)
     if unlike:
-        return warning(f'The broker would refuse guests of {path} our exchange: {unlike}. Write the same options of [oslo_messaging_rabbit] into both '
-                       '(rabbit_quorum_queue, amqp_durable_queues, amqp_auto_delete); guests that are there already keep what they have.')
+        return warning(
+            f'The broker would refuse guests of {path} our exchange: {unlike}. Write the same options of [oslo_messaging_rabbit] into both '
+            '(rabbit_quorum_queue, amqp_durable_queues, amqp_auto_delete); guests that are there already keep what they have.'
+        )
     rendered = conf[our_conf.GROUP].guest_config_file
     if rendered is None or pathlib.Path(rendered) != path:
-        return warning(f'[trove_upgrade] guest_config_file is {rendered or "not set"}, and Trove\'s guest_config is {path}: a rebuilt guest gets '
-                       f'{"that other file" if rendered else "what it was created with"}. Set guest_config_file to the same file.')
-    return success(f'Our agents listen on "{conf[our_conf.GROUP].guest_topic_prefix}<instance id>", Trove\'s on "{_TROVES_PREFIX}<instance id>"; {path} '
-                   'gives guests the same.')
+        return warning(
+            f"[trove_upgrade] guest_config_file is {rendered or 'not set'}, and Trove's guest_config is {path}: a rebuilt guest gets "
+            f'{"that other file" if rendered else "what it was created with"}. Set guest_config_file to the same file.'
+        )
+    return success(
+        f'Our agents listen on "{conf[our_conf.GROUP].guest_topic_prefix}<instance id>", Trove\'s on "{_TROVES_PREFIX}<instance id>"; {path} '
+        'gives guests the same.'
+    )
 
 
 def _elsewhere(conf: cfg.ConfigOpts, theirs: cfg.ConfigOpts) -> str:
     """Return the virtual host of guests on which no taskmanager listens; '' for none, and where a URL cannot be understood."""
     from trove_upgrade.rpc import place  # not before `main` has chosen the threads
+
     if not theirs[our_conf.GROUP].guest_transport_url:
-        return ''    # Trove's own, or that of another file of the guest
+        return ''  # Trove's own, or that of another file of the guest
     try:
         there = place.virtual_host(theirs, place.of_guests(theirs))
         here = [place.virtual_host(conf, at) for at in place.of_taskmanagers(conf)]
@@ -117,15 +142,22 @@ def _unlike_at_the_broker(conf: cfg.ConfigOpts, theirs: cfg.ConfigOpts) -> str:
         place,
         transport,
     )
+
     try:
         at = place.of_guests(theirs)
-        here, there = guest_queues.declared(conf, at if at == place.SERVICES else place.of_guests(conf)), guest_queues.declared(theirs, at)
+        here, there = (
+            guest_queues.declared(conf, at if at == place.SERVICES else place.of_guests(conf)),
+            guest_queues.declared(theirs, at),
+        )
     except (transport.TransportInvalid, fault.ConfigurationInvalid, cfg.Error, ValueError):
         return ''
     if here is None or there is None:
         return ''
-    return ', '.join(f'{name} is {getattr(there, name)} there and {getattr(here, name)} here' for name in ('durable', 'auto_delete')
-                     if getattr(here, name) != getattr(there, name))
+    return ', '.join(
+        f'{name} is {getattr(there, name)} there and {getattr(here, name)} here'
+        for name in ('durable', 'auto_delete')
+        if getattr(here, name) != getattr(there, name)
+    )
 
 
 def _guest_conf(path: pathlib.Path) -> cfg.ConfigOpts | str:
@@ -137,7 +169,7 @@ def _guest_conf(path: pathlib.Path) -> cfg.ConfigOpts | str:
     try:
         found(['--config-file', str(path)], project='trove-guestagent', default_config_dirs=[])
         for name in _SHARED:
-            found[our_conf.GROUP][name]    # a value of a wrong form is found when it is read
+            found[our_conf.GROUP][name]  # a value of a wrong form is found when it is read
     except cfg.Error as error:
         return fault.describe(error)
     return found
@@ -146,22 +178,35 @@ def _guest_conf(path: pathlib.Path) -> cfg.ConfigOpts | str:
 def check_status_writer(conf: cfg.ConfigOpts) -> upgradecheck.Result:
     """One writes service_statuses: Trove's conductor."""
     if conf[our_conf.GROUP].write_service_status:
-        return failure('[trove_upgrade] write_service_status is on: Trove\'s conductor and we would overwrite each other\'s status of instances. '
-                       'Set it to false beside Trove.')
-    return success('Only Trove\'s conductor writes the status of services: write_service_status is off.')
+        return failure(
+            "[trove_upgrade] write_service_status is on: Trove's conductor and we would overwrite each other's status of instances. "
+            'Set it to false beside Trove.'
+        )
+    return success(
+        "Only Trove's conductor writes the status of services: write_service_status is off."
+    )
 
 
 def check_limits(conf: cfg.ConfigOpts) -> upgradecheck.Result:
     """Neither a body that Trove takes nor a client that waits for an upgrade is turned away."""
     found = []
     if conf.http_get_rate < _LEAST_GETS_PER_MINUTE:
-        found.append(f'[DEFAULT] http_get_rate is {conf.http_get_rate} a minute for each user: a client that follows an upgrade asks more often. '
-                     f'Set it to {_LEAST_GETS_PER_MINUTE} or more')
+        found.append(
+            f'[DEFAULT] http_get_rate is {conf.http_get_rate} a minute for each user: a client that follows an upgrade asks more often. '
+            f'Set it to {_LEAST_GETS_PER_MINUTE} or more'
+        )
     if conf[our_conf.GROUP].max_body_bytes < _LEAST_BODY_BYTES:
-        found.append(f'[trove_upgrade] max_body_bytes is {conf[our_conf.GROUP].max_body_bytes}: it bounds every PATCH and PUT on an instance, also '
-                     f'Trove\'s own. Set it to {_LEAST_BODY_BYTES} or more')
-    return warning('. '.join(found) + '.') if found else success(
-        f'http_get_rate is {conf.http_get_rate} a minute and max_body_bytes {conf[our_conf.GROUP].max_body_bytes}: enough for usual clients.')
+        found.append(
+            f'[trove_upgrade] max_body_bytes is {conf[our_conf.GROUP].max_body_bytes}: it bounds every PATCH and PUT on an instance, also '
+            f"Trove's own. Set it to {_LEAST_BODY_BYTES} or more"
+        )
+    return (
+        warning('. '.join(found) + '.')
+        if found
+        else success(
+            f'http_get_rate is {conf.http_get_rate} a minute and max_body_bytes {conf[our_conf.GROUP].max_body_bytes}: enough for usual clients.'
+        )
+    )
 
 
 def _is_given(conf: cfg.ConfigOpts, name: str) -> bool:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does Keystone let the service user in, and may it do in Nova what an upgrade needs."""
+
 from collections.abc import Callable
 from typing import Any
 
@@ -18,21 +19,31 @@ def check(make_client: Callable[[str], Any], wanted: nova.Version) -> upgradeche
     try:
         current = session.asked(lambda: _ask(make_client))
     except (nova_exceptions.Forbidden, nova_exceptions.Unauthorized) as error:
-        return failure(f'Nova refuses the user of [service_credentials] the servers of all projects: {_said(error)}. Give it the role admin in its '
-                       'project: guests\' servers may be in other projects, and their host and user data are shown to an admin alone.')
+        return failure(
+            f'Nova refuses the user of [service_credentials] the servers of all projects: {_said(error)}. Give it the role admin in its '
+            "project: guests' servers may be in other projects, and their host and user data are shown to an admin alone."
+        )
     except (nova_exceptions.ClientException, *session.UNAVAILABLE) as error:
-        return failure(f'Keystone or Nova cannot be asked as the user of [service_credentials]: {_said(error)}. Look at auth_url, user, password, '
-                       'project, region_name and interface there.')
+        return failure(
+            f'Keystone or Nova cannot be asked as the user of [service_credentials]: {_said(error)}. Look at auth_url, user, password, '
+            'project, region_name and interface there.'
+        )
     newest = min(wanted, nova.parse_version(getattr(current, 'version', None)))
     shown = f'{newest[0]}.{newest[1]}'
     if newest < nova.USER_DATA_SINCE:
-        return warning(f'Nova is asked with microversion {shown}: a rebuild takes user data from 2.57 on, and files are injected '
-                       'instead; an instance whose own user data would overwrite them is refused (USER_DATA_KEPT). Look at '
-                       '[trove_upgrade] compute_max_microversion.')
+        return warning(
+            f'Nova is asked with microversion {shown}: a rebuild takes user data from 2.57 on, and files are injected '
+            'instead; an instance whose own user data would overwrite them is refused (USER_DATA_KEPT). Look at '
+            '[trove_upgrade] compute_max_microversion.'
+        )
     if newest < nova.VOLUME_BACKED_SINCE:
-        return success(f'Nova shows the servers of all projects and is asked with microversion {shown}; instances that boot from a volume are '
-                       'refused, as that needs 2.93.')
-    return success(f'Nova shows the servers of all projects and is asked with microversion {shown}.')
+        return success(
+            f'Nova shows the servers of all projects and is asked with microversion {shown}; instances that boot from a volume are '
+            'refused, as that needs 2.93.'
+        )
+    return success(
+        f'Nova shows the servers of all projects and is asked with microversion {shown}.'
+    )
 
 
 def _ask(make_client: Callable[[str], Any]) -> Any:

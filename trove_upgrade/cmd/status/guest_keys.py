@@ -25,7 +25,9 @@ def check(
     try:
         guest_security.require_guest_keys(conf, repositories)
     except errors.GuestKeysUnset as error:
-        return warning(f'{error.message} Where this is the configuration of an API alone, it needs none.')
+        return warning(
+            f'{error.message} Where this is the configuration of an API alone, it needs none.'
+        )
     except exceptions.TroveUpgradeError as error:
         return failure(error.message)
     security = conf[our_conf.GROUP].guest_rpc_security

@@ -4,6 +4,7 @@
 Further in front it would see requests before they are authenticated, twice it would read an upgrade as its own, and where Trove's
 application can be reached beside it, Trove's own upgrade runs unchecked.
 """
+
 import configparser
 import dataclasses
 import importlib.metadata
@@ -25,7 +26,7 @@ _FACTORIES = ('paste.filter_factory', 'paste.app_factory')
 #: Source: etc/trove/api-paste.ini of Trove 26.
 _TROVES_APPLICATION = 'trove.common.api:app_factory'
 _AUTHTOKEN = re.compile(r'keystonemiddleware[.#]auth_?token')
-_DEEPEST = 8    #: sections that "use" one another
+_DEEPEST = 8  #: sections that "use" one another
 
 
 class Unreadable(Exception):
@@ -36,7 +37,7 @@ class Unreadable(Exception):
 class Paste:
     """A paste file, as far as pipelines go."""
 
-    sections: dict[str, dict[str, str]]    #: by full name, as 'filter:authtoken'
+    sections: dict[str, dict[str, str]]  #: by full name, as 'filter:authtoken'
 
     @classmethod
     def read(cls, path: pathlib.Path) -> 'Paste':
@@ -73,7 +74,9 @@ class Paste:
 
     def pipelines(self) -> dict[str, list[str]]:
         """Filters and, last, the application of each."""
-        return {name: options.get('pipeline', '').split() for name, options in self.of_kind('pipeline')}
+        return {
+            name: options.get('pipeline', '').split() for name, options in self.of_kind('pipeline')
+        }
 
 
 def check(path: pathlib.Path) -> upgradecheck.Result:
@@ -81,27 +84,58 @@ def check(path: pathlib.Path) -> upgradecheck.Result:
     try:
         paste = Paste.read(path)
     except Unreadable as error:
-        return failure(f'Trove\'s paste file {path} cannot be read: {error}. Look at [DEFAULT] api_paste_config.')
+        return failure(
+            f"Trove's paste file {path} cannot be read: {error}. Look at [DEFAULT] api_paste_config."
+        )
     filters = _ours(paste)
     if not filters:
-        return failure(f'{path} has no filter of ours. Add {_SECTION}, and "trove_upgrade" to the pipeline directly before Trove\'s extensions '
-                       'and application, then restart Trove\'s API.')
-    troves = [name for name, _ in paste.of_kind('app') if paste.factory('app', name) == _TROVES_APPLICATION]
+        return failure(
+            f'{path} has no filter of ours. Add {_SECTION}, and "trove_upgrade" to the pipeline directly before Trove\'s extensions '
+            "and application, then restart Trove's API."
+        )
+    troves = [
+        name
+        for name, _ in paste.of_kind('app')
+        if paste.factory('app', name) == _TROVES_APPLICATION
+    ]
     pipelines = paste.pipelines()
-    ends_in_trove = {name: words for name, words in pipelines.items() if words and words[-1] in troves}
+    ends_in_trove = {
+        name: words for name, words in pipelines.items() if words and words[-1] in troves
+    }
     if not ends_in_trove:
-        return failure(f'{path} has no pipeline that ends in an application of Trove ({_TROVES_APPLICATION}): look whether it is Trove\'s file.')
-    faults = [fault for name, words in ends_in_trove.items() for fault in _faults(paste, name, words, filters)]
-    faults += [f'pipeline:{name} has it, which does not end in Trove\'s application' for name, words in pipelines.items()
-               if name not in ends_in_trove and filters & set(words)]
-    faults += [f'[{name}] has it as filter-with' for name, options in paste.sections.items() if options.get('filter-with', '').strip() in filters]
-    faults += [f'composite:{name} leads to {app} past every pipeline' for name, options in paste.of_kind('composite')
-               for key, app in options.items() if key != 'use' and app.strip() in troves]
+        return failure(
+            f"{path} has no pipeline that ends in an application of Trove ({_TROVES_APPLICATION}): look whether it is Trove's file."
+        )
+    faults = [
+        fault
+        for name, words in ends_in_trove.items()
+        for fault in _faults(paste, name, words, filters)
+    ]
+    faults += [
+        f"pipeline:{name} has it, which does not end in Trove's application"
+        for name, words in pipelines.items()
+        if name not in ends_in_trove and filters & set(words)
+    ]
+    faults += [
+        f'[{name}] has it as filter-with'
+        for name, options in paste.sections.items()
+        if options.get('filter-with', '').strip() in filters
+    ]
+    faults += [
+        f'composite:{name} leads to {app} past every pipeline'
+        for name, options in paste.of_kind('composite')
+        for key, app in options.items()
+        if key != 'use' and app.strip() in troves
+    ]
     faults += _not_installed(paste, filters)
     if faults:
-        return failure(f'The filter is not where it belongs in {path}: {"; ".join(faults)}. It stands once, directly before Trove\'s extensions '
-                       'and application at the end of its pipeline, and nowhere else. Restart Trove\'s API after the change.')
-    return success(f'{path} has the filter once, directly before Trove\'s extensions and application, in pipeline {", ".join(ends_in_trove)}.')
+        return failure(
+            f"The filter is not where it belongs in {path}: {'; '.join(faults)}. It stands once, directly before Trove's extensions "
+            "and application at the end of its pipeline, and nowhere else. Restart Trove's API after the change."
+        )
+    return success(
+        f"{path} has the filter once, directly before Trove's extensions and application, in pipeline {', '.join(ends_in_trove)}."
+    )
 
 
 def _ours(paste: Paste) -> set[str]:
@@ -120,19 +154,29 @@ def _faults(paste: Paste, name: str, words: Sequence[str], filters: set[str]) ->
     found = []
     if len(places) > 1:
         found.append(f'pipeline:{name} has it {len(places)} times')
-    strangers = [word for word in words[places[-1] + 1:-1] if paste.factory('filter', word) != _EXTENSIONS and word not in filters]
+    strangers = [
+        word
+        for word in words[places[-1] + 1 : -1]
+        if paste.factory('filter', word) != _EXTENSIONS and word not in filters
+    ]
     if strangers:
         found.append(f'in pipeline:{name} {", ".join(strangers)} stands between it and {words[-1]}')
-    before = [paste.factory('filter', word) for word in words[:places[0]]]
+    before = [paste.factory('filter', word) for word in words[: places[0]]]
     if _EXTENSIONS in before:
-        found.append(f'in pipeline:{name} Trove\'s extensions come before it, which lead to an upgrade of Trove\'s past it (PUT on /mgmt/instances)')
+        found.append(
+            f"in pipeline:{name} Trove's extensions come before it, which lead to an upgrade of Trove's past it (PUT on /mgmt/instances)"
+        )
     if not any(_AUTHTOKEN.search(factory) for factory in before):
-        found.append(f'in pipeline:{name} no authtoken comes before it, so that anybody could be anyone')
+        found.append(
+            f'in pipeline:{name} no authtoken comes before it, so that anybody could be anyone'
+        )
     return found
 
 
 def _not_installed(paste: Paste, filters: set[str]) -> list[str]:
     eggs = any(_EGG.fullmatch(paste.factory('filter', name)) for name in filters)
     if eggs and not importlib.metadata.entry_points(group='paste.filter_factory', name='upgrade'):
-        return ['the package trove-upgrade is not installed in this environment, so paste cannot load it']
+        return [
+            'the package trove-upgrade is not installed in this environment, so paste cannot load it'
+        ]
     return []

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a check ends."""
+
 from oslo_upgradecheck import upgradecheck
 
 

@@ -4,6 +4,7 @@
 The schema is compared with that of every version that there is.  One that fits is recorded; nothing is guessed: a schema that
 fits none is refused with what is different.
 """
+
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +27,7 @@ _MISSING = frozenset({'add_table', 'add_column', 'add_index', 'add_constraint', 
 class Known:
     """A version, and the schema that a database of it has."""
 
-    revisions: tuple[str, ...]    #: the newest of each branch
+    revisions: tuple[str, ...]  #: the newest of each branch
     metadata: sa.MetaData
 
     @property
@@ -64,7 +65,9 @@ def adopt(connection: sa.Connection, chain: Chain) -> str | None:
 def versions(chain: Chain) -> list[Known]:
     """Every version that a database can be at; of those with the same schema only the last, which an earlier one is as well."""
     order = chain.releases()
-    expand, contract = ([one.revision for one in chain.revisions(branch)] for branch in chain.branches)
+    expand, contract = (
+        [one.revision for one in chain.revisions(branch)] for branch in chain.branches
+    )
     found: list[Known] = []
     for last in range(len(expand)):
         release = order.index(release_of(expand[last]))
@@ -72,7 +75,7 @@ def versions(chain: Chain) -> list[Known]:
         allowed = [one for one in contract if order.index(release_of(one)) < release + whole]
         for count in range(len(allowed) + 1):
             revisions = (expand[last], *allowed[:count][-1:])
-            metadata = schema_at(chain, [*expand[:last + 1], *allowed[:count]])
+            metadata = schema_at(chain, [*expand[: last + 1], *allowed[:count]])
             if found and _same(found[-1].metadata, metadata):
                 found[-1] = Known(revisions, metadata)
             else:
@@ -82,9 +85,13 @@ def versions(chain: Chain) -> list[Known]:
 
 def differences(connection: sa.Connection, metadata: sa.MetaData, ours: set[str]) -> list[Any]:
     """What Alembic would change to make the database that schema; tables that are not ours are not looked at."""
+
     def is_ours(name: str | None, kind: str, _parents: object) -> bool:
         return kind != 'table' or name in ours
-    context = MigrationContext.configure(connection, opts={'compare_type': True, 'include_name': is_ours})
+
+    context = MigrationContext.configure(
+        connection, opts={'compare_type': True, 'include_name': is_ours}
+    )
     return _flat(compare_metadata(context, metadata))
 
 
@@ -118,15 +125,35 @@ def _same(one: sa.MetaData, other: sa.MetaData) -> bool:
 
 
 def _signature(metadata: sa.MetaData) -> Any:
-    return {name: (sorted((column.name, repr(column.type), column.nullable, column.primary_key) for column in table.columns),
-                   sorted((str(index.name), bool(index.unique), tuple(column.name for column in index.columns)) for index in table.indexes),
-                   sorted((type(one).__name__, str(one.name)) for one in table.constraints))
-            for name, table in metadata.tables.items()}
+    return {
+        name: (
+            sorted(
+                (column.name, repr(column.type), column.nullable, column.primary_key)
+                for column in table.columns
+            ),
+            sorted(
+                (
+                    str(index.name),
+                    bool(index.unique),
+                    tuple(column.name for column in index.columns),
+                )
+                for index in table.indexes
+            ),
+            sorted((type(one).__name__, str(one.name)) for one in table.constraints),
+        )
+        for name, table in metadata.tables.items()
+    }
 
 
-def _refused(fitting: Sequence[Known], found: Sequence[tuple[Known, list[Any]]]) -> errors.SchemaNotRecognized:
+def _refused(
+    fitting: Sequence[Known], found: Sequence[tuple[Known, list[Any]]]
+) -> errors.SchemaNotRecognized:
     if fitting:
-        return errors.SchemaNotRecognized(found='they fit several versions: ' + ' and '.join(one.version for one in fitting))
+        return errors.SchemaNotRecognized(
+            found='they fit several versions: ' + ' and '.join(one.version for one in fitting)
+        )
     nearest, different = min(found, key=lambda entry: len(entry[1]))
-    return errors.SchemaNotRecognized(found=f'they fit no version; of the nearest, {nearest.version}, these are different: '
-                                      + '; '.join(describe(one) for one in different))
+    return errors.SchemaNotRecognized(
+        found=f'they fit no version; of the nearest, {nearest.version}, these are different: '
+        + '; '.join(describe(one) for one in different)
+    )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which revisions there are: a chain is what shares a version table, and has one head per branch."""
+
 import dataclasses
 import functools
 import io
@@ -30,28 +31,54 @@ class Chain:
     name: str
     version_table: str
     branches: tuple[str, ...]
-    locations: tuple[pathlib.Path, ...]    #: folders of revisions
-    data: tuple[DataMigration, ...] = ()   #: in the order in which they run
+    locations: tuple[pathlib.Path, ...]  #: folders of revisions
+    data: tuple[DataMigration, ...] = ()  #: in the order in which they run
 
     @classmethod
-    def of(cls, versions: pathlib.Path, data: tuple[DataMigration, ...] = (), *, name: str = 'main',
-           version_table: str = 'alembic_version_trove_upgrade') -> 'Chain':
+    def of(
+        cls,
+        versions: pathlib.Path,
+        data: tuple[DataMigration, ...] = (),
+        *,
+        name: str = 'main',
+        version_table: str = 'alembic_version_trove_upgrade',
+    ) -> 'Chain':
         """A chain of expand and contract revisions in `versions`/<release>/<branch>/."""
-        return cls(name, version_table, BRANCHES, tuple(sorted(versions.glob('*/expand')) + sorted(versions.glob('*/contract'))), data)
+        return cls(
+            name,
+            version_table,
+            BRANCHES,
+            tuple(sorted(versions.glob('*/expand')) + sorted(versions.glob('*/contract'))),
+            data,
+        )
 
-    def config(self, output: io.TextIOBase | None = None, **attributes: Any) -> alembic.config.Config:
+    def config(
+        self, output: io.TextIOBase | None = None, **attributes: Any
+    ) -> alembic.config.Config:
         """What Alembic's commands take; `attributes` are handed to env.py."""
-        config = alembic.config.Config(output_buffer=cast('Any', output), stdout=cast('Any', output or io.StringIO()))
+        config = alembic.config.Config(
+            output_buffer=cast('Any', output), stdout=cast('Any', output or io.StringIO())
+        )
         config.set_main_option('script_location', str(_HERE).replace('%', '%%'))
         config.set_main_option('path_separator', 'newline')
         config.set_main_option('version_path_separator', 'newline')
-        config.set_main_option('version_locations', '\n'.join(str(folder).replace('%', '%%') for folder in self.locations))
+        config.set_main_option(
+            'version_locations',
+            '\n'.join(str(folder).replace('%', '%%') for folder in self.locations),
+        )
         config.attributes.update(version_table=self.version_table, **attributes)
         return config
 
     def script(self) -> alembic.script.ScriptDirectory:
         """The revisions as Alembic reads them."""
-        return _script(self, tuple((path, path.stat().st_mtime_ns) for folder in self.locations for path in sorted(folder.glob('*.py'))))
+        return _script(
+            self,
+            tuple(
+                (path, path.stat().st_mtime_ns)
+                for folder in self.locations
+                for path in sorted(folder.glob('*.py'))
+            ),
+        )
 
     def revisions(self, branch: str) -> list[alembic.script.Script]:
         """Of one branch, oldest first; empty where nothing has been written yet."""
@@ -72,13 +99,17 @@ class Chain:
         if target is None:
             return tuple(revisions)
         if target.startswith('+') and target[1:].isdigit():
-            return tuple(revisions[:int(target[1:])])
+            return tuple(revisions[: int(target[1:])])
         order = self.releases()
         if target in order:
-            return tuple(one for one in revisions if order.index(release_of(one)) <= order.index(target))
+            return tuple(
+                one for one in revisions if order.index(release_of(one)) <= order.index(target)
+            )
         known = [one.revision for one in self.revisions(branch)]
         if target not in known:
-            raise errors.RevisionUnknown(name=target, found=f'branch {branch} has {", ".join(known) or "none"}')
+            raise errors.RevisionUnknown(
+                name=target, found=f'branch {branch} has {", ".join(known) or "none"}'
+            )
         return tuple(one for one in revisions if known.index(one) <= known.index(target))
 
     def heads_of(self, names: Sequence[str]) -> dict[str, str]:
@@ -113,14 +144,23 @@ class Chain:
 
     def releases(self) -> list[str]:
         """Oldest first."""
-        return list(dict.fromkeys(release_of(one.revision) for one in self.revisions(self.branches[0])))
+        return list(
+            dict.fromkeys(release_of(one.revision) for one in self.revisions(self.branches[0]))
+        )
 
 
 @functools.lru_cache(maxsize=32)
-def _script(chain: Chain, _files: tuple[tuple[pathlib.Path, int], ...]) -> alembic.script.ScriptDirectory:
+def _script(
+    chain: Chain, _files: tuple[tuple[pathlib.Path, int], ...]
+) -> alembic.script.ScriptDirectory:
     """Reading all files takes tens of milliseconds, and a run asks for them dozens of times."""
     return alembic.script.ScriptDirectory.from_config(chain.config())
 
 
 MAIN = Chain.of(_HERE / 'versions', MIGRATIONS)
-STANDALONE = Chain('standalone', 'alembic_version_trove_upgrade_standalone', ('standalone',), (_HERE / 'standalone' / 'versions',))
+STANDALONE = Chain(
+    'standalone',
+    'alembic_version_trove_upgrade_standalone',
+    ('standalone',),
+    (_HERE / 'standalone' / 'versions',),
+)

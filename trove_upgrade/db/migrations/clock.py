@@ -3,6 +3,7 @@
 
 Who holds what until when is never decided by it: that is the database's clock.
 """
+
 import time
 from typing import Protocol
 

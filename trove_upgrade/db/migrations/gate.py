@@ -4,6 +4,7 @@
 A service is in the way as long as it is listed, silent or not: an API that nobody asks has no occasion to give a sign of life, and
 would fail at its next request.
 """
+
 import dataclasses
 from collections.abc import Sequence
 
@@ -22,13 +23,15 @@ class Older:
     """A service that a contract has to wait for."""
 
     service: Service
-    needs: str    #: the release that it has to be of, at least
+    needs: str  #: the release that it has to be of, at least
 
     def __str__(self) -> str:
         one = self.service
         pid = f', process {one.pid}' if one.pid is not None else ''
-        return (f'{one.id} ({one.binary} {one.release} {one.version} on {one.host}{pid}; {one.state}, '
-                f'last seen {ago(one.silent_seconds)} ago)')
+        return (
+            f'{one.id} ({one.binary} {one.release} {one.version} on {one.host}{pid}; {one.state}, '
+            f'last seen {ago(one.silent_seconds)} ago)'
+        )
 
 
 def ago(seconds: float) -> str:
@@ -44,7 +47,7 @@ def older_services(known: Sequence[Service], release: str, releases: Sequence[st
 
     A release that is not among them counts as older: nothing says that it can do without what goes.
     """
-    recent = releases[releases.index(release):] if release in releases else [release]
+    recent = releases[releases.index(release) :] if release in releases else [release]
     return [Older(one, release) for one in known if one.release not in recent]
 
 
@@ -74,5 +77,9 @@ def check(engine: sa.Engine, release: str, releases: Sequence[str]) -> None:
     """
     found = older_services(listed(engine), release, releases)
     if found:
-        raise errors.OlderServices(release=release, count=len(found), are='is' if len(found) == 1 else 'are',
-                                   found='; '.join(str(one) for one in found))
+        raise errors.OlderServices(
+            release=release,
+            count=len(found),
+            are='is' if len(found) == 1 else 'are',
+            found='; '.join(str(one) for one in found),
+        )

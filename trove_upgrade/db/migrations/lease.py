@@ -5,6 +5,7 @@ A row and a conditional UPDATE, not a lock of the server's: Galera has no GET_LO
 row can be read by an operator.  All times are the database's.  Each taking raises `generation`, by which a run notices that it was
 overtaken.  The row's table is the one thing that is made without the lease; every other one is made under it.
 """
+
 import contextlib
 import dataclasses
 import datetime
@@ -27,17 +28,24 @@ LOG = logs.get_logger(__name__)
 DATABASE_ERRORS = (sa.exc.SQLAlchemyError, db_exc.DBError)
 
 _METADATA = sa.MetaData()
-_MYSQL: dict[str, Any] = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4', 'mariadb_engine': 'InnoDB', 'mariadb_charset': 'utf8mb4'}
+_MYSQL: dict[str, Any] = {
+    'mysql_engine': 'InnoDB',
+    'mysql_charset': 'utf8mb4',
+    'mariadb_engine': 'InnoDB',
+    'mariadb_charset': 'utf8mb4',
+}
 _NAME = 'schema'
 
 TABLE = sa.Table(
-    'upgrade_schema_lease', _METADATA,
+    'upgrade_schema_lease',
+    _METADATA,
     sa.Column('name', sa.String(32), primary_key=True),
-    sa.Column('holder', sa.String(255), nullable=True),    # NULL: nobody
+    sa.Column('holder', sa.String(255), nullable=True),  # NULL: nobody
     sa.Column('generation', sa.BigInteger(), nullable=False),
     sa.Column('lease_until', columns.UtcDateTime(), nullable=True),
     sa.Column('taken_at', columns.UtcDateTime(), nullable=True),
-    **_MYSQL)
+    **_MYSQL,
+)
 
 _ROW = TABLE.c.name == _NAME
 _IS_FREE = sa.or_(TABLE.c.holder.is_(None), TABLE.c.lease_until <= columns.now())
@@ -58,11 +66,13 @@ class LeaseRow:
     generation: int
     lease_until: datetime.datetime | None
     taken_at: datetime.datetime | None
-    is_free: bool    #: nobody holds it, or not any more
+    is_free: bool  #: nobody holds it, or not any more
 
     def refusal(self) -> errors.LeaseHeld:
         """That it is another's, to be raised."""
-        return errors.LeaseHeld(holder=self.holder, taken_at=_shown(self.taken_at), until=_shown(self.lease_until))
+        return errors.LeaseHeld(
+            holder=self.holder, taken_at=_shown(self.taken_at), until=_shown(self.lease_until)
+        )
 
 
 def _shown(time: datetime.datetime | None) -> str:
@@ -71,15 +81,33 @@ def _shown(time: datetime.datetime | None) -> str:
 
 def read(connection: sa.Connection) -> LeaseRow | None:
     """What the row says; None where there is none yet.  The table is there."""
-    row = connection.execute(sa.select(TABLE.c.holder, TABLE.c.generation, TABLE.c.lease_until, TABLE.c.taken_at,
-                                       _IS_FREE.label('is_free')).where(_ROW)).one_or_none()
-    return None if row is None else LeaseRow(row.holder, row.generation, row.lease_until, row.taken_at, bool(row.is_free))
+    row = connection.execute(
+        sa.select(
+            TABLE.c.holder,
+            TABLE.c.generation,
+            TABLE.c.lease_until,
+            TABLE.c.taken_at,
+            _IS_FREE.label('is_free'),
+        ).where(_ROW)
+    ).one_or_none()
+    return (
+        None
+        if row is None
+        else LeaseRow(row.holder, row.generation, row.lease_until, row.taken_at, bool(row.is_free))
+    )
 
 
 class Held:
     """The lease, while it is ours."""
 
-    def __init__(self, connection: sa.Connection, holder: str, generation: int, seconds: float, clock: clocks.Clock) -> None:
+    def __init__(
+        self,
+        connection: sa.Connection,
+        holder: str,
+        generation: int,
+        seconds: float,
+        clock: clocks.Clock,
+    ) -> None:
         """`connection` is the lease's own; it is used by one thread at a time.  It was taken just now."""
         self.holder = holder
         self.generation = generation
@@ -103,7 +131,9 @@ class Held:
             return
         began_at = self._clock.monotonic()
         try:
-            mine = self._is_mine() if began_at - self._renewed_at < self._seconds / 3 else self.renew()
+            mine = (
+                self._is_mine() if began_at - self._renewed_at < self._seconds / 3 else self.renew()
+            )
         except DATABASE_ERRORS as error:
             if began_at - self._renewed_at < self._seconds:
                 return
@@ -115,11 +145,16 @@ class Held:
     def renew(self) -> bool:
         """Have it for its whole length again; False where it was overtaken."""
         values = {'lease_until': columns.ahead(self._seconds)}
-        began_at = self._clock.monotonic()    # before the statement: the database counts from later on
+        began_at = (
+            self._clock.monotonic()
+        )  # before the statement: the database counts from later on
         with self._turn:
             if self._overtaken:
                 return False
-            self._overtaken = not _write(self._connection, sa.update(TABLE).where(_ROW, TABLE.c.generation == self.generation).values(values))
+            self._overtaken = not _write(
+                self._connection,
+                sa.update(TABLE).where(_ROW, TABLE.c.generation == self.generation).values(values),
+            )
             if not self._overtaken:
                 self._renewed_at = began_at
             return not self._overtaken
@@ -135,10 +170,19 @@ class Held:
         values = {'holder': None, 'lease_until': None}
         try:
             with self._turn:
-                _write(self._connection, sa.update(TABLE).where(_ROW, TABLE.c.generation == self.generation).values(values))
+                _write(
+                    self._connection,
+                    sa.update(TABLE)
+                    .where(_ROW, TABLE.c.generation == self.generation)
+                    .values(values),
+                )
         except DATABASE_ERRORS as error:
-            LOG.warning('The lease of the database schema (%s) could not be given back: it is free in %g s. %s',
-                        self.holder, self._seconds, type(error).__name__)
+            LOG.warning(
+                'The lease of the database schema (%s) could not be given back: it is free in %g s. %s',
+                self.holder,
+                self._seconds,
+                type(error).__name__,
+            )
 
     @contextlib.contextmanager
     def renewed(self) -> Iterator[None]:
@@ -147,7 +191,9 @@ class Held:
             yield
             return
         ended = threading.Event()
-        thread = threading.Thread(target=self._keep, args=(ended,), name='schema-lease', daemon=True)
+        thread = threading.Thread(
+            target=self._keep, args=(ended,), name='schema-lease', daemon=True
+        )
         thread.start()
         try:
             yield
@@ -159,18 +205,31 @@ class Held:
         while not ended.wait(self._seconds / 3):
             try:
                 if not self.renew():
-                    LOG.warning('The lease of the database schema (%s) is another run\'s now: this one ends', self.holder)
+                    LOG.warning(
+                        "The lease of the database schema (%s) is another run's now: this one ends",
+                        self.holder,
+                    )
                     return
-            except DATABASE_ERRORS as error:    # `check` says how long that can go on
-                LOG.warning('The lease of the database schema (%s) could not be renewed, and is tried again: %s',
-                            self.holder, type(error).__name__)
+            except DATABASE_ERRORS as error:  # `check` says how long that can go on
+                LOG.warning(
+                    'The lease of the database schema (%s) could not be renewed, and is tried again: %s',
+                    self.holder,
+                    type(error).__name__,
+                )
 
 
 class Lease:
     """Taken for the length of a run."""
 
-    def __init__(self, engine: sa.Engine, holder: str, *, seconds: float = 30, clock: clocks.Clock | None = None,
-                 uniform: Callable[[float, float], float] = random.uniform) -> None:
+    def __init__(
+        self,
+        engine: sa.Engine,
+        holder: str,
+        *,
+        seconds: float = 30,
+        clock: clocks.Clock | None = None,
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
         """`holder` names the process to an operator ('host/pid'); `uniform(low, high)` is the source of jitter.
 
         `seconds`: how long the lease of a run that was killed keeps others away.
@@ -182,7 +241,12 @@ class Lease:
         self._uniform = uniform
 
     @contextlib.contextmanager
-    def held(self, *, wait_seconds: float = 0, waiting: Callable[[str, float], None] = lambda _holder, _seconds_left: None) -> Iterator[Held]:
+    def held(
+        self,
+        *,
+        wait_seconds: float = 0,
+        waiting: Callable[[str, float], None] = lambda _holder, _seconds_left: None,
+    ) -> Iterator[Held]:
         """Held for the length of the block, on a connection of its own.
 
         `waiting(holder, seconds_left)` is called at each look at a lease that is another's, with how long it is still waited for.
@@ -190,7 +254,10 @@ class Lease:
 
         :raises LeaseHeld: another run holds it, and held it for `wait_seconds`.
         """
-        with self._engine.connect() as connection, lock_waits.short_lock_waits(connection, max(1.0, self._seconds / 6)):
+        with (
+            self._engine.connect() as connection,
+            lock_waits.short_lock_waits(connection, max(1.0, self._seconds / 6)),
+        ):
             self._make_row(connection)
             held = self._take(connection, wait_seconds, waiting)
             try:
@@ -201,15 +268,19 @@ class Lease:
 
     def _make_row(self, connection: sa.Connection) -> None:
         """The table and the row, by whoever comes first."""
+
         def make_table() -> None:
             if not sa.inspect(connection).has_table(TABLE.name):
-                if connection.dialect.name == 'postgresql':    # or the race ends in errors that oslo.db writes into the log
+                if (
+                    connection.dialect.name == 'postgresql'
+                ):  # or the race ends in errors that oslo.db writes into the log
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_POSTGRESQL_LOCK)))
                 connection.execute(sa.schema.CreateTable(TABLE, if_not_exists=True))
 
         def make_row() -> None:
             if read(connection) is None:
                 connection.execute(sa.insert(TABLE).values(name=_NAME, generation=0))
+
         self._settled(connection, make_table)
         self._settled(connection, make_row)
 
@@ -227,14 +298,18 @@ class Lease:
                 with connection.begin():
                     make()
             except DATABASE_ERRORS as error:
-                if self._clock.monotonic() > deadline or (failed and not lock_waits.is_lock_timeout(error)):
+                if self._clock.monotonic() > deadline or (
+                    failed and not lock_waits.is_lock_timeout(error)
+                ):
                     raise
                 failed = failed or not lock_waits.is_lock_timeout(error)
                 self._clock.sleep(self._uniform(0.01, 0.1))
             else:
                 return
 
-    def _take(self, connection: sa.Connection, wait_seconds: float, waiting: Callable[[str, float], None]) -> Held:
+    def _take(
+        self, connection: sa.Connection, wait_seconds: float, waiting: Callable[[str, float], None]
+    ) -> Held:
         began_at = self._clock.monotonic()
         while True:
             taken_at = self._clock.monotonic()
@@ -246,10 +321,14 @@ class Lease:
                     continue
                 if row.is_free:
                     if self._overtake(connection, row.generation):
-                        return Held(connection, self._holder, row.generation + 1, self._seconds, self._clock)
-                    continue    # another was faster, and the next look names it
+                        return Held(
+                            connection, self._holder, row.generation + 1, self._seconds, self._clock
+                        )
+                    continue  # another was faster, and the next look names it
             except DATABASE_ERRORS as error:
-                if not lock_waits.is_lock_timeout(error) or taken_at - began_at > max(wait_seconds, _SETTLE_SECONDS):
+                if not lock_waits.is_lock_timeout(error) or taken_at - began_at > max(
+                    wait_seconds, _SETTLE_SECONDS
+                ):
                     raise
                 self._clock.sleep(self._uniform(0.01, 0.1))
                 continue
@@ -260,8 +339,16 @@ class Lease:
             self._clock.sleep(min(left, self._uniform(_POLL_SECONDS / 2, _POLL_SECONDS * 1.5)))
 
     def _overtake(self, connection: sa.Connection, generation: int) -> bool:
-        values = {'holder': self._holder, 'generation': generation + 1, 'taken_at': columns.now(), 'lease_until': columns.ahead(self._seconds)}
-        return _write(connection, sa.update(TABLE).where(_ROW, TABLE.c.generation == generation, _IS_FREE).values(values))
+        values = {
+            'holder': self._holder,
+            'generation': generation + 1,
+            'taken_at': columns.now(),
+            'lease_until': columns.ahead(self._seconds),
+        }
+        return _write(
+            connection,
+            sa.update(TABLE).where(_ROW, TABLE.c.generation == generation, _IS_FREE).values(values),
+        )
 
 
 def _write(connection: sa.Connection, statement: sa.Update) -> bool:
@@ -279,4 +366,6 @@ def _read_only(connection: sa.Connection) -> Iterator[None]:
 
 def _is_ours_alone(connection: sa.Connection) -> bool:
     """A database in memory: nobody else's, and with one connection."""
-    return connection.dialect.name == 'sqlite' and isinstance(connection.engine.pool, sa.pool.StaticPool | sa.pool.SingletonThreadPool)
+    return connection.dialect.name == 'sqlite' and isinstance(
+        connection.engine.pool, sa.pool.StaticPool | sa.pool.SingletonThreadPool
+    )

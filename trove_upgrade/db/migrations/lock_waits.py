@@ -5,6 +5,7 @@ DDL that waits behind a long transaction makes every later query of the table wa
 two, the service goes on, and the same revision is tried again a little later: revisions are idempotent, a second run carries on.
 Source: MariaDB "Metadata Locking", PostgreSQL "Client Connection Defaults: lock_timeout".
 """
+
 import contextlib
 import dataclasses
 import math
@@ -58,7 +59,10 @@ def _restore(connection: sa.Connection, before: dict[str, int | str]) -> None:
     try:
         connection.rollback()
         _write(connection, before)
-    except (sa.exc.SQLAlchemyError, db_exc.DBError):    # mostly cut off: a fresh one has the server's settings anyway
+    except (
+        sa.exc.SQLAlchemyError,
+        db_exc.DBError,
+    ):  # mostly cut off: a fresh one has the server's settings anyway
         connection.invalidate()
 
 
@@ -73,10 +77,16 @@ def _values(connection: sa.Connection, seconds: float) -> dict[str, int | str]:
 def _read(connection: sa.Connection) -> dict[str, int | str]:
     """What the session has now."""
     if connection.dialect.name in {'mysql', 'mariadb'}:
-        row = connection.exec_driver_sql('SELECT @@SESSION.lock_wait_timeout, @@SESSION.innodb_lock_wait_timeout').one()
+        row = connection.exec_driver_sql(
+            'SELECT @@SESSION.lock_wait_timeout, @@SESSION.innodb_lock_wait_timeout'
+        ).one()
         found: dict[str, int | str] = dict(zip(_MYSQL_SETTINGS, row, strict=True))
     elif connection.dialect.name == 'postgresql':
-        found = {'lock_timeout': connection.exec_driver_sql("SELECT current_setting('lock_timeout')").scalar_one()}
+        found = {
+            'lock_timeout': connection.exec_driver_sql(
+                "SELECT current_setting('lock_timeout')"
+            ).scalar_one()
+        }
     else:
         found = {'busy_timeout': connection.exec_driver_sql('PRAGMA busy_timeout').scalar_one()}
     connection.rollback()
@@ -108,16 +118,26 @@ def is_lock_timeout(error: BaseException) -> bool:
         seen.add(id(one))
         if _is_drivers_lock_timeout(one):
             return True
-        left += [one.__cause__, *(inner for inner in (getattr(one, 'inner_exception', None), getattr(one, 'orig', None))
-                                  if isinstance(inner, BaseException))]
+        left += [
+            one.__cause__,
+            *(
+                inner
+                for inner in (getattr(one, 'inner_exception', None), getattr(one, 'orig', None))
+                if isinstance(inner, BaseException)
+            ),
+        ]
     return False
 
 
 def _is_drivers_lock_timeout(error: BaseException) -> bool:
     if isinstance(error, sqlite3.Error):
-        code = getattr(error, 'sqlite_errorcode', None)    # extended codes carry the plain one in their lowest byte
+        code = getattr(
+            error, 'sqlite_errorcode', None
+        )  # extended codes carry the plain one in their lowest byte
         return code is not None and code & 0xFF in _SQLITE_ERRORS
-    if (getattr(error, 'sqlstate', None) or getattr(error, 'pgcode', None)) in _POSTGRESQL_STATES:    # psycopg, psycopg2
+    if (
+        getattr(error, 'sqlstate', None) or getattr(error, 'pgcode', None)
+    ) in _POSTGRESQL_STATES:  # psycopg, psycopg2
         return True
     from_mysql = type(error).__module__.partition('.')[0] in {'pymysql', 'MySQLdb'}
     return from_mysql and bool(error.args) and error.args[0] in _MYSQL_ERRORS
@@ -127,9 +147,9 @@ def _is_drivers_lock_timeout(error: BaseException) -> bool:
 class Backoff:
     """How long to wait between two tries, and in all."""
 
-    first_seconds: float = 0.5       #: before the second try; doubled for each one after it
-    longest_seconds: float = 30.0    #: of one pause
-    budget_seconds: float = 600.0    #: from the first try on; no try begins later
+    first_seconds: float = 0.5  #: before the second try; doubled for each one after it
+    longest_seconds: float = 30.0  #: of one pause
+    budget_seconds: float = 600.0  #: from the first try on; no try begins later
 
     def pauses(self, uniform: Callable[[float, float], float]) -> Iterator[float]:
         """Seconds, without an end; between half of each and the whole, so that several runs do not meet again."""
@@ -142,14 +162,26 @@ class Backoff:
 class Retry:
     """Runs again what a lock time-out has ended."""
 
-    def __init__(self, backoff: Backoff | None = None, *, clock: clocks.Clock | None = None,
-                 uniform: Callable[[float, float], float] = random.uniform) -> None:
+    def __init__(
+        self,
+        backoff: Backoff | None = None,
+        *,
+        clock: clocks.Clock | None = None,
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
         """`uniform(low, high)` is the source of jitter."""
         self._backoff = backoff or Backoff()
         self._clock = clock or clocks.SystemClock()
         self._uniform = uniform
 
-    def run(self, what: str, attempt: Callable[[], Result], *, rollback: Callable[[], None], report: Callable[[str], None]) -> Result:
+    def run(
+        self,
+        what: str,
+        attempt: Callable[[], Result],
+        *,
+        rollback: Callable[[], None],
+        report: Callable[[str], None],
+    ) -> Result:
         """`attempt()` until it is not ended by a lock time-out; `rollback()` comes before each pause, so that we hold nothing in it.
 
         `what` names it in messages ('Revision aurora_expand02').  `report` gets one line for each pause.
@@ -169,6 +201,8 @@ class Retry:
                     seconds = self._clock.monotonic() - began_at
                     raise errors.SchemaLocked(what=what, seconds=seconds, tries=tries) from error
             pause = min(planned, left)
-            report(f'{what} did not get its locks in try {tries}: again in {pause:.1f} s, for {left:.0f} s at most.')
+            report(
+                f'{what} did not get its locks in try {tries}: again in {pause:.1f} s, for {left:.0f} s at most.'
+            )
             self._clock.sleep(pause)
-        raise AssertionError('pauses never end')    # pragma: no cover
+        raise AssertionError('pauses never end')  # pragma: no cover

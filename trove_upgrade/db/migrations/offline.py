@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The SQL of revisions for an administrator who runs it himself; nothing is connected to."""
+
 from collections.abc import Iterator, Sequence
 
 import sqlalchemy as sa
@@ -21,8 +22,17 @@ def sql(chain: Chain, branches: Sequence[str], target: str | None, dialect: str)
     for branch in branches:
         known = [one.revision for one in chain.revisions(branch)]
         before = chain.upto(branch, known, start) if start else ()
-        for revision in chain.upto(branch, known, end or None)[len(before):]:
-            lines += [f'-- {revision}', *(f'-- before it: trove-upgrade-manage db data run {one.name}' for one in chain.data if one.before == revision), *(f'{statement};' for statement in _statements(chain, known, revision, dialect)), '']
+        for revision in chain.upto(branch, known, end or None)[len(before) :]:
+            lines += [
+                f'-- {revision}',
+                *(
+                    f'-- before it: trove-upgrade-manage db data run {one.name}'
+                    for one in chain.data
+                    if one.before == revision
+                ),
+                *(f'{statement};' for statement in _statements(chain, known, revision, dialect)),
+                '',
+            ]
     return '\n'.join(lines)
 
 
@@ -36,6 +46,8 @@ def _statements(chain: Chain, known: Sequence[str], revision: str, dialect: str)
 
 
 def _version_table(chain: Chain, dialect: str) -> str:
-    context = MigrationContext.configure(dialect_name=dialect, opts={'version_table': chain.version_table, 'as_sql': True})
-    create = sa.schema.CreateTable(context._version, if_not_exists=True)    # noqa: SLF001 - Alembic has no other word for it
+    context = MigrationContext.configure(
+        dialect_name=dialect, opts={'version_table': chain.version_table, 'as_sql': True}
+    )
+    create = sa.schema.CreateTable(context._version, if_not_exists=True)  # noqa: SLF001 - Alembic has no other word for it
     return str(create.compile(dialect=context.dialect)).strip()

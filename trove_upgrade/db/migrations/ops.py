@@ -4,6 +4,7 @@
 MySQL commits every statement by itself, so a revision can die half way; the second run must carry on where the first ended.
 Offline (printing SQL) there is nothing to look at, and all of it is printed.
 """
+
 import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,8 +12,12 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-_STORAGE: dict[str, Any] = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4',
-                            'mariadb_engine': 'InnoDB', 'mariadb_charset': 'utf8mb4'}
+_STORAGE: dict[str, Any] = {
+    'mysql_engine': 'InnoDB',
+    'mysql_charset': 'utf8mb4',
+    'mariadb_engine': 'InnoDB',
+    'mariadb_charset': 'utf8mb4',
+}
 
 
 def _inspector() -> sa.Inspector | None:
@@ -30,22 +35,30 @@ def ensure_table(name: str, *items: sa.schema.SchemaItem) -> None:
 def ensure_column(table: str, column: sa.Column[Any]) -> None:
     """Add the column unless there is one of that name."""
     inspector = _inspector()
-    if inspector is None or column.name not in {known['name'] for known in inspector.get_columns(table)}:
-        if column.computed is not None and op.get_context().dialect.name == 'sqlite':    # which adds no column that it would have to compute
+    if inspector is None or column.name not in {
+        known['name'] for known in inspector.get_columns(table)
+    }:
+        if (
+            column.computed is not None and op.get_context().dialect.name == 'sqlite'
+        ):  # which adds no column that it would have to compute
             with _altering(table) as target:
                 target.add_column(column)
             return
         op.add_column(table, column)
 
 
-def ensure_index(name: str, table: str, columns: Sequence[Any], *, unique: bool = False, **options: Any) -> None:
+def ensure_index(
+    name: str, table: str, columns: Sequence[Any], *, unique: bool = False, **options: Any
+) -> None:
     """Create the index unless there is one of that name: for a table that the same revision makes.  `options` are those of a dialect."""
     inspector = _inspector()
     if inspector is None or name not in {known['name'] for known in inspector.get_indexes(table)}:
         op.create_index(name, table, columns, unique=unique, **options)
 
 
-def ensure_index_online(name: str, table: str, columns: Sequence[Any], *, unique: bool = False, **options: Any) -> None:
+def ensure_index_online(
+    name: str, table: str, columns: Sequence[Any], *, unique: bool = False, **options: Any
+) -> None:
     """The same for a table that has rows, and writers who must not wait.
 
     PostgreSQL builds it CONCURRENTLY, outside of any transaction; an INVALID one that a killed build has left goes first.  MySQL builds
@@ -61,12 +74,16 @@ def ensure_index_online(name: str, table: str, columns: Sequence[Any], *, unique
     with op.get_context().autocommit_block():
         if offline or valid is False:
             op.drop_index(name, table_name=table, postgresql_concurrently=True, if_exists=True)
-        op.create_index(name, table, columns, unique=unique, postgresql_concurrently=True, **options)
+        op.create_index(
+            name, table, columns, unique=unique, postgresql_concurrently=True, **options
+        )
 
 
 def _is_valid(index: str) -> bool | None:
     """PostgreSQL's word; None where there is no such index."""
-    query = sa.text('SELECT indisvalid FROM pg_catalog.pg_index WHERE indexrelid = to_regclass(quote_ident(:name))')
+    query = sa.text(
+        'SELECT indisvalid FROM pg_catalog.pg_index WHERE indexrelid = to_regclass(quote_ident(:name))'
+    )
     return op.get_bind().execute(query, {'name': index}).scalar_one_or_none()
 
 
@@ -104,11 +121,19 @@ def ensure_not_null(table: str, column: sa.Column[Any]) -> None:
 def ensure_type(table: str, column: sa.Column[Any], *, using: str | None = None) -> None:
     """Give the column the type of `column`, its whole definition; `using` is PostgreSQL's expression for what it does not convert by itself."""
     known = _known_column(table, column)
-    if known is not None and not op.get_context().impl.compare_type(sa.Column(column.name, known['type']), column):
+    if known is not None and not op.get_context().impl.compare_type(
+        sa.Column(column.name, known['type']), column
+    ):
         return
     with _altering(table) as target:
-        target.alter_column(column.name, type_=column.type, existing_nullable=column.nullable, existing_server_default=_default(column),
-                            existing_comment=column.comment, postgresql_using=using)
+        target.alter_column(
+            column.name,
+            type_=column.type,
+            existing_nullable=column.nullable,
+            existing_server_default=_default(column),
+            existing_comment=column.comment,
+            postgresql_using=using,
+        )
 
 
 def ensure_default(table: str, column: sa.Column[Any]) -> None:
@@ -120,15 +145,26 @@ def ensure_default(table: str, column: sa.Column[Any]) -> None:
     if known is not None and known['default'] is None and column.server_default is None:
         return
     with _altering(table) as target:
-        target.alter_column(column.name, server_default=_default(column), existing_type=column.type, existing_nullable=column.nullable,
-                            existing_comment=column.comment)
+        target.alter_column(
+            column.name,
+            server_default=_default(column),
+            existing_type=column.type,
+            existing_nullable=column.nullable,
+            existing_comment=column.comment,
+        )
 
 
 def ensure_column_comment(table: str, column: sa.Column[Any]) -> None:
     """Give the column the comment of `column`, its whole definition, or none.  SQLite has no comments."""
     if op.get_context().dialect.supports_comments:
-        op.alter_column(table, column.name, comment=column.comment, existing_type=column.type, existing_nullable=column.nullable,
-                        existing_server_default=_default(column))
+        op.alter_column(
+            table,
+            column.name,
+            comment=column.comment,
+            existing_type=column.type,
+            existing_nullable=column.nullable,
+            existing_server_default=_default(column),
+        )
 
 
 def ensure_table_comment(table: str, comment: str | None) -> None:
@@ -146,10 +182,17 @@ def ensure_constraint(table: str, constraint: sa.Constraint) -> None:
     if constraint.name in _constraint_names(table):
         return
     name = str(constraint.name)
-    if isinstance(constraint, sa.UniqueConstraint) and op.get_context().dialect.name == 'postgresql':
-        ensure_index_online(name, table, _columns(constraint), unique=True)    # writers wait for the naming alone
+    if (
+        isinstance(constraint, sa.UniqueConstraint)
+        and op.get_context().dialect.name == 'postgresql'
+    ):
+        ensure_index_online(
+            name, table, _columns(constraint), unique=True
+        )  # writers wait for the naming alone
         quote = op.get_context().dialect.identifier_preparer.quote
-        op.execute(f'ALTER TABLE {quote(table)} ADD CONSTRAINT {quote(name)} UNIQUE USING INDEX {quote(name)}')
+        op.execute(
+            f'ALTER TABLE {quote(table)} ADD CONSTRAINT {quote(name)} UNIQUE USING INDEX {quote(name)}'
+        )
         return
     with _altering(table) as target:
         where: tuple[str, ...] = () if op.get_context().dialect.name == 'sqlite' else (table,)
@@ -157,9 +200,15 @@ def ensure_constraint(table: str, constraint: sa.Constraint) -> None:
             target.create_unique_constraint(name, *where, _columns(constraint))
         elif isinstance(constraint, sa.ForeignKeyConstraint):
             referent = constraint.elements[0].target_fullname.rpartition('.')[0]
-            target.create_foreign_key(name, *where, referent, list(constraint.column_keys),
-                                      [key.target_fullname.rpartition('.')[2] for key in constraint.elements],
-                                      onupdate=constraint.onupdate, ondelete=constraint.ondelete)
+            target.create_foreign_key(
+                name,
+                *where,
+                referent,
+                list(constraint.column_keys),
+                [key.target_fullname.rpartition('.')[2] for key in constraint.elements],
+                onupdate=constraint.onupdate,
+                ondelete=constraint.ondelete,
+            )
         elif isinstance(constraint, sa.CheckConstraint):
             target.create_check_constraint(name, *where, constraint.sqltext)
 
@@ -177,8 +226,13 @@ def _ensure_nullability(table: str, column: sa.Column[Any], *, nullable: bool) -
     known = _known_column(table, column)
     if known is None or known['nullable'] != nullable:
         with _altering(table) as target:
-            target.alter_column(column.name, nullable=nullable, existing_type=column.type, existing_server_default=_default(column),
-                                existing_comment=column.comment)
+            target.alter_column(
+                column.name,
+                nullable=nullable,
+                existing_type=column.type,
+                existing_server_default=_default(column),
+                existing_comment=column.comment,
+            )
 
 
 @contextlib.contextmanager
@@ -190,14 +244,18 @@ def _altering(table: str) -> Iterator[Any]:
     inspector = _inspector()
     if inspector is not None and inspector.has_table(f'_alembic_tmp_{table}'):
         op.drop_table(f'_alembic_tmp_{table}')
-    with op.batch_alter_table(table, copy_from=None if inspector is None else _reflected(table)) as batch:
+    with op.batch_alter_table(
+        table, copy_from=None if inspector is None else _reflected(table)
+    ) as batch:
         yield batch
 
 
 def _reflected(table: str) -> sa.Table:
     """A batch copies constraints in the order in which they come: an order of its own would be another schema each time."""
     found = sa.Table(table, sa.MetaData(), autoload_with=op.get_bind(), resolve_fks=False)
-    found.constraints = sa.util.OrderedSet(sorted(found.constraints, key=lambda one: (type(one).__name__, str(one.name))))
+    found.constraints = sa.util.OrderedSet(
+        sorted(found.constraints, key=lambda one: (type(one).__name__, str(one.name)))
+    )
     found.indexes = sa.util.OrderedSet(sorted(found.indexes, key=lambda one: str(one.name)))
     return found
 
@@ -219,17 +277,29 @@ class _Altering:
 def _known_column(table: str, column: sa.Column[Any]) -> Any:
     """As the server describes it; None offline."""
     inspector = _inspector()
-    return None if inspector is None else next(known for known in inspector.get_columns(table) if known['name'] == column.name)
+    return (
+        None
+        if inspector is None
+        else next(known for known in inspector.get_columns(table) if known['name'] == column.name)
+    )
 
 
 def _default(column: sa.Column[Any]) -> Any:
     """As alter_column takes it."""
-    return column.server_default.arg if isinstance(column.server_default, sa.DefaultClause) else column.server_default
+    return (
+        column.server_default.arg
+        if isinstance(column.server_default, sa.DefaultClause)
+        else column.server_default
+    )
 
 
 def _columns(constraint: sa.UniqueConstraint) -> list[str]:
     """Their names; a constraint that belongs to no table yet has nothing else."""
-    return [one if isinstance(one, str) else one.name for one in constraint._pending_colargs if one is not None]    # noqa: SLF001
+    return [
+        one if isinstance(one, str) else one.name
+        for one in constraint._pending_colargs  # noqa: SLF001
+        if one is not None
+    ]
 
 
 def _constraint_names(table: str) -> set[Any]:
@@ -237,5 +307,12 @@ def _constraint_names(table: str) -> set[Any]:
     inspector = _inspector()
     if inspector is None:
         return set()
-    return {known['name'] for found in (inspector.get_unique_constraints(table), inspector.get_foreign_keys(table),
-                                        inspector.get_check_constraints(table)) for known in found}
+    return {
+        known['name']
+        for found in (
+            inspector.get_unique_constraints(table),
+            inspector.get_foreign_keys(table),
+            inspector.get_check_constraints(table),
+        )
+        for known in found
+    }

@@ -3,6 +3,7 @@
 
 Nothing of the real tables is changed or locked for longer than a SELECT does it; see the package `probe` for how the server is asked.
 """
+
 import dataclasses
 from typing import Any, Protocol, runtime_checkable
 
@@ -38,10 +39,10 @@ class Planned:
     """One statement."""
 
     sql: str
-    table: str                #: '' where the statement names none
-    size: sizes.Size | None   #: of the table, None where it is not there or may not be seen
+    table: str  #: '' where the statement names none
+    size: sizes.Size | None  #: of the table, None where it is not there or may not be seen
     answer: probe.Answer
-    risk: risk.Risk | None    #: None for another engine's SQL, about which nobody was asked
+    risk: risk.Risk | None  #: None for another engine's SQL, about which nobody was asked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,10 +60,10 @@ class DataStep:
     """One data migration."""
 
     migration: str
-    rows: int | None         #: None where nobody can tell yet
-    rows_source: str         #: 'counted', 'estimated' (the whole table, before its expand) or 'unknown'
-    rate: float              #: rows per second
-    rate_source: str         #: 'persisted' (of former runs on this database) or 'assumed'
+    rows: int | None  #: None where nobody can tell yet
+    rows_source: str  #: 'counted', 'estimated' (the whole table, before its expand) or 'unknown'
+    rate: float  #: rows per second
+    rate_source: str  #: 'persisted' (of former runs on this database) or 'assumed'
     phase: Phase = Phase.MIGRATE
 
     @property
@@ -75,10 +76,10 @@ class DataStep:
 class Plan:
     """Everything that would run, in order."""
 
-    server: str              #: 'mariadb', 'mysql', 'postgresql' or 'sqlite'
+    server: str  #: 'mariadb', 'mysql', 'postgresql' or 'sqlite'
     server_version: str
-    dialect: str             #: whose SQL is shown
-    version: str             #: the composite, as `db version` prints it
+    dialect: str  #: whose SQL is shown
+    version: str  #: the composite, as `db version` prints it
     next: Phase | None
     steps: tuple[RevisionStep | DataStep, ...]
     notes: tuple[str, ...]
@@ -86,7 +87,13 @@ class Plan:
     @property
     def risk(self) -> risk.Level:
         """The highest of all statements."""
-        found = [one.risk.level for step in self.steps if isinstance(step, RevisionStep) for one in step.statements if one.risk]
+        found = [
+            one.risk.level
+            for step in self.steps
+            if isinstance(step, RevisionStep)
+            for one in step.statements
+            if one.risk
+        ]
         return max(found, key=lambda level: level.rank, default=risk.Level.NONE)
 
 
@@ -100,26 +107,48 @@ def make(engine: sa.Engine, chain: Chain = MAIN, dialect: str | None = None) -> 
     now, table_sizes, data, version = _look(engine, chain)
     notes = _notes(now, table_sizes)
     if dialect in {None, kind}:
-        shown, rendered = kind, engine.dialect.name    # mysql+pymysql may lead to a MariaDB, and its revisions see 'mysql'
+        shown, rendered = (
+            kind,
+            engine.dialect.name,
+        )  # mysql+pymysql may lead to a MariaDB, and its revisions see 'mysql'
         with probe.probing(engine, kind) as asked:
             schema = _Schema(chain, rendered, asked, table_sizes)
             expands, contracts = schema.steps(now, Phase.EXPAND), schema.steps(now, Phase.CONTRACT)
         notes += asked.notes
     else:
         shown = str(dialect)
-        schema = _Schema(chain, shown, known.Unasked(shown, f'the database is {kind}'), table_sizes, assesses=False)
+        schema = _Schema(
+            chain,
+            shown,
+            known.Unasked(shown, f'the database is {kind}'),
+            table_sizes,
+            assesses=False,
+        )
         expands, contracts = schema.steps(now, Phase.EXPAND), schema.steps(now, Phase.CONTRACT)
-    return Plan(kind, version, shown, now.version, now.next, (*expands, *data, *contracts), tuple(notes))
+    return Plan(
+        kind, version, shown, now.version, now.next, (*expands, *data, *contracts), tuple(notes)
+    )
 
 
-@repeat_on_new_columns    # a contract that runs meanwhile takes columns away between two of these looks
-def _look(engine: sa.Engine, chain: Chain) -> tuple[Position, dict[str, sizes.Size], list[DataStep], str]:
+@repeat_on_new_columns  # a contract that runs meanwhile takes columns away between two of these looks
+def _look(
+    engine: sa.Engine, chain: Chain
+) -> tuple[Position, dict[str, sizes.Size], list[DataStep], str]:
     """Where the database is, its tables, the data migrations, and the server's version."""
     with engine.connect() as connection:
         now = position.read(connection, chain)
         table_sizes = sizes.table_sizes(connection)
         data = _data_steps(connection, chain, now, table_sizes)
-        return now, table_sizes, data, '.'.join(str(part) for part in connection.dialect.server_version_info or () if isinstance(part, int))
+        return (
+            now,
+            table_sizes,
+            data,
+            '.'.join(
+                str(part)
+                for part in connection.dialect.server_version_info or ()
+                if isinstance(part, int)
+            ),
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,26 +164,38 @@ class _Schema:
     def steps(self, now: Position, phase: Phase) -> list[RevisionStep]:
         """Those of one branch."""
         titles = {one.revision: str(one.doc or '') for one in self.chain.revisions(phase.value)}
-        return [RevisionStep(phase, revision, titles[revision], self._statements(revision)) for revision in now.pending.get(phase.value, ())]
+        return [
+            RevisionStep(phase, revision, titles[revision], self._statements(revision))
+            for revision in now.pending.get(phase.value, ())
+        ]
 
     def _statements(self, revision: str) -> tuple[Planned, ...]:
-        return tuple(self._planned(sql) for sql in recording.record(self.chain, revision, self.dialect).statements)
+        return tuple(
+            self._planned(sql)
+            for sql in recording.record(self.chain, revision, self.dialect).statements
+        )
 
     def _planned(self, sql: str) -> Planned:
         parsed = statement.parse(sql, backslashes=known.family(self.dialect) == 'mysql')
         answer = self.probe.ask(sql)
         size = self.sizes.get(parsed.table)
         unknown = answer.source is probe.Source.NOT_ASKED and not self.assesses
-        return Planned(sql, parsed.table, size, answer, None if unknown else risk.assess(parsed, answer, size))
+        return Planned(
+            sql, parsed.table, size, answer, None if unknown else risk.assess(parsed, answer, size)
+        )
 
 
 def _notes(now: Position, found: dict[str, sizes.Size]) -> list[str]:
     if now.version == 'none' and models.instance_upgrades.name in found:
-        return ['The database has our tables and no version: "db sync" would first find out which one it is, and leave away what is there.']
+        return [
+            'The database has our tables and no version: "db sync" would first find out which one it is, and leave away what is there.'
+        ]
     return []
 
 
-def _data_steps(connection: sa.Connection, chain: Chain, now: Position, found: dict[str, sizes.Size]) -> list[DataStep]:
+def _data_steps(
+    connection: sa.Connection, chain: Chain, now: Position, found: dict[str, sizes.Size]
+) -> list[DataStep]:
     """Those with rows left, and those whose expand is pending."""
     has_table = states.table.name in found
     steps = []
@@ -165,12 +206,16 @@ def _data_steps(connection: sa.Connection, chain: Chain, now: Position, found: d
         if rows == 0 and source == 'counted':
             continue
         row = states.read(connection, migration.name) if has_table else None
-        rate, rate_source = (row.rate, 'persisted') if row is not None and row.rate else (ASSUMED_RATE, 'assumed')
+        rate, rate_source = (
+            (row.rate, 'persisted') if row is not None and row.rate else (ASSUMED_RATE, 'assumed')
+        )
         steps.append(DataStep(migration.name, rows, source, rate, rate_source))
     return steps
 
 
-def _rows(connection: sa.Connection, migration: DataMigration, now: Position, found: dict[str, sizes.Size]) -> tuple[int | None, str]:
+def _rows(
+    connection: sa.Connection, migration: DataMigration, now: Position, found: dict[str, sizes.Size]
+) -> tuple[int | None, str]:
     if migration.after not in now.pending.get('expand', ()):
         return migration.pending(connection), 'counted'
     if not isinstance(migration, OfOneTable):
@@ -184,25 +229,53 @@ def as_json(plan: Plan) -> dict[str, Any]:
     return {
         'format': FORMAT,
         'server': {'kind': plan.server, 'version': plan.server_version},
-        'dialect': plan.dialect, 'version': plan.version, 'next': plan.next and plan.next.value, 'risk': plan.risk.value,
-        'steps': [_data_json(step) if isinstance(step, DataStep) else _revision_json(step) for step in plan.steps],
-        'notes': list(plan.notes)}
+        'dialect': plan.dialect,
+        'version': plan.version,
+        'next': plan.next and plan.next.value,
+        'risk': plan.risk.value,
+        'steps': [
+            _data_json(step) if isinstance(step, DataStep) else _revision_json(step)
+            for step in plan.steps
+        ],
+        'notes': list(plan.notes),
+    }
 
 
 def _revision_json(step: RevisionStep) -> dict[str, Any]:
-    return {'phase': step.phase.value, 'revision': step.revision, 'title': step.title, 'statements': [_statement_json(one) for one in step.statements]}
+    return {
+        'phase': step.phase.value,
+        'revision': step.revision,
+        'title': step.title,
+        'statements': [_statement_json(one) for one in step.statements],
+    }
 
 
 def _statement_json(one: Planned) -> dict[str, Any]:
     answer = one.answer
     return {
-        'sql': one.sql, 'table': one.table or None,
-        'rows': one.size.rows if one.size else None, 'bytes': one.size.bytes if one.size else None,
-        'rebuilds': answer.rebuilds, 'work': answer.work.value,
-        'lock': {'blocks': answer.blocks.value, 'name': answer.lock or None, 'source': answer.source.value, 'detail': answer.detail or None},
-        'risk': {'level': one.risk.level.value, 'reason': one.risk.reason} if one.risk else None}
+        'sql': one.sql,
+        'table': one.table or None,
+        'rows': one.size.rows if one.size else None,
+        'bytes': one.size.bytes if one.size else None,
+        'rebuilds': answer.rebuilds,
+        'work': answer.work.value,
+        'lock': {
+            'blocks': answer.blocks.value,
+            'name': answer.lock or None,
+            'source': answer.source.value,
+            'detail': answer.detail or None,
+        },
+        'risk': {'level': one.risk.level.value, 'reason': one.risk.reason} if one.risk else None,
+    }
 
 
 def _data_json(step: DataStep) -> dict[str, Any]:
-    return {'phase': step.phase.value, 'migration': step.migration, 'rows': step.rows, 'rows_source': step.rows_source,
-            'rows_per_second': step.rate, 'rate_source': step.rate_source, 'seconds': step.seconds}
+    return {
+        'phase': step.phase.value,
+        'migration': step.migration,
+        'rows': step.rows,
+        'rows_source': step.rows_source,
+        'rows_per_second': step.rate,
+        'rate_source': step.rate_source,
+        'seconds': step.seconds,
+    }

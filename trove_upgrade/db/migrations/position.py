@@ -3,6 +3,7 @@
 
 All expands come first, then all data migrations, then all contracts: services of the release before go on until the last.
 """
+
 import dataclasses
 import enum
 from collections.abc import Mapping
@@ -26,16 +27,24 @@ class Phase(enum.StrEnum):
     @property
     def exit_code(self) -> ExitCode:
         """Of a command that would have needed this one first."""
-        return {Phase.EXPAND: ExitCode.EXPAND_NEXT, Phase.MIGRATE: ExitCode.MIGRATE_NEXT, Phase.CONTRACT: ExitCode.CONTRACT_NEXT}[self]
+        return {
+            Phase.EXPAND: ExitCode.EXPAND_NEXT,
+            Phase.MIGRATE: ExitCode.MIGRATE_NEXT,
+            Phase.CONTRACT: ExitCode.CONTRACT_NEXT,
+        }[self]
 
 
 @dataclasses.dataclass(frozen=True)
 class Position:
     """How far each branch is, and what is left."""
 
-    current: Mapping[str, str | None]           #: by branch; None where nothing of it has been run
-    pending: Mapping[str, tuple[str, ...]]      #: by branch: revisions that have not been run, oldest first
-    data: tuple[str, ...]                       #: names of the data migrations with rows left; those that cannot run yet are left out
+    current: Mapping[str, str | None]  #: by branch; None where nothing of it has been run
+    pending: Mapping[
+        str, tuple[str, ...]
+    ]  #: by branch: revisions that have not been run, oldest first
+    data: tuple[
+        str, ...
+    ]  #: names of the data migrations with rows left; those that cannot run yet are left out
 
     @property
     def version(self) -> str:
@@ -53,7 +62,11 @@ class Position:
 
     def describe(self) -> str:
         """What is left, in one line."""
-        parts = [f'{branch} has {", ".join(revisions)} left to run' for branch, revisions in self.pending.items() if revisions]
+        parts = [
+            f'{branch} has {", ".join(revisions)} left to run'
+            for branch, revisions in self.pending.items()
+            if revisions
+        ]
         parts += [f'data migration {name} has rows left' for name in self.data]
         return '; '.join(parts) or 'nothing is left to run'
 
@@ -64,13 +77,17 @@ def applied(connection: sa.Connection, chain: Chain) -> dict[str, str | None]:
     :raises SchemaFromTheFuture: the database holds a revision that this release does not know.
     """
     script = chain.script()
-    context = migration.MigrationContext.configure(connection, opts={'version_table': chain.version_table})
+    context = migration.MigrationContext.configure(
+        connection, opts={'version_table': chain.version_table}
+    )
     found: dict[str, str | None] = dict.fromkeys(chain.branches)
     for revision in context.get_current_heads():
         try:
             labels = script.get_revision(revision).branch_labels
         except alembic.util.CommandError as error:
-            raise errors.SchemaFromTheFuture(what='read', revision=revision, version_table=chain.version_table) from error
+            raise errors.SchemaFromTheFuture(
+                what='read', revision=revision, version_table=chain.version_table
+            ) from error
         found.update({branch: revision for branch in chain.branches if branch in labels})
     return found
 
@@ -78,12 +95,16 @@ def applied(connection: sa.Connection, chain: Chain) -> dict[str, str | None]:
 def ancestors(chain: Chain, branch: str, revision: str | None) -> tuple[str, ...]:
     """That revision and all before it in its branch, oldest first."""
     ids = [one.revision for one in chain.revisions(branch)]
-    return tuple(ids[:ids.index(revision) + 1]) if revision is not None else ()
+    return tuple(ids[: ids.index(revision) + 1]) if revision is not None else ()
 
 
 def done_revisions(connection: sa.Connection, chain: Chain) -> frozenset[str]:
     """All that have been run, of every branch."""
-    return frozenset(revision for branch, current in applied(connection, chain).items() for revision in ancestors(chain, branch, current))
+    return frozenset(
+        revision
+        for branch, current in applied(connection, chain).items()
+        for revision in ancestors(chain, branch, current)
+    )
 
 
 def read(connection: sa.Connection, chain: Chain, *, data: bool = True) -> Position:
@@ -92,7 +113,22 @@ def read(connection: sa.Connection, chain: Chain, *, data: bool = True) -> Posit
     :raises SchemaFromTheFuture: the database holds a revision that this release does not know.
     """
     current = applied(connection, chain)
-    done = {revision for branch, newest in current.items() for revision in ancestors(chain, branch, newest)}
-    pending = {branch: tuple(one.revision for one in chain.revisions(branch) if one.revision not in done) for branch in chain.branches}
-    rows = tuple(one.name for one in chain.data if one.after in done and one.before not in done and one.is_pending(connection)) if data else ()
+    done = {
+        revision
+        for branch, newest in current.items()
+        for revision in ancestors(chain, branch, newest)
+    }
+    pending = {
+        branch: tuple(one.revision for one in chain.revisions(branch) if one.revision not in done)
+        for branch in chain.branches
+    }
+    rows = (
+        tuple(
+            one.name
+            for one in chain.data
+            if one.after in done and one.before not in done and one.is_pending(connection)
+        )
+        if data
+        else ()
+    )
     return Position(current, pending, rows)

@@ -6,6 +6,7 @@ the others; the SQL, in turn, does not say what a type means elsewhere.  So both
 
 Nothing here is safe beside another thread that runs migrations: Alembic's `op` is one for the whole process.
 """
+
 import contextlib
 import dataclasses
 import io
@@ -33,7 +34,7 @@ class Statement:
     """One statement, without its semicolon."""
 
     sql: str
-    operation: MigrateOperation | None    #: what it was rendered from, where that is known
+    operation: MigrateOperation | None  #: what it was rendered from, where that is known
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,10 +44,14 @@ class Recorded:
     revision: str
     branch: str
     dialect: str
-    operations: tuple[MigrateOperation, ...]    #: in the order in which the revision asks for them
-    paired: tuple[Statement, ...]               #: in the order in which the server gets them
-    ensured: tuple[MigrateOperation, ...]       #: those that a function of `ops` asked for, which looks first where it can
-    tables: Mapping[str, sa.Table]              #: that it makes, by name: a CreateTableOp's to_table() forgets foreign keys the second time
+    operations: tuple[MigrateOperation, ...]  #: in the order in which the revision asks for them
+    paired: tuple[Statement, ...]  #: in the order in which the server gets them
+    ensured: tuple[
+        MigrateOperation, ...
+    ]  #: those that a function of `ops` asked for, which looks first where it can
+    tables: Mapping[
+        str, sa.Table
+    ]  #: that it makes, by name: a CreateTableOp's to_table() forgets foreign keys the second time
 
     @property
     def statements(self) -> tuple[str, ...]:
@@ -74,13 +79,24 @@ def record_script(chain: Chain, script: alembic.script.Script, dialect: str) -> 
         recorder.attach(operations)
         try:
             script.module.upgrade()
-        except Exception as error:    # noqa: BLE001 - whatever a revision can do wrong; Alembic's `op` must be let go first
+        except Exception as error:  # noqa: BLE001 - whatever a revision can do wrong; Alembic's `op` must be let go first
             found = error
     if found is not None:
-        raise errors.RevisionNotRendered(revision=revision, dialect=dialect, found=f'{type(found).__name__}: {_first_line(found)}') from found
+        raise errors.RevisionNotRendered(
+            revision=revision,
+            dialect=dialect,
+            found=f'{type(found).__name__}: {_first_line(found)}',
+        ) from found
     branch = next((name for name in chain.branches if name in script.branch_labels), '')
-    return Recorded(revision, branch, dialect, tuple(recorder.operations), tuple(recorder.statements), tuple(recorder.ensured),
-                    recorder.tables)
+    return Recorded(
+        revision,
+        branch,
+        dialect,
+        tuple(recorder.operations),
+        tuple(recorder.statements),
+        tuple(recorder.ensured),
+        recorder.tables,
+    )
 
 
 def history(chain: Chain, revision: str) -> list[str]:
@@ -90,8 +106,13 @@ def history(chain: Chain, revision: str) -> list[str]:
     all expands first, which ends at the same schema.)
     """
     releases = chain.releases()
-    order = sorted(_every(chain), key=lambda one: releases.index(release_of(one)) if release_of(one) in releases else len(releases))
-    return order[:order.index(revision)] if revision in order else order
+    order = sorted(
+        _every(chain),
+        key=lambda one: (
+            releases.index(release_of(one)) if release_of(one) in releases else len(releases)
+        ),
+    )
+    return order[: order.index(revision)] if revision in order else order
 
 
 def schema_at(chain: Chain, revisions: Sequence[str], dialect: str = 'mysql') -> sa.MetaData:
@@ -118,7 +139,9 @@ def _script(chain: Chain, revision: str, dialect: str) -> alembic.script.Script:
     try:
         return chain.script().get_revision(revision)
     except alembic.util.CommandError as error:
-        raise errors.RevisionNotRendered(revision=revision, dialect=dialect, found=_first_line(error)) from error
+        raise errors.RevisionNotRendered(
+            revision=revision, dialect=dialect, found=_first_line(error)
+        ) from error
 
 
 def _first_line(error: Exception) -> str:
@@ -137,8 +160,17 @@ class _Recorder(io.StringIO):
         self.ensured: list[MigrateOperation] = []
         self.tables: dict[str, sa.Table] = {}
         self.context = MigrationContext.configure(
-            dialect_name=dialect, dialect_opts=cast('dict[str, str]', {'paramstyle': 'named'}),    # the others double every %
-            opts={'as_sql': True, 'output_buffer': self, 'literal_binds': True, 'transactional_ddl': False})
+            dialect_name=dialect,
+            dialect_opts=cast(
+                'dict[str, str]', {'paramstyle': 'named'}
+            ),  # the others double every %
+            opts={
+                'as_sql': True,
+                'output_buffer': self,
+                'literal_binds': True,
+                'transactional_ddl': False,
+            },
+        )
 
     def write(self, text: str) -> int:
         """One statement, as Alembic writes it."""
@@ -162,7 +194,7 @@ class _Recorder(io.StringIO):
         def recording_batch(table_name: str, *arguments: Any, **options: Any) -> Iterator[Any]:
             if self.context.dialect.name == 'sqlite' and options.get('copy_from') is None:
                 options['copy_from'] = self._table_before(table_name)
-                operations._install_proxy()    # noqa: SLF001 - recording other revisions has taken `op` away from this one
+                operations._install_proxy()  # noqa: SLF001 - recording other revisions has taken `op` away from this one
             with self._at(None), batch_alter_table(table_name, *arguments, **options) as batch:
                 self._attach_batch(batch)
                 yield batch
@@ -183,7 +215,10 @@ class _Recorder(io.StringIO):
 
     def _asked(self, operation: MigrateOperation) -> None:
         self.operations.append(operation)
-        if any(frame.f_globals.get('__name__') == ops.__name__ for frame, _line in traceback.walk_stack(None)):
+        if any(
+            frame.f_globals.get('__name__') == ops.__name__
+            for frame, _line in traceback.walk_stack(None)
+        ):
             self.ensured.append(operation)
 
     @contextlib.contextmanager

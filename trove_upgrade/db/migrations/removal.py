@@ -4,6 +4,7 @@
 The version table goes first.  A run that was killed then leaves tables without a version, which no service and no `db sync` takes for
 whole; the next removal takes them.
 """
+
 import dataclasses
 from collections.abc import Callable, Sequence
 
@@ -29,10 +30,12 @@ _NAMED = 5
 class Plan:
     """What a removal would do."""
 
-    tables: tuple[tuple[str, int], ...]    #: in the order in which they go, with their rows; the lease's own is the last
-    others: int                            #: tables that stay
-    obstacles: tuple[str, ...]             #: why it may not be done now
-    losses: tuple[str, ...]                #: what is in the rows that somebody may miss
+    tables: tuple[
+        tuple[str, int], ...
+    ]  #: in the order in which they go, with their rows; the lease's own is the last
+    others: int  #: tables that stay
+    obstacles: tuple[str, ...]  #: why it may not be done now
+    losses: tuple[str, ...]  #: what is in the rows that somebody may miss
 
 
 def ours() -> tuple[str, ...]:
@@ -50,7 +53,13 @@ def plan(engine: sa.Engine, *, guests_released: bool = False) -> Plan:
         return _plan(connection, guests_released)
 
 
-def remove(engine: sa.Engine, options: Options, say: Callable[[str], None], *, guests_released: bool = False) -> Plan:
+def remove(
+    engine: sa.Engine,
+    options: Options,
+    say: Callable[[str], None],
+    *,
+    guests_released: bool = False,
+) -> Plan:
     """Drop them, under the lease.  May be repeated; returns what was there.
 
     A run that asks for the lease in the moment in which its table goes ends with SCHEMA_LEASE_LOST, and finds an empty database when
@@ -66,8 +75,11 @@ def remove(engine: sa.Engine, options: Options, say: Callable[[str], None], *, g
 
     def waiting(holder: str, seconds: float) -> None:
         say(f'{holder} is changing the schema; waiting for it, {seconds:.0f} s at most')
+
     with held_by.held(wait_seconds=options.wait_seconds, waiting=waiting) as held:
-        found = plan(engine, guests_released=guests_released)    # whoever registered meanwhile is seen
+        found = plan(
+            engine, guests_released=guests_released
+        )  # whoever registered meanwhile is seen
         if found.obstacles:
             raise errors.RemovalRefused(found='; '.join(found.obstacles))
         for name, _rows in found.tables:
@@ -84,34 +96,60 @@ def remove(engine: sa.Engine, options: Options, say: Callable[[str], None], *, g
 def _plan(connection: sa.Connection, guests_released: bool) -> Plan:
     present = set(sa.inspect(connection).get_table_names())
     tables = tuple((name, _count(connection, name)) for name in ours() if name in present)
-    return Plan(tables=tables, others=len(present) - len(tables),
-                obstacles=tuple(_obstacles(connection, present, guests_released)),
-                losses=tuple(_losses(connection, present)))
+    return Plan(
+        tables=tables,
+        others=len(present) - len(tables),
+        obstacles=tuple(_obstacles(connection, present, guests_released)),
+        losses=tuple(_losses(connection, present)),
+    )
 
 
 def _count(connection: sa.Connection, name: str) -> int:
-    return int(connection.execute(sa.select(sa.func.count()).select_from(sa.table(name))).scalar_one())
+    return int(
+        connection.execute(sa.select(sa.func.count()).select_from(sa.table(name))).scalar_one()
+    )
 
 
 def _obstacles(connection: sa.Connection, present: set[str], guests_released: bool) -> list[str]:
     found = []
     if _upgrades.name in present:
-        active = connection.execute(sa.select(_upgrades.c.id).where(_upgrades.c.state.in_(_ACTIVE)).order_by(_upgrades.c.id)).scalars().all()
+        active = (
+            connection.execute(
+                sa.select(_upgrades.c.id)
+                .where(_upgrades.c.state.in_(_ACTIVE))
+                .order_by(_upgrades.c.id)
+            )
+            .scalars()
+            .all()
+        )
         if active:
-            found.append(f'upgrades are not at their end: {_named(active)} (let them end: "trove-upgrade-manage upgrade list")')
+            found.append(
+                f'upgrades are not at their end: {_named(active)} (let them end: "trove-upgrade-manage upgrade list")'
+            )
         failed = _failed(connection, reset=False) if _instances.name in present else []
         if failed:
-            found.append(f'the upgrades of these instances have failed and hold them: {_named(failed)} (retry them, roll them back, or '
-                         'reset the status of the instances in Trove)')
-        reset = _failed(connection, reset=True) if _instances.name in present and not guests_released else []
+            found.append(
+                f'the upgrades of these instances have failed and hold them: {_named(failed)} (retry them, roll them back, or '
+                'reset the status of the instances in Trove)'
+            )
+        reset = (
+            _failed(connection, reset=True)
+            if _instances.name in present and not guests_released
+            else []
+        )
         if reset:
-            found.append(f'the upgrades of these instances have failed and only their status was reset: {_named(reset)} (Trove\'s own agent is '
-                         'still held back in their guests; retry them, roll them back, or let it go by hand in each of these guests, as the page '
-                         'on the removal says, and add --guests-released)')
+            found.append(
+                f"the upgrades of these instances have failed and only their status was reset: {_named(reset)} (Trove's own agent is "
+                'still held back in their guests; retry them, roll them back, or let it go by hand in each of these guests, as the page '
+                'on the removal says, and add --guests-released)'
+            )
     services = gate.listed_by(connection) if models.upgrade_services.name in present else []
     if services:
-        found.append('services are listed: ' + '; '.join(f'{one.id} ({one.binary} on {one.host}, {one.state})' for one in services)
-                     + ' (stop each; one that is gone for certain: "trove-upgrade-manage service forget ID")')
+        found.append(
+            'services are listed: '
+            + '; '.join(f'{one.id} ({one.binary} on {one.host}, {one.state})' for one in services)
+            + ' (stop each; one that is gone for certain: "trove-upgrade-manage service forget ID")'
+        )
     return found
 
 
@@ -121,14 +159,31 @@ def _failed(connection: sa.Connection, *, reset: bool) -> Sequence[str]:
     A reset is a word in Trove's row: the guest does not hear of it, and keeps Trove's agent back.
     """
     newer = _upgrades.alias()
-    is_newest = ~sa.exists().where(newer.c.instance_id == _upgrades.c.instance_id, newer.c.created_at > _upgrades.c.created_at)
-    query = sa.select(_upgrades.c.instance_id).distinct().where(_upgrades.c.state == str(UpgradeState.FAILED))
+    is_newest = ~sa.exists().where(
+        newer.c.instance_id == _upgrades.c.instance_id, newer.c.created_at > _upgrades.c.created_at
+    )
+    query = (
+        sa.select(_upgrades.c.instance_id)
+        .distinct()
+        .where(_upgrades.c.state == str(UpgradeState.FAILED))
+    )
     ids = connection.execute(query.where(is_newest) if reset else query).scalars().all()
     found: list[str] = []
     holds = _instances.c.task_id == int(instance.Task.UPGRADING_ERROR)
-    for batch in batches.of_ids(ids):   # by ids and not by a join: the collations of the two tables may differ
-        found += connection.execute(sa.select(_instances.c.id).where(
-            _instances.c.id.in_(batch), _instances.c.deleted.is_not(True), ~holds if reset else holds)).scalars().all()
+    for batch in batches.of_ids(
+        ids
+    ):  # by ids and not by a join: the collations of the two tables may differ
+        found += (
+            connection.execute(
+                sa.select(_instances.c.id).where(
+                    _instances.c.id.in_(batch),
+                    _instances.c.deleted.is_not(True),
+                    ~holds if reset else holds,
+                )
+            )
+            .scalars()
+            .all()
+        )
     return sorted(found)
 
 
@@ -140,10 +195,14 @@ def _losses(connection: sa.Connection, present: set[str]) -> list[str]:
             found.append(f'The history of {count} upgrades goes.')
     outbox = models.upgrade_outbox
     if outbox.name in present:
-        count = connection.execute(sa.select(sa.func.count()).select_from(outbox).where(outbox.c.sent_at.is_(None))).scalar_one()
+        count = connection.execute(
+            sa.select(sa.func.count()).select_from(outbox).where(outbox.c.sent_at.is_(None))
+        ).scalar_one()
         if count:
-            found.append(f'{count} messages have not been sent and will not be: notifications, and the word to guests that they may remove '
-                         'what they have put aside on their volumes. Let a taskmanager run until they have gone.')
+            found.append(
+                f'{count} messages have not been sent and will not be: notifications, and the word to guests that they may remove '
+                'what they have put aside on their volumes. Let a taskmanager run until they have gone.'
+            )
     return found
 
 
@@ -154,8 +213,12 @@ def _named(ids: Sequence[str]) -> str:
 
 def _drop(engine: sa.Engine, name: str, options: Options, say: Callable[[str], None]) -> None:
     def attempt() -> None:
-        with engine.connect() as connection, lock_waits.short_lock_waits(connection, options.lock_seconds):
+        with (
+            engine.connect() as connection,
+            lock_waits.short_lock_waits(connection, options.lock_seconds),
+        ):
             connection.execute(sa.schema.DropTable(sa.Table(name, sa.MetaData()), if_exists=True))
             connection.commit()
+
     lock_waits.Retry().run(f'Dropping {name}', attempt, rollback=lambda: None, report=say)
     say(f'{name} has been dropped')

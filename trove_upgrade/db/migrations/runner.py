@@ -4,6 +4,7 @@
 Each revision is idempotent, so whatever ends a run (a lock that did not come in time, a lost lease, a power cut), the next run
 carries on where it ended.
 """
+
 import contextlib
 import dataclasses
 import os
@@ -37,17 +38,26 @@ class Options:
 
     holder: str = dataclasses.field(default_factory=this_process)
     lease_seconds: float = 30
-    wait_seconds: float = 60         #: for another run to end
-    lock_seconds: float = 1          #: that a statement waits for a lock of the table, while all others queue behind it
+    wait_seconds: float = 60  #: for another run to end
+    lock_seconds: float = (
+        1  #: that a statement waits for a lock of the table, while all others queue behind it
+    )
     batch_size: int = data_runs.BATCH_SIZE
-    sleep_seconds: float = 0         #: between two batches of rows
+    sleep_seconds: float = 0  #: between two batches of rows
 
 
 class Runner:
     """Migrations of one database.  `say` is told each thing that is done, in one line."""
 
-    def __init__(self, engine: sa.Engine, chain: Chain = MAIN, *, options: Options | None = None, say: Callable[[str], None] = lambda _: None,
-                 progress: Callable[[data_runs.Progress], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        engine: sa.Engine,
+        chain: Chain = MAIN,
+        *,
+        options: Options | None = None,
+        say: Callable[[str], None] = lambda _: None,
+        progress: Callable[[data_runs.Progress], None] = lambda _: None,
+    ) -> None:
         self._engine = engine
         self._chain = chain
         self._options = options or Options()
@@ -55,7 +65,7 @@ class Runner:
         self._progress = progress
         self._recorded = schema_runs.SchemaRuns(engine)
 
-    @repeat_on_new_columns    # `db check` may come while another run contracts
+    @repeat_on_new_columns  # `db check` may come while another run contracts
     def position(self, *, data: bool = True) -> Position:
         """:raises SchemaFromTheFuture: a later release has upgraded the database."""
         with self._engine.connect() as connection:
@@ -121,7 +131,9 @@ class Runner:
         named = self._chain.heads_of(revisions)
         with self._run('stamp'):
             rows = [row for row in {**self.position(data=False).current, **named}.values() if row]
-            with self._engine.begin() as connection:    # all rows anew: Alembic's stamp of two branches loses the one that is there already
+            with (
+                self._engine.begin() as connection
+            ):  # all rows anew: Alembic's stamp of two branches loses the one that is there already
                 alembic.command.stamp(self._chain.config(connection=connection), rows, purge=True)
         return self.position()
 
@@ -150,19 +162,27 @@ class Runner:
 
     @contextlib.contextmanager
     def _run(self, command: str, reason: str | None = None) -> Iterator[lease.Held]:
-        held_by = lease.Lease(self._engine, self._options.holder, seconds=self._options.lease_seconds)
+        held_by = lease.Lease(
+            self._engine, self._options.holder, seconds=self._options.lease_seconds
+        )
         with held_by.held(wait_seconds=self._options.wait_seconds, waiting=self._waiting) as held:
             before = self.version()
             run_id = self._recorded.begin(command, self._options.holder, before, reason)
             try:
                 yield held
-            except exceptions.TroveUpgradeError:    # any other one leaves the run as one that was killed does: without an end
+            except (
+                exceptions.TroveUpgradeError
+            ):  # any other one leaves the run as one that was killed does: without an end
                 self._record_end(run_id, command, before, reason, 'REFUSED')
                 raise
             self._record_end(run_id, command, before, reason, 'DONE')
 
-    def _record_end(self, run_id: str | None, command: str, before: str, reason: str | None, outcome: str) -> None:
-        run_id = run_id or self._recorded.begin(command, self._options.holder, before, reason)    # this run has made the table
+    def _record_end(
+        self, run_id: str | None, command: str, before: str, reason: str | None, outcome: str
+    ) -> None:
+        run_id = run_id or self._recorded.begin(
+            command, self._options.holder, before, reason
+        )  # this run has made the table
         if run_id is not None:
             self._recorded.end(run_id, to_version=self.version(), outcome=outcome)
 
@@ -180,8 +200,14 @@ class Runner:
             ends.append(newest and release_of(newest))
         return max((self._pending('expand', end) for end in ends), key=len)
 
-    def _upgrade(self, chain: Chain, branch: str, revisions: Sequence[str], held: lease.Held,
-                 allow: Callable[[str], None] = lambda _revision: None) -> None:
+    def _upgrade(
+        self,
+        chain: Chain,
+        branch: str,
+        revisions: Sequence[str],
+        held: lease.Held,
+        allow: Callable[[str], None] = lambda _revision: None,
+    ) -> None:
         """`allow` raises what forbids a revision; it is asked before every try, as a lock may have been waited for in between."""
         if not revisions:
             self._say(f'{branch}: nothing to run')
@@ -191,17 +217,29 @@ class Runner:
             def attempt(revision: str = revision) -> None:
                 allow(revision)
                 self._revision(chain, revision, held)
-            lock_waits.Retry().run(f'Revision {revision}', attempt, rollback=_nothing_to_undo, report=self._say)
+
+            lock_waits.Retry().run(
+                f'Revision {revision}', attempt, rollback=_nothing_to_undo, report=self._say
+            )
             self._say(f'{branch}: {revision} has been run in {time.monotonic() - started:.1f} s')
 
     def _revision(self, chain: Chain, revision: str, held: lease.Held) -> None:
         """Repeats itself safely: what a former try has done is looked for."""
         held.check()
-        with self._engine.connect() as connection, lock_waits.short_lock_waits(connection, self._options.lock_seconds):
+        with (
+            self._engine.connect() as connection,
+            lock_waits.short_lock_waits(connection, self._options.lock_seconds),
+        ):
             self._alembic(alembic.command.upgrade, connection, revision, chain)
             connection.commit()
 
-    def _alembic(self, command: Callable[..., None], connection: sa.Connection, revision: str, chain: Chain | None = None) -> None:
+    def _alembic(
+        self,
+        command: Callable[..., None],
+        connection: sa.Connection,
+        revision: str,
+        chain: Chain | None = None,
+    ) -> None:
         try:
             command((chain or self._chain).config(connection=connection), revision)
         except alembic.util.CommandError as error:
@@ -215,39 +253,69 @@ class Runner:
         with self._engine.connect() as connection:
             done = position.done_revisions(connection, self._chain)
         data_runs.DataRuns(self._engine).run_all(
-            wanted, done, batch_size=self._options.batch_size, sleep=self._options.sleep_seconds, progress=self._progress, before_batch=held.check,
-            waiting=self._say)
+            wanted,
+            done,
+            batch_size=self._options.batch_size,
+            sleep=self._options.sleep_seconds,
+            progress=self._progress,
+            before_batch=held.check,
+            waiting=self._say,
+        )
 
     def _contract(self, target: str | None, held: lease.Held, *, forced: bool) -> None:
         revisions = self._pending('contract', target)
         if revisions:
-            self._refuse_contract(revisions[-1], revisions, forced=forced)    # all of them, before the first is run
-        self._upgrade(self._chain, 'contract', revisions, held, lambda revision: self._refuse_contract(revision, (revision,), forced=forced))
+            self._refuse_contract(
+                revisions[-1], revisions, forced=forced
+            )  # all of them, before the first is run
+        self._upgrade(
+            self._chain,
+            'contract',
+            revisions,
+            held,
+            lambda revision: self._refuse_contract(revision, (revision,), forced=forced),
+        )
 
     def _refuse_contract(self, newest: str, revisions: Sequence[str], *, forced: bool) -> None:
         """Rows are looked at first, as that may take seconds, and the services last: whoever registers meanwhile is seen."""
         release = release_of(newest)
         now = self.position()
-        self._refuse_before_expand('contract', self._chain.upto('expand', now.pending['expand'], release))
-        waiting = [one for one in self._chain.data if one.name in now.data and one.before in revisions]
-        if not forced and all(self._has_been_run(one) for one in waiting):    # rows that came back are older services': they are named first
+        self._refuse_before_expand(
+            'contract', self._chain.upto('expand', now.pending['expand'], release)
+        )
+        waiting = [
+            one for one in self._chain.data if one.name in now.data and one.before in revisions
+        ]
+        if not forced and all(
+            self._has_been_run(one) for one in waiting
+        ):  # rows that came back are older services': they are named first
             gate.check(self._engine, release, self._chain.releases())
         if waiting:
             names = ', '.join(one.name for one in waiting)
-            raise errors.SchemaOutOfOrder(asked='contract', found=f'data migration {names} has rows left', next=Phase.MIGRATE,
-                                          exit_code=Phase.MIGRATE.exit_code)
+            raise errors.SchemaOutOfOrder(
+                asked='contract',
+                found=f'data migration {names} has rows left',
+                next=Phase.MIGRATE,
+                exit_code=Phase.MIGRATE.exit_code,
+            )
 
     def _has_been_run(self, migration: DataMigration) -> bool:
         """Over all rows: to its end, or until older services wrote faster."""
         with self._engine.connect() as connection:
             row = states.read(connection, migration.name)
-        return row is not None and (row.completed_at is not None or (not row.cursor and row.done > 0))
+        return row is not None and (
+            row.completed_at is not None or (not row.cursor and row.done > 0)
+        )
 
     @staticmethod
     def _refuse_before_expand(asked: str, pending: Sequence[str]) -> None:
         if pending:
-            raise errors.SchemaOutOfOrder(asked=asked, found=f'{", ".join(pending)} has not been run', next=Phase.EXPAND,
-                                          exit_code=Phase.EXPAND.exit_code)
+            raise errors.SchemaOutOfOrder(
+                asked=asked,
+                found=f'{", ".join(pending)} has not been run',
+                next=Phase.EXPAND,
+                exit_code=Phase.EXPAND.exit_code,
+            )
 
 
 def _nothing_to_undo() -> None:
@@ -260,5 +328,8 @@ def refuse_troves_database(engine: sa.Engine) -> None:
     :raises SchemaError: this is Trove's database.
     """
     if trove_tables.is_troves(set(sa.inspect(engine).get_table_names())):
-        raise errors.SchemaError(what='made for running alone', found='the tables of a real Trove are in this database',
-                                 advice='Leave --standalone away: beside Trove only our own tables are made.')
+        raise errors.SchemaError(
+            what='made for running alone',
+            found='the tables of a real Trove are in this database',
+            advice='Leave --standalone away: beside Trove only our own tables are made.',
+        )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the engine tells, as values."""
+
 import contextlib
 import dataclasses
 import json
@@ -17,7 +18,13 @@ from trove_upgrade.guestagent.containers.errors import (
 from trove_upgrade.guestagent.datastores.base import Progress
 
 #: What registries, and the engine about them, say of a name that they do not have.
-_UNKNOWN = ('manifest unknown', 'not found', 'repository does not exist', 'name unknown', 'no such image')
+_UNKNOWN = (
+    'manifest unknown',
+    'not found',
+    'repository does not exist',
+    'name unknown',
+    'no such image',
+)
 #: The kind of driver of an engine whose images are in containerd's store.
 _SNAPSHOTTER = 'io.containerd.snapshotter.v1'
 
@@ -27,14 +34,14 @@ class Container:
     """A container as the engine tells of it."""
 
     id: str
-    image: str                      #: the name it was made of
-    image_id: str                   #: what that name meant then
+    image: str  #: the name it was made of
+    image_id: str  #: what that name meant then
     running: bool
-    status: str                     #: created, running, paused, restarting, removing, exited, dead
-    exit_code: int | None           #: of its last end; None while it runs, or if it never ran
-    restart_policy: str             #: no, always, unless-stopped, on-failure
-    health: str | None              #: starting, healthy, unhealthy; None without a health check
-    definition: Mapping[str, Any]   #: raw
+    status: str  #: created, running, paused, restarting, removing, exited, dead
+    exit_code: int | None  #: of its last end; None while it runs, or if it never ran
+    restart_policy: str  #: no, always, unless-stopped, on-failure
+    health: str | None  #: starting, healthy, unhealthy; None without a health check
+    definition: Mapping[str, Any]  #: raw
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,11 +49,11 @@ class Image:
     """An image that is there."""
 
     id: str
-    digests: Sequence[str]          #: registry/repository@sha256:...; empty for one that no registry gave
+    digests: Sequence[str]  #: registry/repository@sha256:...; empty for one that no registry gave
     labels: Mapping[str, str]
     env: Mapping[str, str]
     created: str
-    config: Mapping[str, Any]       #: raw: what containers get unless they say otherwise
+    config: Mapping[str, Any]  #: raw: what containers get unless they say otherwise
 
 
 @contextlib.contextmanager
@@ -55,8 +62,10 @@ def understood(what: str) -> Iterator[None]:
     try:
         yield
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise EngineNotAnswering(f'The container engine cannot be understood: what it says of {what} is of another form '
-                                 f'({type(error).__name__}: {error}). See that it is a Docker engine of API 1.40 or later.') from error
+        raise EngineNotAnswering(
+            f'The container engine cannot be understood: what it says of {what} is of another form '
+            f'({type(error).__name__}: {error}). See that it is a Docker engine of API 1.40 or later.'
+        ) from error
 
 
 def container(answer: http.Answer) -> Container:
@@ -66,9 +75,17 @@ def container(answer: http.Answer) -> Container:
         state, config, host = told['State'], told['Config'], told['HostConfig']
         never_ran = state['Status'] == 'created'
         running = bool(state['Running'])
-        return Container(str(told['Id']), str(config['Image']), str(told['Image']), running, str(state['Status']),
-                         None if running or never_ran else int(state['ExitCode']),
-                         str((host.get('RestartPolicy') or {}).get('Name') or 'no'), _health(state), told)
+        return Container(
+            str(told['Id']),
+            str(config['Image']),
+            str(told['Image']),
+            running,
+            str(state['Status']),
+            None if running or never_ran else int(state['ExitCode']),
+            str((host.get('RestartPolicy') or {}).get('Name') or 'no'),
+            _health(state),
+            told,
+        )
 
 
 def _health(state: Mapping[str, Any]) -> str | None:
@@ -81,8 +98,14 @@ def image(answer: http.Answer) -> Image:
     told = answer.json()
     with understood('an image'):
         config = told.get('Config') or {}
-        return Image(str(told['Id']), tuple(told.get('RepoDigests') or ()), dict(config.get('Labels') or {}),
-                     definitions.environment_of(config.get('Env')), str(told.get('Created', '')), config)
+        return Image(
+            str(told['Id']),
+            tuple(told.get('RepoDigests') or ()),
+            dict(config.get('Labels') or {}),
+            definitions.environment_of(config.get('Env')),
+            str(told.get('Created', '')),
+            config,
+        )
 
 
 def image_directory(answer: http.Answer, exists: Callable[[pathlib.Path], bool]) -> pathlib.Path:
@@ -95,7 +118,9 @@ def image_directory(answer: http.Answer, exists: Callable[[pathlib.Path], bool])
     with understood('itself'):
         own = pathlib.Path(str(told.get('DockerRootDir') or '/var/lib/docker'))
         address = str((told.get('Containerd') or {}).get('Address') or '')
-        if ['driver-type', _SNAPSHOTTER] not in [list(entry) for entry in told.get('DriverStatus') or ()]:
+        if ['driver-type', _SNAPSHOTTER] not in [
+            list(entry) for entry in told.get('DriverStatus') or ()
+        ]:
             return own
     started = own / 'containerd/daemon'
     if address.endswith('docker/containerd/containerd.sock') or (not address and exists(started)):
@@ -126,9 +151,14 @@ def pull_line(reference: str, line: bytes, progress: Progress) -> None:
         return
     try:
         told = json.loads(line)
-        error, status = told.get('error') or (told.get('errorDetail') or {}).get('message'), told.get('status')
+        error, status = (
+            told.get('error') or (told.get('errorDetail') or {}).get('message'),
+            told.get('status'),
+        )
     except (ValueError, AttributeError, RecursionError) as reason:
-        raise not_pulled(reference, f'the answer of the engine cannot be understood: {line[:80]!r}') from reason
+        raise not_pulled(
+            reference, f'the answer of the engine cannot be understood: {line[:80]!r}'
+        ) from reason
     if error:
         raise not_pulled(reference, str(error))
     detail = told.get('progressDetail')
@@ -137,7 +167,11 @@ def pull_line(reference: str, line: bytes, progress: Progress) -> None:
 
 
 def _amount(detail: Any) -> str:
-    if not isinstance(detail, dict) or not detail.get('total') or not isinstance(detail.get('current'), int):
+    if (
+        not isinstance(detail, dict)
+        or not detail.get('total')
+        or not isinstance(detail.get('current'), int)
+    ):
         return ''
     return f'{detail["current"] >> 20} of {int(detail["total"]) >> 20} MiB of a layer, '
 
@@ -146,5 +180,9 @@ def not_pulled(reference: str, found: str) -> EngineError:
     """The error for an image that did not come: the registry has none, or something else."""
     found = ' '.join(found.split())[:500]
     if any(word in found.lower() for word in _UNKNOWN):
-        return ImageNotFound(f'Image {reference} cannot be found: {found}. Push it to the registry, or correct the version of the datastore.')
-    return ImageNotPulled(f'Image {reference} cannot be pulled: {found}. See that the guest reaches the registry, and what its log says.')
+        return ImageNotFound(
+            f'Image {reference} cannot be found: {found}. Push it to the registry, or correct the version of the datastore.'
+        )
+    return ImageNotPulled(
+        f'Image {reference} cannot be pulled: {found}. See that the guest reaches the registry, and what its log says.'
+    )

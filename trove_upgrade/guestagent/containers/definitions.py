@@ -1,11 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a container was made, read from what the engine tells of it, and asked for again: perhaps of another image."""
+
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 _CONFIG = ('User', 'Healthcheck', 'ExposedPorts', 'Hostname', 'StopSignal', 'StopTimeout')
-_HOST = ('Binds', 'PortBindings', 'RestartPolicy', 'Privileged', 'IpcMode', 'NetworkMode', 'Ulimits', 'ShmSize', 'Tmpfs', 'ExtraHosts',
-         'Dns', 'CapAdd', 'CapDrop', 'Memory', 'NanoCpus')
+_HOST = (
+    'Binds',
+    'PortBindings',
+    'RestartPolicy',
+    'Privileged',
+    'IpcMode',
+    'NetworkMode',
+    'Ulimits',
+    'ShmSize',
+    'Tmpfs',
+    'ExtraHosts',
+    'Dns',
+    'CapAdd',
+    'CapDrop',
+    'Memory',
+    'NanoCpus',
+)
 
 
 def environment_of(items: Sequence[str] | None) -> dict[str, str]:
@@ -13,7 +29,9 @@ def environment_of(items: Sequence[str] | None) -> dict[str, str]:
     return dict(item.partition('=')[::2] for item in items or ())
 
 
-def without_image_defaults(definition: Mapping[str, Any], image: Mapping[str, Any]) -> dict[str, Any]:
+def without_image_defaults(
+    definition: Mapping[str, Any], image: Mapping[str, Any]
+) -> dict[str, Any]:
     """The definition without what it has only because its image says so.
 
     The engine merges the image's environment, command and health check into what it tells of a container; asked for again with
@@ -24,7 +42,16 @@ def without_image_defaults(definition: Mapping[str, Any], image: Mapping[str, An
     config = dict(definition.get('Config') or {})
     of_image = set(image.get('Env') or ())
     config['Env'] = [item for item in config.get('Env') or () if item not in of_image]
-    for key in ('Cmd', 'Healthcheck', 'Labels', 'Entrypoint', 'WorkingDir', 'Volumes', 'User', 'StopSignal'):
+    for key in (
+        'Cmd',
+        'Healthcheck',
+        'Labels',
+        'Entrypoint',
+        'WorkingDir',
+        'Volumes',
+        'User',
+        'StopSignal',
+    ):
         if config.get(key) == image.get(key):
             config.pop(key, None)
     identity = str(definition.get('Id', ''))[:12]
@@ -33,8 +60,15 @@ def without_image_defaults(definition: Mapping[str, Any], image: Mapping[str, An
     return {**definition, 'Config': config}
 
 
-def creation(definition: Mapping[str, Any], *, image: str | None = None, command: Sequence[str] | None = None,
-             env: Mapping[str, str | None] | None = None, network: str | None = None, restart: str | None = None) -> dict[str, Any]:
+def creation(
+    definition: Mapping[str, Any],
+    *,
+    image: str | None = None,
+    command: Sequence[str] | None = None,
+    env: Mapping[str, str | None] | None = None,
+    network: str | None = None,
+    restart: str | None = None,
+) -> dict[str, Any]:
     """The body that asks the engine for such a container.
 
     :param env: what is set besides, or instead; None leaves a name out.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client of the standard Docker Engine API, for what an upgrade needs of it, with the standard library alone."""
+
 import dataclasses
 import json
 import os
@@ -38,8 +39,8 @@ _LOOK_SECONDS = 0.1
 class Limits:
     """Times in seconds."""
 
-    short: float = 30               #: for what the engine knows at once
-    start: float = 120              #: making, starting, removing
+    short: float = 30  #: for what the engine knows at once
+    start: float = 120  #: making, starting, removing
     pull: float = 3600
 
 
@@ -65,8 +66,17 @@ class Engine(Protocol):
     def inspect(self, name: str) -> Container | None:
         """The container of that name; None if there is none."""
 
-    def create(self, name: str, definition: Mapping[str, Any], *, image: str | None = None, command: Sequence[str] | None = None,
-               env: Mapping[str, str | None] | None = None, network: str | None = None, restart: str | None = None) -> None:
+    def create(
+        self,
+        name: str,
+        definition: Mapping[str, Any],
+        *,
+        image: str | None = None,
+        command: Sequence[str] | None = None,
+        env: Mapping[str, str | None] | None = None,
+        network: str | None = None,
+        restart: str | None = None,
+    ) -> None:
         """Make one like a saved definition; it is not started.
 
         :raises ImageNotFound: that image is not here.
@@ -100,8 +110,16 @@ class Engine(Protocol):
     def set_restart_policy(self, name: str, policy: str) -> None:
         """Set it, durably: `no` is a container that stays stopped over boots."""
 
-    def exec(self, name: str, argv: Sequence[str], *, user: str | None = None, env: Mapping[str, str] | None = None,
-             timeout_seconds: float, on_line: Callable[[str], None] | None = None) -> Finished:
+    def exec(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        user: str | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout_seconds: float,
+        on_line: Callable[[str], None] | None = None,
+    ) -> Finished:
         """Run a program in a running container, to its end.
 
         If `on_line` raises, the program is ended first.
@@ -109,9 +127,19 @@ class Engine(Protocol):
         :raises TimeoutError: it did not end in time, and has been killed.
         """
 
-    def run_throwaway(self, image: str, argv: Sequence[str], *, user: str, binds: Sequence[str] = (), tmpfs: Mapping[str, str] | None = None,
-                      env: Mapping[str, str] | None = None, network: str = 'none', entrypoint: Sequence[str] | None = None,
-                      timeout_seconds: float) -> Finished:
+    def run_throwaway(
+        self,
+        image: str,
+        argv: Sequence[str],
+        *,
+        user: str,
+        binds: Sequence[str] = (),
+        tmpfs: Mapping[str, str] | None = None,
+        env: Mapping[str, str] | None = None,
+        network: str = 'none',
+        entrypoint: Sequence[str] | None = None,
+        timeout_seconds: float,
+    ) -> Finished:
         """Run a program in a container of its own, which is always removed again.
 
         :raises ImageNotFound, ContainerFailed: as `create`.
@@ -147,8 +175,15 @@ class Engine(Protocol):
 class DockerEngine:
     """`Engine` by the API of Docker 20.10 and later."""
 
-    def __init__(self, transport: http.Transport, pause: Pause, *, login: RegistryLogin | None = None,
-                 limits: Limits | None = None, processes: pathlib.Path = pathlib.Path('/proc')) -> None:
+    def __init__(
+        self,
+        transport: http.Transport,
+        pause: Pause,
+        *,
+        login: RegistryLogin | None = None,
+        limits: Limits | None = None,
+        processes: pathlib.Path = pathlib.Path('/proc'),
+    ) -> None:
         """:param login: for the registry that wants one."""
         self._transport = transport
         self._pause = pause
@@ -171,49 +206,104 @@ class DockerEngine:
 
     def inspect(self, name: str) -> Container | None:
         """See the port."""
-        answer = self._ask('GET', f'/containers/{_quoted(name)}/json', f'look at container {name}', allowed=(404,))
+        answer = self._ask(
+            'GET', f'/containers/{_quoted(name)}/json', f'look at container {name}', allowed=(404,)
+        )
         return None if answer.status == 404 else answers.container(answer)
 
-    def create(self, name: str, definition: Mapping[str, Any], *, image: str | None = None, command: Sequence[str] | None = None,
-               env: Mapping[str, str | None] | None = None, network: str | None = None, restart: str | None = None) -> None:
+    def create(
+        self,
+        name: str,
+        definition: Mapping[str, Any],
+        *,
+        image: str | None = None,
+        command: Sequence[str] | None = None,
+        env: Mapping[str, str | None] | None = None,
+        network: str | None = None,
+        restart: str | None = None,
+    ) -> None:
         """See the port."""
-        self._create(name, definitions.creation(definition, image=image, command=command, env=env, network=network, restart=restart))
+        self._create(
+            name,
+            definitions.creation(
+                definition, image=image, command=command, env=env, network=network, restart=restart
+            ),
+        )
 
     def _create(self, name: str, body: Mapping[str, Any]) -> None:
-        answer = self._ask('POST', '/containers/create', f'make container {name}', query={'name': name}, body=body,
-                           allowed=(400, 404, 409, 500), seconds=self._limits.start)
+        answer = self._ask(
+            'POST',
+            '/containers/create',
+            f'make container {name}',
+            query={'name': name},
+            body=body,
+            allowed=(400, 404, 409, 500),
+            seconds=self._limits.start,
+        )
         if answer.status == 404:
-            raise ImageNotFound(f'Container {name} cannot be made: image {body["Image"]} is not in the guest ({answer.said}). '
-                                'It is pulled first; look who has removed it.')
+            raise ImageNotFound(
+                f'Container {name} cannot be made: image {body["Image"]} is not in the guest ({answer.said}). '
+                'It is pulled first; look who has removed it.'
+            )
         if answer.status >= 400:
-            raise ContainerFailed(f'Container {name} cannot be made of {body["Image"]}: {answer.said}. Look at the log of the container engine.')
+            raise ContainerFailed(
+                f'Container {name} cannot be made of {body["Image"]}: {answer.said}. Look at the log of the container engine.'
+            )
 
     def start(self, name: str) -> None:
         """See the port."""
-        answer = self._ask('POST', f'/containers/{_quoted(name)}/start', f'start container {name}', allowed=(304, 400, 409, 500),
-                           seconds=self._limits.start)
+        answer = self._ask(
+            'POST',
+            f'/containers/{_quoted(name)}/start',
+            f'start container {name}',
+            allowed=(304, 400, 409, 500),
+            seconds=self._limits.start,
+        )
         if answer.status >= 400:
-            raise ContainerFailed(f'Container {name} cannot be started: {answer.said}. Look at the log of the container engine.')
+            raise ContainerFailed(
+                f'Container {name} cannot be started: {answer.said}. Look at the log of the container engine.'
+            )
 
     def stop(self, name: str, seconds: int) -> None:
         """See the port."""
-        self._ask('POST', f'/containers/{_quoted(name)}/stop', f'stop container {name}', query={'t': seconds}, allowed=(304,),
-                  seconds=seconds + self._limits.short)
+        self._ask(
+            'POST',
+            f'/containers/{_quoted(name)}/stop',
+            f'stop container {name}',
+            query={'t': seconds},
+            allowed=(304,),
+            seconds=seconds + self._limits.short,
+        )
 
     def kill(self, name: str) -> None:
         """See the port."""
-        self._ask('POST', f'/containers/{_quoted(name)}/kill', f'kill container {name}', allowed=(409,))
+        self._ask(
+            'POST', f'/containers/{_quoted(name)}/kill', f'kill container {name}', allowed=(409,)
+        )
 
     def remove(self, name: str, *, force: bool = False) -> None:
         """See the port."""
-        answer = self._ask('DELETE', f'/containers/{_quoted(name)}', f'remove container {name}', allowed=(404, 409),
-                           query={'v': 1, 'force': int(force)}, seconds=self._limits.start)
+        answer = self._ask(
+            'DELETE',
+            f'/containers/{_quoted(name)}',
+            f'remove container {name}',
+            allowed=(404, 409),
+            query={'v': 1, 'force': int(force)},
+            seconds=self._limits.start,
+        )
         if answer.status == 409 and 'already in progress' not in answer.said:
-            raise EngineRefused(f'Container {name} cannot be removed: {answer.said}. Stop it first.')
+            raise EngineRefused(
+                f'Container {name} cannot be removed: {answer.said}. Stop it first.'
+            )
 
     def rename(self, name: str, new: str) -> None:
         """See the port."""
-        self._ask('POST', f'/containers/{_quoted(name)}/rename', f'rename container {name} to {new}', query={'name': new})
+        self._ask(
+            'POST',
+            f'/containers/{_quoted(name)}/rename',
+            f'rename container {name} to {new}',
+            query={'name': new},
+        )
 
     def wait(self, name: str, seconds: float, progress: Progress) -> int:
         """See the port."""
@@ -235,18 +325,47 @@ class DockerEngine:
 
     def set_restart_policy(self, name: str, policy: str) -> None:
         """See the port."""
-        self._ask('POST', f'/containers/{_quoted(name)}/update', f'set the restart policy of container {name}',
-                  body={'RestartPolicy': {'Name': policy}})
+        self._ask(
+            'POST',
+            f'/containers/{_quoted(name)}/update',
+            f'set the restart policy of container {name}',
+            body={'RestartPolicy': {'Name': policy}},
+        )
 
-    def exec(self, name: str, argv: Sequence[str], *, user: str | None = None, env: Mapping[str, str] | None = None,
-             timeout_seconds: float, on_line: Callable[[str], None] | None = None) -> Finished:
+    def exec(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        user: str | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout_seconds: float,
+        on_line: Callable[[str], None] | None = None,
+    ) -> Finished:
         """See the port."""
-        body = {'Cmd': list(argv), 'AttachStdout': True, 'AttachStderr': True, 'Tty': False, 'Env': _environment(env), 'User': user or ''}
-        made = self._ask('POST', f'/containers/{_quoted(name)}/exec', f'run {argv[0]} in container {name}', body=body)
+        body = {
+            'Cmd': list(argv),
+            'AttachStdout': True,
+            'AttachStderr': True,
+            'Tty': False,
+            'Env': _environment(env),
+            'User': user or '',
+        }
+        made = self._ask(
+            'POST',
+            f'/containers/{_quoted(name)}/exec',
+            f'run {argv[0]} in container {name}',
+            body=body,
+        )
         run = str((made.json() or {}).get('Id', ''))
         tail = output.Tail(_OUTPUT_BYTES, on_line)
         try:
-            with self._transport.stream('POST', f'/exec/{run}/start', seconds=timeout_seconds, body={'Detach': False, 'Tty': False}) as stream:
+            with self._transport.stream(
+                'POST',
+                f'/exec/{run}/start',
+                seconds=timeout_seconds,
+                body={'Detach': False, 'Tty': False},
+            ) as stream:
                 if stream.status >= 400:
                     self._refuse(f'run {argv[0]} in container {name}', stream.rest())
                 tail.take(answers.frames(stream))
@@ -254,11 +373,15 @@ class DockerEngine:
         except BaseException as error:
             self._end_exec(run)
             if isinstance(error, TimeoutError):
-                raise TimeoutError(f'{argv[0]} did not end within {timeout_seconds:.0f} s in container {name}') from error
+                raise TimeoutError(
+                    f'{argv[0]} did not end within {timeout_seconds:.0f} s in container {name}'
+                ) from error
             raise
         if code is None:
-            raise EngineNotAnswering(f'{argv[0]} cannot be followed in container {name}: the engine let go of it before its end. '
-                                     'Look at the log of the container engine.')
+            raise EngineNotAnswering(
+                f'{argv[0]} cannot be followed in container {name}: the engine let go of it before its end. '
+                'Look at the log of the container engine.'
+            )
         return Finished(int(code), tail.text)
 
     def _exec_state(self, run: str) -> Mapping[str, Any]:
@@ -271,27 +394,50 @@ class DockerEngine:
         try:
             state = self._exec_state(run)
         except EngineError:
-            return      # the engine has gone, and what made us come here says so
+            return  # the engine has gone, and what made us come here says so
         pid = int(state.get('Pid') or 0)
         if not state.get('Running') or pid <= 1:
             return
         try:
-            belongs = str(state.get('ContainerID', '-')) in (self._processes / str(pid) / 'cgroup').read_text(encoding='utf-8')
+            belongs = str(state.get('ContainerID', '-')) in (
+                self._processes / str(pid) / 'cgroup'
+            ).read_text(encoding='utf-8')
             if belongs:
                 os.kill(pid, signal.SIGKILL)
         except (FileNotFoundError, ProcessLookupError):
-            return      # it has ended meanwhile
+            return  # it has ended meanwhile
 
-    def run_throwaway(self, image: str, argv: Sequence[str], *, user: str, binds: Sequence[str] = (), tmpfs: Mapping[str, str] | None = None,
-                      env: Mapping[str, str] | None = None, network: str = 'none', entrypoint: Sequence[str] | None = None,
-                      timeout_seconds: float) -> Finished:
+    def run_throwaway(
+        self,
+        image: str,
+        argv: Sequence[str],
+        *,
+        user: str,
+        binds: Sequence[str] = (),
+        tmpfs: Mapping[str, str] | None = None,
+        env: Mapping[str, str] | None = None,
+        network: str = 'none',
+        entrypoint: Sequence[str] | None = None,
+        timeout_seconds: float,
+    ) -> Finished:
         """See the port."""
         self._remove_left_over()
         name = f'trove-upgrade-{secrets.token_hex(6)}'
         body: dict[str, Any] = {
-            'Image': image, 'Cmd': list(argv), 'User': user, 'Env': _environment(env), 'Labels': {THROWAWAY: self._token}, 'Healthcheck': {'Test': ['NONE']},
-            'HostConfig': {'NetworkMode': network, 'Binds': list(binds), 'Tmpfs': dict(tmpfs or {}), 'RestartPolicy': {'Name': 'no'},
-                           'LogConfig': {'Type': 'json-file', 'Config': {'max-size': '4m', 'max-file': '1'}}}}
+            'Image': image,
+            'Cmd': list(argv),
+            'User': user,
+            'Env': _environment(env),
+            'Labels': {THROWAWAY: self._token},
+            'Healthcheck': {'Test': ['NONE']},
+            'HostConfig': {
+                'NetworkMode': network,
+                'Binds': list(binds),
+                'Tmpfs': dict(tmpfs or {}),
+                'RestartPolicy': {'Name': 'no'},
+                'LogConfig': {'Type': 'json-file', 'Config': {'max-size': '4m', 'max-file': '1'}},
+            },
+        }
         if entrypoint is not None:
             body['Entrypoint'] = list(entrypoint)
         try:
@@ -304,29 +450,48 @@ class DockerEngine:
 
     def _remove_left_over(self) -> None:
         """Of an agent that was killed in the middle."""
-        answer = self._ask('GET', '/containers/json', 'list containers', query={'all': 1, 'filters': json.dumps({'label': [THROWAWAY]})})
+        answer = self._ask(
+            'GET',
+            '/containers/json',
+            'list containers',
+            query={'all': 1, 'filters': json.dumps({'label': [THROWAWAY]})},
+        )
         for found in answer.json() or ():
             if (found.get('Labels') or {}).get(THROWAWAY) != self._token:
                 self.remove(str(found['Id']), force=True)
 
     def image(self, reference: str) -> Image | None:
         """See the port."""
-        answer = self._ask('GET', f'/images/{_quoted(reference)}/json', f'look at image {reference}', allowed=(404,))
+        answer = self._ask(
+            'GET',
+            f'/images/{_quoted(reference)}/json',
+            f'look at image {reference}',
+            allowed=(404,),
+        )
         return None if answer.status == 404 else answers.image(answer)
 
     def image_directory(self) -> pathlib.Path:
         """See the port."""
-        return answers.image_directory(self._ask('GET', '/info', 'tell where its images are'), pathlib.Path.is_dir)
+        return answers.image_directory(
+            self._ask('GET', '/info', 'tell where its images are'), pathlib.Path.is_dir
+        )
 
     def is_published(self, reference: str) -> bool:
         """See the port."""
         what = f'ask the registry for image {reference}'
         try:
-            with self._transport.stream('GET', f'/distribution/{_quoted(reference)}/json', seconds=self._limits.start, headers=self._headers(reference)) as stream:
+            with self._transport.stream(
+                'GET',
+                f'/distribution/{_quoted(reference)}/json',
+                seconds=self._limits.start,
+                headers=self._headers(reference),
+            ) as stream:
                 answer = stream.rest()
         except TimeoutError as error:
-            raise EngineRefused(f'The container engine cannot {what}: no answer within {self._limits.start:.0f} s. '
-                                'See that the guest reaches the registry.') from error
+            raise EngineRefused(
+                f'The container engine cannot {what}: no answer within {self._limits.start:.0f} s. '
+                'See that the guest reaches the registry.'
+            ) from error
         if answer.status not in {200, 404}:
             self._refuse(what, answer)
         return answer.status == 200
@@ -341,47 +506,83 @@ class DockerEngine:
         except ValueError as error:
             raise answers.not_pulled(reference, str(error)) from error
         try:
-            with self._transport.stream('POST', '/images/create', seconds=self._limits.pull, headers=self._headers(reference),
-                                        query={'fromImage': wanted.name, 'tag': wanted.digest or wanted.tag or 'latest'}) as stream:
+            with self._transport.stream(
+                'POST',
+                '/images/create',
+                seconds=self._limits.pull,
+                headers=self._headers(reference),
+                query={'fromImage': wanted.name, 'tag': wanted.digest or wanted.tag or 'latest'},
+            ) as stream:
                 if stream.status >= 400:
                     raise answers.not_pulled(reference, stream.rest().said)
                 for line in output.lines(stream.pieces()):
                     answers.pull_line(reference, line, progress)
         except TimeoutError as error:
-            raise answers.not_pulled(reference, f'not there after {self._limits.pull:.0f} s') from error
+            raise answers.not_pulled(
+                reference, f'not there after {self._limits.pull:.0f} s'
+            ) from error
         if self.image(reference) is None:
-            raise answers.not_pulled(reference, 'the engine ended without an error, and without the image')
+            raise answers.not_pulled(
+                reference, 'the engine ended without an error, and without the image'
+            )
 
     def remove_image(self, reference: str) -> None:
         """See the port."""
-        self._ask('DELETE', f'/images/{_quoted(reference)}', f'remove image {reference}', allowed=(404, 409), seconds=self._limits.start)
+        self._ask(
+            'DELETE',
+            f'/images/{_quoted(reference)}',
+            f'remove image {reference}',
+            allowed=(404, 409),
+            seconds=self._limits.start,
+        )
 
     def logs(self, name: str, lines: int) -> str:
         """See the port."""
         tail = output.Tail(_OUTPUT_BYTES)
         try:
-            with self._transport.stream('GET', f'/containers/{_quoted(name)}/logs', seconds=self._limits.short,
-                                        query={'stdout': 1, 'stderr': 1, 'tail': lines}) as stream:
+            with self._transport.stream(
+                'GET',
+                f'/containers/{_quoted(name)}/logs',
+                seconds=self._limits.short,
+                query={'stdout': 1, 'stderr': 1, 'tail': lines},
+            ) as stream:
                 if stream.status >= 400:
                     self._refuse(f'read the log of container {name}', stream.rest(), name)
                 tail.take(answers.frames(stream))
         except TimeoutError as error:
-            raise EngineNotAnswering(f'The log of container {name} cannot be read: no end within {self._limits.short:.0f} s. '
-                                     'Look at the log of the container engine.') from error
+            raise EngineNotAnswering(
+                f'The log of container {name} cannot be read: no end within {self._limits.short:.0f} s. '
+                'Look at the log of the container engine.'
+            ) from error
         return tail.text
 
-    def _ask(self, method: str, path: str, what: str, *, query: Mapping[str, Any] | None = None, body: Any = None, allowed: Sequence[int] = (),
-             seconds: float | None = None) -> http.Answer:
-        answer = self._transport.ask(method, path, seconds=seconds or self._limits.short, query=query, body=body)
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        allowed: Sequence[int] = (),
+        seconds: float | None = None,
+    ) -> http.Answer:
+        answer = self._transport.ask(
+            method, path, seconds=seconds or self._limits.short, query=query, body=body
+        )
         if answer.status >= 300 and answer.status not in allowed:
-            self._refuse(what, answer, path.split('/')[2] if path.startswith('/containers/') else None)
+            self._refuse(
+                what, answer, path.split('/')[2] if path.startswith('/containers/') else None
+            )
         return answer
 
     @staticmethod
     def _refuse(what: str, answer: http.Answer, container: str | None = None) -> NoReturn:
         if answer.status == 404 and container is not None:
             raise _not_found(parse.unquote(container))
-        raise EngineRefused(f'The container engine cannot {what}: {answer.status}, {answer.said}. Look at its log.')
+        raise EngineRefused(
+            f'The container engine cannot {what}: {answer.status}, {answer.said}. Look at its log.'
+        )
 
 
 def _quoted(name: str) -> str:
@@ -393,4 +594,6 @@ def _environment(given: Mapping[str, str] | None) -> list[str]:
 
 
 def _not_found(name: str) -> ContainerNotFound:
-    return ContainerNotFound(f'Container {name} cannot be found: the engine has none of that name. Look who has removed it.')
+    return ContainerNotFound(
+        f'Container {name} cannot be found: the engine has none of that name. Look who has removed it.'
+    )

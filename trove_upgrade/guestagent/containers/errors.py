@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can go wrong with a container engine; each with its stable code."""
+
 from trove_upgrade.domain import exceptions
 
 

@@ -4,6 +4,7 @@
 The engine runs as root, yet what passes through it (a registry's words, a container's output) is others': nothing is read
 without a limit, and an engine that hangs or dies in the middle of an answer costs the time that was given, no more.
 """
+
 import contextlib
 import dataclasses
 import http.client
@@ -43,15 +44,21 @@ class Answer:
         try:
             return json.loads(self.body) if self.body.strip() else None
         except ValueError as error:
-            raise EngineNotAnswering(f'The container engine cannot be understood: its answer is no JSON ({self.body[:80]!r}). '
-                                     'See that the socket is the one of the Docker engine.') from error
+            raise EngineNotAnswering(
+                f'The container engine cannot be understood: its answer is no JSON ({self.body[:80]!r}). '
+                'See that the socket is the one of the Docker engine.'
+            ) from error
 
     @property
     def said(self) -> str:
         """The engine's message on one line."""
         try:
             parsed = json.loads(self.body)
-            text = str(parsed['message']) if isinstance(parsed, dict) and 'message' in parsed else str(parsed)
+            text = (
+                str(parsed['message'])
+                if isinstance(parsed, dict) and 'message' in parsed
+                else str(parsed)
+            )
         except (ValueError, RecursionError):
             text = self.body[:2000].decode(errors='replace')
         return ' '.join(text.split())[:500]
@@ -92,8 +99,10 @@ class Stream:
 
 def silence(path: pathlib.Path, found: str) -> EngineNotAnswering:
     """The error for an engine that says nothing, or nothing of use."""
-    return EngineNotAnswering(f'The container engine cannot be asked at {path}: {found}. '
-                              'See that the Docker engine runs in the guest, and look at its log.')
+    return EngineNotAnswering(
+        f'The container engine cannot be asked at {path}: {found}. '
+        'See that the Docker engine runs in the guest, and look at its log.'
+    )
 
 
 @contextlib.contextmanager
@@ -109,14 +118,30 @@ def _as_silence(path: pathlib.Path) -> Iterator[None]:
 class Transport(Protocol):
     """The port to the engine's socket."""
 
-    def ask(self, method: str, path: str, *, seconds: float, query: Mapping[str, Any] | None = None, body: Any = None) -> Answer:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        seconds: float,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+    ) -> Answer:
         """One exchange.
 
         :raises EngineNotAnswering: no whole answer within `seconds`.
         """
 
-    def stream(self, method: str, path: str, *, seconds: float, query: Mapping[str, Any] | None = None, body: Any = None,
-               headers: Mapping[str, str] | None = None) -> contextlib.AbstractContextManager[Stream]:
+    def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        seconds: float,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> contextlib.AbstractContextManager[Stream]:
         """The same, piece by piece; `seconds` are for all of it.
 
         :raises EngineNotAnswering: the engine is gone, or says what nobody understands.
@@ -167,19 +192,39 @@ class UnixTransport:
     def __init__(self, path: pathlib.Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._path = path
         self._monotonic = monotonic
-        self._version: str | None = None   # of the API; None until the engine has been asked, and again when it refuses something
+        self._version: str | None = (
+            None  # of the API; None until the engine has been asked, and again when it refuses something
+        )
 
-    def ask(self, method: str, path: str, *, seconds: float, query: Mapping[str, Any] | None = None, body: Any = None) -> Answer:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        seconds: float,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+    ) -> Answer:
         """See the port."""
         try:
             with self.stream(method, path, seconds=seconds, query=query, body=body) as stream:
                 return stream.rest()
         except TimeoutError as error:
-            raise silence(self._path, f'no answer to {method} {path} within {seconds:.0f} s') from error
+            raise silence(
+                self._path, f'no answer to {method} {path} within {seconds:.0f} s'
+            ) from error
 
     @contextlib.contextmanager
-    def stream(self, method: str, path: str, *, seconds: float, query: Mapping[str, Any] | None = None, body: Any = None,
-               headers: Mapping[str, str] | None = None) -> Iterator[Stream]:
+    def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        seconds: float,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Iterator[Stream]:
         """See the port."""
         end = self._monotonic() + seconds
 
@@ -188,16 +233,28 @@ class UnixTransport:
             if left <= 0:
                 raise TimeoutError
             return left
+
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connected:
             with _as_silence(self._path):
                 connected.settimeout(remaining())
                 connected.connect(str(self._path))
-                response = self._send(connected, remaining, method, self._address(path, query, remaining), body, headers or {})
-            if response.status == _BAD_REQUEST:   # an engine that was exchanged meanwhile may not speak this version any more
+                response = self._send(
+                    connected,
+                    remaining,
+                    method,
+                    self._address(path, query, remaining),
+                    body,
+                    headers or {},
+                )
+            if (
+                response.status == _BAD_REQUEST
+            ):  # an engine that was exchanged meanwhile may not speak this version any more
                 self._version = None
             yield Stream(response, self._path)
 
-    def _address(self, path: str, query: Mapping[str, Any] | None, remaining: Callable[[], float]) -> str:
+    def _address(
+        self, path: str, query: Mapping[str, Any] | None, remaining: Callable[[], float]
+    ) -> str:
         if self._version is None:
             self._version = self._negotiated(remaining)
         given = {key: value for key, value in (query or {}).items() if value is not None}
@@ -212,15 +269,29 @@ class UnixTransport:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connected:
             connected.settimeout(remaining())
             connected.connect(str(self._path))
-            answer = Stream(self._send(connected, remaining, 'GET', '/version', None, {}), self._path).rest()
+            answer = Stream(
+                self._send(connected, remaining, 'GET', '/version', None, {}), self._path
+            ).rest()
         return spoken(answer.json() if answer.status == _OK else None)
 
-    def _send(self, connected: socket.socket, remaining: Callable[[], float], method: str, address: str, body: Any,
-              headers: Mapping[str, str]) -> http.client.HTTPResponse:
+    def _send(
+        self,
+        connected: socket.socket,
+        remaining: Callable[[], float],
+        method: str,
+        address: str,
+        body: Any,
+        headers: Mapping[str, str],
+    ) -> http.client.HTTPResponse:
         connection = http.client.HTTPConnection('engine')
         connection.sock = _Channel(connected, remaining)
         sent = None if body is None else json.dumps(body).encode()
-        connection.request(method, address, body=sent, headers={'Content-Type': 'application/json', 'Connection': 'close', **headers})
+        connection.request(
+            method,
+            address,
+            body=sent,
+            headers={'Content-Type': 'application/json', 'Connection': 'close', **headers},
+        )
         return connection.getresponse()
 
 
@@ -230,7 +301,11 @@ def spoken(offered: Any) -> str:
     Source: Docker Engine API, "Versioning"; engines 29.0 to 29.2 take nothing below 1.44.
     """
     oldest = offered.get('MinAPIVersion') if isinstance(offered, dict) else None
-    if isinstance(oldest, str) and _VERSION.fullmatch(oldest) and _numbers(oldest) > _numbers(USUAL):
+    if (
+        isinstance(oldest, str)
+        and _VERSION.fullmatch(oldest)
+        and _numbers(oldest) > _numbers(USUAL)
+    ):
         return oldest
     return USUAL
 

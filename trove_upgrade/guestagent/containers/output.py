@@ -4,6 +4,7 @@
 A frame is a byte that names the output (1 standard, 2 error), three zero bytes, the length in four bytes, big-endian, and so
 many bytes (Docker Engine API, "Attach to a container").
 """
+
 import codecs
 from collections.abc import Callable, Iterable, Iterator
 
@@ -72,7 +73,7 @@ class Tail:
     def _keeping(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
         for piece in pieces:
             self._kept += piece
-            del self._kept[:-self._limit]
+            del self._kept[: -self._limit]
             yield piece
 
     @property

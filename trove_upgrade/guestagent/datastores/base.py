@@ -4,6 +4,7 @@
 The manager owns the order, the journal, the volume, the stash and the marks; a driver knows one kind of server.  What has no
 driver is refused before anything is stopped: that is what this base class does.
 """
+
 import dataclasses
 import datetime
 import pathlib
@@ -26,45 +27,55 @@ class Fingerprint:
     """
 
     server_version: str
-    taken_at: str                              #: ISO 8601 UTC
-    tables: Mapping[str, Mapping[str, Any]]    #: 'schema.table' -> {'rows': int | None, 'checksum': str | None, 'kind': str}
-    counted_only_by_file: Sequence[str]        #: tables that did not fit the budget of time
+    taken_at: str  #: ISO 8601 UTC
+    tables: Mapping[
+        str, Mapping[str, Any]
+    ]  #: 'schema.table' -> {'rows': int | None, 'checksum': str | None, 'kind': str}
+    counted_only_by_file: Sequence[str]  #: tables that did not fit the budget of time
     users: Sequence[str]
     grants: Mapping[str, Sequence[str]]
-    objects: Mapping[str, str]                 #: 'routine:schema.name', 'event:…', 'trigger:…', 'view:…' -> digest of the definition
-    settings: Mapping[str, str]                #: global variables
+    objects: Mapping[
+        str, str
+    ]  #: 'routine:schema.name', 'event:…', 'trigger:…', 'view:…' -> digest of the definition
+    settings: Mapping[str, str]  #: global variables
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
     """A fingerprint before beside one after."""
 
-    missing: Sequence[str]            #: sentences: what is gone or different.  Empty means nothing was lost
-    settings_changed: Sequence[Mapping[str, str]]  #: [{'name', 'before', 'after'}]: reported, not a failure
+    missing: Sequence[str]  #: sentences: what is gone or different.  Empty means nothing was lost
+    settings_changed: Sequence[
+        Mapping[str, str]
+    ]  #: [{'name', 'before', 'after'}]: reported, not a failure
     tables_compared: int
     rows_compared: int
-    not_compared: Sequence[str] = ()  #: tables whose rows were not counted on one of the two sides: in memory alone, or no time left
+    not_compared: Sequence[
+        str
+    ] = ()  #: tables whose rows were not counted on one of the two sides: in memory alone, or no time left
 
 
 @dataclasses.dataclass(frozen=True)
 class Stashed:
     """Holdings of a stash, wherever it is."""
 
-    paths: Sequence[str]               #: absolute ones, directories too
-    files: Sequence[str]               #: of files and links
-    links: Mapping[str, str]           #: each link with what it leads to
-    content: Callable[[str], bytes]    #: of one file
+    paths: Sequence[str]  #: absolute ones, directories too
+    files: Sequence[str]  #: of files and links
+    links: Mapping[str, str]  #: each link with what it leads to
+    content: Callable[[str], bytes]  #: of one file
 
 
 @dataclasses.dataclass(frozen=True)
 class DriverContext:
     """What a driver works with; handed in, so that a test needs no patching."""
 
-    volume: pathlib.Path               #: the mount point, /var/lib/mysql
-    data_directory: pathlib.Path       #: /var/lib/mysql/data
-    etc: pathlib.Path                  #: /etc
-    run: pathlib.Path                  #: /run/trove-upgrade: for what must not outlive a boot
-    image_facts: Mapping[str, Any]     #: /etc/trove-upgrade/image-facts.json of the running root disk; empty if absent
+    volume: pathlib.Path  #: the mount point, /var/lib/mysql
+    data_directory: pathlib.Path  #: /var/lib/mysql/data
+    etc: pathlib.Path  #: /etc
+    run: pathlib.Path  #: /run/trove-upgrade: for what must not outlive a boot
+    image_facts: Mapping[
+        str, Any
+    ]  #: /etc/trove-upgrade/image-facts.json of the running root disk; empty if absent
     now: Callable[[], datetime.datetime]
     monotonic: Callable[[], float]
 
@@ -73,8 +84,13 @@ def files_not_read(name: str, error: OSError) -> upgrade.CheckResult:
     """The result of a check that could not look at what must be there: what merely goes meanwhile is no error of a check."""
     LOG.warning('Check %s could not be made', name, exc_info=error)
     place = error.filename if isinstance(error.filename, str) else 'a file of the guest'
-    return upgrade.CheckResult(name, 'refused', f'The instance cannot be upgraded: {place} cannot be looked at ({error.strerror}). Mend that '
-                               f'and try again.', 'FILES_NOT_READ')
+    return upgrade.CheckResult(
+        name,
+        'refused',
+        f'The instance cannot be upgraded: {place} cannot be looked at ({error.strerror}). Mend that '
+        f'and try again.',
+        'FILES_NOT_READ',
+    )
 
 
 class DatastoreDriver:
@@ -92,11 +108,15 @@ class DatastoreDriver:
     def __init__(self, context: DriverContext) -> None:
         self.context = context
 
-    def checks(self, target: Mapping[str, Any], options: Mapping[str, Any]) -> Sequence[upgrade.CheckResult]:
+    def checks(
+        self, target: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> Sequence[upgrade.CheckResult]:
         """Everything that could make the upgrade fail, looked at while the database serves.  Changes nothing."""
         self._refuse()
 
-    def prepare_target(self, target: Mapping[str, Any], options: Mapping[str, Any], progress: Progress) -> None:
+    def prepare_target(
+        self, target: Mapping[str, Any], options: Mapping[str, Any], progress: Progress
+    ) -> None:
         """Bring here, and try, what the new server needs and this guest lacks, while the old one serves.  Safe to repeat.
 
         :raises StepRefused: it cannot be had, or does not take the configuration; the database serves.
@@ -144,7 +164,9 @@ class DatastoreDriver:
         """Try the restored configuration on an empty scratch data directory.  The real one is not touched."""
         self._refuse()
 
-    def check_again(self, options: Mapping[str, Any], progress: Progress) -> upgrade.CheckResult | None:
+    def check_again(
+        self, options: Mapping[str, Any], progress: Progress
+    ) -> upgrade.CheckResult | None:
         """What has accepted the configuration on this root disk may have been mended since, in place: try that which has.
 
         Called before each further first start, as long as the data has not been compared.  None: it is what it was.
@@ -177,7 +199,9 @@ class DatastoreDriver:
         """With what the driver knows of legitimate differences between versions."""
         self._refuse()
 
-    def keep_settings(self, before: Fingerprint, after: Fingerprint, options: Mapping[str, Any]) -> Sequence[str]:
+    def keep_settings(
+        self, before: Fingerprint, after: Fingerprint, options: Mapping[str, Any]
+    ) -> Sequence[str]:
         """Give settings whose default changed their old value, where `options['keep_changed_defaults']` asks for it.
 
         Called while the server runs isolated, after `compare`; takes effect with `open_for_clients`.  Returns the names.
@@ -252,6 +276,8 @@ class DatastoreDriver:
         """
 
     def _refuse(self) -> NoReturn:
-        reason = (f'The instance cannot be upgraded in place: its guest agent has no driver for datastore manager '
-                  f'{self.manager!r}. Nothing was stopped. Dump and restore the data into a new instance instead.')
+        reason = (
+            f'The instance cannot be upgraded in place: its guest agent has no driver for datastore manager '
+            f'{self.manager!r}. Nothing was stopped. Dump and restore the data into a new instance instead.'
+        )
         raise exceptions.StepRefused(reason, 'DATASTORE_NOT_SUPPORTED')

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which driver serves which datastore manager, and where its server runs."""
+
 import dataclasses
 import pathlib
 from collections.abc import Sequence
@@ -21,7 +22,10 @@ _SERVERS = ('usr/sbin/mariadbd', 'usr/sbin/mysqld', 'usr/libexec/mysqld')
 _ENGINES = ('run/docker.sock', 'usr/bin/dockerd', 'usr/sbin/dockerd', 'usr/local/bin/dockerd')
 
 _FAMILY = {driver_class.manager: driver_class for driver_class in (MariaDBDriver, MySQLDriver)}
-_IN_CONTAINERS = {driver_class.manager: driver_class for driver_class in (MariaDBContainerDriver, MySQLContainerDriver)}
+_IN_CONTAINERS = {
+    driver_class.manager: driver_class
+    for driver_class in (MariaDBContainerDriver, MySQLContainerDriver)
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,23 +33,36 @@ class Containers:
     """What it takes to run the server in a container."""
 
     engine: Engine
-    repository: str        #: docker_image of Trove's configuration
+    repository: str  #: docker_image of Trove's configuration
     watchers: Watchers
-    backup_repository: str | None = None   #: backup_docker_image of Trove's configuration
-    repositories: Sequence[str] = ()   #: whose images are taken besides
-    number: str | None = None   #: of the datastore version that this root disk is for, as user data says
+    backup_repository: str | None = None  #: backup_docker_image of Trove's configuration
+    repositories: Sequence[str] = ()  #: whose images are taken besides
+    number: str | None = (
+        None  #: of the datastore version that this root disk is for, as user data says
+    )
 
 
-def driver(manager: str, context: base.DriverContext, service: service_module.ServicePort,
-           containers: Containers | None = None) -> base.DatastoreDriver:
+def driver(
+    manager: str,
+    context: base.DriverContext,
+    service: service_module.ServicePort,
+    containers: Containers | None = None,
+) -> base.DatastoreDriver:
     """The driver of `manager`; one that refuses everything, and names the manager, where there is none.
 
     With `containers` the server runs in one; without, it is a service of the guest.
     """
     if containers is not None and manager in _IN_CONTAINERS:
-        return _IN_CONTAINERS[manager](context, service, containers.engine, repository=containers.repository, watchers=containers.watchers,
-                                       backup_repository=containers.backup_repository, repositories=containers.repositories,
-                                       number=containers.number)
+        return _IN_CONTAINERS[manager](
+            context,
+            service,
+            containers.engine,
+            repository=containers.repository,
+            watchers=containers.watchers,
+            backup_repository=containers.backup_repository,
+            repositories=containers.repositories,
+            number=containers.number,
+        )
     if containers is None and manager in _FAMILY:
         return _FAMILY[manager](context, service)
     refusing = base.DatastoreDriver(context)
@@ -57,11 +74,11 @@ def driver(manager: str, context: base.DriverContext, service: service_module.Se
 class Runtime:
     """Where the server runs, and how that is known."""
 
-    name: str       #: SERVICE or CONTAINER
-    why: str        #: a sentence; for an operator whose image says something else than he meant
+    name: str  #: SERVICE or CONTAINER
+    why: str  #: a sentence; for an operator whose image says something else than he meant
 
     def __str__(self) -> str:
-        where = 'in Trove\'s container' if self.in_container else 'as a service'
+        where = "in Trove's container" if self.in_container else 'as a service'
         return f'The agent takes the database to run {where}: {self.why}'
 
     @property
@@ -70,7 +87,9 @@ class Runtime:
         return self.name == CONTAINER
 
 
-def runtime(wanted: str, context: base.DriverContext, service: service_module.ServicePort) -> Runtime:
+def runtime(
+    wanted: str, context: base.DriverContext, service: service_module.ServicePort
+) -> Runtime:
     """As the operator says, else as the image's facts say, else by what is installed.
 
     A unit that is only there, ours as well as a masked one, is no server: an image for containers can have it, too.  An engine that does

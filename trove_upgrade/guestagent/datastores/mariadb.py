@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """MariaDB."""
+
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import MariaDB
 from trove_upgrade.guestagent.datastores.mysql_family.driver import FamilyDriver
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """MySQL: upgrades its data by itself at the first start, and can validate a configuration without a start."""
+
 import dataclasses
 import pwd
 from collections.abc import Mapping, Sequence
@@ -35,7 +36,9 @@ class MySQLDriver(FamilyDriver):
     dialect = MySQL()
     isolated = (*isolated.ARGUMENTS, persisted.NOT_LOADED)
 
-    def checks(self, target: Mapping[str, Any], options: Mapping[str, Any]) -> Sequence[upgrade.CheckResult]:
+    def checks(
+        self, target: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> Sequence[upgrade.CheckResult]:
         """See `base`; also whether MySQL itself can go from here to there in one step."""
         results = list(super().checks(target, options))
         version = self.server_version()
@@ -45,25 +48,46 @@ class MySQLDriver(FamilyDriver):
 
     def check_configuration(self, options: Mapping[str, Any]) -> upgrade.CheckResult:  # noqa: ARG002
         """See `base`.  MySQL's own --validate-config touches nothing."""
-        refusal = bind_addresses.refusal(self.server.configuration(), self._sleep, self.context.monotonic)
+        refusal = bind_addresses.refusal(
+            self.server.configuration(), self._sleep, self.context.monotonic
+        )
         if refusal:
             return refusal
         server = self.programs.find('mysqld')
         if server is None:
-            return upgrade.CheckResult(scratch.NAME, 'refused', (
-                'The configuration cannot be tried: mysqld is not installed in this image. Build the image with it.'),
-                'CONFIGURATION_NOT_TRIED')
+            return upgrade.CheckResult(
+                scratch.NAME,
+                'refused',
+                (
+                    'The configuration cannot be tried: mysqld is not installed in this image. Build the image with it.'
+                ),
+                'CONFIGURATION_NOT_TRIED',
+            )
         defaults = self._defaults_file()
-        arguments = [server, *([f'--defaults-file={defaults}'] if defaults else []), '--validate-config', '--log-error=stderr']
+        arguments = [
+            server,
+            *([f'--defaults-file={defaults}'] if defaults else []),
+            '--validate-config',
+            '--log-error=stderr',
+        ]
         try:
             account = pwd.getpwnam(self.user)
         except KeyError:
-            return upgrade.CheckResult(scratch.NAME, 'refused', (
-                f'The configuration cannot be tried: this image has no user {self.user}. Build the image with the database server.'),
-                'CONFIGURATION_NOT_TRIED')
-        try:   # as the server's user, whatever user the configuration names
-            finished = self.programs.run(arguments, timeout_seconds=_VALIDATE_SECONDS, as_user=(account.pw_uid, account.pw_gid))
-        except OSError as error:   # it took too long, or cannot be run
+            return upgrade.CheckResult(
+                scratch.NAME,
+                'refused',
+                (
+                    f'The configuration cannot be tried: this image has no user {self.user}. Build the image with the database server.'
+                ),
+                'CONFIGURATION_NOT_TRIED',
+            )
+        try:  # as the server's user, whatever user the configuration names
+            finished = self.programs.run(
+                arguments,
+                timeout_seconds=_VALIDATE_SECONDS,
+                as_user=(account.pw_uid, account.pw_gid),
+            )
+        except OSError as error:  # it took too long, or cannot be run
             finished = Finished(-1, str(error))
         return scratch.judge(finished)
 
@@ -85,13 +109,20 @@ class MySQLDriver(FamilyDriver):
         """See `base`.  Settings that are kept in the data directory are in force again when it is opened."""
         return super().compare(self._without_persisted(before), after)
 
-    def keep_settings(self, before: base.Fingerprint, after: base.Fingerprint, options: Mapping[str, Any]) -> Sequence[str]:
+    def keep_settings(
+        self, before: base.Fingerprint, after: base.Fingerprint, options: Mapping[str, Any]
+    ) -> Sequence[str]:
         """See `base`."""
         return super().keep_settings(self._without_persisted(before), after, options)
 
     def _without_persisted(self, fingerprint: base.Fingerprint) -> base.Fingerprint:
         kept = persisted.names(self.context.data_directory)
-        return dataclasses.replace(fingerprint, settings={name: value for name, value in fingerprint.settings.items() if name not in kept})
+        return dataclasses.replace(
+            fingerprint,
+            settings={
+                name: value for name, value in fingerprint.settings.items() if name not in kept
+            },
+        )
 
     def upgrade_data(self, progress: base.Progress) -> None:
         """The server has done it while it started (8.0.16 and later); that it answers proves it.
@@ -111,16 +142,34 @@ def check_path(version: str, wanted: str) -> upgrade.CheckResult:
     if then <= now:
         return upgrade.CheckResult(name, 'ok', f'MySQL {version} goes to no newer series.')
     if now < _OLDEST_UPGRADABLE:
-        return upgrade.CheckResult(name, 'refused', (
-            f'MySQL {version} cannot be upgraded in place to {wanted}: the target does not read its redo log. '
-            f'Dump and restore the data into a new instance.'), 'UPGRADE_PATH')
+        return upgrade.CheckResult(
+            name,
+            'refused',
+            (
+                f'MySQL {version} cannot be upgraded in place to {wanted}: the target does not read its redo log. '
+                f'Dump and restore the data into a new instance.'
+            ),
+            'UPGRADE_PATH',
+        )
     following = next((series for series in _LONG_TERM if series > now), None)
     if following is None:
-        return upgrade.CheckResult(name, 'refused', (
-            f'MySQL {version} cannot be upgraded in place to {wanted}: which series may follow {now[0]}.{now[1]} was not known when this '
-            f'guest agent was made. Use an image with a newer agent for the version in between, or dump and restore.'), 'UPGRADE_PATH')
+        return upgrade.CheckResult(
+            name,
+            'refused',
+            (
+                f'MySQL {version} cannot be upgraded in place to {wanted}: which series may follow {now[0]}.{now[1]} was not known when this '
+                f'guest agent was made. Use an image with a newer agent for the version in between, or dump and restore.'
+            ),
+            'UPGRADE_PATH',
+        )
     if then > following:
-        return upgrade.CheckResult(name, 'refused', (
-            f'MySQL {version} cannot be upgraded in place to {wanted}: the next series is {following[0]}.{following[1]}. '
-            f'Upgrade to that one first.'), 'UPGRADE_PATH')
+        return upgrade.CheckResult(
+            name,
+            'refused',
+            (
+                f'MySQL {version} cannot be upgraded in place to {wanted}: the next series is {following[0]}.{following[1]}. '
+                f'Upgrade to that one first.'
+            ),
+            'UPGRADE_PATH',
+        )
     return upgrade.CheckResult(name, 'ok', f'MySQL goes from {version} to {wanted} in one step.')

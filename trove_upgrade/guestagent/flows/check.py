@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """check_upgrade: everything that could make the upgrade fail, looked at while the database serves; nothing is changed."""
+
 import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
@@ -19,14 +20,19 @@ _ALLOWED = frozenset({'ok', 'warning'})
 
 def stash_roots(guest: Guest) -> list[pathlib.Path]:
     """What the stash keeps: the driver's files and copies of the agent's own two."""
-    return [*guest.driver.stash_roots(), *(path for path in guest.layout.agent_files if path.exists())]
+    return [
+        *guest.driver.stash_roots(),
+        *(path for path in guest.layout.agent_files if path.exists()),
+    ]
 
 
 def check(work: Work) -> Outcome:
     """All checks, refused or not."""
     results = run(work)
-    return Outcome(f'{len(results)} checks were made in the guest.',
-                   {'checks': [dataclasses.asdict(result) for result in results]})
+    return Outcome(
+        f'{len(results)} checks were made in the guest.',
+        {'checks': [dataclasses.asdict(result) for result in results]},
+    )
 
 
 def require(work: Work) -> None:
@@ -43,20 +49,29 @@ def run(work: Work) -> Sequence[upgrade.CheckResult]:
     """The agent's own checks; the driver's only where these hold: without the volume it would look at the wrong thing."""
     guest = work.guest
     work.progress(None, 'Looking at the volume and the database.')
-    own = [_readable('guest_volume', _volume, guest), _readable('guest_database', _database, guest),
-           _readable('guest_directories', _directories, guest)]
+    own = [
+        _readable('guest_volume', _volume, guest),
+        _readable('guest_database', _database, guest),
+        _readable('guest_directories', _directories, guest),
+    ]
     if any(result.outcome not in _ALLOWED for result in own):
         return own
-    own += [_readable('guest_volume_space', _space, guest), _readable('guest_secrets', _secrets, guest), _metadata(guest)]
+    own += [
+        _readable('guest_volume_space', _space, guest),
+        _readable('guest_secrets', _secrets, guest),
+        _metadata(guest),
+    ]
     try:
         return [*own, *guest.driver.checks(work.call.target, work.call.options)]
     except OSError as error:
         return [*own, base.files_not_read('guest_driver', error)]
-    except exceptions.StepFailed as error:   # its directories have more in them than is looked at
+    except exceptions.StepFailed as error:  # its directories have more in them than is looked at
         return [*own, upgrade.CheckResult('guest_driver', 'refused', error.message, error.code)]
 
 
-def _readable(name: str, look: Callable[[Guest], upgrade.CheckResult], guest: Guest) -> upgrade.CheckResult:
+def _readable(
+    name: str, look: Callable[[Guest], upgrade.CheckResult], guest: Guest
+) -> upgrade.CheckResult:
     """What `look` finds; a refusal where something that must be there cannot be read."""
     try:
         return look(guest)
@@ -71,24 +86,43 @@ def _volume(guest: Guest) -> upgrade.CheckResult:
     except exceptions.StepFailed as error:
         return upgrade.CheckResult(name, 'refused', error.message, error.code)
     if mounted is None:
-        return upgrade.CheckResult(name, 'refused', f'Instance {guest.instance_id} cannot be upgraded: nothing is mounted at '
-                                   f'{layout.volume}. Mount its volume there.', 'VOLUME_NOT_MOUNTED')
+        return upgrade.CheckResult(
+            name,
+            'refused',
+            f'Instance {guest.instance_id} cannot be upgraded: nothing is mounted at '
+            f'{layout.volume}. Mount its volume there.',
+            'VOLUME_NOT_MOUNTED',
+        )
     if not layout.data_directory.is_dir() or layout.data_directory.is_symlink():
-        return upgrade.CheckResult(name, 'refused', f'Instance {guest.instance_id} cannot be upgraded: its data directory is not at '
-                                   f'{layout.data_directory}. Move it there.', 'VOLUME_LAYOUT_UNKNOWN')
+        return upgrade.CheckResult(
+            name,
+            'refused',
+            f'Instance {guest.instance_id} cannot be upgraded: its data directory is not at '
+            f'{layout.data_directory}. Move it there.',
+            'VOLUME_LAYOUT_UNKNOWN',
+        )
     top = layout.volume.stat()
     if not guest.driver.shares_volume and (top.st_uid != 0 or top.st_mode & 0o022):
-        return upgrade.CheckResult(name, 'refused', f'Instance {guest.instance_id} cannot be upgraded: others than root can write to '
-                                   f'{layout.volume}, the database beside its data. Give it to root, with mode 0755.', 'VOLUME_LAYOUT_UNKNOWN')
+        return upgrade.CheckResult(
+            name,
+            'refused',
+            f'Instance {guest.instance_id} cannot be upgraded: others than root can write to '
+            f'{layout.volume}, the database beside its data. Give it to root, with mode 0755.',
+            'VOLUME_LAYOUT_UNKNOWN',
+        )
     return upgrade.CheckResult(name, 'ok', f'Volume {mounted.uuid} is mounted at {layout.volume}.')
 
 
 def _database(guest: Guest) -> upgrade.CheckResult:
     version = guest.driver.server_version()
     if version is None:
-        return upgrade.CheckResult('guest_database', 'refused', f'Instance {guest.instance_id} cannot be upgraded: its database does not '
-                                   f'answer the agent. Start it, and see that the agent can log in. {guest.driver.runs_as}'.rstrip(),
-                                   'DATABASE_NOT_SERVING')
+        return upgrade.CheckResult(
+            'guest_database',
+            'refused',
+            f'Instance {guest.instance_id} cannot be upgraded: its database does not '
+            f'answer the agent. Start it, and see that the agent can log in. {guest.driver.runs_as}'.rstrip(),
+            'DATABASE_NOT_SERVING',
+        )
     return upgrade.CheckResult('guest_database', 'ok', f'The database answers: {version}.')
 
 
@@ -102,15 +136,30 @@ def _directories(guest: Guest) -> upgrade.CheckResult:
         except FileNotFoundError:
             continue
         except OSError as error:
-            return upgrade.CheckResult(name, 'refused', f'Instance {guest.instance_id} cannot be upgraded: not all of {place} can be read '
-                                       f'({error.strerror}). Mend that and try again.', 'DIRECTORIES_NOT_READ')
+            return upgrade.CheckResult(
+                name,
+                'refused',
+                f'Instance {guest.instance_id} cannot be upgraded: not all of {place} can be read '
+                f'({error.strerror}). Mend that and try again.',
+                'DIRECTORIES_NOT_READ',
+            )
         if crowded:
-            return upgrade.CheckResult(name, 'refused', f'Instance {guest.instance_id} cannot be upgraded: {place} has more than '
-                                       f'{foreign.ENTRIES} files and directories. Remove what the server does not need.', 'STASH_TOO_LARGE')
+            return upgrade.CheckResult(
+                name,
+                'refused',
+                f'Instance {guest.instance_id} cannot be upgraded: {place} has more than '
+                f'{foreign.ENTRIES} files and directories. Remove what the server does not need.',
+                'STASH_TOO_LARGE',
+            )
         if found is not None:
-            return upgrade.CheckResult(name, 'refused', f'Instance {guest.instance_id} cannot be upgraded: below {found} directories are nested '
-                                       f'more than {foreign.LEVELS} deep, or paths are longer than {foreign.PATH_BYTES} bytes. Remove them and '
-                                       f'try again.', 'DIRECTORIES_TOO_DEEP')
+            return upgrade.CheckResult(
+                name,
+                'refused',
+                f'Instance {guest.instance_id} cannot be upgraded: below {found} directories are nested '
+                f'more than {foreign.LEVELS} deep, or paths are longer than {foreign.PATH_BYTES} bytes. Remove them and '
+                f'try again.',
+                'DIRECTORIES_TOO_DEEP',
+            )
     return upgrade.CheckResult(name, 'ok', 'All directories of the database can be walked.')
 
 
@@ -121,9 +170,14 @@ def _space(guest: Guest) -> upgrade.CheckResult:
         return upgrade.CheckResult('guest_volume_space', 'refused', error.message, error.code)
     free = guest.volume.free_bytes()
     if free < needed:
-        return upgrade.CheckResult('guest_volume_space', 'refused', f'Instance {guest.instance_id} cannot be upgraded: its volume has '
-                                   f'{free >> 20} MB free and the upgrade needs {(needed >> 20) + 1} MB to keep its files. '
-                                   f'Resize the volume and try again.', 'VOLUME_SPACE')
+        return upgrade.CheckResult(
+            'guest_volume_space',
+            'refused',
+            f'Instance {guest.instance_id} cannot be upgraded: its volume has '
+            f'{free >> 20} MB free and the upgrade needs {(needed >> 20) + 1} MB to keep its files. '
+            f'Resize the volume and try again.',
+            'VOLUME_SPACE',
+        )
     return upgrade.CheckResult('guest_volume_space', 'ok', f'The volume has {free >> 20} MB free.')
 
 
@@ -134,23 +188,51 @@ def _secrets(guest: Guest) -> upgrade.CheckResult:
     """
     name, layout = 'guest_secrets', guest.layout
     uid = foreign.owner_of(layout.data_directory)
-    if guest.driver.shares_volume or uid == 0:    # its container sees nothing of the root disk; root reads all anyway
-        return upgrade.CheckResult(name, 'ok', 'The database server has no user whose view of the root disk could be looked at.')
+    if (
+        guest.driver.shares_volume or uid == 0
+    ):  # its container sees nothing of the root disk; root reads all anyway
+        return upgrade.CheckResult(
+            name,
+            'ok',
+            'The database server has no user whose view of the root disk could be looked at.',
+        )
     found = exposure.exposed(layout.root, exposure.Reader.of(uid))
     if not found:
-        return upgrade.CheckResult(name, 'ok', 'The database server\'s user reads no file with the account of an agent.')
-    LOG.warning('The database server\'s user can read %s. The upgrade writes the files of user data with mode 0600; run chmod 0600 on the others, keep '
-                'their owner, and unmount a config drive', ', '.join(str(path) for path in found[:_NAMED]))
-    return upgrade.CheckResult(name, 'warning', (
-        f'Files of the guest can be read by more users than need them: {len(found)}. The upgrade corrects those that it writes; the operator finds '
-        f'their names in the log of the guest agent.'), 'GUEST_SECRETS_READABLE')
+        return upgrade.CheckResult(
+            name, 'ok', "The database server's user reads no file with the account of an agent."
+        )
+    LOG.warning(
+        "The database server's user can read %s. The upgrade writes the files of user data with mode 0600; run chmod 0600 on the others, keep "
+        'their owner, and unmount a config drive',
+        ', '.join(str(path) for path in found[:_NAMED]),
+    )
+    return upgrade.CheckResult(
+        name,
+        'warning',
+        (
+            f'Files of the guest can be read by more users than need them: {len(found)}. The upgrade corrects those that it writes; the operator finds '
+            f'their names in the log of the guest agent.'
+        ),
+        'GUEST_SECRETS_READABLE',
+    )
 
 
 def _metadata(guest: Guest) -> upgrade.CheckResult:
     opening = guest.metadata.opening()
     if opening is None:
-        return upgrade.CheckResult('guest_metadata', 'ok', 'The metadata address is closed for all users but root.')
-    LOG.warning('%s. Take an image that closes it, as the page on images describes, and look whether trove-upgrade-metadata runs', opening)
-    return upgrade.CheckResult('guest_metadata', 'warning', (
-        'The guest does not limit which of its users reach the services of the cloud. The operator finds the cause in the log of the guest '
-        'agent.'), 'METADATA_REACHABLE')
+        return upgrade.CheckResult(
+            'guest_metadata', 'ok', 'The metadata address is closed for all users but root.'
+        )
+    LOG.warning(
+        '%s. Take an image that closes it, as the page on images describes, and look whether trove-upgrade-metadata runs',
+        opening,
+    )
+    return upgrade.CheckResult(
+        'guest_metadata',
+        'warning',
+        (
+            'The guest does not limit which of its users reach the services of the cloud. The operator finds the cause in the log of the guest '
+            'agent.'
+        ),
+        'METADATA_REACHABLE',
+    )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """finish_upgrade: the upgrade is COMPLETED; the stash has its hours, then it goes."""
+
 import datetime
 
 from trove_upgrade.domain import exceptions
@@ -22,7 +23,10 @@ def finish(work: Work) -> Outcome:
     else:
         remove_at = datetime.datetime.fromisoformat(finished['remove_at'])
     seconds_until_removal(guest)
-    return Outcome(f'The stash is kept until {remove_at:%Y-%m-%d %H:%M} UTC.', {'stash_removed_at': remove_at.isoformat()})
+    return Outcome(
+        f'The stash is kept until {remove_at:%Y-%m-%d %H:%M} UTC.',
+        {'stash_removed_at': remove_at.isoformat()},
+    )
 
 
 def seconds_until_removal(guest: Guest) -> float | None:
@@ -30,14 +34,16 @@ def seconds_until_removal(guest: Guest) -> float | None:
     finished = guest.marks.get(Mark.FINISHED)
     if finished is None or finished.get('removed'):
         return None
-    left = (datetime.datetime.fromisoformat(finished['remove_at']) - guest.clock.now()).total_seconds()
+    left = (
+        datetime.datetime.fromisoformat(finished['remove_at']) - guest.clock.now()
+    ).total_seconds()
     if left > 0:
         return left
     if guest.volume.mounted() is None:
         return _LOOK_AGAIN_SECONDS
     upgrade_id = str(finished['upgrade_id'])
     if guest.marks.has(Mark.QUIESCING, upgrade_id) or guest.marks.has(Mark.QUIESCED, upgrade_id):
-        return _LOOK_AGAIN_SECONDS   # it has been begun again: the stash is another one
+        return _LOOK_AGAIN_SECONDS  # it has been begun again: the stash is another one
     undo.remove_stashes(guest, upgrade_id)
     guest.marks.clear(Mark.STASHED, Mark.UPGRADED, Mark.COMPARED)
     guest.marks.set(Mark.FINISHED, upgrade_id, remove_at=finished['remove_at'], removed=True)
@@ -46,7 +52,14 @@ def seconds_until_removal(guest: Guest) -> float | None:
 
 _LOOK_AGAIN_SECONDS = 600.0
 #: Between the first of quiesce and verify_upgrade one of these is there, on the root disk or on the volume.
-_UNDER_WAY = (Mark.QUIESCING, Mark.QUIESCED, Mark.STASHED, Mark.CONFIGURED, Mark.SERVER_STARTED, Mark.RESTORED)
+_UNDER_WAY = (
+    Mark.QUIESCING,
+    Mark.QUIESCED,
+    Mark.STASHED,
+    Mark.CONFIGURED,
+    Mark.SERVER_STARTED,
+    Mark.RESTORED,
+)
 
 
 def _require_over(guest: Guest, upgrade_id: str) -> None:
@@ -59,6 +72,8 @@ def _require_over(guest: Guest, upgrade_id: str) -> None:
         return
     is_of_upgrade = (guest.marker() or '').partition(':')[0] == upgrade_id
     if is_of_upgrade or any(marks.has(mark, upgrade_id) for mark in _UNDER_WAY):
-        raise exceptions.StepFailed(f'The stash of upgrade {upgrade_id} was not given up: this root disk was not restored and verified, so the '
-                                    f'upgrade needs it still. Look at the upgrade; it removes its stash by itself when it has completed or was rolled back.',
-                                    'FINISHED_TOO_EARLY')
+        raise exceptions.StepFailed(
+            f'The stash of upgrade {upgrade_id} was not given up: this root disk was not restored and verified, so the '
+            f'upgrade needs it still. Look at the upgrade; it removes its stash by itself when it has completed or was rolled back.',
+            'FINISHED_TOO_EARLY',
+        )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Generations: a taskmanager whose claim another one has taken over is not listened to any more."""
+
 from trove_upgrade.domain import exceptions, guest
 from trove_upgrade.guestagent.flows.work import Guest
 
@@ -13,8 +14,11 @@ def require(own: Guest, call: guest.GuestCall) -> None:
     """
     highest = own.marks.highest_generation(call.upgrade_id)
     if call.generation < highest:
-        raise exceptions.StepFailed(f'A call of upgrade {call.upgrade_id} comes from a taskmanager that has lost its claim: generation '
-                                    f'{call.generation}, and {highest} was seen. It should stop.', CODE)
+        raise exceptions.StepFailed(
+            f'A call of upgrade {call.upgrade_id} comes from a taskmanager that has lost its claim: generation '
+            f'{call.generation}, and {highest} was seen. It should stop.',
+            CODE,
+        )
     own.marks.see_generation(call.upgrade_id, call.generation)
 
 
@@ -28,6 +32,9 @@ def carry_over(own: Guest, call: guest.GuestCall) -> None:
     on_root, on_volume = own.marks.generations(call.upgrade_id)
     known = max(call.generation, on_root)
     if known < on_volume:
-        raise exceptions.StepFailed(f'A call of upgrade {call.upgrade_id} comes from a taskmanager that has lost its claim: generation '
-                                    f'{known}, and {on_volume} was seen before the rebuild. It should stop.', CODE)
+        raise exceptions.StepFailed(
+            f'A call of upgrade {call.upgrade_id} comes from a taskmanager that has lost its claim: generation '
+            f'{known}, and {on_volume} was seen before the rebuild. It should stop.',
+            CODE,
+        )
     own.marks.see_generation(call.upgrade_id, known)

@@ -5,6 +5,7 @@ A rollback is the same on the former image, with one rule more: the new server m
 
 The marks on the volume say how far any earlier run came, on this root disk or on one that has been lost since.
 """
+
 import configparser
 import contextlib
 import dataclasses
@@ -38,14 +39,17 @@ def restore(work: Work) -> Outcome:
     guest.volume.mount(info.volume_uuid, wait_seconds=guest.settings.volume_wait_seconds)
     _claim(guest)
     if not guest.layout.on_volume.is_dir() or not claim.is_ours(guest.layout.on_volume):
-        raise exceptions.StepFailed(f'The volume {info.volume_uuid} cannot be used: {guest.layout.on_volume} is missing, or others than root '
-                                    f'can write there. Look whether this is the volume that the upgrade unmounted.', 'STASH_MISSING')
-    generations.carry_over(guest, work.call)   # a new root disk has seen none; the volume has
+        raise exceptions.StepFailed(
+            f'The volume {info.volume_uuid} cannot be used: {guest.layout.on_volume} is missing, or others than root '
+            f'can write there. Look whether this is the volume that the upgrade unmounted.',
+            'STASH_MISSING',
+        )
+    generations.carry_over(guest, work.call)  # a new root disk has seen none; the volume has
     _require_direction(work, info)
     if guest.marks.has(Mark.RESTORED, info.upgrade_id) and guest.serving():
         return _outcome(work, info)
     if guest.driver.shares_volume:
-        guest.watchers.mute()   # a root disk of Trove's own rebuild has no marker: what Trove's agent was asked for it must not run after this
+        guest.watchers.mute()  # a root disk of Trove's own rebuild has no marker: what Trove's agent was asked for it must not run after this
     _require_image(work)
     with Stash.open(guest.layout.on_volume, info.stash, info.stash_digest) as stash:
         before = _read(stash, info)
@@ -62,8 +66,12 @@ def restore(work: Work) -> Outcome:
 
 def _claim(guest: Guest) -> None:
     """Trove's agent may have given all of the volume to the database's user; as long as nothing of his has run, it is as it was."""
-    if (guest.driver.shares_volume and not claim.is_ours(guest.layout.on_volume) and guest.driver.server_version() is None
-            and not guest.volume.holders()):
+    if (
+        guest.driver.shares_volume
+        and not claim.is_ours(guest.layout.on_volume)
+        and guest.driver.server_version() is None
+        and not guest.volume.holders()
+    ):
         claim.back(guest.layout.on_volume)
 
 
@@ -74,13 +82,17 @@ def _info(work: Work) -> UpgradeInfo:
     except upgrade_info.Invalid as error:
         raise upgrade_info.not_returned(str(error)) from None
     if info.upgrade_id != work.call.upgrade_id:
-        raise upgrade_info.not_returned(f'it is of upgrade {info.upgrade_id} and the call of {work.call.upgrade_id}')
+        raise upgrade_info.not_returned(
+            f'it is of upgrade {info.upgrade_id} and the call of {work.call.upgrade_id}'
+        )
     return info
 
 
 def _read(stash: Stash, info: UpgradeInfo) -> base.Fingerprint:
     if stash.manifest.upgrade_id != info.upgrade_id:
-        raise upgrade_info.not_returned(f'it is of upgrade {info.upgrade_id} and its stash of {stash.manifest.upgrade_id}')
+        raise upgrade_info.not_returned(
+            f'it is of upgrade {info.upgrade_id} and its stash of {stash.manifest.upgrade_id}'
+        )
     return base.Fingerprint(**json.loads(stash.document('fingerprint', info.fingerprint_digest)))
 
 
@@ -93,12 +105,19 @@ def _require_direction(work: Work, info: UpgradeInfo) -> None:
     guest = work.guest
     if _is_rollback(work):
         if guest.server_started_for_certain(info.upgrade_id) is not False:
-            raise exceptions.StepFailed(f'Upgrade {info.upgrade_id} cannot be rolled back: the new server has been started on the data already, '
-                                        f'and the former one could damage it. Retry the upgrade: it goes on where it stopped.',
-                                        'SERVER_STARTED_ON_DATA')
-    elif guest.marks.has(Mark.SERVER_STARTED, info.upgrade_id) and not guest.server_started(info.upgrade_id):
-        raise exceptions.StepFailed(f'Upgrade {info.upgrade_id} cannot go on: a rollback has started the former server on the data, which '
-                                    f'may have been written to since. Finish the rollback, then upgrade again.', 'ROLLBACK_UNFINISHED')
+            raise exceptions.StepFailed(
+                f'Upgrade {info.upgrade_id} cannot be rolled back: the new server has been started on the data already, '
+                f'and the former one could damage it. Retry the upgrade: it goes on where it stopped.',
+                'SERVER_STARTED_ON_DATA',
+            )
+    elif guest.marks.has(Mark.SERVER_STARTED, info.upgrade_id) and not guest.server_started(
+        info.upgrade_id
+    ):
+        raise exceptions.StepFailed(
+            f'Upgrade {info.upgrade_id} cannot go on: a rollback has started the former server on the data, which '
+            f'may have been written to since. Finish the rollback, then upgrade again.',
+            'ROLLBACK_UNFINISHED',
+        )
 
 
 def _require_image(work: Work) -> None:
@@ -108,33 +127,50 @@ def _require_image(work: Work) -> None:
         return
     result = verify.compare_version(installed, work.call.target)
     if result.outcome == 'refused':
-        raise exceptions.StepFailed(f'The data was not touched: the guest was booted from another image than it should. {result.message}',
-                                    result.code or 'SERVER_VERSION_DIFFERS')
+        raise exceptions.StepFailed(
+            f'The data was not touched: the guest was booted from another image than it should. {result.message}',
+            result.code or 'SERVER_VERSION_DIFFERS',
+        )
 
 
 def _require_release(work: Work, before: base.Fingerprint) -> None:
     """The target's number may name a series; only its image tells the release, and only the former server told its own."""
     driver = work.guest.driver
     installed = driver.installed_version()
-    result = driver.check_release(before.server_version, installed) if installed is not None else None
+    result = (
+        driver.check_release(before.server_version, installed) if installed is not None else None
+    )
     if result is not None and result.outcome == 'refused':
-        raise exceptions.StepFailed(f'The data was not touched. {result.message}', result.code or 'DOWNGRADE')
+        raise exceptions.StepFailed(
+            f'The data was not touched. {result.message}', result.code or 'DOWNGRADE'
+        )
 
 
 def _require_untouched(work: Work, stash: Stash, info: UpgradeInfo) -> None:
     """A checksum taken before counts only if nothing has written since, and if it is this instance's."""
     running = work.guest.driver.server_version()
     if running is not None:
-        raise exceptions.StepFailed(f'The data cannot be upgraded: a database server, {running}, runs already on the new image, and the agent '
-                                    f'has not started it. Build the image with its own database service masked.', 'SERVER_UNEXPECTED')
-    changed = datafiles.differences(stash.document('files', info.files_digest), work.guest.layout.data_directory)
+        raise exceptions.StepFailed(
+            f'The data cannot be upgraded: a database server, {running}, runs already on the new image, and the agent '
+            f'has not started it. Build the image with its own database service masked.',
+            'SERVER_UNEXPECTED',
+        )
+    changed = datafiles.differences(
+        stash.document('files', info.files_digest), work.guest.layout.data_directory
+    )
     if changed:
-        raise exceptions.StepFailed(f'The data cannot be upgraded: it is not as it was when the database was stopped: {"; ".join(changed)}. '
-                                    f'Look what has written to the volume since {info.stopped_at}.', 'DATA_CHANGED')
+        raise exceptions.StepFailed(
+            f'The data cannot be upgraded: it is not as it was when the database was stopped: {"; ".join(changed)}. '
+            f'Look what has written to the volume since {info.stopped_at}.',
+            'DATA_CHANGED',
+        )
     former = _guest_id(stash, str(work.guest.layout.agent_files[0]))
     if former not in {None, work.guest.instance_id}:
-        raise exceptions.StepFailed(f'The stash {stash.name} cannot be used: it is of instance {former}, and this guest is '
-                                    f'{work.guest.instance_id}. Attach the right volume.', 'STASH_OF_ANOTHER_INSTANCE')
+        raise exceptions.StepFailed(
+            f'The stash {stash.name} cannot be used: it is of instance {former}, and this guest is '
+            f'{work.guest.instance_id}. Attach the right volume.',
+            'STASH_OF_ANOTHER_INSTANCE',
+        )
 
 
 def _guest_id(stash: Stash, path: str) -> str | None:
@@ -177,16 +213,28 @@ def _upgrade(work: Work, info: UpgradeInfo) -> None:
     guest = work.guest
     if not guest.marks.has(Mark.SERVER_STARTED, info.upgrade_id):
         former = {ROLLBACK: True} if _is_rollback(work) else {}
-        guest.marks.set(Mark.SERVER_STARTED, info.upgrade_id, boot_id=guest.boot_id(), at=guest.clock.now().isoformat(), **former)
+        guest.marks.set(
+            Mark.SERVER_STARTED,
+            info.upgrade_id,
+            boot_id=guest.boot_id(),
+            at=guest.clock.now().isoformat(),
+            **former,
+        )
     if guest.service.exists(service.DATABASE) and guest.service.status(service.DATABASE):
-        guest.service.stop(service.DATABASE)   # of a run that was cut short; whether it is isolated cannot be told
+        guest.service.stop(
+            service.DATABASE
+        )  # of a run that was cut short; whether it is isolated cannot be told
     work.progress(30, 'Starting the new server, isolated.')
     guest.driver.start_isolated()
     upgraded = guest.marks.get(Mark.UPGRADED, info.upgrade_id)
-    if upgraded is None or upgraded.get('server_version') != guest.driver.server_version():   # a mended image can be of another release
+    if (
+        upgraded is None or upgraded.get('server_version') != guest.driver.server_version()
+    ):  # a mended image can be of another release
         work.progress(40, 'Upgrading the data.')
         guest.driver.upgrade_data(work.progress)
-        guest.marks.set(Mark.UPGRADED, info.upgrade_id, server_version=guest.driver.server_version())
+        guest.marks.set(
+            Mark.UPGRADED, info.upgrade_id, server_version=guest.driver.server_version()
+        )
 
 
 def _compare(work: Work, info: UpgradeInfo, before: base.Fingerprint) -> None:
@@ -198,15 +246,26 @@ def _compare(work: Work, info: UpgradeInfo, before: base.Fingerprint) -> None:
     accepted = _accepted(work.guest, info)
     missing = [difference for difference in comparison.missing if difference not in accepted]
     if missing:
-        durable.write_json(guest.layout.differences(info.upgrade_id), {'differences': list(comparison.missing)})
+        durable.write_json(
+            guest.layout.differences(info.upgrade_id), {'differences': list(comparison.missing)}
+        )
         more = len(missing) - _NAMED
-        raise exceptions.StepFailed(f'The upgraded data is not what it was: {"; ".join(missing[:_NAMED])}'
-                                    f'{f"; and {more} more" if more > 0 else ""}. The database was not opened for clients; '
-                                    f'compare it with a backup.', 'FINGERPRINT_DIFFERS')
+        raise exceptions.StepFailed(
+            f'The upgraded data is not what it was: {"; ".join(missing[:_NAMED])}'
+            f'{f"; and {more} more" if more > 0 else ""}. The database was not opened for clients; '
+            f'compare it with a backup.',
+            'FINGERPRINT_DIFFERS',
+        )
     kept = guest.driver.keep_settings(before, after, work.call.options)
     raw = json.dumps(dataclasses.asdict(after), sort_keys=True).encode()
-    guest.marks.set(Mark.COMPARED, info.upgrade_id, result={
-        **_summary(before, after, comparison, hashlib.sha256(raw).hexdigest()), 'settings_kept': list(kept)})
+    guest.marks.set(
+        Mark.COMPARED,
+        info.upgrade_id,
+        result={
+            **_summary(before, after, comparison, hashlib.sha256(raw).hexdigest()),
+            'settings_kept': list(kept),
+        },
+    )
 
 
 def _accepted(guest: Guest, info: UpgradeInfo) -> Sequence[str]:
@@ -221,13 +280,25 @@ def _accepted(guest: Guest, info: UpgradeInfo) -> Sequence[str]:
         return ()
 
 
-def _summary(before: base.Fingerprint, after: base.Fingerprint, comparison: base.Comparison, digest: str) -> Mapping[str, Any]:
-    return {'fingerprint': {'missing': [], 'accepted': list(comparison.missing)[:100], 'tables_compared': comparison.tables_compared, 'rows_compared': comparison.rows_compared,
-                            'users': len(after.users), 'objects': len(after.objects),
-                            'counted_only_by_file': list(before.counted_only_by_file)[:100],
-                            'not_compared': list(comparison.not_compared)[:100],
-            'former_server_version': before.server_version, 'server_version': after.server_version, 'digest': digest},
-            'settings_changed': [dict(change) for change in comparison.settings_changed]}
+def _summary(
+    before: base.Fingerprint, after: base.Fingerprint, comparison: base.Comparison, digest: str
+) -> Mapping[str, Any]:
+    return {
+        'fingerprint': {
+            'missing': [],
+            'accepted': list(comparison.missing)[:100],
+            'tables_compared': comparison.tables_compared,
+            'rows_compared': comparison.rows_compared,
+            'users': len(after.users),
+            'objects': len(after.objects),
+            'counted_only_by_file': list(before.counted_only_by_file)[:100],
+            'not_compared': list(comparison.not_compared)[:100],
+            'former_server_version': before.server_version,
+            'server_version': after.server_version,
+            'digest': digest,
+        },
+        'settings_changed': [dict(change) for change in comparison.settings_changed],
+    }
 
 
 def _open(work: Work, info: UpgradeInfo) -> None:
@@ -236,13 +307,23 @@ def _open(work: Work, info: UpgradeInfo) -> None:
     work.progress(90, 'Opening the database for clients.')
     mounted = guest.volume.mounted()
     if mounted is None:
-        raise exceptions.StepFailed(f'The database cannot be opened: nothing is mounted at {guest.layout.volume} any more. Look who has '
-                                    f'unmounted the volume, then retry the upgrade.', 'VOLUME_NOT_MOUNTED')
-    guest.volume.write_fstab(mounted.uuid, mounted.filesystem)   # as the kernel says, nothing of what was sent
+        raise exceptions.StepFailed(
+            f'The database cannot be opened: nothing is mounted at {guest.layout.volume} any more. Look who has '
+            f'unmounted the volume, then retry the upgrade.',
+            'VOLUME_NOT_MOUNTED',
+        )
+    guest.volume.write_fstab(
+        mounted.uuid, mounted.filesystem
+    )  # as the kernel says, nothing of what was sent
     guest.driver.set_autostart(enabled=True)
     guest.driver.open_for_clients()
     if not guest.marks.has(Mark.OPENED, info.upgrade_id):
-        guest.marks.set(Mark.OPENED, info.upgrade_id, opened_at=guest.clock.now().isoformat(), server_version=guest.driver.server_version())
+        guest.marks.set(
+            Mark.OPENED,
+            info.upgrade_id,
+            opened_at=guest.clock.now().isoformat(),
+            server_version=guest.driver.server_version(),
+        )
     guest.driver.publish()
     guest.marks.set(Mark.RESTORED, info.upgrade_id, marker=guest.marker(), boot_id=guest.boot_id())
 
@@ -251,6 +332,12 @@ def _outcome(work: Work, info: UpgradeInfo) -> Outcome:
     compared = work.guest.marks.get(Mark.COMPARED, info.upgrade_id) or {}
     opened = work.guest.marks.get(Mark.OPENED, info.upgrade_id) or {}
     configured = work.guest.marks.get(Mark.CONFIGURED, info.upgrade_id) or {}
-    return Outcome(f'The database serves on the {"former" if _is_rollback(work) else "new"} image, and nothing is missing.',
-                   {**compared.get('result', {}), 'stopped_at': info.stopped_at, 'opened_at': opened.get('opened_at'),
-                    'remarks': list(configured.get('remarks', []))})
+    return Outcome(
+        f'The database serves on the {"former" if _is_rollback(work) else "new"} image, and nothing is missing.',
+        {
+            **compared.get('result', {}),
+            'stopped_at': info.stopped_at,
+            'opened_at': opened.get('opened_at'),
+            'remarks': list(configured.get('remarks', [])),
+        },
+    )

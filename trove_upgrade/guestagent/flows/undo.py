@@ -21,14 +21,20 @@ def undo(guest: Guest) -> None:
     upgrade_id = str(mark['upgrade_id'])
     guest.volume.mount(str(mark['volume_uuid']), mark['mount_options'])
     if guest.server_started(upgrade_id):
-        raise exceptions.StepFailed(f'Upgrade {upgrade_id} cannot be undone: the new server has been started on the data already. '
-                                    f'Retry the upgrade, or restore a backup.', 'SERVER_STARTED_ON_DATA')
+        raise exceptions.StepFailed(
+            f'Upgrade {upgrade_id} cannot be undone: the new server has been started on the data already. '
+            f'Retry the upgrade, or restore a backup.',
+            'SERVER_STARTED_ON_DATA',
+        )
     guest.driver.undo_autostart()
     if guest.driver.server_version() is None:
         guest.driver.start()
     if guest.driver.server_version() is None:
-        raise exceptions.StepFailed(f'Upgrade {upgrade_id} cannot be undone: the database was started again and does not answer. '
-                                    f'Look into its error log in the guest.', 'DATABASE_NOT_SERVING')
+        raise exceptions.StepFailed(
+            f'Upgrade {upgrade_id} cannot be undone: the database was started again and does not answer. '
+            f'Look into its error log in the guest.',
+            'DATABASE_NOT_SERVING',
+        )
     guest.driver.publish()
     remove_stashes(guest, upgrade_id)
     guest.marks.clear(Mark.STASHED, Mark.QUIESCED, Mark.QUIESCING)
@@ -42,7 +48,10 @@ def remove_stashes(guest: Guest, upgrade_id: str) -> None:
             if path.name.lstrip('.').startswith(f'stash-{upgrade_id}-'):
                 publish.remove(directory, path.name)
     elif claim.is_of_others(directory):
-        LOG.warning('%s is not root\'s alone: no stash is removed there; the next upgrade removes all of it', directory)
+        LOG.warning(
+            "%s is not root's alone: no stash is removed there; the next upgrade removes all of it",
+            directory,
+        )
 
 
 def abort(work: Work) -> Outcome:
@@ -53,6 +62,9 @@ def abort(work: Work) -> Outcome:
     work.progress(None, 'Bringing the database back.')
     undo(work.guest)
     if not work.guest.serving():
-        raise exceptions.StepFailed(f'Instance {work.guest.instance_id} does not serve: its database does not answer, and this upgrade has '
-                                    f'nothing left to undo. Look into its error log in the guest.', 'DATABASE_NOT_SERVING')
+        raise exceptions.StepFailed(
+            f'Instance {work.guest.instance_id} does not serve: its database does not answer, and this upgrade has '
+            f'nothing left to undo. Look into its error log in the guest.',
+            'DATABASE_NOT_SERVING',
+        )
     return Outcome('The database serves as before.')

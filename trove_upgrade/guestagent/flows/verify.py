@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """verify_upgrade: what the server itself says, one row written and removed, and whether a plain reboot would serve again."""
+
 import dataclasses
 import re
 from collections.abc import Mapping
@@ -22,8 +23,11 @@ def verify(work: Work) -> Outcome:
     work.progress(None, 'Asking the server for its version.')
     version = guest.driver.server_version()
     if version is None:
-        raise exceptions.StepFailed(f'Instance {guest.instance_id} does not serve after the upgrade: its database does not answer. '
-                                    f'Look into its error log in the guest.', 'DATABASE_NOT_SERVING')
+        raise exceptions.StepFailed(
+            f'Instance {guest.instance_id} does not serve after the upgrade: its database does not answer. '
+            f'Look into its error log in the guest.',
+            'DATABASE_NOT_SERVING',
+        )
     work.progress(None, 'Writing and removing one row.')
     guest.driver.write_probe()
     results = [compare_version(version, work.call.target), *_durable(guest)]
@@ -31,31 +35,63 @@ def verify(work: Work) -> Outcome:
         if result.outcome == 'refused':
             raise exceptions.StepFailed(result.message, result.code or 'VERIFY_FAILED')
     guest.marks.set(Mark.VERIFIED, work.call.upgrade_id)
-    return Outcome(f'The database serves as {version}.',
-                   {'server_version': version, 'checks': [dataclasses.asdict(result) for result in results]})
+    return Outcome(
+        f'The database serves as {version}.',
+        {'server_version': version, 'checks': [dataclasses.asdict(result) for result in results]},
+    )
 
 
 def compare_version(version: str, target: Mapping[str, Any]) -> upgrade.CheckResult:
     """As far as the target's facts name it: 11.8 is satisfied by 11.8.6, 11.8.6 by nothing else."""
     wanted, running = _NUMBER.match(str(target.get('server_version') or '')), _NUMBER.match(version)
-    if wanted is not None and (running is None or running[0].split('.')[:len(wanted[0].split('.'))] != wanted[0].split('.')):
-        return upgrade.CheckResult('guest_server_version', 'refused', f'The wrong server runs: {version}, expected {wanted[0]}. '
-                                   f'Look at the image of the datastore version.', 'SERVER_VERSION_DIFFERS')
-    return upgrade.CheckResult('guest_server_version', 'ok', f'The server says that it is {version}.')
+    if wanted is not None and (
+        running is None
+        or running[0].split('.')[: len(wanted[0].split('.'))] != wanted[0].split('.')
+    ):
+        return upgrade.CheckResult(
+            'guest_server_version',
+            'refused',
+            f'The wrong server runs: {version}, expected {wanted[0]}. '
+            f'Look at the image of the datastore version.',
+            'SERVER_VERSION_DIFFERS',
+        )
+    return upgrade.CheckResult(
+        'guest_server_version', 'ok', f'The server says that it is {version}.'
+    )
 
 
 def _durable(guest: Guest) -> list[upgrade.CheckResult]:
     mounted = guest.volume.mounted()
     if mounted is None or not guest.volume.in_fstab(mounted.uuid):
-        return [upgrade.CheckResult('guest_mount', 'refused', f'The database would not come back after a reboot: {guest.layout.fstab} does not '
-                                    f'mount the volume by its UUID. Retry the upgrade.', 'MOUNT_NOT_DURABLE')]
-    results = [upgrade.CheckResult('guest_mount', 'ok', f'Volume {mounted.uuid} is mounted at boot.')]
+        return [
+            upgrade.CheckResult(
+                'guest_mount',
+                'refused',
+                f'The database would not come back after a reboot: {guest.layout.fstab} does not '
+                f'mount the volume by its UUID. Retry the upgrade.',
+                'MOUNT_NOT_DURABLE',
+            )
+        ]
+    results = [
+        upgrade.CheckResult('guest_mount', 'ok', f'Volume {mounted.uuid} is mounted at boot.')
+    ]
     own = guest.driver.autostart_is_durable()
     if own is not None:
         results.append(own)
     elif not guest.service.is_enabled(service.DATABASE):
-        results.append(upgrade.CheckResult('guest_autostart', 'refused', f'The database would not come back after a reboot: service '
-                                           f'{service.DATABASE} is not enabled. Retry the upgrade.', 'AUTOSTART_NOT_DURABLE'))
+        results.append(
+            upgrade.CheckResult(
+                'guest_autostart',
+                'refused',
+                f'The database would not come back after a reboot: service '
+                f'{service.DATABASE} is not enabled. Retry the upgrade.',
+                'AUTOSTART_NOT_DURABLE',
+            )
+        )
     else:
-        results.append(upgrade.CheckResult('guest_autostart', 'ok', f'Service {service.DATABASE} is started at boot.'))
+        results.append(
+            upgrade.CheckResult(
+                'guest_autostart', 'ok', f'Service {service.DATABASE} is started at boot.'
+            )
+        )
     return results

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every flow works with."""
+
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -35,7 +36,9 @@ class Guest:
     instance_id: str
     agent_version: str
     boot_id: Callable[[], str]
-    marker: Callable[[], str | None]      #: read anew each time: user data may be written while the agent runs
+    marker: Callable[
+        [], str | None
+    ]  #: read anew each time: user data may be written while the agent runs
     layout: Layout
     clock: ports.Clock
     volume: volume_module.VolumePort
@@ -44,8 +47,12 @@ class Guest:
     marks: Marks
     accounts: accounts_module.Accounts
     settings: Settings = dataclasses.field(default_factory=Settings)
-    watchers: watchers_module.Watchers = dataclasses.field(default_factory=watchers_module.NoWatchers)
-    metadata: metadata_address.MetadataAddress = dataclasses.field(default_factory=metadata_address.Closed)
+    watchers: watchers_module.Watchers = dataclasses.field(
+        default_factory=watchers_module.NoWatchers
+    )
+    metadata: metadata_address.MetadataAddress = dataclasses.field(
+        default_factory=metadata_address.Closed
+    )
 
     def server_started(self, upgrade_id: str) -> bool:
         """Whether the new server has been started on the data for this upgrade, as far as it can be seen now."""

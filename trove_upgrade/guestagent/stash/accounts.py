@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Users and groups by name: the same name has different numbers on different images."""
+
 import functools
 import grp
 import pwd

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Putting entries of a stash in their places on a root disk."""
+
 import contextlib
 import ctypes
 import dataclasses
@@ -31,15 +32,23 @@ class Source(Protocol):
 class Placing:
     """One restore: everything is written beside its place and synced, then all of it is renamed, then synced again."""
 
-    def __init__(self, stash: Source, entries: Sequence[tuple[int, Entry]], owners: Owners, destination: pathlib.Path) -> None:
+    def __init__(
+        self,
+        stash: Source,
+        entries: Sequence[tuple[int, Entry]],
+        owners: Owners,
+        destination: pathlib.Path,
+    ) -> None:
         self._stash = stash
         self._entries = entries
         self._owners = owners
-        self._numbers = {entry.path: owners.of(entry) for _, entry in entries}   # before anything is written
+        self._numbers = {
+            entry.path: owners.of(entry) for _, entry in entries
+        }  # before anything is written
         self._root = str(destination).rstrip('/')
         self._links: dict[str, str] = {}
         self._devices: dict[int, str] = {}
-        self._prefix = f'{_BESIDE}{secrets.token_hex(8)}-'   # an intruder who has written the manifest cannot know it
+        self._prefix = f'{_BESIDE}{secrets.token_hex(8)}-'  # an intruder who has written the manifest cannot know it
 
     def run(self) -> list[str]:
         """Put all of them there; returns remarks.
@@ -67,8 +76,10 @@ class Placing:
                 self._attributes(self._target(entry), entry)
         self._sync()
         return self._owners.remarks + [
-            f'{entry.path!r} has no access list any more: its numbers mean other users here' for _, entry in self._entries
-            if attributes.ACCESS_LIST in entry.xattrs]
+            f'{entry.path!r} has no access list any more: its numbers mean other users here'
+            for _, entry in self._entries
+            if attributes.ACCESS_LIST in entry.xattrs
+        ]
 
     def _target(self, entry: Entry) -> str:
         return self._root + entry.path
@@ -77,8 +88,11 @@ class Placing:
         return f'{os.path.dirname(self._target(entry))}/{self._prefix}{index}'  # noqa: PTH120 - odd bytes stay as they are
 
     def _in_the_way(self, entry: Entry) -> NoReturn:
-        raise exceptions.StepFailed(f'The stash {self._stash.name} cannot be restored: at {self._target(entry)!r} there is no {entry.kind}. '
-                                    f'Build an image without that.', 'STASH_IN_THE_WAY')
+        raise exceptions.StepFailed(
+            f'The stash {self._stash.name} cannot be restored: at {self._target(entry)!r} there is no {entry.kind}. '
+            f'Build an image without that.',
+            'STASH_IN_THE_WAY',
+        )
 
     def _directory(self, entry: Entry) -> None:
         """Made closed; it gets its own mode once it is full."""
@@ -123,7 +137,9 @@ class Placing:
         self._attributes(temporary, entry)
 
     def _file(self, entry: Entry, temporary: str) -> None:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        )
         try:
             self._stash.copy(entry, descriptor)
         finally:

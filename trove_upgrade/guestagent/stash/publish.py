@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writing a stash: beside its name first, synced, then published by one rename."""
+
 import base64
 import dataclasses
 import errno
@@ -30,8 +31,8 @@ class Published:
     """A stash that is on the volume for good."""
 
     name: str
-    digest: str                        #: sha256 of the manifest
-    documents: Mapping[str, str]       #: name -> sha256
+    digest: str  #: sha256 of the manifest
+    documents: Mapping[str, str]  #: name -> sha256
     files: int
     size_bytes: int
 
@@ -41,7 +42,10 @@ def measure(roots: Iterable[pathlib.Path]) -> int:
 
     :raises StepFailed: STASH_TOO_LARGE.
     """
-    return sum(1024 + (seen.status.st_size if stat.S_ISREG(seen.status.st_mode) else 0) for seen in tree.walk(roots))
+    return sum(
+        1024 + (seen.status.st_size if stat.S_ISREG(seen.status.st_mode) else 0)
+        for seen in tree.walk(roots)
+    )
 
 
 class _Writer:
@@ -60,8 +64,14 @@ class _Writer:
         return Piece(start, self.offset - start, digest.hexdigest())
 
 
-def publish(roots: Sequence[pathlib.Path], directory: pathlib.Path, upgrade_id: str, attempt: int,
-            documents: Mapping[str, bytes], accounts: accounts_module.Accounts) -> Published:
+def publish(
+    roots: Sequence[pathlib.Path],
+    directory: pathlib.Path,
+    upgrade_id: str,
+    attempt: int,
+    documents: Mapping[str, bytes],
+    accounts: accounts_module.Accounts,
+) -> Published:
     """Keep `roots` and `documents` in `directory`, which is on the volume.
 
     An earlier stash of the same attempt is replaced; those of other upgrades go, published or not: they hold secrets.
@@ -71,12 +81,16 @@ def publish(roots: Sequence[pathlib.Path], directory: pathlib.Path, upgrade_id: 
     name = f'stash-{upgrade_id}-{attempt}'
     durable.make_directory(directory, 0o700)
     for old in listing.matching(directory):
-        if old.name.startswith(('stash-', '.stash-')) and not (old.name.startswith(f'stash-{upgrade_id}-') and old.name != name):
+        if old.name.startswith(('stash-', '.stash-')) and not (
+            old.name.startswith(f'stash-{upgrade_id}-') and old.name != name
+        ):
             remove(directory, old.name)
     beside = directory / f'.{name}'
     beside.mkdir(mode=0o700)
     try:
-        manifest, raw, size = _write(beside, roots, upgrade_id, attempt, documents, accounts_module.Remembered(accounts))
+        manifest, raw, size = _write(
+            beside, roots, upgrade_id, attempt, documents, accounts_module.Remembered(accounts)
+        )
         beside.rename(directory / name)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
@@ -92,14 +106,24 @@ def remove(directory: pathlib.Path, name: str) -> None:
     durable.sync_directories([directory])
 
 
-def _go_on_if_gone(_function: object, _path: object, raised: tuple[type[BaseException], BaseException, types.TracebackType]) -> None:
+def _go_on_if_gone(
+    _function: object,
+    _path: object,
+    raised: tuple[type[BaseException], BaseException, types.TracebackType],
+) -> None:
     """The stash keeper's thread and a job can remove the same one."""
     if not isinstance(raised[1], FileNotFoundError):
         raise raised[1]
 
 
-def _write(beside: pathlib.Path, roots: Sequence[pathlib.Path], upgrade_id: str, attempt: int,
-           documents: Mapping[str, bytes], accounts: accounts_module.Accounts) -> tuple[Manifest, bytes, int]:
+def _write(
+    beside: pathlib.Path,
+    roots: Sequence[pathlib.Path],
+    upgrade_id: str,
+    attempt: int,
+    documents: Mapping[str, bytes],
+    accounts: accounts_module.Accounts,
+) -> tuple[Manifest, bytes, int]:
     entries: list[Entry] = []
     skipped: list[str] = []
     links: dict[tuple[int, int], tuple[int, Piece]] = {}
@@ -122,8 +146,12 @@ def _write(beside: pathlib.Path, roots: Sequence[pathlib.Path], upgrade_id: str,
     return manifest, raw, writer.offset
 
 
-def _entry_now(seen: tree.Seen, writer: _Writer, links: dict[tuple[int, int], tuple[int, Piece]],
-               accounts: accounts_module.Accounts) -> Entry | None:
+def _entry_now(
+    seen: tree.Seen,
+    writer: _Writer,
+    links: dict[tuple[int, int], tuple[int, Piece]],
+    accounts: accounts_module.Accounts,
+) -> Entry | None:
     """`_entry`, looked at again where the name stands for another thing since: editors and package managers replace files by a rename.
 
     :raises OSError: one of `listing.GONE`: it is not there any more; EBUSY: it never is the same; others.
@@ -139,8 +167,13 @@ def _entry_now(seen: tree.Seen, writer: _Writer, links: dict[tuple[int, int], tu
     raise OSError(errno.EBUSY, 'it is another thing at each look', seen.path)
 
 
-def _entry(seen: tree.Seen, status: os.stat_result, writer: _Writer, links: dict[tuple[int, int], tuple[int, Piece]],
-           accounts: accounts_module.Accounts) -> Entry | None:
+def _entry(
+    seen: tree.Seen,
+    status: os.stat_result,
+    writer: _Writer,
+    links: dict[tuple[int, int], tuple[int, Piece]],
+    accounts: accounts_module.Accounts,
+) -> Entry | None:
     """None for what cannot be kept: sockets, pipes, devices.  All that is kept of a file or a directory comes from one descriptor."""
     if stat.S_ISLNK(status.st_mode):
         target = os.readlink(seen.name, dir_fd=seen.above)
@@ -165,8 +198,16 @@ def _entry(seen: tree.Seen, status: os.stat_result, writer: _Writer, links: dict
 
 
 def _plain(seen: tree.Seen, status: os.stat_result, accounts: accounts_module.Accounts) -> Entry:
-    return Entry(seen.path, 'directory', stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, accounts.user_name(status.st_uid),
-                 accounts.group_name(status.st_gid), status.st_mtime_ns)
+    return Entry(
+        seen.path,
+        'directory',
+        stat.S_IMODE(status.st_mode),
+        status.st_uid,
+        status.st_gid,
+        accounts.user_name(status.st_uid),
+        accounts.group_name(status.st_gid),
+        status.st_mtime_ns,
+    )
 
 
 def _chunks(descriptor: int, size: int) -> Iterator[bytes]:
@@ -183,4 +224,8 @@ def _xattrs(descriptor: int) -> dict[str, str]:
         if error.errno == errno.ENOTSUP:
             return {}
         raise
-    return {name: base64.b64encode(os.getxattr(descriptor, name)).decode('ascii') for name in names if name not in _XATTRS_OF_THE_SYSTEM}
+    return {
+        name: base64.b64encode(os.getxattr(descriptor, name)).decode('ascii')
+        for name in names
+        if name not in _XATTRS_OF_THE_SYSTEM
+    }

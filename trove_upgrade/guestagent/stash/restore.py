@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading a stash, on a root disk that has never seen it: digest first, every hash next, and only then is anything written."""
+
 import functools
 import hashlib
 import os
@@ -19,13 +20,18 @@ _MANIFEST_LIMIT_BYTES = 256 << 20
 
 
 def _broken(name: str, found: str) -> exceptions.StepFailed:
-    return exceptions.StepFailed(f'The stash {name} cannot be used: {found}. Nothing was written. '
-                                 f'Look who has changed the volume; the data itself is untouched.', 'STASH_BROKEN')
+    return exceptions.StepFailed(
+        f'The stash {name} cannot be used: {found}. Nothing was written. '
+        f'Look who has changed the volume; the data itself is untouched.',
+        'STASH_BROKEN',
+    )
 
 
 def _open_below(directory: int, name: str, flags: int) -> int:
     """Open one name in a directory: no link, nothing outside of it, and without waiting for the other end of a pipe."""
-    return os.open(name, flags | os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+    return os.open(
+        name, flags | os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory
+    )
 
 
 class Stash:
@@ -74,11 +80,15 @@ class Stash:
             raw = stream.read(_MANIFEST_LIMIT_BYTES)
         found = hashlib.sha256(raw).hexdigest()
         if found != digest:
-            raise _broken(name, f'its manifest has digest {found[:12]}, and {digest[:12]} was published')
+            raise _broken(
+                name, f'its manifest has digest {found[:12]}, and {digest[:12]} was published'
+            )
         try:
             return Manifest.from_bytes(raw)
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-            raise _broken(name, f'its manifest is not of a form that an agent writes ({error})') from error
+            raise _broken(
+                name, f'its manifest is not of a form that an agent writes ({error})'
+            ) from error
 
     def __enter__(self) -> Self:
         return self
@@ -100,12 +110,22 @@ class Stash:
 
     def links(self) -> dict[str, str]:
         """Each link with what it leads to."""
-        return {entry.path: entry.target or '' for entry in self.manifest.entries if entry.kind == 'symlink'}
+        return {
+            entry.path: entry.target or ''
+            for entry in self.manifest.entries
+            if entry.kind == 'symlink'
+        }
 
     def differing(self, paths: Sequence[str]) -> list[str]:
         """Return those files of `paths` at whose place there is another content now, or no plain file."""
         wanted = set(paths)
-        return [entry.path for entry in self.manifest.entries if entry.path in wanted and entry.piece is not None and not _has(entry.path, entry.piece)]
+        return [
+            entry.path
+            for entry in self.manifest.entries
+            if entry.path in wanted
+            and entry.piece is not None
+            and not _has(entry.path, entry.piece)
+        ]
 
     def document(self, document: str, digest: str) -> bytes:
         """One of the agent's own documents.
@@ -150,8 +170,12 @@ class Stash:
         if digest.hexdigest() != piece.sha256:
             raise _broken(self.name, f'the content of {what!r} has been changed')
 
-    def restore(self, paths: Sequence[str], accounts: accounts_module.Accounts | None,
-                destination: pathlib.Path = pathlib.Path('/')) -> list[str]:
+    def restore(
+        self,
+        paths: Sequence[str],
+        accounts: accounts_module.Accounts | None,
+        destination: pathlib.Path = pathlib.Path('/'),
+    ) -> list[str]:
         """Bring `paths` back below `destination`; whatever else is there stays.  Safe to repeat.  Returns remarks.
 
         Owners come by name.  No file of an account that this root disk lacks becomes root's or another account's: it keeps its number.
@@ -162,7 +186,11 @@ class Stash:
             STASH_NOT_RESTORED: a file cannot be written, or another process removes it.
         """
         wanted = set(paths)
-        entries = [(index, entry) for index, entry in enumerate(self.manifest.entries) if entry.path in wanted]
+        entries = [
+            (index, entry)
+            for index, entry in enumerate(self.manifest.entries)
+            if entry.path in wanted
+        ]
         self._require_a_tree([entry for _, entry in entries])
         for _, entry in entries:
             if entry.piece is not None:
@@ -170,9 +198,11 @@ class Stash:
         try:
             return Placing(self, entries, owners.Owners(self.name, accounts), destination).run()
         except OSError as error:
-            raise exceptions.StepFailed(f'The stash {self.name} cannot be restored: {error.filename or "its content"} cannot be used '
-                                        f'({error.strerror}). Look what changes it on the root disk of the guest, then retry the upgrade.',
-                                        'STASH_NOT_RESTORED') from error
+            raise exceptions.StepFailed(
+                f'The stash {self.name} cannot be restored: {error.filename or "its content"} cannot be used '
+                f'({error.strerror}). Look what changes it on the root disk of the guest, then retry the upgrade.',
+                'STASH_NOT_RESTORED',
+            ) from error
 
     def _require_a_tree(self, entries: Sequence[Entry]) -> None:
         """Refuse a manifest that leads one entry through another, as an intruder on the former root disk can write it."""
@@ -180,7 +210,10 @@ class Stash:
         if len(kinds) != len(entries):
             raise _broken(self.name, 'it has one path twice')
         for entry in entries:
-            if '..' in entry.path.split('/') or any(kinds.get(str(above), 'directory') != 'directory' for above in pathlib.PurePosixPath(entry.path).parents):
+            if '..' in entry.path.split('/') or any(
+                kinds.get(str(above), 'directory') != 'directory'
+                for above in pathlib.PurePosixPath(entry.path).parents
+            ):
                 raise _broken(self.name, f'{entry.path!r} leads through what is no directory')
 
     def copy(self, entry: Entry, descriptor: int) -> None:
@@ -190,21 +223,31 @@ class Stash:
             digest.update(chunk)
             view = memoryview(chunk)
             while view:
-                view = view[os.write(descriptor, view):]
+                view = view[os.write(descriptor, view) :]
         if digest.hexdigest() != piece.sha256:
             raise _broken(self.name, f'the content of {entry.path!r} changes while it is read')
 
 
 def _missing(name: str, error: OSError) -> exceptions.StepFailed:
-    return exceptions.StepFailed(f'The stash {name} cannot be used: it cannot be opened on the volume ({error.strerror}). '
-                                 f'Nothing was written. Look whether this is the instance\'s volume.', 'STASH_MISSING')
+    return exceptions.StepFailed(
+        f'The stash {name} cannot be used: it cannot be opened on the volume ({error.strerror}). '
+        f"Nothing was written. Look whether this is the instance's volume.",
+        'STASH_MISSING',
+    )
 
 
 def _has(path: str, piece: Piece) -> bool:
     try:
-        with open(path, 'rb', opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_CLOEXEC)) as stream:
+        with open(
+            path,
+            'rb',
+            opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_CLOEXEC),
+        ) as stream:
             status = os.fstat(stream.fileno())
-            return (stat.S_ISREG(status.st_mode) and status.st_size == piece.size
-                    and hashlib.file_digest(stream, 'sha256').hexdigest() == piece.sha256)
+            return (
+                stat.S_ISREG(status.st_mode)
+                and status.st_size == piece.size
+                and hashlib.file_digest(stream, 'sha256').hexdigest() == piece.sha256
+            )
     except OSError:
         return False

@@ -21,7 +21,9 @@ TARGETS = ('demo', 'test')
 def main(argv: Sequence[str] | None = None) -> int:
     """Return 0 where every target ended well; the last line states how each ended."""
     parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
-    parser.add_argument('--keep', action='store_true', help='leave the files of the bare machine for a look')
+    parser.add_argument(
+        '--keep', action='store_true', help='leave the files of the bare machine for a look'
+    )
     parser.add_argument('targets', nargs='*', default=list(TARGETS), metavar='TARGET')
     arguments = parser.parse_args(argv)
     if not preflight.Machine().is_root():

@@ -19,10 +19,15 @@ from trove_upgrade.lab.hypervisor.commands import HostCommands, wait_until
 from trove_upgrade.lab.progress import Progress
 
 PROFILE = 'bare'
-FREE_BYTES = 20 * 1024 ** 3
+FREE_BYTES = 20 * 1024**3
 _HERE = pathlib.Path(__file__).resolve().parent
 _CHECKOUT = _HERE.parents[2]
-_ENVIRON = {'HOME': '/root', 'USER': 'root', 'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'TERM': 'dumb'}
+_ENVIRON = {
+    'HOME': '/root',
+    'USER': 'root',
+    'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+    'TERM': 'dumb',
+}
 _INSIDE = pathlib.PurePosixPath('/root/targets.sh')
 _END_SECONDS = 30.0
 
@@ -46,7 +51,9 @@ class Ending:
 class BareMachine:
     """One bare machine in one place."""
 
-    def __init__(self, place: Place, taken: Taken, progress: Progress, stream: Callable[[str], None]) -> None:
+    def __init__(
+        self, place: Place, taken: Taken, progress: Progress, stream: Callable[[str], None]
+    ) -> None:
         self._place = place
         self._taken = taken
         self._progress = progress
@@ -77,11 +84,16 @@ class BareMachine:
                 packages.install(missing, self._place.logs / 'packages.log', tell)
         free = shutil.disk_usage(self._place.directory).free
         if free < FREE_BYTES:
-            raise errors.LabError(f'Too little space for {self._place.directory}: {free >> 30} GiB free, {FREE_BYTES >> 30} GiB needed. '
-                                  'Free some, or set TROVE_UPGRADE_BARE to a directory on another disk.', code='lab_machine_lacks')
+            raise errors.LabError(
+                f'Too little space for {self._place.directory}: {free >> 30} GiB free, {FREE_BYTES >> 30} GiB needed. '
+                'Free some, or set TROVE_UPGRADE_BARE to a directory on another disk.',
+                code='lab_machine_lacks',
+            )
         changed = root.uncommitted(_CHECKOUT, self._commands)
         if changed:
-            self._progress.line(f'Not committed, so not tried: {len(changed)} files, among them {changed[0].strip()}.')
+            self._progress.line(
+                f'Not committed, so not tried: {len(changed)} files, among them {changed[0].strip()}.'
+            )
         self._remove(keep=False)  # an earlier one that was killed
 
     def _enter(self, targets: Sequence[str]) -> None:
@@ -90,14 +102,43 @@ class BareMachine:
         scratch.mkdir(exist_ok=True)
         shutil.copy(_HERE / 'targets.sh', tree / _INSIDE.relative_to('/'))
         (tree / 'root/environ').write_text(environ_lines(_ENVIRON | dict(self._taken.environ)))
-        self._place.shared_directories.write_text(''.join(f'{path}\n' for path in self._taken.directories))
+        self._place.shared_directories.write_text(
+            ''.join(f'{path}\n' for path in self._taken.directories)
+        )
         child = subprocess.Popen(
-            ['setpriv', '--pdeathsig', 'KILL', '--', 'nsenter', f'--net={self._network.namespace}', '--',
-             'unshare', '--mount', '--pid', '--fork', '--uts', '--ipc', '--kill-child', '--',
-             '/bin/sh', str(_HERE / 'enter.sh'), str(tree), NAME, str(scratch), str(self._place.shared_directories),
-             '/bin/bash', str(_INSIDE), *targets],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace',
-            start_new_session=True)
+            [
+                'setpriv',
+                '--pdeathsig',
+                'KILL',
+                '--',
+                'nsenter',
+                f'--net={self._network.namespace}',
+                '--',
+                'unshare',
+                '--mount',
+                '--pid',
+                '--fork',
+                '--uts',
+                '--ipc',
+                '--kill-child',
+                '--',
+                '/bin/sh',
+                str(_HERE / 'enter.sh'),
+                str(tree),
+                NAME,
+                str(scratch),
+                str(self._place.shared_directories),
+                '/bin/bash',
+                str(_INSIDE),
+                *targets,
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors='replace',
+            start_new_session=True,
+        )
         try:
             with (self._place.logs / 'output.log').open('w') as log:
                 for line in child.stdout or ():
@@ -108,7 +149,9 @@ class BareMachine:
             commands.end_session(child)
 
     def _endings(self, targets: Sequence[str]) -> list[Ending]:
-        results = self._place.results.read_text().splitlines() if self._place.results.exists() else []
+        results = (
+            self._place.results.read_text().splitlines() if self._place.results.exists() else []
+        )
         last_lines = lines_before(self._place.logs / 'output.log', 'bare machine: make ')
         found = []
         for number, target in enumerate(targets):
@@ -123,7 +166,12 @@ class BareMachine:
         self._network.remove()
         for device in cleanup.loop_devices(self._place.root, self._place.root):
             self._commands.run(['losetup', '--detach', device], check=False)
-        wait_until(self._cgroups_are_gone, 'the processes of the bare machine to end', seconds=_END_SECONDS, interval_seconds=0.2)
+        wait_until(
+            self._cgroups_are_gone,
+            'the processes of the bare machine to end',
+            seconds=_END_SECONDS,
+            interval_seconds=0.2,
+        )
         if keep:
             self._progress.line(f'Kept: {self._place.root}, until the next bare machine.')
         else:
@@ -134,7 +182,12 @@ class BareMachine:
         if not scratch.is_dir():
             return True
         script = f'. {_HERE.parent}/hypervisor/guest-cgroups.sh; remove_cgroups {NAME} {scratch}'
-        return self._commands.run(['unshare', '--mount', '--', '/bin/sh', '-c', script], check=False).returncode == 0
+        return (
+            self._commands.run(
+                ['unshare', '--mount', '--', '/bin/sh', '-c', script], check=False
+            ).returncode
+            == 0
+        )
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -144,14 +197,18 @@ class BareMachine:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as taken:
-                raise errors.LabError('Another bare machine runs on this machine. Wait for its end, or end it with Ctrl-C.',
-                                      code='lab_bare_runs') from taken
+                raise errors.LabError(
+                    'Another bare machine runs on this machine. Wait for its end, or end it with Ctrl-C.',
+                    code='lab_bare_runs',
+                ) from taken
             yield
 
 
 def environ_lines(environ: Mapping[str, str]) -> str:
     """Return `environ` as lines NAME=VALUE; a value of several lines cannot be carried, and is left out."""
-    return ''.join(f'{name}={value}\n' for name, value in sorted(environ.items()) if '\n' not in value)
+    return ''.join(
+        f'{name}={value}\n' for name, value in sorted(environ.items()) if '\n' not in value
+    )
 
 
 def lines_before(log: pathlib.Path, mark: str) -> list[str]:

@@ -25,7 +25,9 @@ class Network:
     """Makes and removes it.  Every call may be repeated, also by another process than the one before."""
 
     commands: Commands
-    kept: pathlib.Path  #: file that keeps the machine's own setting of forwarding until it is restored
+    kept: (
+        pathlib.Path
+    )  #: file that keeps the machine's own setting of forwarding until it is restored
 
     @property
     def namespace(self) -> pathlib.Path:
@@ -42,7 +44,25 @@ class Network:
         mtu = pathlib.Path(f'/sys/class/net/{device}/mtu').read_text().strip()
         run = self.commands.run
         run(['ip', 'netns', 'add', NAME])
-        run(['ip', 'link', 'add', _OUTSIDE, 'mtu', mtu, 'type', 'veth', 'peer', 'name', _INSIDE, 'mtu', mtu, 'netns', NAME])
+        run(
+            [
+                'ip',
+                'link',
+                'add',
+                _OUTSIDE,
+                'mtu',
+                mtu,
+                'type',
+                'veth',
+                'peer',
+                'name',
+                _INSIDE,
+                'mtu',
+                mtu,
+                'netns',
+                NAME,
+            ]
+        )
         run(['ip', 'addr', 'add', f'{outside}/{_LINK.prefixlen}', 'dev', _OUTSIDE])
         run(['ip', 'link', 'set', _OUTSIDE, 'up'])
         run(['ip', '-n', NAME, 'addr', 'add', f'{inside}/{_LINK.prefixlen}', 'dev', _INSIDE])
@@ -58,15 +78,21 @@ class Network:
         if self.kept.exists():
             _FORWARDING.write_text(self.kept.read_text())
             self.kept.unlink()
-        for argv in (['nft', 'delete', 'table', 'ip', NAME], ['ip', 'link', 'delete', _OUTSIDE], ['ip', 'netns', 'delete', NAME]):
+        for argv in (
+            ['nft', 'delete', 'table', 'ip', NAME],
+            ['ip', 'link', 'delete', _OUTSIDE],
+            ['ip', 'netns', 'delete', NAME],
+        ):
             self.commands.run(argv, check=False)  # what is not there is no error
 
     def _default_device(self) -> str:
         route = self.commands.run(['ip', '-4', 'route', 'show', 'default']).output
         found = _DEVICE.search(route)
         if not found:
-            raise errors.LabError('The bare machine cannot reach package registries: this machine has no default route. Add one.',
-                                  code='lab_machine_lacks')
+            raise errors.LabError(
+                'The bare machine cannot reach package registries: this machine has no default route. Add one.',
+                code='lab_machine_lacks',
+            )
         return found.group(1)
 
 

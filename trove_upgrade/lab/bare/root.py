@@ -18,19 +18,44 @@ _CHECKOUT = pathlib.PurePosixPath('/root/checkout.git')
 _REMOVAL_SECONDS = 600.0
 
 
-def make(place: Place, checkout: pathlib.Path, taken: Taken, commands: Commands, tell: Callable[[str], None]) -> None:
+def make(
+    place: Place,
+    checkout: pathlib.Path,
+    taken: Taken,
+    commands: Commands,
+    tell: Callable[[str], None],
+) -> None:
     """Make the tree, with a copy of the checkout's commits in it.
 
     :raises errors.LabError: the machine has no mirror of Debian, or a program failed.
     """
-    argv = ['mmdebstrap', '--verbose', '--variant=minbase', '--dpkgopt=force-unsafe-io',
-            *(f'--aptopt={option}' for option in apt.host_options(commands)), *_credentials(taken),
-            f'--include={",".join(PACKAGES)}', RELEASE, str(place.root), *_sources(commands)]
+    argv = [
+        'mmdebstrap',
+        '--verbose',
+        '--variant=minbase',
+        '--dpkgopt=force-unsafe-io',
+        *(f'--aptopt={option}' for option in apt.host_options(commands)),
+        *_credentials(taken),
+        f'--include={",".join(PACKAGES)}',
+        RELEASE,
+        str(place.root),
+        *_sources(commands),
+    ]
     commands.follow(argv, PackageCount(f'Debian {RELEASE}', tell).line)
     taken.write(place.root)
     tell('copying the checkout')
-    commands.run(['git', 'clone', '--quiet', '--bare', '--no-hardlinks', str(checkout), str(place.root / _CHECKOUT.relative_to('/'))],
-                 timeout_seconds=300)
+    commands.run(
+        [
+            'git',
+            'clone',
+            '--quiet',
+            '--bare',
+            '--no-hardlinks',
+            str(checkout),
+            str(place.root / _CHECKOUT.relative_to('/')),
+        ],
+        timeout_seconds=300,
+    )
 
 
 def remove(place: Place, commands: Commands) -> None:
@@ -42,9 +67,14 @@ def remove(place: Place, commands: Commands) -> None:
         return
     left = cleanup.mounts(place.root)
     if left:
-        raise errors.LabError(f'Cannot remove {place.root}: {", ".join(left)} is mounted there. Unmount it, and run the command again.',
-                              code='lab_mount_busy')
-    commands.run(['rm', '--recursive', '--force', '--one-file-system', str(place.root)], timeout_seconds=_REMOVAL_SECONDS)
+        raise errors.LabError(
+            f'Cannot remove {place.root}: {", ".join(left)} is mounted there. Unmount it, and run the command again.',
+            code='lab_mount_busy',
+        )
+    commands.run(
+        ['rm', '--recursive', '--force', '--one-file-system', str(place.root)],
+        timeout_seconds=_REMOVAL_SECONDS,
+    )
 
 
 def uncommitted(checkout: pathlib.Path, commands: Commands) -> list[str]:
@@ -60,5 +90,9 @@ def _sources(commands: Commands) -> list[str]:
 
 def _credentials(taken: Taken) -> list[str]:
     """Options that give mmdebstrap's own apt the machine's user names for mirrors."""
-    sources = [source for source, target in taken.files.items() if target.is_relative_to('/etc/apt')]
-    return [f'--setup-hook=mkdir -p "$1/etc/apt" && cp -a {source} "$1/etc/apt/"' for source in sources]
+    sources = [
+        source for source, target in taken.files.items() if target.is_relative_to('/etc/apt')
+    ]
+    return [
+        f'--setup-hook=mkdir -p "$1/etc/apt" && cp -a {source} "$1/etc/apt/"' for source in sources
+    ]

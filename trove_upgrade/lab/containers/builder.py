@@ -39,12 +39,32 @@ from trove_upgrade.lab.images.counting import PackageCount
 from trove_upgrade.lab.images.layers import digest_of
 
 _FILES = Path(__file__).parent / 'files'
-_LEFT_OUT = ('/usr/share/man/*', '/usr/share/doc/*', '/usr/share/locale/*', '/usr/share/info/*', '/usr/share/lintian/*',
-             '/usr/share/bug/*', '/usr/share/mysql/*/errmsg.txt')
-_EMPTIED = ('var/lib/mysql/*', 'etc/machine-id', 'etc/hostname', 'etc/resolv.conf', 'var/cache/apt/*', 'var/cache/debconf/*',
-            'var/lib/apt/lists/*', 'var/log/*.log', 'var/log/apt', 'run/mysqld', 'tmp/*')
+_LEFT_OUT = (
+    '/usr/share/man/*',
+    '/usr/share/doc/*',
+    '/usr/share/locale/*',
+    '/usr/share/info/*',
+    '/usr/share/lintian/*',
+    '/usr/share/bug/*',
+    '/usr/share/mysql/*/errmsg.txt',
+)
+_EMPTIED = (
+    'var/lib/mysql/*',
+    'etc/machine-id',
+    'etc/hostname',
+    'etc/resolv.conf',
+    'var/cache/apt/*',
+    'var/cache/debconf/*',
+    'var/lib/apt/lists/*',
+    'var/log/*.log',
+    'var/log/apt',
+    'run/mysqld',
+    'tmp/*',
+)
 #: Trove runs the database as a user whose number the image does not know.
-_OPEN_TO_ALL = 'chmod 1777 "$1"/var/lib/mysql && mkdir -m 1777 "$1"/run/mysqld && chmod -R a+rX "$1"/etc/mysql'
+_OPEN_TO_ALL = (
+    'chmod 1777 "$1"/var/lib/mysql && mkdir -m 1777 "$1"/run/mysqld && chmod -R a+rX "$1"/etc/mysql'
+)
 _FAILING = b'#!/bin/sh\necho "$0: this image is broken on purpose" >&2\nexit 1\n'
 _VERSION = re.compile(r'\b(\d+\.\d+\.\d+)-MariaDB')
 _EXECUTABLE, _PLAIN = 0o755, 0o644
@@ -53,7 +73,9 @@ _EXECUTABLE, _PLAIN = 0o755, 0o644
 class ContainerBuilder:
     """Builds images and keeps their layers.  One build at a time per cache: others wait for it."""
 
-    def __init__(self, images_cache: Path, commands: Commands, progress: Callable[[str], None]) -> None:
+    def __init__(
+        self, images_cache: Path, commands: Commands, progress: Callable[[str], None]
+    ) -> None:
         self._cache = images_cache / 'containers'
         self._commands = commands
         self._progress = progress
@@ -68,8 +90,14 @@ class ContainerBuilder:
             base, version, architecture = self._base(recipe)
             layers = (base, self._files_layer(_files(recipe.variant)))
         version = recipe.fixed_version or version
-        tags = (version, recipe.family) if recipe.variant is Variant.GOOD else (version, f'{recipe.family}-{recipe.variant.value}')
-        return Image(recipe.repository, tags, version, layers, configuration(architecture, layers, version))
+        tags = (
+            (version, recipe.family)
+            if recipe.variant is Variant.GOOD
+            else (version, f'{recipe.family}-{recipe.variant.value}')
+        )
+        return Image(
+            recipe.repository, tags, version, layers, configuration(architecture, layers, version)
+        )
 
     def archive(self, image: Image, references: Sequence[str] = ()) -> Path:
         """A file that `docker load` takes; the image gets these names, or those without a registry."""
@@ -94,7 +122,9 @@ class ContainerBuilder:
     def _base(self, recipe: Recipe) -> tuple[Layer, str, str]:
         """The layer of packages, the server's version in it, and Debian's name of the architecture."""
         security = ('security',) if recipe.security else ()
-        key = digest_of(recipe.suite, *sorted(recipe.packages), *_LEFT_OUT, *_EMPTIED, _OPEN_TO_ALL, *security)
+        key = digest_of(
+            recipe.suite, *sorted(recipe.packages), *_LEFT_OUT, *_EMPTIED, _OPEN_TO_ALL, *security
+        )
         packed = self._cache / f'base-{recipe.suite}-{key}.tar.gz'
         record = packed.with_suffix('.json')
         if not packed.exists() or not record.exists():
@@ -110,33 +140,52 @@ class ContainerBuilder:
         for leftover in (tree, Path(f'{tree}.gz'), found):
             leftover.unlink(missing_ok=True)
         emptied = ' '.join(f'"$1"/{path}' for path in _EMPTIED)
-        argv = ['mmdebstrap', '--verbose', '--variant=minbase', '--format=tar', '--skip=output/dev',
-                '--aptopt=APT::Install-Recommends "false"', '--dpkgopt=force-unsafe-io',
-                *(f'--dpkgopt=path-exclude={path}' for path in _LEFT_OUT),
-                *(f'--aptopt={option}' for option in apt.host_options(self._commands)),
-                f'--customize-hook=chroot "$1" /usr/sbin/mariadbd --no-defaults --version > {found}',
-                f'--customize-hook=rm -rf {emptied}', f'--customize-hook={_OPEN_TO_ALL}',
-                f'--include={",".join(recipe.packages)}', recipe.suite, str(tree),
-                *self._sources(recipe)]
+        argv = [
+            'mmdebstrap',
+            '--verbose',
+            '--variant=minbase',
+            '--format=tar',
+            '--skip=output/dev',
+            '--aptopt=APT::Install-Recommends "false"',
+            '--dpkgopt=force-unsafe-io',
+            *(f'--dpkgopt=path-exclude={path}' for path in _LEFT_OUT),
+            *(f'--aptopt={option}' for option in apt.host_options(self._commands)),
+            f'--customize-hook=chroot "$1" /usr/sbin/mariadbd --no-defaults --version > {found}',
+            f'--customize-hook=rm -rf {emptied}',
+            f'--customize-hook={_OPEN_TO_ALL}',
+            f'--include={",".join(recipe.packages)}',
+            recipe.suite,
+            str(tree),
+            *self._sources(recipe),
+        ]
         self._commands.follow(argv, PackageCount(title, self._progress).line)
         version = _VERSION.search(found.read_text('utf-8'))
         if version is None:
-            raise errors.ImageBuildFailed(f'Cannot name container image {recipe.name}: its server says '
-                                          f'{found.read_text("utf-8")!r}, which has no version of MariaDB in it. Look at the recipe.')
+            raise errors.ImageBuildFailed(
+                f'Cannot name container image {recipe.name}: its server says '
+                f'{found.read_text("utf-8")!r}, which has no version of MariaDB in it. Look at the recipe.'
+            )
         self._progress(f'{title}, packing')
         diff_id = digest_of_file(tree)
         self._commands.run(['nice', 'gzip', '--no-name', '-3', str(tree)], timeout_seconds=600)
         fresh = Path(f'{tree}.gz')
         layer = Layer(fresh, digest_of_file(fresh), diff_id, fresh.stat().st_size)
         architecture = self._commands.run(['dpkg', '--print-architecture']).output.strip()
-        record.write_text(json.dumps(layer.record() | {'version': version.group(1), 'architecture': architecture}), 'utf-8')
+        record.write_text(
+            json.dumps(
+                layer.record() | {'version': version.group(1), 'architecture': architecture}
+            ),
+            'utf-8',
+        )
         fresh.rename(packed)
         found.unlink()
 
     def _sources(self, recipe: Recipe) -> list[str]:
         found = [apt.mirror_line(apt.host_mirror(self._commands), recipe.suite)]
         security = apt.security_mirror(self._commands) if recipe.security else None
-        return [*found, apt.mirror_line(security, f'{recipe.suite}-security')] if security else found
+        return (
+            [*found, apt.mirror_line(security, f'{recipe.suite}-security')] if security else found
+        )
 
     def _files_layer(self, files: Mapping[str, tuple[int, bytes]]) -> Layer:
         plain = _tar_of(files)
@@ -154,9 +203,14 @@ class ContainerBuilder:
 
 def _files(variant: Variant) -> dict[str, tuple[int, bytes]]:
     """What the second layer has: mode and content by path."""
-    files = {f'usr/local/bin/{name}': (_EXECUTABLE, (_FILES / name).read_bytes())
-             for name in ('docker-entrypoint.sh', 'healthcheck.sh')}
-    files['etc/mysql/mariadb.conf.d/90-container.cnf'] = (_PLAIN, (_FILES / '90-container.cnf').read_bytes())
+    files = {
+        f'usr/local/bin/{name}': (_EXECUTABLE, (_FILES / name).read_bytes())
+        for name in ('docker-entrypoint.sh', 'healthcheck.sh')
+    }
+    files['etc/mysql/mariadb.conf.d/90-container.cnf'] = (
+        _PLAIN,
+        (_FILES / '90-container.cnf').read_bytes(),
+    )
     if variant is Variant.BROKEN:
         files['usr/local/bin/docker-entrypoint.sh'] = (_EXECUTABLE, _FAILING)
     if variant is Variant.NO_SERVER:
@@ -169,7 +223,9 @@ def _tar_of(files: Mapping[str, tuple[int, bytes]]) -> bytes:
     sink = io.BytesIO()
     with tarfile.open(fileobj=sink, mode='w', format=tarfile.USTAR_FORMAT) as archive:
         # Engines make a directory that no entry names unreadable to all but root, also where a layer below has it.
-        for name in sorted({str(parent) for path in files for parent in Path(path).parents} - {'.'}):
+        for name in sorted(
+            {str(parent) for path in files for parent in Path(path).parents} - {'.'}
+        ):
             member = tarfile.TarInfo(name)
             member.type, member.mode = tarfile.DIRTYPE, _EXECUTABLE
             archive.addfile(member)
@@ -184,4 +240,7 @@ def _tar_of(files: Mapping[str, tuple[int, bytes]]) -> bytes:
 def _holds(archive: Path, image: Image) -> bool:
     """Whether this archive is of this image, under other names maybe."""
     with tarfile.open(archive) as opened:
-        return opened.next() is not None and image.config_digest.partition(':')[2] + '.json' in opened.getnames()
+        return (
+            opened.next() is not None
+            and image.config_digest.partition(':')[2] + '.json' in opened.getnames()
+        )

@@ -38,7 +38,7 @@ def answer(query: bytes) -> bytes:
     end = _end_of_question(query)
     if questions != 1 or end is None:
         return _HEADER.pack(number, kept | _FORMAT_ERROR, 0, 0, 0, 0)
-    return _HEADER.pack(number, kept | _NO_SUCH_NAME, 1, 0, 0, 0) + query[_HEADER.size:end]
+    return _HEADER.pack(number, kept | _NO_SUCH_NAME, 1, 0, 0, 0) + query[_HEADER.size : end]
 
 
 def _end_of_question(query: bytes) -> int | None:
@@ -112,7 +112,10 @@ def main(argv: list[str]) -> None:
     place = (wanted.address, wanted.port)
     with DatagramServer(place) as datagrams, StreamServer(place) as streams:
         _become_daemon(wanted.pid_file)
-        for number in (signal.SIGINT, signal.SIGTERM):  # ignored where a background job of a shell has started the lab
+        for number in (
+            signal.SIGINT,
+            signal.SIGTERM,
+        ):  # ignored where a background job of a shell has started the lab
             signal.signal(number, signal.SIG_DFL)
         threading.Thread(target=streams.serve_forever, daemon=True).start()
         datagrams.serve_forever()

@@ -27,9 +27,9 @@ class Layer:
     """A packed layer in the cache."""
 
     path: Path
-    digest: str   #: of the packed file, as registries name it
+    digest: str  #: of the packed file, as registries name it
     diff_id: str  #: of the tar in it, as engines name it
-    size: int     #: bytes, packed
+    size: int  #: bytes, packed
 
     def record(self) -> dict[str, Any]:
         """What is kept beside the file."""
@@ -54,9 +54,22 @@ class Image:
     @property
     def manifest(self) -> bytes:
         """What a registry keeps under each tag."""
-        layers = [{'mediaType': LAYER_TYPE, 'size': layer.size, 'digest': layer.digest} for layer in self.layers]
-        return _json({'schemaVersion': 2, 'mediaType': MANIFEST_TYPE, 'layers': layers,
-                      'config': {'mediaType': CONFIG_TYPE, 'size': len(self.config), 'digest': self.config_digest}})
+        layers = [
+            {'mediaType': LAYER_TYPE, 'size': layer.size, 'digest': layer.digest}
+            for layer in self.layers
+        ]
+        return _json(
+            {
+                'schemaVersion': 2,
+                'mediaType': MANIFEST_TYPE,
+                'layers': layers,
+                'config': {
+                    'mediaType': CONFIG_TYPE,
+                    'size': len(self.config),
+                    'digest': self.config_digest,
+                },
+            }
+        )
 
     @property
     def digest(self) -> str:
@@ -74,13 +87,27 @@ def configuration(architecture: str, layers: Sequence[Layer], version: str) -> b
 
     No volume is declared: an engine would make one for each container that binds nothing there, and keep it.
     """
-    container = {'Entrypoint': ['docker-entrypoint.sh'], 'Cmd': ['mariadbd'], 'ExposedPorts': {'3306/tcp': {}},
-                 'Env': ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'LANG=C.UTF-8',
-                         f'MARIADB_VERSION={version}'],
-                 'StopSignal': 'SIGTERM'}
-    return _json({'architecture': architecture, 'os': 'linux', 'created': _CREATED, 'config': container,
-                  'rootfs': {'type': 'layers', 'diff_ids': [layer.diff_id for layer in layers]},
-                  'history': [{'created': _CREATED} for _layer in layers]})
+    container = {
+        'Entrypoint': ['docker-entrypoint.sh'],
+        'Cmd': ['mariadbd'],
+        'ExposedPorts': {'3306/tcp': {}},
+        'Env': [
+            'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+            'LANG=C.UTF-8',
+            f'MARIADB_VERSION={version}',
+        ],
+        'StopSignal': 'SIGTERM',
+    }
+    return _json(
+        {
+            'architecture': architecture,
+            'os': 'linux',
+            'created': _CREATED,
+            'config': container,
+            'rootfs': {'type': 'layers', 'diff_ids': [layer.diff_id for layer in layers]},
+            'history': [{'created': _CREATED} for _layer in layers],
+        }
+    )
 
 
 def write_archive(image: Image, target: Path, references: Sequence[str]) -> None:

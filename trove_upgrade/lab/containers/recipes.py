@@ -8,14 +8,24 @@ import enum
 
 REPOSITORY = 'mariadb'
 #: zstd: the entrypoint packs the system tables with it before an upgrade.  gosu: where somebody starts it as root.
-_PACKAGES = ('mariadb-server', 'mariadb-backup', 'gosu', 'tzdata', 'openssl', 'socat', 'zstd', 'xz-utils', 'pwgen')
+_PACKAGES = (
+    'mariadb-server',
+    'mariadb-backup',
+    'gosu',
+    'tzdata',
+    'openssl',
+    'socat',
+    'zstd',
+    'xz-utils',
+    'pwgen',
+)
 
 
 class Variant(enum.Enum):
     """Images that differ from the good one in one layer, for tests of what goes wrong."""
 
     GOOD = 'good'
-    BROKEN = 'broken'        #: its entrypoint ends at once with 1; the programs in it work, so a check of a configuration passes
+    BROKEN = 'broken'  #: its entrypoint ends at once with 1; the programs in it work, so a check of a configuration passes
     NO_SERVER = 'no-server'  #: the server itself ends at once with 1, however it is called
 
 
@@ -32,7 +42,9 @@ class Recipe:
     packages: tuple[str, ...] = _PACKAGES
     variant: Variant = Variant.GOOD
     security: bool = False  #: also what Debian's security team has published for the suite, where the host's apt knows its mirror
-    fixed_version: str | None = None  #: what a spoilt image calls itself, where no real version has it
+    fixed_version: str | None = (
+        None  #: what a spoilt image calls itself, where no real version has it
+    )
 
     @property
     def name(self) -> str:
@@ -50,7 +62,12 @@ MARIADB_11_8 = Recipe('11.8', 'trixie')
 #: A patch release apart, and still with @@innodb_version, which tempest asks for: Debian 11 as it was released last, and with its security updates.
 MARIADB_10_5 = Recipe('10.5', 'bullseye')
 #: Without mariadb-backup, which no test of these two wants and not every mirror still has.
-MARIADB_10_5_SECURITY = Recipe('10.5-security', 'bullseye', packages=tuple(name for name in _PACKAGES if name != 'mariadb-backup'), security=True)
+MARIADB_10_5_SECURITY = Recipe(
+    '10.5-security',
+    'bullseye',
+    packages=tuple(name for name in _PACKAGES if name != 'mariadb-backup'),
+    security=True,
+)
 BROKEN_10_11 = MARIADB_10_11.spoilt(Variant.BROKEN, '10.11.99')
 BROKEN_11_8 = MARIADB_11_8.spoilt(Variant.BROKEN, '11.8.99')
 NO_SERVER_11_8 = MARIADB_11_8.spoilt(Variant.NO_SERVER, '11.8.97')

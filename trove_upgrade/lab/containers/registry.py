@@ -56,17 +56,31 @@ def configuration(storage: pathlib.Path, port: int) -> str:
 
     Source: "Configuring a registry" of the distribution project.
     """
-    return json.dumps({
-        'version': 0.1, 'log': {'level': 'warn', 'accesslog': {'disabled': True}},
-        'storage': {'filesystem': {'rootdirectory': str(storage)}, 'delete': {'enabled': True}, 'cache': {'blobdescriptor': 'inmemory'},
-                    'maintenance': {'uploadpurging': {'enabled': False}}},
-        'http': {'addr': f'{HOST}:{port}', 'relativeurls': True, 'secret': 'of-the-lab-alone'}}, indent=2)  # nosec B105 # the lab is a throwaway cloud on loopback
+    return json.dumps(
+        {
+            'version': 0.1,
+            'log': {'level': 'warn', 'accesslog': {'disabled': True}},
+            'storage': {
+                'filesystem': {'rootdirectory': str(storage)},
+                'delete': {'enabled': True},
+                'cache': {'blobdescriptor': 'inmemory'},
+                'maintenance': {'uploadpurging': {'enabled': False}},
+            },
+            'http': {'addr': f'{HOST}:{port}', 'relativeurls': True, 'secret': 'of-the-lab-alone'},
+        },
+        indent=2,
+    )  # nosec B105 # the lab is a throwaway cloud on loopback
 
 
 def process(settings: Settings) -> Command:
     """As one of the cloud's."""
-    return Command(name=NAME, stage=services.STAGE_STORES, stop_seconds=2.0, env=settings.env(),
-                   argv=(PROGRAM, 'serve', str(config_file(settings))))
+    return Command(
+        name=NAME,
+        stage=services.STAGE_STORES,
+        stop_seconds=2.0,
+        env=settings.env(),
+        argv=(PROGRAM, 'serve', str(config_file(settings))),
+    )
 
 
 def ready(settings: Settings) -> bool:
@@ -97,7 +111,9 @@ def build(images_cache: pathlib.Path, tell: Callable[[str], None]) -> list[Image
     return [builder.build(recipe) for recipe in (*recipes.GOOD, *recipes.SPOILT)]
 
 
-def prepared(images_cache: pathlib.Path, images: Sequence[Image], tell: Callable[[str], None]) -> pathlib.Path:
+def prepared(
+    images_cache: pathlib.Path, images: Sequence[Image], tell: Callable[[str], None]
+) -> pathlib.Path:
     """A storage directory with these images, made once by a registry that runs for this alone."""
     cache = images_cache / 'containers'
     key = digest_of(*(f'{image.digest} {" ".join(image.references())}' for image in images))
@@ -119,6 +135,7 @@ def prepared(images_cache: pathlib.Path, images: Sequence[Image], tell: Callable
 
 def link(source: pathlib.Path, target: pathlib.Path) -> None:
     """Make a storage directory like `source`: blobs are linked, or copied to another file system; the small rest is copied."""
+
     def transfer(one: str, other: str) -> None:
         if pathlib.Path(one).name == _BLOB:
             try:
@@ -140,12 +157,24 @@ def serving(storage: pathlib.Path) -> Iterator[RegistryClient]:
         port = probe.getsockname()[1]
     file, log_file = storage / 'config.yml', storage / 'registry.log'
     file.write_text(configuration(storage, port))
-    with log_file.open('wb') as log, subprocess.Popen((PROGRAM, 'serve', str(file)), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                                      env={'PATH': os.defpath}) as server:
+    with (
+        log_file.open('wb') as log,
+        subprocess.Popen(
+            (PROGRAM, 'serve', str(file)),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={'PATH': os.defpath},
+        ) as server,
+    ):
         try:
             found = RegistryClient(f'http://{HOST}:{port}')
-            wait_until(lambda: server.poll() is not None or found.ready(), 'the registry of container images', seconds=READY_SECONDS,
-                       hint=f'See {log_file}.')
+            wait_until(
+                lambda: server.poll() is not None or found.ready(),
+                'the registry of container images',
+                seconds=READY_SECONDS,
+                hint=f'See {log_file}.',
+            )
             yield found
         finally:
             server.terminate()

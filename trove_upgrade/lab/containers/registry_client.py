@@ -49,7 +49,12 @@ class RegistryClient:
         if not self._has(image.repository, image.config_digest):
             self._put_blob(image.repository, image.config_digest, image.config, len(image.config))
         for tag in image.tags:
-            self._send('PUT', f'{self.url}/v2/{image.repository}/manifests/{tag}', image.manifest, {'Content-Type': MANIFEST_TYPE})
+            self._send(
+                'PUT',
+                f'{self.url}/v2/{image.repository}/manifests/{tag}',
+                image.manifest,
+                {'Content-Type': MANIFEST_TYPE},
+            )
 
     def tags(self, repository: str) -> list[str]:
         """What it knows of a repository; nothing where it knows no such one.
@@ -57,7 +62,9 @@ class RegistryClient:
         :raises errors.LabError: the registry cannot be reached.
         """
         try:
-            with self._opener.open(f'{self.url}/v2/{repository}/tags/list', timeout=TIMEOUT_SECONDS) as answer:
+            with self._opener.open(
+                f'{self.url}/v2/{repository}/tags/list', timeout=TIMEOUT_SECONDS
+            ) as answer:
                 return sorted(json.load(answer)['tags'] or [])
         except urllib.error.HTTPError as refused:
             if refused.code == http.HTTPStatus.NOT_FOUND:
@@ -74,18 +81,27 @@ class RegistryClient:
         self._send('DELETE', f'{self.url}/v2/{repository}/manifests/{digest}', None, {})
 
     def _has(self, repository: str, digest: str) -> bool:
-        request = urllib.request.Request(f'{self.url}/v2/{repository}/blobs/{digest}', method='HEAD')
-        with contextlib.suppress(urllib.error.HTTPError), self._opener.open(request, timeout=TIMEOUT_SECONDS):
+        request = urllib.request.Request(
+            f'{self.url}/v2/{repository}/blobs/{digest}', method='HEAD'
+        )
+        with (
+            contextlib.suppress(urllib.error.HTTPError),
+            self._opener.open(request, timeout=TIMEOUT_SECONDS),
+        ):
             return True
         return False
 
-    def _put_blob(self, repository: str, digest: str, content: IO[bytes] | bytes, size: int) -> None:
+    def _put_blob(
+        self, repository: str, digest: str, content: IO[bytes] | bytes, size: int
+    ) -> None:
         place = self._send('POST', f'{self.url}/v2/{repository}/blobs/uploads/', b'', {})
         location = urllib.parse.urljoin(self.url, place['Location'])
         location += ('&' if '?' in location else '?') + urllib.parse.urlencode({'digest': digest})
         self._send('PUT', location, content, {'Content-Type': _BINARY, 'Content-Length': str(size)})
 
-    def _send(self, method: str, url: str, body: IO[bytes] | bytes | None, headers: Mapping[str, str]) -> Mapping[str, str]:
+    def _send(
+        self, method: str, url: str, body: IO[bytes] | bytes | None, headers: Mapping[str, str]
+    ) -> Mapping[str, str]:
         request = urllib.request.Request(url, data=body, headers=dict(headers), method=method)
         try:
             with self._opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
@@ -94,6 +110,13 @@ class RegistryClient:
             raise self._failure(method, url, error) from error
 
     def _failure(self, verb: str, what: str, error: OSError) -> errors.LabError:
-        said = error.read().decode('utf-8', 'replace') if isinstance(error, urllib.error.HTTPError) else ''
-        return errors.LabError(f'Cannot {verb} {what} in the registry at {self.url}: {error}. {said}'.strip() +
-                               ' See the log of the registry.', code='lab_registry')
+        said = (
+            error.read().decode('utf-8', 'replace')
+            if isinstance(error, urllib.error.HTTPError)
+            else ''
+        )
+        return errors.LabError(
+            f'Cannot {verb} {what} in the registry at {self.url}: {error}. {said}'.strip()
+            + ' See the log of the registry.',
+            code='lab_registry',
+        )

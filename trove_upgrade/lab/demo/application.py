@@ -23,7 +23,7 @@ class Database:
     """Where the application writes, and as whom.  `table` has a column `number`."""
 
     instance_id: str
-    namespace: str   #: of the network that the client is in
+    namespace: str  #: of the network that the client is in
     address: str
     user: str
     password: str
@@ -43,9 +43,29 @@ def writing(target: Database, directory: pathlib.Path) -> Iterator[pathlib.Path]
     password.touch(mode=0o600)
     password.write_text(target.password)
     child = subprocess.Popen(
-        ['ip', 'netns', 'exec', target.namespace, sys.executable, '-m', 'trove_upgrade.lab.demo.writer', '--host', target.address,
-         '--user', target.user, '--password-file', str(password), '--database', target.database, '--table', target.table,
-         '--output', str(output)], start_new_session=True)
+        [
+            'ip',
+            'netns',
+            'exec',
+            target.namespace,
+            sys.executable,
+            '-m',
+            'trove_upgrade.lab.demo.writer',
+            '--host',
+            target.address,
+            '--user',
+            target.user,
+            '--password-file',
+            str(password),
+            '--database',
+            target.database,
+            '--table',
+            target.table,
+            '--output',
+            str(output),
+        ],
+        start_new_session=True,
+    )
     try:
         wait_for_writes(output, SETTLE_WRITES)
         yield output
@@ -66,4 +86,6 @@ def wait_for_writes(path: pathlib.Path, count: int, seconds: float = SERVES_SECO
         if len(attempts) >= count and all(attempt.ok for attempt in attempts[-count:]):
             return
         threading.Event().wait(0.2)
-    raise errors.NotReady(f'The application could not write to the database within {seconds:.0f} s; see {path}.')
+    raise errors.NotReady(
+        f'The application could not write to the database within {seconds:.0f} s; see {path}.'
+    )

@@ -25,7 +25,9 @@ SETTLED_SECONDS = 120.0
 #: What an operator has written into the guest by hand, as Trove's agent reads it: a file that a stock rebuild loses.
 HAND_MADE = '/etc/mysql/conf.d/90-instance.cnf'
 #: Those that a running server takes: in force before the upgrade, too, without a restart.
-SETTINGS = {name: value for name, value in provision.DEFAULT_SETTINGS.items() if name != 'bind_address'}
+SETTINGS = {
+    name: value for name, value in provision.DEFAULT_SETTINGS.items() if name != 'bind_address'
+}
 _WATCH_SECONDS = 0.5
 
 
@@ -57,25 +59,38 @@ class Views:
 class TroveDemo:
     """One upgrade beside Trove, shown."""
 
-    def __init__(self, stage: TroveStage, progress: Progress, work_dir: pathlib.Path, name: str = INSTANCE_NAME) -> None:
+    def __init__(
+        self,
+        stage: TroveStage,
+        progress: Progress,
+        work_dir: pathlib.Path,
+        name: str = INSTANCE_NAME,
+    ) -> None:
         self._stage = stage
         self._progress = progress
         self._dir = work_dir
         self._name = name
         service = stage.handle.service
-        self._nova = rest.Session(service.auth_url, service.username, service.password, service.project_name)
+        self._nova = rest.Session(
+            service.auth_url, service.username, service.password, service.project_name
+        )
         demo = stage.handle.users['demo']
         self._api = rest.Session(demo.auth_url, demo.username, demo.password, demo.project_name)
 
     def prove(self, rows: int) -> list[proof.Line]:
         """Create, fill, upgrade, reboot; the proof."""
         stage = self._stage
-        with self._progress.phase(f'openstack database instance create {self._name}, MariaDB {stage.former.name}'):
+        with self._progress.phase(
+            f'openstack database instance create {self._name}, MariaDB {stage.former.name}'
+        ):
             instance = stage.instances.create(self._name, stage.former)
         with self._progress.phase(f'Filling it with {rows} rows, and a file by hand'):
             self._fill(instance, rows)
             before = self._picture(instance)
-        with application.writing(self.database(instance), self._dir) as written, Views(lambda: stage.instances.show(instance.id)) as views:
+        with (
+            application.writing(self.database(instance), self._dir) as written,
+            Views(lambda: stage.instances.show(instance.id)) as views,
+        ):
             self._upgrade(instance)
             application.wait_for_writes(written, application.SETTLE_WRITES)
         with self._progress.phase('Looking at it after the upgrade'):
@@ -85,14 +100,25 @@ class TroveDemo:
             lost = len(downtime.acknowledged - camera.numbers(self._ask(instance), TICKS))
         with self._progress.phase('Rebooting the upgraded guest'):
             serves = self._reboot(instance)
-        table = proof.lines(before, after, stage.target.number, proof.Writes(downtime.seconds, len(downtime.acknowledged), lost),
-                            serves_after_reboot=serves)
+        table = proof.lines(
+            before,
+            after,
+            stage.target.number,
+            proof.Writes(downtime.seconds, len(downtime.acknowledged), lost),
+            serves_after_reboot=serves,
+        )
         return [*table, *self._views(instance, shown, views.seen)]
 
     def database(self, instance: TroveInstance) -> application.Database:
         """As the customer's application reaches it."""
-        return application.Database(instance.id, self._stage.host.fabric.network_namespace(instance.network_id), instance.address,
-                                    instance.user, instance.password, *TICKS.split('.'))
+        return application.Database(
+            instance.id,
+            self._stage.host.fabric.network_namespace(instance.network_id),
+            instance.address,
+            instance.user,
+            instance.password,
+            *TICKS.split('.'),
+        )
 
     def _ask(self, instance: TroveInstance) -> camera.Ask:
         return database.asker(self._stage.instances.guest(instance))
@@ -104,22 +130,38 @@ class TroveDemo:
         self._ask(instance)(database.rows_sql(DATABASE, rows, TICKS) + settings)
 
     def _picture(self, instance: TroveInstance) -> proof.Picture:
-        server = self._nova.request('GET', f'{self._stage.handle.nova_url}/servers/{instance.server_id}')['server']
-        return camera.picture(self._stage.instances.guest(instance), server, self._ask(instance), TICKS, tuple(SETTINGS))
+        server = self._nova.request(
+            'GET', f'{self._stage.handle.nova_url}/servers/{instance.server_id}'
+        )['server']
+        return camera.picture(
+            self._stage.instances.guest(instance),
+            server,
+            self._ask(instance),
+            TICKS,
+            tuple(SETTINGS),
+        )
 
     def _upgrade(self, instance: TroveInstance) -> None:
         stage = self._stage
         self._progress.line(f'$ trove upgrade {self._name} {stage.target.name}')
         stage.instances.clients.run('trove', 'upgrade', instance.id, stage.target.name)
         started = time.monotonic()
-        follower = follow.Follower(lambda path: self._api.request('GET', stage.instances.base_url + path), self._progress.line)
+        follower = follow.Follower(
+            lambda path: self._api.request('GET', stage.instances.base_url + path),
+            self._progress.line,
+        )
         upgrade = follower.until_ended(instance.id, UPGRADE_SECONDS)
-        self._progress.line(f'Upgrade {upgrade["state"]} after {time.monotonic() - started:.1f} s; '
-                            f'downtime measured in the guest: {upgrade.get("downtime_seconds")} s')
+        self._progress.line(
+            f'Upgrade {upgrade["state"]} after {time.monotonic() - started:.1f} s; '
+            f'downtime measured in the guest: {upgrade.get("downtime_seconds")} s'
+        )
         follow.print_notes(upgrade, self._progress.line)
         if upgrade['state'] != 'COMPLETED':
-            raise errors.LabError(f'The upgrade ended {upgrade["state"]}: {upgrade.get("cause")} ({upgrade.get("error_code")}). '
-                                  f'See the logs in {stage.handle.run_dir}/log.', code='lab_upgrade_not_completed')
+            raise errors.LabError(
+                f'The upgrade ended {upgrade["state"]}: {upgrade.get("cause")} ({upgrade.get("error_code")}). '
+                f'See the logs in {stage.handle.run_dir}/log.',
+                code='lab_upgrade_not_completed',
+            )
 
     def _settled(self, instance: TroveInstance) -> dict[str, Any]:
         """What Trove shows once its own agent has reported, or at the end of the patience for that."""
@@ -130,24 +172,54 @@ class TroveDemo:
                 return shown
             threading.Event().wait(_WATCH_SECONDS)
 
-    def _views(self, instance: TroveInstance, shown: dict[str, Any], seen: list[str]) -> list[proof.Line]:
+    def _views(
+        self, instance: TroveInstance, shown: dict[str, Any], seen: list[str]
+    ) -> list[proof.Line]:
         """Trove's own words."""
-        users = self._stage.instances.clients.run('openstack', 'database', 'user', 'list', instance.id, '-f', 'value')
+        users = self._stage.instances.clients.run(
+            'openstack', 'database', 'user', 'list', instance.id, '-f', 'value'
+        )
         found, wanted = f'{shown["status"]} {shown.get("operating_status")}', 'ACTIVE HEALTHY'
         version = str(shown['datastore']['version'])
-        return [proof.Line('Trove meanwhile', '', ', '.join(seen), 'UPGRADE' in seen and not {'ERROR', 'UNKNOWN', 'SHUTDOWN'} & set(seen)),
-                proof.Line('Trove afterwards', wanted, found, found == wanted),
-                proof.Line('version in Trove', self._stage.former.name, version, version == self._stage.target.name),
-                proof.Line('users over Trove', instance.user, ', '.join(users.split()), instance.user in users.split())]
+        return [
+            proof.Line(
+                'Trove meanwhile',
+                '',
+                ', '.join(seen),
+                'UPGRADE' in seen and not {'ERROR', 'UNKNOWN', 'SHUTDOWN'} & set(seen),
+            ),
+            proof.Line('Trove afterwards', wanted, found, found == wanted),
+            proof.Line(
+                'version in Trove',
+                self._stage.former.name,
+                version,
+                version == self._stage.target.name,
+            ),
+            proof.Line(
+                'users over Trove',
+                instance.user,
+                ', '.join(users.split()),
+                instance.user in users.split(),
+            ),
+        ]
 
     def _reboot(self, instance: TroveInstance) -> bool:
         instances = self._stage.instances
         boot_id = instances.guest(instance).boot_id
-        self._nova.request('POST', f'{self._stage.handle.nova_url}/servers/{instance.server_id}/action', {'reboot': {'type': 'SOFT'}})
+        self._nova.request(
+            'POST',
+            f'{self._stage.handle.nova_url}/servers/{instance.server_id}/action',
+            {'reboot': {'type': 'SOFT'}},
+        )
         deadline = time.monotonic() + application.SERVES_SECONDS
         while time.monotonic() < deadline:
             guest = instances.guest(instance)
-            if guest.running and guest.boot_id != boot_id and guest.reachable and database.serves(guest):
+            if (
+                guest.running
+                and guest.boot_id != boot_id
+                and guest.reachable
+                and database.serves(guest)
+            ):
                 return True
             threading.Event().wait(0.3)
         return False
@@ -164,9 +236,13 @@ def main(layout: Layout, cloud: Cloud, progress: Progress, *, rows: int, keep: b
         progress.line(proof.render(table))
         holds = all(line.holds for line in table)
         if keep:
-            progress.line('The cloud stays up. In another terminal: eval "$(trove-upgrade-lab env)"; trove list. End it with: make demo-down')
+            progress.line(
+                'The cloud stays up. In another terminal: eval "$(trove-upgrade-lab env)"; trove list. End it with: make demo-down'
+            )
     finally:
         if not keep:
             cloud.down(progress)
-    progress.line(f'{"All of it holds" if holds else "NOT all of it holds"}; {time.monotonic() - started:.0f} s in all.')
+    progress.line(
+        f'{"All of it holds" if holds else "NOT all of it holds"}; {time.monotonic() - started:.0f} s in all.'
+    )
     return 0 if holds else 1

@@ -16,13 +16,17 @@ Ask = Callable[[str], str]
 #: The table that the application writes to all through; its rows are counted one by one instead.
 WRITTEN_TABLE = f'{provision.DATABASE}.ticks'
 _SYSTEM = "('mysql', 'information_schema', 'performance_schema', 'sys')"
-_TABLES = (f"SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' "
-           f'AND table_schema NOT IN {_SYSTEM}')
+_TABLES = (
+    f"SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' "
+    f'AND table_schema NOT IN {_SYSTEM}'
+)
 # Plain columns: the collations that literals and system columns have differ between versions, and do not mix.
 _USERS = 'SELECT user, host, is_role FROM mysql.user'
-_GRANTS = {'*.*': 'SELECT grantee, privilege_type FROM information_schema.user_privileges',
-           'schema': 'SELECT grantee, privilege_type, table_schema FROM information_schema.schema_privileges',
-           'role': 'SELECT user, host, role FROM mysql.roles_mapping'}
+_GRANTS = {
+    '*.*': 'SELECT grantee, privilege_type FROM information_schema.user_privileges',
+    'schema': 'SELECT grantee, privilege_type, table_schema FROM information_schema.schema_privileges',
+    'role': 'SELECT user, host, role FROM mysql.roles_mapping',
+}
 _DATABASE_CHECK_SECONDS = 300
 
 
@@ -37,23 +41,44 @@ def asker(guest: Guest) -> Ask:
     return lambda statements: provision.sql(guest, statements, _DATABASE_CHECK_SECONDS)
 
 
-def picture(guest: Guest, server: Mapping[str, object], ask: Ask, written_table: str,
-            settings: Sequence[str] = tuple(provision.DEFAULT_SETTINGS)) -> Picture:
+def picture(
+    guest: Guest,
+    server: Mapping[str, object],
+    ask: Ask,
+    written_table: str,
+    settings: Sequence[str] = tuple(provision.DEFAULT_SETTINGS),
+) -> Picture:
     """What the database, Nova (`server` is its JSON) and the guest say now; `written_table` is left out of the checksums."""
     facts = json.loads(guest.exec(['cat', '/etc/trove-upgrade/image-facts.json']).output)
     tables = {f'{schema}.{name}' for schema, name in _rows(ask, _TABLES)} - {written_table}
     names = ', '.join(f"'{name}'" for name in sorted(settings))
     image = server['image']
-    addresses = [found['addr'] for network in _mapping(server['addresses']).values() for found in network]
+    addresses = [
+        found['addr'] for network in _mapping(server['addresses']).values() for found in network
+    ]
     return Picture(
-        server_version=_rows(ask, 'SELECT VERSION()')[0][0], image=str(_mapping(image)['id']) if image else 'volume',
-        boot_id=guest.exec(['cat', '/proc/sys/kernel/random/boot_id']).output.strip(), agent_version=str(facts['agent_version']),
-        operating_system=f'{facts["os"]}, Python {facts["python"]}', name=str(server['name']), address=', '.join(addresses),
-        grants=frozenset(' '.join((level, *row)) for level, statement in _GRANTS.items() for row in _rows(ask, statement)),
+        server_version=_rows(ask, 'SELECT VERSION()')[0][0],
+        image=str(_mapping(image)['id']) if image else 'volume',
+        boot_id=guest.exec(['cat', '/proc/sys/kernel/random/boot_id']).output.strip(),
+        agent_version=str(facts['agent_version']),
+        operating_system=f'{facts["os"]}, Python {facts["python"]}',
+        name=str(server['name']),
+        address=', '.join(addresses),
+        grants=frozenset(
+            ' '.join((level, *row))
+            for level, statement in _GRANTS.items()
+            for row in _rows(ask, statement)
+        ),
         users=frozenset('@'.join(row) for row in _rows(ask, _USERS)),
         tables={table: _content(ask, table) for table in sorted(tables)},
-        settings={row[0].lower(): row[1] for row in _rows(
-            ask, f'SELECT variable_name, variable_value FROM information_schema.global_variables WHERE variable_name IN ({names})')})
+        settings={
+            row[0].lower(): row[1]
+            for row in _rows(
+                ask,
+                f'SELECT variable_name, variable_value FROM information_schema.global_variables WHERE variable_name IN ({names})',
+            )
+        },
+    )
 
 
 def numbers(ask: Ask, written_table: str) -> set[int]:
@@ -68,16 +93,23 @@ def acknowledged_rows(guest: Guest) -> set[int]:
 
 def answers(guest: Guest) -> bool:
     """Whether the database in the guest answers now."""
-    return guest.exec(['mariadb', '-e', 'SELECT 1'], check=False, timeout_seconds=10).returncode == 0
+    return (
+        guest.exec(['mariadb', '-e', 'SELECT 1'], check=False, timeout_seconds=10).returncode == 0
+    )
 
 
 def _content(ask: Ask, table: str) -> tuple[int, str]:
     count = _rows(ask, f'SELECT COUNT(*) FROM {table}')[0][0]
     schema, name = table.split('.', 1)
-    columns = _rows(ask, "SELECT column_name, CONCAT('-', extra) FROM information_schema.columns "
-                         f"WHERE table_schema = '{schema}' AND table_name = '{name}' ORDER BY ordinal_position")
+    columns = _rows(
+        ask,
+        "SELECT column_name, CONCAT('-', extra) FROM information_schema.columns "
+        f"WHERE table_schema = '{schema}' AND table_name = '{name}' ORDER BY ordinal_position",
+    )
     if any(_is_generated(extra) and 'VIRTUAL' not in extra.upper() for _, extra in columns):
-        return int(count), _values(ask, table, [column for column, extra in columns if not _is_generated(extra)])
+        return int(count), _values(
+            ask, table, [column for column, extra in columns if not _is_generated(extra)]
+        )
     return int(count), _rows(ask, f'CHECKSUM TABLE {table} EXTENDED')[0][1]
 
 

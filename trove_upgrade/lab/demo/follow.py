@@ -16,7 +16,12 @@ FINAL = frozenset({'COMPLETED', 'ABORTED', 'ROLLED_BACK', 'FAILED'})
 class Follower:
     """Prints a line per change of a step: when, how long, how far."""
 
-    def __init__(self, get: Callable[[str], Any], tell: Callable[[str], None], sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        get: Callable[[str], Any],
+        tell: Callable[[str], None],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._get = get
         self._tell = tell
         self._sleep = sleep
@@ -47,13 +52,17 @@ class Follower:
             if upgrade['state'] in FINAL:
                 return upgrade
             if time.monotonic() > deadline:
-                raise errors.NotReady(f'Upgrade {upgrade_id} did not end within {timeout_seconds:.0f} s: {upgrade}')
+                raise errors.NotReady(
+                    f'Upgrade {upgrade_id} did not end within {timeout_seconds:.0f} s: {upgrade}'
+                )
             self._sleep(POLL_SECONDS)
 
     def _show(self, run: dict[str, Any]) -> None:
         percent = '' if run.get('percent') is None else f' {run["percent"]} %'
         if run.get('ended_at'):
-            line = f'  {run["step"]:<9} {run["outcome"]} in {seconds(run):.1f} s, {run["runs"]} runs'
+            line = (
+                f'  {run["step"]:<9} {run["outcome"]} in {seconds(run):.1f} s, {run["runs"]} runs'
+            )
         else:
             line = f'  {run["step"]:<9}{percent} {run.get("message") or ""}'.rstrip()
         if line not in self._told:
@@ -69,6 +78,14 @@ def seconds(run: dict[str, Any]) -> float:
 
 def print_notes(upgrade: dict[str, Any], tell: Callable[[str], None]) -> None:
     """Print a line per warning, remark and changed setting of an upgrade that has ended."""
-    for kind, word in (('warnings', 'warning'), ('remarks', 'remark'), ('settings_changed', 'setting')):
+    for kind, word in (
+        ('warnings', 'warning'),
+        ('remarks', 'remark'),
+        ('settings_changed', 'setting'),
+    ):
         for note in upgrade[kind]:
-            tell(terminal.printable(f'  {note["step"]:<9} {word}: {note["message"]} ({note["code"]})'))
+            tell(
+                terminal.printable(
+                    f'  {note["step"]:<9} {word}: {note["message"]} ({note["code"]})'
+                )
+            )

@@ -3,6 +3,7 @@
 
 Nothing here asks the product: the database is asked by its own client in the guest, Nova by its API.
 """
+
 import dataclasses
 from collections.abc import Mapping, Sequence
 
@@ -20,10 +21,14 @@ class Picture:
     operating_system: str
     name: str
     address: str
-    grants: frozenset[str]                      #: one line per granted privilege of each user, 'user@host: PRIVILEGE ON …'
+    grants: frozenset[
+        str
+    ]  #: one line per granted privilege of each user, 'user@host: PRIVILEGE ON …'
     users: frozenset[str]
-    tables: Mapping[str, tuple[int, str]]       #: 'schema.table' -> rows, checksum; without the table being written to
-    settings: Mapping[str, str]                 #: the custom settings of my.cnf, as the server has them in force
+    tables: Mapping[
+        str, tuple[int, str]
+    ]  #: 'schema.table' -> rows, checksum; without the table being written to
+    settings: Mapping[str, str]  #: the custom settings of my.cnf, as the server has them in force
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,15 +50,32 @@ class Writes:
     lost: int
 
 
-def lines(before: Picture, after: Picture, target_version: str, writes: Writes, *, serves_after_reboot: bool,
-          new_image: bool = True) -> list[Line]:
+def lines(
+    before: Picture,
+    after: Picture,
+    target_version: str,
+    writes: Writes,
+    *,
+    serves_after_reboot: bool,
+    new_image: bool = True,
+) -> list[Line]:
     """The proof, line by line."""
     table = [
-        Line('server version', before.server_version, after.server_version, after.server_version.startswith(target_version)),
+        Line(
+            'server version',
+            before.server_version,
+            after.server_version,
+            after.server_version.startswith(target_version),
+        ),
         Line('image', before.image, after.image, (before.image != after.image) is new_image),
         Line('boot id', before.boot_id[:13], after.boot_id[:13], before.boot_id != after.boot_id),
         Line('agent version', before.agent_version, after.agent_version, bool(after.agent_version)),
-        Line('operating system', before.operating_system, after.operating_system, bool(after.operating_system)),
+        Line(
+            'operating system',
+            before.operating_system,
+            after.operating_system,
+            bool(after.operating_system),
+        ),
         Line('name', before.name, after.name, before.name == after.name),
         Line('address', before.address, after.address, before.address == after.address),
         _nothing_missing('users', before.users, after.users),
@@ -61,12 +83,31 @@ def lines(before: Picture, after: Picture, target_version: str, writes: Writes, 
         _rows(before, after),
         _checksums(before, after),
     ]
-    table += [Line(f'my.cnf {name}', value, after.settings.get(name, 'absent'), after.settings.get(name) == value)
-              for name, value in sorted(before.settings.items())]
     table += [
-        Line('acknowledged rows', str(writes.acknowledged), f'{writes.lost} lost', writes.lost == 0 and writes.acknowledged > 0),
-        Line('client downtime', '', f'{writes.downtime_seconds:.1f} s', writes.downtime_seconds > 0),
-        Line('plain reboot', '', 'serves again' if serves_after_reboot else 'DOES NOT SERVE', serves_after_reboot),
+        Line(
+            f'my.cnf {name}',
+            value,
+            after.settings.get(name, 'absent'),
+            after.settings.get(name) == value,
+        )
+        for name, value in sorted(before.settings.items())
+    ]
+    table += [
+        Line(
+            'acknowledged rows',
+            str(writes.acknowledged),
+            f'{writes.lost} lost',
+            writes.lost == 0 and writes.acknowledged > 0,
+        ),
+        Line(
+            'client downtime', '', f'{writes.downtime_seconds:.1f} s', writes.downtime_seconds > 0
+        ),
+        Line(
+            'plain reboot',
+            '',
+            'serves again' if serves_after_reboot else 'DOES NOT SERVE',
+            serves_after_reboot,
+        ),
     ]
     return table
 
@@ -78,21 +119,42 @@ def _nothing_missing(what: str, before: frozenset[str], after: frozenset[str]) -
 
 
 def _rows(before: Picture, after: Picture) -> Line:
-    first, second = (sum(rows for rows, _ in picture.tables.values()) for picture in (before, after))
-    same = {table: rows for table, (rows, _) in before.tables.items()} == {table: rows for table, (rows, _) in after.tables.items()}
-    return Line('rows', f'{first} in {len(before.tables)} tables', f'{second} in {len(after.tables)} tables', same and first > 0)
+    first, second = (
+        sum(rows for rows, _ in picture.tables.values()) for picture in (before, after)
+    )
+    same = {table: rows for table, (rows, _) in before.tables.items()} == {
+        table: rows for table, (rows, _) in after.tables.items()
+    }
+    return Line(
+        'rows',
+        f'{first} in {len(before.tables)} tables',
+        f'{second} in {len(after.tables)} tables',
+        same and first > 0,
+    )
 
 
 def _checksums(before: Picture, after: Picture) -> Line:
-    changed = sorted(table for table, found in before.tables.items() if after.tables.get(table) != found)
-    return Line('table checksums', f'{len(before.tables)} tables', f'changed: {", ".join(changed)}' if changed else 'all unchanged', not changed)
+    changed = sorted(
+        table for table, found in before.tables.items() if after.tables.get(table) != found
+    )
+    return Line(
+        'table checksums',
+        f'{len(before.tables)} tables',
+        f'changed: {", ".join(changed)}' if changed else 'all unchanged',
+        not changed,
+    )
 
 
 def render(table: Sequence[Line]) -> str:
     """The table for a terminal."""
-    rows = [('', 'before', 'after', '')] + [(line.what, line.before, line.after, 'ok' if line.holds else 'FAILED') for line in table]
-    shown = [[terminal.printable(cell) for cell in row] for row in rows]    # guests' text, in part
+    rows = [('', 'before', 'after', '')] + [
+        (line.what, line.before, line.after, 'ok' if line.holds else 'FAILED') for line in table
+    ]
+    shown = [[terminal.printable(cell) for cell in row] for row in rows]  # guests' text, in part
     widths = [max(len(row[column]) for row in shown) for column in range(4)]
-    drawn = ['  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in shown]
+    drawn = [
+        '  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in shown
+    ]
     rule = '-' * (sum(widths) + 6)
     return '\n'.join([rule, drawn[0], rule, *drawn[1:], rule])

@@ -4,6 +4,7 @@
 Run as a program inside the guest's network, so that it sees what a client sees.  Each attempt is one JSON line:
 {"at": seconds, "number": n, "ok": true}; a line is written after the database has acknowledged the commit, never before.
 """
+
 import argparse
 import dataclasses
 import json
@@ -25,7 +26,7 @@ TIMEOUT_SECONDS = 1
 class Attempt:
     """One write."""
 
-    at: float      #: seconds since the epoch
+    at: float  #: seconds since the epoch
     number: int
     ok: bool
 
@@ -68,7 +69,9 @@ def read(path: pathlib.Path) -> list[Attempt]:
 class Writer:
     """Writes until it is told to stop."""
 
-    def __init__(self, connect: dict[str, Any], table: str, sink: TextIO, told: signals.Told) -> None:
+    def __init__(
+        self, connect: dict[str, Any], table: str, sink: TextIO, told: signals.Told
+    ) -> None:
         self._connect = connect
         self._table = table
         self._sink = sink
@@ -111,9 +114,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--password-file', required=True, type=pathlib.Path)
     parser.add_argument('--port', type=int, default=3306)
     chosen = parser.parse_args(argv)
-    connect = {'host': chosen.host, 'port': chosen.port, 'user': chosen.user, 'password': chosen.password_file.read_text().strip(),
-               'database': chosen.database, 'autocommit': True, 'connect_timeout': TIMEOUT_SECONDS, 'read_timeout': TIMEOUT_SECONDS,
-               'write_timeout': TIMEOUT_SECONDS}
+    connect = {
+        'host': chosen.host,
+        'port': chosen.port,
+        'user': chosen.user,
+        'password': chosen.password_file.read_text().strip(),
+        'database': chosen.database,
+        'autocommit': True,
+        'connect_timeout': TIMEOUT_SECONDS,
+        'read_timeout': TIMEOUT_SECONDS,
+        'write_timeout': TIMEOUT_SECONDS,
+    }
     with pathlib.Path(chosen.output).open('a') as sink:
         Writer(connect, chosen.table, sink, signals.told()).run()
     return 0

@@ -44,10 +44,14 @@ class LabDriver(driver.ComputeDriver):
 
     capabilities = {**driver.ComputeDriver.capabilities, 'supports_image_type_raw': True}
 
-    def __init__(self, virtapi: Any, read_only: bool = False) -> None:  # noqa: ARG002  the signature is Nova's
+    def __init__(self, virtapi: Any, read_only: bool = False) -> None:
         super().__init__(virtapi)
         settings = HypervisorSettings.from_environ()
-        self._host = LabHost.open(settings.hypervisor_dir, (settings.broker_host, settings.broker_port), registry=settings.registry)
+        self._host = LabHost.open(
+            settings.hypervisor_dir,
+            (settings.broker_host, settings.broker_port),
+            registry=settings.registry,
+        )
         self._knobs = KnobStore(settings.hypervisor_dir / 'faults')
         self._images_dir = settings.hypervisor_dir / 'images'
         self._downloading = threading.Lock()
@@ -61,28 +65,55 @@ class LabDriver(driver.ComputeDriver):
         self._name = host
         self._images_dir.mkdir(parents=True, exist_ok=True)
 
-    def get_available_nodes(self, refresh: bool = False) -> list[str]:  # noqa: ARG002
+    def get_available_nodes(self, refresh: bool = False) -> list[str]:
         """One node, named as the host."""
         return [self._name]
 
-    def get_nodenames_by_uuid(self, refresh: bool = False) -> dict[str, str]:  # noqa: ARG002
+    def get_nodenames_by_uuid(self, refresh: bool = False) -> dict[str, str]:
         """The node keeps its uuid over restarts: without, nova-compute refuses its second start."""
         return {node.get_local_node_uuid(): self._name}
 
     def get_available_resource(self, nodename: str) -> dict[str, Any]:
         """What the scheduler is told of the node."""
-        return {'vcpus': _VCPUS, 'memory_mb': _MEMORY_MB, 'local_gb': _DISK_GB, 'vcpus_used': 0, 'memory_mb_used': 0,
-                'local_gb_used': 0, 'hypervisor_type': 'lab', 'hypervisor_version': 1, 'hypervisor_hostname': nodename,
-                'cpu_info': '{}', 'disk_available_least': _DISK_GB, 'numa_topology': None, 'uuid': node.get_local_node_uuid(),
-                'supported_instances': [(fields.Architecture.X86_64, fields.HVType.FAKE, fields.VMMode.HVM)]}
+        return {
+            'vcpus': _VCPUS,
+            'memory_mb': _MEMORY_MB,
+            'local_gb': _DISK_GB,
+            'vcpus_used': 0,
+            'memory_mb_used': 0,
+            'local_gb_used': 0,
+            'hypervisor_type': 'lab',
+            'hypervisor_version': 1,
+            'hypervisor_hostname': nodename,
+            'cpu_info': '{}',
+            'disk_available_least': _DISK_GB,
+            'numa_topology': None,
+            'uuid': node.get_local_node_uuid(),
+            'supported_instances': [
+                (fields.Architecture.X86_64, fields.HVType.FAKE, fields.VMMode.HVM)
+            ],
+        }
 
-    def update_provider_tree(self, provider_tree: Any, nodename: str, allocations: Any = None) -> None:  # noqa: ARG002
+    def update_provider_tree(
+        self, provider_tree: Any, nodename: str, allocations: Any = None
+    ) -> None:
         """What Placement is told of the node."""
         ratios = self._get_allocation_ratios(provider_tree.data(nodename).inventory)
         totals = {'VCPU': _VCPUS, 'MEMORY_MB': _MEMORY_MB, 'DISK_GB': _DISK_GB}
-        provider_tree.update_inventory(nodename, {
-            name: {'total': total, 'min_unit': 1, 'max_unit': total, 'step_size': 1, 'allocation_ratio': ratios[name],
-                   'reserved': 0} for name, total in totals.items()})
+        provider_tree.update_inventory(
+            nodename,
+            {
+                name: {
+                    'total': total,
+                    'min_unit': 1,
+                    'max_unit': total,
+                    'step_size': 1,
+                    'allocation_ratio': ratios[name],
+                    'reserved': 0,
+                }
+                for name, total in totals.items()
+            },
+        )
 
     def get_host_ip_addr(self) -> str:
         """As configured."""
@@ -107,7 +138,7 @@ class LabDriver(driver.ComputeDriver):
         """Whether the server has a root disk here."""
         return self._find(instance) is not None
 
-    def get_info(self, instance: Any, use_cache: bool = True) -> Any:  # noqa: ARG002
+    def get_info(self, instance: Any, use_cache: bool = True) -> Any:
         """Running or not; a server whose guest is gone counts as shut down.
 
         InstanceNotFound here would make Nova leave a rebuild in REBUILD for ever.
@@ -116,7 +147,7 @@ class LabDriver(driver.ComputeDriver):
         running = guest is not None and guest.running
         return hardware.InstanceInfo(state=power_state.RUNNING if running else power_state.SHUTDOWN)
 
-    def get_console_output(self, context: Any, instance: Any) -> bytes:  # noqa: ARG002
+    def get_console_output(self, context: Any, instance: Any) -> bytes:
         """What the guest has printed since it was made."""
         guest = self._find(instance)
         return guest.console.encode() if guest else b''
@@ -129,9 +160,19 @@ class LabDriver(driver.ComputeDriver):
 
     # Operations.
 
-    def spawn(self, context: Any, instance: Any, image_meta: Any, injected_files: Any, admin_password: Any,  # noqa: ARG002
-              allocations: Any, network_info: Any = None, block_device_info: Any = None, power_on: bool = True,  # noqa: ARG002
-              accel_info: Any = None) -> None:  # noqa: ARG002
+    def spawn(
+        self,
+        context: Any,
+        instance: Any,
+        image_meta: Any,
+        injected_files: Any,
+        admin_password: Any,
+        allocations: Any,
+        network_info: Any = None,
+        block_device_info: Any = None,
+        power_on: bool = True,
+        accel_info: Any = None,
+    ) -> None:
         """Boot a server for the first time, or from its new image at the end of a rebuild.
 
         :raises InstanceDeployFailure: the guest does not come up, or a knob says so; Nova puts the server into ERROR.
@@ -144,22 +185,33 @@ class LabDriver(driver.ComputeDriver):
             ports = nova_facts.ports_of(network_info or [])
             for network, _port in ports:
                 self._host.fabric.ensure(network)
-            self._host.volumes.ensure(instance.uuid, nova_facts.volume_bytes(instance.flavor.ephemeral_gb, instance.metadata),
-                                      raw=nova_facts.wants_raw_volume(instance.system_metadata))
-            guest = self._host.guests.create(GuestSpec(
-                guest_id=instance.uuid, hostname=instance.hostname or instance.uuid,
-                image_path=self._image_for(context, instance, str(image_meta.id), knobs),
-                ports=tuple(port for _network, port in ports), volume_id=instance.uuid,
-                user_data=nova_facts.user_data_of(instance.user_data), init=nova_facts.init_of(instance.system_metadata),
-                runs_containers=nova_facts.runs_containers(instance.system_metadata),
-                meta_data=nova_facts.meta_data_of(instance.uuid, instance.display_name, instance.metadata, str(image_meta.id))))
+            self._host.volumes.ensure(
+                instance.uuid,
+                nova_facts.volume_bytes(instance.flavor.ephemeral_gb, instance.metadata),
+                raw=nova_facts.wants_raw_volume(instance.system_metadata),
+            )
+            guest = self._host.guests.create(
+                GuestSpec(
+                    guest_id=instance.uuid,
+                    hostname=instance.hostname or instance.uuid,
+                    image_path=self._image_for(context, instance, str(image_meta.id), knobs),
+                    ports=tuple(port for _network, port in ports),
+                    volume_id=instance.uuid,
+                    user_data=nova_facts.user_data_of(instance.user_data),
+                    init=nova_facts.init_of(instance.system_metadata),
+                    runs_containers=nova_facts.runs_containers(instance.system_metadata),
+                    meta_data=nova_facts.meta_data_of(
+                        instance.uuid, instance.display_name, instance.metadata, str(image_meta.id)
+                    ),
+                )
+            )
             if knobs.no_agent:
                 guest.take_agent_away()
             if power_on:
                 guest.boot()
         LOG.info('Guest %s runs image %s', instance.uuid, image_meta.id)
 
-    def rebuild(self, context: Any, instance: Any, **_others: Any) -> None:  # noqa: ARG002
+    def rebuild(self, context: Any, instance: Any, **_others: Any) -> None:
         """Leave it to Nova's default, unless the image shall turn out to be unloadable before anything is touched.
 
         :raises InstanceFaultRollback: Nova sets the server back to ACTIVE, with the new image's id, and the old guest runs.
@@ -168,12 +220,22 @@ class LabDriver(driver.ComputeDriver):
         knobs = self._knobs.look(instance.uuid, instance.metadata, 'rebuild')
         if knobs.image_unloadable:
             self._knobs.take(instance.uuid, instance.metadata, 'rebuild')
-            raise exception.InstanceFaultRollback(inner_exception=exception.ImageUnacceptable(
-                image_id=instance.image_ref, reason='the lab was told that it cannot be loaded'))
+            raise exception.InstanceFaultRollback(
+                inner_exception=exception.ImageUnacceptable(
+                    image_id=instance.image_ref, reason='the lab was told that it cannot be loaded'
+                )
+            )
         raise NotImplementedError
 
-    def destroy(self, context: Any, instance: Any, network_info: Any, block_device_info: Any = None,  # noqa: ARG002
-                destroy_disks: bool = True, destroy_secrets: bool = True) -> None:  # noqa: ARG002
+    def destroy(
+        self,
+        context: Any,
+        instance: Any,
+        network_info: Any,
+        block_device_info: Any = None,
+        destroy_disks: bool = True,
+        destroy_secrets: bool = True,
+    ) -> None:
         """End a server: in a rebuild its root disk alone goes, in a deletion all of it.  One that is gone is no error."""
         with self._turns.ending(instance.uuid, deleted=_is_deleting(instance)):
             guest = self._find(instance)
@@ -185,28 +247,51 @@ class LabDriver(driver.ComputeDriver):
             else:
                 guest.destroy()
 
-    def cleanup(self, context: Any, instance: Any, network_info: Any, block_device_info: Any = None,
-                destroy_disks: bool = True, migrate_data: Any = None, destroy_vifs: bool = True,
-                destroy_secrets: bool = True) -> None:
+    def cleanup(
+        self,
+        context: Any,
+        instance: Any,
+        network_info: Any,
+        block_device_info: Any = None,
+        destroy_disks: bool = True,
+        migrate_data: Any = None,
+        destroy_vifs: bool = True,
+        destroy_secrets: bool = True,
+    ) -> None:
         """Nothing is left after `destroy`."""
 
-    def power_off(self, instance: Any, timeout: int = 0, retry_interval: int = 0) -> None:  # noqa: ARG002
+    def power_off(self, instance: Any, timeout: int = 0, retry_interval: int = 0) -> None:
         """Shut the guest down, cleanly if Nova gives it the time.  One that is gone is no error."""
         guest = self._find(instance)
         if guest is not None:
             guest.stop(timeout or STOP_SECONDS)
 
-    def power_on(self, context: Any, instance: Any, network_info: Any, block_device_info: Any = None,  # noqa: ARG002
-                 accel_info: Any = None, share_info: Any = None) -> None:  # noqa: ARG002
+    def power_on(
+        self,
+        context: Any,
+        instance: Any,
+        network_info: Any,
+        block_device_info: Any = None,
+        accel_info: Any = None,
+        share_info: Any = None,
+    ) -> None:
         """Boot the guest from the root disk that it has.
 
         :raises InstanceNotFound: it has none.
         """
         self._get(instance).boot()
 
-    def reboot(self, context: Any, instance: Any, network_info: Any, reboot_type: str,  # noqa: ARG002
-               block_device_info: Any = None, bad_volumes_callback: Any = None, accel_info: Any = None,  # noqa: ARG002
-               share_info: Any = None) -> None:  # noqa: ARG002
+    def reboot(
+        self,
+        context: Any,
+        instance: Any,
+        network_info: Any,
+        reboot_type: str,
+        block_device_info: Any = None,
+        bad_volumes_callback: Any = None,
+        accel_info: Any = None,
+        share_info: Any = None,
+    ) -> None:
         """Boot the guest again: SOFT shuts it down first, HARD kills it.
 
         :raises InstanceNotFound: it has no root disk here.
@@ -232,7 +317,9 @@ class LabDriver(driver.ComputeDriver):
             time.sleep(knobs.slow_seconds)
         if knobs.stuck == 'lost':
             raise exception.InstanceNotFound(instance_id=instance.uuid)
-        while knobs.stuck == 'blocked' and self._still_stuck(instance.uuid, instance.metadata, operation):
+        while knobs.stuck == 'blocked' and self._still_stuck(
+            instance.uuid, instance.metadata, operation
+        ):
             time.sleep(_STUCK_POLL_SECONDS)
         if knobs.spawn_error:
             raise exception.InstanceDeployFailure(reason=knobs.spawn_error)
@@ -264,7 +351,9 @@ def _as_deploy_failure() -> Iterator[None]:
         yield
     except LabGuestError as error:
         # Nova cuts the fault at 255 characters; the log has all of it.
-        LOG.warning('Guest could not be deployed', exc_info=error)    # oslo.log writes the error into the line
+        LOG.warning(
+            'Guest could not be deployed', exc_info=error
+        )  # oslo.log writes the error into the line
         raise exception.InstanceDeployFailure(reason=str(error)) from error
 
 

@@ -18,8 +18,10 @@ class CommandFailed(LabGuestError):
     code = 'command_failed'
 
     def __init__(self, argv: list[str], returncode: int, output: str) -> None:
-        super().__init__(f'Command {" ".join(argv)!r} failed: exit code {returncode}, output: '
-                         f'{output.strip()[-2000:] or "none"}. See the output for the cause.')
+        super().__init__(
+            f'Command {" ".join(argv)!r} failed: exit code {returncode}, output: '
+            f'{output.strip()[-2000:] or "none"}. See the output for the cause.'
+        )
         self.argv = argv
         self.returncode = returncode
         self.output = output
@@ -40,7 +42,9 @@ class GuestNotRunning(LabGuestError):
     code = 'guest_not_running'
 
     def __init__(self, guest_id: str) -> None:
-        super().__init__(f'Cannot reach guest {guest_id}: it is not running. Start it, or read its console.log.')
+        super().__init__(
+            f'Cannot reach guest {guest_id}: it is not running. Start it, or read its console.log.'
+        )
 
 
 class GuestUnknown(LabGuestError):
@@ -49,8 +53,10 @@ class GuestUnknown(LabGuestError):
     code = 'guest_unknown'
 
     def __init__(self, guest_id: str) -> None:
-        super().__init__(f'Cannot find guest {guest_id}: it has no directory under the run directory. '
-                         'List the known guests with `trove-upgrade-lab status`.')
+        super().__init__(
+            f'Cannot find guest {guest_id}: it has no directory under the run directory. '
+            'List the known guests with `trove-upgrade-lab status`.'
+        )
 
 
 class GuestBootFailed(LabGuestError):
@@ -59,8 +65,10 @@ class GuestBootFailed(LabGuestError):
     code = 'guest_boot_failed'
 
     def __init__(self, guest_id: str, console: str) -> None:
-        super().__init__(f'Cannot boot guest {guest_id}: its process 1 did not come up. The end of its console: '
-                         f'{console.strip()[-2000:] or "empty"}. Mend the image and boot it again.')
+        super().__init__(
+            f'Cannot boot guest {guest_id}: its process 1 did not come up. The end of its console: '
+            f'{console.strip()[-2000:] or "empty"}. Mend the image and boot it again.'
+        )
 
 
 class ImageBuildFailed(LabGuestError):
@@ -75,4 +83,6 @@ class CleanupIncomplete(LabGuestError):
     code = 'cleanup_incomplete'
 
     def __init__(self, failures: list[str]) -> None:
-        super().__init__(f'Cannot remove everything of the lab: {"; ".join(failures)}. End what still uses it and clean up again.')
+        super().__init__(
+            f'Cannot remove everything of the lab: {"; ".join(failures)}. End what still uses it and clean up again.'
+        )

@@ -39,8 +39,12 @@ from trove_upgrade.lab.hypervisor.volume import Volume, VolumeStore, power_cut
 #: In a guest's home what the guest has below /var/lib: its container engine writes there, and an overlay cannot lie on an overlay.
 ENGINE_DIRECTORIES = ('docker', 'containerd')
 _START_SCRIPT = Path(__file__).with_name('start-guest.sh')
-_GUEST_ENVIRONMENT = {'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-                      'HOME': '/root', 'LANG': 'C.UTF-8', 'TERM': 'dumb'}
+_GUEST_ENVIRONMENT = {
+    'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+    'HOME': '/root',
+    'LANG': 'C.UTF-8',
+    'TERM': 'dumb',
+}
 #: Services are started before a boot counts as done, and a database that was killed recovers first.
 _BOOT_SECONDS = 180
 #: Clean stop of a guest: its database gets this long to shut down before it is killed.
@@ -74,23 +78,37 @@ class GuestSpec:
     def to_json(self) -> str:
         """The record that `from_json` reads."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        fields |= {'image_path': str(self.image_path), 'user_data': base64.b64encode(self.user_data).decode(),
-                   'ports': [dataclasses.asdict(port) for port in self.ports], 'meta_data': dict(self.meta_data)}
+        fields |= {
+            'image_path': str(self.image_path),
+            'user_data': base64.b64encode(self.user_data).decode(),
+            'ports': [dataclasses.asdict(port) for port in self.ports],
+            'meta_data': dict(self.meta_data),
+        }
         return json.dumps(fields, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> GuestSpec:
         """The spec that `to_json` wrote."""
         fields = json.loads(text)
-        fields |= {'image_path': Path(fields['image_path']), 'user_data': base64.b64decode(fields['user_data']),
-                   'ports': tuple(Port(**port) for port in fields['ports'])}
+        fields |= {
+            'image_path': Path(fields['image_path']),
+            'user_data': base64.b64decode(fields['user_data']),
+            'ports': tuple(Port(**port) for port in fields['ports']),
+        }
         return cls(**fields)
 
 
 class Guest:
     """One guest; made by `GuestStore`."""
 
-    def __init__(self, spec: GuestSpec, home: Path, fabric: NetworkFabric, volumes: VolumeStore, commands: Commands) -> None:
+    def __init__(
+        self,
+        spec: GuestSpec,
+        home: Path,
+        fabric: NetworkFabric,
+        volumes: VolumeStore,
+        commands: Commands,
+    ) -> None:
         self.spec = spec
         self.home = home
         self._fabric = fabric
@@ -144,17 +162,41 @@ class Guest:
         namespace = self._fabric.attach(self.spec.guest_id, self.spec.ports)
         volume = self.volume
         device = self._volumes.attach(volume) if volume else '-'
-        image_device = self._commands.run(['losetup', '--find', '--show', '--read-only',
-                                           str(self.spec.image_path)]).output.strip()
+        image_device = self._commands.run(
+            ['losetup', '--find', '--show', '--read-only', str(self.spec.image_path)]
+        ).output.strip()
         sequence = Path('/sys/block') / Path(image_device).name / 'diskseq'
-        (self.home / 'image_device').write_text(f'{image_device} {sequence.read_text("utf-8").strip()}', 'utf-8')
+        (self.home / 'image_device').write_text(
+            f'{image_device} {sequence.read_text("utf-8").strip()}', 'utf-8'
+        )
         try:
             self._commands.launch(
-                ['nsenter', f'--net={NETNS_DIR / namespace}', '--',
-                 'unshare', '--mount', '--pid', '--uts', '--ipc', *([] if self._cgroup else ['--cgroup']), '--fork', '--kill-child',
-                 '--', '/bin/sh', str(_START_SCRIPT), str(self.home), image_device, self.spec.hostname, device, self.spec.init,
-                 self._cgroup or '-', 'containers' if self.spec.runs_containers else 'packages'],
-                self.home / 'console.log', {**_GUEST_ENVIRONMENT})
+                [
+                    'nsenter',
+                    f'--net={NETNS_DIR / namespace}',
+                    '--',
+                    'unshare',
+                    '--mount',
+                    '--pid',
+                    '--uts',
+                    '--ipc',
+                    *([] if self._cgroup else ['--cgroup']),
+                    '--fork',
+                    '--kill-child',
+                    '--',
+                    '/bin/sh',
+                    str(_START_SCRIPT),
+                    str(self.home),
+                    image_device,
+                    self.spec.hostname,
+                    device,
+                    self.spec.init,
+                    self._cgroup or '-',
+                    'containers' if self.spec.runs_containers else 'packages',
+                ],
+                self.home / 'console.log',
+                {**_GUEST_ENVIRONMENT},
+            )
             self._wait_booted()
         finally:
             # Busy, so the kernel takes the device away when the guest's mounts go, whoever ends the guest.
@@ -167,8 +209,12 @@ class Guest:
             return self.reachable and self._services_up()
 
         try:
-            wait_until(up, f'guest {self.spec.guest_id} to boot', seconds=_BOOT_SECONDS,
-                       interval_seconds=0.02 if self.spec.init == 'tini' else 0.3)
+            wait_until(
+                up,
+                f'guest {self.spec.guest_id} to boot',
+                seconds=_BOOT_SECONDS,
+                interval_seconds=0.02 if self.spec.init == 'tini' else 0.3,
+            )
         except errors.TimedOut as late:
             raise errors.GuestBootFailed(self.spec.guest_id, self.console) from late
 
@@ -177,7 +223,9 @@ class Guest:
             state = self.exec(['systemctl', 'is-system-running'], check=False).output.strip()
             return state in {'running', 'degraded'}
         process = self.process
-        return process is not None and Path(f'/proc/{process.pid}/root/run/trove-lab/booted').exists()
+        return (
+            process is not None and Path(f'/proc/{process.pid}/root/run/trove-lab/booted').exists()
+        )
 
     @property
     def reachable(self) -> bool:
@@ -185,8 +233,15 @@ class Guest:
         process = self.process
         return process is not None and process.name() == self.spec.init
 
-    def exec(self, argv: Sequence[str], *, check: bool = True, input_text: str | None = None, timeout_seconds: float = 120,
-             env: Mapping[str, str] | None = None) -> Outcome:
+    def exec(
+        self,
+        argv: Sequence[str],
+        *,
+        check: bool = True,
+        input_text: str | None = None,
+        timeout_seconds: float = 120,
+        env: Mapping[str, str] | None = None,
+    ) -> Outcome:
         """Run a program in the guest as its root, as `ssh root@guest` would.
 
         :raises errors.GuestNotRunning: there is no guest to run it in.
@@ -195,20 +250,57 @@ class Guest:
         process = self.process
         if process is None:
             raise errors.GuestNotRunning(self.spec.guest_id)
-        wait_until(lambda: self.reachable or not process.alive(), f'guest {self.spec.guest_id} to be reachable', seconds=10)
+        wait_until(
+            lambda: self.reachable or not process.alive(),
+            f'guest {self.spec.guest_id} to be reachable',
+            seconds=10,
+        )
         if not process.alive():
             raise errors.GuestNotRunning(self.spec.guest_id)
         # `timeout` runs inside: killing nsenter alone would leave the program running in the guest.
         return self._commands.run(
-            ['nsenter', f'--target={process.pid}', '--mount', '--uts', '--ipc', '--net', '--pid', '--cgroup', '--root', '--wd',
-             '--', '/usr/bin/timeout', '--kill-after=5', f'{timeout_seconds:g}', *argv],
-            check=check, input_text=input_text, timeout_seconds=timeout_seconds + 10,
-            env={**_GUEST_ENVIRONMENT, **(env or {})})
+            [
+                'nsenter',
+                f'--target={process.pid}',
+                '--mount',
+                '--uts',
+                '--ipc',
+                '--net',
+                '--pid',
+                '--cgroup',
+                '--root',
+                '--wd',
+                '--',
+                '/usr/bin/timeout',
+                '--kill-after=5',
+                f'{timeout_seconds:g}',
+                *argv,
+            ],
+            check=check,
+            input_text=input_text,
+            timeout_seconds=timeout_seconds + 10,
+            env={**_GUEST_ENVIRONMENT, **(env or {})},
+        )
 
-    def write_file(self, path: str, content: str, *, owner: str = 'root:root', mode: str = '0644') -> None:
+    def write_file(
+        self, path: str, content: str, *, owner: str = 'root:root', mode: str = '0644'
+    ) -> None:
         """Write a small file in the guest, with its final owner and mode before it gets its name."""
-        self.exec(['/bin/sh', '-ec', ('mkdir -p "$(dirname "$1")"; umask 077; cat > "$1.new"; chown "$2" "$1.new"; '
-                   'chmod "$3" "$1.new"; mv "$1.new" "$1"'), 'write', path, owner, mode], input_text=content)
+        self.exec(
+            [
+                '/bin/sh',
+                '-ec',
+                (
+                    'mkdir -p "$(dirname "$1")"; umask 077; cat > "$1.new"; chown "$2" "$1.new"; '
+                    'chmod "$3" "$1.new"; mv "$1.new" "$1"'
+                ),
+                'write',
+                path,
+                owner,
+                mode,
+            ],
+            input_text=content,
+        )
 
     def stop(self, timeout_seconds: float = STOP_SECONDS) -> None:
         """Shut the guest down cleanly; kill it where that takes longer.  A stopped guest stays as it is."""
@@ -228,10 +320,23 @@ class Guest:
             process.wait_gone(30)
         self._wait_released()
         if self._cgroup:
-            removal = ['unshare', '--mount', '--', '/bin/sh', '-c', _REMOVE_CGROUPS, 'cgroups', self._cgroup, str(self.home / 'cgroup')]
-            wait_until(lambda: self._commands.run(removal, check=False).returncode == 0,
-                       f'the control groups of guest {self.spec.guest_id} to go', seconds=_CGROUP_SECONDS,
-                       hint='A process is still in one of them: see trove-lab/*/cgroup.procs.')
+            removal = [
+                'unshare',
+                '--mount',
+                '--',
+                '/bin/sh',
+                '-c',
+                _REMOVE_CGROUPS,
+                'cgroups',
+                self._cgroup,
+                str(self.home / 'cgroup'),
+            ]
+            wait_until(
+                lambda: self._commands.run(removal, check=False).returncode == 0,
+                f'the control groups of guest {self.spec.guest_id} to go',
+                seconds=_CGROUP_SECONDS,
+                hint='A process is still in one of them: see trove-lab/*/cgroup.procs.',
+            )
 
     def _wait_released(self) -> None:
         """Process 1 being gone does not mean that its mounts are: that takes the kernel 0.1 to 0.2 s more."""
@@ -243,9 +348,13 @@ class Guest:
             device, sequence = record.read_text('utf-8').split()
         except FileNotFoundError:
             return
-        wait_until(lambda: _disk_sequence(device) != sequence, f'image device {device} to be free', seconds=20,
-                   hint='A process still holds a mount of the guest.')
-        record.unlink(missing_ok=True)   # a delete that comes during a rebuild waits here, too
+        wait_until(
+            lambda: _disk_sequence(device) != sequence,
+            f'image device {device} to be free',
+            seconds=20,
+            hint='A process still holds a mount of the guest.',
+        )
+        record.unlink(missing_ok=True)  # a delete that comes during a rebuild waits here, too
 
     def reboot(self, *, hard: bool = False) -> None:
         """Stop (or kill) the guest and boot it again, with a new boot id and the same root disk."""
@@ -296,7 +405,9 @@ class Guest:
 class GuestStore:
     """All guests of one lab."""
 
-    def __init__(self, guests_dir: Path, fabric: NetworkFabric, volumes: VolumeStore, commands: Commands) -> None:
+    def __init__(
+        self, guests_dir: Path, fabric: NetworkFabric, volumes: VolumeStore, commands: Commands
+    ) -> None:
         self._dir = guests_dir
         self._fabric = fabric
         self._volumes = volumes
@@ -316,7 +427,7 @@ class GuestStore:
         if spec.runs_containers:
             (guest.home / 'upper/etc/resolv.conf').write_text(_resolver(spec.ports), 'utf-8')
         user_data = seed / 'user-data'
-        user_data.touch(mode=0o600)   # the database server's user is a tenant's
+        user_data.touch(mode=0o600)  # the database server's user is a tenant's
         user_data.write_bytes(spec.user_data or b'#cloud-config\n')
         # JSON is YAML, which is what cloud-init reads here.
         meta_data = json.dumps(seed_meta_data(spec, guest.volume), indent=1)
@@ -353,10 +464,17 @@ class GuestStore:
 
         :raises errors.CleanupIncomplete: something resisted; everything else is gone.
         """
-        parts: list[tuple[str, Callable[[], None]]] = [(f'guest {guest.spec.guest_id}', guest.destroy) for guest in self.all()]
+        parts: list[tuple[str, Callable[[], None]]] = [
+            (f'guest {guest.spec.guest_id}', guest.destroy) for guest in self.all()
+        ]
         failures = _attempt(parts)
-        parts = [(f'volume {volume.volume_id}', functools.partial(self._volumes.destroy, volume.volume_id))
-                 for volume in self._volumes.all()]
+        parts = [
+            (
+                f'volume {volume.volume_id}',
+                functools.partial(self._volumes.destroy, volume.volume_id),
+            )
+            for volume in self._volumes.all()
+        ]
         failures += _attempt([*parts, ('the networks', self._fabric.remove_all)])
         if failures:
             raise errors.CleanupIncomplete(failures)
@@ -367,8 +485,12 @@ class GuestStore:
 
 def seed_meta_data(spec: GuestSpec, volume: Volume | None) -> dict[str, Any]:
     """NoCloud meta data.  A guest finds its volume by `volume_uuid`, whatever its device is called."""
-    return {'instance-id': spec.guest_id, 'local-hostname': spec.hostname,
-            **({'volume_uuid': volume.filesystem_uuid} if volume and volume.filesystem_uuid else {}), **spec.meta_data}
+    return {
+        'instance-id': spec.guest_id,
+        'local-hostname': spec.hostname,
+        **({'volume_uuid': volume.filesystem_uuid} if volume and volume.filesystem_uuid else {}),
+        **spec.meta_data,
+    }
 
 
 def _resolver(ports: Sequence[Port]) -> str:

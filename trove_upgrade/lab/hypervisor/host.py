@@ -39,9 +39,13 @@ class HypervisorSettings:
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> HypervisorSettings:
         """The settings of the lab whose run directory the environment names."""
         fields = json.loads((Path(environ[RUN_VARIABLE]) / 'hypervisor.json').read_text('utf-8'))
-        return cls(run_dir=Path(fields['run_dir']), cache_dir=Path(fields['cache_dir']),
-                   broker_host=fields['broker_host'], broker_port=int(fields['broker_port']),
-                   registry_port=fields.get('registry_port'))
+        return cls(
+            run_dir=Path(fields['run_dir']),
+            cache_dir=Path(fields['cache_dir']),
+            broker_host=fields['broker_host'],
+            broker_port=int(fields['broker_port']),
+            registry_port=fields.get('registry_port'),
+        )
 
     @property
     def registry(self) -> tuple[str, int] | None:
@@ -64,10 +68,17 @@ class LabHost:
     volumes: VolumeStore
 
     @classmethod
-    def open(cls, directory: Path, broker: tuple[str, int] | None = None, commands: Commands | None = None,
-             registry: tuple[str, int] | None = None) -> LabHost:
+    def open(
+        cls,
+        directory: Path,
+        broker: tuple[str, int] | None = None,
+        commands: Commands | None = None,
+        registry: tuple[str, int] | None = None,
+    ) -> LabHost:
         """The lab whose guests live below `directory`.  Nothing is made; without a broker, networks have no forwarder."""
         commands = commands or HostCommands()
         fabric = NetworkFabric(directory / 'networks', commands, broker, registry)
         volumes = VolumeStore(directory / 'volumes', commands)
-        return cls(directory, GuestStore(directory / 'guests', fabric, volumes, commands), fabric, volumes)
+        return cls(
+            directory, GuestStore(directory / 'guests', fabric, volumes, commands), fabric, volumes
+        )

@@ -27,16 +27,20 @@ METADATA_KEY = 'lab_knobs'
 class Knobs:
     """How one server's next operations go wrong.  As made, they do not."""
 
-    on: str = 'rebuild'             #: which operation: `rebuild`, `boot` (the first) or `any`
-    times: int | None = None        #: how many operations; None means all
-    slow_seconds: float = 0.0       #: wait so long first
-    spawn_error: str = ''           #: fail with this reason: the server goes to ERROR
+    on: str = 'rebuild'  #: which operation: `rebuild`, `boot` (the first) or `any`
+    times: int | None = None  #: how many operations; None means all
+    slow_seconds: float = 0.0  #: wait so long first
+    spawn_error: str = ''  #: fail with this reason: the server goes to ERROR
     #: `blocked`: the server stays in REBUILD until these knobs are cleared; `lost`: it stays there for ever, with the
     #: action's result Success, as when Nova swallows InstanceNotFound
     stuck: str = ''
-    no_agent: bool = False          #: boot the image with its guest agent taken away
-    wrong_image: str = ''           #: boot this Glance image instead, or `former` for what the server ran before
-    image_unloadable: bool = False  #: fail before anything is touched: Nova falls back to ACTIVE, the old guest runs on
+    no_agent: bool = False  #: boot the image with its guest agent taken away
+    wrong_image: str = (
+        ''  #: boot this Glance image instead, or `former` for what the server ran before
+    )
+    image_unloadable: bool = (
+        False  #: fail before anything is touched: Nova falls back to ACTIVE, the old guest runs on
+    )
 
     def applies_to(self, operation: str) -> bool:
         """Whether these knobs say anything about a `rebuild` or a `boot`."""
@@ -76,7 +80,9 @@ class KnobStore:
             self.turn(source, dataclasses.replace(knobs, times=knobs.times - 1))
         return knobs
 
-    def _find(self, server_id: str, metadata: Mapping[str, str], operation: str) -> tuple[Knobs, str | None]:
+    def _find(
+        self, server_id: str, metadata: Mapping[str, str], operation: str
+    ) -> tuple[Knobs, str | None]:
         for name in (server_id, self.ALL):
             path = self._dir / f'{name}.json'
             if path.exists():

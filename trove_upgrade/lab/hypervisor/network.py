@@ -80,8 +80,13 @@ def _locked(file: TextIO) -> bool:
 class NetworkFabric:
     """Makes and removes the namespaces.  State is in files and in the kernel, so any process of the lab may ask."""
 
-    def __init__(self, networks_dir: Path, commands: Commands, broker: tuple[str, int] | None,
-                 registry: tuple[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        networks_dir: Path,
+        commands: Commands,
+        broker: tuple[str, int] | None,
+        registry: tuple[str, int] | None = None,
+    ) -> None:
         self._dir = networks_dir
         self._commands = commands
         self._broker = broker
@@ -102,7 +107,11 @@ class NetworkFabric:
         home = self._dir / network.network_id
         home.mkdir(parents=True, exist_ok=True)
         with (home / 'lock').open('w') as lock:
-            wait_until(lambda: _locked(lock), f'network {network.network_id} to be made by another', seconds=_ENSURE_SECONDS)
+            wait_until(
+                lambda: _locked(lock),
+                f'network {network.network_id} to be made by another',
+                seconds=_ENSURE_SECONDS,
+            )
             self._ensure(network, self.network_namespace(network.network_id), home)
 
     def _ensure(self, network: Network, name: str, home: Path) -> None:
@@ -112,8 +121,30 @@ class NetworkFabric:
             self._commands.run(['ip', 'netns', 'add', name])
             inside = ['ip', '-n', name]
             self._commands.run([*inside, 'link', 'set', 'lo', 'up'])
-            self._commands.run([*inside, 'link', 'add', _BRIDGE, 'type', 'bridge', 'forward_delay', '0', 'stp_state', '0'])
-            self._commands.run([*inside, 'addr', 'add', f'{network.gateway}/{network.prefix_length}', 'dev', _BRIDGE])
+            self._commands.run(
+                [
+                    *inside,
+                    'link',
+                    'add',
+                    _BRIDGE,
+                    'type',
+                    'bridge',
+                    'forward_delay',
+                    '0',
+                    'stp_state',
+                    '0',
+                ]
+            )
+            self._commands.run(
+                [
+                    *inside,
+                    'addr',
+                    'add',
+                    f'{network.gateway}/{network.prefix_length}',
+                    'dev',
+                    _BRIDGE,
+                ]
+            )
             self._commands.run([*inside, 'link', 'set', _BRIDGE, 'up'])
             (home / 'ready').touch()
         self._ensure_forwarder(network, name, home)
@@ -123,7 +154,9 @@ class NetworkFabric:
     def publish(self, ports: Sequence[Port], user_data: bytes, meta_data: str) -> None:
         """Let the metadata service of each port's network show these to the guest that has the port."""
         for port in ports:
-            metadata.publish(self._dir / port.network_id / _METADATA, port.address, user_data, meta_data)
+            metadata.publish(
+                self._dir / port.network_id / _METADATA, port.address, user_data, meta_data
+            )
 
     def attach(self, guest_id: str, ports: Sequence[Port]) -> str:
         """Give a guest its namespace with these ports, and return the namespace's name.  Safe to repeat.
@@ -146,16 +179,37 @@ class NetworkFabric:
     def _plug(self, namespace: str, device: str, host_side: str, port: Port) -> None:
         network = self.network_namespace(port.network_id)
         self._commands.run(['ip', '-n', network, 'link', 'delete', host_side], check=False)
-        self._commands.run(['ip', '-n', network, 'link', 'add', host_side, 'type', 'veth',
-                            'peer', 'name', device, 'address', port.mac, 'netns', namespace])
+        self._commands.run(
+            [
+                'ip',
+                '-n',
+                network,
+                'link',
+                'add',
+                host_side,
+                'type',
+                'veth',
+                'peer',
+                'name',
+                device,
+                'address',
+                port.mac,
+                'netns',
+                namespace,
+            ]
+        )
         self._commands.run(['ip', '-n', network, 'link', 'set', host_side, 'master', _BRIDGE, 'up'])
         inside = ['ip', '-n', namespace]
-        self._commands.run([*inside, 'addr', 'add', f'{port.address}/{port.prefix_length}', 'dev', device])
+        self._commands.run(
+            [*inside, 'addr', 'add', f'{port.address}/{port.prefix_length}', 'dev', device]
+        )
         self._commands.run([*inside, 'link', 'set', device, 'up'])
         if port.gateway and device == 'eth0':
             self._commands.run([*inside, 'route', 'replace', 'default', 'via', port.gateway])
         if device == 'eth0':
-            self._commands.run([*inside, 'route', 'replace', f'{metadata.ADDRESS}/32', 'dev', device])
+            self._commands.run(
+                [*inside, 'route', 'replace', f'{metadata.ADDRESS}/32', 'dev', device]
+            )
 
     @staticmethod
     def _host_side(guest_id: str, number: int) -> str:
@@ -166,7 +220,9 @@ class NetworkFabric:
         """Take a guest's namespace away, its ports with it.  An unknown guest is no error."""
         record = self._dir / f'{guest_id}.ports'
         for port in json.loads(record.read_text('utf-8')) if record.exists() else ():
-            shutil.rmtree(self._dir / port['network_id'] / _METADATA / port['address'], ignore_errors=True)
+            shutil.rmtree(
+                self._dir / port['network_id'] / _METADATA / port['address'], ignore_errors=True
+            )
         record.unlink(missing_ok=True)
         self._remove_namespace(self.guest_namespace(guest_id))
 
@@ -176,7 +232,15 @@ class NetworkFabric:
         for record in (home / _FORWARDER_PID, home / _NAME_SERVER_PID, home / _METADATA_PID):
             _end(record, network_id)
         self._remove_namespace(self.network_namespace(network_id))
-        for name in ('ready', 'lock', 'network.json', 'haproxy.cfg', _FORWARDER_PID, _NAME_SERVER_PID, _METADATA_PID):
+        for name in (
+            'ready',
+            'lock',
+            'network.json',
+            'haproxy.cfg',
+            _FORWARDER_PID,
+            _NAME_SERVER_PID,
+            _METADATA_PID,
+        ):
             (home / name).unlink(missing_ok=True)
         shutil.rmtree(home / _METADATA, ignore_errors=True)
         if home.is_dir():
@@ -193,15 +257,30 @@ class NetworkFabric:
 
     def networks(self) -> list[Network]:
         """Every network of this lab."""
-        return [Network(**json.loads(record.read_text('utf-8'))) for record in sorted(self._dir.glob('*/network.json'))]
+        return [
+            Network(**json.loads(record.read_text('utf-8')))
+            for record in sorted(self._dir.glob('*/network.json'))
+        ]
 
-    def run_in(self, network_id: str, argv: Sequence[str], *, check: bool = True, timeout_seconds: float = 60) -> Outcome:
+    def run_in(
+        self,
+        network_id: str,
+        argv: Sequence[str],
+        *,
+        check: bool = True,
+        timeout_seconds: float = 60,
+    ) -> Outcome:
         """Run a program of the host inside the network, where it reaches the guests."""
         namespace = NETNS_DIR / self.network_namespace(network_id)
-        return self._commands.run(['nsenter', f'--net={namespace}', '--', *argv], check=check,
-                                  timeout_seconds=timeout_seconds)
+        return self._commands.run(
+            ['nsenter', f'--net={namespace}', '--', *argv],
+            check=check,
+            timeout_seconds=timeout_seconds,
+        )
 
-    def connect(self, network_id: str, address: tuple[str, int], timeout_seconds: float = 10) -> socket.socket:
+    def connect(
+        self, network_id: str, address: tuple[str, int], timeout_seconds: float = 10
+    ) -> socket.socket:
         """A connected TCP socket from inside the network, for a host-side client of a guest's database.
 
         A thread of its own enters the namespace and ends there: the caller's threads stay where they are.  Not for a
@@ -220,26 +299,59 @@ class NetworkFabric:
         if self._broker is None or _daemon_pid(record) is not None:
             return
         configuration = home / 'haproxy.cfg'
-        configuration.write_text(forwarder_configuration(network.gateway, namespace, self._broker, self._registry), 'utf-8')
+        configuration.write_text(
+            forwarder_configuration(network.gateway, namespace, self._broker, self._registry),
+            'utf-8',
+        )
         self._commands.run(['haproxy', '-D', '-f', str(configuration), '-p', str(record)])
 
     def _ensure_name_server(self, network: Network, namespace: str, home: Path) -> None:
         record = home / _NAME_SERVER_PID
         if _daemon_pid(record) is None:
-            self._commands.run(['nsenter', f'--net={NETNS_DIR / namespace}', '--', sys.executable, '-I', str(_NAME_SERVER),
-                                '--address', network.gateway, '--pid-file', str(record)])
+            self._commands.run(
+                [
+                    'nsenter',
+                    f'--net={NETNS_DIR / namespace}',
+                    '--',
+                    sys.executable,
+                    '-I',
+                    str(_NAME_SERVER),
+                    '--address',
+                    network.gateway,
+                    '--pid-file',
+                    str(record),
+                ]
+            )
 
     def _ensure_metadata(self, namespace: str, home: Path) -> None:
         """The address of its own is the bridge's: the kernel answers for it to every guest."""
         record = home / _METADATA_PID
         (home / _METADATA).mkdir(mode=0o700, exist_ok=True)
         if _daemon_pid(record) is None:
-            self._commands.run(['ip', '-n', namespace, 'addr', 'replace', f'{metadata.ADDRESS}/32', 'dev', _BRIDGE])
-            self._commands.run(['nsenter', f'--net={NETNS_DIR / namespace}', '--', 'setsid', '--fork', sys.executable, '-I', metadata.__file__,
-                                '--directory', str(home / _METADATA), '--pid-file', str(record)])
+            self._commands.run(
+                ['ip', '-n', namespace, 'addr', 'replace', f'{metadata.ADDRESS}/32', 'dev', _BRIDGE]
+            )
+            self._commands.run(
+                [
+                    'nsenter',
+                    f'--net={NETNS_DIR / namespace}',
+                    '--',
+                    'setsid',
+                    '--fork',
+                    sys.executable,
+                    '-I',
+                    metadata.__file__,
+                    '--directory',
+                    str(home / _METADATA),
+                    '--pid-file',
+                    str(record),
+                ]
+            )
 
 
-def forwarder_configuration(gateway: str, namespace: str, broker: tuple[str, int], registry: tuple[str, int] | None = None) -> str:
+def forwarder_configuration(
+    gateway: str, namespace: str, broker: tuple[str, int], registry: tuple[str, int] | None = None
+) -> str:
     """HAProxy's configuration: listens inside the network's namespace, connects from the host's.
 
     The time limits are longer than AMQP's heartbeat (60 s), which keeps a silent connection open.
@@ -257,10 +369,13 @@ defaults
     timeout server 1h
     option clitcpka
     option srvtcpka
-""" + ''.join(f"""listen {name}
+""" + ''.join(
+        f"""listen {name}
     bind {gateway}:{port} namespace {namespace}
     server {name} {target[0]}:{target[1]}
-""" for name, port, target in targets)
+"""
+        for name, port, target in targets
+    )
 
 
 def gateway_of(cidr: str, gateway: str | None) -> str:
@@ -290,7 +405,9 @@ def connect_in(namespace: Path, address: tuple[str, int], timeout_seconds: float
     thread.start()
     thread.join(timeout_seconds + 5)
     if not result:
-        raise errors.TimedOut(f'a connection to {address[0]}:{address[1]}', timeout_seconds, 'Is the guest running?')
+        raise errors.TimedOut(
+            f'a connection to {address[0]}:{address[1]}', timeout_seconds, 'Is the guest running?'
+        )
     if isinstance(result[0], OSError):
         raise result[0]
     return result[0]
@@ -312,5 +429,9 @@ def _end(record: Path, network_id: str) -> None:
         return
     with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: _daemon_pid(record) is None, f'{record.stem} of network {network_id} to end', seconds=10,
-               hint=f'Kill process {pid} by hand.')
+    wait_until(
+        lambda: _daemon_pid(record) is None,
+        f'{record.stem} of network {network_id} to end',
+        seconds=10,
+        hint=f'Kill process {pid} by hand.',
+    )

@@ -26,8 +26,18 @@ def ports_of(network_info: Iterable[Mapping[str, Any]]) -> list[tuple[Network, P
                 continue
             gateway = (subnet.get('gateway') or {}).get('address')
             own = gateway_of(subnet['cidr'], gateway)
-            found.append((Network(vif['network']['id'], own, network.prefixlen),
-                          Port(vif['network']['id'], vif['address'], subnet['ips'][0]['address'], network.prefixlen, gateway)))
+            found.append(
+                (
+                    Network(vif['network']['id'], own, network.prefixlen),
+                    Port(
+                        vif['network']['id'],
+                        vif['address'],
+                        subnet['ips'][0]['address'],
+                        network.prefixlen,
+                        gateway,
+                    ),
+                )
+            )
             break
     return found
 
@@ -42,9 +52,13 @@ def user_data_of(encoded: str | None) -> bytes:
     return base64.b64decode(encoded) if encoded else b''
 
 
-def meta_data_of(server_id: str, name: str, metadata: Mapping[str, str], image_id: str) -> dict[str, Any]:
+def meta_data_of(
+    server_id: str, name: str, metadata: Mapping[str, str], image_id: str
+) -> dict[str, Any]:
     """What the guest is told of its server beside what NoCloud itself wants."""
-    return {'openstack': {'uuid': server_id, 'name': name, 'meta': dict(metadata), 'image_id': image_id}}
+    return {
+        'openstack': {'uuid': server_id, 'name': name, 'meta': dict(metadata), 'image_id': image_id}
+    }
 
 
 def init_of(system_metadata: Mapping[str, str]) -> str:

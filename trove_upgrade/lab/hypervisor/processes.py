@@ -46,8 +46,12 @@ class Process:
 
         :raises errors.TimedOut: it still runs.
         """
-        wait_until(lambda: not self.alive(), f'process {self.pid} to end', seconds=seconds,
-                   hint='Look at what it waits for in /proc/<pid>/stack.')
+        wait_until(
+            lambda: not self.alive(),
+            f'process {self.pid} to end',
+            seconds=seconds,
+            hint='Look at what it waits for in /proc/<pid>/stack.',
+        )
 
 
 def read_process(record: Path) -> Process | None:

@@ -25,9 +25,11 @@ from pathlib import Path
 
 from trove_upgrade.lab.hypervisor.commands import Commands, wait_until
 
-GIB = 1024 ** 3
+GIB = 1024**3
 _EXT4_IOC_SHUTDOWN = 0x8004587D
-_NO_LOG_FLUSH = 2  #: EXT4_GOING_FLAGS_NOLOGFLUSH: what was not synced is lost, as when the power fails
+_NO_LOG_FLUSH = (
+    2  #: EXT4_GOING_FLAGS_NOLOGFLUSH: what was not synced is lost, as when the power fails
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,14 +59,23 @@ class VolumeStore:
         if not record.exists():
             return None
         data = json.loads(record.read_text('utf-8'))
-        return Volume(volume_id, data['filesystem_uuid'], self._dir / f'{volume_id}.img', data['size_bytes'])
+        return Volume(
+            volume_id, data['filesystem_uuid'], self._dir / f'{volume_id}.img', data['size_bytes']
+        )
 
     def all(self) -> list[Volume]:
         """Every volume of this lab."""
         found = (self.find(record.stem) for record in sorted(self._dir.glob('*.json')))
         return [volume for volume in found if volume is not None]
 
-    def ensure(self, volume_id: str, size_bytes: int, filesystem_uuid: str | None = None, *, raw: bool = False) -> Volume:
+    def ensure(
+        self,
+        volume_id: str,
+        size_bytes: int,
+        filesystem_uuid: str | None = None,
+        *,
+        raw: bool = False,
+    ) -> Volume:
         """The volume of that id; made, and unless `raw` formatted, only where there is none yet.
 
         The record is written last, by a rename: a volume without its record was never in use, and is made anew.
@@ -73,32 +84,58 @@ class VolumeStore:
         if existing is not None:
             return existing
         self._dir.mkdir(parents=True, exist_ok=True)
-        volume = Volume(volume_id, '' if raw else filesystem_uuid or str(uuid.uuid4()), self._dir / f'{volume_id}.img', size_bytes)
+        volume = Volume(
+            volume_id,
+            '' if raw else filesystem_uuid or str(uuid.uuid4()),
+            self._dir / f'{volume_id}.img',
+            size_bytes,
+        )
         with volume.path.open('wb') as image:
             image.truncate(size_bytes)
         if not raw:
-            self._commands.run(['mkfs.ext4', '-q', '-F', '-U', volume.filesystem_uuid, '-m', '0',
-                                '-E', 'lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0', str(volume.path)])
+            self._commands.run(
+                [
+                    'mkfs.ext4',
+                    '-q',
+                    '-F',
+                    '-U',
+                    volume.filesystem_uuid,
+                    '-m',
+                    '0',
+                    '-E',
+                    'lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0',
+                    str(volume.path),
+                ]
+            )
         record = self._dir / f'{volume_id}.json'
         fresh = record.with_suffix('.new')
-        fresh.write_text(json.dumps({'filesystem_uuid': volume.filesystem_uuid, 'size_bytes': size_bytes}), 'utf-8')
+        fresh.write_text(
+            json.dumps({'filesystem_uuid': volume.filesystem_uuid, 'size_bytes': size_bytes}),
+            'utf-8',
+        )
         fresh.rename(record)
         return volume
 
     def device(self, volume: Volume) -> str | None:
         """The loop device that has the volume now ('/dev/loop3'), or None."""
-        listing = self._commands.run(['losetup', '--noheadings', '--output', 'NAME', '--associated', str(volume.path)])
+        listing = self._commands.run(
+            ['losetup', '--noheadings', '--output', 'NAME', '--associated', str(volume.path)]
+        )
         names = listing.output.split()
         return names[0] if names else None
 
     def probe_uuid(self, volume: Volume) -> str:
         """The UUID of the file system that is on the volume now; empty where there is none."""
-        return self._commands.run(['blkid', '-p', '-o', 'value', '-s', 'UUID', str(volume.path)], check=False).output.strip()
+        return self._commands.run(
+            ['blkid', '-p', '-o', 'value', '-s', 'UUID', str(volume.path)], check=False
+        ).output.strip()
 
     def attach(self, volume: Volume) -> str:
         """Give the volume a loop device and return its name; a second call returns the same."""
-        return self.device(volume) or self._commands.run(
-            ['losetup', '--find', '--show', str(volume.path)]).output.strip()
+        return (
+            self.device(volume)
+            or self._commands.run(['losetup', '--find', '--show', str(volume.path)]).output.strip()
+        )
 
     def wait_free(self, volume: Volume, seconds: float = 20) -> None:
         """Return when no mount namespace has the volume mounted any more.
@@ -112,8 +149,12 @@ class VolumeStore:
         if device is None:
             return
         in_use = Path('/sys/fs/ext4') / Path(device).name
-        wait_until(lambda: not in_use.exists(), f'volume {volume.volume_id} on {device} to be free', seconds=seconds,
-                   hint='A process still holds the file system: look with `grep <device> /proc/*/mountinfo`.')
+        wait_until(
+            lambda: not in_use.exists(),
+            f'volume {volume.volume_id} on {device} to be free',
+            seconds=seconds,
+            hint='A process still holds the file system: look with `grep <device> /proc/*/mountinfo`.',
+        )
 
     def detach(self, volume: Volume) -> None:
         """Take the loop device away, once nothing has the volume mounted.  A detached volume stays detached."""

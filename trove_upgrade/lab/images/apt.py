@@ -22,13 +22,17 @@ def host_mirror(commands: Commands) -> str:
     for site, codename in _debian(commands):
         if '-' not in codename:
             return site
-    raise errors.ImageBuildFailed('Cannot build guest images: the host\'s apt has no Debian release as a source. Add a Debian '
-                                  'mirror to /etc/apt/sources.list.d and run `apt-get update`.')
+    raise errors.ImageBuildFailed(
+        "Cannot build guest images: the host's apt has no Debian release as a source. Add a Debian "
+        'mirror to /etc/apt/sources.list.d and run `apt-get update`.'
+    )
 
 
 def security_mirror(commands: Commands) -> str | None:
     """The address at which this host finds Debian's security updates: of every release; None where it uses none."""
-    return next((site for site, codename in _debian(commands) if codename.endswith('-security')), None)
+    return next(
+        (site for site, codename in _debian(commands) if codename.endswith('-security')), None
+    )
 
 
 def _debian(commands: Commands) -> list[tuple[str, str]]:
@@ -41,8 +45,15 @@ def _debian(commands: Commands) -> list[tuple[str, str]]:
 
 
 def _known(commands: Commands) -> list[tuple[str, str]]:
-    listing = commands.run(['apt-get', 'indextargets', '--format', '$(SITE) $(ORIGIN) $(CODENAME) $(COMPONENT)',
-                            'Identifier: Packages']).output
+    listing = commands.run(
+        [
+            'apt-get',
+            'indextargets',
+            '--format',
+            '$(SITE) $(ORIGIN) $(CODENAME) $(COMPONENT)',
+            'Identifier: Packages',
+        ]
+    ).output
     fields = [line.split() for line in listing.splitlines()]
     return [(one[0], one[2]) for one in fields if one[1:2] + one[3:] == ['Debian', 'main']]
 

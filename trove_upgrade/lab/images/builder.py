@@ -39,7 +39,13 @@ _HERE = Path(__file__).parent
 FACTS = Path('etc/trove-upgrade/image-facts.json')
 _KEPT_IMAGES = 4
 #: Documentation, manuals and translations are a third of an image, and nobody reads them in a guest.
-_LEFT_OUT = ('/usr/share/man/*', '/usr/share/doc/*', '/usr/share/locale/*', '/usr/share/info/*', '/usr/share/lintian/*')
+_LEFT_OUT = (
+    '/usr/share/man/*',
+    '/usr/share/doc/*',
+    '/usr/share/locale/*',
+    '/usr/share/info/*',
+    '/usr/share/lintian/*',
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,14 +63,22 @@ class BuiltImage:
     def properties(self) -> dict[str, str]:
         """Glance properties that the lab's virt driver looks at (nova_facts.py)."""
         found = {'lab_rootfs': 'squashfs', 'lab_init': self.init}
-        return found | {'lab_docker': 'true', 'lab_volume': 'raw'} if self.runs_containers else found
+        return (
+            found | {'lab_docker': 'true', 'lab_volume': 'raw'} if self.runs_containers else found
+        )
 
 
 class ImageBuilder:
     """Builds images and keeps their layers.  One build at a time per cache: others wait for it."""
 
-    def __init__(self, cache_dir: Path, project_dir: Path, commands: Commands, progress: Callable[[str], None],
-                 agent_version: str | None = None) -> None:
+    def __init__(
+        self,
+        cache_dir: Path,
+        project_dir: Path,
+        commands: Commands,
+        progress: Callable[[str], None],
+        agent_version: str | None = None,
+    ) -> None:
         self._cache = cache_dir
         self._project = project_dir
         self._commands = commands
@@ -87,12 +101,22 @@ class ImageBuilder:
         wanted = self._environments(recipe)
         keys = [environment.key(recipe.python_version) for environment in wanted]
         product = self._product(recipe)
-        key = digest_of(base_key, *keys, recipe.init, str(recipe.has_agent), product.digest(recipe.has_agent),
-                        digest_of_tree(_HERE / 'files'), *(archive.name for archive in recipe.preloaded))
+        key = digest_of(
+            base_key,
+            *keys,
+            recipe.init,
+            str(recipe.has_agent),
+            product.digest(recipe.has_agent),
+            digest_of_tree(_HERE / 'files'),
+            *(archive.name for archive in recipe.preloaded),
+        )
         image = self._cache / f'{recipe.name}-{key}.squashfs'
         if not image.exists() or not image.with_suffix('.json').exists():
             base = self._base(recipe, self._cache / f'base-{recipe.suite}-{base_key}')
-            layers = [self._environment(recipe, environment, base, key) for environment, key in zip(wanted, keys, strict=True)]
+            layers = [
+                self._environment(recipe, environment, base, key)
+                for environment, key in zip(wanted, keys, strict=True)
+            ]
             if recipe.preloaded:
                 layers.append(self._store(recipe, base_key))
             self._assemble(recipe, (*layers, base), image)
@@ -100,9 +124,16 @@ class ImageBuilder:
 
     def _store(self, recipe: Recipe, base_key: str) -> Path:
         """The store of preloaded container images as a layer."""
-        target = self._cache / f'image-store-{recipe.suite}-{digest_of(base_key, *(archive.name for archive in recipe.preloaded))}'
+        target = (
+            self._cache
+            / f'image-store-{recipe.suite}-{digest_of(base_key, *(archive.name for archive in recipe.preloaded))}'
+        )
         if not target.exists():
-            plain, _key = self._build(dataclasses.replace(recipe, name=recipe.name.removesuffix('-preloaded'), preloaded=()))
+            plain, _key = self._build(
+                dataclasses.replace(
+                    recipe, name=recipe.name.removesuffix('-preloaded'), preloaded=()
+                )
+            )
             self._progress(f'image {recipe.name}: loading container images')
             fresh = _emptied(target.with_suffix('.new'))
             preload.load(plain, recipe.preloaded, self._cache / 'preload', self._commands, fresh)
@@ -129,14 +160,26 @@ class ImageBuilder:
             return target
         self._progress(f'image {recipe.name}: Debian {recipe.suite}, fetching packages')
         fresh = _emptied(target.with_suffix('.new'))
-        argv = ['mmdebstrap', '--verbose', '--variant=minbase', '--aptopt=APT::Install-Recommends "false"',
-                '--dpkgopt=force-unsafe-io', *(f'--dpkgopt=path-exclude={path}' for path in _LEFT_OUT),
-                *(f'--aptopt={option}' for option in apt.host_options(self._commands)),
-                ('--customize-hook=rm -rf "$1"/var/lib/mysql/* "$1"/etc/ssh/ssh_host_* "$1"/etc/machine-id "$1"/etc/hostname '
-                '"$1"/etc/resolv.conf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/* "$1"/var/log/*.log "$1"/var/log/apt'),
-                f'--include={",".join(recipe.packages)}', recipe.suite, str(fresh),
-                apt.mirror_line(apt.host_mirror(self._commands), recipe.suite)]
-        self._commands.follow(argv, PackageCount(f'image {recipe.name}: Debian {recipe.suite}', self._progress).line)
+        argv = [
+            'mmdebstrap',
+            '--verbose',
+            '--variant=minbase',
+            '--aptopt=APT::Install-Recommends "false"',
+            '--dpkgopt=force-unsafe-io',
+            *(f'--dpkgopt=path-exclude={path}' for path in _LEFT_OUT),
+            *(f'--aptopt={option}' for option in apt.host_options(self._commands)),
+            (
+                '--customize-hook=rm -rf "$1"/var/lib/mysql/* "$1"/etc/ssh/ssh_host_* "$1"/etc/machine-id "$1"/etc/hostname '
+                '"$1"/etc/resolv.conf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/* "$1"/var/log/*.log "$1"/var/log/apt'
+            ),
+            f'--include={",".join(recipe.packages)}',
+            recipe.suite,
+            str(fresh),
+            apt.mirror_line(apt.host_mirror(self._commands), recipe.suite),
+        ]
+        self._commands.follow(
+            argv, PackageCount(f'image {recipe.name}: Debian {recipe.suite}', self._progress).line
+        )
         fresh.rename(target)
         return target
 
@@ -145,11 +188,22 @@ class ImageBuilder:
         target = self._cache / f'{environment.cache_name}-python{recipe.python_version}-{key}'
         if target.exists():
             return target
-        self._progress(f'image {recipe.name}: fetching {environment.title} for Python {recipe.python_version}')
+        self._progress(
+            f'image {recipe.name}: fetching {environment.title} for Python {recipe.python_version}'
+        )
         fresh = _emptied(target.with_suffix('.new'))
         environment.write(fresh, recipe.python_version, self._commands)
-        self._run_in(Stack((base,), self._scratch), fresh, f'/{environment.path}/bin/python', '-m', 'compileall', '-q', '-j', '2',
-                     f'/{environment.path}/lib')
+        self._run_in(
+            Stack((base,), self._scratch),
+            fresh,
+            f'/{environment.path}/bin/python',
+            '-m',
+            'compileall',
+            '-q',
+            '-j',
+            '2',
+            f'/{environment.path}/lib',
+        )
         fresh.rename(target)
         return target
 
@@ -160,17 +214,43 @@ class ImageBuilder:
         packages = environments.ours(self._project).site_packages(recipe.python_version)
         agent = self._product(recipe)
         agent.write(product, packages, has_agent=recipe.has_agent)
-        self._run_in(stack, product, '/bin/sh', '/usr/lib/trove-lab/prepare-image', recipe.init,
-                     'containers' if recipe.runs_containers else 'packages')
+        self._run_in(
+            stack,
+            product,
+            '/bin/sh',
+            '/usr/lib/trove-lab/prepare-image',
+            recipe.init,
+            'containers' if recipe.runs_containers else 'packages',
+        )
         built_at = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
-        facts = self._run_in(stack, product, '/usr/bin/python3', '/usr/lib/trove-lab/record-facts',
-                             agent.version if recipe.has_agent else '', built_at)
+        facts = self._run_in(
+            stack,
+            product,
+            '/usr/bin/python3',
+            '/usr/lib/trove-lab/record-facts',
+            agent.version if recipe.has_agent else '',
+            built_at,
+        )
         (product / FACTS).parent.mkdir(parents=True, exist_ok=True)
         (product / FACTS).write_text(facts, 'utf-8')
         fresh = image.with_suffix('.new')
         fresh.unlink(missing_ok=True)
-        stack.run(self._commands, product, ['mksquashfs', str(stack.merged), str(fresh), '-comp', 'zstd', '-Xcompression-level',
-                                            '3', '-noappend', '-no-progress', '-quiet'])
+        stack.run(
+            self._commands,
+            product,
+            [
+                'mksquashfs',
+                str(stack.merged),
+                str(fresh),
+                '-comp',
+                'zstd',
+                '-Xcompression-level',
+                '3',
+                '-noappend',
+                '-no-progress',
+                '-quiet',
+            ],
+        )
         image.with_suffix('.json').write_text(facts, 'utf-8')
         fresh.rename(image)
         shutil.rmtree(product)
@@ -178,7 +258,11 @@ class ImageBuilder:
 
     def _forget_old(self, recipe: Recipe) -> None:
         """Every change of the checkout makes an image; a few are kept for guests and checkouts that still use them."""
-        images = [path for path in self._cache.glob('*.squashfs') if path.name.rpartition('-')[0] == recipe.name]
+        images = [
+            path
+            for path in self._cache.glob('*.squashfs')
+            if path.name.rpartition('-')[0] == recipe.name
+        ]
         images.sort(key=lambda path: path.stat().st_mtime, reverse=True)
         for image in images[_KEPT_IMAGES:]:
             image.unlink()
@@ -190,8 +274,16 @@ class ImageBuilder:
 
     def _run_in(self, stack: Stack, upper: Path, *argv: str) -> str:
         """Run a program of the image in the image; what it changes lands in `upper`."""
-        environment = ['env', '-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'LANG=C.UTF-8', 'HOME=/root']
-        return stack.run(self._commands, upper, ['chroot', str(stack.merged), *environment, *argv]).output
+        environment = [
+            'env',
+            '-i',
+            'PATH=/usr/sbin:/usr/bin:/sbin:/bin',
+            'LANG=C.UTF-8',
+            'HOME=/root',
+        ]
+        return stack.run(
+            self._commands, upper, ['chroot', str(stack.merged), *environment, *argv]
+        ).output
 
 
 def checkout_version() -> str:
@@ -199,8 +291,10 @@ def checkout_version() -> str:
     try:
         return importlib.metadata.version('trove-upgrade')
     except importlib.metadata.PackageNotFoundError as missing:
-        raise errors.ImageBuildFailed('Cannot build guest images: the package trove-upgrade is not installed in this Python '
-                                      'environment, so its version is unknown. Run `make venv` and use .venv.') from missing
+        raise errors.ImageBuildFailed(
+            'Cannot build guest images: the package trove-upgrade is not installed in this Python '
+            'environment, so its version is unknown. Run `make venv` and use .venv.'
+        ) from missing
 
 
 def _emptied(path: Path) -> Path:

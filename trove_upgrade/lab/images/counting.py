@@ -36,4 +36,6 @@ class PackageCount:
         elif text.startswith('Setting up '):
             self._done += 1
             if self._done % _TOLD_EVERY == 0:
-                self._tell(f'{self._title}, {self._done} of {max(self._total, self._done)} packages')
+                self._tell(
+                    f'{self._title}, {self._done} of {max(self._total, self._done)} packages'
+                )

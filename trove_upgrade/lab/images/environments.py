@@ -39,8 +39,11 @@ class Environment:
 
     def key(self, python_version: str) -> str:
         """Changes when what is to be fetched does."""
-        return digest_of(python_version, self.requirements.read_text('utf-8') + self.constraints.read_text('utf-8'),
-                         *sorted(f'{name}={module}' for name, module in self.launchers.items()))
+        return digest_of(
+            python_version,
+            self.requirements.read_text('utf-8') + self.constraints.read_text('utf-8'),
+            *sorted(f'{name}={module}' for name, module in self.launchers.items()),
+        )
 
     def site_packages(self, python_version: str) -> Path:
         """Where the packages are, below an image's root."""
@@ -53,9 +56,27 @@ class Environment:
         """
         packages = layer / self.site_packages(python_version)
         packages.mkdir(parents=True)
-        commands.run([sys.executable, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-compile',
-                      '--target', str(packages), '--python-version', python_version, '--only-binary=:all:',
-                      '--requirement', str(self.requirements), '--constraint', str(self.constraints)], timeout_seconds=900)
+        commands.run(
+            [
+                sys.executable,
+                '-m',
+                'pip',
+                'install',
+                '--quiet',
+                '--disable-pip-version-check',
+                '--no-compile',
+                '--target',
+                str(packages),
+                '--python-version',
+                python_version,
+                '--only-binary=:all:',
+                '--requirement',
+                str(self.requirements),
+                '--constraint',
+                str(self.constraints),
+            ],
+            timeout_seconds=900,
+        )
         # Console scripts of the dependencies, for the host's Python.
         shutil.rmtree(packages / 'bin', ignore_errors=True)
         programs = layer / self.path / 'bin'
@@ -63,19 +84,34 @@ class Environment:
         (programs / 'python3').symlink_to(f'/usr/bin/python{python_version}')
         (programs / 'python').symlink_to('python3')
         for name, module in self.launchers.items():
-            (programs / name).write_text(_LAUNCHER.format(python=f'/{self.path}/bin/python', module=module), 'utf-8')
+            (programs / name).write_text(
+                _LAUNCHER.format(python=f'/{self.path}/bin/python', module=module), 'utf-8'
+            )
             (programs / name).chmod(0o755)
-        (layer / self.path / 'pyvenv.cfg').write_text('home = /usr/bin\ninclude-system-site-packages = false\n'
-                                                      f'version = {python_version}\n', 'utf-8')
+        (layer / self.path / 'pyvenv.cfg').write_text(
+            f'home = /usr/bin\ninclude-system-site-packages = false\nversion = {python_version}\n',
+            'utf-8',
+        )
 
 
 def ours(project_dir: Path) -> Environment:
     """What our own agent needs; the agent itself is in the product's layer, which changes more often."""
-    return Environment('the agent\'s dependencies', 'deps', Path('opt/trove-upgrade/venv'), _HERE / 'guest-requirements.txt',
-                       project_dir / 'constraints.txt')
+    return Environment(
+        "the agent's dependencies",
+        'deps',
+        Path('opt/trove-upgrade/venv'),
+        _HERE / 'guest-requirements.txt',
+        project_dir / 'constraints.txt',
+    )
 
 
 def troves(project_dir: Path) -> Environment:
     """Trove's own agent, where the images of Trove's project have it."""
-    return Environment('Trove\'s own agent', 'trove', Path('opt/guest-agent-venv'), _HERE / 'trove-guest-requirements.txt',
-                       project_dir / 'constraints' / 'cloud.txt', {'trove-guestagent': 'trove.cmd.guest'})
+    return Environment(
+        "Trove's own agent",
+        'trove',
+        Path('opt/guest-agent-venv'),
+        _HERE / 'trove-guest-requirements.txt',
+        project_dir / 'constraints' / 'cloud.txt',
+        {'trove-guestagent': 'trove.cmd.guest'},
+    )

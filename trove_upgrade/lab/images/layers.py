@@ -35,15 +35,31 @@ class Stack:
         """Another stack: this one with one more layer on top."""
         return Stack((layer, *self.layers), self.scratch)
 
-    def run(self, commands: Commands, upper: Path, argv: Sequence[str], timeout_seconds: float = 900) -> Outcome:
+    def run(
+        self, commands: Commands, upper: Path, argv: Sequence[str], timeout_seconds: float = 900
+    ) -> Outcome:
         """Run a program of the host that sees the stack at `merged`; what it changes lands in `upper`."""
         for name in ('work', 'merged'):
             shutil.rmtree(self.scratch / name, ignore_errors=True)
             (self.scratch / name).mkdir(parents=True)
         upper.mkdir(parents=True, exist_ok=True)
-        return commands.run(['unshare', '--mount', '--', '/bin/sh', '-c', _MOUNT_AND_RUN, 'layers',
-                             ':'.join(str(layer) for layer in self.layers), str(upper), str(self.scratch / 'work'),
-                             str(self.merged), *argv], timeout_seconds=timeout_seconds)
+        return commands.run(
+            [
+                'unshare',
+                '--mount',
+                '--',
+                '/bin/sh',
+                '-c',
+                _MOUNT_AND_RUN,
+                'layers',
+                ':'.join(str(layer) for layer in self.layers),
+                str(upper),
+                str(self.scratch / 'work'),
+                str(self.merged),
+                *argv,
+            ],
+            timeout_seconds=timeout_seconds,
+        )
 
     @property
     def merged(self) -> Path:

@@ -22,11 +22,13 @@ from trove_upgrade.lab.images import image_store
 STORE = Path('usr/lib/trove-lab/docker-store')
 #: Names of the images in it, a list in JSON: containerd's store has them in a database.
 _NAMES = 'names.json'
-_STATE = Path('/var/lib')   #: below it a guest has the directories of its engine
+_STATE = Path('/var/lib')  #: below it a guest has the directories of its engine
 _ENGINE_SECONDS, _LOAD_SECONDS = 60.0, 600.0
 
 
-def load(image: Path, archives: Sequence[Path], work: Path, commands: Commands, layer: Path) -> None:
+def load(
+    image: Path, archives: Sequence[Path], work: Path, commands: Commands, layer: Path
+) -> None:
     """Boot a guest of `image`, load these archives (of `docker save`'s form), and write its store below `layer`.
 
     `work` is a directory of an ordinary file system that nobody else uses; it is gone afterwards.
@@ -39,19 +41,30 @@ def load(image: Path, archives: Sequence[Path], work: Path, commands: Commands, 
     LabHost.open(work, commands=commands).guests.clean_all()
     host = LabHost.open(work, commands=commands)
     # The process in its name keeps two caches apart: network namespaces are the machine's.
-    guest = host.guests.create(GuestSpec(f'preload-{os.getpid()}', 'preload', image, runs_containers=True))
+    guest = host.guests.create(
+        GuestSpec(f'preload-{os.getpid()}', 'preload', image, runs_containers=True)
+    )
     try:
         guest.boot()
-        wait_until(lambda: guest.exec(['docker', 'version'], check=False).returncode == 0, 'the engine to answer',
-                   seconds=_ENGINE_SECONDS, interval_seconds=0.1, hint='See /var/log/docker.log in the guest.')
+        wait_until(
+            lambda: guest.exec(['docker', 'version'], check=False).returncode == 0,
+            'the engine to answer',
+            seconds=_ENGINE_SECONDS,
+            interval_seconds=0.1,
+            hint='See /var/log/docker.log in the guest.',
+        )
         for archive in archives:
             _load_one(guest, archive)
         store = _store_of(guest)
-        names = guest.exec(['docker', 'images', '--format', '{{.Repository}}:{{.Tag}}']).output.split()
+        names = guest.exec(
+            ['docker', 'images', '--format', '{{.Repository}}:{{.Tag}}']
+        ).output.split()
         guest.exec(['service', 'docker', 'stop'])
         guest.kill()
         _copy(store, guest.home, layer / STORE, commands)
-        (layer / STORE / _NAMES).write_text(json.dumps(sorted(name for name in names if '<none>' not in name)), 'utf-8')
+        (layer / STORE / _NAMES).write_text(
+            json.dumps(sorted(name for name in names if '<none>' not in name)), 'utf-8'
+        )
     finally:
         host.guests.clean_all()
         shutil.rmtree(work, ignore_errors=True)
@@ -61,13 +74,18 @@ def _load_one(guest: Guest, archive: Path) -> None:
     """The engine's directory is the one place that host and guest share."""
     shared = guest.home / 'docker' / 'archive.tar'
     shutil.copyfile(archive, shared)
-    guest.exec(['docker', 'load', '--quiet', '--input', '/var/lib/docker/archive.tar'], timeout_seconds=_LOAD_SECONDS)
+    guest.exec(
+        ['docker', 'load', '--quiet', '--input', '/var/lib/docker/archive.tar'],
+        timeout_seconds=_LOAD_SECONDS,
+    )
     shared.unlink()
 
 
 def _store_of(guest: Guest) -> image_store.ImageStore:
     info = json.loads(guest.exec(['docker', 'info', '--format', '{{json .}}']).output)
-    store = image_store.of_engine(info, lambda path: guest.exec(['test', '-d', str(path)], check=False).returncode == 0)
+    store = image_store.of_engine(
+        info, lambda path: guest.exec(['test', '-d', str(path)], check=False).returncode == 0
+    )
     store.require_below(*(_STATE / name for name in ENGINE_DIRECTORIES))
     return store
 
@@ -77,4 +95,7 @@ def _copy(store: image_store.ImageStore, home: Path, target: Path, commands: Com
     for path in store.paths:
         place = path.relative_to(_STATE)
         (target / place).parent.mkdir(parents=True, exist_ok=True)
-        commands.run(['cp', '-a', str(home / place), str((target / place).parent)], timeout_seconds=_LOAD_SECONDS)
+        commands.run(
+            ['cp', '-a', str(home / place), str((target / place).parent)],
+            timeout_seconds=_LOAD_SECONDS,
+        )

@@ -34,9 +34,13 @@ class ProductFiles:
         services = digest_of_tree(self._services)
         if not has_agent:
             return digest_of(services)
-        parts = [path for path in sorted(self._package.iterdir()) if path.name not in _NOT_IN_GUESTS]
+        parts = [
+            path for path in sorted(self._package.iterdir()) if path.name not in _NOT_IN_GUESTS
+        ]
         packages = digest_of_tree(*(path for path in parts if path.is_dir()))
-        modules = digest_of(*(path.name + path.read_text('utf-8') for path in parts if path.is_file()))
+        modules = digest_of(
+            *(path.name + path.read_text('utf-8') for path in parts if path.is_file())
+        )
         return digest_of(services, packages, modules, self.version)
 
     def write(self, layer: Path, site_packages: Path, *, has_agent: bool) -> None:
@@ -48,17 +52,29 @@ class ProductFiles:
         if has_agent:
             self._write_agent(layer, site_packages)
             return
-        for path in ('etc/init.d/trove-upgrade-guestagent', 'usr/lib/trove-upgrade/guestagent-run',
-                     'usr/lib/systemd/system/trove-upgrade-guestagent.service'):
+        for path in (
+            'etc/init.d/trove-upgrade-guestagent',
+            'usr/lib/trove-upgrade/guestagent-run',
+            'usr/lib/systemd/system/trove-upgrade-guestagent.service',
+        ):
             (layer / path).unlink()
 
     def _write_agent(self, layer: Path, site_packages: Path) -> None:
-        shutil.copytree(self._package, layer / site_packages / 'trove_upgrade',
-                        ignore=lambda directory, names: [name for name in names if name in _NOT_IN_GUESTS
-                                                         and (Path(directory) == self._package or name == '__pycache__')])
+        shutil.copytree(
+            self._package,
+            layer / site_packages / 'trove_upgrade',
+            ignore=lambda directory, names: [
+                name
+                for name in names
+                if name in _NOT_IN_GUESTS
+                and (Path(directory) == self._package or name == '__pycache__')
+            ],
+        )
         information = layer / site_packages / 'trove_upgrade-guest.dist-info'
         information.mkdir()
-        (information / 'METADATA').write_text(f'Metadata-Version: 2.1\nName: trove-upgrade\nVersion: {self.version}\n', 'utf-8')
+        (information / 'METADATA').write_text(
+            f'Metadata-Version: 2.1\nName: trove-upgrade\nVersion: {self.version}\n', 'utf-8'
+        )
         launcher = layer / 'opt/trove-upgrade/venv/bin/trove-upgrade-guestagent'
         launcher.parent.mkdir(parents=True, exist_ok=True)
         launcher.write_text(_LAUNCHER, 'utf-8')

@@ -45,9 +45,9 @@ class Account:
 class Credentials:
     """Accounts of a provisioned instance; all but `admin` are for clients over TCP."""
 
-    admin: Account        #: Trove's own superuser, from the guest itself only
+    admin: Account  #: Trove's own superuser, from the guest itself only
     application: Account  #: all rights in the sample database, and the role `reporting`
-    reader: Account       #: may read it
+    reader: Account  #: may read it
 
     @property
     def database(self) -> str:
@@ -56,7 +56,9 @@ class Credentials:
 
 
 #: The lab's fixed passwords: the guests are reachable from inside their own network namespace alone.
-LAB_CREDENTIALS = Credentials(Account('os_admin', 'lab-admin'), Account('app', 'lab-app'), Account('reader', 'lab-reader'))
+LAB_CREDENTIALS = Credentials(
+    Account('os_admin', 'lab-admin'), Account('app', 'lab-app'), Account('reader', 'lab-reader')
+)
 
 _PREPARE = f"""
 mountpoint -q {DATABASE_MOUNT} || mount "UUID=$1" {DATABASE_MOUNT}
@@ -83,15 +85,19 @@ class _Kind:
     """What differs between the two servers."""
 
     settings_file: str
-    group: str        #: of the settings; every version of the server reads it
-    install: str      #: makes an empty database, as a shell script
+    group: str  #: of the settings; every version of the server reads it
+    install: str  #: makes an empty database, as a shell script
 
 
-_KINDS = {'mariadb': _Kind(SETTINGS_FILE, 'mariadb', _INSTALL), 'mysql': _Kind(MYSQL_SETTINGS_FILE, 'mysqld', _INSTALL_MYSQL)}
+_KINDS = {
+    'mariadb': _Kind(SETTINGS_FILE, 'mariadb', _INSTALL),
+    'mysql': _Kind(MYSQL_SETTINGS_FILE, 'mysqld', _INSTALL_MYSQL),
+}
 
 
-def provision_database(guest: Guest, settings: dict[str, str] | None = None,
-                       credentials: Credentials = LAB_CREDENTIALS) -> Credentials:
+def provision_database(
+    guest: Guest, settings: dict[str, str] | None = None, credentials: Credentials = LAB_CREDENTIALS
+) -> Credentials:
     """Mount the guest's volume, install a database on it, start it and have it start by itself.  Safe to repeat.
 
     Which kind is the image's: its facts name it.  `settings` go to the instance's own configuration file, over `DEFAULT_SETTINGS`.
@@ -101,18 +107,31 @@ def provision_database(guest: Guest, settings: dict[str, str] | None = None,
     """
     volume = guest.volume
     if volume is None:
-        raise errors.LabGuestError(f'Cannot provision a database in guest {guest.spec.guest_id}: it has no volume. '
-                                   'Create the server with an ephemeral disk in its flavor.')
+        raise errors.LabGuestError(
+            f'Cannot provision a database in guest {guest.spec.guest_id}: it has no volume. '
+            'Create the server with an ephemeral disk in its flavor.'
+        )
     name = datastore(guest)
     kind = _KINDS[name]
     guest.exec(['/bin/sh', '-ec', _PREPARE, 'prepare', volume.filesystem_uuid])
-    guest.write_file(kind.settings_file, settings_file({**DEFAULT_SETTINGS, **(settings or {})}, kind.group))
+    guest.write_file(
+        kind.settings_file, settings_file({**DEFAULT_SETTINGS, **(settings or {})}, kind.group)
+    )
     guest.exec(['/bin/sh', '-ec', kind.install], timeout_seconds=180)
     start_database(guest)
-    guest.write_file(ADMIN_CREDENTIALS_FILE, json.dumps(dataclasses.asdict(credentials.admin)) + '\n', mode='0600')
+    guest.write_file(
+        ADMIN_CREDENTIALS_FILE,
+        json.dumps(dataclasses.asdict(credentials.admin)) + '\n',
+        mode='0600',
+    )
     if name == 'mysql':
         _set_root_password(guest, credentials.admin.password)
-        sql(guest, samples_mysql.accounts_sql(credentials.admin, credentials.application, credentials.reader, DATABASE))
+        sql(
+            guest,
+            samples_mysql.accounts_sql(
+                credentials.admin, credentials.application, credentials.reader, DATABASE
+            ),
+        )
     else:
         sql(guest, accounts_sql(credentials))
     return credentials
@@ -133,7 +152,9 @@ def _set_root_password(guest: Guest, password: str) -> None:
 def start_database(guest: Guest) -> None:
     """Start the database service of our own and enable it, with whichever init the guest has."""
     if guest.spec.init == 'systemd':
-        guest.exec(['systemctl', 'enable', '--now', 'trove-upgrade-database.service'], timeout_seconds=120)
+        guest.exec(
+            ['systemctl', 'enable', '--now', 'trove-upgrade-database.service'], timeout_seconds=120
+        )
     else:
         guest.exec(['update-rc.d', 'trove-upgrade-database', 'enable'])
         guest.exec(['service', 'trove-upgrade-database', 'start'], timeout_seconds=120)
@@ -141,7 +162,9 @@ def start_database(guest: Guest) -> None:
 
 def sql(guest: Guest, statements: str, timeout_seconds: float = 120) -> str:
     """Run SQL in the guest as the server's root; rows come back as tab-separated lines without a heading."""
-    return guest.exec(['/bin/sh', '-c', _CLIENT], input_text=statements, timeout_seconds=timeout_seconds).output
+    return guest.exec(
+        ['/bin/sh', '-c', _CLIENT], input_text=statements, timeout_seconds=timeout_seconds
+    ).output
 
 
 def settings_file(settings: dict[str, str], group: str = 'mariadb') -> str:
@@ -181,10 +204,14 @@ def seed_rows(guest: Guest, count: int) -> None:
     if datastore(guest) == 'mysql':
         sql(guest, samples_mysql.rows_sql(DATABASE, count), timeout_seconds=900)
         return
-    sql(guest, f"""
+    sql(
+        guest,
+        f"""
 CREATE OR REPLACE TABLE {DATABASE}.orders (id BIGINT PRIMARY KEY, customer_id INT NOT NULL, amount DECIMAL(12,2) NOT NULL,
     ordered_at DATETIME NOT NULL, note VARCHAR(120) NOT NULL, KEY by_customer (customer_id));
 INSERT INTO {DATABASE}.orders SELECT seq, seq % 997, (seq * 7919 % 1000000) / 100,
     TIMESTAMP '2026-01-01 00:00:00' + INTERVAL seq % 31536000 SECOND, CONCAT('order ', seq, ' ', MD5(seq))
     FROM {DATABASE}.seq_1_to_{count:d};
-""", timeout_seconds=900)
+""",
+        timeout_seconds=900,
+    )

@@ -6,10 +6,30 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-_SYSTEM = ('tini', 'sysvinit-utils', 'init-system-helpers', 'python3', 'iproute2', 'e2fsprogs', 'util-linux', 'mount', 'procps', 'nftables')
+_SYSTEM = (
+    'tini',
+    'sysvinit-utils',
+    'init-system-helpers',
+    'python3',
+    'iproute2',
+    'e2fsprogs',
+    'util-linux',
+    'mount',
+    'procps',
+    'nftables',
+)
 _PACKAGES = (*_SYSTEM, 'mariadb-server', 'mariadb-client')
 #: What a guest needs whose database runs in a container: an engine, its firewall rules, and what Trove's own agent calls.
-_ENGINE = ('docker.io', 'containerd', 'runc', 'iptables', 'sudo', 'passwd', 'ca-certificates', 'lsof')
+_ENGINE = (
+    'docker.io',
+    'containerd',
+    'runc',
+    'iptables',
+    'sudo',
+    'passwd',
+    'ca-certificates',
+    'lsof',
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +62,9 @@ class Recipe:
     def with_systemd(self) -> Recipe:
         """The same image with systemd as process 1, and with cloud-init, as images of real clouds are."""
         extra = ('systemd', 'systemd-sysv', 'dbus', 'cloud-init')
-        return dataclasses.replace(self, name=f'{self.name}-systemd', init='systemd', packages=self.packages + extra)
+        return dataclasses.replace(
+            self, name=f'{self.name}-systemd', init='systemd', packages=self.packages + extra
+        )
 
 
 #: MariaDB 10.11, Python 3.11: what guests run before an upgrade.
@@ -53,5 +75,13 @@ TRIXIE = Recipe('mariadb-trixie', 'trixie', '3.13')
 #: as it is, a new one is as good as the suite of its day.
 MYSQL_SID = Recipe('mysql-sid', 'sid', '3.14', packages=(*_SYSTEM, 'mysql-server', 'mysql-client'))
 #: Trove 26's guests, whose database runs in a container: Docker 20.10 with Python 3.11, and Docker 26.1 with Python 3.13.
-TROVE_BOOKWORM = Recipe('trove-bookworm', 'bookworm', '3.11', packages=(*_SYSTEM, *_ENGINE), runs_containers=True)
-TROVE_TRIXIE = Recipe('trove-trixie', 'trixie', '3.13', packages=(*_SYSTEM, *_ENGINE, 'docker-cli'), runs_containers=True)
+TROVE_BOOKWORM = Recipe(
+    'trove-bookworm', 'bookworm', '3.11', packages=(*_SYSTEM, *_ENGINE), runs_containers=True
+)
+TROVE_TRIXIE = Recipe(
+    'trove-trixie',
+    'trixie',
+    '3.13',
+    packages=(*_SYSTEM, *_ENGINE, 'docker-cli'),
+    runs_containers=True,
+)

@@ -20,22 +20,31 @@ def keys_dir(settings: Settings) -> pathlib.Path:
 def configure(settings: Settings) -> None:
     """keystone.conf."""
     keys = keys_dir(settings)
-    openstack.write_ini(_config(settings), {
-        'DEFAULT': openstack.logging(settings),
-        'database': openstack.database(settings, NAME),
-        'token': {'provider': 'fernet', 'expiration': TOKEN_SECONDS},
-        'fernet_tokens': {'key_repository': keys / 'fernet'},
-        'credential': {'key_repository': keys / 'credential'},
-        # One process serves all, so its own memory is a correct cache.
-        'cache': {'enabled': True, 'backend': 'dogpile.cache.memory'},
-        'oslo_messaging_notifications': {'driver': 'noop'}})
+    openstack.write_ini(
+        _config(settings),
+        {
+            'DEFAULT': openstack.logging(settings),
+            'database': openstack.database(settings, NAME),
+            'token': {'provider': 'fernet', 'expiration': TOKEN_SECONDS},
+            'fernet_tokens': {'key_repository': keys / 'fernet'},
+            'credential': {'key_repository': keys / 'credential'},
+            # One process serves all, so its own memory is a correct cache.
+            'cache': {'enabled': True, 'backend': 'dogpile.cache.memory'},
+            'oslo_messaging_notifications': {'driver': 'noop'},
+        },
+    )
 
 
 def process(settings: Settings) -> Command:
     """The API."""
-    return openstack.wsgi_process(settings, NAME, 'keystone.wsgi.api', settings.ports.identity,
-                                  settings.env(OS_KEYSTONE_CONFIG_FILES=str(_config(settings))),
-                                  stage=services.STAGE_IDENTITY)
+    return openstack.wsgi_process(
+        settings,
+        NAME,
+        'keystone.wsgi.api',
+        settings.ports.identity,
+        settings.env(OS_KEYSTONE_CONFIG_FILES=str(_config(settings))),
+        stage=services.STAGE_IDENTITY,
+    )
 
 
 def migrations(settings: Settings) -> tuple[openstack.Migration, ...]:
@@ -43,14 +52,36 @@ def migrations(settings: Settings) -> tuple[openstack.Migration, ...]:
     keys_dir(settings).mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def manage(*arguments: str) -> openstack.Migration:
-        return openstack.Migration(NAME, (settings.venv.program('keystone-manage'), '--config-file', str(_config(settings)),
-                                          *arguments), settings.env())
+        return openstack.Migration(
+            NAME,
+            (
+                settings.venv.program('keystone-manage'),
+                '--config-file',
+                str(_config(settings)),
+                *arguments,
+            ),
+            settings.env(),
+        )
 
     owner = ('--keystone-user', 'root', '--keystone-group', 'root')
-    urls = tuple(part for interface in ('admin', 'internal', 'public')
-                 for part in (f'--bootstrap-{interface}-url', settings.auth_url))
-    return (manage('db_sync'), manage('fernet_setup', *owner), manage('credential_setup', *owner),
-            manage('bootstrap', '--bootstrap-password', settings.secrets.admin, '--bootstrap-region-id', REGION, *urls))
+    urls = tuple(
+        part
+        for interface in ('admin', 'internal', 'public')
+        for part in (f'--bootstrap-{interface}-url', settings.auth_url)
+    )
+    return (
+        manage('db_sync'),
+        manage('fernet_setup', *owner),
+        manage('credential_setup', *owner),
+        manage(
+            'bootstrap',
+            '--bootstrap-password',
+            settings.secrets.admin,
+            '--bootstrap-region-id',
+            REGION,
+            *urls,
+        ),
+    )
 
 
 def ready(settings: Settings) -> bool:

@@ -17,10 +17,10 @@ CONDUCTOR = 'nova-conductor'
 SCHEDULER = 'nova-scheduler'
 COMPUTE = 'nova-compute'
 CELL = 'cell1'
-_SHIM = '''# SPDX-License-Identifier: Apache-2.0
+_SHIM = """# SPDX-License-Identifier: Apache-2.0
 # Nova loads virt drivers only from nova.virt; this one lives in the checkout that is on PYTHONPATH.
 from trove_upgrade.lab.hypervisor.driver import LabDriver  # noqa: F401
-'''
+"""
 
 
 def configure(settings: Settings) -> None:
@@ -34,7 +34,9 @@ def configure(settings: Settings) -> None:
         identity.write_text(str(uuid.uuid4()))
     openstack.write_ini(_config(settings), _nova_conf(settings))
     # The API wants both files in one directory.
-    shutil.copyfile(settings.venv.path / 'etc/nova/api-paste.ini', settings.etc(NAME) / 'api-paste.ini')
+    shutil.copyfile(
+        settings.venv.path / 'etc/nova/api-paste.ini', settings.etc(NAME) / 'api-paste.ini'
+    )
     if settings.compute_driver == LAB_DRIVER:
         shim = settings.venv.site_packages / 'nova' / 'virt' / f'{LAB_DRIVER.split(".")[0]}.py'
         shim.write_text(_SHIM)
@@ -45,25 +47,53 @@ def write_hypervisor_config(settings: Settings) -> None:
     """What the virt driver needs to know of this cloud; a file, because the driver reads no option of ours from nova.conf."""
     path = settings.layout.hypervisor_config
     path.touch(mode=0o600)
-    path.write_text(json.dumps({
-        'run_dir': str(settings.layout.run_dir), 'cache_dir': str(settings.layout.cache_dir),
-        'broker_host': HOST, 'broker_port': settings.ports.broker, 'registry_port': settings.ports.registry,
-        'glance_url': settings.url(settings.ports.image), 'neutron_url': settings.url(settings.ports.network),
-        'auth': {'auth_url': settings.auth_url, 'username': NAME, 'password': settings.secrets.service,
-                 'project_name': 'service', 'user_domain_name': 'Default', 'project_domain_name': 'Default'}}, indent=2))
+    path.write_text(
+        json.dumps(
+            {
+                'run_dir': str(settings.layout.run_dir),
+                'cache_dir': str(settings.layout.cache_dir),
+                'broker_host': HOST,
+                'broker_port': settings.ports.broker,
+                'registry_port': settings.ports.registry,
+                'glance_url': settings.url(settings.ports.image),
+                'neutron_url': settings.url(settings.ports.network),
+                'auth': {
+                    'auth_url': settings.auth_url,
+                    'username': NAME,
+                    'password': settings.secrets.service,
+                    'project_name': 'service',
+                    'user_domain_name': 'Default',
+                    'project_domain_name': 'Default',
+                },
+            },
+            indent=2,
+        )
+    )
 
 
 def _nova_conf(settings: Settings) -> openstack.Ini:
     state = settings.state(NAME)
     credentials = openstack.credentials(settings, NAME)
     return {
-        'DEFAULT': openstack.logging(settings) | {
-            'state_path': state, 'instances_path': state / 'instances', 'host': COMPUTE_HOST, 'my_ip': HOST,
-            'compute_driver': settings.compute_driver, 'transport_url': settings.cloud_transport_url,
-            'vif_plugging_is_fatal': False, 'vif_plugging_timeout': 0, 'heal_instance_info_cache_interval': -1,
-            'sync_power_state_interval': -1, 'reserved_host_memory_mb': 0, 'graceful_shutdown_timeout': 3,
-            'manager_shutdown_timeout': 3, 'cpu_allocation_ratio': 64, 'ram_allocation_ratio': 16,
-            'disk_allocation_ratio': 64},
+        'DEFAULT': openstack.logging(settings)
+        | {
+            'state_path': state,
+            'instances_path': state / 'instances',
+            'host': COMPUTE_HOST,
+            'my_ip': HOST,
+            'compute_driver': settings.compute_driver,
+            'transport_url': settings.cloud_transport_url,
+            'vif_plugging_is_fatal': False,
+            'vif_plugging_timeout': 0,
+            'heal_instance_info_cache_interval': -1,
+            'sync_power_state_interval': -1,
+            'reserved_host_memory_mb': 0,
+            'graceful_shutdown_timeout': 3,
+            'manager_shutdown_timeout': 3,
+            'cpu_allocation_ratio': 64,
+            'ram_allocation_ratio': 16,
+            'disk_allocation_ratio': 64,
+        },
         'api': {'auth_strategy': 'keystone'},
         'api_database': openstack.database(settings, 'nova_api'),
         'database': openstack.database(settings, NAME),
@@ -80,32 +110,64 @@ def _nova_conf(settings: Settings) -> openstack.Ini:
         'vnc': {'enabled': False},
         'oslo_concurrency': {'lock_path': state / 'locks'},
         'oslo_messaging_rabbit': openstack.RABBIT,
-        'oslo_messaging_notifications': {'driver': 'noop'}}
+        'oslo_messaging_notifications': {'driver': 'noop'},
+    }
 
 
 def api_process(settings: Settings) -> Command:
     """The API."""
-    return openstack.wsgi_process(settings, API, 'nova.wsgi.osapi_compute', settings.ports.compute,
-                                  settings.env(OS_NOVA_CONFIG_DIR=str(settings.etc(NAME))))
+    return openstack.wsgi_process(
+        settings,
+        API,
+        'nova.wsgi.osapi_compute',
+        settings.ports.compute,
+        settings.env(OS_NOVA_CONFIG_DIR=str(settings.etc(NAME))),
+    )
 
 
 def agent_process(settings: Settings, name: str) -> Command:
     """Conductor, scheduler or compute.  Their conversations are lost with the databases, so they are not waited for long."""
-    return Command(name=name, stage=services.STAGE_AGENTS, stop_seconds=4.0, env=settings.env(),
-                   argv=(settings.venv.program(name), '--config-file', str(_config(settings))))
+    return Command(
+        name=name,
+        stage=services.STAGE_AGENTS,
+        stop_seconds=4.0,
+        env=settings.env(),
+        argv=(settings.venv.program(name), '--config-file', str(_config(settings))),
+    )
 
 
 def migrations(settings: Settings) -> tuple[openstack.Migration, ...]:
     """Tables, and the two cells.  In this order."""
-    def manage(*arguments: str) -> openstack.Migration:
-        return openstack.Migration(NAME, (settings.venv.program('nova-manage'), '--config-file', str(_config(settings)),
-                                          *arguments), settings.env())
 
-    return (manage('api_db', 'sync'),
-            manage('cell_v2', 'map_cell0', '--database_connection', settings.database_url('nova_cell0')),
-            manage('cell_v2', 'create_cell', '--name', CELL, '--database_connection', settings.database_url(NAME),
-                   '--transport-url', settings.cloud_transport_url),
-            manage('db', 'sync'))
+    def manage(*arguments: str) -> openstack.Migration:
+        return openstack.Migration(
+            NAME,
+            (
+                settings.venv.program('nova-manage'),
+                '--config-file',
+                str(_config(settings)),
+                *arguments,
+            ),
+            settings.env(),
+        )
+
+    return (
+        manage('api_db', 'sync'),
+        manage(
+            'cell_v2', 'map_cell0', '--database_connection', settings.database_url('nova_cell0')
+        ),
+        manage(
+            'cell_v2',
+            'create_cell',
+            '--name',
+            CELL,
+            '--database_connection',
+            settings.database_url(NAME),
+            '--transport-url',
+            settings.cloud_transport_url,
+        ),
+        manage('db', 'sync'),
+    )
 
 
 def map_host(settings: Settings) -> None:
@@ -113,9 +175,12 @@ def map_host(settings: Settings) -> None:
 
     Beforehand, because that program takes longer to start than the whole cloud has time for.
     """
-    mariadb.execute(settings, 'INSERT INTO nova_api.host_mappings (created_at, cell_id, host) '
-                              f"SELECT UTC_TIMESTAMP(), id, '{COMPUTE_HOST}' FROM nova_api.cell_mappings "
-                              f"WHERE name = '{CELL}';")
+    mariadb.execute(
+        settings,
+        'INSERT INTO nova_api.host_mappings (created_at, cell_id, host) '
+        f"SELECT UTC_TIMESTAMP(), id, '{COMPUTE_HOST}' FROM nova_api.cell_mappings "
+        f"WHERE name = '{CELL}';",
+    )
 
 
 def api_ready(settings: Settings) -> bool:
@@ -125,7 +190,9 @@ def api_ready(settings: Settings) -> bool:
 
 def agent_ready(settings: Settings, name: str) -> bool:
     """True once the service has reported itself; its row is written after its queue exists."""
-    rows = mariadb.execute(settings, f"SELECT COUNT(*) FROM nova.services WHERE `binary` = '{name}' AND deleted = 0;")
+    rows = mariadb.execute(
+        settings, f"SELECT COUNT(*) FROM nova.services WHERE `binary` = '{name}' AND deleted = 0;"
+    )
     return rows == [['1']]
 
 

@@ -29,7 +29,11 @@ def write_ini(path: pathlib.Path, content: Ini) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     lines: list[str] = []
     for section, options in content.items():
-        lines += [f'[{section}]', *(f'{key} = {_text(value)}' for key, value in options.items()), '']
+        lines += [
+            f'[{section}]',
+            *(f'{key} = {_text(value)}' for key, value in options.items()),
+            '',
+        ]
     path.touch(mode=0o600)
     path.chmod(0o600)
     path.write_text('\n'.join(lines))
@@ -41,15 +45,25 @@ def _text(value: object) -> str:
 
 def credentials(settings: Settings, user: str) -> dict[str, object]:
     """Options with which `user` of the service project authenticates."""
-    return {'auth_type': 'password', 'auth_url': settings.auth_url, 'username': user, 'password': settings.secrets.service,
-            'project_name': 'service', 'user_domain_name': 'Default', 'project_domain_name': 'Default',
-            'region_name': REGION}
+    return {
+        'auth_type': 'password',
+        'auth_url': settings.auth_url,
+        'username': user,
+        'password': settings.secrets.service,
+        'project_name': 'service',
+        'user_domain_name': 'Default',
+        'project_domain_name': 'Default',
+        'region_name': REGION,
+    }
 
 
 def authtoken(settings: Settings, user: str) -> dict[str, object]:
     """[keystone_authtoken]: the middleware keeps validated tokens in the process's memory."""
-    return credentials(settings, user) | {'www_authenticate_uri': settings.auth_url, 'service_token_roles_required': True,  # nosec B105 # names of options, no password
-                                          'service_token_roles': 'service'}  # nosec B105 # names of options, no password
+    return credentials(settings, user) | {
+        'www_authenticate_uri': settings.auth_url,
+        'service_token_roles_required': True,  # nosec B105 # names of options, no password
+        'service_token_roles': 'service',
+    }  # nosec B105 # names of options, no password
 
 
 def database(settings: Settings, name: str) -> dict[str, object]:
@@ -63,22 +77,60 @@ def logging(settings: Settings) -> dict[str, object]:
 
 
 #: No queue survives the broker here, and reconnecting after its start must not take long.
-RABBIT: Mapping[str, object] = {'heartbeat_timeout_threshold': 60, 'rabbit_retry_interval': 1, 'kombu_reconnect_delay': 0.5}
+RABBIT: Mapping[str, object] = {
+    'heartbeat_timeout_threshold': 60,
+    'rabbit_retry_interval': 1,
+    'kombu_reconnect_delay': 0.5,
+}
 
 
-def wsgi_process(settings: Settings, name: str, module: str, port: int, env: Mapping[str, str],
-                 stage: int = services.STAGE_APIS) -> Command:
+def wsgi_process(
+    settings: Settings,
+    name: str,
+    module: str,
+    port: int,
+    env: Mapping[str, str],
+    stage: int = services.STAGE_APIS,
+) -> Command:
     """One uWSGI process with four threads.
 
     Without keep-alive, said in each answer: with it, an idle connection holds one of uWSGI's threads until it times out, and
     four idle clients would stop a service for seconds.
     """
-    return Command(name=name, stage=stage, stop_seconds=1.0, env=env, argv=(
-        settings.venv.program('uwsgi'), '--http-socket', f'{HOST}:{port}', '--add-header', 'Connection: close',
-        '--module', f'{module}:application', '--home', str(settings.venv.path), '--processes', '1', '--threads', '4',
-        '--enable-threads', '--single-interpreter', '--lazy-apps', '--need-app', '--die-on-term', '--thunder-lock',
-        '--buffer-size', '65535', '--listen', '100', '--disable-logging',
-        '--procname', f'trove-upgrade-lab-{name}'))
+    return Command(
+        name=name,
+        stage=stage,
+        stop_seconds=1.0,
+        env=env,
+        argv=(
+            settings.venv.program('uwsgi'),
+            '--http-socket',
+            f'{HOST}:{port}',
+            '--add-header',
+            'Connection: close',
+            '--module',
+            f'{module}:application',
+            '--home',
+            str(settings.venv.path),
+            '--processes',
+            '1',
+            '--threads',
+            '4',
+            '--enable-threads',
+            '--single-interpreter',
+            '--lazy-apps',
+            '--need-app',
+            '--die-on-term',
+            '--thunder-lock',
+            '--buffer-size',
+            '65535',
+            '--listen',
+            '100',
+            '--disable-logging',
+            '--procname',
+            f'trove-upgrade-lab-{name}',
+        ),
+    )
 
 
 def answers(url: str, timeout_seconds: float = 5.0) -> bool:
@@ -88,6 +140,8 @@ def answers(url: str, timeout_seconds: float = 5.0) -> bool:
         with opener.open(url, timeout=timeout_seconds):
             return True
     except urllib.error.HTTPError as error:
-        return error.code < 500  # 300 lists versions, 401 wants a token: both are the application's own answers
+        return (
+            error.code < 500
+        )  # 300 lists versions, 401 wants a token: both are the application's own answers
     except OSError:
         return False

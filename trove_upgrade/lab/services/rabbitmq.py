@@ -14,7 +14,9 @@ from trove_upgrade.lab.supervisor import Command
 NAME = 'rabbitmq'
 EPMD = 'epmd'
 _ERLANG_LOOPBACK = '-kernel inet_dist_use_interface {127,0,0,1}'
-_ERLANG_SMALL = '+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none'  # threads must not spin while they wait
+_ERLANG_SMALL = (
+    '+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none'  # threads must not spin while they wait
+)
 
 
 def configure(settings: Settings) -> None:
@@ -24,10 +26,21 @@ def configure(settings: Settings) -> None:
     (etc / 'enabled_plugins').write_text('[].\n')
     (etc / 'definitions.json').write_text(json.dumps(_definitions(settings)))
     (etc / 'definitions.json').chmod(0o600)
-    (etc / 'rabbitmq.conf').write_text('\n'.join((
-        f'listeners.tcp.default = {HOST}:{settings.ports.broker}', f'load_definitions = {etc}/definitions.json',
-        'loopback_users = none', 'vm_memory_high_watermark.absolute = 512MiB', 'disk_free_limit.absolute = 50MB',
-        'log.console = true', 'log.console.level = info', 'log.file = false', '')))
+    (etc / 'rabbitmq.conf').write_text(
+        '\n'.join(
+            (
+                f'listeners.tcp.default = {HOST}:{settings.ports.broker}',
+                f'load_definitions = {etc}/definitions.json',
+                'loopback_users = none',
+                'vm_memory_high_watermark.absolute = 512MiB',
+                'disk_free_limit.absolute = 50MB',
+                'log.console = true',
+                'log.console.level = info',
+                'log.file = false',
+                '',
+            )
+        )
+    )
 
 
 def processes(settings: Settings) -> tuple[Command, ...]:
@@ -38,15 +51,33 @@ def processes(settings: Settings) -> tuple[Command, ...]:
     etc = settings.etc(NAME)
     epmd = {'ERL_EPMD_PORT': str(settings.ports.epmd), 'ERL_EPMD_ADDRESS': HOST}
     env = settings.env(**epmd) | {
-        'HOME': str(home), 'RABBITMQ_NODENAME': 'troveupgrade@localhost', 'RABBITMQ_CONF_ENV_FILE': os.devnull,
-        'RABBITMQ_CONFIG_FILE': str(etc / 'rabbitmq.conf'), 'RABBITMQ_ENABLED_PLUGINS_FILE': str(etc / 'enabled_plugins'),
-        'RABBITMQ_MNESIA_BASE': str(state / 'mnesia'), 'RABBITMQ_LOG_BASE': str(settings.layout.logs_dir), 'RABBITMQ_LOGS': '-',
-        'RABBITMQ_PID_FILE': str(state / 'pid'), 'RABBITMQ_DIST_PORT': str(settings.ports.broker_distribution),
-        'RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS': f'{_ERLANG_LOOPBACK} {_ERLANG_SMALL}'}
-    return (Command(name=EPMD, stage=services.STAGE_STORES, env=settings.env(**epmd),
-                    argv=('epmd', '-port', str(settings.ports.epmd), '-address', HOST)),
-            Command(name=NAME, stage=services.STAGE_STORES, stop_seconds=15.0, env=env,
-                    argv=('/usr/lib/rabbitmq/bin/rabbitmq-server',)))
+        'HOME': str(home),
+        'RABBITMQ_NODENAME': 'troveupgrade@localhost',
+        'RABBITMQ_CONF_ENV_FILE': os.devnull,
+        'RABBITMQ_CONFIG_FILE': str(etc / 'rabbitmq.conf'),
+        'RABBITMQ_ENABLED_PLUGINS_FILE': str(etc / 'enabled_plugins'),
+        'RABBITMQ_MNESIA_BASE': str(state / 'mnesia'),
+        'RABBITMQ_LOG_BASE': str(settings.layout.logs_dir),
+        'RABBITMQ_LOGS': '-',
+        'RABBITMQ_PID_FILE': str(state / 'pid'),
+        'RABBITMQ_DIST_PORT': str(settings.ports.broker_distribution),
+        'RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS': f'{_ERLANG_LOOPBACK} {_ERLANG_SMALL}',
+    }
+    return (
+        Command(
+            name=EPMD,
+            stage=services.STAGE_STORES,
+            env=settings.env(**epmd),
+            argv=('epmd', '-port', str(settings.ports.epmd), '-address', HOST),
+        ),
+        Command(
+            name=NAME,
+            stage=services.STAGE_STORES,
+            stop_seconds=15.0,
+            env=env,
+            argv=('/usr/lib/rabbitmq/bin/rabbitmq-server',),
+        ),
+    )
 
 
 def ready(settings: Settings) -> bool:
@@ -71,11 +102,21 @@ def _definitions(settings: Settings) -> dict[str, object]:
     users = {'cloud': settings.secrets.broker, 'trove': settings.secrets.broker_trove}
     vhosts = {'cloud': '/', 'trove': BROKER_VHOST}
     return {
-        'users': [{'name': name, 'password_hash': _password_hash(password), 'tags': '',
-                   'hashing_algorithm': 'rabbit_password_hashing_sha256'} for name, password in users.items()],
+        'users': [
+            {
+                'name': name,
+                'password_hash': _password_hash(password),
+                'tags': '',
+                'hashing_algorithm': 'rabbit_password_hashing_sha256',
+            }
+            for name, password in users.items()
+        ],
         'vhosts': [{'name': vhost} for vhost in vhosts.values()],
-        'permissions': [{'user': user, 'vhost': vhost, 'configure': '.*', 'write': '.*', 'read': '.*'}
-                        for user, vhost in vhosts.items()]}
+        'permissions': [
+            {'user': user, 'vhost': vhost, 'configure': '.*', 'write': '.*', 'read': '.*'}
+            for user, vhost in vhosts.items()
+        ],
+    }
 
 
 def _password_hash(password: str) -> str:

@@ -29,18 +29,20 @@ SERVERS = ('uwsgi', 'gunicorn', 'eventlet')
 DATASTORES = ('mysql', 'mariadb', 'postgresql')
 FILTER = 'trove_upgrade'
 #: Of the lab alone, and not Trove's published defaults: keys that everybody knows would prove nothing.
-RPC_KEYS: dict[str, object] = {'taskmanager_rpc_encr_key': 'lab-taskmanager-rpc-key-of-36-letters',
-                               'inst_rpc_key_encr_key': 'lab-key-that-wraps-the-instances-keys'}
+RPC_KEYS: dict[str, object] = {
+    'taskmanager_rpc_encr_key': 'lab-taskmanager-rpc-key-of-36-letters',
+    'inst_rpc_key_encr_key': 'lab-key-that-wraps-the-instances-keys',
+}
 _LIMITLESS = 1_000_000
 _QUEUES = {TASKMANAGER: 'taskmanager', CONDUCTOR: 'trove-conductor'}
 #: Loading the application parses the server's own arguments: gunicorn's mean nothing to Trove.
-_SHIM = '''# SPDX-License-Identifier: Apache-2.0
+_SHIM = """# SPDX-License-Identifier: Apache-2.0
 import os
 import sys
 
 sys.argv = ['trove-api', '--config-file', os.environ['LAB_TROVE_CONF']]
 from trove.cmd.app_wsgi import application  # noqa: E402,F401
-'''
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,9 +51,15 @@ class Deployment:
 
     server: str = 'uwsgi'  #: of SERVERS
     with_filter: bool = False  #: ours in its pipeline, and our package importable in its processes
-    options: Mapping[str, object] = dataclasses.field(default_factory=dict)  #: [trove_upgrade] of trove.conf
-    guest_options: Mapping[str, object] = dataclasses.field(default_factory=dict)  #: [trove_upgrade] of the guests' configuration
-    sections: Mapping[str, Mapping[str, object]] = dataclasses.field(default_factory=dict)  #: more for trove.conf, over the lab's own
+    options: Mapping[str, object] = dataclasses.field(
+        default_factory=dict
+    )  #: [trove_upgrade] of trove.conf
+    guest_options: Mapping[str, object] = dataclasses.field(
+        default_factory=dict
+    )  #: [trove_upgrade] of the guests' configuration
+    sections: Mapping[str, Mapping[str, object]] = dataclasses.field(
+        default_factory=dict
+    )  #: more for trove.conf, over the lab's own
     broker: str = ''  #: host:port at which guests reach the broker
     registry: str = ''  #: host:port at which guests reach the registry of container images
     database: str = NAME
@@ -61,7 +69,9 @@ class Deployment:
 
     def __post_init__(self) -> None:
         if self.server not in SERVERS:
-            raise ValueError(f'Trove is served by one of {", ".join(SERVERS)}, not by {self.server!r}')
+            raise ValueError(
+                f'Trove is served by one of {", ".join(SERVERS)}, not by {self.server!r}'
+            )
 
     def save(self, settings: Settings) -> None:
         """Remember it: from now on Trove belongs to the running cloud."""
@@ -108,7 +118,9 @@ def with_filter(paste: str) -> str:
             changed += 1
         lines.append(line)
     if changed != 1:
-        raise ValueError(f'api-paste.ini has {changed} pipelines that end in "{_END}", and should have one')
+        raise ValueError(
+            f'api-paste.ini has {changed} pipelines that end in "{_END}", and should have one'
+        )
     return '\n'.join([*lines, '', f'[filter:{FILTER}]', 'use = egg:trove-upgrade#upgrade', ''])
 
 
@@ -117,14 +129,19 @@ def processes(settings: Settings) -> list[Command]:
     deployed = deployment(settings)
     if deployed is None:
         return []
-    return [api_process(settings, deployed), *(agent_process(settings, name) for name in (CONDUCTOR, TASKMANAGER))]
+    return [
+        api_process(settings, deployed),
+        *(agent_process(settings, name) for name in (CONDUCTOR, TASKMANAGER)),
+    ]
 
 
 def probes(settings: Settings) -> dict[str, Callable[[], bool]]:
     """When each of them is ready."""
-    return {API: lambda: openstack.answers(settings.url((deployment(settings) or Deployment()).port)),
-            CONDUCTOR: lambda: consumes(settings, _QUEUES[CONDUCTOR]),
-            TASKMANAGER: lambda: consumes(settings, _QUEUES[TASKMANAGER])}
+    return {
+        API: lambda: openstack.answers(settings.url((deployment(settings) or Deployment()).port)),
+        CONDUCTOR: lambda: consumes(settings, _QUEUES[CONDUCTOR]),
+        TASKMANAGER: lambda: consumes(settings, _QUEUES[TASKMANAGER]),
+    }
 
 
 def api_process(settings: Settings, deployed: Deployment) -> Command:
@@ -135,36 +152,104 @@ def api_process(settings: Settings, deployed: Deployment) -> Command:
 
 def agent_process(settings: Settings, name: str) -> Command:
     """Conductor or taskmanager."""
-    return Command(name=name, stage=services.STAGE_AGENTS, stop_seconds=4.0, env=_env(settings),
-                   argv=(settings.venv.program(name), '--config-file', str(config_file(settings))))
+    return Command(
+        name=name,
+        stage=services.STAGE_AGENTS,
+        stop_seconds=4.0,
+        env=_env(settings),
+        argv=(settings.venv.program(name), '--config-file', str(config_file(settings))),
+    )
 
 
 def _uwsgi(settings: Settings, deployed: Deployment) -> Command:
-    return Command(name=API, stage=services.STAGE_AGENTS, stop_seconds=1.0, env=_env(settings, NO_EVENTLET_MONKEYPATCH='1'), argv=(
-        settings.venv.program('uwsgi'), '--http11-socket', f'{HOST}:{deployed.port}',
-        '--module', 'trove.cmd.app_wsgi:application', '--pyargv', f'--config-file {config_file(settings)}',
-        '--home', str(settings.venv.path), '--processes', str(deployed.processes), '--threads', str(deployed.threads),
-        '--enable-threads', '--single-interpreter', '--lazy-apps', '--need-app', '--die-on-term', '--thunder-lock', '--master',
-        '--buffer-size', '65535', '--listen', '100', '--disable-logging', '--http-timeout', '60', '--procname', 'trove-upgrade-lab-trove-api'))
+    return Command(
+        name=API,
+        stage=services.STAGE_AGENTS,
+        stop_seconds=1.0,
+        env=_env(settings, NO_EVENTLET_MONKEYPATCH='1'),
+        argv=(
+            settings.venv.program('uwsgi'),
+            '--http11-socket',
+            f'{HOST}:{deployed.port}',
+            '--module',
+            'trove.cmd.app_wsgi:application',
+            '--pyargv',
+            f'--config-file {config_file(settings)}',
+            '--home',
+            str(settings.venv.path),
+            '--processes',
+            str(deployed.processes),
+            '--threads',
+            str(deployed.threads),
+            '--enable-threads',
+            '--single-interpreter',
+            '--lazy-apps',
+            '--need-app',
+            '--die-on-term',
+            '--thunder-lock',
+            '--master',
+            '--buffer-size',
+            '65535',
+            '--listen',
+            '100',
+            '--disable-logging',
+            '--http-timeout',
+            '60',
+            '--procname',
+            'trove-upgrade-lab-trove-api',
+        ),
+    )
 
 
 def _gunicorn(settings: Settings, deployed: Deployment) -> Command:
     env = _env(settings, NO_EVENTLET_MONKEYPATCH='1', LAB_TROVE_CONF=str(config_file(settings)))
-    return Command(name=API, stage=services.STAGE_AGENTS, stop_seconds=3.0, env=env, argv=(
-        settings.venv.program('gunicorn'), '--bind', f'{HOST}:{deployed.port}', '--worker-class', 'gthread',
-        '--workers', str(deployed.processes), '--threads', str(deployed.threads), '--timeout', '120', '--graceful-timeout', '2',
-        '--no-control-socket', 'lab_trove_wsgi:application'))
+    return Command(
+        name=API,
+        stage=services.STAGE_AGENTS,
+        stop_seconds=3.0,
+        env=env,
+        argv=(
+            settings.venv.program('gunicorn'),
+            '--bind',
+            f'{HOST}:{deployed.port}',
+            '--worker-class',
+            'gthread',
+            '--workers',
+            str(deployed.processes),
+            '--threads',
+            str(deployed.threads),
+            '--timeout',
+            '120',
+            '--graceful-timeout',
+            '2',
+            '--no-control-socket',
+            'lab_trove_wsgi:application',
+        ),
+    )
 
 
 def _eventlet(settings: Settings, _deployed: Deployment) -> Command:
-    return Command(name=API, stage=services.STAGE_AGENTS, stop_seconds=4.0, env=_env(settings),
-                   argv=(settings.venv.program(API), '--config-file', str(config_file(settings))))
+    return Command(
+        name=API,
+        stage=services.STAGE_AGENTS,
+        stop_seconds=4.0,
+        env=_env(settings),
+        argv=(settings.venv.program(API), '--config-file', str(config_file(settings))),
+    )
 
 
 def migration(settings: Settings) -> openstack.Migration:
     """Trove's own tables."""
-    return openstack.Migration(NAME, (settings.venv.program('trove-manage'), '--config-file', str(config_file(settings)), 'db_sync'),
-                               _env(settings, NO_EVENTLET_MONKEYPATCH='1'))
+    return openstack.Migration(
+        NAME,
+        (
+            settings.venv.program('trove-manage'),
+            '--config-file',
+            str(config_file(settings)),
+            'db_sync',
+        ),
+        _env(settings, NO_EVENTLET_MONKEYPATCH='1'),
+    )
 
 
 def manage_env(settings: Settings) -> dict[str, str]:
@@ -174,8 +259,13 @@ def manage_env(settings: Settings) -> dict[str, str]:
 
 def consumes(settings: Settings, queue: str) -> bool:
     """True while somebody listens on this queue: before, a cast to it is lost without a word."""
-    connection = amqp.Connection(f'{HOST}:{settings.ports.broker}', userid='trove', password=settings.secrets.broker_trove,
-                                 virtual_host=BROKER_VHOST, connect_timeout=2)
+    connection = amqp.Connection(
+        f'{HOST}:{settings.ports.broker}',
+        userid='trove',
+        password=settings.secrets.broker_trove,
+        virtual_host=BROKER_VHOST,
+        connect_timeout=2,
+    )
     try:
         connection.connect()
         found = connection.channel().queue_declare(queue=queue, passive=True)
@@ -221,36 +311,71 @@ def _install_plugins(settings: Settings, ours: bool) -> None:
     (plugins / 'lab_trove_wsgi.py').write_text(_SHIM)
     if not ours:
         return
-    (plugins / 'trove_upgrade').symlink_to(pathlib.Path(trove_upgrade.__file__).resolve().parent, target_is_directory=True)
+    (plugins / 'trove_upgrade').symlink_to(
+        pathlib.Path(trove_upgrade.__file__).resolve().parent, target_is_directory=True
+    )
     info = plugins / 'trove_upgrade-1.0.dist-info'
     info.mkdir()
     (info / 'METADATA').write_text('Metadata-Version: 2.1\nName: trove-upgrade\nVersion: 1.0\n')
-    (info / 'entry_points.txt').write_text('[paste.filter_factory]\nupgrade = trove_upgrade.api.app:filter_factory\n')
+    (info / 'entry_points.txt').write_text(
+        '[paste.filter_factory]\nupgrade = trove_upgrade.api.app:filter_factory\n'
+    )
 
 
 def _trove_conf(settings: Settings, deployed: Deployment) -> openstack.Ini:
     state = settings.state(NAME)
-    rates = dict.fromkeys((f'http_{verb}_rate' for verb in ('get', 'post', 'put', 'delete', 'mgmt_post')), _LIMITLESS)
-    quotas = dict.fromkeys(('max_instances_per_tenant', 'max_volumes_per_tenant', 'max_backups_per_tenant'), _LIMITLESS)
+    rates = dict.fromkeys(
+        (f'http_{verb}_rate' for verb in ('get', 'post', 'put', 'delete', 'mgmt_post')), _LIMITLESS
+    )
+    quotas = dict.fromkeys(
+        ('max_instances_per_tenant', 'max_volumes_per_tenant', 'max_backups_per_tenant'), _LIMITLESS
+    )
     insecure = {'docker_insecure_registries': deployed.registry} if deployed.registry else {}
     content: dict[str, dict[str, object]] = {
-        'DEFAULT': openstack.logging(settings) | rates | quotas | RPC_KEYS | insecure | {
-            'host': HOST, 'bind_host': HOST, 'bind_port': deployed.port, 'trove_api_workers': deployed.processes,
-            'trove_conductor_workers': 1, 'transport_url': settings.trove_transport_url, 'admin_roles': 'admin', 'region': REGION,
-            'api_paste_config': paste_file(settings), 'trove_volume_support': False, 'max_ram_per_tenant': -1, 'report_interval': 10,
-            'guest_config': guest_config_file(settings), 'injected_config_owner': 'root', 'cloudinit_location': state / 'cloudinit',
-            'template_path': state / 'templates', 'network_driver': 'trove.network.neutron.NeutronDriver', 'use_syslog': False,
-            'cinder_service_type': VOLUME_SERVICE},
+        'DEFAULT': openstack.logging(settings)
+        | rates
+        | quotas
+        | RPC_KEYS
+        | insecure
+        | {
+            'host': HOST,
+            'bind_host': HOST,
+            'bind_port': deployed.port,
+            'trove_api_workers': deployed.processes,
+            'trove_conductor_workers': 1,
+            'transport_url': settings.trove_transport_url,
+            'admin_roles': 'admin',
+            'region': REGION,
+            'api_paste_config': paste_file(settings),
+            'trove_volume_support': False,
+            'max_ram_per_tenant': -1,
+            'report_interval': 10,
+            'guest_config': guest_config_file(settings),
+            'injected_config_owner': 'root',
+            'cloudinit_location': state / 'cloudinit',
+            'template_path': state / 'templates',
+            'network_driver': 'trove.network.neutron.NeutronDriver',
+            'use_syslog': False,
+            'cinder_service_type': VOLUME_SERVICE,
+        },
         'database': openstack.database(settings, deployed.database),
         'keystone_authtoken': openstack.authtoken(settings, NAME),
         'service_credentials': openstack.credentials(settings, NAME),
         'network': {'network_isolation': False},
         'oslo_concurrency': {'lock_path': state / 'locks'},
         'oslo_messaging_notifications': {'driver': 'messagingv2'},
-        'oslo_messaging_rabbit': dict(openstack.RABBIT)}
-    content |= {datastore: {'volume_support': False, 'device_path': '/dev/vdb'} for datastore in DATASTORES}
-    if deployed.with_filter or deployed.options:   # our taskmanager reads them before the filter is there
-        content[FILTER] = {guest_keys.OPTION: guest_keys.encryption_key(settings.layout), **deployed.options}
+        'oslo_messaging_rabbit': dict(openstack.RABBIT),
+    }
+    content |= {
+        datastore: {'volume_support': False, 'device_path': '/dev/vdb'} for datastore in DATASTORES
+    }
+    if (
+        deployed.with_filter or deployed.options
+    ):  # our taskmanager reads them before the filter is there
+        content[FILTER] = {
+            guest_keys.OPTION: guest_keys.encryption_key(settings.layout),
+            **deployed.options,
+        }
     for section, options in deployed.sections.items():
         content[section] = {**content.get(section, {}), **options}
     return content
@@ -260,11 +385,26 @@ def _guest_conf(settings: Settings, deployed: Deployment) -> openstack.Ini:
     user, _, place = settings.trove_transport_url.partition('@')
     vhost = place.partition('/')[2]
     content: dict[str, Mapping[str, object]] = {
-        'DEFAULT': {'transport_url': f'{user}@{deployed.broker}/{vhost}', 'log_dir': '/var/log/trove', 'log_file': 'trove-guestagent.log',
-                    'command_process_timeout': 60, 'debug': False},
-        'oslo_messaging_rabbit': openstack.RABBIT}
+        'DEFAULT': {
+            'transport_url': f'{user}@{deployed.broker}/{vhost}',
+            'log_dir': '/var/log/trove',
+            'log_file': 'trove-guestagent.log',
+            'command_process_timeout': 60,
+            'debug': False,
+        },
+        'oslo_messaging_rabbit': openstack.RABBIT,
+    }
     names = {'mysql': 'mysql', 'mariadb': 'mariadb', 'postgresql': 'postgres'}
-    content |= {datastore: {'volume_support': False, 'device_path': '/dev/vdb',
-                            **({'docker_image': f'{deployed.registry}/{names[datastore]}'} if deployed.registry else {})}
-                for datastore in DATASTORES}
+    content |= {
+        datastore: {
+            'volume_support': False,
+            'device_path': '/dev/vdb',
+            **(
+                {'docker_image': f'{deployed.registry}/{names[datastore]}'}
+                if deployed.registry
+                else {}
+            ),
+        }
+        for datastore in DATASTORES
+    }
     return content | ({FILTER: deployed.guest_options} if deployed.guest_options else {})

@@ -31,7 +31,9 @@ class WithoutVolumes(nova_proxy.Proxy):
     def __init__(self, target_port: int) -> None:
         super().__init__(0, target_port)
 
-    def forward(self, method: str, path: str, headers: list[tuple[str, str]], body: bytes) -> nova_proxy.Answer:
+    def forward(
+        self, method: str, path: str, headers: list[tuple[str, str]], body: bytes
+    ) -> nova_proxy.Answer:
         """See `nova_proxy.Proxy.forward`."""
         return super().forward(method, path, headers, without_volume(method, path, body))
 
@@ -51,7 +53,12 @@ def without_volume(method: str, path: str, body: bytes) -> bytes:
 @contextlib.contextmanager
 def serving(server: nova_proxy.Proxy) -> Iterator[int]:
     """Serves for as long as the context lasts; its port."""
-    thread = threading.Thread(target=server.serve_forever, kwargs={'poll_interval': 0.1}, name='without-volumes', daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever,
+        kwargs={'poll_interval': 0.1},
+        name='without-volumes',
+        daemon=True,
+    )
     thread.start()
     try:
         yield int(server.server_address[1])
@@ -62,15 +69,24 @@ def serving(server: nova_proxy.Proxy) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def apis(namespace: str, ports: Sequence[tuple[int, int]], directory: pathlib.Path) -> Iterator[None]:
+def apis(
+    namespace: str, ports: Sequence[tuple[int, int]], directory: pathlib.Path
+) -> Iterator[None]:
     """Loopback inside the namespace leads to loopback here, for as long as the context lasts: (port there, port here).
 
     So every address of the catalog holds in there, too.
     """
     configuration = directory / 'haproxy.cfg'
     configuration.write_text(forwarding(namespace, ports), 'utf-8')
-    with (directory / 'haproxy.log').open('wb') as log, subprocess.Popen(
-            ('haproxy', '-db', '-f', str(configuration)), stdin=subprocess.DEVNULL, stdout=log, stderr=log) as forwarder:
+    with (
+        (directory / 'haproxy.log').open('wb') as log,
+        subprocess.Popen(
+            ('haproxy', '-db', '-f', str(configuration)),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        ) as forwarder,
+    ):
         try:
             yield
         finally:
@@ -87,16 +103,25 @@ defaults
     timeout connect 5s
     timeout client 10m
     timeout server 10m
-""" + ''.join(f"""listen port-{there}
+""" + ''.join(
+        f"""listen port-{there}
     bind {HOST}:{there} namespace {namespace}
     server here {HOST}:{here}
-""" for there, here in ports)
+"""
+        for there, here in ports
+    )
 
 
 class FloatingAddresses:
     """What a router does for the guests of one network: a connection to a floating address goes to the port that has it."""
 
-    def __init__(self, fabric: NetworkFabric, network_id: str, external_cidr: str, listing: Callable[[], list[dict[str, Any]]]) -> None:
+    def __init__(
+        self,
+        fabric: NetworkFabric,
+        network_id: str,
+        external_cidr: str,
+        listing: Callable[[], list[dict[str, Any]]],
+    ) -> None:
         self._fabric = fabric
         self._network_id = network_id
         self._cidr = external_cidr
@@ -117,7 +142,9 @@ class FloatingAddresses:
             self._ended.set()
             thread.join(_STOP_SECONDS)
             self.become({})
-            self._fabric.run_in(self._network_id, ['ip', 'route', 'delete', self._cidr, 'dev', 'br0'], check=False)
+            self._fabric.run_in(
+                self._network_id, ['ip', 'route', 'delete', self._cidr, 'dev', 'br0'], check=False
+            )
 
     def become(self, wanted: dict[str, str]) -> None:
         """Translate these, floating address -> fixed, and no other."""
@@ -131,13 +158,34 @@ class FloatingAddresses:
                 self._known[floating] = fixed
 
     def _rule(self, action: str, floating: str, fixed: str) -> None:
-        self._fabric.run_in(self._network_id, ['iptables', '-w', '-t', 'nat', action, 'OUTPUT', '-d', f'{floating}/32',
-                                               '-j', 'DNAT', '--to-destination', fixed])
+        self._fabric.run_in(
+            self._network_id,
+            [
+                'iptables',
+                '-w',
+                '-t',
+                'nat',
+                action,
+                'OUTPUT',
+                '-d',
+                f'{floating}/32',
+                '-j',
+                'DNAT',
+                '--to-destination',
+                fixed,
+            ],
+        )
 
     def _watch(self) -> None:
         while not self._ended.wait(LOOK_SECONDS):
             try:
-                self.become({one['floating_ip_address']: one['fixed_ip_address'] for one in self._listing() if one['fixed_ip_address']})
+                self.become(
+                    {
+                        one['floating_ip_address']: one['fixed_ip_address']
+                        for one in self._listing()
+                        if one['fixed_ip_address']
+                    }
+                )
             except errors.LabError as error:
                 self.problem = str(error)
                 return

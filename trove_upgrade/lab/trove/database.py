@@ -13,7 +13,9 @@ CONTAINER = 'database'
 _PASSWORDS = '/var/lib/mysql/conf.d/{}.cnf'
 _CHECK_SECONDS = 300
 _ANSWER_SECONDS = 10
-_CLIENT = 'exec mariadb --batch --skip-column-names --user=root --socket=/var/run/mysqld/mysqld.sock'
+_CLIENT = (
+    'exec mariadb --batch --skip-column-names --user=root --socket=/var/run/mysqld/mysqld.sock'
+)
 
 
 def root_password(guest: Guest) -> str:
@@ -28,9 +30,15 @@ def asker(guest: Guest, seconds: float = _CHECK_SECONDS) -> Callable[[str], str]
 
     :raises errors.CommandFailed: the database refused one, or does not answer.
     """
+
     def ask(statements: str) -> str:
-        return guest.exec(['docker', 'exec', '-i', '-e', 'MYSQL_PWD', CONTAINER, 'sh', '-c', _CLIENT], input_text=statements,
-                          timeout_seconds=seconds, env={'MYSQL_PWD': root_password(guest)}).output
+        return guest.exec(
+            ['docker', 'exec', '-i', '-e', 'MYSQL_PWD', CONTAINER, 'sh', '-c', _CLIENT],
+            input_text=statements,
+            timeout_seconds=seconds,
+            env={'MYSQL_PWD': root_password(guest)},
+        ).output
+
     return ask
 
 

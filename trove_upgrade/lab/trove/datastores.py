@@ -23,36 +23,83 @@ class Datastores:
 
     def __init__(self, handle: CloudHandle) -> None:
         admin = handle.users['admin']
-        self._session = rest.Session(admin.auth_url, admin.username, admin.password, admin.project_name)
-        projects = self._session.request('GET', f'{handle.auth_url}/projects?name={admin.project_name}')['projects']
+        self._session = rest.Session(
+            admin.auth_url, admin.username, admin.password, admin.project_name
+        )
+        projects = self._session.request(
+            'GET', f'{handle.auth_url}/projects?name={admin.project_name}'
+        )['projects']
         self._base = f'{handle.database_api_url}/{projects[0]["id"]}/mgmt/datastore-versions'
 
-    def register(self, datastore: str, name: str, number: str, image_id: str, *, default: bool = False, manager: str | None = None,
-                 packages: str = '', active: bool = True) -> Registered:
+    def register(
+        self,
+        datastore: str,
+        name: str,
+        number: str,
+        image_id: str,
+        *,
+        default: bool = False,
+        manager: str | None = None,
+        packages: str = '',
+        active: bool = True,
+    ) -> Registered:
         """Offer a version, whose datastore is made with the first one; one of that name and number is changed to this.
 
         `number` is what the guest takes as the container image's tag; `manager` is the datastore's name where it is left out.
 
         :raises CommandFailed: Trove refused it, e.g. because Glance knows no such image.
         """
-        fields = {'datastore_manager': manager or datastore, 'image': image_id, 'active': active, 'default': default}
+        fields = {
+            'datastore_manager': manager or datastore,
+            'image': image_id,
+            'active': active,
+            'default': default,
+        }
         if packages:
             fields['packages'] = packages.split(',')
         known = self._find(datastore, name, number)
         if known is None:
-            self._session.request('POST', self._base, {'version': {'datastore_name': datastore, 'name': name, 'version': number, **fields}})
+            self._session.request(
+                'POST',
+                self._base,
+                {
+                    'version': {
+                        'datastore_name': datastore,
+                        'name': name,
+                        'version': number,
+                        **fields,
+                    }
+                },
+            )
         else:
             self._session.request('PATCH', f'{self._base}/{known.id}', fields)
         found = self._find(datastore, name, number)
         if found is None:
-            raise errors.CommandFailed(f'Trove took version {name} ({number}) of {datastore} and does not list it. See the log of trove-api.')
+            raise errors.CommandFailed(
+                f'Trove took version {name} ({number}) of {datastore} and does not list it. See the log of trove-api.'
+            )
         return found
 
     def all(self) -> list[Registered]:
         """Every version, also those that are not active."""
         found = self._session.request('GET', self._base)['versions']
-        return [Registered(version['id'], version['datastore_name'], version['name'], version['version'], str(version['image']))
-                for version in found]
+        return [
+            Registered(
+                version['id'],
+                version['datastore_name'],
+                version['name'],
+                version['version'],
+                str(version['image']),
+            )
+            for version in found
+        ]
 
     def _find(self, datastore: str, name: str, number: str) -> Registered | None:
-        return next((one for one in self.all() if (one.datastore, one.name, one.number) == (datastore, name, number)), None)
+        return next(
+            (
+                one
+                for one in self.all()
+                if (one.datastore, one.name, one.number) == (datastore, name, number)
+            ),
+            None,
+        )

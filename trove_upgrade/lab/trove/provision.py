@@ -13,7 +13,15 @@ ROUTER = 'trove-router'
 #: name -> vCPUs, memory in MiB, root disk in GB, ephemeral disk in GB (without Cinder Trove puts the data there)
 FLAVORS = {'trove.small': (1, 512, 4, 2), 'trove.medium': (2, 1024, 8, 4)}
 _UNLIMITED = -1
-_QUOTAS = ('network', 'subnet', 'port', 'router', 'floatingip', 'security_group', 'security_group_rule')
+_QUOTAS = (
+    'network',
+    'subnet',
+    'port',
+    'router',
+    'floatingip',
+    'security_group',
+    'security_group_rule',
+)
 
 
 def ensure(settings: Settings, handle: CloudHandle) -> None:
@@ -29,13 +37,26 @@ def ensure(settings: Settings, handle: CloudHandle) -> None:
     known = flavors(settings)
     for name, (vcpus, ram, disk, ephemeral) in FLAVORS.items():
         if name not in known:
-            session.request('POST', f'{settings.url(settings.ports.compute, "/v2.1")}/flavors', {'flavor': {
-                'name': name, 'vcpus': vcpus, 'ram': ram, 'disk': disk, 'OS-FLV-EXT-DATA:ephemeral': ephemeral}})
+            session.request(
+                'POST',
+                f'{settings.url(settings.ports.compute, "/v2.1")}/flavors',
+                {
+                    'flavor': {
+                        'name': name,
+                        'vcpus': vcpus,
+                        'ram': ram,
+                        'disk': disk,
+                        'OS-FLV-EXT-DATA:ephemeral': ephemeral,
+                    }
+                },
+            )
 
 
 def flavors(settings: Settings) -> dict[str, str]:
     """Those of FLAVORS that there are; name -> id."""
-    found = _admin(settings).request('GET', f'{settings.url(settings.ports.compute, "/v2.1")}/flavors')['flavors']
+    found = _admin(settings).request(
+        'GET', f'{settings.url(settings.ports.compute, "/v2.1")}/flavors'
+    )['flavors']
     return {str(flavor['name']): str(flavor['id']) for flavor in found if flavor['name'] in FLAVORS}
 
 
@@ -44,11 +65,26 @@ def _volumes(settings: Settings, session: rest.Session) -> None:
     base = settings.auth_url
     if session.request('GET', f'{base}/services?type={trove.VOLUME_SERVICE}')['services']:
         return
-    service = session.request('POST', f'{base}/services', {'service': {'type': trove.VOLUME_SERVICE, 'name': trove.VOLUME_SERVICE}})['service']['id']
+    service = session.request(
+        'POST',
+        f'{base}/services',
+        {'service': {'type': trove.VOLUME_SERVICE, 'name': trove.VOLUME_SERVICE}},
+    )['service']['id']
     for interface in ('public', 'internal', 'admin'):
-        session.request('POST', f'{base}/endpoints', {'endpoint': {
-            'service_id': service, 'interface': interface, 'region': REGION,
-            'url': settings.url(settings.ports.compute_proxy, f'{nova_proxy.VOLUMES}/$(project_id)s')}})
+        session.request(
+            'POST',
+            f'{base}/endpoints',
+            {
+                'endpoint': {
+                    'service_id': service,
+                    'interface': interface,
+                    'region': REGION,
+                    'url': settings.url(
+                        settings.ports.compute_proxy, f'{nova_proxy.VOLUMES}/$(project_id)s'
+                    ),
+                }
+            },
+        )
 
 
 def _router(settings: Settings, handle: CloudHandle, session: rest.Session) -> None:
@@ -58,13 +94,35 @@ def _router(settings: Settings, handle: CloudHandle, session: rest.Session) -> N
     network = session.request('GET', f'{base}/networks/{handle.network_id}')['network']
     # Tenants choose it as their own: the lab has one network where brokers and registries can be reached.
     session.request('PUT', f'{base}/networks/{handle.network_id}', {'network': {'shared': True}})
-    session.request('PUT', f'{base}/quotas/{network["project_id"]}', {'quota': dict.fromkeys(_QUOTAS, _UNLIMITED)})
-    external = session.request('POST', f'{base}/networks', {'network': {'name': EXTERNAL, 'router:external': True}})['network']['id']
-    session.request('POST', f'{base}/subnets', {'subnet': {
-        'network_id': external, 'name': EXTERNAL, 'ip_version': 4, 'cidr': EXTERNAL_CIDR, 'enable_dhcp': False}})
-    router = session.request('POST', f'{base}/routers', {'router': {
-        'name': ROUTER, 'external_gateway_info': {'network_id': external}}})['router']['id']
-    session.request('PUT', f'{base}/routers/{router}/add_router_interface', {'subnet_id': network['subnets'][0]})
+    session.request(
+        'PUT',
+        f'{base}/quotas/{network["project_id"]}',
+        {'quota': dict.fromkeys(_QUOTAS, _UNLIMITED)},
+    )
+    external = session.request(
+        'POST', f'{base}/networks', {'network': {'name': EXTERNAL, 'router:external': True}}
+    )['network']['id']
+    session.request(
+        'POST',
+        f'{base}/subnets',
+        {
+            'subnet': {
+                'network_id': external,
+                'name': EXTERNAL,
+                'ip_version': 4,
+                'cidr': EXTERNAL_CIDR,
+                'enable_dhcp': False,
+            }
+        },
+    )
+    router = session.request(
+        'POST',
+        f'{base}/routers',
+        {'router': {'name': ROUTER, 'external_gateway_info': {'network_id': external}}},
+    )['router']['id']
+    session.request(
+        'PUT', f'{base}/routers/{router}/add_router_interface', {'subnet_id': network['subnets'][0]}
+    )
 
 
 def _admin(settings: Settings) -> rest.Session:

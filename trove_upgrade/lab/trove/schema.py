@@ -21,8 +21,11 @@ def ensure(settings: Settings, database: str) -> None:
     """
     tables = _tables(settings, database)
     if ALONE in tables:
-        raise errors.LabError(f'Cannot start Trove on database {database}: trove-upgrade runs alone on it. Run trove-upgrade-lab down first, '
-                              'then up --trove.', code='lab_runs_alone')
+        raise errors.LabError(
+            f'Cannot start Trove on database {database}: trove-upgrade runs alone on it. Run trove-upgrade-lab down first, '
+            'then up --trove.',
+            code='lab_runs_alone',
+        )
     if tables:
         return
     kept = _kept(settings)
@@ -30,8 +33,12 @@ def ensure(settings: Settings, database: str) -> None:
         mariadb.execute(settings, f'USE {database};\n{kept.read_text()}')
         return
     migration = trove.migration(settings)
-    commands.run(migration.argv, log=settings.layout.log_file('migrate-trove'), env=migration.env,
-                 timeout_seconds=openstack.MIGRATION_SECONDS)
+    commands.run(
+        migration.argv,
+        log=settings.layout.log_file('migrate-trove'),
+        env=migration.env,
+        timeout_seconds=openstack.MIGRATION_SECONDS,
+    )
     unfinished = kept.with_suffix('.new')
     unfinished.parent.mkdir(parents=True, exist_ok=True)
     unfinished.write_text(dump(settings, database))
@@ -47,8 +54,12 @@ def dump(settings: Settings, database: str, *, with_rows: bool = True) -> str:
     for table in _tables(settings, database):
         created = mariadb.execute(settings, f'SHOW CREATE TABLE `{database}`.`{table}`;')[0][1]
         statements.append(created.replace('\\n', '\n') + ';')
-        for row in mariadb.execute(settings, f'SELECT * FROM `{database}`.`{table}`;') if with_rows else ():
-            values = ', '.join('NULL' if value == 'NULL' else "'" + value.replace("'", "''") + "'" for value in row)
+        for row in (
+            mariadb.execute(settings, f'SELECT * FROM `{database}`.`{table}`;') if with_rows else ()
+        ):
+            values = ', '.join(
+                'NULL' if value == 'NULL' else "'" + value.replace("'", "''") + "'" for value in row
+            )
             statements.append(f'INSERT INTO `{table}` VALUES ({values});')
     return '\n'.join([*statements, 'SET FOREIGN_KEY_CHECKS = 1;', ''])
 

@@ -36,7 +36,13 @@ MANAGE_SECONDS = 180.0
 class Daemon:
     """One of Trove's processes.  `command` says how it is started now."""
 
-    def __init__(self, name: str, supervisor: Supervisor, command: Callable[[], Command], ready: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        name: str,
+        supervisor: Supervisor,
+        command: Callable[[], Command],
+        ready: Callable[[], bool],
+    ) -> None:
         self.name = name
         self._supervisor = supervisor
         self._command = command
@@ -84,10 +90,24 @@ class TroveSide:
         self._handle = handle
         self._supervisor = supervisor
         probes = trove.probes(settings)
-        self.api = Daemon(trove.API, supervisor, lambda: trove.api_process(settings, self.deployment), probes[trove.API])
-        self.conductor = Daemon(trove.CONDUCTOR, supervisor, lambda: trove.agent_process(settings, trove.CONDUCTOR), probes[trove.CONDUCTOR])
-        self.taskmanager = Daemon(trove.TASKMANAGER, supervisor, lambda: trove.agent_process(settings, trove.TASKMANAGER),
-                                  probes[trove.TASKMANAGER])
+        self.api = Daemon(
+            trove.API,
+            supervisor,
+            lambda: trove.api_process(settings, self.deployment),
+            probes[trove.API],
+        )
+        self.conductor = Daemon(
+            trove.CONDUCTOR,
+            supervisor,
+            lambda: trove.agent_process(settings, trove.CONDUCTOR),
+            probes[trove.CONDUCTOR],
+        )
+        self.taskmanager = Daemon(
+            trove.TASKMANAGER,
+            supervisor,
+            lambda: trove.agent_process(settings, trove.TASKMANAGER),
+            probes[trove.TASKMANAGER],
+        )
 
     @classmethod
     def of(cls, cloud: Cloud) -> 'TroveSide':
@@ -96,7 +116,11 @@ class TroveSide:
         :raises LabError: none is up.
         """
         settings = cloud.settings()
-        return cls(settings, cloud.handle(), Supervisor(settings.layout.run_dir, settings.layout.pids_dir, settings.layout.logs_dir))
+        return cls(
+            settings,
+            cloud.handle(),
+            Supervisor(settings.layout.run_dir, settings.layout.pids_dir, settings.layout.logs_dir),
+        )
 
     @property
     def deployment(self) -> Deployment:
@@ -181,10 +205,24 @@ class TroveSide:
 
         :raises CommandFailed: it ended with another code than 0.
         """
-        argv = [self.settings.venv.program('trove-manage'), '--config-file', str(self.conf_path), *arguments]
-        done = subprocess.run(argv, env=trove.manage_env(self.settings), capture_output=True, text=True, timeout=MANAGE_SECONDS, check=False)
+        argv = [
+            self.settings.venv.program('trove-manage'),
+            '--config-file',
+            str(self.conf_path),
+            *arguments,
+        ]
+        done = subprocess.run(
+            argv,
+            env=trove.manage_env(self.settings),
+            capture_output=True,
+            text=True,
+            timeout=MANAGE_SECONDS,
+            check=False,
+        )
         if done.returncode != 0:
-            raise errors.CommandFailed(f'trove-manage {" ".join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}')
+            raise errors.CommandFailed(
+                f'trove-manage {" ".join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}'
+            )
         return done.stdout
 
     def sql(self, statement: str) -> list[list[str]]:
@@ -203,4 +241,7 @@ class TroveSide:
         return self.conductor, self.taskmanager, self.api
 
     def _default(self) -> Deployment:
-        return Deployment(broker=f'{self.gateway}:{BROKER_PORT}', registry=f'{self.gateway}:{provision.REGISTRY_PORT}')
+        return Deployment(
+            broker=f'{self.gateway}:{BROKER_PORT}',
+            registry=f'{self.gateway}:{provision.REGISTRY_PORT}',
+        )

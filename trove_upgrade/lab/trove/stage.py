@@ -37,7 +37,10 @@ READY_SECONDS = 60.0
 DATASTORE = 'mariadb'
 GUEST_TOPIC_PREFIX = 'trove-upgrade-guest.'
 #: What the operator's page has in [trove_upgrade] of trove.conf.
-BESIDE_TROVE: Mapping[str, object] = {'guest_topic_prefix': GUEST_TOPIC_PREFIX, 'write_service_status': False}
+BESIDE_TROVE: Mapping[str, object] = {
+    'guest_topic_prefix': GUEST_TOPIC_PREFIX,
+    'write_service_status': False,
+}
 #: Always: the lab's guest images have our agent, and by the default topic it would take the messages of Trove's.
 GUEST_OPTIONS: Mapping[str, object] = {'guest_topic_prefix': GUEST_TOPIC_PREFIX}
 #: The versions to move between: guest image and container image.
@@ -59,8 +62,15 @@ class TroveStage:
     target: Registered  #: 11.8 on trixie
 
 
-def start(layout: Layout, cloud: Cloud, progress: Progress, *, with_product: bool = False,
-          options: Mapping[str, object] = QUICK, database: str = trove.NAME) -> TroveStage:
+def start(
+    layout: Layout,
+    cloud: Cloud,
+    progress: Progress,
+    *,
+    with_product: bool = False,
+    options: Mapping[str, object] = QUICK,
+    database: str = trove.NAME,
+) -> TroveStage:
     """Trove, registry and two versions on a cloud that is up; `with_product` also our filter, tables and taskmanager.  Safe to repeat.
 
     `options` go into [trove_upgrade] of trove.conf; `database` is Trove's, where tables of that name are somebody else's.
@@ -74,7 +84,15 @@ def start(layout: Layout, cloud: Cloud, progress: Progress, *, with_product: boo
             containers = start_registry(layout, side, tell)
     with progress.phase('Starting Trove') as tell:
         if with_product:
-            side.start(database=database, options={**BESIDE_TROVE, 'guest_config_file': str(trove.guest_config_file(side.settings)), **options}, guest_options=GUEST_OPTIONS)
+            side.start(
+                database=database,
+                options={
+                    **BESIDE_TROVE,
+                    'guest_config_file': str(trove.guest_config_file(side.settings)),
+                    **options,
+                },
+                guest_options=GUEST_OPTIONS,
+            )
         else:
             side.start(guest_options=GUEST_OPTIONS)
         if not _record(layout).exists():
@@ -95,8 +113,17 @@ def load(layout: Layout) -> TroveStage:
     cloud = Cloud(layout)
     handle, side = cloud.handle(), TroveSide.of(cloud)
     host = instances.open_host(handle)
-    return TroveStage(layout, handle, side, host, product(layout, side, cloud), Datastores(handle), TroveInstances(handle, side, host),
-                      former, target)
+    return TroveStage(
+        layout,
+        handle,
+        side,
+        host,
+        product(layout, side, cloud),
+        Datastores(handle),
+        TroveInstances(handle, side, host),
+        former,
+        target,
+    )
 
 
 def build(layout: Layout, tell: Phase) -> list[publishing.ImageFile]:
@@ -118,7 +145,12 @@ def start_registry(layout: Layout, side: TroveSide, tell: Phase) -> list[Image]:
 
 def product(layout: Layout, side: TroveSide, cloud: Cloud) -> Product:
     """Our services beside Trove: they read trove.conf."""
-    return Product(layout, cloud.handle(), Supervisor(layout.run_dir, layout.pids_dir, layout.logs_dir), config_file=side.conf_path)
+    return Product(
+        layout,
+        cloud.handle(),
+        Supervisor(layout.run_dir, layout.pids_dir, layout.logs_dir),
+        config_file=side.conf_path,
+    )
 
 
 def add_product(layout: Layout, side: TroveSide, cloud: Cloud) -> Product:
@@ -129,7 +161,9 @@ def add_product(layout: Layout, side: TroveSide, cloud: Cloud) -> Product:
     supervisor = Supervisor(layout.run_dir, layout.pids_dir, layout.logs_dir)
     if not supervisor.runs(TASKMANAGER):
         ours.start_taskmanager()
-    supervisor.wait_ready(TASKMANAGER, lambda: trove.consumes(side.settings, OUR_QUEUE), READY_SECONDS)
+    supervisor.wait_ready(
+        TASKMANAGER, lambda: trove.consumes(side.settings, OUR_QUEUE), READY_SECONDS
+    )
     if not side.deployment.with_filter:
         side.restart_api(with_filter=True)
     return ours
@@ -144,14 +178,20 @@ def record_facts(layout: Layout, ours: Product) -> None:
             ours.manage('datastore_version_facts', DATASTORE, number, file.name)
 
 
-def _register(layout: Layout, cloud: Cloud, guests: list[publishing.ImageFile], containers: list[Image]) -> None:
+def _register(
+    layout: Layout, cloud: Cloud, guests: list[publishing.ImageFile], containers: list[Image]
+) -> None:
     """One version per pair, under the full number of the server in the container image: that is its tag, too."""
     handle, datastores = cloud.handle(), Datastores(cloud.handle())
     found: list[Registered] = []
     facts: dict[str, Mapping[str, Any]] = {}
     for (_guest, recipe), guest in zip(PAIRS, guests, strict=True):
         number = next(image.version for image in containers if recipe.family in image.tags)
-        found.append(datastores.register(DATASTORE, number, number, publishing.upload(handle, guest), default=not found))
+        found.append(
+            datastores.register(
+                DATASTORE, number, number, publishing.upload(handle, guest), default=not found
+            )
+        )
         facts[number] = guest.facts
     _facts(layout).write_text(json.dumps(facts, default=dict))
     fresh = _record(layout).with_suffix('.new')

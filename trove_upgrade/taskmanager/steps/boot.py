@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Boot: the new root disk's agent says that it is there."""
+
 import dataclasses
 
 from trove_upgrade.domain import exceptions, guest, ports, states, upgrade
@@ -14,24 +15,36 @@ class Boot:
 
     guests: ports.GuestRepository
     keys: GuestKeys
-    poll_seconds: float         #: a heartbeat wakes the step earlier
+    poll_seconds: float  #: a heartbeat wakes the step earlier
     timeout_seconds: float
     hold_seconds: float
-    takes_unsealed: bool = False     #: the operator lets guests with keys report unsealed
+    takes_unsealed: bool = False  #: the operator lets guests with keys report unsealed
 
     def run(self, row: upgrade.Upgrade) -> Done | Wait:
         """Never raises: what does not come is found by the time-out."""
         heartbeat = self.guests.heartbeat(row.instance_id)
         if heartbeat is None or heartbeat.marker != row.marker:
-            if row.data.get(ASKED_FOR) != row.attempt:  # a retry: what has not come by now needs another rebuild
-                return Wait(0, 'The server is rebuilt again.', changes={'step': states.Step.REBUILD})
-            return Wait(self.poll_seconds, f'Waiting for the agent of the new image: {_last_word(row, heartbeat)}.')
+            if (
+                row.data.get(ASKED_FOR) != row.attempt
+            ):  # a retry: what has not come by now needs another rebuild
+                return Wait(
+                    0, 'The server is rebuilt again.', changes={'step': states.Step.REBUILD}
+                )
+            return Wait(
+                self.poll_seconds,
+                f'Waiting for the agent of the new image: {_last_word(row, heartbeat)}.',
+            )
         if heartbeat.boot_id == row.data.get('former_boot_id'):
             return Wait(self.poll_seconds, 'The former guest still runs.')
         if not self._is_under_its_key(row):
-            return Wait(self.poll_seconds, 'Waiting for the agent of the new image: the last word was not under the key of this rebuild.')
-        return Done(f'Agent {heartbeat.agent_version} runs in the new guest.',
-                    data={'boot_id': heartbeat.boot_id, 'agent_version': heartbeat.agent_version})
+            return Wait(
+                self.poll_seconds,
+                'Waiting for the agent of the new image: the last word was not under the key of this rebuild.',
+            )
+        return Done(
+            f'Agent {heartbeat.agent_version} runs in the new guest.',
+            data={'boot_id': heartbeat.boot_id, 'agent_version': heartbeat.agent_version},
+        )
 
     def _is_under_its_key(self, row: upgrade.Upgrade) -> bool:
         key_id = self.keys.minted_id(row.instance_id, row.marker)
@@ -45,7 +58,9 @@ class Boot:
         return exceptions.StepFailed(
             f'The new guest of instance {row.instance_id} did not report within {self.timeout_seconds:g} s ({found}). Look at the console '
             f'of server {row.server_id}: does image {row.wanted_image_id} have the agent, and does it reach the broker? Then retry the '
-            f'upgrade.', 'BOOT_TIMEOUT')
+            f'upgrade.',
+            'BOOT_TIMEOUT',
+        )
 
 
 def _last_word(row: upgrade.Upgrade, heartbeat: guest.Heartbeat | None) -> str:

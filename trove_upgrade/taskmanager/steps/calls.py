@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a step asks the guest: the arguments, the pace, and what the answers mean."""
+
 import dataclasses
 import datetime
 from collections.abc import Callable, Mapping
@@ -15,57 +16,100 @@ class Calls:
 
     datastores: ports.DatastoreRepository
     clock: ports.Clock
-    options: Mapping[str, Any]        #: the operator's choices, as they travel
-    poll_seconds: float               #: at first
+    options: Mapping[str, Any]  #: the operator's choices, as they travel
+    poll_seconds: float  #: at first
     poll_max_seconds: float
-    call_timeout_seconds: float       #: how long one call may last
+    call_timeout_seconds: float  #: how long one call may last
 
     def facts(self, version_id: str, manager: str, number: str) -> dict[str, Any]:
         """What registering the target version recorded of its image, with what the row itself says."""
         facts = dict(self.datastores.target_facts(version_id))
         parameters = list(self.datastores.configuration_parameters(version_id))
-        return {'server_version': spoken(number), **facts, 'datastore_manager': manager, 'configuration_parameters': parameters,
-                **self._version(version_id, number)}
+        return {
+            'server_version': spoken(number),
+            **facts,
+            'datastore_manager': manager,
+            'configuration_parameters': parameters,
+            **self._version(version_id, number),
+        }
 
     def _version(self, version_id: str, number: str) -> dict[str, Any]:
         """What Trove's row says of the version: a guest that runs containers makes the image's tag of its number, as Trove's agent does."""
         try:
             version = self.datastores.version_by_id(version_id)
-        except exceptions.DatastoreVersionNotFound:    # deleted by an operator since: the upgrade's own row knows the number
+        except (
+            exceptions.DatastoreVersionNotFound
+        ):  # deleted by an operator since: the upgrade's own row knows the number
             return {'version_number': number}
-        return {'version_number': version.number, 'version_name': version.name, 'image_id': version.image_id or '',
-                'packages': version.packages}
+        return {
+            'version_number': version.number,
+            'version_name': version.name,
+            'image_id': version.image_id or '',
+            'packages': version.packages,
+        }
 
     def with_facts(self, row: upgrade.Upgrade) -> guest.GuestCall:
         """For what is checked against the target; the facts are too many to travel with every other call."""
-        return self.plain(row, self.facts(row.target_version_id, row.datastore_manager, row.target_number))
+        return self.plain(
+            row, self.facts(row.target_version_id, row.datastore_manager, row.target_number)
+        )
 
-    def plain(self, row: upgrade.Upgrade, target: Mapping[str, Any] | None = None, *, seconds: float | None = None) -> guest.GuestCall:
+    def plain(
+        self,
+        row: upgrade.Upgrade,
+        target: Mapping[str, Any] | None = None,
+        *,
+        seconds: float | None = None,
+    ) -> guest.GuestCall:
         """A call whose deadline is the step's own, or `seconds` from now."""
         now, deadline = self.clock.now(), row.step_deadline
         if deadline is None or seconds is not None:
             deadline = now + datetime.timedelta(seconds=3600 if seconds is None else seconds)
         if target is None:
-            target = {'server_version': spoken(row.wanted_number), 'datastore_manager': row.datastore_manager,
-                      **self._version(row.wanted_version_id, row.wanted_number),
-                      'container_image': self.datastores.target_facts(row.wanted_version_id).get('container_image')}
-        if row.wanted_image_id:    # frozen; the version may have been given another one since, or have tags
+            target = {
+                'server_version': spoken(row.wanted_number),
+                'datastore_manager': row.datastore_manager,
+                **self._version(row.wanted_version_id, row.wanted_number),
+                'container_image': self.datastores.target_facts(row.wanted_version_id).get(
+                    'container_image'
+                ),
+            }
+        if (
+            row.wanted_image_id
+        ):  # frozen; the version may have been given another one since, or have tags
             target = {**target, 'image_id': row.wanted_image_id}
         options = {**self.options, 'rollback': True} if row.is_rolling_back else self.options
         return guest.GuestCall(
-            instance_id=row.instance_id, upgrade_id=row.id, attempt=row.attempt, generation=row.generation, deadline=deadline,
-            target=target, options=options, upgrade_info=row.data.get('upgrade_info') or {},
-            seconds=guest.whole_seconds((deadline - now).total_seconds()))
+            instance_id=row.instance_id,
+            upgrade_id=row.id,
+            attempt=row.attempt,
+            generation=row.generation,
+            deadline=deadline,
+            target=target,
+            options=options,
+            upgrade_info=row.data.get('upgrade_info') or {},
+            seconds=guest.whole_seconds((deadline - now).total_seconds()),
+        )
 
     def ask_again(self, row: upgrade.Upgrade, answer: guest.GuestAnswer) -> Wait:
         """The guest works: soon at first, then less often."""
-        runs = next((run.runs for run in reversed(row.steps) if run.step is row.step and run.attempt == row.attempt), 0)
+        runs = next(
+            (
+                run.runs
+                for run in reversed(row.steps)
+                if run.step is row.step and run.attempt == row.attempt
+            ),
+            0,
+        )
         seconds = min(self.poll_max_seconds, self.poll_seconds * 1.5 ** min(runs, 40))
         return Wait(seconds, answer.message, answer.percent)
 
 
-def answered(ask: Callable[[guest.GuestCall], guest.GuestAnswer], call: guest.GuestCall,
-             failure: type[exceptions.StepRefused] | type[exceptions.StepFailed]) -> guest.GuestAnswer:
+def answered(
+    ask: Callable[[guest.GuestCall], guest.GuestAnswer],
+    call: guest.GuestCall,
+    failure: type[exceptions.StepRefused] | type[exceptions.StepFailed],
+) -> guest.GuestAnswer:
     """An answer that is RUNNING or DONE.
 
     :raises StepRefused, StepFailed: as `failure` says, if the guest refused or failed.
@@ -73,7 +117,9 @@ def answered(ask: Callable[[guest.GuestCall], guest.GuestAnswer], call: guest.Gu
     return settled(ask(call), failure)
 
 
-def settled(answer: guest.GuestAnswer, failure: type[exceptions.StepRefused] | type[exceptions.StepFailed]) -> guest.GuestAnswer:
+def settled(
+    answer: guest.GuestAnswer, failure: type[exceptions.StepRefused] | type[exceptions.StepFailed]
+) -> guest.GuestAnswer:
     """The same answer if it is RUNNING or DONE.  Raises as `answered`."""
     if answer.state in {guest.JobState.REFUSED, guest.JobState.FAILED}:
         raise failure(answer.message, answer.code or f'GUEST_{answer.state}')

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a step returns, and what every step is."""
+
 import dataclasses
 from collections.abc import Mapping
 from typing import Any, Protocol

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quiesce: the guest takes the fingerprint, stops its database, and keeps what must survive on the volume."""
+
 import dataclasses
 from typing import Any
 
@@ -24,20 +25,33 @@ class Quiesce:
 
     def run(self, row: upgrade.Upgrade) -> Done | Wait:
         """:raises StepRefused: the guest cannot, or somebody else has taken the instance."""
-        require_quiet(self.instances, row)    # each time: who takes over cannot know whether the guest was ever told
+        require_quiet(
+            self.instances, row
+        )  # each time: who takes over cannot know whether the guest was ever told
         if row.data.get(TOUCHED) != row.attempt:
             return Wait(0, 'The guest is told to stop its database.', data={TOUCHED: row.attempt})
-        answer = answered(self.agent.pre_upgrade, self.calls.with_facts(row), exceptions.StepRefused)
+        answer = answered(
+            self.agent.pre_upgrade, self.calls.with_facts(row), exceptions.StepRefused
+        )
         if answer.state is guest.JobState.RUNNING:
             return self.calls.ask_again(row, answer)
         info = _carried(row, answer)
-        return Done(answer.message, data={'upgrade_info': info, 'stopped_at': info.get('stopped_at'),
-                                          'former_boot_id': answer.boot_id or row.data.get('former_boot_id') or ''})
+        return Done(
+            answer.message,
+            data={
+                'upgrade_info': info,
+                'stopped_at': info.get('stopped_at'),
+                'former_boot_id': answer.boot_id or row.data.get('former_boot_id') or '',
+            },
+        )
 
     def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:
         """The guest undoes it."""
-        return exceptions.StepRefused(f'Instance {row.instance_id} cannot be upgraded: its guest was not ready after '
-                                      f'{self.timeout_seconds:g} s ({found}). Look at the guest, then upgrade again.', 'QUIESCE_TIMEOUT')
+        return exceptions.StepRefused(
+            f'Instance {row.instance_id} cannot be upgraded: its guest was not ready after '
+            f'{self.timeout_seconds:g} s ({found}). Look at the guest, then upgrade again.',
+            'QUIESCE_TIMEOUT',
+        )
 
 
 def _carried(row: upgrade.Upgrade, answer: guest.GuestAnswer) -> dict[str, Any]:
@@ -50,4 +64,6 @@ def _carried(row: upgrade.Upgrade, answer: guest.GuestAnswer) -> dict[str, Any]:
     except upgrade_info.Invalid as error:
         raise exceptions.StepRefused(
             f'Instance {row.instance_id} was not rebuilt: the upgrade_info that its guest agent returned is not of its form, {error}. '
-            f'Look at the agent in the guest and at its version, then upgrade again.', upgrade_info.CODE) from None
+            f'Look at the agent in the guest and at its version, then upgrade again.',
+            upgrade_info.CODE,
+        ) from None

@@ -4,6 +4,7 @@
 Nova sets the image when it *accepts* a rebuild, so the image proves nothing; our marker in the server's metadata is saved in the
 same write and proves that this rebuild was asked.  Whether it was *done* is the result of the server's `rebuild` action.
 """
+
 import dataclasses
 from collections.abc import Mapping
 
@@ -31,9 +32,9 @@ class Rebuild:
     files: GuestFiles
     key_delivery: KeyDelivery
     calls: Calls
-    poll_seconds: float           #: between two looks at the server
-    post_seconds: float           #: the whole deadline of the POST
-    limit: int                    #: rebuilds in one attempt that Nova accepts and does not do
+    poll_seconds: float  #: between two looks at the server
+    post_seconds: float  #: the whole deadline of the POST
+    limit: int  #: rebuilds in one attempt that Nova accepts and does not do
     timeout_seconds: float
     hold_seconds: float
 
@@ -49,14 +50,18 @@ class Rebuild:
         if server.marker == row.marker:
             return self._look(row, server)
         if server.task_state is not None or server.status not in _REBUILDABLE:
-            return Wait(self.poll_seconds, f'The server is busy: {server.status}, task {server.task_state}.')
+            return Wait(
+                self.poll_seconds, f'The server is busy: {server.status}, task {server.task_state}.'
+            )
         answer = self._ask_guest(row, server)
         if answer is not None:
             return answer
         is_carried = self._is_carried(row)
         server = self.nova.server_with_user_data(row.server_id)
         if self.calls.clock.monotonic() - started + self.post_seconds > self.hold_seconds:
-            return Wait(0, 'Too late in this run for the call to Nova.')  # the lease must outlast the POST
+            return Wait(
+                0, 'Too late in this run for the call to Nova.'
+            )  # the lease must outlast the POST
         return self._post(row, server, is_carried)
 
     def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:
@@ -65,48 +70,78 @@ class Rebuild:
             return exceptions.StepFailed(
                 f'The rebuild of server {row.server_id} did not end within {self.timeout_seconds:g} s ({found}). If it stays in '
                 f'REBUILD, only "openstack server set --state error {row.server_id}" (os-resetState) frees it; then retry the '
-                f'upgrade.', 'REBUILD_TIMEOUT')
-        return exceptions.StepRefused(f'Server {row.server_id} could not be rebuilt within {self.timeout_seconds:g} s ({found}). '
-                                      f'Look at Nova, then upgrade again.', 'REBUILD_TIMEOUT')
+                f'upgrade.',
+                'REBUILD_TIMEOUT',
+            )
+        return exceptions.StepRefused(
+            f'Server {row.server_id} could not be rebuilt within {self.timeout_seconds:g} s ({found}). '
+            f'Look at Nova, then upgrade again.',
+            'REBUILD_TIMEOUT',
+        )
 
     def _next(self, row: upgrade.Upgrade, asked: int, message: str) -> Wait:
         """Commit a new number before anything carries it."""
         known = {} if former_guest_is_gone(row) else self.key_delivery.of_former(row)
-        return Wait(0, message, data={ASKED_FOR: row.attempt, ASKED: asked, **known}, changes={'rebuild_attempt': row.rebuild_attempt + 1})
+        return Wait(
+            0,
+            message,
+            data={ASKED_FOR: row.attempt, ASKED: asked, **known},
+            changes={'rebuild_attempt': row.rebuild_attempt + 1},
+        )
 
     def _look(self, row: upgrade.Upgrade, server: compute.Server) -> Done | Wait:
         """Nova has accepted it; what became of it?"""
         accepted = _accepted(row)
         match self.nova.rebuild_result(server):
             case compute.RebuildResult.SUCCESS:
-                self.key_delivery.after_rebuild(row)    # not sooner: Nova may fall back to the guest that has the key
+                self.key_delivery.after_rebuild(
+                    row
+                )  # not sooner: Nova may fall back to the guest that has the key
                 return Done('Nova has rebuilt the server.', data=accepted)
             case compute.RebuildResult.NOTHING_HAPPENED:
                 return self._again(row)
             case compute.RebuildResult.ERROR:
-                if accepted and row.data.get(ACCEPTED) is None:  # its answer was lost: what follows wants to know
+                if (
+                    accepted and row.data.get(ACCEPTED) is None
+                ):  # its answer was lost: what follows wants to know
                     return Wait(0, 'Nova has accepted the rebuild.', data=accepted)
                 raise exceptions.StepFailed(
                     f'Nova could not rebuild server {row.server_id} with image {row.wanted_image_id}: {server.fault or "no fault given"}. '
-                    f'Mend the cause and retry the upgrade.', 'REBUILD_FAILED')
-        return Wait(self.poll_seconds, f'Nova rebuilds the server: {server.status}, task {server.task_state}.', data=accepted)
+                    f'Mend the cause and retry the upgrade.',
+                    'REBUILD_FAILED',
+                )
+        return Wait(
+            self.poll_seconds,
+            f'Nova rebuilds the server: {server.status}, task {server.task_state}.',
+            data=accepted,
+        )
 
     def _again(self, row: upgrade.Upgrade) -> Wait:
         asked = int(row.data.get(ASKED, 1))
         if asked >= self.limit:
             raise exceptions.StepRefused(
                 f'Server {row.server_id} was not rebuilt: Nova accepted it {asked} times and fell back to the former guest. Look '
-                f'whether image {row.wanted_image_id} can be loaded on its host, then upgrade again.', 'REBUILD_FELL_BACK')
+                f'whether image {row.wanted_image_id} can be loaded on its host, then upgrade again.',
+                'REBUILD_FELL_BACK',
+            )
         given_back = {} if former_guest_is_gone(row) else {ACCEPTED: None}
-        return Wait(0, 'Nova fell back to the guest before; the rebuild is asked again.', data={ASKED: asked + 1, **given_back},
-                    changes={'rebuild_attempt': row.rebuild_attempt + 1})
+        return Wait(
+            0,
+            'Nova fell back to the guest before; the rebuild is asked again.',
+            data={ASKED: asked + 1, **given_back},
+            changes={'rebuild_attempt': row.rebuild_attempt + 1},
+        )
 
     def _ask_guest(self, row: upgrade.Upgrade, server: compute.Server) -> Wait | None:
         """Still stopped, same boot?  None: go on.  Nobody is asked where a former rebuild has taken the guest away."""
         if former_guest_is_gone(row) or server.status == 'ERROR':
             return None
-        require_quiet(self.instances, row)    # a guest that knows nothing of this attempt stops its database now
-        answer = answered(self.agent.pre_upgrade, self.calls.with_facts(row), exceptions.StepRefused)
+        require_quiet(
+            self.instances, row
+        )  # a guest that knows nothing of this attempt stops its database now
+        answer = answered(
+            self.agent.pre_upgrade, self.calls.with_facts(row), exceptions.StepRefused
+        )
         if answer.state is guest.JobState.RUNNING:
             return self.calls.ask_again(row, answer)
         known = row.data.get('former_boot_id') or answer.boot_id
@@ -114,31 +149,39 @@ class Rebuild:
             raise exceptions.StepRefused(
                 f'Instance {row.instance_id} was not rebuilt: its guest has been booted again or its database runs again (boot '
                 f'{answer.boot_id}, expected {known}; server {answer.server_state}). Look who did that, then upgrade again.',
-                'GUEST_NOT_QUIESCED')
+                'GUEST_NOT_QUIESCED',
+            )
         return None
 
     def _is_carried(self, row: upgrade.Upgrade) -> bool:
         """Return True unless Nova would bring a key readable for others; it is asked only where there is to be one."""
-        return not self.key_delivery.gives_key(row.wanted_version_id) or is_carried_by(self.nova.picture(row.server_id).max_microversion)
+        return not self.key_delivery.gives_key(row.wanted_version_id) or is_carried_by(
+            self.nova.picture(row.server_id).max_microversion
+        )
 
     def _post(self, row: upgrade.Upgrade, server: compute.Server, is_carried: bool) -> Wait:
         wanted = self.datastores.version_by_id(row.wanted_version_id)
         try:
             volume_uuid = upgrade_info.volume_uuid(row.data.get('upgrade_info'))
-        except upgrade_info.Invalid as error:    # stored by a release that did not look
+        except upgrade_info.Invalid as error:  # stored by a release that did not look
             raise upgrade_info.not_returned(str(error)) from None
         try:
             key = self.key_delivery.for_rebuild(row, is_carried=is_carried)
         except (OlderTaskmanager, KeyUnreadable) as error:
             return Wait(self.poll_seconds, error.message)
         rendered = self.files.render(server, row.instance_id, wanted, row.marker, volume_uuid, key)
-        require_our_task(self.instances, row)    # here: the guest took its time, and Nova loses a delete that comes just after a rebuild
+        require_our_task(
+            self.instances, row
+        )  # here: the guest took its time, and Nova loses a delete that comes just after a rebuild
         try:
             self.nova.rebuild(server, row.wanted_image_id, row.marker, rendered)
         except exceptions.RebuildConflict as error:
             return Wait(self.poll_seconds, error.message)
         except exceptions.ComputeUnavailable as error:
-            return Wait(self.poll_seconds, f'{error.message} Whether it was accepted is read from the server.')
+            return Wait(
+                self.poll_seconds,
+                f'{error.message} Whether it was accepted is read from the server.',
+            )
         except exceptions.RebuildRefused as error:
             self._refused(row, error)
             return Wait(self.poll_seconds, 'Nova has accepted the rebuild before.')

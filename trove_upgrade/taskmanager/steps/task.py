@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trove saves whole stale objects: the instance's task is read again before anything that cannot be taken back."""
+
 from trove_upgrade.domain import exceptions, instance, ports, upgrade
 
 
@@ -16,8 +17,11 @@ def require_quiet(instances: ports.InstanceRepository, row: upgrade.Upgrade) -> 
     hold = instances.hold(row.instance_id)
     _require(row, hold)
     if hold.backup_running:
-        raise exceptions.StepRefused(f'Instance {row.instance_id} cannot be upgraded: a backup of it is running. Wait until it has ended, and '
-                                     f'upgrade again.', 'BACKUP_RUNNING')
+        raise exceptions.StepRefused(
+            f'Instance {row.instance_id} cannot be upgraded: a backup of it is running. Wait until it has ended, and '
+            f'upgrade again.',
+            'BACKUP_RUNNING',
+        )
 
 
 def _require(row: upgrade.Upgrade, hold: instance.Hold) -> None:
@@ -30,5 +34,7 @@ def _require(row: upgrade.Upgrade, hold: instance.Hold) -> None:
     elif hold.version_id != row.former_version_id:
         found = f'UPGRADING of somebody else, to version {hold.version_id}'
     if found is not None:
-        changed = exceptions.InstanceChanged(upgrade_id=row.id, instance_id=row.instance_id, task=found)
+        changed = exceptions.InstanceChanged(
+            upgrade_id=row.id, instance_id=row.instance_id, task=found
+        )
         raise exceptions.StepRefused(changed.message, changed.code)

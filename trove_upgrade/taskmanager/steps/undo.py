@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Undo: an upgrade is given up before the rebuild; the former guest serves again."""
+
 import dataclasses
 
 from trove_upgrade.domain import exceptions, guest, ports, upgrade
@@ -25,11 +26,17 @@ class Undo:
         if answer.state is guest.JobState.RUNNING:
             return self.calls.ask_again(row, answer)
         if not answer.serving:
-            raise exceptions.StepFailed(f'The former guest of instance {row.instance_id} has undone its part, and its database does not '
-                                        f'serve: {answer.message} Look at the database in the guest.', NOT_SERVING)
+            raise exceptions.StepFailed(
+                f'The former guest of instance {row.instance_id} has undone its part, and its database does not '
+                f'serve: {answer.message} Look at the database in the guest.',
+                NOT_SERVING,
+            )
         return Done('The database serves as before.')
 
     def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:
         """Nobody knows whether it serves."""
-        return exceptions.StepFailed(f'The guest of instance {row.instance_id} did not say within {self.timeout_seconds:g} s that its database '
-                                     f'serves again ({found}). Look at the guest.', 'UNDO_TIMEOUT')
+        return exceptions.StepFailed(
+            f'The guest of instance {row.instance_id} did not say within {self.timeout_seconds:g} s that its database '
+            f'serves again ({found}). Look at the guest.',
+            'UNDO_TIMEOUT',
+        )

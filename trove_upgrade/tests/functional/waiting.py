@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What comes in its own time is waited for by a condition with a deadline."""
+
 import time
 
 _LOOK_SECONDS = 0.2
@@ -19,4 +20,4 @@ class Waiting:
             if found:
                 return found
             self.assertLess(time.monotonic(), deadline, f'waited {seconds} s for {what}')
-            time.sleep(_LOOK_SECONDS)    # between two looks at a condition with a deadline
+            time.sleep(_LOOK_SECONDS)  # between two looks at a condition with a deadline

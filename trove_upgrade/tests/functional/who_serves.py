@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who answers at the catalog's address of the one cloud: we alone, or real Trove with us in its pipeline.  Either by turns, never both."""
+
 from trove_upgrade.lab import stage
 from trove_upgrade.lab.cloud import Cloud
 from trove_upgrade.lab.product import TASKMANAGER
@@ -33,11 +34,13 @@ def beside_trove(layout):
     cloud = Cloud(layout)
     if _now(layout) == _BESIDE and TroveSide.of(cloud).api.running:
         return trove_stage.load(layout)
-    if _now(layout) is None and _record_of_trove(layout).exists():   # brought up with --trove
+    if _now(layout) is None and _record_of_trove(layout).exists():  # brought up with --trove
         found = trove_stage.start(layout, cloud, Progress(), with_product=True)
     else:
         stage.load_stage(layout).product.stop()
-        if not _record_of_trove(layout).exists():   # the first turn; later ones find what Trove has kept
+        if not _record_of_trove(
+            layout
+        ).exists():  # the first turn; later ones find what Trove has kept
             cloud.create_database(DATABASE)
         found = trove_stage.start(layout, cloud, Progress(), with_product=True, database=DATABASE)
     _remember(layout, _BESIDE)

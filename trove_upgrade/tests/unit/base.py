@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every unit test stands on."""
+
 from trove_upgrade.tests import base
 
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A database in memory with sample datastores and instances, for the unit tests of every part.
 
-    self.db = self.useFixture(database.SampleDatabase())
-    self.db.repositories.instances.get(self.db.instance_id)
+self.db = self.useFixture(database.SampleDatabase())
+self.db.repositories.instances.get(self.db.instance_id)
 """
+
 import datetime
 import uuid
 
@@ -48,18 +49,22 @@ class SampleDatabase(fixtures.Fixture):
     revisions make it up to there.
     """
 
-    def __init__(self, url='sqlite://', *, sample=True, expanded=False, version=None, wrapping=None):
+    def __init__(
+        self, url='sqlite://', *, sample=True, expanded=False, version=None, wrapping=None
+    ):
         super().__init__()
         self._url = url
         self._sample = sample
         self._metadata = models.EXPANDED if expanded else models.METADATA
         self._version = version
-        self._wrapping = wrapping     #: of guests' keys; None: there are none
+        self._wrapping = wrapping  #: of guests' keys; None: there are none
 
     def _setUp(self):
         self.database = engine.Database.from_url(self._url)
         self.addCleanup(self.database.dispose)
-        self.repositories = repositories.Repositories.of(self.database, wrapping=lambda: self._wrapping)
+        self.repositories = repositories.Repositories.of(
+            self.database, wrapping=lambda: self._wrapping
+        )
         if self._url == 'sqlite://':
             self._copy_in_memory()
         else:
@@ -86,12 +91,23 @@ class SampleDatabase(fixtures.Fixture):
             _MADE[kind] = sqlite.serialize()
 
     def _add_samples(self):
-        self.insert(trove_tables.datastores, id=MARIADB, name='mariadb', default_version_id=MARIADB_10_11)
+        self.insert(
+            trove_tables.datastores, id=MARIADB, name='mariadb', default_version_id=MARIADB_10_11
+        )
         self.insert(trove_tables.datastores, id=MYSQL, name='mysql', default_version_id=None)
         for version_id, datastore_id, number, image_id, active in (
-                (MARIADB_10_11, MARIADB, '10.11.14', IMAGE_10_11, True), (MARIADB_11_8, MARIADB, '11.8.6', IMAGE_11_8, True),
-                (MARIADB_INACTIVE, MARIADB, '11.8.0', IMAGE_11_8, False), (MYSQL_9_7, MYSQL, '9.7.4', IMAGE_9_7, True)):
-            self.add_version(version_id=version_id, datastore_id=datastore_id, name=number, image_id=image_id, active=active)
+            (MARIADB_10_11, MARIADB, '10.11.14', IMAGE_10_11, True),
+            (MARIADB_11_8, MARIADB, '11.8.6', IMAGE_11_8, True),
+            (MARIADB_INACTIVE, MARIADB, '11.8.0', IMAGE_11_8, False),
+            (MYSQL_9_7, MYSQL, '9.7.4', IMAGE_9_7, True),
+        ):
+            self.add_version(
+                version_id=version_id,
+                datastore_id=datastore_id,
+                name=number,
+                image_id=image_id,
+                active=active,
+            )
         self.add_instance(instance_id=INSTANCE, server_id=SERVER)
         self.add_instance(instance_id=OTHER_INSTANCE, name='db2', project_id=OTHER_PROJECT)
         self.add_instance(instance_id=DELETED_INSTANCE, name='gone', deleted=True)
@@ -111,25 +127,72 @@ class SampleDatabase(fixtures.Fixture):
     def update_instance(self, instance_id=INSTANCE, **values):
         """Somebody else (Trove) writes the row: update_instance(task_id=int(Task.RESIZING))."""
         with self.database.write() as connection:
-            connection.execute(sa.update(trove_tables.instances).where(trove_tables.instances.c.id == instance_id)
-                               .values(**values))
+            connection.execute(
+                sa.update(trove_tables.instances)
+                .where(trove_tables.instances.c.id == instance_id)
+                .values(**values)
+            )
 
-    def add_version(self, *, name, datastore_id=MARIADB, version_id=None, number=None, image_id=IMAGE_11_8, active=True,
-                    manager=None, image_tags=None):
+    def add_version(
+        self,
+        *,
+        name,
+        datastore_id=MARIADB,
+        version_id=None,
+        number=None,
+        image_id=IMAGE_11_8,
+        active=True,
+        manager=None,
+        image_tags=None,
+    ):
         version_id = version_id or str(uuid.uuid4())
         manager = manager or {MARIADB: 'mariadb', MYSQL: 'mysql'}[datastore_id]
-        self.insert(trove_tables.datastore_versions, id=version_id, datastore_id=datastore_id, name=name,
-                    version=number or name, manager=manager, image_id=image_id, image_tags=image_tags, packages='',
-                    active=active, registry_ext='', repl_strategy='')
+        self.insert(
+            trove_tables.datastore_versions,
+            id=version_id,
+            datastore_id=datastore_id,
+            name=name,
+            version=number or name,
+            manager=manager,
+            image_id=image_id,
+            image_tags=image_tags,
+            packages='',
+            active=active,
+            registry_ext='',
+            repl_strategy='',
+        )
         return version_id
 
-    def add_instance(self, *, instance_id=None, name='db1', project_id=PROJECT, server_id=None, version_id=MARIADB_10_11,
-                     task_id=1, deleted=False, status='healthy', **columns):
+    def add_instance(
+        self,
+        *,
+        instance_id=None,
+        name='db1',
+        project_id=PROJECT,
+        server_id=None,
+        version_id=MARIADB_10_11,
+        task_id=1,
+        deleted=False,
+        status='healthy',
+        **columns,
+    ):
         instance_id = instance_id or str(uuid.uuid4())
-        self.insert(trove_tables.instances, id=instance_id, name=name, tenant_id=project_id,
-                    compute_instance_id=server_id or str(uuid.uuid4()), datastore_version_id=version_id, task_id=task_id,
-                    created=CREATED, updated=CREATED, deleted=deleted, flavor_id='6', volume_size=1, region_id='RegionOne',
-                    **columns)
+        self.insert(
+            trove_tables.instances,
+            id=instance_id,
+            name=name,
+            tenant_id=project_id,
+            compute_instance_id=server_id or str(uuid.uuid4()),
+            datastore_version_id=version_id,
+            task_id=task_id,
+            created=CREATED,
+            updated=CREATED,
+            deleted=deleted,
+            flavor_id='6',
+            volume_size=1,
+            region_id='RegionOne',
+            **columns,
+        )
         if status is not None:
             self.repositories.instances.set_service_status(instance_id, status)
         return instance_id
@@ -138,19 +201,37 @@ class SampleDatabase(fixtures.Fixture):
         """An upgrade that the API has accepted."""
         repos = self.repositories
         target = repos.datastores.version_by_id(version_id)
-        arguments = {'target_image_id': target.image_id, 'request_id': 'req-1', 'user_id': 'user-1', **changes}
+        arguments = {
+            'target_image_id': target.image_id,
+            'request_id': 'req-1',
+            'user_id': 'user-1',
+            **changes,
+        }
         return repos.upgrades.begin(repos.instances.get(instance_id), target, **arguments)
 
     def pass_time(self, seconds):
         """The database's clock cannot be moved, so every lease, next run and next try is moved the other way."""
         seconds = datetime.timedelta(seconds=seconds)
         with self.database.write() as connection:
-            for table in (models.instance_upgrades, models.upgrade_checks, models.upgrade_outbox, models.upgrade_services,
-                          models.upgrade_guests):
+            for table in (
+                models.instance_upgrades,
+                models.upgrade_checks,
+                models.upgrade_outbox,
+                models.upgrade_services,
+                models.upgrade_guests,
+            ):
                 keys = list(table.primary_key.columns)
-                names = [name for name in ('lease_until', 'next_run_at', 'next_try_at', 'seen_at') if name in table.c]
+                names = [
+                    name
+                    for name in ('lease_until', 'next_run_at', 'next_try_at', 'seen_at')
+                    if name in table.c
+                ]
                 for row in connection.execute(_all_of(connection, table)).all():
-                    moved = {name: getattr(row, name) - seconds for name in names if getattr(row, name) is not None}
+                    moved = {
+                        name: getattr(row, name) - seconds
+                        for name in names
+                        if getattr(row, name) is not None
+                    }
                     if moved:
                         same = [key == getattr(row, key.name) for key in keys]
                         connection.execute(sa.update(table).where(*same).values(**moved))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tree is the architecture: who may import whom, and which names say nothing."""
+
 import ast
 import pathlib
 
@@ -28,7 +29,21 @@ ALLOWED = {
     'lab': {'signals', 'terminal'},
     'signals.py': set(),
     'terminal.py': {'domain'},
-    'cmd': {'domain', 'conf', 'sealing', 'db', 'rpc', 'clients', 'taskmanager', 'api', 'guestagent', 'lab', 'wsgi', 'signals', 'terminal'},
+    'cmd': {
+        'domain',
+        'conf',
+        'sealing',
+        'db',
+        'rpc',
+        'clients',
+        'taskmanager',
+        'api',
+        'guestagent',
+        'lab',
+        'wsgi',
+        'signals',
+        'terminal',
+    },
     'wsgi': {'domain', 'conf', 'db', 'rpc', 'clients', 'api'},
 }
 VAGUE = {'utils', 'util', 'helpers', 'helper', 'common', 'misc'}
@@ -61,29 +76,45 @@ def allowed_for(relative):
 
 
 class TestImportRules(base.TestCase):
-
     def test_every_package_has_a_rule(self):
-        self.assertEqual([], [str(relative) for _, relative in product_files() if allowed_for(relative) is None])
+        self.assertEqual(
+            [], [str(relative) for _, relative in product_files() if allowed_for(relative) is None]
+        )
 
     def test_nobody_imports_what_the_architecture_forbids(self):
         broken = []
         for path, relative in product_files():
             allowed = (allowed_for(relative) or set()) | {relative.parts[0]}
-            broken += [f'{relative} imports {name}' for name in imports_of_ours(path) if name not in allowed]
+            broken += [
+                f'{relative} imports {name}'
+                for name in imports_of_ours(path)
+                if name not in allowed
+            ]
         self.assertEqual([], broken)
 
     def test_no_name_says_nothing(self):
-        self.assertEqual([], [str(relative) for _, relative in product_files()
-                              if VAGUE & {part.removesuffix('.py') for part in relative.parts}])
+        self.assertEqual(
+            [],
+            [
+                str(relative)
+                for _, relative in product_files()
+                if VAGUE & {part.removesuffix('.py') for part in relative.parts}
+            ],
+        )
 
 
 class TestTestCases(base.TestCase):
-
     def test_every_test_case_keeps_its_output(self):
         """A test case of oslotest, testtools or unittest would print into the run of all tests."""
         foreign = ('oslotest', 'unittest')
-        found = [str(path.relative_to(PACKAGE)) for path in sorted((PACKAGE / 'tests').rglob('*.py'))
-                 for node in ast.walk(ast.parse(path.read_text()))
-                 if (isinstance(node, ast.ImportFrom) and (node.module or '').split('.')[0] in foreign)
-                 or (isinstance(node, ast.Import) and any(alias.name.split('.')[0] in foreign for alias in node.names))]
+        found = [
+            str(path.relative_to(PACKAGE))
+            for path in sorted((PACKAGE / 'tests').rglob('*.py'))
+            for node in ast.walk(ast.parse(path.read_text()))
+            if (isinstance(node, ast.ImportFrom) and (node.module or '').split('.')[0] in foreign)
+            or (
+                isinstance(node, ast.Import)
+                and any(alias.name.split('.')[0] in foreign for alias in node.names)
+            )
+        ]
         self.assertEqual(['tests/base.py'], found, 'derive from trove_upgrade.tests.base.TestCase')

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the reference pages promise is what the code does."""
+
 import argparse
 import ast
 import dataclasses
@@ -35,31 +36,108 @@ _CODE = re.compile(r'[A-Z][A-Z0-9_]{3,}')
 _SHOUTED = re.compile(r'[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+')
 _PRINTED = re.compile(r'\bERROR ([A-Z][A-Z0-9_]{3,}):')
 #: What is called with a code among its arguments.
-_TAKERS = {'StepRefused', 'StepFailed', 'CheckResult', 'CallFailed', 'GuestAnswer', 'JobRecord', 'refused', 'unknown', 'response',
-           '_refused', '_failed', '_made_up', '_change'}
+_TAKERS = {
+    'StepRefused',
+    'StepFailed',
+    'CheckResult',
+    'CallFailed',
+    'GuestAnswer',
+    'JobRecord',
+    'refused',
+    'unknown',
+    'response',
+    '_refused',
+    '_failed',
+    '_made_up',
+    '_change',
+}
 #: Upper case, and no code of ours: environment variables, WSGI's keys, statuses of Trove and states of upgrades.
-_NOT_CODES = {'LC_ALL', 'MARIADB_AUTO_UPGRADE', 'MARIADB_ROOT_PASSWORD', 'MYSQL_ROOT_PASSWORD', 'QUERY_STRING', 'SQL_MODE', 'STANDARD_CONFORMING_STRINGS', 'MYSQL_PWD', 'PATH_INFO', 'SCRIPT_NAME', 'REQUEST_METHOD', 'CONTENT_LENGTH', 'CONTENT_TYPE', 'HTTP_TRANSFER_ENCODING',
-              'HTTP_CONTENT_ENCODING', 'HTTP_X_IDENTITY_STATUS', 'OS_TROVE_UPGRADE_CONFIG_FILES', 'VERIFY_RESIZE', 'RESTART_REQUIRED',
-              'BUILDING_ERROR', 'UPGRADING_ERROR', 'ROLLED_BACK'}
+_NOT_CODES = {
+    'LC_ALL',
+    'MARIADB_AUTO_UPGRADE',
+    'MARIADB_ROOT_PASSWORD',
+    'MYSQL_ROOT_PASSWORD',
+    'QUERY_STRING',
+    'SQL_MODE',
+    'STANDARD_CONFORMING_STRINGS',
+    'MYSQL_PWD',
+    'PATH_INFO',
+    'SCRIPT_NAME',
+    'REQUEST_METHOD',
+    'CONTENT_LENGTH',
+    'CONTENT_TYPE',
+    'HTTP_TRANSFER_ENCODING',
+    'HTTP_CONTENT_ENCODING',
+    'HTTP_X_IDENTITY_STATUS',
+    'OS_TROVE_UPGRADE_CONFIG_FILES',
+    'VERIFY_RESIZE',
+    'RESTART_REQUIRED',
+    'BUILDING_ERROR',
+    'UPGRADING_ERROR',
+    'ROLLED_BACK',
+}
 #: Rules that a revision breaks, and words of SQL.
-_NOT_CODES |= {rule.code for rule in lint.RULES} | {'AUTO_INCREMENT', 'LOW_PRIORITY', 'NO_EVENTLET_MONKEYPATCH', 'TROVE_UPGRADE_LAB_RUN', 'GENERATION_EXPRESSION', 'CONSTRAINT_SCHEMA', 'TABLE_SCHEMA',
-                                                     'REPLICA_SIDE_DISABLED', 'SLAVESIDE_DISABLED', 'FILE_NAME', 'SEP_CHAR', 'CHECK_CONSTRAINTS', 'TABLE_CONSTRAINTS',
-                                                     'TABLE_NAME', 'IS_VISIBLE', 'DEFAULT_GENERATED', 'ENCRYPTION_KEY_ID', 'PAGE_COMPRESSED', 'ROW_FORMAT'}
+_NOT_CODES |= {rule.code for rule in lint.RULES} | {
+    'AUTO_INCREMENT',
+    'LOW_PRIORITY',
+    'NO_EVENTLET_MONKEYPATCH',
+    'TROVE_UPGRADE_LAB_RUN',
+    'GENERATION_EXPRESSION',
+    'CONSTRAINT_SCHEMA',
+    'TABLE_SCHEMA',
+    'REPLICA_SIDE_DISABLED',
+    'SLAVESIDE_DISABLED',
+    'FILE_NAME',
+    'SEP_CHAR',
+    'CHECK_CONSTRAINTS',
+    'TABLE_CONSTRAINTS',
+    'TABLE_NAME',
+    'IS_VISIBLE',
+    'DEFAULT_GENERATED',
+    'ENCRYPTION_KEY_ID',
+    'PAGE_COMPRESSED',
+    'ROW_FORMAT',
+}
 #: Units of an event's interval, and a value of completion_type.
-_NOT_CODES |= {'YEAR_MONTH', 'DAY_HOUR', 'DAY_MINUTE', 'DAY_SECOND', 'HOUR_MINUTE', 'HOUR_SECOND', 'MINUTE_SECOND', 'NO_CHAIN'}
+_NOT_CODES |= {
+    'YEAR_MONTH',
+    'DAY_HOUR',
+    'DAY_MINUTE',
+    'DAY_SECOND',
+    'HOUR_MINUTE',
+    'HOUR_SECOND',
+    'MINUTE_SECOND',
+    'NO_CHAIN',
+}
 #: Variables of a server's environment.
-_NOT_CODES |= {'MYSQL_GROUP_SUFFIX', 'MYSQL_HOME', 'MARIADB_HOME', 'VAULT_TOKEN', 'AWS_SECRET_ACCESS_KEY', 'KRB5_KTNAME', 'LD_PRELOAD'}
+_NOT_CODES |= {
+    'MYSQL_GROUP_SUFFIX',
+    'MYSQL_HOME',
+    'MARIADB_HOME',
+    'VAULT_TOKEN',
+    'AWS_SECRET_ACCESS_KEY',
+    'KRB5_KTNAME',
+    'LD_PRELOAD',
+}
 #: What an agent's answer without a code becomes: made of its state, so that no string holds it.
 _COMPUTED = {f'GUEST_{state}' for state in (guest.JobState.REFUSED, guest.JobState.FAILED)}
 
 
 @functools.cache
 def product_trees():
-    return [ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob('*.py')) if path.relative_to(PACKAGE).parts[0] not in {'tests', 'lab'}]
+    return [
+        ast.parse(path.read_text())
+        for path in sorted(PACKAGE.rglob('*.py'))
+        if path.relative_to(PACKAGE).parts[0] not in {'tests', 'lab'}
+    ]
 
 
 def strings_in(node):
-    return [part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+    return [
+        part.value
+        for part in ast.walk(node)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    ]
 
 
 def codes_in(node):
@@ -76,8 +154,13 @@ def is_code_name(name):
 
 def codes_of(tree):
     """Every stable code that a module gives out."""
-    constants = {target.id: node.value.value for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-                 for target in node.targets if isinstance(target, ast.Name) and isinstance(node.value.value, str)}
+    constants = {
+        target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name) and isinstance(node.value.value, str)
+    }
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign):
@@ -104,7 +187,11 @@ def codes_of_assignment(node):
             found |= codes_in(node.value)
         elif isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
             for name, value in zip(target.elts, node.value.elts, strict=False):
-                found |= codes_in(value) if isinstance(name, ast.Name) and is_code_name(name.id) else set()
+                found |= (
+                    codes_in(value)
+                    if isinstance(name, ast.Name) and is_code_name(name.id)
+                    else set()
+                )
     return found
 
 
@@ -120,7 +207,10 @@ def first_cells(page):
 
 
 def pages():
-    return [(path.relative_to(PROJECT), path.read_text()) for path in [*sorted(DOCS.rglob('*.rst')), PROJECT / 'README.rst']]
+    return [
+        (path.relative_to(PROJECT), path.read_text())
+        for path in [*sorted(DOCS.rglob('*.rst')), PROJECT / 'README.rst']
+    ]
 
 
 def paths_of(tree, before=''):
@@ -133,7 +223,9 @@ def paths_of(tree, before=''):
 
 def words_of(parser, before=()):
     """Every command that a parser takes, as the words that name it."""
-    nested = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    nested = [
+        action for action in parser._actions if isinstance(action, argparse._SubParsersAction)
+    ]
     if not nested:
         yield ' '.join(before)
     for action in nested:
@@ -142,7 +234,6 @@ def words_of(parser, before=()):
 
 
 class TestErrorCodes(base.TestCase):
-
     def documented(self):
         return first_cells('errors.rst')
 
@@ -156,17 +247,25 @@ class TestErrorCodes(base.TestCase):
         self.assertEqual(sorted(set(self.documented())), sorted(self.documented()))
 
     def test_whatever_looks_like_a_code_is_known_to_be_one_or_not(self):
-        shouted = {text for tree in product_trees() for text in strings_in(tree) if _SHOUTED.fullmatch(text)}
+        shouted = {
+            text
+            for tree in product_trees()
+            for text in strings_in(tree)
+            if _SHOUTED.fullmatch(text)
+        }
         self.assertEqual([], sorted(shouted - codes_of_product() - _NOT_CODES))
 
     def test_pages_name_only_codes_that_exist(self):
         known = codes_of_product() | _NOT_CODES
-        named = {(str(path), word) for path, text in pages() for word in re.findall(r'``([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)``', text)}
+        named = {
+            (str(path), word)
+            for path, text in pages()
+            for word in re.findall(r'``([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)``', text)
+        }
         self.assertEqual([], sorted(entry for entry in named if entry[1] not in known))
 
 
 class TestNotifications(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.db = self.useFixture(database.SampleDatabase())
@@ -176,7 +275,11 @@ class TestNotifications(base.TestCase):
         self.page = (REFERENCE / 'notifications.rst').read_text()
 
     def test_the_fields_are_those_of_the_payload(self):
-        fields = [word for word in first_cells('notifications.rst') if not word.startswith('trove.upgrade.')]
+        fields = [
+            word
+            for word in first_cells('notifications.rst')
+            if not word.startswith('trove.upgrade.')
+        ]
         self.assertEqual(sorted(paths_of(self.payload)), sorted(fields))
 
     def test_the_example_has_all_of_them_and_no_other(self):
@@ -184,48 +287,75 @@ class TestNotifications(base.TestCase):
         self.assertEqual(sorted(paths_of(self.payload)), sorted(paths_of(json.loads(block))))
 
     def test_the_event_types_and_the_version_are_those_of_the_code(self):
-        named = [word for word in first_cells('notifications.rst') if word.startswith('trove.upgrade.')]
+        named = [
+            word for word in first_cells('notifications.rst') if word.startswith('trove.upgrade.')
+        ]
         self.assertEqual(sorted(notifier.EVENT_TYPES.values()), sorted(named))
         self.assertEqual(outbox.PAYLOAD_VERSION, notifier.PAYLOAD_VERSION)
         self.assertIn(f'Version {notifier.PAYLOAD_VERSION}. ', self.page)
 
 
 class TestReadme(base.TestCase):
-
     def test_package_indexes_can_show_it(self):
-        core.publish_doctree((PROJECT / 'README.rst').read_text(), settings_overrides={'report_level': 2, 'halt_level': 2})
+        core.publish_doctree(
+            (PROJECT / 'README.rst').read_text(),
+            settings_overrides={'report_level': 2, 'halt_level': 2},
+        )
 
 
 class TestOtherReferences(base.TestCase):
-
     def test_the_rpc_page_names_every_field_that_travels(self):
         page = (REFERENCE / 'rpc.rst').read_text()
-        fields = {field.name for kind in (guest.GuestCall, guest.GuestAnswer, guest.Heartbeat) for field in dataclasses.fields(kind)}
+        fields = {
+            field.name
+            for kind in (guest.GuestCall, guest.GuestAnswer, guest.Heartbeat)
+            for field in dataclasses.fields(kind)
+        }
         self.assertEqual([], sorted(name for name in fields if f'``{name}``' not in page))
 
     def test_the_database_page_names_every_table_and_every_command(self):
         named = first_cells('database.rst')
         self.assertEqual([], sorted(set(models.METADATA.tables) - set(named)))
         commands = sorted(words_of(manage._parser()))
-        cut = sorted(re.split(r' [A-Z\[<-]', word)[0] for word in named if word.split(' ')[0] in {each.split(' ')[0] for each in commands})
+        cut = sorted(
+            re.split(r' [A-Z\[<-]', word)[0]
+            for word in named
+            if word.split(' ')[0] in {each.split(' ')[0] for each in commands}
+        )
         self.assertEqual(commands, cut)
 
     def test_pages_name_only_commands_that_exist(self):
-        known = {'trove-upgrade-manage': set(words_of(manage._parser())),
-                 'trove-upgrade-lab': set(words_of(lab._parser(lab.Lab(Layout.from_environ(), None, None))))}
+        known = {
+            'trove-upgrade-manage': set(words_of(manage._parser())),
+            'trove-upgrade-lab': set(
+                words_of(lab._parser(lab.Lab(Layout.from_environ(), None, None)))
+            ),
+        }
         wrong = []
         for path, text in pages():
-            for tool, words in re.findall(r'(trove-upgrade-(?:manage|lab)) ((?:[a-z][a-z_-]* ?)+)', text):
-                if not any(f'{words.strip()} '.startswith(f'{command} ') for command in known[tool]):
+            for tool, words in re.findall(
+                r'(trove-upgrade-(?:manage|lab)) ((?:[a-z][a-z_-]* ?)+)', text
+            ):
+                if not any(
+                    f'{words.strip()} '.startswith(f'{command} ') for command in known[tool]
+                ):
                     wrong.append(f'{path}: {tool} {words}')
         self.assertEqual([], wrong)
 
     def test_commands_can_be_typed_as_pages_show_them(self):
         """Lines of examples; the table of commands in the database reference is checked by name."""
-        shown = [line.strip() for _, text in pages() for line in text.replace('\\\n', ' ').splitlines()
-                 if re.match(r' +(?:\.venv/bin/)?trove-upgrade-(?:manage|lab) ', line) and 'COMMAND ...' not in line]
+        shown = [
+            line.strip()
+            for _, text in pages()
+            for line in text.replace('\\\n', ' ').splitlines()
+            if re.match(r' +(?:\.venv/bin/)?trove-upgrade-(?:manage|lab) ', line)
+            and 'COMMAND ...' not in line
+        ]
         self.assertNotEqual([], shown)
-        parsers = {'trove-upgrade-manage': manage._parser(), 'trove-upgrade-lab': lab._parser(lab.Lab(Layout.from_environ(), None, None))}
+        parsers = {
+            'trove-upgrade-manage': manage._parser(),
+            'trove-upgrade-lab': lab._parser(lab.Lab(Layout.from_environ(), None, None)),
+        }
         for line in shown:
             tool, *words = shlex.split(line, comments=True)
             try:
@@ -234,28 +364,45 @@ class TestOtherReferences(base.TestCase):
                 self.fail(f'cannot be typed: {line}')
 
     def test_pages_name_only_files_that_exist(self):
-        named = {(str(path), word) for path, text in pages()
-                 for word in re.findall(r'``((?:etc/trove-upgrade|trove_upgrade|doc|releasenotes|tools|benchmarks|scenario)/[^`*]*)``', text)}
+        named = {
+            (str(path), word)
+            for path, text in pages()
+            for word in re.findall(
+                r'``((?:etc/trove-upgrade|trove_upgrade|doc|releasenotes|tools|benchmarks|scenario)/[^`*]*)``',
+                text,
+            )
+        }
         self.assertEqual([], sorted(entry for entry in named if not (PROJECT / entry[1]).exists()))
 
     def test_pages_name_only_targets_of_make_that_exist(self):
         targets = set(re.findall(r'^([a-z-]+):', (PROJECT / 'Makefile').read_text(), re.MULTILINE))
-        named = {(str(path), word) for path, text in pages() for word in re.findall(r'(?:``|^    )make ([a-z-]+)', text, re.MULTILINE)}
+        named = {
+            (str(path), word)
+            for path, text in pages()
+            for word in re.findall(r'(?:``|^    )make ([a-z-]+)', text, re.MULTILINE)
+        }
         self.assertEqual([], sorted(entry for entry in named if entry[1] not in targets))
 
     def test_pages_name_only_options_that_exist(self):
         """A word in double backquotes that ends as our options do is one of them, or is listed here for what else it is."""
-        options = {opt.dest for _, opts in our_conf.list_opts() for opt in opts} | {opt.dest for opt in guestagent.IDENTITY_OPTS}
+        options = {opt.dest for _, opts in our_conf.list_opts() for opt in opts} | {
+            opt.dest for opt in guestagent.IDENTITY_OPTS
+        }
         options |= {opt.dest for opt in compute.CREDENTIALS_OPTS}
         others = {'downtime_seconds', 'init_file'}
-        named = {(str(path), word) for path, text in pages()
-                 for word in re.findall(r'``(?:\[trove_upgrade\] )?([a-z]+(?:_[a-z]+)*_(?:timeout|seconds|hours|limit|interval|file|bytes|size|topic'
-                                        r'|exchange|cap|microversion|topic_prefix))``', text)}
+        named = {
+            (str(path), word)
+            for path, text in pages()
+            for word in re.findall(
+                r'``(?:\[trove_upgrade\] )?([a-z]+(?:_[a-z]+)*_(?:timeout|seconds|hours|limit|interval|file|bytes|size|topic'
+                r'|exchange|cap|microversion|topic_prefix))``',
+                text,
+            )
+        }
         self.assertEqual([], sorted(entry for entry in named if entry[1] not in options | others))
 
 
 class TestSamples(base.TestCase):
-
     def test_the_configuration_sample_says_what_the_code_says(self):
         """Ours alone: what the libraries say changes with their releases.  `make samples` makes it anew."""
         fresh = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'sample.conf')
@@ -265,7 +412,9 @@ class TestSamples(base.TestCase):
         generator.generate(conf)
         sample = (ETC / 'trove-upgrade.conf.sample').read_text()
         for group in (our_conf.GROUP, compute.CREDENTIALS_GROUP):
-            self.assertEqual(section(fresh.read_text(), group), section(sample, group), 'make samples')
+            self.assertEqual(
+                section(fresh.read_text(), group), section(sample, group), 'make samples'
+            )
 
 
 def section(text, name):

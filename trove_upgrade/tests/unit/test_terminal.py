@@ -19,9 +19,7 @@ _OF_TERMINALS = {'Cc', 'Cf', 'Cs', 'Zl', 'Zp'}
 
 def obeyed(text):
     """Characters of `text` that a terminal does not just show, without ends of lines."""
-    return [
-        one for one in text if unicodedata.category(one) in _OF_TERMINALS and one != '\n'
-    ]
+    return [one for one in text if unicodedata.category(one) in _OF_TERMINALS and one != '\n']
 
 
 class TestPrintable(base.TestCase):
@@ -49,7 +47,10 @@ class TestTheLab(base.TestCase):
         )
         step = {'step': 'verify', 'message': HOSTILE}
         ended = {'id': 'u', 'state': 'FAILED', 'steps': [step]}
-        answers = {'/instances/i/upgrades': {'upgrades': [ended]}, '/upgrades/u': {'upgrade': ended}}
+        answers = {
+            '/instances/i/upgrades': {'upgrades': [ended]},
+            '/upgrades/u': {'upgrade': ended},
+        }
         follow.Follower(answers.__getitem__, lines.append).until_ended('i', 1)
         self.assertEqual(2, len(lines))
         for line in lines:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`trove-upgrade-manage db data ...`: rows that must follow the schema, in batches while services serve."""
+
 import argparse
 import functools
 import json
@@ -18,18 +19,44 @@ from trove_upgrade.db.migrations.exit_codes import ExitCode
 
 def add_commands(nested: Any, chain: Chain = MAIN) -> None:
     """Add `data` and its subcommands."""
-    parser = nested.add_parser('data', help='rows that must follow the schema', description='Data migrations, between expand and contract.')
+    parser = nested.add_parser(
+        'data',
+        help='rows that must follow the schema',
+        description='Data migrations, between expand and contract.',
+    )
     commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
-    listing = commands.add_parser('list', help='each data migration, and how far it is; rows are counted')
-    listing.add_argument('--json', action='store_true', help='as JSON, with the time of each change')
+    listing = commands.add_parser(
+        'list', help='each data migration, and how far it is; rows are counted'
+    )
+    listing.add_argument(
+        '--json', action='store_true', help='as JSON, with the time of each change'
+    )
     listing.set_defaults(command=functools.partial(_list, chain))
-    run = commands.add_parser('run', help='run them, or one, to the end; one that was killed carries on, and several may run at once',
-                              description='Exit code 9 where rows are left, 3 where "db expand" comes first.')
-    run.add_argument('name', nargs='?', metavar='NAME', help='only this one (default: all, in order)')
-    run.add_argument('--max-count', type=numbers.rows, metavar='N', help='look at no more than N rows, then end')
-    run.add_argument('--batch-size', type=numbers.rows, default=runs.BATCH_SIZE, metavar='N',
-                     help='rows per transaction; a service that wants one of them waits for its end (default: %(default)s)')
-    run.add_argument('--sleep', type=numbers.seconds, default=0.0, metavar='S', help='seconds to rest after each batch (default: %(default)s)')
+    run = commands.add_parser(
+        'run',
+        help='run them, or one, to the end; one that was killed carries on, and several may run at once',
+        description='Exit code 9 where rows are left, 3 where "db expand" comes first.',
+    )
+    run.add_argument(
+        'name', nargs='?', metavar='NAME', help='only this one (default: all, in order)'
+    )
+    run.add_argument(
+        '--max-count', type=numbers.rows, metavar='N', help='look at no more than N rows, then end'
+    )
+    run.add_argument(
+        '--batch-size',
+        type=numbers.rows,
+        default=runs.BATCH_SIZE,
+        metavar='N',
+        help='rows per transaction; a service that wants one of them waits for its end (default: %(default)s)',
+    )
+    run.add_argument(
+        '--sleep',
+        type=numbers.seconds,
+        default=0.0,
+        metavar='S',
+        help='seconds to rest after each batch (default: %(default)s)',
+    )
     run.set_defaults(command=functools.partial(_run, chain))
 
 
@@ -39,26 +66,44 @@ def _done_revisions(run: Context, chain: Chain) -> frozenset[str]:
 
 
 def _list(chain: Chain, run: Context, arguments: argparse.Namespace) -> None:
-    found = runs.DataRuns(run.repositories.database.engine).states(chain.data, _done_revisions(run, chain))
+    found = runs.DataRuns(run.repositories.database.engine).states(
+        chain.data, _done_revisions(run, chain)
+    )
     if arguments.json:
         print(json.dumps([_as_json(state) for state in found], indent=2))
         return
-    print_table(('name', 'release', 'state', 'rows left', 'done', 'rows/s', 'updated'), [
-        (state.name, state.release, state.standing, state.rows_left,
-         state.row.done if state.row else 0,
-         f'{state.row.rate:.1f}' if state.row and state.row.rate is not None else None,
-         state.row.updated_at.isoformat(timespec='seconds') if state.row else None)
-        for state in found])
+    print_table(
+        ('name', 'release', 'state', 'rows left', 'done', 'rows/s', 'updated'),
+        [
+            (
+                state.name,
+                state.release,
+                state.standing,
+                state.rows_left,
+                state.row.done if state.row else 0,
+                f'{state.row.rate:.1f}' if state.row and state.row.rate is not None else None,
+                state.row.updated_at.isoformat(timespec='seconds') if state.row else None,
+            )
+            for state in found
+        ],
+    )
 
 
 def _as_json(state: states.State) -> dict[str, Any]:
     row = state.row
     return {
-        'name': state.name, 'release': state.release, 'state': str(state.standing), 'rows_left': state.rows_left,
-        'found': row.found if row else 0, 'done': row.done if row else 0, 'cursor': row.cursor if row else '',
+        'name': state.name,
+        'release': state.release,
+        'state': str(state.standing),
+        'rows_left': state.rows_left,
+        'found': row.found if row else 0,
+        'done': row.done if row else 0,
+        'cursor': row.cursor if row else '',
         'rate': row.rate if row else None,
-        'started_at': row.started_at.isoformat() if row else None, 'updated_at': row.updated_at.isoformat() if row else None,
-        'completed_at': row.completed_at.isoformat() if row and row.completed_at else None}
+        'started_at': row.started_at.isoformat() if row else None,
+        'updated_at': row.updated_at.isoformat() if row else None,
+        'completed_at': row.completed_at.isoformat() if row and row.completed_at else None,
+    }
 
 
 def _run(chain: Chain, run: Context, arguments: argparse.Namespace) -> ExitCode:
@@ -69,11 +114,19 @@ def _run(chain: Chain, run: Context, arguments: argparse.Namespace) -> ExitCode:
             print_line(f'{migration.name}: not needed any more, {migration.before} has been run')
     with progress.reporter(sys.stdout) as reporter:
         ended = runs.DataRuns(run.repositories.database.engine).run_all(
-            wanted, done_revisions, max_count=arguments.max_count, batch_size=arguments.batch_size, sleep=arguments.sleep,
-            progress=reporter.progress, waiting=reporter.waiting)
+            wanted,
+            done_revisions,
+            max_count=arguments.max_count,
+            batch_size=arguments.batch_size,
+            sleep=arguments.sleep,
+            progress=reporter.progress,
+            waiting=reporter.waiting,
+        )
     unfinished = [one for one in ended if not one.finished]
     for one in unfinished:
-        print_line(f'{one.name}: {one.rows_left} rows are left; {_advice(one, bounded=arguments.max_count is not None)}')
+        print_line(
+            f'{one.name}: {one.rows_left} rows are left; {_advice(one, bounded=arguments.max_count is not None)}'
+        )
     return ExitCode.MORE_ROWS if unfinished else ExitCode.DONE
 
 
@@ -81,7 +134,9 @@ def _wanted(chain: Chain, name: str | None) -> Sequence[DataMigration]:
     wanted = [migration for migration in chain.data if name in {None, migration.name}]
     if name is not None and not wanted:
         known = ', '.join(migration.name for migration in chain.data) or 'none'
-        raise UsageError(f'db data run: there is no data migration {name!r}; those that there are: {known}')
+        raise UsageError(
+            f'db data run: there is no data migration {name!r}; those that there are: {known}'
+        )
     return wanted
 
 

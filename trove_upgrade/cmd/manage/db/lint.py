@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`db lint`: whether revisions are safe while services run.  It needs no database."""
+
 import argparse
 import dataclasses
 import json
@@ -19,11 +20,16 @@ _WIDTH = 110
 
 def add_commands(nested: Any) -> None:
     """Add `lint`."""
-    parser = nested.add_parser('lint', help='refuse revisions that are not safe while services run; needs no database',
-                               description='Looks at revisions as operations and as SQL, and really runs them in memory. Exit code 8 if '
-                                           'something is not safe and the revision does not say why it may be.')
+    parser = nested.add_parser(
+        'lint',
+        help='refuse revisions that are not safe while services run; needs no database',
+        description='Looks at revisions as operations and as SQL, and really runs them in memory. Exit code 8 if '
+        'something is not safe and the revision does not say why it may be.',
+    )
     parser.add_argument('revisions', nargs='*', metavar='REV', help='a revision (default: all)')
-    parser.add_argument('--json', action='store_true', help='print the findings as a list of JSON objects')
+    parser.add_argument(
+        '--json', action='store_true', help='print the findings as a list of JSON objects'
+    )
     parser.set_defaults(command=_lint)
 
 
@@ -36,7 +42,12 @@ def report(chains: Sequence[Chain], revisions: Sequence[str], *, as_json: bool) 
 
     :raises RevisionUnknown: one of them is in no chain.
     """
-    known = [one.revision for chain in chains for branch in chain.branches for one in chain.revisions(branch)]
+    known = [
+        one.revision
+        for chain in chains
+        for branch in chain.branches
+        for one in chain.revisions(branch)
+    ]
     for revision in revisions:
         if revision not in known:
             raise errors.RevisionUnknown(name=revision, found=f'there are {", ".join(known)}')
@@ -59,9 +70,20 @@ def _print(findings: Sequence[Finding], count: int) -> None:
         print(_wrapped('instead', finding.instead))
         print(_wrapped('page', finding.page))
         print()
-    print(f'{count} revisions, {len(findings)} findings.' if findings else f'{count} revisions, nothing found.')
+    print(
+        f'{count} revisions, {len(findings)} findings.'
+        if findings
+        else f'{count} revisions, nothing found.'
+    )
 
 
 def _wrapped(name: str, text: str) -> str:
     first, rest = f'  {name}:'.ljust(13), ' ' * 13
-    return textwrap.fill(text, _WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(
+        text,
+        _WIDTH,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

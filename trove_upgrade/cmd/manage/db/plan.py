@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`trove-upgrade-manage db plan`: what an upgrade would do, before it does it."""
+
 import argparse
 import functools
 import json
@@ -18,12 +19,19 @@ _KINDS = {'mariadb': 'MariaDB', 'mysql': 'MySQL', 'postgresql': 'PostgreSQL', 's
 
 def add_commands(nested: Any, chain: Chain = MAIN) -> None:
     """Add `plan`."""
-    parser = nested.add_parser('plan', help='what would run, in order: the SQL, its locks and risks, and the rows to migrate',
-                               description='Changes nothing. MariaDB, MySQL and PostgreSQL are asked on empty copies of the tables, which are '
-                                           'dropped again.')
+    parser = nested.add_parser(
+        'plan',
+        help='what would run, in order: the SQL, its locks and risks, and the rows to migrate',
+        description='Changes nothing. MariaDB, MySQL and PostgreSQL are asked on empty copies of the tables, which are '
+        'dropped again.',
+    )
     parser.add_argument('--json', action='store_true', help='as JSON, in a form that stays')
-    parser.add_argument('--dialect', choices=DIALECTS, metavar='DIALECT',
-                        help=f'the SQL for another kind of server, which is not asked: {", ".join(DIALECTS)}')
+    parser.add_argument(
+        '--dialect',
+        choices=DIALECTS,
+        metavar='DIALECT',
+        help=f'the SQL for another kind of server, which is not asked: {", ".join(DIALECTS)}',
+    )
     parser.set_defaults(command=functools.partial(_plan, chain))
 
 
@@ -37,7 +45,11 @@ def _plan(chain: Chain, run: Context, arguments: argparse.Namespace) -> None:
 
 def _print(made: plan.Plan) -> None:
     server = f'{_KINDS[made.server]} {made.server_version}'.strip()
-    sql_for = f'; the SQL is for {_KINDS[made.dialect]}, which was not asked' if made.dialect != made.server else ''
+    sql_for = (
+        f'; the SQL is for {_KINDS[made.dialect]}, which was not asked'
+        if made.dialect != made.server
+        else ''
+    )
     print_line(f'{server}, at {made.version}{sql_for}.')
     if not made.steps:
         print('Nothing is left to run.')
@@ -56,15 +68,25 @@ def _print(made: plan.Plan) -> None:
     for note in made.notes:
         print_line(f'Note: {note}')
     if made.steps:
-        print_line(f'Highest risk: {made.risk}.' + (f' Next: trove-upgrade-manage db {made.next}' if made.next else ''))
+        print_line(
+            f'Highest risk: {made.risk}.'
+            + (f' Next: trove-upgrade-manage db {made.next}' if made.next else '')
+        )
 
 
 def _print_statement(one: plan.Planned) -> None:
-    print(textwrap.indent('\n'.join(line.rstrip() for line in one.sql.expandtabs(2).splitlines() if line.strip()), '   '))
+    print(
+        textwrap.indent(
+            '\n'.join(line.rstrip() for line in one.sql.expandtabs(2).splitlines() if line.strip()),
+            '   ',
+        )
+    )
     size = f' of about {one.size.rows} rows' if one.size else ''
     rebuild = {None: 'not known', True: 'yes', False: 'no'}[one.answer.rebuilds]
     risk = f'{one.risk.level} - {one.risk.reason}' if one.risk else 'not asked'
-    print_line(f'     table: {one.table or "-"}{size} · rebuild: {rebuild} · lock: {_lock(one.answer)}')
+    print_line(
+        f'     table: {one.table or "-"}{size} · rebuild: {rebuild} · lock: {_lock(one.answer)}'
+    )
     print_line(f'     risk: {risk}')
 
 
@@ -74,16 +96,32 @@ def _lock(answer: Answer) -> str:
     if answer.work is Work.NONE:
         return f'none ({answer.detail})'
     words = WAITING.get(answer.blocks, f'{answer.blocks} wait')
-    words += ' for a moment' if answer.work is Work.METADATA and answer.blocks is not Blocks.NOTHING else ''
-    said = '; '.join(part for part in (answer.lock, 'asked of the server' if answer.source is Source.ASKED else 'known', answer.detail) if part)
+    words += (
+        ' for a moment'
+        if answer.work is Work.METADATA and answer.blocks is not Blocks.NOTHING
+        else ''
+    )
+    said = '; '.join(
+        part
+        for part in (
+            answer.lock,
+            'asked of the server' if answer.source is Source.ASKED else 'known',
+            answer.detail,
+        )
+        if part
+    )
     return f'{words} ({said})'
 
 
 def _rows(step: plan.DataStep) -> str:
     if step.rows is None or step.seconds is None:
         return f'rows: not known until its expand has been run · {step.rate:.0f} rows/s ({step.rate_source})'
-    rows = f'{step.rows} rows' if step.rows_source == 'counted' else f'at most about {step.rows} rows'
-    return f'{rows} · about {_duration(step.seconds)} at {step.rate:.0f} rows/s ({step.rate_source})'
+    rows = (
+        f'{step.rows} rows' if step.rows_source == 'counted' else f'at most about {step.rows} rows'
+    )
+    return (
+        f'{rows} · about {_duration(step.seconds)} at {step.rate:.0f} rows/s ({step.rate_source})'
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`trove-upgrade-manage db remove`: our tables go, everything else stays."""
+
 import argparse
 import sys
 from typing import Any
@@ -13,14 +14,28 @@ from trove_upgrade.db.migrations.data.progress import reporter
 
 def add_commands(nested: Any) -> None:
     """Add `remove`."""
-    parser = nested.add_parser('remove', help='drop our tables, and nothing of Trove; without --yes only say what would go',
-                               description='Drops the tables of trove-upgrade and their version table. Everything else in the database stays. '
-                                           'Refuses while upgrades are not at their end, failed ones hold instances or guests, or services are listed. '
-                                           'Without --yes nothing is changed.')
-    parser.add_argument('--yes', action='store_true', help='do it; the rows cannot be brought back but from a backup')
-    parser.add_argument('--dry-run', action='store_true', help='only say what would go, which is also what is done without --yes')
-    parser.add_argument('--guests-released', action='store_true',
-                        help='in the guests of failed upgrades whose status was only reset, Trove\'s agent has been let go by hand')
+    parser = nested.add_parser(
+        'remove',
+        help='drop our tables, and nothing of Trove; without --yes only say what would go',
+        description='Drops the tables of trove-upgrade and their version table. Everything else in the database stays. '
+        'Refuses while upgrades are not at their end, failed ones hold instances or guests, or services are listed. '
+        'Without --yes nothing is changed.',
+    )
+    parser.add_argument(
+        '--yes',
+        action='store_true',
+        help='do it; the rows cannot be brought back but from a backup',
+    )
+    parser.add_argument(
+        '--dry-run',
+        action='store_true',
+        help='only say what would go, which is also what is done without --yes',
+    )
+    parser.add_argument(
+        '--guests-released',
+        action='store_true',
+        help="in the guests of failed upgrades whose status was only reset, Trove's agent has been let go by hand",
+    )
     running.add_options(parser)
     parser.set_defaults(command=_remove)
 
@@ -33,17 +48,28 @@ def _remove(run: Context, arguments: argparse.Namespace) -> None:
         _show(removal.plan(engine, guests_released=arguments.guests_released))
         return
     with reporter(sys.stdout) as shown:
-        found = removal.remove(engine, running.options_of(arguments), shown.waiting, guests_released=arguments.guests_released)
+        found = removal.remove(
+            engine,
+            running.options_of(arguments),
+            shown.waiting,
+            guests_released=arguments.guests_released,
+        )
     if found.tables:
-        print_line(f'{len(found.tables)} tables of trove-upgrade have been dropped. Other tables in this database: {found.others}; none was touched.')
+        print_line(
+            f'{len(found.tables)} tables of trove-upgrade have been dropped. Other tables in this database: {found.others}; none was touched.'
+        )
     else:
-        print_line(f'Nothing to do: no table of trove-upgrade is in this database. Other tables: {found.others}.')
+        print_line(
+            f'Nothing to do: no table of trove-upgrade is in this database. Other tables: {found.others}.'
+        )
 
 
 def _show(found: removal.Plan) -> None:
     """:raises RemovalRefused: it could not be done now; what would go has been printed."""
     if not found.tables:
-        print_line(f'Nothing to do: no table of trove-upgrade is in this database. Other tables: {found.others}.')
+        print_line(
+            f'Nothing to do: no table of trove-upgrade is in this database. Other tables: {found.others}.'
+        )
         return
     print_table(('would be dropped', 'rows'), found.tables)
     print()

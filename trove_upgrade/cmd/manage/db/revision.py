@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Begin a change of the schema: for who works on trove-upgrade, in a checkout of it."""
+
 import argparse
 import sys
 from collections.abc import Sequence
@@ -15,15 +16,32 @@ from trove_upgrade.db.migrations.chain import BRANCHES, MAIN
 
 def add_commands(nested: Any) -> None:
     """Add `revision`."""
-    parser = nested.add_parser('revision', help='write new revisions (for developers)',
-                               description='Writes an empty revision into each branch, or what has changed in the models, and prints each file.')
+    parser = nested.add_parser(
+        'revision',
+        help='write new revisions (for developers)',
+        description='Writes an empty revision into each branch, or what has changed in the models, and prints each file.',
+    )
     parser.add_argument('-m', '--message', required=True, help='what changes, in a few words')
-    parser.add_argument('--autogenerate', action='store_true',
-                        help='compare the models with the connected database, and divide what is different between the branches')
+    parser.add_argument(
+        '--autogenerate',
+        action='store_true',
+        help='compare the models with the connected database, and divide what is different between the branches',
+    )
     branch = parser.add_mutually_exclusive_group()
     for name in BRANCHES:
-        branch.add_argument(f'--{name}', dest='branches', action='store_const', const=(name,), default=BRANCHES, help=f'only in branch {name}')
-    parser.add_argument('--release', metavar='NAME', help='release that it belongs to (default: the newest); a new one gets a revision in each branch')
+        branch.add_argument(
+            f'--{name}',
+            dest='branches',
+            action='store_const',
+            const=(name,),
+            default=BRANCHES,
+            help=f'only in branch {name}',
+        )
+    parser.add_argument(
+        '--release',
+        metavar='NAME',
+        help='release that it belongs to (default: the newest); a new one gets a revision in each branch',
+    )
     parser.set_defaults(command=_revise)
 
 
@@ -31,14 +49,29 @@ def _revise(run: Context, arguments: argparse.Namespace) -> None:
     revise(run, arguments, autogenerate.Tree.of(MAIN), models.METADATA)
 
 
-def revise(run: Context, arguments: argparse.Namespace, tree: autogenerate.Tree, metadata: sa.MetaData) -> None:
+def revise(
+    run: Context, arguments: argparse.Namespace, tree: autogenerate.Tree, metadata: sa.MetaData
+) -> None:
     """Write into `tree`.  Without --autogenerate, no database is needed."""
     branches: Sequence[str] = arguments.branches
     if not arguments.autogenerate:
-        _show(autogenerate.write_empty(tree, arguments.message, release=arguments.release, branches=branches))
+        _show(
+            autogenerate.write_empty(
+                tree, arguments.message, release=arguments.release, branches=branches
+            )
+        )
         return
     with run.repositories.database.read() as connection:
-        _show(autogenerate.autogenerate(tree, connection, metadata, arguments.message, release=arguments.release, branches=branches))
+        _show(
+            autogenerate.autogenerate(
+                tree,
+                connection,
+                metadata,
+                arguments.message,
+                release=arguments.release,
+                branches=branches,
+            )
+        )
 
 
 def _show(written: autogenerate.Written) -> None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Single revisions: what there is, what has been run, and running or recording some of them (Neutron's commands)."""
+
 import argparse
 import sys
 from collections.abc import Sequence
@@ -18,39 +19,74 @@ _HEADS = frozenset({'head', 'heads'})
 
 def add_commands(nested: Any) -> None:
     """Add them."""
-    version = nested.add_parser('version', help="print the revisions that have been run, 'none' for an empty database")
+    version = nested.add_parser(
+        'version', help="print the revisions that have been run, 'none' for an empty database"
+    )
     version.set_defaults(command=_version)
     current = nested.add_parser('current', help='show how far each branch is')
-    current.add_argument('--verbose', action='store_true', help='with what is left, and the last runs')
+    current.add_argument(
+        '--verbose', action='store_true', help='with what is left, and the last runs'
+    )
     current.set_defaults(command=_current)
-    for name, command, text in (('history', _history, 'every revision, newest first'), ('heads', _heads, 'the newest revision of each branch'),
-                                ('branches', _branches, 'where each branch begins')):
+    for name, command, text in (
+        ('history', _history, 'every revision, newest first'),
+        ('heads', _heads, 'the newest revision of each branch'),
+        ('branches', _branches, 'where each branch begins'),
+    ):
         listing = nested.add_parser(name, help=text)
-        listing.add_argument('--verbose', action='store_true', help='with all that a revision says of itself')
+        listing.add_argument(
+            '--verbose', action='store_true', help='with all that a revision says of itself'
+        )
         listing.set_defaults(command=command)
-    show = nested.add_parser('show', help='one revision: what it says of itself, and where it stands')
+    show = nested.add_parser(
+        'show', help='one revision: what it says of itself, and where it stands'
+    )
     show.add_argument('revision', metavar='REV')
     show.set_defaults(command=_show)
     _add_changing(nested)
-    pending = nested.add_parser('has_offline_migrations', help='is a contract left, for which older services must stop? 0 no, 5 yes')
+    pending = nested.add_parser(
+        'has_offline_migrations',
+        help='is a contract left, for which older services must stop? 0 no, 5 yes',
+    )
     pending.set_defaults(command=_has_offline_migrations)
-    check = nested.add_parser('check_migration', help='for developers: branches, labels, HEAD files, and a check test for each revision')
+    check = nested.add_parser(
+        'check_migration',
+        help='for developers: branches, labels, HEAD files, and a check test for each revision',
+    )
     check.set_defaults(command=_check_migration)
 
 
 def _add_changing(nested: Any) -> None:
-    upgrade = nested.add_parser('upgrade', help='run revisions, or print their SQL',
-                                description='Runs revisions in the order expand, contract, under the same rules as "db expand" and "db contract".')
-    upgrade.add_argument('target', nargs='?', metavar='REV|RELEASE|head|heads|+N', help='how far (default: heads); with --sql also FROM:TO, each a revision or a release')
+    upgrade = nested.add_parser(
+        'upgrade',
+        help='run revisions, or print their SQL',
+        description='Runs revisions in the order expand, contract, under the same rules as "db expand" and "db contract".',
+    )
+    upgrade.add_argument(
+        'target',
+        nargs='?',
+        metavar='REV|RELEASE|head|heads|+N',
+        help='how far (default: heads); with --sql also FROM:TO, each a revision or a release',
+    )
     side = upgrade.add_mutually_exclusive_group()
     side.add_argument('--expand', action='store_true', help='only the expand branch')
     side.add_argument('--contract', action='store_true', help='only the contract branch')
-    upgrade.add_argument('--sql', action='store_true', help='print the statements instead of running them; nothing is connected to')
-    upgrade.add_argument('--dialect', choices=DIALECTS, help='with --sql: for which server (default: that of [database] connection)')
+    upgrade.add_argument(
+        '--sql',
+        action='store_true',
+        help='print the statements instead of running them; nothing is connected to',
+    )
+    upgrade.add_argument(
+        '--dialect',
+        choices=DIALECTS,
+        help='with --sql: for which server (default: that of [database] connection)',
+    )
     running.add_options(upgrade)
     upgrade.set_defaults(command=_upgrade)
     stamp = nested.add_parser('stamp', help='record revisions as run, without running them')
-    stamp.add_argument('revisions', nargs='+', metavar='REV', help="one of each branch that is meant, or 'heads'")
+    stamp.add_argument(
+        'revisions', nargs='+', metavar='REV', help="one of each branch that is meant, or 'heads'"
+    )
     running.add_options(stamp)
     stamp.set_defaults(command=_stamp)
     downgrade = nested.add_parser('downgrade', help='refused: a schema never goes back')
@@ -65,19 +101,40 @@ def _version(run: Context, _arguments: argparse.Namespace) -> None:
 def _current(run: Context, arguments: argparse.Namespace) -> None:
     runner = running.plain_runner(run)
     now = runner.position(data=arguments.verbose)
-    print_table(('branch', 'revision', 'newest'), [
-        (branch, revision, f'no: {one.pending[branch][-1]}' if one.pending[branch] else 'yes')
-        for one in (now, runner.standalone()) if one is not None for branch, revision in one.current.items()])
+    print_table(
+        ('branch', 'revision', 'newest'),
+        [
+            (branch, revision, f'no: {one.pending[branch][-1]}' if one.pending[branch] else 'yes')
+            for one in (now, runner.standalone())
+            if one is not None
+            for branch, revision in one.current.items()
+        ],
+    )
     if not arguments.verbose:
         return
     print()
-    print_line(f'{now.describe()}' + (f'; next: trove-upgrade-manage db {now.next}' if now.next else ''))
+    print_line(
+        f'{now.describe()}' + (f'; next: trove-upgrade-manage db {now.next}' if now.next else '')
+    )
     runs = schema_runs.SchemaRuns(run.repositories.database.engine).list()
     if runs:
         print()
-        print_table(('started', 'ended', 'command', 'by', 'from', 'to', 'outcome', 'forced because'), [
-            (one.started_at.isoformat(timespec='seconds'), one.ended_at and one.ended_at.isoformat(timespec='seconds'), one.command, one.holder,
-             one.from_version, one.to_version, one.outcome, one.reason) for one in runs])
+        print_table(
+            ('started', 'ended', 'command', 'by', 'from', 'to', 'outcome', 'forced because'),
+            [
+                (
+                    one.started_at.isoformat(timespec='seconds'),
+                    one.ended_at and one.ended_at.isoformat(timespec='seconds'),
+                    one.command,
+                    one.holder,
+                    one.from_version,
+                    one.to_version,
+                    one.outcome,
+                    one.reason,
+                )
+                for one in runs
+            ],
+        )
 
 
 def _history(_run: Context, arguments: argparse.Namespace) -> None:
@@ -98,8 +155,10 @@ def _list(revisions: Sequence[Any], *, verbose: bool) -> None:
         if verbose:
             print(one.log_entry)
         else:
-            print_line(f'{one.down_revision or "<base>"} -> {one.revision} ({", ".join(sorted(one.branch_labels))})'
-                       f'{" (head)" if one.is_head else ""}, {one.doc}')
+            print_line(
+                f'{one.down_revision or "<base>"} -> {one.revision} ({", ".join(sorted(one.branch_labels))})'
+                f'{" (head)" if one.is_head else ""}, {one.doc}'
+            )
 
 
 def _show(_run: Context, arguments: argparse.Namespace) -> None:
@@ -124,21 +183,34 @@ def _aim(arguments: argparse.Namespace) -> tuple[str | None, Chain, tuple[str, .
 
     :raises UsageError: the arguments contradict each other.
     """
-    named, chosen = arguments.target, tuple(branch for branch in BRANCHES if getattr(arguments, branch))
+    named, chosen = (
+        arguments.target,
+        tuple(branch for branch in BRANCHES if getattr(arguments, branch)),
+    )
     if named is not None and '@' in named:
         label, _, rest = named.partition('@')
         if rest not in {'head', 'heads'} or chosen or label not in (*BRANCHES, 'standalone'):
-            raise UsageError(f'db upgrade: {named!r} is none of expand@head, contract@head, standalone@head')
-        return (None, tree.STANDALONE, ('standalone',)) if label == 'standalone' else (None, MAIN, (label,))
+            raise UsageError(
+                f'db upgrade: {named!r} is none of expand@head, contract@head, standalone@head'
+            )
+        return (
+            (None, tree.STANDALONE, ('standalone',))
+            if label == 'standalone'
+            else (None, MAIN, (label,))
+        )
     if named is None or named in _HEADS:
         return None, MAIN, chosen or BRANCHES
     if named.startswith('+'):
         if not named[1:].isdigit() or not chosen:
-            raise UsageError('db upgrade: +N is a number of revisions of one branch: name it with --expand or --contract')
+            raise UsageError(
+                'db upgrade: +N is a number of revisions of one branch: name it with --expand or --contract'
+            )
         return named, MAIN, chosen
     if ':' in named:
         if not arguments.sql:
-            raise UsageError('db upgrade: FROM:TO is for --sql; without it the database itself says where it is')
+            raise UsageError(
+                'db upgrade: FROM:TO is for --sql; without it the database itself says where it is'
+            )
         return _range(named, chosen)
     if named in MAIN.releases():
         return named, MAIN, chosen or BRANCHES
@@ -160,15 +232,23 @@ def _range(named: str, chosen: tuple[str, ...]) -> tuple[str, Chain, tuple[str, 
     branches = {_branch_of(one): one for one in revisions}
     if len(branches) > 1:
         found = ', '.join(f'{one} of {branch}' for branch, one in branches.items())
-        raise UsageError(f'db upgrade: FROM and TO are of different branches: {found}; print one branch after the other')
+        raise UsageError(
+            f'db upgrade: FROM and TO are of different branches: {found}; print one branch after the other'
+        )
     for branch, revision in branches.items():
         if chosen not in {(), (branch,)}:
             raise UsageError(f'db upgrade: {revision} is of the {branch} branch')
     aimed = tuple(branches) or chosen or BRANCHES
     for branch in aimed:
         known = [one.revision for one in MAIN.revisions(branch)]
-        if start and end and len(MAIN.upto(branch, known, start)) > len(MAIN.upto(branch, known, end)):
-            raise UsageError(f'db upgrade: {start} comes after {end}; FROM:TO is from the older to the newer')
+        if (
+            start
+            and end
+            and len(MAIN.upto(branch, known, start)) > len(MAIN.upto(branch, known, end))
+        ):
+            raise UsageError(
+                f'db upgrade: {start} comes after {end}; FROM:TO is from the older to the newer'
+            )
     return f'{start}:{end}', MAIN, aimed
 
 
@@ -176,12 +256,18 @@ def _branch_of(revision: str) -> str:
     return next(one for one in BRANCHES if one in tree.revision(MAIN, revision).branch_labels)
 
 
-def _print_sql(run: Context, arguments: argparse.Namespace, chain: Chain, branches: Sequence[str], target: str | None) -> None:
+def _print_sql(
+    run: Context,
+    arguments: argparse.Namespace,
+    chain: Chain,
+    branches: Sequence[str],
+    target: str | None,
+) -> None:
     sys.stdout.write(offline.sql(chain, branches, target, arguments.dialect or run.dialect()))
 
 
 def _stamp(run: Context, arguments: argparse.Namespace) -> None:
-    MAIN.heads_of(arguments.revisions)    # before anything is connected to
+    MAIN.heads_of(arguments.revisions)  # before anything is connected to
     with running.runner(run, arguments) as runner:
         runner.stamp(arguments.revisions)
     _current(run, argparse.Namespace(verbose=False))
@@ -196,7 +282,9 @@ def _has_offline_migrations(run: Context, _arguments: argparse.Namespace) -> Exi
     if not pending:
         print('No contract is left: nothing needs services to stop.')
         return ExitCode.DONE
-    print_line(f'{", ".join(pending)} must be run when no service older than {release_of(pending[-1])} runs any more.')
+    print_line(
+        f'{", ".join(pending)} must be run when no service older than {release_of(pending[-1])} runs any more.'
+    )
     return ExitCode.CONTRACT_NEXT
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes revisions: empty ones, or what has changed in the models, divided between expand, data migration and contract."""
+
 from collections.abc import Sequence
 
 import sqlalchemy as sa
@@ -14,8 +15,15 @@ from trove_upgrade.db.migrations.chain import BRANCHES
 __all__ = ('Tree', 'Written', 'autogenerate', 'write_empty')
 
 
-def autogenerate(tree: Tree, connection: sa.Connection, metadata: sa.MetaData, message: str, *, release: str | None = None,
-                 branches: Sequence[str] = BRANCHES) -> Written:
+def autogenerate(
+    tree: Tree,
+    connection: sa.Connection,
+    metadata: sa.MetaData,
+    message: str,
+    *,
+    release: str | None = None,
+    branches: Sequence[str] = BRANCHES,
+) -> Written:
     """Compare the models with a database that is at the chain's heads, and write what leads from it to them; nothing, if nothing does.
 
     :raises SchemaOutOfOrder: the database is not at the heads; the exit code says what comes next.
@@ -23,7 +31,12 @@ def autogenerate(tree: Tree, connection: sa.Connection, metadata: sa.MetaData, m
     """
     where = position.read(connection, tree.chain)
     if where.next is not None:
-        raise errors.SchemaOutOfOrder(exit_code=where.next.exit_code, asked='revision --autogenerate', found=where.describe(), next=where.next)
+        raise errors.SchemaOutOfOrder(
+            exit_code=where.next.exit_code,
+            asked='revision --autogenerate',
+            found=where.describe(),
+            next=where.next,
+        )
     comparison = compare(connection, metadata, tree.chain)
     found = split(comparison)
     if found.is_empty:

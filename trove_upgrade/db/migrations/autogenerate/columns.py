@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Columns between two versions: what one may become without its writers noticing."""
+
 import dataclasses
 import difflib
 import hashlib
@@ -16,13 +17,21 @@ from trove_upgrade.db.migrations.lint.types import compare as compare_types
 
 #: A type must be wide enough on each of them: the revision is run on all.
 _SERVERS = ('mysql', 'mariadb', 'postgresql', 'sqlite')
-_LONGEST_NAME = 63    # PostgreSQL's; MySQL has 64
+_LONGEST_NAME = 63  # PostgreSQL's; MySQL has 64
 
 
 def variant(column: sa.Column[Any], **changes: Any) -> sa.Column[Any]:
     """The column by itself, without keys and constraints, and with another `type_`, `nullable`, `server_default` or `comment`."""
-    values = {'nullable': column.nullable, 'server_default': column.server_default, 'comment': column.comment} | changes
-    generated: list[Any] = [one._copy() for one in (column.computed, column.identity) if one is not None]    # noqa: SLF001 - as SQLAlchemy copies columns
+    values = {
+        'nullable': column.nullable,
+        'server_default': column.server_default,
+        'comment': column.comment,
+    } | changes
+    generated: list[Any] = [
+        one._copy()  # noqa: SLF001 - as SQLAlchemy copies columns
+        for one in (column.computed, column.identity)
+        if one is not None
+    ]
     if generated:
         values.pop('server_default')
     return sa.Column(column.name, values.pop('type_', column.type), *generated, **values)
@@ -35,26 +44,47 @@ def known(metadata: sa.MetaData, table: str, name: str) -> sa.Column[Any] | None
 
 def is_unique_constraint(metadata: sa.MetaData, table: str, name: str) -> bool:
     """Of that name, as the revisions made it."""
-    return table in metadata.tables and any(isinstance(one, sa.UniqueConstraint) and one.name == name for one in metadata.tables[table].constraints)
+    return table in metadata.tables and any(
+        isinstance(one, sa.UniqueConstraint) and one.name == name
+        for one in metadata.tables[table].constraints
+    )
 
 
 def refuses_old_writers(column: sa.Column[Any]) -> bool:
     """Whether an INSERT fails that does not name it."""
-    return not column.nullable and column.server_default is None and column.computed is None and column.identity is None
+    return (
+        not column.nullable
+        and column.server_default is None
+        and column.computed is None
+        and column.identity is None
+    )
 
 
-def renamed(differences: Sequence[Difference], metadata: sa.MetaData, before: sa.MetaData) -> Mapping[tuple[str, str], str]:
+def renamed(
+    differences: Sequence[Difference], metadata: sa.MetaData, before: sa.MetaData
+) -> Mapping[tuple[str, str], str]:
     """By table and new column, the dropped column of the same type that it most likely was."""
-    dropped = {(one.table_name, one.column_name) for one in differences if isinstance(one, ops.DropColumnOp)}
+    dropped = {
+        (one.table_name, one.column_name)
+        for one in differences
+        if isinstance(one, ops.DropColumnOp)
+    }
     found: dict[tuple[str, str], str] = {}
     for one in differences:
         if not isinstance(one, ops.AddColumnOp):
             continue
         table, column = one.table_name, metadata.tables[one.table_name].c[one.column.name]
-        alike = {name for owner, name in dropped - set(found.items()) if owner == table and _is_like(known(before, table, name), column)}
+        alike = {
+            name
+            for owner, name in dropped - set(found.items())
+            if owner == table and _is_like(known(before, table, name), column)
+        }
         alike -= {former for key, former in found.items() if key[0] == table}
         if alike:
-            found[table, column.name] = max(sorted(alike), key=lambda name: difflib.SequenceMatcher(None, name, column.name).ratio())
+            found[table, column.name] = max(
+                sorted(alike),
+                key=lambda name: difflib.SequenceMatcher(None, name, column.name).ratio(),
+            )
     return found
 
 
@@ -71,8 +101,10 @@ def is_wider(former: Any, wanted: Any) -> bool:
 def _compared(former: Any, wanted: Any, server: str) -> Widening:
     dialect = dialect_of(server)
     try:
-        return compare_types(str(former.compile(dialect=dialect)), str(wanted.compile(dialect=dialect)), server)
-    except sa.exc.CompileError:    # a type of another server, or VARCHAR without a length
+        return compare_types(
+            str(former.compile(dialect=dialect)), str(wanted.compile(dialect=dialect)), server
+        )
+    except sa.exc.CompileError:  # a type of another server, or VARCHAR without a length
         return Widening.OTHER
 
 
@@ -80,17 +112,17 @@ def _compared(former: Any, wanted: Any, server: str) -> Widening:
 class Changed:
     """What happens to one column, by what a service of the release before would say to it."""
 
-    wanted: sa.Column[Any]       #: as the models have it
-    between: sa.Column[Any]      #: as the expand leaves it
+    wanted: sa.Column[Any]  #: as the models have it
+    between: sa.Column[Any]  #: as the expand leaves it
     former_type: str
     wanted_type: str
-    using: str | None            #: how PostgreSQL is told to convert
+    using: str | None  #: how PostgreSQL is told to convert
     widens: bool
-    converts: bool               #: to a type that is not a wider one
-    loosens: bool                #: NULL becomes allowed
+    converts: bool  #: to a type that is not a wider one
+    loosens: bool  #: NULL becomes allowed
     tightens: bool
     gains_default: bool
-    changes_default: bool        #: to another, or to none
+    changes_default: bool  #: to another, or to none
     comments: bool
 
     @classmethod
@@ -99,20 +131,45 @@ class Changed:
         model = comparison.metadata.tables[operation.table_name].c[operation.column_name]
         before = known(comparison.before, operation.table_name, operation.column_name)
         retyped = operation.modify_type is not None
-        former_type = model.type if not retyped else before.type if before is not None else operation.existing_type
+        former_type = (
+            model.type
+            if not retyped
+            else before.type
+            if before is not None
+            else operation.existing_type
+        )
         widens = retyped and is_wider(former_type, model.type)
         redefaulted = operation.modify_server_default is not False
-        former_default: Any = before.server_default if before is not None else operation.existing_server_default
+        former_default: Any = (
+            before.server_default if before is not None else operation.existing_server_default
+        )
         former_default = None if former_default is False else former_default
         gains = redefaulted and former_default is None
-        nullable = model.nullable if operation.modify_nullable is None else operation.modify_nullable is True or bool(operation.existing_nullable)
-        between = variant(model, type_=model.type if widens or not retyped else former_type, nullable=nullable,
-                          server_default=model.server_default if gains or not redefaulted else former_default)
-        return cls(wanted=variant(model), between=between, former_type=_words(former_type), wanted_type=_words(model.type),
-                   using=_using(model, former_type) if retyped and not widens else None,
-                   widens=widens, converts=retyped and not widens, loosens=operation.modify_nullable is True,
-                   tightens=operation.modify_nullable is False, gains_default=gains, changes_default=redefaulted and not gains,
-                   comments=operation.modify_comment is not False)
+        nullable = (
+            model.nullable
+            if operation.modify_nullable is None
+            else operation.modify_nullable is True or bool(operation.existing_nullable)
+        )
+        between = variant(
+            model,
+            type_=model.type if widens or not retyped else former_type,
+            nullable=nullable,
+            server_default=model.server_default if gains or not redefaulted else former_default,
+        )
+        return cls(
+            wanted=variant(model),
+            between=between,
+            former_type=_words(former_type),
+            wanted_type=_words(model.type),
+            using=_using(model, former_type) if retyped and not widens else None,
+            widens=widens,
+            converts=retyped and not widens,
+            loosens=operation.modify_nullable is True,
+            tightens=operation.modify_nullable is False,
+            gains_default=gains,
+            changes_default=redefaulted and not gains,
+            comments=operation.modify_comment is not False,
+        )
 
 
 def _words(type_: Any) -> str:
@@ -128,25 +185,35 @@ def _using(column: sa.Column[Any], former: Any) -> str | None:
     if isinstance(former, type(column.type)) or isinstance(column.type, type(former)):
         return None
     dialect = dialect_of('postgresql')
-    return f'{dialect.identifier_preparer.quote(column.name)}::{column.type.compile(dialect=dialect)}'
+    return (
+        f'{dialect.identifier_preparer.quote(column.name)}::{column.type.compile(dialect=dialect)}'
+    )
 
 
 def table_of(operation: Any) -> str:
     """The table that an operation changes."""
-    return str(getattr(operation, 'table_name', None) or getattr(operation, 'source_table', None) or '')
+    return str(
+        getattr(operation, 'table_name', None) or getattr(operation, 'source_table', None) or ''
+    )
 
 
 def name_of(operation: ops.DropIndexOp | ops.DropConstraintOp) -> Any:
     """Of the index or the constraint."""
-    return operation.index_name if isinstance(operation, ops.DropIndexOp) else operation.constraint_name
+    return (
+        operation.index_name
+        if isinstance(operation, ops.DropIndexOp)
+        else operation.constraint_name
+    )
 
 
 def named(constraint: Any, table: str) -> Any:
     """A constraint that the models leave nameless gets a name, without which nobody can see whether it is there."""
     if not isinstance(constraint.name, str):
-        prefix = {sa.UniqueConstraint: 'uq', sa.ForeignKeyConstraint: 'fk'}.get(type(constraint), 'ck')
+        prefix = {sa.UniqueConstraint: 'uq', sa.ForeignKeyConstraint: 'fk'}.get(
+            type(constraint), 'ck'
+        )
         name = '_'.join([prefix, table, *getattr(constraint, 'column_keys', [])])
         if len(name) > _LONGEST_NAME:
-            name = f'{name[:_LONGEST_NAME - 9]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}'
+            name = f'{name[: _LONGEST_NAME - 9]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}'
         constraint.name = name
     return constraint

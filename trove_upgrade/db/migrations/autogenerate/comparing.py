@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is different between the models and a database: our tables alone, whatever else stands beside them."""
+
 import dataclasses
 from collections.abc import Iterator, Sequence
 
@@ -28,10 +29,14 @@ Difference = ops.MigrateOperation | KeyChange
 class Comparison:
     """What would have to be done, and between what."""
 
-    metadata: sa.MetaData                   #: the models
-    before: sa.MetaData                     #: as the revisions that have been run left it; types as they were written there
+    metadata: sa.MetaData  #: the models
+    before: (
+        sa.MetaData
+    )  #: as the revisions that have been run left it; types as they were written there
     differences: tuple[Difference, ...]
-    not_ours: tuple[str, ...]               #: tables of the models that are there, and that no revision of ours has made
+    not_ours: tuple[
+        str, ...
+    ]  #: tables of the models that are there, and that no revision of ours has made
     context: MigrationContext
 
 
@@ -43,17 +48,29 @@ def compare(connection: sa.Connection, metadata: sa.MetaData, chain: Chain) -> C
     before = schema_at(chain, history(chain, ''))
     inspector = sa.inspect(connection)
     present = set(inspector.get_table_names())
-    not_ours = tuple(sorted(name for name in metadata.tables if name in present and name not in before.tables))
+    not_ours = tuple(
+        sorted(name for name in metadata.tables if name in present and name not in before.tables)
+    )
 
     def is_ours(name: str | None, kind: str, _parents: object) -> bool:
         return kind != 'table' or name in before.tables
 
-    def is_looked_at(_thing: object, name: str | None, kind: str, _reflected: object, _compared: object) -> bool:
+    def is_looked_at(
+        _thing: object, name: str | None, kind: str, _reflected: object, _compared: object
+    ) -> bool:
         return kind != 'table' or name not in not_ours
 
-    context = MigrationContext.configure(connection, opts={
-        'compare_type': True, 'compare_server_default': True, 'include_name': is_ours, 'include_object': is_looked_at,
-        'version_table': chain.version_table, 'target_metadata': metadata})
+    context = MigrationContext.configure(
+        connection,
+        opts={
+            'compare_type': True,
+            'compare_server_default': True,
+            'include_name': is_ours,
+            'include_object': is_looked_at,
+            'version_table': chain.version_table,
+            'target_metadata': metadata,
+        },
+    )
     found = produce_migrations(context, metadata).upgrade_ops
     differences: list[Difference] = []
     for one in _flat(found.ops if found else ()):
@@ -73,8 +90,12 @@ def _forget_mysqls_booleans(operation: ops.MigrateOperation, metadata: sa.MetaDa
         return
     column = metadata.tables[operation.table_name].c[operation.column_name]
     found, wanted = operation.existing_server_default, operation.modify_server_default
-    if (isinstance(column.type, sa.Boolean) and isinstance(found, sa.DefaultClause) and isinstance(wanted, sa.DefaultClause)
-            and _as_number(str(found.arg)) == _as_number(str(wanted.arg))):
+    if (
+        isinstance(column.type, sa.Boolean)
+        and isinstance(found, sa.DefaultClause)
+        and isinstance(wanted, sa.DefaultClause)
+        and _as_number(str(found.arg)) == _as_number(str(wanted.arg))
+    ):
         operation.modify_server_default = False
 
 
@@ -98,9 +119,13 @@ def _keys(inspector: sa.Inspector, table: sa.Table) -> Iterator[KeyChange]:
         yield KeyChange(table.name, former, wanted)
 
 
-def _checks(inspector: sa.Inspector, table: sa.Table, before: sa.Table) -> Iterator[ops.MigrateOperation]:
+def _checks(
+    inspector: sa.Inspector, table: sa.Table, before: sa.Table
+) -> Iterator[ops.MigrateOperation]:
     """By name: servers write the text of a check in words of their own."""
-    present = {str(known['name']) for known in inspector.get_check_constraints(table.name) if known['name']}
+    present = {
+        str(known['name']) for known in inspector.get_check_constraints(table.name) if known['name']
+    }
     wanted, former = _named_checks(table), _named_checks(before)
     for name in sorted(wanted.keys() - present):
         yield ops.CreateCheckConstraintOp.from_constraint(wanted[name])
@@ -109,5 +134,10 @@ def _checks(inspector: sa.Inspector, table: sa.Table, before: sa.Table) -> Itera
 
 
 def _named_checks(table: sa.Table) -> dict[str, sa.CheckConstraint]:
-    return {str(one.name): one for one in table.constraints
-            if isinstance(one, sa.CheckConstraint) and isinstance(one.name, str) and not getattr(one, '_type_bound', False)}
+    return {
+        str(one.name): one
+        for one in table.constraints
+        if isinstance(one, sa.CheckConstraint)
+        and isinstance(one.name, str)
+        and not getattr(one, '_type_bound', False)
+    }

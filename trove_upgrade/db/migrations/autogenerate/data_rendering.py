@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Data migrations as Python: batches and conditions are written out, what a value becomes is left to whoever knows it."""
+
 import textwrap
 from collections.abc import Sequence
 
@@ -62,24 +63,52 @@ class {cls}:
 '''
 
 
-def module(renderer: Renderer, table: sa.Table, wanted: sa.Table, rows: Sequence[Rows], *, message: str, name: str, after: str, before: str) -> str:
+def module(
+    renderer: Renderer,
+    table: sa.Table,
+    wanted: sa.Table,
+    rows: Sequence[Rows],
+    *,
+    message: str,
+    name: str,
+    after: str,
+    before: str,
+) -> str:
     """The file of one migration, for one table as it was before and as it is wanted; complete where a column is merely copied."""
     names = [column.name for column in table.primary_key.columns]
     written = [one.column for one in rows if one.column]
     columns = list(dict.fromkeys([*names, *written, *(one.source for one in rows if one.source)]))
-    types = {**{column.name: column.type for column in wanted.columns}, **{column.name: column.type for column in table.columns}}
+    types = {
+        **{column.name: column.type for column in wanted.columns},
+        **{column.name: column.type for column in table.columns},
+    }
     described = [f'sa.column({name!r}, {renderer.type_of(types[name])})' for name in columns]
     renderer.needs('from trove_upgrade.db.migrations.data.migration import Batch')
     if any(one.work is Work.COPY for one in rows):
         renderer.needs('from trove_upgrade.db.migrations.data.differing import Differs')
-    todo = [f'Add {class_name(name)}() to MIGRATIONS in trove_upgrade/db/migrations/data/__init__.py, and test it.']
+    todo = [
+        f'Add {class_name(name)}() to MIGRATIONS in trove_upgrade/db/migrations/data/__init__.py, and test it.'
+    ]
     if any(one.work is not Work.COPY for one in rows):
         todo.insert(0, 'Fill in what raises NotImplementedError.')
     return _MODULE.format(
-        message=message, table=table.name, todo='\n'.join(textwrap.wrap(' '.join(todo), _WIDTH)), imports=renderer.imports(),
-        columns=_columns(described), key=', '.join(f'_TABLE.c[{column!r}]' for column in names) + (',' if len(names) == 1 else ''),
-        condition=_indented(_condition(rows)), values=_indented(_values(rows)), cls=class_name(name), name=name, after=after, before=before,
-        behind='sa.tuple_(*_KEY) > sa.tuple_(*json.loads(cursor))' if len(names) > 1 else '_KEY[0] > json.loads(cursor)[0]')
+        message=message,
+        table=table.name,
+        todo='\n'.join(textwrap.wrap(' '.join(todo), _WIDTH)),
+        imports=renderer.imports(),
+        columns=_columns(described),
+        key=', '.join(f'_TABLE.c[{column!r}]' for column in names)
+        + (',' if len(names) == 1 else ''),
+        condition=_indented(_condition(rows)),
+        values=_indented(_values(rows)),
+        cls=class_name(name),
+        name=name,
+        after=after,
+        before=before,
+        behind='sa.tuple_(*_KEY) > sa.tuple_(*json.loads(cursor))'
+        if len(names) > 1
+        else '_KEY[0] > json.loads(cursor)[0]',
+    )
 
 
 def _columns(described: Sequence[str]) -> str:
@@ -101,19 +130,25 @@ def _condition(rows: Sequence[Rows]) -> list[str]:
             parts.append(f'_TABLE.c[{one.column!r}].is_(None)')
         elif one.work is Work.COPY:
             new, old = f'_TABLE.c[{one.column!r}]', f'_TABLE.c[{one.source!r}]'
-            lines += _comment('Services write both columns until the contract; where they differ, one of the release before has written.')
+            lines += _comment(
+                'Services write both columns until the contract; where they differ, one of the release before has written.'
+            )
             parts.append(f'Differs({new}, {old})')
         else:
             lines.append(f'raise NotImplementedError({_short(one)!r})')
     if any(one.work is Work.MEND for one in rows):
         lines += _comment('Then: return sa.or_(' + ', '.join([*parts, '...']) + ')')
     else:
-        lines.append(f'return sa.or_({", ".join(parts)})' if len(parts) > 1 else f'return {parts[0]}')
+        lines.append(
+            f'return sa.or_({", ".join(parts)})' if len(parts) > 1 else f'return {parts[0]}'
+        )
     return lines
 
 
 def _values(rows: Sequence[Rows]) -> list[str]:
-    copied = ', '.join(f'{one.column!r}: row[{one.source!r}]' for one in rows if one.work is Work.COPY)
+    copied = ', '.join(
+        f'{one.column!r}: row[{one.source!r}]' for one in rows if one.work is Work.COPY
+    )
     lines = []
     for one in (one for one in rows if one.work is not Work.COPY):
         lines += _comment(f'{one.why}. Say here what it is, from the row.')

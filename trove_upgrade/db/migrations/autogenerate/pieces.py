@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a change of the models becomes: pieces of an expand and of a contract, and what is to be done to rows between them."""
+
 import dataclasses
 import enum
 from collections.abc import Mapping
@@ -29,7 +30,7 @@ class Piece:
     """One call of a function of `ops`, or a comment alone."""
 
     place: Place
-    function: str = ''                                                     #: '' where there is only something to say
+    function: str = ''  #: '' where there is only something to say
     arguments: tuple[Any, ...] = ()
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     comment: str = ''
@@ -38,9 +39,9 @@ class Piece:
 class Work(enum.Enum):
     """What a data migration has to do."""
 
-    FILL = enum.auto()       #: give a column that is NULL a value
-    COPY = enum.auto()       #: from a column to the one that follows it
-    MEND = enum.auto()       #: what only a developer can say
+    FILL = enum.auto()  #: give a column that is NULL a value
+    COPY = enum.auto()  #: from a column to the one that follows it
+    MEND = enum.auto()  #: what only a developer can say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,9 +50,9 @@ class Rows:
 
     table: str
     work: Work
-    column: str            #: that is written
-    source: str            #: that is copied from, else ''
-    why: str               #: a sentence: what the contract needs
+    column: str  #: that is written
+    source: str  #: that is copied from, else ''
+    why: str  #: a sentence: what the contract needs
 
 
 @dataclasses.dataclass(frozen=True)

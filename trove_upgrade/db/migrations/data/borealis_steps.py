@@ -5,6 +5,7 @@ A row waits while `steps_at` is not its `updated_at`: never copied, or written s
 neither.  A batch holds the upgrades' rows while it copies them, so that a service that writes one waits for the batch, or the batch
 for it.  Names and tables are of this release for ever: what the code reads and writes may move on.
 """
+
 import datetime
 import json
 from collections.abc import Sequence
@@ -16,35 +17,77 @@ from trove_upgrade.db import columns, errors
 from trove_upgrade.db.migrations.data.borealis_unfold import can_unfold, is_plain, unfold
 from trove_upgrade.db.migrations.data.migration import Batch
 
-_upgrades = sa.table('instance_upgrades', sa.column('id', sa.String(36)), sa.column('steps', sa.Text()),
-                     sa.column('updated_at', sa.DateTime()), sa.column('steps_at', sa.DateTime()))
-_steps = sa.table('instance_upgrade_steps', *(sa.column(name, kind) for name, kind in (
-    ('upgrade_id', sa.String(36)), ('position', sa.Integer()), ('attempt', sa.Integer()), ('step', sa.String(16)),
-    ('started_at', sa.DateTime()), ('ended_at', sa.DateTime()), ('runs', sa.Integer()), ('outcome', sa.String(16)),
-    ('percent', sa.Integer()), ('message', sa.Text()))))
+_upgrades = sa.table(
+    'instance_upgrades',
+    sa.column('id', sa.String(36)),
+    sa.column('steps', sa.Text()),
+    sa.column('updated_at', sa.DateTime()),
+    sa.column('steps_at', sa.DateTime()),
+)
+_steps = sa.table(
+    'instance_upgrade_steps',
+    *(
+        sa.column(name, kind)
+        for name, kind in (
+            ('upgrade_id', sa.String(36)),
+            ('position', sa.Integer()),
+            ('attempt', sa.Integer()),
+            ('step', sa.String(16)),
+            ('started_at', sa.DateTime()),
+            ('ended_at', sa.DateTime()),
+            ('runs', sa.Integer()),
+            ('outcome', sa.String(16)),
+            ('percent', sa.Integer()),
+            ('message', sa.Text()),
+        )
+    ),
+)
 
 _PENDING = sa.or_(_upgrades.c.steps_at.is_(None), _upgrades.c.steps_at != _upgrades.c.updated_at)
 # by windows of the key: asked for the next rows that wait, PostgreSQL reads and sorts the whole table, as it has no statistics of a
 # column that is new
-_WINDOW_END = (sa.select(_upgrades.c.id).where(_upgrades.c.id > sa.bindparam('cursor')).order_by(_upgrades.c.id)
-               .offset(sa.bindparam('before')).limit(1))
+_WINDOW_END = (
+    sa.select(_upgrades.c.id)
+    .where(_upgrades.c.id > sa.bindparam('cursor'))
+    .order_by(_upgrades.c.id)
+    .offset(sa.bindparam('before'))
+    .limit(1)
+)
 _TABLE_END = sa.select(sa.func.max(_upgrades.c.id)).where(_upgrades.c.id > sa.bindparam('cursor'))
-_WAITING = (sa.select(_upgrades.c.id, _upgrades.c.steps)
-            .where(_upgrades.c.id > sa.bindparam('cursor'), _upgrades.c.id <= sa.bindparam('last'), _PENDING)
-            .order_by(_upgrades.c.id).limit(sa.bindparam('most')))
+_WAITING = (
+    sa.select(_upgrades.c.id, _upgrades.c.steps)
+    .where(
+        _upgrades.c.id > sa.bindparam('cursor'), _upgrades.c.id <= sa.bindparam('last'), _PENDING
+    )
+    .order_by(_upgrades.c.id)
+    .limit(sa.bindparam('most'))
+)
 _OF_THESE: sa.BindParameter[Any] = sa.bindparam('ids', expanding=True)
-_HAS_SOME = (sa.select(_steps.c.upgrade_id).where(_steps.c.upgrade_id >= sa.bindparam('first'), _steps.c.upgrade_id <= sa.bindparam('last'))
-             .order_by(_steps.c.upgrade_id).limit(1))
+_HAS_SOME = (
+    sa.select(_steps.c.upgrade_id)
+    .where(
+        _steps.c.upgrade_id >= sa.bindparam('first'), _steps.c.upgrade_id <= sa.bindparam('last')
+    )
+    .order_by(_steps.c.upgrade_id)
+    .limit(1)
+)
 _FORGET = sa.delete(_steps).where(_steps.c.upgrade_id.in_(_OF_THESE))
 _INSERT_DOCUMENT = sa.text(
     'INSERT INTO instance_upgrade_steps (upgrade_id, position, attempt, step, started_at, ended_at, runs, outcome, percent, message) '
     'SELECT upgrade_id, position, attempt, step, started_at, ended_at, runs, outcome, percent, message '
     'FROM json_to_recordset(CAST(:document AS json)) AS given (upgrade_id text, position integer, attempt integer, step text, '
-    'started_at timestamp, ended_at timestamp, runs integer, outcome text, percent integer, message text)')
+    'started_at timestamp, ended_at timestamp, runs integer, outcome text, percent integer, message text)'
+)
 _NAMES = tuple(column.name for column in _steps.c)
-_INSERT_TUPLES = (f'INSERT INTO instance_upgrade_steps ({", ".join(_NAMES)}) '    # in the drivers' form, which they make one statement of
-                  f'VALUES ({", ".join(["%s"] * len(_NAMES))})')
-_COPIED = sa.update(_upgrades).where(_upgrades.c.id.in_(_OF_THESE)).values(steps_at=_upgrades.c.updated_at)
+_INSERT_TUPLES = (
+    f'INSERT INTO instance_upgrade_steps ({", ".join(_NAMES)}) '  # in the drivers' form, which they make one statement of
+    f'VALUES ({", ".join(["%s"] * len(_NAMES))})'
+)
+_COPIED = (
+    sa.update(_upgrades)
+    .where(_upgrades.c.id.in_(_OF_THESE))
+    .values(steps_at=_upgrades.c.updated_at)
+)
 
 #: Rows of a window where none waited in the one before, and how many such windows a batch passes over: some 100 ms.
 _WINDOW_ROWS, _WINDOWS = 5000, 8
@@ -61,7 +104,9 @@ class BorealisSteps:
     """Implements DataMigration."""
 
     name = 'borealis_steps'
-    table = _upgrades.name    #: all of whose rows wait at first, which `db plan` says before there is something to count
+    table = (
+        _upgrades.name
+    )  #: all of whose rows wait at first, which `db plan` says before there is something to count
     after = 'borealis_expand01'
     before = 'borealis_contract01'
 
@@ -69,12 +114,18 @@ class BorealisSteps:
         """Counted: the whole table is read."""
         if not _has_column(connection):
             return 0
-        counted: int = connection.execute(sa.select(sa.func.count()).select_from(_upgrades).where(_PENDING)).scalar_one()
+        counted: int = connection.execute(
+            sa.select(sa.func.count()).select_from(_upgrades).where(_PENDING)
+        ).scalar_one()
         return counted
 
     def is_pending(self, connection: sa.Connection) -> bool:
         """Where none is, the whole table has been read."""
-        return _has_column(connection) and connection.execute(sa.select(_upgrades.c.id).where(_PENDING).limit(1)).first() is not None
+        return (
+            _has_column(connection)
+            and connection.execute(sa.select(_upgrades.c.id).where(_PENDING).limit(1)).first()
+            is not None
+        )
 
     def run_batch(self, connection: sa.Connection, cursor: str, limit: int) -> Batch:
         """A damaged row is passed over, and stays pending, so that it keeps no other from being copied.
@@ -82,7 +133,13 @@ class BorealisSteps:
         :raises DataMigrationBadRow: all that is left is damaged.
         """
         for window in range(_WINDOWS):
-            found, behind = _next(connection, cursor, limit, max(limit, _WINDOW_ROWS) if window else limit, locked=True)
+            found, behind = _next(
+                connection,
+                cursor,
+                limit,
+                max(limit, _WINDOW_ROWS) if window else limit,
+                locked=True,
+            )
             if found:
                 copied = _copy(connection, found)
                 if not copied:
@@ -96,12 +153,18 @@ class BorealisSteps:
 
 def _has_column(connection: sa.Connection) -> bool:
     """Not in a contract that was killed between its two statements: then all had been copied, and `steps_at` is written no more."""
-    return 'steps' in {column['name'] for column in sa.inspect(connection).get_columns(_upgrades.name)}
+    return 'steps' in {
+        column['name'] for column in sa.inspect(connection).get_columns(_upgrades.name)
+    }
 
 
-def _next(connection: sa.Connection, cursor: str, limit: int, window: int, *, locked: bool) -> tuple[Sequence[Any], str]:
+def _next(
+    connection: sa.Connection, cursor: str, limit: int, window: int, *, locked: bool
+) -> tuple[Sequence[Any], str]:
     """At most `limit` rows that wait, of the next `window`, and where to look on; that is `cursor` at the table's end."""
-    last = connection.execute(_WINDOW_END, {'cursor': cursor, 'before': window - 1}).scalar_one_or_none()
+    last = connection.execute(
+        _WINDOW_END, {'cursor': cursor, 'before': window - 1}
+    ).scalar_one_or_none()
     if last is None:
         last = connection.execute(_TABLE_END, {'cursor': cursor}).scalar_one()
     if last is None:
@@ -113,11 +176,16 @@ def _next(connection: sa.Connection, cursor: str, limit: int, window: int, *, lo
 
 def _copy(connection: sa.Connection, found: Sequence[Any]) -> int:
     """How many of these upgrades are copied."""
-    plain = [row.id for row in found if is_plain(row.steps)] if can_unfold(connection.dialect) else []
+    plain = (
+        [row.id for row in found if is_plain(row.steps)] if can_unfold(connection.dialect) else []
+    )
     rows, converted = _convert(_without(found, plain))
     copied = sorted(plain + converted)
     if copied:
-        if connection.execute(_HAS_SOME, {'first': copied[0], 'last': copied[-1]}).first() is not None:    # mostly there are none yet
+        if (
+            connection.execute(_HAS_SOME, {'first': copied[0], 'last': copied[-1]}).first()
+            is not None
+        ):  # mostly there are none yet
             connection.execute(_FORGET, {'ids': copied})
         if plain:
             unfold(connection, plain)
@@ -137,7 +205,9 @@ def _insert(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
     if connection.dialect.name == 'postgresql':
         connection.execute(_INSERT_DOCUMENT, {'document': json.dumps(rows, default=str)})
     elif connection.dialect.name in {'mysql', 'mariadb'}:
-        connection.exec_driver_sql(_INSERT_TUPLES, [tuple(row[name] for name in _NAMES) for row in rows])
+        connection.exec_driver_sql(
+            _INSERT_TUPLES, [tuple(row[name] for name in _NAMES) for row in rows]
+        )
     else:
         connection.execute(sa.insert(_steps), rows)
 
@@ -150,7 +220,7 @@ def _convert(found: Sequence[Any]) -> tuple[list[dict[str, Any]], list[str]]:
         try:
             rows += history_of(upgrade_id, text)
         except Damaged:
-            continue    # it stays pending, and the end of the migration names it
+            continue  # it stays pending, and the end of the migration names it
         copied.append(upgrade_id)
     return rows, copied
 
@@ -172,7 +242,12 @@ def _require_a_good_one(connection: sa.Connection) -> None:
             else:
                 return
     more = f' and {len(bad) - _NAMED} more' if len(bad) > _NAMED else ''
-    raise errors.DataMigrationBadRow(name=BorealisSteps.name, table=_upgrades.name, column='steps', rows=', '.join(bad[:_NAMED]) + more)
+    raise errors.DataMigrationBadRow(
+        name=BorealisSteps.name,
+        table=_upgrades.name,
+        column='steps',
+        rows=', '.join(bad[:_NAMED]) + more,
+    )
 
 
 def history_of(upgrade_id: str, text: str) -> list[dict[str, Any]]:
@@ -199,16 +274,25 @@ def history_of(upgrade_id: str, text: str) -> list[dict[str, Any]]:
 
 def _row(upgrade_id: str, position: int, entry: dict[str, Any]) -> dict[str, Any]:
     ended_at, message = entry.get('ended_at'), entry.get('message')
-    return {'upgrade_id': upgrade_id, 'position': position, 'attempt': _number(entry['attempt']), 'step': _word(entry['step']),
-            'started_at': _naive_utc(entry['started_at']), 'ended_at': _naive_utc(ended_at) if ended_at else None,
-            'runs': _number(entry.get('runs', 0)), 'outcome': None if entry.get('outcome') is None else _word(entry['outcome']),
-            'percent': None if entry.get('percent') is None else _number(entry['percent']),
-            'message': None if message is None else columns.fitting(_steps.c.message, message, wide=True)}
+    return {
+        'upgrade_id': upgrade_id,
+        'position': position,
+        'attempt': _number(entry['attempt']),
+        'step': _word(entry['step']),
+        'started_at': _naive_utc(entry['started_at']),
+        'ended_at': _naive_utc(ended_at) if ended_at else None,
+        'runs': _number(entry.get('runs', 0)),
+        'outcome': None if entry.get('outcome') is None else _word(entry['outcome']),
+        'percent': None if entry.get('percent') is None else _number(entry['percent']),
+        'message': None
+        if message is None
+        else columns.fitting(_steps.c.message, message, wide=True),
+    }
 
 
 def _naive_utc(text: str) -> datetime.datetime:
     """As the columns hold it."""
-    if text.endswith('+00:00'):    # all that our services have written
+    if text.endswith('+00:00'):  # all that our services have written
         return datetime.datetime.fromisoformat(text[:-6])
     moment = datetime.datetime.fromisoformat(text)
     if moment.tzinfo is None:
@@ -219,7 +303,7 @@ def _naive_utc(text: str) -> datetime.datetime:
 def _number(value: float) -> int:
     """As an INTEGER column can hold it."""
     number = round(value)
-    if not -2**31 <= number < 2**31:
+    if not -(2**31) <= number < 2**31:
         raise ValueError(f'{value} is no count')
     return number
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether two columns of a row hold the same, so that a copy can be told from one that an older service has made stale."""
+
 from typing import Any
 
 import sqlalchemy as sa

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a data migration is: rows that one release's expand has left to do, worked off in small transactions."""
+
 import dataclasses
 from typing import Protocol
 
@@ -13,9 +14,9 @@ class Batch:
     The pass is over where nothing was found and the cursor is the one that was handed in.
     """
 
-    found: int     #: rows looked at that needed work
-    done: int      #: of those, changed
-    cursor: str    #: where the next batch begins, at most 255 characters; '' is the start
+    found: int  #: rows looked at that needed work
+    done: int  #: of those, changed
+    cursor: str  #: where the next batch begins, at most 255 characters; '' is the start
 
 
 class DataMigration(Protocol):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a run of data migrations is shown: a bar on a terminal, one line per batch in a log."""
+
 import contextlib
 from collections.abc import Iterator
 from typing import Protocol, TextIO
@@ -30,8 +31,13 @@ def reporter(stream: TextIO) -> Iterator[Reporter]:
         yield Lines(stream)
         return
     with rich.progress.Progress(
-            rich.progress.TextColumn('{task.description}'), rich.progress.BarColumn(), rich.progress.TaskProgressColumn(),
-            rich.progress.TextColumn('{task.fields[text]}'), console=console, expand=False) as bars:
+        rich.progress.TextColumn('{task.description}'),
+        rich.progress.BarColumn(),
+        rich.progress.TaskProgressColumn(),
+        rich.progress.TextColumn('{task.fields[text]}'),
+        console=console,
+        expand=False,
+    ) as bars:
         yield Bars(bars)
 
 
@@ -43,7 +49,11 @@ class Lines:
 
     def progress(self, progress: Progress) -> None:
         """One line."""
-        print(f'{progress.name}: {progress.found} found, {progress.done} done, {_rest(progress)}', file=self._stream, flush=True)
+        print(
+            f'{progress.name}: {progress.found} found, {progress.done} done, {_rest(progress)}',
+            file=self._stream,
+            flush=True,
+        )
 
     def waiting(self, line: str) -> None:
         """One line."""
@@ -63,7 +73,12 @@ class Bars:
             self._tasks[progress.name] = self._bars.add_task(progress.name, text='')
         total = progress.done + progress.rows_left
         # where nothing was to be done at all, a bar of 0 rows would stay empty
-        self._bars.update(self._tasks[progress.name], total=total or 1, completed=progress.done if total else 1, text=_rest(progress))
+        self._bars.update(
+            self._tasks[progress.name],
+            total=total or 1,
+            completed=progress.done if total else 1,
+            text=_rest(progress),
+        )
 
     def waiting(self, line: str) -> None:
         """A line above the bars."""

@@ -5,6 +5,7 @@ A batch is one transaction: it takes the migration's row where the cursor is sti
 cursor and counts.  So a batch and its bookkeeping happen together or not at all, and whoever comes second for the same batch matches
 no row, reads again and takes the next one.
 """
+
 import dataclasses
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
@@ -42,15 +43,15 @@ class Progress:
     """Where a migration is after a batch; the counts are of all runs together, as they are persisted."""
 
     name: str
-    found: int                   #: rows looked at that needed work
-    done: int                    #: of those, changed
-    cursor: str                  #: where the next batch begins
-    rows_left: int               #: counted when the run began, and at its end; estimated in between
-    rate: float | None           #: rows changed per second, over this and former runs
-    eta_seconds: float | None    #: until no row is left; None where the rate is not known
-    finished: bool               #: no row was left
-    found_now: int               #: by this run alone
-    done_now: int                #: by this run alone
+    found: int  #: rows looked at that needed work
+    done: int  #: of those, changed
+    cursor: str  #: where the next batch begins
+    rows_left: int  #: counted when the run began, and at its end; estimated in between
+    rate: float | None  #: rows changed per second, over this and former runs
+    eta_seconds: float | None  #: until no row is left; None where the rate is not known
+    finished: bool  #: no row was left
+    found_now: int  #: by this run alone
+    done_now: int  #: by this run alone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,30 +59,46 @@ class Pace:
     """How fast an operator lets it run."""
 
     batch_size: int = BATCH_SIZE
-    max_count: int | None = None    #: rows that this run looks at; None: to the end
-    sleep_seconds: float = 0.0      #: between two batches
+    max_count: int | None = None  #: rows that this run looks at; None: to the end
+    sleep_seconds: float = 0.0  #: between two batches
 
 
 @dataclasses.dataclass(frozen=True)
 class Hooks:
     """Who is told, and who may stop it."""
 
-    progress: Callable[[Progress], None] = lambda _progress: None    #: after each batch, and at the end
-    before_batch: Callable[[], None] = lambda: None                  #: whatever it raises ends the run
-    waiting: Callable[[str], None] = lambda _line: None              #: a line for each wait for others' locks
+    progress: Callable[[Progress], None] = lambda _progress: (
+        None
+    )  #: after each batch, and at the end
+    before_batch: Callable[[], None] = lambda: None  #: whatever it raises ends the run
+    waiting: Callable[[str], None] = lambda _line: None  #: a line for each wait for others' locks
 
 
 class DataRuns:
     """Data migrations of one database.  READ COMMITTED, as our engines are."""
 
-    def __init__(self, engine: sa.Engine, clock: clocks.Clock | None = None, *, backoff: lock_waits.Backoff = _BACKOFF) -> None:
+    def __init__(
+        self,
+        engine: sa.Engine,
+        clock: clocks.Clock | None = None,
+        *,
+        backoff: lock_waits.Backoff = _BACKOFF,
+    ) -> None:
         self._engine = engine
         self._clock = clock or clocks.SystemClock()
         self._retry = lock_waits.Retry(backoff, clock=self._clock)
 
-    def run(self, migration: DataMigration, *, batch_size: int = BATCH_SIZE, max_count: int | None = None, sleep: float = 0.0,
-            progress: Callable[[Progress], None] = lambda _progress: None, before_batch: Callable[[], None] = lambda: None,
-            waiting: Callable[[str], None] = lambda _line: None) -> Progress:
+    def run(
+        self,
+        migration: DataMigration,
+        *,
+        batch_size: int = BATCH_SIZE,
+        max_count: int | None = None,
+        sleep: float = 0.0,
+        progress: Callable[[Progress], None] = lambda _progress: None,
+        before_batch: Callable[[], None] = lambda: None,
+        waiting: Callable[[str], None] = lambda _line: None,
+    ) -> Progress:
         """To its end, or to `max_count` rows.  Its expand has been run and its contract has not: see `states.may_run`.
 
         Not `finished` where rows are left: `max_count` was reached, or services of the release before go on writing such rows.
@@ -89,18 +106,35 @@ class DataRuns:
         :raises SchemaLocked: other transactions held the rows of a batch for minutes; what was done before stays.
         :raises DataMigrationStuck: a fault of the migration.
         """
-        with self._engine.connect() as connection, lock_waits.short_lock_waits(connection, _LOCK_SECONDS):
-            run = _Run(connection, migration, Pace(batch_size, max_count, sleep), Hooks(progress, before_batch, waiting), self._clock,
-                       self._retry)
+        with (
+            self._engine.connect() as connection,
+            lock_waits.short_lock_waits(connection, _LOCK_SECONDS),
+        ):
+            run = _Run(
+                connection,
+                migration,
+                Pace(batch_size, max_count, sleep),
+                Hooks(progress, before_batch, waiting),
+                self._clock,
+                self._retry,
+            )
             return run.to_end()
 
-    def run_all(self, migrations: Sequence[DataMigration], done_revisions: Collection[str], *, max_count: int | None = None,
-                **how: Any) -> list[Progress]:
+    def run_all(
+        self,
+        migrations: Sequence[DataMigration],
+        done_revisions: Collection[str],
+        *,
+        max_count: int | None = None,
+        **how: Any,
+    ) -> list[Progress]:
         """Each that is needed, in order; `how` as `run` takes it, `max_count` for all of them together.
 
         :raises SchemaOutOfOrder: the expand of one of them has not been run (exit code 3); none was begun.
         """
-        needed = [migration for migration in migrations if states.may_run(migration, done_revisions)]
+        needed = [
+            migration for migration in migrations if states.may_run(migration, done_revisions)
+        ]
         ended: list[Progress] = []
         for migration in needed:
             left = None if max_count is None else max_count - sum(one.found_now for one in ended)
@@ -110,12 +144,17 @@ class DataRuns:
                 ended.append(self.run(migration, max_count=left or None, **how))
         return ended
 
-    @repeat_on_new_columns    # another run may contract meanwhile
-    def states(self, migrations: Sequence[DataMigration], done_revisions: Collection[str]) -> list[State]:
+    @repeat_on_new_columns  # another run may contract meanwhile
+    def states(
+        self, migrations: Sequence[DataMigration], done_revisions: Collection[str]
+    ) -> list[State]:
         """Of each; rows are counted, and nothing is written."""
         with self._engine.connect() as connection:
             has_table = sa.inspect(connection).has_table(states.table.name)
-            return [states.look(connection, migration, done_revisions, has_table=has_table) for migration in migrations]
+            return [
+                states.look(connection, migration, done_revisions, has_table=has_table)
+                for migration in migrations
+            ]
 
     def _is_pending(self, migration: DataMigration) -> bool:
         with self._engine.connect() as connection:
@@ -127,14 +166,32 @@ class DataRuns:
             row = states.read(connection, migration.name)
             left = migration.pending(connection)
         found, done, cursor = (row.found, row.done, row.cursor) if row else (0, 0, '')
-        return Progress(migration.name, found, done, cursor, left, row.rate if row else None, None, finished=False, found_now=0, done_now=0)
+        return Progress(
+            migration.name,
+            found,
+            done,
+            cursor,
+            left,
+            row.rate if row else None,
+            None,
+            finished=False,
+            found_now=0,
+            done_now=0,
+        )
 
 
 class _Run:
     """One run of one migration."""
 
-    def __init__(self, connection: sa.Connection, migration: DataMigration, pace: Pace, hooks: Hooks, clock: clocks.Clock,
-                 retry: lock_waits.Retry) -> None:
+    def __init__(
+        self,
+        connection: sa.Connection,
+        migration: DataMigration,
+        pace: Pace,
+        hooks: Hooks,
+        clock: clocks.Clock,
+        retry: lock_waits.Retry,
+    ) -> None:
         self._connection = connection
         self._migration = migration
         self._pace = pace
@@ -142,11 +199,13 @@ class _Run:
         self._clock = clock
         self._retry = retry
         self._found_now = self._done_now = 0
-        self._left = self._done_when_counted = 0           # rows left, and `done` at that moment
-        self._looked_at, self._done_seen = 0.0, 0          # of this runner's last batch
-        self._pass_began: int | None = None                # `found` at the start of this pass; None in one that was carried on
-        self._passes: list[int] = []                       # rows that each whole pass found
-        self._for_now = False                              # services write faster than passes help
+        self._left = self._done_when_counted = 0  # rows left, and `done` at that moment
+        self._looked_at, self._done_seen = 0.0, 0  # of this runner's last batch
+        self._pass_began: int | None = (
+            None  # `found` at the start of this pass; None in one that was carried on
+        )
+        self._passes: list[int] = []  # rows that each whole pass found
+        self._for_now = False  # services write faster than passes help
 
     def to_end(self) -> Progress:
         """:raises SchemaLocked, DataMigrationStuck: as `DataRuns.run` says."""
@@ -176,11 +235,17 @@ class _Run:
 
     def _patiently(self, work: Callable[[], Result]) -> Result:
         """Again, after a pause, where others held its locks: nothing of it was done then."""
+
         def attempt() -> Result:
             self._hooks.before_batch()
             return work()
-        return self._retry.run(f'A batch of data migration {self._migration.name}', attempt, rollback=self._connection.rollback,
-                               report=self._hooks.waiting)
+
+        return self._retry.run(
+            f'A batch of data migration {self._migration.name}',
+            attempt,
+            rollback=self._connection.rollback,
+            report=self._hooks.waiting,
+        )
 
     def _begin(self) -> tuple[Row, int]:
         """The row, from the start again where it was finished and is not any more; and how many rows are left."""
@@ -189,7 +254,11 @@ class _Run:
             left = self._migration.pending(self._connection)
             if left:
                 was_finished = states.table.c.completed_at.is_not(None)
-                self._connection.execute(self._update(was_finished, completed_at=None, cursor='', updated_at=columns.now()))
+                self._connection.execute(
+                    self._update(
+                        was_finished, completed_at=None, cursor='', updated_at=columns.now()
+                    )
+                )
             return self._row(), left
 
     def _batch(self) -> tuple[Row, Batch | None]:
@@ -200,15 +269,21 @@ class _Run:
         with connection.begin():
             if seen.completed_at is not None or not self._claim(seen):
                 return seen, None
-            row = self._row()    # the counts may be newer than the cursor
+            row = self._row()  # the counts may be newer than the cursor
             batch = self._migration.run_batch(connection, row.cursor, self._room())
             self._refuse_to_stand_still(row, batch)
             if not batch.found and batch.cursor == row.cursor:
                 self._end_pass(row)
             else:
-                connection.execute(self._update(
-                    cursor=batch.cursor, found=row.found + batch.found, done=row.done + batch.done, rate=self._rate(row, batch),
-                    updated_at=columns.now()))
+                connection.execute(
+                    self._update(
+                        cursor=batch.cursor,
+                        found=row.found + batch.found,
+                        done=row.done + batch.done,
+                        rate=self._rate(row, batch),
+                        updated_at=columns.now(),
+                    )
+                )
             return self._row(), batch
 
     def _claim(self, seen: Row) -> bool:
@@ -219,7 +294,9 @@ class _Run:
     def _end_pass(self, row: Row) -> None:
         """No row is left behind the cursor; before it, services of the release before may have written some."""
         if not self._migration.is_pending(self._connection):
-            self._connection.execute(self._update(completed_at=columns.now(), updated_at=columns.now()))
+            self._connection.execute(
+                self._update(completed_at=columns.now(), updated_at=columns.now())
+            )
             return
         self._connection.execute(self._update(cursor='', updated_at=columns.now()))
         if self._pass_began is not None:
@@ -233,16 +310,20 @@ class _Run:
         with self._connection.begin():
             row = self._row()
             if not self._migration.is_pending(self._connection):
-                self._connection.execute(self._update(completed_at=columns.now(), updated_at=columns.now()))
+                self._connection.execute(
+                    self._update(completed_at=columns.now(), updated_at=columns.now())
+                )
                 return self._row(), 0
             if self._for_now:
                 return row, self._migration.pending(self._connection)
-            return row, max(1, self._estimate(row))    # the next of many short runs will count
+            return row, max(1, self._estimate(row))  # the next of many short runs will count
 
     def _refuse_to_stand_still(self, row: Row, batch: Batch) -> None:
         """:raises DataMigrationStuck: the next batch would be the same again."""
         if batch.found and not batch.done and batch.cursor == row.cursor:
-            raise errors.DataMigrationStuck(name=self._migration.name, found=batch.found, cursor=row.cursor)
+            raise errors.DataMigrationStuck(
+                name=self._migration.name, found=batch.found, cursor=row.cursor
+            )
 
     def _count(self, row: Row, batch: Batch) -> None:
         self._found_now += batch.found
@@ -266,14 +347,32 @@ class _Run:
         finished = row.completed_at is not None
         left = 0 if finished else self._estimate(row)
         eta = 0.0 if finished else left / row.rate if row.rate else None
-        return Progress(row.name, row.found, row.done, row.cursor, left, row.rate, eta, finished, self._found_now, self._done_now)
+        return Progress(
+            row.name,
+            row.found,
+            row.done,
+            row.cursor,
+            left,
+            row.rate,
+            eta,
+            finished,
+            self._found_now,
+            self._done_now,
+        )
 
     def _row(self) -> Row:
         row = states.read(self._connection, self._migration.name)
-        if row is None:    # somebody has emptied the table
-            raise errors.SchemaError(what='migrated', found=f'the row {self._migration.name} has gone from {states.table.name}',
-                                     advice='Run the same command again: it begins at the start, and does what is left.')
+        if row is None:  # somebody has emptied the table
+            raise errors.SchemaError(
+                what='migrated',
+                found=f'the row {self._migration.name} has gone from {states.table.name}',
+                advice='Run the same command again: it begins at the start, and does what is left.',
+            )
         return row
 
     def _update(self, *where: sa.ColumnElement[bool], **values: Any) -> sa.Update:
-        return sa.update(states.table).where(states.table.c.name == self._migration.name, *where).values(**values)
+        return (
+            sa.update(states.table)
+            .where(states.table.c.name == self._migration.name, *where)
+            .values(**values)
+        )

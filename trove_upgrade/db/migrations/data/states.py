@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """How far each data migration is: its row in `upgrade_data_migrations`, and what that means to an operator."""
+
 import dataclasses
 import datetime
 import enum
@@ -19,11 +20,13 @@ table = models.upgrade_data_migrations
 class Standing(enum.StrEnum):
     """What `db data list` shows."""
 
-    NOT_STARTED = 'not started'      #: rows wait, or will once the expand has been run
-    RUNNING = 'running'              #: has begun and has not come to its end; `updated` tells whether somebody is at work
-    FINISHED = 'finished'            #: no row is left
-    PENDING_AGAIN = 'pending again'  #: was finished; services of the release before have written since
-    NOT_NEEDED = 'not needed'        #: the contract has been run
+    NOT_STARTED = 'not started'  #: rows wait, or will once the expand has been run
+    RUNNING = 'running'  #: has begun and has not come to its end; `updated` tells whether somebody is at work
+    FINISHED = 'finished'  #: no row is left
+    PENDING_AGAIN = (
+        'pending again'  #: was finished; services of the release before have written since
+    )
+    NOT_NEEDED = 'not needed'  #: the contract has been run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,10 +34,10 @@ class Row:
     """What all runs together have done so far."""
 
     name: str
-    cursor: str                              #: where the next batch begins
-    found: int                               #: rows looked at that needed work
-    done: int                                #: of those, changed
-    rate: float | None                       #: rows changed per second, over this and former runs
+    cursor: str  #: where the next batch begins
+    found: int  #: rows looked at that needed work
+    done: int  #: of those, changed
+    rate: float | None  #: rows changed per second, over this and former runs
     started_at: datetime.datetime
     updated_at: datetime.datetime
     completed_at: datetime.datetime | None
@@ -47,8 +50,8 @@ class State:
     name: str
     release: str
     standing: Standing
-    rows_left: int | None    #: None where nobody can tell, as the expand has not been run
-    row: Row | None          #: None before the first run
+    rows_left: int | None  #: None where nobody can tell, as the expand has not been run
+    row: Row | None  #: None before the first run
 
 
 def may_run(migration: DataMigration, done_revisions: Collection[str]) -> bool:
@@ -60,28 +63,47 @@ def may_run(migration: DataMigration, done_revisions: Collection[str]) -> bool:
         return False
     if migration.after not in done_revisions:
         found = f'data migration {migration.name} needs revision {migration.after}, which has not been run'
-        raise errors.SchemaOutOfOrder(exit_code=ExitCode.EXPAND_NEXT, asked='data run', found=found, next='expand')
+        raise errors.SchemaOutOfOrder(
+            exit_code=ExitCode.EXPAND_NEXT, asked='data run', found=found, next='expand'
+        )
     return True
 
 
 def ensure_row(connection: sa.Connection, name: str) -> None:
     """Insert the row at the start of everything, in a transaction of its own; of several that try at once, one does."""
-    values = {'name': name, 'cursor': '', 'found': 0, 'done': 0, 'started_at': columns.now(), 'updated_at': columns.now()}
+    values = {
+        'name': name,
+        'cursor': '',
+        'found': 0,
+        'done': 0,
+        'started_at': columns.now(),
+        'updated_at': columns.now(),
+    }
     try:
         with connection.begin():
             if read(connection, name) is None:
                 connection.execute(sa.insert(table).values(values))
     except (db_exc.DBDuplicateEntry, sa.exc.IntegrityError):
-        return    # somebody else's is as good
+        return  # somebody else's is as good
 
 
 def read(connection: sa.Connection, name: str) -> Row | None:
     """The row, None before the first run."""
-    found = connection.execute(sa.select(*(table.c[field.name] for field in dataclasses.fields(Row))).where(table.c.name == name)).one_or_none()
+    found = connection.execute(
+        sa.select(*(table.c[field.name] for field in dataclasses.fields(Row))).where(
+            table.c.name == name
+        )
+    ).one_or_none()
     return None if found is None else Row(*found)
 
 
-def look(connection: sa.Connection, migration: DataMigration, done_revisions: Collection[str], *, has_table: bool) -> State:
+def look(
+    connection: sa.Connection,
+    migration: DataMigration,
+    done_revisions: Collection[str],
+    *,
+    has_table: bool,
+) -> State:
     """Count what is left; nothing is written."""
     row = read(connection, migration.name) if has_table else None
     release = release_of(migration.after)

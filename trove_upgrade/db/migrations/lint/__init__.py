@@ -3,6 +3,7 @@
 
 Each rule is a small function in the module of its group; `RULES` is all of them.  They are explained in doc/source/reference/lint.rst.
 """
+
 from collections.abc import Iterator, Sequence
 
 from trove_upgrade.db.migrations.chain import Chain
@@ -19,7 +20,15 @@ from trove_upgrade.db.migrations.lint.rule import Finding, Hit, Rule
 from trove_upgrade.db.migrations.lint.subject import Readings, subject_of
 
 #: In the order in which findings are printed.
-RULES: tuple[Rule, ...] = (*additions.RULES, *columns.RULES, *removals.RULES, *locking.RULES, *repeating.RULES, *boundaries.RULES, *waivers.RULES)
+RULES: tuple[Rule, ...] = (
+    *additions.RULES,
+    *columns.RULES,
+    *removals.RULES,
+    *locking.RULES,
+    *repeating.RULES,
+    *boundaries.RULES,
+    *waivers.RULES,
+)
 
 __all__ = ['RULES', 'Finding', 'Rule', 'lint']
 
@@ -30,16 +39,28 @@ def lint(chain: Chain, revisions: Sequence[str] | None = None) -> list[Finding]:
     Needs no database.  Not safe beside another thread that runs migrations: `recording` says why.
     """
     readings = Readings(chain)
-    return [finding for revision in readings.revisions if revisions is None or revision in revisions
-            for finding in _lint_one(readings, revision)]
+    return [
+        finding
+        for revision in readings.revisions
+        if revisions is None or revision in revisions
+        for finding in _lint_one(readings, revision)
+    ]
 
 
 def _lint_one(readings: Readings, revision: str) -> Iterator[Finding]:
     subject = subject_of(readings, revision)
-    found = [finding for rule in RULES for finding in _findings(revision, rule, list(rule.check(subject)))]
-    waived = {waiver.code for waiver in waivers.waivers_of(subject)} & {rule.code for rule in RULES if rule.can_be_waived}
+    found = [
+        finding
+        for rule in RULES
+        for finding in _findings(revision, rule, list(rule.check(subject)))
+    ]
+    waived = {waiver.code for waiver in waivers.waivers_of(subject)} & {
+        rule.code for rule in RULES if rule.can_be_waived
+    }
     yield from (finding for finding in found if finding.code not in waived)
-    for rule, hit in waivers.faults(subject, found, [rule.code for rule in RULES if rule.can_be_waived]):
+    for rule, hit in waivers.faults(
+        subject, found, [rule.code for rule in RULES if rule.can_be_waived]
+    ):
         yield from _findings(revision, rule, [hit])
 
 
@@ -51,5 +72,14 @@ def _findings(revision: str, rule: Rule, hits: Sequence[Hit]) -> Iterator[Findin
     for about, same in by_subject.items():
         seen = [hit.seen for hit in same if hit.seen is not None]
         statement = next((one.sql for one in seen if one.sql), '')
-        yield Finding(rule.code, revision, about, same[0].found, statement, tuple(dict.fromkeys(one.dialect for one in seen)),
-                      rule.why, rule.instead, rule.page)
+        yield Finding(
+            rule.code,
+            revision,
+            about,
+            same[0].found,
+            statement,
+            tuple(dict.fromkeys(one.dialect for one in seen)),
+            rule.why,
+            rule.instead,
+            rule.page,
+        )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is added, and how a service of the release before fails over it."""
+
 from collections.abc import Iterator
 
 from trove_upgrade.db.migrations.lint.changes import Kind
@@ -11,7 +12,11 @@ def _not_null_column(subject: Subject) -> Iterator[Hit]:
     if subject.old_services_run:
         for seen in subject.over_rows(Kind.ADD_COLUMN):
             if seen.change.not_null and not seen.change.default:
-                yield Hit(place(seen), f'column {place(seen)} is added NOT NULL and has no server default', seen)
+                yield Hit(
+                    place(seen),
+                    f'column {place(seen)} is added NOT NULL and has no server default',
+                    seen,
+                )
 
 
 def _unique_over_rows(subject: Subject) -> Iterator[Hit]:
@@ -20,7 +25,11 @@ def _unique_over_rows(subject: Subject) -> Iterator[Hit]:
     for seen in subject.over_rows(Kind.CREATE_INDEX, Kind.ADD_UNIQUE):
         if seen.change.unique and not subject.are_new_columns(seen.change):
             columns = ', '.join(seen.change.columns) or 'columns that the statement does not name'
-            yield Hit(place(seen), f'({columns}) of {seen.change.table} becomes unique, and the table has rows', seen)
+            yield Hit(
+                place(seen),
+                f'({columns}) of {seen.change.table} becomes unique, and the table has rows',
+                seen,
+            )
 
 
 def _constraint_over_rows(subject: Subject) -> Iterator[Hit]:
@@ -29,7 +38,9 @@ def _constraint_over_rows(subject: Subject) -> Iterator[Hit]:
     for seen in subject.over_rows(Kind.ADD_CHECK, Kind.ADD_FOREIGN_KEY):
         if not subject.are_new_columns(seen.change):
             what = 'check' if seen.change.kind is Kind.ADD_CHECK else 'foreign key'
-            yield Hit(place(seen), f'a {what} is added to {seen.change.table}, which has rows', seen)
+            yield Hit(
+                place(seen), f'a {what} is added to {seen.change.table}, which has rows', seen
+            )
 
 
 def _created_in_contract(subject: Subject) -> Iterator[Hit]:
@@ -42,20 +53,28 @@ def _created_in_contract(subject: Subject) -> Iterator[Hit]:
 
 
 RULES = (
-    Rule('NOT_NULL_COLUMN',
-         'Services of the release before go on inserting rows, and do not name the column: every insert of theirs fails.',
-         'Add it nullable, or with a server default. Let a data migration fill it, and set NOT NULL in the contract.',
-         _not_null_column),
-    Rule('UNIQUE_OVER_ROWS',
-         'Rows that are equal make the statement fail half way, and services of the release before go on writing equal ones.',
-         'Let a data migration remove what is double, and add the unique index in the contract.',
-         _unique_over_rows),
-    Rule('CONSTRAINT_OVER_ROWS',
-         'Rows that break it make the statement fail half way, and services of the release before go on writing such rows.',
-         'Let a data migration mend the rows, and add the constraint in the contract.',
-         _constraint_over_rows),
-    Rule('CREATED_IN_CONTRACT',
-         'Services of this release run before the contract does, and would not find it.',
-         'Make it in the expand: nothing that is new breaks an older service.',
-         _created_in_contract),
+    Rule(
+        'NOT_NULL_COLUMN',
+        'Services of the release before go on inserting rows, and do not name the column: every insert of theirs fails.',
+        'Add it nullable, or with a server default. Let a data migration fill it, and set NOT NULL in the contract.',
+        _not_null_column,
+    ),
+    Rule(
+        'UNIQUE_OVER_ROWS',
+        'Rows that are equal make the statement fail half way, and services of the release before go on writing equal ones.',
+        'Let a data migration remove what is double, and add the unique index in the contract.',
+        _unique_over_rows,
+    ),
+    Rule(
+        'CONSTRAINT_OVER_ROWS',
+        'Rows that break it make the statement fail half way, and services of the release before go on writing such rows.',
+        'Let a data migration mend the rows, and add the constraint in the contract.',
+        _constraint_over_rows,
+    ),
+    Rule(
+        'CREATED_IN_CONTRACT',
+        'Services of this release run before the contract does, and would not find it.',
+        'Make it in the expand: nothing that is new breaks an older service.',
+        _created_in_contract,
+    ),
 )

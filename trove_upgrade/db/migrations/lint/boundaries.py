@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is not ours to touch, and what nobody here can judge."""
+
 import ast
 import pathlib
 from collections.abc import Iterator
@@ -28,9 +29,15 @@ def _table_not_ours(subject: Subject) -> Iterator[Hit]:
             continue
         table = subject.table_of(change)
         if not table:
-            yield Hit(change.name, f'{change.name or "what is named"} stands on no table of ours', seen)
+            yield Hit(
+                change.name, f'{change.name or "what is named"} stands on no table of ours', seen
+            )
         elif table in subject.others:
-            yield Hit(table, f'{table} is the name of another project\'s table, or of a table of Alembic\'s own', seen)
+            yield Hit(
+                table,
+                f"{table} is the name of another project's table, or of a table of Alembic's own",
+                seen,
+            )
         elif table not in subject.ours:
             yield Hit(table, f'no revision of this chain has made {table}', seen)
 
@@ -39,13 +46,21 @@ def _foreign_key_not_ours(subject: Subject) -> Iterator[Hit]:
     for seen in subject.seen:
         for table in seen.change.references:
             if table not in subject.ours or table in subject.others:
-                yield Hit(f'{seen.change.table} {table}', f'a foreign key of {seen.change.table} leads to {table}', seen)
+                yield Hit(
+                    f'{seen.change.table} {table}',
+                    f'a foreign key of {seen.change.table} leads to {table}',
+                    seen,
+                )
 
 
 def _unclassified(subject: Subject) -> Iterator[Hit]:
     for seen in subject.seen:
         if seen.change.kind is Kind.UNKNOWN:
-            yield Hit(seen.sql or seen.change.detail, f'nobody can tell what it does: {seen.change.detail}', seen)
+            yield Hit(
+                seen.sql or seen.change.detail,
+                f'nobody can tell what it does: {seen.change.detail}',
+                seen,
+            )
 
 
 def _not_rendered(subject: Subject) -> Iterator[Hit]:
@@ -57,34 +72,48 @@ def _not_rendered(subject: Subject) -> Iterator[Hit]:
 
 def _online_only(subject: Subject) -> Iterator[Hit]:
     tree = ast.parse(pathlib.Path(subject.script.path).read_text(encoding='utf-8'))
-    asked = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} & _ASKS_FOR_DATABASE
+    asked = {
+        node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)
+    } & _ASKS_FOR_DATABASE
     for name in sorted(asked):
         yield Hit(name, f'the revision uses {name}: what it does online may not be what it prints')
 
 
 RULES = (
-    Rule('DEPENDS_ON',
-         'Alembic removes the row of the branch that is depended upon from the version table, and nobody can tell any more what has been run.',
-         'Leave it away: all expands are run before any contract.',
-         _depends_on),
-    Rule('TABLE_NOT_OURS',
-         'Another project stands in the same database, and changes its tables by itself.',
-         'Keep what belongs to it in a table of ours, found by its id.',
-         _table_not_ours),
-    Rule('FOREIGN_KEY_NOT_OURS',
-         'It forbids another project to change or delete its rows.',
-         'Keep the id without a foreign key, and expect that the row is gone one day.',
-         _foreign_key_not_ours),
-    Rule('UNCLASSIFIED_SQL',
-         'What is not understood is not judged: neither its locks nor what it does to services of the release before.',
-         'Use the functions of ops, or statements of one kind each; else waive this rule and say what the statement does.',
-         _unclassified),
-    Rule('NOT_RENDERED',
-         'An administrator who runs the SQL himself does not get it, the plan does not show it, and the other rules do not see it.',
-         'Look into the database only through the functions of ops, which print everything where there is none.',
-         _not_rendered),
-    Rule('ONLINE_ONLY',
-         'What is printed is what is judged here, shown by the plan, and run by an administrator who runs the SQL himself.',
-         'Let the functions of ops look into the database; rows are for data migrations.',
-         _online_only),
+    Rule(
+        'DEPENDS_ON',
+        'Alembic removes the row of the branch that is depended upon from the version table, and nobody can tell any more what has been run.',
+        'Leave it away: all expands are run before any contract.',
+        _depends_on,
+    ),
+    Rule(
+        'TABLE_NOT_OURS',
+        'Another project stands in the same database, and changes its tables by itself.',
+        'Keep what belongs to it in a table of ours, found by its id.',
+        _table_not_ours,
+    ),
+    Rule(
+        'FOREIGN_KEY_NOT_OURS',
+        'It forbids another project to change or delete its rows.',
+        'Keep the id without a foreign key, and expect that the row is gone one day.',
+        _foreign_key_not_ours,
+    ),
+    Rule(
+        'UNCLASSIFIED_SQL',
+        'What is not understood is not judged: neither its locks nor what it does to services of the release before.',
+        'Use the functions of ops, or statements of one kind each; else waive this rule and say what the statement does.',
+        _unclassified,
+    ),
+    Rule(
+        'NOT_RENDERED',
+        'An administrator who runs the SQL himself does not get it, the plan does not show it, and the other rules do not see it.',
+        'Look into the database only through the functions of ops, which print everything where there is none.',
+        _not_rendered,
+    ),
+    Rule(
+        'ONLINE_ONLY',
+        'What is printed is what is judged here, shown by the plan, and run by an administrator who runs the SQL himself.',
+        'Let the functions of ops look into the database; rows are for data migrations.',
+        _online_only,
+    ),
 )

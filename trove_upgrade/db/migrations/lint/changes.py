@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What one statement or operation does to a schema, in the words that the rules use."""
+
 import dataclasses
 import enum
 
@@ -40,20 +41,20 @@ class Change:
     """One thing that a statement does; a statement may do several."""
 
     kind: Kind
-    table: str = ''                     #: '' where the statement does not name it (PostgreSQL's DROP INDEX)
-    name: str = ''                      #: of the column, index or constraint
-    new_name: str = ''                  #: of what is renamed
-    columns: tuple[str, ...] = ()       #: of an index or a constraint
-    type: str = ''                      #: as the server is told it
+    table: str = ''  #: '' where the statement does not name it (PostgreSQL's DROP INDEX)
+    name: str = ''  #: of the column, index or constraint
+    new_name: str = ''  #: of what is renamed
+    columns: tuple[str, ...] = ()  #: of an index or a constraint
+    type: str = ''  #: as the server is told it
     not_null: bool = False
-    default: bool = False               #: the server has a value for writers who do not name the column
+    default: bool = False  #: the server has a value for writers who do not name the column
     unique: bool = False
-    concurrently: bool = False          #: PostgreSQL
-    locks: bool = False                 #: it says itself that it locks, or cannot be built beside writers on MySQL
-    guarded: bool = False               #: IF EXISTS, IF NOT EXISTS
-    from_query: bool = False            #: the rows come from a SELECT
-    references: tuple[str, ...] = ()    #: tables that foreign keys lead to
-    detail: str = ''                    #: why it is not known
+    concurrently: bool = False  #: PostgreSQL
+    locks: bool = False  #: it says itself that it locks, or cannot be built beside writers on MySQL
+    guarded: bool = False  #: IF EXISTS, IF NOT EXISTS
+    from_query: bool = False  #: the rows come from a SELECT
+    references: tuple[str, ...] = ()  #: tables that foreign keys lead to
+    detail: str = ''  #: why it is not known
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,5 +63,5 @@ class Seen:
 
     change: Change
     dialect: str
-    sql: str          #: '' where an operation sends nothing to this server
-    ensured: bool     #: asked for by a function that looks first
+    sql: str  #: '' where an operation sends nothing to this server
+    ensured: bool  #: asked for by a function that looks first

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Columns that become something else under the services that write them."""
+
 from collections.abc import Iterator
 
 from trove_upgrade.db.migrations.lint.changes import Kind, Seen
@@ -15,7 +16,10 @@ def _retyped(subject: Subject, *outcomes: Widening) -> Iterator[tuple[Seen, str]
     for seen in subject.over_rows(Kind.SET_TYPE):
         column = subject.column_before(seen.change)
         if column is None:
-            if Widening.OTHER in outcomes and (seen.change.table, seen.change.name) not in subject.new_columns:
+            if (
+                Widening.OTHER in outcomes
+                and (seen.change.table, seen.change.name) not in subject.new_columns
+            ):
                 yield seen, 'a type that nobody here knows'
             continue
         old = str(column.type.compile(dialect=dialect_of(seen.dialect)))
@@ -53,28 +57,40 @@ def _default_dropped(subject: Subject) -> Iterator[Hit]:
 
 def _primary_key_changed(subject: Subject) -> Iterator[Hit]:
     for seen in subject.over_rows(Kind.ADD_PRIMARY_KEY, Kind.DROP_PRIMARY_KEY):
-        yield Hit(seen.change.table, f'the primary key of {seen.change.table} becomes another', seen)
+        yield Hit(
+            seen.change.table, f'the primary key of {seen.change.table} becomes another', seen
+        )
 
 
 RULES = (
-    Rule('TYPE_NARROWED',
-         'A row that does not fit makes the statement fail half way, and services of the release before go on writing such rows.',
-         'Add a second column of the new type, let a data migration copy, and drop the first in the contract.',
-         _narrowed),
-    Rule('TYPE_CHANGED',
-         'Servers write every row anew while writers wait, and services of the release before send the former kind of value.',
-         'Add a second column of the new type, let a data migration copy, and drop the first in the contract.',
-         _changed),
-    Rule('NULLABLE_TIGHTENED',
-         'Rows with NULL make the statement fail, and services of the release before go on writing NULL.',
-         'Let a data migration fill what is NULL, and set NOT NULL in the contract.',
-         _tightened),
-    Rule('DEFAULT_DROPPED',
-         'Services of the release before do not name the column where they count on its default.',
-         'Drop the default in the contract.',
-         _default_dropped),
-    Rule('PRIMARY_KEY_CHANGED',
-         'The table is built anew, and every other statement waits for as long as that takes; this release runs during a contract, too.',
-         'Make a second table with the new key, let a data migration copy, and drop the first in the contract.',
-         _primary_key_changed),
+    Rule(
+        'TYPE_NARROWED',
+        'A row that does not fit makes the statement fail half way, and services of the release before go on writing such rows.',
+        'Add a second column of the new type, let a data migration copy, and drop the first in the contract.',
+        _narrowed,
+    ),
+    Rule(
+        'TYPE_CHANGED',
+        'Servers write every row anew while writers wait, and services of the release before send the former kind of value.',
+        'Add a second column of the new type, let a data migration copy, and drop the first in the contract.',
+        _changed,
+    ),
+    Rule(
+        'NULLABLE_TIGHTENED',
+        'Rows with NULL make the statement fail, and services of the release before go on writing NULL.',
+        'Let a data migration fill what is NULL, and set NOT NULL in the contract.',
+        _tightened,
+    ),
+    Rule(
+        'DEFAULT_DROPPED',
+        'Services of the release before do not name the column where they count on its default.',
+        'Drop the default in the contract.',
+        _default_dropped,
+    ),
+    Rule(
+        'PRIMARY_KEY_CHANGED',
+        'The table is built anew, and every other statement waits for as long as that takes; this release runs during a contract, too.',
+        'Make a second table with the new key, let a data migration copy, and drop the first in the contract.',
+        _primary_key_changed,
+    ),
 )

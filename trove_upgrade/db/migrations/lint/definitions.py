@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Columns, constraints and indexes as CREATE and ALTER spell them."""
+
 import dataclasses
 import itertools
 from collections.abc import Sequence
@@ -8,8 +9,30 @@ from trove_upgrade.db.migrations.lint.changes import Change, Kind
 from trove_upgrade.db.migrations.lint.tokens import Token, Words, outside, split, text_of
 
 #: A column's type ends where one of these begins.
-_AFTER_TYPE = {'NOT', 'NULL', 'DEFAULT', 'PRIMARY', 'UNIQUE', 'REFERENCES', 'CHECK', 'CONSTRAINT', 'COLLATE', 'GENERATED', 'AS', 'COMMENT',
-               'AUTO_INCREMENT', 'AUTOINCREMENT', 'FIRST', 'AFTER', 'KEY', 'ON', 'USING', 'INVISIBLE', 'VISIBLE', 'CHARSET'}
+_AFTER_TYPE = {
+    'NOT',
+    'NULL',
+    'DEFAULT',
+    'PRIMARY',
+    'UNIQUE',
+    'REFERENCES',
+    'CHECK',
+    'CONSTRAINT',
+    'COLLATE',
+    'GENERATED',
+    'AS',
+    'COMMENT',
+    'AUTO_INCREMENT',
+    'AUTOINCREMENT',
+    'FIRST',
+    'AFTER',
+    'KEY',
+    'ON',
+    'USING',
+    'INVISIBLE',
+    'VISIBLE',
+    'CHARSET',
+}
 #: With one of these, the server has a value for writers who do not name the column.
 _VALUES = {'DEFAULT', 'GENERATED', 'AS', 'AUTO_INCREMENT', 'AUTOINCREMENT'}
 _SERIALS = {'SERIAL', 'BIGSERIAL', 'SMALLSERIAL', 'SERIAL4', 'SERIAL8', 'SERIAL2'}
@@ -25,7 +48,7 @@ def referenced(tokens: Sequence[Token]) -> tuple[str, ...]:
     found = []
     for place, token in enumerate(tokens):
         if token.keyword == 'REFERENCES':
-            found.append(Words(tokens[place + 1:]).name())
+            found.append(Words(tokens[place + 1 :]).name())
     return tuple(found)
 
 
@@ -34,19 +57,38 @@ def column(table: str, tokens: Sequence[Token]) -> Change:
     words = Words(tokens)
     name = words.name()
     rest = words.rest
-    end = next((place for place, token in enumerate(rest) if _ends_type(rest, place, token)), len(rest))
+    end = next(
+        (place for place, token in enumerate(rest) if _ends_type(rest, place, token)), len(rest)
+    )
     flags = outside(rest[end:])
     primary = 'PRIMARY' in flags
     not_null = primary or any(pair == ('NOT', 'NULL') for pair in itertools.pairwise(flags))
     default = bool(_VALUES & set(flags)) or any(token.keyword in _SERIALS for token in rest[:end])
-    if default and 'DEFAULT' in flags and flags[flags.index('DEFAULT') + 1:flags.index('DEFAULT') + 2] == ['NULL']:
+    if (
+        default
+        and 'DEFAULT' in flags
+        and flags[flags.index('DEFAULT') + 1 : flags.index('DEFAULT') + 2] == ['NULL']
+    ):
         default = False
-    return Change(Kind.ADD_COLUMN, table, name, type=text_of(rest[:end]), not_null=not_null, default=default,
-                  unique='UNIQUE' in flags or primary, references=referenced(rest[end:]))
+    return Change(
+        Kind.ADD_COLUMN,
+        table,
+        name,
+        type=text_of(rest[:end]),
+        not_null=not_null,
+        default=default,
+        unique='UNIQUE' in flags or primary,
+        references=referenced(rest[end:]),
+    )
 
 
 def _ends_type(tokens: Sequence[Token], place: int, token: Token) -> bool:
-    if token.keyword == 'CHARACTER' and place and tokens[place + 1:] and tokens[place + 1].keyword == 'SET':
+    if (
+        token.keyword == 'CHARACTER'
+        and place
+        and tokens[place + 1 :]
+        and tokens[place + 1].keyword == 'SET'
+    ):
         return True
     return token.keyword in _AFTER_TYPE
 
@@ -56,23 +98,70 @@ def constraint(table: str, words: Words) -> Change | None:
     name = ''
     if words.take('CONSTRAINT'):
         words.take('IF', 'NOT', 'EXISTS')
-        name = '' if words.at('CHECK') or words.at('UNIQUE') or words.at('PRIMARY') or words.at('FOREIGN') else words.name()
-    kind = words.take_any('PRIMARY KEY', 'UNIQUE INDEX', 'UNIQUE KEY', 'UNIQUE', 'FULLTEXT INDEX', 'FULLTEXT KEY', 'FULLTEXT',
-                          'SPATIAL INDEX', 'SPATIAL KEY', 'SPATIAL', 'FOREIGN KEY', 'CHECK', 'INDEX', 'KEY')
+        name = (
+            ''
+            if words.at('CHECK') or words.at('UNIQUE') or words.at('PRIMARY') or words.at('FOREIGN')
+            else words.name()
+        )
+    kind = words.take_any(
+        'PRIMARY KEY',
+        'UNIQUE INDEX',
+        'UNIQUE KEY',
+        'UNIQUE',
+        'FULLTEXT INDEX',
+        'FULLTEXT KEY',
+        'FULLTEXT',
+        'SPATIAL INDEX',
+        'SPATIAL KEY',
+        'SPATIAL',
+        'FOREIGN KEY',
+        'CHECK',
+        'INDEX',
+        'KEY',
+    )
     if not kind:
         return None
     guarded = words.take('IF', 'NOT', 'EXISTS')
     if kind == 'CHECK':
         inside = words.parentheses()
-        return Change(Kind.ADD_CHECK, table, name, columns=tuple(token.text for token in inside if token.names), guarded=guarded)
+        return Change(
+            Kind.ADD_CHECK,
+            table,
+            name,
+            columns=tuple(token.text for token in inside if token.names),
+            guarded=guarded,
+        )
     if kind.startswith('UNIQUE') and words.take('USING', 'INDEX'):
-        return Change(Kind.ADD_UNIQUE, table, name or words.name(), unique=True, concurrently=True, guarded=guarded)
+        return Change(
+            Kind.ADD_UNIQUE,
+            table,
+            name or words.name(),
+            unique=True,
+            concurrently=True,
+            guarded=guarded,
+        )
     name = name if words.at('(') else (words.name() or name)
     columns = names_in(words.parentheses())
     if kind == 'PRIMARY KEY':
-        return Change(Kind.ADD_PRIMARY_KEY, table, name, columns=columns, unique=True, guarded=guarded)
+        return Change(
+            Kind.ADD_PRIMARY_KEY, table, name, columns=columns, unique=True, guarded=guarded
+        )
     if kind == 'FOREIGN KEY':
-        return Change(Kind.ADD_FOREIGN_KEY, table, name, columns=columns, references=referenced(words.rest), guarded=guarded)
+        return Change(
+            Kind.ADD_FOREIGN_KEY,
+            table,
+            name,
+            columns=columns,
+            references=referenced(words.rest),
+            guarded=guarded,
+        )
     unique = kind.startswith('UNIQUE')
-    change = Change(Kind.ADD_UNIQUE if unique else Kind.CREATE_INDEX, table, name, columns=columns, unique=unique, guarded=guarded)
+    change = Change(
+        Kind.ADD_UNIQUE if unique else Kind.CREATE_INDEX,
+        table,
+        name,
+        columns=columns,
+        unique=unique,
+        guarded=guarded,
+    )
     return dataclasses.replace(change, locks=kind.startswith(('FULLTEXT', 'SPATIAL')))

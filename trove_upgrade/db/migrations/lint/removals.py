@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is taken away from services that still use it."""
+
 from collections.abc import Iterator
 
 from trove_upgrade.db.migrations.lint.changes import Kind
@@ -18,7 +19,11 @@ def _renamed(subject: Subject) -> Iterator[Hit]:
     for seen in subject.over_rows(Kind.RENAME_TABLE, Kind.RENAME_COLUMN):
         is_table = seen.change.kind is Kind.RENAME_TABLE
         about = seen.change.table if is_table else place(seen)
-        yield Hit(about, f'{"table" if is_table else "column"} {about} becomes {seen.change.new_name or "another name"}', seen)
+        yield Hit(
+            about,
+            f'{"table" if is_table else "column"} {about} becomes {seen.change.new_name or "another name"}',
+            seen,
+        )
 
 
 def _index_dropped(subject: Subject) -> Iterator[Hit]:
@@ -29,20 +34,30 @@ def _index_dropped(subject: Subject) -> Iterator[Hit]:
     for seen in subject.over_rows(Kind.DROP_INDEX, Kind.DROP_CONSTRAINT):
         if seen.change.name not in made:
             table = subject.table_of(seen.change)
-            yield Hit(f'{table}.{seen.change.name}', f'{seen.change.name} of {table or "no table of ours"} is dropped', seen)
+            yield Hit(
+                f'{table}.{seen.change.name}',
+                f'{seen.change.name} of {table or "no table of ours"} is dropped',
+                seen,
+            )
 
 
 RULES = (
-    Rule('DROPPED_IN_EXPAND',
-         'Services of the release before still read and write it: every statement of theirs that names it fails.',
-         'Drop it in the contract, when they are gone.',
-         _dropped),
-    Rule('RENAMED',
-         'Some service that runs knows one name only: in an expand that of the release before, in a contract that of this one.',
-         'Add the new name, let a data migration copy while both are written, and drop the old one in the contract.',
-         _renamed),
-    Rule('INDEX_DROPPED',
-         'Services of the release before count on it: on its speed, or on what it forbids.',
-         'Drop it in the contract, when they are gone.',
-         _index_dropped),
+    Rule(
+        'DROPPED_IN_EXPAND',
+        'Services of the release before still read and write it: every statement of theirs that names it fails.',
+        'Drop it in the contract, when they are gone.',
+        _dropped,
+    ),
+    Rule(
+        'RENAMED',
+        'Some service that runs knows one name only: in an expand that of the release before, in a contract that of this one.',
+        'Add the new name, let a data migration copy while both are written, and drop the old one in the contract.',
+        _renamed,
+    ),
+    Rule(
+        'INDEX_DROPPED',
+        'Services of the release before count on it: on its speed, or on what it forbids.',
+        'Drop it in the contract, when they are gone.',
+        _index_dropped,
+    ),
 )

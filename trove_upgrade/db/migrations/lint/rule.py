@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a rule is, and what it finds."""
+
 import dataclasses
 from collections.abc import Callable, Iterator
 
@@ -11,18 +12,18 @@ from trove_upgrade.db.migrations.lint.subject import Subject
 class Hit:
     """One place where a revision breaks a rule."""
 
-    about: str                  #: the table, column or index: several hits about one are one finding
-    found: str                  #: a sentence without its full stop
-    seen: Seen | None = None    #: None where no statement is to blame
+    about: str  #: the table, column or index: several hits about one are one finding
+    found: str  #: a sentence without its full stop
+    seen: Seen | None = None  #: None where no statement is to blame
 
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
     """One thing that a revision must not do."""
 
-    code: str       #: stable; waivers name it
-    why: str        #: what would happen
-    instead: str    #: what to write instead
+    code: str  #: stable; waivers name it
+    why: str  #: what would happen
+    instead: str  #: what to write instead
     check: Callable[[Subject], Iterator[Hit]]
     can_be_waived: bool = True
 
@@ -40,8 +41,8 @@ class Finding:
     revision: str
     about: str
     found: str
-    statement: str               #: '' where no statement is to blame
-    dialects: tuple[str, ...]    #: the servers on which it was seen
+    statement: str  #: '' where no statement is to blame
+    dialects: tuple[str, ...]  #: the servers on which it was seen
     why: str
     instead: str
     page: str

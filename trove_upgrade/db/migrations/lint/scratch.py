@@ -3,6 +3,7 @@
 
 SQLite stands in for MySQL here: each statement commits by itself, and nothing is undone.
 """
+
 import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -26,7 +27,7 @@ def faults(before: Sequence[alembic.script.Script], script: alembic.script.Scrip
     start = _Database(None)
     for other in before:
         if start.run(other) is not None:
-            return    # that revision has a finding of its own
+            return  # that revision has a finding of its own
     snapshot = start.snapshot()
     whole = _Database(snapshot)
     if (found := whole.run(script)) is not None:
@@ -39,13 +40,19 @@ def faults(before: Sequence[alembic.script.Script], script: alembic.script.Scrip
     if whole.state() != expected:
         yield 'run a second time it changes the database again'
         return
-    yield from _faults_of_killed(snapshot, script, expected, _Database(snapshot).statements_of(script))
+    yield from _faults_of_killed(
+        snapshot, script, expected, _Database(snapshot).statements_of(script)
+    )
 
 
-def _faults_of_killed(snapshot: bytes, script: alembic.script.Script, expected: Any, statements: Sequence[str]) -> Iterator[str]:
+def _faults_of_killed(
+    snapshot: bytes, script: alembic.script.Script, expected: Any, statements: Sequence[str]
+) -> Iterator[str]:
     in_batch = False
     for count, statement in enumerate(statements):
-        in_batch = _BATCH in statement or (in_batch and statement.startswith(('DROP TABLE', 'CREATE INDEX', 'CREATE UNIQUE INDEX')))
+        in_batch = _BATCH in statement or (
+            in_batch and statement.startswith(('DROP TABLE', 'CREATE INDEX', 'CREATE UNIQUE INDEX'))
+        )
         if in_batch and not statement.startswith('CREATE TABLE'):
             continue
         database = _Database(snapshot)
@@ -66,10 +73,15 @@ class _Database:
     def __init__(self, snapshot: bytes | None) -> None:
         self._raw = sqlite3.connect(':memory:', isolation_level=None, check_same_thread=False)
         if snapshot is None:
-            self._raw.execute('PRAGMA user_version = 1')    # nothing at all cannot be copied
+            self._raw.execute('PRAGMA user_version = 1')  # nothing at all cannot be copied
         else:
             self._raw.deserialize(snapshot)
-        self._engine = sa.create_engine('sqlite://', creator=lambda: self._raw, poolclass=sa.pool.StaticPool, isolation_level='AUTOCOMMIT')
+        self._engine = sa.create_engine(
+            'sqlite://',
+            creator=lambda: self._raw,
+            poolclass=sa.pool.StaticPool,
+            isolation_level='AUTOCOMMIT',
+        )
         self._statements: list[str] = []
         self._kill_before: int | None = None
         sa.event.listen(self._engine, 'before_cursor_execute', self._about_to_run)
@@ -82,12 +94,15 @@ class _Database:
         """The first line of what went wrong; None if nothing did, and if it was killed as asked."""
         self._statements, self._kill_before = [], kill_before
         found = None
-        with self._engine.connect() as connection, Operations.context(MigrationContext.configure(connection)):
+        with (
+            self._engine.connect() as connection,
+            Operations.context(MigrationContext.configure(connection)),
+        ):
             try:
                 script.module.upgrade()
             except _Killed:
                 pass
-            except Exception as error:    # noqa: BLE001 - whatever a revision can do wrong; Alembic's `op` must be let go first
+            except Exception as error:  # noqa: BLE001 - whatever a revision can do wrong; Alembic's `op` must be let go first
                 found = f'{type(error).__name__}: {next(iter(str(error).splitlines()), "")}'
         return found
 
@@ -98,9 +113,14 @@ class _Database:
 
     def state(self) -> Any:
         """Schema, and how many rows each table has."""
-        schema = sorted(self._raw.execute('SELECT type, name, tbl_name, sql FROM sqlite_master').fetchall(), key=str)
+        schema = sorted(
+            self._raw.execute('SELECT type, name, tbl_name, sql FROM sqlite_master').fetchall(),
+            key=str,
+        )
         tables = [name for kind, name, _, _ in schema if kind == 'table']
-        return schema, [self._raw.execute(f'SELECT count(*) FROM "{name}"').fetchone() for name in tables]
+        return schema, [
+            self._raw.execute(f'SELECT count(*) FROM "{name}"').fetchone() for name in tables
+        ]
 
     def _about_to_run(self, _connection: Any, _cursor: Any, statement: str, *_others: Any) -> None:
         if statement.lstrip().upper().startswith(_WRITES):

@@ -4,6 +4,7 @@
 Only what revisions are made of is understood.  Whatever else there is (triggers, procedures, several statements in one) is
 UNKNOWN, and a rule asks for a word about it.
 """
+
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,10 @@ _MANNERS = {'ALGORITHM', 'LOCK', 'WAIT', 'NOWAIT'}
 _REMARKS = {'COMMENT', 'VALIDATE', 'AUTO_INCREMENT'}
 
 #: Kinds of tokens behind which anything may stand.
-_UNREADABLE = {'executable': 'a comment that MySQL or MariaDB runs', 'unclear': 'a quotation or a comment that cannot be read'}
+_UNREADABLE = {
+    'executable': 'a comment that MySQL or MariaDB runs',
+    'unclear': 'a quotation or a comment that cannot be read',
+}
 #: What may follow the table whose rows a DELETE takes.
 _AFTER_DELETE = {'WHERE', 'ORDER', 'LIMIT'}
 #: What may follow the tables of a TRUNCATE; CASCADE empties other tables, too.
@@ -56,7 +60,9 @@ def _create(words: Words) -> Iterator[Change]:
         table = words.name()
         body = words.parentheses()
         after = [token.keyword for token in words.rest]
-        yield Change(Kind.CREATE_TABLE, table, guarded=guarded, references=definitions.referenced(body))
+        yield Change(
+            Kind.CREATE_TABLE, table, guarded=guarded, references=definitions.referenced(body)
+        )
         if 'SELECT' in after or 'LIKE' in after or not body:
             yield _unknown(words.rest, table)
     else:
@@ -79,8 +85,16 @@ def _create_index(words: Words) -> Change:
     if words.take('USING'):
         words.name()
     columns = definitions.names_in(words.parentheses())
-    return Change(Kind.CREATE_INDEX, table, name, columns=columns, unique=kind.startswith('UNIQUE'), concurrently=concurrently,
-                  guarded=guarded, locks=kind.startswith(('FULLTEXT', 'SPATIAL')) or _says_that_it_locks(words.rest))
+    return Change(
+        Kind.CREATE_INDEX,
+        table,
+        name,
+        columns=columns,
+        unique=kind.startswith('UNIQUE'),
+        concurrently=concurrently,
+        guarded=guarded,
+        locks=kind.startswith(('FULLTEXT', 'SPATIAL')) or _says_that_it_locks(words.rest),
+    )
 
 
 def _says_that_it_locks(tokens: Sequence[Token]) -> bool:
@@ -99,7 +113,13 @@ def _drop(words: Words) -> Iterator[Change]:
             yield Change(Kind.DROP_TABLE, Words(part).name(), guarded=guarded)
     elif kind == 'INDEX':
         name = words.name()
-        yield Change(Kind.DROP_INDEX, words.name() if words.take('ON') else '', name, concurrently=concurrently, guarded=guarded)
+        yield Change(
+            Kind.DROP_INDEX,
+            words.name() if words.take('ON') else '',
+            name,
+            concurrently=concurrently,
+            guarded=guarded,
+        )
     else:
         yield _unknown(before)
 
@@ -114,7 +134,11 @@ def _rename(words: Words) -> Iterator[Change]:
 def _alter_index(words: Words) -> Iterator[Change]:
     guarded = words.take('IF', 'EXISTS')
     name = words.name()
-    yield Change(Kind.RENAME_OTHER, '', name, guarded=guarded) if words.take('RENAME', 'TO') else _unknown(words.rest)
+    yield (
+        Change(Kind.RENAME_OTHER, '', name, guarded=guarded)
+        if words.take('RENAME', 'TO')
+        else _unknown(words.rest)
+    )
 
 
 def _alter_table(words: Words) -> Iterator[Change]:
@@ -136,7 +160,11 @@ def _action(table: str, words: Words) -> Iterator[Change]:
     if verb:
         yield from _ACTIONS[verb](table, words)
     else:
-        yield Change(Kind.COMMENT, table) if before[0].keyword in _REMARKS else _unknown(before, table)
+        yield (
+            Change(Kind.COMMENT, table)
+            if before[0].keyword in _REMARKS
+            else _unknown(before, table)
+        )
 
 
 def _add(table: str, words: Words) -> Iterator[Change]:
@@ -151,11 +179,18 @@ def _add(table: str, words: Words) -> Iterator[Change]:
 
 
 def _drop_action(table: str, words: Words) -> Iterator[Change]:
-    kind = words.take_any('PRIMARY KEY', 'FOREIGN KEY', 'CONSTRAINT', 'CHECK', 'INDEX', 'KEY', 'COLUMN')
+    kind = words.take_any(
+        'PRIMARY KEY', 'FOREIGN KEY', 'CONSTRAINT', 'CHECK', 'INDEX', 'KEY', 'COLUMN'
+    )
     guarded = words.take('IF', 'EXISTS')
     name = words.name()
-    kinds = {'PRIMARY KEY': Kind.DROP_PRIMARY_KEY, 'INDEX': Kind.DROP_INDEX, 'KEY': Kind.DROP_INDEX, 'COLUMN': Kind.DROP_COLUMN,
-             '': Kind.DROP_COLUMN}
+    kinds = {
+        'PRIMARY KEY': Kind.DROP_PRIMARY_KEY,
+        'INDEX': Kind.DROP_INDEX,
+        'KEY': Kind.DROP_INDEX,
+        'COLUMN': Kind.DROP_COLUMN,
+        '': Kind.DROP_COLUMN,
+    }
     yield Change(kinds.get(kind, Kind.DROP_CONSTRAINT), table, name, guarded=guarded)
 
 
@@ -163,13 +198,24 @@ def _alter_action(table: str, words: Words) -> Iterator[Change]:
     before = words.rest
     words.take('COLUMN')
     name = words.name()
-    did = words.take_any('SET DATA TYPE', 'TYPE', 'SET NOT NULL', 'DROP NOT NULL', 'SET DEFAULT', 'DROP DEFAULT')
+    did = words.take_any(
+        'SET DATA TYPE', 'TYPE', 'SET NOT NULL', 'DROP NOT NULL', 'SET DEFAULT', 'DROP DEFAULT'
+    )
     if did in {'SET DATA TYPE', 'TYPE'}:
-        yield dataclasses.replace(definitions.column(table, [Token(name, 'quoted'), *words.rest]), kind=Kind.SET_TYPE, not_null=False,
-                                  default=False, unique=False)
+        yield dataclasses.replace(
+            definitions.column(table, [Token(name, 'quoted'), *words.rest]),
+            kind=Kind.SET_TYPE,
+            not_null=False,
+            default=False,
+            unique=False,
+        )
         return
-    kinds = {'SET NOT NULL': Kind.SET_NOT_NULL, 'DROP NOT NULL': Kind.DROP_NOT_NULL, 'SET DEFAULT': Kind.SET_DEFAULT,
-             'DROP DEFAULT': Kind.DROP_DEFAULT}
+    kinds = {
+        'SET NOT NULL': Kind.SET_NOT_NULL,
+        'DROP NOT NULL': Kind.DROP_NOT_NULL,
+        'SET DEFAULT': Kind.SET_DEFAULT,
+        'DROP DEFAULT': Kind.DROP_DEFAULT,
+    }
     yield Change(kinds[did], table, name) if did else _unknown(before, table)
 
 
@@ -207,14 +253,29 @@ def _rename_action(table: str, words: Words) -> Iterator[Change]:
 
 def _insert(words: Words) -> Iterator[Change]:
     said = {token.keyword for token in words.rest}
-    guarded = words.take('IGNORE') or words.take('OR', 'IGNORE') or 'CONFLICT' in said or 'DUPLICATE' in said
-    if 'WITH' in said and said & {'UPDATE', 'DELETE', 'INSERT', 'MERGE'}:    # on PostgreSQL, of any other table
+    guarded = (
+        words.take('IGNORE')
+        or words.take('OR', 'IGNORE')
+        or 'CONFLICT' in said
+        or 'DUPLICATE' in said
+    )
+    if 'WITH' in said and said & {
+        'UPDATE',
+        'DELETE',
+        'INSERT',
+        'MERGE',
+    }:  # on PostgreSQL, of any other table
         yield _unknown(words.rest)
         return
     words.take('INTO')
     table = words.name()
     from_query = 'SELECT' in said
-    yield Change(Kind.INSERT, table, guarded=guarded or (from_query and 'EXISTS' in said), from_query=from_query)
+    yield Change(
+        Kind.INSERT,
+        table,
+        guarded=guarded or (from_query and 'EXISTS' in said),
+        from_query=from_query,
+    )
 
 
 def _update(words: Words) -> Iterator[Change]:
@@ -234,7 +295,12 @@ def _delete(words: Words) -> Iterator[Change]:
     table = words.name()
     words.alias()
     said = outside(words.rest)
-    alone = follows and table and (not said or said[0] in _AFTER_DELETE) and not set(said) & {',', 'JOIN', 'USING'}
+    alone = (
+        follows
+        and table
+        and (not said or said[0] in _AFTER_DELETE)
+        and not set(said) & {',', 'JOIN', 'USING'}
+    )
     yield Change(Kind.DELETE, table) if alone else _unknown(before, table)
 
 
@@ -256,9 +322,15 @@ def _comment(words: Words) -> Iterator[Change]:
     of_column = words.take_any('TABLE', 'COLUMN') == 'COLUMN'
     path = words.path()
     table = path[-2:-1] if of_column else path[-1:]
-    known = before[0].keyword in {'TABLE', 'COLUMN'} and table and words.take('IS') and all(
-        token.kind == 'string' or token.keyword == 'NULL' for token in words.rest)
-    yield Change(Kind.COMMENT, table[0], path[-1] if of_column else '') if known else _unknown(before)
+    known = (
+        before[0].keyword in {'TABLE', 'COLUMN'}
+        and table
+        and words.take('IS')
+        and all(token.kind == 'string' or token.keyword == 'NULL' for token in words.rest)
+    )
+    yield (
+        Change(Kind.COMMENT, table[0], path[-1] if of_column else '') if known else _unknown(before)
+    )
 
 
 def _session(words: Words) -> Iterator[Change]:
@@ -272,8 +344,25 @@ def _session(words: Words) -> Iterator[Change]:
 
 
 _ACTIONS: dict[str, Callable[[str, Words], Iterator[Change]]] = {
-    'ADD': _add, 'DROP': _drop_action, 'ALTER': _alter_action, 'MODIFY': _modify, 'CHANGE': _change, 'RENAME': _rename_action}
+    'ADD': _add,
+    'DROP': _drop_action,
+    'ALTER': _alter_action,
+    'MODIFY': _modify,
+    'CHANGE': _change,
+    'RENAME': _rename_action,
+}
 
 _STATEMENTS: dict[str, Callable[[Words], Iterator[Change]]] = {
-    'CREATE': _create, 'ALTER TABLE': _alter_table, 'ALTER INDEX': _alter_index, 'DROP': _drop, 'RENAME TABLE': _rename,
-    'INSERT': _insert, 'REPLACE': _insert, 'UPDATE': _update, 'DELETE': _delete, 'TRUNCATE': _truncate, 'COMMENT ON': _comment, 'SET': _session}
+    'CREATE': _create,
+    'ALTER TABLE': _alter_table,
+    'ALTER INDEX': _alter_index,
+    'DROP': _drop,
+    'RENAME TABLE': _rename,
+    'INSERT': _insert,
+    'REPLACE': _insert,
+    'UPDATE': _update,
+    'DELETE': _delete,
+    'TRUNCATE': _truncate,
+    'COMMENT ON': _comment,
+    'SET': _session,
+}

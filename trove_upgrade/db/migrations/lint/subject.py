@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One revision as the rules see it: what it does on every server, and what stands in the database when it begins."""
+
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
@@ -28,22 +29,30 @@ class Readings:
         self._recorded: dict[tuple[str, str], recording.Recorded | errors.RevisionNotRendered] = {}
         self._faults: dict[str, tuple[str, ...]] = {}
         self._seen: dict[str, tuple[Seen, ...]] = {}
-        self._scripts = {script.revision: script for branch in chain.branches for script in chain.revisions(branch)}
+        self._scripts = {
+            script.revision: script
+            for branch in chain.branches
+            for script in chain.revisions(branch)
+        }
 
     def before(self, revision: str) -> list[str]:
         """What has been run when it begins, oldest first."""
-        return self.revisions[:self.revisions.index(revision)]
+        return self.revisions[: self.revisions.index(revision)]
 
     def script(self, revision: str) -> alembic.script.Script:
         """The file."""
         return self._scripts[revision]
 
-    def recorded(self, revision: str, dialect: str) -> recording.Recorded | errors.RevisionNotRendered:
+    def recorded(
+        self, revision: str, dialect: str
+    ) -> recording.Recorded | errors.RevisionNotRendered:
         """Or why it could not be."""
         key = (revision, dialect)
         if key not in self._recorded:
             try:
-                self._recorded[key] = recording.record_script(self.chain, self.script(revision), dialect)
+                self._recorded[key] = recording.record_script(
+                    self.chain, self.script(revision), dialect
+                )
             except errors.RevisionNotRendered as error:
                 self._recorded[key] = error
         return self._recorded[key]
@@ -58,7 +67,9 @@ class Readings:
     def seen(self, revision: str) -> tuple[Seen, ...]:
         """Every change on every kind of server; most are seen several times."""
         if revision not in self._seen:
-            self._seen[revision] = tuple(seen for dialect in recording.DIALECTS for seen in self._seen_on(revision, dialect))
+            self._seen[revision] = tuple(
+                seen for dialect in recording.DIALECTS for seen in self._seen_on(revision, dialect)
+            )
         return self._seen[revision]
 
     def _seen_on(self, revision: str, dialect_name: str) -> Iterator[Seen]:
@@ -74,13 +85,24 @@ class Readings:
             looked = id(operation) in ensured
             if operation is not None and not is_raw and id(operation) not in told:
                 told.add(id(operation))
-                yield from (Seen(change, dialect_name, statement.sql, looked) for change in operations.changes_of(operation, dialect))
-            if is_raw or dialect_name != 'sqlite':    # there a batch copies the table; its operation has said what for
-                yield from (Seen(change, dialect_name, statement.sql, looked) for change in sql.changes_of(statement.sql, dialect_name)
-                            if is_raw or change.kind is not Kind.UNKNOWN)
-        for operation in recorded.operations:    # those that send nothing to this server
+                yield from (
+                    Seen(change, dialect_name, statement.sql, looked)
+                    for change in operations.changes_of(operation, dialect)
+                )
+            if (
+                is_raw or dialect_name != 'sqlite'
+            ):  # there a batch copies the table; its operation has said what for
+                yield from (
+                    Seen(change, dialect_name, statement.sql, looked)
+                    for change in sql.changes_of(statement.sql, dialect_name)
+                    if is_raw or change.kind is not Kind.UNKNOWN
+                )
+        for operation in recorded.operations:  # those that send nothing to this server
             if id(operation) not in told and not isinstance(operation, ops.ExecuteSQLOp):
-                yield from (Seen(change, dialect_name, '', id(operation) in ensured) for change in operations.changes_of(operation, dialect))
+                yield from (
+                    Seen(change, dialect_name, '', id(operation) in ensured)
+                    for change in operations.changes_of(operation, dialect)
+                )
 
 
 @functools.cache
@@ -98,11 +120,15 @@ class Subject:
     revision: str
     branch: str
     seen: tuple[Seen, ...]
-    before: sa.MetaData                          #: the tables that its predecessors leave
-    ours: frozenset[str]                         #: tables that this chain has made, up to and with this revision
-    others: frozenset[str]                       #: names that belong to somebody else's tables
-    new_tables: frozenset[str]                   #: made by this release's run of this branch: no older service knows them
-    new_columns: frozenset[tuple[str, str]]      #: likewise; those that an older service's rows leave NULL
+    before: sa.MetaData  #: the tables that its predecessors leave
+    ours: frozenset[str]  #: tables that this chain has made, up to and with this revision
+    others: frozenset[str]  #: names that belong to somebody else's tables
+    new_tables: frozenset[
+        str
+    ]  #: made by this release's run of this branch: no older service knows them
+    new_columns: frozenset[
+        tuple[str, str]
+    ]  #: likewise; those that an older service's rows leave NULL
 
     @property
     def old_services_run(self) -> bool:
@@ -116,7 +142,11 @@ class Subject:
 
     def over_rows(self, *kinds: Kind) -> Iterator[Seen]:
         """Changes of these kinds to tables that have rows, and writers."""
-        return (seen for seen in self.seen if seen.change.kind in kinds and self.table_of(seen.change) not in self.new_tables)
+        return (
+            seen
+            for seen in self.seen
+            if seen.change.kind in kinds and self.table_of(seen.change) not in self.new_tables
+        )
 
     def column_before(self, change: Change) -> sa.Column[Any] | None:
         """None where raw SQL made it, or nothing did."""
@@ -127,24 +157,42 @@ class Subject:
         """Also of an index that is dropped without naming it; '' where no table of ours has one."""
         if change.table or change.kind not in {Kind.DROP_INDEX, Kind.RENAME_OTHER}:
             return change.table
-        made = [seen.change for seen in self.seen if seen.change.kind is Kind.CREATE_INDEX and seen.change.name == change.name]
-        known = [table.name for table in self.before.tables.values() if change.name in {index.name for index in table.indexes}]
+        made = [
+            seen.change
+            for seen in self.seen
+            if seen.change.kind is Kind.CREATE_INDEX and seen.change.name == change.name
+        ]
+        known = [
+            table.name
+            for table in self.before.tables.values()
+            if change.name in {index.name for index in table.indexes}
+        ]
         return next((one.table for one in made), next(iter(known), ''))
 
     def are_new_columns(self, change: Change) -> bool:
         """Whether one of the constraint's columns is NULL in every row that older services have written or write."""
-        indexed = [seen.change.columns for seen in self.seen if seen.change.kind is Kind.CREATE_INDEX and seen.change.name == change.name]
-        columns = change.columns or next(iter(indexed), ())    # UNIQUE USING INDEX names none
+        indexed = [
+            seen.change.columns
+            for seen in self.seen
+            if seen.change.kind is Kind.CREATE_INDEX and seen.change.name == change.name
+        ]
+        columns = change.columns or next(iter(indexed), ())  # UNIQUE USING INDEX names none
         return any((change.table, column) in self.new_columns for column in columns)
 
 
 def subject_of(readings: Readings, revision: str) -> Subject:
     """Everything that the rules ask about a revision."""
     chain = readings.chain
-    branch = next((name for name in chain.branches if name in readings.script(revision).branch_labels), '')
+    branch = next(
+        (name for name in chain.branches if name in readings.script(revision).branch_labels), ''
+    )
     seen = readings.seen(revision)
     earlier = readings.before(revision)
-    run = [one for one in earlier if release_of(one) == release_of(revision) and branch in readings.script(one).branch_labels]
+    run = [
+        one
+        for one in earlier
+        if release_of(one) == release_of(revision) and branch in readings.script(one).branch_labels
+    ]
     fresh = [*(one for other in run for one in readings.seen(other)), *seen]
     model = SchemaModel()
     for other in earlier:
@@ -153,17 +201,37 @@ def subject_of(readings: Readings, revision: str) -> Subject:
             for operation in recorded.operations:
                 model.apply(operation, recorded.tables)
     made = _made([*(one for other in earlier for one in readings.seen(other)), *seen])
-    return Subject(readings, revision, branch, seen, model.metadata, made, _others(chain), _made(fresh), _new_columns(fresh))
+    return Subject(
+        readings,
+        revision,
+        branch,
+        seen,
+        model.metadata,
+        made,
+        _others(chain),
+        _made(fresh),
+        _new_columns(fresh),
+    )
 
 
 def _made(seen: Sequence[Seen]) -> frozenset[str]:
     created = {one.change.table for one in seen if one.change.kind is Kind.CREATE_TABLE}
-    return frozenset(created | {one.change.new_name for one in seen if one.change.kind is Kind.RENAME_TABLE and one.change.table in created})
+    return frozenset(
+        created
+        | {
+            one.change.new_name
+            for one in seen
+            if one.change.kind is Kind.RENAME_TABLE and one.change.table in created
+        }
+    )
 
 
 def _new_columns(seen: Sequence[Seen]) -> frozenset[tuple[str, str]]:
-    return frozenset((one.change.table, one.change.name) for one in seen
-                     if one.change.kind is Kind.ADD_COLUMN and not one.change.not_null and not one.change.default)
+    return frozenset(
+        (one.change.table, one.change.name)
+        for one in seen
+        if one.change.kind is Kind.ADD_COLUMN and not one.change.not_null and not one.change.default
+    )
 
 
 def _others(chain: Chain) -> frozenset[str]:

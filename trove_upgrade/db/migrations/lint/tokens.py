@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """SQL as a row of words, as far as a reader of schema changes needs it: no grammar, no expressions."""
+
 import dataclasses
 import re
 from collections.abc import Sequence
@@ -15,17 +16,36 @@ _AFTER_TABLE = {'SET', 'WHERE', 'ORDER', 'LIMIT', 'USING', 'JOIN', 'PARTITION'}
 
 def _grammar(*, comment: str, string: str, quoted: str, unclear: str = '') -> re.Pattern[str]:
     """What a quotation or a comment is, each server says for itself; what is not closed is unclear, whoever reads it."""
-    kinds = {'executable': r'/\*[mM]?!', 'space': rf'[ \t\n\r\f\v]+|{comment}', 'string': string, 'quoted': quoted,
-             'unclear': '|'.join(part for part in (unclear, r"/\*|['\"`]") if part), 'word': r'[A-Za-z_][\w$]*', 'other': r'\d[\w.]*|::|.'}
-    return re.compile('|'.join(f'(?P<{kind}>{pattern})' for kind, pattern in kinds.items()), re.DOTALL)
+    kinds = {
+        'executable': r'/\*[mM]?!',
+        'space': rf'[ \t\n\r\f\v]+|{comment}',
+        'string': string,
+        'quoted': quoted,
+        'unclear': '|'.join(part for part in (unclear, r"/\*|['\"`]") if part),
+        'word': r'[A-Za-z_][\w$]*',
+        'other': r'\d[\w.]*|::|.',
+    }
+    return re.compile(
+        '|'.join(f'(?P<{kind}>{pattern})' for kind, pattern in kinds.items()), re.DOTALL
+    )
 
 
 #: `--` begins a comment only before a blank, and " is a string's sign unless the server is told otherwise.
-_MYSQL = _grammar(comment=r'--(?=[\x00-\x20]|\Z)[^\n]*|#[^\n]*|/\*.*?\*/', string=_ESCAPED, quoted=rf'{_BACKTICKS}|"(?:[^"\\]|""|\\.)*"')
+_MYSQL = _grammar(
+    comment=r'--(?=[\x00-\x20]|\Z)[^\n]*|#[^\n]*|/\*.*?\*/',
+    string=_ESCAPED,
+    quoted=rf'{_BACKTICKS}|"(?:[^"\\]|""|\\.)*"',
+)
 #: A comment may stand in a comment, which is not followed here; nor is a string between dollars, which may be a program.
-_POSTGRESQL = _grammar(comment=r'--[^\n\r]*|/\*(?:(?!/\*).)*?\*/', string=rf'[eE]{_ESCAPED}|{_PLAIN}', quoted=_DOUBLE,
-                       unclear=r'\$(?:[^\W\d]\w*)?\$')
-_SQLITE = _grammar(comment=r'--[^\n]*|/\*.*?\*/', string=_PLAIN, quoted=rf'{_BACKTICKS}|{_DOUBLE}|\[[^\]]*\]')
+_POSTGRESQL = _grammar(
+    comment=r'--[^\n\r]*|/\*(?:(?!/\*).)*?\*/',
+    string=rf'[eE]{_ESCAPED}|{_PLAIN}',
+    quoted=_DOUBLE,
+    unclear=r'\$(?:[^\W\d]\w*)?\$',
+)
+_SQLITE = _grammar(
+    comment=r'--[^\n]*|/\*.*?\*/', string=_PLAIN, quoted=rf'{_BACKTICKS}|{_DOUBLE}|\[[^\]]*\]'
+)
 _GRAMMARS = {'mysql': _MYSQL, 'mariadb': _MYSQL, 'postgresql': _POSTGRESQL, 'sqlite': _SQLITE}
 
 
@@ -33,13 +53,17 @@ _GRAMMARS = {'mysql': _MYSQL, 'mariadb': _MYSQL, 'postgresql': _POSTGRESQL, 'sql
 class Token:
     """A word, a quoted name, a string, or a sign."""
 
-    text: str            #: without the quotes of a name
-    kind: str            #: word, quoted, string, other; executable for MySQL's comment that is run, unclear for what cannot be read
+    text: str  #: without the quotes of a name
+    kind: str  #: word, quoted, string, other; executable for MySQL's comment that is run, unclear for what cannot be read
 
     @property
     def keyword(self) -> str:
         """Upper case; '' for what can be none."""
-        return self.text.upper() if self.kind == 'word' else (self.text if self.kind == 'other' else '')
+        return (
+            self.text.upper()
+            if self.kind == 'word'
+            else (self.text if self.kind == 'other' else '')
+        )
 
     @property
     def names(self) -> bool:
@@ -54,8 +78,10 @@ def tokens_of(sql: str, dialect: str = 'mysql') -> list[Token]:
         kind, text = str(match.lastgroup), match[0]
         if kind == 'quoted':
             text = text[1:-1].replace(text[0] * 2, text[0])
-        elif kind == 'string' and found and found[-1].kind == 'string' and found[-1].text[0] in 'eE':
-            kind = 'unclear'    # PostgreSQL goes on with E'...' in the next line, where no E says so
+        elif (
+            kind == 'string' and found and found[-1].kind == 'string' and found[-1].text[0] in 'eE'
+        ):
+            kind = 'unclear'  # PostgreSQL goes on with E'...' in the next line, where no E says so
         if kind != 'space':
             found.append(Token(text, kind))
     return found
@@ -100,11 +126,11 @@ class Words:
     @property
     def rest(self) -> list[Token]:
         """What has not been read."""
-        return self._tokens[self._place:]
+        return self._tokens[self._place :]
 
     def at(self, *keywords: str) -> bool:
         """Whether these come next."""
-        ahead = self._tokens[self._place:self._place + len(keywords)]
+        ahead = self._tokens[self._place : self._place + len(keywords)]
         return [token.keyword for token in ahead] == list(keywords)
 
     def take(self, *keywords: str) -> bool:
@@ -135,7 +161,9 @@ class Words:
     def alias(self) -> None:
         """Pass over another name for the table that has just been read, where one comes next."""
         self.take('*')
-        if self.take('AS') or (self.rest and self.rest[0].names and self.rest[0].keyword not in _AFTER_TABLE):
+        if self.take('AS') or (
+            self.rest and self.rest[0].names and self.rest[0].keyword not in _AFTER_TABLE
+        ):
             self._place += 1
 
     def skip(self) -> None:
@@ -153,4 +181,4 @@ class Words:
             self._place += 1
             if depth == 0:
                 break
-        return self._tokens[start:self._place - 1]
+        return self._tokens[start : self._place - 1]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a column of another type still takes what is written into it now.  Types are compared as the server is told them."""
+
 import enum
 import re
 
@@ -7,7 +8,13 @@ _FORM = re.compile(r'^([A-Za-z][A-Za-z ]*)\s*(?:\(\s*([\d\s,]*)\))?\s*(.*)$', re
 _CHARACTERS = re.compile(r'\b(?:COLLATE|CHARACTER SET|CHARSET)\b', re.IGNORECASE)
 _ENDLESS = 1 << 32
 #: In characters: MySQL's TEXT is limited in bytes, of which a character may take four.
-_TEXTS = {'tinytext': 63, 'text': 16_383, 'mediumtext': 4_194_303, 'longtext': 1_073_741_823, 'clob': _ENDLESS}
+_TEXTS = {
+    'tinytext': 63,
+    'text': 16_383,
+    'mediumtext': 4_194_303,
+    'longtext': 1_073_741_823,
+    'clob': _ENDLESS,
+}
 _MYSQL = {'mysql', 'mariadb'}
 _INTEGERS = {'tinyint': 1, 'smallint': 2, 'mediumint': 3, 'int': 4, 'integer': 4, 'bigint': 8}
 
@@ -16,9 +23,9 @@ class Widening(enum.Enum):
     """How a new type stands to the old one."""
 
     SAME = enum.auto()
-    WIDER = enum.auto()       #: every value of the old fits, and is stored as it is
-    NARROWER = enum.auto()    #: some value of the old does not fit
-    OTHER = enum.auto()       #: another kind of value, or one for which every row is written anew
+    WIDER = enum.auto()  #: every value of the old fits, and is stored as it is
+    NARROWER = enum.auto()  #: some value of the old does not fit
+    OTHER = enum.auto()  #: another kind of value, or one for which every row is written anew
 
 
 def compare(old: str, new: str, dialect: str) -> Widening:
@@ -33,7 +40,9 @@ def compare(old: str, new: str, dialect: str) -> Widening:
     if any(after < before for before, after in sizes):
         return Widening.NARROWER
     in_place = former[0] in {'text', 'numeric'}
-    if dialect in _MYSQL:    # for any other type than a longer VARCHAR it copies the table, and writers wait
+    if (
+        dialect in _MYSQL
+    ):  # for any other type than a longer VARCHAR it copies the table, and writers wait
         in_place = former[0] == 'text' and not any(texts)
     return Widening.WIDER if in_place else Widening.OTHER
 
@@ -49,7 +58,7 @@ def _normal(text: str, dialect: str) -> tuple[str, tuple[int, ...], str]:
         form = 'text', sizes or (_ENDLESS,), ''
     elif name in _TEXTS:
         form = 'text', (_TEXTS[name] if is_mysql else _ENDLESS,), ''
-    elif name in _INTEGERS:    # INTEGER(11) says how it is shown
+    elif name in _INTEGERS:  # INTEGER(11) says how it is shown
         form = 'integer', (_INTEGERS[name],), unsigned
     elif name in {'numeric', 'decimal'} and sizes:
         scale = sizes[1] if len(sizes) > 1 else 0

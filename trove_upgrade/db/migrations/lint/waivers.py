@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A revision may break a rule, if it says why: `safety_assured = {'RULE': 'the reason'}`."""
+
 import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -19,18 +20,27 @@ def _nothing(_subject: Subject) -> Iterator[Hit]:
     return iter(())
 
 
-INVALID = Rule('WAIVER_INVALID',
-               'Who reviews the revision, or runs it, must be able to judge the reason.',
-               f"Write {ATTRIBUTE} = {{'RULE': 'why it is safe here'}}.",
-               _nothing, can_be_waived=False)
-UNKNOWN = Rule('WAIVER_UNKNOWN',
-               'It waives nothing; the rule that was meant is still in force.',
-               'Write the code as the lint prints it.',
-               _nothing, can_be_waived=False)
-UNUSED = Rule('WAIVER_UNUSED',
-              'It would hide the next mistake of this kind.',
-              'Remove it.',
-              _nothing, can_be_waived=False)
+INVALID = Rule(
+    'WAIVER_INVALID',
+    'Who reviews the revision, or runs it, must be able to judge the reason.',
+    f"Write {ATTRIBUTE} = {{'RULE': 'why it is safe here'}}.",
+    _nothing,
+    can_be_waived=False,
+)
+UNKNOWN = Rule(
+    'WAIVER_UNKNOWN',
+    'It waives nothing; the rule that was meant is still in force.',
+    'Write the code as the lint prints it.',
+    _nothing,
+    can_be_waived=False,
+)
+UNUSED = Rule(
+    'WAIVER_UNUSED',
+    'It would hide the next mistake of this kind.',
+    'Remove it.',
+    _nothing,
+    can_be_waived=False,
+)
 RULES = (INVALID, UNKNOWN, UNUSED)
 
 
@@ -47,10 +57,16 @@ def waivers_of(subject: Subject) -> list[Waiver]:
     said = _said(subject)
     if not isinstance(said, dict):
         return []
-    return [Waiver(code, reason) for code, reason in said.items() if isinstance(code, str) and isinstance(reason, str) and reason.strip()]
+    return [
+        Waiver(code, reason)
+        for code, reason in said.items()
+        if isinstance(code, str) and isinstance(reason, str) and reason.strip()
+    ]
 
 
-def faults(subject: Subject, found: Sequence[Finding], codes: Sequence[str]) -> Iterator[tuple[Rule, Hit]]:
+def faults(
+    subject: Subject, found: Sequence[Finding], codes: Sequence[str]
+) -> Iterator[tuple[Rule, Hit]]:
     """Waivers without a reason, of rules that there are not, and of rules that nothing breaks."""
     said = _said(subject)
     if not isinstance(said, dict):

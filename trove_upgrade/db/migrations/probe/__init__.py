@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Asks a server what a statement of a migration would do, without doing it to a table that is in use."""
+
 import contextlib
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -13,13 +14,23 @@ from trove_upgrade.db.migrations.probe.mysql import MysqlProbe
 from trove_upgrade.db.migrations.probe.postgresql import PostgresqlProbe
 from trove_upgrade.db.migrations.probe.session import ERRORS, ServerProbe, cause
 
-__all__ = ('Answer', 'Blocks', 'MysqlProbe', 'PostgresqlProbe', 'Probe', 'Source', 'Work', 'probing', 'server_kind')
+__all__ = (
+    'Answer',
+    'Blocks',
+    'MysqlProbe',
+    'PostgresqlProbe',
+    'Probe',
+    'Source',
+    'Work',
+    'probing',
+    'server_kind',
+)
 
 
 class Probe(Protocol):
     """Answers about statements, in the order in which they would run."""
 
-    notes: list[str]    #: what an operator should know besides
+    notes: list[str]  #: what an operator should know besides
 
     def ask(self, sql: str) -> Answer:
         """What the next statement would do."""
@@ -39,7 +50,11 @@ def probing(engine: sa.Engine, kind: str) -> Iterator[Probe]:
 
     A server that cannot be asked is no error: the answers say why.
     """
-    probe_class: type[ServerProbe] | None = {'mysql': MysqlProbe, 'mariadb': MysqlProbe, 'postgresql': PostgresqlProbe}.get(kind)
+    probe_class: type[ServerProbe] | None = {
+        'mysql': MysqlProbe,
+        'mariadb': MysqlProbe,
+        'postgresql': PostgresqlProbe,
+    }.get(kind)
     if probe_class is None:
         yield Unasked(kind, 'SQLite is not asked')
         return

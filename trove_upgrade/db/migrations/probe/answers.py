@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is said of one statement: what waits for it, what work it is, and how that is known."""
+
 import dataclasses
 import enum
 
@@ -7,32 +8,32 @@ import enum
 class Blocks(enum.StrEnum):
     """Who waits while the statement runs."""
 
-    NOTHING = 'nothing'                      #: for longer than a moment
+    NOTHING = 'nothing'  #: for longer than a moment
     ROWS = 'writes to the rows it changes'
-    WRITES = 'writes'                        #: reads go on
+    WRITES = 'writes'  #: reads go on
     EVERYTHING = 'reads and writes'
-    DATABASE = 'the whole database'          #: SQLite's lock is the file's
+    DATABASE = 'the whole database'  #: SQLite's lock is the file's
     UNKNOWN = 'unknown'
 
 
 class Work(enum.StrEnum):
     """How much the server does, which says how long it may take."""
 
-    NONE = 'none'            #: the statement is passed over, or concerns no data
-    METADATA = 'metadata'    #: the same for any number of rows
-    SCAN = 'scan'            #: reads every row
-    INDEX = 'index'          #: reads every row and writes an index
-    REBUILD = 'rebuild'      #: writes the whole table anew
-    ROWS = 'rows'            #: changes rows
+    NONE = 'none'  #: the statement is passed over, or concerns no data
+    METADATA = 'metadata'  #: the same for any number of rows
+    SCAN = 'scan'  #: reads every row
+    INDEX = 'index'  #: reads every row and writes an index
+    REBUILD = 'rebuild'  #: writes the whole table anew
+    ROWS = 'rows'  #: changes rows
     UNKNOWN = 'unknown'
 
 
 class Source(enum.StrEnum):
     """How it is known."""
 
-    ASKED = 'asked'            #: this server did it to an empty copy of the table
-    KNOWN = 'known'            #: it is the same on every server of this kind, and cannot be tried on a copy
-    NOT_ASKED = 'not asked'    #: `detail` says why
+    ASKED = 'asked'  #: this server did it to an empty copy of the table
+    KNOWN = 'known'  #: it is the same on every server of this kind, and cannot be tried on a copy
+    NOT_ASKED = 'not asked'  #: `detail` says why
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,9 +42,9 @@ class Answer:
 
     blocks: Blocks
     work: Work
-    lock: str      #: the server's own name of the lock, '' where none is named
+    lock: str  #: the server's own name of the lock, '' where none is named
     source: Source
-    detail: str = ''    #: why it was not asked, or what else there is to say
+    detail: str = ''  #: why it was not asked, or what else there is to say
 
     @property
     def rebuilds(self) -> bool | None:

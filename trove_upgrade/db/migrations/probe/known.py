@@ -4,6 +4,7 @@
 Source: MariaDB Knowledge Base "InnoDB Online DDL" and "Metadata Locking"; PostgreSQL documentation, "Explicit Locking",
 CREATE INDEX, ALTER TABLE; SQLite documentation, "File Locking And Concurrency".
 """
+
 import dataclasses
 
 from trove_upgrade.db.migrations.probe.answers import (
@@ -45,10 +46,21 @@ def _mysql(parsed: Parsed) -> Answer | None:
     if parsed.kind in {Kind.DROP_TABLE, Kind.RENAME_TABLE}:
         return _known(Blocks.EVERYTHING, Work.METADATA, _METADATA_LOCK)
     if parsed.kind is Kind.ALTER_TABLE and any('REFERENCES' in action for action in parsed.actions):
-        return _known(Blocks.WRITES, Work.REBUILD, 'ALGORITHM=COPY, LOCK=SHARED',
-                      'a foreign key, which is checked for every row; not tried, as the table that it names would be locked too')
-    if parsed.kind is Kind.ALTER_TABLE and all('DROP FOREIGN KEY' in action for action in parsed.actions):
-        return _known(Blocks.NOTHING, Work.METADATA, 'ALGORITHM=INPLACE, LOCK=NONE', 'a copy has no foreign keys')
+        return _known(
+            Blocks.WRITES,
+            Work.REBUILD,
+            'ALGORITHM=COPY, LOCK=SHARED',
+            'a foreign key, which is checked for every row; not tried, as the table that it names would be locked too',
+        )
+    if parsed.kind is Kind.ALTER_TABLE and all(
+        'DROP FOREIGN KEY' in action for action in parsed.actions
+    ):
+        return _known(
+            Blocks.NOTHING,
+            Work.METADATA,
+            'ALGORITHM=INPLACE, LOCK=NONE',
+            'a copy has no foreign keys',
+        )
     return None
 
 
@@ -58,10 +70,21 @@ def _postgresql(parsed: Parsed) -> Answer | None:
     if parsed.kind in {Kind.DROP_TABLE, Kind.RENAME_TABLE}:
         return _known(Blocks.EVERYTHING, Work.METADATA, _ACCESS_EXCLUSIVE)
     if parsed.kind is Kind.CREATE_INDEX and parsed.concurrently:
-        return _known(Blocks.NOTHING, Work.INDEX, 'SHARE UPDATE EXCLUSIVE', 'CONCURRENTLY, which cannot run in a transaction, and is not tried')
+        return _known(
+            Blocks.NOTHING,
+            Work.INDEX,
+            'SHARE UPDATE EXCLUSIVE',
+            'CONCURRENTLY, which cannot run in a transaction, and is not tried',
+        )
     if parsed.kind is Kind.DROP_INDEX:
-        blocks, lock = (Blocks.NOTHING, 'SHARE UPDATE EXCLUSIVE') if parsed.concurrently else (Blocks.EVERYTHING, _ACCESS_EXCLUSIVE)
-        return _known(blocks, Work.METADATA, lock, "a copy's index has another name, and is not tried")
+        blocks, lock = (
+            (Blocks.NOTHING, 'SHARE UPDATE EXCLUSIVE')
+            if parsed.concurrently
+            else (Blocks.EVERYTHING, _ACCESS_EXCLUSIVE)
+        )
+        return _known(
+            blocks, Work.METADATA, lock, "a copy's index has another name, and is not tried"
+        )
     if parsed.kind is Kind.OTHER and parsed.sql.upper().startswith('COMMENT ON '):
         return _known(Blocks.NOTHING, Work.METADATA, 'SHARE UPDATE EXCLUSIVE')
     return _postgresql_alter(parsed) if parsed.kind is Kind.ALTER_TABLE else None
@@ -71,18 +94,40 @@ def _postgresql_alter(parsed: Parsed) -> Answer | None:
     actions = parsed.actions
     if any('REFERENCES' in action for action in actions):
         work = Work.METADATA if all('NOT VALID' in action for action in actions) else Work.SCAN
-        return _known(Blocks.WRITES, work, 'SHARE ROW EXCLUSIVE', 'a foreign key; not tried, as the table that it names would be locked too')
+        return _known(
+            Blocks.WRITES,
+            work,
+            'SHARE ROW EXCLUSIVE',
+            'a foreign key; not tried, as the table that it names would be locked too',
+        )
     if all(action.startswith('VALIDATE CONSTRAINT') for action in actions):
-        return _known(Blocks.NOTHING, Work.SCAN, 'SHARE UPDATE EXCLUSIVE', 'a copy has no foreign keys, and is not tried')
+        return _known(
+            Blocks.NOTHING,
+            Work.SCAN,
+            'SHARE UPDATE EXCLUSIVE',
+            'a copy has no foreign keys, and is not tried',
+        )
     if all(action.startswith('DROP CONSTRAINT') for action in actions):
-        return _known(Blocks.EVERYTHING, Work.METADATA, _ACCESS_EXCLUSIVE, "a copy's constraint may have another name, and is not tried")
+        return _known(
+            Blocks.EVERYTHING,
+            Work.METADATA,
+            _ACCESS_EXCLUSIVE,
+            "a copy's constraint may have another name, and is not tried",
+        )
     if any('USING INDEX' in action for action in actions):
-        return _known(Blocks.EVERYTHING, Work.METADATA, _ACCESS_EXCLUSIVE, "the index is the table's own, and is not tried")
+        return _known(
+            Blocks.EVERYTHING,
+            Work.METADATA,
+            _ACCESS_EXCLUSIVE,
+            "the index is the table's own, and is not tried",
+        )
     return None
 
 
 def _sqlite(parsed: Parsed) -> Answer:
-    work = {Kind.ROWS: Work.ROWS, Kind.CREATE_INDEX: Work.INDEX, Kind.OTHER: Work.UNKNOWN}.get(parsed.kind, Work.METADATA)
+    work = {Kind.ROWS: Work.ROWS, Kind.CREATE_INDEX: Work.INDEX, Kind.OTHER: Work.UNKNOWN}.get(
+        parsed.kind, Work.METADATA
+    )
     if any(action.startswith('DROP') for action in parsed.actions):
         work = Work.REBUILD
     if parsed.kind is Kind.ROWS and parsed.table.startswith('_alembic_tmp_'):
@@ -100,4 +145,6 @@ class Unasked:
 
     def ask(self, sql: str) -> Answer:
         """What is known without a server."""
-        return answer(parse(sql, backslashes=family(self.dialect) == 'mysql'), self.dialect) or not_asked(self.reason)
+        return answer(
+            parse(sql, backslashes=family(self.dialect) == 'mysql'), self.dialect
+        ) or not_asked(self.reason)

@@ -3,6 +3,7 @@
 
 Source: measured on MariaDB 10.11: errors 1845 and 1846 end in "Try ALGORITHM=..." or "Try LOCK=...".
 """
+
 import dataclasses
 import re
 
@@ -17,10 +18,15 @@ _LOCKS = {'NONE': Blocks.NOTHING, 'SHARED': Blocks.WRITES, 'EXCLUSIVE': Blocks.E
 _TRY_NEXT = frozenset({'1221', '1800', '1845', '1846'})
 _THERE = {'1060': 'the column is there', '1061': 'the index is there'}
 _GONE = '1091'
-_TRIED = re.compile(r'(?:ADD|DROP|MODIFY|CHANGE|ALTER|RENAME (?:COLUMN|INDEX|KEY)|CONVERT|COMMENT|ENGINE|ROW_FORMAT|(?:DEFAULT )?CHARACTER SET'
-                    r'|(?:DEFAULT )?CHARSET|COLLATE|ALGORITHM|LOCK)\b')
+_TRIED = re.compile(
+    r'(?:ADD|DROP|MODIFY|CHANGE|ALTER|RENAME (?:COLUMN|INDEX|KEY)|CONVERT|COMMENT|ENGINE|ROW_FORMAT|(?:DEFAULT )?CHARACTER SET'
+    r'|(?:DEFAULT )?CHARSET|COLLATE|ALGORITHM|LOCK)\b'
+)
 _NOT_TRIED = re.compile(r'FOREIGN KEY|REFERENCES|PARTITION|TABLESPACE|SYSTEM VERSIONING')
-_OWN_CHOICE = re.compile(r',?\s*\b(?:ALGORITHM|LOCK)\s*=?\s*(?:DEFAULT|INSTANT|NOCOPY|INPLACE|COPY|NONE|SHARED|EXCLUSIVE)\b', re.IGNORECASE)
+_OWN_CHOICE = re.compile(
+    r',?\s*\b(?:ALGORITHM|LOCK)\s*=?\s*(?:DEFAULT|INSTANT|NOCOPY|INPLACE|COPY|NONE|SHARED|EXCLUSIVE)\b',
+    re.IGNORECASE,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,18 +43,31 @@ class Way:
 
 
 #: From the least to the most.
-_MARIADB = (Way('INSTANT'), *(Way(algorithm, lock) for algorithm in ('NOCOPY', 'INPLACE', 'COPY') for lock in _LOCKS))
+_MARIADB = (
+    Way('INSTANT'),
+    *(Way(algorithm, lock) for algorithm in ('NOCOPY', 'INPLACE', 'COPY') for lock in _LOCKS),
+)
 _MYSQL = tuple(way for way in _MARIADB if way.algorithm != 'NOCOPY')
 
 
 def next_way(ways: tuple[Way, ...], tried: Way, message: str) -> Way | None:
     """What the error names, if that is more than what was tried; else the next one.  None after the last."""
-    later = ways[ways.index(tried) + 1:]
+    later = ways[ways.index(tried) + 1 :]
     if found := re.search(r'Try ALGORITHM=(?P<names>[A-Z/]+)', message):
         named = set(found['names'].split('/'))
-        return next((way for way in later if way.algorithm in named and way.algorithm != tried.algorithm), later[0] if later else None)
+        return next(
+            (way for way in later if way.algorithm in named and way.algorithm != tried.algorithm),
+            later[0] if later else None,
+        )
     if found := re.search(r'Try LOCK=(?P<name>[A-Z]+)', message):
-        return next((way for way in later if way.lock == found['name'] and way.algorithm == tried.algorithm), later[0] if later else None)
+        return next(
+            (
+                way
+                for way in later
+                if way.lock == found['name'] and way.algorithm == tried.algorithm
+            ),
+            later[0] if later else None,
+        )
     return later[0] if later else None
 
 
@@ -59,7 +78,9 @@ class MysqlProbe(ServerProbe):
 
     def prepare(self, connection: sa.Connection) -> None:
         """Short waits for this session."""
-        connection.exec_driver_sql(f'SET SESSION lock_wait_timeout = {LOCK_SECONDS}, SESSION innodb_lock_wait_timeout = {LOCK_SECONDS}')
+        connection.exec_driver_sql(
+            f'SET SESSION lock_wait_timeout = {LOCK_SECONDS}, SESSION innodb_lock_wait_timeout = {LOCK_SECONDS}'
+        )
 
     def session_number(self, connection: sa.Connection) -> int:
         """As information_schema.processlist calls it."""
@@ -67,7 +88,12 @@ class MysqlProbe(ServerProbe):
 
     def living_sessions(self, connection: sa.Connection) -> set[int]:
         """Without the PROCESS privilege only this user's own; the copy of another's plan may go then, and that plan says so."""
-        return {int(number) for number in connection.exec_driver_sql('SELECT id FROM information_schema.processlist').scalars()}
+        return {
+            int(number)
+            for number in connection.exec_driver_sql(
+                'SELECT id FROM information_schema.processlist'
+            ).scalars()
+        }
 
     def copy(self, connection: sa.Connection, table: str, name: str) -> None:
         """Without foreign keys, which LIKE leaves out."""
@@ -78,7 +104,9 @@ class MysqlProbe(ServerProbe):
     def may_be_tried(self, parsed: Parsed) -> bool:
         """A known form that names no other table."""
         if parsed.kind is Kind.ALTER_TABLE:
-            return all(_TRIED.match(action) and not _NOT_TRIED.search(action) for action in parsed.actions)
+            return all(
+                _TRIED.match(action) and not _NOT_TRIED.search(action) for action in parsed.actions
+            )
         return parsed.kind in {Kind.CREATE_INDEX, Kind.DROP_INDEX}
 
     def try_on_copy(self, parsed: Parsed, copy: str) -> Answer:
@@ -113,20 +141,47 @@ class MysqlProbe(ServerProbe):
     def _there_already(parsed: Parsed, code: str) -> str:
         if code in _THERE:
             return _THERE[code]
-        constraint = any('CONSTRAINT' in action or 'CHECK' in action for action in parsed.actions)    # a copy lacks some of these
+        constraint = any(
+            'CONSTRAINT' in action or 'CHECK' in action for action in parsed.actions
+        )  # a copy lacks some of these
         return 'what is dropped is not there' if code == _GONE and not constraint else ''
 
     def _answer(self, parsed: Parsed, way: Way) -> Answer:
         blocks = _LOCKS.get(way.lock, Blocks.NOTHING)
         indexes = parsed.kind in {Kind.CREATE_INDEX, Kind.DROP_INDEX} or all(
-            action.startswith(('ADD INDEX', 'ADD KEY', 'ADD UNIQUE', 'ADD FULLTEXT', 'ADD CONSTRAINT', 'DROP INDEX', 'DROP KEY'))
-            for action in parsed.actions)
+            action.startswith(
+                (
+                    'ADD INDEX',
+                    'ADD KEY',
+                    'ADD UNIQUE',
+                    'ADD FULLTEXT',
+                    'ADD CONSTRAINT',
+                    'DROP INDEX',
+                    'DROP KEY',
+                )
+            )
+            for action in parsed.actions
+        )
         if way.algorithm == 'INSTANT':
             return Answer(blocks, Work.METADATA, way.sql, Source.ASKED)
         if way.algorithm == 'COPY':
             return Answer(blocks, Work.REBUILD, way.sql, Source.ASKED)
         if way.algorithm == 'NOCOPY' or indexes:
-            drops = parsed.kind is Kind.DROP_INDEX or all(action.startswith('DROP') for action in parsed.actions)
-            return Answer(blocks, Work.METADATA if drops and parsed.kind is not Kind.CREATE_INDEX else Work.INDEX, way.sql, Source.ASKED)
-        return Answer(blocks, Work.REBUILD, way.sql, Source.ASKED,
-                      '' if self._dialect == 'mariadb' else 'MySQL may do some changes INPLACE without writing the table anew')
+            drops = parsed.kind is Kind.DROP_INDEX or all(
+                action.startswith('DROP') for action in parsed.actions
+            )
+            return Answer(
+                blocks,
+                Work.METADATA if drops and parsed.kind is not Kind.CREATE_INDEX else Work.INDEX,
+                way.sql,
+                Source.ASKED,
+            )
+        return Answer(
+            blocks,
+            Work.REBUILD,
+            way.sql,
+            Source.ASKED,
+            ''
+            if self._dialect == 'mariadb'
+            else 'MySQL may do some changes INPLACE without writing the table anew',
+        )

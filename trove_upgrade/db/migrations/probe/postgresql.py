@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """PostgreSQL: the statement is done to an empty copy, and the server's own tables say which lock that took and what was written anew."""
+
 import re
 
 import sqlalchemy as sa
@@ -9,10 +10,16 @@ from trove_upgrade.db.migrations.probe.session import ERRORS, LOCK_SECONDS, Serv
 from trove_upgrade.db.migrations.probe.statement import Kind, Parsed
 
 #: From the weakest to the strongest, as pg_locks and as the documentation calls them.
-_MODES = (('AccessShareLock', 'ACCESS SHARE', Blocks.NOTHING), ('RowShareLock', 'ROW SHARE', Blocks.NOTHING),
-          ('RowExclusiveLock', 'ROW EXCLUSIVE', Blocks.NOTHING), ('ShareUpdateExclusiveLock', 'SHARE UPDATE EXCLUSIVE', Blocks.NOTHING),
-          ('ShareLock', 'SHARE', Blocks.WRITES), ('ShareRowExclusiveLock', 'SHARE ROW EXCLUSIVE', Blocks.WRITES),
-          ('ExclusiveLock', 'EXCLUSIVE', Blocks.WRITES), ('AccessExclusiveLock', 'ACCESS EXCLUSIVE', Blocks.EVERYTHING))
+_MODES = (
+    ('AccessShareLock', 'ACCESS SHARE', Blocks.NOTHING),
+    ('RowShareLock', 'ROW SHARE', Blocks.NOTHING),
+    ('RowExclusiveLock', 'ROW EXCLUSIVE', Blocks.NOTHING),
+    ('ShareUpdateExclusiveLock', 'SHARE UPDATE EXCLUSIVE', Blocks.NOTHING),
+    ('ShareLock', 'SHARE', Blocks.WRITES),
+    ('ShareRowExclusiveLock', 'SHARE ROW EXCLUSIVE', Blocks.WRITES),
+    ('ExclusiveLock', 'EXCLUSIVE', Blocks.WRITES),
+    ('AccessExclusiveLock', 'ACCESS EXCLUSIVE', Blocks.EVERYTHING),
+)
 _ORDER = [mode for mode, _name, _blocks in _MODES]
 _TRIED = re.compile(r'ADD |DROP (?!CONSTRAINT)|ALTER |RENAME COLUMN|SET \(|RESET \(')
 _NOT_TRIED = re.compile(r'REFERENCES|USING INDEX|PARTITION|INHERIT|OWNER')
@@ -20,10 +27,14 @@ _NOT_TRIED = re.compile(r'REFERENCES|USING INDEX|PARTITION|INHERIT|OWNER')
 _SCANS = re.compile(r'SET NOT NULL|CHECK \(|CHECK\(')
 _DUPLICATE_COLUMN, _UNDEFINED_COLUMN = '42701', '42703'
 
-_STRONGEST = sa.text("SELECT mode FROM pg_locks WHERE locktype = 'relation' AND relation = CAST(:name AS regclass)"
-                     ' AND pid = pg_backend_pid() AND granted')
+_STRONGEST = sa.text(
+    "SELECT mode FROM pg_locks WHERE locktype = 'relation' AND relation = CAST(:name AS regclass)"
+    ' AND pid = pg_backend_pid() AND granted'
+)
 _FILE = sa.text('SELECT pg_relation_filenode(CAST(:name AS regclass))')
-_INDEX_FILES = sa.text('SELECT pg_relation_filenode(indexrelid) FROM pg_index WHERE indrelid = CAST(:name AS regclass)')
+_INDEX_FILES = sa.text(
+    'SELECT pg_relation_filenode(indexrelid) FROM pg_index WHERE indrelid = CAST(:name AS regclass)'
+)
 _VALID_INDEX = sa.text('SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)')
 
 
@@ -40,26 +51,39 @@ class PostgresqlProbe(ServerProbe):
 
     def living_sessions(self, connection: sa.Connection) -> set[int]:
         """Everybody's: their numbers are no secret."""
-        return {int(number) for number in connection.exec_driver_sql('SELECT pid FROM pg_stat_activity').scalars()}
+        return {
+            int(number)
+            for number in connection.exec_driver_sql('SELECT pid FROM pg_stat_activity').scalars()
+        }
 
     def copy(self, connection: sa.Connection, table: str, name: str) -> None:
         """With indexes, defaults and checks, without foreign keys."""
         # Committed before anything is tried: who creates a table holds its strongest lock until then.
-        connection.exec_driver_sql(f'CREATE TABLE {self.quoted(name)} (LIKE {self.quoted(table)} INCLUDING ALL)')
+        connection.exec_driver_sql(
+            f'CREATE TABLE {self.quoted(name)} (LIKE {self.quoted(table)} INCLUDING ALL)'
+        )
 
     def may_be_tried(self, parsed: Parsed) -> bool:
         """A known form that names no other table and no index of the real one."""
         if parsed.kind is Kind.ALTER_TABLE:
-            return all(_TRIED.match(action) and not _NOT_TRIED.search(action) for action in parsed.actions)
+            return all(
+                _TRIED.match(action) and not _NOT_TRIED.search(action) for action in parsed.actions
+            )
         return parsed.kind is Kind.CREATE_INDEX and not parsed.concurrently
 
     def try_on_copy(self, parsed: Parsed, copy: str) -> Answer:
         """What the transaction held and changed, read before it ends."""
         connection = self.connection
-        if parsed.kind is Kind.CREATE_INDEX and connection.execute(_VALID_INDEX, {'name': self.quoted(parsed.index)}).scalar():
+        if (
+            parsed.kind is Kind.CREATE_INDEX
+            and connection.execute(_VALID_INDEX, {'name': self.quoted(parsed.index)}).scalar()
+        ):
             return already_there('the index is there')
         name = {'name': self.quoted(copy)}
-        before, indexes_before = connection.execute(_FILE, name).scalar(), set(connection.execute(_INDEX_FILES, name).scalars())
+        before, indexes_before = (
+            connection.execute(_FILE, name).scalar(),
+            set(connection.execute(_INDEX_FILES, name).scalars()),
+        )
         connection.exec_driver_sql('BEGIN')
         try:
             self.run(connection, self._on_copy(parsed, copy))
@@ -84,7 +108,9 @@ class PostgresqlProbe(ServerProbe):
     def _there_already(parsed: Parsed, code: str) -> str:
         if code == _DUPLICATE_COLUMN and all(action.startswith('ADD') for action in parsed.actions):
             return 'the column is there'
-        dropped = code == _UNDEFINED_COLUMN and all(action.startswith('DROP') for action in parsed.actions)
+        dropped = code == _UNDEFINED_COLUMN and all(
+            action.startswith('DROP') for action in parsed.actions
+        )
         return 'what is dropped is not there' if dropped else ''
 
     @staticmethod
@@ -96,5 +122,11 @@ class PostgresqlProbe(ServerProbe):
         if indexes:
             return Answer(blocks, Work.INDEX, lock, Source.ASKED)
         if any(_SCANS.search(action) and 'NOT VALID' not in action for action in parsed.actions):
-            return Answer(blocks, Work.SCAN, lock, Source.ASKED, 'every row is read, which an empty copy cannot show')
+            return Answer(
+                blocks,
+                Work.SCAN,
+                lock,
+                Source.ASKED,
+                'every row is read, which an empty copy cannot show',
+            )
         return Answer(blocks, Work.METADATA, lock, Source.ASKED)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a statement may cost the services that go on working, given how large the table is."""
+
 import dataclasses
 import enum
 
@@ -9,11 +10,11 @@ from trove_upgrade.db.migrations.probe.statement import Kind, Parsed
 
 #: Assumed, and on the slow side: what a small server with cold caches reads and writes in a second when it builds a table or an index.
 BYTES_PER_SECOND = 20_000_000
-ROWS_PER_SECOND = 20_000    #: assumed, for statements that change rows
+ROWS_PER_SECOND = 20_000  #: assumed, for statements that change rows
 
-_SHORT_SECONDS = 0.5        #: nobody notices
-_LONG_SECONDS = 5.0         #: requests time out
-_LOAD_SECONDS = 60.0        #: of work beside the service
+_SHORT_SECONDS = 0.5  #: nobody notices
+_LONG_SECONDS = 5.0  #: requests time out
+_LOAD_SECONDS = 60.0  #: of work beside the service
 
 #: In words, where it is not 'writes wait'.
 WAITING = {Blocks.NOTHING: 'services go on', Blocks.DATABASE: 'the whole database is locked'}
@@ -47,7 +48,11 @@ def assess(parsed: Parsed, answer: Answer, size: Size | None) -> Risk:
     if answer.work is Work.NONE or not _destroys(parsed):
         return risk
     gone = Risk(Level.MEDIUM, 'what is dropped is gone: only a backup brings it back')
-    return gone if risk.level.rank <= gone.level.rank else Risk(risk.level, f'{risk.reason}; {gone.reason}')
+    return (
+        gone
+        if risk.level.rank <= gone.level.rank
+        else Risk(risk.level, f'{risk.reason}; {gone.reason}')
+    )
 
 
 def _of_waiting(answer: Answer, size: Size | None) -> Risk:
@@ -58,7 +63,10 @@ def _of_waiting(answer: Answer, size: Size | None) -> Risk:
     if answer.source is Source.NOT_ASKED:
         return Risk(Level.HIGH, 'not known: it may lock or rebuild the table' + _of(size))
     if answer.work is Work.METADATA:
-        return Risk(Level.LOW, 'the same for any number of rows; waits for open transactions on the table, a short time and again')
+        return Risk(
+            Level.LOW,
+            'the same for any number of rows; waits for open transactions on the table, a short time and again',
+        )
     return _of_size(answer, size)
 
 
@@ -66,11 +74,22 @@ def _of_size(answer: Answer, size: Size | None) -> Risk:
     seconds = _seconds(answer, size)
     online = answer.blocks is Blocks.NOTHING
     if seconds is None:
-        return Risk(Level.MEDIUM if online else Level.HIGH, f'{_wait(answer.blocks)}; how large the table is cannot be seen')
+        return Risk(
+            Level.MEDIUM if online else Level.HIGH,
+            f'{_wait(answer.blocks)}; how large the table is cannot be seen',
+        )
     if online:
         level = Level.LOW if seconds < _LOAD_SECONDS else Level.MEDIUM
-        return Risk(level, f'services go on; {_duration(seconds)} of work for the server{_of(size)}')
-    level = Level.LOW if seconds < _SHORT_SECONDS else Level.MEDIUM if seconds < _LONG_SECONDS else Level.HIGH
+        return Risk(
+            level, f'services go on; {_duration(seconds)} of work for the server{_of(size)}'
+        )
+    level = (
+        Level.LOW
+        if seconds < _SHORT_SECONDS
+        else Level.MEDIUM
+        if seconds < _LONG_SECONDS
+        else Level.HIGH
+    )
     return Risk(level, f'{_wait(answer.blocks)} for {_duration(seconds)}{_of(size)}')
 
 
@@ -91,12 +110,27 @@ def _of(size: Size | None) -> str:
 
 
 def _duration(seconds: float) -> str:
-    return 'less than a second' if seconds < 1 else f'some {seconds:.0f} s' if seconds < 120 else f'some {seconds / 60:.0f} min'
+    return (
+        'less than a second'
+        if seconds < 1
+        else f'some {seconds:.0f} s'
+        if seconds < 120
+        else f'some {seconds / 60:.0f} min'
+    )
 
 
 def _destroys(parsed: Parsed) -> bool:
-    drops_column = any(action.startswith('DROP') and not action.startswith(_NO_DATA) for action in parsed.actions)
+    drops_column = any(
+        action.startswith('DROP') and not action.startswith(_NO_DATA) for action in parsed.actions
+    )
     return parsed.kind is Kind.DROP_TABLE or drops_column
 
 
-_NO_DATA = ('DROP INDEX', 'DROP KEY', 'DROP CONSTRAINT', 'DROP FOREIGN KEY', 'DROP PRIMARY KEY', 'DROP CHECK')
+_NO_DATA = (
+    'DROP INDEX',
+    'DROP KEY',
+    'DROP CONSTRAINT',
+    'DROP FOREIGN KEY',
+    'DROP PRIMARY KEY',
+    'DROP CHECK',
+)

@@ -4,6 +4,7 @@
 A copy is called upgrade_probe_<16 hexadecimal digits>: the first 8 are the number of the session that made it, so that what a killed
 plan has left can be told from what a living one uses.  The real tables are only ever named as what a copy is made like.
 """
+
 import abc
 import contextlib
 import re
@@ -36,7 +37,7 @@ def cause(error: BaseException) -> tuple[str, str]:
         inner = inner.inner_exception
     original = getattr(inner, 'orig', None) or inner
     arguments: tuple[Any, ...] = getattr(original, 'args', ())
-    if len(arguments) > 1 and isinstance(arguments[0], int):    # PyMySQL: number and text
+    if len(arguments) > 1 and isinstance(arguments[0], int):  # PyMySQL: number and text
         return str(arguments[0]), next(iter(str(arguments[1]).splitlines()), '')
     code = getattr(original, 'pgcode', None) or getattr(original, 'sqlstate', None)
     return str(code or ''), next(iter(str(original).splitlines()), type(original).__name__)
@@ -45,7 +46,7 @@ def cause(error: BaseException) -> tuple[str, str]:
 class ServerProbe(abc.ABC):
     """Asks one server, statement by statement in the order in which they would run; `with` drops the copies."""
 
-    backslashes = False    #: whether one escapes a quote in a text
+    backslashes = False  #: whether one escapes a quote in a text
 
     def __init__(self, engine: sa.Engine, dialect: str) -> None:
         """`engine` keeps no connection, as the probe changes their settings; `dialect` is what the server is, however the URL calls it."""
@@ -53,11 +54,13 @@ class ServerProbe(abc.ABC):
         self._dialect = dialect
         self._connection: sa.Connection | None = None
         self._session = 0
-        self._copies: dict[str, str] = {}       # by the name that the table has at this point of the plan
+        self._copies: dict[
+            str, str
+        ] = {}  # by the name that the table has at this point of the plan
         self._made: list[str] = []
-        self._new: set[str] = set()             # tables that an earlier statement creates
-        self._refused: dict[str, str] = {}      # tables that cannot be asked about, and why
-        self.notes: list[str] = []              #: what an operator should know besides the answers
+        self._new: set[str] = set()  # tables that an earlier statement creates
+        self._refused: dict[str, str] = {}  # tables that cannot be asked about, and why
+        self.notes: list[str] = []  #: what an operator should know besides the answers
 
     def __enter__(self) -> Self:
         self._connection = self._engine.connect()
@@ -120,7 +123,9 @@ class ServerProbe(abc.ABC):
         if certain is not None:
             return self._follow(parsed, certain)
         if not parsed.table or not self.may_be_tried(parsed):
-            self._refused.setdefault(parsed.table, _BEHIND)    # the copy is no longer what the table will be
+            self._refused.setdefault(
+                parsed.table, _BEHIND
+            )  # the copy is no longer what the table will be
             return not_asked('a statement of this form is not tried on a copy')
         copy = self._copy_of(parsed.table)
         if copy is None:
@@ -137,7 +142,9 @@ class ServerProbe(abc.ABC):
         table = parsed.table
         if parsed.kind is Kind.CREATE_TABLE and table:
             if self._is_there(table):
-                return Answer(answer.blocks, answer.work, '', Source.ASKED, 'done already: the table is there')
+                return Answer(
+                    answer.blocks, answer.work, '', Source.ASKED, 'done already: the table is there'
+                )
             self._new.add(table)
         elif parsed.kind is Kind.DROP_TABLE:
             self._new.discard(table)
@@ -158,8 +165,10 @@ class ServerProbe(abc.ABC):
         if table in self._refused:
             return None
         if table not in self._copies:
-            name = f'{PREFIX}{self._session & 0xffffffff:08x}{secrets.token_hex(4)}'
-            self._made.append(name)    # first: an interrupt right after the statement must not lose it
+            name = f'{PREFIX}{self._session & 0xFFFFFFFF:08x}{secrets.token_hex(4)}'
+            self._made.append(
+                name
+            )  # first: an interrupt right after the statement must not lose it
             try:
                 self.copy(self.connection, table, name)
             except ERRORS as error:
@@ -180,7 +189,7 @@ class ServerProbe(abc.ABC):
     def _close(self) -> None:
         if self._connection is not None:
             connection, self._connection = self._connection, None
-            connection.invalidate()    # without a word to the server: it may be in the middle of a statement
+            connection.invalidate()  # without a word to the server: it may be in the middle of a statement
             connection.close()
 
     @contextlib.contextmanager
@@ -191,21 +200,32 @@ class ServerProbe(abc.ABC):
             yield connection
 
     def _drop_leftovers(self) -> None:
-        tables = [name for name in sa.inspect(self.connection).get_table_names() if _NAME.fullmatch(name)]
+        tables = [
+            name for name in sa.inspect(self.connection).get_table_names() if _NAME.fullmatch(name)
+        ]
         if not tables:
             return
         living = self.living_sessions(self.connection)
         for name in tables:
             found = _NAME.fullmatch(name)
-            if found is not None and int(found['session'], 16) not in living and self._is_empty(name):
+            if (
+                found is not None
+                and int(found['session'], 16) not in living
+                and self._is_empty(name)
+            ):
                 self._drop(self.connection, name)
 
     def _is_empty(self, name: str) -> bool:
         """A copy never has rows: a table that has some is somebody's, whatever its name is."""
-        return self.connection.exec_driver_sql(f'SELECT 1 FROM {self.quoted(name)} LIMIT 1').first() is None
+        return (
+            self.connection.exec_driver_sql(f'SELECT 1 FROM {self.quoted(name)} LIMIT 1').first()
+            is None
+        )
 
     def _drop(self, connection: sa.Connection, name: str) -> None:
         try:
             connection.exec_driver_sql(f'DROP TABLE IF EXISTS {self.quoted(name)}')
         except ERRORS as error:
-            self.notes.append(f'table {name}, an empty copy, could not be dropped: {cause(error)[1]}; drop it by hand')
+            self.notes.append(
+                f'table {name}, an empty copy, could not be dropped: {cause(error)[1]}; drop it by hand'
+            )

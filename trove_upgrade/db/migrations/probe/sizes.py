@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """How large tables are, as the server estimates it: nothing is counted, except on SQLite."""
+
 import dataclasses
 
 import sqlalchemy as sa
@@ -10,8 +11,10 @@ class Size:
     """Of one table, with its indexes."""
 
     rows: int
-    bytes: int | None    #: None where the server does not say
-    heap_bytes: int | None = None    #: of the rows alone, 0 before the first one was written; None where the server does not say exactly
+    bytes: int | None  #: None where the server does not say
+    heap_bytes: int | None = (
+        None  #: of the rows alone, 0 before the first one was written; None where the server does not say exactly
+    )
 
     @property
     def is_empty(self) -> bool:
@@ -23,13 +26,17 @@ class Size:
 
 _SMALL_BYTES = 1024 * 1024
 
-_MYSQL = sa.text('SELECT table_name, table_rows, data_length + index_length FROM information_schema.tables'
-                 " WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE'")
+_MYSQL = sa.text(
+    'SELECT table_name, table_rows, data_length + index_length FROM information_schema.tables'
+    " WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE'"
+)
 #: Before the first ANALYZE reltuples is -1 (0 before PostgreSQL 14), and n_live_tup is what the sessions have reported since the last reset.
-_POSTGRESQL = sa.text('SELECT c.relname, GREATEST(c.reltuples, s.n_live_tup, 0), pg_total_relation_size(c.oid), pg_relation_size(c.oid),'
-                      " current_setting('block_size')::int, has_table_privilege(c.oid, 'SELECT') FROM pg_class c"
-                      " LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid WHERE c.relkind = 'r' AND pg_table_is_visible(c.oid)"
-                      " AND c.relnamespace <> 'pg_catalog'::regnamespace")
+_POSTGRESQL = sa.text(
+    'SELECT c.relname, GREATEST(c.reltuples, s.n_live_tup, 0), pg_total_relation_size(c.oid), pg_relation_size(c.oid),'
+    " current_setting('block_size')::int, has_table_privilege(c.oid, 'SELECT') FROM pg_class c"
+    " LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid WHERE c.relkind = 'r' AND pg_table_is_visible(c.oid)"
+    " AND c.relnamespace <> 'pg_catalog'::regnamespace"
+)
 #: That are read of a table without statistics.
 _SAMPLED_PAGES = 100
 #: Of a row, where none may be read: rather too many rows than too few.
@@ -40,12 +47,24 @@ def table_sizes(connection: sa.Connection) -> dict[str, Size]:
     """By table; those that this user may not see are left out."""
     dialect = connection.dialect.name
     if dialect == 'sqlite':
-        return {name: Size(_count(connection, name), None) for name in sa.inspect(connection).get_table_names()}
-    if dialect == 'mysql' and not getattr(connection.dialect, 'is_mariadb', False) and (connection.dialect.server_version_info or ()) >= (8,):
-        connection.exec_driver_sql('SET SESSION information_schema_stats_expiry = 0')    # else MySQL tells what was true yesterday
+        return {
+            name: Size(_count(connection, name), None)
+            for name in sa.inspect(connection).get_table_names()
+        }
+    if (
+        dialect == 'mysql'
+        and not getattr(connection.dialect, 'is_mariadb', False)
+        and (connection.dialect.server_version_info or ()) >= (8,)
+    ):
+        connection.exec_driver_sql(
+            'SET SESSION information_schema_stats_expiry = 0'
+        )  # else MySQL tells what was true yesterday
     if dialect == 'postgresql':
         return _of_postgresql(connection)
-    return {name: Size(int(rows or 0), int(size or 0)) for name, rows, size in connection.execute(_MYSQL).all()}
+    return {
+        name: Size(int(rows or 0), int(size or 0))
+        for name, rows, size in connection.execute(_MYSQL).all()
+    }
 
 
 def _of_postgresql(connection: sa.Connection) -> dict[str, Size]:
@@ -63,7 +82,9 @@ def _sampled(connection: sa.Connection, table: str, pages: int) -> int:
     """From the rows of some pages; counted where there are few pages."""
     share = min(1.0, _SAMPLED_PAGES / pages)
     name = connection.dialect.identifier_preparer.quote(table)
-    seen: int = connection.exec_driver_sql(f'SELECT COUNT(*) FROM {name} TABLESAMPLE SYSTEM ({share * 100:.6f})').scalar_one()
+    seen: int = connection.exec_driver_sql(
+        f'SELECT COUNT(*) FROM {name} TABLESAMPLE SYSTEM ({share * 100:.6f})'
+    ).scalar_one()
     return round(seen / share)
 
 

@@ -94,7 +94,10 @@ def _reasons(defined: Mapping[str, Any], places: Sequence[pathlib.Path]) -> Iter
         yield f'it has a mount of the kind that is not made again, {mount.get("Source") or mount.get("Type")} at {mount.get("Target")}'
     for inside, bindings in (host.get('PortBindings') or {}).items():
         ports = [str(binding.get('HostPort') or '') for binding in bindings or ()]
-        if any(port and not (port.isascii() and port.isdecimal() and int(port) >= _PORTS_OF_ROOT) for port in ports):
+        if any(
+            port and not (port.isascii() and port.isdecimal() and int(port) >= _PORTS_OF_ROOT)
+            for port in ports
+        ):
             yield f"it publishes port {', '.join(ports)} of the guest for its {inside}, which may be for root's services"
     user = definition.user(defined)
     if (user is None and (host.get('Privileged') or _names_user(defined))) or (

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether the engine starts the database's container at boot: its restart policy, which the engine keeps on the root disk."""
+
 import pathlib
 from typing import Any
 
@@ -18,7 +19,9 @@ DURABLE_POLICIES = frozenset({'always', DURABLE})
 class ContainerAutostart(autostart.Autostart):
     """The same questions and answers as of a service."""
 
-    def __init__(self, engine: Engine, service: service_module.ServicePort, memory: pathlib.Path) -> None:
+    def __init__(
+        self, engine: Engine, service: service_module.ServicePort, memory: pathlib.Path
+    ) -> None:
         super().__init__(service, memory)
         self._engine = engine
 

@@ -61,7 +61,9 @@ class BackupImages:
         if not number:
             return self._unknown('the target names no version')
         if not image_reference.is_tag(number):
-            return self._unknown(f'the number of the target, {number[:40]!r}, is no tag of an image')
+            return self._unknown(
+                f'the number of the target, {number[:40]!r}, is no tag of an image'
+            )
         names = self._names(self._repository, number)
         try:
             found = next((name for name in names if self._engine.is_published(name)), None)

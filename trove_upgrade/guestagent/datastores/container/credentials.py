@@ -3,6 +3,7 @@
 
 The database's user can write there: only plain files in a real directory are read, and what stands in them is tried as a password and nothing else.
 """
+
 import configparser
 import pathlib
 
@@ -19,10 +20,15 @@ def password(volume: pathlib.Path, user: str) -> str | None:
     parser = configparser.ConfigParser(strict=False, interpolation=None, allow_no_value=True)
     for owner in _owners(volume):
         try:
-            with foreign.directory(volume / 'conf.d') as directory:   # he can put a link to another one there, too
+            with foreign.directory(
+                volume / 'conf.d'
+            ) as directory:  # he can put a link to another one there, too
                 content = foreign.read(f'{user}.cnf', owner, _FILE_BYTES, below=directory)
             parser.read_string(content.decode('utf-8', 'replace'))
-        except (OSError, configparser.Error):   # another's, a link, or nothing that Trove has written
+        except (
+            OSError,
+            configparser.Error,
+        ):  # another's, a link, or nothing that Trove has written
             continue
         return parser.get('client', 'password', fallback=None)
     return None
@@ -39,4 +45,7 @@ def _owners(volume: pathlib.Path) -> list[int]:
 def candidates(volume: pathlib.Path, socket: str) -> tuple[connection.Credentials, ...]:
     """Whom to try in which order: with the passwords that are kept, then root by the socket alone."""
     known = [(user, password(volume, user)) for user in _USERS]
-    return (*(connection.Credentials(socket, user, word) for user, word in known if word), connection.Credentials(socket))
+    return (
+        *(connection.Credentials(socket, user, word) for user, word in known if word),
+        connection.Credentials(socket),
+    )

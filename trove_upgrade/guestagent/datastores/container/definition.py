@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The definition of the database's container, as it is kept: to be made again with another image, and without secrets."""
+
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +16,9 @@ AUTO_UPGRADE = 'MARIADB_AUTO_UPGRADE'
 USUAL_NETWORKS = frozenset({'', 'default', 'bridge', 'host'})
 
 
-def portable(inspected: Mapping[str, Any], image_config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def portable(
+    inspected: Mapping[str, Any], image_config: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
     """What makes the same container with another image, and the names of the variables whose value was left out.
 
     `image_config` is that of the container's image: what it brings is the image's.
@@ -26,7 +29,12 @@ def portable(inspected: Mapping[str, Any], image_config: Mapping[str, Any]) -> t
     kept = [f'{name}={value}' for name, value in environment.items() if name not in secrets]
     body = definitions.creation({**own, 'Config': {**own['Config'], 'Env': kept}})
     host = body.pop('HostConfig')
-    return {'Config': {key: value for key, value in body.items() if key not in {'Image', 'NetworkingConfig'}}, 'HostConfig': host}, secrets
+    return {
+        'Config': {
+            key: value for key, value in body.items() if key not in {'Image', 'NetworkingConfig'}
+        },
+        'HostConfig': host,
+    }, secrets
 
 
 def command(definition: Mapping[str, Any]) -> list[str]:
@@ -37,12 +45,19 @@ def command(definition: Mapping[str, Any]) -> list[str]:
 def options(definition: Mapping[str, Any]) -> list[str]:
     """The options of the command that say neither where files are nor where the data is."""
     places = ('--defaults-file', '--datadir', '--defaults-extra-file', '--defaults-group-suffix')
-    return [word for word in command(definition) if word.startswith('--') and word.partition('=')[0] not in places]
+    return [
+        word
+        for word in command(definition)
+        if word.startswith('--') and word.partition('=')[0] not in places
+    ]
 
 
 def upgrades_by_itself(definition: Mapping[str, Any], image_config: Mapping[str, Any]) -> bool:
     """Return whether the entrypoint's own upgrade is on, by the container's environment or else by that of its image."""
-    names = [definitions.environment_of((config or {}).get('Env')) for config in (definition.get('Config'), image_config)]
+    names = [
+        definitions.environment_of((config or {}).get('Env'))
+        for config in (definition.get('Config'), image_config)
+    ]
     return bool(names[0].get(AUTO_UPGRADE, names[1].get(AUTO_UPGRADE)))
 
 
@@ -53,7 +68,9 @@ def network(definition: Mapping[str, Any]) -> str:
 
 def user(definition: Mapping[str, Any]) -> tuple[int, int] | None:
     """Numbers of the user and the group that it runs as; None where the image decides, or its names do."""
-    found = re.fullmatch(r'(\d+)(?::(\d+))?', str((definition.get('Config') or {}).get('User') or ''))
+    found = re.fullmatch(
+        r'(\d+)(?::(\d+))?', str((definition.get('Config') or {}).get('User') or '')
+    )
     return (int(found.group(1)), int(found.group(2) or found.group(1))) if found else None
 
 
@@ -64,5 +81,11 @@ def user_or_troves(definition: Mapping[str, Any]) -> tuple[int, int]:
 
 def published(definition: Mapping[str, Any], port: int) -> list[tuple[str, int]]:
     """Addresses and ports of the host that lead to the container's TCP `port`."""
-    bindings = ((definition.get('HostConfig') or {}).get('PortBindings') or {}).get(f'{port}/tcp') or ()
-    return [(str(binding.get('HostIp') or ''), int(binding['HostPort'])) for binding in bindings if str(binding.get('HostPort') or '').isdigit()]
+    bindings = ((definition.get('HostConfig') or {}).get('PortBindings') or {}).get(
+        f'{port}/tcp'
+    ) or ()
+    return [
+        (str(binding.get('HostIp') or ''), int(binding['HostPort']))
+        for binding in bindings
+        if str(binding.get('HostPort') or '').isdigit()
+    ]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which container images an upgrade is about, and bringing them here.  None is ever removed: an undo needs the old one."""
+
 import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -23,14 +24,22 @@ UNKNOWN = 'CONTAINER_IMAGE_UNKNOWN'
 _NEEDED_BYTES = 1 << 30
 _ENGINE_SECONDS = 60
 _POLL_SECONDS = 0.2
-_CHARACTERS = 200     #: what a message quotes of a number that is none
+_CHARACTERS = 200  #: what a message quotes of a number that is none
 
 
 class Images:
     """The images of one guest's engine."""
 
-    def __init__(self, engine: Engine, repository: str | None, store: pathlib.Path | None, *, sleep: Callable[[float], None],
-                 monotonic: Callable[[], float], others: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        repository: str | None,
+        store: pathlib.Path | None,
+        *,
+        sleep: Callable[[float], None],
+        monotonic: Callable[[], float],
+        others: Sequence[str] = (),
+    ) -> None:
         """`repository`: docker_image of Trove's configuration; `others`: whose images are taken besides; `store`: where images are
         written; None: the engine knows.
         """
@@ -52,13 +61,23 @@ class Images:
             return self._repositories.require(target['container_image']).exact
         number = target.get('version_number') or target.get('server_version')
         if not self._repository or not number:
-            missing = 'docker_image is not set in the guest\'s trove-guestagent.conf' if number else 'the target names no version'
-            raise exceptions.StepRefused(f'The container image of the target cannot be told: {missing}. Set it, or register the target '
-                                         f'version with the fact container_image.', UNKNOWN)
+            missing = (
+                "docker_image is not set in the guest's trove-guestagent.conf"
+                if number
+                else 'the target names no version'
+            )
+            raise exceptions.StepRefused(
+                f'The container image of the target cannot be told: {missing}. Set it, or register the target '
+                f'version with the fact container_image.',
+                UNKNOWN,
+            )
         if not image_reference.is_tag(number):
-            raise exceptions.StepRefused(f'The container image of the target cannot be told: its number {repr(number)[:_CHARACTERS]} is no tag of an '
-                                         f'image. '
-                                         f'Correct the number of the datastore version.', repositories.INVALID)
+            raise exceptions.StepRefused(
+                f'The container image of the target cannot be told: its number {repr(number)[:_CHARACTERS]} is no tag of an '
+                f'image. '
+                f'Correct the number of the datastore version.',
+                repositories.INVALID,
+            )
         return self._repositories.require(f'{self._repository}:{number}').exact
 
     def is_of_target(self, choice: ImageChoice, target: Mapping[str, Any]) -> bool:
@@ -75,24 +94,39 @@ class Images:
                 raise
             return True
         chosen = _read(choice.reference)
-        return chosen is not None and chosen.repository == own.repository and own.digest in {None, chosen.digest}
+        return (
+            chosen is not None
+            and chosen.repository == own.repository
+            and own.digest in {None, chosen.digest}
+        )
 
     def check(self, target: Mapping[str, Any]) -> upgrade.CheckResult:
         """Whether it is here or there is room for it.  Nothing is brought here."""
         try:
             reference = self.reference(target)
             if self._engine.image(reference) is not None:
-                return upgrade.CheckResult(CHECK, 'ok', f'Container image {reference} is in the guest.')
+                return upgrade.CheckResult(
+                    CHECK, 'ok', f'Container image {reference} is in the guest.'
+                )
             self._require_room(reference)
             published = self._engine.is_published(reference)
-        except errors.EngineRefused as error:    # by way of a mirror a pull may work all the same: it has the last word
+        except (
+            errors.EngineRefused
+        ) as error:  # by way of a mirror a pull may work all the same: it has the last word
             return upgrade.CheckResult(CHECK, 'warning', error.message, error.code)
         except (exceptions.StepRefused, exceptions.StepFailed) as error:
             return upgrade.CheckResult(CHECK, 'refused', error.message, error.code)
         if not published:
-            return upgrade.CheckResult(CHECK, 'refused', f'The database cannot be upgraded: the registry does not know container image '
-                                       f'{reference}. Push it there, or correct the datastore version.', errors.ImageNotFound.code)
-        return upgrade.CheckResult(CHECK, 'ok', f'Container image {reference} is brought here before anything is stopped.')
+            return upgrade.CheckResult(
+                CHECK,
+                'refused',
+                f'The database cannot be upgraded: the registry does not know container image '
+                f'{reference}. Push it there, or correct the datastore version.',
+                errors.ImageNotFound.code,
+            )
+        return upgrade.CheckResult(
+            CHECK, 'ok', f'Container image {reference} is brought here before anything is stopped.'
+        )
 
     def fetch(self, reference: str, progress: base.Progress) -> ImageChoice:
         """Bring it here unless it is here.
@@ -108,21 +142,32 @@ class Images:
             self._engine.pull(reference, progress)
             found = self._engine.image(reference)
         if found is None:
-            raise errors.ImageNotFound(f'Container image {reference} cannot be used: it was brought here, and the engine does not have it. '
-                                       f'Look whether somebody prunes images, and try again.')
-        if wanted.digest and wanted.digest not in {found.id, *(name.partition('@')[2] for name in found.digests)}:
-            raise errors.ImageDiffers(f'Container image {reference} cannot be used: the engine has another one under this name, '
-                                      f'{", ".join(found.digests) or found.id}. Remove that from the guest and retry the upgrade.')
+            raise errors.ImageNotFound(
+                f'Container image {reference} cannot be used: it was brought here, and the engine does not have it. '
+                f'Look whether somebody prunes images, and try again.'
+            )
+        if wanted.digest and wanted.digest not in {
+            found.id,
+            *(name.partition('@')[2] for name in found.digests),
+        }:
+            raise errors.ImageDiffers(
+                f'Container image {reference} cannot be used: the engine has another one under this name, '
+                f'{", ".join(found.digests) or found.id}. Remove that from the guest and retry the upgrade.'
+            )
         return choice(reference, found)
 
-    def fetch_again(self, wanted: ImageChoice, progress: base.Progress, *, exact: bool) -> ImageChoice:
+    def fetch_again(
+        self, wanted: ImageChoice, progress: base.Progress, *, exact: bool
+    ) -> ImageChoice:
         """What `wanted` names, on another root disk; by its digest where the tag has gone.
 
         `exact`: only that very image, by its digest if the tag has moved; where no digest is known, what the tag names now.  Without
         it a tag that has moved counts: an operator mends a broken image so.
         """
         found = self._tagged(wanted, progress)
-        if found is not None and (not exact or found.image_id == wanted.image_id or not wanted.digests):
+        if found is not None and (
+            not exact or found.image_id == wanted.image_id or not wanted.digests
+        ):
             return found
         own = _read(wanted.reference)
         for digest in wanted.digests:
@@ -130,9 +175,11 @@ class Images:
             if own is not None and other is not None and other.repository == own.repository:
                 return self.fetch(digest, progress)
         if found is None or exact:
-            raise errors.ImageNotFound(f'Container image {wanted.reference} cannot be had: the registry does not know it any more, '
-                                       f'or has another under this name. Put that of before there again ({", ".join(wanted.digests)}) and retry '
-                                       f'the upgrade.')
+            raise errors.ImageNotFound(
+                f'Container image {wanted.reference} cannot be had: the registry does not know it any more, '
+                f'or has another under this name. Put that of before there again ({", ".join(wanted.digests)}) and retry '
+                f'the upgrade.'
+            )
         return found
 
     def renew(self, wanted: ImageChoice, progress: base.Progress, *, exact: bool) -> ImageChoice:
@@ -149,7 +196,9 @@ class Images:
             except errors.EngineNotAnswering:
                 raise
             except (errors.EngineError, exceptions.StepRefused) as error:
-                LOG.warning('The container image that is in the guest is used again. %s', error.message)
+                LOG.warning(
+                    'The container image that is in the guest is used again. %s', error.message
+                )
         return self.fetch_again(wanted, progress, exact=exact)
 
     def _tagged(self, wanted: ImageChoice, progress: base.Progress) -> ImageChoice | None:
@@ -168,16 +217,21 @@ class Images:
         deadline = self._monotonic() + _ENGINE_SECONDS
         while not self._engine.ping():
             if self._monotonic() > deadline:
-                raise errors.EngineNotAnswering(f'The database\'s container cannot be started: the container engine did not answer for '
-                                                f'{_ENGINE_SECONDS} s. See that its service runs in the guest.')
+                raise errors.EngineNotAnswering(
+                    f"The database's container cannot be started: the container engine did not answer for "
+                    f'{_ENGINE_SECONDS} s. See that its service runs in the guest.'
+                )
             self._sleep(_POLL_SECONDS)
 
     def _require_room(self, reference: str) -> None:
         place, numbers = _nearest(self._store or self._engine.image_directory())
         free = numbers.f_bavail * numbers.f_frsize
         if free < _NEEDED_BYTES:
-            raise exceptions.StepRefused(f'Container image {reference} cannot be brought here: {place} has {free >> 20} MiB free and '
-                                         f'{_NEEDED_BYTES >> 20} MiB are wanted. Make room on the guest\'s root disk.', 'CONTAINER_DISK_SPACE')
+            raise exceptions.StepRefused(
+                f'Container image {reference} cannot be brought here: {place} has {free >> 20} MiB free and '
+                f"{_NEEDED_BYTES >> 20} MiB are wanted. Make room on the guest's root disk.",
+                'CONTAINER_DISK_SPACE',
+            )
 
 
 def _nearest(directory: pathlib.Path) -> tuple[pathlib.Path, os.statvfs_result]:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """MariaDB in Trove's container."""
+
 from trove_upgrade.guestagent.datastores.container.driver import ContainerDriver
 from trove_upgrade.guestagent.datastores.mariadb import MariaDBDriver
 

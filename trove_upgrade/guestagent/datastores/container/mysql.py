@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """MySQL in Trove's container.  No image of it could be had here: by MySQL's own documentation, and by what is the same as MariaDB."""
+
 from trove_upgrade.guestagent.datastores.container import backup_images, definition, trial
 from trove_upgrade.guestagent.datastores.container.driver import ContainerDriver
 from trove_upgrade.guestagent.datastores.container.record import Record

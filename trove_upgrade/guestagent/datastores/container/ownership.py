@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whose the files are that a container sees: by number, which is the same inside and outside."""
+
 import contextlib
 import os
 import pathlib
@@ -17,7 +18,7 @@ def give(top: pathlib.Path, uid: int, gid: int) -> None:
     """Give `top` and all below to the container's user, links themselves and not what they lead to.  Safe to repeat."""
     for _, directories, files, descriptor in foreign.walk(top):
         for name in ('.', *directories, *files):
-            with contextlib.suppress(FileNotFoundError):   # it has gone since it was listed
+            with contextlib.suppress(FileNotFoundError):  # it has gone since it was listed
                 status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
                 if (status.st_uid, status.st_gid) != (uid, gid):
                     os.chown(name, uid, gid, dir_fd=descriptor, follow_symlinks=False)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server's own programs, run in the container that the server runs in: they are of the same image."""
+
 from collections.abc import Callable, Mapping, Sequence
 
 from trove_upgrade.guestagent.containers.engine import Engine
@@ -20,14 +21,31 @@ class ContainerPrograms:
         """See the port."""
         script = ' || '.join(f'command -v {name}' for name in names)
         try:
-            found = self._engine.exec(self._where(), ['sh', '-c', script], timeout_seconds=_FIND_SECONDS)
+            found = self._engine.exec(
+                self._where(), ['sh', '-c', script], timeout_seconds=_FIND_SECONDS
+            )
         except TimeoutError as error:
-            raise EngineNotAnswering(f'It cannot be told whether the container has {names[0]}: {error}. Look at the load of the guest.') from error
+            raise EngineNotAnswering(
+                f'It cannot be told whether the container has {names[0]}: {error}. Look at the load of the guest.'
+            ) from error
         path = found.output.strip().splitlines()
         return path[0] if found.return_code == 0 and path else None
 
-    def run(self, arguments: Sequence[str], *, timeout_seconds: float, environment: Mapping[str, str] | None = None,
-            on_line: Callable[[str], None] | None = None, as_user: tuple[int, int] | None = None) -> Finished:  # noqa: ARG002 - the container decides
+    def run(
+        self,
+        arguments: Sequence[str],
+        *,
+        timeout_seconds: float,
+        environment: Mapping[str, str] | None = None,
+        on_line: Callable[[str], None] | None = None,
+        as_user: tuple[int, int] | None = None,  # noqa: ARG002 - the container decides
+    ) -> Finished:
         """See the port."""
-        done = self._engine.exec(self._where(), list(arguments), env=dict(environment or {}), timeout_seconds=timeout_seconds, on_line=on_line)
+        done = self._engine.exec(
+            self._where(),
+            list(arguments),
+            env=dict(environment or {}),
+            timeout_seconds=timeout_seconds,
+            on_line=on_line,
+        )
         return Finished(done.return_code, done.output)

@@ -3,6 +3,7 @@
 
 The stash stands on a volume that the database's user can write to, and read: no secret is in here.
 """
+
 import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -18,21 +19,23 @@ _SCHEMA = 1
 class ImageChoice:
     """One container image."""
 
-    reference: str                   #: as a registry and the engine know it: name:tag
-    image_id: str                    #: what that was when it was looked at
-    digests: Sequence[str] = ()      #: name@sha256:…, by which a registry still has it when the tag has moved
+    reference: str  #: as a registry and the engine know it: name:tag
+    image_id: str  #: what that was when it was looked at
+    digests: Sequence[
+        str
+    ] = ()  #: name@sha256:…, by which a registry still has it when the tag has moved
 
 
 @dataclasses.dataclass(frozen=True)
 class Record:
     """The container, and its images."""
 
-    definition: Mapping[str, Any]    #: portable and without secrets: `definition.portable`
-    secrets: Sequence[str]           #: names of environment variables whose value was left out
-    restart_policy: str              #: as it was before the upgrade
+    definition: Mapping[str, Any]  #: portable and without secrets: `definition.portable`
+    secrets: Sequence[str]  #: names of environment variables whose value was left out
+    restart_policy: str  #: as it was before the upgrade
     former: ImageChoice
     target: ImageChoice
-    chosen: ImageChoice | None = None   #: which of the two this root disk runs
+    chosen: ImageChoice | None = None  #: which of the two this root disk runs
 
 
 class Records:
@@ -57,16 +60,20 @@ class Records:
         except FileNotFoundError:
             return None
         except (OSError, KeyError, TypeError, ValueError) as error:
-            reason = (f'The database\'s container cannot be made: what was kept of it in {self.path} cannot be read ({error!r}). '
-                      f'Look at the disk of the guest.')
+            reason = (
+                f"The database's container cannot be made: what was kept of it in {self.path} cannot be read ({error!r}). "
+                f'Look at the disk of the guest.'
+            )
             raise exceptions.StepFailed(reason, 'CONTAINER_RECORD_BROKEN') from error
 
     def require(self) -> Record:
         """:raises StepFailed: CONTAINER_RECORD_MISSING; nothing was kept, or it cannot be read."""
         record = self.read()
         if record is None:
-            reason = (f'The database\'s container cannot be made: the stash holds no definition of it ({self.path}). '
-                      f'It was made by a guest agent that ran the database as a service; set database_runtime alike in both images.')
+            reason = (
+                f"The database's container cannot be made: the stash holds no definition of it ({self.path}). "
+                f'It was made by a guest agent that ran the database as a service; set database_runtime alike in both images.'
+            )
             raise exceptions.StepFailed(reason, 'CONTAINER_RECORD_MISSING')
         return record
 
@@ -76,5 +83,11 @@ def _record(document: dict[str, Any]) -> Record:
     if document.pop('schema') != _SCHEMA:
         raise ValueError('another schema')
     chosen = document.pop('chosen')
-    return Record(**{**document, 'former': ImageChoice(**document['former']), 'target': ImageChoice(**document['target']),
-                     'chosen': ImageChoice(**chosen) if chosen else None})
+    return Record(
+        **{
+            **document,
+            'former': ImageChoice(**document['former']),
+            'target': ImageChoice(**document['target']),
+            'chosen': ImageChoice(**chosen) if chosen else None,
+        }
+    )

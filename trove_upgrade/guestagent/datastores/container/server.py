@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server as the process of a container: it starts and ends with it, and answers on a socket that the host sees, too."""
+
 import pathlib
 import socket as sockets
 from collections.abc import Callable
@@ -32,9 +33,21 @@ Reach = Callable[[tuple[str, int], float], sockets.socket]
 class ContainerServer(server.Server):
     """One database server in a container.  Nothing is remembered between calls."""
 
-    def __init__(self, context: base.DriverContext, service: service_module.ServicePort, connect: connection.Connector,
-                 sleep: Callable[[float], None], engine: Engine, *, groups: option_groups.ServerGroups, start_seconds: float, reach: Reach) -> None:
-        super().__init__(context, service, connect, sleep, groups=groups, start_seconds=start_seconds)
+    def __init__(
+        self,
+        context: base.DriverContext,
+        service: service_module.ServicePort,
+        connect: connection.Connector,
+        sleep: Callable[[float], None],
+        engine: Engine,
+        *,
+        groups: option_groups.ServerGroups,
+        start_seconds: float,
+        reach: Reach,
+    ) -> None:
+        super().__init__(
+            context, service, connect, sleep, groups=groups, start_seconds=start_seconds
+        )
         self._engine = engine
         self._reach = reach
 
@@ -48,7 +61,9 @@ class ContainerServer(server.Server):
         """The host's side of the directory that it is in."""
         return self._context.etc.parent / SOCKET_DIRECTORY
 
-    def session_with_credentials(self, timeout_seconds: float) -> tuple[connection.Session, connection.Credentials]:
+    def session_with_credentials(
+        self, timeout_seconds: float
+    ) -> tuple[connection.Session, connection.Credentials]:
         """See `Server`.  With the passwords that Trove's agent keeps on the volume."""
         on_host = str(self.socket_directory / pathlib.PurePosixPath(self.socket_inside).name)
         refusals = []
@@ -72,7 +87,9 @@ class ContainerServer(server.Server):
             if container is None or not container.running or container.status == 'restarting':
                 raise self._failed(name, container)
             if self._context.monotonic() > deadline:
-                raise self._failed(name, container, f'it gave no answer within {self._start_seconds:.0f} s')
+                raise self._failed(
+                    name, container, f'it gave no answer within {self._start_seconds:.0f} s'
+                )
             patience.spend(self.refusal())
             self._sleep(_POLL_SECONDS)
 
@@ -86,7 +103,12 @@ class ContainerServer(server.Server):
         """See `Server`.  The server's own number counts in its container alone; that the container ends is what is waited for."""
         return None
 
-    def wait_for_end(self, process_id: int | None, progress: base.Progress, limit_seconds: float) -> None:  # noqa: ARG002
+    def wait_for_end(
+        self,
+        process_id: int | None,  # noqa: ARG002
+        progress: base.Progress,
+        limit_seconds: float,
+    ) -> None:
         """Until the container has exited, by itself and cleanly.
 
         :raises StepFailed: DATABASE_NOT_STOPPED; it had to be stopped, or has gone. SHUTDOWN_NOT_CLEAN; it says that it failed.
@@ -99,14 +121,22 @@ class ContainerServer(server.Server):
                 self._engine.stop(DATABASE, STOP_SECONDS)
                 raise exceptions.StepFailed(
                     f'The database server could not be shut down: its container still ran {limit_seconds:.0f} s after SHUTDOWN and was stopped '
-                    f'by its engine. Look at its log; it may need longer.', 'DATABASE_NOT_STOPPED')
+                    f'by its engine. Look at its log; it may need longer.',
+                    'DATABASE_NOT_STOPPED',
+                )
             self._sleep(_POLL_SECONDS)
         if container is None:
-            raise exceptions.StepFailed(f'The database server cannot be said to have ended cleanly: container {DATABASE} has been removed '
-                                        f'meanwhile. Look who has done that.', 'DATABASE_NOT_STOPPED')
+            raise exceptions.StepFailed(
+                f'The database server cannot be said to have ended cleanly: container {DATABASE} has been removed '
+                f'meanwhile. Look who has done that.',
+                'DATABASE_NOT_STOPPED',
+            )
         if container.exit_code != 0:
-            raise exceptions.StepFailed(f'The database server did not end cleanly: container {DATABASE} exited with code {container.exit_code} '
-                                        f'({self._last_words(DATABASE)}). Look at its log, start it and try again.', 'SHUTDOWN_NOT_CLEAN')
+            raise exceptions.StepFailed(
+                f'The database server did not end cleanly: container {DATABASE} exited with code {container.exit_code} '
+                f'({self._last_words(DATABASE)}). Look at its log, start it and try again.',
+                'SHUTDOWN_NOT_CLEAN',
+            )
 
     def wait_for_clients_way(self, record: Record | None) -> None:
         """Until the server greets whoever comes over the network, by the way that clients take.
@@ -128,18 +158,24 @@ class ContainerServer(server.Server):
         deadline = self._context.monotonic() + _REACHABLE_SECONDS
         while not self._greets(address, published):
             if self._context.monotonic() > deadline:
-                reason = (f'The database server cannot be opened for clients: it answers on its socket, but not on {address} port {published} '
-                          f'of the guest. Look at its bind_address, and at the rules of the engine\'s network.')
+                reason = (
+                    f'The database server cannot be opened for clients: it answers on its socket, but not on {address} port {published} '
+                    f"of the guest. Look at its bind_address, and at the rules of the engine's network."
+                )
                 raise exceptions.StepFailed(reason, 'DATABASE_NOT_REACHABLE')
             self._sleep(_POLL_SECONDS)
 
-    def _failed(self, name: str, container: Container | None, found: str = '') -> exceptions.StepFailed:
+    def _failed(
+        self, name: str, container: Container | None, found: str = ''
+    ) -> exceptions.StepFailed:
         if container is None:
             found = f'container {name} has gone'
         elif not found:
             found = f'its container ended with code {container.exit_code}'
-        reason = (f'The database server cannot be started: {found}. Mend what its log names, or use another image. '
-                  f'The log ends with: {self._last_words(name)}')
+        reason = (
+            f'The database server cannot be started: {found}. Mend what its log names, or use another image. '
+            f'The log ends with: {self._last_words(name)}'
+        )
         return exceptions.StepFailed(reason, 'DATABASE_NOT_STARTED')
 
     def _last_words(self, name: str) -> str:
@@ -156,9 +192,11 @@ class ContainerServer(server.Server):
         """
         try:
             with self._reach((address, port), 1) as connected:
-                connected.settimeout(5)   # it may look our name up first
+                connected.settimeout(5)  # it may look our name up first
                 head = b''
-                while len(head) < _GREETING_BYTES and (piece := connected.recv(_GREETING_BYTES - len(head))):
+                while len(head) < _GREETING_BYTES and (
+                    piece := connected.recv(_GREETING_BYTES - len(head))
+                ):
                     head += piece
         except OSError:
             return False

@@ -3,6 +3,7 @@
 
 The image decides what a server takes, not the operating system below it: so it can be tried while the old database serves.
 """
+
 import pathlib
 import shlex
 from collections.abc import Mapping, Sequence
@@ -21,15 +22,23 @@ _SIZE = '512m'
 _NO_DATA = 120
 
 
-def try_configuration(engine: Engine, image: str, defined: Mapping[str, Any], mysql: pathlib.Path,
-                      script: str) -> upgrade.CheckResult:
+def try_configuration(
+    engine: Engine, image: str, defined: Mapping[str, Any], mysql: pathlib.Path, script: str
+) -> upgrade.CheckResult:
     """Run `script`, one of those below, in a container of `image` that sees `mysql` as /etc/mysql, and judge its end."""
     uid, gid = definition.user_or_troves(defined)
     try:
         done = engine.run_throwaway(
-            image, ['-c', script], user=f'{uid}:{gid}', binds=[f'{mysql}:/etc/mysql:ro', *_other_binds(defined)],
-            tmpfs={_SCRATCH: f'uid={uid},gid={gid},mode=700,size={_SIZE}'}, env={'HOME': _SCRATCH, 'LC_ALL': 'C'}, network='none',
-            entrypoint=['sh'], timeout_seconds=_SECONDS)
+            image,
+            ['-c', script],
+            user=f'{uid}:{gid}',
+            binds=[f'{mysql}:/etc/mysql:ro', *_other_binds(defined)],
+            tmpfs={_SCRATCH: f'uid={uid},gid={gid},mode=700,size={_SIZE}'},
+            env={'HOME': _SCRATCH, 'LC_ALL': 'C'},
+            network='none',
+            entrypoint=['sh'],
+            timeout_seconds=_SECONDS,
+        )
     except TimeoutError as error:
         return _not_tried(image, str(error) or f'it did not end within {_SECONDS} s')
     except exceptions.StepFailed as error:
@@ -53,30 +62,58 @@ def _other_binds(defined: Mapping[str, Any]) -> list[str]:
 def of_mariadb(options: Sequence[str], configuration: option_files.Configuration) -> str:
     """An empty data directory, then a server with nothing to do on it.  Its log comes out at the end."""
     data, log = pathlib.Path(_SCRATCH) / 'data', pathlib.Path(_SCRATCH) / 'log'
-    install = shlex.join(['--no-defaults', f'--datadir={data}', '--skip-test-db', '--auth-root-authentication-method=normal',
-                          '--innodb-log-file-size=10M', *scratch.format_options(configuration)])
-    serve = shlex.join(['--defaults-file=/etc/mysql/my.cnf', *options, *scratch.arguments(data, log)])
-    return '\n'.join((
-        'exec </dev/null 2>&1',
-        f'mkdir -p {data}',
-        'install=$(command -v mariadb-install-db || command -v mysql_install_db)',
-        'server=$(command -v mariadbd || command -v mysqld)',
-        f'if [ -z "$install" ] || [ -z "$server" ]; then echo "the image has no database server"; exit {_NO_DATA}; fi',
-        f'"$install" {install} >{log}.install || {{ tail -n 5 {log}.install; exit {_NO_DATA}; }}',
-        f'"$server" {serve}',
-        'code=$?',
-        f'[ ! -f {log} ] || cat {log}',
-        'exit $code'))
+    install = shlex.join(
+        [
+            '--no-defaults',
+            f'--datadir={data}',
+            '--skip-test-db',
+            '--auth-root-authentication-method=normal',
+            '--innodb-log-file-size=10M',
+            *scratch.format_options(configuration),
+        ]
+    )
+    serve = shlex.join(
+        ['--defaults-file=/etc/mysql/my.cnf', *options, *scratch.arguments(data, log)]
+    )
+    return '\n'.join(
+        (
+            'exec </dev/null 2>&1',
+            f'mkdir -p {data}',
+            'install=$(command -v mariadb-install-db || command -v mysql_install_db)',
+            'server=$(command -v mariadbd || command -v mysqld)',
+            f'if [ -z "$install" ] || [ -z "$server" ]; then echo "the image has no database server"; exit {_NO_DATA}; fi',
+            f'"$install" {install} >{log}.install || {{ tail -n 5 {log}.install; exit {_NO_DATA}; }}',
+            f'"$server" {serve}',
+            'code=$?',
+            f'[ ! -f {log} ] || cat {log}',
+            'exit $code',
+        )
+    )
 
 
 def of_mysql(options: Sequence[str]) -> str:
     """MySQL's server looks at its configuration and ends."""
-    serve = shlex.join(['--defaults-file=/etc/mysql/my.cnf', *options, '--validate-config', '--log-error-verbosity=2'])
-    return '\n'.join(('exec </dev/null 2>&1', 'server=$(command -v mysqld)',
-                      f'if [ -z "$server" ]; then echo "the image has no database server"; exit {_NO_DATA}; fi', f'exec "$server" {serve}'))
+    serve = shlex.join(
+        [
+            '--defaults-file=/etc/mysql/my.cnf',
+            *options,
+            '--validate-config',
+            '--log-error-verbosity=2',
+        ]
+    )
+    return '\n'.join(
+        (
+            'exec </dev/null 2>&1',
+            'server=$(command -v mysqld)',
+            f'if [ -z "$server" ]; then echo "the image has no database server"; exit {_NO_DATA}; fi',
+            f'exec "$server" {serve}',
+        )
+    )
 
 
 def _not_tried(image: str, found: str) -> upgrade.CheckResult:
-    message = (f'The configuration cannot be tried with container image {image}: {found}. The server was not started on the data. '
-               f'See that the image is whole and that the engine can run it.')
+    message = (
+        f'The configuration cannot be tried with container image {image}: {found}. The server was not started on the data. '
+        f'See that the image is whole and that the engine can run it.'
+    )
     return upgrade.CheckResult(scratch.NAME, 'refused', message, 'CONFIGURATION_NOT_TRIED')

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who else watches the database: Trove's own agent in the guest."""
+
 import pathlib
 from collections.abc import Sequence
 from typing import Protocol

@@ -159,7 +159,9 @@ class Admission:
             or not path.is_relative_to(self._context.etc.parent)
         ):
             return False
-        if self._is_of_the_database(path) and (option_source.is_included(path.name) or named.has(path)):
+        if self._is_of_the_database(path) and (
+            option_source.is_included(path.name) or named.has(path)
+        ):
             return self._leads_to_the_open(path) and not (
                 path == self._client_file and str(path) in self._stashed.links
             )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which service starts the database at boot, and what it was before."""
+
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -22,17 +23,22 @@ class Autostart:
         enabled = [name for name in self._existing() if self._service.is_enabled(name)]
         self.remember_running()
         remembered = self._remembered()
-        durable.write_json(self._memory, {**remembered, 'enabled': sorted({*remembered.get('enabled', ()), *enabled})})
+        durable.write_json(
+            self._memory,
+            {**remembered, 'enabled': sorted({*remembered.get('enabled', ()), *enabled})},
+        )
         for name in enabled:
             self._service.disable(name)
 
     def remember_running(self) -> None:
         """Keep the name of the service that runs the server now; the first one that was seen counts."""
         remembered = self._remembered()
-        if remembered.get('undone'):      # what an earlier upgrade remembered has been brought back
+        if remembered.get('undone'):  # what an earlier upgrade remembered has been brought back
             remembered = {}
         durable.make_directory(self._memory.parent)
-        durable.write_json(self._memory, {**remembered, 'running': remembered.get('running') or self.running()})
+        durable.write_json(
+            self._memory, {**remembered, 'running': remembered.get('running') or self.running()}
+        )
 
     def switch_on_ours(self) -> None:
         """Our service starts the server at boot, and no other one does."""
@@ -46,7 +52,9 @@ class Autostart:
         remembered = self._remembered()
         for name in remembered.get('enabled', ()):
             self._service.enable(name)
-        if not any(self._service.is_enabled(name) for name in self._existing()) and not remembered.get('enabled'):
+        if not any(
+            self._service.is_enabled(name) for name in self._existing()
+        ) and not remembered.get('enabled'):
             self._service.enable(self.former())
         if remembered:
             durable.write_json(self._memory, {**remembered, 'undone': True})
@@ -62,7 +70,12 @@ class Autostart:
         if remembered.get('running') in existing:
             return str(remembered['running'])
         enabled = [name for name in existing if self._service.is_enabled(name)]
-        return (enabled or [name for name in remembered.get('enabled', ()) if name in existing] or existing or [DATABASE])[0]
+        return (
+            enabled
+            or [name for name in remembered.get('enabled', ()) if name in existing]
+            or existing
+            or [DATABASE]
+        )[0]
 
     def _existing(self) -> Sequence[str]:
         return [name for name in service_module.DATABASE_UNITS if self._service.exists(name)]

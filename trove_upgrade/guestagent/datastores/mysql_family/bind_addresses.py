@@ -76,11 +76,7 @@ def refusal(
 
 
 def _last(configuration: option_files.Configuration, name: str) -> str:
-    values = [
-        option.value
-        for option in configuration.of_servers()
-        if option.bare_name == name
-    ]
+    values = [option.value for option in configuration.of_servers() if option.bare_name == name]
     return (values[-1] if values else None) or ''
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Contents of a server: schemas, and tables with their kind, size and columns."""
+
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +9,12 @@ from trove_upgrade.guestagent.datastores.mysql_family import connection
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import SYSTEM_SCHEMAS
 from trove_upgrade.guestagent.datastores.mysql_family.digests import digest
 
-_KINDS = {'BASE TABLE': 'table', 'SYSTEM VERSIONED': 'versioned', 'SEQUENCE': 'sequence', 'VIEW': 'view'}
+_KINDS = {
+    'BASE TABLE': 'table',
+    'SYSTEM VERSIONED': 'versioned',
+    'SEQUENCE': 'sequence',
+    'VIEW': 'view',
+}
 #: Rows of these belong to another server, a bucket or a foreign file, which go on changing, and may not be reached.
 _FAR = ('FEDERATED', 'CONNECT', 'SPIDER', 'S3', 'OQGRAPH', 'SPHINX')
 #: Rows in memory are gone after every stop.
@@ -23,12 +29,12 @@ class Table:
 
     schema: str
     name: str
-    kind: str                       #: 'table', 'versioned', 'sequence' or 'view'
-    size_bytes: int                 #: as the engine estimates it
-    columns: Sequence[str] = ()     #: visible ones, in order, without those that version the rows
-    shape: str = ''                 #: digest of names and types of all of `columns`
-    has_own_rows: bool = True       #: not where they are gone after every stop, or lie on another server or in a foreign file
-    given: Sequence[str] = ()       #: columns whose values the users gave, invisible ones too
+    kind: str  #: 'table', 'versioned', 'sequence' or 'view'
+    size_bytes: int  #: as the engine estimates it
+    columns: Sequence[str] = ()  #: visible ones, in order, without those that version the rows
+    shape: str = ''  #: digest of names and types of all of `columns`
+    has_own_rows: bool = True  #: not where they are gone after every stop, or lie on another server or in a foreign file
+    given: Sequence[str] = ()  #: columns whose values the users gave, invisible ones too
     has_stored_results: bool = False  #: keeps values of generated columns on disk
 
     @property
@@ -50,21 +56,32 @@ def far_tables(session: connection.Session) -> list[Table]:
     """
     engines = ', '.join(repr(engine) for engine in _FAR)
     columns = _columns(session)
-    rows = session.rows(f'SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES WHERE ENGINE IN ({engines}) '
-                        f'AND TABLE_SCHEMA {NOT_SYSTEM}')
-    return [_table((schema, name, kind, 0, engine), columns) for schema, name, kind, engine in rows if kind in _KINDS]
+    rows = session.rows(
+        f'SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES WHERE ENGINE IN ({engines}) '
+        f'AND TABLE_SCHEMA {NOT_SYSTEM}'
+    )
+    return [
+        _table((schema, name, kind, 0, engine), columns)
+        for schema, name, kind, engine in rows
+        if kind in _KINDS
+    ]
 
 
 def leaving_out(far: Sequence[Table], schema: str = 'TABLE_SCHEMA') -> str:
     """Return what a condition ends with, so that the server does not open these tables.  `schema`: the column of their schemas."""
-    return ''.join(f' AND NOT ({schema} = {connection.literal(table.schema)} AND TABLE_NAME = {connection.literal(table.name)})' for table in far)
+    return ''.join(
+        f' AND NOT ({schema} = {connection.literal(table.schema)} AND TABLE_NAME = {connection.literal(table.name)})'
+        for table in far
+    )
 
 
 def tables(session: connection.Session, far: Sequence[Table] = ()) -> list[Table]:
     """Every table, sequence and view of the users' schemas, smallest first.  `far`: those of `far_tables`, which are not opened."""
     columns = _columns(session)
-    rows = session.rows('SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, COALESCE(DATA_LENGTH, 0) + COALESCE(INDEX_LENGTH, 0), ENGINE '
-                        f'FROM information_schema.TABLES WHERE TABLE_SCHEMA {NOT_SYSTEM}{leaving_out(far)}')
+    rows = session.rows(
+        'SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, COALESCE(DATA_LENGTH, 0) + COALESCE(INDEX_LENGTH, 0), ENGINE '
+        f'FROM information_schema.TABLES WHERE TABLE_SCHEMA {NOT_SYSTEM}{leaving_out(far)}'
+    )
     found = [_table(row, columns) for row in rows if row[2] in _KINDS]
     return sorted([*found, *far], key=lambda table: (table.size_bytes, table.full_name))
 
@@ -73,22 +90,35 @@ def _table(row: tuple[Any, ...], columns: dict[tuple[str, str], list['_Column']]
     schema, name, kind, size, engine = row
     every = columns.get((schema, name), [])
     own = [(column.name, column.kind) for column in every if column.is_visible]
-    return Table(schema, name, _KINDS[kind], int(size), tuple(column for column, _ in own), digest(*own),
-                 str(engine).upper() not in _WITHOUT_OWN_ROWS, tuple(column.name for column in every if not column.is_generated),
-                 any(column.is_stored_result for column in every))
+    return Table(
+        schema,
+        name,
+        _KINDS[kind],
+        int(size),
+        tuple(column for column, _ in own),
+        digest(*own),
+        str(engine).upper() not in _WITHOUT_OWN_ROWS,
+        tuple(column.name for column in every if not column.is_generated),
+        any(column.is_stored_result for column in every),
+    )
 
 
 def schemas(session: connection.Session) -> list[str]:
     """The users' schemas, empty ones too."""
-    return [row[0] for row in session.rows(f'SELECT SCHEMA_NAME FROM information_schema.SCHEMATA '
-                                           f'WHERE SCHEMA_NAME {NOT_SYSTEM} ORDER BY 1')]
+    return [
+        row[0]
+        for row in session.rows(
+            f'SELECT SCHEMA_NAME FROM information_schema.SCHEMATA '
+            f'WHERE SCHEMA_NAME {NOT_SYSTEM} ORDER BY 1'
+        )
+    ]
 
 
 @dataclasses.dataclass(frozen=True)
 class _Column:
     name: str
     kind: str
-    extra: str   #: in upper case
+    extra: str  #: in upper case
 
     @property
     def is_visible(self) -> bool:
@@ -118,8 +148,10 @@ def _columns(session: connection.Session) -> dict[tuple[str, str], list[_Column]
 
 
 def _rows_of_columns(session: connection.Session) -> list[tuple[Any, ...]]:
-    statement = ('SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, EXTRA, {} FROM information_schema.COLUMNS '
-                 f'WHERE TABLE_SCHEMA {NOT_SYSTEM} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION')
+    statement = (
+        'SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, EXTRA, {} FROM information_schema.COLUMNS '
+        f'WHERE TABLE_SCHEMA {NOT_SYSTEM} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION'
+    )
     try:
         return session.rows(statement.format('GENERATION_EXPRESSION'))
     except connection.SessionError as error:

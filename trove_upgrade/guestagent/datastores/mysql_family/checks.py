@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks of the running server: what would make an upgrade fail, or lose something, looked at while it serves."""
+
 import dataclasses
 import os
 import pathlib
@@ -17,11 +18,22 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
 )
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import SYSTEM_SCHEMAS
 
-_BACKUP_PROGRAMS = frozenset({'mariabackup', 'mariadb-backup', 'xtrabackup', 'innobackupex', 'mysqldump', 'mariadb-dump', 'mydumper', 'mysqlpump'})
+_BACKUP_PROGRAMS = frozenset(
+    {
+        'mariabackup',
+        'mariadb-backup',
+        'xtrabackup',
+        'innobackupex',
+        'mysqldump',
+        'mariadb-dump',
+        'mydumper',
+        'mysqlpump',
+    }
+)
 #: As mysqldump and its like read a table.  Others write SQL_NO_CACHE without the comment.
 _DUMPED = 'SELECT /*!40001 SQL_NO_CACHE */%'
 _NAMED = 5
-_COMM_LENGTH = 15       #: the kernel keeps no more of a program's name
+_COMM_LENGTH = 15  #: the kernel keeps no more of a program's name
 _ALWAYS_FREE_BYTES = 256 << 20
 #: From here on the end of time in versioned tables is 2106 instead of 2038, and mariadb-upgrade rebuilds them.
 _TABLES_REBUILT_SINCE = (11, 5)
@@ -38,7 +50,9 @@ class Probe:
     target: Mapping[str, Any]
     options: Mapping[str, Any]
     proc: pathlib.Path
-    process: server_process.ServerProcess | None = None   #: of the server; None in a container, which is made again with its own
+    process: server_process.ServerProcess | None = (
+        None  #: of the server; None in a container, which is made again with its own
+    )
 
 
 Check = Callable[[Probe], upgrade.CheckResult]
@@ -54,9 +68,15 @@ def prepared_transactions(probe: Probe) -> upgrade.CheckResult:
     name = 'prepared_transactions'
     prepared = probe.session.rows('XA RECOVER')
     if prepared:
-        return upgrade.CheckResult(name, 'refused', (
-            f'The server cannot be stopped for an upgrade: {len(prepared)} XA transactions are prepared. '
-            f'Commit or roll them back (XA RECOVER lists them) and upgrade again.'), 'PREPARED_TRANSACTIONS')
+        return upgrade.CheckResult(
+            name,
+            'refused',
+            (
+                f'The server cannot be stopped for an upgrade: {len(prepared)} XA transactions are prepared. '
+                f'Commit or roll them back (XA RECOVER lists them) and upgrade again.'
+            ),
+            'PREPARED_TRANSACTIONS',
+        )
     return upgrade.CheckResult(name, 'ok', 'No XA transaction is prepared.')
 
 
@@ -64,14 +84,25 @@ def backup(probe: Probe) -> upgrade.CheckResult:
     """A backup of half of the old and half of the new is none."""
     name = 'backup_running'
     short = {program[:_COMM_LENGTH] for program in _BACKUP_PROGRAMS}
-    running = sorted(f'{comm} (process {pid})' for pid, comm in _processes(probe.proc) if comm in short)
-    statements = probe.session.rows("SELECT ID, USER FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() "
-                                    "AND (INFO LIKE 'BACKUP %%' OR INFO LIKE %s)", (_DUMPED,))
+    running = sorted(
+        f'{comm} (process {pid})' for pid, comm in _processes(probe.proc) if comm in short
+    )
+    statements = probe.session.rows(
+        'SELECT ID, USER FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() '
+        "AND (INFO LIKE 'BACKUP %%' OR INFO LIKE %s)",
+        (_DUMPED,),
+    )
     running += [f'connection {number} of {user}' for number, user in statements]
     if running:
-        return upgrade.CheckResult(name, 'refused', (
-            f'The server cannot be stopped for an upgrade: a backup seems to run: {", ".join(running)}. '
-            f'Wait for its end and upgrade again.'), 'BACKUP_RUNNING')
+        return upgrade.CheckResult(
+            name,
+            'refused',
+            (
+                f'The server cannot be stopped for an upgrade: a backup seems to run: {", ".join(running)}. '
+                f'Wait for its end and upgrade again.'
+            ),
+            'BACKUP_RUNNING',
+        )
     return upgrade.CheckResult(name, 'ok', 'No backup runs.')
 
 
@@ -79,7 +110,9 @@ def replication(probe: Probe) -> upgrade.CheckResult:
     """A replica of an older version cannot follow a newer primary, and a cluster is not upgraded one by one by us."""
     name = 'replication'
     found = []
-    dumps = probe.session.rows("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%%'")[0][0]
+    dumps = probe.session.rows(
+        "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%%'"
+    )[0][0]
     if dumps:
         found.append(f'{dumps} replicas read from it')
     if _is_replica(probe.session):
@@ -91,12 +124,23 @@ def replication(probe: Probe) -> upgrade.CheckResult:
         return upgrade.CheckResult(name, 'ok', 'The server takes no part in replication.')
     facts = ', '.join(found)
     if probe.options.get('allow_replication'):
-        return upgrade.CheckResult(name, 'warning', (
-            f'Replication may break: {facts}. The upgrade goes on because it was asked to; look at the other servers afterwards.'),
-            'REPLICATION')
-    return upgrade.CheckResult(name, 'refused', (
-        f'The server cannot be upgraded without risk to replication: {facts}. '
-        f'Upgrade replicas first and take this server out of replication, or have the operator allow it.'), 'REPLICATION')
+        return upgrade.CheckResult(
+            name,
+            'warning',
+            (
+                f'Replication may break: {facts}. The upgrade goes on because it was asked to; look at the other servers afterwards.'
+            ),
+            'REPLICATION',
+        )
+    return upgrade.CheckResult(
+        name,
+        'refused',
+        (
+            f'The server cannot be upgraded without risk to replication: {facts}. '
+            f'Upgrade replicas first and take this server out of replication, or have the operator allow it.'
+        ),
+        'REPLICATION',
+    )
 
 
 def disk_space(probe: Probe) -> upgrade.CheckResult:
@@ -105,60 +149,108 @@ def disk_space(probe: Probe) -> upgrade.CheckResult:
     wanted = versions.series(str(probe.target.get('server_version') or ''))
     if versions.series(probe.version) < _TABLES_REBUILT_SINCE <= wanted:
         far = catalog.far_tables(probe.session)
-        largest = probe.session.rows("SELECT COALESCE(MAX(DATA_LENGTH + INDEX_LENGTH), 0) FROM information_schema.TABLES "
-                                     f"WHERE TABLE_TYPE = 'SYSTEM VERSIONED'{catalog.leaving_out(far)}")[0][0]
+        largest = probe.session.rows(
+            'SELECT COALESCE(MAX(DATA_LENGTH + INDEX_LENGTH), 0) FROM information_schema.TABLES '
+            f"WHERE TABLE_TYPE = 'SYSTEM VERSIONED'{catalog.leaving_out(far)}"
+        )[0][0]
         needed += int(largest)
     needed = max(needed, int(probe.options.get('min_free_bytes') or 0))
     volume = os.statvfs(probe.context.volume)
     free = volume.f_bavail * volume.f_frsize
     if free < needed:
-        return upgrade.CheckResult(name, 'refused', (
-            f'The volume is too full for an upgrade: {free >> 20} MiB are free and {needed >> 20} MiB are needed. '
-            f'Delete data or resize the volume and upgrade again.'), 'DISK_SPACE')
-    return upgrade.CheckResult(name, 'ok', f'{free >> 20} MiB of the volume are free, {needed >> 20} MiB are needed.')
+        return upgrade.CheckResult(
+            name,
+            'refused',
+            (
+                f'The volume is too full for an upgrade: {free >> 20} MiB are free and {needed >> 20} MiB are needed. '
+                f'Delete data or resize the volume and upgrade again.'
+            ),
+            'DISK_SPACE',
+        )
+    return upgrade.CheckResult(
+        name, 'ok', f'{free >> 20} MiB of the volume are free, {needed >> 20} MiB are needed.'
+    )
 
 
 def clean_stop(probe: Probe) -> upgrade.CheckResult:
     """A server in forced recovery or read-only mode cannot end in a state that a newer one accepts."""
     name = 'clean_shutdown'
-    rows = probe.session.rows("SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_force_recovery', 'innodb_read_only')")
+    rows = probe.session.rows(
+        "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_force_recovery', 'innodb_read_only')"
+    )
     found = {str(variable): str(value).upper() for variable, value in rows}
-    if found.get('innodb_force_recovery', '0') != '0' or found.get('innodb_read_only', 'OFF') in {'ON', '1'}:
-        return upgrade.CheckResult(name, 'refused', (
-            f'The server cannot be shut down cleanly: innodb_force_recovery is {found.get("innodb_force_recovery")}, '
-            f'innodb_read_only is {found.get("innodb_read_only")}. Repair the data first and upgrade again.'), 'UNCLEAN_SHUTDOWN')
+    if found.get('innodb_force_recovery', '0') != '0' or found.get('innodb_read_only', 'OFF') in {
+        'ON',
+        '1',
+    }:
+        return upgrade.CheckResult(
+            name,
+            'refused',
+            (
+                f'The server cannot be shut down cleanly: innodb_force_recovery is {found.get("innodb_force_recovery")}, '
+                f'innodb_read_only is {found.get("innodb_read_only")}. Repair the data first and upgrade again.'
+            ),
+            'UNCLEAN_SHUTDOWN',
+        )
     return upgrade.CheckResult(name, 'ok', 'The server can be shut down cleanly.')
 
 
 def statements(probe: Probe) -> upgrade.CheckResult:
     """Long statements hold up the lock that the fingerprint needs."""
     name, limit = 'running_statements', int(probe.options.get('lock_seconds') or 30)
-    rows = probe.session.rows("SELECT ID, USER, TIME FROM information_schema.PROCESSLIST WHERE COMMAND = 'Query' "
-                              "AND ID <> CONNECTION_ID() AND USER <> 'system user' AND TIME > %s ORDER BY TIME DESC LIMIT 3", (limit,))
+    rows = probe.session.rows(
+        "SELECT ID, USER, TIME FROM information_schema.PROCESSLIST WHERE COMMAND = 'Query' "
+        "AND ID <> CONNECTION_ID() AND USER <> 'system user' AND TIME > %s ORDER BY TIME DESC LIMIT 3",
+        (limit,),
+    )
     if rows:
-        found = ', '.join(f'connection {number} of {user} for {seconds} s' for number, user, seconds in rows)
-        return upgrade.CheckResult(name, 'warning', (
-            f'The upgrade may be refused: statements have been running for more than {limit} s ({found}). '
-            f'Wait for their end or stop them.'), 'DATABASE_BUSY')
+        found = ', '.join(
+            f'connection {number} of {user} for {seconds} s' for number, user, seconds in rows
+        )
+        return upgrade.CheckResult(
+            name,
+            'warning',
+            (
+                f'The upgrade may be refused: statements have been running for more than {limit} s ({found}). '
+                f'Wait for their end or stop them.'
+            ),
+            'DATABASE_BUSY',
+        )
     return upgrade.CheckResult(name, 'ok', 'No statement has been running for long.')
 
 
 def tables_in_memory(probe: Probe) -> upgrade.CheckResult:
     """Each stop of the server empties them: a loss that nobody who upgrades has in mind."""
     name = 'tables_in_memory'
-    rows = probe.session.rows("SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE ENGINE = 'MEMORY' "
-                              f'AND TABLE_SCHEMA NOT IN ({", ".join(repr(schema) for schema in SYSTEM_SCHEMAS)}) ORDER BY 1, 2')
+    rows = probe.session.rows(
+        "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE ENGINE = 'MEMORY' "
+        f'AND TABLE_SCHEMA NOT IN ({", ".join(repr(schema) for schema in SYSTEM_SCHEMAS)}) ORDER BY 1, 2'
+    )
     if not rows:
         return upgrade.CheckResult(name, 'ok', 'No table is kept in memory alone.')
     named = ', '.join(f'{schema}.{table}' for schema, table in rows[:_NAMED])
     more = f' and {len(rows) - _NAMED} more' if len(rows) > _NAMED else ''
-    return upgrade.CheckResult(name, 'warning', (
-        f'The rows of {named}{more} will be gone after the upgrade, as after every restart: ENGINE=MEMORY keeps them in memory alone. '
-        f'The tables themselves stay; copy their rows elsewhere where they are needed.'), 'TABLES_IN_MEMORY')
+    return upgrade.CheckResult(
+        name,
+        'warning',
+        (
+            f'The rows of {named}{more} will be gone after the upgrade, as after every restart: ENGINE=MEMORY keeps them in memory alone. '
+            f'The tables themselves stay; copy their rows elsewhere where they are needed.'
+        ),
+        'TABLES_IN_MEMORY',
+    )
 
 
-ALL: Sequence[Check] = (target_version, disk_space, prepared_transactions, backup, replication, clean_stop, statements,
-                        tables_in_memory)
+ALL: Sequence[Check] = (
+    target_version,
+    disk_space,
+    prepared_transactions,
+    backup,
+    replication,
+    clean_stop,
+    statements,
+    tables_in_memory,
+)
 
 
 def _is_replica(session: connection.Session) -> bool:
@@ -176,7 +268,9 @@ def _processes(proc: pathlib.Path) -> Sequence[tuple[int, str]]:
     for directory in proc.iterdir():
         if directory.name.isdigit():
             try:
-                found.append((int(directory.name), (directory / 'comm').read_text(errors='replace').strip()))
+                found.append(
+                    (int(directory.name), (directory / 'comm').read_text(errors='replace').strip())
+                )
             except OSError:
-                continue   # it has ended meanwhile
+                continue  # it has ended meanwhile
     return found

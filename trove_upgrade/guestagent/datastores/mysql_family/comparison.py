@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two fingerprints beside each other: what is gone, and which settings have another value now."""
+
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,19 +15,63 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
 )
 
 #: Different after every start, or because the first start is isolated, or only a name of the program itself.
-_VOLATILE = frozenset({
-    'skip_networking', 'skip_slave_start', 'persisted_globals_load', 'skip_replica_start', 'hostname', 'pid_file', 'timestamp', 'server_uid',
-    'last_insert_id', 'identity', 'rand_seed1', 'rand_seed2', 'pseudo_thread_id', 'uptime', 'innodb_version', 'in_transaction',
-    'port', 'report_port', 'character_sets_dir', 'lc_messages_dir', 'basedir', 'plugin_dir',
-    'back_log', 'host_cache_size', 'thread_cache_size', 'innodb_log_write_ahead_size', 'innodb_buffer_pool_load_at_startup', 'log_bin_basename', 'server_uuid', 'secure_timestamp', 'license', 'last_gtid',
-})
+_VOLATILE = frozenset(
+    {
+        'skip_networking',
+        'skip_slave_start',
+        'persisted_globals_load',
+        'skip_replica_start',
+        'hostname',
+        'pid_file',
+        'timestamp',
+        'server_uid',
+        'last_insert_id',
+        'identity',
+        'rand_seed1',
+        'rand_seed2',
+        'pseudo_thread_id',
+        'uptime',
+        'innodb_version',
+        'in_transaction',
+        'port',
+        'report_port',
+        'character_sets_dir',
+        'lc_messages_dir',
+        'basedir',
+        'plugin_dir',
+        'back_log',
+        'host_cache_size',
+        'thread_cache_size',
+        'innodb_log_write_ahead_size',
+        'innodb_buffer_pool_load_at_startup',
+        'log_bin_basename',
+        'server_uuid',
+        'secure_timestamp',
+        'license',
+        'last_gtid',
+    }
+)
 #: MariaDB's first series that keeps accounts as JSON.
 _JSON_SINCE = (10, 4)
 #: Accounts that a server makes for itself, locks, and changes as it needs.  Sources: MySQL 9.4 Reference Manual, "Reserved Accounts"; MariaDB
 #: Knowledge Base, "mysql.user Table".
-_OF_THE_SERVER = frozenset({'mysql.sys@localhost', 'mysql.session@localhost', 'mysql.infoschema@localhost', 'mariadb.sys@localhost'})
-_AUTHENTICATION, _DEFINITION = 'authentication', 'definition'   #: aspects
-_VOLATILE_PREFIXES = ('version', 'gtid_', 'protocol_version', 'error_count', 'warning_count', 'performance_schema')
+_OF_THE_SERVER = frozenset(
+    {
+        'mysql.sys@localhost',
+        'mysql.session@localhost',
+        'mysql.infoschema@localhost',
+        'mariadb.sys@localhost',
+    }
+)
+_AUTHENTICATION, _DEFINITION = 'authentication', 'definition'  #: aspects
+_VOLATILE_PREFIXES = (
+    'version',
+    'gtid_',
+    'protocol_version',
+    'error_count',
+    'warning_count',
+    'performance_schema',
+)
 
 
 def compare(before: base.Fingerprint, after: base.Fingerprint) -> base.Comparison:
@@ -47,22 +92,42 @@ def compare(before: base.Fingerprint, after: base.Fingerprint) -> base.Compariso
             compared += 1
             rows += int(old['rows'])
     there = {_account(name) for name in after.users}
-    missing.extend(f'account {name} is gone' for name in before.users if _account(name) not in there | _OF_THE_SERVER)
+    missing.extend(
+        f'account {name} is gone'
+        for name in before.users
+        if _account(name) not in there | _OF_THE_SERVER
+    )
     missing.extend(_objects(before, after))
     granted = {_account(name): statements for name, statements in after.grants.items()}
     for name, statements in before.grants.items():
         if _account(name) in granted and _account(name) not in _OF_THE_SERVER:
-            missing.extend(f'account {name} has lost {lost}'
-                           for lost in grants.missing(statements, granted[_account(name)], before.server_version))
-    return base.Comparison(missing=missing, settings_changed=settings_changed(before.settings, after.settings),
-                           tables_compared=compared, rows_compared=rows, not_compared=not_compared)
+            missing.extend(
+                f'account {name} has lost {lost}'
+                for lost in grants.missing(
+                    statements, granted[_account(name)], before.server_version
+                )
+            )
+    return base.Comparison(
+        missing=missing,
+        settings_changed=settings_changed(before.settings, after.settings),
+        tables_compared=compared,
+        rows_compared=rows,
+        not_compared=not_compared,
+    )
 
 
-def settings_changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[Mapping[str, str]]:
+def settings_changed(
+    before: Mapping[str, str], after: Mapping[str, str]
+) -> list[Mapping[str, str]]:
     """Global variables that both servers have and that differ, but for those that differ after every start."""
-    return [{'name': name, 'before': before[name], 'after': after[name]} for name in sorted(before)
-            if name in after and before[name] != after[name]
-            and name not in _VOLATILE | isolated.VARIABLES and not name.startswith(_VOLATILE_PREFIXES)]
+    return [
+        {'name': name, 'before': before[name], 'after': after[name]}
+        for name in sorted(before)
+        if name in after
+        and before[name] != after[name]
+        and name not in _VOLATILE | isolated.VARIABLES
+        and not name.startswith(_VOLATILE_PREFIXES)
+    ]
 
 
 def _table(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Sequence[str]:
@@ -73,15 +138,30 @@ def _table(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Sequenc
         found.append(f'{old["kind"]} {name} has other columns now')
     differs = bool(found)
     if old['kind'] == new['kind']:
-        found.extend(f'{old["kind"]} {name} {lost}' for lost in structure.lost(old.get('structure') or {}, new.get('structure') or {}))
+        found.extend(
+            f'{old["kind"]} {name} {lost}'
+            for lost in structure.lost(old.get('structure') or {}, new.get('structure') or {})
+        )
     for key, word in (('rows', 'rows'), ('history_rows', 'rows of history')):
         if old.get(key) is not None and new.get(key) is not None and old[key] != new[key]:
             differs = True
             found.append(f'{old["kind"]} {name} had {old[key]} {word} and has {new[key]} now')
-    if (not differs and not _summed_otherwise(old, new) and old['checksum'] is not None and new['checksum'] is not None
-            and old['checksum'] != new['checksum']):
-        found.append(f'{old["kind"]} {name} has another checksum: {old["checksum"]} before, {new["checksum"]} now')
-    elif not differs and old.get('checksum_of_all') and new.get('checksum_of_all') and old['checksum_of_all'] != new['checksum_of_all']:
+    if (
+        not differs
+        and not _summed_otherwise(old, new)
+        and old['checksum'] is not None
+        and new['checksum'] is not None
+        and old['checksum'] != new['checksum']
+    ):
+        found.append(
+            f'{old["kind"]} {name} has another checksum: {old["checksum"]} before, {new["checksum"]} now'
+        )
+    elif (
+        not differs
+        and old.get('checksum_of_all')
+        and new.get('checksum_of_all')
+        and old['checksum_of_all'] != new['checksum_of_all']
+    ):
         found.append(f'{old["kind"]} {name} has other values in its invisible columns now')
     return found
 
@@ -115,13 +195,20 @@ def _objects(before: base.Fingerprint, after: base.Fingerprint) -> Sequence[str]
             found.extend(_sentence(kind, name, aspect) for aspect in changed)
         elif kind != 'account' and key not in after.objects:
             found.append(f'{kind} {name} is gone')
-        elif _is_shown_alike(kind, before.server_version, after.server_version) and after.objects.get(key, definition) != definition:
-            found.append(_sentence(kind, name, _AUTHENTICATION if kind == 'account' else _DEFINITION))
+        elif (
+            _is_shown_alike(kind, before.server_version, after.server_version)
+            and after.objects.get(key, definition) != definition
+        ):
+            found.append(
+                _sentence(kind, name, _AUTHENTICATION if kind == 'account' else _DEFINITION)
+            )
     found.extend(_foreign_servers(former, present))
     return found
 
 
-def _foreign_servers(former: Mapping[str, Mapping[str, str]], present: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+def _foreign_servers(
+    former: Mapping[str, Mapping[str, str]], present: Mapping[str, Mapping[str, str]]
+) -> Iterator[str]:
     """Yield what differs in definitions of other servers, where both agents knew them."""
     then, now = (foreign_servers.of(found) for found in (former, present))
     if then is None or now is None:
@@ -134,7 +221,9 @@ def _foreign_servers(former: Mapping[str, Mapping[str, str]], present: Mapping[s
 
 
 def _aspects(fingerprint: base.Fingerprint) -> dict[str, Mapping[str, str]]:
-    return {_place(*key.split(':', 1)): found for key, found in aspects.of(fingerprint.objects).items()}
+    return {
+        _place(*key.split(':', 1)): found for key, found in aspects.of(fingerprint.objects).items()
+    }
 
 
 def _place(kind: str, name: str) -> str:
@@ -142,7 +231,11 @@ def _place(kind: str, name: str) -> str:
 
 
 def _sentence(kind: str, name: str, aspect: str) -> str:
-    return f'account {name} authenticates in another way now' if aspect == _AUTHENTICATION else f'{kind} {name} has another {aspect} now'
+    return (
+        f'account {name} authenticates in another way now'
+        if aspect == _AUTHENTICATION
+        else f'{kind} {name} has another {aspect} now'
+    )
 
 
 def _is_shown_alike(kind: str, before: str, after: str) -> bool:

@@ -4,6 +4,7 @@
 The client file is read by us and never handed to a client as an option file: a file that came from elsewhere could name
 plugins, libraries or other files.
 """
+
 import contextlib
 import dataclasses
 import pathlib
@@ -29,18 +30,26 @@ NO_SUCH_THREAD = 1094
 STATEMENT_TIMEOUT = frozenset({1969, 3024, 1317})
 _UNKNOWN_COMMAND = 1047
 #: What PyMySQL raises; the plain ones where a server does not keep to the protocol, or asks for a file of the client's.
-_FAILURES = (pymysql.err.Error, OSError, RuntimeError, AssertionError, LookupError, ValueError, struct.error)
-_RESET_CONNECTION = 0x1f    #: Source: MySQL's client/server protocol, COM_RESET_CONNECTION
-_NO_LIMIT = 2 ** 64 - 1
+_FAILURES = (
+    pymysql.err.Error,
+    OSError,
+    RuntimeError,
+    AssertionError,
+    LookupError,
+    ValueError,
+    struct.error,
+)
+_RESET_CONNECTION = 0x1F  #: Source: MySQL's client/server protocol, COM_RESET_CONNECTION
+_NO_LIMIT = 2**64 - 1
 
 #: A tenant who is superuser sets what a new session begins with; what changes answers, or ends them, is the agent's own here.
 #: The comments: MariaDB alone reads the first ones, MySQL alone the last.
 _VARIABLES = (
     f"SET SESSION sql_mode = '', autocommit = 1, sql_select_limit = {_NO_LIMIT}, sql_big_selects = 1, sql_safe_updates = 0, "
-    "sql_auto_is_null = 0, sql_quote_show_create = 1, completion_type = 0, group_concat_max_len = 1048576, max_sort_length = 1024, "
+    'sql_auto_is_null = 0, sql_quote_show_create = 1, completion_type = 0, group_concat_max_len = 1048576, max_sort_length = 1024, '
     "div_precision_increment = 4, default_week_format = 0, lc_messages = 'en_US', lc_time_names = 'en_US', wait_timeout = 28800, "
-    "interactive_timeout = 28800, net_read_timeout = 30, net_write_timeout = 60, low_priority_updates = 0 "
-    "/*M!100101 , max_statement_time = 0 */ /*M!100312 , system_versioning_asof = DEFAULT */ /*!50708 , max_execution_time = 0 */"
+    'interactive_timeout = 28800, net_read_timeout = 30, net_write_timeout = 60, low_priority_updates = 0 '
+    '/*M!100101 , max_statement_time = 0 */ /*M!100312 , system_versioning_asof = DEFAULT */ /*!50708 , max_execution_time = 0 */'
 )
 SESSION = (
     _VARIABLES,
@@ -74,8 +83,10 @@ class LoginRefused(NoAnswer):
     """A server answers, and lets none of the agent's users in: waiting changes nothing."""
 
     code = 'DATABASE_LOGIN_REFUSED'
-    template = ('The database server on {socket} refuses the agent: {found}. Let root in, over the socket or with a password and a plugin that '
-                'this server has.')
+    template = (
+        'The database server on {socket} refuses the agent: {found}. Let root in, over the socket or with a password and a plugin that '
+        'this server has.'
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,12 +123,22 @@ class PyMySQLSession:
         limit = int(timeout_seconds) or None
         try:
             self._connection = pymysql.connect(
-                unix_socket=credentials.socket, user=credentials.user, password=credentials.password, charset='utf8mb4',
-                connect_timeout=5, read_timeout=limit, write_timeout=limit, autocommit=True, **logins.arguments())
+                unix_socket=credentials.socket,
+                user=credentials.user,
+                password=credentials.password,
+                charset='utf8mb4',
+                connect_timeout=5,
+                read_timeout=limit,
+                write_timeout=limit,
+                autocommit=True,
+                **logins.arguments(),
+            )
             self._pin()
         except _FAILURES as error:
             kind = LoginRefused if error.args and error.args[0] in LOGIN_REFUSED else NoAnswer
-            raise kind(socket=credentials.socket, found=f'{credentials.user}: {_text(error)}') from error
+            raise kind(
+                socket=credentials.socket, found=f'{credentials.user}: {_text(error)}'
+            ) from error
 
     def _pin(self) -> None:
         """Raises as PyMySQL: the session is closed then."""
@@ -135,9 +156,9 @@ class PyMySQLSession:
         """Where the agent's account is no superuser, it has run: a temporary table of its could stand before the tenant's real one."""
         connected: Any = self._connection
         try:
-            connected._execute_command(_RESET_CONNECTION, b'')    # noqa: SLF001 - PyMySQL has no name for it
-            connected._read_packet()    # noqa: SLF001
-        except pymysql.err.Error as error:    # older than MariaDB 10.2 and MySQL 5.7
+            connected._execute_command(_RESET_CONNECTION, b'')  # noqa: SLF001 - PyMySQL has no name for it
+            connected._read_packet()  # noqa: SLF001
+        except pymysql.err.Error as error:  # older than MariaDB 10.2 and MySQL 5.7
             if error.args[:1] != (_UNKNOWN_COMMAND,):
                 raise
 
@@ -148,7 +169,9 @@ class PyMySQLSession:
                 cursor.execute(statement, tuple(arguments) or None)
                 return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
         except _FAILURES as error:
-            if not isinstance(error, pymysql.err.Error):    # what comes next on the connection is not known
+            if not isinstance(
+                error, pymysql.err.Error
+            ):  # what comes next on the connection is not known
                 self.close()
             number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
             raise SessionError(statement[:120], number, _text(error)) from error
@@ -157,12 +180,12 @@ class PyMySQLSession:
         """See the port."""
         if self._connection.open:
             with contextlib.suppress(OSError):
-                self._connection.close()   # takes leave of the server, which may have gone
+                self._connection.close()  # takes leave of the server, which may have gone
 
 
 def _text(error: BaseException) -> str:
     if isinstance(error, RuntimeError):
-        return 'the server asks for a file of the agent\'s, which it does not get'
+        return "the server asks for a file of the agent's, which it does not get"
     return str(error.args[1]) if len(error.args) > 1 else str(error)
 
 
@@ -171,7 +194,9 @@ def open_session(credentials: Credentials, timeout_seconds: float) -> Session:
     return PyMySQLSession(credentials, timeout_seconds)
 
 
-def candidates(configuration: option_files.Configuration, client_file: pathlib.Path) -> tuple[Credentials, ...]:
+def candidates(
+    configuration: option_files.Configuration, client_file: pathlib.Path
+) -> tuple[Credentials, ...]:
     """Whom to try in which order: the client file's user if it names one, then root by its unix socket."""
     socket = configuration.server_value('socket') or DEFAULT_SOCKET
     found = []
@@ -187,7 +212,9 @@ def candidates(configuration: option_files.Configuration, client_file: pathlib.P
 
 def worst(refusals: Sequence[NoAnswer]) -> NoAnswer:
     """The one to tell of several ways in: that a server says no tells more than that it cannot be reached."""
-    return next((refusal for refusal in refusals if isinstance(refusal, LoginRefused)), refusals[-1])
+    return next(
+        (refusal for refusal in refusals if isinstance(refusal, LoginRefused)), refusals[-1]
+    )
 
 
 def quoted(*names: str) -> str:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where MariaDB and MySQL differ in what the agent asks them."""
+
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -39,7 +40,11 @@ class MariaDB:
 
     def accounts(self, session: connection.Session) -> Sequence[Account]:
         """See the port."""
-        return accounts.of_json(session) if accounts.has_json(session) else accounts.of_columns(session)
+        return (
+            accounts.of_json(session)
+            if accounts.has_json(session)
+            else accounts.of_columns(session)
+        )
 
 
 class MySQL:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The driver of the MySQL family: the contract of `base`, put together from this package's nouns."""
+
 import os
 import pathlib
 import time
@@ -59,8 +60,14 @@ _PATIENCE_AFTER = 4
 
 #: What the server has from its root disk beside files that options name.
 _OF_ROOT_DISK: Sequence[server_checks.Check] = (
-    time_zones.time_zone, server_environment.environment, server_environment.limits, server_environment.unit, bind_addresses.addresses,
-    fleeting_places.fleeting_places, system_accounts.system_accounts)
+    time_zones.time_zone,
+    server_environment.environment,
+    server_environment.limits,
+    server_environment.unit,
+    bind_addresses.addresses,
+    fleeting_places.fleeting_places,
+    system_accounts.system_accounts,
+)
 
 
 class FamilyDriver(base.DatastoreDriver):
@@ -75,30 +82,54 @@ class FamilyDriver(base.DatastoreDriver):
     #: Arguments of the first start, which has no clients and runs none of the customer's statements.
     isolated: Sequence[str] = isolated.ARGUMENTS
 
-    def __init__(self, context: base.DriverContext, service: service_module.ServicePort, *,
-                 connect: connection.Connector = connection.open_session, runs: programs.Programs | None = None,
-                 sleep: Callable[[float], None] = time.sleep, proc: pathlib.Path = pathlib.Path('/proc'),
-                 scratch_places: Sequence[pathlib.Path] | None = None, start_seconds: float = _START_SECONDS,
-                 user: str = USER) -> None:
+    def __init__(
+        self,
+        context: base.DriverContext,
+        service: service_module.ServicePort,
+        *,
+        connect: connection.Connector = connection.open_session,
+        runs: programs.Programs | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        proc: pathlib.Path = pathlib.Path('/proc'),
+        scratch_places: Sequence[pathlib.Path] | None = None,
+        start_seconds: float = _START_SECONDS,
+        user: str = USER,
+    ) -> None:
         super().__init__(context)
         self.programs = runs or programs.LocalPrograms()
-        self.server = Server(context, service, connect, sleep, groups=self.dialect.groups, start_seconds=start_seconds)
+        self.server = Server(
+            context,
+            service,
+            connect,
+            sleep,
+            groups=self.dialect.groups,
+            start_seconds=start_seconds,
+        )
         self.user = user
         self._sleep = sleep
         self._stopped_with: option_files.Configuration | None = None
         self._proc = proc
-        self._scratch_places = scratch_places or (pathlib.Path('/dev/shm'), context.run.parent, pathlib.Path('/var/tmp'))  # noqa: S108  # nosec B108 # the directory in it is made under a name of chance, for root alone
+        self._scratch_places = scratch_places or (
+            pathlib.Path('/dev/shm'),  # noqa: S108  # nosec B108 # the directory in it is made under a name of chance, for root alone
+            context.run.parent,
+            pathlib.Path('/var/tmp'),  # noqa: S108
+        )
         memory = context.etc.parent / 'var/lib/trove-upgrade/database-autostart.json'
         self.autostart = autostart.Autostart(service, memory)
 
     # --- before ------------------------------------------------------------------------------------------------------
 
-    def checks(self, target: Mapping[str, Any], options: Mapping[str, Any]) -> Sequence[upgrade.CheckResult]:
+    def checks(
+        self, target: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> Sequence[upgrade.CheckResult]:
         """See `base`.  A server that does not answer is one refusal; the rest cannot be looked at then."""
         try:
             session = self.server.session()
         except connection.NoAnswer as error:
-            return [upgrade.CheckResult('database_answers', 'refused', error.message, error.code), self._check_clean_end()]
+            return [
+                upgrade.CheckResult('database_answers', 'refused', error.message, error.code),
+                self._check_clean_end(),
+            ]
         try:
             return self._all_checks(session, target, options)
         except connection.SessionError as error:
@@ -106,35 +137,71 @@ class FamilyDriver(base.DatastoreDriver):
         finally:
             session.close()
 
-    def _all_checks(self, session: connection.Session, target: Mapping[str, Any],
-                    options: Mapping[str, Any]) -> Sequence[upgrade.CheckResult]:
+    def _all_checks(
+        self, session: connection.Session, target: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> Sequence[upgrade.CheckResult]:
         version = str(session.rows('SELECT VERSION()')[0][0])
         configuration = self.server.configuration()
-        looked_at = server_checks.Probe(self.context, session, configuration, version, target, options, self._proc,
-                                        server_process.read(self._proc, self.server.process_id(session)))
-        results = [upgrade.CheckResult('database_answers', 'ok', f'The server answers; it is {version}.'),
-                   configuration_checks.check_read(configuration)]
+        looked_at = server_checks.Probe(
+            self.context,
+            session,
+            configuration,
+            version,
+            target,
+            options,
+            self._proc,
+            server_process.read(self._proc, self.server.process_id(session)),
+        )
+        results = [
+            upgrade.CheckResult('database_answers', 'ok', f'The server answers; it is {version}.'),
+            configuration_checks.check_read(configuration),
+        ]
         if configuration.unread:
             return results
-        results += [self._one_check(check, looked_at) for check in (*server_checks.ALL, data_places.layout, libraries.plugins,
-                                                                authentication.authentication, keyring.keyring, *_OF_ROOT_DISK)]
+        results += [
+            self._one_check(check, looked_at)
+            for check in (
+                *server_checks.ALL,
+                data_places.layout,
+                libraries.plugins,
+                authentication.authentication,
+                keyring.keyring,
+                *_OF_ROOT_DISK,
+            )
+        ]
         # Where the volume is shared, so is /etc/mysql: all of it comes back, and no directory that it names is searched.
         kept_files = None if self.shares_volume else self._preserved(configuration)
         coming_back = configuration.files if kept_files is None else kept_files.comes_back()
         restored = {os.path.realpath(path) for path in coming_back}
 
         def comes_back(path: pathlib.Path) -> bool:
-            return os.path.realpath(path) in restored or path.is_relative_to(self.context.data_directory)
+            return os.path.realpath(path) in restored or path.is_relative_to(
+                self.context.data_directory
+            )
 
         modules = libraries.modules(libraries.of_server(session, configuration))
-        groups = frozenset(configuration.groups.of(version)) | frozenset(self.context.image_facts.get('option_groups') or ())
+        groups = frozenset(configuration.groups.of(version)) | frozenset(
+            self.context.image_facts.get('option_groups') or ()
+        )
         kept = [option for option in configuration.of_server(groups) if comes_back(option.path)]
-        results.append(configuration_checks.check_options(kept, TargetOptions(self.manager, target, modules)))
-        results.append(configuration_checks.check_groups(configuration, comes_back, version, target))
-        results.append(configuration_checks.check_key_files(configuration, comes_back, self.context.data_directory, self.context.etc.parent))
+        results.append(
+            configuration_checks.check_options(kept, TargetOptions(self.manager, target, modules))
+        )
+        results.append(
+            configuration_checks.check_groups(configuration, comes_back, version, target)
+        )
+        results.append(
+            configuration_checks.check_key_files(
+                configuration, comes_back, self.context.data_directory, self.context.etc.parent
+            )
+        )
         if kept_files is not None:
             results.append(kept_files.check())
-        results.append(configuration_checks.check_command_line(self._command_line(session), configuration.files))
+        results.append(
+            configuration_checks.check_command_line(
+                self._command_line(session), configuration.files
+            )
+        )
         results.append(self._rehearse())
         return results
 
@@ -142,7 +209,7 @@ class FamilyDriver(base.DatastoreDriver):
         """In a session of its own: what it sets is no other check's, and a catalog of many tables takes its time."""
         try:
             session = self.server.session(timeout_seconds=_REHEARSAL_SECONDS)
-        except connection.NoAnswer as error:   # to one more: it may let no other in
+        except connection.NoAnswer as error:  # to one more: it may let no other in
             return upgrade.CheckResult(rehearsal.NAME, 'unknown', error.message, error.code)
         try:
             return rehearsal.rehearse(session, self.dialect, self.context.monotonic)
@@ -150,7 +217,9 @@ class FamilyDriver(base.DatastoreDriver):
             session.close()
 
     @staticmethod
-    def _one_check(check: server_checks.Check, looked_at: server_checks.Probe) -> upgrade.CheckResult:
+    def _one_check(
+        check: server_checks.Check, looked_at: server_checks.Probe
+    ) -> upgrade.CheckResult:
         """A check that the server gives no answer to is unknown, and one unknown check does not hide the others."""
         try:
             return check(looked_at)
@@ -164,18 +233,31 @@ class FamilyDriver(base.DatastoreDriver):
     def _command_line(self, session: connection.Session) -> Sequence[str]:
         process_id = self.server.process_id(session)
         try:
-            return (self._proc / str(process_id) / 'cmdline').read_bytes().decode(errors='replace').split('\0')[1:]
+            return (
+                (self._proc / str(process_id) / 'cmdline')
+                .read_bytes()
+                .decode(errors='replace')
+                .split('\0')[1:]
+            )
         except OSError:
             return ()
 
     def _check_clean_end(self) -> upgrade.CheckResult:
         if self.shutdown_was_clean():
             return upgrade.CheckResult('clean_shutdown', 'ok', 'The server was shut down cleanly.')
-        return upgrade.CheckResult('clean_shutdown', 'refused', (
-            f'The data in {self.context.data_directory} cannot be upgraded: its server did not end cleanly. '
-            f'Start and stop it with its own version first.'), 'UNCLEAN_SHUTDOWN')
+        return upgrade.CheckResult(
+            'clean_shutdown',
+            'refused',
+            (
+                f'The data in {self.context.data_directory} cannot be upgraded: its server did not end cleanly. '
+                f'Start and stop it with its own version first.'
+            ),
+            'UNCLEAN_SHUTDOWN',
+        )
 
-    def fingerprint_and_stop(self, options: Mapping[str, Any], progress: base.Progress) -> base.Fingerprint:
+    def fingerprint_and_stop(
+        self, options: Mapping[str, Any], progress: base.Progress
+    ) -> base.Fingerprint:
         """See `base`."""
         configuration = self.server.configuration()
         result = configuration_checks.check_read(configuration)
@@ -184,21 +266,30 @@ class FamilyDriver(base.DatastoreDriver):
         self._stopped_with = configuration
         self.autostart.remember_running()
         budget = _seconds(options, 'fingerprint_seconds', _FINGERPRINT_SECONDS)
-        stop = Stop(self.server, lambda session: self._photographer(session, budget, progress).take(), progress,
-                    self._sleep, self.dialect.read_only,
-                    lock_seconds=_seconds(options, 'lock_seconds', _LOCK_SECONDS),
-                    shutdown_seconds=_seconds(options, 'shutdown_seconds', _SHUTDOWN_SECONDS))
+        stop = Stop(
+            self.server,
+            lambda session: self._photographer(session, budget, progress).take(),
+            progress,
+            self._sleep,
+            self.dialect.read_only,
+            lock_seconds=_seconds(options, 'lock_seconds', _LOCK_SECONDS),
+            shutdown_seconds=_seconds(options, 'shutdown_seconds', _SHUTDOWN_SECONDS),
+        )
         fingerprint = stop.run()
         running = self.autostart.running()
-        if running:   # a wrapper that outlives its server for a moment
+        if running:  # a wrapper that outlives its server for a moment
             self.server.stop(running)
         return fingerprint
 
     def shutdown_was_clean(self) -> bool:
         """See `base`."""
-        configuration = self._stopped_with or self.server.configuration()   # after the stop none of it is read again
+        configuration = (
+            self._stopped_with or self.server.configuration()
+        )  # after the stop none of it is read again
         named = configuration.server_value('innodb-log-group-home-dir')
-        return redo_log.is_clean(self.context.data_directory, self.context.data_directory / named if named else None)
+        return redo_log.is_clean(
+            self.context.data_directory, self.context.data_directory / named if named else None
+        )
 
     def stash_roots(self) -> Sequence[pathlib.Path]:
         """See `base`.  Also writes, and names, the list of what comes back: only this root disk can tell."""
@@ -234,12 +325,23 @@ class FamilyDriver(base.DatastoreDriver):
 
     def check_configuration(self, options: Mapping[str, Any]) -> upgrade.CheckResult:  # noqa: ARG002
         """See `base`."""
-        refusal = bind_addresses.refusal(self.server.configuration(), self._sleep, self.context.monotonic)
-        return refusal or scratch.try_configuration(self.programs, self.server.configuration(), places=self._scratch_places,
-                                                    defaults_file=self._defaults_file(), user=self.user)
+        refusal = bind_addresses.refusal(
+            self.server.configuration(), self._sleep, self.context.monotonic
+        )
+        return refusal or scratch.try_configuration(
+            self.programs,
+            self.server.configuration(),
+            places=self._scratch_places,
+            defaults_file=self._defaults_file(),
+            user=self.user,
+        )
 
     def _defaults_file(self) -> pathlib.Path | None:
-        return None if self.context.etc == pathlib.Path('/etc') else self.context.etc / 'mysql' / 'my.cnf'
+        return (
+            None
+            if self.context.etc == pathlib.Path('/etc')
+            else self.context.etc / 'mysql' / 'my.cnf'
+        )
 
     def own_data(self) -> None:
         """See `base`."""
@@ -277,8 +379,12 @@ class FamilyDriver(base.DatastoreDriver):
         except connection.NoAnswer:
             return False
         try:
-            skips, events = session.rows('SELECT @@global.skip_networking, @@global.event_scheduler')[0]
-            return bool(skips) and str(events).upper() != 'ON' and self.server.arguments_file.exists()
+            skips, events = session.rows(
+                'SELECT @@global.skip_networking, @@global.event_scheduler'
+            )[0]
+            return (
+                bool(skips) and str(events).upper() != 'ON' and self.server.arguments_file.exists()
+            )
         finally:
             session.close()
 
@@ -304,17 +410,31 @@ class FamilyDriver(base.DatastoreDriver):
         finally:
             session.close()
 
-    def _photographer(self, session: connection.Session, budget: float, progress: base.Progress) -> Photographer:
-        return Photographer(session, self.dialect, budget_seconds=budget, monotonic=self.context.monotonic, now=self.context.now,
-                            progress=progress)
+    def _photographer(
+        self, session: connection.Session, budget: float, progress: base.Progress
+    ) -> Photographer:
+        return Photographer(
+            session,
+            self.dialect,
+            budget_seconds=budget,
+            monotonic=self.context.monotonic,
+            now=self.context.now,
+            progress=progress,
+        )
 
     def compare(self, before: base.Fingerprint, after: base.Fingerprint) -> base.Comparison:
         """See `base`."""
         return comparison.compare(before, after)
 
-    def keep_settings(self, before: base.Fingerprint, after: base.Fingerprint, options: Mapping[str, Any]) -> Sequence[str]:
+    def keep_settings(
+        self, before: base.Fingerprint, after: base.Fingerprint, options: Mapping[str, Any]
+    ) -> Sequence[str]:
         """See `base`."""
-        wanted = settings.changed(before.settings, after.settings) if options.get('keep_changed_defaults') else {}
+        wanted = (
+            settings.changed(before.settings, after.settings)
+            if options.get('keep_changed_defaults')
+            else {}
+        )
         if not wanted:
             return ()
         session, _ = self._session()
@@ -371,7 +491,9 @@ class FamilyDriver(base.DatastoreDriver):
         if running:
             self.server.stop(running)
 
-    def _session(self, timeout_seconds: float = 15) -> tuple[connection.Session, connection.Credentials]:
+    def _session(
+        self, timeout_seconds: float = 15
+    ) -> tuple[connection.Session, connection.Credentials]:
         """:raises StepFailed: DATABASE_NOT_RUNNING; nobody answers where a server must run."""
         try:
             return self.server.session_with_credentials(timeout_seconds)

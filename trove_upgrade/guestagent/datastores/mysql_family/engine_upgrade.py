@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engine's own upgrade program: system tables, and tables that need to be rebuilt."""
+
 import re
 
 from trove_upgrade.domain import exceptions
@@ -42,15 +43,27 @@ def run(programs: Programs, credentials: connection.Credentials, progress: base.
     environment = {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': '/nonexistent', 'LC_ALL': 'C'}
     if credentials.password:
         environment['MYSQL_PWD'] = credentials.password
-    arguments = [program, '--no-defaults', '--force', f'--socket={credentials.socket}', f'--user={credentials.user}']
+    arguments = [
+        program,
+        '--no-defaults',
+        '--force',
+        f'--socket={credentials.socket}',
+        f'--user={credentials.user}',
+    ]
     try:
-        finished = programs.run(arguments, timeout_seconds=_TIMEOUT_SECONDS, environment=environment, on_line=look)
-    except OSError as error:   # it took too long, or cannot be run
+        finished = programs.run(
+            arguments, timeout_seconds=_TIMEOUT_SECONDS, environment=environment, on_line=look
+        )
+    except OSError as error:  # it took too long, or cannot be run
         raise _failed(str(error)) from error
     if finished.return_code != 0:
-        raise _failed(f'{program} ended with code {finished.return_code}: {_last_words(finished.output)}')
+        raise _failed(
+            f'{program} ended with code {finished.return_code}: {_last_words(finished.output)}'
+        )
     if failed:
-        raise _failed(f'{program} has not repaired {", ".join(failed[:_NAMED])} ({len(failed)} in all): {_last_words(finished.output)}')
+        raise _failed(
+            f'{program} has not repaired {", ".join(failed[:_NAMED])} ({len(failed)} in all): {_last_words(finished.output)}'
+        )
 
 
 def _failed(found: str) -> exceptions.StepFailed:

@@ -3,6 +3,7 @@
 
 The caller holds the locks that keep it from changing meanwhile, or nobody else can write.
 """
+
 import datetime
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,8 +22,16 @@ class Photographer:
     taken.  What did not fit is listed, not left out in silence.
     """
 
-    def __init__(self, session: connection.Session, dialect: Dialect, *, budget_seconds: float, monotonic: Callable[[], float],
-                 now: Callable[[], datetime.datetime], progress: base.Progress) -> None:
+    def __init__(
+        self,
+        session: connection.Session,
+        dialect: Dialect,
+        *,
+        budget_seconds: float,
+        monotonic: Callable[[], float],
+        now: Callable[[], datetime.datetime],
+        progress: base.Progress,
+    ) -> None:
         self._session = session
         self._dialect = dialect
         self._budget_seconds = budget_seconds
@@ -36,26 +45,44 @@ class Photographer:
 
         :raises SessionError: the server said no to anything else, or has gone.
         """
-        self._session.rows("SET SESSION time_zone = '+00:00'")   # a TIMESTAMP's text would follow the machine's zone
+        self._session.rows(
+            "SET SESSION time_zone = '+00:00'"
+        )  # a TIMESTAMP's text would follow the machine's zone
         taken_at = self._now().isoformat()
         version = str(self._session.rows('SELECT VERSION()')[0][0])
         found = reading.read(self._session, self._dialect)
         tables, by_file = self._tables(found, self._monotonic() + self._budget_seconds)
-        return base.Fingerprint(server_version=version, taken_at=taken_at, tables=tables, counted_only_by_file=by_file,
-                                users=[account.name for account in found.accounts], grants=found.permissions, objects=found.objects,
-                                settings=found.settings)
+        return base.Fingerprint(
+            server_version=version,
+            taken_at=taken_at,
+            tables=tables,
+            counted_only_by_file=by_file,
+            users=[account.name for account in found.accounts],
+            grants=found.permissions,
+            objects=found.objects,
+            settings=found.settings,
+        )
 
-    def _tables(self, read: reading.Reading, deadline: float) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
+    def _tables(
+        self, read: reading.Reading, deadline: float
+    ) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
         found, tables = read.tables, dict[str, Mapping[str, Any]]()
         by_file: list[str] = []
         total, done = sum(table.size_bytes for table in found) or 1, 0
         for position, table in enumerate(found, start=1):
-            self._progress(min(done * 100 // total, 99), f'fingerprint of table {position} of {len(found)}')
+            self._progress(
+                min(done * 100 // total, 99), f'fingerprint of table {position} of {len(found)}'
+            )
             measured = self._measure(table, deadline)
             if measured is None:
                 by_file.append(table.full_name)
                 measured = {'rows': None, 'checksum': None}
-            tables[table.full_name] = {**measured, 'kind': table.kind, 'columns': table.shape, 'structure': read.structures.get(table.full_name, {})}
+            tables[table.full_name] = {
+                **measured,
+                'kind': table.kind,
+                'columns': table.shape,
+                'structure': read.structures.get(table.full_name, {}),
+            }
             done += table.size_bytes
         self._dialect.limit_statements(self._session, 0)
         return tables, by_file
@@ -64,11 +91,13 @@ class Photographer:
         """Rows and checksum; None if the time that is left does not do, or did not."""
         if table.kind == _NO_TABLE_DATA:
             return {'rows': 0, 'checksum': None}
-        if not table.has_own_rows:   # kind and columns are all that can be the same
+        if not table.has_own_rows:  # kind and columns are all that can be the same
             return {'rows': None, 'checksum': None}
         started = self._monotonic()
         left = deadline - started
-        if left <= 0 or (self._bytes_per_second and table.size_bytes / self._bytes_per_second > left):
+        if left <= 0 or (
+            self._bytes_per_second and table.size_bytes / self._bytes_per_second > left
+        ):
             return None
         try:
             self._dialect.limit_statements(self._session, left)

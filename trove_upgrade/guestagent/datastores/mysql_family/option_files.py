@@ -4,6 +4,7 @@
 Source: MariaDB Knowledge Base, "Configuring MariaDB with Option Files": groups, `!include`, `!includedir` (files ending in .cnf),
 dashes and underscores alike.
 """
+
 import dataclasses
 import os
 import pathlib
@@ -23,9 +24,9 @@ _MAX_DEPTH = 10
 class Option:
     """One option of one group, where it was found."""
 
-    group: str           #: in lower case
-    name: str            #: as written, but with dashes for underscores and in lower case
-    value: str | None    #: None where there is no equals sign
+    group: str  #: in lower case
+    name: str  #: as written, but with dashes for underscores and in lower case
+    value: str | None  #: None where there is no equals sign
     path: pathlib.Path
     line: int
 
@@ -51,15 +52,23 @@ class Configuration:
 
     options: tuple[Option, ...]
     files: tuple[pathlib.Path, ...]
-    unread: tuple[str, ...] = ()    #: what was not read and why, for a person
-    directories: tuple[pathlib.Path, ...] = ()    #: that `!includedir` names and that are there
-    absent: tuple[pathlib.Path, ...] = ()    #: named by a line that includes, and not there: servers pass over files
-    groups: option_groups.ServerGroups = option_groups.ANY    #: those that the servers of this configuration read
+    unread: tuple[str, ...] = ()  #: what was not read and why, for a person
+    directories: tuple[pathlib.Path, ...] = ()  #: that `!includedir` names and that are there
+    absent: tuple[
+        pathlib.Path, ...
+    ] = ()  #: named by a line that includes, and not there: servers pass over files
+    groups: option_groups.ServerGroups = (
+        option_groups.ANY
+    )  #: those that the servers of this configuration read
 
     def value(self, name: str, groups: Sequence[str]) -> str | None:
         """The last value of `name` in any of `groups`, or None."""
         wanted = canonical(name)
-        values = [option.value for option in self.options if option.group in groups and option.name.removeprefix('loose-') == wanted]
+        values = [
+            option.value
+            for option in self.options
+            if option.group in groups and option.name.removeprefix('loose-') == wanted
+        ]
         return values[-1] if values else None
 
     def server_value(self, name: str) -> str | None:
@@ -89,7 +98,7 @@ def bare(name: str) -> str:
         stripped = False
         for prefix in _PREFIXES:
             if plain.startswith(prefix):
-                plain, stripped = plain[len(prefix):], True
+                plain, stripped = plain[len(prefix) :], True
     return plain
 
 
@@ -98,7 +107,9 @@ def read(path: pathlib.Path, *, follow_includes: bool = True) -> Configuration:
     return _all([path], option_groups.ANY, follow=follow_includes)
 
 
-def read_all(paths: Iterable[pathlib.Path], groups: option_groups.ServerGroups = option_groups.ANY) -> Configuration:
+def read_all(
+    paths: Iterable[pathlib.Path], groups: option_groups.ServerGroups = option_groups.ANY
+) -> Configuration:
     """Several files in order, each with its includes; a file that is named twice counts the first time.
 
     `groups` are those of the servers that read them.
@@ -106,10 +117,23 @@ def read_all(paths: Iterable[pathlib.Path], groups: option_groups.ServerGroups =
     return _all(paths, groups, follow=True)
 
 
-def _all(paths: Iterable[pathlib.Path], groups: option_groups.ServerGroups, *, follow: bool) -> Configuration:
+def _all(
+    paths: Iterable[pathlib.Path], groups: option_groups.ServerGroups, *, follow: bool
+) -> Configuration:
     source = option_source.Source()
-    options = tuple(option for path in paths for option in _read(path, path.parent, source, None, 0, follow=follow))
-    return Configuration(options, tuple(source.files), tuple(source.unread), tuple(source.directories), tuple(source.absent), groups)
+    options = tuple(
+        option
+        for path in paths
+        for option in _read(path, path.parent, source, None, 0, follow=follow)
+    )
+    return Configuration(
+        options,
+        tuple(source.files),
+        tuple(source.unread),
+        tuple(source.directories),
+        tuple(source.absent),
+        groups,
+    )
 
 
 def from_command_line(arguments: Sequence[str]) -> tuple[Option, ...]:
@@ -118,13 +142,27 @@ def from_command_line(arguments: Sequence[str]) -> tuple[Option, ...]:
     for position, argument in enumerate(arguments):
         if argument.startswith('--') and len(argument) > len('--'):
             name, equals, value = argument.partition('=')
-            found.append(Option('mysqld', canonical(name), value if equals else None,
-                                pathlib.Path('command line'), position))
+            found.append(
+                Option(
+                    'mysqld',
+                    canonical(name),
+                    value if equals else None,
+                    pathlib.Path('command line'),
+                    position,
+                )
+            )
     return tuple(found)
 
 
-def _read(path: pathlib.Path, base: pathlib.Path, source: option_source.Source, includer: os.stat_result | None, depth: int, *,
-          follow: bool) -> Iterator[Option]:
+def _read(
+    path: pathlib.Path,
+    base: pathlib.Path,
+    source: option_source.Source,
+    includer: os.stat_result | None,
+    depth: int,
+    *,
+    follow: bool,
+) -> Iterator[Option]:
     found = source.content(path, base, includer) if depth <= _MAX_DEPTH else None
     if found is None:
         return
@@ -134,7 +172,9 @@ def _read(path: pathlib.Path, base: pathlib.Path, source: option_source.Source, 
         match line:
             case option_lines.Include():
                 if follow and source.may_include(path):
-                    for included in source.named(line.path, base, status) if line.is_directory else [line.path]:
+                    for included in (
+                        source.named(line.path, base, status) if line.is_directory else [line.path]
+                    ):
                         yield from _read(included, base, source, status, depth + 1, follow=follow)
             case option_lines.Group(name):
                 group = name

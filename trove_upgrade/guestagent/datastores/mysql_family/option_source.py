@@ -5,6 +5,7 @@ He can put links, pipes, files without end and files that include one another th
 file of root's, as Debian's my.cnf does; only plain files are read, each once, and not more than a server's configuration ever is; and a
 file of his brings in nothing that he could not read himself.
 """
+
 import errno
 import os
 import pathlib
@@ -39,7 +40,9 @@ class Source:
     def __init__(self) -> None:
         self.files: list[pathlib.Path] = []
         self.directories: list[pathlib.Path] = []
-        self.absent: list[pathlib.Path] = []   # at most one for each line that includes, and for each first file
+        self.absent: list[
+            pathlib.Path
+        ] = []  # at most one for each line that includes, and for each first file
         self.unread: list[str] = []
         self._seen: set[tuple[int, int]] = set()
         self._bytes = 0
@@ -50,7 +53,9 @@ class Source:
         if len(self.unread) < _NAMED:
             self.unread.append(f'{path} {reason}')
 
-    def content(self, path: pathlib.Path, base: pathlib.Path, includer: os.stat_result | None) -> tuple[bytes, os.stat_result] | None:
+    def content(
+        self, path: pathlib.Path, base: pathlib.Path, includer: os.stat_result | None
+    ) -> tuple[bytes, os.stat_result] | None:
         """The content of `path` and whose it is; None if it is not there, has been read, or is not to be read.
 
         `includer` is the file that names it, and `base` the directory below which a file of another than root may name any.
@@ -73,23 +78,33 @@ class Source:
         return content, status
 
     @staticmethod
-    def _opened(path: pathlib.Path, base: pathlib.Path, includer: os.stat_result | None, kind: int = 0) -> int:
+    def _opened(
+        path: pathlib.Path, base: pathlib.Path, includer: os.stat_result | None, kind: int = 0
+    ) -> int:
         """:raises _AbsentError, _UnreadError: as they say."""
         if includer is not None and includer.st_uid != 0 and not _is_below(path, base):
-            raise _UnreadError('is included from elsewhere by a file that is not root\'s')
-        if includer is not None and not Sight.of_number(includer.st_uid, includer.st_gid, base).reaches(path):
+            raise _UnreadError("is included from elsewhere by a file that is not root's")
+        if includer is not None and not Sight.of_number(
+            includer.st_uid, includer.st_gid, base
+        ).reaches(path):
             raise _UnreadError('is included by a file whose owner cannot look there')
         try:
             return _open(path, kind)
         except (FileNotFoundError, NotADirectoryError, ValueError) as error:
             raise _AbsentError from error
         except OSError as error:
-            raise _UnreadError('is reached by a link that is not root\'s, or cannot be opened') from error
+            raise _UnreadError(
+                "is reached by a link that is not root's, or cannot be opened"
+            ) from error
 
-    def _limited(self, stream: BinaryIO, status: os.stat_result, includer: os.stat_result | None) -> bytes:
+    def _limited(
+        self, stream: BinaryIO, status: os.stat_result, includer: os.stat_result | None
+    ) -> bytes:
         """:raises _UnreadError: it is not for the includer, or too much."""
         if status.st_mode & stat.S_IWOTH:
-            raise _UnreadError('may be written by all users, and programs of the database pass over it')
+            raise _UnreadError(
+                'may be written by all users, and programs of the database pass over it'
+            )
         if includer is not None and not _may_bring_in(includer, status):
             raise _UnreadError('is included by a file whose owner cannot read it')
         if len(self.files) >= _FILES:
@@ -97,16 +112,23 @@ class Source:
         content = stream.read(_FILE_BYTES + 1)
         self._bytes += len(content)
         if len(content) > _FILE_BYTES or self._bytes > _ALL_BYTES:
-            raise _UnreadError(f'is longer than {_FILE_BYTES >> 10} KiB, or all files together than {_ALL_BYTES >> 10} KiB')
+            raise _UnreadError(
+                f'is longer than {_FILE_BYTES >> 10} KiB, or all files together than {_ALL_BYTES >> 10} KiB'
+            )
         return content
 
-    def named(self, directory: pathlib.Path, base: pathlib.Path, includer: os.stat_result) -> list[pathlib.Path]:
+    def named(
+        self, directory: pathlib.Path, base: pathlib.Path, includer: os.stat_result
+    ) -> list[pathlib.Path]:
         """The option files in `directory`, in the order of their bytes."""
         try:
             descriptor = self._opened(directory, base, includer, os.O_DIRECTORY)
         except _AbsentError:
             self.absent.append(directory)
-            self.refuse(directory, 'is a directory of option files and not there: programs of the database read no further where a line includes it')
+            self.refuse(
+                directory,
+                'is a directory of option files and not there: programs of the database read no further where a line includes it',
+            )
             return []
         except _UnreadError as error:
             self.refuse(directory, str(error))
@@ -114,7 +136,9 @@ class Source:
         found = []
         self.directories.append(directory)
         try:
-            with os.scandir(descriptor) as entries:   # empty where it was removed since it was opened
+            with os.scandir(
+                descriptor
+            ) as entries:  # empty where it was removed since it was opened
                 for number, entry in enumerate(entries):
                     if number >= _NAMES:
                         self.refuse(directory, f'has more than {_NAMES} entries')
@@ -127,7 +151,10 @@ class Source:
 
     def _is_short(self, path: pathlib.Path) -> bool:
         if len(os.fsencode(path)) > option_lines.PATH_BYTES:
-            self.refuse(path, f'has a path of more than {option_lines.PATH_BYTES} bytes, and programs of the database pass over it')
+            self.refuse(
+                path,
+                f'has a path of more than {option_lines.PATH_BYTES} bytes, and programs of the database pass over it',
+            )
             return False
         return True
 
@@ -151,7 +178,9 @@ def _is_below(path: pathlib.Path, base: pathlib.Path) -> bool:
 
 def _may_bring_in(includer: os.stat_result, included: os.stat_result) -> bool:
     """Whether the owner of one file could read the other; root's own files may name any."""
-    shared = included.st_mode & stat.S_IROTH or (included.st_gid == includer.st_gid and included.st_mode & stat.S_IRGRP)
+    shared = included.st_mode & stat.S_IROTH or (
+        included.st_gid == includer.st_gid and included.st_mode & stat.S_IRGRP
+    )
     return includer.st_uid in {0, included.st_uid} or bool(shared)
 
 
@@ -178,7 +207,7 @@ def _open(path: pathlib.Path, kind: int = 0) -> int:
                 os.close(here)
                 here = passed
         if links and os.fstat(here).st_uid != 0:
-            raise PermissionError(errno.EPERM, 'a link leads to what is not root\'s', str(path))
+            raise PermissionError(errno.EPERM, "a link leads to what is not root's", str(path))
         return _reopened(here, kind)
     finally:
         os.close(here)
@@ -188,7 +217,7 @@ def _target(link: int, status: os.stat_result, links: int) -> pathlib.Path:
     """Where it leads; closes it."""
     try:
         if status.st_uid != 0 or links > _LINKS:
-            raise PermissionError(errno.EPERM, 'the link is not root\'s')
+            raise PermissionError(errno.EPERM, "the link is not root's")
         return pathlib.Path(os.readlink('', dir_fd=link))
     finally:
         os.close(link)
@@ -197,5 +226,5 @@ def _target(link: int, status: os.stat_result, links: int) -> pathlib.Path:
 def _reopened(passed: int, kind: int) -> int:
     """For reading, what a descriptor stands for: another name of it could mean another thing by now.  Never blocks on a pipe."""
     if not kind and not stat.S_ISREG(os.fstat(passed).st_mode):
-        raise NotADirectoryError   # as a file that is not there: a server makes nothing of it either
+        raise NotADirectoryError  # as a file that is not there: a server makes nothing of it either
     return os.open(f'/proc/self/fd/{passed}', _READ | kind)

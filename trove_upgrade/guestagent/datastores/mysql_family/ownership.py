@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Owners of the server's files on the volume: by name, as numbers differ between images."""
+
 import contextlib
 import os
 import pathlib
@@ -19,8 +20,10 @@ def give(data_directory: pathlib.Path, user: str) -> None:
     try:
         account = pwd.getpwnam(user)
     except KeyError as error:
-        reason = (f'The data directory {data_directory} cannot be given to {user}: this image has no such user. '
-                  f'Install the database server in the image.')
+        reason = (
+            f'The data directory {data_directory} cannot be given to {user}: this image has no such user. '
+            f'Install the database server in the image.'
+        )
         raise exceptions.StepFailed(reason, 'DATABASE_USER_MISSING') from error
     give_beside(data_directory, account.pw_uid, account.pw_gid)
     for _, directories, files, descriptor in foreign.walk(data_directory):
@@ -40,7 +43,7 @@ def give_beside(data_directory: pathlib.Path, uid: int, gid: int) -> None:
         for name in os.listdir(volume):  # noqa: PTH208 - below the descriptor
             if name == data_directory.name:
                 continue
-            with contextlib.suppress(FileNotFoundError):   # it has gone since it was listed
+            with contextlib.suppress(FileNotFoundError):  # it has gone since it was listed
                 for _, directories, files, descriptor in foreign.walk(name, below=volume):
                     for inner in (*directories, *files):
                         _give(inner, descriptor, former, uid, gid)
@@ -48,7 +51,7 @@ def give_beside(data_directory: pathlib.Path, uid: int, gid: int) -> None:
 
 
 def _give(name: str, below: int, former: int | None, uid: int, gid: int) -> None:
-    with contextlib.suppress(FileNotFoundError):   # it has gone since it was listed
+    with contextlib.suppress(FileNotFoundError):  # it has gone since it was listed
         owner = os.stat(name, dir_fd=below, follow_symlinks=False).st_uid
         if owner != uid and former in {None, owner}:
             os.chown(name, uid, gid, dir_fd=below, follow_symlinks=False)

@@ -18,7 +18,9 @@ _LOOSE = 'loose-'
 #: A start without them: the customer's events must not run before his data has been compared.  Older servers know no such option.
 NOT_LOADED = '--loose-persisted-globals-load=OFF'
 #: Groups of variables that a server takes at its start alone.
-_STATIC = frozenset({'mysql_static_variables', 'mysql_static_parse_early_variables', 'mysql_server_static_options'})
+_STATIC = frozenset(
+    {'mysql_static_variables', 'mysql_static_parse_early_variables', 'mysql_server_static_options'}
+)
 _WRONG_TYPE = 1232
 _BYTES = 1 << 20
 _LEVELS = 3

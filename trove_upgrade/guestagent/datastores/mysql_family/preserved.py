@@ -8,6 +8,7 @@ copy of each directory, and an empty file for each log, that is to be made anew,
 
 The old root disk may have been taken over, so the new one decides by rules of its own: `admitted`.
 """
+
 import contextlib
 import errno
 import functools
@@ -45,8 +46,13 @@ _SHIPPED_BYTES = 1 << 20
 class Preserved:
     """The files of one root disk."""
 
-    def __init__(self, context: base.DriverContext, configuration: option_files.Configuration, client_file: pathlib.Path,
-                 user: str) -> None:
+    def __init__(
+        self,
+        context: base.DriverContext,
+        configuration: option_files.Configuration,
+        client_file: pathlib.Path,
+        user: str,
+    ) -> None:
         """`user` is the server's."""
         self._context = context
         self._user = user
@@ -58,22 +64,41 @@ class Preserved:
     def check(self) -> upgrade.CheckResult:
         """Refuse what the configuration names outside of the volume and cannot come along."""
         groups = self._configuration.groups
-        refused = [*self._named.refused, *unjudged(self._configuration, self._client_file, self._context.volume),
-                   *code_options.refused([*self._configuration.options, *self._clients], self._packages, self._root, self._user, groups),
-                   *client_options.refused([*self._customers, *self._clients], groups)]
+        refused = [
+            *self._named.refused,
+            *unjudged(self._configuration, self._client_file, self._context.volume),
+            *code_options.refused(
+                [*self._configuration.options, *self._clients],
+                self._packages,
+                self._root,
+                self._user,
+                groups,
+            ),
+            *client_options.refused([*self._customers, *self._clients], groups),
+        ]
         if refused:
             return refusal(refused, self._context.etc / 'mysql')
         found = self._named
-        return upgrade.CheckResult(NAME, 'ok', (
-            f'All that the configuration names outside of the volume comes along: {len(found.files)} files, {len(found.directories)} directories, {len(found.logs)} empty logs.'))
+        return upgrade.CheckResult(
+            NAME,
+            'ok',
+            (
+                f'All that the configuration names outside of the volume comes along: {len(found.files)} files, {len(found.directories)} directories, {len(found.logs)} empty logs.'
+            ),
+        )
 
     def roots(self) -> Sequence[pathlib.Path]:
         """What is kept, the lists included, which are written now."""
         etc = self._context.etc
         self._write_list()
-        places = [etc / 'mysql', *listing.matching(etc, 'my.cnf*'), self._client_file,
-                  *(path for path in self._named.files if not path.is_relative_to(etc / 'mysql')),
-                  self._context.run / LIST, self._context.run / TO_MAKE]
+        places = [
+            etc / 'mysql',
+            *listing.matching(etc, 'my.cnf*'),
+            self._client_file,
+            *(path for path in self._named.files if not path.is_relative_to(etc / 'mysql')),
+            self._context.run / LIST,
+            self._context.run / TO_MAKE,
+        ]
         return [path for path in dict.fromkeys(places) if os.path.lexists(path)]
 
     def comes_back(self) -> list[pathlib.Path]:
@@ -81,11 +106,15 @@ class Preserved:
         shipped = self._shipped()
         etc = self._context.etc
         below = set(self._files([etc / 'mysql', *listing.matching(etc, 'my.cnf*')]))
-        own = {path for path in below if option_source.is_included(path.name)} | (below & set(self._configuration.files))
+        own = {path for path in below if option_source.is_included(path.name)} | (
+            below & set(self._configuration.files)
+        )
         found = {path for path in own if not is_never_kept(path) and not _as_shipped(path, shipped)}
         if self._client_file.is_file() and not self._client_file.is_symlink():
             found.add(self._client_file)
-        return sorted(found | {path for path in self._named.files if not _as_shipped(path, shipped)})
+        return sorted(
+            found | {path for path in self._named.files if not _as_shipped(path, shipped)}
+        )
 
     @property
     def _customers(self) -> Sequence[option_files.Option]:
@@ -100,8 +129,13 @@ class Preserved:
 
     @functools.cached_property
     def _named(self) -> named_files.Found:
-        looked = named_files.NamedFiles(self._root, self._context.volume, self._context.data_directory, self._packages,
-                                        self._configuration.groups)
+        looked = named_files.NamedFiles(
+            self._root,
+            self._context.volume,
+            self._context.data_directory,
+            self._packages,
+            self._configuration.groups,
+        )
         looked.look([*self._configuration.options, *self._clients])
         for path in self._configuration.files:
             if not self._is_usual(path) or path.is_symlink():
@@ -116,9 +150,16 @@ class Preserved:
         """In one of the database's own places, and reached by no link to elsewhere."""
         etc = pathlib.Path(os.path.realpath(self._context.etc))
         place = pathlib.Path(os.path.realpath(path.parent)) / path.name
-        lexical = path.parent == self._context.etc or path.is_relative_to(self._context.etc / 'mysql')
-        return path == self._client_file or (lexical and (
-            (place.parent == etc and path.name.startswith('my.cnf')) or place == etc / path.relative_to(self._context.etc)))
+        lexical = path.parent == self._context.etc or path.is_relative_to(
+            self._context.etc / 'mysql'
+        )
+        return path == self._client_file or (
+            lexical
+            and (
+                (place.parent == etc and path.name.startswith('my.cnf'))
+                or place == etc / path.relative_to(self._context.etc)
+            )
+        )
 
     def _write_list(self) -> None:
         for name in (LIST, TO_MAKE):
@@ -160,19 +201,30 @@ class Preserved:
 
     @staticmethod
     def _files(places: Iterable[pathlib.Path]) -> Iterable[pathlib.Path]:
-        return (pathlib.Path(seen.path) for seen in tree.walk(places) if stat.S_ISREG(seen.status.st_mode))
+        return (
+            pathlib.Path(seen.path)
+            for seen in tree.walk(places)
+            if stat.S_ISREG(seen.status.st_mode)
+        )
 
 
 def is_never_kept(path: pathlib.Path) -> bool:
     """Return True for what the distribution's programs have as their own, or run: none of it comes from another root disk."""
-    return '.so' in path.suffixes or any(part in NEVER or part.startswith(_RUN) for part in path.parts)
+    return '.so' in path.suffixes or any(
+        part in NEVER or part.startswith(_RUN) for part in path.parts
+    )
 
 
-def unjudged(configuration: option_files.Configuration, client_file: pathlib.Path, volume: pathlib.Path) -> list[str]:
+def unjudged(
+    configuration: option_files.Configuration, client_file: pathlib.Path, volume: pathlib.Path
+) -> list[str]:
     """Return option files that programs of root read and that no judgement of today holds for tomorrow."""
     real = pathlib.Path(os.path.realpath(volume))
-    found = [f'{path} is an option file on the volume, where the database\'s user can change it' for path in configuration.files
-             if pathlib.Path(os.path.realpath(path)).is_relative_to(real)]
+    found = [
+        f"{path} is an option file on the volume, where the database's user can change it"
+        for path in configuration.files
+        if pathlib.Path(os.path.realpath(path)).is_relative_to(real)
+    ]
     if client_file.is_symlink():
         found.append(f'{client_file} is a link')
     else:
@@ -186,10 +238,16 @@ def unjudged(configuration: option_files.Configuration, client_file: pathlib.Pat
 def refusal(refused: Sequence[str], place: pathlib.Path) -> upgrade.CheckResult:
     """Tell what is named and does not come."""
     more = f'; and {len(refused) - _NAMED} more' if len(refused) > _NAMED else ''
-    return upgrade.CheckResult(NAME, 'refused', (
-        f'The server cannot be upgraded: not all that its configuration names comes to the new root disk: {"; ".join(refused[:_NAMED])}{more}. '
-        f'Put plain files that cannot be executed into a directory of the database\'s own, such as {place}, and name them there; let options that '
-        f'name programs, libraries or a user name those of the image, or take them out. Restart the server and upgrade again.'), 'FILE_NOT_KEPT')
+    return upgrade.CheckResult(
+        NAME,
+        'refused',
+        (
+            f'The server cannot be upgraded: not all that its configuration names comes to the new root disk: {"; ".join(refused[:_NAMED])}{more}. '
+            f"Put plain files that cannot be executed into a directory of the database's own, such as {place}, and name them there; let options that "
+            f'name programs, libraries or a user name those of the image, or take them out. Restart the server and upgrade again.'
+        ),
+        'FILE_NOT_KEPT',
+    )
 
 
 def _as_shipped(path: pathlib.Path, shipped: dict[pathlib.Path, str]) -> bool:
@@ -199,9 +257,12 @@ def _as_shipped(path: pathlib.Path, shipped: dict[pathlib.Path, str]) -> bool:
     try:
         with os.fdopen(foreign.open_regular(path, follow=True), 'rb') as stream:
             content = stream.read(_SHIPPED_BYTES + 1)
-        return len(content) <= _SHIPPED_BYTES and hashlib.md5(content, usedforsecurity=False).hexdigest() == expected
+        return (
+            len(content) <= _SHIPPED_BYTES
+            and hashlib.md5(content, usedforsecurity=False).hexdigest() == expected
+        )
     except FileNotFoundError:
-        return True   # it has gone since it was listed: nothing of it comes back
+        return True  # it has gone since it was listed: nothing of it comes back
     except OSError as error:
         if error.errno not in {errno.EPERM, errno.ENXIO}:
             raise

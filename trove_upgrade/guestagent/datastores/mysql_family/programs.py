@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The port to other programs: what the driver starts as its own, short-lived child."""
+
 import contextlib
 import dataclasses
 import os
@@ -16,7 +17,7 @@ class Finished:
     """How a program ended.  A return code below zero is the signal that ended it."""
 
     return_code: int
-    output: str      #: standard output and error, as they came
+    output: str  #: standard output and error, as they came
 
 
 class Programs(Protocol):
@@ -25,8 +26,15 @@ class Programs(Protocol):
     def find(self, *names: str) -> str | None:
         """The path of the first one of `names` that is installed."""
 
-    def run(self, arguments: Sequence[str], *, timeout_seconds: float, environment: Mapping[str, str] | None = None,
-            on_line: Callable[[str], None] | None = None, as_user: tuple[int, int] | None = None) -> Finished:
+    def run(
+        self,
+        arguments: Sequence[str],
+        *,
+        timeout_seconds: float,
+        environment: Mapping[str, str] | None = None,
+        on_line: Callable[[str], None] | None = None,
+        as_user: tuple[int, int] | None = None,
+    ) -> Finished:
         """Run to the end, without standard input; with `as_user` as that user and group, and no other of root's rights.
 
         If `on_line` raises, the program and its children are ended first.
@@ -41,17 +49,36 @@ class LocalPrograms:
 
     def find(self, *names: str) -> str | None:
         """See the port."""
-        path = os.pathsep.join(('/usr/local/sbin', '/usr/sbin', '/usr/local/bin', '/usr/bin', '/sbin', '/bin'))
+        path = os.pathsep.join(
+            ('/usr/local/sbin', '/usr/sbin', '/usr/local/bin', '/usr/bin', '/sbin', '/bin')
+        )
         return next((found for name in names if (found := shutil.which(name, path=path))), None)
 
-    def run(self, arguments: Sequence[str], *, timeout_seconds: float, environment: Mapping[str, str] | None = None,
-            on_line: Callable[[str], None] | None = None, as_user: tuple[int, int] | None = None) -> Finished:
+    def run(
+        self,
+        arguments: Sequence[str],
+        *,
+        timeout_seconds: float,
+        environment: Mapping[str, str] | None = None,
+        on_line: Callable[[str], None] | None = None,
+        as_user: tuple[int, int] | None = None,
+    ) -> Finished:
         """See the port."""
         uid, gid = as_user or (None, None)
         lines: list[str] = []
-        with subprocess.Popen(list(arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              env=dict(environment) if environment is not None else None, text=True, errors='replace',
-                              start_new_session=True, user=uid, group=gid, extra_groups=None if as_user is None else []) as process:
+        with subprocess.Popen(
+            list(arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=dict(environment) if environment is not None else None,
+            text=True,
+            errors='replace',
+            start_new_session=True,
+            user=uid,
+            group=gid,
+            extra_groups=None if as_user is None else [],
+        ) as process:
             overdue = threading.Event()
             timer = threading.Timer(timeout_seconds, _end_overdue, (process, overdue))
             timer.daemon = True
@@ -74,7 +101,9 @@ class LocalPrograms:
 
 def _end(process: 'subprocess.Popen[str]') -> None:
     if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):   # it has ended since, and another thread has waited for it
+        with contextlib.suppress(
+            ProcessLookupError
+        ):  # it has ended since, and another thread has waited for it
             os.killpg(process.pid, signal.SIGKILL)
 
 

@@ -4,6 +4,7 @@
 A server looks at unknown options only after its engines are up: a refused start has already changed the data.  So it must not
 be the real data.  MariaDB has no --validate-config; starting with --bootstrap and no input is the same (guest-facts: 0.4 s).
 """
+
 import os
 import pathlib
 import pwd
@@ -21,10 +22,20 @@ REFUSED = 'CONFIGURATION_REFUSED'
 _NEEDED_BYTES = 200 << 20
 _TIMEOUT_SECONDS = 120
 _LOG_BYTES = 1 << 20
-_MEANINGS = {3: 'an option is ambiguous', 7: 'it names an option that the server does not know', 9: 'an option has a number that the server does not take',
-             13: 'an option has a value that the server does not take', 1: 'the server ended with an error'}
+_MEANINGS = {
+    3: 'an option is ambiguous',
+    7: 'it names an option that the server does not know',
+    9: 'an option has a number that the server does not take',
+    13: 'an option has a value that the server does not take',
+    1: 'the server ended with an error',
+}
 #: What the files of a data directory are made of: the scratch one is made alike, or these very options would fail on it.
-_FORMAT_OPTIONS = ('innodb-page-size', 'innodb-undo-tablespaces', 'innodb-data-file-path', 'lower-case-table-names')
+_FORMAT_OPTIONS = (
+    'innodb-page-size',
+    'innodb-undo-tablespaces',
+    'innodb-data-file-path',
+    'lower-case-table-names',
+)
 _ENCRYPTION = re.compile(r'\b(SSL|TLS)\b')
 _ENVIRONMENT = {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': '/nonexistent', 'LC_ALL': 'C'}
 
@@ -33,17 +44,28 @@ class NoScratch(Exception):
     """There is no place or no program to try it with."""
 
 
-def try_configuration(programs: Programs, configuration: option_files.Configuration, *, places: Sequence[pathlib.Path],
-                      defaults_file: pathlib.Path | None, user: str) -> upgrade.CheckResult:
+def try_configuration(
+    programs: Programs,
+    configuration: option_files.Configuration,
+    *,
+    places: Sequence[pathlib.Path],
+    defaults_file: pathlib.Path | None,
+    user: str,
+) -> upgrade.CheckResult:
     """Start the installed server once on a scratch data directory with the configuration as it is on this root disk.
 
     `defaults_file` stands in for the server's own choice of option files where these are not below /etc.
     """
     try:
         finished = _run(programs, configuration, places, defaults_file, user)
-    except (NoScratch, OSError) as error:   # it took too long, or there is no room, or no program any more
-        message = (f'The configuration cannot be tried: {error}. The server was not started on the data. '
-                   f'Make room in one of {", ".join(str(place) for place in places)}, and see that the image is whole.')
+    except (
+        NoScratch,
+        OSError,
+    ) as error:  # it took too long, or there is no room, or no program any more
+        message = (
+            f'The configuration cannot be tried: {error}. The server was not started on the data. '
+            f'Make room in one of {", ".join(str(place) for place in places)}, and see that the image is whole.'
+        )
         return upgrade.CheckResult(NAME, 'refused', message, 'CONFIGURATION_NOT_TRIED')
     return judge(finished)
 
@@ -52,26 +74,51 @@ def judge(finished: Finished) -> upgrade.CheckResult:
     """What the end of such a start says about the configuration."""
     errors = _lines(finished.output, 'ERROR')
     encryption = [line for line in errors if _ENCRYPTION.search(line)]
-    if finished.return_code == 0 and encryption:   # a server that serves clients ends at this
-        message = (f'The configuration cannot be used with this server: it cannot use what is named for TLS ({"; ".join(encryption)}). The server was '
-                   f'not started on the data. Mend the files or take the options out of the configuration, and try again.')
+    if finished.return_code == 0 and encryption:  # a server that serves clients ends at this
+        message = (
+            f'The configuration cannot be used with this server: it cannot use what is named for TLS ({"; ".join(encryption)}). The server was '
+            f'not started on the data. Mend the files or take the options out of the configuration, and try again.'
+        )
         return upgrade.CheckResult(NAME, 'refused', message, REFUSED)
     if finished.return_code != 0:
-        found = '; '.join(line for line in errors if line != 'Aborting') or finished.output.strip()[-500:]
-        meaning = _MEANINGS.get(finished.return_code, f'the server ended with code {finished.return_code}')
-        message = (f'The configuration cannot be used with this server: {meaning} ({found}). The server was not started on the data. '
-                   f'Take the option out of the configuration and try again.')
+        found = (
+            '; '.join(line for line in errors if line != 'Aborting')
+            or finished.output.strip()[-500:]
+        )
+        meaning = _MEANINGS.get(
+            finished.return_code, f'the server ended with code {finished.return_code}'
+        )
+        message = (
+            f'The configuration cannot be used with this server: {meaning} ({found}). The server was not started on the data. '
+            f'Take the option out of the configuration and try again.'
+        )
         return upgrade.CheckResult(NAME, 'refused', message, REFUSED)
-    doubts = [*errors, *(line for line in _lines(finished.output, 'Warning') if 'was removed' in line or 'unknown variable' in line)]
+    doubts = [
+        *errors,
+        *(
+            line
+            for line in _lines(finished.output, 'Warning')
+            if 'was removed' in line or 'unknown variable' in line
+        ),
+    ]
     if doubts:
-        message = (f'The configuration can be used, but not all of it has an effect: {"; ".join(doubts)}. '
-                   f'Take out what the server no longer knows when convenient.')
+        message = (
+            f'The configuration can be used, but not all of it has an effect: {"; ".join(doubts)}. '
+            f'Take out what the server no longer knows when convenient.'
+        )
         return upgrade.CheckResult(NAME, 'warning', message, 'CONFIGURATION_PARTLY_IGNORED')
-    return upgrade.CheckResult(NAME, 'ok', 'The server accepts the configuration: it was tried on an empty data directory.')
+    return upgrade.CheckResult(
+        NAME, 'ok', 'The server accepts the configuration: it was tried on an empty data directory.'
+    )
 
 
-def _run(programs: Programs, configuration: option_files.Configuration, places: Sequence[pathlib.Path],
-         defaults_file: pathlib.Path | None, user: str) -> Finished:
+def _run(
+    programs: Programs,
+    configuration: option_files.Configuration,
+    places: Sequence[pathlib.Path],
+    defaults_file: pathlib.Path | None,
+    user: str,
+) -> Finished:
     server = programs.find('mariadbd', 'mysqld')
     install = programs.find('mariadb-install-db', 'mysql_install_db')
     if server is None or install is None:
@@ -85,23 +132,44 @@ def _run(programs: Programs, configuration: option_files.Configuration, places: 
     try:
         account = pwd.getpwnam(user)
         os.chown(scratch, account.pw_uid, account.pw_gid)
-        made = programs.run([install, '--no-defaults', f'--datadir={scratch}', f'--tmpdir={scratch}', f'--user={user}', '--skip-test-db',
-                             '--auth-root-authentication-method=socket', '--innodb-log-file-size=10M', *format_options(configuration)],
-                            timeout_seconds=_TIMEOUT_SECONDS, environment=_ENVIRONMENT)
+        made = programs.run(
+            [
+                install,
+                '--no-defaults',
+                f'--datadir={scratch}',
+                f'--tmpdir={scratch}',
+                f'--user={user}',
+                '--skip-test-db',
+                '--auth-root-authentication-method=socket',
+                '--innodb-log-file-size=10M',
+                *format_options(configuration),
+            ],
+            timeout_seconds=_TIMEOUT_SECONDS,
+            environment=_ENVIRONMENT,
+        )
         if made.return_code != 0:
             missing = f'an empty data directory cannot be made: {made.output.strip()[-300:]}'
             raise NoScratch(missing)
         log = scratch / 'scratch-error.log'
-        command = [server, *([f'--defaults-file={defaults_file}'] if defaults_file else []), *arguments(scratch, log)]
+        command = [
+            server,
+            *([f'--defaults-file={defaults_file}'] if defaults_file else []),
+            *arguments(scratch, log),
+        ]
         # The configuration is of a root disk that may have been taken over: it can name another user, and libraries that it loads.
-        finished = programs.run(command, timeout_seconds=_TIMEOUT_SECONDS, environment=_ENVIRONMENT, as_user=(account.pw_uid, account.pw_gid))
+        finished = programs.run(
+            command,
+            timeout_seconds=_TIMEOUT_SECONDS,
+            environment=_ENVIRONMENT,
+            as_user=(account.pw_uid, account.pw_gid),
+        )
         return Finished(finished.return_code, finished.output + _logged(log, account.pw_uid))
     except KeyError as error:
         missing = f'the image has no user {user}'
         raise NoScratch(missing) from error
     finally:
         with foreign.directory(place) as opened:
-            foreign.remove_tree(scratch.name, opened)   # the server's user owned it
+            foreign.remove_tree(scratch.name, opened)  # the server's user owned it
 
 
 def _logged(log: pathlib.Path, owner: int) -> str:
@@ -114,11 +182,33 @@ def _logged(log: pathlib.Path, owner: int) -> str:
 
 def arguments(scratch: pathlib.Path, log: pathlib.Path) -> list[str]:
     """What makes a server leave everything alone but `scratch`, whatever its configuration says, and end at once."""
-    directories = ('datadir', 'innodb-data-home-dir', 'innodb-log-group-home-dir', 'innodb-undo-directory', 'aria-log-dir-path', 'tmpdir')
-    return [*(f'--{name}={scratch}' for name in directories), f'--socket={scratch}/socket', f'--pid-file={scratch}/pid',
-            f'--log-error={log}', '--innodb-buffer-pool-size=32M', '--innodb-log-file-size=10M', '--skip-log-bin',
-            '--skip-networking', '--skip-slave-start', '--event-scheduler=OFF', '--skip-general-log', '--skip-slow-query-log',
-            '--innodb-buffer-pool-load-at-startup=OFF', '--innodb-buffer-pool-dump-at-shutdown=OFF', '--loose-wsrep-on=OFF', '--init-file=/dev/null', '--bootstrap']
+    directories = (
+        'datadir',
+        'innodb-data-home-dir',
+        'innodb-log-group-home-dir',
+        'innodb-undo-directory',
+        'aria-log-dir-path',
+        'tmpdir',
+    )
+    return [
+        *(f'--{name}={scratch}' for name in directories),
+        f'--socket={scratch}/socket',
+        f'--pid-file={scratch}/pid',
+        f'--log-error={log}',
+        '--innodb-buffer-pool-size=32M',
+        '--innodb-log-file-size=10M',
+        '--skip-log-bin',
+        '--skip-networking',
+        '--skip-slave-start',
+        '--event-scheduler=OFF',
+        '--skip-general-log',
+        '--skip-slow-query-log',
+        '--innodb-buffer-pool-load-at-startup=OFF',
+        '--innodb-buffer-pool-dump-at-shutdown=OFF',
+        '--loose-wsrep-on=OFF',
+        '--init-file=/dev/null',
+        '--bootstrap',
+    ]
 
 
 def format_options(configuration: option_files.Configuration) -> list[str]:
@@ -130,10 +220,10 @@ def format_options(configuration: option_files.Configuration) -> list[str]:
 def _has_room(place: pathlib.Path) -> bool:
     if not place.is_dir():
         return False
-    try:   # the server's user must be able to come here
+    try:  # the server's user must be able to come here
         passable = all(directory.stat().st_mode & 0o001 for directory in (place, *place.parents))
         free = os.statvfs(place)
-    except FileNotFoundError:   # it has gone since: the next place will do
+    except FileNotFoundError:  # it has gone since: the next place will do
         return False
     return passable and free.f_bavail * free.f_frsize >= _NEEDED_BYTES
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server as a whole: its configuration files, whether it answers, starting it by its service, waiting for its end."""
+
 import contextlib
 import dataclasses
 import pathlib
@@ -46,8 +47,16 @@ class Patience:
 class Server:
     """One database server of this guest.  Nothing is remembered between calls: the world is looked at anew."""
 
-    def __init__(self, context: base.DriverContext, service: service_module.ServicePort, connect: connection.Connector,
-                 sleep: Callable[[float], None], *, groups: option_groups.ServerGroups, start_seconds: float) -> None:
+    def __init__(
+        self,
+        context: base.DriverContext,
+        service: service_module.ServicePort,
+        connect: connection.Connector,
+        sleep: Callable[[float], None],
+        *,
+        groups: option_groups.ServerGroups,
+        start_seconds: float,
+    ) -> None:
         """`groups` are those of option files that its dialect reads."""
         self._context = context
         self._service = service
@@ -68,14 +77,20 @@ class Server:
 
     def configuration(self) -> option_files.Configuration:
         """The option files that a server of this root disk reads, now, and what it has been told to keep in its data directory."""
-        found = option_files.read_all((self._context.etc / 'my.cnf', self._context.etc / 'mysql' / 'my.cnf'), self._groups)
-        return dataclasses.replace(found, options=found.options + persisted.options(self._context.data_directory))
+        found = option_files.read_all(
+            (self._context.etc / 'my.cnf', self._context.etc / 'mysql' / 'my.cnf'), self._groups
+        )
+        return dataclasses.replace(
+            found, options=found.options + persisted.options(self._context.data_directory)
+        )
 
     def session(self, timeout_seconds: float = _SHORT_SECONDS) -> connection.Session:
         """:raises NoAnswer: by none of the ways in."""
         return self.session_with_credentials(timeout_seconds)[0]
 
-    def session_with_credentials(self, timeout_seconds: float) -> tuple[connection.Session, connection.Credentials]:
+    def session_with_credentials(
+        self, timeout_seconds: float
+    ) -> tuple[connection.Session, connection.Credentials]:
         """The first way in that works, and which it was.
 
         :raises NoAnswer: none does.
@@ -108,7 +123,9 @@ class Server:
         """
         if arguments:
             durable.make_directory(self.arguments_file.parent)
-            durable.write(self.arguments_file, ''.join(f'{argument}\n' for argument in arguments).encode())
+            durable.write(
+                self.arguments_file, ''.join(f'{argument}\n' for argument in arguments).encode()
+            )
         else:
             self.arguments_file.unlink(missing_ok=True)
         try:
@@ -150,7 +167,9 @@ class Server:
         """
         session = self.session()
         try:
-            skip, port, bind = session.rows('SELECT @@global.skip_networking, @@global.port, @@global.bind_address')[0]
+            skip, port, bind = session.rows(
+                'SELECT @@global.skip_networking, @@global.port, @@global.bind_address'
+            )[0]
         finally:
             session.close()
         if skip or not port:
@@ -161,8 +180,10 @@ class Server:
         deadline = self._context.monotonic() + _SHORT_SECONDS
         while not _accepts(address, int(port)):
             if self._context.monotonic() > deadline:
-                reason = (f'The database server cannot be opened for clients: it answers on its socket, but not on {address} port {port}. '
-                          f'Look at its bind_address and its error log.')
+                reason = (
+                    f'The database server cannot be opened for clients: it answers on its socket, but not on {address} port {port}. '
+                    f'Look at its bind_address and its error log.'
+                )
                 raise exceptions.StepFailed(reason, 'DATABASE_NOT_REACHABLE')
             self._sleep(_POLL_SECONDS)
 
@@ -171,12 +192,16 @@ class Server:
         path = pathlib.Path(str(session.rows('SELECT @@global.pid_file')[0][0]))
         if not path.is_absolute():
             path = pathlib.Path(str(session.rows('SELECT @@global.datadir')[0][0])) / path
-        try:   # its directory is the server's, and the locks are held: nothing may make us wait
-            return int(foreign.read(path, foreign.owner_of(self._context.data_directory), _NUMBER_BYTES))
+        try:  # its directory is the server's, and the locks are held: nothing may make us wait
+            return int(
+                foreign.read(path, foreign.owner_of(self._context.data_directory), _NUMBER_BYTES)
+            )
         except (OSError, ValueError):
             return None
 
-    def wait_for_end(self, process_id: int | None, progress: base.Progress, limit_seconds: float) -> None:
+    def wait_for_end(
+        self, process_id: int | None, progress: base.Progress, limit_seconds: float
+    ) -> None:
         """Until the server's process has gone.
 
         :raises StepFailed: DATABASE_NOT_STOPPED; it still runs.
@@ -186,8 +211,10 @@ class Server:
             waited = self._context.monotonic() - started
             progress(None, f'the database server is shutting down, {waited:.0f} s')
             if waited > limit_seconds:
-                reason = (f'The database server cannot be stopped cleanly: process {process_id or "unknown"} still runs '
-                          f'{limit_seconds:.0f} s after SHUTDOWN. Look at its error log; it may need longer.')
+                reason = (
+                    f'The database server cannot be stopped cleanly: process {process_id or "unknown"} still runs '
+                    f'{limit_seconds:.0f} s after SHUTDOWN. Look at its error log; it may need longer.'
+                )
                 raise exceptions.StepFailed(reason, 'DATABASE_NOT_STOPPED')
             self._sleep(_POLL_SECONDS)
 
@@ -196,30 +223,45 @@ class Server:
             return self.version() is not None
         try:
             # A child of a test, or of a careless init, that has ended but was not waited for is no server any more.
-            state = pathlib.Path(f'/proc/{process_id}/stat').read_text().rpartition(')')[2].split()[0]
+            state = (
+                pathlib.Path(f'/proc/{process_id}/stat').read_text().rpartition(')')[2].split()[0]
+            )
         except OSError:
             return False
         return state not in {'Z', 'X'}
 
     def log_tail(self) -> str:
         """The last lines of the newest error log that the server's own user has written, or ''."""
-        named = self.configuration().value('log-error', (*self._groups.names, 'mysqld_safe', 'mariadbd-safe'))
+        named = self.configuration().value(
+            'log-error', (*self._groups.names, 'mysqld_safe', 'mariadbd-safe')
+        )
         root = self._context.etc.parent
-        places = [root / 'var/log/mysql/error.log', root / 'var/log/mysqld.log',
-                  *listing.matching(self._context.data_directory, '*.err')[:_LOGS_IN_DATA]]
+        places = [
+            root / 'var/log/mysql/error.log',
+            root / 'var/log/mysqld.log',
+            *listing.matching(self._context.data_directory, '*.err')[:_LOGS_IN_DATA],
+        ]
         if named:
             path = pathlib.Path(named)
             places.append(path if path.is_absolute() else self._context.data_directory / path)
         ends = []
         for path in places:
-            with contextlib.suppress(OSError):   # none there, or none of the server's: what it says would be somebody else's
-                ends.append(foreign.read_end(path, foreign.owner_of(self._context.data_directory), _LOG_TAIL_BYTES))
+            with contextlib.suppress(
+                OSError
+            ):  # none there, or none of the server's: what it says would be somebody else's
+                ends.append(
+                    foreign.read_end(
+                        path, foreign.owner_of(self._context.data_directory), _LOG_TAIL_BYTES
+                    )
+                )
         newest = max(ends, default=(0, b''))[1]
         return ' | '.join(newest.decode('utf-8', 'replace').splitlines()[-_LOG_TAIL_LINES:])
 
     def _not_started(self, found: str) -> exceptions.StepFailed:
-        reason = (f'The database server cannot be started: {found}. Mend what its error log names. '
-                  f'The log ends with: {self.log_tail() or "(no error log found)"}')
+        reason = (
+            f'The database server cannot be started: {found}. Mend what its error log names. '
+            f'The log ends with: {self.log_tail() or "(no error log found)"}'
+        )
         return exceptions.StepFailed(reason, 'DATABASE_NOT_STARTED')
 
 

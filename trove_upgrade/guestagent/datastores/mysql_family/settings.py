@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings whose default is another one in the new server, kept at their old value where the operator wants that."""
+
 import contextlib
 import os
 import pathlib
@@ -17,9 +18,23 @@ _USUAL = 'conf.d'
 FILE_NAME = 'zz-trove-upgrade-kept.cnf'
 
 #: What changes the meaning of an application's statements.  Sizes and times of the server are the new version's own business.
-MEANINGFUL = ('character_set_server', 'collation_server', 'character_set_collations', 'sql_mode', 'old_mode', 'tx_isolation',
-              'transaction_isolation', 'explicit_defaults_for_timestamp', 'default_storage_engine', 'innodb_default_row_format',
-              'innodb_strict_mode', 'innodb_snapshot_isolation', 'div_precision_increment', 'group_concat_max_len', 'time_zone')
+MEANINGFUL = (
+    'character_set_server',
+    'collation_server',
+    'character_set_collations',
+    'sql_mode',
+    'old_mode',
+    'tx_isolation',
+    'transaction_isolation',
+    'explicit_defaults_for_timestamp',
+    'default_storage_engine',
+    'innodb_default_row_format',
+    'innodb_strict_mode',
+    'innodb_snapshot_isolation',
+    'div_precision_increment',
+    'group_concat_max_len',
+    'time_zone',
+)
 
 
 def changed(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:
@@ -28,8 +43,16 @@ def changed(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, st
     A setting that only the new server has and that changes what the old words mean is given the value that means nothing.
     """
     then = {**before, **_flags_of_target(before, after)}
-    found = {name: then[name] for name in MEANINGFUL if name in before and name in after and then[name] != after[name]}
-    if 'character_set_collations' in after and 'character_set_collations' not in before and after['character_set_collations']:
+    found = {
+        name: then[name]
+        for name in MEANINGFUL
+        if name in before and name in after and then[name] != after[name]
+    }
+    if (
+        'character_set_collations' in after
+        and 'character_set_collations' not in before
+        and after['character_set_collations']
+    ):
         found['character_set_collations'] = ''
     return found
 
@@ -39,7 +62,11 @@ def _flags_of_target(before: Mapping[str, str], after: Mapping[str, str]) -> dic
     if 'sql_mode' not in before:
         return {}
     known = aspects.flags(before['sql_mode'], after.get('version', ''))
-    return {'sql_mode': ','.join(flag for flag in before['sql_mode'].split(',') if flag.strip().upper() in known)}
+    return {
+        'sql_mode': ','.join(
+            flag for flag in before['sql_mode'].split(',') if flag.strip().upper() in known
+        )
+    }
 
 
 @contextlib.contextmanager
@@ -60,13 +87,18 @@ def place(mysql: pathlib.Path) -> Iterator[int | None]:
                     os.fsync(top)
                 found = opened.enter_context(foreign.directory(_USUAL, below=top))
         except OSError as error:
-            LOG.warning('Settings whose default has changed are not kept: %s or %s in it is no directory, or a link (%s)', mysql, _USUAL, error)
+            LOG.warning(
+                'Settings whose default has changed are not kept: %s or %s in it is no directory, or a link (%s)',
+                mysql,
+                _USUAL,
+                error,
+            )
         yield found
 
 
 def _first_of(names: Sequence[str], top: int, opened: contextlib.ExitStack) -> int | None:
     for name in names:
-        with contextlib.suppress(OSError):   # it is not there, or it is a link: the next one will do
+        with contextlib.suppress(OSError):  # it is not there, or it is a link: the next one will do
             return opened.enter_context(foreign.directory(name, below=top))
     return None
 
@@ -76,12 +108,18 @@ def keep(session: connection.Session, wanted: Mapping[str, str], directory: int)
     taken = [name for name in wanted if _takes(session, name, wanted[name])]
     if not taken:
         return ()
-    lines = ['# Settings whose default differs between the versions, kept at their value from before the upgrade.', '[mysqld]',
-             *(f'{name} = {_value(wanted[name])}' for name in taken)]
+    lines = [
+        '# Settings whose default differs between the versions, kept at their value from before the upgrade.',
+        '[mysqld]',
+        *(f'{name} = {_value(wanted[name])}' for name in taken),
+    ]
     try:
         durable.write_below(directory, FILE_NAME, ('\n'.join(lines) + '\n').encode(), 0o644)
     except FileNotFoundError:
-        LOG.warning('Settings whose default has changed are not kept: another process has removed %s, or its directory, while it was written', FILE_NAME)
+        LOG.warning(
+            'Settings whose default has changed are not kept: another process has removed %s, or its directory, while it was written',
+            FILE_NAME,
+        )
         return ()
     return taken
 

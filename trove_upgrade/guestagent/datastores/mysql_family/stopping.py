@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fingerprint and shutdown in one session, so that no write falls between the two."""
+
 import dataclasses
 from collections.abc import Callable
 
@@ -22,9 +23,9 @@ class Stop:
     photograph: Callable[[connection.Session], base.Fingerprint]
     progress: base.Progress
     sleep: Callable[[float], None]
-    read_only: str               #: the global variable that keeps out all who are not superusers, or all
-    lock_seconds: float          #: how long to wait for running statements; clients' writes wait as long
-    shutdown_seconds: float      #: from SHUTDOWN to the end of the process
+    read_only: str  #: the global variable that keeps out all who are not superusers, or all
+    lock_seconds: float  #: how long to wait for running statements; clients' writes wait as long
+    shutdown_seconds: float  #: from SHUTDOWN to the end of the process
 
     def run(self) -> base.Fingerprint:
         """Returns once the process has gone.  Whatever fails before SHUTDOWN was sent leaves the server as it was.
@@ -43,8 +44,10 @@ class Stop:
             process_id = self.server.process_id(session)
             self._shut_down(session)
         except connection.SessionError as error:
-            reason = (f'The database cannot be stopped for the upgrade: the fingerprint failed ({error.text}). '
-                      f'It goes on as before; mend what the error says and upgrade again.')
+            reason = (
+                f'The database cannot be stopped for the upgrade: the fingerprint failed ({error.text}). '
+                f'It goes on as before; mend what the error says and upgrade again.'
+            )
             raise exceptions.StepRefused(reason, 'FINGERPRINT_FAILED') from error
         finally:
             session.close()
@@ -60,15 +63,19 @@ class Stop:
         except connection.SessionError as error:
             if error.number != connection.LOCK_WAIT_TIMEOUT:
                 raise
-            reason = (f'The database cannot be stopped for the upgrade: statements that run for long kept it from being locked for '
-                      f'{self.lock_seconds:.0f} s ({_busy(session)}). It goes on as before; upgrade again when they have ended.')
+            reason = (
+                f'The database cannot be stopped for the upgrade: statements that run for long kept it from being locked for '
+                f'{self.lock_seconds:.0f} s ({_busy(session)}). It goes on as before; upgrade again when they have ended.'
+            )
             raise exceptions.StepRefused(reason, 'DATABASE_BUSY') from error
 
     def _look_for_prepared(self, session: connection.Session) -> None:
         prepared = session.rows('XA RECOVER')
         if prepared:
-            reason = (f'The database cannot be stopped for the upgrade: {len(prepared)} XA transactions are prepared. '
-                      f'Commit or roll them back and upgrade again.')
+            reason = (
+                f'The database cannot be stopped for the upgrade: {len(prepared)} XA transactions are prepared. '
+                f'Commit or roll them back and upgrade again.'
+            )
             raise exceptions.StepRefused(reason, 'PREPARED_TRANSACTIONS')
 
     def _shut_down(self, session: connection.Session) -> None:
@@ -76,7 +83,8 @@ class Stop:
         and be told so.  So there must be nobody who waits, and nobody who may.
         """
         fast, read_only, events = session.rows(
-            f'SELECT @@global.innodb_fast_shutdown, @@global.{self.read_only}, @@global.event_scheduler')[0]
+            f'SELECT @@global.innodb_fast_shutdown, @@global.{self.read_only}, @@global.event_scheduler'
+        )[0]
         self.progress(None, 'shutting the database server down')
         try:
             if int(fast) in _HASTY_SHUTDOWNS:
@@ -97,8 +105,10 @@ class Stop:
     def _end_other_sessions(self, session: connection.Session) -> None:
         """Superusers are not kept out by read_only.  What does not end within the rounds is left to the shutdown."""
         for _ in range(_ROUNDS):
-            others = session.rows("SELECT ID FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND USER <> 'system user' "
-                                  "AND COMMAND NOT IN ('Daemon', 'Killed') AND COMMAND NOT LIKE 'Binlog Dump%%'")
+            others = session.rows(
+                "SELECT ID FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND USER <> 'system user' "
+                "AND COMMAND NOT IN ('Daemon', 'Killed') AND COMMAND NOT LIKE 'Binlog Dump%%'"
+            )
             if not others:
                 return
             for (number,) in others:
@@ -112,6 +122,14 @@ class Stop:
 
 def _busy(session: connection.Session) -> str:
     """Who holds it up, without the text of statements: it may hold secrets."""
-    rows = session.rows('SELECT ID, USER, TIME, COALESCE(STATE, COMMAND) FROM information_schema.PROCESSLIST '
-                        "WHERE ID <> CONNECTION_ID() AND USER <> 'system user' ORDER BY TIME DESC LIMIT 3")
-    return ', '.join(f'connection {number} of {user}: {state or "idle"} for {seconds} s' for number, user, seconds, state in rows) or 'unknown'
+    rows = session.rows(
+        'SELECT ID, USER, TIME, COALESCE(STATE, COMMAND) FROM information_schema.PROCESSLIST '
+        "WHERE ID <> CONNECTION_ID() AND USER <> 'system user' ORDER BY TIME DESC LIMIT 3"
+    )
+    return (
+        ', '.join(
+            f'connection {number} of {user}: {state or "idle"} for {seconds} s'
+            for number, user, seconds, state in rows
+        )
+        or 'unknown'
+    )

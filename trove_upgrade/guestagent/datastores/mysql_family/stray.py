@@ -3,6 +3,7 @@
 
 All of it is the tenant's, who sees what is said of it: places are named, and never what a link or a file there leads to.
 """
+
 import os
 import pathlib
 from collections.abc import Iterator
@@ -33,7 +34,9 @@ def find(data: pathlib.Path, volume: pathlib.Path) -> list[str]:
             try:
                 with foreign.directory(name, below=opened) as database:
                     found += _strays(database, data / name, volume, owner)
-            except OSError:   # no directory, one that has gone, or a link to one, which has been looked at
+            except (
+                OSError
+            ):  # no directory, one that has gone, or a link to one, which has been looked at
                 continue
     return found
 
@@ -42,13 +45,19 @@ def _strays(opened: int, path: pathlib.Path, volume: pathlib.Path, owner: int) -
     with os.scandir(opened) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if entry.is_symlink():
-                if not is_below(path / entry.name, volume) and foreign.exists(entry.name, opened):   # a dropped table's has gone
+                if not is_below(path / entry.name, volume) and foreign.exists(
+                    entry.name, opened
+                ):  # a dropped table's has gone
                     yield f'{path / entry.name} is a link to elsewhere'
-            elif entry.name.endswith('.isl') and (said := _of_isl(opened, entry.name, path, volume, owner)):
+            elif entry.name.endswith('.isl') and (
+                said := _of_isl(opened, entry.name, path, volume, owner)
+            ):
                 yield said
 
 
-def _of_isl(opened: int, name: str, path: pathlib.Path, volume: pathlib.Path, owner: int) -> str | None:
+def _of_isl(
+    opened: int, name: str, path: pathlib.Path, volume: pathlib.Path, owner: int
+) -> str | None:
     try:
         text = os.fsdecode(foreign.read(name, owner, _PATH_BYTES, below=opened)).strip()
     except FileNotFoundError:

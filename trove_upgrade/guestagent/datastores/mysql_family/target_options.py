@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the server of the target knows: from the facts that its image build recorded, else from the table shipped with us."""
+
 import enum
 import importlib.resources
 from collections.abc import Iterable, Mapping
@@ -14,23 +15,36 @@ class Verdict(enum.Enum):
     """What becomes of an option at the target."""
 
     KNOWN = enum.auto()
-    IGNORED = enum.auto()      #: the server warns, and starts
-    REFUSED = enum.auto()      #: the server does not start
+    IGNORED = enum.auto()  #: the server warns, and starts
+    REFUSED = enum.auto()  #: the server does not start
     OF_A_PLUGIN = enum.auto()  #: it may be one of a library that is loaded, and whose options the image build has not recorded
 
 
 class TargetOptions:
     """Option names of one target.  `modules` are names of libraries that the server loads: their options are theirs to judge."""
 
-    def __init__(self, datastore: str, target: Mapping[str, Any], modules: Iterable[str] = ()) -> None:
-        self._known = frozenset(option_files.canonical(str(name)) for name in target.get('options') or ())
+    def __init__(
+        self, datastore: str, target: Mapping[str, Any], modules: Iterable[str] = ()
+    ) -> None:
+        self._known = frozenset(
+            option_files.canonical(str(name)) for name in target.get('options') or ()
+        )
         series = versions.series(str(target.get('server_version') or ''))
-        table = yaml.safe_load(importlib.resources.files(__package__).joinpath('removed_options.yaml').read_text())
+        table = yaml.safe_load(
+            importlib.resources.files(__package__).joinpath('removed_options.yaml').read_text()
+        )
         self._refused = _since(table[datastore]['refused'], series)
         self._ignored = _since(table[datastore]['ignored'], series)
         self._modules = tuple(sorted(option_files.canonical(name) for name in modules))
-        recorded: Mapping[str, Any] = {option_files.canonical(name): names for name, names in dict(target.get('plugin_options') or {}).items()}
-        self._of_plugins = frozenset(option_files.canonical(str(name)) for module in self._modules for name in recorded.get(module) or ())
+        recorded: Mapping[str, Any] = {
+            option_files.canonical(name): names
+            for name, names in dict(target.get('plugin_options') or {}).items()
+        }
+        self._of_plugins = frozenset(
+            option_files.canonical(str(name))
+            for module in self._modules
+            for name in recorded.get(module) or ()
+        )
         self._has_unrecorded = any(module not in recorded for module in self._modules)
 
     @property
@@ -55,7 +69,9 @@ class TargetOptions:
 
     def _is_taken_for_known(self, name: str) -> bool:
         """By what it begins with, or as the beginning of one name."""
-        return (bool(self._modules) and name.startswith(self._modules)) or self._is_abbreviation(name)
+        return (bool(self._modules) and name.startswith(self._modules)) or self._is_abbreviation(
+            name
+        )
 
     def _is_abbreviation(self, name: str) -> bool:
         """Servers take the beginning of a name where only one name begins so."""
@@ -64,4 +80,9 @@ class TargetOptions:
 
 def _since(entries: Iterable[Mapping[str, Any]], series: tuple[int, ...]) -> frozenset[str]:
     """Names of all entries that hold for `series`; an unknown series counts as the newest."""
-    return frozenset(name for entry in entries if not series or versions.series(entry['since']) <= series for name in entry['options'])
+    return frozenset(
+        name
+        for entry in entries
+        if not series or versions.series(entry['since']) <= series
+        for name in entry['options']
+    )

@@ -60,9 +60,7 @@ def time_zone(probe: checks.Probe) -> upgrade.CheckResult:
 def _configured(probe: checks.Probe) -> str | None:
     """Return what a file of options gives the server; a value that was set while it runs is gone after any restart."""
     values = [
-        option.value
-        for option in probe.configuration.of_servers()
-        if option.bare_name in _OPTIONS
+        option.value for option in probe.configuration.of_servers() if option.bare_name in _OPTIONS
     ]
     last = values[-1] if values else None
     return last if last and last.upper() != 'SYSTEM' else None

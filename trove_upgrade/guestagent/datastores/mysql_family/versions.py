@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Server versions as far as a driver compares them, and the directions in which data may go."""
+
 import re
 
 from trove_upgrade.domain import upgrade
@@ -28,19 +29,43 @@ def check_target(running: str, wanted: str) -> upgrade.CheckResult:
     """
     now, then = release(running), release(wanted)
     if not then:
-        return upgrade.CheckResult(NAME, 'warning', (
-            f'The versions cannot be compared: the server is {running} and the target names none. '
-            f'Register the target version with its facts.'), 'TARGET_FACTS_MISSING')
+        return upgrade.CheckResult(
+            NAME,
+            'warning',
+            (
+                f'The versions cannot be compared: the server is {running} and the target names none. '
+                f'Register the target version with its facts.'
+            ),
+            'TARGET_FACTS_MISSING',
+        )
     if then[:2] < now[:2]:
-        return upgrade.CheckResult(NAME, 'refused', (
-            f'The server cannot be upgraded: it is {running}, which is newer than the target {wanted}. '
-            f'Choose a target of the same or a newer series.'), 'DOWNGRADE')
-    if len(then) < len(now) or then >= now[:len(then)]:
+        return upgrade.CheckResult(
+            NAME,
+            'refused',
+            (
+                f'The server cannot be upgraded: it is {running}, which is newer than the target {wanted}. '
+                f'Choose a target of the same or a newer series.'
+            ),
+            'DOWNGRADE',
+        )
+    if len(then) < len(now) or then >= now[: len(then)]:
         return upgrade.CheckResult(NAME, 'ok', f'The server is {running}, the target {wanted}.')
     if 'mariadb' in running.lower() or now[:2] in _MYSQL_BOTH_WAYS:
-        return upgrade.CheckResult(NAME, 'warning', (
-            f'The target is an older release of the same series: the server is {running}, the target {wanted}. Its data can be read, and '
-            f'errors that were mended since are back. Choose a newer image unless this is meant.'), 'OLDER_RELEASE')
-    return upgrade.CheckResult(NAME, 'refused', (
-        f'The server cannot be upgraded: it is {running}, which is newer than the target {wanted}, and releases of MySQL {now[0]}.{now[1]} do not '
-        f'read the data of newer ones. Choose an image of the same or a newer release.'), 'DOWNGRADE')
+        return upgrade.CheckResult(
+            NAME,
+            'warning',
+            (
+                f'The target is an older release of the same series: the server is {running}, the target {wanted}. Its data can be read, and '
+                f'errors that were mended since are back. Choose a newer image unless this is meant.'
+            ),
+            'OLDER_RELEASE',
+        )
+    return upgrade.CheckResult(
+        NAME,
+        'refused',
+        (
+            f'The server cannot be upgraded: it is {running}, which is newer than the target {wanted}, and releases of MySQL {now[0]}.{now[1]} do not '
+            f'read the data of newer ones. Choose an image of the same or a newer release.'
+        ),
+        'DOWNGRADE',
+    )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tests on the real one-machine cloud stand on.  `make functional` brings it up; so does `trove-upgrade-lab up --product`."""
+
 import json
 import pathlib
 import sys
@@ -28,7 +29,9 @@ class CloudTestCase(waiting.Waiting, base.TestCase):
         try:
             cls.stage = who_serves.alone(Layout.from_environ())
         except FileNotFoundError as error:
-            raise RuntimeError('No cloud is up: run "make functional", or .venv/bin/trove-upgrade-lab up --product first.') from error
+            raise RuntimeError(
+                'No cloud is up: run "make functional", or .venv/bin/trove-upgrade-lab up --product first.'
+            ) from error
         cls.handle, cls.product, cls.maker = cls.stage.handle, cls.stage.product, cls.stage.maker
         cls.former, cls.target = cls.stage.former, cls.stage.target
         cls.programs = pathlib.Path(sys.executable).parent
@@ -54,7 +57,9 @@ class CloudTestCase(waiting.Waiting, base.TestCase):
 
     def assert_serves(self, instance, version):
         """The database answers, writes, and says that it is this version."""
-        self.assertTrue(self.sql(instance, 'SELECT VERSION()').startswith(version.name), version.name)
+        self.assertTrue(
+            self.sql(instance, 'SELECT VERSION()').startswith(version.name), version.name
+        )
         self.sql(instance, f'INSERT INTO {provision.DATABASE}.heartbeat (note) VALUES ("serves")')
 
     # --- the API ---------------------------------------------------------------------------------------------
@@ -68,10 +73,20 @@ class CloudTestCase(waiting.Waiting, base.TestCase):
 
     def call(self, method, path, body=None, *, token=None, user='demo', headers=None):
         """(status, parsed body or None), whatever the status."""
-        data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.base_url + path, data=data, method=method, headers={
-            'X-Auth-Token': token or self.session(user).token(), 'Content-Type': 'application/json', 'Accept': 'application/json',
-            **(headers or {})})
+        data = (
+            body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
+        )
+        request = urllib.request.Request(
+            self.base_url + path,
+            data=data,
+            method=method,
+            headers={
+                'X-Auth-Token': token or self.session(user).token(),
+                'Content-Type': 'application/json',
+                'Accept': 'application/json',
+                **(headers or {}),
+            },
+        )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request, timeout=60) as answer:
@@ -85,7 +100,9 @@ class CloudTestCase(waiting.Waiting, base.TestCase):
         return self.call('GET', f'/instances/{instance.id}')[1]['instance']
 
     def patch(self, instance, version):
-        return self.call('PATCH', f'/instances/{instance.id}', {'instance': {'datastore_version': version}})
+        return self.call(
+            'PATCH', f'/instances/{instance.id}', {'instance': {'datastore_version': version}}
+        )
 
     def upgrade(self, instance, version=None, *, timeout_seconds=UPGRADE_SECONDS):
         """Start an upgrade and return it as the API shows it once it has ended."""
@@ -95,7 +112,9 @@ class CloudTestCase(waiting.Waiting, base.TestCase):
 
     def wait_ended(self, instance, *, timeout_seconds=UPGRADE_SECONDS):
         session = self.session()
-        follower = follow.Follower(lambda path: session.request('GET', self.base_url + path), lambda _line: None)
+        follower = follow.Follower(
+            lambda path: session.request('GET', self.base_url + path), lambda _line: None
+        )
         return follower.until_ended(instance.id, timeout_seconds)
 
     def upgrades_of(self, instance):
@@ -110,9 +129,15 @@ class CloudTestCase(waiting.Waiting, base.TestCase):
 
     def _control(self, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.handle.proxy_control_url + path, data=data, method=method,
-                                         headers={'Content-Type': 'application/json'})
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
+        request = urllib.request.Request(
+            self.handle.proxy_control_url + path,
+            data=data,
+            method=method,
+            headers={'Content-Type': 'application/json'},
+        )
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+            request, timeout=10
+        ) as answer:
             text = answer.read()
         return json.loads(text) if text else None
 

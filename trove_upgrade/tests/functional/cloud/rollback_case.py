@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Steps that tests of the way back to the former image share."""
+
 from trove_upgrade.lab import stage
 from trove_upgrade.lab.hypervisor.knobs import Knobs, KnobStore
 from trove_upgrade.lab.product import TASKMANAGER
@@ -7,7 +8,6 @@ from trove_upgrade.tests.functional.cloud import base
 
 
 class RollbackCase(base.CloudTestCase):
-
     options = {}
 
     def setUp(self):
@@ -29,14 +29,21 @@ class RollbackCase(base.CloudTestCase):
         self.addCleanup(self.knobs.clear, instance.server_id)
 
     def rebuilds(self, instance):
-        return self._control('GET', f'/__requests?method=POST&path={instance.server_id}/action')['count']
+        return self._control('GET', f'/__requests?method=POST&path={instance.server_id}/action')[
+            'count'
+        ]
 
     def assert_rolled_back(self, instance, before, upgrade, code):
         self.assertEqual(('ROLLED_BACK', code), (upgrade['state'], upgrade['error_code']), upgrade)
         after = self.picture(instance)
-        self.assertEqual((before.server_version, before.image, before.tables, before.users),
-                         (after.server_version, after.image, after.tables, after.users))
+        self.assertEqual(
+            (before.server_version, before.image, before.tables, before.users),
+            (after.server_version, after.image, after.tables, after.users),
+        )
         self.assertNotEqual(before.boot_id, after.boot_id)
         shown = self.show(instance)
-        self.assertEqual(('ACTIVE', 'HEALTHY', self.former.name), (shown['status'], shown['operating_status'], shown['datastore']['version']))
+        self.assertEqual(
+            ('ACTIVE', 'HEALTHY', self.former.name),
+            (shown['status'], shown['operating_status'], shown['datastore']['version']),
+        )
         self.assert_serves(instance, self.former)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The unmodified clients, every command of theirs that concerns an upgrade, against one instance."""
+
 import concurrent.futures
 import json
 
@@ -11,7 +12,6 @@ from trove_upgrade.tests.functional.cloud import base
 
 
 class ClientsCase(base.CloudTestCase):
-
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -24,13 +24,21 @@ class ClientsCase(base.CloudTestCase):
     def troveclient(self, user='demo'):
         found = self.handle.users[user]
         auth = loading.get_plugin_loader('password').load_from_options(
-            auth_url=found.auth_url, username=found.username, password=found.password, project_name=found.project_name,
-            user_domain_name='Default', project_domain_name='Default')
-        return trove_client.Client(session=ksa_session.Session(auth), service_type='database', region_name=found.region_name)
+            auth_url=found.auth_url,
+            username=found.username,
+            password=found.password,
+            project_name=found.project_name,
+            user_domain_name='Default',
+            project_domain_name='Default',
+        )
+        return trove_client.Client(
+            session=ksa_session.Session(auth),
+            service_type='database',
+            region_name=found.region_name,
+        )
 
 
 class TestClients(ClientsCase):
-
     def test_an_admin_lists_every_project(self):
         listed = self.openstack('database', 'instance', 'list', '--all-projects', user='admin')
         self.assertIn(self.instance.id, [row['ID'] for row in listed])
@@ -42,27 +50,48 @@ class TestClients(ClientsCase):
             self.assertIn('9.9 cannot be found', done.stdout + done.stderr)
 
     def test_another_project_finds_nothing(self):
-        done = self.clients('other').attempt('openstack', 'database', 'instance', 'show', self.instance.id)
+        done = self.clients('other').attempt(
+            'openstack', 'database', 'instance', 'show', self.instance.id
+        )
         self.assertNotEqual(0, done.returncode)
-        status, body = self.call('PATCH', f'/instances/{self.instance.id}', {'instance': {'datastore_version': self.target.name}},
-                                 token=self.session('other').token())
+        status, body = self.call(
+            'PATCH',
+            f'/instances/{self.instance.id}',
+            {'instance': {'datastore_version': self.target.name}},
+            token=self.session('other').token(),
+        )
         self.assertEqual(403, status, body)  # the project in the URL is not the token's
 
     def test_a_reader_may_look_and_not_upgrade(self):
-        self.assertEqual('ACTIVE', self.openstack('database', 'instance', 'show', self.instance.id, user='reader')['status'])
-        status, body = self.call('PATCH', f'/instances/{self.instance.id}', {'instance': {'datastore_version': self.target.name}}, user='reader')
+        self.assertEqual(
+            'ACTIVE',
+            self.openstack('database', 'instance', 'show', self.instance.id, user='reader')[
+                'status'
+            ],
+        )
+        status, body = self.call(
+            'PATCH',
+            f'/instances/{self.instance.id}',
+            {'instance': {'datastore_version': self.target.name}},
+            user='reader',
+        )
         self.assertEqual((403, 'forbidden'), (status, next(iter(body))))
 
     def test_the_targets_say_what_is_allowed_and_why(self):
-        targets = self.call('GET', f'/instances/{self.instance.id}/upgrade-targets')[1]['upgrade_targets']
+        targets = self.call('GET', f'/instances/{self.instance.id}/upgrade-targets')[1][
+            'upgrade_targets'
+        ]
         found = {target['name']: target for target in targets}
         self.assertTrue(found[self.target.name]['allowed'])
         self.assertTrue(found[self.former.name]['allowed'])
 
     def test_a_check_runs_in_nova_and_in_the_guest_and_changes_nothing(self):
         before = self.picture(self.instance)
-        status, body = self.call('POST', f'/instances/{self.instance.id}/upgrade-checks',
-                                 {'upgrade_check': {'datastore_version': self.target.name}})
+        status, body = self.call(
+            'POST',
+            f'/instances/{self.instance.id}/upgrade-checks',
+            {'upgrade_check': {'datastore_version': self.target.name}},
+        )
         self.assertEqual(202, status, body)
         path = f'/instances/{self.instance.id}/upgrade-checks/{body["upgrade_check"]["id"]}'
 
@@ -79,21 +108,29 @@ class TestClients(ClientsCase):
 
 
 class TestUpgradeCall(base.CloudTestCase):
-
     def test_of_fifty_simultaneous_requests_exactly_one_is_accepted_and_python_calls_work_too(self):
         instance = self.create_instance('fifty')
         token = self.session().token()
         body = {'instance': {'datastore_version': self.target.name}}
         with concurrent.futures.ThreadPoolExecutor(50) as pool:
-            statuses = [status for status, _ in pool.map(
-                lambda _number: self.call('PATCH', f'/instances/{instance.id}', body, token=token), range(50))]
+            statuses = [
+                status
+                for status, _ in pool.map(
+                    lambda _number: self.call(
+                        'PATCH', f'/instances/{instance.id}', body, token=token
+                    ),
+                    range(50),
+                )
+            ]
         self.assertEqual([202] + [422] * 49, sorted(statuses))
         self.assertEqual('UPGRADE', self.show(instance)['status'])
         self.assertEqual('COMPLETED', self.wait_ended(instance)['state'])
         self.assertEqual(1, len(self.upgrades_of(instance)))
         self.assert_serves(instance, self.target)
 
-        TestClients.troveclient(self).instances.upgrade(instance.id, self.target.name)  # the same version again
+        TestClients.troveclient(self).instances.upgrade(
+            instance.id, self.target.name
+        )  # the same version again
 
         self.assertEqual('COMPLETED', self.wait_ended(instance)['state'])
         self.assertEqual(2, len(self.upgrades_of(instance)))

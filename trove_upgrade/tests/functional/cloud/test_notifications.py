@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What somebody who listens on the real broker hears of upgrades: one start, then one end or one error, whole and in order."""
+
 import dataclasses
 import threading
 from typing import Any
@@ -18,7 +19,7 @@ _REFUSAL = '{"forbidden": {"code": 403, "message": "not today"}}'
 class Heard:
     """One notification."""
 
-    queue: str               #: 'info' or 'error'
+    queue: str  #: 'info' or 'error'
     publisher_id: str
     event_type: str
     payload: dict[str, Any]
@@ -44,25 +45,34 @@ class Listener:
     def of(self, instance_id):
         """All about this instance; other tests' upgrades come by, too."""
         with self._lock:
-            return [heard for heard in self._heard
-                    if heard.event_type.startswith('trove.upgrade.') and heard.payload['instance']['id'] == instance_id]
+            return [
+                heard
+                for heard in self._heard
+                if heard.event_type.startswith('trove.upgrade.')
+                and heard.payload['instance']['id'] == instance_id
+            ]
 
 
 class TestNotifications(base.CloudTestCase):
-
     def setUp(self):
         super().setUp()
         self.listener = Listener()
         conf = cfg.ConfigOpts()
         conf(['--config-file', str(self.product.config_file)])
         server = oslo_messaging.get_notification_listener(
-            transport.get_notification_transport(conf), [oslo_messaging.Target(topic='notifications')], [self.listener], executor='threading')
+            transport.get_notification_transport(conf),
+            [oslo_messaging.Target(topic='notifications')],
+            [self.listener],
+            executor='threading',
+        )
         server.start()
         self.addCleanup(server.wait)
         self.addCleanup(server.stop)
 
     def heard(self, instance, count):
-        self.wait_until(lambda: len(self.listener.of(instance.id)) >= count, f'{count} notifications')
+        self.wait_until(
+            lambda: len(self.listener.of(instance.id)) >= count, f'{count} notifications'
+        )
         return self.listener.of(instance.id)
 
     def test_each_upgrade_is_told_about_by_one_start_and_one_end_or_error(self):
@@ -78,18 +88,32 @@ class TestNotifications(base.CloudTestCase):
 
         heard = self.heard(instance, 4)
 
-        self.assertEqual([('info', 'trove.upgrade.start', aborted['id']), ('error', 'trove.upgrade.error', aborted['id']),
-                          ('info', 'trove.upgrade.start', completed['id']), ('info', 'trove.upgrade.end', completed['id'])],
-                         [(one.queue, one.event_type, one.payload['upgrade_id']) for one in heard])
+        self.assertEqual(
+            [
+                ('info', 'trove.upgrade.start', aborted['id']),
+                ('error', 'trove.upgrade.error', aborted['id']),
+                ('info', 'trove.upgrade.start', completed['id']),
+                ('info', 'trove.upgrade.end', completed['id']),
+            ],
+            [(one.queue, one.event_type, one.payload['upgrade_id']) for one in heard],
+        )
         self.assertEqual(4, len({one.payload['event_id'] for one in heard}))
         for one in heard:
             self.check_who_and_what(instance, one)
         error, end = heard[1].payload, heard[3].payload
-        self.assertEqual(('ABORTED', 'rebuild', 'REBUILD_REFUSED'), (error['state'], error['step'], error['error_code']))
+        self.assertEqual(
+            ('ABORTED', 'rebuild', 'REBUILD_REFUSED'),
+            (error['state'], error['step'], error['error_code']),
+        )
         told, server = aborted['cause'].split('[id]'), instance.server_id
-        self.assertEqual(server.join(told), error['cause'])    # the operator's bus names the server, which a member is not told of
+        self.assertEqual(
+            server.join(told), error['cause']
+        )  # the operator's bus names the server, which a member is not told of
         self.assertIsNone(error['downtime_seconds'])
-        self.assertEqual(('COMPLETED', 'verify', None, None), (end['state'], end['step'], end['error_code'], end['cause']))
+        self.assertEqual(
+            ('COMPLETED', 'verify', None, None),
+            (end['state'], end['step'], end['error_code'], end['cause']),
+        )
         self.assertGreater(end['downtime_seconds'], 0)
         self.assertGreaterEqual(end['ended_at'], end['created_at'])
 
@@ -97,9 +121,17 @@ class TestNotifications(base.CloudTestCase):
         """What is the same in all of them."""
         payload = one.payload
         self.assertTrue(one.publisher_id.startswith('trove-upgrade-taskmanager.'), one.publisher_id)
-        self.assertEqual(('1.0', one.event_type.rpartition('.')[2], 1), (payload['payload_version'], payload['kind'], payload['attempt']))
-        self.assertEqual({'id': instance.id, 'name': 'notified', 'server_id': instance.server_id}, payload['instance'])
-        self.assertEqual((self.project_id, 'mariadb'), (payload['project_id'], payload['datastore_manager']))
+        self.assertEqual(
+            ('1.0', one.event_type.rpartition('.')[2], 1),
+            (payload['payload_version'], payload['kind'], payload['attempt']),
+        )
+        self.assertEqual(
+            {'id': instance.id, 'name': 'notified', 'server_id': instance.server_id},
+            payload['instance'],
+        )
+        self.assertEqual(
+            (self.project_id, 'mariadb'), (payload['project_id'], payload['datastore_manager'])
+        )
         self.assertTrue(payload['request_id'].startswith('req-'), payload['request_id'])
         self.assertTrue(payload['user_id'])
         for which, version in (('former_version', self.former), ('target_version', self.target)):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the guest refuses: nothing is changed, the reason is said, and the database serves on."""
+
 import contextlib
 
 from trove_upgrade.lab.images import provision
@@ -9,7 +10,6 @@ _INSTANCE_CNF = provision.SETTINGS_FILE
 
 
 class TestGuestRefuses(base.CloudTestCase):
-
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -23,7 +23,10 @@ class TestGuestRefuses(base.CloudTestCase):
         self.assertTrue(upgrade['cause'])
         self.assertEqual(before.boot_id, self.picture(self.instance).boot_id)
         self.assert_serves(self.instance, self.former)
-        self.assertEqual(('ACTIVE', self.former.name), (self.show(self.instance)['status'], self.show(self.instance)['datastore']['version']))
+        self.assertEqual(
+            ('ACTIVE', self.former.name),
+            (self.show(self.instance)['status'], self.show(self.instance)['datastore']['version']),
+        )
         return upgrade
 
     @contextlib.contextmanager
@@ -47,13 +50,20 @@ class TestGuestRefuses(base.CloudTestCase):
         self.assertIn('mariadb-10.11', upgrade['cause'])
 
     def test_a_prepared_xa_transaction(self):
-        self.sql(self.instance, f"XA START 'left'; INSERT INTO {provision.DATABASE}.heartbeat (note) VALUES ('xa'); XA END 'left'; XA PREPARE 'left'")
+        self.sql(
+            self.instance,
+            f"XA START 'left'; INSERT INTO {provision.DATABASE}.heartbeat (note) VALUES ('xa'); XA END 'left'; XA PREPARE 'left'",
+        )
         self.addCleanup(lambda: self.sql(self.instance, "XA ROLLBACK 'left'"))
         self.refused('PREPARED_TRANSACTIONS')
 
     def test_a_volume_without_space(self):
         guest = self.guest(self.instance)
-        free = int(guest.exec(['df', '--output=avail', '--block-size=1M', '/var/lib/mysql']).output.split()[-1])
+        free = int(
+            guest.exec(
+                ['df', '--output=avail', '--block-size=1M', '/var/lib/mysql']
+            ).output.split()[-1]
+        )
         guest.exec(['fallocate', '-l', f'{free - 8}M', '/var/lib/mysql/ballast'])
         try:
             self.refused('VOLUME_SPACE')
@@ -62,7 +72,13 @@ class TestGuestRefuses(base.CloudTestCase):
 
     def test_a_backup_that_runs(self):
         guest = self.guest(self.instance)
-        guest.exec(['sh', '-c', 'cp /bin/sleep /run/mariadb-backup; (setsid /run/mariadb-backup 300 >/dev/null 2>&1 &)'])
+        guest.exec(
+            [
+                'sh',
+                '-c',
+                'cp /bin/sleep /run/mariadb-backup; (setsid /run/mariadb-backup 300 >/dev/null 2>&1 &)',
+            ]
+        )
         try:
             self.refused('BACKUP_RUNNING')
         finally:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tests of the filter in Trove's own API stand on: Trove's tables and ours, rows as Trove writes them, and a taskmanager's ear."""
+
 import contextlib
 import http.client
 import json
@@ -22,7 +23,7 @@ from trove_upgrade.rpc import transport
 from trove_upgrade.tests.functional.cloud import base, trove_api
 
 FORMER, TARGET = '10.11.14', '11.8.6'
-TOPIC = 'trove-filter-test'    #: not the topic of the taskmanager that runs on this cloud: it works on another database
+TOPIC = 'trove-filter-test'  #: not the topic of the taskmanager that runs on this cloud: it works on another database
 WAIT_SECONDS = 30.0
 
 
@@ -44,7 +45,10 @@ class TroveTestCase(base.CloudTestCase):
         cls.addClassCleanup(cls.database.dispose)
         cls.repos = repositories.Repositories.of(cls.database)
         cls._register_versions()
-        cls.tokens = {name: trove_api.session(cls.handle.users[name]).token() for name in ('demo', 'reader', 'admin')}
+        cls.tokens = {
+            name: trove_api.session(cls.handle.users[name]).token()
+            for name in ('demo', 'reader', 'admin')
+        }
 
     @classmethod
     def _cloud(cls):
@@ -53,8 +57,18 @@ class TroveTestCase(base.CloudTestCase):
     @classmethod
     def product_tool(cls, *arguments):
         """trove-upgrade-manage with Trove's own configuration file, as an operator calls it."""
-        done = subprocess.run([str(cls.programs / 'trove-upgrade-manage'), '--config-file', str(cls.installation.config('trove')), *arguments],
-                              capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(
+            [
+                str(cls.programs / 'trove-upgrade-manage'),
+                '--config-file',
+                str(cls.installation.config('trove')),
+                *arguments,
+            ],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
         if done.returncode:
             raise AssertionError(done.stdout + done.stderr)
         return done.stdout
@@ -67,31 +81,73 @@ class TroveTestCase(base.CloudTestCase):
     @classmethod
     def _register_versions(cls):
         datastore_id = str(uuid.uuid4())
-        cls.insert(trove_tables.datastores, id=datastore_id, name='mariadb', default_version_id=None)
+        cls.insert(
+            trove_tables.datastores, id=datastore_id, name='mariadb', default_version_id=None
+        )
         cls.versions = {FORMER: str(uuid.uuid4()), TARGET: str(uuid.uuid4())}
         for name, version_id in cls.versions.items():
-            cls.insert(trove_tables.datastore_versions, id=version_id, datastore_id=datastore_id, name=name, image_id=cls.former.image_id,
-                       packages='', active=True, manager='mariadb', image_tags=None, version=name, registry_ext='', repl_strategy='')
+            cls.insert(
+                trove_tables.datastore_versions,
+                id=version_id,
+                datastore_id=datastore_id,
+                name=name,
+                image_id=cls.former.image_id,
+                packages='',
+                active=True,
+                manager='mariadb',
+                image_tags=None,
+                version=name,
+                registry_ext='',
+                repl_strategy='',
+            )
 
     @classmethod
     def new_instance(cls, name='db', *, has_agent=True, **columns):
         """A row as Trove writes it, ACTIVE and HEALTHY; its guest has told of our agent unless said otherwise."""
         instance_id = str(uuid.uuid4())
-        cls.insert(trove_tables.instances, **{
-            'id': instance_id, 'name': name, 'tenant_id': cls.project_id, 'compute_instance_id': str(uuid.uuid4()), 'flavor_id': '6',
-            'volume_size': 1, 'datastore_version_id': cls.versions[FORMER], 'task_id': 1, 'task_description': 'No tasks for the instance.',
-            'created': sa.func.now(), 'updated': sa.func.now(), 'deleted': False, 'region_id': 'RegionOne', **columns})
+        cls.insert(
+            trove_tables.instances,
+            **{
+                'id': instance_id,
+                'name': name,
+                'tenant_id': cls.project_id,
+                'compute_instance_id': str(uuid.uuid4()),
+                'flavor_id': '6',
+                'volume_size': 1,
+                'datastore_version_id': cls.versions[FORMER],
+                'task_id': 1,
+                'task_description': 'No tasks for the instance.',
+                'created': sa.func.now(),
+                'updated': sa.func.now(),
+                'deleted': False,
+                'region_id': 'RegionOne',
+                **columns,
+            },
+        )
         cls.repos.instances.set_service_status(instance_id, 'healthy')
         if has_agent:
-            cls.repos.guests.record(guest.Heartbeat(instance_id, 'boot-1', None, False, '1.0', None, guest.ServerState.RUNNING))
+            cls.repos.guests.record(
+                guest.Heartbeat(
+                    instance_id, 'boot-1', None, False, '1.0', None, guest.ServerState.RUNNING
+                )
+            )
         return instance_id
 
     def new_server(self):
         """The id of a server of Nova's, in whichever state it is: Trove's own upgrade wants one, and nothing of it."""
         service = trove_api.session(self.handle.service)
-        server_id = service.request('POST', f'{self.handle.nova_url}/servers', {'server': {
-            'name': 'of-trove', 'imageRef': self.former.image_id, 'flavorRef': self.handle.flavors['db.small'],
-            'networks': [{'uuid': self.handle.network_id}]}})['server']['id']
+        server_id = service.request(
+            'POST',
+            f'{self.handle.nova_url}/servers',
+            {
+                'server': {
+                    'name': 'of-trove',
+                    'imageRef': self.former.image_id,
+                    'flavorRef': self.handle.flavors['db.small'],
+                    'networks': [{'uuid': self.handle.network_id}],
+                }
+            },
+        )['server']['id']
         self.addCleanup(service.request, 'DELETE', f'{self.handle.nova_url}/servers/{server_id}')
         return server_id
 
@@ -100,16 +156,26 @@ class TroveTestCase(base.CloudTestCase):
 
     def instance_row(self, instance_id):
         with self.database.read() as connection:
-            return connection.execute(sa.select(trove_tables.instances).where(trove_tables.instances.c.id == instance_id)).one()
+            return connection.execute(
+                sa.select(trove_tables.instances).where(trove_tables.instances.c.id == instance_id)
+            ).one()
 
     def ask(self, api, method, path, body=None, *, user='demo', **options):
         """(status, parsed body or bytes, headers in lower case)."""
-        status, headers, content = trove_api.ask(f'{api.url}/{self.project_id}{path}', method, self.tokens[user], body, **options)
+        status, headers, content = trove_api.ask(
+            f'{api.url}/{self.project_id}{path}', method, self.tokens[user], body, **options
+        )
         parsed = json.loads(content) if content[:1] in {b'{', b'['} else content
         return status, parsed, {name.lower(): value for name, value in headers.items()}
 
     def upgrade(self, api, instance_id, version=TARGET, method='PATCH', **options):
-        return self.ask(api, method, f'/instances/{instance_id}', {'instance': {'datastore_version': version}}, **options)
+        return self.ask(
+            api,
+            method,
+            f'/instances/{instance_id}',
+            {'instance': {'datastore_version': version}},
+            **options,
+        )
 
     @contextlib.contextmanager
     def asking(self, api):
@@ -120,6 +186,7 @@ class TroveTestCase(base.CloudTestCase):
             while not over.is_set():
                 with contextlib.suppress(OSError, http.client.HTTPException):
                     self.ask(api, 'GET', '/upgrades')
+
         clients = [threading.Thread(target=ask) for _ in range(8)]
         for client in clients:
             client.start()
@@ -154,7 +221,11 @@ class TroveTestCase(base.CloudTestCase):
     def assert_refused(self, answer, status, error_code):
         found, body, headers = answer
         self.assertEqual(status, found, body)
-        self.assertEqual((status, error_code), (next(iter(body.values()))['code'], next(iter(body.values()))['error_code']), body)
+        self.assertEqual(
+            (status, error_code),
+            (next(iter(body.values()))['code'], next(iter(body.values()))['error_code']),
+            body,
+        )
         self.assertTrue(headers['content-type'].startswith('application/json'))
         self.assertEqual(headers['x-openstack-request-id'], headers['x-compute-request-id'])
         return next(iter(body.values()))
@@ -172,7 +243,9 @@ class Nudged:
         conf.set_override('taskmanager_topic', TOPIC, 'trove_upgrade')
         transport.register_missing_opts(conf)
         self._transport = oslo_messaging.get_rpc_transport(conf, url=url)
-        self._server = transport.get_server(self._transport, transport.taskmanager_target(conf, server='test'), [self])
+        self._server = transport.get_server(
+            self._transport, transport.taskmanager_target(conf, server='test'), [self]
+        )
         self.seen, self._changed = set(), threading.Condition()
         self._server.start()
 

@@ -225,9 +225,7 @@ class BrokerCase(Waiting, base.TestCase):
         self.broker.rabbitmqctl('add_user', 'poor', 's3cret-XYZ')
         self.addCleanup(self.broker.rabbitmqctl, 'delete_user', 'poor')
         self.broker.rabbitmqctl('set_permissions', '-p', 'trove', 'poor', '^$', '^$', '^$')
-        return found._replace(
-            netloc=f'poor:s3cret-XYZ@{found.hostname}:{found.port}'
-        ).geturl()
+        return found._replace(netloc=f'poor:s3cret-XYZ@{found.hostname}:{found.port}').geturl()
 
     def queues_at_the_broker(self):
         """Not by `find`: a declaration counts as a use."""

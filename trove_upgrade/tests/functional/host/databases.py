@@ -3,6 +3,7 @@
 
 Nothing listens on the network.  Should the test process be killed, the kernel ends its servers (setpriv --pdeathsig).
 """
+
 import contextlib
 import os
 import pathlib
@@ -27,7 +28,9 @@ class DatabaseServer(fixtures.Fixture):
 
     def _setUp(self):
         # not in the tests' nested temporary folder: that is root's alone, and PostgreSQL refuses to run as root
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix='tu-db-', dir=os.environ.get('TROVE_UPGRADE_TMP', '/tmp')))
+        self.folder = pathlib.Path(
+            tempfile.mkdtemp(prefix='tu-db-', dir=os.environ.get('TROVE_UPGRADE_TMP', '/tmp'))
+        )
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         if os.geteuid() == 0:
             os.chown(self.folder, self.account.pw_uid, self.account.pw_gid)
@@ -35,8 +38,12 @@ class DatabaseServer(fixtures.Fixture):
         self.initialize()
         self.log = (self.folder / 'log').open('wb')
         self.addCleanup(self.log.close)
-        self.process = subprocess.Popen(self.as_user(*self.command(), pdeathsig='KILL'), stdout=self.log, stderr=self.log,
-                                        cwd=self.folder)
+        self.process = subprocess.Popen(
+            self.as_user(*self.command(), pdeathsig='KILL'),
+            stdout=self.log,
+            stderr=self.log,
+            cwd=self.folder,
+        )
         self.addCleanup(self.stop)
         self.wait_until_serving()
 
@@ -48,13 +55,23 @@ class DatabaseServer(fixtures.Fixture):
         prefix = ['setpriv'] if pdeathsig or os.geteuid() == 0 else []
         prefix += ['--pdeathsig', pdeathsig] if pdeathsig else []
         if os.geteuid() == 0:
-            prefix += ['--reuid', str(self.account.pw_uid), '--regid', str(self.account.pw_gid), '--clear-groups']
+            prefix += [
+                '--reuid',
+                str(self.account.pw_uid),
+                '--regid',
+                str(self.account.pw_gid),
+                '--clear-groups',
+            ]
         return [*prefix, *command]
 
     def run_as_user(self, *command):
-        done = subprocess.run(self.as_user(*command), cwd=self.folder, capture_output=True, text=True)
+        done = subprocess.run(
+            self.as_user(*command), cwd=self.folder, capture_output=True, text=True
+        )
         if done.returncode:
-            raise AssertionError(f'{command[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}')
+            raise AssertionError(
+                f'{command[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}'
+            )
 
     def stop(self):
         self.process.terminate()
@@ -71,11 +88,16 @@ class DatabaseServer(fixtures.Fixture):
             try:
                 with engine.connect():
                     break
-            except (sa.exc.DBAPIError, OSError) as error:    # a server that is just starting may cut the line in any way
+            except (
+                sa.exc.DBAPIError,
+                OSError,
+            ) as error:  # a server that is just starting may cut the line in any way
                 if self.process.poll() is not None or time.monotonic() > deadline:
                     said = (self.folder / 'log').read_text()
-                    raise AssertionError(f'{type(self).__name__} does not serve: {error}\n{said}') from error
-                time.sleep(0.05)    # between two looks at a condition with a deadline
+                    raise AssertionError(
+                        f'{type(self).__name__} does not serve: {error}\n{said}'
+                    ) from error
+                time.sleep(0.05)  # between two looks at a condition with a deadline
         engine.dispose()
 
     def create(self):
@@ -100,8 +122,18 @@ class OnASmallDisk:
         super().prepare()
         self.disk = self.folder / 'disk'
         self.disk.mkdir()
-        subprocess.run(['mount', '-t', 'tmpfs', '-o', f'size={self.disk_megabytes}m,mode=0755,uid={self.account.pw_uid},gid={self.account.pw_gid}',
-                        'tmpfs', self.disk], check=True)
+        subprocess.run(
+            [
+                'mount',
+                '-t',
+                'tmpfs',
+                '-o',
+                f'size={self.disk_megabytes}m,mode=0755,uid={self.account.pw_uid},gid={self.account.pw_gid}',
+                'tmpfs',
+                self.disk,
+            ],
+            check=True,
+        )
         self.addCleanup(subprocess.run, ['umount', '--lazy', self.disk], check=True)
         self.data = self.disk / 'data'
 
@@ -124,17 +156,34 @@ class OnASmallDisk:
 class MariaDB(DatabaseServer):
     """Debian's MariaDB, with as little memory and as few syncs as it works with."""
 
-    options = ('--skip-grant-tables',)    #: everybody may do everything
+    options = ('--skip-grant-tables',)  #: everybody may do everything
 
     def initialize(self):
         # it starts a server, and one that starts removes the temporary files that another one has in the same directory
-        self.run_as_user('mariadb-install-db', '--no-defaults', f'--datadir={self.data}', f'--tmpdir={self.folder}',
-                         '--auth-root-authentication-method=normal', '--skip-test-db')
+        self.run_as_user(
+            'mariadb-install-db',
+            '--no-defaults',
+            f'--datadir={self.data}',
+            f'--tmpdir={self.folder}',
+            '--auth-root-authentication-method=normal',
+            '--skip-test-db',
+        )
 
     def command(self):
-        return ('mariadbd', '--no-defaults', f'--datadir={self.data}', f'--tmpdir={self.folder}', f'--socket={self.folder}/s', '--skip-networking',
-                *self.options, f'--pid-file={self.folder}/pid', '--innodb-buffer-pool-size=32M',
-                '--innodb-flush-log-at-trx-commit=0', '--max-connections=200', '--character-set-server=utf8mb4')
+        return (
+            'mariadbd',
+            '--no-defaults',
+            f'--datadir={self.data}',
+            f'--tmpdir={self.folder}',
+            f'--socket={self.folder}/s',
+            '--skip-networking',
+            *self.options,
+            f'--pid-file={self.folder}/pid',
+            '--innodb-buffer-pool-size=32M',
+            '--innodb-flush-log-at-trx-commit=0',
+            '--max-connections=200',
+            '--character-set-server=utf8mb4',
+        )
 
     @property
     def admin_url(self):
@@ -148,21 +197,47 @@ class PostgreSQL(DatabaseServer):
     """Debian's PostgreSQL."""
 
     def binary(self, name):
-        found = shutil.which(name) or max(pathlib.Path('/usr/lib/postgresql').glob(f'*/bin/{name}'), default=None)
+        found = shutil.which(name) or max(
+            pathlib.Path('/usr/lib/postgresql').glob(f'*/bin/{name}'), default=None
+        )
         if found is None:
             raise AssertionError(f'{name} cannot be found: install the package postgresql')
         return os.path.realpath(found)
 
     def initialize(self):
-        self.run_as_user(self.binary('initdb'), '-D', str(self.data), '-U', 'postgres', '-A', 'trust', '-E', 'UTF8',
-                         '--no-sync', '--locale=C.UTF-8')
+        self.run_as_user(
+            self.binary('initdb'),
+            '-D',
+            str(self.data),
+            '-U',
+            'postgres',
+            '-A',
+            'trust',
+            '-E',
+            'UTF8',
+            '--no-sync',
+            '--locale=C.UTF-8',
+        )
 
     def command(self):
-        return (self.binary('postgres'), '-D', str(self.data), '-k', str(self.folder), '-c', 'listen_addresses=',
-                '-c', 'fsync=off', '-c', 'max_connections=200', '-c', 'shared_buffers=32MB')
+        return (
+            self.binary('postgres'),
+            '-D',
+            str(self.data),
+            '-k',
+            str(self.folder),
+            '-c',
+            'listen_addresses=',
+            '-c',
+            'fsync=off',
+            '-c',
+            'max_connections=200',
+            '-c',
+            'shared_buffers=32MB',
+        )
 
     def stop(self):
-        self.process.send_signal(2)    # "fast": sessions are cut, the data is clean
+        self.process.send_signal(2)  # "fast": sessions are cut, the data is clean
         super().stop()
 
     @property
@@ -176,13 +251,21 @@ class PostgreSQL(DatabaseServer):
 class MariaDBWithUsers(OnASmallDisk, MariaDB):
     """With a user who has a password and every right, and one who may only read; its disk can be filled."""
 
-    options = ('--innodb-log-file-size=4M', '--innodb-data-file-path=ibdata1:4M:autoextend', '--innodb-temp-data-file-path=ibtmp1:4M:autoextend',
-               '--innodb-undo-tablespaces=0', '--aria-log-file-size=8M')
+    options = (
+        '--innodb-log-file-size=4M',
+        '--innodb-data-file-path=ibdata1:4M:autoextend',
+        '--innodb-temp-data-file-path=ibtmp1:4M:autoextend',
+        '--innodb-undo-tablespaces=0',
+        '--aria-log-file-size=8M',
+    )
     disk_megabytes = 160
 
     def create_user(self, name, password, rights):
         """`rights`: as GRANT has them, on every database."""
-        self.ask(f"CREATE USER '{name}'@'localhost' IDENTIFIED BY '{password}'", f"GRANT {rights} ON *.* TO '{name}'@'localhost'")
+        self.ask(
+            f"CREATE USER '{name}'@'localhost' IDENTIFIED BY '{password}'",
+            f"GRANT {rights} ON *.* TO '{name}'@'localhost'",
+        )
 
     def limit_connections(self, name, count):
         """None: without a limit."""
@@ -199,7 +282,9 @@ class PostgreSQLWithUsers(OnASmallDisk, PostgreSQL):
 
     def initialize(self):
         super().initialize()
-        (self.data / 'pg_hba.conf').write_text('local all postgres trust\nlocal all all scram-sha-256\n')
+        (self.data / 'pg_hba.conf').write_text(
+            'local all postgres trust\nlocal all all scram-sha-256\n'
+        )
 
     def create_user(self, name, password, rights):
         """`rights`: predefined roles whose rights it has."""

@@ -10,6 +10,7 @@ For callers::
 
 Paths in `--volume` are the host's.  Published ports are in the engine's network alone: `engine.connect(('127.0.0.1', 3306))`.
 """
+
 import functools
 import http.client
 import json
@@ -32,14 +33,14 @@ from trove_upgrade.lab.layout import Layout
 DEADLINE_SECONDS = 60
 #: Root file systems of containers need a real file system below them, which a temporary directory may not have.
 PLACE = '/var/tmp'
-_INSIDE = '''set -eu
+_INSIDE = """set -eu
 ip link set lo up
 mount --make-rprivate /
 mount -t tmpfs tmpfs /run
 mkdir -p /run/lock
 echo 1 > /proc/sys/net/ipv4/ip_forward
 exec "$@"
-'''
+"""
 
 
 def wait_until(condition, seconds=DEADLINE_SECONDS):
@@ -56,7 +57,9 @@ class Images:
     """The lab's container images, from the user's cache: asked for before a test case replaces HOME."""
 
     def __init__(self, layout=None):
-        self._builder = builder.ContainerBuilder((layout or Layout.from_environ()).images_cache, HostCommands(), print)
+        self._builder = builder.ContainerBuilder(
+            (layout or Layout.from_environ()).images_cache, HostCommands(), print
+        )
 
     def image(self, recipe):
         return self._builder.build(recipe)
@@ -90,17 +93,55 @@ class Engine(fixtures.Fixture):
     def start(self):
         """Start it, or start it again on the same state."""
         insecure = [f'--insecure-registry={registry}' for registry in self._insecure]
-        network = ['nsenter', f'--net={self._namespace}', '--', 'unshare'] if self._namespace else ['unshare', '--net']
+        network = (
+            ['nsenter', f'--net={self._namespace}', '--', 'unshare']
+            if self._namespace
+            else ['unshare', '--net']
+        )
         with (self.path / 'engine.log').open('ab') as log:
             # A test that is killed must not leave an engine: it dies with the thread that started it.
             self._process = subprocess.Popen(
-                ['setpriv', '--pdeathsig', 'KILL', '--', *network, '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private',
-                 'sh', '-c', _INSIDE, 'engine', 'dockerd', f'--data-root={self.path}/data', '--exec-root=/run/docker',
-                 '--pidfile=/run/docker.pid', f'--host=unix://{self.socket}', f'--cgroup-parent={self.cgroup}',
-                 '--group=root', '--log-level=warn', '--exec-opt=native.cgroupdriver=cgroupfs', *insecure],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env={'PATH': os.environ['PATH'], 'HOME': str(self.path)})
-        if not wait_until(lambda: self._process.poll() is not None or self.answers()) or self._process.poll() is not None:
-            raise AssertionError(f'The engine did not start: {(self.path / "engine.log").read_text()[-2000:]}')
+                [
+                    'setpriv',
+                    '--pdeathsig',
+                    'KILL',
+                    '--',
+                    *network,
+                    '--mount',
+                    '--pid',
+                    '--fork',
+                    '--kill-child',
+                    '--mount-proc',
+                    '--propagation',
+                    'private',
+                    'sh',
+                    '-c',
+                    _INSIDE,
+                    'engine',
+                    'dockerd',
+                    f'--data-root={self.path}/data',
+                    '--exec-root=/run/docker',
+                    '--pidfile=/run/docker.pid',
+                    f'--host=unix://{self.socket}',
+                    f'--cgroup-parent={self.cgroup}',
+                    '--group=root',
+                    '--log-level=warn',
+                    '--exec-opt=native.cgroupdriver=cgroupfs',
+                    *insecure,
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={'PATH': os.environ['PATH'], 'HOME': str(self.path)},
+            )
+        if (
+            not wait_until(lambda: self._process.poll() is not None or self.answers())
+            or self._process.poll() is not None
+        ):
+            raise AssertionError(
+                f'The engine did not start: {(self.path / "engine.log").read_text()[-2000:]}'
+            )
 
     def stop(self, kill=False):
         """End it: containers too, as when its machine goes down."""
@@ -120,10 +161,18 @@ class Engine(fixtures.Fixture):
 
     def run(self, arguments, check=True, timeout_seconds=120):
         """The engine's own client."""
-        done = subprocess.run(['docker', f'--host=unix://{self.socket}', *arguments], capture_output=True, text=True, check=False,
-                              timeout=timeout_seconds, env={'PATH': os.environ['PATH'], 'HOME': str(self.path)})
+        done = subprocess.run(
+            ['docker', f'--host=unix://{self.socket}', *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout_seconds,
+            env={'PATH': os.environ['PATH'], 'HOME': str(self.path)},
+        )
         if check and done.returncode != 0:
-            raise AssertionError(f'docker {" ".join(arguments)}: exit code {done.returncode}: {done.stdout}{done.stderr}')
+            raise AssertionError(
+                f'docker {" ".join(arguments)}: exit code {done.returncode}: {done.stdout}{done.stderr}'
+            )
         return done
 
     def load(self, archive):
@@ -134,7 +183,12 @@ class Engine(fixtures.Fixture):
         connection = _SocketConnection(self.socket)
         try:
             content = None if body is None else json.dumps(body)
-            connection.request(method, f'/v1.40{path}', content, {} if body is None else {'Content-Type': 'application/json'})
+            connection.request(
+                method,
+                f'/v1.40{path}',
+                content,
+                {} if body is None else {'Content-Type': 'application/json'},
+            )
             answer = connection.getresponse()
             text = answer.read().decode()
         finally:
@@ -148,18 +202,28 @@ class Engine(fixtures.Fixture):
 
     def _main(self):
         """The process that the engine is, as the host counts."""
-        children = pathlib.Path(f'/proc/{self._process.pid}/task/{self._process.pid}/children').read_text().split()
+        children = (
+            pathlib.Path(f'/proc/{self._process.pid}/task/{self._process.pid}/children')
+            .read_text()
+            .split()
+        )
         return int(children[0]) if children else None
 
     def _mounts(self):
-        return [line for line in pathlib.Path('/proc/self/mountinfo').read_text().splitlines() if f' {self.path}/' in line]
+        return [
+            line
+            for line in pathlib.Path('/proc/self/mountinfo').read_text().splitlines()
+            if f' {self.path}/' in line
+        ]
 
     def _remove_cgroups(self):
         """With version 1 there is one tree per controller, with version 2 a single one."""
         root = pathlib.Path('/sys/fs/cgroup')
         for tree in (*root.glob(f'*{self.cgroup}'), root / self.cgroup.lstrip('/')):
             for directory, _, _ in os.walk(tree, topdown=False):
-                wait_until(functools.partial(_removed, directory), 10)  # its last processes may still be on their way out
+                wait_until(
+                    functools.partial(_removed, directory), 10
+                )  # its last processes may still be on their way out
 
 
 class _SocketConnection(http.client.HTTPConnection):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A MariaDB server of a test's own: real programs, a temporary root with /etc, /run, /root and the volume below it."""
+
 import contextlib
 import datetime
 import os
@@ -42,14 +43,33 @@ class PrivateService:
 
     def start(self, name):
         arguments = self.root / 'run/trove-upgrade/database-args'
-        extra = arguments.read_text().splitlines() if arguments.exists() and name == 'trove-upgrade-database' else []
+        extra = (
+            arguments.read_text().splitlines()
+            if arguments.exists() and name == 'trove-upgrade-database'
+            else []
+        )
         self.starts.append((name, tuple(extra)))
         data = self.root / 'var/lib/mysql/data'
         with (self.root / 'var/log/mysql/error.log').open('ab') as log:
             self.process = subprocess.Popen(
-                ['setpriv', '--pdeathsig', 'KILL', f'--reuid={ACCOUNT.pw_uid}', f'--regid={ACCOUNT.pw_gid}', '--clear-groups', '--',
-                 '/usr/sbin/mariadbd', f'--defaults-file={self.root}/etc/mysql/my.cnf', *extra, f'--datadir={data}'],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment)
+                [
+                    'setpriv',
+                    '--pdeathsig',
+                    'KILL',
+                    f'--reuid={ACCOUNT.pw_uid}',
+                    f'--regid={ACCOUNT.pw_gid}',
+                    '--clear-groups',
+                    '--',
+                    '/usr/sbin/mariadbd',
+                    f'--defaults-file={self.root}/etc/mysql/my.cnf',
+                    *extra,
+                    f'--datadir={data}',
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.environment,
+            )
         (self.root / 'proc' / str(self.process.pid)).symlink_to(f'/proc/{self.process.pid}')
         self.name = name
         if not wait_until(lambda: self.answers() or self.process.poll() is not None):
@@ -99,8 +119,18 @@ class Root(fixtures.Fixture):
         self.path = pathlib.Path(tempfile.mkdtemp(prefix='tu-mariadb-', dir=PLACE))
         self.path.chmod(0o755)
         self.addCleanup(shutil.rmtree, self.path)
-        for name in ('etc/mysql/conf.d', 'etc/mysql/mariadb.conf.d', 'run/trove-upgrade', 'run/mysqld', 'root', 'var/lib/mysql',
-                     'var/log/mysql', 'var/lib/dpkg', 'scratch', 'proc'):
+        for name in (
+            'etc/mysql/conf.d',
+            'etc/mysql/mariadb.conf.d',
+            'run/trove-upgrade',
+            'run/mysqld',
+            'root',
+            'var/lib/mysql',
+            'var/log/mysql',
+            'var/lib/dpkg',
+            'scratch',
+            'proc',
+        ):
             (self.path / name).mkdir(parents=True)
         for name in ('run/mysqld', 'var/log/mysql'):
             os.chown(self.path / name, ACCOUNT.pw_uid, ACCOUNT.pw_gid)
@@ -113,13 +143,22 @@ class Root(fixtures.Fixture):
         (self.path / 'etc/mysql/my.cnf').write_text(
             f'[client-server]\nsocket = {self.path}/run/mysqld/mysqld.sock\n\n[mysqld]\npid-file = {self.path}/run/mysqld/mysqld.pid\n'
             f'port = {self.port}\nbind-address = 127.0.0.1\nlc-messages-dir = /usr/share/mysql\n'
-            f'!includedir {self.path}/etc/mysql/conf.d/\n!includedir {self.path}/etc/mysql/mariadb.conf.d/\n')
-        subprocess.run(['cp', '-a', str(self.template()), str(self.path / 'var/lib/mysql/data')], check=True)
+            f'!includedir {self.path}/etc/mysql/conf.d/\n!includedir {self.path}/etc/mysql/mariadb.conf.d/\n'
+        )
+        subprocess.run(
+            ['cp', '-a', str(self.template()), str(self.path / 'var/lib/mysql/data')], check=True
+        )
         self.service = PrivateService(self.path)
         self.addCleanup(self._end)
         self.context = base.DriverContext(
-            volume=self.path / 'var/lib/mysql', data_directory=self.path / 'var/lib/mysql/data', etc=self.path / 'etc',
-            run=self.path / 'run/trove-upgrade', image_facts={}, now=lambda: datetime.datetime.now(datetime.UTC), monotonic=time.monotonic)
+            volume=self.path / 'var/lib/mysql',
+            data_directory=self.path / 'var/lib/mysql/data',
+            etc=self.path / 'etc',
+            run=self.path / 'run/trove-upgrade',
+            image_facts={},
+            now=lambda: datetime.datetime.now(datetime.UTC),
+            monotonic=time.monotonic,
+        )
 
     def _end(self):
         if self.service.process is not None and self.service.process.poll() is None:
@@ -131,15 +170,31 @@ class Root(fixtures.Fixture):
         if cls._template is None:
             holder = tempfile.TemporaryDirectory(prefix='tu-mariadb-template-', dir=PLACE)
             data = pathlib.Path(holder.name) / 'data'
-            pathlib.Path(holder.name).chmod(0o1777)   # the server that it starts has its temporary files there
-            subprocess.run(['mariadb-install-db', '--no-defaults', f'--datadir={data}', f'--tmpdir={holder.name}', f'--user={ACCOUNT.pw_name}', '--skip-test-db',
-                            '--auth-root-authentication-method=socket', '--innodb-log-file-size=10M'], check=True, capture_output=True)
+            pathlib.Path(holder.name).chmod(
+                0o1777
+            )  # the server that it starts has its temporary files there
+            subprocess.run(
+                [
+                    'mariadb-install-db',
+                    '--no-defaults',
+                    f'--datadir={data}',
+                    f'--tmpdir={holder.name}',
+                    f'--user={ACCOUNT.pw_name}',
+                    '--skip-test-db',
+                    '--auth-root-authentication-method=socket',
+                    '--innodb-log-file-size=10M',
+                ],
+                check=True,
+                capture_output=True,
+            )
             Root._template = holder
         return pathlib.Path(cls._template.name) / 'data'
 
     def sql(self, *statements, user='root', password=''):
         """Run statements over the socket; the rows of the last one."""
-        session = connection.open_session(connection.Credentials(f'{self.path}/run/mysqld/mysqld.sock', user, password), 30)
+        session = connection.open_session(
+            connection.Credentials(f'{self.path}/run/mysqld/mysqld.sock', user, password), 30
+        )
         try:
             return [session.rows(statement) for statement in statements][-1]
         finally:
@@ -147,4 +202,6 @@ class Root(fixtures.Fixture):
 
     def session(self):
         """One that the caller closes."""
-        return connection.open_session(connection.Credentials(f'{self.path}/run/mysqld/mysqld.sock'), 30)
+        return connection.open_session(
+            connection.Credentials(f'{self.path}/run/mysqld/mysqld.sock'), 30
+        )

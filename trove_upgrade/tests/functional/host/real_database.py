@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A database of a real server that our own migrations have made, and many threads at it at the same moment."""
+
 import concurrent.futures
 import threading
 
@@ -22,7 +23,10 @@ class MigratedDatabase(database.SampleDatabase):
 
     def _setUp(self):
         with self.database.write() as connection:
-            for table in (*reversed(trove_tables.METADATA.sorted_tables), *models.METADATA.sorted_tables):
+            for table in (
+                *reversed(trove_tables.METADATA.sorted_tables),
+                *models.METADATA.sorted_tables,
+            ):
                 connection.execute(sa.delete(table))
         self._add_samples()
 
@@ -33,7 +37,9 @@ class RealDatabase(databases.OneServer):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.migrated = engine.Database.from_url(cls.server.create(), max_pool_size=60, max_overflow=10)
+        cls.migrated = engine.Database.from_url(
+            cls.server.create(), max_pool_size=60, max_overflow=10
+        )
         cls.addClassCleanup(cls.migrated.dispose)
         Runner(cls.migrated.engine).sync(standalone=True)
 
@@ -52,5 +58,6 @@ class RealDatabase(databases.OneServer):
                 return call(number)
             except exceptions.TroveUpgradeError as error:
                 return error
+
         with concurrent.futures.ThreadPoolExecutor(count) as pool:
             return list(pool.map(one, range(count)))

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Queues at a real broker that no taskmanager reads, made by this release or by the one before."""
 
-
-
 from trove_upgrade.rpc import queues, transport
 from trove_upgrade.tests.functional.host.broker_case import BrokerCase
 

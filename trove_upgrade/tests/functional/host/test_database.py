@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What only real servers can show: who wins when many want the same, and that the schema is the same on each."""
+
 import collections
 import contextlib
 
@@ -32,7 +33,9 @@ class OnARealServer(real_database.RealDatabase):
         with died.write() as connection:
             connection.execute(sa.text('DELETE FROM alembic_version_trove_upgrade'))
             models.upgrade_checks.drop(connection)
-            due = next(index for index in models.instance_upgrades.indexes if 'next_run_at' in index.name)
+            due = next(
+                index for index in models.instance_upgrades.indexes if 'next_run_at' in index.name
+            )
             connection.execute(sa.schema.DropIndex(due))
         Runner(died.engine).sync(standalone=True)
         with died.read() as connection:
@@ -42,9 +45,20 @@ class OnARealServer(real_database.RealDatabase):
         repos = self.repos
         found = repos.instances.get(database.INSTANCE)
         target = repos.datastores.version_by_id(database.MARIADB_11_8)
-        results = self.together(50, lambda number: repos.upgrades.begin(
-            found, target, target_image_id=target.image_id, request_id=f'req-{number}', user_id=None))
-        self.assertEqual({'Upgrade': 1, 'InstanceBusy': 49}, collections.Counter(type(result).__name__ for result in results))
+        results = self.together(
+            50,
+            lambda number: repos.upgrades.begin(
+                found,
+                target,
+                target_image_id=target.image_id,
+                request_id=f'req-{number}',
+                user_id=None,
+            ),
+        )
+        self.assertEqual(
+            {'Upgrade': 1, 'InstanceBusy': 49},
+            collections.Counter(type(result).__name__ for result in results),
+        )
         self.assertEqual(1, len(self.db.rows(models.instance_upgrades)))
         self.assertEqual(['start'], [row.kind for row in self.db.rows(models.upgrade_outbox)])
 
@@ -54,8 +68,14 @@ class OnARealServer(real_database.RealDatabase):
 
         def begin(number):
             self.db.update_instance(task_id=int(Task.NONE))
-            return repos.upgrades.begin(repos.instances.get(database.INSTANCE), target, target_image_id='i', request_id=None,
-                                        user_id=None)
+            return repos.upgrades.begin(
+                repos.instances.get(database.INSTANCE),
+                target,
+                target_image_id='i',
+                request_id=None,
+                user_id=None,
+            )
+
         results = self.together(50, begin)
         self.assertEqual(1, sum(not isinstance(result, Exception) for result in results))
         self.assertEqual(1, len(self.db.rows(models.instance_upgrades)))
@@ -73,6 +93,7 @@ class OnARealServer(real_database.RealDatabase):
                     except exceptions.LeaseLost:
                         continue
             return mine
+
         for mine in self.together(16, work):
             claimed.update(one.id for one in mine)
             self.assertEqual({1}, {one.generation for one in mine} or {1})
@@ -81,17 +102,37 @@ class OnARealServer(real_database.RealDatabase):
     def test_of_many_that_take_over_a_dead_owners_row_one_wins_and_the_owner_writes_nothing(self):
         held = self.repos.upgrades.claim(self.db.begin().id, 'dead', 60)
         self.db.pass_time(61)
-        results = self.together(16, lambda number: self.repos.upgrades.claim(held.id, f'worker-{number}', 60))
-        self.assertEqual({'Upgrade': 1, 'LeaseLost': 15}, collections.Counter(type(result).__name__ for result in results))
-        self.assertRaises(exceptions.LeaseLost, self.repos.upgrades.end, held, UpgradeState.COMPLETED)
+        results = self.together(
+            16, lambda number: self.repos.upgrades.claim(held.id, f'worker-{number}', 60)
+        )
+        self.assertEqual(
+            {'Upgrade': 1, 'LeaseLost': 15},
+            collections.Counter(type(result).__name__ for result in results),
+        )
+        self.assertRaises(
+            exceptions.LeaseLost, self.repos.upgrades.end, held, UpgradeState.COMPLETED
+        )
         self.assertIs(Task.UPGRADING, self.repos.instances.task(database.INSTANCE))
 
     def test_of_many_that_end_the_same_row_one_does_and_one_event_is_written(self):
         held = self.repos.upgrades.claim(self.db.begin().id, 'me', 60)
-        states = [UpgradeState.COMPLETED, UpgradeState.FAILED, UpgradeState.ABORTED, UpgradeState.ROLLED_BACK] * 4
-        results = self.together(16, lambda number: self.repos.upgrades.end(held, states[number], cause='c', error_code='E'))
-        self.assertEqual({'Upgrade': 1, 'LeaseLost': 15}, collections.Counter(type(result).__name__ for result in results))
-        ends = [row.kind for row in self.db.rows(models.upgrade_outbox) if row.kind in {'end', 'error'}]
+        states = [
+            UpgradeState.COMPLETED,
+            UpgradeState.FAILED,
+            UpgradeState.ABORTED,
+            UpgradeState.ROLLED_BACK,
+        ] * 4
+        results = self.together(
+            16,
+            lambda number: self.repos.upgrades.end(held, states[number], cause='c', error_code='E'),
+        )
+        self.assertEqual(
+            {'Upgrade': 1, 'LeaseLost': 15},
+            collections.Counter(type(result).__name__ for result in results),
+        )
+        ends = [
+            row.kind for row in self.db.rows(models.upgrade_outbox) if row.kind in {'end', 'error'}
+        ]
         self.assertEqual(1, len(ends))
 
     def test_an_end_leaves_an_instance_alone_that_somebody_has_changed(self):
@@ -102,8 +143,12 @@ class OnARealServer(real_database.RealDatabase):
         self.assertIs(Task.DELETING, self.repos.instances.task(database.INSTANCE))
 
     def test_of_many_retries_one_wins_and_its_attempt_completes(self):
-        failed = self.repos.upgrades.end(self.repos.upgrades.claim(self.db.begin().id, 'me', 60), UpgradeState.FAILED,
-                                         cause='\0\udcff' + '\U0001f4a5' * 70_000, error_code='E')
+        failed = self.repos.upgrades.end(
+            self.repos.upgrades.claim(self.db.begin().id, 'me', 60),
+            UpgradeState.FAILED,
+            cause='\0\udcff' + '\U0001f4a5' * 70_000,
+            error_code='E',
+        )
         self.assertEqual(255, len(self.repos.instances.get(database.INSTANCE).fault.message))
         results = self.together(16, lambda number: self.repos.upgrades.retry(failed.id))
         self.assertEqual(1, sum(not isinstance(result, Exception) for result in results))
@@ -111,25 +156,42 @@ class OnARealServer(real_database.RealDatabase):
         self.assertEqual((2, 2), (held.attempt, held.generation))
         self.repos.upgrades.end(held, UpgradeState.COMPLETED)
         found = self.repos.instances.get(database.INSTANCE)
-        self.assertEqual((Task.NONE, database.MARIADB_11_8, None), (found.task, found.version.id, found.fault))
+        self.assertEqual(
+            (Task.NONE, database.MARIADB_11_8, None), (found.task, found.version.id, found.fault)
+        )
 
     def test_many_first_heartbeats_of_one_guest_leave_one_row(self):
-        self.together(16, lambda number: self.repos.guests.record(
-            Heartbeat(database.INSTANCE, f'boot-{number}', None, False, '1', None, ServerState.RUNNING)))
+        self.together(
+            16,
+            lambda number: self.repos.guests.record(
+                Heartbeat(
+                    database.INSTANCE, f'boot-{number}', None, False, '1', None, ServerState.RUNNING
+                )
+            ),
+        )
         self.assertEqual(1, len(self.db.rows(models.upgrade_guests)))
 
     def test_a_look_at_a_table_leaves_the_errors_of_its_connection_as_they_were(self):
         values = {'instance_id': database.INSTANCE}
-        for look in (lambda _connection: None, lambda connection: self.db.database.columns(connection, 'upgrade_guests')):
+        for look in (
+            lambda _connection: None,
+            lambda connection: self.db.database.columns(connection, 'upgrade_guests'),
+        ):
             self.db.database.forget_columns()
             with contextlib.suppress(LookupError), self.db.database.write() as connection:
                 look(connection)
                 connection.execute(sa.insert(models.upgrade_guests).values(**values))
-                self.assertRaises(db_exc.DBDuplicateEntry, connection.execute, sa.insert(models.upgrade_guests).values(**values))
+                self.assertRaises(
+                    db_exc.DBDuplicateEntry,
+                    connection.execute,
+                    sa.insert(models.upgrade_guests).values(**values),
+                )
                 raise LookupError
 
     def test_events_of_an_upgrade_come_in_order_and_never_again(self):
-        self.repos.upgrades.end(self.repos.upgrades.claim(self.db.begin().id, 'me', 60), UpgradeState.COMPLETED)
+        self.repos.upgrades.end(
+            self.repos.upgrades.claim(self.db.begin().id, 'me', 60), UpgradeState.COMPLETED
+        )
         seen = []
         while events := self.repos.outbox.pending(10):
             for event in events:
@@ -139,9 +201,19 @@ class OnARealServer(real_database.RealDatabase):
         self.assertLess(seen.index('start'), seen.index('end'))
 
     def test_a_project_of_600_instances_is_one_page(self):
-        rows = [{'id': f'{number:08d}-0000-4000-8000-000000000000', 'name': f'n{number}', 'tenant_id': 'big', 'task_id': 1,
-                 'deleted': False, 'datastore_version_id': database.MARIADB_10_11, 'created': database.CREATED,
-                 'updated': database.CREATED} for number in range(600)]
+        rows = [
+            {
+                'id': f'{number:08d}-0000-4000-8000-000000000000',
+                'name': f'n{number}',
+                'tenant_id': 'big',
+                'task_id': 1,
+                'deleted': False,
+                'datastore_version_id': database.MARIADB_10_11,
+                'created': database.CREATED,
+                'updated': database.CREATED,
+            }
+            for number in range(600)
+        ]
         with self.db.database.write() as connection:
             connection.execute(sa.insert(trove_tables.instances), rows)
         page = self.repos.instances.list('big', limit=1000)
@@ -149,19 +221,25 @@ class OnARealServer(real_database.RealDatabase):
 
     def test_the_databases_clock_goes_ahead_and_back_by_fractions(self):
         with self.db.database.read() as connection:
-            now, ahead, back = connection.execute(sa.select(columns.now(), columns.ahead(90.25), columns.ahead(-1.5))).one()
+            now, ahead, back = connection.execute(
+                sa.select(columns.now(), columns.ahead(90.25), columns.ahead(-1.5))
+            ).one()
         self.assertAlmostEqual(90.25, (ahead - now).total_seconds(), delta=0.1)
         self.assertAlmostEqual(-1.5, (back - now).total_seconds(), delta=0.1)
 
     def test_transactions_see_what_others_have_committed_meanwhile(self):
         with self.db.database.read() as connection:
-            query = sa.select(trove_tables.instances.c.task_id).where(trove_tables.instances.c.id == database.INSTANCE)
+            query = sa.select(trove_tables.instances.c.task_id).where(
+                trove_tables.instances.c.id == database.INSTANCE
+            )
             self.assertEqual(int(Task.NONE), connection.execute(query).scalar_one())
             self.db.update_instance(task_id=int(Task.RESIZING))
             self.assertEqual(int(Task.RESIZING), connection.execute(query).scalar_one())
 
     def test_long_journals_fit(self):
-        facts = {f'x{number}': 'ü' * 4000 for number in range(15)}    # more than 64 KiB, within what is kept of a guest
+        facts = {
+            f'x{number}': 'ü' * 4000 for number in range(15)
+        }  # more than 64 KiB, within what is kept of a guest
         held = self.repos.upgrades.claim(self.db.begin().id, 'me', 60).with_data(upgrade_info=facts)
         self.assertEqual(held.data, self.repos.upgrades.save(held).data)
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scripts of the guest's database service, run as root in namespaces of the test's own; the server is a stand-in."""
+
 import pathlib
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ SERVICE = '/etc/init.d/trove-upgrade-database'
 LIMIT_SECONDS = 60
 
 #: A guest as after its upgrade: what is written stays in memory and goes with the namespace.
-ENTER = r'''
+ENTER = r"""
 set -e
 mount -t tmpfs -o mode=755 none "$HERE/memory"
 for place in /etc /usr/bin /usr/sbin /usr/lib; do
@@ -41,7 +42,7 @@ log=/var/log/mysql/error.log
 start() { /usr/lib/trove-upgrade/database-run; }
 as_mysql() { setpriv --reuid=mysql --regid=mysql --clear-groups -- sh -c "$1"; }
 start
-'''
+"""
 
 
 class TestTheScripts(base.TestCase):
@@ -49,11 +50,33 @@ class TestTheScripts(base.TestCase):
         here = pathlib.Path(tempfile.mkdtemp(prefix='tu-service-', dir=private_mariadb.PLACE))
         self.addCleanup(shutil.rmtree, here)
         (here / 'memory').mkdir()
-        shutil.copytree(SCRIPTS, here / 'scripts')    # the checkout may be below /root, which the guest hides
+        shutil.copytree(
+            SCRIPTS, here / 'scripts'
+        )  # the checkout may be below /root, which the guest hides
         done = subprocess.run(
-            ['unshare', '--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child', '--mount-proc', 'sh', '-c', ENTER + script],
-            env={'HERE': str(here), 'SCRIPTS': str(here / 'scripts'), 'PATH': '/usr/sbin:/usr/bin:/sbin:/bin'}, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=LIMIT_SECONDS)
+            [
+                'unshare',
+                '--mount',
+                '--propagation',
+                'private',
+                '--pid',
+                '--fork',
+                '--kill-child',
+                '--mount-proc',
+                'sh',
+                '-c',
+                ENTER + script,
+            ],
+            env={
+                'HERE': str(here),
+                'SCRIPTS': str(here / 'scripts'),
+                'PATH': '/usr/sbin:/usr/bin:/sbin:/bin',
+            },
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_SECONDS,
+        )
         self.assertEqual(0, done.returncode, done.stdout + done.stderr)
         return done.stdout
 
@@ -62,31 +85,52 @@ class TestTheScripts(base.TestCase):
         self.assertEqual(['mysql 660', *['mysql', 'of the tenant'] * 2], found.splitlines())
 
     def test_a_log_that_is_a_link_to_a_file_of_root_s_is_not_written_to(self):
-        found = self.run_in_a_guest('as_mysql "ln -sf /root/secret $log"; start; cat /root/secret; stat -c "%F" "$log"')
+        found = self.run_in_a_guest(
+            'as_mysql "ln -sf /root/secret $log"; start; cat /root/secret; stat -c "%F" "$log"'
+        )
         self.assertEqual(['of root', 'regular file'], found.splitlines())
 
     def test_a_log_that_is_a_link_makes_no_file_of_root_s(self):
-        self.run_in_a_guest('as_mysql "ln -sf /etc/ld.so.preload $log"; start; ! test -e /etc/ld.so.preload')
+        self.run_in_a_guest(
+            'as_mysql "ln -sf /etc/ld.so.preload $log"; start; ! test -e /etc/ld.so.preload'
+        )
 
     def test_a_log_that_is_a_pipe_or_of_root_s_is_set_aside_and_the_server_starts(self):
-        self.assertIn('of the tenant', self.run_in_a_guest('as_mysql "rm $log; mkfifo $log"; start; cat "$log"'))
-        found = self.run_in_a_guest('rm "$log"; echo "of an earlier release" > "$log"; start; cat "$log" "$log.set-aside"')
+        self.assertIn(
+            'of the tenant',
+            self.run_in_a_guest('as_mysql "rm $log; mkfifo $log"; start; cat "$log"'),
+        )
+        found = self.run_in_a_guest(
+            'rm "$log"; echo "of an earlier release" > "$log"; start; cat "$log" "$log.set-aside"'
+        )
         self.assertEqual(['mysql', 'of the tenant', 'of an earlier release'], found.splitlines())
 
     def server(self, *lines):
         """Shell for a stand-in of these `lines`."""
-        return "printf '%s\\n' '#!/bin/sh' " + ' '.join(f"'{line}'" for line in lines) + ' > /usr/sbin/mariadbd; '
+        return (
+            "printf '%s\\n' '#!/bin/sh' "
+            + ' '.join(f"'{line}'" for line in lines)
+            + ' > /usr/sbin/mariadbd; '
+        )
 
     def test_the_last_words_of_a_server_that_ended_are_read_as_its_user(self):
         starts = f'! {SERVICE} start 2>&1'
         self.assertIn('of the tenant', self.run_in_a_guest(starts))
         for what in ('ln -s /root/secret', 'mkfifo'):
-            found = self.run_in_a_guest(self.server(f'rm /var/log/mysql/error.log; {what} /var/log/mysql/error.log') + starts)
+            found = self.run_in_a_guest(
+                self.server(f'rm /var/log/mysql/error.log; {what} /var/log/mysql/error.log')
+                + starts
+            )
             self.assertIn('the server ended', found)
             self.assertNotIn('of root', found)
 
     def test_the_service_is_running_while_its_server_is(self):
         server = self.server('echo $$ > /run/mysqld/trove-upgrade-database.pid', 'exec mysqld 50')
-        found = self.run_in_a_guest(f'cp /usr/bin/sleep /usr/bin/mysqld; {server} {SERVICE} start; {SERVICE} status; {SERVICE} stop;'
-                                    f'{SERVICE} status || echo "code $?"')
-        self.assertRegex(found, r'(?s)is running, process (\d+).*is running, process \1.*is stopped.*is not running.*code 3')
+        found = self.run_in_a_guest(
+            f'cp /usr/bin/sleep /usr/bin/mysqld; {server} {SERVICE} start; {SERVICE} status; {SERVICE} stop;'
+            f'{SERVICE} status || echo "code $?"'
+        )
+        self.assertRegex(
+            found,
+            r'(?s)is running, process (\d+).*is running, process \1.*is stopped.*is not running.*code 3',
+        )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The client of the engine's API against a real engine."""
+
 from trove_upgrade.guestagent.clock import SystemClock
 from trove_upgrade.guestagent.containers import definitions, errors, http
 from trove_upgrade.guestagent.containers.engine import DockerEngine
@@ -29,11 +30,24 @@ class EngineClientTest(base.TestCase):
             self.addCleanup(self.engine.remove, name, force=True)
 
     def definition(self, command=SERVES):
-        return {'Config': {'Image': 'mariadb:10.11', 'Cmd': command, 'Env': ['A=1', 'B=2'], 'User': '1001:1001'}, 'HostConfig': {'RestartPolicy': {'Name': 'unless-stopped'}}}
+        return {
+            'Config': {
+                'Image': 'mariadb:10.11',
+                'Cmd': command,
+                'Env': ['A=1', 'B=2'],
+                'User': '1001:1001',
+            },
+            'HostConfig': {'RestartPolicy': {'Name': 'unless-stopped'}},
+        }
 
     def create(self, command=SERVES, **kwargs):
         # The image's own entrypoint would become a database.
-        self.engine.create('database', self.definition(['sh', '-c', 'exec "$@"', 'sh', *command]), network='none', **kwargs)
+        self.engine.create(
+            'database',
+            self.definition(['sh', '-c', 'exec "$@"', 'sh', *command]),
+            network='none',
+            **kwargs,
+        )
 
     def test_it_answers_and_says_its_version(self):
         self.assertTrue(self.engine.ping())
@@ -52,12 +66,22 @@ class EngineClientTest(base.TestCase):
         self.engine.start('database')
         self.assertEqual(('running', None, 'unless-stopped'), self.facts())
         self.engine.set_restart_policy('database', 'no')
-        finished = self.engine.exec('database', ['sh', '-c', 'echo $A$B$C$D; echo err >&2; exit 3'], env={'D': 'x y'}, timeout_seconds=30)
-        self.assertEqual((3, {'13x y', 'err'}), (finished.return_code, set(finished.output.split('\n')) - {''}))
+        finished = self.engine.exec(
+            'database',
+            ['sh', '-c', 'echo $A$B$C$D; echo err >&2; exit 3'],
+            env={'D': 'x y'},
+            timeout_seconds=30,
+        )
+        self.assertEqual(
+            (3, {'13x y', 'err'}), (finished.return_code, set(finished.output.split('\n')) - {''})
+        )
         self.engine.stop('database', 30)
         self.engine.stop('database', 30)
         self.engine.kill('database')
-        self.assertEqual((0, ('exited', 0, 'no')), (self.engine.wait('database', 30, lambda *_: None), self.facts()))
+        self.assertEqual(
+            (0, ('exited', 0, 'no')),
+            (self.engine.wait('database', 30, lambda *_: None), self.facts()),
+        )
         self.assertEqual(['up', 'bye'], self.engine.logs('database', 10).split())
         self.engine.rename('database', 'other')
         self.assertIsNone(self.engine.inspect('database'))
@@ -75,34 +99,74 @@ class EngineClientTest(base.TestCase):
     def test_it_is_made_again_from_what_the_engine_tells_of_it(self):
         self.create()
         container = self.engine.inspect('database')
-        kept = definitions.without_image_defaults(container.definition, self.engine.image(container.image_id).config)
+        kept = definitions.without_image_defaults(
+            container.definition, self.engine.image(container.image_id).config
+        )
         self.engine.remove('database')
         self.engine.create('database', kept)
         again = self.engine.inspect('database').definition
-        for part, keys in (('Config', ('Cmd', 'User', 'Image', 'Healthcheck')), ('HostConfig', ('RestartPolicy', 'NetworkMode', 'Binds'))):
+        for part, keys in (
+            ('Config', ('Cmd', 'User', 'Image', 'Healthcheck')),
+            ('HostConfig', ('RestartPolicy', 'NetworkMode', 'Binds')),
+        ):
             for key in keys:
                 self.assertEqual(container.definition[part].get(key), again[part].get(key), key)
         self.assertEqual(set(container.definition['Config']['Env']), set(again['Config']['Env']))
 
     def test_a_throwaway_tries_something_and_is_gone(self):
-        finished = self.engine.run_throwaway('mariadb:10.11', ['-c', 'id -u; ls -ld /scratch; exit 7'], user='1001:1001', entrypoint=['sh'],
-                                             tmpfs={'/scratch': 'uid=1001,gid=1001'}, timeout_seconds=60)
+        finished = self.engine.run_throwaway(
+            'mariadb:10.11',
+            ['-c', 'id -u; ls -ld /scratch; exit 7'],
+            user='1001:1001',
+            entrypoint=['sh'],
+            tmpfs={'/scratch': 'uid=1001,gid=1001'},
+            timeout_seconds=60,
+        )
         self.assertEqual((7, '1001'), (finished.return_code, finished.output.split('\n')[0]))
-        self.assertRaises(TimeoutError, self.engine.run_throwaway, 'mariadb:10.11', ['60'], user='1001', entrypoint=['sleep'], timeout_seconds=0.5)
-        error = self.assertRaises(errors.ContainerFailed, self.engine.run_throwaway, 'mariadb:10.11', [], user='1001', entrypoint=['/no/such'], timeout_seconds=5)
+        self.assertRaises(
+            TimeoutError,
+            self.engine.run_throwaway,
+            'mariadb:10.11',
+            ['60'],
+            user='1001',
+            entrypoint=['sleep'],
+            timeout_seconds=0.5,
+        )
+        error = self.assertRaises(
+            errors.ContainerFailed,
+            self.engine.run_throwaway,
+            'mariadb:10.11',
+            [],
+            user='1001',
+            entrypoint=['/no/such'],
+            timeout_seconds=5,
+        )
         self.assertIn('/no/such', error.message)
-        self.assertEqual('', self.server.run(['ps', '--all', '--quiet', '--filter', 'name=trove-upgrade']).stdout)
+        self.assertEqual(
+            '', self.server.run(['ps', '--all', '--quiet', '--filter', 'name=trove-upgrade']).stdout
+        )
 
     def test_a_program_that_outlasts_its_time_is_told(self):
         self.create()
         self.engine.start('database')
-        self.assertRaises(TimeoutError, self.engine.exec, 'database', ['sleep', '60'], timeout_seconds=0.5)
+        self.assertRaises(
+            TimeoutError, self.engine.exec, 'database', ['sleep', '60'], timeout_seconds=0.5
+        )
 
     def test_refusals_have_their_codes(self):
         self.create()
-        for code, action in (('CONTAINER_NOT_FOUND', lambda: self.engine.start('nobody')), ('CONTAINER_NOT_FOUND', lambda: self.engine.stop('nobody', 1)),
-                             ('CONTAINER_IMAGE_NOT_FOUND', lambda: self.engine.create('other', {'Config': {'Image': 'nobody:1'}})),
-                             ('CONTAINER_FAILED', lambda: self.engine.create('database', self.definition())),
-                             ('ENGINE_REFUSED', lambda: self.engine.exec('database', ['true'], timeout_seconds=5)),
-                             ('CONTAINER_IMAGE_NOT_PULLED', lambda: self.engine.pull('127.0.0.1:9/nobody:1', lambda *_: None))):
+        for code, action in (
+            ('CONTAINER_NOT_FOUND', lambda: self.engine.start('nobody')),
+            ('CONTAINER_NOT_FOUND', lambda: self.engine.stop('nobody', 1)),
+            (
+                'CONTAINER_IMAGE_NOT_FOUND',
+                lambda: self.engine.create('other', {'Config': {'Image': 'nobody:1'}}),
+            ),
+            ('CONTAINER_FAILED', lambda: self.engine.create('database', self.definition())),
+            ('ENGINE_REFUSED', lambda: self.engine.exec('database', ['true'], timeout_seconds=5)),
+            (
+                'CONTAINER_IMAGE_NOT_PULLED',
+                lambda: self.engine.pull('127.0.0.1:9/nobody:1', lambda *_: None),
+            ),
+        ):
             self.assertEqual(code, self.assertRaises(errors.EngineError, action).code)

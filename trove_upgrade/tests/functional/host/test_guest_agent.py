@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The guest agent in real guests: real images, volumes and servers, but neither Nova nor a broker; calls come in by hand."""
+
 import dataclasses
 import datetime
 import json
@@ -15,7 +16,7 @@ from trove_upgrade.tests.functional.host.test_lab_guests import GuestTestCase
 PYTHON = '/opt/trove-upgrade/venv/bin/python'
 
 #: What an agent does with one call; it waits for the job's end.
-ASK = '''
+ASK = """
 import json, sys
 from oslo_config import cfg
 from oslo_service import backend
@@ -39,7 +40,7 @@ for line in sys.stdin:
     except exceptions.Dropped as error:
         answer = {'dropped': error.code}
     print(json.dumps(answer), flush=True)
-'''
+"""
 
 
 class AgentTestCase(GuestTestCase):
@@ -57,19 +58,39 @@ class AgentTestCase(GuestTestCase):
         return guest
 
     def user_data(self, marker=None):
-        files = {'guest_info.conf': f'[DEFAULT]\nguest_id = one\ndatastore_manager = {self.manager}\n',
-                 'trove-guestagent.conf': '[DEFAULT]\ntransport_url = fake://\n'}
-        writes = [{'path': f'/etc/trove/conf.d/{name}', 'content': content} for name, content in files.items()]
+        files = {
+            'guest_info.conf': f'[DEFAULT]\nguest_id = one\ndatastore_manager = {self.manager}\n',
+            'trove-guestagent.conf': '[DEFAULT]\ntransport_url = fake://\n',
+        }
+        writes = [
+            {'path': f'/etc/trove/conf.d/{name}', 'content': content}
+            for name, content in files.items()
+        ]
         former = b'#cloud-config\n' + json.dumps({'write_files': writes}).encode()
-        return former if marker is None else user_data.render(former, marker, user_data.Wanted('11.8.6', self.manager))
+        return (
+            former
+            if marker is None
+            else user_data.render(former, marker, user_data.Wanted('11.8.6', self.manager))
+        )
 
     def read_by_the_tenant(self, guest):
         """What his superuser reads of the agents' files."""
         names = self.shell(guest, 'ls /etc/trove/conf.d').split()
-        return [name for name in names if provision.sql(guest, f"SELECT LOAD_FILE('/etc/trove/conf.d/{name}') IS NULL;").strip() == '0']
+        return [
+            name
+            for name in names
+            if provision.sql(
+                guest, f"SELECT LOAD_FILE('/etc/trove/conf.d/{name}') IS NULL;"
+            ).strip()
+            == '0'
+        ]
 
     def rebuild(self, guest, image=None):
-        spec = dataclasses.replace(guest.spec, image_path=(image or self.target).path, user_data=self.user_data(f'{self.upgrade_id}:1'))
+        spec = dataclasses.replace(
+            guest.spec,
+            image_path=(image or self.target).path,
+            user_data=self.user_data(f'{self.upgrade_id}:1'),
+        )
         guest = self.host.guests.rebuild('one', spec)
         # It would take a call that is asked here for one that its predecessor did not finish, and work beside us.
         self.shell(guest, 'service trove-upgrade-guestagent stop')
@@ -77,18 +98,30 @@ class AgentTestCase(GuestTestCase):
 
     def call(self, upgrade_info=None, attempt=1):
         deadline = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=5)
-        return wire.GuestCall('one', self.upgrade_id, attempt, 1, deadline, target=self.target.facts, options=self.options,
-                              upgrade_info=upgrade_info or {})
+        return wire.GuestCall(
+            'one',
+            self.upgrade_id,
+            attempt,
+            1,
+            deadline,
+            target=self.target.facts,
+            options=self.options,
+            upgrade_info=upgrade_info or {},
+        )
 
     def ask(self, guest, method, *, attempt=1, upgrade_info=None, state=wire.JobState.DONE):
         call = self.call(upgrade_info, attempt)
-        done = guest.exec([PYTHON, '-c', ASK, method], input_text=json.dumps(call.to_wire()), timeout_seconds=300)
+        done = guest.exec(
+            [PYTHON, '-c', ASK, method], input_text=json.dumps(call.to_wire()), timeout_seconds=300
+        )
         answer = wire.GuestAnswer.from_wire(json.loads(done.output.splitlines()[-1]))
         self.assertEqual(state, answer.state, f'{method}: {answer.message} {done.errors[-2000:]}')
         return answer
 
     def checksum(self, guest):
-        return provision.sql(guest, 'CHECKSUM TABLE shop.orders EXTENDED; SELECT COUNT(*) FROM shop.orders;')
+        return provision.sql(
+            guest, 'CHECKSUM TABLE shop.orders EXTENDED; SELECT COUNT(*) FROM shop.orders;'
+        )
 
 
 class UpgradeTest(AgentTestCase):
@@ -96,10 +129,16 @@ class UpgradeTest(AgentTestCase):
         guest = self.provisioned()
         before = self.checksum(guest)
         checks = self.ask(guest, 'check_upgrade').result['checks']
-        self.assertEqual([], [check for check in checks if check['outcome'] not in {'ok', 'warning'}])
-        self.assertIn('trove-guestagent.conf', self.read_by_the_tenant(guest))    # as Trove's user data has it
+        self.assertEqual(
+            [], [check for check in checks if check['outcome'] not in {'ok', 'warning'}]
+        )
+        self.assertIn(
+            'trove-guestagent.conf', self.read_by_the_tenant(guest)
+        )  # as Trove's user data has it
         self.assertIn('GUEST_SECRETS_READABLE', [check['code'] for check in checks])
-        self.assertIn(('guest_metadata', 'ok'), [(check['name'], check['outcome']) for check in checks])
+        self.assertIn(
+            ('guest_metadata', 'ok'), [(check['name'], check['outcome']) for check in checks]
+        )
 
         stopped = self.ask(guest, 'pre_upgrade')
         self.assertEqual((wire.ServerState.STOPPED, False), (stopped.server_state, stopped.serving))
@@ -113,12 +152,22 @@ class UpgradeTest(AgentTestCase):
         self.ask(guest, 'finish_upgrade')
 
         self.assertEqual([], self.read_by_the_tenant(guest))
-        self.assertEqual(['600'], sorted(set(self.shell(guest, 'stat -c %a /etc/trove/conf.d/*').split())))
+        self.assertEqual(
+            ['600'], sorted(set(self.shell(guest, 'stat -c %a /etc/trove/conf.d/*').split()))
+        )
         self.assertEqual(before, self.checksum(guest))
         self.assertEqual('157', provision.sql(guest, 'SELECT @@max_connections;').strip())
-        self.assertEqual('1', self.shell(guest, 'ps -o ppid= -C mariadbd | tr -d " "'), 'the server is somebody\'s child')
+        self.assertEqual(
+            '1',
+            self.shell(guest, 'ps -o ppid= -C mariadbd | tr -d " "'),
+            "the server is somebody's child",
+        )
         guest.reboot()
-        wait_until(lambda: guest.exec(['mariadb-admin', 'ping'], check=False).returncode == 0, 'the database after the reboot', seconds=60)
+        wait_until(
+            lambda: guest.exec(['mariadb-admin', 'ping'], check=False).returncode == 0,
+            'the database after the reboot',
+            seconds=60,
+        )
         self.assertEqual(before, self.checksum(guest))
 
     def test_a_power_cut_in_the_middle_of_the_restore_is_gone_on_from(self):
@@ -129,12 +178,26 @@ class UpgradeTest(AgentTestCase):
         mark = '/var/lib/mysql/.trove-upgrade/mark-server_started_on_data.json'
         guest.write_file('/root/ask.py', ASK)
         guest.write_file('/root/call.json', json.dumps(self.call(info).to_wire()))
-        self.shell(guest, f'nohup {PYTHON} /root/ask.py post_upgrade < /root/call.json > /dev/null 2>&1 &')
-        wait_until(lambda: guest.exec(['test', '-e', mark], check=False).returncode == 0, 'the point of no return', seconds=60)
+        self.shell(
+            guest, f'nohup {PYTHON} /root/ask.py post_upgrade < /root/call.json > /dev/null 2>&1 &'
+        )
+        wait_until(
+            lambda: guest.exec(['test', '-e', mark], check=False).returncode == 0,
+            'the point of no return',
+            seconds=60,
+        )
         guest.power_cut()
-        guest.boot()   # this starts the guest's own agent, which finds the job in its journal
-        wait_until(lambda: guest.exec(['test', '-e', '/var/lib/trove-upgrade/restored'], check=False).returncode == 0,
-                   'the agent to go on by itself', seconds=120)
+        guest.boot()  # this starts the guest's own agent, which finds the job in its journal
+        wait_until(
+            lambda: (
+                guest.exec(
+                    ['test', '-e', '/var/lib/trove-upgrade/restored'], check=False
+                ).returncode
+                == 0
+            ),
+            'the agent to go on by itself',
+            seconds=120,
+        )
         self.shell(guest, 'service trove-upgrade-guestagent stop')
         self.assertTrue(self.ask(guest, 'post_upgrade', upgrade_info=info).serving)
         self.assertEqual(before, self.checksum(guest))
@@ -152,47 +215,79 @@ class SealedTest(AgentTestCase):
     def keyed(self):
         guest = self.provisioned(rows=10)
         guest.write_file(self.KEY_FILE, self.key.to_file().decode())
-        self.shell(guest, f'chown root:root {self.KEY_FILE}; chmod 0600 {self.KEY_FILE}; service trove-upgrade-guestagent stop')
+        self.shell(
+            guest,
+            f'chown root:root {self.KEY_FILE}; chmod 0600 {self.KEY_FILE}; service trove-upgrade-guestagent stop',
+        )
         return guest
 
     def seal(self, method, arguments=None):
         self.number += 1
-        request = messages.Request(method, self.session, self.number, messages.LARGEST_NUMBER, arguments or {})
+        request = messages.Request(
+            method, self.session, self.number, messages.LARGEST_NUMBER, arguments or {}
+        )
         return envelope.seal(self.key, keys.Direction.TO_GUEST, request.to_bytes())
 
     def deliver(self, guest, method, *arguments):
         """To one start of the agent: the answers."""
         lines = ''.join(f'{json.dumps(one)}\n' for one in arguments)
         done = guest.exec([PYTHON, '-c', ASK, method], input_text=lines, timeout_seconds=300)
-        return [json.loads(line) for line in done.output.splitlines()[-len(arguments):]]
+        return [json.loads(line) for line in done.output.splitlines()[-len(arguments) :]]
 
     def deliver_sealed(self, guest, *sealed):
         wires = self.deliver(guest, 'sealed', *({'envelope': one.to_wire()} for one in sealed))
-        return [messages.Answer.from_bytes(envelope.unseal(self.key, keys.Direction.TO_TASKMANAGER, envelope.Envelope.from_wire(wire)))
-                for wire in wires]
+        return [
+            messages.Answer.from_bytes(
+                envelope.unseal(
+                    self.key, keys.Direction.TO_TASKMANAGER, envelope.Envelope.from_wire(wire)
+                )
+            )
+            for wire in wires
+        ]
 
     def test_a_guest_with_a_key_takes_nothing_unsealed_and_its_tenant_does_not_read_the_key(self):
         guest = self.keyed()
         for method in ('check_upgrade', 'pre_upgrade'):
-            self.assertEqual([{'dropped': 'GUEST_SEALED'}], self.deliver(guest, method, self.call().to_wire()))
+            self.assertEqual(
+                [{'dropped': 'GUEST_SEALED'}], self.deliver(guest, method, self.call().to_wire())
+            )
         self.assertEqual([{'dropped': 'GUEST_SEALED'}], self.deliver(guest, 'pre_upgrade', {}))
-        self.assertEqual('1', provision.sql(guest, f"SELECT LOAD_FILE('{self.KEY_FILE}') IS NULL;").strip())
+        self.assertEqual(
+            '1', provision.sql(guest, f"SELECT LOAD_FILE('{self.KEY_FILE}') IS NULL;").strip()
+        )
         self.shell(guest, f'chmod 0644 {self.KEY_FILE}')
-        self.assertEqual([{'dropped': 'GUEST_SEALED'}], self.deliver(guest, 'check_upgrade', self.call().to_wire()))
-        self.assertEqual([{'dropped': 'NOT_SEALED'}], self.deliver(guest, 'sealed', {'envelope': self.seal('greet').to_wire()}))
+        self.assertEqual(
+            [{'dropped': 'GUEST_SEALED'}],
+            self.deliver(guest, 'check_upgrade', self.call().to_wire()),
+        )
+        self.assertEqual(
+            [{'dropped': 'NOT_SEALED'}],
+            self.deliver(guest, 'sealed', {'envelope': self.seal('greet').to_wire()}),
+        )
 
     def test_a_sealed_call_is_carried_out_by_the_agent_whose_session_it_has_alone(self):
         guest = self.keyed()
         guest.write_file('/root/ask.py', ASK)
-        self.shell(guest, f'mkfifo /root/in; nohup {PYTHON} /root/ask.py sealed < /root/in > /root/out 2> /root/err & sleep 1000000000 > /root/in 2> /dev/null & true')
+        self.shell(
+            guest,
+            f'mkfifo /root/in; nohup {PYTHON} /root/ask.py sealed < /root/in > /root/out 2> /root/err & sleep 1000000000 > /root/in 2> /dev/null & true',
+        )
 
         def live(sealed, number):
             """The answer of the agent that has run since; its lines are counted."""
             guest.write_file('/root/line', json.dumps({'envelope': sealed.to_wire()}) + '\n')
             self.shell(guest, 'cat /root/line > /root/in')
-            wait_until(lambda: self.shell(guest, 'wc -l < /root/out').strip() == str(number), 'the answer', seconds=60)
+            wait_until(
+                lambda: self.shell(guest, 'wc -l < /root/out').strip() == str(number),
+                'the answer',
+                seconds=60,
+            )
             wire = json.loads(self.shell(guest, 'tail -n 1 /root/out'))
-            return messages.Answer.from_bytes(envelope.unseal(self.key, keys.Direction.TO_TASKMANAGER, envelope.Envelope.from_wire(wire)))
+            return messages.Answer.from_bytes(
+                envelope.unseal(
+                    self.key, keys.Direction.TO_TASKMANAGER, envelope.Envelope.from_wire(wire)
+                )
+            )
 
         met = live(self.seal('greet'), 1)
         self.assertEqual(messages.Refusal.SESSION, met.refused)
@@ -217,7 +312,10 @@ class SystemdTest(AgentTestCase):
         provision.seed_rows(guest, 1000)
         before = self.checksum(guest)
         info = self.ask(guest, 'pre_upgrade').result['upgrade_info']
-        self.assertEqual('disabled', self.shell(guest, 'systemctl is-enabled trove-upgrade-database', check=False))
+        self.assertEqual(
+            'disabled',
+            self.shell(guest, 'systemctl is-enabled trove-upgrade-database', check=False),
+        )
 
         guest = self.rebuild(guest)
         self.assertTrue(self.ask(guest, 'post_upgrade', upgrade_info=info).serving)
@@ -226,7 +324,11 @@ class SystemdTest(AgentTestCase):
         self.assertEqual('active', self.shell(guest, 'systemctl is-active trove-upgrade-database'))
 
         guest.reboot()
-        wait_until(lambda: guest.exec(['mariadb-admin', 'ping'], check=False).returncode == 0, 'the database after the reboot', seconds=60)
+        wait_until(
+            lambda: guest.exec(['mariadb-admin', 'ping'], check=False).returncode == 0,
+            'the database after the reboot',
+            seconds=60,
+        )
         self.assertEqual(before, self.checksum(guest))
 
 
@@ -243,10 +345,15 @@ class RefusalTest(AgentTestCase):
         guest = self.provisioned(rows=100)
         self.before = self.checksum(guest)
 
-        self.shell(guest, 'fallocate -l "$(stat -f -c "%f %S" /var/lib/mysql | awk \'{ print $1 * $2 - 20000000 }\')" /var/lib/mysql/ballast')
+        self.shell(
+            guest,
+            'fallocate -l "$(stat -f -c "%f %S" /var/lib/mysql | awk \'{ print $1 * $2 - 20000000 }\')" /var/lib/mysql/ballast',
+        )
         self._refused(guest, 'VOLUME_SPACE')
         self.shell(guest, 'rm /var/lib/mysql/ballast')
-        self.shell(guest, 'sleep 600 > /var/lib/mysql/held 2>&1 < /dev/null & echo $! > /run/holder')
+        self.shell(
+            guest, 'sleep 600 > /var/lib/mysql/held 2>&1 < /dev/null & echo $! > /run/holder'
+        )
         self.assertIn('(sleep)', self._refused(guest, 'VOLUME_BUSY').message)
         self.shell(guest, 'kill "$(cat /run/holder)"')
 
@@ -254,5 +361,11 @@ class RefusalTest(AgentTestCase):
         self.assertTrue(self.ask(guest, 'abort_upgrade').serving)
         self.assertEqual(self.before, self.checksum(guest))
         guest.reboot()
-        wait_until(lambda: guest.exec(['mariadb-admin', 'ping'], check=False).returncode == 0, 'the database after the reboot', seconds=60)
-        self.assertEqual('', self.shell(guest, 'ls -A /var/lib/mysql/.trove-upgrade | grep stash || true'))
+        wait_until(
+            lambda: guest.exec(['mariadb-admin', 'ping'], check=False).returncode == 0,
+            'the database after the reboot',
+            seconds=60,
+        )
+        self.assertEqual(
+            '', self.shell(guest, 'ls -A /var/lib/mysql/.trove-upgrade | grep stash || true')
+        )

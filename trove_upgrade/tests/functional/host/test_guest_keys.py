@@ -48,7 +48,9 @@ class OnARealServer(real_database.RealDatabase):
         self.keys.met(former, SESSION)
         key = self.keys.mint(INSTANCE, MARKER)
         self.together(10, lambda number: self.keys.hear(key, LATER, number + 1))
-        self.assertEqual((key, LATER), (self.keys.current(INSTANCE).key, self.keys.current(INSTANCE).session))
+        self.assertEqual(
+            (key, LATER), (self.keys.current(INSTANCE).key, self.keys.current(INSTANCE).session)
+        )
         self.assertIsNone(self.keys.find(INSTANCE, former.id))
 
     def test_of_many_late_answers_those_of_the_former_session_change_nothing(self):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The guest's volume on a real ext4 file system on a loop device."""
+
 import contextlib
 import os
 import pathlib
@@ -19,7 +20,9 @@ from trove_upgrade.tests.unit import base
 
 
 def _succeeds(*argv):
-    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+    return subprocess.run(
+        argv, check=True, capture_output=True, text=True, timeout=60
+    ).stdout.strip()
 
 
 class VolumeTest(base.TestCase):
@@ -29,8 +32,13 @@ class VolumeTest(base.TestCase):
         self.layout = Layout(self.directory / 'root')
         self.layout.etc.mkdir(parents=True)
         self.layout.volume.mkdir(parents=True)
-        self.volume = Volume(self.layout, commands_module.SystemCommands(), clock_module.SystemClock(), 'noatime,nodev,nosuid',
-                             busy_seconds=0.5)
+        self.volume = Volume(
+            self.layout,
+            commands_module.SystemCommands(),
+            clock_module.SystemClock(),
+            'noatime,nodev,nosuid',
+            busy_seconds=0.5,
+        )
         self.addCleanup(self._unmount_all)
         self.uuid, self.device = self._file_system('first')
 
@@ -83,7 +91,9 @@ class VolumeTest(base.TestCase):
 
     def test_a_volume_that_is_not_there_is_waited_for_and_then_refused(self):
         before = time.monotonic()
-        self.assertEqual('VOLUME_NOT_FOUND', self._code(self.volume.mount, str(uuid.uuid4()), None, 0.6))
+        self.assertEqual(
+            'VOLUME_NOT_FOUND', self._code(self.volume.mount, str(uuid.uuid4()), None, 0.6)
+        )
         self.assertGreaterEqual(time.monotonic() - before, 0.6)
 
     def test_a_directory_that_is_no_mount_point_counts_as_nothing(self):
@@ -103,8 +113,19 @@ class VolumeTest(base.TestCase):
     def test_a_volume_that_another_mount_namespace_holds_is_busy(self):
         self.volume.mount(self.uuid)
         # A copy of all mounts that hears of no unmount here.
-        holder = subprocess.Popen(['unshare', '--mount', '--propagation', 'private', 'sh', '-c', 'echo ready; exec sleep 60'],
-                                  stdout=subprocess.PIPE, text=True)
+        holder = subprocess.Popen(
+            [
+                'unshare',
+                '--mount',
+                '--propagation',
+                'private',
+                'sh',
+                '-c',
+                'echo ready; exec sleep 60',
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         with contextlib.closing(holder.stdout):
             self.assertEqual('ready\n', holder.stdout.readline())
             self.assertEqual('VOLUME_BUSY', self._code(self.volume.unmount))
@@ -114,15 +135,28 @@ class VolumeTest(base.TestCase):
         self.volume.unmount()
 
     def test_fstab_names_the_volume_by_uuid_alone_and_keeps_its_other_lines(self):
-        self.layout.fstab.write_text(f'# a comment\n/dev/sda1 / ext4 defaults 0 1\n/dev/vdb {self.layout.volume} ext3 defaults 0 0\n')
+        self.layout.fstab.write_text(
+            f'# a comment\n/dev/sda1 / ext4 defaults 0 1\n/dev/vdb {self.layout.volume} ext3 defaults 0 0\n'
+        )
         self.assertFalse(self.volume.in_fstab(self.uuid))
         for _ in range(2):
             self.volume.write_fstab(self.uuid, 'ext4')
-            self.assertEqual(f'# a comment\n/dev/sda1 / ext4 defaults 0 1\nUUID={self.uuid} {self.layout.volume} ext4 '
-                             f'noatime,nodev,nosuid,nofail 0 2\n', self.layout.fstab.read_text())
+            self.assertEqual(
+                f'# a comment\n/dev/sda1 / ext4 defaults 0 1\nUUID={self.uuid} {self.layout.volume} ext4 '
+                f'noatime,nodev,nosuid,nofail 0 2\n',
+                self.layout.fstab.read_text(),
+            )
         self.assertTrue(self.volume.in_fstab(self.uuid))
         self.assertFalse(self.volume.in_fstab('another'))
-        told = _succeeds('findmnt', '--tab-file', str(self.layout.fstab), '--noheadings', '--output', 'SOURCE', str(self.layout.volume))
+        told = _succeeds(
+            'findmnt',
+            '--tab-file',
+            str(self.layout.fstab),
+            '--noheadings',
+            '--output',
+            'SOURCE',
+            str(self.layout.volume),
+        )
         self.assertEqual(f'UUID={self.uuid}', told)
 
     def test_a_guest_without_fstab_gets_one(self):

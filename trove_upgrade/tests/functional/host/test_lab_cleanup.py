@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loop devices that the lab takes for its own, on the kernel's real list."""
+
 import pathlib
 import subprocess
 
@@ -13,7 +14,6 @@ ATTACH = 'mount --bind "$1" "$1" && losetup --find --show "$1/$2"'
 
 
 class LoopDevicesTest(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.run_dir = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
@@ -23,8 +23,22 @@ class LoopDevicesTest(base.TestCase):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open('wb') as stream:
             stream.truncate(1 << 20)
-        done = subprocess.run(['unshare', '--mount', 'sh', '-euc', ATTACH, 'sh', str(root), str(self.run_dir / 'volume')], check=True,
-                              capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [
+                'unshare',
+                '--mount',
+                'sh',
+                '-euc',
+                ATTACH,
+                'sh',
+                str(root),
+                str(self.run_dir / 'volume'),
+            ],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
         device = done.stdout.strip()
         self.addCleanup(subprocess.run, ('losetup', '--detach', device), check=True)
         return device
@@ -37,7 +51,12 @@ class LoopDevicesTest(base.TestCase):
         other = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         (self.run_dir / 'volume').touch()
         device = self.attach(other)
-        listed = subprocess.run(['losetup', '--list', '--noheadings', '--output', 'BACK-FILE', device], check=True, capture_output=True, text=True)
+        listed = subprocess.run(
+            ['losetup', '--list', '--noheadings', '--output', 'BACK-FILE', device],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
         self.assertEqual(str(self.run_dir / 'volume'), listed.stdout.strip())
         self.assertEqual([], cleanup.loop_devices(self.run_dir))
         self.assertEqual([device], cleanup.loop_devices(other, other))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab's guests by themselves: no Nova, but real images, real namespaces, real volumes and a real database."""
+
 import contextlib
 import dataclasses
 import pathlib
@@ -23,10 +24,10 @@ from trove_upgrade.tests import base
 
 PROJECT = pathlib.Path(__file__).parents[4]
 ADDRESS = '10.0.0.7'
-USER_DATA = b'''#cloud-config
+USER_DATA = b"""#cloud-config
 write_files:
 - {path: /etc/from-user-data, content: aGVsbG8=, encoding: b64, permissions: "0600", owner: "mysql:mysql"}
-'''
+"""
 SERVICE = 'trove-upgrade-database'
 
 
@@ -39,7 +40,9 @@ class GuestTestCase(base.TestCase):
     def setUpClass(cls):
         super().setUpClass()
         # Before setUp: the base class replaces HOME, and the cache is the user's.
-        cls.builder = ImageBuilder(Layout.from_environ().images_cache, PROJECT, HostCommands(), print)
+        cls.builder = ImageBuilder(
+            Layout.from_environ().images_cache, PROJECT, HostCommands(), print
+        )
         cls.former = cls.builder.build(cls.former_recipe)
         cls.target = cls.builder.build(cls.target_recipe)
 
@@ -51,11 +54,24 @@ class GuestTestCase(base.TestCase):
         self.host = LabHost.open(directory)
         self.addCleanup(self.host.guests.clean_all)
 
-    def guest(self, image=None, *, name='one', network_id='net-1', user_data=USER_DATA, init='tini', boot=True):
+    def guest(
+        self,
+        image=None,
+        *,
+        name='one',
+        network_id='net-1',
+        user_data=USER_DATA,
+        init='tini',
+        boot=True,
+    ):
         self.host.fabric.ensure(Network(network_id, '10.0.0.1', 24))
         self.host.volumes.ensure(name, GIB)
         port = Port(network_id, 'fa:16:3e:00:00:07', ADDRESS, 24, '10.0.0.1')
-        guest = self.host.guests.create(GuestSpec(name, f'db-{name}', (image or self.former).path, (port,), name, user_data, init=init))
+        guest = self.host.guests.create(
+            GuestSpec(
+                name, f'db-{name}', (image or self.former).path, (port,), name, user_data, init=init
+            )
+        )
         if boot:
             guest.boot()
         return guest
@@ -80,7 +96,12 @@ class GuestTest(GuestTestCase):
         self.assertEqual(guest.boot_id, self.shell(guest, 'cat /proc/sys/kernel/random/boot_id'))
         self.assertIn(f'inet {ADDRESS}/24', self.shell(guest, 'ip address show eth0'))
         self.assertIn('fa:16:3e:00:00:07', self.shell(guest, 'ip link show eth0'))
-        self.assertEqual('hello mysql 600', self.shell(guest, 'echo $(cat /etc/from-user-data) $(stat -c "%U %a" /etc/from-user-data)'))
+        self.assertEqual(
+            'hello mysql 600',
+            self.shell(
+                guest, 'echo $(cat /etc/from-user-data) $(stat -c "%U %a" /etc/from-user-data)'
+            ),
+        )
 
     def test_a_guest_sees_its_own_volume_and_no_other(self):
         self.guest(name='other', network_id='net-2', boot=False)
@@ -104,7 +125,9 @@ class GuestTest(GuestTestCase):
         self.mount(guest)
         self.shell(guest, 'echo kept > /var/lib/mysql/row; echo lost > /etc/scratch')
 
-        guest = self.host.guests.rebuild('one', dataclasses.replace(guest.spec, image_path=self.target.path))
+        guest = self.host.guests.rebuild(
+            'one', dataclasses.replace(guest.spec, image_path=self.target.path)
+        )
         self.mount(guest)
 
         self.assertEqual('kept', self.shell(guest, 'cat /var/lib/mysql/row'))
@@ -115,13 +138,21 @@ class GuestTest(GuestTestCase):
     def test_the_agent_s_libraries_load_in_both_images(self):
         for image, version in ((self.former, '3.11'), (self.target, '3.13')):
             guest = self.guest(image)
-            self.assertEqual(version, self.shell(guest, '/opt/trove-upgrade/venv/bin/python -c "import sys, oslo_messaging, oslo_service, pymysql; '
-                                                 'print(\'%d.%d\' % sys.version_info[:2])"'))
+            self.assertEqual(
+                version,
+                self.shell(
+                    guest,
+                    '/opt/trove-upgrade/venv/bin/python -c "import sys, oslo_messaging, oslo_service, pymysql; '
+                    "print('%d.%d' % sys.version_info[:2])\"",
+                ),
+            )
             guest.kill()
 
     def test_root_alone_fetches_the_user_data_of_the_metadata_service(self):
-        fetch = ("""python3 -c 'import urllib.request; print(urllib.request.urlopen("http://169.254.169.254/openstack/latest/user_data", """
-                 """timeout=5).read().decode())'""")
+        fetch = (
+            """python3 -c 'import urllib.request; print(urllib.request.urlopen("http://169.254.169.254/openstack/latest/user_data", """
+            """timeout=5).read().decode())'"""
+        )
         as_server = f'setpriv --reuid=mysql --regid=mysql --clear-groups -- {fetch} || echo refused'
         for image in (self.former, self.target):
             guest = self.guest(image)
@@ -129,11 +160,21 @@ class GuestTest(GuestTestCase):
             self.assertEqual('refused', self.shell(guest, as_server))
             guest.reboot()
             self.assertEqual('refused', self.shell(guest, as_server))
-            self.assertEqual('', self.shell(guest, '/usr/lib/trove-upgrade/metadata-closed --check'))
+            self.assertEqual(
+                '', self.shell(guest, '/usr/lib/trove-upgrade/metadata-closed --check')
+            )
             self.shell(guest, 'nft flush ruleset')
-            self.assertEqual(USER_DATA.decode().strip(), self.shell(guest, as_server))   # the service itself refuses nobody
-            self.assertEqual('refused', self.shell(guest, 'setpriv --reuid=mysql --regid=mysql --clear-groups -- '
-                                                          'cat /var/lib/cloud/seed/nocloud/user-data 2> /dev/null || echo refused'))
+            self.assertEqual(
+                USER_DATA.decode().strip(), self.shell(guest, as_server)
+            )  # the service itself refuses nobody
+            self.assertEqual(
+                'refused',
+                self.shell(
+                    guest,
+                    'setpriv --reuid=mysql --regid=mysql --clear-groups -- '
+                    'cat /var/lib/cloud/seed/nocloud/user-data 2> /dev/null || echo refused',
+                ),
+            )
             guest.destroy()
 
     def test_two_networks_may_use_the_same_addresses(self):
@@ -141,9 +182,16 @@ class GuestTest(GuestTestCase):
         self.guest(name='two', network_id='net-2')
 
         for name, network_id in (('one', 'net-1'), ('two', 'net-2')):
-            self.shell(self.host.guests.get(name), f'python3 -c "import socket; s = socket.create_server((\'{ADDRESS}\', 3306)); '
-                                                   f's.accept()[0].sendall(b\'{name}\')" > /dev/null 2>&1 &')
-            wait_until(lambda network_id=network_id: self.answers(network_id), f'guest {name} to answer', seconds=20)
+            self.shell(
+                self.host.guests.get(name),
+                f"python3 -c \"import socket; s = socket.create_server(('{ADDRESS}', 3306)); "
+                f"s.accept()[0].sendall(b'{name}')\" > /dev/null 2>&1 &",
+            )
+            wait_until(
+                lambda network_id=network_id: self.answers(network_id),
+                f'guest {name} to answer',
+                seconds=20,
+            )
             self.assertEqual(name.encode(), self.answer)
 
     def answers(self, network_id):
@@ -164,8 +212,11 @@ class GuestTest(GuestTestCase):
         threading.Thread(target=serve, daemon=True).start()
         self.host = LabHost.open(self.host.directory, broker=server.getsockname())
 
-        said = self.shell(self.guest(), 'python3 -c "import socket; s = socket.create_connection((\'10.0.0.1\', 5672), 5); '
-                                        's.sendall(b\'amqp\'); print(s.recv(20).decode())"')
+        said = self.shell(
+            self.guest(),
+            "python3 -c \"import socket; s = socket.create_connection(('10.0.0.1', 5672), 5); "
+            "s.sendall(b'amqp'); print(s.recv(20).decode())\"",
+        )
 
         self.assertEqual('AMQP', said)
 
@@ -190,9 +241,18 @@ class GuestTest(GuestTestCase):
 
         self.assertFalse(process.alive())
         self.assertNotIn(directory, pathlib.Path('/proc/self/mountinfo').read_text())
-        self.assertNotIn(directory, subprocess.run(['losetup', '--all'], capture_output=True, text=True, check=True).stdout)
-        self.assertEqual([], [path for path in pathlib.Path('/run/netns').iterdir()
-                              if path.name.startswith(self.host.fabric.network_namespace('')[:10])])
+        self.assertNotIn(
+            directory,
+            subprocess.run(['losetup', '--all'], capture_output=True, text=True, check=True).stdout,
+        )
+        self.assertEqual(
+            [],
+            [
+                path
+                for path in pathlib.Path('/run/netns').iterdir()
+                if path.name.startswith(self.host.fabric.network_namespace('')[:10])
+            ],
+        )
 
 
 class DatabaseServiceTest(GuestTestCase):
@@ -212,13 +272,19 @@ class DatabaseServiceTest(GuestTestCase):
         self.assertIn(b'10.11', self.greeting())
         self.assertEqual('1000', provision.sql(guest, 'SELECT COUNT(*) FROM shop.orders;').strip())
         self.assertEqual('157', provision.sql(guest, 'SELECT @@max_connections;').strip())
-        self.assertEqual('1', self.shell(guest, 'ps -o ppid= -C mariadbd | tr -d " "'), 'the server is nobody\'s child')
+        self.assertEqual(
+            '1',
+            self.shell(guest, 'ps -o ppid= -C mariadbd | tr -d " "'),
+            "the server is nobody's child",
+        )
 
     def test_the_distribution_s_own_service_does_not_start_by_itself(self):
         guest = self.guest()
 
         self.assertEqual('', self.shell(guest, 'ls /etc/rc?.d | grep mariadb || true'))
-        self.assertEqual('/dev/null', self.shell(guest, 'readlink /etc/systemd/system/mariadb.service'))
+        self.assertEqual(
+            '/dev/null', self.shell(guest, 'readlink /etc/systemd/system/mariadb.service')
+        )
         self.assertEqual('', self.shell(guest, 'ls /var/lib/mysql'))
 
     def test_it_refuses_to_start_without_the_right_volume(self):
@@ -235,7 +301,9 @@ class DatabaseServiceTest(GuestTestCase):
 
         self.shell(guest, f'echo {uuid.uuid4()} > /etc/trove-upgrade/volume-uuid')
         self.assertIn('mount the right one', self.service(guest, 'start').errors)
-        self.assertEqual('lost+found', self.shell(guest, 'ls /var/lib/mysql'), 'nothing was written')
+        self.assertEqual(
+            'lost+found', self.shell(guest, 'ls /var/lib/mysql'), 'nothing was written'
+        )
 
     def test_arguments_for_the_first_start_come_from_a_file(self):
         guest = self.guest()
@@ -243,10 +311,15 @@ class DatabaseServiceTest(GuestTestCase):
         self.assertEqual(0, self.service(guest, 'stop').returncode)
         self.assertEqual(3, self.service(guest, 'status').returncode)
 
-        self.shell(guest, 'printf -- "--skip-networking\\n--event-scheduler=OFF\\n" > /run/trove-upgrade/database-args')
+        self.shell(
+            guest,
+            'printf -- "--skip-networking\\n--event-scheduler=OFF\\n" > /run/trove-upgrade/database-args',
+        )
         self.assertEqual(0, self.service(guest, 'start').returncode)
 
-        self.assertEqual('1\tOFF', provision.sql(guest, 'SELECT @@skip_networking, @@event_scheduler;').strip())
+        self.assertEqual(
+            '1\tOFF', provision.sql(guest, 'SELECT @@skip_networking, @@event_scheduler;').strip()
+        )
         self.assertRaises(ConnectionRefusedError, self.greeting)
 
     def test_a_refused_configuration_is_said_at_once_with_its_cause(self):
@@ -278,7 +351,11 @@ class SystemdGuestTest(GuestTestCase):
         self.assertIn(b'11.8', self.greeting())
         guest.reboot()
 
-        wait_until(lambda: guest.exec(['mariadb-admin', 'ping'], check=False).returncode == 0, 'the database after the reboot', seconds=60)
+        wait_until(
+            lambda: guest.exec(['mariadb-admin', 'ping'], check=False).returncode == 0,
+            'the database after the reboot',
+            seconds=60,
+        )
         self.assertIn('masked', self.shell(guest, 'systemctl is-enabled mariadb', check=False))
 
 
@@ -288,7 +365,10 @@ class ImageTest(GuestTestCase):
 
         guest = self.guest(self.target)
 
-        self.assertEqual(self.target.facts, json.loads(self.shell(guest, 'cat /etc/trove-upgrade/image-facts.json')))
+        self.assertEqual(
+            self.target.facts,
+            json.loads(self.shell(guest, 'cat /etc/trove-upgrade/image-facts.json')),
+        )
         self.assertTrue(self.target.facts['server_version'].startswith('11.8.'))
         self.assertEqual(transport.GUEST_VERSION, self.target.facts['guest_rpc'])
         self.assertNotIn('max_tmp_tables', self.target.facts['options'])

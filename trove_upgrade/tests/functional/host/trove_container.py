@@ -3,6 +3,7 @@
 
 Source: trove/guestagent/datastore/mysql_common/service.py (start_db) and mariadb/service.py of Trove 26, read.
 """
+
 import os
 import subprocess
 
@@ -14,8 +15,13 @@ PASSWORD = "it's a \\ password"
 NANOSECONDS = 1_000_000_000
 DATA = '/var/lib/mysql/data'
 #: At create and at Trove's rebuild; none after its upgrade.
-COMMAND = ('--defaults-file=/etc/mysql/my.cnf', '--ignore-db-dir=lost+found', '--ignore-db-dir=conf.d', f'--datadir={DATA}')
-MY_CNF = f'''[client]
+COMMAND = (
+    '--defaults-file=/etc/mysql/my.cnf',
+    '--ignore-db-dir=lost+found',
+    '--ignore-db-dir=conf.d',
+    f'--datadir={DATA}',
+)
+MY_CNF = f"""[client]
 port = 3306
 socket = /var/run/mysqld/mysqld.sock
 
@@ -33,7 +39,7 @@ innodb_log_file_size = 50M
 innodb_log_files_in_group = 2
 server_id = 4711
 !includedir /etc/mysql/conf.d/
-'''
+"""
 
 
 class TroveContainer:
@@ -41,8 +47,16 @@ class TroveContainer:
 
     def __init__(self, engine, directory):
         self.engine = engine
-        self.etc, self.run, self.volume = (directory / name for name in ('etc-mysql', 'run-mysqld', 'var-lib-mysql'))
-        for path in (self.etc / 'conf.d', self.etc / 'mariadb.conf.d', self.run, self.volume / 'data', self.volume / 'conf.d'):
+        self.etc, self.run, self.volume = (
+            directory / name for name in ('etc-mysql', 'run-mysqld', 'var-lib-mysql')
+        )
+        for path in (
+            self.etc / 'conf.d',
+            self.etc / 'mariadb.conf.d',
+            self.run,
+            self.volume / 'data',
+            self.volume / 'conf.d',
+        ):
             path.mkdir(parents=True)
         directory.chmod(0o755)
         (self.etc / 'my.cnf').write_text(MY_CNF)
@@ -60,17 +74,52 @@ class TroveContainer:
             for name in ('', *files):
                 os.chown(f'{directory}/{name}', OWNER, OWNER)
 
-    def start(self, image, *, command=COMMAND, auto_upgrade='1', environment=(), restart='unless-stopped'):
+    def start(
+        self, image, *, command=COMMAND, auto_upgrade='1', environment=(), restart='unless-stopped'
+    ):
         """Create the container and start it; the answer to the start."""
-        status, answer = self.engine.api('POST', f'/containers/create?name={NAME}', {
-            'Image': image, 'Cmd': list(command), 'User': f'{OWNER}:{OWNER}',
-            'Env': [f'MYSQL_ROOT_PASSWORD={PASSWORD}', 'MYSQL_INITDB_SKIP_TZINFO=1', f'MARIADB_AUTO_UPGRADE={auto_upgrade}', *environment],
-            'Healthcheck': {'Test': ['CMD', 'healthcheck.sh', '--defaults-file', f'{DATA}/.my-healthcheck.cnf', '--connect', '--innodb_initialized'],
-                            'StartPeriod': 10 * NANOSECONDS, 'Interval': NANOSECONDS, 'Timeout': 5 * NANOSECONDS, 'Retries': 3},
-            'ExposedPorts': {'3306/tcp': {}},
-            'HostConfig': {'Privileged': True, 'IpcMode': 'host', 'NetworkMode': 'bridge', 'RestartPolicy': {'Name': restart},
-                           'PortBindings': {'3306/tcp': [{'HostPort': '3306'}]},
-                           'Binds': [f'{self.etc}:/etc/mysql:rw', f'{self.run}:/var/run/mysqld:rw', f'{self.volume}:/var/lib/mysql:rw']}})
+        status, answer = self.engine.api(
+            'POST',
+            f'/containers/create?name={NAME}',
+            {
+                'Image': image,
+                'Cmd': list(command),
+                'User': f'{OWNER}:{OWNER}',
+                'Env': [
+                    f'MYSQL_ROOT_PASSWORD={PASSWORD}',
+                    'MYSQL_INITDB_SKIP_TZINFO=1',
+                    f'MARIADB_AUTO_UPGRADE={auto_upgrade}',
+                    *environment,
+                ],
+                'Healthcheck': {
+                    'Test': [
+                        'CMD',
+                        'healthcheck.sh',
+                        '--defaults-file',
+                        f'{DATA}/.my-healthcheck.cnf',
+                        '--connect',
+                        '--innodb_initialized',
+                    ],
+                    'StartPeriod': 10 * NANOSECONDS,
+                    'Interval': NANOSECONDS,
+                    'Timeout': 5 * NANOSECONDS,
+                    'Retries': 3,
+                },
+                'ExposedPorts': {'3306/tcp': {}},
+                'HostConfig': {
+                    'Privileged': True,
+                    'IpcMode': 'host',
+                    'NetworkMode': 'bridge',
+                    'RestartPolicy': {'Name': restart},
+                    'PortBindings': {'3306/tcp': [{'HostPort': '3306'}]},
+                    'Binds': [
+                        f'{self.etc}:/etc/mysql:rw',
+                        f'{self.run}:/var/run/mysqld:rw',
+                        f'{self.volume}:/var/lib/mysql:rw',
+                    ],
+                },
+            },
+        )
         if status != 201:
             raise AssertionError(f'The container was not created: {status} {answer}')
         return self.engine.api('POST', f'/containers/{NAME}/start')
@@ -80,7 +129,9 @@ class TroveContainer:
 
     def wait_healthy(self):
         if not wait_until(lambda: self.state().get('Health', {}).get('Status') == 'healthy'):
-            raise AssertionError(f'The database did not become healthy: {self.state()}\n{self.logs()}')
+            raise AssertionError(
+                f'The database did not become healthy: {self.state()}\n{self.logs()}'
+            )
 
     def wait_exited(self):
         if not wait_until(lambda: self.state()['Status'] == 'exited'):
@@ -93,9 +144,23 @@ class TroveContainer:
 
     def sql(self, statement, password=PASSWORD, user='root'):
         """The rows as text, over the socket that the container shares with the host."""
-        done = subprocess.run(['mariadb', '--no-defaults', f'--socket={self.run}/mysqld.sock', f'--user={user}', f'--password={password}',
-                               '--batch', '--skip-column-names', '--execute', statement], capture_output=True, text=True, check=False,
-                              timeout=DEADLINE_SECONDS)
+        done = subprocess.run(
+            [
+                'mariadb',
+                '--no-defaults',
+                f'--socket={self.run}/mysqld.sock',
+                f'--user={user}',
+                f'--password={password}',
+                '--batch',
+                '--skip-column-names',
+                '--execute',
+                statement,
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=DEADLINE_SECONDS,
+        )
         if done.returncode != 0:
             raise AssertionError(f'{statement}: {done.stderr}')
         return done.stdout.strip()

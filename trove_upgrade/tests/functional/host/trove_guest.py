@@ -9,6 +9,7 @@ For callers::
     guest.rebuild('11.8')                       # nothing is left but the volume; the new image is preloaded
     restore.restore(guest.work(upgrade_info=info))
 """
+
 import dataclasses
 import datetime
 import os
@@ -164,9 +165,11 @@ class TroveGuest(fixtures.Fixture):
         self.load(RECIPES[family])
         root, mysql, volume = self.layout.root, self.layout.etc / 'mysql', self.layout.volume
         (mysql / 'conf.d').mkdir(parents=True)
-        (mysql / 'my.cnf').write_text(f'[mysqld]\nsocket = /var/run/mysqld/mysqld.sock\npid-file = /var/run/mysqld/mysqld.pid\n'
-                                      f'datadir = {volume}/data\nport = 3306\nbind-address = *\nskip-name-resolve\n{extra}'
-                                      'wait_timeout = 1234\n')
+        (mysql / 'my.cnf').write_text(
+            f'[mysqld]\nsocket = /var/run/mysqld/mysqld.sock\npid-file = /var/run/mysqld/mysqld.pid\n'
+            f'datadir = {volume}/data\nport = 3306\nbind-address = *\nskip-name-resolve\n{extra}'
+            'wait_timeout = 1234\n'
+        )
         # Not included: /etc/mysql is the container's name of this directory, and on this machine another one.
         (mysql / 'conf.d/50-user.cnf').write_text('[mysqld]\nwait_timeout = 1234\n')
         sockets = root / 'var/lib/mysqld'
@@ -174,20 +177,50 @@ class TroveGuest(fixtures.Fixture):
         for path in (sockets, mysql, *mysql.rglob('*')):
             os.chown(path, USER, USER)
         (volume / 'conf.d').mkdir()
-        (volume / 'conf.d/root.cnf').write_text(f'[client]\nuser = root\npassword = {PASSWORD}\nhost = localhost\n')
-        given = ['--defaults-file=/etc/mysql/my.cnf', '--ignore-db-dir=lost+found', '--ignore-db-dir=conf.d', f'--datadir={volume}/data']
-        self.engine.run(['run', '--detach', '--name=database', '--restart=unless-stopped', '--privileged', '--ipc=host', f'--user={USER}:{USER}',
-                         f'--volume={mysql}:/etc/mysql:rw', f'--volume={sockets}:/var/run/mysqld:rw', f'--volume={volume}:{volume}:rw',
-                         '--publish=3306:3306', '--publish=4567:4567', '--env', f'MYSQL_ROOT_PASSWORD={PASSWORD}',
-                         '--env=MYSQL_INITDB_SKIP_TZINFO=1', '--env=MARIADB_AUTO_UPGRADE=1',
-                         f'--health-cmd=healthcheck.sh --defaults-file {volume}/data/.my-healthcheck.cnf --connect --innodb_initialized',
-                         '--health-interval=10s', f'mariadb:{family}', *(given if command else [])])
+        (volume / 'conf.d/root.cnf').write_text(
+            f'[client]\nuser = root\npassword = {PASSWORD}\nhost = localhost\n'
+        )
+        given = [
+            '--defaults-file=/etc/mysql/my.cnf',
+            '--ignore-db-dir=lost+found',
+            '--ignore-db-dir=conf.d',
+            f'--datadir={volume}/data',
+        ]
+        self.engine.run(
+            [
+                'run',
+                '--detach',
+                '--name=database',
+                '--restart=unless-stopped',
+                '--privileged',
+                '--ipc=host',
+                f'--user={USER}:{USER}',
+                f'--volume={mysql}:/etc/mysql:rw',
+                f'--volume={sockets}:/var/run/mysqld:rw',
+                f'--volume={volume}:{volume}:rw',
+                '--publish=3306:3306',
+                '--publish=4567:4567',
+                '--env',
+                f'MYSQL_ROOT_PASSWORD={PASSWORD}',
+                '--env=MYSQL_INITDB_SKIP_TZINFO=1',
+                '--env=MARIADB_AUTO_UPGRADE=1',
+                f'--health-cmd=healthcheck.sh --defaults-file {volume}/data/.my-healthcheck.cnf --connect --innodb_initialized',
+                '--health-interval=10s',
+                f'mariadb:{family}',
+                *(given if command else []),
+            ]
+        )
         if not private_engine.wait_until(lambda: self.driver().server_version() is not None):
             raise AssertionError(self.engine.run(['logs', 'database']).stderr[-2000:])
 
     def sql(self, *statements):
         """Run statements over the socket; the rows of the last one."""
-        session = connection.open_session(connection.Credentials(f'{self.layout.root}/var/lib/mysqld/mysqld.sock', 'root', PASSWORD), 30)
+        session = connection.open_session(
+            connection.Credentials(
+                f'{self.layout.root}/var/lib/mysqld/mysqld.sock', 'root', PASSWORD
+            ),
+            30,
+        )
         try:
             return [session.rows(statement) for statement in statements][-1]
         finally:
@@ -196,20 +229,53 @@ class TroveGuest(fixtures.Fixture):
     def driver(self, **changes):
         """As after a start of the agent."""
         context = base.DriverContext(
-            volume=self.layout.volume, data_directory=self.layout.data_directory, etc=self.layout.etc, run=self.layout.run, image_facts={},
-            now=lambda: datetime.datetime.now(datetime.UTC), monotonic=time.monotonic)
-        return MariaDBContainerDriver(context, NoServices(), self.client(), **{
-            'repository': 'mariadb', 'watchers': self.watchers, 'store': self.engine.path, 'start_seconds': private_engine.DEADLINE_SECONDS,
-            'reach': self.engine.connect, **changes})
+            volume=self.layout.volume,
+            data_directory=self.layout.data_directory,
+            etc=self.layout.etc,
+            run=self.layout.run,
+            image_facts={},
+            now=lambda: datetime.datetime.now(datetime.UTC),
+            monotonic=time.monotonic,
+        )
+        return MariaDBContainerDriver(
+            context,
+            NoServices(),
+            self.client(),
+            **{
+                'repository': 'mariadb',
+                'watchers': self.watchers,
+                'store': self.engine.path,
+                'start_seconds': private_engine.DEADLINE_SECONDS,
+                'reach': self.engine.connect,
+                **changes,
+            },
+        )
 
     def client(self):
         return engines.DockerEngine(http.UnixTransport(self.engine.socket), clock.SystemClock())
 
     def guest(self):
-        return work.Guest(instance_id=INSTANCE, agent_version='1.2.3', boot_id=lambda: f'boot-{self.boots}', marker=lambda: f'{UPGRADE}:1',
-                          layout=self.layout, clock=clock.SystemClock(), volume=self.volume, service=NoServices(), driver=self.driver(),
-                          marks=Marks(self.layout), accounts=SystemAccounts())
+        return work.Guest(
+            instance_id=INSTANCE,
+            agent_version='1.2.3',
+            boot_id=lambda: f'boot-{self.boots}',
+            marker=lambda: f'{UPGRADE}:1',
+            layout=self.layout,
+            clock=clock.SystemClock(),
+            volume=self.volume,
+            service=NoServices(),
+            driver=self.driver(),
+            marks=Marks(self.layout),
+            accounts=SystemAccounts(),
+        )
 
     def work(self, progress=lambda percent, message: None, **changes):
-        call = guest.GuestCall(INSTANCE, UPGRADE, 1, 1, datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1), target=TARGET)
+        call = guest.GuestCall(
+            INSTANCE,
+            UPGRADE,
+            1,
+            1,
+            datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1),
+            target=TARGET,
+        )
         return work.Work(self.guest(), dataclasses.replace(call, **changes), progress)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bare machine as a contributor starts it: its end, also by a signal, leaves nothing on the machine."""
+
 import os
 import pathlib
 import signal
@@ -19,7 +20,6 @@ MAKING_SECONDS = 900.0
 
 
 class BareMachineTest(Waiting, base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.directory = pathlib.Path(self.useFixture(fixtures.TempDir(rootdir='/var/tmp')).path)
@@ -34,8 +34,14 @@ class BareMachineTest(Waiting, base.TestCase):
         return self.start_as('trap "" INT; exec "$@"', targets)
 
     def start_as(self, script, targets, **how):
-        return subprocess.Popen(['sh', '-c', script, 'sh', sys.executable, '-m', 'trove_upgrade.lab.bare', *targets],
-                                env={**os.environ, VARIABLE: str(self.directory)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **how)
+        return subprocess.Popen(
+            ['sh', '-c', script, 'sh', sys.executable, '-m', 'trove_upgrade.lab.bare', *targets],
+            env={**os.environ, VARIABLE: str(self.directory)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            **how,
+        )
 
     def nothing_is_left(self):
         self.assertEqual([], cleanup.mounts(self.directory))
@@ -43,12 +49,19 @@ class BareMachineTest(Waiting, base.TestCase):
         self.assertTrue((self.directory / 'root/of-the-user').exists())
         self.assertEqual(self.mode, self.directory.stat().st_mode)
         self.assertFalse((pathlib.Path('/run/netns') / NAME).exists())
-        self.assertNotIn(NAME, subprocess.run(('nft', 'list', 'tables'), capture_output=True, text=True, check=True).stdout)
+        self.assertNotIn(
+            NAME,
+            subprocess.run(
+                ('nft', 'list', 'tables'), capture_output=True, text=True, check=True
+            ).stdout,
+        )
         self.assertEqual(self.forwarding, FORWARDING.read_text())
         self.assertEqual([], [line for line in self.processes() if str(self.directory) in line])
 
     def processes(self):
-        return subprocess.run(('ps', '-e', '-o', 'pid=,args='), capture_output=True, text=True, check=True).stdout.splitlines()
+        return subprocess.run(
+            ('ps', '-e', '-o', 'pid=,args='), capture_output=True, text=True, check=True
+        ).stdout.splitlines()
 
     def test_targets_run_one_after_the_other_and_the_last_line_states_how_each_ended(self):
         run = self.start('help', 'no-such-target')
@@ -89,7 +102,10 @@ class BareMachineTest(Waiting, base.TestCase):
                 run.kill()
                 break
         run.communicate(timeout=120)
-        self.wait_until(lambda: not any(str(self.directory) in line for line in self.processes()), 'what ran inside to end')
+        self.wait_until(
+            lambda: not any(str(self.directory) in line for line in self.processes()),
+            'what ran inside to end',
+        )
         self.assertTrue(self.root.exists())
         run = self.start('help')
         output, _ = run.communicate(timeout=MAKING_SECONDS)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Errors of the API as the two commands print them, and those of trove-upgrade-api as it is started while Keystone is away."""
+
 import pathlib
 import subprocess
 import sys
@@ -14,7 +15,6 @@ from trove_upgrade.tests.unit.api.test_client_errors import ClientErrorsCase, ke
 
 
 class TestCommands(ClientErrorsCase):
-
     def assert_shown(self, program, as_printed):
         of_each_status = {status: name for name, (status, _) in self.wanted.items()}
         names = sorted({*of_each_status.values(), 'foreign', 'lines'})
@@ -23,11 +23,15 @@ class TestCommands(ClientErrorsCase):
         for name, code, text in shown:
             status, message = self.wanted[name]
             self.assertEqual(1, code, text)
-            self.assertIn(as_printed(f'{message} (HTTP {status}) (Request-ID: ID)'), without_ids(text))
+            self.assertIn(
+                as_printed(f'{message} (HTTP {status}) (Request-ID: ID)'), without_ids(text)
+            )
             self.assertNotIn('Traceback', text)
 
     def test_trove_prints_our_sentence_and_code(self):
-        self.assert_shown('trove', lambda line: f'ERROR: {line.encode()}')    # its own way with text under Python 3
+        self.assert_shown(
+            'trove', lambda line: f'ERROR: {line.encode()}'
+        )  # its own way with text under Python 3
 
     def test_openstack_prints_our_sentence_and_code(self):
         self.assert_shown('openstack', lambda line: line)
@@ -64,18 +68,28 @@ class TestPipeline(ClientErrorsCase):
         path = folder / 'trove-upgrade.conf'
         path.write_text(_CONFIGURATION.format(folder=folder))
         code = 'import sys; from trove_upgrade.cmd import scripts; sys.exit(scripts.api())'
-        self.process = subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code, '--config-file', str(path)], stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            [sys.executable, '-W', 'ignore', '-c', code, '--config-file', str(path)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         self.addCleanup(self.process.stdout.close)
         self.addCleanup(self.process.wait, 60)
         self.addCleanup(self.process.terminate)
-        self.api_base = self.process.stdout.readline().removeprefix('Listening on ').strip().rstrip('/')
+        self.api_base = (
+            self.process.stdout.readline().removeprefix('Listening on ').strip().rstrip('/')
+        )
         self.keystone = keystone(self.base, self.api_base)
         self.endpoint = f'{self.api_base}/v1.0/{database.PROJECT}'
 
     def assert_answers(self, headers, status, code):
         answer = requests.get(f'{self.endpoint}/upgrades', headers=headers, timeout=60)
         [fault] = answer.json().values()
-        self.assertEqual((status, status, code), (answer.status_code, fault['code'], fault['error_code']), answer.text)
+        self.assertEqual(
+            (status, status, code),
+            (answer.status_code, fault['code'], fault['error_code']),
+            answer.text,
+        )
         self.assertTrue(fault['message'].endswith(f'({code})'), answer.text)
         self.assertTrue(answer.headers['x-compute-request-id'].startswith('req-'))
         return answer
@@ -87,11 +101,16 @@ class TestPipeline(ClientErrorsCase):
 
     def test_the_health_check_stays_as_it_is(self):
         answer = requests.get(f'{self.api_base}/healthcheck', timeout=60)
-        self.assertEqual((200, '', 'text/plain'), (answer.status_code, answer.text, answer.headers['Content-Type'].partition(';')[0]))
+        self.assertEqual(
+            (200, '', 'text/plain'),
+            (answer.status_code, answer.text, answer.headers['Content-Type'].partition(';')[0]),
+        )
 
     def test_the_clients_print_a_sentence_and_a_code(self):
         client = trove_client.Client(session=self.session(), endpoint_override=self.endpoint)
-        error = self.assertRaises(client_exceptions.HttpError, client.instances.upgrade, 'name', '11.8.6')
+        error = self.assertRaises(
+            client_exceptions.HttpError, client.instances.upgrade, 'name', '11.8.6'
+        )
         self.assert_sentence(str(error))
         for program in ('trove', 'openstack'):
             [(_, code, text)] = self.commands(program, ['name'])

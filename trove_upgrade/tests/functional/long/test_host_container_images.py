@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab's container images, run by a real engine exactly as Trove's guest agent runs them."""
+
 import pathlib
 import shutil
 import subprocess
@@ -10,10 +11,10 @@ from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host.private_engine import PLACE, Engine, Images, wait_until
 from trove_upgrade.tests.functional.host.trove_container import OWNER, PASSWORD, TroveContainer
 
-SCRATCH_CHECK = '''set -e
+SCRATCH_CHECK = """set -e
 mariadb-install-db --no-defaults --datadir=/scratch/d --skip-test-db --auth-root-authentication-method=normal > /scratch/log 2>&1
 exec mariadbd --defaults-file=/etc/mysql/my.cnf --datadir=/scratch/d --pid-file=/scratch/p --socket=/scratch/s --bootstrap < /dev/null
-'''
+"""
 
 
 class ImageTestCase(base.TestCase):
@@ -51,9 +52,23 @@ class FirstStartTest(ImageTestCase):
     def test_an_empty_volume_becomes_a_database_with_the_password_that_was_given(self):
         self.start()
 
-        self.assertEqual(self.images[recipes.MARIADB_10_11].version, self.guest.sql('SELECT VERSION()').split('-')[0])
-        accounts = self.guest.sql("SELECT CONCAT(user, '@', host) FROM mysql.global_priv WHERE user <> 'mariadb.sys' ORDER BY 1").split()
-        self.assertEqual(['healthcheck@127.0.0.1', 'healthcheck@::1', 'healthcheck@localhost', 'root@%', 'root@localhost'], accounts)
+        self.assertEqual(
+            self.images[recipes.MARIADB_10_11].version,
+            self.guest.sql('SELECT VERSION()').split('-')[0],
+        )
+        accounts = self.guest.sql(
+            "SELECT CONCAT(user, '@', host) FROM mysql.global_priv WHERE user <> 'mariadb.sys' ORDER BY 1"
+        ).split()
+        self.assertEqual(
+            [
+                'healthcheck@127.0.0.1',
+                'healthcheck@::1',
+                'healthcheck@localhost',
+                'root@%',
+                'root@localhost',
+            ],
+            accounts,
+        )
         self.assertRaises(AssertionError, self.guest.sql, 'SELECT 1', password='')
         self.assertRaises(AssertionError, self.guest.sql, 'SELECT 1', user='nobody', password='')
         kept = (self.guest.data / '.my-healthcheck.cnf').stat()
@@ -61,7 +76,9 @@ class FirstStartTest(ImageTestCase):
 
     def test_a_stop_that_is_given_time_ends_well_and_a_second_start_finds_all_there(self):
         self.start()
-        self.guest.sql('CREATE DATABASE shop; CREATE TABLE shop.t (i INT) ENGINE=InnoDB; INSERT INTO shop.t VALUES (1), (2)')
+        self.guest.sql(
+            'CREATE DATABASE shop; CREATE TABLE shop.t (i INT) ENGINE=InnoDB; INSERT INTO shop.t VALUES (1), (2)'
+        )
 
         self.assertEqual(0, self.guest.stop())
         self.guest.remove()
@@ -90,18 +107,26 @@ class FirstStartTest(ImageTestCase):
 
     def test_a_password_may_come_from_a_file(self):
         (self.guest.etc / 'secret').write_text('from a file\n')
-        self.start(environment=['MYSQL_ROOT_PASSWORD=', 'MYSQL_ROOT_PASSWORD_FILE=/etc/mysql/secret'])
+        self.start(
+            environment=['MYSQL_ROOT_PASSWORD=', 'MYSQL_ROOT_PASSWORD_FILE=/etc/mysql/secret']
+        )
 
         self.assertEqual('1', self.guest.sql('SELECT 1', password='from a file'))
 
     def test_without_any_password_an_empty_volume_stays_empty(self):
-        self.guest.start(self.reference(recipes.MARIADB_10_11), environment=['MYSQL_ROOT_PASSWORD='], restart='no')
+        self.guest.start(
+            self.reference(recipes.MARIADB_10_11),
+            environment=['MYSQL_ROOT_PASSWORD='],
+            restart='no',
+        )
 
         self.assertEqual(1, self.guest.wait_exited())
         self.assertIn('no root password is given', self.guest.logs())
         self.assertEqual([], list(self.guest.data.iterdir()))
 
-    def test_a_lost_account_of_the_health_check_comes_back_with_upgrades_on_and_not_with_them_off(self):
+    def test_a_lost_account_of_the_health_check_comes_back_with_upgrades_on_and_not_with_them_off(
+        self,
+    ):
         self.start()
         self.guest.stop()
         for auto_upgrade, comes_back in (('0', False), ('1', True)):
@@ -113,17 +138,39 @@ class FirstStartTest(ImageTestCase):
         self.guest.wait_healthy()
 
     def test_other_commands_are_run_as_they_are(self):
-        done = self.engine.run(['run', '--rm', self.reference(recipes.MARIADB_10_11), 'sh', '-c', 'id -u; exit 3'], check=False)
+        done = self.engine.run(
+            ['run', '--rm', self.reference(recipes.MARIADB_10_11), 'sh', '-c', 'id -u; exit 3'],
+            check=False,
+        )
 
         self.assertEqual((3, '0'), (done.returncode, done.stdout.strip()))
 
     def test_the_server_asked_for_its_version_needs_no_volume(self):
-        done = self.engine.run(['run', '--rm', '--user', '1001:1001', self.reference(recipes.MARIADB_10_11), '--version'])
+        done = self.engine.run(
+            [
+                'run',
+                '--rm',
+                '--user',
+                '1001:1001',
+                self.reference(recipes.MARIADB_10_11),
+                '--version',
+            ]
+        )
 
         self.assertIn(self.images[recipes.MARIADB_10_11].version, done.stdout)
 
     def test_the_health_check_says_what_is_wrong_with_its_options(self):
-        done = self.engine.run(['run', '--rm', '--entrypoint', 'healthcheck.sh', self.reference(recipes.MARIADB_10_11), '--galera'], check=False)
+        done = self.engine.run(
+            [
+                'run',
+                '--rm',
+                '--entrypoint',
+                'healthcheck.sh',
+                self.reference(recipes.MARIADB_10_11),
+                '--galera',
+            ],
+            check=False,
+        )
 
         self.assertEqual(2, done.returncode)
         self.assertIn('unknown option --galera', done.stderr)
@@ -134,22 +181,35 @@ class UpgradeTest(ImageTestCase):
         super().setUp()
         self.guest.start(self.reference(recipes.MARIADB_10_11))
         self.guest.wait_healthy()
-        self.guest.sql('CREATE DATABASE shop; CREATE TABLE shop.t (i INT PRIMARY KEY) ENGINE=InnoDB; USE shop; INSERT INTO t SELECT seq FROM seq_1_to_500')
+        self.guest.sql(
+            'CREATE DATABASE shop; CREATE TABLE shop.t (i INT PRIMARY KEY) ENGINE=InnoDB; USE shop; INSERT INTO t SELECT seq FROM seq_1_to_500'
+        )
         self.assertEqual(0, self.guest.stop())
         self.guest.remove()
 
     def noted(self):
         names = ('mariadb_upgrade_info', 'mysql_upgrade_info')
-        return next((self.guest.data / name).read_text() for name in names if (self.guest.data / name).exists())
+        return next(
+            (self.guest.data / name).read_text()
+            for name in names
+            if (self.guest.data / name).exists()
+        )
 
-    def test_with_upgrades_on_the_next_release_upgrades_what_it_finds_and_keeps_a_copy_of_the_system_tables(self):
+    def test_with_upgrades_on_the_next_release_upgrades_what_it_finds_and_keeps_a_copy_of_the_system_tables(
+        self,
+    ):
         self.guest.start(self.reference(recipes.MARIADB_11_8))
         self.guest.wait_healthy()
 
         self.assertTrue(self.noted().startswith('11.8.'), self.noted())
         self.assertEqual('500', self.guest.sql('SELECT COUNT(*) FROM shop.t'))
         [kept] = self.guest.data.glob('system_mysql_backup_10.11.*.sql.zst')
-        tables = subprocess.run(['zstd', '--decompress', '--stdout', str(kept)], capture_output=True, text=True, check=True).stdout
+        tables = subprocess.run(
+            ['zstd', '--decompress', '--stdout', str(kept)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
         self.assertIn('global_priv', tables)
 
     def test_with_upgrades_off_the_next_release_serves_and_upgrades_nothing(self):
@@ -176,9 +236,26 @@ class UpgradeTest(ImageTestCase):
         self.assertEqual('500', self.guest.sql('SELECT COUNT(*) FROM shop.t'))
 
     def check(self):
-        return self.engine.run(['run', '--rm', '--network', 'none', '--user', '1001:1001', '--tmpfs', '/scratch:uid=1001,gid=1001',
-                                '--volume', f'{self.guest.etc}:/etc/mysql:ro', '--entrypoint', 'sh', self.reference(recipes.MARIADB_11_8),
-                                '-c', SCRATCH_CHECK], check=False)
+        return self.engine.run(
+            [
+                'run',
+                '--rm',
+                '--network',
+                'none',
+                '--user',
+                '1001:1001',
+                '--tmpfs',
+                '/scratch:uid=1001,gid=1001',
+                '--volume',
+                f'{self.guest.etc}:/etc/mysql:ro',
+                '--entrypoint',
+                'sh',
+                self.reference(recipes.MARIADB_11_8),
+                '-c',
+                SCRATCH_CHECK,
+            ],
+            check=False,
+        )
 
 
 class SpoiltImageTest(ImageTestCase):
@@ -187,16 +264,46 @@ class SpoiltImageTest(ImageTestCase):
     def test_a_broken_image_ends_at_once_however_often_it_is_started(self):
         self.guest.start(self.reference(recipes.BROKEN_11_8))
 
-        self.assertTrue(wait_until(lambda: self.engine.api('GET', '/containers/database/json')[1]['RestartCount'] >= 2))
-        self.assertTrue(wait_until(lambda: (self.guest.state()['Status'], self.guest.state()['ExitCode']) == ('restarting', 1)))
+        self.assertTrue(
+            wait_until(
+                lambda: self.engine.api('GET', '/containers/database/json')[1]['RestartCount'] >= 2
+            )
+        )
+        self.assertTrue(
+            wait_until(
+                lambda: (
+                    (self.guest.state()['Status'], self.guest.state()['ExitCode'])
+                    == ('restarting', 1)
+                )
+            )
+        )
         self.assertIn('broken on purpose', self.guest.logs())
 
     def test_the_programs_of_a_broken_image_work_so_that_only_a_start_tells(self):
-        done = self.engine.run(['run', '--rm', '--entrypoint', 'mariadbd', self.reference(recipes.BROKEN_11_8), '--version'])
+        done = self.engine.run(
+            [
+                'run',
+                '--rm',
+                '--entrypoint',
+                'mariadbd',
+                self.reference(recipes.BROKEN_11_8),
+                '--version',
+            ]
+        )
 
         self.assertIn('11.8.', done.stdout)
 
     def test_an_image_without_a_server_fails_any_check(self):
-        done = self.engine.run(['run', '--rm', '--entrypoint', 'mariadbd', self.reference(recipes.NO_SERVER_11_8), '--version'], check=False)
+        done = self.engine.run(
+            [
+                'run',
+                '--rm',
+                '--entrypoint',
+                'mariadbd',
+                self.reference(recipes.NO_SERVER_11_8),
+                '--version',
+            ],
+            check=False,
+        )
 
         self.assertEqual(1, done.returncode)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a guest finds on its gateway: the registry of container images, and a name server that knows no name."""
+
 import json
 import pathlib
 import shutil
@@ -24,7 +25,9 @@ from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host.private_engine import PLACE, Engine
 
 GATEWAY = '10.0.0.1'
-QUERY = struct.pack('!6H', 7, 0x0100, 1, 0, 0, 0) + b'\x03web\x07example\x00' + struct.pack('!2H', 1, 1)
+QUERY = (
+    struct.pack('!6H', 7, 0x0100, 1, 0, 0, 0) + b'\x03web\x07example\x00' + struct.pack('!2H', 1, 1)
+)
 
 
 def runs(pid):
@@ -56,8 +59,11 @@ class ClientTest(base.TestCase):
         self.client.push(image)
 
         self.assertEqual(['1.2', '1.2.3'], self.client.tags('mariadb'))
-        with urllib.request.urlopen(urllib.request.Request(
-                f'{self.client.url}/v2/mariadb/manifests/1.2', headers={'Accept': MANIFEST_TYPE})) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(
+                f'{self.client.url}/v2/mariadb/manifests/1.2', headers={'Accept': MANIFEST_TYPE}
+            )
+        ) as answer:
             self.assertEqual(json.loads(image.manifest), json.load(answer))
             self.assertEqual(image.digest, answer.headers['Docker-Content-Digest'])
 
@@ -75,7 +81,11 @@ class ClientTest(base.TestCase):
         self.client.remove('mariadb', image.digest)
 
         self.assertEqual([], self.client.tags('mariadb'))
-        self.assertRaises(urllib.error.HTTPError, urllib.request.urlopen, f'{self.client.url}/v2/mariadb/manifests/1.2.3')
+        self.assertRaises(
+            urllib.error.HTTPError,
+            urllib.request.urlopen,
+            f'{self.client.url}/v2/mariadb/manifests/1.2.3',
+        )
 
     def test_an_image_that_is_not_what_its_digest_says_is_refused(self):
         image = self.image()
@@ -104,13 +114,19 @@ class GatewayTest(base.TestCase):
         registry.link(self.storage, self.directory / 'storage')
         self.client = self.enterContext(registry.serving(self.directory / 'storage'))
         port = int(self.client.url.rpartition(':')[2])
-        self.fabric = NetworkFabric(self.directory / 'networks', HostCommands(), ('127.0.0.1', port), ('127.0.0.1', port))
+        self.fabric = NetworkFabric(
+            self.directory / 'networks', HostCommands(), ('127.0.0.1', port), ('127.0.0.1', port)
+        )
         self.fabric.ensure(Network('net-1', GATEWAY, 24))
         self.addCleanup(self.fabric.remove_all)
 
     def engine(self):
-        namespace = self.fabric.attach('guest-1', [Port('net-1', 'fa:16:3e:00:00:07', '10.0.0.7', 24, GATEWAY)])
-        return self.useFixture(Engine(insecure_registries=[f'{GATEWAY}:5000'], namespace=NETNS_DIR / namespace))
+        namespace = self.fabric.attach(
+            'guest-1', [Port('net-1', 'fa:16:3e:00:00:07', '10.0.0.7', 24, GATEWAY)]
+        )
+        return self.useFixture(
+            Engine(insecure_registries=[f'{GATEWAY}:5000'], namespace=NETNS_DIR / namespace)
+        )
 
     def pull(self, engine, tag):
         return engine.api('POST', f'/images/create?fromImage={GATEWAY}:5000/mariadb&tag={tag}')
@@ -121,7 +137,16 @@ class GatewayTest(base.TestCase):
 
         status, _progress = self.pull(engine, good.version)
         self.assertEqual(200, status)
-        done = engine.run(['run', '--rm', '--network', 'none', f'{GATEWAY}:5000/mariadb:{good.version}', '--version'])
+        done = engine.run(
+            [
+                'run',
+                '--rm',
+                '--network',
+                'none',
+                f'{GATEWAY}:5000/mariadb:{good.version}',
+                '--version',
+            ]
+        )
         self.assertIn(good.version, done.stdout)
 
         status, refusal = self.pull(engine, recipes.MISSING_11_8)
@@ -130,9 +155,22 @@ class GatewayTest(base.TestCase):
 
     def test_the_name_server_says_at_once_that_it_knows_no_name(self):
         namespace = self.fabric.network_namespace('net-1')
-        ask = ("import socket, sys; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(5); "
-               "s.sendto(bytes.fromhex(sys.argv[1]), (sys.argv[2], 53)); print(s.recv(512).hex())")
-        said = HostCommands().run(['nsenter', f'--net={NETNS_DIR / namespace}', '--', 'python3', '-c', ask, QUERY.hex(), GATEWAY])
+        ask = (
+            'import socket, sys; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(5); '
+            's.sendto(bytes.fromhex(sys.argv[1]), (sys.argv[2], 53)); print(s.recv(512).hex())'
+        )
+        said = HostCommands().run(
+            [
+                'nsenter',
+                f'--net={NETNS_DIR / namespace}',
+                '--',
+                'python3',
+                '-c',
+                ask,
+                QUERY.hex(),
+                GATEWAY,
+            ]
+        )
         self.assertEqual(3, struct.unpack_from('!6H', bytes.fromhex(said.output))[1] & 0xF)
 
         with self.fabric.connect('net-1', (GATEWAY, 53)) as connection:
@@ -155,7 +193,9 @@ class GatewayTest(base.TestCase):
         before = links()
         broken = next(image for image in self.images if '11.8-broken' in image.tags)
 
-        self.client.push(Image('mariadb', ('11.8.6', '11.8.77'), '11.8.6', broken.layers, broken.config))
+        self.client.push(
+            Image('mariadb', ('11.8.6', '11.8.77'), '11.8.6', broken.layers, broken.config)
+        )
 
         self.assertIn('11.8.77', self.client.tags('mariadb'))
         self.assertEqual(before, links())

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Guests whose database runs in a container: a real engine, the agents of Trove and of ours, and a volume that comes raw."""
+
 import dataclasses
 import http.client
 import json
@@ -21,10 +22,10 @@ from trove_upgrade.tests.functional.host.test_lab_guests import ADDRESS, GuestTe
 GATEWAY = '10.0.0.1'
 #: An image of nothing but links: the programs are the guest's own, bound into the container.
 IMPORT = 'mkdir -p /tmp/i && cd /tmp/i && ln -sfn usr/bin bin && ln -sfn usr/lib lib && ln -sfn usr/lib64 lib64 && tar -c . | docker import - tiny:1'
-SERVE = '''docker run --detach --name database --restart unless-stopped --privileged --publish 3306:80 --volume /usr:/usr:ro \
+SERVE = """docker run --detach --name database --restart unless-stopped --privileged --publish 3306:80 --volume /usr:/usr:ro \
     --volume /etc:/etc:ro --health-cmd 'python3 -c "import socket; socket.create_connection((\\"127.0.0.1\\", 80), 1)"' \
-    --health-interval 1s tiny:1 python3 -m http.server 80'''
-TROVE_CONFIGURATION = textwrap.dedent('''\
+    --health-interval 1s tiny:1 python3 -m http.server 80"""
+TROVE_CONFIGURATION = textwrap.dedent("""\
     #cloud-config
     write_files:
     - path: /etc/trove/conf.d/guest_info.conf
@@ -42,13 +43,13 @@ TROVE_CONFIGURATION = textwrap.dedent('''\
         [mariadb]
         device_path = /dev/vdb
         mount_point = /var/lib/mysql
-''').encode()
+""").encode()
 #: Trove's agent has a broker's refusal told by eventlet, which names the error so; ours does not use it.
 REACHED = re.compile('Connection failed: .*ECONNREFUSED')
 
 
 #: Our client against the guest's own engine: all that an upgrade asks of it, with the image of nothing but links.
-CLIENT = textwrap.dedent('''\
+CLIENT = textwrap.dedent("""\
     from trove_upgrade.guestagent import clock
     from trove_upgrade.guestagent.containers import engine, http
 
@@ -62,7 +63,7 @@ CLIENT = textwrap.dedent('''\
     thrown = client.run_throwaway('tiny:1', ['-c', 'id -u'], user='1001:1001', binds=['/usr:/usr:ro'], tmpfs={}, env={}, network='none',
                                   entrypoint=['sh'], timeout_seconds=60)
     print(client.ping(), before.running, client.inspect('database').running, done.output.strip(), thrown.output.strip())
-''')
+""")
 
 
 class DockerGuestTest(GuestTestCase):
@@ -72,21 +73,39 @@ class DockerGuestTest(GuestTestCase):
         self.host.fabric.ensure(Network('net-1', GATEWAY, 24))
         self.host.volumes.ensure('one', GIB, raw=True)
         port = Port('net-1', 'fa:16:3e:00:00:07', ADDRESS, 24, GATEWAY)
-        guest = self.host.guests.create(GuestSpec('one', 'db-one', (image or self.former).path, (port,), 'one', user_data,
-                                                  runs_containers=True))
+        guest = self.host.guests.create(
+            GuestSpec(
+                'one',
+                'db-one',
+                (image or self.former).path,
+                (port,),
+                'one',
+                user_data,
+                runs_containers=True,
+            )
+        )
         guest.boot()
         return guest
 
     def wait_engine(self, guest):
-        wait_until(lambda: guest.exec(['docker', 'version'], check=False).returncode == 0, 'the engine to answer', seconds=20,
-                   hint=guest.exec(['cat', '/var/log/docker.log'], check=False).output, interval_seconds=0.1)
+        wait_until(
+            lambda: guest.exec(['docker', 'version'], check=False).returncode == 0,
+            'the engine to answer',
+            seconds=20,
+            hint=guest.exec(['cat', '/var/log/docker.log'], check=False).output,
+            interval_seconds=0.1,
+        )
 
     def state(self, guest, field):
         return self.shell(guest, f'docker inspect --format "{{{{.State.{field}}}}}" database')
 
     def wait_healthy(self, guest):
-        wait_until(lambda: self.state(guest, 'Health.Status') == 'healthy', 'the container to be healthy', seconds=30,
-                   interval_seconds=0.2)
+        wait_until(
+            lambda: self.state(guest, 'Health.Status') == 'healthy',
+            'the container to be healthy',
+            seconds=30,
+            interval_seconds=0.2,
+        )
 
     def status_over_the_network(self):
         with self.host.fabric.connect('net-1', (ADDRESS, 3306)) as connection:
@@ -117,15 +136,22 @@ class DockerGuestTest(GuestTestCase):
     def test_a_rebuild_drops_the_engine_s_store_and_keeps_the_raw_volume_s_data(self):
         guest = self.assert_containers_work(self.former)
         self.assertEqual('2', self.shell(guest, 'blkid /dev/vdb > /dev/null || echo $?'))
-        self.shell(guest, 'mkfs.ext4 -q /dev/vdb; mount /dev/vdb /var/lib/mysql; echo kept > /var/lib/mysql/row')
+        self.shell(
+            guest,
+            'mkfs.ext4 -q /dev/vdb; mount /dev/vdb /var/lib/mysql; echo kept > /var/lib/mysql/row',
+        )
         identifier = self.host.volumes.probe_uuid(guest.volume)
 
-        guest = self.host.guests.rebuild('one', dataclasses.replace(guest.spec, image_path=self.target.path))
+        guest = self.host.guests.rebuild(
+            'one', dataclasses.replace(guest.spec, image_path=self.target.path)
+        )
         self.shell(guest, f'mount UUID={identifier} /var/lib/mysql')
         self.wait_engine(guest)
 
         self.assertEqual('kept', self.shell(guest, 'cat /var/lib/mysql/row'))
-        self.assertEqual('/dev/vdb', self.shell(guest, 'awk \'$2 == "/var/lib/mysql" {print $1}\' /etc/mtab'))
+        self.assertEqual(
+            '/dev/vdb', self.shell(guest, 'awk \'$2 == "/var/lib/mysql" {print $1}\' /etc/mtab')
+        )
         self.assertEqual('', self.shell(guest, 'docker ps --all --quiet; docker images --quiet'))
 
     def test_containers_work_with_the_newer_engine_too(self):
@@ -133,8 +159,11 @@ class DockerGuestTest(GuestTestCase):
 
     def engine_of(self, guest, environment='', **settings):
         """The guest's engine again, with these settings of its own."""
-        self.shell(guest, f'service docker stop; mkdir -p /etc/docker; echo \'{json.dumps(settings)}\' > /etc/docker/daemon.json; '
-                          f'env {environment} /etc/init.d/docker start')   # `service` drops the environment
+        self.shell(
+            guest,
+            f"service docker stop; mkdir -p /etc/docker; echo '{json.dumps(settings)}' > /etc/docker/daemon.json; "
+            f'env {environment} /etc/init.d/docker start',
+        )  # `service` drops the environment
         self.wait_engine(guest)
         self.shell(guest, IMPORT)
         self.shell(guest, SERVE)
@@ -146,13 +175,18 @@ class DockerGuestTest(GuestTestCase):
         guest = self.docker_guest(self.target)
         found = self.engine_of(guest, 'DOCKER_MIN_API_VERSION=1.44')
         self.assertEqual('True True True 42 1001', found)
-        self.assertEqual('1.44', self.shell(guest, 'docker version --format "{{.Server.MinAPIVersion}}"'))
+        self.assertEqual(
+            '1.44', self.shell(guest, 'docker version --format "{{.Server.MinAPIVersion}}"')
+        )
 
     def test_our_client_works_with_an_engine_whose_images_are_in_the_store_of_containerd(self):
         guest = self.docker_guest(self.target)
         found = self.engine_of(guest, features={'containerd-snapshotter': True})
         self.assertEqual('True True True 42 1001', found)
-        self.assertIn('io.containerd.snapshotter.v1', self.shell(guest, 'docker info --format "{{.DriverStatus}}"'))
+        self.assertIn(
+            'io.containerd.snapshotter.v1',
+            self.shell(guest, 'docker info --format "{{.DriverStatus}}"'),
+        )
 
     def test_killing_a_guest_leaves_neither_processes_nor_mounts_nor_control_groups(self):
         guest = self.assert_containers_work(self.former)
@@ -160,18 +194,44 @@ class DockerGuestTest(GuestTestCase):
 
         guest.kill()
 
-        self.assertEqual([], [path for path in pathlib.Path('/proc').glob('[0-9]*/mountinfo') if directory in read(path)])
-        groups = subprocess.run(['find', '/sys/fs/cgroup', '-type', 'd', '-name', f'{self.host.fabric.guest_namespace("one")}'],
-                                capture_output=True, text=True, check=True)
+        self.assertEqual(
+            [],
+            [
+                path
+                for path in pathlib.Path('/proc').glob('[0-9]*/mountinfo')
+                if directory in read(path)
+            ],
+        )
+        groups = subprocess.run(
+            [
+                'find',
+                '/sys/fs/cgroup',
+                '-type',
+                'd',
+                '-name',
+                f'{self.host.fabric.guest_namespace("one")}',
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         self.assertEqual('', groups.stdout)
         guest.destroy()
-        self.assertFalse(pathlib.Path('/run/netns', self.host.fabric.guest_namespace('one')).exists())
+        self.assertFalse(
+            pathlib.Path('/run/netns', self.host.fabric.guest_namespace('one')).exists()
+        )
 
     def test_trove_s_agent_formats_the_volume_of_a_new_instance_and_reaches_for_the_broker(self):
         for image in (self.former, self.target):
             guest = self.docker_guest(image, TROVE_CONFIGURATION)
-            wait_until(lambda guest=guest: REACHED.search(self.shell(guest, 'cat /var/log/trove/trove-guestagent.log', check=False)),
-                       'Trove\'s agent to try the broker', seconds=90, interval_seconds=0.2)
+            wait_until(
+                lambda guest=guest: REACHED.search(
+                    self.shell(guest, 'cat /var/log/trove/trove-guestagent.log', check=False)
+                ),
+                "Trove's agent to try the broker",
+                seconds=90,
+                interval_seconds=0.2,
+            )
             self.assertEqual('/dev/vdb', self.shell(guest, 'findmnt -n -o SOURCE /var/lib/mysql'))
             self.assertEqual('1001 1001', self.shell(guest, 'stat -c "%u %g" /var/lib/mysql'))
             guest.kill()
@@ -185,7 +245,9 @@ class DockerGuestTest(GuestTestCase):
         image = self.builder.build(self.target_recipe.with_preloaded(archive))
         self.assertEqual(['tiny:1'], image.facts['container_images'])
 
-        guest = self.host.guests.rebuild('one', dataclasses.replace(guest.spec, image_path=image.path))
+        guest = self.host.guests.rebuild(
+            'one', dataclasses.replace(guest.spec, image_path=image.path)
+        )
         self.wait_engine(guest)
         self.shell(guest, SERVE)
         self.wait_healthy(guest)
@@ -200,10 +262,22 @@ class DockerGuestTest(GuestTestCase):
         self.assertEqual('', self.shell(guest, 'docker images --quiet'))
 
     def test_the_image_says_that_its_database_runs_in_a_container(self):
-        self.assertEqual(('container', 'debian 12', '3.11'),
-                         (self.former.facts['database_runtime'], self.former.facts['os'], self.former.facts['python'][:4]))
-        self.assertEqual(('container', 'debian 13', '3.13'),
-                         (self.target.facts['database_runtime'], self.target.facts['os'], self.target.facts['python'][:4]))
+        self.assertEqual(
+            ('container', 'debian 12', '3.11'),
+            (
+                self.former.facts['database_runtime'],
+                self.former.facts['os'],
+                self.former.facts['python'][:4],
+            ),
+        )
+        self.assertEqual(
+            ('container', 'debian 13', '3.13'),
+            (
+                self.target.facts['database_runtime'],
+                self.target.facts['os'],
+                self.target.facts['python'][:4],
+            ),
+        )
 
 
 def read(path):

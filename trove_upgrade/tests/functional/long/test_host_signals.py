@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every program of ours as a process that a signal ends: how it was started makes no difference."""
+
 import concurrent.futures
 import contextlib
 import dataclasses
@@ -71,8 +72,7 @@ class Ended:
 
 
 class SignalsTestCase(Waiting, base.TestCase):
-
-    wait_seconds = 120.0    # several load at once
+    wait_seconds = 120.0  # several load at once
 
     def setUp(self):
         super().setUp()
@@ -80,10 +80,26 @@ class SignalsTestCase(Waiting, base.TestCase):
 
     def start(self, *argv, ignored=(), **more):
         """A session of its own, so that what is left of it is found."""
-        inherit = ['env', '--default-signal=INT,TERM,HUP', *(f'--ignore-signal={int(number)}' for number in ignored)]
-        environment = os.environ | {RUN_VARIABLE: str(self.folder / 'run'), CACHE_VARIABLE: str(self.folder / 'cache')} | more
-        process = subprocess.Popen([*inherit, *map(str, argv)], cwd=ROOT, env=environment, start_new_session=True,
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        inherit = [
+            'env',
+            '--default-signal=INT,TERM,HUP',
+            *(f'--ignore-signal={int(number)}' for number in ignored),
+        ]
+        environment = (
+            os.environ
+            | {RUN_VARIABLE: str(self.folder / 'run'), CACHE_VARIABLE: str(self.folder / 'cache')}
+            | more
+        )
+        process = subprocess.Popen(
+            [*inherit, *map(str, argv)],
+            cwd=ROOT,
+            env=environment,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         self.addCleanup(self.kill, process)
         return process
 
@@ -97,7 +113,9 @@ class SignalsTestCase(Waiting, base.TestCase):
         for number in numbers:
             process.send_signal(number)
         out, err = process.communicate(timeout=SECONDS)
-        self.assertEqual([], [other.pid for other in processes.everyone() if other.session == process.pid])
+        self.assertEqual(
+            [], [other.pid for other in processes.everyone() if other.session == process.pid]
+        )
         self.assertNotIn('Traceback', out + err)
         return Ended(process.returncode, out, err)
 
@@ -108,7 +126,9 @@ class SignalsTestCase(Waiting, base.TestCase):
 
     def configuration(self, connection=NOWHERE):
         path = self.folder / 'trove-upgrade.conf'
-        path.write_text(CONFIGURATION.format(connection=connection, key=at_rest.generate()), encoding='utf-8')
+        path.write_text(
+            CONFIGURATION.format(connection=connection, key=at_rest.generate()), encoding='utf-8'
+        )
         return path
 
     def each(self, ways, case):
@@ -140,23 +160,42 @@ class WhileLoading(SignalsTestCase):
             try:
                 return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
             except OSError as error:
-                if error.errno == errno.ENXIO:    # no reader yet
+                if error.errno == errno.ENXIO:  # no reader yet
                     return None
                 raise
+
         self.addCleanup(os.close, self.wait_until(opened, 'reading the configuration'))
 
     def test_a_command_ends_with_one_line_and_the_code_of_the_signal(self):
         def case(program, words, number, ignored):
             process = self.reading(program, *words, ignored=ignored)
             self.ended_as_command(self.end(process, number), number, f'{program}: {WORDS[number]}')
-        self.each([(*command, number, ignored) for command in (('trove-upgrade-manage', ('db', 'version')), ('trove-upgrade-status', ('upgrade', 'check')))
-                   for number, ignored in WAYS], case)
+
+        self.each(
+            [
+                (*command, number, ignored)
+                for command in (
+                    ('trove-upgrade-manage', ('db', 'version')),
+                    ('trove-upgrade-status', ('upgrade', 'check')),
+                )
+                for number, ignored in WAYS
+            ],
+            case,
+        )
 
     def test_a_service_ends_with_0(self):
         def case(program, number, ignored):
             ended = self.end(self.reading(program, ignored=ignored), number)
             self.assertEqual((0, f'{program}: {WORDS[number]}\n'), (ended.code, ended.err))
-        self.each([(f'trove-upgrade-{name}', number, ignored) for name in ('api', 'taskmanager', 'guestagent') for number, ignored in WAYS], case)
+
+        self.each(
+            [
+                (f'trove-upgrade-{name}', number, ignored)
+                for name in ('api', 'taskmanager', 'guestagent')
+                for number, ignored in WAYS
+            ],
+            case,
+        )
 
     def test_the_lab_ends_in_the_middle_of_a_command(self):
         pipe = Layout.from_environ({RUN_VARIABLE: str(self.folder / 'run')}).handle_file
@@ -165,17 +204,27 @@ class WhileLoading(SignalsTestCase):
         for number, ignored in (*WAYS, (signal.SIGHUP, ())):
             process = self.start(BIN / 'trove-upgrade-lab', 'env', ignored=ignored)
             self.reads(process, pipe)
-            self.ended_as_command(self.end(process, number), number, f'trove-upgrade-lab: {WORDS[number]}')
+            self.ended_as_command(
+                self.end(process, number), number, f'trove-upgrade-lab: {WORDS[number]}'
+            )
 
     def test_a_hang_up_ends_a_command_unless_it_was_started_with_nohup(self):
         process = self.reading('trove-upgrade-manage', 'db', 'version')
-        self.ended_as_command(self.end(process, signal.SIGHUP), signal.SIGHUP, 'trove-upgrade-manage: hung up')
+        self.ended_as_command(
+            self.end(process, signal.SIGHUP), signal.SIGHUP, 'trove-upgrade-manage: hung up'
+        )
         process = self.reading('trove-upgrade-manage', 'db', 'version', ignored=(signal.SIGHUP,))
-        self.ended_as_command(self.end(process, signal.SIGHUP, signal.SIGTERM), signal.SIGTERM, 'trove-upgrade-manage: terminated')
+        self.ended_as_command(
+            self.end(process, signal.SIGHUP, signal.SIGTERM),
+            signal.SIGTERM,
+            'trove-upgrade-manage: terminated',
+        )
 
     def test_two_signals_at_once_are_one_end(self):
         for ignored in PARENTS:
-            ended = self.end(self.reading('trove-upgrade-manage', 'db', 'version', ignored=ignored), *BOTH, *BOTH)
+            ended = self.end(
+                self.reading('trove-upgrade-manage', 'db', 'version', ignored=ignored), *BOTH, *BOTH
+            )
             self.assertIn(ended.code, {130, 143})
             self.assertEqual(1, len(ended.err.splitlines()), ended)
 
@@ -202,7 +251,6 @@ sys.exit(signals.run('program', work))
 
 
 class Working(SignalsTestCase):
-
     def test_a_signal_that_comes_in_a_destructor_is_not_lost(self):
         for number in (signal.SIGINT, signal.SIGTERM):
             with self.subTest(number=number):
@@ -218,29 +266,58 @@ class Serving(SignalsTestCase):
         def case(numbers, ignored):
             ended = self.end(start(ignored), *numbers)
             self.assertEqual(0, ended.code, ended)
-        self.each([((signal.SIGINT,), ()), ((signal.SIGTERM,), ()), ((signal.SIGINT,), (signal.SIGINT,)), ((*BOTH, *BOTH), BOTH)], case)
+
+        self.each(
+            [
+                ((signal.SIGINT,), ()),
+                ((signal.SIGTERM,), ()),
+                ((signal.SIGINT,), (signal.SIGINT,)),
+                ((*BOTH, *BOTH), BOTH),
+            ],
+            case,
+        )
 
     def printed(self, process, stream, wanted):
-        self.assertTrue(any(wanted in line for line in stream), f'{process.args} did not print {wanted}')
+        self.assertTrue(
+            any(wanted in line for line in stream), f'{process.args} did not print {wanted}'
+        )
         return process
 
     def test_the_api(self):
         configuration = self.configuration()
 
         def start(ignored):
-            process = self.start(BIN / 'trove-upgrade-api', '--config-file', configuration, ignored=ignored)
+            process = self.start(
+                BIN / 'trove-upgrade-api', '--config-file', configuration, ignored=ignored
+            )
             return self.printed(process, process.stdout, 'Listening on http://')
+
         self.ways(start)
 
     def test_the_taskmanager(self):
         server = self.useFixture(databases.MariaDB())
         configuration = self.configuration(server.create())
-        self.assertEqual(0, subprocess.run([BIN / 'trove-upgrade-manage', '--config-file', configuration, 'db', 'sync', '--standalone'],
-                                           stdout=subprocess.DEVNULL).returncode)
+        self.assertEqual(
+            0,
+            subprocess.run(
+                [
+                    BIN / 'trove-upgrade-manage',
+                    '--config-file',
+                    configuration,
+                    'db',
+                    'sync',
+                    '--standalone',
+                ],
+                stdout=subprocess.DEVNULL,
+            ).returncode,
+        )
 
         def start(ignored):
-            process = self.start(BIN / 'trove-upgrade-taskmanager', '--config-file', configuration, ignored=ignored)
+            process = self.start(
+                BIN / 'trove-upgrade-taskmanager', '--config-file', configuration, ignored=ignored
+            )
             return self.printed(process, process.stderr, 'listens on topic')
+
         self.ways(start)
 
     def test_the_guest_agent(self):
@@ -248,21 +325,51 @@ class Serving(SignalsTestCase):
         alone = 'mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/lib && exec "$@"'
 
         def start(ignored):
-            process = self.start('unshare', '--mount', 'sh', '-c', alone, 'sh', BIN / 'trove-upgrade-guestagent', '--config-file', configuration,
-                                 ignored=ignored)
+            process = self.start(
+                'unshare',
+                '--mount',
+                'sh',
+                '-c',
+                alone,
+                'sh',
+                BIN / 'trove-upgrade-guestagent',
+                '--config-file',
+                configuration,
+                ignored=ignored,
+            )
             lock = pathlib.Path(f'/proc/{process.pid}/root/run/trove-upgrade/guestagent.lock')
             self.wait_until(lambda: self.catches(process) and lock.exists(), 'the agent')
             return process
+
         self.ways(start)
 
     def test_the_customers_application_of_the_demo(self):
         def start(ignored):
             output = self.folder / f'{uuid.uuid4()}.writes'
             (self.folder / 'password').write_text('secret')
-            process = self.start(sys.executable, '-m', 'trove_upgrade.lab.demo.writer', '--host', '127.0.0.1', '--port', '1', '--user', 'u',
-                                 '--database', 'd', '--table', 't', '--output', output, '--password-file', self.folder / 'password', ignored=ignored)
+            process = self.start(
+                sys.executable,
+                '-m',
+                'trove_upgrade.lab.demo.writer',
+                '--host',
+                '127.0.0.1',
+                '--port',
+                '1',
+                '--user',
+                'u',
+                '--database',
+                'd',
+                '--table',
+                't',
+                '--output',
+                output,
+                '--password-file',
+                self.folder / 'password',
+                ignored=ignored,
+            )
             self.wait_until(lambda: output.exists() and output.read_text(), 'an attempt')
             return process
+
         self.ways(start)
 
     def test_the_way_to_nova(self):
@@ -270,29 +377,52 @@ class Serving(SignalsTestCase):
             with socket.socket() as probe:
                 probe.bind(('127.0.0.1', 0))
                 port = probe.getsockname()[1]
-            process = self.start(sys.executable, '-m', 'trove_upgrade.lab.nova_proxy', '--port', port, '--target-port', '1', ignored=ignored)
+            process = self.start(
+                sys.executable,
+                '-m',
+                'trove_upgrade.lab.nova_proxy',
+                '--port',
+                port,
+                '--target-port',
+                '1',
+                ignored=ignored,
+            )
 
             def answers():
-                with contextlib.suppress(urllib.error.URLError), urllib.request.urlopen(f'http://127.0.0.1:{port}/__faults', timeout=5) as answer:
+                with (
+                    contextlib.suppress(urllib.error.URLError),
+                    urllib.request.urlopen(
+                        f'http://127.0.0.1:{port}/__faults', timeout=5
+                    ) as answer,
+                ):
                     return answer.status == 200
                 return False
+
             self.wait_until(answers, 'an answer')
             return process
+
         self.ways(start)
 
 
 class Tools(SignalsTestCase):
-
     def test_the_run_of_the_tests_ends_what_it_has_started(self):
         for numbers, ignored in (((signal.SIGINT,), BOTH), ((signal.SIGTERM, signal.SIGINT), ())):
             # without a cache it takes a minute
-            process = self.start(sys.executable, 'tools/run_tests.py', 'types', ignored=ignored, MYPY_CACHE_DIR=str(self.folder / f'{numbers}'))
+            process = self.start(
+                sys.executable,
+                'tools/run_tests.py',
+                'types',
+                ignored=ignored,
+                MYPY_CACHE_DIR=str(self.folder / f'{numbers}'),
+            )
             child = self.wait_until(lambda pid=process.pid: self.child_of(pid), 'the type checker')
             ended = self.end(process, *numbers)
             self.ended_as_command(ended, ended.code - 128, 'run_tests.py: ')
             self.assertIn(ended.code - 128, numbers)
             self.assertNotRegex(ended.out, 'passed|failed|FAILED')
-            self.assertEqual([], [other.pid for other in processes.everyone() if other.session == child])
+            self.assertEqual(
+                [], [other.pid for other in processes.everyone() if other.session == child]
+            )
 
     def child_of(self, pid):
         """Of any of its threads; 0 where it has none."""
@@ -304,7 +434,9 @@ class Tools(SignalsTestCase):
         for number, ignored in ((signal.SIGINT, BOTH), (signal.SIGTERM, ())):
             before = set(place.iterdir())
             process = self.start(sys.executable, '-m', 'benchmarks', 'stash', ignored=ignored)
-            made = self.wait_until(lambda before=before: self.tree(set(place.iterdir()) - before), 'the tree of files')
+            made = self.wait_until(
+                lambda before=before: self.tree(set(place.iterdir()) - before), 'the tree of files'
+            )
             self.ended_as_command(self.end(process, number), number, f'benchmarks: {WORDS[number]}')
             self.assertFalse(made.exists())
 
@@ -312,11 +444,18 @@ class Tools(SignalsTestCase):
         return next((folder for folder in folders if (folder / 'etc' / 'mysql').exists()), None)
 
     def test_programs_that_load_end_with_one_line(self):
-        for argv, name, code in ((('-m', 'benchmarks', 'stash'), 'benchmarks', None), (('-m', 'trove_upgrade.lab.preflight'), 'preflight', None),
-                                 (('-m', 'benchmarks.trove.stand_in'), 'stand_in', 0), (('tools/run_tests.py', 'types'), 'run_tests.py', None)):
+        for argv, name, code in (
+            (('-m', 'benchmarks', 'stash'), 'benchmarks', None),
+            (('-m', 'trove_upgrade.lab.preflight'), 'preflight', None),
+            (('-m', 'benchmarks.trove.stand_in'), 'stand_in', 0),
+            (('tools/run_tests.py', 'types'), 'run_tests.py', None),
+        ):
             for number, ignored in WAYS:
                 process = self.start(sys.executable, *argv, ignored=ignored)
                 while not self.catches(process):
-                    pass    # it is not long in this state
+                    pass  # it is not long in this state
                 ended = self.end(process, number)
-                self.assertEqual((128 + number if code is None else code, f'{name}: {WORDS[number]}\n'), (ended.code, ended.err))
+                self.assertEqual(
+                    (128 + number if code is None else code, f'{name}: {WORDS[number]}\n'),
+                    (ended.code, ended.err),
+                )

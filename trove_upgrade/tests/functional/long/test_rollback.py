@@ -1,22 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every way back to the former image, on the real thing, and the one that is refused."""
+
 import json
 
 from trove_upgrade.tests.functional.cloud.rollback_case import RollbackCase
 
-_PLANT = '''set -e
+_PLANT = """set -e
 mkdir -p /mnt/volume
 mount UUID={uuid} /mnt/volume
 cat > /mnt/volume/.trove-upgrade/mark-server_started_on_data.json
 umount /mnt/volume
-'''
+"""
 
 
 class TestRollsBackByItself(RollbackCase):
-
     options = {'rollback_on_failure': True, 'boot_timeout': 12}
 
-    def test_a_rebuild_that_fails_ends_on_the_former_image_with_every_row_and_the_next_upgrade_completes(self):
+    def test_a_rebuild_that_fails_ends_on_the_former_image_with_every_row_and_the_next_upgrade_completes(
+        self,
+    ):
         instance = self.create_instance('back-from-rebuild')
         before = self.picture(instance)
         self.turn(instance, spawn_error='no space left', times=1)
@@ -27,8 +29,13 @@ class TestRollsBackByItself(RollbackCase):
         self.assertIn('no space left', upgrade['cause'])
         self.assertEqual(2, self.rebuilds(instance))
         self.guest(instance).reboot()
-        self.wait_until(lambda: self.guest(instance).exec(['mariadb', '-e', 'SELECT 1'], check=False).returncode == 0,
-                        'the database to serve after a reboot')
+        self.wait_until(
+            lambda: (
+                self.guest(instance).exec(['mariadb', '-e', 'SELECT 1'], check=False).returncode
+                == 0
+            ),
+            'the database to serve after a reboot',
+        )
 
         self.assertEqual('COMPLETED', self.upgrade(instance)['state'])
         self.assert_serves(instance, self.target)
@@ -49,7 +56,6 @@ class TestRollsBackByItself(RollbackCase):
 
 
 class TestRollsBackWhenTold(RollbackCase):
-
     options = {'boot_timeout': 12}
 
     def test_an_operator_leads_a_failed_one_back(self):
@@ -71,15 +77,21 @@ class TestRollsBackWhenTold(RollbackCase):
         upgrade = self.upgrade(instance)
         self.assertEqual('BOOT_TIMEOUT', upgrade['error_code'], upgrade)
         row = json.loads(self.product.manage('upgrade', 'show', '--json', upgrade['id']))
-        self.guest(instance).exec(['sh', '-c', _PLANT.format(uuid=row['data']['upgrade_info']['volume_uuid'])],
-                                  input_text=json.dumps({'upgrade_id': upgrade['id']}))
+        self.guest(instance).exec(
+            ['sh', '-c', _PLANT.format(uuid=row['data']['upgrade_info']['volume_uuid'])],
+            input_text=json.dumps({'upgrade_id': upgrade['id']}),
+        )
 
         self.product.manage('upgrade', 'rollback', upgrade['id'])
 
         upgrade = self.wait_ended(instance)
-        self.assertEqual(('FAILED', 'SERVER_STARTED_ON_DATA'), (upgrade['state'], upgrade['error_code']), upgrade)
+        self.assertEqual(
+            ('FAILED', 'SERVER_STARTED_ON_DATA'), (upgrade['state'], upgrade['error_code']), upgrade
+        )
         self.assertEqual('ERROR', self.show(instance)['status'])
-        self.assertNotEqual(0, self.guest(instance).exec(['mariadb', '-e', 'SELECT 1'], check=False).returncode)
+        self.assertNotEqual(
+            0, self.guest(instance).exec(['mariadb', '-e', 'SELECT 1'], check=False).returncode
+        )
 
         self.product.manage('upgrade', 'retry', upgrade['id'])
 

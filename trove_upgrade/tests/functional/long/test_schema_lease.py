@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who changes the schema where many want to, and what a table that is held does to it: real servers, killed and stopped processes."""
+
 import collections
 import concurrent.futures
 import os
@@ -39,8 +40,12 @@ class Run:
     """That process."""
 
     def __init__(self, test, url, holder, seconds):
-        self.process = subprocess.Popen([sys.executable, '-W', 'ignore', '-c', _RUN, url, holder, str(seconds)], text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen(
+            [sys.executable, '-W', 'ignore', '-c', _RUN, url, holder, str(seconds)],
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         test.addCleanup(self.process.communicate)
         test.addCleanup(self.process.kill)
         test.assertEqual('held', self.line())
@@ -84,7 +89,7 @@ class OnARealServer(databases.OneServer):
         deadline = time.monotonic() + _DEADLINE_SECONDS
         while not condition():
             self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.05)    # between two looks at a condition with a deadline
+            time.sleep(0.05)  # between two looks at a condition with a deadline
 
     def together(self, count, call):
         """`call(lease)` in that many threads with an engine each; the results, errors of ours among them."""
@@ -92,17 +97,18 @@ class OnARealServer(databases.OneServer):
         leases = [lease.Lease(self.connect(), f'host/{number}') for number in range(count)]
 
         def one(mine):
-            mine._engine.connect().close()    # the server's part of connecting is done
+            mine._engine.connect().close()  # the server's part of connecting is done
             barrier.wait(_DEADLINE_SECONDS)
             try:
                 return call(mine)
             except errors.LeaseHeld as error:
                 return error
+
         with concurrent.futures.ThreadPoolExecutor(count) as pool:
             return list(pool.map(one, leases))
 
     def test_of_16_on_a_fresh_database_one_has_it_and_15_are_told_who(self):
-        for _ in range(2):    # the race for the table is lost in several ways
+        for _ in range(2):  # the race for the table is lost in several ways
             self.url = self.server.create()
             self.engine = self.connect()
             refused = threading.Semaphore(0)
@@ -117,10 +123,17 @@ class OnARealServer(databases.OneServer):
                 except errors.LeaseHeld:
                     refused.release()
                     raise
+
             results = self.together(16, run)
-            self.assertEqual({'Held': 1, 'LeaseHeld': 15}, collections.Counter(type(result).__name__ for result in results))
+            self.assertEqual(
+                {'Held': 1, 'LeaseHeld': 15},
+                collections.Counter(type(result).__name__ for result in results),
+            )
             winner = next(result for result in results if isinstance(result, lease.Held))
-            self.assertEqual({winner.holder}, {result.facts['holder'] for result in results if result is not winner})
+            self.assertEqual(
+                {winner.holder},
+                {result.facts['holder'] for result in results if result is not winner},
+            )
             self.assertTrue(self.row().is_free)
 
     def test_a_connection_that_is_cut_is_made_anew(self):
@@ -139,18 +152,24 @@ class OnARealServer(databases.OneServer):
         self.addCleanup(admin.dispose)
         name = sa.make_url(self.url).database
         with admin.connect() as connection:
-            for number in connection.execute(sa.text(self.sessions), {'name': name}).scalars().all():
+            for number in (
+                connection.execute(sa.text(self.sessions), {'name': name}).scalars().all()
+            ):
                 connection.exec_driver_sql(self.cut.format(number))
 
     def test_ddl_behind_an_open_transaction_gives_up_and_the_service_goes_on(self):
         self.make_table()
         with self.engine.connect() as reader, self.engine.connect() as connection:
             before = lock_waits._read(connection)
-            reader.exec_driver_sql('SELECT * FROM t')    # and stays open
+            reader.exec_driver_sql('SELECT * FROM t')  # and stays open
             with lock_waits.short_lock_waits(connection, 1):
-                for _ in range(2):    # the limit outlives a rollback
+                for _ in range(2):  # the limit outlives a rollback
                     began_at = time.monotonic()
-                    error = self.assertRaises(lease.DATABASE_ERRORS, connection.exec_driver_sql, 'ALTER TABLE t ADD COLUMN j INTEGER')
+                    error = self.assertRaises(
+                        lease.DATABASE_ERRORS,
+                        connection.exec_driver_sql,
+                        'ALTER TABLE t ADD COLUMN j INTEGER',
+                    )
                     connection.rollback()
                     self.assertTrue(lock_waits.is_lock_timeout(error), error)
                     self.assertLess(time.monotonic() - began_at, 10)
@@ -172,10 +191,15 @@ class OnARealServer(databases.OneServer):
             def alter():
                 connection.exec_driver_sql('ALTER TABLE t ADD COLUMN j INTEGER')
                 connection.commit()
+
             with lock_waits.short_lock_waits(connection, 1):
-                lock_waits.Retry(lock_waits.Backoff(first_seconds=0.1)).run('Revision x', alter, rollback=connection.rollback, report=report)
+                lock_waits.Retry(lock_waits.Backoff(first_seconds=0.1)).run(
+                    'Revision x', alter, rollback=connection.rollback, report=report
+                )
         self.assertEqual(2, len(said))
-        self.assertEqual(['i', 'j'], [column['name'] for column in sa.inspect(self.engine).get_columns('t')])
+        self.assertEqual(
+            ['i', 'j'], [column['name'] for column in sa.inspect(self.engine).get_columns('t')]
+        )
 
     def test_the_victim_of_a_deadlock_is_known(self):
         self.make_table()
@@ -191,6 +215,7 @@ class OnARealServer(databases.OneServer):
                     connection.exec_driver_sql(f'UPDATE t SET i = i WHERE i = {second}')
                 except lease.DATABASE_ERRORS as error:
                     return lock_waits.is_lock_timeout(error)
+
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             results = list(pool.map(cross, (1, 2), (2, 1)))
         self.assertEqual(1, results.count(True), results)
@@ -213,6 +238,7 @@ class OnEachServer(OnARealServer):
                 most.append(len(inside))
                 inside.remove(held.holder)
                 return held.generation
+
         self.assertEqual(list(range(1, 17)), sorted(self.together(16, run)))
         self.assertEqual([1] * 16, most)
 
@@ -220,12 +246,16 @@ class OnEachServer(OnARealServer):
         Run(self, self.url, 'killed/1', 1).send(signal.SIGKILL)
         self.assertRaises(errors.LeaseHeld, self.lease('next/2').held().__enter__)
         seen = []
-        with self.lease('next/2').held(wait_seconds=_DEADLINE_SECONDS, waiting=lambda holder, _left: seen.append(holder)) as held:
+        with self.lease('next/2').held(
+            wait_seconds=_DEADLINE_SECONDS, waiting=lambda holder, _left: seen.append(holder)
+        ) as held:
             held.check()
             self.assertEqual(('next/2', 2), (self.row().holder, held.generation))
         self.assertEqual({'killed/1'}, set(seen))
 
-    def test_a_run_that_was_stopped_and_overtaken_is_told_and_gives_nothing_back_that_is_anothers(self):
+    def test_a_run_that_was_stopped_and_overtaken_is_told_and_gives_nothing_back_that_is_anothers(
+        self,
+    ):
         stopped = Run(self, self.url, 'stopped/1', 1)
         stopped.send(signal.SIGSTOP)
         with self.lease('next/2').held(wait_seconds=_DEADLINE_SECONDS) as held:
@@ -244,7 +274,9 @@ class OnEachServer(OnARealServer):
 
     def test_it_is_kept_beyond_its_length(self):
         with self.lease('first/1', seconds=1).held() as held:
-            self.assertRaises(errors.LeaseHeld, self.lease('second/2').held(wait_seconds=3).__enter__)
+            self.assertRaises(
+                errors.LeaseHeld, self.lease('second/2').held(wait_seconds=3).__enter__
+            )
             held.check()
 
 
@@ -261,14 +293,12 @@ class OnPostgreSQL:
 
 
 class TestPostgreSQL(OnPostgreSQL, OnEachServer, base.TestCase):
-
     def connect(self):
         self.assertIn('+psycopg2:', self.url)
         return super().connect()
 
 
 class TestPostgreSQLWithPsycopg3(OnPostgreSQL, OnARealServer, base.TestCase):
-
     def connect(self):
         self.url = self.url.replace('+psycopg2:', '+psycopg:')
         return super().connect()

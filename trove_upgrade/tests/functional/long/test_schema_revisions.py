@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `db revision --autogenerate` writes is run on real servers, twice in each branch, beside statements of the release before."""
+
 import sqlalchemy as sa
 
 from trove_upgrade.db import engine
@@ -18,22 +19,56 @@ class OnARealServer(model_changes.ModelChanges, databases.OneServer):
         return found
 
     def test_new_things_defaults_and_what_goes_with_them(self):
-        self.try_cases('new table', 'NOT NULL column', 'renamed column', 'NULL forbidden', 'new default', 'no default any more',
-                       'dropped unique constraint', 'dropped foreign key', 'comment on a table')
+        self.try_cases(
+            'new table',
+            'NOT NULL column',
+            'renamed column',
+            'NULL forbidden',
+            'new default',
+            'no default any more',
+            'dropped unique constraint',
+            'dropped foreign key',
+            'comment on a table',
+        )
 
     def test_types_indexes_and_what_is_dropped(self):
-        self.try_cases('wider type', 'new index', 'changed index of the same name', 'another kind of type', 'another default', 'dropped column',
-                       'dropped check', 'dropped table', 'comment on a column', 'unique constraint',
-                       'new index with options of each server')
+        self.try_cases(
+            'wider type',
+            'new index',
+            'changed index of the same name',
+            'another kind of type',
+            'another default',
+            'dropped column',
+            'dropped check',
+            'dropped table',
+            'comment on a column',
+            'unique constraint',
+            'new index with options of each server',
+        )
 
     def test_constraints_over_rows(self):
-        self.try_cases('NULL allowed', 'yes or no with a default', 'unique index', 'foreign key', 'check', 'dropped column with a default', 'dropped index', 'nullable column')
+        self.try_cases(
+            'NULL allowed',
+            'yes or no with a default',
+            'unique index',
+            'foreign key',
+            'check',
+            'dropped column with a default',
+            'dropped index',
+            'nullable column',
+        )
 
     def test_narrower_types_and_columns_with_their_indexes(self):
-        self.try_cases('narrower type', 'dropped column with its index', 'wider integer, for which rows are written anew')
+        self.try_cases(
+            'narrower type',
+            'dropped column with its index',
+            'wider integer, for which rows are written anew',
+        )
 
     def test_a_column_that_had_to_be_written(self):
-        self.try_cases('dropped column that had to be written', 'nullable column', 'computed column')
+        self.try_cases(
+            'dropped column that had to be written', 'nullable column', 'computed column'
+        )
 
     def test_the_runner_builds_indexes_outside_of_its_transaction(self):
         url = self.server.create()
@@ -45,7 +80,10 @@ class OnARealServer(model_changes.ModelChanges, databases.OneServer):
         model_changes.CASES['unique constraint'].change(model)
         workshop.generate(model.metadata())
         runner.Runner(database.engine, workshop.chain).expand()
-        self.assertIn('ix_parts_name_size', [index['name'] for index in sa.inspect(database.engine).get_indexes('parts')])
+        self.assertIn(
+            'ix_parts_name_size',
+            [index['name'] for index in sa.inspect(database.engine).get_indexes('parts')],
+        )
         workshop.run('contract')
         self.assertEqual(([], ()), self.left(workshop, model))
 
@@ -70,7 +108,9 @@ class TestPostgreSQL(OnARealServer, base.TestCase):
         model_changes.CASES['new index'].change(model)
         workshop.generate(model.metadata())
         workshop.execute('CREATE INDEX ix_parts_name_size ON parts (name, size)')
-        workshop.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_parts_name_size'::regclass")
+        workshop.execute(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_parts_name_size'::regclass"
+        )
         workshop.run('expand')
         valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_parts_name_size'::regclass"
         self.assertEqual([(True,)], [tuple(row) for row in workshop.execute(valid)])

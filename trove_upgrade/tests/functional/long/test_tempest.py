@@ -6,6 +6,7 @@ cannot pass, whoever does the upgrade.  So it is asked where the variable exists
 one guest image, to the one with its security updates on the next guest image, with the next operating system and Python.
 Our own scenario, which asks VERSION(), covers the way to 11.8.
 """
+
 from trove_upgrade.lab.containers import recipes, registry
 from trove_upgrade.lab.containers.builder import ContainerBuilder
 from trove_upgrade.lab.hypervisor.commands import HostCommands
@@ -17,20 +18,30 @@ UPGRADE_OF_MARIADB = r'^trove_tempest_plugin\.tests\.scenario\.test_instance_act
 
 
 class TestTempest(base.TroveGuestTestCase):
-
     def offer(self, recipe, guest_image_id):
         """Its container in the registry, itself registered under a name of its own with this guest image."""
         settings = self.side.settings
         image = ContainerBuilder(settings.layout.images_cache, HostCommands(), print).build(recipe)
         registry.client(settings).push(image)
-        return self.stage.datastores.register(DATASTORE, f'{image.version}-{recipe.family}', image.version, guest_image_id)
+        return self.stage.datastores.register(
+            DATASTORE, f'{image.version}-{recipe.family}', image.version, guest_image_id
+        )
 
     def test_its_own_test_of_an_upgrade_of_mariadb_passes(self):
         before = self.offer(recipes.MARIADB_10_5, self.former.image_id)
         newer = self.offer(recipes.MARIADB_10_5_SECURITY, self.target.image_id)
 
-        outcome = acceptance.run(self.stage, acceptance.Versions(before.name, newer.name), UPGRADE_OF_MARIADB, self.work_dir)
+        outcome = acceptance.run(
+            self.stage,
+            acceptance.Versions(before.name, newer.name),
+            UPGRADE_OF_MARIADB,
+            self.work_dir,
+        )
 
-        print(f'{before.number} on {before.image_id} -> {newer.number} on {newer.image_id}\n{outcome.summary}')
-        self.assertEqual((1, 0, 0), (outcome.passed, outcome.failed, outcome.skipped), outcome.output)
+        print(
+            f'{before.number} on {before.image_id} -> {newer.number} on {newer.image_id}\n{outcome.summary}'
+        )
+        self.assertEqual(
+            (1, 0, 0), (outcome.passed, outcome.failed, outcome.skipped), outcome.output
+        )
         self.assertIn('TestInstanceActionsMariaDB.test_instance_upgrade', outcome.output)

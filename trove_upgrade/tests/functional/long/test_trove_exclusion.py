@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trove's own actions, sent to real Trove while an upgrade of ours is held in a step.  doc/source/admin/exclusion.rst is what must come of it."""
+
 import dataclasses
 import pathlib
 
@@ -42,15 +43,32 @@ class TestWhatTroveRefuses(holding.HoldingCase):
         self.assert_serves(instance, self.target)
 
     def placeholders(self, instance):
-        rules, = self.side.settings.venv.path.glob('lib/python3*/site-packages/trove/templates/mariadb/validation-rules.json')
-        self.side.manage('db_load_datastore_config_parameters', 'mariadb', self.former.name, str(rules))
-        status, body = self.call('POST', '/configurations', {'configuration': {
-            'name': f'group-{instance.id[:8]}', 'values': {'max_connections': 60},
-            'datastore': {'type': 'mariadb', 'version': self.former.name}}})
+        (rules,) = self.side.settings.venv.path.glob(
+            'lib/python3*/site-packages/trove/templates/mariadb/validation-rules.json'
+        )
+        self.side.manage(
+            'db_load_datastore_config_parameters', 'mariadb', self.former.name, str(rules)
+        )
+        status, body = self.call(
+            'POST',
+            '/configurations',
+            {
+                'configuration': {
+                    'name': f'group-{instance.id[:8]}',
+                    'values': {'max_connections': 60},
+                    'datastore': {'type': 'mariadb', 'version': self.former.name},
+                }
+            },
+        )
         self.assertEqual(200, status, body)
         self.addCleanup(self.call, 'DELETE', f'/configurations/{body["configuration"]["id"]}')
-        return {'id': instance.id, 'configuration': body['configuration']['id'], 'other_flavor': self.side.flavors()['trove.medium'],
-                'image': self.target.image_id, 'other_version': self.target.id}
+        return {
+            'id': instance.id,
+            'configuration': body['configuration']['id'],
+            'other_flavor': self.side.flavors()['trove.medium'],
+            'image': self.target.image_id,
+            'other_version': self.target.id,
+        }
 
     def filled(self, found):
         if isinstance(found, dict):
@@ -62,21 +80,43 @@ class TestWhatTroveRefuses(holding.HoldingCase):
         answers = {}
         for action in ACTIONS:
             if action.refused:
-                answers[action.name] = self.call(action.method, self.filled(action.path), self.filled(action.body),
-                                                 user='admin' if action.admin else 'demo')
-        expected = dict.fromkeys(answers, 422) | {'configuration_attach': 400, 'resize_volume': 400}   # this cloud has no volumes to resize
-        self.assertEqual(expected, {name: answer[0] for name, answer in answers.items()}, f'{group}: {answers}')
+                answers[action.name] = self.call(
+                    action.method,
+                    self.filled(action.path),
+                    self.filled(action.body),
+                    user='admin' if action.admin else 'demo',
+                )
+        expected = dict.fromkeys(answers, 422) | {
+            'configuration_attach': 400,
+            'resize_volume': 400,
+        }  # this cloud has no volumes to resize
+        self.assertEqual(
+            expected, {name: answer[0] for name, answer in answers.items()}, f'{group}: {answers}'
+        )
         after = self.instances.row(instance.id)
-        self.assertEqual((before['task_id'], before['datastore_version_id']), (after['task_id'], after['datastore_version_id']))
+        self.assertEqual(
+            (before['task_id'], before['datastore_version_id']),
+            (after['task_id'], after['datastore_version_id']),
+        )
         self.assertEqual('UPGRADE', self.instances.show(instance.id)['status'])
 
     def no_effect_while_stopped(self, instance):
         """Users and an administrator's stop: no task is looked at, and our agent answers in the place of Trove's."""
-        answers = {'users': self.call('POST', f'/instances/{instance.id}/users', {'users': [{'name': 'late', 'password': 'of-the-lab', 'databases': []}]}),
-                   'stop': self.call('POST', f'/mgmt/instances/{instance.id}/action', {'stop': {}}, user='admin')}
+        answers = {
+            'users': self.call(
+                'POST',
+                f'/instances/{instance.id}/users',
+                {'users': [{'name': 'late', 'password': 'of-the-lab', 'databases': []}]},
+            ),
+            'stop': self.call(
+                'POST', f'/mgmt/instances/{instance.id}/action', {'stop': {}}, user='admin'
+            ),
+        }
         for name, (status, body) in answers.items():
             self.assertGreaterEqual(status, 400, f'{name}: {body}')
-        status, body = self.call('PUT', f'/instances/{instance.id}', {'instance': {'name': 'renamed'}})
+        status, body = self.call(
+            'PUT', f'/instances/{instance.id}', {'instance': {'name': 'renamed'}}
+        )
         self.assertEqual(202, status, body)
 
 
@@ -93,7 +133,9 @@ class TestResetStatus(holding.HoldingCase):
         self.assertEqual(202, self.reset_status(instance)[0])
         self.go_on()
         upgrade = self.ended(instance)
-        self.assertEqual(('ABORTED', 'INSTANCE_CHANGED'), (upgrade['state'], upgrade['error_code']), upgrade)
+        self.assertEqual(
+            ('ABORTED', 'INSTANCE_CHANGED'), (upgrade['state'], upgrade['error_code']), upgrade
+        )
         self.assertEqual(before, self.container(instance))
 
         self.hold(instance, Group.STOPPED)
@@ -102,7 +144,9 @@ class TestResetStatus(holding.HoldingCase):
         self.assertEqual(202, self.reset_status(instance)[0])
         self.let_go(instance, Group.STOPPED)
         upgrade = self.ended(instance)
-        self.assertEqual(('ABORTED', 'INSTANCE_CHANGED'), (upgrade['state'], upgrade['error_code']), upgrade)
+        self.assertEqual(
+            ('ABORTED', 'INSTANCE_CHANGED'), (upgrade['state'], upgrade['error_code']), upgrade
+        )
         self.assert_serves(instance, self.former)
         self.assertEqual(before.split()[:2], self.container(instance).split()[:2])
 
@@ -139,16 +183,22 @@ class TestResetStatusWhileRestoring(holding.HoldingCase):
 class TestStop(holding.HoldingCase):
     NAMES = ('stopped-by-admin',)
 
-    def test_a_database_that_an_administrator_stops_before_the_checks_is_not_upgraded_and_serves_when_it_is_started(self):
+    def test_a_database_that_an_administrator_stops_before_the_checks_is_not_upgraded_and_serves_when_it_is_started(
+        self,
+    ):
         instance = self.made['stopped-by-admin']
         self.fill(instance)
         self.pause()
         self.assertEqual(202, self.patch(instance, self.target)[0])
-        status, body = self.call('POST', f'/mgmt/instances/{instance.id}/action', {'stop': {}}, user='admin')
+        status, body = self.call(
+            'POST', f'/mgmt/instances/{instance.id}/action', {'stop': {}}, user='admin'
+        )
         self.assertEqual(202, status, body)
         self.go_on()
         upgrade = self.ended(instance)
-        self.assertEqual(('ABORTED', 'DATABASE_NOT_SERVING'), (upgrade['state'], upgrade['error_code']), upgrade)
+        self.assertEqual(
+            ('ABORTED', 'DATABASE_NOT_SERVING'), (upgrade['state'], upgrade['error_code']), upgrade
+        )
         self.assertEqual(self.former.id, self.instances.row(instance.id)['datastore_version_id'])
         self.assertFalse(self.serves(instance))
         self.guest(instance).exec(['docker', 'start', 'database'])
@@ -175,15 +225,29 @@ class TestDelete(holding.HoldingCase):
         self.assertEqual(202, status, body)
         if group in self.PAUSED:
             self.go_on()
-        if group is not Group.STOPPED:   # not raced with a rebuild: see the page
+        if group is not Group.STOPPED:  # not raced with a rebuild: see the page
             self.let_go(instance, group)
         gone = f"SELECT 1 FROM instances WHERE id = '{instance.id}' AND deleted = 1;"
         self.wait_until(lambda: self.side.sql(gone), 'Trove to delete the instance')
-        self.wait_until(lambda: self.upgrade_row(upgrade_id)['state'] == 'FAILED', 'the upgrade to end')
-        self.assertIn(self.upgrade_row(upgrade_id)['error_code'], {'INSTANCE_CHANGED', 'INSTANCE_DELETED'})
-        self.wait_until(lambda: instance.server_id not in [guest.spec.guest_id for guest in self.stage.host.guests.all()],
-                        'Nova to remove the server')
-        self.assertEqual([], self.side.sql(f"SELECT * FROM instance_faults WHERE instance_id = '{instance.id}' AND deleted = 0;"))
+        self.wait_until(
+            lambda: self.upgrade_row(upgrade_id)['state'] == 'FAILED', 'the upgrade to end'
+        )
+        self.assertIn(
+            self.upgrade_row(upgrade_id)['error_code'], {'INSTANCE_CHANGED', 'INSTANCE_DELETED'}
+        )
+        self.wait_until(
+            lambda: (
+                instance.server_id
+                not in [guest.spec.guest_id for guest in self.stage.host.guests.all()]
+            ),
+            'Nova to remove the server',
+        )
+        self.assertEqual(
+            [],
+            self.side.sql(
+                f"SELECT * FROM instance_faults WHERE instance_id = '{instance.id}' AND deleted = 0;"
+            ),
+        )
 
     def test_an_instance_that_is_deleted_before_the_checks_is_gone(self):
         self.delete_while(Group.CHECKING)
@@ -214,7 +278,14 @@ class AdminRebuildCase(holding.HoldingCase):
         file.write_text('runcmd: []\n')
         self.addCleanup(file.unlink)
         self.addCleanup(self.restart_taskmanager, {})
-        self.restart_taskmanager({'DEFAULT': {'resize_time_out': self.RESIZE_SECONDS, 'agent_call_high_timeout': self.CALL_SECONDS}})
+        self.restart_taskmanager(
+            {
+                'DEFAULT': {
+                    'resize_time_out': self.RESIZE_SECONDS,
+                    'agent_call_high_timeout': self.CALL_SECONDS,
+                }
+            }
+        )
 
     def restart_taskmanager(self, sections):
         self.side.taskmanager.stop()
@@ -222,12 +293,21 @@ class AdminRebuildCase(holding.HoldingCase):
         self.side.taskmanager.start()
 
     def rebuild(self, instance):
-        status, body = self.call('POST', f'/mgmt/instances/{instance.id}/action', {'rebuild': {'image_id': self.target.image_id}}, user='admin')
+        status, body = self.call(
+            'POST',
+            f'/mgmt/instances/{instance.id}/action',
+            {'rebuild': {'image_id': self.target.image_id}},
+            user='admin',
+        )
         self.assertEqual(202, status, body)
 
     def rebuilt_by_trove(self, instance):
         """Once Trove's own work has ended, one way or the other."""
-        self.wait_until(lambda: self.instances.row(instance.id)['task_id'] != str(int(Task.BUILDING)), "Trove's own rebuild to end", 300)
+        self.wait_until(
+            lambda: self.instances.row(instance.id)['task_id'] != str(int(Task.BUILDING)),
+            "Trove's own rebuild to end",
+            300,
+        )
 
 
 class TestAdminRebuildWhileChecking(AdminRebuildCase):
@@ -241,7 +321,9 @@ class TestAdminRebuildWhileChecking(AdminRebuildCase):
         self.rebuild(instance)
         self.go_on()
         upgrade = self.ended(instance)
-        self.assertEqual(('FAILED', 'INSTANCE_CHANGED'), (upgrade['state'], upgrade['error_code']), upgrade)
+        self.assertEqual(
+            ('FAILED', 'INSTANCE_CHANGED'), (upgrade['state'], upgrade['error_code']), upgrade
+        )
         self.rebuilt_by_trove(instance)
         self.assert_serves(instance, self.former)
 
@@ -275,7 +357,9 @@ class TestAdminRebuildWhileStopped(AdminRebuildCase):
         self.rebuild(instance)
         upgrade = self.ended(instance)
         self.let_go(instance, Group.STOPPED)
-        self.assertEqual(('FAILED', 'INSTANCE_CHANGED'), (upgrade['state'], upgrade['error_code']), upgrade)
+        self.assertEqual(
+            ('FAILED', 'INSTANCE_CHANGED'), (upgrade['state'], upgrade['error_code']), upgrade
+        )
         self.rebuilt_by_trove(instance)
         self.assert_serves(instance, self.former)
 
@@ -288,15 +372,22 @@ class TestAdminRebuildWhileRestoring(AdminRebuildCase):
         self.fill(instance)
         self.assertEqual(202, self.patch(instance, self.target)[0])
         self.until(instance, Group.RESTORING)
-        self.wait_until(lambda: self.begun_to_change(instance), 'the new server to be started on the data')
+        self.wait_until(
+            lambda: self.begun_to_change(instance), 'the new server to be started on the data'
+        )
         self.pause()
         booted = self.guest(instance).boot_id
         self.rebuild(instance)
-        self.wait_until(lambda: self.guest(instance).boot_id != booted and self.guest(instance).reachable, "Trove's rebuild to boot the server")
+        self.wait_until(
+            lambda: self.guest(instance).boot_id != booted and self.guest(instance).reachable,
+            "Trove's rebuild to boot the server",
+        )
         self.rebuilt_by_trove(instance)
         guest = self.guest(instance)
         self.assertEqual('', guest.exec(['docker', 'ps', '--all', '--quiet']).output)
-        self.assertNotEqual(0, guest.exec(['/etc/init.d/trove-guestagent', 'status'], check=False).returncode)
+        self.assertNotEqual(
+            0, guest.exec(['/etc/init.d/trove-guestagent', 'status'], check=False).returncode
+        )
         self.go_on()
         upgrade = self.ended(instance)
         if upgrade['state'] == 'FAILED':
@@ -306,7 +397,15 @@ class TestAdminRebuildWhileRestoring(AdminRebuildCase):
         self.assert_serves(instance, self.target)
 
     def begun_to_change(self, instance):
-        return self.guest(instance).exec(['test', '-e', '/var/lib/mysql/.trove-upgrade/mark-server_started_on_data.json'], check=False).returncode == 0
+        return (
+            self.guest(instance)
+            .exec(
+                ['test', '-e', '/var/lib/mysql/.trove-upgrade/mark-server_started_on_data.json'],
+                check=False,
+            )
+            .returncode
+            == 0
+        )
 
 
 class TestTrovesOwnUpgrade(holding.HoldingCase):
@@ -319,16 +418,24 @@ class TestTrovesOwnUpgrade(holding.HoldingCase):
     def unfiltered_api(self):
         """A second API process that somebody forgot to give the filter."""
         settings, layout = self.side.settings, self.stage.layout
-        conf, paste = (pathlib.Path(self.work_dir) / name for name in ('trove.conf', 'api-paste.ini'))
+        conf, paste = (
+            pathlib.Path(self.work_dir) / name for name in ('trove.conf', 'api-paste.ini')
+        )
         paste.write_text((settings.venv.path / 'etc/trove/api-paste.ini').read_text())
-        conf.write_text(self.side.conf_path.read_text().replace(str(self.side.paste_path), str(paste)))
-        command = trove.api_process(settings, dataclasses.replace(self.side.deployment, port=UNFILTERED_PORT, processes=1))
+        conf.write_text(
+            self.side.conf_path.read_text().replace(str(self.side.paste_path), str(paste))
+        )
+        command = trove.api_process(
+            settings, dataclasses.replace(self.side.deployment, port=UNFILTERED_PORT, processes=1)
+        )
         argv = tuple(part.replace(str(self.side.conf_path), str(conf)) for part in command.argv)
         supervisor = Supervisor(layout.run_dir, layout.pids_dir, layout.logs_dir)
         supervisor.start(dataclasses.replace(command, name='trove-api-unfiltered', argv=argv))
         self.addCleanup(supervisor.stop, ('trove-api-unfiltered',))
         url = f'{self.handle.database_api_url.replace(str(self.side.deployment.port), str(UNFILTERED_PORT))}'
-        self.wait_until(lambda: self.answers(url), 'the API without the filter', base.UPGRADE_SECONDS)
+        self.wait_until(
+            lambda: self.answers(url), 'the API without the filter', base.UPGRADE_SECONDS
+        )
         return url
 
     def answers(self, url):
@@ -346,7 +453,9 @@ class TestTrovesOwnUpgrade(holding.HoldingCase):
         self.assertEqual(202, status, body)
         self.go_on()
         upgrade = self.ended(instance)
-        self.assertEqual(('FAILED', 'INSTANCE_CHANGED'), (upgrade['state'], upgrade['error_code']), upgrade)
+        self.assertEqual(
+            ('FAILED', 'INSTANCE_CHANGED'), (upgrade['state'], upgrade['error_code']), upgrade
+        )
         self.assertTrue(self.serves(instance))
 
     def test_between_stop_and_rebuild_ours_is_undone_and_nothing_is_lost(self):
@@ -359,5 +468,7 @@ class TestTrovesOwnUpgrade(holding.HoldingCase):
         self.assertEqual(202, status, body)
         self.let_go(instance, Group.STOPPED)
         upgrade = self.ended(instance)
-        self.assertEqual(('FAILED', 'INSTANCE_CHANGED'), (upgrade['state'], upgrade['error_code']), upgrade)
+        self.assertEqual(
+            ('FAILED', 'INSTANCE_CHANGED'), (upgrade['state'], upgrade['error_code']), upgrade
+        )
         self.assertTrue(self.serves(instance))

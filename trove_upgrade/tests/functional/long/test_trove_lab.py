@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real Trove as the lab brings it up: beside whatever runs on the cloud, on a port and a database of its own."""
+
 import json
 import urllib.error
 import urllib.request
@@ -17,7 +18,6 @@ DATABASE = 'trove_lab'
 
 
 class TroveLabTest(base.TestCase):
-
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -38,9 +38,13 @@ class TroveLabTest(base.TestCase):
 
     def get(self, path, token=None):
         """(status, text)"""
-        request = urllib.request.Request(f'{self.side.url}{path}', headers={'X-Auth-Token': token} if token else {})
+        request = urllib.request.Request(
+            f'{self.side.url}{path}', headers={'X-Auth-Token': token} if token else {}
+        )
         try:
-            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+                request, timeout=60
+            ) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -48,7 +52,9 @@ class TroveLabTest(base.TestCase):
     def assert_answers(self):
         user = self.cloud.handle().users['admin']
         session = rest.Session(user.auth_url, user.username, user.password, user.project_name)
-        project = session.request('GET', f'{user.auth_url}/projects?name={user.project_name}')['projects'][0]['id']
+        project = session.request('GET', f'{user.auth_url}/projects?name={user.project_name}')[
+            'projects'
+        ][0]['id']
         self.assertEqual(401, self.get(f'/v1.0/{project}/instances')[0])
         status, text = self.get(f'/v1.0/{project}/instances', session.token())
         self.assertEqual((200, {'instances': []}), (status, json.loads(text)))
@@ -75,7 +81,9 @@ class TroveLabTest(base.TestCase):
 
     def test_the_tables_are_those_of_troves_own_migrations(self):
         before = schema.dump(self.side.settings, DATABASE)
-        self.side.manage('db_sync')   # finds nothing to do
+        self.side.manage('db_sync')  # finds nothing to do
         self.assertEqual(before, schema.dump(self.side.settings, DATABASE))
-        rows = mariadb.execute(self.side.settings, f'SELECT version_num FROM {DATABASE}.alembic_version;')
+        rows = mariadb.execute(
+            self.side.settings, f'SELECT version_num FROM {DATABASE}.alembic_version;'
+        )
         self.assertEqual(1, len(rows))

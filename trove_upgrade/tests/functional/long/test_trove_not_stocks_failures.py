@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What stock Trove's upgrade answers with a wrong version, a lost database or a dead create, asked of ours in the same Trove."""
+
 from trove_upgrade.lab.containers.recipes import MISSING_11_8
 from trove_upgrade.tests.functional.trove import holding
 
 
 class TestNotStocksFailures(holding.HoldingCase):
-
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -24,7 +24,9 @@ class TestNotStocksFailures(holding.HoldingCase):
 
     def in_the_middle_of_a_create(self):
         """Stock: accepted; the create fails and the row has the new version."""
-        status, body = self.call('PATCH', f'/instances/{self.begun}', {'instance': {'datastore_version': self.target.id}})
+        status, body = self.call(
+            'PATCH', f'/instances/{self.begun}', {'instance': {'datastore_version': self.target.id}}
+        )
         self.assertEqual(422, status, body)
         self.assertIn('BUILD', str(body))
         self.assertEqual(self.former.id, self.instances.row(self.begun)['datastore_version_id'])
@@ -47,5 +49,7 @@ class TestNotStocksFailures(holding.HoldingCase):
 
     def shows_the_former_version(self, instance):
         shown = self.instances.show(instance.id)
-        self.assertEqual(('ACTIVE', 'HEALTHY', self.former.name),
-                         (shown['status'], shown['operating_status'], shown['datastore']['version']))
+        self.assertEqual(
+            ('ACTIVE', 'HEALTHY', self.former.name),
+            (shown['status'], shown['operating_status'], shown['datastore']['version']),
+        )

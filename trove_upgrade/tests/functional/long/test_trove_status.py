@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`trove-upgrade-status upgrade check` in real Trove's own environment: a right installation, and each of several wrong ones."""
+
 import concurrent.futures
 import configparser
 import json
@@ -27,7 +28,6 @@ _PROGRAM = 'import sys; from trove_upgrade.cmd import status; sys.exit(status.ma
 
 
 class TroveStatusTest(base.TestCase):
-
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -40,20 +40,31 @@ class TroveStatusTest(base.TestCase):
         cls.addClassCleanup(cls.as_before)
         guests = str(trove.guest_config_file(cls.side.settings))
         options = {**stage.BESIDE_TROVE, 'taskmanager_topic': TOPIC, 'guest_config_file': guests}
-        cls.side.configure(server='uwsgi', with_filter=True, database=DATABASE, port=PORT, processes=1, options=options,
-                           guest_options={**stage.GUEST_OPTIONS, 'taskmanager_topic': TOPIC})
+        cls.side.configure(
+            server='uwsgi',
+            with_filter=True,
+            database=DATABASE,
+            port=PORT,
+            processes=1,
+            options=options,
+            guest_options={**stage.GUEST_OPTIONS, 'taskmanager_topic': TOPIC},
+        )
         schema.ensure(cls.side.settings, DATABASE)
         cls.supervisor = Supervisor(layout.run_dir, layout.pids_dir, layout.logs_dir)
-        cls.product = Product(layout, cls.cloud.handle(), cls.supervisor, config_file=cls.side.conf_path)
+        cls.product = Product(
+            layout, cls.cloud.handle(), cls.supervisor, config_file=cls.side.conf_path
+        )
         cls.product.manage('db', 'sync')
         cls.start_taskmanager()
         cls.addClassCleanup(cls.product.stop, TASKMANAGER)
-        cls.side.api.start()    # of Trove's three services the only one that has us in it
+        cls.side.api.start()  # of Trove's three services the only one that has us in it
 
     @classmethod
     def start_taskmanager(cls):
         cls.product.start_taskmanager(TASKMANAGER)
-        cls.supervisor.wait_ready(TASKMANAGER, lambda: trove.consumes(cls.side.settings, TOPIC), _SECONDS)
+        cls.supervisor.wait_ready(
+            TASKMANAGER, lambda: trove.consumes(cls.side.settings, TOPIC), _SECONDS
+        )
 
     @classmethod
     def as_before(cls):
@@ -87,11 +98,28 @@ class TroveStatusTest(base.TestCase):
     def status(self, conf):
         """The exit code, and by check its code and what it said."""
         settings = self.side.settings
-        done = subprocess.run([settings.venv.program('python'), '-c', _PROGRAM, '--config-file', str(conf), 'upgrade', 'check', '--json'],
-                              env=trove.manage_env(settings), capture_output=True, text=True, timeout=_SECONDS, check=False)
+        done = subprocess.run(
+            [
+                settings.venv.program('python'),
+                '-c',
+                _PROGRAM,
+                '--config-file',
+                str(conf),
+                'upgrade',
+                'check',
+                '--json',
+            ],
+            env=trove.manage_env(settings),
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
         self.assertIn(done.returncode, (_SUCCESS, _WARNING, _FAILURE), done.stdout + done.stderr)
         checks = json.loads(done.stdout.splitlines()[-1])['checks']
-        return done.returncode, {one['check']: (one['result'], one['details'] or '') for one in checks}
+        return done.returncode, {
+            one['check']: (one['result'], one['details'] or '') for one in checks
+        }
 
     def assert_wrong(self, found, code, name, *said):
         """Just this check says so."""
@@ -102,7 +130,9 @@ class TroveStatusTest(base.TestCase):
 
     def test_a_right_installation_is_right_in_every_check(self):
         ended, checks = self.status(self.side.conf_path)
-        self.assertEqual({}, {name: found for name, found in checks.items() if found[0] != _SUCCESS})
+        self.assertEqual(
+            {}, {name: found for name, found in checks.items() if found[0] != _SUCCESS}
+        )
         self.assertEqual(_SUCCESS, ended)
         self.assertIn('for running beside Trove', checks['Way to run'][1])
         self.assertIn('Trove 26.', checks['Release of Trove'][1])
@@ -113,34 +143,107 @@ class TroveStatusTest(base.TestCase):
         demo = self.cloud.handle().users['demo']
         filtered, stock = f'{trove.FILTER} extensions troveapp', 'extensions troveapp'
         cases = (
-            ('without', {'paste': paste.replace(filtered, stock)}, _FAILURE, "Filter in Trove's pipeline", 'is without it'),
-            ('in-front', {'paste': paste.replace(filtered, stock).replace('= cors', f'= {trove.FILTER} cors')}, _FAILURE,
-             "Filter in Trove's pipeline", 'no authtoken'),
-            ('behind', {'paste': paste.replace(filtered, f'extensions {trove.FILTER} troveapp')}, _FAILURE,
-             "Filter in Trove's pipeline", 'extensions come before it'),
-            ('one-topic', {'trove_upgrade': {'guest_topic_prefix': 'guestagent.'}}, _FAILURE, 'Topics of guests', "each other's messages"),
-            ('guests', {'DEFAULT': {'guest_config': self.side.conf_path.with_name('missing.conf')}}, _FAILURE, 'Topics of guests', 'no such file'),
-            ('writer', {'trove_upgrade': {'write_service_status': 'true'}}, _FAILURE, 'Status of services', 'Set it to false'),
-            ('user', {'service_credentials': {'username': demo.username, 'password': demo.password, 'project_name': demo.project_name}}, _FAILURE,
-             'Nova', 'role admin'),
-            ('password', {'service_credentials': {'password': 'wrong'}}, _FAILURE, 'Nova', 'user, password'),
-            ('body', {'trove_upgrade': {'max_body_bytes': 1024}}, _WARNING, 'Limits', 'max_body_bytes'))
+            (
+                'without',
+                {'paste': paste.replace(filtered, stock)},
+                _FAILURE,
+                "Filter in Trove's pipeline",
+                'is without it',
+            ),
+            (
+                'in-front',
+                {
+                    'paste': paste.replace(filtered, stock).replace(
+                        '= cors', f'= {trove.FILTER} cors'
+                    )
+                },
+                _FAILURE,
+                "Filter in Trove's pipeline",
+                'no authtoken',
+            ),
+            (
+                'behind',
+                {'paste': paste.replace(filtered, f'extensions {trove.FILTER} troveapp')},
+                _FAILURE,
+                "Filter in Trove's pipeline",
+                'extensions come before it',
+            ),
+            (
+                'one-topic',
+                {'trove_upgrade': {'guest_topic_prefix': 'guestagent.'}},
+                _FAILURE,
+                'Topics of guests',
+                "each other's messages",
+            ),
+            (
+                'guests',
+                {'DEFAULT': {'guest_config': self.side.conf_path.with_name('missing.conf')}},
+                _FAILURE,
+                'Topics of guests',
+                'no such file',
+            ),
+            (
+                'writer',
+                {'trove_upgrade': {'write_service_status': 'true'}},
+                _FAILURE,
+                'Status of services',
+                'Set it to false',
+            ),
+            (
+                'user',
+                {
+                    'service_credentials': {
+                        'username': demo.username,
+                        'password': demo.password,
+                        'project_name': demo.project_name,
+                    }
+                },
+                _FAILURE,
+                'Nova',
+                'role admin',
+            ),
+            (
+                'password',
+                {'service_credentials': {'password': 'wrong'}},
+                _FAILURE,
+                'Nova',
+                'user, password',
+            ),
+            (
+                'body',
+                {'trove_upgrade': {'max_body_bytes': 1024}},
+                _WARNING,
+                'Limits',
+                'max_body_bytes',
+            ),
+        )
         files = [self.installation(name, **changes) for name, changes, *_ in cases]
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            for (_name, _changes, code, check, *said), found in zip(cases, list(pool.map(self.status, files)), strict=True):
+            for (_name, _changes, code, check, *said), found in zip(
+                cases, list(pool.map(self.status, files)), strict=True
+            ):
                 self.assert_wrong(found, code, check, *said)
 
     def test_a_taskmanager_on_another_topic_is_not_taken_for_one_that_listens(self):
         guests = self.folder / 'trove-guestagent.conf'
-        guests.write_text(trove.guest_config_file(self.side.settings).read_text().replace(TOPIC, 'elsewhere'))
-        found = self.status(self.installation('topic', DEFAULT={'guest_config': guests},
-                                              trove_upgrade={'taskmanager_topic': 'elsewhere', 'guest_config_file': guests}))
+        guests.write_text(
+            trove.guest_config_file(self.side.settings).read_text().replace(TOPIC, 'elsewhere')
+        )
+        found = self.status(
+            self.installation(
+                'topic',
+                DEFAULT={'guest_config': guests},
+                trove_upgrade={'taskmanager_topic': 'elsewhere', 'guest_config_file': guests},
+            )
+        )
         self.assert_wrong(found, _FAILURE, 'Taskmanager', 'nobody listens on topic "elsewhere"')
 
     def test_no_taskmanager_is_a_warning(self):
         self.product.stop(TASKMANAGER)
         try:
-            self.assert_wrong(self.status(self.side.conf_path), _WARNING, 'Taskmanager', 'No taskmanager was seen')
+            self.assert_wrong(
+                self.status(self.side.conf_path), _WARNING, 'Taskmanager', 'No taskmanager was seen'
+            )
         finally:
             self.start_taskmanager()
 

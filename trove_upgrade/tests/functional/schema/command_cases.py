@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of commands have in common: users with passwords, what a refusal must look like, and all that is in a database."""
+
 import pathlib
 import urllib.parse
 
@@ -17,14 +18,29 @@ SECRETS = {PASSWORD, urllib.parse.quote(PASSWORD, safe=''), 'S3cr'}
 #: Rows that say who has run what; a run that was refused is recorded, too.
 _BOOKS = {'upgrade_schema_lease', 'upgrade_schema_runs'}
 
-READING = (('db', 'version'), ('db', 'current'), ('db', 'current', '--verbose'), ('db', 'check'), ('db', 'has_offline_migrations'),
-           ('db', 'plan'), ('db', 'data', 'list'), ('service', 'list'), ('upgrade', 'list'))
-CHANGING = (('db', 'sync'), ('db', 'expand'), ('db', 'migrate'), ('db', 'contract'), ('db', 'upgrade'), ('db', 'stamp', 'heads'),
-            ('db', 'data', 'run'))
+READING = (
+    ('db', 'version'),
+    ('db', 'current'),
+    ('db', 'current', '--verbose'),
+    ('db', 'check'),
+    ('db', 'has_offline_migrations'),
+    ('db', 'plan'),
+    ('db', 'data', 'list'),
+    ('service', 'list'),
+    ('upgrade', 'list'),
+)
+CHANGING = (
+    ('db', 'sync'),
+    ('db', 'expand'),
+    ('db', 'migrate'),
+    ('db', 'contract'),
+    ('db', 'upgrade'),
+    ('db', 'stamp', 'heads'),
+    ('db', 'data', 'run'),
+)
 
 
 class CommandsTestCase(base.TestCase):
-
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -60,15 +76,23 @@ class CommandsTestCase(base.TestCase):
 
         On a host without a broker it fails in any case, with 2.
         """
-        started = [self.commands.script(url, 'upgrade', 'check', program=commands.STATUS, more=more) for url in urls]
-        return lambda: [self.ended_with(2, self.commands.finish(one), '| Check: Database') for one in started]
+        started = [
+            self.commands.script(url, 'upgrade', 'check', program=commands.STATUS, more=more)
+            for url in urls
+        ]
+        return lambda: [
+            self.ended_with(2, self.commands.finish(one), '| Check: Database') for one in started
+        ]
 
     def everything(self, url):
         """Schema and rows."""
         found = self.database(url)
         with found.engine.connect() as connection:
             names = sorted(set(sa.inspect(connection).get_table_names()) - _BOOKS)
-            rows = {name: sorted(map(repr, connection.exec_driver_sql(f'SELECT * FROM {name}'))) for name in names}
+            rows = {
+                name: sorted(map(repr, connection.exec_driver_sql(f'SELECT * FROM {name}')))
+                for name in names
+            }
         dumped = schemas.dump(found.engine), rows
         found.dispose()
         return dumped

@@ -4,6 +4,7 @@
 Loading the programs takes a second of CPU, and an operator has more commands than a test run has seconds.  So most runs are forked
 from a process that has loaded them and done nothing else; `script` starts the installed program itself.
 """
+
 import concurrent.futures
 import dataclasses
 import multiprocessing
@@ -20,7 +21,9 @@ MANAGE, STATUS = 'trove-upgrade-manage', 'trove-upgrade-status'
 
 _server = multiprocessing.get_context('forkserver')
 # with what the tests' runners import: multiprocessing makes each process execute the runner's main module
-_server.set_forkserver_preload(['testtools', 'stestr.subunit_runner.program', 'trove_upgrade.cmd.manage', __name__])
+_server.set_forkserver_preload(
+    ['testtools', 'stestr.subunit_runner.program', 'trove_upgrade.cmd.manage', __name__]
+)
 
 
 def load():
@@ -33,7 +36,7 @@ class Ended:
     """A process that has come to its end."""
 
     words: tuple
-    code: int        #: negative: the signal that ended it
+    code: int  #: negative: the signal that ended it
     out: str
     err: str
     seconds: float
@@ -75,14 +78,19 @@ class Commands:
 
     def _forked(self, configuration, words):
         out, err, code = (configuration.with_suffix(suffix) for suffix in ('.out', '.err', '.code'))
-        process = _server.Process(target=_run, args=(('--config-file', str(configuration), *words), str(out), str(err), str(code)))
+        process = _server.Process(
+            target=_run,
+            args=(('--config-file', str(configuration), *words), str(out), str(err), str(code)),
+        )
         began_at = time.monotonic()
         process.start()
         process.join(_SECONDS)
         if process.is_alive():
             process.kill()
             process.join()
-            raise AssertionError(f'{" ".join(words)} has not ended within {_SECONDS} s:\n{out.read_text()}\n{err.read_text()}')
+            raise AssertionError(
+                f'{" ".join(words)} has not ended within {_SECONDS} s:\n{out.read_text()}\n{err.read_text()}'
+            )
         # With two threads multiprocessing can read one end twice, and takes the second for 255: a start looks at all children.
         ended = int(code.read_text()) if code.exists() else process.exitcode
         return Ended(words, ended, out.read_text(), err.read_text(), time.monotonic() - began_at)
@@ -90,7 +98,12 @@ class Commands:
     def script(self, url, *words, program=MANAGE, more='', **options):
         """The installed program; `options` as Popen takes them."""
         options = {'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'text': True} | options
-        argv = [str(pathlib.Path(sys.executable).with_name(program)), '--config-file', str(self.configuration(url, more)), *words]
+        argv = [
+            str(pathlib.Path(sys.executable).with_name(program)),
+            '--config-file',
+            str(self.configuration(url, more)),
+            *words,
+        ]
         return subprocess.Popen(argv, **options)
 
     def run_script(self, url, *words, program=MANAGE, more=''):
@@ -102,7 +115,9 @@ class Commands:
         """Wait for a `script`."""
         began_at = time.monotonic()
         out, err = process.communicate(timeout=_SECONDS)
-        return Ended(tuple(process.args[3:]), process.returncode, out, err, time.monotonic() - began_at)
+        return Ended(
+            tuple(process.args[3:]), process.returncode, out, err, time.monotonic() - began_at
+        )
 
 
 def _run(arguments, out, err, code):
@@ -114,6 +129,7 @@ def _run(arguments, out, err, code):
     # the runner of the tests had streams of its own
     sys.stdout, sys.stderr = os.fdopen(1, 'w', closefd=False), os.fdopen(2, 'w', closefd=False)
     from trove_upgrade.cmd import manage
+
     sys.argv = [MANAGE, *arguments]
     ended = _ended(manage.main)
     pathlib.Path(code).write_text(str(ended))

@@ -3,22 +3,41 @@
 
 Statements are written out: the models are those of the newest release, and a check must go on to hold when they have moved on.
 """
+
 import json
 
 import sqlalchemy as sa
 
 #: One upgrade as release aurora writes it: two steps in the JSON column.
 STEPS = [
-    {'attempt': 1, 'ended_at': '2026-01-02T03:04:07.250000+00:00', 'message': None, 'outcome': 'DONE', 'percent': None, 'runs': 2,
-     'started_at': '2026-01-02T03:04:05.000123+00:00', 'step': 'precheck'},
-    {'attempt': 1, 'ended_at': None, 'message': 'ünïcode', 'outcome': None, 'percent': 40, 'runs': 1,
-     'started_at': '2026-01-02T03:04:08+00:00', 'step': 'quiesce'}]
+    {
+        'attempt': 1,
+        'ended_at': '2026-01-02T03:04:07.250000+00:00',
+        'message': None,
+        'outcome': 'DONE',
+        'percent': None,
+        'runs': 2,
+        'started_at': '2026-01-02T03:04:05.000123+00:00',
+        'step': 'precheck',
+    },
+    {
+        'attempt': 1,
+        'ended_at': None,
+        'message': 'ünïcode',
+        'outcome': None,
+        'percent': 40,
+        'runs': 1,
+        'started_at': '2026-01-02T03:04:08+00:00',
+        'step': 'quiesce',
+    },
+]
 
 _INSERT_UPGRADE = sa.text(
     'INSERT INTO instance_upgrades (id, instance_id, active_instance_id, project_id, instance_name, server_id, state, step, attempt, rebuild_attempt, '
     'former_version_id, target_version_id, target_image_id, datastore_manager, target_number, generation, created_at, updated_at, steps, data) '
     "VALUES (:id, 'i', :id, 'p', 'n', 's', 'RUNNING', 'quiesce', 1, 0, 'f', 't', 'g', 'mariadb', '11.8.6', 3, "
-    "'2026-01-02 03:04:05.000001', '2026-01-02 03:04:08.000002', :steps, '{}')")
+    "'2026-01-02 03:04:05.000001', '2026-01-02 03:04:08.000002', :steps, '{}')"
+)
 
 
 def insert_as_aurora(connection, upgrade_id):
@@ -29,7 +48,13 @@ def insert_as_aurora(connection, upgrade_id):
 def insert_as_borealis(connection, upgrade_id):
     """The statement of a service of that release, before or after its contract."""
     both = 'steps' in columns(connection, 'instance_upgrades')
-    connection.execute(_begin_as_borealis(', steps, steps_at' if both else '', ", '[]', '2026-01-02 03:04:05.000001'" if both else ''), {'id': upgrade_id})
+    connection.execute(
+        _begin_as_borealis(
+            ', steps, steps_at' if both else '',
+            ", '[]', '2026-01-02 03:04:05.000001'" if both else '',
+        ),
+        {'id': upgrade_id},
+    )
 
 
 def _begin_as_borealis(names, values):
@@ -37,7 +62,8 @@ def _begin_as_borealis(names, values):
         'INSERT INTO instance_upgrades (id, instance_id, active_instance_id, project_id, instance_name, server_id, state, step, attempt, '
         'rebuild_attempt, former_version_id, target_version_id, target_image_id, datastore_manager, target_number, generation, created_at, updated_at, '
         f"data{names}) VALUES (:id, 'i', :id, 'p', 'n', 's', 'PENDING', 'precheck', 1, 0, 'f', 't', 'g', 'mariadb', '11.8.6', 0, "
-        f"'2026-01-02 03:04:05.000001', '2026-01-02 03:04:05.000001', '{{}}'{values})")
+        f"'2026-01-02 03:04:05.000001', '2026-01-02 03:04:05.000001', '{{}}'{values})"
+    )
 
 
 def tables(connection):
@@ -50,20 +76,40 @@ def columns(connection, table):
 
 def check_aurora_expand01(connection):
     """The tables are there and take rows; one active upgrade for each instance."""
-    assert {'instance_upgrades', 'upgrade_outbox', 'upgrade_services', 'upgrade_guests', 'upgrade_checks', 'upgrade_target_facts'} <= tables(connection)
+    assert {
+        'instance_upgrades',
+        'upgrade_outbox',
+        'upgrade_services',
+        'upgrade_guests',
+        'upgrade_checks',
+        'upgrade_target_facts',
+    } <= tables(connection)
     insert_as_aurora(connection, 'of-aurora')
-    unique = {index['name'] for index in sa.inspect(connection).get_indexes('instance_upgrades') if index['unique']}
+    unique = {
+        index['name']
+        for index in sa.inspect(connection).get_indexes('instance_upgrades')
+        if index['unique']
+    }
     assert unique == {'uq_instance_upgrades_active_instance_id'}, unique
 
 
 def check_aurora_contract01(connection):
     """Takes nothing away."""
-    assert json.loads(dict(connection.execute(sa.text('SELECT id, steps FROM instance_upgrades')).all())['of-aurora']) == STEPS
+    assert (
+        json.loads(
+            dict(connection.execute(sa.text('SELECT id, steps FROM instance_upgrades')).all())[
+                'of-aurora'
+            ]
+        )
+        == STEPS
+    )
 
 
 def check_borealis_expand01(connection):
     """A service of aurora still writes, and what it wrote is untouched."""
-    assert {'instance_upgrade_steps', 'upgrade_data_migrations', 'upgrade_schema_runs'} <= tables(connection)
+    assert {'instance_upgrade_steps', 'upgrade_data_migrations', 'upgrade_schema_runs'} <= tables(
+        connection
+    )
     assert columns(connection, 'instance_upgrades')['steps_at']['nullable']
     found = dict(connection.execute(sa.text('SELECT id, steps FROM instance_upgrades')).all())
     assert json.loads(found['of-aurora']) == STEPS
@@ -74,16 +120,33 @@ def check_borealis_expand01(connection):
 def check_borealis_contract01(connection):
     """Both columns are gone; every step of every upgrade is a row."""
     assert not {'steps', 'steps_at'} & set(columns(connection, 'instance_upgrades'))
-    rows = connection.execute(sa.text(
-        'SELECT upgrade_id, position, attempt, step, runs, outcome, percent, message FROM instance_upgrade_steps ORDER BY upgrade_id, position')).all()
+    rows = connection.execute(
+        sa.text(
+            'SELECT upgrade_id, position, attempt, step, runs, outcome, percent, message FROM instance_upgrade_steps ORDER BY upgrade_id, position'
+        )
+    ).all()
     assert [tuple(row) for row in rows] == [
-        (upgrade_id, position, step['attempt'], step['step'], step['runs'], step['outcome'], step['percent'], step['message'])
-        for upgrade_id in ('of-aurora', 'of-aurora-beside-borealis') for position, step in enumerate(STEPS)], rows
+        (
+            upgrade_id,
+            position,
+            step['attempt'],
+            step['step'],
+            step['runs'],
+            step['outcome'],
+            step['percent'],
+            step['message'],
+        )
+        for upgrade_id in ('of-aurora', 'of-aurora-beside-borealis')
+        for position, step in enumerate(STEPS)
+    ], rows
 
 
 def check_cygnus_expand01(connection):
     """No upgrade has kept a worker waiting yet, also one that borealis begins afterwards."""
-    if 'of-borealis-beside-cygnus' not in connection.execute(sa.text('SELECT id FROM instance_upgrades')).scalars().all():
+    if (
+        'of-borealis-beside-cygnus'
+        not in connection.execute(sa.text('SELECT id FROM instance_upgrades')).scalars().all()
+    ):
         insert_as_borealis(connection, 'of-borealis-beside-cygnus')
     stalls = dict(connection.execute(sa.text('SELECT id, stalls FROM instance_upgrades')).all())
     assert 'of-aurora' in stalls, stalls
@@ -94,10 +157,19 @@ def check_cygnus_expand02(connection):
     """No guest has a key, and one that borealis writes of has none either; a rebuild has one key."""
     assert {'upgrade_guest_keys', 'upgrade_guest_wires'} <= tables(connection)
     assert columns(connection, 'upgrade_guests')['key_id']['nullable']
-    if 'of-borealis' not in connection.execute(sa.text('SELECT instance_id FROM upgrade_guests')).scalars().all():
-        connection.execute(sa.text("INSERT INTO upgrade_guests (instance_id) VALUES ('of-borealis')"))
+    if (
+        'of-borealis'
+        not in connection.execute(sa.text('SELECT instance_id FROM upgrade_guests')).scalars().all()
+    ):
+        connection.execute(
+            sa.text("INSERT INTO upgrade_guests (instance_id) VALUES ('of-borealis')")
+        )
     assert set(connection.execute(sa.text('SELECT key_id FROM upgrade_guests')).scalars()) == {None}
-    [unique] = [index for index in sa.inspect(connection).get_indexes('upgrade_guest_keys') if index['unique']]
+    [unique] = [
+        index
+        for index in sa.inspect(connection).get_indexes('upgrade_guest_keys')
+        if index['unique']
+    ]
     assert unique['column_names'] == ['instance_id', 'marker'], unique
 
 

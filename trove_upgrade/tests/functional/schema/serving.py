@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Services of two releases at work on one database, and each request of theirs that failed."""
+
 import collections
 import contextlib
 import dataclasses
@@ -18,14 +19,14 @@ from trove_upgrade.db.services import TASKMANAGER
 from trove_upgrade.domain import exceptions, states, upgrade
 from trove_upgrade.tests.functional.schema import aurora, borealis, old_rows
 
-SECONDS = 300           #: for anything that must happen
-LIVING = 12             #: upgrades at a time
+SECONDS = 300  #: for anything that must happen
+LIVING = 12  #: upgrades at a time
 PROJECT = uuid.uuid4().hex
 VERSIONS = ('10.11.14', '11.8.6')
 
-_PAUSE = 0.1            #: between two turns of a worker: the machine has two cores
-_LEASE = 60             #: seconds that a turn could take
-_LONG_HISTORY = 12      #: steps after which an upgrade ends
+_PAUSE = 0.1  #: between two turns of a worker: the machine has two cores
+_LEASE = 60  #: seconds that a turn could take
+_LONG_HISTORY = 12  #: steps after which an upgrade ends
 
 
 class Failures:
@@ -47,8 +48,8 @@ class World:
 
     def __init__(self):
         self.failures = Failures()
-        self.instances = queue.SimpleQueue()    # free ones
-        self.expected = {}                      # upgrade: its steps, as they were last written; changed by who holds its lease
+        self.instances = queue.SimpleQueue()  # free ones
+        self.expected = {}  # upgrade: its steps, as they were last written; changed by who holds its lease
         self.writers = collections.defaultdict(list)
         self.living = set()
         self._numbers = itertools.count(1)
@@ -58,7 +59,11 @@ class World:
 
     def turns_taken(self, former, later):
         """How often one release wrote after the other."""
-        return sum((one, other) == (former, later) for writers in list(self.writers.values()) for one, other in itertools.pairwise(list(writers)))
+        return sum(
+            (one, other) == (former, later)
+            for writers in list(self.writers.values())
+            for one, other in itertools.pairwise(list(writers))
+        )
 
 
 class AsAurora:
@@ -76,7 +81,9 @@ class AsAurora:
         self.program.beat(self.host, TASKMANAGER)
 
     def begin(self, instance_id, version_id, number):
-        return self.program.begin(instance_id, target_version_id=version_id, target_image_id='image', target_number=number).id
+        return self.program.begin(
+            instance_id, target_version_id=version_id, target_image_id='image', target_number=number
+        ).id
 
     def due(self):
         return self.program.due(5)
@@ -105,7 +112,9 @@ class AsAurora:
 
     def pages(self, project_id):
         first, marker = self.program.list(limit=20, project_id=project_id)
-        return first + (self.program.list(limit=20, project_id=project_id, marker=marker)[0] if marker else [])
+        return first + (
+            self.program.list(limit=20, project_id=project_id, marker=marker)[0] if marker else []
+        )
 
     def stop(self):
         self.program.remove(self.registration)
@@ -138,8 +147,13 @@ class AsInstalled:
 
     def begin(self, instance_id, version_id, _number):
         target = self.repositories.datastores.version_by_id(version_id)
-        return self.repositories.upgrades.begin(self.repositories.instances.get(instance_id), target, target_image_id='image',
-                                                request_id='req-installed', user_id='user').id
+        return self.repositories.upgrades.begin(
+            self.repositories.instances.get(instance_id),
+            target,
+            target_image_id='image',
+            request_id='req-installed',
+            user_id='user',
+        ).id
 
     def due(self):
         return [turn.id for turn in self.repositories.upgrades.due(5)]
@@ -157,7 +171,9 @@ class AsInstalled:
         return [entry_of(run) for run in held.steps]
 
     def save(self, held, history, release_for_seconds=None):
-        return self.repositories.upgrades.save(_with(held, history), release_for_seconds=release_for_seconds)
+        return self.repositories.upgrades.save(
+            _with(held, history), release_for_seconds=release_for_seconds
+        )
 
     def leave(self, held):
         self.repositories.upgrades.renew(held, 0)
@@ -169,7 +185,12 @@ class AsInstalled:
         first = self.repositories.upgrades.list(limit=20, project_id=project_id)
         if first.next_marker is None:
             return first.items
-        return first.items + self.repositories.upgrades.list(limit=20, project_id=project_id, marker=first.next_marker).items
+        return (
+            first.items
+            + self.repositories.upgrades.list(
+                limit=20, project_id=project_id, marker=first.next_marker
+            ).items
+        )
 
     def stop(self):
         self.repositories.services.remove(self.registration)
@@ -177,13 +198,28 @@ class AsInstalled:
 
 
 def entry_of(run):
-    return {**dataclasses.asdict(run), 'step': str(run.step), 'started_at': run.started_at.isoformat(),
-            'ended_at': run.ended_at.isoformat() if run.ended_at else None}
+    return {
+        **dataclasses.asdict(run),
+        'step': str(run.step),
+        'started_at': run.started_at.isoformat(),
+        'ended_at': run.ended_at.isoformat() if run.ended_at else None,
+    }
 
 
 def _with(held, history):
-    runs = tuple(upgrade.StepRun(**{**entry, 'step': states.Step(entry['step']), **{
-        name: entry[name] and datetime.datetime.fromisoformat(entry[name]) for name in ('started_at', 'ended_at')}}) for entry in history)
+    runs = tuple(
+        upgrade.StepRun(
+            **{
+                **entry,
+                'step': states.Step(entry['step']),
+                **{
+                    name: entry[name] and datetime.datetime.fromisoformat(entry[name])
+                    for name in ('started_at', 'ended_at')
+                },
+            }
+        )
+        for entry in history
+    )
     return held.evolve(steps=runs, step=runs[-1].step if runs else held.step)
 
 
@@ -255,7 +291,9 @@ class Worker(threading.Thread):
         history = self.service.history(held)
         known = self.world.expected.get(held.id, [])
         if history != known:
-            raise AssertionError(f'upgrade {held.id} should have {known}, and has {history}; written by {self.world.writers[held.id]}')
+            raise AssertionError(
+                f'upgrade {held.id} should have {known}, and has {history}; written by {self.world.writers[held.id]}'
+            )
         history = self.longer(history)
         self.world.writers[held.id].append(self.service.release)
         self.world.expected[held.id] = history
@@ -263,7 +301,9 @@ class Worker(threading.Thread):
             self.service.end(held, history)
             self.world.living.discard(held.id)
             self.world.instances.put(held.instance_id)
-        elif self._chance.random() < 0.2:    # it dies with its lease, which ends at once: the upgrade is taken over
+        elif (
+            self._chance.random() < 0.2
+        ):  # it dies with its lease, which ends at once: the upgrade is taken over
             self.service.leave(self.service.save(held, history))
         else:
             held = self.service.save(held, history[:-1])
@@ -272,10 +312,27 @@ class Worker(threading.Thread):
     def longer(self, history):
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec='microseconds')
         number = self.world.number()
-        before = [*history[:-1], *({**entry, 'ended_at': now, 'outcome': 'done', 'runs': entry['runs'] + 1} for entry in history[-1:])]
+        before = [
+            *history[:-1],
+            *(
+                {**entry, 'ended_at': now, 'outcome': 'done', 'runs': entry['runs'] + 1}
+                for entry in history[-1:]
+            ),
+        ]
         step = old_rows.STEPS[len(history) % len(old_rows.STEPS)]
-        return [*before, {'step': step, 'attempt': 1, 'started_at': now, 'ended_at': None, 'runs': 1, 'outcome': None,
-                          'percent': number % 101, 'message': f"turn {number} of {self.name}: 100% 'ok' \u2713"}]
+        return [
+            *before,
+            {
+                'step': step,
+                'attempt': 1,
+                'started_at': now,
+                'ended_at': None,
+                'runs': 1,
+                'outcome': None,
+                'percent': number % 101,
+                'message': f"turn {number} of {self.name}: 100% 'ok' \u2713",
+            },
+        ]
 
     def last_turn(self):
         """What this release wrote last is what the next one finds."""
@@ -314,4 +371,4 @@ def wait_until(fulfilled, what):
     while not fulfilled():
         if time.monotonic() > deadline:
             raise AssertionError(f'not within {SECONDS} s: {what}')
-        never.wait(0.02)    # between two looks at a condition with a deadline
+        never.wait(0.02)  # between two looks at a condition with a deadline

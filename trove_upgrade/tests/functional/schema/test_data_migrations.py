@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Data migrations on real servers: killed between any two statements, killed at any moment, several runners, and locked rows."""
+
 import contextlib
 import datetime
 import functools
@@ -60,7 +61,7 @@ class Child:
                 self.kill()
                 os.waitpid(self.pid, 0)
                 raise AssertionError(f'process {self.pid} has not ended within {_SECONDS} s')
-            time.sleep(0.002)    # between two looks at a condition with a deadline
+            time.sleep(0.002)  # between two looks at a condition with a deadline
 
 
 def run(forked_engine, **options):
@@ -77,6 +78,7 @@ def run_and_die(forked_engine, point, **options):
         left[0] -= 1
         if left[0] == 0:
             os._exit(_KILLED)
+
     for event in ('before_cursor_execute', 'commit'):
         sa.event.listen(forked_engine, event, count)
     run(forked_engine, **options)
@@ -101,7 +103,12 @@ class OnARealServer(databases.OneServer):
 
     def done_by_row_and_state(self):
         """In one statement: a commit of a process that was killed may still arrive."""
-        changed = sa.select(sa.func.count()).select_from(numbers.TABLE).where(numbers.TABLE.c.changes == 1).scalar_subquery()
+        changed = (
+            sa.select(sa.func.count())
+            .select_from(numbers.TABLE)
+            .where(numbers.TABLE.c.changes == 1)
+            .scalar_subquery()
+        )
         done = sa.select(models.upgrade_data_migrations.c.done).scalar_subquery()
         with self.engine.connect() as connection:
             return connection.execute(sa.select(changed, sa.func.coalesce(done, 0))).one()
@@ -116,7 +123,9 @@ class OnARealServer(databases.OneServer):
             done = self.done_by_row_and_state()
             self.assertEqual(*done, f'killed at point {point}')
             ended = DataRuns(self.engine).run(Numbers(), batch_size=10)
-            self.assertEqual((15 - done[0], True), (ended.done_now, ended.finished), f'killed at point {point}')
+            self.assertEqual(
+                (15 - done[0], True), (ended.done_now, ended.finished), f'killed at point {point}'
+            )
             self.assert_each_row_was_changed_once(15)
         self.assertEqual(0, code)
         self.assertGreater(point, 20)
@@ -129,7 +138,9 @@ class OnARealServer(databases.OneServer):
         while True:
             child = Child(functools.partial(run, self.engine, batch_size=20))
             self.wait_for_batches(child, last)
-            time.sleep(moments.uniform(0, 0.1))    # the moment is what is random here; nothing is waited for
+            time.sleep(
+                moments.uniform(0, 0.1)
+            )  # the moment is what is random here; nothing is waited for
             child.kill()
             if child.wait() == 0:
                 break
@@ -145,7 +156,7 @@ class OnARealServer(databases.OneServer):
             row = numbers.state(self.engine)
             if row is not None and (row.done > last or row.completed_at is not None):
                 return
-            time.sleep(0.005)    # between two looks at a condition with a deadline
+            time.sleep(0.005)  # between two looks at a condition with a deadline
         child.kill()
         child.wait()
         raise AssertionError(f'no batch was done within {_SECONDS} s')
@@ -157,6 +168,7 @@ class OnARealServer(databases.OneServer):
         def one():
             ended = run(self.engine, batch_size=50)
             os.write(write_end, f'{ended.done_now} {ended.finished}\n'.encode())
+
         children = [Child(one) for _ in range(4)]
         codes = [child.wait() for child in children]
         os.close(write_end)
@@ -178,16 +190,23 @@ class OnARealServer(databases.OneServer):
             def let_go(line):
                 lines.append(line)
                 if transaction.is_active:
-                    began_at = time.monotonic()    # rows of the batch that gave way are free again
-                    service.execute(sa.update(numbers.TABLE).where(numbers.TABLE.c.id == 'n0000021').values(number=21))
+                    began_at = time.monotonic()  # rows of the batch that gave way are free again
+                    service.execute(
+                        sa.update(numbers.TABLE)
+                        .where(numbers.TABLE.c.id == 'n0000021')
+                        .values(number=21)
+                    )
                     self.assertLess(time.monotonic() - began_at, 1)
                     transaction.commit()
+
             ended.append(DataRuns(self.engine).run(Numbers(), batch_size=10, waiting=let_go))
         self.assertEqual((30, True), (ended[0].done, ended[0].finished))
         self.assertEqual(1, len(lines))
         self.assert_each_row_was_changed_once(30)
         with self.engine.connect() as connection:
-            self.assertEqual(1000, connection.execute(sa.select(numbers.TABLE.c.copied).where(held)).scalar_one())
+            self.assertEqual(
+                1000, connection.execute(sa.select(numbers.TABLE.c.copied).where(held)).scalar_one()
+            )
 
     def test_while_services_write_all_the_time_nothing_is_lost_and_the_run_ends(self):
         """A service of the release before: it changes the number and knows nothing of `copied`, which is made NULL for it."""
@@ -200,9 +219,14 @@ class OnARealServer(databases.OneServer):
                 while not stop.is_set():
                     row = numbers.TABLE.c.id == f'n{numbers_left.randrange(2000):07d}'
                     with self.engine.begin() as connection:
-                        connection.execute(sa.update(numbers.TABLE).where(row).values(number=numbers.TABLE.c.number + 1, copied=None))
+                        connection.execute(
+                            sa.update(numbers.TABLE)
+                            .where(row)
+                            .values(number=numbers.TABLE.c.number + 1, copied=None)
+                        )
             except Exception as error:
                 failed.append(error)
+
         service = threading.Thread(target=write)
         service.start()
         try:
@@ -213,7 +237,9 @@ class OnARealServer(databases.OneServer):
         self.assertEqual([], failed)
         self.assertTrue(DataRuns(self.engine).run(Numbers(), batch_size=50).finished)
         with self.engine.connect() as connection:
-            differ = sa.select(sa.func.count()).where(numbers.TABLE.c.copied != numbers.TABLE.c.number)
+            differ = sa.select(sa.func.count()).where(
+                numbers.TABLE.c.copied != numbers.TABLE.c.number
+            )
             self.assertEqual(0, connection.execute(differ).scalar_one())
 
 
@@ -232,8 +258,12 @@ class AsCommands:
 
     def start(self, *words):
         program = 'import sys; from trove_upgrade.cmd import manage; sys.exit(manage.main())'
-        return subprocess.Popen([sys.executable, '-c', program, '--config-file', self.conf, 'db', 'data', *words], text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return subprocess.Popen(
+            [sys.executable, '-c', program, '--config-file', self.conf, 'db', 'data', *words],
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
 
     def end(self, process, code):
         said, _ = process.communicate(timeout=_SECONDS)
@@ -249,16 +279,45 @@ class AsCommands:
         return out.getvalue() + err.getvalue()
 
     def upgrades_of_aurora(self, count):
-        step = {'attempt': 1, 'step': 'preflight', 'started_at': '2026-01-01T00:00:00.123456+00:00', 'ended_at': None, 'runs': 1,
-                'outcome': None, 'percent': None, 'message': None}
+        step = {
+            'attempt': 1,
+            'step': 'preflight',
+            'started_at': '2026-01-01T00:00:00.123456+00:00',
+            'ended_at': None,
+            'runs': 1,
+            'outcome': None,
+            'percent': None,
+            'message': None,
+        }
         moment = datetime.datetime(2026, 1, 1)
-        row = dict.fromkeys(('instance_id', 'project_id', 'instance_name', 'server_id', 'state', 'step', 'former_version_id',
-                             'target_version_id', 'target_image_id', 'datastore_manager', 'target_number'), 'x')
+        row = dict.fromkeys(
+            (
+                'instance_id',
+                'project_id',
+                'instance_name',
+                'server_id',
+                'state',
+                'step',
+                'former_version_id',
+                'target_version_id',
+                'target_image_id',
+                'datastore_manager',
+                'target_number',
+            ),
+            'x',
+        )
         row |= dict.fromkeys(('attempt', 'rebuild_attempt', 'generation'), 1)
-        row |= {'created_at': moment, 'updated_at': moment, 'data': '{}', 'steps': json.dumps([step, step | {'step': 'quiesce'}])}
+        row |= {
+            'created_at': moment,
+            'updated_at': moment,
+            'data': '{}',
+            'steps': json.dumps([step, step | {'step': 'quiesce'}]),
+        }
         insert = f'INSERT INTO instance_upgrades (id, {", ".join(row)}) VALUES (:id, {", ".join(f":{name}" for name in row)})'
         with self.engine.begin() as connection:
-            connection.execute(sa.text(insert), [row | {'id': str(uuid.uuid4())} for _ in range(count)])
+            connection.execute(
+                sa.text(insert), [row | {'id': str(uuid.uuid4())} for _ in range(count)]
+            )
 
     def test_from_the_release_before_to_the_contract(self):
         runner = Runner(self.engine)
@@ -269,22 +328,40 @@ class AsCommands:
         runner.expand()
         self.assertIn('not started', self.tool('list'))
 
-        self.assertIn('1700 rows are left', self.end(self.start('run', 'borealis_steps', '--max-count', '300'), 9))
+        self.assertIn(
+            '1700 rows are left',
+            self.end(self.start('run', 'borealis_steps', '--max-count', '300'), 9),
+        )
         together = [self.start('run', '--batch-size', '20') for _ in range(4)]
         for process in together:
             self.assertIn('no row is left', self.end(process, 0))
         [state] = json.loads(self.tool('list', '--json'))
-        self.assertEqual(('finished', 2000, 2000, 0), (state['state'], state['found'], state['done'], state['rows_left']))
+        self.assertEqual(
+            ('finished', 2000, 2000, 0),
+            (state['state'], state['found'], state['done'], state['rows_left']),
+        )
         with self.engine.connect() as connection:
-            self.assertEqual(4000, connection.exec_driver_sql('SELECT COUNT(*) FROM instance_upgrade_steps').scalar_one())
+            self.assertEqual(
+                4000,
+                connection.exec_driver_sql(
+                    'SELECT COUNT(*) FROM instance_upgrade_steps'
+                ).scalar_one(),
+            )
 
-        with self.engine.begin() as connection:    # a service of aurora
-            connection.exec_driver_sql("UPDATE instance_upgrades SET steps = '[]', updated_at = '2026-02-02' WHERE id = "
-                                       '(SELECT id FROM (SELECT MIN(id) AS id FROM instance_upgrades) AS first)')
+        with self.engine.begin() as connection:  # a service of aurora
+            connection.exec_driver_sql(
+                "UPDATE instance_upgrades SET steps = '[]', updated_at = '2026-02-02' WHERE id = "
+                '(SELECT id FROM (SELECT MIN(id) AS id FROM instance_upgrades) AS first)'
+            )
         self.assertIn('pending again', self.tool('list'))
         self.tool('run')
         with self.engine.connect() as connection:
-            self.assertEqual(3998, connection.exec_driver_sql('SELECT COUNT(*) FROM instance_upgrade_steps').scalar_one())
+            self.assertEqual(
+                3998,
+                connection.exec_driver_sql(
+                    'SELECT COUNT(*) FROM instance_upgrade_steps'
+                ).scalar_one(),
+            )
 
         runner.contract()
         self.assertIn('not needed any more', self.tool('run', 'borealis_steps'))

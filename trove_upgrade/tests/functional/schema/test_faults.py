@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Services on databases that they cannot work with: real servers, real processes."""
+
 import subprocess
 import sys
 
@@ -51,13 +52,22 @@ class Faults:
     def test_each_fault_of_the_server_has_its_kind_and_its_remedy(self):
         url = self.create()
         parts = sa.make_url(url)
-        self.assertIn(errors.MAKE_TABLES, self.explained(url, 'SELECT * FROM upgrade_services').message)
-        self.assertIn(errors.FIND_TROVES_TABLES, self.explained(url, 'SELECT * FROM instances').message)
+        self.assertIn(
+            errors.MAKE_TABLES, self.explained(url, 'SELECT * FROM upgrade_services').message
+        )
+        self.assertIn(
+            errors.FIND_TROVES_TABLES, self.explained(url, 'SELECT * FROM instances').message
+        )
         with self.database(url).write() as connection:
             connection.exec_driver_sql('CREATE TABLE one (id INTEGER)')
-        self.assertIn(errors.EXPAND_TABLES, self.explained(url, 'SELECT none_such FROM one').message)
+        self.assertIn(
+            errors.EXPAND_TABLES, self.explained(url, 'SELECT none_such FROM one').message
+        )
         self.assertIsInstance(self.explained(url, 'SELECT FROM WHERE'), errors.StatementRefused)
-        for wrong in (parts.set(password=f'{PASSWORD}x').render_as_string(hide_password=False), url.replace(parts.database, 'none_such')):
+        for wrong in (
+            parts.set(password=f'{PASSWORD}x').render_as_string(hide_password=False),
+            url.replace(parts.database, 'none_such'),
+        ):
             self.assertIsInstance(self.explained(wrong), errors.AccessRefused)
 
     def test_a_server_that_is_full_is_waited_for_however_it_is_asked(self):
@@ -77,8 +87,13 @@ class Faults:
     def taskmanager(self, url):
         path = self.folder / 'taskmanager.conf'
         path.write_text(_CONF.format(url=url.replace('$', '$$'), key=at_rest.generate()))
-        done = subprocess.run([sys.executable, '-c', _TASKMANAGER, '--config-file', str(path)], capture_output=True, text=True, timeout=_SECONDS,
-                              check=False)
+        done = subprocess.run(
+            [sys.executable, '-c', _TASKMANAGER, '--config-file', str(path)],
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
         self.assertEqual(1, done.returncode, done.stderr)
         self.assertEqual(1, len(done.stderr.splitlines()), done.stderr)
         self.assertNotIn(PASSWORD, done.stderr)

@@ -5,6 +5,7 @@ No request of either release may fail at any moment, and no step of any upgrade'
 moved; and from the release below, borealis, whose rows stay: there this release serves before its expand, too, and the older one
 goes on after the contract where an operator forces it.
 """
+
 import contextlib
 import datetime
 import json
@@ -35,7 +36,7 @@ class OnARealServer:
     """The world of two releases, on a server."""
 
     old_upgrades = 1_000_000
-    turns = 30          #: that each release takes after the other
+    turns = 30  #: that each release takes after the other
 
     def setUp(self):
         super().setUp()
@@ -50,7 +51,11 @@ class OnARealServer:
         self.workers = []
         self.addCleanup(self.stop_all)
         self.phases = {}
-        self.addOnException(lambda _info: self.addDetail('phases', content.text_content(json.dumps(self.phases, indent=1))))
+        self.addOnException(
+            lambda _info: self.addDetail(
+                'phases', content.text_content(json.dumps(self.phases, indent=1))
+            )
+        )
 
     def stop_all(self):
         for worker in self.workers:
@@ -64,12 +69,21 @@ class OnARealServer:
         yield
         self.phases[name] = round(time.monotonic() - began_at, 1)
         if os.environ.get('TROVE_UPGRADE_PHASES'):
-            print(f'{self.engine.dialect.name}: {name}: {self.phases[name]} s', file=sys.stderr, flush=True)
+            print(
+                f'{self.engine.dialect.name}: {name}: {self.phases[name]} s',
+                file=sys.stderr,
+                flush=True,
+            )
 
     def tool(self, *words):
         """The command as an operator gives it.  Its exit code, and all that it says."""
-        done = subprocess.run([_TOOL, '--config-file', self.configuration, 'db', *words], text=True, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=_TOOL_SECONDS)
+        done = subprocess.run(
+            [_TOOL, '--config-file', self.configuration, 'db', *words],
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_TOOL_SECONDS,
+        )
         return done.returncode, done.stdout
 
     def assert_tool(self, code, *words):
@@ -84,24 +98,52 @@ class OnARealServer:
         Runner(self.engine).sync(self.older.release)
         self.versions = []
         with self.engine.begin() as connection:
-            connection.execute(sa.insert(trove_tables.datastores).values(id='mariadb', name='mariadb'))
+            connection.execute(
+                sa.insert(trove_tables.datastores).values(id='mariadb', name='mariadb')
+            )
             for number in serving.VERSIONS:
                 self.versions.append(str(uuid.uuid4()))
-                connection.execute(sa.insert(trove_tables.datastore_versions).values(
-                    id=self.versions[-1], datastore_id='mariadb', name=number, version=number, manager='mariadb', image_id='image',
-                    packages='', active=True, registry_ext='', repl_strategy=''))
+                connection.execute(
+                    sa.insert(trove_tables.datastore_versions).values(
+                        id=self.versions[-1],
+                        datastore_id='mariadb',
+                        name=number,
+                        version=number,
+                        manager='mariadb',
+                        image_id='image',
+                        packages='',
+                        active=True,
+                        registry_ext='',
+                        repl_strategy='',
+                    )
+                )
             now = datetime.datetime.now(datetime.UTC)
             for _ in range(2 * serving.LIVING):
                 instance_id = str(uuid.uuid4())
-                connection.execute(sa.insert(trove_tables.instances).values(
-                    id=instance_id, name='db', tenant_id=serving.PROJECT, compute_instance_id=str(uuid.uuid4()), datastore_version_id=self.versions[0],
-                    task_id=1, created=now, updated=now, deleted=False, flavor_id='6', volume_size=1, region_id='RegionOne'))
+                connection.execute(
+                    sa.insert(trove_tables.instances).values(
+                        id=instance_id,
+                        name='db',
+                        tenant_id=serving.PROJECT,
+                        compute_instance_id=str(uuid.uuid4()),
+                        datastore_version_id=self.versions[0],
+                        task_id=1,
+                        created=now,
+                        updated=now,
+                        deleted=False,
+                        flavor_id='6',
+                        volume_size=1,
+                        region_id='RegionOne',
+                    )
+                )
                 self.world.instances.put(instance_id)
         return entries
 
     def serve(self, make):
-        started = [kind(self.world, make, self.url, f'{make.release}-{number}', self.versions)
-                   for number, kind in enumerate((serving.Worker, serving.Worker, serving.Reader), start=1)]
+        started = [
+            kind(self.world, make, self.url, f'{make.release}-{number}', self.versions)
+            for number, kind in enumerate((serving.Worker, serving.Worker, serving.Reader), start=1)
+        ]
         for worker in started:
             worker.start()
         self.workers += started
@@ -111,11 +153,19 @@ class OnARealServer:
     def wait_for_turns(self, count):
         """Of each worker that runs."""
         at = {worker: worker.turns + count for worker in self.workers if worker.is_alive()}
-        serving.wait_until(lambda: all(worker.turns >= turns for worker, turns in at.items()) or self.world.failures.found, f'{count} turns of each worker')
+        serving.wait_until(
+            lambda: (
+                all(worker.turns >= turns for worker, turns in at.items())
+                or self.world.failures.found
+            ),
+            f'{count} turns of each worker',
+        )
         self.assert_no_failure()
 
     def assert_no_failure(self):
-        self.assertEqual([], self.world.failures.found[:3], f'{len(self.world.failures.found)} requests failed')
+        self.assertEqual(
+            [], self.world.failures.found[:3], f'{len(self.world.failures.found)} requests failed'
+        )
 
     def expand(self):
         with self.phase('expand beside the older release'):
@@ -126,8 +176,13 @@ class OnARealServer:
         """Each of the two releases at upgrades that the other wrote last."""
         taken, older = self.world.turns_taken, self.older.release
         goals = {pair: taken(*pair) + self.turns for pair in ((older, RELEASE), (RELEASE, older))}
-        serving.wait_until(lambda: all(taken(*pair) >= count for pair, count in goals.items()) or self.world.failures.found,
-                           f'each release takes {self.turns} turns after the other')
+        serving.wait_until(
+            lambda: (
+                all(taken(*pair) >= count for pair, count in goals.items())
+                or self.world.failures.found
+            ),
+            f'each release takes {self.turns} turns after the other',
+        )
         self.assert_no_failure()
 
     def refuse_to_contract_beside(self, old):
@@ -143,10 +198,17 @@ class OnARealServer:
         self.assertEqual(entries, sum(rows for *_, rows in copied))
         repository = repositories.Repositories.of(self.database).upgrades
         for upgrade_id, history in self.world.expected.items():
-            self.assertEqual(history, [serving.entry_of(run) for run in repository.get(upgrade_id).steps], self.world.writers[upgrade_id])
+            self.assertEqual(
+                history,
+                [serving.entry_of(run) for run in repository.get(upgrade_id).steps],
+                self.world.writers[upgrade_id],
+            )
         with self.engine.connect() as connection:
             of_others = sa.select(sa.func.count()).select_from(models.instance_upgrade_steps)
-            self.assertEqual(entries + sum(map(len, self.world.expected.values())), connection.execute(of_others).scalar_one())
+            self.assertEqual(
+                entries + sum(map(len, self.world.expected.values())),
+                connection.execute(of_others).scalar_one(),
+            )
         writers = [set(each) for each in self.world.writers.values()]
         self.assertGreater(sum(each == {self.older.release, RELEASE} for each in writers), 5)
 
@@ -164,7 +226,7 @@ class FromAurora(OnARealServer):
         self.expand()
         with self.phase('migrate beside aurora'):
             code, said = self.tool('migrate', '--batch-size', '4000')
-            self.assertIn(code, (0, 9), said)    # 9: aurora has written since
+            self.assertIn(code, (0, 9), said)  # 9: aurora has written since
             self.wait_for_turns(3)
         with self.phase('both releases'):
             self.serve(serving.AsInstalled)
@@ -220,7 +282,6 @@ class FromBorealis(OnARealServer):
 
 
 class ReleaseBelowOnMariaDBTestCase(FromBorealis, base.TestCase):
-
     server_class = old_rows.MariaDB
     old_upgrades = 1_000
     turns = 10

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The schema on real servers: one that was led there in steps, killed on the way, or printed for an administrator, is always the same."""
+
 import os
 import pathlib
 import signal
@@ -53,7 +54,6 @@ class OnPostgreSQL(OnAServer):
 
 
 class SchemaTestCase(base.TestCase):
-
     def connect(self, url=None):
         database = engine.Database.from_url(url or self.create())
         self.addCleanup(database.dispose)
@@ -79,7 +79,9 @@ class EveryWay(test_migrations.ModelsMigrationsSync):
         runner.Runner(engine).sync()
 
     def include_object(self, thing, name, kind, _reflected, _compare_to):
-        return not (kind == 'table' and name in {'alembic_version_trove_upgrade', 'upgrade_schema_lease'})
+        return not (
+            kind == 'table' and name in {'alembic_version_trove_upgrade', 'upgrade_schema_lease'}
+        )
 
     def test_a_walk_up_with_data_at_every_revision(self):
         database = self.connect()
@@ -117,10 +119,14 @@ class EveryWay(test_migrations.ModelsMigrationsSync):
         with printed.write() as connection:
             for statement in script.replace('--', '\n--').split(';\n'):
                 if any(line and not line.startswith('--') for line in statement.splitlines()):
-                    connection.exec_driver_sql(statement.replace('%', '%%') if '%' in statement else statement)
+                    connection.exec_driver_sql(
+                        statement.replace('%', '%%') if '%' in statement else statement
+                    )
         runner.Runner(online.engine).sync(standalone=True)
         self.assertEqual(schemas.dump(online.engine), schemas.dump(printed.engine))
-        self.assertEqual(runner.Runner(online.engine).position(), runner.Runner(printed.engine).position())
+        self.assertEqual(
+            runner.Runner(online.engine).position(), runner.Runner(printed.engine).position()
+        )
         runner.Runner(printed.engine).sync(standalone=True)
 
 
@@ -133,8 +139,12 @@ class EveryServer:
         run.sync('aurora')
         said = []
         with database.engine.connect() as reader, database.engine.connect() as query:
-            reader.execute(sa.text('SELECT COUNT(*) FROM instance_upgrades')).all()    # its transaction stays open
-            patient = runner.Runner(database.engine, say=said.append, options=runner.Options(lock_seconds=1))
+            reader.execute(
+                sa.text('SELECT COUNT(*) FROM instance_upgrades')
+            ).all()  # its transaction stays open
+            patient = runner.Runner(
+                database.engine, say=said.append, options=runner.Options(lock_seconds=1)
+            )
             thread = threading.Thread(target=patient.expand)
             thread.start()
             slowest = 0.0
@@ -144,11 +154,15 @@ class EveryServer:
                 query.execute(sa.text('SELECT COUNT(*) FROM instance_upgrades')).all()
                 query.rollback()
                 slowest = max(slowest, clock.monotonic() - began)
-                self.assertTrue(thread.is_alive() or said, 'the revision did not wait for the reader')
+                self.assertTrue(
+                    thread.is_alive() or said, 'the revision did not wait for the reader'
+                )
             reader.rollback()
             thread.join(60)
         self.assertFalse(thread.is_alive())
-        self.assertLess(slowest, 10.0)    # a bound for being stuck; the time itself is measured in benchmarks/
+        self.assertLess(
+            slowest, 10.0
+        )  # a bound for being stuck; the time itself is measured in benchmarks/
         self.assertEqual(schemas.EXPANDED, run.version())
 
     def test_an_older_service_that_comes_while_the_contract_waits_for_a_lock_is_seen(self):
@@ -160,29 +174,47 @@ class EveryServer:
         run.expand()
         run.migrate()
         said, refused = [], []
-        patient = runner.Runner(database.engine, say=said.append, options=runner.Options(lock_seconds=1))
+        patient = runner.Runner(
+            database.engine, say=said.append, options=runner.Options(lock_seconds=1)
+        )
 
         def contract():
             try:
                 patient.contract()
             except errors.OlderServices as error:
                 refused.append(error)
+
         with database.engine.connect() as reader:
-            reader.execute(sa.text('SELECT COUNT(*) FROM instance_upgrades')).all()    # its transaction stays open
+            reader.execute(
+                sa.text('SELECT COUNT(*) FROM instance_upgrades')
+            ).all()  # its transaction stays open
             thread = threading.Thread(target=contract)
             thread.start()
             deadline = time.monotonic() + 60
             while not any('again in' in line for line in said):
-                self.assertLess(time.monotonic(), deadline, 'the contract did not wait for the reader')
+                self.assertLess(
+                    time.monotonic(), deadline, 'the contract did not wait for the reader'
+                )
                 thread.join(0.01)
             with database.write() as connection:
-                connection.execute(sa.text("INSERT INTO upgrade_services VALUES ('ctl1', 'trove-upgrade-taskmanager', 'r', '1.0', "
-                                           "'2026-01-01 00:00:00', '2026-01-01 00:00:00')"))
-                connection.execute(sa.text("UPDATE instance_upgrades SET steps = '[]', updated_at = '2026-02-02 00:00:00'"))
+                connection.execute(
+                    sa.text(
+                        "INSERT INTO upgrade_services VALUES ('ctl1', 'trove-upgrade-taskmanager', 'r', '1.0', "
+                        "'2026-01-01 00:00:00', '2026-01-01 00:00:00')"
+                    )
+                )
+                connection.execute(
+                    sa.text(
+                        "UPDATE instance_upgrades SET steps = '[]', updated_at = '2026-02-02 00:00:00'"
+                    )
+                )
         thread.join(60)
         self.assertEqual(['ctl1'], [error.message.partition(' on ')[2][:4] for error in refused])
         with database.read() as connection:
-            self.assertEqual('[]', connection.execute(sa.text('SELECT steps FROM instance_upgrades')).scalar_one())
+            self.assertEqual(
+                '[]',
+                connection.execute(sa.text('SELECT steps FROM instance_upgrades')).scalar_one(),
+            )
 
 
 class AtOnce:
@@ -192,11 +224,20 @@ class AtOnce:
         url = self.create()
         configuration = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'c.conf')
         configuration.write_text(f'[database]\nconnection = {url}\n')
-        started = [subprocess.Popen([str(TOOL), '--config-file', str(configuration), 'db', 'sync', '--wait', '2'],
-                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(16)]
+        started = [
+            subprocess.Popen(
+                [str(TOOL), '--config-file', str(configuration), 'db', 'sync', '--wait', '2'],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(16)
+        ]
         ended = [(process.communicate(timeout=300), process.returncode) for process in started]
         codes = [code for _, code in ended]
-        self.assertLessEqual(set(codes), {0, 7}, [text for text, code in ended if code not in {0, 7}])
+        self.assertLessEqual(
+            set(codes), {0, 7}, [text for text, code in ended if code not in {0, 7}]
+        )
         did = [text for (text, _), _ in ended if 'borealis_expand01 has been run' in text]
         self.assertEqual(1, len(did), ended)
         self.assertIsNone(runner.Runner(self.connect(url).engine).position().next)
@@ -239,7 +280,9 @@ class Killed:
             finally:
                 os._exit(1)
         _, status = os.waitpid(child, 0)
-        self.assertIn(status, {0, signal.SIGKILL}, f'the run of statement {number} failed by itself')
+        self.assertIn(
+            status, {0, signal.SIGKILL}, f'the run of statement {number} failed by itself'
+        )
         return status == 0
 
     @staticmethod
@@ -253,11 +296,14 @@ class Killed:
                 seen += 1
                 if seen > number:
                     os.kill(os.getpid(), signal.SIGKILL)
+
         sa.event.listen(database.engine, 'after_cursor_execute', count)
         run = runner.Runner(database.engine)
         run.sync('aurora')
         with database.engine.begin() as connection:
-            if not connection.execute(sa.text('SELECT COUNT(*) FROM instance_upgrades')).scalar_one():
+            if not connection.execute(
+                sa.text('SELECT COUNT(*) FROM instance_upgrades')
+            ).scalar_one():
                 revision_checks.insert_as_aurora(connection, 'of-aurora')
         run.sync()
         os._exit(0)

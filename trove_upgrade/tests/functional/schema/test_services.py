@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who is listed in upgrade_services, on real servers: many at once, two releases side by side, an API from its start to its end."""
+
 import concurrent.futures
 import os
 import pathlib
@@ -73,21 +74,38 @@ class AuroraServices:
         self._database = database
 
     def execute(self, sql, **values):
-        statement = sa.text(sql.replace('NOW', str(sa.select(columns.now()).compile(self._database.engine)).removeprefix('SELECT ').split(' AS ')[0]))
+        statement = sa.text(
+            sql.replace(
+                'NOW',
+                str(sa.select(columns.now()).compile(self._database.engine))
+                .removeprefix('SELECT ')
+                .split(' AS ')[0],
+            )
+        )
         with self._database.write() as connection:
             return connection.execute(statement, values).rowcount
 
     def register(self, host, binary, version):
         values = {'h': host, 'b': binary, 'v': version, 'r': str(uuid.uuid4())}
-        if not self.execute('UPDATE upgrade_services SET registration=:r, version=:v, started_at=NOW, seen_at=NOW '
-                            f'WHERE host=:h AND {self.binary}=:b', **values):
-            self.execute(f'INSERT INTO upgrade_services (host, {self.binary}, registration, version, started_at, seen_at) '
-                         'VALUES (:h, :b, :r, :v, NOW, NOW)', **values)
+        if not self.execute(
+            'UPDATE upgrade_services SET registration=:r, version=:v, started_at=NOW, seen_at=NOW '
+            f'WHERE host=:h AND {self.binary}=:b',
+            **values,
+        ):
+            self.execute(
+                f'INSERT INTO upgrade_services (host, {self.binary}, registration, version, started_at, seen_at) '
+                'VALUES (:h, :b, :r, :v, NOW, NOW)',
+                **values,
+            )
         return values['r']
 
     def beat(self, host, binary, version):
-        if not self.execute(f'UPDATE upgrade_services SET seen_at=NOW WHERE host=:h AND {self.binary}=:b AND version=:v',
-                            h=host, b=binary, v=version):
+        if not self.execute(
+            f'UPDATE upgrade_services SET seen_at=NOW WHERE host=:h AND {self.binary}=:b AND version=:v',
+            h=host,
+            b=binary,
+            v=version,
+        ):
             self.register(host, binary, version)
 
     def remove(self, registration):
@@ -122,6 +140,7 @@ class ServicesOnAServer(databases.OneServer):
         def one(number):
             barrier.wait(30)
             return call(number)
+
         with concurrent.futures.ThreadPoolExecutor(count) as pool:
             return list(pool.map(one, range(count)))
 
@@ -129,10 +148,12 @@ class ServicesOnAServer(databases.OneServer):
         deadline = time.monotonic() + seconds
         while not condition():
             self.assertLess(time.monotonic(), deadline, self.services.list())
-            time.sleep(0.05)    # between two looks at a condition with a deadline
+            time.sleep(0.05)  # between two looks at a condition with a deadline
 
     def test_of_32_processes_that_register_at_once_each_has_its_row_and_removes_its_own(self):
-        registered = self.together(32, lambda number: self.services.register('host', 'api', '1.0', pid=1000 + number // 2))
+        registered = self.together(
+            32, lambda number: self.services.register('host', 'api', '1.0', pid=1000 + number // 2)
+        )
         self.assertEqual({one.id for one in registered}, {one.id for one in self.services.list()})
         self.together(32, lambda number: self.services.beat(registered[number]))
         self.together(31, lambda number: self.services.remove(registered[number]))
@@ -157,26 +178,37 @@ class ServicesOnAServer(databases.OneServer):
             for _ in range(20):
                 self.services.beat(mine)
             return mine
+
         # two taskmanagers of aurora on one host share a row, and their first insert may meet: so one is there before
         aurora.register('host', 'taskmanager', '1.0')
         lived = self.together(16, live)
         ours = lived[::2]
         found = self.services.list()
-        self.assertEqual({one.id for one in ours}, {one.id for one in found if one.release == RELEASE})
-        theirs, = [one for one in found if one.release == 'aurora']
+        self.assertEqual(
+            {one.id for one in ours}, {one.id for one in found if one.release == RELEASE}
+        )
+        (theirs,) = [one for one in found if one.release == 'aurora']
         self.assertIn(theirs.id, lived[1::2])
         for one in ours:
             self.services.remove(one)
-        left, = self.services.list()
-        self.assertEqual((theirs.id, theirs.version, theirs.seen_at), (left.id, left.version, left.seen_at))
+        (left,) = self.services.list()
+        self.assertEqual(
+            (theirs.id, theirs.version, theirs.seen_at), (left.id, left.version, left.seen_at)
+        )
         aurora.remove(theirs.id)
         self.assertEqual([], self.services.list())
 
     def start(self, *arguments):
         path = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'trove-upgrade.conf')
         path.write_text(_CONFIGURATION.format(connection=self.url), encoding='utf-8')
-        process = subprocess.Popen([sys.executable, *arguments], env={**os.environ, 'OS_TROVE_UPGRADE_CONFIG_FILES': str(path)}, text=True,
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            env={**os.environ, 'OS_TROVE_UPGRADE_CONFIG_FILES': str(path)},
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
         self.addCleanup(self.end, process)
         return process
 
@@ -185,18 +217,25 @@ class ServicesOnAServer(databases.OneServer):
         process.communicate()
 
     def start_api(self):
-        process = self.start('-c', 'from trove_upgrade.cmd import api; raise SystemExit(api.main([]))')
+        process = self.start(
+            '-c', 'from trove_upgrade.cmd import api; raise SystemExit(api.main([]))'
+        )
         line = next(line for line in process.stdout if line.startswith('Listening on'))
         return process, line.split()[-1]
 
-    def test_an_api_is_listed_from_its_start_gives_signs_of_life_with_requests_and_is_gone_after_its_stop(self):
+    def test_an_api_is_listed_from_its_start_gives_signs_of_life_with_requests_and_is_gone_after_its_stop(
+        self,
+    ):
         process, url = self.start_api()
-        first, = self.services.list()
-        self.assertEqual(('trove-upgrade-api', process.pid, RELEASE), (first.binary, first.pid, first.release))
+        (first,) = self.services.list()
+        self.assertEqual(
+            ('trove-upgrade-api', process.pid, RELEASE), (first.binary, first.pid, first.release)
+        )
 
         def is_seen_again():
             urllib.request.urlopen(url, timeout=30).read()
             return self.services.list()[0].seen_at > first.seen_at
+
         self.wait_for(is_seen_again)
         process.send_signal(signal.SIGTERM)
         self.assertEqual(0, process.wait(60))
@@ -213,8 +252,8 @@ class ServicesOnAServer(databases.OneServer):
 
     def test_processes_that_an_api_has_forked_give_its_signs_of_life_and_leave_its_end_to_it(self):
         process = self.start('-c', _FORKING)
-        self.assertIn('asked\n', process.stdout)    # the log, too, goes there
-        found, = self.services.list()
+        self.assertIn('asked\n', process.stdout)  # the log, too, goes there
+        (found,) = self.services.list()
         self.assertEqual(process.pid, found.pid)
         self.assertGreater(found.seen_at, found.started_at)
         process.stdin.write('\n')

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Beside a real Trove: our tables come and go in a database that Trove's own migrations have made, and nothing of Trove's changes."""
+
 import subprocess
 import tempfile
 
@@ -16,10 +17,23 @@ from trove_upgrade.tests.functional.schema.command_cases import CommandsTestCase
 
 _EVERY = (real_trove.NEWEST, real_trove.OF_2024_2, real_trove.OF_2023_2)
 #: What an older Trove has not made yet, of what Trove 26 has.
-_LACKING = {real_trove.OF_2024_2: {'instances.ssl_mode', 'instances.ssl_ref'},
-            real_trove.OF_2023_2: {'instances.ssl_mode', 'instances.ssl_ref', 'datastore_versions.registry_ext', 'datastore_versions.repl_strategy',
-                                   'backups.storage_driver'}}
-_DUMP = ('--skip-comments', '--skip-dump-date', '--order-by-primary', '--skip-extended-insert', '--skip-add-locks')
+_LACKING = {
+    real_trove.OF_2024_2: {'instances.ssl_mode', 'instances.ssl_ref'},
+    real_trove.OF_2023_2: {
+        'instances.ssl_mode',
+        'instances.ssl_ref',
+        'datastore_versions.registry_ext',
+        'datastore_versions.repl_strategy',
+        'backups.storage_driver',
+    },
+}
+_DUMP = (
+    '--skip-comments',
+    '--skip-dump-date',
+    '--order-by-primary',
+    '--skip-extended-insert',
+    '--skip-add-locks',
+)
 
 
 class TestAdoption(databases.OneServer, CommandsTestCase):
@@ -48,7 +62,14 @@ class TestAdoption(databases.OneServer, CommandsTestCase):
 
     def client(self, program, url, *options, given=None):
         parsed = sa.make_url(url)
-        argv = [program, '--no-defaults', f'--socket={parsed.query["unix_socket"]}', '--user=root', *options, parsed.database]
+        argv = [
+            program,
+            '--no-defaults',
+            f'--socket={parsed.query["unix_socket"]}',
+            '--user=root',
+            *options,
+            parsed.database,
+        ]
         done = subprocess.run(argv, input=given, capture_output=True, text=True, timeout=60)
         self.assertEqual(0, done.returncode, done.stderr)
         return done.stdout
@@ -60,14 +81,27 @@ class TestAdoption(databases.OneServer, CommandsTestCase):
     def of_trove(self, url):
         """The same without ours."""
         name = sa.make_url(url).database
-        return self.client('mysqldump', url, *_DUMP, *(f'--ignore-table={name}.{table}' for table in removal.ours()))
+        return self.client(
+            'mysqldump',
+            url,
+            *_DUMP,
+            *(f'--ignore-table={name}.{table}' for table in removal.ours()),
+        )
 
     def of_ours(self, url):
         """The schema of ours, with the rows of the version table."""
         with self.database(url).engine.connect() as connection:
             present = set(sa.inspect(connection).get_table_names())
-            found = [connection.exec_driver_sql(f'SHOW CREATE TABLE {name}').one()[1] for name in removal.ours() if name in present]
-            versions = connection.exec_driver_sql(f'SELECT * FROM {removal.ours()[0]}').all() if found else []
+            found = [
+                connection.exec_driver_sql(f'SHOW CREATE TABLE {name}').one()[1]
+                for name in removal.ours()
+                if name in present
+            ]
+            versions = (
+                connection.exec_driver_sql(f'SELECT * FROM {removal.ours()[0]}').all()
+                if found
+                else []
+            )
         return found, sorted(map(str, versions))
 
     def manage(self, url, *words, code=0):
@@ -78,7 +112,9 @@ class TestAdoption(databases.OneServer, CommandsTestCase):
     def differing(self, url):
         """Between the tables that we think Trove has and those that it has."""
         with self.database(url).engine.connect() as connection:
-            return adoption.differences(connection, trove_tables.METADATA, set(trove_tables.METADATA.tables))
+            return adoption.differences(
+                connection, trove_tables.METADATA, set(trove_tables.METADATA.tables)
+            )
 
     def test_our_picture_of_troves_tables_is_troves(self):
         self.assertEqual([], self.differing(self.with_trove(real_trove.NEWEST)))
@@ -109,7 +145,15 @@ class TestAdoption(databases.OneServer, CommandsTestCase):
         before = self.dumped(url)
         self.manage(url, 'db', 'check', code=3)
         self.manage(url, 'db', 'sync', 'aurora')
-        for words in (('db', 'expand'), ('db', 'migrate'), ('db', 'contract'), ('db', 'check'), ('db', 'lint'), ('db', 'plan'), ('db', 'current')):
+        for words in (
+            ('db', 'expand'),
+            ('db', 'migrate'),
+            ('db', 'contract'),
+            ('db', 'check'),
+            ('db', 'lint'),
+            ('db', 'plan'),
+            ('db', 'current'),
+        ):
             self.manage(url, *words)
         self.assertEqual(before, self.of_trove(url))
 
@@ -125,15 +169,22 @@ class TestAdoption(databases.OneServer, CommandsTestCase):
     def test_tables_of_troves_form_are_refused_beside_every_trove(self):
         for revision in _EVERY:
             url = self.with_trove(revision)
-            self.assertIn('the tables of a real Trove', self.manage(url, 'db', 'sync', '--standalone', code=1))
+            self.assertIn(
+                'the tables of a real Trove', self.manage(url, 'db', 'sync', '--standalone', code=1)
+            )
             self.assertEqual(self.made[revision], self.of_trove(url))
 
     def test_trove_upgrades_its_own_tables_with_ours_beside_them(self):
-        for revision in (real_trove.NEWEST, real_trove.OF_2023_2):    # from there it comes through all of them
+        for revision in (
+            real_trove.NEWEST,
+            real_trove.OF_2023_2,
+        ):  # from there it comes through all of them
             url, alone = self.with_trove(revision), self.with_trove(revision)
             self.manage(url, 'db', 'sync')
             ours = self.of_ours(url)
-            for one in (url, alone) if revision != real_trove.NEWEST else (url,):    # alone nothing is left to do
+            for one in (
+                (url, alone) if revision != real_trove.NEWEST else (url,)
+            ):  # alone nothing is left to do
                 self.trove.manage(one, 'db_sync')
             self.assertEqual(self.dumped(alone), self.of_trove(url))
             self.assertEqual(ours, self.of_ours(url))
@@ -142,8 +193,10 @@ class TestAdoption(databases.OneServer, CommandsTestCase):
 
     def test_upgrades_end_in_the_rows_of_every_trove(self):
         for revision in _EVERY:
-            for state, task, version in ((UpgradeState.COMPLETED, Task.NONE, real_trove.VERSION_11_8),
-                                         (UpgradeState.FAILED, Task.UPGRADING_ERROR, real_trove.VERSION_10_11)):
+            for state, task, version in (
+                (UpgradeState.COMPLETED, Task.NONE, real_trove.VERSION_11_8),
+                (UpgradeState.FAILED, Task.UPGRADING_ERROR, real_trove.VERSION_10_11),
+            ):
                 url = self.with_trove(revision)
                 self.manage(url, 'db', 'sync')
                 repos = repositories.Repositories.of(self.database(url))
@@ -155,13 +208,22 @@ class TestAdoption(databases.OneServer, CommandsTestCase):
     def upgraded(self, repos, state):
         """From PATCH to end."""
         with repos.database.write() as connection:
-            connection.execute(sa.update(trove_tables.instances).values(compute_instance_id='server-1'))
+            connection.execute(
+                sa.update(trove_tables.instances).values(compute_instance_id='server-1')
+            )
         found = repos.instances.get(real_trove.INSTANCE)
         target = repos.datastores.version(real_trove.DATASTORE, '11.8')
-        begun = repos.upgrades.begin(found, target, target_image_id='image-2', request_id=None, user_id=None)
+        begun = repos.upgrades.begin(
+            found, target, target_image_id='image-2', request_id=None, user_id=None
+        )
         held = repos.upgrades.claim(begun.id, 'host-1', 60)
         failed = state is UpgradeState.FAILED
-        return repos.upgrades.end(held, state, cause='it broke' if failed else None, error_code='BROKEN' if failed else None)
+        return repos.upgrades.end(
+            held,
+            state,
+            cause='it broke' if failed else None,
+            error_code='BROKEN' if failed else None,
+        )
 
     def test_what_is_needed_is_not_removed(self):
         url = self.with_trove(real_trove.NEWEST)
@@ -186,7 +248,9 @@ class TestAdoption(databases.OneServer, CommandsTestCase):
         before = self.of_ours(url)
         for words in (('db', 'remove'), ('db', 'remove', '--yes')):
             said = self.manage(url, *words, code=1)
-            self.assertEqual([], [word for word in ('REMOVAL_REFUSED', *named) if word not in said], said)
+            self.assertEqual(
+                [], [word for word in ('REMOVAL_REFUSED', *named) if word not in said], said
+            )
         self.assertEqual(before, self.of_ours(url))
 
     def test_a_removal_that_was_killed_is_not_taken_for_a_whole_schema_and_can_be_finished(self):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tests with real Trove and its real guests stand on: `make functional` brings the cloud up; so does `trove-upgrade-lab up --trove --product`."""
+
 import pathlib
 import tempfile
 
@@ -52,6 +53,15 @@ class TroveGuestTestCase(base.TestCase):
 
     def writes_to(self, instance):
         """What application.writing takes: a table of ticks is made for it."""
-        self.sql(instance, f'CREATE TABLE IF NOT EXISTS {TICKS} (number BIGINT PRIMARY KEY, written_at DATETIME(6) DEFAULT NOW(6))')
-        return application.Database(instance.id, self.stage.host.fabric.network_namespace(instance.network_id), instance.address,
-                                    instance.user, instance.password, *TICKS.split('.'))
+        self.sql(
+            instance,
+            f'CREATE TABLE IF NOT EXISTS {TICKS} (number BIGINT PRIMARY KEY, written_at DATETIME(6) DEFAULT NOW(6))',
+        )
+        return application.Database(
+            instance.id,
+            self.stage.host.fabric.network_namespace(instance.network_id),
+            instance.address,
+            instance.user,
+            instance.password,
+            *TICKS.split('.'),
+        )

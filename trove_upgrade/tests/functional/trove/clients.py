@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The unmodified clients on one real instance of real Trove, with us in its pipeline."""
+
 import json
 import urllib.error
 import urllib.request
@@ -14,7 +15,6 @@ from trove_upgrade.tests.functional.trove import base
 
 
 class ClientsCase(waiting.Waiting, base.TroveGuestTestCase):
-
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -30,18 +30,35 @@ class ClientsCase(waiting.Waiting, base.TroveGuestTestCase):
     def troveclient(self):
         found = self.handle.users['demo']
         auth = loading.get_plugin_loader('password').load_from_options(
-            auth_url=found.auth_url, username=found.username, password=found.password, project_name=found.project_name,
-            user_domain_name='Default', project_domain_name='Default')
-        return trove_client.Client(session=ksa_session.Session(auth), service_type='database', region_name=found.region_name)
+            auth_url=found.auth_url,
+            username=found.username,
+            password=found.password,
+            project_name=found.project_name,
+            user_domain_name='Default',
+            project_domain_name='Default',
+        )
+        return trove_client.Client(
+            session=ksa_session.Session(auth),
+            service_type='database',
+            region_name=found.region_name,
+        )
 
     def patch(self, version, user='demo'):
         """(status, text)."""
         request = urllib.request.Request(
-            f'{self.instances.base_url}/instances/{self.instance.id}', method='PATCH',
+            f'{self.instances.base_url}/instances/{self.instance.id}',
+            method='PATCH',
             data=json.dumps({'instance': {'datastore_version': version}}).encode(),
-            headers={'X-Auth-Token': self.session(user).token(), 'Content-Type': 'application/json', 'Accept': 'application/json'})
+            headers={
+                'X-Auth-Token': self.session(user).token(),
+                'Content-Type': 'application/json',
+                'Accept': 'application/json',
+            },
+        )
         try:
-            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+                request, timeout=60
+            ) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

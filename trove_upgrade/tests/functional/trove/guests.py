@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a test knows of a guest with two agents, asked in the guest itself: nothing here asks the product."""
+
 import configparser
 import dataclasses
 import json
 
 from trove_upgrade.lab.trove import database
 
-_VOLUME = '''
+_VOLUME = """
 findmnt -n -o SOURCE,UUID /var/lib/mysql
 tune2fs -l /dev/vdb | sed -n 's/^Filesystem created: *//p'
 stat -c '%u:%g' /var/lib/mysql
 find /var/lib/mysql/data -printf '%U:%G\\n' | sort -u | tr '\\n' ' '
 echo
 grep -c /var/lib/mysql /etc/fstab
-'''
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Volume:
 
     source: str
     uuid: str
-    created: str        #: when its file system was made: another time is another file system
+    created: str  #: when its file system was made: another time is another file system
     top_owner: str
     data_owners: str
     lines_in_fstab: int
@@ -37,7 +38,7 @@ class Container:
     privileged: bool
     binds: tuple[str, ...]
     ports: tuple[str, ...]
-    environment: tuple[str, ...]    #: names alone
+    environment: tuple[str, ...]  #: names alone
 
 
 def volume(guest):
@@ -51,8 +52,14 @@ def container(guest):
     """The one that serves."""
     found = json.loads(guest.exec(['docker', 'inspect', database.CONTAINER]).output)[0]
     settings = found['HostConfig']
-    return Container(found['Config']['Image'], settings['RestartPolicy']['Name'], settings['Privileged'], tuple(sorted(settings['Binds'])),
-                     tuple(sorted(settings['PortBindings'])), tuple(sorted(entry.partition('=')[0] for entry in found['Config']['Env'])))
+    return Container(
+        found['Config']['Image'],
+        settings['RestartPolicy']['Name'],
+        settings['Privileged'],
+        tuple(sorted(settings['Binds'])),
+        tuple(sorted(settings['PortBindings'])),
+        tuple(sorted(entry.partition('=')[0] for entry in found['Config']['Env'])),
+    )
 
 
 def containers(guest):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Holds an upgrade on real Trove in a step for as long as a test needs, and sends requests of Trove's own meanwhile."""
+
 import json
 import os
 import signal
@@ -40,7 +41,8 @@ class HoldingCase(waiting.Waiting, base.TroveGuestTestCase):
     @classmethod
     def remove(cls, instance_id):
         if cls.instances.row(instance_id)['compute_instance_id'] and cls.side.sql(
-                f"SELECT 1 FROM instances WHERE id = '{instance_id}' AND deleted = 0;"):
+            f"SELECT 1 FROM instances WHERE id = '{instance_id}' AND deleted = 0;"
+        ):
             cls.instances.delete(instance_id)
 
     def setUp(self):
@@ -53,10 +55,20 @@ class HoldingCase(waiting.Waiting, base.TroveGuestTestCase):
         """(status, parsed body or None) of Trove's API, whatever the status; `path` is below the project."""
         data = None if body is None else json.dumps(body).encode()
         project = self.instances.project_id if user != 'admin' else self._admin_project()
-        request = urllib.request.Request(f'{url or self.handle.database_api_url}/{project}{path}', data=data, method=method, headers={
-            'X-Auth-Token': self.session(user).token(), 'Content-Type': 'application/json', 'Accept': 'application/json'})
+        request = urllib.request.Request(
+            f'{url or self.handle.database_api_url}/{project}{path}',
+            data=data,
+            method=method,
+            headers={
+                'X-Auth-Token': self.session(user).token(),
+                'Content-Type': 'application/json',
+                'Accept': 'application/json',
+            },
+        )
         try:
-            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=120) as answer:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+                request, timeout=120
+            ) as answer:
                 text = answer.read()
                 return answer.status, json.loads(text) if text else None
         except urllib.error.HTTPError as error:
@@ -65,13 +77,22 @@ class HoldingCase(waiting.Waiting, base.TroveGuestTestCase):
 
     def _admin_project(self):
         name = self.handle.users['admin'].project_name
-        return self.session('admin').request('GET', f'{self.handle.auth_url}/projects?name={name}')['projects'][0]['id']
+        return self.session('admin').request('GET', f'{self.handle.auth_url}/projects?name={name}')[
+            'projects'
+        ][0]['id']
 
     def patch(self, instance, version, *, url=None):
-        return self.call('PATCH', f'/instances/{instance.id}', {'instance': {'datastore_version': version.id}}, url=url)
+        return self.call(
+            'PATCH',
+            f'/instances/{instance.id}',
+            {'instance': {'datastore_version': version.id}},
+            url=url,
+        )
 
     def reset_status(self, instance):
-        return self.call('POST', f'/instances/{instance.id}/action', {'reset_status': {}}, user='admin')
+        return self.call(
+            'POST', f'/instances/{instance.id}/action', {'reset_status': {}}, user='admin'
+        )
 
     def upgrades_of(self, instance):
         return self.get(f'/instances/{instance.id}/upgrades')['upgrades']
@@ -88,7 +109,15 @@ class HoldingCase(waiting.Waiting, base.TroveGuestTestCase):
     def upgrade_row(self, upgrade_id):
         """From our table: users of the API see no deleted instance's upgrades."""
         names = ('state', 'error_code')
-        return dict(zip(names, self.side.sql(f"SELECT {', '.join(names)} FROM instance_upgrades WHERE id = '{upgrade_id}';")[0], strict=True))
+        return dict(
+            zip(
+                names,
+                self.side.sql(
+                    f"SELECT {', '.join(names)} FROM instance_upgrades WHERE id = '{upgrade_id}';"
+                )[0],
+                strict=True,
+            )
+        )
 
     # --- holding ---------------------------------------------------------------------------------------------
 
@@ -109,9 +138,19 @@ class HoldingCase(waiting.Waiting, base.TroveGuestTestCase):
 
     def hold(self, instance, group):
         """Before the upgrade is asked for: it will stand still there, until `let_go`.  Restoring: by `pause` at that step."""
-        if group is Group.STOPPED:   # Nova does not answer to us, and does to Trove
-            self._control('POST', '/__faults', {'action': 'refuse', 'status': 503, 'count': -1, 'method': 'POST',
-                                                'path': f'{instance.server_id}/action$', 'body': '"rebuild"'})
+        if group is Group.STOPPED:  # Nova does not answer to us, and does to Trove
+            self._control(
+                'POST',
+                '/__faults',
+                {
+                    'action': 'refuse',
+                    'status': 503,
+                    'count': -1,
+                    'method': 'POST',
+                    'path': f'{instance.server_id}/action$',
+                    'body': '"rebuild"',
+                },
+            )
             self.addCleanup(self._control, 'DELETE', '/__faults')
         if group is Group.REBUILDING:
             self.knobs.turn(instance.server_id, Knobs(stuck='blocked'))
@@ -125,19 +164,29 @@ class HoldingCase(waiting.Waiting, base.TroveGuestTestCase):
 
     def until(self, instance, group):
         """Wait until the upgrade stands there."""
-        step, words = {Group.STOPPED: ('rebuild', 'read from the server'), Group.REBUILDING: ('rebuild', 'task rebuild_spawning'),
-                       Group.RESTORING: ('restore', '')}[group]
+        step, words = {
+            Group.STOPPED: ('rebuild', 'read from the server'),
+            Group.REBUILDING: ('rebuild', 'task rebuild_spawning'),
+            Group.RESTORING: ('restore', ''),
+        }[group]
 
         def there():
             runs = self.upgrades_of(instance)[0]['steps']
             return runs and runs[-1]['step'] == step and words in (runs[-1].get('message') or '')
+
         self.wait_until(there, f'{group} at {step}')
 
     def _control(self, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.handle.proxy_control_url + path, data=data, method=method,
-                                         headers={'Content-Type': 'application/json'})
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
+        request = urllib.request.Request(
+            self.handle.proxy_control_url + path,
+            data=data,
+            method=method,
+            headers={'Content-Type': 'application/json'},
+        )
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+            request, timeout=10
+        ) as answer:
             answer.read()
 
     # --- what there is ---------------------------------------------------------------------------------------
@@ -146,20 +195,43 @@ class HoldingCase(waiting.Waiting, base.TroveGuestTestCase):
         return self.instances.guest(instance)
 
     def fill(self, instance):
-        self.sql(instance, f'CREATE OR REPLACE TABLE {DATABASE}.kept SELECT seq AS number FROM {DATABASE}.seq_1_to_{ROWS}')
+        self.sql(
+            instance,
+            f'CREATE OR REPLACE TABLE {DATABASE}.kept SELECT seq AS number FROM {DATABASE}.seq_1_to_{ROWS}',
+        )
 
     def container(self, instance):
         """Which one it is and since when it runs: equal before and after means that nobody was interrupted."""
-        return self.guest(instance).exec(['docker', 'inspect', '--format', '{{.Id}} {{.Image}} {{.State.StartedAt}} {{.HostConfig.RestartPolicy.Name}}',
-                                          'database']).output.strip()
+        return (
+            self.guest(instance)
+            .exec(
+                [
+                    'docker',
+                    'inspect',
+                    '--format',
+                    '{{.Id}} {{.Image}} {{.State.StartedAt}} {{.HostConfig.RestartPolicy.Name}}',
+                    'database',
+                ]
+            )
+            .output.strip()
+        )
 
     def assert_serves(self, instance, version):
         """This server, on the volume, with every row; and Trove knows which version it is."""
-        self.assertTrue(self.sql(instance, 'SELECT VERSION()').startswith(version.number), version.number)
-        self.assertEqual('/dev/vdb', self.guest(instance).exec(['findmnt', '-n', '-o', 'SOURCE', '/var/lib/mysql']).output.strip())
+        self.assertTrue(
+            self.sql(instance, 'SELECT VERSION()').startswith(version.number), version.number
+        )
+        self.assertEqual(
+            '/dev/vdb',
+            self.guest(instance)
+            .exec(['findmnt', '-n', '-o', 'SOURCE', '/var/lib/mysql'])
+            .output.strip(),
+        )
         self.assertEqual(str(ROWS), self.sql(instance, f'SELECT COUNT(*) FROM {DATABASE}.kept'))
         self.assertEqual(version.id, self.instances.row(instance.id)['datastore_version_id'])
-        self.assertTrue(self.container(instance).endswith('unless-stopped'), self.container(instance))
+        self.assertTrue(
+            self.container(instance).endswith('unless-stopped'), self.container(instance)
+        )
 
     def serves(self, instance):
         try:
@@ -169,7 +241,9 @@ class HoldingCase(waiting.Waiting, base.TroveGuestTestCase):
 
     def register(self, number, image_id=None):
         """A version whose container image has this tag; the guest image is the target's."""
-        return self.stage.datastores.register('mariadb', number, number, image_id or self.target.image_id)
+        return self.stage.datastores.register(
+            'mariadb', number, number, image_id or self.target.image_id
+        )
 
     def admin(self):
         found = self.handle.users['admin']

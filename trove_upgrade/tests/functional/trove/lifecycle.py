@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What holds of an instance with Trove's agent and ours after each upgrade of its life, however that came to its end."""
+
 from trove_upgrade.lab.demo import application, camera, writer
 from trove_upgrade.lab.hypervisor.commands import wait_until
 from trove_upgrade.lab.trove import database
@@ -23,7 +24,9 @@ class LifecycleCase(base.TroveGuestTestCase):
         database.asker(self.guest(instance))(database.rows_sql('app', ROWS, base.TICKS))
 
     def checksum(self, instance):
-        return self.sql(instance, 'SELECT COUNT(*) FROM app.orders; CHECKSUM TABLE app.orders EXTENDED')
+        return self.sql(
+            instance, 'SELECT COUNT(*) FROM app.orders; CHECKSUM TABLE app.orders EXTENDED'
+        )
 
     def trove_upgrade(self, instance, version, state='COMPLETED'):
         """By the unmodified client, to its end."""
@@ -39,13 +42,21 @@ class LifecycleCase(base.TroveGuestTestCase):
         def words():
             shown = self.instances.show(instance.id)
             return shown['status'], shown.get('operating_status'), shown['datastore']['version']
-        wait_until(lambda: words() == wanted, f'Trove to show {wanted}; it shows {words()}', seconds=seconds, interval_seconds=0.5)
+
+        wait_until(
+            lambda: words() == wanted,
+            f'Trove to show {wanted}; it shows {words()}',
+            seconds=seconds,
+            interval_seconds=0.5,
+        )
 
     def assert_nothing_lost(self, instance, written):
         downtime = writer.measure(writer.read(written))
         self.assertEqual(frozenset(), downtime.acknowledged - self.numbers(instance))
         self.assertGreater(downtime.seconds, 0)
-        print(f'{self.id().rpartition(".")[2]}: client downtime {downtime.seconds:.1f} s', flush=True)
+        print(
+            f'{self.id().rpartition(".")[2]}: client downtime {downtime.seconds:.1f} s', flush=True
+        )
 
     def assert_serves_as(self, instance, version):
         """The server, its container and Trove's agent in this guest."""
@@ -60,12 +71,32 @@ class LifecycleCase(base.TroveGuestTestCase):
     def reboot(self, instance):
         """Through Nova, as an operator does it; returns when the database answers."""
         boot_id = self.guest(instance).boot_id
-        self.session('trove').request('POST', f'{self.handle.nova_url}/servers/{instance.server_id}/action', {'reboot': {'type': 'SOFT'}})
+        self.session('trove').request(
+            'POST',
+            f'{self.handle.nova_url}/servers/{instance.server_id}/action',
+            {'reboot': {'type': 'SOFT'}},
+        )
 
         def serves():
             guest = self.guest(instance)
-            return guest.running and guest.boot_id != boot_id and guest.reachable and database.serves(guest)
-        wait_until(serves, 'the database to serve after a reboot', seconds=application.SERVES_SECONDS, interval_seconds=0.3)
+            return (
+                guest.running
+                and guest.boot_id != boot_id
+                and guest.reachable
+                and database.serves(guest)
+            )
+
+        wait_until(
+            serves,
+            'the database to serve after a reboot',
+            seconds=application.SERVES_SECONDS,
+            interval_seconds=0.3,
+        )
 
     def no_task(self, instance, seconds=150):
-        wait_until(lambda: self.instances.row(instance.id)['task_id'] == '1', "Trove's task to end", seconds=seconds, interval_seconds=0.5)
+        wait_until(
+            lambda: self.instances.row(instance.id)['task_id'] == '1',
+            "Trove's task to end",
+            seconds=seconds,
+            interval_seconds=0.5,
+        )

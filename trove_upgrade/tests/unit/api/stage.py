@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The API over a database in memory, with stand-ins for what is outside of it."""
+
 import json
 import threading
 
@@ -45,8 +46,13 @@ class FakeServers:
         self.calls += 1
         if self.is_silent:
             raise exceptions.ComputeUnavailable(what='its servers', found='no answer within 2 s')
-        return {row.server_id: compute.ServerSummary(self.statuses.get(row.server_id, 'ACTIVE'), self.addresses)
-                for row in instances if row.server_id not in self.missing}
+        return {
+            row.server_id: compute.ServerSummary(
+                self.statuses.get(row.server_id, 'ACTIVE'), self.addresses
+            )
+            for row in instances
+            if row.server_id not in self.missing
+        }
 
 
 class FakeAuth:
@@ -59,9 +65,15 @@ class FakeAuth:
         token = environ.pop('HTTP_X_AUTH_TOKEN', '')
         if token:
             project_id, roles = token.split(':')
-            environ.update({
-                'keystone.token_info': {'token': {}}, 'HTTP_X_IDENTITY_STATUS': 'Confirmed', 'HTTP_X_USER_ID': USER,
-                'HTTP_X_PROJECT_ID': project_id, 'HTTP_X_ROLES': roles})
+            environ.update(
+                {
+                    'keystone.token_info': {'token': {}},
+                    'HTTP_X_IDENTITY_STATUS': 'Confirmed',
+                    'HTTP_X_USER_ID': USER,
+                    'HTTP_X_PROJECT_ID': project_id,
+                    'HTTP_X_ROLES': roles,
+                }
+            )
         return self._application(environ, start_response)
 
 
@@ -95,17 +107,35 @@ class ApiTestCase(base.TestCase):
         return self.url
 
     def new_services(self, **changes):
-        settings = services.Settings(page_size=1000, max_body_bytes=65536, public_endpoint=None, region='RegionOne')
-        arguments = {'repos': self.db.repositories, 'taskmanager': self.taskmanager, 'servers': self.servers,
-                     'rules': versions.Rules.load(), 'enforcer': policies.new_enforcer(self.conf), 'settings': settings}
+        settings = services.Settings(
+            page_size=1000, max_body_bytes=65536, public_endpoint=None, region='RegionOne'
+        )
+        arguments = {
+            'repos': self.db.repositories,
+            'taskmanager': self.taskmanager,
+            'servers': self.servers,
+            'rules': versions.Rules.load(),
+            'enforcer': policies.new_enforcer(self.conf),
+            'settings': settings,
+        }
         return services.Services(**{**arguments, **changes})
 
     def new_app(self, **changes):
         made = self.new_services(**changes)
         return webtest.TestApp(FakeAuth(application.Application(lambda: made)), lint=False)
 
-    def ask(self, method, path, body=None, *, roles=MEMBER, project_id=database.PROJECT, headers=None, raw=None,
-            content_type='application/json'):
+    def ask(
+        self,
+        method,
+        path,
+        body=None,
+        *,
+        roles=MEMBER,
+        project_id=database.PROJECT,
+        headers=None,
+        raw=None,
+        content_type='application/json',
+    ):
         """Any status is fine: the test looks at it."""
         request = webtest.TestRequest.blank(f'/{project_id}{path}', method=method)
         request.headers['X-Auth-Token'] = token(roles, project_id)
@@ -117,11 +147,20 @@ class ApiTestCase(base.TestCase):
         return self.app.do_request(request, expect_errors=True)
 
     def patch(self, version, instance_id=database.INSTANCE, **options):
-        return self.ask('PATCH', f'/instances/{instance_id}', {'instance': {'datastore_version': version}}, **options)
+        return self.ask(
+            'PATCH',
+            f'/instances/{instance_id}',
+            {'instance': {'datastore_version': version}},
+            **options,
+        )
 
     def assert_refused(self, response, status, error_code):
         """In Trove's form, with our code, and a sentence in the message."""
-        self.assertEqual((status, error_code), (response.status_int, self.fault(response)['error_code']), response.text)
+        self.assertEqual(
+            (status, error_code),
+            (response.status_int, self.fault(response)['error_code']),
+            response.text,
+        )
         self.assertEqual(status, self.fault(response)['code'])
         self.assertRegex(self.fault(response)['message'], rf'^[A-Z].*\. \({error_code}\)$')
         self.assertEqual('application/json', response.content_type)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Beside Trove: an instance whose guest has not told of our agent lately is refused, or left to Trove."""
+
 import dataclasses
 import json
 import logging
@@ -28,23 +29,34 @@ class BesideTroveTestCase(stage.ApiTestCase):
 
     def new_services(self, **changes):
         made = super().new_services(**changes)
-        return dataclasses.replace(made, settings=dataclasses.replace(made.settings, guest_without_agent=self.choice,
-                                                                               guest_silence_seconds=self.silence_seconds))
+        return dataclasses.replace(
+            made,
+            settings=dataclasses.replace(
+                made.settings,
+                guest_without_agent=self.choice,
+                guest_silence_seconds=self.silence_seconds,
+            ),
+        )
 
     def new_app(self, **changes):
         self.trove = test_filter.Trove()
         ours = super().new_app(servers=None, **changes).app._application
-        return webtest.TestApp(stage.FakeAuth(UpgradeFilter(self.trove, ours, lambda: 65536)), lint=False)
+        return webtest.TestApp(
+            stage.FakeAuth(UpgradeFilter(self.trove, ours, lambda: 65536)), lint=False
+        )
 
     def speak(self, instance_id=database.INSTANCE):
-        self.db.repositories.guests.record(guest.Heartbeat(instance_id, 'boot-1', None, False, '1.0', None, guest.ServerState.RUNNING))
+        self.db.repositories.guests.record(
+            guest.Heartbeat(
+                instance_id, 'boot-1', None, False, '1.0', None, guest.ServerState.RUNNING
+            )
+        )
 
     def upgrades(self):
         return self.db.rows(models.instance_upgrades)
 
 
 class TestRefuse(BesideTroveTestCase):
-
     def test_a_guest_that_has_spoken_is_upgraded(self):
         self.speak()
         self.assertEqual(202, self.patch('11.8.6').status_int)
@@ -54,7 +66,9 @@ class TestRefuse(BesideTroveTestCase):
         response = self.patch('11.8.6')
         self.assert_refused(response, 422, 'GUEST_AGENT_MISSING')
         self.assertIn('upgrade check', self.fault(response)['message'])
-        self.assertIn('no upgrade agent was ever heard from its guest', self.fault(response)['message'])
+        self.assertIn(
+            'no upgrade agent was ever heard from its guest', self.fault(response)['message']
+        )
         self.assertEqual(([], []), (self.trove.seen, self.upgrades()))
 
     def test_one_that_has_fallen_silent_since_is_refused_too(self):
@@ -63,7 +77,9 @@ class TestRefuse(BesideTroveTestCase):
         response = self.patch('11.8.6')
         self.assert_refused(response, 422, 'GUEST_AGENT_MISSING')
         seen_at = self.db.repositories.guests.last_word(database.INSTANCE).seen_at
-        self.assertIn(f'last heard at {seen_at:%Y-%m-%d %H:%M:%S} UTC', self.fault(response)['message'])
+        self.assertIn(
+            f'last heard at {seen_at:%Y-%m-%d %H:%M:%S} UTC', self.fault(response)['message']
+        )
         self.speak()
         self.assertEqual(202, self.patch('11.8.6').status_int)
 
@@ -82,7 +98,11 @@ class TestRefuse(BesideTroveTestCase):
         self.assert_refused(self.patch('11.8.6'), 422, 'INSTANCE_BUSY')
 
     def test_an_upgrade_check_needs_no_heartbeat(self):
-        response = self.ask('POST', f'/instances/{database.INSTANCE}/upgrade-checks', {'upgrade_check': {'datastore_version': '11.8.6'}})
+        response = self.ask(
+            'POST',
+            f'/instances/{database.INSTANCE}/upgrade-checks',
+            {'upgrade_check': {'datastore_version': '11.8.6'}},
+        )
         self.assertEqual(202, response.status_int)
 
 
@@ -113,11 +133,16 @@ class TestPass(BesideTroveTestCase):
     def test_the_request_goes_on_as_it_came(self):
         raw = json.dumps({'instance': {'name': 'x', 'datastore_version': '11.8.6'}}).encode()
         raw_of_one = b' {"instance" : {"datastore_version": "11.8.6"}}\n'
-        for method, path, body in (('PATCH', f'//instances/{database.INSTANCE}/', raw_of_one), ('PUT', f'/instances/{database.INSTANCE}', raw_of_one)):
+        for method, path, body in (
+            ('PATCH', f'//instances/{database.INSTANCE}/', raw_of_one),
+            ('PUT', f'/instances/{database.INSTANCE}', raw_of_one),
+        ):
             self.assertEqual(418, self.ask(method, path, raw=body).status_int)
             self.assertEqual([(method, f'/{database.PROJECT}{path}', body)], self.trove.seen)
             self.trove.seen.clear()
-        self.assert_refused(self.ask('PATCH', f'/instances/{database.INSTANCE}', raw=raw), 400, 'BODY_INVALID')
+        self.assert_refused(
+            self.ask('PATCH', f'/instances/{database.INSTANCE}', raw=raw), 400, 'BODY_INVALID'
+        )
         self.assertEqual([], self.upgrades())
 
     def test_trove_decides_which_versions_there_are(self):
@@ -131,6 +156,7 @@ class TestPass(BesideTroveTestCase):
             seen.append(oslo_context.get_current())
             start_response('418 Trove', [])
             return [b'']
+
         self.app.app._application._inner = trove
         self.patch('11.8.6')
         self.assertEqual([caller], seen)
@@ -141,13 +167,15 @@ class TestPass(BesideTroveTestCase):
 
     def test_an_instance_that_is_not_there_is_ours_to_say(self):
         self.assert_refused(self.patch('11.8.6', 'db1'), 404, 'INSTANCE_NOT_FOUND')
-        self.assert_refused(self.patch('11.8.6', database.OTHER_INSTANCE), 404, 'INSTANCE_NOT_FOUND')
+        self.assert_refused(
+            self.patch('11.8.6', database.OTHER_INSTANCE), 404, 'INSTANCE_NOT_FOUND'
+        )
 
     def test_nothing_is_handed_on_while_an_upgrade_of_ours_is_unfinished(self):
         begun = self.db.begin()
         self.assert_refused(self.patch('11.8.6'), 422, 'INSTANCE_BUSY')
         held = self.db.repositories.upgrades.claim(begun.id, 'tm', 60)
-        self.db.update_instance(task_id=1)   # somebody has reset the status: the row is what counts
+        self.db.update_instance(task_id=1)  # somebody has reset the status: the row is what counts
         self.assert_refused(self.patch('11.8.6'), 422, 'INSTANCE_BUSY')
         self.db.update_instance(task_id=0x59)
         self.db.repositories.upgrades.end(held, _S.FAILED, cause='It broke.', error_code='X')
@@ -161,7 +189,9 @@ class TestPass(BesideTroveTestCase):
         self.assertEqual(418, self.patch('11.8.6').status_int)
 
     def test_one_that_may_have_left_the_data_half_upgraded_holds_it_whatever_the_task(self):
-        held = self.db.repositories.upgrades.claim(self.db.begin().id, 'tm', 60).with_data(**{upgrade.SENT: 1})
+        held = self.db.repositories.upgrades.claim(self.db.begin().id, 'tm', 60).with_data(
+            **{upgrade.SENT: 1}
+        )
         held = held.evolve(step=states.Step.RESTORE)
         self.db.repositories.upgrades.end(held, _S.FAILED, cause='It broke.', error_code='X')
         self.db.update_instance(task_id=1)
@@ -175,14 +205,12 @@ class TestPass(BesideTroveTestCase):
 
 
 class TestAlone(stage.ApiTestCase):
-
     def test_alone_the_precheck_finds_it(self):
         self.assertIsNone(services.Settings(1000, 65536, None, 'RegionOne').guest_without_agent)
         self.assertEqual(202, self.patch('11.8.6').status_int)
 
 
 class TestWithoutOurTables(BesideTroveTestCase):
-
     def test_what_is_ours_is_503_and_says_what_to_run(self):
         with self.db.database.write() as connection:
             connection.execute(sa.text('DROP TABLE upgrade_guests'))
@@ -202,7 +230,7 @@ class TestWithoutOurTables(BesideTroveTestCase):
     def test_a_schema_of_the_release_before_and_tables_of_troves_are_told_apart(self):
         with self.db.database.write() as connection:
             connection.exec_driver_sql('DROP TABLE instance_upgrade_steps')
-            connection.exec_driver_sql("ALTER TABLE instance_upgrades ADD COLUMN steps TEXT")
+            connection.exec_driver_sql('ALTER TABLE instance_upgrades ADD COLUMN steps TEXT')
         self.db.database.forget_columns()
         response = self.ask('GET', '/upgrades')
         self.assert_refused(response, 503, 'DATABASE_SCHEMA_MISSING')

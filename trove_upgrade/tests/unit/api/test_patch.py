@@ -13,7 +13,6 @@ UNKNOWN = '00000000-0000-4000-8000-00000000ffff'
 
 
 class TestAccepted(stage.ApiTestCase):
-
     def test_an_upgrade_by_name_is_accepted_with_an_empty_body(self):
         response = self.patch('11.8.6')
         self.assertEqual((202, b''), (response.status_int, response.body))
@@ -28,14 +27,20 @@ class TestAccepted(stage.ApiTestCase):
     def test_the_first_look_after_it_shows_upgrade(self):
         self.patch('11.8.6')
         shown = self.ask('GET', f'/instances/{database.INSTANCE}').json['instance']
-        self.assertEqual(('UPGRADE', '', '10.11.14'), (shown['status'], shown['operating_status'], shown['datastore']['version']))
+        self.assertEqual(
+            ('UPGRADE', '', '10.11.14'),
+            (shown['status'], shown['operating_status'], shown['datastore']['version']),
+        )
 
     def test_row_and_start_event_are_written_and_a_taskmanager_is_nudged(self):
         response = self.patch('11.8.6', headers={'Content-Type': 'application/json; charset=utf-8'})
-        row, = self.db.rows(models.instance_upgrades)
-        event, = self.db.rows(models.upgrade_outbox)
+        (row,) = self.db.rows(models.instance_upgrades)
+        (event,) = self.db.rows(models.upgrade_outbox)
         self.assertEqual(202, response.status_int)
-        self.assertEqual(('PENDING', database.IMAGE_11_8, stage.USER), (row.state, row.target_image_id, row.user_id))
+        self.assertEqual(
+            ('PENDING', database.IMAGE_11_8, stage.USER),
+            (row.state, row.target_image_id, row.user_id),
+        )
         self.assertEqual(('start', row.id), (event.kind, event.upgrade_id))
         self.assertEqual([row.id], self.taskmanager.upgrades)
 
@@ -53,11 +58,12 @@ class TestAccepted(stage.ApiTestCase):
         self.assertEqual('', self.db.rows(models.instance_upgrades)[0].target_image_id)
 
     def test_an_admin_upgrades_the_instance_of_another_project(self):
-        self.assertEqual(202, self.patch('11.8.6', database.OTHER_INSTANCE, roles=stage.ADMIN).status_int)
+        self.assertEqual(
+            202, self.patch('11.8.6', database.OTHER_INSTANCE, roles=stage.ADMIN).status_int
+        )
 
 
 class TestRefusedBodies(stage.ApiTestCase):
-
     def refuse(self, raw, status=400, error_code='BODY_NOT_JSON', **options):
         response = self.ask('PATCH', f'/instances/{database.INSTANCE}', raw=raw, **options)
         self.assert_refused(response, status, error_code)
@@ -65,33 +71,95 @@ class TestRefusedBodies(stage.ApiTestCase):
         return response
 
     def test_what_is_not_json(self):
-        for raw in (b'{', b'', b'nonsense', b'\xff\xfe', b'[' * 60000, b'{"instance": NaN}', b'\xef\xbb\xbf{}', b'1' * 5000):
+        for raw in (
+            b'{',
+            b'',
+            b'nonsense',
+            b'\xff\xfe',
+            b'[' * 60000,
+            b'{"instance": NaN}',
+            b'\xef\xbb\xbf{}',
+            b'1' * 5000,
+        ):
             self.refuse(raw)
 
     def test_what_is_of_the_wrong_shape(self):
-        for document in ([], 'x', 1, None, {}, {'instance': {}}, {'instance': []}, {'instance': None},
-                         {'datastore_version': '11.8.6'}):
+        for document in (
+            [],
+            'x',
+            1,
+            None,
+            {},
+            {'instance': {}},
+            {'instance': []},
+            {'instance': None},
+            {'datastore_version': '11.8.6'},
+        ):
             self.refuse(json.dumps(document).encode(), 400, 'BODY_INVALID')
 
     def test_unknown_and_conflicting_attributes(self):
-        for more in ({'name': 'x'}, {'configuration': UNKNOWN}, {'slave_of': ''}, {'replica_of': UNKNOWN}, {'colour': 'red'}):
-            self.refuse(json.dumps({'instance': {'datastore_version': '11.8.6', **more}}).encode(), 400, 'BODY_INVALID')
-        self.refuse(json.dumps({'instance': {'datastore_version': '11.8.6'}, 'more': 1}).encode(), 400, 'BODY_INVALID')
+        for more in (
+            {'name': 'x'},
+            {'configuration': UNKNOWN},
+            {'slave_of': ''},
+            {'replica_of': UNKNOWN},
+            {'colour': 'red'},
+        ):
+            self.refuse(
+                json.dumps({'instance': {'datastore_version': '11.8.6', **more}}).encode(),
+                400,
+                'BODY_INVALID',
+            )
+        self.refuse(
+            json.dumps({'instance': {'datastore_version': '11.8.6'}, 'more': 1}).encode(),
+            400,
+            'BODY_INVALID',
+        )
 
     def test_wrong_types_lengths_and_characters(self):
-        for version in (None, 1, True, [], {}, '', ' ', '\t', 'x' * 256, 'a\x00b', 'a\nb', '\ud800'):
-            self.refuse(json.dumps({'instance': {'datastore_version': version}}).encode(), 400, 'BODY_INVALID')
+        for version in (
+            None,
+            1,
+            True,
+            [],
+            {},
+            '',
+            ' ',
+            '\t',
+            'x' * 256,
+            'a\x00b',
+            'a\nb',
+            '\ud800',
+        ):
+            self.refuse(
+                json.dumps({'instance': {'datastore_version': version}}).encode(),
+                400,
+                'BODY_INVALID',
+            )
 
     def test_a_key_that_comes_twice(self):
-        self.refuse(b'{"instance": {"datastore_version": "10.11.14", "datastore_version": "11.8.6"}}', 400, 'BODY_DUPLICATE_KEY')
-        self.refuse(b'{"instance": {"datastore_version": "11.8.6"}, "instance": {}}', 400, 'BODY_DUPLICATE_KEY')
+        self.refuse(
+            b'{"instance": {"datastore_version": "10.11.14", "datastore_version": "11.8.6"}}',
+            400,
+            'BODY_DUPLICATE_KEY',
+        )
+        self.refuse(
+            b'{"instance": {"datastore_version": "11.8.6"}, "instance": {}}',
+            400,
+            'BODY_DUPLICATE_KEY',
+        )
 
     def test_a_body_over_the_bound(self):
         self.refuse(b' ' * 65537, 413, 'BODY_TOO_LARGE')
         self.refuse(b' ' * 65536, 400, 'BODY_NOT_JSON')
 
     def test_a_body_that_is_announced_over_the_bound_is_not_read(self):
-        response = self.ask('PATCH', f'/instances/{database.INSTANCE}', raw=b'{}', headers={'Content-Length': '9' * 12})
+        response = self.ask(
+            'PATCH',
+            f'/instances/{database.INSTANCE}',
+            raw=b'{}',
+            headers={'Content-Length': '9' * 12},
+        )
         self.assert_refused(response, 413, 'BODY_TOO_LARGE')
 
     def test_lengths_that_are_none(self):
@@ -100,7 +168,9 @@ class TestRefusedBodies(stage.ApiTestCase):
             self.assert_refused(response, 400, 'BODY_LENGTH_UNKNOWN')
 
     def request_of_length(self, length):
-        request = stage.webtest.TestRequest.blank(f'/{database.PROJECT}/instances/{database.INSTANCE}', method='PATCH')
+        request = stage.webtest.TestRequest.blank(
+            f'/{database.PROJECT}/instances/{database.INSTANCE}', method='PATCH'
+        )
         request.headers['X-Auth-Token'] = stage.token()
         request.body, request.content_type = b'{}', 'application/json'
         request.environ['CONTENT_LENGTH'] = length
@@ -111,13 +181,18 @@ class TestRefusedBodies(stage.ApiTestCase):
 
     def test_a_body_of_another_type(self):
         raw = json.dumps({'instance': {'datastore_version': '11.8.6'}}).encode()
-        for content_type in ('text/plain', 'application/xml', 'application/x-www-form-urlencoded', 'application/jsonp', ''):
+        for content_type in (
+            'text/plain',
+            'application/xml',
+            'application/x-www-form-urlencoded',
+            'application/jsonp',
+            '',
+        ):
             self.refuse(raw, 415, 'UNSUPPORTED_MEDIA_TYPE', content_type=content_type)
         self.refuse(raw, 415, 'UNSUPPORTED_MEDIA_TYPE', headers={'Content-Encoding': 'gzip'})
 
 
 class TestRefusedTargets(stage.ApiTestCase):
-
     def test_a_version_that_nobody_knows(self):
         self.assert_refused(self.patch('12.0'), 404, 'DATASTORE_VERSION_NOT_FOUND')
         self.assert_refused(self.patch(UNKNOWN), 404, 'DATASTORE_VERSION_NOT_FOUND')
@@ -132,7 +207,9 @@ class TestRefusedTargets(stage.ApiTestCase):
         self.assert_refused(self.patch('9.7.4'), 404, 'DATASTORE_VERSION_NOT_FOUND')
 
     def test_a_version_that_is_not_active(self):
-        self.assert_refused(self.patch(database.MARIADB_INACTIVE), 400, 'DATASTORE_VERSION_INACTIVE')
+        self.assert_refused(
+            self.patch(database.MARIADB_INACTIVE), 400, 'DATASTORE_VERSION_INACTIVE'
+        )
 
     def test_a_name_that_several_versions_have(self):
         first = self.db.add_version(name='11.8', number='11.8.6')
@@ -163,11 +240,20 @@ class TestRefusedTargets(stage.ApiTestCase):
 
 
 class TestRefusedInstances(stage.ApiTestCase):
-
     def test_unknown_malformed_deleted_and_foreign_ids_are_all_the_same_404(self):
         messages = set()
-        for instance_id in (UNKNOWN, 'db1', database.DELETED_INSTANCE, database.OTHER_INSTANCE, 'x' * 500, '%00', '%ff', "'--",
-                            database.INSTANCE + '.json', '{' + database.INSTANCE[:34] + '}'):
+        for instance_id in (
+            UNKNOWN,
+            'db1',
+            database.DELETED_INSTANCE,
+            database.OTHER_INSTANCE,
+            'x' * 500,
+            '%00',
+            '%ff',
+            "'--",
+            database.INSTANCE + '.json',
+            '{' + database.INSTANCE[:34] + '}',
+        ):
             response = self.patch('11.8.6', instance_id)
             self.assert_refused(response, 404, 'INSTANCE_NOT_FOUND')
             self.assertIn('itemNotFound', response.json)
@@ -188,7 +274,8 @@ class TestRefusedInstances(stage.ApiTestCase):
         with self.db.database.write() as connection:
             connection.exec_driver_sql(
                 "INSERT INTO backups (id, name, instance_id, state, deleted) VALUES ('b1', 'b', ?, 'BUILDING', 0)",
-                (database.INSTANCE,))
+                (database.INSTANCE,),
+            )
         response = self.patch('11.8.6')
         self.assert_refused(response, 422, 'INSTANCE_BUSY')
         self.assertIn('BACKUP', self.fault(response)['message'])
@@ -205,14 +292,15 @@ class TestRefusedInstances(stage.ApiTestCase):
     def test_an_instance_whose_upgrade_has_failed_names_the_retry(self):
         begun = self.db.begin()
         held = self.db.repositories.upgrades.claim(begun.id, 'tm', 60)
-        self.db.repositories.upgrades.end(held, states.UpgradeState.FAILED, cause='No space was left.', error_code='NO_SPACE')
+        self.db.repositories.upgrades.end(
+            held, states.UpgradeState.FAILED, cause='No space was left.', error_code='NO_SPACE'
+        )
         response = self.patch('11.8.6')
         self.assert_refused(response, 422, 'INSTANCE_NEEDS_RETRY')
         self.assertIn(f'upgrade retry {begun.id}', self.fault(response)['message'])
 
 
 class TestFiftyAtOnce(stage.ApiTestCase):
-
     def database_url(self):
         return f'sqlite:///{self.useFixture(fixtures.TempDir()).path}/api.db'
 

@@ -21,7 +21,7 @@ from trove_upgrade.tests.unit.cmd.status import rows
 _ETC = pathlib.Path(trove_upgrade.__file__).parents[1] / 'etc' / 'trove-upgrade'
 
 #: Overrides of Trove's rules, which refer to what only Trove's process defines.
-_TROVES = '''
+_TROVES = """
 "instance:create": "rule:admin_or_owner"
 "instance:delete": "not rule:admin_or_owner"
 "instance:show": [["rule:admin"], ["project_id:%(tenant)s"]]
@@ -31,7 +31,7 @@ _TROVES = '''
 "b": "rule:a"
 "instance:module_apply": "role:x and ("
 "default": "!"
-'''
+"""
 
 
 class TestFilesOfTrove(stage.ApiTestCase):
@@ -67,7 +67,9 @@ class TestFilesOfTrove(stage.ApiTestCase):
         for made in (self.through_filter, self.alone):
             self.app = made()
             self.assertEqual(200, self.ask('GET', '/upgrades').status_int)
-            self.assertEqual(202, self.patch('11.8.6', instance_id=self.db.add_instance()).status_int)
+            self.assertEqual(
+                202, self.patch('11.8.6', instance_id=self.db.add_instance()).status_int
+            )
         found = rows.run(status.Checks(self.conf_of_folder()), 'policy')
         self.assertEqual(upgradecheck.Code.SUCCESS, found.code, found.details)
         return found.details
@@ -77,11 +79,15 @@ class TestFilesOfTrove(stage.ApiTestCase):
         self.assertIn('The default rules hold', self.assert_served())
 
     def test_overrides_as_json(self):
-        (self.folder / 'policy.d' / 'trove.json').write_text(json.dumps(policy.parse_file_contents(_TROVES)))
+        (self.folder / 'policy.d' / 'trove.json').write_text(
+            json.dumps(policy.parse_file_contents(_TROVES))
+        )
         self.assert_served()
 
     def test_one_file_for_both(self):
-        (self.folder / 'trove-upgrade-policy.yaml').write_text(_TROVES + '"trove_upgrade:upgrades:list": "role:reader"')
+        (self.folder / 'trove-upgrade-policy.yaml').write_text(
+            _TROVES + '"trove_upgrade:upgrades:list": "role:reader"'
+        )
         self.assertIn('trove_upgrade:upgrades:list', self.assert_served())
 
     def test_directories_that_are_empty_or_missing(self):
@@ -94,37 +100,60 @@ class TestFilesOfTrove(stage.ApiTestCase):
 
     def test_rules_of_ours_beside_those_of_trove_are_in_force(self):
         (self.folder / 'policy.d' / 'trove.yaml').write_text(
-            _TROVES + '"our_admin": "role:dba"\n"trove_upgrade:upgrades:list": "rule:our_admin"')
+            _TROVES + '"our_admin": "role:dba"\n"trove_upgrade:upgrades:list": "rule:our_admin"'
+        )
         self.app = self.through_filter()
         self.assert_refused(self.ask('GET', '/upgrades'), 403, 'FORBIDDEN')
         self.assertEqual(200, self.ask('GET', '/upgrades', roles='dba').status_int)
-        self.assertIn('trove_upgrade:upgrades:list', rows.run(status.Checks(self.conf_of_folder()), 'policy').details)
+        self.assertIn(
+            'trove_upgrade:upgrades:list',
+            rows.run(status.Checks(self.conf_of_folder()), 'policy').details,
+        )
 
-    def test_a_rule_of_ours_that_refers_to_a_default_of_trove_is_refused_in_words_that_need_no_log(self):
-        (self.folder / 'policy.d' / 'trove.yaml').write_text('"trove_upgrade:upgrades:list": "rule:admin_or_owner"')
+    def test_a_rule_of_ours_that_refers_to_a_default_of_trove_is_refused_in_words_that_need_no_log(
+        self,
+    ):
+        (self.folder / 'policy.d' / 'trove.yaml').write_text(
+            '"trove_upgrade:upgrades:list": "rule:admin_or_owner"'
+        )
         self.assertRaises(policies.PolicyInvalid, self.loaded)
         found = rows.run(status.Checks(self.conf_of_folder()), 'policy')
         self.assertEqual(upgradecheck.Code.FAILURE, found.code)
-        self.assertIn('trove_upgrade:upgrades:list refers to admin_or_owner, which is defined nowhere', found.details)
+        self.assertIn(
+            'trove_upgrade:upgrades:list refers to admin_or_owner, which is defined nowhere',
+            found.details,
+        )
         self.assertNotIn('logs', found.details)
 
     def test_the_log_names_rules_of_ours_alone(self):
         log = self.useFixture(fixtures.FakeLogger(level=logging.WARNING))
-        (self.folder / 'policy.d' / 'trove.yaml').write_text(_TROVES.replace('"role:x and ("', '"role:x"'))
+        (self.folder / 'policy.d' / 'trove.yaml').write_text(
+            _TROVES.replace('"role:x and ("', '"role:x"')
+        )
         enforcer = self.loaded()
         self.assertEqual('', log.output)
-        (self.folder / 'policy.d' / 'zz.yaml').write_text('"trove_upgrade:upgrades:list": "rule:nowhere"')
+        (self.folder / 'policy.d' / 'zz.yaml').write_text(
+            '"trove_upgrade:upgrades:list": "rule:nowhere"'
+        )
         enforcer.load_rules(force_reload=True)
         enforcer.check_rules()
         self.assertIn('trove_upgrade:upgrades:list refers to nowhere', log.output)
         self.assertNotIn('instance:', log.output)
-        self.assertRaises(policy.InvalidDefinitionError, enforcer.check_rules, raise_on_violation=True)
+        self.assertRaises(
+            policy.InvalidDefinitionError, enforcer.check_rules, raise_on_violation=True
+        )
 
 
 class TestRules(stage.ApiTestCase):
-
     def test_every_name_is_our_own_so_that_no_rule_of_trove_is_changed(self):
-        self.assertEqual([], [rule.name for rule in policies.list_rules() if not rule.name.startswith('trove_upgrade:')])
+        self.assertEqual(
+            [],
+            [
+                rule.name
+                for rule in policies.list_rules()
+                if not rule.name.startswith('trove_upgrade:')
+            ],
+        )
 
     def test_an_operator_can_keep_upgrades_to_admins_with_the_line_of_the_sample(self):
         sample = (_ETC / 'trove-upgrade-policy.yaml.sample').read_text()
@@ -139,23 +168,46 @@ class TestRules(stage.ApiTestCase):
 
     def test_a_file_that_lets_nobody_in_by_a_fault_is_refused(self):
         path = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'policy.yaml')
-        for text in ('[', '[1]', '"trove_upgrade:instances:upgrade": 5', '"trove_upgrade:instances:upgrade": "role:admin and ("',
-                     '"trove_upgrade:instances:upgrade": "rule:nowhere"', '"trove_upgrade:instances:upgrade": "not rule:nowhere"',
-                     '"trove_upgrade:instances:upgrade": "rule:b"\n"b": "rule:trove_upgrade:instances:upgrade"',
-                     '"trove_upgrade:instances:upgrade": "role:a or rule:b"\n"b": "role:admin and ("', '"trove_upgrade:instances:upgrade": [["x"]]',
-                     '"trove_upgrade:instances:upgrade": "rule:trove_upgrade:instances:upgrade"', '"trove_upgrade:instances:upgrade": [[]]'):
+        for text in (
+            '[',
+            '[1]',
+            '"trove_upgrade:instances:upgrade": 5',
+            '"trove_upgrade:instances:upgrade": "role:admin and ("',
+            '"trove_upgrade:instances:upgrade": "rule:nowhere"',
+            '"trove_upgrade:instances:upgrade": "not rule:nowhere"',
+            '"trove_upgrade:instances:upgrade": "rule:b"\n"b": "rule:trove_upgrade:instances:upgrade"',
+            '"trove_upgrade:instances:upgrade": "role:a or rule:b"\n"b": "role:admin and ("',
+            '"trove_upgrade:instances:upgrade": [["x"]]',
+            '"trove_upgrade:instances:upgrade": "rule:trove_upgrade:instances:upgrade"',
+            '"trove_upgrade:instances:upgrade": [[]]',
+        ):
             path.write_text(text)
             enforcer = policies.new_enforcer(stage.private_conf(policy_file=str(path)))
             self.assertRaises(policies.PolicyInvalid, policies.load, enforcer)
-        for text in ('', '"!"', '[["!"]]', '"(!)"', '[]', '[["role:admin"], ["role:member", "role:reader"]]'):
+        for text in (
+            '',
+            '"!"',
+            '[["!"]]',
+            '"(!)"',
+            '[]',
+            '[["role:admin"], ["role:member", "role:reader"]]',
+        ):
             path.write_text(f'"trove_upgrade:instances:upgrade": {text}')
             policies.load(policies.new_enforcer(stage.private_conf(policy_file=str(path))))
 
     def test_the_sample_says_what_the_code_says(self):
         fresh = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'sample.yaml')
-        generator.generate_sample(['--namespace', 'trove-upgrade', '--output-file', str(fresh)], conf=cfg.ConfigOpts())
+        generator.generate_sample(
+            ['--namespace', 'trove-upgrade', '--output-file', str(fresh)], conf=cfg.ConfigOpts()
+        )
         self.assertEqual(fresh.read_text(), (_ETC / 'trove-upgrade-policy.yaml.sample').read_text())
 
     def test_an_auditor_may_look_at_the_own_project_only(self):
-        self.assertEqual(200, self.ask('GET', f'/instances/{database.INSTANCE}', roles=stage.READER).status_int)
-        self.assert_refused(self.ask('GET', f'/instances/{database.OTHER_INSTANCE}', roles=stage.READER), 404, 'INSTANCE_NOT_FOUND')
+        self.assertEqual(
+            200, self.ask('GET', f'/instances/{database.INSTANCE}', roles=stage.READER).status_int
+        )
+        self.assert_refused(
+            self.ask('GET', f'/instances/{database.OTHER_INSTANCE}', roles=stage.READER),
+            404,
+            'INSTANCE_NOT_FOUND',
+        )

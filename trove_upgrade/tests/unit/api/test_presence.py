@@ -56,7 +56,6 @@ class Answer:
 
 
 class SignsTestCase(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.registry = Registry()
@@ -64,8 +63,12 @@ class SignsTestCase(base.TestCase):
         self.log = self.useFixture(fixtures.FakeLogger(level=logging.WARNING))
 
     def new_signs(self, **options):
-        return presence.SignsOfLife(lambda: Presence(self.registry, 'api', host='host', version='1.0'), 10.0, monotonic=lambda: self.now,
-                                    **options)
+        return presence.SignsOfLife(
+            lambda: Presence(self.registry, 'api', host='host', version='1.0'),
+            10.0,
+            monotonic=lambda: self.now,
+            **options,
+        )
 
     @property
     def beats(self):
@@ -73,7 +76,6 @@ class SignsTestCase(base.TestCase):
 
 
 class TestSignsOfLife(SignsTestCase):
-
     def test_it_registers_when_it_starts_and_is_gone_when_it_stops(self):
         signs = self.new_signs()
         signs.start()
@@ -130,7 +132,9 @@ class TestSignsOfLife(SignsTestCase):
 
     def test_what_a_database_refuses_is_one_line_that_ends_once(self):
         signs = self.new_signs()
-        self.registry.error = errors.DatabaseRefused(service='The API', found='its driver does not take it')
+        self.registry.error = errors.DatabaseRefused(
+            service='The API', found='its driver does not take it'
+        )
         signs.start()
         [line] = self.log.output.splitlines()
         self.assertIn('its driver does not take it', line)
@@ -139,7 +143,9 @@ class TestSignsOfLife(SignsTestCase):
     def test_tables_that_are_not_there_are_one_line_with_the_advice(self):
         empty = engine.Database.from_url('sqlite://')
         self.addCleanup(empty.dispose)
-        presence.SignsOfLife(lambda: Presence(services.Services(empty), 'api', host='host', version='1.0'), 10.0).start()
+        presence.SignsOfLife(
+            lambda: Presence(services.Services(empty), 'api', host='host', version='1.0'), 10.0
+        ).start()
         [line] = self.log.output.splitlines()
         self.assertIn(errors.MAKE_TABLES, line)
         self.assertEqual(1, line.count('upgrade_services is missing'))
@@ -155,15 +161,18 @@ class TestSignsOfLife(SignsTestCase):
     def test_a_configuration_without_a_database_fails_nothing(self):
         def refuse():
             raise OSError('no database')
+
         signs = presence.SignsOfLife(refuse, 10.0)
         signs.start()
         signs.stop()
         self.assertIn('no database', self.log.output)
 
-
     def test_a_process_that_outlives_the_one_that_has_loaded_gets_a_row_of_its_own(self):
         loader = subprocess.Popen(['sleep', '1000'])
-        made = [self.presence_of(loader), Presence(self.registry, 'api', host='host', version='1.0')]
+        made = [
+            self.presence_of(loader),
+            Presence(self.registry, 'api', host='host', version='1.0'),
+        ]
         signs = presence.SignsOfLife(iter(made).__next__, 10.0, monotonic=lambda: self.now)
         signs.start()
         self.beat_later(signs)
@@ -178,7 +187,9 @@ class TestSignsOfLife(SignsTestCase):
     def presence_of(self, process):
         """As a process has it that was forked from `process`."""
         found = Presence(self.registry, 'api', host='host', version='1.0')
-        found.registration = dataclasses.replace(found.registration, pid=process.pid, birth=TABLE.birth_of(process.pid))
+        found.registration = dataclasses.replace(
+            found.registration, pid=process.pid, birth=TABLE.birth_of(process.pid)
+        )
         return found
 
     def beat_later(self, signs):
@@ -187,7 +198,6 @@ class TestSignsOfLife(SignsTestCase):
 
 
 class TestUnderUwsgi(SignsTestCase):
-
     def test_a_master_does_not_register_its_workers_do_when_they_begin(self):
         seen, server = [], Master()
         server.post_fork_hook = lambda: seen.append('of somebody else')
@@ -205,11 +215,14 @@ class TestUnderUwsgi(SignsTestCase):
         seen, server, removed = [], Master(worker_id=1), []
         server.atexit = lambda: seen.append('of somebody else')
         remove = self.registry.remove
-        self.registry.remove = lambda registration: (removed.append(threading.get_ident()), remove(registration))
+        self.registry.remove = lambda registration: (
+            removed.append(threading.get_ident()),
+            remove(registration),
+        )
         signs = self.new_signs(uwsgi=server)
         signs.start()
         server.atexit()
-        signs.stop()   # by Python's, later
+        signs.stop()  # by Python's, later
         self.assertEqual(([], ['of somebody else'], 1), (self.beats, seen, len(removed)))
         self.assertNotEqual(threading.get_ident(), removed[0])
 

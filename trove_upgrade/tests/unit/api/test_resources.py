@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Datastores, upgrades, upgrade targets and upgrade checks."""
+
 import dataclasses
 
 import webob
@@ -16,86 +17,152 @@ UNKNOWN = '00000000-0000-4000-8000-00000000ffff'
 
 
 class TestDatastores(stage.ApiTestCase):
-
     def test_datastores_come_with_their_active_versions(self):
         mariadb, mysql = self.ask('GET', '/datastores').json['datastores']
-        self.assertEqual(('mariadb', database.MARIADB_10_11, ['10.11.14', '11.8.6']),
-                         (mariadb['name'], mariadb['default_version'], [each['name'] for each in mariadb['versions']]))
-        self.assertEqual((False, ['9.7.4']), ('default_version' in mysql, [each['name'] for each in mysql['versions']]))
+        self.assertEqual(
+            ('mariadb', database.MARIADB_10_11, ['10.11.14', '11.8.6']),
+            (
+                mariadb['name'],
+                mariadb['default_version'],
+                [each['name'] for each in mariadb['versions']],
+            ),
+        )
+        self.assertEqual(
+            (False, ['9.7.4']),
+            ('default_version' in mysql, [each['name'] for each in mysql['versions']]),
+        )
 
     def test_a_default_version_that_is_not_listed_is_left_out_because_the_client_dies_of_it(self):
-        self.db.repositories.datastores.save_version('mariadb', '10.11.14', manager='mariadb', image_id=database.IMAGE_10_11,
-                                                     image_tags=(), packages='', active=False)
-        self.assertNotIn('default_version', self.ask('GET', '/datastores/mariadb').json['datastore'])
-        self.assertIn('default_version', self.ask('GET', '/datastores/mariadb', roles=stage.ADMIN).json['datastore'])
+        self.db.repositories.datastores.save_version(
+            'mariadb',
+            '10.11.14',
+            manager='mariadb',
+            image_id=database.IMAGE_10_11,
+            image_tags=(),
+            packages='',
+            active=False,
+        )
+        self.assertNotIn(
+            'default_version', self.ask('GET', '/datastores/mariadb').json['datastore']
+        )
+        self.assertIn(
+            'default_version',
+            self.ask('GET', '/datastores/mariadb', roles=stage.ADMIN).json['datastore'],
+        )
 
     def test_a_datastore_is_found_by_id_and_by_name(self):
         for asked in ('mariadb', database.MARIADB):
-            self.assertEqual(database.MARIADB, self.ask('GET', f'/datastores/{asked}').json['datastore']['id'])
+            self.assertEqual(
+                database.MARIADB, self.ask('GET', f'/datastores/{asked}').json['datastore']['id']
+            )
 
     def test_a_version_is_found_in_three_ways(self):
-        for path in ('/datastores/mariadb/versions/11.8.6', f'/datastores/{database.MARIADB}/versions/{database.MARIADB_11_8}',
-                     f'/datastores/versions/{database.MARIADB_11_8}'):
+        for path in (
+            '/datastores/mariadb/versions/11.8.6',
+            f'/datastores/{database.MARIADB}/versions/{database.MARIADB_11_8}',
+            f'/datastores/versions/{database.MARIADB_11_8}',
+        ):
             version = self.ask('GET', path).json['version']
-            self.assertEqual((database.MARIADB_11_8, '11.8.6', '11.8.6', database.MARIADB),
-                             (version['id'], version['name'], version['version'], version['datastore']))
+            self.assertEqual(
+                (database.MARIADB_11_8, '11.8.6', '11.8.6', database.MARIADB),
+                (version['id'], version['name'], version['version'], version['datastore']),
+            )
             self.assertNotIn('image', version)
 
     def test_versions_that_are_not_active_are_for_admins(self):
         path = f'/datastores/versions/{database.MARIADB_INACTIVE}'
         self.assert_refused(self.ask('GET', path), 404, 'DATASTORE_VERSION_NOT_FOUND')
-        self.assert_refused(self.ask('GET', '/datastores/mariadb/versions/11.8.0'), 404, 'DATASTORE_VERSION_NOT_FOUND')
+        self.assert_refused(
+            self.ask('GET', '/datastores/mariadb/versions/11.8.0'),
+            404,
+            'DATASTORE_VERSION_NOT_FOUND',
+        )
         version = self.ask('GET', path, roles=stage.ADMIN).json['version']
-        self.assertEqual((False, database.IMAGE_11_8, [], ''), (version['active'], version['image'], version['image_tags'],
-                                                                version['packages']))
-        names = [each['name'] for each in self.ask('GET', '/datastores/mariadb/versions', roles=stage.ADMIN).json['versions']]
+        self.assertEqual(
+            (False, database.IMAGE_11_8, [], ''),
+            (version['active'], version['image'], version['image_tags'], version['packages']),
+        )
+        names = [
+            each['name']
+            for each in self.ask('GET', '/datastores/mariadb/versions', roles=stage.ADMIN).json[
+                'versions'
+            ]
+        ]
         self.assertEqual(['10.11.14', '11.8.0', '11.8.6'], names)
 
     def test_what_is_not_there_is_404_whatever_it_looks_like(self):
         for name in ('oracle', '%00', '%ff%fe', 'x' * 300, UNKNOWN):
             self.assert_refused(self.ask('GET', f'/datastores/{name}'), 404, 'DATASTORE_NOT_FOUND')
-            self.assert_refused(self.ask('GET', f'/datastores/{name}/versions'), 404, 'DATASTORE_NOT_FOUND')
-            self.assert_refused(self.ask('GET', f'/datastores/mariadb/versions/{name}'), 404, 'DATASTORE_VERSION_NOT_FOUND')
-            self.assert_refused(self.ask('GET', f'/datastores/versions/{name}'), 404, 'DATASTORE_VERSION_NOT_FOUND')
+            self.assert_refused(
+                self.ask('GET', f'/datastores/{name}/versions'), 404, 'DATASTORE_NOT_FOUND'
+            )
+            self.assert_refused(
+                self.ask('GET', f'/datastores/mariadb/versions/{name}'),
+                404,
+                'DATASTORE_VERSION_NOT_FOUND',
+            )
+            self.assert_refused(
+                self.ask('GET', f'/datastores/versions/{name}'), 404, 'DATASTORE_VERSION_NOT_FOUND'
+            )
 
 
 class TestUpgradeTargets(stage.ApiTestCase):
-
     def test_every_version_of_the_datastore_says_whether_and_why(self):
         self.db.add_version(name='10.6.20')
         self.db.add_version(name='11.8.9', image_id=None)
-        found = {each['name']: (each['allowed'], each['reason_code'], each['current'])
-                 for each in self.ask('GET', f'/instances/{database.INSTANCE}/upgrade-targets', roles=stage.ADMIN).json['upgrade_targets']}
-        self.assertEqual({
-            '10.11.14': (True, 'SAME_VERSION', True), '11.8.6': (True, 'NEXT_SERIES', False),
-            '11.8.0': (False, 'DATASTORE_VERSION_INACTIVE', False), '10.6.20': (False, 'DOWNGRADE', False),
-            '11.8.9': (False, 'DATASTORE_VERSION_HAS_NO_IMAGE', False)}, found)
+        found = {
+            each['name']: (each['allowed'], each['reason_code'], each['current'])
+            for each in self.ask(
+                'GET', f'/instances/{database.INSTANCE}/upgrade-targets', roles=stage.ADMIN
+            ).json['upgrade_targets']
+        }
+        self.assertEqual(
+            {
+                '10.11.14': (True, 'SAME_VERSION', True),
+                '11.8.6': (True, 'NEXT_SERIES', False),
+                '11.8.0': (False, 'DATASTORE_VERSION_INACTIVE', False),
+                '10.6.20': (False, 'DOWNGRADE', False),
+                '11.8.9': (False, 'DATASTORE_VERSION_HAS_NO_IMAGE', False),
+            },
+            found,
+        )
 
     def test_what_is_allowed_is_accepted_and_what_is_not_is_refused(self):
         for name in ('10.6.20', '10.11.15', '11.4.2', '12.0.1', '11.8'):
             self.db.add_version(name=name)
-        targets = self.ask('GET', f'/instances/{database.INSTANCE}/upgrade-targets').json['upgrade_targets']
+        targets = self.ask('GET', f'/instances/{database.INSTANCE}/upgrade-targets').json[
+            'upgrade_targets'
+        ]
         for target in targets:
             instance_id = self.db.add_instance(name=target['name'])
             status = self.patch(target['id'], instance_id).status_int
             self.assertEqual(202 if target['allowed'] else 400, status, target)
 
     def test_of_an_instance_that_is_not_there(self):
-        self.assert_refused(self.ask('GET', f'/instances/{UNKNOWN}/upgrade-targets'), 404, 'INSTANCE_NOT_FOUND')
+        self.assert_refused(
+            self.ask('GET', f'/instances/{UNKNOWN}/upgrade-targets'), 404, 'INSTANCE_NOT_FOUND'
+        )
 
 
 class TestUpgradeChecks(stage.ApiTestCase):
-
     path = f'/instances/{database.INSTANCE}/upgrade-checks'
 
     def create(self, version='11.8.6', **options):
-        return self.ask('POST', self.path, {'upgrade_check': {'datastore_version': version}}, **options)
+        return self.ask(
+            'POST', self.path, {'upgrade_check': {'datastore_version': version}}, **options
+        )
 
     def test_a_check_is_stored_and_a_taskmanager_is_nudged(self):
         response = self.create()
         check = response.json['upgrade_check']
-        self.assertEqual((202, 'PENDING', None), (response.status_int, check['state'], check['allowed']))
-        self.assertTrue(response.headers['Location'].endswith(f'/v1.0/{database.PROJECT}{self.path}/{check["id"]}'))
+        self.assertEqual(
+            (202, 'PENDING', None), (response.status_int, check['state'], check['allowed'])
+        )
+        self.assertTrue(
+            response.headers['Location'].endswith(
+                f'/v1.0/{database.PROJECT}{self.path}/{check["id"]}'
+            )
+        )
         self.assertEqual([check['id']], self.taskmanager.checks)
         self.assertEqual(check, self.ask('GET', f'{self.path}/{check["id"]}').json['upgrade_check'])
 
@@ -103,27 +170,54 @@ class TestUpgradeChecks(stage.ApiTestCase):
         check_id = self.create().json['upgrade_check']['id']
         checks = self.db.repositories.checks
         held = checks.claim(check_id, 'tm', 60)
-        result = upgrade.CheckResult('guest_disk_space', 'refused', 'Its volume is full.', 'GUEST_NO_SPACE')
+        result = upgrade.CheckResult(
+            'guest_disk_space', 'refused', 'Its volume is full.', 'GUEST_NO_SPACE'
+        )
         checks.finish(dataclasses.replace(held, state='COMPLETED', results=(result,)))
         shown = self.ask('GET', f'{self.path}/{check_id}').json['upgrade_check']
         self.assertEqual(('COMPLETED', False), (shown['state'], shown['allowed']))
-        self.assertEqual([{'name': 'guest_disk_space', 'outcome': 'refused', 'message': 'Its volume is full.',
-                           'code': 'GUEST_NO_SPACE'}], shown['results'])
+        self.assertEqual(
+            [
+                {
+                    'name': 'guest_disk_space',
+                    'outcome': 'refused',
+                    'message': 'Its volume is full.',
+                    'code': 'GUEST_NO_SPACE',
+                }
+            ],
+            shown['results'],
+        )
 
     def test_nothing_of_the_instance_changes(self):
         self.create()
-        self.assertEqual('ACTIVE', self.ask('GET', f'/instances/{database.INSTANCE}').json['instance']['status'])
+        self.assertEqual(
+            'ACTIVE', self.ask('GET', f'/instances/{database.INSTANCE}').json['instance']['status']
+        )
 
     def test_versions_and_bodies_are_refused_as_for_an_upgrade(self):
         self.assert_refused(self.create('12.0'), 404, 'DATASTORE_VERSION_NOT_FOUND')
-        self.assert_refused(self.create(database.MYSQL_9_7), 400, 'DATASTORE_VERSION_OF_OTHER_DATASTORE')
-        self.assert_refused(self.ask('POST', self.path, {'instance': {'datastore_version': '11.8.6'}}), 400, 'BODY_INVALID')
-        self.assert_refused(self.ask('POST', self.path, raw=b'x', content_type='text/plain'), 415, 'UNSUPPORTED_MEDIA_TYPE')
+        self.assert_refused(
+            self.create(database.MYSQL_9_7), 400, 'DATASTORE_VERSION_OF_OTHER_DATASTORE'
+        )
+        self.assert_refused(
+            self.ask('POST', self.path, {'instance': {'datastore_version': '11.8.6'}}),
+            400,
+            'BODY_INVALID',
+        )
+        self.assert_refused(
+            self.ask('POST', self.path, raw=b'x', content_type='text/plain'),
+            415,
+            'UNSUPPORTED_MEDIA_TYPE',
+        )
 
     def test_a_check_is_not_found_under_another_instance(self):
         check_id = self.create().json['upgrade_check']['id']
         other = self.db.add_instance(name='other')
-        for path in (f'/instances/{other}/upgrade-checks/{check_id}', f'{self.path}/{UNKNOWN}', f'{self.path}/x'):
+        for path in (
+            f'/instances/{other}/upgrade-checks/{check_id}',
+            f'{self.path}/{UNKNOWN}',
+            f'{self.path}/x',
+        ):
             self.assert_refused(self.ask('GET', path), 404, 'UPGRADE_CHECK_NOT_FOUND')
 
     def test_a_reader_may_look_and_not_ask(self):
@@ -131,7 +225,6 @@ class TestUpgradeChecks(stage.ApiTestCase):
 
 
 class TestUpgrades(stage.ApiTestCase):
-
     def ids(self, path='/upgrades', **options):
         return [each['id'] for each in self.ask('GET', path, **options).json['upgrades']]
 
@@ -139,17 +232,50 @@ class TestUpgrades(stage.ApiTestCase):
         begun = self.db.begin()
         upgrades = self.db.repositories.upgrades
         held = upgrades.claim(begun.id, 'tm', 60)
-        run = upgrade.StepRun(states.Step.PRECHECK, 1, begun.created_at, begun.created_at, 2, 'done', 100, 'All checks passed.')
+        run = upgrade.StepRun(
+            states.Step.PRECHECK,
+            1,
+            begun.created_at,
+            begun.created_at,
+            2,
+            'done',
+            100,
+            'All checks passed.',
+        )
         held = upgrades.save(held.evolve(step=states.Step.REBUILD, steps=(run,), rebuild_attempt=1))
-        upgrades.end(held.with_data(downtime_seconds=24.1), states.UpgradeState.FAILED, cause='Nova says no space.',
-                     error_code='REBUILD_FAILED')
+        upgrades.end(
+            held.with_data(downtime_seconds=24.1),
+            states.UpgradeState.FAILED,
+            cause='Nova says no space.',
+            error_code='REBUILD_FAILED',
+        )
         shown = self.ask('GET', f'/upgrades/{begun.id}').json['upgrade']
-        self.assertEqual(('FAILED', 'rebuild', 1, False, 24.1, 'Nova says no space.', 'REBUILD_FAILED'), tuple(shown[key] for key in (
-            'state', 'step', 'attempt', 'cancellable', 'downtime_seconds', 'cause', 'error_code')))
-        self.assertEqual({'id': database.MARIADB_11_8, 'name': '11.8.6', 'version': '11.8.6'}, shown['target_version'])
-        step, = shown['steps']
-        self.assertEqual(('precheck', 1, 2, 'done', 100, 'All checks passed.'), tuple(step[key] for key in (
-            'step', 'attempt', 'runs', 'outcome', 'percent', 'message')))
+        self.assertEqual(
+            ('FAILED', 'rebuild', 1, False, 24.1, 'Nova says no space.', 'REBUILD_FAILED'),
+            tuple(
+                shown[key]
+                for key in (
+                    'state',
+                    'step',
+                    'attempt',
+                    'cancellable',
+                    'downtime_seconds',
+                    'cause',
+                    'error_code',
+                )
+            ),
+        )
+        self.assertEqual(
+            {'id': database.MARIADB_11_8, 'name': '11.8.6', 'version': '11.8.6'},
+            shown['target_version'],
+        )
+        (step,) = shown['steps']
+        self.assertEqual(
+            ('precheck', 1, 2, 'done', 100, 'All checks passed.'),
+            tuple(
+                step[key] for key in ('step', 'attempt', 'runs', 'outcome', 'percent', 'message')
+            ),
+        )
         self.assertIsNotNone(step['started_at'])
 
     def with_data(self, data, db=None):
@@ -157,18 +283,36 @@ class TestUpgrades(stage.ApiTestCase):
         db = db or self.db
         begun = db.begin()
         held = db.repositories.upgrades.claim(begun.id, 'tm', 60)
-        return db.repositories.upgrades.end(held.with_data(**data), states.UpgradeState.COMPLETED).id
+        return db.repositories.upgrades.end(
+            held.with_data(**data), states.UpgradeState.COMPLETED
+        ).id
 
     def test_what_its_tenant_should_know_of_it_is_shown(self):
         upgrade_id = self.with_data(test_notes.BOREALIS)
         shown = self.ask('GET', f'/upgrades/{upgrade_id}').json['upgrade']
         self.assertEqual(test_notes.BOREALIS['warnings'], shown['warnings'])
-        self.assertEqual(['OWNER_NOT_RESTORED', 'TROVE_AGENT_SILENT'], [each['code'] for each in shown['remarks']])
-        self.assertEqual([{'step': 'restore', 'code': 'SETTING_CHANGED', 'message': "sql_mode was 'A' and is 'B'.", 'name': 'sql_mode',
-                           'before': 'A', 'after': 'B'}], shown['settings_changed'])
+        self.assertEqual(
+            ['OWNER_NOT_RESTORED', 'TROVE_AGENT_SILENT'],
+            [each['code'] for each in shown['remarks']],
+        )
+        self.assertEqual(
+            [
+                {
+                    'step': 'restore',
+                    'code': 'SETTING_CHANGED',
+                    'message': "sql_mode was 'A' and is 'B'.",
+                    'name': 'sql_mode',
+                    'before': 'A',
+                    'after': 'B',
+                }
+            ],
+            shown['settings_changed'],
+        )
         for path in ('/upgrades', f'/instances/{database.INSTANCE}/upgrades'):
-            listed, = self.ask('GET', path).json['upgrades']
-            self.assertEqual({key: value for key, value in shown.items() if key != 'settings_changed'}, listed)
+            (listed,) = self.ask('GET', path).json['upgrades']
+            self.assertEqual(
+                {key: value for key, value in shown.items() if key != 'settings_changed'}, listed
+            )
 
     def test_rows_of_earlier_releases_are_shown_too_and_those_that_have_nothing_of_it(self):
         for expanded in (True, False):
@@ -178,12 +322,24 @@ class TestUpgrades(stage.ApiTestCase):
                 upgrade_id = self.with_data(data, db)
                 db.update_instance(task_id=1, datastore_version_id=database.MARIADB_10_11)
                 shown = self.ask('GET', f'/upgrades/{upgrade_id}').json['upgrade']
-                self.assertEqual(wanted, {key: [(each['step'], each['code']) for each in shown[key]] for key in wanted})
+                self.assertEqual(
+                    wanted,
+                    {key: [(each['step'], each['code']) for each in shown[key]] for key in wanted},
+                )
 
     def test_addresses_of_the_operators_network_are_for_admins(self):
-        warning = {'step': 'precheck', 'code': 'ENGINE_REFUSED', 'message': 'The registry 172.24.5.1:5000 refused.'}
-        upgrade_id = self.with_data({'warnings': [warning], 'remarks': ['From http://nova-int:8774/.']})
-        tenants, admins = (self.ask('GET', f'/upgrades/{upgrade_id}', roles=roles) for roles in (stage.MEMBER, stage.ADMIN))
+        warning = {
+            'step': 'precheck',
+            'code': 'ENGINE_REFUSED',
+            'message': 'The registry 172.24.5.1:5000 refused.',
+        }
+        upgrade_id = self.with_data(
+            {'warnings': [warning], 'remarks': ['From http://nova-int:8774/.']}
+        )
+        tenants, admins = (
+            self.ask('GET', f'/upgrades/{upgrade_id}', roles=roles)
+            for roles in (stage.MEMBER, stage.ADMIN)
+        )
         self.assertNotIn('172.24', tenants.text)
         self.assertNotIn('nova-int', tenants.text)
         self.assertNotIn('172.24', self.ask('GET', '/upgrades').text)
@@ -193,16 +349,19 @@ class TestUpgrades(stage.ApiTestCase):
         made = []
 
         class Counted(upgrade.Upgrade):
-
             @property
             def notes(self):
                 made.append(self.id)
                 return super().notes
 
         row = self.db.repositories.upgrades.get(self.with_data(test_notes.BOREALIS))
-        counted = Counted(**{field.name: getattr(row, field.name) for field in dataclasses.fields(row)})
+        counted = Counted(
+            **{field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
+        )
         who = oslo_context.RequestContext(project_id=database.PROJECT, roles=['member'])
-        asked = call.Call(webob.Request.blank(f'/{database.PROJECT}/upgrades'), who, self.new_services())
+        asked = call.Call(
+            webob.Request.blank(f'/{database.PROJECT}/upgrades'), who, self.new_services()
+        )
         for view in (upgrades.show, upgrades.item):
             self.assertEqual(row.id, view(asked, counted, {})['id'])
             self.assertEqual([row.id], made)
@@ -210,7 +369,11 @@ class TestUpgrades(stage.ApiTestCase):
 
     def test_notes_of_another_project_are_not_told(self):
         upgrade_id = self.with_data(test_notes.BOREALIS)
-        self.assert_refused(self.ask('GET', f'/upgrades/{upgrade_id}', project_id=database.OTHER_PROJECT), 404, 'UPGRADE_NOT_FOUND')
+        self.assert_refused(
+            self.ask('GET', f'/upgrades/{upgrade_id}', project_id=database.OTHER_PROJECT),
+            404,
+            'UPGRADE_NOT_FOUND',
+        )
 
     def test_it_can_be_cancelled_until_nova_has_been_asked(self):
         begun = self.db.begin()
@@ -219,21 +382,30 @@ class TestUpgrades(stage.ApiTestCase):
         for step in states.STEPS:
             held = self.db.repositories.upgrades.save(held.evolve(step=step))
             shown = self.ask('GET', f'/upgrades/{begun.id}').json['upgrade']
-            self.assertEqual(step in {states.Step.PRECHECK, states.Step.QUIESCE}, shown['cancellable'])
+            self.assertEqual(
+                step in {states.Step.PRECHECK, states.Step.QUIESCE}, shown['cancellable']
+            )
 
     def test_a_project_lists_its_own(self):
         mine, other = self.db.begin(), self.db.begin(database.OTHER_INSTANCE)
         self.assertEqual([mine.id], self.ids())
         self.assertEqual([mine.id], self.ids(roles=stage.ADMIN))
-        self.assertEqual({mine.id, other.id}, set(self.ids('/upgrades?all_projects=True', roles=stage.ADMIN)))
-        self.assertEqual([other.id], self.ids(f'/upgrades?project_id={database.OTHER_PROJECT}', roles=stage.ADMIN))
+        self.assertEqual(
+            {mine.id, other.id}, set(self.ids('/upgrades?all_projects=True', roles=stage.ADMIN))
+        )
+        self.assertEqual(
+            [other.id],
+            self.ids(f'/upgrades?project_id={database.OTHER_PROJECT}', roles=stage.ADMIN),
+        )
 
     def test_only_admins_see_those_of_others(self):
         other = self.db.begin(database.OTHER_INSTANCE)
         for query in ('all_projects=true', f'project_id={database.OTHER_PROJECT}'):
             self.assert_refused(self.ask('GET', f'/upgrades?{query}'), 403, 'FORBIDDEN')
         self.assert_refused(self.ask('GET', f'/upgrades/{other.id}'), 404, 'UPGRADE_NOT_FOUND')
-        self.assertEqual(200, self.ask('GET', f'/upgrades/{other.id}', roles=stage.ADMIN).status_int)
+        self.assertEqual(
+            200, self.ask('GET', f'/upgrades/{other.id}', roles=stage.ADMIN).status_int
+        )
 
     def test_filters_choose(self):
         first = self.db.begin()
@@ -248,7 +420,9 @@ class TestUpgrades(stage.ApiTestCase):
         self.assert_refused(self.ask('GET', '/upgrades?instance_id=db1'), 400, 'QUERY_INVALID')
 
     def test_pages_follow_each_other(self):
-        expected = {self.db.begin(self.db.add_instance(name=f'n{number}')).id for number in range(5)}
+        expected = {
+            self.db.begin(self.db.add_instance(name=f'n{number}')).id for number in range(5)
+        }
         seen, query = [], '?limit=2'
         while query:
             page = self.ask('GET', f'/upgrades{query}').json
@@ -258,5 +432,9 @@ class TestUpgrades(stage.ApiTestCase):
 
     def test_what_is_not_there_is_404(self):
         for upgrade_id in (UNKNOWN, 'x', '%00'):
-            self.assert_refused(self.ask('GET', f'/upgrades/{upgrade_id}'), 404, 'UPGRADE_NOT_FOUND')
-        self.assert_refused(self.ask('GET', f'/instances/{UNKNOWN}/upgrades'), 404, 'INSTANCE_NOT_FOUND')
+            self.assert_refused(
+                self.ask('GET', f'/upgrades/{upgrade_id}'), 404, 'UPGRADE_NOT_FOUND'
+            )
+        self.assert_refused(
+            self.ask('GET', f'/instances/{UNKNOWN}/upgrades'), 404, 'INSTANCE_NOT_FOUND'
+        )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stand-in on loopback for Keystone, Nova and Glance: real HTTP, so that time-outs, 409 and 5xx are the real ones."""
+
 import base64
 import json
 import socket
@@ -32,12 +33,37 @@ class Cloud(fixtures.Fixture):
         self.events = {}
         self.hang = threading.Event()
         self.server = {
-            'id': SERVER, 'name': 'db1', 'status': 'ACTIVE', 'OS-EXT-STS:task_state': None, 'image': {'id': 'image-1'}, 'locked': False,
-            'metadata': {'kept': 'yes'}, 'OS-EXT-SRV-ATTR:user_data': base64.b64encode(USER_DATA).decode(), 'host_status': 'UP',
-            'OS-EXT-SRV-ATTR:host': 'c1', 'flavor': {'ram': 512, 'disk': 4, 'vcpus': 1},
-            'addresses': {'net': [{'addr': '10.0.0.3', 'OS-EXT-IPS:type': 'fixed'}, {'addr': '192.0.2.7', 'OS-EXT-IPS:type': 'floating'}]}}
-        self.images = [{'id': 'image-2', 'name': 'new', 'status': 'active', 'min_disk': 1, 'min_ram': 256, 'size': 5}]
-        self._httpd = wsgiref.simple_server.make_server('127.0.0.1', 0, self._app, handler_class=_Quiet)
+            'id': SERVER,
+            'name': 'db1',
+            'status': 'ACTIVE',
+            'OS-EXT-STS:task_state': None,
+            'image': {'id': 'image-1'},
+            'locked': False,
+            'metadata': {'kept': 'yes'},
+            'OS-EXT-SRV-ATTR:user_data': base64.b64encode(USER_DATA).decode(),
+            'host_status': 'UP',
+            'OS-EXT-SRV-ATTR:host': 'c1',
+            'flavor': {'ram': 512, 'disk': 4, 'vcpus': 1},
+            'addresses': {
+                'net': [
+                    {'addr': '10.0.0.3', 'OS-EXT-IPS:type': 'fixed'},
+                    {'addr': '192.0.2.7', 'OS-EXT-IPS:type': 'floating'},
+                ]
+            },
+        }
+        self.images = [
+            {
+                'id': 'image-2',
+                'name': 'new',
+                'status': 'active',
+                'min_disk': 1,
+                'min_ram': 256,
+                'size': 5,
+            }
+        ]
+        self._httpd = wsgiref.simple_server.make_server(
+            '127.0.0.1', 0, self._app, handler_class=_Quiet
+        )
         self.url = f'http://127.0.0.1:{self._httpd.server_port}'
         thread = threading.Thread(target=self._httpd.serve_forever, args=(0.01,), daemon=True)
         thread.start()
@@ -54,7 +80,12 @@ class Cloud(fixtures.Fixture):
         our_conf.register_opts(conf)
         compute_conf.register_credentials(conf)
         conf(args=[])
-        for name, value in {'auth_url': f'{self.url}/v3', 'username': 'u', 'password': 'p', 'project_name': 's'}.items():
+        for name, value in {
+            'auth_url': f'{self.url}/v3',
+            'username': 'u',
+            'password': 'p',
+            'project_name': 's',
+        }.items():
             conf.set_override(name, value, 'service_credentials')
         for name, value in {'compute_timeout': 1.0, **options}.items():
             conf.set_override(name, value, 'trove_upgrade')
@@ -84,21 +115,53 @@ class Cloud(fixtures.Fixture):
         """As Nova: user data from microversion 2.3 on, the sizes of the flavor from 2.47 on."""
         minor = int(version.partition('.')[2])
         hidden = {'OS-EXT-SRV-ATTR:user_data'} if minor < 3 else set()
-        return {**{name: value for name, value in self.server.items() if name not in hidden}, **({'flavor': {'id': '6'}} if minor < 47 else {})}
+        return {
+            **{name: value for name, value in self.server.items() if name not in hidden},
+            **({'flavor': {'id': '6'}} if minor < 47 else {}),
+        }
 
     def _normal(self, method, path, headers, version):
         endpoint = {'region_id': 'R', 'region': 'R', 'interface': 'internal', 'id': 'e'}
         if path == '/v3/auth/tokens':
             headers.append(('X-Subject-Token', 'token'))
-            catalog = [{'type': kind, 'name': kind, 'id': kind, 'endpoints': [{**endpoint, 'url': self.url + where}]}
-                       for kind, where in (('compute', '/v2.1'), ('image', ''))]
-            return 201, {'token': {'catalog': catalog, 'methods': ['password'], 'expires_at': '2099-01-01T00:00:00.000000Z',
-                                   'issued_at': '2026-01-01T00:00:00.000000Z', 'user': {'id': 'u', 'name': 'u', 'domain': {'id': 'd', 'name': 'd'}},
-                                   'project': {'id': 's', 'name': 's', 'domain': {'id': 'd', 'name': 'd'}}, 'roles': []}}
+            catalog = [
+                {
+                    'type': kind,
+                    'name': kind,
+                    'id': kind,
+                    'endpoints': [{**endpoint, 'url': self.url + where}],
+                }
+                for kind, where in (('compute', '/v2.1'), ('image', ''))
+            ]
+            return 201, {
+                'token': {
+                    'catalog': catalog,
+                    'methods': ['password'],
+                    'expires_at': '2099-01-01T00:00:00.000000Z',
+                    'issued_at': '2026-01-01T00:00:00.000000Z',
+                    'user': {'id': 'u', 'name': 'u', 'domain': {'id': 'd', 'name': 'd'}},
+                    'project': {'id': 's', 'name': 's', 'domain': {'id': 'd', 'name': 'd'}},
+                    'roles': [],
+                }
+            }
         if path in {'/v3', '/v3/'}:
-            return 200, {'version': {'id': 'v3.14', 'status': 'stable', 'links': [{'rel': 'self', 'href': f'{self.url}/v3'}]}}
+            return 200, {
+                'version': {
+                    'id': 'v3.14',
+                    'status': 'stable',
+                    'links': [{'rel': 'self', 'href': f'{self.url}/v3'}],
+                }
+            }
         routes = {
-            '/v2.1': {'version': {'id': 'v2.1', 'version': self.version, 'min_version': '2.1', 'status': 'CURRENT', 'links': []}},
+            '/v2.1': {
+                'version': {
+                    'id': 'v2.1',
+                    'version': self.version,
+                    'min_version': '2.1',
+                    'status': 'CURRENT',
+                    'links': [],
+                }
+            },
             f'/v2.1/servers/{SERVER}': {'server': self._shown(version)},
             f'/v2.1/servers/{SERVER}/action': {'server': self.server},
             f'/v2.1/servers/{SERVER}/os-instance-actions': {'instanceActions': self.actions},
@@ -110,14 +173,26 @@ class Cloud(fixtures.Fixture):
         routes['/v2.1/'] = routes['/v2.1']
         for request_id, events in self.events.items():
             action = next(action for action in self.actions if action['request_id'] == request_id)
-            routes[f'/v2.1/servers/{SERVER}/os-instance-actions/{request_id}'] = {'instanceAction': {**action, 'events': events}}
+            routes[f'/v2.1/servers/{SERVER}/os-instance-actions/{request_id}'] = {
+                'instanceAction': {**action, 'events': events}
+            }
         if path in routes:
             return (202 if method == 'POST' else 200), routes[path]
         return 404, {'itemNotFound': {'code': 404, 'message': 'no such thing'}}
 
-    def action(self, request_id, *events, action='rebuild', start='2026-01-01T00:00:00', message=None):
+    def action(
+        self, request_id, *events, action='rebuild', start='2026-01-01T00:00:00', message=None
+    ):
         """A recorded instance action; its events are (name, result)."""
-        self.actions.append({'action': action, 'request_id': request_id, 'start_time': start, 'message': message, 'instance_uuid': SERVER})
+        self.actions.append(
+            {
+                'action': action,
+                'request_id': request_id,
+                'start_time': start,
+                'message': message,
+                'instance_uuid': SERVER,
+            }
+        )
         self.events[request_id] = [{'event': name, 'result': result} for name, result in events]
 
 

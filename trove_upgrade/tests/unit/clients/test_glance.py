@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Glance adapter against HTTP on loopback."""
+
 from trove_upgrade.clients.glance import Glance
 from trove_upgrade.domain import compute, exceptions
 from trove_upgrade.tests.unit import base
@@ -7,7 +8,6 @@ from trove_upgrade.tests.unit.clients import cloud
 
 
 class TestGlance(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.cloud = self.useFixture(cloud.Cloud())

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Nova adapter through the real python-novaclient, against HTTP on loopback."""
+
 import base64
 
 from trove_upgrade.clients.glance import Glance
@@ -15,7 +16,6 @@ Result = compute.RebuildResult
 
 
 class _NovaCase(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.cloud = self.useFixture(cloud.Cloud())
@@ -23,16 +23,31 @@ class _NovaCase(base.TestCase):
 
 
 class TestReading(_NovaCase):
-
     def test_a_server_is_looked_at_without_its_user_data(self):
         server = self.nova.server(cloud.SERVER)
-        self.assertEqual(('ACTIVE', 'image-1', {'kept': 'yes'}, None), (server.status, server.image_id, server.metadata, server.user_data))
+        self.assertEqual(
+            ('ACTIVE', 'image-1', {'kept': 'yes'}, None),
+            (server.status, server.image_id, server.metadata, server.user_data),
+        )
 
     def test_a_server_is_read_whole(self):
         server = self.nova.server_with_user_data(cloud.SERVER)
-        self.assertEqual(('ACTIVE', None, 'image-1', cloud.USER_DATA, 'c1', 512, 4), (
-            server.status, server.task_state, server.image_id, server.user_data, server.host, server.flavor_ram_mb, server.flavor_disk_gb))
-        self.assertEqual([('10.0.0.3', 'private'), ('192.0.2.7', 'public')], [(item.address, item.type) for item in server.addresses])
+        self.assertEqual(
+            ('ACTIVE', None, 'image-1', cloud.USER_DATA, 'c1', 512, 4),
+            (
+                server.status,
+                server.task_state,
+                server.image_id,
+                server.user_data,
+                server.host,
+                server.flavor_ram_mb,
+                server.flavor_disk_gb,
+            ),
+        )
+        self.assertEqual(
+            [('10.0.0.3', 'private'), ('192.0.2.7', 'public')],
+            [(item.address, item.type) for item in server.addresses],
+        )
         self.assertIsNone(server.marker)
         self.assertFalse(server.volume_backed)
 
@@ -47,7 +62,10 @@ class TestReading(_NovaCase):
 
     def test_the_picture_has_host_quota_and_microversion(self):
         picture = self.nova.picture(cloud.SERVER)
-        self.assertEqual((True, 128, (2, 93)), (picture.compute_up, picture.metadata_quota, picture.max_microversion))
+        self.assertEqual(
+            (True, 128, (2, 93)),
+            (picture.compute_up, picture.metadata_quota, picture.max_microversion),
+        )
         self.cloud.server.update(host_status='DOWN')
         self.assertIs(False, self.nova.picture(cloud.SERVER).compute_up)
         del self.cloud.server['host_status']
@@ -58,7 +76,9 @@ class TestReading(_NovaCase):
         self.assertEqual((2, 60), self.nova.picture(cloud.SERVER).max_microversion)
 
     def test_an_unknown_server_is_not_found(self):
-        self.assertRaises(exceptions.ServerNotFound, self.nova.server, '22222222-2222-4222-8222-222222222222')
+        self.assertRaises(
+            exceptions.ServerNotFound, self.nova.server, '22222222-2222-4222-8222-222222222222'
+        )
 
     def test_a_nova_that_hangs_breaks_or_is_down_is_unavailable(self):
         self.cloud.answers[('GET', SHOW)] = (503, {})
@@ -83,24 +103,45 @@ class TestPlainExceptions(_NovaCase):
     def test_a_service_user_without_a_password(self):
         conf = self.cloud.conf()
         conf.set_override('password', None, 'service_credentials')
-        self.assertIn('password is a required attribute', self.refused(Nova.from_conf(conf).server, cloud.SERVER))
-        self.assertIn('password is a required attribute', self.refused(Glance.from_conf(conf).image, 'image-2'))
-        self.assertIn('password is a required attribute', self.refused(NovaDirectory.from_conf(conf).list_servers, [cloud.SERVER]))
+        self.assertIn(
+            'password is a required attribute',
+            self.refused(Nova.from_conf(conf).server, cloud.SERVER),
+        )
+        self.assertIn(
+            'password is a required attribute',
+            self.refused(Glance.from_conf(conf).image, 'image-2'),
+        )
+        self.assertIn(
+            'password is a required attribute',
+            self.refused(NovaDirectory.from_conf(conf).list_servers, [cloud.SERVER]),
+        )
 
     def test_a_password_that_keystone_refuses_later(self):
         self.nova.server(cloud.SERVER)
         self.cloud.answers['GET', SHOW] = (401, {'error': {'code': 401}})
-        self.cloud.answers['POST', '/v3/auth/tokens'] = (401, {'error': {'code': 401, 'message': 'no such user or password'}})
+        self.cloud.answers['POST', '/v3/auth/tokens'] = (
+            401,
+            {'error': {'code': 401, 'message': 'no such user or password'}},
+        )
         self.assertIn('401', self.refused(self.nova.server, cloud.SERVER))
 
     def test_a_file_of_certificates_that_is_not_there(self):
         conf = self.cloud.conf()
-        conf.set_override('auth_url', self.cloud.url.replace('http:', 'https:'), 'service_credentials')
+        conf.set_override(
+            'auth_url', self.cloud.url.replace('http:', 'https:'), 'service_credentials'
+        )
         conf.set_override('cafile', '/does/not/exist', 'service_credentials')
         self.assertIn('/does/not/exist', self.refused(Nova.from_conf(conf).server, cloud.SERVER))
 
     def test_answers_of_another_form(self):
-        for document in ([], {}, {'server': None}, {'server': []}, 'text', {'server': {'id': cloud.SERVER}}):
+        for document in (
+            [],
+            {},
+            {'server': None},
+            {'server': []},
+            'text',
+            {'server': {'id': cloud.SERVER}},
+        ):
             self.cloud.answers['GET', SHOW] = (200, document)
             self.refused(self.nova.server, cloud.SERVER)
             self.refused(self.nova.picture, cloud.SERVER)
@@ -114,45 +155,70 @@ class TestPlainExceptions(_NovaCase):
     def test_images_of_another_form(self):
         glance = Glance.from_conf(self.cloud.conf())
         for document in ([], {}, None, {'images': 5}, {'images': [{}]}):
-            self.cloud.answers['GET', '/v2/images'] = self.cloud.answers['GET', '/v2/images/image-2'] = (200, document)
+            self.cloud.answers['GET', '/v2/images'] = self.cloud.answers[
+                'GET', '/v2/images/image-2'
+            ] = (200, document)
             self.refused(glance.newest, ['trove'])
             self.refused(glance.image, 'image-2')
 
 
 class TestRebuild(_NovaCase):
-
     def rebuild(self, user_data=b'#cloud-config\n'):
         self.nova.rebuild(self.nova.server(cloud.SERVER), 'image-2', 'u:1', user_data)
         return self.cloud.asked('POST', ACTION)[0]['rebuild']
 
     def test_all_other_metadata_is_sent_again_and_user_data_in_base64(self):
         body = self.rebuild()
-        self.assertEqual({'imageRef': 'image-2', 'metadata': {'kept': 'yes', 'trove_upgrade': 'u:1'},
-                          'user_data': base64.b64encode(b'#cloud-config\n').decode()}, body)
+        self.assertEqual(
+            {
+                'imageRef': 'image-2',
+                'metadata': {'kept': 'yes', 'trove_upgrade': 'u:1'},
+                'user_data': base64.b64encode(b'#cloud-config\n').decode(),
+            },
+            body,
+        )
 
     def test_below_2_57_files_are_injected(self):
         self.cloud.version = '2.56'
-        body = self.rebuild(b'#cloud-config\nwrite_files: [{path: /a, encoding: b64, content: aGk=}]\n')
+        body = self.rebuild(
+            b'#cloud-config\nwrite_files: [{path: /a, encoding: b64, content: aGk=}]\n'
+        )
         self.assertNotIn('user_data', body)
-        self.assertEqual([{'path': '/a', 'contents': base64.b64encode(b'hi').decode()}], body['personality'])
+        self.assertEqual(
+            [{'path': '/a', 'contents': base64.b64encode(b'hi').decode()}], body['personality']
+        )
 
     def raises(self, status):
-        self.cloud.answers[('POST', ACTION)] = (status, {'x': {'code': status, 'message': 'because'}})
+        self.cloud.answers[('POST', ACTION)] = (
+            status,
+            {'x': {'code': status, 'message': 'because'}},
+        )
         return self.assertRaises(exceptions.TroveUpgradeError, self.rebuild)
 
     def test_what_nova_answers_decides_what_may_be_done_next(self):
-        for status, kind in ((400, exceptions.RebuildRefused), (403, exceptions.RebuildRefused), (404, exceptions.RebuildRefused),
-                             (409, exceptions.RebuildConflict), (429, exceptions.RebuildConflict), (500, exceptions.ComputeUnavailable),
-                             (503, exceptions.ComputeUnavailable)):
+        for status, kind in (
+            (400, exceptions.RebuildRefused),
+            (403, exceptions.RebuildRefused),
+            (404, exceptions.RebuildRefused),
+            (409, exceptions.RebuildConflict),
+            (429, exceptions.RebuildConflict),
+            (500, exceptions.ComputeUnavailable),
+            (503, exceptions.ComputeUnavailable),
+        ):
             error = self.raises(status)
             self.assertIs(kind, type(error), status)
         self.assertIn('because', self.raises(400).message)
 
     def test_user_data_that_nova_repeats_does_not_come_into_our_error(self):
-        secret = base64.b64encode(b'#cloud-config\n# transport_url = rabbit://u:canary@b/ and more\n').decode()
+        secret = base64.b64encode(
+            b'#cloud-config\n# transport_url = rabbit://u:canary@b/ and more\n'
+        ).decode()
         for status in (400, 409, 500):
             message = f"Invalid input for field/attribute user_data. Value: {secret}. '{secret[:50]}' is too long, request req-{cloud.SERVER}"
-            self.cloud.answers[('POST', ACTION)] = (status, {'x': {'code': status, 'message': message}})
+            self.cloud.answers[('POST', ACTION)] = (
+                status,
+                {'x': {'code': status, 'message': message}},
+            )
             error = self.assertRaises(exceptions.TroveUpgradeError, self.rebuild)
             for text in (error.message, str(error.__cause__)):
                 self.assertNotIn(secret[:50], text)
@@ -165,7 +231,6 @@ class TestRebuild(_NovaCase):
 
 
 class TestResult(_NovaCase):
-
     def result(self, status='ACTIVE', task=None):
         self.cloud.server.update({'status': status, 'OS-EXT-STS:task_state': task})
         return self.nova.rebuild_result(self.nova.server(cloud.SERVER))
@@ -178,7 +243,9 @@ class TestResult(_NovaCase):
         self.assertEqual(Result.ERROR, self.result('ERROR'))
 
     def test_active_with_an_error_means_that_nothing_happened(self):
-        self.cloud.action('r1', ('conductor_rebuild', 'Error'), ('compute_rebuild_instance', 'Error'))
+        self.cloud.action(
+            'r1', ('conductor_rebuild', 'Error'), ('compute_rebuild_instance', 'Error')
+        )
         self.assertEqual(Result.NOTHING_HAPPENED, self.result())
 
     def test_an_event_that_has_not_ended_is_waited_for(self):
@@ -187,21 +254,32 @@ class TestResult(_NovaCase):
         self.assertEqual(Result.RUNNING, self.result())
 
     def test_only_the_last_rebuild_counts(self):
-        self.cloud.action('r1', ('compute_rebuild_instance', 'Success'), start='2026-01-01T00:00:00')
+        self.cloud.action(
+            'r1', ('compute_rebuild_instance', 'Success'), start='2026-01-01T00:00:00'
+        )
         self.cloud.action('r2', ('compute_rebuild_instance', 'Error'), start='2026-01-02T00:00:00')
-        self.cloud.action('r3', ('compute_reboot_instance', 'Success'), start='2026-01-03T00:00:00', action='reboot')
+        self.cloud.action(
+            'r3',
+            ('compute_reboot_instance', 'Success'),
+            start='2026-01-03T00:00:00',
+            action='reboot',
+        )
         self.assertEqual(Result.NOTHING_HAPPENED, self.result())
 
 
 class TestDirectory(_NovaCase):
-
     def directory(self, seconds=60.0):
         return NovaDirectory.from_conf(self.cloud.conf(server_list_timeout=seconds))
 
     def test_servers_that_nova_has_come_in_one_call(self):
-        self.cloud.answers[('GET', '/v2.1/servers/detail')] = (200, {'servers': [self.cloud.server]})
+        self.cloud.answers[('GET', '/v2.1/servers/detail')] = (
+            200,
+            {'servers': [self.cloud.server]},
+        )
         found = self.directory().list_servers([cloud.SERVER])
-        self.assertEqual({cloud.SERVER: 'ACTIVE'}, {key: summary.status for key, summary in found.items()})
+        self.assertEqual(
+            {cloud.SERVER: 'ACTIVE'}, {key: summary.status for key, summary in found.items()}
+        )
         self.assertEqual('10.0.0.3', found[cloud.SERVER].addresses[0].address)
         self.assertEqual(1, len(self.cloud.asked('GET', '/v2.1/servers/detail')))
 
@@ -211,8 +289,12 @@ class TestDirectory(_NovaCase):
 
     def test_the_limit_holds_for_everything_together(self):
         self.cloud.answers[('GET', '/v2.1/servers/detail')] = 'hang'
-        self.assertRaises(exceptions.ComputeUnavailable, self.directory(0.2).list_servers, [cloud.SERVER])
+        self.assertRaises(
+            exceptions.ComputeUnavailable, self.directory(0.2).list_servers, [cloud.SERVER]
+        )
 
     def test_a_nova_that_breaks_is_unavailable(self):
         self.cloud.answers[('GET', '/v2.1/servers/detail')] = (500, {})
-        self.assertRaises(exceptions.ComputeUnavailable, self.directory().list_servers, [cloud.SERVER])
+        self.assertRaises(
+            exceptions.ComputeUnavailable, self.directory().list_servers, [cloud.SERVER]
+        )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The start of each program where a file or an address is not to be had: one line with a code, and nothing is begun."""
+
 import pathlib
 import socket
 import subprocess
@@ -34,7 +35,6 @@ _CODE = 'import sys; from trove_upgrade.cmd import scripts; sys.exit(scripts.{na
 
 
 class StartCase(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
@@ -48,8 +48,22 @@ class StartCase(base.TestCase):
         return self.file('trove-upgrade.conf', _CONFIGURATION.format(default=default, ours=ours))
 
     def run_program(self, name, path, *words):
-        return subprocess.run([sys.executable, '-W', 'ignore', '-c', _CODE.format(name=name), '--config-file', str(path), *words],
-                              capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(
+            [
+                sys.executable,
+                '-W',
+                'ignore',
+                '-c',
+                _CODE.format(name=name),
+                '--config-file',
+                str(path),
+                *words,
+            ],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
 
     def assert_refused(self, done, code, *found, returncode=1):
         self.assertEqual((returncode, ''), (done.returncode, done.stdout), done.stderr)
@@ -59,19 +73,29 @@ class StartCase(base.TestCase):
 
 
 class TestConfigurationFile(StartCase):
-
     def test_what_is_no_file_of_text_is_refused_and_named(self):
-        for path, found in ((self.folder / 'missing.conf', 'missing.conf'), (self.folder, f'{self.folder}: Is a directory'),
-                            (self.file('bytes.conf', b'[DEFAULT]\na = \xff\xfe\n'), 'UTF-8')):
-            error = self.assertRaises(fault.ConfigurationInvalid, start.read, cfg.ConfigOpts(), ['--config-file', str(path)])
+        for path, found in (
+            (self.folder / 'missing.conf', 'missing.conf'),
+            (self.folder, f'{self.folder}: Is a directory'),
+            (self.file('bytes.conf', b'[DEFAULT]\na = \xff\xfe\n'), 'UTF-8'),
+        ):
+            error = self.assertRaises(
+                fault.ConfigurationInvalid,
+                start.read,
+                cfg.ConfigOpts(),
+                ['--config-file', str(path)],
+            )
             self.assertIn(found, error.message)
 
     def test_the_guests_agent_refuses_one_that_is_missing(self):
-        self.assert_refused(self.run_program('guestagent', self.folder / 'missing.conf'), 'ERROR CONFIGURATION_INVALID', 'missing.conf')
+        self.assert_refused(
+            self.run_program('guestagent', self.folder / 'missing.conf'),
+            'ERROR CONFIGURATION_INVALID',
+            'missing.conf',
+        )
 
 
 class TestLog(StartCase):
-
     def test_a_configuration_of_the_log_that_cannot_be_used(self):
         for path in (self.folder / 'missing.conf', self.file('empty.conf')):
             conf = cfg.ConfigOpts()
@@ -82,12 +106,17 @@ class TestLog(StartCase):
 
 
 class TestAddress(StartCase):
-
     def test_a_port_that_another_program_uses(self):
         with socket.create_server(('127.0.0.1', 0)) as other:
             port = other.getsockname()[1]
-            path = self.configured(f'log_file = {self.folder}/api.log', f'bind_host = 127.0.0.1\nbind_port = {port}')
-            self.assert_refused(self.run_program('api', path), 'ERROR ADDRESS_UNUSABLE', f'127.0.0.1, port {port} (Address already in use)')
+            path = self.configured(
+                f'log_file = {self.folder}/api.log', f'bind_host = 127.0.0.1\nbind_port = {port}'
+            )
+            self.assert_refused(
+                self.run_program('api', path),
+                'ERROR ADDRESS_UNUSABLE',
+                f'127.0.0.1, port {port} (Address already in use)',
+            )
         self.assertNotIn('CRITICAL', (self.folder / 'api.log').read_text())
 
     def test_an_address_that_is_not_one_of_this_host(self):
@@ -97,9 +126,10 @@ class TestAddress(StartCase):
 
 
 class TestLock(StartCase):
-
     def test_a_directory_that_cannot_be_made_or_written(self):
-        error = self.assertRaises(guestagent.LockRefused, guestagent._only_agent, self.file('file') / 'run')
+        error = self.assertRaises(
+            guestagent.LockRefused, guestagent._only_agent, self.file('file') / 'run'
+        )
         self.assertIn(str(self.folder / 'file' / 'run' / 'guestagent.lock'), error.message)
         (self.folder / 'guestagent.lock').mkdir()
         error = self.assertRaises(guestagent.LockRefused, guestagent._only_agent, self.folder)
@@ -107,5 +137,10 @@ class TestLock(StartCase):
 
     def test_another_agent_holds_it(self):
         with guestagent._only_agent(self.folder):
-            self.assertIn('another one runs', self.assertRaises(guestagent.LockRefused, guestagent._only_agent, self.folder).message)
+            self.assertIn(
+                'another one runs',
+                self.assertRaises(
+                    guestagent.LockRefused, guestagent._only_agent, self.folder
+                ).message,
+            )
         guestagent._only_agent(self.folder).close()

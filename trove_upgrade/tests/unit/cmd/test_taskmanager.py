@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The start of a taskmanager: what it cannot work with is refused in one line with a code."""
+
 import pathlib
 import subprocess
 import sys
@@ -23,20 +24,30 @@ _BESIDE = {'guest_topic_prefix': 'trove-upgrade-guest.', 'write_service_status':
 
 
 class StartTestCase(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.sections = {
             'DEFAULT': {'transport_url': f'rabbit://u:{_SECRET}@127.0.0.1:1/'},
             'database': {'connection': f'mysql+pymysql://u:{_SECRET}@127.0.0.1:1/trove'},
-            'service_credentials': {'auth_url': 'http://127.0.0.1:1/v3', 'username': 'u', 'password': _SECRET, 'project_name': 's'},
-            'trove_upgrade': {'guest_key_encryption_keys': at_rest.generate()}}
+            'service_credentials': {
+                'auth_url': 'http://127.0.0.1:1/v3',
+                'username': 'u',
+                'password': _SECRET,
+                'project_name': 's',
+            },
+            'trove_upgrade': {'guest_key_encryption_keys': at_rest.generate()},
+        }
 
     def file(self):
         path = self.folder / 'trove.conf'
-        path.write_text('\n'.join(line for name, options in self.sections.items()
-                                  for line in (f'[{name}]', *(f'{key} = {value}' for key, value in options.items()))))
+        path.write_text(
+            '\n'.join(
+                line
+                for name, options in self.sections.items()
+                for line in (f'[{name}]', *(f'{key} = {value}' for key, value in options.items()))
+            )
+        )
         return path
 
     def conf(self):
@@ -53,13 +64,20 @@ class StartTestCase(base.TestCase):
 
 
 class TestConfiguration(StartTestCase):
-
     def test_a_service_user_without_a_password_ends_the_program_in_one_line(self):
         del self.sections['service_credentials']['password']
-        done = subprocess.run([sys.executable, '-c', _PROGRAM, '--config-file', str(self.file())], capture_output=True, text=True, timeout=300,
-                              check=False)
+        done = subprocess.run(
+            [sys.executable, '-c', _PROGRAM, '--config-file', str(self.file())],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
         self.assertEqual((1, ''), (done.returncode, done.stdout), done.stderr)
-        self.assertRegex(done.stderr, r'\AERROR SERVICE_CREDENTIALS_INCOMPLETE: [^\n]*password is not set\. Set in [^\n]*\n\Z')
+        self.assertRegex(
+            done.stderr,
+            r'\AERROR SERVICE_CREDENTIALS_INCOMPLETE: [^\n]*password is not set\. Set in [^\n]*\n\Z',
+        )
 
     def test_a_configuration_that_is_right_is_composed(self):
         self.assertIsNotNone(service.compose(self.conf()))
@@ -75,16 +93,28 @@ class TestConfiguration(StartTestCase):
         self.assertIn('"$$"', self.refused(fault.ConfigurationInvalid, service.compose))
 
     def test_a_broker_that_cannot_be_asked(self):
-        for url in ('x', 'kafka://host:1/', f'none://u:{_SECRET}@host/', f'rabbit://u:{_SECRET}@host:port/'):
+        for url in (
+            'x',
+            'kafka://host:1/',
+            f'none://u:{_SECRET}@host/',
+            f'rabbit://u:{_SECRET}@host:port/',
+        ):
             self.sections['DEFAULT']['transport_url'] = url
-            self.assertIn('transport_url', self.refused(transport.TransportInvalid, service.compose))
+            self.assertIn(
+                'transport_url', self.refused(transport.TransportInvalid, service.compose)
+            )
         self.sections['DEFAULT']['transport_url'] = 'fake://'
-        self.sections['trove_upgrade'] = {**self.sections.get('trove_upgrade', {}), 'guest_transport_url': f'rabbit://u:{_SECRET}@host:port/'}
-        self.assertIn('[trove_upgrade] guest_transport_url', self.refused(transport.TransportInvalid, service.compose))
+        self.sections['trove_upgrade'] = {
+            **self.sections.get('trove_upgrade', {}),
+            'guest_transport_url': f'rabbit://u:{_SECRET}@host:port/',
+        }
+        self.assertIn(
+            '[trove_upgrade] guest_transport_url',
+            self.refused(transport.TransportInvalid, service.compose),
+        )
 
 
 class TestDatabase(StartTestCase):
-
     def tables(self, *names):
         url = f'sqlite:///{self.folder}/trove.db'
         self.sections['database']['connection'] = url
@@ -98,13 +128,21 @@ class TestDatabase(StartTestCase):
         self.tables('instances', 'alembic_version')
         del self.sections['trove_upgrade']
         said = self.refused(errors.TrovesDatabase, service.require_installation)
-        for words in ('section [trove_upgrade] is missing', 'trove.conf', 'guest_topic_prefix = trove-upgrade-guest.', 'write_service_status = false'):
+        for words in (
+            'section [trove_upgrade] is missing',
+            'trove.conf',
+            'guest_topic_prefix = trove-upgrade-guest.',
+            'write_service_status = false',
+        ):
             self.assertIn(words, said)
         self.assertEqual('CONFIGURED_ALONE', errors.TrovesDatabase.code)
 
     def test_each_of_them_alone_is_refused(self):
         self.tables('instances', 'migrate_version')
-        for name, wrong in (('guest_topic_prefix', 'guestagent.'), ('write_service_status', 'true')):
+        for name, wrong in (
+            ('guest_topic_prefix', 'guestagent.'),
+            ('write_service_status', 'true'),
+        ):
             self.sections['trove_upgrade'] = {**_BESIDE, name: wrong}
             said = self.refused(errors.TrovesDatabase, service.require_installation)
             self.assertIn(f'{name} is', said)
@@ -113,19 +151,28 @@ class TestDatabase(StartTestCase):
     def test_right_options_beside_trove_come_to_the_tables(self):
         self.tables('instances', 'alembic_version')
         self.sections['trove_upgrade'] = _BESIDE
-        self.assertIn(errors.MAKE_TABLES, self.refused(errors.SchemaMissing, service.require_installation))
+        self.assertIn(
+            errors.MAKE_TABLES, self.refused(errors.SchemaMissing, service.require_installation)
+        )
 
     def test_a_database_with_all_tables_is_taken(self):
         self.tables()
-        self.useFixture(database.SampleDatabase(self.sections['database']['connection'], sample=False))
+        self.useFixture(
+            database.SampleDatabase(self.sections['database']['connection'], sample=False)
+        )
         service.require_installation(self.conf())
 
     def test_tables_of_an_earlier_release_want_the_expand(self):
         self.tables()
-        db = self.useFixture(database.SampleDatabase(self.sections['database']['connection'], sample=False))
+        db = self.useFixture(
+            database.SampleDatabase(self.sections['database']['connection'], sample=False)
+        )
         with db.database.write() as connection:
             connection.exec_driver_sql('DROP TABLE instance_upgrade_steps')
         self.assertIn('db expand', self.refused(errors.SchemaMissing, service.require_installation))
 
     def test_a_database_that_is_away_is_no_refusal(self):
-        self.assertIn('cannot be reached', self.refused(errors.DatabaseUnreachable, service.require_installation))
+        self.assertIn(
+            'cannot be reached',
+            self.refused(errors.DatabaseUnreachable, service.require_installation),
+        )

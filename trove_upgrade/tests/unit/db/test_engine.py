@@ -15,13 +15,14 @@ PASSWORD = 'very-secret'
 
 
 class TestRefusals(base.TestCase):
-
     def refusal(self, connection):
         conf = cfg.ConfigOpts()
         database_conf.register_connection_opts(conf)
         conf([], default_config_files=[])
         conf.set_override('connection', connection, 'database')
-        return self.assertRaises(errors.DatabaseRefused, engine.require_server_database, conf, 'The taskmanager').message
+        return self.assertRaises(
+            errors.DatabaseRefused, engine.require_server_database, conf, 'The taskmanager'
+        ).message
 
     def test_sqlite_is_refused_and_the_reason_is_said(self):
         message = self.refusal('sqlite:////var/lib/x.sqlite')
@@ -54,19 +55,23 @@ class TestRefusals(base.TestCase):
         self.assertRaises(errors.DatabaseRefused, lambda: unconfigured.engine)
 
     def test_a_server_that_is_away_is_an_error_at_once_where_nobody_can_wait(self):
-        for connection in ('mysql+pymysql://u:p@127.0.0.1:1/d', 'postgresql+psycopg2://u:p@127.0.0.1:1/d'):
+        for connection in (
+            'mysql+pymysql://u:p@127.0.0.1:1/d',
+            'postgresql+psycopg2://u:p@127.0.0.1:1/d',
+        ):
             conf = cfg.ConfigOpts()
             database_conf.register_connection_opts(conf)
             conf([], default_config_files=[])
-            conf.set_override('connection', connection, 'database')    # with oslo.db's 10 tries, 10 s apart
+            conf.set_override(
+                'connection', connection, 'database'
+            )  # with oslo.db's 10 tries, 10 s apart
             away = engine.Database.from_conf(conf, waits_for_server=False)
             began_at = time.monotonic()
-            self.assertRaises(db_exc.DBConnectionError, lambda: away.engine)    # noqa: B023 - called at once
+            self.assertRaises(db_exc.DBConnectionError, lambda: away.engine)  # noqa: B023 - called at once
             self.assertLess(time.monotonic() - began_at, 9)
 
 
 class TestDatabase(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.database = self.useFixture(database.SampleDatabase(sample=False)).database
@@ -84,6 +89,7 @@ class TestDatabase(base.TestCase):
             with self.database.write() as connection:
                 connection.execute(sa.insert(models.upgrade_guests).values(instance_id='a'))
                 raise KeyError
+
         self.assertRaises(KeyError, half)
         with self.database.read() as connection:
             self.assertEqual([], connection.execute(sa.select(models.upgrade_guests)).all())
@@ -97,11 +103,14 @@ class TestDatabase(base.TestCase):
             if len(runs) < 3:
                 raise db_exc.DBDeadlock
             return 'done'
+
         self.assertEqual(('done', 3), (unlucky(), len(runs)))
 
     def test_the_databases_clock_goes_ahead_and_back_by_fractions(self):
         with self.database.read() as connection:
-            now, ahead, back = connection.execute(sa.select(columns.now(), columns.ahead(90.25), columns.ahead(-1.5))).one()
+            now, ahead, back = connection.execute(
+                sa.select(columns.now(), columns.ahead(90.25), columns.ahead(-1.5))
+            ).one()
         self.assertEqual(datetime.UTC, now.tzinfo)
         self.assertAlmostEqual(90.25, (ahead - now).total_seconds(), delta=0.1)
         self.assertAlmostEqual(-1.5, (back - now).total_seconds(), delta=0.1)
@@ -109,4 +118,9 @@ class TestDatabase(base.TestCase):
 
     def test_a_time_without_a_zone_is_never_stored(self):
         naive = datetime.datetime(2026, 1, 1)
-        self.assertRaises(ValueError, columns.UtcDateTime().process_bind_param, naive, self.database.engine.dialect)
+        self.assertRaises(
+            ValueError,
+            columns.UtcDateTime().process_bind_param,
+            naive,
+            self.database.engine.dialect,
+        )

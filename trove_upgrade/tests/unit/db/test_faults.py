@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults of real drivers, as errors with a code and a remedy."""
+
 import contextlib
 import logging
 import socket
@@ -49,7 +50,7 @@ class Refusing(fixtures.Fixture):
         self.addCleanup(self._listening.shutdown, socket.SHUT_RDWR)
 
     def _serve(self):
-        with contextlib.suppress(OSError):    # the end
+        with contextlib.suppress(OSError):  # the end
             while True:
                 found, _ = self._listening.accept()
                 with found, contextlib.suppress(ConnectionError):
@@ -57,7 +58,6 @@ class Refusing(fixtures.Fixture):
 
 
 class TestFaults(base.TestCase):
-
     def explained(self, url, statement='SELECT 1'):
         database = engine.Database.from_url(url, max_retries=0)
         self.addCleanup(database.dispose)
@@ -74,12 +74,18 @@ class TestFaults(base.TestCase):
         log = self.useFixture(fixtures.FakeLogger(name='oslo_db', level=logging.WARNING))
         for table in ('upgrade_services', 'of_others'):
             error = pymysql.err.ProgrammingError(1146, f"Table 'trove.{table}' doesn't exist")
-            logging.getLogger('oslo_db.sqlalchemy.exc_filters').warning('DBAPIError exception wrapped.', exc_info=error)
+            logging.getLogger('oslo_db.sqlalchemy.exc_filters').warning(
+                'DBAPIError exception wrapped.', exc_info=error
+            )
         self.assertNotIn('upgrade_services', log.output)
         self.assertIn('of_others', log.output)
 
     def test_a_table_of_ours_wants_db_sync_and_one_of_troves_wants_trove(self):
-        for table, advice in (('upgrade_services', errors.MAKE_TABLES), ('instances', errors.FIND_TROVES_TABLES), ('strange', errors.MAKE_TABLES)):
+        for table, advice in (
+            ('upgrade_services', errors.MAKE_TABLES),
+            ('instances', errors.FIND_TROVES_TABLES),
+            ('strange', errors.MAKE_TABLES),
+        ):
             found = self.explained('sqlite://', f'SELECT * FROM {table}')
             self.assertIsInstance(found, errors.SchemaMissing)
             self.assertIn(table, found.message)
@@ -94,46 +100,83 @@ class TestFaults(base.TestCase):
         self.assertIsInstance(self.explained('sqlite://', 'SELECT FROM'), errors.StatementRefused)
 
     def test_a_server_that_is_away_is_an_outage_and_an_option_that_is_wrong_is_none(self):
-        for url in ('mysql+pymysql://u:s3cret@127.0.0.1:1/d', 'postgresql+psycopg2://u:s3cret@127.0.0.1:1/d'):
+        for url in (
+            'mysql+pymysql://u:s3cret@127.0.0.1:1/d',
+            'postgresql+psycopg2://u:s3cret@127.0.0.1:1/d',
+        ):
             found = self.explained(url)
             self.assertIs(errors.DatabaseUnreachable, type(found))
             self.assertNotIn('s3cret', found.message)
-        self.assertIsInstance(self.explained('postgresql+psycopg2://u:s3cret@127.0.0.1:1/d?none=s3cret'), errors.AccessRefused)
-        self.assertIsInstance(self.explained('mysql+pymysql://u:s3cret@127.0.0.1:1/d?ssl_ca=/does/not/exist'), errors.DatabaseRefused)
+        self.assertIsInstance(
+            self.explained('postgresql+psycopg2://u:s3cret@127.0.0.1:1/d?none=s3cret'),
+            errors.AccessRefused,
+        )
+        self.assertIsInstance(
+            self.explained('mysql+pymysql://u:s3cret@127.0.0.1:1/d?ssl_ca=/does/not/exist'),
+            errors.DatabaseRefused,
+        )
 
     def asked_of(self, url):
         """How a statement and the look at the tables end."""
         database = engine.Database.from_url(url, max_retries=0)
         self.addCleanup(database.dispose)
-        for ask in (lambda: self.run_in(database, 'SELECT 1'), lambda: installation.table_names(database)):
+        for ask in (
+            lambda: self.run_in(database, 'SELECT 1'),
+            lambda: installation.table_names(database),
+        ):
             yield type(faults.explain(self.assertRaises(_RAISED, ask), url))
 
     def test_a_server_that_is_full_or_ends_is_an_outage_at_the_connect(self):
         for number in (1040, 1053, 1129, 1203, 1226):
-            server = self.useFixture(Refusing(lambda _: mysql_error(number)))    # noqa: B023 - asked in this round alone
-            self.assertEqual([errors.DatabaseUnreachable] * 2, list(self.asked_of(f'mysql+pymysql://u:p@127.0.0.1:{server.port}/d')), number)
-        for state, text in (('53300', 'sorry, too many clients already'), ('57P03', 'Das Datenbanksystem startet')):
-            server = self.useFixture(Refusing(lambda found: found.recv(4096) and postgresql_error(state, text)))    # noqa: B023
+            server = self.useFixture(Refusing(lambda _: mysql_error(number)))  # noqa: B023 - asked in this round alone
+            self.assertEqual(
+                [errors.DatabaseUnreachable] * 2,
+                list(self.asked_of(f'mysql+pymysql://u:p@127.0.0.1:{server.port}/d')),
+                number,
+            )
+        for state, text in (
+            ('53300', 'sorry, too many clients already'),
+            ('57P03', 'Das Datenbanksystem startet'),
+        ):
+            server = self.useFixture(
+                Refusing(lambda found: found.recv(4096) and postgresql_error(state, text))  # noqa: B023
+            )
             for driver in ('psycopg2', 'psycopg'):
                 url = f'postgresql+{driver}://u:p@127.0.0.1:{server.port}/d?sslmode=disable&gssencmode=disable'
                 self.assertEqual([errors.DatabaseUnreachable] * 2, list(self.asked_of(url)), state)
 
     def test_a_server_that_refuses_the_user_is_none(self):
         server = self.useFixture(Refusing(lambda _: mysql_error(1130)))
-        self.assertEqual([errors.AccessRefused] * 2, list(self.asked_of(f'mysql+pymysql://u:p@127.0.0.1:{server.port}/d')))
+        self.assertEqual(
+            [errors.AccessRefused] * 2,
+            list(self.asked_of(f'mysql+pymysql://u:p@127.0.0.1:{server.port}/d')),
+        )
 
     def test_so_is_one_that_ends_amid_a_statement(self):
         drivers = [pymysql.err.OperationalError(number, 'text') for number in (1053, 1203, 1927)]
-        drivers += [psycopg.errors.lookup(state)('text') for state in ('53300', '57P01', '57P02', '57P03', '08006')]
+        drivers += [
+            psycopg.errors.lookup(state)('text')
+            for state in ('53300', '57P01', '57P02', '57P03', '08006')
+        ]
         for driver in drivers:
             found = faults.explain(sa.exc.OperationalError('SELECT 1', {}, driver))
             self.assertIs(errors.DatabaseUnreachable, type(found), driver)
-        self.assertTrue(faults.is_outage(sa.exc.TimeoutError('QueuePool limit of size 5 overflow 50 reached')))
+        self.assertTrue(
+            faults.is_outage(sa.exc.TimeoutError('QueuePool limit of size 5 overflow 50 reached'))
+        )
 
     def test_a_full_disk_and_a_lock_are_none(self):
-        for driver in (pymysql.err.OperationalError(1021, 'Disk full'), psycopg.errors.lookup('53100')('full'), psycopg.errors.lookup('55P03')('held')):
+        for driver in (
+            pymysql.err.OperationalError(1021, 'Disk full'),
+            psycopg.errors.lookup('53100')('full'),
+            psycopg.errors.lookup('55P03')('held'),
+        ):
             for statement in ('SELECT 1', None):
-                self.assertIs(errors.StatementRefused, type(faults.explain(sa.exc.OperationalError(statement, {}, driver))), driver)
+                self.assertIs(
+                    errors.StatementRefused,
+                    type(faults.explain(sa.exc.OperationalError(statement, {}, driver))),
+                    driver,
+                )
 
     def test_what_is_neither_the_databases_nor_the_configurations_has_no_code(self):
         self.assertIsNone(faults.explain(ZeroDivisionError()))
@@ -143,10 +186,15 @@ class TestFaults(base.TestCase):
 
 
 class TestInstallation(base.TestCase):
-
     def test_the_api_alone_refuses_a_real_troves_database_and_no_other(self):
         for tables in ({'instances', 'alembic_version'}, {'instances', 'migrate_version'}):
-            error = self.assertRaises(errors.TrovesDatabase, installation.refuse_troves, tables, 'The API', installation.USE_FILTER)
+            error = self.assertRaises(
+                errors.TrovesDatabase,
+                installation.refuse_troves,
+                tables,
+                'The API',
+                installation.USE_FILTER,
+            )
             self.assertIn('Put the filter into the pipeline', error.message)
         for tables in (set(), {'instances'}, {'alembic_version'}):
             installation.refuse_troves(tables, 'The API', installation.USE_FILTER)

@@ -40,7 +40,9 @@ def as_trove_encrypts(text, option=OPTION):
     iv = os.urandom(16)
     key = hashlib.md5(option.encode(), usedforsecurity=False).hexdigest().encode()
     encryptor = Cipher(algorithms.AES(key), modes.CBC(iv)).encryptor()
-    return base64.b64encode(iv + encryptor.update(content + bytes([rest]) * rest) + encryptor.finalize()).decode()
+    return base64.b64encode(
+        iv + encryptor.update(content + bytes([rest]) * rest) + encryptor.finalize()
+    ).decode()
 
 
 class KeysTestCase(base.TestCase):
@@ -55,7 +57,9 @@ class KeysTestCase(base.TestCase):
     def keys_with(self, wrapping, option=OPTION):
         return GuestKeys(self.db.database, lambda: wrapping, TrovesKeys(self.db.database, option))
 
-    def give_trove_key(self, text='AbCdEf0123456789AbCdEf0123456789', instance_id=INSTANCE, stored=None):
+    def give_trove_key(
+        self, text='AbCdEf0123456789AbCdEf0123456789', instance_id=INSTANCE, stored=None
+    ):
         self.db.update_instance(instance_id, encrypted_key=stored or as_trove_encrypts(text))
         return GuestKey.of_trove(instance_id, text)
 
@@ -66,7 +70,9 @@ class KeysTestCase(base.TestCase):
 class TestMinting(KeysTestCase):
     def test_one_rebuild_has_one_key_however_often_it_is_asked_for(self):
         key = self.keys.mint(INSTANCE, MARKER)
-        self.assertEqual((key, key), (self.keys.mint(INSTANCE, MARKER), self.keys.minted_for(INSTANCE, MARKER)))
+        self.assertEqual(
+            (key, key), (self.keys.mint(INSTANCE, MARKER), self.keys.minted_for(INSTANCE, MARKER))
+        )
         self.assertNotEqual(key, self.keys.mint(INSTANCE, 'another'))
         self.assertNotEqual(key, self.keys.mint(OTHER, MARKER))
         self.assertIsNone(self.keys.minted_for(INSTANCE, 'a third'))
@@ -79,7 +85,10 @@ class TestMinting(KeysTestCase):
         key = self.keys.mint(INSTANCE, MARKER)
         [row] = self.db.rows(models.upgrade_guest_keys)
         self.assertNotIn(base64.b64encode(key.secret).decode(), str(row))
-        self.assertEqual(('rebuild', MARKER, None, None, 0), (row.origin, row.marker, row.proven_at, row.session, row.heard))
+        self.assertEqual(
+            ('rebuild', MARKER, None, None, 0),
+            (row.origin, row.marker, row.proven_at, row.session, row.heard),
+        )
 
     def test_it_is_pending_until_the_guest_has_spoken(self):
         key = self.keys.mint(INSTANCE, MARKER)
@@ -92,18 +101,33 @@ class TestMinting(KeysTestCase):
         self.keys.met(key, S1)
         off = self.keys_with(None)
         self.assertRaises(errors.GuestKeysUnset, off.mint, INSTANCE, 'another')
-        self.assertEqual((None, None, None, False),
-                         (off.current(INSTANCE), off.find(INSTANCE, key.id), off.minted_for(INSTANCE, MARKER), off.mints()))
+        self.assertEqual(
+            (None, None, None, False),
+            (
+                off.current(INSTANCE),
+                off.find(INSTANCE, key.id),
+                off.minted_for(INSTANCE, MARKER),
+                off.mints(),
+            ),
+        )
         self.assertTrue(self.keys.mints())
 
     def test_a_list_without_its_entry_opens_nothing_and_tells_so(self):
         key = self.keys.mint(INSTANCE, MARKER)
         self.keys.met(key, S1)
         other = self.keys_with(Wrapping([generate()]))
-        for call in (lambda: other.current(INSTANCE), lambda: other.find(INSTANCE, key.id), lambda: other.minted_for(INSTANCE, MARKER),
-                     lambda: other.mint(INSTANCE, MARKER)):
+        for call in (
+            lambda: other.current(INSTANCE),
+            lambda: other.find(INSTANCE, key.id),
+            lambda: other.minted_for(INSTANCE, MARKER),
+            lambda: other.mint(INSTANCE, MARKER),
+        ):
             self.assertRaises(KeyUnreadable, call)
-        self.assertEqual(key, self.keys_with(Wrapping([generate()])).mint(INSTANCE, 'new') and self.keys.current(INSTANCE).key)
+        self.assertEqual(
+            key,
+            self.keys_with(Wrapping([generate()])).mint(INSTANCE, 'new')
+            and self.keys.current(INSTANCE).key,
+        )
 
 
 class TestProof(KeysTestCase):
@@ -121,12 +145,17 @@ class TestProof(KeysTestCase):
         known = self.keys.current(INSTANCE)
         self.assertEqual((key, S2), (known.key, known.session))
         self.assertEqual({key.id, later.id}, self.stored())
-        self.assertEqual([None, None, later], [self.keys.find(INSTANCE, one.id) for one in (former, skipped, later)])
+        self.assertEqual(
+            [None, None, later],
+            [self.keys.find(INSTANCE, one.id) for one in (former, skipped, later)],
+        )
 
     def test_an_answer_makes_it_the_current_one_as_well(self):
         former, key = self.proven('m1'), self.keys.mint(INSTANCE, 'm2')
         self.keys.met(key, S2)
-        self.assertEqual((key, S2), (self.keys.current(INSTANCE).key, self.keys.current(INSTANCE).session))
+        self.assertEqual(
+            (key, S2), (self.keys.current(INSTANCE).key, self.keys.current(INSTANCE).session)
+        )
         self.assertNotIn(former.id, self.stored())
 
     def test_keys_of_other_instances_stay(self):
@@ -149,8 +178,14 @@ class TestProof(KeysTestCase):
         [row] = self.db.rows(models.upgrade_guest_keys)
         key = self.proven('m2')
         self.db.insert(models.upgrade_guest_keys, **row._mapping)
-        self.assertEqual((key, None, None), (self.keys.current(INSTANCE).key, self.keys.find(INSTANCE, former.id),
-                                             self.keys.minted_for(INSTANCE, 'm1')))
+        self.assertEqual(
+            (key, None, None),
+            (
+                self.keys.current(INSTANCE).key,
+                self.keys.find(INSTANCE, former.id),
+                self.keys.minted_for(INSTANCE, 'm1'),
+            ),
+        )
         self.assertIs(Heard.REPLAYED, self.keys.hear(former, S1, 9))
 
     def test_a_key_that_was_never_given_away_is_discarded_alone(self):
@@ -169,12 +204,16 @@ class TestFreshness(KeysTestCase):
         return self.keys.hear(self.key, session, number)
 
     def test_each_report_counts_once_and_in_order(self):
-        self.assertEqual([Heard.TAKEN, Heard.REPLAYED, Heard.TAKEN, Heard.REPLAYED],
-                         [self.hear(S1, number) for number in (1, 1, 7, 6)])
+        self.assertEqual(
+            [Heard.TAKEN, Heard.REPLAYED, Heard.TAKEN, Heard.REPLAYED],
+            [self.hear(S1, number) for number in (1, 1, 7, 6)],
+        )
 
     def test_another_session_is_not_believed_until_the_guest_has_answered(self):
         self.hear(S1, 4)
-        self.assertEqual((Heard.OTHER_SESSION, S1), (self.hear(S2, 9), self.keys.current(INSTANCE).session))
+        self.assertEqual(
+            (Heard.OTHER_SESSION, S1), (self.hear(S2, 9), self.keys.current(INSTANCE).session)
+        )
         self.keys.met(self.key, S2)
         self.assertEqual([Heard.TAKEN, Heard.OTHER_SESSION], [self.hear(S2, 1), self.hear(S1, 5)])
 
@@ -212,7 +251,10 @@ class TestFreshness(KeysTestCase):
 class TestKeysOfTrove(KeysTestCase):
     def test_it_is_found_without_a_row_and_gets_one_at_the_first_report(self):
         key = self.give_trove_key()
-        self.assertEqual((key, None, set()), (self.keys.find(INSTANCE, key.id), self.keys.current(INSTANCE), self.stored()))
+        self.assertEqual(
+            (key, None, set()),
+            (self.keys.find(INSTANCE, key.id), self.keys.current(INSTANCE), self.stored()),
+        )
         self.assertIs(Heard.TAKEN, self.keys.hear(key, S1, 3))
         known = self.keys.current(INSTANCE)
         self.assertEqual((key, S1), (known.key, known.session))
@@ -221,12 +263,16 @@ class TestKeysOfTrove(KeysTestCase):
     def test_an_answer_gives_it_a_row_as_well(self):
         key = self.give_trove_key()
         self.keys.met(key, S2)
-        self.assertEqual((key, S2), (self.keys.current(INSTANCE).key, self.keys.current(INSTANCE).session))
+        self.assertEqual(
+            (key, S2), (self.keys.current(INSTANCE).key, self.keys.current(INSTANCE).session)
+        )
 
     def test_it_is_older_than_a_pending_one_and_leaves_it_there(self):
         minted, key = self.keys.mint(INSTANCE, MARKER), self.give_trove_key()
         self.keys.met(key, S1)
-        self.assertEqual((key, minted), (self.keys.current(INSTANCE).key, self.keys.find(INSTANCE, minted.id)))
+        self.assertEqual(
+            (key, minted), (self.keys.current(INSTANCE).key, self.keys.find(INSTANCE, minted.id))
+        )
         self.keys.hear(minted, S2, 1)
         self.assertEqual((minted, {minted.id}), (self.keys.current(INSTANCE).key, self.stored()))
 
@@ -250,8 +296,14 @@ class TestKeysOfTrove(KeysTestCase):
     def test_what_is_no_key_of_trove_s_is_none_and_told_once(self):
         key = self.give_trove_key()
         log = self.useFixture(fixtures.FakeLogger('trove_upgrade.db.troves_keys'))
-        for stored in ('no base64!', 'AAAA', base64.b64encode(bytes(48)).decode(), base64.b64encode(bytes(33)).decode(),
-                       as_trove_encrypts('the key', 'another option'), 'é'):
+        for stored in (
+            'no base64!',
+            'AAAA',
+            base64.b64encode(bytes(48)).decode(),
+            base64.b64encode(bytes(33)).decode(),
+            as_trove_encrypts('the key', 'another option'),
+            'é',
+        ):
             self.give_trove_key(stored=stored)
             self.assertIsNone(self.keys.find(INSTANCE, key.id), stored)
         self.assertEqual(1, len(log.output.splitlines()), log.output)
@@ -272,18 +324,30 @@ class TestKeysOfTrove(KeysTestCase):
     def test_what_trove_encrypts_is_read(self, text):
         self.assertEqual(text, troves_keys.decrypted(as_trove_encrypts(text), OPTION))
 
-    @given(st.one_of(st.text(max_size=80), st.binary(max_size=80).map(lambda content: base64.b64encode(content).decode())))
+    @given(
+        st.one_of(
+            st.text(max_size=80),
+            st.binary(max_size=80).map(lambda content: base64.b64encode(content).decode()),
+        )
+    )
     def test_whatever_the_column_holds_is_a_key_or_none(self, stored):
         self.assertIsInstance(troves_keys.decrypted(stored, OPTION), str | None)
 
 
 class TestNumbers(KeysTestCase):
     def wire(self, instance_id=INSTANCE):
-        [row] = [row for row in self.db.rows(models.upgrade_guest_wires) if row.instance_id == instance_id]
+        [row] = [
+            row
+            for row in self.db.rows(models.upgrade_guest_wires)
+            if row.instance_id == instance_id
+        ]
         return row
 
     def test_each_is_above_the_last_and_above_what_is_asked_for(self):
-        self.assertEqual([1, 2, 11, 12, 13], [self.keys.next_number(INSTANCE, above) for above in (0, 0, 10, 3, 12)])
+        self.assertEqual(
+            [1, 2, 11, 12, 13],
+            [self.keys.next_number(INSTANCE, above) for above in (0, 0, 10, 3, 12)],
+        )
         self.assertEqual(8, self.keys.next_number(OTHER, 7))
 
     def test_it_outlives_the_keys(self):
@@ -297,7 +361,12 @@ class TestNumbers(KeysTestCase):
             self.assertRaises(errors.GuestNumbersExhausted, self.keys.next_number, INSTANCE, above)
 
     def test_what_was_dropped_is_counted_of_instances_that_exist(self):
-        for instance_id, count in ((INSTANCE, 2), (INSTANCE, 3), (database.DELETED_INSTANCE, 1), ('of-no-instance', 1)):
+        for instance_id, count in (
+            (INSTANCE, 2),
+            (INSTANCE, 3),
+            (database.DELETED_INSTANCE, 1),
+            ('of-no-instance', 1),
+        ):
             self.keys.dropped(instance_id, count)
         self.keys.next_number(INSTANCE)
         [row] = self.db.rows(models.upgrade_guest_wires)
@@ -348,11 +417,15 @@ class TestProcessesBesideOneAnother(base.TestCase):
         return found
 
     def keys(self):
-        return GuestKeys(self.db.database, lambda: Wrapping([self.entry]), TrovesKeys(self.db.database, OPTION))
+        return GuestKeys(
+            self.db.database, lambda: Wrapping([self.entry]), TrovesKeys(self.db.database, OPTION)
+        )
 
     def test_no_two_requests_have_one_number(self):
         found = self.together(*[lambda keys: [keys.next_number(INSTANCE) for _ in range(5)]] * 4)
-        self.assertEqual(list(range(1, 21)), sorted(number for numbers in found for number in numbers))
+        self.assertEqual(
+            list(range(1, 21)), sorted(number for numbers in found for number in numbers)
+        )
 
     def test_one_rebuild_gets_one_key(self):
         found = self.together(*[lambda keys: keys.mint(INSTANCE, MARKER)] * 4)
@@ -362,13 +435,17 @@ class TestProcessesBesideOneAnother(base.TestCase):
         key = self.keys().mint(INSTANCE, MARKER)
         for number in (1, 2):
             found = self.together(*[lambda keys, number=number: keys.hear(key, S1, number)] * 4)
-            self.assertEqual([Heard.REPLAYED] * 3 + [Heard.TAKEN], sorted(found, key=lambda one: one.name))
+            self.assertEqual(
+                [Heard.REPLAYED] * 3 + [Heard.TAKEN], sorted(found, key=lambda one: one.name)
+            )
 
     def test_a_key_of_trove_s_that_several_hear_first_gets_one_row(self):
         self.db.update_instance(INSTANCE, encrypted_key=as_trove_encrypts('the key'))
         key = GuestKey.of_trove(INSTANCE, 'the key')
         found = self.together(*[lambda keys: keys.hear(key, S1, 1)] * 4)
-        self.assertEqual((1, 1), (found.count(Heard.TAKEN), len(self.db.rows(models.upgrade_guest_keys))))
+        self.assertEqual(
+            (1, 1), (found.count(Heard.TAKEN), len(self.db.rows(models.upgrade_guest_keys)))
+        )
 
 
 class TestBeforeTheExpand(KeysTestCase):
@@ -376,15 +453,28 @@ class TestBeforeTheExpand(KeysTestCase):
 
     def test_there_is_no_key_and_no_error(self):
         key = self.give_trove_key()
-        self.assertEqual((None, None, None, False),
-                         (self.keys.current(INSTANCE), self.keys.find(INSTANCE, key.id), self.keys.minted_for(INSTANCE, MARKER),
-                          self.keys.mints()))
+        self.assertEqual(
+            (None, None, None, False),
+            (
+                self.keys.current(INSTANCE),
+                self.keys.find(INSTANCE, key.id),
+                self.keys.minted_for(INSTANCE, MARKER),
+                self.keys.mints(),
+            ),
+        )
         self.assertIs(Heard.REPLAYED, self.keys.hear(key, S1, 1))
-        for call in (lambda: self.keys.met(key, S1), lambda: self.keys.retire(INSTANCE), lambda: self.keys.dropped(INSTANCE, 1)):
+        for call in (
+            lambda: self.keys.met(key, S1),
+            lambda: self.keys.retire(INSTANCE),
+            lambda: self.keys.dropped(INSTANCE, 1),
+        ):
             self.assertIsNone(call())
 
     def test_what_would_be_lost_is_refused_with_the_command_that_mends_it(self):
-        for call in (lambda: self.keys.mint(INSTANCE, MARKER), lambda: self.keys.next_number(INSTANCE)):
+        for call in (
+            lambda: self.keys.mint(INSTANCE, MARKER),
+            lambda: self.keys.next_number(INSTANCE),
+        ):
             self.assertIn('db expand', self.assertRaises(errors.SchemaMissing, call).message)
 
     def test_they_work_once_it_has_been_run_without_a_restart(self):
@@ -392,22 +482,34 @@ class TestBeforeTheExpand(KeysTestCase):
         Runner(self.db.database.engine).expand()
         key = self.keys.mint(INSTANCE, MARKER)
         self.keys.met(key, S1)
-        self.assertEqual((key, 1), (self.keys.current(INSTANCE).key, self.keys.next_number(INSTANCE)))
+        self.assertEqual(
+            (key, 1), (self.keys.current(INSTANCE).key, self.keys.next_number(INSTANCE))
+        )
 
 
 class TestHeartbeats(base.TestCase):
     """`upgrade_guests.key_id`."""
 
     def heartbeat(self, db, key_id=None):
-        beat = Heartbeat(instance_id=INSTANCE, boot_id='b', marker='m', restored=True, agent_version='1', server_version='11.8.6',
-                         server_state=ServerState.RUNNING)
+        beat = Heartbeat(
+            instance_id=INSTANCE,
+            boot_id='b',
+            marker='m',
+            restored=True,
+            agent_version='1',
+            server_version='11.8.6',
+            server_state=ServerState.RUNNING,
+        )
         self.assertTrue(db.repositories.guests.record(beat, key_id))
         self.assertEqual(beat, db.repositories.guests.heartbeat(INSTANCE))
         return db.repositories.guests.heard_under(INSTANCE)
 
     def test_the_key_of_the_last_one_counts(self):
         db = self.useFixture(database.SampleDatabase())
-        self.assertEqual([None, 'k1', 'k2', None], [self.heartbeat(db, key_id) for key_id in (None, 'k1', 'k2', None)])
+        self.assertEqual(
+            [None, 'k1', 'k2', None],
+            [self.heartbeat(db, key_id) for key_id in (None, 'k1', 'k2', None)],
+        )
         self.assertIsNone(db.repositories.guests.heard_under(OTHER))
 
     def test_before_the_expand_each_came_unsealed(self):

@@ -32,7 +32,9 @@ class SecurityTestCase(base.TestCase):
         return conf
 
     def repositories(self, entries=()):
-        return Repositories.of(self.db.database, wrapping=lambda: Wrapping(entries) if entries else None)
+        return Repositories.of(
+            self.db.database, wrapping=lambda: Wrapping(entries) if entries else None
+        )
 
     def seal(self, instance_id=INSTANCE):
         keys = GuestKeys(self.db.database, lambda: Wrapping([self.entry]))
@@ -50,7 +52,9 @@ class TestStart(SecurityTestCase):
 
     def test_an_entry_that_is_no_key_is_refused_without_being_repeated(self):
         for wrong in ('s3cret', '', 'é', self.entry[:-1]):
-            error = self.assertRaises(EncryptionKeysInvalid, self.require, 'required', [self.entry, wrong])
+            error = self.assertRaises(
+                EncryptionKeysInvalid, self.require, 'required', [self.entry, wrong]
+            )
             self.assertIn('entry 2', str(error))
             self.assertNotIn('s3cret', str(error))
 
@@ -80,7 +84,9 @@ class TestStart(SecurityTestCase):
 class TestStatus(SecurityTestCase):
     def check(self, security='required', entries=None):
         entries = [self.entry] if entries is None else entries
-        return check.check(self.conf(security, entries), self.repositories(entries), MAIN.releases(), RELEASE)
+        return check.check(
+            self.conf(security, entries), self.repositories(entries), MAIN.releases(), RELEASE
+        )
 
     def test_guests_are_counted_and_those_without_a_key_named(self):
         self.seal()
@@ -106,5 +112,7 @@ class TestStatus(SecurityTestCase):
             self.assertEqual(upgradecheck.Code.FAILURE, self.check(security, entries).code)
 
     def test_a_taskmanager_of_an_earlier_release_is_told(self):
-        self.db.repositories.services.register('host-9', 'trove-upgrade-taskmanager', '1', release=MAIN.releases()[-2], pid=1)
+        self.db.repositories.services.register(
+            'host-9', 'trove-upgrade-taskmanager', '1', release=MAIN.releases()[-2], pid=1
+        )
         self.assertIn('host-9', self.check().details)

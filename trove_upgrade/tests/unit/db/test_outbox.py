@@ -8,14 +8,15 @@ from trove_upgrade.tests.unit.domain import test_notes
 
 
 class TestOutbox(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.db = self.useFixture(database.SampleDatabase())
         self.upgrades, self.outbox = self.db.repositories.upgrades, self.db.repositories.outbox
 
     def complete(self):
-        return self.upgrades.end(self.upgrades.claim(self.db.begin().id, 'me', 60), UpgradeState.COMPLETED)
+        return self.upgrades.end(
+            self.upgrades.claim(self.db.begin().id, 'me', 60), UpgradeState.COMPLETED
+        )
 
     def kinds(self):
         return sorted(event.kind for event in self.outbox.pending(10))
@@ -55,9 +56,19 @@ class TestOutbox(base.TestCase):
             held = self.upgrades.claim(self.db.begin().id, 'me', 60).with_data(**data)
             ended = self.upgrades.end(held, UpgradeState.COMPLETED)
             self.db.update_instance(task_id=1, datastore_version_id=database.MARIADB_10_11)
-            payloads = {row.kind: row.payload for row in self.db.rows(models.upgrade_outbox) if row.upgrade_id == ended.id}
+            payloads = {
+                row.kind: row.payload
+                for row in self.db.rows(models.upgrade_outbox)
+                if row.upgrade_id == ended.id
+            }
             self.assertEqual([[], [], []], [payloads['start'][key] for key in wanted])
-            self.assertEqual(wanted, {key: [(each['step'], each['code']) for each in payloads['end'][key]] for key in wanted})
+            self.assertEqual(
+                wanted,
+                {
+                    key: [(each['step'], each['code']) for each in payloads['end'][key]]
+                    for key in wanted
+                },
+            )
 
     def test_upgrades_do_not_wait_for_each_other(self):
         self.db.begin()
@@ -71,4 +82,5 @@ class TestOutbox(base.TestCase):
         def second():
             with self.db.database.write() as connection:
                 outbox.write(connection, 'error', ended)
+
         self.assertRaises(db_exc.DBDuplicateEntry, second)

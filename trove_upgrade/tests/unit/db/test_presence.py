@@ -30,7 +30,6 @@ class SlowRegistry:
 
 
 class TestPresence(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.registry = SlowRegistry()
@@ -89,7 +88,6 @@ class TestPresence(base.TestCase):
 
 
 class TestImpatientRegistry(base.TestCase):
-
     def conf(self, connection):
         conf = cfg.ConfigOpts()
         database_conf.register_connection_opts(conf)
@@ -97,10 +95,14 @@ class TestImpatientRegistry(base.TestCase):
         return conf
 
     def test_a_database_that_services_do_not_take_is_refused(self):
-        self.assertRaises(errors.DatabaseRefused, presence.ImpatientRegistry, self.conf('sqlite://'))
+        self.assertRaises(
+            errors.DatabaseRefused, presence.ImpatientRegistry, self.conf('sqlite://')
+        )
 
     def test_an_option_that_the_driver_does_not_know_is_told_as_one_of_the_configuration(self):
-        registry = presence.ImpatientRegistry(self.conf('mysql+pymysql://user:Secret@127.0.0.1:1/d?frob=1'))
+        registry = presence.ImpatientRegistry(
+            self.conf('mysql+pymysql://user:Secret@127.0.0.1:1/d?frob=1')
+        )
         registered = presence.Presence(registry, 'api')
         refused = self.assertRaises(errors.DatabaseRefused, registered.beat)
         self.assertIn("'frob'", refused.message)
@@ -108,11 +110,23 @@ class TestImpatientRegistry(base.TestCase):
         self.assertNotIn('Secret', refused.message)
 
     def test_every_wait_of_mysql_is_bounded(self):
-        query = presence._impatient(parse_url('mysql+pymysql://u:p@h/d?connect_timeout=60&charset=utf8mb4', 'x')).query
-        self.assertEqual({'connect_timeout': '3', 'read_timeout': '3', 'write_timeout': '3', 'charset': 'utf8mb4'}, dict(query))
+        query = presence._impatient(
+            parse_url('mysql+pymysql://u:p@h/d?connect_timeout=60&charset=utf8mb4', 'x')
+        ).query
+        self.assertEqual(
+            {
+                'connect_timeout': '3',
+                'read_timeout': '3',
+                'write_timeout': '3',
+                'charset': 'utf8mb4',
+            },
+            dict(query),
+        )
 
     def test_every_statement_of_postgresql_is_bounded_and_given_options_stay(self):
-        query = presence._impatient(parse_url('postgresql+psycopg2://u:p@h/d?options=-c geqo=off', 'x')).query
+        query = presence._impatient(
+            parse_url('postgresql+psycopg2://u:p@h/d?options=-c geqo=off', 'x')
+        ).query
         self.assertEqual('-c geqo=off -c statement_timeout=3s', query['options'])
         self.assertEqual(('3', '3000'), (query['connect_timeout'], query['tcp_user_timeout']))
 
@@ -120,6 +134,8 @@ class TestImpatientRegistry(base.TestCase):
         db = self.useFixture(database.SampleDatabase(sample=False))
         registered = presence.Presence(db.repositories.services, 'api', host='host', version='1.0')
         registered.beat()
-        self.assertEqual([registered.registration.id], [one.id for one in db.repositories.services.list()])
+        self.assertEqual(
+            [registered.registration.id], [one.id for one in db.repositories.services.list()]
+        )
         registered.leave(1)
         self.assertEqual([], db.repositories.services.list())

@@ -15,19 +15,28 @@ from trove_upgrade.tests.unit import base, database
 
 def register_as_aurora(db, host='host', binary='taskmanager', version='1.0', registration='r1'):
     """What a service of the first release writes."""
-    db.insert(models.upgrade_services, host=host, binary=binary, version=version, registration=registration, started_at=columns.now(),
-              seen_at=columns.now())
+    db.insert(
+        models.upgrade_services,
+        host=host,
+        binary=binary,
+        version=version,
+        registration=registration,
+        started_at=columns.now(),
+        seen_at=columns.now(),
+    )
 
 
 class TestServices(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.db = self.useFixture(database.SampleDatabase())
         self.services = self.db.repositories.services
 
     def seen(self):
-        return [(one.host, one.binary, one.version, round(one.silent_seconds, -1)) for one in self.services.list()]
+        return [
+            (one.host, one.binary, one.version, round(one.silent_seconds, -1))
+            for one in self.services.list()
+        ]
 
     def test_a_service_is_listed_until_its_clean_stop(self):
         registration = self.services.register('host', 'taskmanager', '1.0')
@@ -37,9 +46,11 @@ class TestServices(base.TestCase):
 
     def test_it_says_its_process_its_release_and_its_version(self):
         registration = self.services.register('a/strange/host', 'taskmanager', '1.0.dev3', pid=4711)
-        found, = self.services.list()
-        self.assertEqual((registration.id, 'a/strange/host', 4711, RELEASE, '1.0.dev3', 'alive'),
-                         (found.id, found.host, found.pid, found.release, found.version, found.state))
+        (found,) = self.services.list()
+        self.assertEqual(
+            (registration.id, 'a/strange/host', 4711, RELEASE, '1.0.dev3', 'alive'),
+            (found.id, found.host, found.pid, found.release, found.version, found.state),
+        )
 
     def test_one_that_was_killed_stays_and_grows_silent_until_it_beats_again(self):
         registration = self.services.register('host', 'api', '1.0')
@@ -70,8 +81,11 @@ class TestServices(base.TestCase):
 
     def test_a_row_of_the_first_release_is_read_as_it_was_written(self):
         register_as_aurora(self.db)
-        found, = self.services.list()
-        self.assertEqual(('r1', 'host', None, 'aurora', '1.0'), (found.id, found.host, found.pid, found.release, found.version))
+        (found,) = self.services.list()
+        self.assertEqual(
+            ('r1', 'host', None, 'aurora', '1.0'),
+            (found.id, found.host, found.pid, found.release, found.version),
+        )
 
     def test_a_row_of_the_first_release_stays_what_it_is(self):
         register_as_aurora(self.db, host='host', binary='taskmanager')
@@ -83,8 +97,10 @@ class TestServices(base.TestCase):
     def test_what_is_too_long_for_its_column_is_cut(self):
         registration = self.services.register('h' * 300, 'api', '1.' + '0' * 100, pid=7)
         self.services.beat(registration)
-        found, = self.services.list()
-        self.assertEqual((255, 64), (len(registration.place), len(f'{found.release}/{found.version}')))
+        (found,) = self.services.list()
+        self.assertEqual(
+            (255, 64), (len(registration.place), len(f'{found.release}/{found.version}'))
+        )
         self.assertEqual((7, RELEASE), (found.pid, found.release))
 
     def test_one_is_forgotten_by_its_id_once_it_is_silent(self):
@@ -115,7 +131,9 @@ class TestEndOfAProcess(base.TestCase):
         self.registration = self.register(TABLE.birth_of(self.process.pid))
 
     def register(self, birth, host='host'):
-        made = dataclasses.replace(Registration.new('trove-upgrade-filter', host, '1.0', pid=self.process.pid), birth=birth)
+        made = dataclasses.replace(
+            Registration.new('trove-upgrade-filter', host, '1.0', pid=self.process.pid), birth=birth
+        )
         self.services.beat(made)
         return made
 
@@ -128,11 +146,16 @@ class TestEndOfAProcess(base.TestCase):
 
     def rows(self):
         with self.db.database.read() as connection:
-            return set(connection.execute(sa.select(models.upgrade_services.c.registration)).scalars())
+            return set(
+                connection.execute(sa.select(models.upgrade_services.c.registration)).scalars()
+            )
 
     def test_it_is_listed_as_long_as_it_runs(self):
-        found, = self.services.list()
-        self.assertEqual((self.process.pid, 'host', self.registration.birth), (found.pid, found.host, found.birth))
+        (found,) = self.services.list()
+        self.assertEqual(
+            (self.process.pid, 'host', self.registration.birth),
+            (found.pid, found.host, found.birth),
+        )
 
     def test_it_is_not_listed_any_more_once_it_was_killed(self):
         self.end()
@@ -140,7 +163,9 @@ class TestEndOfAProcess(base.TestCase):
 
     def test_a_zombie_has_ended_too(self):
         self.process.kill()
-        os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)    # it has ended, and nothing has reaped it
+        os.waitid(
+            os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT
+        )  # it has ended, and nothing has reaped it
         self.assertEqual(set(), self.ids())
 
     def test_the_next_one_that_registers_on_this_machine_deletes_its_row(self):
@@ -178,19 +203,30 @@ class TestEndOfAProcess(base.TestCase):
         self.assertEqual(set(), self.ids())
 
     def test_a_row_without_a_birth_is_read_as_it_was_written(self):
-        self.db.insert(models.upgrade_services, host='a-host/4711-0badcafe', binary='x', version=f'{RELEASE}/1.0', registration='r2',
-                       started_at=columns.now(), seen_at=columns.now())
-        found, = [one for one in self.services.list() if one.id == 'r2']
+        self.db.insert(
+            models.upgrade_services,
+            host='a-host/4711-0badcafe',
+            binary='x',
+            version=f'{RELEASE}/1.0',
+            registration='r2',
+            started_at=columns.now(),
+            seen_at=columns.now(),
+        )
+        (found,) = [one for one in self.services.list() if one.id == 'r2']
         self.assertEqual(('a-host', 4711, None), (found.host, found.pid, found.birth))
 
 
 class TestRelease(base.TestCase):
-
     def test_this_code_is_of_the_newest_release_that_has_revisions(self):
         self.assertEqual(chain.MAIN.releases()[-1], RELEASE)
 
     def test_the_table_is_as_the_first_release_made_it(self):
         """What both releases write into side by side: neither a column nor the key may change while aurora's services run."""
         table = models.upgrade_services
-        self.assertEqual(['host', 'binary', 'registration', 'version', 'started_at', 'seen_at'], list(table.c.keys()))
-        self.assertEqual(['host', 'binary'], [column.name for column in sa.inspect(table).primary_key])
+        self.assertEqual(
+            ['host', 'binary', 'registration', 'version', 'started_at', 'seen_at'],
+            list(table.c.keys()),
+        )
+        self.assertEqual(
+            ['host', 'binary'], [column.name for column in sa.inspect(table).primary_key]
+        )

@@ -8,14 +8,15 @@ from trove_upgrade.tests.unit import base, database
 
 
 class TestUpgradeChecks(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.db = self.useFixture(database.SampleDatabase())
         self.checks = self.db.repositories.checks
         repos = self.db.repositories
-        self.begun = self.checks.begin(repos.instances.get(database.INSTANCE),
-                                       repos.datastores.version_by_id(database.MARIADB_11_8))
+        self.begun = self.checks.begin(
+            repos.instances.get(database.INSTANCE),
+            repos.datastores.version_by_id(database.MARIADB_11_8),
+        )
 
     def test_it_waits_is_claimed_once_and_keeps_its_report(self):
         self.assertEqual(('PENDING', None), (self.begun.state, self.begun.allowed))
@@ -23,18 +24,28 @@ class TestUpgradeChecks(base.TestCase):
         claimed = self.checks.claim(self.begun.id, 'me', 60)
         self.assertEqual(([], 'RUNNING'), (self.checks.due(5), claimed.state))
         self.assertRaises(exceptions.LeaseLost, self.checks.claim, self.begun.id, 'you', 60)
-        results = (CheckResult('space', 'ok', 'fine'), CheckResult('xa', 'refused', 'prepared', 'XA_PREPARED'))
+        results = (
+            CheckResult('space', 'ok', 'fine'),
+            CheckResult('xa', 'refused', 'prepared', 'XA_PREPARED'),
+        )
         self.checks.finish(dataclasses.replace(claimed, state='COMPLETED', results=results))
         found = self.checks.get(self.begun.id, database.INSTANCE)
         self.assertEqual((results, False), (found.results, found.allowed))
 
     def test_asked_for_again_while_it_is_not_done_it_is_the_same_one(self):
         repos = self.db.repositories
-        found, target = repos.instances.get(database.INSTANCE), repos.datastores.version_by_id(database.MARIADB_11_8)
+        found, target = (
+            repos.instances.get(database.INSTANCE),
+            repos.datastores.version_by_id(database.MARIADB_11_8),
+        )
         self.assertEqual(self.begun.id, self.checks.begin(found, target).id)
         claimed = self.checks.claim(self.begun.id, 'me', 60)
         self.assertEqual(self.begun.id, self.checks.begin(found, target).id)
-        self.assertNotEqual(self.begun.id, self.checks.begin(found, found.version).id, 'another target is another report')
+        self.assertNotEqual(
+            self.begun.id,
+            self.checks.begin(found, found.version).id,
+            'another target is another report',
+        )
         self.checks.finish(dataclasses.replace(claimed, state='COMPLETED'))
         self.assertNotEqual(self.begun.id, self.checks.begin(found, target).id)
 
@@ -43,17 +54,22 @@ class TestUpgradeChecks(base.TestCase):
         self.db.pass_time(61)
         self.assertEqual([self.begun.id], [turn.id for turn in self.checks.due(5)])
         self.checks.claim(self.begun.id, 'you', 60)
-        self.checks.finish(dataclasses.replace(claimed, state='FAILED', cause='late', error_code='X'))
+        self.checks.finish(
+            dataclasses.replace(claimed, state='FAILED', cause='late', error_code='X')
+        )
         self.checks.finish(dataclasses.replace(claimed, state='COMPLETED'))
         self.assertEqual('FAILED', self.checks.get(self.begun.id, database.INSTANCE).state)
 
     def test_it_is_found_under_its_own_instance_alone(self):
-        self.assertRaises(exceptions.UpgradeCheckNotFound, self.checks.get, self.begun.id, database.OTHER_INSTANCE)
-        self.assertRaises(exceptions.UpgradeCheckNotFound, self.checks.get, 'nul\0', database.INSTANCE)
+        self.assertRaises(
+            exceptions.UpgradeCheckNotFound, self.checks.get, self.begun.id, database.OTHER_INSTANCE
+        )
+        self.assertRaises(
+            exceptions.UpgradeCheckNotFound, self.checks.get, 'nul\0', database.INSTANCE
+        )
 
 
 class TestGuests(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.guests = self.useFixture(database.SampleDatabase()).repositories.guests
@@ -62,15 +78,27 @@ class TestGuests(base.TestCase):
         self.assertIsNone(self.guests.heartbeat(database.INSTANCE))
         self.guests.set_image(database.INSTANCE, 'image')
         self.assertIsNone(self.guests.heartbeat(database.INSTANCE))
-        first = Heartbeat(database.INSTANCE, 'boot-1', None, False, '1.0', None, ServerState.STOPPED)
-        last = Heartbeat(database.INSTANCE, 'boot-2', 'id:1', True, '1.1', '11.8.6-MariaDB', ServerState.RUNNING)
+        first = Heartbeat(
+            database.INSTANCE, 'boot-1', None, False, '1.0', None, ServerState.STOPPED
+        )
+        last = Heartbeat(
+            database.INSTANCE, 'boot-2', 'id:1', True, '1.1', '11.8.6-MariaDB', ServerState.RUNNING
+        )
         self.guests.record(first)
         self.guests.record(last)
-        self.assertEqual((last, 'image'), (self.guests.heartbeat(database.INSTANCE), self.guests.image(database.INSTANCE)))
+        self.assertEqual(
+            (last, 'image'),
+            (self.guests.heartbeat(database.INSTANCE), self.guests.image(database.INSTANCE)),
+        )
         self.guests.set_image(database.INSTANCE, 'image-2')
-        self.assertEqual((last, 'image-2'), (self.guests.heartbeat(database.INSTANCE), self.guests.image(database.INSTANCE)))
+        self.assertEqual(
+            (last, 'image-2'),
+            (self.guests.heartbeat(database.INSTANCE), self.guests.image(database.INSTANCE)),
+        )
 
     def test_of_an_instance_that_does_not_exist_nothing_is_kept(self):
         for name in ('guest', database.DELETED_INSTANCE):
-            self.guests.record(Heartbeat(name, 'boot-1', None, False, '1.0', None, ServerState.STOPPED))
+            self.guests.record(
+                Heartbeat(name, 'boot-1', None, False, '1.0', None, ServerState.STOPPED)
+            )
             self.assertIsNone(self.guests.heartbeat(name))

@@ -16,13 +16,14 @@ def ids(turns):
 
 
 class UpgradesTestCase(base.TestCase):
-
     expanded = False
     version = None
 
     def setUp(self):
         super().setUp()
-        self.db = self.useFixture(database.SampleDatabase(expanded=self.expanded, version=self.version))
+        self.db = self.useFixture(
+            database.SampleDatabase(expanded=self.expanded, version=self.version)
+        )
         self.upgrades = self.db.repositories.upgrades
         self.instances = self.db.repositories.instances
 
@@ -33,25 +34,38 @@ class UpgradesTestCase(base.TestCase):
         return self.upgrades.claim(self.db.begin().id, 'host-1', LEASE)
 
     def events(self):
-        return [(row.kind, row.attempt) for row in sorted(self.db.rows(models.upgrade_outbox),
-                                                          key=lambda row: (row.attempt, row.position))]
+        return [
+            (row.kind, row.attempt)
+            for row in sorted(
+                self.db.rows(models.upgrade_outbox), key=lambda row: (row.attempt, row.position)
+            )
+        ]
 
     def ended(self, state, **why):
         return self.upgrades.end(self.claimed(), state, **why)
 
 
 class TestBegin(UpgradesTestCase):
-
     def test_the_instance_is_held_and_the_row_waits_for_a_taskmanager(self):
         begun = self.db.begin()
 
         self.assertEqual(begun, self.upgrades.get(begun.id))
         self.assertIs(UpgradeState.PENDING, begun.state)
-        self.assertEqual((Step.PRECHECK, 1, 0, 0), (begun.step, begun.attempt, begun.rebuild_attempt, begun.generation))
-        self.assertEqual((database.MARIADB_10_11, database.MARIADB_11_8), (begun.former_version_id, begun.target_version_id))
-        self.assertEqual((database.IMAGE_11_8, 'mariadb', '11.8.6'),
-                         (begun.target_image_id, begun.datastore_manager, begun.target_number))
-        self.assertEqual(('req-1', 'user-1', database.SERVER), (begun.request_id, begun.user_id, begun.server_id))
+        self.assertEqual(
+            (Step.PRECHECK, 1, 0, 0),
+            (begun.step, begun.attempt, begun.rebuild_attempt, begun.generation),
+        )
+        self.assertEqual(
+            (database.MARIADB_10_11, database.MARIADB_11_8),
+            (begun.former_version_id, begun.target_version_id),
+        )
+        self.assertEqual(
+            (database.IMAGE_11_8, 'mariadb', '11.8.6'),
+            (begun.target_image_id, begun.datastore_manager, begun.target_number),
+        )
+        self.assertEqual(
+            ('req-1', 'user-1', database.SERVER), (begun.request_id, begun.user_id, begun.server_id)
+        )
         self.assertIs(Task.UPGRADING, self.instance().task)
         self.assertEqual(database.MARIADB_10_11, self.instance().version.id)
         self.assertEqual([begun.id], ids(self.upgrades.due(10)))
@@ -59,8 +73,15 @@ class TestBegin(UpgradesTestCase):
 
     def test_the_image_is_frozen_when_the_version_is_repointed(self):
         begun = self.db.begin()
-        self.db.repositories.datastores.save_version('mariadb', '11.8.6', manager='mariadb', image_id='newer', image_tags=(),
-                                                     packages='', active=True)
+        self.db.repositories.datastores.save_version(
+            'mariadb',
+            '11.8.6',
+            manager='mariadb',
+            image_id='newer',
+            image_tags=(),
+            packages='',
+            active=True,
+        )
         self.assertEqual(database.IMAGE_11_8, self.upgrades.get(begun.id).target_image_id)
 
     def test_a_second_one_is_refused_and_writes_nothing(self):
@@ -71,8 +92,15 @@ class TestBegin(UpgradesTestCase):
         self.assertEqual([('start', 1)], self.events())
 
     def test_each_task_of_troves_refuses_it_and_is_named_as_trove_shows_it(self):
-        shown = {Task.BUILDING: 'BUILD', Task.RESIZING: 'RESIZE', Task.DELETING: 'SHUTDOWN', Task.BUILDING_ERROR_DNS: 'ERROR',
-                 Task.PROMOTION_ERROR: 'ERROR', Task.RESTART_REQUIRED: 'RESTART_REQUIRED', Task.BUSY_OTHER: 'BUSY_OTHER'}
+        shown = {
+            Task.BUILDING: 'BUILD',
+            Task.RESIZING: 'RESIZE',
+            Task.DELETING: 'SHUTDOWN',
+            Task.BUILDING_ERROR_DNS: 'ERROR',
+            Task.PROMOTION_ERROR: 'ERROR',
+            Task.RESTART_REQUIRED: 'RESTART_REQUIRED',
+            Task.BUSY_OTHER: 'BUSY_OTHER',
+        }
         for task, status in shown.items():
             self.db.update_instance(task_id=int(task))
             error = self.assertRaises(exceptions.InstanceBusy, self.db.begin)
@@ -97,8 +125,15 @@ class TestBegin(UpgradesTestCase):
         stale = self.instance()
         self.db.update_instance(deleted=True)
         target = self.db.repositories.datastores.version_by_id(database.MARIADB_11_8)
-        self.assertRaises(exceptions.InstanceNotFound, self.upgrades.begin, stale, target, target_image_id='i',
-                          request_id=None, user_id=None)
+        self.assertRaises(
+            exceptions.InstanceNotFound,
+            self.upgrades.begin,
+            stale,
+            target,
+            target_image_id='i',
+            request_id=None,
+            user_id=None,
+        )
 
     def test_an_instance_without_a_server_is_refused(self):
         self.db.update_instance(compute_instance_id=None)
@@ -114,7 +149,7 @@ class TestBegin(UpgradesTestCase):
         self.db.begin()
         self.db.update_instance(task_id=int(Task.NONE))
         self.assertRaises(exceptions.InstanceBusy, self.db.begin)
-        self.assertIs(Task.NONE, self.instance().task)    # rolled back as a whole
+        self.assertIs(Task.NONE, self.instance().task)  # rolled back as a whole
 
     def test_it_may_begin_again_after_each_end_that_frees_the_instance(self):
         for state in (UpgradeState.COMPLETED, UpgradeState.ABORTED, UpgradeState.ROLLED_BACK):
@@ -123,7 +158,6 @@ class TestBegin(UpgradesTestCase):
 
 
 class TestList(UpgradesTestCase):
-
     def setUp(self):
         super().setUp()
         self.first = self.ended(UpgradeState.ABORTED)
@@ -138,7 +172,9 @@ class TestList(UpgradesTestCase):
         self.assertEqual([self.second.id, self.first.id], self.ids(project_id=database.PROJECT))
         self.assertEqual([self.other.id], self.ids(instance_id=database.OTHER_INSTANCE))
         self.assertEqual([self.first.id], self.ids(state=UpgradeState.ABORTED))
-        self.assertEqual([], self.ids(state=UpgradeState.ABORTED, project_id=database.OTHER_PROJECT))
+        self.assertEqual(
+            [], self.ids(state=UpgradeState.ABORTED, project_id=database.OTHER_PROJECT)
+        )
 
     def test_pages_follow_each_other_and_the_last_one_has_no_marker(self):
         seen, marker = [], None
@@ -151,12 +187,19 @@ class TestList(UpgradesTestCase):
         self.assertEqual(self.ids(), seen)
 
     def test_a_marker_of_another_project_is_not_found(self):
-        self.assertRaises(exceptions.UpgradeNotFound, self.upgrades.list, limit=5, project_id=database.PROJECT,
-                          marker=self.other.id)
+        self.assertRaises(
+            exceptions.UpgradeNotFound,
+            self.upgrades.list,
+            limit=5,
+            project_id=database.PROJECT,
+            marker=self.other.id,
+        )
 
     def test_get_hides_what_belongs_to_another_project(self):
         self.assertEqual(self.other.id, self.upgrades.get(self.other.id, database.OTHER_PROJECT).id)
-        self.assertRaises(exceptions.UpgradeNotFound, self.upgrades.get, self.other.id, database.PROJECT)
+        self.assertRaises(
+            exceptions.UpgradeNotFound, self.upgrades.get, self.other.id, database.PROJECT
+        )
 
     def test_get_answers_malformed_ids_as_unknown(self):
         for upgrade_id in ('', 'x' * 99, 'nul\0', 'ü' * 36, f'{self.first.id} '):
@@ -164,11 +207,12 @@ class TestList(UpgradesTestCase):
 
 
 class TestLease(UpgradesTestCase):
-
     def test_a_claim_raises_the_generation_and_makes_it_running(self):
         begun = self.db.begin()
         held = self.upgrades.claim(begun.id, 'host-1', LEASE)
-        self.assertEqual((UpgradeState.RUNNING, 1, 'host-1'), (held.state, held.generation, held.owner))
+        self.assertEqual(
+            (UpgradeState.RUNNING, 1, 'host-1'), (held.state, held.generation, held.owner)
+        )
         self.assertEqual(LEASE, round((held.lease_until - held.updated_at).total_seconds()))
         self.assertEqual([], ids(self.upgrades.due(10)))
 
@@ -203,7 +247,9 @@ class TestLease(UpgradesTestCase):
         held = self.claimed()
         renewed = self.upgrades.renew(held, 10 * LEASE)
         self.assertEqual(held.generation, renewed.generation)
-        self.assertGreater(renewed.lease_until, held.lease_until + datetime.timedelta(seconds=8 * LEASE))
+        self.assertGreater(
+            renewed.lease_until, held.lease_until + datetime.timedelta(seconds=8 * LEASE)
+        )
 
     def test_a_row_that_was_let_go_is_due_when_its_time_has_come(self):
         held = self.upgrades.save(self.claimed(), release_for_seconds=30)
@@ -232,13 +278,23 @@ class TestLease(UpgradesTestCase):
 
 
 class TestJournal(UpgradesTestCase):
-
     def test_everything_that_a_step_writes_comes_back_the_same(self):
         began = datetime.datetime(2026, 11, 21, 1, 2, 3, 456789, tzinfo=datetime.UTC)
-        runs = (upgrade.StepRun(Step.PRECHECK, 1, began, began, runs=2, outcome='done', percent=100, message='fine'),
-                upgrade.StepRun(Step.QUIESCE, 1, began))
-        written = self.claimed().evolve(step=Step.QUIESCE, steps=runs, rebuild_attempt=3, former_image_id='image-1',
-                                        cause='why', error_code='CODE', step_deadline=began)
+        runs = (
+            upgrade.StepRun(
+                Step.PRECHECK, 1, began, began, runs=2, outcome='done', percent=100, message='fine'
+            ),
+            upgrade.StepRun(Step.QUIESCE, 1, began),
+        )
+        written = self.claimed().evolve(
+            step=Step.QUIESCE,
+            steps=runs,
+            rebuild_attempt=3,
+            former_image_id='image-1',
+            cause='why',
+            error_code='CODE',
+            step_deadline=began,
+        )
         written = written.with_data(upgrade_info={'a': [1, 2.5, None, 'ü']})
         saved = self.upgrades.save(written)
         self.assertEqual(dataclasses.replace(written, updated_at=saved.updated_at), saved)
@@ -246,7 +302,9 @@ class TestJournal(UpgradesTestCase):
 
     def test_a_history_that_became_shorter_or_was_corrected_is_read_as_it_was_saved_last(self):
         began = datetime.datetime(2026, 11, 21, 1, 2, 3, 456789, tzinfo=datetime.UTC)
-        runs = tuple(upgrade.StepRun(step, 1, began) for step in (Step.PRECHECK, Step.QUIESCE, Step.REBUILD))
+        runs = tuple(
+            upgrade.StepRun(step, 1, began) for step in (Step.PRECHECK, Step.QUIESCE, Step.REBUILD)
+        )
         held = self.upgrades.save(self.claimed().evolve(steps=runs))
         corrected = (dataclasses.replace(runs[0], message='😀 it did'), runs[1])
         self.assertEqual(corrected, self.upgrades.save(held.evolve(steps=corrected)).steps)
@@ -257,18 +315,25 @@ class TestJournal(UpgradesTestCase):
         began = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
         for number in range(5):
             held = self.upgrades.claim(self.db.begin(self.db.add_instance()).id, 'host-1', LEASE)
-            steps = tuple(upgrade.StepRun(Step.PRECHECK, attempt, began, message=held.id) for attempt in range(number))
+            steps = tuple(
+                upgrade.StepRun(Step.PRECHECK, attempt, began, message=held.id)
+                for attempt in range(number)
+            )
             self.upgrades.save(held.evolve(steps=steps))
         page = self.upgrades.list(limit=3)
         pages = page.items + self.upgrades.list(limit=3, marker=page.next_marker).items
         self.assertEqual([4, 3, 2, 1, 0], [len(found.steps) for found in pages])
-        self.assertEqual({True}, {run.message == found.id for found in pages for run in found.steps})
+        self.assertEqual(
+            {True}, {run.message == found.id for found in pages for run in found.steps}
+        )
         self.assertEqual(list(pages), [self.upgrades.get(found.id) for found in pages])
 
     def test_a_message_is_cut_to_what_every_server_can_hold(self):
-        runs = (upgrade.StepRun(Step.PRECHECK, 1, database.CREATED, message='\0\udcff' + '😀' * 20_000),)
+        runs = (
+            upgrade.StepRun(Step.PRECHECK, 1, database.CREATED, message='\0\udcff' + '😀' * 20_000),
+        )
         held = self.upgrades.save(self.claimed().evolve(steps=runs))
-        stored, = self.db.rows(models.instance_upgrade_steps)
+        (stored,) = self.db.rows(models.instance_upgrade_steps)
         self.assertEqual('?' + '😀' * 15_999, stored.message)
         self.assertEqual(held.steps, self.upgrades.get(held.id).steps)
 
@@ -281,13 +346,17 @@ class TestJournal(UpgradesTestCase):
 
 
 class TestEnd(UpgradesTestCase):
-
     def test_completed_moves_the_version_frees_the_instance_and_asks_the_guest_to_finish(self):
         ended = self.ended(UpgradeState.COMPLETED)
         self.assertIs(UpgradeState.COMPLETED, ended.state)
         self.assertIsNotNone(ended.ended_at)
-        self.assertEqual((None, None, None, None), (ended.owner, ended.lease_until, ended.next_run_at, ended.cause))
-        self.assertEqual((Task.NONE, database.MARIADB_11_8), (self.instance().task, self.instance().version.id))
+        self.assertEqual(
+            (None, None, None, None),
+            (ended.owner, ended.lease_until, ended.next_run_at, ended.cause),
+        )
+        self.assertEqual(
+            (Task.NONE, database.MARIADB_11_8), (self.instance().task, self.instance().version.id)
+        )
         self.assertIsNone(self.instance().fault)
         self.assertEqual(database.IMAGE_11_8, self.db.repositories.guests.image(database.INSTANCE))
         self.assertEqual([('start', 1), ('end', 1), ('finish', 1)], self.events())
@@ -295,11 +364,19 @@ class TestEnd(UpgradesTestCase):
     def test_aborted_and_rolled_back_free_the_instance_on_its_former_version(self):
         for state in (UpgradeState.ABORTED, UpgradeState.ROLLED_BACK):
             ended = self.ended(state, cause='refused', error_code='REBUILD_REFUSED')
-            self.assertEqual((state, 'refused', 'REBUILD_REFUSED'), (ended.state, ended.cause, ended.error_code))
-            self.assertEqual((Task.NONE, database.MARIADB_10_11), (self.instance().task, self.instance().version.id))
+            self.assertEqual(
+                (state, 'refused', 'REBUILD_REFUSED'), (ended.state, ended.cause, ended.error_code)
+            )
+            self.assertEqual(
+                (Task.NONE, database.MARIADB_10_11),
+                (self.instance().task, self.instance().version.id),
+            )
             self.assertIsNone(self.instance().fault)
             self.assertIsNone(self.db.repositories.guests.image(database.INSTANCE))
-        self.assertEqual([('error', 1), ('error', 1), ('finish', 1), ('start', 1), ('start', 1)], sorted(self.events()))
+        self.assertEqual(
+            [('error', 1), ('error', 1), ('finish', 1), ('start', 1), ('start', 1)],
+            sorted(self.events()),
+        )
 
     def test_failed_leaves_the_instance_in_error_with_its_fault(self):
         ended = self.ended(UpgradeState.FAILED, cause='c' * 300, error_code='BOOT_TIMEOUT')
@@ -318,13 +395,18 @@ class TestEnd(UpgradesTestCase):
         self.assertEqual((UpgradeState.FAILED, 'INSTANCE_CHANGED'), (ended.state, ended.error_code))
         self.assertIn('DELETING', ended.cause)
         self.assertIn('verified', ended.cause)
-        self.assertEqual((Task.DELETING, database.MARIADB_10_11), (self.instance().task, self.instance().version.id))
+        self.assertEqual(
+            (Task.DELETING, database.MARIADB_10_11),
+            (self.instance().task, self.instance().version.id),
+        )
         self.assertIsNone(self.instance().fault)
         self.assertIsNone(self.db.repositories.guests.image(database.INSTANCE))
         self.assertEqual([('start', 1), ('error', 1)], self.events())
 
     def test_a_cause_of_any_length_and_content_is_written(self):
-        ended = self.ended(UpgradeState.FAILED, cause='\0\udcff' + 'ü' * 100_000, error_code='E' * 100)
+        ended = self.ended(
+            UpgradeState.FAILED, cause='\0\udcff' + 'ü' * 100_000, error_code='E' * 100
+        )
         self.assertTrue(ended.cause.startswith('?ü'))
         self.assertEqual((16_000, 64), (len(ended.cause), len(ended.error_code)))
         self.assertIn('attempt 1', self.instance().fault.details)
@@ -338,25 +420,49 @@ class TestEnd(UpgradesTestCase):
         ended = self.ended(UpgradeState.FAILED, cause='no heartbeat', error_code='BOOT_TIMEOUT')
         event = next(row for row in self.db.rows(models.upgrade_outbox) if row.kind == 'error')
         payload = event.payload
-        self.assertEqual(('1.0', event.id, ended.id, 1),
-                         (payload['payload_version'], payload['event_id'], payload['upgrade_id'], payload['attempt']))
-        self.assertEqual({'id': database.INSTANCE, 'name': 'db1', 'server_id': database.SERVER}, payload['instance'])
-        self.assertEqual({'id': database.MARIADB_10_11, 'name': '10.11.14', 'number': '10.11.14', 'image_id': None},
-                         payload['former_version'])
+        self.assertEqual(
+            ('1.0', event.id, ended.id, 1),
+            (
+                payload['payload_version'],
+                payload['event_id'],
+                payload['upgrade_id'],
+                payload['attempt'],
+            ),
+        )
+        self.assertEqual(
+            {'id': database.INSTANCE, 'name': 'db1', 'server_id': database.SERVER},
+            payload['instance'],
+        )
+        self.assertEqual(
+            {
+                'id': database.MARIADB_10_11,
+                'name': '10.11.14',
+                'number': '10.11.14',
+                'image_id': None,
+            },
+            payload['former_version'],
+        )
         self.assertEqual(database.IMAGE_11_8, payload['target_version']['image_id'])
-        self.assertEqual(('FAILED', 'precheck', 'no heartbeat', 'BOOT_TIMEOUT', database.PROJECT),
-                         tuple(payload[key] for key in ('state', 'step', 'cause', 'error_code', 'project_id')))
+        self.assertEqual(
+            ('FAILED', 'precheck', 'no heartbeat', 'BOOT_TIMEOUT', database.PROJECT),
+            tuple(payload[key] for key in ('state', 'step', 'cause', 'error_code', 'project_id')),
+        )
         self.assertEqual(ended.ended_at.isoformat(), payload['ended_at'])
 
 
 class TestRetry(UpgradesTestCase):
-
     def test_it_runs_again_as_the_next_attempt_where_it_stopped(self):
-        held = self.upgrades.save(self.claimed().evolve(step=Step.BOOT, rebuild_attempt=1).with_data(a=1))
-        failed = self.upgrades.end(held, UpgradeState.FAILED, cause='no heartbeat', error_code='BOOT_TIMEOUT')
+        held = self.upgrades.save(
+            self.claimed().evolve(step=Step.BOOT, rebuild_attempt=1).with_data(a=1)
+        )
+        failed = self.upgrades.end(
+            held, UpgradeState.FAILED, cause='no heartbeat', error_code='BOOT_TIMEOUT'
+        )
         again = self.upgrades.retry(failed.id)
-        self.assertEqual((UpgradeState.RUNNING, 2, Step.BOOT, 1, {'a': 1}),
-                         (again.state, again.attempt, again.step, again.rebuild_attempt, again.data))
+        self.assertEqual(
+            (UpgradeState.RUNNING, 2, Step.BOOT, 1, {'a': 1}),
+            (again.state, again.attempt, again.step, again.rebuild_attempt, again.data),
+        )
         self.assertEqual((None, None, None), (again.cause, again.error_code, again.ended_at))
         self.assertIs(Task.UPGRADING, self.instance().task)
         self.assertIsNone(self.instance().fault)
@@ -366,21 +472,42 @@ class TestRetry(UpgradesTestCase):
     def test_each_attempt_has_an_end_of_its_own(self):
         failed = self.ended(UpgradeState.FAILED)
         self.upgrades.retry(failed.id)
-        self.upgrades.end(self.upgrades.claim(failed.id, 'host-2', LEASE), UpgradeState.FAILED, cause='again')
+        self.upgrades.end(
+            self.upgrades.claim(failed.id, 'host-2', LEASE), UpgradeState.FAILED, cause='again'
+        )
         self.assertEqual('again', self.instance().fault.message)
         self.upgrades.retry(failed.id)
         self.upgrades.end(self.upgrades.claim(failed.id, 'host-2', LEASE), UpgradeState.COMPLETED)
-        self.assertEqual([('start', 1), ('error', 1), ('start', 2), ('error', 2), ('start', 3), ('end', 3), ('finish', 3)],
-                         self.events())
+        self.assertEqual(
+            [
+                ('start', 1),
+                ('error', 1),
+                ('start', 2),
+                ('error', 2),
+                ('start', 3),
+                ('end', 3),
+                ('finish', 3),
+            ],
+            self.events(),
+        )
         self.assertIsNone(self.instance().fault)
 
     def test_only_what_has_failed_is_retried_and_the_answer_says_what_to_do(self):
         begun = self.db.begin()
-        self.assertIn('has not begun', self.assertRaises(exceptions.RetryRefused, self.upgrades.retry, begun.id).message)
+        self.assertIn(
+            'has not begun',
+            self.assertRaises(exceptions.RetryRefused, self.upgrades.retry, begun.id).message,
+        )
         held = self.upgrades.claim(begun.id, 'host-1', LEASE)
-        self.assertIn('goes on', self.assertRaises(exceptions.RetryRefused, self.upgrades.retry, begun.id).message)
+        self.assertIn(
+            'goes on',
+            self.assertRaises(exceptions.RetryRefused, self.upgrades.retry, begun.id).message,
+        )
         self.upgrades.end(held, UpgradeState.ABORTED)
-        self.assertIn('trove upgrade', self.assertRaises(exceptions.RetryRefused, self.upgrades.retry, begun.id).message)
+        self.assertIn(
+            'trove upgrade',
+            self.assertRaises(exceptions.RetryRefused, self.upgrades.retry, begun.id).message,
+        )
         self.assertRaises(exceptions.UpgradeNotFound, self.upgrades.retry, 'nothing')
 
     def test_an_instance_that_somebody_has_changed_is_left_alone(self):
@@ -392,7 +519,9 @@ class TestRetry(UpgradesTestCase):
         self.assertIs(Task.NONE, self.instance().task)
 
     def past_no_return(self):
-        held = self.upgrades.save(self.claimed().evolve(step=Step.RESTORE).with_data(post_upgrade_sent_in_attempt=1))
+        held = self.upgrades.save(
+            self.claimed().evolve(step=Step.RESTORE).with_data(post_upgrade_sent_in_attempt=1)
+        )
         self.db.update_instance(task_id=int(Task.BUILDING))
         failed = self.upgrades.end(held, UpgradeState.FAILED, cause='rebuilt by Trove')
         self.assertEqual('INSTANCE_CHANGED', failed.error_code)
@@ -403,7 +532,10 @@ class TestRetry(UpgradesTestCase):
         self.assertRaises(exceptions.InstanceChanged, self.upgrades.retry, failed.id)
         self.assertIs(Task.BUILDING, self.instance().task)
         self.db.update_instance(task_id=int(Task.NONE))
-        self.assertEqual((UpgradeState.RUNNING, 2), (self.upgrades.retry(failed.id).state, self.upgrades.get(failed.id).attempt))
+        self.assertEqual(
+            (UpgradeState.RUNNING, 2),
+            (self.upgrades.retry(failed.id).state, self.upgrades.get(failed.id).attempt),
+        )
         self.assertIs(Task.UPGRADING, self.instance().task)
 
     def test_past_the_point_of_no_return_no_other_upgrade_begins_whatever_the_task(self):
@@ -430,7 +562,9 @@ class TestRetry(UpgradesTestCase):
         self.upgrades.end(self.upgrades.save(self.claimed().evolve(step=step)), state)
         self.db.update_instance(task_id=int(Task.NONE), datastore_version_id=database.MARIADB_10_11)
 
-    def test_past_the_point_of_no_return_one_that_ended_in_its_checks_does_not_take_the_retry_away(self):
+    def test_past_the_point_of_no_return_one_that_ended_in_its_checks_does_not_take_the_retry_away(
+        self,
+    ):
         failed = self.past_no_return()
         for state in (UpgradeState.ABORTED, UpgradeState.FAILED):
             self.later(Step.PRECHECK, state)
@@ -438,7 +572,9 @@ class TestRetry(UpgradesTestCase):
         self.assertIs(UpgradeState.RUNNING, self.upgrades.retry(failed.id).state)
         self.assertIs(Task.UPGRADING, self.instance().task)
 
-    def test_past_the_point_of_no_return_it_is_not_retried_over_another_version_or_a_later_upgrade(self):
+    def test_past_the_point_of_no_return_it_is_not_retried_over_another_version_or_a_later_upgrade(
+        self,
+    ):
         failed = self.past_no_return()
         self.db.update_instance(task_id=int(Task.NONE), datastore_version_id=database.MARIADB_11_8)
         self.assertRaises(exceptions.InstanceChanged, self.upgrades.retry, failed.id)
@@ -449,29 +585,53 @@ class TestRetry(UpgradesTestCase):
 
     def test_a_fault_that_trove_wrote_stays(self):
         failed = self.ended(UpgradeState.FAILED, cause='ours')
-        self.db.insert(trove_tables.instance_faults, id='troves', instance_id=database.INSTANCE, message='older', details='d',
-                       created=database.CREATED, updated=database.CREATED, deleted=False)
+        self.db.insert(
+            trove_tables.instance_faults,
+            id='troves',
+            instance_id=database.INSTANCE,
+            message='older',
+            details='d',
+            created=database.CREATED,
+            updated=database.CREATED,
+            deleted=False,
+        )
         self.assertEqual('ours', self.instance().fault.message)
         self.upgrades.retry(failed.id)
         self.assertEqual('older', self.instance().fault.message)
 
 
 class TestRollback(UpgradesTestCase):
-
     def failed(self, **data):
-        known = {'rebuild_accepted_in_attempt': 1, 'upgrade_info': {'stash': 's1'}, 'former_server_version': '10.11.14-MariaDB',
-                 'rebuild_for_attempt': 1, **data}
-        held = self.upgrades.save(self.claimed().evolve(step=Step.BOOT, rebuild_attempt=1, former_image_id=database.IMAGE_10_11)
-                                  .with_data(**known))
-        return self.upgrades.end(held, UpgradeState.FAILED, cause='no heartbeat', error_code='BOOT_TIMEOUT')
+        known = {
+            'rebuild_accepted_in_attempt': 1,
+            'upgrade_info': {'stash': 's1'},
+            'former_server_version': '10.11.14-MariaDB',
+            'rebuild_for_attempt': 1,
+            **data,
+        }
+        held = self.upgrades.save(
+            self.claimed()
+            .evolve(step=Step.BOOT, rebuild_attempt=1, former_image_id=database.IMAGE_10_11)
+            .with_data(**known)
+        )
+        return self.upgrades.end(
+            held, UpgradeState.FAILED, cause='no heartbeat', error_code='BOOT_TIMEOUT'
+        )
 
     def test_it_runs_again_as_the_next_attempt_towards_the_former_image(self):
         failed = self.failed()
         back = self.upgrades.rollback(failed.id)
-        self.assertEqual((UpgradeState.RUNNING, 2, Step.REBUILD, 1), (back.state, back.attempt, back.step, back.rebuild_attempt))
-        self.assertEqual((database.IMAGE_10_11, database.MARIADB_10_11, '10.11.14-MariaDB'),
-                         (back.wanted_image_id, back.wanted_version_id, back.wanted_number))
-        self.assertEqual({'cause': 'no heartbeat', 'error_code': 'BOOT_TIMEOUT'}, back.data['rolling_back'])
+        self.assertEqual(
+            (UpgradeState.RUNNING, 2, Step.REBUILD, 1),
+            (back.state, back.attempt, back.step, back.rebuild_attempt),
+        )
+        self.assertEqual(
+            (database.IMAGE_10_11, database.MARIADB_10_11, '10.11.14-MariaDB'),
+            (back.wanted_image_id, back.wanted_version_id, back.wanted_number),
+        )
+        self.assertEqual(
+            {'cause': 'no heartbeat', 'error_code': 'BOOT_TIMEOUT'}, back.data['rolling_back']
+        )
         self.assertNotIn('rebuild_for_attempt', back.data)
         self.assertIs(Task.UPGRADING, self.instance().task)
         self.assertEqual([back.id], ids(self.upgrades.due(5)))
@@ -486,15 +646,23 @@ class TestRollback(UpgradesTestCase):
 
     def test_what_was_never_rebuilt_or_kept_is_refused(self):
         for name in ('rebuild_accepted_in_attempt', 'upgrade_info'):
-            error = self.assertRaises(exceptions.RollbackRefused, self.upgrades.rollback, self.failed(**{name: None}).id)
+            error = self.assertRaises(
+                exceptions.RollbackRefused, self.upgrades.rollback, self.failed(**{name: None}).id
+            )
             self.assertIn('upgrade retry', error.message)
             self.db.update_instance(task_id=int(Task.NONE))
 
     def test_only_what_has_failed_is_rolled_back(self):
         begun = self.db.begin()
-        self.assertIn('has not begun', self.assertRaises(exceptions.RollbackRefused, self.upgrades.rollback, begun.id).message)
+        self.assertIn(
+            'has not begun',
+            self.assertRaises(exceptions.RollbackRefused, self.upgrades.rollback, begun.id).message,
+        )
         self.upgrades.end(self.upgrades.claim(begun.id, 'host-1', LEASE), UpgradeState.ABORTED)
-        self.assertIn('ABORTED', self.assertRaises(exceptions.RollbackRefused, self.upgrades.rollback, begun.id).message)
+        self.assertIn(
+            'ABORTED',
+            self.assertRaises(exceptions.RollbackRefused, self.upgrades.rollback, begun.id).message,
+        )
         self.assertRaises(exceptions.UpgradeNotFound, self.upgrades.rollback, 'nothing')
 
     def test_an_instance_that_somebody_has_changed_is_left_alone(self):
@@ -505,7 +673,6 @@ class TestRollback(UpgradesTestCase):
 
 
 class TestStates(base.TestCase):
-
     def test_every_state_and_step_fits_its_column(self):
         longest = max(len(name) for name in (*states.UpgradeState, *states.Step))
         self.assertLessEqual(longest, models.instance_upgrades.c.state.type.length)

@@ -22,7 +22,9 @@ def read(**changes):
 class TestAnswers(base.TestCase):
     def test_a_text_for_people_is_cut_with_a_mark_and_is_one_line(self):
         for name in ('message', 'agent_version', 'server_version'):
-            found = getattr(read(**{name: 'a\n2026 ERROR forged\x1b[2J\x85\u2028' + 'x' * _MANY}), name)
+            found = getattr(
+                read(**{name: 'a\n2026 ERROR forged\x1b[2J\x85\u2028' + 'x' * _MANY}), name
+            )
             self.assertTrue(found.startswith('a\\n2026 ERROR forged\\x1b[2J\\x85\\u2028xx'), found)
             self.assertTrue(found.endswith('xx...'), found)
             self.assertLessEqual(len(found), answers.MESSAGE)
@@ -41,7 +43,12 @@ class TestAnswers(base.TestCase):
 
     def test_what_a_row_keeps_of_a_result_is_bounded(self):
         text = '\x1b' * 5000
-        for value in ([text] * 300, {str(number): text for number in range(300)}, [[text] * 300] * 20, [{'name': text, 'before': text}] * 300):
+        for value in (
+            [text] * 300,
+            {str(number): text for number in range(300)},
+            [[text] * 300] * 20,
+            [{'name': text, 'before': text}] * 300,
+        ):
             for name in ('fingerprint', notes.REMARKS, notes.SETTINGS_CHANGED, 'settings_kept'):
                 try:
                     kept = read(result={name: value}).result
@@ -51,7 +58,9 @@ class TestAnswers(base.TestCase):
                 self.assertEqual([], [one for one in texts(kept) if not one.isprintable()])
 
     def test_a_cut_list_has_a_mark(self):
-        kept = read(result={notes.REMARKS: [f'remark {number}' for number in range(1000)]}).result[notes.REMARKS]
+        kept = read(result={notes.REMARKS: [f'remark {number}' for number in range(1000)]}).result[
+            notes.REMARKS
+        ]
         self.assertEqual('... 800 more', kept[-1])
 
     def test_what_nothing_here_reads_is_not_kept(self):
@@ -61,20 +70,40 @@ class TestAnswers(base.TestCase):
         nested = []
         for _ in range(100_000):
             nested = [nested]
-        for value in ({'x': nested}, {'x': 'x' * answers.LARGEST_ANSWER}, {'x': float('inf')}, {'x': [0] * answers.LARGEST_ANSWER}):
+        for value in (
+            {'x': nested},
+            {'x': 'x' * answers.LARGEST_ANSWER},
+            {'x': float('inf')},
+            {'x': [0] * answers.LARGEST_ANSWER},
+        ):
             self.assertRaises(ValueError, read, result=value)
-        self.assertRaises(ValueError, guest.Heartbeat.from_wire, {**BEATS.to_wire(), 'other': 'x' * 5000})
-        self.assertRaises(ValueError, guest.Heartbeat.from_wire, {**BEATS.to_wire(), 'other': nested})
+        self.assertRaises(
+            ValueError, guest.Heartbeat.from_wire, {**BEATS.to_wire(), 'other': 'x' * 5000}
+        )
+        self.assertRaises(
+            ValueError, guest.Heartbeat.from_wire, {**BEATS.to_wire(), 'other': nested}
+        )
 
     def test_no_check_is_left_out(self):
         """It could be the one that refuses."""
         entry = {'name': 'n', 'outcome': 'ok', 'message': 'm', 'code': None}
-        self.assertEqual(answers.CHECKS, len(read(result={'checks': [entry] * answers.CHECKS}).result['checks']))
+        self.assertEqual(
+            answers.CHECKS, len(read(result={'checks': [entry] * answers.CHECKS}).result['checks'])
+        )
         for value in ([entry] * (answers.CHECKS + 1), 'x', {'a': entry}, 7):
             self.assertRaises(answers.AnswerOutOfBounds, read, result={'checks': value})
 
     def test_a_check_of_another_form_counts_as_not_made(self):
-        for entry in ('x', None, 7, [], {}, {'outcome': ['ok']}, {'outcome': 'OK'}, {'outcome': 'ok\n'}):
+        for entry in (
+            'x',
+            None,
+            7,
+            [],
+            {},
+            {'outcome': ['ok']},
+            {'outcome': 'OK'},
+            {'outcome': 'ok\n'},
+        ):
             [found] = checks.from_guest(read(result={'checks': [entry]}).result['checks'])
             self.assertEqual(checks.UNKNOWN, found.outcome)
 
@@ -84,7 +113,20 @@ class TestAnswers(base.TestCase):
         for value in ('2026-11-21T12:00:00', 'x', 7, f'{good}\n', {}, None):
             self.assertEqual({'opened_at': None}, read(result={'opened_at': value}).result)
 
-    @given(st.sampled_from(['checks', 'fingerprint', 'settings_changed', 'remarks', 'server_version', 'opened_at', 'other']), ANYTHING)
+    @given(
+        st.sampled_from(
+            [
+                'checks',
+                'fingerprint',
+                'settings_changed',
+                'remarks',
+                'server_version',
+                'opened_at',
+                'other',
+            ]
+        ),
+        ANYTHING,
+    )
     def test_whatever_a_result_holds_is_kept_as_plain_texts_or_refused(self, name, value):
         try:
             kept = read(result={name: value})
@@ -99,5 +141,11 @@ class TestAnswers(base.TestCase):
         for sent in (BEAT, BEATS):
             self.assertEqual(sent, guest.Heartbeat.from_wire(sent.to_wire()))
         for name in ('instance_id', 'boot_id', 'marker'):
-            for value in ('x' * 65, *(f'u:1{one}' for one in HOSTILE), *(f'{one}u:1' for one in HOSTILE)):
-                self.assertRaises(ValueError, guest.Heartbeat.from_wire, {**BEATS.to_wire(), name: value})
+            for value in (
+                'x' * 65,
+                *(f'u:1{one}' for one in HOSTILE),
+                *(f'{one}u:1' for one in HOSTILE),
+            ):
+                self.assertRaises(
+                    ValueError, guest.Heartbeat.from_wire, {**BEATS.to_wire(), name: value}
+                )

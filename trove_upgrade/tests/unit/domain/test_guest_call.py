@@ -12,18 +12,53 @@ from trove_upgrade.tests.unit.domain.test_wire import CALL
 
 class TestGuestCall(base.TestCase):
     def test_what_a_taskmanager_sends_is_read(self):
-        target = {'server_version': '11.8', 'options': ['a'], 'plugin_options': {'a': ['b']}, 'container_image': None, 'novelty': [{'a': 1}]}
-        call = guest.GuestCall('i', 'u', 1, 0, CALL.deadline, target, {'lock_seconds': 3.5, 'min_free_bytes': 1 << 40, 'rollback': True})
+        target = {
+            'server_version': '11.8',
+            'options': ['a'],
+            'plugin_options': {'a': ['b']},
+            'container_image': None,
+            'novelty': [{'a': 1}],
+        }
+        call = guest.GuestCall(
+            'i',
+            'u',
+            1,
+            0,
+            CALL.deadline,
+            target,
+            {'lock_seconds': 3.5, 'min_free_bytes': 1 << 40, 'rollback': True},
+        )
         self.assertEqual(call, guest_call.read(call.to_wire()))
 
     def test_each_wrong_argument_is_refused_by_its_name(self):
         for changes in (
-            {'surplus': 1}, {'attempt': -1}, {'attempt': '1'}, {'attempt': 1.5}, {'generation': True}, {'deadline': '2026-01-01'},
-            {'deadline': 7}, {'seconds': -1}, {'seconds': '1'}, {'seconds': 1.5}, {'seconds': 2**31}, {'target': []}, {'options': 'x'}, {'upgrade_info': None}, {'upgrade_id': '../x'}, {'instance_id': 'i\n'},
-            {'target': {'server_version': 7}}, {'target': {'plugins': 'x'}}, {'target': {'options': [7]}}, {'target': {'plugin_options': []}},
-            {'options': {'rollback': 'yes'}}, {'options': {'lock_seconds': '7'}}, {'options': {'min_free_bytes': -1}},
-            {'options': {'lock_seconds': float('nan')}}, {'options': {'allow_replication': 1}},
-            *({'target': {'container_image': f'x{one}y'}} for one in HOSTILE), *({'options': {f'x{one}': 1}} for one in HOSTILE),
+            {'surplus': 1},
+            {'attempt': -1},
+            {'attempt': '1'},
+            {'attempt': 1.5},
+            {'generation': True},
+            {'deadline': '2026-01-01'},
+            {'deadline': 7},
+            {'seconds': -1},
+            {'seconds': '1'},
+            {'seconds': 1.5},
+            {'seconds': 2**31},
+            {'target': []},
+            {'options': 'x'},
+            {'upgrade_info': None},
+            {'upgrade_id': '../x'},
+            {'instance_id': 'i\n'},
+            {'target': {'server_version': 7}},
+            {'target': {'plugins': 'x'}},
+            {'target': {'options': [7]}},
+            {'target': {'plugin_options': []}},
+            {'options': {'rollback': 'yes'}},
+            {'options': {'lock_seconds': '7'}},
+            {'options': {'min_free_bytes': -1}},
+            {'options': {'lock_seconds': float('nan')}},
+            {'options': {'allow_replication': 1}},
+            *({'target': {'container_image': f'x{one}y'}} for one in HOSTILE),
+            *({'options': {f'x{one}': 1}} for one in HOSTILE),
         ):
             self.assertRaises(guest_call.Invalid, guest_call.read, {**CALL.to_wire(), **changes})
 

@@ -37,7 +37,9 @@ def fail(error):
 class TestWholeLines(base.TestCase):
     def setUp(self):
         super().setUp()
-        self.useFixture(context_fixture.ClearRequestContext())    # of an earlier test in this thread: a line would have it
+        self.useFixture(
+            context_fixture.ClearRequestContext()
+        )  # of an earlier test in this thread: a line would have it
         self.conf = cfg.ConfigOpts()
         log.register_options(self.conf)
         self.conf(args=[], default_config_files=[], default_config_dirs=[])
@@ -66,14 +68,27 @@ class TestWholeLines(base.TestCase):
 
     def test_nothing_follows_the_sentence(self):
         for level in ('warning', 'error', 'critical'):
-            line = self.written(lambda ours, _, level=level: getattr(ours, level)('%s is away', 'It'))
+            line = self.written(
+                lambda ours, _, level=level: getattr(ours, level)('%s is away', 'It')
+            )
             self.assertTrue(line.endswith(' [-] It is away'), line)
         line = self.written(lambda ours, _: ours.log(logging.ERROR, 'It is away', exc_info=None))
         self.assertTrue(line.endswith(' [-] It is away'), line)
 
     def test_a_guests_text_neither_ends_a_line_nor_moves_the_cursor(self):
-        for value in ('a\n2026 ERROR forged\x1b[2J\x85\u2028', OSError('a\rb\x1b'), ['a\x9b', 'b\n'], {'a': 'b\n'}, b'a\n', None, 7, 2.5):
-            line = self.written(lambda ours, _, value=value: ours.warning('%s and %r', value, value))
+        for value in (
+            'a\n2026 ERROR forged\x1b[2J\x85\u2028',
+            OSError('a\rb\x1b'),
+            ['a\x9b', 'b\n'],
+            {'a': 'b\n'},
+            b'a\n',
+            None,
+            7,
+            2.5,
+        ):
+            line = self.written(
+                lambda ours, _, value=value: ours.warning('%s and %r', value, value)
+            )
             self.assertTrue(line.isprintable(), line)
         self.assertIn('7 of 2.5', self.written(lambda ours, _: ours.warning('%d of %g', 7, 2.5)))
         self.assertIn('b\\n', self.written(lambda ours, _: ours.warning('%(a)s', {'a': 'b\n'})))

@@ -38,28 +38,40 @@ def deep(levels=9):
 
 
 class TestOrigin(base.TestCase):
-
     def test_the_kind_the_module_the_line_and_the_function_are_named(self):
         self.assertRegex(origin.of(raised(divide)), rf'^ZeroDivisionError at {_HERE} \(divide\)$')
 
     def test_an_error_of_a_library_names_our_call_and_the_librarys_place(self):
-        self.assertRegex(origin.of(raised(read)), rf'^FileNotFoundError \(ENOENT\) at {_HERE} \(read\), which called pathlib:\d+ \(\w+\)$')
+        self.assertRegex(
+            origin.of(raised(read)),
+            rf'^FileNotFoundError \(ENOENT\) at {_HERE} \(read\), which called pathlib:\d+ \(\w+\)$',
+        )
 
     def test_what_it_was_raised_from_is_named_too_and_nothing_of_their_texts(self):
         found = origin.of(raised(chain))
-        self.assertRegex(found, rf'^ValueError at {_HERE} \(chain\), caused by FileNotFoundError \(ENOENT\) at {_HERE} \(read\), ')
+        self.assertRegex(
+            found,
+            rf'^ValueError at {_HERE} \(chain\), caused by FileNotFoundError \(ENOENT\) at {_HERE} \(read\), ',
+        )
         self.assertNotIn('S3CRET', found)
 
     def test_a_long_chain_is_cut(self):
         self.assertEqual(2, origin.of(raised(deep)).count('caused by'))
 
     def test_one_that_was_never_raised_has_a_kind(self):
-        self.assertEqual('trove_upgrade.tests.unit.domain.test_origin.Strange', origin.of(Strange('S3CRET')))
+        self.assertEqual(
+            'trove_upgrade.tests.unit.domain.test_origin.Strange', origin.of(Strange('S3CRET'))
+        )
 
     def test_the_sentences(self):
-        found = origin.unexpected('pre_upgrade failed', raised(divide), 'the log of the guest agent')
-        self.assertRegex(found, rf'^pre_upgrade failed: an unexpected error was found, ZeroDivisionError at {_HERE} \(divide\)\. '
-                                r'Look at its traceback in the log of the guest agent, and report it as a bug\.$')
+        found = origin.unexpected(
+            'pre_upgrade failed', raised(divide), 'the log of the guest agent'
+        )
+        self.assertRegex(
+            found,
+            rf'^pre_upgrade failed: an unexpected error was found, ZeroDivisionError at {_HERE} \(divide\)\. '
+            r'Look at its traceback in the log of the guest agent, and report it as a bug\.$',
+        )
 
 
 class Strange(Exception):

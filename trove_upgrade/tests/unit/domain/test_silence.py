@@ -1,23 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is said of a guest that does not answer."""
+
 import datetime
 
 from trove_upgrade.domain import exceptions, guest, silence
 from trove_upgrade.tests.unit import base
 
-SEEN_AT = datetime.datetime(2026, 11, 27, 21, 5, 3, tzinfo=datetime.timezone(datetime.timedelta(hours=1)))
+SEEN_AT = datetime.datetime(
+    2026, 11, 27, 21, 5, 3, tzinfo=datetime.timezone(datetime.timedelta(hours=1))
+)
 LAST = guest.LastWord(SEEN_AT, 'boot-1')
 
 
 class TestExplained(base.TestCase):
-
     def explained(self, last, boot_id=None, kind=exceptions.GuestUnavailable):
-        return silence.explained(kind(instance_id='i-1', method='check_upgrade', timeout_seconds=15), last, boot_id)
+        return silence.explained(
+            kind(instance_id='i-1', method='check_upgrade', timeout_seconds=15), last, boot_id
+        )
 
     def test_one_that_was_never_heard_has_probably_no_agent(self):
         error = self.explained(None, 'boot-1')
         self.assertEqual('GUEST_NEVER_HEARD', error.code)
-        for words in ('no upgrade agent was ever heard', 'check_upgrade', '15 s', 'Ask the operator'):
+        for words in (
+            'no upgrade agent was ever heard',
+            'check_upgrade',
+            '15 s',
+            'Ask the operator',
+        ):
             self.assertIn(words, error.message)
 
     def test_one_that_was_heard_has_the_time_in_utc(self):

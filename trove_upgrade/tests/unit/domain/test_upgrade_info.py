@@ -31,9 +31,7 @@ HOSTILE = [
     '\ud800',
 ]
 _HEX = st.text('0123456789abcdef', min_size=64, max_size=64)
-_WORDS = st.text(
-    st.characters(exclude_categories=['C', 'Zl', 'Zp', 'Zs']), max_size=200
-)
+_WORDS = st.text(st.characters(exclude_categories=['C', 'Zl', 'Zp', 'Zs']), max_size=200)
 INFOS = st.builds(
     UpgradeInfo,
     upgrade_id=st.uuids().map(str),
@@ -47,7 +45,9 @@ INFOS = st.builds(
     former_server_version=_WORDS,
     former_agent_version=_WORDS,
     former_boot_id=_WORDS,
-    stopped_at=st.datetimes(timezones=st.timezones()).map(lambda one: one.isoformat()).filter(upgrade_info.is_time),
+    stopped_at=st.datetimes(timezones=st.timezones())
+    .map(lambda one: one.isoformat())
+    .filter(upgrade_info.is_time),
 )
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -71,7 +71,9 @@ class TestUpgradeInfo(base.TestCase):
         self.assertEqual(info.to_wire(), upgrade_info.carried(info.to_wire()))
 
     @given(INFOS, st.sampled_from(NAMES), st.sampled_from(HOSTILE), st.integers(0, 300))
-    def test_no_field_takes_a_character_that_ends_a_line_wherever_it_stands(self, info, name, character, at):
+    def test_no_field_takes_a_character_that_ends_a_line_wherever_it_stands(
+        self, info, name, character, at
+    ):
         wire = info.to_wire()
         text = str(wire[name])
         wire[name] = text[:at] + character + text[at:]
@@ -82,7 +84,12 @@ class TestUpgradeInfo(base.TestCase):
 
     @given(ANYTHING)
     def test_whatever_comes_is_kept_with_plain_texts_or_refused(self, value):
-        for wire in (value, {'other': value}, {**INFO.to_wire(), 'volume_uuid': value}, {**INFO.to_wire(), 'other': value}):
+        for wire in (
+            value,
+            {'other': value},
+            {**INFO.to_wire(), 'volume_uuid': value},
+            {**INFO.to_wire(), 'other': value},
+        ):
             try:
                 kept = upgrade_info.carried(wire)
             except upgrade_info.Invalid:
@@ -93,10 +100,24 @@ class TestUpgradeInfo(base.TestCase):
 
     def test_options_of_a_file_are_no_uuid(self):
         for value in (
-            'x\ntransport_url = rabbit://e@e/', '$transport_url', '../x', '', 7, True, ['x'], {}, 'uuid-1', '0' * 36,
-            f'{INFO.volume_uuid}\n', f' {INFO.volume_uuid}', INFO.volume_uuid[:-1], INFO.volume_uuid.replace('6', '\uff16'),
+            'x\ntransport_url = rabbit://e@e/',
+            '$transport_url',
+            '../x',
+            '',
+            7,
+            True,
+            ['x'],
+            {},
+            'uuid-1',
+            '0' * 36,
+            f'{INFO.volume_uuid}\n',
+            f' {INFO.volume_uuid}',
+            INFO.volume_uuid[:-1],
+            INFO.volume_uuid.replace('6', '\uff16'),
         ):
-            self.assertRaises(upgrade_info.Invalid, upgrade_info.volume_uuid, {'volume_uuid': value})
+            self.assertRaises(
+                upgrade_info.Invalid, upgrade_info.volume_uuid, {'volume_uuid': value}
+            )
 
     def test_a_field_of_a_newer_agent_travels_and_is_no_way_around(self):
         wire = {**INFO.to_wire(), 'novelty': {'a': [1, 'b']}}
@@ -105,10 +126,24 @@ class TestUpgradeInfo(base.TestCase):
         nested = []
         for _ in range(5000):
             nested = [nested]
-        for value in ('a\nb', ['a\x85b'], {'a\u2028': 1}, nested, 'x' * 70000, ['x'] * 70000, float('nan'), 10**30, b'x'):
-            self.assertRaises(upgrade_info.Invalid, upgrade_info.carried, {**INFO.to_wire(), 'novelty': value})
+        for value in (
+            'a\nb',
+            ['a\x85b'],
+            {'a\u2028': 1},
+            nested,
+            'x' * 70000,
+            ['x'] * 70000,
+            float('nan'),
+            10**30,
+            b'x',
+        ):
+            self.assertRaises(
+                upgrade_info.Invalid, upgrade_info.carried, {**INFO.to_wire(), 'novelty': value}
+            )
         for name in ('a b', 'a=b', '[x]', '', 7, 'x' * 65):
-            self.assertRaises(upgrade_info.Invalid, upgrade_info.carried, {**INFO.to_wire(), name: 1})
+            self.assertRaises(
+                upgrade_info.Invalid, upgrade_info.carried, {**INFO.to_wire(), name: 1}
+            )
 
     def test_an_agent_of_1_0_with_a_schema_of_its_own_gets_its_facts_back(self):
         for wire in ({'save_dir': '/var/lib/x', 'size': 3}, {'stash': 'stash-s'}, {}):
@@ -119,8 +154,12 @@ class TestUpgradeInfo(base.TestCase):
 
     def test_a_schema_that_is_not_ours_is_refused(self):
         for schema in (2, '1', None, True, 1.5):
-            self.assertRaises(upgrade_info.Invalid, upgrade_info.carried, {**INFO.to_wire(), 'schema': schema})
+            self.assertRaises(
+                upgrade_info.Invalid, upgrade_info.carried, {**INFO.to_wire(), 'schema': schema}
+            )
 
     def test_the_refusal_repeats_nothing_of_what_came(self):
-        error = self.assertRaises(upgrade_info.Invalid, upgrade_info.carried, {**INFO.to_wire(), 'stash': 'FORGED\x1b'})
+        error = self.assertRaises(
+            upgrade_info.Invalid, upgrade_info.carried, {**INFO.to_wire(), 'stash': 'FORGED\x1b'}
+        )
         self.assertEqual('see stash', str(error))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a guest may say, and what nobody takes from it."""
+
 import datetime
 
 from hypothesis import given
@@ -8,15 +9,29 @@ from hypothesis import strategies as st
 from trove_upgrade.domain import guest, wire
 from trove_upgrade.tests.unit import base
 
-ANSWER = guest.GuestAnswer(guest.JobState.DONE, 'done', 'boot', guest.ServerState.RUNNING, '1.0', percent=7, result={'upgrade_info': {}})
+ANSWER = guest.GuestAnswer(
+    guest.JobState.DONE,
+    'done',
+    'boot',
+    guest.ServerState.RUNNING,
+    '1.0',
+    percent=7,
+    result={'upgrade_info': {}},
+)
 BEAT = guest.Heartbeat('i', 'boot', None, False, '1.0', None, guest.ServerState.STOPPED)
-CALL = guest.GuestCall('i', 'u', 1, 2, datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), {'server_version': '11.8'})
-SOMETHING = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-                         lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2), max_leaves=4)
+CALL = guest.GuestCall(
+    'i', 'u', 1, 2, datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), {'server_version': '11.8'}
+)
+SOMETHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
 
 
 class TestWire(base.TestCase):
-
     def test_what_was_sent_is_what_comes(self):
         for sent in (ANSWER, BEAT, CALL):
             self.assertEqual(sent, type(sent).from_wire(sent.to_wire()))
@@ -25,10 +40,24 @@ class TestWire(base.TestCase):
         self.assertEqual(ANSWER, guest.GuestAnswer.from_wire({**ANSWER.to_wire(), 'novelty': [1]}))
 
     def test_a_value_of_another_type_is_refused_and_never_kept(self):
-        for sent, name, value in ((ANSWER, 'code', 7), (ANSWER, 'code', {}), (ANSWER, 'message', None), (ANSWER, 'result', []), (ANSWER, 'percent', True),
-                                  (ANSWER, 'serving', 'yes'), (BEAT, 'restored', 1), (BEAT, 'marker', ['x']), (CALL, 'generation', '3'),
-                                  (CALL, 'generation', 10**30), (CALL, 'target', None), (CALL, 'deadline', 5), (ANSWER, 'state', ['DONE'])):
-            self.assertRaises((TypeError, ValueError), type(sent).from_wire, {**sent.to_wire(), name: value})
+        for sent, name, value in (
+            (ANSWER, 'code', 7),
+            (ANSWER, 'code', {}),
+            (ANSWER, 'message', None),
+            (ANSWER, 'result', []),
+            (ANSWER, 'percent', True),
+            (ANSWER, 'serving', 'yes'),
+            (BEAT, 'restored', 1),
+            (BEAT, 'marker', ['x']),
+            (CALL, 'generation', '3'),
+            (CALL, 'generation', 10**30),
+            (CALL, 'target', None),
+            (CALL, 'deadline', 5),
+            (ANSWER, 'state', ['DONE']),
+        ):
+            self.assertRaises(
+                (TypeError, ValueError), type(sent).from_wire, {**sent.to_wire(), name: value}
+            )
 
     def test_what_is_no_mapping_is_refused(self):
         for value in ('x', [], None, 3):
@@ -37,12 +66,32 @@ class TestWire(base.TestCase):
     def test_what_is_missing_is_named(self):
         said = ANSWER.to_wire()
         del said['boot_id']
-        self.assertEqual(('boot_id',), self.assertRaises(KeyError, guest.GuestAnswer.from_wire, said).args)
+        self.assertEqual(
+            ('boot_id',), self.assertRaises(KeyError, guest.GuestAnswer.from_wire, said).args
+        )
 
     def test_what_is_too_large_for_a_row_is_refused(self):
-        self.assertRaises(ValueError, guest.GuestAnswer.from_wire, {**ANSWER.to_wire(), 'result': {'x': 'x' * wire.LARGEST}})
+        self.assertRaises(
+            ValueError,
+            guest.GuestAnswer.from_wire,
+            {**ANSWER.to_wire(), 'result': {'x': 'x' * wire.LARGEST}},
+        )
 
-    @given(st.sampled_from(['code', 'message', 'boot_id', 'result', 'percent', 'serving', 'state', 'server_started_on_data']), SOMETHING)
+    @given(
+        st.sampled_from(
+            [
+                'code',
+                'message',
+                'boot_id',
+                'result',
+                'percent',
+                'serving',
+                'state',
+                'server_started_on_data',
+            ]
+        ),
+        SOMETHING,
+    )
     def test_whatever_comes_is_of_its_type_or_refused(self, name, value):
         try:
             found = guest.GuestAnswer.from_wire({**ANSWER.to_wire(), name: value})

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guest without a kernel: root disk and volume are directories, the database server is an object."""
+
 import dataclasses
 import datetime
 import os
@@ -95,16 +96,18 @@ class _Wired:
 class Machine:
     """The server of Nova's: its root disk, its volume, and what runs on it."""
 
-    def __init__(self, directory: pathlib.Path, version='10.11.14-MariaDB', target='11.8.6-MariaDB'):
+    def __init__(
+        self, directory: pathlib.Path, version='10.11.14-MariaDB', target='11.8.6-MariaDB'
+    ):
         self.layout = Layout(directory / 'root')
         self.volume_directory = directory / 'volume'
         self.version, self.target = version, target
         self.boots = 0
         self.running = self.isolated = self.agent_marker = None
-        self.write_on_open = True          # a client writes the moment it can
+        self.write_on_open = True  # a client writes the moment it can
         self.mounts = []
-        self.fail = {}                     # name of a driver's method -> error to raise once
-        self.others = []                   # processes that hold the volume
+        self.fail = {}  # name of a driver's method -> error to raise once
+        self.others = []  # processes that hold the volume
         self.clock = Clock()
         self.drops = drops.Drops(self.clock.monotonic)
         self._provision()
@@ -120,7 +123,9 @@ class Machine:
         (mysql / 'conf.d' / 'custom.cnf').write_text('[mysqld]\nwait_timeout = 1234\n')
         (mysql / 'debian-start').write_text('#!/bin/sh\n')
         (self.layout.etc / 'autostart').write_text('mariadb')
-        self.layout.fstab.write_text(f'/dev/sda1 / ext4 defaults 0 1\nUUID={UUID} {self.layout.volume} ext4 noatime 0 2\n')
+        self.layout.fstab.write_text(
+            f'/dev/sda1 / ext4 defaults 0 1\nUUID={UUID} {self.layout.volume} ext4 noatime 0 2\n'
+        )
         self.boot()
 
     def _new_root(self):
@@ -170,7 +175,9 @@ class Machine:
     def start(self, *, isolated):
         """Every start of a server writes."""
         assert self.mounted, 'a server was started without its volume'
-        (self.layout.data_directory / 'ibdata1').write_text(f'{self.version} {self.boots} {self.clock.time}')
+        (self.layout.data_directory / 'ibdata1').write_text(
+            f'{self.version} {self.boots} {self.clock.time}'
+        )
         (self.layout.data_directory / 'clean').unlink(missing_ok=True)
         self.running, self.isolated = self.version, isolated
 
@@ -178,18 +185,42 @@ class Machine:
         """An agent's life begins."""
         driver, volume, marks = Driver(self), Volume(self), Marks(self.layout)
         if wire is not None:
-            driver = wire.wrap(driver, 'fingerprint_and_stop', 'set_autostart', 'undo_autostart', 'start', 'own_data', 'start_isolated',
-                               'upgrade_data', 'open_for_clients')
+            driver = wire.wrap(
+                driver,
+                'fingerprint_and_stop',
+                'set_autostart',
+                'undo_autostart',
+                'start',
+                'own_data',
+                'start_isolated',
+                'upgrade_data',
+                'open_for_clients',
+            )
             volume = wire.wrap(volume, 'mount', 'unmount', 'write_fstab')
             marks = wire.wrap(marks, 'set', 'clear')
-        return work.Guest(instance_id=INSTANCE, agent_version='1.2.3', boot_id=lambda: f'boot-{self.boots}',
-                          marker=lambda: self.agent_marker, layout=self.layout, clock=self.clock, volume=volume,
-                          service=Service(self), driver=driver, marks=marks, accounts=SystemAccounts())
+        return work.Guest(
+            instance_id=INSTANCE,
+            agent_version='1.2.3',
+            boot_id=lambda: f'boot-{self.boots}',
+            marker=lambda: self.agent_marker,
+            layout=self.layout,
+            clock=self.clock,
+            volume=volume,
+            service=Service(self),
+            driver=driver,
+            marks=marks,
+            accounts=SystemAccounts(),
+        )
 
     def seal(self, troves_key=None, random=os.urandom):
         """The seal of an agent whose life begins now."""
-        return seal.Seal(held_key.HeldKey(self.layout, INSTANCE, troves_key), lambda key_id: sequence.Sequence(self.layout.sequence(key_id)), self.drops,
-                         self.clock.monotonic, random)
+        return seal.Seal(
+            held_key.HeldKey(self.layout, INSTANCE, troves_key),
+            lambda key_id: sequence.Sequence(self.layout.sequence(key_id)),
+            self.drops,
+            self.clock.monotonic,
+            random,
+        )
 
     def put_key(self, key, mode=0o600):
         """The key file, as user data of a rebuild or an operator writes it."""
@@ -197,7 +228,9 @@ class Machine:
         self.layout.guest_key.chmod(mode)
 
     def call(self, **changes):
-        call = guest.GuestCall(INSTANCE, UPGRADE, 1, 1, self.clock.time + datetime.timedelta(hours=1), target={})
+        call = guest.GuestCall(
+            INSTANCE, UPGRADE, 1, 1, self.clock.time + datetime.timedelta(hours=1), target={}
+        )
         return dataclasses.replace(call, **changes)
 
     def work(self, wire=None, **changes):
@@ -222,7 +255,10 @@ class Volume:
 
     def unmount(self):
         if self.holders():
-            raise exceptions.StepFailed(f'The volume cannot be unmounted: it is held by {", ".join(self.holders())}.', 'VOLUME_BUSY')
+            raise exceptions.StepFailed(
+                f'The volume cannot be unmounted: it is held by {", ".join(self.holders())}.',
+                'VOLUME_BUSY',
+            )
         if self._machine.mounted:
             self._machine.unmount()
 
@@ -233,7 +269,9 @@ class Volume:
         return [*self._machine.others, *(['77 (mariadbd)'] if self._machine.running else [])]
 
     def write_fstab(self, uuid, filesystem):
-        self._machine.layout.fstab.write_text(f'UUID={uuid} {self._machine.layout.volume} {filesystem} noatime 0 2\n')
+        self._machine.layout.fstab.write_text(
+            f'UUID={uuid} {self._machine.layout.volume} {filesystem} noatime 0 2\n'
+        )
 
     def in_fstab(self, uuid):
         return f'UUID={uuid}' in self._machine.layout.fstab.read_text()
@@ -286,7 +324,16 @@ class Driver(base.DatastoreDriver):
 
     def _fingerprint(self):
         rows = int((self.layout.data_directory / 'rows').read_text())
-        return base.Fingerprint(self.machine.running, self.machine.clock.time.isoformat(), {'a.t': {'rows': rows}}, [], ['u@%'], {}, {}, {})
+        return base.Fingerprint(
+            self.machine.running,
+            self.machine.clock.time.isoformat(),
+            {'a.t': {'rows': rows}},
+            [],
+            ['u@%'],
+            {},
+            {},
+            {},
+        )
 
     def fingerprint_and_stop(self, options, progress):
         assert not (self.layout.etc / 'autostart').read_text(), 'autostart was still on'
@@ -299,7 +346,9 @@ class Driver(base.DatastoreDriver):
         return fingerprint
 
     def shutdown_was_clean(self):
-        return (self.layout.data_directory / 'clean').exists() and not self.machine.fail.pop('unclean', False)
+        return (self.layout.data_directory / 'clean').exists() and not self.machine.fail.pop(
+            'unclean', False
+        )
 
     def stash_roots(self):
         return [self.layout.etc / 'mysql']
@@ -310,14 +359,18 @@ class Driver(base.DatastoreDriver):
     def check_configuration(self, options):
         bad = 'bad_option' in (self.layout.etc / 'mysql' / 'conf.d' / 'custom.cnf').read_text()
         if bad:
-            return upgrade.CheckResult('configuration', 'refused', 'unknown variable bad_option', 'CONFIGURATION_REFUSED')
+            return upgrade.CheckResult(
+                'configuration', 'refused', 'unknown variable bad_option', 'CONFIGURATION_REFUSED'
+            )
         return upgrade.CheckResult('configuration', 'ok', 'accepted')
 
     def own_data(self):
         self._may_fail('own_data')
 
     def start_isolated(self):
-        assert (self.layout.on_volume / f'mark-{Mark.SERVER_STARTED}.json').exists(), 'the point of no return was not recorded'
+        assert (self.layout.on_volume / f'mark-{Mark.SERVER_STARTED}.json').exists(), (
+            'the point of no return was not recorded'
+        )
         self.machine.start(isolated=True)
         self._may_fail('start_isolated')
 
@@ -332,7 +385,9 @@ class Driver(base.DatastoreDriver):
 
     def compare(self, before, after):
         missing = [] if before.tables == after.tables else ['table a.t has other rows']
-        return base.Comparison(missing, [{'name': 'x', 'before': '1', 'after': '2'}], 1, after.tables['a.t']['rows'])
+        return base.Comparison(
+            missing, [{'name': 'x', 'before': '1', 'after': '2'}], 1, after.tables['a.t']['rows']
+        )
 
     def open_for_clients(self):
         self._may_fail('open_for_clients')

@@ -3,6 +3,7 @@
 
 Source: Python's documentation, "Audit events table".  A hook cannot be taken back: ours is silent outside of `before`.
 """
+
 import contextlib
 import fnmatch
 import os
@@ -10,7 +11,19 @@ import pathlib
 import sys
 import threading
 
-_EVENTS = frozenset({'open', 'os.scandir', 'os.listdir', 'os.chown', 'os.remove', 'os.rename', 'os.rmdir', 'os.listxattr', 'os.getxattr'})
+_EVENTS = frozenset(
+    {
+        'open',
+        'os.scandir',
+        'os.listdir',
+        'os.chown',
+        'os.remove',
+        'os.rename',
+        'os.rmdir',
+        'os.listxattr',
+        'os.getxattr',
+    }
+)
 _active = []
 
 
@@ -45,6 +58,7 @@ def once_before(event, name, action):
         if found == event and not done and fnmatch.fnmatchcase(_name(what), name):
             done.append(what)
             action()
+
     with before(act):
         yield
     if not done:

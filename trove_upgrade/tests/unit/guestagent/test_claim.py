@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The volume's top, where the database's user has owned it."""
+
 import os
 import pathlib
 
@@ -37,9 +38,13 @@ class ClaimTest(VolumeOfTheTenant):
         self.layout.volume.chmod(0o777)
         claim.anew(self.kept)
         top, data = self.layout.volume.stat(), self.layout.data_directory.stat()
-        self.assertEqual((0, 0, 0o755, TENANT), (top.st_uid, top.st_gid, top.st_mode & 0o7777, data.st_uid))
+        self.assertEqual(
+            (0, 0, 0o755, TENANT), (top.st_uid, top.st_gid, top.st_mode & 0o7777, data.st_uid)
+        )
 
-    def test_marks_and_a_stash_that_the_tenant_has_put_there_are_removed_before_an_upgrade_begins(self):
+    def test_marks_and_a_stash_that_the_tenant_has_put_there_are_removed_before_an_upgrade_begins(
+        self,
+    ):
         (self.kept / 'stash-u-1').mkdir(parents=True)
         (self.kept / 'mark-compared.json').write_text('{"upgrade_id": "u"}')
         self.give_away()
@@ -49,7 +54,7 @@ class ClaimTest(VolumeOfTheTenant):
     def test_a_link_in_its_place_is_removed_and_what_it_leads_to_stays(self):
         elsewhere = self.root / 'elsewhere'
         elsewhere.mkdir()
-        (elsewhere / 'file').write_text('root\'s')
+        (elsewhere / 'file').write_text("root's")
         self.kept.symlink_to(elsewhere)
         claim.anew(self.kept)
         self.assertFalse(os.path.lexists(self.kept))
@@ -114,7 +119,10 @@ class MarksOfOthersTest(VolumeOfTheTenant):
         elsewhere = self.root / 'elsewhere'
         elsewhere.mkdir()
         self.kept.symlink_to(elsewhere)
-        self.assertEqual('MARK_NOT_WRITTEN', self.assertRaises(exceptions.StepFailed, self.marks.set, Mark.UPGRADED, 'u').code)
+        self.assertEqual(
+            'MARK_NOT_WRITTEN',
+            self.assertRaises(exceptions.StepFailed, self.marks.set, Mark.UPGRADED, 'u').code,
+        )
         self.marks.see_generation('u', 7)
         self.marks.clear(Mark.UPGRADED)
         self.assertEqual([], list(elsewhere.iterdir()))

@@ -21,7 +21,9 @@ class FlowTestCase(base.TestCase):
         self.machine = self.new_machine()
 
     def new_machine(self):
-        return fakes.Machine(pathlib.Path(self.useFixture(fixtures.TempDir(rootdir=fakes.scratch())).path))
+        return fakes.Machine(
+            pathlib.Path(self.useFixture(fixtures.TempDir(rootdir=fakes.scratch())).path)
+        )
 
     def quiesced(self, machine=None):
         machine = machine or self.machine
@@ -39,7 +41,12 @@ class FlowTestCase(base.TestCase):
     def assert_serves_as_before(self, machine):
         self.assertEqual('10.11.14-MariaDB', machine.running)
         self.assertEqual('mariadb', (machine.layout.etc / 'autostart').read_text())
-        self.assertEqual([], list(machine.layout.on_volume.glob('*stash*')) if machine.layout.on_volume.exists() else [])
+        self.assertEqual(
+            [],
+            list(machine.layout.on_volume.glob('*stash*'))
+            if machine.layout.on_volume.exists()
+            else [],
+        )
         self.assertFalse(machine.guest().marks.has(Mark.QUIESCING))
         machine.boot()
         self.assertEqual('10.11.14-MariaDB', machine.running)
@@ -49,7 +56,10 @@ class FlowTestCase(base.TestCase):
         self.assertFalse(machine.isolated)
         self.assertTrue((machine.layout.data_directory / 'upgraded').exists())
         self.assertTrue(machine.guest().marks.has(Mark.RESTORED, fakes.UPGRADE))
-        self.assertEqual('[mysqld]\nwait_timeout = 1234\n', (machine.layout.etc / 'mysql' / 'conf.d' / 'custom.cnf').read_text())
+        self.assertEqual(
+            '[mysqld]\nwait_timeout = 1234\n',
+            (machine.layout.etc / 'mysql' / 'conf.d' / 'custom.cnf').read_text(),
+        )
         machine.boot()
         self.assertEqual('11.8.6-MariaDB', machine.running, 'a plain reboot does not serve')
 
@@ -59,16 +69,34 @@ class CheckTest(FlowTestCase):
         for place in (self.machine.layout.data_directory, self.machine.layout.etc / 'mysql'):
             place.joinpath(*'d' * 40).mkdir(parents=True)
             work = self.machine.work()
-            self.assertEqual('DIRECTORIES_TOO_DEEP', self.assertRaises(exceptions.StepRefused, check.require, work).code)
+            self.assertEqual(
+                'DIRECTORIES_TOO_DEEP',
+                self.assertRaises(exceptions.StepRefused, check.require, work).code,
+            )
             self.assertEqual('10.11.14-MariaDB', self.machine.running)
             shutil.rmtree(place / 'd')
 
     def test_the_report_holds_the_agents_and_the_drivers_checks(self):
         names = [result['name'] for result in check.check(self.machine.work()).result['checks']]
-        self.assertEqual(['guest_volume', 'guest_database', 'guest_directories', 'guest_volume_space', 'guest_secrets', 'guest_metadata', 'fake'], names)
+        self.assertEqual(
+            [
+                'guest_volume',
+                'guest_database',
+                'guest_directories',
+                'guest_volume_space',
+                'guest_secrets',
+                'guest_metadata',
+                'fake',
+            ],
+            names,
+        )
 
     def _codes(self):
-        return [result['code'] for result in check.check(self.machine.work()).result['checks'] if result['outcome'] == 'refused']
+        return [
+            result['code']
+            for result in check.check(self.machine.work()).result['checks']
+            if result['outcome'] == 'refused'
+        ]
 
     def test_a_volume_that_is_not_mounted_is_refused(self):
         self.machine.stop_all()
@@ -90,21 +118,32 @@ class CheckTest(FlowTestCase):
         self.machine.layout.volume.chmod(0o775)
         self.assertEqual(['VOLUME_LAYOUT_UNKNOWN'], self._codes())
 
-
     def test_a_database_that_is_silent_is_refused_with_where_it_was_looked_for(self):
         self.machine.running = None
         work = self.machine.work()
-        work.guest.driver.runs_as = 'The agent takes the database to run as a service: it is a test.'
-        found = next(result for result in check.check(work).result['checks'] if result['name'] == 'guest_database')
+        work.guest.driver.runs_as = (
+            'The agent takes the database to run as a service: it is a test.'
+        )
+        found = next(
+            result
+            for result in check.check(work).result['checks']
+            if result['name'] == 'guest_database'
+        )
         self.assertEqual('DATABASE_NOT_SERVING', found['code'])
-        self.assertIn('can log in. The agent takes the database to run as a service: it is a test.', found['message'])
+        self.assertIn(
+            'can log in. The agent takes the database to run as a service: it is a test.',
+            found['message'],
+        )
 
 
 class QuiesceTest(FlowTestCase):
     def test_the_database_is_stopped_kept_and_unmounted(self):
         wire = quiesce.quiesce(self.machine.work()).result['upgrade_info']
         info = UpgradeInfo.from_wire(json.loads(json.dumps(wire)))
-        self.assertEqual((fakes.UUID, '10.11.14-MariaDB', 'boot-1'), (info.volume_uuid, info.former_server_version, info.former_boot_id))
+        self.assertEqual(
+            (fakes.UUID, '10.11.14-MariaDB', 'boot-1'),
+            (info.volume_uuid, info.former_server_version, info.former_boot_id),
+        )
         self.assertIsNone(self.machine.running)
         self.assertFalse(self.machine.mounted)
         self.assertTrue((self.machine.volume_directory / '.trove-upgrade' / info.stash).is_dir())
@@ -115,14 +154,20 @@ class QuiesceTest(FlowTestCase):
         self.assertEqual(self.quiesced(), self.quiesced())
 
     def test_a_check_that_refuses_leaves_everything_alone(self):
-        self.machine.fail['checks'] = [upgrade.CheckResult('fake', 'refused', 'A backup runs.', 'BACKUP_RUNNING')]
+        self.machine.fail['checks'] = [
+            upgrade.CheckResult('fake', 'refused', 'A backup runs.', 'BACKUP_RUNNING')
+        ]
         error = self.assertRaises(exceptions.StepRefused, quiesce.quiesce, self.machine.work())
         self.assertEqual('BACKUP_RUNNING', error.code)
         self.assert_serves_as_before(self.machine)
 
     def test_whatever_fails_after_the_start_is_undone(self):
-        for name, error in (('fingerprint_and_stop', exceptions.StepRefused('locked', 'LOCKED')), ('after_stop', RuntimeError('bug')),
-                            ('unclean', True), ('after_stop', OSError(28, 'No space'))):
+        for name, error in (
+            ('fingerprint_and_stop', exceptions.StepRefused('locked', 'LOCKED')),
+            ('after_stop', RuntimeError('bug')),
+            ('unclean', True),
+            ('after_stop', OSError(28, 'No space')),
+        ):
             machine = self.new_machine()
             machine.fail[name] = error
             self.assertRaises(exceptions.StepRefused, quiesce.quiesce, machine.work())
@@ -133,7 +178,11 @@ class QuiesceTest(FlowTestCase):
         work.guest.marks.see_generation(fakes.UPGRADE, 5)
         info = quiesce.quiesce(work).result['upgrade_info']
         self.machine.rebuild()
-        error = self.assertRaises(exceptions.StepFailed, restore.restore, self.machine.work(upgrade_info=info, generation=4))
+        error = self.assertRaises(
+            exceptions.StepFailed,
+            restore.restore,
+            self.machine.work(upgrade_info=info, generation=4),
+        )
         self.assertEqual('GENERATION_OLD', error.code)
         restore.restore(self.machine.work(upgrade_info=info, generation=6))
         restore.restore(self.machine.work(upgrade_info=info, generation=5))
@@ -147,7 +196,10 @@ class QuiesceTest(FlowTestCase):
         self.assert_serves_as_before(self.machine)
 
     def test_an_undo_that_fails_says_both_and_a_later_abort_goes_on(self):
-        self.machine.fail.update(unclean=True, start=exceptions.StepFailed('The server did not come up.', 'SERVICE_NOT_STARTED'))
+        self.machine.fail.update(
+            unclean=True,
+            start=exceptions.StepFailed('The server did not come up.', 'SERVICE_NOT_STARTED'),
+        )
         error = self.assertRaises(exceptions.StepFailed, quiesce.quiesce, self.machine.work())
         self.assertIn('not cleanly', error.message)
         self.assertIn('did not come up', error.message)
@@ -167,7 +219,11 @@ class QuiesceTest(FlowTestCase):
                         flow(machine.work(wire, **changes))
                     except fakes.Killed:
                         life(machine)
-                        yield machine, changes, f'{flow.__name__} killed {"after" if after else "before"} effect {kill_at}, then {life.__name__}'
+                        yield (
+                            machine,
+                            changes,
+                            f'{flow.__name__} killed {"after" if after else "before"} effect {kill_at}, then {life.__name__}',
+                        )
                         kill_at += 1
                     else:
                         self.assertGreater(kill_at, 4, 'the wire was never touched')
@@ -183,7 +239,9 @@ class QuiesceTest(FlowTestCase):
         machine.rebuild(f'{fakes.UPGRADE}:2')
 
     def test_an_agent_that_dies_anywhere_in_quiesce_comes_to_the_same_end(self):
-        for machine, _, story in self._each_death(quiesce.quiesce, lambda machine: {}, lives=[self.agent_restart, self.reboot]):
+        for machine, _, story in self._each_death(
+            quiesce.quiesce, lambda machine: {}, lives=[self.agent_restart, self.reboot]
+        ):
             info = self.quiesced(machine)
             self.assertIsNone(machine.running, story)
             self.assertFalse(machine.mounted, story)
@@ -193,7 +251,9 @@ class QuiesceTest(FlowTestCase):
             self.assert_upgraded(machine)
 
     def test_an_agent_that_dies_anywhere_in_quiesce_can_be_aborted(self):
-        for machine, _, _story in self._each_death(quiesce.quiesce, lambda machine: {}, lives=[self.agent_restart, self.reboot]):
+        for machine, _, _story in self._each_death(
+            quiesce.quiesce, lambda machine: {}, lives=[self.agent_restart, self.reboot]
+        ):
             if machine.running is None or machine.guest().marks.has(Mark.QUIESCING):
                 undo.abort(machine.work())
             self.assert_serves_as_before(machine)
@@ -202,13 +262,17 @@ class QuiesceTest(FlowTestCase):
         def prepare(machine):
             self.quiesced(machine)
             return {}
-        for machine, _, _story in self._each_death(undo.abort, prepare, lives=[self.agent_restart, self.reboot]):
+
+        for machine, _, _story in self._each_death(
+            undo.abort, prepare, lives=[self.agent_restart, self.reboot]
+        ):
             undo.abort(machine.work())
             self.assert_serves_as_before(machine)
 
     def test_an_agent_that_dies_anywhere_in_restore_comes_to_the_same_end(self):
         def prepare(machine):
             return {'upgrade_info': self.rebuilt(machine)}
+
         lives = [self.agent_restart, self.reboot, self.another_rebuild]
         for machine, changes, story in self._each_death(restore.restore, prepare, lives=lives):
             result = restore.restore(machine.work(**changes)).result
@@ -279,11 +343,20 @@ class RestoreTest(FlowTestCase):
 
     def test_an_info_that_is_not_ours_is_refused(self):
         info = self.rebuilt()
-        for broken in ({}, {**info, 'schema': 2}, {**info, 'stash': '../../etc'}, {**info, 'stash_digest': 'x'}, {**info, 'more': 'x' * 70000}):
+        for broken in (
+            {},
+            {**info, 'schema': 2},
+            {**info, 'stash': '../../etc'},
+            {**info, 'stash_digest': 'x'},
+            {**info, 'more': 'x' * 70000},
+        ):
             self._refused(broken, 'UPGRADE_INFO_INVALID')
 
     def test_another_volume_is_refused(self):
-        self._refused({**self.rebuilt(), 'volume_uuid': '00000000-0000-4000-8000-00000000000a'}, 'VOLUME_NOT_FOUND')
+        self._refused(
+            {**self.rebuilt(), 'volume_uuid': '00000000-0000-4000-8000-00000000000a'},
+            'VOLUME_NOT_FOUND',
+        )
 
     def test_a_stash_that_was_changed_is_refused_and_nothing_is_written(self):
         info = self.rebuilt()
@@ -339,7 +412,9 @@ class RestoreTest(FlowTestCase):
 
     def test_a_first_start_that_fails_is_past_the_point_of_no_return_and_can_be_retried(self):
         info = self.rebuilt()
-        self.machine.fail['start_isolated'] = exceptions.StepFailed('it ended', 'SERVER_NOT_STARTED')
+        self.machine.fail['start_isolated'] = exceptions.StepFailed(
+            'it ended', 'SERVER_NOT_STARTED'
+        )
         self._refused(info, 'SERVER_NOT_STARTED')
         self.assertTrue(self.machine.guest().server_started(fakes.UPGRADE))
         self._restore(info)
@@ -351,17 +426,33 @@ class RestoreTest(FlowTestCase):
         class Mended(fakes.Driver):
             def check_again(self, options, progress):
                 looked.append(self.machine.guest().marks.has(Mark.COMPARED))
-                return upgrade.CheckResult('configuration', 'refused', 'unknown variable', 'CONFIGURATION_REFUSED') if len(looked) == 1 else None
+                return (
+                    upgrade.CheckResult(
+                        'configuration', 'refused', 'unknown variable', 'CONFIGURATION_REFUSED'
+                    )
+                    if len(looked) == 1
+                    else None
+                )
+
         work = self.machine.work(upgrade_info=self.rebuilt())
-        work = dataclasses.replace(work, guest=dataclasses.replace(work.guest, driver=Mended(self.machine)))
+        work = dataclasses.replace(
+            work, guest=dataclasses.replace(work.guest, driver=Mended(self.machine))
+        )
 
         def fails(code):
-            self.assertEqual(code, self.assertRaises(exceptions.StepFailed, restore.restore, work).code)
-        self.machine.fail['start_isolated'] = exceptions.StepFailed('it ended', 'SERVER_NOT_STARTED')
+            self.assertEqual(
+                code, self.assertRaises(exceptions.StepFailed, restore.restore, work).code
+            )
+
+        self.machine.fail['start_isolated'] = exceptions.StepFailed(
+            'it ended', 'SERVER_NOT_STARTED'
+        )
         fails('SERVER_NOT_STARTED')
         self.assertEqual([], looked)
         fails('CONFIGURATION_REFUSED')
-        self.machine.fail['open_for_clients'] = exceptions.StepFailed('it is silent', 'DATABASE_NOT_REACHABLE')
+        self.machine.fail['open_for_clients'] = exceptions.StepFailed(
+            'it is silent', 'DATABASE_NOT_REACHABLE'
+        )
         fails('DATABASE_NOT_REACHABLE')
         restore.restore(work)
         self.assertEqual([False, False], looked)
@@ -369,11 +460,17 @@ class RestoreTest(FlowTestCase):
 
     def test_data_that_another_release_has_upgraded_is_upgraded_again_by_the_mended_one(self):
         info = self.rebuilt()
-        self.machine.fail['start_isolated'] = exceptions.StepFailed('it ended', 'SERVER_NOT_STARTED')
+        self.machine.fail['start_isolated'] = exceptions.StepFailed(
+            'it ended', 'SERVER_NOT_STARTED'
+        )
         self._refused(info, 'SERVER_NOT_STARTED')
-        self.machine.guest().marks.set(Mark.UPGRADED, fakes.UPGRADE, server_version='11.8.5-MariaDB')
+        self.machine.guest().marks.set(
+            Mark.UPGRADED, fakes.UPGRADE, server_version='11.8.5-MariaDB'
+        )
         self._restore(info)
-        self.assertEqual('11.8.6-MariaDB', (self.machine.layout.data_directory / 'upgraded').read_text())
+        self.assertEqual(
+            '11.8.6-MariaDB', (self.machine.layout.data_directory / 'upgraded').read_text()
+        )
 
     def test_a_missing_row_is_never_opened_for_clients(self):
         info = self.rebuilt()
@@ -383,21 +480,39 @@ class RestoreTest(FlowTestCase):
             def upgrade_data(self, progress):
                 original(self, progress)
                 (self.layout.data_directory / 'rows').write_text('2')
+
         work = self.machine.work(upgrade_info=info)
-        work = dataclasses.replace(work, guest=dataclasses.replace(work.guest, driver=Lossy(self.machine)))
+        work = dataclasses.replace(
+            work, guest=dataclasses.replace(work.guest, driver=Lossy(self.machine))
+        )
         error = self.assertRaises(exceptions.StepFailed, restore.restore, work)
         self.assertEqual('FINGERPRINT_DIFFERS', error.code)
         self.assertTrue(self.machine.isolated)
         self.assertFalse(work.guest.serving())
         self.assertEqual('', (self.machine.layout.etc / 'autostart').read_text())
 
-        differences, accepted = (path(fakes.UPGRADE) for path in (self.machine.layout.differences, self.machine.layout.accepted))
-        self.assertEqual({'differences': ['table a.t has other rows']}, json.loads(differences.read_text()))
-        for unfit in ('{', '[]', '{"differences": ["table a.u has other rows"]}', '{"differences": 1}'):
+        differences, accepted = (
+            path(fakes.UPGRADE)
+            for path in (self.machine.layout.differences, self.machine.layout.accepted)
+        )
+        self.assertEqual(
+            {'differences': ['table a.t has other rows']}, json.loads(differences.read_text())
+        )
+        for unfit in (
+            '{',
+            '[]',
+            '{"differences": ["table a.u has other rows"]}',
+            '{"differences": 1}',
+        ):
             accepted.write_text(unfit)
-            self.assertEqual('FINGERPRINT_DIFFERS', self.assertRaises(exceptions.StepFailed, restore.restore, work).code)
+            self.assertEqual(
+                'FINGERPRINT_DIFFERS',
+                self.assertRaises(exceptions.StepFailed, restore.restore, work).code,
+            )
         accepted.write_bytes(differences.read_bytes())
-        self.assertEqual(['table a.t has other rows'], restore.restore(work).result['fingerprint']['accepted'])
+        self.assertEqual(
+            ['table a.t has other rows'], restore.restore(work).result['fingerprint']['accepted']
+        )
         self.assertTrue(work.guest.serving())
 
 
@@ -407,7 +522,9 @@ class VerifyTest(FlowTestCase):
         restore.restore(self.machine.work(upgrade_info=self.rebuilt()))
 
     def _refused(self, code, **changes):
-        error = self.assertRaises(exceptions.StepFailed, verify.verify, self.machine.work(**changes))
+        error = self.assertRaises(
+            exceptions.StepFailed, verify.verify, self.machine.work(**changes)
+        )
         self.assertEqual(code, error.code)
 
     def test_an_upgraded_guest_is_verified(self):
@@ -445,7 +562,9 @@ class FinishTest(FlowTestCase):
         verify.verify(self.machine.work())
         first = finish.finish(self.machine.work())
         self.machine.clock.move(71 * 3600)
-        self.assertEqual(first, finish.finish(self.machine.work()), 'a repetition begins the hours anew')
+        self.assertEqual(
+            first, finish.finish(self.machine.work()), 'a repetition begins the hours anew'
+        )
         self.assertEqual(3600, finish.seconds_until_removal(self.machine.guest()))
         self.assertTrue(stash.is_dir())
         self.machine.clock.move(3600)
@@ -460,6 +579,12 @@ class FinishTest(FlowTestCase):
         finish.finish(self.machine.work())
         second = quiesce.quiesce(self.machine.work(upgrade_id='second')).result['upgrade_info']
         self.assertEqual('stash-second-1', second['stash'])
-        self.assertEqual(['stash-second-1'], [path.name for path in (self.machine.volume_directory / '.trove-upgrade').glob('stash-*')])
+        self.assertEqual(
+            ['stash-second-1'],
+            [
+                path.name
+                for path in (self.machine.volume_directory / '.trove-upgrade').glob('stash-*')
+            ],
+        )
         undo.abort(self.machine.work(upgrade_id='second'))
         self.assertTrue(self.machine.guest().serving())

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the database's user can do to the names that the agent reads, with real links, pipes and owners.  Runs as root."""
+
 import json
 import os
 import pathlib
@@ -74,11 +75,13 @@ class TenantTestCase(base.TestCase):
 
     def exchanging(self, one, other):
         """Another process exchanges two names without end, as the tenant's would."""
-        process = subprocess.Popen([sys.executable, '-c', _EXCHANGER, str(one), str(other)], stdout=subprocess.PIPE)
+        process = subprocess.Popen(
+            [sys.executable, '-c', _EXCHANGER, str(one), str(other)], stdout=subprocess.PIPE
+        )
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         self.addCleanup(process.stdout.close)
-        process.stdout.readline()   # it has begun
+        process.stdout.readline()  # it has begun
 
 
 class ForeignTest(TenantTestCase):
@@ -91,8 +94,16 @@ class ForeignTest(TenantTestCase):
         link, hard = self.data / 'link', self.data / 'hard'
         link.symlink_to(self.secret)
         hard.hardlink_to(self.secret)
-        for path in (link, hard, self.pipe(self.data / 'pipe'), self.data / 'db', self.data / 'none'):
-            self.in_time(lambda path=path: self.assertRaises(OSError, foreign.read, path, TENANT, 10))
+        for path in (
+            link,
+            hard,
+            self.pipe(self.data / 'pipe'),
+            self.data / 'db',
+            self.data / 'none',
+        ):
+            self.in_time(
+                lambda path=path: self.assertRaises(OSError, foreign.read, path, TENANT, 10)
+            )
 
     def test_a_directory_that_is_a_link_is_refused(self):
         (self.data / 'link').symlink_to(self.secret.parent)
@@ -108,23 +119,39 @@ class StrayTest(TenantTestCase):
         self.tenants(self.data / 'db/here.isl', f'{self.root}/v/other/t.ibd')
         self.tenants(self.data / 'db/away.isl', '/srv/S3CRET/t.ibd')
         self.tenants(self.data / 'db/back.isl', f'{self.root}/v/../S3CRET/t.ibd')
-        self.assertEqual([f'{self.data}/db/away.isl says that its table is elsewhere', f'{self.data}/db/back.isl says that its table is elsewhere'],
-                         self.find())
+        self.assertEqual(
+            [
+                f'{self.data}/db/away.isl says that its table is elsewhere',
+                f'{self.data}/db/back.isl says that its table is elsewhere',
+            ],
+            self.find(),
+        )
 
     def test_an_isl_file_that_is_a_link_or_a_pipe_is_no_way_to_read_or_to_hang(self):
         (self.data / 'l.isl').symlink_to(self.secret)
         self.pipe(self.data / 'p.isl')
         (self.data / 'h.isl').hardlink_to(self.secret)
         found = self.find()
-        self.assertEqual([f'{self.data}/h.isl is no plain file of the database', f'{self.data}/l.isl is a link to elsewhere',
-                          f'{self.data}/p.isl is no plain file of the database'], found)
+        self.assertEqual(
+            [
+                f'{self.data}/h.isl is no plain file of the database',
+                f'{self.data}/l.isl is a link to elsewhere',
+                f'{self.data}/p.isl is no plain file of the database',
+            ],
+            found,
+        )
 
     def test_a_link_that_takes_the_place_of_an_isl_file_shows_nothing(self):
-        plain, link = self.tenants(self.data / 't.isl', f'{self.root}/v/data/t.ibd'), self.data / 't.lnk'
+        plain, link = (
+            self.tenants(self.data / 't.isl', f'{self.root}/v/data/t.ibd'),
+            self.data / 't.lnk',
+        )
         link.symlink_to(self.secret)
         self.exchanging(plain, link)
         for _ in range(_ROUNDS):
-            self.assertFalse([said for said in stray.find(self.data, self.root / 'v') if 'S3CRET' in said])
+            self.assertFalse(
+                [said for said in stray.find(self.data, self.root / 'v') if 'S3CRET' in said]
+            )
 
     def test_a_linked_directory_is_named_and_not_looked_into(self):
         (self.secret.parent / 'hidden').symlink_to('/')
@@ -137,9 +164,18 @@ class StrayTest(TenantTestCase):
 class ServerTest(TenantTestCase):
     def setUp(self):
         super().setUp()
-        context = datastore.DriverContext(volume=self.root / 'v', data_directory=self.data, etc=self.root / 'etc', run=self.root / 'run',
-                                          image_facts={}, now=None, monotonic=fakes.Clock())
-        self.server = server.Server(context, fakes.Service(), None, None, groups=option_groups.MARIADB, start_seconds=1)
+        context = datastore.DriverContext(
+            volume=self.root / 'v',
+            data_directory=self.data,
+            etc=self.root / 'etc',
+            run=self.root / 'run',
+            image_facts={},
+            now=None,
+            monotonic=fakes.Clock(),
+        )
+        self.server = server.Server(
+            context, fakes.Service(), None, None, groups=option_groups.MARIADB, start_seconds=1
+        )
         (self.root / 'var/log/mysql').mkdir(parents=True)
 
     def tail(self):
@@ -243,8 +279,11 @@ class DeepTest(TenantTestCase):
             most = max(most, len(list(pathlib.Path('/proc/self/fd').iterdir())) - used)
         self.assertLess(most, 30)
         container_ownership.give(self.data, 7, 8)
-        owners = {os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_uid
-                  for _, directories, files, descriptor in foreign.walk(self.data) for name in ('.', *directories, *files)}
+        owners = {
+            os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_uid
+            for _, directories, files, descriptor in foreign.walk(self.data)
+            for name in ('.', *directories, *files)
+        }
         self.assertEqual({7}, owners)
 
     def test_what_stands_beside_a_deep_branch_is_walked_too(self):
@@ -253,7 +292,7 @@ class DeepTest(TenantTestCase):
         (self.data / 'c/c/other').mkdir()
         found = ['/'.join(names) for names, *_ in foreign.walk(self.data)]
         self.assertEqual(len(set(found)), len(found))
-        self.assertEqual(3 * 40 + 3, len(found))   # the top, db and other
+        self.assertEqual(3 * 40 + 3, len(found))  # the top, db and other
         self.assertIn('c/c/other', found)
 
     def test_a_list_of_data_files_has_what_servers_make_and_not_what_is_deeper(self):
@@ -297,7 +336,9 @@ class DeepTest(TenantTestCase):
         kept.mkdir()
         self.nest(kept, 1200)
         claim.back(kept)
-        self.assertEqual({0}, {os.fstat(descriptor).st_uid for *_, descriptor in foreign.walk(kept)})
+        self.assertEqual(
+            {0}, {os.fstat(descriptor).st_uid for *_, descriptor in foreign.walk(kept)}
+        )
 
 
 class WrittenTest(TenantTestCase):
@@ -313,7 +354,11 @@ class WrittenTest(TenantTestCase):
 
     def keep(self):
         with settings.place(self.mysql) as directory:
-            return None if directory is None else settings.keep(fakes.Session(), {'sql_mode': 'ANSI'}, directory)
+            return (
+                None
+                if directory is None
+                else settings.keep(fakes.Session(), {'sql_mode': 'ANSI'}, directory)
+            )
 
     def test_settings_are_kept_in_the_directory_that_is_read_last(self):
         for name in ('conf.d', 'mysql.conf.d', 'mariadb.conf.d'):
@@ -366,7 +411,10 @@ class OptionFilesTest(TenantTestCase):
         self.tenants(self.mysql / 'conf.d/a.cnf', '[mysqld]\nb = 2\n')
         (self.mysql / 'conf.d/b.cnf').write_text('[mysqld]\nb = 3\n')
         found = self.read()
-        self.assertEqual((('1', '3'), ()), ((found.value('a', ['mysqld']), found.value('b', ['mysqld'])), found.unread))
+        self.assertEqual(
+            (('1', '3'), ()),
+            ((found.value('a', ['mysqld']), found.value('b', ['mysqld'])), found.unread),
+        )
 
     def test_a_file_without_end_is_not_read(self):
         with self.tenants(self.mysql / 'conf.d/z.cnf', '').open('r+b') as stream:
@@ -377,7 +425,10 @@ class OptionFilesTest(TenantTestCase):
 
     def test_files_that_all_include_their_own_directory_are_read_once(self):
         for number in range(12):
-            self.tenants(self.mysql / f'conf.d/{number}.cnf', f'!includedir {self.mysql}/conf.d\n[mysqld]\nn{number} = 1\n')
+            self.tenants(
+                self.mysql / f'conf.d/{number}.cnf',
+                f'!includedir {self.mysql}/conf.d\n[mysqld]\nn{number} = 1\n',
+            )
         found = self.read()
         self.assertEqual((13, 13, ()), (len(found.files), len(found.options), found.unread))
 
@@ -413,7 +464,10 @@ class OptionFilesTest(TenantTestCase):
     def test_a_file_of_his_brings_in_nothing_that_he_cannot_read(self):
         (self.mysql / 'conf.d/private.cnf').write_text('[mysqld]\nsecret = 1\n')
         (self.mysql / 'conf.d/private.cnf').chmod(0o600)
-        self.tenants(self.mysql / 'conf.d/a.cnf', f'!include {self.secret}\n!include {self.mysql}/../secret\n')
+        self.tenants(
+            self.mysql / 'conf.d/a.cnf',
+            f'!include {self.secret}\n!include {self.mysql}/../secret\n',
+        )
         found = self.read()
         self.assertEqual(3, len(found.unread))
         self.assertEqual(['a'], [option.name for option in found.options])

@@ -17,7 +17,9 @@ _LONG = 30
 class HeartbeatsTest(base.TestCase):
     def setUp(self):
         super().setUp()
-        self.machine = fakes.Machine(pathlib.Path(self.useFixture(fixtures.TempDir(rootdir=fakes.scratch())).path))
+        self.machine = fakes.Machine(
+            pathlib.Path(self.useFixture(fixtures.TempDir(rootdir=fakes.scratch())).path)
+        )
         self.guest = self.machine.guest()
         self.busy = False
         self.sent, self.errors, self.arrived = [], [], threading.Event()
@@ -37,8 +39,18 @@ class HeartbeatsTest(base.TestCase):
 
     def test_a_heartbeat_says_what_the_guest_is(self):
         self.machine.agent_marker = f'{fakes.UPGRADE}:1'
-        self.assertEqual(guest.Heartbeat(fakes.INSTANCE, 'boot-1', f'{fakes.UPGRADE}:1', False, '1.2.3', '10.11.14-MariaDB',
-                                         guest.ServerState.RUNNING), self.heartbeats.heartbeat())
+        self.assertEqual(
+            guest.Heartbeat(
+                fakes.INSTANCE,
+                'boot-1',
+                f'{fakes.UPGRADE}:1',
+                False,
+                '1.2.3',
+                '10.11.14-MariaDB',
+                guest.ServerState.RUNNING,
+            ),
+            self.heartbeats.heartbeat(),
+        )
 
     def test_the_restored_mark_counts_for_the_upgrade_that_booted_the_guest_alone(self):
         self.guest.marks.set(Mark.RESTORED, 'an earlier one')
@@ -93,8 +105,11 @@ class HeartbeatsTest(base.TestCase):
         self.assertEqual(30, self.heartbeats.pause_seconds())
 
     def test_they_go_on_whatever_one_of_them_meets(self):
-        self.errors = [ValueError('unforeseen'), exceptions.MessagingUnavailable(what='x', found='y'),
-                       exceptions.MessagingUnavailable(what='x', found='y')]
+        self.errors = [
+            ValueError('unforeseen'),
+            exceptions.MessagingUnavailable(what='x', found='y'),
+            exceptions.MessagingUnavailable(what='x', found='y'),
+        ]
         heartbeats = self.new(interval=0.01)
         heartbeats.start()
         self.addCleanup(heartbeats.stop)
@@ -113,7 +128,9 @@ class HeartbeatsTest(base.TestCase):
 
 class StashKeeperTest(base.TestCase):
     def test_the_stash_goes_when_its_hours_are_over(self):
-        machine = fakes.Machine(pathlib.Path(self.useFixture(fixtures.TempDir(rootdir=fakes.scratch())).path))
+        machine = fakes.Machine(
+            pathlib.Path(self.useFixture(fixtures.TempDir(rootdir=fakes.scratch())).path)
+        )
         own = machine.guest()
         stash = machine.layout.on_volume / f'stash-{fakes.UPGRADE}-1'
         stash.parent.mkdir(mode=0o700)
@@ -121,7 +138,9 @@ class StashKeeperTest(base.TestCase):
         keeper = StashKeeper(own)
         keeper.start()
         self.addCleanup(keeper.stop)
-        own.marks.set(Mark.FINISHED, fakes.UPGRADE, remove_at=machine.clock.time.isoformat(), removed=False)
+        own.marks.set(
+            Mark.FINISHED, fakes.UPGRADE, remove_at=machine.clock.time.isoformat(), removed=False
+        )
         keeper.wake()
         deadline = threading.Event()
         for _ in range(3000):

@@ -112,7 +112,9 @@ class TestRights(HostileStashTest):
             )
         )
         self.assertEqual(['user.note'], os.listxattr(self.there / 'etc/db/f'))
-        self.assertEqual(0o600, self.mode('etc/db/f'), 'the mask of a list is no right of the group')
+        self.assertEqual(
+            0o600, self.mode('etc/db/f'), 'the mask of a list is no right of the group'
+        )
         self.assertIn('access list', ' '.join(remarks))
 
     def test_names_with_one_number_of_a_link_are_one_file_only_where_all_else_is_the_same(self):
@@ -122,24 +124,52 @@ class TestRights(HostileStashTest):
         self.assertEqual(self.status('etc/db/f').st_ino, self.status('etc/db/same').st_ino)
         self.assertNotEqual(self.status('etc/db/f').st_ino, self.status('etc/db/other').st_ino)
         self.assertEqual((0, 0o644), (self.status('etc/db/f').st_uid, self.mode('etc/db/f')))
-        self.assertEqual((54321, 0o666), (self.status('etc/db/other').st_uid, self.mode('etc/db/other')))
+        self.assertEqual(
+            (54321, 0o666), (self.status('etc/db/other').st_uid, self.mode('etc/db/other'))
+        )
 
     def test_root_s_number_without_root_s_name_is_refused(self):
-        for fields in ({'owner': None}, {'owner': 'no-such-user'}, {'owner': ''}, {'group': None}, {'group': '0'}):
+        for fields in (
+            {'owner': None},
+            {'owner': 'no-such-user'},
+            {'owner': ''},
+            {'group': None},
+            {'group': '0'},
+        ):
             error = self.assertRaises(exceptions.StepFailed, self.restore, self.changed(**fields))
             self.assertEqual('STASH_OWNER_UNKNOWN', error.code)
 
 
 class TestForm(HostileStashTest):
     def assert_broken(self, change, *entries):
-        error = self.assertRaises(exceptions.StepFailed, self.open, *(entries or (_FILE,)), change=change)
+        error = self.assertRaises(
+            exceptions.StepFailed, self.open, *(entries or (_FILE,)), change=change
+        )
         self.assertEqual('STASH_BROKEN', error.code)
         self.assertEqual([], list(self.there.iterdir()))
 
     def test_fields_that_no_agent_writes_are_refused(self):
         fields = [
-            *(('path', path) for path in ('etc/x', '//etc/x', '/etc/../x', '/etc//x', '/etc/x/', '/etc/\0', '/etc/\ud800', '', None, 7)),
-            *((name, value) for name in ('uid', 'gid') for value in (-1, 2**32 - 1, 2**64, '0', 1.5, True, None)),
+            *(
+                ('path', path)
+                for path in (
+                    'etc/x',
+                    '//etc/x',
+                    '/etc/../x',
+                    '/etc//x',
+                    '/etc/x/',
+                    '/etc/\0',
+                    '/etc/\ud800',
+                    '',
+                    None,
+                    7,
+                )
+            ),
+            *(
+                (name, value)
+                for name in ('uid', 'gid')
+                for value in (-1, 2**32 - 1, 2**64, '0', 1.5, True, None)
+            ),
             *(('mode', mode) for mode in (-1, 0o10000, '0644', None)),
             *(('mtime_ns', time) for time in (10**40, 'now', None)),
             *(('kind', kind) for kind in ('device', 'fifo', 'symlink', 'directory', '', None)),
@@ -155,15 +185,26 @@ class TestForm(HostileStashTest):
         ]
         for name, value in fields:
             with self.subTest(name=name, value=repr(value)):
-                self.assert_broken(lambda document, n=name, v=value: document['entries'][0].update({n: v}))
+                self.assert_broken(
+                    lambda document, n=name, v=value: document['entries'][0].update({n: v})
+                )
 
     def test_a_link_that_leads_nowhere_is_refused(self):
         link = Entry('/etc/db/l', 'symlink', 0o777, 0, 0, 'root', 'root', 0, 'x')
         for target in (None, 7, 'a\0b', '\ud800'):
-            self.assert_broken(lambda document, t=target: document['entries'][0].update(target=t), link)
+            self.assert_broken(
+                lambda document, t=target: document['entries'][0].update(target=t), link
+            )
 
     def test_documents_of_another_form_are_refused(self):
-        for name, value in (('entries', {}), ('entries', [[]]), ('documents', []), ('schema', 2), ('skipped', None), ('documents', {'a': {}})):
+        for name, value in (
+            ('entries', {}),
+            ('entries', [[]]),
+            ('documents', []),
+            ('schema', 2),
+            ('skipped', None),
+            ('documents', {'a': {}}),
+        ):
             with self.subTest(name=name, value=value):
                 self.assert_broken(lambda document, n=name, v=value: document.update({n: v}), _FILE)
 
@@ -171,5 +212,7 @@ class TestForm(HostileStashTest):
         digest = self.publish(_FILE)
         (self.top / 'volume/stash' / CONTENT).unlink()
         os.mkfifo(self.top / 'volume/stash' / CONTENT)
-        error = self.assertRaises(exceptions.StepFailed, Stash.open, self.top / 'volume', 'stash', digest)
+        error = self.assertRaises(
+            exceptions.StepFailed, Stash.open, self.top / 'volume', 'stash', digest
+        )
         self.assertEqual('STASH_BROKEN', error.code)

@@ -18,11 +18,16 @@ _LONG = 30
 class JobsTest(base.TestCase):
     def setUp(self):
         super().setUp()
-        self.directory = pathlib.Path(self.useFixture(fixtures.TempDir(rootdir=fakes.scratch())).path) / 'jobs'
+        self.directory = (
+            pathlib.Path(self.useFixture(fixtures.TempDir(rootdir=fakes.scratch())).path) / 'jobs'
+        )
         self.clock, self.gate, self.changes = fakes.Clock(), fakes.Gate(), []
         self.ended = threading.Event()
         self.addCleanup(self.gate.released.set)
-        self.bodies = {'pre_upgrade': self.gate, 'abort_upgrade': lambda call, progress: work.Outcome('Aborted.')}
+        self.bodies = {
+            'pre_upgrade': self.gate,
+            'abort_upgrade': lambda call, progress: work.Outcome('Aborted.'),
+        }
         self.jobs = self.new_jobs()
 
     def new_jobs(self):
@@ -34,8 +39,15 @@ class JobsTest(base.TestCase):
         self.ended.set()
 
     def call(self, **changes):
-        arguments = {'instance_id': fakes.INSTANCE, 'upgrade_id': fakes.UPGRADE, 'attempt': 1, 'generation': 1,
-                     'deadline': self.clock.time + datetime.timedelta(hours=1), 'target': {}, **changes}
+        arguments = {
+            'instance_id': fakes.INSTANCE,
+            'upgrade_id': fakes.UPGRADE,
+            'attempt': 1,
+            'generation': 1,
+            'deadline': self.clock.time + datetime.timedelta(hours=1),
+            'target': {},
+            **changes,
+        }
         return guest.GuestCall(**arguments)
 
     def test_a_second_call_joins_the_first_and_a_later_one_gets_its_answer(self):
@@ -44,9 +56,15 @@ class JobsTest(base.TestCase):
         self.assertEqual([guest.JobState.RUNNING] * 2, [first.state, second.state])
         self.gate.released.set()
         third = self.jobs.ask('pre_upgrade', self.call(), _LONG)
-        self.assertEqual((guest.JobState.DONE, 'Done.', {'n': 1}), (third.state, third.message, third.result))
+        self.assertEqual(
+            (guest.JobState.DONE, 'Done.', {'n': 1}), (third.state, third.message, third.result)
+        )
         self.assertEqual(third, self.jobs.ask('pre_upgrade', self.call(), 0))
-        self.assertEqual(third, self.new_jobs().ask('pre_upgrade', self.call(), 0), 'a restarted agent has forgotten')
+        self.assertEqual(
+            third,
+            self.new_jobs().ask('pre_upgrade', self.call(), 0),
+            'a restarted agent has forgotten',
+        )
         self.assertEqual(1, self.gate.calls)
         self.assertEqual([1], self.changes)
 
@@ -86,7 +104,9 @@ class JobsTest(base.TestCase):
         second = fakes.Gate()
         second.released.set()
         self.bodies = {'pre_upgrade': second}
-        restarted = self.new_jobs()     # the first one's thread is as good as dead: it writes nothing before the gate opens
+        restarted = (
+            self.new_jobs()
+        )  # the first one's thread is as good as dead: it writes nothing before the gate opens
         restarted.resume()
         self.assertEqual(1, second.calls)
         self.assertEqual(guest.JobState.DONE, restarted.ask('pre_upgrade', self.call(), 0).state)
@@ -95,7 +115,9 @@ class JobsTest(base.TestCase):
         self.directory.mkdir()
         (self.directory / 'x.1.pre_upgrade.json').write_text('{"half')
         self.jobs.resume()
-        self.assertEqual(['x.1.pre_upgrade.broken'], [path.name for path in self.directory.iterdir()])
+        self.assertEqual(
+            ['x.1.pre_upgrade.broken'], [path.name for path in self.directory.iterdir()]
+        )
 
     def test_the_journal_forgets_the_oldest(self):
         self.gate.released.set()
@@ -110,22 +132,32 @@ class JobsTest(base.TestCase):
     def _ends_with(self, error):
         def body(call, progress):
             raise error
+
         self.bodies['pre_upgrade'] = body
         record = self.jobs.ask('pre_upgrade', self.call(), _LONG)
         return record.state, record.code
 
     def test_a_refusal_is_refused(self):
-        self.assertEqual((guest.JobState.REFUSED, 'WHY'), self._ends_with(exceptions.StepRefused('no', 'WHY')))
+        self.assertEqual(
+            (guest.JobState.REFUSED, 'WHY'), self._ends_with(exceptions.StepRefused('no', 'WHY'))
+        )
 
     def test_a_failure_has_failed(self):
-        self.assertEqual((guest.JobState.FAILED, 'WHY'), self._ends_with(exceptions.StepFailed('no', 'WHY')))
+        self.assertEqual(
+            (guest.JobState.FAILED, 'WHY'), self._ends_with(exceptions.StepFailed('no', 'WHY'))
+        )
 
     def test_an_unexpected_error_has_failed_too_and_its_place_is_named(self):
         logged = self.useFixture(fixtures.FakeLogger())
-        self.assertEqual((guest.JobState.FAILED, 'INTERNAL_ERROR'), self._ends_with(ZeroDivisionError('S3CRET')))
+        self.assertEqual(
+            (guest.JobState.FAILED, 'INTERNAL_ERROR'), self._ends_with(ZeroDivisionError('S3CRET'))
+        )
         self.assertFalse(self.jobs.busy())
         message = self.jobs.ask('pre_upgrade', self.call(), 0).message
-        self.assertRegex(message, r'^pre_upgrade failed: .* ZeroDivisionError at trove_upgrade\.tests\.unit\.guestagent\.test_job:\d+ \(body\)\. ')
+        self.assertRegex(
+            message,
+            r'^pre_upgrade failed: .* ZeroDivisionError at trove_upgrade\.tests\.unit\.guestagent\.test_job:\d+ \(body\)\. ',
+        )
         self.assertNotIn('S3CRET', message)
         self.assertEqual(1, logged.output.count('Traceback (most recent call last)'))
 
@@ -133,7 +165,9 @@ class JobsTest(base.TestCase):
         self.jobs.ask('pre_upgrade', self.call(seconds=3600), 0)
         self.jobs.ask('pre_upgrade', self.call(seconds=7200), 0)
         self.clock.move(3601)
-        self.assertEqual(guest.JobState.RUNNING, self.jobs.ask('pre_upgrade', self.call(seconds=3600), 0.1).state)
+        self.assertEqual(
+            guest.JobState.RUNNING, self.jobs.ask('pre_upgrade', self.call(seconds=3600), 0.1).state
+        )
         self.clock.move(3601)
         self.assert_given_up()
 
@@ -143,14 +177,19 @@ class JobsTest(base.TestCase):
                 deadline = self.clock.time + datetime.timedelta(minutes=10)
                 self.clock.set(3600 * hours)
                 key = {'upgrade_id': f'off-by-{hours}', 'deadline': deadline, 'seconds': 600}
-                self.assertEqual(guest.JobState.RUNNING, self.jobs.ask('pre_upgrade', self.call(**key), 0.1).state)
+                self.assertEqual(
+                    guest.JobState.RUNNING,
+                    self.jobs.ask('pre_upgrade', self.call(**key), 0.1).state,
+                )
                 self.clock.move(601)
                 self.assert_given_up(**key)
 
     def test_a_taskmanager_that_sends_no_seconds_is_taken_by_its_deadline(self):
         self.jobs.ask('pre_upgrade', self.call(), 0)
         self.clock.move(3599)
-        self.assertEqual(guest.JobState.RUNNING, self.jobs.ask('pre_upgrade', self.call(), 0.1).state)
+        self.assertEqual(
+            guest.JobState.RUNNING, self.jobs.ask('pre_upgrade', self.call(), 0.1).state
+        )
         self.clock.move(3601)
         self.assert_given_up()
 

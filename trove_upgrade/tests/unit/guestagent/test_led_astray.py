@@ -27,7 +27,13 @@ class DirectoriesOfTheTenant(base.TestCase):
 
     def new(self):
         self.root = self.top / f'root{len(list(self.top.iterdir()))}'
-        for name in ('private/deep/a', 'private/a', 'private/deep/only', 'mysql/keys/deep/a', 'mysql/keys/a'):
+        for name in (
+            'private/deep/a',
+            'private/a',
+            'private/deep/only',
+            'mysql/keys/deep/a',
+            'mysql/keys/a',
+        ):
             path = self.root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(_SECRET if name.startswith('private') else 'his')
@@ -59,13 +65,21 @@ class DirectoriesOfTheTenant(base.TestCase):
 
 class LedAstrayTest(DirectoriesOfTheTenant):
     def test_no_rename_at_any_moment_brings_a_file_from_elsewhere_into_the_stash(self):
-        changes = (('mysql/keys', 'private'), ('mysql/keys/deep', 'private/deep'), ('mysql/keys/a', 'private/a'))
+        changes = (
+            ('mysql/keys', 'private'),
+            ('mysql/keys/deep', 'private/deep'),
+            ('mysql/keys/a', 'private/a'),
+        )
         for moment in range(1, _MOMENTS):
             for name, target in changes:
                 self.new()
                 roots = [self.root / 'mysql', self.root / 'mysql/keys/deep/a']
-                with self.at_moment(moment, lambda name=name, target=target: self.swap(name, target)):
-                    published = publish.publish(roots, self.root / 'volume', 'u', 1, {}, SystemAccounts())
+                with self.at_moment(
+                    moment, lambda name=name, target=target: self.swap(name, target)
+                ):
+                    published = publish.publish(
+                        roots, self.root / 'volume', 'u', 1, {}, SystemAccounts()
+                    )
                 with Stash.open(self.root / 'volume', published.name, published.digest) as stash:
                     self.assert_nothing_of_root_s(stash)
 
@@ -82,7 +96,9 @@ class LedAstrayTest(DirectoriesOfTheTenant):
             found.append(seen.path.removeprefix(f'{self.root}/'))
             if seen.path.endswith('keys/deep'):
                 self.swap('mysql/keys', 'private')
-        self.assertEqual(['mysql', 'mysql/keys', 'mysql/keys/a', 'mysql/keys/deep', 'mysql/keys/deep/a'], found)
+        self.assertEqual(
+            ['mysql', 'mysql/keys', 'mysql/keys/a', 'mysql/keys/deep', 'mysql/keys/deep/a'], found
+        )
 
     def test_a_file_that_grows_while_it_is_read_is_kept_as_long_as_it_was(self):
         path = self.root / 'mysql/keys/a'
@@ -119,7 +135,9 @@ class Growing(SystemAccounts):
 
 class BoundsTest(DirectoriesOfTheTenant):
     def assert_too_large(self, limits):
-        error = self.assertRaises(exceptions.StepFailed, list, tree.walk([self.root / 'mysql'], limits))
+        error = self.assertRaises(
+            exceptions.StepFailed, list, tree.walk([self.root / 'mysql'], limits)
+        )
         self.assertEqual('STASH_TOO_LARGE', error.code)
 
     def test_more_entries_than_any_configuration_has_are_refused(self):
@@ -131,7 +149,17 @@ class BoundsTest(DirectoriesOfTheTenant):
 
     def test_a_walk_that_takes_too_long_is_refused(self):
         times = iter(range(100))
-        self.assertEqual(5, len(list(tree.walk([self.root / 'mysql'], tree.Limits(seconds=60, monotonic=lambda: next(times))))))
+        self.assertEqual(
+            5,
+            len(
+                list(
+                    tree.walk(
+                        [self.root / 'mysql'],
+                        tree.Limits(seconds=60, monotonic=lambda: next(times)),
+                    )
+                )
+            ),
+        )
         self.assert_too_large(tree.Limits(seconds=3, monotonic=lambda: next(times)))
 
     def test_a_data_directory_with_more_entries_than_root_walks_is_seen_by_the_check(self):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Marks, durable files, mounts, services, identity, commands and the composition."""
+
 import pathlib
 import uuid
 
@@ -21,7 +22,9 @@ from trove_upgrade.tests.unit.guestagent import test_trove_agent as fakes_of_ser
 class DirectoryTestCase(base.TestCase):
     def setUp(self):
         super().setUp()
-        self.directory = pathlib.Path(self.useFixture(fixtures.TempDir(rootdir=fakes.scratch())).path)
+        self.directory = pathlib.Path(
+            self.useFixture(fixtures.TempDir(rootdir=fakes.scratch())).path
+        )
         self.layout = Layout(self.directory)
 
 
@@ -62,12 +65,16 @@ class MarksTest(DirectoryTestCase):
         self.assertEqual(4, self.marks.highest_generation('u'))
         self.marks.see_generation('u', 5)
         (self.layout.state / 'generations.json').unlink()
-        self.assertEqual((5, 0), (self.marks.highest_generation('u'), self.marks.highest_generation('v')))
+        self.assertEqual(
+            (5, 0), (self.marks.highest_generation('u'), self.marks.highest_generation('v'))
+        )
 
     def test_generations_that_cannot_be_read_and_those_of_long_ago_are_forgotten(self):
         for number in range(30):
             self.marks.see_generation(f'u{number}', 7)
-        self.assertEqual((0, 7), (self.marks.highest_generation('u0'), self.marks.highest_generation('u29')))
+        self.assertEqual(
+            (0, 7), (self.marks.highest_generation('u0'), self.marks.highest_generation('u29'))
+        )
         (self.layout.state / 'generations.json').write_text('nonsense')
         self.assertEqual(0, self.marks.highest_generation('u29'))
 
@@ -89,8 +96,10 @@ class DurableTest(DirectoryTestCase):
 
 class MountsTest(base.TestCase):
     def test_names_with_spaces_and_optional_fields_are_understood(self):
-        lines = ('36 35 98:0 / /mnt\\040x rw,noatime master:1 shared:2 - ext3 /dev/root rw,errors=continue\n'
-                 '37 35 0:5 / /proc rw - proc proc rw\n')
+        lines = (
+            '36 35 98:0 / /mnt\\040x rw,noatime master:1 shared:2 - ext3 /dev/root rw,errors=continue\n'
+            '37 35 0:5 / /proc rw - proc proc rw\n'
+        )
         first, second = mounts.parse(lines)
         self.assertEqual(mounts.Mount('98:0', '/mnt x', 'rw,noatime', 'ext3', '/dev/root'), first)
         self.assertEqual('/proc', second.mount_point)
@@ -106,7 +115,9 @@ class CommandsTest(base.TestCase):
 
     def test_a_program_that_is_missing_or_too_slow_is_an_answer_too(self):
         self.assertEqual(127, commands.SystemCommands().run(['no-such-program']).returncode)
-        self.assertEqual(124, commands.SystemCommands().run(['sleep', '30'], timeout_seconds=0.05).returncode)
+        self.assertEqual(
+            124, commands.SystemCommands().run(['sleep', '30'], timeout_seconds=0.05).returncode
+        )
 
 
 class _Init:
@@ -197,7 +208,11 @@ class ServiceTest(DirectoryTestCase):
             port.enable('known')
             port.start('known')
             init.broken = True
-            for method, code in ((port.start, 'SERVICE_NOT_STARTED'), (port.stop, 'SERVICE_NOT_STOPPED'), (port.enable, 'SERVICE_NOT_ENABLED')):
+            for method, code in (
+                (port.start, 'SERVICE_NOT_STARTED'),
+                (port.stop, 'SERVICE_NOT_STOPPED'),
+                (port.enable, 'SERVICE_NOT_ENABLED'),
+            ):
                 error = self.assertRaises(exceptions.StepFailed, method, 'known')
                 self.assertEqual(code, error.code)
                 self.assertIn('it is broken', error.message)
@@ -207,8 +222,13 @@ class IdentityTest(DirectoryTestCase):
     def test_the_marker_is_what_user_data_wrote(self):
         path = self.directory / 'marker.conf'
         self.assertIsNone(identity.read_marker(path))
-        for text, marker in (('[trove_upgrade]\nupgrade_marker = u:1\n', 'u:1'), ('[trove_upgrade]\n', None), ('', None), ('half', None),
-                             ('[trove_upgrade]\nupgrade_marker =\n', None)):
+        for text, marker in (
+            ('[trove_upgrade]\nupgrade_marker = u:1\n', 'u:1'),
+            ('[trove_upgrade]\n', None),
+            ('', None),
+            ('half', None),
+            ('[trove_upgrade]\nupgrade_marker =\n', None),
+        ):
             path.write_text(text)
             self.assertEqual(marker, identity.read_marker(path))
 
@@ -229,13 +249,20 @@ class CompositionTest(DirectoryTestCase):
 
     def test_an_agent_without_an_identity_does_not_start(self):
         self.assertRaises(agent.NotAGuest, agent.compose_guest, self._conf(), self.layout)
-        self.assertRaises(agent.NotAGuest, agent.compose_guest, self._conf(guest_id='g'), self.layout)
+        self.assertRaises(
+            agent.NotAGuest, agent.compose_guest, self._conf(guest_id='g'), self.layout
+        )
 
     def test_an_agent_is_composed_from_configuration(self):
         durable.make_directory(self.layout.image_facts.parent)
         durable.write_json(self.layout.image_facts, {'server_version': '11.8.6'})
-        own = agent.compose_guest(self._conf(guest_id='g', datastore_manager='mariadb'), self.layout)
-        self.assertEqual(('g', 'mariadb', {'server_version': '11.8.6'}), (own.instance_id, own.driver.manager, own.driver.context.image_facts))
+        own = agent.compose_guest(
+            self._conf(guest_id='g', datastore_manager='mariadb'), self.layout
+        )
+        self.assertEqual(
+            ('g', 'mariadb', {'server_version': '11.8.6'}),
+            (own.instance_id, own.driver.manager, own.driver.context.image_facts),
+        )
         self.assertEqual(72, own.settings.stash_keep_hours)
 
     def test_beside_troves_agent_ours_listens_on_a_topic_of_its_own_whatever_is_configured(self):
@@ -247,6 +274,8 @@ class CompositionTest(DirectoryTestCase):
         self.assertEqual('guestagent.', alone.trove_upgrade.guest_topic_prefix)
 
     def test_a_datastore_without_a_driver_is_refused_by_name(self):
-        own = agent.compose_guest(self._conf(guest_id='g', datastore_manager='cassandra'), self.layout)
+        own = agent.compose_guest(
+            self._conf(guest_id='g', datastore_manager='cassandra'), self.layout
+        )
         error = self.assertRaises(exceptions.StepRefused, own.driver.checks, {}, {})
         self.assertIn("'cassandra'", error.message)

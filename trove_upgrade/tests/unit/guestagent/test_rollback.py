@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The former image's agent after a rollback: the same restore, and never where the new server has been."""
+
 import json
 
 from trove_upgrade.domain import exceptions
@@ -28,7 +29,9 @@ class RollbackTest(FlowTestCase):
         self.machine.rebuild(f'{fakes.UPGRADE}:3')
 
     def refused(self, info, code, **call):
-        error = self.assertRaises(exceptions.StepFailed, restore.restore, self.machine.work(upgrade_info=info, **call))
+        error = self.assertRaises(
+            exceptions.StepFailed, restore.restore, self.machine.work(upgrade_info=info, **call)
+        )
         self.assertEqual(code, error.code, error.message)
         return error
 
@@ -39,14 +42,21 @@ class RollbackTest(FlowTestCase):
         outcome = restore.restore(self.machine.work(upgrade_info=self.rolled_back(), **BACK))
         self.assertIn('former', outcome.message)
         self.assertEqual(('10.11.14-MariaDB', False), (self.machine.running, self.machine.isolated))
-        self.assertEqual('[mysqld]\nwait_timeout = 1234\n', (self.machine.layout.etc / 'mysql' / 'conf.d' / 'custom.cnf').read_text())
-        self.assertEqual('10.11.14-MariaDB', verify.verify(self.machine.work(**BACK)).result['server_version'])
+        self.assertEqual(
+            '[mysqld]\nwait_timeout = 1234\n',
+            (self.machine.layout.etc / 'mysql' / 'conf.d' / 'custom.cnf').read_text(),
+        )
+        self.assertEqual(
+            '10.11.14-MariaDB', verify.verify(self.machine.work(**BACK)).result['server_version']
+        )
         self.machine.boot()
         self.assertEqual('10.11.14-MariaDB', self.machine.running, 'a plain reboot does not serve')
 
     def test_where_the_new_server_was_started_the_former_one_never_is(self):
         info = self.rebuilt()
-        self.machine.fail['start_isolated'] = exceptions.StepFailed('it ended', 'SERVER_NOT_STARTED')
+        self.machine.fail['start_isolated'] = exceptions.StepFailed(
+            'it ended', 'SERVER_NOT_STARTED'
+        )
         self.refused(info, 'SERVER_NOT_STARTED', **FORWARD)
         self.to_former()
         before = (self.machine.volume_directory / 'data' / 'ibdata1').read_text()
@@ -59,13 +69,17 @@ class RollbackTest(FlowTestCase):
 
     def test_a_mark_that_cannot_be_read_counts_as_one(self):
         info = self.rolled_back()
-        (self.machine.volume_directory / '.trove-upgrade' / f'mark-{Mark.SERVER_STARTED}.json').write_text('torn')
+        (
+            self.machine.volume_directory / '.trove-upgrade' / f'mark-{Mark.SERVER_STARTED}.json'
+        ).write_text('torn')
         self.refused(info, 'SERVER_STARTED_ON_DATA', **BACK)
         self.assertTrue(self.touched())
 
     def test_the_mark_of_an_earlier_upgrade_counts_as_none(self):
         info = self.rolled_back()
-        (self.machine.volume_directory / '.trove-upgrade' / f'mark-{Mark.SERVER_STARTED}.json').write_text(json.dumps({'upgrade_id': 'earlier'}))
+        (
+            self.machine.volume_directory / '.trove-upgrade' / f'mark-{Mark.SERVER_STARTED}.json'
+        ).write_text(json.dumps({'upgrade_id': 'earlier'}))
         restore.restore(self.machine.work(upgrade_info=info, **BACK))
         self.assertEqual('10.11.14-MariaDB', self.machine.running)
 
@@ -111,9 +125,15 @@ class RollbackTest(FlowTestCase):
                     self.machine = self.new_machine()
                     info = self.rolled_back()
                     wire = fakes.Tripwire(kill_at, after)
-                    self.assertRaises(fakes.Killed, restore.restore, self.machine.work(wire, upgrade_info=info, **BACK))
+                    self.assertRaises(
+                        fakes.Killed,
+                        restore.restore,
+                        self.machine.work(wire, upgrade_info=info, **BACK),
+                    )
                     restore.restore(self.machine.work(upgrade_info=info, **BACK))
-                    self.assertEqual(('10.11.14-MariaDB', False), (self.machine.running, self.machine.isolated))
+                    self.assertEqual(
+                        ('10.11.14-MariaDB', False), (self.machine.running, self.machine.isolated)
+                    )
 
     def test_without_the_volume_nothing_is_said_about_the_data(self):
         self.quiesced()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The composed agent over oslo.messaging's own in-memory transport, asked by the taskmanager's client."""
+
 import datetime
 import pathlib
 import threading
@@ -52,44 +53,66 @@ class RpcCase(base.TestCase):
         conf.register_opts(guestagent_conf.IDENTITY_OPTS)
         transport.register_missing_opts(conf)
         conf(args=[], default_config_files=[], default_config_dirs=[])
-        rpc_transport = transport.get_transport(conf)   # registers transport_url
+        rpc_transport = transport.get_transport(conf)  # registers transport_url
         conf.set_override('transport_url', self.transport_url)
         conf.set_override('guest_transport_url', self.guest_transport_url, our_conf.GROUP)
         conf.set_override('guest_id', fakes.INSTANCE)
         conf.set_override('datastore_manager', 'nothing-we-know')
         rpc_transport = transport.get_guest_transport(conf)
         self.taskmanager = Taskmanager()
-        server = transport.get_server(rpc_transport, transport.taskmanager_target(conf, server='tm'), [self.taskmanager])
+        server = transport.get_server(
+            rpc_transport, transport.taskmanager_target(conf, server='tm'), [self.taskmanager]
+        )
         server.start()
         self.addCleanup(server.wait)
         self.addCleanup(server.stop)
-        layout = Layout(pathlib.Path(self.useFixture(fixtures.TempDir(rootdir=fakes.scratch())).path))
+        layout = Layout(
+            pathlib.Path(self.useFixture(fixtures.TempDir(rootdir=fakes.scratch())).path)
+        )
         self.prepare(layout)
         self.agent = agent.compose(conf, layout)
         self.agent.start()
         self.addCleanup(self.agent.stop)
         self.client = guestagent.GuestAgentAPI.from_conf(conf)
         topic = transport.guest_target(conf, fakes.INSTANCE)
-        self.raw = oslo_messaging.get_rpc_client(rpc_transport, topic, serializer=serializer.RequestContextSerializer()).prepare(timeout=_LONG)
+        self.raw = oslo_messaging.get_rpc_client(
+            rpc_transport, topic, serializer=serializer.RequestContextSerializer()
+        ).prepare(timeout=_LONG)
 
     def prepare(self, layout):
         """What is on the root disk before the agent starts."""
 
 
 class RpcTest(RpcCase):
-
     def test_the_taskmanagers_client_gets_an_answer(self):
-        call = guest.GuestCall(fakes.INSTANCE, fakes.UPGRADE, 1, 1, datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1), {})
+        call = guest.GuestCall(
+            fakes.INSTANCE,
+            fakes.UPGRADE,
+            1,
+            1,
+            datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1),
+            {},
+        )
         answer = self.client.check_upgrade(call)
-        self.assertEqual((guest.JobState.DONE, guest.ServerState.STOPPED), (answer.state, answer.server_state))
-        self.assertEqual(['VOLUME_NOT_MOUNTED', 'DATABASE_NOT_SERVING'], [check['code'] for check in answer.result['checks'] if check['code']])
+        self.assertEqual(
+            (guest.JobState.DONE, guest.ServerState.STOPPED), (answer.state, answer.server_state)
+        )
+        self.assertEqual(
+            ['VOLUME_NOT_MOUNTED', 'DATABASE_NOT_SERVING'],
+            [check['code'] for check in answer.result['checks'] if check['code']],
+        )
         refused = self.client.pre_upgrade(call)
-        self.assertEqual((guest.JobState.REFUSED, 'VOLUME_NOT_MOUNTED'), (refused.state, refused.code))
+        self.assertEqual(
+            (guest.JobState.REFUSED, 'VOLUME_NOT_MOUNTED'), (refused.state, refused.code)
+        )
 
     def test_a_guest_that_has_just_booted_is_heard(self):
         self.assertTrue(self.taskmanager.arrived.wait(_LONG))
         heartbeat = self.taskmanager.heard[0]
-        self.assertEqual((fakes.INSTANCE, None, False), (heartbeat.instance_id, heartbeat.marker, heartbeat.restored))
+        self.assertEqual(
+            (fakes.INSTANCE, None, False),
+            (heartbeat.instance_id, heartbeat.marker, heartbeat.restored),
+        )
 
 
 class SealedRpcTest(RpcCase):
@@ -102,24 +125,38 @@ class SealedRpcTest(RpcCase):
         layout.guest_key.write_bytes(self.key.to_file())
 
     def test_a_sealed_call_and_its_answer_travel_whole(self):
-        sealed = envelope.seal(self.key, Direction.TO_GUEST, messages.Request('greet', messages.NO_SESSION, 1, 0, {}).to_bytes())
+        sealed = envelope.seal(
+            self.key,
+            Direction.TO_GUEST,
+            messages.Request('greet', messages.NO_SESSION, 1, 0, {}).to_bytes(),
+        )
         wire = self.raw.call(serializer.service_context(), 'sealed', envelope=sealed.to_wire())
-        answer = messages.Answer.from_bytes(envelope.unseal(self.key, Direction.TO_TASKMANAGER, envelope.Envelope.from_wire(wire)))
-        self.assertEqual((sealed.digest, messages.Refusal.SESSION), (answer.request, answer.refused))
+        answer = messages.Answer.from_bytes(
+            envelope.unseal(self.key, Direction.TO_TASKMANAGER, envelope.Envelope.from_wire(wire))
+        )
+        self.assertEqual(
+            (sealed.digest, messages.Refusal.SESSION), (answer.request, answer.refused)
+        )
 
     def test_what_is_forged_is_answered_with_an_error_of_one_text(self):
         """The transport in memory hands over the error itself."""
-        self.assertRaises(NotSealed, self.raw.call, serializer.service_context(), 'sealed', envelope={})
+        self.assertRaises(
+            NotSealed, self.raw.call, serializer.service_context(), 'sealed', envelope={}
+        )
 
     def test_what_is_unsealed_is_not_answered(self):
         """An older taskmanager would take an answer for the guest's own failure."""
         soon = self.raw.prepare(timeout=0.5)
-        self.assertRaises(oslo_messaging.MessagingTimeout, soon.call, serializer.service_context(), 'pre_upgrade')
+        self.assertRaises(
+            oslo_messaging.MessagingTimeout, soon.call, serializer.service_context(), 'pre_upgrade'
+        )
 
     def test_its_heartbeats_are_sealed_alone(self):
         self.assertTrue(self.taskmanager.sealed_arrived.wait(_LONG))
         sealed = envelope.Envelope.from_wire(self.taskmanager.sealed_ones[0])
-        report = messages.Report.from_bytes(envelope.unseal(self.key, Direction.TO_TASKMANAGER, sealed))
+        report = messages.Report.from_bytes(
+            envelope.unseal(self.key, Direction.TO_TASKMANAGER, sealed)
+        )
         self.assertEqual(fakes.INSTANCE, report.heartbeat['instance_id'])
         self.assertEqual([], self.taskmanager.heard)
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The flows on a volume that Trove's agent has given to the database's user."""
+
 import os
 
 from trove_upgrade.domain import exceptions

@@ -19,21 +19,47 @@ from trove_upgrade.tests.unit.guestagent import fakes, special_files
 
 _ACCOUNTS = accounts_module.SystemAccounts()
 
-_NAMES = strategies.binary(min_size=1, max_size=40).map(lambda raw: raw.replace(b'/', b'_').replace(b'\0', b'\n')).filter(
-    lambda raw: raw not in {b'.', b'..'})
+_NAMES = (
+    strategies.binary(min_size=1, max_size=40)
+    .map(lambda raw: raw.replace(b'/', b'_').replace(b'\0', b'\n'))
+    .filter(lambda raw: raw not in {b'.', b'..'})
+)
 _MODES = strategies.integers(0, 0o7777)
 _IDS = strategies.sampled_from([0, 1, 33, 54321, 60000])
 _TIMES = strategies.integers(0, 2**33 * 10**9)
 _ATTRIBUTES = strategies.tuples(_MODES, _IDS, _IDS, _TIMES)
-_FILE = strategies.tuples(strategies.just('file'), strategies.binary(max_size=300), _ATTRIBUTES,
-                          strategies.dictionaries(strategies.sampled_from([b'user.a', b'user.b']), strategies.binary(max_size=10), max_size=2))
-_LINK = strategies.tuples(strategies.just('symlink'), strategies.binary(min_size=1, max_size=60).map(lambda raw: raw.replace(b'\0', b'.')),
-                          _ATTRIBUTES, strategies.just({}))
-_HARD = strategies.tuples(strategies.just('hardlink'), strategies.integers(0, 5), _ATTRIBUTES, strategies.just({}))
+_FILE = strategies.tuples(
+    strategies.just('file'),
+    strategies.binary(max_size=300),
+    _ATTRIBUTES,
+    strategies.dictionaries(
+        strategies.sampled_from([b'user.a', b'user.b']), strategies.binary(max_size=10), max_size=2
+    ),
+)
+_LINK = strategies.tuples(
+    strategies.just('symlink'),
+    strategies.binary(min_size=1, max_size=60).map(lambda raw: raw.replace(b'\0', b'.')),
+    _ATTRIBUTES,
+    strategies.just({}),
+)
+_HARD = strategies.tuples(
+    strategies.just('hardlink'), strategies.integers(0, 5), _ATTRIBUTES, strategies.just({})
+)
 _TREES = strategies.recursive(
     strategies.dictionaries(_NAMES, strategies.one_of(_FILE, _LINK, _HARD), max_size=4),
-    lambda below: strategies.dictionaries(_NAMES, strategies.one_of(_FILE, _HARD, strategies.tuples(
-        strategies.just('directory'), below, _ATTRIBUTES, strategies.just({}))), max_size=4), max_leaves=12)
+    lambda below: strategies.dictionaries(
+        _NAMES,
+        strategies.one_of(
+            _FILE,
+            _HARD,
+            strategies.tuples(
+                strategies.just('directory'), below, _ATTRIBUTES, strategies.just({})
+            ),
+        ),
+        max_size=4,
+    ),
+    max_leaves=12,
+)
 
 
 def build(directory: bytes, tree, files):
@@ -67,12 +93,15 @@ def picture(top: bytes, *, directories=True):
         for name in [*names, *files, *([b''] if directories else [])]:
             path = os.path.join(directory, name).rstrip(b'/')
             status = os.lstat(path)
-            relative = path[len(top):]
+            relative = path[len(top) :]
             about = [stat.S_IFMT(status.st_mode), status.st_uid, status.st_gid, status.st_mtime_ns]
             if stat.S_ISLNK(status.st_mode):
                 about.append(os.readlink(path))
             else:
-                about += [stat.S_IMODE(status.st_mode), sorted((key, os.getxattr(path, key)) for key in os.listxattr(path))]
+                about += [
+                    stat.S_IMODE(status.st_mode),
+                    sorted((key, os.getxattr(path, key)) for key in os.listxattr(path)),
+                ]
             if stat.S_ISREG(status.st_mode):
                 with open(path, 'rb') as stream:
                     about.append(stream.read())
@@ -84,12 +113,20 @@ def picture(top: bytes, *, directories=True):
 def without_rights(seen):
     """Files on another root disk can be read and written, never run, and lend no rights."""
     found, groups = seen
-    kept = {stat.S_IFREG: lambda mode: mode & 0o666, stat.S_IFDIR: lambda mode: mode & 0o1777 | (0o1000 if mode & 0o002 else 0)}
-    return {name: [*about[:4], kept[about[0]](about[4]), *about[5:]] if about[0] in kept else about for name, about in found.items()}, groups
+    kept = {
+        stat.S_IFREG: lambda mode: mode & 0o666,
+        stat.S_IFDIR: lambda mode: mode & 0o1777 | (0o1000 if mode & 0o002 else 0),
+    }
+    return {
+        name: [*about[:4], kept[about[0]](about[4]), *about[5:]] if about[0] in kept else about
+        for name, about in found.items()
+    }, groups
 
 
 class AnyTreeTest(base.TestCase):
-    @hypothesis.settings(max_examples=60, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
+    @hypothesis.settings(
+        max_examples=60, deadline=None, suppress_health_check=list(hypothesis.HealthCheck)
+    )
     @hypothesis.given(_TREES)
     def test_any_tree_comes_back_the_same_but_for_rights_to_run(self, tree):
         with tempfile.TemporaryDirectory(dir=fakes.scratch()) as directory:
@@ -100,9 +137,12 @@ class AnyTreeTest(base.TestCase):
             before = picture(os.fsencode(source))
             published = publish.publish([source], top / 'volume', 'u', 1, {}, _ACCOUNTS)
             with Stash.open(top / 'volume', published.name, published.digest) as stash:
-                for _ in range(2):   # a second restore over the first one changes nothing
+                for _ in range(2):  # a second restore over the first one changes nothing
                     self.assertEqual([], stash.restore(stash.paths(), _ACCOUNTS, top / 'there'))
-                    self.assertEqual(without_rights(before), picture(os.fsencode(top / 'there') + os.fsencode(source)))
+                    self.assertEqual(
+                        without_rights(before),
+                        picture(os.fsencode(top / 'there') + os.fsencode(source)),
+                    )
             self.assertEqual(before, picture(os.fsencode(source)), 'keeping a tree has changed it')
 
 
@@ -144,28 +184,40 @@ class StashTest(base.TestCase):
         os.chown(self.source / 'a.cnf', 100, 101)
         published = self.publish(accounts=Accounts(mysql=100, adm=101, root=0))
         there = self.top / 'there'
-        self.open(published).restore([str(self.source / 'a.cnf')], Accounts(mysql=999, adm=4, root=0), there)
+        self.open(published).restore(
+            [str(self.source / 'a.cnf')], Accounts(mysql=999, adm=4, root=0), there
+        )
         status = (pathlib.Path(str(there) + str(self.source)) / 'a.cnf').stat()
         self.assertEqual((999, 4), (status.st_uid, status.st_gid))
 
     def test_an_owner_that_the_image_lacks_keeps_its_number_and_is_reported(self):
         os.chown(self.source / 'a.cnf', 54321, 54322)
         published = self.publish(accounts=Accounts(vault=54321, keys=54322, root=0))
-        remarks = self.open(published).restore([str(self.source / 'a.cnf')], Accounts(root=0), self.top / 'there')
+        remarks = self.open(published).restore(
+            [str(self.source / 'a.cnf')], Accounts(root=0), self.top / 'there'
+        )
         self.assertEqual((54321, 54322), self.owner('a.cnf'))
         self.assertEqual(2, len(remarks))
         self.assertIn("no user 'vault'", remarks[0])
 
     def test_no_number_is_kept_that_means_another_account_on_the_new_disk(self):
-        for former, now, uid in (({'vault': 54321}, {'admin': 54321}, 54321),   # the name is unknown and the number taken
-                                 ({}, {'admin': 54321}, 54321),                 # it had no name, and has one now
-                                 ({'toor': 0}, {}, 0),                          # another name of root's
-                                 ({'toor': 54321}, {'toor': 0}, 54321),         # a name that is root's here
-                                 ({}, {}, 0)):
+        for former, now, uid in (
+            ({'vault': 54321}, {'admin': 54321}, 54321),  # the name is unknown and the number taken
+            ({}, {'admin': 54321}, 54321),  # it had no name, and has one now
+            ({'toor': 0}, {}, 0),  # another name of root's
+            ({'toor': 54321}, {'toor': 0}, 54321),  # a name that is root's here
+            ({}, {}, 0),
+        ):
             os.chown(self.source / 'a.cnf', uid, 60000)
             stash = self.open(self.publish(accounts=Accounts(**former)))
             with self.subTest(former=former, now=now):
-                error = self.assertRaises(exceptions.StepFailed, stash.restore, stash.paths(), Accounts(**now), self.top / 'there')
+                error = self.assertRaises(
+                    exceptions.StepFailed,
+                    stash.restore,
+                    stash.paths(),
+                    Accounts(**now),
+                    self.top / 'there',
+                )
                 self.assertEqual('STASH_OWNER_UNKNOWN', error.code)
                 self.assertFalse((self.top / 'there').exists(), 'nothing was written')
 
@@ -207,7 +259,9 @@ class StashTest(base.TestCase):
         stash = self.open(self.publish())
         (self.source / 'a.cnf').unlink()
         (self.source / 'a.cnf').mkdir()
-        error = self.assertRaises(exceptions.StepFailed, stash.restore, [str(self.source / 'a.cnf')], _ACCOUNTS)
+        error = self.assertRaises(
+            exceptions.StepFailed, stash.restore, [str(self.source / 'a.cnf')], _ACCOUNTS
+        )
         self.assertEqual('STASH_IN_THE_WAY', error.code)
 
     def test_every_changed_byte_is_found_before_anything_is_written(self):
@@ -216,12 +270,15 @@ class StashTest(base.TestCase):
             path = self.volume / published.name / name
             content = path.read_bytes()
             for position in range(0, len(content), 7 if name == 'manifest.json' else 1):
-                path.write_bytes(content[:position] + bytes([content[position] ^ 1]) + content[position + 1:])
+                path.write_bytes(
+                    content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :]
+                )
 
                 def use():
                     with Stash.open(self.volume, published.name, published.digest) as stash:
                         stash.document('document', published.documents['document'])
                         stash.restore(stash.paths(), _ACCOUNTS, self.top / 'there')
+
                 self.assertEqual('STASH_BROKEN', self.assertRaises(exceptions.StepFailed, use).code)
             path.write_bytes(content)
         self.assertFalse((self.top / 'there').exists())
@@ -230,7 +287,12 @@ class StashTest(base.TestCase):
         published = self.publish()
         path = self.volume / published.name / 'content'
         os.truncate(path, 3)
-        error = self.assertRaises(exceptions.StepFailed, self.open(published).restore, [str(self.source / 'b.cnf')], _ACCOUNTS)
+        error = self.assertRaises(
+            exceptions.StepFailed,
+            self.open(published).restore,
+            [str(self.source / 'b.cnf')],
+            _ACCOUNTS,
+        )
         self.assertEqual('STASH_BROKEN', error.code)
 
     def test_links_in_the_place_of_the_stash_are_not_followed(self):
@@ -239,7 +301,9 @@ class StashTest(base.TestCase):
         for name in ('manifest.json', 'content'):
             (own / name).rename(own / f'{name}.real')
             (own / name).symlink_to(f'{name}.real')
-            error = self.assertRaises(exceptions.StepFailed, Stash.open, self.volume, published.name, published.digest)
+            error = self.assertRaises(
+                exceptions.StepFailed, Stash.open, self.volume, published.name, published.digest
+            )
             self.assertEqual('STASH_MISSING', error.code)
             (own / f'{name}.real').rename(own / name)
 
@@ -248,7 +312,9 @@ class StashTest(base.TestCase):
         path = self.volume / published.name / 'manifest.json'
         path.unlink()
         os.mkfifo(path)
-        self.assertRaises(exceptions.StepFailed, Stash.open, self.volume, published.name, published.digest)
+        self.assertRaises(
+            exceptions.StepFailed, Stash.open, self.volume, published.name, published.digest
+        )
 
     def test_what_is_no_plain_file_in_the_place_of_a_part_is_refused_and_not_waited_for(self):
         for name in ('content', 'manifest.json'):
@@ -257,7 +323,9 @@ class StashTest(base.TestCase):
                 path = self.volume / published.name / name
                 path.unlink()
                 special_files.make(path, kind)
-                error = self.assertRaises(exceptions.StepFailed, Stash.open, self.volume, published.name, published.digest)
+                error = self.assertRaises(
+                    exceptions.StepFailed, Stash.open, self.volume, published.name, published.digest
+                )
                 self.assertIn(error.code, {'STASH_BROKEN', 'STASH_MISSING'}, (name, kind))
                 special_files.remove(path)
 
@@ -281,13 +349,16 @@ class StashTest(base.TestCase):
         self.publish('u', 2)
         (self.source / 'a.cnf').write_text('newer')
         newest = self.publish('u', 2)
-        self.assertEqual(['stash-u-1', 'stash-u-2'], sorted(path.name for path in self.volume.iterdir()))
+        self.assertEqual(
+            ['stash-u-1', 'stash-u-2'], sorted(path.name for path in self.volume.iterdir())
+        )
         self.assertEqual(b'newer', self.open(newest).file(str(self.source / 'a.cnf')))
 
     def test_a_stash_that_cannot_be_finished_leaves_nothing(self):
         class Broken(accounts_module.SystemAccounts):
             def user_name(self, uid):
                 raise OSError(28, 'No space left on device')
+
         self.assertRaises(OSError, self.publish, accounts=Broken())
         self.assertEqual([], list(self.volume.iterdir()))
 
@@ -297,5 +368,11 @@ class StashTest(base.TestCase):
 
     def test_a_document_of_another_digest_is_refused(self):
         stash = self.open(self.publish(document=b'{}'))
-        self.assertEqual('STASH_BROKEN', self.assertRaises(exceptions.StepFailed, stash.document, 'document', 'f' * 64).code)
-        self.assertEqual('STASH_BROKEN', self.assertRaises(exceptions.StepFailed, stash.document, 'other', 'f' * 64).code)
+        self.assertEqual(
+            'STASH_BROKEN',
+            self.assertRaises(exceptions.StepFailed, stash.document, 'document', 'f' * 64).code,
+        )
+        self.assertEqual(
+            'STASH_BROKEN',
+            self.assertRaises(exceptions.StepFailed, stash.document, 'other', 'f' * 64).code,
+        )

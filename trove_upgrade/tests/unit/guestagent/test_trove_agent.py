@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trove's own agent in the same guest."""
+
 import pathlib
 import subprocess
 import threading
@@ -18,7 +19,10 @@ from trove_upgrade.rpc import transport
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent import fakes
 
-MAY_START = pathlib.Path(trove_upgrade.__file__).parent.parent / 'etc/trove-upgrade/guest/lib/trove-agent-may-start'
+MAY_START = (
+    pathlib.Path(trove_upgrade.__file__).parent.parent
+    / 'etc/trove-upgrade/guest/lib/trove-agent-may-start'
+)
 
 
 class Services:
@@ -75,14 +79,24 @@ class GuestTestCase(base.TestCase):
         self.layout = Layout(self.root)
         self.events = []
         self.services = Services(self.events)
-        self.agent = trove_agent.TroveAgent(self.layout, self.services, Substitute(self.events), Reporter(self.events))
+        self.agent = trove_agent.TroveAgent(
+            self.layout, self.services, Substitute(self.events), Reporter(self.events)
+        )
 
     def boot_by_upgrade(self):
         self.layout.marker.parent.mkdir(parents=True, exist_ok=True)
         self.layout.marker.write_text('[trove_upgrade]\nupgrade_marker = u:1\n')
 
     def may_start(self):
-        done = subprocess.run([MAY_START], capture_output=True, text=True, env={'PATH': f'{self.root}/stub:/usr/sbin:/usr/bin:/sbin:/bin', 'TROVE_UPGRADE_ROOT': str(self.root)})
+        done = subprocess.run(
+            [MAY_START],
+            capture_output=True,
+            text=True,
+            env={
+                'PATH': f'{self.root}/stub:/usr/sbin:/usr/bin:/sbin:/bin',
+                'TROVE_UPGRADE_ROOT': str(self.root),
+            },
+        )
         self.status = done.returncode
         return done.returncode == 0
 
@@ -143,7 +157,9 @@ class MayStartTest(GuestTestCase):
     def test_a_guest_that_no_upgrade_has_touched_is_as_without_us(self):
         self.assert_agreed(held=False)
 
-    def test_it_waits_over_a_reboot_while_the_old_root_disk_is_quiesced_and_goes_on_after_an_undo(self):
+    def test_it_waits_over_a_reboot_while_the_old_root_disk_is_quiesced_and_goes_on_after_an_undo(
+        self,
+    ):
         self.agent.mute()
         self.assert_agreed(held=True)
         self.agent.unmute()
@@ -157,28 +173,42 @@ class MayStartTest(GuestTestCase):
 
     def test_other_options_beside_a_missing_marker_hold_nothing_back(self):
         self.boot_by_upgrade()
-        self.layout.marker.write_text('[trove_upgrade]\nguest_topic_prefix = trove-upgrade-guest.\n')
+        self.layout.marker.write_text(
+            '[trove_upgrade]\nguest_topic_prefix = trove-upgrade-guest.\n'
+        )
         self.assert_agreed(held=False)
 
     def plug(self, *addresses):
         stub = self.root / 'stub' / 'ip'
         stub.parent.mkdir(exist_ok=True)
-        links = ['1: lo: <UP> mtu 1 link/loopback 00:00:00:00:00:00', '9: docker0: <UP> mtu 1 link/ether 02:42:00:00:00:01 brd']
-        links += [f'{number}: eth{number}@if7: <UP> mtu 1 link/ether {address} brd ff' for number, address in enumerate(addresses)]
+        links = [
+            '1: lo: <UP> mtu 1 link/loopback 00:00:00:00:00:00',
+            '9: docker0: <UP> mtu 1 link/ether 02:42:00:00:00:01 brd',
+        ]
+        links += [
+            f'{number}: eth{number}@if7: <UP> mtu 1 link/ether {address} brd ff'
+            for number, address in enumerate(addresses)
+        ]
         stub.write_text('#!/bin/sh\ncat << E\n{}\nE\n'.format('\n'.join(links)))
         stub.chmod(0o755)
 
     def test_it_is_not_started_to_shut_down_the_only_nic_of_the_server(self):
         self.boot_by_upgrade()
         self.agent.unmute()
-        (self.root / 'etc/trove/eth1.json').write_text('{"mac_address": "FA:16:3E:00:00:01", "ipv4_address": "10.0.0.5"}')
-        (self.layout.marker.parent / 'guest_info.conf').write_text('[DEFAULT]\nnetwork_isolation=True\n')
+        (self.root / 'etc/trove/eth1.json').write_text(
+            '{"mac_address": "FA:16:3E:00:00:01", "ipv4_address": "10.0.0.5"}'
+        )
+        (self.layout.marker.parent / 'guest_info.conf').write_text(
+            '[DEFAULT]\nnetwork_isolation=True\n'
+        )
         self.plug('fa:16:3e:00:00:01')
         self.assertFalse(self.may_start())
         self.plug('fa:16:3e:00:00:01', 'fa:16:3e:00:00:02')
         self.assertTrue(self.may_start())
         self.plug('fa:16:3e:00:00:01')
-        (self.layout.marker.parent / 'guest_info.conf').write_text('[DEFAULT]\nnetwork_isolation=False\n')
+        (self.layout.marker.parent / 'guest_info.conf').write_text(
+            '[DEFAULT]\nnetwork_isolation=False\n'
+        )
         self.assertTrue(self.may_start())
 
     def stub(self, **programs):
@@ -191,9 +221,12 @@ class MayStartTest(GuestTestCase):
     def configure(self, device_path):
         """As Trove writes it and an operator's image has it: the last file that names the option wins."""
         self.layout.marker.parent.mkdir(parents=True, exist_ok=True)
-        (self.layout.marker.parent / 'guest_info.conf').write_text('[DEFAULT]\nguest_id = 1\ndatastore_manager = mariadb\n')
+        (self.layout.marker.parent / 'guest_info.conf').write_text(
+            '[DEFAULT]\nguest_id = 1\ndatastore_manager = mariadb\n'
+        )
         (self.layout.marker.parent / 'trove-guestagent.conf').write_text(
-            f'[DEFAULT]\n[mysql]\ndevice_path = /dev/other\n[mariadb]\ntcp_ports = 3306\ndevice_path = "{device_path}"\n[x]\ndevice_path=/dev/x\n')
+            f'[DEFAULT]\n[mysql]\ndevice_path = /dev/other\n[mariadb]\ntcp_ports = 3306\ndevice_path = "{device_path}"\n[x]\ndevice_path=/dev/x\n'
+        )
 
     def rebuilt_by_somebody_else(self, owner='0', device='vdb', mount_options='', kind='ext4'):
         """A root disk that no upgrade has booted, and a volume with marks in it that is not mounted yet.
@@ -206,9 +239,15 @@ class MayStartTest(GuestTestCase):
         (self.root / 'dev' / device).touch()
         usual = f'ro nodev nosuid noexec {mount_options}'
         known = f'for one in $(echo "$2" | tr , " "); do case " {usual} " in *" $one "*) ;; *) exit 32; esac; done'
-        self.stub(mountpoint='exit 1', umount='rm -r "$1/.trove-upgrade"', blkid=f'echo {kind}', findmnt='exit 1', sleep='exit 0',
-                  mount=f'{known}; for last; do :; done; cp -r {kept} "$last/"',
-                  stat=f'[ "$2" = %u ] && echo {owner} || echo {owner} 700')
+        self.stub(
+            mountpoint='exit 1',
+            umount='rm -r "$1/.trove-upgrade"',
+            blkid=f'echo {kind}',
+            findmnt='exit 1',
+            sleep='exit 0',
+            mount=f'{known}; for last; do :; done; cp -r {kept} "$last/"',
+            stat=f'[ "$2" = %u ] && echo {owner} || echo {owner} 700',
+        )
         return kept
 
     def test_the_volume_is_looked_at_whatever_its_file_system_and_its_device(self):
@@ -252,7 +291,9 @@ class MayStartTest(GuestTestCase):
         self.stub(sleep=f'touch {self.root}/dev/late')
         self.assertTrue(self.may_start())
 
-    def test_a_root_disk_of_somebody_elses_rebuild_starts_no_former_server_on_data_that_the_new_one_has_begun_to_change(self):
+    def test_a_root_disk_of_somebody_elses_rebuild_starts_no_former_server_on_data_that_the_new_one_has_begun_to_change(
+        self,
+    ):
         kept = self.rebuilt_by_somebody_else()
         self.assertTrue(self.may_start())
         (kept / 'mark-server_started_on_data.json').write_text('{"upgrade_id": "u1"}')
@@ -265,10 +306,21 @@ class MayStartTest(GuestTestCase):
     def test_a_root_disk_for_an_older_server_than_clients_were_let_in_by_is_held_back(self):
         kept = self.rebuilt_by_somebody_else()
         (kept / 'mark-server_started_on_data.json').write_text('{"upgrade_id": "u1"}')
-        (kept / 'mark-opened.json').write_text('{"opened_at": "1", "server_version": "11.8.6-MariaDB-log", "upgrade_id": "u1"}')
+        (kept / 'mark-opened.json').write_text(
+            '{"opened_at": "1", "server_version": "11.8.6-MariaDB-log", "upgrade_id": "u1"}'
+        )
         self.layout.marker.parent.mkdir(parents=True, exist_ok=True)
-        for version, may in (('10.11.18', False), ('11.8.6', True), ('11.8', True), ('11.10.1', True), ('9.7.0', False), ('latest', True)):
-            (self.layout.marker.parent / 'guest_info.conf').write_text(f'[DEFAULT]\ndatastore_manager=mariadb\ndatastore_version={version}\n')
+        for version, may in (
+            ('10.11.18', False),
+            ('11.8.6', True),
+            ('11.8', True),
+            ('11.10.1', True),
+            ('9.7.0', False),
+            ('latest', True),
+        ):
+            (self.layout.marker.parent / 'guest_info.conf').write_text(
+                f'[DEFAULT]\ndatastore_manager=mariadb\ndatastore_version={version}\n'
+            )
             self.assertEqual((version, may), (version, self.may_start()))
 
     def test_a_mark_that_the_databases_user_can_have_made_holds_nothing_back(self):
@@ -306,7 +358,9 @@ class StandInTest(base.TestCase):
         refusing.begin()
         self.addCleanup(refusing.end)
         for method in ('stop_db', 'rebuild', 'rpc_ping'):
-            error = self.assertRaises(stand_in.UpgradeRuns, self.client().call, {}, method, ds_version='11.8')
+            error = self.assertRaises(
+                stand_in.UpgradeRuns, self.client().call, {}, method, ds_version='11.8'
+            )
             self.assertIn('an upgrade has the database of this guest in hand', str(error))
 
     def test_ended_it_takes_nothing_any_more_and_can_be_ended_again(self):
@@ -315,7 +369,9 @@ class StandInTest(base.TestCase):
         refusing.begin()
         refusing.end()
         refusing.end()
-        self.assertRaises(oslo_messaging.MessagingTimeout, self.client().prepare(timeout=0.2).call, {}, 'restart')
+        self.assertRaises(
+            oslo_messaging.MessagingTimeout, self.client().prepare(timeout=0.2).call, {}, 'restart'
+        )
 
     def test_without_a_broker_its_end_does_not_keep_the_database_waiting(self):
         connected = threading.Event()
@@ -362,13 +418,18 @@ class ReporterTest(base.TestCase):
         super().setUp()
         self.program = pathlib.Path(self.useFixture(fixtures.TempDir()).path) / 'trove-guestagent'
         self.commands = Commands()
-        self.reporter = trove_agent.ProgramReporter(self.commands, self.program, pathlib.Path('/etc/trove/conf.d'), pathlib.Path('/script'))
+        self.reporter = trove_agent.ProgramReporter(
+            self.commands, self.program, pathlib.Path('/etc/trove/conf.d'), pathlib.Path('/script')
+        )
 
     def test_the_interpreter_of_troves_agent_says_it(self):
         self.program.write_text('#!/opt/venv/bin/python3 -s\nimport trove\n')
         self.reporter.report()
         self.assertTrue(self.commands.done.wait(10))
-        self.assertEqual([['/opt/venv/bin/python3', '-s', '/script', '--config-dir=/etc/trove/conf.d']], self.commands.ran)
+        self.assertEqual(
+            [['/opt/venv/bin/python3', '-s', '/script', '--config-dir=/etc/trove/conf.d']],
+            self.commands.ran,
+        )
 
     def test_without_it_or_with_something_else_there_nobody_says_it_sooner(self):
         self.reporter._run()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a server, a package manager or another process removes while it is looked at was not there: it ends no check and no job."""
+
 import contextlib
 import json
 import os
@@ -58,7 +59,6 @@ _LONG = 30
 
 
 class DirectoryTestCase(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.root = pathlib.Path(self.useFixture(fixtures.TempDir(rootdir=fakes.scratch())).path)
@@ -73,6 +73,7 @@ class DirectoryTestCase(base.TestCase):
                 body()
             except Exception as error:
                 raised.append(error)
+
         threads = [threading.Thread(target=run, args=(body,)) for body in bodies]
         for thread in threads:
             thread.start()
@@ -96,6 +97,7 @@ class DirectoryTestCase(base.TestCase):
             except Exception as error:
                 raised.append(error)
                 begun.release()
+
         threads = [threading.Thread(target=run, args=(body,), daemon=True) for body in bodies]
         for thread in threads:
             thread.start()
@@ -119,6 +121,7 @@ class TestConcurrentWriters(DirectoryTestCase):
         def write():
             for number in range(_WRITES):
                 durable.write_json(path, {str(number): 'x' * number})
+
         self.in_threads(*[write] * _WRITERS)
         self.assertEqual({str(_WRITES - 1): 'x' * (_WRITES - 1)}, durable.read_json(path))
         self.assertEqual([path], list(self.root.iterdir()))
@@ -131,20 +134,28 @@ class TestConcurrentWriters(DirectoryTestCase):
         def see(first):
             for generation in range(first, _WRITERS * _WRITES, _WRITERS):
                 marks.see_generation('u', generation)
+
         self.in_threads(*(lambda first=first: see(first) for first in range(1, _WRITERS + 1)))
         self.assertEqual((_WRITERS * _WRITES - 1,) * 2, marks.generations('u'))
 
     def test_calls_that_a_broker_delivers_at_once_are_all_answered(self):
         machine = fakes.Machine(self.root)
         own, journal = machine.guest(), Journal(machine.layout.jobs)
-        manager = GuestManager(own, Jobs(journal, agent.bodies(own), own.clock), journal, machine.seal(), _LONG)
+        manager = GuestManager(
+            own, Jobs(journal, agent.bodies(own), own.clock), journal, machine.seal(), _LONG
+        )
         answers = []
 
         def ask(first):
-            answers.extend(manager.pre_upgrade(None, **machine.call(generation=generation).to_wire())
-                           for generation in range(first, _WRITERS * 10, _WRITERS))
+            answers.extend(
+                manager.pre_upgrade(None, **machine.call(generation=generation).to_wire())
+                for generation in range(first, _WRITERS * 10, _WRITERS)
+            )
+
         self.in_threads(*(lambda first=first: ask(first) for first in range(1, _WRITERS + 1)))
-        self.assertEqual(set(), {answer['code'] for answer in answers} - {None, 'GENERATION_OLD'}, answers)
+        self.assertEqual(
+            set(), {answer['code'] for answer in answers} - {None, 'GENERATION_OLD'}, answers
+        )
         self.assertIn(str(guest.JobState.DONE), {answer['state'] for answer in answers})
 
     def test_the_journal_is_written_listed_and_pruned_at_once(self):
@@ -158,13 +169,20 @@ class TestConcurrentWriters(DirectoryTestCase):
             for _ in range(_WRITES):
                 journal.all()
                 journal.prune()
+
         self.in_threads(lambda: write('a'), lambda: write('b'), lambda: write('a'), look, look)
         self.assertEqual(2 * _WRITES, len(journal.all()))
         self.assertEqual([], list(self.root.rglob('*.broken')))
 
 
 def record(name, number):
-    return JobRecord('pre_upgrade', {'upgrade_id': name, 'attempt': number}, guest.JobState.DONE, 'Done.', f'{number:04d}')
+    return JobRecord(
+        'pre_upgrade',
+        {'upgrade_id': name, 'attempt': number},
+        guest.JobState.DONE,
+        'Done.',
+        f'{number:04d}',
+    )
 
 
 class TestBetweenListingAndLooking(DirectoryTestCase):
@@ -176,6 +194,7 @@ class TestBetweenListingAndLooking(DirectoryTestCase):
                 shutil.rmtree(path)
             else:
                 path.unlink()
+
         return seam.once_before(event, seen_as or path.name, remove)
 
     def file(self, name, text='x'):
@@ -211,7 +230,10 @@ class TestBetweenListingAndLooking(DirectoryTestCase):
         marks = Marks(layout)
         layout.state.mkdir(parents=True)
         with self.removed(layout.state):
-            self.assertEqual('MARK_NOT_WRITTEN', self.assertRaises(exceptions.StepFailed, marks.see_generation, 'u', 5).code)
+            self.assertEqual(
+                'MARK_NOT_WRITTEN',
+                self.assertRaises(exceptions.StepFailed, marks.see_generation, 'u', 5).code,
+            )
 
     def test_a_mark_that_cannot_be_written_is_an_error(self):
         layout = Layout(self.root)
@@ -223,24 +245,47 @@ class TestBetweenListingAndLooking(DirectoryTestCase):
 
     def test_a_file_that_goes_while_it_is_restored_is_an_error(self):
         self.file('mysql/my.cnf')
-        published = publish.publish([self.root / 'mysql'], self.root / 'volume', 'u', 1, {}, SystemAccounts())
+        published = publish.publish(
+            [self.root / 'mysql'], self.root / 'volume', 'u', 1, {}, SystemAccounts()
+        )
         with Stash.open(self.root / 'volume', published.name, published.digest) as stash:
             target = pathlib.Path(f'{self.root}/new{self.root}/mysql')
             with self.removed(target, 'os.rename', seen_as='.trove-upgrade-*-1'):
-                error = self.assertRaises(exceptions.StepFailed, stash.restore, stash.paths(), SystemAccounts(), self.root / 'new')
+                error = self.assertRaises(
+                    exceptions.StepFailed,
+                    stash.restore,
+                    stash.paths(),
+                    SystemAccounts(),
+                    self.root / 'new',
+                )
         self.assertEqual('STASH_NOT_RESTORED', error.code)
 
     def test_kept_settings_that_another_process_removes_are_not_kept(self):
         directory = self.root / 'conf.d'
         directory.mkdir()
-        with contextlib.closing(Opened(directory)) as opened, self.removed(directory / f'.{kept.FILE_NAME}.new', 'os.rename'):
+        with (
+            contextlib.closing(Opened(directory)) as opened,
+            self.removed(directory / f'.{kept.FILE_NAME}.new', 'os.rename'),
+        ):
             self.assertEqual((), kept.keep(servers.Session(), {'sql_mode': ''}, opened.descriptor))
 
     def test_a_program_that_goes_before_it_is_run_is_named(self):
         programs = Gone()
-        tried = scratch.try_configuration(programs, option_files.Configuration((), ()), places=[self.root], defaults_file=None, user='root')
+        tried = scratch.try_configuration(
+            programs,
+            option_files.Configuration((), ()),
+            places=[self.root],
+            defaults_file=None,
+            user='root',
+        )
         self.assertEqual(('refused', 'CONFIGURATION_NOT_TRIED'), (tried.outcome, tried.code), tried)
-        error = self.assertRaises(exceptions.StepFailed, engine_upgrade.run, programs, connection.Credentials('/socket'), lambda *_: None)
+        error = self.assertRaises(
+            exceptions.StepFailed,
+            engine_upgrade.run,
+            programs,
+            connection.Credentials('/socket'),
+            lambda *_: None,
+        )
         self.assertEqual('ENGINE_UPGRADE_FAILED', error.code)
 
     def test_a_stash_has_two_removers(self):
@@ -277,7 +322,9 @@ class TestBetweenListingAndLooking(DirectoryTestCase):
         self.file('mysql/gone.cnf')
         other = self.file('mysql/kept.cnf')
         with self.removed(self.root / 'mysql/gone.cnf'):
-            published = publish.publish([self.root / 'mysql'], self.root / 'volume', 'u', 1, {}, SystemAccounts())
+            published = publish.publish(
+                [self.root / 'mysql'], self.root / 'volume', 'u', 1, {}, SystemAccounts()
+            )
         with Stash.open(self.root / 'volume', published.name, published.digest) as stash:
             self.assertEqual([str(other.parent), str(other)], stash.paths())
 
@@ -287,6 +334,7 @@ class TestBetweenListingAndLooking(DirectoryTestCase):
         def replace():
             shutil.rmtree(self.root / 'mysql/conf.d')
             self.file('mysql/conf.d')
+
         with seam.once_before('os.scandir', 'conf.d', replace):
             self.assertEqual(2048, publish.measure([self.root / 'mysql']))
 
@@ -296,10 +344,15 @@ class TestBetweenListingAndLooking(DirectoryTestCase):
         def replace():
             path.unlink()
             path.symlink_to('elsewhere')
+
         with seam.once_before('open', 'my.cnf', replace):
-            published = publish.publish([self.root / 'mysql'], self.root / 'volume', 'u', 1, {}, SystemAccounts())
+            published = publish.publish(
+                [self.root / 'mysql'], self.root / 'volume', 'u', 1, {}, SystemAccounts()
+            )
         with Stash.open(self.root / 'volume', published.name, published.digest) as stash:
-            self.assertEqual(['directory', 'symlink'], [entry.kind for entry in stash.manifest.entries])
+            self.assertEqual(
+                ['directory', 'symlink'], [entry.kind for entry in stash.manifest.entries]
+            )
 
     def test_a_file_that_becomes_a_pipe_holds_nothing_up(self):
         path = self.file('mysql/my.cnf')
@@ -307,8 +360,11 @@ class TestBetweenListingAndLooking(DirectoryTestCase):
         def replace():
             path.unlink()
             os.mkfifo(path)
+
         with seam.once_before('open', 'my.cnf', replace):
-            published = publish.publish([self.root / 'mysql'], self.root / 'volume', 'u', 1, {}, SystemAccounts())
+            published = publish.publish(
+                [self.root / 'mysql'], self.root / 'volume', 'u', 1, {}, SystemAccounts()
+            )
         with Stash.open(self.root / 'volume', published.name, published.digest) as stash:
             self.assertEqual([str(path)], list(stash.manifest.skipped))
 
@@ -329,7 +385,10 @@ class TestBetweenListingAndLooking(DirectoryTestCase):
     def test_a_tree_that_goes_by_itself_is_removed(self):
         for name in ('tree/a/b/c', 'tree/x', 'tree/a/y'):
             self.file(name)
-        with contextlib.closing(Opened(self.root)) as opened, self.removed(self.root / 'tree/a', 'os.scandir'):
+        with (
+            contextlib.closing(Opened(self.root)) as opened,
+            self.removed(self.root / 'tree/a', 'os.scandir'),
+        ):
             foreign.remove_tree('tree', opened.descriptor)
         self.assertEqual([], list(self.root.iterdir()))
 
@@ -369,19 +428,40 @@ class Systemctl:
         return commands.Completed(0, 'enabled\n', '')
 
 
-NAMES = ('data/app', 'data/app/t.ibd', 'data/app/#sql-1.ibd', 'data/#sql-temptable', 'data/mysql-bin.000001', 'data/app/deep/deeper', 'data/app/t.isl',
-         'etc/mysql/conf.d', 'etc/mysql/conf.d/a.cnf', 'etc/mysql/my.cnf', 'etc/mysql/key.pem', 'data/link')
+NAMES = (
+    'data/app',
+    'data/app/t.ibd',
+    'data/app/#sql-1.ibd',
+    'data/#sql-temptable',
+    'data/mysql-bin.000001',
+    'data/app/deep/deeper',
+    'data/app/t.isl',
+    'etc/mysql/conf.d',
+    'etc/mysql/conf.d/a.cnf',
+    'etc/mysql/my.cnf',
+    'etc/mysql/key.pem',
+    'data/link',
+)
 
 
 def build(root):
-    for name in ('data/app/t.ibd', 'data/app/#sql-1.ibd', 'data/#sql-temptable/x', 'data/mysql-bin.000001', 'data/app/deep/deeper/y', 'etc/mysql/key.pem'):
+    for name in (
+        'data/app/t.ibd',
+        'data/app/#sql-1.ibd',
+        'data/#sql-temptable/x',
+        'data/mysql-bin.000001',
+        'data/app/deep/deeper/y',
+        'etc/mysql/key.pem',
+    ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text('x')
     (root / 'data/app/t.isl').write_text(f'{root}/data/app/t.ibd')
     (root / 'data/link').symlink_to('app')
     (root / 'etc/mysql/conf.d').mkdir()
     (root / 'etc/mysql/conf.d/a.cnf').write_text('[mysqld]\nport = 1\n')
-    (root / 'etc/mysql/my.cnf').write_text(f'[mysqld]\nssl_key = {root}/etc/mysql/key.pem\n!includedir {root}/etc/mysql/conf.d\n')
+    (root / 'etc/mysql/my.cnf').write_text(
+        f'[mysqld]\nssl_key = {root}/etc/mysql/key.pem\n!includedir {root}/etc/mysql/conf.d\n'
+    )
 
 
 def remove(path):
@@ -410,7 +490,12 @@ def to_link(path):
 
 
 def look_at_preserved(root):
-    found = preserved.Preserved(test_drivers.context(root), option_files.read(root / 'etc/mysql/my.cnf'), root / 'root/.my.cnf', 'mysql')
+    found = preserved.Preserved(
+        test_drivers.context(root),
+        option_files.read(root / 'etc/mysql/my.cnf'),
+        root / 'root/.my.cnf',
+        'mysql',
+    )
     found.roots()
 
 
@@ -423,15 +508,20 @@ LOOKS = {
     'plain files': lambda root: list(tree.walk([root / 'etc/mysql'])),
     'preserved': look_at_preserved,
     'measure': lambda root: publish.measure([root / 'etc/mysql', root / 'data']),
-    'publish': lambda root: publish.publish([root / 'etc/mysql', root / 'data'], root / 'volume', 'u', 1, {}, SystemAccounts()),
+    'publish': lambda root: publish.publish(
+        [root / 'etc/mysql', root / 'data'], root / 'volume', 'u', 1, {}, SystemAccounts()
+    ),
 }
 
 
 class TestAnythingAtAnyMoment(base.TestCase):
-
     @settings(max_examples=120, deadline=None)
-    @given(look=st.sampled_from(sorted(LOOKS)), moment=st.integers(0, 40), name=st.sampled_from(NAMES),
-           change=st.sampled_from([remove, to_file, to_directory, to_link]))
+    @given(
+        look=st.sampled_from(sorted(LOOKS)),
+        moment=st.integers(0, 40),
+        name=st.sampled_from(NAMES),
+        change=st.sampled_from([remove, to_file, to_directory, to_link]),
+    )
     def test_nothing_that_goes_or_changes_ends_a_look(self, look, moment, name, change):
         with tempfile.TemporaryDirectory(dir=fakes.scratch()) as directory:
             root = pathlib.Path(directory)
@@ -442,6 +532,7 @@ class TestAnythingAtAnyMoment(base.TestCase):
                 seen.append(1)
                 if len(seen) == moment:
                     change(root / name)
+
             with seam.before(act):
                 LOOKS[look](root)
 
@@ -464,15 +555,19 @@ class TestBesideOthers(DirectoryTestCase):
 
     def option_files(self, number):
         """As an editor and a package manager replace and remove them; no server starts without a directory that it includes."""
-        directory, spare = (self.root / 'etc/mysql' / f'{name}{number % 2}.d' for name in ('conf', 'spare'))
+        directory, spare = (
+            self.root / 'etc/mysql' / f'{name}{number % 2}.d' for name in ('conf', 'spare')
+        )
         for one in (directory, spare):
             one.mkdir(exist_ok=True)
         (spare / 'a.cnf').write_text('[mysqld]\n')
         fresh = directory / f'.{number}.cnf.new'
         fresh.write_text(f'[mysqld]\nport = {number % 1000 + 1}\n')
         fresh.rename(directory / 'a.cnf')
-        (self.root / 'etc/mysql/.my.cnf.new').write_text('[mysqld]\n' + ''.join(
-            f'!includedir {self.root}/etc/mysql/conf{one}.d\n' for one in (0, 1)))
+        (self.root / 'etc/mysql/.my.cnf.new').write_text(
+            '[mysqld]\n'
+            + ''.join(f'!includedir {self.root}/etc/mysql/conf{one}.d\n' for one in (0, 1))
+        )
         (self.root / 'etc/mysql/.my.cnf.new').rename(self.root / 'etc/mysql/my.cnf')
         (directory / 'a.cnf').unlink()
         shutil.rmtree(spare)
@@ -485,16 +580,29 @@ class TestBesideOthers(DirectoryTestCase):
         (self.root / 'v/data').mkdir(parents=True)
         for one in (0, 1):
             (self.root / f'etc/mysql/conf{one}.d').mkdir(parents=True)
-        session = servers.Session(('SELECT VERSION', [('10.11.14-MariaDB',)]), ('TABLE_TYPE, COALESCE', []), ('COUNT|COALESCE', [(0,)]), ('pid_file', [('/nonexistent',)]),
-                                  ('datadir', [('datadir', str(self.root / 'v/data'))]))
-        return MariaDBDriver(test_drivers.context(self.root), servers.Service(), connect=lambda credentials, timeout_seconds: session)
+        session = servers.Session(
+            ('SELECT VERSION', [('10.11.14-MariaDB',)]),
+            ('TABLE_TYPE, COALESCE', []),
+            ('COUNT|COALESCE', [(0,)]),
+            ('pid_file', [('/nonexistent',)]),
+            ('datadir', [('datadir', str(self.root / 'v/data'))]),
+        )
+        return MariaDBDriver(
+            test_drivers.context(self.root),
+            servers.Service(),
+            connect=lambda credentials, timeout_seconds: session,
+        )
 
     def test_all_checks_of_a_server_are_made(self):
         driver = self.driver()
         codes = set()
         with self.churned(self.temporary_tables, self.option_files, self.processes):
             for _ in range(_ROUNDS):
-                codes |= {(one.name, one.code) for one in driver.checks({'server_version': '11.8.6'}, {}) if one.outcome in {'refused', 'unknown'}}
+                codes |= {
+                    (one.name, one.code)
+                    for one in driver.checks({'server_version': '11.8.6'}, {})
+                    if one.outcome in {'refused', 'unknown'}
+                }
                 self.assertIsNone(foreign.too_deep(self.root / 'v/data'))
                 publish.measure(driver.stash_roots())
                 datafiles.listing(self.root / 'v/data')
@@ -516,11 +624,19 @@ class TestBesideOthers(DirectoryTestCase):
         driver = self.driver()
         (self.root / 'v/data').rmdir()
         found = {one.name: one for one in driver.checks({'server_version': '11.8.6'}, {})}
-        self.assertEqual(('refused', 'FILES_NOT_READ'), (found['layout'].outcome, found['layout'].code))
+        self.assertEqual(
+            ('refused', 'FILES_NOT_READ'), (found['layout'].outcome, found['layout'].code)
+        )
         self.assertIn(str(self.root / 'v/data'), found['layout'].message)
 
     def test_a_check_of_the_agents_own_that_cannot_read_is_a_refusal(self):
         machine = fakes.Machine(self.root / 'machine')
-        machine.layout.volume.rename(self.root / 'elsewhere')   # what is mounted has gone without a word
+        machine.layout.volume.rename(
+            self.root / 'elsewhere'
+        )  # what is mounted has gone without a word
         results = check.run(machine.work())
-        self.assertEqual({'VOLUME_LAYOUT_UNKNOWN'}, {one.code for one in results if one.outcome == 'refused'}, results)
+        self.assertEqual(
+            {'VOLUME_LAYOUT_UNKNOWN'},
+            {one.code for one in results if one.outcome == 'refused'},
+            results,
+        )

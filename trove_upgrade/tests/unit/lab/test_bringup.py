@@ -8,7 +8,6 @@ DEADLINE_SECONDS = 20.0
 
 
 class BringupTest(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.told = []
@@ -16,8 +15,11 @@ class BringupTest(base.TestCase):
 
     def test_a_part_waits_for_what_it_needs(self):
         order = []
-        self.run_parts(('a', lambda: order.append('a'), ()), ('b', lambda: order.append('b'), ('a',)),
-                       ('c', lambda: order.append('c'), ('a', 'b')))
+        self.run_parts(
+            ('a', lambda: order.append('a'), ()),
+            ('b', lambda: order.append('b'), ('a',)),
+            ('c', lambda: order.append('c'), ('a', 'b')),
+        )
         self.assertEqual(['a', 'b', 'c'], order)
         self.assertEqual('3 of 3', self.told[-1])
 
@@ -33,8 +35,13 @@ class BringupTest(base.TestCase):
             ended.append(True)
             self.bringup.check()
 
-        failure = self.assertRaises(ValueError, self.run_parts, ('waits', wait, ()), ('fails', self.fail_with_value_error, ()),
-                                    ('later', lambda: ended.append('later'), ('fails',)))
+        failure = self.assertRaises(
+            ValueError,
+            self.run_parts,
+            ('waits', wait, ()),
+            ('fails', self.fail_with_value_error, ()),
+            ('later', lambda: ended.append('later'), ('fails',)),
+        )
         self.assertEqual('broken', str(failure))
         self.assertEqual([True], ended)
 

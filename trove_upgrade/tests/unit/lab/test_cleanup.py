@@ -7,7 +7,6 @@ from trove_upgrade.tests.unit import base
 
 
 class CleanupTest(base.TestCase):
-
     def setUp(self):
         super().setUp()
         root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))

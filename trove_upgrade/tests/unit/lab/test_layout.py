@@ -6,9 +6,10 @@ from trove_upgrade.tests.unit import base
 
 
 class LayoutTest(base.TestCase):
-
     def test_the_environment_names_both_roots(self):
-        found = layout.Layout.from_environ({layout.CACHE_VARIABLE: '/a', layout.RUN_VARIABLE: '/b', 'HOME': '/home/x'})
+        found = layout.Layout.from_environ(
+            {layout.CACHE_VARIABLE: '/a', layout.RUN_VARIABLE: '/b', 'HOME': '/home/x'}
+        )
         self.assertEqual((pathlib.Path('/a'), pathlib.Path('/b')), (found.cache_dir, found.run_dir))
 
     def test_without_them_the_cache_is_the_users(self):

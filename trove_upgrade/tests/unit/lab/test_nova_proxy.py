@@ -16,7 +16,9 @@ class _Nova(http.server.BaseHTTPRequestHandler):
     def _answer(self):
         body = self.rfile.read(int(self.headers.get('Content-Length') or 0))
         self.server.seen.append((self.command, self.path, body))
-        text = json.dumps({'method': self.command, 'path': self.path, 'token': self.headers.get('X-Auth-Token')}).encode()
+        text = json.dumps(
+            {'method': self.command, 'path': self.path, 'token': self.headers.get('X-Auth-Token')}
+        ).encode()
         self.send_response(202 if self.command == 'POST' else 200)
         self.send_header('X-Compute-Request-Id', 'req-1')
         self.send_header('Content-Length', str(len(text)))
@@ -31,14 +33,15 @@ class _Nova(http.server.BaseHTTPRequestHandler):
 
 
 class ProxyTest(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.nova = http.server.ThreadingHTTPServer(('127.0.0.1', 0), _Nova)
         self.nova.seen = []
         self.proxy = nova_proxy.Proxy(0, self.nova.server_port)
         for server in (self.nova, self.proxy):
-            thread = threading.Thread(target=server.serve_forever, kwargs={'poll_interval': 0.01}, daemon=True)
+            thread = threading.Thread(
+                target=server.serve_forever, kwargs={'poll_interval': 0.01}, daemon=True
+            )
             thread.start()
             self.addCleanup(thread.join)
             self.addCleanup(server.server_close)
@@ -46,10 +49,16 @@ class ProxyTest(base.TestCase):
         self.addCleanup(self.proxy.closing.set)
 
     def ask(self, method, path, body=None, timeout=20):
-        connection = http.client.HTTPConnection('127.0.0.1', self.proxy.server_port, timeout=timeout)
+        connection = http.client.HTTPConnection(
+            '127.0.0.1', self.proxy.server_port, timeout=timeout
+        )
         try:
-            connection.request(method, path, body=json.dumps(body) if body is not None else None,
-                               headers={'X-Auth-Token': 'secret'})
+            connection.request(
+                method,
+                path,
+                body=json.dumps(body) if body is not None else None,
+                headers={'X-Auth-Token': 'secret'},
+            )
             answer = connection.getresponse()
             text = answer.read()
             return answer.status, json.loads(text) if text else None, answer.headers
@@ -62,7 +71,9 @@ class ProxyTest(base.TestCase):
     def test_without_faults_everything_is_handed_on(self):
         status, body, headers = self.ask('POST', '/v2.1/servers/1/action?x=1', {'rebuild': {}})
         self.assertEqual(202, status)
-        self.assertEqual({'method': 'POST', 'path': '/v2.1/servers/1/action?x=1', 'token': 'secret'}, body)
+        self.assertEqual(
+            {'method': 'POST', 'path': '/v2.1/servers/1/action?x=1', 'token': 'secret'}, body
+        )
         self.assertEqual('req-1', headers['X-Compute-Request-Id'])
         self.assertEqual(b'{"rebuild": {}}', self.nova.seen[0][2])
 
@@ -116,7 +127,11 @@ class ProxyTest(base.TestCase):
         self.assertEqual(200, self.ask('GET', '/servers')[0])
 
     def test_requests_are_counted_by_method_and_path(self):
-        for method, path in (('GET', '/servers/1'), ('POST', '/servers/1/action'), ('GET', '/images')):
+        for method, path in (
+            ('GET', '/servers/1'),
+            ('POST', '/servers/1/action'),
+            ('GET', '/images'),
+        ):
             self.ask(method, path)
         found = self.ask('GET', '/__requests?method=GET&path=servers')[1]
         self.assertEqual(1, found['count'])
@@ -134,8 +149,13 @@ class ProxyTest(base.TestCase):
 
     def test_what_is_left_can_be_seen(self):
         self.fault(action='refuse', path='/never', count=5)
-        self.assertEqual([('refuse', '/never', 5)],
-                         [(fault['action'], fault['path'], fault['count']) for fault in self.ask('GET', '/__faults')[1]['faults']])
+        self.assertEqual(
+            [('refuse', '/never', 5)],
+            [
+                (fault['action'], fault['path'], fault['count'])
+                for fault in self.ask('GET', '/__faults')[1]['faults']
+            ],
+        )
 
     def test_a_nova_that_is_down_is_a_bad_gateway(self):
         self.nova.shutdown()

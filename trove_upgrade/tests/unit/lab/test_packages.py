@@ -16,7 +16,6 @@ always
 
 
 class PackagesTest(base.TestCase):
-
     def test_only_debian_packages_of_the_profile_are_wanted(self):
         self.assertEqual(['haproxy', 'gcc'], packages.wanted(BINDEP))
 
@@ -26,8 +25,10 @@ class PackagesTest(base.TestCase):
             self.assertIn(name, names)
 
     def test_services_are_known_by_their_scripts_and_units(self):
-        found = packages.services_in('/etc/init.d/haproxy\n/lib/systemd/system/haproxy.service\n/lib/systemd/system/epmd.socket\n'
-                                     '/lib/systemd/system/epmd@.service\n/usr/share/doc/x.service\n/etc/init.d\n')
+        found = packages.services_in(
+            '/etc/init.d/haproxy\n/lib/systemd/system/haproxy.service\n/lib/systemd/system/epmd.socket\n'
+            '/lib/systemd/system/epmd@.service\n/usr/share/doc/x.service\n/etc/init.d\n'
+        )
         self.assertEqual(packages.Services(('haproxy',), ('epmd.socket', 'haproxy.service')), found)
 
     def test_while_packages_are_installed_no_service_may_start(self):
@@ -43,6 +44,7 @@ class PackagesTest(base.TestCase):
         def fail():
             with packages.no_service_starts(policy):
                 raise RuntimeError
+
         self.assertRaises(RuntimeError, fail)
         self.assertFalse(policy.exists())
 

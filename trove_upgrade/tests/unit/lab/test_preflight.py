@@ -47,10 +47,11 @@ class Machine:
 
 
 class PreflightTest(base.TestCase):
-
     def setUp(self):
         super().setUp()
-        self.layout = layout.Layout(pathlib.Path('/nonexistent/cache'), pathlib.Path('/nonexistent/run'))
+        self.layout = layout.Layout(
+            pathlib.Path('/nonexistent/cache'), pathlib.Path('/nonexistent/run')
+        )
 
     def findings(self, **lacks):
         return preflight.findings(self.layout, Machine(**lacks))
@@ -86,12 +87,13 @@ class PreflightTest(base.TestCase):
         self.assertEqual([], self.findings(taken=(PORTS.database,)))
 
     def test_everything_is_said_at_once(self):
-        failure = self.assertRaises(errors.MachineLacks, preflight.require, self.layout, Machine(unshares=False, loop=False))
+        failure = self.assertRaises(
+            errors.MachineLacks, preflight.require, self.layout, Machine(unshares=False, loop=False)
+        )
         self.assertEqual(2, len(failure.findings))
 
 
 class RealMachineTest(base.TestCase):
-
     def test_a_port_that_somebody_listens_on_is_not_free(self):
         with socket.socket() as taken:
             taken.bind(('127.0.0.1', 0))

@@ -19,7 +19,6 @@ class _Stream(io.StringIO):
 
 
 class ProgressTest(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.now, self.looks = 0.0, 0
@@ -64,7 +63,7 @@ class ProgressTest(base.TestCase):
             for number in (2, 3, 4):
                 self.now += 2.0
                 tell(f'{number} of 5')
-                self.wait_for_looks(2)   # no line may come of it
+                self.wait_for_looks(2)  # no line may come of it
             self.now = 13.0
             tell('5 of 5')
             self.wait_for('5 of 5 (13 s)\n')

@@ -10,12 +10,15 @@ from trove_upgrade.tests.unit import base
 
 
 class SettingsTest(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         where = layout.Layout(self.root / 'cache', self.root / 'run')
-        self.site = settings.Settings(where, venv.CloudVenv(where.venvs_dir, self.root / 'log', {}), settings.Secrets.generate())
+        self.site = settings.Settings(
+            where,
+            venv.CloudVenv(where.venvs_dir, self.root / 'log', {}),
+            settings.Secrets.generate(),
+        )
 
     def test_no_two_services_share_a_port(self):
         ports = list(dataclasses.asdict(self.site.ports).values())
@@ -51,12 +54,19 @@ class SettingsTest(base.TestCase):
 
     def test_the_broker_listens_on_loopback_alone(self):
         rabbitmq.configure(self.site)
-        self.assertIn('listeners.tcp.default = 127.0.0.1:', (self.site.etc('rabbitmq') / 'rabbitmq.conf').read_text())
+        self.assertIn(
+            'listeners.tcp.default = 127.0.0.1:',
+            (self.site.etc('rabbitmq') / 'rabbitmq.conf').read_text(),
+        )
         broker = rabbitmq.processes(self.site)[1]
-        self.assertIn('inet_dist_use_interface {127,0,0,1}', broker.env['RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS'])
+        self.assertIn(
+            'inet_dist_use_interface {127,0,0,1}', broker.env['RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS']
+        )
 
     def test_the_handle_travels_through_a_file(self):
-        made = handle.make(self.site, network_id='n', network_cidr='10.0.0.0/24', flavors={'small': '1'})
+        made = handle.make(
+            self.site, network_id='n', network_cidr='10.0.0.0/24', flavors={'small': '1'}
+        )
         path = self.root / 'cloud.json'
         made.save(path)
         self.assertEqual(made, handle.CloudHandle.load(path))

@@ -39,8 +39,13 @@ class SupervisorTest(base.TestCase):
         return supervisor.Supervisor(self.run_dir, self.run_dir / 'pids', self.run_dir / 'log')
 
     def command(self, name='one', script='sleep 60', stage=1, stop_seconds=2.0):
-        return supervisor.Command(name=name, argv=('/bin/sh', '-c', script), env={'PATH': os.environ['PATH']}, stage=stage,
-                                  stop_seconds=stop_seconds)
+        return supervisor.Command(
+            name=name,
+            argv=('/bin/sh', '-c', script),
+            env={'PATH': os.environ['PATH']},
+            stage=stage,
+            stop_seconds=stop_seconds,
+        )
 
     def wait_for(self, condition, what):
         deadline = time.monotonic() + DEADLINE_SECONDS
@@ -71,7 +76,11 @@ class SupervisorTest(base.TestCase):
     def test_a_process_whose_first_thread_has_ended_runs_and_keeps_its_port(self):
         script = self.run_dir / 'first_thread_ends.py'
         script.write_text(FIRST_THREAD_ENDS)
-        record = self.supervisor.start(self.command(script=f'exec {sys.executable} {script} {self.run_dir}/port', stop_seconds=0.2))
+        record = self.supervisor.start(
+            self.command(
+                script=f'exec {sys.executable} {script} {self.run_dir}/port', stop_seconds=0.2
+            )
+        )
         self.wait_for(lambda: self.zombie(record.pid), 'the end of the first thread')
         self.assertTrue(self.supervisor.runs('one'))
         self.supervisor.stop(['one'])
@@ -79,19 +88,29 @@ class SupervisorTest(base.TestCase):
             again.bind(('127.0.0.1', int((self.run_dir / 'port').read_text())))
 
     def test_who_ignores_sigterm_is_killed(self):
-        self.supervisor.start(self.command(script='trap "" TERM; touch ready; while :; do sleep 0.1; done', stop_seconds=0.3))
+        self.supervisor.start(
+            self.command(
+                script='trap "" TERM; touch ready; while :; do sleep 0.1; done', stop_seconds=0.3
+            )
+        )
         self.supervisor.stop_all()
         self.assertFalse(self.supervisor.runs('one'))
 
     def test_children_of_a_dead_process_end_too(self):
         child_file = self.run_dir / 'child'
-        self.supervisor.start(self.command(script=f'sleep 60 & echo $! > {child_file}.new; mv {child_file}.new {child_file}'))
+        self.supervisor.start(
+            self.command(
+                script=f'sleep 60 & echo $! > {child_file}.new; mv {child_file}.new {child_file}'
+            )
+        )
         self.wait_for(child_file.exists, 'starting a child')
         child = int(child_file.read_text())
         self.wait_for(lambda: not self.supervisor.runs('one'), 'the death of the parent')
         self.assertIsNotNone(processes.read(child))
         self.supervisor.stop_all()
-        self.wait_for(lambda: processes.read(child) is None or self.zombie(child), 'the death of the child')
+        self.wait_for(
+            lambda: processes.read(child) is None or self.zombie(child), 'the death of the child'
+        )
 
     def test_a_pid_that_means_another_process_today_is_left_alone(self):
         bystander = subprocess.Popen(['/bin/sleep', '60'], start_new_session=True)
@@ -128,13 +147,17 @@ class SupervisorTest(base.TestCase):
 
     def test_a_death_before_ready_is_told_with_its_last_words(self):
         self.supervisor.start(self.command(script='echo no such option >&2; exit 3'))
-        failure = self.assertRaises(errors.NotReady, self.supervisor.wait_ready, 'one', lambda: False, DEADLINE_SECONDS)
+        failure = self.assertRaises(
+            errors.NotReady, self.supervisor.wait_ready, 'one', lambda: False, DEADLINE_SECONDS
+        )
         self.assertIn('died', str(failure))
         self.assertIn('no such option', str(failure))
 
     def test_who_is_never_ready_is_given_up(self):
         self.supervisor.start(self.command())
-        failure = self.assertRaises(errors.NotReady, self.supervisor.wait_ready, 'one', lambda: False, 0.0)
+        failure = self.assertRaises(
+            errors.NotReady, self.supervisor.wait_ready, 'one', lambda: False, 0.0
+        )
         self.assertIn('not ready', str(failure))
 
     def test_a_program_that_is_not_there_is_told(self):
@@ -148,20 +171,33 @@ class SupervisorTest(base.TestCase):
 
     def test_a_second_ctrl_c_does_not_break_the_cleaning(self):
         for parent in (signal.SIG_DFL, signal.SIG_IGN):
-            done = self.cleaning('with supervisor.uninterrupted():\n    send()\n    print("cleaned")\n', parent)
+            done = self.cleaning(
+                'with supervisor.uninterrupted():\n    send()\n    print("cleaned")\n', parent
+            )
             self.assertEqual((0, 'cleaned\n', ''), done)
 
     def test_signals_on_the_way_to_the_cleaning_and_after_it_change_nothing(self):
-        command = ('def command():\n    try:\n        send()\n        print("not reached")\n    finally:\n        send()\n'
-                   '        with supervisor.uninterrupted():\n            send()\n            print("cleaned")\n        send()\n'
-                   'code = signals.run("lab", command)\nsend()\nsys.exit(code)\n')
+        command = (
+            'def command():\n    try:\n        send()\n        print("not reached")\n    finally:\n        send()\n'
+            '        with supervisor.uninterrupted():\n            send()\n            print("cleaned")\n        send()\n'
+            'code = signals.run("lab", command)\nsend()\nsys.exit(code)\n'
+        )
         for parent in (signal.SIG_DFL, signal.SIG_IGN):
-            self.assertEqual((130, 'cleaned\n', 'lab: interrupted\n'), self.cleaning(command, parent))
+            self.assertEqual(
+                (130, 'cleaned\n', 'lab: interrupted\n'), self.cleaning(command, parent)
+            )
 
     def cleaning(self, script, parent):
         """(code, stdout, stderr) of a process whose parent had SIGINT so; `send` in it is a Ctrl-C and a SIGTERM."""
-        begin = ('import os, signal, sys\nfrom trove_upgrade import signals\nfrom trove_upgrade.lab import supervisor\n'
-                 'def send():\n    for number in (signal.SIGINT, signal.SIGTERM):\n        os.kill(os.getpid(), number)\n')
-        done = subprocess.run([sys.executable, '-c', begin + script], capture_output=True, text=True, check=False,
-                              preexec_fn=lambda: signal.signal(signal.SIGINT, parent))
+        begin = (
+            'import os, signal, sys\nfrom trove_upgrade import signals\nfrom trove_upgrade.lab import supervisor\n'
+            'def send():\n    for number in (signal.SIGINT, signal.SIGTERM):\n        os.kill(os.getpid(), number)\n'
+        )
+        done = subprocess.run(
+            [sys.executable, '-c', begin + script],
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, parent),
+        )
         return done.returncode, done.stdout, done.stderr

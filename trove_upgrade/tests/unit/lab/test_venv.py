@@ -10,18 +10,26 @@ def settings(*lines):
 
 
 class UvSettingsTest(base.TestCase):
-
     def test_pips_indexes_become_uvs(self):
-        found = settings("global.index-url='https://index.example/simple'", "global.extra-index-url='https://a.example https://b.example'")
+        found = settings(
+            "global.index-url='https://index.example/simple'",
+            "global.extra-index-url='https://a.example https://b.example'",
+        )
         self.assertEqual('https://index.example/simple', found['UV_DEFAULT_INDEX'])
         self.assertEqual('https://a.example https://b.example', found['UV_INDEX'])
 
     def test_the_environment_wins_over_files(self):
-        found = settings("global.index-url='https://file.example'", ":env:.index-url='https://env.example'")
+        found = settings(
+            "global.index-url='https://file.example'", ":env:.index-url='https://env.example'"
+        )
         self.assertEqual('https://env.example', found['UV_DEFAULT_INDEX'])
 
     def test_a_local_index_that_is_not_there_is_left_out(self):
-        found = settings("global.extra-index-url='file:///gone/simple'", "global.find-links='/wheels'", "global.cert='/gone.pem'")
+        found = settings(
+            "global.extra-index-url='file:///gone/simple'",
+            "global.find-links='/wheels'",
+            "global.cert='/gone.pem'",
+        )
         self.assertNotIn('UV_INDEX', found)
         self.assertEqual('/wheels', found['UV_FIND_LINKS'])
         self.assertNotIn('SSL_CERT_FILE', found)
@@ -34,10 +42,11 @@ class UvSettingsTest(base.TestCase):
 
 
 class CloudVenvTest(base.TestCase):
-
     def test_other_pins_are_another_environment(self):
         one = venv.CloudVenv(pathlib.Path('/v'), pathlib.Path('/log'), {})
-        other = venv.CloudVenv(pathlib.Path('/v'), pathlib.Path('/log'), {}, pins=pathlib.Path(__file__))
+        other = venv.CloudVenv(
+            pathlib.Path('/v'), pathlib.Path('/log'), {}, pins=pathlib.Path(__file__)
+        )
         self.assertNotEqual(one.path, other.path)
         self.assertFalse(one.ready)
 

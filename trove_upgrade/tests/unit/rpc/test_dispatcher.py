@@ -50,10 +50,16 @@ class TestDispatcher(base.TestCase):
     def setUp(self):
         super().setUp()
         self.endpoint = _Endpoint()
-        self.dispatcher = dispatcher.Dispatcher([self.endpoint], serializer.RequestContextSerializer(), oslo_messaging.DefaultRPCAccessPolicy)
+        self.dispatcher = dispatcher.Dispatcher(
+            [self.endpoint],
+            serializer.RequestContextSerializer(),
+            oslo_messaging.DefaultRPCAccessPolicy,
+        )
 
     def dispatch(self, message, context=None):
-        return self.dispatcher.dispatch(types.SimpleNamespace(message=message, ctxt=context or {}, client_timeout=0))
+        return self.dispatcher.dispatch(
+            types.SimpleNamespace(message=message, ctxt=context or {}, client_timeout=0)
+        )
 
     def test_a_call_reaches_its_method_whatever_its_arguments_are_called(self):
         arguments = {'self': 1, 'context': 2, '_context': 3}
@@ -65,12 +71,29 @@ class TestDispatcher(base.TestCase):
         for _ in range(50):
             nested = {'a': nested}
         for message in (
-            {}, {'method': None}, {'method': 7}, {'method': ['act']}, {'method': 'act', 'args': []}, {'method': 'act', 'args': 'x'},
-            {'method': 'act', 'args': None}, {'method': 'act', 'args': {'a b': 1}}, {'method': 'act', 'version': 'x'},
-            {'method': 'act', 'version': 7}, {'method': 'act', 'version': '9.9'}, {'method': 'act', 'namespace': ['x']},
-            {'method': 'act', 'namespace': 'x'}, {'method': 'none'}, {'method': '_hidden'}, {'method': '__init__', 'args': {}},
-            {'method': 'FORGED\n2026 ERROR'}, {'method': 'act', 'args': {'FORGED\n': 1}}, {'method': 'refuse'}, {'method': 'act', 'args': nested},
-            [], 'x', None,
+            {},
+            {'method': None},
+            {'method': 7},
+            {'method': ['act']},
+            {'method': 'act', 'args': []},
+            {'method': 'act', 'args': 'x'},
+            {'method': 'act', 'args': None},
+            {'method': 'act', 'args': {'a b': 1}},
+            {'method': 'act', 'version': 'x'},
+            {'method': 'act', 'version': 7},
+            {'method': 'act', 'version': '9.9'},
+            {'method': 'act', 'namespace': ['x']},
+            {'method': 'act', 'namespace': 'x'},
+            {'method': 'none'},
+            {'method': '_hidden'},
+            {'method': '__init__', 'args': {}},
+            {'method': 'FORGED\n2026 ERROR'},
+            {'method': 'act', 'args': {'FORGED\n': 1}},
+            {'method': 'refuse'},
+            {'method': 'act', 'args': nested},
+            [],
+            'x',
+            None,
         ):
             with fixtures.FakeLogger(name='trove_upgrade') as log:
                 self.assertRaises(oslo_dispatcher.ExpectedException, self.dispatch, message)
@@ -82,7 +105,11 @@ class TestDispatcher(base.TestCase):
     def test_what_is_dropped_by_the_thousand_has_no_line_of_its_own(self):
         with fixtures.FakeLogger(name='trove_upgrade') as log:
             for _ in range(100):
-                self.assertRaises(oslo_dispatcher.ExpectedException, self.dispatch, {'method': 'drop', 'version': '1.1'})
+                self.assertRaises(
+                    oslo_dispatcher.ExpectedException,
+                    self.dispatch,
+                    {'method': 'drop', 'version': '1.1'},
+                )
         self.assertEqual('', log.output)
 
     def test_the_sender_of_what_is_dropped_gets_the_error(self):
@@ -95,8 +122,12 @@ class TestDispatcher(base.TestCase):
         """The library replies after the dispatch, to a failure too, by the message's own method."""
         for method, expected in (('ignore', []), ('drop', ['a reply']), ('refuse', ['a reply'])):
             replies = []
-            message = types.SimpleNamespace(message={'method': method, 'version': '1.1'}, ctxt={}, client_timeout=0,
-                                            reply=lambda reply=None, failure=None, sent=replies: sent.append('a reply'))
+            message = types.SimpleNamespace(
+                message={'method': method, 'version': '1.1'},
+                ctxt={},
+                client_timeout=0,
+                reply=lambda reply=None, failure=None, sent=replies: sent.append('a reply'),
+            )
             self.assertRaises(oslo_dispatcher.ExpectedException, self.dispatcher.dispatch, message)
             message.reply(failure='a failure')
             self.assertEqual(expected, replies)
@@ -108,7 +139,10 @@ class TestDispatcher(base.TestCase):
             self.assertIs(oslo_dispatcher.UnsupportedVersion, error.exc_info[0])
 
     def test_a_context_of_another_form_is_left_out(self):
-        self.dispatch({'method': 'act'}, {'request_id': 'req-1\nFORGED', 'roles': 7, 'user_id': {'a': 1}, 'project_id': 'p'})
+        self.dispatch(
+            {'method': 'act'},
+            {'request_id': 'req-1\nFORGED', 'roles': 7, 'user_id': {'a': 1}, 'project_id': 'p'},
+        )
         context = self.endpoint.calls[0][0]
         self.assertNotIn('FORGED', context.request_id)
         self.assertEqual(([], None, 'p'), (context.roles, context.user_id, context.project_id))

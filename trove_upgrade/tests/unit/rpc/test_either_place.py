@@ -60,7 +60,9 @@ class TestEitherPlace(base.TestCase):
                 for one in (self.guests, self.services)
             )
         )
-        self.api = guestagent.GuestAgentAPI(self.either, topic_prefix='guestagent.', timeout_seconds=1)
+        self.api = guestagent.GuestAgentAPI(
+            self.either, topic_prefix='guestagent.', timeout_seconds=1
+        )
 
     def ask(self, instance='i1'):
         """Places that were asked for one call, and whether it was answered."""

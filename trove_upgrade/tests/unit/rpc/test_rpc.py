@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """RPC clients and servers on oslo.messaging's driver in memory, and beside a broker that is down."""
+
 import datetime
 import json
 import socket
@@ -95,7 +96,6 @@ class _Failure:
 
 
 class TestGuestAgentAPI(base.TestCase):
-
     def serve(self, endpoint, prefix='guestagent.'):
         conf = configuration(f'fake://{self.id()}', guest_call_timeout=5, guest_topic_prefix=prefix)
         shared = transport.get_transport(conf)
@@ -113,7 +113,10 @@ class TestGuestAgentAPI(base.TestCase):
         self.assertIsInstance(context, oslo_context.RequestContext)
 
     def test_beside_troves_agent_the_topic_is_another(self):
-        self.assertEqual(ANSWER, self.serve(_Endpoint(ANSWER.to_wire()), 'trove-upgrade-guest.').pre_upgrade(CALL))
+        self.assertEqual(
+            ANSWER,
+            self.serve(_Endpoint(ANSWER.to_wire()), 'trove-upgrade-guest.').pre_upgrade(CALL),
+        )
 
     def test_an_agent_of_1_0_is_asked_in_its_own_way(self):
         endpoint = _OldEndpoint()
@@ -121,60 +124,115 @@ class TestGuestAgentAPI(base.TestCase):
         self.assertEqual({'stash': 'stash-s'}, api.pre_upgrade(CALL).result['upgrade_info'])
         self.assertTrue(api.post_upgrade(CALL).server_started_on_data)
         self.assertEqual(['pre_upgrade', {}], endpoint.calls)
-        self.assertEqual((guest.JobState.REFUSED, 'GUEST_AGENT_TOO_OLD'), (api.check_upgrade(CALL).state, api.check_upgrade(CALL).code))
+        self.assertEqual(
+            (guest.JobState.REFUSED, 'GUEST_AGENT_TOO_OLD'),
+            (api.check_upgrade(CALL).state, api.check_upgrade(CALL).code),
+        )
         self.assertEqual(guest.JobState.FAILED, api.abort_upgrade(CALL).state)
         self.assertEqual(guest.JobState.DONE, api.finish_upgrade(CALL).state)
         self.assertEqual(guest.JobState.FAILED, api.verify_upgrade(CALL).state)
 
     def over_a_broker(self, *answers):
         """On a real broker an error comes as RemoteError, whatever it was there."""
-        return guestagent.GuestAgentAPI(_Remote(answers), topic_prefix='guestagent.', timeout_seconds=1)
+        return guestagent.GuestAgentAPI(
+            _Remote(answers), topic_prefix='guestagent.', timeout_seconds=1
+        )
 
     def test_an_agent_that_breaks_has_failed(self):
-        answer = self.over_a_broker(oslo_messaging.RemoteError('RuntimeError', 'boom')).pre_upgrade(CALL)
+        answer = self.over_a_broker(oslo_messaging.RemoteError('RuntimeError', 'boom')).pre_upgrade(
+            CALL
+        )
         self.assertEqual((guest.JobState.FAILED, 'GUEST_AGENT_ERROR'), (answer.state, answer.code))
         self.assertIn('boom', answer.message)
 
     def test_the_place_where_an_agent_breaks_is_named(self):
-        lines = ['Traceback (most recent call last):\n', '  File "/opt/agent/server.py", line 7, in dispatch\n    call()\n',
-                 '  File "/opt/agent/job.py", line 42, in run\n    raise error\n', 'RuntimeError: boom\n']
-        answer = self.over_a_broker(oslo_messaging.RemoteError('RuntimeError', 'boom', lines)).pre_upgrade(CALL)
-        self.assertIn('could not carry out pre_upgrade: RuntimeError at /opt/agent/job.py:42 (run): boom. ', answer.message)
+        lines = [
+            'Traceback (most recent call last):\n',
+            '  File "/opt/agent/server.py", line 7, in dispatch\n    call()\n',
+            '  File "/opt/agent/job.py", line 42, in run\n    raise error\n',
+            'RuntimeError: boom\n',
+        ]
+        answer = self.over_a_broker(
+            oslo_messaging.RemoteError('RuntimeError', 'boom', lines)
+        ).pre_upgrade(CALL)
+        self.assertIn(
+            'could not carry out pre_upgrade: RuntimeError at /opt/agent/job.py:42 (run): boom. ',
+            answer.message,
+        )
 
     def test_an_agent_of_1_0_behind_a_broker_is_asked_in_its_own_way(self):
-        answer = self.over_a_broker(oslo_messaging.RemoteError('UnsupportedVersion', 'x'), {'stash': 'stash-s'}).pre_upgrade(CALL)
+        answer = self.over_a_broker(
+            oslo_messaging.RemoteError('UnsupportedVersion', 'x'), {'stash': 'stash-s'}
+        ).pre_upgrade(CALL)
         self.assertEqual({'upgrade_info': {'stash': 'stash-s'}}, answer.result)
 
     def test_whatever_an_answer_makes_the_library_raise_has_failed_in_one_line(self):
         """A guest names the exception: any of Python's own, one that cannot be made, or nothing that is one."""
         words = 'forged\n2026 ERROR\x1b[2J' * 10_000
-        named = [{'class': name, 'module': 'builtins', 'message': words, 'args': [words]} for name in (
-            'RuntimeError', 'MemoryError', 'StopIteration', 'AssertionError', 'ExceptionGroup', 'UnicodeDecodeError', 'SystemExit', 'Warning', 'print')]
-        for failure in ([], 'x', 5, None, {}, {'class': ['x'], 'module': 'm', 'message': words}, {'class': words, 'module': 'm', 'message': [words]},
-                        {'class': 'X', 'module': 'm', 'message': words, 'tb': [words]}, {'class': 'X', 'module': 'm', 'tb': [5]}, *named):
+        named = [
+            {'class': name, 'module': 'builtins', 'message': words, 'args': [words]}
+            for name in (
+                'RuntimeError',
+                'MemoryError',
+                'StopIteration',
+                'AssertionError',
+                'ExceptionGroup',
+                'UnicodeDecodeError',
+                'SystemExit',
+                'Warning',
+                'print',
+            )
+        ]
+        for failure in (
+            [],
+            'x',
+            5,
+            None,
+            {},
+            {'class': ['x'], 'module': 'm', 'message': words},
+            {'class': words, 'module': 'm', 'message': [words]},
+            {'class': 'X', 'module': 'm', 'message': words, 'tb': [words]},
+            {'class': 'X', 'module': 'm', 'tb': [5]},
+            *named,
+        ):
             for before in ((), (oslo_messaging.RemoteError('UnsupportedVersion', 'x'),)):
                 answer = self.over_a_broker(*before, _Failure(failure)).pre_upgrade(CALL)
-                self.assertEqual((guest.JobState.FAILED, 'GUEST_AGENT_ERROR'), (answer.state, answer.code), failure)
+                self.assertEqual(
+                    (guest.JobState.FAILED, 'GUEST_AGENT_ERROR'),
+                    (answer.state, answer.code),
+                    failure,
+                )
                 self.assertTrue(answer.message.isprintable())
                 self.assertLess(len(answer.message), 5000)
 
     def test_an_agent_that_knows_neither_version_has_failed(self):
-        for error in (oslo_messaging.UnsupportedVersion('1.0'), oslo_messaging.RemoteError('UnsupportedVersion', 'x')):
+        for error in (
+            oslo_messaging.UnsupportedVersion('1.0'),
+            oslo_messaging.RemoteError('UnsupportedVersion', 'x'),
+        ):
             answer = self.over_a_broker(error, error).post_upgrade(CALL)
-            self.assertEqual((guest.JobState.FAILED, 'GUEST_AGENT_ERROR'), (answer.state, answer.code))
+            self.assertEqual(
+                (guest.JobState.FAILED, 'GUEST_AGENT_ERROR'), (answer.state, answer.code)
+            )
 
     def test_an_answer_of_another_form_has_failed(self):
-        self.assertEqual('GUEST_AGENT_ERROR', self.serve(_Endpoint({'state': 'DONE'})).pre_upgrade(CALL).code)
+        self.assertEqual(
+            'GUEST_AGENT_ERROR', self.serve(_Endpoint({'state': 'DONE'})).pre_upgrade(CALL).code
+        )
 
     def test_a_silent_guest_is_unavailable(self):
         conf = configuration('fake://silent', guest_call_timeout=0.5)
-        error = self.assertRaises(exceptions.GuestUnavailable, guestagent.GuestAgentAPI.from_conf(conf).pre_upgrade, CALL)
+        error = self.assertRaises(
+            exceptions.GuestUnavailable, guestagent.GuestAgentAPI.from_conf(conf).pre_upgrade, CALL
+        )
         self.assertEqual('GUEST_UNAVAILABLE', error.code)
 
     def test_a_broker_that_is_down_does_not_hang_the_first_call(self):
         conf = configuration(f'rabbit://u:p@127.0.0.1:{unused_port()}/')
         started = time.monotonic()
-        self.assertRaises(exceptions.GuestNotAsked, guestagent.GuestAgentAPI.from_conf(conf).pre_upgrade, CALL)
+        self.assertRaises(
+            exceptions.GuestNotAsked, guestagent.GuestAgentAPI.from_conf(conf).pre_upgrade, CALL
+        )
         self.assertLess(time.monotonic() - started, 10)
 
 
@@ -201,7 +259,6 @@ class _Client:
 
 
 class TestTaskManagerAPI(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.row = self.useFixture(database.SampleDatabase()).begin()
@@ -243,7 +300,9 @@ class TestTaskManagerAPI(base.TestCase):
         self.assertIn('dropped', log.output)
 
     def test_a_broker_that_is_down_neither_fails_nor_delays(self):
-        api = taskmanager.TaskManagerAPI.from_conf(configuration(f'rabbit://u:p@127.0.0.1:{unused_port()}/'))
+        api = taskmanager.TaskManagerAPI.from_conf(
+            configuration(f'rabbit://u:p@127.0.0.1:{unused_port()}/')
+        )
         started = time.monotonic()
         api.upgrade(self.context, self.row)
         self.assertLess(time.monotonic() - started, 1)
@@ -261,9 +320,10 @@ class TestTaskManagerAPI(base.TestCase):
 
 
 class TestSerializer(base.TestCase):
-
     def test_no_token_travels(self):
-        context = oslo_context.RequestContext(auth_token='secret', user_id='u', project_id='p', request_id='req-1', overwrite=False)
+        context = oslo_context.RequestContext(
+            auth_token='secret', user_id='u', project_id='p', request_id='req-1', overwrite=False
+        )
         wire = serializer.RequestContextSerializer().serialize_context(context)
         self.assertNotIn('secret', str(wire))
         back = serializer.RequestContextSerializer().deserialize_context(wire)
@@ -276,6 +336,7 @@ class TestSerializer(base.TestCase):
             serializer.service_context('req-2')
             serializer.RequestContextSerializer().deserialize_context({'request_id': 'req-3'})
             seen.append(oslo_context.get_current())
+
         thread = threading.Thread(target=work)
         thread.start()
         thread.join(10)
@@ -295,25 +356,37 @@ class _Transport:
 
 
 class TestNotifier(base.TestCase):
-
     def setUp(self):
         super().setUp()
-        self.event = upgrade.OutboxEvent('e1', 'u1', 'error', 2, {'upgrade_id': 'u1', 'request_id': 'req-1'}, NOW)
+        self.event = upgrade.OutboxEvent(
+            'e1', 'u1', 'error', 2, {'upgrade_id': 'u1', 'request_id': 'req-1'}, NOW
+        )
 
     def make(self, sink, drivers=('messagingv2',)):
-        return notifier.MessagingNotifier(sink, publisher_id='p', drivers=drivers, topics=['a', 'b'], now=lambda: NOW)
+        return notifier.MessagingNotifier(
+            sink, publisher_id='p', drivers=drivers, topics=['a', 'b'], now=lambda: NOW
+        )
 
     def test_an_event_goes_to_every_topic_with_its_id(self):
         sink = _Transport()
         self.make(sink).send(self.event)
         self.assertEqual(['a.error', 'b.error'], [topic for topic, *_ in sink.sent])
         message = sink.sent[0][1]
-        self.assertEqual(('trove.upgrade.error', 'ERROR', 'e1', '1.0'), (
-            message['event_type'], message['priority'], message['payload']['event_id'], message['payload']['payload_version']))
+        self.assertEqual(
+            ('trove.upgrade.error', 'ERROR', 'e1', '1.0'),
+            (
+                message['event_type'],
+                message['priority'],
+                message['payload']['event_id'],
+                message['payload']['payload_version'],
+            ),
+        )
 
     def test_what_was_not_sent_is_said(self):
         for error in (oslo_messaging.MessageDeliveryFailure('down'), ConnectionRefusedError()):
-            self.assertRaises(exceptions.MessagingUnavailable, self.make(_Transport(error)).send, self.event)
+            self.assertRaises(
+                exceptions.MessagingUnavailable, self.make(_Transport(error)).send, self.event
+            )
 
     def test_nobody_who_listens_is_sent(self):
         sink = _Transport()
@@ -324,4 +397,8 @@ class TestNotifier(base.TestCase):
         conf = configuration(f'rabbit://u:p@127.0.0.1:{unused_port()}/')
         notifier.MessagingNotifier.from_conf(conf, host='h', now=lambda: NOW).send(self.event)
         conf.set_override('driver', ['messagingv2', 'log'], 'oslo_messaging_notifications')
-        self.assertRaises(exceptions.MessagingUnavailable, notifier.MessagingNotifier.from_conf(conf, host='h', now=lambda: NOW).send, self.event)
+        self.assertRaises(
+            exceptions.MessagingUnavailable,
+            notifier.MessagingNotifier.from_conf(conf, host='h', now=lambda: NOW).send,
+            self.event,
+        )

@@ -77,13 +77,21 @@ class Guest:
 
     def answer(self, digest, request):
         if request.session != self.session:
-            return messages.Answer(digest, self.session, self.highest, self.moment, messages.Refusal.SESSION)
+            return messages.Answer(
+                digest, self.session, self.highest, self.moment, messages.Refusal.SESSION
+            )
         if request.number <= self.highest:
-            return messages.Answer(digest, self.session, self.highest, self.moment, messages.Refusal.NUMBER)
+            return messages.Answer(
+                digest, self.session, self.highest, self.moment, messages.Refusal.NUMBER
+            )
         if request.latest < self.moment:
-            return messages.Answer(digest, self.session, self.highest, self.moment, messages.Refusal.LATE)
+            return messages.Answer(
+                digest, self.session, self.highest, self.moment, messages.Refusal.LATE
+            )
         self.highest = request.number
-        return messages.Answer(digest, self.session, self.highest, self.moment, content=DONE.to_wire())
+        return messages.Answer(
+            digest, self.session, self.highest, self.moment, content=DONE.to_wire()
+        )
 
     def seal(self, answer, key=None, direction=Direction.TO_TASKMANAGER):
         return envelope.seal(key or self.key, direction, answer.to_bytes()).to_wire()
@@ -177,6 +185,7 @@ class TestSealedCalls(SealedCase):
 
     def test_a_guest_that_tells_of_a_number_without_measure_uses_up_none(self):
         """It would lock out its own instance, past a rebuild and a new key."""
+
         def lie(_answer, digest):
             refused = messages.Answer(digest, SESSION, 2**63 - 2, 1, messages.Refusal.NUMBER)
             return self.guest.seal(refused)
@@ -295,7 +304,8 @@ class TestForgeries(SealedCase):
 
         def sent_back(_answer, digest):
             return self.guest.seal(
-                messages.Answer(digest, SESSION, 9, 1, content=content), direction=Direction.TO_GUEST
+                messages.Answer(digest, SESSION, 9, 1, content=content),
+                direction=Direction.TO_GUEST,
             )
 
         remote = oslo_messaging.RemoteError

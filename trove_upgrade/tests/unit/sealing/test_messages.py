@@ -48,9 +48,7 @@ class TestMessages(base.TestCase):
             (REPORT, 'number'),
         ):
             for number in (-1, True, 2**63, '7', None):
-                self.assert_refused(
-                    type(message), {**json.loads(message.to_bytes()), name: number}
-                )
+                self.assert_refused(type(message), {**json.loads(message.to_bytes()), name: number})
 
     def test_an_answer_has_content_or_a_refusal(self):
         good = json.loads(DONE.to_bytes())

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stand-ins for Nova, Glance, the guest and the notifier, and a stage that has them all with a real repository on SQLite."""
+
 import base64
 import dataclasses
 
@@ -26,8 +27,12 @@ from trove_upgrade.taskmanager.steps import (
 from trove_upgrade.tests.fakes import FakeClock
 from trove_upgrade.tests.unit import database
 
-GUEST_INFO = base64.b64encode(b'[DEFAULT]\nguest_id = i\ndatastore_manager = mariadb\ndatastore_version = 10.11.14\n').decode()
-USER_DATA = (f'#cloud-config\nwrite_files:\n- path: /etc/trove/conf.d/guest_info.conf\n  encoding: b64\n  content: {GUEST_INFO}\n').encode()
+GUEST_INFO = base64.b64encode(
+    b'[DEFAULT]\nguest_id = i\ndatastore_manager = mariadb\ndatastore_version = 10.11.14\n'
+).decode()
+USER_DATA = (
+    f'#cloud-config\nwrite_files:\n- path: /etc/trove/conf.d/guest_info.conf\n  encoding: b64\n  content: {GUEST_INFO}\n'
+).encode()
 FORMER_BOOT = 'boot-former'
 NEW_BOOT = 'boot-new'
 
@@ -37,8 +42,19 @@ class FakeNova:
 
     def __init__(self, server_id=database.SERVER, image_id=database.IMAGE_10_11):
         self.state = compute.Server(
-            id=server_id, name='db1', status='ACTIVE', task_state=None, image_id=image_id, locked=False, metadata={'kept': 'yes'},
-            user_data=USER_DATA, fault=None, flavor_ram_mb=1024, flavor_disk_gb=4, host='compute-1')
+            id=server_id,
+            name='db1',
+            status='ACTIVE',
+            task_state=None,
+            image_id=image_id,
+            locked=False,
+            metadata={'kept': 'yes'},
+            user_data=USER_DATA,
+            fault=None,
+            flavor_ram_mb=1024,
+            flavor_disk_gb=4,
+            host='compute-1',
+        )
         self.result = compute.RebuildResult.SUCCESS
         self.rebuilds = []
         self.answers = []
@@ -62,7 +78,9 @@ class FakeNova:
         return self.state
 
     def picture(self, server_id):
-        return compute.ComputePicture(self.server_with_user_data(server_id), self.up, self.microversion, self.quota)
+        return compute.ComputePicture(
+            self.server_with_user_data(server_id), self.up, self.microversion, self.quota
+        )
 
     def rebuild(self, server, image_id, marker, user_data):
         answer = self.answers.pop(0) if self.answers else None
@@ -87,8 +105,10 @@ class FakeImages:
     """Implements ports.Images."""
 
     def __init__(self):
-        self.known = {image_id: compute.Image(image_id, 'an image', 'active', 1, 256, 1 << 20)
-                      for image_id in (database.IMAGE_10_11, database.IMAGE_11_8)}
+        self.known = {
+            image_id: compute.Image(image_id, 'an image', 'active', 1, 256, 1 << 20)
+            for image_id in (database.IMAGE_10_11, database.IMAGE_11_8)
+        }
 
     def image(self, image_id):
         if image_id not in self.known:
@@ -99,9 +119,22 @@ class FakeImages:
         return self.image(database.IMAGE_11_8)
 
 
-def answer(state=guest.JobState.DONE, *, boot_id=FORMER_BOOT, server_state=guest.ServerState.STOPPED, message='said the guest', **more):
-    return guest.GuestAnswer(state=state, message=message, boot_id=boot_id, server_state=server_state, agent_version='1.0',
-                             **more)
+def answer(
+    state=guest.JobState.DONE,
+    *,
+    boot_id=FORMER_BOOT,
+    server_state=guest.ServerState.STOPPED,
+    message='said the guest',
+    **more,
+):
+    return guest.GuestAnswer(
+        state=state,
+        message=message,
+        boot_id=boot_id,
+        server_state=server_state,
+        agent_version='1.0',
+        **more,
+    )
 
 
 class FakeGuest:
@@ -110,16 +143,42 @@ class FakeGuest:
     def __init__(self):
         self.calls = []
         self.acts = {}
-        self.greeting = None     #: an error instead
+        self.greeting = None  #: an error instead
         self.script = {
-            'check_upgrade': [answer(server_state=guest.ServerState.RUNNING, server_version='10.11.14-MariaDB',
-                                     result={'checks': [{'name': 'guest_space', 'outcome': 'ok', 'message': 'enough'}]})],
-            'pre_upgrade': [answer(result={'upgrade_info': {'stash': 'stash-s1', 'stopped_at': '2026-11-21T12:00:00+00:00'}})],
+            'check_upgrade': [
+                answer(
+                    server_state=guest.ServerState.RUNNING,
+                    server_version='10.11.14-MariaDB',
+                    result={
+                        'checks': [{'name': 'guest_space', 'outcome': 'ok', 'message': 'enough'}]
+                    },
+                )
+            ],
+            'pre_upgrade': [
+                answer(
+                    result={
+                        'upgrade_info': {
+                            'stash': 'stash-s1',
+                            'stopped_at': '2026-11-21T12:00:00+00:00',
+                        }
+                    }
+                )
+            ],
             'abort_upgrade': [answer(server_state=guest.ServerState.RUNNING, serving=True)],
-            'post_upgrade': [answer(boot_id=NEW_BOOT, server_started_on_data=True,
-                                    result={'fingerprint': {'rows': 1}, 'stopped_at': '2026-11-21T12:00:00+00:00',
-                                            'opened_at': '2026-11-21T12:00:07.5+00:00'})],
-            'verify_upgrade': [answer(boot_id=NEW_BOOT, result={'server_version': '11.8.6-MariaDB-0+deb13u1'})],
+            'post_upgrade': [
+                answer(
+                    boot_id=NEW_BOOT,
+                    server_started_on_data=True,
+                    result={
+                        'fingerprint': {'rows': 1},
+                        'stopped_at': '2026-11-21T12:00:00+00:00',
+                        'opened_at': '2026-11-21T12:00:07.5+00:00',
+                    },
+                )
+            ],
+            'verify_upgrade': [
+                answer(boot_id=NEW_BOOT, result={'server_version': '11.8.6-MariaDB-0+deb13u1'})
+            ],
             'finish_upgrade': [answer(boot_id=NEW_BOOT)],
         }
 
@@ -179,7 +238,9 @@ class FakeGuestBroker:
 
 
 def silent(method='pre_upgrade'):
-    return exceptions.GuestUnavailable(instance_id=database.INSTANCE, method=method, timeout_seconds=15)
+    return exceptions.GuestUnavailable(
+        instance_id=database.INSTANCE, method=method, timeout_seconds=15
+    )
 
 
 class FakeNotifier:
@@ -207,32 +268,87 @@ class Stage(fixtures.Fixture):
         self.db = self.useFixture(database.SampleDatabase(wrapping=self._wrapping))
         self.repos = self.db.repositories
         self.clock = FakeClock()
-        self.nova, self.images, self.guest, self.notifier = FakeNova(), FakeImages(), FakeGuest(), FakeNotifier()
-        self.calls = calls.Calls(self.repos.datastores, self.clock, {'keep_changed_defaults': False}, poll_seconds=0.5,
-                                 poll_max_seconds=5, call_timeout_seconds=15)
+        self.nova, self.images, self.guest, self.notifier = (
+            FakeNova(),
+            FakeImages(),
+            FakeGuest(),
+            FakeNotifier(),
+        )
+        self.calls = calls.Calls(
+            self.repos.datastores,
+            self.clock,
+            {'keep_changed_defaults': False},
+            poll_seconds=0.5,
+            poll_max_seconds=5,
+            call_timeout_seconds=15,
+        )
         self.files = GuestFiles(self.repos.instances, self.repos.datastores, None, None)
-        self.older = None     #: names a taskmanager of an earlier release
-        self.key_delivery = KeyDelivery(self.repos.guest_keys, self.repos.datastores, lambda: self.older)
-        self.preflight = Preflight(self.repos.instances, self.repos.datastores, self.nova, self.images, self.guest,
-                                   versions.Rules.load(), self.files, self.key_delivery)
+        self.older = None  #: names a taskmanager of an earlier release
+        self.key_delivery = KeyDelivery(
+            self.repos.guest_keys, self.repos.datastores, lambda: self.older
+        )
+        self.preflight = Preflight(
+            self.repos.instances,
+            self.repos.datastores,
+            self.nova,
+            self.images,
+            self.guest,
+            versions.Rules.load(),
+            self.files,
+            self.key_delivery,
+        )
         self.quiesce = quiesce.Quiesce(self.guest, self.repos.instances, self.calls, 100, 30)
-        self.rebuild = rebuild.Rebuild(self.nova, self.guest, self.repos.instances, self.repos.datastores, self.files, self.key_delivery,
-                                       self.calls, poll_seconds=1, post_seconds=45, limit=3, timeout_seconds=100, hold_seconds=75)
+        self.rebuild = rebuild.Rebuild(
+            self.nova,
+            self.guest,
+            self.repos.instances,
+            self.repos.datastores,
+            self.files,
+            self.key_delivery,
+            self.calls,
+            poll_seconds=1,
+            post_seconds=45,
+            limit=3,
+            timeout_seconds=100,
+            hold_seconds=75,
+        )
         self.boot = boot.Boot(self.repos.guests, self.repos.guest_keys, 2, 100, 15)
-        self.restore = restore.Restore(self.guest, self.repos.guests, self.repos.instances, self.calls, 100, 30)
-        self.verify = verify.Verify(self.guest, self.repos.guests, self.repos.instances, self.calls, 100, 30)
+        self.restore = restore.Restore(
+            self.guest, self.repos.guests, self.repos.instances, self.calls, 100, 30
+        )
+        self.verify = verify.Verify(
+            self.guest, self.repos.guests, self.repos.instances, self.calls, 100, 30
+        )
         self.undo = undo.Undo(self.guest, self.calls, 100, 30)
         self.precheck = precheck.Precheck(self.preflight, self.calls, 100, 60)
         self.events = 0
         self.drops = Drops(self.clock.monotonic)
         self.greeted = []
-        self.reports = SealedReports(self.repos.guest_keys, self.drops, self.greeted.append, lambda: self.older)
+        self.reports = SealedReports(
+            self.repos.guest_keys, self.drops, self.greeted.append, lambda: self.older
+        )
 
     def runner(self, owner='tm-1'):
-        steps = {states.Step.PRECHECK: self.precheck, states.Step.QUIESCE: self.quiesce, states.Step.REBUILD: self.rebuild,
-                 states.Step.BOOT: self.boot, states.Step.RESTORE: self.restore, states.Step.VERIFY: self.verify}
-        return Runner(self.repos.upgrades, self.repos.instances, self.repos.guests, steps, self.undo, self.clock, owner, 60, writes_service_status=True,
-                      on_event=self._event)
+        steps = {
+            states.Step.PRECHECK: self.precheck,
+            states.Step.QUIESCE: self.quiesce,
+            states.Step.REBUILD: self.rebuild,
+            states.Step.BOOT: self.boot,
+            states.Step.RESTORE: self.restore,
+            states.Step.VERIFY: self.verify,
+        }
+        return Runner(
+            self.repos.upgrades,
+            self.repos.instances,
+            self.repos.guests,
+            steps,
+            self.undo,
+            self.clock,
+            owner,
+            60,
+            writes_service_status=True,
+            on_event=self._event,
+        )
 
     def _event(self):
         self.events += 1
@@ -243,7 +359,15 @@ class Stage(fixtures.Fixture):
         return begun.evolve(state=states.UpgradeState.RUNNING, step=step, generation=1, **changes)
 
     def beat(self, row, *, boot_id=NEW_BOOT, marker=None, restored=False):
-        return guest.Heartbeat(row.instance_id, boot_id, marker or row.marker, restored, '1.0', None, guest.ServerState.STOPPED)
+        return guest.Heartbeat(
+            row.instance_id,
+            boot_id,
+            marker or row.marker,
+            restored,
+            '1.0',
+            None,
+            guest.ServerState.STOPPED,
+        )
 
     def heartbeat(self, row, *, key_id=None, **changes):
         self.repos.guests.record(self.beat(row, **changes), key_id)

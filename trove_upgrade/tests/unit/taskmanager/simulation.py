@@ -3,6 +3,7 @@
 
 A run begins and ends in the database at once; its worker is taken for as long as its guest was waited for.
 """
+
 import heapq
 import itertools
 
@@ -37,7 +38,7 @@ class Guests:
         self._clock = clock
         self._takes = {}
         self.calls = []
-        self.outage = None     #: of method and call: the error of the broker or of Nova, after the time of a call
+        self.outage = None  #: of method and call: the error of the broker or of Nova, after the time of a call
 
     def take(self, instance_id, *seconds):
         self._takes[instance_id] = itertools.cycle(seconds)
@@ -53,7 +54,9 @@ class Guests:
         seconds = next(self._takes.get(call.instance_id, iter([0.0])))
         self._clock.waited += CALL_SECONDS if seconds is None else seconds
         if seconds is None:
-            raise exceptions.GuestUnavailable(instance_id=call.instance_id, method=method, timeout_seconds=CALL_SECONDS)
+            raise exceptions.GuestUnavailable(
+                instance_id=call.instance_id, method=method, timeout_seconds=CALL_SECONDS
+            )
         return fakes.answer(JobState.RUNNING)
 
 
@@ -69,7 +72,7 @@ class Simulation:
         self.agenda = Agenda(shares or Shares.of_percent(8, slow=50, project=75), clock)
         self._busy = []
         self._numbers = itertools.count()
-        self.turns = []     #: (when, id, worker seconds) of all that was run
+        self.turns = []  #: (when, id, worker seconds) of all that was run
 
     def run_for(self, seconds):
         until = self._clock.monotonic() + seconds
@@ -77,7 +80,11 @@ class Simulation:
             next_timer = self.agenda.wake()
             while (job := self.agenda.take()) is not None:
                 self._begin(job)
-            moments = [moment for moment in (next_timer, self._busy[0][0] if self._busy else None, until) if moment is not None]
+            moments = [
+                moment
+                for moment in (next_timer, self._busy[0][0] if self._busy else None, until)
+                if moment is not None
+            ]
             self._clock.pass_time(max(0.0, min(moments) - self._clock.monotonic()))
             while self._busy and self._busy[0][0] <= self._clock.monotonic():
                 _, _, job, again = heapq.heappop(self._busy)
@@ -87,7 +94,15 @@ class Simulation:
         self._run_clock.waited = 0.0
         again = self._runs[job.kind](job.turn.id)
         self.turns.append((self._clock.monotonic(), job.turn.id, self._run_clock.waited))
-        heapq.heappush(self._busy, (self._clock.monotonic() + self._run_clock.waited + 0.01, next(self._numbers), job, again))
+        heapq.heappush(
+            self._busy,
+            (
+                self._clock.monotonic() + self._run_clock.waited + 0.01,
+                next(self._numbers),
+                job,
+                again,
+            ),
+        )
 
     def turns_of(self, *ids):
         return [turn for turn in self.turns if turn[1] in ids]

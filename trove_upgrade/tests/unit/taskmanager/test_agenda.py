@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a taskmanager has before it, when time passes as the test says."""
+
 from trove_upgrade.domain.turn import Turn
 from trove_upgrade.taskmanager.agenda import Again, Agenda
 from trove_upgrade.taskmanager.fair_queue import Job, Shares
@@ -10,7 +11,6 @@ JOB = Job('upgrade', Turn('u', 'p'))
 
 
 class TestAgenda(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.clock = FakeClock()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who gets a worker: laws of the queue, without threads and time."""
+
 import collections
 
 from hypothesis import given
@@ -28,9 +29,10 @@ def taken(queue):
 
 
 class TestShares(base.TestCase):
-
     @given(st.integers(1, 256), st.integers(1, 100), st.integers(1, 100))
-    def test_each_share_is_at_least_one_and_leaves_one_to_others_where_there_are_two(self, workers, slow, project):
+    def test_each_share_is_at_least_one_and_leaves_one_to_others_where_there_are_two(
+        self, workers, slow, project
+    ):
         shares = Shares.of_percent(workers, slow=slow, project=project)
         for share in (shares.slow, shares.project):
             self.assertTrue(1 <= share <= max(1, workers - 1))
@@ -40,7 +42,11 @@ class TestShares(base.TestCase):
         our_conf.register_opts(conf)
         conf(args=[])
         self.assertEqual(Shares(8, slow=4, project=6, kinds={'check': 2}), service.shares(conf))
-        for name, value in (('taskmanager_workers', 20), ('slow_workers_percent', 10), ('project_workers_percent', 100)):
+        for name, value in (
+            ('taskmanager_workers', 20),
+            ('slow_workers_percent', 10),
+            ('project_workers_percent', 100),
+        ):
             conf.set_override(name, value, 'trove_upgrade')
         self.assertEqual(Shares(20, slow=2, project=19, kinds={'check': 5}), service.shares(conf))
 
@@ -49,7 +55,6 @@ class TestShares(base.TestCase):
 
 
 class TestFairQueue(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.queue = FairQueue(SHARES)
@@ -68,12 +73,20 @@ class TestFairQueue(base.TestCase):
         self.assertEqual(['b'], self.names())
 
     def test_projects_take_turns_and_the_one_with_the_fewest_workers_is_next(self):
-        self.put(*(job(f'a{number}') for number in range(9)), *(job(f'b{number}', 'b') for number in range(2)), job('c', 'c'))
+        self.put(
+            *(job(f'a{number}') for number in range(9)),
+            *(job(f'b{number}', 'b') for number in range(2)),
+            job('c', 'c'),
+        )
         self.assertEqual(['a0', 'b0', 'c', 'a1', 'b1', 'a2', 'a3', 'a4'], self.names())
 
     def test_with_one_worker_projects_take_turns(self):
         queue = FairQueue(Shares.of_percent(1, slow=50, project=75))
-        for one in (*(job(f'a{number}', slow=True) for number in range(3)), job('b0', 'b'), job('b1', 'b')):
+        for one in (
+            *(job(f'a{number}', slow=True) for number in range(3)),
+            job('b0', 'b'),
+            job('b1', 'b'),
+        ):
             queue.put(one)
         order = []
         while (one := queue.take()) is not None:
@@ -81,14 +94,18 @@ class TestFairQueue(base.TestCase):
             queue.done(one)
         self.assertEqual(['a0', 'b0', 'a1', 'b1', 'a2'], order)
 
-    def test_those_that_keep_workers_waiting_get_half_of_them_however_many_projects_they_are_of(self):
+    def test_those_that_keep_workers_waiting_get_half_of_them_however_many_projects_they_are_of(
+        self,
+    ):
         self.put(*(job(f's{number}', f'project-{number}', slow=True) for number in range(24)))
         self.assertEqual(4, len(self.names()))
         self.put(*(job(f'h{number}', f'other-{number}') for number in range(24)))
         self.assertEqual(4, len(self.names()))
 
     def test_one_project_leaves_a_slow_worker_to_another_whose_guest_comes_back(self):
-        self.put(*(job(f's{number}', slow=True) for number in range(24)), job('back', 'b', slow=True))
+        self.put(
+            *(job(f's{number}', slow=True) for number in range(24)), job('back', 'b', slow=True)
+        )
         self.assertEqual(['s0', 'back', 's1', 's2'], self.names())
         self.put(job('healthy'))
         self.assertEqual(['healthy'], self.names(), 'and its own others go on')
@@ -107,8 +124,15 @@ class TestFairQueue(base.TestCase):
         self.assertEqual(job('a', slow=True), self.queue.done(one))
         self.assertIsNone(self.queue.take())
 
-    @given(st.lists(st.tuples(st.sampled_from('abc'), st.booleans(), st.sampled_from(['upgrade', 'check', 'heal'])), max_size=60),
-           st.lists(st.integers(0, 7), max_size=200))
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from('abc'), st.booleans(), st.sampled_from(['upgrade', 'check', 'heal'])
+            ),
+            max_size=60,
+        ),
+        st.lists(st.integers(0, 7), max_size=200),
+    )
     def test_no_order_of_ends_breaks_a_share_starves_a_job_or_runs_one_twice(self, wanted, ends):
         queue = FairQueue(SHARES)
         for number, (project, slow, kind) in enumerate(wanted):
@@ -123,7 +147,10 @@ class TestFairQueue(base.TestCase):
             more = taken(queue)
             running += more
             seen += more
-        self.assertEqual(sorted(f'j{number}' for number in range(len(wanted))), sorted(one.turn.id for one in seen))
+        self.assertEqual(
+            sorted(f'j{number}' for number in range(len(wanted))),
+            sorted(one.turn.id for one in seen),
+        )
 
     def keeps_shares(self, running):
         self.assertLessEqual(len(running), 8)

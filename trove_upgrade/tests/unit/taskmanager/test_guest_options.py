@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The operator's choices reach the guest's driver, all of them and under the names that it reads."""
+
 import ast
 import pathlib
 
@@ -17,11 +18,17 @@ def read_by_drivers():
     for path in pathlib.Path(guestagent.__file__).parent.joinpath('datastores').rglob('*.py'):
         for node in ast.walk(ast.parse(path.read_text())):
             match node:
-                case ast.Call(func=ast.Attribute(value=asked, attr='get'), args=[ast.Constant(value=name), *_]) if _is_options(asked):
+                case ast.Call(
+                    func=ast.Attribute(value=asked, attr='get'), args=[ast.Constant(value=name), *_]
+                ) if _is_options(asked):
                     found.add(name)
-                case ast.Call(func=ast.Name(id='_seconds'), args=[asked, ast.Constant(value=name), *_]) if _is_options(asked):
+                case ast.Call(
+                    func=ast.Name(id='_seconds'), args=[asked, ast.Constant(value=name), *_]
+                ) if _is_options(asked):
                     found.add(name)
-                case ast.Subscript(value=asked, slice=ast.Constant(value=name)) if _is_options(asked):
+                case ast.Subscript(value=asked, slice=ast.Constant(value=name)) if _is_options(
+                    asked
+                ):
                     found.add(name)
     return found
 
@@ -31,7 +38,6 @@ def _is_options(node):
 
 
 class TestGuestOptions(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.conf = cfg.ConfigOpts()
@@ -47,10 +53,24 @@ class TestGuestOptions(base.TestCase):
         self.assertEqual(sorted(read_by_drivers()), sorted(self.sent()))
 
     def test_values_are_those_of_the_configuration_in_the_driver_s_units(self):
-        self.assertEqual({'fingerprint_seconds': 5.0, 'lock_seconds': 7.0, 'shutdown_seconds': 9.0, 'allow_replication': True,
-                          'keep_changed_defaults': True, 'min_free_bytes': 3 << 20},
-                         self.sent(fingerprint_budget_seconds=5.0, database_lock_seconds=7.0, database_shutdown_seconds=9.0,
-                                   allow_replication=True, keep_changed_defaults=True, database_min_free_mb=3))
+        self.assertEqual(
+            {
+                'fingerprint_seconds': 5.0,
+                'lock_seconds': 7.0,
+                'shutdown_seconds': 9.0,
+                'allow_replication': True,
+                'keep_changed_defaults': True,
+                'min_free_bytes': 3 << 20,
+            },
+            self.sent(
+                fingerprint_budget_seconds=5.0,
+                database_lock_seconds=7.0,
+                database_shutdown_seconds=9.0,
+                allow_replication=True,
+                keep_changed_defaults=True,
+                database_min_free_mb=3,
+            ),
+        )
 
     def test_an_operator_who_chooses_nothing_takes_no_risk(self):
         sent = self.sent()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a taskmanager's loops meet: a real database that is away, or has no tables."""
+
 import logging
 
 import fixtures
@@ -13,7 +14,6 @@ _AWAY = 'mysql+pymysql://u:s3cret-XYZ@127.0.0.1:1/trove'
 
 
 class TestOutages(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.log = self.useFixture(fixtures.FakeLogger(name='trove_upgrade', level=logging.INFO))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outbox relay, stored checks, heartbeats, healing, scheduler, and a whole service on a broker in memory."""
+
 import dataclasses
 import functools
 import logging
@@ -42,7 +43,6 @@ def wait_for(condition, seconds=20):
 
 
 class _PartCase(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.stage = self.useFixture(fakes.Stage())
@@ -57,9 +57,16 @@ class _PartCase(base.TestCase):
 
 
 class TestRelay(_PartCase):
-
     def relay(self, kinds=NOTIFICATIONS):
-        return Relay(self.repos.outbox, self.repos.upgrades, self.stage.notifier, self.stage.guest, self.stage.calls, kinds, 15)
+        return Relay(
+            self.repos.outbox,
+            self.repos.upgrades,
+            self.stage.notifier,
+            self.stage.guest,
+            self.stage.calls,
+            kinds,
+            15,
+        )
 
     def test_notifications_are_sent_in_order_and_once(self):
         self.completed()
@@ -80,15 +87,22 @@ class TestRelay(_PartCase):
 
     def test_finish_is_repeated_until_the_guest_has_answered(self):
         row = self.completed()
-        self.stage.guest.says('finish_upgrade', fakes.silent(), fakes.answer(JobState.RUNNING), fakes.answer())
+        self.stage.guest.says(
+            'finish_upgrade', fakes.silent(), fakes.answer(JobState.RUNNING), fakes.answer()
+        )
         for _ in range(4):
             self.relay(frozenset({FINISH})).look()
             self.stage.db.pass_time(31)
         calls = self.stage.guest.asked('finish_upgrade')
         self.assertEqual([(row.id, 1)] * 3, [(call.upgrade_id, call.attempt) for call in calls])
 
-    def test_a_guest_that_stays_silent_is_asked_less_and_less_often_and_keeps_back_none_that_comes_later(self):
-        silent = [self.stage.db.begin(self.stage.db.add_instance(project_id=f'project-{number}')) for number in range(5)]
+    def test_a_guest_that_stays_silent_is_asked_less_and_less_often_and_keeps_back_none_that_comes_later(
+        self,
+    ):
+        silent = [
+            self.stage.db.begin(self.stage.db.add_instance(project_id=f'project-{number}'))
+            for number in range(5)
+        ]
         with self.stage.db.database.write() as connection:
             for row in silent:
                 outbox.write(connection, 'finish', row)
@@ -96,7 +110,11 @@ class TestRelay(_PartCase):
         relay = self.relay(frozenset({FINISH}))
         for asked in range(1, 6):
             relay.look()
-            self.assertEqual(asked, len(self.stage.guest.asked('finish_upgrade')), 'one silent guest in each look')
+            self.assertEqual(
+                asked,
+                len(self.stage.guest.asked('finish_upgrade')),
+                'one silent guest in each look',
+            )
         self.stage.db.pass_time(16)
         newcomer = self.completed()
         relay.look()
@@ -107,7 +125,9 @@ class TestRelay(_PartCase):
             relay.look()
             self.stage.db.pass_time(16)
             pauses.append(len(self.stage.guest.asked('finish_upgrade')) - before)
-        self.assertLess(sum(pauses[100:]), 20, 'six guests in 26 minutes, where every 15 s would be 600 calls')
+        self.assertLess(
+            sum(pauses[100:]), 20, 'six guests in 26 minutes, where every 15 s would be 600 calls'
+        )
 
     def test_a_guest_that_cannot_finish_is_not_asked_for_ever(self):
         self.completed()
@@ -131,13 +151,21 @@ class TestRelay(_PartCase):
 
     def test_an_event_that_cannot_be_sent_keeps_back_none_behind_it(self):
         self.completed()
-        self.stage.notifier.send = lambda event: self.sent.append(event.kind) if event.kind == 'end' else self.fail_to_send()
+        self.stage.notifier.send = lambda event: (
+            self.sent.append(event.kind) if event.kind == 'end' else self.fail_to_send()
+        )
         self.sent = []
         other = self.stage.db.begin(self.stage.db.add_instance())
         with self.stage.db.database.write() as connection:
             outbox.write(connection, 'end', other)
-            connection.execute(sa.update(models.upgrade_outbox).where(models.upgrade_outbox.c.upgrade_id == other.id,
-                                                                      models.upgrade_outbox.c.kind == 'start').values(sent_at=columns.now()))
+            connection.execute(
+                sa.update(models.upgrade_outbox)
+                .where(
+                    models.upgrade_outbox.c.upgrade_id == other.id,
+                    models.upgrade_outbox.c.kind == 'start',
+                )
+                .values(sent_at=columns.now())
+            )
         self.relay().look()
         self.assertEqual(['end'], self.sent)
 
@@ -147,9 +175,24 @@ class TestRelay(_PartCase):
     def test_many_that_wait_for_guests_keep_back_no_notification(self):
         row = self.completed()
         with self.stage.db.database.write() as connection:
-            connection.execute(sa.insert(models.upgrade_outbox), [
-                {'id': f'{number:036d}', 'upgrade_id': f'u{number}', 'attempt': 1, 'position': 2, 'kind': 'finish', 'receiver': 'guest', 'payload': {},
-                 'created_at': row.created_at, 'next_try_at': row.created_at, 'tries': 0} for number in range(300)])
+            connection.execute(
+                sa.insert(models.upgrade_outbox),
+                [
+                    {
+                        'id': f'{number:036d}',
+                        'upgrade_id': f'u{number}',
+                        'attempt': 1,
+                        'position': 2,
+                        'kind': 'finish',
+                        'receiver': 'guest',
+                        'payload': {},
+                        'created_at': row.created_at,
+                        'next_try_at': row.created_at,
+                        'tries': 0,
+                    }
+                    for number in range(300)
+                ],
+            )
         self.relay().look()
         self.assertEqual([('start', 1), ('end', 1)], self.stage.notifier.sent)
 
@@ -162,15 +205,24 @@ class TestRelay(_PartCase):
         self.stage.heartbeat(row)
         self.stage.run_on(row.id)
         self.relay().look()
-        self.assertEqual([('start', 1), ('error', 1), ('start', 2), ('end', 2)], self.stage.notifier.sent)
+        self.assertEqual(
+            [('start', 1), ('error', 1), ('start', 2), ('end', 2)], self.stage.notifier.sent
+        )
 
 
 class TestCheckRunner(_PartCase):
-
     def setUp(self):
         super().setUp()
         self.pauses = []
-        self.runner = CheckRunner(self.repos.checks, self.stage.preflight, self.stage.calls, self.pause, 'tm', 60, self.repos.guests)
+        self.runner = CheckRunner(
+            self.repos.checks,
+            self.stage.preflight,
+            self.stage.calls,
+            self.pause,
+            'tm',
+            60,
+            self.repos.guests,
+        )
         row = self.repos.instances.get(database.INSTANCE)
         target = self.repos.datastores.version_by_id(database.MARIADB_11_8)
         self.check_id = self.begin(row, target).id
@@ -189,21 +241,36 @@ class TestCheckRunner(_PartCase):
     def test_the_report_has_nova_and_the_guest(self):
         check = self.run_check()
         self.assertEqual(('COMPLETED', True), (check.state, check.allowed))
-        self.assertLess({'server_active', 'image_active', 'guest_space'}, {result.name for result in check.results})
+        self.assertLess(
+            {'server_active', 'image_active', 'guest_space'},
+            {result.name for result in check.results},
+        )
         self.assertEqual({'check_upgrade'}, {method for method, _ in self.stage.guest.calls})
 
     def test_everything_that_forbids_it_is_listed(self):
         self.stage.nova.change(locked=True, task_state='rebooting')
-        self.stage.guest.says('check_upgrade', fakes.answer(result={'checks': [{'name': 'g', 'outcome': 'refused', 'message': 'm', 'code': 'G'}]}))
+        self.stage.guest.says(
+            'check_upgrade',
+            fakes.answer(
+                result={
+                    'checks': [{'name': 'g', 'outcome': 'refused', 'message': 'm', 'code': 'G'}]
+                }
+            ),
+        )
         check = self.run_check()
         self.assertFalse(check.allowed)
-        self.assertLessEqual({'SERVER_LOCKED', 'SERVER_BUSY', 'G'}, {result.code for result in check.results})
+        self.assertLessEqual(
+            {'SERVER_LOCKED', 'SERVER_BUSY', 'G'}, {result.code for result in check.results}
+        )
 
     def test_an_error_that_nobody_expected_ends_the_check_instead_of_leaving_it_running(self):
         self.stage.nova.picture = lambda _server_id: 1 / 0
         log = self.useFixture(fixtures.FakeLogger(name='trove_upgrade', level=logging.ERROR))
         check = self.run_check()
-        self.assertEqual(('COMPLETED', False, ['INTERNAL_ERROR']), (check.state, check.allowed, [result.code for result in check.results]))
+        self.assertEqual(
+            ('COMPLETED', False, ['INTERNAL_ERROR']),
+            (check.state, check.allowed, [result.code for result in check.results]),
+        )
         self.assertIn('ZeroDivisionError', log.output)
         self.assertNotIn('ZeroDivisionError', check.results[0].message)
 
@@ -211,13 +278,16 @@ class TestCheckRunner(_PartCase):
         self.stage.nova.unavailable = 'down'
         self.stage.guest.says('check_upgrade', fakes.silent('check_upgrade'))
         check = self.run_check()
-        self.assertEqual([('compute', 'unknown'), ('guest', 'unknown')], [(result.name, result.outcome) for result in check.results])
+        self.assertEqual(
+            [('compute', 'unknown'), ('guest', 'unknown')],
+            [(result.name, result.outcome) for result in check.results],
+        )
 
     def silent_guest(self):
         self.stage.guest.says('check_upgrade', fakes.silent('check_upgrade'))
         check = self.run_check()
         self.assertFalse(check.allowed)
-        found, = [result for result in check.results if result.name == 'guest']
+        (found,) = [result for result in check.results if result.name == 'guest']
         self.assertEqual('unknown', found.outcome)
         self.assertNotIn('asked again', found.message)
         return found
@@ -229,7 +299,11 @@ class TestCheckRunner(_PartCase):
         self.assertIn('Ask the operator to put the agent into the guest', found.message)
 
     def test_of_a_guest_that_was_heard_before_it_says_when(self):
-        self.repos.guests.record(guest.Heartbeat(database.INSTANCE, 'boot-9', None, True, '1.0', None, ServerState.RUNNING))
+        self.repos.guests.record(
+            guest.Heartbeat(
+                database.INSTANCE, 'boot-9', None, True, '1.0', None, ServerState.RUNNING
+            )
+        )
         seen_at = self.repos.guests.last_word(database.INSTANCE).seen_at
         found = self.silent_guest()
         self.assertEqual('GUEST_SILENT', found.code)
@@ -237,7 +311,7 @@ class TestCheckRunner(_PartCase):
 
     def test_what_nova_did_not_answer_is_not_said_to_be_asked_again(self):
         self.stage.nova.unavailable = 'down'
-        found, = [result for result in self.run_check().results if result.name == 'compute']
+        (found,) = [result for result in self.run_check().results if result.name == 'compute']
         self.assertNotIn('asked again', found.message)
         self.assertIn('Ask for another check later.', found.message)
 
@@ -249,15 +323,25 @@ class TestCheckRunner(_PartCase):
 
     def test_a_guest_that_never_ends_is_unknown(self):
         self.stage.guest.says('check_upgrade', fakes.answer(JobState.RUNNING))
-        self.assertEqual([('guest', 'unknown', 'GUEST_STILL_WORKING')],
-                         [(result.name, result.outcome, result.code) for result in self.run_check().results if result.outcome != 'ok'])
+        self.assertEqual(
+            [('guest', 'unknown', 'GUEST_STILL_WORKING')],
+            [
+                (result.name, result.outcome, result.code)
+                for result in self.run_check().results
+                if result.outcome != 'ok'
+            ],
+        )
 
     def test_a_guest_that_answers_is_known_from_then_on(self):
         self.run_check()
-        self.assertEqual(fakes.answer().boot_id, self.repos.guests.heartbeat(database.INSTANCE).boot_id)
+        self.assertEqual(
+            fakes.answer().boot_id, self.repos.guests.heartbeat(database.INSTANCE).boot_id
+        )
 
     def test_an_answer_does_not_overwrite_what_a_heartbeat_said(self):
-        said = guest.Heartbeat(database.INSTANCE, 'boot-9', 'upgrade:1', True, '1.0', None, ServerState.STOPPED)
+        said = guest.Heartbeat(
+            database.INSTANCE, 'boot-9', 'upgrade:1', True, '1.0', None, ServerState.STOPPED
+        )
         self.repos.guests.record(said)
         self.stage.db.pass_time(10800)
         self.assertFalse(self.repos.guests.heard(database.INSTANCE, 3600))
@@ -267,17 +351,26 @@ class TestCheckRunner(_PartCase):
 
 
 class TestHeartbeats(_PartCase):
-
     def setUp(self):
         super().setUp()
         self.nudges = []
         self.looks = []
-        self.endpoint = manager.TaskManager(self.repos.upgrades, self.repos.checks, self.repos.guests, lambda kind, turn: self.nudges.append((kind, turn.id)),
-                                            lambda: self.looks.append(1), self.stage.reports)
+        self.endpoint = manager.TaskManager(
+            self.repos.upgrades,
+            self.repos.checks,
+            self.repos.guests,
+            lambda kind, turn: self.nudges.append((kind, turn.id)),
+            lambda: self.looks.append(1),
+            self.stage.reports,
+        )
 
     def beat(self, row, **changes):
-        beat = guest.Heartbeat(row.instance_id, fakes.NEW_BOOT, row.marker, False, '1.0', None, ServerState.STOPPED)
-        self.endpoint.heartbeat(serializer.service_context(), heartbeat=dataclasses.replace(beat, **changes).to_wire())
+        beat = guest.Heartbeat(
+            row.instance_id, fakes.NEW_BOOT, row.marker, False, '1.0', None, ServerState.STOPPED
+        )
+        self.endpoint.heartbeat(
+            serializer.service_context(), heartbeat=dataclasses.replace(beat, **changes).to_wire()
+        )
 
     def test_a_heartbeat_is_kept_and_wakes_its_upgrade(self):
         row = self.stage.until_boot()
@@ -306,19 +399,36 @@ class TestHeartbeats(_PartCase):
 
     def test_a_cast_with_other_arguments_nudges_nothing_and_keeps_nothing(self):
         row, context = self.stage.until_boot(), serializer.service_context()
-        beat = guest.Heartbeat(row.instance_id, fakes.NEW_BOOT, row.marker, False, '1.0', None, ServerState.STOPPED).to_wire()
+        beat = guest.Heartbeat(
+            row.instance_id, fakes.NEW_BOOT, row.marker, False, '1.0', None, ServerState.STOPPED
+        ).to_wire()
         for method, arguments in (
-                ('upgrade', {}), ('upgrade', {'instance_id': 'i'}), ('upgrade', {'instance_id': 7, 'datastore_version_id': 'v'}),
-                ('upgrade', {'instance_id': 'i', 'datastore_version_id': 'v', 'upgrade_id': ['u']}),
-                ('upgrade', {'instance_id': 'i', 'datastore_version_id': 'v', 'upgrade_id': 'u\n'}),
-                ('upgrade', {'instance_id': 'i', 'datastore_version_id': 'v', 'surplus': 1}),
-                ('check', {}), ('check', {'check_id': None}), ('check', {'check_id': 'x' * 65}), ('check', {'check_id': 'c', 'self': 1}),
-                ('heartbeat', {}), ('heartbeat', {'heartbeat': 'x'}), ('heartbeat', {'heartbeat': {}}), ('heartbeat', {'heartbeat': beat, 'context': 1}),
-                ('heartbeat', {'heartbeat': {**beat, 'restored': 'no'}}), ('heartbeat', {'heartbeat': {**beat, 'marker': 'FORGED\n'}}),
-                ('heartbeat', {'heartbeat': {**beat, 'ballast': 'x' * 16_000_000}})):
-            error = self.assertRaises(arguments_module.ArgumentsInvalid, functools.partial(getattr(self.endpoint, method), context, **arguments))
+            ('upgrade', {}),
+            ('upgrade', {'instance_id': 'i'}),
+            ('upgrade', {'instance_id': 7, 'datastore_version_id': 'v'}),
+            ('upgrade', {'instance_id': 'i', 'datastore_version_id': 'v', 'upgrade_id': ['u']}),
+            ('upgrade', {'instance_id': 'i', 'datastore_version_id': 'v', 'upgrade_id': 'u\n'}),
+            ('upgrade', {'instance_id': 'i', 'datastore_version_id': 'v', 'surplus': 1}),
+            ('check', {}),
+            ('check', {'check_id': None}),
+            ('check', {'check_id': 'x' * 65}),
+            ('check', {'check_id': 'c', 'self': 1}),
+            ('heartbeat', {}),
+            ('heartbeat', {'heartbeat': 'x'}),
+            ('heartbeat', {'heartbeat': {}}),
+            ('heartbeat', {'heartbeat': beat, 'context': 1}),
+            ('heartbeat', {'heartbeat': {**beat, 'restored': 'no'}}),
+            ('heartbeat', {'heartbeat': {**beat, 'marker': 'FORGED\n'}}),
+            ('heartbeat', {'heartbeat': {**beat, 'ballast': 'x' * 16_000_000}}),
+        ):
+            error = self.assertRaises(
+                arguments_module.ArgumentsInvalid,
+                functools.partial(getattr(self.endpoint, method), context, **arguments),
+            )
             self.assertLess(len(error.message), 300)
-            self.assertTrue(error.message.isprintable() and 'FORGED' not in error.message, error.message)
+            self.assertTrue(
+                error.message.isprintable() and 'FORGED' not in error.message, error.message
+            )
         self.assertEqual(([], []), (self.nudges, self.looks))
         self.assertIsNone(self.repos.guests.heartbeat(row.instance_id))
 
@@ -326,7 +436,9 @@ class TestHeartbeats(_PartCase):
         row = self.completed()
         self.beat(row, boot_id='boot-again')
         self.assertEqual([('heal', row.id)], self.nudges)
-        healer = Healer(self.repos.upgrades, self.repos.guests, self.stage.guest, self.stage.calls, 100)
+        healer = Healer(
+            self.repos.upgrades, self.repos.guests, self.stage.guest, self.stage.calls, 100
+        )
         self.stage.guest.says('post_upgrade', fakes.answer(JobState.RUNNING), fakes.answer())
         self.assertEqual(Again(0.5, is_slow=True), healer.run(row.id))
         self.assertIsNone(healer.run(row.id))
@@ -338,20 +450,37 @@ class TestHeartbeats(_PartCase):
     def test_healing_never_breaks_its_worker(self):
         row = self.completed()
         self.beat(row, boot_id='boot-again')
-        healer = Healer(self.repos.upgrades, self.repos.guests, self.stage.guest, self.stage.calls, 100)
-        self.stage.guest.says('post_upgrade', fakes.silent(), fakes.answer(JobState.FAILED, code='X'), RuntimeError('boom'))
-        self.assertEqual([None] * 4, [healer.run(row.id), healer.run(row.id), healer.run(row.id), healer.run('none')])
+        healer = Healer(
+            self.repos.upgrades, self.repos.guests, self.stage.guest, self.stage.calls, 100
+        )
+        self.stage.guest.says(
+            'post_upgrade',
+            fakes.silent(),
+            fakes.answer(JobState.FAILED, code='X'),
+            RuntimeError('boom'),
+        )
+        self.assertEqual(
+            [None] * 4,
+            [healer.run(row.id), healer.run(row.id), healer.run(row.id), healer.run('none')],
+        )
 
     def test_a_nudge_without_an_upgrade_id_looks_at_all(self):
         row = self.stage.db.begin()
-        check = self.repos.checks.begin(self.repos.instances.get(database.INSTANCE), self.repos.datastores.version_by_id(database.MARIADB_11_8))
+        check = self.repos.checks.begin(
+            self.repos.instances.get(database.INSTANCE),
+            self.repos.datastores.version_by_id(database.MARIADB_11_8),
+        )
         self.nudge()
         self.nudge(upgrade_id=row.id)
         self.endpoint.check(serializer.service_context(), check_id=check.id)
-        self.assertEqual(([1], [('upgrade', row.id), ('check', check.id)]), (self.looks, self.nudges))
+        self.assertEqual(
+            ([1], [('upgrade', row.id), ('check', check.id)]), (self.looks, self.nudges)
+        )
 
     def nudge(self, **arguments):
-        self.endpoint.upgrade(serializer.service_context(), instance_id='i', datastore_version_id='v', **arguments)
+        self.endpoint.upgrade(
+            serializer.service_context(), instance_id='i', datastore_version_id='v', **arguments
+        )
 
     def test_a_nudge_for_what_is_not_there_puts_in_nothing(self):
         for unknown in ('u', '00000000-0000-4000-8000-000000000000', database.INSTANCE):
@@ -366,9 +495,10 @@ def shares(workers, **kinds):
 
 
 class TestScheduler(base.TestCase):
-
     def start(self, run, look=lambda: None, workers=2, poll_seconds=60):
-        scheduler = Scheduler({'upgrade': run}, look, SystemClock(), shares=shares(workers), poll_seconds=poll_seconds)
+        scheduler = Scheduler(
+            {'upgrade': run}, look, SystemClock(), shares=shares(workers), poll_seconds=poll_seconds
+        )
         scheduler.start()
         self.addCleanup(scheduler.stop, 10)
         return scheduler
@@ -379,6 +509,7 @@ class TestScheduler(base.TestCase):
         def run(what):
             runs.append(what)
             return answers.pop(0)
+
         self.start(run).nudge('upgrade', Turn('u1', 'p'))
         wait_for(lambda: len(runs) == 2)
         self.assertEqual(['u1', 'u1'], runs)
@@ -390,6 +521,7 @@ class TestScheduler(base.TestCase):
             runs.append(what)
             begun.set()
             go_on.wait(10)
+
         scheduler = self.start(run)
         scheduler.nudge('upgrade', Turn('u1', 'p'))
         begun.wait(10)
@@ -406,8 +538,14 @@ class TestScheduler(base.TestCase):
         def check(what):
             checked.append(what)
             go_on.wait(20)
-        scheduler = Scheduler({'upgrade': lambda _what: upgraded.set(), 'check': check}, lambda: None, SystemClock(), poll_seconds=60,
-                              shares=shares(2, check=1))
+
+        scheduler = Scheduler(
+            {'upgrade': lambda _what: upgraded.set(), 'check': check},
+            lambda: None,
+            SystemClock(),
+            poll_seconds=60,
+            shares=shares(2, check=1),
+        )
         self.addCleanup(scheduler.stop, 10)
         for number in range(50):
             scheduler.nudge('check', Turn(f'c{number}', 'p'))
@@ -426,8 +564,15 @@ class TestScheduler(base.TestCase):
 
         def put(turn):
             scheduler.nudge('upgrade', turn)
+
         recovery = Recovery(stage.repos.upgrades, stage.repos.checks, put, put)
-        scheduler = Scheduler({'upgrade': runs.append}, recovery.look, SystemClock(), shares=shares(1), poll_seconds=60)
+        scheduler = Scheduler(
+            {'upgrade': runs.append},
+            recovery.look,
+            SystemClock(),
+            shares=shares(1),
+            poll_seconds=60,
+        )
         self.addCleanup(scheduler.stop, 10)
         scheduler.start()
         wait_for(lambda: runs)
@@ -474,8 +619,15 @@ class TestService(base.TestCase):
         transport.get_transport(self.conf)
         self.conf.set_override('transport_url', f'fake://{path}')
         self.conf.set_override('taskmanager_poll_interval', 600, 'trove_upgrade')
-        outside = service.Ports(self.db.repositories, self.stage.nova, self.stage.images, self.stage.guest, self.stage.notifier, SystemClock(),
-                                versions.Rules.load())
+        outside = service.Ports(
+            self.db.repositories,
+            self.stage.nova,
+            self.stage.images,
+            self.stage.guest,
+            self.stage.notifier,
+            SystemClock(),
+            versions.Rules.load(),
+        )
         self.service = service.Service(self.conf, outside)
         self.service.start()
         self.addCleanup(self.service.stop)
@@ -486,37 +638,60 @@ class TestService(base.TestCase):
         row = self.db.begin()
         self.api.upgrade(serializer.service_context(), row)
         wait_for(lambda: upgrades.get(row.id).step is states.Step.BOOT)
-        heartbeat = guest.Heartbeat(row.instance_id, fakes.NEW_BOOT, f'{row.id}:1', False, '1.0', None, ServerState.STOPPED)
+        heartbeat = guest.Heartbeat(
+            row.instance_id, fakes.NEW_BOOT, f'{row.id}:1', False, '1.0', None, ServerState.STOPPED
+        )
 
         def heard():
             """As a guest does it, again and again: SQLite may refuse one, as it lets one write at a time."""
             self.api.heartbeat(serializer.service_context(), heartbeat)
             return upgrades.get(row.id).step is not states.Step.BOOT
+
         wait_for(heard)
         wait_for(lambda: upgrades.get(row.id).state is states.UpgradeState.COMPLETED)
-        wait_for(lambda: len(self.stage.notifier.sent) == 2 and self.stage.guest.asked('finish_upgrade'))
+        wait_for(
+            lambda: len(self.stage.notifier.sent) == 2 and self.stage.guest.asked('finish_upgrade')
+        )
         self.assertEqual(1, len(self.db.rows(models.upgrade_services)))
         self.service.stop()
         self.assertEqual([], self.db.rows(models.upgrade_services))
 
     def test_it_listens_at_the_guests_place_and_at_that_of_the_services(self):
-        self.conf.set_override('guest_transport_url', f'{self.conf.transport_url}/guests', 'trove_upgrade')
-        outside = service.Ports(self.db.repositories, self.stage.nova, self.stage.images, self.stage.guest, self.stage.notifier, SystemClock(),
-                                versions.Rules.load())
+        self.conf.set_override(
+            'guest_transport_url', f'{self.conf.transport_url}/guests', 'trove_upgrade'
+        )
+        outside = service.Ports(
+            self.db.repositories,
+            self.stage.nova,
+            self.stage.images,
+            self.stage.guest,
+            self.stage.notifier,
+            SystemClock(),
+            versions.Rules.load(),
+        )
         other = service.Service(self.conf, outside)
         with self.assertLogs('trove_upgrade.rpc.listener', logging.INFO) as logged:
             other.start()
             self.addCleanup(other.stop)
             wait_for(lambda: len(logged.output) == 2)
         told = '\n'.join(sorted(logged.output))
-        self.assertRegex(told, r'of \[DEFAULT\] transport_url\n.*of \[trove_upgrade\] guest_transport_url')
+        self.assertRegex(
+            told, r'of \[DEFAULT\] transport_url\n.*of \[trove_upgrade\] guest_transport_url'
+        )
 
     def test_a_database_that_hangs_does_not_keep_it_from_its_end(self):
         registry = HangingRegistry(self.db.repositories.services)
         self.addCleanup(registry.end.set)
         repositories = dataclasses.replace(self.db.repositories, services=registry)
-        outside = service.Ports(repositories, self.stage.nova, self.stage.images, self.stage.guest, self.stage.notifier, SystemClock(),
-                                versions.Rules.load())
+        outside = service.Ports(
+            repositories,
+            self.stage.nova,
+            self.stage.images,
+            self.stage.guest,
+            self.stage.notifier,
+            SystemClock(),
+            versions.Rules.load(),
+        )
         other = service.Service(self.conf, outside, leave_seconds=0.5)
         other.start()
         wait_for(lambda: len(self.db.rows(models.upgrade_services)) == 2)

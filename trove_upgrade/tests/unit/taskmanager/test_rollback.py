@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What fails with its data untouched goes back to the former image, if the operator chose so, or asks for it."""
+
 import dataclasses
 
 from trove_upgrade.db import models
@@ -20,8 +21,8 @@ class Cloud(fakes.FakeNova):
 
     def __init__(self):
         super().__init__()
-        self.broken = {}          # image id -> fault
-        self.silent = set()       # image ids without an agent
+        self.broken = {}  # image id -> fault
+        self.silent = set()  # image ids without an agent
 
     def rebuild(self, server, image_id, marker, user_data):
         super().rebuild(server, image_id, marker, user_data)
@@ -29,11 +30,14 @@ class Cloud(fakes.FakeNova):
         self.change(status='ERROR' if fault else 'ACTIVE', fault=fault)
 
     def rebuild_result(self, server):
-        return compute.RebuildResult.ERROR if server.status == 'ERROR' else compute.RebuildResult.SUCCESS
+        return (
+            compute.RebuildResult.ERROR
+            if server.status == 'ERROR'
+            else compute.RebuildResult.SUCCESS
+        )
 
 
 class RollbackCase(base.TestCase):
-
     rolls_back = True
 
     def setUp(self):
@@ -45,23 +49,39 @@ class RollbackCase(base.TestCase):
         self.repos, self.guest = self.stage.repos, self.stage.guest
         self.nova = self.stage.nova = Cloud()
         self.stage.preflight = dataclasses.replace(self.stage.preflight, nova=self.nova)
-        self.stage.precheck = dataclasses.replace(self.stage.precheck, preflight=self.stage.preflight)
+        self.stage.precheck = dataclasses.replace(
+            self.stage.precheck, preflight=self.stage.preflight
+        )
         self.stage.rebuild = dataclasses.replace(self.stage.rebuild, nova=self.nova)
         self.back_to_former()
 
     def back_to_former(self):
-        self.guest.says('verify_upgrade', fakes.answer(boot_id=BACK_BOOT, result={'server_version': '10.11.14-MariaDB-0+deb12u2'}))
-        self.guest.says('post_upgrade', fakes.answer(boot_id=BACK_BOOT, server_started_on_data=False))
+        self.guest.says(
+            'verify_upgrade',
+            fakes.answer(
+                boot_id=BACK_BOOT, result={'server_version': '10.11.14-MariaDB-0+deb12u2'}
+            ),
+        )
+        self.guest.says(
+            'post_upgrade', fakes.answer(boot_id=BACK_BOOT, server_started_on_data=False)
+        )
 
     def runner(self, wire=None):
         runner = dataclasses.replace(self.stage.runner(), rolls_back=self.rolls_back)
         if wire is not None:
             steps = {**runner.steps}
-            nova, agent = wire.wrap(self.nova, 'rebuild'), wire.wrap(self.guest, 'post_upgrade', 'verify_upgrade')
+            nova, agent = (
+                wire.wrap(self.nova, 'rebuild'),
+                wire.wrap(self.guest, 'post_upgrade', 'verify_upgrade'),
+            )
             steps[Step.REBUILD] = dataclasses.replace(steps[Step.REBUILD], nova=nova)
             for step in (Step.RESTORE, Step.VERIFY):
                 steps[step] = dataclasses.replace(steps[step], agent=agent)
-            runner = dataclasses.replace(runner, upgrades=wire.wrap(runner.upgrades, 'claim', 'save', 'renew', 'end'), steps=steps)
+            runner = dataclasses.replace(
+                runner,
+                upgrades=wire.wrap(runner.upgrades, 'claim', 'save', 'renew', 'end'),
+                steps=steps,
+            )
         return runner
 
     def go(self, upgrade_id, wire=None):
@@ -78,7 +98,9 @@ class RollbackCase(base.TestCase):
                 if self.nova.state.image_id in self.nova.silent:
                     self.stage.clock.pass_time(101)
                 else:
-                    self.stage.heartbeat(row, boot_id=BACK_BOOT if row.is_rolling_back else fakes.NEW_BOOT)
+                    self.stage.heartbeat(
+                        row, boot_id=BACK_BOOT if row.is_rolling_back else fakes.NEW_BOOT
+                    )
         raise AssertionError(f'it does not end: {row}')
 
     def begin(self, wire=None):
@@ -88,25 +110,37 @@ class RollbackCase(base.TestCase):
         return [(call[1], call[2].partition(':')[2]) for call in self.nova.rebuilds]
 
     def events(self):
-        return sorted((row.attempt, row.position, row.kind) for row in self.stage.db.rows(models.upgrade_outbox))
+        return sorted(
+            (row.attempt, row.position, row.kind)
+            for row in self.stage.db.rows(models.upgrade_outbox)
+        )
 
     def assert_rolled_back(self, row, code):
         self.assertEqual((S.ROLLED_BACK, code), (row.state, row.error_code), row)
         self.assertEqual(instance.Task.NONE, self.repos.instances.task(database.INSTANCE))
         found = self.repos.instances.get(database.INSTANCE)
-        self.assertEqual((database.MARIADB_10_11, 'healthy'), (found.version.id, found.service_status))
+        self.assertEqual(
+            (database.MARIADB_10_11, 'healthy'), (found.version.id, found.service_status)
+        )
 
 
 class TestRollsBack(RollbackCase):
-
     def test_a_rebuild_that_failed_goes_back_and_ends_with_its_own_cause(self):
         self.nova.broken[database.IMAGE_11_8] = 'no space left'
         row = self.begin()
         self.assert_rolled_back(row, 'REBUILD_FAILED')
         self.assertIn('no space left', row.cause)
         self.assertEqual([(database.IMAGE_11_8, '1'), (database.IMAGE_10_11, '2')], self.rebuilds())
-        self.assertEqual([(Step.REBUILD, 'failed'), (Step.REBUILD, 'done'), (Step.BOOT, 'done'), (Step.RESTORE, 'done'), (Step.VERIFY, 'done')],
-                         [(run.step, run.outcome) for run in row.steps][2:])
+        self.assertEqual(
+            [
+                (Step.REBUILD, 'failed'),
+                (Step.REBUILD, 'done'),
+                (Step.BOOT, 'done'),
+                (Step.RESTORE, 'done'),
+                (Step.VERIFY, 'done'),
+            ],
+            [(run.step, run.outcome) for run in row.steps][2:],
+        )
         self.assertEqual([(1, 0, 'start'), (1, 1, 'error'), (1, 2, 'finish')], self.events())
 
     def test_the_guest_is_told_that_it_is_a_rollback_to_the_former_version(self):
@@ -114,9 +148,17 @@ class TestRollsBack(RollbackCase):
         self.begin()
         for method in ('post_upgrade', 'verify_upgrade'):
             call = self.guest.asked(method)[-1]
-            self.assertEqual((True, '10.11.14', 'stash-s1'),
-                             (call.options.get('rollback'), call.target['server_version'], call.upgrade_info['stash']))
-        self.assertTrue(all('rollback' not in call.options for call in self.guest.asked('pre_upgrade')))
+            self.assertEqual(
+                (True, '10.11.14', 'stash-s1'),
+                (
+                    call.options.get('rollback'),
+                    call.target['server_version'],
+                    call.upgrade_info['stash'],
+                ),
+            )
+        self.assertTrue(
+            all('rollback' not in call.options for call in self.guest.asked('pre_upgrade'))
+        )
 
     def test_a_boot_that_never_comes_goes_back(self):
         self.nova.silent.add(database.IMAGE_11_8)
@@ -124,9 +166,20 @@ class TestRollsBack(RollbackCase):
         self.assertEqual([(database.IMAGE_11_8, '1'), (database.IMAGE_10_11, '2')], self.rebuilds())
 
     def test_a_restore_that_says_that_no_server_was_started_goes_back(self):
-        self.guest.says('post_upgrade', *[fakes.answer(JobState.FAILED, boot_id=fakes.NEW_BOOT, code='CONFIGURATION_REFUSED',
-                                                       message='unknown variable', server_started_on_data=False)] * 2,
-                        fakes.answer(boot_id=BACK_BOOT, server_started_on_data=False))
+        self.guest.says(
+            'post_upgrade',
+            *[
+                fakes.answer(
+                    JobState.FAILED,
+                    boot_id=fakes.NEW_BOOT,
+                    code='CONFIGURATION_REFUSED',
+                    message='unknown variable',
+                    server_started_on_data=False,
+                )
+            ]
+            * 2,
+            fakes.answer(boot_id=BACK_BOOT, server_started_on_data=False),
+        )
         row = self.begin()
         self.assert_rolled_back(row, 'CONFIGURATION_REFUSED')
         self.assertEqual('unknown variable', row.cause)
@@ -156,27 +209,38 @@ class TestRollsBack(RollbackCase):
         self.begin(counting)
         first = 12  # before that it is on its way forward
         self.assertGreater(counting.count, 25)
-        for kill_at, after in ((first, False), *((number, True) for number in range(first, counting.count + 1))):
+        for kill_at, after in (
+            (first, False),
+            *((number, True) for number in range(first, counting.count + 1)),
+        ):
             with self.subTest(kill_at=kill_at, after=after):
                 self.new_stage()
                 self.nova.broken[database.IMAGE_11_8] = 'no space left'
                 self.assert_rolled_back(self.begin(Tripwire(kill_at, after)), 'REBUILD_FAILED')
-                self.assertEqual([(database.IMAGE_11_8, '1'), (database.IMAGE_10_11, '2')], self.rebuilds())
-                self.assertEqual([(1, 0, 'start'), (1, 1, 'error'), (1, 2, 'finish')], self.events())
+                self.assertEqual(
+                    [(database.IMAGE_11_8, '1'), (database.IMAGE_10_11, '2')], self.rebuilds()
+                )
+                self.assertEqual(
+                    [(1, 0, 'start'), (1, 1, 'error'), (1, 2, 'finish')], self.events()
+                )
 
     def test_a_guest_that_was_rebuilt_once_more_afterwards_is_healed_on_the_former_image(self):
         self.nova.broken[database.IMAGE_11_8] = 'no space left'
         row = self.begin()
         self.stage.heartbeat(row, boot_id='boot-again')
         self.assertTrue(needs_healing(row, self.repos.guests.heartbeat(row.instance_id)))
-        Healer(self.repos.upgrades, self.repos.guests, self.guest, self.stage.calls, 100).run(row.id)
+        Healer(self.repos.upgrades, self.repos.guests, self.guest, self.stage.calls, 100).run(
+            row.id
+        )
         self.assertIs(True, self.guest.asked('post_upgrade')[-1].options['rollback'])
 
 
 class TestDoesNotRollBack(RollbackCase):
-
     def fails_at_restore(self, **answer):
-        self.guest.says('post_upgrade', fakes.answer(JobState.FAILED, **{'boot_id': fakes.NEW_BOOT, 'code': 'X', **answer}))
+        self.guest.says(
+            'post_upgrade',
+            fakes.answer(JobState.FAILED, **{'boot_id': fakes.NEW_BOOT, 'code': 'X', **answer}),
+        )
         row = self.begin()
         self.assertEqual((S.FAILED, False), (row.state, row.is_rolling_back))
         self.assertEqual(1, len(self.nova.rebuilds))
@@ -199,7 +263,10 @@ class TestDoesNotRollBack(RollbackCase):
         self.assertEqual((S.FAILED, 'RESTORE_TIMEOUT'), self.ended(row))
 
     def test_a_job_that_still_runs_says_nothing_for_good(self):
-        self.guest.says('post_upgrade', fakes.answer(JobState.RUNNING, boot_id=fakes.NEW_BOOT, server_started_on_data=False))
+        self.guest.says(
+            'post_upgrade',
+            fakes.answer(JobState.RUNNING, boot_id=fakes.NEW_BOOT, server_started_on_data=False),
+        )
         row = self.stage.until_boot()
         self.stage.heartbeat(row)
         self.runner().run(row.id)
@@ -212,17 +279,26 @@ class TestDoesNotRollBack(RollbackCase):
         return row.state, row.error_code
 
     def test_a_job_that_runs_again_takes_back_what_was_said_before(self):
-        refused = fakes.answer(JobState.FAILED, boot_id=fakes.NEW_BOOT, code='X', server_started_on_data=False)
-        self.guest.says('post_upgrade', refused, fakes.answer(JobState.RUNNING, server_started_on_data=True))
+        refused = fakes.answer(
+            JobState.FAILED, boot_id=fakes.NEW_BOOT, code='X', server_started_on_data=False
+        )
+        self.guest.says(
+            'post_upgrade', refused, fakes.answer(JobState.RUNNING, server_started_on_data=True)
+        )
         row = self.stage.until_boot()
         self.stage.heartbeat(row)
         self.runner().run(row.id)
         self.assertTrue(self.repos.upgrades.get(row.id).no_return)
 
     def test_a_wrong_server_found_by_verify_has_been_started(self):
-        self.guest.says('post_upgrade', fakes.answer(boot_id=fakes.NEW_BOOT, server_started_on_data=True))
+        self.guest.says(
+            'post_upgrade', fakes.answer(boot_id=fakes.NEW_BOOT, server_started_on_data=True)
+        )
         row = self.begin()
-        self.assertEqual((S.FAILED, 'SERVER_VERSION_DIFFERS', 1), (row.state, row.error_code, len(self.nova.rebuilds)))
+        self.assertEqual(
+            (S.FAILED, 'SERVER_VERSION_DIFFERS', 1),
+            (row.state, row.error_code, len(self.nova.rebuilds)),
+        )
 
     def test_what_nova_refused_is_undone_and_not_rolled_back(self):
         self.nova.answers = [exceptions.RebuildRefused(server_id=database.SERVER, found='quota')]
@@ -237,32 +313,45 @@ class TestDoesNotRollBack(RollbackCase):
 
 
 class TestRollbackFails(RollbackCase):
-
     def test_a_second_rebuild_that_fails_keeps_both_causes(self):
         self.nova.broken = {database.IMAGE_11_8: 'no space left', database.IMAGE_10_11: 'no host'}
         row = self.begin()
-        self.assertEqual((S.FAILED, 'REBUILD_FAILED', 2), (row.state, row.error_code, len(self.nova.rebuilds)))
+        self.assertEqual(
+            (S.FAILED, 'REBUILD_FAILED', 2), (row.state, row.error_code, len(self.nova.rebuilds))
+        )
         self.assertIn('no host', row.cause)
         self.assertIn('no space left', row.cause)
-        self.assertEqual(instance.Task.UPGRADING_ERROR, self.repos.instances.task(database.INSTANCE))
+        self.assertEqual(
+            instance.Task.UPGRADING_ERROR, self.repos.instances.task(database.INSTANCE)
+        )
 
     def test_a_former_image_that_nova_refuses_fails_and_leaves_the_way_forward_open(self):
         self.nova.broken[database.IMAGE_11_8] = 'no space left'
         upgrade_id = self.stage.db.begin().id
-        self.nova.answers = [None, exceptions.RebuildRefused(server_id=database.SERVER, found='no such image')]
+        self.nova.answers = [
+            None,
+            exceptions.RebuildRefused(server_id=database.SERVER, found='no such image'),
+        ]
         row = self.go(upgrade_id)
         self.assertEqual((S.FAILED, 'REBUILD_REFUSED'), (row.state, row.error_code))
         self.assertEqual([], self.guest.asked('abort_upgrade'))
 
         self.nova.broken = {}
-        self.guest.says('post_upgrade', fakes.answer(boot_id=fakes.NEW_BOOT, server_started_on_data=True))
-        self.guest.says('verify_upgrade', fakes.answer(boot_id=fakes.NEW_BOOT, result={'server_version': '11.8.6-MariaDB'}))
+        self.guest.says(
+            'post_upgrade', fakes.answer(boot_id=fakes.NEW_BOOT, server_started_on_data=True)
+        )
+        self.guest.says(
+            'verify_upgrade',
+            fakes.answer(boot_id=fakes.NEW_BOOT, result={'server_version': '11.8.6-MariaDB'}),
+        )
         self.repos.upgrades.retry(upgrade_id)
         row = self.go(upgrade_id)
         self.assertEqual(S.COMPLETED, row.state, row)
         self.assertEqual((database.IMAGE_11_8, '3'), self.rebuilds()[-1])
 
-    def test_a_former_image_that_does_not_boot_fails_with_both_causes_and_the_rollback_can_be_tried_again(self):
+    def test_a_former_image_that_does_not_boot_fails_with_both_causes_and_the_rollback_can_be_tried_again(
+        self,
+    ):
         self.nova.broken[database.IMAGE_11_8] = 'no space left'
         self.nova.silent.add(database.IMAGE_10_11)
         row = self.begin()
@@ -273,29 +362,51 @@ class TestRollbackFails(RollbackCase):
         self.repos.upgrades.rollback(row.id)
         row = self.go(row.id)
         self.assert_rolled_back(row, 'REBUILD_FAILED')
-        self.assertEqual([(database.IMAGE_11_8, '1'), (database.IMAGE_10_11, '2'), (database.IMAGE_10_11, '3')], self.rebuilds())
+        self.assertEqual(
+            [(database.IMAGE_11_8, '1'), (database.IMAGE_10_11, '2'), (database.IMAGE_10_11, '3')],
+            self.rebuilds(),
+        )
 
     def test_a_guest_that_finds_the_mark_refuses_and_the_retry_goes_forward(self):
         self.nova.broken[database.IMAGE_11_8] = 'no space left'
-        self.guest.says('post_upgrade', fakes.answer(JobState.FAILED, boot_id=BACK_BOOT, code='SERVER_STARTED_ON_DATA', message='there is a mark',
-                                                     server_started_on_data=True))
+        self.guest.says(
+            'post_upgrade',
+            fakes.answer(
+                JobState.FAILED,
+                boot_id=BACK_BOOT,
+                code='SERVER_STARTED_ON_DATA',
+                message='there is a mark',
+                server_started_on_data=True,
+            ),
+        )
         row = self.begin()
         self.assertEqual((S.FAILED, 'SERVER_STARTED_ON_DATA'), (row.state, row.error_code))
         self.assertIn('no space left', row.cause)
         self.assertRaises(exceptions.RollbackRefused, self.repos.upgrades.rollback, row.id)
 
         self.nova.broken = {}
-        self.guest.says('post_upgrade', fakes.answer(boot_id=fakes.NEW_BOOT, server_started_on_data=True))
-        self.guest.says('verify_upgrade', fakes.answer(boot_id=fakes.NEW_BOOT, result={'server_version': '11.8.6-MariaDB'}))
+        self.guest.says(
+            'post_upgrade', fakes.answer(boot_id=fakes.NEW_BOOT, server_started_on_data=True)
+        )
+        self.guest.says(
+            'verify_upgrade',
+            fakes.answer(boot_id=fakes.NEW_BOOT, result={'server_version': '11.8.6-MariaDB'}),
+        )
         self.repos.upgrades.retry(row.id)
         row = self.go(row.id)
         self.assertEqual((S.COMPLETED, 2), (row.state, row.attempt))
         self.assertNotIn('rollback', self.guest.asked('post_upgrade')[-1].options)
-        self.assertEqual([database.IMAGE_11_8, database.IMAGE_10_11, database.IMAGE_11_8], [image for image, _ in self.rebuilds()])
+        self.assertEqual(
+            [database.IMAGE_11_8, database.IMAGE_10_11, database.IMAGE_11_8],
+            [image for image, _ in self.rebuilds()],
+        )
 
     def test_a_former_server_that_may_have_served_is_not_taken_forward_again(self):
         self.nova.broken[database.IMAGE_11_8] = 'no space left'
-        self.guest.says('verify_upgrade', fakes.answer(JobState.FAILED, code='WRITE_PROBE_FAILED', message='disk full'))
+        self.guest.says(
+            'verify_upgrade',
+            fakes.answer(JobState.FAILED, code='WRITE_PROBE_FAILED', message='disk full'),
+        )
         row = self.begin()
         self.assertEqual((S.FAILED, 'WRITE_PROBE_FAILED'), (row.state, row.error_code))
         error = self.assertRaises(exceptions.RetryRefused, self.repos.upgrades.retry, row.id)
@@ -310,7 +421,10 @@ class TestRollbackFails(RollbackCase):
 
     def test_another_version_than_the_former_one_fails(self):
         self.nova.broken[database.IMAGE_11_8] = 'no space left'
-        self.guest.says('verify_upgrade', fakes.answer(boot_id=BACK_BOOT, result={'server_version': '11.8.6-MariaDB'}))
+        self.guest.says(
+            'verify_upgrade',
+            fakes.answer(boot_id=BACK_BOOT, result={'server_version': '11.8.6-MariaDB'}),
+        )
         row = self.begin()
         self.assertEqual((S.FAILED, 'SERVER_VERSION_DIFFERS'), (row.state, row.error_code))
 
@@ -320,19 +434,24 @@ class TestRollbackFails(RollbackCase):
         self.stage.db.update_instance(task_id=int(instance.Task.RESIZING))
         self.stage.clock.pass_time(101)
         row = self.go(row.id)
-        self.assertEqual((S.FAILED, 'INSTANCE_CHANGED', 1), (row.state, row.error_code, len(self.nova.rebuilds)))
+        self.assertEqual(
+            (S.FAILED, 'INSTANCE_CHANGED', 1), (row.state, row.error_code, len(self.nova.rebuilds))
+        )
 
 
 class TestOptionIsOff(RollbackCase):
-
     rolls_back = False
 
     def test_all_is_as_before_until_an_operator_says_otherwise(self):
         self.nova.broken[database.IMAGE_11_8] = 'no space left'
         row = self.begin()
-        self.assertEqual((S.FAILED, 'REBUILD_FAILED', 1), (row.state, row.error_code, len(self.nova.rebuilds)))
+        self.assertEqual(
+            (S.FAILED, 'REBUILD_FAILED', 1), (row.state, row.error_code, len(self.nova.rebuilds))
+        )
         self.assertNotIn(ROLLING_BACK, row.data)
-        self.assertEqual(instance.Task.UPGRADING_ERROR, self.repos.instances.task(database.INSTANCE))
+        self.assertEqual(
+            instance.Task.UPGRADING_ERROR, self.repos.instances.task(database.INSTANCE)
+        )
 
         self.repos.upgrades.rollback(row.id)
         row = self.go(row.id)
@@ -340,10 +459,18 @@ class TestOptionIsOff(RollbackCase):
         self.assertEqual(2, row.attempt)
         self.assertIn('no space left', row.cause)
         self.assertEqual([(database.IMAGE_11_8, '1'), (database.IMAGE_10_11, '2')], self.rebuilds())
-        self.assertEqual([(1, 0, 'start'), (1, 1, 'error'), (2, 0, 'start'), (2, 1, 'error'), (2, 2, 'finish')], self.events())
+        self.assertEqual(
+            [(1, 0, 'start'), (1, 1, 'error'), (2, 0, 'start'), (2, 1, 'error'), (2, 2, 'finish')],
+            self.events(),
+        )
 
     def test_a_restore_that_touched_nothing_can_be_rolled_back_by_an_operator(self):
-        self.guest.says('post_upgrade', fakes.answer(JobState.FAILED, boot_id=fakes.NEW_BOOT, code='X', server_started_on_data=False))
+        self.guest.says(
+            'post_upgrade',
+            fakes.answer(
+                JobState.FAILED, boot_id=fakes.NEW_BOOT, code='X', server_started_on_data=False
+            ),
+        )
         row = self.begin()
         self.assertEqual((S.FAILED, 'X'), (row.state, row.error_code))
         self.back_to_former()
@@ -351,7 +478,12 @@ class TestOptionIsOff(RollbackCase):
         self.assert_rolled_back(self.go(row.id), 'X')
 
     def test_a_retry_that_was_sent_and_never_answered_closes_the_way_back(self):
-        self.guest.says('post_upgrade', fakes.answer(JobState.FAILED, boot_id=fakes.NEW_BOOT, code='X', server_started_on_data=False))
+        self.guest.says(
+            'post_upgrade',
+            fakes.answer(
+                JobState.FAILED, boot_id=fakes.NEW_BOOT, code='X', server_started_on_data=False
+            ),
+        )
         row = self.begin()
         self.guest.says('post_upgrade', fakes.silent('post_upgrade'))
         self.repos.upgrades.retry(row.id)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An upgrade from its claim to its end, on a real repository."""
+
 import dataclasses
 
 import fixtures
@@ -13,7 +14,6 @@ S, Step = states.UpgradeState, states.Step
 
 
 class TestRunner(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.stage = self.useFixture(fakes.Stage())
@@ -36,15 +36,22 @@ class TestRunner(base.TestCase):
         self.assertEqual([(step, 'done') for step in states.STEPS], self.outcomes(row))
         self.assertEqual(7.5, row.data['downtime_seconds'])
         self.assertEqual(database.IMAGE_10_11, row.former_image_id)
-        self.assertEqual([(database.SERVER, database.IMAGE_11_8, f'{row.id}:1')], [call[:3] for call in self.stage.nova.rebuilds])
+        self.assertEqual(
+            [(database.SERVER, database.IMAGE_11_8, f'{row.id}:1')],
+            [call[:3] for call in self.stage.nova.rebuilds],
+        )
         self.assertEqual(instance.Task.NONE, self.repos.instances.task(database.INSTANCE))
-        self.assertEqual(database.MARIADB_11_8, self.repos.instances.get(database.INSTANCE).version.id)
+        self.assertEqual(
+            database.MARIADB_11_8, self.repos.instances.get(database.INSTANCE).version.id
+        )
         self.assertEqual('healthy', self.status())
 
     def test_the_cloud_and_the_guest_are_asked_with_what_the_row_says(self):
         row = self.stage.until_boot()
         call = self.stage.guest.asked('pre_upgrade')[0]
-        self.assertEqual((row.id, 1, database.INSTANCE), (call.upgrade_id, call.attempt, call.instance_id))
+        self.assertEqual(
+            (row.id, 1, database.INSTANCE), (call.upgrade_id, call.attempt, call.instance_id)
+        )
         self.assertEqual('11.8.6', call.target['server_version'])
         self.assertIn(b'trove-upgrade-marker.conf', self.stage.nova.rebuilds[0][3])
 
@@ -57,13 +64,28 @@ class TestRunner(base.TestCase):
         self.assertEqual('healthy', self.status())
 
     def test_a_database_that_was_down_before_is_not_called_healthy(self):
-        down = {'name': 'guest_database', 'outcome': 'refused', 'message': 'down', 'code': 'DATABASE_NOT_SERVING'}
-        volume = {'name': 'guest_volume', 'outcome': 'refused', 'message': 'none', 'code': 'VOLUME_NOT_MOUNTED'}
-        for found, code in (([down], 'DATABASE_NOT_SERVING'), ([volume, down], 'VOLUME_NOT_MOUNTED')):
+        down = {
+            'name': 'guest_database',
+            'outcome': 'refused',
+            'message': 'down',
+            'code': 'DATABASE_NOT_SERVING',
+        }
+        volume = {
+            'name': 'guest_volume',
+            'outcome': 'refused',
+            'message': 'none',
+            'code': 'VOLUME_NOT_MOUNTED',
+        }
+        for found, code in (
+            ([down], 'DATABASE_NOT_SERVING'),
+            ([volume, down], 'VOLUME_NOT_MOUNTED'),
+        ):
             self.repos.instances.set_service_status(database.INSTANCE, 'healthy')
             self.stage.guest.says('check_upgrade', fakes.answer(result={'checks': found}))
             row = self.stage.run_on(self.stage.db.begin().id)
-            self.assertEqual((S.ABORTED, code, 'shutdown'), (row.state, row.error_code, self.status()))
+            self.assertEqual(
+                (S.ABORTED, code, 'shutdown'), (row.state, row.error_code, self.status())
+            )
 
     def test_an_end_before_the_guest_is_touched_leaves_the_status_that_stood_there(self):
         self.stage.nova.change(locked=True)
@@ -78,17 +100,28 @@ class TestRunner(base.TestCase):
         def stop(_call):
             said.append(self.status())
             return fakes.answer(JobState.REFUSED, message='no', code='NO')
+
         self.stage.guest.pre_upgrade = stop
         row = self.stage.run_on(self.stage.db.begin().id)
-        self.assertEqual((['upgrading'], S.ABORTED, 'healthy'), (said, row.state, self.status()), 'the guest has said that it serves')
+        self.assertEqual(
+            (['upgrading'], S.ABORTED, 'healthy'),
+            (said, row.state, self.status()),
+            'the guest has said that it serves',
+        )
 
     def test_a_failure_says_what_the_guest_said_of_its_database(self):
-        self.stage.guest.says('pre_upgrade', fakes.answer(JobState.FAILED, message='no space', code='SPACE'))
+        self.stage.guest.says(
+            'pre_upgrade', fakes.answer(JobState.FAILED, message='no space', code='SPACE')
+        )
         self.stage.guest.says('abort_upgrade', fakes.answer(serving=False))
         row = self.stage.run_on(self.stage.db.begin().id)
-        self.assertEqual((S.FAILED, 'UNDO_NOT_SERVING', 'shutdown'), (row.state, row.error_code, self.status()))
+        self.assertEqual(
+            (S.FAILED, 'UNDO_NOT_SERVING', 'shutdown'), (row.state, row.error_code, self.status())
+        )
 
-    def test_a_failure_of_which_no_guest_has_said_anything_leaves_the_status_unknown_until_a_retry(self):
+    def test_a_failure_of_which_no_guest_has_said_anything_leaves_the_status_unknown_until_a_retry(
+        self,
+    ):
         row = self.stage.until_boot()
         self.stage.clock.pass_time(101)
         row = self.stage.run_on(row.id)
@@ -98,24 +131,39 @@ class TestRunner(base.TestCase):
         self.assertEqual('upgrading', self.status())
 
     def test_a_guest_that_refuses_to_stop_is_told_to_undo(self):
-        self.stage.guest.says('pre_upgrade', fakes.answer(JobState.REFUSED, message='XA is prepared', code='XA_PREPARED'))
+        self.stage.guest.says(
+            'pre_upgrade',
+            fakes.answer(JobState.REFUSED, message='XA is prepared', code='XA_PREPARED'),
+        )
         row = self.stage.run_on(self.stage.db.begin().id)
-        self.assertEqual((S.ABORTED, 'XA_PREPARED', 'XA is prepared'), (row.state, row.error_code, row.cause))
+        self.assertEqual(
+            (S.ABORTED, 'XA_PREPARED', 'XA is prepared'), (row.state, row.error_code, row.cause)
+        )
         self.assertEqual(1, len(self.stage.guest.asked('abort_upgrade')))
         self.assertEqual([(Step.PRECHECK, 'done'), (Step.QUIESCE, 'refused')], self.outcomes(row))
 
     def test_an_undo_that_does_not_serve_ends_failed_and_keeps_both_causes(self):
-        self.stage.guest.says('pre_upgrade', fakes.answer(JobState.FAILED, message='no space', code='SPACE'))
-        self.stage.guest.says('abort_upgrade', fakes.answer(JobState.FAILED, message='will not start', code='START'))
+        self.stage.guest.says(
+            'pre_upgrade', fakes.answer(JobState.FAILED, message='no space', code='SPACE')
+        )
+        self.stage.guest.says(
+            'abort_upgrade', fakes.answer(JobState.FAILED, message='will not start', code='START')
+        )
         row = self.stage.run_on(self.stage.db.begin().id)
         self.assertEqual((S.FAILED, 'START'), (row.state, row.error_code))
         self.assertIn('will not start', row.cause)
         self.assertIn('no space', row.cause)
-        self.assertEqual(instance.Task.UPGRADING_ERROR, self.repos.instances.task(database.INSTANCE))
+        self.assertEqual(
+            instance.Task.UPGRADING_ERROR, self.repos.instances.task(database.INSTANCE)
+        )
 
     def test_a_takeover_goes_on_undoing(self):
-        self.stage.guest.says('pre_upgrade', fakes.answer(JobState.REFUSED, message='no', code='NO'))
-        self.stage.guest.says('abort_upgrade', fakes.answer(JobState.RUNNING), fakes.answer(serving=True))
+        self.stage.guest.says(
+            'pre_upgrade', fakes.answer(JobState.REFUSED, message='no', code='NO')
+        )
+        self.stage.guest.says(
+            'abort_upgrade', fakes.answer(JobState.RUNNING), fakes.answer(serving=True)
+        )
         upgrade_id = self.stage.db.begin().id
         row = self.stage.run_on(upgrade_id)
         self.assertEqual(S.RUNNING, row.state)
@@ -126,7 +174,9 @@ class TestRunner(base.TestCase):
         self.assertEqual(1, len(self.stage.guest.asked('pre_upgrade')))
 
     def test_an_undo_that_lasts_too_long_ends_failed(self):
-        self.stage.guest.says('pre_upgrade', fakes.answer(JobState.REFUSED, message='no', code='NO'))
+        self.stage.guest.says(
+            'pre_upgrade', fakes.answer(JobState.REFUSED, message='no', code='NO')
+        )
         self.stage.guest.says('abort_upgrade', fakes.silent('abort_upgrade'))
         upgrade_id = self.stage.db.begin().id
         self.stage.run_on(upgrade_id)
@@ -135,7 +185,9 @@ class TestRunner(base.TestCase):
         self.assertEqual((S.FAILED, 'UNDO_TIMEOUT'), (row.state, row.error_code))
 
     def test_nova_that_refuses_the_rebuild_leads_to_aborted_and_serving(self):
-        self.stage.nova.answers = [exceptions.RebuildRefused(server_id=database.SERVER, found='quota')]
+        self.stage.nova.answers = [
+            exceptions.RebuildRefused(server_id=database.SERVER, found='quota')
+        ]
         row = self.stage.run_on(self.stage.db.begin().id)
         self.assertEqual((S.ABORTED, 'REBUILD_REFUSED'), (row.state, row.error_code))
         self.assertEqual(1, len(self.stage.guest.asked('abort_upgrade')))
@@ -152,7 +204,11 @@ class TestRunner(base.TestCase):
 
         self.repos.upgrades.retry(upgrade_id)
         self.stage.run_on(upgrade_id)
-        self.assertEqual(asked, len(self.stage.guest.asked('pre_upgrade')), 'the former guest is gone and is not asked')
+        self.assertEqual(
+            asked,
+            len(self.stage.guest.asked('pre_upgrade')),
+            'the former guest is gone and is not asked',
+        )
         self.stage.nova.change(status='ACTIVE')
         self.stage.nova.result = compute.RebuildResult.SUCCESS
         row = self.stage.run_on(upgrade_id)
@@ -160,7 +216,9 @@ class TestRunner(base.TestCase):
         row = self.stage.run_on(upgrade_id)
 
         self.assertEqual((S.COMPLETED, 2), (row.state, row.attempt))
-        self.assertEqual([f'{upgrade_id}:1', f'{upgrade_id}:2'], [call[2] for call in self.stage.nova.rebuilds])
+        self.assertEqual(
+            [f'{upgrade_id}:1', f'{upgrade_id}:2'], [call[2] for call in self.stage.nova.rebuilds]
+        )
 
     def test_a_boot_that_never_comes_fails_and_a_retry_rebuilds_again(self):
         row = self.stage.until_boot()
@@ -178,7 +236,10 @@ class TestRunner(base.TestCase):
     def test_a_retry_on_a_root_disk_that_somebody_else_has_rebuilt_rebuilds_again(self):
         row = self.stage.until_boot()
         self.stage.heartbeat(row)
-        self.stage.guest.says('post_upgrade', fakes.answer(JobState.FAILED, message='no port', code='DATABASE_NOT_REACHABLE'))
+        self.stage.guest.says(
+            'post_upgrade',
+            fakes.answer(JobState.FAILED, message='no port', code='DATABASE_NOT_REACHABLE'),
+        )
         row = self.stage.run_on(row.id)
         self.assertEqual((S.FAILED, Step.RESTORE), (row.state, row.step))
         self.stage.heartbeat(row, marker='of another rebuild', boot_id='another')
@@ -197,7 +258,9 @@ class TestRunner(base.TestCase):
         self.assertEqual(1, len(self.stage.nova.rebuilds))
 
     def test_a_retry_after_a_failed_undo_stops_the_guest_again_before_it_rebuilds(self):
-        self.stage.nova.answers = [exceptions.RebuildRefused(server_id=database.SERVER, found='quota')]
+        self.stage.nova.answers = [
+            exceptions.RebuildRefused(server_id=database.SERVER, found='quota')
+        ]
         self.stage.guest.says('abort_upgrade', fakes.answer(JobState.FAILED, message='x', code='X'))
         row = self.stage.run_on(self.stage.db.begin().id)
         self.assertEqual(S.FAILED, row.state)
@@ -216,32 +279,48 @@ class TestRunner(base.TestCase):
         self.assertEqual(instance.Task.RESIZING, self.repos.instances.task(database.INSTANCE))
 
     def test_an_instance_taken_before_quiesce_is_left_alone(self):
-        self.stage.guest.says('check_upgrade', fakes.answer(JobState.RUNNING), self.stage.guest.script['check_upgrade'][0])
+        self.stage.guest.says(
+            'check_upgrade',
+            fakes.answer(JobState.RUNNING),
+            self.stage.guest.script['check_upgrade'][0],
+        )
         row = self.stage.run_on(self.stage.db.begin().id)
         stage = self.stage
         precheck = stage.precheck
         self.assertEqual(Step.PRECHECK, row.step)
-        stage.precheck = dataclasses.replace(precheck, preflight=_TakenDuring(precheck.preflight, stage.db))
+        stage.precheck = dataclasses.replace(
+            precheck, preflight=_TakenDuring(precheck.preflight, stage.db)
+        )
         row = stage.run_on(row.id)
         self.assertEqual((S.FAILED, 'INSTANCE_CHANGED'), (row.state, row.error_code))
         self.assertEqual([], stage.guest.asked('pre_upgrade'))
 
     def test_what_a_tenant_reads_names_no_address_of_novas(self):
         def away(*_arguments, **_words):
-            raise exceptions.ComputeUnavailable(what='server s', found='Unable to establish connection to http://nova-int.example:8774/')
+            raise exceptions.ComputeUnavailable(
+                what='server s',
+                found='Unable to establish connection to http://nova-int.example:8774/',
+            )
+
         self.stage.nova.server = away
         row = self.stage.run_on(self.stage.db.begin().id)
         self.assertEqual(S.RUNNING, row.state)
         self.assertIn('Nova cannot be asked for server s', row.steps[-1].message)
         self.assertNotIn('nova-int', row.steps[-1].message)
 
-    def test_a_guest_that_is_silent_is_told_from_one_that_never_spoke_and_one_that_was_restarted(self):
+    def test_a_guest_that_is_silent_is_told_from_one_that_never_spoke_and_one_that_was_restarted(
+        self,
+    ):
         self.stage.guest.says('check_upgrade', fakes.silent('check_upgrade'))
         row = self.stage.run_on(self.stage.db.begin().id)
-        self.assertRegex(row.steps[-1].message, 'no upgrade agent was ever heard.* It is asked again[.]$')
+        self.assertRegex(
+            row.steps[-1].message, 'no upgrade agent was ever heard.* It is asked again[.]$'
+        )
         self.stage.heartbeat(row, boot_id=fakes.FORMER_BOOT)
         row = self.stage.run_on(row.id)
-        self.assertRegex(row.steps[-1].message, 'last heard at .* UTC: since then.* It is asked again[.]$')
+        self.assertRegex(
+            row.steps[-1].message, 'last heard at .* UTC: since then.* It is asked again[.]$'
+        )
         self.stage.guest.says('check_upgrade', fakes.answer(result={'checks': []}))
         self.stage.guest.says('pre_upgrade', fakes.silent('pre_upgrade'))
         row = self.stage.run_on(row.id)
@@ -259,11 +338,16 @@ class TestRunner(base.TestCase):
         row = self.stage.run_on(self.stage.db.begin().id)
         self.assertEqual(S.RUNNING, row.state)
         self.assertNotIn('boom', row.steps[-1].message, 'tenants read it')
-        self.assertRegex(row.steps[-1].message, r'RuntimeError at trove_upgrade\.tests\.unit\.taskmanager\.fakes:\d+ \(_answer\)')
+        self.assertRegex(
+            row.steps[-1].message,
+            r'RuntimeError at trove_upgrade\.tests\.unit\.taskmanager\.fakes:\d+ \(_answer\)',
+        )
         self.assertEqual(1, logged.output.count('Traceback (most recent call last)'))
         self.stage.clock.pass_time(10)
         self.stage.run_on(row.id)
-        self.assertEqual(1, logged.output.count('Traceback (most recent call last)'), 'once, not at each try')
+        self.assertEqual(
+            1, logged.output.count('Traceback (most recent call last)'), 'once, not at each try'
+        )
         self.stage.clock.pass_time(101)
         row = self.stage.run_on(row.id)
         self.assertEqual((S.ABORTED, 'PRECHECK_TIMEOUT'), (row.state, row.error_code))
@@ -281,13 +365,16 @@ class TestRunner(base.TestCase):
             self.stage.db.pass_time(1000)
             self.repos.upgrades.claim(upgrade_id, 'other', 60)
             return fakes.answer(JobState.REFUSED, message='no', code='NO')
+
         self.stage.guest.check_upgrade = overtake
         self.assertIsNone(self.stage.runner().run(upgrade_id))
         row = self.repos.upgrades.get(upgrade_id)
         self.assertEqual((S.RUNNING, 'other'), (row.state, row.owner))
 
     def test_the_second_lot_of_questions_comes_less_often(self):
-        self.stage.guest.says('pre_upgrade', fakes.answer(JobState.RUNNING, percent=40, message='counting'))
+        self.stage.guest.says(
+            'pre_upgrade', fakes.answer(JobState.RUNNING, percent=40, message='counting')
+        )
         upgrade_id = self.stage.db.begin().id
         seconds = [self.stage.runner().run(upgrade_id).seconds for _ in range(30)]
         self.assertLess(seconds[0], 1)
@@ -302,7 +389,9 @@ class TestRunner(base.TestCase):
         self.assertIn(row.id, [turn.id for turn in self.repos.upgrades.due(10)])
 
     def test_version_with_tags_keeps_the_image_that_was_found(self):
-        version_id = self.stage.db.add_version(name='11.8.7', number='11.8.6', image_id=None, image_tags='trove,mariadb')
+        version_id = self.stage.db.add_version(
+            name='11.8.7', number='11.8.6', image_id=None, image_tags='trove,mariadb'
+        )
         row = self.stage.db.begin(version_id=version_id, target_image_id='')
         self.stage.run_on(row.id)
         row = self.stage.run_on(row.id)
@@ -312,15 +401,23 @@ class TestRunner(base.TestCase):
     def test_a_guest_that_was_rebuilt_once_more_is_restored_again(self):
         row = self.stage.until_boot()
         self.stage.heartbeat(row)
-        self.stage.guest.says('verify_upgrade', fakes.silent('verify_upgrade'), self.stage.guest.script['verify_upgrade'][0])
+        self.stage.guest.says(
+            'verify_upgrade',
+            fakes.silent('verify_upgrade'),
+            self.stage.guest.script['verify_upgrade'][0],
+        )
         self.stage.run_on(row.id)
         self.stage.heartbeat(row, boot_id='boot-again')
-        self.stage.guest.says('post_upgrade', fakes.answer(boot_id='boot-again', server_state=ServerState.RUNNING))
+        self.stage.guest.says(
+            'post_upgrade', fakes.answer(boot_id='boot-again', server_state=ServerState.RUNNING)
+        )
         self.stage.run_on(row.id)
         self.stage.run_on(row.id)  # verify has let go of the row for a moment
         row = self.stage.run_on(row.id)
         self.assertEqual(S.COMPLETED, row.state)
-        self.assertEqual([Step.VERIFY, Step.RESTORE, Step.VERIFY], [run.step for run in row.steps][-3:])
+        self.assertEqual(
+            [Step.VERIFY, Step.RESTORE, Step.VERIFY], [run.step for run in row.steps][-3:]
+        )
 
 
 class _TakenDuring:

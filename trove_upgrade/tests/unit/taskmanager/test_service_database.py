@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The service refuses a database that several processes cannot share."""
+
 from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
@@ -10,7 +11,6 @@ from trove_upgrade.tests.unit import base
 
 
 class TestDatabase(base.TestCase):
-
     def test_sqlite_is_refused_and_it_says_why(self):
         conf = cfg.ConfigOpts()
         our_conf.register_opts(conf)

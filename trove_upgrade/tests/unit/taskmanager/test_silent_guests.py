@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many guests that keep workers waiting, and one whose upgrade has nothing to do with them: in simulated time, with the real runner and rows."""
+
 import dataclasses
 import itertools
 
@@ -22,7 +23,6 @@ def highest(_low, high):
 
 
 class SilentGuestsCase(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.stage = self.useFixture(fakes.Stage())
@@ -33,8 +33,15 @@ class SilentGuestsCase(base.TestCase):
     def runs(self, guests, run_clock):
         calls = dataclasses.replace(self.stage.calls, clock=run_clock)
         step = simulation.AskingStep(guests, calls)
-        runner = dataclasses.replace(self.stage.runner(), steps=dict.fromkeys(states.STEPS, step), clock=run_clock, uniform=highest)
-        self.healer = Healer(self.stage.repos.upgrades, self.stage.repos.guests, guests, calls, 100, uniform=highest)
+        runner = dataclasses.replace(
+            self.stage.runner(),
+            steps=dict.fromkeys(states.STEPS, step),
+            clock=run_clock,
+            uniform=highest,
+        )
+        self.healer = Healer(
+            self.stage.repos.upgrades, self.stage.repos.guests, guests, calls, 100, uniform=highest
+        )
         return {'upgrade': runner.run, 'heal': self.healer.run}
 
     def begin(self, project, *seconds):
@@ -53,7 +60,11 @@ class SilentGuestsCase(base.TestCase):
         row = self.stage.db.begin(instance_id)
         upgrades = self.stage.repos.upgrades
         ended = upgrades.end(upgrades.claim(row.id, 'tm', 60), states.UpgradeState.COMPLETED)
-        self.stage.repos.guests.record(guest.Heartbeat(instance_id, fakes.NEW_BOOT, ended.marker, False, '1.0', None, ServerState.STOPPED))
+        self.stage.repos.guests.record(
+            guest.Heartbeat(
+                instance_id, fakes.NEW_BOOT, ended.marker, False, '1.0', None, ServerState.STOPPED
+            )
+        )
         return ended
 
     def turns(self, row):
@@ -61,7 +72,6 @@ class SilentGuestsCase(base.TestCase):
 
 
 class TestSilentGuests(SilentGuestsCase):
-
     def test_alone_it_has_its_turns(self):
         self.simulation.run_for(SECONDS)
         self.assertEqual(TURNS_ALONE, self.turns(self.healthy))
@@ -117,7 +127,9 @@ class TestSilentGuests(SilentGuestsCase):
             pauses.append(following[0] - one[0] - one[2])
         self.assertTrue(all(pause > 0.9 for pause in pauses), pauses)
 
-    def test_beside_silent_guests_of_24_projects_each_is_waited_for_once_and_then_it_has_its_turns(self):
+    def test_beside_silent_guests_of_24_projects_each_is_waited_for_once_and_then_it_has_its_turns(
+        self,
+    ):
         """Nothing is known of them at first: three times eight workers wait for 15 s."""
         for number in range(MANY):
             self.begin(f'silent-{number}', None)
@@ -130,8 +142,13 @@ class TestSilentGuests(SilentGuestsCase):
     def test_a_silent_guest_is_asked_less_and_less_often(self):
         silent = self.begin('silent-project', None)
         self.simulation.run_for(300)
-        moments = [moment for moment, asked in self.simulation.guests.calls if asked == silent.instance_id]
-        pauses = [round(later - earlier - simulation.CALL_SECONDS) for earlier, later in itertools.pairwise(moments)]
+        moments = [
+            moment for moment, asked in self.simulation.guests.calls if asked == silent.instance_id
+        ]
+        pauses = [
+            round(later - earlier - simulation.CALL_SECONDS)
+            for earlier, later in itertools.pairwise(moments)
+        ]
         self.assertEqual([2, 4, 8, 16, 30, 30], pauses[:6])
 
     def test_what_is_known_of_it_moves_to_another_taskmanager_with_the_row(self):
@@ -139,7 +156,10 @@ class TestSilentGuests(SilentGuestsCase):
         self.simulation.run_for(30)
         self.assertEqual(2 * 2, self.stage.repos.upgrades.get(silent.id).stalls)
         self.stage.db.pass_time(3600)
-        self.assertEqual({silent.id: True, self.healthy.id: False}, {turn.id: turn.is_slow for turn in self.stage.repos.upgrades.due(10)})
+        self.assertEqual(
+            {silent.id: True, self.healthy.id: False},
+            {turn.id: turn.is_slow for turn in self.stage.repos.upgrades.due(10)},
+        )
 
     def test_its_answers_make_it_a_prompt_one_again(self):
         back = self.begin('project', None, *[0.0] * 30)
@@ -150,15 +170,20 @@ class TestSilentGuests(SilentGuestsCase):
         silent = self.begin('silent-project', None)
         self.simulation.run_for(40)
         upgrades = self.stage.repos.upgrades
-        upgrades.end(upgrades.claim(silent.id, 'tm', 60), states.UpgradeState.FAILED, cause='it was silent')
+        upgrades.end(
+            upgrades.claim(silent.id, 'tm', 60), states.UpgradeState.FAILED, cause='it was silent'
+        )
         self.assertEqual(0, upgrades.retry(silent.id).stalls)
 
 
 #: By name: of whom the error speaks that ends a call of 15 s while the guest itself is well.
 OUTAGES = {
     'the broker, for a question': lambda method, call: exceptions.GuestNotAsked(
-        instance_id=call.instance_id, method=method, timeout_seconds=simulation.CALL_SECONDS),
-    'the broker, for a message': lambda *_: exceptions.MessagingUnavailable(what='RPC', found='no broker'),
+        instance_id=call.instance_id, method=method, timeout_seconds=simulation.CALL_SECONDS
+    ),
+    'the broker, for a message': lambda *_: exceptions.MessagingUnavailable(
+        what='RPC', found='no broker'
+    ),
     'Nova': lambda *_: exceptions.ComputeUnavailable(what='a server', found='timed out'),
 }
 
@@ -186,8 +211,16 @@ class TestOutages(SilentGuestsCase):
             with self.subTest(name):
                 over = self.outage(error)
                 self.simulation.run_for(simulation.CALL_SECONDS + 30)
-                asked = min(moment for moment, _, waited in self.simulation.turns_of(self.healthy.id) if moment >= over and not waited)
-                self.assertLessEqual(asked - over, simulation.CALL_SECONDS + 4.1, 'the call that was under way, and the pause after it')
+                asked = min(
+                    moment
+                    for moment, _, waited in self.simulation.turns_of(self.healthy.id)
+                    if moment >= over and not waited
+                )
+                self.assertLessEqual(
+                    asked - over,
+                    simulation.CALL_SECONDS + 4.1,
+                    'the call that was under way, and the pause after it',
+                )
 
     def test_its_guest_may_speak_up_before_the_pause_is_over(self):
         """Its heartbeats come through the broker again."""
@@ -202,21 +235,29 @@ class TestOutages(SilentGuestsCase):
         self.simulation.run_for(60)
         before = self.stage.repos.upgrades.get(silent.id).stalls
         self.outage(OUTAGES['Nova'])
-        self.assertEqual((True, before), (before > 0, self.stage.repos.upgrades.get(silent.id).stalls))
+        self.assertEqual(
+            (True, before), (before > 0, self.stage.repos.upgrades.get(silent.id).stalls)
+        )
 
     def test_one_that_must_be_healed_is_asked_again_within_seconds_too(self):
         healed = self.completed('project')
         self.simulation.guests.outage = OUTAGES['the broker, for a question']
         for _ in range(200):
-            self.simulation.agenda.put(Job('heal', Turn(healed.id, healed.project_id, is_slow=True)))
+            self.simulation.agenda.put(
+                Job('heal', Turn(healed.id, healed.project_id, is_slow=True))
+            )
             self.simulation.run_for(1)
-        moments = [moment for moment, asked in self.simulation.guests.calls if asked == healed.instance_id]
-        pauses = [later - earlier - simulation.CALL_SECONDS for earlier, later in itertools.pairwise(moments)]
+        moments = [
+            moment for moment, asked in self.simulation.guests.calls if asked == healed.instance_id
+        ]
+        pauses = [
+            later - earlier - simulation.CALL_SECONDS
+            for earlier, later in itertools.pairwise(moments)
+        ]
         self.assertLessEqual(max(pauses), 6)
 
 
 class TestNudgesOfSilentGuests(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.stage = self.useFixture(fakes.Stage())
@@ -231,7 +272,9 @@ class TestNudgesOfSilentGuests(base.TestCase):
         self.wait(6)
         self.assertIsNone(self.upgrades.turn(self.row.id))
         self.stage.db.pass_time(31)
-        self.assertEqual(Turn(self.row.id, database.PROJECT, is_slow=True), self.upgrades.turn(self.row.id))
+        self.assertEqual(
+            Turn(self.row.id, database.PROJECT, is_slow=True), self.upgrades.turn(self.row.id)
+        )
 
     def test_one_that_answered_last_is_put_in_before_its_time(self):
         self.wait(0)
@@ -239,7 +282,6 @@ class TestNudgesOfSilentGuests(base.TestCase):
 
 
 class TestDue(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.db = self.useFixture(database.SampleDatabase())

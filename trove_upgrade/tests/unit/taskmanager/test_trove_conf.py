@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One configuration file for Trove and for us: `trove-upgrade-taskmanager --config-file /etc/trove/trove.conf`."""
+
 import pathlib
 
 import fixtures
@@ -14,7 +15,7 @@ from trove_upgrade.taskmanager import service
 from trove_upgrade.tests.unit import base
 
 #: What a trove.conf of Trove 26 has; groups and options that are none of ours among it.
-TROVE_CONF = '''
+TROVE_CONF = """
 [DEFAULT]
 debug = False
 log_dir = /var/log/trove
@@ -40,8 +41,8 @@ volume_support = True
 network_isolation = True
 [oslo_messaging_notifications]
 driver = messagingv2
-'''
-CREDENTIALS = '''
+"""
+CREDENTIALS = """
 [service_credentials]
 auth_url = http://keystone/identity/v3
 username = trove
@@ -50,26 +51,25 @@ project_name = service
 user_domain_name = Default
 project_domain_name = Default
 region_name = RegionOne
-'''
-FORMER_CREDENTIALS = '''
+"""
+FORMER_CREDENTIALS = """
 [DEFAULT]
 trove_auth_url = http://keystone/identity/v3
 nova_proxy_admin_user = trove
 nova_proxy_admin_pass = secret
 nova_proxy_admin_tenant_name = service
 os_region_name = RegionOne
-'''
-OURS = '''
+"""
+OURS = """
 [trove_upgrade]
 write_service_status = false
 guest_topic_prefix = trove-upgrade-guest.
 guest_config_file = /etc/trove/trove-guestagent.conf
-'''
+"""
 KEYS = f'\nguest_key_encryption_keys = {at_rest.generate()}\n'
 
 
 class TestTrovesFile(base.TestCase):
-
     def conf(self, *texts):
         path = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'trove.conf')
         path.write_text(''.join(texts))
@@ -83,11 +83,19 @@ class TestTrovesFile(base.TestCase):
         conf = self.conf(TROVE_CONF, CREDENTIALS, OURS, KEYS)
         outside = service.ports_from_conf(conf)
         files = service.guest_files_of(conf, outside)
-        self.assertEqual(('/etc/trove/trove-guestagent.conf', 'trove-upgrade-guest.'), (files.guest_config_file, files.guest_topic_prefix))
+        self.assertEqual(
+            ('/etc/trove/trove-guestagent.conf', 'trove-upgrade-guest.'),
+            (files.guest_config_file, files.guest_topic_prefix),
+        )
         steps = service.steps(conf, outside, preflight=None, call=None)
         self.assertEqual(75.0, steps[service.states.Step.VERIFY].status_seconds)
-        self.assertEqual(('trove-upgrade', 'trove-upgrade-taskmanager'),
-                         (transport.taskmanager_target(conf, server='h').exchange, transport.taskmanager_target(conf, server='h').topic))
+        self.assertEqual(
+            ('trove-upgrade', 'trove-upgrade-taskmanager'),
+            (
+                transport.taskmanager_target(conf, server='h').exchange,
+                transport.taskmanager_target(conf, server='h').topic,
+            ),
+        )
 
     def test_alone_nobody_waits_for_an_agent_of_troves(self):
         conf = self.conf(TROVE_CONF, CREDENTIALS, '[trove_upgrade]', KEYS)
@@ -97,4 +105,7 @@ class TestTrovesFile(base.TestCase):
     def test_the_service_user_is_troves_under_either_of_its_names(self):
         for texts in ((TROVE_CONF, CREDENTIALS), (TROVE_CONF, FORMER_CREDENTIALS)):
             made = session.from_conf(self.conf(*texts), timeout_seconds=5).auth
-            self.assertEqual(('http://keystone/identity/v3', 'trove', 'service'), (made.auth_url, made._username, made._project_name))
+            self.assertEqual(
+                ('http://keystone/identity/v3', 'trove', 'service'),
+                (made.auth_url, made._username, made._project_name),
+            )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The module that a WSGI server loads, in a process of its own: loading it chooses the threading model for a whole process."""
+
 import json
 import os
 import pathlib
@@ -66,26 +67,35 @@ _FILTER = textwrap.dedent("""
 
 
 class ProcessTestCase(base.TestCase):
-
     def load(self, connection, program=_PROGRAM):
         path = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'trove-upgrade.conf')
         path.write_text(_CONFIGURATION.format(connection=connection), encoding='utf-8')
-        return subprocess.run([sys.executable, '-c', program], env={**os.environ, 'OS_TROVE_UPGRADE_CONFIG_FILES': str(path)}, timeout=120,
-                              capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [sys.executable, '-c', program],
+            env={**os.environ, 'OS_TROVE_UPGRADE_CONFIG_FILES': str(path)},
+            timeout=120,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
 
 class TestApplication(ProcessTestCase):
-
     def test_it_answers_what_needs_no_token_and_nothing_else(self):
         done = self.load('mysql+pymysql://u:p@127.0.0.1:1/trove')
         self.assertEqual(0, done.returncode, done.stderr)
         found = json.loads(done.stdout.splitlines()[-1])
-        self.assertEqual({'/': 200, '/v1.0/': 200, '/healthcheck': 200, '/v1.0/p/instances': 401, '/x': 404}, found['statuses'])
+        self.assertEqual(
+            {'/': 200, '/v1.0/': 200, '/healthcheck': 200, '/v1.0/p/instances': 401, '/x': 404},
+            found['statuses'],
+        )
         self.assertEqual(['v1.0'], [each['id'] for each in found['root']['versions']])
         self.assertEqual('CURRENT', found['v1']['version']['status'])
         self.assertEqual(1, len(set(found['ids'])))
         self.assertTrue(found['ids'][0].startswith('req-'))
-        self.assertEqual((1, 'THREADING', False), (found['threads'], found['backend'], found['eventlet']))
+        self.assertEqual(
+            (1, 'THREADING', False), (found['threads'], found['backend'], found['eventlet'])
+        )
 
     def test_sqlite_is_refused_with_a_reason(self):
         done = self.load('sqlite:///trove.db')
@@ -94,11 +104,22 @@ class TestApplication(ProcessTestCase):
 
 
 class TestFilterInTrovesProcess(ProcessTestCase):
-
     def test_it_loads_by_its_entry_point_and_changes_nothing_of_the_process(self):
         done = self.load('sqlite://', _FILTER)
         self.assertEqual(0, done.returncode, done.stdout + done.stderr)
         found = json.loads(done.stdout.splitlines()[-1])
         self.assertEqual([203, '{"instance": {"name": "x"}}'], found['handed_on'])
-        self.assertEqual((401, 1, False, False), (found['without_token'], found['threads'], found['monkey_patched'], found['trove_imported']))
-        self.assertEqual(500, found['claimed'], 'a database that we cannot use fails our requests, and nothing else')
+        self.assertEqual(
+            (401, 1, False, False),
+            (
+                found['without_token'],
+                found['threads'],
+                found['monkey_patched'],
+                found['trove_imported'],
+            ),
+        )
+        self.assertEqual(
+            500,
+            found['claimed'],
+            'a database that we cannot use fails our requests, and nothing else',
+        )

@@ -3,6 +3,7 @@
 
 Standalone.
 """
+
 from typing import Any
 
 import sqlalchemy as sa
@@ -41,7 +42,8 @@ def _datastores() -> None:
         'datastores',
         sa.Column('id', sa.String(36), primary_key=True),
         sa.Column('name', sa.String(255), unique=True),
-        sa.Column('default_version_id', sa.String(36)))
+        sa.Column('default_version_id', sa.String(36)),
+    )
 
 
 def _datastore_versions() -> None:
@@ -58,22 +60,32 @@ def _datastore_versions() -> None:
         sa.Column('version', sa.String(255)),
         sa.Column('registry_ext', sa.Text(), nullable=False),
         sa.Column('repl_strategy', sa.Text(), nullable=False),
-        sa.UniqueConstraint('datastore_id', 'name', 'version', name='ds_versions'))
+        sa.UniqueConstraint('datastore_id', 'name', 'version', name='ds_versions'),
+    )
 
 
 def _datastore_version_metadata() -> None:
     ops.ensure_table(
         'datastore_version_metadata',
         sa.Column('id', sa.String(36), primary_key=True),
-        sa.Column('datastore_version_id', sa.String(36), sa.ForeignKey('datastore_versions.id', ondelete='CASCADE')),
+        sa.Column(
+            'datastore_version_id',
+            sa.String(36),
+            sa.ForeignKey('datastore_versions.id', ondelete='CASCADE'),
+        ),
         sa.Column('key', sa.String(128), nullable=False),
         sa.Column('value', sa.String(128)),
         _time('created', nullable=False),
         sa.Column('deleted', sa.Boolean(), nullable=False),
         _time('deleted_at'),
         _time('updated_at'),
-        sa.UniqueConstraint('datastore_version_id', 'key', 'value',
-            name='UQ_datastore_version_metadata_datastore_version_id_key_value'))
+        sa.UniqueConstraint(
+            'datastore_version_id',
+            'key',
+            'value',
+            name='UQ_datastore_version_metadata_datastore_version_id_key_value',
+        ),
+    )
 
 
 def _configurations() -> None:
@@ -87,17 +99,21 @@ def _configurations() -> None:
         sa.Column('deleted', sa.Boolean(), nullable=False),
         _time('deleted_at'),
         _time('created'),
-        _time('updated'))
+        _time('updated'),
+    )
 
 
 def _configuration_parameters() -> None:
     ops.ensure_table(
         'configuration_parameters',
-        sa.Column('configuration_id', sa.String(36), sa.ForeignKey('configurations.id'), primary_key=True),
+        sa.Column(
+            'configuration_id', sa.String(36), sa.ForeignKey('configurations.id'), primary_key=True
+        ),
         sa.Column('configuration_key', sa.String(128), primary_key=True),
         sa.Column('configuration_value', sa.String(128)),
         sa.Column('deleted', sa.Boolean(), nullable=False),
-        _time('deleted_at'))
+        _time('deleted_at'),
+    )
 
 
 def _datastore_configuration_parameters() -> None:
@@ -105,13 +121,22 @@ def _datastore_configuration_parameters() -> None:
         'datastore_configuration_parameters',
         sa.Column('id', sa.String(36), primary_key=True),
         sa.Column('name', sa.String(128), primary_key=True),
-        sa.Column('datastore_version_id', sa.String(36), sa.ForeignKey('datastore_versions.id'), primary_key=True),
+        sa.Column(
+            'datastore_version_id',
+            sa.String(36),
+            sa.ForeignKey('datastore_versions.id'),
+            primary_key=True,
+        ),
         sa.Column('restart_required', sa.Boolean(), nullable=False),
         sa.Column('max_size', sa.String(40)),
         sa.Column('min_size', sa.String(40)),
         sa.Column('data_type', sa.String(128), nullable=False),
-        sa.UniqueConstraint('datastore_version_id', 'name',
-            name='UQ_datastore_configuration_parameters_datastore_version_id_name'))
+        sa.UniqueConstraint(
+            'datastore_version_id',
+            'name',
+            name='UQ_datastore_configuration_parameters_datastore_version_id_name',
+        ),
+    )
 
 
 def _clusters() -> None:
@@ -123,11 +148,20 @@ def _clusters() -> None:
         sa.Column('name', sa.String(255), nullable=False),
         sa.Column('task_id', sa.Integer(), nullable=False),
         sa.Column('tenant_id', sa.String(36), nullable=False),
-        sa.Column('datastore_version_id', sa.String(36), sa.ForeignKey('datastore_versions.id',
-            name='clusters_ibfk_1'), nullable=False),
+        sa.Column(
+            'datastore_version_id',
+            sa.String(36),
+            sa.ForeignKey('datastore_versions.id', name='clusters_ibfk_1'),
+            nullable=False,
+        ),
         sa.Column('deleted', sa.Boolean()),
         _time('deleted_at'),
-        sa.Column('configuration_id', sa.String(36), sa.ForeignKey('configurations.id', name='clusters_ibfk_2')))
+        sa.Column(
+            'configuration_id',
+            sa.String(36),
+            sa.ForeignKey('configurations.id', name='clusters_ibfk_2'),
+        ),
+    )
     ops.ensure_index('clusters_tenant_id', 'clusters', ['tenant_id'])
     ops.ensure_index('clusters_deleted', 'clusters', ['deleted'])
 
@@ -151,18 +185,30 @@ def _instances() -> None:
         sa.Column('server_status', sa.String(64)),
         sa.Column('deleted', sa.Boolean()),
         _time('deleted_at'),
-        sa.Column('datastore_version_id', sa.String(36), sa.ForeignKey('datastore_versions.id',
-            name='instances_ibfk_1')),
-        sa.Column('configuration_id', sa.String(36), sa.ForeignKey('configurations.id', name='instances_ibfk_2')),
-        sa.Column('slave_of_id', sa.String(36), sa.ForeignKey('instances.id', name='instances_ibfk_3')),
-        sa.Column('cluster_id', sa.String(36), sa.ForeignKey('clusters.id', name='instances_ibfk_4')),
+        sa.Column(
+            'datastore_version_id',
+            sa.String(36),
+            sa.ForeignKey('datastore_versions.id', name='instances_ibfk_1'),
+        ),
+        sa.Column(
+            'configuration_id',
+            sa.String(36),
+            sa.ForeignKey('configurations.id', name='instances_ibfk_2'),
+        ),
+        sa.Column(
+            'slave_of_id', sa.String(36), sa.ForeignKey('instances.id', name='instances_ibfk_3')
+        ),
+        sa.Column(
+            'cluster_id', sa.String(36), sa.ForeignKey('clusters.id', name='instances_ibfk_4')
+        ),
         sa.Column('shard_id', sa.String(36)),
         sa.Column('type', sa.String(64)),
         sa.Column('region_id', sa.String(255)),
         sa.Column('encrypted_key', sa.String(255)),
         sa.Column('access', sa.Text()),
         sa.Column('ssl_mode', sa.String(16)),
-        sa.Column('ssl_ref', sa.Text()))
+        sa.Column('ssl_ref', sa.Text()),
+    )
     ops.ensure_index('instances_tenant_id', 'instances', ['tenant_id'])
     ops.ensure_index('instances_deleted', 'instances', ['deleted'])
     ops.ensure_index('instances_cluster_id', 'instances', ['cluster_id'])
@@ -175,7 +221,8 @@ def _service_statuses() -> None:
         sa.Column('instance_id', sa.String(36), nullable=False),
         sa.Column('status_id', sa.Integer(), nullable=False),
         sa.Column('status_description', sa.String(64), nullable=False),
-        _time('updated_at'))
+        _time('updated_at'),
+    )
     ops.ensure_index('service_statuses_instance_id', 'service_statuses', ['instance_id'])
 
 
@@ -183,14 +230,23 @@ def _instance_faults() -> None:
     ops.ensure_table(
         'instance_faults',
         sa.Column('id', sa.String(64), primary_key=True),
-        sa.Column('instance_id', sa.String(64), sa.ForeignKey('instances.id', ondelete='CASCADE',
-            onupdate='CASCADE'), nullable=False),
+        sa.Column(
+            'instance_id',
+            sa.String(64),
+            sa.ForeignKey('instances.id', ondelete='CASCADE', onupdate='CASCADE'),
+            nullable=False,
+        ),
         sa.Column('message', sa.String(255), nullable=False),
-        sa.Column('details', sa.Text().with_variant(mysql.MEDIUMTEXT(), 'mysql', 'mariadb'), nullable=False),
+        sa.Column(
+            'details',
+            sa.Text().with_variant(mysql.MEDIUMTEXT(), 'mysql', 'mariadb'),
+            nullable=False,
+        ),
         _time('created', nullable=False),
         _time('updated', nullable=False),
         sa.Column('deleted', sa.Boolean(), nullable=False),
-        _time('deleted_at'))
+        _time('deleted_at'),
+    )
 
 
 def _backups() -> None:
@@ -212,8 +268,12 @@ def _backups() -> None:
         _time('updated'),
         _time('deleted_at'),
         sa.Column('parent_id', sa.String(36)),
-        sa.Column('datastore_version_id', sa.String(36), sa.ForeignKey('datastore_versions.id',
-            name='backups_ibfk_1')),
-        sa.Column('storage_driver', sa.Text()))
+        sa.Column(
+            'datastore_version_id',
+            sa.String(36),
+            sa.ForeignKey('datastore_versions.id', name='backups_ibfk_1'),
+        ),
+        sa.Column('storage_driver', sa.Text()),
+    )
     ops.ensure_index('backups_instance_id', 'backups', ['instance_id'])
     ops.ensure_index('backups_deleted', 'backups', ['deleted'])

@@ -66,7 +66,9 @@ class TestMint(GuestKeyTestCase):
         self.addCleanup(os.umask, os.umask(0))
         said = self.tool('guest-key', 'mint', INSTANCE, '--file', str(self.path))
         key = GuestKey.from_file(self.path.read_bytes(), str(self.path))
-        self.assertEqual((0o600, INSTANCE), (stat.S_IMODE(self.path.stat().st_mode), key.instance_id))
+        self.assertEqual(
+            (0o600, INSTANCE), (stat.S_IMODE(self.path.stat().st_mode), key.instance_id)
+        )
         self.assertEqual(key, self.keys().find(INSTANCE, key.id))
         self.assertIn(key.id, said)
         self.assertNotIn(json.loads(self.path.read_text())['secret'], said)
@@ -78,33 +80,57 @@ class TestMint(GuestKeyTestCase):
         link = self.folder / 'link'
         link.symlink_to(self.folder / 'nowhere')
         for path in (self.path, link, self.folder, self.folder / 'no' / 'folder', 'a\0b'):
-            self.assertIn('GUEST_KEY_FILE_NOT_WRITTEN', self.tool('guest-key', 'mint', INSTANCE, '--file', str(path), code=1))
-        self.assertEqual(('mine', [], False), (self.path.read_text(), self.rows(), (self.folder / 'nowhere').exists()))
+            self.assertIn(
+                'GUEST_KEY_FILE_NOT_WRITTEN',
+                self.tool('guest-key', 'mint', INSTANCE, '--file', str(path), code=1),
+            )
+        self.assertEqual(
+            ('mine', [], False),
+            (self.path.read_text(), self.rows(), (self.folder / 'nowhere').exists()),
+        )
 
     def test_what_cannot_be_minted_leaves_no_file(self):
         for instance in ('of-no-instance', database.DELETED_INSTANCE):
-            self.assertIn('INSTANCE_NOT_FOUND', self.tool('guest-key', 'mint', instance, '--file', str(self.path), code=1))
+            self.assertIn(
+                'INSTANCE_NOT_FOUND',
+                self.tool('guest-key', 'mint', instance, '--file', str(self.path), code=1),
+            )
         self.db.database.engine.dispose()
         self.configure('guest_rpc_security = off')
-        self.assertIn('GUEST_KEY_ENCRYPTION_KEYS_UNSET', self.tool('guest-key', 'mint', INSTANCE, '--file', str(self.path), code=1))
+        self.assertIn(
+            'GUEST_KEY_ENCRYPTION_KEYS_UNSET',
+            self.tool('guest-key', 'mint', INSTANCE, '--file', str(self.path), code=1),
+        )
         self.entries = []
         self.configure()
-        self.assertIn('GUEST_KEY_ENCRYPTION_KEYS_UNSET', self.tool('guest-key', 'mint', INSTANCE, '--file', str(self.path), code=1))
+        self.assertIn(
+            'GUEST_KEY_ENCRYPTION_KEYS_UNSET',
+            self.tool('guest-key', 'mint', INSTANCE, '--file', str(self.path), code=1),
+        )
         self.entries = ['no-key-at-all']
         self.configure()
-        self.assertIn('GUEST_KEY_ENCRYPTION_KEYS_INVALID', self.tool('guest-key', 'mint', INSTANCE, '--file', str(self.path), code=1))
+        self.assertIn(
+            'GUEST_KEY_ENCRYPTION_KEYS_INVALID',
+            self.tool('guest-key', 'mint', INSTANCE, '--file', str(self.path), code=1),
+        )
         self.assertEqual(([], False), (self.rows(), self.path.exists()))
 
     def test_beside_a_taskmanager_that_knows_no_keys_none_is_made(self):
-        self.db.repositories.services.register('host-9', 'trove-upgrade-taskmanager', '1', release='borealis', pid=1)
+        self.db.repositories.services.register(
+            'host-9', 'trove-upgrade-taskmanager', '1', release='borealis', pid=1
+        )
         said = self.tool('guest-key', 'mint', INSTANCE, '--file', str(self.path), code=1)
-        self.assertEqual((True, True, []), ('TASKMANAGER_OLDER' in said, 'host-9' in said, self.rows()))
+        self.assertEqual(
+            (True, True, []), ('TASKMANAGER_OLDER' in said, 'host-9' in said, self.rows())
+        )
         self.assertFalse(self.path.exists())
 
     def test_before_the_expand_the_command_that_mends_it_is_named(self):
         with self.db.database.write() as connection:
             connection.exec_driver_sql('DROP TABLE upgrade_guest_keys')
-        self.assertIn('db expand', self.tool('guest-key', 'mint', INSTANCE, '--file', str(self.path), code=1))
+        self.assertIn(
+            'db expand', self.tool('guest-key', 'mint', INSTANCE, '--file', str(self.path), code=1)
+        )
         self.assertFalse(self.path.exists())
 
 
@@ -115,8 +141,17 @@ class TestList(GuestKeyTestCase):
         self.keys().mint(INSTANCE, None)
         self.keys().dropped(OTHER, 3)
         self.db.repositories.guests.record(
-            guest.Heartbeat(instance_id=INSTANCE, boot_id='b', marker='m', restored=True, agent_version='1.2.3',
-                            server_version='11.8.6', server_state=guest.ServerState.RUNNING), key.id)
+            guest.Heartbeat(
+                instance_id=INSTANCE,
+                boot_id='b',
+                marker='m',
+                restored=True,
+                agent_version='1.2.3',
+                server_version='11.8.6',
+                server_state=guest.ServerState.RUNNING,
+            ),
+            key.id,
+        )
         _header, first, second = self.tool('guest-key', 'list').splitlines()
         self.assertEqual([INSTANCE, 'sealed', 'rebuild'], first.split()[:3])
         self.assertEqual(['1', '1.2.3'], first.split()[4:6])
@@ -125,20 +160,38 @@ class TestList(GuestKeyTestCase):
 
     def test_programs_get_the_same(self):
         self.keys().met(self.keys().mint(OTHER, None), SESSION)
-        found = {one['instance_id']: one for one in json.loads(self.tool('guest-key', 'list', '--json'))}
-        self.assertEqual([(False, None), (True, 'operator')], [(found[each]['sealed'], found[each]['origin']) for each in (INSTANCE, OTHER)])
+        found = {
+            one['instance_id']: one for one in json.loads(self.tool('guest-key', 'list', '--json'))
+        }
+        self.assertEqual(
+            [(False, None), (True, 'operator')],
+            [(found[each]['sealed'], found[each]['origin']) for each in (INSTANCE, OTHER)],
+        )
 
     def test_before_the_expand_every_guest_is_spoken_to_unsealed(self):
         with self.db.database.write() as connection:
-            for statement in ('DROP TABLE upgrade_guest_keys', 'DROP TABLE upgrade_guest_wires', 'ALTER TABLE upgrade_guests DROP COLUMN key_id'):
+            for statement in (
+                'DROP TABLE upgrade_guest_keys',
+                'DROP TABLE upgrade_guest_wires',
+                'ALTER TABLE upgrade_guests DROP COLUMN key_id',
+            ):
                 connection.exec_driver_sql(statement)
-        self.assertEqual(['unsealed', 'unsealed'], [line.split()[1] for line in self.tool('guest-key', 'list').splitlines()[1:]])
+        self.assertEqual(
+            ['unsealed', 'unsealed'],
+            [line.split()[1] for line in self.tool('guest-key', 'list').splitlines()[1:]],
+        )
 
-    def test_more_instances_than_a_page_are_all_listed_in_a_number_of_statements_that_grows_by_pages(self):
+    def test_more_instances_than_a_page_are_all_listed_in_a_number_of_statements_that_grows_by_pages(
+        self,
+    ):
         wanted = {self.db.add_instance(status=None) for _ in range(1001)} | {INSTANCE, OTHER}
         seen = []
         overview = self.db.repositories.guest_key_overview
-        sa.event.listen(self.db.database.engine, 'before_cursor_execute', lambda *arguments: seen.append(arguments[2]))
+        sa.event.listen(
+            self.db.database.engine,
+            'before_cursor_execute',
+            lambda *arguments: seen.append(arguments[2]),
+        )
         found = [one.instance_id for one in overview.instances()]
         self.assertEqual(sorted(wanted), found)
         self.assertLess(len([one for one in seen if one.startswith('SELECT')]), 20)
@@ -166,8 +219,18 @@ class TestRotate(GuestKeyTestCase):
         self.assertIn(OTHER, said)
         self.assertNotIn(INSTANCE, said)
         newest = Wrapping(self.entries[:1])
-        self.assertEqual({lost.id: False}, {row.key_id: newest.is_newest(row.wrapped) for row in self.rows() if row.instance_id == OTHER})
-        self.assertEqual([True], [newest.is_newest(row.wrapped) for row in self.rows() if row.instance_id == INSTANCE])
+        self.assertEqual(
+            {lost.id: False},
+            {
+                row.key_id: newest.is_newest(row.wrapped)
+                for row in self.rows()
+                if row.instance_id == OTHER
+            },
+        )
+        self.assertEqual(
+            [True],
+            [newest.is_newest(row.wrapped) for row in self.rows() if row.instance_id == INSTANCE],
+        )
 
     def test_without_a_list_it_is_refused(self):
         self.entries = []
@@ -210,13 +273,30 @@ class TestForget(GuestKeyTestCase):
 
 class TestRegister(GuestKeyTestCase):
     def register(self, *more, server=SERVER_ID, code=0):
-        return self.tool('instance', 'register', server, '--name', 'new', '--project', 'p', '--datastore', 'mariadb', '--version', '10.11.14',
-                         '--guest-key-file', str(self.path), *more, code=code)
+        return self.tool(
+            'instance',
+            'register',
+            server,
+            '--name',
+            'new',
+            '--project',
+            'p',
+            '--datastore',
+            'mariadb',
+            '--version',
+            '10.11.14',
+            '--guest-key-file',
+            str(self.path),
+            *more,
+            code=code,
+        )
 
     def test_the_new_instance_has_a_key_whose_file_was_written(self):
         instance_id = self.register().strip()
         key = GuestKey.from_file(self.path.read_bytes(), 'p')
-        self.assertEqual((instance_id, key), (key.instance_id, self.keys().find(instance_id, key.id)))
+        self.assertEqual(
+            (instance_id, key), (key.instance_id, self.keys().find(instance_id, key.id))
+        )
 
     def test_a_refusal_leaves_neither_row_nor_key_nor_file(self):
         self.register('--id', '00000000-0000-4000-8000-0000000000ee')
@@ -240,7 +320,13 @@ class TestRegister(GuestKeyTestCase):
 class TestOption(GuestKeyTestCase):
     def test_trove_s_own_option_stands_where_trove_has_registered_it(self):
         conf = cfg.ConfigOpts()
-        conf.register_opt(cfg.StrOpt('inst_rpc_key_encr_key', default='of Trove', help='Key (OpenSSL aes_cbc) to encrypt instance keys in DB.'))
+        conf.register_opt(
+            cfg.StrOpt(
+                'inst_rpc_key_encr_key',
+                default='of Trove',
+                help='Key (OpenSSL aes_cbc) to encrypt instance keys in DB.',
+            )
+        )
         our_conf.register_opts(conf)
         our_conf.register_opts(conf)
         conf([], project='trove-upgrade', default_config_files=[])

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The edge of a check, with exceptions of libraries that hold what nobody may see."""
+
 import pathlib
 
 import fixtures
@@ -21,7 +22,6 @@ class Checks:
 
 
 class TestEdge(base.TestCase):
-
     def row(self, error, text):
         path = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'x.conf')
         path.write_text(text)
@@ -31,8 +31,10 @@ class TestEdge(base.TestCase):
         return check(Checks(conf, error)).details
 
     def test_passwords_of_the_files_are_hidden_in_a_librarys_text(self):
-        text = ('[DEFAULT]\ntransport_url = rabbit://u:br0ker1@h:1/v,u:br0ker2@h:2/v\n[database]\nconnection = mysql+pymysql://u:d%40tabase@h/d\n'
-                '[trove_upgrade]\nguest_transport_url = rabbit://u:gu3st@h/v\n[service_credentials]\npassword = k3ystone$one\n[keystone_authtoken]\npassword = "t0ken"\n')
+        text = (
+            '[DEFAULT]\ntransport_url = rabbit://u:br0ker1@h:1/v,u:br0ker2@h:2/v\n[database]\nconnection = mysql+pymysql://u:d%40tabase@h/d\n'
+            '[trove_upgrade]\nguest_transport_url = rabbit://u:gu3st@h/v\n[service_credentials]\npassword = k3ystone$one\n[keystone_authtoken]\npassword = "t0ken"\n'
+        )
         said = 'br0ker1 br0ker2 gu3st d%40tabase d@tabase k3ystone$one k3ystone t0ken'
         found = self.row(Exception(f'cannot use {said}'), text)
         self.assertEqual([], [word for word in said.split() if word in found], found)

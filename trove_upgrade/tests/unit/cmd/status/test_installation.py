@@ -23,7 +23,6 @@ _ALL = set(models.METADATA.tables) | set(trove_tables.METADATA.tables)
 
 
 class TestChecks(base.TestCase):
-
     def file(self, text):
         path = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'file.yaml')
         path.write_text(text, encoding='utf-8')
@@ -42,8 +41,13 @@ class TestChecks(base.TestCase):
 
     def test_tables_that_are_missing_name_the_command_that_makes_them(self):
         self.assertEqual(upgradecheck.Code.SUCCESS, status.tables_result(_ALL, 'a server').code)
-        self.assert_failure(status.tables_result(_ALL - set(models.METADATA.tables), 'a server'), errors.MAKE_TABLES)
-        self.assert_failure(status.tables_result(_ALL - {'instance_upgrades'}, 'a server'), 'trove-upgrade-manage db expand')
+        self.assert_failure(
+            status.tables_result(_ALL - set(models.METADATA.tables), 'a server'), errors.MAKE_TABLES
+        )
+        self.assert_failure(
+            status.tables_result(_ALL - {'instance_upgrades'}, 'a server'),
+            'trove-upgrade-manage db expand',
+        )
         self.assert_failure(status.tables_result(_ALL - {'datastores'}, 'a server'), 'datastores')
 
     def test_a_database_that_no_service_takes(self):
@@ -51,7 +55,10 @@ class TestChecks(base.TestCase):
         self.assert_failure(self.check('database', connection='sqlite://'), 'it is SQLite')
 
     def test_a_database_that_is_down_is_told_at_once(self):
-        self.assert_failure(self.check('database', connection='mysql+pymysql://u:p@127.0.0.1:1/trove'), 'cannot be reached')
+        self.assert_failure(
+            self.check('database', connection='mysql+pymysql://u:p@127.0.0.1:1/trove'),
+            'cannot be reached',
+        )
 
     def test_the_tables_of_a_database(self):
         path = self.useFixture(fixtures.TempDir()).path
@@ -62,7 +69,9 @@ class TestChecks(base.TestCase):
 
     def test_a_taskmanager_that_was_not_seen_lately_is_a_warning(self):
         url = f'sqlite:///{self.useFixture(fixtures.TempDir()).path}/x.db'
-        self.assertEqual(upgradecheck.Code.WARNING, self.check('taskmanager', connection=url).code, 'no table')
+        self.assertEqual(
+            upgradecheck.Code.WARNING, self.check('taskmanager', connection=url).code, 'no table'
+        )
         db = self.useFixture(database.SampleDatabase(url, sample=False))
         db.repositories.services.register('host-1', 'trove-upgrade-api', '1.0')
         self.assertIn('No taskmanager was seen', self.check('taskmanager', connection=url).details)
@@ -86,10 +95,15 @@ class TestChecks(base.TestCase):
         return url
 
     def test_a_database_of_this_release_is_fine(self):
-        self.assertEqual(upgradecheck.Code.SUCCESS, self.check('schema', connection=self.migrated('expand@head', 'contract@head')).code)
+        self.assertEqual(
+            upgradecheck.Code.SUCCESS,
+            self.check('schema', connection=self.migrated('expand@head', 'contract@head')).code,
+        )
 
     def test_a_database_of_an_earlier_release_must_be_expanded(self):
-        found = self.check('schema', connection=self.migrated('aurora_expand01', 'aurora_contract01'))
+        found = self.check(
+            'schema', connection=self.migrated('aurora_expand01', 'aurora_contract01')
+        )
         self.assert_failure(found, 'trove-upgrade-manage db expand')
         self.assertIn('aurora_expand01', found.details)
 
@@ -97,10 +111,17 @@ class TestChecks(base.TestCase):
         self.assert_failure(self.check('schema', connection=self.sample_url()), errors.MAKE_TABLES)
 
     def test_a_database_of_the_release_below_may_be_worked_on_before_the_expand(self):
-        for versions in (('borealis_expand01', 'borealis_contract01'), ('borealis_expand01', 'aurora_contract01')):
+        for versions in (
+            ('borealis_expand01', 'borealis_contract01'),
+            ('borealis_expand01', 'aurora_contract01'),
+        ):
             found = self.check('schema', connection=self.migrated(*versions))
             self.assertEqual(upgradecheck.Code.WARNING, found.code, found.details)
-            for said in ('borealis_expand01', 'trove-upgrade-manage db expand', 'without what it adds'):
+            for said in (
+                'borealis_expand01',
+                'trove-upgrade-manage db expand',
+                'without what it adds',
+            ):
                 self.assertIn(said, found.details)
 
     def test_what_is_left_after_the_expand_is_a_warning(self):
@@ -113,7 +134,9 @@ class TestChecks(base.TestCase):
         db = engine.Database.from_url(url)
         self.addCleanup(db.dispose)
         with db.write() as connection:
-            connection.execute(sa.text(f"INSERT INTO {MAIN.version_table} VALUES ('zodiac_expand01')"))
+            connection.execute(
+                sa.text(f"INSERT INTO {MAIN.version_table} VALUES ('zodiac_expand01')")
+            )
         self.assert_failure(self.check('schema', connection=url), 'zodiac_expand01')
 
     def test_a_schema_that_cannot_be_read_points_to_the_database(self):
@@ -124,7 +147,9 @@ class TestChecks(base.TestCase):
 
     def test_services_of_an_earlier_release_are_named(self):
         url = self.sample_url()
-        self.assertEqual(upgradecheck.Code.SUCCESS, self.check('services', connection=url).code, 'no table')
+        self.assertEqual(
+            upgradecheck.Code.SUCCESS, self.check('services', connection=url).code, 'no table'
+        )
         db = self.useFixture(database.SampleDatabase(url, sample=False))
         db.repositories.services.register('host-1', 'trove-upgrade-api', '1.0')
         self.assertEqual(upgradecheck.Code.SUCCESS, self.check('services', connection=url).code)
@@ -151,36 +176,48 @@ class TestChecks(base.TestCase):
 
     def test_the_worse_of_two_places_counts_and_is_named(self):
         away = 'rabbit://user:s3cret@127.0.0.1:1/v'
-        for urls, option in ((('fake://', away), '[trove_upgrade] guest_transport_url'), ((away, 'fake://'), '[DEFAULT] transport_url')):
+        for urls, option in (
+            (('fake://', away), '[trove_upgrade] guest_transport_url'),
+            ((away, 'fake://'), '[DEFAULT] transport_url'),
+        ):
             found = self.transport(*urls)
             self.assert_failure(found, f'No message broker of {option} lets us in: 127.0.0.1:1: ')
             self.assertNotIn('s3cret', found.details)
         self.assertEqual(upgradecheck.Code.SUCCESS, self.transport('fake://', 'fake:///other').code)
-        self.assert_failure(self.transport('fake://', 'rabbit://u:s3cret@h:port/'), '[trove_upgrade] guest_transport_url is wrong')
+        self.assert_failure(
+            self.transport('fake://', 'rabbit://u:s3cret@h:port/'),
+            '[trove_upgrade] guest_transport_url is wrong',
+        )
 
     def test_a_broker_that_says_nothing_is_not_waited_for_longer_than_told(self):
         with socket.create_server(('127.0.0.1', 0)) as listener:
             conf = stage.private_conf()
             transport.get_transport(conf)
-            conf.set_override('transport_url', f'rabbit://u:p@127.0.0.1:{listener.getsockname()[1]}/')
-            found, = broker.ask(conf, 0.2)
+            conf.set_override(
+                'transport_url', f'rabbit://u:p@127.0.0.1:{listener.getsockname()[1]}/'
+            )
+            (found,) = broker.ask(conf, 0.2)
         self.assertIn('timed out', found.error)
 
     def test_a_transport_url_that_is_none_is_not_repeated(self):
         for url in ('s3cret', 's3cret://', 'rabbit://u:s3cret@h:port/'):
             found = self.transport(url)
             self.assert_failure(found, 'transport_url')
-            if url != 's3cret://':    # there the driver's name is what has to be mended
+            if url != 's3cret://':  # there the driver's name is what has to be mended
                 self.assertNotIn('s3cret', found.details)
 
     def test_rules_that_cannot_be_read(self):
         self.assertEqual(upgradecheck.Code.SUCCESS, self.check('version_rules').code)
-        self.assert_failure(self.check('version_rules', version_rules_file=self.file('[]')), 'mapping')
+        self.assert_failure(
+            self.check('version_rules', version_rules_file=self.file('[]')), 'mapping'
+        )
 
     def test_a_policy_file_with_a_rule_that_does_not_exist(self):
         known = self.file('"trove_upgrade:instances:upgrade": "rule:trove_upgrade:admin"')
         self.assertEqual(upgradecheck.Code.SUCCESS, self.check('policy', policy_file=known).code)
-        unknown = self.check('policy', policy_file=self.file('"trove_upgrade:instance:upgrade": "role:admin"'))
+        unknown = self.check(
+            'policy', policy_file=self.file('"trove_upgrade:instance:upgrade": "role:admin"')
+        )
         self.assertEqual(upgradecheck.Code.WARNING, unknown.code)
         self.assertIn('trove_upgrade:instance:upgrade', unknown.details)
 
@@ -188,4 +225,6 @@ class TestChecks(base.TestCase):
         self.assert_failure(self.check('policy', policy_file=self.file('[')), 'policy_file')
 
     def test_a_service_user_that_is_not_there(self):
-        self.assert_failure(self.check('service_credentials'), 'auth_url, username, password, project_name')
+        self.assert_failure(
+            self.check('service_credentials'), 'auth_url, username, password, project_name'
+        )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A chain of revisions that a test writes itself."""
+
 import pathlib
 import textwrap
 
@@ -39,8 +40,13 @@ class TemporaryChain(fixtures.Fixture):
         folder = self.versions / release / branch
         folder.mkdir(parents=True, exist_ok=True)
         down = self._last.get(branch)
-        text = _REVISION.format(revision=revision, down=down, labels=None if down else (branch,), attributes=textwrap.dedent(attributes),
-                                body=textwrap.indent(textwrap.dedent(body).strip(), '    '))
+        text = _REVISION.format(
+            revision=revision,
+            down=down,
+            labels=None if down else (branch,),
+            attributes=textwrap.dedent(attributes),
+            body=textwrap.indent(textwrap.dedent(body).strip(), '    '),
+        )
         (folder / f'{revision}_test.py').write_text(text)
         self._last[branch] = revision
 

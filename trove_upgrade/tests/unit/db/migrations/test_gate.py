@@ -10,7 +10,6 @@ _RELEASES = ['aurora', 'borealis', 'cirrus']
 
 
 class TestGate(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.db = self.useFixture(database.SampleDatabase(sample=False))
@@ -31,10 +30,22 @@ class TestGate(base.TestCase):
         self.check()
 
     def test_a_service_of_an_earlier_release_is_named_with_what_to_do(self):
-        register_as_aurora(self.db, host='control-1', binary='trove-upgrade-taskmanager', version='0.9', registration='r-1')
+        register_as_aurora(
+            self.db,
+            host='control-1',
+            binary='trove-upgrade-taskmanager',
+            version='0.9',
+            registration='r-1',
+        )
         found = self.refused()
         self.assertEqual(6, found.exit_code)
-        for part in ('r-1', 'trove-upgrade-taskmanager aurora 0.9 on control-1', 'alive', 'last seen 0 s ago', 'service forget ID'):
+        for part in (
+            'r-1',
+            'trove-upgrade-taskmanager aurora 0.9 on control-1',
+            'alive',
+            'last seen 0 s ago',
+            'service forget ID',
+        ):
             self.assertIn(part, found.message)
 
     def test_silence_is_not_death(self):
@@ -68,4 +79,7 @@ class TestGate(base.TestCase):
         gate.check(engine, 'borealis', _RELEASES)
 
     def test_times_are_said_as_a_person_would(self):
-        self.assertEqual(['0 s', '119 s', '2 min', '2 h', '2 d'], [gate.ago(seconds) for seconds in (-0.3, 119, 120, 7200, 2 * 86400)])
+        self.assertEqual(
+            ['0 s', '119 s', '2 min', '2 h', '2 d'],
+            [gate.ago(seconds) for seconds in (-0.3, 119, 120, 7200, 2 * 86400)],
+        )

@@ -27,7 +27,9 @@ class LeaseTestCase(base.TestCase):
         return database.engine
 
     def lease(self, holder='host/1', clock=None, **options):
-        return lease.Lease(self.engine, holder, clock=clock or self.clock, uniform=middle, **options)
+        return lease.Lease(
+            self.engine, holder, clock=clock or self.clock, uniform=middle, **options
+        )
 
     def row(self):
         with self.engine.connect() as connection:
@@ -42,11 +44,12 @@ class LeaseTestCase(base.TestCase):
 
     def overtake(self):
         """As another run does, once the lease has run out."""
-        self.change(holder='other/2', generation=lease.TABLE.c.generation + 1, lease_until=columns.ahead(30))
+        self.change(
+            holder='other/2', generation=lease.TABLE.c.generation + 1, lease_until=columns.ahead(30)
+        )
 
 
 class TestTaking(LeaseTestCase):
-
     def test_it_is_held_for_the_block_and_free_after_it(self):
         with self.lease().held() as held:
             row = self.row()
@@ -54,12 +57,15 @@ class TestTaking(LeaseTestCase):
             self.assertEqual(('host/1', 1), (held.holder, held.generation))
             left = (row.lease_until - datetime.datetime.now(datetime.UTC)).total_seconds()
             self.assertAlmostEqual(30, left, delta=5)
-        self.assertEqual((None, 1, True), (self.row().holder, self.row().generation, self.row().is_free))
+        self.assertEqual(
+            (None, 1, True), (self.row().holder, self.row().generation, self.row().is_free)
+        )
 
     def test_it_is_free_after_a_block_that_failed(self):
         def fail():
             with self.lease().held():
                 raise KeyError
+
         self.assertRaises(KeyError, fail)
         self.assertTrue(self.row().is_free)
 
@@ -84,18 +90,27 @@ class TestTaking(LeaseTestCase):
                 self.assertEqual(2, held.generation)
                 self.assertEqual('alive/2', self.row().holder)
             self.change(holder='third/3', generation=3, lease_until=columns.ahead(30))
-        self.assertEqual('third/3', self.row().holder)    # the first one's end gives back only what is its own
+        self.assertEqual(
+            'third/3', self.row().holder
+        )  # the first one's end gives back only what is its own
 
     def test_it_is_waited_for_and_who_holds_it_is_told_at_each_look(self):
         seen = []
         clock = WaitingClock(lambda: self.expire() if len(seen) == 3 else None)
-        with self.lease('first/1').held(), self.lease('second/2', clock).held(wait_seconds=60, waiting=lambda *said: seen.append(said)):
+        with (
+            self.lease('first/1').held(),
+            self.lease('second/2', clock).held(
+                wait_seconds=60, waiting=lambda *said: seen.append(said)
+            ),
+        ):
             self.assertEqual('second/2', self.row().holder)
         self.assertEqual([('first/1', 60.0), ('first/1', 59.0), ('first/1', 58.0)], seen)
 
     def test_waiting_ends_with_the_refusal_and_not_later_than_asked(self):
         with self.lease('first/1').held():
-            self.assertRaises(errors.LeaseHeld, self.lease('second/2').held(wait_seconds=3.5).__enter__)
+            self.assertRaises(
+                errors.LeaseHeld, self.lease('second/2').held(wait_seconds=3.5).__enter__
+            )
         self.assertEqual([1, 1, 1, 0.5], self.clock.slept)
 
     def test_a_name_longer_than_its_column_is_cut(self):
@@ -107,7 +122,10 @@ class TestTaking(LeaseTestCase):
             pass
         (self.folder / 'db.sqlite').chmod(0o400)
         read_only = self.connect(f'sqlite:///file:{self.folder}/db.sqlite?mode=ro&uri=true')
-        self.assertRaises(sa.exc.OperationalError, lease.Lease(read_only, 'host/1', clock=self.clock).held().__enter__)
+        self.assertRaises(
+            sa.exc.OperationalError,
+            lease.Lease(read_only, 'host/1', clock=self.clock).held().__enter__,
+        )
         self.assertEqual([], self.clock.slept)
 
     def test_no_connection_stays_taken_and_none_keeps_its_short_waits(self):
@@ -126,10 +144,13 @@ class TestTaking(LeaseTestCase):
 
         def run(number):
             barrier.wait(30)
-            with lease.Lease(self.engine, f'host/{number}', uniform=lambda low, _high: low / 10).held(wait_seconds=60):
+            with lease.Lease(
+                self.engine, f'host/{number}', uniform=lambda low, _high: low / 10
+            ).held(wait_seconds=60):
                 inside.append(number)
                 most.append(len(inside))
                 inside.remove(number)
+
         threads = [threading.Thread(target=run, args=(number,)) for number in range(8)]
         for thread in threads:
             thread.start()
@@ -140,7 +161,6 @@ class TestTaking(LeaseTestCase):
 
 
 class TestHolding(LeaseTestCase):
-
     def test_ours_passes(self):
         with self.lease().held() as held:
             held.check()
@@ -189,14 +209,18 @@ class TestHolding(LeaseTestCase):
         with lease.Lease(self.engine, 'host/1', seconds=0.3).held():
             until = self.row().lease_until
             deadline = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=20)
-            while self.row().lease_until < until + datetime.timedelta(seconds=0.6) and datetime.datetime.now(datetime.UTC) < deadline:
-                threading.Event().wait(0.05)    # between two looks at a condition with a deadline
+            while (
+                self.row().lease_until < until + datetime.timedelta(seconds=0.6)
+                and datetime.datetime.now(datetime.UTC) < deadline
+            ):
+                threading.Event().wait(0.05)  # between two looks at a condition with a deadline
             self.assertGreaterEqual(self.row().lease_until, until + datetime.timedelta(seconds=0.6))
-        self.assertEqual([], [thread for thread in threading.enumerate() if thread.name == 'schema-lease'])
+        self.assertEqual(
+            [], [thread for thread in threading.enumerate() if thread.name == 'schema-lease']
+        )
 
 
 class TestInMemory(LeaseTestCase):
-
     def test_oslo_dbs_single_connection_is_left_to_the_run(self):
         self.engine = self.connect('sqlite://')
         with self.lease().held() as held:
@@ -205,9 +229,14 @@ class TestInMemory(LeaseTestCase):
                 connection.exec_driver_sql('INSERT INTO t VALUES (1)')
                 self.clock.pass_time(1000)
                 held.check()
-                self.assertEqual([], [thread for thread in threading.enumerate() if thread.name == 'schema-lease'])
+                self.assertEqual(
+                    [],
+                    [thread for thread in threading.enumerate() if thread.name == 'schema-lease'],
+                )
             with self.engine.connect() as connection:
-                self.assertEqual(1, connection.exec_driver_sql('SELECT count(*) FROM t').scalar_one())
+                self.assertEqual(
+                    1, connection.exec_driver_sql('SELECT count(*) FROM t').scalar_one()
+                )
         self.assertTrue(self.row().is_free)
 
     def test_sqlalchemys_own_pool_of_one_per_thread_works_too(self):

@@ -28,10 +28,11 @@ def wrapped(driver_error, kind=sa.exc.OperationalError):
 
 
 class TestIsLockTimeout(base.TestCase):
-
     def test_what_pymysql_says_of_a_wait_and_of_a_deadlock_is_one(self):
         for code in (1205, 1213):
-            self.assertTrue(lock_waits.is_lock_timeout(wrapped(pymysql.err.OperationalError(code, 'said'))))
+            self.assertTrue(
+                lock_waits.is_lock_timeout(wrapped(pymysql.err.OperationalError(code, 'said')))
+            )
 
     def test_what_postgresql_says_is_one_with_both_drivers(self):
         for state in ('55P03', '40P01'):
@@ -48,8 +49,14 @@ class TestIsLockTimeout(base.TestCase):
         self.assertTrue(lock_waits.is_lock_timeout(ours))
 
     def test_other_errors_are_none(self):
-        for error in (wrapped(pymysql.err.OperationalError(1064, 'syntax')), wrapped(SqlStateError('42P07')), KeyError(1205),
-                      wrapped(sqlite3.OperationalError('no such table')), db_exc.DBError(), ValueError('55P03')):
+        for error in (
+            wrapped(pymysql.err.OperationalError(1064, 'syntax')),
+            wrapped(SqlStateError('42P07')),
+            KeyError(1205),
+            wrapped(sqlite3.OperationalError('no such table')),
+            db_exc.DBError(),
+            ValueError('55P03'),
+        ):
             self.assertFalse(lock_waits.is_lock_timeout(error), error)
 
     def test_an_error_that_is_its_own_cause_ends_the_search(self):
@@ -59,7 +66,6 @@ class TestIsLockTimeout(base.TestCase):
 
 
 class TestShortLockWaits(base.TestCase):
-
     def setUp(self):
         super().setUp()
         folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
@@ -80,7 +86,11 @@ class TestShortLockWaits(base.TestCase):
             holder.exec_driver_sql('INSERT INTO t VALUES (1)')
             with lock_waits.short_lock_waits(connection, 0.1):
                 self.assertEqual(100, self.busy_timeout(connection))
-                error = self.assertRaises(sa.exc.OperationalError, connection.exec_driver_sql, 'ALTER TABLE t ADD COLUMN j INTEGER')
+                error = self.assertRaises(
+                    sa.exc.OperationalError,
+                    connection.exec_driver_sql,
+                    'ALTER TABLE t ADD COLUMN j INTEGER',
+                )
         self.assertTrue(lock_waits.is_lock_timeout(error), error)
 
     def test_the_session_is_as_before_after_the_block_however_it_ends(self):
@@ -88,6 +98,7 @@ class TestShortLockWaits(base.TestCase):
             with lock_waits.short_lock_waits(connection, 0.1):
                 connection.exec_driver_sql('INSERT INTO t VALUES (1)')
                 raise KeyError
+
         with self.engine.connect() as connection:
             before = self.busy_timeout(connection)
             with lock_waits.short_lock_waits(connection, 0.1):
@@ -95,7 +106,9 @@ class TestShortLockWaits(base.TestCase):
             self.assertEqual(before, self.busy_timeout(connection))
             self.assertRaises(KeyError, fail, connection)
             self.assertEqual(before, self.busy_timeout(connection))
-            self.assertEqual(0, connection.exec_driver_sql('SELECT count(*) FROM t').scalar_one())    # what was left open is undone
+            self.assertEqual(
+                0, connection.exec_driver_sql('SELECT count(*) FROM t').scalar_one()
+            )  # what was left open is undone
 
     def test_an_open_transaction_is_refused(self):
         with self.engine.begin() as connection:
@@ -103,7 +116,6 @@ class TestShortLockWaits(base.TestCase):
 
 
 class TestRetry(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.clock = WaitingClock()
@@ -120,8 +132,14 @@ class TestRetry(base.TestCase):
             if isinstance(outcome, Exception):
                 raise outcome
             return outcome
+
         retry = lock_waits.Retry(lock_waits.Backoff(**backoff), clock=self.clock, uniform=middle)
-        return retry.run('Revision x', attempt, rollback=lambda: self.done.append('rollback'), report=self.said.append)
+        return retry.run(
+            'Revision x',
+            attempt,
+            rollback=lambda: self.done.append('rollback'),
+            report=self.said.append,
+        )
 
     def test_what_works_is_run_once_and_says_nothing(self):
         self.assertEqual('done', self.run_retry('done'))
@@ -129,10 +147,18 @@ class TestRetry(base.TestCase):
 
     def test_after_each_time_out_all_is_rolled_back_and_tried_again_after_a_longer_pause(self):
         locked = wrapped(pymysql.err.OperationalError(1205, 'said'))
-        self.assertEqual('done', self.run_retry(locked, locked, locked, 'done', first_seconds=1, longest_seconds=2))
-        self.assertEqual(['try', 'rollback', 'try', 'rollback', 'try', 'rollback', 'try'], self.done)
+        self.assertEqual(
+            'done',
+            self.run_retry(locked, locked, locked, 'done', first_seconds=1, longest_seconds=2),
+        )
+        self.assertEqual(
+            ['try', 'rollback', 'try', 'rollback', 'try', 'rollback', 'try'], self.done
+        )
         self.assertEqual([0.75, 1.5, 1.5], self.clock.slept)
-        self.assertEqual('Revision x did not get its locks in try 1: again in 0.8 s, for 600 s at most.', self.said[0])
+        self.assertEqual(
+            'Revision x did not get its locks in try 1: again in 0.8 s, for 600 s at most.',
+            self.said[0],
+        )
         self.assertEqual(3, len(self.said))
 
     def test_another_error_is_raised_as_it_is_and_at_once(self):
@@ -142,7 +168,9 @@ class TestRetry(base.TestCase):
 
     def test_the_budget_bounds_it_and_the_error_says_what_to_look_for(self):
         locked = wrapped(SqlStateError('55P03'))
-        error = self.assertRaises(errors.SchemaLocked, self.run_retry, locked, budget_seconds=100, longest_seconds=30)
+        error = self.assertRaises(
+            errors.SchemaLocked, self.run_retry, locked, budget_seconds=100, longest_seconds=30
+        )
         self.assertEqual(100, sum(self.clock.slept))
         self.assertIs(locked, error.__cause__)
         for word in ('Revision x', '100 s', 'pg_stat_activity', 'INNODB_TRX'):

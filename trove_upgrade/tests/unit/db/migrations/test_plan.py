@@ -17,7 +17,6 @@ from trove_upgrade.tests.unit import base
 
 
 class TestPlan(base.TestCase):
-
     def setUp(self):
         super().setUp()
         folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
@@ -39,8 +38,14 @@ class TestPlan(base.TestCase):
     def test_what_would_run_is_in_its_order(self):
         self.sync('aurora')
         found = json.loads(self.tool('--json'))
-        self.assertEqual(['expand', 'expand', 'expand', 'migrate', 'contract', 'contract'], [step['phase'] for step in found['steps']])
-        self.assertEqual(('expand', 'aurora_expand01, aurora_contract01', 'sqlite'), (found['next'], found['version'], found['dialect']))
+        self.assertEqual(
+            ['expand', 'expand', 'expand', 'migrate', 'contract', 'contract'],
+            [step['phase'] for step in found['steps']],
+        )
+        self.assertEqual(
+            ('expand', 'aurora_expand01, aurora_contract01', 'sqlite'),
+            (found['next'], found['version'], found['dialect']),
+        )
 
     def test_the_json_has_the_documented_fields(self):
         self.sync('aurora')
@@ -60,15 +65,25 @@ class TestPlan(base.TestCase):
 
     def test_an_empty_database_gets_everything(self):
         found = json.loads(self.tool('--json'))
-        self.assertEqual(sum(len(MAIN.revisions(branch)) for branch in MAIN.branches), len([one for one in found['steps'] if 'revision' in one]))
+        self.assertEqual(
+            sum(len(MAIN.revisions(branch)) for branch in MAIN.branches),
+            len([one for one in found['steps'] if 'revision' in one]),
+        )
 
     def test_another_servers_sql_is_shown_and_nobody_asked(self):
         self.sync('aurora')
         for dialect in ('mysql', 'mariadb', 'postgresql'):
             found = json.loads(self.tool('--json', '--dialect', dialect))
-            [added] = [one for one in found['steps'][0]['statements'] if one['sql'].startswith('ALTER TABLE instance_upgrades ADD')]
+            [added] = [
+                one
+                for one in found['steps'][0]['statements']
+                if one['sql'].startswith('ALTER TABLE instance_upgrades ADD')
+            ]
             self.assertIn('DATETIME(6)' if dialect != 'postgresql' else 'TIMESTAMP', added['sql'])
-            self.assertEqual(('not asked', None, None), (added['lock']['source'], added['risk'], added['rebuilds']))
+            self.assertEqual(
+                ('not asked', None, None),
+                (added['lock']['source'], added['risk'], added['rebuilds']),
+            )
         self.assertIn('not asked: the database is sqlite', self.tool('--dialect', 'mysql'))
 
     def test_the_rate_of_former_runs_makes_the_estimate(self):
@@ -76,15 +91,28 @@ class TestPlan(base.TestCase):
         Runner(self.engine).expand()
         with self.engine.begin() as connection:
             connection.exec_driver_sql(
-                "INSERT INTO upgrade_data_migrations VALUES ('borealis_steps', '', 10, 10, 50.0, '2026-01-01', '2026-01-01', NULL)")
+                "INSERT INTO upgrade_data_migrations VALUES ('borealis_steps', '', 10, 10, 50.0, '2026-01-01', '2026-01-01', NULL)"
+            )
             for number in range(100):
-                columns = {column['name']: column for column in sa.inspect(connection).get_columns('instance_upgrades')}
+                columns = {
+                    column['name']: column
+                    for column in sa.inspect(connection).get_columns('instance_upgrades')
+                }
                 given = [name for name, column in columns.items() if not column['nullable']]
-                values = [{'id': f"'{number}'", 'steps': "'[]'", 'data': "'{}'"}.get(name, "'2026-01-01 00:00:00'" if name.endswith('_at') else '1')
-                          for name in given]
-                connection.exec_driver_sql(f'INSERT INTO instance_upgrades ({", ".join(given)}) VALUES ({", ".join(values)})')
+                values = [
+                    {'id': f"'{number}'", 'steps': "'[]'", 'data': "'{}'"}.get(
+                        name, "'2026-01-01 00:00:00'" if name.endswith('_at') else '1'
+                    )
+                    for name in given
+                ]
+                connection.exec_driver_sql(
+                    f'INSERT INTO instance_upgrades ({", ".join(given)}) VALUES ({", ".join(values)})'
+                )
         step = next(one for one in plan.make(self.engine).steps if isinstance(one, plan.DataStep))
-        self.assertEqual((100, 'counted', 50.0, 'persisted', 2.0), (step.rows, step.rows_source, step.rate, step.rate_source, step.seconds))
+        self.assertEqual(
+            (100, 'counted', 50.0, 'persisted', 2.0),
+            (step.rows, step.rows_source, step.rate, step.rate_source, step.seconds),
+        )
 
     def test_a_contract_that_is_run_while_the_plan_is_made_is_seen(self):
         self.contract_before('steps_at')
@@ -97,7 +125,13 @@ class TestPlan(base.TestCase):
 
     def test_and_one_while_the_data_migrations_are_listed(self):
         self.contract_before('steps_at')
-        self.assertEqual([0], [one.rows_left for one in DataRuns(self.engine).states(MAIN.data, {MAIN.data[0].after})])
+        self.assertEqual(
+            [0],
+            [
+                one.rows_left
+                for one in DataRuns(self.engine).states(MAIN.data, {MAIN.data[0].after})
+            ],
+        )
 
     def contract_before(self, word):
         """After the expand: another run contracts just before the next statement with that word."""
@@ -110,9 +144,12 @@ class TestPlan(base.TestCase):
         def contract(_connection, _cursor, statement, *_):
             if waiting and word in statement:
                 waiting.pop().contract()
+
         sa.event.listen(self.engine, 'before_cursor_execute', contract)
 
     def test_before_the_expand_all_rows_of_the_table_are_the_estimate(self):
         self.sync('aurora')
         step = next(one for one in plan.make(self.engine).steps if isinstance(one, plan.DataStep))
-        self.assertEqual((0, 'estimated', 'assumed'), (step.rows, step.rows_source, step.rate_source))
+        self.assertEqual(
+            (0, 'estimated', 'assumed'), (step.rows, step.rows_source, step.rate_source)
+        )

@@ -15,7 +15,6 @@ _PAGE = pathlib.Path(trove_upgrade.__file__).parents[1] / 'doc' / 'source' / 'ad
 
 
 class TestRemoval(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.db = self.useFixture(database.SampleDatabase())
@@ -44,7 +43,9 @@ class TestRemoval(base.TestCase):
 
     def test_the_version_goes_first_and_what_refuses_last(self):
         self.assertEqual('alembic_version_trove_upgrade', removal.ours()[0])
-        self.assertEqual(('upgrade_services', 'instance_upgrades', lease.TABLE.name), removal.ours()[-3:])
+        self.assertEqual(
+            ('upgrade_services', 'instance_upgrades', lease.TABLE.name), removal.ours()[-3:]
+        )
         self.assertEqual(set(models.METADATA.tables), set(removal.ours()[1:-1]))
 
     def test_an_upgrade_that_runs_keeps_all_of_them(self):
@@ -56,7 +57,9 @@ class TestRemoval(base.TestCase):
 
     def fail(self):
         held = self.db.repositories.upgrades.claim(self.db.begin().id, 'tm', 60)
-        return self.db.repositories.upgrades.end(held, states.UpgradeState.FAILED, cause='It broke.', error_code='X')
+        return self.db.repositories.upgrades.end(
+            held, states.UpgradeState.FAILED, cause='It broke.', error_code='X'
+        )
 
     def test_a_failed_upgrade_keeps_all_of_them_also_when_only_the_status_was_reset(self):
         self.fail()
@@ -87,8 +90,12 @@ class TestRemoval(base.TestCase):
 
     def test_the_page_has_the_lines_by_hand_and_the_switch(self):
         page = _PAGE.read_text()
-        for words in ('/var/lib/trove-upgrade/trove-agent-released', 'rm -f /var/lib/trove-upgrade/trove-agent-held', 'service guest-agent start',
-                      '--guests-released'):
+        for words in (
+            '/var/lib/trove-upgrade/trove-agent-released',
+            'rm -f /var/lib/trove-upgrade/trove-agent-held',
+            'service guest-agent start',
+            '--guests-released',
+        ):
             self.assertIn(words, page)
 
     def test_a_service_that_is_listed_keeps_all_of_them(self):
@@ -99,7 +106,13 @@ class TestRemoval(base.TestCase):
 
     def test_who_changes_the_schema_now_is_waited_for(self):
         with lease.Lease(self.engine, 'another').held():
-            self.assertRaises(exceptions.TroveUpgradeError, removal.remove, self.engine, Options(wait_seconds=0), self.said.append)
+            self.assertRaises(
+                exceptions.TroveUpgradeError,
+                removal.remove,
+                self.engine,
+                Options(wait_seconds=0),
+                self.said.append,
+            )
         self.assertIn('instance_upgrades', self.tables())
 
     def test_the_page_names_the_same_tables_in_the_same_order(self):

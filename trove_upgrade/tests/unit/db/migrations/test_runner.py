@@ -20,14 +20,17 @@ from trove_upgrade.tests.unit import base
 
 def differences(connection):
     """What autogenerate would change so that the schema becomes what the models say."""
+
     def ours(name, kind, _parents):
         return kind != 'table' or not name.startswith(('alembic_version', 'upgrade_schema_lease'))
-    context = MigrationContext.configure(connection, opts={'compare_type': True, 'include_name': ours})
+
+    context = MigrationContext.configure(
+        connection, opts={'compare_type': True, 'include_name': ours}
+    )
     return compare_metadata(context, [models.METADATA, trove_tables.METADATA])
 
 
 class RunnerTestCase(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.database = engine.Database.from_url('sqlite://')
@@ -43,7 +46,6 @@ class RunnerTestCase(base.TestCase):
 
 
 class TestSync(RunnerTestCase):
-
     def test_the_migrated_schema_is_what_the_models_say(self):
         self.runner.sync(standalone=True)
         with self.database.read() as connection:
@@ -57,7 +59,10 @@ class TestSync(RunnerTestCase):
 
     def test_without_standalone_only_our_own_tables_are_made(self):
         self.runner.sync()
-        self.assertEqual({*models.METADATA.tables, 'alembic_version_trove_upgrade', 'upgrade_schema_lease'}, self.tables())
+        self.assertEqual(
+            {*models.METADATA.tables, 'alembic_version_trove_upgrade', 'upgrade_schema_lease'},
+            self.tables(),
+        )
         self.assertIsNone(self.runner.standalone())
 
     def test_standalone_is_shown_from_then_on(self):
@@ -78,29 +83,48 @@ class TestSync(RunnerTestCase):
 
     def test_a_revision_that_is_named_brings_its_branch_up_to_it_with_what_must_come_before(self):
         for version, outcome in (
-                ('aurora_expand01', 'aurora_expand01'), ('aurora_contract01', 'aurora_expand01, aurora_contract01'),
-                ('borealis_expand01', 'borealis_expand01, aurora_contract01'), ('aurora_expand01, aurora_contract01', 'borealis_expand01, aurora_contract01'),
-                ('borealis_contract01', 'borealis_expand01, borealis_contract01'), ('cygnus_expand01', 'cygnus_expand01, borealis_contract01'),
-                ('cygnus_expand02', 'cygnus_expand02, borealis_contract01'),
-                ('cygnus_contract01', schemas.NEWEST)):
+            ('aurora_expand01', 'aurora_expand01'),
+            ('aurora_contract01', 'aurora_expand01, aurora_contract01'),
+            ('borealis_expand01', 'borealis_expand01, aurora_contract01'),
+            ('aurora_expand01, aurora_contract01', 'borealis_expand01, aurora_contract01'),
+            ('borealis_contract01', 'borealis_expand01, borealis_contract01'),
+            ('cygnus_expand01', 'cygnus_expand01, borealis_contract01'),
+            ('cygnus_expand02', 'cygnus_expand02, borealis_contract01'),
+            ('cygnus_contract01', schemas.NEWEST),
+        ):
             with self.subTest(version):
                 self.assertEqual(outcome, self.runner.sync(version).version)
 
     def test_what_db_version_prints_is_a_version_to_sync_to(self):
-        for version in ('borealis_expand01, aurora_contract01', 'borealis_expand01,borealis_contract01', schemas.NEWEST):
-            self.assertEqual(version.replace(',', ', ').split(), self.runner.sync(version).version.split())
+        for version in (
+            'borealis_expand01, aurora_contract01',
+            'borealis_expand01,borealis_contract01',
+            schemas.NEWEST,
+        ):
+            self.assertEqual(
+                version.replace(',', ', ').split(), self.runner.sync(version).version.split()
+            )
 
     def test_a_contract_that_is_named_takes_its_data_migrations_along_and_an_expand_does_not(self):
         self.runner.sync('aurora')
         with self.database.write() as connection:
             revision_checks.insert_as_aurora(connection, 'u1')
         self.assertEqual(('borealis_steps',), self.runner.sync('borealis_expand01').data)
-        self.assertEqual(('borealis_steps',), self.runner.sync('borealis_expand01, aurora_contract01').data)
-        self.assertEqual('borealis_expand01, borealis_contract01', self.runner.sync('borealis_contract01').version)
+        self.assertEqual(
+            ('borealis_steps',), self.runner.sync('borealis_expand01, aurora_contract01').data
+        )
+        self.assertEqual(
+            'borealis_expand01, borealis_contract01',
+            self.runner.sync('borealis_contract01').version,
+        )
 
     def test_a_version_that_is_none_is_refused_before_anything_is_done(self):
-        for version, error in (('zulu', errors.RevisionUnknown), ('', errors.RevisionUnknown), ('borealis_expand01, zulu', errors.RevisionUnknown),
-                               ('aurora_expand01, borealis_expand01', errors.RevisionsContradict)):
+        for version, error in (
+            ('zulu', errors.RevisionUnknown),
+            ('', errors.RevisionUnknown),
+            ('borealis_expand01, zulu', errors.RevisionUnknown),
+            ('aurora_expand01, borealis_expand01', errors.RevisionsContradict),
+        ):
             self.assertRaises(error, self.runner.sync, version)
         self.assertEqual(set(), self.tables())
 
@@ -120,7 +144,10 @@ class TestSync(RunnerTestCase):
         self.execute("INSERT INTO alembic_version VALUES ('95418fe2a1c8')")
         self.runner.sync()
         with self.database.read() as connection:
-            self.assertEqual(['95418fe2a1c8'], connection.exec_driver_sql('SELECT * FROM alembic_version').scalars().all())
+            self.assertEqual(
+                ['95418fe2a1c8'],
+                connection.exec_driver_sql('SELECT * FROM alembic_version').scalars().all(),
+            )
 
     def test_beside_a_real_trove_the_standalone_tables_are_refused(self):
         self.execute('CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)')
@@ -131,9 +158,20 @@ class TestSync(RunnerTestCase):
 
     def test_a_revision_of_a_later_release_is_refused_in_words_and_nothing_is_run(self):
         self.runner.sync()
-        self.execute("UPDATE alembic_version_trove_upgrade SET version_num = 'zulu_expand01' WHERE version_num LIKE '%expand%'")
-        for call in (self.runner.version, self.runner.position, self.runner.expand, self.runner.migrate, self.runner.contract, self.runner.sync):
-            self.assertIn('zulu_expand01', self.assertRaises(errors.SchemaFromTheFuture, call).message)
+        self.execute(
+            "UPDATE alembic_version_trove_upgrade SET version_num = 'zulu_expand01' WHERE version_num LIKE '%expand%'"
+        )
+        for call in (
+            self.runner.version,
+            self.runner.position,
+            self.runner.expand,
+            self.runner.migrate,
+            self.runner.contract,
+            self.runner.sync,
+        ):
+            self.assertIn(
+                'zulu_expand01', self.assertRaises(errors.SchemaFromTheFuture, call).message
+            )
 
     def test_a_revision_that_does_not_exist_is_refused_in_words(self):
         self.assertRaises(errors.RevisionUnknown, self.runner.expand, 'nothing')
@@ -141,7 +179,6 @@ class TestSync(RunnerTestCase):
 
 
 class TestOrder(RunnerTestCase):
-
     def setUp(self):
         super().setUp()
         self.runner.sync('aurora')
@@ -162,32 +199,49 @@ class TestOrder(RunnerTestCase):
             self.add_upgrade(connection)
         self.assertIs(Phase.MIGRATE, self.runner.expand().next)
         self.assertEqual((ExitCode.MIGRATE_NEXT, Phase.MIGRATE), self.refusal(self.runner.contract))
-        self.assertEqual((ExitCode.MIGRATE_NEXT, Phase.MIGRATE), self.refusal(lambda: self.runner.contract(reason='I know')))
+        self.assertEqual(
+            (ExitCode.MIGRATE_NEXT, Phase.MIGRATE),
+            self.refusal(lambda: self.runner.contract(reason='I know')),
+        )
         self.assertIs(Phase.CONTRACT, self.runner.migrate().next)
         self.assertIsNone(self.runner.contract().next)
 
     def test_an_older_service_keeps_contract_away_unless_a_reason_is_given_which_is_recorded(self):
         self.runner.expand()
-        self.execute("INSERT INTO upgrade_services VALUES ('ctl1', 'trove-upgrade-api', 'r', '1.0', '2026-01-01 00:00:00', '2026-01-01 00:00:00')")
+        self.execute(
+            "INSERT INTO upgrade_services VALUES ('ctl1', 'trove-upgrade-api', 'r', '1.0', '2026-01-01 00:00:00', '2026-01-01 00:00:00')"
+        )
         error = self.assertRaises(errors.OlderServices, self.runner.contract)
         self.assertEqual(ExitCode.OLD_SERVICE, error.exit_code)
         self.assertEqual(schemas.EXPANDED, self.runner.version())
         self.runner.contract(reason='ctl1 burnt down')
         self.assertEqual(schemas.NEWEST, self.runner.version())
         runs = schema_runs.SchemaRuns(self.database.engine).list()
-        self.assertEqual([('contract', 'DONE', 'ctl1 burnt down'), ('contract', 'REFUSED', None), ('expand', 'DONE', None)],
-                         [(run.command, run.outcome, run.reason) for run in runs])
+        self.assertEqual(
+            [
+                ('contract', 'DONE', 'ctl1 burnt down'),
+                ('contract', 'REFUSED', None),
+                ('expand', 'DONE', None),
+            ],
+            [(run.command, run.outcome, run.reason) for run in runs],
+        )
 
-    def test_rows_that_an_older_service_goes_on_writing_are_no_reason_to_migrate_again_before_it_stops(self):
+    def test_rows_that_an_older_service_goes_on_writing_are_no_reason_to_migrate_again_before_it_stops(
+        self,
+    ):
         with self.database.write() as connection:
             self.add_upgrade(connection)
         self.runner.expand()
-        self.execute("INSERT INTO upgrade_services VALUES ('ctl1', 'trove-upgrade-api', 'r', '1.0', '2026-01-01 00:00:00', '2026-01-01 00:00:00')")
+        self.execute(
+            "INSERT INTO upgrade_services VALUES ('ctl1', 'trove-upgrade-api', 'r', '1.0', '2026-01-01 00:00:00', '2026-01-01 00:00:00')"
+        )
         self.assertEqual((ExitCode.MIGRATE_NEXT, Phase.MIGRATE), self.refusal(self.runner.contract))
         self.runner.migrate()
         self.execute("UPDATE instance_upgrades SET updated_at = '2027-01-01 00:00:00.000000'")
         self.assertRaises(errors.OlderServices, self.runner.contract)
-        self.execute("UPDATE upgrade_data_migrations SET completed_at = NULL, cursor = ''")    # a migrate that gave up catching up leaves it so
+        self.execute(
+            "UPDATE upgrade_data_migrations SET completed_at = NULL, cursor = ''"
+        )  # a migrate that gave up catching up leaves it so
         self.assertRaises(errors.OlderServices, self.runner.contract)
         self.execute("UPDATE upgrade_data_migrations SET cursor = 'half way'")
         self.assertEqual((ExitCode.MIGRATE_NEXT, Phase.MIGRATE), self.refusal(self.runner.contract))
@@ -195,7 +249,9 @@ class TestOrder(RunnerTestCase):
     def test_sync_does_what_can_be_done_beside_an_older_service_and_then_refuses(self):
         with self.database.write() as connection:
             self.add_upgrade(connection)
-        self.execute("INSERT INTO upgrade_services VALUES ('ctl1', 'trove-upgrade-api', 'r', '1.0', '2026-01-01 00:00:00', '2026-01-01 00:00:00')")
+        self.execute(
+            "INSERT INTO upgrade_services VALUES ('ctl1', 'trove-upgrade-api', 'r', '1.0', '2026-01-01 00:00:00', '2026-01-01 00:00:00')"
+        )
         self.assertRaises(errors.OlderServices, self.runner.sync)
         self.assertIs(Phase.CONTRACT, self.runner.position().next)
 
@@ -205,7 +261,9 @@ class TestOrder(RunnerTestCase):
         self.runner.expand()
         self.runner.migrate()
         self.execute('ALTER TABLE instance_upgrades DROP COLUMN steps')
-        self.execute("UPDATE instance_upgrades SET updated_at = '2026-02-02 00:00:00'")    # steps_at is written no more
+        self.execute(
+            "UPDATE instance_upgrades SET updated_at = '2026-02-02 00:00:00'"
+        )  # steps_at is written no more
         self.assertIs(Phase.CONTRACT, self.runner.position().next)
         self.assertIsNone(self.runner.contract().next)
 
@@ -221,10 +279,14 @@ class TestReleaseAfterRelease(RunnerTestCase):
         self.services = Services(self.database)
         self.listed = self.services.register('ctl1', API, '1.1.0', release=self.below, pid=4711)
 
-    def test_the_phases_are_its_own_and_the_contract_waits_for_those_services_although_it_takes_nothing_away(self):
+    def test_the_phases_are_its_own_and_the_contract_waits_for_those_services_although_it_takes_nothing_away(
+        self,
+    ):
         self.assertIs(Phase.EXPAND, self.runner.position().next)
         for call in (self.runner.migrate, self.runner.contract):
-            self.assertEqual(ExitCode.EXPAND_NEXT, self.assertRaises(errors.SchemaOutOfOrder, call).exit_code)
+            self.assertEqual(
+                ExitCode.EXPAND_NEXT, self.assertRaises(errors.SchemaOutOfOrder, call).exit_code
+            )
         self.assertIs(Phase.CONTRACT, self.runner.expand().next)
         self.assertIs(Phase.CONTRACT, self.runner.migrate().next)
         for call in (self.runner.contract, self.runner.sync):
@@ -234,7 +296,9 @@ class TestReleaseAfterRelease(RunnerTestCase):
         self.assertIsNone(self.runner.contract().next)
         self.assertEqual(schemas.NEWEST, self.runner.version())
 
-    def test_a_database_that_skips_a_release_waits_for_services_of_either_and_moves_its_rows_first(self):
+    def test_a_database_that_skips_a_release_waits_for_services_of_either_and_moves_its_rows_first(
+        self,
+    ):
         old = engine.Database.from_url('sqlite://')
         self.addCleanup(old.dispose)
         skips, services = runner.Runner(old.engine), Services(old)
@@ -251,12 +315,13 @@ class TestReleaseAfterRelease(RunnerTestCase):
     def test_the_contract_of_the_release_below_is_run_beside_its_services(self):
         self.runner.stamp(['aurora_contract01'])
         self.runner.expand()
-        self.assertEqual('borealis_contract01', self.runner.contract(self.below).current['contract'])
+        self.assertEqual(
+            'borealis_contract01', self.runner.contract(self.below).current['contract']
+        )
         self.assertRaises(errors.OlderServices, self.runner.contract)
 
 
 class TestAdoption(RunnerTestCase):
-
     def forget_version(self):
         self.execute('DROP TABLE alembic_version_trove_upgrade')
 
@@ -304,23 +369,38 @@ class TestCompositeVersion(RunnerTestCase):
                 revision = f'{release}_{branch}0{number}'
                 path.joinpath(f'{revision}.py').write_text(
                     f"revision = '{revision}'\ndown_revision = {before!r}\nbranch_labels = {(branch,) if before is None else None}\n"
-                    'depends_on = None\n\n\ndef upgrade():\n    pass\n')
+                    'depends_on = None\n\n\ndef upgrade():\n    pass\n'
+                )
                 before = revision
-        self.data = tuple(OneRow(f'{release}_rows', f'{release}_expand0{number}', f'{release}_contract0{number}')
-                          for number, release in enumerate(('ash', 'beech', 'cedar'), start=1))
+        self.data = tuple(
+            OneRow(f'{release}_rows', f'{release}_expand0{number}', f'{release}_contract0{number}')
+            for number, release in enumerate(('ash', 'beech', 'cedar'), start=1)
+        )
         self.runner = runner.Runner(self.database.engine, runner_chain.Chain.of(folder, self.data))
         models.METADATA.create_all(self.database.engine)
 
     def test_at_every_point(self):
         seen = [self.runner.version(), *(self.runner.expand('+1').version for _ in range(3))]
         for number in range(3):
-            self.assertEqual([one.name for one in self.data[number:]], list(self.runner.position().data))
+            self.assertEqual(
+                [one.name for one in self.data[number:]], list(self.runner.position().data)
+            )
             self.data[number].left = 0
             seen.append(self.runner.migrate().version if number == 2 else self.runner.version())
         seen += [self.runner.contract('+1').version for _ in range(3)]
         self.assertEqual(
-            ['none', 'ash_expand01', 'beech_expand02', 'cedar_expand03', *['cedar_expand03'] * 3, 'cedar_expand03, ash_contract01',
-             'cedar_expand03, beech_contract02', 'cedar_expand03, cedar_contract03'], seen)
+            [
+                'none',
+                'ash_expand01',
+                'beech_expand02',
+                'cedar_expand03',
+                *['cedar_expand03'] * 3,
+                'cedar_expand03, ash_contract01',
+                'cedar_expand03, beech_contract02',
+                'cedar_expand03, cedar_contract03',
+            ],
+            seen,
+        )
 
 
 class OneRow:
@@ -341,7 +421,6 @@ class OneRow:
 
 
 class TestRevisions(base.TestCase):
-
     def scripts(self):
         for chain in (runner_chain.MAIN, runner_chain.STANDALONE):
             directory = chain.script()
@@ -364,8 +443,14 @@ class TestRevisions(base.TestCase):
         self.assertTrue(releases)
         for release in releases:
             for branch in runner_chain.BRANCHES:
-                self.assertTrue([path for path in runner_chain.MAIN.locations
-                                 if path.parts[-2:] == (release, branch) and list(path.glob('*.py'))], (release, branch))
+                self.assertTrue(
+                    [
+                        path
+                        for path in runner_chain.MAIN.locations
+                        if path.parts[-2:] == (release, branch) and list(path.glob('*.py'))
+                    ],
+                    (release, branch),
+                )
 
     def test_each_revision_is_printed_offline_for_every_engine(self):
         for dialect in recording.DIALECTS:
@@ -381,6 +466,10 @@ class TestRevisions(base.TestCase):
     def test_a_revision_never_reads_the_models_that_move_on(self):
         for _, _, revisions in self.scripts():
             for script in revisions:
-                imported = {alias.name for node in ast.walk(ast.parse(pathlib.Path(script.path).read_text()))
-                            if isinstance(node, ast.ImportFrom) for alias in node.names}
+                imported = {
+                    alias.name
+                    for node in ast.walk(ast.parse(pathlib.Path(script.path).read_text()))
+                    if isinstance(node, ast.ImportFrom)
+                    for alias in node.names
+                }
                 self.assertFalse(imported & {'models', 'trove_tables'}, script.path)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A server that answers by rule, services without processes, programs that only say what they were asked."""
+
 import re
 
 from trove_upgrade.guestagent.datastores.mysql_family import connection, programs
@@ -34,7 +35,9 @@ def refusal(number, text='no'):
 class Service:
     """`ServicePort` in memory."""
 
-    def __init__(self, known=('trove-upgrade-database', 'mariadb'), enabled=('mariadb',), running='mariadb'):
+    def __init__(
+        self, known=('trove-upgrade-database', 'mariadb'), enabled=('mariadb',), running='mariadb'
+    ):
         self.known, self.enabled, self.running = set(known), set(enabled), running
 
     def exists(self, name):
@@ -67,7 +70,7 @@ class Programs:
         self.installed = installed
         self.lines = lines
         self.calls = []
-        self.users = []     #: of each call, as numbers; None: root
+        self.users = []  #: of each call, as numbers; None: root
 
     def find(self, *names):
         return f'/usr/sbin/{names[0]}' if self.installed else None

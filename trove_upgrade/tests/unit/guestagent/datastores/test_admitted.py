@@ -180,7 +180,12 @@ class TestWhatTheCheckPromises(RootDiskTest):
         self.assertLessEqual(set(names), self.assert_all_arrives())
 
     def test_keys_with_signs_in_their_names_behind_a_prefix(self):
-        names = ['etc/keys/db=prod.key', 'etc/keys/k,1.key', 'etc/keys/a:b;c.key', 'srv/a=b/c,d/x.key']
+        names = [
+            'etc/keys/db=prod.key',
+            'etc/keys/k,1.key',
+            'etc/keys/a:b;c.key',
+            'srv/a=b/c,d/x.key',
+        ]
         for name in names:
             self.write(name, 'secret', 0o400, SERVER)
         self.configure(
@@ -343,7 +348,10 @@ class TestCode(RootDiskTest):
             ('[mysql]\npager=less -olog\n', 'pager'),
             ('[mysql]\nlocal-infile=1\n[client]\nhost=db.example\n', 'local-infile'),
             ('[mysql]\nlocal-infile\nhost=10.0.0.9\n', 'local-infile'),
-            ('[client-server]\nloose-host=db.example\n[mysql]\nskip-local-infile=0\n', 'skip-local-infile'),
+            (
+                '[client-server]\nloose-host=db.example\n[mysql]\nskip-local-infile=0\n',
+                'skip-local-infile',
+            ),
             ('[mysql]\ndisable-named-commands=0\n', 'disable-named-commands'),
             ('[mysqld]\nloose-x --ledir=/srv/p\n', 'loose-x'),
             ('[mysqlbinlog]\nlocal=/srv/x\n', 'local'),
@@ -751,7 +759,10 @@ class TestHandMade(RootDiskTest):
 
     def list_and_name(self, *paths):
         for number, path in enumerate(paths):
-            self.write(f'etc/mysql/conf.d/{number:03}.cnf', f'[mysqld]\ninit_file={path}\nssl_capath={path}\n!include {path}\n')
+            self.write(
+                f'etc/mysql/conf.d/{number:03}.cnf',
+                f'[mysqld]\ninit_file={path}\nssl_capath={path}\n!include {path}\n',
+            )
         return self.admitted(paths)
 
     def test_no_place_that_the_system_reads_or_runs_gets_a_file(self):
@@ -781,22 +792,40 @@ class TestHandMade(RootDiskTest):
         self.link('etc/mysql/linked', '../cron.d')
         self.link('srv/keys', f'{self.root}/etc/cron.d')
         self.link('etc/mysql/around', '../../srv/keys')
-        names = ('etc/mysql/linked/x.cnf', 'etc/mysql/around/x.cnf', 'srv/keys/mysql.key', 'srv/keys/x')
+        names = (
+            'etc/mysql/linked/x.cnf',
+            'etc/mysql/around/x.cnf',
+            'srv/keys/mysql.key',
+            'srv/keys/x',
+        )
         self.assertEqual([], self.list_and_name(*(f'{self.root}/{name}' for name in names)))
 
     def test_below_the_database_s_directory_comes_what_the_server_reads_or_names_alone(self):
-        names = [f'{self.root}/etc/mysql/{name}' for name in ('a.cnf', 'run.sh', 'deep/run.py', 'init.sql', 'named.sql')]
+        names = [
+            f'{self.root}/etc/mysql/{name}'
+            for name in ('a.cnf', 'run.sh', 'deep/run.py', 'init.sql', 'named.sql')
+        ]
         self.configure('init_file=/etc/mysql/named.sql')
         self.assertEqual([names[0], names[-1]], self.admitted(names))
 
     @settings(max_examples=40, deadline=None)
     @given(
         place=st.sampled_from(
-            ('etc/cron.d', 'etc/systemd/system', 'etc/profile.d', 'usr/bin', 'root', 'var/spool/cron', 'lib/systemd')
+            (
+                'etc/cron.d',
+                'etc/systemd/system',
+                'etc/profile.d',
+                'usr/bin',
+                'root',
+                'var/spool/cron',
+                'lib/systemd',
+            )
         ),
-        name=st.text(st.characters(blacklist_characters='/\0', blacklist_categories=('Cs',)), min_size=1, max_size=20).filter(
-            lambda text: text not in {'.', '..'}
-        ),
+        name=st.text(
+            st.characters(blacklist_characters='/\0', blacklist_categories=('Cs',)),
+            min_size=1,
+            max_size=20,
+        ).filter(lambda text: text not in {'.', '..'}),
         ending=st.sampled_from(('', '.cnf', '.pem', '\n', '.mysql')),
     )
     def test_no_name_in_such_a_place_is_let_in(self, place, name, ending):

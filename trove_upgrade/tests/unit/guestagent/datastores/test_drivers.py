@@ -21,8 +21,15 @@ from trove_upgrade.tests.unit.guestagent.datastores import fakes
 
 
 def context(root):
-    return datastore.DriverContext(volume=root / 'v', data_directory=root / 'v/data', etc=root / 'etc', run=root / 'run/trove-upgrade',
-                                   image_facts={}, now=None, monotonic=fakes.Clock())
+    return datastore.DriverContext(
+        volume=root / 'v',
+        data_directory=root / 'v/data',
+        etc=root / 'etc',
+        run=root / 'run/trove-upgrade',
+        image_facts={},
+        now=None,
+        monotonic=fakes.Clock(),
+    )
 
 
 class DriverTestCase(base.TestCase):
@@ -38,11 +45,23 @@ class TestDialects(DriverTestCase):
 
     def unknown(self, driver_class, version):
         (self.root / 'etc/mysql').mkdir(parents=True, exist_ok=True)
-        (self.root / 'etc/mysql/my.cnf').write_text('[mariadb]\naria_pagecache_buffer_size = 1M\n[mysqld-9.7]\nmysqlx_port = 1\n[mysqld]\nport = 1\n')
-        session = fakes.Session(('SELECT VERSION', [(version,)]), ('TABLE_TYPE, COALESCE', []), ('COUNT|COALESCE', [(0,)]), ('pid_file', [('/nonexistent',)]),
-                                ('datadir', [('datadir', str(self.root / 'v/data'))]))
-        driver = driver_class(self.context, fakes.Service(), connect=lambda credentials, timeout_seconds: session)
-        results = {result.name: result for result in driver.checks({'server_version': version, 'options': ['port']}, {})}
+        (self.root / 'etc/mysql/my.cnf').write_text(
+            '[mariadb]\naria_pagecache_buffer_size = 1M\n[mysqld-9.7]\nmysqlx_port = 1\n[mysqld]\nport = 1\n'
+        )
+        session = fakes.Session(
+            ('SELECT VERSION', [(version,)]),
+            ('TABLE_TYPE, COALESCE', []),
+            ('COUNT|COALESCE', [(0,)]),
+            ('pid_file', [('/nonexistent',)]),
+            ('datadir', [('datadir', str(self.root / 'v/data'))]),
+        )
+        driver = driver_class(
+            self.context, fakes.Service(), connect=lambda credentials, timeout_seconds: session
+        )
+        results = {
+            result.name: result
+            for result in driver.checks({'server_version': version, 'options': ['port']}, {})
+        }
         return results['configuration_options'].message
 
     def test_options_of_the_other_dialect_are_not_held_against_the_target(self):
@@ -56,8 +75,12 @@ class TestDialects(DriverTestCase):
 
 class TestFactory(DriverTestCase):
     def test_each_manager_has_its_driver(self):
-        self.assertIsInstance(factory.driver('mariadb', self.context, fakes.Service()), MariaDBDriver)
-        self.assertIsInstance(factory.driver('mysql', self.context, fakes.Service()), mysql.MySQLDriver)
+        self.assertIsInstance(
+            factory.driver('mariadb', self.context, fakes.Service()), MariaDBDriver
+        )
+        self.assertIsInstance(
+            factory.driver('mysql', self.context, fakes.Service()), mysql.MySQLDriver
+        )
 
     def test_what_has_no_driver_is_refused_by_name(self):
         driver = factory.driver('couchbase', self.context, fakes.Service())
@@ -68,50 +91,100 @@ class TestFactory(DriverTestCase):
 
 class TestChecks(DriverTestCase):
     def probe(self, *rules, target=None, options=None, configuration=()):
-        return checks.Probe(self.context, fakes.Session(*rules), option_files.Configuration(tuple(configuration), ()), '10.11.14-MariaDB',
-                            {'server_version': '11.8.6', 'plugins': ['auth_ed25519.so']} if target is None else target, options or {}, self.root)
+        return checks.Probe(
+            self.context,
+            fakes.Session(*rules),
+            option_files.Configuration(tuple(configuration), ()),
+            '10.11.14-MariaDB',
+            {'server_version': '11.8.6', 'plugins': ['auth_ed25519.so']}
+            if target is None
+            else target,
+            options or {},
+            self.root,
+        )
 
     def assert_refused(self, code, result):
         self.assertEqual(('refused', code), (result.outcome, result.code), result)
         self.assertRegex(result.message, r'^The .*: .*\. [A-Z].*\.$')
 
     def test_prepared_transactions_are_refused(self):
-        self.assert_refused('PREPARED_TRANSACTIONS', checks.prepared_transactions(self.probe(('XA RECOVER', [(1,)]))))
+        self.assert_refused(
+            'PREPARED_TRANSACTIONS',
+            checks.prepared_transactions(self.probe(('XA RECOVER', [(1,)]))),
+        )
 
     def test_a_backup_is_seen_by_its_process_or_by_its_statements(self):
         self.assertEqual('ok', checks.backup(self.probe()).outcome)
-        self.assert_refused('BACKUP_RUNNING', checks.backup(self.probe(('PROCESSLIST', [(7, 'dump')]))))
+        self.assert_refused(
+            'BACKUP_RUNNING', checks.backup(self.probe(('PROCESSLIST', [(7, 'dump')])))
+        )
         (self.root / '42').mkdir()
         (self.root / '42/comm').write_text('mariadb-backup\n')
         self.assert_refused('BACKUP_RUNNING', checks.backup(self.probe()))
 
     def test_any_part_in_replication_is_refused_unless_allowed(self):
         self.assertEqual('ok', checks.replication(self.probe(('COUNT', [(0,)]))).outcome)
-        for rules in ([('Binlog Dump', [(2,)])], [('Binlog Dump', [(0,)]), ('SHOW ALL SLAVES', [('x',)])],
-                      [('Binlog Dump', [(0,)]), ('SHOW ALL SLAVES', fakes.refusal(1064)), ('SHOW REPLICA STATUS', [('x',)])],
-                      [('Binlog Dump', [(0,)]), ('wsrep_on', [('wsrep_on', 'ON')])]):
+        for rules in (
+            [('Binlog Dump', [(2,)])],
+            [('Binlog Dump', [(0,)]), ('SHOW ALL SLAVES', [('x',)])],
+            [
+                ('Binlog Dump', [(0,)]),
+                ('SHOW ALL SLAVES', fakes.refusal(1064)),
+                ('SHOW REPLICA STATUS', [('x',)]),
+            ],
+            [('Binlog Dump', [(0,)]), ('wsrep_on', [('wsrep_on', 'ON')])],
+        ):
             self.assert_refused('REPLICATION', checks.replication(self.probe(*rules)))
-            self.assertEqual('warning', checks.replication(self.probe(*rules, options={'allow_replication': True})).outcome)
+            self.assertEqual(
+                'warning',
+                checks.replication(self.probe(*rules, options={'allow_replication': True})).outcome,
+            )
 
     def test_a_full_volume_is_refused(self):
         rebuilt = ('SYSTEM VERSIONED', [(0,)])
         self.assertEqual('ok', checks.disk_space(self.probe(rebuilt)).outcome)
-        self.assert_refused('DISK_SPACE', checks.disk_space(self.probe(rebuilt, options={'min_free_bytes': 1 << 60})))
-        self.assert_refused('DISK_SPACE', checks.disk_space(self.probe(('SYSTEM VERSIONED', [(1 << 60,)]))))
-        self.assertEqual('ok', checks.disk_space(self.probe(('SYSTEM VERSIONED', [(1 << 60,)]), target={'server_version': '10.11.20'})).outcome)
+        self.assert_refused(
+            'DISK_SPACE',
+            checks.disk_space(self.probe(rebuilt, options={'min_free_bytes': 1 << 60})),
+        )
+        self.assert_refused(
+            'DISK_SPACE', checks.disk_space(self.probe(('SYSTEM VERSIONED', [(1 << 60,)])))
+        )
+        self.assertEqual(
+            'ok',
+            checks.disk_space(
+                self.probe(
+                    ('SYSTEM VERSIONED', [(1 << 60,)]), target={'server_version': '10.11.20'}
+                )
+            ).outcome,
+        )
 
     def test_forced_recovery_is_refused(self):
-        self.assertEqual('ok', checks.clean_stop(self.probe(('VARIABLES', [('innodb_force_recovery', '0'), ('innodb_read_only', 'OFF')]))).outcome)
-        self.assert_refused('UNCLEAN_SHUTDOWN', checks.clean_stop(self.probe(('VARIABLES', [('innodb_force_recovery', '3')]))))
+        self.assertEqual(
+            'ok',
+            checks.clean_stop(
+                self.probe(
+                    ('VARIABLES', [('innodb_force_recovery', '0'), ('innodb_read_only', 'OFF')])
+                )
+            ).outcome,
+        )
+        self.assert_refused(
+            'UNCLEAN_SHUTDOWN',
+            checks.clean_stop(self.probe(('VARIABLES', [('innodb_force_recovery', '3')]))),
+        )
 
     def test_tables_in_memory_are_told(self):
         self.assertEqual('ok', checks.tables_in_memory(self.probe()).outcome)
-        found = checks.tables_in_memory(self.probe(('MEMORY', [('app', f't{number}') for number in range(7)])))
+        found = checks.tables_in_memory(
+            self.probe(('MEMORY', [('app', f't{number}') for number in range(7)]))
+        )
         self.assertEqual(('warning', 'TABLES_IN_MEMORY'), (found.outcome, found.code))
         self.assertIn('app.t0, app.t1, app.t2, app.t3, app.t4 and 2 more', found.message)
 
     def test_long_statements_are_told(self):
-        self.assertEqual('DATABASE_BUSY', checks.statements(self.probe(('PROCESSLIST', [(1, 'u', 99)]))).code)
+        self.assertEqual(
+            'DATABASE_BUSY', checks.statements(self.probe(('PROCESSLIST', [(1, 'u', 99)]))).code
+        )
 
 
 class TestDriverChecks(DriverTestCase):
@@ -121,15 +194,30 @@ class TestDriverChecks(DriverTestCase):
     def test_no_answer_is_one_refusal_and_the_state_of_the_files(self):
         def nobody(credentials, timeout_seconds):
             raise connection.NoAnswer(socket=credentials.socket, found='refused')
+
         found = self.driver(nobody).checks({}, {})
-        self.assertEqual([('database_answers', 'DATABASE_NOT_RUNNING'), ('clean_shutdown', None)], [(one.name, one.code) for one in found])
+        self.assertEqual(
+            [('database_answers', 'DATABASE_NOT_RUNNING'), ('clean_shutdown', None)],
+            [(one.name, one.code) for one in found],
+        )
         (self.root / 'v/data/ibtmp1').touch()
         self.assertEqual('UNCLEAN_SHUTDOWN', self.driver(nobody).checks({}, {})[-1].code)
 
     def test_one_check_that_fails_hides_no_other(self):
-        session = fakes.Session(('XA RECOVER', fakes.refusal(1227, 'denied')), ('SELECT VERSION', [('10.11.14-MariaDB',)]),
-                                ('TABLE_TYPE, COALESCE', []), ('COUNT|COALESCE', [(0,)]), ('pid_file', [('/nonexistent',)]), ('datadir', [('datadir', str(self.root / 'v/data'))]))
-        found = {one.name: one for one in self.driver(lambda credentials, timeout_seconds: session).checks({'server_version': '11.8.6'}, {})}
+        session = fakes.Session(
+            ('XA RECOVER', fakes.refusal(1227, 'denied')),
+            ('SELECT VERSION', [('10.11.14-MariaDB',)]),
+            ('TABLE_TYPE, COALESCE', []),
+            ('COUNT|COALESCE', [(0,)]),
+            ('pid_file', [('/nonexistent',)]),
+            ('datadir', [('datadir', str(self.root / 'v/data'))]),
+        )
+        found = {
+            one.name: one
+            for one in self.driver(lambda credentials, timeout_seconds: session).checks(
+                {'server_version': '11.8.6'}, {}
+            )
+        }
         self.assertEqual('unknown', found['prepared_transactions'].outcome)
         self.assertEqual('ok', found['replication'].outcome)
         self.assertTrue(session.closed)
@@ -137,24 +225,47 @@ class TestDriverChecks(DriverTestCase):
 
 class TestMySQL(DriverTestCase):
     def test_one_series_at_a_time(self):
-        for version, wanted, outcome in (('9.7.4', '9.7.4', 'ok'), ('5.7.44', '8.0.40', 'ok'), ('8.0.40', '8.4.3', 'ok'),
-                                         ('5.7.44', '8.4.3', 'refused'), ('8.0.40', '9.7.4', 'refused'), ('5.6.24', '9.7.4', 'refused'),
-                                         ('5.6.24', '5.7.44', 'refused'), ('9.1.0', '9.7.4', 'ok'), ('8.0.40', '8.3.0', 'ok'),
-                                         ('8.4.3', '9.2.0', 'ok'), ('9.7.4', '10.0.1', 'refused'), ('9.7.4', '8.4.3', 'ok'),
-                                         ('9.7.4', '', 'ok')):
+        for version, wanted, outcome in (
+            ('9.7.4', '9.7.4', 'ok'),
+            ('5.7.44', '8.0.40', 'ok'),
+            ('8.0.40', '8.4.3', 'ok'),
+            ('5.7.44', '8.4.3', 'refused'),
+            ('8.0.40', '9.7.4', 'refused'),
+            ('5.6.24', '9.7.4', 'refused'),
+            ('5.6.24', '5.7.44', 'refused'),
+            ('9.1.0', '9.7.4', 'ok'),
+            ('8.0.40', '8.3.0', 'ok'),
+            ('8.4.3', '9.2.0', 'ok'),
+            ('9.7.4', '10.0.1', 'refused'),
+            ('9.7.4', '8.4.3', 'ok'),
+            ('9.7.4', '', 'ok'),
+        ):
             self.assertEqual(outcome, mysql.check_path(version, wanted).outcome, (version, wanted))
 
     def driver(self, run):
-        return mysql.MySQLDriver(self.context, fakes.Service(), runs=run, connect=lambda credentials, seconds: fakes.Session(), user='daemon')
+        return mysql.MySQLDriver(
+            self.context,
+            fakes.Service(),
+            runs=run,
+            connect=lambda credentials, seconds: fakes.Session(),
+            user='daemon',
+        )
 
     def test_the_configuration_is_validated_by_the_server_itself(self):
-        run = fakes.Programs(programs.Finished(1, '2026-01-01 [ERROR] [MY-000067] [Server] unknown variable \'x=1\'.'))
+        run = fakes.Programs(
+            programs.Finished(1, "2026-01-01 [ERROR] [MY-000067] [Server] unknown variable 'x=1'.")
+        )
         found = self.driver(run).check_configuration({})
         self.assertEqual('CONFIGURATION_REFUSED', found.code)
         self.assertIn('unknown variable', found.message)
         self.assertIn('--validate-config', run.calls[0][0])
-        self.assertEqual([(pwd.getpwnam('daemon').pw_uid, pwd.getpwnam('daemon').pw_gid)], run.users)
-        self.assertEqual('CONFIGURATION_NOT_TRIED', self.driver(fakes.Programs(installed=False)).check_configuration({}).code)
+        self.assertEqual(
+            [(pwd.getpwnam('daemon').pw_uid, pwd.getpwnam('daemon').pw_gid)], run.users
+        )
+        self.assertEqual(
+            'CONFIGURATION_NOT_TRIED',
+            self.driver(fakes.Programs(installed=False)).check_configuration({}).code,
+        )
 
     def test_the_server_has_upgraded_its_data_itself(self):
         run = fakes.Programs()
@@ -211,4 +322,6 @@ class TestRedoLog(DriverTestCase):
         self.assertTrue(self.is_clean())
 
     def test_the_checksum_is_the_one_that_the_server_writes(self):
-        self.assertEqual(0x894828dc, redo_log.crc32c(bytes.fromhex('fa0000000000000000bb17')))   # from a server's own log
+        self.assertEqual(
+            0x894828DC, redo_log.crc32c(bytes.fromhex('fa0000000000000000bb17'))
+        )  # from a server's own log

@@ -15,38 +15,77 @@ class TestPhotographer(base.TestCase):
         self.clock = fakes.Clock()
         self.percents = []
 
-    def session(self, *rules, tables=(('a', 'big', 'BASE TABLE', 900, 'InnoDB'), ('a', 'small', 'BASE TABLE', 10, 'InnoDB'),
-                                     ('a', 'w', 'VIEW', 0, None))):
+    def session(
+        self,
+        *rules,
+        tables=(
+            ('a', 'big', 'BASE TABLE', 900, 'InnoDB'),
+            ('a', 'small', 'BASE TABLE', 10, 'InnoDB'),
+            ('a', 'w', 'VIEW', 0, None),
+        ),
+    ):
         return fakes.Session(
-            *rules, ('ENGINE IN', []), ('SELECT VERSION', [('10.11.14-MariaDB',)]), ('mysql.global_priv', [('u', '%', '{"plugin": "p"}')]),
-            ("TABLE_NAME = 'global_priv'", [(1,)]), ('SHOW GRANTS', [('GRANT USAGE ON *.* TO `u`@`%` IDENTIFIED BY PASSWORD \'*1\'',)]),
-            ('SHOW GLOBAL VARIABLES', [('sql_mode', 'A')]), (r'FROM information_schema.TABLES', list(tables)),
+            *rules,
+            ('ENGINE IN', []),
+            ('SELECT VERSION', [('10.11.14-MariaDB',)]),
+            ('mysql.global_priv', [('u', '%', '{"plugin": "p"}')]),
+            ("TABLE_NAME = 'global_priv'", [(1,)]),
+            ('SHOW GRANTS', [("GRANT USAGE ON *.* TO `u`@`%` IDENTIFIED BY PASSWORD '*1'",)]),
+            ('SHOW GLOBAL VARIABLES', [('sql_mode', 'A')]),
+            (r'FROM information_schema.TABLES', list(tables)),
             ('information_schema.VIEWS', [('a', 'w', 'select 1', 'NONE', 'd', 'DEFINER')]),
-            (r'COUNT\(\*\)', [(5,)]), ('CHECKSUM TABLE', [('t', 77)]))
+            (r'COUNT\(\*\)', [(5,)]),
+            ('CHECKSUM TABLE', [('t', 77)]),
+        )
 
     def take(self, session, budget=60):
         session.rules.sort(key=lambda rule: "TABLE_NAME = 'global_priv'" not in rule[0].pattern)
-        return fingerprint.Photographer(session, dialect.MariaDB(), budget_seconds=budget, monotonic=self.clock, now=lambda: NOW,
-                                        progress=lambda percent, text: self.percents.append(percent)).take()
+        return fingerprint.Photographer(
+            session,
+            dialect.MariaDB(),
+            budget_seconds=budget,
+            monotonic=self.clock,
+            now=lambda: NOW,
+            progress=lambda percent, text: self.percents.append(percent),
+        ).take()
 
     def test_the_smallest_tables_come_first(self):
         session = self.session()
         found = self.take(session)
-        self.assertEqual(['CHECKSUM TABLE `a`.`small` EXTENDED', 'CHECKSUM TABLE `a`.`big` EXTENDED'],
-                         [said for said in session.statements if said.startswith('CHECKSUM')])
-        self.assertEqual({'rows': 5, 'checksum': '77'}, {key: found.tables['a.big'][key] for key in ('rows', 'checksum')})
+        self.assertEqual(
+            ['CHECKSUM TABLE `a`.`small` EXTENDED', 'CHECKSUM TABLE `a`.`big` EXTENDED'],
+            [said for said in session.statements if said.startswith('CHECKSUM')],
+        )
+        self.assertEqual(
+            {'rows': 5, 'checksum': '77'},
+            {key: found.tables['a.big'][key] for key in ('rows', 'checksum')},
+        )
         self.assertEqual([], found.counted_only_by_file)
 
     def test_a_table_that_stores_generated_columns_is_summed_by_the_values_that_were_given(self):
-        columns = [('a', 'small', 'net', 'int', '', None), ('a', 'small', 'gross', 'int', 'STORED GENERATED', '(`net` * 2)'),
-                   ('a', 'small', 'made', 'datetime', 'DEFAULT_GENERATED', ''), ('a', 'small', 'hidden', 'int', 'INVISIBLE', ''),
-                   ('a', 'big', 'net', 'int', '', None), ('a', 'big', 'name', 'text', 'VIRTUAL GENERATED', 'upper(`net`)')]
+        columns = [
+            ('a', 'small', 'net', 'int', '', None),
+            ('a', 'small', 'gross', 'int', 'STORED GENERATED', '(`net` * 2)'),
+            ('a', 'small', 'made', 'datetime', 'DEFAULT_GENERATED', ''),
+            ('a', 'small', 'hidden', 'int', 'INVISIBLE', ''),
+            ('a', 'big', 'net', 'int', '', None),
+            ('a', 'big', 'name', 'text', 'VIRTUAL GENERATED', 'upper(`net`)'),
+        ]
         session = self.session(('GENERATION_EXPRESSION', columns), ('BIT_XOR', [(5, 11, 13)]))
         found = self.take(session)
-        self.assertEqual(['CHECKSUM TABLE `a`.`big` EXTENDED'], [said for said in session.statements if said.startswith('CHECKSUM')])
-        self.assertEqual((5, '11:13', 'values'), tuple(found.tables['a.small'][key] for key in ('rows', 'checksum', 'checksum_of')))
-        asked, = [said for said in session.statements if 'BIT_XOR' in said]
-        self.assertEqual([True, False, True, True], [f'CAST(`{name}` AS BINARY)' in asked for name in ('net', 'gross', 'made', 'hidden')])
+        self.assertEqual(
+            ['CHECKSUM TABLE `a`.`big` EXTENDED'],
+            [said for said in session.statements if said.startswith('CHECKSUM')],
+        )
+        self.assertEqual(
+            (5, '11:13', 'values'),
+            tuple(found.tables['a.small'][key] for key in ('rows', 'checksum', 'checksum_of')),
+        )
+        (asked,) = [said for said in session.statements if 'BIT_XOR' in said]
+        self.assertEqual(
+            [True, False, True, True],
+            [f'CAST(`{name}` AS BINARY)' in asked for name in ('net', 'gross', 'made', 'hidden')],
+        )
         self.assertNotIn('checksum_of', found.tables['a.big'])
 
     def test_text_of_timestamps_is_that_of_one_zone(self):
@@ -58,6 +97,7 @@ class TestPhotographer(base.TestCase):
         def slow():
             self.clock.seconds += 40
             return [('t', 77)]
+
         found = self.take(self.session(('CHECKSUM TABLE', slow)))
         self.assertEqual(['a.big'], found.counted_only_by_file)
         self.assertIsNone(found.tables['a.big']['rows'])
@@ -75,46 +115,87 @@ class TestPhotographer(base.TestCase):
         self.assertEqual(['a.big'], found.counted_only_by_file)
 
     def test_a_table_that_cannot_be_read_is_a_refusal(self):
-        for rule in ((r'COUNT\(\*\) FROM `a`.`big`', fakes.refusal(1034, 'Incorrect key file')), ('CHECKSUM TABLE `a`.`big`', [('t', None)])):
+        for rule in (
+            (r'COUNT\(\*\) FROM `a`.`big`', fakes.refusal(1034, 'Incorrect key file')),
+            ('CHECKSUM TABLE `a`.`big`', [('t', None)]),
+        ):
             error = self.assertRaises(exceptions.StepRefused, self.take, self.session(rule))
             self.assertEqual('TABLE_UNREADABLE', error.code)
             self.assertIn('a.big', error.message)
 
     def test_a_lost_connection_is_not_taken_for_a_broken_table(self):
-        self.assertRaises(connection.SessionError, self.take, self.session(('CHECKSUM TABLE', fakes.refusal(2013))))
+        self.assertRaises(
+            connection.SessionError,
+            self.take,
+            self.session(('CHECKSUM TABLE', fakes.refusal(2013))),
+        )
 
     def test_versioned_tables_are_summed_by_their_visible_columns(self):
         session = self.session(
-            ('GENERATION_EXPRESSION', [('a', 'v', 'id', 'int', '', None), ('a', 'v', 's', 'timestamp', 'STORED GENERATED', 'ROW START'),
-                                            ('a', 'v', 'h', 'int', 'INVISIBLE', None)]),
-            ('FOR SYSTEM_TIME ALL', [(7, 11, 13)]), tables=[('a', 'v', 'SYSTEM VERSIONED', 1, 'InnoDB')])
+            (
+                'GENERATION_EXPRESSION',
+                [
+                    ('a', 'v', 'id', 'int', '', None),
+                    ('a', 'v', 's', 'timestamp', 'STORED GENERATED', 'ROW START'),
+                    ('a', 'v', 'h', 'int', 'INVISIBLE', None),
+                ],
+            ),
+            ('FOR SYSTEM_TIME ALL', [(7, 11, 13)]),
+            tables=[('a', 'v', 'SYSTEM VERSIONED', 1, 'InnoDB')],
+        )
         found = self.take(session)
-        self.assertEqual((5, 2, '11:13'), tuple(found.tables['a.v'][key] for key in ('rows', 'history_rows', 'checksum')))
+        self.assertEqual(
+            (5, 2, '11:13'),
+            tuple(found.tables['a.v'][key] for key in ('rows', 'history_rows', 'checksum')),
+        )
         summed = next(said for said in session.statements if 'FOR SYSTEM_TIME ALL' in said)
         self.assertIn('`id`', summed)
         self.assertNotIn('`s`', summed)
         self.assertNotIn('`h`', summed)
-        of_all = [said for said in session.statements if 'FOR SYSTEM_TIME ALL' in said and '`h`' in said]
+        of_all = [
+            said for said in session.statements if 'FOR SYSTEM_TIME ALL' in said and '`h`' in said
+        ]
         self.assertEqual(1, len(of_all))
         self.assertEqual('11:13', found.tables['a.v']['checksum_of_all'])
 
     def test_a_table_in_memory_is_not_counted_for_the_stop_empties_it(self):
         session = self.session(tables=[('a', 'm', 'BASE TABLE', 1, 'MEMORY')])
         found = self.take(session)
-        self.assertEqual((None, None, 'table'), tuple(found.tables['a.m'][key] for key in ('rows', 'checksum', 'kind')))
+        self.assertEqual(
+            (None, None, 'table'),
+            tuple(found.tables['a.m'][key] for key in ('rows', 'checksum', 'kind')),
+        )
         self.assertEqual([], found.counted_only_by_file)
         self.assertFalse([said for said in session.statements if 'a`.`m' in said])
 
     def test_a_table_of_another_server_is_known_by_its_columns_and_never_opened(self):
-        far = ('ENGINE IN', [("o'x", 'far', 'BASE TABLE', 'FEDERATED'), ('a', 'sheet', 'BASE TABLE', 'CONNECT')])
-        session = self.session(far, ('GENERATION_EXPRESSION', [("o'x", 'far', 'n', 'int', '', None)]))
+        far = (
+            'ENGINE IN',
+            [("o'x", 'far', 'BASE TABLE', 'FEDERATED'), ('a', 'sheet', 'BASE TABLE', 'CONNECT')],
+        )
+        session = self.session(
+            far, ('GENERATION_EXPRESSION', [("o'x", 'far', 'n', 'int', '', None)])
+        )
         found = self.take(session)
-        self.assertEqual((None, None, 'table'), tuple(found.tables["o'x.far"][key] for key in ('rows', 'checksum', 'kind')))
+        self.assertEqual(
+            (None, None, 'table'),
+            tuple(found.tables["o'x.far"][key] for key in ('rows', 'checksum', 'kind')),
+        )
         self.assertNotEqual(found.tables["o'x.far"]['columns'], found.tables['a.sheet']['columns'])
-        for opening, schema in (('DATA_LENGTH', 'TABLE_SCHEMA'), ('REFERENTIAL_CONSTRAINTS', 'CONSTRAINT_SCHEMA')):
-            said, = [said for said in session.statements if opening in said]
-            self.assertTrue(said.endswith(f" AND NOT ({schema} = 'o''x' AND TABLE_NAME = 'far') AND NOT ({schema} = 'a' AND TABLE_NAME = 'sheet')"), said)
-        self.assertFalse([said for said in session.statements if '`far`' in said or '`sheet`' in said])
+        for opening, schema in (
+            ('DATA_LENGTH', 'TABLE_SCHEMA'),
+            ('REFERENTIAL_CONSTRAINTS', 'CONSTRAINT_SCHEMA'),
+        ):
+            (said,) = [said for said in session.statements if opening in said]
+            self.assertTrue(
+                said.endswith(
+                    f" AND NOT ({schema} = 'o''x' AND TABLE_NAME = 'far') AND NOT ({schema} = 'a' AND TABLE_NAME = 'sheet')"
+                ),
+                said,
+            )
+        self.assertFalse(
+            [said for said in session.statements if '`far`' in said or '`sheet`' in said]
+        )
 
     def test_no_hash_of_a_password_is_kept_in_the_grants(self):
         found = self.take(self.session())
@@ -124,21 +205,41 @@ class TestPhotographer(base.TestCase):
     def test_the_limit_of_time_is_lifted_in_the_end(self):
         session = self.session()
         self.take(session)
-        self.assertEqual('SET SESSION max_statement_time = 0.000', [said for said in session.statements if 'max_statement_time' in said][-1])
+        self.assertEqual(
+            'SET SESSION max_statement_time = 0.000',
+            [said for said in session.statements if 'max_statement_time' in said][-1],
+        )
 
 
 class TestAccounts(base.TestCase):
     def test_a_change_of_password_changes_the_digest_and_a_server_s_own_notes_do_not(self):
         def account(text):
-            session = fakes.Session(("TABLE_NAME = 'global_priv'", [(1,)]), ('mysql.global_priv', [('u', '%', text)]))
+            session = fakes.Session(
+                ("TABLE_NAME = 'global_priv'", [(1,)]), ('mysql.global_priv', [('u', '%', text)])
+            )
             return dialect.MariaDB().accounts(session)[0].digest
-        one = account('{"plugin": "p", "authentication_string": "a", "access": 1, "version_id": 101114}')
-        self.assertEqual(one, account('{"plugin": "p", "authentication_string": "a", "access": 9, "version_id": 110806}'))
-        self.assertNotEqual(one, account('{"plugin": "p", "authentication_string": "b", "access": 1}'))
+
+        one = account(
+            '{"plugin": "p", "authentication_string": "a", "access": 1, "version_id": 101114}'
+        )
+        self.assertEqual(
+            one,
+            account(
+                '{"plugin": "p", "authentication_string": "a", "access": 9, "version_id": 110806}'
+            ),
+        )
+        self.assertNotEqual(
+            one, account('{"plugin": "p", "authentication_string": "b", "access": 1}')
+        )
 
     def test_quotes_in_names_are_quoted(self):
-        self.assertEqual("'o''x'@'%'", dialect.Account("o'x", '%', is_role=False, digest='').grantee)
+        self.assertEqual(
+            "'o''x'@'%'", dialect.Account("o'x", '%', is_role=False, digest='').grantee
+        )
 
     def test_mysql_answers_from_its_user_table(self):
-        session = fakes.Session(('SHOW COLUMNS', [('User', ''), ('plugin', ''), ('authentication_string', '')]), ('FROM mysql.user', [('u', '%', 'p', 'a')]))
+        session = fakes.Session(
+            ('SHOW COLUMNS', [('User', ''), ('plugin', ''), ('authentication_string', '')]),
+            ('FROM mysql.user', [('u', '%', 'p', 'a')]),
+        )
         self.assertEqual(['u@%'], [account.name for account in dialect.MySQL().accounts(session)])

@@ -84,7 +84,12 @@ class TestPersisted(DriverTestCase):
             self.write(json.dumps(document))
             arguments = persisted.at_start(self.data)
             self.assertEqual(('--loose-ssl-key=/srv/keys/x.pem',), arguments)
-        odd = {'port': {'Value': '1\n--init-file=/x'}, 'a b': {'Value': '1'}, 'super_read_only': {'Value': 'ON'}, 'back_log': {'Value': '7'}}
+        odd = {
+            'port': {'Value': '1\n--init-file=/x'},
+            'a b': {'Value': '1'},
+            'super_read_only': {'Value': 'ON'},
+            'back_log': {'Value': '7'},
+        }
         self.write(json.dumps({'mysql_static_variables': odd}))
         self.assertEqual(('--loose-back-log=7',), persisted.at_start(self.data))
         driver = MySQLDriver(self.context, fakes.Service())

@@ -14,8 +14,14 @@ class TestPreserved(base.TestCase):
         super().setUp()
         self.root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.context = datastore.DriverContext(
-            volume=self.root / 'var/lib/mysql', data_directory=self.root / 'var/lib/mysql/data', etc=self.root / 'etc',
-            run=self.root / 'run/trove-upgrade', image_facts={}, now=None, monotonic=None)
+            volume=self.root / 'var/lib/mysql',
+            data_directory=self.root / 'var/lib/mysql/data',
+            etc=self.root / 'etc',
+            run=self.root / 'run/trove-upgrade',
+            image_facts={},
+            now=None,
+            monotonic=None,
+        )
         self.write('etc/mysql/mariadb.cnf', '[client-server]\n')
         (self.root / 'etc/mysql/my.cnf').symlink_to('mariadb.cnf')
 
@@ -27,18 +33,27 @@ class TestPreserved(base.TestCase):
 
     def ship(self, *paths):
         lines = ['Package: mariadb-server', 'Conffiles:']
-        lines += [f' /{path.relative_to(self.root)} {hashlib.md5(path.read_bytes()).hexdigest()}' for path in paths]
+        lines += [
+            f' /{path.relative_to(self.root)} {hashlib.md5(path.read_bytes()).hexdigest()}'
+            for path in paths
+        ]
         self.write('var/lib/dpkg/status', '\n'.join(lines) + '\n')
 
     def preserved(self):
-        configuration = option_files.read_all((self.root / 'etc/my.cnf', *sorted((self.root / 'etc/mysql/conf.d').glob('*.cnf'))))
+        configuration = option_files.read_all(
+            (self.root / 'etc/my.cnf', *sorted((self.root / 'etc/mysql/conf.d').glob('*.cnf')))
+        )
         return preserved.Preserved(self.context, configuration, self.root / 'root/.my.cnf', 'mysql')
 
     def chosen(self):
         """Names that come back, as a new root disk that has nothing of this one sees it."""
         stashed = []
         for root in self.preserved().roots():
-            stashed += [str(path) for path in ([root] if root.is_file() else root.rglob('*')) if not path.is_dir()]
+            stashed += [
+                str(path)
+                for path in ([root] if root.is_file() else root.rglob('*'))
+                if not path.is_dir()
+            ]
         new = self.root.with_name(f'{self.root.name}-new')
         self.root.rename(new)
         try:
@@ -48,7 +63,12 @@ class TestPreserved(base.TestCase):
         return [name.removeprefix(f'{self.root}/') for name in found]
 
     def admission(self, stashed):
-        return admitted.Admission(self.context, datastore.Stashed(stashed, stashed, {}, lambda _name: b''), self.root / 'root/.my.cnf', 'mysql')
+        return admitted.Admission(
+            self.context,
+            datastore.Stashed(stashed, stashed, {}, lambda _name: b''),
+            self.root / 'root/.my.cnf',
+            'mysql',
+        )
 
     def test_only_changed_and_own_cnf_files_come_back(self):
         same = self.write('etc/mysql/mariadb.conf.d/50-server.cnf', '[mysqld]\n')
@@ -56,7 +76,10 @@ class TestPreserved(base.TestCase):
         self.ship(same, changed, self.root / 'etc/mysql/mariadb.cnf')
         changed.write_text('[client]\nx=1\n')
         self.write('etc/mysql/conf.d/99-mine.cnf', '[mysqld]\n')
-        self.assertEqual(['etc/mysql/conf.d/99-mine.cnf', 'etc/mysql/mariadb.conf.d/50-client.cnf'], sorted(self.chosen()))
+        self.assertEqual(
+            ['etc/mysql/conf.d/99-mine.cnf', 'etc/mysql/mariadb.conf.d/50-client.cnf'],
+            sorted(self.chosen()),
+        )
 
     def test_scripts_links_and_the_distribution_s_password_file_stay_behind(self):
         self.ship(self.root / 'etc/mysql/mariadb.cnf')
@@ -89,4 +112,9 @@ class TestPreserved(base.TestCase):
         self.assertNotIn('etc/mysql/conf.d/99-mine.cnf', self.chosen())
 
     def test_a_stash_without_a_list_brings_nothing_back(self):
-        self.assertEqual([], self.admission([f'{self.root}/etc/mysql/my.cnf']).admitted(option_files.read(self.root / 'etc/my.cnf')))
+        self.assertEqual(
+            [],
+            self.admission([f'{self.root}/etc/mysql/my.cnf']).admitted(
+                option_files.read(self.root / 'etc/my.cnf')
+            ),
+        )

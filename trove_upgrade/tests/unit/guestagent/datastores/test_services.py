@@ -30,11 +30,15 @@ OURS = 'trove-upgrade-database'
 class TestAutostart(base.TestCase):
     def setUp(self):
         super().setUp()
-        self.memory = pathlib.Path(self.useFixture(fixtures.TempDir()).path) / 'state/autostart.json'
+        self.memory = (
+            pathlib.Path(self.useFixture(fixtures.TempDir()).path) / 'state/autostart.json'
+        )
         self.service = fakes.Service()
 
     def autostart(self):
-        return autostart.Autostart(self.service, self.memory)   # anew each time: as after a restart of the agent
+        return autostart.Autostart(
+            self.service, self.memory
+        )  # anew each time: as after a restart of the agent
 
     def test_what_was_switched_off_is_switched_on_again(self):
         self.autostart().switch_off()
@@ -77,7 +81,12 @@ class TestAutostart(base.TestCase):
 
 class TestJudgingAConfiguration(base.TestCase):
     def test_an_end_with_an_error_is_a_refusal_that_names_the_option(self):
-        found = scratch.judge(programs.Finished(7, "2026-01-01 [ERROR] mariadbd: unknown variable 'x=1'\n2026-01-01 [ERROR] Aborting\n"))
+        found = scratch.judge(
+            programs.Finished(
+                7,
+                "2026-01-01 [ERROR] mariadbd: unknown variable 'x=1'\n2026-01-01 [ERROR] Aborting\n",
+            )
+        )
         self.assertEqual(('refused', 'CONFIGURATION_REFUSED'), (found.outcome, found.code))
         self.assertIn("unknown variable 'x=1'", found.message)
         self.assertNotIn('Aborting', found.message)
@@ -87,8 +96,13 @@ class TestJudgingAConfiguration(base.TestCase):
             self.assertEqual('refused', scratch.judge(programs.Finished(code, 'words')).outcome)
 
     def test_a_removed_option_and_a_missing_plugin_are_warnings(self):
-        for line in ("[Warning] 'innodb-file-format' was removed. It does nothing now", "[ERROR] Couldn't load plugins from 'x.so'"):
-            self.assertEqual('CONFIGURATION_PARTLY_IGNORED', scratch.judge(programs.Finished(0, line)).code)
+        for line in (
+            "[Warning] 'innodb-file-format' was removed. It does nothing now",
+            "[ERROR] Couldn't load plugins from 'x.so'",
+        ):
+            self.assertEqual(
+                'CONFIGURATION_PARTLY_IGNORED', scratch.judge(programs.Finished(0, line)).code
+            )
 
     def test_silence_is_consent(self):
         self.assertEqual('ok', scratch.judge(programs.Finished(0, '[Note] started')).outcome)
@@ -98,23 +112,47 @@ class TestJudgingAConfiguration(base.TestCase):
         for directory in (room, *room.parents):
             if directory.stat().st_mode & 0o001 == 0:
                 directory.chmod(0o755)
-        return scratch.try_configuration(run, option_files.Configuration((), ()), places=[place or room], defaults_file=None, user='daemon'), room
+        return scratch.try_configuration(
+            run,
+            option_files.Configuration((), ()),
+            places=[place or room],
+            defaults_file=None,
+            user='daemon',
+        ), room
 
     def test_nothing_is_left_of_the_scratch_directory_and_everything_points_there(self):
         run = fakes.Programs()
         found, room = self.try_it(run)
         self.assertEqual('ok', found.outcome)
         self.assertEqual([], list(room.iterdir()))
-        self.assertEqual([None, (pwd.getpwnam('daemon').pw_uid, pwd.getpwnam('daemon').pw_gid)], run.users)   # whatever user the files name
+        self.assertEqual(
+            [None, (pwd.getpwnam('daemon').pw_uid, pwd.getpwnam('daemon').pw_gid)], run.users
+        )  # whatever user the files name
         command = run.calls[1][0]
-        for name in ('datadir', 'innodb-log-group-home-dir', 'innodb-undo-directory', 'aria-log-dir-path', 'tmpdir'):
-            self.assertTrue(any(argument.startswith(f'--{name}={room}/') for argument in command), name)
+        for name in (
+            'datadir',
+            'innodb-log-group-home-dir',
+            'innodb-undo-directory',
+            'aria-log-dir-path',
+            'tmpdir',
+        ):
+            self.assertTrue(
+                any(argument.startswith(f'--{name}={room}/') for argument in command), name
+            )
         self.assertIn('--bootstrap', command)
 
     def test_without_room_or_server_it_is_a_refusal_and_not_a_guess(self):
-        self.assertEqual('CONFIGURATION_NOT_TRIED', self.try_it(fakes.Programs(), pathlib.Path('/proc/no-such-place'))[0].code)
-        self.assertEqual('CONFIGURATION_NOT_TRIED', self.try_it(fakes.Programs(installed=False))[0].code)
-        self.assertEqual('CONFIGURATION_NOT_TRIED', self.try_it(fakes.Programs(programs.Finished(1, 'no space')))[0].code)
+        self.assertEqual(
+            'CONFIGURATION_NOT_TRIED',
+            self.try_it(fakes.Programs(), pathlib.Path('/proc/no-such-place'))[0].code,
+        )
+        self.assertEqual(
+            'CONFIGURATION_NOT_TRIED', self.try_it(fakes.Programs(installed=False))[0].code
+        )
+        self.assertEqual(
+            'CONFIGURATION_NOT_TRIED',
+            self.try_it(fakes.Programs(programs.Finished(1, 'no space')))[0].code,
+        )
 
 
 class TestEngineUpgrade(base.TestCase):
@@ -124,46 +162,86 @@ class TestEngineUpgrade(base.TestCase):
         run = fakes.Programs()
         engine_upgrade.run(run, self.CREDENTIALS, lambda percent, text: None)
         arguments, environment = run.calls[0]
-        self.assertEqual(['--no-defaults', '--force', '--socket=/run/s', '--user=os_admin'], arguments[1:])
+        self.assertEqual(
+            ['--no-defaults', '--force', '--socket=/run/s', '--user=os_admin'], arguments[1:]
+        )
         self.assertEqual('secret', environment['MYSQL_PWD'])
 
     def test_phases_are_progress(self):
         seen = []
-        engine_upgrade.run(fakes.Programs(lines=['Phase 1/8: a', 'x', 'Phase 5/8: b']), self.CREDENTIALS, lambda percent, text: seen.append(percent))
+        engine_upgrade.run(
+            fakes.Programs(lines=['Phase 1/8: a', 'x', 'Phase 5/8: b']),
+            self.CREDENTIALS,
+            lambda percent, text: seen.append(percent),
+        )
         self.assertEqual([0, 50], seen)
 
     def test_a_failure_ends_with_its_last_words(self):
         run = fakes.Programs(programs.Finished(1, 'one\nFATAL ERROR: Upgrade failed\n'))
-        error = self.assertRaises(exceptions.StepFailed, engine_upgrade.run, run, self.CREDENTIALS, lambda percent, text: None)
+        error = self.assertRaises(
+            exceptions.StepFailed,
+            engine_upgrade.run,
+            run,
+            self.CREDENTIALS,
+            lambda percent, text: None,
+        )
         self.assertEqual('ENGINE_UPGRADE_FAILED', error.code)
         self.assertIn('FATAL ERROR: Upgrade failed', error.message)
 
     def test_a_table_that_it_has_not_repaired_is_a_failure_whatever_its_code(self):
-        lines = ['Repairing tables', 'Error: Query execution was interrupted (max_statement_time exceeded)', '`a b`.`v`              FAILED',
-                 '`a`.`FAILED`           OK']
+        lines = [
+            'Repairing tables',
+            'Error: Query execution was interrupted (max_statement_time exceeded)',
+            '`a b`.`v`              FAILED',
+            '`a`.`FAILED`           OK',
+        ]
         run = fakes.Programs(programs.Finished(0, '\n'.join(lines)), lines=lines)
-        error = self.assertRaises(exceptions.StepFailed, engine_upgrade.run, run, self.CREDENTIALS, lambda percent, text: None)
+        error = self.assertRaises(
+            exceptions.StepFailed,
+            engine_upgrade.run,
+            run,
+            self.CREDENTIALS,
+            lambda percent, text: None,
+        )
         self.assertEqual('ENGINE_UPGRADE_FAILED', error.code)
         self.assertIn('`a b`.`v` (1 in all)', error.message)
         self.assertIn('max_statement_time exceeded', error.message)
 
     def test_a_missing_program_is_a_failure(self):
-        self.assertRaises(exceptions.StepFailed, engine_upgrade.run, fakes.Programs(installed=False), self.CREDENTIALS, lambda percent, text: None)
+        self.assertRaises(
+            exceptions.StepFailed,
+            engine_upgrade.run,
+            fakes.Programs(installed=False),
+            self.CREDENTIALS,
+            lambda percent, text: None,
+        )
 
 
 class TestPrograms(base.TestCase):
     def test_output_and_return_code_come_back(self):
         seen = []
-        found = programs.LocalPrograms().run(['/bin/sh', '-c', 'echo a; echo b >&2; exit 3'], timeout_seconds=30, on_line=seen.append)
+        found = programs.LocalPrograms().run(
+            ['/bin/sh', '-c', 'echo a; echo b >&2; exit 3'], timeout_seconds=30, on_line=seen.append
+        )
         self.assertEqual((3, ['a', 'b']), (found.return_code, sorted(seen)))
 
     def test_what_does_not_end_is_ended_with_its_children(self):
-        self.assertRaises(TimeoutError, programs.LocalPrograms().run, ['/bin/sh', '-c', 'sleep 60 & wait'], timeout_seconds=0.2)
+        self.assertRaises(
+            TimeoutError,
+            programs.LocalPrograms().run,
+            ['/bin/sh', '-c', 'sleep 60 & wait'],
+            timeout_seconds=0.2,
+        )
 
     def test_an_error_while_it_runs_ends_it(self):
         started = time.monotonic()
-        self.assertRaises(ZeroDivisionError, programs.LocalPrograms().run, ['/bin/sh', '-c', 'echo a; sleep 60'], timeout_seconds=60,
-                          on_line=lambda line: 1 // 0)
+        self.assertRaises(
+            ZeroDivisionError,
+            programs.LocalPrograms().run,
+            ['/bin/sh', '-c', 'echo a; sleep 60'],
+            timeout_seconds=60,
+            on_line=lambda line: 1 // 0,
+        )
         self.assertLess(time.monotonic() - started, 30)
 
     def test_only_system_directories_are_searched(self):
@@ -179,12 +257,18 @@ class TestProbe(base.TestCase):
         self.assertEqual('DROP DATABASE trove_upgrade_probe', session.statements[-1])
 
     def test_a_read_only_server_is_a_failure(self):
-        self.assertRaises(exceptions.StepFailed, probe.write, fakes.Session(('CREATE', fakes.refusal(1290, 'read-only'))))
+        self.assertRaises(
+            exceptions.StepFailed,
+            probe.write,
+            fakes.Session(('CREATE', fakes.refusal(1290, 'read-only'))),
+        )
 
 
 class TestOwnership(base.TestCase):
     def test_an_unknown_user_is_a_failure(self):
-        error = self.assertRaises(exceptions.StepFailed, ownership.give, pathlib.Path('/nonexistent'), 'no-such-user')
+        error = self.assertRaises(
+            exceptions.StepFailed, ownership.give, pathlib.Path('/nonexistent'), 'no-such-user'
+        )
         self.assertEqual('DATABASE_USER_MISSING', error.code)
 
     def volume(self, owners):
@@ -201,15 +285,42 @@ class TestOwnership(base.TestCase):
         return {str(path.relative_to(volume)): path.lstat().st_uid for path in volume.rglob('*')}
 
     def test_what_the_former_user_had_beside_the_data_is_given_too(self):
-        volume = self.volume({'data': 4242, 'data/ibdata.1': 4242, 'binlog': 4242, 'binlog/mysql-bin.index': 4242, 'keys': 0, 'keys/of.root': 0,
-                              'keys/own.key': 4242, 'other': 99, '.trove-upgrade': 0, '.trove-upgrade/stash.1': 0, 'general.log': 4242})
+        volume = self.volume(
+            {
+                'data': 4242,
+                'data/ibdata.1': 4242,
+                'binlog': 4242,
+                'binlog/mysql-bin.index': 4242,
+                'keys': 0,
+                'keys/of.root': 0,
+                'keys/own.key': 4242,
+                'other': 99,
+                '.trove-upgrade': 0,
+                '.trove-upgrade/stash.1': 0,
+                'general.log': 4242,
+            }
+        )
         (volume / 'binlog/link').symlink_to('../keys/of.root')
         daemon = pwd.getpwnam('daemon').pw_uid
         for _ in range(2):
             ownership.give(volume / 'data', 'daemon')
-            self.assertEqual({'data': daemon, 'data/ibdata.1': daemon, 'binlog': daemon, 'binlog/mysql-bin.index': daemon, 'binlog/link': 0, 'keys': 0,
-                              'keys/of.root': 0, 'keys/own.key': daemon, 'other': 99, '.trove-upgrade': 0, '.trove-upgrade/stash.1': 0,
-                              'general.log': daemon}, self.owners(volume))
+            self.assertEqual(
+                {
+                    'data': daemon,
+                    'data/ibdata.1': daemon,
+                    'binlog': daemon,
+                    'binlog/mysql-bin.index': daemon,
+                    'binlog/link': 0,
+                    'keys': 0,
+                    'keys/of.root': 0,
+                    'keys/own.key': daemon,
+                    'other': 99,
+                    '.trove-upgrade': 0,
+                    '.trove-upgrade/stash.1': 0,
+                    'general.log': daemon,
+                },
+                self.owners(volume),
+            )
 
     def test_what_is_given_beside_the_data_is_finished_before_the_data_tells_another_owner(self):
         volume = self.volume({'data': 4242, 'binlog': 4242})
@@ -228,13 +339,26 @@ class TestServer(base.TestCase):
         self.root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.clock = fakes.Clock()
         self.context = datastore.DriverContext(
-            volume=self.root / 'v', data_directory=self.root / 'v/data', etc=self.root / 'etc', run=self.root / 'run/trove-upgrade',
-            image_facts={}, now=None, monotonic=self.clock)
+            volume=self.root / 'v',
+            data_directory=self.root / 'v/data',
+            etc=self.root / 'etc',
+            run=self.root / 'run/trove-upgrade',
+            image_facts={},
+            now=None,
+            monotonic=self.clock,
+        )
         self.service = fakes.Service(running=None)
         self.tried = []
         self.answering = True
         self.session = fakes.Session(('SELECT VERSION', [('10.11.14-MariaDB',)]))
-        self.server = server.Server(self.context, self.service, self.connect, self.sleep, groups=option_groups.MARIADB, start_seconds=5)
+        self.server = server.Server(
+            self.context,
+            self.service,
+            self.connect,
+            self.sleep,
+            groups=option_groups.MARIADB,
+            start_seconds=5,
+        )
 
     def sleep(self, seconds):
         self.clock.seconds += seconds
@@ -284,6 +408,7 @@ class TestServer(base.TestCase):
     def test_a_refusal_of_the_service_ends_with_the_log_too(self):
         def refuse(name):
             raise exceptions.StepFailed('unit failed', 'SERVICE_NOT_STARTED')
+
         self.service.start = refuse
         self.log('why')
         error = self.assertRaises(exceptions.StepFailed, self.server.start, OURS)
@@ -292,18 +417,34 @@ class TestServer(base.TestCase):
 
     def test_a_server_that_does_not_end_is_a_failure_with_progress_on_the_way(self):
         said = []
-        error = self.assertRaises(exceptions.StepFailed, self.server.wait_for_end, None, lambda percent, text: said.append(text), 3)
+        error = self.assertRaises(
+            exceptions.StepFailed,
+            self.server.wait_for_end,
+            None,
+            lambda percent, text: said.append(text),
+            3,
+        )
         self.assertEqual('DATABASE_NOT_STOPPED', error.code)
         self.assertTrue(said)
 
     def test_a_process_that_is_gone_is_gone(self):
-        self.server.wait_for_end(2 ** 22 + 1, lambda percent, text: None, 3)
+        self.server.wait_for_end(2**22 + 1, lambda percent, text: None, 3)
 
     def stop(self):
-        return stopping.Stop(self.server, lambda session: 'fingerprint', lambda percent, text: None, self.sleep, 'read_only', lock_seconds=7, shutdown_seconds=3)
+        return stopping.Stop(
+            self.server,
+            lambda session: 'fingerprint',
+            lambda percent, text: None,
+            self.sleep,
+            'read_only',
+            lock_seconds=7,
+            shutdown_seconds=3,
+        )
 
     def test_a_lock_that_is_not_had_is_a_refusal_and_the_session_is_let_go(self):
-        self.session.rules = fakes.Session(('FLUSH TABLES', fakes.refusal(1205)), ('PROCESSLIST', [(4, 'u', 90, 'User lock')])).rules
+        self.session.rules = fakes.Session(
+            ('FLUSH TABLES', fakes.refusal(1205)), ('PROCESSLIST', [(4, 'u', 90, 'User lock')])
+        ).rules
         error = self.assertRaises(exceptions.StepRefused, self.stop().run)
         self.assertEqual('DATABASE_BUSY', error.code)
         self.assertIn('connection 4 of u: User lock for 90 s', error.message)
@@ -312,7 +453,9 @@ class TestServer(base.TestCase):
 
     def test_a_prepared_transaction_is_a_refusal_before_the_shutdown(self):
         self.session.rules = fakes.Session(('XA RECOVER', [(1, 1, 0, 'x')])).rules
-        self.assertEqual('PREPARED_TRANSACTIONS', self.assertRaises(exceptions.StepRefused, self.stop().run).code)
+        self.assertEqual(
+            'PREPARED_TRANSACTIONS', self.assertRaises(exceptions.StepRefused, self.stop().run).code
+        )
         self.assertNotIn('SHUTDOWN', self.session.statements)
 
     def test_the_lock_comes_before_and_the_shutdown_after_the_fingerprint(self):
@@ -327,20 +470,52 @@ class TestServer(base.TestCase):
             said.append('(fingerprint)')
             self.answering = False
             return 'fingerprint'
-        self.session.rules = fakes.Session(('pid_file', [('/nonexistent/pid',)]), ('SELECT @@global.innodb_fast_shutdown', [(2, 0, 'ON')]),
-                                           ('PROCESSLIST', others)).rules
-        stop = stopping.Stop(self.server, photograph, lambda percent, text: None, self.sleep, 'read_only', lock_seconds=7, shutdown_seconds=3)
+
+        self.session.rules = fakes.Session(
+            ('pid_file', [('/nonexistent/pid',)]),
+            ('SELECT @@global.innodb_fast_shutdown', [(2, 0, 'ON')]),
+            ('PROCESSLIST', others),
+        ).rules
+        stop = stopping.Stop(
+            self.server,
+            photograph,
+            lambda percent, text: None,
+            self.sleep,
+            'read_only',
+            lock_seconds=7,
+            shutdown_seconds=3,
+        )
         self.assertEqual('fingerprint', stop.run())
-        order = [said.index(word) for word in ('FLUSH TABLES WITH READ LOCK', '(fingerprint)', 'SET GLOBAL innodb_fast_shutdown = 1',
-                                                'SET GLOBAL event_scheduler = OFF', 'SET GLOBAL read_only = 1', 'KILL 8', 'SHUTDOWN')]
+        order = [
+            said.index(word)
+            for word in (
+                'FLUSH TABLES WITH READ LOCK',
+                '(fingerprint)',
+                'SET GLOBAL innodb_fast_shutdown = 1',
+                'SET GLOBAL event_scheduler = OFF',
+                'SET GLOBAL read_only = 1',
+                'KILL 8',
+                'SHUTDOWN',
+            )
+        ]
         self.assertEqual(sorted(order), order)
 
     def test_a_shutdown_that_is_refused_leaves_the_server_as_it_was(self):
-        self.session.rules = fakes.Session(('pid_file', [('/nonexistent/pid',)]), ('SELECT @@global.innodb_fast_shutdown', [(1, 0, 'ON')]),
-                                           ('SHUTDOWN', fakes.refusal(1227, 'denied'))).rules
-        self.assertEqual('FINGERPRINT_FAILED', self.assertRaises(exceptions.StepRefused, self.stop().run).code)
-        self.assertEqual(['SET GLOBAL read_only = 0', 'SET GLOBAL event_scheduler = ON'], self.session.statements[-2:])
+        self.session.rules = fakes.Session(
+            ('pid_file', [('/nonexistent/pid',)]),
+            ('SELECT @@global.innodb_fast_shutdown', [(1, 0, 'ON')]),
+            ('SHUTDOWN', fakes.refusal(1227, 'denied')),
+        ).rules
+        self.assertEqual(
+            'FINGERPRINT_FAILED', self.assertRaises(exceptions.StepRefused, self.stop().run).code
+        )
+        self.assertEqual(
+            ['SET GLOBAL read_only = 0', 'SET GLOBAL event_scheduler = ON'],
+            self.session.statements[-2:],
+        )
 
     def test_no_server_is_a_refusal(self):
         self.answering = False
-        self.assertEqual('DATABASE_NOT_RUNNING', self.assertRaises(exceptions.StepRefused, self.stop().run).code)
+        self.assertEqual(
+            'DATABASE_NOT_RUNNING', self.assertRaises(exceptions.StepRefused, self.stop().run).code
+        )

@@ -12,7 +12,15 @@ _PRIVATE = ('root/secret', 'etc/hidden/secret', 'etc/mysql/hidden/deep/secret', 
 _NONE = 0xFFFFFFFF
 #: What can stand at a private path, if anything does.
 _KINDS = ('nothing', 'file', 'program', 'long', 'directory', 'full', 'link', 'dangling', 'pipe')
-_OPTIONS = ('ssl-key', 'ssl_capath', 'init_file', 'tmpdir', 'log_error', 'file_key_management_filekey', 'loose-keyring-file-data')
+_OPTIONS = (
+    'ssl-key',
+    'ssl_capath',
+    'init_file',
+    'tmpdir',
+    'log_error',
+    'file_key_management_filekey',
+    'loose-keyring-file-data',
+)
 
 
 class UnseenTest(RootDiskTest):
@@ -68,12 +76,21 @@ class UnseenTest(RootDiskTest):
                     found = self.reports(name, option, f'/{name}')
                     self.assertEqual(
                         {'nothing': found['nothing']},
-                        {kind: report for kind, report in found.items() if report != found['nothing'] or kind == 'nothing'},
+                        {
+                            kind: report
+                            for kind, report in found.items()
+                            if report != found['nothing'] or kind == 'nothing'
+                        },
                     )
                     self.assertEqual('FILE_NOT_KEPT', found['nothing'][0].code)
 
     def test_neither_does_one_of_a_path_that_leads_there_in_a_roundabout_way(self):
-        for value in ('/srv/way/secret', '/srv/../root/secret', '/srv/file', '../../../../root/secret'):
+        for value in (
+            '/srv/way/secret',
+            '/srv/../root/secret',
+            '/srv/file',
+            '../../../../root/secret',
+        ):
             found = {}
             for kind in _KINDS:
                 self.new_root()
@@ -97,7 +114,12 @@ class UnseenTest(RootDiskTest):
         for kind in _KINDS:
             self.new_root()
             self.put('etc/mysql/hidden/deep/secret', kind)
-            path = self.write('etc/mysql/conf.d/his.cnf', f'!include {self.root}/etc/mysql/hidden/deep/secret\n', 0o644, SERVER)
+            path = self.write(
+                'etc/mysql/conf.d/his.cnf',
+                f'!include {self.root}/etc/mysql/hidden/deep/secret\n',
+                0o644,
+                SERVER,
+            )
             found.add(option_files.read_all([self.root / 'etc/mysql/my.cnf']).unread)
             self.assertEqual(SERVER, path.stat().st_uid)
         self.assertEqual(1, len(found), found)
@@ -107,7 +129,9 @@ class UnseenTest(RootDiskTest):
         self.configure('ssl_key=/root/secret')
         with self.assertLogs('trove_upgrade.guestagent', 'WARNING') as caught:
             self.preserved().check()
-        self.assertTrue(any(re.search(r'root/secret.*is there', line) for line in caught.output), caught.output)
+        self.assertTrue(
+            any(re.search(r'root/secret.*is there', line) for line in caught.output), caught.output
+        )
 
     def test_what_his_server_can_see_is_told_as_before(self):
         self.write('srv/keys/run.sh', 'x', 0o755)
@@ -126,7 +150,9 @@ class UnseenTest(RootDiskTest):
     def test_keys_of_root_s_own_clients_come_from_a_directory_of_root_s(self):
         self.write('etc/mysql/hidden/client.key', 'x', 0o600)
         (self.root / 'etc/mysql/hidden').chmod(0o700)
-        self.write('etc/mysql/conf.d/c.cnf', f'[client]\nssl-key={self.root}/etc/mysql/hidden/client.key\n')
+        self.write(
+            'etc/mysql/conf.d/c.cnf', f'[client]\nssl-key={self.root}/etc/mysql/hidden/client.key\n'
+        )
         self.assert_ok()
 
     def test_a_file_with_an_access_list_is_refused_by_name(self):

@@ -8,10 +8,11 @@ from trove_upgrade.tests.unit import base
 
 
 class EndingTest(base.TestCase):
-
     def test_a_target_is_told_with_its_own_last_line_and_time(self):
         ending = machine.Ending('test', 0, 754, '12 passed, 0 failed, 0 skipped')
-        self.assertEqual('make test ended well in 12 min 34 s ("12 passed, 0 failed, 0 skipped")', str(ending))
+        self.assertEqual(
+            'make test ended well in 12 min 34 s ("12 passed, 0 failed, 0 skipped")', str(ending)
+        )
 
     def test_a_failure_and_a_target_that_never_ended_are_told_apart(self):
         self.assertIn('FAILED with exit code 2', str(machine.Ending('demo', 2, 5, 'why')))
@@ -24,7 +25,9 @@ class EndingTest(base.TestCase):
 
     def test_a_red_part_ends_with_its_count_and_not_with_the_line_of_make(self):
         log = pathlib.Path(self.useFixture(fixtures.TempDir()).path) / 'log'
-        log.write_text('mark test\n12 passed, 1 failed, 0 skipped\nmake: *** [Makefile:33: test] Error 1\n')
+        log.write_text(
+            'mark test\n12 passed, 1 failed, 0 skipped\nmake: *** [Makefile:33: test] Error 1\n'
+        )
         self.assertEqual(['12 passed, 1 failed, 0 skipped'], machine.lines_before(log, 'mark '))
 
     def test_a_variable_of_several_lines_is_left_out(self):

@@ -30,7 +30,10 @@ class RegistriesTest(base.TestCase):
 
     def test_settings_of_pip_come_along_with_each_file_that_they_name(self):
         (self.machine / 'srv/index').mkdir(parents=True)
-        self.machine_has('etc/pip.conf', '[global]\nconstraint = /etc/pins.txt\nfind-links =\n    file:///srv/index\n    /not/there\n')
+        self.machine_has(
+            'etc/pip.conf',
+            '[global]\nconstraint = /etc/pins.txt\nfind-links =\n    file:///srv/index\n    /not/there\n',
+        )
         self.machine_has('etc/pins.txt', 'uv==1\n')
         taken = self.taken()
         taken.write(self.root)
@@ -39,13 +42,17 @@ class RegistriesTest(base.TestCase):
         self.assertEqual((pathlib.Path('/srv/index'),), taken.directories)
 
     def test_the_users_own_settings_become_those_of_the_bare_machines_user(self):
-        self.machine_has('home/anna/.config/uv/uv.toml', 'index-url = "https://example.org/simple"\n')
+        self.machine_has(
+            'home/anna/.config/uv/uv.toml', 'index-url = "https://example.org/simple"\n'
+        )
         self.taken().write(self.root)
         self.assertIn('example.org', (self.root / 'root/.config/uv/uv.toml').read_text())
 
     def test_certificates_that_a_variable_names_come_along(self):
         self.machine_has('opt/ca.pem', 'certificate')
-        taken = self.taken(REQUESTS_CA_BUNDLE='/opt/ca.pem', https_proxy='http://proxy.example.org:3128')
+        taken = self.taken(
+            REQUESTS_CA_BUNDLE='/opt/ca.pem', https_proxy='http://proxy.example.org:3128'
+        )
         taken.write(self.root)
         self.assertEqual('certificate', (self.root / 'opt/ca.pem').read_text())
         self.assertEqual({'REQUESTS_CA_BUNDLE', 'https_proxy'}, set(taken.environ))
@@ -56,13 +63,20 @@ class RegistriesTest(base.TestCase):
         self.machine_has('srv/pins/second.txt', 'wheel==1\n-c first.txt\n')
         taken = self.taken(PIP_CONFIG_FILE='/srv/pip.ini')
         taken.write(self.root)
-        self.assertEqual('wheel==1\n-c first.txt\n', (self.root / 'srv/pins/second.txt').read_text())
+        self.assertEqual(
+            'wheel==1\n-c first.txt\n', (self.root / 'srv/pins/second.txt').read_text()
+        )
 
     def test_a_local_index_comes_along_with_the_directory_that_its_pages_link_to(self):
         self.machine_has('srv/files/uv-1.whl', 'wheel')
-        self.machine_has('srv/simple/uv/index.html', '<a href="../../files/uv-1.whl#sha256=1">uv</a> <a href="https://example.org/uv-2.whl">2</a>')
+        self.machine_has(
+            'srv/simple/uv/index.html',
+            '<a href="../../files/uv-1.whl#sha256=1">uv</a> <a href="https://example.org/uv-2.whl">2</a>',
+        )
         taken = self.taken(PIP_EXTRA_INDEX_URL='file:///srv/simple')
-        self.assertEqual((pathlib.Path('/srv/files'), pathlib.Path('/srv/simple')), taken.directories)
+        self.assertEqual(
+            (pathlib.Path('/srv/files'), pathlib.Path('/srv/simple')), taken.directories
+        )
 
     def test_settings_in_a_directory_of_them_are_read(self):
         (self.machine / 'srv/index').mkdir(parents=True)
@@ -71,8 +85,17 @@ class RegistriesTest(base.TestCase):
 
     def test_each_form_of_a_local_address_is_known(self):
         (self.machine / 'srv/wheels').mkdir(parents=True)
-        for address in ('/srv/wheels', 'file:/srv/wheels', 'file:///srv/wheels/', 'file://localhost/srv/wheels'):
-            self.assertEqual((pathlib.Path('/srv/wheels'),), self.taken(PIP_FIND_LINKS=f'{address} https://example.org/x').directories, address)
+        for address in (
+            '/srv/wheels',
+            'file:/srv/wheels',
+            'file:///srv/wheels/',
+            'file://localhost/srv/wheels',
+        ):
+            self.assertEqual(
+                (pathlib.Path('/srv/wheels'),),
+                self.taken(PIP_FIND_LINKS=f'{address} https://example.org/x').directories,
+                address,
+            )
 
     def test_certificates_that_apts_options_name_come_along(self):
         self.machine_has('etc/ssl/mirror.pem', 'certificate')
@@ -85,7 +108,12 @@ class RegistriesTest(base.TestCase):
 
     def test_caches_and_interpreters_stay_behind(self):
         (self.machine / 'var/pip').mkdir(parents=True)
-        taken = self.taken(PIP_CACHE_DIR='/var/pip', UV_CACHE_DIR='/var/pip', UV_PYTHON='/usr/bin/python3', PIP_TARGET='/var/pip')
+        taken = self.taken(
+            PIP_CACHE_DIR='/var/pip',
+            UV_CACHE_DIR='/var/pip',
+            UV_PYTHON='/usr/bin/python3',
+            PIP_TARGET='/var/pip',
+        )
         self.assertEqual(({}, ()), (taken.environ, taken.directories))
 
     def test_name_servers_replace_a_link_of_the_tree_and_not_the_file_behind_it(self):
@@ -118,9 +146,18 @@ class RegistriesTest(base.TestCase):
             self.assertIn('network namespace of its own', str(refused))
 
     def test_a_proxy_or_an_index_of_the_machine_itself_is_refused_by_the_name_of_its_setting(self):
-        for address in ('http://localhost:3128', 'http://anna:secret@127.0.0.1/', 'https://[::1]:8080/simple'):
-            self.assertIn('https_proxy', str(self.assertRaises(errors.LabError, self.taken, https_proxy=address)))
-            refused = self.assertRaises(errors.LabError, self.taken, f'Acquire::http::Proxy "{address}";')
+        for address in (
+            'http://localhost:3128',
+            'http://anna:secret@127.0.0.1/',
+            'https://[::1]:8080/simple',
+        ):
+            self.assertIn(
+                'https_proxy',
+                str(self.assertRaises(errors.LabError, self.taken, https_proxy=address)),
+            )
+            refused = self.assertRaises(
+                errors.LabError, self.taken, f'Acquire::http::Proxy "{address}";'
+            )
             self.assertIn('Acquire::http::Proxy', str(refused))
             self.assertNotIn('secret', str(refused))
             self.machine_has('etc/pip.conf', f'[global]\nindex-url = {address}\n')

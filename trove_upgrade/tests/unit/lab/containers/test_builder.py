@@ -38,7 +38,9 @@ class BuilderTest(base.TestCase):
     def setUp(self):
         super().setUp()
         self.host = Host()
-        self.host.answer('apt-get indextargets', 'http://mirror.example/debian Debian trixie main\n')
+        self.host.answer(
+            'apt-get indextargets', 'http://mirror.example/debian Debian trixie main\n'
+        )
         self.host.answer('dpkg --print-architecture', 'amd64\n')
         self.cache = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.builder = ContainerBuilder(self.cache, self.host, lambda _text: None)
@@ -47,27 +49,46 @@ class BuilderTest(base.TestCase):
         image = self.builder.build(recipes.MARIADB_11_8)
 
         self.assertEqual(('11.8.6', ('11.8.6', '11.8')), (image.version, image.tags))
-        self.assertEqual(['10.0.0.1:5000/mariadb:11.8.6', '10.0.0.1:5000/mariadb:11.8'], image.references('10.0.0.1:5000'))
+        self.assertEqual(
+            ['10.0.0.1:5000/mariadb:11.8.6', '10.0.0.1:5000/mariadb:11.8'],
+            image.references('10.0.0.1:5000'),
+        )
         self.assertIn('MARIADB_VERSION=11.8.6', json.loads(image.config)['config']['Env'])
 
     def test_packages_are_fetched_once_also_for_spoilt_images(self):
-        for recipe in (recipes.MARIADB_11_8, recipes.BROKEN_11_8, recipes.NO_SERVER_11_8, recipes.MARIADB_11_8):
+        for recipe in (
+            recipes.MARIADB_11_8,
+            recipes.BROKEN_11_8,
+            recipes.NO_SERVER_11_8,
+            recipes.MARIADB_11_8,
+        ):
             self.builder.build(recipe)
 
         self.assertEqual(1, len(self.host.ran_beginning('mmdebstrap')))
 
     def test_security_updates_come_from_the_mirror_that_the_host_has_for_them(self):
-        self.host.answer('apt-get indextargets', 'http://mirror.example/security Debian bookworm-security main\n'
-                                                 'http://mirror.example/debian Debian bookworm main\n')
-        plain, secured = self.builder.build(recipes.MARIADB_10_5), self.builder.build(recipes.MARIADB_10_5_SECURITY)
+        self.host.answer(
+            'apt-get indextargets',
+            'http://mirror.example/security Debian bookworm-security main\n'
+            'http://mirror.example/debian Debian bookworm main\n',
+        )
+        plain, secured = (
+            self.builder.build(recipes.MARIADB_10_5),
+            self.builder.build(recipes.MARIADB_10_5_SECURITY),
+        )
 
         first, second = self.host.ran_beginning('mmdebstrap')
         self.assertNotIn('bullseye-security', first)
-        self.assertTrue(second.endswith(' http://mirror.example/security bullseye-security main'), second)
+        self.assertTrue(
+            second.endswith(' http://mirror.example/security bullseye-security main'), second
+        )
         self.assertEqual(set(), {plain.tags[1]} & {secured.tags[1]})
 
     def test_a_spoilt_image_is_another_one_under_a_version_that_no_good_one_has(self):
-        good, broken = self.builder.build(recipes.MARIADB_11_8), self.builder.build(recipes.BROKEN_11_8)
+        good, broken = (
+            self.builder.build(recipes.MARIADB_11_8),
+            self.builder.build(recipes.BROKEN_11_8),
+        )
 
         self.assertEqual(good.layers[0], broken.layers[0])
         self.assertNotEqual(good.layers[1], broken.layers[1])
@@ -75,7 +96,10 @@ class BuilderTest(base.TestCase):
         self.assertEqual(('11.8.99', '11.8-broken'), broken.tags)
 
     def test_the_same_inputs_make_the_same_image(self):
-        self.assertEqual(self.builder.build(recipes.MARIADB_11_8).digest, self.builder.build(recipes.MARIADB_11_8).digest)
+        self.assertEqual(
+            self.builder.build(recipes.MARIADB_11_8).digest,
+            self.builder.build(recipes.MARIADB_11_8).digest,
+        )
 
     def test_every_user_can_reach_what_the_second_layer_adds(self):
         image = self.builder.build(recipes.MARIADB_11_8)
@@ -83,14 +107,19 @@ class BuilderTest(base.TestCase):
         with tarfile.open(image.layers[1].path) as layer:
             modes = {member.name: member.mode for member in layer}
         self.assertEqual(0o755, modes['usr/local/bin/docker-entrypoint.sh'])
-        self.assertEqual({0o755}, {modes[name] for name in ('usr', 'usr/local', 'usr/local/bin', 'etc', 'etc/mysql')})
+        self.assertEqual(
+            {0o755},
+            {modes[name] for name in ('usr', 'usr/local', 'usr/local/bin', 'etc', 'etc/mysql')},
+        )
 
     def test_a_layer_is_named_after_its_tar_and_after_its_packed_file(self):
         layer = self.builder.build(recipes.MARIADB_11_8).layers[0]
 
         packed = layer.path.read_bytes()
-        self.assertEqual((digest_of_bytes(packed), digest_of_bytes(gzip.decompress(packed)), len(packed)),
-                         (layer.digest, layer.diff_id, layer.size))
+        self.assertEqual(
+            (digest_of_bytes(packed), digest_of_bytes(gzip.decompress(packed)), len(packed)),
+            (layer.digest, layer.diff_id, layer.size),
+        )
 
     def test_an_archive_names_configuration_layers_and_tags(self):
         image = self.builder.build(recipes.MARIADB_11_8)
@@ -101,13 +130,20 @@ class BuilderTest(base.TestCase):
             [listed] = json.load(io.BytesIO(opened.extractfile('manifest.json').read()))
             self.assertEqual(image.references('10.0.0.1:5000'), listed['RepoTags'])
             self.assertEqual(image.config, opened.extractfile(listed['Config']).read())
-            diffs = ['sha256:' + hashlib.sha256(gzip.decompress(opened.extractfile(name).read())).hexdigest() for name in listed['Layers']]
+            diffs = [
+                'sha256:'
+                + hashlib.sha256(gzip.decompress(opened.extractfile(name).read())).hexdigest()
+                for name in listed['Layers']
+            ]
         self.assertEqual(json.loads(image.config)['rootfs']['diff_ids'], diffs)
 
     def test_archives_of_the_same_image_under_other_names_live_side_by_side(self):
         image = self.builder.build(recipes.MARIADB_11_8)
 
-        plain, named = self.builder.archive(image), self.builder.archive(image, ['10.0.0.1:5000/mariadb:11.8.6'])
+        plain, named = (
+            self.builder.archive(image),
+            self.builder.archive(image, ['10.0.0.1:5000/mariadb:11.8.6']),
+        )
 
         self.assertTrue(plain.exists() and named.exists())
         self.assertEqual(plain, self.builder.archive(image))

@@ -16,7 +16,9 @@ class AnswerTest(base.TestCase):
     def test_every_name_is_unknown(self):
         answer = dns.answer(QUERY)
 
-        number, flags, questions, answers, authorities, additional = struct.unpack_from('!6H', answer)
+        number, flags, questions, answers, authorities, additional = struct.unpack_from(
+            '!6H', answer
+        )
         self.assertEqual((4711, 1, 0, 0, 0), (number, questions, answers, authorities, additional))
         self.assertEqual(3, flags & 0xF)
         self.assertTrue(flags & 0x8000)
@@ -33,11 +35,21 @@ class AnswerTest(base.TestCase):
 
     def test_fragments_and_loops_are_not_followed(self):
         self.assertEqual(b'', dns.answer(QUERY[:5]))
-        for broken in (QUERY[:20], QUERY[:12] + b'\xc0\x0c' + QUERY[-4:], struct.pack('!6H', 1, 0, 2, 0, 0, 0) + QUESTION):
+        for broken in (
+            QUERY[:20],
+            QUERY[:12] + b'\xc0\x0c' + QUERY[-4:],
+            struct.pack('!6H', 1, 0, 2, 0, 0, 0) + QUESTION,
+        ):
             self.assertEqual(1, struct.unpack_from('!6H', dns.answer(broken))[1] & 0xF)
 
     def test_other_operations_are_not_implemented(self):
-        self.assertEqual(4, struct.unpack_from('!6H', dns.answer(struct.pack('!6H', 1, 0x2800, 1, 0, 0, 0) + QUESTION))[1] & 0xF)
+        self.assertEqual(
+            4,
+            struct.unpack_from(
+                '!6H', dns.answer(struct.pack('!6H', 1, 0x2800, 1, 0, 0, 0) + QUESTION)
+            )[1]
+            & 0xF,
+        )
 
 
 class ServerTest(base.TestCase):
@@ -53,14 +65,20 @@ class ServerTest(base.TestCase):
                 thread.join()
 
     def test_it_answers_over_udp(self):
-        with self.serving(dns.DatagramServer) as address, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        with (
+            self.serving(dns.DatagramServer) as address,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+        ):
             client.settimeout(10)
             client.sendto(QUERY, address)
 
             self.assertEqual(dns.answer(QUERY), client.recv(512))
 
     def test_it_answers_several_questions_over_one_tcp_connection(self):
-        with self.serving(dns.StreamServer) as address, socket.create_connection(address, 10) as client:
+        with (
+            self.serving(dns.StreamServer) as address,
+            socket.create_connection(address, 10) as client,
+        ):
             stream = client.makefile('rb')
             for _ in range(2):
                 client.sendall(struct.pack('!H', len(QUERY)) + QUERY)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stands in for the programs of the host."""
+
 from trove_upgrade.lab.hypervisor import errors
 from trove_upgrade.lab.hypervisor.commands import Outcome
 

@@ -12,28 +12,40 @@ from trove_upgrade.tests.unit import base
 
 class HostCommandsTest(base.TestCase):
     def test_output_and_exit_code_come_back(self):
-        outcome = HostCommands().run(['sh', '-c', 'cat; echo oops >&2; exit 3'], check=False, input_text='hello')
+        outcome = HostCommands().run(
+            ['sh', '-c', 'cat; echo oops >&2; exit 3'], check=False, input_text='hello'
+        )
 
-        self.assertEqual((3, 'hello', 'oops\n'), (outcome.returncode, outcome.output, outcome.errors))
+        self.assertEqual(
+            (3, 'hello', 'oops\n'), (outcome.returncode, outcome.output, outcome.errors)
+        )
 
     def test_a_failure_says_what_failed_and_what_it_printed(self):
-        error = self.assertRaises(errors.CommandFailed, HostCommands().run, ['sh', '-c', 'echo no such thing >&2; exit 3'])
+        error = self.assertRaises(
+            errors.CommandFailed, HostCommands().run, ['sh', '-c', 'echo no such thing >&2; exit 3']
+        )
 
         self.assertIn('exit code 3', str(error))
         self.assertIn('no such thing', str(error))
 
     def test_a_missing_program_is_a_failure_that_says_so(self):
-        error = self.assertRaises(errors.CommandFailed, HostCommands().run, ['no-such-program-here'])
+        error = self.assertRaises(
+            errors.CommandFailed, HostCommands().run, ['no-such-program-here']
+        )
 
         self.assertEqual(127, error.returncode)
 
     def test_a_program_that_does_not_end_is_stopped(self):
-        error = self.assertRaises(errors.CommandFailed, HostCommands().run, ['sleep', '30'], timeout_seconds=0.1)
+        error = self.assertRaises(
+            errors.CommandFailed, HostCommands().run, ['sleep', '30'], timeout_seconds=0.1
+        )
 
         self.assertIn('still running', str(error))
 
     def test_a_program_does_not_hear_what_the_terminal_sends_to_ours(self):
-        session = int(HostCommands().run([sys.executable, '-c', 'import os; print(os.getsid(0))']).output)
+        session = int(
+            HostCommands().run([sys.executable, '-c', 'import os; print(os.getsid(0))']).output
+        )
         self.assertNotEqual(os.getsid(0), session)
 
     def test_a_program_without_input_sees_its_end_at_once(self):
@@ -44,11 +56,18 @@ class HostCommandsTest(base.TestCase):
         HostCommands().follow(['sh', '-c', 'echo one; echo two >&2'], lines.append)
 
         self.assertEqual(['one', 'two'], sorted(lines))
-        error = self.assertRaises(errors.CommandFailed, HostCommands().follow, ['sh', '-c', 'echo the cause; exit 4'], lines.append)
+        error = self.assertRaises(
+            errors.CommandFailed,
+            HostCommands().follow,
+            ['sh', '-c', 'echo the cause; exit 4'],
+            lines.append,
+        )
         self.assertIn('the cause', str(error))
 
     def test_waiting_ends_with_what_was_waited_for(self):
-        error = self.assertRaises(errors.TimedOut, wait_until, lambda: False, 'the moon', seconds=0.01, hint='Look up.')
+        error = self.assertRaises(
+            errors.TimedOut, wait_until, lambda: False, 'the moon', seconds=0.01, hint='Look up.'
+        )
 
         self.assertIn('the moon', str(error))
         self.assertIn('Look up.', str(error))

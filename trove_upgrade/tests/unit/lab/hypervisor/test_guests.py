@@ -19,8 +19,15 @@ class GuestStoreTest(base.TestCase):
         directory = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.commands = fakes.Commands()
         self.host = LabHost.open(directory, commands=self.commands)
-        self.spec = GuestSpec('guest-1', 'db-one', pathlib.Path('/images/a'), (Port('net-1', 'fa:16:3e:00:00:01', '10.0.0.7', 24),),
-                              'guest-1', b'\x00binary \xff', {'answer': 42})
+        self.spec = GuestSpec(
+            'guest-1',
+            'db-one',
+            pathlib.Path('/images/a'),
+            (Port('net-1', 'fa:16:3e:00:00:01', '10.0.0.7', 24),),
+            'guest-1',
+            b'\x00binary \xff',
+            {'answer': 42},
+        )
 
     def test_a_spec_comes_back_from_its_record_as_it_was(self):
         self.assertEqual(self.spec, GuestSpec.from_json(self.spec.to_json()))
@@ -41,8 +48,15 @@ class GuestStoreTest(base.TestCase):
 
         self.assertEqual(b'\x00binary \xff', (seed / 'user-data').read_bytes())
         self.assertEqual(0o600, (seed / 'user-data').stat().st_mode & 0o777)
-        self.assertEqual({'instance-id': 'guest-1', 'local-hostname': 'db-one', 'volume_uuid': volume.filesystem_uuid, 'answer': 42},
-                         json.loads((seed / 'meta-data').read_text()))
+        self.assertEqual(
+            {
+                'instance-id': 'guest-1',
+                'local-hostname': 'db-one',
+                'volume_uuid': volume.filesystem_uuid,
+                'answer': 42,
+            },
+            json.loads((seed / 'meta-data').read_text()),
+        )
 
     def test_creating_a_guest_anew_drops_its_root_disk(self):
         guest = self.host.guests.create(self.spec)
@@ -86,7 +100,9 @@ class GuestStoreTest(base.TestCase):
         for name in ('one', 'two'):
             self.host.volumes.ensure(name, GIB)
         one = self.host.volumes.find('one')
-        self.commands.answer(f'losetup --noheadings --output NAME --associated {one.path}', '/dev/loop77\n')
+        self.commands.answer(
+            f'losetup --noheadings --output NAME --associated {one.path}', '/dev/loop77\n'
+        )
         self.commands.answer('losetup --detach /dev/loop77', 'busy', returncode=1)
 
         error = self.assertRaises(errors.CleanupIncomplete, self.host.guests.clean_all)
@@ -94,14 +110,21 @@ class GuestStoreTest(base.TestCase):
         self.assertIn('volume one', str(error))
         self.assertEqual([one], self.host.volumes.all())
 
-    def test_a_guest_with_an_engine_asks_its_gateway_for_names_and_is_told_no_uuid_of_a_raw_volume(self):
+    def test_a_guest_with_an_engine_asks_its_gateway_for_names_and_is_told_no_uuid_of_a_raw_volume(
+        self,
+    ):
         volume = self.host.volumes.ensure('guest-1', GIB, raw=True)
         port = dataclasses.replace(self.spec.ports[0], gateway='10.0.0.1')
-        guest = self.host.guests.create(dataclasses.replace(self.spec, runs_containers=True, ports=(port,)))
+        guest = self.host.guests.create(
+            dataclasses.replace(self.spec, runs_containers=True, ports=(port,))
+        )
 
         self.assertEqual('', volume.filesystem_uuid)
         self.assertIn('nameserver 10.0.0.1\n', (guest.home / 'upper/etc/resolv.conf').read_text())
-        self.assertNotIn('volume_uuid', json.loads((guest.home / 'upper/var/lib/cloud/seed/nocloud/meta-data').read_text()))
+        self.assertNotIn(
+            'volume_uuid',
+            json.loads((guest.home / 'upper/var/lib/cloud/seed/nocloud/meta-data').read_text()),
+        )
 
     def test_a_rebuild_drops_the_store_of_the_engine_with_the_root_disk(self):
         guest = self.host.guests.create(dataclasses.replace(self.spec, runs_containers=True))
@@ -119,7 +142,9 @@ class GuestStoreTest(base.TestCase):
 
         # Once before its making, as one of that name may have been there, and once by the kill.
         self.assertEqual(2, len(self.commands.ran_beginning('unshare')))
-        self.assertIn(self.host.fabric.guest_namespace('guest-1'), self.commands.ran_beginning('unshare')[0])
+        self.assertIn(
+            self.host.fabric.guest_namespace('guest-1'), self.commands.ran_beginning('unshare')[0]
+        )
 
     def test_taking_the_agent_away_hides_both_of_its_services(self):
         guest = self.host.guests.create(self.spec)
@@ -127,14 +152,19 @@ class GuestStoreTest(base.TestCase):
 
         upper = guest.home / 'upper'
         self.assertIn('exit 0', (upper / 'etc/init.d/trove-upgrade-guestagent').read_text())
-        self.assertEqual(pathlib.Path('/dev/null'), (upper / 'etc/systemd/system/trove-upgrade-guestagent.service').readlink())
+        self.assertEqual(
+            pathlib.Path('/dev/null'),
+            (upper / 'etc/systemd/system/trove-upgrade-guestagent.service').readlink(),
+        )
 
 
 class VolumeStoreTest(base.TestCase):
     def setUp(self):
         super().setUp()
         self.commands = fakes.Commands()
-        self.volumes = LabHost.open(pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())), commands=self.commands).volumes
+        self.volumes = LabHost.open(
+            pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())), commands=self.commands
+        ).volumes
 
     def test_a_volume_is_formatted_once_in_its_life(self):
         first = self.volumes.ensure('volume-1', GIB)
@@ -149,7 +179,9 @@ class VolumeStoreTest(base.TestCase):
         volume.path.with_suffix('.json').unlink()
 
         self.assertIsNone(self.volumes.find('volume-1'))
-        self.assertNotEqual(volume.filesystem_uuid, self.volumes.ensure('volume-1', GIB).filesystem_uuid)
+        self.assertNotEqual(
+            volume.filesystem_uuid, self.volumes.ensure('volume-1', GIB).filesystem_uuid
+        )
 
     def test_a_raw_volume_is_not_formatted_and_stays_raw(self):
         volume = self.volumes.ensure('volume-1', GIB, raw=True)

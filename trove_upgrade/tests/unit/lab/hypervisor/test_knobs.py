@@ -10,7 +10,9 @@ from trove_upgrade.tests.unit import base
 class KnobsTest(base.TestCase):
     def setUp(self):
         super().setUp()
-        self.knobs = KnobStore(pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / 'faults')
+        self.knobs = KnobStore(
+            pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / 'faults'
+        )
 
     def test_without_knobs_nothing_goes_wrong(self):
         self.assertEqual(NONE, self.knobs.take('server-1', {}, 'rebuild'))
@@ -24,7 +26,13 @@ class KnobsTest(base.TestCase):
     def test_a_knob_for_any_operation_holds_for_both(self):
         self.knobs.turn('server-1', Knobs(slow_seconds=2, on='any'))
 
-        self.assertEqual([2, 2], [self.knobs.take('server-1', {}, operation).slow_seconds for operation in ('boot', 'rebuild')])
+        self.assertEqual(
+            [2, 2],
+            [
+                self.knobs.take('server-1', {}, operation).slow_seconds
+                for operation in ('boot', 'rebuild')
+            ],
+        )
 
     def test_a_counted_knob_works_so_many_times(self):
         self.knobs.turn('server-1', Knobs(spawn_error='no space', times=2))
@@ -50,7 +58,10 @@ class KnobsTest(base.TestCase):
     def test_knobs_for_all_are_counted_over_all_servers(self):
         self.knobs.turn(KnobStore.ALL, Knobs(spawn_error='no space', times=1))
 
-        self.assertEqual(['no space', ''], [self.knobs.take(server, {}, 'rebuild').spawn_error for server in ('one', 'two')])
+        self.assertEqual(
+            ['no space', ''],
+            [self.knobs.take(server, {}, 'rebuild').spawn_error for server in ('one', 'two')],
+        )
 
     def test_knobs_may_come_with_the_server_itself(self):
         metadata = {METADATA_KEY: json.dumps({'no_agent': True})}

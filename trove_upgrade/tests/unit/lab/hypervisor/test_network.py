@@ -21,7 +21,9 @@ class NetworkFabricTest(base.TestCase):
         super().setUp()
         self.commands = fakes.Commands()
         self.directory = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-        self.fabric = NetworkFabric(self.directory / 'networks', self.commands, broker=('127.0.0.1', 25672))
+        self.fabric = NetworkFabric(
+            self.directory / 'networks', self.commands, broker=('127.0.0.1', 25672)
+        )
 
     def test_a_network_is_a_namespace_with_a_bridge_that_has_the_gateway_s_address(self):
         self.fabric.ensure(NETWORK)
@@ -44,7 +46,9 @@ class NetworkFabricTest(base.TestCase):
         [line] = self.commands.ran_beginning('haproxy')
         configuration = (self.directory / 'networks/net-1/haproxy.cfg').read_text()
         self.assertIn('-D', line.split())
-        self.assertIn(f'bind 10.0.0.1:5672 namespace {self.fabric.network_namespace("net-1")}', configuration)
+        self.assertIn(
+            f'bind 10.0.0.1:5672 namespace {self.fabric.network_namespace("net-1")}', configuration
+        )
         self.assertIn('server broker 127.0.0.1:25672', configuration)
 
     def test_a_network_without_a_broker_has_no_forwarder(self):
@@ -53,10 +57,14 @@ class NetworkFabricTest(base.TestCase):
         self.assertEqual([], self.commands.ran_beginning('haproxy'))
 
     def test_the_registry_of_container_images_is_forwarded_beside_the_broker(self):
-        NetworkFabric(self.directory / 'networks', self.commands, ('127.0.0.1', 25672), ('127.0.0.1', 18505)).ensure(NETWORK)
+        NetworkFabric(
+            self.directory / 'networks', self.commands, ('127.0.0.1', 25672), ('127.0.0.1', 18505)
+        ).ensure(NETWORK)
 
         configuration = (self.directory / 'networks/net-1/haproxy.cfg').read_text()
-        self.assertIn(f'bind 10.0.0.1:5000 namespace {self.fabric.network_namespace("net-1")}', configuration)
+        self.assertIn(
+            f'bind 10.0.0.1:5000 namespace {self.fabric.network_namespace("net-1")}', configuration
+        )
         self.assertIn('server registry 127.0.0.1:18505', configuration)
 
     def test_a_network_has_a_name_server_on_the_gateway_s_address(self):
@@ -72,8 +80,13 @@ class NetworkFabricTest(base.TestCase):
 
         [line] = [line for line in self.commands.ran_beginning('nsenter') if 'metadata.py' in line]
         self.assertIn(f'--net=/run/netns/{self.fabric.network_namespace("net-1")}', line)
-        self.assertIn(f'ip -n {self.fabric.network_namespace("net-1")} addr replace 169.254.169.254/32 dev br0', self.commands.ran)
-        self.assertIn(f'ip -n {namespace} route replace 169.254.169.254/32 dev eth0', self.commands.ran)
+        self.assertIn(
+            f'ip -n {self.fabric.network_namespace("net-1")} addr replace 169.254.169.254/32 dev br0',
+            self.commands.ran,
+        )
+        self.assertIn(
+            f'ip -n {namespace} route replace 169.254.169.254/32 dev eth0', self.commands.ran
+        )
 
     def test_what_a_guest_is_shown_goes_with_it(self):
         self.fabric.ensure(NETWORK)
@@ -89,7 +102,12 @@ class NetworkFabricTest(base.TestCase):
     def test_a_port_has_its_mac_its_address_and_the_way_out(self):
         namespace = self.fabric.attach('guest-1', [PORT])
 
-        self.assertTrue(any('address fa:16:3e:00:00:01' in line and f'netns {namespace}' in line for line in self.commands.ran))
+        self.assertTrue(
+            any(
+                'address fa:16:3e:00:00:01' in line and f'netns {namespace}' in line
+                for line in self.commands.ran
+            )
+        )
         self.assertIn(f'ip -n {namespace} addr add 10.0.0.7/24 dev eth0', self.commands.ran)
         self.assertIn(f'ip -n {namespace} route replace default via 10.0.0.1', self.commands.ran)
 
@@ -102,7 +120,9 @@ class NetworkFabricTest(base.TestCase):
     def test_two_labs_on_one_machine_share_no_names(self):
         other = NetworkFabric(self.directory / 'other', self.commands, broker=None)
 
-        self.assertNotEqual(self.fabric.network_namespace('net-1'), other.network_namespace('net-1'))
+        self.assertNotEqual(
+            self.fabric.network_namespace('net-1'), other.network_namespace('net-1')
+        )
 
     def test_a_removed_network_leaves_no_files_and_may_be_removed_again(self):
         self.fabric.ensure(NETWORK)

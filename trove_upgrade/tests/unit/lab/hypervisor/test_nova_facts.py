@@ -8,16 +8,34 @@ from trove_upgrade.tests.unit import base
 
 
 def vif(cidr, address, gateway):
-    return {'address': 'fa:16:3e:00:00:01', 'network': {'id': 'net-1', 'subnets': [
-        {'cidr': cidr, 'gateway': {'address': gateway} if gateway else None, 'ips': [{'address': address}]}]}}
+    return {
+        'address': 'fa:16:3e:00:00:01',
+        'network': {
+            'id': 'net-1',
+            'subnets': [
+                {
+                    'cidr': cidr,
+                    'gateway': {'address': gateway} if gateway else None,
+                    'ips': [{'address': address}],
+                }
+            ],
+        },
+    }
 
 
 class NovaFactsTest(base.TestCase):
     def test_a_port_has_the_address_that_neutron_gave_it(self):
         found = nova_facts.ports_of([vif('10.0.0.0/24', '10.0.0.7', '10.0.0.1')])
 
-        self.assertEqual([(Network('net-1', '10.0.0.1', 24),
-                           Port('net-1', 'fa:16:3e:00:00:01', '10.0.0.7', 24, '10.0.0.1'))], found)
+        self.assertEqual(
+            [
+                (
+                    Network('net-1', '10.0.0.1', 24),
+                    Port('net-1', 'fa:16:3e:00:00:01', '10.0.0.7', 24, '10.0.0.1'),
+                )
+            ],
+            found,
+        )
 
     def test_a_subnet_without_a_gateway_still_has_a_place_for_the_broker(self):
         [(network, port)] = nova_facts.ports_of([vif('10.9.0.0/16', '10.9.0.7', None)])
@@ -34,7 +52,10 @@ class NovaFactsTest(base.TestCase):
         self.assertEqual(nova_facts.DEFAULT_VOLUME_GB * GIB, nova_facts.volume_bytes(0, {}))
 
     def test_user_data_comes_out_of_its_base64(self):
-        self.assertEqual(b'#cloud-config\n', nova_facts.user_data_of(base64.b64encode(b'#cloud-config\n').decode()))
+        self.assertEqual(
+            b'#cloud-config\n',
+            nova_facts.user_data_of(base64.b64encode(b'#cloud-config\n').decode()),
+        )
         self.assertEqual(b'', nova_facts.user_data_of(None))
 
     def test_the_image_says_what_its_process_1_is(self):

@@ -9,7 +9,6 @@ _LONG = 30
 
 
 class TurnsTest(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.turns = Turns()
@@ -38,6 +37,7 @@ class TurnsTest(base.TestCase):
         def end():
             self.end(deleted=True)
             ended.set()
+
         with self.turns.making('one'):
             thread = threading.Thread(target=end)
             thread.start()

@@ -58,17 +58,36 @@ class RecordFactsTest(base.TestCase):
         self.options, self.groups, self.variables = load_script('record-facts').parse_help(HELP)
 
     def test_options_are_those_of_the_table_and_those_of_the_text_with_underscores(self):
-        self.assertEqual(['alter_algorithm', 'ansi', 'init_connect', 'max_connections', 'no_defaults', 'plugin_dir'], self.options)
+        self.assertEqual(
+            [
+                'alter_algorithm',
+                'ansi',
+                'init_connect',
+                'max_connections',
+                'no_defaults',
+                'plugin_dir',
+            ],
+            self.options,
+        )
 
     def test_what_a_description_mentions_is_no_option(self):
         self.assertNotIn('like_this', self.options)
 
     def test_groups_keep_their_versions(self):
-        self.assertEqual(['mysqld', 'server', 'mysqld-10.11', 'mariadb', 'mariadb-10.11'], self.groups)
+        self.assertEqual(
+            ['mysqld', 'server', 'mysqld-10.11', 'mariadb', 'mariadb-10.11'], self.groups
+        )
 
     def test_variables_have_their_values_and_end_with_the_table(self):
-        self.assertEqual({'ansi': 'FALSE', 'max_connections': '151', 'plugin_dir': '/usr/lib/mysql/plugin/', 'init_connect': ''},
-                         self.variables)
+        self.assertEqual(
+            {
+                'ansi': 'FALSE',
+                'max_connections': '151',
+                'plugin_dir': '/usr/lib/mysql/plugin/',
+                'init_connect': '',
+            },
+            self.variables,
+        )
 
 
 class AgentFactsTest(base.TestCase):
@@ -76,13 +95,22 @@ class AgentFactsTest(base.TestCase):
 
     def test_the_version_of_the_calls_is_what_the_agents_own_code_has(self):
         facts = load_script('record-facts').agent_facts('1.0+bookworm', sys.executable)
-        self.assertEqual({'agent_version': '1.0+bookworm', 'guest_rpc': transport.GUEST_VERSION}, facts)
+        self.assertEqual(
+            {'agent_version': '1.0+bookworm', 'guest_rpc': transport.GUEST_VERSION}, facts
+        )
 
     def test_an_image_without_an_agent_has_no_such_fact(self):
-        self.assertEqual({'agent_version': None}, load_script('record-facts').agent_facts('', '/nowhere/python'))
+        self.assertEqual(
+            {'agent_version': None}, load_script('record-facts').agent_facts('', '/nowhere/python')
+        )
 
     def test_an_agent_that_cannot_be_asked_makes_no_image(self):
-        self.assertRaises(subprocess.CalledProcessError, load_script('record-facts').agent_facts, '1.0', '/bin/false')
+        self.assertRaises(
+            subprocess.CalledProcessError,
+            load_script('record-facts').agent_facts,
+            '1.0',
+            '/bin/false',
+        )
 
 
 class AptTest(base.TestCase):
@@ -91,8 +119,11 @@ class AptTest(base.TestCase):
         self.commands = fakes.Commands()
 
     def test_the_mirror_is_the_host_s_own_and_not_the_one_for_updates(self):
-        self.commands.answer('apt-get indextargets', 'http://other/x Other stable main\nhttp://mirror/debian-security Debian bookworm-security main\n'
-                                                     'http://mirror/debian Debian bookworm main\n')
+        self.commands.answer(
+            'apt-get indextargets',
+            'http://other/x Other stable main\nhttp://mirror/debian-security Debian bookworm-security main\n'
+            'http://mirror/debian Debian bookworm main\n',
+        )
 
         self.assertEqual('http://mirror/debian', apt.host_mirror(self.commands))
 
@@ -104,10 +135,16 @@ class AptTest(base.TestCase):
         self.assertIn('sources.list', str(error))
 
     def test_settings_that_reach_the_mirror_are_taken_over_and_no_others(self):
-        self.commands.answer('apt-config dump', 'APT::Architecture "amd64";\nAcquire::Check-Date "false";\nAcquire::http::Proxy "http://proxy";\n'
-                                                'Acquire::Languages "none";\n')
+        self.commands.answer(
+            'apt-config dump',
+            'APT::Architecture "amd64";\nAcquire::Check-Date "false";\nAcquire::http::Proxy "http://proxy";\n'
+            'Acquire::Languages "none";\n',
+        )
 
-        self.assertEqual(['Acquire::Check-Date "false"', 'Acquire::http::Proxy "http://proxy"'], apt.host_options(self.commands))
+        self.assertEqual(
+            ['Acquire::Check-Date "false"', 'Acquire::http::Proxy "http://proxy"'],
+            apt.host_options(self.commands),
+        )
 
 
 class PackageCountTest(base.TestCase):
@@ -138,14 +175,18 @@ class PackageCountTest(base.TestCase):
 
 class RecipeTest(base.TestCase):
     def test_variants_have_names_of_their_own(self):
-        variants = [recipes.TRIXIE, recipes.TRIXIE.without_agent(), recipes.TRIXIE.with_systemd(), recipes.BOOKWORM]
+        variants = [
+            recipes.TRIXIE,
+            recipes.TRIXIE.without_agent(),
+            recipes.TRIXIE.with_systemd(),
+            recipes.BOOKWORM,
+        ]
 
         self.assertEqual(4, len({variant.name for variant in variants}))
 
     def test_the_variant_with_systemd_has_cloud_init_and_the_other_none(self):
         self.assertIn('cloud-init', recipes.TRIXIE.with_systemd().packages)
         self.assertNotIn('cloud-init', recipes.TRIXIE.packages)
-
 
     def test_preloaded_container_images_make_another_image_and_go_into_a_store_of_their_own(self):
         recipe = recipes.TROVE_TRIXIE.with_preloaded(pathlib.Path('/cache/mariadb.tar'))
@@ -158,8 +199,16 @@ class RecipeTest(base.TestCase):
         engine = dataclasses.replace(plain, runs_containers=True)
 
         self.assertEqual({'lab_rootfs': 'squashfs', 'lab_init': 'tini'}, plain.properties)
-        self.assertTrue(nova_facts.runs_containers({f'image_{name}': value for name, value in engine.properties.items()}))
-        self.assertTrue(nova_facts.wants_raw_volume({f'image_{name}': value for name, value in engine.properties.items()}))
+        self.assertTrue(
+            nova_facts.runs_containers(
+                {f'image_{name}': value for name, value in engine.properties.items()}
+            )
+        )
+        self.assertTrue(
+            nova_facts.wants_raw_volume(
+                {f'image_{name}': value for name, value in engine.properties.items()}
+            )
+        )
 
 
 class EnvironmentTest(base.TestCase):
@@ -181,8 +230,11 @@ class EnvironmentTest(base.TestCase):
         self.assertTrue(launcher.stat().st_mode & 0o111)
 
     def test_each_agent_and_each_python_have_a_layer_of_their_own(self):
-        keys = {environment.key(python) for environment in (environments.ours(self.project), environments.troves(self.project))
-                for python in ('3.11', '3.13')}
+        keys = {
+            environment.key(python)
+            for environment in (environments.ours(self.project), environments.troves(self.project))
+            for python in ('3.11', '3.13')
+        }
 
         self.assertEqual(4, len(keys))
 
@@ -190,10 +242,17 @@ class EnvironmentTest(base.TestCase):
 class RuncTest(base.TestCase):
     def test_a_process_asks_for_no_capability_that_the_host_has_not(self):
         narrow = load_script('runc-within-bounds').narrow
-        process = {'capabilities': {'bounding': ['CAP_CHOWN', 'CAP_SYS_RESOURCE'], 'effective': ['CAP_CHOWN']}}
+        process = {
+            'capabilities': {
+                'bounding': ['CAP_CHOWN', 'CAP_SYS_RESOURCE'],
+                'effective': ['CAP_CHOWN'],
+            }
+        }
 
         self.assertTrue(narrow(process, {'CAP_CHOWN'}))
-        self.assertEqual({'bounding': ['CAP_CHOWN'], 'effective': ['CAP_CHOWN']}, process['capabilities'])
+        self.assertEqual(
+            {'bounding': ['CAP_CHOWN'], 'effective': ['CAP_CHOWN']}, process['capabilities']
+        )
         self.assertFalse(narrow(process, {'CAP_CHOWN'}))
         self.assertFalse(narrow({}, set()))
 
@@ -237,9 +296,14 @@ class ProductFilesTest(base.TestCase):
     def test_an_image_has_the_agent_and_both_kinds_of_service(self):
         self.product.write(self.layer, self.packages, has_agent=True)
 
-        for path in ('etc/init.d/trove-upgrade-guestagent', 'etc/init.d/trove-upgrade-database', 'usr/lib/trove-upgrade/database-run',
-                     'usr/lib/systemd/system/trove-upgrade-database.service', 'opt/trove-upgrade/venv/bin/trove-upgrade-guestagent',
-                     'opt/trove-upgrade/venv/lib/python3.13/site-packages/trove_upgrade/guestagent/__init__.py'):
+        for path in (
+            'etc/init.d/trove-upgrade-guestagent',
+            'etc/init.d/trove-upgrade-database',
+            'usr/lib/trove-upgrade/database-run',
+            'usr/lib/systemd/system/trove-upgrade-database.service',
+            'opt/trove-upgrade/venv/bin/trove-upgrade-guestagent',
+            'opt/trove-upgrade/venv/lib/python3.13/site-packages/trove_upgrade/guestagent/__init__.py',
+        ):
             self.assertTrue((self.layer / path).is_file(), path)
         self.assertTrue((self.layer / 'usr/lib/trove-upgrade/database-run').stat().st_mode & 0o111)
 
@@ -253,7 +317,9 @@ class ProductFilesTest(base.TestCase):
         self.product.write(self.layer, self.packages, has_agent=True)
 
         package = self.layer / self.packages / 'trove_upgrade'
-        self.assertEqual([], [name for name in ('tests', 'lab', 'db', 'api') if (package / name).exists()])
+        self.assertEqual(
+            [], [name for name in ('tests', 'lab', 'db', 'api') if (package / name).exists()]
+        )
 
     def test_an_image_without_agent_still_has_the_database_service(self):
         self.product.write(self.layer, self.packages, has_agent=False)
@@ -264,11 +330,18 @@ class ProductFilesTest(base.TestCase):
 
 class ProvisionTest(base.TestCase):
     def test_settings_stand_in_the_group_that_every_version_reads(self):
-        self.assertEqual('# The settings of this instance.\n[mariadb]\na = 1\nb = 2\n', provision.settings_file({'b': '2', 'a': '1'}))
+        self.assertEqual(
+            '# The settings of this instance.\n[mariadb]\na = 1\nb = 2\n',
+            provision.settings_file({'b': '2', 'a': '1'}),
+        )
         self.assertIn('[mysqld]\na = 1\n', provision.settings_file({'a': '1'}, 'mysqld'))
 
     def test_every_account_is_made(self):
         statements = provision.accounts_sql(provision.LAB_CREDENTIALS)
 
-        for account in (provision.LAB_CREDENTIALS.admin, provision.LAB_CREDENTIALS.application, provision.LAB_CREDENTIALS.reader):
+        for account in (
+            provision.LAB_CREDENTIALS.admin,
+            provision.LAB_CREDENTIALS.application,
+            provision.LAB_CREDENTIALS.reader,
+        ):
             self.assertIn(f"CREATE USER IF NOT EXISTS '{account.name}'@", statements)

@@ -25,13 +25,14 @@ paste.app_factory = trove.common.api:app_factory
 
 
 class TroveTest(base.TestCase):
-
     def setUp(self):
         super().setUp()
         root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         where = layout.Layout(root / 'cache', root / 'run')
         where.prepare()
-        self.site = settings.Settings(where, venv.CloudVenv(where.venvs_dir, root / 'log', {}), settings.Secrets.generate())
+        self.site = settings.Settings(
+            where, venv.CloudVenv(where.venvs_dir, root / 'log', {}), settings.Secrets.generate()
+        )
         shipped = self.site.venv.path / 'etc' / 'trove' / 'api-paste.ini'
         shipped.parent.mkdir(parents=True)
         shipped.write_text(_PASTE)
@@ -54,10 +55,15 @@ class TroveTest(base.TestCase):
         self.assertEqual([], trove.processes(self.site))
 
     def test_how_trove_is_installed_is_remembered_for_other_processes(self):
-        wanted = dataclasses.replace(self.deployment, server='gunicorn', with_filter=True, options={'lease_seconds': 5})
+        wanted = dataclasses.replace(
+            self.deployment, server='gunicorn', with_filter=True, options={'lease_seconds': 5}
+        )
         wanted.save(self.site)
         self.assertEqual(wanted, trove.deployment(self.site))
-        self.assertEqual([trove.API, trove.CONDUCTOR, trove.TASKMANAGER], [process.name for process in trove.processes(self.site)])
+        self.assertEqual(
+            [trove.API, trove.CONDUCTOR, trove.TASKMANAGER],
+            [process.name for process in trove.processes(self.site)],
+        )
 
     def test_an_unknown_server_is_refused_at_once(self):
         self.assertRaises(ValueError, trove.Deployment, server='apache')
@@ -82,17 +88,32 @@ class TroveTest(base.TestCase):
         conf = self.configured(with_filter=True, options={'lease_seconds': 5})
         self.assertEqual('5', conf['trove_upgrade']['lease_seconds'])
         found = importlib.metadata.PathDistribution(self.plugins() / 'trove_upgrade-1.0.dist-info')
-        self.assertEqual(['upgrade'], [point.name for point in found.entry_points.select(group='paste.filter_factory')])
+        self.assertEqual(
+            ['upgrade'],
+            [point.name for point in found.entry_points.select(group='paste.filter_factory')],
+        )
         self.assertTrue((self.plugins() / 'trove_upgrade' / 'api' / 'app.py').exists())
 
     def test_our_options_are_there_before_the_filter_is(self):
-        self.assertEqual('5', self.configured(options={'lease_seconds': 5})['trove_upgrade']['lease_seconds'])
+        self.assertEqual(
+            '5', self.configured(options={'lease_seconds': 5})['trove_upgrade']['lease_seconds']
+        )
 
     def test_the_taskmanager_gets_one_key_for_guests_keys_that_stays_the_same(self):
-        first, again = (self.configured(options={'lease_seconds': number})['trove_upgrade']['guest_key_encryption_keys'] for number in (5, 6))
+        first, again = (
+            self.configured(options={'lease_seconds': number})['trove_upgrade'][
+                'guest_key_encryption_keys'
+            ]
+            for number in (5, 6)
+        )
         self.assertEqual(first, again)
         fernet.Fernet(first)
-        self.assertEqual('', self.configured(options={'guest_key_encryption_keys': ''})['trove_upgrade']['guest_key_encryption_keys'])
+        self.assertEqual(
+            '',
+            self.configured(options={'guest_key_encryption_keys': ''})['trove_upgrade'][
+                'guest_key_encryption_keys'
+            ],
+        )
 
     def test_the_filter_taken_out_again_leaves_nothing(self):
         self.configured(with_filter=True)
@@ -105,10 +126,18 @@ class TroveTest(base.TestCase):
     def test_data_goes_to_a_second_disk_without_cinder(self):
         conf = self.configured()
         for datastore in trove.DATASTORES:
-            self.assertEqual(('false', '/dev/vdb'), (conf[datastore]['volume_support'], conf[datastore]['device_path']))
+            self.assertEqual(
+                ('false', '/dev/vdb'),
+                (conf[datastore]['volume_support'], conf[datastore]['device_path']),
+            )
 
     def test_a_test_may_change_any_option(self):
-        conf = self.configured(sections={'network': {'network_isolation': True}, 'DEFAULT': {'agent_call_low_timeout': 2}})
+        conf = self.configured(
+            sections={
+                'network': {'network_isolation': True},
+                'DEFAULT': {'agent_call_low_timeout': 2},
+            }
+        )
         self.assertEqual('true', conf['network']['network_isolation'])
         self.assertEqual('2', conf['DEFAULT']['agent_call_low_timeout'])
         self.assertEqual('127.0.0.1', conf['DEFAULT']['host'])
@@ -127,12 +156,18 @@ class TroveTest(base.TestCase):
 
     def test_every_server_listens_where_the_catalog_says_and_on_loopback_alone(self):
         for server in ('uwsgi', 'gunicorn'):
-            argv = trove.api_process(self.site, dataclasses.replace(self.deployment, server=server)).argv
+            argv = trove.api_process(
+                self.site, dataclasses.replace(self.deployment, server=server)
+            ).argv
             self.assertIn('127.0.0.1:18779', argv)
         conf = self.configured(server='eventlet')
-        self.assertEqual(('127.0.0.1', '18779'), (conf['DEFAULT']['bind_host'], conf['DEFAULT']['bind_port']))
+        self.assertEqual(
+            ('127.0.0.1', '18779'), (conf['DEFAULT']['bind_host'], conf['DEFAULT']['bind_port'])
+        )
 
     def test_servers_with_native_threads_are_not_patched_by_eventlet(self):
         for server, patched in (('uwsgi', False), ('gunicorn', False), ('eventlet', True)):
-            env = trove.api_process(self.site, dataclasses.replace(self.deployment, server=server)).env
+            env = trove.api_process(
+                self.site, dataclasses.replace(self.deployment, server=server)
+            ).env
             self.assertEqual(not patched, 'NO_EVENTLET_MONKEYPATCH' in env)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every picture of Nova and the guest that the rebuild step can find, also after a takeover."""
+
 import dataclasses
 
 from trove_upgrade.db import trove_tables
@@ -14,13 +15,15 @@ Result = compute.RebuildResult
 
 
 class TestRebuild(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.stage = self.useFixture(fakes.Stage())
         self.nova, self.guest, self.step = self.stage.nova, self.stage.guest, self.stage.rebuild
-        self.row = self.stage.row(states.Step.REBUILD, rebuild_attempt=1, data={
-            ASKED_FOR: 1, ASKED: 1, 'former_boot_id': fakes.FORMER_BOOT})
+        self.row = self.stage.row(
+            states.Step.REBUILD,
+            rebuild_attempt=1,
+            data={ASKED_FOR: 1, ASKED: 1, 'former_boot_id': fakes.FORMER_BOOT},
+        )
 
     def accepted(self, row=None, **changes):
         self.nova.change(metadata={'trove_upgrade': (row or self.row).marker}, **changes)
@@ -35,13 +38,17 @@ class TestRebuild(base.TestCase):
         self.assertIsInstance(wait, Wait)
         self.assertEqual(1, wait.data[ACCEPTED])
         server_id, image_id, marker, user_data = self.nova.rebuilds[0]
-        self.assertEqual((database.SERVER, database.IMAGE_11_8, self.row.marker), (server_id, image_id, marker))
+        self.assertEqual(
+            (database.SERVER, database.IMAGE_11_8, self.row.marker), (server_id, image_id, marker)
+        )
         self.assertIn(b'guest_info', user_data)
 
     def test_a_second_taskmanager_does_not_rebuild_again(self):
         self.step.run(self.row)
         self.nova.result = Result.RUNNING
-        self.assertIsInstance(self.step.run(self.row), Wait)   # the first one died before it could commit
+        self.assertIsInstance(
+            self.step.run(self.row), Wait
+        )  # the first one died before it could commit
         self.nova.result = Result.SUCCESS
         self.assertIsInstance(self.step.run(self.row), Done)
         self.assertEqual(1, len(self.nova.rebuilds))
@@ -52,7 +59,9 @@ class TestRebuild(base.TestCase):
         self.assertIsInstance(self.step.run(self.row), Done)
         self.assertEqual(1, len(self.nova.rebuilds))
 
-    def test_a_lost_answer_of_a_rebuild_that_never_arrived_is_asked_again_with_the_same_number(self):
+    def test_a_lost_answer_of_a_rebuild_that_never_arrived_is_asked_again_with_the_same_number(
+        self,
+    ):
         self.nova.answers = [fakes.lost_answer(accepted=False)]
         self.step.run(self.row)
         self.step.run(self.row)
@@ -80,15 +89,21 @@ class TestRebuild(base.TestCase):
     def test_a_refusal_in_a_retry_without_a_former_guest_fails(self):
         self.nova.change(status='ERROR')
         self.nova.answers = [exceptions.RebuildRefused(server_id='s', found='quota')]
-        row = self.row.evolve(attempt=2, rebuild_attempt=2, data={ASKED_FOR: 2, ASKED: 1, ACCEPTED: 1})
+        row = self.row.evolve(
+            attempt=2, rebuild_attempt=2, data={ASKED_FOR: 2, ASKED: 1, ACCEPTED: 1}
+        )
         self.assertRaises(exceptions.StepFailed, self.step.run, row)
 
     def test_an_error_after_acceptance_fails_with_novas_fault(self):
         self.accepted(status='ERROR', fault='no space')
         self.nova.result = Result.ERROR
         wait = self.step.run(self.row)
-        self.assertEqual((0, {ACCEPTED: 1}), (wait.seconds, wait.data), 'that it was accepted is committed first')
-        error = self.assertRaises(exceptions.StepFailed, self.step.run, self.row.with_data(**wait.data))
+        self.assertEqual(
+            (0, {ACCEPTED: 1}), (wait.seconds, wait.data), 'that it was accepted is committed first'
+        )
+        error = self.assertRaises(
+            exceptions.StepFailed, self.step.run, self.row.with_data(**wait.data)
+        )
         self.assertEqual('REBUILD_FAILED', error.code)
         self.assertIn('no space', error.message)
 
@@ -96,13 +111,19 @@ class TestRebuild(base.TestCase):
         self.accepted()
         self.nova.result = Result.NOTHING_HAPPENED
         wait = self.step.run(self.row.with_data(**{ACCEPTED: 1}))
-        self.assertEqual(({'rebuild_attempt': 2}, 2, None), (wait.changes, wait.data[ASKED], wait.data[ACCEPTED]))
+        self.assertEqual(
+            ({'rebuild_attempt': 2}, 2, None), (wait.changes, wait.data[ASKED], wait.data[ACCEPTED])
+        )
         self.step.run(self.row.evolve(rebuild_attempt=2, data={**self.row.data, **wait.data}))
         self.assertEqual([f'{self.row.id}:2'], [call[2] for call in self.nova.rebuilds])
-        self.assertEqual(1, len(self.guest.asked('pre_upgrade')), 'the guest that still runs is asked')
+        self.assertEqual(
+            1, len(self.guest.asked('pre_upgrade')), 'the guest that still runs is asked'
+        )
 
     def test_a_no_op_of_a_retry_does_not_bring_the_former_guest_back(self):
-        row = self.row.evolve(attempt=2, rebuild_attempt=2, data={ASKED_FOR: 2, ASKED: 1, ACCEPTED: 1})
+        row = self.row.evolve(
+            attempt=2, rebuild_attempt=2, data={ASKED_FOR: 2, ASKED: 1, ACCEPTED: 1}
+        )
         self.accepted(row)
         self.nova.result = Result.NOTHING_HAPPENED
         wait = self.step.run(row)
@@ -112,7 +133,9 @@ class TestRebuild(base.TestCase):
     def test_no_ops_are_bounded(self):
         self.accepted()
         self.nova.result = Result.NOTHING_HAPPENED
-        error = self.assertRaises(exceptions.StepRefused, self.step.run, self.row.with_data(**{ASKED: 3}))
+        error = self.assertRaises(
+            exceptions.StepRefused, self.step.run, self.row.with_data(**{ASKED: 3})
+        )
         self.assertEqual('REBUILD_FELL_BACK', error.code)
 
     def test_an_instance_that_somebody_has_taken_is_not_rebuilt(self):
@@ -124,20 +147,36 @@ class TestRebuild(base.TestCase):
     def test_an_instance_that_somebody_takes_while_the_guest_answers_is_not_rebuilt(self):
         for task in (instance.Task.NONE, instance.Task.BUILDING, instance.Task.DELETING):
             self.stage.db.update_instance(task_id=int(instance.Task.UPGRADING))
-            self.guest.before('pre_upgrade', lambda task=task: self.stage.db.update_instance(task_id=int(task)))
+            self.guest.before(
+                'pre_upgrade', lambda task=task: self.stage.db.update_instance(task_id=int(task))
+            )
             error = self.assertRaises(exceptions.StepRefused, self.step.run, self.row)
             self.assertEqual('INSTANCE_CHANGED', error.code, task)
         self.assertEqual(([], 3), (self.nova.rebuilds, len(self.guest.asked('pre_upgrade'))))
 
-    def test_a_retry_whose_former_guest_is_gone_is_not_rebuilt_either_once_somebody_has_taken_the_instance(self):
+    def test_a_retry_whose_former_guest_is_gone_is_not_rebuilt_either_once_somebody_has_taken_the_instance(
+        self,
+    ):
         self.stage.db.update_instance(task_id=int(instance.Task.BUILDING))
-        row = self.row.evolve(attempt=2, rebuild_attempt=2, data={ASKED_FOR: 2, ASKED: 1, ACCEPTED: 1})
+        row = self.row.evolve(
+            attempt=2, rebuild_attempt=2, data={ASKED_FOR: 2, ASKED: 1, ACCEPTED: 1}
+        )
         self.assertRaises(exceptions.StepRefused, self.step.run, row)
         self.assertEqual([], self.nova.rebuilds)
 
     def test_a_guest_is_not_asked_while_a_backup_of_it_runs(self):
-        self.stage.db.insert(trove_tables.backups, id='b1', name='b', instance_id=database.INSTANCE, state='BUILDING', deleted=False)
-        self.assertEqual('BACKUP_RUNNING', self.assertRaises(exceptions.StepRefused, self.step.run, self.row).code)
+        self.stage.db.insert(
+            trove_tables.backups,
+            id='b1',
+            name='b',
+            instance_id=database.INSTANCE,
+            state='BUILDING',
+            deleted=False,
+        )
+        self.assertEqual(
+            'BACKUP_RUNNING',
+            self.assertRaises(exceptions.StepRefused, self.step.run, self.row).code,
+        )
         self.assertEqual([], self.guest.calls)
 
     def test_a_guest_that_was_booted_again_is_not_rebuilt(self):
@@ -163,13 +202,18 @@ class TestRebuild(base.TestCase):
         def slow(call):
             self.stage.clock.pass_time(40)
             return says
+
         self.guest.pre_upgrade = slow
         wait = self.step.run(self.row)
         self.assertEqual(0, wait.seconds)
         self.assertEqual([], self.nova.rebuilds)
 
     def test_a_server_that_is_gone_says_so(self):
-        self.assertRaises(exceptions.ServerNotFound, self.step.run, dataclasses.replace(self.row, server_id='gone'))
+        self.assertRaises(
+            exceptions.ServerNotFound,
+            self.step.run,
+            dataclasses.replace(self.row, server_id='gone'),
+        )
 
     def test_user_data_that_cannot_carry_the_marker_refuses(self):
         self.nova.change(user_data=b'#!/bin/sh\n')

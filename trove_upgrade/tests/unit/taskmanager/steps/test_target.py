@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The target as a guest is told of it: a container guest makes the image's tag of it, with every call that may start one."""
+
 import sqlalchemy as sa
 
 from trove_upgrade.db import trove_tables
@@ -11,7 +12,6 @@ _versions = trove_tables.datastore_versions
 
 
 class TestTarget(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.stage = self.useFixture(fakes.Stage())
@@ -19,18 +19,29 @@ class TestTarget(base.TestCase):
 
     def change(self, version_id=database.MARIADB_11_8, **values):
         with self.stage.db.database.write() as connection:
-            connection.execute(sa.update(_versions).where(_versions.c.id == version_id).values(**values))
+            connection.execute(
+                sa.update(_versions).where(_versions.c.id == version_id).values(**values)
+            )
 
     def test_every_call_names_the_number_and_the_name_as_trove_has_them(self):
         row = self.stage.row()
         for call in (self.stage.calls.plain(row), self.stage.calls.with_facts(row)):
-            self.assertEqual(('11.8.6', '11.8', 'mariadb-server=11.8', database.IMAGE_11_8),
-                             tuple(call.target[name] for name in ('version_number', 'version_name', 'packages', 'image_id')))
+            self.assertEqual(
+                ('11.8.6', '11.8', 'mariadb-server=11.8', database.IMAGE_11_8),
+                tuple(
+                    call.target[name]
+                    for name in ('version_number', 'version_name', 'packages', 'image_id')
+                ),
+            )
 
     def test_facts_of_the_image_do_not_speak_over_troves_row(self):
-        self.stage.repos.datastores.save_target_facts(database.MARIADB_11_8, {'version_number': 'x', 'server_version': '11.8.6-deb'})
+        self.stage.repos.datastores.save_target_facts(
+            database.MARIADB_11_8, {'version_number': 'x', 'server_version': '11.8.6-deb'}
+        )
         target = self.stage.calls.with_facts(self.stage.row()).target
-        self.assertEqual(('11.8.6', '11.8.6-deb'), (target['version_number'], target['server_version']))
+        self.assertEqual(
+            ('11.8.6', '11.8.6-deb'), (target['version_number'], target['server_version'])
+        )
 
     def test_the_image_is_the_frozen_one_also_where_the_version_has_tags(self):
         row = self.stage.row(target_image_id='frozen')
@@ -38,8 +49,14 @@ class TestTarget(base.TestCase):
         self.assertEqual('frozen', self.stage.calls.plain(row).target['image_id'])
 
     def test_a_way_back_names_the_former_version(self):
-        back = self.stage.row(states.Step.RESTORE, former_image_id='former', data={
-            upgrade.ROLLING_BACK: {'cause': 'c', 'error_code': 'X'}, 'former_server_version': '10.11.14-MariaDB'})
+        back = self.stage.row(
+            states.Step.RESTORE,
+            former_image_id='former',
+            data={
+                upgrade.ROLLING_BACK: {'cause': 'c', 'error_code': 'X'},
+                'former_server_version': '10.11.14-MariaDB',
+            },
+        )
         target = self.stage.calls.plain(back).target
         self.assertEqual(('10.11.14', 'former'), (target['version_number'], target['image_id']))
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Beside Trove an upgrade completes once Trove's own agent says healthy, too; it never fails for want of that."""
+
 import dataclasses
 import datetime
 
@@ -27,7 +28,6 @@ class _Statuses:
 
 
 class TestVerifyBesideTrove(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.stage = stage = self.useFixture(fakes.Stage())
@@ -50,7 +50,9 @@ class TestVerifyBesideTrove(base.TestCase):
         row = self.verified()
         self.assertEqual((S.RUNNING, Step.VERIFY), (row.state, row.step))
         self.assertIn('agent of Trove', row.steps[-1].message)
-        self.assertEqual(instance.Task.UPGRADING, self.stage.repos.instances.task(database.INSTANCE))
+        self.assertEqual(
+            instance.Task.UPGRADING, self.stage.repos.instances.task(database.INSTANCE)
+        )
 
     def test_it_completes_with_the_next_healthy_word_and_the_guest_is_not_asked_again(self):
         row = self.verified()
@@ -66,7 +68,10 @@ class TestVerifyBesideTrove(base.TestCase):
     def test_a_silent_agent_of_troves_is_a_remark_and_no_failure(self):
         row = self.again(self.verified(), 76)
         self.assertIs(S.COMPLETED, row.state)
-        self.assertEqual(('verify', 'TROVE_AGENT_SILENT'), (row.notes.remarks[-1].step, row.notes.remarks[-1].code))
+        self.assertEqual(
+            ('verify', 'TROVE_AGENT_SILENT'),
+            (row.notes.remarks[-1].step, row.notes.remarks[-1].code),
+        )
         self.assertIn('has not reported', row.notes.remarks[-1].message)
 
     def test_the_steps_own_time_out_does_not_fail_it_either(self):
@@ -88,6 +93,10 @@ class TestVerifyBesideTrove(base.TestCase):
         self.assertIs(S.COMPLETED, self.again(row, 1).state)
 
     def test_a_retry_verifies_anew(self):
-        row = self.stage.row(Step.VERIFY, attempt=2, data={'verified_in_attempt': 1, 'verified_at': LATER.isoformat()})
+        row = self.stage.row(
+            Step.VERIFY,
+            attempt=2,
+            data={'verified_in_attempt': 1, 'verified_at': LATER.isoformat()},
+        )
         self.assertEqual(0, self.stage.verify.run(row).seconds)
         self.assertEqual(1, len(self.stage.guest.asked('verify_upgrade')))

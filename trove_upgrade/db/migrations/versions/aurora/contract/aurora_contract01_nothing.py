@@ -3,6 +3,7 @@
 
 Contract.
 """
+
 revision = 'aurora_contract01'
 down_revision = None
 branch_labels = ('contract',)

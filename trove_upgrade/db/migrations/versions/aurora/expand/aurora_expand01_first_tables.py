@@ -3,6 +3,7 @@
 
 Expand.
 """
+
 import sqlalchemy as sa
 
 from trove_upgrade.db.columns import JsonText, UtcDateTime
@@ -55,11 +56,27 @@ def _instance_upgrades() -> None:
         sa.Column('cause', sa.Text(), nullable=True),
         sa.Column('error_code', sa.String(64), nullable=True),
         sa.Column('request_id', sa.String(64), nullable=True),
-        sa.Column('user_id', sa.String(64), nullable=True))
-    ops.ensure_index('uq_instance_upgrades_active_instance_id', 'instance_upgrades', ['active_instance_id'], unique=True)
-    ops.ensure_index('ix_instance_upgrades_instance_id_created_at', 'instance_upgrades', ['instance_id', 'created_at'])
-    ops.ensure_index('ix_instance_upgrades_project_id_created_at', 'instance_upgrades', ['project_id', 'created_at'])
-    ops.ensure_index('ix_instance_upgrades_state_next_run_at', 'instance_upgrades', ['state', 'next_run_at'])
+        sa.Column('user_id', sa.String(64), nullable=True),
+    )
+    ops.ensure_index(
+        'uq_instance_upgrades_active_instance_id',
+        'instance_upgrades',
+        ['active_instance_id'],
+        unique=True,
+    )
+    ops.ensure_index(
+        'ix_instance_upgrades_instance_id_created_at',
+        'instance_upgrades',
+        ['instance_id', 'created_at'],
+    )
+    ops.ensure_index(
+        'ix_instance_upgrades_project_id_created_at',
+        'instance_upgrades',
+        ['project_id', 'created_at'],
+    )
+    ops.ensure_index(
+        'ix_instance_upgrades_state_next_run_at', 'instance_upgrades', ['state', 'next_run_at']
+    )
 
 
 def _upgrade_outbox() -> None:
@@ -75,9 +92,17 @@ def _upgrade_outbox() -> None:
         sa.Column('created_at', UtcDateTime(), nullable=False),
         sa.Column('next_try_at', UtcDateTime(), nullable=False),
         sa.Column('tries', sa.Integer(), nullable=False),
-        sa.Column('sent_at', UtcDateTime(), nullable=True))
-    ops.ensure_index('uq_upgrade_outbox_upgrade_id_attempt_position', 'upgrade_outbox', ['upgrade_id', 'attempt', 'position'], unique=True)
-    ops.ensure_index('ix_upgrade_outbox_sent_at_next_try_at', 'upgrade_outbox', ['sent_at', 'next_try_at'])
+        sa.Column('sent_at', UtcDateTime(), nullable=True),
+    )
+    ops.ensure_index(
+        'uq_upgrade_outbox_upgrade_id_attempt_position',
+        'upgrade_outbox',
+        ['upgrade_id', 'attempt', 'position'],
+        unique=True,
+    )
+    ops.ensure_index(
+        'ix_upgrade_outbox_sent_at_next_try_at', 'upgrade_outbox', ['sent_at', 'next_try_at']
+    )
 
 
 def _upgrade_services() -> None:
@@ -88,7 +113,8 @@ def _upgrade_services() -> None:
         sa.Column('registration', sa.String(36), nullable=False),
         sa.Column('version', sa.String(64), nullable=False),
         sa.Column('started_at', UtcDateTime(), nullable=False),
-        sa.Column('seen_at', UtcDateTime(), nullable=False))
+        sa.Column('seen_at', UtcDateTime(), nullable=False),
+    )
 
 
 def _upgrade_guests() -> None:
@@ -102,7 +128,8 @@ def _upgrade_guests() -> None:
         sa.Column('agent_version', sa.String(64), nullable=True),
         sa.Column('server_version', sa.String(255), nullable=True),
         sa.Column('server_state', sa.String(16), nullable=True),
-        sa.Column('seen_at', UtcDateTime(), nullable=True))
+        sa.Column('seen_at', UtcDateTime(), nullable=True),
+    )
 
 
 def _upgrade_checks() -> None:
@@ -119,7 +146,8 @@ def _upgrade_checks() -> None:
         sa.Column('lease_until', UtcDateTime(), nullable=True),
         sa.Column('results', JsonText(), nullable=False),
         sa.Column('cause', sa.Text(), nullable=True),
-        sa.Column('error_code', sa.String(64), nullable=True))
+        sa.Column('error_code', sa.String(64), nullable=True),
+    )
     ops.ensure_index('ix_upgrade_checks_instance_id', 'upgrade_checks', ['instance_id'])
     ops.ensure_index('ix_upgrade_checks_state', 'upgrade_checks', ['state'])
 
@@ -129,4 +157,5 @@ def _upgrade_target_facts() -> None:
         'upgrade_target_facts',
         sa.Column('version_id', sa.String(36), primary_key=True),
         sa.Column('facts', JsonText(), nullable=False),
-        sa.Column('updated_at', UtcDateTime(), nullable=False))
+        sa.Column('updated_at', UtcDateTime(), nullable=False),
+    )

@@ -4,6 +4,7 @@
 Contract.  Between its two statements the column `steps` must be the one that is gone: what has it without `steps_at` counts as a
 database of the release before.
 """
+
 from trove_upgrade.db.migrations import ops
 
 revision = 'borealis_contract01'

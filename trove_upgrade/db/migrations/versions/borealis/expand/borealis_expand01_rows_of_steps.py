@@ -3,6 +3,7 @@
 
 Expand.  `instance_upgrades.steps` stays the truth until the contract; `steps_at` says which of its states has been copied.
 """
+
 import sqlalchemy as sa
 
 from trove_upgrade.db.columns import UtcDateTime
@@ -34,7 +35,8 @@ def _instance_upgrade_steps() -> None:
         sa.Column('runs', sa.Integer(), nullable=False),
         sa.Column('outcome', sa.String(16), nullable=True),
         sa.Column('percent', sa.Integer(), nullable=True),
-        sa.Column('message', sa.Text(), nullable=True))
+        sa.Column('message', sa.Text(), nullable=True),
+    )
 
 
 def _upgrade_data_migrations() -> None:
@@ -47,7 +49,8 @@ def _upgrade_data_migrations() -> None:
         sa.Column('rate', sa.Float(), nullable=True),
         sa.Column('started_at', UtcDateTime(), nullable=False),
         sa.Column('updated_at', UtcDateTime(), nullable=False),
-        sa.Column('completed_at', UtcDateTime(), nullable=True))
+        sa.Column('completed_at', UtcDateTime(), nullable=True),
+    )
 
 
 def _upgrade_schema_runs() -> None:
@@ -61,4 +64,5 @@ def _upgrade_schema_runs() -> None:
         sa.Column('reason', sa.Text(), nullable=True),
         sa.Column('outcome', sa.String(16), nullable=True),
         sa.Column('started_at', UtcDateTime(), nullable=False),
-        sa.Column('ended_at', UtcDateTime(), nullable=True))
+        sa.Column('ended_at', UtcDateTime(), nullable=True),
+    )

@@ -3,6 +3,7 @@
 
 Contract.
 """
+
 revision = 'cygnus_contract01'
 down_revision = 'borealis_contract01'
 branch_labels = None

@@ -32,7 +32,6 @@ def upgrade():
 
 
 class TestData(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
@@ -41,7 +40,9 @@ class TestData(base.TestCase):
         for branch, revision in (('expand', AFTER), ('contract', BEFORE)):
             place = self.folder / 'versions' / 'tango' / branch
             place.mkdir(parents=True)
-            (place / f'{revision}.py').write_text(_REVISION.format(revision=revision, branch=branch))
+            (place / f'{revision}.py').write_text(
+                _REVISION.format(revision=revision, branch=branch)
+            )
         self.chain = Chain.of(self.folder / 'versions', (Numbers(),), version_table='versions_here')
         self.context = Context(manage._configuration([str(conf)], []), lambda _conf: None)
         self.addCleanup(self.context.close)
@@ -72,15 +73,23 @@ class TestData(base.TestCase):
     def test_all_rows_are_run_with_a_line_for_each_batch(self):
         self.migrated(AFTER)
         lines = self.run_tool('run', '--batch-size', '10').splitlines()
-        self.assertEqual(['tango_numbers: 10 found, 10 done, 15 left', 'tango_numbers: 20 found, 20 done, 5 left'],
-                         [line.split(' left')[0] + ' left' for line in lines[:2]])
+        self.assertEqual(
+            [
+                'tango_numbers: 10 found, 10 done, 15 left',
+                'tango_numbers: 20 found, 20 done, 5 left',
+            ],
+            [line.split(' left')[0] + ' left' for line in lines[:2]],
+        )
         self.assertIn('tango_numbers: 25 found, 25 done, no row is left', lines[-1])
         self.assertEqual({1: 25}, numbers.changes(self.engine))
         self.assertIn('no row is left', self.run_tool('run', 'tango_numbers'))
 
     def test_a_bounded_run_ends_with_9_until_no_row_is_left(self):
         self.migrated(AFTER)
-        self.assertIn('tango_numbers: 5 rows are left; run the same command again', self.run_tool('run', '--max-count', '20', code=9))
+        self.assertIn(
+            'tango_numbers: 5 rows are left; run the same command again',
+            self.run_tool('run', '--max-count', '20', code=9),
+        )
         self.run_tool('run', '--max-count', '5')
 
     def test_what_it_cannot_change_is_said_to_be_left(self):
@@ -98,14 +107,24 @@ class TestData(base.TestCase):
     def test_after_the_contract_it_says_that_nothing_is_needed(self):
         self.migrated(AFTER, BEFORE)
         numbers.METADATA.drop_all(self.engine)
-        self.assertEqual(f'tango_numbers: not needed any more, {BEFORE} has been run\n', self.run_tool('run', 'tango_numbers'))
+        self.assertEqual(
+            f'tango_numbers: not needed any more, {BEFORE} has been run\n',
+            self.run_tool('run', 'tango_numbers'),
+        )
         self.assertIn('not needed', self.run_tool('list'))
 
     def test_an_unknown_name_is_a_usage_error_that_names_the_known(self):
         self.assertIn('tango_numbers', self.run_tool('run', 'tango_letters', code=2))
 
     def test_words_that_are_no_numbers_are_refused(self):
-        for words in (['--max-count', '0'], ['--batch-size', 'x'], ['--batch-size', '-1'], ['--sleep', '-1'], ['--sleep', 'inf'], ['--sleep', 'x']):
+        for words in (
+            ['--max-count', '0'],
+            ['--batch-size', 'x'],
+            ['--batch-size', '-1'],
+            ['--sleep', '-1'],
+            ['--sleep', 'inf'],
+            ['--sleep', 'x'],
+        ):
             with contextlib.redirect_stderr(io.StringIO()):
                 self.assertRaises(SystemExit, self.parser.parse_args, ['data', 'run', *words])
 
@@ -114,12 +133,15 @@ class TestData(base.TestCase):
 
         def interrupted(*_arguments):
             raise signals.Interrupted(signal.SIGINT)
+
         self.chain.data[0].run_batch = interrupted
         self.assertIn('carries on', self.run_tool('run', code=130))
 
     def test_the_list_shows_each_with_its_state(self):
         self.migrated(AFTER)
-        self.assertIn('tango_numbers  tango    not started  25         0     -       -', self.run_tool('list'))
+        self.assertIn(
+            'tango_numbers  tango    not started  25         0     -       -', self.run_tool('list')
+        )
         self.run_tool('run', '--max-count', '20', code=9)
         self.assertIn('running', self.run_tool('list'))
         self.run_tool('run')
@@ -130,11 +152,28 @@ class TestData(base.TestCase):
 
     def test_as_json_the_list_has_everything(self):
         self.migrated(AFTER)
-        self.assertEqual({'name': 'tango_numbers', 'release': 'tango', 'state': 'not started', 'rows_left': 25, 'found': 0, 'done': 0,
-                          'cursor': '', 'rate': None, 'started_at': None, 'updated_at': None, 'completed_at': None}, self.listed())
+        self.assertEqual(
+            {
+                'name': 'tango_numbers',
+                'release': 'tango',
+                'state': 'not started',
+                'rows_left': 25,
+                'found': 0,
+                'done': 0,
+                'cursor': '',
+                'rate': None,
+                'started_at': None,
+                'updated_at': None,
+                'completed_at': None,
+            },
+            self.listed(),
+        )
         self.run_tool('run')
         state = self.listed()
-        self.assertEqual(('finished', 0, 25, 25, 'n0000024'), tuple(state[name] for name in ('state', 'rows_left', 'found', 'done', 'cursor')))
+        self.assertEqual(
+            ('finished', 0, 25, 25, 'n0000024'),
+            tuple(state[name] for name in ('state', 'rows_left', 'found', 'done', 'cursor')),
+        )
         self.assertGreater(state['rate'], 0)
         self.assertGreaterEqual(state['completed_at'], state['started_at'])
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A data migration of a table of its own, for tests: `number` is copied to `copied`, and each row counts how often that was done."""
+
 import sqlalchemy as sa
 
 from trove_upgrade.db import models
@@ -8,12 +9,16 @@ from trove_upgrade.db.migrations.data.migration import Batch
 AFTER, BEFORE = 'tango_expand01', 'tango_contract01'
 
 METADATA = sa.MetaData()
-TABLE = sa.Table('numbers', METADATA,
-                 sa.Column('id', sa.String(36), primary_key=True),
-                 sa.Column('number', sa.Integer(), nullable=False),
-                 sa.Column('copied', sa.Integer(), nullable=True),
-                 sa.Column('changes', sa.Integer(), nullable=False),
-                 mysql_engine='InnoDB', mariadb_engine='InnoDB')
+TABLE = sa.Table(
+    'numbers',
+    METADATA,
+    sa.Column('id', sa.String(36), primary_key=True),
+    sa.Column('number', sa.Integer(), nullable=False),
+    sa.Column('copied', sa.Integer(), nullable=True),
+    sa.Column('changes', sa.Integer(), nullable=False),
+    mysql_engine='InnoDB',
+    mariadb_engine='InnoDB',
+)
 
 
 class Numbers:
@@ -27,19 +32,31 @@ class Numbers:
         self.batches = []
 
     def pending(self, connection):
-        return connection.execute(sa.select(sa.func.count()).select_from(TABLE).where(self._mine)).scalar_one()
+        return connection.execute(
+            sa.select(sa.func.count()).select_from(TABLE).where(self._mine)
+        ).scalar_one()
 
     def is_pending(self, connection):
-        return connection.execute(sa.select(TABLE.c.id).where(self._mine).limit(1)).first() is not None
+        return (
+            connection.execute(sa.select(TABLE.c.id).where(self._mine).limit(1)).first() is not None
+        )
 
     def run_batch(self, connection, cursor, limit):
         self.batches.append((cursor, limit))
-        query = sa.select(TABLE.c.id).where(self._mine, TABLE.c.id > cursor).order_by(TABLE.c.id).limit(limit)
+        query = (
+            sa.select(TABLE.c.id)
+            .where(self._mine, TABLE.c.id > cursor)
+            .order_by(TABLE.c.id)
+            .limit(limit)
+        )
         ids = connection.execute(query).scalars().all()
         if not ids:
             return Batch(0, 0, cursor)
-        done = connection.execute(sa.update(TABLE).where(TABLE.c.id.in_(ids), self._mine)
-                                  .values(copied=TABLE.c.number, changes=TABLE.c.changes + 1)).rowcount
+        done = connection.execute(
+            sa.update(TABLE)
+            .where(TABLE.c.id.in_(ids), self._mine)
+            .values(copied=TABLE.c.number, changes=TABLE.c.changes + 1)
+        ).rowcount
         return Batch(len(ids), done, ids[-1])
 
 
@@ -58,7 +75,10 @@ def fill(engine, count, prefix='n'):
 
 
 def rows(wanted, prefix='n'):
-    return [{'id': f'{prefix}{number:07d}', 'number': number, 'copied': None, 'changes': 0} for number in wanted]
+    return [
+        {'id': f'{prefix}{number:07d}', 'number': number, 'copied': None, 'changes': 0}
+        for number in wanted
+    ]
 
 
 def changes(engine):

@@ -12,17 +12,36 @@ from trove_upgrade.domain.states import Step
 from trove_upgrade.tests.unit import base, database
 
 BEGAN = datetime.datetime(2026, 11, 21, 1, 2, 3, 456789, tzinfo=datetime.UTC)
-RUNS = (upgrade.StepRun(Step.PRECHECK, 1, BEGAN, BEGAN, runs=2, outcome='done', percent=100, message='all "fine" 😀\\'),
-        upgrade.StepRun(Step.QUIESCE, 1, BEGAN.replace(microsecond=0)))
+RUNS = (
+    upgrade.StepRun(
+        Step.PRECHECK,
+        1,
+        BEGAN,
+        BEGAN,
+        runs=2,
+        outcome='done',
+        percent=100,
+        message='all "fine" 😀\\',
+    ),
+    upgrade.StepRun(Step.QUIESCE, 1, BEGAN.replace(microsecond=0)),
+)
 
 
 def entry(**changes):
-    return {'step': 'precheck', 'attempt': 1, 'started_at': BEGAN.isoformat(), 'ended_at': None, 'runs': 0, 'outcome': None,
-            'percent': None, 'message': None, **changes}
+    return {
+        'step': 'precheck',
+        'attempt': 1,
+        'started_at': BEGAN.isoformat(),
+        'ended_at': None,
+        'runs': 0,
+        'outcome': None,
+        'percent': None,
+        'message': None,
+        **changes,
+    }
 
 
 class TestBorealisSteps(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.db = self.useFixture(database.SampleDatabase(expanded=True))
@@ -33,8 +52,12 @@ class TestBorealisSteps(base.TestCase):
         upgrade_id = self.db.begin(self.db.add_instance()).id
         text = history if isinstance(history, str) else json.dumps(history)
         with self.db.database.write() as connection:
-            connection.execute(sa.text('UPDATE instance_upgrades SET steps = :steps, steps_at = NULL WHERE id = :id'),
-                               {'steps': text, 'id': upgrade_id})
+            connection.execute(
+                sa.text(
+                    'UPDATE instance_upgrades SET steps = :steps, steps_at = NULL WHERE id = :id'
+                ),
+                {'steps': text, 'id': upgrade_id},
+            )
         return upgrade_id
 
     def run_batch(self, cursor='', limit=100):
@@ -48,7 +71,11 @@ class TestBorealisSteps(base.TestCase):
         return left
 
     def copies(self, upgrade_id):
-        return [row for row in self.db.rows(models.instance_upgrade_steps) if row.upgrade_id == upgrade_id]
+        return [
+            row
+            for row in self.db.rows(models.instance_upgrade_steps)
+            if row.upgrade_id == upgrade_id
+        ]
 
     def test_what_was_written_as_a_column_is_read_from_the_rows(self):
         held = self.db.repositories.upgrades.claim(self.db.begin().id, 'me', 60)
@@ -80,8 +107,13 @@ class TestBorealisSteps(base.TestCase):
         upgrade_id = self.add([entry(message='a'), entry(message='b')])
         self.run_batch()
         with self.db.database.write() as connection:
-            connection.execute(sa.text('UPDATE instance_upgrades SET steps = :steps, updated_at = :updated_at'),
-                               {'steps': json.dumps([entry(message='c')]), 'updated_at': '2026-11-21 09:00:00.000001'})
+            connection.execute(
+                sa.text('UPDATE instance_upgrades SET steps = :steps, updated_at = :updated_at'),
+                {
+                    'steps': json.dumps([entry(message='c')]),
+                    'updated_at': '2026-11-21 09:00:00.000001',
+                },
+            )
         self.assertEqual((1, 1, 0), (self.left(), self.run_batch().done, self.left()))
         self.assertEqual(['c'], [row.message for row in self.copies(upgrade_id)])
 
@@ -101,8 +133,10 @@ class TestBorealisSteps(base.TestCase):
 
     def damage(self, upgrade_ids):
         with self.db.database.write() as connection:
-            connection.execute(sa.text("UPDATE instance_upgrades SET steps = '{', steps_at = NULL WHERE id = :id"),
-                               [{'id': upgrade_id} for upgrade_id in upgrade_ids])
+            connection.execute(
+                sa.text("UPDATE instance_upgrades SET steps = '{', steps_at = NULL WHERE id = :id"),
+                [{'id': upgrade_id} for upgrade_id in upgrade_ids],
+            )
 
     def test_damaged_rows_are_named_wherever_in_the_table_they_are(self):
         ids = sorted(self.add([entry()]) for _ in range(12))
@@ -127,13 +161,24 @@ class TestBorealisSteps(base.TestCase):
         self.assertRaises(errors.DataMigrationBadRow, self.run_batch, ids[0], 1)
 
     def test_damaged_rows_keep_no_other_from_being_copied_and_are_named_in_the_end(self):
-        damage = ['', '{', '{}', '[1]', json.dumps([entry(started_at='yesterday')]), json.dumps([entry(started_at=BEGAN.isoformat()[:-6])]),
-                  json.dumps([entry(step='x' * 17)]), json.dumps([entry(runs='two')]), json.dumps([entry(attempt=2**31)]),
-                  json.dumps([entry(message=1)])]
+        damage = [
+            '',
+            '{',
+            '{}',
+            '[1]',
+            json.dumps([entry(started_at='yesterday')]),
+            json.dumps([entry(started_at=BEGAN.isoformat()[:-6])]),
+            json.dumps([entry(step='x' * 17)]),
+            json.dumps([entry(runs='two')]),
+            json.dumps([entry(attempt=2**31)]),
+            json.dumps([entry(message=1)]),
+        ]
         bad = sorted(self.add(text) for text in damage)
         good = [self.add([entry()]) for _ in range(5)]
         cursor = ''
-        with contextlib.suppress(errors.DataMigrationBadRow):    # at once where the last ones are damaged
+        with contextlib.suppress(
+            errors.DataMigrationBadRow
+        ):  # at once where the last ones are damaged
             while (batch := self.run_batch(cursor, 4)).found or batch.cursor != cursor:
                 cursor = batch.cursor
         self.assertEqual([1] * 5, [len(self.copies(upgrade_id)) for upgrade_id in good])

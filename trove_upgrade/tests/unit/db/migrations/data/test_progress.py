@@ -9,23 +9,29 @@ from trove_upgrade.tests.unit import base
 
 
 class Terminal(io.StringIO):
-
     def isatty(self):
         return True
 
 
 def at(done, left, *, rate=50.0, finished=False, name='tango_numbers'):
-    return Progress(name, done, done, 'c', left, rate, left / rate if rate else None, finished, done, done)
+    return Progress(
+        name, done, done, 'c', left, rate, left / rate if rate else None, finished, done, done
+    )
 
 
 class TestProgress(base.TestCase):
-
     def setUp(self):
         super().setUp()
         self.terminal('xterm')
 
     def terminal(self, kind):
-        for name, value in (('TERM', kind), ('COLUMNS', '100'), ('NO_COLOR', '1'), ('FORCE_COLOR', None), ('TTY_COMPATIBLE', None)):
+        for name, value in (
+            ('TERM', kind),
+            ('COLUMNS', '100'),
+            ('NO_COLOR', '1'),
+            ('FORCE_COLOR', None),
+            ('TTY_COMPATIBLE', None),
+        ):
             self.useFixture(fixtures.EnvironmentVariable(name, value))
 
     def shown(self, stream, *seen):
@@ -40,7 +46,8 @@ class TestProgress(base.TestCase):
             'tango_numbers: 1000 found, 1000 done, 9000 left, 50 rows/s, 3 min 0 s to go\n'
             'tango_numbers: 10000 found, 10000 done, no row is left, 50 rows/s\n'
             'A batch waits [for locks].\n',
-            self.shown(io.StringIO(), at(1000, 9000), at(10000, 0, finished=True)))
+            self.shown(io.StringIO(), at(1000, 9000), at(10000, 0, finished=True)),
+        )
 
     def test_what_is_not_known_is_left_out(self):
         self.assertIn('0 done, 9 left\n', self.shown(io.StringIO(), at(0, 9, rate=None)))
@@ -63,4 +70,7 @@ class TestProgress(base.TestCase):
         self.assertNotIn('━', self.shown(Terminal(), at(1, 1)))
 
     def test_durations_are_as_long_as_an_estimate_is_good_for(self):
-        self.assertEqual(['0 s', '59 s', '2 min 1 s', '2 h 5 min'], [progress.duration(seconds) for seconds in (0.2, 59.4, 121, 7501)])
+        self.assertEqual(
+            ['0 s', '59 s', '2 min 1 s', '2 h 5 min'],
+            [progress.duration(seconds) for seconds in (0.2, 59.4, 121, 7501)],
+        )

@@ -18,7 +18,6 @@ class Interrupted(Exception):
 
 
 class RunsTestCase(base.TestCase):
-
     def setUp(self):
         super().setUp()
         database = engine.Database.from_url('sqlite://')
@@ -30,7 +29,9 @@ class RunsTestCase(base.TestCase):
         self.seen = []
 
     def run_it(self, migration=None, **options):
-        return self.runs.run(migration or Numbers(), **{'batch_size': 10, 'progress': self.seen.append} | options)
+        return self.runs.run(
+            migration or Numbers(), **{'batch_size': 10, 'progress': self.seen.append} | options
+        )
 
     def write(self, statement):
         with self.engine.begin() as connection:
@@ -47,15 +48,21 @@ class RunsTestCase(base.TestCase):
 
 
 class TestRun(RunsTestCase):
-
     def test_every_row_is_changed_once_in_batches(self):
         numbers.fill(self.engine, 25)
         migration = Numbers()
         ended = self.run_it(migration)
         self.assertEqual({1: 25}, numbers.changes(self.engine))
-        self.assertEqual(['', 'n0000009', 'n0000019', 'n0000024'], [cursor for cursor, _limit in migration.batches])
-        self.assertEqual((25, 25, 0, True), (ended.found, ended.done, ended.rows_left, ended.finished))
-        self.assertEqual([(10, 15), (20, 5), (25, 0), (25, 0)], [(one.done, one.rows_left) for one in self.seen])
+        self.assertEqual(
+            ['', 'n0000009', 'n0000019', 'n0000024'],
+            [cursor for cursor, _limit in migration.batches],
+        )
+        self.assertEqual(
+            (25, 25, 0, True), (ended.found, ended.done, ended.rows_left, ended.finished)
+        )
+        self.assertEqual(
+            [(10, 15), (20, 5), (25, 0), (25, 0)], [(one.done, one.rows_left) for one in self.seen]
+        )
         self.assertEqual([False, False, False, True], [one.finished for one in self.seen])
 
     def test_an_empty_table_is_finished_at_once(self):
@@ -88,6 +95,7 @@ class TestRun(RunsTestCase):
             calls.append(1)
             if len(calls) == number:
                 raise Interrupted
+
         return before_batch
 
     def test_a_batch_that_fails_leaves_neither_rows_nor_cursor(self):
@@ -97,6 +105,7 @@ class TestRun(RunsTestCase):
                 if cursor:
                     raise Interrupted
                 return batch
+
         numbers.fill(self.engine, 25)
         self.assertRaises(Interrupted, self.run_it, Failing())
         self.assertEqual({0: 15, 1: 10}, numbers.changes(self.engine))
@@ -107,9 +116,14 @@ class TestRun(RunsTestCase):
         other = []
 
         def before(_connection, _cursor, statement, _parameters, _context, _many):
-            if not other and statement.startswith('UPDATE upgrade_data_migrations SET updated_at='):    # our cursor has been read
+            if not other and statement.startswith(
+                'UPDATE upgrade_data_migrations SET updated_at='
+            ):  # our cursor has been read
                 other.append(None)
-                other.append(DataRuns(self.engine, self.clock).run(Numbers(), batch_size=10, max_count=10))
+                other.append(
+                    DataRuns(self.engine, self.clock).run(Numbers(), batch_size=10, max_count=10)
+                )
+
         sa.event.listen(self.engine, 'before_cursor_execute', before)
         migration = Numbers()
         ended = self.run_it(migration)
@@ -122,6 +136,7 @@ class TestRun(RunsTestCase):
         class Stuck(Numbers):
             def run_batch(self, connection, cursor, limit):
                 return Batch(3, 0, cursor)
+
         numbers.fill(self.engine, 3)
         error = self.assertRaises(errors.DataMigrationStuck, self.run_it, Stuck())
         self.assertIn('tango_numbers', error.message)
@@ -136,7 +151,9 @@ class TestRun(RunsTestCase):
         ended = self.run_it(max_count=14)
         self.assertEqual((14, 11, False), (ended.done, ended.rows_left, ended.finished))
         ended = self.run_it(max_count=11)
-        self.assertEqual((25, 11, 0, True), (ended.done, ended.found_now, ended.rows_left, ended.finished))
+        self.assertEqual(
+            (25, 11, 0, True), (ended.done, ended.found_now, ended.rows_left, ended.finished)
+        )
         self.assertIsNotNone(numbers.state(self.engine).completed_at)
 
     def test_is_stopped_before_a_batch_by_whoever_must_agree_to_it(self):
@@ -146,11 +163,12 @@ class TestRun(RunsTestCase):
 
 
 class TestRowsThatComeBack(RunsTestCase):
-
     def test_rows_behind_the_cursor_are_found_by_another_pass(self):
         numbers.fill(self.engine, 25)
         came_back = iter([(1, 2), (), (), ()])
-        ended = self.run_it(progress=lambda one: self.reset(*next(came_back, ())) if one.done == 20 else None)
+        ended = self.run_it(
+            progress=lambda one: self.reset(*next(came_back, ())) if one.done == 20 else None
+        )
         self.assertEqual((27, 0, True), (ended.done, ended.rows_left, ended.finished))
         self.assertEqual({1: 23, 2: 2}, numbers.changes(self.engine))
 
@@ -170,6 +188,7 @@ class TestRowsThatComeBack(RunsTestCase):
         def fewer():
             left[0] -= 1
             self.reset(*range(max(1, left[0])))
+
         migration = Numbers()
         self.assertFalse(self.run_it(migration, batch_size=100, before_batch=fewer).finished)
         self.assertLessEqual(sum(cursor == '' for cursor, _limit in migration.batches), 4)
@@ -178,8 +197,13 @@ class TestRowsThatComeBack(RunsTestCase):
         class Picky(Numbers):
             def run_batch(self, connection, cursor, limit):
                 batch = super().run_batch(connection, cursor, limit)
-                undone = connection.execute(sa.update(numbers.TABLE).where(numbers.TABLE.c.id == 'n0000003').values(copied=None)).rowcount
+                undone = connection.execute(
+                    sa.update(numbers.TABLE)
+                    .where(numbers.TABLE.c.id == 'n0000003')
+                    .values(copied=None)
+                ).rowcount
                 return Batch(batch.found, batch.done - undone if batch.found else 0, batch.cursor)
+
         numbers.fill(self.engine, 5)
         ended = self.run_it(Picky())
         self.assertEqual((1, False), (ended.rows_left, ended.finished))
@@ -197,7 +221,6 @@ class TestRowsThatComeBack(RunsTestCase):
 
 
 class TestRate(RunsTestCase):
-
     def run_slowly(self, seconds, **options):
         """Each batch takes so long."""
         return self.run_it(before_batch=lambda: self.clock.pass_time(seconds), **options)
@@ -227,7 +250,6 @@ class TestRate(RunsTestCase):
 
 
 class TestLocks(RunsTestCase):
-
     def test_a_batch_that_gave_way_is_done_again(self):
         class GivesWay(Numbers):
             times = 3
@@ -238,6 +260,7 @@ class TestLocks(RunsTestCase):
                     self.times -= 1
                     raise sa.exc.OperationalError('UPDATE', {}, locked())
                 return batch
+
         numbers.fill(self.engine, 25)
         lines = []
         ended = self.run_it(GivesWay(), waiting=lines.append)
@@ -252,6 +275,7 @@ class TestLocks(RunsTestCase):
                 if cursor:
                     raise db_exc.DBDeadlock(sa.exc.OperationalError('UPDATE', {}, locked()))
                 return super().run_batch(connection, cursor, limit)
+
         numbers.fill(self.engine, 25)
         error = self.assertRaises(errors.SchemaLocked, self.run_it, NeverGetsThem())
         self.assertIn('tango_numbers', error.message)
@@ -262,6 +286,7 @@ class TestLocks(RunsTestCase):
             def run_batch(self, connection, cursor, limit):
                 self.batches.append(cursor)
                 connection.exec_driver_sql('SELECT nothing FROM nowhere')
+
         migration = Broken()
         numbers.fill(self.engine, 1)
         self.assertRaises(Exception, self.run_it, migration)  # noqa: B017 - what the server said, as it is
@@ -271,11 +296,13 @@ class TestLocks(RunsTestCase):
 def locked():
     """As PyMySQL says it."""
     import pymysql
-    return pymysql.err.OperationalError(1205, 'Lock wait timeout exceeded; try restarting transaction')
+
+    return pymysql.err.OperationalError(
+        1205, 'Lock wait timeout exceeded; try restarting transaction'
+    )
 
 
 class TestStanding(RunsTestCase):
-
     def test_before_its_expand_it_is_refused_with_the_command_that_comes_first(self):
         error = self.assertRaises(errors.SchemaOutOfOrder, states.may_run, Numbers(), set())
         self.assertEqual(3, error.exit_code)
@@ -304,7 +331,6 @@ class TestStanding(RunsTestCase):
 
 
 class TestRunAll(RunsTestCase):
-
     def setUp(self):
         super().setUp()
         numbers.fill(self.engine, 12)
@@ -312,19 +338,27 @@ class TestRunAll(RunsTestCase):
         self.both = [Numbers('first', prefix='n'), Numbers('second', prefix='m')]
 
     def run_all(self, **options):
-        return [(one.name, one.found_now, one.rows_left, one.finished)
-                for one in self.runs.run_all(self.both, {AFTER}, batch_size=5, **options)]
+        return [
+            (one.name, one.found_now, one.rows_left, one.finished)
+            for one in self.runs.run_all(self.both, {AFTER}, batch_size=5, **options)
+        ]
 
     def test_each_runs_to_its_end_in_order(self):
         self.assertEqual([('first', 12, 0, True), ('second', 8, 0, True)], self.run_all())
 
     def test_one_bound_holds_for_all_together(self):
-        self.assertEqual([('first', 10, 2, False), ('second', 0, 8, False)], self.run_all(max_count=10))
-        self.assertEqual([('first', 2, 0, True), ('second', 8, 0, True)], self.run_all(max_count=10))
+        self.assertEqual(
+            [('first', 10, 2, False), ('second', 0, 8, False)], self.run_all(max_count=10)
+        )
+        self.assertEqual(
+            [('first', 2, 0, True), ('second', 8, 0, True)], self.run_all(max_count=10)
+        )
 
     def test_a_bound_that_is_used_up_still_lets_an_empty_one_finish(self):
         self.write(sa.delete(numbers.TABLE).where(numbers.TABLE.c.id.startswith('m')))
-        self.assertEqual([('first', 12, 0, True), ('second', 0, 0, True)], self.run_all(max_count=12))
+        self.assertEqual(
+            [('first', 12, 0, True), ('second', 0, 0, True)], self.run_all(max_count=12)
+        )
 
     def test_nothing_is_begun_where_one_lacks_its_expand(self):
         self.both[1].after = 'uniform_expand01'

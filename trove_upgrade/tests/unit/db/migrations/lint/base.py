@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """A release `aurora` with a table, and the revision of `borealis` that a test wants judged."""
+
 from trove_upgrade.db.migrations.lint import RULES, lint
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.db.migrations import temporary_chain
 
-THINGS = '''
+THINGS = """
 ops.ensure_table(
     'things', sa.Column('id', sa.Integer(), primary_key=True), sa.Column('name', sa.String(64), nullable=False),
     sa.Column('note', sa.String(255)), sa.Column('size', sa.Integer()), sa.Column('price', sa.Numeric(8, 2)),
     sa.Column('at', sa.DateTime()), sa.Column('state', sa.String(16), nullable=False, server_default='new'))
 ops.ensure_index('ix_things_note', 'things', ['note'])
-'''
+"""
 #: Column by column, so that a function of ours can be told all of it.
 NOTE = "sa.Column('note', sa.String(255), nullable={nullable})"
 
@@ -22,7 +23,6 @@ def only_on(dialect, *statements):
 
 
 class LintTestCase(base.TestCase):
-
     def findings(self, body, *, revision='borealis_expand01', attributes='', between=()):
         revisions = self.useFixture(temporary_chain.TemporaryChain())
         revisions.add('aurora_expand01', THINGS)
@@ -38,7 +38,9 @@ class LintTestCase(base.TestCase):
     def refused(self, code, body, **options):
         """Exactly this rule is broken, once; its finding."""
         found = self.findings(body, **options)
-        self.assertEqual([code], [finding.code for finding in found], [finding.found for finding in found])
+        self.assertEqual(
+            [code], [finding.code for finding in found], [finding.found for finding in found]
+        )
         self.assertIn(code, {rule.code for rule in RULES})
         return found[0]
 

@@ -11,17 +11,19 @@ PAGE = pathlib.Path(trove_upgrade.__file__).parents[1] / 'doc' / 'source' / 'ref
 
 
 class TestAllRevisions(base.TestCase):
-
     def test_none_of_ours_breaks_a_rule_without_saying_why(self):
         for chain in (MAIN, STANDALONE):
-            self.assertEqual([], [(finding.revision, finding.code, finding.found) for finding in lint(chain)])
+            self.assertEqual(
+                [], [(finding.revision, finding.code, finding.found) for finding in lint(chain)]
+            )
 
 
 class TestPage(base.TestCase):
-
     def test_each_rule_is_explained_where_its_findings_say(self):
         page = PAGE.read_text()
-        self.assertEqual([rule.code for rule in RULES], re.findall(r'^``([A-Z_]+)``$', page, re.MULTILINE))
+        self.assertEqual(
+            [rule.code for rule in RULES], re.findall(r'^``([A-Z_]+)``$', page, re.MULTILINE)
+        )
         for rule in RULES:
             self.assertIn(f'.. _{rule.page.partition("#")[2]}:\n\n``{rule.code}``\n', page)
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An engine without containers: what it was asked is kept in order, and its servers answer as long as they run."""
+
 import dataclasses
 import itertools
 import pathlib
@@ -19,7 +20,14 @@ PASSWORD = 'of-the-root'
 
 
 def image(name, digests=()):
-    return Image(f'sha256:{name}', tuple(digests), {}, {'PATH': f'/{name}'}, '', {'Env': [f'PATH=/{name}', f'VERSION={name}'], 'Cmd': ['mariadbd']})
+    return Image(
+        f'sha256:{name}',
+        tuple(digests),
+        {},
+        {'PATH': f'/{name}'},
+        '',
+        {'Env': [f'PATH=/{name}', f'VERSION={name}'], 'Cmd': ['mariadbd']},
+    )
 
 
 IMAGES = {OLD: image('old', [OLD_EXACT]), NEW: image('new', [NEW_EXACT])}
@@ -36,10 +44,12 @@ class FakeEngine:
         self.asked = []
         self.broken = set()
         self.registry_is_down = False
-        self.exit_code = 0               # of a server that is shut down
-        self.finished = {}               # name of a program -> how it ends
+        self.exit_code = 0  # of a server that is shut down
+        self.finished = {}  # name of a program -> how it ends
         self.trial = programs.Finished(0, '')
-        self.target = programs.Finished(0, f'{target_server.VERSION}mariadbd  Ver 11.8.6-MariaDB for Linux on x86_64\n')
+        self.target = programs.Finished(
+            0, f'{target_server.VERSION}mariadbd  Ver 11.8.6-MariaDB for Linux on x86_64\n'
+        )
         self.answers_after = 0
         self.down = False
         self._numbers = itertools.count(1)
@@ -65,8 +75,12 @@ class FakeEngine:
             raise errors.EngineNotAnswering('The container engine cannot be asked.')
         return self.containers.get(name)
 
-    def create(self, name, definition, *, image=None, command=None, env=None, network=None, restart=None):
-        body = definitions.creation(definition, image=image, command=command, env=env, network=network, restart=restart)
+    def create(
+        self, name, definition, *, image=None, command=None, env=None, network=None, restart=None
+    ):
+        body = definitions.creation(
+            definition, image=image, command=command, env=env, network=network, restart=restart
+        )
         self._note('create', name, body['Image'])
         if body['Image'] not in self.images:
             raise errors.ImageNotFound(f'Container {name} cannot be made.')
@@ -74,10 +88,22 @@ class FakeEngine:
             raise errors.ContainerFailed(f'The name {name} is taken.')
         host = body.pop('HostConfig')
         raw = {'Id': f'c{next(self._numbers)}', 'Config': body, 'HostConfig': host}
-        merged = {**self.images[body['Image']].env, **definitions.environment_of(body['Env'])}   # as the engine tells it
+        merged = {
+            **self.images[body['Image']].env,
+            **definitions.environment_of(body['Env']),
+        }  # as the engine tells it
         body['Env'] = [f'{variable}={value}' for variable, value in merged.items()]
-        self.containers[name] = Container(raw['Id'], body['Image'], self.images[body['Image']].id, False, 'created', None,
-                                          host['RestartPolicy']['Name'], None, raw)
+        self.containers[name] = Container(
+            raw['Id'],
+            body['Image'],
+            self.images[body['Image']].id,
+            False,
+            'created',
+            None,
+            host['RestartPolicy']['Name'],
+            None,
+            raw,
+        )
 
     def _change(self, name, **changes):
         if name not in self.containers:
@@ -117,7 +143,19 @@ class FakeEngine:
             return programs.Finished(0, '/usr/bin/mariadb-upgrade\n')
         return self.finished.get(argv[0], programs.Finished(0, ''))
 
-    def run_throwaway(self, image, argv, *, user, binds=(), tmpfs=None, env=None, network='none', entrypoint=None, timeout_seconds):
+    def run_throwaway(
+        self,
+        image,
+        argv,
+        *,
+        user,
+        binds=(),
+        tmpfs=None,
+        env=None,
+        network='none',
+        entrypoint=None,
+        timeout_seconds,
+    ):
         self._note('throwaway', image, user, tuple(binds), network)
         if target_server.VERSION in argv[-1]:
             self.asked_server = argv[-1]
@@ -128,7 +166,9 @@ class FakeEngine:
         return self.trial
 
     def image(self, reference):
-        return next((found for name, found in self.images.items() if reference in {name, found.id}), None)
+        return next(
+            (found for name, found in self.images.items() if reference in {name, found.id}), None
+        )
 
     def is_published(self, reference):
         if self.registry is None:
@@ -138,9 +178,13 @@ class FakeEngine:
     def pull(self, reference, progress):
         self._note('pull', reference)
         if self.registry_is_down:
-            raise errors.ImageNotPulled(f'Container image {reference} cannot be pulled: connection refused.')
+            raise errors.ImageNotPulled(
+                f'Container image {reference} cannot be pulled: connection refused.'
+            )
         if reference not in self.registry:
-            raise errors.ImageNotFound(f'Container image {reference} cannot be found: manifest unknown.')
+            raise errors.ImageNotFound(
+                f'Container image {reference} cannot be found: manifest unknown.'
+            )
         self.images[reference] = self.registry[reference]
 
     def remove_image(self, reference):
@@ -198,7 +242,9 @@ class Guest:
         self.volume = root / 'var/lib/mysql'
         (self.volume / 'data').mkdir(parents=True)
         (self.volume / 'conf.d').mkdir()
-        (self.volume / 'conf.d/root.cnf').write_text(f'[client]\nuser = root\npassword = {PASSWORD}\n')
+        (self.volume / 'conf.d/root.cnf').write_text(
+            f'[client]\nuser = root\npassword = {PASSWORD}\n'
+        )
         (root / 'etc/mysql').mkdir(parents=True)
         (root / 'etc/mysql/my.cnf').write_text('[mysqld]\nsocket = /var/run/mysqld/other.sock\n')
         self.clock = family.Clock()
@@ -211,11 +257,32 @@ class Guest:
     def trove_creates(self, **config):
         """As Trove's agent does, and as the engine tells it with what the image brings."""
         definition = {
-            'Config': {'Env': [*IMAGES[OLD].config['Env'], f'MYSQL_ROOT_PASSWORD={PASSWORD}', 'MARIADB_AUTO_UPGRADE=1'], 'User': '1001:1001',
-                       'Cmd': ['--defaults-file=/etc/mysql/my.cnf', '--ignore-db-dir=conf.d', '--datadir=/var/lib/mysql/data'],
-                       'Healthcheck': {'Test': ['CMD', 'healthcheck.sh']}, **config},
-            'HostConfig': {'Binds': [f'{self.root}/etc/mysql:/etc/mysql:rw', f'{self.volume}:{self.volume}:rw'], 'NetworkMode': 'bridge', 'Privileged': True, 'IpcMode': 'host',
-                           'PortBindings': {'3306/tcp': [{'HostIp': '', 'HostPort': '13306'}]}}}
+            'Config': {
+                'Env': [
+                    *IMAGES[OLD].config['Env'],
+                    f'MYSQL_ROOT_PASSWORD={PASSWORD}',
+                    'MARIADB_AUTO_UPGRADE=1',
+                ],
+                'User': '1001:1001',
+                'Cmd': [
+                    '--defaults-file=/etc/mysql/my.cnf',
+                    '--ignore-db-dir=conf.d',
+                    '--datadir=/var/lib/mysql/data',
+                ],
+                'Healthcheck': {'Test': ['CMD', 'healthcheck.sh']},
+                **config,
+            },
+            'HostConfig': {
+                'Binds': [
+                    f'{self.root}/etc/mysql:/etc/mysql:rw',
+                    f'{self.volume}:{self.volume}:rw',
+                ],
+                'NetworkMode': 'bridge',
+                'Privileged': True,
+                'IpcMode': 'host',
+                'PortBindings': {'3306/tcp': [{'HostIp': '', 'HostPort': '13306'}]},
+            },
+        }
         self.engine.containers.pop('database', None)
         self.engine.create('database', definition, image=OLD, restart='unless-stopped')
         self.engine.start('database')
@@ -233,26 +300,53 @@ class Guest:
         running = [container for container in self.engine.containers.values() if container.running]
         if not running or credentials.password != PASSWORD:
             raise connection.NoAnswer(socket=credentials.socket, found='refused')
-        name = next(name for name, container in self.engine.containers.items() if container is running[0])
+        name = next(
+            name for name, container in self.engine.containers.items() if container is running[0]
+        )
 
         def shut_down():
             self.engine.asked.append(('SHUTDOWN',))
             if self.engine.exit_code is not None:
                 self.engine.end(name, self.engine.exit_code)
             return []
-        return family.Session(*self.session_rules, ('^SHUTDOWN', shut_down), ('innodb_fast_shutdown', [(1, 0, 'OFF')]),
-                              ('SELECT VERSION', [(VERSIONS[running[0].image],)]), ('skip_networking', [(0, 3306)]),
-                              ('SELECT (COUNT|COALESCE.MAX)', [(0,)]))
+
+        return family.Session(
+            *self.session_rules,
+            ('^SHUTDOWN', shut_down),
+            ('innodb_fast_shutdown', [(1, 0, 'OFF')]),
+            ('SELECT VERSION', [(VERSIONS[running[0].image],)]),
+            ('skip_networking', [(0, 3306)]),
+            ('SELECT (COUNT|COALESCE.MAX)', [(0,)]),
+        )
 
     def sleep(self, seconds):
         self.clock.seconds += seconds
 
     def driver(self, kind=MariaDBContainerDriver, **changes):
-        context = base.DriverContext(volume=self.volume, data_directory=self.volume / 'data', etc=self.root / 'etc',
-                                     run=self.root / 'run/trove-upgrade', image_facts={}, now=_Now(), monotonic=self.clock)
-        return kind(context, family.Service(known=(), enabled=(), running=None), self.engine, **{
-            'repository': 'registry/mariadb', 'watchers': Watchers(self.engine), 'store': self.root, 'connect': self.connect, 'sleep': self.sleep,
-            'reach': lambda address, seconds: Socket(self.greeting), 'start_seconds': 60, **changes})
+        context = base.DriverContext(
+            volume=self.volume,
+            data_directory=self.volume / 'data',
+            etc=self.root / 'etc',
+            run=self.root / 'run/trove-upgrade',
+            image_facts={},
+            now=_Now(),
+            monotonic=self.clock,
+        )
+        return kind(
+            context,
+            family.Service(known=(), enabled=(), running=None),
+            self.engine,
+            **{
+                'repository': 'registry/mariadb',
+                'watchers': Watchers(self.engine),
+                'store': self.root,
+                'connect': self.connect,
+                'sleep': self.sleep,
+                'reach': lambda address, seconds: Socket(self.greeting),
+                'start_seconds': 60,
+                **changes,
+            },
+        )
 
 
 class _Now:

@@ -68,7 +68,12 @@ class TestAcceptance(base.TestCase):
         for port in ('22', '1023', '20-30', '\uff1022', '-1'):
             self.assert_refused(self.check(PortBindings={'3306/tcp': [{'HostPort': port}]}), port)
         for port in ('3306', '13306', '1024', ''):
-            self.assertEqual('ok', self.check(PortBindings={'3306/tcp': [{'HostPort': port}], '4444/tcp': None}).outcome)
+            self.assertEqual(
+                'ok',
+                self.check(
+                    PortBindings={'3306/tcp': [{'HostPort': port}], '4444/tcp': None}
+                ).outcome,
+            )
 
     def test_another_program_is_refused(self):
         for words in (['sh', '-c', 'id'], ['/bin/mysqldump'], ['/var/lib/mysql/mysqld'], ['']):

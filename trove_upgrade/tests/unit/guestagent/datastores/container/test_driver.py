@@ -64,7 +64,10 @@ class TestBefore(ContainerTestCase):
             stream.truncate(64 << 30)
         codes = [result.code for result in driver.checks(TARGET, {}) if result.outcome == 'refused']
         self.assertIn('CONFIGURATION_NOT_READ', codes)
-        self.assertEqual('CONFIGURATION_NOT_READ', self.assertRaises(exceptions.StepRefused, driver.fingerprint_and_stop, {}, quiet).code)
+        self.assertEqual(
+            'CONFIGURATION_NOT_READ',
+            self.assertRaises(exceptions.StepRefused, driver.fingerprint_and_stop, {}, quiet).code,
+        )
         self.assertTrue(self.database.running)
 
     def test_what_an_option_for_keys_names_is_not_searched(self):
@@ -84,13 +87,17 @@ class TestBefore(ContainerTestCase):
         my = self.guest.root / 'etc/mysql/my.cnf'
         my.write_text(my.read_text() + 'innodb_log_group_home_dir = redo\n')
         driver = self.stopped()
-        (redo / 'ib_logfile0').symlink_to('/dev/zero')   # as the clean end of a server it does not count
+        (redo / 'ib_logfile0').symlink_to(
+            '/dev/zero'
+        )  # as the clean end of a server it does not count
         my.unlink()
         self.assertFalse(driver.shutdown_was_clean())
 
     def test_image_and_trial_come_before_anything_is_stopped(self):
         self.stopped()
-        self.assertEqual(['pull', 'throwaway', 'throwaway', 'mute', 'policy', 'SHUTDOWN'], self.engine.names())
+        self.assertEqual(
+            ['pull', 'throwaway', 'throwaway', 'mute', 'policy', 'SHUTDOWN'], self.engine.names()
+        )
         self.assertEqual(('policy', 'database', 'no'), self.engine.asked[4])
         self.assertEqual(('exited', 0), (self.database.status, self.database.exit_code))
 
@@ -101,26 +108,42 @@ class TestBefore(ContainerTestCase):
 
     def test_an_image_of_an_older_release_is_refused_before_anything_is_stopped(self):
         for version in ('10.6.18-MariaDB', '5.5.68-MariaDB'):
-            self.engine.target = programs.Finished(0, f'trove-upgrade-version mariadbd  Ver {version} for Linux\n')
-            error = self.assertRaises(exceptions.StepRefused, self.guest.driver().prepare_target, TARGET, {}, quiet)
+            self.engine.target = programs.Finished(
+                0, f'trove-upgrade-version mariadbd  Ver {version} for Linux\n'
+            )
+            error = self.assertRaises(
+                exceptions.StepRefused, self.guest.driver().prepare_target, TARGET, {}, quiet
+            )
             self.assertEqual('DOWNGRADE', error.code)
             self.assertIn(version, error.message)
         self.assertTrue(self.database.running)
 
     def test_an_image_that_lacks_a_library_is_refused_by_the_name_of_what_uses_it(self):
         self.guest.session_rules.append(('mysql.func', [('sys_exec', 'lib_mysqludf_sys.so')]))
-        self.engine.target = programs.Finished(0, 'trove-upgrade-version mariadbd  Ver 11.8.6-MariaDB\ntrove-upgrade-lacks lib_mysqludf_sys.so\n')
-        error = self.assertRaises(exceptions.StepRefused, self.guest.driver().prepare_target, TARGET, {}, quiet)
+        self.engine.target = programs.Finished(
+            0,
+            'trove-upgrade-version mariadbd  Ver 11.8.6-MariaDB\ntrove-upgrade-lacks lib_mysqludf_sys.so\n',
+        )
+        error = self.assertRaises(
+            exceptions.StepRefused, self.guest.driver().prepare_target, TARGET, {}, quiet
+        )
         self.assertEqual('PLUGIN_MISSING', error.code)
         self.assertIn('function sys_exec (lib_mysqludf_sys.so)', error.message)
         self.assertIn('lib_mysqludf_sys.so', self.engine.asked_server)
 
     def test_a_file_that_only_the_former_container_has_is_refused(self):
         my = self.guest.root / 'etc/mysql/my.cnf'
-        my.write_text(f'{my.read_text()}init_file = /srv/init.sql\nssl_ca = {self.guest.root}/etc/mysql/ca.pem\ntmpdir = /srv/tmp:/gone\n')
+        my.write_text(
+            f'{my.read_text()}init_file = /srv/init.sql\nssl_ca = {self.guest.root}/etc/mysql/ca.pem\ntmpdir = /srv/tmp:/gone\n'
+        )
         self.engine.finished['sh'] = programs.Finished(0, '/srv/init.sql\n/srv/tmp\n')
-        self.engine.target = programs.Finished(0, 'trove-upgrade-lacks-file /srv/init.sql\ntrove-upgrade-version mariadbd  Ver 11.8.6-MariaDB\n')
-        error = self.assertRaises(exceptions.StepRefused, self.guest.driver().prepare_target, TARGET, {}, quiet)
+        self.engine.target = programs.Finished(
+            0,
+            'trove-upgrade-lacks-file /srv/init.sql\ntrove-upgrade-version mariadbd  Ver 11.8.6-MariaDB\n',
+        )
+        error = self.assertRaises(
+            exceptions.StepRefused, self.guest.driver().prepare_target, TARGET, {}, quiet
+        )
         self.assertEqual('FILE_NOT_KEPT', error.code)
         self.assertIn('/srv/init.sql is in the container alone (init-file, ', error.message)
         self.assertNotIn('/gone', self.engine.asked_server)
@@ -133,27 +156,53 @@ class TestBefore(ContainerTestCase):
 
     def test_the_configuration_is_tried_without_network_and_as_the_containers_user(self):
         self.guest.driver().prepare_target(TARGET, {}, quiet)
-        self.assertIn(('throwaway', NEW, '1001:1001', (f'{self.guest.root}/etc/mysql:/etc/mysql:ro',
-                       f'{self.guest.root}/var/lib/mysqld:/var/run/mysqld:ro', f'{self.guest.volume}:{self.guest.volume}:ro'), 'none'), self.engine.asked)
+        self.assertIn(
+            (
+                'throwaway',
+                NEW,
+                '1001:1001',
+                (
+                    f'{self.guest.root}/etc/mysql:/etc/mysql:ro',
+                    f'{self.guest.root}/var/lib/mysqld:/var/run/mysqld:ro',
+                    f'{self.guest.volume}:{self.guest.volume}:ro',
+                ),
+                'none',
+            ),
+            self.engine.asked,
+        )
         self.assertIn('--ignore-db-dir=conf.d', self.engine.script)
         self.assertNotIn('--datadir=/var/lib/mysql', self.engine.script)
         self.assertIn('--bootstrap', self.engine.script)
 
     def test_a_tag_that_the_registry_does_not_know_is_refused_and_nothing_is_touched(self):
-        error = self.assertRaises(exceptions.StepRefused, self.guest.driver().prepare_target, {'version_number': '10.77'}, {}, quiet)
+        error = self.assertRaises(
+            exceptions.StepRefused,
+            self.guest.driver().prepare_target,
+            {'version_number': '10.77'},
+            {},
+            quiet,
+        )
         self.assertEqual('CONTAINER_IMAGE_NOT_FOUND', error.code)
         self.assertEqual(['pull'], self.engine.names())
         self.assertTrue(self.database.running)
         self.assertIn(OLD, self.engine.images)
 
     def test_a_configuration_that_the_target_refuses_is_refused_with_its_words(self):
-        self.engine.trial = programs.Finished(7, '[ERROR] mariadbd: unknown variable \'x=1\'\n')
-        error = self.assertRaises(exceptions.StepRefused, self.guest.driver().prepare_target, TARGET, {}, quiet)
+        self.engine.trial = programs.Finished(7, "[ERROR] mariadbd: unknown variable 'x=1'\n")
+        error = self.assertRaises(
+            exceptions.StepRefused, self.guest.driver().prepare_target, TARGET, {}, quiet
+        )
         self.assertEqual('CONFIGURATION_REFUSED', error.code)
         self.assertIn("unknown variable 'x=1'", error.message)
-        for trial in (programs.Finished(120, 'the image has no database server'), errors.ContainerFailed('no such shell'), TimeoutError('120 s')):
+        for trial in (
+            programs.Finished(120, 'the image has no database server'),
+            errors.ContainerFailed('no such shell'),
+            TimeoutError('120 s'),
+        ):
             self.engine.trial = trial
-            error = self.assertRaises(exceptions.StepRefused, self.guest.driver().prepare_target, TARGET, {}, quiet)
+            error = self.assertRaises(
+                exceptions.StepRefused, self.guest.driver().prepare_target, TARGET, {}, quiet
+            )
             self.assertEqual('CONFIGURATION_NOT_TRIED', error.code)
         self.assertNotIn('policy', self.engine.names())
 
@@ -165,46 +214,87 @@ class TestBefore(ContainerTestCase):
 
     def test_the_image_is_what_the_facts_say_then_the_version_number(self):
         reference = self.guest.driver(repositories=['elsewhere/db']).images.reference
-        self.assertEqual('elsewhere/db:1', reference({'container_image': 'elsewhere/db:1', **TARGET}))
+        self.assertEqual(
+            'elsewhere/db:1', reference({'container_image': 'elsewhere/db:1', **TARGET})
+        )
         self.assertEqual(NEW, reference(TARGET))
         self.assertEqual('registry/mariadb:11.8.6', reference({'server_version': '11.8.6'}))
-        for driver, target in ((self.guest.driver(repository=None), TARGET), (self.guest.driver(), {})):
-            self.assertEqual('CONTAINER_IMAGE_UNKNOWN', self.assertRaises(exceptions.StepRefused, driver.images.reference, target).code)
+        for driver, target in (
+            (self.guest.driver(repository=None), TARGET),
+            (self.guest.driver(), {}),
+        ):
+            self.assertEqual(
+                'CONTAINER_IMAGE_UNKNOWN',
+                self.assertRaises(exceptions.StepRefused, driver.images.reference, target).code,
+            )
 
     FORGED = (
-        {'container_image': 'evil.example/mariadb:11.8'}, {'container_image': 'mariadb:11.8'}, {'container_image': 'registry/mariadb2:11.8'},
-        {'container_image': 'registry/mariadb/x:11.8'}, {'container_image': 'evil.example/registry/mariadb:11.8'},
-        {'container_image': f'evil.example/mariadb@sha256:{"1" * 64}'}, {'container_image': '1' * 64}, {'container_image': ['registry/mariadb:11.8']},
-        {'container_image': 'registry/mariadb:11.8\n'}, {'container_image': f'sha256:{"1" * 64}'}, {'version_number': '11.8/../x:1'},
-        {'version_number': f'11.8@sha256:{"1" * 64}'}, {'version_number': '11.8\n'}, {'version_number': ['11.8']}, {'server_version': '11 8'})
+        {'container_image': 'evil.example/mariadb:11.8'},
+        {'container_image': 'mariadb:11.8'},
+        {'container_image': 'registry/mariadb2:11.8'},
+        {'container_image': 'registry/mariadb/x:11.8'},
+        {'container_image': 'evil.example/registry/mariadb:11.8'},
+        {'container_image': f'evil.example/mariadb@sha256:{"1" * 64}'},
+        {'container_image': '1' * 64},
+        {'container_image': ['registry/mariadb:11.8']},
+        {'container_image': 'registry/mariadb:11.8\n'},
+        {'container_image': f'sha256:{"1" * 64}'},
+        {'version_number': '11.8/../x:1'},
+        {'version_number': f'11.8@sha256:{"1" * 64}'},
+        {'version_number': '11.8\n'},
+        {'version_number': ['11.8']},
+        {'server_version': '11 8'},
+    )
     CODES = frozenset({'CONTAINER_REPOSITORY_NOT_ALLOWED', 'CONTAINER_IMAGE_INVALID'})
 
     def test_a_forged_call_chooses_no_image_of_a_repository_that_the_guest_does_not_name(self):
         for forged in self.FORGED:
             self.assertIn(self.results(forged)['container_image'].code, self.CODES, forged)
-            self.assertIn(self.assertRaises(exceptions.StepRefused, self.guest.driver().prepare_target, forged, {}, quiet).code, self.CODES)
+            self.assertIn(
+                self.assertRaises(
+                    exceptions.StepRefused, self.guest.driver().prepare_target, forged, {}, quiet
+                ).code,
+                self.CODES,
+            )
         self.assertEqual([], self.engine.asked)
         self.assertTrue(self.database.running)
 
     def test_what_a_forged_call_names_is_quoted_in_part(self):
-        for forged in ({'container_image': 'x' * 100000}, {'container_image': ['x'] * 100000}, {'version_number': '1' * 100000}):
+        for forged in (
+            {'container_image': 'x' * 100000},
+            {'container_image': ['x'] * 100000},
+            {'version_number': '1' * 100000},
+        ):
             self.assertLess(len(self.results(forged)['container_image'].message), 1000)
 
     def test_a_repository_that_is_not_named_tells_the_operator_what_to_set(self):
-        found = self.results({**TARGET, 'container_image': 'elsewhere:5000/team/mariadb:11.8'})['container_image']
+        found = self.results({**TARGET, 'container_image': 'elsewhere:5000/team/mariadb:11.8'})[
+            'container_image'
+        ]
         self.assertEqual('CONTAINER_REPOSITORY_NOT_ALLOWED', found.code)
         self.assertIn('registry/mariadb alone', found.message)
-        self.assertIn('add elsewhere:5000/team/mariadb to [trove_upgrade] container_repositories', found.message)
+        self.assertIn(
+            'add elsewhere:5000/team/mariadb to [trove_upgrade] container_repositories',
+            found.message,
+        )
 
     def test_a_repository_that_the_configuration_names_is_taken(self):
         for named in ('elsewhere/db', 'docker.io/elsewhere/db'):
             driver = self.guest.driver(repositories=['no repository', 'elsewhere/db:1', named])
-            self.assertEqual('elsewhere/db:2', driver.images.reference({'container_image': 'elsewhere/db:2'}))
+            self.assertEqual(
+                'elsewhere/db:2', driver.images.reference({'container_image': 'elsewhere/db:2'})
+            )
 
     def test_a_number_that_is_no_tag_asks_the_registry_for_no_backup_image(self):
         driver = self.guest.driver(backup_repository='registry/backup')
-        found = {result.name: result for result in driver.checks({'version_number': '../../containers/json'}, {})}
-        self.assertEqual(('warning', 'BACKUP_IMAGE_UNKNOWN'), (found['backup_image'].outcome, found['backup_image'].code))
+        found = {
+            result.name: result
+            for result in driver.checks({'version_number': '../../containers/json'}, {})
+        }
+        self.assertEqual(
+            ('warning', 'BACKUP_IMAGE_UNKNOWN'),
+            (found['backup_image'].outcome, found['backup_image'].code),
+        )
 
     def results(self, target=TARGET):
         return {result.name: result for result in self.guest.driver().checks(target, {})}
@@ -218,22 +308,36 @@ class TestBefore(ContainerTestCase):
     def test_checks_bring_nothing_here(self):
         self.assertEqual('ok', self.results()['container_image'].outcome)
         self.assertEqual('CONTAINER_IMAGE_UNKNOWN', self.results({})['container_image'].code)
-        self.assertEqual('CONTAINER_IMAGE_NOT_FOUND', self.results({'version_number': '10.77'})['container_image'].code)
+        self.assertEqual(
+            'CONTAINER_IMAGE_NOT_FOUND',
+            self.results({'version_number': '10.77'})['container_image'].code,
+        )
         self.engine.registry = None
-        self.assertEqual(('warning', 'ENGINE_REFUSED'), (self.results()['container_image'].outcome, self.results()['container_image'].code))
+        self.assertEqual(
+            ('warning', 'ENGINE_REFUSED'),
+            (self.results()['container_image'].outcome, self.results()['container_image'].code),
+        )
         self.engine.registry = {}
         self.assertEqual([], self.engine.asked)
         self.engine.images[NEW] = fakes.IMAGES[NEW]
         self.assertEqual('ok', self.results()['container_image'].outcome)
         self.engine.end('database', 0)
-        self.assertEqual({'database_answers': 'DATABASE_NOT_RUNNING', 'container': 'CONTAINER_NOT_RUNNING'},
-                         {name: result.code for name, result in self.results().items() if result.code})
+        self.assertEqual(
+            {'database_answers': 'DATABASE_NOT_RUNNING', 'container': 'CONTAINER_NOT_RUNNING'},
+            {name: result.code for name, result in self.results().items() if result.code},
+        )
 
     def test_what_is_kept_has_no_secret_and_nothing_of_the_old_image(self):
         driver = self.stopped()
         kept = driver.stash_roots()
-        self.assertEqual([self.guest.root / 'etc/mysql', driver.records.path,
-                          driver.records.path.with_name('database-health-accounts.json')], kept)
+        self.assertEqual(
+            [
+                self.guest.root / 'etc/mysql',
+                driver.records.path,
+                driver.records.path.with_name('database-health-accounts.json'),
+            ],
+            kept,
+        )
         text = driver.records.path.read_text()
         self.assertNotIn(fakes.PASSWORD, text)
         record = json.loads(text)
@@ -242,9 +346,27 @@ class TestBefore(ContainerTestCase):
         self.assertEqual(0o600, driver.records.path.stat().st_mode & 0o777)
         below = f'{self.guest.root}/etc/mysql/conf.d/x.cnf'
         names = [str(path) for path in kept]
-        never = [f'{self.guest.root}/etc/mysql/{name}' for name in ('debian-start', 'mysqlsh/mysqlshrc.py', 'keys/auth.so')]
-        self.assertEqual([*names, below], list(driver.restore_paths(Stashed([], [*names, below, *never], {}, lambda _name: b''))))
-        self.assertEqual([*names, below], list(driver.restore_paths(Stashed([], [*names, below, '/etc/mysql-other/x.cnf', '/opt/trove-guestagent/x'], {}, lambda _name: b''))))
+        never = [
+            f'{self.guest.root}/etc/mysql/{name}'
+            for name in ('debian-start', 'mysqlsh/mysqlshrc.py', 'keys/auth.so')
+        ]
+        self.assertEqual(
+            [*names, below],
+            list(driver.restore_paths(Stashed([], [*names, below, *never], {}, lambda _name: b''))),
+        )
+        self.assertEqual(
+            [*names, below],
+            list(
+                driver.restore_paths(
+                    Stashed(
+                        [],
+                        [*names, below, '/etc/mysql-other/x.cnf', '/opt/trove-guestagent/x'],
+                        {},
+                        lambda _name: b'',
+                    )
+                )
+            ),
+        )
 
 
 class TestStopping(ContainerTestCase):
@@ -258,7 +380,9 @@ class TestStopping(ContainerTestCase):
     def test_a_server_that_does_not_end_is_stopped_by_the_engine_with_a_time_and_refused(self):
         self.engine.exit_code = None
         driver = self.guest.driver()
-        error = self.assertRaises(exceptions.StepFailed, driver.fingerprint_and_stop, {'shutdown_seconds': 5}, quiet)
+        error = self.assertRaises(
+            exceptions.StepFailed, driver.fingerprint_and_stop, {'shutdown_seconds': 5}, quiet
+        )
         self.assertEqual('DATABASE_NOT_STOPPED', error.code)
         self.assertEqual(('stop', 'database', 300), self.engine.asked[-1])
 
@@ -269,21 +393,30 @@ class TestStopping(ContainerTestCase):
         self.assertEqual('DATABASE_NOT_STOPPED', error.code)
 
     def test_a_session_that_is_lost_before_the_shutdown_is_a_refusal(self):
-        self.guest.session_rules = [('FLUSH TABLES', connection.SessionError('FLUSH', 2013, 'gone'))]
-        error = self.assertRaises(exceptions.StepRefused, self.guest.driver().fingerprint_and_stop, {}, quiet)
+        self.guest.session_rules = [
+            ('FLUSH TABLES', connection.SessionError('FLUSH', 2013, 'gone'))
+        ]
+        error = self.assertRaises(
+            exceptions.StepRefused, self.guest.driver().fingerprint_and_stop, {}, quiet
+        )
         self.assertEqual('FINGERPRINT_FAILED', error.code)
 
     def test_the_server_is_asked_by_trove_s_socket_with_the_password_that_trove_keeps(self):
         self.assertEqual('10.11.18-MariaDB', self.guest.driver().server_version())
         found = self.guest.credentials[0]
-        self.assertEqual((f'{self.guest.root}/var/lib/mysqld/other.sock', 'root', fakes.PASSWORD), (found.socket, found.user, found.password))
+        self.assertEqual(
+            (f'{self.guest.root}/var/lib/mysqld/other.sock', 'root', fakes.PASSWORD),
+            (found.socket, found.user, found.password),
+        )
 
     def test_a_password_file_that_is_a_link_is_not_read(self):
         path = self.guest.volume / 'conf.d/root.cnf'
         path.rename(self.guest.root / 'elsewhere')
         path.symlink_to(self.guest.root / 'elsewhere')
         self.assertIsNone(self.guest.driver().server_version())
-        (self.guest.volume / 'conf.d/os_admin.cnf').write_text(f'[client]\nuser = somebody\npassword = {fakes.PASSWORD}\n')
+        (self.guest.volume / 'conf.d/os_admin.cnf').write_text(
+            f'[client]\nuser = somebody\npassword = {fakes.PASSWORD}\n'
+        )
         self.assertIsNotNone(self.guest.driver().server_version())
         self.assertEqual('os_admin', self.guest.credentials[-1].user)
 
@@ -292,12 +425,15 @@ class TestUndo(ContainerTestCase):
     def test_the_same_container_is_started_again_with_its_policy(self):
         before = self.database.id
         self.stopped()
-        driver = self.guest.driver()       # as after a restart of the agent
+        driver = self.guest.driver()  # as after a restart of the agent
         driver.set_autostart(enabled=False)
         driver.undo_autostart()
         driver.start()
         driver.publish()
-        self.assertEqual((before, True, 'unless-stopped'), (self.database.id, self.database.running, self.database.restart_policy))
+        self.assertEqual(
+            (before, True, 'unless-stopped'),
+            (self.database.id, self.database.running, self.database.restart_policy),
+        )
         self.assertEqual('unmute', self.engine.names()[-1])
         driver.undo_autostart()
         driver.start()
@@ -315,13 +451,20 @@ class TestUndo(ContainerTestCase):
         self.engine.remove('database')
         driver.undo_autostart()
         driver.start()
-        self.assertEqual((OLD, 'unless-stopped'), (self.database.image, self.database.restart_policy))
-        self.assertIn(f'MYSQL_ROOT_PASSWORD={fakes.PASSWORD}', self.database.definition['Config']['Env'])
+        self.assertEqual(
+            (OLD, 'unless-stopped'), (self.database.image, self.database.restart_policy)
+        )
+        self.assertIn(
+            f'MYSQL_ROOT_PASSWORD={fakes.PASSWORD}', self.database.definition['Config']['Env']
+        )
 
-
-    def test_a_container_that_was_started_without_the_volume_is_stopped_and_started_again_with_it(self):
+    def test_a_container_that_was_started_without_the_volume_is_stopped_and_started_again_with_it(
+        self,
+    ):
         driver = self.stopped()
-        self.engine.start('database')       # by somebody, while the volume was away: it has its own empty directory
+        self.engine.start(
+            'database'
+        )  # by somebody, while the volume was away: it has its own empty directory
         raw = {**self.database.definition, 'State': {'Pid': 4711}}
         self.engine.containers['database'] = dataclasses.replace(self.database, definition=raw)
         inside = self.guest.root / 'proc/4711/root'
@@ -348,24 +491,45 @@ class TestAfter(ContainerTestCase):
         driver = self.restored()
         driver.start_isolated()
         first = self.engine.containers[FIRST]
-        self.assertEqual(('none', 'no', NEW), (first.definition['HostConfig']['NetworkMode'], first.restart_policy, first.image))
+        self.assertEqual(
+            ('none', 'no', NEW),
+            (first.definition['HostConfig']['NetworkMode'], first.restart_policy, first.image),
+        )
         self.assertNotIn('PortBindings', first.definition['HostConfig'])
-        self.assertEqual(['--datadir=/var/lib/mysql/data', *isolated.ARGUMENTS],
-                         first.definition['Config']['Cmd'][2:])
+        self.assertEqual(
+            ['--datadir=/var/lib/mysql/data', *isolated.ARGUMENTS],
+            first.definition['Config']['Cmd'][2:],
+        )
         self.assertIn(f'MYSQL_ROOT_PASSWORD={fakes.PASSWORD}', first.definition['Config']['Env'])
         self.assertIn('MARIADB_AUTO_UPGRADE=', first.definition['Config']['Env'])
         self.assertIsNone(self.database)
         driver.upgrade_data(quiet)
-        ran = next(entry for entry in self.engine.asked if entry[:3] == ('exec', FIRST, '/usr/bin/mariadb-upgrade'))
+        ran = next(
+            entry
+            for entry in self.engine.asked
+            if entry[:3] == ('exec', FIRST, '/usr/bin/mariadb-upgrade')
+        )
         self.assertEqual(fakes.PASSWORD, ran[3]['MYSQL_PWD'])
         driver.set_autostart(enabled=True)
         driver.open_for_clients()
         self.assertNotIn(FIRST, self.engine.containers)
-        self.assertEqual((NEW, 'unless-stopped', True), (self.database.image, self.database.restart_policy, self.database.running))
-        self.assertEqual(['--defaults-file=/etc/mysql/my.cnf', '--ignore-db-dir=conf.d', '--datadir=/var/lib/mysql/data'],
-                         self.database.definition['Config']['Cmd'])
+        self.assertEqual(
+            (NEW, 'unless-stopped', True),
+            (self.database.image, self.database.restart_policy, self.database.running),
+        )
+        self.assertEqual(
+            [
+                '--defaults-file=/etc/mysql/my.cnf',
+                '--ignore-db-dir=conf.d',
+                '--datadir=/var/lib/mysql/data',
+            ],
+            self.database.definition['Config']['Cmd'],
+        )
         self.assertIn('MARIADB_AUTO_UPGRADE=1', self.database.definition['Config']['Env'])
-        self.assertEqual({'3306/tcp': [{'HostIp': '', 'HostPort': '13306'}]}, self.database.definition['HostConfig']['PortBindings'])
+        self.assertEqual(
+            {'3306/tcp': [{'HostIp': '', 'HostPort': '13306'}]},
+            self.database.definition['HostConfig']['PortBindings'],
+        )
         self.assertEqual('ok', driver.autostart_is_durable().outcome)
         self.assertNotIn('remove_image', self.engine.names())
 
@@ -379,7 +543,10 @@ class TestAfter(ContainerTestCase):
         driver.check_configuration({})
         driver.start_isolated()
         environment = self.engine.containers[FIRST].definition['Config']['Env']
-        self.assertEqual(['MARIADB_AUTO_UPGRADE='], [item for item in environment if item.startswith('MARIADB_AUTO_UPGRADE')])
+        self.assertEqual(
+            ['MARIADB_AUTO_UPGRADE='],
+            [item for item in environment if item.startswith('MARIADB_AUTO_UPGRADE')],
+        )
         driver.open_for_clients()
         self.assertIn('MARIADB_AUTO_UPGRADE=1', self.database.definition['Config']['Env'])
 
@@ -389,13 +556,18 @@ class TestAfter(ContainerTestCase):
             driver.start_isolated()
         for _ in range(2):
             driver.open_for_clients()
-        self.assertEqual(['create', 'start', 'stop', 'remove', 'create', 'start', 'policy', 'policy'], self.engine.names())
+        self.assertEqual(
+            ['create', 'start', 'stop', 'remove', 'create', 'start', 'policy', 'policy'],
+            self.engine.names(),
+        )
 
     def test_a_container_without_a_command_of_its_own_gets_none_but_the_isolation(self):
         self.guest.trove_creates(Cmd=['mariadbd'])
         driver = self.restored()
         driver.start_isolated()
-        self.assertEqual('--skip-networking', self.engine.containers[FIRST].definition['Config']['Cmd'][0])
+        self.assertEqual(
+            '--skip-networking', self.engine.containers[FIRST].definition['Config']['Cmd'][0]
+        )
         driver.open_for_clients()
         self.assertNotIn('Cmd', self.database.definition['Config'])
 
@@ -433,7 +605,9 @@ class TestAfter(ContainerTestCase):
         self.stopped()
         self.guest.new_root((NEW,))
         self.engine.down = True
-        error = self.assertRaises(exceptions.StepFailed, self.guest.driver().check_configuration, {})
+        error = self.assertRaises(
+            exceptions.StepFailed, self.guest.driver().check_configuration, {}
+        )
         self.assertEqual('ENGINE_NOT_ANSWERING', error.code)
 
     def test_a_broken_image_fails_at_once_with_its_last_words(self):
@@ -466,7 +640,7 @@ class TestAfter(ContainerTestCase):
         self.assertRaises(exceptions.StepFailed, driver.start_isolated)
         self.engine.registry[NEW] = fakes.image('mended')
         self.engine.asked.clear()
-        return self.guest.driver()     # of the retry
+        return self.guest.driver()  # of the retry
 
     def test_a_mended_image_is_pulled_and_tried_though_the_broken_one_is_still_there(self):
         driver = self.broken()
@@ -474,9 +648,12 @@ class TestAfter(ContainerTestCase):
         self.assertEqual(['pull', 'throwaway'], self.engine.names())
         self.assertEqual('sha256:mended', driver.records.require().chosen.image_id)
         driver.start_isolated()
-        self.assertEqual(('sha256:mended', True), (self.engine.containers[FIRST].image_id, self.engine.containers[FIRST].running))
+        self.assertEqual(
+            ('sha256:mended', True),
+            (self.engine.containers[FIRST].image_id, self.engine.containers[FIRST].running),
+        )
         self.engine.asked.clear()
-        self.assertIsNone(driver.check_again({}, quiet))   # while its server is on the data
+        self.assertIsNone(driver.check_again({}, quiet))  # while its server is on the data
         self.assertEqual([], self.engine.names())
 
     def test_a_mended_image_is_pulled_where_the_broken_one_was_removed(self):
@@ -507,24 +684,34 @@ class TestAfter(ContainerTestCase):
             self.guest.trove_creates()
             self.stopped()
             self.guest.new_root(())
-            self.engine.images.update({name: fakes.image('evil') for name in map(str, forged.values())})    # as if it were here already
+            self.engine.images.update(
+                {name: fakes.image('evil') for name in map(str, forged.values())}
+            )  # as if it were here already
             driver = self.guest.driver()
             driver.expect({'container_image': None, **forged})
             error = self.assertRaises(exceptions.StepRefused, driver.check_configuration, {})
             self.assertIn(error.code, TestBefore.CODES, forged)
             self.assertEqual([], self.engine.names(), forged)
 
-    def test_a_record_that_names_an_image_of_another_repository_is_not_followed_in_either_direction(self):
+    def test_a_record_that_names_an_image_of_another_repository_is_not_followed_in_either_direction(
+        self,
+    ):
         for options in ({}, {'rollback': True}):
             self.guest.new_root((OLD,))
             self.guest.trove_creates()
             former = self.stopped()
             record = former.records.require()
-            other = ImageChoice('elsewhere/mariadb:11.8', 'sha256:evil', ('elsewhere/mariadb@' + fakes.NEW_EXACT.partition('@')[2],))
+            other = ImageChoice(
+                'elsewhere/mariadb:11.8',
+                'sha256:evil',
+                ('elsewhere/mariadb@' + fakes.NEW_EXACT.partition('@')[2],),
+            )
             former.records.write(dataclasses.replace(record, target=other, former=other))
             self.guest.new_root(())
             self.engine.images[other.reference] = fakes.image('evil')
-            error = self.assertRaises(exceptions.StepRefused, self.guest.driver().check_configuration, options)
+            error = self.assertRaises(
+                exceptions.StepRefused, self.guest.driver().check_configuration, options
+            )
             self.assertEqual('CONTAINER_REPOSITORY_NOT_ALLOWED', error.code)
             self.assertEqual([], self.engine.names())
 
@@ -533,18 +720,42 @@ class TestAfter(ContainerTestCase):
         self.guest.new_root((NEW,))
         self.engine.registry[fakes.NEW_EXACT] = fakes.IMAGES[NEW]
         driver = self.guest.driver()
-        driver.expect({**TARGET, 'container_image': f'{NEW}{fakes.NEW_EXACT[len("registry/mariadb"):]}'})
+        driver.expect(
+            {**TARGET, 'container_image': f'{NEW}{fakes.NEW_EXACT[len("registry/mariadb") :]}'}
+        )
         self.assertEqual('ok', driver.check_configuration({}).outcome)
         self.assertEqual(fakes.NEW_EXACT, driver.records.require().chosen.reference)
 
     def test_the_final_container_has_the_rights_that_trove_gives_whatever_the_former_one_had(self):
-        changed = {'Binds': [f'{self.guest.volume}:/etc/mysql:rw', f'{self.guest.root}/etc/mysql:/usr/sbin:rw'], 'Privileged': False, 'IpcMode': 'shareable',
-                   'NetworkMode': 'container:other', 'Tmpfs': {'/usr/lib/mysql': ''}, 'ExtraHosts': ['registry:10.0.0.9'], 'Dns': ['10.0.0.9'],
-                   'PidMode': 'host', 'Devices': [{'PathOnHost': '/dev/vda'}], 'SecurityOpt': ['apparmor=unconfined'], 'CapDrop': ['NET_RAW']}
+        changed = {
+            'Binds': [
+                f'{self.guest.volume}:/etc/mysql:rw',
+                f'{self.guest.root}/etc/mysql:/usr/sbin:rw',
+            ],
+            'Privileged': False,
+            'IpcMode': 'shareable',
+            'NetworkMode': 'container:other',
+            'Tmpfs': {'/usr/lib/mysql': ''},
+            'ExtraHosts': ['registry:10.0.0.9'],
+            'Dns': ['10.0.0.9'],
+            'PidMode': 'host',
+            'Devices': [{'PathOnHost': '/dev/vda'}],
+            'SecurityOpt': ['apparmor=unconfined'],
+            'CapDrop': ['NET_RAW'],
+        }
         former = self.stopped()
         record = former.records.require()
-        defined = {'Config': {**record.definition['Config'], 'Env': ['MARIADB_AUTO_UPGRADE=1', 'LD_PRELOAD=/var/lib/mysql/x.so', 'PATH=/var/lib/mysql']},
-                   'HostConfig': {**record.definition['HostConfig'], **changed}}
+        defined = {
+            'Config': {
+                **record.definition['Config'],
+                'Env': [
+                    'MARIADB_AUTO_UPGRADE=1',
+                    'LD_PRELOAD=/var/lib/mysql/x.so',
+                    'PATH=/var/lib/mysql',
+                ],
+            },
+            'HostConfig': {**record.definition['HostConfig'], **changed},
+        }
         former.records.write(dataclasses.replace(record, definition=defined))
         self.guest.new_root((NEW,))
         driver = self.guest.driver()
@@ -553,32 +764,60 @@ class TestAfter(ContainerTestCase):
         driver.start_isolated()
         driver.open_for_clients()
         host, config = self.database.definition['HostConfig'], self.database.definition['Config']
-        self.assertEqual([f'{self.guest.root}/etc/mysql:/etc/mysql:rw', f'{self.guest.root}/var/lib/mysqld:/var/run/mysqld:rw',
-                          f'{self.guest.volume}:{self.guest.volume}:rw'], host['Binds'])
-        self.assertEqual((True, 'host', 'bridge', ['NET_RAW']), (host['Privileged'], host['IpcMode'], host['NetworkMode'], host['CapDrop']))
-        self.assertEqual(set(), host.keys() & {'Tmpfs', 'ExtraHosts', 'Dns', 'PidMode', 'Devices', 'SecurityOpt', 'CapAdd'})
+        self.assertEqual(
+            [
+                f'{self.guest.root}/etc/mysql:/etc/mysql:rw',
+                f'{self.guest.root}/var/lib/mysqld:/var/run/mysqld:rw',
+                f'{self.guest.volume}:{self.guest.volume}:rw',
+            ],
+            host['Binds'],
+        )
+        self.assertEqual(
+            (True, 'host', 'bridge', ['NET_RAW']),
+            (host['Privileged'], host['IpcMode'], host['NetworkMode'], host['CapDrop']),
+        )
+        self.assertEqual(
+            set(),
+            host.keys()
+            & {'Tmpfs', 'ExtraHosts', 'Dns', 'PidMode', 'Devices', 'SecurityOpt', 'CapAdd'},
+        )
         self.assertNotIn('LD_PRELOAD=/var/lib/mysql/x.so', config['Env'])
         self.assertNotIn('PATH=/var/lib/mysql', config['Env'])
         self.assertIn('MARIADB_AUTO_UPGRADE=1', config['Env'])
 
     def test_a_container_whose_image_decides_on_its_user_has_no_privileges(self):
         record = self.guest.driver()._record(ImageChoice(NEW, 'sha256:new'))
-        for user, privileged in (('1001:1001', True), ('1001', True), ('', False), ('mysql', False), ('0', False), ('0:1001', False)):
+        for user, privileged in (
+            ('1001:1001', True),
+            ('1001', True),
+            ('', False),
+            ('mysql', False),
+            ('0', False),
+            ('0:1001', False),
+        ):
             kept = {**record.definition, 'Config': {**record.definition['Config'], 'User': user}}
-            self.assertEqual(privileged, self.guest.driver()._privileges.given(kept)['HostConfig']['Privileged'], user)
+            self.assertEqual(
+                privileged,
+                self.guest.driver()._privileges.given(kept)['HostConfig']['Privileged'],
+                user,
+            )
 
     def test_mysql_has_no_privileges(self):
         former = self.stopped()
         kept = former.records.require().definition
         self.assertTrue(kept['HostConfig']['Privileged'])
-        self.assertFalse(self.guest.driver(MySQLContainerDriver)._privileges.given(kept)['HostConfig']['Privileged'])
+        self.assertFalse(
+            self.guest.driver(MySQLContainerDriver)._privileges.given(kept)['HostConfig'][
+                'Privileged'
+            ]
+        )
 
     def test_a_registered_image_is_the_target_s_whatever_its_repository(self):
         self.assertEqual(NEW, self.of_another_repository({**TARGET, 'container_image': NEW}))
 
     def test_a_mended_image_that_refuses_the_configuration_is_told_each_time_and_not_chosen(self):
         driver = self.broken()
-        self.engine.trial = programs.Finished(7, '[ERROR] mariadbd: unknown variable \'x=1\'\n')
+        self.engine.trial = programs.Finished(7, "[ERROR] mariadbd: unknown variable 'x=1'\n")
         for _ in range(2):
             self.assertEqual('CONFIGURATION_REFUSED', driver.check_again({}, quiet).code)
         self.assertEqual(fakes.IMAGES[NEW].id, driver.records.require().chosen.image_id)
@@ -630,12 +869,17 @@ class TestAfter(ContainerTestCase):
         self.assertEqual(fakes.OLD_EXACT, self.engine.containers[FIRST].image)
 
     def test_a_stash_without_a_container_is_told(self):
-        error = self.assertRaises(exceptions.StepFailed, self.guest.driver().check_configuration, {})
+        error = self.assertRaises(
+            exceptions.StepFailed, self.guest.driver().check_configuration, {}
+        )
         self.assertEqual('CONTAINER_RECORD_MISSING', error.code)
         path = self.guest.driver().records.path
         path.parent.mkdir(parents=True)
         path.write_text('{"schema": 99}')
-        self.assertEqual('CONTAINER_RECORD_BROKEN', self.assertRaises(exceptions.StepFailed, self.guest.driver().records.read).code)
+        self.assertEqual(
+            'CONTAINER_RECORD_BROKEN',
+            self.assertRaises(exceptions.StepFailed, self.guest.driver().records.read).code,
+        )
 
     def test_a_proxy_that_accepts_for_a_server_that_is_not_there_is_not_believed(self):
         driver = self.restored()
@@ -644,8 +888,19 @@ class TestAfter(ContainerTestCase):
         self.assertEqual('DATABASE_NOT_REACHABLE', error.code)
 
     def test_what_is_named_after_the_container_has_not_changed(self):
-        before, after = (Fingerprint('', '', {}, [], [], {}, {}, {'hostname': name, 'slow_query_log_file': f'{name}-slow.log', 'sql_mode': mode})
-                         for name, mode in (('07bcd01cce69', 'ANSI'), ('c272d6171624', '')))
+        before, after = (
+            Fingerprint(
+                '',
+                '',
+                {},
+                [],
+                [],
+                {},
+                {},
+                {'hostname': name, 'slow_query_log_file': f'{name}-slow.log', 'sql_mode': mode},
+            )
+            for name, mode in (('07bcd01cce69', 'ANSI'), ('c272d6171624', ''))
+        )
         changed = self.guest.driver().compare(before, after).settings_changed
         self.assertEqual(['sql_mode'], [change['name'] for change in changed])
 
@@ -671,7 +926,10 @@ class TestChoosing(ContainerTestCase):
 
     def test_mysql_s_image_validates_by_itself(self):
         context = self.guest.driver().context
-        self.assertIsInstance(factory.driver('mysql', context, family.Service(), self.containers()), MySQLContainerDriver)
+        self.assertIsInstance(
+            factory.driver('mysql', context, family.Service(), self.containers()),
+            MySQLContainerDriver,
+        )
         driver = self.guest.driver(MySQLContainerDriver, repository='registry/mysql')
         self.engine.images['registry/mysql:8.4'] = fakes.image('mysql')
         driver.prepare_target({'version_number': '8.4'}, {}, quiet)
@@ -681,8 +939,17 @@ class TestChoosing(ContainerTestCase):
 
     def test_variables_that_mysql_keeps_are_in_force_in_the_first_container_too(self):
         kept = self.guest.volume / 'data/mysqld-auto.cnf'
-        kept.write_text(json.dumps({'Version': 2, 'mysql_dynamic_variables': {'show_gipk_in_create_table_and_information_schema': {'Value': 'OFF'}},
-                                    'mysql_static_variables': {'innodb_ft_min_token_size': {'Value': '2'}}}))
+        kept.write_text(
+            json.dumps(
+                {
+                    'Version': 2,
+                    'mysql_dynamic_variables': {
+                        'show_gipk_in_create_table_and_information_schema': {'Value': 'OFF'}
+                    },
+                    'mysql_static_variables': {'innodb_ft_min_token_size': {'Value': '2'}},
+                }
+            )
+        )
         said = []
         self.guest.session_rules.append(('^SET GLOBAL (.*) = %s', lambda: said.append('SET') or []))
         self.engine.images['registry/mysql:8.4'] = fakes.image('mysql')
@@ -698,15 +965,21 @@ class TestChoosing(ContainerTestCase):
 
     def test_what_runs_the_server_hides_nothing_of_which_server_it_is(self):
         """A composition takes one of two methods of a name: the one that is taken must call the other, or have its parts as hooks."""
-        by_hooks = {'check_configuration'}   # _trial_script
+        by_hooks = {'check_configuration'}  # _trial_script
         for kinds in (MySQLContainerDriver.__bases__, MariaDBContainerDriver.__bases__):
             runtime, server = map(vars, kinds)
-            both = {name for name in runtime.keys() & server.keys() if callable(runtime[name])} - by_hooks
-            hidden = {name for name in both if not {'super', name} <= set(runtime[name].__code__.co_names)}
+            both = {
+                name for name in runtime.keys() & server.keys() if callable(runtime[name])
+            } - by_hooks
+            hidden = {
+                name for name in both if not {'super', name} <= set(runtime[name].__code__.co_names)
+            }
             self.assertEqual(set(), hidden)
         self.assertTrue({'checks', 'compare'} <= vars(MySQLContainerDriver.__bases__[0]).keys())
 
-    def test_where_the_database_runs_is_what_the_operator_says_then_the_image_then_what_is_installed(self):
+    def test_where_the_database_runs_is_what_the_operator_says_then_the_image_then_what_is_installed(
+        self,
+    ):
         context = self.guest.driver().context
         nothing, installed = family.Service(known=(), enabled=(), running=None), family.Service()
 
@@ -714,8 +987,11 @@ class TestChoosing(ContainerTestCase):
             chosen = factory.runtime(wanted, found, services)
             self.assertEqual((name, name == 'container'), (chosen.name, chosen.in_container))
             self.assertIn(why, str(chosen))
+
         assert_chosen('service', 'option database_runtime is service', 'service', context, nothing)
-        assert_chosen('container', 'option database_runtime is container', 'container', context, installed)
+        assert_chosen(
+            'container', 'option database_runtime is container', 'container', context, installed
+        )
         told = dataclasses.replace(context, image_facts={'database_runtime': 'container'})
         assert_chosen('container', 'image-facts.json says', 'auto', told, installed)
         assert_chosen('service', 'no container engine', 'auto', context, nothing)

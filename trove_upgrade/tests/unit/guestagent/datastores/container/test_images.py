@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which container image is used on another root disk."""
+
 import pathlib
 
 from trove_upgrade.domain import exceptions
@@ -28,24 +29,51 @@ class RegistryWithAMovedTag:
     def pull(self, reference, _progress):
         self.pulled.append(reference)
         image_id = FORMER if reference == self.digest else MOVED
-        self.here[reference] = Image(id=image_id, digests=(self.digest,), labels={}, env={}, created='', config={})
+        self.here[reference] = Image(
+            id=image_id, digests=(self.digest,), labels={}, env={}, created='', config={}
+        )
 
 
 class TestFetchAgain(base.TestCase):
-
     def fetch_again(self, reference, digest, *, exact):
-        images = Images(RegistryWithAMovedTag(digest), ImageReference.parse(reference).name, pathlib.Path(self.id()), sleep=lambda _seconds: None, monotonic=lambda: 0.0)
+        images = Images(
+            RegistryWithAMovedTag(digest),
+            ImageReference.parse(reference).name,
+            pathlib.Path(self.id()),
+            sleep=lambda _seconds: None,
+            monotonic=lambda: 0.0,
+        )
         images._require_room = lambda _reference: None
-        return images.fetch_again(ImageChoice(reference, FORMER, (digest,)), lambda *_: None, exact=exact).image_id
+        return images.fetch_again(
+            ImageChoice(reference, FORMER, (digest,)), lambda *_: None, exact=exact
+        ).image_id
 
     def test_a_way_back_finds_the_very_image_of_before_however_the_engine_names_it(self):
-        for reference in ('mariadb:10.11', 'library/mariadb:10.11', 'docker.io/mariadb:10.11', 'docker.io/library/mariadb:10.11',
-                          'index.docker.io/library/mariadb:10.11'):
-            self.assertEqual(FORMER, self.fetch_again(reference, f'mariadb@{DIGEST}', exact=True), reference)
-        self.assertEqual(FORMER, self.fetch_again('db.example:5000/mariadb:1', f'db.example:5000/mariadb@{DIGEST}', exact=True))
+        for reference in (
+            'mariadb:10.11',
+            'library/mariadb:10.11',
+            'docker.io/mariadb:10.11',
+            'docker.io/library/mariadb:10.11',
+            'index.docker.io/library/mariadb:10.11',
+        ):
+            self.assertEqual(
+                FORMER, self.fetch_again(reference, f'mariadb@{DIGEST}', exact=True), reference
+            )
+        self.assertEqual(
+            FORMER,
+            self.fetch_again(
+                'db.example:5000/mariadb:1', f'db.example:5000/mariadb@{DIGEST}', exact=True
+            ),
+        )
 
     def test_a_way_back_takes_no_other_image(self):
-        error = self.assertRaises(errors.ImageNotFound, self.fetch_again, 'db.example/mariadb:1', f'mirror.example/mariadb@{DIGEST}', exact=True)
+        error = self.assertRaises(
+            errors.ImageNotFound,
+            self.fetch_again,
+            'db.example/mariadb:1',
+            f'mirror.example/mariadb@{DIGEST}',
+            exact=True,
+        )
         self.assertIn(f'mirror.example/mariadb@{DIGEST}', error.message)
 
     def test_a_way_forward_takes_what_the_tag_names_now(self):
@@ -58,7 +86,9 @@ class TestDigest(base.TestCase):
             def image(self, _reference):
                 return image
 
-        images = Images(Holding(), 'registry/mariadb', None, sleep=lambda _seconds: None, monotonic=lambda: 0.0)
+        images = Images(
+            Holding(), 'registry/mariadb', None, sleep=lambda _seconds: None, monotonic=lambda: 0.0
+        )
         return images.fetch(reference, lambda *_: None)
 
     def image(self, image_id='sha256:id', *digests):
@@ -70,16 +100,28 @@ class TestDigest(base.TestCase):
 
     def test_an_image_of_another_digest_is_not_taken_whatever_the_engine_calls_it(self):
         for image in (self.image(), self.image('sha256:id', f'registry/mariadb@{DIGEST[:-1]}b')):
-            error = self.assertRaises(errors.ImageDiffers, self.fetch, f'registry/mariadb@{DIGEST}', image)
+            error = self.assertRaises(
+                errors.ImageDiffers, self.fetch, f'registry/mariadb@{DIGEST}', image
+            )
             self.assertEqual('CONTAINER_IMAGE_DIFFERS', error.code)
 
 
 class TestRenewal(base.TestCase):
     def test_an_image_that_the_guest_does_not_take_is_not_asked_for_again(self):
         registry = RegistryWithAMovedTag('unused')
-        registry.here['elsewhere/mariadb:1'] = Image(id=MOVED, digests=(), labels={}, env={}, created='', config={})
-        images = Images(registry, 'registry/mariadb', None, sleep=lambda _seconds: None, monotonic=lambda: 0.0)
-        error = self.assertRaises(exceptions.StepRefused, images.renew, ImageChoice('elsewhere/mariadb:1', MOVED), lambda *_: None, exact=False)
+        registry.here['elsewhere/mariadb:1'] = Image(
+            id=MOVED, digests=(), labels={}, env={}, created='', config={}
+        )
+        images = Images(
+            registry, 'registry/mariadb', None, sleep=lambda _seconds: None, monotonic=lambda: 0.0
+        )
+        error = self.assertRaises(
+            exceptions.StepRefused,
+            images.renew,
+            ImageChoice('elsewhere/mariadb:1', MOVED),
+            lambda *_: None,
+            exact=False,
+        )
         self.assertEqual('CONTAINER_REPOSITORY_NOT_ALLOWED', error.code)
         self.assertEqual(['elsewhere/mariadb:1'], list(registry.here))
         self.assertEqual([], registry.pulled)
@@ -98,9 +140,14 @@ class TestRoom(base.TestCase):
 
             def image_directory(self):
                 asked.append('image_directory')
-                return pathlib.Path('/proc/nowhere')    # a file system without free blocks
+                return pathlib.Path('/proc/nowhere')  # a file system without free blocks
 
-        images = Images(Full(), 'registry/mariadb', None, sleep=lambda _seconds: None, monotonic=lambda: 0.0)
+        images = Images(
+            Full(), 'registry/mariadb', None, sleep=lambda _seconds: None, monotonic=lambda: 0.0
+        )
         found = images.check({'version_number': '11.8.6'})
-        self.assertEqual(('refused', 'CONTAINER_DISK_SPACE', ['image_directory']), (found.outcome, found.code, asked))
+        self.assertEqual(
+            ('refused', 'CONTAINER_DISK_SPACE', ['image_directory']),
+            (found.outcome, found.code, asked),
+        )
         self.assertIn('/proc', found.message)
