@@ -56,6 +56,8 @@ class RpcCase(base.TestCase):
         rpc_transport = transport.get_transport(conf)  # registers transport_url
         conf.set_override('transport_url', self.transport_url)
         conf.set_override('guest_transport_url', self.guest_transport_url, our_conf.GROUP)
+        # the transport in memory is all tests' of a process
+        conf.set_override('rpc_exchange', self.id(), our_conf.GROUP)
         conf.set_override('guest_id', fakes.INSTANCE)
         conf.set_override('datastore_manager', 'nothing-we-know')
         rpc_transport = transport.get_guest_transport(conf)

@@ -101,6 +101,7 @@ ALTERNATIVES = {'awk': 'mawk', 'iptables': 'iptables-nft'}
 OF_ENVIRONMENT = {
     'openstack': 'python-openstackclient',
     'trove': 'python-troveclient',
+    'ruff': 'ruff',
     'sphinx-build': 'sphinx',
 }
 #: Started only where the machine has them; without them the caller goes on.
