@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
-from trove_upgrade.db import columns, guests, models, trove_tables
+from trove_upgrade.db import guests, target_facts, trove_tables
 from trove_upgrade.db.engine import Database, repeat_on_new_columns, retry_on_deadlock
 from trove_upgrade.db.page import plausible_id
 from trove_upgrade.domain import exceptions, instance
@@ -200,12 +200,13 @@ class Datastores:
 
     def target_facts(self, version_id: str) -> Mapping[str, Any]:
         """What the image build recorded and registering loaded; empty where nothing was."""
-        table = models.upgrade_target_facts
         with self._database.read() as connection:
-            facts = connection.execute(
-                sa.select(table.c.facts).where(table.c.version_id == version_id)
-            ).scalar_one_or_none()
-        return facts or {}
+            return target_facts.read(connection, version_id)
+
+    def agents_by_image(self, version_id: str) -> Mapping[str, Any]:
+        """Return the fact `guest_rpc` of each image that the version was registered with facts for."""
+        with self._database.read() as connection:
+            return target_facts.agents(connection, version_id)
 
     def configuration_parameters(self, version_id: str) -> Sequence[str]:
         """Names of Trove's datastore_configuration_parameters of this version."""
@@ -341,14 +342,8 @@ class Datastores:
     @retry_on_deadlock
     def save_target_facts(self, version_id: str, facts: Mapping[str, Any]) -> None:
         """Replace the version's target facts."""
-        table = models.upgrade_target_facts
         with self._database.write() as connection:
-            connection.execute(sa.delete(table).where(table.c.version_id == version_id))
-            connection.execute(
-                sa.insert(table).values(
-                    version_id=version_id, facts=dict(facts), updated_at=columns.now()
-                )
-            )
+            target_facts.save(connection, version_id, facts)
 
     @retry_on_deadlock
     def save_configuration_parameters(

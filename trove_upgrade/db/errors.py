@@ -310,5 +310,5 @@ class GuestKeysNotRotated(exceptions.TroveUpgradeError):
     template = (
         '{count} keys of guests stay as they are, as no entry of [trove_upgrade] guest_key_encryption_keys opens them: of instances {found}. '
         'All others are encrypted under the first entry. Add the missing entry and run the same command again; where it is lost, '
-        '"trove-upgrade-manage guest-key mint" makes a new key.'
+        '"trove-upgrade-manage guest-key mint" makes a new key, and "guest-key forget --deleted" deletes those of deleted instances.'
     )

@@ -29,7 +29,8 @@ class KeyUnreadable(exceptions.TroveUpgradeError):
     code = 'GUEST_KEY_UNREADABLE'
     template = (
         'The key of instance {instance_id} cannot be decrypted: no entry of [trove_upgrade] guest_key_encryption_keys opens it, or '
-        'its row was changed. Add the entry that it was encrypted under, on every taskmanager.'
+        'its row was changed. Add the entry that it was encrypted under, on every taskmanager; where it is lost, make the guest a new key '
+        'with "trove-upgrade-manage guest-key mint".'
     )
 
 
@@ -72,6 +73,14 @@ class Wrapping:
         if not content.startswith(bound) or len(content) != len(bound) + SECRET_BYTES:
             raise KeyUnreadable(instance_id=instance_id)
         return GuestKey(key_id, instance_id, content[len(bound) :])
+
+    def opens(self, key_id: str, instance_id: str, wrapped: str) -> bool:
+        """Return whether an entry of the list opens it."""
+        try:
+            self.unwrap(key_id, instance_id, wrapped)
+        except KeyUnreadable:
+            return False
+        return True
 
     def is_newest(self, wrapped: str) -> bool:
         """Return whether the first entry of the list has encrypted it."""

@@ -14,7 +14,7 @@ from trove_upgrade.sealing.at_rest import KeyUnreadable
 from trove_upgrade.sealing.keys import GuestKey
 from trove_upgrade.sealing.ports import GuestKeys, KnownKey
 
-#: The fact of an image, and of the version that it is of: the highest guest RPC version of the agent in it.
+#: The fact of an image: the highest guest RPC version of the agent in it.
 FACT = 'guest_rpc'
 #: In the row of an upgrade: whether the former guest had a key when it began.
 FORMER_HAD_KEY = 'former_had_key'
@@ -69,14 +69,20 @@ class KeyDelivery:
         """Return what the row's data lack about the former guest's key: an earlier release has made the checks."""
         return {} if FORMER_HAD_KEY in row.data else {FORMER_HAD_KEY: self.has_key(row.instance_id)}
 
-    def gives_key(self, version_id: str) -> bool:
-        """Return whether a rebuild with this version's image would bring a key, as far as the version and the operator decide."""
-        return not self.is_off and self.keys.mints() and self._is_sealing(version_id)
+    def gives_key(self, version_id: str, image_id: str | None) -> bool:
+        """Return whether a rebuild with this image of the version would bring a key, as far as these and the operator decide."""
+        return not self.is_off and self.keys.mints() and self._is_sealing(version_id, image_id)
 
     def check(
-        self, instance_id: str, former_version_id: str, target_version_id: str
+        self,
+        instance_id: str,
+        former: tuple[str, str | None],
+        target: tuple[str, str | None],
     ) -> list[upgrade.CheckResult]:
-        """Return what forbids an upgrade of an instance for its key's sake, and how the guest is spoken to."""
+        """Return what forbids an upgrade of an instance for its key's sake, and how the guest is spoken to.
+
+        `former` and `target`: the version and its image; None: the version has tags.
+        """
         try:
             known = self._known(instance_id)
         except KeyUnreadable as error:
@@ -85,24 +91,12 @@ class KeyDelivery:
             return [
                 checks.ok(_CHECK, 'The guest has no key: messages to and from it are not sealed.')
             ]
-        if not self._is_sealing(target_version_id):
-            return [
-                self._too_old(
-                    instance_id,
-                    'the version that it should go to',
-                    target_version_id,
-                    code='AGENT_TOO_OLD_FOR_KEY',
-                )
-            ]
-        if not self._is_sealing(former_version_id):
-            return [
-                self._too_old(
-                    instance_id,
-                    'its present version, which a rollback would boot,',
-                    former_version_id,
-                    code='FORMER_AGENT_UNKNOWN',
-                )
-            ]
+        if not self._is_sealing(*target):
+            which = 'the version that it should go to'
+            return [self._too_old(instance_id, which, *target, code='AGENT_TOO_OLD_FOR_KEY')]
+        if not self._is_sealing(*former):
+            which = 'its present version, which a rollback would boot,'
+            return [self._too_old(instance_id, which, *former, code='FORMER_AGENT_UNKNOWN')]
         older = self.older_taskmanager()
         if older is not None:
             forbidden = OlderTaskmanager(instance_id=instance_id, found=older)
@@ -124,12 +118,13 @@ class KeyDelivery:
         if made is not None:
             return made
         needs_key = self.has_key(row.instance_id) and not is_unsealed_rollback(row)
-        if not self._is_sealing(row.wanted_version_id):
+        if not self._takes_key(row):
             if needs_key:
                 refused = self._too_old(
                     row.instance_id,
                     'its next version',
                     row.wanted_version_id,
+                    row.wanted_image_id,
                     code='AGENT_TOO_OLD_FOR_KEY',
                 )
                 raise exceptions.StepRefused(refused.message, refused.code or '')
@@ -157,17 +152,36 @@ class KeyDelivery:
     def _known(self, instance_id: str) -> KnownKey | None:
         return None if self.is_off else self.keys.current(instance_id)
 
-    def _is_sealing(self, version_id: str) -> bool:
+    def _is_sealing(self, version_id: str, image_id: str | None) -> bool:
+        """Return whether the agent in this image knows sealed calls.
+
+        The facts of a version are its last image's: they tell nothing of one that it had before, which has facts of its own or none.
+        """
+        of_images = self.datastores.agents_by_image(version_id)
+        if of_images and image_id:
+            return knows_sealed_calls({FACT: of_images.get(image_id)})
         return knows_sealed_calls(self.datastores.target_facts(version_id))
 
+    def _takes_key(self, row: upgrade.Upgrade) -> bool:
+        """Return whether the image of the next rebuild does.
+
+        A guest that had none goes back without one unless its image is known: boot would wait for a
+        word under the key.
+        """
+        of_images = self.datastores.agents_by_image(row.wanted_version_id)
+        if is_unsealed_rollback(row) and row.wanted_image_id not in of_images:
+            return False
+        return self._is_sealing(row.wanted_version_id, row.wanted_image_id)
+
     def _too_old(
-        self, instance_id: str, which: str, version_id: str, code: str
+        self, instance_id: str, which: str, version_id: str, image_id: str | None, code: str
     ) -> upgrade.CheckResult:
+        image = f', image {image_id}' if image_id else ''
         return checks.refused(
             _CHECK,
-            f'Instance {instance_id} cannot be upgraded: its guest has a key, and the facts of {which} ({version_id}) record no agent that '
-            f'knows sealed calls ({FACT} 1.2 or above). Put an agent of this release into the image, record its facts and register the version '
-            'with them again.',
+            f'Instance {instance_id} cannot be upgraded: its guest has a key, and the facts of {which} (version {version_id}{image}) record '
+            f'no agent that knows sealed calls ({FACT} 1.2 or above). If the image has such an agent, register the version with this image '
+            'and its facts; if not, put an agent of this release into an image and register that.',
             code,
         )
 

@@ -89,7 +89,6 @@ class Preflight:
             *checks.check_instance(row, subject.expected_task),
             *checks.check_version(row.version, target, self.rules),
             *self._configuration_group(row, target),
-            *self.key_delivery.check(row.id, row.version.id, target.id),
         ]
         if row.server_id is None:
             return Report(tuple(results))
@@ -98,6 +97,11 @@ class Preflight:
         except exceptions.ServerNotFound as error:
             return Report((*results, checks.refused('instance_server', error.message, error.code)))
         results += [
+            *self.key_delivery.check(
+                row.id,
+                (row.version.id, picture.server.image_id),
+                (target.id, subject.target_image_id or target.image_id),
+            ),
             *checks.check_server(picture),
             *checks.check_root(picture),
             *checks.check_metadata(picture),
@@ -175,7 +179,8 @@ class Preflight:
             ]
         key = (
             _any_key(subject.instance_id)
-            if is_carried and self.key_delivery.gives_key(target.id)
+            if is_carried
+            and self.key_delivery.gives_key(target.id, subject.target_image_id or target.image_id)
             else None
         )
         try:

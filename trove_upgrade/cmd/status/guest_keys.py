@@ -10,6 +10,7 @@ from trove_upgrade import conf as our_conf
 from trove_upgrade.cmd.status.results import failure, success, warning
 from trove_upgrade.conf import guest_keys as options
 from trove_upgrade.db import errors, guest_security
+from trove_upgrade.db.migrations import gate
 from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.db.services import TASKMANAGER
 from trove_upgrade.domain import exceptions
@@ -69,16 +70,25 @@ def _remedies(
         )
     wrapping = guest_security.wrapping_of(conf)
     if wrapping is not None:
-        stored = repositories.guest_key_overview.stored()
-        older = sum(not wrapping.is_newest(one.wrapped) for one in stored)
+        older, unreadable = 0, []
+        for one in repositories.guest_key_overview.stored():
+            if wrapping.opens(one.key_id, one.instance_id, one.wrapped):
+                older += not wrapping.is_newest(one.wrapped)
+            else:
+                unreadable.append(one.instance_id)
+        if unreadable:
+            found.append(
+                f'Keys that no entry of guest_key_encryption_keys of this host opens: {len(unreadable)}, the first of instance '
+                f'{min(unreadable)}. Compare the list with that of the other taskmanagers.'
+            )
         if older:
             found.append(
                 f'Keys that are not under the first entry of guest_key_encryption_keys: {older}. Run "trove-upgrade-manage guest-key '
                 'rotate" before an entry is taken away.'
             )
     at_work = [one for one in repositories.services.list() if one.binary == TASKMANAGER]
-    before = set(releases[: releases.index(release)])
-    hosts = sorted({one.host for one in at_work if one.release in before})
+    older_ones = gate.older_services(at_work, release, releases)
+    hosts = sorted({one.service.host for one in older_ones})
     if hosts:
         found.append(
             f'Taskmanagers of an earlier release run on {", ".join(hosts)}: no key is made until they are gone.'

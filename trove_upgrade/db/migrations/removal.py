@@ -193,6 +193,12 @@ def _losses(connection: sa.Connection, present: set[str]) -> list[str]:
         count = _count(connection, _upgrades.name)
         if count:
             found.append(f'The history of {count} upgrades goes.')
+    keys = models.upgrade_guest_keys
+    if keys.name in present and (count := _count(connection, keys.name)):
+        found.append(
+            f'{count} keys of guests go. A guest that has one hears no taskmanager of a later installation until it is given another '
+            'one ("trove-upgrade-manage guest-key mint").'
+        )
     outbox = models.upgrade_outbox
     if outbox.name in present:
         count = connection.execute(

@@ -57,8 +57,8 @@ class Boot:
         """The image has no agent, or it cannot reach the broker."""
         return exceptions.StepFailed(
             f'The new guest of instance {row.instance_id} did not report within {self.timeout_seconds:g} s ({found}). Look at the console '
-            f'of server {row.server_id}: does image {row.wanted_image_id} have the agent, and does it reach the broker? Then retry the '
-            f'upgrade.',
+            f'of server {row.server_id}: does image {row.wanted_image_id} have the agent, does it reach the broker, and does it know sealed '
+            f'calls if the rebuild brought a key ("trove-upgrade-manage guest-key list")? Then retry the upgrade.',
             'BOOT_TIMEOUT',
         )
 

@@ -155,9 +155,9 @@ class Rebuild:
 
     def _is_carried(self, row: upgrade.Upgrade) -> bool:
         """Return True unless Nova would bring a key readable for others; it is asked only where there is to be one."""
-        return not self.key_delivery.gives_key(row.wanted_version_id) or is_carried_by(
-            self.nova.picture(row.server_id).max_microversion
-        )
+        return not self.key_delivery.gives_key(
+            row.wanted_version_id, row.wanted_image_id
+        ) or is_carried_by(self.nova.picture(row.server_id).max_microversion)
 
     def _post(self, row: upgrade.Upgrade, server: compute.Server, is_carried: bool) -> Wait:
         wanted = self.datastores.version_by_id(row.wanted_version_id)

@@ -133,6 +133,15 @@ class SampleDatabase(fixtures.Fixture):
                 .values(**values)
             )
 
+    def update_version(self, version_id, **values):
+        """As an operator of Trove does it."""
+        with self.database.write() as connection:
+            connection.execute(
+                sa.update(trove_tables.datastore_versions)
+                .where(trove_tables.datastore_versions.c.id == version_id)
+                .values(**values)
+            )
+
     def add_version(
         self,
         *,

@@ -185,6 +185,18 @@ class TestWrites(DatastoresTestCase):
         self.datastores.save_target_facts(database.MARIADB_11_8, {'a': 2})
         self.assertEqual({'a': 2}, self.datastores.target_facts(database.MARIADB_11_8))
 
+    def test_each_image_keeps_the_agent_that_its_facts_told(self):
+        version = database.MARIADB_11_8
+        self.assertEqual({}, self.datastores.agents_by_image(version))
+        self.datastores.save_target_facts(version, {'guest_rpc': '1.2'})
+        self.db.update_version(version, image_id='next')
+        self.datastores.save_target_facts(version, {'guest_rpc': '1.1'})
+        self.db.update_version(version, image_id=None)
+        self.datastores.save_target_facts(version, {'guest_rpc': '1.3', 'a': 1})
+        agents = {database.IMAGE_11_8: '1.2', 'next': '1.1'}
+        self.assertEqual(agents, self.datastores.agents_by_image(version))
+        self.assertEqual({'guest_rpc': '1.3', 'a': 1}, self.datastores.target_facts(version))
+
     def test_configuration_parameters_are_added_and_updated(self):
         def parameter(name, kind='integer'):
             return ConfigurationParameter(

@@ -215,9 +215,13 @@ class TestFacts(base.TestCase):
 
 
 class TestCheck(KeyedCase):
+    former_image = database.IMAGE_10_11
+
     def check(self):
         return self.stage.key_delivery.check(
-            database.INSTANCE, database.MARIADB_10_11, database.MARIADB_11_8
+            database.INSTANCE,
+            (database.MARIADB_10_11, self.former_image),
+            (database.MARIADB_11_8, database.IMAGE_11_8),
         )[0]
 
     def test_a_guest_without_a_key_may_go_to_any_version(self):
@@ -235,6 +239,35 @@ class TestCheck(KeyedCase):
         self.record_facts(database.MARIADB_11_8)
         self.assertEqual('FORMER_AGENT_UNKNOWN', self.check().code)
         self.record_facts(database.MARIADB_10_11)
+        self.assertEqual('ok', self.check().outcome)
+
+    def repoint(self, version_id=database.MARIADB_10_11, image_id='another-image'):
+        """As an operator gives a version its next image."""
+        self.stage.db.update_version(version_id, image_id=image_id)
+
+    def test_facts_of_a_versions_next_image_tell_nothing_of_the_one_that_runs(self):
+        self.known_key()
+        self.record_facts(database.MARIADB_11_8)
+        self.repoint()
+        self.record_facts(database.MARIADB_10_11)
+        refused = self.check()
+        self.assertEqual('FORMER_AGENT_UNKNOWN', refused.code)
+        self.assertIn(database.IMAGE_10_11, refused.message)
+
+    def test_an_image_that_was_registered_with_its_facts_stays_known(self):
+        self.known_key()
+        self.record_facts(database.MARIADB_10_11, database.MARIADB_11_8)
+        self.repoint()
+        for facts in (SEALING, {'guest_rpc': '1.1'}, {}):
+            self.record_facts(database.MARIADB_10_11, facts=facts)
+            self.assertEqual('ok', self.check().outcome)
+
+    def test_of_a_version_with_tags_the_facts_are_believed_whatever_the_image(self):
+        self.known_key()
+        for version_id in (database.MARIADB_10_11, database.MARIADB_11_8):
+            self.repoint(version_id, None)
+        self.record_facts(database.MARIADB_10_11, database.MARIADB_11_8)
+        self.former_image = 'some-image'
         self.assertEqual('ok', self.check().outcome)
 
     def test_an_older_taskmanager_forbids_it(self):
@@ -346,11 +379,11 @@ class TestUpgrade(KeyedCase):
 
     def test_a_key_that_nobody_gets_takes_no_room_in_the_checked_user_data(self):
         delivery = self.stage.key_delivery
-        self.assertFalse(delivery.gives_key(database.MARIADB_11_8))
+        self.assertFalse(delivery.gives_key(database.MARIADB_11_8, database.IMAGE_11_8))
         self.record_facts(database.MARIADB_11_8)
-        self.assertTrue(delivery.gives_key(database.MARIADB_11_8))
+        self.assertTrue(delivery.gives_key(database.MARIADB_11_8, database.IMAGE_11_8))
         off = dataclasses.replace(delivery, is_off=True)
-        self.assertFalse(off.gives_key(database.MARIADB_11_8))
+        self.assertFalse(off.gives_key(database.MARIADB_11_8, database.IMAGE_11_8))
 
     def test_without_a_key_boot_ends_as_before(self):
         row = self.stage.until_boot()
@@ -393,6 +426,24 @@ class TestUpgrade(KeyedCase):
         self.assertNotEqual(key, self.stage.key_delivery.for_rebuild(rolling))
         self.stage.key_delivery.after_rebuild(rolling)
         self.assertEqual(key, self.keys.current(rolling.instance_id).key)
+
+    def test_a_rollback_to_an_image_of_before_its_versions_facts_brings_no_key(self):
+        """Its agent knows none, and boot would wait for a word under it."""
+        rolling = self.rolling_back(self.stage.row(step=states.Step.REBUILD), had_key=False)
+        for image_id in ('another-image', None):
+            self.stage.db.update_version(database.MARIADB_10_11, image_id=image_id)
+            self.record_facts(database.MARIADB_10_11)
+            self.assertIsNone(self.stage.key_delivery.for_rebuild(rolling))
+
+    def test_a_rebuild_with_an_image_of_before_its_versions_facts_brings_no_key(self):
+        """The image of a running upgrade stays when an operator gives the version the next one."""
+        row = self.stage.row(step=states.Step.REBUILD)
+        self.stage.db.update_version(database.MARIADB_11_8, image_id='another-image')
+        self.record_facts(database.MARIADB_11_8)
+        self.assertIsNone(self.stage.key_delivery.for_rebuild(row))
+        self.assertFalse(
+            self.stage.key_delivery.gives_key(row.wanted_version_id, row.wanted_image_id)
+        )
 
     def test_a_guest_that_had_a_key_never_goes_back_without_one(self):
         self.known_key()
@@ -453,6 +504,6 @@ class TestUpgrade(KeyedCase):
 
     def rolling_back(self, row, *, had_key):
         data = {**row.data, 'rolling_back': True, key_delivery.FORMER_HAD_KEY: had_key}
-        rolling = row.evolve(data=data)
+        rolling = row.evolve(data=data, former_image_id=database.IMAGE_10_11)
         self.assertTrue(rolling.is_rolling_back)
         return rolling
