@@ -26,11 +26,13 @@ from testrun.suites import BIN, ROOT, Runner
 from trove_upgrade import signals
 
 # What the expression matches names the group, and a group is one worker's: what makes servers of its
-# own (two groups, as they take the longest), what makes guests and engines of its own, and what needs
-# the one cloud, on which nothing may happen at the same time.
+# own (three groups, as they take the longest), what makes guests of its own, and what needs the one
+# cloud, on which nothing may happen at the same time.
 GROUPS = (
     r'trove_upgrade\.tests\.functional\.'
-    r'(schema\.test_(?=data|plan|release|steps|trove|unfolded)|schema|host|long\.test_schema|long\.test_host)?'
+    r'(schema\.test_(?=data|plan|release|steps|trove|unfolded)|schema|'
+    r'host\.test_(?=broker|collations|database|demo|engine|guest_accounts|guest_broker|guest_keys|mariadb|option)|'
+    r'host|long\.test_schema|long\.test_host)?'
 )
 # Tests of one of these groups share what the first of them has read of all files.
 UNIT_GROUPS = r'trove_upgrade\.tests\.unit\.(programs|test_architecture|test_documentation)'
@@ -65,7 +67,7 @@ def run(suite: str, runner: Runner, cloud: Cloud | None) -> Count:
         else (TESTS / 'functional' / 'long', '')
     )
     return runner.tests(
-        suite, folder, '--group-regex', GROUPS, workers=4, exclude=exclude, skips_fail=True
+        suite, folder, '--group-regex', GROUPS, workers=5, exclude=exclude, skips_fail=True
     )
 
 
