@@ -6,9 +6,11 @@ import sqlalchemy as sa
 
 import trove_upgrade
 from trove_upgrade.db import errors, models
+from trove_upgrade.db.guest_keys import GuestKeys
 from trove_upgrade.db.migrations import lease, removal
 from trove_upgrade.db.migrations.runner import Options
 from trove_upgrade.domain import exceptions, instance, states
+from trove_upgrade.sealing.at_rest import Wrapping, generate
 from trove_upgrade.tests.unit import base, database
 
 _PAGE = pathlib.Path(trove_upgrade.__file__).parents[1] / 'doc' / 'source' / 'admin' / 'remove.rst'
@@ -47,6 +49,13 @@ class TestRemoval(base.TestCase):
             ('upgrade_services', 'instance_upgrades', lease.TABLE.name), removal.ours()[-3:]
         )
         self.assertEqual(set(models.METADATA.tables), set(removal.ours()[1:-1]))
+
+    def test_keys_of_guests_that_would_go_are_told(self):
+        self.assertEqual((), removal.plan(self.engine).losses)
+        wrapping = Wrapping([generate()])
+        GuestKeys(self.db.database, lambda: wrapping).mint(database.INSTANCE, None)
+        (loss,) = removal.plan(self.engine).losses
+        self.assertIn('1 keys of guests go', loss)
 
     def test_an_upgrade_that_runs_keeps_all_of_them(self):
         begun = self.db.begin()
