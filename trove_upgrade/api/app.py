@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What paste calls: the application alone, and the filter for Trove's pipeline.  Composes; imported by nobody of ours but the entry points.
+"""What paste calls: the application alone, and the filter for Trove's pipeline.  Composes; imported
+by nobody of ours but the entry points.
 
 Alone, a request passes, in this order (etc/trove-upgrade/api-paste.ini):
 
-1. `root` (here): /healthcheck and the version documents are answered without a token; /v1.0 goes into the pipeline.
+1. `root` (here): /healthcheck and the version documents are answered without a token; /v1.0 goes
+   into the pipeline.
 2. request_id (here): the id that logs and answers carry, in both headers that clients know.
 3. error_form: errors of all that follows, and is not ours, get the form of ours.
-4. http_proxy_to_wsgi: before a link is made, the address becomes the one that the client used.  `root` has one of its own before the
-   version documents, which do not come this way.
+4. http_proxy_to_wsgi: before a link is made, the address becomes the one that the client used.
+   `root` has one of its own before the version documents, which do not come this way.
 5. authtoken: who asks.  Nothing behind it sees a request without a valid token.
-6. api (here): routes, policy, body.  The bound of a body is enforced here and not by a middleware, so that a 413 has Trove's form;
-   nothing before it reads bodies.
+6. api (here): routes, policy, body.  The bound of a body is enforced here and not by a middleware,
+   so that a 413 has Trove's form; nothing before it reads bodies.
 
-The choice of a threading model is not made here: the filter lives in Trove's process, whose own choice stands.  No thread is
-started before the first request, and a forked process makes its own connections, so a server may fork after loading.
+The choice of a threading model is not made here: the filter lives in Trove's process, whose own
+choice stands.  No thread is started before the first request, and a forked process makes its own
+connections, so a server may fork after loading.
 """
 
 import atexit
@@ -45,7 +48,9 @@ LOG = logs.get_logger(__name__)
 
 
 class ServicesOfProcess:
-    """Makes the services at a process' first request, so that no connection is shared over a fork."""
+    """Makes the services at a process' first request, so that no
+    connection is shared over a fork.
+    """
 
     def __init__(self, make: Callable[[], Services]) -> None:
         self._make = make
@@ -77,10 +82,12 @@ def settings_of(conf: cfg.ConfigOpts, *, beside_trove: bool) -> Settings:
 
 
 def new_services(conf: cfg.ConfigOpts, *, beside_trove: bool) -> Services:
-    """Everything the handlers need, from configuration; connects at first use.  Beside Trove nothing is shown that Nova knows.
+    """Everything the handlers need, from configuration; connects at first use.  Beside Trove
+    nothing is shown that Nova knows.
 
     :raises DatabaseRefused: the configured database is none that a service may use.
-    :raises TrovesDatabase: it is a real Trove's, and this is the API alone, which knows nothing of Trove's agents and quotas.
+    :raises TrovesDatabase: it is a real Trove's, and this is the API alone, which knows nothing of
+    Trove's agents and quotas.
     :raises PolicyInvalid: the policy file cannot be used.
     """
     engine.require_server_database(conf, 'The API')
@@ -126,7 +133,10 @@ def _warn_of_credentials(conf: cfg.ConfigOpts) -> None:
         session.require(conf)
     except exceptions.TroveUpgradeError as error:
         LOG.warning(
-            'Instances are shown as the database has them, without the addresses and states of their servers: %s: %s',
+            (
+                'Instances are shown as the database has them, without the addresses and states of '
+                'their servers: %s: %s'
+            ),
             error.code,
             error.message,
         )
@@ -145,7 +155,8 @@ def alive(inner: Inner, conf: cfg.ConfigOpts, binary: str) -> presence.Alive:
 
 
 def filter_factory(_global_conf: Mapping[str, str], **_local_conf: str) -> Callable[[Inner], Inner]:
-    """The filter, to stand directly before Trove's own extensions and application.  Reads `[trove_upgrade]` of Trove's configuration.
+    """The filter, to stand directly before Trove's own extensions and application.  Reads
+    `[trove_upgrade]` of Trove's configuration.
 
     A database that we cannot use fails the requests that are ours, not the loading of Trove's API.
 

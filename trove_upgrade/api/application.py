@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The WSGI application: authenticated requests in, answers out, and every error in one form.
 
-In order: is there an identity that the token middleware has vouched for; is there a route; is the project of the address the token's;
-does the policy allow it; is the body what the route takes.  Only then the handler runs.
+In order: is there an identity that the token middleware has vouched for; is there a route; is the
+project of the address the token's; does the policy allow it; is the body what the route takes.
+Only then the handler runs.
 """
 
 from collections.abc import Callable, Iterable
@@ -29,7 +30,9 @@ _ENV_REQUEST_ID = 'openstack.request_id'
 
 
 class Application:
-    """The API behind the token middleware.  `services` is called with each request: it makes them once per process."""
+    """The API behind the token middleware.  `services` is called with each request: it makes them
+    once per process.
+    """
 
     def __init__(self, services: Callable[[], Services], route_map: RouteMap | None = None) -> None:
         self._services = services
@@ -56,7 +59,9 @@ class Application:
 
 
 def request_id_of(environ: Environ) -> str:
-    """The id that the request has; a new one where no middleware has given it one, which it has from then on."""
+    """The id that the request has; a new one where no middleware has given it one,
+    which it has from then on.
+    """
     return str(environ.setdefault(_ENV_REQUEST_ID, oslo_context.generate_request_id()))
 
 
@@ -98,7 +103,8 @@ def _for_client(
 
 
 def context_of(environ: Environ, *, overwrite: bool = True) -> oslo_context.RequestContext:
-    """Who asks.  Headers alone could come from anybody: the token middleware also leaves what no client can send.
+    """Who asks.  Headers alone could come from anybody: the token middleware also leaves what no
+    client can send.
 
     `overwrite`: it becomes the thread's context, which logs show.
 

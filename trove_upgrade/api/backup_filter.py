@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Filter between ours and Trove's API: refuses an incremental backup on top of one that a former version of the server has made.
+"""Filter between ours and Trove's API: refuses an incremental backup on top of one that a former
+version of the server has made.
 
-Everything else goes on as it came, requests that Trove will refuse included: a body is judged only where Trove would take it, and only
-for a project that may see the instance and the parent. What cannot be told is Trove's to answer; no data is at stake here.
+Everything else goes on as it came, requests that Trove will refuse included: a body is judged only
+where Trove would take it, and only for a project that may see the instance and the parent. What
+cannot be told is Trove's to answer; no data is at stake here.
 """
 
 import io
@@ -25,9 +27,12 @@ _TEXT = {'type': 'string', 'minLength': 1, 'maxLength': 255, 'pattern': '^.*[0-9
 _ID = {
     'type': 'string',
     'maxLength': 64,
-    'pattern': '^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$',
+    'pattern': (
+        '^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$'
+    ),
 }
-#: What Trove takes for an incremental backup. Source: trove/common/apischema.py, backup["create"] (Trove 26), by the same draft.
+#: What Trove takes for an incremental backup. Source: trove/common/apischema.py, backup["create"]
+#: (Trove 26), by the same draft.
 _TAKEN = jsonschema.Draft4Validator(
     {
         'type': 'object',
@@ -81,7 +86,9 @@ class BackupFilter:
         return answer(environ, with_request_id(start_response, request_id))
 
     def _incremental(self, environ: application.Environ) -> Mapping[str, Any] | None:
-        """The incremental backup that the body asks for, which is read and put back; None: it is another, or cannot be read."""
+        """The incremental backup that the body asks for, which is read and put back; None: it is
+        another, or cannot be read.
+        """
         content = self._content(environ)
         try:  # as Trove parses it: of a key that occurs twice, the last one counts
             document = json.loads(content.decode('utf-8'))
@@ -101,7 +108,9 @@ class BackupFilter:
         return wanted
 
     def _content(self, environ: application.Environ) -> bytes:
-        """Return what comes of the body, put back; nothing where its length is not known or over the bound, and then nothing is read."""
+        """Return what comes of the body, put back; nothing where its length is not known or over
+        the bound, and then nothing is read.
+        """
         try:
             length = body.content_length(environ)
         except errors.BodyLengthUnknown:
@@ -115,7 +124,8 @@ class BackupFilter:
     def _judge(
         self, environ: application.Environ, project_id: str, wanted: Mapping[str, Any]
     ) -> NoReturn:
-        """:raises HandedOn: Trove shall answer, as it does where the token is none of the project's.
+        """:raises HandedOn: Trove shall answer, as it does where the token
+        is none of the project's.
 
         :raises BackupOfFormerVersion: the parent that Trove would take is no parent any more.
         """

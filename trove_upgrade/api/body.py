@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading a request's body, once, bounded, and so that nobody behind us can read another one out of the same bytes."""
+"""Reading a request's body, once, bounded, and so that nobody behind us can read another
+one out of the same bytes.
+"""
 
 import json
 import math
@@ -11,12 +13,14 @@ import jsonschema
 
 from trove_upgrade.api import errors
 
-#: No body that Trove or we take has a tenth of it.  Far below what Python's own limit of calls leaves to any reader behind us.
+#: No body that Trove or we take has a tenth of it.  Far below what Python's own limit of calls
+#: leaves to any reader behind us.
 MOST_LEVELS = 64
 #: Of one number; more are not read exactly by every reader, and Python refuses some thousands.
 MOST_DIGITS = 300
 
-#: A string, in which brackets do not count, or a bracket.  It never goes back: linear in the length of the body.
+#: A string, in which brackets do not count, or a bracket.  It never goes back: linear
+#: in the length of the body.
 _NESTING = re.compile(r'"(?:[^"\\]|\\.)*+"?|[][{}]', re.DOTALL)
 
 
@@ -63,7 +67,8 @@ def check_type(environ: Mapping[str, Any]) -> None:
 def parse(body: bytes) -> Any:
     """The body's JSON.
 
-    :raises BodyNotJson: it is not JSON in UTF-8, is nested more than MOST_LEVELS deep, or has a number beyond all readers' range.
+    :raises BodyNotJson: it is not JSON in UTF-8, is nested more than MOST_LEVELS deep, or has a
+    number beyond all readers' range.
     :raises BodyDuplicateKey: an object in it has a key twice.
     """
     try:
@@ -85,7 +90,9 @@ def parse(body: bytes) -> Any:
 
 
 def validate(document: Any, validator: jsonschema.protocols.Validator, wanted: str) -> None:
-    """:raises BodyInvalid: `document` is not what the schema of `validator` asks for; `wanted` says it in words."""
+    """:raises BodyInvalid: `document` is not what the schema of `validator` asks for;
+    `wanted` says it in words.
+    """
     error = next(
         iter(
             sorted(
@@ -142,6 +149,8 @@ def _no_constant(text: str) -> Any:
 
 
 def _shown(text: str, bound: int = 200) -> str:
-    """`text` as it may stand in a message: bounded, and in characters that UTF-8 has.  Clients print a cut in ASCII legibly."""
+    """`text` as it may stand in a message: bounded, and in characters that UTF-8 has.  Clients
+    print a cut in ASCII legibly.
+    """
     shown = text.encode('utf-8', 'backslashreplace').decode('utf-8')
     return shown if len(shown) <= bound else shown[:bound] + '...'

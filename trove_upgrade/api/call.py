@@ -27,17 +27,23 @@ def is_uuid(text: str) -> bool:
 
 
 def is_name(text: str) -> bool:
-    """Whether `text` can be a name in a database: bounded, and of characters that every database takes."""
+    """Whether `text` can be a name in a database: bounded,
+    and of characters that every database takes.
+    """
     return 0 < len(text) <= 255 and _UNFIT.search(text) is None
 
 
 class HandedOn(Exception):
-    """Not an error: the request is claimed by its form and not ours to serve, so whoever stands behind the filter gets it as it came."""
+    """Not an error: the request is claimed by its form and not ours to serve, so whoever stands
+    behind the filter gets it as it came.
+    """
 
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """What a handler gets: who asks, what, and the services to answer with.  Its policy has been enforced already."""
+    """What a handler gets: who asks, what, and the services to answer with.  Its policy has been
+    enforced already.
+    """
 
     http: webob.Request
     context: oslo_context.RequestContext
@@ -63,7 +69,9 @@ class Call:
 
     @property
     def public_endpoint(self) -> str | None:
-        """What the operator wants before /v1.0, without a slash at its end; None: as the request came."""
+        """What the operator wants before /v1.0, without a slash at its end;
+        None: as the request came.
+        """
         public = self.services.settings.public_endpoint
         return public.rstrip('/') if public else None
 
@@ -71,7 +79,8 @@ class Call:
     def base_url(self) -> str:
         """What stands before /v1.0 in the addresses of our resources, without a slash at its end.
 
-        Scheme, host and prefix are the request's, after http_proxy_to_wsgi has put a proxy's in their place.
+        Scheme, host and prefix are the request's, after http_proxy_to_wsgi has put
+        a proxy's in their place.
         """
         return self.public_endpoint or str(self.http.application_url).removesuffix(VERSION_PATH)
 
@@ -93,7 +102,9 @@ class Call:
         return None if value is None else str(value)
 
     def query_flag(self, name: str) -> bool:
-        """A parameter that is `true` in any case, or false: Python's clients send True and False."""
+        """A parameter that is `true` in any case, or false: Python's
+        clients send True and False.
+        """
         return (self.query(name) or '').lower() == 'true'
 
     def query_uuid(self, name: str) -> str | None:

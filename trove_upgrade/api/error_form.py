@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Filter of the API alone that gives errors of other parts of its pipeline the form of ours.
 
-authtoken answers 401 as text and 503 as HTML, and oslo.middleware's bound of a body 413 as HTML; the released clients print that as it is,
-and no code is in it.  Beside Trove the pipeline is Trove's, and the filter stands in none.
+authtoken answers 401 as text and 503 as HTML, and oslo.middleware's bound of a body 413 as HTML;
+the released clients print that as it is, and no code is in it.  Beside Trove the pipeline is
+Trove's, and the filter stands in none.
 """
 
 import json
@@ -27,7 +28,9 @@ _DROPPED = frozenset(
 
 
 class ErrorForm:
-    """`inner`, whose answers of 400 and more are in our form.  To stand behind what gives requests their id, and before all else."""
+    """`inner`, whose answers of 400 and more are in our form.  To stand behind what gives requests
+    their id, and before all else.
+    """
 
     def __init__(self, inner: Inner) -> None:
         self._inner = inner
@@ -58,7 +61,9 @@ def _has_form(answer: webob.Response) -> bool:
 
 
 def _in_form(answer: webob.Response, request_id: str) -> webob.Response:
-    """An answer of the same status, with the headers that are not of the old body, as WWW-Authenticate."""
+    """An answer of the same status, with the headers that are not of the old body, as
+    WWW-Authenticate.
+    """
     status = answer.status_int
     match status:
         case 401:

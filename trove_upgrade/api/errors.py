@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Errors of HTTP's own, and the form in which every error reaches a client.
 
-The form is Trove's, because the released clients take the first value of the answer's object for the error: one key that names
-the status, holding `code` and `message`. Our stable `error_code` stands inside that object, where no client trips over it, and once
-more at the end of `message`, which is all that those clients print.
+The form is Trove's, because the released clients take the first value of the answer's object for
+the error: one key that names the status, holding `code` and `message`. Our stable `error_code`
+stands inside that object, where no client trips over it, and once more at the end of `message`,
+which is all that those clients print.
 
-No answer has Retry-After: python-troveclient 8.11 hands it to exceptions that do not take it, and dies of that in place of the message.
-Source: troveclient/apiclient/exceptions.py (from_response).
+No answer has Retry-After: python-troveclient 8.11 hands it to exceptions that do not take it, and
+dies of that in place of the message. Source: troveclient/apiclient/exceptions.py (from_response).
 """
 
 import json
@@ -29,7 +30,10 @@ class NotAuthenticated(RequestError):
 
     status = 401
     code = 'NOT_AUTHENTICATED'
-    template = 'The request was not authenticated: no valid token was found. Get a new token and send the request again.'
+    template = (
+        'The request was not authenticated: no valid token was found. '
+        'Get a new token and send the request again.'
+    )
 
 
 class Forbidden(RequestError):
@@ -64,7 +68,10 @@ class BodyTooLarge(RequestError):
 
     status = 413
     code = 'BODY_TOO_LARGE'
-    template = 'The body was not read: it has {found} bytes, and at most {bound} are taken. Send a smaller one.'
+    template = (
+        'The body was not read: it has {found} bytes, and at most {bound} are taken. '
+        'Send a smaller one.'
+    )
 
 
 class UnsupportedMediaType(RequestError):
@@ -97,7 +104,10 @@ class BodyDuplicateKey(RequestError):
     """Two readers may take two different values of one key, so neither is taken."""
 
     code = 'BODY_DUPLICATE_KEY'
-    template = 'The body was not understood: the key {key} occurs more than once in one object. Send it once.'
+    template = (
+        'The body was not understood: the key {key} occurs more than once in '
+        'one object. Send it once.'
+    )
 
 
 class BodyInvalid(RequestError):
@@ -111,11 +121,16 @@ class MethodOverridden(RequestError):
     """Trove's router would take the request for another method than the one that HTTP names."""
 
     code = 'METHOD_OVERRIDDEN'
-    template = 'The request was not taken: {found} would make another method of it. Send the method that is meant.'
+    template = (
+        'The request was not taken: {found} would make another method of it. '
+        'Send the method that is meant.'
+    )
 
 
 class PathInvalid(RequestError):
-    """Two readers may take a path with such a character for two different ones, so none is asked."""
+    """Two readers may take a path with such a character for two different ones,
+    so none is asked.
+    """
 
     code = 'PATH_INVALID'
     template = (
@@ -153,34 +168,45 @@ class InstanceHasNoServer(RequestError):
 
 
 class GuestAgentMissing(RequestError):
-    """No agent of ours was heard from the guest lately, and without one nothing can be upgraded in one piece."""
+    """No agent of ours was heard from the guest lately,
+    and without one nothing can be upgraded in one piece.
+    """
 
     status = 422
     code = 'GUEST_AGENT_MISSING'
     template = (
-        'Instance {instance_id} cannot be upgraded: {heard}. Ask for an upgrade check of the instance, which asks the guest itself; '
-        'if it finds none either, ask the operator to put the agent into the guest.'
+        'Instance {instance_id} cannot be upgraded: {heard}. Ask for an upgrade check of the '
+        'instance, which asks the guest itself; if it finds none either, ask the operator to put '
+        'the agent into the guest.'
     )
-    never = 'no upgrade agent was ever heard from its guest, so its image holds none or it does not reach the message broker'
+    never = (
+        'no upgrade agent was ever heard from its guest, so its image holds none or it does not '
+        'reach the message broker'
+    )
     silent = (
-        'the upgrade agent of its guest was last heard at {seen_at}, so the guest stopped or hangs, lost the message broker, or got a '
-        'root disk without the agent'
+        'the upgrade agent of its guest was last heard at {seen_at}, so the guest stopped or '
+        'hangs, lost the message broker, or got a root disk without the agent'
     )
 
 
 class BackupOfFormerVersion(RequestError):
-    """Trove would put an incremental backup on top of one that another release of the server has made, and no restore would work."""
+    """Trove would put an incremental backup on top of one that another release of the server has
+    made, and no restore would work.
+    """
 
     status = 422
     code = 'BACKUP_OF_FORMER_VERSION'
     template = (
-        'Instance {instance_id} cannot be backed up incrementally: {found}. Make a full backup of it first, and name it as the '
-        'parent where another one is newer.'
+        'Instance {instance_id} cannot be backed up incrementally: {found}. Make a full backup of '
+        'it first, and name it as the parent where another one is newer.'
     )
-    other_version = 'backup {backup_id}, or one that it builds on, is of datastore version {former}, and the instance has {present}'
+    other_version = (
+        'backup {backup_id}, or one that it builds on, is of datastore version {former}, and the '
+        'instance has {present}'
+    )
     other_release = (
-        'backup {backup_id}, or one that it builds on, is from before the upgrade of {moment}, since when another release of the '
-        'database server runs'
+        'backup {backup_id}, or one that it builds on, is from before the upgrade of {moment}, '
+        'since when another release of the database server runs'
     )
 
 
@@ -196,26 +222,35 @@ class DatabaseUnavailable(RequestError):
 
 
 class SchemaMissing(RequestError):
-    """Our tables are not there, as where the filter came into Trove's pipeline before they were made; or they are an earlier release's."""
+    """Our tables are not there, as where the filter came into Trove's pipeline before they were
+    made; or they are an earlier release's.
+    """
 
     status = 503
     code = 'DATABASE_SCHEMA_MISSING'
-    template = 'The request was not served: the database lacks tables that it needs. Tell the operator: {advice}.'
+    template = (
+        'The request was not served: the database lacks tables that it needs. '
+        'Tell the operator: {advice}.'
+    )
 
 
 class PipelineUnavailable(RequestError):
-    """A part of the pipeline before the API is not available: mostly authtoken, which cannot ask Keystone."""
+    """A part of the pipeline before the API is not available: mostly authtoken,
+    which cannot ask Keystone.
+    """
 
     status = 503
     code = 'SERVICE_UNAVAILABLE'
     template = (
-        'The request was not served: a service that is asked first, as Keystone for the token, gave no answer. '
-        'Try again in some seconds, and tell the operator if it stays so.'
+        'The request was not served: a service that is asked first, as Keystone for the token, '
+        'gave no answer. Try again in some seconds, and tell the operator if it stays so.'
     )
 
 
 class PipelineRefused(RequestError):
-    """A part of the pipeline before the API refuses the request, for a reason that only its status names."""
+    """A part of the pipeline before the API refuses the request,
+    for a reason that only its status names.
+    """
 
     code = 'REQUEST_REFUSED'
     template = (
@@ -224,7 +259,8 @@ class PipelineRefused(RequestError):
     )
 
 
-#: The status of each kind of the domain's errors; a kind that is not here has the status of its nearest parent, else 500.
+#: The status of each kind of the domain's errors; a kind that is not here has the status of its
+#: nearest parent, else 500.
 STATUSES: Mapping[type[exceptions.TroveUpgradeError], int] = {
     exceptions.InstanceNotFound: 404,
     exceptions.DatastoreNotFound: 404,
@@ -297,6 +333,9 @@ def internal(request_id: str, status: int = 500) -> webob.Response:
     """The answer where the fault is ours: the log has the rest, found by the request id."""
     return response(
         status,
-        f'The request could not be served: an internal error was found. Tell the operator its id: {request_id}.',
+        (
+            'The request could not be served: an internal error was found. Tell the operator its '
+            f'id: {request_id}.'
+        ),
         'INTERNAL_ERROR',
     )

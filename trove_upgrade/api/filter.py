@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The paste filter: in Trove's own pipeline it takes what is an upgrade and hands everything else on untouched.
+"""The paste filter: in Trove's own pipeline it takes what is an upgrade and hands
+everything else on untouched.
 
-What it takes is our own resources, and every request that Trove itself would read as an upgrade: PATCH and PUT on an instance with
-`datastore_version` in the body, also by `/mgmt/instances`, which Trove's `extensions` lead any member to by the same handler: so it
-stands before those.  To know that, the body must be read here exactly as it would be read behind us.  Where that cannot be
-told for certain (no length, too long, a key twice, not to be parsed) the request ends here: were it handed on, a second reader could
-find an upgrade in it that was never checked.
+What it takes is our own resources, and every request that Trove itself would read as an upgrade:
+PATCH and PUT on an instance with `datastore_version` in the body, also by `/mgmt/instances`, which
+Trove's `extensions` lead any member to by the same handler: so it stands before those.  To know
+that, the body must be read here exactly as it would be read behind us.  Where that cannot be told
+for certain (no length, too long, a key twice, not to be parsed) the request ends here: were it
+handed on, a second reader could find an upgrade in it that was never checked.
 """
 
 import io
@@ -22,7 +24,9 @@ Inner = Callable[[application.Environ, application.StartResponse], Iterable[byte
 
 
 class UpgradeFilter:
-    """`ours` answers what is claimed, `inner` everything else; `max_body_bytes` is called when a body is read."""
+    """`ours` answers what is claimed, `inner` everything else;
+    `max_body_bytes` is called when a body is read.
+    """
 
     def __init__(self, inner: Inner, ours: Inner, max_body_bytes: Callable[[], int]) -> None:
         self._inner = inner
@@ -78,9 +82,11 @@ def _is_edit(environ: application.Environ) -> bool:
 
 
 def _refuse_override(environ: application.Environ, path: Path) -> None:
-    """Routes' middleware, which Trove uses, lets `_method` in the query or in a posted form stand for the method.
+    """Routes' middleware, which Trove uses, lets `_method` in the query or in a posted
+    form stand for the method.
 
-    :raises MethodOverridden: it might here, so that a POST or a GET would become an upgrade that nobody has checked.
+    :raises MethodOverridden: it might here, so that a POST or a GET would become an upgrade that
+    nobody has checked.
     """
     if path.is_form_for_editing:  # whatever is sent there, a GET is enough
         raise errors.MethodOverridden(found='edit in its address')

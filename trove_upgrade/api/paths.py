@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one reader of paths for the filters in Trove's pipeline: which of Trove's handlers Routes would lead a request to.
+"""The one reader of paths for the filters in Trove's pipeline: which of Trove's handlers Routes
+would lead a request to.
 
-Routes compares a path with regular expressions that end in `$`, and `$` also matches before a line feed at the end. So a path with
-a character that is not printed is refused before any part of it is compared. A space is none of them: clients ask for an instance
-by its name, and look the name up when the answer is 404.
+Routes compares a path with regular expressions that end in `$`, and `$` also matches before a line
+feed at the end. So a path with a character that is not printed is refused before any part of it is
+compared. A space is none of them: clients ask for an instance by its name, and look the name up
+when the answer is 404.
 
-Source: routes/route.py, routes/middleware.py and routes/mapper.py (Routes 2.5); trove/common/api.py and
-trove/extensions/routes/mgmt.py (Trove 26).
+Source: routes/route.py, routes/middleware.py and routes/mapper.py (Routes 2.5); trove/common/api.py
+and trove/extensions/routes/mgmt.py (Trove 26).
 """
 
 import dataclasses
@@ -19,7 +21,8 @@ import webob
 
 from trove_upgrade.api import errors
 
-#: C0, DEL, C1 and the two separators of Unicode: all that a reader of lines could end a line at, and all that no name needs.
+#: C0, DEL, C1 and the two separators of Unicode: all that a reader of lines could end a line at,
+#: and all that no name needs.
 _UNPRINTED = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029]')
 
 #: /{project}/<one of these>...
@@ -64,7 +67,9 @@ class Path:
 
     @property
     def instance(self) -> tuple[str, ...]:
-        """Return the segments of one instance, by whichever of its two ways; none of anything else."""
+        """Return the segments of one instance, by whichever of its two ways;
+        none of anything else.
+        """
         match self.segments:
             case (project_id, 'instances', instance_id) | (
                 project_id,
@@ -77,7 +82,9 @@ class Path:
 
     @property
     def is_form_for_editing(self) -> bool:
-        """Return True for the form that Routes makes for every resource: a GET of it reaches the handler of upgrades."""
+        """Return True for the form that Routes makes for every resource: a GET of it reaches the
+        handler of upgrades.
+        """
         match self.segments:
             case (_, 'mgmt', 'instances', _, last):
                 return last.partition('.')[0] == _FORM_FOR_EDITING
@@ -95,7 +102,8 @@ def names_method(environ: Mapping[str, Any]) -> bool:
 
 
 def method_of(environ: Mapping[str, Any]) -> str:
-    """Return the method that Trove's router takes, as Routes reads it: a query that is empty or no UTF-8 names none.
+    """Return the method that Trove's router takes, as Routes reads it: a query that is empty or no
+    UTF-8 names none.
 
     A posted form could make another method of POST alone.
     """
@@ -115,7 +123,9 @@ def is_posted_form(environ: Mapping[str, Any]) -> bool:
 
 
 def _as_text(path: str) -> str:
-    """Return the path in the characters that its bytes are in UTF-8; what is no UTF-8 stays as WSGI has it."""
+    """Return the path in the characters that its bytes are in UTF-8;
+    what is no UTF-8 stays as WSGI has it.
+    """
     try:
         return path.encode('latin-1').decode()
     except UnicodeError:

@@ -2,19 +2,23 @@
 """An API process' signs of life.  It has no thread of ours, so they come with what happens anyway.
 
 * When the application is loaded it registers: an API that nobody asks anything must be known, too.
-* After an answer it says that it runs, at most once in `interval_seconds`: the client has its answer by then.
+* After an answer it says that it runs, at most once in `interval_seconds`: the
+  client has its answer by then.
 * When the process ends (atexit; under uWSGI its own hook, which comes before) it removes itself.
 
-Processes that are forked after loading (gunicorn --preload, oslo.service) belong to the one that has loaded: they give signs of life for
-its row, and its end is their end.  Some of them end by os._exit and could not remove a row of their own.  Only one that outlives the loader gets
-a row of its own.  Under uWSGI it is the other way round: its master never runs Python's exit handlers, its workers do, so there each
-worker has its own row.
+Processes that are forked after loading (gunicorn --preload, oslo.service) belong to the one that
+has loaded: they give signs of life for its row, and its end is their end.  Some of them end by
+os._exit and could not remove a row of their own.  Only one that outlives the loader gets a row of
+its own.  Under uWSGI it is the other way round: its master never runs Python's exit handlers, its
+workers do, so there each worker has its own row.
 
-No hook runs in every process that ends: a worker of uWSGI that is at a request, or gets a second signal while its hook runs (systemd
-signals the whole group, the master then its workers), runs none or half of it.  What such a process leaves is no trouble: the row
-names its pid and its start, so `db.services` leaves it out as soon as the process is gone.
+No hook runs in every process that ends: a worker of uWSGI that is at a request, or gets a second
+signal while its hook runs (systemd signals the whole group, the master then its workers), runs none
+or half of it.  What such a process leaves is no trouble: the row names its pid and its start, so
+`db.services` leaves it out as soon as the process is gone.
 
-Nothing here fails a request or the loading: what the database refuses is logged once and tried again.
+Nothing here fails a request or the loading: what the database refuses is
+logged once and tried again.
 """
 
 import importlib
@@ -56,7 +60,9 @@ def find_uwsgi() -> Uwsgi | None:
 
 
 class SignsOfLife:
-    """Of the process that made it, and of those forked from it.  `new_presence` is called with the first sign of each that has its own."""
+    """Of the process that made it, and of those forked from it.  `new_presence` is called with the
+    first sign of each that has its own.
+    """
 
     def __init__(
         self,
@@ -91,14 +97,18 @@ class SignsOfLife:
             )
 
     def after(self, answer: Iterable[bytes]) -> Iterable[bytes]:
-        """The answer; where a sign of life is due, one that gives it when the server has closed it."""
+        """The answer; where a sign of life is due, one that gives it when
+        the server has closed it.
+        """
         return answer if self._monotonic() < self._due else _Closing(answer, self._beat_if_due)
 
     def stop(self) -> None:
-        """For atexit.  Takes a few seconds at most, and no time where no database ever took the registration.  May be repeated.
+        """For atexit.  Takes a few seconds at most, and no time where no database ever took the
+        registration.  May be repeated.
 
-        uWSGI ends a worker by C's exit(), which has already destroyed what greenlet keeps of the thread that calls it: where eventlet has
-        patched sockets, as Trove does under every server, that thread can reach no database.  Another one can.
+        uWSGI ends a worker by C's exit(), which has already destroyed what greenlet keeps of the
+        thread that calls it: where eventlet has patched sockets, as Trove does under every server,
+        that thread can reach no database.  Another one can.
         """
         if self._presence is None or not self._is_known or self._has_left:
             return
@@ -117,8 +127,8 @@ class SignsOfLife:
             presence.leave(_LEAVE_SECONDS)
         except Exception as error:  # noqa: BLE001 - the edge of a process that ends
             LOG.warning(
-                '%s could not be removed from upgrade_services: %s. It is listed there until "trove-upgrade-manage service forget '
-                '%s"',
+                '%s could not be removed from upgrade_services: %s. It is listed there until '
+                '"trove-upgrade-manage service forget %s"',
                 presence.registration.binary,
                 _said(error),
                 presence.registration.id,
@@ -139,8 +149,8 @@ class SignsOfLife:
         except Exception as error:  # noqa: BLE001 - see above
             if not self._has_failed:
                 LOG.warning(
-                    'The sign of life could not be written to upgrade_services: %s. It is tried again every %.0f s that has a '
-                    'request',
+                    'The sign of life could not be written to upgrade_services: %s. It is tried '
+                    'again every %.0f s that has a request',
                     _said(error),
                     self._interval,
                 )

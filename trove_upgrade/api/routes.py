@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every address of the API, as data: who answers, who may ask, what the body must be.
 
-Paths are as Trove's mapper sees them: /v1.0 has been taken away.  No regular expressions in them: a malformed id must reach its handler
-and become a 404 that names the thing, because clients look names up on 404 and stop on 400.
+Paths are as Trove's mapper sees them: /v1.0 has been taken away.  No regular expressions in them: a
+malformed id must reach its handler and become a 404 that names the thing, because clients look
+names up on 404 and stop on 400.
 """
 
 import dataclasses
@@ -93,7 +94,8 @@ class RouteMap:
         :raises MethodNotAllowed: something is, and does not take `method`.
         """
         path = path if path == '/' else path.rstrip('/')
-        # Routes would leave out a line feed at the end, and find another resource than the one that was asked for
+        # Routes would leave out a line feed at the end,
+        # and find another resource than the one that was asked for
         found = None if path.endswith('\n') else self._mapper.match(path)
         if not found:
             raise errors.NoSuchResource(path=ascii(path)[1:-1])

@@ -12,7 +12,9 @@ from trove_upgrade.domain import ports, upgrade, versions
 
 
 class TaskManager(Protocol):
-    """Who is nudged.  Neither call waits for a broker or raises: the row is the truth, the nudge saves a delay."""
+    """Who is nudged.  Neither call waits for a broker or raises: the row is the truth,
+    the nudge saves a delay.
+    """
 
     def upgrade(self, context: oslo_context.RequestContext, row: upgrade.Upgrade) -> None:
         """Look at this upgrade now."""

@@ -9,7 +9,8 @@ from trove_upgrade.domain import exceptions, instance, versions
 def instance_of(call: Call, instance_id: str, *, with_details: bool = False) -> instance.Instance:
     """The instance of the address; with its status, fault and replicas where they are to be shown.
 
-    :raises InstanceNotFound: no such one, another project's, or what cannot be an id; clients then look the text up as a name.
+    :raises InstanceNotFound: no such one, another project's, or what cannot be an id; clients then
+    look the text up as a name.
     """
     if not is_uuid(instance_id):
         raise exceptions.InstanceNotFound(instance_id=printable(instance_id))
@@ -22,10 +23,13 @@ def instance_of(call: Call, instance_id: str, *, with_details: bool = False) -> 
 
 
 def target_of(call: Call, row: instance.Instance, wanted: str) -> instance.DatastoreVersion:
-    """The version that `wanted` names, by id or by name within the instance's datastore, if the instance may be upgraded to it.
+    """The version that `wanted` names, by id or by name within the instance's datastore, if the
+    instance may be upgraded to it.
 
-    :raises DatastoreVersionNotFound, DatastoreVersionAmbiguous, DatastoreVersionOfOther: it names none, several, another datastore's.
-    :raises DatastoreVersionInactive, VersionHasNoImage, VersionNotAllowed: it may not be used, or not for this instance.
+    :raises DatastoreVersionNotFound, DatastoreVersionAmbiguous, DatastoreVersionOfOther: it names
+    none, several, another datastore's.
+    :raises DatastoreVersionInactive, VersionHasNoImage, VersionNotAllowed: it may not be used, or
+    not for this instance.
     """
     target = _named(call, row, wanted)
     verdict = call.services.rules.between(row.version, target)
@@ -70,7 +74,8 @@ def _named(call: Call, row: instance.Instance, wanted: str) -> instance.Datastor
 
 
 def version_of(call: Call, datastore_id: str, wanted: str) -> instance.DatastoreVersion:
-    """The version of a datastore by id or name.  Of several with one name the caller's choice is among those that he sees.
+    """The version of a datastore by id or name.  Of several with one name the caller's choice is
+    among those that he sees.
 
     :raises DatastoreVersionNotFound, DatastoreVersionAmbiguous: it names none, or several.
     """

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our options, all in `[trove_upgrade]`, and those of Trove's that we read.  One module per reader; nothing is read at import."""
+"""Our options, all in `[trove_upgrade]`, and those of Trove's that we read.  One module per reader;
+nothing is read at import.
+"""
 
 from oslo_config import cfg
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The log's last edge: control characters of every record become escapes, whichever logger it came from.
+"""The log's last edge: control characters of every record become escapes,
+whichever logger it came from.
 
-Our own loggers do so for their messages (domain.logs). Tracebacks, and what libraries log, hold texts of guests and tenants,
-too: the error of a driver quotes what it could not read.
+Our own loggers do so for their messages (domain.logs). Tracebacks, and what libraries log, hold
+texts of guests and tenants, too: the error of a driver quotes what it could not read.
 """
 
 import logging
@@ -11,7 +12,8 @@ from typing import Any
 
 from trove_upgrade.domain.printable import cut, printable, printable_lines
 
-#: Characters of one message: a library repeats what came over the network, such as the id of a reply.
+#: Characters of one message: a library repeats what came over the network,
+#: such as the id of a reply.
 LONGEST = 65536
 #: Of errors that caused one another, in one traceback.
 _LONGEST_CHAIN = 32
@@ -38,12 +40,14 @@ def _handlers() -> list[logging.Handler]:
 class CleanRecords(logging.Filter):
     """Lets every record pass, with its message in one printable line.
 
-    The texts of its errors are so, too. A formatter adds the lines of a traceback itself, and a line end in an error's text would
-    begin a line that looks like one of the log.
+    The texts of its errors are so, too. A formatter adds the lines of a traceback itself, and a
+    line end in an error's text would begin a line that looks like one of the log.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Replace the texts in `record`. One whose arguments do not fit its format stays as it is: `logging` reports that."""
+        """Replace the texts in `record`. One whose arguments do not fit its format stays as it is:
+        `logging` reports that.
+        """
         try:
             message = record.getMessage()
         except Exception:  # noqa: BLE001 - the edge of any logger's arguments
@@ -60,9 +64,11 @@ class CleanRecords(logging.Filter):
 
 
 class CleanLines(logging.Formatter):
-    """Output of another formatter, without control characters except the ends of its lines: it may add more than the record holds.
+    """Output of another formatter, without control characters except the ends of its lines: it may
+    add more than the record holds.
 
-    oslo.log adds the error that is being handled. Source: oslo_log.formatters.ContextFormatter.format (oslo.log 8).
+    oslo.log adds the error that is being handled. Source:
+    oslo_log.formatters.ContextFormatter.format (oslo.log 8).
     """
 
     def __init__(self, inner: logging.Formatter) -> None:

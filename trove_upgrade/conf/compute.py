@@ -9,9 +9,10 @@ OPTS: list[cfg.Opt] = [
         default=20.0,
         min=1.0,
         max=300.0,
-        help='Seconds to wait for an answer of Nova, Glance or Keystone. Too low: an accepted rebuild looks lost until '
-        'its marker has been read. Too high: a worker hangs on a dead service, and the lease that a rebuild '
-        'needs grows with it, so that a takeover comes later.',
+        help='Seconds to wait for an answer of Nova, Glance or Keystone. Too low: an accepted '
+        'rebuild looks lost until its marker has been read. Too high: a worker hangs on a dead '
+        'service, and the lease that a rebuild needs grows with it, '
+        'so that a takeover comes later.',
     ),
     cfg.StrOpt(
         'compute_service_type', default='compute', help='Type of Nova in the service catalog.'
@@ -33,9 +34,9 @@ OPTS: list[cfg.Opt] = [
         'compute_max_microversion',
         default='2.93',
         regex=r'2\.[0-9]{1,4}$',
-        help="Highest microversion to ask Nova for; the lower of this and of Nova's own highest is used. Below 2.57 user "
-        'data cannot be sent with a rebuild and files are injected instead; below 2.93 servers that boot from a '
-        'volume are refused.',
+        help="Highest microversion to ask Nova for; the lower of this and of Nova's own highest is "
+        'used. Below 2.57 user data cannot be sent with a rebuild and files are injected instead; '
+        'below 2.93 servers that boot from a volume are refused.',
     ),
 ]
 
@@ -43,7 +44,9 @@ CREDENTIALS_GROUP = 'service_credentials'
 
 
 def _formerly(name: str) -> dict[str, str]:
-    """As Trove still reads it from `[DEFAULT]`: a trove.conf that has served for years has these."""
+    """As Trove still reads it from `[DEFAULT]`: a trove.conf that has
+    served for years has these.
+    """
     return {'deprecated_name': name, 'deprecated_group': 'DEFAULT'}
 
 
@@ -103,7 +106,9 @@ CREDENTIALS_OPTS: list[cfg.Opt] = [
 
 
 def register_credentials(conf: cfg.ConfigOpts) -> None:
-    """Register `[service_credentials]`; what another program (Trove) has registered there already stands."""
+    """Register `[service_credentials]`; what another program (Trove) has
+    registered there already stands.
+    """
     for opt in CREDENTIALS_OPTS:
         try:
             conf.register_opt(opt, group=CREDENTIALS_GROUP)

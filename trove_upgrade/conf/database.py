@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Options of our tables.
 
-Where the database is, and how its connections are kept, are oslo.db's own options in `[database]`; none of ours is beside them.
+Where the database is, and how its connections are kept, are oslo.db's own options in `[database]`;
+none of ours is beside them.
 """
 
 from oslo_config import cfg

@@ -23,7 +23,10 @@ def describe(error: cfg.Error) -> str:
     if isinstance(error, cfg.ConfigFileParseError):
         return str(error).partition(": '")[0]
     if isinstance(error, cfg.NoSuchOptError | cfg.TemplateSubstitutionError):
-        return 'a value holds a "$" that begins the name of no option; a "$" of its own, as in a password, is written as "$$"'
+        return (
+            'a value holds a "$" that begins the name of no option; a "$" of its own, as in a '
+            'password, is written as "$$"'
+        )
     if isinstance(error, cfg.ConfigSourceValueError):  # of a file, or of the environment
         text = str(error).partition(' is not valid: ')[0]
         return _LOCATION.sub(r'in \1', text) + ' is not valid'

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The start of a program: its configuration is read, and its log is opened.
 
-What the libraries raise where a file is not there, or is not what it should be, becomes an error with a code.
+What the libraries raise where a file is not there, or is not what it should be,
+becomes an error with a code.
 """
 
 import contextlib
@@ -16,7 +17,8 @@ from trove_upgrade.domain import exceptions
 
 PROJECT = 'trove-upgrade'
 
-#: Libraries that write requests and answers at DEBUG: user data with the broker's account, the registry's login and keys.
+#: Libraries that write requests and answers at DEBUG: user data with the broker's account, the
+#: registry's login and keys.
 HELD = (
     'amqp',
     'cinderclient',
@@ -41,8 +43,9 @@ class LogUnusable(exceptions.TroveUpgradeError):
 
     code = 'LOG_UNUSABLE'
     template = (
-        'The log cannot be opened: {found}. Let [DEFAULT] log_file and log_dir name a place that the user of this program can write, and '
-        "log_config_append a file of Python's logging configuration."
+        'The log cannot be opened: {found}. Let [DEFAULT] log_file and log_dir name a place that '
+        'the user of this program can write, and log_config_append a file of '
+        "Python's logging configuration."
     )
 
 
@@ -53,7 +56,8 @@ def read(
     program: str | None = None,
     files: list[str] | None = None,
 ) -> None:
-    """Read the command line and the files that it names; else `files`; else those in oslo.config's places.
+    """Read the command line and the files that it names; else `files`;
+    else those in oslo.config's places.
 
     :raises ConfigurationInvalid: a file is not there, or cannot be read or understood.
     """
@@ -85,7 +89,8 @@ def reading() -> Iterator[None]:
 def open_log(conf: cfg.ConfigOpts) -> None:
     """Set the log up.  Its options must have been registered before `read`.
 
-    Neither `debug` nor `default_log_levels` nor `log_config_append` makes a library write what it sends, and no record writes a control character.
+    Neither `debug` nor `default_log_levels` nor `log_config_append` makes a library write what it
+    sends, and no record writes a control character.
 
     :raises LogUnusable: it cannot be.
     """
@@ -104,7 +109,9 @@ def open_log(conf: cfg.ConfigOpts) -> None:
 
 
 def _hold_libraries() -> None:
-    """Children that a configuration names have levels of their own; those that are made later take their parent's."""
+    """Children that a configuration names have levels of their own;
+    those that are made later take their parent's.
+    """
     known = [
         name
         for name in logging.root.manager.loggerDict

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Addresses of the operator's network in sentences: URLs, IP addresses, and names with a port.
 
-The sentences come from guests, which are other people's machines.  So every pattern takes time that grows with the length of the text and no
-faster: each consumes a whole run of characters without going back into it, and starts only where a run does.
+The sentences come from guests, which are other people's machines.  So every pattern takes time that
+grows with the length of the text and no faster: each consumes a whole run of characters without
+going back into it, and starts only where a run does.
 """
 
 import re
@@ -25,7 +26,9 @@ def hide(text: str) -> str:
 
 
 def _without_ipv6(found: re.Match[str]) -> str:
-    """Four groups make one, as of a MAC; so does `::` beside a digit, which names of programs do not have."""
+    """Four groups make one, as of a MAC; so does `::` beside a digit,
+    which names of programs do not have.
+    """
     groups = found[0].strip(':').split(':')
     is_address = len(groups) > 3 or ('::' in found[0] and any(map(str.isdigit, found[0])))
     return HIDDEN if is_address and len(groups) <= 8 and max(map(len, groups)) <= 4 else found[0]

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bounds and forms of each field that a guest's answer or heartbeat has.
 
-A guest is another's machine. Texts for people are cut, with a mark, and control characters become escapes: an operator can
-still read them. Ids, outcomes and facts are refused where they are not of their form: a cut one would be another one.
+A guest is another's machine. Texts for people are cut, with a mark, and control characters become
+escapes: an operator can still read them. Ids, outcomes and facts are refused where they are not of
+their form: a cut one would be another one.
 """
 
 import re
@@ -34,11 +35,15 @@ _MARKER = re.compile(r'[A-Za-z0-9][A-Za-z0-9-]{0,63}:[0-9]{1,10}')
 
 
 class AnswerOutOfBounds(ValueError):
-    """The guest said more than is taken, or in another form.  The text names fields of ours, and nothing of what came."""
+    """The guest said more than is taken, or in another form.  The text names fields of ours, and
+    nothing of what came.
+    """
 
 
 def require_size(wire: Any, characters: int) -> None:
-    """:raises AnswerOutOfBounds: it is nested too deeply, has more characters, or holds what is no JSON."""
+    """:raises AnswerOutOfBounds: it is nested too deeply, has more characters,
+    or holds what is no JSON.
+    """
     try:
         tree.require(wire, characters=characters)
     except tree.ValueOutOfBounds as error:
@@ -97,9 +102,11 @@ def result(wire: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stored(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the data of a row with each value that is larger than a guest's facts may be cut, as facts are.
+    """Return the data of a row with each value that is larger than a guest's facts
+    may be cut, as facts are.
 
-    Earlier releases kept whatever a guest answered. What the steps themselves write is never so large.
+    Earlier releases kept whatever a guest answered. What the steps themselves
+    write is never so large.
     """
     return {name: _within(name, value) for name, value in data.items()}
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trove's backups, as far as an upgrade matters to them: the chain below an incremental backup must be of one release of the server.
+"""Trove's backups, as far as an upgrade matters to them: the chain below an incremental backup must
+be of one release of the server.
 
-An incremental backup holds the pages that have changed since its parent. It can be restored only on top of all its ancestors, by one
-release of the database's tools; after an upgrade the parent is of another release. Trove compares no versions, so that the restore
-is the first to fail. Source: trove/backup/models.py, Backup.create (Trove 26).
+An incremental backup holds the pages that have changed since its parent. It can be restored only on
+top of all its ancestors, by one release of the database's tools; after an upgrade the parent is of
+another release. Trove compares no versions, so that the restore is the first to fail. Source:
+trove/backup/models.py, Backup.create (Trove 26).
 """
 
 import dataclasses
@@ -13,7 +15,8 @@ from collections.abc import Iterable, Sequence
 from trove_upgrade.domain import states, upgrade, versions
 
 _S = states.UpgradeState
-#: Storage driver of volume snapshots, which are whole without a parent. Source: trove/taskmanager/models.py, create_backup (Trove 26).
+#: Storage driver of volume snapshots, which are whole without a parent. Source:
+#: trove/taskmanager/models.py, create_backup (Trove 26).
 SNAPSHOTS = 'cinder'
 
 
@@ -52,11 +55,13 @@ def began_at(chain: Iterable[Backup]) -> datetime.datetime | None:
 def replaced_since(
     chain: Sequence[Backup], upgrades_newest_first: Iterable[upgrade.Upgrade]
 ) -> upgrade.Upgrade | None:
-    """The newest upgrade that has put another release of the server on the data since the chain began; None: there is none.
+    """The newest upgrade that has put another release of the server on the data since the chain
+    began; None: there is none.
 
-    It tells what equal version ids hide: a version that was repointed to a newer image, and an instance that went to another version
-    and came back. An upgrade and a backup exclude one another, so the moment at which the upgrade was accepted divides the backups,
-    also where the clocks of the API and of the database differ by seconds.
+    It tells what equal version ids hide: a version that was repointed to a newer image, and an
+    instance that went to another version and came back. An upgrade and a backup exclude one
+    another, so the moment at which the upgrade was accepted divides the backups, also where the
+    clocks of the API and of the database differ by seconds.
     """
     moment = began_at(chain)
     if moment is None:
@@ -72,7 +77,9 @@ def replaced_since(
 
 
 def _replaced_server(ended: upgrade.Upgrade) -> bool:
-    """Return True where another release has worked on the data; for unknown releases, where the version or the image is another one."""
+    """Return True where another release has worked on the data; for unknown releases, where the
+    version or the image is another one.
+    """
     if not (ended.state is _S.COMPLETED or (ended.state is _S.FAILED and ended.no_return)):
         return False
     former, running = (

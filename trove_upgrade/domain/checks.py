@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Preflight rules: what an instance, its server, an image and Nova itself must be like before an upgrade may begin.
+"""Preflight rules: what an instance, its server, an image and Nova itself must be like before an
+upgrade may begin.
 
-Pure functions over pictures of the world; what the guest checks by itself is not here.  A message says what could not be done,
-what was found, and what to do next; codes are stable.
+Pure functions over pictures of the world; what the guest checks by itself is not here.  A message
+says what could not be done, what was found, and what to do next; codes are stable.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,8 @@ from trove_upgrade.domain import compute, instance, upgrade, versions
 
 OK, WARNING, REFUSED, UNKNOWN = 'ok', 'warning', 'refused', 'unknown'
 
-#: From here on Nova re-images a root disk that is a volume.  Source: Nova api-ref, microversion 2.93.
+#: From here on Nova re-images a root disk that is a volume.  Source: Nova api-ref,
+#: microversion 2.93.
 VOLUME_BACKED_SINCE = (2, 93)
 
 _GB = 1 << 30
@@ -42,7 +44,10 @@ def check_instance(row: instance.Instance, expected: instance.Task) -> Results:
         results.append(
             refused(
                 'instance_task',
-                f'{cannot}: its task is {row.task.name}, expected {expected.name}. Wait until it has ended.',
+                (
+                    f'{cannot}: its task is {row.task.name}, expected {expected.name}. '
+                    'Wait until it has ended.'
+                ),
                 'INSTANCE_BUSY',
             )
         )
@@ -60,8 +65,8 @@ def check_instance(row: instance.Instance, expected: instance.Task) -> Results:
         results.append(
             refused(
                 'instance_cluster',
-                f'{cannot}: it is a member of cluster {row.cluster_id}, and members of a cluster are not '
-                f'upgraded one by one. Upgrade the cluster.',
+                f'{cannot}: it is a member of cluster {row.cluster_id}, and members of a cluster '
+                'are not upgraded one by one. Upgrade the cluster.',
                 'INSTANCE_IN_CLUSTER',
             )
         )
@@ -88,8 +93,8 @@ def check_version(
     return [
         refused(
             'version',
-            f'{former.datastore_name} {former.name} cannot be upgraded to {target.name}: {verdict.reason}. The upgrade '
-            f'targets of the instance list what is allowed.',
+            f'{former.datastore_name} {former.name} cannot be upgraded to {target.name}: '
+            f'{verdict.reason}. The upgrade targets of the instance list what is allowed.',
             str(verdict.code),
         )
     ]
@@ -101,10 +106,12 @@ def check_configuration_group(
     target: instance.DatastoreVersion,
     known: Sequence[str],
 ) -> Results:
-    """What the instance's configuration group sets must be among the target's parameters, as Trove has them loaded.
+    """What the instance's configuration group sets must be among the target's parameters, as Trove
+    has them loaded.
 
-    `configured` and `known` are names; dashes and underscores mean the same to every server.  An instance without a group has no
-    such check, and a target without loaded parameters can say nothing: the guest still compares with the facts of its image.
+    `configured` and `known` are names; dashes and underscores mean the same to every server.  An
+    instance without a group has no such check, and a target without loaded parameters can say
+    nothing: the guest still compares with the facts of its image.
     """
     name = 'configuration_group'
     if row.configuration_id is None:
@@ -114,9 +121,9 @@ def check_configuration_group(
             upgrade.CheckResult(
                 name,
                 WARNING,
-                f'Configuration group {row.configuration_id} of instance {row.id} cannot be compared with {target.name}: no '
-                f'configuration parameters are loaded for that version. Load them with '
-                f'trove-upgrade-manage db_load_datastore_config_parameters.',
+                f'Configuration group {row.configuration_id} of instance {row.id} cannot be '
+                f'compared with {target.name}: no configuration parameters are loaded for that '
+                'version. Load them with trove-upgrade-manage db_load_datastore_config_parameters.',
                 'CONFIGURATION_PARAMETERS_NOT_LOADED',
             )
         ]
@@ -126,8 +133,9 @@ def check_configuration_group(
         return [
             refused(
                 name,
-                f'Instance {row.id} cannot be upgraded to {target.name}: its configuration group {row.configuration_id} sets '
-                f'{", ".join(missing)}, which {target.name} does not have. Take them out of the group, or detach it, and upgrade again.',
+                f'Instance {row.id} cannot be upgraded to {target.name}: its configuration group '
+                f'{row.configuration_id} sets {", ".join(missing)}, which {target.name} does not '
+                'have. Take them out of the group, or detach it, and upgrade again.',
                 'CONFIGURATION_PARAMETER_UNKNOWN',
             )
         ]
@@ -137,7 +145,9 @@ def check_configuration_group(
 
 
 def check_server(picture: compute.ComputePicture) -> Results:
-    """What Nova refuses to rebuild: a server that is not ACTIVE, locked, busy, or on a host that is down."""
+    """What Nova refuses to rebuild: a server that is not ACTIVE, locked, busy,
+    or on a host that is down.
+    """
     server = picture.server
     cannot = f'Server {server.id} cannot be rebuilt'
     results: Results = []
@@ -194,8 +204,9 @@ def check_root(picture: compute.ComputePicture) -> Results:
     return [
         refused(
             'root_disk',
-            f'Server {picture.server.id} cannot be rebuilt: its root disk is a volume, and this Nova has microversion '
-            f'{_dotted(picture.max_microversion)}, 2.93 is needed. Upgrade Nova, or move the instance.',
+            f'Server {picture.server.id} cannot be rebuilt: its root disk is a volume, and this '
+            f'Nova has microversion {_dotted(picture.max_microversion)}, 2.93 is needed. Upgrade '
+            'Nova, or move the instance.',
             'VOLUME_BACKED_ROOT',
         )
     ]
@@ -208,8 +219,9 @@ def check_metadata(picture: compute.ComputePicture) -> Results:
         return [
             refused(
                 'metadata_quota',
-                f'Server {picture.server.id} cannot be rebuilt: it would have {entries} metadata entries, and the quota '
-                f'of the service project is {picture.metadata_quota}. Raise it or remove an entry.',
+                f'Server {picture.server.id} cannot be rebuilt: it would have {entries} metadata '
+                f'entries, and the quota of the service project is {picture.metadata_quota}. Raise '
+                'it or remove an entry.',
                 'METADATA_QUOTA',
             )
         ]
@@ -223,7 +235,10 @@ def check_image(image: compute.Image, server: compute.Server) -> Results:
         return [
             refused(
                 'image_active',
-                f'{cannot}: its status is {image.status}. Upload it, or register the version with another one.',
+                (
+                    f'{cannot}: its status is {image.status}. Upload it, or register the version '
+                    'with another one.'
+                ),
                 'IMAGE_NOT_ACTIVE',
             )
         ]
@@ -232,8 +247,8 @@ def check_image(image: compute.Image, server: compute.Server) -> Results:
         results.append(
             refused(
                 'image_ram',
-                f'{cannot}: it needs {image.min_ram_mb} MB of memory and the flavor has {server.flavor_ram_mb}. '
-                f'Resize the instance first.',
+                f'{cannot}: it needs {image.min_ram_mb} MB of memory and the flavor has '
+                f'{server.flavor_ram_mb}. Resize the instance first.',
                 'IMAGE_NEEDS_RAM',
             )
         )
@@ -244,8 +259,8 @@ def check_image(image: compute.Image, server: compute.Server) -> Results:
             results.append(
                 refused(
                     'image_disk',
-                    f'{cannot}: it needs {needed} GB of root disk and the flavor has {server.flavor_disk_gb}. '
-                    f'Resize the instance first.',
+                    f'{cannot}: it needs {needed} GB of root disk and the flavor has '
+                    f'{server.flavor_disk_gb}. Resize the instance first.',
                     'IMAGE_NEEDS_DISK',
                 )
             )
@@ -255,7 +270,9 @@ def check_image(image: compute.Image, server: compute.Server) -> Results:
 
 
 def from_guest(checks: Sequence[Mapping[str, object]]) -> Results:
-    """The guest's own results; what a newer agent says in a form that is not known counts as not checked."""
+    """The guest's own results; what a newer agent says in a form that is not
+    known counts as not checked.
+    """
     results: Results = []
     for entry in checks:
         outcome = str(entry.get('outcome'))

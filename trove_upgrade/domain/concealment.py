@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sentences as a tenant reads them: without what belongs to the operator, which are addresses, images and servers.
+"""Sentences as a tenant reads them: without what belongs to the operator, which are addresses,
+images and servers.
 
-Causes, messages of steps and checks are written for operators, who have to find these. Linear in the length of the text, as guests and
-other services write some of it.
+Causes, messages of steps and checks are written for operators, who have to find these. Linear in
+the length of the text, as guests and other services write some of it.
 """
 
 import re
@@ -21,7 +22,9 @@ _NAMED = re.compile(
 
 
 def for_tenant(text: str, ids: Iterable[str | None] = ()) -> str:
-    """Return `text` with HIDDEN in the place of ids of images and servers, and of `ids`, and without addresses."""
+    """Return `text` with HIDDEN in the place of ids of images and servers, and of `ids`, and
+    without addresses.
+    """
     for each in ids:
         if each:
             text = text.replace(each, HIDDEN)

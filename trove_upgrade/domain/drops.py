@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages that were dropped, counted by reason: a sender of thousands fills no log.
 
-Each account of the broker can send messages that are not for belief.  The log tells of them at most once a minute for each
-reason, and then how many there were.
+Each account of the broker can send messages that are not for belief.  The log tells of them at most
+once a minute for each reason, and then how many there were.
 """
 
 import threading

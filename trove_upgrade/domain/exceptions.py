@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every error that a user, an operator or another part of the system has to tell apart.
 
-The class is the kind. `code` is stable: never changed, never given to another kind, and documented; the text may improve.
-A message has three parts: what could not be done, what was found, what to do next.
+The class is the kind. `code` is stable: never changed, never given to another kind, and documented;
+the text may improve. A message has three parts: what could not be done, what was found,
+what to do next.
 """
 
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 class TroveUpgradeError(Exception):
     """What all our errors have in common.
 
-    `template` is filled with the keyword arguments, which stay readable in `facts` for a report or a log.
+    `template` is filled with the keyword arguments, which stay readable in
+    `facts` for a report or a log.
     """
 
     code = 'INTERNAL_ERROR'
@@ -29,11 +31,15 @@ class TroveUpgradeError(Exception):
 
 
 class Dropped(TroveUpgradeError):
-    """A message that counts as never sent.  Its sender is told; the log gets no line for each (`domain.drops`)."""
+    """A message that counts as never sent.  Its sender is told; the log gets no line for each
+    (`domain.drops`).
+    """
 
 
 class Unanswered(Dropped):
-    """A message that gets no answer at all: its sender waits and asks again, where an error would make it give up."""
+    """A message that gets no answer at all: its sender waits and asks again, where an error would
+    make it give up.
+    """
 
 
 class IllegalMove(TroveUpgradeError):
@@ -43,7 +49,7 @@ class IllegalMove(TroveUpgradeError):
     template = 'An upgrade cannot go from {current} to {new}: what may follow is {allowed}. Report this as a bug.'
 
 
-# --- what a request can be refused for -------------------------------------------------------------------------
+# --- what a request can be refused for ------------------------------------------------------------
 
 
 class InstanceNotFound(TroveUpgradeError):
@@ -79,8 +85,8 @@ class DatastoreVersionAmbiguous(TroveUpgradeError):
 
     code = 'DATASTORE_VERSION_AMBIGUOUS'
     template = (
-        'Datastore version {version} of datastore {datastore} is ambiguous: {count} versions have this name. '
-        'Use the id of one of them: {ids}.'
+        'Datastore version {version} of datastore {datastore} is ambiguous: {count} versions have '
+        'this name. Use the id of one of them: {ids}.'
     )
 
 
@@ -89,8 +95,8 @@ class DatastoreVersionOfOther(TroveUpgradeError):
 
     code = 'DATASTORE_VERSION_OF_OTHER_DATASTORE'
     template = (
-        'Datastore version {version} cannot be used for instance {instance_id}: it belongs to datastore '
-        '{other}, and the instance runs {datastore}. Name a version of {datastore}.'
+        'Datastore version {version} cannot be used for instance {instance_id}: it belongs to '
+        'datastore {other}, and the instance runs {datastore}. Name a version of {datastore}.'
     )
 
 
@@ -109,8 +115,8 @@ class VersionNotAllowed(TroveUpgradeError):
 
     code = 'VERSION_NOT_ALLOWED'
     template = (
-        'Instance {instance_id} cannot be upgraded from {datastore} {former} to {target}: {reason}. '
-        'The upgrade targets of the instance list what is allowed.'
+        'Instance {instance_id} cannot be upgraded from {datastore} {former} to {target}: '
+        '{reason}. The upgrade targets of the instance list what is allowed.'
     )
 
 
@@ -129,8 +135,9 @@ class InstanceNeedsRetry(InstanceBusy):
 
     code = 'INSTANCE_NEEDS_RETRY'
     template = (
-        'Instance {instance_id} cannot be upgraded now: its upgrade {upgrade_id} has failed ({error_code}). '
-        'The operator can continue it with "trove-upgrade-manage upgrade retry {upgrade_id}".'
+        'Instance {instance_id} cannot be upgraded now: its upgrade {upgrade_id} has failed '
+        '({error_code}). The operator can continue it with '
+        '"trove-upgrade-manage upgrade retry {upgrade_id}".'
     )
 
 
@@ -158,12 +165,14 @@ class RetryRefused(TroveUpgradeError):
 
 
 class RetryLeadsBack(RetryRefused):
-    """The former server may have been started by a rollback: going forward could lose what it has written."""
+    """The former server may have been started by a rollback: going forward could
+    lose what it has written.
+    """
 
     code = 'ROLLBACK_UNFINISHED'
     template = (
-        'Upgrade {upgrade_id} cannot be retried: its rollback has begun to restore the former version on the data. '
-        'Finish that: trove-upgrade-manage upgrade rollback {upgrade_id}'
+        'Upgrade {upgrade_id} cannot be retried: its rollback has begun to restore the former '
+        'version on the data. Finish that: trove-upgrade-manage upgrade rollback {upgrade_id}'
     )
 
 
@@ -174,7 +183,7 @@ class RollbackRefused(TroveUpgradeError):
     template = 'Upgrade {upgrade_id} cannot be rolled back: {found}. {advice}'
 
 
-# --- what a taskmanager meets -----------------------------------------------------------------------------------
+# --- what a taskmanager meets ---------------------------------------------------------------------
 
 
 class LeaseLost(TroveUpgradeError):
@@ -185,17 +194,22 @@ class LeaseLost(TroveUpgradeError):
 
 
 class InstanceChanged(TroveUpgradeError):
-    """Somebody else has changed the instance while the upgrade held it: nothing of theirs is overwritten."""
+    """Somebody else has changed the instance while the upgrade held it: nothing
+    of theirs is overwritten.
+    """
 
     code = 'INSTANCE_CHANGED'
     template = (
-        'Upgrade {upgrade_id} found instance {instance_id} changed by somebody else: its task is {task}, '
-        'expected UPGRADING. Nothing was overwritten. Look who changed it before anything else.'
+        'Upgrade {upgrade_id} found instance {instance_id} changed by somebody else: its task is '
+        '{task}, expected UPGRADING. Nothing was overwritten. '
+        'Look who changed it before anything else.'
     )
 
 
 class InstanceDeleted(InstanceChanged):
-    """It was deleted in the middle of its upgrade: there is nothing left to undo, to restore or to mark."""
+    """It was deleted in the middle of its upgrade: there is nothing left to undo,
+    to restore or to mark.
+    """
 
     code = 'INSTANCE_DELETED'
     template = (
@@ -220,7 +234,9 @@ class NotServingBefore(StepRefused):
 
 
 class StepFailed(TroveUpgradeError):
-    """A step cannot be brought to its end; the upgrade ends FAILED, or is rolled back where that is allowed."""
+    """A step cannot be brought to its end; the upgrade ends FAILED,
+    or is rolled back where that is allowed.
+    """
 
     code = 'STEP_FAILED'
     template = '{reason}'
@@ -271,12 +287,14 @@ class ImageNotFound(TroveUpgradeError):
 
 
 class GuestUnavailable(TroveUpgradeError):
-    """No answer of the guest agent that could be used: ask again later.  Unknown whether it was heard."""
+    """No answer of the guest agent that could be used: ask again later.
+    Unknown whether it was heard.
+    """
 
     code = 'GUEST_UNAVAILABLE'
     template = (
-        'The guest agent of instance {instance_id} did not answer {method} within {timeout_seconds} s. '
-        'Look at the guest if this lasts.'
+        'The guest agent of instance {instance_id} did not answer {method} within '
+        '{timeout_seconds} s. Look at the guest if this lasts.'
     )
 
 
@@ -285,9 +303,10 @@ class GuestNeverHeard(GuestUnavailable):
 
     code = 'GUEST_NEVER_HEARD'
     template = (
-        'The guest of instance {instance_id} did not answer {method} within {timeout_seconds} s, and no upgrade agent was ever heard '
-        'from it: its image probably holds none, or it does not reach the message broker. Ask the operator to put the agent into '
-        'the guest; operators find how under "Images and versions" in the guide.'
+        'The guest of instance {instance_id} did not answer {method} within {timeout_seconds} s, '
+        'and no upgrade agent was ever heard from it: its image probably holds none, or it does '
+        'not reach the message broker. Ask the operator to put the agent into the guest; operators '
+        'find how under "Images and versions" in the guide.'
     )
 
 
@@ -296,9 +315,10 @@ class GuestSilent(GuestUnavailable):
 
     code = 'GUEST_SILENT'
     template = (
-        'The guest of instance {instance_id} did not answer {method} within {timeout_seconds} s. Its upgrade agent was last heard at '
-        '{seen_at}: since then the guest stopped or hangs, lost the message broker, or got a root disk without the agent. Try again '
-        'in some minutes; if it stays silent, ask the operator to look at the console and the image of its server.'
+        'The guest of instance {instance_id} did not answer {method} within {timeout_seconds} s. '
+        'Its upgrade agent was last heard at {seen_at}: since then the guest stopped or hangs, '
+        'lost the message broker, or got a root disk without the agent. Try again in some minutes; '
+        'if it stays silent, ask the operator to look at the console and the image of its server.'
     )
 
 
@@ -307,9 +327,10 @@ class GuestRestarted(GuestUnavailable):
 
     code = 'GUEST_RESTARTED'
     template = (
-        'The guest of instance {instance_id} did not answer {method} within {timeout_seconds} s. Its upgrade agent was last heard at '
-        '{seen_at}, in another boot than the one that the upgrade has to do with: the guest was restarted or rebuilt meanwhile. Ask '
-        'the operator to look at the console of its server, and at what restarted it.'
+        'The guest of instance {instance_id} did not answer {method} within {timeout_seconds} s. '
+        'Its upgrade agent was last heard at {seen_at}, in another boot than the one that the '
+        'upgrade has to do with: the guest was restarted or rebuilt meanwhile. Ask the operator to '
+        'look at the console of its server, and at what restarted it.'
     )
 
 
@@ -318,8 +339,9 @@ class GuestStillWorking(GuestUnavailable):
 
     code = 'GUEST_STILL_WORKING'
     template = (
-        'The guest agent of instance {instance_id} answers, and had not finished {method} after {timeout_seconds} s. Try again later; '
-        'if it stays so, ask the operator to look into the log of the agent.'
+        'The guest agent of instance {instance_id} answers, and had not finished {method} after '
+        '{timeout_seconds} s. Try again later; if it stays so, ask the operator to look into the '
+        'log of the agent.'
     )
 
 
@@ -328,8 +350,8 @@ class GuestNotAsked(GuestUnavailable):
 
     code = 'GUEST_NOT_ASKED'
     template = (
-        'The guest agent of instance {instance_id} was not asked for {method}: the message broker gave no answer within '
-        '{timeout_seconds} s. Look at the broker if this lasts.'
+        'The guest agent of instance {instance_id} was not asked for {method}: the message broker '
+        'gave no answer within {timeout_seconds} s. Look at the broker if this lasts.'
     )
 
 
@@ -345,8 +367,8 @@ class BrokerUnavailable(TroveUpgradeError):
 
     code = 'BROKER_UNAVAILABLE'
     template = (
-        'The queues of the taskmanagers cannot be looked at: {found}. Look at {option} and at the broker, then run the '
-        'same command again.'
+        'The queues of the taskmanagers cannot be looked at: {found}. Look at {option} and at the '
+        'broker, then run the same command again.'
     )
 
 
@@ -355,9 +377,10 @@ class BrokerRefused(BrokerUnavailable):
 
     code = 'BROKER_REFUSED'
     template = (
-        'The broker refuses what was asked about the queues of the taskmanagers: {found}. What was deleted before stays deleted. Give the '
-        'user of {option} the right to configure queues and exchanges that begin with "trove-upgrade" ("rabbitmqctl '
-        'set_permissions"), or delete them with rabbitmqctl; then run the same command again.'
+        'The broker refuses what was asked about the queues of the taskmanagers: {found}. What was '
+        'deleted before stays deleted. Give the user of {option} the right to configure queues and '
+        'exchanges that begin with "trove-upgrade" ("rabbitmqctl set_permissions"), or delete them '
+        'with rabbitmqctl; then run the same command again.'
     )
 
 

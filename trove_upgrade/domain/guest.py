@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What travels between a taskmanager and a guest agent (guest RPC 1.1), and its form on the wire.
 
-Guest work is a job in the guest, journalled under (upgrade id, attempt, method): a call starts or joins the job and answers
-within seconds with RUNNING, or with the result.  A second call never does the work twice.
+Guest work is a job in the guest, journalled under (upgrade id, attempt, method): a call starts or
+joins the job and answers within seconds with RUNNING, or with the result.  A second call
+never does the work twice.
 """
 
 import dataclasses
@@ -50,15 +51,14 @@ class GuestCall:
     attempt: int
     generation: int
     deadline: datetime.datetime  #: aware UTC, for agents that know no `seconds`
-    target: Mapping[
-        str, Any
-    ]  #: target facts: datastore_manager, server_version, options, option_groups, plugins, uids, ...
+    #: target facts: datastore_manager, server_version, options, option_groups, plugins, uids, ...
+    target: Mapping[str, Any]
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)  #: the operator's choices
-    upgrade_info: Mapping[str, Any] = dataclasses.field(
-        default_factory=dict
-    )  #: pre_upgrade's result, for the later methods
+    #: pre_upgrade's result, for the later methods
+    upgrade_info: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    #: from when the call comes: then the guest gives up and undoes what it can; None: at the
+    #: deadline, by the guest's own clock
     seconds: int | None = None
-    #: from when the call comes: then the guest gives up and undoes what it can; None: at the deadline, by the guest's own clock
 
     def to_wire(self) -> dict[str, Any]:
         """JSON-ready keyword arguments of the RPC call; instance_id travels in the topic, too."""
@@ -97,11 +97,14 @@ class GuestAnswer:
     percent: int | None = None
     code: str | None = None  #: stable; set where the state is REFUSED or FAILED
     serving: bool = False  #: the database answers clients (after an undo: whether it serves again)
+    #: point of no return: the new server has been started on the data directory; None: it cannot be
+    #: told, the volume is not seen
     server_started_on_data: bool | None = None
-    #: point of no return: the new server has been started on the data directory; None: it cannot be told, the volume is not seen
+    #: check_upgrade: {'checks': [{name, outcome, message, code}]};
+    #: pre_upgrade: {'upgrade_info': {...}};
+    #: post_upgrade: {'fingerprint': {...}, 'settings_changed': [...]};
+    #: verify_upgrade: {'server_version': ..., 'checks': [...]}
     result: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    #: check_upgrade: {'checks': [{name, outcome, message, code}]}; pre_upgrade: {'upgrade_info': {...}};
-    #: post_upgrade: {'fingerprint': {...}, 'settings_changed': [...]}; verify_upgrade: {'server_version': ..., 'checks': [...]}
 
     def to_wire(self) -> dict[str, Any]:
         """A JSON-ready dictionary."""
@@ -113,7 +116,8 @@ class GuestAnswer:
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:
-        """The reverse of `to_wire`, within the bounds of `domain.answers`; unknown keys of a newer agent are dropped.
+        """The reverse of `to_wire`, within the bounds of `domain.answers`; unknown keys of a newer
+        agent are dropped.
 
         :raises KeyError, TypeError, ValueError: a key is missing or of the wrong form.
         """
@@ -152,7 +156,8 @@ class Heartbeat:
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:
-        """The reverse of `to_wire`, within the bounds of `domain.answers`; unknown keys are dropped.
+        """The reverse of `to_wire`, within the bounds of `domain.answers`;
+        unknown keys are dropped.
 
         :raises KeyError, TypeError, ValueError: a key is missing or of the wrong form.
         """

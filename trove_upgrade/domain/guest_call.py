@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arguments of the guest agent's calls, as the broker brought them: each account there can send one.
+"""Arguments of the guest agent's calls, as the broker brought them: each
+account there can send one.
 
 A job acts as root on what a call says, so a call is read as a whole before one begins.
 """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names of container images, read as registries and engines read them.
 
-Source: the grammar of references of the distribution project (reference/reference.go and normalize.go), which the OCI distribution
-specification shares for names, tags and digests.
+Source: the grammar of references of the distribution project (reference/reference.go and
+normalize.go), which the OCI distribution specification shares for names, tags and digests.
 """
 
 import dataclasses
@@ -69,7 +69,9 @@ class ImageReference:
 
     @property
     def exact(self) -> str:
-        """The text for an engine: by the digest where there is one, and the tag is then left out; else by the tag."""
+        """The text for an engine: by the digest where there is one, and the tag is then left out;
+        else by the tag.
+        """
         return (
             f'{self.name}@{self.digest}' if self.digest else f'{self.name}:{self.tag or "latest"}'
         )
@@ -94,14 +96,17 @@ def repository_of(text: object) -> str:
 def registry_of(address: str) -> str:
     """Return the registry that the address of a login means, a host or a URL.
 
-    Source: docker/registry, ConvertToHostname: the scheme and all from the first slash on do not count.
+    Source: docker/registry, ConvertToHostname: the scheme and all from the
+    first slash on do not count.
     """
     without_scheme = address.strip().lower().removeprefix('https://').removeprefix('http://')
     return _registry(without_scheme.partition('/')[0])
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Registry and path; the first part is a registry only where no repository of Docker's own could be called so."""
+    """Registry and path; the first part is a registry only where no repository of Docker's own
+    could be called so.
+    """
     first, slash, rest = name.partition('/')
     if not slash or (
         first.lower() == first and first != 'localhost' and not set(first) & set('.:[')

@@ -9,7 +9,8 @@ import enum
 class Task(enum.IntEnum):
     """Trove's task of an instance (`instances.task_id`); names are what Trove calls them.
 
-    Source: trove/instance/tasks.py (Trove 26).  A code that is not listed here is read as BUSY_OTHER.
+    Source: trove/instance/tasks.py (Trove 26).  A code that is not listed
+    here is read as BUSY_OTHER.
     """
 
     BUSY_OTHER = 0
@@ -64,7 +65,9 @@ class DatastoreVersion:
 
 @dataclasses.dataclass(frozen=True)
 class GuestClasses:
-    """What Trove's agent loads for a version, as guest_info.conf names it; None: this Trove has no such setting."""
+    """What Trove's agent loads for a version, as guest_info.conf names it;
+    None: this Trove has no such setting.
+    """
 
     registry_ext: (
         str | None
@@ -74,7 +77,9 @@ class GuestClasses:
 
 @dataclasses.dataclass(frozen=True)
 class Hold:
-    """Who holds an instance, re-read before anything that cannot be taken back: Trove saves whole stale objects."""
+    """Who holds an instance, re-read before anything that cannot be taken back: Trove
+    saves whole stale objects.
+    """
 
     task: Task
     version_id: str | None  #: None once Trove has deleted it

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loggers whose lines are whole.
 
-oslo.log appends the exception that is being handled to every line from WARNING on, in the library's own words. Our lines
-name the cause already, in words that hold no password. A guest or a tenant cannot end a line and begin one of its own:
-control characters of everything that is logged become escapes.
+oslo.log appends the exception that is being handled to every line from WARNING on, in the library's
+own words. Our lines name the cause already, in words that hold no password. A guest or a tenant
+cannot end a line and begin one of its own: control characters of everything
+that is logged become escapes.
 """
 
 import logging
@@ -14,13 +15,15 @@ from trove_upgrade.domain.printable import printable
 
 
 class WholeLines(logging.LoggerAdapter[logging.Logger]):
-    """Logger to whose lines no formatter of oslo.log adds; where a traceback is asked for, both stay as they are."""
+    """Logger to whose lines no formatter of oslo.log adds; where a traceback is asked for, both
+    stay as they are.
+    """
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         """Log from within the handler of a plain KeyError, which the formatters leave out.
 
-        They ask `sys.exc_info`, which sees the handlers of all callers, too, and ignore what `extra` holds.
-        Source: oslo_log.formatters._get_error_summary (oslo.log 8).
+        They ask `sys.exc_info`, which sees the handlers of all callers, too, and ignore what
+        `extra` holds. Source: oslo_log.formatters._get_error_summary (oslo.log 8).
         """
         if not self.isEnabledFor(level):
             return

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Notes of an upgrade: what its tenant should learn of it although it did not end because of that.
 
-In a row's data they are three lists.  Releases up to borealis wrote plain sentences, and a guest sends some; a row can hold both.
-Whatever a row or a guest says in another form is left out: it is shown to people, and nothing is decided by it.
+In a row's data they are three lists.  Releases up to borealis wrote plain sentences, and a guest
+sends some; a row can hold both.  Whatever a row or a guest says in another form is left out: it is
+shown to people, and nothing is decided by it.
 """
 
 import dataclasses
@@ -17,7 +18,8 @@ Json = Mapping[str, Any]
 #: Keys of a row's data.
 WARNINGS, REMARKS, SETTINGS_CHANGED = 'warnings', 'remarks', 'settings_changed'
 
-#: A guest is another's machine: so many notes of one kind, and so many characters of one text, are kept.
+#: A guest is another's machine: so many notes of one kind,
+#: and so many characters of one text, are kept.
 MOST = 100
 LONGEST = 1000
 
@@ -101,7 +103,9 @@ class SettingChange:
 
     @property
     def message(self) -> str:
-        """For a person.  Of two lists it names the members that differ: optimizer_switch alone has forty."""
+        """For a person.  Of two lists it names the members that differ:
+        optimizer_switch alone has forty.
+        """
         lists = all(
             ',' in value and not value.endswith(printable.CUT)
             for value in (self.before, self.after)
@@ -168,7 +172,9 @@ class Notes:
         }
 
     def for_tenant(self) -> Self:
-        """The same without what belongs to the operator.  Settings are the tenant's own: the database shows them."""
+        """The same without what belongs to the operator.  Settings are the tenant's own: the
+        database shows them.
+        """
         return dataclasses.replace(
             self,
             warnings=tuple(note.for_tenant() for note in self.warnings),

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The place where an unexpected error was raised, for a message that an operator can report.
 
-Nothing of the error's own text: it can hold a password, a statement or a tenant's data.  The log has it, with the traceback.
+Nothing of the error's own text: it can hold a password, a statement or a tenant's data.  The log
+has it, with the traceback.
 """
 
 import errno
@@ -14,12 +15,19 @@ _CHAIN = 3
 
 
 def unexpected(what: str, error: BaseException, log: str) -> str:
-    """Return the sentences for `what`, such as 'pre_upgrade failed'; `log` is where the traceback was written."""
-    return f'{what}: an unexpected error was found, {of(error)}. Look at its traceback in {log}, and report it as a bug.'
+    """Return the sentences for `what`, such as 'pre_upgrade failed';
+    `log` is where the traceback was written.
+    """
+    return (
+        f'{what}: an unexpected error was found, {of(error)}. Look at its traceback in {log}, and '
+        'report it as a bug.'
+    )
 
 
 def of(error: BaseException) -> str:
-    """Return the kind, module, line and function of `error`, and of the errors that it was raised from."""
+    """Return the kind, module, line and function of `error`,
+    and of the errors that it was raised from.
+    """
     found: list[str] = []
     current: BaseException | None = error
     while current is not None and len(found) < _CHAIN:

@@ -30,7 +30,9 @@ class Compute(Protocol):
         """
 
     def server_with_user_data(self, server_id: str) -> compute.Server:
-        """Read all of it, for a rebuild alone: user data holds accounts and keys.  Raises as `server`."""
+        """Read all of it, for a rebuild alone: user data holds accounts and
+        keys.  Raises as `server`.
+        """
 
     def flavor_id(self, server_id: str) -> str | None:
         """The id of the server's flavor; None where Nova does not name it.  Raises as `server`."""
@@ -43,7 +45,8 @@ class Compute(Protocol):
     ) -> None:
         """Ask for a rebuild.  Returns when Nova has accepted it, not when it is done.
 
-        All other metadata of `server` is kept.  Not idempotent: a second call rebuilds again.  Compare `server.marker` first.
+        All other metadata of `server` is kept.  Not idempotent: a second call rebuilds again.
+        Compare `server.marker` first.
 
         :raises RebuildRefused: a definite no (4xx but 409); nothing was changed.
         :raises RebuildConflict: 409, the server has another task; wait and look again.
@@ -52,7 +55,9 @@ class Compute(Protocol):
         """
 
     def rebuild_result(self, server: compute.Server) -> compute.RebuildResult:
-        """What became of the last accepted rebuild: the instance action's result with the server's status."""
+        """What became of the last accepted rebuild: the instance action's result
+        with the server's status.
+        """
 
 
 class ServerDirectory(Protocol):
@@ -61,7 +66,8 @@ class ServerDirectory(Protocol):
     def servers(
         self, instances: Sequence[instance.Instance]
     ) -> Mapping[str, compute.ServerSummary]:
-        """By server id, in one list call; a server that Nova does not have is missing in the answer.
+        """By server id, in one list call; a server that Nova does not have
+        is missing in the answer.
 
         :raises ComputeUnavailable: no answer within [trove_upgrade] server_list_timeout (seconds).
         """
@@ -77,7 +83,8 @@ class Images(Protocol):
         """
 
     def newest(self, tags: Sequence[str]) -> compute.Image:
-        """The newest active image with all these tags (how Trove resolves a version that has tags and no image).
+        """The newest active image with all these tags (how Trove resolves a version
+        that has tags and no image).
 
         :raises ImageNotFound: there is none.
         """
@@ -87,14 +94,17 @@ class GuestBroker(Protocol):
     """The message broker, asked on behalf of a guest that is still to be rebuilt."""
 
     def refusal(self, instance_id: str, files: Mapping[str, str]) -> str | None:
-        """Return why the agents of the guest would not be heard with these configuration files (name -> text).
+        """Return why the agents of the guest would not be heard with these
+        configuration files (name -> text).
 
-        None where they would, where the broker lets nobody in now, and where the files do not name it.  Changes nothing.
+        None where they would, where the broker lets nobody in now, and where the files do not name
+        it.  Changes nothing.
         """
 
 
 class Guest(Protocol):
-    """The guest agent of one instance.  Every method starts or joins a journalled job and answers within seconds.
+    """The guest agent of one instance.  Every method starts or joins a journalled job
+    and answers within seconds.
 
     :raises GuestUnavailable: no answer in time; ask again later, it is safe.
     """
@@ -103,13 +113,19 @@ class Guest(Protocol):
         """All checks, nothing changed.  `result['checks']` is a list of check results."""
 
     def pre_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
-        """Check, fingerprint and stop in one session, stash, unmount.  `result['upgrade_info']` once DONE."""
+        """Check, fingerprint and stop in one session, stash,
+        unmount.  `result['upgrade_info']` once DONE.
+        """
 
     def abort_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
-        """Undo pre_upgrade, on the former image.  DONE and `serving` once the database answers clients again."""
+        """Undo pre_upgrade, on the former image.  DONE and `serving` once the
+        database answers clients again.
+        """
 
     def post_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
-        """Restore the stash, start the new server isolated, upgrade the data, compare, open for clients."""
+        """Restore the stash, start the new server isolated, upgrade the data, compare,
+        open for clients.
+        """
 
     def verify_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
         """Version over SQL, write probe, durable mount and autostart."""
@@ -118,23 +134,33 @@ class Guest(Protocol):
         """The upgrade is COMPLETED: the stash may go after its hours."""
 
     def greet(self, instance_id: str) -> None:
-        """Let a guest that has a key tell under it in which start of its agent it is; no job is begun."""
+        """Let a guest that has a key tell under it in which start of its agent it is;
+        no job is begun.
+        """
 
 
 class UpgradeRepository(Protocol):
-    """`instance_upgrades` with what a taskmanager does to it.  Leases are compared by the database's clock."""
+    """`instance_upgrades` with what a taskmanager does to it.  Leases are compared by the
+    database's clock.
+    """
 
     def due(self, limit: int) -> Sequence[Turn]:
-        """PENDING or RUNNING rows whose next_run_at has come and whose lease is free or has run out.
+        """PENDING or RUNNING rows whose next_run_at has come and whose
+        lease is free or has run out.
 
-        The oldest first, and of each project the first before any other's second, so that a limit leaves out none.
+        The oldest first, and of each project the first before any other's second, so that a limit
+        leaves out none.
         """
 
     def turn(self, upgrade_id: str) -> Turn | None:
-        """Return the turn that a nudge may put in; None: it has ended, was never there, or rests after a call without answer."""
+        """Return the turn that a nudge may put in; None: it has ended, was never there, or rests
+        after a call without answer.
+        """
 
     def get(self, upgrade_id: str, project_id: str | None = None) -> upgrade.Upgrade:
-        """:raises UpgradeNotFound: none, or of another project than `project_id` where that is given."""
+        """:raises UpgradeNotFound: none, or of another project than
+        `project_id` where that is given.
+        """
 
     def claim(self, upgrade_id: str, owner: str, lease_seconds: float) -> upgrade.Upgrade:
         """Take the row: generation + 1, PENDING becomes RUNNING.
@@ -148,9 +174,11 @@ class UpgradeRepository(Protocol):
     def save(
         self, held: upgrade.Upgrade, *, release_for_seconds: float | None = None
     ) -> upgrade.Upgrade:
-        """Write step, steps, data, rebuild_attempt, cause, error_code, step_deadline, stalls WHERE the generation is still ours.
+        """Write step, steps, data, rebuild_attempt, cause, error_code, step_deadline, stalls WHERE
+        the generation is still ours.
 
-        With `release_for_seconds` the lease is let go and next_run_at set that far ahead (0: at once).
+        With `release_for_seconds` the lease is let go and next_run_at set
+        that far ahead (0: at once).
 
         :raises LeaseLost: overtaken; nothing was written.
         """
@@ -163,17 +191,21 @@ class UpgradeRepository(Protocol):
         cause: str | None = None,
         error_code: str | None = None,
     ) -> upgrade.Upgrade:
-        """One transaction: final state, outbox event, the instance's task FROM UPGRADING, its fault or its new version.
+        """One transaction: final state, outbox event, the instance's task FROM UPGRADING, its fault
+        or its new version.
 
-        COMPLETED and ROLLED_BACK also write the 'finish' event.  If the compare-and-set on the instance fails, its task is not
-        overwritten, and the upgrade ends FAILED with INSTANCE_CHANGED or INSTANCE_DELETED (and its error event); only the version is told,
-        where it COMPLETED.  A task that was set back to NONE meanwhile is nobody's: it ends as it would have.
+        COMPLETED and ROLLED_BACK also write the 'finish' event.  If the compare-and-set on the
+        instance fails, its task is not overwritten, and the upgrade ends FAILED with
+        INSTANCE_CHANGED or INSTANCE_DELETED (and its error event); only the version is told, where
+        it COMPLETED.  A task that was set back to NONE meanwhile is nobody's:
+        it ends as it would have.
 
         :raises LeaseLost: overtaken; nothing was written.
         """
 
     def retry(self, upgrade_id: str) -> upgrade.Upgrade:
-        """FAILED -> RUNNING for the next attempt, UPGRADING_ERROR -> UPGRADING, 'start' event: one transaction.
+        """FAILED -> RUNNING for the next attempt, UPGRADING_ERROR -> UPGRADING,
+        'start' event: one transaction.
 
         :raises UpgradeNotFound, RetryRefused, InstanceChanged: and nothing was written.
         """
@@ -189,7 +221,9 @@ class InstanceRepository(Protocol):
     """Trove's instances."""
 
     def get(self, instance_id: str, project_id: str | None = None) -> instance.Instance:
-        """:raises InstanceNotFound: none, deleted, or of another project than `project_id` where that is given."""
+        """:raises InstanceNotFound: none, deleted, or of another project than
+        `project_id` where that is given.
+        """
 
     def task(self, instance_id: str) -> instance.Task:
         """The task now, re-read (Trove saves whole stale objects)."""
@@ -201,7 +235,9 @@ class InstanceRepository(Protocol):
         """What `service_statuses` says now; None: nothing yet."""
 
     def ssl_mode(self, instance_id: str) -> str | None:
-        """As guest_info.conf has it ('None' where TLS is off); None: this Trove has no such setting."""
+        """As guest_info.conf has it ('None' where TLS is off);
+        None: this Trove has no such setting.
+        """
 
     def set_service_status(self, instance_id: str, status: str) -> None:
         """Alone only: what `service_statuses` says ('healthy', 'upgrading', 'shutdown', ...)."""
@@ -211,7 +247,9 @@ class UpgradeCheckRepository(Protocol):
     """`upgrade_checks`."""
 
     def due(self, limit: int) -> Sequence[Turn]:
-        """PENDING ones, and RUNNING ones whose lease has run out; project by project as those of upgrades."""
+        """PENDING ones, and RUNNING ones whose lease has run out;
+        project by project as those of upgrades.
+        """
 
     def turn(self, check_id: str) -> Turn | None:
         """Return the turn that a nudge may put in; None: it has ended, or was never there."""
@@ -227,10 +265,11 @@ class OutboxRepository(Protocol):
     """`upgrade_outbox`."""
 
     def pending(self, limit: int, kinds: Collection[str]) -> Sequence[upgrade.OutboxEvent]:
-        """Unsent events of these kinds whose next try has come, those that were tried least often first.
+        """Unsent events of these kinds whose next try has come,
+        those that were tried least often first.
 
-        Per upgrade only the oldest one of each of the two kinds of receivers (notifications; guest), so that order holds and a silent
-        guest holds up no notification.
+        Per upgrade only the oldest one of each of the two kinds of receivers (notifications;
+        guest), so that order holds and a silent guest holds up no notification.
         """
 
     def sent(self, event_id: str) -> None:
@@ -241,10 +280,13 @@ class OutboxRepository(Protocol):
 
 
 class GuestRepository(Protocol):
-    """`upgrade_guests`: the last heartbeat of each guest, and the image that its server was booted from."""
+    """`upgrade_guests`: the last heartbeat of each guest,
+    and the image that its server was booted from.
+    """
 
     def record(self, heartbeat: guest.Heartbeat, key_id: str | None = None) -> bool:
-        """Insert or update, seen_at by the database's clock; False: there is no such instance, and nothing was kept.
+        """Insert or update, seen_at by the database's clock; False: there is no such instance, and
+        nothing was kept.
 
         :param key_id: the key that it came under; None: it came unsealed.
         """
@@ -311,7 +353,9 @@ class DatastoreRepository(Protocol):
         """Names of Trove's datastore_configuration_parameters of this version."""
 
     def configured_parameters(self, configuration_id: str) -> Sequence[str]:
-        """Names of what a configuration group sets; empty for one that is deleted, or that nobody knows."""
+        """Names of what a configuration group sets; empty for one that is deleted,
+        or that nobody knows.
+        """
 
 
 class Notifier(Protocol):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text of rows, guests and tenants where it leaves the product: log, terminal, row, configuration file."""
+"""Text of rows, guests and tenants where it leaves the product: log, terminal, row,
+configuration file.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,8 +13,8 @@ CUT = '...'
 def printable(text: str) -> str:
     """Return `text` as one line, with what a terminal would obey, or would not show, as escapes.
 
-    These are control characters, line separators, marks of writing direction, and lone surrogates, which could not be
-    printed at all. A space is the only separator that stays.
+    These are control characters, line separators, marks of writing direction, and lone surrogates,
+    which could not be printed at all. A space is the only separator that stays.
     """
     if text.isprintable():
         return text
@@ -39,7 +41,9 @@ def printable_value(value: Any) -> Any:
 
 
 def cut(text: str, longest: int) -> str:
-    """Return `text` as one printable line of at most `longest` characters, with a mark where it was longer."""
+    """Return `text` as one printable line of at most `longest` characters,
+    with a mark where it was longer.
+    """
     shown = printable(text[: longest + 1])
     if len(text) <= longest and len(shown) <= longest:
         return shown

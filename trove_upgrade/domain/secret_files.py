@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files of a guest that hold the broker's account, and that the database server's user must not read.
+"""Files of a guest that hold the broker's account, and that the database
+server's user must not read.
 
-A tenant reads with `LOAD_FILE` whatever the server's user can read.  User data writes these files, and the guest agent looks for them.
+A tenant reads with `LOAD_FILE` whatever the server's user can read.  User data writes these files,
+and the guest agent looks for them.
 """
 
 import posixpath
@@ -10,15 +12,19 @@ import re
 #: Trove's own: guest_info, the agents' configuration, and what else Trove injects.
 DIRECTORY = '/etc/trove'
 
-#: Something that is set, as files of oslo.config, of environments and of JSON do: `name =`, `export NAME=`, `"name":`.
+#: Something that is set, as files of oslo.config, of environments and of JSON do: `name =`,
+#: `export NAME=`, `"name":`.
 _SET = re.compile(
-    r'(?:^|[{,;\[])[ \t]*(?:export[ \t]{1,8})?["\']?([a-z][a-z0-9_-]{0,127})["\']?[ \t]{0,64}[=:][ \t]{0,64}[^\s]',
+    r'(?:^|[{,;\[])[ \t]*(?:export[ \t]{1,8})?["\']?([a-z][a-z0-9_-]{0,127})["\']?'
+    r'[ \t]{0,64}[=:][ \t]{0,64}[^\s]',
     re.MULTILINE | re.IGNORECASE,
 )
-#: Options by which agents reach the broker, the registry and other services.  No plain `password`: an option file that the server
-#: itself must read may set one.  Sources: oslo.messaging's options, oslo.config's names of variables, trove/common/cfg.py (Trove 26).
+#: Options by which agents reach the broker, the registry and other services.  No plain `password`:
+#: an option file that the server itself must read may set one.  Sources: oslo.messaging's options,
+#: oslo.config's names of variables, trove/common/cfg.py (Trove 26).
 _OPTION = re.compile(
-    r'(?:.*_)?(?:transport_url|(?:rabbit|kafka|container_registry)_(?:.*_)?password|rabbit_hosts?|[a-z0-9]+_encr_key|'
+    r'(?:.*_)?(?:transport_url|(?:rabbit|kafka|container_registry)_(?:.*_)?password|rabbit_hosts?|'
+    r'[a-z0-9]+_encr_key|'
     r'(?:nova_proxy|neutron|service)_(?:.*_)?(?:admin_)?pass(?:word)?)'
 )
 #: An account in the address of a broker, under whichever name and on whichever line of an option.

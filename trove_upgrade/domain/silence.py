@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A guest that does not answer: the message depends on whether, when, and in which boot its agent was heard before."""
+"""A guest that does not answer: the message depends on whether, when, and in which boot its agent
+was heard before.
+"""
 
 import datetime
 
@@ -9,7 +11,8 @@ from trove_upgrade.domain import exceptions, guest
 def explained(
     error: exceptions.GuestUnavailable, last: guest.LastWord | None, boot_id: str | None = None
 ) -> exceptions.GuestUnavailable:
-    """`error` with what the last word of the guest adds to it; one that is of a known kind already stays.
+    """`error` with what the last word of the guest adds to it;
+    one that is of a known kind already stays.
 
     `boot_id` is the boot that the upgrade counts on; None: it counts on none.
     """
@@ -23,7 +26,9 @@ def explained(
 
 
 def is_of_outage(error: exceptions.TroveUpgradeError) -> bool:
-    """Return True where the broker or Nova gave no answer: nothing is known of the guest, and it does not count as a silent one."""
+    """Return True where the broker or Nova gave no answer: nothing is known of the guest, and it
+    does not count as a silent one.
+    """
     return isinstance(
         error,
         exceptions.ComputeUnavailable | exceptions.MessagingUnavailable | exceptions.GuestNotAsked,

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The states and steps of an upgrade, and which may follow which.
 
-Names are stored in rows and shown to users: neither a state nor a step is ever renamed once released.
+Names are stored in rows and shown to users: neither a state nor a step is
+ever renamed once released.
 """
 
 import enum
@@ -51,7 +52,8 @@ MOVES: dict[UpgradeState, frozenset[UpgradeState]] = {
 #: An upgrade in one of these holds its instance: no second one may begin.
 ACTIVE: frozenset[UpgradeState] = frozenset({_S.PENDING, _S.RUNNING})
 
-#: An attempt that has come to one of these has an end: an event says so, and no taskmanager works on it.
+#: An attempt that has come to one of these has an end: an event says so,
+#: and no taskmanager works on it.
 ENDED: frozenset[UpgradeState] = frozenset(_S) - ACTIVE
 
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nested values that came over the broker: refused or cut before anything walks them without a limit.
+"""Nested values that came over the broker: refused or cut before anything
+walks them without a limit.
 
-A function that calls itself, `json.dumps` too, ends in RecursionError on a value that is nested deeply enough.
+A function that calls itself, `json.dumps` too, ends in RecursionError on a value that
+is nested deeply enough.
 """
 
 import math
@@ -10,14 +12,17 @@ from typing import Any
 
 from trove_upgrade.domain.printable import CUT, cut, is_plain
 
-#: Levels of mappings and lists in anything that the two sides exchange.  A target's facts have four.
+#: Levels of mappings and lists in anything that the two sides exchange.  A
+#: target's facts have four.
 DEEPEST = 16
 #: Largest whole number that every database's JSON keeps exact.
 LARGEST_NUMBER = 2**63 - 1
 
 
 class ValueOutOfBounds(ValueError):
-    """A value is nested too deeply, too long, or of no form of JSON's.  The text holds nothing of the value."""
+    """A value is nested too deeply, too long, or of no form of JSON's.  The text
+    holds nothing of the value.
+    """
 
 
 def require(value: Any, *, characters: int, deepest: int = DEEPEST) -> None:
@@ -25,7 +30,8 @@ def require(value: Any, *, characters: int, deepest: int = DEEPEST) -> None:
 
     `characters` counts texts, names, and one for each other value, list and mapping.
 
-    :raises ValueOutOfBounds: it is nested more than `deepest` levels, has more characters, or holds what is no JSON.
+    :raises ValueOutOfBounds: it is nested more than `deepest` levels, has more characters, or holds
+    what is no JSON.
     """
     waiting: list[tuple[Any, int]] = [(value, 0)]
     left = characters
@@ -49,7 +55,8 @@ def require(value: Any, *, characters: int, deepest: int = DEEPEST) -> None:
 def require_plain(value: Any, *, longest: int) -> None:
     """Check that each text and name in `value` is one printable line; call `require` first.
 
-    :raises ValueOutOfBounds: one has a control character or a line separator, or is longer than `longest`.
+    :raises ValueOutOfBounds: one has a control character or a line separator,
+    or is longer than `longest`.
     """
     waiting = [value]
     while waiting:

@@ -8,30 +8,38 @@ from typing import Any, Self
 
 from trove_upgrade.domain import notes, states
 
-#: In a row's data: why the upgrade is given up before the rebuild, so that a takeover goes on giving it up.
+#: In a row's data: why the upgrade is given up before the rebuild,
+#: so that a takeover goes on giving it up.
 UNDOING = 'undoing'
-#: In a row's data: why it goes back to the former image, so that a takeover goes on going back: {'cause', 'error_code'}.
+#: In a row's data: why it goes back to the former image, so that a takeover goes on going back:
+#: {'cause', 'error_code'}.
 ROLLING_BACK = 'rolling_back'
-#: In a row's data: the attempt in which post_upgrade was last sent to the target's guest.  From then on the point of no return
-#: counts as passed, unless that attempt's guest has said otherwise.
+#: In a row's data: the attempt in which post_upgrade was last sent to the target's guest.  From
+#: then on the point of no return counts as passed, unless that attempt's guest has said otherwise.
 SENT = 'post_upgrade_sent_in_attempt'
-#: In a row's data: the attempt in which the target's guest said, at its end, that no server was started on the data.
+#: In a row's data: the attempt in which the target's guest said, at its end, that no server was
+#: started on the data.
 UNTOUCHED = 'data_untouched_in_attempt'
-#: In a row's data: the attempt in which post_upgrade was last sent to the former image's guest: its server may have written.
+#: In a row's data: the attempt in which post_upgrade was last sent to the former image's guest: its
+#: server may have written.
 SENT_BACK = 'rollback_sent_in_attempt'
-#: In a row's data: the attempt that the current rebuild_attempt was raised for, and how many were raised in it.
+#: In a row's data: the attempt that the current rebuild_attempt was raised for,
+#: and how many were raised in it.
 ASKED_FOR = 'rebuild_for_attempt'
 ASKED = 'rebuilds_in_attempt'
-#: In a row's data: Nova has been seen to carry our marker in this attempt; the former guest is gone or going.
+#: In a row's data: Nova has been seen to carry our marker in this attempt;
+#: the former guest is gone or going.
 ACCEPTED = 'rebuild_accepted_in_attempt'
 
-#: In a row's data: when Trove's conductor had last been told of the database before post_upgrade was sent; ISO 8601.
+#: In a row's data: when Trove's conductor had last been told of the database before post_upgrade
+#: was sent; ISO 8601.
 STATUS_SEEN = 'service_status_seen_at'
 #: In a row's data: the attempt in which verify has passed, and when.
 VERIFIED = 'verified_in_attempt'
 VERIFIED_AT = 'verified_at'
 
-#: Anything that JSON can hold: the frozen dataclasses keep what they do not interpret in such a mapping.
+#: Anything that JSON can hold: the frozen dataclasses keep what they do not
+#: interpret in such a mapping.
 Json = Mapping[str, Any]
 
 
@@ -51,7 +59,9 @@ class StepRun:
 
 @dataclasses.dataclass(frozen=True)
 class Upgrade:
-    """A row of `instance_upgrades`, as it was when read.  Change it with `evolve` and save it under its generation."""
+    """A row of `instance_upgrades`, as it was when read.  Change it with `evolve` and save
+    it under its generation.
+    """
 
     id: str
     instance_id: str
@@ -77,8 +87,9 @@ class Upgrade:
     step_deadline: datetime.datetime | None = None
     ended_at: datetime.datetime | None = None
     steps: tuple[StepRun, ...] = ()
+    #: what steps hand on: 'former_boot_id', 'upgrade_info', 'fingerprint', 'undoing',
+    #: 'downtime_seconds', ...
     data: Json = dataclasses.field(default_factory=dict)
-    #: what steps hand on: 'former_boot_id', 'upgrade_info', 'fingerprint', 'undoing', 'downtime_seconds', ...
     cause: str | None = None
     error_code: str | None = None
     request_id: str | None = None
@@ -87,12 +98,16 @@ class Upgrade:
 
     @property
     def marker(self) -> str:
-        """What the server's metadata and user data carry, so that nobody asks Nova twice for one rebuild."""
+        """What the server's metadata and user data carry,
+        so that nobody asks Nova twice for one rebuild.
+        """
         return f'{self.id}:{self.rebuild_attempt}'
 
     @property
     def is_rolling_back(self) -> bool:
-        """Whether the steps lead to the former image; stays after the end, for what is said to the guest later."""
+        """Whether the steps lead to the former image; stays after the end,
+        for what is said to the guest later.
+        """
         return ROLLING_BACK in self.data
 
     @property
@@ -107,7 +122,9 @@ class Upgrade:
 
     @property
     def wanted_number(self) -> str:
-        """What verify wants to hear: a way back ends at what the former server itself said before it was stopped."""
+        """What verify wants to hear: a way back ends at what the former server itself
+        said before it was stopped.
+        """
         return (
             str(self.data.get('former_server_version') or '')
             if self.is_rolling_back
@@ -131,7 +148,9 @@ class Upgrade:
         return notes.Notes.of(self.data)
 
     def silent_seconds(self, now: datetime.datetime) -> float:
-        """For how long a taskmanager should have worked on it and none has; 0 while one holds it, it waits, or it has ended."""
+        """For how long a taskmanager should have worked on it and none has; 0 while one holds it,
+        it waits, or it has ended.
+        """
         since = self.lease_until or self.next_run_at or self.updated_at
         return max(0.0, (now - since).total_seconds()) if self.state in states.ACTIVE else 0.0
 
@@ -142,13 +161,20 @@ class Upgrade:
 
     @property
     def may_have_served_again(self) -> bool:
-        """Whether a rollback may have started the former server on the data: unless it was refused for `no_return`."""
+        """Whether a rollback may have started the former server on the data: unless it was refused
+        for `no_return`.
+        """
         return SENT_BACK in self.data and not self.no_return
 
     def why_no_rollback(self) -> str | None:
-        """What stands in the way of the former image, as far as this row knows; None: nothing does."""
+        """What stands in the way of the former image, as far as this row knows;
+        None: nothing does.
+        """
         if self.no_return:
-            return 'the new server may have been started on its data, so that the former one could damage it'
+            return (
+                'the new server may have been started on its data, '
+                'so that the former one could damage it'
+            )
         if self.data.get(ACCEPTED) is None or UNDOING in self.data:
             return 'Nova has not accepted a rebuild, so that there is nothing to go back from'
         if self.former_image_id is None:

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """`upgrade_info`: the facts that pre_upgrade hands to post_upgrade by way of the taskmanager's row.
 
-Ids and digests, no secrets.  It is the only thing that the new root disk trusts: what is on the volume is believed once it
-matches.  Each side parses it for itself: the taskmanager before it is stored, and again before it is sent or rendered into a
-file; the guest before anything is done.  A value is one printable line, so that none can become a second option of a file.
+Ids and digests, no secrets.  It is the only thing that the new root disk trusts: what is on the
+volume is believed once it matches.  Each side parses it for itself: the taskmanager before it is
+stored, and again before it is sent or rendered into a file; the guest before anything is done.  A
+value is one printable line, so that none can become a second option of a file.
 
-An agent that knows RPC 1.0 only may have a schema of its own: its facts are handed back as they came, within the same bounds,
-and those that have a name of ours have our form.
+An agent that knows RPC 1.0 only may have a schema of its own: its facts are handed back as they
+came, within the same bounds, and those that have a name of ours have our form.
 """
 
 import dataclasses
@@ -85,7 +86,8 @@ class UpgradeInfo:
 
     @classmethod
     def from_wire(cls, wire: Any) -> Self:
-        """Read `wire`; fields that only a newer agent has are dropped here, and bounded all the same.
+        """Read `wire`; fields that only a newer agent has are dropped here,
+        and bounded all the same.
 
         :raises Invalid: a field is missing or not of its form, or the whole is too large.
         """
@@ -101,11 +103,13 @@ class UpgradeInfo:
 
 
 def carried(wire: Any) -> dict[str, Any]:
-    """Return the facts as a taskmanager keeps and hands them on: with those of a newer agent, or of one of RPC 1.0.
+    """Return the facts as a taskmanager keeps and hands them on: with those of a newer agent,
+    or of one of RPC 1.0.
 
     Empty where there are none: `None` is what an agent of RPC 1.0 without any returns.
 
-    :raises Invalid: as `UpgradeInfo.from_wire`; without a schema, where a field of our name has another form.
+    :raises Invalid: as `UpgradeInfo.from_wire`; without a schema,
+    where a field of our name has another form.
     """
     if wire is None:
         return {}
@@ -131,7 +135,9 @@ def volume_uuid(wire: Any) -> str | None:
 
 
 def not_returned(found: str) -> exceptions.StepFailed:
-    """Return the error for facts that came back to a guest and are not those that pre_upgrade handed out."""
+    """Return the error for facts that came back to a guest and are not those
+    that pre_upgrade handed out.
+    """
     return exceptions.StepFailed(
         f'The upgrade cannot go on: upgrade_info is not what pre_upgrade returned, {found}. '
         f'Retry the upgrade; report this if it stays.',

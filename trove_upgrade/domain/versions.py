@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which version of a datastore may follow which.
 
-The rules are data: a table shipped beside this module, which an operator's file extends. The code knows three things only: a
-version may follow itself, within a series the patch level never falls, and no rule of anybody leads downwards.
+The rules are data: a table shipped beside this module, which an operator's file extends. The code
+knows three things only: a version may follow itself, within a series the patch level never falls,
+and no rule of anybody leads downwards.
 """
 
 import dataclasses
@@ -48,7 +49,9 @@ class Reason(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """Whether a version may follow another one; `reason` is a sentence's part without its full stop."""
+    """Whether a version may follow another one; `reason` is a sentence's
+    part without its full stop.
+    """
 
     allowed: bool
     reason: str
@@ -60,10 +63,11 @@ class RulesError(ValueError):
 
 
 def read_number(text: str | None) -> Number | None:
-    """What a version's name or number says, as numbers; None where nothing in it reads as a version.
+    """What a version's name or number says, as numbers;
+    None where nothing in it reads as a version.
 
-    Names are the operators' own: 5.7.29, 8.0-ga, mariadb-10.11, debian12-mariadb-10.11.14. A number at the start counts first,
-    then one behind a product's name, then one with a dot, then any.
+    Names are the operators' own: 5.7.29, 8.0-ga, mariadb-10.11, debian12-mariadb-10.11.14. A number
+    at the start counts first, then one behind a product's name, then one with a dot, then any.
     """
     if not text:
         return None
@@ -148,14 +152,16 @@ class Rules:
             return cls.parse(*texts)
         except RulesError as error:
             raise RulesError(
-                f'The version rules of {operators_file or "this package"} cannot be used: {error}. Mend [trove_upgrade] version_rules_file '
-                'or the file.'
+                f'The version rules of {operators_file or "this package"} cannot be used: {error}. '
+                'Mend [trove_upgrade] version_rules_file or the file.'
             ) from error
 
     def between(
         self, former: instance.DatastoreVersion, target: instance.DatastoreVersion
     ) -> Verdict:
-        """Whether an instance of version `former` may be upgraded to `target`, as far as the two rows tell."""
+        """Whether an instance of version `former` may be upgraded to `target`,
+        as far as the two rows tell.
+        """
         if former.datastore_id != target.datastore_id:
             return Verdict(
                 False,
@@ -260,12 +266,16 @@ def _series_of(table: Mapping[_Series, Sequence[_Series]], number: Number) -> Nu
 
 
 def _followers(table: Mapping[_Series, Sequence[_Series]], series: Number) -> Sequence[_Series]:
-    """What may follow `series`: of several entries that mean it, the one with the fewest asterisks speaks."""
+    """What may follow `series`: of several entries that mean it,
+    the one with the fewest asterisks speaks.
+    """
     entries = [declared for declared in table if declared.names(series)]
     return table[min(entries, key=lambda entry: entry.parts.count(None))] if entries else ()
 
 
 def _is_lower(new: Number, old: Number) -> bool:
-    """Whether `new` is older, as far as both names tell: 8.0 is not older than 8.0.36, it leaves the patch level open."""
+    """Whether `new` is older, as far as both names tell: 8.0 is not older than 8.0.36, it leaves
+    the patch level open.
+    """
     shared = min(len(new), len(old))
     return new[:shared] < old[:shared]

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading what came over the broker: a guest is another's machine, and nothing of what it says is taken for a fact of form.
+"""Reading what came over the broker: a guest is another's machine, and nothing of what it says is
+taken for a fact of form.
 
-A value of a wrong type that got into a row would be met again by whoever works on the row next, for ever.
+A value of a wrong type that got into a row would be met again by whoever works
+on the row next, for ever.
 """
 
 import collections.abc
@@ -13,14 +15,16 @@ from typing import Any
 
 from trove_upgrade.domain import tree
 
-#: Characters of one message.  The largest are the facts of a target with all its options; answers have closer bounds.
+#: Characters of one message.  The largest are the facts of a target with all its options; answers
+#: have closer bounds.
 LARGEST = 8_000_000
 #: What the columns for whole numbers hold.
 _LARGEST_NUMBER = 2**31 - 1
 
 
 def fields_of(cls: type[Any], wire: Any) -> dict[str, Any]:
-    """The fields of dataclass `cls` in `wire`, each of its type; keys that it does not know are dropped.
+    """The fields of dataclass `cls` in `wire`, each of its type;
+    keys that it does not know are dropped.
 
     Enumerations and times come as text, and are left to the caller.
 

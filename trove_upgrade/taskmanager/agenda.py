@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work of one taskmanager: jobs that wait for a worker, jobs that run, and jobs that wait for their time.  No threads in here."""
+"""Work of one taskmanager: jobs that wait for a worker, jobs that run, and jobs that wait for their
+time.  No threads in here.
+"""
 
 import dataclasses
 import heapq
@@ -36,7 +38,9 @@ class Agenda:
         return self._queue.take()
 
     def ran(self, job: Job, again: Again | None) -> None:
-        """Note that a job of `take` has been run; without `again` it has ended, or another taskmanager has it."""
+        """Note that a job of `take` has been run; without `again` it has ended, or another
+        taskmanager has it.
+        """
         nudged = self._queue.done(job)
         if again is not None:
             job = dataclasses.replace(
@@ -50,7 +54,9 @@ class Agenda:
             )
 
     def wake(self) -> float | None:
-        """Put in what has waited for its time; by the monotonic clock, when the next one's time comes."""
+        """Put in what has waited for its time; by the monotonic clock,
+        when the next one's time comes.
+        """
         while self._timers and self._timers[0][0] <= self._clock.monotonic():
             self.put(heapq.heappop(self._timers)[2])
         return self._timers[0][0] if self._timers else None

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options of Trove's agent that belong to one server, read from the files that its user data writes.
+"""Options of Trove's agent that belong to one server, read from the files
+that its user data writes.
 
-Trove's agent gives the database's container a user by number. The container and its data keep the number of the day on which the
-instance was created. With another number in its configuration the agent would give `/etc/mysql` and the directory of the
-socket to that one at the next restart, and the server could not start.
+Trove's agent gives the database's container a user by number. The container and its data keep the
+number of the day on which the instance was created. With another number in its configuration the
+agent would give `/etc/mysql` and the directory of the socket to that one at the next restart, and
+the server could not start.
 
-Source: trove/guestagent/datastore/mysql_common/service.py, start_db and restart; trove/cmd/guest.py (Trove 26).
+Source: trove/guestagent/datastore/mysql_common/service.py, start_db and restart;
+trove/cmd/guest.py (Trove 26).
 """
 
 import dataclasses
@@ -35,7 +38,9 @@ class ServiceUser:
 
 
 def read(texts: Iterable[str]) -> Values:
-    """Return the options of files in the order in which they are read; a file that cannot be read ends there."""
+    """Return the options of files in the order in which they are read;
+    a file that cannot be read ends there.
+    """
     reader = _Reader()
     for text in texts:
         reader.section = 'DEFAULT'
@@ -49,10 +54,11 @@ def read(texts: Iterable[str]) -> Values:
 def configuration(
     files: Mapping[str, bytes], guest_config: str | None = None, without: str = ''
 ) -> dict[str, str]:
-    """Return name -> text of the files that the agents read, in their order; `files` has path -> content of all.
+    """Return name -> text of the files that the agents read, in their order;
+    `files` has path -> content of all.
 
-    They are those in the directory of trove-guestagent.conf; empty without one.  `guest_config` takes its place, and the file
-    `without` counts as missing.
+    They are those in the directory of trove-guestagent.conf; empty without one.  `guest_config`
+    takes its place, and the file `without` counts as missing.
     """
     directory = next((posixpath.dirname(path) for path in files if _is_guest_config(path)), None)
     beside = {
@@ -74,9 +80,11 @@ def service_user(values: Values, manager: str) -> ServiceUser:
 def kept_for_server(
     files: Mapping[str, bytes], guest_config: str | None, manager: str, marker_path: str
 ) -> str:
-    """Return the section that keeps the server's numbers where its next configuration has others; '' where none is needed.
+    """Return the section that keeps the server's numbers where its next configuration has others;
+    '' where none is needed.
 
-    `files` are those of the former user data.  Without a configuration among them nothing is known of the numbers.
+    `files` are those of the former user data.  Without a configuration among them nothing
+    is known of the numbers.
     """
     if not any(_is_guest_config(path) for path in files):
         return ''

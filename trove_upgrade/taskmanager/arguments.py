@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arguments of the taskmanager's casts, as the broker brought them: each account there can send one."""
+"""Arguments of the taskmanager's casts, as the broker brought them: each
+account there can send one.
+"""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +13,9 @@ _ID = re.compile(r'[A-Za-z0-9][A-Za-z0-9_-]{0,63}')
 
 
 class ArgumentsInvalid(exceptions.TroveUpgradeError):
-    """A cast has not the arguments of its method.  The text names fields of ours, and nothing of what came."""
+    """A cast has not the arguments of its method.  The text names fields of ours,
+    and nothing of what came.
+    """
 
     code = 'ARGUMENTS_INVALID'
     template = 'A cast of {method} was not taken: {found}. Look which release its sender has.'

@@ -49,7 +49,8 @@ class CheckRunner:
             self.outages.over(_WORK)
 
     def _results_or_cause(self, check: upgrade.UpgradeCheck) -> tuple[upgrade.CheckResult, ...]:
-        """The report; where something that no check expects ended it, one that says so: the tenant waits for its end.
+        """The report; where something that no check expects ended it, one that says so: the tenant
+        waits for its end.
 
         Raises what only the database can end.
         """
@@ -65,8 +66,8 @@ class CheckRunner:
             )
             found = checks.unknown(
                 'check',
-                'The checks ended in an error that the taskmanager did not expect; its log says which. Ask for a new '
-                'check when the operator has mended it.',
+                'The checks ended in an error that the taskmanager did not expect; its log says '
+                'which. Ask for a new check when the operator has mended it.',
                 exceptions.TroveUpgradeError.code,
             )
             return (found,)
@@ -109,7 +110,9 @@ class CheckRunner:
         )
 
     def _remember(self, check: upgrade.UpgradeCheck, answer: guest.GuestAnswer | None) -> None:
-        """A guest that answers has our agent, also where its heartbeats were lost.  What one of them said is not overwritten."""
+        """A guest that answers has our agent, also where its heartbeats were lost.  What one of
+        them said is not overwritten.
+        """
         if answer is None:
             return
         if self.guests.heartbeat(check.instance_id) is not None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Repositories of container images that a rebuilt guest takes besides its own docker_image.
 
-A guest lets no call choose its repository. What an operator has recorded of a version, he has recorded in the database: so it
-reaches the guest in the user data of its rebuild.
+A guest lets no call choose its repository. What an operator has recorded of a version, he has
+recorded in the database: so it reaches the guest in the user data of its rebuild.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,8 +44,8 @@ def of_facts(facts: Mapping[str, Any]) -> tuple[str, ...]:
         return (ImageReference.parse(text).name,)
     except ValueError as error:
         raise exceptions.StepRefused(
-            f'The user data of the server cannot be made: the fact container_image of the datastore version is {repr(text)[:200]}, and {error}. '
-            f'Record the facts of the version again.',
+            'The user data of the server cannot be made: the fact container_image of the datastore '
+            f'version is {repr(text)[:200]}, and {error}. Record the facts of the version again.',
             'CONTAINER_IMAGE_INVALID',
         ) from error
 
@@ -55,8 +55,9 @@ def of_guest(
 ) -> tuple[str, ...]:
     """Return those by the facts, and those that a way back may need.
 
-    `files` are those of the former user data. Where the operator's template changes `docker_image`, the former one counts besides; what
-    the user data of an earlier rebuild of the same upgrade has, stays.
+    `files` are those of the former user data. Where the operator's template changes `docker_image`,
+    the former one counts besides; what the user data of an earlier rebuild of the
+    same upgrade has, stays.
     """
     former = agent_options.read(agent_options.configuration(files).values())
     coming = agent_options.read(

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The order in which jobs get workers: project by project, within shares.  No threads and no clock in here."""
+"""The order in which jobs get workers: project by project,
+within shares.  No threads and no clock in here.
+"""
 
 import collections
 import dataclasses
@@ -24,7 +26,9 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Shares:
-    """Number of workers, and the most of them that some jobs may have; each share is at least one."""
+    """Number of workers, and the most of them that some jobs may have;
+    each share is at least one.
+    """
 
     workers: int
     slow: int  #: for all jobs that have kept a worker waiting of late
@@ -35,7 +39,9 @@ class Shares:
     def of_percent(
         cls, workers: int, *, slow: int, project: int, kinds: Mapping[str, int] | None = None
     ) -> 'Shares':
-        """`slow`, `project`: percent of the workers.  Where there are two or more, one is always left for other jobs."""
+        """`slow`, `project`: percent of the workers.  Where there are two or more, one is always
+        left for other jobs.
+        """
         most = max(1, workers - 1)
 
         def share(percent: int) -> int:
@@ -52,8 +58,9 @@ class Shares:
 class FairQueue:
     """Jobs that wait and jobs that run; none is there twice.
 
-    Next is a job of the project that has the fewest running; of several, of the one that had its turn longest ago.  Within a
-    project they go in the order in which they came, but for those whose share is used up.
+    Next is a job of the project that has the fewest running; of several, of the one that had its
+    turn longest ago.  Within a project they go in the order in which they came, but for those whose
+    share is used up.
     """
 
     def __init__(self, shares: Shares) -> None:
@@ -66,7 +73,9 @@ class FairQueue:
         self._numbers = itertools.count(1)
 
     def put(self, job: Job) -> None:
-        """Let it wait.  One that runs just now runs once more afterwards: it may have looked before the cause of this."""
+        """Let it wait.  One that runs just now runs once more afterwards: it may have looked before
+        the cause of this.
+        """
         if job.key in self._running:
             self._again[job.key] = job
         elif job.key not in self._queued:
@@ -113,7 +122,9 @@ class FairQueue:
         return all(counts[key] < limit for key, limit in limits.items())
 
     def done(self, job: Job) -> Job | None:
-        """It runs no more.  The job as it was put meanwhile, if it was: the caller decides when it waits again."""
+        """It runs no more.  The job as it was put meanwhile,
+        if it was: the caller decides when it waits again.
+        """
         self._running.pop(job.key, None)
         project = job.turn.project_id
         if not any(each.turn.project_id == project for each in self._running.values()) and all(

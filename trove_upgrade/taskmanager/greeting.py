@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Greetings: a guest is asked, under its key, in which start of its agent it is.
 
-A report of another start than the one that was met last is not believed: it can be an old one, which was sent again.  The
-guest's own answer tells.  Each account of the broker can cause greetings, so an instance is greeted rarely.
+A report of another start than the one that was met last is not believed: it can be an old one,
+which was sent again.  The guest's own answer tells.  Each account of the broker can cause
+greetings, so an instance is greeted rarely.
 """
 
 import dataclasses
@@ -34,7 +35,9 @@ class Greetings:
         self._last: OrderedDict[str, float] = OrderedDict()
 
     def turn(self, instance_id: str) -> Turn | None:
-        """Return the turn of a greeting; None: the last one was a moment ago, or there is no such instance."""
+        """Return the turn of a greeting; None: the last one was a moment ago,
+        or there is no such instance.
+        """
         if not self._is_due(instance_id):
             return None
         try:

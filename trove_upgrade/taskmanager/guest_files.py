@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the files of a rebuilt guest are to say, gathered from Trove's rows, the server and the operator's template.
+"""What the files of a rebuilt guest are to say, gathered from Trove's rows, the server and the
+operator's template.
 
-The same for the preflight report and for the rebuild itself, so that what was checked is what is sent.
+The same for the preflight report and for the rebuild itself,
+so that what was checked is what is sent.
 """
 
 import dataclasses
@@ -20,7 +22,9 @@ def read_text(path: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class GuestFiles:
-    """Renders user data for one server at a time; reads the template at each rebuild, so that a change needs no restart."""
+    """Renders user data for one server at a time; reads the template at each rebuild, so that a
+    change needs no restart.
+    """
 
     instances: ports.InstanceRepository
     datastores: ports.DatastoreRepository
@@ -37,9 +41,11 @@ class GuestFiles:
         volume_uuid: str | None = None,
         key: GuestKey | None = None,
     ) -> bytes:
-        """User data for the rebuild that `marker` belongs to, with the guest's key where it gets one.
+        """User data for the rebuild that `marker` belongs to,
+        with the guest's key where it gets one.
 
-        :raises StepRefused: the former cannot be read or sent again, or the template cannot be read; nothing was changed.
+        :raises StepRefused: the former cannot be read or sent again, or the template cannot be
+        read; nothing was changed.
         """
         classes = self.datastores.guest_classes(version.id)
         wanted = user_data.Wanted(
@@ -66,7 +72,8 @@ class GuestFiles:
             return self.read(self.guest_config_file)
         except (OSError, UnicodeDecodeError) as error:
             raise exceptions.StepRefused(
-                f'The user data of the server cannot be made: {self.guest_config_file}, which [trove_upgrade] guest_config_file names, '
-                f'cannot be read on this taskmanager: {error}. Put the file there, or unset the option to keep what the server has.',
+                f'The user data of the server cannot be made: {self.guest_config_file}, which '
+                '[trove_upgrade] guest_config_file names, cannot be read on this taskmanager: '
+                f'{error}. Put the file there, or unset the option to keep what the server has.',
                 'GUEST_CONFIG_FILE_UNREADABLE',
             ) from error

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""guest_info.conf, by which Trove's agent learns which instance and which datastore version it serves.
+"""guest_info.conf, by which Trove's agent learns which instance and which
+datastore version it serves.
 
-The file is found by its name, or by what Trove writes into it: an operator may have given it another name (`[DEFAULT] guest_info`).
+The file is found by its name, or by what Trove writes into it: an operator may have given it
+another name (`[DEFAULT] guest_info`).
 
 Source: trove/instance/models.py, get_injected_files (Trove 26).
 """
@@ -16,7 +18,8 @@ from oslo_config import iniparser
 
 NAME = 'guest_info'
 
-#: Settings that an older Trove did not write yet: they are added.  The others are changed only where they are.
+#: Settings that an older Trove did not write yet: they are added.  The others are
+#: changed only where they are.
 _ADDED = frozenset({'datastore_registry_ext', 'replication_strategy', 'ssl_mode'})
 #: Both stand in Trove's file and in no other one.
 _TROVES = tuple(re.compile(rf'(?m)^{name}[ \t]*[=:]') for name in ('guest_id', 'datastore_manager'))
@@ -59,7 +62,10 @@ def changed(text: str, wanted: Mapping[str, str]) -> str:
     header = re.search(r'(?m)^[ \t]*\[DEFAULT\][ \t]*(?:\r?\n|\Z)', text)
     if missing and header is not None:
         before = text[: header.end()]
-        text = f'{before}{"" if before.endswith(chr(10)) else chr(10)}{"".join(missing)}{text[header.end() :]}'
+        text = (
+            f'{before}{"" if before.endswith(chr(10)) else chr(10)}'
+            f'{"".join(missing)}{text[header.end() :]}'
+        )
     _require(text, wanted)
     return text
 
@@ -70,7 +76,9 @@ def gives_version(text: str) -> bool:
 
 
 def is_written_by(script: str) -> bool:
-    """Tell whether a script could write guest_info.conf: a line names it and does more than look at it."""
+    """Tell whether a script could write guest_info.conf: a line names it and
+    does more than look at it.
+    """
     lines = (line for line in script.splitlines() if NAME in line)
     return any(_LOOKS.match(line) is None or _WRITES.search(line) is not None for line in lines)
 
@@ -99,7 +107,9 @@ def _with_value(value: str, found: re.Match[str]) -> str:
 
 
 def _require(text: str, wanted: Mapping[str, str]) -> None:
-    """As the agent reads it: the last value of a name counts, and a value may go on in further lines."""
+    """As the agent reads it: the last value of a name counts,
+    and a value may go on in further lines.
+    """
     reader = _Reader()
     try:
         reader.parse(io.StringIO(text, newline=None))

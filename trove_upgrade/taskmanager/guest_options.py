@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operator's choices that a guest's datastore driver acts on: which option of ours becomes which of its own.
+"""The operator's choices that a guest's datastore driver acts on: which option of ours becomes
+which of its own.
 
-Guests have no configuration file of the operator's; what holds for all of them travels with every call.
+Guests have no configuration file of the operator's; what holds for all of them
+travels with every call.
 """
 
 from collections.abc import Mapping

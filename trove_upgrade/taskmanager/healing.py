@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Healing: Nova cannot be fenced, so a rebuild that was asked twice may come after the upgrade has COMPLETED or was ROLLED_BACK.
+"""Healing: Nova cannot be fenced, so a rebuild that was asked twice may come after the upgrade has
+COMPLETED or was ROLLED_BACK.
 
-The agent of such a guest finds its root disk without the "restored" mark and says so with every heartbeat; post_upgrade runs again
-from the stash, which is kept for hours.  Nothing is journalled here: the next heartbeat asks again.
+The agent of such a guest finds its root disk without the "restored" mark and says so with every
+heartbeat; post_upgrade runs again from the stash, which is kept for hours.  Nothing is journalled
+here: the next heartbeat asks again.
 
-A guest that is silent rests as an upgrade does, for as long as this process remembers it.  Nothing claims a healing, so there is no
-row that would carry it to another taskmanager: each learns it by one call.
+A guest that is silent rests as an upgrade does, for as long as this process remembers it.  Nothing
+claims a healing, so there is no row that would carry it to another taskmanager:
+each learns it by one call.
 """
 
 import dataclasses
@@ -45,7 +48,9 @@ class Healer:
     )  #: by upgrade; one run of each at a time
 
     def run(self, upgrade_id: str) -> Again | None:
-        """When the guest is asked again; None: nothing to heal, or it rests.  Never raises: the edge of a worker's thread."""
+        """When the guest is asked again; None: nothing to heal, or it rests.  Never raises: the
+        edge of a worker's thread.
+        """
         rest = self._rests.get(upgrade_id)
         if rest is not None and self.calls.clock.monotonic() < rest.until:
             return None
@@ -58,7 +63,10 @@ class Healer:
             answer = self.agent.post_upgrade(self.calls.plain(row, seconds=self.timeout_seconds))
         except (exceptions.GuestUnavailable, exceptions.UpgradeNotFound) as error:
             LOG.warning(
-                'Upgrade %s: its guest was booted with an empty root disk again and could not be restored: %s',
+                (
+                    'Upgrade %s: its guest was booted with an empty root disk again and '
+                    'could not be restored: %s'
+                ),
                 upgrade_id,
                 error.message,
             )
@@ -90,13 +98,19 @@ class Healer:
                 return Again(self.calls.poll_seconds, is_slow=True)
             case guest.JobState.DONE:
                 LOG.warning(
-                    'Upgrade %s of instance %s: its guest was booted with an empty root disk again; its files were restored again',
+                    (
+                        'Upgrade %s of instance %s: its guest was booted with an empty root disk '
+                        'again; its files were restored again'
+                    ),
                     row.id,
                     row.instance_id,
                 )
             case _:
                 LOG.error(
-                    'Upgrade %s of instance %s: its guest was booted with an empty root disk again and cannot be restored (%s): %s',
+                    (
+                        'Upgrade %s of instance %s: its guest was booted with an empty root disk '
+                        'again and cannot be restored (%s): %s'
+                    ),
                     row.id,
                     row.instance_id,
                     answer.code,
@@ -106,7 +120,9 @@ class Healer:
 
 
 def needs_healing(row: upgrade.Upgrade, heartbeat: guest.Heartbeat | None) -> bool:
-    """The guest runs the last rebuild of an upgrade that has COMPLETED or was ROLLED_BACK, and its root disk was never restored."""
+    """The guest runs the last rebuild of an upgrade that has COMPLETED or was ROLLED_BACK, and its
+    root disk was never restored.
+    """
     return (
         row.state in _SERVED
         and heartbeat is not None

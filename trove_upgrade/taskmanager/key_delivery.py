@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The key that a rebuilt guest gets with its user data, and what forbids a rebuild for its key's sake.
+"""The key that a rebuilt guest gets with its user data, and what forbids a rebuild for its key's
+sake.
 
-A guest that has spoken under a key is spoken to under one for ever: a root disk whose agent knows no keys would be mute.  So
-the images that a rebuild and a rollback boot have to have an agent that is recorded to know them.
+A guest that has spoken under a key is spoken to under one for ever: a root disk whose agent knows
+no keys would be mute.  So the images that a rebuild and a rollback boot have to have an agent that
+is recorded to know them.
 """
 
 import dataclasses
@@ -24,18 +26,23 @@ NOT_CARRIED = 'GUEST_KEY_NOT_CARRIED'
 
 _SEALED_SINCE = (1, 2)
 _CHECK = 'guest_key'
-#: Below, Nova writes files into the guest itself, and others than root can read them: an agent takes no such key.
-#: Source: Nova api-ref, "Rebuild Server", microversion 2.57; cloud-init 25.1, DataSourceConfigDrive.write_injected_files.
+#: Below, Nova writes files into the guest itself, and others than root can read them: an agent
+#: takes no such key. Source: Nova api-ref, "Rebuild Server", microversion 2.57; cloud-init 25.1,
+#: DataSourceConfigDrive.write_injected_files.
 _CARRIED_SINCE = (2, 57)
 
 
 class OlderTaskmanager(exceptions.TroveUpgradeError):
-    """One of a release before this one is registered, and would render user data without the guest's key."""
+    """One of a release before this one is registered, and would render user data without the
+    guest's key.
+    """
 
     code = 'TASKMANAGER_OLDER'
     template = (
-        'Instance {instance_id} is not rebuilt now: its guest has a key, and a taskmanager of an earlier release is registered ({found}), '
-        'which knows none. Stop it; one that is gone is removed with "trove-upgrade-manage service forget".'
+        'Instance {instance_id} is not rebuilt now: its guest has a key, and a taskmanager of an '
+        'earlier release is registered ({found}), '
+        'which knows none. Stop it; one that is gone is removed with "trove-upgrade-manage service '
+        'forget".'
     )
 
 
@@ -59,18 +66,24 @@ class KeyDelivery:
     is_off: bool = False  #: nothing is sealed
 
     def has_key(self, instance_id: str) -> bool:
-        """Return whether the guest has spoken under a key; one that cannot be decrypted is one, too."""
+        """Return whether the guest has spoken under a key; one that cannot be decrypted is one,
+        too.
+        """
         try:
             return self._known(instance_id) is not None
         except KeyUnreadable:
             return True
 
     def of_former(self, row: upgrade.Upgrade) -> Mapping[str, bool]:
-        """Return what the row's data lack about the former guest's key: an earlier release has made the checks."""
+        """Return what the row's data lack about the former guest's key: an earlier release has made
+        the checks.
+        """
         return {} if FORMER_HAD_KEY in row.data else {FORMER_HAD_KEY: self.has_key(row.instance_id)}
 
     def gives_key(self, version_id: str, image_id: str | None) -> bool:
-        """Return whether a rebuild with this image of the version would bring a key, as far as these and the operator decide."""
+        """Return whether a rebuild with this image of the version would bring a key, as far as
+        these and the operator decide.
+        """
         return not self.is_off and self.keys.mints() and self._is_sealing(version_id, image_id)
 
     def check(
@@ -79,7 +92,8 @@ class KeyDelivery:
         former: tuple[str, str | None],
         target: tuple[str, str | None],
     ) -> list[upgrade.CheckResult]:
-        """Return what forbids an upgrade of an instance for its key's sake, and how the guest is spoken to.
+        """Return what forbids an upgrade of an instance for its key's sake, and how the guest is
+        spoken to.
 
         `former` and `target`: the version and its image; None: the version has tags.
         """
@@ -104,7 +118,8 @@ class KeyDelivery:
         return [checks.ok(_CHECK, 'Messages to and from the guest are sealed with its key.')]
 
     def for_rebuild(self, row: upgrade.Upgrade, *, is_carried: bool = True) -> GuestKey | None:
-        """Return the key of the rebuild that the row's marker belongs to, made at the first call; None: that one gets none.
+        """Return the key of the rebuild that the row's marker belongs to, made at the first call;
+        None: that one gets none.
 
         `is_carried`: `is_carried_by` the Nova that is asked.
 
@@ -141,7 +156,9 @@ class KeyDelivery:
         return None
 
     def after_rebuild(self, row: upgrade.Upgrade) -> None:
-        """Nova has taken the rebuild of the row's marker: a guest that went back to an agent without keys has none any more."""
+        """Nova has taken the rebuild of the row's marker: a guest that went back to an agent
+        without keys has none any more.
+        """
         if (
             is_unsealed_rollback(row)
             and not self.is_off
@@ -155,7 +172,8 @@ class KeyDelivery:
     def _is_sealing(self, version_id: str, image_id: str | None) -> bool:
         """Return whether the agent in this image knows sealed calls.
 
-        The facts of a version are its last image's: they tell nothing of one that it had before, which has facts of its own or none.
+        The facts of a version are its last image's: they tell nothing of one that it had before,
+        which has facts of its own or none.
         """
         of_images = self.datastores.agents_by_image(version_id)
         if of_images and image_id:
@@ -179,23 +197,29 @@ class KeyDelivery:
         image = f', image {image_id}' if image_id else ''
         return checks.refused(
             _CHECK,
-            f'Instance {instance_id} cannot be upgraded: its guest has a key, and the facts of {which} (version {version_id}{image}) record '
-            f'no agent that knows sealed calls ({FACT} 1.2 or above). If the image has such an agent, register the version with this image '
+            f'Instance {instance_id} cannot be upgraded: its guest has a key, and the facts of '
+            f'{which} (version {version_id}{image}) record '
+            f'no agent that knows sealed calls ({FACT} 1.2 or above). If the image has such an '
+            'agent, register the version with this image '
             'and its facts; if not, put an agent of this release into an image and register that.',
             code,
         )
 
 
 def is_carried_by(microversion: tuple[int, int]) -> bool:
-    """Return whether a Nova that is asked with `microversion` brings a key to a guest as root's alone."""
+    """Return whether a Nova that is asked with `microversion` brings a key to a guest as root's
+    alone.
+    """
     return microversion >= _CARRIED_SINCE
 
 
 def not_carried(instance_id: str) -> str:
     """Return why a guest that has a key is not rebuilt by such a Nova."""
     return (
-        f'Instance {instance_id} cannot be rebuilt: its guest has a key, and with a microversion of Nova below 2.57 a new one would reach it '
-        'readable for others than root. Raise [trove_upgrade] compute_max_microversion, or upgrade Nova.'
+        f'Instance {instance_id} cannot be rebuilt: its guest has a key, and with a microversion '
+        'of Nova below 2.57 a new one would reach it '
+        'readable for others than root. Raise [trove_upgrade] compute_max_microversion, or upgrade '
+        'Nova.'
     )
 
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The taskmanager's RPC endpoint: nudges and heartbeats, sealed ones of guests that have keys.  What it is told is looked up in the rows."""
+"""The taskmanager's RPC endpoint: nudges and heartbeats, sealed ones of guests that have keys.
+What it is told is looked up in the rows.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,8 +24,9 @@ UPGRADE, CHECK, HEAL, GREET = 'upgrade', 'check', 'heal', 'greet'
 class TaskManager:
     """Server side of `rpc.taskmanager.TaskManagerAPI`; its history of versions stands there.
 
-    A cast with other arguments ends in one line of the log: the broker's dispatcher writes it from `ArgumentsInvalid`.  The
-    context's parameter has no name, so that no argument can be taken for it.
+    A cast with other arguments ends in one line of the log: the broker's dispatcher writes it from
+    `ArgumentsInvalid`.  The context's parameter has no name,
+    so that no argument can be taken for it.
     """
 
     target = oslo_messaging.Target(version='1.2')
@@ -79,7 +82,8 @@ class TaskManager:
     def heartbeat(self, _context: oslo_context.RequestContext, /, **arguments: Any) -> None:
         """A guest in an upgrade, or one that has just booted, reports what it runs.
 
-        Its words reach no line above DEBUG: it could be root of any guest, and each second one of them.
+        Its words reach no line above DEBUG: it could be root of any guest,
+        and each second one of them.
 
         :raises ArgumentsInvalid: nothing is kept.
         """
@@ -93,7 +97,9 @@ class TaskManager:
         self._hear(self._reports.unsealed(beat))
 
     def sealed(self, _context: oslo_context.RequestContext, /, **arguments: Any) -> None:
-        """Read a heartbeat under its guest's key.  What is not believed is counted, and nothing of it is kept."""
+        """Read a heartbeat under its guest's key.  What is not believed is counted,
+        and nothing of it is kept.
+        """
         self._hear(self._reports.sealed(arguments))
 
     def _hear(self, believed: Believed | None) -> None:
@@ -107,14 +113,20 @@ class TaskManager:
             row = self._upgrades.get(upgrade_id)
         except exceptions.UpgradeNotFound:
             LOG.debug(
-                'Instance %s reports marker %s, which belongs to no upgrade here. Look at its user data.',
+                (
+                    'Instance %s reports marker %s, which belongs to no upgrade here. '
+                    'Look at its user data.'
+                ),
                 beat.instance_id,
                 beat.marker,
             )
             return
         if row.instance_id != beat.instance_id:
             LOG.debug(
-                'Instance %s reports marker %s, which belongs to instance %s. Look at its user data.',
+                (
+                    'Instance %s reports marker %s, which belongs to instance %s. '
+                    'Look at its user data.'
+                ),
                 beat.instance_id,
                 beat.marker,
                 row.instance_id,

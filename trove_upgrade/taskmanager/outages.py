@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Outages in the log: one line when one begins or changes, one when it is over, instead of a traceback at each try."""
+"""Outages in the log: one line when one begins or changes, one when it is over, instead of a
+traceback at each try.
+"""
 
 import threading
 from collections.abc import Callable
@@ -17,7 +19,9 @@ def own_errors(error: BaseException) -> exceptions.TroveUpgradeError | None:
 
 
 class Outages:
-    """Safe to share between threads.  `explain` gives a fault of the database a code and a remedy."""
+    """Safe to share between threads.  `explain` gives a fault of the
+    database a code and a remedy.
+    """
 
     def __init__(self, explain: Explain = own_errors) -> None:
         self._explain = explain
@@ -25,7 +29,8 @@ class Outages:
         self._current: dict[str, str] = {}
 
     def met(self, what: str, error: BaseException, *, row: str = '') -> None:
-        """`what` could not be done, which is tried again.  An error without a remedy is a fault of the program: its traceback is logged.
+        """`what` could not be done, which is tried again.  An error without a remedy is a fault of
+        the program: its traceback is logged.
 
         `row` is the id of what was worked on: a traceback is about one, an outage about all.
         """

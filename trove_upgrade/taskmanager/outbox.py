@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The relay: what transactions have left in the outbox is sent at least once, in order per upgrade."""
+"""The relay: what transactions have left in the outbox is sent at least once,
+in order per upgrade.
+"""
 
 import dataclasses
 import datetime
@@ -26,7 +28,9 @@ _LOOK = 'The outbox could not be worked on'
 
 @dataclasses.dataclass(frozen=True)
 class Relay:
-    """Sends events of its kinds.  One relay per kind of receiver, so that a silent guest holds up no notification."""
+    """Sends events of its kinds.  One relay per kind of receiver, so that a silent guest holds up
+    no notification.
+    """
 
     outbox: ports.OutboxRepository
     upgrades: ports.UpgradeRepository
@@ -51,7 +55,8 @@ class Relay:
     def _round(self) -> int:
         """Return the number that was sent: the next event of their upgrades may be pending now.
 
-        A guest that does not answer ends the round: what has come while it was waited for goes before others that may be as silent.
+        A guest that does not answer ends the round: what has come while it was waited for goes
+        before others that may be as silent.
         """
         sent = 0
         for event in self.outbox.pending(_LIMIT, self.kinds):
@@ -114,8 +119,9 @@ class Relay:
         row = self.upgrades.get(event.upgrade_id).evolve(attempt=event.attempt)
         if self.calls.clock.now() - event.created_at > _FINISH_FOR:
             LOG.warning(
-                'The guest of instance %s has not answered for %d days: it is asked no more to remove the stash of upgrade %s. If the '
-                'instance is still there, remove .trove-upgrade from its volume.',
+                'The guest of instance %s has not answered for %d days: it is asked no more to '
+                'remove the stash of upgrade %s. If the instance is still there, remove '
+                '.trove-upgrade from its volume.',
                 row.instance_id,
                 _FINISH_FOR.days,
                 row.id,
@@ -130,7 +136,10 @@ class Relay:
             )
         if answer.state is not guest.JobState.DONE:
             LOG.warning(
-                'The guest of instance %s will not remove the stash of upgrade %s by itself (%s): %s',
+                (
+                    'The guest of instance %s will not remove the stash of '
+                    'upgrade %s by itself (%s): %s'
+                ),
                 row.instance_id,
                 row.id,
                 answer.code,

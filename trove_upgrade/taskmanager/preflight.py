@@ -25,7 +25,8 @@ from trove_upgrade.taskmanager.key_delivery import KeyDelivery
 _ANY_UUID = str(uuid.UUID(int=0))
 #: Likewise: of the form of any key.
 _ZEROS = bytes(keys.SECRET_BYTES)
-#: Below, a rebuild keeps the user data of the server.  Source: Nova api-ref, "Rebuild Server", microversion 2.57.
+#: Below, a rebuild keeps the user data of the server.  Source: Nova api-ref, "Rebuild Server",
+#: microversion 2.57.
 _USER_DATA_SINCE = (2, 57)
 #: What counts as "would begin".
 _PASSING = frozenset({checks.OK, checks.WARNING})
@@ -44,7 +45,9 @@ class Subject:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """All results, and the pictures that a step goes on with.  A picture is None where it could not be had."""
+    """All results, and the pictures that a step goes on with.  A picture is None
+    where it could not be had.
+    """
 
     results: tuple[upgrade.CheckResult, ...]
     picture: compute.ComputePicture | None = None
@@ -116,7 +119,8 @@ class Preflight:
         return Report((*results, *checks.check_image(image, picture.server)), picture, image)
 
     def with_guest(self, before: Report, call: guest.GuestCall) -> Report:
-        """`before` and the guest's own checks; while the guest works, its answer says RUNNING and no results are added.
+        """`before` and the guest's own checks; while the guest works, its answer says RUNNING and
+        no results are added.
 
         :raises GuestUnavailable: ask again later.
         """
@@ -159,7 +163,9 @@ class Preflight:
         )
 
     def _image(self, subject: Subject, target: instance.DatastoreVersion) -> compute.Image:
-        """The frozen image; else the version's own; else the newest with its tags, as Trove finds it."""
+        """The frozen image; else the version's own; else the newest with its tags,
+        as Trove finds it.
+        """
         image_id = subject.target_image_id or target.image_id
         if image_id:
             return self.images.image(image_id)
@@ -195,9 +201,11 @@ class Preflight:
             return [
                 checks.refused(
                     'user_data',
-                    f'The user data of server {picture.server.id} cannot be replaced: Nova is asked with microversion '
-                    f'{".".join(map(str, picture.max_microversion))}, and below 2.57 a rebuild keeps the former one, whose {", ".join(kept)} '
-                    'cloud-init would write over the new. Raise [trove_upgrade] compute_max_microversion, or upgrade Nova.',
+                    f'The user data of server {picture.server.id} cannot be replaced: Nova is '
+                    f'asked with microversion {".".join(map(str, picture.max_microversion))}, and '
+                    f'below 2.57 a rebuild keeps the former one, whose {", ".join(kept)} '
+                    'cloud-init would write over the new. Raise [trove_upgrade] '
+                    'compute_max_microversion, or upgrade Nova.',
                     'USER_DATA_KEPT',
                 )
             ]
@@ -207,7 +215,9 @@ class Preflight:
         ]
 
     def _check_broker(self, subject: Subject, rendered: bytes) -> list[upgrade.CheckResult]:
-        """With the configuration that the rebuilt guest would have: its agent could not tell anybody that it is not heard."""
+        """With the configuration that the rebuilt guest would have: its agent could not tell
+        anybody that it is not heard.
+        """
         if self.broker is None:
             return []
         found = self.broker.refusal(
@@ -217,15 +227,19 @@ class Preflight:
             return [
                 checks.ok(
                     'guest_broker',
-                    'Nothing that the message broker tells would keep the rebuilt guest from being heard.',
+                    (
+                        'Nothing that the message broker tells would keep the '
+                        'rebuilt guest from being heard.'
+                    ),
                 )
             ]
         return [
             checks.refused(
                 'guest_broker',
                 f'The rebuilt guest of instance {subject.instance_id} would not be heard: {found}. '
-                'Bring the options of the message broker in its trove-guestagent.conf up to date: set [trove_upgrade] guest_config_file to '
-                'a file that has them, and see the page on what a rebuilt guest is told.',
+                'Bring the options of the message broker in its trove-guestagent.conf up to date: '
+                'set [trove_upgrade] guest_config_file to a file that has them, and see the page '
+                'on what a rebuilt guest is told.',
                 'GUEST_BROKER_MISMATCH',
             )
         ]

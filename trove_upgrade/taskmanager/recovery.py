@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recovery: finds rows that nobody works on, and puts them back in the queue; it executes nothing.
 
-A row of a dead taskmanager, one whose nudge was lost and one whose time has come all look the same: due, with a free lease.  So
-they share one claim.
+A row of a dead taskmanager, one whose nudge was lost and one whose time has come all look the same:
+due, with a free lease.  So they share one claim.
 """
 
 import dataclasses
@@ -27,7 +27,9 @@ class Recovery:
     outages: Outages = dataclasses.field(default_factory=Outages)
 
     def look(self) -> None:
-        """Put back what is due.  Never raises: a database that is away is asked again at the next look."""
+        """Put back what is due.  Never raises: a database that is away is
+        asked again at the next look.
+        """
         try:
             for turn in self.upgrades.due(self.limit):
                 self.put_upgrade(turn)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The runner: claim a row, run its step, commit, go on; a step that waits lets go of the row.
 
-Whatever dies between two commits is found again by the next claim: steps look at the world before they act.
+Whatever dies between two commits is found again by the next claim: steps look at
+the world before they act.
 """
 
 import dataclasses
@@ -41,7 +42,9 @@ class _Unanswered(outcome.Wait):
 
 @dataclasses.dataclass(frozen=True)
 class _Outage(outcome.Wait):
-    """Nova or the broker gave none: nothing is known of this guest, nothing is counted, and a nudge may come sooner."""
+    """Nova or the broker gave none: nothing is known of this guest, nothing is counted, and a nudge
+    may come sooner.
+    """
 
 
 _Result = outcome.Done | outcome.Wait | exceptions.TroveUpgradeError
@@ -115,7 +118,9 @@ class Runner:
 
     @staticmethod
     def _counted(row: upgrade.Upgrade, result: _Result, seconds: float) -> upgrade.Upgrade:
-        """With the stalls after a run of so many seconds.  It is written with what the run found."""
+        """With the stalls after a run of so many seconds.  It is written
+        with what the run found.
+        """
         if isinstance(result, _Outage):
             return row
         kept_waiting = isinstance(result, _Unanswered) or seconds >= stalls.SLOW_SECONDS
@@ -192,7 +197,9 @@ class Runner:
         return result
 
     def _waiting(self, row: upgrade.Upgrade, error: exceptions.TroveUpgradeError) -> outcome.Wait:
-        """Longer each time where this guest is silent; an outage hits all rows, and its end must find none of them resting."""
+        """Longer each time where this guest is silent; an outage hits all rows, and its end must
+        find none of them resting.
+        """
         message = self._unanswered(row, error)
         if silence.is_of_outage(error):
             return _Outage(stalls.outage_seconds(self.longest_rest_seconds, self.uniform), message)
@@ -214,7 +221,9 @@ class Runner:
         )
 
     def _unanswered(self, row: upgrade.Upgrade, error: exceptions.TroveUpgradeError) -> str:
-        """What the step waits for.  The log has it once, not at each try: the step's message says since when."""
+        """What the step waits for.  The log has it once,
+        not at each try: the step's message says since when.
+        """
         if isinstance(error, exceptions.GuestUnavailable):
             error = silence.explained(
                 error, self.guests.last_word(row.instance_id), row.known_boot_id
@@ -236,7 +245,9 @@ class Runner:
         return row.step_deadline is not None and self.clock.now() >= row.step_deadline
 
     def _commit(self, row: upgrade.Upgrade, result: _Result) -> upgrade.Upgrade | Again | None:
-        """The row if it goes on now, when it wants to run again if it waits, None if it has ended."""
+        """The row if it goes on now, when it wants to run again if it waits,
+        None if it has ended.
+        """
         if isinstance(result, exceptions.TroveUpgradeError):
             return self._broken_off(row, result)
         row = row.evolve(data={**row.data, **result.data})
@@ -247,7 +258,9 @@ class Runner:
     def _broken_off(
         self, row: upgrade.Upgrade, error: exceptions.TroveUpgradeError
     ) -> upgrade.Upgrade | None:
-        """Undone, failed, or, where the instance is deleted, ended without asking a guest that is gone or going."""
+        """Undone, failed, or, where the instance is deleted,
+        ended without asking a guest that is gone or going.
+        """
         if isinstance(error, exceptions.InstanceDeleted) or self._is_going(row):
             self._end(
                 journal.ended(row, self.clock.now(), 'failed', error.message),
@@ -337,7 +350,9 @@ class Runner:
     def _failed(
         self, row: upgrade.Upgrade, error: exceptions.TroveUpgradeError
     ) -> upgrade.Upgrade | None:
-        """None: it has ended.  Where the operator chose so and the data is untouched, it goes back instead: the row that does."""
+        """None: it has ended.  Where the operator chose so and the data is untouched, it goes back
+        instead: the row that does.
+        """
         undoing, back = _undoing(row), row.data.get(upgrade.ROLLING_BACK)
         row = journal.ended(row, self.clock.now(), 'failed', error.message)
         if (
@@ -385,7 +400,9 @@ class Runner:
         code: str | None,
         service_status: str | None,
     ) -> None:
-        """`service_status`: what a guest has said of its database; None: nobody has touched it, what stood there stays."""
+        """`service_status`: what a guest has said of its database; None: nobody has touched it,
+        what stood there stays.
+        """
         if service_status is not None:
             self._say(row, service_status)
         ended = self.upgrades.end(row, state, cause=cause, error_code=code)

@@ -16,7 +16,8 @@ Run = Callable[[str], Again | None]
 class Scheduler:
     """One fair queue, N workers, one thread that minds the clock.
 
-    A nudge for something that runs just now makes it run once more afterwards: it may have looked before the nudge's cause.
+    A nudge for something that runs just now makes it run once more afterwards: it may have looked
+    before the nudge's cause.
     """
 
     def __init__(
@@ -48,7 +49,9 @@ class Scheduler:
             thread.start()
 
     def stop(self, timeout_seconds: float) -> None:
-        """Begin nothing new; wait for what runs, at most this long altogether.  What is cut short is found again by its lease."""
+        """Begin nothing new; wait for what runs, at most this long altogether.  What is cut short
+        is found again by its lease.
+        """
         with self._condition:
             self._stopping = True
             self._condition.notify_all()
@@ -74,7 +77,8 @@ class Scheduler:
             again = self._runs[job.kind](job.turn.id)
             with self._condition:
                 self._agenda.ran(job, again)
-                self._condition.notify_all()  # the clock's thread, and workers that wait for a share
+                # the clock's thread, and workers that wait for a share
+                self._condition.notify_all()
 
     def _mind(self) -> None:
         next_look = self._clock.monotonic()

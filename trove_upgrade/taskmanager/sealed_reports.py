@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports of guests, as they come over the broker: which are believed, which are dropped, and which make a guest be greeted."""
+"""Reports of guests, as they come over the broker: which are believed, which are dropped, and which
+make a guest be greeted.
+"""
 
 import dataclasses
 import enum
@@ -25,7 +27,10 @@ class Reason(enum.StrEnum):
     NOT_AUTHENTIC = 'heartbeats that were not sealed with the key that they named'
     REPLAYED = 'heartbeats that had been heard before'
     OTHER_SESSION = 'heartbeats of another start of an agent; the guest is asked'
-    HELD_BACK = "heartbeats under keys of Trove's, which wait for the last taskmanager of an earlier release to go"
+    HELD_BACK = (
+        "heartbeats under keys of Trove's, which wait for the last taskmanager of "
+        'an earlier release to go'
+    )
     UNSEALED = 'heartbeats that were not sealed, of guests that have keys'
 
 
@@ -58,7 +63,9 @@ class SealedReports:
             return None
 
     def unsealed(self, heartbeat: guest.Heartbeat) -> Believed | None:
-        """Return what is believed of a heartbeat of RPC 1.1; None: its guest has a key, it was dropped and counted."""
+        """Return what is believed of a heartbeat of RPC 1.1; None: its guest has a key, it was
+        dropped and counted.
+        """
         if self.is_off or not self.is_required or not self._has_key(heartbeat):
             return Believed(heartbeat, None)
         # A guest that was never called under its derived key sends both forms.

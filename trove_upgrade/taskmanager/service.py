@@ -66,7 +66,8 @@ _LEAVE_SECONDS = 15.0
 _BROKER_SECONDS = 5.0
 _SIGN = 'The sign of life could not be written'
 _CHECK_SECONDS = 120.0
-#: One in so many workers runs checks, which wait for guests: whoever asks for thousands delays nobody's upgrade.
+#: One in so many workers runs checks, which wait for guests: whoever asks for thousands delays
+#: nobody's upgrade.
 _CHECKS_SHARE = 4
 
 
@@ -134,7 +135,9 @@ def require_installation(conf: cfg.ConfigOpts) -> None:
 
 
 def post_seconds(conf: cfg.ConfigOpts) -> float:
-    """The whole deadline of one POST to Nova: the time-out holds for the connect and for the answer, each by itself."""
+    """The whole deadline of one POST to Nova: the time-out holds for the connect and for the
+    answer, each by itself.
+    """
     return 2 * float(conf[our_conf.GROUP].compute_timeout) + 5
 
 
@@ -144,7 +147,9 @@ class Service:
     def __init__(
         self, conf: cfg.ConfigOpts, outside: Ports, leave_seconds: float = _LEAVE_SECONDS
     ) -> None:
-        """Compose; nothing runs yet.  `leave_seconds`: how long a stop waits for the broker and the database to let go of it."""
+        """Compose; nothing runs yet.  `leave_seconds`: how long a stop waits for the broker and the
+        database to let go of it.
+        """
         self._conf = conf
         self._outside = outside
         self._leave_seconds = leave_seconds
@@ -240,7 +245,9 @@ class Service:
         self._life = Repeater('signs-of-life', self._beat, options.service_report_interval)
 
     def start(self) -> None:
-        """Begin to work.  A broker or database that is away is tried again for ever; rows are worked on without nudges, too."""
+        """Begin to work.  A broker or database that is away is tried again for ever; rows are
+        worked on without nudges, too.
+        """
         LOG.info('Taskmanager %s on %s starts', self._presence.registration.version, self._host)
         self._scheduler.start()
         for repeater in (*self._relays, self._life):
@@ -249,9 +256,11 @@ class Service:
             listener.start()
 
     def stop(self) -> None:
-        """Let go of what waits, finish what runs.  What is cut short is found again when its lease has run out.
+        """Let go of what waits, finish what runs.  What is cut short is found again
+        when its lease has run out.
 
-        A broker or a database that is away does not hold it up: it ends within `_STOP_SECONDS` and `leave_seconds`.
+        A broker or a database that is away does not hold it up: it ends within `_STOP_SECONDS` and
+        `leave_seconds`.
         """
         LOG.info('Taskmanager on %s stops', self._host)
         self._stopping.set()
@@ -267,7 +276,9 @@ class Service:
         self._leave()
 
     def _leave(self) -> None:
-        """Let go of broker and database, each in a thread: a call to one that is away may last as long as its driver likes."""
+        """Let go of broker and database, each in a thread: a call to one that is away may last as
+        long as its driver likes.
+        """
         leaving = [
             threading.Thread(target=leave, name=name, daemon=True)
             for name, leave in (
@@ -282,8 +293,8 @@ class Service:
             thread.join(max(0.0, until - self._outside.clock.monotonic()))
         if leaving[0].is_alive():
             LOG.warning(
-                'The database gives no answer: %s stays listed in upgrade_services until its process is seen to have ended, or "trove-upgrade-manage '
-                'service forget %s"',
+                'The database gives no answer: %s stays listed in upgrade_services until its '
+                'process is seen to have ended, or "trove-upgrade-manage service forget %s"',
                 BINARY,
                 self._presence.registration.id,
             )
@@ -318,7 +329,10 @@ class Service:
             self._presence.leave(_MARGIN_SECONDS)
         except Exception as error:  # noqa: BLE001 - the edge of a process that ends
             LOG.warning(
-                '%s could not be removed from upgrade_services: %s. It is listed there until "trove-upgrade-manage service forget %s"',
+                (
+                    '%s could not be removed from upgrade_services: %s. It is listed there until '
+                    '"trove-upgrade-manage service forget %s"'
+                ),
                 BINARY,
                 _said(error),
                 self._presence.registration.id,
@@ -483,5 +497,7 @@ def steps(
 def compose(
     conf: cfg.ConfigOpts, wrap: Callable[[Ports], Ports] = lambda outside: outside
 ) -> Service:
-    """A service that is ready to start; `wrap` is for a test's own entry point.  Raises as `ports_from_conf`."""
+    """A service that is ready to start; `wrap` is for a test's own entry point.  Raises as
+    `ports_from_conf`.
+    """
     return Service(conf, wrap(ports_from_conf(conf)))

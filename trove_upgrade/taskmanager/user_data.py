@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The user data that a rebuilt server gets: what it had, for the target version, with our marker.
 
-The guest's own files travel in user data as cloud-config `write_files`.  Nova keeps nothing else of the old root disk, and the
-agent believes its configuration from here alone.  What belongs to the server (its id, its RPC key, its ports, how its engine is
-set up, the number of the database's user) stays as it was when the server was made; what belongs to the version, and what Trove keeps in
-its rows, is taken anew; the operator's own template of the agent's configuration is taken anew where he names it.  Pure: text in, text out.
+The guest's own files travel in user data as cloud-config `write_files`.  Nova keeps nothing else of
+the old root disk, and the agent believes its configuration from here alone.  What belongs to the
+server (its id, its RPC key, its ports, how its engine is set up, the number of the database's user)
+stays as it was when the server was made; what belongs to the version, and what Trove keeps in its
+rows, is taken anew; the operator's own template of the agent's configuration is taken anew where he
+names it.  Pure: text in, text out.
 
 Source: trove/instance/models.py, get_injected_files and prepare_cloud_config (Trove 26).
 """
@@ -28,7 +30,8 @@ KEY_PATH = '/etc/trove/trove-upgrade-guest.key'
 #: Nova's own bound, of the base64 form.  Source: Nova api-ref, "user_data".
 LIMIT_BYTES = 65535
 
-#: What makes Trove's agent take a NIC for the user's alone, and Docker do without a bridge.  Source: trove/common/constants.py.
+#: What makes Trove's agent take a NIC for the user's alone, and Docker do without a bridge.
+#: Source: trove/common/constants.py.
 ETH1_PATH = '/etc/trove/eth1.json'
 DOCKER_PATH = '/etc/docker/daemon.json'
 
@@ -83,7 +86,8 @@ class Wanted:
 def render(former: bytes | None, marker: str, wanted: Wanted) -> bytes:
     """User data for the rebuild that `marker` belongs to.
 
-    :raises StepRefused: it cannot be read, cannot carry the marker, would keep the former version, or would be longer than Nova takes.
+    :raises StepRefused: it cannot be read, cannot carry the marker, would keep the former version,
+    or would be longer than Nova takes.
     """
     if former is None or not former.strip():
         raise _refused('it has none that Nova shows to the service user', 'USER_DATA_MISSING')
@@ -113,9 +117,11 @@ def render(former: bytes | None, marker: str, wanted: Wanted) -> bytes:
 
 
 def overwritten(former: bytes | None, rendered: bytes) -> list[str]:
-    """Paths of files that the former user data would write with another content than the rendered one.
+    """Paths of files that the former user data would write with another
+    content than the rendered one.
 
-    Source: trove/taskmanager/models.py, RebuildAction (Trove 26): what a server has as user data overwrites injected files.
+    Source: trove/taskmanager/models.py, RebuildAction (Trove 26): what a server has as user data
+    overwrites injected files.
     """
     old, new = documents.files(former or b''), documents.files(rendered)
     return sorted(path for path, content in old.items() if path in new and new[path] != content)
@@ -123,16 +129,18 @@ def overwritten(former: bytes | None, rendered: bytes) -> list[str]:
 
 def _refused(found: str, code: str) -> exceptions.StepRefused:
     return exceptions.StepRefused(
-        f"The user data of the server cannot be sent again with a rebuild: {found}. Recreate the instance's user "
-        f'data as cloud-config with write_files.',
+        f'The user data of the server cannot be sent again with a rebuild: {found}. Recreate the '
+        "instance's user data as cloud-config with write_files.",
         code,
     )
 
 
 def _require_plain(marker: str, wanted: Wanted) -> None:
-    """A value with a line of its own would be an option of its own, read by the agents on the next root disk.
+    """A value with a line of its own would be an option of its own,
+    read by the agents on the next root disk.
 
-    Every value is looked at here once more, whatever has checked it before.  The operator's own file is text of several lines.
+    Every value is looked at here once more, whatever has checked it before.  The operator's own
+    file is text of several lines.
     """
     values = {
         'marker': marker,
@@ -155,8 +163,9 @@ def _require_options(kept: str) -> None:
 
 def _value_refused(name: str) -> exceptions.StepRefused:
     return exceptions.StepRefused(
-        f'The configuration of the rebuilt guest cannot be written: {name} has control characters or line separators, is too long, or is not of '
-        f'its form. Look where it comes from, the guest or the row of the datastore version, and upgrade again.',
+        f'The configuration of the rebuilt guest cannot be written: {name} has control characters '
+        'or line separators, is too long, or is not of its form. Look where it comes from, the '
+        'guest or the row of the datastore version, and upgrade again.',
         'USER_DATA_VALUE_INVALID',
     )
 
@@ -164,7 +173,8 @@ def _value_refused(name: str) -> exceptions.StepRefused:
 class _Rendering:
     """One user data on its way to the target, and what was seen in it so far.
 
-    Raises guest_info.NotChanged where a part of it would keep the former version, and what `domain.cloud_init` raises.
+    Raises guest_info.NotChanged where a part of it would keep the former version, and what
+    `domain.cloud_init` raises.
     """
 
     def __init__(self, marker: str, wanted: Wanted, kept_options: str) -> None:
@@ -217,7 +227,9 @@ class _Rendering:
         return parts.archive_of([*parts.entries_of(changed), added])
 
     def _message(self, message: messages.Message) -> bytes:
-        """Parts stay; cloud-config is changed where it is, and the marker comes as a part of its own."""
+        """Parts stay; cloud-config is changed where it is,
+        and the marker comes as a part of its own.
+        """
         if not message.is_multipart and not self._can_stand_alone(message):
             raise messages.MessageUnreadable('its type is a MIME multipart, and it has no parts')
         own = message.take(_MARKER_PART)
@@ -257,14 +269,17 @@ class _Rendering:
             )
         elif guest_info.is_written_by(text):
             raise guest_info.NotChanged(
-                f'a part of type {kind or "unknown to cloud-init"} could write {guest_info.NAME}, and it cannot be changed there'
+                f'a part of type {kind or "unknown to cloud-init"} could write {guest_info.NAME}, '
+                'and it cannot be changed there'
             )
         elif guest_info.NAME in text:
             self._mentions.append(f'a part of type {kind or "unknown to cloud-init"}')
         return content
 
     def _part(self, content: bytes) -> bytes:
-        """A cloud-config among others; one that writes none of Trove's files stays byte for byte."""
+        """A cloud-config among others; one that writes none of Trove's
+        files stays byte for byte.
+        """
         try:
             document = documents.load(content)
             former = documents.entries_of(document)
@@ -279,7 +294,9 @@ class _Rendering:
         return documents.dump(document)
 
     def _template(self, content: bytes) -> bytes:
-        """A cloud-config with places that the guest fills in is left alone, unless it writes guest_info."""
+        """A cloud-config with places that the guest fills in is left alone,
+        unless it writes guest_info.
+        """
         template = documents.of_template(content)
         if template is not None:
             changed = self._part(template[1])
@@ -295,7 +312,9 @@ class _Rendering:
         return content
 
     def _files(self, document: dict[Any, Any]) -> list[dict[str, Any]]:
-        """The former files, for the target; our marker and what would shut the only NIC are left out."""
+        """The former files, for the target; our marker and what would shut
+        the only NIC are left out.
+        """
         for name in _COMMANDS:
             _require_no_key(name, str(document.get(name)))
             if guest_info.is_written_by_commands(document.get(name)):
@@ -314,7 +333,9 @@ class _Rendering:
         return kept
 
     def _for_target(self, entry: dict[str, Any]) -> dict[str, Any]:
-        """guest_info.conf names the version that the guest runs; every file that nothing is wanted of stays as it is."""
+        """guest_info.conf names the version that the guest runs; every file that nothing is wanted
+        of stays as it is.
+        """
         wanted, path = self._wanted, _path_of(entry)
         if _is_guest_info(entry):
             self._sees_guest_info = True
@@ -325,14 +346,16 @@ class _Rendering:
             return _changed(entry, _with_bridge)
         if guest_info.gives_version(_text_or_nothing(entry)):
             raise guest_info.NotChanged(
-                f'its file {path} writes a version into {guest_info.NAME}, and it cannot be changed there'
+                f'its file {path} writes a version into {guest_info.NAME}, '
+                'and it cannot be changed there'
             )
         return entry
 
     def _new(self, kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Our marker, and the agent's configuration where the former user data had none.
 
-        They belong to whom guest_info belongs to: Trove's agent, which reads them all and need not be root.
+        They belong to whom guest_info belongs to: Trove's agent,
+        which reads them all and need not be root.
         """
         owner = next(
             (write_files.owner_of(entry) for entry in kept if _is_guest_info(entry)),
@@ -354,18 +377,24 @@ class _Rendering:
         ]
 
     def _require_no_hidden_guest_info(self) -> None:
-        """Where no cloud-config writes guest_info.conf, what names it elsewhere would bring the former version."""
+        """Where no cloud-config writes guest_info.conf,
+        what names it elsewhere would bring the former version.
+        """
         if self._mentions and not self._sees_guest_info:
             raise guest_info.NotChanged(
-                f'no cloud-config in it writes {guest_info.NAME}.conf, and {self._mentions[0]}, which cannot be changed, may do so'
+                f'no cloud-config in it writes {guest_info.NAME}.conf, and {self._mentions[0]}, '
+                'which cannot be changed, may do so'
             )
 
 
 def _require_no_key(kind: object, text: str) -> None:
-    """A former key that came to the next root disk would leave its guest mute: what names the file and cannot be changed is refused."""
+    """A former key that came to the next root disk would leave its guest mute: what names the file
+    and cannot be changed is refused.
+    """
     if posixpath.basename(KEY_PATH) in text:
         raise guest_info.NotChanged(
-            f'its part or list of commands of type {kind} names {KEY_PATH}, and it cannot be changed there'
+            f'its part or list of commands of type {kind} names {KEY_PATH}, '
+            'and it cannot be changed there'
         )
 
 
@@ -407,7 +436,9 @@ def _text_or_nothing(entry: dict[str, Any]) -> str:
 
 
 def _private(entry: dict[str, Any]) -> dict[str, Any]:
-    """A tenant reads what the database server's user can read: Trove's files, and others with an agent's account, are their owner's alone."""
+    """A tenant reads what the database server's user can read: Trove's files, and others with an
+    agent's account, are their owner's alone.
+    """
     if (
         secret_files.is_troves(_path_of(entry))
         or _is_guest_config(entry)
@@ -443,7 +474,9 @@ def _changed(entry: dict[str, Any], change: Callable[[str], str]) -> dict[str, A
 
 
 def _with_bridge(text: str) -> str:
-    """Docker gets its bridge back: with `none` the database of a server with one NIC could be reached by nobody."""
+    """Docker gets its bridge back: with `none` the database of a server with one NIC could be
+    reached by nobody.
+    """
     settings = json.loads(text)
     if not isinstance(settings, dict) or settings.get('bridge') != 'none':
         return text

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Backups, which are Trove's: only an incremental one on top of what a former release of the server has made is refused."""
+"""Backups, which are Trove's: only an incremental one on top of what a former release of the server
+has made is refused.
+"""
 
 import contextlib
 import datetime
@@ -20,11 +22,13 @@ _UPGRADES = 50
 
 
 def refuse_former(call: Call) -> None:
-    """Look at the parent that Trove would take for the incremental backup that the call's document describes.
+    """Look at the parent that Trove would take for the incremental backup that the
+    call's document describes.
 
     Instance and parent of another project are Trove's to answer, as is what does not exist.
 
-    :raises BackupOfFormerVersion: 422; the parent, or what it builds on, is of another version or release than the instance.
+    :raises BackupOfFormerVersion: 422; the parent, or what it builds on, is of another version or
+    release than the instance.
     """
     try:
         row = call.services.repos.instances.get(

@@ -22,7 +22,9 @@ def index(call: Call) -> webob.Response:
 
 
 def index_all(call: Call) -> webob.Response:
-    """Every project's instances, or those of `project_id`; deleted ones too unless `deleted` says otherwise."""
+    """Every project's instances, or those of `project_id`;
+    deleted ones too unless `deleted` says otherwise.
+    """
     wanted = (call.query('deleted') or '').lower()
     deleted = {'true': True, 'false': False}.get(wanted)
     return _page(call, call.query('project_id'), deleted=deleted)
@@ -37,8 +39,9 @@ def show(call: Call, instance_id: str) -> webob.Response:
 def edit(call: Call, instance_id: str) -> webob.Response:
     """Start an upgrade: `datastore_version` names the target by name or uuid.
 
-    202 with an empty body, as Trove answers.  The row is committed before the cast: the first poll sees UPGRADE.  Neither Nova nor
-    the guest is asked here; what they would refuse is the precheck's to find.
+    202 with an empty body, as Trove answers.  The row is committed before the cast: the first poll
+    sees UPGRADE.  Neither Nova nor the guest is asked here; what they would refuse is the
+    precheck's to find.
 
     :raises InstanceBusy: 422; something else holds the instance, and nothing was written.
     :raises GuestAgentMissing: 422; beside Trove, the guest has not told of our agent lately.
@@ -85,7 +88,9 @@ def _begin(
 
 
 def _has_agent(call: Call, row: instance.Instance) -> bool:
-    """Whether the guest has told of our agent lately: a rebuild by Trove can have taken it away.  Alone the precheck finds out."""
+    """Whether the guest has told of our agent lately: a rebuild by Trove can have taken it away.
+    Alone the precheck finds out.
+    """
     settings = call.services.settings
     return settings.guest_without_agent is None or call.services.repos.guests.heard(
         row.id, settings.guest_silence_seconds
@@ -100,9 +105,11 @@ def _agent_missing(call: Call, row: instance.Instance) -> errors.GuestAgentMissi
 
 
 def _hand_on(call: Call, row: instance.Instance) -> NoReturn:
-    """Leave the upgrade to Trove, unless one of ours is unfinished: two at once would work on one volume.
+    """Leave the upgrade to Trove, unless one of ours is unfinished: two at once
+    would work on one volume.
 
-    One that has failed is, as long as it holds the instance or may have left its data half-upgraded; else nothing could end it.
+    One that has failed is, as long as it holds the instance or may have left its data
+    half-upgraded; else nothing could end it.
 
     :raises HandedOn: none is.
     :raises InstanceBusy, InstanceNeedsRetry: one is.
@@ -122,8 +129,8 @@ def _hand_on(call: Call, row: instance.Instance) -> NoReturn:
             instance_id=row.id, status='ERROR', upgrade_id=newest.id, error_code=newest.error_code
         )
     LOG.info(
-        'The upgrade of instance %s is left to Trove: its guest has not told of our agent lately, and [trove_upgrade] '
-        'guest_without_agent is "pass"',
+        'The upgrade of instance %s is left to Trove: its guest has not told of our agent lately, '
+        'and [trove_upgrade] guest_without_agent is "pass"',
         row.id,
     )
     raise HandedOn

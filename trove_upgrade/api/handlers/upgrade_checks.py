@@ -10,7 +10,9 @@ from trove_upgrade.domain import exceptions
 
 
 def create(call: Call, instance_id: str) -> webob.Response:
-    """Ask for a report.  202 with its address; it is there when its state is COMPLETED or FAILED."""
+    """Ask for a report.  202 with its address; it is there when its
+    state is COMPLETED or FAILED.
+    """
     row = targets.instance_of(call, instance_id)
     target = targets.target_of(call, row, call.document['upgrade_check']['datastore_version'])
     check = call.services.repos.checks.begin(row, target)

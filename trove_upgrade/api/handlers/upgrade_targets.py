@@ -9,9 +9,11 @@ from trove_upgrade.api.views import upgrades as view
 
 
 def index(call: Call, instance_id: str) -> webob.Response:
-    """Every version of the instance's datastore that the caller may see, whether it is allowed, and why.
+    """Every version of the instance's datastore that the caller may see,
+    whether it is allowed, and why.
 
-    The version that the instance has is always among them: a member sees its name with the instance.
+    The version that the instance has is always among them: a member sees
+    its name with the instance.
     """
     row = targets.instance_of(call, instance_id)
     found = call.services.repos.datastores.versions(row.version.datastore_id, active_only=False)

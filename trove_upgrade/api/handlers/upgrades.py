@@ -14,7 +14,9 @@ from trove_upgrade.domain import exceptions, instance, states, upgrade
 
 
 def index(call: Call) -> webob.Response:
-    """The project's upgrades, newest first; `state` and `instance_id` choose among them, admins also see other projects'."""
+    """The project's upgrades, newest first; `state` and `instance_id` choose among them, admins
+    also see other projects'.
+    """
     return _page(call, _project(call), call.query_uuid('instance_id'))
 
 
@@ -52,7 +54,8 @@ def _page(call: Call, project_id: str | None, instance_id: str | None) -> webob.
 
 
 def _project(call: Call) -> str | None:
-    """Whose upgrades; another answer than the own project's is for those whom the policy lets see all.
+    """Whose upgrades; another answer than the own project's is for those whom
+    the policy lets see all.
 
     :raises Forbidden: it does not.
     """
@@ -67,7 +70,9 @@ def _project(call: Call) -> str | None:
         policy.LIST_ALL, {'project_id': call.project_id}, call.context
     ):
         raise errors.Forbidden(
-            found=f'the policy {policy.LIST_ALL} does not let you see the upgrades of other projects'
+            found=(
+                f'the policy {policy.LIST_ALL} does not let you see the upgrades of other projects'
+            )
         )
     return wanted
 
@@ -87,7 +92,9 @@ def _state(call: Call) -> states.UpgradeState | None:
 
 
 def _versions(call: Call, rows: Iterable[upgrade.Upgrade]) -> view.Versions:
-    """The versions that the upgrades name; one that the operator has deleted since is shown by its id alone."""
+    """The versions that the upgrades name; one that the operator has deleted since
+    is shown by its id alone.
+    """
     known: dict[str, instance.DatastoreVersion] = {}
     for version_id in {
         each for row in rows for each in (row.former_version_id, row.target_version_id)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may do what: the defaults, which an operator's policy file overrides.
 
-Every name begins with `trove_upgrade:`, so that neither file changes the other's meaning where the filter runs in Trove's process.
-The target of every rule is `project_id`, the project of the address; which is the token's, or the request ends before.
+Every name begins with `trove_upgrade:`, so that neither file changes the other's meaning where the
+filter runs in Trove's process. The target of every rule is `project_id`, the project of the
+address; which is the token's, or the request ends before.
 """
 
 import itertools
@@ -41,20 +42,23 @@ class PolicyInvalid(exceptions.TroveUpgradeError):
 
     code = 'POLICY_INVALID'
     template = (
-        'The policy cannot be used: {found}. Mend the file that [trove_upgrade] policy_file names, or those of [oslo_policy] policy_dirs, '
-        'as the policy reference has them.'
+        'The policy cannot be used: {found}. Mend the file that [trove_upgrade] policy_file names, '
+        'or those of [oslo_policy] policy_dirs, as the policy reference has them.'
     )
 
 
 def changed(enforcer: Enforcer) -> list[str]:
-    """Names of ours that a file defines, also those that no rule has.  The files must have been read."""
+    """Names of ours that a file defines, also those that no rule has.  The
+    files must have been read.
+    """
     return sorted(name for name in enforcer.file_rules if name.startswith(PREFIX))
 
 
 def load(enforcer: Enforcer) -> None:
     """Read the files now; each request would meet their faults otherwise.
 
-    :raises PolicyInvalid: one cannot be read, or a rule of ours cannot be understood: oslo.policy would let nobody in there.
+    :raises PolicyInvalid: one cannot be read, or a rule of ours cannot be understood: oslo.policy
+    would let nobody in there.
     """
     path = enforcer.conf.find_file(enforcer.policy_file)
     try:
@@ -79,7 +83,8 @@ def load(enforcer: Enforcer) -> None:
 
 def get_enforcer() -> Enforcer:
     """For oslopolicy's command line tools, which configure the global object."""
-    # The import stands here because importing policies must not register options (conf/__init__.py).
+    # The import stands here because importing policies must not register options
+    # (conf/__init__.py).
     from trove_upgrade import conf as our_conf
 
     our_conf.register_opts(cfg.CONF)

@@ -14,7 +14,10 @@ RULES = [
     policy.RuleDefault(
         MEMBER,
         f'rule:{ADMIN} or (role:member and project_id:%(project_id)s)',
-        description='Upgrades the instances of the own project. Keystone gives an admin the roles member and reader, too.',
+        description=(
+            'Upgrades the instances of the own project. Keystone gives an admin the roles member '
+            'and reader, too.'
+        ),
     ),
     policy.RuleDefault(
         READER,

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The enforcer of our rules, in files that may hold those of Trove, too.
 
-oslo.policy reads `policy.d` of the configuration's directory, which beside Trove is Trove's.  Its rules refer to defaults that only Trove
-registers, so none of them is judged here unless one of ours refers to it.
+oslo.policy reads `policy.d` of the configuration's directory, which beside Trove is Trove's.  Its
+rules refer to defaults that only Trove registers, so none of them is judged here unless
+one of ours refers to it.
 """
 
 import graphlib
@@ -23,7 +24,8 @@ PREFIX = 'trove_upgrade:'
 class Enforcer(policy.Enforcer):
     """oslo.policy's, which judges our rules and those that they refer to, and no other."""
 
-    #: From when a fault is one of a file that was changed since the start: before, the start is refused with the same words.
+    #: From when a fault is one of a file that was changed since the start: before, the start is
+    #: refused with the same words.
     logs_faults = False
 
     def check_rules(self, raise_on_violation: bool = False) -> bool:
@@ -34,7 +36,10 @@ class Enforcer(policy.Enforcer):
         found = self.faults()
         if found and self.logs_faults:
             LOG.warning(
-                'The policy has faults since its files were changed: %s. Mend them as the policy reference has them.',
+                (
+                    'The policy has faults since its files were changed: %s. Mend them as the '
+                    'policy reference has them.'
+                ),
                 '; '.join(found),
             )
         if found and raise_on_violation:
@@ -42,7 +47,9 @@ class Enforcer(policy.Enforcer):
         return not found
 
     def faults(self) -> list[str]:
-        """Each fault of a rule that is judged, as a part of a sentence.  The files must have been read."""
+        """Each fault of a rule that is judged, as a part of a sentence.  The
+        files must have been read.
+        """
         graph = self._graph()
         found = [
             f'{name} refers to {other}, which is defined nowhere'
@@ -75,7 +82,9 @@ class Enforcer(policy.Enforcer):
 
 
 def _references(check: Any) -> Iterator[str]:
-    """Names of the rules in a check.  Below `not`, too: oslo.policy takes a rule that is missing for a no, and `not` makes a yes of it."""
+    """Names of the rules in a check.  Below `not`, too: oslo.policy takes a rule that is missing
+    for a no, and `not` makes a yes of it.
+    """
     if isinstance(check, policy.RuleCheck):
         yield check.match
     elif isinstance(check, policy.NotCheck):
@@ -85,7 +94,9 @@ def _references(check: Any) -> Iterator[str]:
 
 
 def _is_misread(rule: policy.RuleDefault) -> bool:
-    """True where the rule lets nobody in although it is not written so: oslo.policy takes what it does not understand for "!"."""
+    """True where the rule lets nobody in although it is not written so: oslo.policy takes what it
+    does not understand for "!".
+    """
     return str(rule.check) == '!' and not _denies(rule.check_str)
 
 

@@ -28,8 +28,8 @@ RULES = [
     base.rule(
         UPGRADE,
         base.MEMBER,
-        'Upgrade an instance. Where only operators may upgrade, and users ask them to, put this into the policy file: '
-        f'"{UPGRADE}": "rule:{base.ADMIN}"',
+        'Upgrade an instance. Where only operators may upgrade, and users ask them to, put this '
+        f'into the policy file: "{UPGRADE}": "rule:{base.ADMIN}"',
         ('PATCH', _INSTANCE),
         ('PUT', _INSTANCE),
     ),

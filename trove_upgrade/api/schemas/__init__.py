@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the bodies of requests must look like, and the same in words for the message of a refusal.
 
-A version is named by its name or id. Control characters and lone surrogates are refused here because databases refuse them later.
+A version is named by its name or id. Control characters and lone surrogates are refused here
+because databases refuse them later.
 """
 
 import dataclasses
@@ -47,7 +48,10 @@ def _of_one_version(noun: str) -> Schema:
         },
     }
     return Schema(
-        f'{{"{noun}": {{"datastore_version": "<name or id of 1 to 255 characters>"}}}}, and no other attribute',
+        (
+            f'{{"{noun}": {{"datastore_version": "<name or id of 1 to 255 characters>"}}}}, '
+            'and no other attribute'
+        ),
         jsonschema.Draft202012Validator(document),
     )
 

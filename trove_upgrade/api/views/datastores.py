@@ -19,7 +19,8 @@ def datastore(
         'links': shapes.links(call, 'datastores', row.id),
         'versions': [version(call, each, inside=True) for each in versions],
     }
-    # The released client looks the default version up among the versions and dies if it is not there.
+    # The released client looks the default version up among the versions and
+    # dies if it is not there.
     if row.default_version_id in {each.id for each in versions}:
         document['default_version'] = row.default_version_id
     return document

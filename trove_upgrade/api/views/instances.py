@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Instances in Trove's JSON.
 
-A field that a client asks for and does not find costs it one GET per instance of a list, so a list's items carry all that the released
-clients look at. What only the guest knows (used space) is left out: a GET never waits for a guest.
+A field that a client asks for and does not find costs it one GET per instance of a list, so a
+list's items carry all that the released clients look at. What only the guest knows (used space) is
+left out: a GET never waits for a guest.
 """
 
 from collections.abc import Mapping

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two statuses of an instance, computed as Trove does: its task first, then a backup, then the server.
+"""The two statuses of an instance, computed as Trove does: its task first, then a backup,
+then the server.
 
 Source: trove/instance/models.py (SimpleInstance.status), trove/instance/service_status.py.
 """
@@ -53,7 +54,9 @@ _OF_SERVICE = {
 
 
 def status(row: instance.Instance, server_status: str | None) -> str:
-    """`server_status` is Nova's, '' for a server that Nova does not have, None where Nova was not heard."""
+    """`server_status` is Nova's, '' for a server that Nova does not have,
+    None where Nova was not heard.
+    """
     if row.task.name.endswith('_ERROR') or row.task.name.startswith('BUILDING_ERROR'):
         return 'ERROR'
     if row.task in _OF_TASK:

@@ -21,7 +21,8 @@ def show(
 ) -> dict[str, Any]:
     """An upgrade with its steps, and all that its tenant should learn of it.
 
-    Where the row is not `is_whole`, an earlier release has kept more in its data than is read: what it says is null.
+    Where the row is not `is_whole`, an earlier release has kept more in its data than is read: what
+    it says is null.
     """
     found = _notes(call, row)
     document = {**_item(call, row, known, found), **found}
@@ -35,7 +36,8 @@ def item(
 ) -> dict[str, Any]:
     """An upgrade as it stands in a list: without the settings that have changed, which can be many.
 
-    Where the row is not `is_whole`, what its data says is null: it is too long to be read for a list.
+    Where the row is not `is_whole`, what its data says is null: it is too
+    long to be read for a list.
     """
     document = _item(call, row, known, _notes(call, row))
     return document if is_whole else {**document, **dict.fromkeys(_OF_DATA)}
@@ -98,7 +100,9 @@ def _notes(call: Call, row: upgrade.Upgrade) -> Notes:
 
 
 def is_cancellable(row: upgrade.Upgrade) -> bool:
-    """Whether the upgrade could still end with the former server untouched: Nova has not been asked for anything."""
+    """Whether the upgrade could still end with the former server untouched: Nova has not
+    been asked for anything.
+    """
     if row.state is states.UpgradeState.PENDING:
         return True
     return (

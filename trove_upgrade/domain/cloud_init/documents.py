@@ -39,7 +39,9 @@ def dump(document: dict[Any, Any]) -> bytes:
 
 
 def dump_yaml(document: Any) -> bytes:
-    """Return YAML that reads the same everywhere: in ASCII, as U+0085 would come back as a space."""
+    """Return YAML that reads the same everywhere: in ASCII,
+    as U+0085 would come back as a space.
+    """
     return yaml.safe_dump(document, sort_keys=False, default_flow_style=False).encode()
 
 
@@ -64,14 +66,17 @@ def has_places(text: bytes) -> bool:
 
 
 def of_template(template: bytes) -> tuple[bytes, bytes] | None:
-    """Return header and cloud-config of a template; None where it has places, or another form below its header."""
+    """Return header and cloud-config of a template; None where it has places,
+    or another form below its header.
+    """
     header, end, rest = template.lstrip().partition(b'\n')
     is_config = kinds.by_content(rest) is kinds.Kind.CLOUD_CONFIG
     return (header + end, rest) if is_config and not has_places(rest) else None
 
 
 def files(user_data: bytes) -> dict[str, bytes]:
-    """Return path -> content of what every cloud-config of a user data writes; the last one that writes a file counts.
+    """Return path -> content of what every cloud-config of a user data writes; the last one that
+    writes a file counts.
 
     What cannot be read is left out, as cloud-init does, and what comes from an address too.
 

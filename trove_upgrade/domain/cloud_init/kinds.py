@@ -44,7 +44,8 @@ class Kind(enum.StrEnum):
 #: Fetched from an address at each first boot: the user data does not hold it.
 INCLUDES = frozenset({Kind.INCLUDE, Kind.INCLUDE_ONCE})
 
-#: Longest first: one is the beginning of another.  Source: cloudinit/handlers/__init__.py, INCLUSION_TYPES_MAP.
+#: Longest first: one is the beginning of another.  Source: cloudinit/handlers/__init__.py,
+#: INCLUSION_TYPES_MAP.
 _BEGINNINGS = (
     ('#cloud-config-archive', Kind.ARCHIVE),
     ('#cloud-config-jsonp', Kind.PATCH),

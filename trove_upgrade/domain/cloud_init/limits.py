@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Limits of what is read of a user data. Nova bounds it at 64 KiB of base64, but a compressed part and an alias of YAML grow without end.
+"""Limits of what is read of a user data. Nova bounds it at 64 KiB of base64, but a compressed part
+and an alias of YAML grow without end.
 
-What is beyond a limit cloud-init might read and act on, so it is never passed over: the whole user data is refused.
+What is beyond a limit cloud-init might read and act on, so it is never passed over: the whole user
+data is refused.
 """
 
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-#: Of one compressed text when it is unpacked, and of all files together: 5 and 20 times as much as Nova takes.
+#: Of one compressed text when it is unpacked, and of all files together: 5 and 20
+#: times as much as Nova takes.
 MOST_BYTES = 256 * 1024
 MOST_FILE_BYTES = 1024 * 1024
 #: Of mappings and lists in a document, and of messages in one another.
@@ -48,7 +51,8 @@ def decompressed(content: bytes) -> bytes:
 def require_document(document: Any) -> None:
     """Look at everything in a document of YAML, each alias as often as it stands there.
 
-    :raises BeyondLimits: it is deeper, larger, has a number that cannot be written down, or holds itself.
+    :raises BeyondLimits: it is deeper, larger, has a number that cannot be written down,
+    or holds itself.
     """
     values = characters = 0
     waiting: list[tuple[Any, int]] = [(document, 1)]
@@ -58,7 +62,8 @@ def require_document(document: Any) -> None:
         characters += len(value) if isinstance(value, str | bytes) else 0
         if values > MOST_VALUES or characters > MOST_CHARACTERS:
             raise BeyondLimits(
-                f'it has more than {MOST_VALUES} values or {MOST_CHARACTERS} characters with its aliases in full'
+                f'it has more than {MOST_VALUES} values or {MOST_CHARACTERS} characters '
+                'with its aliases in full'
             )
         if level > MOST_LEVELS:
             raise BeyondLimits(

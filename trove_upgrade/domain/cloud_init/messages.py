@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""User data that is a MIME message: its parts are changed where they are, and keep their headers."""
+"""User data that is a MIME message: its parts are changed where they are,
+and keep their headers.
+"""
 
 import base64
 import email
@@ -14,11 +16,13 @@ from typing import Self
 
 from trove_upgrade.domain.cloud_init import kinds, limits
 
-#: How far cloud-init looks for the header that makes a message.  Source: cloudinit/user_data.py, convert_string.
+#: How far cloud-init looks for the header that makes a message.  Source:
+#: cloudinit/user_data.py, convert_string.
 _LOOKED_AT = 4096
 _ENCODING = 'Content-Transfer-Encoding'
 _BASE64_LINE = 76
-#: The same each time: the same input gives the same bytes.  No YAML and no base64 of ours has such a line.
+#: The same each time: the same input gives the same bytes.  No YAML and no base64
+#: of ours has such a line.
 _BOUNDARY = '===============trove-upgrade=='
 _ENCODED = frozenset({'base64', 'quoted-printable', 'x-uuencode', 'uuencode', 'uue', 'x-uue'})
 
@@ -28,7 +32,9 @@ class MessageUnreadable(ValueError):
 
 
 def is_message(text: bytes) -> bool:
-    """Tell whether cloud-init reads `text` as a MIME message: by one header, unless the content has a form of its own."""
+    """Tell whether cloud-init reads `text` as a MIME message: by one header, unless the content has
+    a form of its own.
+    """
     return kinds.by_content(text) is None and b'mime-version:' in text[:_LOOKED_AT].lower()
 
 
@@ -73,7 +79,8 @@ class Message:
             yield leaf.get_content_type(), _content_of(leaf)
 
     def change(self, change: Callable[[str, bytes], bytes]) -> None:
-        """Hand type and content of every part to `change`, and put what it returns in the content's place.
+        """Hand type and content of every part to `change`,
+        and put what it returns in the content's place.
 
         Headers stay; a part that comes back as it was keeps its bytes.
         """
@@ -118,9 +125,11 @@ class Message:
         )
 
     def as_bytes(self) -> bytes:
-        """Return the message; no header is folded in another way, as cloud-init does not unfold them all.
+        """Return the message; no header is folded in another way,
+        as cloud-init does not unfold them all.
 
-        :raises MessageUnreadable: a part of it is a multipart without parts, of bytes that could not be written as they were.
+        :raises MessageUnreadable: a part of it is a multipart without parts, of bytes that could
+        not be written as they were.
         """
         out = io.BytesIO()
         policy = email.policy.compat32.clone(max_line_length=0, linesep=self._line_end)
@@ -144,7 +153,9 @@ class Message:
         return (part for part in self._message.walk() if not part.is_multipart())
 
     def _would_change(self, leaf: email.message.Message) -> bool:
-        """Return True where the part has ends of lines that are not the message's: written again, they would be."""
+        """Return True where the part has ends of lines that are not the message's:
+        written again, they would be.
+        """
         text = leaf.get_payload()
         if str(leaf.get(_ENCODING, '')).lower() in _ENCODED or not isinstance(text, str):
             return False
@@ -166,7 +177,8 @@ def _require_parts(message: email.message.Message) -> None:
         seen += 1
         if level > limits.MOST_LEVELS or seen > limits.MOST_PARTS:
             raise limits.BeyondLimits(
-                f'it has more than {limits.MOST_PARTS} parts, or parts more than {limits.MOST_LEVELS} levels deep'
+                f'it has more than {limits.MOST_PARTS} parts, or parts more than '
+                f'{limits.MOST_LEVELS} levels deep'
             )
         payload = part.get_payload()
         if isinstance(payload, list):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every text that cloud-init would hand to one of its handlers, found and changed in whichever form the user data has."""
+"""Every text that cloud-init would hand to one of its handlers, found and changed in whichever form
+the user data has.
+"""
 
 import gzip
 import zlib
@@ -113,7 +115,9 @@ def _changed_archive(archive: bytes, change: Change) -> bytes:
 
 
 def _changed_entry(entry: Any, change: Change) -> Any:
-    """Source: cloudinit/user_data.py, _explode_archive: a declared type counts, else the content, else it is a cloud-config."""
+    """Source: cloudinit/user_data.py, _explode_archive: a declared type counts, else the content,
+    else it is a cloud-config.
+    """
     if isinstance(entry, str):
         return _changed_text(entry, '', change)
     if not isinstance(entry, dict) or not isinstance(entry.get('content', ''), str | bytes):

@@ -7,7 +7,8 @@ import yaml
 
 from trove_upgrade.domain.cloud_init import limits
 
-#: What PyYAML's constructors run into where a tag and its text do not fit: `!!int ""`, `!!bool x`, `!!timestamp x`.
+#: What PyYAML's constructors run into where a tag and its text do not fit: `!!int ""`, `!!bool x`,
+#: `!!timestamp x`.
 _MISFITS = (ValueError, LookupError, AttributeError, TypeError, ArithmeticError)
 
 

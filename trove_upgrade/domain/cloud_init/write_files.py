@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The entries of `write_files`: what each puts into its file, and the same entry with another content.
+"""The entries of `write_files`: what each puts into its file,
+and the same entry with another content.
 
 Source: cloud-init 25.1, cloudinit/config/cc_write_files.py.
 """
@@ -58,13 +59,16 @@ def path_of(entry: Mapping[str, Any]) -> str:
 
 
 def is_fetched(entry: Mapping[str, Any]) -> bool:
-    """Tell whether the content comes from an address, and the entry's own only where that gives none."""
+    """Tell whether the content comes from an address, and the entry's own
+    only where that gives none.
+    """
     source = entry.get('source')
     return isinstance(source, Mapping) and bool(source.get('uri'))
 
 
 def require(entry: Mapping[str, Any]) -> None:
-    """Check all of an entry that cloud-init reads before it opens the file; without a path it reads nothing.
+    """Check all of an entry that cloud-init reads before it opens the file;
+    without a path it reads nothing.
 
     The content counts where an address is named, too: it is what is taken when that gives none.
 
@@ -89,11 +93,16 @@ def require(entry: Mapping[str, Any]) -> None:
 
 
 def _unfit(path: str, found: str) -> str:
-    return f'the entry of its write_files for {ascii(path)[:80]} has {found}, at which cloud-init would stop'
+    return (
+        f'the entry of its write_files for {ascii(path)[:80]} has {found}, '
+        'at which cloud-init would stop'
+    )
 
 
 def _is_mode(permissions: Any) -> bool:
-    """Tell whether cloud-init comes through it: what it cannot read at all it replaces by its default."""
+    """Tell whether cloud-init comes through it: what it cannot read at all it
+    replaces by its default.
+    """
     try:
         number = (
             int(permissions) if isinstance(permissions, int | float) else int(str(permissions), 8)
@@ -155,13 +164,17 @@ def with_text(entry: Mapping[str, Any], text: str) -> dict[str, Any]:
 
 
 def in_place_of(entry: Mapping[str, Any], text: str) -> dict[str, Any]:
-    """Return an entry that writes `text` and nothing else to the same file, with the same owner and mode."""
+    """Return an entry that writes `text` and nothing else to the same file,
+    with the same owner and mode.
+    """
     kept = {name: value for name, value in entry.items() if name not in {'source', 'append'}}
     return {**kept, 'encoding': 'b64', 'content': _in_base64(text.encode())}
 
 
 def owner_of(entry: Mapping[str, Any]) -> str:
-    """Return the owner that the entry names, in cloud-init's form; root's, as cloud-init has it, where it names none."""
+    """Return the owner that the entry names, in cloud-init's form; root's, as cloud-init has it,
+    where it names none.
+    """
     return str(entry.get('owner') or '') or ROOT
 
 

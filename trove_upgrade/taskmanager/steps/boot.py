@@ -11,7 +11,9 @@ from trove_upgrade.taskmanager.steps.outcome import Done, Wait
 
 @dataclasses.dataclass(frozen=True)
 class Boot:
-    """Waits for a heartbeat that carries this rebuild's marker and another boot id, under the key of this rebuild.  Only reads."""
+    """Waits for a heartbeat that carries this rebuild's marker and another boot id, under the key
+    of this rebuild.  Only reads.
+    """
 
     guests: ports.GuestRepository
     keys: GuestKeys
@@ -39,7 +41,8 @@ class Boot:
         if not self._is_under_its_key(row):
             return Wait(
                 self.poll_seconds,
-                'Waiting for the agent of the new image: the last word was not under the key of this rebuild.',
+                'Waiting for the agent of the new image: the last word was not under the key of '
+                'this rebuild.',
             )
         return Done(
             f'Agent {heartbeat.agent_version} runs in the new guest.',
@@ -56,9 +59,12 @@ class Boot:
     def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:
         """The image has no agent, or it cannot reach the broker."""
         return exceptions.StepFailed(
-            f'The new guest of instance {row.instance_id} did not report within {self.timeout_seconds:g} s ({found}). Look at the console '
-            f'of server {row.server_id}: does image {row.wanted_image_id} have the agent, does it reach the broker, and does it know sealed '
-            f'calls if the rebuild brought a key ("trove-upgrade-manage guest-key list")? Then retry the upgrade.',
+            f'The new guest of instance {row.instance_id} did not report within '
+            f'{self.timeout_seconds:g} s ({found}). Look at the console '
+            f'of server {row.server_id}: does image {row.wanted_image_id} have the agent, does it '
+            'reach the broker, and does it know sealed '
+            'calls if the rebuild brought a key ("trove-upgrade-manage guest-key list")? Then '
+            'retry the upgrade.',
             'BOOT_TIMEOUT',
         )
 

@@ -22,7 +22,9 @@ class Calls:
     call_timeout_seconds: float  #: how long one call may last
 
     def facts(self, version_id: str, manager: str, number: str) -> dict[str, Any]:
-        """What registering the target version recorded of its image, with what the row itself says."""
+        """What registering the target version recorded of its image,
+        with what the row itself says.
+        """
         facts = dict(self.datastores.target_facts(version_id))
         parameters = list(self.datastores.configuration_parameters(version_id))
         return {
@@ -34,7 +36,9 @@ class Calls:
         }
 
     def _version(self, version_id: str, number: str) -> dict[str, Any]:
-        """What Trove's row says of the version: a guest that runs containers makes the image's tag of its number, as Trove's agent does."""
+        """What Trove's row says of the version: a guest that runs containers makes the image's tag
+        of its number, as Trove's agent does.
+        """
         try:
             version = self.datastores.version_by_id(version_id)
         except (
@@ -49,7 +53,9 @@ class Calls:
         }
 
     def with_facts(self, row: upgrade.Upgrade) -> guest.GuestCall:
-        """For what is checked against the target; the facts are too many to travel with every other call."""
+        """For what is checked against the target; the facts are too many to
+        travel with every other call.
+        """
         return self.plain(
             row, self.facts(row.target_version_id, row.datastore_manager, row.target_number)
         )
@@ -127,6 +133,8 @@ def settled(
 
 
 def spoken(number: str) -> str:
-    """A version as a server says it: '11.8.6', from names such as mariadb-11.8.6; as it is where nothing reads as one."""
+    """A version as a server says it: '11.8.6', from names such as mariadb-11.8.6; as it is where
+    nothing reads as one.
+    """
     read = versions.read_number(number)
     return '.'.join(str(part) for part in read) if read else number

@@ -12,7 +12,9 @@ Json = Mapping[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Done:
-    """The step has done its part.  `data` is added to the row's, `changes` are fields of the row."""
+    """The step has done its part.  `data` is added to the row's,
+    `changes` are fields of the row.
+    """
 
     message: str | None = None
     data: Json = dataclasses.field(default_factory=dict)
@@ -45,4 +47,6 @@ class Step(Protocol):
         """Look, do one thing, say how it stands."""
 
     def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:
-        """What the time-out means: a StepRefused or a StepFailed.  `found` is what the last run waited for."""
+        """What the time-out means: a StepRefused or a StepFailed.  `found` is what
+        the last run waited for.
+        """

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Precheck: everything that could refuse the upgrade, asked again under the claim; nothing is changed."""
+"""Precheck: everything that could refuse the upgrade, asked again under the claim;
+nothing is changed.
+"""
 
 import dataclasses
 
@@ -71,7 +73,8 @@ class Precheck:
     def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:
         """Nothing was changed."""
         return exceptions.StepRefused(
-            f'Upgrade {row.id} cannot begin: its checks were not complete after {self.timeout_seconds:g} s '
-            f'({found}). Nothing was changed; mend that and upgrade again.',
+            f'Upgrade {row.id} cannot begin: its checks were not complete after '
+            f'{self.timeout_seconds:g} s ({found}). Nothing was changed; '
+            'mend that and upgrade again.',
             'PRECHECK_TIMEOUT',
         )

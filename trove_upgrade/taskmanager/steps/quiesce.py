@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Quiesce: the guest takes the fingerprint, stops its database, and keeps what must survive on the volume."""
+"""Quiesce: the guest takes the fingerprint, stops its database,
+and keeps what must survive on the volume.
+"""
 
 import dataclasses
 from typing import Any
@@ -9,7 +11,8 @@ from trove_upgrade.taskmanager.steps.calls import Calls, answered
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait
 from trove_upgrade.taskmanager.steps.task import require_quiet
 
-#: In the row's data: the attempt in which the guest was first told to stop.  From then on giving up means undoing.
+#: In the row's data: the attempt in which the guest was first told to stop.  From then on
+#: giving up means undoing.
 TOUCHED = 'guest_touched_in_attempt'
 
 
@@ -55,7 +58,8 @@ class Quiesce:
 
 
 def _carried(row: upgrade.Upgrade, answer: guest.GuestAnswer) -> dict[str, Any]:
-    """Return the facts for the next root disk.  They become configuration there, so none is stored before all have their form.
+    """Return the facts for the next root disk.  They become configuration there, so none is stored
+    before all have their form.
 
     :raises StepRefused: UPGRADE_INFO_INVALID; nothing was rebuilt, and the guest undoes its part.
     """
@@ -63,7 +67,8 @@ def _carried(row: upgrade.Upgrade, answer: guest.GuestAnswer) -> dict[str, Any]:
         return upgrade_info.carried(answer.result.get('upgrade_info'))
     except upgrade_info.Invalid as error:
         raise exceptions.StepRefused(
-            f'Instance {row.instance_id} was not rebuilt: the upgrade_info that its guest agent returned is not of its form, {error}. '
-            f'Look at the agent in the guest and at its version, then upgrade again.',
+            f'Instance {row.instance_id} was not rebuilt: the upgrade_info that its guest agent '
+            f'returned is not of its form, {error}. Look at the agent in the guest and at its '
+            'version, then upgrade again.',
             upgrade_info.CODE,
         ) from None

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rebuild: the server gets the target version's image, or its former one back; its volume and its ports stay.
+"""Rebuild: the server gets the target version's image, or its former one back; its volume and its
+ports stay.
 
-Nova sets the image when it *accepts* a rebuild, so the image proves nothing; our marker in the server's metadata is saved in the
-same write and proves that this rebuild was asked.  Whether it was *done* is the result of the server's `rebuild` action.
+Nova sets the image when it *accepts* a rebuild, so the image proves nothing; our marker in the
+server's metadata is saved in the same write and proves that this rebuild was asked.  Whether it was
+*done* is the result of the server's `rebuild` action.
 """
 
 import dataclasses
@@ -68,13 +70,16 @@ class Rebuild:
         """Whether it was accepted decides between undo and failure."""
         if row.data.get(ACCEPTED) == row.attempt or former_guest_is_gone(row):
             return exceptions.StepFailed(
-                f'The rebuild of server {row.server_id} did not end within {self.timeout_seconds:g} s ({found}). If it stays in '
-                f'REBUILD, only "openstack server set --state error {row.server_id}" (os-resetState) frees it; then retry the '
+                f'The rebuild of server {row.server_id} did not end within '
+                f'{self.timeout_seconds:g} s ({found}). If it stays in '
+                f'REBUILD, only "openstack server set --state error {row.server_id}" '
+                '(os-resetState) frees it; then retry the '
                 f'upgrade.',
                 'REBUILD_TIMEOUT',
             )
         return exceptions.StepRefused(
-            f'Server {row.server_id} could not be rebuilt within {self.timeout_seconds:g} s ({found}). '
+            f'Server {row.server_id} could not be rebuilt within {self.timeout_seconds:g} s '
+            f'({found}). '
             f'Look at Nova, then upgrade again.',
             'REBUILD_TIMEOUT',
         )
@@ -106,7 +111,8 @@ class Rebuild:
                 ):  # its answer was lost: what follows wants to know
                     return Wait(0, 'Nova has accepted the rebuild.', data=accepted)
                 raise exceptions.StepFailed(
-                    f'Nova could not rebuild server {row.server_id} with image {row.wanted_image_id}: {server.fault or "no fault given"}. '
+                    f'Nova could not rebuild server {row.server_id} with image '
+                    f'{row.wanted_image_id}: {server.fault or "no fault given"}. '
                     f'Mend the cause and retry the upgrade.',
                     'REBUILD_FAILED',
                 )
@@ -120,8 +126,10 @@ class Rebuild:
         asked = int(row.data.get(ASKED, 1))
         if asked >= self.limit:
             raise exceptions.StepRefused(
-                f'Server {row.server_id} was not rebuilt: Nova accepted it {asked} times and fell back to the former guest. Look '
-                f'whether image {row.wanted_image_id} can be loaded on its host, then upgrade again.',
+                f'Server {row.server_id} was not rebuilt: Nova accepted it {asked} times and fell '
+                'back to the former guest. Look '
+                f'whether image {row.wanted_image_id} can be loaded on its host, then upgrade '
+                'again.',
                 'REBUILD_FELL_BACK',
             )
         given_back = {} if former_guest_is_gone(row) else {ACCEPTED: None}
@@ -133,7 +141,9 @@ class Rebuild:
         )
 
     def _ask_guest(self, row: upgrade.Upgrade, server: compute.Server) -> Wait | None:
-        """Still stopped, same boot?  None: go on.  Nobody is asked where a former rebuild has taken the guest away."""
+        """Still stopped, same boot?  None: go on.  Nobody is asked where a former rebuild has taken
+        the guest away.
+        """
         if former_guest_is_gone(row) or server.status == 'ERROR':
             return None
         require_quiet(
@@ -147,14 +157,18 @@ class Rebuild:
         known = row.data.get('former_boot_id') or answer.boot_id
         if answer.boot_id != known or answer.server_state is guest.ServerState.RUNNING:
             raise exceptions.StepRefused(
-                f'Instance {row.instance_id} was not rebuilt: its guest has been booted again or its database runs again (boot '
-                f'{answer.boot_id}, expected {known}; server {answer.server_state}). Look who did that, then upgrade again.',
+                f'Instance {row.instance_id} was not rebuilt: its guest has been booted again or '
+                'its database runs again (boot '
+                f'{answer.boot_id}, expected {known}; server {answer.server_state}). Look who did '
+                'that, then upgrade again.',
                 'GUEST_NOT_QUIESCED',
             )
         return None
 
     def _is_carried(self, row: upgrade.Upgrade) -> bool:
-        """Return True unless Nova would bring a key readable for others; it is asked only where there is to be one."""
+        """Return True unless Nova would bring a key readable for others; it is asked only where
+        there is to be one.
+        """
         return not self.key_delivery.gives_key(
             row.wanted_version_id, row.wanted_image_id
         ) or is_carried_by(self.nova.picture(row.server_id).max_microversion)
@@ -188,7 +202,9 @@ class Rebuild:
         return Wait(self.poll_seconds, 'Nova has accepted the rebuild.', data=_accepted(row))
 
     def _refused(self, row: upgrade.Upgrade, error: exceptions.RebuildRefused) -> None:
-        """Returns only if the server carries our marker all the same: an earlier POST was accepted."""
+        """Returns only if the server carries our marker all the same: an earlier POST was
+        accepted.
+        """
         if self.nova.server(row.server_id).marker == row.marker:
             return
         if former_guest_is_gone(row):
@@ -197,11 +213,15 @@ class Rebuild:
 
 
 def former_guest_is_gone(row: upgrade.Upgrade) -> bool:
-    """A former attempt, or the way to the target, has seen Nova accept a rebuild and do it, or break off in the middle."""
+    """A former attempt, or the way to the target, has seen Nova accept a rebuild and do it, or
+    break off in the middle.
+    """
     accepted = row.data.get(ACCEPTED)
     return row.is_rolling_back or (accepted is not None and int(accepted) < row.attempt)
 
 
 def _accepted(row: upgrade.Upgrade) -> Mapping[str, int]:
-    """What is known once Nova carries our marker; the first attempt that took the former guest away stays on record."""
+    """What is known once Nova carries our marker; the first attempt that took the former guest away
+    stays on record.
+    """
     return {} if former_guest_is_gone(row) else {ACCEPTED: row.attempt}

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Restore: the guest brings back what was kept, starts the new server on the data, upgrades, compares, opens."""
+"""Restore: the guest brings back what was kept, starts the new server on the data, upgrades,
+compares, opens.
+"""
 
 import dataclasses
 import datetime
@@ -13,7 +15,9 @@ from trove_upgrade.taskmanager.steps.outcome import Done, Wait
 
 @dataclasses.dataclass(frozen=True)
 class Restore:
-    """`post_upgrade` until it is DONE; a second call joins the job, and each part of it leaves a mark on the volume."""
+    """`post_upgrade` until it is DONE; a second call joins the job, and each part of it leaves a
+    mark on the volume.
+    """
 
     agent: ports.Guest
     guests: ports.GuestRepository
@@ -69,7 +73,9 @@ class Restore:
         )
 
     def _is_somebody_elses(self, row: upgrade.Upgrade) -> bool:
-        """A retry finds a root disk without this rebuild's marker: Trove's own rebuild can have set up its network and its engine in another way."""
+        """A retry finds a root disk without this rebuild's marker: Trove's own rebuild can have set
+        up its network and its engine in another way.
+        """
         heartbeat = self.guests.heartbeat(row.instance_id)
         return (
             heartbeat is not None
@@ -80,14 +86,17 @@ class Restore:
     def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:
         """The data may be half-way; the guest's marks know how far."""
         return exceptions.StepFailed(
-            f'The guest of instance {row.instance_id} did not restore and upgrade its data within {self.timeout_seconds:g} s ({found}). '
-            f'Look at the guest, then retry the upgrade: it goes on where it stopped.',
+            f'The guest of instance {row.instance_id} did not restore and upgrade its data within '
+            f'{self.timeout_seconds:g} s ({found}). Look at the guest, then retry the upgrade: it '
+            'goes on where it stopped.',
             'RESTORE_TIMEOUT',
         )
 
 
 def _require_info(row: upgrade.Upgrade) -> None:
-    """:raises StepFailed: UPGRADE_INFO_INVALID; the row holds facts that no guest of ours returned."""
+    """:raises StepFailed: UPGRADE_INFO_INVALID; the row holds facts that
+    no guest of ours returned.
+    """
     try:
         upgrade_info.carried(row.data.get('upgrade_info'))
     except upgrade_info.Invalid as error:
@@ -95,9 +104,11 @@ def _require_info(row: upgrade.Upgrade) -> None:
 
 
 def _learned(row: upgrade.Upgrade, answer: guest.GuestAnswer) -> dict[str, int | None]:
-    """What the guest says of the point of no return, if the row does not know it yet: committed before anything is decided by it.
+    """What the guest says of the point of no return, if the row does not know it yet: committed
+    before anything is decided by it.
 
-    Only a job that has ended can say that no server was started, and only a guest that sees the volume does.
+    Only a job that has ended can say that no server was started,
+    and only a guest that sees the volume does.
     """
     ended = answer.state in {guest.JobState.REFUSED, guest.JobState.FAILED}
     if row.is_rolling_back:

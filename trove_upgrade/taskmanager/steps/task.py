@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trove saves whole stale objects: the instance's task is read again before anything that cannot be taken back."""
+"""Trove saves whole stale objects: the instance's task is read again before anything
+that cannot be taken back.
+"""
 
 from trove_upgrade.domain import exceptions, instance, ports, upgrade
 
@@ -7,19 +9,22 @@ from trove_upgrade.domain import exceptions, instance, ports, upgrade
 def require_our_task(instances: ports.InstanceRepository, row: upgrade.Upgrade) -> None:
     """Trove's own upgrade sets the same task that we do: only the version tells the two apart.
 
-    :raises StepRefused: the instance is not in UPGRADING any more, has another version, or has been deleted.
+    :raises StepRefused: the instance is not in UPGRADING any more, has another version,
+    or has been deleted.
     """
     _require(row, instances.hold(row.instance_id))
 
 
 def require_quiet(instances: ports.InstanceRepository, row: upgrade.Upgrade) -> None:
-    """The same, and no backup runs: one that Trove let in just before our task was set would be cut off by the stop."""
+    """The same, and no backup runs: one that Trove let in just before our task was set would be cut
+    off by the stop.
+    """
     hold = instances.hold(row.instance_id)
     _require(row, hold)
     if hold.backup_running:
         raise exceptions.StepRefused(
-            f'Instance {row.instance_id} cannot be upgraded: a backup of it is running. Wait until it has ended, and '
-            f'upgrade again.',
+            f'Instance {row.instance_id} cannot be upgraded: a backup of it is running. Wait until '
+            'it has ended, and upgrade again.',
             'BACKUP_RUNNING',
         )
 

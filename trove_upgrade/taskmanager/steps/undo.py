@@ -27,8 +27,8 @@ class Undo:
             return self.calls.ask_again(row, answer)
         if not answer.serving:
             raise exceptions.StepFailed(
-                f'The former guest of instance {row.instance_id} has undone its part, and its database does not '
-                f'serve: {answer.message} Look at the database in the guest.',
+                f'The former guest of instance {row.instance_id} has undone its part, and its '
+                f'database does not serve: {answer.message} Look at the database in the guest.',
                 NOT_SERVING,
             )
         return Done('The database serves as before.')
@@ -36,7 +36,8 @@ class Undo:
     def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:
         """Nobody knows whether it serves."""
         return exceptions.StepFailed(
-            f'The guest of instance {row.instance_id} did not say within {self.timeout_seconds:g} s that its database '
-            f'serves again ({found}). Look at the guest.',
+            f'The guest of instance {row.instance_id} did not say within '
+            f'{self.timeout_seconds:g} s that its database serves again ({found}). '
+            'Look at the guest.',
             'UNDO_TIMEOUT',
         )

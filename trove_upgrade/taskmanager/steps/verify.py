@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verify: the server itself says that it is the target version, takes a write, and would serve after a reboot.
+"""Verify: the server itself says that it is the target version, takes a write,
+and would serve after a reboot.
 
-Beside Trove its own agent then has up to a minute until its next heartbeat, and Trove would show an ACTIVE instance whose database
-is SHUTDOWN or, after 90 s of silence, ERROR.  So the end waits for that heartbeat, for a while; clients are served meanwhile.
+Beside Trove its own agent then has up to a minute until its next heartbeat, and Trove would show an
+ACTIVE instance whose database is SHUTDOWN or, after 90 s of silence, ERROR.  So the end waits for
+that heartbeat, for a while; clients are served meanwhile.
 """
 
 import dataclasses
@@ -39,7 +41,8 @@ class Verify:
             and not heartbeat.restored
             and heartbeat.boot_id != row.data.get('restored_boot_id')
         ):
-            # Not at once: a guest that answers with another boot id than it beats with would have the two steps call each other.
+            # Not at once: a guest that answers with another boot id than it beats with would have
+            # the two steps call each other.
             return Wait(
                 1,
                 'The guest was booted with an empty root disk again; its files are restored again.',
@@ -53,8 +56,9 @@ class Verify:
         running = answer.result.get('server_version') or answer.server_version
         if not same_version(row.wanted_number, running):
             raise exceptions.StepFailed(
-                f'The wrong server runs on instance {row.instance_id}: {running}, expected {row.wanted_number}. Look at '
-                f'image {row.wanted_image_id} of the datastore version.',
+                f'The wrong server runs on instance {row.instance_id}: {running}, expected '
+                f'{row.wanted_number}. Look at image {row.wanted_image_id} '
+                'of the datastore version.',
                 'SERVER_VERSION_DIFFERS',
             )
         found = {'server_version': running, 'agent_version': answer.agent_version}
@@ -100,8 +104,8 @@ class Verify:
             )
         if now >= until:
             remark = (
-                f'The agent of Trove has not reported it healthy within {self.status_seconds:g} s; its last word is {said!r}. '
-                f'Look at trove-guestagent in the guest if that stays.'
+                f'The agent of Trove has not reported it healthy within {self.status_seconds:g} s; '
+                f'its last word is {said!r}. Look at trove-guestagent in the guest if that stays.'
             )
             return Done(serves, data=_remarked(row, notes.Code.TROVE_AGENT_SILENT, remark))
         return Wait(
@@ -111,8 +115,8 @@ class Verify:
     def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:
         """It serves, as far as we know, and nobody could say so."""
         return exceptions.StepFailed(
-            f'The upgraded database of instance {row.instance_id} was not verified within {self.timeout_seconds:g} s '
-            f'({found}). Look at the guest, then retry the upgrade.',
+            f'The upgraded database of instance {row.instance_id} was not verified within '
+            f'{self.timeout_seconds:g} s ({found}). Look at the guest, then retry the upgrade.',
             'VERIFY_TIMEOUT',
         )
 
@@ -124,9 +128,11 @@ def _remarked(
 
 
 def same_version(target_number: str, running: str | None) -> bool:
-    """Whether a server that says `running` is the target: every part that the target's number has must be the same.
+    """Whether a server that says `running` is the target: every part that the target's number has
+    must be the same.
 
-    '11.8.6' is 11.8.6-MariaDB-0+deb13u1; '11.8' is any 11.8; a target that reads as no version is any server that answers.
+    '11.8.6' is 11.8.6-MariaDB-0+deb13u1; '11.8' is any 11.8; a target that reads as no version is
+    any server that answers.
     """
     if running is None:
         return False
