@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make bench` and `make bench-trove`; `python -m benchmarks PART...` for some of it alone, `trove-patch`, `trove-orchestration`,
-`trove-reads` and `trove-downtime` included.
+"""`make bench` and `make bench-trove`; `python -m benchmarks PART...` for some of it alone,
+`trove-patch`, `trove-orchestration`, `trove-reads` and `trove-downtime` included.
 """
 
 import sys

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API: PATCH, one instance, a list of 600; real tokens, the services of the one-machine cloud, the taskmanager stopped.
+"""The API: PATCH, one instance, a list of 600; real tokens, the services of the one-machine cloud,
+the taskmanager stopped.
 
 Every PATCH is on an instance of its own and is accepted: what follows is only queued.
 """
@@ -151,7 +152,8 @@ def _remove(connection: 'pymysql.connections.Connection[Any]') -> None:
     with connection.cursor() as cursor:
         found = "(SELECT id FROM instances WHERE name LIKE 'bench-%')"
         cursor.execute(
-            f'DELETE FROM upgrade_outbox WHERE upgrade_id IN (SELECT id FROM instance_upgrades WHERE instance_id IN {found})'
+            'DELETE FROM upgrade_outbox WHERE upgrade_id IN (SELECT id FROM instance_upgrades '
+            f'WHERE instance_id IN {found})'
         )
         cursor.execute(f'DELETE FROM instance_upgrades WHERE instance_id IN {found}')
         cursor.execute("DELETE FROM instances WHERE name LIKE 'bench-%'")

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A bounded load of HTTP requests on loopback: some connections, each kept alive, one request after the other."""
+"""A bounded load of HTTP requests on loopback: some connections, each kept alive, one request after
+the other.
+"""
 
 import dataclasses
 import http.client
@@ -34,8 +36,8 @@ class Figures:
     def line(self) -> str:
         """For a terminal."""
         return (
-            f'{self.name:<44} {self.requests:>6} {self.connections:>4} {self.per_second:>9.1f} {self.p50_ms:>8.1f} '
-            f'{self.p95_ms:>8.1f} {self.unexpected:>6}'
+            f'{self.name:<44} {self.requests:>6} {self.connections:>4} {self.per_second:>9.1f} '
+            f'{self.p50_ms:>8.1f} {self.p95_ms:>8.1f} {self.unexpected:>6}'
         )
 
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parts of `make bench` and `make bench-trove`: measure, print, and write benchmarks/results/<date>.json."""
+"""The parts of `make bench` and `make bench-trove`: measure, print, and write
+benchmarks/results/<date>.json.
+"""
 
 import dataclasses
 import datetime
@@ -54,8 +56,8 @@ def _api() -> list[dict[str, Any]]:
 def _stash() -> dict[str, float]:
     tree = stash.measure(_stash_and_restore)
     print(
-        f'stash + restore of {tree["files"]} files: {tree["stash_and_restore_seconds"]:.2f} s; cp -a there and back, sync: '
-        f'{tree["cp_a_seconds"]:.2f} s; ratio {tree["ratio"]:.2f}'
+        f'stash + restore of {tree["files"]} files: {tree["stash_and_restore_seconds"]:.2f} s; cp '
+        f'-a there and back, sync: {tree["cp_a_seconds"]:.2f} s; ratio {tree["ratio"]:.2f}'
     )
     return tree
 
@@ -75,12 +77,15 @@ TROVE_PARTS: dict[str, Callable[[], Any]] = {
 
 
 def measure(names: Sequence[str]) -> int:
-    """Print tables for people and write a file for programs; the parts of PARTS, or those that are named."""
+    """Print tables for people and write a file for programs; the parts of PARTS, or those that are
+    named.
+    """
     known = {**PARTS, **TROVE_PARTS}
     unknown = set(names) - set(known)
     if unknown:
         print(
-            f'benchmarks: no part is named {", ".join(sorted(unknown))}; there are {", ".join(known)}',
+            f'benchmarks: no part is named {", ".join(sorted(unknown))}; there are '
+            f'{", ".join(known)}',
             file=sys.stderr,
         )
         return 2

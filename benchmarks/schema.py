@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Expand and migrate of a million upgrades beside a reader and a writer, against one INSERT ... SELECT of the server's own.
+"""Expand and migrate of a million upgrades beside a reader and a writer, against one INSERT ...
+SELECT of the server's own.
 
-The servers are private ones on Unix sockets, with memory for all rows and without syncs: what is measured is work, not the disk.
+The servers are private ones on Unix sockets, with memory for all rows and without syncs: what is
+measured is work, not the disk.
 """
 
 import dataclasses
@@ -36,23 +38,27 @@ _LIVING = 200  #: upgrades that the writer writes, spread over the table
 _MAY_END = {'expand': {0}, 'migrate': {0, 9}}  # 9: the writer has written since
 
 _BASELINE_INTO = (
-    'INSERT INTO bench_steps SELECT upgrades.id, entry.place - 1, entry.attempt, entry.step, {began}, {ended}, entry.runs, '
-    'entry.outcome, entry.percent, entry.message FROM instance_upgrades AS upgrades CROSS JOIN {entries}'
+    'INSERT INTO bench_steps SELECT upgrades.id, entry.place - 1, entry.attempt, entry.step, '
+    '{began}, {ended}, entry.runs, entry.outcome, entry.percent, entry.message FROM '
+    'instance_upgrades AS upgrades CROSS JOIN {entries}'
 )
 _BASELINE = {
     'mysql': _BASELINE_INTO.format(
         began='LEFT(entry.began, 26)',
         ended='LEFT(entry.ended, 26)',
-        entries="JSON_TABLE(upgrades.steps, '$[*]' COLUMNS (place FOR ORDINALITY, attempt INT PATH '$.attempt', step VARCHAR(16) PATH '$.step', "
-        "began VARCHAR(32) PATH '$.started_at', ended VARCHAR(32) PATH '$.ended_at', runs INT PATH '$.runs', "
-        "outcome VARCHAR(16) PATH '$.outcome', percent INT PATH '$.percent', message TEXT PATH '$.message')) AS entry",
+        entries="JSON_TABLE(upgrades.steps, '$[*]' COLUMNS (place FOR ORDINALITY, attempt INT "
+        "PATH '$.attempt', step VARCHAR(16) PATH '$.step', began VARCHAR(32) PATH "
+        "'$.started_at', ended VARCHAR(32) PATH '$.ended_at', runs INT PATH '$.runs', "
+        "outcome VARCHAR(16) PATH '$.outcome', percent INT PATH '$.percent', message "
+        "TEXT PATH '$.message')) AS entry",
     ),
     'postgresql': _BASELINE_INTO.format(
         began='CAST(LEFT(entry.started_at, 26) AS timestamp)',
         ended='CAST(LEFT(entry.ended_at, 26) AS timestamp)',
-        entries='LATERAL ROWS FROM (json_to_recordset(CAST(upgrades.steps AS json)) AS (attempt integer, step text, started_at text, '
-        'ended_at text, runs integer, outcome text, percent integer, message text)) WITH ORDINALITY '
-        'AS entry (attempt, step, started_at, ended_at, runs, outcome, percent, message, place)',
+        entries='LATERAL ROWS FROM (json_to_recordset(CAST(upgrades.steps AS json)) AS (attempt '
+        'integer, step text, started_at text, ended_at text, runs integer, outcome text, '
+        'percent integer, message text)) WITH ORDINALITY AS entry (attempt, step, '
+        'started_at, ended_at, runs, outcome, percent, message, place)',
     ),
 }
 
@@ -74,14 +80,15 @@ class Run:
         """For a terminal."""
         rate = f'{self.rows_per_second:>9.0f}' if self.rows_per_second else ' ' * 9
         return (
-            f'{server:<12} {self.command:<12} {self.seconds:>8.2f} {rate} {self.longest_read_ms:>10.1f} {self.longest_write_ms:>10.1f} '
-            f'{self.queries:>8} {self.failed:>6} {self.peak_mib:>8.0f}'
+            f'{server:<12} {self.command:<12} {self.seconds:>8.2f} {rate} '
+            f'{self.longest_read_ms:>10.1f} {self.longest_write_ms:>10.1f} {self.queries:>8} '
+            f'{self.failed:>6} {self.peak_mib:>8.0f}'
         )
 
 
 HEADING = (
-    f'{"server":<12} {"command":<12} {"s":>8} {"rows/s":>9} {"read ms":>10} {"write ms":>10} {"queries":>8} {"failed":>6} {"MiB":>8}'
-    '    (longest wait of any query; peak memory)'
+    f'{"server":<12} {"command":<12} {"s":>8} {"rows/s":>9} {"read ms":>10} {"write ms":>10} '
+    f'{"queries":>8} {"failed":>6} {"MiB":>8}    (longest wait of any query; peak memory)'
 )
 
 
@@ -132,7 +139,8 @@ def _writer(ids: list[str]) -> Callable[[sa.Connection], object]:
     def ask(connection: sa.Connection) -> object:
         clock = now[0] if connection.dialect.name == 'postgresql' else now[1]
         update = sa.text(
-            f'UPDATE instance_upgrades SET rebuild_attempt = :round, updated_at = {clock} WHERE id = :id'
+            f'UPDATE instance_upgrades SET rebuild_attempt = :round, updated_at = {clock} WHERE id '
+            '= :id'
         )
         return connection.execute(update, {'id': chance.choice(ids), 'round': next(round_) % 1000})
 
@@ -155,12 +163,15 @@ class Bench:
         old_rows.load(self._database.engine, ROWS)  # type: ignore[no-untyped-call]
 
     def baseline(self) -> float:
-        """Seconds in which the server alone makes rows of all histories, in one statement, and nothing of them is written down."""
+        """Seconds in which the server alone makes rows of all histories, in one statement, and
+        nothing of them is written down.
+        """
         with self._database.engine.begin() as connection:
             connection.exec_driver_sql(
-                'CREATE TABLE bench_steps (upgrade_id VARCHAR(36), position INTEGER, attempt INTEGER, step VARCHAR(16), '
-                'started_at TIMESTAMP(6) NULL, ended_at TIMESTAMP(6) NULL, runs INTEGER, outcome VARCHAR(16), '
-                'percent INTEGER, message TEXT, PRIMARY KEY (upgrade_id, position))'
+                'CREATE TABLE bench_steps (upgrade_id VARCHAR(36), position INTEGER, attempt '
+                'INTEGER, step VARCHAR(16), started_at TIMESTAMP(6) NULL, ended_at TIMESTAMP(6) '
+                'NULL, runs INTEGER, outcome VARCHAR(16), percent INTEGER, message TEXT, PRIMARY '
+                'KEY (upgrade_id, position))'
             )
         started = time.perf_counter()
         with self._database.engine.begin() as connection:
@@ -212,7 +223,9 @@ class Bench:
         )
 
     def _process(self, name: str) -> float:
-        """Its peak memory in MiB, read while it runs: what getrusage(2) tells afterwards includes the parent's, from before the exec."""
+        """Its peak memory in MiB, read while it runs: what getrusage(2) tells afterwards includes
+        the parent's, from before the exec.
+        """
         peak, never = 0.0, threading.Event()
         argv = [_TOOL, '--config-file', self._configuration, 'db', name]
         with subprocess.Popen(argv, stdout=subprocess.DEVNULL, start_new_session=True) as process:
@@ -263,8 +276,8 @@ def _measure_one(name: str, server: Any) -> dict[str, Any]:
         bench.close()
     ratio = runs[-1].seconds / baseline
     print(
-        f'{name:<12} baseline: one INSERT ... SELECT by the server: {baseline:.2f} s, {ROWS / baseline:.0f} rows/s; migrate takes {ratio:.1f} times '
-        'that long',
+        f'{name:<12} baseline: one INSERT ... SELECT by the server: {baseline:.2f} s, '
+        f'{ROWS / baseline:.0f} rows/s; migrate takes {ratio:.1f} times that long',
         flush=True,
     )
     return {

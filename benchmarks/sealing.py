@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cost of a sealed call for both sides beyond the same call unsealed: envelopes, the guest's durable number, the key and the number in a database.
+"""Cost of a sealed call for both sides beyond the same call unsealed: envelopes, the guest's
+durable number, the key and the number in a database.
 
-Envelopes are compared with what is done for a call in any case, without a broker: its JSON, and the reading of its fields.  A call with the facts of its
-target is the largest.  The guest's number goes to this machine's disk; the database is a MariaDB of its own that does not sync.
+Envelopes are compared with what is done for a call in any case, without a broker: its JSON, and the
+reading of its fields.  A call with the facts of its target is the largest.  The guest's number goes
+to this machine's disk; the database is a MariaDB of its own that does not sync.
 """
 
 import dataclasses
@@ -35,7 +37,9 @@ _SESSION = 'f' * 32
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """Median milliseconds of one kind of work, and how many times the baseline of the same run that is."""
+    """Median milliseconds of one kind of work, and how many times the baseline of the same run that
+    is.
+    """
 
     name: str
     milliseconds: float
@@ -99,7 +103,9 @@ def _unsealed(call: guest.GuestCall, answer: guest.GuestAnswer) -> None:
 
 
 def _over_the_broker(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return what the guest's dispatcher hands on, after its look at the form; written and read as oslo.messaging and kombu do it."""
+    """Return what the guest's dispatcher hands on, after its look at the form; written and read as
+    oslo.messaging and kombu do it.
+    """
     sent = kombu_json.dumps(common.serialize_msg(arguments))
     came: dict[str, Any] = common.deserialize_msg(kombu_json.loads(sent))
     tree.require(came, characters=8_000_000)
@@ -171,7 +177,9 @@ def _median(work: Callable[[], object]) -> float:
 
 
 def _by_turns(*works: Callable[[], object]) -> list[float]:
-    """Median milliseconds of each.  They take turns, so that other work on the machine meets all alike."""
+    """Median milliseconds of each.  They take turns, so that other work on the machine meets all
+    alike.
+    """
     found: list[list[float]] = [[] for _ in works]
     for work in works:
         work()  # the first one loads and connects

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps per second of a healthy project beside 24 guests of another one that never answer, against the same project alone.
+"""Steps per second of a healthy project beside 24 guests of another one that never answer, against
+the same project alone.
 
-Real scheduler, runner and rows on a MariaDB of its own; guests are stand-ins.  A silent call takes a tenth of the 15 s that it takes
-in a cloud, so that there are several in the time that is measured.
+Real scheduler, runner and rows on a MariaDB of its own; guests are stand-ins.  A silent call takes
+a tenth of the 15 s that it takes in a cloud, so that there are several in the time that is
+measured.
 """
 
 import collections
@@ -25,7 +27,8 @@ from trove_upgrade.tests.unit.taskmanager import fakes, simulation
 
 SECONDS = 30
 HEALTHY, SILENT = 8, 24
-#: The silent project costs no more than this share of the healthy one's steps; what the two cores do for it is in here.
+#: The silent project costs no more than this share of the healthy one's steps; what the two cores
+#: do for it is in here.
 LEAST_RATIO = 0.7
 _WORKERS = 8
 _SILENT_SECONDS = 1.5
@@ -67,8 +70,8 @@ def measure() -> dict[str, float]:
     finally:
         server.cleanUp()
     print(
-        f'steps of a project with {HEALTHY} upgrades: alone {alone:.1f}/s; beside {SILENT} guests of another that never answer {beside:.1f}/s; '
-        f'ratio {beside / alone:.2f}'
+        f'steps of a project with {HEALTHY} upgrades: alone {alone:.1f}/s; beside {SILENT} guests '
+        f'of another that never answer {beside:.1f}/s; ratio {beside / alone:.2f}'
     )
     return {'alone_per_second': alone, 'beside_per_second': beside, 'ratio': beside / alone}
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stash and restore of a tree, against `cp -a` of the same tree there and back, followed by sync."""
+"""Stash and restore of a tree, against `cp -a` of the same tree there and back, followed by
+sync.
+"""
 
 import contextlib
 import io

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Upgrade one instance of any cloud, as its user sees it: over HTTP and SQL.  See README.rst for the environment."""
+"""Upgrade one instance of any cloud, as its user sees it: over HTTP and SQL.  See README.rst for
+the environment.
+"""
 
 import json
 import os

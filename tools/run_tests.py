@@ -25,9 +25,9 @@ from testrun.suites import BIN, ROOT, Runner
 
 from trove_upgrade import signals
 
-# What the expression matches names the group, and a group is one worker's: what makes servers of its
-# own (three groups, as they take the longest), what makes guests of its own, and what needs the one
-# cloud, on which nothing may happen at the same time.
+# What the expression matches names the group, and a group is one worker's: what makes servers of
+# its own (three groups, as they take the longest), what makes guests of its own, and what needs the
+# one cloud, on which nothing may happen at the same time.
 GROUPS = (
     r'trove_upgrade\.tests\.functional\.'
     r'(schema\.test_(?=data|plan|release|steps|trove|unfolded)|schema|'

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ways to log in to a MySQL or MariaDB server that give the password to whatever answers: refused, for PyMySQL.
+"""Ways to log in to a MySQL or MariaDB server that give the password to whatever answers: refused,
+for PyMySQL.
 
-The server chooses the way, after the client has connected; PyMySQL follows it (2.2.8, connections.py, `_process_auth`).
+The server chooses the way, after the client has connected; PyMySQL follows it (2.2.8,
+connections.py, `_process_auth`).
 """
 
 from collections.abc import Mapping
@@ -9,7 +11,8 @@ from typing import Any, NoReturn
 
 import pymysql
 
-#: With the first two the password itself is sent; the last one sends a hash that is broken in no time.
+#: With the first two the password itself is sent; the last one sends a hash that is broken in no
+#: time.
 PLUGINS = ('mysql_clear_password', 'dialog', 'mysql_old_password')
 #: PyMySQL's number of a plugin that the client has not.
 CANNOT_LOAD = 2059
@@ -29,5 +32,7 @@ class Refused:
 
 
 def arguments() -> Mapping[str, Any]:
-    """Return what `pymysql.connect` is to be called with: no password in clear text, no file of the client's."""
+    """Return what `pymysql.connect` is to be called with: no password in clear text, no file of the
+    client's.
+    """
     return {'auth_plugin_map': dict.fromkeys(PLUGINS, Refused), 'local_infile': False}

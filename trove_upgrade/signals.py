@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The end of our programs by SIGINT (Ctrl-C) and SIGTERM; commands end by SIGHUP alike.
 
-Each program installs its handlers.  One that is started where SIGINT is ignored (a shell's background
-job, cron, some CI runners) inherits that, and Python then installs none.  Source: execve(2), and
-Python's signal module.  The children of a program get the default back: execve(2) resets what is
-caught.  A hang-up that is ignored at the start stays ignored: nohup(1) asks for that.
+Each program installs its handlers.  One that is started where SIGINT is ignored (a shell's
+background job, cron, some CI runners) inherits that, and Python then installs none.  Source:
+execve(2), and Python's signal module.  The children of a program get the default back: execve(2)
+resets what is caught.  A hang-up that is ignored at the start stays ignored: nohup(1) asks for
+that.
 
 Only the standard library: guests, and the look at a bare machine, have nothing else.
 """
@@ -97,7 +98,9 @@ def raised() -> Iterator[None]:
 
 
 def _raise_around(frame: FrameType | None, number: int) -> None:
-    """Raise at the next line, or the return, of the frame that Python goes on with.  Source: sys.settrace."""
+    """Raise at the next line, or the return, of the frame that Python goes on with.  Source:
+    sys.settrace.
+    """
 
     def interrupt(_frame: FrameType, _event: str, _argument: object) -> None:
         sys.settrace(None)
@@ -110,7 +113,9 @@ def _raise_around(frame: FrameType | None, number: int) -> None:
 
 
 def run(program: str, command: Callable[[], int]) -> int:
-    """The exit code of `command`; where a signal ends it, one line and 128 and the signal's number."""
+    """The exit code of `command`; where a signal ends it, one line and 128 and the signal's
+    number.
+    """
     try:
         with raised():
             return command()
@@ -129,9 +134,9 @@ def report(program: str, end: Interrupted) -> int:
 class Told:
     """Waits until the process is told to end.
 
-    On pipes, not on a lock or a queue: Python notes a signal and runs its handler later, so one that
-    comes just before the main thread begins to wait for a lock would stay unseen for as long as that
-    waits.  A byte in a pipe stays.  Source: signal.set_wakeup_fd in Python's documentation.
+    On pipes, not on a lock or a queue: Python notes a signal and runs its handler later, so one
+    that comes just before the main thread begins to wait for a lock would stay unseen for as long
+    as that waits.  A byte in a pipe stays.  Source: signal.set_wakeup_fd in Python's documentation.
     """
 
     def __init__(self) -> None:
@@ -167,7 +172,9 @@ _woken: list[
 
 
 def told(*, command: bool = False) -> Told:
-    """Told by a signal from now on.  More signals change nothing: the way out is not left half way."""
+    """Told by a signal from now on.  More signals change nothing: the way out is not left half
+    way.
+    """
     ending = Told()
 
     def end(number: int, _frame: FrameType | None) -> None:

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hundreds of instances for the price of one: rows in Trove's database that are copies of a real instance's.
+"""Hundreds of instances for the price of one: rows in Trove's database that are copies of a real
+instance's.
 
-A copy has an id and a name of its own, so every PATCH is on an instance of its own, and all else as the real one has it: its server,
-its version, its guest's last words.  What stock Trove asks of Nova and Neutron in each PATCH is asked of that one real server and of
-its real port, and is the same work for them as for a server per row: each is looked up by its id, in tables where it is indexed.
-The copies are made and removed while both taskmanagers are stopped, so nobody ever works on the server in their name.
+A copy has an id and a name of its own, so every PATCH is on an instance of its own, and all else as
+the real one has it: its server, its version, its guest's last words.  What stock Trove asks of Nova
+and Neutron in each PATCH is asked of that one real server and of its real port, and is the same
+work for them as for a server per row: each is looked up by its id, in tables where it is indexed.
+The copies are made and removed while both taskmanagers are stopped, so nobody ever works on the
+server in their name.
 """
 
 import contextlib
@@ -25,7 +28,8 @@ from trove_upgrade.lab.trove.stage import OUR_QUEUE, TroveStage
 PREFIX = 'bench-copy-'
 TROVE_QUEUE = 'taskmanager'
 _BATCH = 200
-#: table -> the column that names the instance; `id` of all but the first and the last is the row's own.
+#: table -> the column that names the instance; `id` of all but the first and the last is the row's
+#: own.
 _COPIED = {
     'instances': 'id',
     'service_statuses': 'instance_id',
@@ -50,7 +54,9 @@ class Copies:
         self._lock = threading.Lock()
 
     def make(self, count: int, *, with_servers: bool = False) -> list[str]:
-        """Their ids.  `with_servers`: each also names a server of its own, which only a stand-in for Nova knows."""
+        """Their ids.  `with_servers`: each also names a server of its own, which only a stand-in
+        for Nova knows.
+        """
         ids = [str(uuid.uuid4()) for _ in range(count)]
         with self._lock, self._connection.cursor() as cursor:
             for table, column in _COPIED.items():
@@ -82,7 +88,8 @@ class Copies:
         with self._lock, self._connection.cursor() as cursor:
             for table in _OURS:
                 cursor.execute(
-                    f'DELETE FROM {table} WHERE upgrade_id IN (SELECT id FROM instance_upgrades WHERE instance_id = %s)',
+                    f'DELETE FROM {table} WHERE upgrade_id IN (SELECT id FROM instance_upgrades '
+                    'WHERE instance_id = %s)',
                     (copy,),
                 )
             for table in ('instance_upgrades', *_KEYS):
@@ -102,7 +109,8 @@ class Copies:
         with self._connection.cursor() as cursor:
             for table in _OURS:
                 cursor.execute(
-                    f'DELETE FROM {table} WHERE upgrade_id IN (SELECT id FROM instance_upgrades WHERE instance_id IN {copies})'
+                    f'DELETE FROM {table} WHERE upgrade_id IN (SELECT id FROM instance_upgrades '
+                    f'WHERE instance_id IN {copies})'
                 )
             for table in ('instance_upgrades', *_KEYS, *list(_COPIED)[1:]):
                 cursor.execute(f'DELETE FROM {table} WHERE instance_id IN {copies}')
@@ -112,7 +120,10 @@ class Copies:
 def insert(cursor: Any, table: str, rows: Sequence[dict[str, Any]]) -> None:
     """All rows, in batches."""
     names = list(rows[0])
-    statement = f'INSERT INTO {table} ({", ".join(f"`{name}`" for name in names)}) VALUES ({", ".join(["%s"] * len(names))})'
+    statement = (
+        f'INSERT INTO {table} ({", ".join(f"`{name}`" for name in names)}) VALUES '
+        f'({", ".join(["%s"] * len(names))})'
+    )
     for start in range(0, len(rows), _BATCH):
         cursor.executemany(statement, [tuple(row.values()) for row in rows[start : start + _BATCH]])
 
@@ -133,7 +144,9 @@ def connect(stage: TroveStage) -> Connection:
 
 @contextlib.contextmanager
 def copies_of(stage: TroveStage, original: TroveInstance) -> Iterator[Copies]:
-    """No taskmanager runs as long as the context lasts: what is accepted is queued, and thrown away at the end with the copies."""
+    """No taskmanager runs as long as the context lasts: what is accepted is queued, and thrown away
+    at the end with the copies.
+    """
     stage.side.taskmanager.stop()
     stage.product.stop(lab_product.TASKMANAGER)
     connection = connect(stage)

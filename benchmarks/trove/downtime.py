@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a client sees of a major upgrade, MariaDB 10.11 to 11.8 in a container, to a guest with the newer system and agents.
+"""What a client sees of a major upgrade, MariaDB 10.11 to 11.8 in a container, to a guest with the
+newer system and agents.
 
-Three times in one run, each on an instance of its own: ours to a guest image that has the container image already, ours to one that
-must pull it, and by hand: stock Trove's `upgrade`, which the guest refuses and which sets the row all the same, then the
-administrator's `rebuild` with the target's image.  The client writes a row every 50 ms all through; its downtime is from its first
-failed write to the first that succeeds after the last failure.  By hand it is only the rebuild's: the refused upgrade stops nothing.
+Three times in one run, each on an instance of its own: ours to a guest image that has the container
+image already, ours to one that must pull it, and by hand: stock Trove's `upgrade`, which the guest
+refuses and which sets the row all the same, then the administrator's `rebuild` with the target's
+image.  The client writes a row every 50 ms all through; its downtime is from its first failed write
+to the first that succeeds after the last failure.  By hand it is only the rebuild's: the refused
+upgrade stops nothing.
 """
 
 import contextlib
@@ -58,10 +61,16 @@ class Case:
     def line(self) -> str:
         """For a terminal."""
         steps = ', '.join(f'{step} {seconds:.1f}' for step, seconds in self.steps.items())
-        return f'{self.name:<18} {self.downtime_seconds:>8.1f} {self.whole_seconds:>8.1f} {self.acknowledged:>6} {self.lost:>5}   {steps}'
+        return (
+            f'{self.name:<18} {self.downtime_seconds:>8.1f} {self.whole_seconds:>8.1f} '
+            f'{self.acknowledged:>6} {self.lost:>5}   {steps}'
+        )
 
 
-HEADING = f'{"upgrade":<18} {"down s":>8} {"whole s":>8} {"writes":>6} {"lost":>5}   seconds of that by step'
+HEADING = (
+    f'{"upgrade":<18} {"down s":>8} {"whole s":>8} {"writes":>6} {"lost":>5}   seconds of '
+    'that by step'
+)
 
 
 class Downtimes:
@@ -135,7 +144,8 @@ class Downtimes:
             ended = follower.until_ended(instance.id, ENDS_SECONDS)
             if ended['state'] != 'COMPLETED':
                 raise errors.LabError(
-                    f'The upgrade ended {ended["state"]}: {ended.get("cause")} ({ended.get("error_code")}). See the logs in '
+                    f'The upgrade ended {ended["state"]}: {ended.get("cause")} '
+                    f'({ended.get("error_code")}). See the logs in '
                     f'{self._stage.handle.run_dir}/log.',
                     code='bench_upgrade_failed',
                 )
@@ -170,7 +180,9 @@ class Downtimes:
 
     @contextlib.contextmanager
     def _cloudinit_file(self) -> Iterator[None]:
-        """Without one, Trove 26's rebuild fails on its own user data after the database was stopped.  It sets nothing."""
+        """Without one, Trove 26's rebuild fails on its own user data after the database was
+        stopped.  It sets nothing.
+        """
         file = (
             self._stage.side.settings.state(trove.NAME)
             / 'cloudinit'
@@ -200,7 +212,8 @@ class Downtimes:
         found = database.asker(self._stage.instances.guest(instance))('SELECT VERSION();').strip()
         if not found.startswith(self._stage.target.number):
             raise errors.LabError(
-                f'Instance {instance.id} runs {found} after its upgrade to {self._stage.target.number}.',
+                f'Instance {instance.id} runs {found} after its upgrade to '
+                f'{self._stage.target.number}.',
                 code='bench_not_upgraded',
             )
 
@@ -210,7 +223,9 @@ class Downtimes:
 
 
 def preloaded(stage: TroveStage, progress: Progress) -> Registered:
-    """The target's version once more, with a guest image that has the container image; built once per cache."""
+    """The target's version once more, with a guest image that has the container image; built once
+    per cache.
+    """
     with progress.phase('Building the guest image that has the container image') as tell:
         builder = ContainerBuilder(stage.layout.images_cache, HostCommands(), tell)
         image = builder.build(MARIADB_11_8)
@@ -251,7 +266,9 @@ def measure(stage: TroveStage, progress: Progress, stock_url: str) -> dict[str, 
 
 
 def _down(attempts: Sequence[writer.Attempt]) -> tuple[float, float]:
-    """From the first failed write to the first that succeeded after the last failure, in seconds since the epoch."""
+    """From the first failed write to the first that succeeded after the last failure, in seconds
+    since the epoch.
+    """
     failed = [attempt.at for attempt in attempts if not attempt.ok]
     return failed[0], next(
         attempt.at for attempt in attempts if attempt.ok and attempt.at > failed[-1]

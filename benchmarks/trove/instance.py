@@ -13,7 +13,9 @@ from trove_upgrade.lab.trove.stage import TroveStage
 def created(
     stage: TroveStage, name: str, version: Registered | None = None
 ) -> Iterator[TroveInstance]:
-    """HEALTHY, of the former version if no other is named; deleted afterwards, whatever has become of it."""
+    """HEALTHY, of the former version if no other is named; deleted afterwards, whatever has become
+    of it.
+    """
     instance_id = stage.instances.begin(name, version or stage.former)
     try:
         yield stage.instances.wait_healthy(instance_id)

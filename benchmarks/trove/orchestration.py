@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long an upgrade takes beyond what Nova and the guest need: from the PATCH's commit to COMPLETED, less their work.
+"""How long an upgrade takes beyond what Nova and the guest need: from the PATCH's commit to
+COMPLETED, less their work.
 
-Trove's API with our filter, its database, rows and broker are real; the taskmanager is ours with stand-ins that take known times
-(`stand_in`).  Stock Trove loses 5 s polls in the same place.  The times are the database's, of the upgrade's own row.
+Trove's API with our filter, its database, rows and broker are real; the taskmanager is ours with
+stand-ins that take known times (`stand_in`).  Stock Trove loses 5 s polls in the same place.  The
+times are the database's, of the upgrade's own row.
 """
 
 import contextlib
@@ -23,7 +25,9 @@ from trove_upgrade.lab.trove.stage import OUR_QUEUE, TroveStage
 
 UPGRADES = 12
 REQUIRED_SECONDS = 0.5
-AT_ONCE = 3  #: upgrades that run while others look at instances, each on a copy that is upgraded again and again: no list grows
+#: upgrades that run while others look at instances, each on a copy that is upgraded again and
+#: again: no list grows
+AT_ONCE = 3
 ENDS_SECONDS = 120.0
 READY_SECONDS = 60.0
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -87,7 +91,8 @@ class Upgrades:
             while time.monotonic() < deadline:
                 with connection.cursor() as cursor:
                     cursor.execute(
-                        'SELECT id, state, created_at, ended_at, cause FROM instance_upgrades WHERE instance_id = %s',
+                        'SELECT id, state, created_at, ended_at, cause FROM instance_upgrades '
+                        'WHERE instance_id = %s',
                         (instance_id,),
                     )
                     row: dict[str, Any] = cursor.fetchone() or {}
@@ -152,8 +157,9 @@ def measure(upgrades: Upgrades, copies: copies_module.Copies) -> dict[str, Any]:
     )
     middle = statistics.median(beyond)
     print(
-        f'\norchestration of {len(beyond)} upgrades: median {middle:.2f} s, least {beyond[0]:.2f} s, most {beyond[-1]:.2f} s beyond the work of '
-        f'Nova and the guest (required: less than {REQUIRED_SECONDS} s)',
+        f'\norchestration of {len(beyond)} upgrades: median {middle:.2f} s, least {beyond[0]:.2f} '
+        f's, most {beyond[-1]:.2f} s beyond the work of Nova and the guest (required: less than '
+        f'{REQUIRED_SECONDS} s)',
         flush=True,
     )
     return {'median_seconds': middle, 'seconds': beyond, 'holds': middle < REQUIRED_SECONDS}

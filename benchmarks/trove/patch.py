@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PATCH: stock Trove's and ours, in turns, on the same cloud; each on an instance of its own, each accepted.
+"""PATCH: stock Trove's and ours, in turns, on the same cloud; each on an instance of its own, each
+accepted.
 
-Both are served by uWSGI with 2 processes of 4 threads, over connections that are kept, with a real token.  See `copies` for what the
-instances are.  What follows a PATCH is only queued: both taskmanagers are stopped.
+Both are served by uWSGI with 2 processes of 4 threads, over connections that are kept, with a real
+token.  See `copies` for what the instances are.  What follows a PATCH is only queued: both
+taskmanagers are stopped.
 """
 
 import dataclasses
@@ -59,8 +61,8 @@ def measure(stage: TroveStage, copies: Copies, stock_url: str) -> dict[str, Any]
         alone['ours'].per_second / alone['stock'].per_second,
     )
     print(
-        f'PATCH: stock {rates["stock"]:.1f}/s, ours {rates["ours"]:.1f}/s, ratio {ratio:.1f} (required {REQUIRED:.0f}); with one '
-        f'connection {alone_ratio:.1f}',
+        f'PATCH: stock {rates["stock"]:.1f}/s, ours {rates["ours"]:.1f}/s, ratio {ratio:.1f} '
+        f'(required {REQUIRED:.0f}); with one connection {alone_ratio:.1f}',
         flush=True,
     )
     figures = [*rounds['stock'], *rounds['ours'], *alone.values()]

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What our filter costs those who only look: GET of one instance and of the list, through Trove with the filter and without, in turns.
+"""What our filter costs those who only look: GET of one instance and of the list, through Trove
+with the filter and without, in turns.
 
-What is required: with the filter p50 is no more above the one without than two measurements without it differ from each other.  Both of
-those are taken in the same run, under two names for the one stock API, each as often as the one with the filter and in turns with it.
+What is required: with the filter p50 is no more above the one without than two measurements without
+it differ from each other.  Both of those are taken in the same run, under two names for the one
+stock API, each as often as the one with the filter and in turns with it.
 
-Meanwhile upgrades run in both turns alike: our taskmanager works on copies, with stand-ins for Nova and the guests (`stand_in`), and a
-client asks for the next one as soon as one has ended.  The instance that is looked at is the real one, whose guest answers Trove.
+Meanwhile upgrades run in both turns alike: our taskmanager works on copies, with stand-ins for Nova
+and the guests (`stand_in`), and a client asks for the next one as soon as one has ended.  The
+instance that is looked at is the real one, whose guest answers Trove.
 """
 
 import dataclasses
@@ -90,7 +93,9 @@ def compare(
     again: Sequence[load.Figures],
     with_filter: Sequence[load.Figures],
 ) -> dict[str, Any]:
-    """The noise is what the stock API differs by from itself; a ratio below 1, the filter the faster one, is no miss."""
+    """The noise is what the stock API differs by from itself; a ratio below 1, the filter the
+    faster one, is no miss.
+    """
     first, second, filtered = (
         statistics.median(figure.p50_ms for figure in figures)
         for figures in (stock, again, with_filter)
@@ -98,7 +103,8 @@ def compare(
     noise = max(first / second, second / first, LEAST_NOISE)
     ratio = filtered / statistics.median(figure.p50_ms for figure in (*stock, *again))
     print(
-        f'{what}: p50 {first:.0f} and {second:.0f} ms without, {filtered:.0f} ms with the filter, ratio {ratio:.3f}; noise {noise:.3f}',
+        f'{what}: p50 {first:.0f} and {second:.0f} ms without, {filtered:.0f} ms with the filter, '
+        f'ratio {ratio:.3f}; noise {noise:.3f}',
         flush=True,
     )
     return {

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parts of `make bench-trove` on one cloud, which is brought up if none is, and left as it was found."""
+"""The parts of `make bench-trove` on one cloud, which is brought up if none is, and left as it was
+found.
+"""
 
 import time
 from collections.abc import Callable
@@ -37,7 +39,8 @@ def measure(parts: tuple[str, ...] = ALL) -> dict[str, Any]:
             cloud.down(progress)
     for name, part in found.items():
         print(
-            f'{name}: {"holds" if part["holds"] else "DOES NOT HOLD"}; took {part["took_seconds"]:.0f} s'
+            f'{name}: {"holds" if part["holds"] else "DOES NOT HOLD"}; took '
+            f'{part["took_seconds"]:.0f} s'
         )
     return found
 

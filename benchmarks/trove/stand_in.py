@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A taskmanager of ours whose Nova and guests are stand-ins that take known times: what is left is orchestration.
+"""A taskmanager of ours whose Nova and guests are stand-ins that take known times: what is left is
+orchestration.
 
-Everything else is real: Trove's configuration and rows, our tables, the broker that nudges and heartbeats come by, the polls.  A guest's
-call joins its job for a while, as a real agent's does, and a rebuilt guest casts its heartbeat.  Each line of the file is
-{"upgrade": id, "work": seconds}: how long Nova and the guest have worked on it, one after the other.
+Everything else is real: Trove's configuration and rows, our tables, the broker that nudges and
+heartbeats come by, the polls.  A guest's call joins its job for a while, as a real agent's does,
+and a rebuilt guest casts its heartbeat.  Each line of the file is {"upgrade": id, "work": seconds}:
+how long Nova and the guest have worked on it, one after the other.
 
     python -m benchmarks.trove.stand_in --work-file /path/work --config-file /path/trove.conf
 """
@@ -25,7 +27,8 @@ from trove_upgrade import signals
 
 LIFE_SECONDS = 900.0
 JOIN_SECONDS = 2.0  #: how long a call waits for its job: guest_join_seconds
-#: seconds that each takes, chosen anew for each upgrade between the two, so that it does not fall in step with a poll
+#: seconds that each takes, chosen anew for each upgrade between the two, so that it does not fall
+#: in step with a poll
 WORK = {
     'check_upgrade': (0.1, 0.3),
     'pre_upgrade': (0.3, 0.9),

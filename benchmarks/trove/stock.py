@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A second API of the same Trove, with the pipeline as Trove ships it: what is measured against the one with our filter in turns.
+"""A second API of the same Trove, with the pipeline as Trove ships it: what is measured against the
+one with our filter in turns.
 
 The same programs, options, database and broker; only api-paste.ini and the port differ.
 """

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nova through python-novaclient, as the service user: guests' servers belong to the service project."""
+"""Nova through python-novaclient, as the service user: guests' servers belong to the service
+project.
+"""
 
 import base64
 import binascii
@@ -19,9 +21,11 @@ from trove_upgrade.domain import compute, exceptions
 
 Version = tuple[int, int]
 
-#: From here on a rebuild takes user data; before, files are injected.  Source: Nova api-ref, "Rebuild Server".
+#: From here on a rebuild takes user data; before, files are injected.  Source: Nova api-ref,
+#: "Rebuild Server".
 USER_DATA_SINCE: Version = (2, 57)
-#: From here on a rebuild re-images a root disk that is a volume.  Source: Nova api-ref, microversion 2.93.
+#: From here on a rebuild re-images a root disk that is a volume.  Source: Nova api-ref,
+#: microversion 2.93.
 VOLUME_BACKED_SINCE: Version = (2, 93)
 #: What every Nova has.
 _FIRST: Version = (2, 1)
@@ -35,7 +39,8 @@ _REBUILD_EVENT = 'compute_rebuild_instance'
 #: Nova's answers below 500 that say "not now" and nothing about the request itself.
 _NOT_NOW = frozenset({408, 409, 413, 425, 429})
 _UNAUTHORIZED = 401
-#: User data, or a part of it, in a message: Nova repeats a value that its schema refuses.  Ids are shorter, or have other characters.
+#: User data, or a part of it, in a message: Nova repeats a value that its schema refuses.  Ids are
+#: shorter, or have other characters.
 _ENCODED = re.compile(r'[A-Za-z0-9+/]{40,}={0,2}')
 
 _COMPUTE_UP = {'UP': True, 'MAINTENANCE': True, 'DOWN': False}
@@ -90,7 +95,9 @@ class Nova:
         return server
 
     def flavor_id(self, server_id: str) -> str | None:
-        """As an old microversion shows it: from 2.47 on a server has its flavor's sizes instead of its id.  Raises as `server`."""
+        """As an old microversion shows it: from 2.47 on a server has its flavor's sizes instead of
+        its id.  Raises as `server`.
+        """
         flavor_id: str | None = _translated(
             f'server {server_id}',
             lambda: self._client(_FIRST).servers.get(server_id).flavor.get('id'),
@@ -115,7 +122,8 @@ class Nova:
     def rebuild(
         self, server: compute.Server, image_id: str, marker: str, user_data: bytes | None
     ) -> None:
-        """Ask for a rebuild; every other entry of the metadata is sent again, because Nova replaces all of it.
+        """Ask for a rebuild; every other entry of the metadata is sent again, because Nova replaces
+        all of it.
 
         :raises RebuildRefused: a definite no.
         :raises RebuildConflict: not now.
@@ -142,7 +150,9 @@ class Nova:
             ) from error
 
     def rebuild_result(self, server: compute.Server) -> compute.RebuildResult:
-        """By the last `rebuild` action's own event with the server's status: neither proves it alone (cloud-facts, 11)."""
+        """By the last `rebuild` action's own event with the server's status: neither proves it
+        alone (cloud-facts, 11).
+        """
         if server.status == 'ERROR':
             return compute.RebuildResult.ERROR
         if server.status != 'ACTIVE' or server.task_state is not None:
@@ -258,7 +268,9 @@ def _result_of(action: Any) -> compute.RebuildResult:
 
 
 def as_addresses(networks: Mapping[str, Any]) -> tuple[compute.Address, ...]:
-    """A floating address is what users outside can reach: Trove calls it public, any other private."""
+    """A floating address is what users outside can reach: Trove calls it public, any other
+    private.
+    """
     return tuple(
         compute.Address(
             address=entry['addr'],

@@ -22,8 +22,9 @@ _THREADS = 8
 class NovaDirectory:
     """Implements `domain.ports.ServerDirectory`.
 
-    The work is done on threads of its own, which start at the first request (after any fork): authentication, discovery and
-    the pages together must not take longer than the limit, and each of them has only time-outs of its own.
+    The work is done on threads of its own, which start at the first request (after any fork):
+    authentication, discovery and the pages together must not take longer than the limit, and each
+    of them has only time-outs of its own.
     """
 
     def __init__(self, make_client: Callable[[str], Any], *, timeout_seconds: float) -> None:

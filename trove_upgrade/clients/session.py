@@ -17,7 +17,8 @@ from trove_upgrade.domain import exceptions
 
 R = TypeVar('R')
 
-#: Everything that says "no answer", "not now" or "Keystone does not let us in": nothing definite about what was asked.
+#: Everything that says "no answer", "not now" or "Keystone does not let us in": nothing definite
+#: about what was asked.
 UNAVAILABLE = (keystone_exceptions.ClientException,)
 #: The errors that the libraries document; `asked` lets them through.
 _DOCUMENTED = (exceptions.TroveUpgradeError, nova_exceptions.ClientException, *UNAVAILABLE)
@@ -34,14 +35,17 @@ class CredentialsIncomplete(exceptions.TroveUpgradeError):
 
 
 class LibraryError(keystone_exceptions.ClientException):
-    """A plain exception of a client library, as one that says "no answer".  Its text holds no password."""
+    """A plain exception of a client library, as one that says "no answer".  Its text holds no
+    password.
+    """
 
 
 def asked(ask: Callable[[], R], password: str | None = None) -> R:
     """What `ask` returns: a request by keystoneauth1 or python-novaclient.
 
-    Both raise plain exceptions beside their own: Exception for an option that is missing (keystoneauth1 5.14, identity/generic/password.py),
-    TypeError, KeyError and ValueError for an answer of another form, OSError for a file of certificates.
+    Both raise plain exceptions beside their own: Exception for an option that is missing
+    (keystoneauth1 5.14, identity/generic/password.py), TypeError, KeyError and ValueError for an
+    answer of another form, OSError for a file of certificates.
 
     :raises LibraryError: one of those; nothing definite about what was asked.
     """
@@ -99,9 +103,11 @@ def require(conf: cfg.ConfigOpts) -> None:
 
 
 def from_conf(conf: cfg.ConfigOpts, *, timeout_seconds: float) -> keystone_session.Session:
-    """A session of `[service_credentials]`.  Asks for a token at the first request, and again when it has run out.
+    """A session of `[service_credentials]`.  Asks for a token at the first request, and again when
+    it has run out.
 
-    `timeout_seconds` bounds the connect and, each by itself, the waits for data.  Safe to share between threads.
+    `timeout_seconds` bounds the connect and, each by itself, the waits for data.  Safe to share
+    between threads.
     """
     compute_conf.register_credentials(conf)
     given = conf[compute_conf.CREDENTIALS_GROUP]

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`trove-upgrade-api`: the API on threads of one process, for development and tests.
 
-Before users put a WSGI server: `gunicorn --threads 4 --workers 2 --no-control-socket trove_upgrade.wsgi.api:application`, or uWSGI with
-`module = trove_upgrade.wsgi.api:application`, `enable-threads` and `lazy-apps`.
+Before users put a WSGI server: `gunicorn --threads 4 --workers 2 --no-control-socket
+trove_upgrade.wsgi.api:application`, or uWSGI with `module = trove_upgrade.wsgi.api:application`,
+`enable-threads` and `lazy-apps`.
 """
 
 import argparse
@@ -31,7 +32,9 @@ class _Server(socketserver.ThreadingMixIn, wsgiref.simple_server.WSGIServer):
     request_queue_size = 128
 
     def server_bind(self) -> None:
-        """Without a look-up of our own name, which can take seconds where no name server answers."""
+        """Without a look-up of our own name, which can take seconds where no name server
+        answers.
+        """
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = (
             str(self.server_address[0]),
@@ -40,7 +43,9 @@ class _Server(socketserver.ThreadingMixIn, wsgiref.simple_server.WSGIServer):
         self.setup_environ()
 
     def shutdown_request(self, request: Any) -> None:
-        """With what is left of a body read: closed before that, TCP would take the answer from the client, as a refusal of a token."""
+        """With what is left of a body read: closed before that, TCP would take the answer from the
+        client, as a refusal of a token.
+        """
         with contextlib.suppress(OSError):  # the client has gone
             request.shutdown(socket.SHUT_WR)
             request.settimeout(_LINGER_SECONDS)
@@ -63,8 +68,9 @@ class AddressUnusable(exceptions.TroveUpgradeError):
 
     code = 'ADDRESS_UNUSABLE'
     template = (
-        'The API cannot be started: it cannot listen on {host}, port {port} ({found}). Set [trove_upgrade] bind_host and bind_port to an '
-        'address of this host and a port that no other program uses, or end that program.'
+        'The API cannot be started: it cannot listen on {host}, port {port} ({found}). Set '
+        '[trove_upgrade] bind_host and bind_port to an address of this host and a port that no '
+        'other program uses, or end that program.'
     )
 
 
@@ -106,7 +112,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         action='append',
         default=[],
         metavar='FILE',
-        help="configuration file; may be given several times (default: oslo.config's places for trove-upgrade)",
+        help="configuration file; may be given several times (default: oslo.config's places for "
+        'trove-upgrade)',
     )
     arguments = parser.parse_args(argv)
     if arguments.config_file:

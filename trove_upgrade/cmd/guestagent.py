@@ -14,7 +14,9 @@ from trove_upgrade.domain import exceptions
 
 
 def _choose_threads() -> None:
-    """Before anything imports oslo.messaging: that would choose eventlet, for good.  Source: oslo.service's documentation."""
+    """Before anything imports oslo.messaging: that would choose eventlet, for good.  Source:
+    oslo.service's documentation.
+    """
     sys.modules.setdefault('eventlet', None)  # type: ignore[arg-type]  # None: an import of it fails, whoever tries
     from oslo_service import backend
 
@@ -40,7 +42,8 @@ def _only_agent(directory: pathlib.Path) -> TextIO:
     except OSError as error:
         raise LockRefused(
             found=f'its lock {path} cannot be written ({error.strerror})',
-            advice=f'Start it as root, as its unit does, and let {directory} be a directory that can be written',
+            advice=f'Start it as root, as its unit does, and let {directory} be a directory that '
+            'can be written',
         ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -54,10 +57,12 @@ def _only_agent(directory: pathlib.Path) -> TextIO:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM or Ctrl-C, and then end at once: a job that runs goes on at the next start, as after a power cut.
+    """Serve until SIGTERM or Ctrl-C, and then end at once: a job that runs goes on at the next
+    start, as after a power cut.
 
-    Waiting for oslo.messaging to end politely would take as long as its poll, up to 5 s for each server (18.3.1,
-    ACK_REQUEUE_EVERY_SECONDS_MAX): a guest that Nova shuts down for its rebuild serves nobody meanwhile.
+    Waiting for oslo.messaging to end politely would take as long as its poll, up to 5 s for each
+    server (18.3.1, ACK_REQUEUE_EVERY_SECONDS_MAX): a guest that Nova shuts down for its rebuild
+    serves nobody meanwhile.
     """
     _choose_threads()
     from oslo_config import cfg

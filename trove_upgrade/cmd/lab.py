@@ -33,7 +33,9 @@ class Lab:
         self._progress = progress
 
     def up(self, arguments: argparse.Namespace) -> int:
-        """Bring the cloud up, with --trove also real Trove, with --product also our services on it, set for tests."""
+        """Bring the cloud up, with --trove also real Trove, with --product also our services on it,
+        set for tests.
+        """
         before = self._cloud.is_up()
         try:
             self._cloud.up(self._progress)
@@ -52,7 +54,8 @@ class Lab:
                 self._cloud.down(self._progress)
             raise
         print(
-            'The cloud is up. For the clients: eval "$(trove-upgrade-lab env)". End it with: trove-upgrade-lab down'
+            'The cloud is up. For the clients: eval "$(trove-upgrade-lab env)". End it with: '
+            'trove-upgrade-lab down'
         )
         return 0
 
@@ -68,7 +71,8 @@ class Lab:
             left = cleanup.mounts(directory)
             if left:
                 raise errors.LabError(
-                    f'Cannot remove {directory}: {", ".join(left)} is mounted there. Unmount it first.'
+                    f'Cannot remove {directory}: {", ".join(left)} is mounted there. Unmount it '
+                    'first.'
                 )
             shutil.rmtree(directory, ignore_errors=True)
         self._layout.lock_file.unlink(missing_ok=True)
@@ -83,7 +87,8 @@ class Lab:
             process = guest.process
             print(
                 terminal.printable(
-                    f'guest {guest.spec.guest_id} {guest.spec.hostname:20} {f"runs ({process.pid})" if process else "stopped"}'
+                    f'guest {guest.spec.guest_id} {guest.spec.hostname:20} '
+                    f'{f"runs ({process.pid})" if process else "stopped"}'
                 )
             )
         if not services:

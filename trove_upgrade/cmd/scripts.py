@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The console scripts: each takes charge of the signals, then loads its program.  That takes a second."""
+"""The console scripts: each takes charge of the signals, then loads its program.  That takes a
+second.
+"""
 
 from trove_upgrade import signals
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`trove-upgrade-taskmanager`: moves upgrades forward, one durable step at a time.
 
-One process; run several of them, on several hosts, for more.  They share the rows by leases.  A configuration that it cannot work with,
-or a database without its tables, ends it at its start: one line on stderr with a code, exit code 1.
+One process; run several of them, on several hosts, for more.  They share the rows by leases.  A
+configuration that it cannot work with, or a database without its tables, ends it at its start: one
+line on stderr with a code, exit code 1.
 """
 
 import logging
@@ -60,7 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _look(conf: 'cfg.ConfigOpts') -> None:
-    """Into the database, for what a taskmanager needs there.  Raises as its parts do, and with a code."""
+    """Into the database, for what a taskmanager needs there.  Raises as its parts do, and with a
+    code.
+    """
     from oslo_db import exception as db_exc
     from sqlalchemy import exc as sa_exc
 
@@ -79,7 +82,9 @@ def _look(conf: 'cfg.ConfigOpts') -> None:
 
 
 def _wait_for(look: Callable[[], None], told: signals.Told) -> bool:
-    """Until the database answers; whether it has, before the process is told to end.  Raises what no wait can mend."""
+    """Until the database answers; whether it has, before the process is told to end.  Raises what
+    no wait can mend.
+    """
     from trove_upgrade.db import errors
     from trove_upgrade.domain import logs
 

@@ -13,7 +13,10 @@ _HIDDEN = '***'
 def parse(connection: str, service: str) -> sa.URL:
     """:raises DatabaseRefused: not a URL; the text is not repeated, as it may hold a password."""
     if _has_bare_at(connection):
-        found = 'it holds more than one "@"; in a user name or a password, "@" is written as %40, "/" as %2F, ":" as %3A and "?" as %3F'
+        found = (
+            'it holds more than one "@"; in a user name or a password, "@" is written as %40, '
+            '"/" as %2F, ":" as %3A and "?" as %3F'
+        )
         raise errors.DatabaseRefused(service=service, found=found)
     try:
         return sa.make_url(connection)
@@ -25,7 +28,9 @@ def parse(connection: str, service: str) -> sa.URL:
 
 
 def _has_bare_at(connection: str) -> bool:
-    """A password with '@' would be cut there, and its rest be taken, and shown, as the server's name."""
+    """A password with '@' would be cut there, and its rest be taken, and shown, as the server's
+    name.
+    """
     scheme, _, rest = connection.partition('://')
     place, _, query = rest.partition('?')
     return not scheme.startswith('sqlite') and (
@@ -36,8 +41,8 @@ def _has_bare_at(connection: str) -> bool:
 def without_secrets(text: str, connection: str | None) -> str:
     """A text of a driver or a library, without the passwords of the URL.
 
-    They hardly ever repeat one, but an option of the URL that is misspelled is repeated whole.  What is a word of the URL elsewhere, too,
-    as a user's name, stays.
+    They hardly ever repeat one, but an option of the URL that is misspelled is repeated whole.
+    What is a word of the URL elsewhere, too, as a user's name, stays.
     """
     try:
         url = sa.make_url(connection or '')

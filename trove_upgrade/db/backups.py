@@ -42,7 +42,8 @@ class Backups:
 
     @repeat_on_new_columns
     def last_completed(self, instance_id: str, project_id: str | None) -> backup.Backup | None:
-        """The one that Trove takes for the parent where a request names none; `project_id` None: of every project, as for admins.
+        """The one that Trove takes for the parent where a request names none; `project_id` None: of
+        every project, as for admins.
 
         Source: trove/backup/models.py, Backup.get_last_completed (Trove 26).
         """
@@ -62,7 +63,9 @@ class Backups:
 
     @repeat_on_new_columns
     def chain(self, parent: backup.Backup) -> Sequence[backup.Backup]:
-        """`parent` and what it builds on, down to a full backup; deleted ones too, whose files others still need."""
+        """`parent` and what it builds on, down to a full backup; deleted ones too, whose files
+        others still need.
+        """
         found = {parent.id: parent}
         last = parent
         with self._database.read() as connection:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Column types, and the database's clock in SQL.
 
-Times are naive UTC in the database and aware UTC outside.  Leases and tries are compared by the database's clock alone, so
-that the clocks of the hosts that run our services do not matter.
+Times are naive UTC in the database and aware UTC outside.  Leases and tries are compared by the
+database's clock alone, so that the clocks of the hosts that run our services do not matter.
 """
 
 import datetime
@@ -16,7 +16,9 @@ from sqlalchemy.sql import expression
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime.datetime]):
-    """Aware UTC outside, naive UTC inside, to the microsecond where `precise` (Trove's own columns hold whole seconds)."""
+    """Aware UTC outside, naive UTC inside, to the microsecond where `precise` (Trove's own columns
+    hold whole seconds).
+    """
 
     impl = sa.DateTime
     cache_ok = True
@@ -73,17 +75,20 @@ class JsonText(sa.types.TypeDecorator[Any]):
         return None if value is None else json.loads(value)
 
 
-#: Characters of a message that any server's TEXT holds: 65,535 bytes on MySQL, of at most 4 for each.
+#: Characters of a message that any server's TEXT holds: 65,535 bytes on MySQL, of at most 4 for
+#: each.
 _LONGEST_TEXT = 16_000
 
 
 def fitting(
     column: expression.ColumnElement[Any], text: str | None, *, wide: bool = False
 ) -> str | None:
-    """`text` as the column can hold it: what a guest or a library says must never keep a row from being written.
+    """`text` as the column can hold it: what a guest or a library says must never keep a row from
+    being written.
 
-    Cut to the column's length.  NUL goes, which PostgreSQL refuses; halves of surrogates become question marks, and so does
-    what MySQL's utf8 of three bytes refuses: Trove's tables may have it.  `wide`: the table is ours, and holds every character.
+    Cut to the column's length.  NUL goes, which PostgreSQL refuses; halves of surrogates become
+    question marks, and so does what MySQL's utf8 of three bytes refuses: Trove's tables may have
+    it.  `wide`: the table is ours, and holds every character.
     """
     if text is None:
         return None
@@ -128,7 +133,8 @@ _NOW = {
 _AHEAD = {
     'mysql': 'TIMESTAMPADD(MICROSECOND, {microseconds}, UTC_TIMESTAMP(6))',
     'mariadb': 'TIMESTAMPADD(MICROSECOND, {microseconds}, UTC_TIMESTAMP(6))',
-    'sqlite': "(strftime('%Y-%m-%d %H:%M:%f', 'now', (({microseconds}) / 1000000.0) || ' seconds') || '000')",
+    'sqlite': "(strftime('%Y-%m-%d %H:%M:%f', 'now', (({microseconds}) / 1000000.0) || ' "
+    "seconds') || '000')",
 }
 
 

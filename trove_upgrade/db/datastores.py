@@ -20,8 +20,9 @@ _parameters = trove_tables.datastore_configuration_parameters
 _configured = trove_tables.configuration_parameters
 _instances = trove_tables.instances
 
-#: What Trove 26 writes where an operator names no extension.  Source: trove/common/constants.py, REGISTRY_EXT_DEFAULTS, and
-#: the defaults of `replication_namespace` and `replication_strategy` in trove/common/cfg.py.
+#: What Trove 26 writes where an operator names no extension.  Source: trove/common/constants.py,
+#: REGISTRY_EXT_DEFAULTS, and the defaults of `replication_namespace` and `replication_strategy` in
+#: trove/common/cfg.py.
 REGISTRY_EXT = {
     'mysql': 'trove.guestagent.datastore.mysql.manager.Manager',
     'mariadb': 'trove.guestagent.datastore.mariadb.manager.Manager',
@@ -158,7 +159,9 @@ class Datastores:
     def _versions_called(
         self, datastore_id: str, id_or_name: str
     ) -> Sequence[instance.DatastoreVersion]:
-        """All that may be meant: a server compares loosely, and some refuse to compare what an old column cannot hold."""
+        """All that may be meant: a server compares loosely, and some refuse to compare what an old
+        column cannot hold.
+        """
         if not id_or_name.isascii():
             return self.versions(datastore_id, active_only=False)
         with self._database.read() as connection:
@@ -182,9 +185,11 @@ class Datastores:
 
     @repeat_on_new_columns
     def guest_classes(self, version_id: str) -> instance.GuestClasses:
-        """What Trove's agent loads for this version; where the row leaves it open, what Trove 26 then takes.
+        """What Trove's agent loads for this version; where the row leaves it open, what Trove 26
+        then takes.
 
-        Source: trove/instance/models.py, datastore_registry_ext and datastore_repl_strategy (Trove 26); an older Trove has no columns.
+        Source: trove/instance/models.py, datastore_registry_ext and datastore_repl_strategy (Trove
+        26); an older Trove has no columns.
         """
         with self._database.read() as connection:
             if 'registry_ext' not in self._database.columns(connection, _versions.name):
@@ -204,7 +209,9 @@ class Datastores:
             return target_facts.read(connection, version_id)
 
     def agents_by_image(self, version_id: str) -> Mapping[str, Any]:
-        """Return the fact `guest_rpc` of each image that the version was registered with facts for."""
+        """Return the fact `guest_rpc` of each image that the version was registered with facts
+        for.
+        """
         with self._database.read() as connection:
             return target_facts.agents(connection, version_id)
 
@@ -217,7 +224,9 @@ class Datastores:
             return connection.execute(query.order_by(_parameters.c.name)).scalars().all()
 
     def configured_parameters(self, configuration_id: str) -> Sequence[str]:
-        """Names of what a configuration group sets; empty for one that is deleted, or that nobody knows."""
+        """Names of what a configuration group sets; empty for one that is deleted, or that nobody
+        knows.
+        """
         query = sa.select(_configured.c.configuration_key).where(
             _configured.c.configuration_id == configuration_id, _configured.c.deleted.is_not(True)
         )
@@ -227,7 +236,9 @@ class Datastores:
             )
 
     def count_by_version(self) -> Mapping[str, int]:
-        """How many instances that are not deleted each version has; a version that has none is not listed."""
+        """How many instances that are not deleted each version has; a version that has none is not
+        listed.
+        """
         query = (
             sa.select(_instances.c.datastore_version_id, sa.func.count().label('instances'))
             .where(
@@ -260,9 +271,11 @@ class Datastores:
 
     @retry_on_deadlock
     def save_datastore(self, name: str, default_version: str | None = None) -> instance.Datastore:
-        """Add or update a datastore; its default version is set, or emptied by None, as `trove-manage datastore_update` does.
+        """Add or update a datastore; its default version is set, or emptied by None, as
+        `trove-manage datastore_update` does.
 
-        :raises DatastoreVersionNotFound, DatastoreVersionAmbiguous, DatastoreVersionInactive: and nothing was changed.
+        :raises DatastoreVersionNotFound, DatastoreVersionAmbiguous, DatastoreVersionInactive: and
+            nothing was changed.
         """
         with self._database.write() as connection:
             datastore_id = _ensure_datastore(connection, name)
@@ -294,8 +307,8 @@ class Datastores:
     ) -> VersionChange:
         """Add a version, or point it at another image; makes the datastore where there is none.
 
-        A version is told by (datastore, name, number), as in Trove.  Instances that ran the version's former image keep that
-        in `upgrade_guests` where nothing was known of theirs.
+        A version is told by (datastore, name, number), as in Trove.  Instances that ran the
+        version's former image keep that in `upgrade_guests` where nothing was known of theirs.
         """
         number = number or name
         values = {
@@ -349,7 +362,9 @@ class Datastores:
     def save_configuration_parameters(
         self, version_id: str, parameters: Sequence[ConfigurationParameter]
     ) -> int:
-        """Add or update parameters; those that are not named stay, as Trove's own loader leaves them.  Returns how many."""
+        """Add or update parameters; those that are not named stay, as Trove's own loader leaves
+        them.  Returns how many.
+        """
         with self._database.write() as connection:
             known = set(
                 connection.execute(

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One database per process: connected at the first use, which is after any fork.
 
-Every write is one short transaction and none of them calls the network.  READ COMMITTED on every server: what decides who
-wins is a conditional UPDATE, which sees the newest row anyway; a snapshot would only add gap locks, and error 1020 where
-MariaDB has innodb_snapshot_isolation on.
+Every write is one short transaction and none of them calls the network.  READ COMMITTED on every
+server: what decides who wins is a conditional UPDATE, which sees the newest row anyway; a snapshot
+would only add gap locks, and error 1020 where MariaDB has innodb_snapshot_isolation on.
 """
 
 import contextlib
@@ -28,7 +28,8 @@ from trove_upgrade.db import address, errors, login
 P = ParamSpec('P')
 R = TypeVar('R')
 
-#: What services may use.  Each driver is named: what `postgresql://` alone means depends on SQLAlchemy's version.
+#: What services may use.  Each driver is named: what `postgresql://` alone means depends on
+#: SQLAlchemy's version.
 SERVER_DRIVERS = frozenset(
     {'mysql+pymysql', 'mariadb+pymysql', 'postgresql+psycopg2', 'postgresql+psycopg'}
 )
@@ -39,9 +40,11 @@ _CONNECT_SECONDS = '3'
 
 
 def retry_on_deadlock(method: Callable[P, R]) -> Callable[P, R]:
-    """Run a whole transaction again when the server gave it up: deadlock, or certification failure on Galera.
+    """Run a whole transaction again when the server gave it up: deadlock, or certification failure
+    on Galera.
 
-    At most 12 times, 50 ms to 1 s apart with jitter; then the error is raised as it is.  And as `repeat_on_new_columns`.
+    At most 12 times, 50 ms to 1 s apart with jitter; then the error is raised as it is.  And as
+    `repeat_on_new_columns`.
     """
     decorate = oslo_db_api.wrap_db_retry(
         retry_interval=0.05,
@@ -55,10 +58,12 @@ def retry_on_deadlock(method: Callable[P, R]) -> Callable[P, R]:
 
 
 def repeat_on_new_columns(method: Callable[P, R]) -> Callable[P, R]:
-    """Run what reads or writes again where a contract has taken a column away since `Database.columns` looked.
+    """Run what reads or writes again where a contract has taken a column away since
+    `Database.columns` looked.
 
-    The error itself has made the database forget what it had seen.  At most 5 times in 0.2 s (behind a balancer the next look may
-    come to a server that lags); then the error is raised as it is.
+    The error itself has made the database forget what it had seen.  At most 5 times in 0.2 s
+    (behind a balancer the next look may come to a server that lags); then the error is raised as it
+    is.
     """
 
     @functools.wraps(method)
@@ -78,7 +83,8 @@ def repeat_on_new_columns(method: Callable[P, R]) -> Callable[P, R]:
 
 _LOOK_AGAIN_SECONDS = 0.05
 
-#: MariaDB and MySQL: ER_BAD_FIELD_ERROR; ER_TABLE_DEF_CHANGED, for a statement that began before the table was altered.
+#: MariaDB and MySQL: ER_BAD_FIELD_ERROR; ER_TABLE_DEF_CHANGED, for a statement that began before
+#: the table was altered.
 _OLD_COLUMNS_MYSQL = frozenset({1054, 1412})
 #: PostgreSQL: undefined_column.
 _OLD_COLUMNS_POSTGRESQL = '42703'
@@ -129,17 +135,19 @@ def _not_set(conf: cfg.ConfigOpts) -> str:
     if read:
         return f'it is not set in {", ".join(str(place) for place in read)}'
     return (
-        'it is not set, as no configuration file was found; name one with --config-file (an API under a WSGI server: '
-        'in OS_TROVE_UPGRADE_CONFIG_FILES)'
+        'it is not set, as no configuration file was found; name one with --config-file (an API '
+        'under a WSGI server: in OS_TROVE_UPGRADE_CONFIG_FILES)'
     )
 
 
 def require_server_database(
     conf: cfg.ConfigOpts, service: str = 'A service of trove-upgrade'
 ) -> None:
-    """Refuse what a service cannot work with: SQLite has no lease that several processes could share.
+    """Refuse what a service cannot work with: SQLite has no lease that several processes could
+    share.
 
-    :raises DatabaseRefused: the connection is missing, is SQLite, or names no driver that is supported.
+    :raises DatabaseRefused: the connection is missing, is SQLite, or names no driver that is
+        supported.
     """
     database_conf.register_connection_opts(conf)
     connection = conf.database.connection
@@ -147,7 +155,10 @@ def require_server_database(
         raise errors.DatabaseRefused(service=service, found=_not_set(conf))
     url = address.parse(connection, service)
     if url.get_backend_name() == 'sqlite':
-        found = 'it is SQLite, which several processes cannot share safely; SQLite is for unit tests and the database tool'
+        found = (
+            'it is SQLite, which several processes cannot share safely; SQLite is for unit '
+            'tests and the database tool'
+        )
         raise errors.DatabaseRefused(service=service, found=found)
     if url.drivername not in SERVER_DRIVERS:
         raise errors.DatabaseRefused(
@@ -174,7 +185,9 @@ def _as_connection_error() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _as_refusal(connection: str) -> Iterator[None]:
-    """Drivers check nothing of a URL's options, they just fail: with an error that names neither the URL nor where it is set."""
+    """Drivers check nothing of a URL's options, they just fail: with an error that names neither
+    the URL nor where it is set.
+    """
     try:
         yield
     except cfg.Error:  # some are ValueErrors
@@ -210,8 +223,9 @@ class Database:
     def from_conf(cls, conf: cfg.ConfigOpts, *, waits_for_server: bool = True) -> 'Database':
         """For `[database] connection`; nothing is read or connected yet.
 
-        A server that is away at the first use is waited for as `[database] max_retries` says, 100 s unless set; where somebody waits
-        for an answer, that is too long: without `waits_for_server` the first try counts, and the next use tries again.
+        A server that is away at the first use is waited for as `[database] max_retries` says, 100 s
+        unless set; where somebody waits for an answer, that is too long: without `waits_for_server`
+        the first try counts, and the next use tries again.
         """
 
         def connect() -> sa.Engine:
@@ -297,7 +311,9 @@ class Database:
 
     @contextlib.contextmanager
     def _looking(self) -> Iterator[None]:
-        """Forget the columns when they turn out to be old: whoever repeats the block looks again."""
+        """Forget the columns when they turn out to be old: whoever repeats the block looks
+        again.
+        """
         try:
             yield
         except (sa.exc.DBAPIError, db_exc.DBError) as error:
@@ -306,9 +322,11 @@ class Database:
             raise
 
     def columns(self, connection: sa.Connection, table: str) -> frozenset[str]:
-        """Names of the table's columns as they are in the database, looked up once in a process; empty where there is no such table.
+        """Names of the table's columns as they are in the database, looked up once in a process;
+        empty where there is no such table.
 
-        For what has two forms while a release's contract has not been run.  Decorate the caller with `repeat_on_new_columns`.
+        For what has two forms while a release's contract has not been run.  Decorate the caller
+        with `repeat_on_new_columns`.
         """
         known = self._columns.get(table)
         if known is None:
@@ -319,7 +337,8 @@ class Database:
             except sa.exc.NoSuchTableError:
                 return frozenset()
             finally:
-                # SQLAlchemy 2.1 sets it to look at a table of MySQL's and leaves it: no error of this connection would be oslo.db's any more
+                # SQLAlchemy 2.1 sets it to look at a table of MySQL's and leaves it: no error of
+                # this connection would be oslo.db's any more
                 connection.execution_options(skip_user_error_events=False)
             self._columns[table] = known
         return known
@@ -330,9 +349,11 @@ class Database:
 
     @contextlib.contextmanager
     def one_connection(self) -> Iterator[None]:
-        """All that the block reads and writes goes over one connection: each one that is taken costs two more round trips.
+        """All that the block reads and writes goes over one connection: each one that is taken
+        costs two more round trips.
 
-        Transactions are what they are without it.  Nothing in the block may wait for anybody but the database.
+        Transactions are what they are without it.  Nothing in the block may wait for anybody but
+        the database.
         """
         with self._take() as connection:
             token = self._kept.set(connection)
@@ -383,7 +404,9 @@ def _engine(connection: str, **options: Any) -> sa.Engine:
             {'connect_timeout': _CONNECT_SECONDS}
         )  # a host that drops packets is as good as down
     limited = url.drivername.endswith('+pymysql') and 'read_timeout' not in url.query
-    if limited:  # its connect_timeout ends when the socket is there: a server that hangs would be waited for without an end
+    # its connect_timeout ends when the socket is there: a server that hangs would be waited for
+    # without an end
+    if limited:
         url = url.update_query_dict({'read_timeout': url.query['connect_timeout']})
     if url.drivername.endswith('+pymysql'):
         url = login.guarded(url)
@@ -395,7 +418,9 @@ def _engine(connection: str, **options: Any) -> sa.Engine:
 
 
 def _for_use(engine: sa.Engine, *, limited: bool) -> sa.Engine:
-    """MySQL's default isolation is REPEATABLE READ, PostgreSQL's is what we want; a statement may take longer than connecting."""
+    """MySQL's default isolation is REPEATABLE READ, PostgreSQL's is what we want; a statement may
+    take longer than connecting.
+    """
     if engine.dialect.name not in {'mysql', 'mariadb'}:
         return engine
 

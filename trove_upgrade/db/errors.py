@@ -11,8 +11,9 @@ class DatabaseRefused(exceptions.TroveUpgradeError):
 
     code = 'DATABASE_REFUSED'
     template = (
-        '{service} cannot use the database of [database] connection: {found}. Set it to MariaDB or MySQL '
-        '(mysql+pymysql://...) or PostgreSQL (postgresql+psycopg2://... or postgresql+psycopg://...).'
+        '{service} cannot use the database of [database] connection: {found}. Set it to MariaDB '
+        'or MySQL (mysql+pymysql://...) or PostgreSQL (postgresql+psycopg2://... or '
+        'postgresql+psycopg://...).'
     )
 
 
@@ -29,8 +30,8 @@ MAKE_TABLES = 'Run "trove-upgrade-manage db sync" (with --standalone where there
 EXPAND_TABLES = 'Run "trove-upgrade-manage db expand"; services of the release before go on working'
 #: Where tables of Trove's are not there.
 FIND_TROVES_TABLES = (
-    'Look whether [database] connection names Trove\'s database; where there is no Trove, run "trove-upgrade-manage db sync '
-    '--standalone"'
+    "Look whether [database] connection names Trove's database; where there is no Trove, run "
+    '"trove-upgrade-manage db sync --standalone"'
 )
 
 
@@ -38,7 +39,10 @@ class SchemaMissing(exceptions.TroveUpgradeError):
     """Tables or columns that this release needs are not in the database."""
 
     code = 'SCHEMA_MISSING'
-    template = 'This release cannot work with the database that [database] connection names: {found}. {advice}.'
+    template = (
+        'This release cannot work with the database that [database] connection names: '
+        '{found}. {advice}.'
+    )
 
 
 class DatabaseUnreachable(exceptions.TroveUpgradeError):
@@ -46,13 +50,15 @@ class DatabaseUnreachable(exceptions.TroveUpgradeError):
 
     code = 'DATABASE_ERROR'
     template = (
-        'The database that [database] connection names cannot be reached: {found}. Look whether its server runs, and at user, password, '
-        'host and name of the database there.'
+        'The database that [database] connection names cannot be reached: {found}. Look whether '
+        'its server runs, and at user, password, host and name of the database there.'
     )
 
 
 class AccessRefused(DatabaseUnreachable):
-    """The server answers, and refuses the user, the password or the database: waiting changes nothing."""
+    """The server answers, and refuses the user, the password or the database: waiting changes
+    nothing.
+    """
 
 
 class StatementRefused(exceptions.TroveUpgradeError):
@@ -60,8 +66,8 @@ class StatementRefused(exceptions.TroveUpgradeError):
 
     code = 'DATABASE_ERROR'
     template = (
-        'The database that [database] connection names refused a statement: {found}. What had been finished stays; try the same '
-        'again when the cause is mended.'
+        'The database that [database] connection names refused a statement: {found}. What had '
+        'been finished stays; try the same again when the cause is mended.'
     )
 
 
@@ -69,7 +75,10 @@ class TrovesDatabase(exceptions.TroveUpgradeError):
     """The configuration is one for running alone, and the database is a real Trove's."""
 
     code = 'CONFIGURED_ALONE'
-    template = "{service} cannot work with the database that [database] connection names: it is a real Trove's, and {found}. {advice}."
+    template = (
+        '{service} cannot work with the database that [database] connection names: it is a '
+        "real Trove's, and {found}. {advice}."
+    )
 
 
 class ConfigurationRulesInvalid(exceptions.TroveUpgradeError):
@@ -83,7 +92,10 @@ class AlreadyRegistered(exceptions.TroveUpgradeError):
     """The server, or the id, belongs to an instance already."""
 
     code = 'ALREADY_REGISTERED'
-    template = 'Server {server_id} cannot be registered: {found}. Look at the instance with "trove show {instance_id}".'
+    template = (
+        'Server {server_id} cannot be registered: {found}. Look at the instance with '
+        '"trove show {instance_id}".'
+    )
 
 
 class SchemaFromTheFuture(exceptions.TroveUpgradeError):
@@ -91,8 +103,8 @@ class SchemaFromTheFuture(exceptions.TroveUpgradeError):
 
     code = 'SCHEMA_FROM_THE_FUTURE'
     template = (
-        'The database schema cannot be {what}: revision {revision} in {version_table} is not of this release. Use the release that '
-        'the database was last upgraded by, or a later one.'
+        'The database schema cannot be {what}: revision {revision} in {version_table} is not of '
+        'this release. Use the release that the database was last upgraded by, or a later one.'
     )
 
 
@@ -112,9 +124,10 @@ class DowngradeRefused(exceptions.TroveUpgradeError):
 
     code = 'DOWNGRADE_REFUSED'
     template = (
-        'The database schema cannot be led back to {target}: a contract has removed what older releases wrote, and nothing could '
-        'bring it back. Restore the backup that was made before the upgrade; before the contract, services of the release before '
-        'simply run on the expanded schema.'
+        'The database schema cannot be led back to {target}: a contract has removed what older '
+        'releases wrote, and nothing could bring it back. Restore the backup that was made before '
+        'the upgrade; before the contract, services of the release before simply run on the '
+        'expanded schema.'
     )
 
 
@@ -123,7 +136,10 @@ class RevisionUnknown(exceptions.TroveUpgradeError):
 
     code = 'REVISION_UNKNOWN'
     exit_code = 2
-    template = '"{name}" is no revision and no release that this program knows: {found}. Look them up with "trove-upgrade-manage db history".'
+    template = (
+        '"{name}" is no revision and no release that this program knows: {found}. Look '
+        'them up with "trove-upgrade-manage db history".'
+    )
 
 
 class RevisionsContradict(exceptions.TroveUpgradeError):
@@ -131,7 +147,10 @@ class RevisionsContradict(exceptions.TroveUpgradeError):
 
     code = 'REVISIONS_CONTRADICT'
     exit_code = 2
-    template = '"{name}" cannot be meant beside "{other}": both are of branch {branch}. Name one revision of each branch, or "heads".'
+    template = (
+        '"{name}" cannot be meant beside "{other}": both are of branch {branch}. Name one '
+        'revision of each branch, or "heads".'
+    )
 
 
 class LeaseHeld(exceptions.TroveUpgradeError):
@@ -140,20 +159,23 @@ class LeaseHeld(exceptions.TroveUpgradeError):
     code = 'SCHEMA_LEASE_HELD'
     exit_code = 7
     template = (
-        'The database schema cannot be changed now: {holder} has been at it since {taken_at} and holds the lease until {until}, '
-        'longer while it runs. Wait until that run has ended and try again; should its process have died, the lease is free at '
-        'that time by itself.'
+        'The database schema cannot be changed now: {holder} has been at it since {taken_at} and '
+        'holds the lease until {until}, longer while it runs. Wait until that run has ended and '
+        'try again; should its process have died, the lease is free at that time by itself.'
     )
 
 
 class LeaseLost(exceptions.TroveUpgradeError):
-    """Whoever may change the schema now, it is not this run: it stops before its next revision or batch."""
+    """Whoever may change the schema now, it is not this run: it stops before its next revision or
+    batch.
+    """
 
     code = 'SCHEMA_LEASE_LOST'
     exit_code = 7
     template = (
-        'This run ({holder}) cannot go on changing the schema: {found}. What it had finished stays. Wait until no other run is at '
-        'work and run the same command again: it carries on where this one ended.'
+        'This run ({holder}) cannot go on changing the schema: {found}. What it had finished '
+        'stays. Wait until no other run is at work and run the same command again: it carries on '
+        'where this one ended.'
     )
 
 
@@ -162,9 +184,10 @@ class SchemaLocked(exceptions.TroveUpgradeError):
 
     code = 'SCHEMA_LOCKED'
     template = (
-        '{what} cannot be run: in {seconds:.0f} s and {tries} tries it did not get its locks, as other transactions hold them. End the '
-        'long ones (MariaDB and MySQL: information_schema.INNODB_TRX; PostgreSQL: pg_stat_activity) and run the same command again: '
-        'it carries on where this one ended.'
+        '{what} cannot be run: in {seconds:.0f} s and {tries} tries it did not get its locks, as '
+        'other transactions hold them. End the long ones (MariaDB and MySQL: '
+        'information_schema.INNODB_TRX; PostgreSQL: pg_stat_activity) and run the same command '
+        'again: it carries on where this one ended.'
     )
 
 
@@ -173,8 +196,9 @@ class RevisionNotRendered(exceptions.TroveUpgradeError):
 
     code = 'REVISION_NOT_RENDERED'
     template = (
-        'Revision {revision} cannot be printed as SQL for {dialect}: {found}. Name one of this release; a revision reads nothing from '
-        'the database but through the ensure_* functions of trove_upgrade/db/migrations/ops.py, which know when there is none.'
+        'Revision {revision} cannot be printed as SQL for {dialect}: {found}. Name one of this '
+        'release; a revision reads nothing from the database but through the ensure_* functions '
+        'of trove_upgrade/db/migrations/ops.py, which know when there is none.'
     )
 
 
@@ -183,8 +207,9 @@ class SchemaNotRecognized(exceptions.TroveUpgradeError):
 
     code = 'SCHEMA_NOT_RECOGNIZED'
     template = (
-        'The tables of trove-upgrade in this database have no version, and {found}. Restore the version table from a backup, or, if you '
-        'know the version, record it with "trove-upgrade-manage db stamp REVISION...".'
+        'The tables of trove-upgrade in this database have no version, and {found}. Restore the '
+        'version table from a backup, or, if you know the version, record it with '
+        '"trove-upgrade-manage db stamp REVISION...".'
     )
 
 
@@ -192,14 +217,20 @@ class RemovalRefused(exceptions.TroveUpgradeError):
     """Somebody still needs our tables."""
 
     code = 'REMOVAL_REFUSED'
-    template = 'The tables of trove-upgrade cannot be removed, and none was: {found}. Then run the same command again.'
+    template = (
+        'The tables of trove-upgrade cannot be removed, and none was: {found}. Then run '
+        'the same command again.'
+    )
 
 
 class ServiceNotFound(exceptions.TroveUpgradeError):
     """No service is registered under this id."""
 
     code = 'SERVICE_NOT_FOUND'
-    template = 'Service {service_id} cannot be forgotten: no service is listed under this id. "trove-upgrade-manage service list" shows the ids.'
+    template = (
+        'Service {service_id} cannot be forgotten: no service is listed under this id. '
+        '"trove-upgrade-manage service list" shows the ids.'
+    )
 
 
 class ServiceAlive(exceptions.TroveUpgradeError):
@@ -207,8 +238,9 @@ class ServiceAlive(exceptions.TroveUpgradeError):
 
     code = 'SERVICE_ALIVE'
     template = (
-        'Service {service_id} cannot be forgotten: {binary} on {host} was seen {silent} s ago, so it runs. Stop it: a clean stop '
-        'removes it from the list. --force forgets it all the same; one that runs comes again.'
+        'Service {service_id} cannot be forgotten: {binary} on {host} was seen {silent} s ago, so '
+        'it runs. Stop it: a clean stop removes it from the list. --force forgets it all the '
+        'same; one that runs comes again.'
     )
 
 
@@ -217,8 +249,9 @@ class ServicesListed(exceptions.TroveUpgradeError):
 
     code = 'SERVICES_LISTED'
     template = (
-        'Services are still listed after {waited} s: {found}. Stop each; one that is silent and gone for certain: '
-        '"trove-upgrade-manage service forget ID". Then run the same command again.'
+        'Services are still listed after {waited} s: {found}. Stop each; one that is silent and '
+        'gone for certain: "trove-upgrade-manage service forget ID". Then run the same command '
+        'again.'
     )
 
 
@@ -228,9 +261,10 @@ class OlderServices(exceptions.TroveUpgradeError):
     code = 'OLDER_SERVICES'
     exit_code = 6
     template = (
-        'The database cannot be contracted for release {release}: of services that need what goes, {count} {are} still listed: {found}. '
-        'Stop each, or upgrade it; a clean stop removes it from the list. Where it is certain that one is gone: '
-        '"trove-upgrade-manage service forget ID".'
+        'The database cannot be contracted for release {release}: of services that need what '
+        'goes, {count} {are} still listed: {found}. Stop each, or upgrade it; a clean stop '
+        'removes it from the list. Where it is certain that one is gone: "trove-upgrade-manage '
+        'service forget ID".'
     )
 
 
@@ -239,9 +273,9 @@ class DataMigrationBadRow(exceptions.TroveUpgradeError):
 
     code = 'DATA_MIGRATION_BAD_ROW'
     template = (
-        'Data migration {name} cannot be finished: {column} of {table} is damaged in {rows}; all other rows are done. Look at each '
-        '(SELECT {column} FROM {table} WHERE id = ...), repair it or write an empty list ([]) into it, and run "trove-upgrade-manage '
-        'db migrate" again.'
+        'Data migration {name} cannot be finished: {column} of {table} is damaged in {rows}; all '
+        'other rows are done. Look at each (SELECT {column} FROM {table} WHERE id = ...), repair '
+        'it or write an empty list ([]) into it, and run "trove-upgrade-manage db migrate" again.'
     )
 
 
@@ -250,8 +284,8 @@ class DataMigrationStuck(exceptions.TroveUpgradeError):
 
     code = 'DATA_MIGRATION_STUCK'
     template = (
-        'Data migration {name} cannot go on: its batch at "{cursor}" found {found} rows, changed none and came no further. What was '
-        'done before stays. Report this as a bug.'
+        'Data migration {name} cannot go on: its batch at "{cursor}" found {found} rows, changed '
+        'none and came no further. What was done before stays. Report this as a bug.'
     )
 
 
@@ -267,9 +301,10 @@ class GuestKeysUnset(exceptions.TroveUpgradeError):
 
     code = 'GUEST_KEY_ENCRYPTION_KEYS_UNSET'
     template = (
-        '{service} cannot keep the keys of guests: [trove_upgrade] guest_key_encryption_keys is empty, or guest_rpc_security is off. '
-        'Make an entry with "trove-upgrade-manage guest-key generate", and write it into the configuration of every taskmanager; '
-        'guest_rpc_security = off leaves every message to and from guests unsealed.'
+        '{service} cannot keep the keys of guests: [trove_upgrade] guest_key_encryption_keys is '
+        'empty, or guest_rpc_security is off. Make an entry with "trove-upgrade-manage guest-key '
+        'generate", and write it into the configuration of every taskmanager; guest_rpc_security '
+        '= off leaves every message to and from guests unsealed.'
     )
 
 
@@ -278,8 +313,9 @@ class GuestKeysInUse(exceptions.TroveUpgradeError):
 
     code = 'GUEST_KEYS_IN_USE'
     template = (
-        '{service} does not start: [trove_upgrade] guest_rpc_security is off, and {found}. These guests take no unsealed message. '
-        'Set it to required; or, where the guest was rebuilt without a key, "trove-upgrade-manage guest-key forget INSTANCE --yes".'
+        '{service} does not start: [trove_upgrade] guest_rpc_security is off, and {found}. These '
+        'guests take no unsealed message. Set it to required; or, where the guest was rebuilt '
+        'without a key, "trove-upgrade-manage guest-key forget INSTANCE --yes".'
     )
 
 
@@ -288,8 +324,9 @@ class OlderTaskmanagerRegistered(exceptions.TroveUpgradeError):
 
     code = 'TASKMANAGER_OLDER'
     template = (
-        'No key was made: a taskmanager of an earlier release is registered ({found}), and a guest that has a key takes no call of it. '
-        'Stop it; one that is gone is removed with "trove-upgrade-manage service forget".'
+        'No key was made: a taskmanager of an earlier release is registered ({found}), and a '
+        'guest that has a key takes no call of it. Stop it; one that is gone is removed with '
+        '"trove-upgrade-manage service forget".'
     )
 
 
@@ -298,8 +335,9 @@ class GuestNumbersExhausted(exceptions.TroveUpgradeError):
 
     code = 'GUEST_NUMBERS_EXHAUSTED'
     template = (
-        'Instance {instance_id} cannot be asked anything: its agent tells that it has taken the highest number that a request can have. '
-        'No agent of this product counts that far: look at the guest, and rebuild it.'
+        'Instance {instance_id} cannot be asked anything: its agent tells that it has taken the '
+        'highest number that a request can have. No agent of this product counts that far: look '
+        'at the guest, and rebuild it.'
     )
 
 
@@ -308,7 +346,9 @@ class GuestKeysNotRotated(exceptions.TroveUpgradeError):
 
     code = 'GUEST_KEYS_NOT_ROTATED'
     template = (
-        '{count} keys of guests stay as they are, as no entry of [trove_upgrade] guest_key_encryption_keys opens them: of instances {found}. '
-        'All others are encrypted under the first entry. Add the missing entry and run the same command again; where it is lost, '
-        '"trove-upgrade-manage guest-key mint" makes a new key, and "guest-key forget --deleted" deletes those of deleted instances.'
+        '{count} keys of guests stay as they are, as no entry of [trove_upgrade] '
+        'guest_key_encryption_keys opens them: of instances {found}. All others are encrypted '
+        'under the first entry. Add the missing entry and run the same command again; where it is '
+        'lost, "trove-upgrade-manage guest-key mint" makes a new key, and "guest-key forget '
+        '--deleted" deletes those of deleted instances.'
     )

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faults of the database, and of the way to it, as errors with a code: what was found, and what to do next."""
+"""Faults of the database, and of the way to it, as errors with a code: what was found, and what to
+do next.
+"""
 
 import logging
 import re
@@ -15,13 +17,16 @@ from trove_upgrade.domain import exceptions
 
 #: MariaDB and MySQL: no such user or password, no right to the database, no such database.
 _MYSQL_NO_WAY_IN = frozenset({1044, 1045, 1049, 1130, 1698})
-#: MariaDB and MySQL: ER_CON_COUNT_ERROR, ER_OUT_OF_RESOURCES, ER_HANDSHAKE_ERROR, ER_UNKNOWN_COM_ERROR (Galera's node is not ready),
-#: ER_SERVER_SHUTDOWN, ER_HOST_IS_BLOCKED, ER_CANT_CREATE_THREAD, ER_NET_READ_ERROR to ER_NET_WRITE_INTERRUPTED, ER_TOO_MANY_USER_CONNECTIONS,
-#: ER_USER_LIMIT_REACHED, ER_CONNECTION_KILLED, ER_SERVER_OFFLINE_MODE.
+#: MariaDB and MySQL: ER_CON_COUNT_ERROR, ER_OUT_OF_RESOURCES, ER_HANDSHAKE_ERROR,
+#: ER_UNKNOWN_COM_ERROR (Galera's node is not ready), ER_SERVER_SHUTDOWN, ER_HOST_IS_BLOCKED,
+#: ER_CANT_CREATE_THREAD, ER_NET_READ_ERROR to ER_NET_WRITE_INTERRUPTED,
+#: ER_TOO_MANY_USER_CONNECTIONS, ER_USER_LIMIT_REACHED, ER_CONNECTION_KILLED,
+#: ER_SERVER_OFFLINE_MODE.
 _MYSQL_OUTAGES = frozenset(
     {1040, 1041, 1043, 1047, 1053, 1129, 1135, 1158, 1159, 1160, 1161, 1203, 1226, 1927, 3032}
 )
-#: PostgreSQL: too_many_connections, admin_shutdown, crash_shutdown, cannot_connect_now, idle_session_timeout.
+#: PostgreSQL: too_many_connections, admin_shutdown, crash_shutdown, cannot_connect_now,
+#: idle_session_timeout.
 _POSTGRESQL_OUTAGES = frozenset({'53300', '57P01', '57P02', '57P03', '57P05'})
 #: PostgreSQL: the class of connection exceptions.
 _POSTGRESQL_CONNECTION = '08'
@@ -33,10 +38,14 @@ _WORD = re.compile(r'\w+')
 
 
 class _MissingTables(logging.Filter):
-    """Drops what oslo.db logs with a traceback for a table of ours that is missing: who catches the error logs it, in one line."""
+    """Drops what oslo.db logs with a traceback for a table of ours that is missing: who catches the
+    error logs it, in one line.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record stays.  Those of other tables do: in Trove's process they are Trove's."""
+        """Whether the record stays.  Those of other tables do: in Trove's process they are
+        Trove's.
+        """
         error = record.exc_info[1] if record.exc_info else None
         return (
             error is None
@@ -56,7 +65,8 @@ def log_once() -> None:
 def explain(
     error: BaseException, connection: str | None = None
 ) -> exceptions.TroveUpgradeError | None:
-    """The same fault with a code and a remedy; None where it is neither the database's nor the configuration's.
+    """The same fault with a code and a remedy; None where it is neither the database's nor the
+    configuration's.
 
     The passwords of `connection`, a URL, are kept out of the text.
     """
@@ -151,7 +161,9 @@ def _kind(error: BaseException) -> type[exceptions.TroveUpgradeError]:
 
 
 def _is_outage(error: BaseException, driver: BaseException | None) -> bool:
-    """Whether the server is full, starts or ends, or no connection could be had: what is asked again later may work."""
+    """Whether the server is full, starts or ends, or no connection could be had: what is asked
+    again later may work.
+    """
     if isinstance(error, sa.exc.TimeoutError):  # all connections of the pool are in use
         return True
     if driver is None:
@@ -165,7 +177,9 @@ def _is_outage(error: BaseException, driver: BaseException | None) -> bool:
 
 
 def _is_of_connect(error: BaseException, driver: BaseException) -> bool:
-    """Whether libpq could not connect: its errors have no state then, and a text in the server's language."""
+    """Whether libpq could not connect: its errors have no state then, and a text in the server's
+    language.
+    """
     is_libpqs = hasattr(driver, 'sqlstate') or hasattr(driver, 'pgcode')
     met = getattr(error, 'inner_exception', None) or error
     return is_libpqs and isinstance(met, sa.exc.OperationalError) and met.statement is None

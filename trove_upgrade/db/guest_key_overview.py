@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All guests' keys at once, for operators: which guest is spoken to sealed, and what a new entry of the list is still to encrypt.
+"""All guests' keys at once, for operators: which guest is spoken to sealed, and what a new entry of
+the list is still to encrypt.
 
-Nothing here opens a key but `rotate`.  Instances are asked for by ids and not by a join: Trove's tables may have another collation.
+Nothing here opens a key but `rotate`.  Instances are asked for by ids and not by a join: Trove's
+tables may have another collation.
 """
 
 import dataclasses
@@ -105,7 +107,9 @@ class GuestKeyOverview:
         return {row.instance_id: row.dropped for row in rows}
 
     def first_with_key(self) -> str | None:
-        """Return one instance that is not deleted and has a key, be it that of a rebuild which its guest has not spoken under yet; None: there is none."""
+        """Return one instance that is not deleted and has a key, be it that of a rebuild which its
+        guest has not spoken under yet; None: there is none.
+        """
         query = sa.select(_keys.c.instance_id).distinct()
         with self._database.read() as connection:
             if not self._database.columns(connection, _keys.name):
@@ -134,7 +138,9 @@ class GuestKeyOverview:
         return found
 
     def count_of(self, instance_id: str) -> int:
-        """Return how many keys an instance has, pending ones too; one that was deleted may have some."""
+        """Return how many keys an instance has, pending ones too; one that was deleted may have
+        some.
+        """
         query = sa.select(sa.func.count()).where(_keys.c.instance_id == instance_id)
         with self._database.read() as connection:
             if not self._database.columns(connection, _keys.name):
@@ -142,7 +148,9 @@ class GuestKeyOverview:
             return int(connection.execute(query).scalar_one())
 
     def newest_current(self) -> WrappedKey | None:
-        """Return the key that was made last of those under which the guest of an instance has spoken; None: there is none."""
+        """Return the key that was made last of those under which the guest of an instance has
+        spoken; None: there is none.
+        """
         query = sa.select(_keys.c.key_id, _keys.c.instance_id).where(_keys.c.proven_at.is_not(None))
         with self._database.read() as connection:
             if not self._database.columns(connection, _keys.name):
@@ -175,7 +183,9 @@ class GuestKeyOverview:
         return [WrappedKey(*row) for row in rows]
 
     def rotate(self, wrapping: Wrapping) -> Rotation:
-        """Encrypt every key under the first entry of the list.  May be killed and repeated, beside taskmanagers that work."""
+        """Encrypt every key under the first entry of the list.  May be killed and repeated, beside
+        taskmanagers that work.
+        """
         rotated = unchanged = 0
         unreadable = []
         for one in self.stored():

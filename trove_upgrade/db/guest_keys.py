@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`upgrade_guest_keys` and `upgrade_guest_wires`: the key of each guest, and how far the messages under it have come.
+"""`upgrade_guest_keys` and `upgrade_guest_wires`: the key of each guest, and how far the messages
+under it have come.
 
-The keys of an instance are ordered by `created_at`.  The newest one with `proven_at` is the current one; what is older counts as deleted,
-even where a row of it is left.  A key that Trove's own gives is older than any other.  Several taskmanagers share the rows: each
-decision is an UPDATE with its condition.  Until cygnus_expand02 has been run there is no key.
+The keys of an instance are ordered by `created_at`.  The newest one with `proven_at` is the current
+one; what is older counts as deleted, even where a row of it is left.  A key that Trove's own gives
+is older than any other.  Several taskmanagers share the rows: each decision is an UPDATE with its
+condition.  Until cygnus_expand02 has been run there is no key.
 """
 
 import datetime
@@ -46,7 +48,8 @@ class GuestKeys:
         wrapping: Callable[[], Wrapping | None] = no_wrapping,
         troves: TrovesKeys | None = None,
     ) -> None:
-        """`wrapping` is called when a key is read or made: who needs none works with a list that is wrong.
+        """`wrapping` is called when a key is read or made: who needs none works with a list that is
+        wrong.
 
         :param troves: None: no key is derived from Trove's.
         """
@@ -128,7 +131,9 @@ class GuestKeys:
 
     @retry_on_deadlock
     def hear(self, key: GuestKey, session: str, number: int) -> Heard:
-        """See the port.  What comes under a key that was deleted meanwhile is dropped as what is replayed."""
+        """See the port.  What comes under a key that was deleted meanwhile is dropped as what is
+        replayed.
+        """
         with self._database.write() as connection:
             row = self._row(connection, key)
             if row is None:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Demands of the options of guests' keys on a taskmanager and the database, before anything is spoken to a guest."""
+"""Demands of the options of guests' keys on a taskmanager and the database, before anything is
+spoken to a guest.
+"""
 
 from typing import Protocol
 
@@ -33,7 +35,8 @@ def wrapping_of(conf: cfg.ConfigOpts) -> Wrapping | None:
 
 
 def require_list(conf: cfg.ConfigOpts, service: str = 'A taskmanager') -> Wrapping | None:
-    """Return what encrypts guests' keys, as a taskmanager needs it; None: security is off.  The database is not asked.
+    """Return what encrypts guests' keys, as a taskmanager needs it; None: security is off.  The
+    database is not asked.
 
     :raises GuestKeysUnset: there is no list, and security is not off.
     :raises EncryptionKeysInvalid: an entry of the list is no key.
@@ -49,7 +52,8 @@ def require_guest_keys(
     repositories: Repositories,
     service: str = 'A taskmanager',
 ) -> None:
-    """Refuse a taskmanager that could not speak to guests; where the list is set, one key is opened as a sample.
+    """Refuse a taskmanager that could not speak to guests; where the list is set, one key is opened
+    as a sample.
 
     :raises GuestKeysUnset: there is no list, and security is not off.
     :raises EncryptionKeysInvalid: an entry of the list is no key.

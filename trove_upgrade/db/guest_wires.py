@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`upgrade_guest_wires`: the number of the last request to each guest, and how many messages were dropped.
+"""`upgrade_guest_wires`: the number of the last request to each guest, and how many messages were
+dropped.
 
 A row outlives the keys of its instance: no number is given out twice.
 """
@@ -47,7 +48,9 @@ class GuestWires:
 
     @retry_on_deadlock
     def dropped(self, instance_id: str, count: int) -> None:
-        """Add to the count; one of no instance is not counted, as anything can be sent in its name."""
+        """Add to the count; one of no instance is not counted, as anything can be sent in its
+        name.
+        """
         known = sa.select(_instances.c.id).where(
             _instances.c.id == instance_id, _instances.c.deleted.is_not(True)
         )

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`upgrade_guests`: what each guest said last and under which key, and which image its server was booted from."""
+"""`upgrade_guests`: what each guest said last and under which key, and which image its server was
+booted from.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,7 +31,8 @@ class Guests:
     def record(self, heartbeat: guest.Heartbeat, key_id: str | None = None) -> bool:
         """Insert or update, seen_at by the database's clock; return whether it was kept.
 
-        Of an instance that does not exist nothing is kept, and nothing logged: any guest can send any id.
+        Of an instance that does not exist nothing is kept, and nothing logged: any guest can send
+        any id.
 
         :param key_id: the key that it came under; None: it came unsealed.
         """
@@ -43,7 +46,8 @@ class Guests:
         with self._database.write() as connection:
             if connection.execute(known).one_or_none() is None:
                 LOG.debug(
-                    'A heartbeat came from instance %s, which does not exist. Nothing of it is kept',
+                    'A heartbeat came from instance %s, which does not exist. Nothing of it is '
+                    'kept',
                     heartbeat.instance_id,
                 )
                 return False
@@ -147,7 +151,8 @@ def upsert(connection: sa.Connection, instance_id: str, **values: Any) -> None:
 def images_of(connection: sa.Connection, instance_ids: Sequence[str]) -> Mapping[str, str | None]:
     """The image of each of these of which we have a row.
 
-    Asked by ids and not by a join: Trove's tables may have another collation than ours, and servers refuse to compare the two.
+    Asked by ids and not by a join: Trove's tables may have another collation than ours, and servers
+    refuse to compare the two.
     """
     found: dict[str, str | None] = {}
     for ids in batches.of_ids(instance_ids):
@@ -161,7 +166,9 @@ def images_of(connection: sa.Connection, instance_ids: Sequence[str]) -> Mapping
 
 
 def keep_former_image(connection: sa.Connection, version_id: str, image_id: str) -> None:
-    """Remember the image that a version had, for those of its instances of whose image nothing is known."""
+    """Remember the image that a version had, for those of its instances of whose image nothing is
+    known.
+    """
     query = sa.select(_instances.c.id).where(
         _instances.c.datastore_version_id == version_id, _instances.c.deleted.is_not(True)
     )

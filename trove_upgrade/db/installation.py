@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the database has, against what a service needs before it starts: tables, and options that fit a real Trove's database."""
+"""What the database has, against what a service needs before it starts: tables, and options that
+fit a real Trove's database.
+"""
 
 import sqlalchemy as sa
 from oslo_config import cfg
@@ -9,7 +11,8 @@ from trove_upgrade.conf import messaging
 from trove_upgrade.db import errors, faults, trove_tables
 from trove_upgrade.db.engine import Database
 
-#: What a taskmanager beside Trove must have; the same as in the page "Add trove-upgrade to your Trove".
+#: What a taskmanager beside Trove must have; the same as in the page "Add trove-upgrade to your
+#: Trove".
 _SECTION = f'guest_topic_prefix = {messaging.PREFIX_BESIDE_TROVE} and write_service_status = false'
 
 
@@ -28,7 +31,8 @@ def require_tables(tables: set[str]) -> None:
 def require_options_beside_trove(conf: cfg.ConfigOpts, tables: set[str], service: str) -> None:
     """Refuse a taskmanager whose options are those of an installation alone, where a real Trove is.
 
-    It would call guests on the topic of Trove's agents, and write the status of services that Trove's conductor writes.
+    It would call guests on the topic of Trove's agents, and write the status of services that
+    Trove's conductor writes.
 
     :raises TrovesDatabase: the database is a real Trove's, and an option is not for that.
     """
@@ -38,7 +42,8 @@ def require_options_beside_trove(conf: cfg.ConfigOpts, tables: set[str], service
     wrong = []
     if options.guest_topic_prefix in messaging.PREFIXES_OF_TROVE:
         wrong.append(
-            f'guest_topic_prefix is "{options.guest_topic_prefix}", on which the agents of Trove listen'
+            f'guest_topic_prefix is "{options.guest_topic_prefix}", on which the agents of Trove '
+            'listen'
         )
     if options.write_service_status:
         wrong.append('write_service_status is on, and the conductor of Trove writes the same rows')
@@ -54,7 +59,10 @@ def require_options_beside_trove(conf: cfg.ConfigOpts, tables: set[str], service
 
 
 #: Instead of the API alone.
-USE_FILTER = 'Put the filter into the pipeline of the API of Trove instead, or let [database] connection name a database of its own'
+USE_FILTER = (
+    'Put the filter into the pipeline of the API of Trove instead, or let [database] '
+    'connection name a database of its own'
+)
 #: Instead of a row that Trove has not made.
 CREATE_BY_TROVE = 'Create the instance by the API of Trove'
 

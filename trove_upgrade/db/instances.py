@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trove's instances with what stands beside them, in a fixed number of SELECTs for any number of rows.
+"""Trove's instances with what stands beside them, in a fixed number of SELECTs for any number of
+rows.
 
-Statements are built once for each form and kept: building one anew costs more than running it.  No two of Trove's columns are
-compared with one another beyond Trove's own foreign keys: tables that came in different releases may differ in their collations.
+Statements are built once for each form and kept: building one anew costs more than running it.  No
+two of Trove's columns are compared with one another beyond Trove's own foreign keys: tables that
+came in different releases may differ in their collations.
 """
 
 import dataclasses
@@ -98,9 +100,11 @@ class Instances:
         deleted: bool | None = False,
         with_details: bool = True,
     ) -> instance.Instance:
-        """`deleted` None: a deleted one too.  Without details: no service status, fault and replicas, for three SELECTs less.
+        """`deleted` None: a deleted one too.  Without details: no service status, fault and
+        replicas, for three SELECTs less.
 
-        :raises InstanceNotFound: none, deleted, or of another project than `project_id` where that is given.
+        :raises InstanceNotFound: none, deleted, or of another project than `project_id` where that
+            is given.
         """
         if not plausible_id(instance_id):
             raise exceptions.InstanceNotFound(instance_id=instance_id)
@@ -127,7 +131,9 @@ class Instances:
         include_clustered: bool = False,
         deleted: bool | None = False,
     ) -> Page[instance.Instance]:
-        """A page by id, as Trove pages; `project_id` None: of all projects; `deleted` None: both kinds."""
+        """A page by id, as Trove pages; `project_id` None: of all projects; `deleted` None: both
+        kinds.
+        """
         query = _select_page(project_id is not None, deleted, include_clustered, bool(marker))
         values = {
             name: value for name, value in (('project_id', project_id), ('marker', marker)) if value
@@ -141,7 +147,8 @@ class Instances:
             versions = _versions_of(connection, {row.datastore_version_id for row in page})
             backups = set(connection.execute(_BACKUPS_OF_MANY, {'ids': ids}).scalars())
             beside = _beside(connection, ids)
-        # a version that has been deleted between the two SELECTs takes its instances with it, as the join does
+        # a version that has been deleted between the two SELECTs takes its instances with it, as
+        # the join does
         items = tuple(
             _instance_from(
                 row, versions[row.datastore_version_id], beside, backup_running=row.id in backups
@@ -189,8 +196,9 @@ class Instances:
     def ssl_mode(self, instance_id: str) -> str | None:
         """As guest_info.conf has it ('None' where TLS is off); None: this Trove has no such column.
 
-        Trove's agent rewrites its own guest_info.conf when TLS is switched; only the row outlives the root disk.
-        Source: trove/instance/models.py, get_injected_files; trove/guestagent/datastore/ssl.py (Trove 26).
+        Trove's agent rewrites its own guest_info.conf when TLS is switched; only the row outlives
+        the root disk. Source: trove/instance/models.py, get_injected_files;
+        trove/guestagent/datastore/ssl.py (Trove 26).
         """
         with self._database.read() as connection:
             if 'ssl_mode' not in self._database.columns(connection, _instances.name):
@@ -238,7 +246,8 @@ class Instances:
         flavor_id: str | None = None,
         region: str | None = None,
     ) -> str:
-        """Make an existing server an instance, where no Trove does; its task is NONE.  Returns the instance's id.
+        """Make an existing server an instance, where no Trove does; its task is NONE.  Returns the
+        instance's id.
 
         :raises AlreadyRegistered: the server or the id has a row already; nothing was written.
         """
@@ -357,7 +366,9 @@ _HOLD = sa.select(
 
 
 def _ids() -> sa.BindParameter[Any]:
-    """Ids that the database gave us: written into the statement, as hundreds of parameters cost more than the query."""
+    """Ids that the database gave us: written into the statement, as hundreds of parameters cost
+    more than the query.
+    """
     return sa.bindparam('ids', type_=sa.String(36), expanding=True, literal_execute=True)
 
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Logins of an engine with PyMySQL: never in clear text, as a server that stands in the place of ours would ask for it."""
+"""Logins of an engine with PyMySQL: never in clear text, as a server that stands in the place of
+ours would ask for it.
+"""
 
 from typing import Any
 
@@ -8,7 +10,8 @@ from sqlalchemy import dialects, engine
 
 from trove_upgrade import logins
 
-#: SQLAlchemy's name of it, in a URL: oslo.db makes its engines of URLs, and connects before it returns them.
+#: SQLAlchemy's name of it, in a URL: oslo.db makes its engines of URLs, and connects before it
+#: returns them.
 PLUGIN = 'trove_upgrade_login'
 
 

@@ -12,8 +12,8 @@ from trove_upgrade.db.columns import JsonText, UtcDateTime
 
 METADATA = sa.MetaData()
 
-#: Key of the `info` of what an expand of this release adds.  Of a column: the value that counts until then (`arrivals`); of a table:
-#: True, services work without it until then.
+#: Key of the `info` of what an expand of this release adds.  Of a column: the value that counts
+#: until then (`arrivals`); of a table: True, services work without it until then.
 UNTIL_EXPAND = 'until_expand'
 
 _MYSQL: dict[str, Any] = {
@@ -28,7 +28,8 @@ instance_upgrades = sa.Table(
     METADATA,
     sa.Column('id', sa.String(36), primary_key=True),
     sa.Column('instance_id', sa.String(36), nullable=False),
-    # the instance's id while PENDING or RUNNING, else NULL: its uniqueness is "one active upgrade per instance"
+    # the instance's id while PENDING or RUNNING, else NULL: its uniqueness is "one active upgrade
+    # per instance"
     sa.Column('active_instance_id', sa.String(36), nullable=True),
     sa.Column('project_id', sa.String(64), nullable=False),
     sa.Column('instance_name', sa.String(255), nullable=False),
@@ -88,7 +89,8 @@ upgrade_outbox = sa.Table(
     sa.Column('id', sa.String(36), primary_key=True),
     sa.Column('upgrade_id', sa.String(36), nullable=False),
     sa.Column('attempt', sa.Integer(), nullable=False),
-    # 0 start, 1 end or error, 2 finish: with the attempt it orders the events of one upgrade, and is unique there
+    # 0 start, 1 end or error, 2 finish: with the attempt it orders the events of one upgrade, and
+    # is unique there
     sa.Column('position', sa.Integer(), nullable=False),
     sa.Column('kind', sa.String(16), nullable=False),
     sa.Column('receiver', sa.String(16), nullable=False),
@@ -113,7 +115,8 @@ upgrade_services = sa.Table(
     METADATA,
     sa.Column('host', sa.String(255), primary_key=True),
     sa.Column('binary', sa.String(64), primary_key=True),
-    # of the process that registered last, so that the clean stop of an older one does not remove its successor's row
+    # of the process that registered last, so that the clean stop of an older one does not remove
+    # its successor's row
     sa.Column('registration', sa.String(36), nullable=False),
     sa.Column('version', sa.String(64), nullable=False),
     sa.Column('started_at', UtcDateTime(), nullable=False),
@@ -138,7 +141,8 @@ upgrade_guests = sa.Table(
     **_MYSQL,
 )
 
-# guests' keys, each encrypted under the operator's list; the newest one with `proven_at` is the instance's current one
+# guests' keys, each encrypted under the operator's list; the newest one with `proven_at` is the
+# instance's current one
 upgrade_guest_keys = sa.Table(
     'upgrade_guest_keys',
     METADATA,
@@ -159,7 +163,8 @@ upgrade_guest_keys = sa.Table(
     **_MYSQL,
 )
 
-# one row per instance that was spoken to, or sent something, under a key; it outlives the keys, so that no number comes twice
+# one row per instance that was spoken to, or sent something, under a key; it outlives the keys, so
+# that no number comes twice
 upgrade_guest_wires = sa.Table(
     'upgrade_guest_wires',
     METADATA,
@@ -230,8 +235,8 @@ upgrade_schema_runs = sa.Table(
     **_MYSQL,
 )
 
-#: As they are from this release's expand until borealis_contract01, with both forms of an upgrade's history: in a database that release
-#: aurora has made.
+#: As they are from this release's expand until borealis_contract01, with both forms of an upgrade's
+#: history: in a database that release aurora has made.
 EXPANDED = sa.MetaData()
 for _table in METADATA.sorted_tables:
     _table.to_metadata(EXPANDED)
@@ -239,5 +244,6 @@ for _table in METADATA.sorted_tables:
 expanded_instance_upgrades = EXPANDED.tables['instance_upgrades']
 # the truth as long as it is there, as aurora writes it alone
 expanded_instance_upgrades.append_column(sa.Column('steps', JsonText(), nullable=False))
-# updated_at of the write whose `steps` were last copied into instance_upgrade_steps; aurora leaves it behind
+# updated_at of the write whose `steps` were last copied into instance_upgrade_steps; aurora leaves
+# it behind
 expanded_instance_upgrades.append_column(sa.Column('steps_at', UtcDateTime(), nullable=True))

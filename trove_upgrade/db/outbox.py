@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`upgrade_outbox`: what must be sent at least once, in order per upgrade, and one end or error per attempt.
+"""`upgrade_outbox`: what must be sent at least once, in order per upgrade, and one end or error per
+attempt.
 
-The order of one upgrade's events is (attempt, position), not a clock and not an auto-increment: on a Galera cluster neither
-is monotonic from node to node.  The same pair is unique, and that is what "exactly one end" rests on.
+The order of one upgrade's events is (attempt, position), not a clock and not an auto-increment: on
+a Galera cluster neither is monotonic from node to node.  The same pair is unique, and that is what
+"exactly one end" rests on.
 """
 
 import uuid
@@ -35,9 +37,11 @@ class Outbox:
     def pending(
         self, limit: int, kinds: Collection[str] = frozenset(_POSITIONS)
     ) -> Sequence[upgrade.OutboxEvent]:
-        """Unsent events of these kinds whose next try has come; per upgrade and receiver only the oldest one, so that order holds.
+        """Unsent events of these kinds whose next try has come; per upgrade and receiver only the
+        oldest one, so that order holds.
 
-        Those that were tried least often come first: one whose receiver is silent waits behind all the others.
+        Those that were tried least often come first: one whose receiver is silent waits behind all
+        the others.
         """
         earlier = _outbox.alias('earlier')
         overtaken = sa.exists().where(
@@ -111,7 +115,9 @@ def write(
     about: upgrade.Upgrade,
     versions: Sequence[instance.DatastoreVersion] | None = None,
 ) -> None:
-    """Write one event inside the transaction that makes it true; `versions` are the upgrade's two where the caller has read them."""
+    """Write one event inside the transaction that makes it true; `versions` are the upgrade's two
+    where the caller has read them.
+    """
     event_id = str(uuid.uuid4())
     if versions is None:
         known = {
@@ -143,7 +149,9 @@ def _version(version_id: str, name: str | None, number: str | None) -> dict[str,
 def _payload(
     event_id: str, kind: str, about: upgrade.Upgrade, known: Mapping[str, dict[str, Any]]
 ) -> dict[str, Any]:
-    """Payload 1.0: keys may be added under 1.x; none is renamed, removed or given another meaning."""
+    """Payload 1.0: keys may be added under 1.x; none is renamed, removed or given another
+    meaning.
+    """
     former, target = (
         known.get(each, _version(each, None, None))
         for each in (about.former_version_id, about.target_version_id)

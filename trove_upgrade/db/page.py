@@ -17,7 +17,9 @@ class Page(Generic[T]):
 
 
 def plausible_id(value: str) -> bool:
-    """Whether a row of such an id can exist.  Servers refuse, or compare loosely, what is not plain text of that length."""
+    """Whether a row of such an id can exist.  Servers refuse, or compare loosely, what is not plain
+    text of that length.
+    """
     return (
         0 < len(value) <= _LONGEST_ID
         and value.isascii()

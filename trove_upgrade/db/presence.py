@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A process' own row in `upgrade_services`, from its start to its clean stop.
 
-The stop comes last: a sign of life that is being written while the process stops must not leave a row behind that nobody removes.
+The stop comes last: a sign of life that is being written while the process stops must not leave a
+row behind that nobody removes.
 """
 
 import contextlib
@@ -19,7 +20,8 @@ from trove_upgrade.db.process_table import TABLE
 from trove_upgrade.db.release import package_version
 from trove_upgrade.db.services import Registration, Services
 
-#: Of one answer of the database, where somebody else's request or the end of a process waits for it.
+#: Of one answer of the database, where somebody else's request or the end of a process waits for
+#: it.
 _ANSWER_SECONDS = 3
 #: Whose driver bounds each answer.
 _BOUNDED = frozenset({'mysql', 'mariadb'})
@@ -36,9 +38,11 @@ class Registry(Protocol):
 
 
 class Presence:
-    """For one process, and for those that it forks: they give signs of life for its row, and leave its end to it.
+    """For one process, and for those that it forks: they give signs of life for its row, and leave
+    its end to it.
 
-    One that outlives it, under a server that loads, forks and ends, finds `has_ended` and needs a row of its own.
+    One that outlives it, under a server that loads, forks and ends, finds `has_ended` and needs a
+    row of its own.
     """
 
     def __init__(
@@ -63,7 +67,9 @@ class Presence:
         return TABLE.has_ended(self.registration.pid, self.registration.birth)
 
     def beat(self) -> None:
-        """The process runs.  Nothing once it has been said to stop.  Raises as the database does."""
+        """The process runs.  Nothing once it has been said to stop.  Raises as the database
+        does.
+        """
         with self._lock:
             if self._is_over:
                 return
@@ -77,7 +83,9 @@ class Presence:
                     self._registry.remove(self.registration)
 
     def leave(self, wait_seconds: float) -> None:
-        """A clean stop; no sign of life comes after it.  One that hangs is waited for, at most this long.  Raises as the database does."""
+        """A clean stop; no sign of life comes after it.  One that hangs is waited for, at most this
+        long.  Raises as the database does.
+        """
         self._is_over = True
         waited = self._lock.acquire(timeout=wait_seconds)
         try:
@@ -89,10 +97,12 @@ class Presence:
 
 
 class ImpatientRegistry:
-    """For a process that is not ours to hold up: every call ends within seconds if the database is away or hangs.
+    """For a process that is not ours to hold up: every call ends within seconds if the database is
+    away or hangs.
 
-    On PostgreSQL that takes a new connection for each call (7 ms), as libpq bounds the connect and nothing after it.  PyMySQL bounds each
-    answer, and takes 60 ms to connect, as it reads all the system's certificates: there one connection is kept.
+    On PostgreSQL that takes a new connection for each call (7 ms), as libpq bounds the connect and
+    nothing after it.  PyMySQL bounds each answer, and takes 60 ms to connect, as it reads all the
+    system's certificates: there one connection is kept.
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
@@ -116,7 +126,9 @@ class ImpatientRegistry:
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[None]:
-        """The engine stays, as it costs more to make than all the rest.  In a forked process it is made anew."""
+        """The engine stays, as it costs more to make than all the rest.  In a forked process it is
+        made anew.
+        """
         made = self._database.engine
         try:
             yield
@@ -126,7 +138,9 @@ class ImpatientRegistry:
 
 
 def _impatient(url: sa.URL) -> sa.URL:
-    """PyMySQL can bound each answer.  libpq cannot: there the connect is bounded, by us, and the statement, by the server."""
+    """PyMySQL can bound each answer.  libpq cannot: there the connect is bounded, by us, and the
+    statement, by the server.
+    """
     if url.get_backend_name() in _BOUNDED:
         names = ('connect_timeout', 'read_timeout', 'write_timeout')
         return url.update_query_dict(dict.fromkeys(names, str(_ANSWER_SECONDS)))

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which release this code is.  Revisions are named after it, and services say it when they register."""
+"""Which release this code is.  Revisions are named after it, and services say it when they
+register.
+"""
 
 import importlib.metadata
 

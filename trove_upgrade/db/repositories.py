@@ -53,7 +53,8 @@ class Repositories:
         """Nothing is connected before the first call of one of them.
 
         :param wrapping: of guests' keys; without it no guest has a key.
-        :param troves_key_of_keys: Trove's option `inst_rpc_key_encr_key`; None: no key is derived from Trove's.
+        :param troves_key_of_keys: Trove's option `inst_rpc_key_encr_key`; None: no key is derived
+            from Trove's.
         """
         troves = None if troves_key_of_keys is None else TrovesKeys(database, troves_key_of_keys)
         return cls(
@@ -78,7 +79,8 @@ class Repositories:
         takeover_grace_seconds: float = 0,
         waits_for_server: bool = True,
     ) -> Self:
-        """For `[database] connection`; without `waits_for_server` one that is away is an error at once.
+        """For `[database] connection`; without `waits_for_server` one that is away is an error at
+        once.
 
         The options of guests' keys are looked at when a key is: the API needs none.
         """

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of `instance_upgrades` as the domain's dataclass, and back, in the form that the database has.
+"""Rows of `instance_upgrades` as the domain's dataclass, and back, in the form that the database
+has.
 
-Until borealis_contract01 the history of steps is in the JSON column `steps`: services of release aurora know nothing else.
-It is what is read.  Our writes keep the rows of `instance_upgrade_steps` the same, and say so by `steps_at`: equal to `updated_at`
-where the rows are those of the column; aurora changes `updated_at` alone.  After the contract there are the rows.
-Columns that this release's own expand adds may be missing in either form (`arrivals`).
+Until borealis_contract01 the history of steps is in the JSON column `steps`: services of release
+aurora know nothing else. It is what is read.  Our writes keep the rows of `instance_upgrade_steps`
+the same, and say so by `steps_at`: equal to `updated_at` where the rows are those of the column;
+aurora changes `updated_at` alone.  After the contract there are the rows. Columns that this
+release's own expand adds may be missing in either form (`arrivals`).
 """
 
 import dataclasses
@@ -34,7 +36,9 @@ class Rows:
     table = _upgrades  #: what an UPDATE with `journal_of` names
 
     def __init__(self, absent: frozenset[str]) -> None:
-        """Built once: what every PATCH and GET runs.  `absent`: columns that the expand of this release is still to add."""
+        """Built once: what every PATCH and GET runs.  `absent`: columns that the expand of this
+        release is still to add.
+        """
         self._absent = absent
         self._select = sa.select(*map(self.column, _FIELDS), *self._more())
         self._select_listed = sa.select(*map(self.column, _LISTED), *self._more())
@@ -76,7 +80,8 @@ class Rows:
     def page(
         self, connection: sa.Connection, wanted: Sequence[sa.ColumnElement[bool]], limit: int
     ) -> list[upgrade.Upgrade]:
-        """The newest `limit` of those that fulfil the conditions (on columns of models.instance_upgrades), newest first.
+        """The newest `limit` of those that fulfil the conditions (on columns of
+        models.instance_upgrades), newest first.
 
         Their `data` is empty, as it is not read.
         """
@@ -119,7 +124,9 @@ class Rows:
         return steps.read(connection, [row.id for row in found])
 
     def journal_of(self, held: upgrade.Upgrade) -> dict[str, Any]:
-        """What a taskmanager may write of a row that it holds; the steps are written by `written`."""
+        """What a taskmanager may write of a row that it holds; the steps are written by
+        `written`.
+        """
         return self.writable(
             {
                 'step': str(held.step),
@@ -137,7 +144,9 @@ class Rows:
     def written(
         self, connection: sa.Connection, upgrade_id: str, history: steps.History | None = None
     ) -> upgrade.Upgrade:
-        """The row after this transaction's own UPDATE of it, with `history` for its steps; None: those that it has."""
+        """The row after this transaction's own UPDATE of it, with `history` for its steps; None:
+        those that it has.
+        """
         row = self._row(connection, upgrade_id)
         if history is None:
             return self._whole(connection, row)
@@ -179,7 +188,9 @@ class ColumnAndRows(Rows):
         upgrade_id: str,
         history: steps.History | None = None,  # noqa: ARG002 - it is in the column
     ) -> upgrade.Upgrade:
-        """The rows become what the column says now, whoever wrote it; only then does the row say that they are the same."""
+        """The rows become what the column says now, whoever wrote it; only then does the row say
+        that they are the same.
+        """
         row = self._row(connection, upgrade_id)
         found = self._whole(connection, row)
         if row.steps_at != row.updated_at:

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`upgrade_services`: which processes of ours run, of which release; what may be contracted depends on it.
+"""`upgrade_services`: which processes of ours run, of which release; what may be contracted depends
+on it.
 
-One row per process: its column `host` holds `<host>/<pid>.<birth>-<first 8 digits of the registration>`, its column `version`
-`<release>/<version of the package>`.  The birth (`process_table`) is left out where it cannot be read.  Services of the first release, aurora, share one row per host and binary, which holds the plain
-host and the plain version.  So neither touches the other's: each looks for its own key.
+One row per process: its column `host` holds `<host>/<pid>.<birth>-<first 8 digits of the
+registration>`, its column `version` `<release>/<version of the package>`.  The birth
+(`process_table`) is left out where it cannot be read.  Services of the first release, aurora, share
+one row per host and binary, which holds the plain host and the plain version.  So neither touches
+the other's: each looks for its own key.
 
-A row whose process has ended for certain, as the machine that it ran on can see, counts as none: `listed` leaves it out.  It is
-deleted by the next process that registers there, and by `forget_ended`.
+A row whose process has ended for certain, as the machine that it ran on can see, counts as none:
+`listed` leaves it out.  It is deleted by the next process that registers there, and by
+`forget_ended`.
 """
 
 import dataclasses
@@ -30,7 +34,8 @@ from trove_upgrade.db.release import FIRST_RELEASE, RELEASE
 TASKMANAGER = 'trove-upgrade-taskmanager'
 API = 'trove-upgrade-api'
 FILTER = 'trove-upgrade-filter'  #: the API in Trove's own pipeline
-#: Several signs of life have been missed ([trove_upgrade] service_report_interval, 10 s unless set).
+#: Several signs of life have been missed ([trove_upgrade] service_report_interval, 10 s unless
+#: set).
 SILENT_SECONDS = 60.0
 
 _PLACE = re.compile(
@@ -57,12 +62,16 @@ class Service:
 
     @property
     def has_ended(self) -> bool:
-        """Return True if its process has ended for certain, which only the machine that it ran on can see."""
+        """Return True if its process has ended for certain, which only the machine that it ran on
+        can see.
+        """
         return TABLE.has_ended(self.pid, self.birth)
 
     @property
     def is_silent(self) -> bool:
-        """Not seen for so long that it may be gone; or an API that nobody has asked anything: silence is not death."""
+        """Not seen for so long that it may be gone; or an API that nobody has asked anything:
+        silence is not death.
+        """
         return self.silent_seconds >= SILENT_SECONDS
 
     @property
@@ -73,7 +82,9 @@ class Service:
 
 @dataclasses.dataclass(frozen=True)
 class Registration:
-    """What a process writes about itself.  Its id is its own choice, so that every write of it may be repeated."""
+    """What a process writes about itself.  Its id is its own choice, so that every write of it may
+    be repeated.
+    """
 
     id: str
     host: str
@@ -109,7 +120,8 @@ class Registration:
 
 
 class Services:
-    """Registered at start, seen at each beat, removed by a clean stop, an operator, or once its process has ended for certain.
+    """Registered at start, seen at each beat, removed by a clean stop, an operator, or once its
+    process has ended for certain.
 
     Never for being silent.
     """
@@ -126,15 +138,19 @@ class Services:
         release: str = RELEASE,
         pid: int | None = None,
     ) -> Registration:
-        """Says that this process has started.  Returns its registration, for `beat` and `remove`."""
+        """Says that this process has started.  Returns its registration, for `beat` and
+        `remove`.
+        """
         registration = Registration.new(binary, host, version, release=release, pid=pid)
         self.beat(registration)
         return registration
 
     def beat(self, registration: Registration) -> None:
-        """Record that the process runs.  A row that is not there is made: the first time, and where an operator forgot a process that lives.
+        """Record that the process runs.  A row that is not there is made: the first time, and where
+        an operator forgot a process that lives.
 
-        With the first one go the rows of its predecessors on this machine that ended without a clean stop.
+        With the first one go the rows of its predecessors on this machine that ended without a
+        clean stop.
         """
         if self._is_made_by_beat(registration):
             self.forget_ended()
@@ -175,7 +191,8 @@ class Services:
         """An operator is certain that it is gone.  Returns what was removed.
 
         :raises ServiceNotFound: none has this id.
-        :raises ServiceAlive: it was seen a moment ago, its process has not ended for certain, and `force` was not given.
+        :raises ServiceAlive: it was seen a moment ago, its process has not ended for certain, and
+            `force` was not given.
         """
         found = next((one for one in self._all() if one.id == service_id), None)
         if found is None:
@@ -196,7 +213,9 @@ class Services:
 
     @retry_on_deadlock
     def forget_ended(self) -> Sequence[Service]:
-        """Remove the rows whose process has ended for certain, as seen from this machine; returns them.  May be repeated."""
+        """Remove the rows whose process has ended for certain, as seen from this machine; returns
+        them.  May be repeated.
+        """
         ended = [one for one in self._all() if one.has_ended]
         if ended:
             with self._database.write() as connection:

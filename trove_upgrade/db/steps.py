@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`instance_upgrade_steps`: the history of an upgrade's steps, a row for each, by their place in it.
+"""`instance_upgrade_steps`: the history of an upgrade's steps, a row for each, by their place in
+it.
 
-Whoever writes them has written the upgrade's own row before, in the same transaction: that row's lock is theirs, too.
+Whoever writes them has written the upgrade's own row before, in the same transaction: that row's
+lock is theirs, too.
 """
 
 import dataclasses
@@ -49,7 +51,9 @@ def read(connection: sa.Connection, upgrade_ids: Sequence[str]) -> dict[str, His
 def write(
     connection: sa.Connection, upgrade_id: str, history: Iterable[upgrade.StepRun]
 ) -> History:
-    """Make the rows this history, by writing what differs: mostly the last one.  Returns it as it will be read."""
+    """Make the rows this history, by writing what differs: mostly the last one.  Returns it as it
+    will be read.
+    """
     wanted = tuple(
         dataclasses.replace(run, message=columns.fitting(_steps.c.message, run.message, wide=True))
         for run in history

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Facts of a version's image, and which agent each image had that the version was ever registered with.
+"""Facts of a version's image, and which agent each image had that the version was ever registered
+with.
 
-A version is given one image after the other, and its facts are the last one's.  A rollback boots an image of before.
+A version is given one image after the other, and its facts are the last one's.  A rollback boots an
+image of before.
 """
 
 from collections.abc import Mapping
@@ -29,7 +31,9 @@ def read(connection: sa.Connection, version_id: str) -> Mapping[str, Any]:
 
 
 def agents(connection: sa.Connection, version_id: str) -> Mapping[str, Any]:
-    """Return the fact GUEST_RPC by image id; empty where the version names no image, as one that has tags."""
+    """Return the fact GUEST_RPC by image id; empty where the version names no image, as one that
+    has tags.
+    """
     found = _stored(connection, version_id).get(_BY_IMAGE)
     return found if isinstance(found, Mapping) else {}
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The instance's task by compare-and-set, inside a transaction of the caller's, and the fault that goes with it."""
+"""The instance's task by compare-and-set, inside a transaction of the caller's, and the fault that
+goes with it.
+"""
 
 import uuid
 
@@ -60,8 +62,9 @@ def take(connection: sa.Connection, target: instance.Instance) -> bool:
 def take_again(connection: sa.Connection, failed: upgrade.Upgrade) -> bool:
     """UPGRADING_ERROR -> UPGRADING; the fault of the attempt that failed goes.
 
-    From NONE, too, where the new server may have been started on the data: nothing but a retry leads out of there, and an action of
-    Trove's that takes the task in between (its admin rebuild) sets it to NONE at its own end.
+    From NONE, too, where the new server may have been started on the data: nothing but a retry
+    leads out of there, and an action of Trove's that takes the task in between (its admin rebuild)
+    sets it to NONE at its own end.
     """
     taken = _set(
         connection, failed.instance_id, instance.Task.UPGRADING_ERROR, instance.Task.UPGRADING
@@ -88,10 +91,11 @@ def _is_newest(connection: sa.Connection, found: upgrade.Upgrade) -> bool:
 def half_upgraded(
     connection: sa.Connection, target: instance.Instance
 ) -> exceptions.InstanceNeedsRetry | None:
-    """Why no upgrade may begin, whatever the task: the new server may have been started on the data, and only the retry of the
-    upgrade that did may start one there again.
+    """Why no upgrade may begin, whatever the task: the new server may have been started on the
+    data, and only the retry of the upgrade that did may start one there again.
 
-    Not once the row has another version than that upgrade began with: it would be refused its retry.
+    Not once the row has another version than that upgrade began with: it would be refused its
+    retry.
     """
     newest = _newest(connection, target.id)
     if (
@@ -110,7 +114,9 @@ def half_upgraded(
 
 
 def _newest(connection: sa.Connection, instance_id: str) -> sa.RowMapping | None:
-    """The last upgrade of an instance that may have changed anything there: not one that ended in its checks."""
+    """The last upgrade of an instance that may have changed anything there: not one that ended in
+    its checks.
+    """
     ended = [str(states.UpgradeState.ABORTED), str(states.UpgradeState.FAILED)]
     in_checks = sa.and_(_upgrades.c.step == str(states.Step.PRECHECK), _upgrades.c.state.in_(ended))
     return (
@@ -140,8 +146,9 @@ def release(
 ) -> bool:
     """UPGRADING -> NONE, or UPGRADING_ERROR for FAILED; the version moves with COMPLETED alone.
 
-    Where it is another version than the upgrade began with, or the row has been deleted, the task is not ours: Trove's own upgrade
-    sets the same one.  `former` NONE: the task was reset while we worked, and is nobody's.
+    Where it is another version than the upgrade began with, or the row has been deleted, the task
+    is not ours: Trove's own upgrade sets the same one.  `former` NONE: the task was reset while we
+    worked, and is nobody's.
     """
     task = (
         instance.Task.UPGRADING_ERROR if state is states.UpgradeState.FAILED else instance.Task.NONE
@@ -159,8 +166,9 @@ def release(
 
 
 def record_version(connection: sa.Connection, held: upgrade.Upgrade) -> bool:
-    """The version that serves, under a task that is somebody else's and stays: with the former one Trove would start the former
-    image on upgraded data at its next occasion.  Not where the instance is being deleted.
+    """The version that serves, under a task that is somebody else's and stays: with the former one
+    Trove would start the former image on upgraded data at its next occasion.  Not where the
+    instance is being deleted.
     """
     return bool(
         connection.execute(
@@ -180,15 +188,19 @@ def _is_as_begun(held: upgrade.Upgrade) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def write_fault(connection: sa.Connection, ended: upgrade.Upgrade) -> None:
-    """Why the instance is in ERROR.  Its id follows from upgrade and attempt, so that the retry finds it.
+    """Why the instance is in ERROR.  Its id follows from upgrade and attempt, so that the retry
+    finds it.
 
-    One row for each instance, as Trove keeps them: it shows the first that it finds, deleted ones too.
-    Source: trove/instance/models.py, SimpleInstance.fault and save_instance_fault (Trove 26).
+    One row for each instance, as Trove keeps them: it shows the first that it finds, deleted ones
+    too. Source: trove/instance/models.py, SimpleInstance.fault and save_instance_fault (Trove 26).
     """
     message = ended.cause or 'The upgrade has failed.'
     if len(message) > _LONGEST_FAULT:
         message = f'{message[: _LONGEST_FAULT - 3]}...'
-    details = f'upgrade {ended.id}, attempt {ended.attempt}, step {ended.step}, code {ended.error_code}\n{ended.cause}'
+    details = (
+        f'upgrade {ended.id}, attempt {ended.attempt}, step {ended.step}, code '
+        f'{ended.error_code}\n{ended.cause}'
+    )
     connection.execute(sa.delete(_faults).where(_faults.c.instance_id == ended.instance_id))
     connection.execute(
         sa.insert(_faults).values(
@@ -260,7 +272,9 @@ def changed(
 
 
 def _status(task: instance.Task) -> str:
-    """The status that Trove shows for a task.  Source: trove/instance/models.py, SimpleInstance.status."""
+    """The status that Trove shows for a task.  Source: trove/instance/models.py,
+    SimpleInstance.status.
+    """
     if task.name.endswith('_ERROR') or '_ERROR_' in task.name:
         return 'ERROR'
     shown = {

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trove's tables that we read or write, with Trove 26's names and columns.
 
-Source: trove/db/sqlalchemy/migrations/versions of Trove 26.0.0 (906cffda7b29, 5c68b4fb3cd1, 7ee6154548a6, 95418fe2a1c8).
-Beside Trove they are Trove's and never altered; alone the standalone chain makes them.  Read columns by name, never `*`:
-an older Trove lacks the newest ones.
+Source: trove/db/sqlalchemy/migrations/versions of Trove 26.0.0 (906cffda7b29, 5c68b4fb3cd1,
+7ee6154548a6, 95418fe2a1c8). Beside Trove they are Trove's and never altered; alone the standalone
+chain makes them.  Read columns by name, never `*`: an older Trove lacks the newest ones.
 """
 
 from typing import Any

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`instances.encrypted_key`: what Trove and its agent share for their own messages, from which a guest's first key is derived.
+"""`instances.encrypted_key`: what Trove and its agent share for their own messages, from which a
+guest's first key is derived.
 
-Source: trove/common/crypto_utils.py and trove/instance/models.py (Trove 26): base64 of 16 bytes of IV and AES-256-CBC under the hexadecimal
-digits of the MD5 of `inst_rpc_key_encr_key`, padded by bytes that tell their own number.
+Source: trove/common/crypto_utils.py and trove/instance/models.py (Trove 26): base64 of 16 bytes of
+IV and AES-256-CBC under the hexadecimal digits of the MD5 of `inst_rpc_key_encr_key`, padded by
+bytes that tell their own number.
 """
 
 import base64
@@ -37,7 +39,9 @@ class TrovesKeys:
         self._told: set[str] = set()
 
     def read(self, connection: sa.Connection, instance_id: str) -> GuestKey | None:
-        """Return the key that this instance's guest derives, too; None: Trove has given it none, or not under this option."""
+        """Return the key that this instance's guest derives, too; None: Trove has given it none, or
+        not under this option.
+        """
         if 'encrypted_key' not in self._database.columns(connection, _instances.name):
             return None
         stored = connection.execute(_QUERY, {'instance_id': instance_id}).scalar_one_or_none()
@@ -54,14 +58,17 @@ class TrovesKeys:
         if instance_id not in self._told:
             self._told.add(instance_id)
             LOG.warning(
-                'The key that Trove has for instance %s cannot be decrypted: [DEFAULT] inst_rpc_key_encr_key is not the one that it was '
-                'encrypted under. Set it as Trove has it; until then its guest is spoken to unsealed',
+                'The key that Trove has for instance %s cannot be decrypted: [DEFAULT] '
+                'inst_rpc_key_encr_key is not the one that it was encrypted under. Set it as '
+                'Trove has it; until then its guest is spoken to unsealed',
                 instance_id,
             )
 
 
 def decrypted(stored: str, key_of_keys: str) -> str | None:
-    """Return what Trove has encrypted; None: it was encrypted under another key, or is none of Trove's."""
+    """Return what Trove has encrypted; None: it was encrypted under another key, or is none of
+    Trove's.
+    """
     try:
         whole = base64.b64decode(stored, validate=True)
     except (binascii.Error, ValueError):

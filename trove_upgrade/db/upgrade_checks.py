@@ -26,7 +26,9 @@ class UpgradeChecks:
     def begin(
         self, checked: instance.Instance, target: instance.DatastoreVersion
     ) -> upgrade.UpgradeCheck:
-        """A PENDING check; nothing else is touched.  One that has not ended yet, of the same instance and version, is returned instead."""
+        """A PENDING check; nothing else is touched.  One that has not ended yet, of the same
+        instance and version, is returned instead.
+        """
         check_id = str(uuid.uuid4())
         active = (
             sa.select(_checks)
@@ -73,7 +75,9 @@ class UpgradeChecks:
         return _check_from(row)
 
     def due(self, limit: int) -> Sequence[Turn]:
-        """PENDING ones, and RUNNING ones whose lease has run out: the oldest first, and of each project one before any other's second."""
+        """PENDING ones, and RUNNING ones whose lease has run out: the oldest first, and of each
+        project one before any other's second.
+        """
         place = (
             sa.func.row_number()
             .over(partition_by=_checks.c.project_id, order_by=[_checks.c.created_at])

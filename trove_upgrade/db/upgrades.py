@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`instance_upgrades`: begin, claim, journal, end, retry and rollback, each in one transaction.
 
-Whoever wins is decided by conditional UPDATEs and unique keys alone: no SELECT ... FOR UPDATE, no named lock, so that it
-holds on a Galera cluster too.  The instance's row is always written before the upgrade's, so that no two of these
-transactions wait for each other.
+Whoever wins is decided by conditional UPDATEs and unique keys alone: no SELECT ... FOR UPDATE, no
+named lock, so that it holds on a Galera cluster too.  The instance's row is always written before
+the upgrade's, so that no two of these transactions wait for each other.
 """
 
 import datetime
@@ -20,7 +20,8 @@ from trove_upgrade.db.page import Page, plausible_id
 from trove_upgrade.domain import answers, exceptions, instance, notes, states, upgrade
 from trove_upgrade.domain.turn import Turn
 
-#: Of the data of one row that a list reads: usual ones have a few thousand characters, and a page can have a thousand rows.
+#: Of the data of one row that a list reads: usual ones have a few thousand characters, and a page
+#: can have a thousand rows.
 MOST_LISTED = 32_768
 #: Of one that is shown alone: no release from borealis on writes as many.
 MOST_SHOWN = 1_048_576
@@ -33,7 +34,8 @@ _NOW = sa.select(columns.now())
 _TURN = ('id', 'project_id', 'stalls')
 _RESTS = sa.and_(_upgrades.c.next_run_at.is_not(None), _upgrades.c.next_run_at > columns.now())
 
-#: Trove's `reset_status` and `reset-task-status`, and a configuration group that was applied, set the task to NONE whatever runs.
+#: Trove's `reset_status` and `reset-task-status`, and a configuration group that was applied, set
+#: the task to NONE whatever runs.
 _RESET = 'Somebody has set the task of the instance back to NONE while it was upgraded.'
 
 
@@ -41,9 +43,11 @@ class Upgrades:
     """Implements ports.UpgradeRepository, begins upgrades and lists them."""
 
     def __init__(self, database: Database, *, takeover_grace_seconds: float = 0) -> None:
-        """`takeover_grace_seconds`: how long after a lease has run out the row may be taken from its owner.
+        """`takeover_grace_seconds`: how long after a lease has run out the row may be taken from
+        its owner.
 
-        Set it to the whole deadline of a call to Nova: one that was sent just before the lease ended may still be on its way.
+        Set it to the whole deadline of a call to Nova: one that was sent just before the lease
+        ended may still be on its way.
         """
         self._database = database
         self._grace = takeover_grace_seconds
@@ -62,8 +66,10 @@ class Upgrades:
 
         `target_instance` is as it was read; its version and server must still be those.
 
-        :raises InstanceBusy: the instance has another task, or has changed since it was read; nothing was written.
-        :raises InstanceNeedsRetry: its last upgrade has FAILED and holds it still, or may have left its data half-upgraded.
+        :raises InstanceBusy: the instance has another task, or has changed since it was read;
+            nothing was written.
+        :raises InstanceNeedsRetry: its last upgrade has FAILED and holds it still, or may have left
+            its data half-upgraded.
         :raises InstanceNotFound: it has been deleted since.
         """
         try:
@@ -109,13 +115,16 @@ class Upgrades:
 
     @repeat_on_new_columns
     def half_upgraded(self, target: instance.Instance) -> exceptions.InstanceNeedsRetry | None:
-        """As `begin` finds out: why nothing but a retry may work on this instance's data, whatever its task."""
+        """As `begin` finds out: why nothing but a retry may work on this instance's data, whatever
+        its task.
+        """
         with self._database.read() as connection:
             return tasks.half_upgraded(connection, target)
 
     @repeat_on_new_columns
     def shown(self, upgrade_id: str, project_id: str | None = None) -> tuple[upgrade.Upgrade, bool]:
-        """As `get`, and whether its `data` was read: it is empty where it holds more than MOST_SHOWN characters.
+        """As `get`, and whether its `data` was read: it is empty where it holds more than
+        MOST_SHOWN characters.
 
         :raises UpgradeNotFound: as `get`.
         """
@@ -130,7 +139,9 @@ class Upgrades:
 
     @repeat_on_new_columns
     def get(self, upgrade_id: str, project_id: str | None = None) -> upgrade.Upgrade:
-        """:raises UpgradeNotFound: none, or of another project than `project_id` where that is given."""
+        """:raises UpgradeNotFound: none, or of another project than `project_id` where that is
+        given.
+        """
         if not plausible_id(upgrade_id):
             raise exceptions.UpgradeNotFound(upgrade_id=upgrade_id)
         with self._database.read() as connection:
@@ -149,7 +160,8 @@ class Upgrades:
         state: states.UpgradeState | None = None,
         marker: str | None = None,
     ) -> Page[upgrade.Upgrade]:
-        """Newest first; `marker` is the last id of the page before.  Their `data` is not read, and empty: see `data_of` and `get`.
+        """Newest first; `marker` is the last id of the page before.  Their `data` is not read, and
+        empty: see `data_of` and `get`.
 
         :raises UpgradeNotFound: the marker names none that the filters let through.
         """
@@ -171,7 +183,9 @@ class Upgrades:
     def data_of(
         self, upgrade_ids: Sequence[str], most: int = MOST_LISTED
     ) -> dict[str, upgrade.Json]:
-        """`data` of these rows by id, for a list; without those that hold more than `most` characters."""
+        """`data` of these rows by id, for a list; without those that hold more than `most`
+        characters.
+        """
         query = sa.select(_upgrades.c.id, _upgrades.c.data).where(
             _upgrades.c.id.in_(upgrade_ids), sa.func.length(_upgrades.c.data) <= most
         )
@@ -193,9 +207,11 @@ class Upgrades:
 
     @repeat_on_new_columns
     def due(self, limit: int) -> Sequence[Turn]:
-        """PENDING or RUNNING rows whose next_run_at has come and whose lease is free or has run out.
+        """PENDING or RUNNING rows whose next_run_at has come and whose lease is free or has run
+        out.
 
-        The oldest first, and of each project the first before any other's second, so that a limit leaves out none.
+        The oldest first, and of each project the first before any other's second, so that a limit
+        leaves out none.
         """
         row = _upgrades.c
         oldest = (row.next_run_at, row.created_at)
@@ -225,7 +241,9 @@ class Upgrades:
 
     @repeat_on_new_columns
     def turn(self, upgrade_id: str) -> Turn | None:
-        """Return the turn that a nudge may put in; None: it has ended, was never there, or rests after a call without answer."""
+        """Return the turn that a nudge may put in; None: it has ended, was never there, or rests
+        after a call without answer.
+        """
         if not plausible_id(upgrade_id):
             return None
         with self._database.read() as connection:
@@ -282,9 +300,11 @@ class Upgrades:
     def save(
         self, held: upgrade.Upgrade, *, release_for_seconds: float | None = None
     ) -> upgrade.Upgrade:
-        """Write step, steps, data, rebuild_attempt, cause, error_code, step_deadline, stalls WHERE the generation is still ours.
+        """Write step, steps, data, rebuild_attempt, cause, error_code, step_deadline, stalls WHERE
+        the generation is still ours.
 
-        With `release_for_seconds` the lease is let go and next_run_at set that far ahead (0: at once).
+        With `release_for_seconds` the lease is let go and next_run_at set that far ahead (0: at
+        once).
 
         :raises LeaseLost: overtaken; nothing was written.
         """
@@ -307,11 +327,14 @@ class Upgrades:
         cause: str | None = None,
         error_code: str | None = None,
     ) -> upgrade.Upgrade:
-        """One transaction: final state, outbox event, the instance's task FROM UPGRADING, its fault or its new version.
+        """One transaction: final state, outbox event, the instance's task FROM UPGRADING, its fault
+        or its new version.
 
-        COMPLETED and ROLLED_BACK also write the 'finish' event: a guest serves, and its stash may go.  If the compare-and-set on the
-        instance fails, its task is not overwritten, and the upgrade ends FAILED with INSTANCE_CHANGED or INSTANCE_DELETED (and its
-        error event); only the version is told, where it COMPLETED.  A task that was set back to NONE is nobody's: it ends as it would.
+        COMPLETED and ROLLED_BACK also write the 'finish' event: a guest serves, and its stash may
+        go.  If the compare-and-set on the instance fails, its task is not overwritten, and the
+        upgrade ends FAILED with INSTANCE_CHANGED or INSTANCE_DELETED (and its error event); only
+        the version is told, where it COMPLETED.  A task that was set back to NONE is nobody's: it
+        ends as it would.
 
         :raises LeaseLost: overtaken; nothing was written.
         :raises IllegalMove: `state` ends nothing.
@@ -362,10 +385,12 @@ class Upgrades:
 
     @retry_on_deadlock
     def retry(self, upgrade_id: str) -> upgrade.Upgrade:
-        """FAILED -> RUNNING for the next attempt, UPGRADING_ERROR -> UPGRADING, 'start' event: one transaction.
+        """FAILED -> RUNNING for the next attempt, UPGRADING_ERROR -> UPGRADING, 'start' event: one
+        transaction.
 
-        Step, data and rebuild_attempt stay: whoever runs the row looks at the world and decides what is asked anew.  One whose
-        rollback has failed goes to the target again, unless the former server may have written meanwhile.
+        Step, data and rebuild_attempt stay: whoever runs the row looks at the world and decides
+        what is asked anew.  One whose rollback has failed goes to the target again, unless the
+        former server may have written meanwhile.
 
         :raises UpgradeNotFound, RetryRefused, InstanceChanged: and nothing was written.
         """
@@ -388,7 +413,8 @@ class Upgrades:
 
     @retry_on_deadlock
     def rollback(self, upgrade_id: str) -> upgrade.Upgrade:
-        """As `retry`, and the next attempt leads back to the former image; a rollback that has failed goes on where it stopped.
+        """As `retry`, and the next attempt leads back to the former image; a rollback that has
+        failed goes on where it stopped.
 
         :raises UpgradeNotFound, RollbackRefused, InstanceChanged: and nothing was written.
         """
@@ -417,7 +443,9 @@ class Upgrades:
 def _of_somebody_else(
     connection: sa.Connection, held: upgrade.Upgrade, *, done: bool
 ) -> tuple[upgrade.Upgrade, bool]:
-    """With the cause of an end whose instance is somebody else's by now; and whether its new version was told all the same."""
+    """With the cause of an end whose instance is somebody else's by now; and whether its new
+    version was told all the same.
+    """
     changed = tasks.changed(connection, held)
     cause = (
         changed.message
@@ -433,9 +461,11 @@ def _of_somebody_else(
 def _continue(
     connection: sa.Connection, form: rows.Rows, failed: upgrade.Upgrade, onward: upgrade.Upgrade
 ) -> upgrade.Upgrade | None:
-    """FAILED -> RUNNING as `onward` says, for the next attempt, with its 'start' event; None: somebody was quicker.
+    """FAILED -> RUNNING as `onward` says, for the next attempt, with its 'start' event; None:
+    somebody was quicker.
 
-    :raises InstanceChanged: the instance's task is not UPGRADING_ERROR, nor one that may be taken again.
+    :raises InstanceChanged: the instance's task is not UPGRADING_ERROR, nor one that may be taken
+        again.
     """
     if not tasks.take_again(connection, failed):
         raise tasks.changed(connection, failed, 'UPGRADING_ERROR')
@@ -506,7 +536,9 @@ def _behind(
 def _fenced(
     connection: sa.Connection, form: rows.Rows, held: upgrade.Upgrade, values: dict[str, object]
 ) -> None:
-    """Write a row that we hold, or leave the transaction: what it has written before goes with it."""
+    """Write a row that we hold, or leave the transaction: what it has written before goes with
+    it.
+    """
     row = form.table.c
     written = connection.execute(
         sa.update(form.table)

@@ -46,7 +46,10 @@ class IllegalMove(TroveUpgradeError):
     """A state was to follow one that it cannot follow: a fault of the program, not of a user."""
 
     code = 'ILLEGAL_MOVE'
-    template = 'An upgrade cannot go from {current} to {new}: what may follow is {allowed}. Report this as a bug.'
+    template = (
+        'An upgrade cannot go from {current} to {new}: what may follow is {allowed}. '
+        'Report this as a bug.'
+    )
 
 
 # --- what a request can be refused for ------------------------------------------------------------
@@ -152,7 +155,10 @@ class UpgradeCheckNotFound(TroveUpgradeError):
     """No such check, or not one of this project."""
 
     code = 'UPGRADE_CHECK_NOT_FOUND'
-    template = 'Upgrade check {check_id} of instance {instance_id} cannot be found. Ask for a new one with POST.'
+    template = (
+        'Upgrade check {check_id} of instance {instance_id} cannot be found. Ask for a new '
+        'one with POST.'
+    )
 
 
 class RetryRefused(TroveUpgradeError):
@@ -190,7 +196,10 @@ class LeaseLost(TroveUpgradeError):
     """Another taskmanager has claimed the row: stop at once and write nothing."""
 
     code = 'LEASE_LOST'
-    template = 'Upgrade {upgrade_id} is no longer ours: generation {generation} has been overtaken. Nothing was written.'
+    template = (
+        'Upgrade {upgrade_id} is no longer ours: generation {generation} has been '
+        'overtaken. Nothing was written.'
+    )
 
 
 class InstanceChanged(TroveUpgradeError):
@@ -262,14 +271,20 @@ class ServerNotFound(TroveUpgradeError):
     """Nova knows no such server."""
 
     code = 'SERVER_NOT_FOUND'
-    template = 'Server {server_id} cannot be found in Nova. The instance has lost its server; restore it from a backup.'
+    template = (
+        'Server {server_id} cannot be found in Nova. The instance has lost its server; '
+        'restore it from a backup.'
+    )
 
 
 class RebuildRefused(TroveUpgradeError):
     """A definite no of Nova's: nothing was changed."""
 
     code = 'REBUILD_REFUSED'
-    template = 'Nova refused to rebuild server {server_id}: {found}. Nothing was changed; mend it and upgrade again.'
+    template = (
+        'Nova refused to rebuild server {server_id}: {found}. Nothing was changed; mend it '
+        'and upgrade again.'
+    )
 
 
 class RebuildConflict(TroveUpgradeError):
@@ -283,7 +298,10 @@ class ImageNotFound(TroveUpgradeError):
     """Glance knows no such image, or does not show it to us."""
 
     code = 'IMAGE_NOT_FOUND'
-    template = 'Image {image_id} cannot be found in Glance. Register the datastore version with an image that exists.'
+    template = (
+        'Image {image_id} cannot be found in Glance. Register the datastore version with '
+        'an image that exists.'
+    )
 
 
 class GuestUnavailable(TroveUpgradeError):
@@ -388,7 +406,10 @@ class QueuesInUse(TroveUpgradeError):
     """A taskmanager listens on a queue that was to be deleted."""
 
     code = 'QUEUES_IN_USE'
-    template = 'These queues have consumers and stay: {found}. Stop the taskmanagers, then run the same command again.'
+    template = (
+        'These queues have consumers and stay: {found}. Stop the taskmanagers, then run '
+        'the same command again.'
+    )
 
 
 class MessagingUnavailable(TroveUpgradeError):

@@ -347,7 +347,9 @@ class DatastoreRepository(Protocol):
         """What the image build recorded and registering loaded; empty where nothing was."""
 
     def agents_by_image(self, version_id: str) -> Mapping[str, Any]:
-        """Return the fact `guest_rpc` of each image that the version was registered with facts for."""
+        """Return the fact `guest_rpc` of each image that the version was registered with facts
+        for.
+        """
 
     def configuration_parameters(self, version_id: str) -> Sequence[str]:
         """Names of Trove's datastore_configuration_parameters of this version."""

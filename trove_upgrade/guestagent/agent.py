@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Composes the agent: ports, jobs, endpoint, heartbeats; and starts and stops them in the right order."""
+"""Composes the agent: ports, jobs, endpoint, heartbeats; and starts and stops them in the right
+order.
+"""
 
 import dataclasses
 import functools
@@ -63,7 +65,9 @@ class NotAGuest(exceptions.TroveUpgradeError):
 
 
 def prefetch(own: work.Guest) -> None:
-    """On a root disk that an upgrade has booted and nothing has been restored on: get a head start.  The thread's edge."""
+    """On a root disk that an upgrade has booted and nothing has been restored on: get a head
+    start.  The thread's edge.
+    """
     marker = own.marker()
     if marker is None or own.marks.has(Mark.RESTORED, marker.partition(':')[0]):
         return
@@ -87,10 +91,11 @@ def bodies(own: work.Guest) -> dict[str, Body]:
 
 
 def keep_apart(conf: cfg.ConfigOpts, services: service.ServicePort) -> None:
-    """A topic of our own where Trove's agent is in the guest and the configuration would have both listen on one.
+    """A topic of our own where Trove's agent is in the guest and the configuration would have both
+    listen on one.
 
-    It has been seen: ours took the `prepare` of a new instance, which then was in BUILD for ever.  Another exchange does not help,
-    as the name of the queue is the same.
+    It has been seen: ours took the `prepare` of a new instance, which then was in BUILD for ever.
+    Another exchange does not help, as the name of the queue is the same.
     """
     options = conf[our_conf.GROUP]
     if options.guest_topic_prefix != options.trove_agent_topic_prefix:
@@ -98,8 +103,9 @@ def keep_apart(conf: cfg.ConfigOpts, services: service.ServicePort) -> None:
     installed = [name for name in options.trove_agent_services if services.exists(name)]
     if installed:
         LOG.warning(
-            'Trove\'s agent (%s) is in this guest and guest_topic_prefix is its own, "%s": this agent listens on "%s<instance id>" '
-            'instead. Set [trove_upgrade] guest_topic_prefix in the configuration that Trove gives to its guests.',
+            'Trove\'s agent (%s) is in this guest and guest_topic_prefix is its own, "%s": this '
+            'agent listens on "%s<instance id>" instead. Set [trove_upgrade] guest_topic_prefix '
+            'in the configuration that Trove gives to its guests.',
             ', '.join(installed),
             options.guest_topic_prefix,
             messaging.PREFIX_BESIDE_TROVE,
@@ -243,7 +249,9 @@ class Agent:
     served: threading.Event = dataclasses.field(default_factory=threading.Event)
 
     def start(self) -> None:
-        """Returns when calls are served, which can take until there is a broker; what was interrupted goes on at once."""
+        """Returns when calls are served, which can take until there is a broker; what was
+        interrupted goes on at once.
+        """
         self.watchers.resume()
         self.heartbeats.start()
         self.keeper.start()
@@ -253,7 +261,9 @@ class Agent:
         self.served.set()
 
     def stop(self) -> None:
-        """For whoever has it in a process of his own; `cmd.guestagent` just ends.  A job that runs is left to the journal."""
+        """For whoever has it in a process of his own; `cmd.guestagent` just ends.  A job that runs
+        is left to the journal.
+        """
         if self.served.is_set():  # a server that was never started would wait for that
             self.server.stop()
         self.heartbeats.stop()
@@ -263,7 +273,8 @@ class Agent:
 def compose(
     conf: cfg.ConfigOpts, layout: Layout, wrap: Callable[[work.Guest], work.Guest] = lambda own: own
 ) -> Agent:
-    """All of it, from configuration that has been read.  Nothing is started; `wrap` is for a test's own entry point.
+    """All of it, from configuration that has been read.  Nothing is started; `wrap` is for a test's
+    own entry point.
 
     :raises NotAGuest: the configuration does not say which guest this is.
     """

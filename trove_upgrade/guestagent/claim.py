@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The volume's top directory, root's again: what is kept beside the data is safe from the database's user only then.
+"""The volume's top directory, root's again: what is kept beside the data is safe from the
+database's user only then.
 
-Trove's agent gives the whole volume to that user when it mounts it (trove 26, cmd/guest.py).  Whoever owns a directory can rename what is in
-it, whoever owns that: he could put a link, or marks and a stash of his own, where root is about to write or to read.  So the
-top is taken from him whenever his server has been stopped, and nothing of his runs; the data stays his.
+Trove's agent gives the whole volume to that user when it mounts it (trove 26, cmd/guest.py).
+Whoever owns a directory can rename what is in it, whoever owns that: he could put a link, or marks
+and a stash of his own, where root is about to write or to read.  So the top is taken from him
+whenever his server has been stopped, and nothing of his runs; the data stays his.
 """
 
 import contextlib
@@ -21,7 +23,8 @@ _TOP_MODE = 0o755
 
 
 def is_private(directory: pathlib.Path) -> bool:
-    """Whether only root can have written here: a real directory of root's that nobody else may enter.
+    """Whether only root can have written here: a real directory of root's that nobody else may
+    enter.
 
     :raises OSError: it is not there.
     """
@@ -33,14 +36,18 @@ def _is_private(status: os.stat_result) -> bool:
 
 
 def is_ours(kept: pathlib.Path) -> bool:
-    """Whether what stands in `kept`, a directory on the volume, can be root's work alone: its parent is not another's, either."""
+    """Whether what stands in `kept`, a directory on the volume, can be root's work alone: its
+    parent is not another's, either.
+    """
     return _look_at(kept) is True
 
 
 def is_of_others(kept: pathlib.Path) -> bool:
-    """Whether `kept` is there and others than root can write there; False where it is not there, as on a volume that is not mounted.
+    """Whether `kept` is there and others than root can write there; False where it is not there, as
+    on a volume that is not mounted.
 
-    From one look: `is_ours` and then a look for the name would take a volume that is mounted in between for one of others.
+    From one look: `is_ours` and then a look for the name would take a volume that is mounted in
+    between for one of others.
     """
     return _look_at(kept) is False
 
@@ -55,9 +62,11 @@ def _look_at(kept: pathlib.Path) -> bool | None:
 
 
 def anew(kept: pathlib.Path) -> None:
-    """Make the parent of `kept` root's; what stands at `kept` goes unless it is root's alone.  Durable; safe to repeat.
+    """Make the parent of `kept` root's; what stands at `kept` goes unless it is root's alone.
+    Durable; safe to repeat.
 
-    For the moment after the clean stop: whatever somebody may have put there is of no use to an upgrade that only begins.
+    For the moment after the clean stop: whatever somebody may have put there is of no use to an
+    upgrade that only begins.
 
     :raises OSError: it cannot be done; nothing may be written there.
     """
@@ -67,7 +76,8 @@ def anew(kept: pathlib.Path) -> None:
         status = _look(top, kept.name)
         if status is not None and not _is_private(status):
             LOG.warning(
-                "%s is not root's alone, and is removed: Trove's agent has given it to the database's user, or that user has made it",
+                "%s is not root's alone, and is removed: Trove's agent has given it to the "
+                "database's user, or that user has made it",
                 kept,
             )
             if stat.S_ISDIR(status.st_mode):
@@ -81,10 +91,11 @@ def anew(kept: pathlib.Path) -> None:
 
 
 def back(kept: pathlib.Path) -> None:
-    """Make the parent of `kept`, and `kept` with all that is in it, root's again.  Durable; safe to repeat.
+    """Make the parent of `kept`, and `kept` with all that is in it, root's again.  Durable; safe to
+    repeat.
 
-    For a root disk on which no server has run since `anew`: only Trove's agent can have given it away meanwhile.  Links are removed: the agent
-    makes none there.
+    For a root disk on which no server has run since `anew`: only Trove's agent can have given it
+    away meanwhile.  Links are removed: the agent makes none there.
 
     :raises OSError: it cannot be done.
     """

@@ -28,7 +28,8 @@ class Commands(Protocol):
     def run(self, argv: Sequence[str], timeout_seconds: float = 60) -> Completed:
         """Run to its end; whatever its return code.
 
-        As of a shell: 127 for a program that is not there, 126 for one that cannot be run, 124 for one that outlasted its time and was killed.
+        As of a shell: 127 for a program that is not there, 126 for one that cannot be run, 124 for
+        one that outlasted its time and was killed.
         """
 
 

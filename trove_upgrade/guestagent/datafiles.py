@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The list of data files: names, sizes and times at the clean stop, looked at again before the new server's first start.
+"""The list of data files: names, sizes and times at the clean stop, looked at again before the new
+server's first start.
 
 A difference means that something has written in between, and then no checksum taken before counts.
 """
@@ -16,7 +17,9 @@ _NAMED = 5
 
 
 def listing(data_directory: pathlib.Path) -> bytes:
-    """All plain files below `data_directory` as JSON, but those deeper than a server keeps any; odd bytes in names are escaped."""
+    """All plain files below `data_directory` as JSON, but those deeper than a server keeps any; odd
+    bytes in names are escaped.
+    """
     files: dict[str, list[int]] = {}
     for above, _, names, descriptor in foreign.walk(data_directory, levels=foreign.LEVELS):
         for name in names:

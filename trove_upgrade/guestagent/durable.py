@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are there after a power cut, whole, once a call has returned: written beside, synced, renamed, directory synced."""
+"""Files that are there after a power cut, whole, once a call has returned: written beside, synced,
+renamed, directory synced.
+"""
 
 import contextlib
 import json
@@ -11,8 +13,9 @@ from typing import Any
 
 from trove_upgrade.guestagent import foreign
 
-#: What is written beside a file has one name, and the threads of RPC calls, jobs and heartbeats write the same files: one at a time.
-#: Other processes write none of them (cmd.guestagent: one agent in a guest).
+#: What is written beside a file has one name, and the threads of RPC calls, jobs and heartbeats
+#: write the same files: one at a time. Other processes write none of them (cmd.guestagent: one
+#: agent in a guest).
 _WRITING = threading.Lock()
 #: No document of ours comes near: the longest lists the differences of one comparison.
 _JSON_BYTES = 64 << 20
@@ -28,7 +31,9 @@ def sync_directory(directory: pathlib.Path) -> None:
 
 
 def sync_directories(directories: Iterable[pathlib.Path]) -> None:
-    """Make the names in each of them durable; one that another process has removed meanwhile has none."""
+    """Make the names in each of them durable; one that another process has removed meanwhile has
+    none.
+    """
     for directory in directories:
         with contextlib.suppress(FileNotFoundError):
             sync_directory(directory)
@@ -58,7 +63,8 @@ def write(path: pathlib.Path, content: bytes, mode: int = 0o644) -> None:
 
 
 def write_below(directory: int, name: str, content: bytes, mode: int = 0o644) -> None:
-    """As `write`, in the directory that a descriptor has open: whoever may rename it leads nothing elsewhere.
+    """As `write`, in the directory that a descriptor has open: whoever may rename it leads nothing
+    elsewhere.
 
     :raises OSError: the old content, if there was any, is still there.
     """

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files with an agent's account, or the guest's key, that the database server's user can read, where the server is a service of the guest.
+"""Files with an agent's account, or the guest's key, that the database server's user can read,
+where the server is a service of the guest.
 
-A superuser of the database reads them with `LOAD_FILE`, from anywhere.  Guests that Trove has made have its files with mode 0644; a
-rebuild writes them with 0600.
+A superuser of the database reads them with `LOAD_FILE`, from anywhere.  Guests that Trove has made
+have its files with mode 0644; a rebuild writes them with 0600.
 """
 
 import dataclasses
@@ -22,7 +23,8 @@ _LIMIT_BYTES = 1 << 20
 _CONFIGURATIONS = ('etc/trove/**/*', 'etc/trove-*', 'etc/trove-upgrade/**/*')
 #: Below the root; the guest's key, and what an editor or an operator leaves beside it.
 _KEYS = ('etc/trove/*trove-upgrade-guest.key*',)
-#: Below the root; user data of the server, in whatever form.  Sources: cloud-init 25.1, cloudinit/cmd/main.py and helpers.py.
+#: Below the root; user data of the server, in whatever form.  Sources: cloud-init 25.1,
+#: cloudinit/cmd/main.py and helpers.py.
 _COPIES = (
     'var/lib/cloud/seed/*/user-data',
     'var/lib/cloud/instances/*/user-data.txt*',
@@ -32,7 +34,8 @@ _COPIES = (
     'run/cloud-init/instance-data-sensitive.json',
     'run/cloud-init/combined-cloud-config.json',
 )
-#: Of a config drive that is mounted, and the drive itself.  Source: Nova, "Store metadata on a configuration drive".
+#: Of a config drive that is mounted, and the drive itself.  Source: Nova, "Store metadata on a
+#: configuration drive".
 _DRIVES = ('dev/disk/by-label/config-2', 'dev/disk/by-label/CONFIG-2')
 _ON_DRIVE = ('openstack/*/user_data', 'ec2/*/user-data')
 _KINDS_OF_DRIVES = frozenset({'iso9660', 'vfat'})
@@ -56,14 +59,18 @@ class Reader:
         return cls(uid, frozenset({account.pw_gid, *named}))
 
     def may(self, status: os.stat_result, wanted: int) -> bool:
-        """Tell whether the mode lets it do `wanted`, of the bits 4, 2 and 1; root may everything."""
+        """Tell whether the mode lets it do `wanted`, of the bits 4, 2 and 1; root may
+        everything.
+        """
         if self.uid == 0:
             return True
         shift = 6 if status.st_uid == self.uid else 3 if status.st_gid in self.groups else 0
         return bool(status.st_mode >> shift & wanted)
 
     def reads(self, path: pathlib.Path, root: pathlib.Path) -> bool:
-        """Tell whether it reaches the file through each directory below `root`, links followed, and can read it."""
+        """Tell whether it reaches the file through each directory below `root`, links followed, and
+        can read it.
+        """
         real, top = pathlib.Path(os.path.realpath(path)), pathlib.Path(os.path.realpath(root))
         directories = itertools.takewhile(lambda parent: parent != top, real.parents)
         try:
@@ -75,7 +82,9 @@ class Reader:
 
 
 def exposed(root: pathlib.Path, reader: Reader) -> list[pathlib.Path]:
-    """Return the files that hold an agent's account, the guest's key, or user data, and that `reader` can read."""
+    """Return the files that hold an agent's account, the guest's key, or user data, and that
+    `reader` can read.
+    """
     candidates = itertools.chain(
         ((path, True) for path in _matching(root, _KEYS)),
         ((path, False) for path in _matching(root, _CONFIGURATIONS)),
@@ -102,7 +111,9 @@ def _matching(top: pathlib.Path, patterns: tuple[str, ...]) -> Iterator[pathlib.
 
 
 def _mode(path: pathlib.Path) -> int:
-    """0 where nothing can be looked at: what goes meanwhile was not there, and no link without an end refuses an upgrade."""
+    """0 where nothing can be looked at: what goes meanwhile was not there, and no link without an
+    end refuses an upgrade.
+    """
     try:
         return path.stat().st_mode
     except OSError:

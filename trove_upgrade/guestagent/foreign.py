@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading, as root, what the database's user can write: the data directory, /run/mysqld, /var/log/mysql.
+"""Reading, as root, what the database's user can write: the data directory, /run/mysqld,
+/var/log/mysql.
 
-Whoever has the database can run code under its uid, so each name there can be a link to a file of root's, or a pipe that
-nobody ever writes to, and can become one between two looks.  Only a plain file of that very user is read: its content is
-nothing that he could not read himself, and it never blocks.
+Whoever has the database can run code under its uid, so each name there can be a link to a file of
+root's, or a pipe that nobody ever writes to, and can become one between two looks.  Only a plain
+file of that very user is read: its content is nothing that he could not read himself, and it never
+blocks.
 """
 
 import contextlib
@@ -17,17 +19,20 @@ from trove_upgrade.guestagent import listing
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
-#: No server nests its data or its option files like that: what is deeper is neither listed nor kept, and checks refuse it.
+#: No server nests its data or its option files like that: what is deeper is neither listed nor
+#: kept, and checks refuse it.
 LEVELS = 32
 #: Well below the kernel's PATH_MAX of 4096, as names are made longer when they are restored.
 PATH_BYTES = 2048
-#: Ten times what a server with 100,000 tables has; lists of them are held in memory, and each is looked at several times.
+#: Ten times what a server with 100,000 tables has; lists of them are held in memory, and each is
+#: looked at several times.
 ENTRIES = 5_000_000
 _OPEN_LEVELS = 16
 
 
 def owner_of(data_directory: pathlib.Path) -> int:
-    """The uid of the database's user, by the data directory: its parent is root's, so that nobody else puts another there.
+    """The uid of the database's user, by the data directory: its parent is root's, so that nobody
+    else puts another there.
 
     :raises OSError: it is not there.
     """
@@ -37,10 +42,12 @@ def owner_of(data_directory: pathlib.Path) -> int:
 def open_regular(
     name: str | pathlib.Path, *, below: int | None = None, follow: bool = False
 ) -> int:
-    """Return a descriptor of a plain file; a pipe, a socket, a device or a directory in its place is closed at once, and never waited for.
+    """Return a descriptor of a plain file; a pipe, a socket, a device or a directory in its place
+    is closed at once, and never waited for.
 
     :raises FileNotFoundError: there is none.
-    :raises OSError: ELOOP: it is a link, and `follow` is false; ENXIO and others; EPERM: it is another thing than a plain file.
+    :raises OSError: ELOOP: it is a link, and `follow` is false; ENXIO and others; EPERM: it is
+        another thing than a plain file.
     """
     descriptor = os.open(name, _FLAGS & ~os.O_NOFOLLOW if follow else _FLAGS, dir_fd=below)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -50,10 +57,12 @@ def open_regular(
 
 
 def open_plain(name: str | pathlib.Path, owner: int, *, below: int | None = None) -> int:
-    """A descriptor of a plain file that belongs to `owner`; `below` is that of a directory that `name` is in.
+    """A descriptor of a plain file that belongs to `owner`; `below` is that of a directory that
+    `name` is in.
 
     :raises FileNotFoundError: there is none.
-    :raises OSError: ELOOP, ENXIO and others; EPERM: it is another thing than a plain file, or another's.
+    :raises OSError: ELOOP, ENXIO and others; EPERM: it is another thing than a plain file, or
+        another's.
     """
     descriptor = open_regular(name, below=below)
     if os.fstat(descriptor).st_uid == owner:
@@ -94,13 +103,16 @@ def directory(name: str | pathlib.Path, *, below: int | None = None) -> Iterator
 def walk(
     top: str | pathlib.Path, *, below: int | None = None, levels: int | None = None
 ) -> Iterator[tuple[Sequence[str], list[str], list[str], int]]:
-    """Names that lead from `top` to a directory, the directories and the others in it, and its descriptor: for `top` and all below it.
+    """Names that lead from `top` to a directory, the directories and the others in it, and its
+    descriptor: for `top` and all below it.
 
-    By descriptors, so that a directory that becomes a link meanwhile is not followed out of `top`; with a few of them and without recursion,
-    as he can nest directories by the thousand.  With `levels`, what is deeper is left out.  The names and the descriptor are good until
-    the next step.  What vanishes meanwhile was not there; a `top` that is no directory has nothing below it.
+    By descriptors, so that a directory that becomes a link meanwhile is not followed out of `top`;
+    with a few of them and without recursion, as he can nest directories by the thousand.  With
+    `levels`, what is deeper is left out.  The names and the descriptor are good until the next
+    step.  What vanishes meanwhile was not there; a `top` that is no directory has nothing below it.
 
-    :raises OSError: `top` is not there, or something below cannot be read; ESTALE: it is moved while it is walked, far below `top`.
+    :raises OSError: `top` is not there, or something below cannot be read; ESTALE: it is moved
+        while it is walked, far below `top`.
     """
     if not stat.S_ISDIR(os.stat(top, dir_fd=below, follow_symlinks=False).st_mode):
         return
@@ -125,7 +137,9 @@ def walk(
 
 
 class _Descent:
-    """The directories from the top to the one that is looked at: only the uppermost stay open, the others are found again by `..`."""
+    """The directories from the top to the one that is looked at: only the uppermost stay open, the
+    others are found again by `..`.
+    """
 
     def __init__(self, top: int) -> None:
         self.here = top
@@ -187,7 +201,8 @@ def _entries(descriptor: int) -> tuple[list[str], list[str]]:
 
 
 def too_deep(top: pathlib.Path) -> pathlib.Path | None:
-    """Something at or below `top` with more than `LEVELS` directories above it, or a path too long to be kept; None if nothing is.
+    """Something at or below `top` with more than `LEVELS` directories above it, or a path too long
+    to be kept; None if nothing is.
 
     :raises OSError: `top` is not there, or something below cannot be read.
     """
@@ -214,7 +229,8 @@ def too_many(top: pathlib.Path, limit: int = ENTRIES) -> bool:
 
 
 def remove_tree(name: str, below: int) -> None:
-    """Remove a directory with all that is in it, however deep: what is two levels down comes up, until there is nothing.
+    """Remove a directory with all that is in it, however deep: what is two levels down comes up,
+    until there is nothing.
 
     What another process removes meanwhile has gone.
 
@@ -230,7 +246,9 @@ def remove_tree(name: str, below: int) -> None:
 
 
 def _raise_what_is_in(child: str, top: int, number: int) -> int:
-    """Give what is in `child` a name in `top`, from `number` on, and remove it; returns the number to go on with."""
+    """Give what is in `child` a name in `top`, from `number` on, and remove it; returns the number
+    to go on with.
+    """
     with listing.vanishing():
         with directory(child, below=top) as inner:
             for grandchild in _without_files(inner):
@@ -251,7 +269,9 @@ def _without_files(descriptor: int) -> list[str]:
 
 
 def exists(name: str, below: int) -> bool:
-    """Return True where a directory, by its descriptor, has a name; a link counts, wherever it leads."""
+    """Return True where a directory, by its descriptor, has a name; a link counts, wherever it
+    leads.
+    """
     try:
         os.stat(name, dir_fd=below, follow_symlinks=False)
     except FileNotFoundError:

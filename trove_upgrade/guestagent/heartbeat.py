@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Heartbeats: a guest that is in an upgrade, or has just booted, says so often; any other one once an hour.
+"""Heartbeats: a guest that is in an upgrade, or has just booted, says so often; any other one once
+an hour.
 
-The rare ones are for the API, which takes a guest that has never spoken for one without our agent: a message that is sent before any
-taskmanager has made its queue is lost, and nobody is told.
+The rare ones are for the API, which takes a guest that has never spoken for one without our agent:
+a message that is sent before any taskmanager has made its queue is lost, and nobody is told.
 """
 
 import threading
@@ -25,7 +26,9 @@ _IDLE_SECONDS = 3600.0
 
 
 class Heartbeats:
-    """Sends them from a thread of its own.  `send` may raise MessagingUnavailable: the next one comes anyway."""
+    """Sends them from a thread of its own.  `send` may raise MessagingUnavailable: the next one
+    comes anyway.
+    """
 
     def __init__(
         self,
@@ -75,7 +78,9 @@ class Heartbeats:
             self._woken.wait(self.pause_seconds())
 
     def active(self) -> bool:
-        """Whether there is a reason to speak: a fresh boot, a job, or an upgrade that has not ended."""
+        """Whether there is a reason to speak: a fresh boot, a job, or an upgrade that has not
+        ended.
+        """
         marks = self._guest.marks
         if self._guest.clock.monotonic() - self._start < _BOOT_SECONDS or self._busy():
             return True
@@ -92,7 +97,8 @@ class Heartbeats:
             return self.active()
         except Exception:
             LOG.exception(
-                'It cannot be told whether there is an upgrade; heartbeats go on as if there was one'
+                'It cannot be told whether there is an upgrade; heartbeats go on as if there was '
+                'one'
             )
             return True
 
@@ -108,7 +114,9 @@ class Heartbeats:
         return marker.partition(':')[0] if marker else None
 
     def heartbeat(self) -> guest.Heartbeat:
-        """As the guest is now.  A root disk without the mark of the upgrade that booted it says restored=False, and is healed."""
+        """As the guest is now.  A root disk without the mark of the upgrade that booted it says
+        restored=False, and is healed.
+        """
         upgrade_id = self._upgrade_id()
         version, state = look(self._guest)
         return guest.Heartbeat(

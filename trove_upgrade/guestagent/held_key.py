@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The key that this guest has: from its file, derived from Trove's own, or none.
 
-The file is root's alone, and is no part of what a stash keeps: the next root disk gets a key of its own.  It is looked at again
-and again, as an operator may put one there, or another one in its place, while the agent runs.
+The file is root's alone, and is no part of what a stash keeps: the next root disk gets a key of its
+own.  It is looked at again and again, as an operator may put one there, or another one in its
+place, while the agent runs.
 """
 
 import dataclasses
@@ -43,8 +44,8 @@ def _no_one() -> None:
 class HeldKey:
     """The key of one guest.  Safe to share between threads.
 
-    A file that cannot be read, is another's or is of another form: nothing is sent or taken, until it is mended or gone.  Where a key
-    was read from it before, that one counts on.
+    A file that cannot be read, is another's or is of another form: nothing is sent or taken, until
+    it is mended or gone.  Where a key was read from it before, that one counts on.
     """
 
     def __init__(
@@ -56,7 +57,8 @@ class HeldKey:
     ) -> None:
         """`troves_key`: the option `instance_rpc_encr_key` of this guest, where Trove has set it.
 
-        `on_change` is called when a key was read: the taskmanagers go on with the former one until they hear something under it.
+        `on_change` is called when a key was read: the taskmanagers go on with the former one until
+        they hear something under it.
         """
         self._layout = layout
         self._instance_id = instance_id
@@ -96,7 +98,8 @@ class HeldKey:
         return held
 
     def prove(self, key: GuestKey) -> None:
-        """Remember durably that a request under `key`, a derived one, was opened: from now on only sealed messages count.
+        """Remember durably that a request under `key`, a derived one, was opened: from now on only
+        sealed messages count.
 
         :raises StepFailed: MARK_NOT_WRITTEN; it holds until the agent ends.
         """
@@ -113,7 +116,9 @@ class HeldKey:
             self._recorded = True
 
     def _is_proven(self, key: GuestKey) -> bool:
-        """A mark that cannot be read counts: it is there because a sealed request was opened once."""
+        """A mark that cannot be read counts: it is there because a sealed request was opened
+        once.
+        """
         try:
             return durable.read_json(self._layout.proven_key).get('key_id') == key.id
         except FileNotFoundError:

@@ -59,7 +59,8 @@ class Jobs:
     def ask(self, method: str, call: guest.GuestCall, wait_seconds: float) -> JobRecord:
         """Start the job or join it, for `wait_seconds` at most.
 
-        While another job runs, the answer is RUNNING and nothing was started: ask again.  An abort ends its own pre_upgrade.
+        While another job runs, the answer is RUNNING and nothing was started: ask again.  An abort
+        ends its own pre_upgrade.
         """
         deadline = self._clock.monotonic() + wait_seconds
         while True:
@@ -101,7 +102,8 @@ class Jobs:
             return self._record(
                 method,
                 call,
-                f'Waiting for {running.record.method} of upgrade {running.record.call["upgrade_id"]}.',
+                f'Waiting for {running.record.method} of upgrade '
+                f'{running.record.call["upgrade_id"]}.',
             ), running
         return self._start(record or self._record(method, call, 'Begun.'), call)
 
@@ -120,7 +122,9 @@ class Jobs:
         return record, running
 
     def _until(self, call: guest.GuestCall) -> float:
-        """When the job gives up, by the monotonic clock: the newest call tells, and the guest's time of day may be anything."""
+        """When the job gives up, by the monotonic clock: the newest call tells, and the guest's
+        time of day may be anything.
+        """
         seconds = (
             (call.deadline - self._clock.now()).total_seconds()
             if call.seconds is None
@@ -129,7 +133,8 @@ class Jobs:
         return self._clock.monotonic() + seconds
 
     def _overrule(self, call: guest.GuestCall) -> None:
-        """A pre_upgrade of this attempt that arrives after its abort must not stop the database again.
+        """A pre_upgrade of this attempt that arrives after its abort must not stop the database
+        again.
 
         Unless it runs just now: then its own end is the truth, and it is told to come to it.
         """
@@ -151,7 +156,9 @@ class Jobs:
         )
 
     def resume(self) -> None:
-        """Go on with what the agent's death has interrupted, and return when that has ended.  Calls may come meanwhile."""
+        """Go on with what the agent's death has interrupted, and return when that has ended.  Calls
+        may come meanwhile.
+        """
         self._journal.prune()
         for record in [record for record in self._journal.all() if not record.ended]:
             call = guest.GuestCall.from_wire(record.call)
@@ -180,8 +187,8 @@ class Jobs:
                 )
             if self._clock.monotonic() >= running.until:
                 raise exceptions.StepFailed(
-                    f'The guest gives up: {message} The time that the taskmanager gave it has passed. '
-                    f'Try again with more time.',
+                    f'The guest gives up: {message} The time that the taskmanager gave it has '
+                    'passed. Try again with more time.',
                     'DEADLINE_PASSED',
                 )
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The journal of jobs: one file per (upgrade, attempt, method) on the root disk, synced, so that an agent that dies knows what it did."""
+"""The journal of jobs: one file per (upgrade, attempt, method) on the root disk, synced, so that an
+agent that dies knows what it did.
+"""
 
 import contextlib
 import dataclasses
@@ -67,7 +69,9 @@ class Journal:
             )
 
     def all(self) -> list[JobRecord]:
-        """Every job, the one that began first at the front; what cannot be read is set aside with a warning."""
+        """Every job, the one that began first at the front; what cannot be read is set aside with a
+        warning.
+        """
         records = [
             record
             for path in listing.matching(self._directory, '*.json')
@@ -76,7 +80,9 @@ class Journal:
         return sorted(records, key=lambda record: record.started_at)
 
     def _readable(self, path: pathlib.Path) -> JobRecord | None:
-        """None: it was forgotten since it was listed, or is set aside; under the lock, or a good one written meanwhile would go with it."""
+        """None: it was forgotten since it was listed, or is set aside; under the lock, or a good
+        one written meanwhile would go with it.
+        """
         with self._lock, contextlib.suppress(FileNotFoundError):
             try:
                 return _record(durable.read_json(path))

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where things are in a guest: Trove's layout, below one root so that a test can stand in a directory of its own."""
+"""Where things are in a guest: Trove's layout, below one root so that a test can stand in a
+directory of its own.
+"""
 
 import dataclasses
 import pathlib
@@ -9,8 +11,8 @@ import pathlib
 class Layout:
     """Every path that the agent reads or writes.
 
-    The volume is mounted at `volume` and owned by root; the server's data directory is `data` in it, and what the agent keeps
-    there is beside the data, in a directory that only root can enter.
+    The volume is mounted at `volume` and owned by root; the server's data directory is `data` in
+    it, and what the agent keeps there is beside the data, in a directory that only root can enter.
     """
 
     root: pathlib.Path = pathlib.Path('/')
@@ -80,7 +82,9 @@ class Layout:
 
     @property
     def guest_key(self) -> pathlib.Path:
-        """The guest's key, for root alone.  Not beside the configuration: Trove's agent reads all of that, and is not root."""
+        """The guest's key, for root alone.  Not beside the configuration: Trove's agent reads all
+        of that, and is not root.
+        """
         return self.etc / 'trove' / 'trove-upgrade-guest.key'
 
     def sequence(self, key_id: str) -> pathlib.Path:

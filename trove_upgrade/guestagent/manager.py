@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The RPC endpoint: 1.2, which is 1.1 in envelopes; 1.1; and the specification's two methods of 1.0 under the same names."""
+"""The RPC endpoint: 1.2, which is 1.1 in envelopes; 1.1; and the specification's two methods of 1.0
+under the same names.
+"""
 
 import datetime
 import re
@@ -45,7 +47,9 @@ class CallFailed(exceptions.TroveUpgradeError):
 
 
 def look(own: Guest) -> tuple[str | None, guest.ServerState]:
-    """What the server says, asked once; running if it answers, stopped if nothing holds the volume either."""
+    """What the server says, asked once; running if it answers, stopped if nothing holds the volume
+    either.
+    """
     version = own.driver.server_version()
     if version is not None:
         return version, guest.ServerState.RUNNING
@@ -57,11 +61,13 @@ class GuestManager:
 
     Version history; a line is never edited once it has been released:
 
-    * 1.0 - pre_upgrade(), post_upgrade(upgrade_info): return when they are done, raise when they fail
-    * 1.1 - check_upgrade, pre_upgrade, abort_upgrade, post_upgrade, verify_upgrade, finish_upgrade with the fields of a
-      GuestCall; each answers a GuestAnswer within seconds and never raises
-    * 1.2 - sealed(envelope): a request for one of the methods of 1.1, or for greet, which does nothing; the answer is in an envelope, too.
-      A guest whose key may be in use takes nothing of 1.0 and 1.1
+    * 1.0 - pre_upgrade(), post_upgrade(upgrade_info): return when they are done, raise when they
+      fail
+    * 1.1 - check_upgrade, pre_upgrade, abort_upgrade, post_upgrade, verify_upgrade, finish_upgrade
+      with the fields of a GuestCall; each answers a GuestAnswer within seconds and never raises
+    * 1.2 - sealed(envelope): a request for one of the methods of 1.1, or for greet, which does
+      nothing; the answer is in an envelope, too. A guest whose key may be in use takes nothing of
+      1.0 and 1.1
     """
 
     target = oslo_messaging.Target(version='1.2')
@@ -88,7 +94,9 @@ class GuestManager:
         return self._unsealed('check_upgrade', arguments)
 
     def pre_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
-        """Check, fingerprint, stop, stash, unmount.  Without arguments it is RPC 1.0: the upgrade_info, or an error."""
+        """Check, fingerprint, stop, stash, unmount.  Without arguments it is RPC 1.0: the
+        upgrade_info, or an error.
+        """
         if not arguments:
             self._seal.require_unsealed_allowed()
             return dict(
@@ -170,8 +178,8 @@ class GuestManager:
     def _ask(self, method: str, call: guest.GuestCall, wait_seconds: float) -> JobRecord:
         if call.instance_id != self._guest.instance_id:
             raise exceptions.StepFailed(
-                f'{method} is for instance {call.instance_id}, and this guest is {self._guest.instance_id}. '
-                f'Look at the topics of the guests.',
+                f'{method} is for instance {call.instance_id}, and this guest is '
+                f'{self._guest.instance_id}. Look at the topics of the guests.',
                 'WRONG_GUEST',
             )
         generations.require(self._guest, call)
@@ -181,7 +189,8 @@ class GuestManager:
     def _as_answer(self, record: JobRecord) -> guest.GuestAnswer:
         own, (upgrade_id, _, method) = self._guest, record.key
         message, code, job_state = record.message, record.code, record.state
-        # Not while a job works on it: a server on its way up or down takes a connection and says nothing, longer than the caller waits.
+        # Not while a job works on it: a server on its way up or down takes a connection and says
+        # nothing, longer than the caller waits.
         version, state = look(own) if record.ended else (None, guest.ServerState.UNKNOWN)
         if (
             method == 'pre_upgrade'
@@ -189,7 +198,10 @@ class GuestManager:
             and not own.marks.has(Mark.QUIESCED, upgrade_id)
         ):
             job_state, code = guest.JobState.FAILED, 'QUIESCE_LOST'
-            message = f'Upgrade {upgrade_id} was quiesced, and this has been undone since. Begin a new attempt.'
+            message = (
+                f'Upgrade {upgrade_id} was quiesced, and this has been undone since. Begin a '
+                'new attempt.'
+            )
         return guest.GuestAnswer(
             state=job_state,
             message=message,
@@ -217,7 +229,9 @@ class GuestManager:
         ).to_wire()
 
     def _specification_id(self) -> str:
-        """RPC 1.0 has no id: one that runs, or has stopped the database and waits for the rebuild, is joined; else it is a new one."""
+        """RPC 1.0 has no id: one that runs, or has stopped the database and waits for the rebuild,
+        is joined; else it is a new one.
+        """
         for record in reversed(self._journal.all()):
             upgrade_id, _, method = record.key
             if (
@@ -246,7 +260,9 @@ class GuestManager:
 
 
 def _read(arguments: Mapping[str, Any]) -> guest.GuestCall:
-    """:raises StepFailed: CALL_INVALID; an argument is missing, is of another type, or is none of a call's."""
+    """:raises StepFailed: CALL_INVALID; an argument is missing, is of another type, or is none of a
+    call's.
+    """
     try:
         return guest_call.read(arguments)
     except guest_call.Invalid as error:
@@ -265,6 +281,8 @@ def _read_info(wire: Any) -> upgrade_info.UpgradeInfo:
 
 
 def _upgrade_id(arguments: Mapping[str, Any]) -> str:
-    """Return the id of a call that could not be read; it becomes a part of file names, so '' for what is none."""
+    """Return the id of a call that could not be read; it becomes a part of file names, so '' for
+    what is none.
+    """
     found = arguments.get('upgrade_id')
     return str(found) if upgrade_info.is_id(found) else ''

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Marks: what has happened, synced before the next thing may.
 
-A mark on the root disk goes with the root disk: a rebuilt server has none.  A mark on the volume outlives every rebuild.  Each
-one belongs to one upgrade; that of another upgrade counts as none.
+A mark on the root disk goes with the root disk: a rebuilt server has none.  A mark on the volume
+outlives every rebuild.  Each one belongs to one upgrade; that of another upgrade counts as none.
 """
 
 import enum
@@ -22,7 +22,8 @@ LOG = logs.get_logger(__name__)
 class Mark(enum.StrEnum):
     """The names are files; none is ever renamed."""
 
-    QUIESCING = 'quiescing'  #: root: autostart is about to go and the server to stop; undone unless QUIESCED follows
+    #: root: autostart is about to go and the server to stop; undone unless QUIESCED follows
+    QUIESCING = 'quiescing'
     QUIESCED = 'quiesced'  #: root: stopped, stashed, unmounted; holds the upgrade_info
     STASHED = 'stashed'  #: volume: the stash is published
     CONFIGURED = (
@@ -32,10 +33,13 @@ class Mark(enum.StrEnum):
         'server_started_on_data'  #: both, before the first start: the point of no return
     )
     UPGRADED = 'upgraded'  #: volume: the engine's own upgrade is through
-    COMPARED = 'compared'  #: volume: the fingerprint has been compared, nothing was missing: clients may come
+    #: volume: the fingerprint has been compared, nothing was missing: clients may come
+    COMPARED = 'compared'
     OPENED = 'opened'  #: volume: when clients could come first
     RESTORED = 'restored'  #: root: this root disk is complete
-    VERIFIED = 'verified'  #: both: all of verify_upgrade held; the stash is not needed any more.  A root disk that was healed has it from the volume
+    #: both: all of verify_upgrade held; the stash is not needed any more.  A root disk that was
+    #: healed has it from the volume
+    VERIFIED = 'verified'
     FINISHED = 'finished'  #: root: the upgrade is COMPLETED; holds when the stash goes
 
 
@@ -49,7 +53,9 @@ _GENERATIONS_KEPT = 20
 
 
 class Marks:
-    """The marks of one guest.  Those on the volume can be read only while it is mounted: ask `volume.mounted()` first."""
+    """The marks of one guest.  Those on the volume can be read only while it is mounted: ask
+    `volume.mounted()` first.
+    """
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -91,7 +97,9 @@ class Marks:
         return [path for path in self._files(mark) if self._is_believed(path)]
 
     def get(self, mark: Mark, upgrade_id: str | None = None) -> Mapping[str, Any] | None:
-        """What the mark says; None if there is none, or only one of another upgrade than `upgrade_id`."""
+        """What the mark says; None if there is none, or only one of another upgrade than
+        `upgrade_id`.
+        """
         for path in self._readable(mark):
             try:
                 facts = durable.read_json(path)
@@ -107,7 +115,9 @@ class Marks:
         return None
 
     def is_unreadable(self, mark: Mark) -> bool:
-        """Whether it is there, in one of its places, and does not say of which upgrade it is; or its place is not root's alone."""
+        """Whether it is there, in one of its places, and does not say of which upgrade it is; or
+        its place is not root's alone.
+        """
         if mark in _ON_VOLUME and claim.is_of_others(self._layout.on_volume):
             return True
         for path in self._readable(mark):
@@ -131,16 +141,21 @@ class Marks:
                     durable.remove(path)
 
     def highest_generation(self, upgrade_id: str) -> int:
-        """The highest generation seen of this upgrade, on the root disk or on the volume while that is mounted; 0 if none."""
+        """The highest generation seen of this upgrade, on the root disk or on the volume while that
+        is mounted; 0 if none.
+        """
         return max(self.generations(upgrade_id))
 
     def generations(self, upgrade_id: str) -> tuple[int, int]:
-        """The highest on the root disk, and the highest on the volume while that is mounted; 0 if none."""
+        """The highest on the root disk, and the highest on the volume while that is mounted; 0 if
+        none.
+        """
         on_root, on_volume = (_number(known.get(upgrade_id)) for known in self._generations())
         return on_root, on_volume
 
     def see_generation(self, upgrade_id: str, generation: int) -> None:
-        """Remember `generation`, wherever it can be remembered now: the job may unmount the volume meanwhile.
+        """Remember `generation`, wherever it can be remembered now: the job may unmount the volume
+        meanwhile.
 
         :raises StepFailed: MARK_NOT_WRITTEN; not on the root disk, or the volume takes no writes.
         """
@@ -182,8 +197,8 @@ class Marks:
 
 def _not_written(path: pathlib.Path, error: OSError) -> exceptions.StepFailed:
     return exceptions.StepFailed(
-        f'The upgrade cannot go on: {path} cannot be written ({error.strerror}), and what it announces was not done. '
-        f'Look at the disk of the guest and at its volume, then try again.',
+        f'The upgrade cannot go on: {path} cannot be written ({error.strerror}), and what it '
+        'announces was not done. Look at the disk of the guest and at its volume, then try again.',
         'MARK_NOT_WRITTEN',
     )
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cloud's metadata address, which shows the server's user data to all programs of the guest: closed for all but root, or open."""
+"""The cloud's metadata address, which shows the server's user data to all programs of the guest:
+closed for all but root, or open.
+"""
 
 import pathlib
 from typing import Protocol

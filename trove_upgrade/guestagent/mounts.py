@@ -54,7 +54,8 @@ def holders(device_number: int) -> list[str]:
         if process.name.isdigit() and _holds(process, device_number):
             with contextlib.suppress(OSError):
                 found.append(
-                    f'{process.name} ({(process / "comm").read_text(encoding="utf-8", errors="replace").strip()})'
+                    f'{process.name} '
+                    f'({(process / "comm").read_text(encoding="utf-8", errors="replace").strip()})'
                 )
     return sorted(found)
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Heartbeats on their way to the taskmanagers: sealed, unsealed, or both while only an older taskmanager may be there."""
+"""Heartbeats on their way to the taskmanagers: sealed, unsealed, or both while only an older
+taskmanager may be there.
+"""
 
 from typing import Protocol
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guest's seal: opens the requests of taskmanagers, seals answers and reports, and tells what is no request.
+"""The guest's seal: opens the requests of taskmanagers, seals answers and reports, and tells what
+is no request.
 
-Each account of the broker can send anything to this guest.  A request is carried out once, and only if it was sealed with this
-guest's key, for this start of the agent, with a higher number than all before it, and not after the moment that it names.
+Each account of the broker can send anything to this guest.  A request is carried out once, and only
+if it was sealed with this guest's key, for this start of the agent, with a higher number than all
+before it, and not after the moment that it names.
 """
 
 import dataclasses
@@ -23,26 +25,31 @@ from trove_upgrade.sealing.keys import Direction, GuestKey, RandomBytes
 
 
 class NotSealed(exceptions.Dropped):
-    """A message is under no key of this guest, or was changed.  One text for all: it tells a forger nothing."""
+    """A message is under no key of this guest, or was changed.  One text for all: it tells a forger
+    nothing.
+    """
 
     code = 'NOT_SEALED'
     template = (
-        'A message was dropped: it was not sealed with the key of this guest. Compare the key file of the guest with the keys that '
-        'the taskmanagers have ("trove-upgrade-manage guest-key list").'
+        'A message was dropped: it was not sealed with the key of this guest. Compare the key '
+        'file of the guest with the keys that the taskmanagers have ("trove-upgrade-manage '
+        'guest-key list").'
     )
 
 
 class GuestSealed(exceptions.Unanswered):
     """A call of RPC 1.0 or 1.1 has come to a guest that takes sealed requests alone.
 
-    It gets no answer: a taskmanager of borealis takes any error, of whatever type, for the guest's own failure, and ends the upgrade
-    FAILED; a guest that is silent it asks again, until a taskmanager with the key has the row.
+    It gets no answer: a taskmanager of borealis takes any error, of whatever type, for the guest's
+    own failure, and ends the upgrade FAILED; a guest that is silent it asks again, until a
+    taskmanager with the key has the row.
     """
 
     code = 'GUEST_SEALED'
     template = (
-        'The call was not begun: this guest takes sealed calls alone. Look which release the taskmanagers have, what guest_rpc_security '
-        'is there, and whether they have the key of this guest ("trove-upgrade-manage guest-key list").'
+        'The call was not begun: this guest takes sealed calls alone. Look which release the '
+        'taskmanagers have, what guest_rpc_security is there, and whether they have the key of '
+        'this guest ("trove-upgrade-manage guest-key list").'
     )
 
 
@@ -77,7 +84,8 @@ class Seal:
         monotonic: Callable[[], float],
         random: RandomBytes = os.urandom,
     ) -> None:
-        """`sequence` is called once for each key with its id: a new key counts anew, whatever was sent under a former one.
+        """`sequence` is called once for each key with its id: a new key counts anew, whatever was
+        sent under a former one.
 
         `monotonic`: seconds since some moment, which no setting of the clock changes.
         """
@@ -93,7 +101,8 @@ class Seal:
         self._reports = 0
 
     def open(self, arguments: Mapping[str, Any]) -> Opened:
-        """Open what came as the arguments of the call `sealed`.  Nothing of it may be carried out before it was taken.
+        """Open what came as the arguments of the call `sealed`.  Nothing of it may be carried out
+        before it was taken.
 
         :raises NotSealed: it is not authentic; it was counted.
         """
@@ -112,7 +121,8 @@ class Seal:
             raise NotSealed from None
 
     def take(self, opened: Opened) -> messages.Refusal | None:
-        """Return None once for each request of this session, in the order of their numbers; that is durable then.
+        """Return None once for each request of this session, in the order of their numbers; that is
+        durable then.
 
         :raises StepFailed: MARK_NOT_WRITTEN; the request must not be carried out.
         """

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The highest number of the requests that this guest has taken, on its root disk before a request is carried out.
+"""The highest number of the requests that this guest has taken, on its root disk before a request
+is carried out.
 
-A file of one size, written in place: one `fdatasync` for each request.  What is torn, short or not of its form counts as unknown,
-and numbers begin at 0 again.  That lets no old request in: each start of the agent draws a session of its own, and within
-one start the number is held in memory, whatever the disk has.
+A file of one size, written in place: one `fdatasync` for each request.  What is torn, short or not
+of its form counts as unknown, and numbers begin at 0 again.  That lets no old request in: each
+start of the agent draws a session of its own, and within one start the number is held in memory,
+whatever the disk has.
 """
 
 import errno
@@ -39,9 +41,11 @@ class Sequence:
         return self._highest
 
     def take(self, number: int) -> bool:
-        """Return False unless `number` is above all before it; where it is, it is on the disk when this returns.
+        """Return False unless `number` is above all before it; where it is, it is on the disk when
+        this returns.
 
-        :raises StepFailed: MARK_NOT_WRITTEN; the number is used up, and its request must not be carried out.
+        :raises StepFailed: MARK_NOT_WRITTEN; the number is used up, and its request must not be
+            carried out.
         """
         with self._lock:
             if number <= self._highest:
@@ -75,7 +79,8 @@ class Sequence:
 def not_written(path: pathlib.Path, error: OSError) -> exceptions.StepFailed:
     """Return the refusal of a request that cannot be remembered."""
     return exceptions.StepFailed(
-        f'The call was not begun: {path} cannot be written ({error.strerror}). Look at the root disk of the guest, then try again.',
+        f'The call was not begun: {path} cannot be written ({error.strerror}). Look at the root '
+        'disk of the guest, then try again.',
         'MARK_NOT_WRITTEN',
     )
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Services of the guest: systemd where it runs, sysv scripts everywhere else, behind one port.
 
-`systemctl` on the disk proves nothing (it is installed in images that another init boots); /run/systemd/system does.
-Source: sd_booted(3).
+`systemctl` on the disk proves nothing (it is installed in images that another init boots);
+/run/systemd/system does. Source: sd_booted(3).
 """
 
 import pathlib
@@ -12,7 +12,8 @@ from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent import commands as commands_module
 from trove_upgrade.guestagent import durable, listing
 
-#: Our own database service: checks mount point and UUID, then starts the server directly, without the distribution's hooks.
+#: Our own database service: checks mount point and UUID, then starts the server directly, without
+#: the distribution's hooks.
 DATABASE = 'trove-upgrade-database'
 
 #: Whichever of these exists on an image may run its database server.
@@ -114,7 +115,9 @@ class Systemd:
         durable.sync_directories((self._etc, *listing.matching(self._etc, '*.wants')))
 
     def is_enabled(self, name: str) -> bool:
-        """See the port.  Only what says "enabled" counts: "alias" and "static" start nothing by themselves."""
+        """See the port.  Only what says "enabled" counts: "alias" and "static" start nothing by
+        themselves.
+        """
         return self._systemctl('is-enabled', f'{name}.service').stdout.strip() == 'enabled'
 
 
@@ -151,7 +154,9 @@ class Sysv:
         return self._commands.run([self._script(name), 'status'], _SHORT_SECONDS).returncode == 0
 
     def enable(self, name: str) -> None:
-        """See the port.  `defaults` makes the links where there are none, `enable` switches existing ones on."""
+        """See the port.  `defaults` makes the links where there are none, `enable` switches
+        existing ones on.
+        """
         self._commands.run(['update-rc.d', name, 'defaults'], _SHORT_SECONDS)
         self._change(name, 'enable', 'enabled', 'SERVICE_NOT_ENABLED')
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sight of the database's user: the tenant, who can have his server look at any path that it names.
 
-A report goes to him.  So root's look at a path must tell no more than his own: of what is in a directory that he cannot search, reports
-have one sentence, whether there is anything or not.
+A report goes to him.  So root's look at a path must tell no more than his own: of what is in a
+directory that he cannot search, reports have one sentence, whether there is anything or not.
 """
 
 import os
@@ -17,7 +17,9 @@ _NO_USER = -1
 
 
 class Sight:
-    """One user's view of the running root disk, by modes of directories alone: access lists count as their masks."""
+    """One user's view of the running root disk, by modes of directories alone: access lists count
+    as their masks.
+    """
 
     def __init__(
         self, uid: int, groups: Collection[int], top: pathlib.Path = pathlib.Path('/')
@@ -38,7 +40,9 @@ class Sight:
 
     @classmethod
     def of_owner(cls, data_directory: pathlib.Path, top: pathlib.Path) -> 'Sight':
-        """Sight of the user whose server has its data there; of one that sees what all see, where there is none."""
+        """Sight of the user whose server has its data there; of one that sees what all see, where
+        there is none.
+        """
         try:
             status = data_directory.lstat()
         except OSError:
@@ -46,7 +50,9 @@ class Sight:
         return cls.of_number(status.st_uid, status.st_gid, top)
 
     def reaches(self, path: pathlib.Path) -> bool:
-        """Return True where this user can learn whether `path` is there: each directory on the way, links followed, lets him pass."""
+        """Return True where this user can learn whether `path` is there: each directory on the way,
+        links followed, lets him pass.
+        """
         here, waiting, links = pathlib.Path('/'), list(reversed(_parts(path))), 0
         while waiting:
             name = waiting.pop()
@@ -68,7 +74,9 @@ class Sight:
         return True
 
     def lists(self, directory: pathlib.Path) -> bool:
-        """Return True where he can see the names in `directory`; also where there is none, and he can learn that."""
+        """Return True where he can see the names in `directory`; also where there is none, and he
+        can learn that.
+        """
         return self.reaches(directory / 'any') and self._may(directory, _LIST)
 
     def _may(self, directory: pathlib.Path, right: int) -> bool:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who answers on the topic of Trove's agent while that is held back: nobody would, and then all of it would run at its next start.
+"""Who answers on the topic of Trove's agent while that is held back: nobody would, and then all of
+it would run at its next start.
 
-A cast to stop the database, to swap its container or to start a server on the volume, sent before or during an upgrade, must not be
-obeyed after it.  RPC has no way to empty a queue; what is taken from it by a server that refuses everything is gone, and callers are told at once.
-Source: measured with Trove 26, casts of minutes ago run when an agent reconnects.
+A cast to stop the database, to swap its container or to start a server on the volume, sent before
+or during an upgrade, must not be obeyed after it.  RPC has no way to empty a queue; what is taken
+from it by a server that refuses everything is gone, and callers are told at once. Source: measured
+with Trove 26, casts of minutes ago run when an agent reconnects.
 """
 
 import threading
@@ -27,7 +29,10 @@ class UpgradeRuns(exceptions.TroveUpgradeError):
     """Whoever calls Trove's agent during an upgrade is told at once, not after his time-out."""
 
     code = 'UPGRADE_RUNS'
-    template = '{method} was not done: an upgrade has the database of this guest in hand. Ask again when it has ended.'
+    template = (
+        '{method} was not done: an upgrade has the database of this guest in hand. Ask '
+        'again when it has ended.'
+    )
 
 
 class Refuser:
@@ -73,7 +78,9 @@ class StandIn:
                 self._starting.start()
 
     def end(self) -> None:
-        """See the port.  Returns when nothing more is taken, or when there is no broker to take it from."""
+        """See the port.  Returns when nothing more is taken, or when there is no broker to take it
+        from.
+        """
         with self._lock:
             server, starting, self._server, self._starting = (
                 self._server,
@@ -90,7 +97,8 @@ class StandIn:
         ending.join(self._end_seconds)
         if ending.is_alive():
             LOG.warning(
-                "Calls for Trove's agent may still be refused for a while: the broker has not let go of its topic yet"
+                "Calls for Trove's agent may still be refused for a while: the broker has not let "
+                'go of its topic yet'
             )
 
 
@@ -103,7 +111,9 @@ def _end(server: Any, starting: threading.Thread) -> None:
 def server(
     conf: cfg.ConfigOpts, topic_prefix: str, instance_id: str
 ) -> oslo_messaging.MessageHandlingServer:
-    """A server where Trove's agent of this instance would be.  Nothing is decrypted: method names travel in clear."""
+    """A server where Trove's agent of this instance would be.  Nothing is decrypted: method names
+    travel in clear.
+    """
     target = oslo_messaging.Target(topic=f'{topic_prefix}{instance_id}', server=instance_id)
     return oslo_messaging.get_rpc_server(
         transport.get_answering_transport(conf),

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trove's own agent in the same guest: held back while an upgrade has the database in hand, let go when it serves.
+"""Trove's own agent in the same guest: held back while an upgrade has the database in hand, let go
+when it serves.
 
-At its start that agent mounts the volume where nobody has (and gives all of it to the database's user), every minute it reports
-what its container does, and it obeys whatever was cast to it while it was away.  Source: trove 26, cmd/guest.py,
-guestagent/datastore/{manager,service}.py.  So between the stop of the database and its opening it does not run, on either root disk, and
-what is sent to it meanwhile is refused in its name (`stand_in`): it would come hours too late.
+At its start that agent mounts the volume where nobody has (and gives all of it to the database's
+user), every minute it reports what its container does, and it obeys whatever was cast to it while
+it was away.  Source: trove 26, cmd/guest.py, guestagent/datastore/{manager,service}.py.  So between
+the stop of the database and its opening it does not run, on either root disk, and what is sent to
+it meanwhile is refused in its name (`stand_in`): it would come hours too late.
 
-Two files in the agent's state keep this over reboots, and /usr/lib/trove-upgrade/trove-agent-may-start reads them before each start.
+Two files in the agent's state keep this over reboots, and
+/usr/lib/trove-upgrade/trove-agent-may-start reads them before each start.
 """
 
 import pathlib
@@ -21,9 +24,11 @@ from trove_upgrade.guestagent.layout import Layout
 
 LOG = logs.get_logger(__name__)
 
-#: Names that the unit of Trove's agent has had: in images of Trove's project, in this project's lab, in older images.
+#: Names that the unit of Trove's agent has had: in images of Trove's project, in this project's
+#: lab, in older images.
 SERVICES = ('guest-agent', 'trove-guestagent', 'trove-guest')
-#: Trove's agent reports only where the second one is.  Source: trove 26, guestagent/datastore/service.py.
+#: Trove's agent reports only where the second one is.  Source: trove 26,
+#: guestagent/datastore/service.py.
 PREPARED = ('.guestagent.prepare.start', '.guestagent.prepare.end')
 
 _REPORT = pathlib.Path('/usr/lib/trove-upgrade/trove-agent-report')
@@ -44,7 +49,9 @@ class Reporter(Protocol):
     """The port to Trove's own words to its conductor."""
 
     def report(self) -> None:
-        """Have them said soon; only sooner than Trove's agent would by itself, so that a failure changes nothing else."""
+        """Have them said soon; only sooner than Trove's agent would by itself, so that a failure
+        changes nothing else.
+        """
 
 
 class TroveAgent:
@@ -81,7 +88,9 @@ class TroveAgent:
         )
 
     def resume(self) -> None:
-        """At our agent's own start: what is sent to a Trove's agent that is held back is refused from now on."""
+        """At our agent's own start: what is sent to a Trove's agent that is held back is refused
+        from now on.
+        """
         if self._installed() and self.is_held():
             self._substitute.begin()
 
@@ -104,8 +113,8 @@ class TroveAgent:
     def unmute(self) -> None:
         """Let it go: its marks first, then it is started, then it is heard.
 
-        A database that serves is not taken from its clients because somebody cannot say so: Trove then shows no sign of life of
-        it, and this says why in the log.
+        A database that serves is not taken from its clients because somebody cannot say so: Trove
+        then shows no sign of life of it, and this says why in the log.
         """
         names = self._installed()
         if not names:
@@ -124,7 +133,8 @@ class TroveAgent:
                     self._services.start(name)
         except exceptions.StepFailed:
             LOG.exception(
-                "Trove's agent cannot be started again: Trove gets no sign of life of this guest until it runs"
+                "Trove's agent cannot be started again: Trove gets no sign of life of this guest "
+                'until it runs'
             )
         self._reporter.report()
 
@@ -161,7 +171,8 @@ class ProgramReporter:
             LOG.info("Trove's conductor was told that the database is healthy")
         else:
             LOG.info(
-                "Trove's conductor hears of the database from Trove's agent, within two minutes: %s",
+                "Trove's conductor hears of the database from Trove's agent, within two minutes: "
+                '%s',
                 done.said,
             )
 

@@ -40,11 +40,13 @@ class VolumePort(Protocol):
 
         A volume that is not attached yet is waited for.
 
-        :raises StepFailed: VOLUME_NOT_FOUND, VOLUME_AMBIGUOUS, VOLUME_OTHER_MOUNTED, VOLUME_NOT_MOUNTED.
+        :raises StepFailed: VOLUME_NOT_FOUND, VOLUME_AMBIGUOUS, VOLUME_OTHER_MOUNTED,
+            VOLUME_NOT_MOUNTED.
         """
 
     def unmount(self) -> None:
-        """Unmount, and prove that nothing holds the volume any more, in whichever mount namespace.  Safe to repeat.
+        """Unmount, and prove that nothing holds the volume any more, in whichever mount namespace.
+        Safe to repeat.
 
         :raises StepFailed: VOLUME_BUSY; the message names who holds it.
         """
@@ -106,7 +108,9 @@ class Volume:
         return uuid
 
     def _devices(self, uuid: str) -> list[str]:
-        """Devices whose file system has this UUID; -c /dev/null: what a cache remembers is not asked."""
+        """Devices whose file system has this UUID; -c /dev/null: what a cache remembers is not
+        asked.
+        """
         done = self._commands.run(
             ['blkid', '-c', '/dev/null', '-t', f'UUID={uuid}', '-o', 'device']
         )
@@ -141,20 +145,22 @@ class Volume:
             )
 
     def _wait_for_one(self, uuid: str, wait_seconds: float) -> str:
-        """The device that has this UUID now: `mount UUID=` would ask a cache that can speak of an earlier device of that name."""
+        """The device that has this UUID now: `mount UUID=` would ask a cache that can speak of an
+        earlier device of that name.
+        """
         deadline = self._clock.monotonic() + wait_seconds
         while not (found := self._devices(uuid)):
             if self._clock.monotonic() >= deadline:
                 raise exceptions.StepFailed(
-                    f'The volume {uuid} cannot be found: no device of the guest has a file system with this '
-                    f'UUID. Attach the volume to the server and try again.',
+                    f'The volume {uuid} cannot be found: no device of the guest has a file system '
+                    'with this UUID. Attach the volume to the server and try again.',
                     'VOLUME_NOT_FOUND',
                 )
             self._clock.sleep(0.5)
         if len(found) > 1:
             raise exceptions.StepFailed(
-                f'The volume {uuid} cannot be told from a copy of it: {", ".join(found)} have the same UUID. '
-                f'Detach the copy and try again.',
+                f'The volume {uuid} cannot be told from a copy of it: {", ".join(found)} have the '
+                'same UUID. Detach the copy and try again.',
                 'VOLUME_AMBIGUOUS',
             )
         return found[0]
@@ -185,8 +191,8 @@ class Volume:
     def _busy(self, said: str) -> NoReturn:
         names = ', '.join(self.holders()) or 'no process that can be seen'
         raise exceptions.StepFailed(
-            f'The volume cannot be unmounted from {self._layout.volume}: {said}; it is held by {names}. '
-            f'End what holds it and try again.',
+            f'The volume cannot be unmounted from {self._layout.volume}: {said}; it is held by '
+            f'{names}. End what holds it and try again.',
             'VOLUME_BUSY',
         )
 
@@ -202,7 +208,9 @@ class Volume:
         return mounts.holders(self._layout.volume.stat().st_dev)
 
     def write_fstab(self, uuid: str, filesystem: str) -> None:
-        """See the port.  Other lines stay as they are, byte for byte; `nofail`: a guest without its volume must still boot."""
+        """See the port.  Other lines stay as they are, byte for byte; `nofail`: a guest without its
+        volume must still boot.
+        """
         lines = [
             line for line in self._fstab_lines() if _mount_point(line) != str(self._layout.volume)
         ]
@@ -233,7 +241,8 @@ def _mount_point(line: str) -> str | None:
 
 
 def _device(mount: mounts.Mount) -> str:
-    """The device node of a mount; the kernel's own name for it can be one that this /dev does not have.
+    """The device node of a mount; the kernel's own name for it can be one that this /dev does not
+    have.
 
     :raises StepFailed: VOLUME_UNKNOWN.
     """

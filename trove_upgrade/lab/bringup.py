@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does things that need each other, each as soon as what it needs is done, and as many at once as there are."""
+"""Does things that need each other, each as soon as what it needs is done, and as many at once as
+there are.
+"""
 
 import concurrent.futures
 import dataclasses
@@ -9,7 +11,9 @@ from collections.abc import Callable, Sequence
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """Something to do once, after the parts that it needs.  `action` ends soon after `Bringup.stopping` is set."""
+    """Something to do once, after the parts that it needs.  `action` ends soon after
+    `Bringup.stopping` is set.
+    """
 
     name: str
     action: Callable[[], None]
@@ -39,7 +43,9 @@ class Bringup:
             raise Stopped
 
     def run(self, parts: Sequence[Part]) -> None:
-        """Return when all are done; raise what the first that failed raised, after all others have ended."""
+        """Return when all are done; raise what the first that failed raised, after all others have
+        ended.
+        """
         self._waiting = [part.name for part in parts]
         self._total = len(parts)
         futures: dict[str, concurrent.futures.Future[None]] = {}

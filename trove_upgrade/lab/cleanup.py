@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Leaves nothing: guests, networks, then whatever mount or loop device a crash has left below the run directory."""
+"""Leaves nothing: guests, networks, then whatever mount or loop device a crash has left below the
+run directory.
+"""
 
 import json
 import pathlib
@@ -18,7 +20,9 @@ def hypervisor(layout: Layout) -> None:
 
 
 def mounts(run_dir: pathlib.Path) -> list[str]:
-    """Mount points at or below the run directory, the innermost first.  Source: proc(5), mountinfo, field 5."""
+    """Mount points at or below the run directory, the innermost first.  Source: proc(5), mountinfo,
+    field 5.
+    """
     points = [
         line.split()[4].replace('\\040', ' ')
         for line in pathlib.Path('/proc/self/mountinfo').read_text().splitlines()
@@ -33,8 +37,9 @@ def mounts(run_dir: pathlib.Path) -> list[str]:
 def loop_devices(run_dir: pathlib.Path, root: pathlib.Path = pathlib.Path('/')) -> list[str]:
     """Return the loop devices whose file is below the run directory.
 
-    The kernel lists those of every mount namespace by the path that each has there: another machine's of the same path is told
-    from ours by its inode.  `root` is the root directory of the namespace that attached them, if that was another.
+    The kernel lists those of every mount namespace by the path that each has there: another
+    machine's of the same path is told from ours by its inode.  `root` is the root directory of the
+    namespace that attached them, if that was another.
     """
     listing = subprocess.run(
         ('losetup', '--list', '--json', '--output', 'NAME,BACK-INO,BACK-FILE'),

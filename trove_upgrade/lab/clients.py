@@ -26,7 +26,8 @@ class Clients:
         done = self.attempt(program, *arguments)
         if done.returncode != 0:
             raise errors.CommandFailed(
-                f'{program} {" ".join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}'
+                f'{program} {" ".join(arguments)} ended with '
+                f'{done.returncode}:\n{done.stdout}{done.stderr}'
             )
         return done.stdout
 

@@ -50,7 +50,9 @@ class ServiceStatus:
 
 
 class Cloud:
-    """The cloud in one run directory.  Only one `up` or `down` works on it at a time, across processes."""
+    """The cloud in one run directory.  Only one `up` or `down` works on it at a time, across
+    processes.
+    """
 
     def __init__(self, layout: Layout, environ: Mapping[str, str] = os.environ) -> None:
         self._layout = layout
@@ -59,7 +61,8 @@ class Cloud:
         self._venv = CloudVenv(layout.venvs_dir, layout.log_file('venv'), environ)
 
     def up(self, progress: Progress) -> CloudHandle:
-        """Bring it up; a cloud that is up already is handed back as it is, remains of a crashed one are cleared first.
+        """Bring it up; a cloud that is up already is handed back as it is, remains of a crashed one
+        are cleared first.
 
         What it started it ends again when it fails or is interrupted.
 
@@ -83,7 +86,9 @@ class Cloud:
             self._down(progress)
 
     def prepare(self, progress: Progress) -> None:
-        """What can be made ready without starting a cloud that stays: packages and the virtual environment."""
+        """What can be made ready without starting a cloud that stays: packages and the virtual
+        environment.
+        """
         preflight.require(self._layout, preflight.Machine())
         self._install(progress)
 
@@ -132,7 +137,9 @@ class Cloud:
         return mariadb.create_database(self.settings(), name)
 
     def restart(self, name: str) -> None:
-        """Stop one process of the running cloud and start it again, for tests of what that does to others."""
+        """Stop one process of the running cloud and start it again, for tests of what that does to
+        others.
+        """
         site = self.settings()
         command = {process.name: process for process in self._processes(site)}[name]
         self._supervisor.stop((name,))
@@ -318,8 +325,8 @@ class Cloud:
             held = path.open('a')
         except OSError as error:
             raise errors.LabError(
-                f'Cannot write the lock {path} of the cloud ({error.strerror}). Set {RUN_VARIABLE} to a directory '
-                'below one that can be written.',
+                f'Cannot write the lock {path} of the cloud ({error.strerror}). Set {RUN_VARIABLE} '
+                'to a directory below one that can be written.',
                 code='lab_run_directory',
             ) from error
         with held as lock:
@@ -327,8 +334,8 @@ class Cloud:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise errors.LabError(
-                    f'Cannot change the cloud in {self._layout.run_dir}: another up or down is at work. '
-                    'Wait for it to end.',
+                    f'Cannot change the cloud in {self._layout.run_dir}: another up or down is at '
+                    'work. Wait for it to end.',
                     code='lab_locked',
                 ) from error
             yield

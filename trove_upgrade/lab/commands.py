@@ -35,8 +35,8 @@ def run(
 ) -> None:
     """Run `argv` to its end; its output is appended to `log`.
 
-    It has its own session, so that Ctrl-C reaches us alone and we end it, whole.  `check` is called every now and then: what it
-    raises ends the program too.
+    It has its own session, so that Ctrl-C reaches us alone and we end it, whole.  `check` is called
+    every now and then: what it raises ends the program too.
 
     :raises CommandFailed: it ended with another code than 0, or not within `timeout_seconds`.
     """
@@ -64,7 +64,8 @@ def run(
             raise
     if late:
         raise errors.CommandFailed(
-            f'{argv[0]} did not end within {timeout_seconds:.0f} s; it was stopped. Log: {log}\n{tail(log)}'
+            f'{argv[0]} did not end within {timeout_seconds:.0f} s; it was stopped. Log: '
+            f'{log}\n{tail(log)}'
         )
     if child.returncode != 0:
         raise errors.CommandFailed(

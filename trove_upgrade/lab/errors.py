@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the lab says when it cannot go on: what could not be done, what was found, what to do next."""
+"""What the lab says when it cannot go on: what could not be done, what was found, what to do
+next.
+"""
 
 
 class LabError(Exception):

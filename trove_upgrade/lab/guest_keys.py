@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The key under which the product of one lab encrypts its guests' keys: made once, and gone with the lab."""
+"""The key under which the product of one lab encrypts its guests' keys: made once, and gone with
+the lab.
+"""
 
 import os
 import pathlib
@@ -13,7 +15,9 @@ OPTION = 'guest_key_encryption_keys'
 
 
 def encryption_key(layout: Layout) -> str:
-    """Return the lab's entry for `guest_key_encryption_keys`, made with the first question; later ones get the same."""
+    """Return the lab's entry for `guest_key_encryption_keys`, made with the first question; later
+    ones get the same.
+    """
     path = _path(layout)
     try:
         return path.read_text('ascii')

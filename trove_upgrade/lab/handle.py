@@ -51,7 +51,9 @@ class CloudHandle:
         str  #: where the catalog says that our own API is; `database_api_port` is free to be bound
     )
     database_api_port: int
-    transport_url: str  #: the broker, for our services; guests use the same user and virtual host by their gateway's address
+    #: the broker, for our services; guests use the same user and virtual host by their gateway's
+    #: address
+    transport_url: str
     broker_host: str
     broker_port: int
     mariadb_url: str  #: SQLAlchemy's address without a database name; see `database_url`
@@ -63,7 +65,9 @@ class CloudHandle:
     run_dir: str
 
     def database_url(self, name: str = 'trove') -> str:
-        """SQLAlchemy's address of a database that exists: `trove` is there from the start, and empty."""
+        """SQLAlchemy's address of a database that exists: `trove` is there from the start, and
+        empty.
+        """
         return f'{self.mariadb_url}/{name}?charset=utf8mb4'
 
     @property

@@ -32,7 +32,9 @@ def people(settings: Settings) -> tuple[Person, ...]:
 
 
 def catalog(settings: Settings) -> dict[str, tuple[str, str]]:
-    """Service type -> public and internal address.  Nova's internal one leads through our proxy, which can fail on demand."""
+    """Service type -> public and internal address.  Nova's internal one leads through our proxy,
+    which can fail on demand.
+    """
     ports = settings.ports
     compute, proxied = (
         settings.url(port, '/v2.1') for port in (ports.compute, ports.compute_proxy)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Creates instances as Trove would: a server of the service project, a database on its volume, a row in the instances table."""
+"""Creates instances as Trove would: a server of the service project, a database on its volume, a
+row in the instances table.
+"""
 
 import base64
 import contextlib
@@ -23,7 +25,8 @@ from trove_upgrade.lab.images import provision
 from trove_upgrade.lab.product import Product
 from trove_upgrade.lab.publishing import PublishedVersion
 
-#: Where the agent looks for its key: readable by root alone, beside the files that Trove's own agent reads.
+#: Where the agent looks for its key: readable by root alone, beside the files that Trove's own
+#: agent reads.
 GUEST_KEY_FILE = '/etc/trove/trove-upgrade-guest.key'
 BOOT_SECONDS = 180.0
 HEARD_SECONDS = 60.0
@@ -82,7 +85,8 @@ class InstanceMaker:
         agent_options: dict[str, str] | None = None,
         with_key: bool = True,
     ) -> LabInstance:
-        """A server, its database with `rows` rows, and its registration.  Without `with_key` the guest never had a key of its own.
+        """A server, its database with `rows` rows, and its registration.  Without `with_key` the
+        guest never had a key of its own.
 
         :raises NotReady: the server did not become ACTIVE in time.
         :raises CommandFailed: Nova, the guest or trove-upgrade-manage refused something.
@@ -127,7 +131,9 @@ class InstanceMaker:
         return LabInstance(instance_id, name, server_id, port.address, port.network_id, credentials)
 
     def _register(self, guest: Guest, arguments: tuple[str, ...], *, with_key: bool) -> None:
-        """The key of a guest is made with its registration; an operator carries it into the guest, where the agent finds it by itself."""
+        """The key of a guest is made with its registration; an operator carries it into the guest,
+        where the agent finds it by itself.
+        """
         if not with_key:
             self._product.manage('instance', 'register', *arguments)
             return
@@ -137,7 +143,8 @@ class InstanceMaker:
             guest.write_file(GUEST_KEY_FILE, key.read_text('utf-8'), mode='0600')
 
     def _wait_heard(self, instance_id: str) -> None:
-        """Return once a taskmanager has heard the guest under its key: it speaks to the guest sealed from then on.
+        """Return once a taskmanager has heard the guest under its key: it speaks to the guest
+        sealed from then on.
 
         :raises NotReady: none has in time.
         """
@@ -158,8 +165,8 @@ class InstanceMaker:
             ):
                 if time.monotonic() > deadline:
                     raise errors.NotReady(
-                        f'No taskmanager has heard the guest of instance {instance_id} under its key. See the log of the '
-                        f'taskmanager, and in the guest /var/log/trove.'
+                        f'No taskmanager has heard the guest of instance {instance_id} under its '
+                        'key. See the log of the taskmanager, and in the guest /var/log/trove.'
                     )
                 self._sleep(POLL_SECONDS)
 
@@ -175,7 +182,9 @@ class InstanceMaker:
         metadata: dict[str, str] | None = None,
         agent_options: dict[str, str] | None = None,
     ) -> str:
-        """Have Nova boot a server with the guest's two files in its user data; its id, once it is ACTIVE."""
+        """Have Nova boot a server with the guest's two files in its user data; its id, once it is
+        ACTIVE.
+        """
         user_data = self._user_data(
             instance_id, datastore_version, self.project_id(project), agent_options or {}
         )
@@ -199,8 +208,8 @@ class InstanceMaker:
                 return server_id
             if server['status'] == 'ERROR' or time.monotonic() > deadline:
                 raise errors.NotReady(
-                    f'Server {server_id} of instance {name} did not become ACTIVE: it is {server["status"]}, '
-                    f'{server.get("fault")}. See the logs of nova-compute.'
+                    f'Server {server_id} of instance {name} did not become ACTIVE: it is '
+                    f'{server["status"]}, {server.get("fault")}. See the logs of nova-compute.'
                 )
             self._sleep(POLL_SECONDS)
 
@@ -244,9 +253,14 @@ class InstanceMaker:
         options = ''.join(f'{name} = {value}\n' for name, value in agent_options.items())
         files = {
             '/etc/trove/conf.d/guest_info.conf': '[DEFAULT]\n'
-            f'guest_id = {instance_id}\ndatastore_manager = mariadb\ndatastore_version = {datastore_version}\ntenant_id = {project_id}\n',
+            f'guest_id = {instance_id}\ndatastore_manager = '
+            'mariadb\ndatastore_version = '
+            f'{datastore_version}\ntenant_id = {project_id}\n',
             '/etc/trove/conf.d/trove-guestagent.conf': '[DEFAULT]\n'
-            f'transport_url = {user}@{gateway}:5672/{vhost}\nlog_file = /var/log/trove/trove-upgrade-guestagent.log\n'
+            'transport_url = '
+            f'{user}@{gateway}:5672/{vhost}\nlog_file '
+            '= '
+            '/var/log/trove/trove-upgrade-guestagent.log\n'
             f'\n[trove_upgrade]\n{options}',
         }
         entries = [

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the one-machine cloud keeps its files; every other module of the lab asks here.
 
-Two roots, because they live for different times: the *cache* is shared by all checkouts of one user and survives `down`;
-the *run directory* belongs to the one running cloud and goes away with it.
+Two roots, because they live for different times: the *cache* is shared by all checkouts of one user
+and survives `down`; the *run directory* belongs to the one running cloud and goes away with it.
 """
 
 import dataclasses
@@ -13,7 +13,8 @@ from collections.abc import Mapping
 CACHE_VARIABLE = 'TROVE_UPGRADE_LAB_CACHE'
 RUN_VARIABLE = 'TROVE_UPGRADE_LAB_RUN'
 
-#: Databases and guests' disks live in the run directory: /run is a small tmpfs on most machines, /var/tmp is a disk.
+#: Databases and guests' disks live in the run directory: /run is a small tmpfs on most machines,
+#: /var/tmp is a disk.
 DEFAULT_RUN_DIR = pathlib.Path('/var/tmp/trove-upgrade-lab')  # nosec B108 # of a machine for trials, whose users are trusted
 
 
@@ -62,12 +63,16 @@ class Layout:
 
     @property
     def templates_dir(self) -> pathlib.Path:
-        """Freshly migrated databases with the keys that match them, one per digest of pins and configuration."""
+        """Freshly migrated databases with the keys that match them, one per digest of pins and
+        configuration.
+        """
         return self.cache_dir / 'templates'
 
     @property
     def images_cache(self) -> pathlib.Path:
-        """Guest images as built, and their unpacked root file systems (the hypervisor's lower layers)."""
+        """Guest images as built, and their unpacked root file systems (the hypervisor's lower
+        layers).
+        """
         return self.cache_dir / 'images'
 
     @property
@@ -104,7 +109,9 @@ class Layout:
 
     @property
     def handle_file(self) -> pathlib.Path:
-        """JSON of the running cloud's `CloudHandle`; its presence says that `up` has finished.  Mode 0600."""
+        """JSON of the running cloud's `CloudHandle`; its presence says that `up` has finished.
+        Mode 0600.
+        """
         return self.run_dir / 'cloud.json'
 
     @property
@@ -119,7 +126,9 @@ class Layout:
 
     @property
     def guests_dir(self) -> pathlib.Path:
-        """One directory per guest, named by server id: upper layer, work directory, mount points, records."""
+        """One directory per guest, named by server id: upper layer, work directory, mount points,
+        records.
+        """
         return self.hypervisor_dir / 'guests'
 
     @property

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An HTTP proxy in front of Nova's API that fails on demand, for tests of what an unreliable cloud does to us.
+"""An HTTP proxy in front of Nova's API that fails on demand, for tests of what an unreliable cloud
+does to us.
 
-The catalog's internal compute endpoint leads here, the public one does not.  Without faults it hands everything on unchanged.
+The catalog's internal compute endpoint leads here, the public one does not.  Without faults it
+hands everything on unchanged.
 
 Control (no authentication: it listens on loopback, in a cloud without anything to protect):
 
 * `POST /__faults` with a JSON object of the fields of `Fault`; the answer holds its id
 * `GET /__faults`, `DELETE /__faults`: what is left, and end it all
-* `GET /__requests?method=POST&path=<regular expression>`: `{"count": 2, "requests": [...]}`; `DELETE /__requests` forgets them
+* `GET /__requests?method=POST&path=<regular expression>`: `{"count": 2, "requests": [...]}`;
+  `DELETE /__requests` forgets them
 
 Below `VOLUMES` it is a Cinder without a volume.
 """
@@ -41,9 +44,9 @@ _HOP_BY_HOP = frozenset(
         'content-length',
     )
 )
-#: refuse: answer `status`, Nova never sees it · accept_then_status: Nova sees it, the caller gets `status`
-#: hold: nobody sees it, the connection closes after `seconds` · drop_answer: Nova sees it, the caller gets nothing, after `seconds`
-#: delay: handed on after `seconds`, answered as Nova does
+#: refuse: answer `status`, Nova never sees it · accept_then_status: Nova sees it, the caller gets
+#: `status` hold: nobody sees it, the connection closes after `seconds` · drop_answer: Nova sees it,
+#: the caller gets nothing, after `seconds` delay: handed on after `seconds`, answered as Nova does
 ACTIONS = ('refuse', 'accept_then_status', 'hold', 'drop_answer', 'delay')
 
 
@@ -167,7 +170,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
 
     def handle_one_request(self) -> None:
-        """One request, whatever its method is; the base class would want a method of ours for each."""
+        """One request, whatever its method is; the base class would want a method of ours for
+        each.
+        """
         self.raw_requestline = self.rfile.readline(65537)
         if not self.raw_requestline:
             self.close_connection = True

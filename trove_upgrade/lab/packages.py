@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian packages that the lab needs: what bindep.txt lists under the profile `lab` and the machine has not.
+"""Debian packages that the lab needs: what bindep.txt lists under the profile `lab` and the machine
+has not.
 
-Installing a package must not start a service of the machine, nor have it started at the next boot: the lab brings its own.
+Installing a package must not start a service of the machine, nor have it started at the next boot:
+the lab brings its own.
 """
 
 import contextlib
@@ -82,7 +84,8 @@ def install(names: Sequence[str], log: pathlib.Path, tell: Callable[[str], None]
 
 @contextlib.contextmanager
 def no_service_starts(policy: pathlib.Path = _POLICY) -> Iterator[None]:
-    """Packages' scripts ask this file whether they may start a service; ours says no, and is taken away again.
+    """Packages' scripts ask this file whether they may start a service; ours says no, and is taken
+    away again.
 
     A machine that has such a file keeps it: whoever wrote it has decided.  Source: invoke-rc.d(8).
     """
@@ -121,7 +124,9 @@ def services_of(package_names: set[str]) -> Services:
 
 
 def services_in(file_list: str) -> Services:
-    """Those that a list of packages' files names; templates of units cannot be started, so they do not count."""
+    """Those that a list of packages' files names; templates of units cannot be started, so they do
+    not count.
+    """
     paths = [pathlib.PurePosixPath(line) for line in file_list.splitlines()]
     scripts = {path.name for path in paths if path.parent == pathlib.PurePosixPath('/etc/init.d')}
     units = {

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this machine lacks for a cloud, each in one line that also says what to do; asked before anything is changed."""
+"""What this machine lacks for a cloud, each in one line that also says what to do; asked before
+anything is changed.
+"""
 
 import os
 import pathlib
@@ -137,13 +139,15 @@ def findings(layout: Layout, machine: Facts, ports: Ports = PORTS) -> list[str]:
     found = []
     if machine.python() < (3, 11):
         found.append(
-            'Python is older than 3.11. Use Debian 12 or newer, or name another interpreter with make PYTHON=...'
+            'Python is older than 3.11. Use Debian 12 or newer, or name another interpreter with '
+            'make PYTHON=...'
         )
     if not machine.has_program('apt-get') or not machine.has_program('dpkg-query'):
         found.append('No apt-get: missing packages cannot be installed. Use a Debian 12 machine.')
     if not machine.unshares():
         found.append(
-            'No namespaces: unshare failed. In a container, run it privileged; else enable them in the kernel.'
+            'No namespaces: unshare failed. In a container, run it privileged; else enable them '
+            'in the kernel.'
         )
     if not machine.has_loop_devices():
         found.append(
@@ -179,7 +183,8 @@ def _space(layout: Layout, machine: Facts) -> list[str]:
     memory = machine.memory_bytes()
     if memory < MEMORY_BYTES:
         found.append(
-            f'Too little memory: {_gib(memory)} available, {_gib(MEMORY_BYTES)} needed. End other programs.'
+            f'Too little memory: {_gib(memory)} available, {_gib(MEMORY_BYTES)} needed. End other '
+            'programs.'
         )
     return found
 
@@ -190,8 +195,9 @@ def _taken(machine: Facts, ports: Ports) -> list[str]:
         return []
     return [
         (
-            f'Somebody listens on {HOST} port {", ".join(taken)}. If it is another cloud of ours, end it with '
-            '"trove-upgrade-lab down" in its environment; else see who it is with "ss -ltnp".'
+            f'Somebody listens on {HOST} port {", ".join(taken)}. If it is another cloud of ours, '
+            'end it with "trove-upgrade-lab down" in its environment; else see who it is with "ss '
+            '-ltnp".'
         )
     ]
 
@@ -207,7 +213,8 @@ def require(layout: Layout, machine: Facts, ports: Ports = PORTS) -> None:
 
 
 def main() -> int:
-    """`python3 -m trove_upgrade.lab.preflight`, which needs nothing installed: 0, or 1 after one line for each thing.
+    """`python3 -m trove_upgrade.lab.preflight`, which needs nothing installed: 0, or 1 after one
+    line for each thing.
 
     A cloud of ours that is up already is no obstacle.
     """

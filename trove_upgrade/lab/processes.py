@@ -6,7 +6,8 @@ import os
 import pathlib
 from collections.abc import Iterator
 
-#: Every process of the lab carries this variable (value: its run directory), and so do all its descendants.
+#: Every process of the lab carries this variable (value: its run directory), and so do all its
+#: descendants.
 MARK_VARIABLE = 'TROVE_UPGRADE_LAB_PROCESS_OF'
 
 _PROC = pathlib.Path('/proc')
@@ -24,12 +25,16 @@ class Process:
 
     @property
     def runs(self) -> bool:
-        """True until its last thread has ended: a first thread that ended before others is a zombie, and their sockets are open."""
+        """True until its last thread has ended: a first thread that ended before others is a
+        zombie, and their sockets are open.
+        """
         return self.state != 'Z' or self.threads > 1
 
 
 def read(pid: int) -> Process | None:
-    """The process `pid`, or None when there is none.  Source: proc(5), /proc/pid/stat, fields 3, 6, 20 and 22."""
+    """The process `pid`, or None when there is none.  Source: proc(5), /proc/pid/stat, fields 3, 6,
+    20 and 22.
+    """
     try:
         text = (_PROC / str(pid) / 'stat').read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -56,7 +61,8 @@ def everyone() -> Iterator[Process]:
 def is_marked(pid: int, run_dir: pathlib.Path) -> bool:
     """True for a process of the cloud in `run_dir`.
 
-    One with another root directory belongs to another machine, whose run directory has the same path: see lab/bare.
+    One with another root directory belongs to another machine, whose run directory has the same
+    path: see lab/bare.
     """
     try:
         block = (_PROC / str(pid) / 'environ').read_bytes()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our own control plane beside the cloud's: the API under uWSGI and one taskmanager, as an operator would run them.
+"""Our own control plane beside the cloud's: the API under uWSGI and one taskmanager, as an operator
+would run them.
 
 It is started from console scripts alone: the lab imports nothing of the product.
 """
@@ -39,7 +40,9 @@ class Product:
         name: str = 'trove-upgrade',
         config_file: pathlib.Path | None = None,
     ) -> None:
-        """`config_file` is Trove's own where we run beside it; it is not written here then, and `configure` is not for it."""
+        """`config_file` is Trove's own where we run beside it; it is not written here then, and
+        `configure` is not for it.
+        """
         self._layout = layout
         self._handle = handle
         self._supervisor = supervisor
@@ -210,7 +213,9 @@ class Product:
         }
 
     def _env(self, **more: str) -> dict[str, str]:
-        """Small and the same everywhere; the checkout on the path, so that a test may run services from its own entry points."""
+        """Small and the same everywhere; the checkout on the path, so that a test may run services
+        from its own entry points.
+        """
         return {
             'PATH': f'{self._programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
             'HOME': '/root',

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shows what is being done and how far it is: one line that changes on a terminal, a line now and then in a log."""
+"""Shows what is being done and how far it is: one line that changes on a terminal, a line now and
+then in a log.
+"""
 
 import contextlib
 import sys
@@ -37,7 +39,9 @@ class Progress:
 
     @contextlib.contextmanager
     def phase(self, title: str) -> Iterator[Phase]:
-        """Run a phase.  Its end, with the time it took, is shown once; how it failed is the caller's to say."""
+        """Run a phase.  Its end, with the time it took, is shown once; how it failed is the
+        caller's to say.
+        """
         current = _Current(title, self._clock())
         done = threading.Event()
         painter = threading.Thread(target=self._paint, args=(current, done), daemon=True)

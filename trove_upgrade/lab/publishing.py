@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator does to offer a version: put the image into Glance, register the version, load its target facts."""
+"""What an operator does to offer a version: put the image into Glance, register the version, load
+its target facts.
+"""
 
 import dataclasses
 import json
@@ -80,7 +82,8 @@ def register(
     datastore: str = 'mariadb',
     name: str | None = None,
 ) -> PublishedVersion:
-    """Register the version that this image holds, under the server's full number unless `name` says otherwise.
+    """Register the version that this image holds, under the server's full number unless `name` says
+    otherwise.
 
     :raises CommandFailed: trove-upgrade-manage refused it.
     """

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A port on the host's loopback that leads to a guest: for clients that cannot enter a network namespace."""
+"""A port on the host's loopback that leads to a guest: for clients that cannot enter a network
+namespace.
+"""
 
 import contextlib
 import selectors
@@ -52,7 +54,9 @@ def _pump(one: socket.socket, other: socket.socket) -> None:
 
 @contextlib.contextmanager
 def relay(connect: Callable[[], socket.socket]) -> Iterator[int]:
-    """Listen on a free port of loopback for as long as the context lasts; `connect` makes each connection to the guest."""
+    """Listen on a free port of loopback for as long as the context lasts; `connect` makes each
+    connection to the guest.
+    """
     with _Server(connect) as server:
         thread = threading.Thread(
             target=server.serve_forever, kwargs={'poll_interval': 0.1}, daemon=True

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A very small JSON client for the cloud's own APIs: set-up only, so that the lab needs no client library."""
+"""A very small JSON client for the cloud's own APIs: set-up only, so that the lab needs no client
+library.
+"""
 
 import json
 import urllib.error
@@ -29,7 +31,8 @@ class Session:
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def request(self, method: str, url: str, body: Any = None, subject: str | None = None) -> Any:
-        """The parsed answer, or None where it is empty.  `subject` is the token that Keystone is asked about.
+        """The parsed answer, or None where it is empty.  `subject` is the token that Keystone is
+        asked about.
 
         :raises CommandFailed: the service refused it, or cannot be reached.
         """

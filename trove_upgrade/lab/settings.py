@@ -84,7 +84,9 @@ class Settings:
 
     @property
     def plugins_dir(self) -> pathlib.Path:
-        """On the services' PYTHONPATH: this package, and the entry point of the mechanism driver; nothing else of the checkout."""
+        """On the services' PYTHONPATH: this package, and the entry point of the mechanism driver;
+        nothing else of the checkout.
+        """
         return self.layout.run_dir / 'plugins'
 
     @property
@@ -112,7 +114,9 @@ class Settings:
 
     @property
     def trove_transport_url(self) -> str:
-        """The broker as our services and our guests use it: a virtual host of their own, where a guest cannot reach Nova."""
+        """The broker as our services and our guests use it: a virtual host of their own, where a
+        guest cannot reach Nova.
+        """
         return (
             f'rabbit://trove:{self.secrets.broker_trove}@{HOST}:{self.ports.broker}/{BROKER_VHOST}'
         )

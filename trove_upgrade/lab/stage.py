@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cloud with our services on it and two versions to move between: where the demo and the functional tests begin."""
+"""The cloud with our services on it and two versions to move between: where the demo and the
+functional tests begin.
+"""
 
 import dataclasses
 import json
@@ -20,7 +22,8 @@ from trove_upgrade.lab.progress import Phase, Progress
 from trove_upgrade.lab.publishing import ImageFile, PublishedVersion
 from trove_upgrade.lab.supervisor import Supervisor
 
-#: With these, tests see soon what an operator's cloud takes minutes for: a takeover, a guest that never comes.
+#: With these, tests see soon what an operator's cloud takes minutes for: a takeover, a guest that
+#: never comes.
 QUICK: Mapping[str, object] = {
     'lease_seconds': 5,
     'compute_timeout': 6,
@@ -54,7 +57,8 @@ def build_images(layout: Layout, tell: Phase, *wanted: recipes.Recipe) -> list[I
 def set_stage(
     layout: Layout, cloud: Cloud, progress: Progress, options: Mapping[str, object] | None = None
 ) -> Stage:
-    """Cloud up, images built and uploaded, our services running, both versions registered.  Safe to repeat.
+    """Cloud up, images built and uploaded, our services running, both versions registered.  Safe to
+    repeat.
 
     `options` go into [trove_upgrade] of our services.
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts the cloud's processes, waits until they answer, and stops them, also from another process than the one that started them.
+"""Starts the cloud's processes, waits until they answer, and stops them, also from another process
+than the one that started them.
 
-Each process leads its own session: Ctrl-C in the terminal reaches only us, and whatever it forks is found again.  What was started
-stands in one record per process; before anything is signalled its start time is compared, because pids are used again.
-What a crash kept from being recorded is found by the variable that each process carries in its environment.
+Each process leads its own session: Ctrl-C in the terminal reaches only us, and whatever it forks is
+found again.  What was started stands in one record per process; before anything is signalled its
+start time is compared, because pids are used again. What a crash kept from being recorded is found
+by the variable that each process carries in its environment.
 """
 
 import contextlib
@@ -60,9 +62,11 @@ class Record:
     def members(
         self, everyone: Iterable[processes.Process] | None = None
     ) -> list[processes.Process]:
-        """The process and all that stayed in its session; empty when its pid means another process today.
+        """The process and all that stayed in its session; empty when its pid means another process
+        today.
 
-        A leader that is gone proves nothing against its children: the kernel gives out no pid that names a session.
+        A leader that is gone proves nothing against its children: the kernel gives out no pid that
+        names a session.
         """
         if processes.boot_id() != self.boot_id:
             return []
@@ -145,7 +149,8 @@ class Supervisor:
     def wait_ready(self, name: str, probe: Callable[[], bool], timeout_seconds: float) -> None:
         """Return once `probe` is true.
 
-        :raises NotReady: the process died before, or the time is over; the end of its log is in the message.
+        :raises NotReady: the process died before, or the time is over; the end of its log is in the
+            message.
         """
         log = self._logs_dir / f'{name}.log'
         deadline = self._clock() + timeout_seconds
@@ -156,7 +161,8 @@ class Supervisor:
                 )
             if self._clock() > deadline:
                 raise errors.NotReady(
-                    f'{name} was not ready after {timeout_seconds:.0f} s. Log: {log}\n{commands.tail(log)}'
+                    f'{name} was not ready after {timeout_seconds:.0f} s. Log: '
+                    f'{log}\n{commands.tail(log)}'
                 )
             self._sleep(READY_POLL_SECONDS)
 
@@ -166,7 +172,9 @@ class Supervisor:
         self._end([record for record in self.records() if record.name in wanted])
 
     def stop_all(self, tell: Callable[[str], None] = lambda _text: None) -> None:
-        """End all that is on record, stage by stage, and then what a crash left without a record.  Safe to repeat."""
+        """End all that is on record, stage by stage, and then what a crash left without a record.
+        Safe to repeat.
+        """
         records = self.records()
         for stage in sorted({record.stage for record in records}, reverse=True):
             group = [record for record in records if record.stage == stage]
@@ -175,7 +183,9 @@ class Supervisor:
         self.end_strays()
 
     def end_strays(self) -> None:
-        """Kill every process that carries our mark but stands in no record: they have no state worth a goodbye."""
+        """Kill every process that carries our mark but stands in no record: they have no state
+        worth a goodbye.
+        """
         strays = [
             process
             for process in processes.everyone()
@@ -200,7 +210,9 @@ class Supervisor:
             (self._pids_dir / f'{record.name}.json').unlink(missing_ok=True)
 
     def _ask_to_end(self, records: list[Record]) -> None:
-        """SIGTERM, and wait as long as each is given.  A leader tells its own workers; once it is gone, they are told."""
+        """SIGTERM, and wait as long as each is given.  A leader tells its own workers; once it is
+        gone, they are told.
+        """
         started = self._clock()
         told: set[tuple[int, int]] = set()
         while records:
@@ -243,7 +255,9 @@ def _same_runs(process: processes.Process) -> bool:
 
 
 def _send(process: processes.Process, number: signal.Signals) -> None:
-    """Signal exactly this process: the descriptor is opened first, so the number cannot come to mean another."""
+    """Signal exactly this process: the descriptor is opened first, so the number cannot come to
+    mean another.
+    """
     try:
         descriptor = os.pidfd_open(process.pid)
     except ProcessLookupError:
@@ -258,7 +272,8 @@ def _send(process: processes.Process, number: signal.Signals) -> None:
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait outside while we clean up; a second Ctrl-C must not leave half of it behind.
+    """Ctrl-C and SIGTERM wait outside while we clean up; a second Ctrl-C must not leave half of it
+    behind.
 
     Python's signals belong to the main thread; in any other this does nothing.
     """

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Freshly migrated databases, made once and kept in the cache: a new cloud copies them and starts in seconds.
+"""Freshly migrated databases, made once and kept in the cache: a new cloud copies them and starts
+in seconds.
 
 What belongs to them is kept with them: the secrets that they remember, and Keystone's keys.
 """
@@ -76,7 +77,8 @@ class Builder:
         self._tell = tell
 
     def build(self, template: pathlib.Path) -> None:
-        """Migrate, populate, stop, keep.  What it leaves in the run directory when it fails, the caller clears.
+        """Migrate, populate, stop, keep.  What it leaves in the run directory when it fails, the
+        caller clears.
 
         :raises LabError: a migration or a service failed.
         """

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cloud's own virtual environment, from the pins in constraints/cloud.txt.
 
-It is apart from the product's, because Nova and its like pin what the product must be free of.  It is kept in the cache under the
-digest of its pins and its interpreter; a directory without the mark `.complete` is a broken installation and is made anew.
+It is apart from the product's, because Nova and its like pin what the product must be free of.  It
+is kept in the cache under the digest of its pins and its interpreter; a directory without the mark
+`.complete` is a broken installation and is made anew.
 """
 
 import collections
@@ -32,10 +33,11 @@ def pins_file(name: str = 'cloud') -> pathlib.Path:
 def uv_settings(
     pip_config: Iterable[str], exists: Callable[[str], bool] = os.path.exists
 ) -> dict[str, str]:
-    """Environment that makes uv use the package indexes that pip would: `pip_config` is the output of `pip config list`.
+    """Environment that makes uv use the package indexes that pip would: `pip_config` is the output
+    of `pip config list`.
 
-    pip lists its files before the environment, so a later line wins, as it does for pip.  A local index that is not there is
-    left out: pip only warns about it, uv fails.
+    pip lists its files before the environment, so a later line wins, as it does for pip.  A local
+    index that is not there is left out: pip only warns about it, uv fails.
     """
     found: dict[str, str] = {}
     for line in pip_config:

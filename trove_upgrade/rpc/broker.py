@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asks the brokers of `transport_url` or `guest_transport_url` whether they let us in.  For a tool in front of which somebody waits; services just connect.
+"""Asks the brokers of `transport_url` or `guest_transport_url` whether they let us in.  For a tool
+in front of which somebody waits; services just connect.
 
-oslo.messaging itself cannot be asked: it tries to connect for ever, whatever time-out a call has (18.3.1).
+oslo.messaging itself cannot be asked: it tries to connect for ever, whatever time-out a call has
+(18.3.1).
 """
 
 import dataclasses
@@ -32,9 +34,11 @@ class Broker:
 def ask(
     conf: cfg.ConfigOpts, timeout_seconds: float, at: place.Place = place.SERVICES
 ) -> list[Broker]:
-    """Log in to each broker; empty for a transport that has none (fake).  At most `timeout_seconds` for each connection and each answer.
+    """Log in to each broker; empty for a transport that has none (fake).  At most `timeout_seconds`
+    for each connection and each answer.
 
-    :raises TransportInvalid, ConfigurationInvalid: the URL cannot be understood, or its driver cannot be loaded.
+    :raises TransportInvalid, ConfigurationInvalid: the URL cannot be understood, or its driver
+        cannot be loaded.
     """
     url = _url_of(conf, at)
     found = []
@@ -56,7 +60,8 @@ def ask(
 def consumers(
     conf: cfg.ConfigOpts, queue: str, timeout_seconds: float, at: place.Place = place.SERVICES
 ) -> int | None:
-    """How many processes listen on a queue; None where that cannot be asked (another kind of transport, or no broker lets us in).
+    """How many processes listen on a queue; None where that cannot be asked (another kind of
+    transport, or no broker lets us in).
 
     Quiet: nothing is sent, and nothing is made.
     """
@@ -76,9 +81,11 @@ def consumers(
 def connect(
     conf: cfg.ConfigOpts, timeout_seconds: float, at: place.Place = place.SERVICES
 ) -> tuple[Any, str]:
-    """A connection to the first broker that lets us in, to be released, or None; and why those before it did not.
+    """A connection to the first broker that lets us in, to be released, or None; and why those
+    before it did not.
 
-    :raises transport.TransportInvalid: the URL cannot be understood, or its driver cannot be loaded.
+    :raises transport.TransportInvalid: the URL cannot be understood, or its driver cannot be
+        loaded.
     """
     url = _url_of(conf, at)
     if url.transport not in _AMQP:
@@ -153,6 +160,8 @@ def _ssl(options: Any, query: dict[str, str]) -> dict[str, Any] | bool:
 
 
 def reason(error: BaseException) -> str:
-    """In one line.  What AMQP and the system say holds no password: they are not told it, or do not repeat it."""
+    """In one line.  What AMQP and the system say holds no password: they are not told it, or do not
+    repeat it.
+    """
     text = ' '.join(str(error).split())
     return text or type(error).__name__

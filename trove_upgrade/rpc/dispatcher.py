@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Dispatcher of the RPC servers: a message of another form ends in one line of the log.
 
-oslo.messaging writes the traceback of everything that leaves an endpoint, with the words of the message in it, and hands what
-another wrote to the endpoint as keyword arguments.  Each account of the broker can send such messages.
+oslo.messaging writes the traceback of everything that leaves an endpoint, with the words of the
+message in it, and hands what another wrote to the endpoint as keyword arguments.  Each account of
+the broker can send such messages.
 """
 
 from collections.abc import Mapping
@@ -30,7 +31,8 @@ class MessageInvalid(exceptions.TroveUpgradeError):
 
 
 class Dispatcher(oslo_dispatcher.RPCDispatcher):
-    """oslo.messaging's, with an edge: the caller gets the error as ever, the log one line without the caller's words.
+    """oslo.messaging's, with an edge: the caller gets the error as ever, the log one line without
+    the caller's words.
 
     What is dropped by the thousand has no line of its own.
     """
@@ -40,7 +42,8 @@ class Dispatcher(oslo_dispatcher.RPCDispatcher):
 
         What is `Unanswered` gets no reply.
 
-        :raises ExpectedException: the message has another form, no endpoint has its method or version, or the endpoint refused.
+        :raises ExpectedException: the message has another form, no endpoint has its method or
+            version, or the endpoint refused.
         """
         try:
             _require_form(incoming.message)
@@ -55,7 +58,8 @@ class Dispatcher(oslo_dispatcher.RPCDispatcher):
             raise oslo_dispatcher.ExpectedException from None
         except (oslo_messaging.UnsupportedVersion, oslo_dispatcher.NoSuchMethod):
             LOG.warning(
-                'A call was refused: there is no such method, version or namespace here. Look which release the caller has.'
+                'A call was refused: there is no such method, version or namespace here. Look '
+                'which release the caller has.'
             )
             raise oslo_dispatcher.ExpectedException from None
 

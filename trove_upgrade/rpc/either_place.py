@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls a guest at that one of two places where it listens.
 
-While guests change over to a place of their own, some listen there already and others where they did before; a rollback takes one
-back.  No table tells which: the broker knows whether a queue is there, and an answer tells the rest.
+While guests change over to a place of their own, some listen there already and others where they
+did before; a rollback takes one back.  No table tells which: the broker knows whether a queue is
+there, and an answer tells the rest.
 """
 
 import contextlib
@@ -13,7 +14,8 @@ from typing import Any
 
 import oslo_messaging
 
-#: The broker returns what it has no queue for, at once: the guest has never listened there, or its queue has gone.
+#: The broker returns what it has no queue for, at once: the guest has never listened there, or its
+#: queue has gone.
 _RETURNED_IF_NO_QUEUE = oslo_messaging.TransportOptions(at_least_once=True)
 
 
@@ -22,7 +24,8 @@ class Caller:
     """One place's client."""
 
     client: Any  #: oslo.messaging's RPC client, or a test's stand-in
-    #: Raises MessagingUnavailable where no broker accepts connections; asked until the first answer: only that call could hang.
+    #: Raises MessagingUnavailable where no broker accepts connections; asked until the first
+    #: answer: only that call could hang.
     require_broker: Callable[[], None]
     connected: bool = False
 
@@ -30,10 +33,11 @@ class Caller:
 class EitherPlace:
     """Stands in for an RPC client.  Safe to share between threads.
 
-    A call goes to the place of the last answer, at first to the guests'. Where the broker has no queue of the guest there, the same
-    call goes to the other place. A call without an answer is not sent again, as it may have arrived: the next one goes to the other
-    place first. So a queue that a guest has left behind costs one time-out, and locks nothing out.  Nor does one that another account
-    has made: `doubt` an answer that was not the guest's.
+    A call goes to the place of the last answer, at first to the guests'. Where the broker has no
+    queue of the guest there, the same call goes to the other place. A call without an answer is not
+    sent again, as it may have arrived: the next one goes to the other place first. So a queue that
+    a guest has left behind costs one time-out, and locks nothing out.  Nor does one that another
+    account has made: `doubt` an answer that was not the guest's.
     """
 
     def __init__(self, guests: Caller, services: Caller) -> None:

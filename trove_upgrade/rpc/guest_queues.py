@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asks the broker what it would answer to a rebuilt guest: exchange and queues exist, and take no other arguments.
+"""Asks the broker what it would answer to a rebuilt guest: exchange and queues exist, and take no
+other arguments.
 
-RabbitMQ refuses to declare an exchange or a queue again with other arguments (406, a failed precondition). oslo.messaging takes the
-arguments from `[oslo_messaging_rabbit]`; a guest whose configuration lacks an option that the servers or its own queue were made
-with never listens, and says so in its own log alone.
+RabbitMQ refuses to declare an exchange or a queue again with other arguments (406, a failed
+precondition). oslo.messaging takes the arguments from `[oslo_messaging_rabbit]`; a guest whose
+configuration lacks an option that the servers or its own queue were made with never listens, and
+says so in its own log alone.
 
-Source: oslo.messaging 18.3.1, _drivers/impl_rabbit.py: Consumer, _get_queue_arguments and Connection.declare_topic_consumer.
+Source: oslo.messaging 18.3.1, _drivers/impl_rabbit.py: Consumer, _get_queue_arguments and
+Connection.declare_topic_consumer.
 """
 
 import contextlib
@@ -51,10 +54,12 @@ class Declared:
 
 
 class GuestQueues:
-    """Implements `domain.ports.GuestBroker`, as the users of the taskmanager's URLs.  Safe to share between threads.
+    """Implements `domain.ports.GuestBroker`, as the users of the taskmanager's URLs.  Safe to share
+    between threads.
 
-    Asked is the virtual host that the guest's configuration names: the one of `guest_transport_url`, or that of the services, where
-    guests may stay and where the agent of Trove is always.
+    Asked is the virtual host that the guest's configuration names: the one of
+    `guest_transport_url`, or that of the services, where guests may stay and where the agent of
+    Trove is always.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, timeout_seconds: float) -> None:
@@ -63,7 +68,9 @@ class GuestQueues:
         self._timeout = timeout_seconds
 
     def refusal(self, instance_id: str, files: Mapping[str, str]) -> str | None:
-        """See the port.  Nothing is made: only what exists is declared again, which changes nothing."""
+        """See the port.  Nothing is made: only what exists is declared again, which changes
+        nothing.
+        """
         with (
             contextlib.suppress(cfg.Error, exceptions.TroveUpgradeError, ValueError),
             _configured(files) as guest,
@@ -210,7 +217,8 @@ def _in_memory(text: str) -> Iterator[str]:
 
 
 def declared(conf: cfg.ConfigOpts, at: place.Place = place.SERVICES) -> Declared | None:
-    """Return what a process with this configuration declares; None for a transport without exchanges.
+    """Return what a process with this configuration declares; None for a transport without
+    exchanges.
 
     What stands in the URL goes before the options.
 
@@ -266,7 +274,9 @@ def _declare_queue(connection: Any, name: str, wanted: Declared) -> str | None:
 
 
 def _asked(connection: Any, what: str, declare: Callable[[Any, bool], None]) -> str | None:
-    """Return the broker's no to declaring again what exists; None where it does not exist or must not be asked for."""
+    """Return the broker's no to declaring again what exists; None where it does not exist or must
+    not be asked for.
+    """
     try:
         declare(connection.channel(), True)
         declare(connection.channel(), False)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Client side of the guest agent's RPC API: sealed where the guest has a key, else as it was before there were keys."""
+"""Client side of the guest agent's RPC API: sealed where the guest has a key, else as it was before
+there were keys.
+"""
 
 import functools
 import re
@@ -43,13 +45,16 @@ class GuestAgentAPI:
     Version history; a line is never edited once it has been released:
 
     * 1.0 - pre_upgrade(), post_upgrade(upgrade_info): the specification's two
-    * 1.1 - check_upgrade, pre_upgrade, abort_upgrade, post_upgrade, verify_upgrade, finish_upgrade, each with the fields of
-      `domain.guest.GuestCall` as keyword arguments, and a `domain.guest.GuestAnswer` as a dictionary
+    * 1.1 - check_upgrade, pre_upgrade, abort_upgrade, post_upgrade, verify_upgrade, finish_upgrade,
+      each with the fields of `domain.guest.GuestCall` as keyword arguments, and a
+      `domain.guest.GuestAnswer` as a dictionary
 
-    * 1.2 - sealed(envelope): each method of 1.1, and greet, in an envelope; the answer is in one, too
+    * 1.2 - sealed(envelope): each method of 1.1, and greet, in an envelope; the answer is in one,
+      too
 
-    A guest that has spoken under its key is asked by 1.2 alone.  Any other one is asked by 1.1, and an agent that knows only 1.0
-    in that way for what 1.0 has; all else is answered here, as it would.
+    A guest that has spoken under its key is asked by 1.2 alone.  Any other one is asked by 1.1, and
+    an agent that knows only 1.0 in that way for what 1.0 has; all else is answered here, as it
+    would.
     """
 
     def __init__(
@@ -64,10 +69,12 @@ class GuestAgentAPI:
         is_required: bool = True,
         doubt: Callable[[str], None] = lambda _topic: None,
     ) -> None:
-        """`require_broker` is asked until the first call has been answered: only that one could hang.
+        """`require_broker` is asked until the first call has been answered: only that one could
+        hang.
 
-        `keys`: None where nothing is sealed.  `is_required`: False lets a guest with a key be asked unsealed where it cannot be otherwise.
-        `doubt` is called with the topic of a guest in whose place something else has answered.
+        `keys`: None where nothing is sealed.  `is_required`: False lets a guest with a key be asked
+        unsealed where it cannot be otherwise. `doubt` is called with the topic of a guest in whose
+        place something else has answered.
         """
         self._client = client
         self._require_broker = require_broker
@@ -96,7 +103,8 @@ class GuestAgentAPI:
     ) -> Self:
         """With transports of its own unless one is handed in.  Connects at the first call.
 
-        Where guests have a virtual host of their own, each is called there or at the services', where it still listens: see `either_place`.
+        Where guests have a virtual host of their own, each is called there or at the services',
+        where it still listens: see `either_place`.
         """
         options = conf[our_conf.GROUP]
         name = functools.partial(
@@ -141,7 +149,9 @@ class GuestAgentAPI:
         return self._ask('finish_upgrade', call)
 
     def greet(self, instance_id: str) -> None:
-        """Let the guest tell in which start of its agent it is; nothing is done where it has no key.  Raises as the other calls."""
+        """Let the guest tell in which start of its agent it is; nothing is done where it has no
+        key.  Raises as the other calls.
+        """
         known = self._known(instance_id, 'greet')
         if known is not None and self._sealed is not None:
             self._answered(self._sealed, known, 'greet', {})
@@ -190,7 +200,8 @@ class GuestAgentAPI:
                 code=CODE_INTERNAL,
                 message=(
                     f'The guest agent of instance {call.instance_id} could not carry out {method}: '
-                    f'{answers.message(f"{error.exc_type}{_place(error)}: {error.value}")}. Look into the log of the agent.'
+                    f'{answers.message(f"{error.exc_type}{_place(error)}: {error.value}")}. Look '
+                    'into the log of the agent.'
                 ),
             )
         except answers.AnswerOutOfBounds as error:
@@ -198,8 +209,9 @@ class GuestAgentAPI:
                 guest.JobState.FAILED,
                 code=CODE_BOUNDS,
                 message=(
-                    f'The guest agent of instance {call.instance_id} answered {method} with more than is taken, or in another form: {error}. '
-                    f'Nothing of it was kept. Look at the agent in the guest and at its version.'
+                    f'The guest agent of instance {call.instance_id} answered {method} with more '
+                    f'than is taken, or in another form: {error}. Nothing of it was kept. Look at '
+                    'the agent in the guest and at its version.'
                 ),
             )
         except (
@@ -213,14 +225,17 @@ class GuestAgentAPI:
                 guest.JobState.FAILED,
                 code=CODE_INTERNAL,
                 message=(
-                    f'The guest agent of instance {call.instance_id} answered {method} in a form that cannot be read: '
+                    f'The guest agent of instance {call.instance_id} answered {method} in a form '
+                    'that cannot be read: '
                     f'{origin.of(error.__cause__ if isinstance(error, Unreadable) and error.__cause__ else error)}. '
-                    f'Look which version of the agent runs there.'
+                    'Look which version of the agent runs there.'
                 ),
             )
 
     def _asked(self, method: str, call: guest.GuestCall) -> guest.GuestAnswer:
-        """Return the answer, by whichever version; raises whatever the guest made the library raise."""
+        """Return the answer, by whichever version; raises whatever the guest made the library
+        raise.
+        """
         known = self._known(call.instance_id, method)
         if known is not None and self._sealed is not None:
             try:
@@ -231,7 +246,8 @@ class GuestAgentAPI:
                 if self._is_required or error.reason is not sealed_calls.Reason.TOO_OLD:
                     raise
                 LOG.warning(
-                    'Instance %s is asked unsealed, as guest_rpc_security lets it be: its agent knows no sealed calls',
+                    'Instance %s is asked unsealed, as guest_rpc_security lets it be: its agent '
+                    'knows no sealed calls',
                     call.instance_id,
                 )
         try:
@@ -269,8 +285,8 @@ class GuestAgentAPI:
             state,
             code=CODE_TOO_OLD,
             message=(
-                f'The guest agent of instance {call.instance_id} cannot be asked for {method}: it knows RPC 1.0 only. '
-                f'Install an agent that knows 1.1 in the guest first.'
+                f'The guest agent of instance {call.instance_id} cannot be asked for {method}: it '
+                'knows RPC 1.0 only. Install an agent that knows 1.1 in the guest first.'
             ),
         )
 
@@ -283,8 +299,9 @@ class GuestAgentAPI:
                 guest.JobState.FAILED,
                 code=upgrade_info.CODE,
                 message=(
-                    f'Instance {call.instance_id} was not rebuilt: the upgrade_info that its guest agent, of RPC 1.0, returned is not of its form, '
-                    f'{error}. Look at the agent in the guest.'
+                    f'Instance {call.instance_id} was not rebuilt: the upgrade_info that its guest '
+                    f'agent, of RPC 1.0, returned is not of its form, {error}. Look at the agent '
+                    'in the guest.'
                 ),
             )
         return _made_up(
@@ -350,7 +367,9 @@ def _made_up(
     started: bool | None = None,
     result: dict[str, Any] | None = None,
 ) -> guest.GuestAnswer:
-    """An answer in the place of an agent that could not give one: it knows neither boot id nor server."""
+    """An answer in the place of an agent that could not give one: it knows neither boot id nor
+    server.
+    """
     return guest.GuestAnswer(
         state=state,
         message=message,

@@ -16,7 +16,9 @@ _BROKER_SECONDS = 5.0
 
 
 class Listener:
-    """Starts in a thread of its own, as it waits for the broker; one whose broker is away holds up no other."""
+    """Starts in a thread of its own, as it waits for the broker; one whose broker is away holds up
+    no other.
+    """
 
     def __init__(self, conf: cfg.ConfigOpts, at: place.Place, host: str, endpoint: Any) -> None:
         self._conf = conf
@@ -37,7 +39,8 @@ class Listener:
             self._server.stop()
 
     def leave(self) -> None:
-        """The queue of this host goes with its last taskmanager; the shared one keeps what guests tell until another one starts.
+        """The queue of this host goes with its last taskmanager; the shared one keeps what guests
+        tell until another one starts.
 
         Waits for the broker.
         """
@@ -60,7 +63,8 @@ class Listener:
             server.start()
         except Exception:
             LOG.exception(
-                'The RPC server could not be started: no nudge or heartbeat is heard. Look at %s and start it again',
+                'The RPC server could not be started: no nudge or heartbeat is heard. Look at %s '
+                'and start it again',
                 self._at.option,
             )
             return

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Moments of guests' sessions, as their answers have told them: so that a request can name the latest one at which it may be begun.
+"""Moments of guests' sessions, as their answers have told them: so that a request can name the
+latest one at which it may be begun.
 
 Each side counts by a clock that nothing sets, and neither has to know the other's time of day.
 """
@@ -45,7 +46,8 @@ class Moments:
     def latest(self, key_id: str, session: str, seconds: float) -> int:
         """Return the session's moment in `seconds`, never too early; 0: it is not known.
 
-        Too late by as long as the last answer took at most: the guest may have told its moment at that answer's end.
+        Too late by as long as the last answer took at most: the guest may have told its moment at
+        that answer's end.
         """
         with self._lock:
             met = self._met.get(key_id)

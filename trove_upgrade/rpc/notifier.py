@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Notifications: `trove.upgrade.start`, `.end` and `.error` for whoever listens.
 
-The payload is the outbox event's, with `event_id` and `payload_version` added; the event id tells repetitions apart.
+The payload is the outbox event's, with `event_id` and `payload_version` added; the event id tells
+repetitions apart.
 """
 
 import datetime
@@ -26,15 +27,18 @@ EVENT_TYPES = {
 
 _PRIORITIES = {'start': 'INFO', 'end': 'INFO', 'error': 'ERROR'}
 
-#: The drivers of oslo.messaging that put a message on a broker, and the envelope that each of them uses.
+#: The drivers of oslo.messaging that put a message on a broker, and the envelope that each of them
+#: uses.
 _ENVELOPES = {'messaging': 1.0, 'messagingv2': 2.0}
 
 
 class MessagingNotifier:
-    """Implements `domain.ports.Notifier` over the configured drivers of `[oslo_messaging_notifications]`.
+    """Implements `domain.ports.Notifier` over the configured drivers of
+    `[oslo_messaging_notifications]`.
 
-    oslo.messaging's own Notifier logs and forgets what a driver could not send; here returning means sent, so messages for a
-    broker are handed to the transport directly.  Drivers that have no broker (log, test, noop) go the usual way.
+    oslo.messaging's own Notifier logs and forgets what a driver could not send; here returning
+    means sent, so messages for a broker are handed to the transport directly.  Drivers that have no
+    broker (log, test, noop) go the usual way.
     """
 
     def __init__(
@@ -76,7 +80,8 @@ class MessagingNotifier:
         )
 
     def send(self, event: upgrade.OutboxEvent) -> None:
-        """To every driver and topic; a repetition after a partial failure carries the same event id.
+        """To every driver and topic; a repetition after a partial failure carries the same event
+        id.
 
         :raises MessagingUnavailable: not sent to all; try later.
         """

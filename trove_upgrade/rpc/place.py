@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The places at the broker where messages go: the services' and, where an operator has set them apart, the guests'."""
+"""The places at the broker where messages go: the services' and, where an operator has set them
+apart, the guests'.
+"""
 
 import dataclasses
 from typing import Any
@@ -33,7 +35,9 @@ def of_guests(conf: cfg.ConfigOpts) -> Place:
 
 
 def of_taskmanagers(conf: cfg.ConfigOpts) -> tuple[Place, ...]:
-    """All places that a taskmanager listens at, the guests' first.  One where both options mean the same."""
+    """All places that a taskmanager listens at, the guests' first.  One where both options mean the
+    same.
+    """
     guests = of_guests(conf)
     if guests == SERVICES or _meaning(conf, guests) == _meaning(conf, SERVICES):
         return (SERVICES,)

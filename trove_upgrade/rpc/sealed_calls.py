@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sealed calls: a request and its answer under the key of the guest, over a broker that each guest has an account of.
+"""Sealed calls: a request and its answer under the key of the guest, over a broker that each guest
+has an account of.
 
-What is not sealed with the guest's key is no answer, whatever it tells: each account of the broker can send one.
+What is not sealed with the guest's key is no answer, whatever it tells: each account of the broker
+can send one.
 """
 
 import enum
@@ -24,15 +26,19 @@ from trove_upgrade.sealing.ports import GuestKeys, KnownKey
 VERSION = '1.2'
 METHOD = 'sealed'
 
-#: Names of errors, as an answer of oslo.messaging has them: an agent of a release before this one, and one with another key.
+#: Names of errors, as an answer of oslo.messaging has them: an agent of a release before this one,
+#: and one with another key.
 _TOO_OLD = frozenset({'UnsupportedVersion', 'NoSuchMethod'})
 _OTHER_KEY = frozenset({'NotSealed'})
-#: A request that was refused is made anew once: for the session, the number and the moment that the guest has told.
+#: A request that was refused is made anew once: for the session, the number and the moment that the
+#: guest has told.
 _TRIES = 2
-#: A count of the taskmanagers' that was restored from a backup lags behind a guest's; a guest that lies uses up no more than this.
+#: A count of the taskmanagers' that was restored from a backup lags behind a guest's; a guest that
+#: lies uses up no more than this.
 _LARGEST_STEP = 2**20
 
-#: Calls a method of a version of an instance's agent.  Raises RemoteError, UnsupportedVersion, GuestUnavailable and `Unreadable`.
+#: Calls a method of a version of an instance's agent.  Raises RemoteError, UnsupportedVersion,
+#: GuestUnavailable and `Unreadable`.
 Call = Callable[[str, str, str, dict[str, Any]], Any]
 
 
@@ -46,7 +52,10 @@ class Reason(enum.StrEnum):
     UNSEALED = 'answers to sealed calls that were errors and not sealed'
     TOO_OLD = 'answers to sealed calls that told, unsealed, of an agent that knows none'
     OTHER_KEY = 'answers to sealed calls that told, unsealed, of another key'
-    NOT_AUTHENTIC = 'answers to sealed calls that were not sealed with the key of the guest, or belonged to another request'
+    NOT_AUTHENTIC = (
+        'answers to sealed calls that were not sealed with the key of the guest, or '
+        'belonged to another request'
+    )
 
 
 _FOUND: Mapping[Reason, str] = {
@@ -62,9 +71,10 @@ class AnswerNotAuthentic(exceptions.GuestUnavailable):
 
     code = 'GUEST_ANSWER_NOT_AUTHENTIC'
     template = (
-        'The guest of instance {instance_id} did not answer {method} under its key: {found} came. Either another program of the message broker '
-        'has answered in its place, or the agent in the guest is older than its key or has another one. It is asked again. If this '
-        'lasts, look at the log of the agent in the guest and at "trove-upgrade-manage guest-key list".'
+        'The guest of instance {instance_id} did not answer {method} under its key: {found} came. '
+        'Either another program of the message broker has answered in its place, or the agent in '
+        'the guest is older than its key or has another one. It is asked again. If this lasts, '
+        'look at the log of the agent in the guest and at "trove-upgrade-manage guest-key list".'
     )
 
     def __init__(self, reason: Reason, **facts: Any) -> None:
@@ -97,7 +107,8 @@ class SealedCalls:
         """Return what the guest has answered under its key.
 
         :raises AnswerNotAuthentic: something else came in its place; it was counted.
-        :raises GuestUnavailable: nothing came, or the guest has taken others' requests before this one twice.
+        :raises GuestUnavailable: nothing came, or the guest has taken others' requests before this
+            one twice.
         """
         key, session, highest = known.key, known.session or messages.NO_SESSION, 0
         for _ in range(_TRIES):

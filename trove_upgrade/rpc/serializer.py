@@ -16,7 +16,9 @@ _SECRETS = frozenset({'auth_token', 'service_token', 'trustor_id', 'trust_id'})
 
 
 class MessageContext(oslo_context.RequestContext):
-    """Belongs to a message, not to the thread: otherwise the first one would stand in all later log lines of a worker."""
+    """Belongs to a message, not to the thread: otherwise the first one would stand in all later log
+    lines of a worker.
+    """
 
     def update_store(self) -> None:
         """Leave the thread's own context alone."""
@@ -35,7 +37,8 @@ class RequestContextSerializer(oslo_messaging.JsonPayloadSerializer):
     def deserialize_context(self, context: Mapping[str, Any]) -> oslo_context.RequestContext:
         """Not made the thread's current one: endpoints do that if they want their logs to carry it.
 
-        Entries of another type are left out, and so are texts that are not one printable line: ids of requests stand in the log.
+        Entries of another type are left out, and so are texts that are not one printable line: ids
+        of requests stand in the log.
         """
         return MessageContext.from_dict(
             {key: value for key, value in context.items() if _is_entry(value)}
@@ -49,5 +52,7 @@ def _is_entry(value: Any) -> bool:
 
 
 def service_context(request_id: str | None = None) -> oslo_context.RequestContext:
-    """The context of work that no request is waiting for; `request_id` ties it to the one that began it."""
+    """The context of work that no request is waiting for; `request_id` ties it to the one that
+    began it.
+    """
     return MessageContext(request_id=request_id)

@@ -31,8 +31,9 @@ class _Sender(Protocol):
 class Nudger:
     """Sends from a thread of its own, so that no request ever waits for a broker.
 
-    The thread starts with the first nudge (after any fork of a WSGI server) and starts again where a fork has lost it.
-    A full queue drops the nudge: the row is the truth, a taskmanager finds it at its next look.
+    The thread starts with the first nudge (after any fork of a WSGI server) and starts again where
+    a fork has lost it. A full queue drops the nudge: the row is the truth, a taskmanager finds it
+    at its next look.
     """
 
     def __init__(self, size: int) -> None:
@@ -47,8 +48,8 @@ class Nudger:
             self._queue.put_nowait((what, send))
         except queue.Full:
             LOG.warning(
-                'Nudge for %s was dropped: %d others wait for the broker. The taskmanagers find the row by themselves '
-                'at their next look; look at the broker.',
+                'Nudge for %s was dropped: %d others wait for the broker. The taskmanagers find '
+                'the row by themselves at their next look; look at the broker.',
                 what,
                 self._queue.maxsize,
             )
@@ -68,8 +69,8 @@ class Nudger:
                 send()
             except Exception as error:  # noqa: BLE001 - the edge of a thread that must live on; a lost nudge is no error
                 LOG.warning(
-                    'Nudge for %s was not sent: %s. The taskmanagers find the row by themselves at their next look; '
-                    'look at the broker if this lasts.',
+                    'Nudge for %s was not sent: %s. The taskmanagers find the row by themselves '
+                    'at their next look; look at the broker if this lasts.',
                     what,
                     error,
                 )
@@ -105,7 +106,9 @@ class TaskManagerAPI:
         return cls(client, Nudger(options.nudge_queue_size))
 
     def upgrade(self, context: oslo_context.RequestContext, row: upgrade.Upgrade) -> None:
-        """Nudge a taskmanager to look at the row now.  Returns at once, never raises: its loss costs only delay."""
+        """Nudge a taskmanager to look at the row now.  Returns at once, never raises: its loss
+        costs only delay.
+        """
         version, args = '1.1', {'upgrade_id': row.id}
         if not self._client.can_send_version('1.1'):  # a live taskmanager is older: version_cap
             version, args = '1.0', {}

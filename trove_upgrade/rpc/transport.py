@@ -20,11 +20,13 @@ from trove_upgrade.conf import fault
 from trove_upgrade.domain import exceptions
 from trove_upgrade.rpc import dispatcher, place, serializer
 
-#: Highest versions that the two APIs have; the history stands in the docstrings of the client classes.
+#: Highest versions that the two APIs have; the history stands in the docstrings of the client
+#: classes.
 TASKMANAGER_VERSION = '1.2'
 GUEST_VERSION = '1.2'
 
-#: What a broker that is down comes out as: with `retry=0` the first connection's error is not oslo.messaging's own (18.3.1).
+#: What a broker that is down comes out as: with `retry=0` the first connection's error is not
+#: oslo.messaging's own (18.3.1).
 BROKER_ERRORS = (
     oslo_messaging.MessagingException,
     kombu.exceptions.OperationalError,
@@ -35,8 +37,9 @@ BROKER_ERRORS = (
 _AMQP_PORT = 5672
 _AMQP = frozenset({'rabbit', 'kombu'})
 
-#: oslo.messaging 18 registers these option lists on the global configuration alone, and then reads them from the one it was
-#: given: the first call with a configuration object of one's own ends in NoSuchOptError (service-facts).
+#: oslo.messaging 18 registers these option lists on the global configuration alone, and then reads
+#: them from the one it was given: the first call with a configuration object of one's own ends in
+#: NoSuchOptError (service-facts).
 _UNREGISTERED = {
     'oslo_messaging_tracing': 'oslo_messaging._tracing.client',
     'oslo_messaging_metrics': 'oslo_messaging._metrics.client',
@@ -44,10 +47,12 @@ _UNREGISTERED = {
 
 
 class ExpiringTransport(oslo_transport.RPCTransport):
-    """RPC transport whose casts have a time to live, as calls have: oslo.messaging's cast hands none to the driver (18.3.1).
+    """RPC transport whose casts have a time to live, as calls have: oslo.messaging's cast hands
+    none to the driver (18.3.1).
 
-    All casts of ours go to the taskmanagers, whose queue has neither an expiry nor a limit: without a reader it would grow for ever.
-    A limit cannot be an argument of that queue, as a broker refuses to declare a queue again with other arguments than it was made with.
+    All casts of ours go to the taskmanagers, whose queue has neither an expiry nor a limit: without
+    a reader it would grow for ever. A limit cannot be an argument of that queue, as a broker
+    refuses to declare a queue again with other arguments than it was made with.
     """
 
     def __init__(self, driver: Any, *, cast_seconds: float) -> None:
@@ -69,14 +74,21 @@ class ExpiringTransport(oslo_transport.RPCTransport):
 
 
 class TransportInvalid(exceptions.TroveUpgradeError):
-    """`transport_url` or `guest_transport_url` cannot be understood.  The text holds no part of it, as it may hold a password."""
+    """`transport_url` or `guest_transport_url` cannot be understood.  The text holds no part of it,
+    as it may hold a password.
+    """
 
     code = 'TRANSPORT_URL_INVALID'
-    template = 'The message broker cannot be asked: {option} is wrong, {found}. Write it as rabbit://user:password@host:5672/virtual_host.'
+    template = (
+        'The message broker cannot be asked: {option} is wrong, {found}. Write it as '
+        'rabbit://user:password@host:5672/virtual_host.'
+    )
 
 
 def register_missing_opts(conf: cfg.ConfigOpts) -> None:
-    """Make `conf`, whichever object it is, fit for oslo.messaging.  Safe to call twice; older releases have no such lists."""
+    """Make `conf`, whichever object it is, fit for oslo.messaging.  Safe to call twice; older
+    releases have no such lists.
+    """
     for group, module_name in _UNREGISTERED.items():
         try:
             module = importlib.import_module(module_name)
@@ -90,7 +102,8 @@ def register_missing_opts(conf: cfg.ConfigOpts) -> None:
 def get_transport(
     conf: cfg.ConfigOpts, at: place.Place = place.SERVICES
 ) -> oslo_messaging.Transport:
-    """The RPC transport of `transport_url`, or of another place.  Connects at the first message, not now.
+    """The RPC transport of `transport_url`, or of another place.  Connects at the first message,
+    not now.
 
     :raises TransportInvalid: it cannot be understood, or its driver cannot be loaded.
     """
@@ -104,7 +117,8 @@ def get_transport(
 
 
 def get_guest_transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
-    """Return the RPC transport of `guest_transport_url`, or of `transport_url` where that is unset: for a guest agent.
+    """Return the RPC transport of `guest_transport_url`, or of `transport_url` where that is unset:
+    for a guest agent.
 
     :raises TransportInvalid: as `get_transport`.
     """
@@ -114,7 +128,8 @@ def get_guest_transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
 def get_answering_transport(
     conf: cfg.ConfigOpts, at: place.Place = place.SERVICES
 ) -> oslo_messaging.Transport:
-    """Return the RPC transport of a configuration that need not have our options: for servers, which cast nothing.
+    """Return the RPC transport of a configuration that need not have our options: for servers,
+    which cast nothing.
 
     :raises TransportInvalid: as `get_transport`.
     """
@@ -136,14 +151,17 @@ def get_notification_transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport
     """
     register_missing_opts(conf)
     with _as_invalid(
-        '[oslo_messaging_notifications] transport_url, or [DEFAULT] transport_url where that is not set,'
+        '[oslo_messaging_notifications] transport_url, or [DEFAULT] transport_url where that is '
+        'not set,'
     ):
         return oslo_messaging.get_notification_transport(conf)
 
 
 @contextlib.contextmanager
 def _as_invalid(option: str) -> Iterator[None]:
-    """Drivers are imported, and options read, when a transport is made: what fails there names neither URL nor option."""
+    """Drivers are imported, and options read, when a transport is made: what fails there names
+    neither URL nor option.
+    """
     try:
         yield
     except oslo_messaging.DriverLoadFailure as error:
@@ -185,10 +203,11 @@ def guest_target(conf: cfg.ConfigOpts, instance_id: str) -> oslo_messaging.Targe
 def get_server(
     transport: oslo_messaging.Transport, target: oslo_messaging.Target, endpoints: Sequence[Any]
 ) -> oslo_messaging.MessageHandlingServer:
-    """A server on threads (no process of ours is monkey-patched), not started yet: `start()`, later `stop()` and `wait()`.
+    """A server on threads (no process of ours is monkey-patched), not started yet: `start()`, later
+    `stop()` and `wait()`.
 
-    An endpoint's `target = oslo_messaging.Target(version='1.1')` says which version it speaks; its public methods take the
-    context first, then keyword arguments.
+    An endpoint's `target = oslo_messaging.Target(version='1.1')` says which version it speaks; its
+    public methods take the context first, then keyword arguments.
     """
     read = dispatcher.Dispatcher(
         list(endpoints),
@@ -203,8 +222,9 @@ def require_broker(
 ) -> None:
     """Find out whether a broker of `transport_url`, or of another place, accepts connections.
 
-    For a caller that must not hang: the first RPC call of a process opens its reply queue, and oslo.messaging tries that for
-    ever, whatever time-out the call has (18.3.1).  Transports without a broker (fake, in memory) always pass.
+    For a caller that must not hang: the first RPC call of a process opens its reply queue, and
+    oslo.messaging tries that for ever, whatever time-out the call has (18.3.1).  Transports without
+    a broker (fake, in memory) always pass.
 
     :raises MessagingUnavailable: none does.
     """

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Guests' keys as the database holds them: encrypted under the operator's list of keys, and bound to their row.
+"""Guests' keys as the database holds them: encrypted under the operator's list of keys, and bound
+to their row.
 
-The first key of the list encrypts, each of them decrypts: a new one is put in front, the rows are rotated, the old one goes.
-Source: Fernet and MultiFernet of the cryptography package.
+The first key of the list encrypts, each of them decrypts: a new one is put in front, the rows are
+rotated, the old one goes. Source: Fernet and MultiFernet of the cryptography package.
 """
 
 from collections.abc import Sequence
@@ -24,13 +25,16 @@ class EncryptionKeysInvalid(exceptions.TroveUpgradeError):
 
 
 class KeyUnreadable(exceptions.TroveUpgradeError):
-    """The stored key of a guest was encrypted under no key of the list, or belongs to another row."""
+    """The stored key of a guest was encrypted under no key of the list, or belongs to another
+    row.
+    """
 
     code = 'GUEST_KEY_UNREADABLE'
     template = (
-        'The key of instance {instance_id} cannot be decrypted: no entry of [trove_upgrade] guest_key_encryption_keys opens it, or '
-        'its row was changed. Add the entry that it was encrypted under, on every taskmanager; where it is lost, make the guest a new key '
-        'with "trove-upgrade-manage guest-key mint".'
+        'The key of instance {instance_id} cannot be decrypted: no entry of [trove_upgrade] '
+        'guest_key_encryption_keys opens it, or its row was changed. Add the entry that it was '
+        'encrypted under, on every taskmanager; where it is lost, make the guest a new key with '
+        '"trove-upgrade-manage guest-key mint".'
     )
 
 

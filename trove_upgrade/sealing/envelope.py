@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """An envelope: one message under a guest's key, as it lies at the broker.
 
-Outside of it stand the instance and the id of the key.  Both only select the key: they are authenticated with the message, as
-are the version and the direction, so that an envelope opens nowhere else.  Source: ChaCha20-Poly1305 of RFC 8439.
+Outside of it stand the instance and the id of the key.  Both only select the key: they are
+authenticated with the message, as are the version and the direction, so that an envelope opens
+nowhere else.  Source: ChaCha20-Poly1305 of RFC 8439.
 """
 
 import base64
@@ -29,7 +30,9 @@ _FIELDS = frozenset({'instance_id', 'key_id', 'nonce', 'box'})
 
 
 class NotAuthentic(Exception):
-    """A message is under no key of this guest, or was changed on its way.  The text holds nothing of it."""
+    """A message is under no key of this guest, or was changed on its way.  The text holds nothing
+    of it.
+    """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +89,8 @@ def seal(
 def unseal(key: GuestKey, direction: Direction, envelope: Envelope) -> bytes:
     """Return the message.
 
-    :raises NotAuthentic: it was not sealed with this key for this direction, or a bit of it is another one.
+    :raises NotAuthentic: it was not sealed with this key for this direction, or a bit of it is
+        another one.
     """
     if (envelope.instance_id, envelope.key_id) != (key.instance_id, key.id):
         raise NotAuthentic('it is under another key')

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The key of one guest, and what is derived from it: one key for each direction.
 
-A message that one side has sealed can never come back to it as one of the other's: each direction has a key of its own.
-Source: HKDF of RFC 5869.
+A message that one side has sealed can never come back to it as one of the other's: each direction
+has a key of its own. Source: HKDF of RFC 5869.
 """
 
 import base64
@@ -43,8 +43,9 @@ class KeyFileInvalid(exceptions.TroveUpgradeError):
 
     code = 'GUEST_KEY_FILE_INVALID'
     template = (
-        'The key of this guest cannot be read from {path}: {found}. No message is sent or taken without it. Rebuild the '
-        'instance by an upgrade, or mint a key with "trove-upgrade-manage guest-key mint" and put its file there.'
+        'The key of this guest cannot be read from {path}: {found}. No message is sent or taken '
+        'without it. Rebuild the instance by an upgrade, or mint a key with "trove-upgrade-manage '
+        'guest-key mint" and put its file there.'
     )
 
 
@@ -68,7 +69,8 @@ class GuestKey:
 
     @classmethod
     def of_trove(cls, instance_id: str, troves_key: str) -> Self:
-        """Derive the key of a guest that Trove has made, from its `instance_rpc_encr_key`, which both sides have.
+        """Derive the key of a guest that Trove has made, from its `instance_rpc_encr_key`, which
+        both sides have.
 
         Source: trove/instance/models.py, get_injected_files (Trove 26).
         """

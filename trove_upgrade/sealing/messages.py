@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Contents of an envelope: a request, its answer, or a report of a guest that nothing has asked for.
+"""Contents of an envelope: a request, its answer, or a report of a guest that nothing has asked
+for.
 
-Freshness rests on no time of day.  An agent draws a session when it starts, and takes requests of that session alone, each with a
-higher number than the one before; a taskmanager takes reports alike.  An answer names its request by the digest of the
-request's envelope, and tells the moment of its session: a request names the latest one at which it may be begun.
+Freshness rests on no time of day.  An agent draws a session when it starts, and takes requests of
+that session alone, each with a higher number than the one before; a taskmanager takes reports
+alike.  An answer names its request by the digest of the request's envelope, and tells the moment of
+its session: a request names the latest one at which it may be begun.
 """
 
 import dataclasses
@@ -22,7 +24,8 @@ _BYTES = 8_000_000
 _SESSION_BYTES = 16
 _SESSION = re.compile(r'[0-9a-f]{32}')
 _DIGEST = re.compile(r'[0-9a-f]{64}')
-#: The session of a request to a guest whose session is not known yet: none has it, and the refusal tells the right one.
+#: The session of a request to a guest whose session is not known yet: none has it, and the refusal
+#: tells the right one.
 NO_SESSION = '0' * 2 * _SESSION_BYTES
 
 
@@ -46,7 +49,9 @@ def is_session(value: object) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """A call of a taskmanager's.  `arguments` are those of the method's own version, GuestCall's with attempt, generation and deadline."""
+    """A call of a taskmanager's.  `arguments` are those of the method's own version, GuestCall's
+    with attempt, generation and deadline.
+    """
 
     method: str
     session: str
@@ -131,7 +136,8 @@ def _dumped(message: Any) -> bytes:
 def _fields(cls: type[Any], content: bytes) -> dict[str, Any]:
     """Only the form is not believed: the other side has written it, and may be another release's.
 
-    What is nested in arguments, content and heartbeat is checked by what reads these, as in a message that is not sealed.
+    What is nested in arguments, content and heartbeat is checked by what reads these, as in a
+    message that is not sealed.
     """
     _require(len(content) <= _BYTES)
     try:

@@ -13,7 +13,8 @@ class Heard(enum.Enum):
 
     TAKEN = 'taken'
     REPLAYED = 'replayed'  #: its number is not above the highest of its session: dropped
-    OTHER_SESSION = 'other session'  #: the agent has started again, or it is an old one: only the guest's own answer tells
+    #: the agent has started again, or it is an old one: only the guest's own answer tells
+    OTHER_SESSION = 'other session'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,8 +28,9 @@ class KnownKey:
 class GuestKeys(Protocol):
     """`upgrade_guest_keys` and `upgrade_guest_wires`.
 
-    A key is pending from its minting until a message under it was opened; then it is the instance's current one, and the keys that
-    were made before it are deleted.  An instance without a current key is spoken to unsealed.
+    A key is pending from its minting until a message under it was opened; then it is the instance's
+    current one, and the keys that were made before it are deleted.  An instance without a current
+    key is spoken to unsealed.
     """
 
     def current(self, instance_id: str) -> KnownKey | None:
@@ -38,21 +40,28 @@ class GuestKeys(Protocol):
         """
 
     def find(self, instance_id: str, key_id: str) -> GuestKey | None:
-        """Return this key of this instance, pending or current, or the one that Trove's own key gives; None: there is none.
+        """Return this key of this instance, pending or current, or the one that Trove's own key
+        gives; None: there is none.
 
         :raises KeyUnreadable: no entry of the operator's list opens it.
         """
 
     def stores(self, key: GuestKey) -> bool:
-        """Return whether it has a row; the one that Trove's own key gives has none until the guest has spoken under it."""
+        """Return whether it has a row; the one that Trove's own key gives has none until the guest
+        has spoken under it.
+        """
 
     def next_number(self, instance_id: str, above: int = 0) -> int:
-        """Count one request more; the number is above `above`, too.  All processes share the count."""
+        """Count one request more; the number is above `above`, too.  All processes share the
+        count.
+        """
 
     def met(self, key: GuestKey, session: str, former: str | None = None) -> None:
-        """Record what the guest's own answer to a request has told: this key and this session are the guest's now.
+        """Record what the guest's own answer to a request has told: this key and this session are
+        the guest's now.
 
-        The session is recorded only in the place of `former`, under which the request was sent: answers may come late.  None: in any place.
+        The session is recorded only in the place of `former`, under which the request was sent:
+        answers may come late.  None: in any place.
         """
 
     def hear(self, key: GuestKey, session: str, number: int) -> Heard:
@@ -68,7 +77,8 @@ class GuestKeys(Protocol):
         """Return whether a key can be made: the operator's list and the tables are there."""
 
     def mint(self, instance_id: str, marker: str | None) -> GuestKey:
-        """Return the key of the rebuild that `marker` belongs to, made if there is none yet; committed when this returns.
+        """Return the key of the rebuild that `marker` belongs to, made if there is none yet;
+        committed when this returns.
 
         Without a marker: a new one at each call, for a guest that an operator gives it to.
         """

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trove's own actions against an instance in the middle of an upgrade: what Trove lets through, and what then must come of it.
+"""Trove's own actions against an instance in the middle of an upgrade: what Trove lets through, and
+what then must come of it.
 
-Data alone: the unit tests write what Trove's action writes, a test on real Trove sends the request.  doc/source/admin/exclusion.rst
-is the same table for operators.  Source of what is checked and written: trove/instance/{models,service}.py,
-trove/extensions/mgmt/instances/service.py, trove/configuration/service.py, trove/backup/models.py of Trove 26.0.0.
+Data alone: the unit tests write what Trove's action writes, a test on real Trove sends the
+request.  doc/source/admin/exclusion.rst is the same table for operators.  Source of what is checked
+and written: trove/instance/{models,service}.py, trove/extensions/mgmt/instances/service.py,
+trove/configuration/service.py, trove/backup/models.py of Trove 26.0.0.
 """
 
 import dataclasses
@@ -20,7 +22,8 @@ class Group(enum.StrEnum):
 
     CHECKING = 'checking'  #: precheck: the guest has not been touched
     STOPPED = 'stopped'  #: quiesce has ended; no rebuild has been asked for
-    ASKED_AGAIN = 'asked_again'  #: the guest answers that it still is stopped, directly before the rebuild; ends as STOPPED
+    #: the guest answers that it still is stopped, directly before the rebuild; ends as STOPPED
+    ASKED_AGAIN = 'asked_again'
     REBUILDING = 'rebuilding'  #: Nova has accepted the rebuild, until the new guest has spoken
     RESTORING = 'restoring'  #: restore and verify
 

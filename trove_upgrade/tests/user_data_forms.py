@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Forms that the user data of a guest can have: those that can be sent again, and those that would keep a former version."""
+"""Forms that the user data of a guest can have: those that can be sent again, and those that would
+keep a former version.
+"""
 
 import base64
 import email
@@ -74,7 +76,8 @@ EARLIER = part(config({'path': '/a', 'content': 'of an earlier part'}))
 LATER = part(config({'path': '/z', 'content': 'of a later part'}), Merge_Type=APPENDS)
 SHELL = part(SCRIPT, 'x-shellscript')
 
-#: Name -> user data.  Each writes guest_info.conf for the target once it is rendered, and all else as before.
+#: Name -> user data.  Each writes guest_info.conf for the target once it is rendered, and all else
+#: as before.
 CHANGED = {
     'one cloud-config': config(entry()).encode(),
     'in capitals, after empty lines': ('\n \n#Cloud-Config\n' + config(entry())[14:]).encode(),
@@ -106,7 +109,8 @@ CHANGED = {
         part(config(entry())), part(SCRIPT.replace('\n', '\r\n'), 'x-shellscript')
     ),
     'a message that is one part': (
-        f'MIME-Version: 1.0\nContent-Type: text/cloud-config\nX-Merge-Type: {APPENDS}\n\n{config(entry())}'
+        'MIME-Version: 1.0\nContent-Type: text/cloud-config\nX-Merge-Type: '
+        f'{APPENDS}\n\n{config(entry())}'
     ).encode(),
     'a template without places': ('## template: jinja\n' + config(entry())).encode(),
     'a template beside it': multipart(

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The API as a WSGI server loads it: `trove_upgrade.wsgi.api:application`.
 
-Configuration comes from the files that OS_TROVE_UPGRADE_CONFIG_FILES names (separated by semicolons), else from oslo.config's default
-places for `trove-upgrade` (/etc/trove-upgrade/trove-upgrade.conf first).  The command line belongs to the WSGI server and is not read.
+Configuration comes from the files that OS_TROVE_UPGRADE_CONFIG_FILES names (separated by
+semicolons), else from oslo.config's default places for `trove-upgrade`
+(/etc/trove-upgrade/trove-upgrade.conf first).  The command line belongs to the WSGI server and is
+not read.
 """
 
 from trove_upgrade.wsgi import threads
@@ -32,7 +34,8 @@ _CONFIG_FILES = 'OS_TROVE_UPGRADE_CONFIG_FILES'
 
 
 def load(conf: cfg.ConfigOpts, environment: Mapping[str, str]) -> Inner:
-    """Read the configuration, set up the log, load the application that the paste file describes, and register it as a service.
+    """Read the configuration, set up the log, load the application that the paste file describes,
+    and register it as a service.
 
     :raises ConfigurationInvalid: a file that was named does not exist, or cannot be read.
     :raises LogUnusable: the log cannot be opened.
@@ -50,7 +53,10 @@ class PasteConfigInvalid(exceptions.TroveUpgradeError):
     """[trove_upgrade] api_paste_config names a file that is nowhere, or is no paste file."""
 
     code = 'PASTE_CONFIG_INVALID'
-    template = 'The API cannot be started: paste file {path} {found}. Set [trove_upgrade] api_paste_config to the full path of the right one.'
+    template = (
+        'The API cannot be started: paste file {path} {found}. Set [trove_upgrade] '
+        'api_paste_config to the full path of the right one.'
+    )
 
 
 def _pipeline(path: pathlib.Path) -> Inner:
@@ -75,7 +81,8 @@ def _pipeline(path: pathlib.Path) -> Inner:
 
 
 def paste_file(conf: cfg.ConfigOpts) -> pathlib.Path:
-    """The paste file: as the option says, beside a configuration file, or where the package has installed or holds its own.
+    """The paste file: as the option says, beside a configuration file, or where the package has
+    installed or holds its own.
 
     :raises PasteConfigInvalid: none of these.
     """
@@ -96,6 +103,7 @@ def paste_file(conf: cfg.ConfigOpts) -> pathlib.Path:
 
 application = load(cfg.CONF, os.environ)
 
-# What has been loaded stays: looking through it again for garbage would stop requests for a tenth of a second each time.
+# What has been loaded stays: looking through it again for garbage would stop requests for a tenth
+# of a second each time.
 gc.collect()
 gc.freeze()

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`trove-upgrade-manage`: what an operator does to the database of trove-upgrade, without SQL.
 
-Exit codes: 0 done, 1 it could not be done (one line on stderr says why), 2 usage; the others stand in `db.migrations.exit_codes`.
+Exit codes: 0 done, 1 it could not be done (one line on stderr says why), 2 usage; the others stand
+in `db.migrations.exit_codes`.
 """
 
 import argparse
@@ -71,7 +72,8 @@ def _parser() -> argparse.ArgumentParser:
         action='append',
         default=[],
         metavar='FILE',
-        help="configuration file; may be given several times (default: oslo.config's places for trove-upgrade)",
+        help="configuration file; may be given several times (default: oslo.config's places for "
+        'trove-upgrade)',
     )
     parser.add_argument(
         '--config-dir',

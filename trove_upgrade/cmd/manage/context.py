@@ -44,9 +44,11 @@ class Context:
     def version(
         self, datastore: str, id_or_name: str, number: str | None = None
     ) -> instance.DatastoreVersion:
-        """A version by the datastore's and its own name or id, and its number where several have the name.
+        """A version by the datastore's and its own name or id, and its number where several have
+        the name.
 
-        :raises DatastoreNotFound, DatastoreVersionNotFound, DatastoreVersionAmbiguous: there is not exactly one.
+        :raises DatastoreNotFound, DatastoreVersionNotFound, DatastoreVersionAmbiguous: there is not
+            exactly one.
         """
         repository = self.repositories.datastores
         found = repository.get(datastore)
@@ -75,7 +77,9 @@ def load_json(path: str) -> Any:
 
 
 def print_line(text: str, stream: TextIO | None = None) -> None:
-    """One line at once, whatever rows, guests or tenants have put into `text`; on stdout unless `stream` is given."""
+    """One line at once, whatever rows, guests or tenants have put into `text`; on stdout unless
+    `stream` is given.
+    """
     print(terminal.printable(text), file=stream, flush=True)
 
 

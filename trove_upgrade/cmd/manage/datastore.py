@@ -14,7 +14,8 @@ from trove_upgrade.domain.image_reference import ImageReference
 _ACTIVE = {'1': True, 'true': True, '0': False, 'false': False}
 _VICTORIA, _TODAY = 3, 2  # how many words follow the image
 _RPC_VERSION = re.compile(r'[0-9]{1,4}\.[0-9]{1,4}')
-#: Facts of an image for databases in a container that tell of the agent and not of a server, which is in another image.
+#: Facts of an image for databases in a container that tell of the agent and not of a server, which
+#: is in another image.
 _OF_CONTAINERS = ('schema', 'agent_version', 'guest_rpc', 'container_image')
 
 
@@ -30,7 +31,8 @@ def add_commands(commands: Any) -> None:
     version = commands.add_parser(
         'datastore_version_update',
         help='add a version, or point it at another image',
-        usage='%(prog)s [--image-tags TAGS] [--version NUMBER] datastore version manager image [image_tags] packages active',
+        usage='%(prog)s [--image-tags TAGS] [--version NUMBER] datastore version manager image '
+        '[image_tags] packages active',
         description='Adds a datastore version or changes the one of that name and number; the datastore is made where there is '
         "none. Both forms of Trove's tool are understood: Victoria's with the image tags as a word, and today's "
         'with --image-tags.',
@@ -106,7 +108,8 @@ def _version_update(run: Context, arguments: argparse.Namespace) -> None:
 def _words(rest: Sequence[str], option: str | None) -> tuple[tuple[str, ...], str, bool]:
     if len(rest) not in {_VICTORIA, _TODAY}:
         raise UsageError(
-            f'datastore_version_update: after the image come [image_tags] packages active, not {len(rest)} words'
+            'datastore_version_update: after the image come [image_tags] packages active, not '
+            f'{len(rest)} words'
         )
     if len(rest) == _VICTORIA and option is not None:
         raise UsageError(
@@ -120,11 +123,14 @@ def _words(rest: Sequence[str], option: str | None) -> tuple[tuple[str, ...], st
 
 
 def _print_older(run: Context, change: VersionChange) -> None:
-    """Repointing moves no running instance: say which ones wait for an upgrade to get the new image."""
+    """Repointing moves no running instance: say which ones wait for an upgrade to get the new
+    image.
+    """
     older = run.repositories.datastores.on_older_images(change.version)
     if older:
         print_line(
-            f'{len(older)} of its instances run an older image; upgrade each to the same version to give it the new one:'
+            f'{len(older)} of its instances run an older image; upgrade each to the same version '
+            'to give it the new one:'
         )
         print_table(
             ('instance', 'name', 'project', 'image it runs'),
@@ -135,7 +141,10 @@ def _print_older(run: Context, change: VersionChange) -> None:
 def _load_parameters(run: Context, arguments: argparse.Namespace) -> None:
     version = run.version(arguments.datastore, arguments.version_name, arguments.version)
     loaded = load_json(arguments.file)
-    advice = 'It needs a list "configuration-parameters" of objects with name, restart_required and type, and maybe max and min.'
+    advice = (
+        'It needs a list "configuration-parameters" of objects with name, restart_required '
+        'and type, and maybe max and min.'
+    )
     try:
         parameters = [_parameter(entry) for entry in loaded['configuration-parameters']]
     except (KeyError, TypeError) as error:
@@ -144,7 +153,8 @@ def _load_parameters(run: Context, arguments: argparse.Namespace) -> None:
         ) from error
     count = run.repositories.datastores.save_configuration_parameters(version.id, parameters)
     print_line(
-        f"{count} configuration parameters loaded for datastore version '{version.name}({version.number})'."
+        f'{count} configuration parameters loaded for datastore version '
+        f"'{version.name}({version.number})'."
     )
 
 
@@ -179,7 +189,8 @@ def _require_rpc_version(path: str, facts: dict[str, Any]) -> None:
         raise errors.ConfigurationRulesInvalid(
             path=path,
             found='guest_rpc is no version such as "1.2"',
-            advice='Record what the agent in the image prints, as text, or leave it out where the image has none.',
+            advice='Record what the agent in the image prints, as text, or leave it out where the '
+            'image has none.',
         )
 
 
@@ -198,11 +209,13 @@ def _load_facts(run: Context, arguments: argparse.Namespace) -> None:
             raise errors.ConfigurationRulesInvalid(
                 path=arguments.file,
                 found='it is of an image for databases in a container, and has no guest_rpc',
-                advice='Such a version is registered without facts, or with those of its agent: record guest_rpc in the image.',
+                advice='Such a version is registered without facts, or with those of its agent: '
+                'record guest_rpc in the image.',
             )
         facts = {name: facts[name] for name in _OF_CONTAINERS if name in facts}
     _require_image_name(arguments.file, facts)
     run.repositories.datastores.save_target_facts(version.id, facts)
     print_line(
-        f"{len(facts)} target facts loaded for datastore version '{version.name}({version.number})'."
+        f'{len(facts)} target facts loaded for datastore version '
+        f"'{version.name}({version.number})'."
     )

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a command ends: with its exit code, and where it failed, one line on stderr.
 
-What a signal or a reader that went away has ended has the code that a shell would give it: 128 and the signal's number.
+What a signal or a reader that went away has ended has the code that a shell would give it: 128 and
+the signal's number.
 """
 
 import contextlib
@@ -30,11 +31,14 @@ _LOUD = ('oslo_db', 'sqlalchemy.pool')
 
 
 def run(command: Callable[[], int | None], conf: cfg.ConfigOpts | None = None) -> int:
-    """The exit code of `command`, whatever happens in it.  The passwords of `conf` are kept out of what is printed."""
+    """The exit code of `command`, whatever happens in it.  The passwords of `conf` are kept out of
+    what is printed.
+    """
     try:
         with signals.raised():
             code = int(command() or 0)
-            sys.stdout.flush()  # here, where a full disk or a reader that went away is still an error
+            # here, where a full disk or a reader that went away is still an error
+            sys.stdout.flush()
     except (
         UsageError,
         exceptions.TroveUpgradeError,
@@ -91,7 +95,9 @@ def _line(text: str, code: int) -> int:
 
 
 def _drop_output() -> None:
-    """What is still in the buffer goes nowhere: the interpreter would try it once more at its end, and complain."""
+    """What is still in the buffer goes nowhere: the interpreter would try it once more at its end,
+    and complain.
+    """
     with contextlib.suppress(
         OSError, ValueError
     ):  # ValueError: no file of the system's, as in tests

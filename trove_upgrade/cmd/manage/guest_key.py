@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`trove-upgrade-manage guest-key ...`: the keys that messages to and from guests are sealed with."""
+"""`trove-upgrade-manage guest-key ...`: the keys that messages to and from guests are sealed
+with.
+"""
 
 import argparse
 import dataclasses
@@ -31,22 +33,25 @@ def add_commands(commands: Any) -> None:
     generate = nested.add_parser(
         'generate',
         help='print a new entry for guest_key_encryption_keys',
-        description='Prints a new entry for [trove_upgrade] guest_key_encryption_keys, and stores it nowhere. It is a secret.',
+        description='Prints a new entry for [trove_upgrade] guest_key_encryption_keys, and stores '
+        'it nowhere. It is a secret.',
     )
     generate.set_defaults(command=_generate)
     listing = nested.add_parser(
         'list',
         help='every instance, and how its guest is spoken to',
-        description='Lists every instance: whether its guest is spoken to under a key, where the key comes from and since when, and '
-        'what its agent said last. No key is shown.',
+        description='Lists every instance: whether its guest is spoken to under a key, where the '
+        'key comes from and since when, and what its agent said last. No key is '
+        'shown.',
     )
     listing.add_argument('--json', action='store_true', help='a list of objects, for programs')
     listing.set_defaults(command=_list)
     mint = nested.add_parser(
         'mint',
         help='make a key for a guest that runs, and write its file',
-        description=f'Makes a key for the guest of an instance, and writes the file that belongs there as {_GUESTS_FILE}, of root '
-        'and with mode 600. The key counts from the first message of the guest under it; until then the former one does.',
+        description='Makes a key for the guest of an instance, and writes the file that belongs '
+        f'there as {_GUESTS_FILE}, of root and with mode 600. The key counts from the '
+        'first message of the guest under it; until then the former one does.',
     )
     mint.add_argument('instance', metavar='INSTANCE', help='id of the instance')
     mint.add_argument('--file', required=True, help='where to write it; must not exist')
@@ -64,9 +69,12 @@ def add_commands(commands: Any) -> None:
 def _add_forget(nested: Any) -> None:
     forget = nested.add_parser(
         'forget',
-        help='delete the keys of an instance, or of all that are deleted; without --yes only tell what would go',
-        description='Deletes the keys of an instance, whose guest is spoken to unsealed from then on. A guest that has a key takes no '
-        'unsealed message: only for one that was rebuilt without a key, or whose file was removed. Without --yes nothing is changed.',
+        help='delete the keys of an instance, or of all that are deleted; without --yes only tell '
+        'what would go',
+        description='Deletes the keys of an instance, whose guest is spoken to unsealed from then '
+        'on. A guest that has a key takes no unsealed message: only for one that was '
+        'rebuilt without a key, or whose file was removed. Without --yes nothing is '
+        'changed.',
     )
     which = forget.add_mutually_exclusive_group(required=True)
     which.add_argument('instance', metavar='INSTANCE', nargs='?', help='id of the instance')
@@ -120,15 +128,17 @@ def _mint(run: Context, arguments: argparse.Namespace) -> None:
             keys.discard(key)
             raise
     print_line(
-        f'The key {key.id} of instance {found.id} is in {arguments.file}. Put it into the guest as {_GUESTS_FILE}, of root and with '
-        'mode 600, and remove this copy. It counts from the first message of the guest under it.'
+        f'The key {key.id} of instance {found.id} is in {arguments.file}. Put it into the guest as '
+        f'{_GUESTS_FILE}, of root and with mode 600, and remove this copy. It counts from the '
+        'first message of the guest under it.'
     )
 
 
 def _rotate(run: Context, arguments: argparse.Namespace) -> None:  # noqa: ARG001 - as every command
     done = run.repositories.guest_key_overview.rotate(require_wrapping(run))
     print_line(
-        f'{done.rotated} keys of guests have been encrypted under the first entry; {done.unchanged} were already.'
+        f'{done.rotated} keys of guests have been encrypted under the first entry; '
+        f'{done.unchanged} were already.'
     )
     if done.unreadable:
         count = len(done.unreadable)
@@ -147,13 +157,14 @@ def _forget(run: Context, arguments: argparse.Namespace) -> None:
         return
     if not arguments.yes:
         print_line(
-            f'Instance {arguments.instance} has {count} {"key" if count == 1 else "keys"}. Nothing has been changed. The same command with '
-            '--yes deletes them.'
+            f'Instance {arguments.instance} has {count} {"key" if count == 1 else "keys"}. Nothing '
+            'has been changed. The same command with --yes deletes them.'
         )
         return
     run.repositories.guest_keys.retire(arguments.instance)
     print_line(
-        f'The keys of instance {arguments.instance} have been deleted ({count}); its guest is spoken to unsealed from now on.'
+        f'The keys of instance {arguments.instance} have been deleted ({count}); its guest is '
+        'spoken to unsealed from now on.'
     )
 
 
@@ -166,7 +177,8 @@ def _forget_deleted(run: Context, *, is_confirmed: bool) -> None:
         for instance_id in left:
             print_line(instance_id)
         print_line(
-            f'Deleted instances that have keys: {len(left)}. Nothing has been changed. The same command with --yes deletes their keys.'
+            f'Deleted instances that have keys: {len(left)}. Nothing has been changed. The same '
+            'command with --yes deletes their keys.'
         )
         return
     for instance_id in left:
@@ -185,7 +197,9 @@ def require_no_older_taskmanager(run: Context) -> None:
 
 
 def require_wrapping(run: Context) -> Wrapping:
-    """:raises GuestKeysUnset, EncryptionKeysInvalid: no key can be made or read with this configuration."""
+    """:raises GuestKeysUnset, EncryptionKeysInvalid: no key can be made or read with this
+    configuration.
+    """
     wrapping = guest_security.wrapping_of(run.conf)
     if wrapping is None:
         raise errors.GuestKeysUnset(service='trove-upgrade-manage')

@@ -47,7 +47,8 @@ def add_commands(commands: Any) -> None:
     register.add_argument(
         '--guest-key-file',
         metavar='FILE',
-        help='make a key for the guest, and write its file here; must not exist (see "guest-key mint")',
+        help='make a key for the guest, and write its file here; must not exist (see "guest-key '
+        'mint")',
     )
     register.set_defaults(command=_register)
 

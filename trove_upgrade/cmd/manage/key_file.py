@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A new file with a guest's key, for its owner alone.  A file that is there already is never written over."""
+"""A new file with a guest's key, for its owner alone.  A file that is there already is never
+written over.
+"""
 
 import contextlib
 import os
@@ -16,12 +18,16 @@ class KeyFileNotWritten(exceptions.TroveUpgradeError):
     """The file is there already, or cannot be made."""
 
     code = 'GUEST_KEY_FILE_NOT_WRITTEN'
-    template = 'The key of a guest cannot be written to {path}, and none was made: {found}. Name a file that does not exist, in a directory that can be written.'
+    template = (
+        'The key of a guest cannot be written to {path}, and none was made: {found}. Name '
+        'a file that does not exist, in a directory that can be written.'
+    )
 
 
 @contextlib.contextmanager
 def made(path: str) -> Iterator[Callable[[GuestKey], None]]:
-    """Make the file, empty; call what is handed out with its content.  It is removed again when the block raises.
+    """Make the file, empty; call what is handed out with its content.  It is removed again when the
+    block raises.
 
     :raises KeyFileNotWritten: it cannot be made.
     """

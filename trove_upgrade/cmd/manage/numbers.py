@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers among the arguments: what cannot be meant is a usage error before anything is connected to."""
+"""Numbers among the arguments: what cannot be meant is a usage error before anything is connected
+to.
+"""
 
 import argparse
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`trove-upgrade-manage queue ...`.
 
-What of ours is left at the broker, with the credentials of transport_url and guest_transport_url alone.
+What of ours is left at the broker, with the credentials of transport_url and guest_transport_url
+alone.
 """
 
 import argparse
@@ -119,6 +120,6 @@ def _remove_exchange(conf: cfg.ConfigOpts, at: Any) -> None:
     else:
         print(
             'The exchange stays: other queues are bound to it, of guests with our agent or of '
-            'taskmanagers of other hosts (--host). It goes when the last of them has gone and this is '
-            'run again.'
+            'taskmanagers of other hosts (--host). It goes when the last of them has gone and '
+            'this is run again.'
         )

@@ -31,16 +31,17 @@ def add_commands(commands: Any) -> None:
     listing = nested.add_parser(
         'list',
         help='all that have not ended',
-        description='Lists the services that have not ended. One that ended without a clean stop is taken off the list '
-        'on the host that it ran on; any other host cannot see its process and shows it as silent.',
+        description='Lists the services that have not ended. One that ended without a clean stop '
+        'is taken off the list on the host that it ran on; any other host cannot see '
+        'its process and shows it as silent.',
     )
     listing.add_argument('--json', action='store_true', help='a list of objects, for programs')
     listing.set_defaults(command=_list)
     wait = nested.add_parser(
         'wait',
         help='return once no service is listed',
-        description='Waits until no service is listed. Ends with 0 then, and with 1 when the time is over: stderr names '
-        'what is still listed.',
+        description='Waits until no service is listed. Ends with 0 then, and with 1 when the time '
+        'is over: stderr names what is still listed.',
     )
     wait.add_argument(
         '--timeout',
@@ -53,8 +54,9 @@ def add_commands(commands: Any) -> None:
     forget = nested.add_parser(
         'forget',
         help='remove services that are gone for certain',
-        description='Removes services that ended without a clean stop. "db contract" waits for every one that is '
-        'listed: forget one only where it is certain that its process has ended.',
+        description='Removes services that ended without a clean stop. "db contract" waits for '
+        'every one that is listed: forget one only where it is certain that its '
+        'process has ended.',
     )
     forget.add_argument('id', nargs='+', help='as "service list" shows it')
     forget.add_argument(
@@ -90,10 +92,13 @@ def _list(run: Context, arguments: argparse.Namespace) -> None:
 
 
 def _listed(services: Services) -> Sequence[Service]:
-    """What is listed when the rows of processes that have ended on this host are gone; stdout is left to the answer."""
+    """What is listed when the rows of processes that have ended on this host are gone; stdout is
+    left to the answer.
+    """
     for one in services.forget_ended():
         print_line(
-            f'{one.binary} on {one.host} ({one.id}) is taken off the list: its process {one.pid} has ended.',
+            f'{one.binary} on {one.host} ({one.id}) is taken off the list: its process {one.pid} '
+            'has ended.',
             sys.stderr,
         )
     return services.list()
@@ -147,5 +152,6 @@ def _forget(run: Context, arguments: argparse.Namespace) -> None:
     for service_id in arguments.id:
         gone = run.repositories.services.forget(service_id, force=arguments.force)
         print_line(
-            f'{gone.binary} {gone.release} on {gone.host} ({gone.id}) is forgotten; it was last seen {ago(gone.silent_seconds)} ago.'
+            f'{gone.binary} {gone.release} on {gone.host} ({gone.id}) is forgotten; it was last '
+            f'seen {ago(gone.silent_seconds)} ago.'
         )

@@ -143,7 +143,8 @@ def _print_overdue(run: Context, shown: Sequence[Upgrade]) -> None:
     if seconds:
         of_them = 'it' if len(shown) == 1 else f'{len(seconds)} of them'
         print_line(
-            f'No taskmanager has worked on {of_them} for {max(seconds):.0f} s; see trove-upgrade-manage service list.'
+            f'No taskmanager has worked on {of_them} for {max(seconds):.0f} s; see '
+            'trove-upgrade-manage service list.'
         )
 
 
@@ -184,14 +185,15 @@ def _print_notes(found: Upgrade) -> None:
 def _retry(run: Context, arguments: argparse.Namespace) -> None:
     again = run.repositories.upgrades.retry(arguments.upgrade)
     print_line(
-        f'Upgrade {again.id} of instance {again.instance_id}: {again.state} at {again.step}, attempt {again.attempt}. '
-        'A taskmanager takes it up within seconds.'
+        f'Upgrade {again.id} of instance {again.instance_id}: {again.state} at {again.step}, '
+        f'attempt {again.attempt}. A taskmanager takes it up within seconds.'
     )
 
 
 def _rollback(run: Context, arguments: argparse.Namespace) -> None:
     back = run.repositories.upgrades.rollback(arguments.upgrade)
     print_line(
-        f'Upgrade {back.id} of instance {back.instance_id}: {back.state} at {back.step}, attempt {back.attempt}, back to image '
-        f'{back.former_image_id}. A taskmanager takes it up within seconds.'
+        f'Upgrade {back.id} of instance {back.instance_id}: {back.state} at {back.step}, attempt '
+        f'{back.attempt}, back to image {back.former_image_id}. A taskmanager takes it up within '
+        'seconds.'
     )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`trove-upgrade-status upgrade check`: is this installation right, and ready for this release?  0 yes, 1 with warnings, 2 no.
+"""`trove-upgrade-status upgrade check`: is this installation right, and ready for this release?  0
+yes, 1 with warnings, 2 no.
 
 With Trove's configuration file it also looks at what must be different beside Trove.
 """
@@ -78,12 +79,14 @@ class Checks(upgradecheck.UpgradeCommands):
             )
         if not configured and trove_tables.is_troves(tables):
             return _failure(
-                "The database is a real Trove's, and the configuration is not: run this command, and the taskmanagers, with "
-                "--config-file and Trove's trove.conf, which has our section."
+                "The database is a real Trove's, and the configuration is not: run this command, "
+                "and the taskmanagers, with --config-file and Trove's trove.conf, which has our "
+                'section.'
             )
         if not tables:
             return _success(
-                f'The configuration is for running {_way(configured)}; the database could not be compared with it.'
+                f'The configuration is for running {_way(configured)}; the database could not be '
+                'compared with it.'
             )
         return _success(f'The configuration and the database are for running {_way(configured)}.')
 
@@ -120,7 +123,8 @@ class Checks(upgradecheck.UpgradeCommands):
             known = self._known(services.FILTER)
         except _UNREADABLE:
             return _warning(
-                f"Nobody can tell whether Trove's API has the filter loaded: the table cannot be read. {_SEE_DATABASE}"
+                "Nobody can tell whether Trove's API has the filter loaded: the table cannot be "
+                f'read. {_SEE_DATABASE}'
             )
         if not known:
             return _warning(
@@ -128,7 +132,8 @@ class Checks(upgradecheck.UpgradeCommands):
                 'file, and look into its log.'
             )
         return _success(
-            f"{_count(len(known), 'process', 'es')} of Trove's API {_have(known)} the filter loaded: {_hosts(known)}."
+            f"{_count(len(known), 'process', 'es')} of Trove's API {_have(known)} the filter "
+            f'loaded: {_hosts(known)}.'
         )
 
     def _beside(self, check: Callable[[], upgradecheck.Result]) -> upgradecheck.Result:
@@ -151,14 +156,17 @@ class Checks(upgradecheck.UpgradeCommands):
         return tables_result(tables, engine.backend(self.conf))
 
     def check_schema(self) -> upgradecheck.Result:
-        """The schema is this release's, or expanded for it, or that of the release before; what is left to run is a warning."""
+        """The schema is this release's, or expanded for it, or that of the release before; what is
+        left to run is a warning.
+        """
         database = self._database()
         try:
             with database.read() as connection:
                 return schema_result(connection)
         except _UNREADABLE:
             return _warning(
-                f'Nobody can tell of which version the database is: it cannot be read. {_SEE_DATABASE}'
+                'Nobody can tell of which version the database is: it cannot be read. '
+                f'{_SEE_DATABASE}'
             )
         except errors.SchemaFromTheFuture as error:
             return _failure(error.message)
@@ -179,12 +187,14 @@ class Checks(upgradecheck.UpgradeCommands):
             database.dispose()
         if older:
             return _warning(
-                f'Services of an earlier release than {RELEASE} are listed: {"; ".join(str(one) for one in older)}. "trove-upgrade-'
-                'manage db contract" waits for them. Stop or upgrade each; where it is certain that one is gone: '
+                f'Services of an earlier release than {RELEASE} are listed: '
+                f'{"; ".join(str(one) for one in older)}. "trove-upgrade-manage db contract" waits '
+                'for them. Stop or upgrade each; where it is certain that one is gone: '
                 '"trove-upgrade-manage service forget ID".'
             )
         return _success(
-            f'{_count(len(listed), "service")} {"is" if len(listed) == 1 else "are"} listed, none of an earlier release than {RELEASE}.'
+            f'{_count(len(listed), "service")} {"is" if len(listed) == 1 else "are"} listed, none '
+            f'of an earlier release than {RELEASE}.'
         )
 
     def check_guest_keys(self) -> upgradecheck.Result:
@@ -234,7 +244,8 @@ class Checks(upgradecheck.UpgradeCommands):
                 f'The default rules hold: there is no file {self.conf.trove_upgrade.policy_file}.'
             )
         return _success(
-            f'{path or "[oslo_policy] policy_dirs"} was read and names only rules that exist: {", ".join(named) or "none of ours"}.'
+            f'{path or "[oslo_policy] policy_dirs"} was read and names only rules that exist: '
+            f'{", ".join(named) or "none of ours"}.'
         )
 
     def check_troves_policy(self) -> upgradecheck.Result:
@@ -246,7 +257,8 @@ class Checks(upgradecheck.UpgradeCommands):
         session.require(self.conf)  # what is missing ends at the edge, in its own words
         given = self.conf[compute_conf.CREDENTIALS_GROUP]
         return _success(
-            f'The service user is {given.username} of project {given.project_id or given.project_name}, at {given.auth_url}.'
+            f'The service user is {given.username} of project '
+            f'{given.project_id or given.project_name}, at {given.auth_url}.'
         )
 
     def check_nova(self) -> upgradecheck.Result:
@@ -255,23 +267,28 @@ class Checks(upgradecheck.UpgradeCommands):
             session.require(self.conf)
         except exceptions.TroveUpgradeError:
             return _warning(
-                'Nova was not asked: the service user cannot log in. See the check of the service credentials.'
+                'Nova was not asked: the service user cannot log in. See the check of the service '
+                'credentials.'
             )
         wanted = nova.parse_version(self.conf.trove_upgrade.compute_max_microversion)
         return cloud.check(nova.client_factory(self.conf, timeout_seconds=cloud.SECONDS), wanted)
 
     def check_taskmanager(self) -> upgradecheck.Result:
-        """One has been seen lately and listens: without it accepted upgrades wait, and guests are not heard."""
+        """One has been seen lately and listens: without it accepted upgrades wait, and guests are
+        not heard.
+        """
         try:
             alive = [one for one in self._known(services.TASKMANAGER) if not one.is_silent]
         except _UNREADABLE:
             return _warning(
-                f'Nobody can tell whether a taskmanager works: its table cannot be read. {_SEE_DATABASE}'
+                'Nobody can tell whether a taskmanager works: its table cannot be read. '
+                f'{_SEE_DATABASE}'
             )
         if not alive:
             return _warning(
-                f'No taskmanager was seen in the last {services.SILENT_SECONDS:.0f} s: upgrades wait, and no guest is heard. Start '
-                f'{services.TASKMANAGER}, or look into its log; trove-upgrade-manage service list shows what was seen.'
+                f'No taskmanager was seen in the last {services.SILENT_SECONDS:.0f} s: upgrades '
+                f'wait, and no guest is heard. Start {services.TASKMANAGER}, or look into its log; '
+                'trove-upgrade-manage service list shows what was seen.'
             )
         return self._taskmanager_listens(alive)
 
@@ -341,7 +358,10 @@ def schema_result(connection: Connection, chain: Chain = MAIN) -> upgradecheck.R
         return _success(f'The database is at this release: {now.version}.')
     if now.version == _NONE:
         return _failure(f'The database is of no version of trove-upgrade. {errors.MAKE_TABLES}.')
-    text = f'The database is at {now.version}: {now.describe()}. Run "trove-upgrade-manage db {now.next}"'
+    text = (
+        f'The database is at {now.version}: {now.describe()}. Run "trove-upgrade-manage db '
+        f'{now.next}"'
+    )
     if now.next is position.Phase.EXPAND and {
         release_of(revision) for revision in now.pending['expand']
     } == {chain.releases()[-1]}:
@@ -350,7 +370,8 @@ def schema_result(connection: Connection, chain: Chain = MAIN) -> upgradecheck.R
         )
     if now.next is position.Phase.EXPAND:
         return _failure(
-            f'{text} before any service of this release starts; those of the release before go on working.'
+            f'{text} before any service of this release starts; those of the release before go on '
+            'working.'
         )
     if now.next is position.Phase.MIGRATE:
         return _warning(f'{text}; services of both releases go on working.')
@@ -363,8 +384,8 @@ def tables_result(tables: set[str], backend: str) -> upgradecheck.Result:
     if missing is not None:
         return _failure(missing.message)
     return _success(
-        f'The database is {backend} and has our {len(models.METADATA.tables)} tables and the {len(trove_tables.METADATA.tables)} of '
-        'Trove that are read.'
+        f'The database is {backend} and has our {len(models.METADATA.tables)} tables and the '
+        f'{len(trove_tables.METADATA.tables)} of Trove that are read.'
     )
 
 
@@ -385,7 +406,9 @@ def _hosts(known: Sequence[services.Service]) -> str:
 
 
 def main() -> int:
-    """The exit code is oslo.upgradecheck's: 0, 1 with warnings, 2 with failures, 255 on an error."""
+    """The exit code is oslo.upgradecheck's: 0, 1 with warnings, 2 with failures, 255 on an
+    error.
+    """
     threads.choose()  # the check of the broker imports oslo.messaging, which would choose otherwise
     our_conf.register_opts(cfg.CONF)
     for name in _LOUD:

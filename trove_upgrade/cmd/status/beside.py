@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must be said differently beside a Trove than alone: read from Trove's own configuration, of which nothing is imported."""
+"""What must be said differently beside a Trove than alone: read from Trove's own configuration, of
+which nothing is imported.
+"""
 
 import importlib.metadata
 import pathlib
@@ -33,7 +35,9 @@ _SHARED = ('guest_topic_prefix', 'rpc_exchange', 'taskmanager_topic')
 
 
 def is_beside(conf: cfg.ConfigOpts) -> bool:
-    """Whether the configuration is a Trove's: a file of it is trove.conf, or names Trove's paste file.  Registers Trove's options."""
+    """Whether the configuration is a Trove's: a file of it is trove.conf, or names Trove's paste
+    file.  Registers Trove's options.
+    """
     conf.register_opts(TROVES_OPTS)
     files = [pathlib.Path(name).name for name in getattr(conf, 'config_file', None) or []]
     return _TROVES_FILE in files or _is_given(conf, 'api_paste_config')
@@ -56,8 +60,9 @@ def check_release() -> upgradecheck.Result:
     if found.partition('.')[0] in TRIED:
         return success(f'Trove {found} is installed, a series that was tried.')
     return warning(
-        f'Trove {found} was not tried with this release of trove-upgrade; {", ".join(f"{one}.x" for one in TRIED)} was. Try an upgrade '
-        'of an instance that nobody needs first.'
+        f'Trove {found} was not tried with this release of trove-upgrade; '
+        f'{", ".join(f"{one}.x" for one in TRIED)} was. Try an upgrade of an instance that nobody '
+        'needs first.'
     )
 
 
@@ -72,7 +77,8 @@ def check_topics(conf: cfg.ConfigOpts) -> upgradecheck.Result:
         )
     if ours.taskmanager_topic in {conf.taskmanager_queue, conf.conductor_queue}:
         return failure(
-            f'[trove_upgrade] taskmanager_topic is "{ours.taskmanager_topic}", which is a queue of Trove\'s own. Leave it as it is shipped.'
+            f'[trove_upgrade] taskmanager_topic is "{ours.taskmanager_topic}", which is a queue of '
+            "Trove's own. Leave it as it is shipped."
         )
     return _check_guests(conf, pathlib.Path(conf.guest_config))
 
@@ -82,8 +88,8 @@ def _check_guests(conf: cfg.ConfigOpts, path: pathlib.Path) -> upgradecheck.Resu
     theirs = _guest_conf(path)
     if isinstance(theirs, str):
         return failure(
-            f'The configuration that Trove gives to guests ([DEFAULT] guest_config, {path}) cannot be read: {theirs}. Guests of new '
-            'instances could not be upgraded.'
+            f'The configuration that Trove gives to guests ([DEFAULT] guest_config, {path}) cannot '
+            f'be read: {theirs}. Guests of new instances could not be upgraded.'
         )
     wrong = [
         f'{name} is "{theirs[our_conf.GROUP][name]}" there and "{conf[our_conf.GROUP][name]}" here'
@@ -92,20 +98,24 @@ def _check_guests(conf: cfg.ConfigOpts, path: pathlib.Path) -> upgradecheck.Resu
     ]
     if wrong:
         return failure(
-            f'Guests and taskmanagers would not hear each other: in section [trove_upgrade] of {path} {"; ".join(wrong)}. Write the same '
-            'into both; guests that are there already get it with their next rebuild.'
+            'Guests and taskmanagers would not hear each other: in section [trove_upgrade] of '
+            f'{path} {"; ".join(wrong)}. Write the same into both; guests that are there already '
+            'get it with their next rebuild.'
         )
     elsewhere = _elsewhere(conf, theirs)
     if elsewhere:
         return failure(
-            f'Guests of {path} and taskmanagers would not hear each other: {elsewhere}. Write the same virtual host into both; guests that '
-            'are there already get it with their next rebuild.'
+            f'Guests of {path} and taskmanagers would not hear each other: {elsewhere}. Write the '
+            'same virtual host into both; guests that are there already get it with their next '
+            'rebuild.'
         )
     unlike = _unlike_at_the_broker(conf, theirs)
     if unlike:
         return warning(
-            f'The broker would refuse guests of {path} our exchange: {unlike}. Write the same options of [oslo_messaging_rabbit] into both '
-            '(rabbit_quorum_queue, amqp_durable_queues, amqp_auto_delete); guests that are there already keep what they have.'
+            f'The broker would refuse guests of {path} our exchange: {unlike}. Write the same '
+            'options of [oslo_messaging_rabbit] into both (rabbit_quorum_queue, '
+            'amqp_durable_queues, amqp_auto_delete); guests that are there already keep what they '
+            'have.'
         )
     rendered = conf[our_conf.GROUP].guest_config_file
     if rendered is None or pathlib.Path(rendered) != path:
@@ -114,13 +124,15 @@ def _check_guests(conf: cfg.ConfigOpts, path: pathlib.Path) -> upgradecheck.Resu
             f'{"that other file" if rendered else "what it was created with"}. Set guest_config_file to the same file.'
         )
     return success(
-        f'Our agents listen on "{conf[our_conf.GROUP].guest_topic_prefix}<instance id>", Trove\'s on "{_TROVES_PREFIX}<instance id>"; {path} '
-        'gives guests the same.'
+        f'Our agents listen on "{conf[our_conf.GROUP].guest_topic_prefix}<instance id>", Trove\'s '
+        f'on "{_TROVES_PREFIX}<instance id>"; {path} gives guests the same.'
     )
 
 
 def _elsewhere(conf: cfg.ConfigOpts, theirs: cfg.ConfigOpts) -> str:
-    """Return the virtual host of guests on which no taskmanager listens; '' for none, and where a URL cannot be understood."""
+    """Return the virtual host of guests on which no taskmanager listens; '' for none, and where a
+    URL cannot be understood.
+    """
     from trove_upgrade.rpc import place  # not before `main` has chosen the threads
 
     if not theirs[our_conf.GROUP].guest_transport_url:
@@ -132,11 +144,16 @@ def _elsewhere(conf: cfg.ConfigOpts, theirs: cfg.ConfigOpts) -> str:
         return ''
     if there is None or None in here or there in here:
         return ''
-    return f'guest_transport_url names the virtual host "{there}" there, and taskmanagers listen on {", ".join(map(repr, here))}'
+    return (
+        f'guest_transport_url names the virtual host "{there}" there, and taskmanagers listen '
+        f'on {", ".join(map(repr, here))}'
+    )
 
 
 def _unlike_at_the_broker(conf: cfg.ConfigOpts, theirs: cfg.ConfigOpts) -> str:
-    """Return what the taskmanagers and the guests would declare in another way; '' for nothing, and where a URL cannot be understood."""
+    """Return what the taskmanagers and the guests would declare in another way; '' for nothing, and
+    where a URL cannot be understood.
+    """
     from trove_upgrade.rpc import (  # not before `main` has chosen the threads
         guest_queues,
         place,
@@ -192,8 +209,8 @@ def check_limits(conf: cfg.ConfigOpts) -> upgradecheck.Result:
     found = []
     if conf.http_get_rate < _LEAST_GETS_PER_MINUTE:
         found.append(
-            f'[DEFAULT] http_get_rate is {conf.http_get_rate} a minute for each user: a client that follows an upgrade asks more often. '
-            f'Set it to {_LEAST_GETS_PER_MINUTE} or more'
+            f'[DEFAULT] http_get_rate is {conf.http_get_rate} a minute for each user: a client '
+            f'that follows an upgrade asks more often. Set it to {_LEAST_GETS_PER_MINUTE} or more'
         )
     if conf[our_conf.GROUP].max_body_bytes < _LEAST_BODY_BYTES:
         found.append(
@@ -204,7 +221,8 @@ def check_limits(conf: cfg.ConfigOpts) -> upgradecheck.Result:
         warning('. '.join(found) + '.')
         if found
         else success(
-            f'http_get_rate is {conf.http_get_rate} a minute and max_body_bytes {conf[our_conf.GROUP].max_body_bytes}: enough for usual clients.'
+            f'http_get_rate is {conf.http_get_rate} a minute and max_body_bytes '
+            f'{conf[our_conf.GROUP].max_body_bytes}: enough for usual clients.'
         )
     )
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of the message broker: of transport_url, and of guest_transport_url where it names another place."""
+"""Checks of the message broker: of transport_url, and of guest_transport_url where it names another
+place.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -39,11 +41,13 @@ def _let_in(option: str, asked: list['broker.Broker']) -> upgradecheck.Result:
         return success(f'{", ".join(one.address for one in asked)} let us in by {option}.')
     if all(one.error for one in asked):
         return failure(
-            f'No message broker of {option} lets us in: {refused}. Guests cannot be asked anything. Start the '
-            f'broker, or mend address, user, password and virtual host in {name}.'
+            f'No message broker of {option} lets us in: {refused}. Guests cannot be asked '
+            'anything. Start the broker, or mend address, user, password and virtual host in '
+            f'{name}.'
         )
     return warning(
-        f'Not every message broker of {option} lets us in: {refused}. Start it, or mend its part of {name}.'
+        f'Not every message broker of {option} lets us in: {refused}. Start it, or mend its part '
+        f'of {name}.'
     )
 
 
@@ -57,8 +61,9 @@ def check_consumers(conf: cfg.ConfigOpts, seen: str) -> upgradecheck.Result:
         listening = _consumers(conf, topic, at)
         if listening == 0:
             return failure(
-                f'A taskmanager runs, and nobody listens on topic "{topic}" of the broker of {at.option}: it has another broker '
-                'or another taskmanager_topic. Heartbeats of guests are lost. Give every service the same configuration.'
+                f'A taskmanager runs, and nobody listens on topic "{topic}" of the broker of '
+                f'{at.option}: it has another broker or another taskmanager_topic. Heartbeats of '
+                'guests are lost. Give every service the same configuration.'
             )
         told.append(
             f'the broker of {at.option} could not be asked who listens on topic "{topic}"'

@@ -15,7 +15,9 @@ SECONDS = 10.0
 
 
 def check(make_client: Callable[[str], Any], wanted: nova.Version) -> upgradecheck.Result:
-    """`make_client` makes a python-novaclient client for a microversion; `wanted` is the highest that may be asked for."""
+    """`make_client` makes a python-novaclient client for a microversion; `wanted` is the highest
+    that may be asked for.
+    """
     try:
         current = session.asked(lambda: _ask(make_client))
     except (nova_exceptions.Forbidden, nova_exceptions.Unauthorized) as error:
@@ -25,21 +27,22 @@ def check(make_client: Callable[[str], Any], wanted: nova.Version) -> upgradeche
         )
     except (nova_exceptions.ClientException, *session.UNAVAILABLE) as error:
         return failure(
-            f'Keystone or Nova cannot be asked as the user of [service_credentials]: {_said(error)}. Look at auth_url, user, password, '
-            'project, region_name and interface there.'
+            'Keystone or Nova cannot be asked as the user of [service_credentials]: '
+            f'{_said(error)}. Look at auth_url, user, password, project, region_name and interface '
+            'there.'
         )
     newest = min(wanted, nova.parse_version(getattr(current, 'version', None)))
     shown = f'{newest[0]}.{newest[1]}'
     if newest < nova.USER_DATA_SINCE:
         return warning(
-            f'Nova is asked with microversion {shown}: a rebuild takes user data from 2.57 on, and files are injected '
-            'instead; an instance whose own user data would overwrite them is refused (USER_DATA_KEPT). Look at '
-            '[trove_upgrade] compute_max_microversion.'
+            f'Nova is asked with microversion {shown}: a rebuild takes user data from 2.57 on, and '
+            'files are injected instead; an instance whose own user data would overwrite them is '
+            'refused (USER_DATA_KEPT). Look at [trove_upgrade] compute_max_microversion.'
         )
     if newest < nova.VOLUME_BACKED_SINCE:
         return success(
-            f'Nova shows the servers of all projects and is asked with microversion {shown}; instances that boot from a volume are '
-            'refused, as that needs 2.93.'
+            f'Nova shows the servers of all projects and is asked with microversion {shown}; '
+            'instances that boot from a volume are refused, as that needs 2.93.'
         )
     return success(
         f'Nova shows the servers of all projects and is asked with microversion {shown}.'

@@ -37,7 +37,9 @@ _LEAST = 4
 
 
 def guarded(name: str, check: Check[C]) -> tuple[str, Check[C]]:
-    """`check` under its name, as oslo.upgradecheck takes it: an exception becomes a failure that holds no secret of the configuration."""
+    """`check` under its name, as oslo.upgradecheck takes it: an exception becomes a failure that
+    holds no secret of the configuration.
+    """
 
     @functools.wraps(check)
     def run(checks: C) -> upgradecheck.Result:
@@ -57,11 +59,15 @@ def _text(name: str, error: Exception, conf: cfg.ConfigOpts) -> str:
     if known is not None:
         return known.message
     if isinstance(error, OSError):
-        return f'The check "{name}" cannot be made: this host refused: {without_secrets(str(error), conf)}. Look at the file or the address there.'
+        return (
+            f'The check "{name}" cannot be made: this host refused: '
+            f'{without_secrets(str(error), conf)}. Look at the file or the address there.'
+        )
     said = without_secrets(str(error).rstrip('.'), conf)
     return (
-        f'The check "{name}" cannot be made: {type(error).__name__}: {said}. Look at the options that this check reads '
-        '("trove-upgrade-status" in the reference); report it as a bug where they are right.'
+        f'The check "{name}" cannot be made: {type(error).__name__}: {said}. Look at the options '
+        'that this check reads ("trove-upgrade-status" in the reference); report it as a bug '
+        'where they are right.'
     )
 
 
@@ -70,7 +76,9 @@ def _one_line(text: str) -> str:
 
 
 def without_secrets(text: str, conf: cfg.ConfigOpts) -> str:
-    """`text` without the passwords that the configuration's files hold, as they stand there and as a library may have read them."""
+    """`text` without the passwords that the configuration's files hold, as they stand there and as
+    a library may have read them.
+    """
     for secret in sorted(_secrets(conf), key=len, reverse=True):
         text = text.replace(secret, _HIDDEN)
     return text
@@ -87,7 +95,9 @@ def _secrets(conf: cfg.ConfigOpts) -> set[str]:
 
 
 def _raw(conf: cfg.ConfigOpts) -> dict[tuple[str, str], str]:
-    """Sections and options of the files as text: a value with a fault cannot be asked of oslo.config."""
+    """Sections and options of the files as text: a value with a fault cannot be asked of
+    oslo.config.
+    """
     found: dict[tuple[str, str], str] = {}
     section = 'DEFAULT'
     for path in _files(conf):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The check of guests' keys: which guests are spoken to unsealed, and what keeps keys from being made or read."""
+"""The check of guests' keys: which guests are spoken to unsealed, and what keeps keys from being
+made or read.
+"""
 
 from collections.abc import Sequence
 
@@ -34,7 +36,8 @@ def check(
     security = conf[our_conf.GROUP].guest_rpc_security
     if security == options.OFF:
         return warning(
-            '[trove_upgrade] guest_rpc_security is off: no message to or from a guest is sealed. Set it to required.'
+            '[trove_upgrade] guest_rpc_security is off: no message to or from a guest is sealed. '
+            'Set it to required.'
         )
     sealed, unsealed, dropped = 0, [], 0
     for one in repositories.guest_key_overview.instances():
@@ -46,7 +49,8 @@ def check(
     if unsealed:
         more = f' and {len(unsealed) - _NAMED} more' if len(unsealed) > _NAMED else ''
         found.append(
-            f'unsealed until their next upgrade, or "trove-upgrade-manage guest-key mint": {", ".join(unsealed[:_NAMED])}{more}'
+            'unsealed until their next upgrade, or "trove-upgrade-manage guest-key mint": '
+            f'{", ".join(unsealed[:_NAMED])}{more}'
         )
     if dropped:
         found.append(f'messages that were dropped so far: {dropped}')
@@ -61,8 +65,8 @@ def _remedies(
     found = []
     if conf[our_conf.GROUP].guest_rpc_security == options.PREFERRED:
         found.append(
-            '[trove_upgrade] guest_rpc_security is preferred, which lets a message that is not sealed count: set it to required '
-            'when no guest needs this.'
+            '[trove_upgrade] guest_rpc_security is preferred, which lets a message that is not '
+            'sealed count: set it to required when no guest needs this.'
         )
     if not repositories.guest_keys.mints():
         found.append(
@@ -78,19 +82,21 @@ def _remedies(
                 unreadable.append(one.instance_id)
         if unreadable:
             found.append(
-                f'Keys that no entry of guest_key_encryption_keys of this host opens: {len(unreadable)}, the first of instance '
-                f'{min(unreadable)}. Compare the list with that of the other taskmanagers.'
+                'Keys that no entry of guest_key_encryption_keys of this host opens: '
+                f'{len(unreadable)}, the first of instance {min(unreadable)}. Compare the list '
+                'with that of the other taskmanagers.'
             )
         if older:
             found.append(
-                f'Keys that are not under the first entry of guest_key_encryption_keys: {older}. Run "trove-upgrade-manage guest-key '
-                'rotate" before an entry is taken away.'
+                f'Keys that are not under the first entry of guest_key_encryption_keys: {older}. '
+                'Run "trove-upgrade-manage guest-key rotate" before an entry is taken away.'
             )
     at_work = [one for one in repositories.services.list() if one.binary == TASKMANAGER]
     older_ones = gate.older_services(at_work, release, releases)
     hosts = sorted({one.service.host for one in older_ones})
     if hosts:
         found.append(
-            f'Taskmanagers of an earlier release run on {", ".join(hosts)}: no key is made until they are gone.'
+            f'Taskmanagers of an earlier release run on {", ".join(hosts)}: no key is made until '
+            'they are gone.'
         )
     return found

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether each option of ours can be read.
 
-oslo.config looks at a value when it is asked for it: a service that needs it ends there, and no other check may have
-asked.
+oslo.config looks at a value when it is asked for it: a service that needs it ends there, and no
+other check may have asked.
 """
 
 from oslo_config import cfg
@@ -21,8 +21,9 @@ def check(conf: cfg.ConfigOpts) -> upgradecheck.Result:
     wrong = [found for group, opt in options if (found := _fault(conf, group, opt)) is not None]
     if wrong:
         return failure(
-            f'Of the options of trove-upgrade {len(wrong)} cannot be read: {"; ".join(wrong)}. A service that needs one '
-            'does not start, or fails at its first use. The reference of the configuration has the form of each.'
+            f'Of the options of trove-upgrade {len(wrong)} cannot be read: {"; ".join(wrong)}. A '
+            'service that needs one does not start, or fails at its first use. The reference of '
+            'the configuration has the form of each.'
         )
     return success(f'Each of the {len(options)} options of trove-upgrade can be read.')
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is the filter where it belongs: in the pipeline that ends in Trove's application, once, directly before its extensions, and nowhere else.
+"""Is the filter where it belongs: in the pipeline that ends in Trove's application, once, directly
+before its extensions, and nowhere else.
 
-Further in front it would see requests before they are authenticated, twice it would read an upgrade as its own, and where Trove's
-application can be reached beside it, Trove's own upgrade runs unchecked.
+Further in front it would see requests before they are authenticated, twice it would read an upgrade
+as its own, and where Trove's application can be reached beside it, Trove's own upgrade runs
+unchecked.
 """
 
 import configparser
@@ -58,7 +60,9 @@ class Paste:
                 yield rest.strip(), options
 
     def factory(self, kind: str, name: str) -> str:
-        """What makes it: the entry point or the factory, through sections that only use another; '' where nothing says it."""
+        """What makes it: the entry point or the factory, through sections that only use another; ''
+        where nothing says it.
+        """
         for _ in range(_DEEPEST):
             options = self.sections.get(f'{kind}:{name}', {})
             for key in _FACTORIES:
@@ -85,7 +89,8 @@ def check(path: pathlib.Path) -> upgradecheck.Result:
         paste = Paste.read(path)
     except Unreadable as error:
         return failure(
-            f"Trove's paste file {path} cannot be read: {error}. Look at [DEFAULT] api_paste_config."
+            f"Trove's paste file {path} cannot be read: {error}. Look at [DEFAULT] "
+            'api_paste_config.'
         )
     filters = _ours(paste)
     if not filters:
@@ -104,7 +109,8 @@ def check(path: pathlib.Path) -> upgradecheck.Result:
     }
     if not ends_in_trove:
         return failure(
-            f"{path} has no pipeline that ends in an application of Trove ({_TROVES_APPLICATION}): look whether it is Trove's file."
+            f'{path} has no pipeline that ends in an application of Trove ({_TROVES_APPLICATION}): '
+            "look whether it is Trove's file."
         )
     faults = [
         fault
@@ -130,11 +136,13 @@ def check(path: pathlib.Path) -> upgradecheck.Result:
     faults += _not_installed(paste, filters)
     if faults:
         return failure(
-            f"The filter is not where it belongs in {path}: {'; '.join(faults)}. It stands once, directly before Trove's extensions "
-            "and application at the end of its pipeline, and nowhere else. Restart Trove's API after the change."
+            f'The filter is not where it belongs in {path}: {"; ".join(faults)}. It stands once, '
+            "directly before Trove's extensions and application at the end of its pipeline, and "
+            "nowhere else. Restart Trove's API after the change."
         )
     return success(
-        f"{path} has the filter once, directly before Trove's extensions and application, in pipeline {', '.join(ends_in_trove)}."
+        f"{path} has the filter once, directly before Trove's extensions and application, in "
+        f'pipeline {", ".join(ends_in_trove)}.'
     )
 
 
@@ -164,7 +172,8 @@ def _faults(paste: Paste, name: str, words: Sequence[str], filters: set[str]) ->
     before = [paste.factory('filter', word) for word in words[: places[0]]]
     if _EXTENSIONS in before:
         found.append(
-            f"in pipeline:{name} Trove's extensions come before it, which lead to an upgrade of Trove's past it (PUT on /mgmt/instances)"
+            f"in pipeline:{name} Trove's extensions come before it, which lead to an upgrade of "
+            "Trove's past it (PUT on /mgmt/instances)"
         )
     if not any(_AUTHTOKEN.search(factory) for factory in before):
         found.append(
@@ -177,6 +186,9 @@ def _not_installed(paste: Paste, filters: set[str]) -> list[str]:
     eggs = any(_EGG.fullmatch(paste.factory('filter', name)) for name in filters)
     if eggs and not importlib.metadata.entry_points(group='paste.filter_factory', name='upgrade'):
         return [
-            'the package trove-upgrade is not installed in this environment, so paste cannot load it'
+            (
+                'the package trove-upgrade is not installed in this environment, so paste cannot load '
+                'it'
+            )
         ]
     return []

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trove's own policy, where it is stricter about upgrades than ours, which is the only one that the filter asks.
+"""Trove's own policy, where it is stricter about upgrades than ours, which is the only one that the
+filter asks.
 
-Both rules are asked about callers with each combination of the roles that either of them names.  Nothing of Trove's is imported.
+Both rules are asked about callers with each combination of the roles that either of them names.
+Nothing of Trove's is imported.
 """
 
 import dataclasses
@@ -16,7 +18,8 @@ from oslo_upgradecheck import upgradecheck
 from trove_upgrade.api import policies
 from trove_upgrade.cmd.status.results import success, warning
 
-#: What Trove asks before an upgrade of its own, by PATCH and PUT alike.  Source: trove/instance/service.py, update (Trove 26).
+#: What Trove asks before an upgrade of its own, by PATCH and PUT alike.  Source:
+#: trove/instance/service.py, update (Trove 26).
 RULE = 'instance:update'
 _IS_ADMIN = 'context_is_admin'
 _OF_THE_UNDEFINED = 'default'  # which oslo.policy takes for a rule that is defined nowhere
@@ -29,7 +32,8 @@ _DEFAULTS = (
     policy.RuleDefault(RULE, 'rule:admin_or_owner'),
 )
 _ROLES = ('admin', 'member', 'reader')
-#: Of the combinations of roles: with more roles than this in the rules, only small ones are asked about.
+#: Of the combinations of roles: with more roles than this in the rules, only small ones are asked
+#: about.
 _ALL_OF = 8
 _SMALL = 2
 _SHOWN = 3
@@ -83,7 +87,8 @@ def check(conf: cfg.ConfigOpts) -> upgradecheck.Result:
     ]
     if not refused:
         return success(
-            f"Trove's rule {RULE} lets in every user whom {policies.instances.UPGRADE} lets upgrade."
+            f"Trove's rule {RULE} lets in every user whom {policies.instances.UPGRADE} lets "
+            'upgrade.'
         )
     return warning(
         f"Trove's rule {RULE} is stricter than {policies.instances.UPGRADE}, and the filter asks ours alone: it lets {_named(refused)} upgrade, whom "
@@ -129,7 +134,9 @@ def _callers(
 
 
 def _is_let_in(ours: policy.Enforcer, caller: Caller) -> bool:
-    """As the API asks: the policy of the route, and whether the caller is an admin where the instance is another project's."""
+    """As the API asks: the policy of the route, and whether the caller is an admin where the
+    instance is another project's.
+    """
     known = _credentials(caller.roles)
     is_let_in = ours.enforce(policies.instances.UPGRADE, {'project_id': _OWN}, dict(known))
     return bool(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Puts a database under control that has our tables and no word of which version they are.
 
-The schema is compared with that of every version that there is.  One that fits is recorded; nothing is guessed: a schema that
-fits none is refused with what is different.
+The schema is compared with that of every version that there is.  One that fits is recorded; nothing
+is guessed: a schema that fits none is refused with what is different.
 """
 
 import dataclasses
@@ -19,7 +19,8 @@ from trove_upgrade.db.migrations import lease, position
 from trove_upgrade.db.migrations.chain import Chain, release_of
 from trove_upgrade.db.migrations.recording import schema_at
 
-#: What a first run that was killed leaves undone; everything else is a schema that nobody of ours has made.
+#: What a first run that was killed leaves undone; everything else is a schema that nobody of ours
+#: has made.
 _MISSING = frozenset({'add_table', 'add_column', 'add_index', 'add_constraint', 'add_fk'})
 
 
@@ -39,8 +40,8 @@ class Known:
 def adopt(connection: sa.Connection, chain: Chain) -> str | None:
     """Record which version the tables are; returns it, or None where nothing was to be recorded.
 
-    A first run that was killed between two statements is no case for it: the version table is there and empty, and what the
-    tables lack is added by the next run.
+    A first run that was killed between two statements is no case for it: the version table is there
+    and empty, and what the tables lack is added by the next run.
 
     :raises SchemaNotRecognized: our tables are there, and fit no version or several.
     """
@@ -63,7 +64,9 @@ def adopt(connection: sa.Connection, chain: Chain) -> str | None:
 
 
 def versions(chain: Chain) -> list[Known]:
-    """Every version that a database can be at; of those with the same schema only the last, which an earlier one is as well."""
+    """Every version that a database can be at; of those with the same schema only the last, which
+    an earlier one is as well.
+    """
     order = chain.releases()
     expand, contract = (
         [one.revision for one in chain.revisions(branch)] for branch in chain.branches
@@ -84,7 +87,9 @@ def versions(chain: Chain) -> list[Known]:
 
 
 def differences(connection: sa.Connection, metadata: sa.MetaData, ours: set[str]) -> list[Any]:
-    """What Alembic would change to make the database that schema; tables that are not ours are not looked at."""
+    """What Alembic would change to make the database that schema; tables that are not ours are not
+    looked at.
+    """
 
     def is_ours(name: str | None, kind: str, _parents: object) -> bool:
         return kind != 'table' or name in ours
@@ -100,13 +105,25 @@ def describe(difference: Any) -> str:
     kind, *rest = difference
     match kind:
         case 'add_table' | 'remove_table':
-            return f'table {rest[0].name} is {"missing" if kind == "add_table" else "not of that version"}'
+            return (
+                f'table {rest[0].name} is '
+                f'{"missing" if kind == "add_table" else "not of that version"}'
+            )
         case 'add_column' | 'remove_column':
-            return f'column {rest[1]}.{rest[2].name} is {"missing" if kind == "add_column" else "not of that version"}'
+            return (
+                f'column {rest[1]}.{rest[2].name} is '
+                f'{"missing" if kind == "add_column" else "not of that version"}'
+            )
         case 'add_index' | 'remove_index':
-            return f'index {rest[0].name} is {"missing" if kind == "add_index" else "not of that version"}'
+            return (
+                f'index {rest[0].name} is '
+                f'{"missing" if kind == "add_index" else "not of that version"}'
+            )
         case 'modify_type' | 'modify_nullable' | 'modify_default':
-            return f'column {rest[1]}.{rest[2]}: {kind.removeprefix("modify_")} is {rest[4]}, not {rest[5]}'
+            return (
+                f'column {rest[1]}.{rest[2]}: {kind.removeprefix("modify_")} is {rest[4]}, not '
+                f'{rest[5]}'
+            )
         case _:
             return f'{kind}: {rest[0]}'
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which revisions there are: a chain is what shares a version table, and has one head per branch."""
+"""Which revisions there are: a chain is what shares a version table, and has one head per
+branch.
+"""
 
 import dataclasses
 import functools
@@ -26,7 +28,9 @@ def release_of(revision: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Chain:
-    """Revisions that share a version table, and the data migrations that belong between its branches."""
+    """Revisions that share a version table, and the data migrations that belong between its
+    branches.
+    """
 
     name: str
     version_table: str
@@ -92,7 +96,8 @@ class Chain:
         return revisions[-1].revision if revisions else None
 
     def upto(self, branch: str, revisions: Sequence[str], target: str | None) -> tuple[str, ...]:
-        """Those of `revisions` that `target` asks for: a release, a revision, the first N as '+N', or all where it is None.
+        """Those of `revisions` that `target` asks for: a release, a revision, the first N as '+N',
+        or all where it is None.
 
         :raises RevisionUnknown: the target is none of these.
         """
@@ -131,7 +136,8 @@ class Chain:
         return found
 
     def goals(self, version: str | None) -> dict[str, str | None]:
-        """By branch, how far a version leads it: all for None, else a release, a revision, or one of each branch as `db version` prints them.
+        """By branch, how far a version leads it: all for None, else a release, a revision, or one
+        of each branch as `db version` prints them.
 
         A branch that is not there is led nowhere by itself.
 

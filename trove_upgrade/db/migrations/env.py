@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Alembic runs for each command; the runner hands in the connection and the chain's version table."""
+"""What Alembic runs for each command; the runner hands in the connection and the chain's version
+table.
+"""
 
 from alembic import context
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The contract gate: what a contract removes, no service may need any more.
 
-A service is in the way as long as it is listed, silent or not: an API that nobody asks has no occasion to give a sign of life, and
-would fail at its next request.
+A service is in the way as long as it is listed, silent or not: an API that nobody asks has no
+occasion to give a sign of life, and would fail at its next request.
 """
 
 import dataclasses
@@ -43,7 +43,8 @@ def ago(seconds: float) -> str:
 
 
 def older_services(known: Sequence[Service], release: str, releases: Sequence[str]) -> list[Older]:
-    """Which of `known` are of a release before `release`; `releases` are those of the chain, oldest first.
+    """Which of `known` are of a release before `release`; `releases` are those of the chain, oldest
+    first.
 
     A release that is not among them counts as older: nothing says that it can do without what goes.
     """
@@ -52,7 +53,9 @@ def older_services(known: Sequence[Service], release: str, releases: Sequence[st
 
 
 def older_taskmanager(known: services.Services) -> str | None:
-    """Name a registered taskmanager of an earlier release than this one, which knows no keys of guests; None: there is none."""
+    """Name a registered taskmanager of an earlier release than this one, which knows no keys of
+    guests; None: there is none.
+    """
     older = older_services(known.list(), RELEASE, MAIN.releases())
     return next((str(one) for one in older if one.service.binary == services.TASKMANAGER), None)
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One run at a time changes the schema: who that is stands in a row, with a time until which it counts.
+"""One run at a time changes the schema: who that is stands in a row, with a time until which it
+counts.
 
-A row and a conditional UPDATE, not a lock of the server's: Galera has no GET_LOCK, a connection pooler in between would lose it, and a
-row can be read by an operator.  All times are the database's.  Each taking raises `generation`, by which a run notices that it was
-overtaken.  The row's table is the one thing that is made without the lease; every other one is made under it.
+A row and a conditional UPDATE, not a lock of the server's: Galera has no GET_LOCK, a connection
+pooler in between would lose it, and a row can be read by an operator.  All times are the
+database's.  Each taking raises `generation`, by which a run notices that it was overtaken.  The
+row's table is the one thing that is made without the lease; every other one is made under it.
 """
 
 import contextlib
@@ -52,7 +54,8 @@ _IS_FREE = sa.or_(TABLE.c.holder.is_(None), TABLE.c.lease_until <= columns.now()
 
 #: Of the transaction that makes the table, by itself; any number that others do not use.
 _POSTGRESQL_LOCK = 7_205_759_403
-#: Seconds within which the table and the row are there, or the lease is seen to be another's: all of it is others' short transactions.
+#: Seconds within which the table and the row are there, or the lease is seen to be another's: all
+#: of it is others' short transactions.
 _SETTLE_SECONDS = 30.0
 #: Seconds between two looks at a lease that is held, half to one and a half times.
 _POLL_SECONDS = 1.0
@@ -108,7 +111,9 @@ class Held:
         seconds: float,
         clock: clocks.Clock,
     ) -> None:
-        """`connection` is the lease's own; it is used by one thread at a time.  It was taken just now."""
+        """`connection` is the lease's own; it is used by one thread at a time.  It was taken just
+        now.
+        """
         self.holder = holder
         self.generation = generation
         self._connection = connection
@@ -120,12 +125,15 @@ class Held:
         self._overtaken = False
 
     def check(self) -> None:
-        """Before each revision and each batch: is it still ours?  Between transactions of the caller's.
+        """Before each revision and each batch: is it still ours?  Between transactions of the
+        caller's.
 
-        A run that slept longer than the lease, and that nobody has overtaken meanwhile, simply has it again.  A database in memory
-        is not asked: no other process sees it, and its only connection is the caller's.
+        A run that slept longer than the lease, and that nobody has overtaken meanwhile, simply has
+        it again.  A database in memory is not asked: no other process sees it, and its only
+        connection is the caller's.
 
-        :raises LeaseLost: another run has taken it, or it has run out and the database cannot be asked.
+        :raises LeaseLost: another run has taken it, or it has run out and the database cannot be
+            asked.
         """
         if self._alone:
             return
@@ -137,7 +145,10 @@ class Held:
         except DATABASE_ERRORS as error:
             if began_at - self._renewed_at < self._seconds:
                 return
-            found = f'its lease could not be renewed for {self._seconds:g} s, and the database does not say whose it is'
+            found = (
+                f'its lease could not be renewed for {self._seconds:g} s, and the database '
+                'does not say whose it is'
+            )
             raise errors.LeaseLost(holder=self.holder, found=found) from error
         if not mine:
             raise errors.LeaseLost(holder=self.holder, found='another run has taken the lease')
@@ -166,7 +177,9 @@ class Held:
             return not self._overtaken
 
     def release(self) -> None:
-        """Give it back, unless it is another's by now.  What fails here heals by itself: the lease runs out."""
+        """Give it back, unless it is another's by now.  What fails here heals by itself: the lease
+        runs out.
+        """
         values = {'holder': None, 'lease_until': None}
         try:
             with self._turn:
@@ -178,7 +191,8 @@ class Held:
                 )
         except DATABASE_ERRORS as error:
             LOG.warning(
-                'The lease of the database schema (%s) could not be given back: it is free in %g s. %s',
+                'The lease of the database schema (%s) could not be given back: it is free in %g '
+                's. %s',
                 self.holder,
                 self._seconds,
                 type(error).__name__,
@@ -212,7 +226,8 @@ class Held:
                     return
             except DATABASE_ERRORS as error:  # `check` says how long that can go on
                 LOG.warning(
-                    'The lease of the database schema (%s) could not be renewed, and is tried again: %s',
+                    'The lease of the database schema (%s) could not be renewed, and is tried '
+                    'again: %s',
                     self.holder,
                     type(error).__name__,
                 )
@@ -230,7 +245,8 @@ class Lease:
         clock: clocks.Clock | None = None,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        """`holder` names the process to an operator ('host/pid'); `uniform(low, high)` is the source of jitter.
+        """`holder` names the process to an operator ('host/pid'); `uniform(low, high)` is the
+        source of jitter.
 
         `seconds`: how long the lease of a run that was killed keeps others away.
         """
@@ -249,8 +265,9 @@ class Lease:
     ) -> Iterator[Held]:
         """Held for the length of the block, on a connection of its own.
 
-        `waiting(holder, seconds_left)` is called at each look at a lease that is another's, with how long it is still waited for.
-        With a database in memory no transaction of the caller's may be open when the block begins or ends.
+        `waiting(holder, seconds_left)` is called at each look at a lease that is another's, with
+        how long it is still waited for. With a database in memory no transaction of the caller's
+        may be open when the block begins or ends.
 
         :raises LeaseHeld: another run holds it, and held it for `wait_seconds`.
         """
@@ -287,9 +304,9 @@ class Lease:
     def _settled(self, connection: sa.Connection, make: Callable[[], None]) -> None:
         """`make`, which looks first, until it is done by us or by another.
 
-        Who comes second may meet many errors: on PostgreSQL, whose IF NOT EXISTS looks before it waits, a duplicate key or a duplicate
-        type; on MariaDB a deadlock of two INSERTs; on SQLite "locked".  So every error has one more look behind it, and counts where
-        that meets one, too.
+        Who comes second may meet many errors: on PostgreSQL, whose IF NOT EXISTS looks before it
+        waits, a duplicate key or a duplicate type; on MariaDB a deadlock of two INSERTs; on SQLite
+        "locked".  So every error has one more look behind it, and counts where that meets one, too.
         """
         deadline = self._clock.monotonic() + _SETTLE_SECONDS
         failed = False
@@ -359,7 +376,9 @@ def _write(connection: sa.Connection, statement: sa.Update) -> bool:
 
 @contextlib.contextmanager
 def _read_only(connection: sa.Connection) -> Iterator[None]:
-    """No transaction is left open: on PostgreSQL it would keep VACUUM and CREATE INDEX CONCURRENTLY waiting."""
+    """No transaction is left open: on PostgreSQL it would keep VACUUM and CREATE INDEX CONCURRENTLY
+    waiting.
+    """
     with connection.begin():
         yield
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Waits for locks that are short, and repeated.
 
-DDL that waits behind a long transaction makes every later query of the table wait behind the DDL.  So it gives up within a second or
-two, the service goes on, and the same revision is tried again a little later: revisions are idempotent, a second run carries on.
-Source: MariaDB "Metadata Locking", PostgreSQL "Client Connection Defaults: lock_timeout".
+DDL that waits behind a long transaction makes every later query of the table wait behind the DDL.
+So it gives up within a second or two, the service goes on, and the same revision is tried again a
+little later: revisions are idempotent, a second run carries on. Source: MariaDB "Metadata Locking",
+PostgreSQL "Client Connection Defaults: lock_timeout".
 """
 
 import contextlib
@@ -26,7 +27,8 @@ Result = TypeVar('Result')
 #: Seconds that a statement of a revision may wait for a lock.
 LOCK_SECONDS = 2.0
 
-#: 1205: waited too long for a row or a table; 1213: chosen to end a deadlock, or refused by another node of a Galera cluster.
+#: 1205: waited too long for a row or a table; 1213: chosen to end a deadlock, or refused by another
+#: node of a Galera cluster.
 _MYSQL_ERRORS = frozenset({1205, 1213})
 #: lock_not_available (lock_timeout), deadlock_detected
 _POSTGRESQL_STATES = frozenset({'55P03', '40P01'})
@@ -37,10 +39,12 @@ _MYSQL_SETTINGS = ('lock_wait_timeout', 'innodb_lock_wait_timeout')
 
 @contextlib.contextmanager
 def short_lock_waits(connection: sa.Connection, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-    """Statements of the block give up after waiting that long for a lock (MariaDB and MySQL: whole seconds, at least 1).
+    """Statements of the block give up after waiting that long for a lock (MariaDB and MySQL: whole
+    seconds, at least 1).
 
-    `connection` has no transaction open, before and after: PostgreSQL takes a setting back with the transaction that made it.  The
-    block commits for itself; what it leaves open is rolled back.  A connection whose settings cannot be restored is thrown away.
+    `connection` has no transaction open, before and after: PostgreSQL takes a setting back with the
+    transaction that made it.  The block commits for itself; what it leaves open is rolled back.  A
+    connection whose settings cannot be restored is thrown away.
 
     :raises ValueError: a transaction is open.
     """
@@ -105,9 +109,11 @@ def _write(connection: sa.Connection, values: dict[str, int | str]) -> None:
 
 
 def is_lock_timeout(error: BaseException) -> bool:
-    """Whether the server took a statement back because others held its locks, so that the same may succeed a little later.
+    """Whether the server took a statement back because others held its locks, so that the same may
+    succeed a little later.
 
-    A deadlock's victim counts: nothing of it was done either.  Looks through what oslo.db, SQLAlchemy and our own errors wrap.
+    A deadlock's victim counts: nothing of it was done either.  Looks through what oslo.db,
+    SQLAlchemy and our own errors wrap.
     """
     seen: set[int] = set()
     left: list[BaseException | None] = [error]
@@ -152,7 +158,9 @@ class Backoff:
     budget_seconds: float = 600.0  #: from the first try on; no try begins later
 
     def pauses(self, uniform: Callable[[float, float], float]) -> Iterator[float]:
-        """Seconds, without an end; between half of each and the whole, so that several runs do not meet again."""
+        """Seconds, without an end; between half of each and the whole, so that several runs do not
+        meet again.
+        """
         seconds = self.first_seconds
         while True:
             yield uniform(seconds / 2, seconds)
@@ -182,9 +190,11 @@ class Retry:
         rollback: Callable[[], None],
         report: Callable[[str], None],
     ) -> Result:
-        """`attempt()` until it is not ended by a lock time-out; `rollback()` comes before each pause, so that we hold nothing in it.
+        """`attempt()` until it is not ended by a lock time-out; `rollback()` comes before each
+        pause, so that we hold nothing in it.
 
-        `what` names it in messages ('Revision aurora_expand02').  `report` gets one line for each pause.
+        `what` names it in messages ('Revision aurora_expand02').  `report` gets one line for each
+        pause.
 
         :raises SchemaLocked: the budget is used up.
         """
@@ -202,7 +212,8 @@ class Retry:
                     raise errors.SchemaLocked(what=what, seconds=seconds, tries=tries) from error
             pause = min(planned, left)
             report(
-                f'{what} did not get its locks in try {tries}: again in {pause:.1f} s, for {left:.0f} s at most.'
+                f'{what} did not get its locks in try {tries}: again in {pause:.1f} s, for '
+                f'{left:.0f} s at most.'
             )
             self._clock.sleep(pause)
         raise AssertionError('pauses never end')  # pragma: no cover

@@ -11,7 +11,8 @@ from trove_upgrade.db.migrations.recording import record
 
 
 def sql(chain: Chain, branches: Sequence[str], target: str | None, dialect: str) -> str:
-    """A script: every revision of the branches up to `target`, after the one that `target` names before a colon, if it does.
+    """A script: every revision of the branches up to `target`, after the one that `target` names
+    before a colon, if it does.
 
     It keeps the version table as our own runs do, so that either may go on where the other ended.
 
@@ -40,7 +41,10 @@ def _statements(chain: Chain, known: Sequence[str], revision: str, dialect: str)
     yield from record(chain, revision, dialect).statements
     place = known.index(revision)
     if place:
-        yield f"UPDATE {chain.version_table} SET version_num = '{revision}' WHERE version_num = '{known[place - 1]}'"
+        yield (
+            f"UPDATE {chain.version_table} SET version_num = '{revision}' WHERE version_num = "
+            f"'{known[place - 1]}'"
+        )
     else:
         yield f"INSERT INTO {chain.version_table} (version_num) VALUES ('{revision}')"
 

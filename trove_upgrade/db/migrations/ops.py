@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Changes that may be repeated: each looks first, and does what is missing.
 
-MySQL commits every statement by itself, so a revision can die half way; the second run must carry on where the first ended.
-Offline (printing SQL) there is nothing to look at, and all of it is printed.
+MySQL commits every statement by itself, so a revision can die half way; the second run must carry
+on where the first ended. Offline (printing SQL) there is nothing to look at, and all of it is
+printed.
 """
 
 import contextlib
@@ -50,7 +51,9 @@ def ensure_column(table: str, column: sa.Column[Any]) -> None:
 def ensure_index(
     name: str, table: str, columns: Sequence[Any], *, unique: bool = False, **options: Any
 ) -> None:
-    """Create the index unless there is one of that name: for a table that the same revision makes.  `options` are those of a dialect."""
+    """Create the index unless there is one of that name: for a table that the same revision makes.
+    `options` are those of a dialect.
+    """
     inspector = _inspector()
     if inspector is None or name not in {known['name'] for known in inspector.get_indexes(table)}:
         op.create_index(name, table, columns, unique=unique, **options)
@@ -61,8 +64,8 @@ def ensure_index_online(
 ) -> None:
     """The same for a table that has rows, and writers who must not wait.
 
-    PostgreSQL builds it CONCURRENTLY, outside of any transaction; an INVALID one that a killed build has left goes first.  MySQL builds
-    while others write anyway.
+    PostgreSQL builds it CONCURRENTLY, outside of any transaction; an INVALID one that a killed
+    build has left goes first.  MySQL builds while others write anyway.
     """
     if op.get_context().dialect.name != 'postgresql':
         ensure_index(name, table, columns, unique=unique, **options)
@@ -82,7 +85,8 @@ def ensure_index_online(
 def _is_valid(index: str) -> bool | None:
     """PostgreSQL's word; None where there is no such index."""
     query = sa.text(
-        'SELECT indisvalid FROM pg_catalog.pg_index WHERE indexrelid = to_regclass(quote_ident(:name))'
+        'SELECT indisvalid FROM pg_catalog.pg_index WHERE indexrelid = '
+        'to_regclass(quote_ident(:name))'
     )
     return op.get_bind().execute(query, {'name': index}).scalar_one_or_none()
 
@@ -114,12 +118,16 @@ def ensure_nullable(table: str, column: sa.Column[Any]) -> None:
 
 
 def ensure_not_null(table: str, column: sa.Column[Any]) -> None:
-    """Forbid NULL in the column, of which `column` is the whole definition; rows with a NULL make the server refuse."""
+    """Forbid NULL in the column, of which `column` is the whole definition; rows with a NULL make
+    the server refuse.
+    """
     _ensure_nullability(table, column, nullable=False)
 
 
 def ensure_type(table: str, column: sa.Column[Any], *, using: str | None = None) -> None:
-    """Give the column the type of `column`, its whole definition; `using` is PostgreSQL's expression for what it does not convert by itself."""
+    """Give the column the type of `column`, its whole definition; `using` is PostgreSQL's
+    expression for what it does not convert by itself.
+    """
     known = _known_column(table, column)
     if known is not None and not op.get_context().impl.compare_type(
         sa.Column(column.name, known['type']), column
@@ -139,7 +147,8 @@ def ensure_type(table: str, column: sa.Column[Any], *, using: str | None = None)
 def ensure_default(table: str, column: sa.Column[Any]) -> None:
     """Give the column the server's default of `column`, its whole definition, or none.
 
-    Whether it has another one already is not looked at: servers write it in words of their own, and the change costs nothing.
+    Whether it has another one already is not looked at: servers write it in words of their own, and
+    the change costs nothing.
     """
     known = _known_column(table, column)
     if known is not None and known['default'] is None and column.server_default is None:
@@ -155,7 +164,9 @@ def ensure_default(table: str, column: sa.Column[Any]) -> None:
 
 
 def ensure_column_comment(table: str, column: sa.Column[Any]) -> None:
-    """Give the column the comment of `column`, its whole definition, or none.  SQLite has no comments."""
+    """Give the column the comment of `column`, its whole definition, or none.  SQLite has no
+    comments.
+    """
     if op.get_context().dialect.supports_comments:
         op.alter_column(
             table,
@@ -191,7 +202,8 @@ def ensure_constraint(table: str, constraint: sa.Constraint) -> None:
         )  # writers wait for the naming alone
         quote = op.get_context().dialect.identifier_preparer.quote
         op.execute(
-            f'ALTER TABLE {quote(table)} ADD CONSTRAINT {quote(name)} UNIQUE USING INDEX {quote(name)}'
+            f'ALTER TABLE {quote(table)} ADD CONSTRAINT {quote(name)} UNIQUE USING INDEX '
+            f'{quote(name)}'
         )
         return
     with _altering(table) as target:
@@ -214,7 +226,9 @@ def ensure_constraint(table: str, constraint: sa.Constraint) -> None:
 
 
 def ensure_no_constraint(name: str, table: str, kind: str) -> None:
-    """Drop the constraint if there is one of that name; `kind` is unique, foreignkey or check, as Alembic says it."""
+    """Drop the constraint if there is one of that name; `kind` is unique, foreignkey or check, as
+    Alembic says it.
+    """
     known = _constraint_names(table)
     if op.get_context().as_sql or name in known:
         with _altering(table) as target:
@@ -237,7 +251,9 @@ def _ensure_nullability(table: str, column: sa.Column[Any], *, nullable: bool) -
 
 @contextlib.contextmanager
 def _altering(table: str) -> Iterator[Any]:
-    """What alters a table: SQLite copies it into its new form, and what a copy that was killed has left goes first."""
+    """What alters a table: SQLite copies it into its new form, and what a copy that was killed has
+    left goes first.
+    """
     if op.get_context().dialect.name != 'sqlite':
         yield _Altering(table)
         return
@@ -251,7 +267,9 @@ def _altering(table: str) -> Iterator[Any]:
 
 
 def _reflected(table: str) -> sa.Table:
-    """A batch copies constraints in the order in which they come: an order of its own would be another schema each time."""
+    """A batch copies constraints in the order in which they come: an order of its own would be
+    another schema each time.
+    """
     found = sa.Table(table, sa.MetaData(), autoload_with=op.get_bind(), resolve_fks=False)
     found.constraints = sa.util.OrderedSet(
         sorted(found.constraints, key=lambda one: (type(one).__name__, str(one.name)))

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an upgrade of the schema would do to this database, said beforehand.
 
-Nothing of the real tables is changed or locked for longer than a SELECT does it; see the package `probe` for how the server is asked.
+Nothing of the real tables is changed or locked for longer than a SELECT does it; see the package
+`probe` for how the server is asked.
 """
 
 import dataclasses
@@ -21,13 +22,16 @@ from trove_upgrade.db.migrations.probe import known, risk, sizes, statement
 #: Of the JSON; raised when a field changes its meaning or goes, not when one is added.
 FORMAT = 1
 
-#: Rows per second of a data migration that has never run here: what a small server does, with services at work.
+#: Rows per second of a data migration that has never run here: what a small server does, with
+#: services at work.
 ASSUMED_RATE = 2000.0
 
 
 @runtime_checkable
 class OfOneTable(Protocol):
-    """A data migration that walks over one table: before its expand has been run, that table's size is the most it can be."""
+    """A data migration that walks over one table: before its expand has been run, that table's size
+    is the most it can be.
+    """
 
     @property
     def table(self) -> str:
@@ -130,7 +134,8 @@ def make(engine: sa.Engine, chain: Chain = MAIN, dialect: str | None = None) -> 
     )
 
 
-@repeat_on_new_columns  # a contract that runs meanwhile takes columns away between two of these looks
+# a contract that runs meanwhile takes columns away between two of these looks
+@repeat_on_new_columns
 def _look(
     engine: sa.Engine, chain: Chain
 ) -> tuple[Position, dict[str, sizes.Size], list[DataStep], str]:
@@ -153,7 +158,9 @@ def _look(
 
 @dataclasses.dataclass(frozen=True)
 class _Schema:
-    """Plans revisions, in the order in which they would run: later statements are about what earlier ones leave."""
+    """Plans revisions, in the order in which they would run: later statements are about what
+    earlier ones leave.
+    """
 
     chain: Chain
     dialect: str
@@ -188,7 +195,10 @@ class _Schema:
 def _notes(now: Position, found: dict[str, sizes.Size]) -> list[str]:
     if now.version == 'none' and models.instance_upgrades.name in found:
         return [
-            'The database has our tables and no version: "db sync" would first find out which one it is, and leave away what is there.'
+            (
+                'The database has our tables and no version: "db sync" would first find out which one '
+                'it is, and leave away what is there.'
+            )
         ]
     return []
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a database is between two releases, and which phase comes next.
 
-All expands come first, then all data migrations, then all contracts: services of the release before go on until the last.
+All expands come first, then all data migrations, then all contracts: services of the release before
+go on until the last.
 """
 
 import dataclasses
@@ -48,7 +49,9 @@ class Position:
 
     @property
     def version(self) -> str:
-        """The composite, e.g. 'borealis_expand01, aurora_contract01'; 'none' for an empty database."""
+        """The composite, e.g. 'borealis_expand01, aurora_contract01'; 'none' for an empty
+        database.
+        """
         return ', '.join(revision for revision in self.current.values() if revision) or 'none'
 
     @property
@@ -108,7 +111,8 @@ def done_revisions(connection: sa.Connection, chain: Chain) -> frozenset[str]:
 
 
 def read(connection: sa.Connection, chain: Chain, *, data: bool = True) -> Position:
-    """Look at a database; without `data`, rows are not looked at (that may take a second for each million).
+    """Look at a database; without `data`, rows are not looked at (that may take a second for each
+    million).
 
     :raises SchemaFromTheFuture: the database holds a revision that this release does not know.
     """

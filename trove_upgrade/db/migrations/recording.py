@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a revision does, without doing it: its typed operations, and the SQL that it sends to each server.
+"""What a revision does, without doing it: its typed operations, and the SQL that it sends to each
+server.
 
-Neither is enough alone.  Raw SQL is one opaque operation, and a batch's operations do not pass the place where Alembic hands out
-the others; the SQL, in turn, does not say what a type means elsewhere.  So both are kept, side by side where they can be.
+Neither is enough alone.  Raw SQL is one opaque operation, and a batch's operations do not pass the
+place where Alembic hands out the others; the SQL, in turn, does not say what a type means
+elsewhere.  So both are kept, side by side where they can be.
 
-Nothing here is safe beside another thread that runs migrations: Alembic's `op` is one for the whole process.
+Nothing here is safe beside another thread that runs migrations: Alembic's `op` is one for the whole
+process.
 """
 
 import contextlib
@@ -62,7 +65,8 @@ class Recorded:
 def record(chain: Chain, revision: str, dialect: str) -> Recorded:
     """Render one revision for a kind of server; nothing is executed and no database is needed.
 
-    :raises RevisionNotRendered: there is no such revision, or it cannot be printed, as where it reads the database.
+    :raises RevisionNotRendered: there is no such revision, or it cannot be printed, as where it
+        reads the database.
     """
     return record_script(chain, _script(chain, revision, dialect), dialect)
 
@@ -102,8 +106,8 @@ def record_script(chain: Chain, script: alembic.script.Script, dialect: str) -> 
 def history(chain: Chain, revision: str) -> list[str]:
     """Every revision that has been run when `revision` begins, oldest first.
 
-    A release's contract is run before the next release's expand: that is the order of an upgraded database.  (A fresh one has
-    all expands first, which ends at the same schema.)
+    A release's contract is run before the next release's expand: that is the order of an upgraded
+    database.  (A fresh one has all expands first, which ends at the same schema.)
     """
     releases = chain.releases()
     order = sorted(
@@ -116,7 +120,8 @@ def history(chain: Chain, revision: str) -> list[str]:
 
 
 def schema_at(chain: Chain, revisions: Sequence[str], dialect: str = 'mysql') -> sa.MetaData:
-    """The model that those revisions, applied in this order, leave; `dialect` matters where a revision asks which it is.
+    """The model that those revisions, applied in this order, leave; `dialect` matters where a
+    revision asks which it is.
 
     Raw SQL changes nothing in it: what it does is known to the server alone.
 
@@ -149,7 +154,9 @@ def _first_line(error: Exception) -> str:
 
 
 class _Recorder(io.StringIO):
-    """Stands where Alembic prints its SQL (one write per statement), and where operations are asked for."""
+    """Stands where Alembic prints its SQL (one write per statement), and where operations are asked
+    for.
+    """
 
     def __init__(self, chain: Chain, revision: str, dialect: str) -> None:
         super().__init__()
@@ -179,7 +186,9 @@ class _Recorder(io.StringIO):
         return len(text)
 
     def attach(self, operations: Operations) -> None:
-        """See every operation that `operations` is asked for, and those of the batches that it opens."""
+        """See every operation that `operations` is asked for, and those of the batches that it
+        opens.
+        """
         invoke, batch_alter_table = operations.invoke, operations.batch_alter_table
 
         def recording_invoke(operation: MigrateOperation) -> Any:
@@ -202,7 +211,9 @@ class _Recorder(io.StringIO):
         vars(operations).update(invoke=recording_invoke, batch_alter_table=recording_batch)
 
     def _attach_batch(self, batch: Any) -> None:
-        """A batch keeps its operations until it is closed: each then becomes the current one again."""
+        """A batch keeps its operations until it is closed: each then becomes the current one
+        again.
+        """
         invoke, kept = batch.invoke, _Kept(self)
         batch.impl.batch = kept
 

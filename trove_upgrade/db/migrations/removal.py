@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes our tables out of a database, and nothing else: what Trove, or an operator, has made there stays as it is.
+"""Takes our tables out of a database, and nothing else: what Trove, or an operator, has made there
+stays as it is.
 
-The version table goes first.  A run that was killed then leaves tables without a version, which no service and no `db sync` takes for
-whole; the next removal takes them.
+The version table goes first.  A run that was killed then leaves tables without a version, which no
+service and no `db sync` takes for whole; the next removal takes them.
 """
 
 import dataclasses
@@ -47,7 +48,8 @@ def ours() -> tuple[str, ...]:
 def plan(engine: sa.Engine, *, guests_released: bool = False) -> Plan:
     """Look; nothing is changed.
 
-    :param guests_released: the operator has let go the guests of failed upgrades whose status was reset.
+    :param guests_released: the operator has let go the guests of failed upgrades whose status was
+        reset.
     """
     with engine.connect() as connection:
         return _plan(connection, guests_released)
@@ -62,10 +64,11 @@ def remove(
 ) -> Plan:
     """Drop them, under the lease.  May be repeated; returns what was there.
 
-    A run that asks for the lease in the moment in which its table goes ends with SCHEMA_LEASE_LOST, and finds an empty database when
-    it is started again.
+    A run that asks for the lease in the moment in which its table goes ends with SCHEMA_LEASE_LOST,
+    and finds an empty database when it is started again.
 
-    :raises RemovalRefused: upgrades are not at their end, or services are listed.  Nothing was dropped.
+    :raises RemovalRefused: upgrades are not at their end, or services are listed.  Nothing was
+        dropped.
     :raises LeaseHeld, LeaseLost, SchemaLocked: what was dropped stays dropped.
     """
     found = plan(engine, guests_released=guests_released)
@@ -124,13 +127,14 @@ def _obstacles(connection: sa.Connection, present: set[str], guests_released: bo
         )
         if active:
             found.append(
-                f'upgrades are not at their end: {_named(active)} (let them end: "trove-upgrade-manage upgrade list")'
+                f'upgrades are not at their end: {_named(active)} (let them end: '
+                '"trove-upgrade-manage upgrade list")'
             )
         failed = _failed(connection, reset=False) if _instances.name in present else []
         if failed:
             found.append(
-                f'the upgrades of these instances have failed and hold them: {_named(failed)} (retry them, roll them back, or '
-                'reset the status of the instances in Trove)'
+                f'the upgrades of these instances have failed and hold them: {_named(failed)} '
+                '(retry them, roll them back, or reset the status of the instances in Trove)'
             )
         reset = (
             _failed(connection, reset=True)
@@ -154,7 +158,8 @@ def _obstacles(connection: sa.Connection, present: set[str], guests_released: bo
 
 
 def _failed(connection: sa.Connection, *, reset: bool) -> Sequence[str]:
-    """Instances that wait for a retry or a rollback, which only our rows can give them; with `reset`, those whose task says otherwise.
+    """Instances that wait for a retry or a rollback, which only our rows can give them; with
+    `reset`, those whose task says otherwise.
 
     A reset is a word in Trove's row: the guest does not hear of it, and keeps Trove's agent back.
     """
@@ -196,8 +201,8 @@ def _losses(connection: sa.Connection, present: set[str]) -> list[str]:
     keys = models.upgrade_guest_keys
     if keys.name in present and (count := _count(connection, keys.name)):
         found.append(
-            f'{count} keys of guests go. A guest that has one hears no taskmanager of a later installation until it is given another '
-            'one ("trove-upgrade-manage guest-key mint").'
+            f'{count} keys of guests go. A guest that has one hears no taskmanager of a later '
+            'installation until it is given another one ("trove-upgrade-manage guest-key mint").'
         )
     outbox = models.upgrade_outbox
     if outbox.name in present:
@@ -206,8 +211,9 @@ def _losses(connection: sa.Connection, present: set[str]) -> list[str]:
         ).scalar_one()
         if count:
             found.append(
-                f'{count} messages have not been sent and will not be: notifications, and the word to guests that they may remove '
-                'what they have put aside on their volumes. Let a taskmanager run until they have gone.'
+                f'{count} messages have not been sent and will not be: notifications, and the word '
+                'to guests that they may remove what they have put aside on their volumes. Let a '
+                'taskmanager run until they have gone.'
             )
     return found
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Brings a database on, one revision at a time, and only one run at a time.
 
-Each revision is idempotent, so whatever ends a run (a lock that did not come in time, a lost lease, a power cut), the next run
-carries on where it ended.
+Each revision is idempotent, so whatever ends a run (a lock that did not come in time, a lost lease,
+a power cut), the next run carries on where it ended.
 """
 
 import contextlib
@@ -72,18 +72,22 @@ class Runner:
             return position.read(connection, self._chain, data=data)
 
     def version(self) -> str:
-        """What has been run, e.g. 'borealis_expand01, aurora_contract01'; 'none' for an empty database."""
+        """What has been run, e.g. 'borealis_expand01, aurora_contract01'; 'none' for an empty
+        database.
+        """
         return self.position(data=False).version
 
     def sync(self, version: str | None = None, *, standalone: bool = False) -> Position:
         """Expand, migrate, contract, to the newest release or to that version.  May be repeated.
 
-        A revision brings on its branch, with what must come before: for one of contract that is its release's expands and data migrations.
-        `standalone` also makes Trove's tables, where no Trove does.
+        A revision brings on its branch, with what must come before: for one of contract that is its
+        release's expands and data migrations. `standalone` also makes Trove's tables, where no
+        Trove does.
 
         :raises RevisionUnknown, RevisionsContradict: the version is none.
         :raises OlderServices: what can be done beside them has been done.
-        :raises LeaseHeld, SchemaError, SchemaFromTheFuture, SchemaNotRecognized: what was done before stays done.
+        :raises LeaseHeld, SchemaError, SchemaFromTheFuture, SchemaNotRecognized: what was done
+            before stays done.
         """
         goals = self._chain.goals(version)
         with self._run('sync') as held:
@@ -97,7 +101,9 @@ class Runner:
         return self.position()
 
     def expand(self, target: str | None = None) -> Position:
-        """Add what the new release needs; services of the release before go on.  `target`: a release, a revision or +N."""
+        """Add what the new release needs; services of the release before go on.  `target`: a
+        release, a revision or +N.
+        """
         with self._run('expand') as held:
             self._adopt()
             self._upgrade(self._chain, 'expand', self._pending('expand', target), held)
@@ -114,7 +120,8 @@ class Runner:
         return self.position()
 
     def contract(self, target: str | None = None, *, reason: str | None = None) -> Position:
-        """Take away what only older releases needed.  With a `reason` the services are not asked; it is recorded.
+        """Take away what only older releases needed.  With a `reason` the services are not asked;
+        it is recorded.
 
         :raises SchemaOutOfOrder: expand or migrate comes first.
         :raises OlderServices: one that needs what would be taken away runs, or nobody knows.
@@ -124,7 +131,8 @@ class Runner:
         return self.position()
 
     def stamp(self, revisions: Sequence[str]) -> Position:
-        """Record revisions as run without running them: 'heads', or one of each branch that is meant.
+        """Record revisions as run without running them: 'heads', or one of each branch that is
+        meant.
 
         :raises RevisionUnknown: no such revision.
         """
@@ -208,7 +216,9 @@ class Runner:
         held: lease.Held,
         allow: Callable[[str], None] = lambda _revision: None,
     ) -> None:
-        """`allow` raises what forbids a revision; it is asked before every try, as a lock may have been waited for in between."""
+        """`allow` raises what forbids a revision; it is asked before every try, as a lock may have
+        been waited for in between.
+        """
         if not revisions:
             self._say(f'{branch}: nothing to run')
         for revision in revisions:
@@ -277,7 +287,9 @@ class Runner:
         )
 
     def _refuse_contract(self, newest: str, revisions: Sequence[str], *, forced: bool) -> None:
-        """Rows are looked at first, as that may take seconds, and the services last: whoever registers meanwhile is seen."""
+        """Rows are looked at first, as that may take seconds, and the services last: whoever
+        registers meanwhile is seen.
+        """
         release = release_of(newest)
         now = self.position()
         self._refuse_before_expand(

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A schema as a sequence of operations leaves it: what a database at some revision should look like, on any server."""
+"""A schema as a sequence of operations leaves it: what a database at some revision should look
+like, on any server.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -12,7 +14,8 @@ from alembic.operations import ops
 class SchemaModel:
     """Tables to which operations are applied one by one.
 
-    What does not fit is passed over, as a dropped table that is not there: the model describes, and a lint refuses.
+    What does not fit is passed over, as a dropped table that is not there: the model describes, and
+    a lint refuses.
     """
 
     def __init__(self, metadata: sa.MetaData | None = None) -> None:
@@ -21,7 +24,9 @@ class SchemaModel:
     def apply(
         self, operation: ops.MigrateOperation, tables: Mapping[str, sa.Table] = MappingProxyType({})
     ) -> None:
-        """Raw SQL and inserted rows leave the model as it is; `tables` are those that recorded operations have made."""
+        """Raw SQL and inserted rows leave the model as it is; `tables` are those that recorded
+        operations have made.
+        """
         if isinstance(operation, ops.CreateTableOp):
             _copied(tables.get(operation.table_name, operation.to_table()), self.metadata)
         elif isinstance(
@@ -158,7 +163,9 @@ class SchemaModel:
         columns: Sequence[sa.Column[Any]],
         renamed: dict[str, str] | None = None,
     ) -> None:
-        """The table anew, of these columns; constraints and indexes that need another column go with it, as on the servers."""
+        """The table anew, of these columns; constraints and indexes that need another column go
+        with it, as on the servers.
+        """
         names = {column.name: (renamed or {}).get(column.name, column.name) for column in columns}
         self.metadata.remove(table)
         copies = [column._copy() for column in columns]  # noqa: SLF001 - as above
@@ -230,7 +237,9 @@ def _indexed(
 
 
 def _constrained(table: sa.Table, constraint: sa.Constraint, names: dict[str, str]) -> None:
-    """The same constraint over another table whose columns may have other names; what a type brings along comes by itself."""
+    """The same constraint over another table whose columns may have other names; what a type brings
+    along comes by itself.
+    """
     if getattr(constraint, '_type_bound', False):
         return
     columns = [names[column.name] for column in _columns_of(constraint)]

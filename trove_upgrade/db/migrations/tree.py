@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files of the revisions: whether they are one tree that two developers have not both changed."""
+"""The files of the revisions: whether they are one tree that two developers have not both
+changed.
+"""
 
 import pathlib
 import re
@@ -13,7 +15,8 @@ __all__ = ['STANDALONE', 'faults', 'head_file', 'revision']
 
 _ID = re.compile(r'(?P<release>[a-z]+)_(?P<branch>[a-z]+)[0-9]{2}')
 _LONGEST_ID = 32  # the width of alembic's version column
-#: Beside the sources: every revision has a function check_<revision> there that looks at its outcome on a real server.
+#: Beside the sources: every revision has a function check_<revision> there that looks at its
+#: outcome on a real server.
 _CHECKS = (
     pathlib.Path(__file__).parents[2] / 'tests' / 'functional' / 'schema' / 'revision_checks.py'
 )
@@ -30,7 +33,9 @@ def revision(chain: Chain, name: str) -> alembic.script.Script:
 
 
 def head_file(chain: Chain, branch: str) -> pathlib.Path:
-    """Holds the id of the branch's newest revision, so that two changes at once are a conflict that git sees."""
+    """Holds the id of the branch's newest revision, so that two changes at once are a conflict that
+    git sees.
+    """
     return chain.locations[0].parents[1] / f'{branch.upper()}_HEAD'
 
 
@@ -44,7 +49,8 @@ def faults(chain: Chain) -> list[str]:
         ends = [one.revision for one in heads if branch in one.branch_labels]
         if len(ends) != 1:
             found.append(
-                f'branch {branch} has {len(ends)} heads ({", ".join(ends)}): merge what two changes have added'
+                f'branch {branch} has {len(ends)} heads ({", ".join(ends)}): merge what two '
+                'changes have added'
             )
         elif len(chain.branches) > 1:
             found += _head_file_fault(chain, branch, ends[0])
@@ -57,7 +63,8 @@ def _faults_of(chain: Chain, one: alembic.script.Script) -> list[str]:
     found = []
     if parts is None or len(one.revision) > _LONGEST_ID or parts['branch'] not in chain.branches:
         found.append(
-            f'the id is not <release>_<{"|".join(chain.branches)}>NN in {_LONGEST_ID} characters at most'
+            f'the id is not <release>_<{"|".join(chain.branches)}>NN in {_LONGEST_ID} characters '
+            'at most'
         )
     elif labels != [parts['branch']]:
         found.append(
@@ -65,7 +72,8 @@ def _faults_of(chain: Chain, one: alembic.script.Script) -> list[str]:
         )
     if one.dependencies:
         found.append(
-            'depends_on makes the other branch vanish from the version table: leave it away, the runner orders'
+            'depends_on makes the other branch vanish from the version table: leave it away, the '
+            'runner orders'
         )
     if one.is_merge_point:
         found.append('it merges two revisions: put one behind the other instead')

@@ -64,7 +64,8 @@ def understood(what: str) -> Iterator[None]:
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise EngineNotAnswering(
             f'The container engine cannot be understood: what it says of {what} is of another form '
-            f'({type(error).__name__}: {error}). See that it is a Docker engine of API 1.40 or later.'
+            f'({type(error).__name__}: {error}). See that it is a Docker engine of API 1.40 or '
+            'later.'
         ) from error
 
 
@@ -109,10 +110,12 @@ def image(answer: http.Answer) -> Image:
 
 
 def image_directory(answer: http.Answer, exists: Callable[[pathlib.Path], bool]) -> pathlib.Path:
-    """Where the engine writes its images, of the JSON of /info: its own directory, or that of containerd, whose store it may use.
+    """Where the engine writes its images, of the JSON of /info: its own directory, or that of
+    containerd, whose store it may use.
 
-    The containerd is a service, or one that the engine has started; an engine before API 1.46 does not tell which, and then a state of
-    its own that `exists` counts. Source: moby, daemon/info.go (DriverStatus, Containerd.Address) and cmd/dockerd (containerd's root).
+    The containerd is a service, or one that the engine has started; an engine before API 1.46 does
+    not tell which, and then a state of its own that `exists` counts. Source: moby, daemon/info.go
+    (DriverStatus, Containerd.Address) and cmd/dockerd (containerd's root).
     """
     told = answer.json()
     with understood('itself'):
@@ -181,8 +184,10 @@ def not_pulled(reference: str, found: str) -> EngineError:
     found = ' '.join(found.split())[:500]
     if any(word in found.lower() for word in _UNKNOWN):
         return ImageNotFound(
-            f'Image {reference} cannot be found: {found}. Push it to the registry, or correct the version of the datastore.'
+            f'Image {reference} cannot be found: {found}. Push it to the registry, or correct the '
+            'version of the datastore.'
         )
     return ImageNotPulled(
-        f'Image {reference} cannot be pulled: {found}. See that the guest reaches the registry, and what its log says.'
+        f'Image {reference} cannot be pulled: {found}. See that the guest reaches the registry, '
+        'and what its log says.'
     )

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a container was made, read from what the engine tells of it, and asked for again: perhaps of another image."""
+"""How a container was made, read from what the engine tells of it, and asked for again: perhaps of
+another image.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -34,8 +36,9 @@ def without_image_defaults(
 ) -> dict[str, Any]:
     """The definition without what it has only because its image says so.
 
-    The engine merges the image's environment, command and health check into what it tells of a container; asked for again with
-    another image, they would override that image's own (its path, its version).
+    The engine merges the image's environment, command and health check into what it tells of a
+    container; asked for again with another image, they would override that image's own (its path,
+    its version).
 
     :param image: the raw `Config` of the image.
     """
@@ -96,7 +99,9 @@ def creation(
 
 
 def _endpoints(definition: Mapping[str, Any], mode: str) -> dict[str, Any]:
-    """The fixed addresses on a network of its own; those of the engine's own bridge are the engine's to give."""
+    """The fixed addresses on a network of its own; those of the engine's own bridge are the
+    engine's to give.
+    """
     networks = (definition.get('NetworkSettings') or {}).get('Networks') or {}
     addresses = (networks.get(mode) or {}).get('IPAMConfig')
     return {mode: {'IPAMConfig': addresses}} if addresses else {}

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A client of the standard Docker Engine API, for what an upgrade needs of it, with the standard library alone."""
+"""A client of the standard Docker Engine API, for what an upgrade needs of it, with the standard
+library alone.
+"""
 
 import dataclasses
 import json
@@ -55,7 +57,9 @@ class Pause(Protocol):
 
 
 class Engine(Protocol):
-    """The port.  Every method may raise an EngineError: ENGINE_NOT_ANSWERING, ENGINE_REFUSED, CONTAINER_NOT_FOUND and those named."""
+    """The port.  Every method may raise an EngineError: ENGINE_NOT_ANSWERING, ENGINE_REFUSED,
+    CONTAINER_NOT_FOUND and those named.
+    """
 
     def ping(self) -> bool:
         """Whether it answers.  Never raises."""
@@ -166,7 +170,9 @@ class Engine(Protocol):
         """
 
     def remove_image(self, reference: str) -> None:
-        """Remove it; what is not there is removed already, and what a container still uses stays."""
+        """Remove it; what is not there is removed already, and what a container still uses
+        stays.
+        """
 
     def logs(self, name: str, lines: int) -> str:
         """The last lines of its outputs."""
@@ -242,12 +248,13 @@ class DockerEngine:
         )
         if answer.status == 404:
             raise ImageNotFound(
-                f'Container {name} cannot be made: image {body["Image"]} is not in the guest ({answer.said}). '
-                'It is pulled first; look who has removed it.'
+                f'Container {name} cannot be made: image {body["Image"]} is not in the guest '
+                f'({answer.said}). It is pulled first; look who has removed it.'
             )
         if answer.status >= 400:
             raise ContainerFailed(
-                f'Container {name} cannot be made of {body["Image"]}: {answer.said}. Look at the log of the container engine.'
+                f'Container {name} cannot be made of {body["Image"]}: {answer.said}. Look at the '
+                'log of the container engine.'
             )
 
     def start(self, name: str) -> None:
@@ -261,7 +268,8 @@ class DockerEngine:
         )
         if answer.status >= 400:
             raise ContainerFailed(
-                f'Container {name} cannot be started: {answer.said}. Look at the log of the container engine.'
+                f'Container {name} cannot be started: {answer.said}. Look at the log of the '
+                'container engine.'
             )
 
     def stop(self, name: str, seconds: int) -> None:
@@ -379,8 +387,8 @@ class DockerEngine:
             raise
         if code is None:
             raise EngineNotAnswering(
-                f'{argv[0]} cannot be followed in container {name}: the engine let go of it before its end. '
-                'Look at the log of the container engine.'
+                f'{argv[0]} cannot be followed in container {name}: the engine let go of it before '
+                'its end. Look at the log of the container engine.'
             )
         return Finished(int(code), tail.text)
 
@@ -390,7 +398,9 @@ class DockerEngine:
         return found
 
     def _end_exec(self, run: str) -> None:
-        """The API cannot end a program that was brought into a container: its process is killed, if it is that container's."""
+        """The API cannot end a program that was brought into a container: its process is killed, if
+        it is that container's.
+        """
         try:
             state = self._exec_state(run)
         except EngineError:
@@ -551,8 +561,8 @@ class DockerEngine:
                 tail.take(answers.frames(stream))
         except TimeoutError as error:
             raise EngineNotAnswering(
-                f'The log of container {name} cannot be read: no end within {self._limits.short:.0f} s. '
-                'Look at the log of the container engine.'
+                f'The log of container {name} cannot be read: no end within '
+                f'{self._limits.short:.0f} s. Look at the log of the container engine.'
             ) from error
         return tail.text
 
@@ -595,5 +605,6 @@ def _environment(given: Mapping[str, str] | None) -> list[str]:
 
 def _not_found(name: str) -> ContainerNotFound:
     return ContainerNotFound(
-        f'Container {name} cannot be found: the engine has none of that name. Look who has removed it.'
+        f'Container {name} cannot be found: the engine has none of that name. Look who has removed '
+        'it.'
     )

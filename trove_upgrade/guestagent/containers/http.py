@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP over the engine's Unix socket: each exchange has a connection of its own, one deadline for all of it, and a bound.
+"""HTTP over the engine's Unix socket: each exchange has a connection of its own, one deadline for
+all of it, and a bound.
 
-The engine runs as root, yet what passes through it (a registry's words, a container's output) is others': nothing is read
-without a limit, and an engine that hangs or dies in the middle of an answer costs the time that was given, no more.
+The engine runs as root, yet what passes through it (a registry's words, a container's output) is
+others': nothing is read without a limit, and an engine that hangs or dies in the middle of an
+answer costs the time that was given, no more.
 """
 
 import contextlib
@@ -45,8 +47,8 @@ class Answer:
             return json.loads(self.body) if self.body.strip() else None
         except ValueError as error:
             raise EngineNotAnswering(
-                f'The container engine cannot be understood: its answer is no JSON ({self.body[:80]!r}). '
-                'See that the socket is the one of the Docker engine.'
+                'The container engine cannot be understood: its answer is no JSON '
+                f'({self.body[:80]!r}). See that the socket is the one of the Docker engine.'
             ) from error
 
     @property
@@ -86,7 +88,9 @@ class Stream:
             yield piece
 
     def rest(self, limit_bytes: int = _ANSWER_BYTES) -> Answer:
-        """All of it as a whole answer.  Raises as `pieces`; EngineNotAnswering also where it is longer than that."""
+        """All of it as a whole answer.  Raises as `pieces`; EngineNotAnswering also where it is
+        longer than that.
+        """
         body = bytearray()
         for piece in self.pieces():
             body += piece
@@ -193,7 +197,8 @@ class UnixTransport:
         self._path = path
         self._monotonic = monotonic
         self._version: str | None = (
-            None  # of the API; None until the engine has been asked, and again when it refuses something
+            # of the API; None until the engine has been asked, and again when it refuses something
+            None
         )
 
     def ask(
@@ -296,7 +301,8 @@ class UnixTransport:
 
 
 def spoken(offered: Any) -> str:
-    """The version of the API to speak with an engine whose answer to `/version` is `offered`: the usual one, or the oldest that it takes.
+    """The version of the API to speak with an engine whose answer to `/version` is `offered`: the
+    usual one, or the oldest that it takes.
 
     Source: Docker Engine API, "Versioning"; engines 29.0 to 29.2 take nothing below 1.44.
     """

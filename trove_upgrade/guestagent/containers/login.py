@@ -19,7 +19,9 @@ class RegistryLogin:
     password: str = dataclasses.field(repr=False)
 
     def headers(self, reference: str) -> Mapping[str, str] | None:
-        """Return what the engine is to hand to the registry of `reference`; None where the login is of another one."""
+        """Return what the engine is to hand to the registry of `reference`; None where the login is
+        of another one.
+        """
         try:
             registry = ImageReference.parse(reference).registry
         except ValueError:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the agent asks of a datastore's driver.
 
-The manager owns the order, the journal, the volume, the stash and the marks; a driver knows one kind of server.  What has no
-driver is refused before anything is stopped: that is what this base class does.
+The manager owns the order, the journal, the volume, the stash and the marks; a driver knows one
+kind of server.  What has no driver is refused before anything is stopped: that is what this base
+class does.
 """
 
 import dataclasses
@@ -15,7 +16,8 @@ from trove_upgrade.domain import exceptions, logs, upgrade
 
 LOG = logs.get_logger(__name__)
 
-#: Called with a percentage (0 to 100, or None where unknown) and a sentence; raises if the job's deadline has passed.
+#: Called with a percentage (0 to 100, or None where unknown) and a sentence; raises if the job's
+#: deadline has passed.
 Progress = Callable[[int | None, str], None]
 
 
@@ -23,7 +25,8 @@ Progress = Callable[[int | None, str], None]
 class Fingerprint:
     """What must be the same after the upgrade, or may only grow in ways that the driver knows.
 
-    JSON-ready through `dataclasses.asdict`.  It is kept in full in the stash; only its digest travels.
+    JSON-ready through `dataclasses.asdict`.  It is kept in full in the stash; only its digest
+    travels.
     """
 
     server_version: str
@@ -81,14 +84,16 @@ class DriverContext:
 
 
 def files_not_read(name: str, error: OSError) -> upgrade.CheckResult:
-    """The result of a check that could not look at what must be there: what merely goes meanwhile is no error of a check."""
+    """The result of a check that could not look at what must be there: what merely goes meanwhile
+    is no error of a check.
+    """
     LOG.warning('Check %s could not be made', name, exc_info=error)
     place = error.filename if isinstance(error.filename, str) else 'a file of the guest'
     return upgrade.CheckResult(
         name,
         'refused',
-        f'The instance cannot be upgraded: {place} cannot be looked at ({error.strerror}). Mend that '
-        f'and try again.',
+        f'The instance cannot be upgraded: {place} cannot be looked at ({error.strerror}). Mend '
+        'that and try again.',
         'FILES_NOT_READ',
     )
 
@@ -100,9 +105,11 @@ class DatastoreDriver:
     """
 
     manager = 'base'
-    #: Whether the volume's top may be the database user's until it is claimed at the stop: Trove's agent gives it to him.
+    #: Whether the volume's top may be the database user's until it is claimed at the stop: Trove's
+    #: agent gives it to him.
     shares_volume = False
-    #: Where the server is taken to run, and how that is known: a sentence for one who is told that it does not answer.
+    #: Where the server is taken to run, and how that is known: a sentence for one who is told that
+    #: it does not answer.
     runs_as = ''
 
     def __init__(self, context: DriverContext) -> None:
@@ -111,29 +118,37 @@ class DatastoreDriver:
     def checks(
         self, target: Mapping[str, Any], options: Mapping[str, Any]
     ) -> Sequence[upgrade.CheckResult]:
-        """Everything that could make the upgrade fail, looked at while the database serves.  Changes nothing."""
+        """Everything that could make the upgrade fail, looked at while the database serves.
+        Changes nothing.
+        """
         self._refuse()
 
     def prepare_target(
         self, target: Mapping[str, Any], options: Mapping[str, Any], progress: Progress
     ) -> None:
-        """Bring here, and try, what the new server needs and this guest lacks, while the old one serves.  Safe to repeat.
+        """Bring here, and try, what the new server needs and this guest lacks, while the old one
+        serves.  Safe to repeat.
 
-        :raises StepRefused: it cannot be had, or does not take the configuration; the database serves.
+        :raises StepRefused: it cannot be had, or does not take the configuration; the database
+            serves.
         """
 
     def prefetch(self) -> None:
-        """On a root disk that an upgrade has just booted: begin to bring here what `check_configuration` will want.
+        """On a root disk that an upgrade has just booted: begin to bring here what
+        `check_configuration` will want.
 
         Only a head start: nobody waits for it.
 
-        :raises StepRefused, StepFailed: it does not work; `check_configuration` tries again and says why.
+        :raises StepRefused, StepFailed: it does not work; `check_configuration` tries again and
+            says why.
         """
 
     def fingerprint_and_stop(self, options: Mapping[str, Any], progress: Progress) -> Fingerprint:
-        """In one session: stop all writes, take the fingerprint, shut the server down cleanly; returns once it has gone.
+        """In one session: stop all writes, take the fingerprint, shut the server down cleanly;
+        returns once it has gone.
 
-        If anything fails before the shutdown was sent, the locks are released and the server goes on as before.
+        If anything fails before the shutdown was sent, the locks are released and the server goes
+        on as before.
 
         :raises StepRefused: it cannot be fingerprinted or stopped cleanly; the message says why.
         """
@@ -148,7 +163,8 @@ class DatastoreDriver:
         self._refuse()
 
     def restore_paths(self, stashed: Stashed) -> Sequence[str]:
-        """Return which of the stashed files and links come back now: configuration, what it names, the client file.
+        """Return which of the stashed files and links come back now: configuration, what it names,
+        the client file.
 
         Called again after each restore, until nothing is new: what has come names more.
 
@@ -157,19 +173,25 @@ class DatastoreDriver:
         self._refuse()
 
     def left_alone(self, stashed: Stashed) -> Sequence[str]:
-        """Return the stashed files that are named and do not come, as this root disk has one of its own there."""
+        """Return the stashed files that are named and do not come, as this root disk has one of its
+        own there.
+        """
         return ()
 
     def check_configuration(self, options: Mapping[str, Any]) -> upgrade.CheckResult:
-        """Try the restored configuration on an empty scratch data directory.  The real one is not touched."""
+        """Try the restored configuration on an empty scratch data directory.  The real one is not
+        touched.
+        """
         self._refuse()
 
     def check_again(
         self, options: Mapping[str, Any], progress: Progress
     ) -> upgrade.CheckResult | None:
-        """What has accepted the configuration on this root disk may have been mended since, in place: try that which has.
+        """What has accepted the configuration on this root disk may have been mended since, in
+        place: try that which has.
 
-        Called before each further first start, as long as the data has not been compared.  None: it is what it was.
+        Called before each further first start, as long as the data has not been compared.  None: it
+        is what it was.
         """
         return None
 
@@ -178,7 +200,8 @@ class DatastoreDriver:
         self._refuse()
 
     def start_isolated(self) -> None:
-        """First start: no network, no events, no replication.  Through the database service, never as our child.
+        """First start: no network, no events, no replication.  Through the database service, never
+        as our child.
 
         :raises StepFailed: it did not come up; the message ends with what its log says.
         """
@@ -202,9 +225,11 @@ class DatastoreDriver:
     def keep_settings(
         self, before: Fingerprint, after: Fingerprint, options: Mapping[str, Any]
     ) -> Sequence[str]:
-        """Give settings whose default changed their old value, where `options['keep_changed_defaults']` asks for it.
+        """Give settings whose default changed their old value, where
+        `options['keep_changed_defaults']` asks for it.
 
-        Called while the server runs isolated, after `compare`; takes effect with `open_for_clients`.  Returns the names.
+        Called while the server runs isolated, after `compare`; takes effect with
+        `open_for_clients`.  Returns the names.
         """
         return ()
 
@@ -216,14 +241,17 @@ class DatastoreDriver:
         self._refuse()
 
     def start(self) -> None:
-        """Start as it was started before the upgrade (undo, and healing), and wait until it answers.
+        """Start as it was started before the upgrade (undo, and healing), and wait until it
+        answers.
 
         :raises StepFailed: it does not answer.
         """
         self._refuse()
 
     def installed_version(self) -> str | None:
-        """Of the server that this root disk has, as its image's build recorded it; None if it did not."""
+        """Of the server that this root disk has, as its image's build recorded it; None if it did
+        not.
+        """
         version = self.context.image_facts.get('server_version')
         return None if version is None else str(version)
 
@@ -232,17 +260,23 @@ class DatastoreDriver:
         return ()
 
     def prepare_places(self, stashed: Stashed, coming: Sequence[str]) -> None:
-        """Make what the files that are `coming` stand in, and what is named by those that have come.  Safe to repeat."""
+        """Make what the files that are `coming` stand in, and what is named by those that have
+        come.  Safe to repeat.
+        """
 
     def expect(self, target: Mapping[str, Any]) -> None:
         """Take the call's word for what this root disk shall run, where the stash has one, too."""
 
     def check_restored(self, stashed: Stashed) -> upgrade.CheckResult | None:
-        """Judge what has come as a whole, before anything reads it; None where there is nothing to judge."""
+        """Judge what has come as a whole, before anything reads it; None where there is nothing to
+        judge.
+        """
         return None
 
     def check_release(self, former: str, installed: str) -> upgrade.CheckResult | None:
-        """Compare the release of the server that is installed with the one whose data it gets; None where any may follow."""
+        """Compare the release of the server that is installed with the one whose data it gets; None
+        where any may follow.
+        """
         return None
 
     def server_version(self) -> str | None:
@@ -257,8 +291,9 @@ class DatastoreDriver:
         self._refuse()
 
     def set_autostart(self, *, enabled: bool) -> None:
-        """Durably: with False nothing starts the server at boot (whichever unit ran it; remembered for undo), with True our
-        database service does."""
+        """Durably: with False nothing starts the server at boot (whichever unit ran it; remembered
+        for undo), with True our database service does.
+        """
         self._refuse()
 
     def undo_autostart(self) -> None:
@@ -266,18 +301,22 @@ class DatastoreDriver:
         self._refuse()
 
     def autostart_is_durable(self) -> upgrade.CheckResult | None:
-        """Whether a plain reboot brings the server back; None where our database service does that and is to be asked."""
+        """Whether a plain reboot brings the server back; None where our database service does that
+        and is to be asked.
+        """
         return None
 
     def publish(self) -> None:
-        """The database serves, and others who watch it may say so: the last thing of an upgrade, and of an undo.  Safe to repeat.
+        """The database serves, and others who watch it may say so: the last thing of an upgrade,
+        and of an undo.  Safe to repeat.
 
         :raises StepFailed: they cannot be told.
         """
 
     def _refuse(self) -> NoReturn:
         reason = (
-            f'The instance cannot be upgraded in place: its guest agent has no driver for datastore manager '
-            f'{self.manager!r}. Nothing was stopped. Dump and restore the data into a new instance instead.'
+            'The instance cannot be upgraded in place: its guest agent has no driver for '
+            f'datastore manager {self.manager!r}. Nothing was stopped. Dump and restore the data '
+            'into a new instance instead.'
         )
         raise exceptions.StepRefused(reason, 'DATASTORE_NOT_SUPPORTED')

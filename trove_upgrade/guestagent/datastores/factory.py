@@ -48,7 +48,8 @@ def driver(
     service: service_module.ServicePort,
     containers: Containers | None = None,
 ) -> base.DatastoreDriver:
-    """The driver of `manager`; one that refuses everything, and names the manager, where there is none.
+    """The driver of `manager`; one that refuses everything, and names the manager, where there is
+    none.
 
     With `containers` the server runs in one; without, it is a service of the guest.
     """
@@ -92,8 +93,9 @@ def runtime(
 ) -> Runtime:
     """As the operator says, else as the image's facts say, else by what is installed.
 
-    A unit that is only there, ours as well as a masked one, is no server: an image for containers can have it, too.  An engine that does
-    not answer yet, as right after a boot, makes no difference.
+    A unit that is only there, ours as well as a masked one, is no server: an image for containers
+    can have it, too.  An engine that does not answer yet, as right after a boot, makes no
+    difference.
     """
     if wanted in {SERVICE, CONTAINER}:
         return Runtime(wanted, f'option database_runtime is {wanted}.')

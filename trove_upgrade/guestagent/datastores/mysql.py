@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MySQL: upgrades its data by itself at the first start, and can validate a configuration without a start."""
+"""MySQL: upgrades its data by itself at the first start, and can validate a configuration without a
+start.
+"""
 
 import dataclasses
 import pwd
@@ -20,16 +22,19 @@ from trove_upgrade.guestagent.datastores.mysql_family.dialect import MySQL
 from trove_upgrade.guestagent.datastores.mysql_family.driver import FamilyDriver
 from trove_upgrade.guestagent.datastores.mysql_family.programs import Finished
 
-#: Source: MySQL 8.0 Reference Manual, "Upgrade Paths": the redo log of servers before 5.7.9 is not read.
+#: Source: MySQL 8.0 Reference Manual, "Upgrade Paths": the redo log of servers before 5.7.9 is not
+#: read.
 _OLDEST_UPGRADABLE = (5, 7)
-#: Source: MySQL 8.4 Reference Manual, "Upgrade Paths": from any series to each one up to the next with long-term support, which
-#: is not skipped.
+#: Source: MySQL 8.4 Reference Manual, "Upgrade Paths": from any series to each one up to the next
+#: with long-term support, which is not skipped.
 _LONG_TERM: Sequence[tuple[int, ...]] = ((5, 7), (8, 0), (8, 4), (9, 7))
 _VALIDATE_SECONDS = 120
 
 
 class MySQLDriver(FamilyDriver):
-    """MySQL 5.7 and later.  Only the same version on a new image could be measured; a step of series is taken one at a time."""
+    """MySQL 5.7 and later.  Only the same version on a new image could be measured; a step of
+    series is taken one at a time.
+    """
 
     manager = 'mysql'
     title = 'MySQL'
@@ -59,7 +64,8 @@ class MySQLDriver(FamilyDriver):
                 scratch.NAME,
                 'refused',
                 (
-                    'The configuration cannot be tried: mysqld is not installed in this image. Build the image with it.'
+                    'The configuration cannot be tried: mysqld is not installed in this image. '
+                    'Build the image with it.'
                 ),
                 'CONFIGURATION_NOT_TRIED',
             )
@@ -77,7 +83,8 @@ class MySQLDriver(FamilyDriver):
                 scratch.NAME,
                 'refused',
                 (
-                    f'The configuration cannot be tried: this image has no user {self.user}. Build the image with the database server.'
+                    f'The configuration cannot be tried: this image has no user {self.user}. Build '
+                    'the image with the database server.'
                 ),
                 'CONFIGURATION_NOT_TRIED',
             )
@@ -96,7 +103,9 @@ class MySQLDriver(FamilyDriver):
         return (*persisted.at_start(self.context.data_directory), *self.isolated)
 
     def settle_isolated(self) -> None:
-        """See `FamilyDriver`.  What the customer has told the server to keep is in force, but for what would start events."""
+        """See `FamilyDriver`.  What the customer has told the server to keep is in force, but for
+        what would start events.
+        """
         session, _ = self._session()
         try:
             persisted.apply(session, self.context.data_directory)
@@ -106,7 +115,9 @@ class MySQLDriver(FamilyDriver):
             session.close()
 
     def compare(self, before: base.Fingerprint, after: base.Fingerprint) -> base.Comparison:
-        """See `base`.  Settings that are kept in the data directory are in force again when it is opened."""
+        """See `base`.  Settings that are kept in the data directory are in force again when it is
+        opened.
+        """
         return super().compare(self._without_persisted(before), after)
 
     def keep_settings(
@@ -137,7 +148,9 @@ class MySQLDriver(FamilyDriver):
 
 
 def check_path(version: str, wanted: str) -> upgrade.CheckResult:
-    """Whether MySQL goes from `version` to `wanted` in one step; a way back is what another check refuses."""
+    """Whether MySQL goes from `version` to `wanted` in one step; a way back is what another check
+    refuses.
+    """
     name, now, then = 'upgrade_path', versions.series(version), versions.series(wanted)
     if then <= now:
         return upgrade.CheckResult(name, 'ok', f'MySQL {version} goes to no newer series.')
@@ -146,8 +159,8 @@ def check_path(version: str, wanted: str) -> upgrade.CheckResult:
             name,
             'refused',
             (
-                f'MySQL {version} cannot be upgraded in place to {wanted}: the target does not read its redo log. '
-                f'Dump and restore the data into a new instance.'
+                f'MySQL {version} cannot be upgraded in place to {wanted}: the target does not '
+                'read its redo log. Dump and restore the data into a new instance.'
             ),
             'UPGRADE_PATH',
         )
@@ -157,8 +170,9 @@ def check_path(version: str, wanted: str) -> upgrade.CheckResult:
             name,
             'refused',
             (
-                f'MySQL {version} cannot be upgraded in place to {wanted}: which series may follow {now[0]}.{now[1]} was not known when this '
-                f'guest agent was made. Use an image with a newer agent for the version in between, or dump and restore.'
+                f'MySQL {version} cannot be upgraded in place to {wanted}: which series may follow '
+                f'{now[0]}.{now[1]} was not known when this guest agent was made. Use an image '
+                'with a newer agent for the version in between, or dump and restore.'
             ),
             'UPGRADE_PATH',
         )
@@ -167,8 +181,8 @@ def check_path(version: str, wanted: str) -> upgrade.CheckResult:
             name,
             'refused',
             (
-                f'MySQL {version} cannot be upgraded in place to {wanted}: the next series is {following[0]}.{following[1]}. '
-                f'Upgrade to that one first.'
+                f'MySQL {version} cannot be upgraded in place to {wanted}: the next series is '
+                f'{following[0]}.{following[1]}. Upgrade to that one first.'
             ),
             'UPGRADE_PATH',
         )

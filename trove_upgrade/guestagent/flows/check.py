@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""check_upgrade: everything that could make the upgrade fail, looked at while the database serves; nothing is changed."""
+"""check_upgrade: everything that could make the upgrade fail, looked at while the database serves;
+nothing is changed.
+"""
 
 import dataclasses
 import pathlib
@@ -46,7 +48,9 @@ def require(work: Work) -> None:
 
 
 def run(work: Work) -> Sequence[upgrade.CheckResult]:
-    """The agent's own checks; the driver's only where these hold: without the volume it would look at the wrong thing."""
+    """The agent's own checks; the driver's only where these hold: without the volume it would look
+    at the wrong thing.
+    """
     guest = work.guest
     work.progress(None, 'Looking at the volume and the database.')
     own = [
@@ -127,7 +131,9 @@ def _database(guest: Guest) -> upgrade.CheckResult:
 
 
 def _directories(guest: Guest) -> upgrade.CheckResult:
-    """What root must walk and keep after the stop, and give to the server's user after the rebuild."""
+    """What root must walk and keep after the stop, and give to the server's user after the
+    rebuild.
+    """
     name, layout = 'guest_directories', guest.layout
     for place in (layout.data_directory, layout.etc / 'mysql'):
         try:
@@ -155,9 +161,9 @@ def _directories(guest: Guest) -> upgrade.CheckResult:
             return upgrade.CheckResult(
                 name,
                 'refused',
-                f'Instance {guest.instance_id} cannot be upgraded: below {found} directories are nested '
-                f'more than {foreign.LEVELS} deep, or paths are longer than {foreign.PATH_BYTES} bytes. Remove them and '
-                f'try again.',
+                f'Instance {guest.instance_id} cannot be upgraded: below {found} directories are '
+                f'nested more than {foreign.LEVELS} deep, or paths are longer than '
+                f'{foreign.PATH_BYTES} bytes. Remove them and try again.',
                 'DIRECTORIES_TOO_DEEP',
             )
     return upgrade.CheckResult(name, 'ok', 'All directories of the database can be walked.')
@@ -173,9 +179,9 @@ def _space(guest: Guest) -> upgrade.CheckResult:
         return upgrade.CheckResult(
             'guest_volume_space',
             'refused',
-            f'Instance {guest.instance_id} cannot be upgraded: its volume has '
-            f'{free >> 20} MB free and the upgrade needs {(needed >> 20) + 1} MB to keep its files. '
-            f'Resize the volume and try again.',
+            f'Instance {guest.instance_id} cannot be upgraded: its volume has {free >> 20} MB free '
+            f'and the upgrade needs {(needed >> 20) + 1} MB to keep its files. Resize the volume '
+            'and try again.',
             'VOLUME_SPACE',
         )
     return upgrade.CheckResult('guest_volume_space', 'ok', f'The volume has {free >> 20} MB free.')
@@ -210,8 +216,9 @@ def _secrets(guest: Guest) -> upgrade.CheckResult:
         name,
         'warning',
         (
-            f'Files of the guest can be read by more users than need them: {len(found)}. The upgrade corrects those that it writes; the operator finds '
-            f'their names in the log of the guest agent.'
+            f'Files of the guest can be read by more users than need them: {len(found)}. The '
+            'upgrade corrects those that it writes; the operator finds their names in the log of '
+            'the guest agent.'
         ),
         'GUEST_SECRETS_READABLE',
     )
@@ -224,15 +231,16 @@ def _metadata(guest: Guest) -> upgrade.CheckResult:
             'guest_metadata', 'ok', 'The metadata address is closed for all users but root.'
         )
     LOG.warning(
-        '%s. Take an image that closes it, as the page on images describes, and look whether trove-upgrade-metadata runs',
+        '%s. Take an image that closes it, as the page on images describes, and look whether '
+        'trove-upgrade-metadata runs',
         opening,
     )
     return upgrade.CheckResult(
         'guest_metadata',
         'warning',
         (
-            'The guest does not limit which of its users reach the services of the cloud. The operator finds the cause in the log of the guest '
-            'agent.'
+            'The guest does not limit which of its users reach the services of the cloud. The '
+            'operator finds the cause in the log of the guest agent.'
         ),
         'METADATA_REACHABLE',
     )

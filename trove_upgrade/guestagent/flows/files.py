@@ -8,7 +8,8 @@ from trove_upgrade.guestagent.stash.restore import Stash
 
 
 def restore(driver: base.DatastoreDriver, accounts: Accounts, stash: Stash) -> list[str]:
-    """Bring them, in rounds: what a restored option file names comes with the next one.  Safe to repeat.  Returns remarks.
+    """Bring them, in rounds: what a restored option file names comes with the next one.  Safe to
+    repeat.  Returns remarks.
 
     :raises StepFailed: the stash is broken, or something in it must not come here.
     """
@@ -30,6 +31,7 @@ def restore(driver: base.DatastoreDriver, accounts: Accounts, stash: Stash) -> l
         raise exceptions.StepFailed(judged.message, str(judged.code))
     left = [path for path in driver.left_alone(stashed) if path not in restored]
     return remarks + [
-        f"{path!r} is the new image's own; that of the former root disk had another content, and did not come back"
+        f"{path!r} is the new image's own; that of the former root disk had another content, and "
+        'did not come back'
         for path in stash.differing(left)
     ]

@@ -30,7 +30,9 @@ def finish(work: Work) -> Outcome:
 
 
 def seconds_until_removal(guest: Guest) -> float | None:
-    """Remove the stash if its hours are over; otherwise say how long it has still.  None: there is nothing to remove."""
+    """Remove the stash if its hours are over; otherwise say how long it has still.  None: there is
+    nothing to remove.
+    """
     finished = guest.marks.get(Mark.FINISHED)
     if finished is None or finished.get('removed'):
         return None
@@ -51,7 +53,8 @@ def seconds_until_removal(guest: Guest) -> float | None:
 
 
 _LOOK_AGAIN_SECONDS = 600.0
-#: Between the first of quiesce and verify_upgrade one of these is there, on the root disk or on the volume.
+#: Between the first of quiesce and verify_upgrade one of these is there, on the root disk or on the
+#: volume.
 _UNDER_WAY = (
     Mark.QUIESCING,
     Mark.QUIESCED,
@@ -63,9 +66,11 @@ _UNDER_WAY = (
 
 
 def _require_over(guest: Guest, upgrade_id: str) -> None:
-    """Refuse, unless this root disk was restored and verified, on either image, or the upgrade was undone and nothing is kept.
+    """Refuse, unless this root disk was restored and verified, on either image, or the upgrade was
+    undone and nothing is kept.
 
-    A root disk that was rebuilt for the upgrade tells so by its marker before it has any mark, also while no volume is mounted.
+    A root disk that was rebuilt for the upgrade tells so by its marker before it has any mark, also
+    while no volume is mounted.
     """
     marks = guest.marks
     if marks.has(Mark.RESTORED, upgrade_id) and marks.has(Mark.VERIFIED, upgrade_id):
@@ -73,7 +78,8 @@ def _require_over(guest: Guest, upgrade_id: str) -> None:
     is_of_upgrade = (guest.marker() or '').partition(':')[0] == upgrade_id
     if is_of_upgrade or any(marks.has(mark, upgrade_id) for mark in _UNDER_WAY):
         raise exceptions.StepFailed(
-            f'The stash of upgrade {upgrade_id} was not given up: this root disk was not restored and verified, so the '
-            f'upgrade needs it still. Look at the upgrade; it removes its stash by itself when it has completed or was rolled back.',
+            f'The stash of upgrade {upgrade_id} was not given up: this root disk was not restored '
+            'and verified, so the upgrade needs it still. Look at the upgrade; it removes its '
+            'stash by itself when it has completed or was rolled back.',
             'FINISHED_TOO_EARLY',
         )

@@ -15,17 +15,19 @@ def require(own: Guest, call: guest.GuestCall) -> None:
     highest = own.marks.highest_generation(call.upgrade_id)
     if call.generation < highest:
         raise exceptions.StepFailed(
-            f'A call of upgrade {call.upgrade_id} comes from a taskmanager that has lost its claim: generation '
-            f'{call.generation}, and {highest} was seen. It should stop.',
+            f'A call of upgrade {call.upgrade_id} comes from a taskmanager that has lost its '
+            f'claim: generation {call.generation}, and {highest} was seen. It should stop.',
             CODE,
         )
     own.marks.see_generation(call.upgrade_id, call.generation)
 
 
 def carry_over(own: Guest, call: guest.GuestCall) -> None:
-    """While the volume is mounted: keep there what the root disk knows, and refuse if the volume knows of a higher one.
+    """While the volume is mounted: keep there what the root disk knows, and refuse if the volume
+    knows of a higher one.
 
-    The job's own call may be older than one that has joined it since: what the root disk has seen counts for both.
+    The job's own call may be older than one that has joined it since: what the root disk has seen
+    counts for both.
 
     :raises StepFailed: GENERATION_OLD; a higher one was seen on an earlier root disk.
     """
@@ -33,8 +35,9 @@ def carry_over(own: Guest, call: guest.GuestCall) -> None:
     known = max(call.generation, on_root)
     if known < on_volume:
         raise exceptions.StepFailed(
-            f'A call of upgrade {call.upgrade_id} comes from a taskmanager that has lost its claim: generation '
-            f'{known}, and {on_volume} was seen before the rebuild. It should stop.',
+            f'A call of upgrade {call.upgrade_id} comes from a taskmanager that has lost its '
+            f'claim: generation {known}, and {on_volume} was seen before the rebuild. It should '
+            'stop.',
             CODE,
         )
     own.marks.see_generation(call.upgrade_id, known)

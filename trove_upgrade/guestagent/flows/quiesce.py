@@ -18,9 +18,11 @@ from trove_upgrade.guestagent.volume import Mounted
 def quiesce(work: Work) -> Outcome:
     """Nothing writes to the volume any more, and all that must survive is on it.
 
-    A run that an agent's death has cut short is undone and begun anew: writes may have come meanwhile.
+    A run that an agent's death has cut short is undone and begun anew: writes may have come
+    meanwhile.
 
-    :raises StepRefused: a check said no, or it could not be done and was undone; the database serves.
+    :raises StepRefused: a check said no, or it could not be done and was undone; the database
+        serves.
     :raises StepFailed: it could not be undone either.
     """
     guest, call = work.guest, work.call
@@ -98,8 +100,8 @@ def _stop_and_stash(work: Work, mounted: Mounted) -> UpgradeInfo:
     fingerprint = guest.driver.fingerprint_and_stop(call.options, work.progress)
     if not guest.driver.shutdown_was_clean():
         raise exceptions.StepFailed(
-            'The database was stopped, but not cleanly: its log does not end with a clean shutdown. '
-            'Look into its error log, restart it and try again.',
+            'The database was stopped, but not cleanly: its log does not end with a clean '
+            'shutdown. Look into its error log, restart it and try again.',
             'SHUTDOWN_NOT_CLEAN',
         )
     work.progress(80, 'Keeping the configuration on the volume.')

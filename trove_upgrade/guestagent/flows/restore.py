@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""post_upgrade: from a bare root disk of the new image to a database that serves, with nothing missing.
+"""post_upgrade: from a bare root disk of the new image to a database that serves, with nothing
+missing.
 
-A rollback is the same on the former image, with one rule more: the new server must never have been started on the data.
+A rollback is the same on the former image, with one rule more: the new server must never have been
+started on the data.
 
-The marks on the volume say how far any earlier run came, on this root disk or on one that has been lost since.
+The marks on the volume say how far any earlier run came, on this root disk or on one that has been
+lost since.
 """
 
 import configparser
@@ -31,7 +34,8 @@ _NAMED = 5
 def restore(work: Work) -> Outcome:
     """The new server serves the old data.
 
-    :raises StepFailed: it does not; clients cannot reach it unless the fingerprint was compared before.
+    :raises StepFailed: it does not; clients cannot reach it unless the fingerprint was compared
+        before.
     """
     guest, info = work.guest, _info(work)
     root_disk.require_another(guest, info.former_boot_id)
@@ -40,8 +44,9 @@ def restore(work: Work) -> Outcome:
     _claim(guest)
     if not guest.layout.on_volume.is_dir() or not claim.is_ours(guest.layout.on_volume):
         raise exceptions.StepFailed(
-            f'The volume {info.volume_uuid} cannot be used: {guest.layout.on_volume} is missing, or others than root '
-            f'can write there. Look whether this is the volume that the upgrade unmounted.',
+            f'The volume {info.volume_uuid} cannot be used: {guest.layout.on_volume} is missing, '
+            'or others than root can write there. Look whether this is the volume that the '
+            'upgrade unmounted.',
             'STASH_MISSING',
         )
     generations.carry_over(guest, work.call)  # a new root disk has seen none; the volume has
@@ -49,7 +54,9 @@ def restore(work: Work) -> Outcome:
     if guest.marks.has(Mark.RESTORED, info.upgrade_id) and guest.serving():
         return _outcome(work, info)
     if guest.driver.shares_volume:
-        guest.watchers.mute()  # a root disk of Trove's own rebuild has no marker: what Trove's agent was asked for it must not run after this
+        # a root disk of Trove's own rebuild has no marker: what Trove's agent was asked for it must
+        # not run after this
+        guest.watchers.mute()
     _require_image(work)
     with Stash.open(guest.layout.on_volume, info.stash, info.stash_digest) as stash:
         before = _read(stash, info)
@@ -65,7 +72,9 @@ def restore(work: Work) -> Outcome:
 
 
 def _claim(guest: Guest) -> None:
-    """Trove's agent may have given all of the volume to the database's user; as long as nothing of his has run, it is as it was."""
+    """Trove's agent may have given all of the volume to the database's user; as long as nothing of
+    his has run, it is as it was.
+    """
     if (
         guest.driver.shares_volume
         and not claim.is_ours(guest.layout.on_volume)
@@ -101,40 +110,49 @@ def _is_rollback(work: Work) -> bool:
 
 
 def _require_direction(work: Work, info: UpgradeInfo) -> None:
-    """Only one of the two servers may ever be started on the data: which one, the mark on the volume remembers."""
+    """Only one of the two servers may ever be started on the data: which one, the mark on the
+    volume remembers.
+    """
     guest = work.guest
     if _is_rollback(work):
         if guest.server_started_for_certain(info.upgrade_id) is not False:
             raise exceptions.StepFailed(
-                f'Upgrade {info.upgrade_id} cannot be rolled back: the new server has been started on the data already, '
-                f'and the former one could damage it. Retry the upgrade: it goes on where it stopped.',
+                f'Upgrade {info.upgrade_id} cannot be rolled back: the new server has been started '
+                'on the data already, and the former one could damage it. Retry the upgrade: it '
+                'goes on where it stopped.',
                 'SERVER_STARTED_ON_DATA',
             )
     elif guest.marks.has(Mark.SERVER_STARTED, info.upgrade_id) and not guest.server_started(
         info.upgrade_id
     ):
         raise exceptions.StepFailed(
-            f'Upgrade {info.upgrade_id} cannot go on: a rollback has started the former server on the data, which '
-            f'may have been written to since. Finish the rollback, then upgrade again.',
+            f'Upgrade {info.upgrade_id} cannot go on: a rollback has started the former server on '
+            'the data, which may have been written to since. Finish the rollback, then upgrade '
+            'again.',
             'ROLLBACK_UNFINISHED',
         )
 
 
 def _require_image(work: Work) -> None:
-    """What the image says of itself is looked at before its server could touch anything; an image that says nothing passes."""
+    """What the image says of itself is looked at before its server could touch anything; an image
+    that says nothing passes.
+    """
     installed = work.guest.driver.installed_version()
     if installed is None:
         return
     result = verify.compare_version(installed, work.call.target)
     if result.outcome == 'refused':
         raise exceptions.StepFailed(
-            f'The data was not touched: the guest was booted from another image than it should. {result.message}',
+            'The data was not touched: the guest was booted from another image than it should. '
+            f'{result.message}',
             result.code or 'SERVER_VERSION_DIFFERS',
         )
 
 
 def _require_release(work: Work, before: base.Fingerprint) -> None:
-    """The target's number may name a series; only its image tells the release, and only the former server told its own."""
+    """The target's number may name a series; only its image tells the release, and only the former
+    server told its own.
+    """
     driver = work.guest.driver
     installed = driver.installed_version()
     result = (
@@ -147,12 +165,15 @@ def _require_release(work: Work, before: base.Fingerprint) -> None:
 
 
 def _require_untouched(work: Work, stash: Stash, info: UpgradeInfo) -> None:
-    """A checksum taken before counts only if nothing has written since, and if it is this instance's."""
+    """A checksum taken before counts only if nothing has written since, and if it is this
+    instance's.
+    """
     running = work.guest.driver.server_version()
     if running is not None:
         raise exceptions.StepFailed(
-            f'The data cannot be upgraded: a database server, {running}, runs already on the new image, and the agent '
-            f'has not started it. Build the image with its own database service masked.',
+            f'The data cannot be upgraded: a database server, {running}, runs already on the new '
+            'image, and the agent has not started it. Build the image with its own database '
+            'service masked.',
             'SERVER_UNEXPECTED',
         )
     changed = datafiles.differences(
@@ -160,8 +181,8 @@ def _require_untouched(work: Work, stash: Stash, info: UpgradeInfo) -> None:
     )
     if changed:
         raise exceptions.StepFailed(
-            f'The data cannot be upgraded: it is not as it was when the database was stopped: {"; ".join(changed)}. '
-            f'Look what has written to the volume since {info.stopped_at}.',
+            'The data cannot be upgraded: it is not as it was when the database was stopped: '
+            f'{"; ".join(changed)}. Look what has written to the volume since {info.stopped_at}.',
             'DATA_CHANGED',
         )
     former = _guest_id(stash, str(work.guest.layout.agent_files[0]))
@@ -209,7 +230,9 @@ def _require_accepted(tried: upgrade.CheckResult | None) -> None:
 
 
 def _upgrade(work: Work, info: UpgradeInfo) -> None:
-    """Past the point of no return from the first mark on: a start that is refused has changed files, too."""
+    """Past the point of no return from the first mark on: a start that is refused has changed
+    files, too.
+    """
     guest = work.guest
     if not guest.marks.has(Mark.SERVER_STARTED, info.upgrade_id):
         former = {ROLLBACK: True} if _is_rollback(work) else {}
@@ -269,7 +292,9 @@ def _compare(work: Work, info: UpgradeInfo, before: base.Fingerprint) -> None:
 
 
 def _accepted(guest: Guest, info: UpgradeInfo) -> Sequence[str]:
-    """What an operator has written in the guest, word for word as the differences are; else a false one would cost an instance."""
+    """What an operator has written in the guest, word for word as the differences are; else a false
+    one would cost an instance.
+    """
     path = guest.layout.accepted(info.upgrade_id)
     try:
         return [str(difference) for difference in durable.read_json(path).get('differences') or ()]
@@ -308,8 +333,8 @@ def _open(work: Work, info: UpgradeInfo) -> None:
     mounted = guest.volume.mounted()
     if mounted is None:
         raise exceptions.StepFailed(
-            f'The database cannot be opened: nothing is mounted at {guest.layout.volume} any more. Look who has '
-            f'unmounted the volume, then retry the upgrade.',
+            f'The database cannot be opened: nothing is mounted at {guest.layout.volume} any more. '
+            'Look who has unmounted the volume, then retry the upgrade.',
             'VOLUME_NOT_MOUNTED',
         )
     guest.volume.write_fstab(
@@ -333,7 +358,8 @@ def _outcome(work: Work, info: UpgradeInfo) -> Outcome:
     opened = work.guest.marks.get(Mark.OPENED, info.upgrade_id) or {}
     configured = work.guest.marks.get(Mark.CONFIGURED, info.upgrade_id) or {}
     return Outcome(
-        f'The database serves on the {"former" if _is_rollback(work) else "new"} image, and nothing is missing.',
+        f'The database serves on the {"former" if _is_rollback(work) else "new"} image, and '
+        'nothing is missing.',
         {
             **compared.get('result', {}),
             'stopped_at': info.stopped_at,

@@ -11,7 +11,8 @@ LOG = logs.get_logger(__name__)
 
 
 def undo(guest: Guest) -> None:
-    """Let the database serve as before, from whichever point quiesce has come to.  Safe to repeat; without marks it does nothing.
+    """Let the database serve as before, from whichever point quiesce has come to.  Safe to repeat;
+    without marks it does nothing.
 
     :raises StepFailed: it does not serve.  The marks stay, so that the next try goes on.
     """
@@ -22,8 +23,8 @@ def undo(guest: Guest) -> None:
     guest.volume.mount(str(mark['volume_uuid']), mark['mount_options'])
     if guest.server_started(upgrade_id):
         raise exceptions.StepFailed(
-            f'Upgrade {upgrade_id} cannot be undone: the new server has been started on the data already. '
-            f'Retry the upgrade, or restore a backup.',
+            f'Upgrade {upgrade_id} cannot be undone: the new server has been started on the data '
+            'already. Retry the upgrade, or restore a backup.',
             'SERVER_STARTED_ON_DATA',
         )
     guest.driver.undo_autostart()
@@ -31,8 +32,8 @@ def undo(guest: Guest) -> None:
         guest.driver.start()
     if guest.driver.server_version() is None:
         raise exceptions.StepFailed(
-            f'Upgrade {upgrade_id} cannot be undone: the database was started again and does not answer. '
-            f'Look into its error log in the guest.',
+            f'Upgrade {upgrade_id} cannot be undone: the database was started again and does not '
+            'answer. Look into its error log in the guest.',
             'DATABASE_NOT_SERVING',
         )
     guest.driver.publish()
@@ -41,7 +42,9 @@ def undo(guest: Guest) -> None:
 
 
 def remove_stashes(guest: Guest, upgrade_id: str) -> None:
-    """Remove what this upgrade has kept on the mounted volume: it holds secrets.  Safe to repeat."""
+    """Remove what this upgrade has kept on the mounted volume: it holds secrets.  Safe to
+    repeat.
+    """
     directory = guest.layout.on_volume
     if claim.is_ours(directory):
         for path in listing.matching(directory):
@@ -63,8 +66,8 @@ def abort(work: Work) -> Outcome:
     undo(work.guest)
     if not work.guest.serving():
         raise exceptions.StepFailed(
-            f'Instance {work.guest.instance_id} does not serve: its database does not answer, and this upgrade has '
-            f'nothing left to undo. Look into its error log in the guest.',
+            f'Instance {work.guest.instance_id} does not serve: its database does not answer, and '
+            'this upgrade has nothing left to undo. Look into its error log in the guest.',
             'DATABASE_NOT_SERVING',
         )
     return Outcome('The database serves as before.')

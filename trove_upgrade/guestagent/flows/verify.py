@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""verify_upgrade: what the server itself says, one row written and removed, and whether a plain reboot would serve again."""
+"""verify_upgrade: what the server itself says, one row written and removed, and whether a plain
+reboot would serve again.
+"""
 
 import dataclasses
 import re
@@ -24,8 +26,8 @@ def verify(work: Work) -> Outcome:
     version = guest.driver.server_version()
     if version is None:
         raise exceptions.StepFailed(
-            f'Instance {guest.instance_id} does not serve after the upgrade: its database does not answer. '
-            f'Look into its error log in the guest.',
+            f'Instance {guest.instance_id} does not serve after the upgrade: its database does not '
+            'answer. Look into its error log in the guest.',
             'DATABASE_NOT_SERVING',
         )
     work.progress(None, 'Writing and removing one row.')

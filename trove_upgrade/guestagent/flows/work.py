@@ -16,7 +16,8 @@ from trove_upgrade.guestagent.layout import Layout
 from trove_upgrade.guestagent.marks import Mark, Marks
 from trove_upgrade.guestagent.stash import accounts as accounts_module
 
-#: In the call's options, and in the mark SERVER_STARTED: it is the former server that is started, after a rollback.
+#: In the call's options, and in the mark SERVER_STARTED: it is the former server that is started,
+#: after a rollback.
 ROLLBACK = 'rollback'
 
 
@@ -55,14 +56,18 @@ class Guest:
     )
 
     def server_started(self, upgrade_id: str) -> bool:
-        """Whether the new server has been started on the data for this upgrade, as far as it can be seen now."""
+        """Whether the new server has been started on the data for this upgrade, as far as it can be
+        seen now.
+        """
         started = self.marks.get(Mark.SERVER_STARTED, upgrade_id)
         return started is not None and not started.get(ROLLBACK)
 
     def server_started_for_certain(self, upgrade_id: str) -> bool | None:
-        """As `server_started`, with None where it cannot be told: the volume, which remembers, is not seen.
+        """As `server_started`, with None where it cannot be told: the volume, which remembers, is
+        not seen.
 
-        A mark that is there and cannot be read counts as set: who asks wants to start another server.
+        A mark that is there and cannot be read counts as set: who asks wants to start another
+        server.
         """
         if self.server_started(upgrade_id) or self.marks.is_unreadable(Mark.SERVER_STARTED):
             return True
@@ -72,7 +77,9 @@ class Guest:
             return None
 
     def serving(self) -> bool:
-        """Whether the database answers clients: it answers, and is not the isolated first start of an upgrade."""
+        """Whether the database answers clients: it answers, and is not the isolated first start of
+        an upgrade.
+        """
         return not self.isolated() and self.driver.server_version() is not None
 
     def isolated(self) -> bool:

@@ -56,7 +56,9 @@ class SystemAccounts:
 
 
 class Remembered:
-    """Asks another Accounts once for each name and number; for the length of one operation, in which none changes."""
+    """Asks another Accounts once for each name and number; for the length of one operation, in
+    which none changes.
+    """
 
     def __init__(self, accounts: Accounts) -> None:
         self.user_name = functools.cache(accounts.user_name)

@@ -60,7 +60,9 @@ class Manifest:
     skipped: tuple[str, ...] = ()  #: sockets, pipes and devices: nothing to keep
 
     def to_bytes(self) -> bytes:
-        """The manifest as it is hashed; what is not ASCII is escaped, so that odd bytes in names survive."""
+        """The manifest as it is hashed; what is not ASCII is escaped, so that odd bytes in names
+        survive.
+        """
         # vars() instead of asdict(), which copies deeply: a third of the time that a stash takes.
         entries = [
             {**vars(entry), 'piece': vars(entry.piece) if entry.piece else None}
@@ -100,11 +102,14 @@ class Manifest:
 
 
 def _entry(fields: Mapping[str, Any]) -> Entry:
-    """As strict as a kernel: an intruder who was root on the former root disk has written this, with a digest that matches."""
+    """As strict as a kernel: an intruder who was root on the former root disk has written this,
+    with a digest that matches.
+    """
     piece = _piece(fields['piece']) if fields['piece'] else None
     entry = Entry(**{**fields, 'piece': piece})
     _require_path(entry.path)
-    # The last number is no owner: chown takes it for "leave it", which would be root.  Source: chown(2).
+    # The last number is no owner: chown takes it for "leave it", which would be root.  Source:
+    # chown(2).
     limits = (
         ('mode', entry.mode, 0o7777),
         ('uid', entry.uid, _LAST_ID),
@@ -147,7 +152,8 @@ def _piece(fields: Mapping[str, Any]) -> Piece:
 
 
 def _require_path(path: object) -> None:
-    # normpath leaves two slashes at the beginning as they are.  Source: POSIX, "Pathname Resolution".
+    # normpath leaves two slashes at the beginning as they are.  Source: POSIX, "Pathname
+    # Resolution".
     _require(
         isinstance(path, str)
         and _is_text(path)

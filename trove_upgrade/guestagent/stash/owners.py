@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Owners of what comes from another root disk: the same name, else the same number, and never another account."""
+"""Owners of what comes from another root disk: the same name, else the same number, and never
+another account.
+"""
 
 from collections.abc import Callable
 
@@ -24,7 +26,9 @@ class Owners:
     """Numbers on this root disk for owners and groups of the former one."""
 
     def __init__(self, stash: str, accounts: Accounts | None) -> None:
-        """`stash` is its name, for messages.  Without `accounts` numbers count: a container has names of its own."""
+        """`stash` is its name, for messages.  Without `accounts` numbers count: a container has
+        names of its own.
+        """
         self._stash = stash
         self._accounts = Remembered(accounts) if accounts is not None else _Nameless()
         self.remarks: list[str] = []
@@ -32,7 +36,8 @@ class Owners:
     def of(self, entry: Entry) -> tuple[int, int]:
         """Return the owner and the group that `entry` gets.
 
-        :raises StepFailed: STASH_OWNER_UNKNOWN; its number is another account's here, which root is, too.
+        :raises StepFailed: STASH_OWNER_UNKNOWN; its number is another account's here, which root
+            is, too.
         """
         known = self._accounts
         return (
@@ -55,9 +60,10 @@ class Owners:
         another = 'root' if former == 0 else name_of(former)
         if number is not None or another is not None:
             raise exceptions.StepFailed(
-                f'The stash {self._stash} cannot be restored: {entry.path!r} belongs to {kind} {name!r} with number {former}. This image has '
-                f'no such {kind}, and the number is that of {another or "root"!r} here. Nothing was written. Build an image with that {kind}, '
-                f'or give the file to another one before the upgrade.',
+                f'The stash {self._stash} cannot be restored: {entry.path!r} belongs to {kind} '
+                f'{name!r} with number {former}. This image has no such {kind}, and the number is '
+                f'that of {another or "root"!r} here. Nothing was written. Build an image with '
+                f'that {kind}, or give the file to another one before the upgrade.',
                 'STASH_OWNER_UNKNOWN',
             )
         if name is not None and not isinstance(self._accounts, _Nameless):

@@ -30,7 +30,9 @@ class Source(Protocol):
 
 
 class Placing:
-    """One restore: everything is written beside its place and synced, then all of it is renamed, then synced again."""
+    """One restore: everything is written beside its place and synced, then all of it is renamed,
+    then synced again.
+    """
 
     def __init__(
         self,
@@ -48,7 +50,8 @@ class Placing:
         self._root = str(destination).rstrip('/')
         self._links: dict[str, str] = {}
         self._devices: dict[int, str] = {}
-        self._prefix = f'{_BESIDE}{secrets.token_hex(8)}-'  # an intruder who has written the manifest cannot know it
+        # an intruder who has written the manifest cannot know it
+        self._prefix = f'{_BESIDE}{secrets.token_hex(8)}-'
 
     def run(self) -> list[str]:
         """Put all of them there; returns remarks.
@@ -89,8 +92,8 @@ class Placing:
 
     def _in_the_way(self, entry: Entry) -> NoReturn:
         raise exceptions.StepFailed(
-            f'The stash {self._stash.name} cannot be restored: at {self._target(entry)!r} there is no {entry.kind}. '
-            f'Build an image without that.',
+            f'The stash {self._stash.name} cannot be restored: at {self._target(entry)!r} there is '
+            f'no {entry.kind}. Build an image without that.',
             'STASH_IN_THE_WAY',
         )
 
@@ -150,7 +153,8 @@ class Placing:
     def _attributes(self, path: str, entry: Entry) -> None:
         """Owner before mode: a new owner clears it.  Time last.
 
-        The former root disk may have been taken over: a file that comes from it can be read, never run, and has no rights of its own.
+        The former root disk may have been taken over: a file that comes from it can be read, never
+        run, and has no rights of its own.
         """
         os.chown(path, *self._numbers[entry.path], follow_symlinks=False)
         if entry.kind != 'symlink':

@@ -19,7 +19,8 @@ from trove_upgrade.guestagent.stash import tree
 from trove_upgrade.guestagent.stash.manifest import CONTENT, MANIFEST, Entry, Manifest, Piece
 
 _CHUNK_BYTES = 1 << 20
-#: How often a name is looked at that stands for another thing each time; and how that shows, by a link, a pipe or a socket among others.
+#: How often a name is looked at that stands for another thing each time; and how that shows, by a
+#: link, a pipe or a socket among others.
 _LOOKS = 20
 _REPLACED = listing.GONE | {errno.ENXIO, errno.EINVAL}
 #: They say how the running system labels files, and the new one labels by itself.
@@ -74,7 +75,8 @@ def publish(
 ) -> Published:
     """Keep `roots` and `documents` in `directory`, which is on the volume.
 
-    An earlier stash of the same attempt is replaced; those of other upgrades go, published or not: they hold secrets.
+    An earlier stash of the same attempt is replaced; those of other upgrades go, published or not:
+    they hold secrets.
 
     :raises OSError: nothing of this stash is published.
     """
@@ -152,9 +154,11 @@ def _entry_now(
     links: dict[tuple[int, int], tuple[int, Piece]],
     accounts: accounts_module.Accounts,
 ) -> Entry | None:
-    """`_entry`, looked at again where the name stands for another thing since: editors and package managers replace files by a rename.
+    """`_entry`, looked at again where the name stands for another thing since: editors and package
+    managers replace files by a rename.
 
-    :raises OSError: one of `listing.GONE`: it is not there any more; EBUSY: it never is the same; others.
+    :raises OSError: one of `listing.GONE`: it is not there any more; EBUSY: it never is the same;
+        others.
     """
     status = seen.status
     for _ in range(_LOOKS):
@@ -174,7 +178,9 @@ def _entry(
     links: dict[tuple[int, int], tuple[int, Piece]],
     accounts: accounts_module.Accounts,
 ) -> Entry | None:
-    """None for what cannot be kept: sockets, pipes, devices.  All that is kept of a file or a directory comes from one descriptor."""
+    """None for what cannot be kept: sockets, pipes, devices.  All that is kept of a file or a
+    directory comes from one descriptor.
+    """
     if stat.S_ISLNK(status.st_mode):
         target = os.readlink(seen.name, dir_fd=seen.above)
         return dataclasses.replace(_plain(seen, status, accounts), kind='symlink', target=target)
@@ -211,7 +217,9 @@ def _plain(seen: tree.Seen, status: os.stat_result, accounts: accounts_module.Ac
 
 
 def _chunks(descriptor: int, size: int) -> Iterator[bytes]:
-    """As long as it was when it was opened: what is written to it meanwhile could go on for ever."""
+    """As long as it was when it was opened: what is written to it meanwhile could go on for
+    ever.
+    """
     while size > 0 and (chunk := os.read(descriptor, min(size, _CHUNK_BYTES))):
         size -= len(chunk)
         yield chunk

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading a stash, on a root disk that has never seen it: digest first, every hash next, and only then is anything written."""
+"""Reading a stash, on a root disk that has never seen it: digest first, every hash next, and only
+then is anything written.
+"""
 
 import functools
 import hashlib
@@ -28,14 +30,18 @@ def _broken(name: str, found: str) -> exceptions.StepFailed:
 
 
 def _open_below(directory: int, name: str, flags: int) -> int:
-    """Open one name in a directory: no link, nothing outside of it, and without waiting for the other end of a pipe."""
+    """Open one name in a directory: no link, nothing outside of it, and without waiting for the
+    other end of a pipe.
+    """
     return os.open(
         name, flags | os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory
     )
 
 
 class Stash:
-    """A published stash whose manifest is the one that upgrade_info speaks of.  A context manager."""
+    """A published stash whose manifest is the one that upgrade_info speaks of.  A context
+    manager.
+    """
 
     def __init__(self, name: str, manifest: Manifest, content: int) -> None:
         self.name = name
@@ -117,7 +123,9 @@ class Stash:
         }
 
     def differing(self, paths: Sequence[str]) -> list[str]:
-        """Return those files of `paths` at whose place there is another content now, or no plain file."""
+        """Return those files of `paths` at whose place there is another content now, or no plain
+        file.
+        """
         wanted = set(paths)
         return [
             entry.path
@@ -176,14 +184,16 @@ class Stash:
         accounts: accounts_module.Accounts | None,
         destination: pathlib.Path = pathlib.Path('/'),
     ) -> list[str]:
-        """Bring `paths` back below `destination`; whatever else is there stays.  Safe to repeat.  Returns remarks.
+        """Bring `paths` back below `destination`; whatever else is there stays.  Safe to repeat.
+        Returns remarks.
 
-        Owners come by name.  No file of an account that this root disk lacks becomes root's or another account's: it keeps its number.
-        Without `accounts` numbers count.
+        Owners come by name.  No file of an account that this root disk lacks becomes root's or
+        another account's: it keeps its number. Without `accounts` numbers count.
 
-        :raises StepFailed: STASH_BROKEN: nothing was written; STASH_IN_THE_WAY: a directory is where a file must go, or the reverse;
-            STASH_OWNER_UNKNOWN: a number that would have to be kept is another account's here; nothing was written;
-            STASH_NOT_RESTORED: a file cannot be written, or another process removes it.
+        :raises StepFailed: STASH_BROKEN: nothing was written; STASH_IN_THE_WAY: a directory is
+            where a file must go, or the reverse; STASH_OWNER_UNKNOWN: a number that would have to
+            be kept is another account's here; nothing was written; STASH_NOT_RESTORED: a file
+            cannot be written, or another process removes it.
         """
         wanted = set(paths)
         entries = [
@@ -199,13 +209,16 @@ class Stash:
             return Placing(self, entries, owners.Owners(self.name, accounts), destination).run()
         except OSError as error:
             raise exceptions.StepFailed(
-                f'The stash {self.name} cannot be restored: {error.filename or "its content"} cannot be used '
-                f'({error.strerror}). Look what changes it on the root disk of the guest, then retry the upgrade.',
+                f'The stash {self.name} cannot be restored: {error.filename or "its content"} '
+                f'cannot be used ({error.strerror}). Look what changes it on the root disk of the '
+                'guest, then retry the upgrade.',
                 'STASH_NOT_RESTORED',
             ) from error
 
     def _require_a_tree(self, entries: Sequence[Entry]) -> None:
-        """Refuse a manifest that leads one entry through another, as an intruder on the former root disk can write it."""
+        """Refuse a manifest that leads one entry through another, as an intruder on the former root
+        disk can write it.
+        """
         kinds = {entry.path: entry.kind for entry in entries}
         if len(kinds) != len(entries):
             raise _broken(self.name, 'it has one path twice')

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Looking over what a stash keeps, name by name below open directories.
 
-Some of these directories are the database's user's, and his server may run: a directory that he turns into a link in between
-leads nowhere, and neither what he nests nor what he adds keeps root busy without end.
+Some of these directories are the database's user's, and his server may run: a directory that he
+turns into a link in between leads nowhere, and neither what he nests nor what he adds keeps root
+busy without end.
 """
 
 import contextlib
@@ -29,7 +30,9 @@ _PATH_BYTES = foreign.PATH_BYTES + 1024
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """One name, and how to look at it again without its path.  Good until the next step of the walk."""
+    """One name, and how to look at it again without its path.  Good until the next step of the
+    walk.
+    """
 
     path: str
     status: os.stat_result
@@ -110,18 +113,20 @@ class _Walk:
 
     def _too_large(self, path: str) -> exceptions.StepFailed:
         return exceptions.StepFailed(
-            f'The configuration cannot be kept: with {path[:_NAMED_CHARACTERS]!r} it has more than {self._limits.entries} files and directories, '
-            f'or a look at all of them takes more than {self._limits.seconds:.0f} s. Remove from its directories what the server does not need, '
-            f'and try again.',
+            f'The configuration cannot be kept: with {path[:_NAMED_CHARACTERS]!r} it has more than '
+            f'{self._limits.entries} files and directories, or a look at all of them takes more '
+            f'than {self._limits.seconds:.0f} s. Remove from its directories what the server does '
+            'not need, and try again.',
             'STASH_TOO_LARGE',
         )
 
 
 def walk(roots: Iterable[pathlib.Path], limits: Limits | None = None) -> Iterator[Seen]:
-    """Everything at and below `roots`, each path once, links not followed, a directory before what is in it.
+    """Everything at and below `roots`, each path once, links not followed, a directory before what
+    is in it.
 
-    What vanishes meanwhile was not there, nor is what only another user's link leads to.  What is deeper than checks allow is
-    left out: it could be neither kept nor restored.
+    What vanishes meanwhile was not there, nor is what only another user's link leads to.  What is
+    deeper than checks allow is left out: it could be neither kept nor restored.
 
     :raises StepFailed: STASH_TOO_LARGE; it is more than `limits` allow.
     :raises OSError: something cannot be read.

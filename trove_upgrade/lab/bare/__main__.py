@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python3 -m trove_upgrade.lab.bare [--keep] [TARGET ...]`: make targets on a bare machine, cold; by default demo, then test."""
+"""`python3 -m trove_upgrade.lab.bare [--keep] [TARGET ...]`: make targets on a bare machine, cold;
+by default demo, then test.
+"""
 
 import argparse
 import os

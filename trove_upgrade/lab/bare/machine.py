@@ -45,7 +45,10 @@ class Ending:
         if self.exit_code is None:
             return f'make {self.target} did not end'
         outcome = 'ended well' if self.exit_code == 0 else f'FAILED with exit code {self.exit_code}'
-        return f'make {self.target} {outcome} in {self.seconds // 60} min {self.seconds % 60} s ("{self.last_line}")'
+        return (
+            f'make {self.target} {outcome} in {self.seconds // 60} min {self.seconds % 60} s '
+            f'("{self.last_line}")'
+        )
 
 
 class BareMachine:
@@ -62,9 +65,11 @@ class BareMachine:
         self._network = Network(self._commands, place.directory / 'ip_forward')
 
     def run(self, targets: Sequence[str], *, keep: bool) -> list[Ending]:
-        """Make the machine, run the targets in it, and remove it; with `keep` its files stay, for a look.
+        """Make the machine, run the targets in it, and remove it; with `keep` its files stay, for a
+        look.
 
-        :raises errors.LabError: this machine lacks something, another bare machine runs, or a program failed.
+        :raises errors.LabError: this machine lacks something, another bare machine runs, or a
+            program failed.
         """
         with self._locked():
             self._prepare()
@@ -85,19 +90,23 @@ class BareMachine:
         free = shutil.disk_usage(self._place.directory).free
         if free < FREE_BYTES:
             raise errors.LabError(
-                f'Too little space for {self._place.directory}: {free >> 30} GiB free, {FREE_BYTES >> 30} GiB needed. '
-                'Free some, or set TROVE_UPGRADE_BARE to a directory on another disk.',
+                f'Too little space for {self._place.directory}: {free >> 30} GiB free, '
+                f'{FREE_BYTES >> 30} GiB needed. Free some, or set TROVE_UPGRADE_BARE to a '
+                'directory on another disk.',
                 code='lab_machine_lacks',
             )
         changed = root.uncommitted(_CHECKOUT, self._commands)
         if changed:
             self._progress.line(
-                f'Not committed, so not tried: {len(changed)} files, among them {changed[0].strip()}.'
+                f'Not committed, so not tried: {len(changed)} files, among them '
+                f'{changed[0].strip()}.'
             )
         self._remove(keep=False)  # an earlier one that was killed
 
     def _enter(self, targets: Sequence[str]) -> None:
-        """Run the targets to their end; a signal that ends this process kills process 1, and with it all that runs inside."""
+        """Run the targets to their end; a signal that ends this process kills process 1, and with
+        it all that runs inside.
+        """
         tree, scratch = self._place.root, self._place.cgroup_scratch
         scratch.mkdir(exist_ok=True)
         shutil.copy(_HERE / 'targets.sh', tree / _INSIDE.relative_to('/'))
@@ -198,21 +207,26 @@ class BareMachine:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as taken:
                 raise errors.LabError(
-                    'Another bare machine runs on this machine. Wait for its end, or end it with Ctrl-C.',
+                    'Another bare machine runs on this machine. Wait for its end, or end it with '
+                    'Ctrl-C.',
                     code='lab_bare_runs',
                 ) from taken
             yield
 
 
 def environ_lines(environ: Mapping[str, str]) -> str:
-    """Return `environ` as lines NAME=VALUE; a value of several lines cannot be carried, and is left out."""
+    """Return `environ` as lines NAME=VALUE; a value of several lines cannot be carried, and is left
+    out.
+    """
     return ''.join(
         f'{name}={value}\n' for name, value in sorted(environ.items()) if '\n' not in value
     )
 
 
 def lines_before(log: pathlib.Path, mark: str) -> list[str]:
-    """Return the last line of each part of a log whose parts begin with `mark`, without those in which make names its own line."""
+    """Return the last line of each part of a log whose parts begin with `mark`, without those in
+    which make names its own line.
+    """
     parts: list[str] = []
     for line in log.read_text(errors='replace').splitlines():
         if line.startswith(mark):

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bare machine's way out: a network namespace, a pair of interfaces, and masquerading on the machine's side.
+"""The bare machine's way out: a network namespace, a pair of interfaces, and masquerading on the
+machine's side.
 
-Nothing of the machine listens in that namespace, so a cloud of the machine and one in the bare machine use the same ports.
+Nothing of the machine listens in that namespace, so a cloud of the machine and one in the bare
+machine use the same ports.
 """
 
 import dataclasses
@@ -13,7 +15,8 @@ from trove_upgrade.lab import errors
 from trove_upgrade.lab.bare.place import NAME
 from trove_upgrade.lab.hypervisor.commands import Commands
 
-#: Of the block for tests between networks, which no network uses.  Source: RFC 2544, appendix C.2.2.
+#: Of the block for tests between networks, which no network uses.  Source: RFC 2544, appendix
+#: C.2.2.
 _LINK = ipaddress.ip_network('198.18.93.0/30')
 _OUTSIDE, _INSIDE = 'tu-bare', 'eth0'  #: interface names; at most 15 characters
 _FORWARDING = pathlib.Path('/proc/sys/net/ipv4/ip_forward')
@@ -22,7 +25,9 @@ _DEVICE = re.compile(r'\bdev (\S+)')
 
 @dataclasses.dataclass
 class Network:
-    """Makes and removes it.  Every call may be repeated, also by another process than the one before."""
+    """Makes and removes it.  Every call may be repeated, also by another process than the one
+    before.
+    """
 
     commands: Commands
     kept: (
@@ -90,7 +95,8 @@ class Network:
         found = _DEVICE.search(route)
         if not found:
             raise errors.LabError(
-                'The bare machine cannot reach package registries: this machine has no default route. Add one.',
+                'The bare machine cannot reach package registries: this machine has no default '
+                'route. Add one.',
                 code='lab_machine_lacks',
             )
         return found.group(1)

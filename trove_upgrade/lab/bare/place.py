@@ -31,7 +31,9 @@ class Place:
 
     @property
     def root(self) -> pathlib.Path:
-        """Root file system; never below a mount of the machine, and nothing is mounted in it outside the namespaces."""
+        """Root file system; never below a mount of the machine, and nothing is mounted in it
+        outside the namespaces.
+        """
         return self.directory / 'root'
 
     @property
@@ -41,7 +43,9 @@ class Place:
 
     @property
     def shared_directories(self) -> pathlib.Path:
-        """List of directories of the machine that are shown read-only in the bare machine, one in a line."""
+        """List of directories of the machine that are shown read-only in the bare machine, one in a
+        line.
+        """
         return self.directory / 'shared-directories'
 
     @property

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings that lead this machine to its package registries: taken over into the bare machine, written down nowhere else.
+"""Settings that lead this machine to its package registries: taken over into the bare machine,
+written down nowhere else.
 
-A machine may reach PyPI and Debian through mirrors, with certificates and constraints of its own.  The bare machine gets the
-name servers, the certificates, the settings of pip and uv, and every file that those name.  Apt's settings go another way: see
-`root.py`.
+A machine may reach PyPI and Debian through mirrors, with certificates and constraints of its own.
+The bare machine gets the name servers, the certificates, the settings of pip and uv, and every file
+that those name.  Apt's settings go another way: see `root.py`.
 """
 
 import dataclasses
@@ -84,9 +85,11 @@ def taken(
     options: Iterable[str] = (),
     machine: pathlib.Path = pathlib.Path('/'),
 ) -> Taken:
-    """Return what leads the machine whose root is `machine` to its registries, with this environment and these options of apt.
+    """Return what leads the machine whose root is `machine` to its registries, with this
+    environment and these options of apt.
 
-    :raises errors.LabError: a name server, proxy or registry has an address that only the machine itself reaches.
+    :raises errors.LabError: a name server, proxy or registry has an address that only the machine
+        itself reaches.
     """
     variables = {
         name: value
@@ -128,8 +131,9 @@ def _resolver(machine: pathlib.Path) -> list[pathlib.Path]:
     usable = [path for path in found if not _is_local(path.read_text('utf-8', errors='replace'))]
     if found and not usable:
         raise errors.LabError(
-            f'Every name server in {_RESOLVER} is this machine itself, and {_UPSTREAM} names no other. The bare machine has a '
-            f'network namespace of its own and cannot reach it. Name another server in {_RESOLVER}, then run it again.'
+            f'Every name server in {_RESOLVER} is this machine itself, and {_UPSTREAM} names no '
+            'other. The bare machine has a network namespace of its own and cannot reach it. Name '
+            f'another server in {_RESOLVER}, then run it again.'
         )
     return usable[:1]
 
@@ -163,8 +167,9 @@ def _refuse_own_addresses(
     ]
     if found:
         raise errors.LabError(
-            f'Settings name a proxy or a registry on this machine itself: {", ".join(sorted(found))}. The bare machine has a network '
-            'namespace of its own and cannot reach it. Let it listen on another address and name that, then run it again.'
+            'Settings name a proxy or a registry on this machine itself: '
+            f'{", ".join(sorted(found))}. The bare machine has a network namespace of its own and '
+            'cannot reach it. Let it listen on another address and name that, then run it again.'
         )
 
 
@@ -192,7 +197,9 @@ def _named_in(place: pathlib.Path, machine: pathlib.Path) -> set[str]:
 
 
 def _linked_from(index: pathlib.Path) -> set[pathlib.Path]:
-    """Directories outside of a local package index that its pages link to.  Source: PEP 503, "Simple Repository API"."""
+    """Directories outside of a local package index that its pages link to.  Source: PEP 503,
+    "Simple Repository API".
+    """
     pages = [page for page in index.glob('*/index.html') if page.stat().st_size <= _SEARCHED_BYTES]
     links = {
         pathlib.Path(os.path.normpath(page.parent / urllib.parse.unquote(link)))

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bare machine's root file system: Debian 12 and what the README asks for, no other package, no user of any server."""
+"""The bare machine's root file system: Debian 12 and what the README asks for, no other package, no
+user of any server.
+"""
 
 import pathlib
 from collections.abc import Callable
@@ -68,7 +70,8 @@ def remove(place: Place, commands: Commands) -> None:
     left = cleanup.mounts(place.root)
     if left:
         raise errors.LabError(
-            f'Cannot remove {place.root}: {", ".join(left)} is mounted there. Unmount it, and run the command again.',
+            f'Cannot remove {place.root}: {", ".join(left)} is mounted there. Unmount it, and run '
+            'the command again.',
             code='lab_mount_busy',
         )
     commands.run(

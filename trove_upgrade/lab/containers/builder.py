@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds container images without a container engine: mmdebstrap makes the first layer, Python the others.
+"""Builds container images without a container engine: mmdebstrap makes the first layer, Python the
+others.
 
 For callers::
 
@@ -8,8 +9,9 @@ For callers::
     image.version                    # '11.8.6', also its tag
     builder.archive(image)           # a file for `docker load`
 
-The first layer (Debian's packages; a minute) is kept in the cache by a digest of what it is made of; the second (our
-entrypoint, health check and settings) is made anew whenever one of its files has changed, in no time.
+The first layer (Debian's packages; a minute) is kept in the cache by a digest of what it is made
+of; the second (our entrypoint, health check and settings) is made anew whenever one of its files
+has changed, in no time.
 """
 
 from __future__ import annotations
@@ -100,7 +102,9 @@ class ContainerBuilder:
         )
 
     def archive(self, image: Image, references: Sequence[str] = ()) -> Path:
-        """A file that `docker load` takes; the image gets these names, or those without a registry."""
+        """A file that `docker load` takes; the image gets these names, or those without a
+        registry.
+        """
         references = list(references) or image.references()
         key = digest_of(image.config_digest, *references)
         target = self._cache / f'archive-{image.repository}-{image.version}-{key}.tar'
@@ -120,7 +124,9 @@ class ContainerBuilder:
             yield
 
     def _base(self, recipe: Recipe) -> tuple[Layer, str, str]:
-        """The layer of packages, the server's version in it, and Debian's name of the architecture."""
+        """The layer of packages, the server's version in it, and Debian's name of the
+        architecture.
+        """
         security = ('security',) if recipe.security else ()
         key = digest_of(
             recipe.suite, *sorted(recipe.packages), *_LEFT_OUT, *_EMPTIED, _OPEN_TO_ALL, *security
@@ -163,7 +169,8 @@ class ContainerBuilder:
         if version is None:
             raise errors.ImageBuildFailed(
                 f'Cannot name container image {recipe.name}: its server says '
-                f'{found.read_text("utf-8")!r}, which has no version of MariaDB in it. Look at the recipe.'
+                f'{found.read_text("utf-8")!r}, which has no version of MariaDB in it. Look at the '
+                'recipe.'
             )
         self._progress(f'{title}, packing')
         diff_id = digest_of_file(tree)
@@ -222,7 +229,8 @@ def _tar_of(files: Mapping[str, tuple[int, bytes]]) -> bytes:
     """The same files always make the same bytes: owner and time are fixed."""
     sink = io.BytesIO()
     with tarfile.open(fileobj=sink, mode='w', format=tarfile.USTAR_FORMAT) as archive:
-        # Engines make a directory that no entry names unreadable to all but root, also where a layer below has it.
+        # Engines make a directory that no entry names unreadable to all but root, also where a
+        # layer below has it.
         for name in sorted(
             {str(parent) for path in files for parent in Path(path).parents} - {'.'}
         ):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A name server that knows no name and says so at once, for networks of guests.
 
-A database that looks up the name of each client waits for seconds where no name server answers: so does its stop.  It is a
-program of the standard library alone, started by its path in a network's namespace, and returns once it answers:
+A database that looks up the name of each client waits for seconds where no name server answers: so
+does its stop.  It is a program of the standard library alone, started by its path in a network's
+namespace, and returns once it answers:
 
     python -I dns.py --address 10.0.0.1 --pid-file /path/dns.pid
 
@@ -88,7 +89,9 @@ class StreamServer(socketserver.ThreadingTCPServer):
 
 
 def _become_daemon(pid_file: pathlib.Path) -> None:
-    """The caller's process returns; the one that goes on has left its session and its terminal, and stands in the file."""
+    """The caller's process returns; the one that goes on has left its session and its terminal, and
+    stands in the file.
+    """
     child = os.fork()
     if child:
         fresh = pid_file.with_suffix('.new')

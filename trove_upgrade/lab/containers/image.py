@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A container image as files: layers, a configuration, and the manifest that names them.
 
-Source: "Image Manifest V 2, Schema 2" of the distribution project and "Image Specification v1.2" of moby.
+Source: "Image Manifest V 2, Schema 2" of the distribution project and "Image Specification v1.2" of
+moby.
 """
 
 from __future__ import annotations
@@ -77,7 +78,9 @@ class Image:
         return digest_of_bytes(self.manifest)
 
     def references(self, registry: str = '') -> list[str]:
-        """Its names, with the registry's address before them where one is given: `10.0.0.1:5000/mariadb:11.8.6`."""
+        """Its names, with the registry's address before them where one is given:
+        `10.0.0.1:5000/mariadb:11.8.6`.
+        """
         prefix = f'{registry}/' if registry else ''
         return [f'{prefix}{self.repository}:{tag}' for tag in self.tags]
 
@@ -85,7 +88,8 @@ class Image:
 def configuration(architecture: str, layers: Sequence[Layer], version: str) -> bytes:
     """The image's configuration: what a container of it runs unless told otherwise.
 
-    No volume is declared: an engine would make one for each container that binds nothing there, and keep it.
+    No volume is declared: an engine would make one for each container that binds nothing there, and
+    keep it.
     """
     container = {
         'Entrypoint': ['docker-entrypoint.sh'],

@@ -7,7 +7,8 @@ import dataclasses
 import enum
 
 REPOSITORY = 'mariadb'
-#: zstd: the entrypoint packs the system tables with it before an upgrade.  gosu: where somebody starts it as root.
+#: zstd: the entrypoint packs the system tables with it before an upgrade.  gosu: where somebody
+#: starts it as root.
 _PACKAGES = (
     'mariadb-server',
     'mariadb-backup',
@@ -25,7 +26,9 @@ class Variant(enum.Enum):
     """Images that differ from the good one in one layer, for tests of what goes wrong."""
 
     GOOD = 'good'
-    BROKEN = 'broken'  #: its entrypoint ends at once with 1; the programs in it work, so a check of a configuration passes
+    #: its entrypoint ends at once with 1; the programs in it work, so a check of a configuration
+    #: passes
+    BROKEN = 'broken'
     NO_SERVER = 'no-server'  #: the server itself ends at once with 1, however it is called
 
 
@@ -33,7 +36,8 @@ class Variant(enum.Enum):
 class Recipe:
     """A container image before it is built.
 
-    Its tags are the exact version of the server in it, which is the number of Trove's datastore version, and `family`.
+    Its tags are the exact version of the server in it, which is the number of Trove's datastore
+    version, and `family`.
     """
 
     family: str
@@ -41,7 +45,9 @@ class Recipe:
     repository: str = REPOSITORY
     packages: tuple[str, ...] = _PACKAGES
     variant: Variant = Variant.GOOD
-    security: bool = False  #: also what Debian's security team has published for the suite, where the host's apt knows its mirror
+    #: also what Debian's security team has published for the suite, where the host's apt knows its
+    #: mirror
+    security: bool = False
     fixed_version: str | None = (
         None  #: what a spoilt image calls itself, where no real version has it
     )
@@ -59,7 +65,8 @@ class Recipe:
 
 MARIADB_10_11 = Recipe('10.11', 'bookworm')
 MARIADB_11_8 = Recipe('11.8', 'trixie')
-#: A patch release apart, and still with @@innodb_version, which tempest asks for: Debian 11 as it was released last, and with its security updates.
+#: A patch release apart, and still with @@innodb_version, which tempest asks for: Debian 11 as it
+#: was released last, and with its security updates.
 MARIADB_10_5 = Recipe('10.5', 'bullseye')
 #: Without mariadb-backup, which no test of these two wants and not every mirror still has.
 MARIADB_10_5_SECURITY = Recipe(

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The registry that guests pull the database's container images from: Debian's, on loopback, and led to by each network's gateway.
+"""The registry that guests pull the database's container images from: Debian's, on loopback, and
+led to by each network's gateway.
 
 For callers::
 
@@ -7,8 +8,8 @@ For callers::
     registry.provide(settings, tell)                  # builds the images where they are not in the cache
     supervisor.start(registry.process(settings))      # ready: registry.ready(settings)
 
-A filled storage directory is kept in the cache, and linked into the run directory: a registry never changes a blob, so the
-cache stays as it is whatever is pushed into a running cloud.
+A filled storage directory is kept in the cache, and linked into the run directory: a registry never
+changes a blob, so the cache stays as it is whatever is pushed into a running cloud.
 """
 
 from __future__ import annotations
@@ -94,7 +95,8 @@ def client(settings: Settings) -> RegistryClient:
 
 
 def provide(settings: Settings, tell: Callable[[str], None]) -> list[Image]:
-    """Fill its storage with the lab's images; to be called before it starts.  A storage that is filled stays as it is.
+    """Fill its storage with the lab's images; to be called before it starts.  A storage that is
+    filled stays as it is.
 
     :raises LabError: an image could not be built.
     """
@@ -134,7 +136,9 @@ def prepared(
 
 
 def link(source: pathlib.Path, target: pathlib.Path) -> None:
-    """Make a storage directory like `source`: blobs are linked, or copied to another file system; the small rest is copied."""
+    """Make a storage directory like `source`: blobs are linked, or copied to another file system;
+    the small rest is copied.
+    """
 
     def transfer(one: str, other: str) -> None:
         if pathlib.Path(one).name == _BLOB:
@@ -150,7 +154,9 @@ def link(source: pathlib.Path, target: pathlib.Path) -> None:
 
 @contextmanager
 def serving(storage: pathlib.Path) -> Iterator[RegistryClient]:
-    """A registry on a free port of loopback for as long as the context lasts; `storage` is made where it is missing."""
+    """A registry on a free port of loopback for as long as the context lasts; `storage` is made
+    where it is missing.
+    """
     storage.mkdir(parents=True, exist_ok=True)
     with socket.socket() as probe:
         probe.bind((HOST, 0))

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Puts images into a registry of containers, without a container engine.
 
-Source: "Docker Registry HTTP API V2" of the distribution project: blobs first, each in one piece, then the manifest by its tags.
+Source: "Docker Registry HTTP API V2" of the distribution project: blobs first, each in one piece,
+then the manifest by its tags.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class RegistryClient:
             return False
 
     def push(self, image: Image) -> None:
-        """Put an image there under all its tags.  What the registry has already is not sent again; safe to repeat.
+        """Put an image there under all its tags.  What the registry has already is not sent again;
+        safe to repeat.
 
         :raises errors.LabError: the registry refused it, or cannot be reached.
         """

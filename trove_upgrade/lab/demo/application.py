@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the customer's application (writer.py) in the guests' network for as long as something is looked at."""
+"""Runs the customer's application (writer.py) in the guests' network for as long as something is
+looked at.
+"""
 
 import contextlib
 import dataclasses

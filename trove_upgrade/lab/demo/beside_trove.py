@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demonstration beside Trove: a real instance of real Trove, made and upgraded with the unmodified client, and the proof."""
+"""The demonstration beside Trove: a real instance of real Trove, made and upgraded with the
+unmodified client, and the proof.
+"""
 
 import pathlib
 import threading
@@ -22,7 +24,8 @@ INSTANCE_NAME = 'shop-database'
 TICKS = f'{DATABASE}.ticks'
 UPGRADE_SECONDS = 900.0
 SETTLED_SECONDS = 120.0
-#: What an operator has written into the guest by hand, as Trove's agent reads it: a file that a stock rebuild loses.
+#: What an operator has written into the guest by hand, as Trove's agent reads it: a file that a
+#: stock rebuild loses.
 HAND_MADE = '/etc/mysql/conf.d/90-instance.cnf'
 #: Those that a running server takes: in force before the upgrade, too, without a restart.
 SETTINGS = {
@@ -32,7 +35,9 @@ _WATCH_SECONDS = 0.5
 
 
 class Views:
-    """What Trove's own `show` says while something goes on; a thread, because the upgrade is followed meanwhile."""
+    """What Trove's own `show` says while something goes on; a thread, because the upgrade is
+    followed meanwhile.
+    """
 
     def __init__(self, show: Callable[[], dict[str, Any]]) -> None:
         self._show = show
@@ -158,13 +163,15 @@ class TroveDemo:
         follow.print_notes(upgrade, self._progress.line)
         if upgrade['state'] != 'COMPLETED':
             raise errors.LabError(
-                f'The upgrade ended {upgrade["state"]}: {upgrade.get("cause")} ({upgrade.get("error_code")}). '
-                f'See the logs in {stage.handle.run_dir}/log.',
+                f'The upgrade ended {upgrade["state"]}: {upgrade.get("cause")} '
+                f'({upgrade.get("error_code")}). See the logs in {stage.handle.run_dir}/log.',
                 code='lab_upgrade_not_completed',
             )
 
     def _settled(self, instance: TroveInstance) -> dict[str, Any]:
-        """What Trove shows once its own agent has reported, or at the end of the patience for that."""
+        """What Trove shows once its own agent has reported, or at the end of the patience for
+        that.
+        """
         deadline = time.monotonic() + SETTLED_SECONDS
         while True:
             shown = self._stage.instances.show(instance.id)
@@ -237,12 +244,14 @@ def main(layout: Layout, cloud: Cloud, progress: Progress, *, rows: int, keep: b
         holds = all(line.holds for line in table)
         if keep:
             progress.line(
-                'The cloud stays up. In another terminal: eval "$(trove-upgrade-lab env)"; trove list. End it with: make demo-down'
+                'The cloud stays up. In another terminal: eval "$(trove-upgrade-lab env)"; trove '
+                'list. End it with: make demo-down'
             )
     finally:
         if not keep:
             cloud.down(progress)
     progress.line(
-        f'{"All of it holds" if holds else "NOT all of it holds"}; {time.monotonic() - started:.0f} s in all.'
+        f'{"All of it holds" if holds else "NOT all of it holds"}; '
+        f'{time.monotonic() - started:.0f} s in all.'
     )
     return 0 if holds else 1

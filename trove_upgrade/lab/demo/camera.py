@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the picture of an instance: asks its database through the database's own client, and Nova through its API."""
+"""Takes the picture of an instance: asks its database through the database's own client, and Nova
+through its API.
+"""
 
 import hashlib
 import json
@@ -20,11 +22,13 @@ _TABLES = (
     f"SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' "
     f'AND table_schema NOT IN {_SYSTEM}'
 )
-# Plain columns: the collations that literals and system columns have differ between versions, and do not mix.
+# Plain columns: the collations that literals and system columns have differ between versions, and
+# do not mix.
 _USERS = 'SELECT user, host, is_role FROM mysql.user'
 _GRANTS = {
     '*.*': 'SELECT grantee, privilege_type FROM information_schema.user_privileges',
-    'schema': 'SELECT grantee, privilege_type, table_schema FROM information_schema.schema_privileges',
+    'schema': 'SELECT grantee, privilege_type, table_schema FROM '
+    'information_schema.schema_privileges',
     'role': 'SELECT user, host, role FROM mysql.roles_mapping',
 }
 _DATABASE_CHECK_SECONDS = 300
@@ -48,7 +52,9 @@ def picture(
     written_table: str,
     settings: Sequence[str] = tuple(provision.DEFAULT_SETTINGS),
 ) -> Picture:
-    """What the database, Nova (`server` is its JSON) and the guest say now; `written_table` is left out of the checksums."""
+    """What the database, Nova (`server` is its JSON) and the guest say now; `written_table` is left
+    out of the checksums.
+    """
     facts = json.loads(guest.exec(['cat', '/etc/trove-upgrade/image-facts.json']).output)
     tables = {f'{schema}.{name}' for schema, name in _rows(ask, _TABLES)} - {written_table}
     names = ', '.join(f"'{name}'" for name in sorted(settings))
@@ -75,7 +81,8 @@ def picture(
             row[0].lower(): row[1]
             for row in _rows(
                 ask,
-                f'SELECT variable_name, variable_value FROM information_schema.global_variables WHERE variable_name IN ({names})',
+                'SELECT variable_name, variable_value FROM information_schema.global_variables '
+                f'WHERE variable_name IN ({names})',
             )
         },
     )
@@ -118,7 +125,9 @@ def _is_generated(extra: str) -> bool:
 
 
 def _values(ask: Ask, table: str, columns: Sequence[str]) -> str:
-    """A digest of the values that were given, row by row in no order: the server's checksum of stored results is another one in 11.8."""
+    """A digest of the values that were given, row by row in no order: the server's checksum of
+    stored results is another one in 11.8.
+    """
     shown = ', '.join(f'HEX(CAST(`{column}` AS BINARY))' for column in columns)
     lines = sorted(ask(f"SET time_zone = '+00:00'; SELECT {shown} FROM {table};").splitlines())
     return hashlib.sha256('\n'.join(lines).encode()).hexdigest()[:16]

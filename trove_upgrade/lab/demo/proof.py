@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was true before and what is true after, and whether that is what a customer was promised.
 
-Nothing here asks the product: the database is asked by its own client in the guest, Nova by its API.
+Nothing here asks the product: the database is asked by its own client in the guest, Nova by its
+API.
 """
 
 import dataclasses

@@ -54,7 +54,8 @@ class Demo:
             guest = stage.maker.guest(instance.server_id)
             provision.sql(
                 guest,
-                f'CREATE TABLE {camera.WRITTEN_TABLE} (number BIGINT PRIMARY KEY, written_at DATETIME(6) DEFAULT NOW(6));',
+                f'CREATE TABLE {camera.WRITTEN_TABLE} (number BIGINT PRIMARY KEY, written_at '
+                'DATETIME(6) DEFAULT NOW(6));',
             )
         with self._progress.phase('Looking at it before the upgrade'):
             before = camera.take(stage.maker, instance)
@@ -79,7 +80,9 @@ class Demo:
         )
 
     def _free_name(self) -> str:
-        """The name, or one with a number where a demo that was kept has taken it: clients refuse an ambiguous name."""
+        """The name, or one with a number where a demo that was kept has taken it: clients refuse an
+        ambiguous name.
+        """
         session, base = self._api()
         taken = {
             instance['name']
@@ -120,8 +123,8 @@ class Demo:
         follow.print_notes(upgrade, self._progress.line)
         if upgrade['state'] != 'COMPLETED':
             raise errors.LabError(
-                f'The upgrade ended {upgrade["state"]}: {upgrade.get("cause")} ({upgrade.get("error_code")}). '
-                f'See the logs in {stage.handle.run_dir}/log.',
+                f'The upgrade ended {upgrade["state"]}: {upgrade.get("cause")} '
+                f'({upgrade.get("error_code")}). See the logs in {stage.handle.run_dir}/log.',
                 code='lab_upgrade_not_completed',
             )
 
@@ -180,15 +183,19 @@ def main(
                 for name, value in stage.handle.users['demo'].environ().items()
             )
             progress.line(
-                f'The cloud stays up. In another terminal:\n{exports}\nexport PATH={pathlib.Path(sys.executable).parent}:$PATH\n'
-                f'trove list; trove show {INSTANCE_NAME}; openstack database instance show {INSTANCE_NAME}\n'
-                'For "openstack server show", which is the service project\'s: eval "$(trove-upgrade-lab env trove)"\n'
+                f'The cloud stays up. In another terminal:\n{exports}\nexport '
+                f'PATH={pathlib.Path(sys.executable).parent}:$PATH\n'
+                f'trove list; trove show {INSTANCE_NAME}; openstack database instance show '
+                f'{INSTANCE_NAME}\n'
+                'For "openstack server show", which is the service project\'s: eval '
+                '"$(trove-upgrade-lab env trove)"\n'
                 'End it with: make demo-down'
             )
     finally:
         if not keep:
             cloud.down(progress)
     progress.line(
-        f'{"All of it holds" if holds else "NOT all of it holds"}; {time.monotonic() - started:.0f} s in all.'
+        f'{"All of it holds" if holds else "NOT all of it holds"}; '
+        f'{time.monotonic() - started:.0f} s in all.'
     )
     return 0 if holds else 1

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A customer's application: writes a row every 50 ms all through, and keeps what the database has acknowledged.
+"""A customer's application: writes a row every 50 ms all through, and keeps what the database has
+acknowledged.
 
-Run as a program inside the guest's network, so that it sees what a client sees.  Each attempt is one JSON line:
-{"at": seconds, "number": n, "ok": true}; a line is written after the database has acknowledged the commit, never before.
+Run as a program inside the guest's network, so that it sees what a client sees.  Each attempt is
+one JSON line: {"at": seconds, "number": n, "ok": true}; a line is written after the database has
+acknowledged the commit, never before.
 """
 
 import argparse
@@ -85,7 +87,8 @@ class Writer:
             number += 1
             started = time.time()
             ok = self._write(number)
-            # A failure dates from when the client began to wait, a success from when it was acknowledged.
+            # A failure dates from when the client began to wait, a success from when it was
+            # acknowledged.
             attempt = Attempt(time.time() if ok else started, number, ok)
             self._sink.write(json.dumps(dataclasses.asdict(attempt)) + '\n')
             self._sink.flush()

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs of the host, behind a port so that a test can stand in for them; and waiting with a deadline."""
+"""Programs of the host, behind a port so that a test can stand in for them; and waiting with a
+deadline.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from trove_upgrade.lab.hypervisor import errors
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a program ended.  `output` is what it wrote to its standard output, `errors` to its standard error."""
+    """How a program ended.  `output` is what it wrote to its standard output, `errors` to its
+    standard error.
+    """
 
     returncode: int
     output: str
@@ -37,7 +41,8 @@ class Commands(Protocol):
     ) -> Outcome:
         """Run a program to its end.
 
-        :raises errors.CommandFailed: with `check`, where the exit code is not 0; always where it did not end in time.
+        :raises errors.CommandFailed: with `check`, where the exit code is not 0; always where it
+            did not end in time.
         """
 
     def follow(self, argv: Sequence[str], on_line: Callable[[str], None]) -> None:
@@ -63,8 +68,9 @@ class HostCommands:
         env: Mapping[str, str] | None = None,
     ) -> Outcome:
         """See `Commands.run`."""
-        # Without an input the program must not inherit ours: it would wait for a terminal.
-        # In a session of its own, a terminal's second Ctrl-C does not end a program that cleans up after the first.
+        # Without an input the program must not inherit ours: it would wait for a terminal. In a
+        # session of its own, a terminal's second Ctrl-C does not end a program that cleans up after
+        # the first.
         stdin = None if input_text is not None else subprocess.DEVNULL
         try:
             done = subprocess.run(
@@ -109,7 +115,9 @@ class HostCommands:
             raise errors.CommandFailed(list(argv), program.returncode, ''.join(last))
 
     def launch(self, argv: Sequence[str], log_path: Path, env: Mapping[str, str]) -> None:
-        """See `Commands.launch`.  `setsid --fork` hands the program to process 1, which reaps it."""
+        """See `Commands.launch`.  `setsid --fork` hands the program to process 1, which reaps
+        it.
+        """
         with log_path.open('ab') as log:
             subprocess.run(
                 ['setsid', '--fork', *argv],

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nova's virt driver of the lab: a server is a guest of `guests.py`.
 
-nova-compute loads it through a module of its own, because Nova looks for drivers below nova.virt only.  Its settings are
-in `<run dir>/hypervisor.json`; the environment variable TROVE_UPGRADE_LAB_RUN names the run directory.
+nova-compute loads it through a module of its own, because Nova looks for drivers below nova.virt
+only.  Its settings are in `<run dir>/hypervisor.json`; the environment variable
+TROVE_UPGRADE_LAB_RUN names the run directory.
 
-Nova's default rebuild is used: power off, destroy, spawn; the server's task state tells these from a deletion and a first
-boot.  So the volume and the port stay where they are, and everything else goes.  What is to go wrong: see `knobs.py`.
+Nova's default rebuild is used: power off, destroy, spawn; the server's task state tells these from
+a deletion and a first boot.  So the volume and the port stay where they are, and everything else
+goes.  What is to go wrong: see `knobs.py`.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ from trove_upgrade.lab.hypervisor.turns import Turns
 
 LOG = logging.getLogger(__name__)
 
-#: What the one node says it has; the guests are small, and the machine's own limits are found by the machine.
+#: What the one node says it has; the guests are small, and the machine's own limits are found by
+#: the machine.
 _VCPUS, _MEMORY_MB, _DISK_GB = 64, 131072, 10000
 _STUCK_POLL_SECONDS = 0.25
 
@@ -175,7 +178,8 @@ class LabDriver(driver.ComputeDriver):
     ) -> None:
         """Boot a server for the first time, or from its new image at the end of a rebuild.
 
-        :raises InstanceDeployFailure: the guest does not come up, or a knob says so; Nova puts the server into ERROR.
+        :raises InstanceDeployFailure: the guest does not come up, or a knob says so; Nova puts the
+            server into ERROR.
         :raises InstanceNotFound: it was deleted meanwhile.
         """
         operation = 'rebuild' if _is_rebuilding(instance) else 'boot'
@@ -212,9 +216,11 @@ class LabDriver(driver.ComputeDriver):
         LOG.info('Guest %s runs image %s', instance.uuid, image_meta.id)
 
     def rebuild(self, context: Any, instance: Any, **_others: Any) -> None:
-        """Leave it to Nova's default, unless the image shall turn out to be unloadable before anything is touched.
+        """Leave it to Nova's default, unless the image shall turn out to be unloadable before
+        anything is touched.
 
-        :raises InstanceFaultRollback: Nova sets the server back to ACTIVE, with the new image's id, and the old guest runs.
+        :raises InstanceFaultRollback: Nova sets the server back to ACTIVE, with the new image's id,
+            and the old guest runs.
         :raises NotImplementedError: always otherwise; Nova then powers off, destroys and spawns.
         """
         knobs = self._knobs.look(instance.uuid, instance.metadata, 'rebuild')
@@ -236,7 +242,9 @@ class LabDriver(driver.ComputeDriver):
         destroy_disks: bool = True,
         destroy_secrets: bool = True,
     ) -> None:
-        """End a server: in a rebuild its root disk alone goes, in a deletion all of it.  One that is gone is no error."""
+        """End a server: in a rebuild its root disk alone goes, in a deletion all of it.  One that
+        is gone is no error.
+        """
         with self._turns.ending(instance.uuid, deleted=_is_deleting(instance)):
             guest = self._find(instance)
             if guest is None:
@@ -346,7 +354,9 @@ class LabDriver(driver.ComputeDriver):
 
 @contextmanager
 def _as_deploy_failure() -> Iterator[None]:
-    """Errors of the lab in Nova's words: only the message of one of its own errors reaches the server's `fault`."""
+    """Errors of the lab in Nova's words: only the message of one of its own errors reaches the
+    server's `fault`.
+    """
     try:
         yield
     except LabGuestError as error:

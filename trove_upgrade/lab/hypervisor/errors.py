@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong with the lab's guests; every error says what failed, what was found and what to do next."""
+"""What can go wrong with the lab's guests; every error says what failed, what was found and what to
+do next.
+"""
 
 from __future__ import annotations
 
@@ -84,5 +86,6 @@ class CleanupIncomplete(LabGuestError):
 
     def __init__(self, failures: list[str]) -> None:
         super().__init__(
-            f'Cannot remove everything of the lab: {"; ".join(failures)}. End what still uses it and clean up again.'
+            f'Cannot remove everything of the lab: {"; ".join(failures)}. End what still uses it '
+            'and clean up again.'
         )

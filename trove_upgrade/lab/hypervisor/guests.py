@@ -12,9 +12,10 @@ For callers::
     store.get(guest_id).destroy()
     store.clean_all()
 
-State is in files, so every process of the lab (nova-compute, the lab's commands, a test) may look at a guest, run
-programs in it and end it.  Two processes must not boot or end the same guest at once: Nova locks each server, and tests
-own their guests.  A guest is not a security boundary: its root is the host's root in other namespaces.
+State is in files, so every process of the lab (nova-compute, the lab's commands, a test) may look
+at a guest, run programs in it and end it.  Two processes must not boot or end the same guest at
+once: Nova locks each server, and tests own their guests.  A guest is not a security boundary: its
+root is the host's root in other namespaces.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ from trove_upgrade.lab.hypervisor.commands import Commands, Outcome, wait_until
 from trove_upgrade.lab.hypervisor.network import NETNS_DIR, NetworkFabric, Port
 from trove_upgrade.lab.hypervisor.volume import Volume, VolumeStore, power_cut
 
-#: In a guest's home what the guest has below /var/lib: its container engine writes there, and an overlay cannot lie on an overlay.
+#: In a guest's home what the guest has below /var/lib: its container engine writes there, and an
+#: overlay cannot lie on an overlay.
 ENGINE_DIRECTORIES = ('docker', 'containerd')
 _START_SCRIPT = Path(__file__).with_name('start-guest.sh')
 _GUEST_ENVIRONMENT = {
@@ -61,8 +63,9 @@ _CGROUP_SECONDS = 20
 class GuestSpec:
     """What a guest is made of.
 
-    `init` is `tini` (sysv-style services) or `systemd`.  A guest that `runs_containers` can have a container engine: control
-    groups of its own, a plain directory for the engine's store, and the volume as /dev/vdb and under no other name.
+    `init` is `tini` (sysv-style services) or `systemd`.  A guest that `runs_containers` can have a
+    container engine: control groups of its own, a plain directory for the engine's store, and the
+    volume as /dev/vdb and under no other name.
     """
 
     guest_id: str
@@ -127,7 +130,9 @@ class Guest:
 
     @property
     def boot_id(self) -> str:
-        """The boot id of the present or last boot; what the guest reads in /proc/sys/kernel/random/boot_id."""
+        """The boot id of the present or last boot; what the guest reads in
+        /proc/sys/kernel/random/boot_id.
+        """
         return (self.home / 'boot_id').read_text('utf-8').strip()
 
     @property
@@ -143,12 +148,15 @@ class Guest:
 
     @property
     def _cgroup(self) -> str:
-        """The name of its control group, where it has one; two labs on a machine may have guests of the same name."""
+        """The name of its control group, where it has one; two labs on a machine may have guests of
+        the same name.
+        """
         wanted = self.spec.init == 'systemd' or self.spec.runs_containers
         return self._fabric.guest_namespace(self.spec.guest_id) if wanted else ''
 
     def boot(self) -> None:
-        """Start the guest and return when its init has brought its services up.  A running guest stays as it is.
+        """Start the guest and return when its init has brought its services up.  A running guest
+        stays as it is.
 
         :raises errors.GuestBootFailed: process 1 died, or the services were not up in time.
         """
@@ -199,7 +207,8 @@ class Guest:
             )
             self._wait_booted()
         finally:
-            # Busy, so the kernel takes the device away when the guest's mounts go, whoever ends the guest.
+            # Busy, so the kernel takes the device away when the guest's mounts go, whoever ends the
+            # guest.
             self._commands.run(['losetup', '--detach', image_device], check=False)
 
     def _wait_booted(self) -> None:
@@ -229,7 +238,9 @@ class Guest:
 
     @property
     def reachable(self) -> bool:
-        """Whether process 1 has entered the guest's own root: before, a program would run on the host's tree."""
+        """Whether process 1 has entered the guest's own root: before, a program would run on the
+        host's tree.
+        """
         process = self.process
         return process is not None and process.name() == self.spec.init
 
@@ -245,7 +256,8 @@ class Guest:
         """Run a program in the guest as its root, as `ssh root@guest` would.
 
         :raises errors.GuestNotRunning: there is no guest to run it in.
-        :raises errors.CommandFailed: with `check`, its exit code was not 0; always where it did not end in time.
+        :raises errors.CommandFailed: with `check`, its exit code was not 0; always where it did not
+            end in time.
         """
         process = self.process
         if process is None:
@@ -285,7 +297,9 @@ class Guest:
     def write_file(
         self, path: str, content: str, *, owner: str = 'root:root', mode: str = '0644'
     ) -> None:
-        """Write a small file in the guest, with its final owner and mode before it gets its name."""
+        """Write a small file in the guest, with its final owner and mode before it gets its
+        name.
+        """
         self.exec(
             [
                 '/bin/sh',
@@ -303,7 +317,9 @@ class Guest:
         )
 
     def stop(self, timeout_seconds: float = STOP_SECONDS) -> None:
-        """Shut the guest down cleanly; kill it where that takes longer.  A stopped guest stays as it is."""
+        """Shut the guest down cleanly; kill it where that takes longer.  A stopped guest stays as
+        it is.
+        """
         process = self.process
         if process is not None:
             # systemd takes SIGRTMIN+4 as "power off".
@@ -313,7 +329,9 @@ class Guest:
         self.kill()
 
     def kill(self) -> None:
-        """End every process of the guest at once and wait until the kernel has unmounted all of it."""
+        """End every process of the guest at once and wait until the kernel has unmounted all of
+        it.
+        """
         process = self.process
         if process is not None:
             process.send(signal.SIGKILL)
@@ -339,7 +357,9 @@ class Guest:
             )
 
     def _wait_released(self) -> None:
-        """Process 1 being gone does not mean that its mounts are: that takes the kernel 0.1 to 0.2 s more."""
+        """Process 1 being gone does not mean that its mounts are: that takes the kernel 0.1 to 0.2
+        s more.
+        """
         volume = self.volume
         if volume is not None:
             self._volumes.wait_free(volume)
@@ -373,7 +393,9 @@ class Guest:
         self.kill()
 
     def take_agent_away(self) -> None:
-        """Let the guest boot without its agent, as from an image that was built wrong.  Before `boot`."""
+        """Let the guest boot without its agent, as from an image that was built wrong.  Before
+        `boot`.
+        """
         script = self.home / 'upper/etc/init.d/trove-upgrade-guestagent'
         script.parent.mkdir(parents=True, exist_ok=True)
         script.write_text('#!/bin/sh\nexit 0\n', 'utf-8')
@@ -385,7 +407,8 @@ class Guest:
     def drop_root_disk(self) -> None:
         """Forget what was written to the root disk.  The guest must not run.
 
-        A hypervisor drops one disk, at once; here it can be 10,000 files, which took seconds of a rebuild: they go with the guest.
+        A hypervisor drops one disk, at once; here it can be 10,000 files, which took seconds of a
+        rebuild: they go with the guest.
         """
         dropped = self.home / f'dropped-{uuid.uuid4()}'
         dropped.mkdir(parents=True, exist_ok=True)
@@ -414,7 +437,9 @@ class GuestStore:
         self._commands = commands
 
     def create(self, spec: GuestSpec) -> Guest:
-        """A guest with an empty root disk, not booted yet.  One of that id must not run; what it left is dropped."""
+        """A guest with an empty root disk, not booted yet.  One of that id must not run; what it
+        left is dropped.
+        """
         guest = self._guest(spec)
         guest.kill()
         guest.drop_root_disk()
@@ -460,7 +485,8 @@ class GuestStore:
         return [self.get(record.parent.name) for record in sorted(self._dir.glob('*/guest.json'))]
 
     def clean_all(self) -> None:
-        """End and remove everything: guests, their ports, volumes, networks.  Nothing of this lab is left.
+        """End and remove everything: guests, their ports, volumes, networks.  Nothing of this lab
+        is left.
 
         :raises errors.CleanupIncomplete: something resisted; everything else is gone.
         """
@@ -484,7 +510,9 @@ class GuestStore:
 
 
 def seed_meta_data(spec: GuestSpec, volume: Volume | None) -> dict[str, Any]:
-    """NoCloud meta data.  A guest finds its volume by `volume_uuid`, whatever its device is called."""
+    """NoCloud meta data.  A guest finds its volume by `volume_uuid`, whatever its device is
+    called.
+    """
     return {
         'instance-id': spec.guest_id,
         'local-hostname': spec.hostname,
@@ -494,7 +522,9 @@ def seed_meta_data(spec: GuestSpec, volume: Volume | None) -> dict[str, Any]:
 
 
 def _resolver(ports: Sequence[Port]) -> str:
-    """A guest's resolv.conf: names are asked of the gateway of its first network, where the lab has a name server."""
+    """A guest's resolv.conf: names are asked of the gateway of its first network, where the lab has
+    a name server.
+    """
     gateways = [port.gateway for port in ports if port.gateway]
     return f'nameserver {gateways[0]}\noptions timeout:1 attempts:1\n' if gateways else ''
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lab's hypervisor as one object, put together from a layout or from the file that nova-compute is given.
+"""The lab's hypervisor as one object, put together from a layout or from the file that nova-compute
+is given.
 
 For callers::
 
@@ -75,7 +76,9 @@ class LabHost:
         commands: Commands | None = None,
         registry: tuple[str, int] | None = None,
     ) -> LabHost:
-        """The lab whose guests live below `directory`.  Nothing is made; without a broker, networks have no forwarder."""
+        """The lab whose guests live below `directory`.  Nothing is made; without a broker, networks
+        have no forwarder.
+        """
         commands = commands or HostCommands()
         fabric = NetworkFabric(directory / 'networks', commands, broker, registry)
         volumes = VolumeStore(directory / 'volumes', commands)

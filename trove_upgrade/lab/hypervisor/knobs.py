@@ -9,8 +9,8 @@ For callers::
     knobs.turn(server_id, Knobs(stuck='blocked'))                          # in REBUILD until knobs.clear(server_id)
     knobs.clear(server_id)
 
-The same fields may come with the server itself, as its metadata `lab_knobs` (the JSON of `Knobs`); a file wins over them,
-and metadata is never counted down: Nova alone writes it.
+The same fields may come with the server itself, as its metadata `lab_knobs` (the JSON of `Knobs`);
+a file wins over them, and metadata is never counted down: Nova alone writes it.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Knobs:
     times: int | None = None  #: how many operations; None means all
     slow_seconds: float = 0.0  #: wait so long first
     spawn_error: str = ''  #: fail with this reason: the server goes to ERROR
-    #: `blocked`: the server stays in REBUILD until these knobs are cleared; `lost`: it stays there for ever, with the
-    #: action's result Success, as when Nova swallows InstanceNotFound
+    #: `blocked`: the server stays in REBUILD until these knobs are cleared; `lost`: it stays there
+    #: for ever, with the action's result Success, as when Nova swallows InstanceNotFound
     stuck: str = ''
     no_agent: bool = False  #: boot the image with its guest agent taken away
     wrong_image: str = (
@@ -51,7 +51,9 @@ NONE = Knobs()
 
 
 class KnobStore:
-    """Knobs as files: one per server, and one for all others.  The driver in its process, a test in another."""
+    """Knobs as files: one per server, and one for all others.  The driver in its process, a test in
+    another.
+    """
 
     ALL = 'all'
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The metadata service of a network of guests: shows each guest its own user data, by the address that it asks from.
+"""The metadata service of a network of guests: shows each guest its own user data, by the address
+that it asks from.
 
-As a cloud's, it makes no difference between the users of a guest. A program of the standard library alone, started by its path in a
-network's namespace; it closes its output once it answers:
+As a cloud's, it makes no difference between the users of a guest. A program of the standard library
+alone, started by its path in a network's namespace; it closes its output once it answers:
 
-    setsid --fork python -I metadata.py --address 169.254.169.254 --directory /path/metadata --pid-file /path/metadata.pid
+    setsid --fork python -I metadata.py --address 169.254.169.254 --directory /path/metadata
+    --pid-file /path/metadata.pid
 
 Source: Nova, "Metadata service" (OpenStack's paths and those of EC2).
 """

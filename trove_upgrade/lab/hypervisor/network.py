@@ -9,9 +9,11 @@ For callers::
     with fabric.connect('network id', ('10.0.0.7', 3306)) as connection: ...   # a TCP socket from beside the guest
     fabric.run_in('network id', ['ping', '-c1', '10.0.0.7'])
 
-A network's namespace has the bridge, with the gateway's address on it, and a forwarder from gateway:5672 to the broker on
-the host's loopback, as a load balancer stands before the brokers of a cloud; another from gateway:5000 to the registry of
-container images; a name server on the gateway that knows no name; and the metadata service.  Nothing of it appears in the host's own namespace, so two networks may use the same addresses.  A guest's namespace is a port of the network: it outlives
+A network's namespace has the bridge, with the gateway's address on it, and a forwarder from
+gateway:5672 to the broker on the host's loopback, as a load balancer stands before the brokers of a
+cloud; another from gateway:5000 to the registry of container images; a name server on the gateway
+that knows no name; and the metadata service.  Nothing of it appears in the host's own namespace, so
+two networks may use the same addresses.  A guest's namespace is a port of the network: it outlives
 rebuilds and keeps address and MAC.
 """
 
@@ -50,7 +52,9 @@ _METADATA = 'metadata'
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A network of guests.  `gateway` is the address of the lab's own end, and the one the broker answers on."""
+    """A network of guests.  `gateway` is the address of the lab's own end, and the one the broker
+    answers on.
+    """
 
     network_id: str
     gateway: str
@@ -69,7 +73,9 @@ class Port:
 
 
 def _locked(file: TextIO) -> bool:
-    """Tried and not waited for: in a process of green threads, waiting would hold up the one that has it."""
+    """Tried and not waited for: in a process of green threads, waiting would hold up the one that
+    has it.
+    """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -78,7 +84,9 @@ def _locked(file: TextIO) -> bool:
 
 
 class NetworkFabric:
-    """Makes and removes the namespaces.  State is in files and in the kernel, so any process of the lab may ask."""
+    """Makes and removes the namespaces.  State is in files and in the kernel, so any process of the
+    lab may ask.
+    """
 
     def __init__(
         self,
@@ -103,7 +111,9 @@ class NetworkFabric:
         return f'{self._prefix}-guest-{guest_id}'
 
     def ensure(self, network: Network) -> None:
-        """Make the network, or what of it is missing.  Safe to repeat, and for two at once: the first guests of a network come together."""
+        """Make the network, or what of it is missing.  Safe to repeat, and for two at once: the
+        first guests of a network come together.
+        """
         home = self._dir / network.network_id
         home.mkdir(parents=True, exist_ok=True)
         with (home / 'lock').open('w') as lock:
@@ -152,14 +162,17 @@ class NetworkFabric:
         self._ensure_metadata(name, home)
 
     def publish(self, ports: Sequence[Port], user_data: bytes, meta_data: str) -> None:
-        """Let the metadata service of each port's network show these to the guest that has the port."""
+        """Let the metadata service of each port's network show these to the guest that has the
+        port.
+        """
         for port in ports:
             metadata.publish(
                 self._dir / port.network_id / _METADATA, port.address, user_data, meta_data
             )
 
     def attach(self, guest_id: str, ports: Sequence[Port]) -> str:
-        """Give a guest its namespace with these ports, and return the namespace's name.  Safe to repeat.
+        """Give a guest its namespace with these ports, and return the namespace's name.  Safe to
+        repeat.
 
         The host sets the address, as a DHCP server would have the guest do.
         """
@@ -281,10 +294,11 @@ class NetworkFabric:
     def connect(
         self, network_id: str, address: tuple[str, int], timeout_seconds: float = 10
     ) -> socket.socket:
-        """A connected TCP socket from inside the network, for a host-side client of a guest's database.
+        """A connected TCP socket from inside the network, for a host-side client of a guest's
+        database.
 
-        A thread of its own enters the namespace and ends there: the caller's threads stay where they are.  Not for a
-        process whose threads are green ones.
+        A thread of its own enters the namespace and ends there: the caller's threads stay where
+        they are.  Not for a process whose threads are green ones.
 
         :raises OSError: as `socket.create_connection`.
         """
@@ -379,12 +393,16 @@ defaults
 
 
 def gateway_of(cidr: str, gateway: str | None) -> str:
-    """The lab's own address in a subnet: its gateway, or the first address where Neutron gave it none."""
+    """The lab's own address in a subnet: its gateway, or the first address where Neutron gave it
+    none.
+    """
     return gateway or str(next(ipaddress.ip_network(cidr).hosts()))
 
 
 def connect_in(namespace: Path, address: tuple[str, int], timeout_seconds: float) -> socket.socket:
-    """A TCP connection made inside the network namespace that this path names; see `NetworkFabric.connect`."""
+    """A TCP connection made inside the network namespace that this path names; see
+    `NetworkFabric.connect`.
+    """
     result: list[socket.socket | OSError] = []
 
     def work() -> None:
@@ -414,7 +432,9 @@ def connect_in(namespace: Path, address: tuple[str, int], timeout_seconds: float
 
 
 def _daemon_pid(record: Path) -> int | None:
-    """The pid in the file where that daemon runs; a pid that was given to something else meanwhile does not count."""
+    """The pid in the file where that daemon runs; a pid that was given to something else meanwhile
+    does not count.
+    """
     try:
         pid = int(record.read_text('utf-8'))
         command_line = Path(f'/proc/{pid}/cmdline').read_bytes()

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Nova hands to a virt driver, turned into what the lab's guests are made of.  Imports nothing of Nova."""
+"""What Nova hands to a virt driver, turned into what the lab's guests are made of.  Imports nothing
+of Nova.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ VOLUME_SIZE_KEY = 'lab_volume_gb'
 
 
 def ports_of(network_info: Iterable[Mapping[str, Any]]) -> list[tuple[Network, Port]]:
-    """The server's ports with their networks: the first IPv4 address of each, as the lab's networks have one."""
+    """The server's ports with their networks: the first IPv4 address of each, as the lab's networks
+    have one.
+    """
     found = []
     for vif in network_info:
         for subnet in vif['network']['subnets']:
@@ -43,7 +47,9 @@ def ports_of(network_info: Iterable[Mapping[str, Any]]) -> list[tuple[Network, P
 
 
 def volume_bytes(ephemeral_gb: int, metadata: Mapping[str, str]) -> int:
-    """How large the volume of a new server is: its metadata, else the flavor's ephemeral disk, else 2 GB."""
+    """How large the volume of a new server is: its metadata, else the flavor's ephemeral disk, else
+    2 GB.
+    """
     return int(metadata.get(VOLUME_SIZE_KEY) or ephemeral_gb or DEFAULT_VOLUME_GB) * GIB
 
 
@@ -64,16 +70,21 @@ def meta_data_of(
 def init_of(system_metadata: Mapping[str, str]) -> str:
     """What the image's process 1 is.
 
-    Nova's own view of an image drops properties that it does not know, but keeps all in the server's system metadata.
+    Nova's own view of an image drops properties that it does not know, but keeps all in the
+    server's system metadata.
     """
     return system_metadata.get('image_lab_init') or 'tini'
 
 
 def runs_containers(system_metadata: Mapping[str, str]) -> bool:
-    """Whether the image has a container engine, so that its guest needs what one does (guests.py)."""
+    """Whether the image has a container engine, so that its guest needs what one does
+    (guests.py).
+    """
     return system_metadata.get('image_lab_docker') == 'true'
 
 
 def wants_raw_volume(system_metadata: Mapping[str, str]) -> bool:
-    """Whether a new server's volume comes unformatted, as a cloud's does: the guest's own agent formats it."""
+    """Whether a new server's volume comes unformatted, as a cloud's does: the guest's own agent
+    formats it.
+    """
     return system_metadata.get('image_lab_volume') == 'raw'

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Process 1 of a guest as the host sees it: a pid, and the start time that tells it from a later process of that pid."""
+"""Process 1 of a guest as the host sees it: a pid, and the start time that tells it from a later
+process of that pid.
+"""
 
 from __future__ import annotations
 

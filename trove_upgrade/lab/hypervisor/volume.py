@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A guest's data volume: a sparse file behind a loop device, with ext4 and a known UUID, or raw as Cinder delivers one.
+"""A guest's data volume: a sparse file behind a loop device, with ext4 and a known UUID, or raw as
+Cinder delivers one.
 
 For callers::
 
@@ -10,7 +11,8 @@ For callers::
     store.detach(volume)
     store.destroy('server id')
 
-The volume outlives rebuilds of its guest, and so does its loop device, as a Cinder volume and its attachment do.
+The volume outlives rebuilds of its guest, and so does its loop device, as a Cinder volume and its
+attachment do.
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ _NO_LOG_FLUSH = (
 class Volume:
     """A volume as it is on disk.
 
-    `filesystem_uuid` is how everyone finds it: never by device name.  It is empty where the volume was made raw: who uses
-    it formats it, and `VolumeStore.probe_uuid` tells what is on it now.
+    `filesystem_uuid` is how everyone finds it: never by device name.  It is empty where the volume
+    was made raw: who uses it formats it, and `VolumeStore.probe_uuid` tells what is on it now.
     """
 
     volume_id: str
@@ -47,7 +49,9 @@ class Volume:
 
 
 class VolumeStore:
-    """Makes, attaches and removes volumes; their state is in files, so any process of the lab may ask."""
+    """Makes, attaches and removes volumes; their state is in files, so any process of the lab may
+    ask.
+    """
 
     def __init__(self, volumes_dir: Path, commands: Commands) -> None:
         self._dir = volumes_dir
@@ -78,7 +82,8 @@ class VolumeStore:
     ) -> Volume:
         """The volume of that id; made, and unless `raw` formatted, only where there is none yet.
 
-        The record is written last, by a rename: a volume without its record was never in use, and is made anew.
+        The record is written last, by a rename: a volume without its record was never in use, and
+        is made anew.
         """
         existing = self.find(volume_id)
         if existing is not None:
@@ -140,8 +145,8 @@ class VolumeStore:
     def wait_free(self, volume: Volume, seconds: float = 20) -> None:
         """Return when no mount namespace has the volume mounted any more.
 
-        The kernel unmounts 0.1 to 0.2 s after the guest's last process has gone, and the host's mount table never
-        shows it; /sys/fs/ext4 does.
+        The kernel unmounts 0.1 to 0.2 s after the guest's last process has gone, and the host's
+        mount table never shows it; /sys/fs/ext4 does.
 
         :raises errors.TimedOut: something still holds the file system.
         """
@@ -153,11 +158,14 @@ class VolumeStore:
             lambda: not in_use.exists(),
             f'volume {volume.volume_id} on {device} to be free',
             seconds=seconds,
-            hint='A process still holds the file system: look with `grep <device> /proc/*/mountinfo`.',
+            hint='A process still holds the file system: look with `grep <device> '
+            '/proc/*/mountinfo`.',
         )
 
     def detach(self, volume: Volume) -> None:
-        """Take the loop device away, once nothing has the volume mounted.  A detached volume stays detached."""
+        """Take the loop device away, once nothing has the volume mounted.  A detached volume stays
+        detached.
+        """
         self.wait_free(volume)
         device = self.device(volume)
         if device is not None:
@@ -176,8 +184,9 @@ class VolumeStore:
 def power_cut(mounted_at: Path) -> None:
     """End all writing to the ext4 file system mounted at this path, as if the power had failed.
 
-    Killing a guest is no power cut, as the page cache survives it.  After this call every access fails with EIO until
-    the file system is mounted anew; kill the guest at once.  A path inside a guest is `/proc/<pid>/root/var/lib/mysql`.
+    Killing a guest is no power cut, as the page cache survives it.  After this call every access
+    fails with EIO until the file system is mounted anew; kill the guest at once.  A path inside a
+    guest is `/proc/<pid>/root/var/lib/mysql`.
     """
     descriptor = os.open(mounted_at, os.O_RDONLY | os.O_DIRECTORY)
     try:

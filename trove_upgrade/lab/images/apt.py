@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the host's apt knows and mmdebstrap does not take over by itself: the mirror, and how to reach and believe it."""
+"""What the host's apt knows and mmdebstrap does not take over by itself: the mirror, and how to
+reach and believe it.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +31,18 @@ def host_mirror(commands: Commands) -> str:
 
 
 def security_mirror(commands: Commands) -> str | None:
-    """The address at which this host finds Debian's security updates: of every release; None where it uses none."""
+    """The address at which this host finds Debian's security updates: of every release; None where
+    it uses none.
+    """
     return next(
         (site for site, codename in _debian(commands) if codename.endswith('-security')), None
     )
 
 
 def _debian(commands: Commands) -> list[tuple[str, str]]:
-    """Address and codename of every part `main` of Debian that apt uses; its lists are fetched where there are none (any more)."""
+    """Address and codename of every part `main` of Debian that apt uses; its lists are fetched
+    where there are none (any more).
+    """
     found = _known(commands)
     if not found:
         commands.run(['apt-get', '-q', 'update'], check=False, timeout_seconds=_UPDATE_SECONDS)

@@ -8,9 +8,10 @@ For callers::
     image.path          # register as: disk_format raw, container_format bare, properties image.properties
     image.facts         # target facts of the datastore version; the image has them in /etc/trove-upgrade/image-facts.json
 
-An image is layers.  The *base* (Debian's packages; a minute) and the agents' *environments* (half a minute each; see
-environments.py) are kept in the cache by a digest of what they are made of; the *product* (this checkout's package, the service
-files) is made anew whenever a file of it has changed (some seconds).  `make clean` removes the cache.
+An image is layers.  The *base* (Debian's packages; a minute) and the agents' *environments* (half a
+minute each; see environments.py) are kept in the cache by a digest of what they are made of; the
+*product* (this checkout's package, the service files) is made anew whenever a file of it has
+changed (some seconds).  `make clean` removes the cache.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ from trove_upgrade.lab.images.recipes import Recipe
 _HERE = Path(__file__).parent
 FACTS = Path('etc/trove-upgrade/image-facts.json')
 _KEPT_IMAGES = 4
-#: Documentation, manuals and translations are a third of an image, and nobody reads them in a guest.
+#: Documentation, manuals and translations are a third of an image, and nobody reads them in a
+#: guest.
 _LEFT_OUT = (
     '/usr/share/man/*',
     '/usr/share/doc/*',
@@ -145,7 +147,9 @@ class ImageBuilder:
         return [ours, environments.troves(self._project)] if recipe.runs_containers else [ours]
 
     def _product(self, recipe: Recipe) -> ProductFiles:
-        """The agent says which image it was built into, as packages of a distribution do; its code is this checkout's in all."""
+        """The agent says which image it was built into, as packages of a distribution do; its code
+        is this checkout's in all.
+        """
         return ProductFiles(self._project, _HERE / 'files', f'{self._agent_version}+{recipe.suite}')
 
     @contextmanager
@@ -169,8 +173,9 @@ class ImageBuilder:
             *(f'--dpkgopt=path-exclude={path}' for path in _LEFT_OUT),
             *(f'--aptopt={option}' for option in apt.host_options(self._commands)),
             (
-                '--customize-hook=rm -rf "$1"/var/lib/mysql/* "$1"/etc/ssh/ssh_host_* "$1"/etc/machine-id "$1"/etc/hostname '
-                '"$1"/etc/resolv.conf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/* "$1"/var/log/*.log "$1"/var/log/apt'
+                '--customize-hook=rm -rf "$1"/var/lib/mysql/* "$1"/etc/ssh/ssh_host_* '
+                '"$1"/etc/machine-id "$1"/etc/hostname "$1"/etc/resolv.conf "$1"/var/cache/apt/* '
+                '"$1"/var/lib/apt/lists/* "$1"/var/log/*.log "$1"/var/log/apt'
             ),
             f'--include={",".join(recipe.packages)}',
             recipe.suite,
@@ -257,7 +262,9 @@ class ImageBuilder:
         self._forget_old(recipe)
 
     def _forget_old(self, recipe: Recipe) -> None:
-        """Every change of the checkout makes an image; a few are kept for guests and checkouts that still use them."""
+        """Every change of the checkout makes an image; a few are kept for guests and checkouts that
+        still use them.
+        """
         images = [
             path
             for path in self._cache.glob('*.squashfs')

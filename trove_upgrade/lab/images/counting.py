@@ -13,7 +13,8 @@ _FOUND = re.compile(r'(\d+) newly installed')
 class PackageCount:
     """Counts packages that are fetched and set up, and tells every now and then.
 
-    apt says twice how many it will install: the essential ones, then the others; the total grows in between.
+    apt says twice how many it will install: the essential ones, then the others; the total grows in
+    between.
     """
 
     def __init__(self, title: str, tell: Callable[[str], None]) -> None:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Python environments of the agents in an image, made without pip in the guest.
 
-An environment is a virtual environment put together by hand: the host's pip fetches wheels for the guest's Python.
+An environment is a virtual environment put together by hand: the host's pip fetches wheels for the
+guest's Python.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ sys.exit(main())
 
 @dataclasses.dataclass(frozen=True)
 class Environment:
-    """One agent's environment.  `path` is where it stands below an image's root; `launchers` maps programs to modules with a `main`."""
+    """One agent's environment.  `path` is where it stands below an image's root; `launchers` maps
+    programs to modules with a `main`.
+    """
 
     title: str
     cache_name: str
@@ -95,7 +98,9 @@ class Environment:
 
 
 def ours(project_dir: Path) -> Environment:
-    """What our own agent needs; the agent itself is in the product's layer, which changes more often."""
+    """What our own agent needs; the agent itself is in the product's layer, which changes more
+    often.
+    """
     return Environment(
         "the agent's dependencies",
         'deps',

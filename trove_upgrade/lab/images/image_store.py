@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a container engine keeps its images: in directories of its own, or in those of containerd.
 
-Engines from 29 on keep the images of a new installation in containerd's store; earlier ones do where `containerd-snapshotter` is
-switched on. An engine that was there before keeps its own store. Source: docs.docker.com, "containerd image store"; moby,
-daemon/info.go (DriverStatus, Containerd.Address).
+Engines from 29 on keep the images of a new installation in containerd's store; earlier ones do
+where `containerd-snapshotter` is switched on. An engine that was there before keeps its own store.
+Source: docs.docker.com, "containerd image store"; moby, daemon/info.go (DriverStatus,
+Containerd.Address).
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from trove_upgrade.lab import errors
 
 #: What `docker info` shows in DriverStatus as driver-type where containerd has the images.
 CONTAINERD = 'io.containerd.snapshotter.v1'
-#: Graph drivers and snapshotters whose layers are plain files; those of others (btrfs, zfs, devicemapper, ...) cannot be copied.
+#: Graph drivers and snapshotters whose layers are plain files; those of others (btrfs, zfs,
+#: devicemapper, ...) cannot be copied.
 _DRIVERS = frozenset({'overlay2', 'fuse-overlayfs', 'vfs'})
 _SNAPSHOTTERS = frozenset({'overlayfs', 'fuse-overlayfs', 'native'})
-#: Where a containerd that runs as a service of its own has its state; one that the engine starts has it in the engine's directory.
+#: Where a containerd that runs as a service of its own has its state; one that the engine starts
+#: has it in the engine's directory.
 _SERVICE_STATE = Path('/var/lib/containerd')
 _SERVICE_SOCKETS = frozenset(
     {'/run/containerd/containerd.sock', '/var/run/containerd/containerd.sock'}
@@ -54,7 +57,8 @@ class ImageStore:
 
 
 def of_engine(info: Mapping[str, Any], exists: Callable[[Path], bool]) -> ImageStore:
-    """The store of the engine that answers `docker info` with `info`; `exists` looks into its guest.
+    """The store of the engine that answers `docker info` with `info`; `exists` looks into its
+    guest.
 
     :raises StoreUnknown: its driver, or the containerd that it uses, is none of those known.
     """
@@ -87,7 +91,9 @@ def of_engine(info: Mapping[str, Any], exists: Callable[[Path], bool]) -> ImageS
 def _state_of_containerd(
     info: Mapping[str, Any], root: Path, exists: Callable[[Path], bool]
 ) -> Path:
-    """An engine before API 1.46 does not name the socket: then its own containerd is the one whose directory is there."""
+    """An engine before API 1.46 does not name the socket: then its own containerd is the one whose
+    directory is there.
+    """
     address = str((info.get('Containerd') or {}).get('Address') or '')
     if address in _SERVICE_SOCKETS:
         return _SERVICE_STATE
@@ -103,6 +109,6 @@ def _state_of_containerd(
 
 def _unknown(found: str, wanted: str) -> StoreUnknown:
     return StoreUnknown(
-        f'The images of the container engine cannot be put into an image: {found}. Let it use {wanted}, or leave the images '
-        f'out: the guest agent pulls them at the first boot.'
+        f'The images of the container engine cannot be put into an image: {found}. Let it use '
+        f'{wanted}, or leave the images out: the guest agent pulls them at the first boot.'
     )

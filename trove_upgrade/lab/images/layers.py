@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Layers of an image: directories that an overlay puts on top of each other.
 
-Each layer is the upper directory of an overlay over those below it, so it has exactly what its step has changed and can
-be kept by itself.  All mounts are made in a mount namespace that ends with its program: nothing is left behind, however
-a build ends.
+Each layer is the upper directory of an overlay over those below it, so it has exactly what its step
+has changed and can be kept by itself.  All mounts are made in a mount namespace that ends with its
+program: nothing is left behind, however a build ends.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ exec "$@"
 
 @dataclasses.dataclass(frozen=True)
 class Stack:
-    """Finished layers, the topmost first, and a directory for the scratch that mounting them needs."""
+    """Finished layers, the topmost first, and a directory for the scratch that mounting them
+    needs.
+    """
 
     layers: tuple[Path, ...]
     scratch: Path
@@ -38,7 +40,9 @@ class Stack:
     def run(
         self, commands: Commands, upper: Path, argv: Sequence[str], timeout_seconds: float = 900
     ) -> Outcome:
-        """Run a program of the host that sees the stack at `merged`; what it changes lands in `upper`."""
+        """Run a program of the host that sees the stack at `merged`; what it changes lands in
+        `upper`.
+        """
         for name in ('work', 'merged'):
             shutil.rmtree(self.scratch / name, ignore_errors=True)
             (self.scratch / name).mkdir(parents=True)
@@ -73,7 +77,9 @@ def digest_of(*parts: str) -> str:
 
 
 def digest_of_tree(*roots: Path) -> str:
-    """A digest of names, modes and contents of all files below these directories, caches left out."""
+    """A digest of names, modes and contents of all files below these directories, caches left
+    out.
+    """
     found = hashlib.sha256()
     for root in roots:
         for path in sorted(root.rglob('*')):

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Container images that a guest image has in its engine's store already, so that a new root disk need not pull them.
+"""Container images that a guest image has in its engine's store already, so that a new root disk
+need not pull them.
 
-A guest of the image itself loads them, so the store is one that its own engine has written: `image_store` finds out where.  In the
-finished image it lies in `STORE`, below the name that its directory has in /var/lib; the hypervisor puts it below the engine at a guest's
-first boot (guest-images.sh): copies of the small files, and the layers straight from the image.  An operator's image simply has it in place.
+A guest of the image itself loads them, so the store is one that its own engine has written:
+`image_store` finds out where.  In the finished image it lies in `STORE`, below the name that its
+directory has in /var/lib; the hypervisor puts it below the engine at a guest's first boot
+(guest-images.sh): copies of the small files, and the layers straight from the image.  An operator's
+image simply has it in place.
 """
 
 from __future__ import annotations
@@ -29,7 +32,8 @@ _ENGINE_SECONDS, _LOAD_SECONDS = 60.0, 600.0
 def load(
     image: Path, archives: Sequence[Path], work: Path, commands: Commands, layer: Path
 ) -> None:
-    """Boot a guest of `image`, load these archives (of `docker save`'s form), and write its store below `layer`.
+    """Boot a guest of `image`, load these archives (of `docker save`'s form), and write its store
+    below `layer`.
 
     `work` is a directory of an ordinary file system that nobody else uses; it is gone afterwards.
 
@@ -91,7 +95,9 @@ def _store_of(guest: Guest) -> image_store.ImageStore:
 
 
 def _copy(store: image_store.ImageStore, home: Path, target: Path, commands: Commands) -> None:
-    """Copy the store; paths below /var/lib/docker and /var/lib/containerd of a guest lie in its home under the same names."""
+    """Copy the store; paths below /var/lib/docker and /var/lib/containerd of a guest lie in its
+    home under the same names.
+    """
     for path in store.paths:
         place = path.relative_to(_STATE)
         (target / place).parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The topmost layer of an image: the agent of this checkout, the service files, and the lab's own small init."""
+"""The topmost layer of an image: the agent of this checkout, the service files, and the lab's own
+small init.
+"""
 
 from __future__ import annotations
 

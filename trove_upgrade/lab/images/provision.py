@@ -7,9 +7,9 @@ For callers::
     seed_rows(guest, 1_000_000)                                   # seconds: the sequence engine makes the rows
     with host.fabric.connect(network_id, (address, 3306)): ...    # credentials.application over TCP
 
-The layout is Trove's: the volume at /var/lib/mysql belongs to root, the data directory below it to the server's user.
-`os_admin` is Trove's own account.  Root logs in through the socket: to MariaDB without a password, to MySQL with the one in
-its own client file.
+The layout is Trove's: the volume at /var/lib/mysql belongs to root, the data directory below it to
+the server's user. `os_admin` is Trove's own account.  Root logs in through the socket: to MariaDB
+without a password, to MySQL with the one in its own client file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from trove_upgrade.lab.hypervisor import errors
 from trove_upgrade.lab.hypervisor.guests import DATABASE_MOUNT, Guest
 from trove_upgrade.lab.images import samples_mysql
 
-#: What an operator's configuration group would set; a sample that is kept over an upgrade and can be seen in force.
+#: What an operator's configuration group would set; a sample that is kept over an upgrade and can
+#: be seen in force.
 DEFAULT_SETTINGS = {'max_connections': '157', 'wait_timeout': '2345', 'bind_address': '0.0.0.0'}  # nosec B104 # a setting of the guest's database, which its clients reach
 SETTINGS_FILE = '/etc/mysql/mariadb.conf.d/90-instance.cnf'
 #: Read after the package's own mysqld.cnf, which binds the server to loopback.
@@ -55,7 +56,8 @@ class Credentials:
         return DATABASE
 
 
-#: The lab's fixed passwords: the guests are reachable from inside their own network namespace alone.
+#: The lab's fixed passwords: the guests are reachable from inside their own network namespace
+#: alone.
 LAB_CREDENTIALS = Credentials(
     Account('os_admin', 'lab-admin'), Account('app', 'lab-app'), Account('reader', 'lab-reader')
 )
@@ -98,9 +100,11 @@ _KINDS = {
 def provision_database(
     guest: Guest, settings: dict[str, str] | None = None, credentials: Credentials = LAB_CREDENTIALS
 ) -> Credentials:
-    """Mount the guest's volume, install a database on it, start it and have it start by itself.  Safe to repeat.
+    """Mount the guest's volume, install a database on it, start it and have it start by itself.
+    Safe to repeat.
 
-    Which kind is the image's: its facts name it.  `settings` go to the instance's own configuration file, over `DEFAULT_SETTINGS`.
+    Which kind is the image's: its facts name it.  `settings` go to the instance's own configuration
+    file, over `DEFAULT_SETTINGS`.
 
     :raises errors.LabGuestError: the guest has no volume.
     :raises errors.CommandFailed: a step inside the guest failed; its output is in the message.
@@ -161,7 +165,9 @@ def start_database(guest: Guest) -> None:
 
 
 def sql(guest: Guest, statements: str, timeout_seconds: float = 120) -> str:
-    """Run SQL in the guest as the server's root; rows come back as tab-separated lines without a heading."""
+    """Run SQL in the guest as the server's root; rows come back as tab-separated lines without a
+    heading.
+    """
     return guest.exec(
         ['/bin/sh', '-c', _CLIENT], input_text=statements, timeout_seconds=timeout_seconds
     ).output
@@ -174,7 +180,9 @@ def settings_file(settings: dict[str, str], group: str = 'mariadb') -> str:
 
 
 def accounts_sql(credentials: Credentials) -> str:
-    """Accounts, a role, a database and one of each kind of object that an upgrade must keep.  Safe to repeat."""
+    """Accounts, a role, a database and one of each kind of object that an upgrade must keep.  Safe
+    to repeat.
+    """
     admin, application, reader = credentials.admin, credentials.application, credentials.reader
     return f"""
 CREATE USER IF NOT EXISTS '{admin.name}'@'localhost' IDENTIFIED BY '{admin.password}';
@@ -200,7 +208,9 @@ CREATE OR REPLACE TRIGGER customers_town BEFORE INSERT ON customers FOR EACH ROW
 
 
 def seed_rows(guest: Guest, count: int) -> None:
-    """Fill table `orders` of the sample database with `count` rows, of about 100 bytes each; what was in it goes away."""
+    """Fill table `orders` of the sample database with `count` rows, of about 100 bytes each; what
+    was in it goes away.
+    """
     if datastore(guest) == 'mysql':
         sql(guest, samples_mysql.rows_sql(DATABASE, count), timeout_seconds=900)
         return

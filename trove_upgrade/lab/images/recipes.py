@@ -19,7 +19,8 @@ _SYSTEM = (
     'nftables',
 )
 _PACKAGES = (*_SYSTEM, 'mariadb-server', 'mariadb-client')
-#: What a guest needs whose database runs in a container: an engine, its firewall rules, and what Trove's own agent calls.
+#: What a guest needs whose database runs in a container: an engine, its firewall rules, and what
+#: Trove's own agent calls.
 _ENGINE = (
     'docker.io',
     'containerd',
@@ -36,10 +37,11 @@ _ENGINE = (
 class Recipe:
     """An image before it is built.
 
-    `init` is what becomes process 1: `tini` with sysv-style services, or `systemd`.  `python_version` is the one of the
-    suite, which the agents' dependencies are fetched for.  With `runs_containers` the image has no database server but a
-    container engine, and Trove's own agent beside ours.  `preloaded` are archives of container images (of `docker save`'s
-    form, named by what is in them) that the engine has from the start.
+    `init` is what becomes process 1: `tini` with sysv-style services, or `systemd`.
+    `python_version` is the one of the suite, which the agents' dependencies are fetched for.  With
+    `runs_containers` the image has no database server but a container engine, and Trove's own agent
+    beside ours.  `preloaded` are archives of container images (of `docker save`'s form, named by
+    what is in them) that the engine has from the start.
     """
 
     name: str
@@ -52,7 +54,9 @@ class Recipe:
     preloaded: tuple[Path, ...] = ()
 
     def without_agent(self) -> Recipe:
-        """The same image with a database and no agent in it: an upgrade to it never sees a heartbeat."""
+        """The same image with a database and no agent in it: an upgrade to it never sees a
+        heartbeat.
+        """
         return dataclasses.replace(self, name=f'{self.name}-no-agent', has_agent=False)
 
     def with_preloaded(self, *archives: Path) -> Recipe:
@@ -60,7 +64,9 @@ class Recipe:
         return dataclasses.replace(self, name=f'{self.name}-preloaded', preloaded=archives)
 
     def with_systemd(self) -> Recipe:
-        """The same image with systemd as process 1, and with cloud-init, as images of real clouds are."""
+        """The same image with systemd as process 1, and with cloud-init, as images of real clouds
+        are.
+        """
         extra = ('systemd', 'systemd-sysv', 'dbus', 'cloud-init')
         return dataclasses.replace(
             self, name=f'{self.name}-systemd', init='systemd', packages=self.packages + extra
@@ -71,10 +77,11 @@ class Recipe:
 BOOKWORM = Recipe('mariadb-bookworm', 'bookworm', '3.11')
 #: MariaDB 11.8, Python 3.13: what they are upgraded to.
 TRIXIE = Recipe('mariadb-trixie', 'trixie', '3.13')
-#: MySQL 9.7, Python 3.14.  No release of Debian has MySQL, so this follows the moving suite: a base that is in the cache stays
-#: as it is, a new one is as good as the suite of its day.
+#: MySQL 9.7, Python 3.14.  No release of Debian has MySQL, so this follows the moving suite: a base
+#: that is in the cache stays as it is, a new one is as good as the suite of its day.
 MYSQL_SID = Recipe('mysql-sid', 'sid', '3.14', packages=(*_SYSTEM, 'mysql-server', 'mysql-client'))
-#: Trove 26's guests, whose database runs in a container: Docker 20.10 with Python 3.11, and Docker 26.1 with Python 3.13.
+#: Trove 26's guests, whose database runs in a container: Docker 20.10 with Python 3.11, and Docker
+#: 26.1 with Python 3.13.
 TROVE_BOOKWORM = Recipe(
     'trove-bookworm', 'bookworm', '3.11', packages=(*_SYSTEM, *_ENGINE), runs_containers=True
 )

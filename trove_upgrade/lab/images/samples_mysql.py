@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sample database in MySQL's words: it has neither CREATE OR REPLACE for most objects nor tables of numbers, and 9.7 no MD5 either."""
+"""The sample database in MySQL's words: it has neither CREATE OR REPLACE for most objects nor
+tables of numbers, and 9.7 no MD5 either.
+"""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-#: A table that stores results of expressions, of which MariaDB 10.11 and 11.8 take other checksums: in both servers' words.
+#: A table that stores results of expressions, of which MariaDB 10.11 and 11.8 take other checksums:
+#: in both servers' words.
 INVOICES = """\
 CREATE TABLE IF NOT EXISTS invoices (id INT PRIMARY KEY, net DECIMAL(12,2) NOT NULL, gross DECIMAL(12,2) AS (net * 1.19) STORED,
     label VARCHAR(40) AS (CONCAT('invoice ', id)) VIRTUAL, detail JSON, place POINT, paid_at TIMESTAMP NULL, share DOUBLE, flags BIT(9));
@@ -26,7 +29,9 @@ class Account(Protocol):
 
 
 def accounts_sql(admin: Account, application: Account, reader: Account, database: str) -> str:
-    """Accounts, a role, a database and one of each kind of object that an upgrade must keep.  Safe to repeat."""
+    """Accounts, a role, a database and one of each kind of object that an upgrade must keep.  Safe
+    to repeat.
+    """
     return f"""
 CREATE USER IF NOT EXISTS '{admin.name}'@'localhost' IDENTIFIED BY '{admin.password}';
 GRANT ALL PRIVILEGES ON *.* TO '{admin.name}'@'localhost' WITH GRANT OPTION;

@@ -87,9 +87,10 @@ def migrations(settings: Settings) -> tuple[openstack.Migration, ...]:
 def ready(settings: Settings) -> bool:
     """True once it has judged a token by its policy.
 
-    Its processes build the policy's enforcer at the first request that needs one, without a lock: a second one that comes meanwhile
-    is answered with 403 or 500 ('Enforcer' object has no attribute '_warning_emitted', keystone.common.rbac_enforcer, read in 30.0.0).  So
-    there is no second one before the first is done.
+    Its processes build the policy's enforcer at the first request that needs one, without a lock: a
+    second one that comes meanwhile is answered with 403 or 500 ('Enforcer' object has no attribute
+    '_warning_emitted', keystone.common.rbac_enforcer, read in 30.0.0).  So there is no second one
+    before the first is done.
     """
     if not openstack.answers(settings.auth_url):
         return False

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The control plane's own MariaDB: own data directory, own port, nothing of the machine's /etc/mysql."""
+"""The control plane's own MariaDB: own data directory, own port, nothing of the machine's
+/etc/mysql.
+"""
 
 import socket
 import subprocess
@@ -67,7 +69,9 @@ def install(settings: Settings) -> None:
 
 
 def create_databases(settings: Settings) -> None:
-    """The services' databases and users; `trove` may also make databases whose names begin with trove."""
+    """The services' databases and users; `trove` may also make databases whose names begin with
+    trove.
+    """
     password = settings.secrets.database
     lines = [f'CREATE DATABASE {name} CHARACTER SET utf8mb3;' for name in DATABASES]
     lines += [
@@ -84,8 +88,8 @@ def create_database(settings: Settings, name: str) -> str:
     """A fresh, empty database for a test, and its address.  One of that name is thrown away."""
     if not name.startswith(TROVE_DATABASE) or not name.replace('_', '').isalnum():
         raise errors.LabError(
-            f'Cannot create database {name!r}: its name must begin with trove and hold only letters, '
-            'digits and underscores.',
+            f'Cannot create database {name!r}: its name must begin with trove and hold only '
+            'letters, digits and underscores.',
             code='lab_database_name',
         )
     execute(settings, f'DROP DATABASE IF EXISTS {name}; CREATE DATABASE {name};')

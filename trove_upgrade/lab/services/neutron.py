@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Neutron's API: addresses and ports.  The hypervisor part makes them real; no agent of Neutron runs."""
+"""Neutron's API: addresses and ports.  The hypervisor part makes them real; no agent of Neutron
+runs.
+"""
 
 import pathlib
 import shutil
@@ -54,7 +56,9 @@ def configure(settings: Settings) -> None:
 
 
 def install_plugins(settings: Settings) -> None:
-    """Make this package, alone, importable by the services, and our mechanism driver visible to stevedore."""
+    """Make this package, alone, importable by the services, and our mechanism driver visible to
+    stevedore.
+    """
     plugins = settings.plugins_dir
     shutil.rmtree(plugins, ignore_errors=True)
     plugins.mkdir(parents=True)
@@ -65,7 +69,8 @@ def install_plugins(settings: Settings) -> None:
     info.mkdir()
     (info / 'METADATA').write_text('Metadata-Version: 2.1\nName: trove-upgrade-lab\nVersion: 1.0\n')
     (info / 'entry_points.txt').write_text(
-        f'[neutron.ml2.mechanism_drivers]\n{MECHANISM} = trove_upgrade.lab.neutron_mechanism:LabMechanismDriver\n'
+        f'[neutron.ml2.mechanism_drivers]\n{MECHANISM} = '
+        'trove_upgrade.lab.neutron_mechanism:LabMechanismDriver\n'
     )
 
 

@@ -24,11 +24,14 @@ from trove_upgrade.lab.hypervisor.driver import LabDriver  # noqa: F401
 
 
 def configure(settings: Settings) -> None:
-    """nova.conf for all four services, the node's identity, the shim that loads our driver, and the driver's own settings."""
+    """nova.conf for all four services, the node's identity, the shim that loads our driver, and the
+    driver's own settings.
+    """
     state = settings.state(NAME)
     for part in ('instances', 'locks'):
         (state / part).mkdir(parents=True, exist_ok=True)
-    # A compute service that finds itself in the database refuses to start without knowing who it is.
+    # A compute service that finds itself in the database refuses to start without knowing who it
+    # is.
     identity = state / 'compute_id'
     if not identity.exists():
         identity.write_text(str(uuid.uuid4()))
@@ -44,7 +47,9 @@ def configure(settings: Settings) -> None:
 
 
 def write_hypervisor_config(settings: Settings) -> None:
-    """What the virt driver needs to know of this cloud; a file, because the driver reads no option of ours from nova.conf."""
+    """What the virt driver needs to know of this cloud; a file, because the driver reads no option
+    of ours from nova.conf.
+    """
     path = settings.layout.hypervisor_config
     path.touch(mode=0o600)
     path.write_text(
@@ -126,7 +131,9 @@ def api_process(settings: Settings) -> Command:
 
 
 def agent_process(settings: Settings, name: str) -> Command:
-    """Conductor, scheduler or compute.  Their conversations are lost with the databases, so they are not waited for long."""
+    """Conductor, scheduler or compute.  Their conversations are lost with the databases, so they
+    are not waited for long.
+    """
     return Command(
         name=name,
         stage=services.STAGE_AGENTS,
@@ -171,7 +178,8 @@ def migrations(settings: Settings) -> tuple[openstack.Migration, ...]:
 
 
 def map_host(settings: Settings) -> None:
-    """Say which cell our one host is in, as `nova-manage cell_v2 discover_hosts` would once it has registered.
+    """Say which cell our one host is in, as `nova-manage cell_v2 discover_hosts` would once it has
+    registered.
 
     Beforehand, because that program takes longer to start than the whole cloud has time for.
     """

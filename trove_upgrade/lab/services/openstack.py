@@ -94,8 +94,8 @@ def wsgi_process(
 ) -> Command:
     """One uWSGI process with four threads.
 
-    Without keep-alive, said in each answer: with it, an idle connection holds one of uWSGI's threads until it times out, and
-    four idle clients would stop a service for seconds.
+    Without keep-alive, said in each answer: with it, an idle connection holds one of uWSGI's
+    threads until it times out, and four idle clients would stop a service for seconds.
     """
     return Command(
         name=name,
@@ -134,7 +134,9 @@ def wsgi_process(
 
 
 def answers(url: str, timeout_seconds: float = 5.0) -> bool:
-    """True once the service speaks HTTP; uWSGI binds before its application is loaded, so a port proves nothing."""
+    """True once the service speaks HTTP; uWSGI binds before its application is loaded, so a port
+    proves nothing.
+    """
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=timeout_seconds):

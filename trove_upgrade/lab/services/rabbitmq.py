@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RabbitMQ, wholly apart from the machine's: own epmd, own node name, own directories, loopback alone."""
+"""RabbitMQ, wholly apart from the machine's: own epmd, own node name, own directories, loopback
+alone.
+"""
 
 import base64
 import hashlib
@@ -120,6 +122,8 @@ def _definitions(settings: Settings) -> dict[str, object]:
 
 
 def _password_hash(password: str) -> str:
-    """Source: RabbitMQ's guide "Credentials and Passwords": base64 of salt and sha256(salt + password)."""
+    """Source: RabbitMQ's guide "Credentials and Passwords": base64 of salt and sha256(salt +
+    password).
+    """
     salt = os.urandom(4)
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()

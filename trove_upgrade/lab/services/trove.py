@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real Trove beside the cloud: its API in any of the three ways it can be served, its conductor, its taskmanager.
+"""Real Trove beside the cloud: its API in any of the three ways it can be served, its conductor,
+its taskmanager.
 
-They belong to the cloud only once they have been asked for (`Deployment.save`): `up` alone knows nothing of them.
-Source of the options that are no defaults: Trove 26's own configuration reference, and trying.
+They belong to the cloud only once they have been asked for (`Deployment.save`): `up` alone knows
+nothing of them. Source of the options that are no defaults: Trove 26's own configuration reference,
+and trying.
 """
 
 import dataclasses
@@ -19,7 +21,8 @@ from trove_upgrade.lab.services import openstack
 from trove_upgrade.lab.settings import BROKER_VHOST, HOST, REGION, Ports, Settings
 from trove_upgrade.lab.supervisor import Command
 
-#: In the catalog a Cinder that has no volume, by a name that Nova does not look for: it would ask it at each reboot.
+#: In the catalog a Cinder that has no volume, by a name that Nova does not look for: it would ask
+#: it at each reboot.
 VOLUME_SERVICE = 'lab-no-volumes'
 NAME = 'trove'
 API = 'trove-api'
@@ -28,7 +31,8 @@ TASKMANAGER = 'trove-taskmanager'
 SERVERS = ('uwsgi', 'gunicorn', 'eventlet')
 DATASTORES = ('mysql', 'mariadb', 'postgresql')
 FILTER = 'trove_upgrade'
-#: Of the lab alone, and not Trove's published defaults: keys that everybody knows would prove nothing.
+#: Of the lab alone, and not Trove's published defaults: keys that everybody knows would prove
+#: nothing.
 RPC_KEYS: dict[str, object] = {
     'taskmanager_rpc_encr_key': 'lab-taskmanager-rpc-key-of-36-letters',
     'inst_rpc_key_encr_key': 'lab-key-that-wraps-the-instances-keys',
@@ -92,7 +96,9 @@ def deployment(settings: Settings) -> Deployment | None:
 
 
 def configure(settings: Settings, deployed: Deployment) -> None:
-    """trove.conf, api-paste.ini, the guests' configuration, and what its processes may import beside Trove."""
+    """trove.conf, api-paste.ini, the guests' configuration, and what its processes may import
+    beside Trove.
+    """
     for part in ('locks', 'cloudinit', 'templates'):
         (settings.state(NAME) / part).mkdir(parents=True, exist_ok=True)
     openstack.write_ini(config_file(settings), _trove_conf(settings, deployed))
@@ -107,7 +113,8 @@ _END = 'extensions troveapp'
 
 
 def with_filter(paste: str) -> str:
-    """Trove's api-paste.ini with our filter just before Trove's extensions and application, as the operator's page has it.
+    """Trove's api-paste.ini with our filter just before Trove's extensions and application, as the
+    operator's page has it.
 
     :raises ValueError: there is no pipeline that ends in these.
     """
@@ -304,7 +311,9 @@ def _env(settings: Settings, **more: str) -> dict[str, str]:
 
 
 def _install_plugins(settings: Settings, ours: bool) -> None:
-    """The shim for gunicorn; and, with the filter, our package as if it had been installed beside Trove."""
+    """The shim for gunicorn; and, with the filter, our package as if it had been installed beside
+    Trove.
+    """
     plugins = _plugins_dir(settings)
     shutil.rmtree(plugins, ignore_errors=True)
     plugins.mkdir(parents=True)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OpenStack's own acceptance tests, tempest and Trove's plug-in for it, as released and unmodified, against the running cloud.
+"""OpenStack's own acceptance tests, tempest and Trove's plug-in for it, as released and unmodified,
+against the running cloud.
 
 For callers::
 

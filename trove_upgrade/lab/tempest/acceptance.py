@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs tests of OpenStack's own with the real `tempest run`, from inside the guests' network, as the cloud's administrator would."""
+"""Runs tests of OpenStack's own with the real `tempest run`, from inside the guests' network, as
+the cloud's administrator would.
+"""
 
 import dataclasses
 import ipaddress
@@ -72,7 +74,9 @@ def environment(stage: TroveStage, tell: Callable[[str], None]) -> CloudVenv:
 def configuration(
     handle: CloudHandle, versions: Versions, flavor_id: str, directory: pathlib.Path
 ) -> openstack.Ini:
-    """tempest.conf: the options that are no defaults.  Users and projects are tempest's own, made for the run and removed after it."""
+    """tempest.conf: the options that are no defaults.  Users and projects are tempest's own, made
+    for the run and removed after it.
+    """
     admin = handle.users['admin']
     return {
         'DEFAULT': {'log_file': directory / 'tempest.log'},

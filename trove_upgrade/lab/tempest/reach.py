@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Has a program in the guests' network reach what a customer's machine reaches: the cloud's APIs, and guests by their public addresses.
+"""Has a program in the guests' network reach what a customer's machine reaches: the cloud's APIs,
+and guests by their public addresses.
 
 It stands in for two parts of a cloud that the lab does not have:
 
-* the router's address translation: Neutron gives out floating addresses here, and no agent makes them lead anywhere;
-* Cinder.  Real Trove refuses `volume` in a request to create where it has no Cinder, and clients made for a cloud with Cinder always
-  send one; here the data are on the flavor's second disk, so a proxy before Trove's API leaves `volume` out of those requests.
-  It changes nothing else, and no answer.
+* the router's address translation: Neutron gives out floating addresses here, and no agent makes
+  them lead anywhere;
+* Cinder.  Real Trove refuses `volume` in a request to create where it has no Cinder, and clients
+  made for a cloud with Cinder always send one; here the data are on the flavor's second disk, so a
+  proxy before Trove's API leaves `volume` out of those requests. It changes nothing else, and no
+  answer.
 """
 
 import contextlib
@@ -72,7 +75,8 @@ def serving(server: nova_proxy.Proxy) -> Iterator[int]:
 def apis(
     namespace: str, ports: Sequence[tuple[int, int]], directory: pathlib.Path
 ) -> Iterator[None]:
-    """Loopback inside the namespace leads to loopback here, for as long as the context lasts: (port there, port here).
+    """Loopback inside the namespace leads to loopback here, for as long as the context lasts: (port
+    there, port here).
 
     So every address of the catalog holds in there, too.
     """
@@ -113,7 +117,9 @@ defaults
 
 
 class FloatingAddresses:
-    """What a router does for the guests of one network: a connection to a floating address goes to the port that has it."""
+    """What a router does for the guests of one network: a connection to a floating address goes to
+    the port that has it.
+    """
 
     def __init__(
         self,

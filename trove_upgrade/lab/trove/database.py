@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The database inside a guest of Trove, asked by the client in its own container; nothing here asks the product."""
+"""The database inside a guest of Trove, asked by the client in its own container; nothing here asks
+the product.
+"""
 
 import configparser
 from collections.abc import Callable
@@ -9,7 +11,8 @@ from trove_upgrade.lab.hypervisor.guests import Guest
 from trove_upgrade.lab.images import samples_mysql
 
 CONTAINER = 'database'
-#: Where Trove's agent keeps the passwords that it has made.  Source: Trove 26, guestagent/datastore/mysql_common/service.py.
+#: Where Trove's agent keeps the passwords that it has made.  Source: Trove 26,
+#: guestagent/datastore/mysql_common/service.py.
 _PASSWORDS = '/var/lib/mysql/conf.d/{}.cnf'
 _CHECK_SECONDS = 300
 _ANSWER_SECONDS = 10
@@ -52,8 +55,9 @@ def serves(guest: Guest) -> bool:
 
 
 def rows_sql(database: str, count: int, ticks: str) -> str:
-    """`count` rows in table orders, in seconds: the sequence engine makes them; a table that stores generated columns; and the table that an
-    application writes to."""
+    """`count` rows in table orders, in seconds: the sequence engine makes them; a table that stores
+    generated columns; and the table that an application writes to.
+    """
     return f"""
 CREATE TABLE {ticks} (number BIGINT PRIMARY KEY, written_at DATETIME(6) DEFAULT NOW(6));
 CREATE OR REPLACE TABLE {database}.orders (id BIGINT PRIMARY KEY, customer_id INT NOT NULL, amount DECIMAL(12,2) NOT NULL,

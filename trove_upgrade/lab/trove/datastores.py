@@ -43,9 +43,11 @@ class Datastores:
         packages: str = '',
         active: bool = True,
     ) -> Registered:
-        """Offer a version, whose datastore is made with the first one; one of that name and number is changed to this.
+        """Offer a version, whose datastore is made with the first one; one of that name and number
+        is changed to this.
 
-        `number` is what the guest takes as the container image's tag; `manager` is the datastore's name where it is left out.
+        `number` is what the guest takes as the container image's tag; `manager` is the datastore's
+        name where it is left out.
 
         :raises CommandFailed: Trove refused it, e.g. because Glance knows no such image.
         """
@@ -76,7 +78,8 @@ class Datastores:
         found = self._find(datastore, name, number)
         if found is None:
             raise errors.CommandFailed(
-                f'Trove took version {name} ({number}) of {datastore} and does not list it. See the log of trove-api.'
+                f'Trove took version {name} ({number}) of {datastore} and does not list it. See '
+                'the log of trove-api.'
             )
         return found
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Creates instances through Trove with the unmodified client, and waits until Trove says that they serve."""
+"""Creates instances through Trove with the unmodified client, and waits until Trove says that they
+serve.
+"""
 
 import base64
 import dataclasses
@@ -93,7 +95,8 @@ class TroveInstances:
         users: Sequence[str] = (f'{USER}:{PASSWORD}',),
         timeout_seconds: float = CREATE_SECONDS,
     ) -> TroveInstance:
-        """`openstack database instance create`, and wait until it is HEALTHY and Trove has let go of it.
+        """`openstack database instance create`, and wait until it is HEALTHY and Trove has let go
+        of it.
 
         :raises NotReady: it did not get there in time, or ended in ERROR.
         :raises CommandFailed: the client ended with another code than 0.
@@ -178,7 +181,9 @@ class TroveInstances:
         return found
 
     def row(self, instance_id: str) -> dict[str, str]:
-        """From Trove's database: task_id, datastore_version_id, compute_instance_id, and the guest's status as last reported."""
+        """From Trove's database: task_id, datastore_version_id, compute_instance_id, and the
+        guest's status as last reported.
+        """
         columns = ('task_id', 'datastore_version_id', 'compute_instance_id', 'status')
         found = self._side.sql(
             'SELECT i.task_id, i.datastore_version_id, i.compute_instance_id, s.status_description '
@@ -218,7 +223,7 @@ class TroveInstances:
         ):
             if time.monotonic() > deadline:
                 raise errors.NotReady(
-                    f'Instance {instance_id} is still there {DELETE_SECONDS:.0f} s after its deletion was asked for. '
-                    'See the log of trove-taskmanager.'
+                    f'Instance {instance_id} is still there {DELETE_SECONDS:.0f} s after its '
+                    'deletion was asked for. See the log of trove-taskmanager.'
                 )
             self._sleep(POLL_SECONDS)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Trove wants of the cloud before it creates an instance: a way out of the guests' network, flavors with a second disk, room."""
+"""What Trove wants of the cloud before it creates an instance: a way out of the guests' network,
+flavors with a second disk, room.
+"""
 
 from trove_upgrade.lab import nova_proxy, rest
 from trove_upgrade.lab.handle import CloudHandle
@@ -10,7 +12,8 @@ REGISTRY_PORT = 5000
 EXTERNAL = 'trove-external'
 EXTERNAL_CIDR = '172.24.4.0/24'
 ROUTER = 'trove-router'
-#: name -> vCPUs, memory in MiB, root disk in GB, ephemeral disk in GB (without Cinder Trove puts the data there)
+#: name -> vCPUs, memory in MiB, root disk in GB, ephemeral disk in GB (without Cinder Trove puts
+#: the data there)
 FLAVORS = {'trove.small': (1, 512, 4, 2), 'trove.medium': (2, 1024, 8, 4)}
 _UNLIMITED = -1
 _QUOTAS = (
@@ -27,7 +30,8 @@ _QUOTAS = (
 def ensure(settings: Settings, handle: CloudHandle) -> None:
     """Make what is missing.  Safe to repeat.
 
-    The first request to a fresh Neutron 29 must not be a filtered list of ports, which it answers with 500: ours is not.
+    The first request to a fresh Neutron 29 must not be a filtered list of ports, which it answers
+    with 500: ours is not.
 
     :raises CommandFailed: Neutron, Nova or Keystone refused something.
     """
@@ -61,7 +65,9 @@ def flavors(settings: Settings) -> dict[str, str]:
 
 
 def _volumes(settings: Settings, session: rest.Session) -> None:
-    """Trove's delete asks for volumes by name even where it makes none, and leaves its row where nobody answers."""
+    """Trove's delete asks for volumes by name even where it makes none, and leaves its row where
+    nobody answers.
+    """
     base = settings.auth_url
     if session.request('GET', f'{base}/services?type={trove.VOLUME_SERVICE}')['services']:
         return
@@ -92,7 +98,8 @@ def _router(settings: Settings, handle: CloudHandle, session: rest.Session) -> N
     if session.request('GET', f'{base}/routers?name={ROUTER}')['routers']:
         return
     network = session.request('GET', f'{base}/networks/{handle.network_id}')['network']
-    # Tenants choose it as their own: the lab has one network where brokers and registries can be reached.
+    # Tenants choose it as their own: the lab has one network where brokers and registries can be
+    # reached.
     session.request('PUT', f'{base}/networks/{handle.network_id}', {'network': {'shared': True}})
     session.request(
         'PUT',

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trove's own tables, as its own migrations make them; kept in the cache, because a fresh cloud wants them in a second."""
+"""Trove's own tables, as its own migrations make them; kept in the cache, because a fresh cloud
+wants them in a second.
+"""
 
 import pathlib
 
@@ -8,7 +10,10 @@ from trove_upgrade.lab.services import mariadb, openstack, trove
 from trove_upgrade.lab.settings import Settings
 
 ALONE = 'alembic_version_trove_upgrade_standalone'
-_TABLES = "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = '{}' ORDER BY TABLE_NAME;"
+_TABLES = (
+    "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = '{}' ORDER BY "
+    'TABLE_NAME;'
+)
 
 
 def ensure(settings: Settings, database: str) -> None:
@@ -22,8 +27,8 @@ def ensure(settings: Settings, database: str) -> None:
     tables = _tables(settings, database)
     if ALONE in tables:
         raise errors.LabError(
-            f'Cannot start Trove on database {database}: trove-upgrade runs alone on it. Run trove-upgrade-lab down first, '
-            'then up --trove.',
+            f'Cannot start Trove on database {database}: trove-upgrade runs alone on it. Run '
+            'trove-upgrade-lab down first, then up --trove.',
             code='lab_runs_alone',
         )
     if tables:
@@ -46,7 +51,8 @@ def ensure(settings: Settings, database: str) -> None:
 
 
 def dump(settings: Settings, database: str, *, with_rows: bool = True) -> str:
-    """Statements that make the same tables again, in the order of their names: also to compare a schema before and after.
+    """Statements that make the same tables again, in the order of their names: also to compare a
+    schema before and after.
 
     `with_rows` brings the rows of tables that a migration fills (a few, of text and numbers alone).
     """

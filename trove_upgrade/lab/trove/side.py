@@ -158,10 +158,11 @@ class TroveSide:
         return gateway_of(self._handle.network_cidr, None)
 
     def start(self, **changes: Any) -> None:
-        """Configure, make tables, routes and flavors where they are missing, start all three and wait.
+        """Configure, make tables, routes and flavors where they are missing, start all three and
+        wait.
 
-        `changes` are fields of `Deployment`: server, with_filter, options, guest_options, sections, ...  Safe to repeat; a process
-        that runs already goes on with what it has read.
+        `changes` are fields of `Deployment`: server, with_filter, options, guest_options, sections,
+        ...  Safe to repeat; a process that runs already goes on with what it has read.
 
         :raises LabError: something failed; the message names the log.
         """
@@ -175,7 +176,9 @@ class TroveSide:
             daemon.wait()
 
     def configure(self, **changes: Any) -> None:
-        """Write the files anew with these fields of `Deployment` changed; running processes do not notice."""
+        """Write the files anew with these fields of `Deployment` changed; running processes do not
+        notice.
+        """
         deployed = dataclasses.replace(self.deployment, **changes)
         trove.configure(self.settings, deployed)
         deployed.save(self.settings)
@@ -221,7 +224,8 @@ class TroveSide:
         )
         if done.returncode != 0:
             raise errors.CommandFailed(
-                f'trove-manage {" ".join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}'
+                f'trove-manage {" ".join(arguments)} ended with '
+                f'{done.returncode}:\n{done.stdout}{done.stderr}'
             )
         return done.stdout
 

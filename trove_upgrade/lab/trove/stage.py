@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real Trove with versions to offer, alone or with our filter in its API and our taskmanager beside it.
+"""Real Trove with versions to offer, alone or with our filter in its API and our taskmanager beside
+it.
 
 For callers::
 
@@ -41,7 +42,8 @@ BESIDE_TROVE: Mapping[str, object] = {
     'guest_topic_prefix': GUEST_TOPIC_PREFIX,
     'write_service_status': False,
 }
-#: Always: the lab's guest images have our agent, and by the default topic it would take the messages of Trove's.
+#: Always: the lab's guest images have our agent, and by the default topic it would take the
+#: messages of Trove's.
 GUEST_OPTIONS: Mapping[str, object] = {'guest_topic_prefix': GUEST_TOPIC_PREFIX}
 #: The versions to move between: guest image and container image.
 PAIRS = ((recipes.TROVE_BOOKWORM, MARIADB_10_11), (recipes.TROVE_TRIXIE, MARIADB_11_8))
@@ -71,9 +73,11 @@ def start(
     options: Mapping[str, object] = QUICK,
     database: str = trove.NAME,
 ) -> TroveStage:
-    """Trove, registry and two versions on a cloud that is up; `with_product` also our filter, tables and taskmanager.  Safe to repeat.
+    """Trove, registry and two versions on a cloud that is up; `with_product` also our filter,
+    tables and taskmanager.  Safe to repeat.
 
-    `options` go into [trove_upgrade] of trove.conf; `database` is Trove's, where tables of that name are somebody else's.
+    `options` go into [trove_upgrade] of trove.conf; `database` is Trove's, where tables of that
+    name are somebody else's.
 
     :raises LabError: something failed; the message names the log.
     """
@@ -127,7 +131,9 @@ def load(layout: Layout) -> TroveStage:
 
 
 def build(layout: Layout, tell: Phase) -> list[publishing.ImageFile]:
-    """The guest images, and in the cache the filled registry: what needs package indexes, which a lab's namespace may not reach."""
+    """The guest images, and in the cache the filled registry: what needs package indexes, which a
+    lab's namespace may not reach.
+    """
     registry.prepared(layout.images_cache, registry.build(layout.images_cache, tell), tell)
     return build_images(layout, tell, *(guest for guest, _container in PAIRS))
 
@@ -154,7 +160,9 @@ def product(layout: Layout, side: TroveSide, cloud: Cloud) -> Product:
 
 
 def add_product(layout: Layout, side: TroveSide, cloud: Cloud) -> Product:
-    """What an operator does on a running Trove: tables, our taskmanager, then the filter, in this order."""
+    """What an operator does on a running Trove: tables, our taskmanager, then the filter, in this
+    order.
+    """
     ours = product(layout, side, cloud)
     ours.manage('db', 'sync')
     record_facts(layout, ours)
@@ -170,7 +178,9 @@ def add_product(layout: Layout, side: TroveSide, cloud: Cloud) -> Product:
 
 
 def record_facts(layout: Layout, ours: Product) -> None:
-    """Load what the images record of their agents, as an operator does with each version: a guest is given a key by it.  Safe to repeat."""
+    """Load what the images record of their agents, as an operator does with each version: a guest
+    is given a key by it.  Safe to repeat.
+    """
     for number, facts in json.loads(_facts(layout).read_text()).items():
         with tempfile.NamedTemporaryFile('w', suffix='.json') as file:
             json.dump(facts, file)
@@ -181,7 +191,9 @@ def record_facts(layout: Layout, ours: Product) -> None:
 def _register(
     layout: Layout, cloud: Cloud, guests: list[publishing.ImageFile], containers: list[Image]
 ) -> None:
-    """One version per pair, under the full number of the server in the container image: that is its tag, too."""
+    """One version per pair, under the full number of the server in the container image: that is its
+    tag, too.
+    """
     handle, datastores = cloud.handle(), Datastores(cloud.handle())
     found: list[Registered] = []
     facts: dict[str, Mapping[str, Any]] = {}

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs scenario/, which knows nothing of the product or of the lab, against one instance of the running cloud."""
+"""Runs scenario/, which knows nothing of the product or of the lab, against one instance of the
+running cloud.
+"""
 
 import os
 import subprocess

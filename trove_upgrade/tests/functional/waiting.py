@@ -12,7 +12,9 @@ class Waiting:
     wait_seconds = 60.0
 
     def wait_until(self, condition, what, timeout_seconds=None):
-        """The first true value of `condition`; what the lab or an API cannot tell yet counts as not yet."""
+        """The first true value of `condition`; what the lab or an API cannot tell yet counts as not
+        yet.
+        """
         seconds = self.wait_seconds if timeout_seconds is None else timeout_seconds
         deadline = time.monotonic() + seconds
         while True:

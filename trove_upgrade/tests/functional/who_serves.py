@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who answers at the catalog's address of the one cloud: we alone, or real Trove with us in its pipeline.  Either by turns, never both."""
+"""Who answers at the catalog's address of the one cloud: we alone, or real Trove with us in its
+pipeline.  Either by turns, never both.
+"""
 
 from trove_upgrade.lab import stage
 from trove_upgrade.lab.cloud import Cloud

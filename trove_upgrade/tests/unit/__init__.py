@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Generated examples have no deadline and no health check: how busy the machine is must not decide a test."""
+"""Generated examples have no deadline and no health check: how busy the machine is must not decide
+a test.
+"""
 
 import hypothesis
 

@@ -41,12 +41,14 @@ _MADE = {}
 
 
 class SampleDatabase(fixtures.Fixture):
-    """SQLite in memory: mariadb 10.11.14, 11.8.6 and an inactive 11.8.0, mysql 9.7.4; three instances.
+    """SQLite in memory: mariadb 10.11.14, 11.8.6 and an inactive 11.8.0, mysql 9.7.4; three
+    instances.
 
-    INSTANCE (PROJECT) and OTHER_INSTANCE (OTHER_PROJECT) run mariadb 10.11.14 and are free; DELETED_INSTANCE was PROJECT's.
+    INSTANCE (PROJECT) and OTHER_INSTANCE (OTHER_PROJECT) run mariadb 10.11.14 and are free;
+    DELETED_INSTANCE was PROJECT's.
 
-    The schema is the newest one; `expanded`: as it is before the contract of borealis, beside services of aurora; `version`: as the
-    revisions make it up to there.
+    The schema is the newest one; `expanded`: as it is before the contract of borealis, beside
+    services of aurora; `version`: as the revisions make it up to there.
     """
 
     def __init__(
@@ -219,7 +221,9 @@ class SampleDatabase(fixtures.Fixture):
         return repos.upgrades.begin(repos.instances.get(instance_id), target, **arguments)
 
     def pass_time(self, seconds):
-        """The database's clock cannot be moved, so every lease, next run and next try is moved the other way."""
+        """The database's clock cannot be moved, so every lease, next run and next try is moved the
+        other way.
+        """
         seconds = datetime.timedelta(seconds=seconds)
         with self.database.write() as connection:
             for table in (
@@ -246,7 +250,9 @@ class SampleDatabase(fixtures.Fixture):
                         connection.execute(sa.update(table).where(*same).values(**moved))
 
     def contract(self):
-        """What the contract of borealis does to instance_upgrades, done without a word to any service."""
+        """What the contract of borealis does to instance_upgrades, done without a word to any
+        service.
+        """
         with self.database.engine.begin() as connection:
             for column in ('steps', 'steps_at'):
                 connection.exec_driver_sql(f'ALTER TABLE instance_upgrades DROP COLUMN {column}')

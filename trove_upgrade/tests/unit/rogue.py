@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A database server that is an attacker's program.  Source: MySQL's client/server protocol, connection phase."""
+"""A database server that is an attacker's program.  Source: MySQL's client/server protocol,
+connection phase.
+"""
 
 import pathlib
 import socket
@@ -13,7 +15,9 @@ OK = b'\x00\x00\x00\x02\x00\x00\x00'
 
 
 class Rogue(fixtures.Fixture):
-    """Listens on a Unix socket; after its greeting it sends `answers`, each after one packet of the client's."""
+    """Listens on a Unix socket; after its greeting it sends `answers`, each after one packet of the
+    client's.
+    """
 
     def __init__(self, *answers, plugin=b'mysql_native_password'):
         super().__init__()

@@ -51,7 +51,8 @@ _TAKERS = {
     '_made_up',
     '_change',
 }
-#: Upper case, and no code of ours: environment variables, WSGI's keys, statuses of Trove and states of upgrades.
+#: Upper case, and no code of ours: environment variables, WSGI's keys, statuses of Trove and states
+#: of upgrades.
 _NOT_CODES = {
     'LC_ALL',
     'MARIADB_AUTO_UPGRADE',
@@ -384,7 +385,9 @@ class TestOtherReferences(base.TestCase):
         self.assertEqual([], sorted(entry for entry in named if entry[1] not in targets))
 
     def test_pages_name_only_options_that_exist(self):
-        """A word in double backquotes that ends as our options do is one of them, or is listed here for what else it is."""
+        """A word in double backquotes that ends as our options do is one of them, or is listed here
+        for what else it is.
+        """
         options = {opt.dest for _, opts in our_conf.list_opts() for opt in opts} | {
             opt.dest for opt in guestagent.IDENTITY_OPTS
         }
@@ -404,7 +407,9 @@ class TestOtherReferences(base.TestCase):
 
 class TestSamples(base.TestCase):
     def test_the_configuration_sample_says_what_the_code_says(self):
-        """Ours alone: what the libraries say changes with their releases.  `make samples` makes it anew."""
+        """Ours alone: what the libraries say changes with their releases.  `make samples` makes it
+        anew.
+        """
         fresh = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'sample.conf')
         conf = cfg.ConfigOpts()
         generator.register_cli_opts(conf)

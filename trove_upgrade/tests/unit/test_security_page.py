@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of the page on security: each line is whole, and each test that it names is there and tests something."""
+"""The table of the page on security: each line is whole, and each test that it names is there and
+tests something.
+"""
 
 import ast
 import functools

@@ -28,7 +28,10 @@ class ToldTest(base.TestCase):
         self.assertEqual(143, done.returncode)
 
     def test_one_that_is_told_stays_told(self):
-        code = 'from trove_upgrade import signals as s; t = s.told(); print(t.wait(0)); t.end(); t.end(); print(t.wait(), t.wait(0))'
+        code = (
+            'from trove_upgrade import signals as s; t = s.told(); print(t.wait(0)); t.end(); '
+            't.end(); print(t.wait(), t.wait(0))'
+        )
         done = subprocess.run(
             [sys.executable, '-c', code], capture_output=True, text=True, timeout=60, check=False
         )

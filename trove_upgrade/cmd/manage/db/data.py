@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`trove-upgrade-manage db data ...`: rows that must follow the schema, in batches while services serve."""
+"""`trove-upgrade-manage db data ...`: rows that must follow the schema, in batches while services
+serve.
+"""
 
 import argparse
 import functools
@@ -34,7 +36,8 @@ def add_commands(nested: Any, chain: Chain = MAIN) -> None:
     listing.set_defaults(command=functools.partial(_list, chain))
     run = commands.add_parser(
         'run',
-        help='run them, or one, to the end; one that was killed carries on, and several may run at once',
+        help='run them, or one, to the end; one that was killed carries on, and several may run '
+        'at once',
         description='Exit code 9 where rows are left, 3 where "db expand" comes first.',
     )
     run.add_argument(
@@ -48,7 +51,8 @@ def add_commands(nested: Any, chain: Chain = MAIN) -> None:
         type=numbers.rows,
         default=runs.BATCH_SIZE,
         metavar='N',
-        help='rows per transaction; a service that wants one of them waits for its end (default: %(default)s)',
+        help='rows per transaction; a service that wants one of them waits for its end (default: '
+        '%(default)s)',
     )
     run.add_argument(
         '--sleep',
@@ -125,7 +129,8 @@ def _run(chain: Chain, run: Context, arguments: argparse.Namespace) -> ExitCode:
     unfinished = [one for one in ended if not one.finished]
     for one in unfinished:
         print_line(
-            f'{one.name}: {one.rows_left} rows are left; {_advice(one, bounded=arguments.max_count is not None)}'
+            f'{one.name}: {one.rows_left} rows are left; '
+            f'{_advice(one, bounded=arguments.max_count is not None)}'
         )
     return ExitCode.MORE_ROWS if unfinished else ExitCode.DONE
 
@@ -145,4 +150,7 @@ def _advice(ended: runs.Progress, *, bounded: bool) -> str:
         return 'run the same command again'
     if not ended.done_now:
         return 'none of them could be changed; look at the rows, and run the same command again'
-    return 'services of the release before go on writing such rows; run the same command again when they have stopped'
+    return (
+        'services of the release before go on writing such rows; run the same command again '
+        'when they have stopped'
+    )

@@ -23,8 +23,9 @@ def add_commands(nested: Any) -> None:
     parser = nested.add_parser(
         'lint',
         help='refuse revisions that are not safe while services run; needs no database',
-        description='Looks at revisions as operations and as SQL, and really runs them in memory. Exit code 8 if '
-        'something is not safe and the revision does not say why it may be.',
+        description='Looks at revisions as operations and as SQL, and really runs them in memory. '
+        'Exit code 8 if something is not safe and the revision does not say why it '
+        'may be.',
     )
     parser.add_argument('revisions', nargs='*', metavar='REV', help='a revision (default: all)')
     parser.add_argument(

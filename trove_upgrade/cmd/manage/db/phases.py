@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`db sync`, `db expand`, `db migrate`, `db contract`, `db check`: what an upgrade of the control plane runs, in its order."""
+"""`db sync`, `db expand`, `db migrate`, `db contract`, `db check`: what an upgrade of the control
+plane runs, in its order.
+"""
 
 import argparse
 import sys
@@ -18,8 +20,9 @@ def add_commands(nested: Any) -> None:
     sync = nested.add_parser(
         'sync',
         help='expand, migrate and contract; may be repeated',
-        description='Puts a database under control and brings it to a version: expand, migrate, contract. Stops at the '
-        'first that refuses, with its exit code; what was done stays done.',
+        description='Puts a database under control and brings it to a version: expand, migrate, '
+        'contract. Stops at the first that refuses, with its exit code; what was '
+        'done stays done.',
     )
     sync.add_argument(
         'version',
@@ -56,7 +59,8 @@ def add_commands(nested: Any) -> None:
         running.add_data_options(parser)
     check = nested.add_parser(
         'check',
-        help='for scripts: what comes next, as the exit code: 0 nothing, 3 expand, 4 migrate, 5 contract',
+        help='for scripts: what comes next, as the exit code: 0 nothing, 3 expand, 4 migrate, 5 '
+        'contract',
     )
     check.set_defaults(command=_check)
 

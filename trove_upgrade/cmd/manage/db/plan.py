@@ -22,8 +22,8 @@ def add_commands(nested: Any, chain: Chain = MAIN) -> None:
     parser = nested.add_parser(
         'plan',
         help='what would run, in order: the SQL, its locks and risks, and the rows to migrate',
-        description='Changes nothing. MariaDB, MySQL and PostgreSQL are asked on empty copies of the tables, which are '
-        'dropped again.',
+        description='Changes nothing. MariaDB, MySQL and PostgreSQL are asked on empty copies of '
+        'the tables, which are dropped again.',
     )
     parser.add_argument('--json', action='store_true', help='as JSON, in a form that stays')
     parser.add_argument(
@@ -115,7 +115,10 @@ def _lock(answer: Answer) -> str:
 
 def _rows(step: plan.DataStep) -> str:
     if step.rows is None or step.seconds is None:
-        return f'rows: not known until its expand has been run · {step.rate:.0f} rows/s ({step.rate_source})'
+        return (
+            f'rows: not known until its expand has been run · {step.rate:.0f} rows/s '
+            f'({step.rate_source})'
+        )
     rows = (
         f'{step.rows} rows' if step.rows_source == 'counted' else f'at most about {step.rows} rows'
     )

@@ -17,9 +17,10 @@ def add_commands(nested: Any) -> None:
     parser = nested.add_parser(
         'remove',
         help='drop our tables, and nothing of Trove; without --yes only say what would go',
-        description='Drops the tables of trove-upgrade and their version table. Everything else in the database stays. '
-        'Refuses while upgrades are not at their end, failed ones hold instances or guests, or services are listed. '
-        'Without --yes nothing is changed.',
+        description='Drops the tables of trove-upgrade and their version table. Everything else '
+        'in the database stays. Refuses while upgrades are not at their end, failed '
+        'ones hold instances or guests, or services are listed. Without --yes '
+        'nothing is changed.',
     )
     parser.add_argument(
         '--yes',
@@ -34,7 +35,8 @@ def add_commands(nested: Any) -> None:
     parser.add_argument(
         '--guests-released',
         action='store_true',
-        help="in the guests of failed upgrades whose status was only reset, Trove's agent has been let go by hand",
+        help="in the guests of failed upgrades whose status was only reset, Trove's agent has "
+        'been let go by hand',
     )
     running.add_options(parser)
     parser.set_defaults(command=_remove)
@@ -56,11 +58,13 @@ def _remove(run: Context, arguments: argparse.Namespace) -> None:
         )
     if found.tables:
         print_line(
-            f'{len(found.tables)} tables of trove-upgrade have been dropped. Other tables in this database: {found.others}; none was touched.'
+            f'{len(found.tables)} tables of trove-upgrade have been dropped. Other tables in this '
+            f'database: {found.others}; none was touched.'
         )
     else:
         print_line(
-            f'Nothing to do: no table of trove-upgrade is in this database. Other tables: {found.others}.'
+            'Nothing to do: no table of trove-upgrade is in this database. Other tables: '
+            f'{found.others}.'
         )
 
 
@@ -68,7 +72,8 @@ def _show(found: removal.Plan) -> None:
     """:raises RemovalRefused: it could not be done now; what would go has been printed."""
     if not found.tables:
         print_line(
-            f'Nothing to do: no table of trove-upgrade is in this database. Other tables: {found.others}.'
+            'Nothing to do: no table of trove-upgrade is in this database. Other tables: '
+            f'{found.others}.'
         )
         return
     print_table(('would be dropped', 'rows'), found.tables)

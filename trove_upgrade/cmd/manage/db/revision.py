@@ -19,13 +19,15 @@ def add_commands(nested: Any) -> None:
     parser = nested.add_parser(
         'revision',
         help='write new revisions (for developers)',
-        description='Writes an empty revision into each branch, or what has changed in the models, and prints each file.',
+        description='Writes an empty revision into each branch, or what has changed in the '
+        'models, and prints each file.',
     )
     parser.add_argument('-m', '--message', required=True, help='what changes, in a few words')
     parser.add_argument(
         '--autogenerate',
         action='store_true',
-        help='compare the models with the connected database, and divide what is different between the branches',
+        help='compare the models with the connected database, and divide what is different '
+        'between the branches',
     )
     branch = parser.add_mutually_exclusive_group()
     for name in BRANCHES:
@@ -40,7 +42,8 @@ def add_commands(nested: Any) -> None:
     parser.add_argument(
         '--release',
         metavar='NAME',
-        help='release that it belongs to (default: the newest); a new one gets a revision in each branch',
+        help='release that it belongs to (default: the newest); a new one gets a revision in each '
+        'branch',
     )
     parser.set_defaults(command=_revise)
 

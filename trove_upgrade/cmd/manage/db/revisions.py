@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Single revisions: what there is, what has been run, and running or recording some of them (Neutron's commands)."""
+"""Single revisions: what there is, what has been run, and running or recording some of them
+(Neutron's commands).
+"""
 
 import argparse
 import sys
@@ -60,7 +62,8 @@ def _add_changing(nested: Any) -> None:
     upgrade = nested.add_parser(
         'upgrade',
         help='run revisions, or print their SQL',
-        description='Runs revisions in the order expand, contract, under the same rules as "db expand" and "db contract".',
+        description='Runs revisions in the order expand, contract, under the same rules as "db '
+        'expand" and "db contract".',
     )
     upgrade.add_argument(
         'target',
@@ -156,8 +159,9 @@ def _list(revisions: Sequence[Any], *, verbose: bool) -> None:
             print(one.log_entry)
         else:
             print_line(
-                f'{one.down_revision or "<base>"} -> {one.revision} ({", ".join(sorted(one.branch_labels))})'
-                f'{" (head)" if one.is_head else ""}, {one.doc}'
+                f'{one.down_revision or "<base>"} -> {one.revision} '
+                f'({", ".join(sorted(one.branch_labels))}){" (head)" if one.is_head else ""}, '
+                f'{one.doc}'
             )
 
 
@@ -203,7 +207,8 @@ def _aim(arguments: argparse.Namespace) -> tuple[str | None, Chain, tuple[str, .
     if named.startswith('+'):
         if not named[1:].isdigit() or not chosen:
             raise UsageError(
-                'db upgrade: +N is a number of revisions of one branch: name it with --expand or --contract'
+                'db upgrade: +N is a number of revisions of one branch: name it with --expand or '
+                '--contract'
             )
         return named, MAIN, chosen
     if ':' in named:
@@ -233,7 +238,8 @@ def _range(named: str, chosen: tuple[str, ...]) -> tuple[str, Chain, tuple[str, 
     if len(branches) > 1:
         found = ', '.join(f'{one} of {branch}' for branch, one in branches.items())
         raise UsageError(
-            f'db upgrade: FROM and TO are of different branches: {found}; print one branch after the other'
+            f'db upgrade: FROM and TO are of different branches: {found}; print one branch after '
+            'the other'
         )
     for branch, revision in branches.items():
         if chosen not in {(), (branch,)}:
@@ -283,7 +289,8 @@ def _has_offline_migrations(run: Context, _arguments: argparse.Namespace) -> Exi
         print('No contract is left: nothing needs services to stop.')
         return ExitCode.DONE
     print_line(
-        f'{", ".join(pending)} must be run when no service older than {release_of(pending[-1])} runs any more.'
+        f'{", ".join(pending)} must be run when no service older than {release_of(pending[-1])} '
+        'runs any more.'
     )
     return ExitCode.CONTRACT_NEXT
 

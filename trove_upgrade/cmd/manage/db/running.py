@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What commands that change the schema have in common: patience, progress, and no word of the URL's password."""
+"""What commands that change the schema have in common: patience, progress, and no word of the URL's
+password.
+"""
 
 import argparse
 import contextlib
@@ -28,8 +30,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=numbers.seconds,
         default=_DEFAULTS.lock_seconds,
         metavar='SECONDS',
-        help='how long a statement waits for a lock of a table, while all other queries of it wait behind (default: '
-        '%(default)g); it is tried again after a pause',
+        help='how long a statement waits for a lock of a table, while all other queries of it '
+        'wait behind (default: %(default)g); it is tried again after a pause',
     )
 
 

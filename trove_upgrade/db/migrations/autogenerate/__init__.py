@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes revisions: empty ones, or what has changed in the models, divided between expand, data migration and contract."""
+"""Writes revisions: empty ones, or what has changed in the models, divided between expand, data
+migration and contract.
+"""
 
 from collections.abc import Sequence
 
@@ -24,7 +26,8 @@ def autogenerate(
     release: str | None = None,
     branches: Sequence[str] = BRANCHES,
 ) -> Written:
-    """Compare the models with a database that is at the chain's heads, and write what leads from it to them; nothing, if nothing does.
+    """Compare the models with a database that is at the chain's heads, and write what leads from it
+    to them; nothing, if nothing does.
 
     :raises SchemaOutOfOrder: the database is not at the heads; the exit code says what comes next.
     :raises RevisionNotWritten: the name of the release, or of a file, will not do.

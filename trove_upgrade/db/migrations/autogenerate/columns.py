@@ -21,7 +21,9 @@ _LONGEST_NAME = 63  # PostgreSQL's; MySQL has 64
 
 
 def variant(column: sa.Column[Any], **changes: Any) -> sa.Column[Any]:
-    """The column by itself, without keys and constraints, and with another `type_`, `nullable`, `server_default` or `comment`."""
+    """The column by itself, without keys and constraints, and with another `type_`, `nullable`,
+    `server_default` or `comment`.
+    """
     values = {
         'nullable': column.nullable,
         'server_default': column.server_default,
@@ -127,7 +129,9 @@ class Changed:
 
     @classmethod
     def of(cls, operation: ops.AlterColumnOp, comparison: Comparison) -> 'Changed':
-        """`existing_*` are as the server describes them; the revisions' own words are preferred, as they are good on every server."""
+        """`existing_*` are as the server describes them; the revisions' own words are preferred, as
+        they are good on every server.
+        """
         model = comparison.metadata.tables[operation.table_name].c[operation.column_name]
         before = known(comparison.before, operation.table_name, operation.column_name)
         retyped = operation.modify_type is not None
@@ -207,7 +211,9 @@ def name_of(operation: ops.DropIndexOp | ops.DropConstraintOp) -> Any:
 
 
 def named(constraint: Any, table: str) -> Any:
-    """A constraint that the models leave nameless gets a name, without which nobody can see whether it is there."""
+    """A constraint that the models leave nameless gets a name, without which nobody can see whether
+    it is there.
+    """
     if not isinstance(constraint.name, str):
         prefix = {sa.UniqueConstraint: 'uq', sa.ForeignKeyConstraint: 'fk'}.get(
             type(constraint), 'ck'

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is different between the models and a database: our tables alone, whatever else stands beside them."""
+"""What is different between the models and a database: our tables alone, whatever else stands
+beside them.
+"""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -43,7 +45,8 @@ class Comparison:
 def compare(connection: sa.Connection, metadata: sa.MetaData, chain: Chain) -> Comparison:
     """Of a database that is at the chain's heads.
 
-    A table belongs to us if a revision has made it; one that has left the models is a difference, one of another project never is.
+    A table belongs to us if a revision has made it; one that has left the models is a difference,
+    one of another project never is.
     """
     before = schema_at(chain, history(chain, ''))
     inspector = sa.inspect(connection)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data migrations as Python: batches and conditions are written out, what a value becomes is left to whoever knows it."""
+"""Data migrations as Python: batches and conditions are written out, what a value becomes is left
+to whoever knows it.
+"""
 
 import textwrap
 from collections.abc import Sequence
@@ -74,7 +76,9 @@ def module(
     after: str,
     before: str,
 ) -> str:
-    """The file of one migration, for one table as it was before and as it is wanted; complete where a column is merely copied."""
+    """The file of one migration, for one table as it was before and as it is wanted; complete where
+    a column is merely copied.
+    """
     names = [column.name for column in table.primary_key.columns]
     written = [one.column for one in rows if one.column]
     columns = list(dict.fromkeys([*names, *written, *(one.source for one in rows if one.source)]))
@@ -87,7 +91,10 @@ def module(
     if any(one.work is Work.COPY for one in rows):
         renderer.needs('from trove_upgrade.db.migrations.data.differing import Differs')
     todo = [
-        f'Add {class_name(name)}() to MIGRATIONS in trove_upgrade/db/migrations/data/__init__.py, and test it.'
+        (
+            f'Add {class_name(name)}() to MIGRATIONS in trove_upgrade/db/migrations/data/__init__.py, '
+            'and test it.'
+        )
     ]
     if any(one.work is not Work.COPY for one in rows):
         todo.insert(0, 'Fill in what raises NotImplementedError.')
@@ -131,7 +138,8 @@ def _condition(rows: Sequence[Rows]) -> list[str]:
         elif one.work is Work.COPY:
             new, old = f'_TABLE.c[{one.column!r}]', f'_TABLE.c[{one.source!r}]'
             lines += _comment(
-                'Services write both columns until the contract; where they differ, one of the release before has written.'
+                'Services write both columns until the contract; where they differ, one of the '
+                'release before has written.'
             )
             parts.append(f'Differs({new}, {old})')
         else:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a change of the models becomes: pieces of an expand and of a contract, and what is to be done to rows between them."""
+"""What a change of the models becomes: pieces of an expand and of a contract, and what is to be
+done to rows between them.
+"""
 
 import dataclasses
 import enum

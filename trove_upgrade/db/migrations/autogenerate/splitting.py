@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Divides a change of the models between the branches.
 
-Into expand goes what a service of the release before does not notice; into contract what it would fail over.  What old rows stand
-against needs both, and a data migration in between.
+Into expand goes what a service of the release before does not notice; into contract what it would
+fail over.  What old rows stand against needs both, and a data migration in between.
 """
 
 from collections.abc import Callable, Sequence
@@ -109,7 +109,8 @@ class _Splitter:
             Place.DROP_TABLE,
             'ensure_no_table',
             operation.table_name,
-            comment=f'Its rows are lost. If another table follows {operation.table_name}, a data migration must have copied them.',
+            comment=f'Its rows are lost. If another table follows {operation.table_name}, a data '
+            'migration must have copied them.',
         )
 
     def _add_column(self, operation: ops.AddColumnOp) -> None:
@@ -128,8 +129,9 @@ class _Splitter:
         )
         if former is not None:
             comment = (
-                f'This looks like {former} under a new name. If so: until the contract services of this release write both and read '
-                f'{former}. If not: change the data migration to what {column.name} needs, or remove it.'
+                f'This looks like {former} under a new name. If so: until the contract services of '
+                f'this release write both and read {former}. If not: change the data migration to '
+                f'what {column.name} needs, or remove it.'
             )
             why, work = f'{column.name} follows {former}, which the contract drops', Work.COPY
         self._add(
@@ -166,8 +168,9 @@ class _Splitter:
                 'ensure_nullable',
                 table,
                 columns.variant(column, nullable=True),
-                comment=f'Services of this release leave {name} out. If those of the release before cannot read NULL, go on writing it '
-                'until the contract, and take this line out.',
+                comment=f'Services of this release leave {name} out. If those of the release '
+                'before cannot read NULL, go on writing it until the contract, and take '
+                'this line out.',
             )
         self._add(self._contract, Place.DROP_COLUMN, 'ensure_no_column', table, name)
 
@@ -187,7 +190,8 @@ class _Splitter:
         if changed.tightens:
             self._note(
                 self._expand,
-                f'{table}.{wanted.name} stays nullable: services of the release before may write NULL.',
+                f'{table}.{wanted.name} stays nullable: services of the release before may write '
+                'NULL.',
             )
             self._needs_rows(
                 table, wanted.name, f'{wanted.name} becomes NOT NULL in the contract', Work.FILL
@@ -209,15 +213,17 @@ class _Splitter:
         name = changed.wanted.name
         self._note(
             self._expand,
-            f'{table}.{name} stays {changed.former_type}: services of the release before write that. The contract converts '
-            'it in place, which may write every row anew; for a big table add a second column of the new type here, copy '
-            'in the data migration, and drop the first in the contract.',
+            f'{table}.{name} stays {changed.former_type}: services of the release before write '
+            'that. The contract converts it in place, which may write every row anew; for a big '
+            'table add a second column of the new type here, copy in the data migration, and '
+            'drop the first in the contract.',
         )
         kind = changed.wanted.type
         if isinstance(kind, sa.Enum) and kind.name:
             what = (
-                f'On PostgreSQL {kind.name}, of {table}.{name}, is a type of its own, which the contract leaves as it is: add what is new in '
-                f'it by hand (ALTER TYPE {kind.name} ADD VALUE ...), in expand, on PostgreSQL alone.'
+                f'On PostgreSQL {kind.name}, of {table}.{name}, is a type of its own, which the '
+                f'contract leaves as it is: add what is new in it by hand (ALTER TYPE {kind.name} '
+                'ADD VALUE ...), in expand, on PostgreSQL alone.'
             )
             self._note(self._expand, what)
             self._warnings.append(what)
@@ -237,7 +243,8 @@ class _Splitter:
                 server_default=changed.between.server_default,
             ),
             using=changed.using,
-            comment=f'Services of this release must read and write {changed.former_type} until here.',
+            comment=f'Services of this release must read and write {changed.former_type} until '
+            'here.',
         )
 
     def _create_index(self, operation: ops.CreateIndexOp) -> None:
@@ -257,8 +264,9 @@ class _Splitter:
         else:
             self._note(
                 self._expand,
-                f'Index {index.name} keeps its name, so that it is made in the contract, after the former one has gone; under '
-                'a new name it would be made here, and no query would do without.',
+                f'Index {index.name} keeps its name, so that it is made in the contract, after the '
+                'former one has gone; under a new name it would be made here, and no query would '
+                'do without.',
             )
         self._add(self._contract, Place.INDEX, 'ensure_index_online', index)
 
@@ -266,7 +274,8 @@ class _Splitter:
         words = ', '.join(names)
         self._note(
             self._expand,
-            f'({words}) of {table} is not made unique here: services of the release before may write what is double.',
+            f'({words}) of {table} is not made unique here: services of the release before may '
+            'write what is double.',
         )
         self._needs_rows(
             table,
@@ -316,7 +325,8 @@ class _Splitter:
             place = Place.FOREIGN_KEY
             self._note(
                 self._expand,
-                f'Foreign key {constraint.name} of {table} is not made here: services of the release before may break it.',
+                f'Foreign key {constraint.name} of {table} is not made here: services of the '
+                'release before may break it.',
             )
             self._needs_rows(
                 table,
@@ -327,12 +337,14 @@ class _Splitter:
         elif isinstance(constraint, sa.CheckConstraint):
             self._note(
                 self._expand,
-                f'Check {constraint.name} of {table} is not made here: services of the release before may break it.',
+                f'Check {constraint.name} of {table} is not made here: services of the release '
+                'before may break it.',
             )
             self._needs_rows(
                 table,
                 '',
-                f'check {constraint.name} is made in the contract: each row must pass {constraint.sqltext}',
+                f'check {constraint.name} is made in the contract: each row must pass '
+                f'{constraint.sqltext}',
             )
         else:
             self._not_understood(operation)
@@ -370,8 +382,8 @@ class _Splitter:
         what = f'The primary key of {change.table_name} becomes {wanted}; it was {former}.'
         self._note(
             self._expand,
-            f'{what} The table would be built anew while all others wait: make a second table with the new key here, which '
-            'services of this release write as well.',
+            f'{what} The table would be built anew while all others wait: make a second table with '
+            'the new key here, which services of this release write as well.',
         )
         self._needs_rows(
             change.table_name,

@@ -143,7 +143,9 @@ def write_split(
 
 
 def _with_new_release(tree: Tree, release: str, branches: Sequence[str]) -> list[str]:
-    """A release has a revision in each branch from its beginning, so that "at release X" can be said of both."""
+    """A release has a revision in each branch from its beginning, so that "at release X" can be
+    said of both.
+    """
     is_new = release not in tree.chain.releases()
     return [branch for branch in BRANCHES if is_new or branch in branches]
 
@@ -238,14 +240,19 @@ def _write_all(files: Mapping[pathlib.Path, str]) -> None:
 
 def _to_do(ids: Mapping[str, str], data: Mapping[pathlib.Path, str]) -> list[str]:
     found = [
-        f'Fill in {path.name} and add {data_rendering.class_name(path.stem)}() to MIGRATIONS in data/__init__.py.'
+        f'Fill in {path.name} and add {data_rendering.class_name(path.stem)}() to MIGRATIONS in '
+        'data/__init__.py.'
         for path in data
     ]
     found += [
-        f'Write check_{revision} in tests/functional/schema/revision_checks.py: what must be true after it.'
+        f'Write check_{revision} in tests/functional/schema/revision_checks.py: what must be true '
+        'after it.'
         for revision in ids.values()
     ]
     return [
         *found,
-        'Read what was written, then run "trove-upgrade-manage db lint" and "trove-upgrade-manage db plan".',
+        (
+            'Read what was written, then run "trove-upgrade-manage db lint" and "trove-upgrade-manage '
+            'db plan".'
+        ),
     ]

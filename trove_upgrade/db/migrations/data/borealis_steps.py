@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The history of steps, from the JSON column of instance_upgrades into rows of instance_upgrade_steps.
+"""The history of steps, from the JSON column of instance_upgrades into rows of
+instance_upgrade_steps.
 
-A row waits while `steps_at` is not its `updated_at`: never copied, or written since by a service of aurora, which knows
-neither.  A batch holds the upgrades' rows while it copies them, so that a service that writes one waits for the batch, or the batch
-for it.  Names and tables are of this release for ever: what the code reads and writes may move on.
+A row waits while `steps_at` is not its `updated_at`: never copied, or written since by a service of
+aurora, which knows neither.  A batch holds the upgrades' rows while it copies them, so that a
+service that writes one waits for the batch, or the batch for it.  Names and tables are of this
+release for ever: what the code reads and writes may move on.
 """
 
 import datetime
@@ -44,8 +46,8 @@ _steps = sa.table(
 )
 
 _PENDING = sa.or_(_upgrades.c.steps_at.is_(None), _upgrades.c.steps_at != _upgrades.c.updated_at)
-# by windows of the key: asked for the next rows that wait, PostgreSQL reads and sorts the whole table, as it has no statistics of a
-# column that is new
+# by windows of the key: asked for the next rows that wait, PostgreSQL reads and sorts the whole
+# table, as it has no statistics of a column that is new
 _WINDOW_END = (
     sa.select(_upgrades.c.id)
     .where(_upgrades.c.id > sa.bindparam('cursor'))
@@ -73,14 +75,17 @@ _HAS_SOME = (
 )
 _FORGET = sa.delete(_steps).where(_steps.c.upgrade_id.in_(_OF_THESE))
 _INSERT_DOCUMENT = sa.text(
-    'INSERT INTO instance_upgrade_steps (upgrade_id, position, attempt, step, started_at, ended_at, runs, outcome, percent, message) '
-    'SELECT upgrade_id, position, attempt, step, started_at, ended_at, runs, outcome, percent, message '
-    'FROM json_to_recordset(CAST(:document AS json)) AS given (upgrade_id text, position integer, attempt integer, step text, '
-    'started_at timestamp, ended_at timestamp, runs integer, outcome text, percent integer, message text)'
+    'INSERT INTO instance_upgrade_steps (upgrade_id, position, attempt, step, started_at, '
+    'ended_at, runs, outcome, percent, message) SELECT upgrade_id, position, attempt, step, '
+    'started_at, ended_at, runs, outcome, percent, message FROM json_to_recordset(CAST(:document '
+    'AS json)) AS given (upgrade_id text, position integer, attempt integer, step text, '
+    'started_at timestamp, ended_at timestamp, runs integer, outcome text, percent integer, '
+    'message text)'
 )
 _NAMES = tuple(column.name for column in _steps.c)
 _INSERT_TUPLES = (
-    f'INSERT INTO instance_upgrade_steps ({", ".join(_NAMES)}) '  # in the drivers' form, which they make one statement of
+    # in the drivers' form, which they make one statement of
+    f'INSERT INTO instance_upgrade_steps ({", ".join(_NAMES)}) '
     f'VALUES ({", ".join(["%s"] * len(_NAMES))})'
 )
 _COPIED = (
@@ -89,7 +94,8 @@ _COPIED = (
     .values(steps_at=_upgrades.c.updated_at)
 )
 
-#: Rows of a window where none waited in the one before, and how many such windows a batch passes over: some 100 ms.
+#: Rows of a window where none waited in the one before, and how many such windows a batch passes
+#: over: some 100 ms.
 _WINDOW_ROWS, _WINDOWS = 5000, 8
 
 #: Damaged rows that an error names.
@@ -128,7 +134,8 @@ class BorealisSteps:
         )
 
     def run_batch(self, connection: sa.Connection, cursor: str, limit: int) -> Batch:
-        """A damaged row is passed over, and stays pending, so that it keeps no other from being copied.
+        """A damaged row is passed over, and stays pending, so that it keeps no other from being
+        copied.
 
         :raises DataMigrationBadRow: all that is left is damaged.
         """
@@ -152,7 +159,9 @@ class BorealisSteps:
 
 
 def _has_column(connection: sa.Connection) -> bool:
-    """Not in a contract that was killed between its two statements: then all had been copied, and `steps_at` is written no more."""
+    """Not in a contract that was killed between its two statements: then all had been copied, and
+    `steps_at` is written no more.
+    """
     return 'steps' in {
         column['name'] for column in sa.inspect(connection).get_columns(_upgrades.name)
     }
@@ -161,7 +170,9 @@ def _has_column(connection: sa.Connection) -> bool:
 def _next(
     connection: sa.Connection, cursor: str, limit: int, window: int, *, locked: bool
 ) -> tuple[Sequence[Any], str]:
-    """At most `limit` rows that wait, of the next `window`, and where to look on; that is `cursor` at the table's end."""
+    """At most `limit` rows that wait, of the next `window`, and where to look on; that is `cursor`
+    at the table's end.
+    """
     last = connection.execute(
         _WINDOW_END, {'cursor': cursor, 'before': window - 1}
     ).scalar_one_or_none()
@@ -201,7 +212,9 @@ def _without(found: Sequence[Any], plain: Sequence[str]) -> Sequence[Any]:
 
 
 def _insert(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
-    """PostgreSQL takes one document sooner than a thousand VALUES; MySQL's driver is fastest with tuples."""
+    """PostgreSQL takes one document sooner than a thousand VALUES; MySQL's driver is fastest with
+    tuples.
+    """
     if connection.dialect.name == 'postgresql':
         connection.execute(_INSERT_DOCUMENT, {'document': json.dumps(rows, default=str)})
     elif connection.dialect.name in {'mysql', 'mariadb'}:
@@ -226,7 +239,9 @@ def _convert(found: Sequence[Any]) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def _require_a_good_one(connection: sa.Connection) -> None:
-    """:raises DataMigrationBadRow: from the start of the table to its end nothing that waits can be copied."""
+    """:raises DataMigrationBadRow: from the start of the table to its end nothing that waits can be
+    copied.
+    """
     bad: list[str] = []
     cursor = ''
     while True:
@@ -253,7 +268,8 @@ def _require_a_good_one(connection: sa.Connection) -> None:
 def history_of(upgrade_id: str, text: str) -> list[dict[str, Any]]:
     """Rows of one upgrade; keys that nobody knows are dropped, as every reader does.
 
-    :raises Damaged: it is not a list of steps, each with a name, an attempt and a time in UTC or with an offset.
+    :raises Damaged: it is not a list of steps, each with a name, an attempt and a time in UTC or
+        with an offset.
     """
     if text == '[]':
         return []

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Histories that the server itself can make rows of, without their way through this process: twice as fast.
+"""Histories that the server itself can make rows of, without their way through this process: twice
+as fast.
 
-That is left to it only where nothing can be understood in two ways: text of exactly the form that services of aurora write, with
-messages of plain characters.  Everything else, and all that may be damaged, is read here.
+That is left to it only where nothing can be understood in two ways: text of exactly the form that
+services of aurora write, with messages of plain characters.  Everything else, and all that may be
+damaged, is read here.
 """
 
 import datetime
@@ -24,27 +26,32 @@ _PLAIN = re.compile(rf'\[{_ENTRY}(?:,{_ENTRY})*\]', re.ASCII)
 _DATE = re.compile(r'_at":"(.{10})')
 
 _INTO = (
-    'INSERT INTO instance_upgrade_steps (upgrade_id, position, attempt, step, started_at, ended_at, runs, outcome, percent, message) '
-    'SELECT upgrades.id, entry.place - 1, entry.attempt, entry.step, {started_at}, {ended_at}, entry.runs, entry.outcome, entry.percent, '
-    'entry.message FROM instance_upgrades AS upgrades CROSS JOIN {entries} WHERE upgrades.id IN :ids'
+    'INSERT INTO instance_upgrade_steps (upgrade_id, position, attempt, step, started_at, '
+    'ended_at, runs, outcome, percent, message) SELECT upgrades.id, entry.place - 1, '
+    'entry.attempt, entry.step, {started_at}, {ended_at}, entry.runs, entry.outcome, '
+    'entry.percent, entry.message FROM instance_upgrades AS upgrades CROSS JOIN {entries} WHERE '
+    'upgrades.id IN :ids'
 )
 _OF_THESE: sa.BindParameter[Any] = sa.bindparam('ids', expanding=True)
 _POSTGRESQL = sa.text(
     _INTO.format(
         started_at="CAST(REPLACE(entry.started_at, '+00:00', '') AS timestamp)",
         ended_at="CAST(REPLACE(entry.ended_at, '+00:00', '') AS timestamp)",
-        entries='LATERAL ROWS FROM (json_to_recordset(CAST(upgrades.steps AS json)) AS (attempt integer, step text, started_at text, ended_at text, '
-        'runs integer, outcome text, percent integer, message text)) WITH ORDINALITY '
-        'AS entry (attempt, step, started_at, ended_at, runs, outcome, percent, message, place)',
+        entries='LATERAL ROWS FROM (json_to_recordset(CAST(upgrades.steps AS json)) AS (attempt '
+        'integer, step text, started_at text, ended_at text, runs integer, outcome text, '
+        'percent integer, message text)) WITH ORDINALITY AS entry (attempt, step, '
+        'started_at, ended_at, runs, outcome, percent, message, place)',
     )
 ).bindparams(_OF_THESE)
 _MYSQL = sa.text(
     _INTO.format(
         started_at="REPLACE(entry.started_at, '+00:00', '')",
         ended_at="REPLACE(entry.ended_at, '+00:00', '')",
-        entries="JSON_TABLE(upgrades.steps, '$[*]' COLUMNS (place FOR ORDINALITY, attempt INT PATH '$.attempt', step VARCHAR(16) PATH '$.step', "
-        "started_at VARCHAR(32) PATH '$.started_at', ended_at VARCHAR(32) PATH '$.ended_at', runs INT PATH '$.runs', "
-        "outcome VARCHAR(16) PATH '$.outcome', percent INT PATH '$.percent', message TEXT PATH '$.message')) AS entry",
+        entries="JSON_TABLE(upgrades.steps, '$[*]' COLUMNS (place FOR ORDINALITY, attempt INT "
+        "PATH '$.attempt', step VARCHAR(16) PATH '$.step', started_at VARCHAR(32) PATH "
+        "'$.started_at', ended_at VARCHAR(32) PATH '$.ended_at', runs INT PATH '$.runs', "
+        "outcome VARCHAR(16) PATH '$.outcome', percent INT PATH '$.percent', message "
+        "TEXT PATH '$.message')) AS entry",
     )
 ).bindparams(_OF_THESE)
 
@@ -79,7 +86,9 @@ def _is_date(text: str) -> bool:
 
 
 def unfold(connection: sa.Connection, upgrade_ids: list[str]) -> None:
-    """Insert the rows of histories that are plain, none of which has a row; the caller holds the upgrades."""
+    """Insert the rows of histories that are plain, none of which has a row; the caller holds the
+    upgrades.
+    """
     connection.execute(
         _POSTGRESQL if connection.dialect.name == 'postgresql' else _MYSQL, {'ids': upgrade_ids}
     )

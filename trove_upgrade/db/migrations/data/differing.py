@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether two columns of a row hold the same, so that a copy can be told from one that an older service has made stale."""
+"""Whether two columns of a row hold the same, so that a copy can be told from one that an older
+service has made stale.
+"""
 
 from typing import Any
 
@@ -11,7 +13,8 @@ from sqlalchemy.sql import expression
 class Differs(expression.FunctionElement[bool]):
     """True where one is NULL and the other is not, or where any byte differs.
 
-    `!=` says neither: it is never true of NULL, and 'Prod' equals 'prod' in MariaDB's usual collations.
+    `!=` says neither: it is never true of NULL, and 'Prod' equals 'prod' in MariaDB's usual
+    collations.
     """
 
     type = sa.Boolean()

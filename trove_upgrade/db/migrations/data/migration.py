@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a data migration is: rows that one release's expand has left to do, worked off in small transactions."""
+"""What a data migration is: rows that one release's expand has left to do, worked off in small
+transactions.
+"""
 
 import dataclasses
 from typing import Protocol
@@ -22,12 +24,15 @@ class Batch:
 class DataMigration(Protocol):
     """One kind of change to many rows, that may be stopped and carried on at any batch.
 
-    What it does to a row must be right however often it is done: services of the release before still write.
+    What it does to a row must be right however often it is done: services of the release before
+    still write.
     """
 
     @property
     def name(self) -> str:
-        """What the operator calls it, at most 64 characters: `borealis_steps`.  Never changed once released."""
+        """What the operator calls it, at most 64 characters: `borealis_steps`.  Never changed once
+        released.
+        """
 
     @property
     def after(self) -> str:
@@ -35,7 +40,9 @@ class DataMigration(Protocol):
 
     @property
     def before(self) -> str:
-        """The contract revision that may only run when no row is left; once that has been run, nothing is asked any more."""
+        """The contract revision that may only run when no row is left; once that has been run,
+        nothing is asked any more.
+        """
 
     def pending(self, connection: sa.Connection) -> int:
         """How many rows are left, counted: it may read the whole table."""
@@ -44,7 +51,8 @@ class DataMigration(Protocol):
         """Whether there is one row left.  Cheap where there is."""
 
     def run_batch(self, connection: sa.Connection, cursor: str, limit: int) -> Batch:
-        """Look at no more than `limit` rows behind `cursor` that need work, in the caller's transaction.
+        """Look at no more than `limit` rows behind `cursor` that need work, in the caller's
+        transaction.
 
         It neither commits nor rolls back: the cursor is saved in the same transaction as the rows.
         """

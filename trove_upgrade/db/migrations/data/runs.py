@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs data migrations, batch by batch, so that a run can be killed at any moment and several may work at once.
+"""Runs data migrations, batch by batch, so that a run can be killed at any moment and several may
+work at once.
 
-A batch is one transaction: it takes the migration's row where the cursor is still the one that was read, changes the rows, and saves
-cursor and counts.  So a batch and its bookkeeping happen together or not at all, and whoever comes second for the same batch matches
-no row, reads again and takes the next one.
+A batch is one transaction: it takes the migration's row where the cursor is still the one that was
+read, changes the rows, and saves cursor and counts.  So a batch and its bookkeeping happen together
+or not at all, and whoever comes second for the same batch matches no row, reads again and takes the
+next one.
 """
 
 import dataclasses
@@ -22,25 +24,32 @@ from trove_upgrade.db.migrations.data.states import Row, State
 
 Result = TypeVar('Result')
 
-#: Rows per transaction unless told: some 100 ms of work, which is how long a service may wait for one of them.
+#: Rows per transaction unless told: some 100 ms of work, which is how long a service may wait for
+#: one of them.
 BATCH_SIZE = 1000
 
-#: Between two tries at a batch whose locks others held: they hold them for one transaction of a service, or one batch.
+#: Between two tries at a batch whose locks others held: they hold them for one transaction of a
+#: service, or one batch.
 _BACKOFF = lock_waits.Backoff(first_seconds=0.05, longest_seconds=5.0, budget_seconds=300.0)
 
-#: Whole passes of one run.  Each finds what was written behind the cursor meanwhile; a fifth would hardly find less.
+#: Whole passes of one run.  Each finds what was written behind the cursor meanwhile; a fifth would
+#: hardly find less.
 _PASSES = 4
 
-#: How long a batch waits for one locked row, while services may wait for the rows that it has changed already.
+#: How long a batch waits for one locked row, while services may wait for the rows that it has
+#: changed already.
 _LOCK_SECONDS = 1.0
 
-#: The rate looks back that far, so that a night that was slow does not spoil the morning's estimate.
+#: The rate looks back that far, so that a night that was slow does not spoil the morning's
+#: estimate.
 _RATE_SECONDS = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """Where a migration is after a batch; the counts are of all runs together, as they are persisted."""
+    """Where a migration is after a batch; the counts are of all runs together, as they are
+    persisted.
+    """
 
     name: str
     found: int  #: rows looked at that needed work
@@ -99,11 +108,14 @@ class DataRuns:
         before_batch: Callable[[], None] = lambda: None,
         waiting: Callable[[str], None] = lambda _line: None,
     ) -> Progress:
-        """To its end, or to `max_count` rows.  Its expand has been run and its contract has not: see `states.may_run`.
+        """To its end, or to `max_count` rows.  Its expand has been run and its contract has not:
+        see `states.may_run`.
 
-        Not `finished` where rows are left: `max_count` was reached, or services of the release before go on writing such rows.
+        Not `finished` where rows are left: `max_count` was reached, or services of the release
+        before go on writing such rows.
 
-        :raises SchemaLocked: other transactions held the rows of a batch for minutes; what was done before stays.
+        :raises SchemaLocked: other transactions held the rows of a batch for minutes; what was done
+            before stays.
         :raises DataMigrationStuck: a fault of the migration.
         """
         with (
@@ -128,9 +140,11 @@ class DataRuns:
         max_count: int | None = None,
         **how: Any,
     ) -> list[Progress]:
-        """Each that is needed, in order; `how` as `run` takes it, `max_count` for all of them together.
+        """Each that is needed, in order; `how` as `run` takes it, `max_count` for all of them
+        together.
 
-        :raises SchemaOutOfOrder: the expand of one of them has not been run (exit code 3); none was begun.
+        :raises SchemaOutOfOrder: the expand of one of them has not been run (exit code 3); none was
+            begun.
         """
         needed = [
             migration for migration in migrations if states.may_run(migration, done_revisions)
@@ -248,7 +262,9 @@ class _Run:
         )
 
     def _begin(self) -> tuple[Row, int]:
-        """The row, from the start again where it was finished and is not any more; and how many rows are left."""
+        """The row, from the start again where it was finished and is not any more; and how many
+        rows are left.
+        """
         states.ensure_row(self._connection, self._migration.name)
         with self._connection.begin():
             left = self._migration.pending(self._connection)
@@ -262,7 +278,9 @@ class _Run:
             return self._row(), left
 
     def _batch(self) -> tuple[Row, Batch | None]:
-        """One transaction.  Without a batch where somebody else took it, or has finished everything."""
+        """One transaction.  Without a batch where somebody else took it, or has finished
+        everything.
+        """
         connection = self._connection
         with connection.begin():
             seen = self._row()
@@ -292,7 +310,9 @@ class _Run:
         return bool(self._connection.execute(claim).rowcount)
 
     def _end_pass(self, row: Row) -> None:
-        """No row is left behind the cursor; before it, services of the release before may have written some."""
+        """No row is left behind the cursor; before it, services of the release before may have
+        written some.
+        """
         if not self._migration.is_pending(self._connection):
             self._connection.execute(
                 self._update(completed_at=columns.now(), updated_at=columns.now())
@@ -331,7 +351,9 @@ class _Run:
         self._looked_at, self._done_seen = self._clock.monotonic(), row.done
 
     def _rate(self, row: Row, batch: Batch) -> float | None:
-        """Rows per second of all runners together: what was done since this one looked last, weighed with what was known."""
+        """Rows per second of all runners together: what was done since this one looked last,
+        weighed with what was known.
+        """
         seconds = self._clock.monotonic() - self._looked_at
         rows = row.done + batch.done - self._done_seen
         former = min(row.done / row.rate, _RATE_SECONDS) if row.rate else 0.0

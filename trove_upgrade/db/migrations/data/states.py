@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far each data migration is: its row in `upgrade_data_migrations`, and what that means to an operator."""
+"""How far each data migration is: its row in `upgrade_data_migrations`, and what that means to an
+operator.
+"""
 
 import dataclasses
 import datetime
@@ -21,7 +23,8 @@ class Standing(enum.StrEnum):
     """What `db data list` shows."""
 
     NOT_STARTED = 'not started'  #: rows wait, or will once the expand has been run
-    RUNNING = 'running'  #: has begun and has not come to its end; `updated` tells whether somebody is at work
+    #: has begun and has not come to its end; `updated` tells whether somebody is at work
+    RUNNING = 'running'
     FINISHED = 'finished'  #: no row is left
     PENDING_AGAIN = (
         'pending again'  #: was finished; services of the release before have written since
@@ -62,7 +65,10 @@ def may_run(migration: DataMigration, done_revisions: Collection[str]) -> bool:
     if migration.before in done_revisions:
         return False
     if migration.after not in done_revisions:
-        found = f'data migration {migration.name} needs revision {migration.after}, which has not been run'
+        found = (
+            f'data migration {migration.name} needs revision {migration.after}, which has not '
+            'been run'
+        )
         raise errors.SchemaOutOfOrder(
             exit_code=ExitCode.EXPAND_NEXT, asked='data run', found=found, next='expand'
         )
@@ -70,7 +76,9 @@ def may_run(migration: DataMigration, done_revisions: Collection[str]) -> bool:
 
 
 def ensure_row(connection: sa.Connection, name: str) -> None:
-    """Insert the row at the start of everything, in a transaction of its own; of several that try at once, one does."""
+    """Insert the row at the start of everything, in a transaction of its own; of several that try
+    at once, one does.
+    """
     values = {
         'name': name,
         'cursor': '',

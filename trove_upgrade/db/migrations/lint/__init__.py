@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Refuses revisions that are not safe while services run.
 
-Each rule is a small function in the module of its group; `RULES` is all of them.  They are explained in doc/source/reference/lint.rst.
+Each rule is a small function in the module of its group; `RULES` is all of them.  They are
+explained in doc/source/reference/lint.rst.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,7 +35,8 @@ __all__ = ['RULES', 'Finding', 'Rule', 'lint']
 
 
 def lint(chain: Chain, revisions: Sequence[str] | None = None) -> list[Finding]:
-    """What stands against these revisions (all of the chain, if none are named), without what they waive.
+    """What stands against these revisions (all of the chain, if none are named), without what they
+    waive.
 
     Needs no database.  Not safe beside another thread that runs migrations: `recording` says why.
     """

@@ -82,7 +82,8 @@ def _online_only(subject: Subject) -> Iterator[Hit]:
 RULES = (
     Rule(
         'DEPENDS_ON',
-        'Alembic removes the row of the branch that is depended upon from the version table, and nobody can tell any more what has been run.',
+        'Alembic removes the row of the branch that is depended upon from the version table, and '
+        'nobody can tell any more what has been run.',
         'Leave it away: all expands are run before any contract.',
         _depends_on,
     ),
@@ -100,19 +101,24 @@ RULES = (
     ),
     Rule(
         'UNCLASSIFIED_SQL',
-        'What is not understood is not judged: neither its locks nor what it does to services of the release before.',
-        'Use the functions of ops, or statements of one kind each; else waive this rule and say what the statement does.',
+        'What is not understood is not judged: neither its locks nor what it does to services of '
+        'the release before.',
+        'Use the functions of ops, or statements of one kind each; else waive this rule and say '
+        'what the statement does.',
         _unclassified,
     ),
     Rule(
         'NOT_RENDERED',
-        'An administrator who runs the SQL himself does not get it, the plan does not show it, and the other rules do not see it.',
-        'Look into the database only through the functions of ops, which print everything where there is none.',
+        'An administrator who runs the SQL himself does not get it, the plan does not show it, '
+        'and the other rules do not see it.',
+        'Look into the database only through the functions of ops, which print everything where '
+        'there is none.',
         _not_rendered,
     ),
     Rule(
         'ONLINE_ONLY',
-        'What is printed is what is judged here, shown by the plan, and run by an administrator who runs the SQL himself.',
+        'What is printed is what is judged here, shown by the plan, and run by an administrator '
+        'who runs the SQL himself.',
         'Let the functions of ops look into the database; rows are for data migrations.',
         _online_only,
     ),

@@ -65,19 +65,24 @@ def _primary_key_changed(subject: Subject) -> Iterator[Hit]:
 RULES = (
     Rule(
         'TYPE_NARROWED',
-        'A row that does not fit makes the statement fail half way, and services of the release before go on writing such rows.',
-        'Add a second column of the new type, let a data migration copy, and drop the first in the contract.',
+        'A row that does not fit makes the statement fail half way, and services of the release '
+        'before go on writing such rows.',
+        'Add a second column of the new type, let a data migration copy, and drop the first in '
+        'the contract.',
         _narrowed,
     ),
     Rule(
         'TYPE_CHANGED',
-        'Servers write every row anew while writers wait, and services of the release before send the former kind of value.',
-        'Add a second column of the new type, let a data migration copy, and drop the first in the contract.',
+        'Servers write every row anew while writers wait, and services of the release before send '
+        'the former kind of value.',
+        'Add a second column of the new type, let a data migration copy, and drop the first in '
+        'the contract.',
         _changed,
     ),
     Rule(
         'NULLABLE_TIGHTENED',
-        'Rows with NULL make the statement fail, and services of the release before go on writing NULL.',
+        'Rows with NULL make the statement fail, and services of the release before go on writing '
+        'NULL.',
         'Let a data migration fill what is NULL, and set NOT NULL in the contract.',
         _tightened,
     ),
@@ -89,8 +94,10 @@ RULES = (
     ),
     Rule(
         'PRIMARY_KEY_CHANGED',
-        'The table is built anew, and every other statement waits for as long as that takes; this release runs during a contract, too.',
-        'Make a second table with the new key, let a data migration copy, and drop the first in the contract.',
+        'The table is built anew, and every other statement waits for as long as that takes; this '
+        'release runs during a contract, too.',
+        'Make a second table with the new key, let a data migration copy, and drop the first in '
+        'the contract.',
         _primary_key_changed,
     ),
 )

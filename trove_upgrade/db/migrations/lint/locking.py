@@ -13,13 +13,15 @@ def _index_locks(subject: Subject) -> Iterator[Hit]:
         if seen.dialect == 'postgresql' and not seen.change.concurrently:
             yield Hit(
                 place(seen),
-                f'{seen.change.name or "an index"} is built over {seen.change.table} without CONCURRENTLY',
+                f'{seen.change.name or "an index"} is built over {seen.change.table} without '
+                'CONCURRENTLY',
                 seen,
             )
         elif seen.dialect in {'mysql', 'mariadb'} and seen.change.locks:
             yield Hit(
                 place(seen),
-                f'{seen.change.name or "an index"} is built over {seen.change.table} in a way that locks it',
+                f'{seen.change.name or "an index"} is built over {seen.change.table} in a way that '
+                'locks it',
                 seen,
             )
     for seen in subject.over_rows(
@@ -48,7 +50,8 @@ def _invalid_index(subject: Subject) -> Iterator[Hit]:
         ):
             yield Hit(
                 place(seen),
-                f'{change.name} is built CONCURRENTLY, and nothing drops what a killed build has left',
+                f'{change.name} is built CONCURRENTLY, and nothing drops what a killed build has '
+                'left',
                 seen,
             )
 
@@ -68,21 +71,23 @@ def _data_changed(subject: Subject) -> Iterator[Hit]:
 RULES = (
     Rule(
         'INDEX_LOCKS_WRITERS',
-        'Every writer of the table waits until the index is built; on PostgreSQL that is so unless it is built CONCURRENTLY.',
+        'Every writer of the table waits until the index is built; on PostgreSQL that is so '
+        'unless it is built CONCURRENTLY.',
         'Use ops.ensure_index_online, which builds it beside the writers.',
         _index_locks,
     ),
     Rule(
         'INVALID_INDEX_LEFT',
-        'A build with CONCURRENTLY that is killed leaves an index that is INVALID: it costs every write, serves no query, and IF NOT '
-        'EXISTS takes it for a finished one.',
-        'Use ops.ensure_index_online, which drops it first; in SQL of your own put DROP INDEX CONCURRENTLY IF EXISTS before.',
+        'A build with CONCURRENTLY that is killed leaves an index that is INVALID: it costs every '
+        'write, serves no query, and IF NOT EXISTS takes it for a finished one.',
+        'Use ops.ensure_index_online, which drops it first; in SQL of your own put DROP INDEX '
+        'CONCURRENTLY IF EXISTS before.',
         _invalid_index,
     ),
     Rule(
         'DATA_CHANGED',
-        'The whole table is changed in one transaction: its locks, its undo log and its replicas grow with the rows, and a killed run '
-        'begins again.',
+        'The whole table is changed in one transaction: its locks, its undo log and its replicas '
+        'grow with the rows, and a killed run begins again.',
         'Write a data migration, which works in batches beside the services.',
         _data_changed,
     ),

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a typed operation does, whatever SQL becomes of it: on SQLite a batch copies the whole table to drop one column."""
+"""What a typed operation does, whatever SQL becomes of it: on SQLite a batch copies the whole table
+to drop one column.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -12,7 +14,9 @@ from trove_upgrade.db.migrations.lint.sql import changes_of as changes_of_sql
 
 
 def changes_of(operation: ops.MigrateOperation, dialect: sa.Dialect) -> list[Change]:
-    """Everything that the operation does; one UNKNOWN for a kind of operation that another library has added."""
+    """Everything that the operation does; one UNKNOWN for a kind of operation that another library
+    has added.
+    """
     for kind, read in _OPERATIONS.items():
         if isinstance(operation, kind):
             return list(read(operation, dialect))

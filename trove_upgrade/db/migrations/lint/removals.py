@@ -21,7 +21,8 @@ def _renamed(subject: Subject) -> Iterator[Hit]:
         about = seen.change.table if is_table else place(seen)
         yield Hit(
             about,
-            f'{"table" if is_table else "column"} {about} becomes {seen.change.new_name or "another name"}',
+            f'{"table" if is_table else "column"} {about} becomes '
+            f'{seen.change.new_name or "another name"}',
             seen,
         )
 
@@ -44,14 +45,17 @@ def _index_dropped(subject: Subject) -> Iterator[Hit]:
 RULES = (
     Rule(
         'DROPPED_IN_EXPAND',
-        'Services of the release before still read and write it: every statement of theirs that names it fails.',
+        'Services of the release before still read and write it: every statement of theirs that '
+        'names it fails.',
         'Drop it in the contract, when they are gone.',
         _dropped,
     ),
     Rule(
         'RENAMED',
-        'Some service that runs knows one name only: in an expand that of the release before, in a contract that of this one.',
-        'Add the new name, let a data migration copy while both are written, and drop the old one in the contract.',
+        'Some service that runs knows one name only: in an expand that of the release before, in '
+        'a contract that of this one.',
+        'Add the new name, let a data migration copy while both are written, and drop the old one '
+        'in the contract.',
         _renamed,
     ),
     Rule(

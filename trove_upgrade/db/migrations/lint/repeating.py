@@ -70,8 +70,9 @@ def _fails(subject: Subject) -> Iterator[Hit]:
 RULES = (
     Rule(
         'NOT_REPEATABLE',
-        'A run that is killed between two statements leaves the first one done on MySQL, which has no transactions for such statements; '
-        'started again, it fails there and never comes further.',
+        'A run that is killed between two statements leaves the first one done on MySQL, which '
+        'has no transactions for such statements; started again, it fails there and never comes '
+        'further.',
         'Use the ensure_* functions of ops, which look first.',
         _not_repeatable,
     ),

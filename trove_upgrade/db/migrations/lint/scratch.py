@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A revision really run, on a database that lives in memory: killed before each of its statements, and started again.
+"""A revision really run, on a database that lives in memory: killed before each of its statements,
+and started again.
 
 SQLite stands in for MySQL here: each statement commits by itself, and nothing is undone.
 """
@@ -14,7 +15,8 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 
 _WRITES = ('CREATE', 'ALTER', 'DROP', 'INSERT', 'UPDATE', 'DELETE', 'REPLACE')
-#: A batch copies a table into one of this name; Alembic does that in one transaction on a real SQLite, and not at all elsewhere.
+#: A batch copies a table into one of this name; Alembic does that in one transaction on a real
+#: SQLite, and not at all elsewhere.
 _BATCH = '_alembic_tmp_'
 
 
@@ -23,7 +25,9 @@ class _Killed(Exception):
 
 
 def faults(before: Sequence[alembic.script.Script], script: alembic.script.Script) -> Iterator[str]:
-    """How the revision fails when it is run, run twice, or killed and started again; nothing if it does not."""
+    """How the revision fails when it is run, run twice, or killed and started again; nothing if it
+    does not.
+    """
     start = _Database(None)
     for other in before:
         if start.run(other) is not None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a statement does, read from its text.
 
-Only what revisions are made of is understood.  Whatever else there is (triggers, procedures, several statements in one) is
-UNKNOWN, and a rule asks for a word about it.
+Only what revisions are made of is understood.  Whatever else there is (triggers, procedures,
+several statements in one) is UNKNOWN, and a rule asks for a word about it.
 """
 
 import dataclasses
@@ -15,7 +15,8 @@ from trove_upgrade.db.migrations.lint.tokens import Token, Words, outside, split
 
 #: Parts of an ALTER TABLE that say how the statement itself is run.
 _MANNERS = {'ALGORITHM', 'LOCK', 'WAIT', 'NOWAIT'}
-#: Its actions that change neither rows nor what may be written.  ENGINE and ROW_FORMAT build the table anew.
+#: Its actions that change neither rows nor what may be written.  ENGINE and ROW_FORMAT build the
+#: table anew.
 _REMARKS = {'COMMENT', 'VALIDATE', 'AUTO_INCREMENT'}
 
 #: Kinds of tokens behind which anything may stand.
@@ -32,7 +33,9 @@ _QUOTING = {'SQL_MODE', 'STANDARD_CONFORMING_STRINGS'}
 
 
 def changes_of(sql: str, dialect: str = 'mysql') -> list[Change]:
-    """Everything that the statement does on this kind of server, in its order; one UNKNOWN where that is not known."""
+    """Everything that the statement does on this kind of server, in its order; one UNKNOWN where
+    that is not known.
+    """
     tokens = tokens_of(sql, dialect)
     for kind, detail in _UNREADABLE.items():
         if any(token.kind == kind for token in tokens):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One revision as the rules see it: what it does on every server, and what stands in the database when it begins."""
+"""One revision as the rules see it: what it does on every server, and what stands in the database
+when it begins.
+"""
 
 import dataclasses
 import functools
@@ -170,7 +172,9 @@ class Subject:
         return next((one.table for one in made), next(iter(known), ''))
 
     def are_new_columns(self, change: Change) -> bool:
-        """Whether one of the constraint's columns is NULL in every row that older services have written or write."""
+        """Whether one of the constraint's columns is NULL in every row that older services have
+        written or write.
+        """
         indexed = [
             seen.change.columns
             for seen in self.seen

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SQL as a row of words, as far as a reader of schema changes needs it: no grammar, no expressions."""
+"""SQL as a row of words, as far as a reader of schema changes needs it: no grammar, no
+expressions.
+"""
 
 import dataclasses
 import re
@@ -15,7 +17,9 @@ _AFTER_TABLE = {'SET', 'WHERE', 'ORDER', 'LIMIT', 'USING', 'JOIN', 'PARTITION'}
 
 
 def _grammar(*, comment: str, string: str, quoted: str, unclear: str = '') -> re.Pattern[str]:
-    """What a quotation or a comment is, each server says for itself; what is not closed is unclear, whoever reads it."""
+    """What a quotation or a comment is, each server says for itself; what is not closed is unclear,
+    whoever reads it.
+    """
     kinds = {
         'executable': r'/\*[mM]?!',
         'space': rf'[ \t\n\r\f\v]+|{comment}',
@@ -30,13 +34,15 @@ def _grammar(*, comment: str, string: str, quoted: str, unclear: str = '') -> re
     )
 
 
-#: `--` begins a comment only before a blank, and " is a string's sign unless the server is told otherwise.
+#: `--` begins a comment only before a blank, and " is a string's sign unless the server is told
+#: otherwise.
 _MYSQL = _grammar(
     comment=r'--(?=[\x00-\x20]|\Z)[^\n]*|#[^\n]*|/\*.*?\*/',
     string=_ESCAPED,
     quoted=rf'{_BACKTICKS}|"(?:[^"\\]|""|\\.)*"',
 )
-#: A comment may stand in a comment, which is not followed here; nor is a string between dollars, which may be a program.
+#: A comment may stand in a comment, which is not followed here; nor is a string between dollars,
+#: which may be a program.
 _POSTGRESQL = _grammar(
     comment=r'--[^\n\r]*|/\*(?:(?!/\*).)*?\*/',
     string=rf'[eE]{_ESCAPED}|{_PLAIN}',
@@ -54,7 +60,9 @@ class Token:
     """A word, a quoted name, a string, or a sign."""
 
     text: str  #: without the quotes of a name
-    kind: str  #: word, quoted, string, other; executable for MySQL's comment that is run, unclear for what cannot be read
+    #: word, quoted, string, other; executable for MySQL's comment that is run, unclear for what
+    #: cannot be read
+    kind: str
 
     @property
     def keyword(self) -> str:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a column of another type still takes what is written into it now.  Types are compared as the server is told them."""
+"""Whether a column of another type still takes what is written into it now.  Types are compared as
+the server is told them.
+"""
 
 import enum
 import re

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asks a server what a statement of a migration would do, without doing it to a table that is in use."""
+"""Asks a server what a statement of a migration would do, without doing it to a table that is in
+use.
+"""
 
 import contextlib
 from collections.abc import Iterator
@@ -37,7 +39,9 @@ class Probe(Protocol):
 
 
 def server_kind(engine: sa.Engine) -> str:
-    """'mariadb', 'mysql', 'postgresql' or 'sqlite': what the server is, however its URL calls it.  Connects if nobody has."""
+    """'mariadb', 'mysql', 'postgresql' or 'sqlite': what the server is, however its URL calls it.
+    Connects if nobody has.
+    """
     if engine.dialect.name in {'mysql', 'mariadb'}:
         with engine.connect() as connection:
             return 'mariadb' if getattr(connection.dialect, 'is_mariadb', False) else 'mysql'
@@ -68,9 +72,11 @@ def probing(engine: sa.Engine, kind: str) -> Iterator[Probe]:
 
 
 def _of_our_own(engine: sa.Engine) -> sa.Engine:
-    """To the same database, without a pool, and without oslo.db's listeners: they log each error, and errors are our answers.
+    """To the same database, without a pool, and without oslo.db's listeners: they log each error,
+    and errors are our answers.
 
-    With the same sql_mode, which decides about some of them (whether NULL may become NOT NULL in place, for one).
+    With the same sql_mode, which decides about some of them (whether NULL may become NOT NULL in
+    place, for one).
     """
     own = login.guard(sa.create_engine(engine.url, poolclass=sa.NullPool))
     if engine.dialect.name not in {'mysql', 'mariadb'}:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What needs no asking, or cannot be asked on a copy: by the kind of server.
 
-Source: MariaDB Knowledge Base "InnoDB Online DDL" and "Metadata Locking"; PostgreSQL documentation, "Explicit Locking",
-CREATE INDEX, ALTER TABLE; SQLite documentation, "File Locking And Concurrency".
+Source: MariaDB Knowledge Base "InnoDB Online DDL" and "Metadata Locking"; PostgreSQL documentation,
+"Explicit Locking", CREATE INDEX, ALTER TABLE; SQLite documentation, "File Locking And Concurrency".
 """
 
 import dataclasses
@@ -50,7 +50,8 @@ def _mysql(parsed: Parsed) -> Answer | None:
             Blocks.WRITES,
             Work.REBUILD,
             'ALGORITHM=COPY, LOCK=SHARED',
-            'a foreign key, which is checked for every row; not tried, as the table that it names would be locked too',
+            'a foreign key, which is checked for every row; not tried, as the table that it names '
+            'would be locked too',
         )
     if parsed.kind is Kind.ALTER_TABLE and all(
         'DROP FOREIGN KEY' in action for action in parsed.actions

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MariaDB and MySQL: each statement is tried with the least ALGORITHM and LOCK first, and the errors say what it needs.
+"""MariaDB and MySQL: each statement is tried with the least ALGORITHM and LOCK first, and the
+errors say what it needs.
 
-Source: measured on MariaDB 10.11: errors 1845 and 1846 end in "Try ALGORITHM=..." or "Try LOCK=...".
+Source: measured on MariaDB 10.11: errors 1845 and 1846 end in "Try ALGORITHM=..." or "Try
+LOCK=...".
 """
 
 import dataclasses
@@ -51,7 +53,9 @@ _MYSQL = tuple(way for way in _MARIADB if way.algorithm != 'NOCOPY')
 
 
 def next_way(ways: tuple[Way, ...], tried: Way, message: str) -> Way | None:
-    """What the error names, if that is more than what was tried; else the next one.  None after the last."""
+    """What the error names, if that is more than what was tried; else the next one.  None after the
+    last.
+    """
     later = ways[ways.index(tried) + 1 :]
     if found := re.search(r'Try ALGORITHM=(?P<names>[A-Z/]+)', message):
         named = set(found['names'].split('/'))
@@ -79,7 +83,8 @@ class MysqlProbe(ServerProbe):
     def prepare(self, connection: sa.Connection) -> None:
         """Short waits for this session."""
         connection.exec_driver_sql(
-            f'SET SESSION lock_wait_timeout = {LOCK_SECONDS}, SESSION innodb_lock_wait_timeout = {LOCK_SECONDS}'
+            f'SET SESSION lock_wait_timeout = {LOCK_SECONDS}, SESSION innodb_lock_wait_timeout = '
+            f'{LOCK_SECONDS}'
         )
 
     def session_number(self, connection: sa.Connection) -> int:
@@ -87,7 +92,9 @@ class MysqlProbe(ServerProbe):
         return int(connection.exec_driver_sql('SELECT CONNECTION_ID()').scalar_one())
 
     def living_sessions(self, connection: sa.Connection) -> set[int]:
-        """Without the PROCESS privilege only this user's own; the copy of another's plan may go then, and that plan says so."""
+        """Without the PROCESS privilege only this user's own; the copy of another's plan may go
+        then, and that plan says so.
+        """
         return {
             int(number)
             for number in connection.exec_driver_sql(

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PostgreSQL: the statement is done to an empty copy, and the server's own tables say which lock that took and what was written anew."""
+"""PostgreSQL: the statement is done to an empty copy, and the server's own tables say which lock
+that took and what was written anew.
+"""
 
 import re
 
@@ -58,7 +60,8 @@ class PostgresqlProbe(ServerProbe):
 
     def copy(self, connection: sa.Connection, table: str, name: str) -> None:
         """With indexes, defaults and checks, without foreign keys."""
-        # Committed before anything is tried: who creates a table holds its strongest lock until then.
+        # Committed before anything is tried: who creates a table holds its strongest lock until
+        # then.
         connection.exec_driver_sql(
             f'CREATE TABLE {self.quoted(name)} (LIKE {self.quoted(table)} INCLUDING ALL)'
         )
@@ -101,7 +104,10 @@ class PostgresqlProbe(ServerProbe):
     def _on_copy(self, parsed: Parsed, copy: str) -> str:
         """An index gets the copy's name: names of indexes are one per schema."""
         if parsed.kind is Kind.CREATE_INDEX:
-            return f'CREATE {parsed.index_type} INDEX {self.quoted(copy + "_index")} ON {self.quoted(copy)} {parsed.rest}'
+            return (
+                f'CREATE {parsed.index_type} INDEX {self.quoted(copy + "_index")} ON '
+                f'{self.quoted(copy)} {parsed.rest}'
+            )
         return f'ALTER TABLE {self.quoted(copy)} {parsed.rest}'
 
     @staticmethod

@@ -8,7 +8,8 @@ from trove_upgrade.db.migrations.probe.answers import Answer, Blocks, Source, Wo
 from trove_upgrade.db.migrations.probe.sizes import Size
 from trove_upgrade.db.migrations.probe.statement import Kind, Parsed
 
-#: Assumed, and on the slow side: what a small server with cold caches reads and writes in a second when it builds a table or an index.
+#: Assumed, and on the slow side: what a small server with cold caches reads and writes in a second
+#: when it builds a table or an index.
 BYTES_PER_SECOND = 20_000_000
 ROWS_PER_SECOND = 20_000  #: assumed, for statements that change rows
 
@@ -65,7 +66,8 @@ def _of_waiting(answer: Answer, size: Size | None) -> Risk:
     if answer.work is Work.METADATA:
         return Risk(
             Level.LOW,
-            'the same for any number of rows; waits for open transactions on the table, a short time and again',
+            'the same for any number of rows; waits for open transactions on the table, a short '
+            'time and again',
         )
     return _of_size(answer, size)
 

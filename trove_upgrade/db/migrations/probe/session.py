@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Empty copies of tables, on which a server is asked what it would do to the table itself.
 
-A copy is called upgrade_probe_<16 hexadecimal digits>: the first 8 are the number of the session that made it, so that what a killed
-plan has left can be told from what a living one uses.  The real tables are only ever named as what a copy is made like.
+A copy is called upgrade_probe_<16 hexadecimal digits>: the first 8 are the number of the session
+that made it, so that what a killed plan has left can be told from what a living one uses.  The real
+tables are only ever named as what a copy is made like.
 """
 
 import abc
@@ -44,12 +45,16 @@ def cause(error: BaseException) -> tuple[str, str]:
 
 
 class ServerProbe(abc.ABC):
-    """Asks one server, statement by statement in the order in which they would run; `with` drops the copies."""
+    """Asks one server, statement by statement in the order in which they would run; `with` drops
+    the copies.
+    """
 
     backslashes = False  #: whether one escapes a quote in a text
 
     def __init__(self, engine: sa.Engine, dialect: str) -> None:
-        """`engine` keeps no connection, as the probe changes their settings; `dialect` is what the server is, however the URL calls it."""
+        """`engine` keeps no connection, as the probe changes their settings; `dialect` is what the
+        server is, however the URL calls it.
+        """
         self._engine = engine
         self._dialect = dialect
         self._connection: sa.Connection | None = None
@@ -78,7 +83,8 @@ class ServerProbe(abc.ABC):
         self._close()
         if not self._made:
             return
-        # A fresh connection: the old one may have been cut in the middle of a statement, by Ctrl-C for one.
+        # A fresh connection: the old one may have been cut in the middle of a statement, by Ctrl-C
+        # for one.
         with self._own_connection() as connection:
             for name in self._made:
                 self._drop(connection, name)
@@ -189,7 +195,8 @@ class ServerProbe(abc.ABC):
     def _close(self) -> None:
         if self._connection is not None:
             connection, self._connection = self._connection, None
-            connection.invalidate()  # without a word to the server: it may be in the middle of a statement
+            # without a word to the server: it may be in the middle of a statement
+            connection.invalidate()
             connection.close()
 
     @contextlib.contextmanager
@@ -227,5 +234,6 @@ class ServerProbe(abc.ABC):
             connection.exec_driver_sql(f'DROP TABLE IF EXISTS {self.quoted(name)}')
         except ERRORS as error:
             self.notes.append(
-                f'table {name}, an empty copy, could not be dropped: {cause(error)[1]}; drop it by hand'
+                f'table {name}, an empty copy, could not be dropped: {cause(error)[1]}; drop it by '
+                'hand'
             )

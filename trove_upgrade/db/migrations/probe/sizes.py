@@ -13,7 +13,9 @@ class Size:
     rows: int
     bytes: int | None  #: None where the server does not say
     heap_bytes: int | None = (
-        None  #: of the rows alone, 0 before the first one was written; None where the server does not say exactly
+        #: of the rows alone, 0 before the first one was written; None where the server does not say
+        #: exactly
+        None
     )
 
     @property
@@ -30,7 +32,8 @@ _MYSQL = sa.text(
     'SELECT table_name, table_rows, data_length + index_length FROM information_schema.tables'
     " WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE'"
 )
-#: Before the first ANALYZE reltuples is -1 (0 before PostgreSQL 14), and n_live_tup is what the sessions have reported since the last reset.
+#: Before the first ANALYZE reltuples is -1 (0 before PostgreSQL 14), and n_live_tup is what the
+#: sessions have reported since the last reset.
 _POSTGRESQL = sa.text(
     'SELECT c.relname, GREATEST(c.reltuples, s.n_live_tup, 0), pg_total_relation_size(c.oid), pg_relation_size(c.oid),'
     " current_setting('block_size')::int, has_table_privilege(c.oid, 'SELECT') FROM pg_class c"
@@ -68,7 +71,9 @@ def table_sizes(connection: sa.Connection) -> dict[str, Size]:
 
 
 def _of_postgresql(connection: sa.Connection) -> dict[str, Size]:
-    """After a restore, or a reset of the statistics, a full table has none until autovacuum comes by."""
+    """After a restore, or a reset of the statistics, a full table has none until autovacuum comes
+    by.
+    """
     found = {}
     for name, rows, size, heap, page, may_read in connection.execute(_POSTGRESQL).all():
         estimate = int(rows or 0)

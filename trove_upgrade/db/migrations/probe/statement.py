@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """As much of a statement's grammar as is needed to do it to another table.
 
-Where a statement is not of a form that is known here it is OTHER, and never tried: a wrong guess could touch the real table.
+Where a statement is not of a form that is known here it is OTHER, and never tried: a wrong guess
+could touch the real table.
 """
 
 import dataclasses
@@ -110,12 +111,16 @@ def _parsed(kind: Kind, sql: str, masked: str, found: re.Match[str]) -> Parsed:
 
 
 def _bare(name: str | None) -> str:
-    """Of a name with a schema nothing: the copy stands in the schema that is the connection's own."""
+    """Of a name with a schema nothing: the copy stands in the schema that is the connection's
+    own.
+    """
     return '' if not name or re.fullmatch(_NAME, name) is None else name.strip('"`')
 
 
 def _without_texts(sql: str, *, backslashes: bool) -> str:
-    """Each text as as many underscores, so that every place stays where it was; quoted names stay."""
+    """Each text as as many underscores, so that every place stays where it was; quoted names
+    stay.
+    """
     return (_MYSQL_QUOTED if backslashes else _QUOTED).sub(
         lambda found: '_' * len(found.group()) if found['text'] else found.group(), sql
     )

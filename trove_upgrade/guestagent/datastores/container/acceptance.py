@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which containers are made again on another root disk: such as Trove makes.
 
-The definition comes from the former root disk, which may have been taken over.  One that reaches more of the host than Trove's does would
-hand over the new root disk as well; one whose data is elsewhere than on the volume would be empty.
+The definition comes from the former root disk, which may have been taken over.  One that reaches
+more of the host than Trove's does would hand over the new root disk as well; one whose data is
+elsewhere than on the volume would be empty.
 """
 
 import os
@@ -37,8 +38,9 @@ def check_running(engine: Engine, places: Sequence[pathlib.Path]) -> list[upgrad
                 name,
                 'refused',
                 (
-                    f'The database cannot be upgraded: container {DATABASE} {"is " + container.status if container else "is not there"}. '
-                    f'Start it and try again.'
+                    f'The database cannot be upgraded: container {DATABASE} '
+                    f'{"is " + container.status if container else "is not there"}. Start it and '
+                    'try again.'
                 ),
                 'CONTAINER_NOT_RUNNING',
             )
@@ -50,8 +52,9 @@ def check_running(engine: Engine, places: Sequence[pathlib.Path]) -> list[upgrad
                 name,
                 'refused',
                 (
-                    f'The database cannot be upgraded: container {DATABASE} is on network {network}, which the engine of a new root disk does not '
-                    f'have. Upgrade it with Trove, or dump and restore.'
+                    f'The database cannot be upgraded: container {DATABASE} is on network '
+                    f'{network}, which the engine of a new root disk does not have. Upgrade it '
+                    'with Trove, or dump and restore.'
                 ),
                 'CONTAINER_NETWORK',
             )
@@ -67,7 +70,9 @@ def check_running(engine: Engine, places: Sequence[pathlib.Path]) -> list[upgrad
 
 
 def check(defined: Mapping[str, Any], places: Sequence[pathlib.Path]) -> upgrade.CheckResult:
-    """Judge a definition; `places` are the directories of the host that Trove gives to its container."""
+    """Judge a definition; `places` are the directories of the host that Trove gives to its
+    container.
+    """
     reasons = list(_reasons(defined, places))
     if not reasons:
         return upgrade.CheckResult(
@@ -91,14 +96,20 @@ def _reasons(defined: Mapping[str, Any], places: Sequence[pathlib.Path]) -> Iter
         if not any(_is(source, place) for place in places):
             yield f'it sees {source}, which is none of the directories that Trove gives it'
     for mount in host.get('Mounts') or ():
-        yield f'it has a mount of the kind that is not made again, {mount.get("Source") or mount.get("Type")} at {mount.get("Target")}'
+        yield (
+            'it has a mount of the kind that is not made again, '
+            f'{mount.get("Source") or mount.get("Type")} at {mount.get("Target")}'
+        )
     for inside, bindings in (host.get('PortBindings') or {}).items():
         ports = [str(binding.get('HostPort') or '') for binding in bindings or ()]
         if any(
             port and not (port.isascii() and port.isdecimal() and int(port) >= _PORTS_OF_ROOT)
             for port in ports
         ):
-            yield f"it publishes port {', '.join(ports)} of the guest for its {inside}, which may be for root's services"
+            yield (
+                f'it publishes port {", ".join(ports)} of the guest for its {inside}, which may '
+                "be for root's services"
+            )
     user = definition.user(defined)
     if (user is None and (host.get('Privileged') or _names_user(defined))) or (
         user and not user[0]
@@ -116,5 +127,7 @@ def _names_user(defined: Mapping[str, Any]) -> bool:
 
 
 def _is(source: str, place: pathlib.Path) -> bool:
-    """A name without a slash is a volume of the engine's own, on the root disk; a directory below a place can become a link."""
+    """A name without a slash is a volume of the engine's own, on the root disk; a directory below a
+    place can become a link.
+    """
     return source.startswith('/') and os.path.realpath(source) == os.path.realpath(place)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the engine starts the database's container at boot: its restart policy, which the engine keeps on the root disk."""
+"""Whether the engine starts the database's container at boot: its restart policy, which the engine
+keeps on the root disk.
+"""
 
 import pathlib
 from typing import Any
@@ -11,7 +13,8 @@ from trove_upgrade.guestagent.datastores.container.names import DATABASE
 from trove_upgrade.guestagent.datastores.mysql_family import autostart
 
 OFF = 'no'
-#: What Trove's agent gives, and what a container gets whose own would not bring it back after a boot.
+#: What Trove's agent gives, and what a container gets whose own would not bring it back after a
+#: boot.
 DURABLE = 'unless-stopped'
 DURABLE_POLICIES = frozenset({'always', DURABLE})
 
@@ -26,7 +29,9 @@ class ContainerAutostart(autostart.Autostart):
         self._engine = engine
 
     def switch_off(self) -> None:
-        """The engine starts it neither at boot nor when it ends.  A second call forgets nothing of what the first remembered."""
+        """The engine starts it neither at boot nor when it ends.  A second call forgets nothing of
+        what the first remembered.
+        """
         container = self._engine.inspect(DATABASE)
         if container is None:
             return

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Backups after an upgrade, and the image that Trove makes them with: its agent runs each one in a container of an image of the target's number.
+"""Backups after an upgrade, and the image that Trove makes them with: its agent runs each one in a
+container of an image of the target's number.
 
-Without such an image the data is safe and every backup fails, so that the check warns and refuses nothing. The agent takes the image
-only where the registry has it, whatever the guest has. Source: trove/guestagent/datastore/service.py and mysql/service.py,
-get_backup_image (Trove 26).
+Without such an image the data is safe and every backup fails, so that the check warns and refuses
+nothing. The agent takes the image only where the registry has it, whatever the guest has. Source:
+trove/guestagent/datastore/service.py and mysql/service.py, get_backup_image (Trove 26).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,12 +19,15 @@ NOT_FOUND = 'BACKUP_IMAGE_NOT_FOUND'
 #: It could not be asked.
 UNKNOWN = 'BACKUP_IMAGE_UNKNOWN'
 
-#: From `backup_docker_image` and the number of a version to the names that Trove tries, in its order.
+#: From `backup_docker_image` and the number of a version to the names that Trove tries, in its
+#: order.
 Names = Callable[[str, str], Sequence[str]]
 
 
 def by_tag(repository: str, number: str) -> Sequence[str]:
-    """The number as the tag, then without its last part, and so on; a tag that the operator has written is the only one."""
+    """The number as the tag, then without its last part, and so on; a tag that the operator has
+    written is the only one.
+    """
     if _has_tag(repository):
         return (repository,)
     parts = number.split('.')
@@ -31,7 +35,9 @@ def by_tag(repository: str, number: str) -> Sequence[str]:
 
 
 def by_name_for_mysql(repository: str, number: str) -> Sequence[str]:
-    """As `by_tag`; where the operator has written a tag, the first two parts of the number stand behind the repository's name."""
+    """As `by_tag`; where the operator has written a tag, the first two parts of the number stand
+    behind the repository's name.
+    """
     read = versions.read_number(number)
     if not _has_tag(repository) or read is None:
         return by_tag(repository, number)
@@ -50,13 +56,16 @@ class BackupImages:
         self._names = names
 
     def check(self, target: Mapping[str, Any]) -> upgrade.CheckResult:
-        """Ask the registry by way of the guest's engine; nothing is brought here, and nothing is refused."""
+        """Ask the registry by way of the guest's engine; nothing is brought here, and nothing is
+        refused.
+        """
         number = str(target.get('version_number') or target.get('server_version') or '')
         if not self._repository:
             return upgrade.CheckResult(
                 CHECK,
                 'ok',
-                'Trove makes no backups of the instance, before and after: backup_docker_image is not set.',
+                'Trove makes no backups of the instance, before and after: backup_docker_image is '
+                'not set.',
             )
         if not number:
             return self._unknown('the target names no version')
@@ -87,8 +96,8 @@ class BackupImages:
             CHECK,
             'warning',
             (
-                f'It is not known whether Trove can make backups after the upgrade: {found}. Make a full backup when the upgrade has ended, and see '
-                f'that it completes.'
+                f'It is not known whether Trove can make backups after the upgrade: {found}. Make '
+                'a full backup when the upgrade has ended, and see that it completes.'
             ),
             UNKNOWN,
         )

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whom Trove's agent has let in: passwords that it keeps on the volume, read by us and never handed to a client as a file.
+"""Whom Trove's agent has let in: passwords that it keeps on the volume, read by us and never handed
+to a client as a file.
 
-The database's user can write there: only plain files in a real directory are read, and what stands in them is tried as a password and nothing else.
+The database's user can write there: only plain files in a real directory are read, and what stands
+in them is tried as a password and nothing else.
 """
 
 import configparser
@@ -16,7 +18,9 @@ _FILE_BYTES = 64 << 10
 
 
 def password(volume: pathlib.Path, user: str) -> str | None:
-    """The password of `user` as Trove's agent has kept it; None if it has not, or not in a plain file."""
+    """The password of `user` as Trove's agent has kept it; None if it has not, or not in a plain
+    file.
+    """
     parser = configparser.ConfigParser(strict=False, interpolation=None, allow_no_value=True)
     for owner in _owners(volume):
         try:
@@ -35,7 +39,9 @@ def password(volume: pathlib.Path, user: str) -> str | None:
 
 
 def _owners(volume: pathlib.Path) -> list[int]:
-    """Trove's agent writes as root and gives all of the volume to the database's user at its next start."""
+    """Trove's agent writes as root and gives all of the volume to the database's user at its next
+    start.
+    """
     try:
         return list(dict.fromkeys((0, foreign.owner_of(volume / 'data'))))
     except OSError:
@@ -43,7 +49,9 @@ def _owners(volume: pathlib.Path) -> list[int]:
 
 
 def candidates(volume: pathlib.Path, socket: str) -> tuple[connection.Credentials, ...]:
-    """Whom to try in which order: with the passwords that are kept, then root by the socket alone."""
+    """Whom to try in which order: with the passwords that are kept, then root by the socket
+    alone.
+    """
     known = [(user, password(volume, user)) for user in _USERS]
     return (
         *(connection.Credentials(socket, user, word) for user, word in known if word),

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The definition of the database's container, as it is kept: to be made again with another image, and without secrets."""
+"""The definition of the database's container, as it is kept: to be made again with another image,
+and without secrets.
+"""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +21,8 @@ USUAL_NETWORKS = frozenset({'', 'default', 'bridge', 'host'})
 def portable(
     inspected: Mapping[str, Any], image_config: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
-    """What makes the same container with another image, and the names of the variables whose value was left out.
+    """What makes the same container with another image, and the names of the variables whose value
+    was left out.
 
     `image_config` is that of the container's image: what it brings is the image's.
     """
@@ -53,7 +56,9 @@ def options(definition: Mapping[str, Any]) -> list[str]:
 
 
 def upgrades_by_itself(definition: Mapping[str, Any], image_config: Mapping[str, Any]) -> bool:
-    """Return whether the entrypoint's own upgrade is on, by the container's environment or else by that of its image."""
+    """Return whether the entrypoint's own upgrade is on, by the container's environment or else by
+    that of its image.
+    """
     names = [
         definitions.environment_of((config or {}).get('Env'))
         for config in (definition.get('Config'), image_config)
@@ -67,7 +72,9 @@ def network(definition: Mapping[str, Any]) -> str:
 
 
 def user(definition: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Numbers of the user and the group that it runs as; None where the image decides, or its names do."""
+    """Numbers of the user and the group that it runs as; None where the image decides, or its names
+    do.
+    """
     found = re.fullmatch(
         r'(\d+)(?::(\d+))?', str((definition.get('Config') or {}).get('User') or '')
     )
@@ -75,7 +82,9 @@ def user(definition: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def user_or_troves(definition: Mapping[str, Any]) -> tuple[int, int]:
-    """Numbers of the user and the group that a throwaway container runs as: Trove's own where `user` knows none."""
+    """Numbers of the user and the group that a throwaway container runs as: Trove's own where
+    `user` knows none.
+    """
     return user(definition) or _TROVE_USER
 
 

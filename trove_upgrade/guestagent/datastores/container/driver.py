@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The driver of a server of the MySQL family in a container: the contract of `base`, with containers for services."""
+"""The driver of a server of the MySQL family in a container: the contract of `base`, with
+containers for services.
+"""
 
 import dataclasses
 import os
@@ -81,8 +83,9 @@ class ContainerDriver(FamilyDriver):
         start_seconds: float = _START_SECONDS,
         reach: Reach = socket.create_connection,
     ) -> None:
-        """`repository`, `backup_repository`: docker_image and backup_docker_image of Trove's configuration; `repositories`: whose images
-        are taken besides; `number`: of the datastore version that this root disk is for.
+        """`repository`, `backup_repository`: docker_image and backup_docker_image of Trove's
+        configuration; `repositories`: whose images are taken besides; `number`: of the datastore
+        version that this root disk is for.
         """
         super().__init__(
             context,
@@ -127,12 +130,15 @@ class ContainerDriver(FamilyDriver):
         self._number = number
         self._expected: Mapping[str, Any] | None = None
 
-    # --- before ------------------------------------------------------------------------------------------------------
+    # --- before
+    # ------------------------------------------------------------------------------------------------------
 
     def checks(
         self, target: Mapping[str, Any], options: Mapping[str, Any]
     ) -> Sequence[upgrade.CheckResult]:
-        """See `base`.  Also the container, whether the target's image can be had, and that of its backups."""
+        """See `base`.  Also the container, whether the target's image can be had, and that of its
+        backups.
+        """
         return [
             *super().checks(target, options),
             *acceptance.check_running(self.engine, self._places),
@@ -158,7 +164,9 @@ class ContainerDriver(FamilyDriver):
         options: Mapping[str, Any],  # noqa: ARG002
         progress: base.Progress,
     ) -> None:
-        """See `base`.  The target's image is brought here and tries the configuration as it is now."""
+        """See `base`.  The target's image is brought here and tries the configuration as it is
+        now.
+        """
         progress(None, 'Looking for the container image of the target.')
         reference = self.images.reference(target)
         try:
@@ -178,7 +186,9 @@ class ContainerDriver(FamilyDriver):
         self.records.write(record)
 
     def _look_at(self, wanted: ImageChoice, record: Record) -> Sequence[upgrade.CheckResult]:
-        """Compare the server of that image with the one that runs: its release, and the libraries and files that this one uses."""
+        """Compare the server of that image with the one that runs: its release, and the libraries
+        and files that this one uses.
+        """
         configuration = self.containers.configuration()
         named = self._named_inside(configuration)
         session, _ = self._session()
@@ -218,7 +228,9 @@ class ContainerDriver(FamilyDriver):
     def _named_inside(
         self, configuration: option_files.Configuration
     ) -> Mapping[pathlib.Path, str]:
-        """Return what the configuration names inside the container alone: the next one sees the volume and /etc/mysql, too."""
+        """Return what the configuration names inside the container alone: the next one sees the
+        volume and /etc/mysql, too.
+        """
         named = option_paths.paths_of(configuration.of_servers())
         kept = (self.context.volume, self.context.etc / 'mysql')
         return {
@@ -232,8 +244,8 @@ class ContainerDriver(FamilyDriver):
         image = self.engine.image(container.image_id) if container is not None else None
         if container is None or image is None:
             raise exceptions.StepRefused(
-                f'The database cannot be upgraded: container {DATABASE} or its image has gone. Look who has removed '
-                f'it.',
+                f'The database cannot be upgraded: container {DATABASE} or its image has gone. '
+                'Look who has removed it.',
                 'CONTAINER_NOT_RUNNING',
             )
         kept, secrets = definition.portable(container.definition, image.config)
@@ -283,7 +295,9 @@ class ContainerDriver(FamilyDriver):
         return [path for path in places if path.exists()]
 
     def restore_paths(self, stashed: base.Stashed) -> Sequence[str]:
-        """See `base`.  What Trove's agent takes for a database that serves comes last: `publish`."""
+        """See `base`.  What Trove's agent takes for a database that serves comes last:
+        `publish`.
+        """
         return self.restore_first(stashed.files)
 
     def left_alone(self, stashed: base.Stashed) -> Sequence[str]:  # noqa: ARG002
@@ -311,10 +325,13 @@ class ContainerDriver(FamilyDriver):
         """See `base`.  No program of the guest's root reads the container's option files."""
         return None
 
-    # --- after -------------------------------------------------------------------------------------------------------
+    # --- after
+    # -------------------------------------------------------------------------------------------------------
 
     def prefetch(self) -> None:
-        """See `base`.  The stash cannot be read yet; user data has the number.  The engine lets a second pull join the first."""
+        """See `base`.  The stash cannot be read yet; user data has the number.  The engine lets a
+        second pull join the first.
+        """
         if self._number:
             self.images.wait_for_engine()
             self.images.fetch(
@@ -327,13 +344,17 @@ class ContainerDriver(FamilyDriver):
         self._expected = target if 'container_image' in target else None
 
     def _target(self, record: Record) -> ImageChoice:
-        """The former root disk may have been taken over: an image of another repository than the target's is none of ours."""
+        """The former root disk may have been taken over: an image of another repository than the
+        target's is none of ours.
+        """
         if self._expected is None or self.images.is_of_target(record.target, self._expected):
             return record.target
         return ImageChoice(self.images.reference(self._expected), '')
 
     def check_configuration(self, options: Mapping[str, Any]) -> upgrade.CheckResult:
-        """See `base`.  Also brings the image here.  What that very image has accepted on the former root disk it accepts here."""
+        """See `base`.  Also brings the image here.  What that very image has accepted on the former
+        root disk it accepts here.
+        """
         record = self.records.require()
         accepted = acceptance.check(record.definition, self._places)
         if accepted.outcome == 'refused':
@@ -351,7 +372,9 @@ class ContainerDriver(FamilyDriver):
     def check_again(
         self, options: Mapping[str, Any], progress: base.Progress
     ) -> upgrade.CheckResult | None:
-        """See `base`.  The image: an operator mends a broken one under its tag.  Not while its server works on the data."""
+        """See `base`.  The image: an operator mends a broken one under its tag.  Not while its
+        server works on the data.
+        """
         if self._first_start_serves():
             return None
         record = self.records.require()
@@ -367,14 +390,17 @@ class ContainerDriver(FamilyDriver):
             return None
         progress(
             None,
-            f'Trying the configuration with container image {found.reference}, which is another one now.',
+            f'Trying the configuration with container image {found.reference}, which is another '
+            'one now.',
         )
         return self._choose(found, record, wanted)
 
     def _choose(
         self, image: ImageChoice, record: Record, accepted: ImageChoice
     ) -> upgrade.CheckResult:
-        """Run `image` from now on if it takes the configuration, as `accepted` has on the former one."""
+        """Run `image` from now on if it takes the configuration, as `accepted` has on the former
+        one.
+        """
         tried = (
             self._try(image, record)
             if image.image_id != accepted.image_id
@@ -424,12 +450,15 @@ class ContainerDriver(FamilyDriver):
         command: Sequence[str] | None = None,
         network: str | None = None,
     ) -> None:
-        """Never to be restarted by the engine: a server that ends at its start has failed, and is looked at.
+        """Never to be restarted by the engine: a server that ends at its start has failed, and is
+        looked at.
 
-        Isolated, the entrypoint's own upgrade is off.  Said so, and not left out: an image can have it on, and the engine adds what an image
-        says to all that a container does not.  Empty is off for the entrypoints of MariaDB's project and of the lab.  The final container has
-        Trove's value again, or the image's: the data is upgraded by then, so that the entrypoint finds nothing to do, and it must be as
-        Trove's agent would make it.  Empty there, too, where an entrypoint that looks for its health check would touch the customer's accounts.
+        Isolated, the entrypoint's own upgrade is off.  Said so, and not left out: an image can have
+        it on, and the engine adds what an image says to all that a container does not.  Empty is
+        off for the entrypoints of MariaDB's project and of the lab.  The final container has
+        Trove's value again, or the image's: the data is upgraded by then, so that the entrypoint
+        finds nothing to do, and it must be as Trove's agent would make it.  Empty there, too, where
+        an entrypoint that looks for its health check would touch the customer's accounts.
         """
         image = self._image(record)
         environment: dict[str, str | None] = {
@@ -458,7 +487,9 @@ class ContainerDriver(FamilyDriver):
         return not self._health.may_be_made(health_check)
 
     def _image(self, record: Record) -> ImageChoice:
-        """Brought here again where somebody has removed it: an operator mends a broken one so, before he retries."""
+        """Brought here again where somebody has removed it: an operator mends a broken one so,
+        before he retries.
+        """
         known = record.chosen or record.former
         if self.engine.image(known.reference) is not None:
             return known
@@ -489,7 +520,9 @@ class ContainerDriver(FamilyDriver):
         )
 
     def compare(self, before: base.Fingerprint, after: base.Fingerprint) -> base.Comparison:
-        """See `base`.  A container's host name is its id: what is named after it has not changed."""
+        """See `base`.  A container's host name is its id: what is named after it has not
+        changed.
+        """
         then, now = (fingerprint.settings.get('hostname', '') for fingerprint in (before, after))
         found = super().compare(before, after)
         return dataclasses.replace(
@@ -543,13 +576,17 @@ class ContainerDriver(FamilyDriver):
         return None
 
     def set_autostart(self, *, enabled: bool) -> None:
-        """See `base`.  From now on Trove's agent is silent, and does not restart what is being stopped."""
+        """See `base`.  From now on Trove's agent is silent, and does not restart what is being
+        stopped.
+        """
         if not enabled:
             self._watchers.mute()
         super().set_autostart(enabled=enabled)
 
     def undo_autostart(self) -> None:
-        """See `base`.  A container that somebody has started while the volume was away serves an empty directory: it ends first."""
+        """See `base`.  A container that somebody has started while the volume was away serves an
+        empty directory: it ends first.
+        """
         container = self.engine.inspect(DATABASE)
         if container is not None and container.running and not self._sees_the_data(container):
             self.containers.stop(DATABASE)
@@ -584,8 +621,9 @@ class ContainerDriver(FamilyDriver):
             return upgrade.CheckResult(
                 name,
                 'refused',
-                f'The database would not come back after a reboot: service {_ENGINE_SERVICE} is not '
-                f'enabled. Build the image with it enabled, or enable it, and retry the upgrade.',
+                f'The database would not come back after a reboot: service {_ENGINE_SERVICE} is '
+                'not enabled. Build the image with it enabled, or enable it, and retry the '
+                'upgrade.',
                 'AUTOSTART_NOT_DURABLE',
             )
         return upgrade.CheckResult(

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Accounts of the health check that an image's entrypoint makes at a start: with MARIADB_AUTO_UPGRADE, where the data has no file for them.
+"""Accounts of the health check that an image's entrypoint makes at a start: with
+MARIADB_AUTO_UPGRADE, where the data has no file for them.
 
-They have the name below at three hosts, and one password.  An account of the customer's with that name is given this password, too.
-Trove waits for the health check, which reads the file, and lists every account whose host is not localhost.
+They have the name below at three hosts, and one password.  An account of the customer's with that
+name is given this password, too. Trove waits for the health check, which reads the file, and lists
+every account whose host is not localhost.
 
-Sources: the entrypoint and healthcheck.sh of MariaDB's container images (docker_mariadb_upgrade, create_healthcheck_users); Trove 26,
-guestagent/datastore/mariadb/service.py (HEALTHCHECK, _extra_envs) and mysql_common/service.py (list_users).
+Sources: the entrypoint and healthcheck.sh of MariaDB's container images (docker_mariadb_upgrade,
+create_healthcheck_users); Trove 26, guestagent/datastore/mariadb/service.py (HEALTHCHECK,
+_extra_envs) and mysql_common/service.py (list_users).
 """
 
 import configparser
@@ -27,7 +30,9 @@ _FILE_BYTES = 64 << 10
 
 
 class HealthAccount:
-    """Remembers at the stop which of these accounts were there, on this root disk and over the stash on the next one."""
+    """Remembers at the stop which of these accounts were there, on this root disk and over the
+    stash on the next one.
+    """
 
     def __init__(self, path: pathlib.Path, data_directory: pathlib.Path) -> None:
         self.path = path
@@ -41,7 +46,8 @@ class HealthAccount:
         durable.write_json(self.path, {'hosts': hosts})
 
     def may_be_made(self, health_check: Mapping[str, Any] | None) -> bool:
-        """Return whether the entrypoint may make them at the next start of a container with this health check.
+        """Return whether the entrypoint may make them at the next start of a container with this
+        health check.
 
         True, too, where nothing was remembered: the container is then as Trove's agent makes it.
         """
@@ -51,9 +57,11 @@ class HealthAccount:
         return not hosts and _reads_file(health_check)
 
     def drop_listed(self, session: connection.Session) -> None:
-        """Drop those that Trove would list, if none was there before: the one at localhost does for the health check.
+        """Drop those that Trove would list, if none was there before: the one at localhost does for
+        the health check.
 
-        All stay where the check comes by TCP alone and the server resolves no names.  A second call is safe.
+        All stay where the check comes by TCP alone and the server resolves no names.  A second call
+        is safe.
         """
         if self._hosts() != []:
             return
@@ -67,7 +75,9 @@ class HealthAccount:
             LOG.warning('Accounts %s of the image stay in the list of users: %s', _USER, error)
 
     def _comes_by_tcp(self) -> bool:
-        """By the client's options in the file: without that one the check uses the socket, where its host is localhost."""
+        """By the client's options in the file: without that one the check uses the socket, where
+        its host is localhost.
+        """
         parser = configparser.ConfigParser(strict=False, interpolation=None, allow_no_value=True)
         try:
             with foreign.directory(self._file.parent) as directory:
@@ -95,7 +105,9 @@ def _resolves_no_names(session: connection.Session) -> bool:
 
 
 def _made(session: connection.Session) -> list[str]:
-    """Return the hosts, of those that Trove lists, whose account has the password of the one at localhost."""
+    """Return the hosts, of those that Trove lists, whose account has the password of the one at
+    localhost.
+    """
     found = session.rows(
         f"SELECT Host, authentication_string FROM mysql.user WHERE User = '{_USER}'"
     )

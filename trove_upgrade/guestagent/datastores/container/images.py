@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which container images an upgrade is about, and bringing them here.  None is ever removed: an undo needs the old one."""
+"""Which container images an upgrade is about, and bringing them here.  None is ever removed: an
+undo needs the old one.
+"""
 
 import os
 import pathlib
@@ -20,7 +22,8 @@ LOG = logs.get_logger(__name__)
 CHECK = 'container_image'
 #: The target's facts and the guest's configuration name none.
 UNKNOWN = 'CONTAINER_IMAGE_UNKNOWN'
-#: An image of a database with what unpacking it takes; an engine that runs out of space in the middle can take the guest along.
+#: An image of a database with what unpacking it takes; an engine that runs out of space in the
+#: middle can take the guest along.
 _NEEDED_BYTES = 1 << 30
 _ENGINE_SECONDS = 60
 _POLL_SECONDS = 0.2
@@ -40,8 +43,8 @@ class Images:
         monotonic: Callable[[], float],
         others: Sequence[str] = (),
     ) -> None:
-        """`repository`: docker_image of Trove's configuration; `others`: whose images are taken besides; `store`: where images are
-        written; None: the engine knows.
+        """`repository`: docker_image of Trove's configuration; `others`: whose images are taken
+        besides; `store`: where images are written; None: the engine knows.
         """
         self._engine = engine
         self._repository = repository
@@ -51,11 +54,13 @@ class Images:
         self._monotonic = monotonic
 
     def reference(self, target: Mapping[str, Any]) -> str:
-        """The target's: what its facts name, else as Trove does it, the datastore version's number as the tag.
+        """The target's: what its facts name, else as Trove does it, the datastore version's number
+        as the tag.
 
         The call that brings the target is not trusted with the repository.
 
-        :raises StepRefused: CONTAINER_IMAGE_UNKNOWN; CONTAINER_IMAGE_INVALID; CONTAINER_REPOSITORY_NOT_ALLOWED.
+        :raises StepRefused: CONTAINER_IMAGE_UNKNOWN; CONTAINER_IMAGE_INVALID;
+            CONTAINER_REPOSITORY_NOT_ALLOWED.
         """
         if target.get('container_image'):
             return self._repositories.require(target['container_image']).exact
@@ -67,21 +72,22 @@ class Images:
                 else 'the target names no version'
             )
             raise exceptions.StepRefused(
-                f'The container image of the target cannot be told: {missing}. Set it, or register the target '
-                f'version with the fact container_image.',
+                f'The container image of the target cannot be told: {missing}. Set it, or register '
+                'the target version with the fact container_image.',
                 UNKNOWN,
             )
         if not image_reference.is_tag(number):
             raise exceptions.StepRefused(
-                f'The container image of the target cannot be told: its number {repr(number)[:_CHARACTERS]} is no tag of an '
-                f'image. '
-                f'Correct the number of the datastore version.',
+                'The container image of the target cannot be told: its number '
+                f'{repr(number)[:_CHARACTERS]} is no tag of an image. Correct the number of the '
+                'datastore version.',
                 repositories.INVALID,
             )
         return self._repositories.require(f'{self._repository}:{number}').exact
 
     def is_of_target(self, choice: ImageChoice, target: Mapping[str, Any]) -> bool:
-        """Return True where a choice of another root disk has the repository that this one takes for the target, or none can be told.
+        """Return True where a choice of another root disk has the repository that this one takes
+        for the target, or none can be told.
 
         Where the target names a digest, the choice must have that one, too.
 
@@ -131,9 +137,10 @@ class Images:
     def fetch(self, reference: str, progress: base.Progress) -> ImageChoice:
         """Bring it here unless it is here.
 
-        :raises StepRefused: CONTAINER_IMAGE_INVALID, CONTAINER_REPOSITORY_NOT_ALLOWED: it is none that this guest takes, here or not.
-        :raises StepFailed: CONTAINER_IMAGE_NOT_FOUND, CONTAINER_IMAGE_NOT_PULLED, CONTAINER_IMAGE_DIFFERS, CONTAINER_DISK_SPACE,
-            ENGINE_NOT_ANSWERING.
+        :raises StepRefused: CONTAINER_IMAGE_INVALID, CONTAINER_REPOSITORY_NOT_ALLOWED: it is none
+            that this guest takes, here or not.
+        :raises StepFailed: CONTAINER_IMAGE_NOT_FOUND, CONTAINER_IMAGE_NOT_PULLED,
+            CONTAINER_IMAGE_DIFFERS, CONTAINER_DISK_SPACE, ENGINE_NOT_ANSWERING.
         """
         wanted = self._repositories.require(reference)
         found = self._engine.image(reference)
@@ -143,16 +150,17 @@ class Images:
             found = self._engine.image(reference)
         if found is None:
             raise errors.ImageNotFound(
-                f'Container image {reference} cannot be used: it was brought here, and the engine does not have it. '
-                f'Look whether somebody prunes images, and try again.'
+                f'Container image {reference} cannot be used: it was brought here, and the engine '
+                'does not have it. Look whether somebody prunes images, and try again.'
             )
         if wanted.digest and wanted.digest not in {
             found.id,
             *(name.partition('@')[2] for name in found.digests),
         }:
             raise errors.ImageDiffers(
-                f'Container image {reference} cannot be used: the engine has another one under this name, '
-                f'{", ".join(found.digests) or found.id}. Remove that from the guest and retry the upgrade.'
+                f'Container image {reference} cannot be used: the engine has another one under '
+                f'this name, {", ".join(found.digests) or found.id}. Remove that from the guest '
+                'and retry the upgrade.'
             )
         return choice(reference, found)
 
@@ -161,8 +169,9 @@ class Images:
     ) -> ImageChoice:
         """What `wanted` names, on another root disk; by its digest where the tag has gone.
 
-        `exact`: only that very image, by its digest if the tag has moved; where no digest is known, what the tag names now.  Without
-        it a tag that has moved counts: an operator mends a broken image so.
+        `exact`: only that very image, by its digest if the tag has moved; where no digest is known,
+        what the tag names now.  Without it a tag that has moved counts: an operator mends a broken
+        image so.
         """
         found = self._tagged(wanted, progress)
         if found is not None and (
@@ -176,14 +185,15 @@ class Images:
                 return self.fetch(digest, progress)
         if found is None or exact:
             raise errors.ImageNotFound(
-                f'Container image {wanted.reference} cannot be had: the registry does not know it any more, '
-                f'or has another under this name. Put that of before there again ({", ".join(wanted.digests)}) and retry '
-                f'the upgrade.'
+                f'Container image {wanted.reference} cannot be had: the registry does not know it '
+                'any more, or has another under this name. Put that of before there again '
+                f'({", ".join(wanted.digests)}) and retry the upgrade.'
             )
         return found
 
     def renew(self, wanted: ImageChoice, progress: base.Progress, *, exact: bool) -> ImageChoice:
-        """`fetch_again`, and the registry is asked although the image is here: a mended one may stand under the tag now.
+        """`fetch_again`, and the registry is asked although the image is here: a mended one may
+        stand under the tag now.
 
         A registry that has none, or is away, ends nothing that can go on with what is here.
         """

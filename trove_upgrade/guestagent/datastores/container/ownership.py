@@ -15,7 +15,9 @@ def make(directory: pathlib.Path, uid: int, gid: int) -> None:
 
 
 def give(top: pathlib.Path, uid: int, gid: int) -> None:
-    """Give `top` and all below to the container's user, links themselves and not what they lead to.  Safe to repeat."""
+    """Give `top` and all below to the container's user, links themselves and not what they lead
+    to.  Safe to repeat.
+    """
     for _, directories, files, descriptor in foreign.walk(top):
         for name in ('.', *directories, *files):
             with contextlib.suppress(FileNotFoundError):  # it has gone since it was listed

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The database container's view of the guest, and its rights: as Trove's agent makes it, whatever the former one had.
+"""The database container's view of the guest, and its rights: as Trove's agent makes it, whatever
+the former one had.
 
-Source: trove/guestagent/datastore/mysql_common/service.py, start_db, and trove/guestagent/utils/docker.py, start_container (Trove 26).
+Source: trove/guestagent/datastore/mysql_common/service.py, start_db, and
+trove/guestagent/utils/docker.py, start_container (Trove 26).
 """
 
 import dataclasses
@@ -17,7 +19,8 @@ from trove_upgrade.guestagent.datastores.container.names import SOCKETS_INSIDE
 _BRIDGE = 'bridge'
 #: Of the former container: which ports lead to it, and what only limits it.
 _KEPT = ('PortBindings', 'RestartPolicy', 'Ulimits', 'ShmSize', 'CapDrop', 'Memory', 'NanoCpus')
-#: The entrypoints of the family read these; another one, such as LD_PRELOAD, could only be for other programs.
+#: The entrypoints of the family read these; another one, such as LD_PRELOAD, could only be for
+#: other programs.
 _VARIABLE = re.compile(r'(?:MYSQL|MARIADB)_[A-Z0-9_]+|TZ|LANG|LC_[A-Z]+')
 
 
@@ -42,7 +45,8 @@ class Privileges:
     def given(self, kept: Mapping[str, Any]) -> dict[str, Any]:
         """Return a definition that was kept, with these in the place of its own.
 
-        A container of root has no privileges, nor one whose image decides on the user: that could be root.
+        A container of root has no privileges, nor one whose image decides on the user: that could
+        be root.
         """
         config, host = dict(kept.get('Config') or {}), kept.get('HostConfig') or {}
         variables = engine_definitions.environment_of(config.get('Env'))

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The server's own programs, run in the container that the server runs in: they are of the same image."""
+"""The server's own programs, run in the container that the server runs in: they are of the same
+image.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -26,7 +28,8 @@ class ContainerPrograms:
             )
         except TimeoutError as error:
             raise EngineNotAnswering(
-                f'It cannot be told whether the container has {names[0]}: {error}. Look at the load of the guest.'
+                f'It cannot be told whether the container has {names[0]}: {error}. Look at the '
+                'load of the guest.'
             ) from error
         path = found.output.strip().splitlines()
         return path[0] if found.return_code == 0 and path else None

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Repositories that this guest takes container images from.
 
-A call comes from the message broker, whose account every guest has. Its image runs on the data, and for MariaDB with privileges:
-so the configuration of the guest decides on the repository, and the call only on what an operator could have pushed there.
+A call comes from the message broker, whose account every guest has. Its image runs on the data, and
+for MariaDB with privileges: so the configuration of the guest decides on the repository, and the
+call only on what an operator could have pushed there.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,9 @@ _CHARACTERS = 200
 
 
 class Repositories:
-    """`docker_image` of the datastore, and what `container_repositories` and user data name besides."""
+    """`docker_image` of the datastore, and what `container_repositories` and user data name
+    besides.
+    """
 
     def __init__(self, own: str | None, others: Sequence[str] = ()) -> None:
         """`own` is `docker_image`; what is no repository by the grammar allows nothing."""
@@ -35,8 +38,8 @@ class Repositories:
             found = ImageReference.parse(text)
         except ValueError as error:
             raise exceptions.StepRefused(
-                f'The database cannot run container image {repr(text)[:_CHARACTERS]}: {error}. Correct the number of the datastore version or its fact '
-                f'container_image.',
+                f'The database cannot run container image {repr(text)[:_CHARACTERS]}: {error}. '
+                'Correct the number of the datastore version or its fact container_image.',
                 INVALID,
             ) from error
         if found.repository not in self._allowed:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The server as the process of a container: it starts and ends with it, and answers on a socket that the host sees, too."""
+"""The server as the process of a container: it starts and ends with it, and answers on a socket
+that the host sees, too.
+"""
 
 import pathlib
 import socket as sockets
@@ -21,7 +23,8 @@ from trove_upgrade.guestagent.datastores.mysql_family import connection, option_
 _POLL_SECONDS = 0.1
 _LOG_LINES = 15
 _REACHABLE_SECONDS = 60
-#: The engine kills what has not ended by then; its own ten seconds are too few for a server that writes its pages.
+#: The engine kills what has not ended by then; its own ten seconds are too few for a server that
+#: writes its pages.
 STOP_SECONDS = 300
 _GREETING_BYTES = 5
 
@@ -75,7 +78,8 @@ class ContainerServer(server.Server):
         raise connection.worst(refusals[::-1])
 
     def run(self, name: str) -> None:
-        """Start container `name`, which exists, and wait until its server answers.  One that ends at once fails at once.
+        """Start container `name`, which exists, and wait until its server answers.  One that ends
+        at once fails at once.
 
         :raises StepFailed: DATABASE_NOT_STARTED; the message ends with the container's last words.
         """
@@ -100,7 +104,9 @@ class ContainerServer(server.Server):
             self._engine.stop(name, STOP_SECONDS)
 
     def process_id(self, session: connection.Session) -> int | None:  # noqa: ARG002
-        """See `Server`.  The server's own number counts in its container alone; that the container ends is what is waited for."""
+        """See `Server`.  The server's own number counts in its container alone; that the container
+        ends is what is waited for.
+        """
         return None
 
     def wait_for_end(
@@ -111,7 +117,8 @@ class ContainerServer(server.Server):
     ) -> None:
         """Until the container has exited, by itself and cleanly.
 
-        :raises StepFailed: DATABASE_NOT_STOPPED; it had to be stopped, or has gone. SHUTDOWN_NOT_CLEAN; it says that it failed.
+        :raises StepFailed: DATABASE_NOT_STOPPED; it had to be stopped, or has gone.
+            SHUTDOWN_NOT_CLEAN; it says that it failed.
         """
         started = self._context.monotonic()
         while (container := self._engine.inspect(DATABASE)) is not None and container.running:
@@ -120,21 +127,23 @@ class ContainerServer(server.Server):
             if waited > limit_seconds:
                 self._engine.stop(DATABASE, STOP_SECONDS)
                 raise exceptions.StepFailed(
-                    f'The database server could not be shut down: its container still ran {limit_seconds:.0f} s after SHUTDOWN and was stopped '
-                    f'by its engine. Look at its log; it may need longer.',
+                    'The database server could not be shut down: its container still ran '
+                    f'{limit_seconds:.0f} s after SHUTDOWN and was stopped by its engine. Look at '
+                    'its log; it may need longer.',
                     'DATABASE_NOT_STOPPED',
                 )
             self._sleep(_POLL_SECONDS)
         if container is None:
             raise exceptions.StepFailed(
-                f'The database server cannot be said to have ended cleanly: container {DATABASE} has been removed '
-                f'meanwhile. Look who has done that.',
+                f'The database server cannot be said to have ended cleanly: container {DATABASE} '
+                'has been removed meanwhile. Look who has done that.',
                 'DATABASE_NOT_STOPPED',
             )
         if container.exit_code != 0:
             raise exceptions.StepFailed(
-                f'The database server did not end cleanly: container {DATABASE} exited with code {container.exit_code} '
-                f'({self._last_words(DATABASE)}). Look at its log, start it and try again.',
+                f'The database server did not end cleanly: container {DATABASE} exited with code '
+                f'{container.exit_code} ({self._last_words(DATABASE)}). Look at its log, start it '
+                'and try again.',
                 'SHUTDOWN_NOT_CLEAN',
             )
 
@@ -173,8 +182,8 @@ class ContainerServer(server.Server):
         elif not found:
             found = f'its container ended with code {container.exit_code}'
         reason = (
-            f'The database server cannot be started: {found}. Mend what its log names, or use another image. '
-            f'The log ends with: {self._last_words(name)}'
+            f'The database server cannot be started: {found}. Mend what its log names, or use '
+            f'another image. The log ends with: {self._last_words(name)}'
         )
         return exceptions.StepFailed(reason, 'DATABASE_NOT_STARTED')
 
@@ -186,9 +195,11 @@ class ContainerServer(server.Server):
         return ' | '.join(line.strip() for line in lines if line.strip()) or '(it is empty)'
 
     def _greets(self, address: str, port: int) -> bool:
-        """Whether a server of the family speaks first, as its protocol wants: the engine's proxy accepts for one that is not there.
+        """Whether a server of the family speaks first, as its protocol wants: the engine's proxy
+        accepts for one that is not there.
 
-        Source: MariaDB Knowledge Base, "Connection": a packet of number 0, with protocol 10 or an error.
+        Source: MariaDB Knowledge Base, "Connection": a packet of number 0, with protocol 10 or an
+        error.
         """
         try:
             with self._reach((address, port), 1) as connected:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The server in a container image, looked at in a container that is thrown away: its release, and which libraries and files it lacks.
+"""The server in a container image, looked at in a container that is thrown away: its release, and
+which libraries and files it lacks.
 
 A tag may name a series, and move: only the image itself tells the release.
 """
@@ -56,8 +57,8 @@ def look(
         )
     except TimeoutError as error:
         raise exceptions.StepFailed(
-            f'Container image {image} cannot be looked at: its server does not tell its version within {_SECONDS} s. '
-            f'See that the image is whole.',
+            f'Container image {image} cannot be looked at: its server does not tell its version '
+            f'within {_SECONDS} s. See that the image is whole.',
             'CONFIGURATION_NOT_TRIED',
         ) from error
     lines = done.output.splitlines()
@@ -93,13 +94,22 @@ def _script(libraries: Sequence[str], files: Sequence[str]) -> str:
     return '\n'.join(
         (
             'exec </dev/null 2>/dev/null',
-            f'for file in {shlex.join(files)}; do if [ ! -e "$file" ]; then echo "{LACKS_FILE}$file"; fi; done',
+            (
+                f'for file in {shlex.join(files)}; do if [ ! -e "$file" ]; then echo '
+                f'"{LACKS_FILE}$file"; fi; done'
+            ),
             'server=$(command -v mariadbd || command -v mysqld) || exit 0',
             f'echo "{VERSION}$("$server" --no-defaults --version)"',
-            'plugin_directory() { while read -r name value; do if [ "$name" = plugin-dir ]; then echo "${value%/}"; fi; done; }',
+            (
+                'plugin_directory() { while read -r name value; do if [ "$name" = plugin-dir ]; then '
+                'echo "${value%/}"; fi; done; }'
+            ),
             'directory=$("$server" --no-defaults --verbose --help | plugin_directory)',
             f'for file in {shlex.join(libraries)}; do',
-            '  for suffix in "" .so; do if [ -e "$directory/$file$suffix" ]; then continue 2; fi; done',
+            (
+                '  for suffix in "" .so; do if [ -e "$directory/$file$suffix" ]; then continue 2; fi; '
+                'done'
+            ),
             f'  echo "{LACKS}$file"',
             'done',
         )

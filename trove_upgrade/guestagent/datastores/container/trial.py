@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trying a configuration with the server of an image, in a container that has no network and no data and is thrown away.
+"""Trying a configuration with the server of an image, in a container that has no network and no
+data and is thrown away.
 
-The image decides what a server takes, not the operating system below it: so it can be tried while the old database serves.
+The image decides what a server takes, not the operating system below it: so it can be tried while
+the old database serves.
 """
 
 import pathlib
@@ -18,14 +20,17 @@ from trove_upgrade.guestagent.datastores.mysql_family.programs import Finished
 _SECONDS = 120
 _SCRATCH = '/trove-upgrade-scratch'
 _SIZE = '512m'
-#: The script's own end, which no server of the family uses: there was nothing to try the configuration with.
+#: The script's own end, which no server of the family uses: there was nothing to try the
+#: configuration with.
 _NO_DATA = 120
 
 
 def try_configuration(
     engine: Engine, image: str, defined: Mapping[str, Any], mysql: pathlib.Path, script: str
 ) -> upgrade.CheckResult:
-    """Run `script`, one of those below, in a container of `image` that sees `mysql` as /etc/mysql, and judge its end."""
+    """Run `script`, one of those below, in a container of `image` that sees `mysql` as /etc/mysql,
+    and judge its end.
+    """
     uid, gid = definition.user_or_troves(defined)
     try:
         done = engine.run_throwaway(
@@ -49,7 +54,9 @@ def try_configuration(
 
 
 def _other_binds(defined: Mapping[str, Any]) -> list[str]:
-    """All else that the database's container sees of the host, for reading: keys may lie on the volume."""
+    """All else that the database's container sees of the host, for reading: keys may lie on the
+    volume.
+    """
     found = []
     for bind in (defined.get('HostConfig') or {}).get('Binds') or ():
         source, _, inside = str(bind).partition(':')
@@ -60,7 +67,9 @@ def _other_binds(defined: Mapping[str, Any]) -> list[str]:
 
 
 def of_mariadb(options: Sequence[str], configuration: option_files.Configuration) -> str:
-    """An empty data directory, then a server with nothing to do on it.  Its log comes out at the end."""
+    """An empty data directory, then a server with nothing to do on it.  Its log comes out at the
+    end.
+    """
     data, log = pathlib.Path(_SCRATCH) / 'data', pathlib.Path(_SCRATCH) / 'log'
     install = shlex.join(
         [
@@ -81,8 +90,14 @@ def of_mariadb(options: Sequence[str], configuration: option_files.Configuration
             f'mkdir -p {data}',
             'install=$(command -v mariadb-install-db || command -v mysql_install_db)',
             'server=$(command -v mariadbd || command -v mysqld)',
-            f'if [ -z "$install" ] || [ -z "$server" ]; then echo "the image has no database server"; exit {_NO_DATA}; fi',
-            f'"$install" {install} >{log}.install || {{ tail -n 5 {log}.install; exit {_NO_DATA}; }}',
+            (
+                'if [ -z "$install" ] || [ -z "$server" ]; then echo "the image has no database '
+                f'server"; exit {_NO_DATA}; fi'
+            ),
+            (
+                f'"$install" {install} >{log}.install || {{ tail -n 5 {log}.install; exit {_NO_DATA}; '
+                f'}}'
+            ),
             f'"$server" {serve}',
             'code=$?',
             f'[ ! -f {log} ] || cat {log}',
@@ -105,7 +120,10 @@ def of_mysql(options: Sequence[str]) -> str:
         (
             'exec </dev/null 2>&1',
             'server=$(command -v mysqld)',
-            f'if [ -z "$server" ]; then echo "the image has no database server"; exit {_NO_DATA}; fi',
+            (
+                f'if [ -z "$server" ]; then echo "the image has no database server"; exit {_NO_DATA}; '
+                'fi'
+            ),
             f'exec "$server" {serve}',
         )
     )
@@ -113,7 +131,7 @@ def of_mysql(options: Sequence[str]) -> str:
 
 def _not_tried(image: str, found: str) -> upgrade.CheckResult:
     message = (
-        f'The configuration cannot be tried with container image {image}: {found}. The server was not started on the data. '
-        f'See that the image is whole and that the engine can run it.'
+        f'The configuration cannot be tried with container image {image}: {found}. The server was '
+        'not started on the data. See that the image is whole and that the engine can run it.'
     )
     return upgrade.CheckResult(scratch.NAME, 'refused', message, 'CONFIGURATION_NOT_TRIED')

@@ -13,7 +13,9 @@ class Watchers(Protocol):
         """Files by which it knows that its database has been made, on this root disk."""
 
     def mute(self) -> None:
-        """From now on it neither reports nor touches the database, also after a reboot of this root disk."""
+        """From now on it neither reports nor touches the database, also after a reboot of this root
+        disk.
+        """
 
     def unmute(self) -> None:
         """It may again."""

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accounts in one form, whichever table the server keeps them in.
 
-MySQL and MariaDB before 10.4 have columns in mysql.user, MariaDB since 10.4 has JSON in mysql.global_priv; mariadb-upgrade moves them.
+MySQL and MariaDB before 10.4 have columns in mysql.user, MariaDB since 10.4 has JSON in
+mysql.global_priv; mariadb-upgrade moves them.
 
-Sources: MariaDB's mysql_system_tables_fix.sql, which fills global_priv from user; MariaDB Knowledge Base, "mysql.global_priv Table" and
-"Authentication from MariaDB 10.4"; MySQL 5.7 and 8.0 Reference Manuals, "Grant Tables".
+Sources: MariaDB's mysql_system_tables_fix.sql, which fills global_priv from user; MariaDB Knowledge
+Base, "mysql.global_priv Table" and "Authentication from MariaDB 10.4"; MySQL 5.7 and 8.0 Reference
+Manuals, "Grant Tables".
 """
 
 import dataclasses
@@ -123,7 +125,8 @@ def _default_roles(session: connection.Session) -> dict[tuple[str, str], list[st
     """MySQL keeps them in a table, since 8.0."""
     try:
         rows = session.rows(
-            'SELECT USER, HOST, DEFAULT_ROLE_USER, DEFAULT_ROLE_HOST FROM mysql.default_roles ORDER BY 1, 2, 3, 4'
+            'SELECT USER, HOST, DEFAULT_ROLE_USER, DEFAULT_ROLE_HOST FROM mysql.default_roles '
+            'ORDER BY 1, 2, 3, 4'
         )
     except connection.SessionError as error:
         if error.number != _NO_SUCH_TABLE:
@@ -195,7 +198,9 @@ def _aspects(
 
 
 def _way(plugin: object, text: object, password: object = None) -> tuple[str, str]:
-    """Return plugin and authentication string; a hash in the column of former times belongs to the two plugins of that time."""
+    """Return plugin and authentication string; a hash in the column of former times belongs to the
+    two plugins of that time.
+    """
     name, string, former = _text(plugin), _text(text), _text(password)
     if not name:
         return (_OLD if len(former or string) == _OLD_LENGTH else _NATIVE), former or string
@@ -203,7 +208,9 @@ def _way(plugin: object, text: object, password: object = None) -> tuple[str, st
 
 
 def _first_of_json(entry: Mapping[str, Any]) -> str:
-    """Return what agents of the first releases took the digest of; what a server writes for itself is not the user's."""
+    """Return what agents of the first releases took the digest of; what a server writes for itself
+    is not the user's.
+    """
     kept = {
         key: entry.get(key)
         for key in (
@@ -237,7 +244,9 @@ def _seconds(value: object) -> str:
 
 
 def _lifetime(value: object) -> str:
-    """Return the days that a password lasts; the JSON has -1 for the server's default, the column has NULL."""
+    """Return the days that a password lasts; the JSON has -1 for the server's default, the column
+    has NULL.
+    """
     return 'default' if value is None or int(_text(value)) < 0 else str(int(_text(value)))
 
 

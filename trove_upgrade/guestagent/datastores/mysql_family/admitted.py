@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files and directories of the former root disk that this one lets in: the other half of `preserved`, and its own judge.
+"""Files and directories of the former root disk that this one lets in: the other half of
+`preserved`, and its own judge.
 
-The former root disk may have been taken over, and so the list that it has written.  A file comes if the restored configuration names it,
-or if it is one of the database's own option files; if no place of the system and no package has to do with it; if it leads to nothing
-that is not open to all; and if no option in it names code.
+The former root disk may have been taken over, and so the list that it has written.  A file comes if
+the restored configuration names it, or if it is one of the database's own option files; if no place
+of the system and no package has to do with it; if it leads to nothing that is not open to all; and
+if no option in it names code.
 """
 
 import contextlib
@@ -62,7 +64,8 @@ class Admission:
         self._listed = [name for name in stashed.files if name in listed]
 
     def admitted(self, configuration: option_files.Configuration) -> Sequence[str]:
-        """Return what may come now; `configuration` is that of this root disk as it stands, and names more with each file that has come.
+        """Return what may come now; `configuration` is that of this root disk as it stands, and
+        names more with each file that has come.
 
         :raises StepFailed: FILE_NOT_KEPT; an option in one of them names code.
         """
@@ -75,9 +78,11 @@ class Admission:
         return found
 
     def make(self, configuration: option_files.Configuration, coming: Sequence[str]) -> None:
-        """Make, with owner and mode, directories and logs that are named, or above a file that comes, and that this root disk lacks.
+        """Make, with owner and mode, directories and logs that are named, or above a file that
+        comes, and that this root disk lacks.
 
-        Safe to repeat.  Nothing that is there is changed, no link is followed, and nothing is made in a place that the system trusts.
+        Safe to repeat.  Nothing that is there is changed, no link is followed, and nothing is made
+        in a place that the system trusts.
         """
         copies = self._context.run / preserved.TO_MAKE
         if not copies.is_dir():
@@ -192,7 +197,9 @@ class Admission:
         )
 
     def _leads_to_the_open(self, path: pathlib.Path) -> bool:
-        """True but for a link to what only some may read here, and to what is not there in a place that the system trusts."""
+        """True but for a link to what only some may read here, and to what is not there in a place
+        that the system trusts.
+        """
         target = self._stashed.links.get(str(path))
         if target is None:
             return True
@@ -239,7 +246,9 @@ class Admission:
     def _that_have_come(
         self, options: Sequence[option_files.Option]
     ) -> Sequence[option_files.Option]:
-        """Without those of files that the image has by itself; what is read by a link that has come, has come."""
+        """Without those of files that the image has by itself; what is read by a link that has
+        come, has come.
+        """
         listed = {*self._listed, *(_place(name) for name in self._listed)}
         return [
             option
@@ -290,7 +299,9 @@ def _place(name: str) -> str:
 
 
 class _Named:
-    """Paths that a configuration names, with the links on the way to them, and what those lead to."""
+    """Paths that a configuration names, with the links on the way to them, and what those lead
+    to.
+    """
 
     def __init__(
         self,
@@ -317,7 +328,9 @@ class _Named:
         )
 
     def passes(self, path: pathlib.Path) -> bool:
-        """True for each name on the way to what is named, that itself included, and for directories in one."""
+        """True for each name on the way to what is named, that itself included, and for directories
+        in one.
+        """
         return path in self._ways or self.has(path) or self._is_below(path)
 
     def _is_below(self, path: pathlib.Path) -> bool:
@@ -325,7 +338,9 @@ class _Named:
 
 
 def _walk(path: pathlib.Path, passed: set[pathlib.Path]) -> list[pathlib.Path]:
-    """Add every name on the way to `passed`; return where it ends, or nothing for links without an end."""
+    """Add every name on the way to `passed`; return where it ends, or nothing for links without an
+    end.
+    """
     here, waiting, links = pathlib.Path('/'), list(reversed(path.parts[1:])), 0
     while waiting:
         name = waiting.pop()
@@ -345,7 +360,9 @@ def _walk(path: pathlib.Path, passed: set[pathlib.Path]) -> list[pathlib.Path]:
 
 
 def empty_ones(context: base.DriverContext, stashed: Sequence[str]) -> Sequence[str]:
-    """Return the `stashed` copies of what is to be made; they stand below the agent's own place for what is of a boot."""
+    """Return the `stashed` copies of what is to be made; they stand below the agent's own place for
+    what is of a boot.
+    """
     top = str(context.run / preserved.TO_MAKE)
     return [
         name

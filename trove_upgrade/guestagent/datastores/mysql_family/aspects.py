@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Objects aspect by aspect, in a form that a server's upgrade does not change: so a real difference can be told from a form of words.
+"""Objects aspect by aspect, in a form that a server's upgrade does not change: so a real difference
+can be told from a form of words.
 
-A fingerprint keeps them beside the digests that agents of the first releases take and compare.  Such an agent calls each object gone
-that it does not find, but for accounts: so the keys look as if they were of accounts.
+A fingerprint keeps them beside the digests that agents of the first releases take and compare.
+Such an agent calls each object gone that it does not find, but for accounts: so the keys look as if
+they were of accounts.
 """
 
 import json
@@ -12,8 +14,9 @@ from trove_upgrade.guestagent.datastores.mysql_family import versions
 
 _PREFIX = 'account::'
 SQL_MODE = 'sql_mode'  #: the aspect that is kept in clear: names of flags
-#: Source: MySQL 8.0 Reference Manual, "Features Removed in MySQL 8.0"; MySQL's worklogs 8383 and 9465: after the migration to 8.0 no stored
-#: function, procedure, trigger or event shows them.  The migration masks them when it fills the data dictionary.
+#: Source: MySQL 8.0 Reference Manual, "Features Removed in MySQL 8.0"; MySQL's worklogs 8383 and
+#: 9465: after the migration to 8.0 no stored function, procedure, trigger or event shows them.  The
+#: migration masks them when it fills the data dictionary.
 _GONE_SINCE_MYSQL_8 = 'DB2,MAXDB,MSSQL,MYSQL323,MYSQL40,NO_AUTO_CREATE_USER,NO_FIELD_OPTIONS,NO_KEY_OPTIONS,NO_TABLE_OPTIONS,ORACLE,POSTGRESQL'
 
 
@@ -39,7 +42,8 @@ def is_one(key: str) -> bool:
 def differences(
     before: Mapping[str, str], after: Mapping[str, str], server_version: str
 ) -> Iterator[str]:
-    """Yield the aspects that are others now; those that one of the two agents did not know are not compared.
+    """Yield the aspects that are others now; those that one of the two agents did not know are not
+    compared.
 
     `server_version`: of the server after the upgrade.
     """
@@ -52,7 +56,9 @@ def differences(
 
 
 def flags(sql_mode: str, server_version: str) -> frozenset[str]:
-    """Return the flags that count at a server of this version: without those that it does not have."""
+    """Return the flags that count at a server of this version: without those that it does not
+    have.
+    """
     found = _split(sql_mode.upper())
     if 'mariadb' not in server_version.lower() and versions.series(server_version) >= (8, 0):
         return found - _split(_GONE_SINCE_MYSQL_8)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accounts that the target's server could let in no more.
 
-Source: MySQL 8.4 Reference Manual, "Native Pluggable Authentication": disabled by default since 8.4.0, removed in 9.0.0.
+Source: MySQL 8.4 Reference Manual, "Native Pluggable Authentication": disabled by default since
+8.4.0, removed in 9.0.0.
 """
 
 from collections.abc import Sequence
@@ -37,9 +38,10 @@ def authentication(probe: checks.Probe) -> upgrade.CheckResult:
             NAME,
             'warning',
             (
-                f'Accounts may not log in after the upgrade: the target names no version, and since MySQL 8.4 servers do not let '
-                f'{_some(accounts)} in, whose plugin is {_PLUGIN}. Register the target version with its facts, or give them '
-                f'caching_sha2_password (ALTER USER).'
+                'Accounts may not log in after the upgrade: the target names no version, and '
+                f'since MySQL 8.4 servers do not let {_some(accounts)} in, whose plugin is '
+                f'{_PLUGIN}. Register the target version with its facts, or give them '
+                'caching_sha2_password (ALTER USER).'
             ),
             'ACCOUNT_SHUT_OUT',
         )
@@ -48,8 +50,9 @@ def authentication(probe: checks.Probe) -> upgrade.CheckResult:
             NAME,
             'refused',
             (
-                f'The server cannot be upgraded: the agent logs in as {own}, whose plugin {_PLUGIN} the target does not let in. '
-                f'Give it caching_sha2_password (ALTER USER) and upgrade again.'
+                f'The server cannot be upgraded: the agent logs in as {own}, whose plugin '
+                f'{_PLUGIN} the target does not let in. Give it caching_sha2_password (ALTER USER) '
+                'and upgrade again.'
             ),
             'ACCOUNT_SHUT_OUT',
         )
@@ -58,8 +61,9 @@ def authentication(probe: checks.Probe) -> upgrade.CheckResult:
             NAME,
             'warning',
             (
-                f'Accounts cannot log in after the upgrade: the target does not let {_some(accounts)} in, whose plugin is {_PLUGIN}. '
-                f'Give them caching_sha2_password (ALTER USER).'
+                'Accounts cannot log in after the upgrade: the target does not let '
+                f'{_some(accounts)} in, whose plugin is {_PLUGIN}. Give them caching_sha2_password '
+                '(ALTER USER).'
             ),
             'ACCOUNT_SHUT_OUT',
         )

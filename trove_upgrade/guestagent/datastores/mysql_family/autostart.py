@@ -12,14 +12,18 @@ DATABASE = service_module.DATABASE
 
 
 class Autostart:
-    """The database services of one root disk.  `memory` says what was switched off, and outlives a reboot."""
+    """The database services of one root disk.  `memory` says what was switched off, and outlives a
+    reboot.
+    """
 
     def __init__(self, service: service_module.ServicePort, memory: pathlib.Path) -> None:
         self._service = service
         self._memory = memory
 
     def switch_off(self) -> None:
-        """Nothing starts the server at boot.  A second call forgets nothing of what the first one remembered."""
+        """Nothing starts the server at boot.  A second call forgets nothing of what the first one
+        remembered.
+        """
         enabled = [name for name in self._existing() if self._service.is_enabled(name)]
         self.remember_running()
         remembered = self._remembered()
@@ -31,7 +35,9 @@ class Autostart:
             self._service.disable(name)
 
     def remember_running(self) -> None:
-        """Keep the name of the service that runs the server now; the first one that was seen counts."""
+        """Keep the name of the service that runs the server now; the first one that was seen
+        counts.
+        """
         remembered = self._remembered()
         if remembered.get('undone'):  # what an earlier upgrade remembered has been brought back
             remembered = {}
@@ -48,7 +54,9 @@ class Autostart:
         self._service.enable(DATABASE)
 
     def undo(self) -> None:
-        """As it was before `switch_off`.  Where nothing is remembered (a root disk from the image): at least one is enabled."""
+        """As it was before `switch_off`.  Where nothing is remembered (a root disk from the image):
+        at least one is enabled.
+        """
         remembered = self._remembered()
         for name in remembered.get('enabled', ()):
             self._service.enable(name)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Addresses that the server listens on: a new root disk may not have them, and a start without a network does not notice."""
+"""Addresses that the server listens on: a new root disk may not have them, and a start without a
+network does not notice.
+"""
 
 import contextlib
 import ipaddress
@@ -24,7 +26,9 @@ Try = Callable[[str], bool]
 
 
 def addresses(probe: checks.Probe) -> upgrade.CheckResult:
-    """Refuse names that the root disk alone knows, and warn of single addresses: those that DHCP gives come again, others may not."""
+    """Refuse names that the root disk alone knows, and warn of single addresses: those that DHCP
+    gives come again, others may not.
+    """
     if probe.process is None:  # of a container
         return upgrade.CheckResult(NAME, 'ok', 'The addresses are those of the container.')
     quoted = ', '.join(repr(name) for name in _VARIABLES)
@@ -36,16 +40,18 @@ def addresses(probe: checks.Probe) -> upgrade.CheckResult:
         return upgrade.CheckResult(
             NAME,
             'refused',
-            f'The server could not be opened after the upgrade: it listens on {", ".join(names)}, which the root disk alone knows (/etc/hosts). Put the '
-            f'address itself, or *, into the configuration, restart the server, and upgrade again.',
+            f'The server could not be opened after the upgrade: it listens on {", ".join(names)}, '
+            'which the root disk alone knows (/etc/hosts). Put the address itself, or *, into '
+            'the configuration, restart the server, and upgrade again.',
             CODE,
         )
     if single:
         return upgrade.CheckResult(
             NAME,
             'warning',
-            f'The upgrade may fail before the data is touched: the server listens on {", ".join(single)} alone, and the new root disk must have that address. '
-            f'Where it was set up by hand, put another one, or *, into the configuration first.',
+            'The upgrade may fail before the data is touched: the server listens on '
+            f'{", ".join(single)} alone, and the new root disk must have that address. Where it '
+            'was set up by hand, put another one, or *, into the configuration first.',
             CODE,
         )
     return upgrade.CheckResult(NAME, 'ok', 'The server listens on no single address.')
@@ -57,7 +63,9 @@ def refusal(
     monotonic: Callable[[], float],
     can_bind: Try | None = None,
 ) -> upgrade.CheckResult | None:
-    """Return why the server of this root disk could not be opened with its configuration; None where it can listen."""
+    """Return why the server of this root disk could not be opened with its configuration; None
+    where it can listen.
+    """
     bind = can_bind or _can_bind
     given = [_last(configuration, name.replace('_', '-')) for name in _VARIABLES]
     wanted = [address for value in given for address in _single(value)]
@@ -67,8 +75,10 @@ def refusal(
             return upgrade.CheckResult(
                 NAME,
                 'refused',
-                f'The configuration cannot be used on this root disk: it has no address {", ".join(wanted)}, which the server is to listen on. The server '
-                f'was not started on the data. Add the address, or change the configuration, and try again.',
+                'The configuration cannot be used on this root disk: it has no address '
+                f'{", ".join(wanted)}, which the server is to listen on. The server was not '
+                'started on the data. Add the address, or change the configuration, and try '
+                'again.',
                 CODE,
             )
         sleep(_POLL_SECONDS)
@@ -81,7 +91,9 @@ def _last(configuration: option_files.Configuration, name: str) -> str:
 
 
 def _single(value: str) -> Iterator[str]:
-    """Yield addresses and names that are not of every machine; a network namespace is no address."""
+    """Yield addresses and names that are not of every machine; a network namespace is no
+    address.
+    """
     for item in value.split(','):
         text = item.strip()
         if (

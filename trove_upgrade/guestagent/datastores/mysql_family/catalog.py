@@ -15,7 +15,8 @@ _KINDS = {
     'SEQUENCE': 'sequence',
     'VIEW': 'view',
 }
-#: Rows of these belong to another server, a bucket or a foreign file, which go on changing, and may not be reached.
+#: Rows of these belong to another server, a bucket or a foreign file, which go on changing, and may
+#: not be reached.
 _FAR = ('FEDERATED', 'CONNECT', 'SPIDER', 'S3', 'OQGRAPH', 'SPHINX')
 #: Rows in memory are gone after every stop.
 _WITHOUT_OWN_ROWS = frozenset({'MEMORY', *_FAR, 'EXAMPLE', 'BLACKHOLE'})
@@ -33,7 +34,8 @@ class Table:
     size_bytes: int  #: as the engine estimates it
     columns: Sequence[str] = ()  #: visible ones, in order, without those that version the rows
     shape: str = ''  #: digest of names and types of all of `columns`
-    has_own_rows: bool = True  #: not where they are gone after every stop, or lie on another server or in a foreign file
+    #: not where they are gone after every stop, or lie on another server or in a foreign file
+    has_own_rows: bool = True
     given: Sequence[str] = ()  #: columns whose values the users gave, invisible ones too
     has_stored_results: bool = False  #: keeps values of generated columns on disk
 
@@ -51,14 +53,15 @@ class Table:
 def far_tables(session: connection.Session) -> list[Table]:
     """Tables of the users' schemas whose rows are elsewhere.
 
-    The server need not open a table to report its engine.  For a size or a foreign key it opens it, and asks for the rows where they are: where
-    nothing answers there, each statement takes half a minute and fails (measured: 11.8.9 with FederatedX, error 1159).
+    The server need not open a table to report its engine.  For a size or a foreign key it opens it,
+    and asks for the rows where they are: where nothing answers there, each statement takes half a
+    minute and fails (measured: 11.8.9 with FederatedX, error 1159).
     """
     engines = ', '.join(repr(engine) for engine in _FAR)
     columns = _columns(session)
     rows = session.rows(
-        f'SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES WHERE ENGINE IN ({engines}) '
-        f'AND TABLE_SCHEMA {NOT_SYSTEM}'
+        'SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES WHERE '
+        f'ENGINE IN ({engines}) AND TABLE_SCHEMA {NOT_SYSTEM}'
     )
     return [
         _table((schema, name, kind, 0, engine), columns)
@@ -68,19 +71,25 @@ def far_tables(session: connection.Session) -> list[Table]:
 
 
 def leaving_out(far: Sequence[Table], schema: str = 'TABLE_SCHEMA') -> str:
-    """Return what a condition ends with, so that the server does not open these tables.  `schema`: the column of their schemas."""
+    """Return what a condition ends with, so that the server does not open these tables.  `schema`:
+    the column of their schemas.
+    """
     return ''.join(
-        f' AND NOT ({schema} = {connection.literal(table.schema)} AND TABLE_NAME = {connection.literal(table.name)})'
+        f' AND NOT ({schema} = {connection.literal(table.schema)} AND TABLE_NAME = '
+        f'{connection.literal(table.name)})'
         for table in far
     )
 
 
 def tables(session: connection.Session, far: Sequence[Table] = ()) -> list[Table]:
-    """Every table, sequence and view of the users' schemas, smallest first.  `far`: those of `far_tables`, which are not opened."""
+    """Every table, sequence and view of the users' schemas, smallest first.  `far`: those of
+    `far_tables`, which are not opened.
+    """
     columns = _columns(session)
     rows = session.rows(
-        'SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, COALESCE(DATA_LENGTH, 0) + COALESCE(INDEX_LENGTH, 0), ENGINE '
-        f'FROM information_schema.TABLES WHERE TABLE_SCHEMA {NOT_SYSTEM}{leaving_out(far)}'
+        'SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, COALESCE(DATA_LENGTH, 0) + '
+        'COALESCE(INDEX_LENGTH, 0), ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA '
+        f'{NOT_SYSTEM}{leaving_out(far)}'
     )
     found = [_table(row, columns) for row in rows if row[2] in _KINDS]
     return sorted([*found, *far], key=lambda table: (table.size_bytes, table.full_name))
@@ -134,14 +143,16 @@ class _Column:
         return self.is_stored_result or 'VIRTUAL' in self.extra
 
 
-#: The server has no such column: MariaDB before 10.2.5 and MySQL before 5.7 keep no expressions of columns.
+#: The server has no such column: MariaDB before 10.2.5 and MySQL before 5.7 keep no expressions of
+#: columns.
 _NO_SUCH_COLUMN = 1054
 
 
 def _columns(session: connection.Session) -> dict[tuple[str, str], list[_Column]]:
     found: dict[tuple[str, str], list[_Column]] = {}
     for schema, table, name, kind, extra, expression in _rows_of_columns(session):
-        # The end of a current row's time is 2038 before MariaDB 11.5 and 2106 after: not the user's data.
+        # The end of a current row's time is 2038 before MariaDB 11.5 and 2106 after: not the user's
+        # data.
         if str(expression).upper() not in {'ROW START', 'ROW END'}:
             found.setdefault((schema, table), []).append(_Column(name, kind, str(extra).upper()))
     return found

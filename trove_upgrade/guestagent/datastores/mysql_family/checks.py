@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of the running server: what would make an upgrade fail, or lose something, looked at while it serves."""
+"""Checks of the running server: what would make an upgrade fail, or lose something, looked at while
+it serves.
+"""
 
 import dataclasses
 import os
@@ -35,7 +37,8 @@ _DUMPED = 'SELECT /*!40001 SQL_NO_CACHE */%'
 _NAMED = 5
 _COMM_LENGTH = 15  #: the kernel keeps no more of a program's name
 _ALWAYS_FREE_BYTES = 256 << 20
-#: From here on the end of time in versioned tables is 2106 instead of 2038, and mariadb-upgrade rebuilds them.
+#: From here on the end of time in versioned tables is 2106 instead of 2038, and mariadb-upgrade
+#: rebuilds them.
 _TABLES_REBUILT_SINCE = (11, 5)
 
 
@@ -64,7 +67,9 @@ def target_version(probe: Probe) -> upgrade.CheckResult:
 
 
 def prepared_transactions(probe: Probe) -> upgrade.CheckResult:
-    """Prepared XA transactions hold locks over a restart, and their coordinator expects the server that it knew."""
+    """Prepared XA transactions hold locks over a restart, and their coordinator expects the server
+    that it knew.
+    """
     name = 'prepared_transactions'
     prepared = probe.session.rows('XA RECOVER')
     if prepared:
@@ -72,8 +77,8 @@ def prepared_transactions(probe: Probe) -> upgrade.CheckResult:
             name,
             'refused',
             (
-                f'The server cannot be stopped for an upgrade: {len(prepared)} XA transactions are prepared. '
-                f'Commit or roll them back (XA RECOVER lists them) and upgrade again.'
+                f'The server cannot be stopped for an upgrade: {len(prepared)} XA transactions are '
+                'prepared. Commit or roll them back (XA RECOVER lists them) and upgrade again.'
             ),
             'PREPARED_TRANSACTIONS',
         )
@@ -98,8 +103,8 @@ def backup(probe: Probe) -> upgrade.CheckResult:
             name,
             'refused',
             (
-                f'The server cannot be stopped for an upgrade: a backup seems to run: {", ".join(running)}. '
-                f'Wait for its end and upgrade again.'
+                'The server cannot be stopped for an upgrade: a backup seems to run: '
+                f'{", ".join(running)}. Wait for its end and upgrade again.'
             ),
             'BACKUP_RUNNING',
         )
@@ -107,7 +112,9 @@ def backup(probe: Probe) -> upgrade.CheckResult:
 
 
 def replication(probe: Probe) -> upgrade.CheckResult:
-    """A replica of an older version cannot follow a newer primary, and a cluster is not upgraded one by one by us."""
+    """A replica of an older version cannot follow a newer primary, and a cluster is not upgraded
+    one by one by us.
+    """
     name = 'replication'
     found = []
     dumps = probe.session.rows(
@@ -128,7 +135,8 @@ def replication(probe: Probe) -> upgrade.CheckResult:
             name,
             'warning',
             (
-                f'Replication may break: {facts}. The upgrade goes on because it was asked to; look at the other servers afterwards.'
+                f'Replication may break: {facts}. The upgrade goes on because it was asked to; '
+                'look at the other servers afterwards.'
             ),
             'REPLICATION',
         )
@@ -136,15 +144,17 @@ def replication(probe: Probe) -> upgrade.CheckResult:
         name,
         'refused',
         (
-            f'The server cannot be upgraded without risk to replication: {facts}. '
-            f'Upgrade replicas first and take this server out of replication, or have the operator allow it.'
+            f'The server cannot be upgraded without risk to replication: {facts}. Upgrade replicas '
+            'first and take this server out of replication, or have the operator allow it.'
         ),
         'REPLICATION',
     )
 
 
 def disk_space(probe: Probe) -> upgrade.CheckResult:
-    """Room for the stash, the new server's own files, and a copy of the largest table that is rebuilt."""
+    """Room for the stash, the new server's own files, and a copy of the largest table that is
+    rebuilt.
+    """
     name, needed = 'disk_space', _ALWAYS_FREE_BYTES
     wanted = versions.series(str(probe.target.get('server_version') or ''))
     if versions.series(probe.version) < _TABLES_REBUILT_SINCE <= wanted:
@@ -162,8 +172,9 @@ def disk_space(probe: Probe) -> upgrade.CheckResult:
             name,
             'refused',
             (
-                f'The volume is too full for an upgrade: {free >> 20} MiB are free and {needed >> 20} MiB are needed. '
-                f'Delete data or resize the volume and upgrade again.'
+                f'The volume is too full for an upgrade: {free >> 20} MiB are free and '
+                f'{needed >> 20} MiB are needed. Delete data or resize the volume and upgrade '
+                'again.'
             ),
             'DISK_SPACE',
         )
@@ -173,7 +184,9 @@ def disk_space(probe: Probe) -> upgrade.CheckResult:
 
 
 def clean_stop(probe: Probe) -> upgrade.CheckResult:
-    """A server in forced recovery or read-only mode cannot end in a state that a newer one accepts."""
+    """A server in forced recovery or read-only mode cannot end in a state that a newer one
+    accepts.
+    """
     name = 'clean_shutdown'
     rows = probe.session.rows(
         "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_force_recovery', 'innodb_read_only')"
@@ -187,8 +200,9 @@ def clean_stop(probe: Probe) -> upgrade.CheckResult:
             name,
             'refused',
             (
-                f'The server cannot be shut down cleanly: innodb_force_recovery is {found.get("innodb_force_recovery")}, '
-                f'innodb_read_only is {found.get("innodb_read_only")}. Repair the data first and upgrade again.'
+                'The server cannot be shut down cleanly: innodb_force_recovery is '
+                f'{found.get("innodb_force_recovery")}, innodb_read_only is '
+                f'{found.get("innodb_read_only")}. Repair the data first and upgrade again.'
             ),
             'UNCLEAN_SHUTDOWN',
         )
@@ -199,8 +213,8 @@ def statements(probe: Probe) -> upgrade.CheckResult:
     """Long statements hold up the lock that the fingerprint needs."""
     name, limit = 'running_statements', int(probe.options.get('lock_seconds') or 30)
     rows = probe.session.rows(
-        "SELECT ID, USER, TIME FROM information_schema.PROCESSLIST WHERE COMMAND = 'Query' "
-        "AND ID <> CONNECTION_ID() AND USER <> 'system user' AND TIME > %s ORDER BY TIME DESC LIMIT 3",
+        "SELECT ID, USER, TIME FROM information_schema.PROCESSLIST WHERE COMMAND = 'Query' AND ID "
+        "<> CONNECTION_ID() AND USER <> 'system user' AND TIME > %s ORDER BY TIME DESC LIMIT 3",
         (limit,),
     )
     if rows:
@@ -211,8 +225,8 @@ def statements(probe: Probe) -> upgrade.CheckResult:
             name,
             'warning',
             (
-                f'The upgrade may be refused: statements have been running for more than {limit} s ({found}). '
-                f'Wait for their end or stop them.'
+                f'The upgrade may be refused: statements have been running for more than {limit} s '
+                f'({found}). Wait for their end or stop them.'
             ),
             'DATABASE_BUSY',
         )
@@ -234,8 +248,9 @@ def tables_in_memory(probe: Probe) -> upgrade.CheckResult:
         name,
         'warning',
         (
-            f'The rows of {named}{more} will be gone after the upgrade, as after every restart: ENGINE=MEMORY keeps them in memory alone. '
-            f'The tables themselves stay; copy their rows elsewhere where they are needed.'
+            f'The rows of {named}{more} will be gone after the upgrade, as after every restart: '
+            'ENGINE=MEMORY keeps them in memory alone. The tables themselves stay; copy their '
+            'rows elsewhere where they are needed.'
         ),
         'TABLES_IN_MEMORY',
     )

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options that may come from another root disk for programs other than the server: clients, tools and start scripts, which root runs.
+"""Options that may come from another root disk for programs other than the server: clients, tools
+and start scripts, which root runs.
 
-Their options can run commands, load libraries and write files, under names that change from release to release and can be cut short.  So
-this is a closed list: what is not on it, in full, is refused by name.
-Source: `--help` of the programs of MariaDB 10.11 and 11.8 and of MySQL 9.7; mysqld_safe of both.
+Their options can run commands, load libraries and write files, under names that change from release
+to release and can be cut short.  So this is a closed list: what is not on it, in full, is refused
+by name. Source: `--help` of the programs of MariaDB 10.11 and 11.8 and of MySQL 9.7; mysqld_safe of
+both.
 """
 
 import re
@@ -41,7 +43,8 @@ _START_SCRIPTS = """
     basedir core-file-size flush-caches kill-mysqld ledir malloc-lib mysqladmin mysqld mysqld-version nice numa-interleave nowatch
     no-auto-restart no-watch open-files-limit pid-file
 """
-#: Without the prefixes that programs take off.  What those of them name is judged by `code_options`.
+#: Without the prefixes that programs take off.  What those of them name is judged by
+#: `code_options`.
 _NAMES = frozenset(f'{_CONNECTION} {_DISPLAY} {_DUMPS} {_TOOLS} {_START_SCRIPTS}'.split())
 #: Certificates and rules for them: programs read what these name, and write nothing.
 _ENCRYPTION = re.compile(r'(?:ssl|tls)-[a-z-]+')
@@ -57,7 +60,8 @@ _VALUES: Mapping[str, re.Pattern[str]] = {
 }
 #: Those of `_VALUES` that are switched off so; with a value of 0 they would be on.
 _SWITCHED_OFF = re.compile(r'(?:skip|disable)-(?:local-infile|named-commands)')
-#: It lets the server that a client talks to read the client's files: harmless where that is the one of this machine.
+#: It lets the server that a client talks to read the client's files: harmless where that is the one
+#: of this machine.
 _LOCAL_INFILE = 'local-infile'
 _HERE = frozenset({'localhost', '127.0.0.1', '::1'})
 _START_SCRIPT = re.compile(r'(?:mysqld|mariadbd?)[-_]safe|safe_mysqld')
@@ -69,12 +73,15 @@ _NUMBERED = re.compile(r'(?:mysqld|mariadbd?)\d+')
 def refused(
     options: Iterable[option_files.Option], groups: option_groups.ServerGroups
 ) -> list[str]:
-    """Return sentences' parts for each option of another program that is not on the list; the server reads `groups`."""
+    """Return sentences' parts for each option of another program that is not on the list; the
+    server reads `groups`.
+    """
     others = [option for option in options if _is_for_others(option.group, groups)]
     stays = not any(option.bare_name == 'host' and option.value not in _HERE for option in others)
     return list(
         dict.fromkeys(
-            f'{option.name} in [{option.group}] is no option that comes along for programs other than the server ({option.place})'
+            f'{option.name} in [{option.group}] is no option that comes along for programs other '
+            f'than the server ({option.place})'
             for option in others
             if not _is_listed(option) and not (stays and option.bare_name == _LOCAL_INFILE)
         )
@@ -82,7 +89,9 @@ def refused(
 
 
 def _is_for_others(group: str, groups: option_groups.ServerGroups) -> bool:
-    """True for all but groups of servers, of either dialect: that of another is read by none here."""
+    """True for all but groups of servers, of either dialect: that of another is read by none
+    here.
+    """
     if group in groups.shared:
         return True
     return not option_groups.ANY.has(group) and _NUMBERED.fullmatch(group) is None

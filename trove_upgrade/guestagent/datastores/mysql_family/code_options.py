@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options that name what is run or loaded, or the user that a server runs as: such names must be the image's own.
+"""Options that name what is run or loaded, or the user that a server runs as: such names must be
+the image's own.
 
-Option files come from the former root disk, which may have been taken over.  The server's user reads most of them, but root's clients,
-a start script and its backup programs read theirs as root: none may lead root to what came with the files.
+Option files come from the former root disk, which may have been taken over.  The server's user
+reads most of them, but root's clients, a start script and its backup programs read theirs as root:
+none may lead root to what came with the files.
 """
 
 import contextlib
@@ -40,7 +42,8 @@ _PARTS_OF_NAMES = frozenset({'mysqld-version', 'wsrep-sst-method'})
 _PART_OF_A_NAME = re.compile(r'[\w-]*(?:\.[\w-]+)*')
 #: Of mariadb-backup and xtrabackup, which read the groups of servers, too.
 _WRITTEN_BY_BACKUPS = frozenset({'extra-lsndir', 'incremental-dir', 'target-dir'})
-#: Files that start scripts of root make, remove, or whose directory they give to the server; they read the groups of servers, too.
+#: Files that start scripts of root make, remove, or whose directory they give to the server; they
+#: read the groups of servers, too.
 _OF_START_SCRIPTS = frozenset({'log-basename', 'log-error', 'pid-file', 'socket'})
 #: Start scripts part lines at white space.
 _AN_OPTION = re.compile(r'\s--[A-Za-z]')
@@ -51,7 +54,8 @@ _NONE = frozenset({'none', 'off', '0'})
 _DIRECTORIES = frozenset({'basedir', 'chroot', 'ledir', 'plugin-dir'})
 _COMMANDS = frozenset({'pager', 'post-system', 'pre-system'})
 _USER = 'user'
-#: Start scripts and servers, one of several and one with a suffix too, change to the user that such a group names; clients take it for the name of an account.
+#: Start scripts and servers, one of several and one with a suffix too, change to the user that such
+#: a group names; clients take it for the name of an account.
 _START_GROUP = re.compile(
     r'safe|multi|^(?:mysqld|mariadbd)(?:$|[^a-z])|^(?:mariadb|server)(?:$|[^a-z-])'
 )
@@ -97,7 +101,9 @@ def _reasons(
     user: str,
     groups: option_groups.ServerGroups,
 ) -> Iterator[str]:
-    """For an option of servers as such, for one of other programs as such, and for one of both as both."""
+    """For an option of servers as such, for one of other programs as such, and for one of both as
+    both.
+    """
     of_server = groups.has(option.group)
     of_others = not of_server or option.group in groups.shared
     name, value = option.bare_name, (option.value or '').strip()
@@ -115,7 +121,10 @@ def _reasons(
             yield f"names {value!r}, which is more than a part of a program's name"
     elif _means(name, NAMES) or name.endswith('-plugin-dir'):
         if _is_switched_directory(option) or not _is_of_the_image(name, value, packages, root):
-            yield f'names {value}, which is of no package, and programs or libraries come from the image alone'
+            yield (
+                f'names {value}, which is of no package, and programs or libraries come from the '
+                'image alone'
+            )
     elif of_server and _means(name, _WRITTEN_BY_BACKUPS):
         yield 'lets backup programs of root write'
     elif (
@@ -130,7 +139,9 @@ def _reasons(
 
 
 def _is_switched_directory(option: option_files.Option) -> bool:
-    """True for a directory that is switched like a flag: programs take 0 or 1 for its name, below where they run."""
+    """True for a directory that is switched like a flag: programs take 0 or 1 for its name, below
+    where they run.
+    """
     return _SWITCH.match(option.name) is not None and _is_directory(option.bare_name)
 
 
@@ -139,7 +150,9 @@ def _is_directory(name: str) -> bool:
 
 
 def _is_followed_by_root(name: str, *, is_of_clients: bool, of_scripts: bool) -> bool:
-    """True for what a start script makes or removes, and for what a client reads or writes but its socket."""
+    """True for what a start script makes or removes, and for what a client reads or writes but its
+    socket.
+    """
     if of_scripts and name in _OF_START_SCRIPTS:
         return True
     return is_of_clients and name not in _OF_A_BOOT and not _NO_PATHS.search(name)

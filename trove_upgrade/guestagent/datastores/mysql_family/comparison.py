@@ -14,7 +14,8 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     versions,
 )
 
-#: Different after every start, or because the first start is isolated, or only a name of the program itself.
+#: Different after every start, or because the first start is isolated, or only a name of the
+#: program itself.
 _VOLATILE = frozenset(
     {
         'skip_networking',
@@ -53,8 +54,8 @@ _VOLATILE = frozenset(
 )
 #: MariaDB's first series that keeps accounts as JSON.
 _JSON_SINCE = (10, 4)
-#: Accounts that a server makes for itself, locks, and changes as it needs.  Sources: MySQL 9.4 Reference Manual, "Reserved Accounts"; MariaDB
-#: Knowledge Base, "mysql.user Table".
+#: Accounts that a server makes for itself, locks, and changes as it needs.  Sources: MySQL 9.4
+#: Reference Manual, "Reserved Accounts"; MariaDB Knowledge Base, "mysql.user Table".
 _OF_THE_SERVER = frozenset(
     {
         'mysql.sys@localhost',
@@ -75,7 +76,9 @@ _VOLATILE_PREFIXES = (
 
 
 def compare(before: base.Fingerprint, after: base.Fingerprint) -> base.Comparison:
-    """What was lost between the two.  More in `after` is no loss: a newer server brings objects and privileges of its own."""
+    """What was lost between the two.  More in `after` is no loss: a newer server brings objects and
+    privileges of its own.
+    """
     missing: list[str] = []
     not_compared: list[str] = []
     compared, rows = 0, 0
@@ -119,7 +122,9 @@ def compare(before: base.Fingerprint, after: base.Fingerprint) -> base.Compariso
 def settings_changed(
     before: Mapping[str, str], after: Mapping[str, str]
 ) -> list[Mapping[str, str]]:
-    """Global variables that both servers have and that differ, but for those that differ after every start."""
+    """Global variables that both servers have and that differ, but for those that differ after
+    every start.
+    """
     return [
         {'name': name, 'before': before[name], 'after': after[name]}
         for name in sorted(before)
@@ -154,7 +159,8 @@ def _table(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Sequenc
         and old['checksum'] != new['checksum']
     ):
         found.append(
-            f'{old["kind"]} {name} has another checksum: {old["checksum"]} before, {new["checksum"]} now'
+            f'{old["kind"]} {name} has another checksum: {old["checksum"]} before, '
+            f'{new["checksum"]} now'
         )
     elif (
         not differs
@@ -174,8 +180,9 @@ def _summed_otherwise(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 def _account(name: str) -> str:
     """The name of an account that a server's upgrade does not change: hosts become lower case.
 
-    Source: MariaDB's mysql_system_tables_fix.sql and MySQL's mysql_system_tables_fix.sql, "host=LOWER( host )".  Agents of the first
-    releases took a role of the mysql.user table for an account without a host.
+    Source: MariaDB's mysql_system_tables_fix.sql and MySQL's mysql_system_tables_fix.sql,
+    "host=LOWER( host )".  Agents of the first releases took a role of the mysql.user table for an
+    account without a host.
     """
     user, at, host = name.rpartition('@')
     return f'{user}@{host.lower()}' if at and host else user if at else name
@@ -239,7 +246,9 @@ def _sentence(kind: str, name: str, aspect: str) -> str:
 
 
 def _is_shown_alike(kind: str, before: str, after: str) -> bool:
-    """Return whether digests that an agent of the first releases took can be compared: not where the server shows or keeps it in another way."""
+    """Return whether digests that an agent of the first releases took can be compared: not where
+    the server shows or keeps it in another way.
+    """
     former, present = versions.series(before), versions.series(after)
     if 'mariadb' in after.lower():
         return kind != 'account' or former >= _JSON_SINCE or present < _JSON_SINCE

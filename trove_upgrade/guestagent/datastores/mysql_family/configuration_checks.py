@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of the option files against the target: unknown options, groups that it does not read, the command line."""
+"""Checks of the option files against the target: unknown options, groups that it does not read, the
+command line.
+"""
 
 import os
 import pathlib
@@ -12,7 +14,8 @@ from trove_upgrade.guestagent.datastores.mysql_family import option_files
 from trove_upgrade.guestagent.datastores.mysql_family.target_options import TargetOptions, Verdict
 from trove_upgrade.guestagent.sight import Sight
 
-#: What distributions and service units put on the command line, and our service sets by itself or does not need.
+#: What distributions and service units put on the command line, and our service sets by itself or
+#: does not need.
 _USUAL_ARGUMENTS = frozenset(
     {
         'defaults-file',
@@ -54,8 +57,10 @@ def check_read(configuration: option_files.Configuration) -> upgrade.CheckResult
             name,
             'refused',
             (
-                f'The configuration cannot be looked at: {"; ".join(configuration.unread)}. Put plain files of a usual size in their place, '
-                f'write what is named so that all programs of the database read it alike (absolute paths, each line ended by a newline), and upgrade again.'
+                f'The configuration cannot be looked at: {"; ".join(configuration.unread)}. Put '
+                'plain files of a usual size in their place, write what is named so that all '
+                'programs of the database read it alike (absolute paths, each line ended by a '
+                'newline), and upgrade again.'
             ),
             'CONFIGURATION_NOT_READ',
         )
@@ -76,8 +81,8 @@ def check_options(
             name,
             'refused',
             (
-                f'The configuration cannot be used with the target version: its server does not know {refused}. '
-                f'Take these options out of the configuration and upgrade again.'
+                'The configuration cannot be used with the target version: its server does not '
+                f'know {refused}. Take these options out of the configuration and upgrade again.'
             ),
             'UNKNOWN_OPTION',
         )
@@ -87,7 +92,8 @@ def check_options(
             name,
             'warning',
             (
-                f'Some options will have no effect: the target version ignores {ignored}. Take them out when convenient.'
+                f'Some options will have no effect: the target version ignores {ignored}. Take '
+                'them out when convenient.'
             ),
             'IGNORED_OPTION',
         )
@@ -97,8 +103,10 @@ def check_options(
             name,
             'warning',
             (
-                f'It cannot be told whether the target knows {unsure}: the facts of its image do not name the options of all libraries that this server '
-                f'loads. The new server tries the configuration before it touches the data; record the facts of the image anew for a full check.'
+                f'It cannot be told whether the target knows {unsure}: the facts of its image do '
+                'not name the options of all libraries that this server loads. The new server '
+                'tries the configuration before it touches the data; record the facts of the '
+                'image anew for a full check.'
             ),
             'TARGET_FACTS_MISSING',
         )
@@ -107,8 +115,9 @@ def check_options(
             name,
             'warning',
             (
-                'The configuration can be checked only against the shipped table: the target version was registered without the facts of '
-                'its image. Register the facts for a full check; the new server tries the configuration before it touches the data.'
+                'The configuration can be checked only against the shipped table: the target '
+                'version was registered without the facts of its image. Register the facts for a '
+                'full check; the new server tries the configuration before it touches the data.'
             ),
             'TARGET_FACTS_MISSING',
         )
@@ -123,7 +132,9 @@ def check_groups(
     server_version: str,
     target: Mapping[str, Any],
 ) -> upgrade.CheckResult:
-    """Groups that the running server reads and the target's does not: their options would be gone without a word."""
+    """Groups that the running server reads and the target's does not: their options would be gone
+    without a word.
+    """
     name = 'option_groups'
     read_now = frozenset(configuration.groups.of(server_version))
     read_then = frozenset(
@@ -141,8 +152,9 @@ def check_groups(
             name,
             'refused',
             (
-                f'The configuration cannot be used with the target version: its server does not read {groups}, and {_places(lost)} would be '
-                f'lost without a message. Move these options to [mariadb] or [mysqld] and upgrade again.'
+                'The configuration cannot be used with the target version: its server does not '
+                f'read {groups}, and {_places(lost)} would be lost without a message. Move these '
+                'options to [mariadb] or [mysqld] and upgrade again.'
             ),
             'OPTION_GROUP_DROPPED',
         )
@@ -156,7 +168,9 @@ def check_groups(
 def check_command_line(
     arguments: Sequence[str], read: Sequence[pathlib.Path]
 ) -> upgrade.CheckResult:
-    """Options that the running server got from its unit or a drop-in: they are not kept.  `read` are the files that were looked at."""
+    """Options that the running server got from its unit or a drop-in: they are not kept.  `read`
+    are the files that were looked at.
+    """
     name = 'command_line'
     options = option_files.from_command_line(arguments)
     files = {os.path.realpath(path) for path in read}
@@ -177,8 +191,10 @@ def check_command_line(
             name,
             'refused',
             (
-                f'The configuration cannot be looked at: the server was started with {", ".join(others)}, which no server of a new image reads. Move '
-                f'these options to the usual option files, restart the server without them on its command line, and upgrade again.'
+                'The configuration cannot be looked at: the server was started with '
+                f'{", ".join(others)}, which no server of a new image reads. Move these options to '
+                'the usual option files, restart the server without them on its command line, and '
+                'upgrade again.'
             ),
             'CONFIGURATION_NOT_READ',
         )
@@ -188,8 +204,9 @@ def check_command_line(
             name,
             'warning',
             (
-                f'The server was started with options that stand in no option file: {", ".join(extra)}. They will not be there after the '
-                f'upgrade. Write them into the configuration to keep them.'
+                'The server was started with options that stand in no option file: '
+                f'{", ".join(extra)}. They will not be there after the upgrade. Write them into '
+                'the configuration to keep them.'
             ),
             'COMMAND_LINE_OPTIONS',
         )
@@ -212,10 +229,11 @@ def check_key_files(
     data_directory: pathlib.Path,
     top: pathlib.Path = pathlib.Path('/'),
 ) -> upgrade.CheckResult:
-    """Files that the configuration names for TLS: a start on an empty data directory does not notice that one is missing.
+    """Files that the configuration names for TLS: a start on an empty data directory does not
+    notice that one is missing.
 
-    A relative name counts from the data directory, as with the server.  What the server's user cannot see is not there for him, and no
-    tenant learns of it here.
+    A relative name counts from the data directory, as with the server.  What the server's user
+    cannot see is not there for him, and no tenant learns of it here.
     """
     name = 'tls_files'
     sight = Sight.of_owner(data_directory, pathlib.Path(os.path.realpath(top)))
@@ -235,8 +253,9 @@ def check_key_files(
             name,
             'warning',
             (
-                f'TLS may not work after the upgrade: no such file is there now, or none that the user of the server can see, for {_places(missing)}. '
-                f'Put the files in their places or take the options out.'
+                'TLS may not work after the upgrade: no such file is there now, or none that the '
+                f'user of the server can see, for {_places(missing)}. Put the files in their '
+                'places or take the options out.'
             ),
             'TLS_FILE_MISSING',
         )

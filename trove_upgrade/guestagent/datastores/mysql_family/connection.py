@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the agent talks to the server: over its unix socket, as root or with root's own client file.
 
-The client file is read by us and never handed to a client as an option file: a file that came from elsewhere could name
-plugins, libraries or other files.
+The client file is read by us and never handed to a client as an option file: a file that came from
+elsewhere could name plugins, libraries or other files.
 """
 
 import contextlib
@@ -21,15 +21,17 @@ from trove_upgrade.guestagent.datastores.mysql_family import option_files
 DEFAULT_SOCKET = '/run/mysqld/mysqld.sock'
 
 ACCESS_DENIED = frozenset({1044, 1045, 1698})
-#: A server says no to a user: denied, a plugin that it has not, an account that is locked or has another way in.
-#: Source: MariaDB Knowledge Base, "MariaDB Error Codes"; MySQL Error Reference, ER_PLUGIN_IS_NOT_LOADED and its neighbours.
+#: A server says no to a user: denied, a plugin that it has not, an account that is locked or has
+#: another way in. Source: MariaDB Knowledge Base, "MariaDB Error Codes"; MySQL Error Reference,
+#: ER_PLUGIN_IS_NOT_LOADED and its neighbours.
 LOGIN_REFUSED = ACCESS_DENIED | {1130, 1251, 1524, 1820, 1862, 2049, 2059, 2061, 3118, 3955, 4151}
 CONNECTION_LOST = frozenset({2002, 2003, 2006, 2013})
 LOCK_WAIT_TIMEOUT = 1205
 NO_SUCH_THREAD = 1094
 STATEMENT_TIMEOUT = frozenset({1969, 3024, 1317})
 _UNKNOWN_COMMAND = 1047
-#: What PyMySQL raises; the plain ones where a server does not keep to the protocol, or asks for a file of the client's.
+#: What PyMySQL raises; the plain ones where a server does not keep to the protocol, or asks for a
+#: file of the client's.
 _FAILURES = (
     pymysql.err.Error,
     OSError,
@@ -42,8 +44,9 @@ _FAILURES = (
 _RESET_CONNECTION = 0x1F  #: Source: MySQL's client/server protocol, COM_RESET_CONNECTION
 _NO_LIMIT = 2**64 - 1
 
-#: A tenant who is superuser sets what a new session begins with; what changes answers, or ends them, is the agent's own here.
-#: The comments: MariaDB alone reads the first ones, MySQL alone the last.
+#: A tenant who is superuser sets what a new session begins with; what changes answers, or ends
+#: them, is the agent's own here. The comments: MariaDB alone reads the first ones, MySQL alone the
+#: last.
 _VARIABLES = (
     f"SET SESSION sql_mode = '', autocommit = 1, sql_select_limit = {_NO_LIMIT}, sql_big_selects = 1, sql_safe_updates = 0, "
     'sql_auto_is_null = 0, sql_quote_show_create = 1, completion_type = 0, group_concat_max_len = 1048576, max_sort_length = 1024, '
@@ -60,10 +63,15 @@ SESSION = (
 
 
 class SessionError(exceptions.TroveUpgradeError):
-    """The server refused a statement, or the connection broke.  `number` is the server's own error number."""
+    """The server refused a statement, or the connection broke.  `number` is the server's own error
+    number.
+    """
 
     code = 'DATABASE_STATEMENT_FAILED'
-    template = 'The database server did not carry out "{statement}": {number} {text}. Look at its error log.'
+    template = (
+        'The database server did not carry out "{statement}": {number} {text}. Look at its '
+        'error log.'
+    )
 
     def __init__(self, statement: str, number: int, text: str) -> None:
         super().__init__(statement=statement, number=number, text=text)
@@ -76,7 +84,10 @@ class NoAnswer(exceptions.TroveUpgradeError):
     """No server answers on the socket, or none lets us in."""
 
     code = 'DATABASE_NOT_RUNNING'
-    template = 'The database server cannot be reached on {socket}: {found}. Start it, or let root in over the socket.'
+    template = (
+        'The database server cannot be reached on {socket}: {found}. Start it, or let root '
+        'in over the socket.'
+    )
 
 
 class LoginRefused(NoAnswer):
@@ -84,8 +95,8 @@ class LoginRefused(NoAnswer):
 
     code = 'DATABASE_LOGIN_REFUSED'
     template = (
-        'The database server on {socket} refuses the agent: {found}. Let root in, over the socket or with a password and a plugin that '
-        'this server has.'
+        'The database server on {socket} refuses the agent: {found}. Let root in, over the socket '
+        'or with a password and a plugin that this server has.'
     )
 
 
@@ -153,7 +164,9 @@ class PyMySQLSession:
             raise
 
     def _forget_init_connect(self) -> None:
-        """Where the agent's account is no superuser, it has run: a temporary table of its could stand before the tenant's real one."""
+        """Where the agent's account is no superuser, it has run: a temporary table of its could
+        stand before the tenant's real one.
+        """
         connected: Any = self._connection
         try:
             connected._execute_command(_RESET_CONNECTION, b'')  # noqa: SLF001 - PyMySQL has no name for it
@@ -197,7 +210,9 @@ def open_session(credentials: Credentials, timeout_seconds: float) -> Session:
 def candidates(
     configuration: option_files.Configuration, client_file: pathlib.Path
 ) -> tuple[Credentials, ...]:
-    """Whom to try in which order: the client file's user if it names one, then root by its unix socket."""
+    """Whom to try in which order: the client file's user if it names one, then root by its unix
+    socket.
+    """
     socket = configuration.server_value('socket') or DEFAULT_SOCKET
     found = []
     if client_file.is_file():
@@ -211,7 +226,9 @@ def candidates(
 
 
 def worst(refusals: Sequence[NoAnswer]) -> NoAnswer:
-    """The one to tell of several ways in: that a server says no tells more than that it cannot be reached."""
+    """The one to tell of several ways in: that a server says no tells more than that it cannot be
+    reached.
+    """
     return next(
         (refusal for refusal in refusals if isinstance(refusal, LoginRefused)), refusals[-1]
     )

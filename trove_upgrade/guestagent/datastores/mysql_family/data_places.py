@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the server keeps its data, as the running server tells: what is not on the volume is gone after the rebuild.
+"""Where the server keeps its data, as the running server tells: what is not on the volume is gone
+after the rebuild.
 
-Sources: MariaDB Knowledge Base, "InnoDB System Tablespaces" and "Server System Variables"; MySQL 9 Reference Manual, "InnoDB Startup
-Options and System Variables" and "The INFORMATION_SCHEMA FILES Table".
+Sources: MariaDB Knowledge Base, "InnoDB System Tablespaces" and "Server System Variables"; MySQL 9
+Reference Manual, "InnoDB Startup Options and System Variables" and "The INFORMATION_SCHEMA FILES
+Table".
 """
 
 import os
@@ -38,7 +40,8 @@ _PLACES = (
     'tokudb_log_dir',
     'wsrep_data_home_dir',
 )
-#: Each is a list of files below `innodb_data_home_dir`, as NAME:SIZE[:autoextend[:max:SIZE]], joined by semicolons.
+#: Each is a list of files below `innodb_data_home_dir`, as NAME:SIZE[:autoextend[:max:SIZE]],
+#: joined by semicolons.
 _SPACES = ('innodb_data_file_path', 'innodb_temp_data_file_path')
 _HOME = 'innodb_data_home_dir'
 #: A list of directories, joined by semicolons.
@@ -51,9 +54,13 @@ VARIABLES: tuple[str, ...] = (
     *_PLACES,
 )  #: every one that is asked for
 _NAMED = 100
-#: Tablespaces, undo logs and temporary ones; MySQL keeps no file beside the data that would name them.  MariaDB leaves the table empty.
-#: Those of the data directory begin with a dot, and links there are looked at apart.
-_FILES = "SELECT FILE_NAME, TABLESPACE_NAME FROM information_schema.FILES WHERE LEFT(FILE_NAME, 2) <> './' ORDER BY 1"
+#: Tablespaces, undo logs and temporary ones; MySQL keeps no file beside the data that would name
+#: them.  MariaDB leaves the table empty. Those of the data directory begin with a dot, and links
+#: there are looked at apart.
+_FILES = (
+    'SELECT FILE_NAME, TABLESPACE_NAME FROM information_schema.FILES WHERE LEFT(FILE_NAME, '
+    "2) <> './' ORDER BY 1"
+)
 
 
 def layout(probe: checks.Probe) -> upgrade.CheckResult:
@@ -65,8 +72,8 @@ def layout(probe: checks.Probe) -> upgrade.CheckResult:
             NAME,
             'refused',
             (
-                f'The server cannot be upgraded: its data directory is {values.get("datadir")}, and {data} is expected. '
-                f'Move the data there and upgrade again.'
+                f'The server cannot be upgraded: its data directory is {values.get("datadir")}, '
+                f'and {data} is expected. Move the data there and upgrade again.'
             ),
             'VOLUME_LAYOUT',
         )
@@ -88,8 +95,9 @@ def layout(probe: checks.Probe) -> upgrade.CheckResult:
             NAME,
             'refused',
             (
-                f'The server cannot be upgraded: some of its data is not on the volume and would be lost: {", ".join(outside[:_NAMED])}{more}. '
-                f'Move it below {data} and upgrade again.'
+                'The server cannot be upgraded: some of its data is not on the volume and would '
+                f'be lost: {", ".join(outside[:_NAMED])}{more}. Move it below {data} and upgrade '
+                'again.'
             ),
             'VOLUME_LAYOUT',
         )
@@ -129,6 +137,8 @@ def _named(
 
 
 def _of_space(space: str, home: str, data: pathlib.Path) -> pathlib.Path:
-    """The server joins home and name as text; without a home the name counts from the data directory."""
+    """The server joins home and name as text; without a home the name counts from the data
+    directory.
+    """
     name = space.partition(':')[0]
     return data / home / name.lstrip('/') if home else data / name

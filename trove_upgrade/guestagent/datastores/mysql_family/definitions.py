@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Definitions of what is not a table: views, routines, triggers, events, foreign keys, loadable functions.
+"""Definitions of what is not a table: views, routines, triggers, events, foreign keys, loadable
+functions.
 
-Each is kept twice: as the server shows it, which is what agents of the first releases compare, and aspect by aspect in words that do not
-change with the server's version.
+Each is kept twice: as the server shows it, which is what agents of the first releases compare, and
+aspect by aspect in words that do not change with the server's version.
 """
 
 import dataclasses
@@ -28,7 +29,8 @@ class _Kind:
 
 
 def read(session: connection.Session, far: Sequence[catalog.Table] = ()) -> dict[str, str]:
-    """Return the definitions for a fingerprint's `objects`.  `far`: tables that the server must not open for them.
+    """Return the definitions for a fingerprint's `objects`.  `far`: tables that the server must not
+    open for them.
 
     :raises SessionError: the server gives no answer to a statement.
     """
@@ -80,14 +82,18 @@ def _of_parameter(row: _Row) -> dict[str, str]:
 
 
 def _of_event(row: _Row) -> dict[str, str]:
-    """Source: MySQL 8.4 Reference Manual, "The INFORMATION_SCHEMA EVENTS Table": what is off at replicas has another name."""
+    """Source: MySQL 8.4 Reference Manual, "The INFORMATION_SCHEMA EVENTS Table": what is off at
+    replicas has another name.
+    """
     body, *schedule, status, definer, mode = row
     renamed = 'REPLICA_SIDE_DISABLED' if status == 'SLAVESIDE_DISABLED' else status
     return _with_mode((body, *schedule, renamed, definer, mode))
 
 
 def _of_foreign_key(row: _Row) -> dict[str, str]:
-    """Source: MySQL 8.0 Reference Manual, "FOREIGN KEY Constraints", and MariaDB Knowledge Base, "Foreign Keys": the two are one."""
+    """Source: MySQL 8.0 Reference Manual, "FOREIGN KEY Constraints", and MariaDB Knowledge Base,
+    "Foreign Keys": the two are one.
+    """
     table, *rules = row
     return {
         'definition': digest(
@@ -104,8 +110,8 @@ _FORMER_NAME = re.compile(r'\b(_?)utf8(?=\b|_(?!mb))')
 def present_type(text: object) -> str:
     """Return a data type as later servers write it.
 
-    Source: MySQL's worklogs 13528 and 13537: display widths are shown no more, but with ZEROFILL.  The width of TINYINT(1) stays
-    there, and changes nothing.
+    Source: MySQL's worklogs 13528 and 13537: display widths are shown no more, but with ZEROFILL.
+    The width of TINYINT(1) stays there, and changes nothing.
     """
     found = _REMARK.sub('', str(text or ''))
     if 'zerofill' not in found:
@@ -116,7 +122,8 @@ def present_type(text: object) -> str:
 def _present_names(text: object) -> str:
     """Return a view's text with today's names of the 3-byte character set and its collations.
 
-    Source: MySQL 8.0.28 to 8.0.30 Release Notes, and MariaDB 10.6 Release Notes: utf8 is shown as utf8mb3.
+    Source: MySQL 8.0.28 to 8.0.30 Release Notes, and MariaDB 10.6 Release Notes: utf8 is shown as
+    utf8mb3.
     """
     return _FORMER_NAME.sub(r'\1utf8mb3', str(text or ''))
 
@@ -141,13 +148,15 @@ KINDS: Mapping[str, _Kind] = {
         first=-1,
     ),
     'trigger': _Kind(
-        'SELECT TRIGGER_SCHEMA, TRIGGER_NAME, EVENT_OBJECT_TABLE, EVENT_MANIPULATION, ACTION_TIMING, ACTION_STATEMENT, DEFINER, '
-        f'SQL_MODE FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA {NOT_SYSTEM}',
+        'SELECT TRIGGER_SCHEMA, TRIGGER_NAME, EVENT_OBJECT_TABLE, EVENT_MANIPULATION, '
+        'ACTION_TIMING, ACTION_STATEMENT, DEFINER, SQL_MODE FROM information_schema.TRIGGERS '
+        f'WHERE TRIGGER_SCHEMA {NOT_SYSTEM}',
         _with_mode,
     ),
     'event': _Kind(
-        'SELECT EVENT_SCHEMA, EVENT_NAME, EVENT_DEFINITION, EVENT_TYPE, EXECUTE_AT, INTERVAL_VALUE, INTERVAL_FIELD, STATUS, DEFINER, '
-        f'SQL_MODE FROM information_schema.EVENTS WHERE EVENT_SCHEMA {NOT_SYSTEM}',
+        'SELECT EVENT_SCHEMA, EVENT_NAME, EVENT_DEFINITION, EVENT_TYPE, EXECUTE_AT, '
+        'INTERVAL_VALUE, INTERVAL_FIELD, STATUS, DEFINER, SQL_MODE FROM '
+        f'information_schema.EVENTS WHERE EVENT_SCHEMA {NOT_SYSTEM}',
         _of_event,
     ),
     'foreign key': _Kind(

@@ -28,7 +28,9 @@ class Dialect(Protocol):
 
 
 class MariaDB:
-    """`Dialect` of MariaDB 10.4 and later; older ones have no global_priv and answer from the mysql.user table."""
+    """`Dialect` of MariaDB 10.4 and later; older ones have no global_priv and answer from the
+    mysql.user table.
+    """
 
     has_statement_limit = True
     groups = option_groups.MARIADB

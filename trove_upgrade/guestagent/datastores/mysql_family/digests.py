@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Digests of what a server holds: equal ones for equal values, and no secret can be read from them."""
+"""Digests of what a server holds: equal ones for equal values, and no secret can be read from
+them.
+"""
 
 import hashlib
 import json

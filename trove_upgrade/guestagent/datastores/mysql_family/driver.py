@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The driver of the MySQL family: the contract of `base`, put together from this package's nouns."""
+"""The driver of the MySQL family: the contract of `base`, put together from this package's
+nouns.
+"""
 
 import os
 import pathlib
@@ -55,7 +57,8 @@ _SHUTDOWN_SECONDS = 1800
 _START_SECONDS = 900
 #: For one statement of the checks that reads the catalog.
 _REHEARSAL_SECONDS = 120
-#: After the upgrade a table that was read in time before must not fall out of the budget because caches are cold.
+#: After the upgrade a table that was read in time before must not fall out of the budget because
+#: caches are cold.
 _PATIENCE_AFTER = 4
 
 #: What the server has from its root disk beside files that options name.
@@ -73,13 +76,14 @@ _OF_ROOT_DISK: Sequence[server_checks.Check] = (
 class FamilyDriver(base.DatastoreDriver):
     """What MariaDB and MySQL share.
 
-    `options` that it knows: fingerprint_seconds, lock_seconds, shutdown_seconds, allow_replication, min_free_bytes,
-    keep_changed_defaults.
+    `options` that it knows: fingerprint_seconds, lock_seconds, shutdown_seconds, allow_replication,
+    min_free_bytes, keep_changed_defaults.
     """
 
     title = ''
     dialect: Dialect
-    #: Arguments of the first start, which has no clients and runs none of the customer's statements.
+    #: Arguments of the first start, which has no clients and runs none of the customer's
+    #: statements.
     isolated: Sequence[str] = isolated.ARGUMENTS
 
     def __init__(
@@ -117,12 +121,15 @@ class FamilyDriver(base.DatastoreDriver):
         memory = context.etc.parent / 'var/lib/trove-upgrade/database-autostart.json'
         self.autostart = autostart.Autostart(service, memory)
 
-    # --- before ------------------------------------------------------------------------------------------------------
+    # --- before
+    # ------------------------------------------------------------------------------------------------------
 
     def checks(
         self, target: Mapping[str, Any], options: Mapping[str, Any]
     ) -> Sequence[upgrade.CheckResult]:
-        """See `base`.  A server that does not answer is one refusal; the rest cannot be looked at then."""
+        """See `base`.  A server that does not answer is one refusal; the rest cannot be looked at
+        then.
+        """
         try:
             session = self.server.session()
         except connection.NoAnswer as error:
@@ -169,7 +176,8 @@ class FamilyDriver(base.DatastoreDriver):
                 *_OF_ROOT_DISK,
             )
         ]
-        # Where the volume is shared, so is /etc/mysql: all of it comes back, and no directory that it names is searched.
+        # Where the volume is shared, so is /etc/mysql: all of it comes back, and no directory that
+        # it names is searched.
         kept_files = None if self.shares_volume else self._preserved(configuration)
         coming_back = configuration.files if kept_files is None else kept_files.comes_back()
         restored = {os.path.realpath(path) for path in coming_back}
@@ -206,7 +214,9 @@ class FamilyDriver(base.DatastoreDriver):
         return results
 
     def _rehearse(self) -> upgrade.CheckResult:
-        """In a session of its own: what it sets is no other check's, and a catalog of many tables takes its time."""
+        """In a session of its own: what it sets is no other check's, and a catalog of many tables
+        takes its time.
+        """
         try:
             session = self.server.session(timeout_seconds=_REHEARSAL_SECONDS)
         except connection.NoAnswer as error:  # to one more: it may let no other in
@@ -220,7 +230,9 @@ class FamilyDriver(base.DatastoreDriver):
     def _one_check(
         check: server_checks.Check, looked_at: server_checks.Probe
     ) -> upgrade.CheckResult:
-        """A check that the server gives no answer to is unknown, and one unknown check does not hide the others."""
+        """A check that the server gives no answer to is unknown, and one unknown check does not
+        hide the others.
+        """
         try:
             return check(looked_at)
         except OSError as error:
@@ -249,8 +261,8 @@ class FamilyDriver(base.DatastoreDriver):
             'clean_shutdown',
             'refused',
             (
-                f'The data in {self.context.data_directory} cannot be upgraded: its server did not end cleanly. '
-                f'Start and stop it with its own version first.'
+                f'The data in {self.context.data_directory} cannot be upgraded: its server did not '
+                'end cleanly. Start and stop it with its own version first.'
             ),
             'UNCLEAN_SHUTDOWN',
         )
@@ -292,7 +304,9 @@ class FamilyDriver(base.DatastoreDriver):
         )
 
     def stash_roots(self) -> Sequence[pathlib.Path]:
-        """See `base`.  Also writes, and names, the list of what comes back: only this root disk can tell."""
+        """See `base`.  Also writes, and names, the list of what comes back: only this root disk can
+        tell.
+        """
         return self._preserved(self.server.configuration()).roots()
 
     def restore_paths(self, stashed: base.Stashed) -> Sequence[str]:
@@ -321,7 +335,8 @@ class FamilyDriver(base.DatastoreDriver):
     def _preserved(self, configuration: option_files.Configuration) -> preserved.Preserved:
         return preserved.Preserved(self.context, configuration, self.server.client_file, self.user)
 
-    # --- after -------------------------------------------------------------------------------------------------------
+    # --- after
+    # -------------------------------------------------------------------------------------------------------
 
     def check_configuration(self, options: Mapping[str, Any]) -> upgrade.CheckResult:  # noqa: ARG002
         """See `base`."""
@@ -349,7 +364,9 @@ class FamilyDriver(base.DatastoreDriver):
 
     @typing.final
     def start_isolated(self) -> None:
-        """See `base`.  In two parts, as where a server runs and which server it is are two questions: neither driver hides the other's part."""
+        """See `base`.  In two parts, as where a server runs and which server it is are two
+        questions: neither driver hides the other's part.
+        """
         self.run_isolated()
         self.settle_isolated()
 
@@ -358,13 +375,15 @@ class FamilyDriver(base.DatastoreDriver):
         return self.isolated
 
     def settle_isolated(self) -> None:
-        """Give the isolated server what its kind needs before its data is looked at.  Again after each call of `start_isolated`.
+        """Give the isolated server what its kind needs before its data is looked at.  Again after
+        each call of `start_isolated`.
 
         :raises StepFailed: it does not take it.
         """
 
     def run_isolated(self) -> None:
-        """Run the isolated server where servers run here.  One that runs in any other way is stopped first.
+        """Run the isolated server where servers run here.  One that runs in any other way is
+        stopped first.
 
         :raises StepFailed: it does not start.
         """
@@ -399,13 +418,18 @@ class FamilyDriver(base.DatastoreDriver):
         return credentials
 
     def fingerprint(self, options: Mapping[str, Any], progress: base.Progress) -> base.Fingerprint:
-        """See `base`.  More time than before the upgrade: what was read then should be read again."""
+        """See `base`.  More time than before the upgrade: what was read then should be read
+        again.
+        """
         budget = _seconds(options, 'fingerprint_seconds', _FINGERPRINT_SECONDS) * _PATIENCE_AFTER
         session, _ = self._session(timeout_seconds=0)
         try:
             return self._photographer(session, budget, progress).take()
         except connection.SessionError as error:
-            reason = f'The fingerprint cannot be taken: {error.text}. Look at the error log of the database server.'
+            reason = (
+                f'The fingerprint cannot be taken: {error.text}. Look at the error log of the '
+                'database server.'
+            )
             raise exceptions.StepFailed(reason, 'FINGERPRINT_FAILED') from error
         finally:
             session.close()

@@ -19,14 +19,18 @@ _NAMED = 5
 def run(programs: Programs, credentials: connection.Credentials, progress: base.Progress) -> None:
     """Run it to its end.  Safe to repeat; the second time takes seconds.
 
-    `--force` means only that it runs whatever the files in the data directory say of an earlier run: the tenant could have
-    written them.  An error of its own is one all the same.  Measured on 10.11.19: 1.3 s with 300 tables.
+    `--force` means only that it runs whatever the files in the data directory say of an earlier
+    run: the tenant could have written them.  An error of its own is one all the same.  Measured on
+    10.11.19: 1.3 s with 300 tables.
 
     :raises StepFailed: ENGINE_UPGRADE_FAILED, with its last words.
     """
     program = programs.find('mariadb-upgrade', 'mysql_upgrade')
     if program is None:
-        reason = 'The data cannot be upgraded: mariadb-upgrade is not installed in this image. Build the image with it.'
+        reason = (
+            'The data cannot be upgraded: mariadb-upgrade is not installed in this image. '
+            'Build the image with it.'
+        )
         raise exceptions.StepFailed(reason, 'ENGINE_UPGRADE_FAILED')
 
     failed: list[str] = []
@@ -62,7 +66,8 @@ def run(programs: Programs, credentials: connection.Credentials, progress: base.
         )
     if failed:
         raise _failed(
-            f'{program} has not repaired {", ".join(failed[:_NAMED])} ({len(failed)} in all): {_last_words(finished.output)}'
+            f'{program} has not repaired {", ".join(failed[:_NAMED])} ({len(failed)} in all): '
+            f'{_last_words(finished.output)}'
         )
 
 

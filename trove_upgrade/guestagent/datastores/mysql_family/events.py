@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Events of a MariaDB whose scheduler is DISABLED: it shows none, and keeps them in its table all the same."""
+"""Events of a MariaDB whose scheduler is DISABLED: it shows none, and keeps them in its table all
+the same.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +18,8 @@ _STATEMENT = (
 _VALUE, _UNIT = 5, 6  #: columns
 #: How many units of the table make one that information_schema.EVENTS shows.  Measured on 10.11.19.
 _WHOLE = {'QUARTER': 3, 'WEEK': 7}
-#: What separates the parts of an interval, and how many of each part make one of the part before; the last part is what the table counts.
+#: What separates the parts of an interval, and how many of each part make one of the part before;
+#: the last part is what the table counts.
 _PARTS: dict[str, tuple[str, tuple[int, ...]]] = {
     'YEAR_MONTH': ('-', (12,)),
     'DAY_HOUR': (' ', (24,)),

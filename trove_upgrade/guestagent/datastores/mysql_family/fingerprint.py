@@ -18,8 +18,8 @@ _NO_TABLE_DATA = 'view'
 class Photographer:
     """Takes one fingerprint over one session.
 
-    `budget_seconds` covers rows and checksums of tables, smallest first; the rest (accounts, definitions, settings) is always
-    taken.  What did not fit is listed, not left out in silence.
+    `budget_seconds` covers rows and checksums of tables, smallest first; the rest (accounts,
+    definitions, settings) is always taken.  What did not fit is listed, not left out in silence.
     """
 
     def __init__(

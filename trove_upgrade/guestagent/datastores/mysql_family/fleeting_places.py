@@ -24,7 +24,9 @@ _MADE = frozenset({'/run/mysqld', '/var/run/mysqld'})
 
 
 def fleeting_places(probe: checks.Probe) -> upgrade.CheckResult:
-    """Warn of them: the upgrade makes them anew once, and a boot later the server does not start.  What has made them so far is the root disk's."""
+    """Warn of them: the upgrade makes them anew once, and a boot later the server does not start.
+    What has made them so far is the root disk's.
+    """
     name = 'fleeting_directories'
     if probe.process is None:  # of a container: it has its own
         return upgrade.CheckResult(name, 'ok', 'The directories are those of the container.')
@@ -37,8 +39,10 @@ def fleeting_places(probe: checks.Probe) -> upgrade.CheckResult:
         return upgrade.CheckResult(
             name,
             'warning',
-            f'The server may not start after a later reboot: a boot or a timer removes {", ".join(found)}, and the upgrade makes it once. Name a '
-            f'directory elsewhere in the configuration, as on the volume, or build the image with what makes it at each boot (tmpfiles.d).',
+            'The server may not start after a later reboot: a boot or a timer removes '
+            f'{", ".join(found)}, and the upgrade makes it once. Name a directory elsewhere in '
+            'the configuration, as on the volume, or build the image with what makes it at each '
+            'boot (tmpfiles.d).',
             'FLEETING_DIRECTORY',
         )
     return upgrade.CheckResult(name, 'ok', 'The server needs no directory that a boot empties.')

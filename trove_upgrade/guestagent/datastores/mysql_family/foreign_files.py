@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables whose rows are in files of their own, at a place that the table's definition or its engine chooses.
+"""Tables whose rows are in files of their own, at a place that the table's definition or its engine
+chooses.
 
-Source: MariaDB Knowledge Base, "CONNECT Create Table Options" (a relative name counts from the directory of the database) and
-"MariaDB ColumnStore File System".
+Source: MariaDB Knowledge Base, "CONNECT Create Table Options" (a relative name counts from the
+directory of the database) and "MariaDB ColumnStore File System".
 """
 
 import pathlib
@@ -11,7 +12,10 @@ from collections.abc import Iterator
 
 from trove_upgrade.guestagent.datastores.mysql_family import connection, stray
 
-_TABLES = "SELECT TABLE_SCHEMA, TABLE_NAME, UPPER(ENGINE) FROM information_schema.TABLES WHERE ENGINE IN ('CONNECT', 'Columnstore') ORDER BY 1, 2"
+_TABLES = (
+    'SELECT TABLE_SCHEMA, TABLE_NAME, UPPER(ENGINE) FROM information_schema.TABLES WHERE '
+    "ENGINE IN ('CONNECT', 'Columnstore') ORDER BY 1, 2"
+)
 _COLUMNSTORE = pathlib.Path('/var/lib/columnstore')
 #: Options of a table and their values, after its columns.
 _OPTION = re.compile(r"`?([A-Za-z_][A-Za-z_ ]*?)`?\s*=\s*'((?:[^'\\]|''|\\.)*)'")
@@ -31,7 +35,10 @@ def outside(session: connection.Session, data: pathlib.Path, volume: pathlib.Pat
     for schema, name, engine in session.rows(_TABLES):
         if engine == 'COLUMNSTORE':
             if not stray.is_below(_COLUMNSTORE, volume):
-                yield f'table {schema}.{name} is of ColumnStore, which keeps its rows in {_COLUMNSTORE}'
+                yield (
+                    f'table {schema}.{name} is of ColumnStore, which keeps its rows in '
+                    f'{_COLUMNSTORE}'
+                )
             continue
         for file in _named(session, str(schema), str(name)):
             if not stray.is_below(data / str(schema) / file, volume):
@@ -50,7 +57,9 @@ def _named(session: connection.Session, schema: str, name: str) -> list[str]:
 
 
 def _paths(key: str, value: str) -> Iterator[str]:
-    """Paths of one option: its value, or values of a list in it as `File_name=/srv/x.json,Pretty=1`."""
+    """Paths of one option: its value, or values of a list in it as
+    `File_name=/srv/x.json,Pretty=1`.
+    """
     if key.strip().upper() in _NO_PATHS:
         return
     text = _ESCAPED.sub(lambda found: found.group(1) or "'", value)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Definitions of other servers (CREATE SERVER), by which FEDERATED and SPIDER tables reach theirs."""
+"""Definitions of other servers (CREATE SERVER), by which FEDERATED and SPIDER tables reach
+theirs.
+"""
 
 from collections.abc import Mapping
 
@@ -12,7 +14,8 @@ _DEFINITION = 'definition'
 
 
 def read(session: connection.Session) -> dict[str, str]:
-    """Return them for a fingerprint's `objects`, one without a name first: so that none left can be told from none looked for.
+    """Return them for a fingerprint's `objects`, one without a name first: so that none left can be
+    told from none looked for.
 
     Passwords are not in the digests.
 
@@ -20,7 +23,8 @@ def read(session: connection.Session) -> dict[str, str]:
     """
     try:
         rows = session.rows(
-            'SELECT Server_name, Host, Db, Username, Port, Socket, Wrapper, Owner FROM mysql.servers'
+            'SELECT Server_name, Host, Db, Username, Port, Socket, Wrapper, Owner FROM '
+            'mysql.servers'
         )
     except connection.SessionError as error:
         if error.number != _NO_SUCH_TABLE:
@@ -34,7 +38,9 @@ def read(session: connection.Session) -> dict[str, str]:
 
 
 def of(former: Mapping[str, Mapping[str, str]]) -> dict[str, str] | None:
-    """Return name -> digest, of what `aspects.of` has found; None of an agent that did not look for them."""
+    """Return name -> digest, of what `aspects.of` has found; None of an agent that did not look for
+    them.
+    """
     start = f'{KIND}:'
     if start not in former:
         return None

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Grants as sets of (privilege, object): a newer server may say more, and in other words, but must not say less."""
+"""Grants as sets of (privilege, object): a newer server may say more, and in other words, but must
+not say less.
+"""
 
 import re
 from collections.abc import Iterable, Sequence
 
 from trove_upgrade.guestagent.datastores.mysql_family import versions
 
-#: The first ON and the first TO count: looking for others would take a time that grows with the square of what a tenant has named.
+#: The first ON and the first TO count: looking for others would take a time that grows with the
+#: square of what a tenant has named.
 _GRANT = re.compile(
     r'GRANT (?>(?P<what>.+?) ON )(?>(?P<object>.+?) TO )(?P<grantee>\S.*)$', re.DOTALL
 )
@@ -17,8 +20,8 @@ _QUOTES = {ord('`'): None, ord("'"): None}
 _TAIL = re.compile(r'(?: REQUIRE (?P<require>.+?))?(?: WITH (?P<with>.+))?$', re.DOTALL)
 _EVERYTHING = 'ALL PRIVILEGES'
 
-#: What ALL PRIVILEGES ON *.* meant to 10.11.  Measured: 11.8 lists just these for a user who had it without GRANT OPTION, as
-#: a privilege that is newer (SHOW CREATE ROUTINE) is not given to him.
+#: What ALL PRIVILEGES ON *.* meant to 10.11.  Measured: 11.8 lists just these for a user who had it
+#: without GRANT OPTION, as a privilege that is newer (SHOW CREATE ROUTINE) is not given to him.
 _EVERYTHING_OF_10_11 = frozenset(
     {
         'SELECT',
@@ -62,8 +65,9 @@ _EVERYTHING_OF_10_11 = frozenset(
     }
 )
 
-#: What ALL PRIVILEGES meant to a table and to a database before MariaDB 10.3.4, which has one more: measured, 10.11 lists just these for
-#: who had all of a database in MySQL 5.6.  Source: MariaDB Knowledge Base, GRANT, "Table Privileges" and "Database Privileges".
+#: What ALL PRIVILEGES meant to a table and to a database before MariaDB 10.3.4, which has one more:
+#: measured, 10.11 lists just these for who had all of a database in MySQL 5.6.  Source: MariaDB
+#: Knowledge Base, GRANT, "Table Privileges" and "Database Privileges".
 _EVERYTHING_IN_A_TABLE = frozenset(
     {
         'SELECT',
@@ -114,7 +118,9 @@ def items(statements: Iterable[str]) -> frozenset[tuple[str, str]]:
 
 
 def missing(before: Sequence[str], after: Sequence[str], former_version: str = '') -> list[str]:
-    """Return short phrases: each privilege that `before` allows and `after` does not.  `former_version`: of the server before the upgrade."""
+    """Return short phrases: each privilege that `before` allows and `after` does not.
+    `former_version`: of the server before the upgrade.
+    """
     then, now = items(before), items(after)
     held: dict[str, set[str]] = {}
     for privilege, target in now:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stores of keys that are components of MySQL 8.0.24 and later: neither an option nor a table names them.
+"""Stores of keys that are components of MySQL 8.0.24 and later: neither an option nor a table names
+them.
 
-Source: MySQL 9 Reference Manual, "Keyring Component Installation": a manifest beside the server's program, or in the data directory where
-that one allows it, and the component's own settings in the plugin directory, or in the data directory likewise.
+Source: MySQL 9 Reference Manual, "Keyring Component Installation": a manifest beside the server's
+program, or in the data directory where that one allows it, and the component's own settings in the
+plugin directory, or in the data directory likewise.
 """
 
 from trove_upgrade.domain import upgrade
@@ -14,7 +16,9 @@ _NO_SUCH_TABLE = 1146
 
 
 def keyring(probe: checks.Probe) -> upgrade.CheckResult:
-    """Refuse one: its manifest is in a place of programs, where nothing comes back to, and without its keys no encrypted table opens."""
+    """Refuse one: its manifest is in a place of programs, where nothing comes back to, and without
+    its keys no encrypted table opens.
+    """
     found = _status(probe.session)
     component = found.get('Implementation_name') or found.get('Component_name')
     if found.get('Component_status', '').upper() != 'ACTIVE':
@@ -24,9 +28,11 @@ def keyring(probe: checks.Probe) -> upgrade.CheckResult:
         NAME,
         'refused',
         (
-            f'The server cannot be upgraded: component {component} keeps its keys{f" in {place}" if place else ""}, and its manifest and its settings '
-            f'lie among the programs of the root disk. Without them no encrypted table can be read. Decrypt the tables, or move the keys to a '
-            f'keyring that an option file configures, and upgrade again. Never remove the component before that.'
+            f'The server cannot be upgraded: component {component} keeps its '
+            f'keys{f" in {place}" if place else ""}, and its manifest and its settings lie among '
+            'the programs of the root disk. Without them no encrypted table can be read. Decrypt '
+            'the tables, or move the keys to a keyring that an option file configures, and '
+            'upgrade again. Never remove the component before that.'
         ),
         'KEYRING_COMPONENT',
     )

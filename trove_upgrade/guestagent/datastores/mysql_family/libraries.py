@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shared libraries that the server loads at the wish of its users: plugins, loadable functions, components of MySQL.
+"""Shared libraries that the server loads at the wish of its users: plugins, loadable functions,
+components of MySQL.
 
-The new root disk has those of its image alone.  The server starts without a plugin or a function that it does not find, with a line in
-its log; each statement that uses one fails from then on.
+The new root disk has those of its image alone.  The server starts without a plugin or a function
+that it does not find, with a line in its log; each statement that uses one fails from then on.
 """
 
 import dataclasses
@@ -13,7 +14,8 @@ from trove_upgrade.domain import upgrade
 from trove_upgrade.guestagent.datastores.mysql_family import checks, connection, option_files
 
 NAME = 'plugins'
-#: Source: MySQL 9 Reference Manual, "Installing and Uninstalling Components".  Its file is named like the rest, without a suffix.
+#: Source: MySQL 9 Reference Manual, "Installing and Uninstalling Components".  Its file is named
+#: like the rest, without a suffix.
 _COMPONENT = 'file://'
 _NO_SUCH_TABLE = 1146
 #: Each names libraries: `name=library` or `library`, joined with semicolons.
@@ -103,8 +105,8 @@ def plugins(probe: checks.Probe) -> upgrade.CheckResult:
             NAME,
             'warning',
             (
-                f'It cannot be told whether the target has what the server loads, {_named(wanted)}: it was registered without facts. '
-                f'See that its image has them.'
+                'It cannot be told whether the target has what the server loads, '
+                f'{_named(wanted)}: it was registered without facts. See that its image has them.'
             ),
             'TARGET_FACTS_MISSING',
         )

@@ -17,7 +17,9 @@ _UNFINISHED = '.trove-upgrade-made'
 
 
 def make(path: pathlib.Path, copy: os.stat_result) -> None:
-    """Make it where nothing is, with owner and mode of `copy`, by no link; it is there as a whole or not at all."""
+    """Make it where nothing is, with owner and mode of `copy`, by no link; it is there as a whole
+    or not at all.
+    """
     try:
         with contextlib.ExitStack() as opened:
             above = opened.enter_context(foreign.directory('/'))

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files of a directory that an option names, and that come to another root disk: those that a server reads in such a directory.
+"""Files of a directory that an option names, and that come to another root disk: those that a
+server reads in such a directory.
 
-The option names no file of it, so an intruder can choose any directory, one that another program believes among them.
+The option names no file of it, so an intruder can choose any directory, one that another program
+believes among them.
 """
 
 import re
@@ -16,7 +18,10 @@ _SUFFIXES = frozenset(
     }
 )
 _OF_PEOPLE = frozenset({'README', 'README.md'})
-REASON = 'is in a directory that an option names, and by its name no certificate, key, list or option file'
+REASON = (
+    'is in a directory that an option names, and by its name no certificate, key, list or '
+    'option file'
+)
 
 
 def is_read(name: str) -> bool:

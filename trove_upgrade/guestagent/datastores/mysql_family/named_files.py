@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files and directories that the configuration names outside of the volume: those that come to the new root disk, and those that cannot.
+"""Files and directories that the configuration names outside of the volume: those that come to the
+new root disk, and those that cannot.
 
-A file comes back if it is a plain one, cannot be executed, no package has brought it, and it lies outside of the places that the system
-trusts; a link comes with what it leads to.  A directory for files of a moment, or for logs, is made anew.  All else is refused by name,
-before anything stops: a server that does not find what its configuration names does not start, or starts without its keys.
+A file comes back if it is a plain one, cannot be executed, no package has brought it, and it lies
+outside of the places that the system trusts; a link comes with what it leads to.  A directory for
+files of a moment, or for logs, is made anew.  All else is refused by name, before anything stops: a
+server that does not find what its configuration names does not start, or starts without its keys.
 """
 
 import dataclasses
@@ -52,7 +54,8 @@ _USUAL = frozenset(
         '/var/tmp',  # noqa: S108  # nosec B108 # a place that is judged: nothing is made there
     }
 )
-#: Made on each machine by a script of a package: no package owns them, and each root disk has its own.
+#: Made on each machine by a script of a package: no package owns them, and each root disk has its
+#: own.
 _GENERATED = frozenset(
     {
         '/etc/ssl/certs/ca-certificates.crt',
@@ -154,7 +157,9 @@ class NamedFiles:
         return self._sees_all or self._sight.reaches(path)
 
     def _unseen(self, path: pathlib.Path, why: str) -> None:
-        """One sentence for all that the tenant could not see himself; an operator reads the rest in the guest's log."""
+        """One sentence for all that the tenant could not see himself; an operator reads the rest in
+        the guest's log.
+        """
         self._refuse(path, why, _UNSEEN)
         LOG.warning(
             '%r (%s) does not come along: it %s there, where user %d cannot look',
@@ -213,7 +218,9 @@ class NamedFiles:
         return str(inside) in _USUAL or self._packages.own(inside)
 
     def _one(self, path: pathlib.Path, why: str, links: int) -> None:
-        """A file, a link, or a directory with files; what is not there is none of ours: the server does without it now."""
+        """A file, a link, or a directory with files; what is not there is none of ours: the server
+        does without it now.
+        """
         if not self._is_seen(path):
             self._unseen(path, why)
             return
@@ -284,7 +291,9 @@ class NamedFiles:
             self._one(target, why, links + 1)
 
     def _directory_of_a_package(self, place: pathlib.Path, why: str, links: int) -> None:
-        """Each root disk has its own, as /etc/ssl/certs; what was added by hand comes under the same rules as anything else."""
+        """Each root disk has its own, as /etc/ssl/certs; what was added by hand comes under the
+        same rules as anything else.
+        """
         for name in sorted(entry.name for entry in os.scandir(place)):
             with listing.vanishing():
                 path = self._real(
@@ -305,7 +314,9 @@ class NamedFiles:
         return inside.is_relative_to('/etc/mysql') or str(inside).startswith('/etc/my.cnf')
 
     def _is_of_alternatives(self, place: pathlib.Path) -> bool:
-        """Debian's my.cnf: what it leads to is the package's choice, of which the new root disk has its own."""
+        """Debian's my.cnf: what it leads to is the package's choice, of which the new root disk has
+        its own.
+        """
         return str(place.readlink()).startswith('/etc/alternatives/') or self._inside(
             place
         ).is_relative_to('/etc/alternatives')

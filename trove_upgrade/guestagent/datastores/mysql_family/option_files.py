@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Option files of the MySQL family, read as the server reads them.
 
-Source: MariaDB Knowledge Base, "Configuring MariaDB with Option Files": groups, `!include`, `!includedir` (files ending in .cnf),
-dashes and underscores alike.
+Source: MariaDB Knowledge Base, "Configuring MariaDB with Option Files": groups, `!include`,
+`!includedir` (files ending in .cnf), dashes and underscores alike.
 """
 
 import dataclasses
@@ -103,14 +103,17 @@ def bare(name: str) -> str:
 
 
 def read(path: pathlib.Path, *, follow_includes: bool = True) -> Configuration:
-    """Read `path` and what it includes.  A file that is not there counts as empty, as with the server."""
+    """Read `path` and what it includes.  A file that is not there counts as empty, as with the
+    server.
+    """
     return _all([path], option_groups.ANY, follow=follow_includes)
 
 
 def read_all(
     paths: Iterable[pathlib.Path], groups: option_groups.ServerGroups = option_groups.ANY
 ) -> Configuration:
-    """Several files in order, each with its includes; a file that is named twice counts the first time.
+    """Several files in order, each with its includes; a file that is named twice counts the first
+    time.
 
     `groups` are those of the servers that read them.
     """

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Groups of option files that the servers of each dialect read; programs compare names without regard to case, and ours are in lower case.
+"""Groups of option files that the servers of each dialect read; programs compare names without
+regard to case, and ours are in lower case.
 
 Source: `--help --verbose` of MariaDB 10.11 and 11.8 and of MySQL 9.7.
 """

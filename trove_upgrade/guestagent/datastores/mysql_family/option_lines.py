@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 r"""The lines of one option file, cut, quoted and escaped as the server takes them.
 
-Source: my_print_defaults of MariaDB 10.11 and 11.8 (mysys/my_default.c) and of MySQL 9.7, with which a test compares it: white space is that
-of latin1, a quote is taken off only where the value begins and ends with the same one, a comment is looked for before that, and a backslash
-means something before `n t r b s " ' \\` only.  Directives are `include` and `includedir` in lower case behind `!` and any white space.
+Source: my_print_defaults of MariaDB 10.11 and 11.8 (mysys/my_default.c) and of MySQL 9.7, with
+which a test compares it: white space is that of latin1, a quote is taken off only where the value
+begins and ends with the same one, a comment is looked for before that, and a backslash means
+something before `n t r b s " ' \\` only.  Directives are `include` and `includedir` in lower case
+behind `!` and any white space.
 
-Where these programs stop, or read a line in different ways, the line is `Unclear`: MariaDB cuts lines after 4094 bytes and at a NUL, takes
-the last character off a directive that no newline ends, and knows no comment behind one; paths that are not absolute, or have `~` or `..` in
-them, lead each program to another place.
+Where these programs stop, or read a line in different ways, the line is `Unclear`: MariaDB cuts
+lines after 4094 bytes and at a NUL, takes the last character off a directive that no newline ends,
+and knows no comment behind one; paths that are not absolute, or have `~` or `..` in them, lead each
+program to another place.
 """
 
 import dataclasses
@@ -153,12 +156,16 @@ def _path(written: bytes) -> pathlib.Path:
 
 
 def absolute(path: str) -> pathlib.Path:
-    """The path of a name that begins with a slash; two of them mean no more than one, which `pathlib` leaves open."""
+    """The path of a name that begins with a slash; two of them mean no more than one, which
+    `pathlib` leaves open.
+    """
     return pathlib.Path('/' + path.lstrip('/'))
 
 
 def _without_comment(line: bytes) -> bytes:
-    """Up to the first # that stands in no quotes; a backslash takes a quote its meaning only within quotes."""
+    """Up to the first # that stands in no quotes; a backslash takes a quote its meaning only within
+    quotes.
+    """
     quote, escaped = None, False
     for position, byte in enumerate(line):
         if byte in _QUOTES and not escaped:

@@ -56,7 +56,8 @@ _MADE = frozenset(
         'innodb-buffer-pool-filename',
     }
 )
-#: `data_places` asks the running server for them, under these names or those that the server derives from them.
+#: `data_places` asks the running server for them, under these names or those that the server
+#: derives from them.
 _DATA = frozenset(
     {*map(option_files.canonical, data_places.VARIABLES), 'log-bin', 'log-basename', 'relay-log'}
 )
@@ -124,7 +125,9 @@ def purpose(option: option_files.Option) -> Purpose:
 
 
 def counts(option: option_files.Option, groups: option_groups.ServerGroups) -> bool:
-    """Return True where what this option names must come along: a server that reads `groups` reads it, or clients need it to get in."""
+    """Return True where what this option names must come along: a server that reads `groups` reads
+    it, or clients need it to get in.
+    """
     name = option.name.removeprefix('loose-')
     return groups.has(option.group) or name.startswith(_OF_CLIENTS)
 
@@ -136,11 +139,13 @@ def paths_in(
     comes: bool = False,
     exists: Callable[[str], bool] = os.path.lexists,
 ) -> Iterator[pathlib.Path]:
-    """Paths of one value: all of it, or its parts between colons, semicolons, commas and equals signs, as in FILE:/a or /a:/b.
+    """Paths of one value: all of it, or its parts between colons, semicolons, commas and equals
+    signs, as in FILE:/a or /a:/b.
 
-    Such a sign may also belong to a name: of what begins at one place, that counts which is there, and the shortest where nothing is.
-    With `data_directory` also relative ones that lead out of it, as `../keys/ca.pem`, from where the server counts them.  With `comes`
-    each that it could be: the file itself may still come.  `exists` tells whether a text is a file's name.
+    Such a sign may also belong to a name: of what begins at one place, that counts which is there,
+    and the shortest where nothing is. With `data_directory` also relative ones that lead out of it,
+    as `../keys/ca.pem`, from where the server counts them.  With `comes` each that it could be: the
+    file itself may still come.  `exists` tells whether a text is a file's name.
     """
     passed = 0
     for start, readings in _readings(value, data_directory):
@@ -155,7 +160,9 @@ def paths_in(
 def in_doubt(
     value: str, data_directory: pathlib.Path, exists: Callable[[str], bool] = os.path.lexists
 ) -> Sequence[pathlib.Path]:
-    """Return paths of which each is there and could be what one place of `value` names, as with `/a,b` where there is `/a`, too."""
+    """Return paths of which each is there and could be what one place of `value` names, as with
+    `/a,b` where there is `/a`, too.
+    """
     for _, readings in _readings(value, data_directory):
         there = [path for _, path in readings if exists(str(path))]
         if len(there) > 1:
@@ -166,7 +173,9 @@ def in_doubt(
 def _readings(
     value: str, data_directory: pathlib.Path | None
 ) -> Iterator[tuple[int, list[tuple[int, pathlib.Path]]]]:
-    """Yield each place where a path may begin, and the paths from there, shortest first, with their ends."""
+    """Yield each place where a path may begin, and the paths from there, shortest first, with their
+    ends.
+    """
     signs = [match.start() for match in _BETWEEN.finditer(value)]
     found = 0
     for start in (0, *(sign + 1 for sign in signs)):
@@ -188,7 +197,9 @@ def _readings(
 
 
 def paths_of(options: Iterable[option_files.Option]) -> dict[pathlib.Path, str]:
-    """Map each path to its option, of all that must be there when a server starts: neither places of data nor what it makes itself."""
+    """Map each path to its option, of all that must be there when a server starts: neither places
+    of data nor what it makes itself.
+    """
     found: dict[pathlib.Path, str] = {}
     for option in options:
         if purpose(option) in {Purpose.A_FILE, Purpose.A_MOMENT, Purpose.CODE}:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Opening option files as root where the database's user may own the directory: in a container's guest all of /etc/mysql is his.
+"""Opening option files as root where the database's user may own the directory: in a container's
+guest all of /etc/mysql is his.
 
-He can put links, pipes, files without end and files that include one another there.  So: a link counts only if it is root's and leads to a
-file of root's, as Debian's my.cnf does; only plain files are read, each once, and not more than a server's configuration ever is; and a
-file of his brings in nothing that he could not read himself.
+He can put links, pipes, files without end and files that include one another there.  So: a link
+counts only if it is root's and leads to a file of root's, as Debian's my.cnf does; only plain files
+are read, each once, and not more than a server's configuration ever is; and a file of his brings in
+nothing that he could not read himself.
 """
 
 import errno
@@ -35,7 +37,9 @@ class _UnreadError(Exception):
 
 
 class Source:
-    """What one look at the configuration has read so far, the directories that it has listed, and what it would not read."""
+    """What one look at the configuration has read so far, the directories that it has listed, and
+    what it would not read.
+    """
 
     def __init__(self) -> None:
         self.files: list[pathlib.Path] = []
@@ -49,16 +53,20 @@ class Source:
         self._directives = 0
 
     def refuse(self, path: pathlib.Path, reason: str) -> None:
-        """Remember that `path` was not read, or not all of it; `reason` is the end of the sentence."""
+        """Remember that `path` was not read, or not all of it; `reason` is the end of the
+        sentence.
+        """
         if len(self.unread) < _NAMED:
             self.unread.append(f'{path} {reason}')
 
     def content(
         self, path: pathlib.Path, base: pathlib.Path, includer: os.stat_result | None
     ) -> tuple[bytes, os.stat_result] | None:
-        """The content of `path` and whose it is; None if it is not there, has been read, or is not to be read.
+        """The content of `path` and whose it is; None if it is not there, has been read, or is not
+        to be read.
 
-        `includer` is the file that names it, and `base` the directory below which a file of another than root may name any.
+        `includer` is the file that names it, and `base` the directory below which a file of another
+        than root may name any.
         """
         try:
             with os.fdopen(self._opened(path, base, includer), 'rb') as stream:
@@ -113,7 +121,8 @@ class Source:
         self._bytes += len(content)
         if len(content) > _FILE_BYTES or self._bytes > _ALL_BYTES:
             raise _UnreadError(
-                f'is longer than {_FILE_BYTES >> 10} KiB, or all files together than {_ALL_BYTES >> 10} KiB'
+                f'is longer than {_FILE_BYTES >> 10} KiB, or all files together than '
+                f'{_ALL_BYTES >> 10} KiB'
             )
         return content
 
@@ -127,7 +136,8 @@ class Source:
             self.absent.append(directory)
             self.refuse(
                 directory,
-                'is a directory of option files and not there: programs of the database read no further where a line includes it',
+                'is a directory of option files and not there: programs of the database read no '
+                'further where a line includes it',
             )
             return []
         except _UnreadError as error:
@@ -153,7 +163,8 @@ class Source:
         if len(os.fsencode(path)) > option_lines.PATH_BYTES:
             self.refuse(
                 path,
-                f'has a path of more than {option_lines.PATH_BYTES} bytes, and programs of the database pass over it',
+                f'has a path of more than {option_lines.PATH_BYTES} bytes, and programs of the '
+                'database pass over it',
             )
             return False
         return True
@@ -185,9 +196,11 @@ def _may_bring_in(includer: os.stat_result, included: os.stat_result) -> bool:
 
 
 def _open(path: pathlib.Path, kind: int = 0) -> int:
-    """A descriptor of it, name by name, so that each link on the way is looked at before it is followed.
+    """A descriptor of it, name by name, so that each link on the way is looked at before it is
+    followed.
 
-    :raises OSError: it is not there; EPERM: a link on the way is not root's, or leads to what is not.
+    :raises OSError: it is not there; EPERM: a link on the way is not root's, or leads to what is
+        not.
     """
     names = list(reversed(path.absolute().parts))
     here, links = os.open(names.pop(), _PASSED | os.O_DIRECTORY), 0
@@ -224,7 +237,9 @@ def _target(link: int, status: os.stat_result, links: int) -> pathlib.Path:
 
 
 def _reopened(passed: int, kind: int) -> int:
-    """For reading, what a descriptor stands for: another name of it could mean another thing by now.  Never blocks on a pipe."""
+    """For reading, what a descriptor stands for: another name of it could mean another thing by
+    now.  Never blocks on a pipe.
+    """
     if not kind and not stat.S_ISREG(os.fstat(passed).st_mode):
         raise NotADirectoryError  # as a file that is not there: a server makes nothing of it either
     return os.open(f'/proc/self/fd/{passed}', _READ | kind)

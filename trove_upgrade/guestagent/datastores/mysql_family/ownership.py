@@ -11,7 +11,8 @@ from trove_upgrade.guestagent import foreign
 
 
 def give(data_directory: pathlib.Path, user: str) -> None:
-    """Give all of the server's on the volume to `user` and its group: the data directory, and what else its former user had there.
+    """Give all of the server's on the volume to `user` and its group: the data directory, and what
+    else its former user had there.
 
     Links are given themselves and not what they lead to.  A second run changes nothing.
 
@@ -21,8 +22,8 @@ def give(data_directory: pathlib.Path, user: str) -> None:
         account = pwd.getpwnam(user)
     except KeyError as error:
         reason = (
-            f'The data directory {data_directory} cannot be given to {user}: this image has no such user. '
-            f'Install the database server in the image.'
+            f'The data directory {data_directory} cannot be given to {user}: this image has no '
+            'such user. Install the database server in the image.'
         )
         raise exceptions.StepFailed(reason, 'DATABASE_USER_MISSING') from error
     give_beside(data_directory, account.pw_uid, account.pw_gid)
@@ -32,9 +33,11 @@ def give(data_directory: pathlib.Path, user: str) -> None:
 
 
 def give_beside(data_directory: pathlib.Path, uid: int, gid: int) -> None:
-    """Give what the owner of the data directory owns beside it on the volume, such as binary logs, to `uid` and `gid`.
+    """Give what the owner of the data directory owns beside it on the volume, such as binary logs,
+    to `uid` and `gid`.
 
-    It comes before the data directory changes hands, as that tells the former owner.  Root's stays root's.
+    It comes before the data directory changes hands, as that tells the former owner.  Root's stays
+    root's.
     """
     former = foreign.owner_of(data_directory)
     if former in {0, uid}:

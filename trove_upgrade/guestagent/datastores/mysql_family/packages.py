@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that the packages of a root disk have brought.  Source: dpkg(1), "FILES": a list of files beside each package's scripts."""
+"""Files that the packages of a root disk have brought.  Source: dpkg(1), "FILES": a list of files
+beside each package's scripts.
+"""
 
 import functools
 import pathlib

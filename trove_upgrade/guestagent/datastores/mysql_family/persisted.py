@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Global variables that MySQL keeps in its data directory: SET PERSIST writes them, and each start takes them after all option files.
+"""Global variables that MySQL keeps in its data directory: SET PERSIST writes them, and each start
+takes them after all option files.
 
-Source: MySQL 9 Reference Manual, "Persisted System Variables"; the two forms of the file are those of MySQL 8.0 to 8.0.28, and later.
+Source: MySQL 9 Reference Manual, "Persisted System Variables"; the two forms of the file are those
+of MySQL 8.0 to 8.0.28, and later.
 """
 
 import json
@@ -15,7 +17,8 @@ from trove_upgrade.guestagent.datastores.mysql_family import connection, isolate
 FILE_NAME = 'mysqld-auto.cnf'
 #: A server that does not know one goes on without it, as with options of this kind.
 _LOOSE = 'loose-'
-#: A start without them: the customer's events must not run before his data has been compared.  Older servers know no such option.
+#: A start without them: the customer's events must not run before his data has been compared.
+#: Older servers know no such option.
 NOT_LOADED = '--loose-persisted-globals-load=OFF'
 #: Groups of variables that a server takes at its start alone.
 _STATIC = frozenset(
@@ -27,15 +30,18 @@ _LEVELS = 3
 
 
 def options(data_directory: pathlib.Path) -> tuple[option_files.Option, ...]:
-    """Return them as options of group `mysqld`; none where there is no such file, or none that a server would read."""
+    """Return them as options of group `mysqld`; none where there is no such file, or none that a
+    server would read.
+    """
     return tuple(option for option, _ in _options(data_directory))
 
 
 def at_start(data_directory: pathlib.Path) -> tuple[str, ...]:
-    """Return arguments for a server that is started without the file: those variables that no running server takes.
+    """Return arguments for a server that is started without the file: those variables that no
+    running server takes.
 
-    Source: MySQL 9 Reference Manual, "Persisted System Variables": the server puts these behind its own arguments in the same way.  Arguments of
-    an isolated start stand behind them, and win.
+    Source: MySQL 9 Reference Manual, "Persisted System Variables": the server puts these behind its
+    own arguments in the same way.  Arguments of an isolated start stand behind them, and win.
     """
     return tuple(
         f'--{option.name}={option.value}'
@@ -79,7 +85,8 @@ def names(data_directory: pathlib.Path) -> frozenset[str]:
 
 
 def apply(session: connection.Session, data_directory: pathlib.Path) -> None:
-    """Give a server that was started without them those that it takes while it runs: what is compared depends on some.
+    """Give a server that was started without them those that it takes while it runs: what is
+    compared depends on some.
 
     :raises SessionError: the server has gone.
     """
@@ -89,7 +96,9 @@ def apply(session: connection.Session, data_directory: pathlib.Path) -> None:
 
 
 def _set(session: connection.Session, name: str, value: str) -> None:
-    """A server takes a number for some of them alone; one that it takes at its start alone is left out."""
+    """A server takes a number for some of them alone; one that it takes at its start alone is left
+    out.
+    """
     try:
         session.rows(f'SET GLOBAL {name} = %s', (value,))
     except connection.SessionError as error:
@@ -110,7 +119,9 @@ def _set_number(session: connection.Session, name: str, value: int) -> None:
 def _variables(
     document: Any, levels: int, *, is_static: bool = False
 ) -> Iterator[tuple[str, str, bool]]:
-    """Yield names with values and whether they are static, in whichever group of variables they stand."""
+    """Yield names with values and whether they are static, in whichever group of variables they
+    stand.
+    """
     if not isinstance(document, Mapping) or not levels:
         return
     for name, entry in document.items():

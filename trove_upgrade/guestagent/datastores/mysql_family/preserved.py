@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What of the root disk is kept, and what of it comes back.
 
-Everything under /etc/mysql is kept.  Back come only files that somebody made or changed: a file as the old package shipped it
-is the package's, and the new image has the new package's.  Only the old image can tell the two apart, so it lists what comes
-back as empty files in a directory that is kept with the rest: below the digest, and readable from the names alone.  Beside it stands a
-copy of each directory, and an empty file for each log, that is to be made anew, with owner and mode.
+Everything under /etc/mysql is kept.  Back come only files that somebody made or changed: a file as
+the old package shipped it is the package's, and the new image has the new package's.  Only the old
+image can tell the two apart, so it lists what comes back as empty files in a directory that is kept
+with the rest: below the digest, and readable from the names alone.  Beside it stands a copy of each
+directory, and an empty file for each log, that is to be made anew, with owner and mode.
 
 The old root disk may have been taken over, so the new one decides by rules of its own: `admitted`.
 """
@@ -35,7 +36,8 @@ from trove_upgrade.guestagent.stash import tree
 NAME = 'named_files'
 #: The distribution's own.
 NEVER = frozenset({'debian.cnf', 'debian-start'})
-#: Programs that root starts run these, from below /etc/mysql.  Source: Debian's mariadb.service; MySQL Shell, "Working With Startup Scripts".
+#: Programs that root starts run these, from below /etc/mysql.  Source: Debian's mariadb.service;
+#: MySQL Shell, "Working With Startup Scripts".
 _RUN = ('debian-start', 'mysqlsh')
 LIST, TO_MAKE = 'to-restore', 'to-make'
 _NAMED = 100
@@ -83,7 +85,9 @@ class Preserved:
             NAME,
             'ok',
             (
-                f'All that the configuration names outside of the volume comes along: {len(found.files)} files, {len(found.directories)} directories, {len(found.logs)} empty logs.'
+                'All that the configuration names outside of the volume comes along: '
+                f'{len(found.files)} files, {len(found.directories)} directories, '
+                f'{len(found.logs)} empty logs.'
             ),
         )
 
@@ -186,7 +190,9 @@ class Preserved:
         copy.chmod(stat.S_IMODE(status.st_mode))
 
     def _shipped(self) -> dict[pathlib.Path, str]:
-        """Configuration files of packages with the md5 that they were shipped with.  Source: dpkg's status file, Conffiles."""
+        """Configuration files of packages with the md5 that they were shipped with.  Source: dpkg's
+        status file, Conffiles.
+        """
         root = self._context.etc.parent
         status = root / 'var/lib/dpkg/status'
         found: dict[pathlib.Path, str] = {}
@@ -209,7 +215,9 @@ class Preserved:
 
 
 def is_never_kept(path: pathlib.Path) -> bool:
-    """Return True for what the distribution's programs have as their own, or run: none of it comes from another root disk."""
+    """Return True for what the distribution's programs have as their own, or run: none of it comes
+    from another root disk.
+    """
     return '.so' in path.suffixes or any(
         part in NEVER or part.startswith(_RUN) for part in path.parts
     )
@@ -218,7 +226,9 @@ def is_never_kept(path: pathlib.Path) -> bool:
 def unjudged(
     configuration: option_files.Configuration, client_file: pathlib.Path, volume: pathlib.Path
 ) -> list[str]:
-    """Return option files that programs of root read and that no judgement of today holds for tomorrow."""
+    """Return option files that programs of root read and that no judgement of today holds for
+    tomorrow.
+    """
     real = pathlib.Path(os.path.realpath(volume))
     found = [
         f"{path} is an option file on the volume, where the database's user can change it"

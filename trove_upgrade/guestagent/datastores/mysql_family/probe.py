@@ -10,7 +10,8 @@ SCHEMA = 'trove_upgrade_probe'
 
 
 def write(session: connection.Session) -> None:
-    """Leaves nothing behind.  A database whose configuration keeps all writers out, as it did before, is asked for none.
+    """Leaves nothing behind.  A database whose configuration keeps all writers out, as it did
+    before, is asked for none.
 
     :raises StepFailed: WRITE_PROBE_FAILED.
     """
@@ -45,6 +46,7 @@ def _keeps_all_out(session: connection.Session) -> bool:
 
 def _failed(found: str) -> exceptions.StepFailed:
     return exceptions.StepFailed(
-        f'The database does not take writes: {found}. Look at its error log and its read_only setting.',
+        f'The database does not take writes: {found}. Look at its error log and its read_only '
+        'setting.',
         'WRITE_PROBE_FAILED',
     )

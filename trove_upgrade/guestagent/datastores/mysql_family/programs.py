@@ -35,7 +35,8 @@ class Programs(Protocol):
         on_line: Callable[[str], None] | None = None,
         as_user: tuple[int, int] | None = None,
     ) -> Finished:
-        """Run to the end, without standard input; with `as_user` as that user and group, and no other of root's rights.
+        """Run to the end, without standard input; with `as_user` as that user and group, and no
+        other of root's rights.
 
         If `on_line` raises, the program and its children are ended first.
 
@@ -45,7 +46,9 @@ class Programs(Protocol):
 
 
 class LocalPrograms:
-    """`Programs` on this machine; each in a process group of its own, so that its children end with it."""
+    """`Programs` on this machine; each in a process group of its own, so that its children end with
+    it.
+    """
 
     def find(self, *names: str) -> str | None:
         """See the port."""

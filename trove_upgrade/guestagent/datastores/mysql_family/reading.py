@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Readings that a fingerprint is made of, but for the rows of tables.  The checks make the same ones before anything stops."""
+"""Readings that a fingerprint is made of, but for the rows of tables.  The checks make the same
+ones before anything stops.
+"""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -17,8 +19,9 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
 from trove_upgrade.guestagent.datastores.mysql_family.accounts import Account
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import Dialect
 
-#: The server has the account in its tables and does not know it: a host name while it resolves none, or a row that was inserted by hand and
-#: never loaded.  Source: MariaDB Knowledge Base, "MariaDB Error Codes", ER_NONEXISTING_GRANT, and "--skip-name-resolve".
+#: The server has the account in its tables and does not know it: a host name while it resolves
+#: none, or a row that was inserted by hand and never loaded.  Source: MariaDB Knowledge Base,
+#: "MariaDB Error Codes", ER_NONEXISTING_GRANT, and "--skip-name-resolve".
 _NOT_LOADED = 1141
 
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a data directory was left by a clean shutdown, read from its files alone.
 
-Measured on MariaDB 10.11: after a clean shutdown nothing but one FILE_CHECKPOINT record (0xfa, 16 bytes) stands at the newest
-checkpoint of ib_logfile0; after a kill more follows there.  ibtmp1 and ddl_recovery.log are removed by a clean shutdown only.
-Source of the layout: MariaDB's log0log.h and mtr0log.h, "MariaDB Server 10.8 redo log format".
+Measured on MariaDB 10.11: after a clean shutdown nothing but one FILE_CHECKPOINT record (0xfa, 16
+bytes) stands at the newest checkpoint of ib_logfile0; after a kill more follows there.  ibtmp1 and
+ddl_recovery.log are removed by a clean shutdown only. Source of the layout: MariaDB's log0log.h and
+mtr0log.h, "MariaDB Server 10.8 redo log format".
 """
 
 import os
@@ -35,7 +36,8 @@ _CRC_TABLE = tuple(_crc_of_byte(value) for value in range(256))
 def is_clean(data_directory: pathlib.Path, log_directory: pathlib.Path | None = None) -> bool:
     """Whether the server of `data_directory` ended cleanly.
 
-    False is certain; True is as certain as the files allow (a log older than 10.8 or an encrypted one is not looked into).
+    False is certain; True is as certain as the files allow (a log older than 10.8 or an encrypted
+    one is not looked into).
     """
     if any((data_directory / name).exists() for name in _LEFT_BY_A_CRASH):
         return False
@@ -74,7 +76,9 @@ def _ends_at_checkpoint(stream: BinaryIO) -> bool:
 
 
 def _is_record_group(data: bytes, sequence_bit: int) -> bool:
-    """Whether a complete mini-transaction stands here; what an earlier round of the ring left behind fails by bit or CRC."""
+    """Whether a complete mini-transaction stands here; what an earlier round of the ring left
+    behind fails by bit or CRC.
+    """
     position = 0
     while position < len(data) and data[position] > 1:
         length = data[position] & 0x0F

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stop's readings, made while the database serves: what would end the fingerprint is found before anything stops.
+"""The stop's readings, made while the database serves: what would end the fingerprint is found
+before anything stops.
 
 Of each table one row is read, so damage that opening the table does not show is left to the stop.
 """
@@ -12,9 +13,11 @@ from trove_upgrade.guestagent.datastores.mysql_family.catalog import Table
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import Dialect
 
 NAME = 'readings'
-#: For all tables, and for one of them; a connection that holds a table for longer does not hold up the check.
+#: For all tables, and for one of them; a connection that holds a table for longer does not hold up
+#: the check.
 _BUDGET_SECONDS, _TABLE_SECONDS = 20.0, 1
-#: What the stop needs on every object, beside SELECT: to lock, to shut down, and to see other connections.
+#: What the stop needs on every object, beside SELECT: to lock, to shut down, and to see other
+#: connections.
 _NEEDED = frozenset({'RELOAD', 'SHUTDOWN', 'PROCESS', 'SELECT'})
 _EVERYTHING = 'ALL PRIVILEGES'
 _NAMED = 5
@@ -24,14 +27,16 @@ _BUSY = connection.STATEMENT_TIMEOUT | {connection.LOCK_WAIT_TIMEOUT}
 def rehearse(
     session: connection.Session, dialect: Dialect, monotonic: Callable[[], float]
 ) -> upgrade.CheckResult:
-    """Return what keeps the fingerprint from being taken.  The session's settings are others afterwards.
+    """Return what keeps the fingerprint from being taken.  The session's settings are others
+    afterwards.
 
     :raises SessionError: the server has gone.
     """
     lacking = _lacking(session)
     if lacking:
         return _refused(
-            f'The database could not be stopped: the account of the agent lacks {", ".join(lacking)}. Grant it on *.* and try again.',
+            'The database could not be stopped: the account of the agent lacks '
+            f'{", ".join(lacking)}. Grant it on *.* and try again.',
             'AGENT_PRIVILEGES',
         )
     session.rows(f'SET SESSION lock_wait_timeout = {_TABLE_SECONDS}')
@@ -43,8 +48,8 @@ def rehearse(
         if error.number in _BUSY:
             return _busy(error.text)
         return _refused(
-            f'The fingerprint could not be taken: the server gives no answer to "{error.statement}" ({error.text}). '
-            f'Mend the cause and try again.',
+            'The fingerprint could not be taken: the server gives no answer to '
+            f'"{error.statement}" ({error.text}). Mend the cause and try again.',
             'FINGERPRINT_FAILED',
         )
     dialect.limit_statements(session, _TABLE_SECONDS)
@@ -53,14 +58,15 @@ def rehearse(
     if broken:
         more = f' and {len(broken) - _NAMED} more' if len(broken) > _NAMED else ''
         return _refused(
-            f'The fingerprint could not be taken: tables cannot be read: {", ".join(broken[:_NAMED])}{more}. '
-            f'Repair or drop them and try again.',
+            'The fingerprint could not be taken: tables cannot be read: '
+            f'{", ".join(broken[:_NAMED])}{more}. Repair or drop them and try again.',
             'TABLE_UNREADABLE',
         )
     return upgrade.CheckResult(
         NAME,
         'ok',
-        f'What the fingerprint reads can be read: {len(found.accounts)} accounts, {tried} of {len(tables)} tables.',
+        f'What the fingerprint reads can be read: {len(found.accounts)} accounts, {tried} of '
+        f'{len(tables)} tables.',
     )
 
 
@@ -96,7 +102,9 @@ def _is_there(session: connection.Session, table: Table) -> bool:
 
 
 def _lacking(session: connection.Session) -> list[str]:
-    """Return the privileges that the agent's account lacks; none where the server does not list them, as without grant tables."""
+    """Return the privileges that the agent's account lacks; none where the server does not list
+    them, as without grant tables.
+    """
     try:
         held = grants.items(str(row[0]) for row in session.rows('SHOW GRANTS'))
     except connection.SessionError as error:
@@ -111,8 +119,8 @@ def _busy(found: str) -> upgrade.CheckResult:
     return upgrade.CheckResult(
         NAME,
         'warning',
-        f'The upgrade may be refused: the catalog of the database cannot be read at this time ({found}). '
-        f'Look for statements that change tables, and wait for their end.',
+        'The upgrade may be refused: the catalog of the database cannot be read at this time '
+        f'({found}). Look for statements that change tables, and wait for their end.',
         'DATABASE_BUSY',
     )
 

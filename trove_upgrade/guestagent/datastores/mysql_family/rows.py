@@ -9,7 +9,8 @@ from trove_upgrade.guestagent.datastores.mysql_family.catalog import Table
 
 #: `checksum_of` of a table whose checksum is one of values, not the server's own.
 VALUES = 'values'
-#: SQL's functions of a digest.  MySQL 9.7 has no MD5 any more; agents of earlier releases sum versioned tables, which MariaDB alone has, by it.
+#: SQL's functions of a digest.  MySQL 9.7 has no MD5 any more; agents of earlier releases sum
+#: versioned tables, which MariaDB alone has, by it.
 _MD5, _SHA2 = 'MD5({})', 'SHA2({}, 256)'
 
 
@@ -32,7 +33,8 @@ def read(session: connection.Session, table: Table) -> dict[str, Any] | None:
 
 
 def try_one(session: connection.Session, table: Table) -> None:
-    """Read one row at most, in the way that `read` reads all: what keeps the table from being opened or its values from being summed shows.
+    """Read one row at most, in the way that `read` reads all: what keeps the table from being
+    opened or its values from being summed shows.
 
     :raises SessionError: the table cannot be read.
     """
@@ -50,8 +52,8 @@ def try_one(session: connection.Session, table: Table) -> None:
 
 
 def _read_versioned(session: connection.Session, table: Table) -> dict[str, Any]:
-    """Current rows and history, by the values of the visible columns, which agents of earlier releases sum; by all that were given, too, where
-    some are invisible.
+    """Current rows and history, by the values of the visible columns, which agents of earlier
+    releases sum; by all that were given, too, where some are invisible.
     """
     source = f'{table.quoted} FOR SYSTEM_TIME ALL'
     every, checksum = _sum(session, table.columns, source, _MD5)
@@ -85,7 +87,9 @@ def _sample(columns: Sequence[str], source: str) -> str:
 def _sum(
     session: connection.Session, columns: Sequence[str], source: str, digest: str
 ) -> tuple[int, str]:
-    """Return how many rows there are, and a sum of their values; the sum and the exclusive-or forget the order."""
+    """Return how many rows there are, and a sum of their values; the sum and the exclusive-or
+    forget the order.
+    """
     each = (digest.format(f'CAST({connection.quoted(name)} AS BINARY)') for name in columns)
     values = ', '.join(f"COALESCE({value}, 'NULL')" for value in each) or "''"
     hashed = digest.format(f"CONCAT_WS(',', {values})")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trying a configuration on an empty data directory that is thrown away.
 
-A server looks at unknown options only after its engines are up: a refused start has already changed the data.  So it must not
-be the real data.  MariaDB has no --validate-config; starting with --bootstrap and no input is the same (guest-facts: 0.4 s).
+A server looks at unknown options only after its engines are up: a refused start has already changed
+the data.  So it must not be the real data.  MariaDB has no --validate-config; starting with
+--bootstrap and no input is the same (guest-facts: 0.4 s).
 """
 
 import os
@@ -29,7 +30,8 @@ _MEANINGS = {
     13: 'an option has a value that the server does not take',
     1: 'the server ended with an error',
 }
-#: What the files of a data directory are made of: the scratch one is made alike, or these very options would fail on it.
+#: What the files of a data directory are made of: the scratch one is made alike, or these very
+#: options would fail on it.
 _FORMAT_OPTIONS = (
     'innodb-page-size',
     'innodb-undo-tablespaces',
@@ -52,9 +54,11 @@ def try_configuration(
     defaults_file: pathlib.Path | None,
     user: str,
 ) -> upgrade.CheckResult:
-    """Start the installed server once on a scratch data directory with the configuration as it is on this root disk.
+    """Start the installed server once on a scratch data directory with the configuration as it is
+    on this root disk.
 
-    `defaults_file` stands in for the server's own choice of option files where these are not below /etc.
+    `defaults_file` stands in for the server's own choice of option files where these are not below
+    /etc.
     """
     try:
         finished = _run(programs, configuration, places, defaults_file, user)
@@ -64,7 +68,8 @@ def try_configuration(
     ) as error:  # it took too long, or there is no room, or no program any more
         message = (
             f'The configuration cannot be tried: {error}. The server was not started on the data. '
-            f'Make room in one of {", ".join(str(place) for place in places)}, and see that the image is whole.'
+            f'Make room in one of {", ".join(str(place) for place in places)}, and see that the '
+            'image is whole.'
         )
         return upgrade.CheckResult(NAME, 'refused', message, 'CONFIGURATION_NOT_TRIED')
     return judge(finished)
@@ -76,8 +81,9 @@ def judge(finished: Finished) -> upgrade.CheckResult:
     encryption = [line for line in errors if _ENCRYPTION.search(line)]
     if finished.return_code == 0 and encryption:  # a server that serves clients ends at this
         message = (
-            f'The configuration cannot be used with this server: it cannot use what is named for TLS ({"; ".join(encryption)}). The server was '
-            f'not started on the data. Mend the files or take the options out of the configuration, and try again.'
+            'The configuration cannot be used with this server: it cannot use what is named for '
+            f'TLS ({"; ".join(encryption)}). The server was not started on the data. Mend the '
+            'files or take the options out of the configuration, and try again.'
         )
         return upgrade.CheckResult(NAME, 'refused', message, REFUSED)
     if finished.return_code != 0:
@@ -89,8 +95,8 @@ def judge(finished: Finished) -> upgrade.CheckResult:
             finished.return_code, f'the server ended with code {finished.return_code}'
         )
         message = (
-            f'The configuration cannot be used with this server: {meaning} ({found}). The server was not started on the data. '
-            f'Take the option out of the configuration and try again.'
+            f'The configuration cannot be used with this server: {meaning} ({found}). The server '
+            'was not started on the data. Take the option out of the configuration and try again.'
         )
         return upgrade.CheckResult(NAME, 'refused', message, REFUSED)
     doubts = [
@@ -156,7 +162,8 @@ def _run(
             *([f'--defaults-file={defaults_file}'] if defaults_file else []),
             *arguments(scratch, log),
         ]
-        # The configuration is of a root disk that may have been taken over: it can name another user, and libraries that it loads.
+        # The configuration is of a root disk that may have been taken over: it can name another
+        # user, and libraries that it loads.
         finished = programs.run(
             command,
             timeout_seconds=_TIMEOUT_SECONDS,
@@ -173,7 +180,9 @@ def _run(
 
 
 def _logged(log: pathlib.Path, owner: int) -> str:
-    """The server's user owns the directory, and the restored configuration may have made it run whatever that user likes."""
+    """The server's user owns the directory, and the restored configuration may have made it run
+    whatever that user likes.
+    """
     try:
         return foreign.read(log, owner, _LOG_BYTES).decode('utf-8', 'replace')
     except OSError:
@@ -181,7 +190,9 @@ def _logged(log: pathlib.Path, owner: int) -> str:
 
 
 def arguments(scratch: pathlib.Path, log: pathlib.Path) -> list[str]:
-    """What makes a server leave everything alone but `scratch`, whatever its configuration says, and end at once."""
+    """What makes a server leave everything alone but `scratch`, whatever its configuration says,
+    and end at once.
+    """
     directories = (
         'datadir',
         'innodb-data-home-dir',

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The server as a whole: its configuration files, whether it answers, starting it by its service, waiting for its end."""
+"""The server as a whole: its configuration files, whether it answers, starting it by its service,
+waiting for its end.
+"""
 
 import contextlib
 import dataclasses
@@ -28,7 +30,9 @@ _REFUSED_SECONDS = 10
 
 
 class Patience:
-    """With a server that refuses the agent: while it starts it may do so for a moment, and afterwards it never stops."""
+    """With a server that refuses the agent: while it starts it may do so for a moment, and
+    afterwards it never stops.
+    """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
@@ -45,7 +49,9 @@ class Patience:
 
 
 class Server:
-    """One database server of this guest.  Nothing is remembered between calls: the world is looked at anew."""
+    """One database server of this guest.  Nothing is remembered between calls: the world is looked
+    at anew.
+    """
 
     def __init__(
         self,
@@ -76,7 +82,9 @@ class Server:
         return self._context.run / 'database-args'
 
     def configuration(self) -> option_files.Configuration:
-        """The option files that a server of this root disk reads, now, and what it has been told to keep in its data directory."""
+        """The option files that a server of this root disk reads, now, and what it has been told to
+        keep in its data directory.
+        """
         found = option_files.read_all(
             (self._context.etc / 'my.cnf', self._context.etc / 'mysql' / 'my.cnf'), self._groups
         )
@@ -143,7 +151,9 @@ class Server:
             self._sleep(_POLL_SECONDS)
 
     def refusal(self) -> connection.LoginRefused | None:
-        """Return why a server that answers lets none of the agent's users in; None where it does, or where none answers."""
+        """Return why a server that answers lets none of the agent's users in; None where it does,
+        or where none answers.
+        """
         try:
             self.session().close()
         except connection.LoginRefused as error:
@@ -181,8 +191,8 @@ class Server:
         while not _accepts(address, int(port)):
             if self._context.monotonic() > deadline:
                 reason = (
-                    f'The database server cannot be opened for clients: it answers on its socket, but not on {address} port {port}. '
-                    f'Look at its bind_address and its error log.'
+                    'The database server cannot be opened for clients: it answers on its socket, '
+                    f'but not on {address} port {port}. Look at its bind_address and its error log.'
                 )
                 raise exceptions.StepFailed(reason, 'DATABASE_NOT_REACHABLE')
             self._sleep(_POLL_SECONDS)
@@ -212,8 +222,9 @@ class Server:
             progress(None, f'the database server is shutting down, {waited:.0f} s')
             if waited > limit_seconds:
                 reason = (
-                    f'The database server cannot be stopped cleanly: process {process_id or "unknown"} still runs '
-                    f'{limit_seconds:.0f} s after SHUTDOWN. Look at its error log; it may need longer.'
+                    'The database server cannot be stopped cleanly: process '
+                    f'{process_id or "unknown"} still runs {limit_seconds:.0f} s after SHUTDOWN. '
+                    'Look at its error log; it may need longer.'
                 )
                 raise exceptions.StepFailed(reason, 'DATABASE_NOT_STOPPED')
             self._sleep(_POLL_SECONDS)
@@ -222,7 +233,8 @@ class Server:
         if process_id is None:
             return self.version() is not None
         try:
-            # A child of a test, or of a careless init, that has ended but was not waited for is no server any more.
+            # A child of a test, or of a careless init, that has ended but was not waited for is no
+            # server any more.
             state = (
                 pathlib.Path(f'/proc/{process_id}/stat').read_text().rpartition(')')[2].split()[0]
             )

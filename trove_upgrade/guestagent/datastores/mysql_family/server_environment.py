@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Things that the running server has from its unit beside option files: variables, limits, and a unit that was changed by hand.
+"""Things that the running server has from its unit beside option files: variables, limits, and a
+unit that was changed by hand.
 
 None of it comes to the new root disk, whose service has its own.
 """
@@ -16,9 +17,11 @@ from trove_upgrade.guestagent.datastores.mysql_family import checks, option_file
 
 _NAMED = 8
 _VARIABLE = re.compile(r'[A-Za-z_][A-Za-z0-9_]{0,99}')
-#: Options of the server.  Source: MariaDB's and MySQL's my_default.cc and mysqld.cc; Reference Manual of MySQL, "Environment Variables".
+#: Options of the server.  Source: MariaDB's and MySQL's my_default.cc and mysqld.cc; Reference
+#: Manual of MySQL, "Environment Variables".
 _OPTIONS = re.compile(r'(?:MYSQL|MARIADB)_(?:GROUP_SUFFIX|TCP_PORT|UNIX_PORT)')
-#: Keys, and what opens them.  Sources: MariaDB Knowledge Base, "Hashicorp Key Management Plugin" and "AWS Key Management Encryption Plugin"; Kerberos.
+#: Keys, and what opens them.  Sources: MariaDB Knowledge Base, "Hashicorp Key Management Plugin"
+#: and "AWS Key Management Encryption Plugin"; Kerberos.
 _KEYS = re.compile(
     r'VAULT_.*|AWS_.*|AZURE_.*|GOOGLE_.*|OCI_.*|KMIP_.*|KRB5_(?:KTNAME|CLIENT_KTNAME)'
 )
@@ -28,7 +31,8 @@ _HOMES = {
     'MARIADB_HOME': 'my.cnf',
     'HOME': '.my.cnf',
 }
-#: An init, a login or the engine's packages give these to any service.  Sources: systemd.exec(5), environ(7), init(8), mysqld_safe.
+#: An init, a login or the engine's packages give these to any service.  Sources: systemd.exec(5),
+#: environ(7), init(8), mysqld_safe.
 _USUAL = re.compile(
     r'PATH|LANG|LANGUAGE|LC_\w+|HOME|LOGNAME|USER|SHELL|TERM|PWD|OLDPWD|SHLVL|_|MAIL|HOSTNAME|TZ|container|container_\w+|INVOCATION_ID|JOURNAL_STREAM|'
     r'SYSTEMD_\w+|NOTIFY_SOCKET|LISTEN_\w+|MAINPID|WATCHDOG_\w+|MEMORY_PRESSURE_\w+|(?:RUNTIME|STATE|CACHE|LOGS|CONFIGURATION|CREDENTIALS)_DIRECTORY|'
@@ -58,8 +62,9 @@ def environment(probe: checks.Probe) -> upgrade.CheckResult:
         return upgrade.CheckResult(
             name,
             'refused',
-            f'The configuration cannot be looked at: the server has options from its environment, {_some(lost)}, which no server of a new image has. '
-            f'Move these options to groups and files that every server reads, restart the server without them, and upgrade again.',
+            'The configuration cannot be looked at: the server has options from its environment, '
+            f'{_some(lost)}, which no server of a new image has. Move these options to groups and '
+            'files that every server reads, restart the server without them, and upgrade again.',
             'SERVER_ENVIRONMENT',
         )
     others = [
@@ -72,16 +77,17 @@ def environment(probe: checks.Probe) -> upgrade.CheckResult:
         return upgrade.CheckResult(
             name,
             'refused',
-            f'The server cannot be upgraded: it has keys, or what opens them, from its environment ({_some(keys)}), and they do not come to the new root '
-            f'disk. Give them by option files, restart the server without these variables, and upgrade again.',
+            'The server cannot be upgraded: it has keys, or what opens them, from its environment '
+            f'({_some(keys)}), and they do not come to the new root disk. Give them by option '
+            'files, restart the server without these variables, and upgrade again.',
             'SERVER_ENVIRONMENT',
         )
     if others:
         return upgrade.CheckResult(
             name,
             'warning',
-            f'The server has variables in its environment that it will not have after the upgrade: {_some(others)}. Use options in their place, or build '
-            f'the image with them.',
+            'The server has variables in its environment that it will not have after the upgrade: '
+            f'{_some(others)}. Use options in their place, or build the image with them.',
             'SERVER_ENVIRONMENT',
         )
     return upgrade.CheckResult(
@@ -101,8 +107,8 @@ def limits(probe: checks.Probe) -> upgrade.CheckResult:
         return upgrade.CheckResult(
             name,
             'warning',
-            f'The server will have lower limits after the upgrade: {"; ".join(higher)}. Where it needs more, build the image with a drop-in of '
-            f'{service_module.DATABASE}.service.',
+            f'The server will have lower limits after the upgrade: {"; ".join(higher)}. Where it '
+            f'needs more, build the image with a drop-in of {service_module.DATABASE}.service.',
             'SERVER_LIMITS',
         )
     return upgrade.CheckResult(name, 'ok', 'The server has no higher limits than it will have.')
@@ -118,8 +124,9 @@ def unit(probe: checks.Probe) -> upgrade.CheckResult:
         return upgrade.CheckResult(
             name,
             'warning',
-            f'The unit of the server was changed by hand, and the new root disk does not have that: {_some(found)}. Build the image with what the server '
-            f'needs of it, for {service_module.DATABASE}.service.',
+            'The unit of the server was changed by hand, and the new root disk does not have '
+            f'that: {_some(found)}. Build the image with what the server needs of it, for '
+            f'{service_module.DATABASE}.service.',
             'SERVER_UNIT',
         )
     return upgrade.CheckResult(name, 'ok', 'The unit of the server was not changed by hand.')
@@ -140,7 +147,9 @@ def _files_of_its_own(probe: checks.Probe) -> Iterator[tuple[str, pathlib.Path]]
 
 
 def _units(root: pathlib.Path) -> Iterator[tuple[pathlib.Path, Sequence[str]]]:
-    """Yield files of the services of a server that an administrator has made; links are those of packages and of systemctl."""
+    """Yield files of the services of a server that an administrator has made; links are those of
+    packages and of systemctl.
+    """
     for place in _UNIT_PLACES:
         for service in service_module.DATABASE_UNITS:
             unit_file = root / place / f'{service}.service'

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings whose default is another one in the new server, kept at their old value where the operator wants that."""
+"""Settings whose default is another one in the new server, kept at their old value where the
+operator wants that.
+"""
 
 import contextlib
 import os
@@ -17,7 +19,8 @@ _DIRECTORIES = ('mariadb.conf.d', 'mysql.conf.d')
 _USUAL = 'conf.d'
 FILE_NAME = 'zz-trove-upgrade-kept.cnf'
 
-#: What changes the meaning of an application's statements.  Sizes and times of the server are the new version's own business.
+#: What changes the meaning of an application's statements.  Sizes and times of the server are the
+#: new version's own business.
 MEANINGFUL = (
     'character_set_server',
     'collation_server',
@@ -40,7 +43,8 @@ MEANINGFUL = (
 def changed(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:
     """Name -> old value of every meaningful setting that is another one now.
 
-    A setting that only the new server has and that changes what the old words mean is given the value that means nothing.
+    A setting that only the new server has and that changes what the old words mean is given the
+    value that means nothing.
     """
     then = {**before, **_flags_of_target(before, after)}
     found = {
@@ -58,7 +62,9 @@ def changed(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, st
 
 
 def _flags_of_target(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:
-    """The old sql_mode without flags that the new server does not have, and would refuse all of it for."""
+    """The old sql_mode without flags that the new server does not have, and would refuse all of it
+    for.
+    """
     if 'sql_mode' not in before:
         return {}
     known = aspects.flags(before['sql_mode'], after.get('version', ''))
@@ -71,9 +77,11 @@ def _flags_of_target(before: Mapping[str, str], after: Mapping[str, str]) -> dic
 
 @contextlib.contextmanager
 def place(mysql: pathlib.Path) -> Iterator[int | None]:
-    """A descriptor of the directory below `mysql`, /etc/mysql, whose files the server reads last; None if there is none to write to.
+    """A descriptor of the directory below `mysql`, /etc/mysql, whose files the server reads last;
+    None if there is none to write to.
 
-    The database's user may own all of it in a container's guest, and put a link to a directory of root's there: none is followed.
+    The database's user may own all of it in a container's guest, and put a link to a directory of
+    root's there: none is followed.
     """
     durable.make_directory(mysql)
     with contextlib.ExitStack() as opened:
@@ -88,7 +96,8 @@ def place(mysql: pathlib.Path) -> Iterator[int | None]:
                 found = opened.enter_context(foreign.directory(_USUAL, below=top))
         except OSError as error:
             LOG.warning(
-                'Settings whose default has changed are not kept: %s or %s in it is no directory, or a link (%s)',
+                'Settings whose default has changed are not kept: %s or %s in it is no directory, '
+                'or a link (%s)',
                 mysql,
                 _USUAL,
                 error,
@@ -104,12 +113,17 @@ def _first_of(names: Sequence[str], top: int, opened: contextlib.ExitStack) -> i
 
 
 def keep(session: connection.Session, wanted: Mapping[str, str], directory: int) -> Sequence[str]:
-    """Write the settings that the running server takes into `directory`, a descriptor; each is tried on it first.  Safe to repeat."""
+    """Write the settings that the running server takes into `directory`, a descriptor; each is
+    tried on it first.  Safe to repeat.
+    """
     taken = [name for name in wanted if _takes(session, name, wanted[name])]
     if not taken:
         return ()
     lines = [
-        '# Settings whose default differs between the versions, kept at their value from before the upgrade.',
+        (
+            '# Settings whose default differs between the versions, kept at their value from before '
+            'the upgrade.'
+        ),
         '[mysqld]',
         *(f'{name} = {_value(wanted[name])}' for name in taken),
     ]
@@ -117,7 +131,8 @@ def keep(session: connection.Session, wanted: Mapping[str, str], directory: int)
         durable.write_below(directory, FILE_NAME, ('\n'.join(lines) + '\n').encode(), 0o644)
     except FileNotFoundError:
         LOG.warning(
-            'Settings whose default has changed are not kept: another process has removed %s, or its directory, while it was written',
+            'Settings whose default has changed are not kept: another process has removed %s, or '
+            'its directory, while it was written',
             FILE_NAME,
         )
         return ()

@@ -28,7 +28,8 @@ class Stop:
     shutdown_seconds: float  #: from SHUTDOWN to the end of the process
 
     def run(self) -> base.Fingerprint:
-        """Returns once the process has gone.  Whatever fails before SHUTDOWN was sent leaves the server as it was.
+        """Returns once the process has gone.  Whatever fails before SHUTDOWN was sent leaves the
+        server as it was.
 
         :raises StepRefused: it cannot be locked or read; the server goes on.
         :raises StepFailed: it does not end.
@@ -45,8 +46,8 @@ class Stop:
             self._shut_down(session)
         except connection.SessionError as error:
             reason = (
-                f'The database cannot be stopped for the upgrade: the fingerprint failed ({error.text}). '
-                f'It goes on as before; mend what the error says and upgrade again.'
+                'The database cannot be stopped for the upgrade: the fingerprint failed '
+                f'({error.text}). It goes on as before; mend what the error says and upgrade again.'
             )
             raise exceptions.StepRefused(reason, 'FINGERPRINT_FAILED') from error
         finally:
@@ -64,8 +65,9 @@ class Stop:
             if error.number != connection.LOCK_WAIT_TIMEOUT:
                 raise
             reason = (
-                f'The database cannot be stopped for the upgrade: statements that run for long kept it from being locked for '
-                f'{self.lock_seconds:.0f} s ({_busy(session)}). It goes on as before; upgrade again when they have ended.'
+                'The database cannot be stopped for the upgrade: statements that run for long '
+                f'kept it from being locked for {self.lock_seconds:.0f} s ({_busy(session)}). It '
+                'goes on as before; upgrade again when they have ended.'
             )
             raise exceptions.StepRefused(reason, 'DATABASE_BUSY') from error
 
@@ -73,17 +75,19 @@ class Stop:
         prepared = session.rows('XA RECOVER')
         if prepared:
             reason = (
-                f'The database cannot be stopped for the upgrade: {len(prepared)} XA transactions are prepared. '
-                f'Commit or roll them back and upgrade again.'
+                f'The database cannot be stopped for the upgrade: {len(prepared)} XA transactions '
+                'are prepared. Commit or roll them back and upgrade again.'
             )
             raise exceptions.StepRefused(reason, 'PREPARED_TRANSACTIONS')
 
     def _shut_down(self, session: connection.Session) -> None:
-        """A server that shuts down ends sessions one by one; the lock ends with ours, and whoever waited for it could still write
-        and be told so.  So there must be nobody who waits, and nobody who may.
+        """A server that shuts down ends sessions one by one; the lock ends with ours, and whoever
+        waited for it could still write and be told so.  So there must be nobody who waits, and
+        nobody who may.
         """
         fast, read_only, events = session.rows(
-            f'SELECT @@global.innodb_fast_shutdown, @@global.{self.read_only}, @@global.event_scheduler'
+            f'SELECT @@global.innodb_fast_shutdown, @@global.{self.read_only}, '
+            '@@global.event_scheduler'
         )[0]
         self.progress(None, 'shutting the database server down')
         try:
@@ -103,11 +107,14 @@ class Stop:
             raise
 
     def _end_other_sessions(self, session: connection.Session) -> None:
-        """Superusers are not kept out by read_only.  What does not end within the rounds is left to the shutdown."""
+        """Superusers are not kept out by read_only.  What does not end within the rounds is left to
+        the shutdown.
+        """
         for _ in range(_ROUNDS):
             others = session.rows(
-                "SELECT ID FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND USER <> 'system user' "
-                "AND COMMAND NOT IN ('Daemon', 'Killed') AND COMMAND NOT LIKE 'Binlog Dump%%'"
+                'SELECT ID FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND '
+                "USER <> 'system user' AND COMMAND NOT IN ('Daemon', 'Killed') AND COMMAND NOT "
+                "LIKE 'Binlog Dump%%'"
             )
             if not others:
                 return

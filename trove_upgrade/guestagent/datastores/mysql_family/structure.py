@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Structure of tables: engine and options, attributes of columns, indexes, CHECK constraints, each in a form that an upgrade does not change.
+"""Structure of tables: engine and options, attributes of columns, indexes, CHECK constraints, each
+in a form that an upgrade does not change.
 
-Texts of expressions are not compared: a server makes them anew from what it has stored, and releases write the same one in several ways.  That
-there is one is compared.
+Texts of expressions are not compared: a server makes them anew from what it has stored, and
+releases write the same one in several ways.  That there is one is compared.
 """
 
 import re
@@ -17,15 +18,18 @@ from trove_upgrade.guestagent.datastores.mysql_family.digests import digest
 Structure = dict[str, dict[str, str]]
 _Row = tuple[str, str, str, str]  #: schema, table, name of the part, digest
 COLUMN, INDEX, CONSTRAINT, ATTRIBUTE = 'column', 'index', 'CHECK constraint', ''
-#: Of more, indexes and constraints are not read: no client can write meanwhile, and MariaDB opens each table once more for each of the two.
-#: Measured on a busy machine of two cores: 3000 tables take 20 s.
+#: Of more, indexes and constraints are not read: no client can write meanwhile, and MariaDB opens
+#: each table once more for each of the two. Measured on a busy machine of two cores: 3000 tables
+#: take 20 s.
 MOST_TABLES = 10_000
 #: Digits of a digest: it tells a change, and keeps nothing secret.
 _LENGTH = 12
 _WITH_STRUCTURE = frozenset({'table', 'versioned'})
-#: MySQL's generated invisible primary key, shown or not as a variable says.  Source: MySQL 8.4 Reference Manual, "Generated Invisible Primary Keys".
+#: MySQL's generated invisible primary key, shown or not as a variable says.  Source: MySQL 8.4
+#: Reference Manual, "Generated Invisible Primary Keys".
 _GENERATED_KEY = 'my_row_id'
-#: MariaDB writes literals of defaults in quotes since then, and expressions without.  Source: MariaDB Knowledge Base, "Information Schema COLUMNS Table".
+#: MariaDB writes literals of defaults in quotes since then, and expressions without.  Source:
+#: MariaDB Knowledge Base, "Information Schema COLUMNS Table".
 _QUOTED_SINCE = (10, 2, 7)
 _ATTRIBUTES = ('AUTO_INCREMENT', 'ON UPDATE', 'INVISIBLE', 'VIRTUAL', 'WITHOUT SYSTEM VERSIONING')
 _STORED = ('STORED GENERATED', 'PERSISTENT')
@@ -49,7 +53,8 @@ _FORMER_COLLATION = re.compile(r'^utf8(?=_(?!mb)|$)')
 def read(
     session: connection.Session, tables: Sequence[Table], far: Sequence[Table]
 ) -> dict[str, Structure]:
-    """Return the structure of each table by its full name.  `far`: tables that the server must not open; of these the columns alone are known.
+    """Return the structure of each table by its full name.  `far`: tables that the server must not
+    open; of these the columns alone are known.
 
     :raises SessionError: the server gives no answer to a statement.
     """
@@ -79,7 +84,9 @@ def read(
 def lost(
     before: Mapping[str, Mapping[str, str]], after: Mapping[str, Mapping[str, str]]
 ) -> Iterator[str]:
-    """Yield what a table has no more, or in another way; kinds that one of the two agents or servers did not know are not compared."""
+    """Yield what a table has no more, or in another way; kinds that one of the two agents or
+    servers did not know are not compared.
+    """
     for kind in sorted(before.keys() & after.keys()):
         for name, value in sorted(before[kind].items()):
             words = f'{kind} {name}'.strip()
@@ -109,8 +116,8 @@ def _columns(session: connection.Session) -> Iterator[_Row]:
     version = str(session.rows('SELECT VERSION()')[0][0])
     has_quotes = 'mariadb' in version.lower() and versions.release(version) >= _QUOTED_SINCE
     rows = session.rows(
-        'SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, COLLATION_NAME '
-        f'FROM information_schema.COLUMNS WHERE TABLE_SCHEMA {NOT_SYSTEM}'
+        'SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT, '
+        f'EXTRA, COLLATION_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA {NOT_SYSTEM}'
     )
     for schema, table, name, kind, nullable, default, extra, collation in rows:
         flags = str(extra or '').upper()
@@ -127,7 +134,9 @@ def _columns(session: connection.Session) -> Iterator[_Row]:
 
 
 def _type(text: object) -> str:
-    """Source: MySQL 8.0 Reference Manual, "Spatial Data Types": GEOMETRYCOLLECTION is shown as GEOMCOLLECTION since 8.0.11."""
+    """Source: MySQL 8.0 Reference Manual, "Spatial Data Types": GEOMETRYCOLLECTION is shown as
+    GEOMCOLLECTION since 8.0.11.
+    """
     return present_type(text).replace('geometrycollection', 'geomcollection')
 
 
@@ -156,8 +165,8 @@ def _default(value: object, kind: str, flags: str, *, has_quotes: bool) -> str:
 
 def _attributes(session: connection.Session, far: Sequence[Table]) -> Iterator[_Row]:
     rows = session.rows(
-        'SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, TABLE_COLLATION, CREATE_OPTIONS FROM information_schema.TABLES '
-        f'WHERE TABLE_SCHEMA {NOT_SYSTEM}{catalog.leaving_out(far)}'
+        'SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, TABLE_COLLATION, CREATE_OPTIONS FROM '
+        f'information_schema.TABLES WHERE TABLE_SCHEMA {NOT_SYSTEM}{catalog.leaving_out(far)}'
     )
     for schema, table, engine, collation, options in rows:
         if engine is None:
@@ -198,9 +207,10 @@ def _indexes(
     elif 'IS_VISIBLE' in columns:
         unused = "IF(IS_VISIBLE = 'NO', 'YES', 'NO')"
     rows = session.rows(
-        'SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, NON_UNIQUE, INDEX_TYPE, COLUMN_NAME, SUB_PART, COLLATION, '
-        f'{unused} FROM information_schema.STATISTICS WHERE TABLE_SCHEMA {NOT_SYSTEM}{catalog.leaving_out(far)} '
-        'ORDER BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX'
+        'SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, NON_UNIQUE, INDEX_TYPE, COLUMN_NAME, '
+        f'SUB_PART, COLLATION, {unused} FROM information_schema.STATISTICS WHERE TABLE_SCHEMA '
+        f'{NOT_SYSTEM}{catalog.leaving_out(far)} ORDER BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, '
+        'SEQ_IN_INDEX'
     )
     found: dict[tuple[str, str, str], list[object]] = {}
     for schema, table, name, non_unique, kind, column, length, direction, ignored in rows:
@@ -216,7 +226,9 @@ def _indexes(
 def _constraints(
     session: connection.Session, shown: Mapping[str, frozenset[str]], far: Sequence[Table]
 ) -> Iterator[_Row]:
-    """MariaDB's constraints of columns stand in CHECK_CONSTRAINTS alone, whose namesake at MySQL names no table."""
+    """MariaDB's constraints of columns stand in CHECK_CONSTRAINTS alone, whose namesake at MySQL
+    names no table.
+    """
     if 'TABLE_NAME' in shown['CHECK_CONSTRAINTS']:
         statement = (
             "SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, 'YES' FROM information_schema.CHECK_CONSTRAINTS "

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Accounts that the operating system lets in: what they need of it is the root disk's, and no option names it."""
+"""Accounts that the operating system lets in: what they need of it is the root disk's, and no
+option names it.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -21,9 +23,11 @@ _NAMED = 5
 
 
 def system_accounts(probe: checks.Probe) -> upgrade.CheckResult:
-    """Warn of accounts that need a PAM service, the default table of Kerberos keys, or a user of the system that an image does not have.
+    """Warn of accounts that need a PAM service, the default table of Kerberos keys, or a user of
+    the system that an image does not have.
 
-    Sources: MariaDB Knowledge Base, "Authentication Plugin - PAM", "- GSSAPI" and "- Unix Socket"; MySQL 8.4 Reference Manual, "Authentication Plugins".
+    Sources: MariaDB Knowledge Base, "Authentication Plugin - PAM", "- GSSAPI" and "- Unix Socket";
+    MySQL 8.4 Reference Manual, "Authentication Plugins".
     """
     has_key_table = any(
         option.bare_name in _KEY_TABLES and option.value
@@ -41,14 +45,16 @@ def system_accounts(probe: checks.Probe) -> upgrade.CheckResult:
             'No account needs anything of the operating system that an image does not have.',
         )
     needs = '; '.join(
-        f'{need} ({", ".join(names[:_NAMED])}{f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""})'
+        f'{need} '
+        f'({", ".join(names[:_NAMED])}{f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""})'
         for need, names in sorted(found.items())[:_NAMED]
     )
     return upgrade.CheckResult(
         NAME,
         'warning',
-        f'Accounts may not log in after the upgrade: they need of the operating system what does not come to the new root disk: {needs}. Build the image '
-        f'with it, or give the accounts another way to log in.',
+        'Accounts may not log in after the upgrade: they need of the operating system what does '
+        f'not come to the new root disk: {needs}. Build the image with it, or give the accounts '
+        'another way to log in.',
         'ACCOUNTS_OF_SYSTEM',
     )
 

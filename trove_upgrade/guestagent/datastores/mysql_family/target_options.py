@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the server of the target knows: from the facts that its image build recorded, else from the table shipped with us."""
+"""What the server of the target knows: from the facts that its image build recorded, else from the
+table shipped with us.
+"""
 
 import enum
 import importlib.resources
@@ -17,11 +19,14 @@ class Verdict(enum.Enum):
     KNOWN = enum.auto()
     IGNORED = enum.auto()  #: the server warns, and starts
     REFUSED = enum.auto()  #: the server does not start
-    OF_A_PLUGIN = enum.auto()  #: it may be one of a library that is loaded, and whose options the image build has not recorded
+    #: it may be one of a library that is loaded, and whose options the image build has not recorded
+    OF_A_PLUGIN = enum.auto()
 
 
 class TargetOptions:
-    """Option names of one target.  `modules` are names of libraries that the server loads: their options are theirs to judge."""
+    """Option names of one target.  `modules` are names of libraries that the server loads: their
+    options are theirs to judge.
+    """
 
     def __init__(
         self, datastore: str, target: Mapping[str, Any], modules: Iterable[str] = ()

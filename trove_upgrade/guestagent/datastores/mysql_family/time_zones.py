@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The time zone that a server has from its root disk: its rules, and not the offset that it has today."""
+"""The time zone that a server has from its root disk: its rules, and not the offset that it has
+today.
+"""
 
 import datetime
 import io
@@ -23,7 +25,9 @@ _YEARS = range(1970, 2038)
 
 
 def time_zone(probe: checks.Probe) -> upgrade.CheckResult:
-    """The zone of a root disk goes with it: what the server calls SYSTEM is the new image's afterwards, mostly UTC."""
+    """The zone of a root disk goes with it: what the server calls SYSTEM is the new image's
+    afterwards, mostly UTC.
+    """
     name = 'time_zone'
     found = dict(
         probe.session.rows(
@@ -49,16 +53,19 @@ def time_zone(probe: checks.Probe) -> upgrade.CheckResult:
         name,
         'warning',
         (
-            f'Local times may be others after the upgrade: the server takes its time zone, {local or of_system}, from the root disk, and the new one has its '
-            f'own. Stored values stay as they are; NOW(), events and what is shown of a TIMESTAMP follow the zone. Set default_time_zone in the '
-            f'configuration.'
+            'Local times may be others after the upgrade: the server takes its time zone, '
+            f'{local or of_system}, from the root disk, and the new one has its own. Stored values '
+            'stay as they are; NOW(), events and what is shown of a TIMESTAMP follow the zone. '
+            'Set default_time_zone in the configuration.'
         ),
         'TIME_ZONE_OF_SYSTEM',
     )
 
 
 def _configured(probe: checks.Probe) -> str | None:
-    """Return what a file of options gives the server; a value that was set while it runs is gone after any restart."""
+    """Return what a file of options gives the server; a value that was set while it runs is gone
+    after any restart.
+    """
     values = [
         option.value for option in probe.configuration.of_servers() if option.bare_name in _OPTIONS
     ]
@@ -67,7 +74,9 @@ def _configured(probe: checks.Probe) -> str | None:
 
 
 def _of_root_disk(probe: checks.Probe) -> str | None:
-    """Return the zone of the server's environment, else that of the system; None where it is universal all the year, or not known."""
+    """Return the zone of the server's environment, else that of the system; None where it is
+    universal all the year, or not known.
+    """
     if probe.process is None:
         return None
     root, named = probe.context.etc.parent, probe.process.environment.get('TZ')
@@ -78,14 +87,17 @@ def _of_root_disk(probe: checks.Probe) -> str | None:
     text = named.removeprefix(':')
     place = pathlib.Path(text) if text.startswith('/') else root / _ZONES / text
     has_file = bool(text) and os.path.isfile(place)  # noqa: PTH113 - this one raises nothing for a name that is too long
-    # Without a file it is a rule of its own, or a name that the C library does not find and takes UTC for.
+    # Without a file it is a rule of its own, or a name that the C library does not find and takes
+    # UTC for.
     is_rule = re.search(r'\d', text) is not None and _POSIX.fullmatch(text) is None
     is_universal = _is_universal(place) if has_file else not is_rule
     return None if is_universal else f'{text[:_SHOWN]} (TZ in its environment)'
 
 
 def _is_universal(place: pathlib.Path) -> bool:
-    """Return whether the zone has never been apart from UTC since 1970.  Where no file can be used, the C library takes UTC: tzset(3)."""
+    """Return whether the zone has never been apart from UTC since 1970.  Where no file can be used,
+    the C library takes UTC: tzset(3).
+    """
     try:
         descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, 'rb') as stream:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Places of a root disk that its system executes or believes: nothing comes there from another root disk.
+"""Places of a root disk that its system executes or believes: nothing comes there from another root
+disk.
 
-The old root disk may have been taken over.  What comes back from it is read by the database server alone, so a file has no business where a
-boot, a login, a timer, a package manager or an agent would find it.  `doc/source/admin/what-is-kept.rst` has the same list.
+The old root disk may have been taken over.  What comes back from it is read by the database server
+alone, so a file has no business where a boot, a login, a timer, a package manager or an agent would
+find it.  `doc/source/admin/what-is-kept.rst` has the same list.
 """
 
 import fnmatch
@@ -10,7 +12,8 @@ import pathlib
 import re
 from collections.abc import Callable
 
-#: Patterns of absolute paths; each stands for what is at it and all below it.  None has to be there.
+#: Patterns of absolute paths; each stands for what is at it and all below it.  None has to be
+#: there.
 PLACES: tuple[str, ...] = (
     '/bin',
     '/boot',
@@ -248,12 +251,14 @@ PLACES: tuple[str, ...] = (
     '/vmlinuz*',
 )
 
-#: What lies directly in /etc may be a program's own file, of a program that comes later.  These names are of databases and their keys.
+#: What lies directly in /etc may be a program's own file, of a program that comes later.  These
+#: names are of databases and their keys.
 _OF_DATABASES = re.compile(
     r'(?:^|[-_.])(?:my|mysql|mariadb|percona|galera|db|database|tls|ssl|certs?|keys?|keyring|pki|ca|vault|okv|letsencrypt)(?:[-_.]|$)',
     re.IGNORECASE,
 )
-#: Directories of packages that hold what a database server reads.  Of another package's own directory its programs read the files.
+#: Directories of packages that hold what a database server reads.  Of another package's own
+#: directory its programs read the files.
 _PACKAGED = frozenset(
     {
         *('letsencrypt', 'mariadb', 'my.cnf.d', 'mysql', 'mysql-keyring', 'pki', 'ssl'),
@@ -264,14 +269,17 @@ _TOPS = tuple(pathlib.PurePosixPath(top) for top in ('/etc', '/var/lib'))
 
 
 def inside(path: pathlib.Path, root: pathlib.Path) -> pathlib.Path:
-    """Return the path as the system on the root disk at `root` calls it; `root` is / outside of tests."""
+    """Return the path as the system on the root disk at `root` calls it; `root` is / outside of
+    tests.
+    """
     return pathlib.Path('/') / path.relative_to(root) if path.is_relative_to(root) else path
 
 
 def is_trusted(path: pathlib.Path, owned: Callable[[pathlib.Path], bool] | None = None) -> bool:
     """Return True for one of these and all below; `path` is absolute, without links or '..' in it.
 
-    `owned` tells whether a package has brought a path: the directory of a program below /etc or /var/lib is one of these, too.
+    `owned` tells whether a package has brought a path: the directory of a program below /etc or
+    /var/lib is one of these, too.
     """
     parts = [str(part) for part in (path, *path.parents)]
     # Shells, ssh and others look for names that begin with a dot in any home.

@@ -6,8 +6,9 @@ import re
 from trove_upgrade.domain import upgrade
 
 NAME = 'target_version'
-#: MySQL's series whose releases read each other's data both ways.  In 8.0 and in innovation releases a newer one may change the data
-#: dictionary.  Source: MySQL 9.7 Reference Manual, "Downgrading MySQL".
+#: MySQL's series whose releases read each other's data both ways.  In 8.0 and in innovation
+#: releases a newer one may change the data dictionary.  Source: MySQL 9.7 Reference Manual,
+#: "Downgrading MySQL".
 _MYSQL_BOTH_WAYS = frozenset({(5, 5), (5, 6), (5, 7), (8, 4), (9, 7)})
 
 
@@ -25,7 +26,8 @@ def release(version: str) -> tuple[int, ...]:
 def check_target(running: str, wanted: str) -> upgrade.CheckResult:
     """Compare releases: may a server of `wanted` be given the data of one that is `running`?
 
-    `wanted` may name a series alone; then its releases count once the new server is there to be asked.
+    `wanted` may name a series alone; then its releases count once the new server is there to be
+    asked.
     """
     now, then = release(running), release(wanted)
     if not then:
@@ -33,8 +35,8 @@ def check_target(running: str, wanted: str) -> upgrade.CheckResult:
             NAME,
             'warning',
             (
-                f'The versions cannot be compared: the server is {running} and the target names none. '
-                f'Register the target version with its facts.'
+                f'The versions cannot be compared: the server is {running} and the target names '
+                'none. Register the target version with its facts.'
             ),
             'TARGET_FACTS_MISSING',
         )
@@ -43,8 +45,8 @@ def check_target(running: str, wanted: str) -> upgrade.CheckResult:
             NAME,
             'refused',
             (
-                f'The server cannot be upgraded: it is {running}, which is newer than the target {wanted}. '
-                f'Choose a target of the same or a newer series.'
+                f'The server cannot be upgraded: it is {running}, which is newer than the target '
+                f'{wanted}. Choose a target of the same or a newer series.'
             ),
             'DOWNGRADE',
         )
@@ -55,8 +57,9 @@ def check_target(running: str, wanted: str) -> upgrade.CheckResult:
             NAME,
             'warning',
             (
-                f'The target is an older release of the same series: the server is {running}, the target {wanted}. Its data can be read, and '
-                f'errors that were mended since are back. Choose a newer image unless this is meant.'
+                f'The target is an older release of the same series: the server is {running}, the '
+                f'target {wanted}. Its data can be read, and errors that were mended since are '
+                'back. Choose a newer image unless this is meant.'
             ),
             'OLDER_RELEASE',
         )
@@ -64,8 +67,9 @@ def check_target(running: str, wanted: str) -> upgrade.CheckResult:
         NAME,
         'refused',
         (
-            f'The server cannot be upgraded: it is {running}, which is newer than the target {wanted}, and releases of MySQL {now[0]}.{now[1]} do not '
-            f'read the data of newer ones. Choose an image of the same or a newer release.'
+            f'The server cannot be upgraded: it is {running}, which is newer than the target '
+            f'{wanted}, and releases of MySQL {now[0]}.{now[1]} do not read the data of newer '
+            'ones. Choose an image of the same or a newer release.'
         ),
         'DOWNGRADE',
     )

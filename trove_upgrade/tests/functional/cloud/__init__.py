@@ -1,2 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-"""On the one cloud that `make functional` brings up: one after the other, because they make it fail."""
+"""On the one cloud that `make functional` brings up: one after the other, because they make it
+fail.
+"""

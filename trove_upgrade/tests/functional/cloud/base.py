@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests on the real one-machine cloud stand on.  `make functional` brings it up; so does `trove-upgrade-lab up --product`."""
+"""What tests on the real one-machine cloud stand on.  `make functional` brings it up; so does
+`trove-upgrade-lab up --product`.
+"""
 
 import json
 import pathlib
@@ -30,7 +32,8 @@ class CloudTestCase(waiting.Waiting, base.TestCase):
             cls.stage = who_serves.alone(Layout.from_environ())
         except FileNotFoundError as error:
             raise RuntimeError(
-                'No cloud is up: run "make functional", or .venv/bin/trove-upgrade-lab up --product first.'
+                'No cloud is up: run "make functional", or .venv/bin/trove-upgrade-lab up '
+                '--product first.'
             ) from error
         cls.handle, cls.product, cls.maker = cls.stage.handle, cls.stage.product, cls.stage.maker
         cls.former, cls.target = cls.stage.former, cls.stage.target
@@ -42,7 +45,8 @@ class CloudTestCase(waiting.Waiting, base.TestCase):
         super().setUp()
         self.work_dir = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
 
-    # --- instances -------------------------------------------------------------------------------------------
+    # --- instances
+    # -------------------------------------------------------------------------------------------
 
     def create_instance(self, name, **options):
         instance = self.maker.create(name, options.pop('version', self.former), **options)
@@ -62,7 +66,8 @@ class CloudTestCase(waiting.Waiting, base.TestCase):
         )
         self.sql(instance, f'INSERT INTO {provision.DATABASE}.heartbeat (note) VALUES ("serves")')
 
-    # --- the API ---------------------------------------------------------------------------------------------
+    # --- the API
+    # ---------------------------------------------------------------------------------------------
 
     def clients(self, user='demo'):
         return Clients(self.handle.users[user])
@@ -120,7 +125,8 @@ class CloudTestCase(waiting.Waiting, base.TestCase):
     def upgrades_of(self, instance):
         return self.call('GET', f'/instances/{instance.id}/upgrades')[1]['upgrades']
 
-    # --- Nova, through its proxy --------------------------------------------------------------------------------
+    # --- Nova, through its proxy
+    # --------------------------------------------------------------------------------
 
     def fail_nova(self, **fault):
         """Have the proxy in front of Nova answer our services with errors; ended with the test."""

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The unmodified clients, every command of theirs that concerns an upgrade, against one instance."""
+"""The unmodified clients, every command of theirs that concerns an upgrade, against one
+instance.
+"""
 
 import concurrent.futures
 import json

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What somebody who listens on the real broker hears of upgrades: one start, then one end or one error, whole and in order."""
+"""What somebody who listens on the real broker hears of upgrades: one start, then one end or one
+error, whole and in order.
+"""
 
 import dataclasses
 import threading

@@ -52,7 +52,8 @@ class TestGuestRefuses(base.CloudTestCase):
     def test_a_prepared_xa_transaction(self):
         self.sql(
             self.instance,
-            f"XA START 'left'; INSERT INTO {provision.DATABASE}.heartbeat (note) VALUES ('xa'); XA END 'left'; XA PREPARE 'left'",
+            f"XA START 'left'; INSERT INTO {provision.DATABASE}.heartbeat (note) VALUES ('xa'); XA "
+            "END 'left'; XA PREPARE 'left'",
         )
         self.addCleanup(lambda: self.sql(self.instance, "XA ROLLBACK 'left'"))
         self.refused('PREPARED_TRANSACTIONS')
@@ -76,7 +77,10 @@ class TestGuestRefuses(base.CloudTestCase):
             [
                 'sh',
                 '-c',
-                'cp /bin/sleep /run/mariadb-backup; (setsid /run/mariadb-backup 300 >/dev/null 2>&1 &)',
+                (
+                    'cp /bin/sleep /run/mariadb-backup; (setsid /run/mariadb-backup 300 >/dev/null '
+                    '2>&1 &)'
+                ),
             ]
         )
         try:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The filter in the pipeline of Trove's own API, under the servers that Trove is served with; gunicorn's threads are a longer test."""
+"""The filter in the pipeline of Trove's own API, under the servers that Trove is served with;
+gunicorn's threads are a longer test.
+"""
 
 import concurrent.futures
 import dataclasses
@@ -277,7 +279,9 @@ class UnderServer:
         return backup_id
 
     def back_up(self, instance_id, **wanted):
-        """No guest has this storage driver, and Nova no server of the instance: what reaches Trove ends there, and makes no backup."""
+        """No guest has this storage driver, and Nova no server of the instance: what reaches Trove
+        ends there, and makes no backup.
+        """
         return self.ask(
             self.api,
             'POST',
@@ -366,7 +370,9 @@ class TestUwsgi(UnderServer, trove_case.TroveTestCase):
     server = trove_api.UWSGI
 
     def region(self, api):
-        """A region of the catalog in which this API is the database service: where the unmodified clients find it."""
+        """A region of the catalog in which this API is the database service: where the unmodified
+        clients find it.
+        """
         admin, auth_url = trove_api.session(self.handle.users['admin']), self.handle.auth_url
         name = f'filter-{uuid.uuid4().hex[:8]}'
         admin.request('POST', f'{auth_url}/regions', {'region': {'id': name}})
@@ -513,7 +519,8 @@ class TestTrovesProcess(trove_case.TroveTestCase):
         shown = json.loads(
             self.installation.python(
                 'import json, sys, threading\nimport trove_upgrade.api.app\n'
-                'json.dump([sorted(m for m in sys.modules if m.split(".")[0] == "trove"), threading.active_count()], sys.stdout)'
+                'json.dump([sorted(m for m in sys.modules if m.split(".")[0] == "trove"), '
+                'threading.active_count()], sys.stdout)'
             )
         )
         self.assertEqual([[], 1], shown)

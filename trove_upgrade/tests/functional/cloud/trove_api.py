@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trove 26's own API as tests start it: with our filter in its pipeline or without, by each of the servers that Trove is served with.
+"""Trove 26's own API as tests start it: with our filter in its pipeline or without, by each of the
+servers that Trove is served with.
 
-The installation is made as doc/source/admin/beside-trove.rst says, only that the package is not copied into Trove's environment: a
-directory on PYTHONPATH holds a link to it and what pip would have written of its entry points.
+The installation is made as doc/source/admin/beside-trove.rst says, only that the package is not
+copied into Trove's environment: a directory on PYTHONPATH holds a link to it and what pip would
+have written of its entry points.
 """
 
 import configparser
@@ -27,7 +29,8 @@ WORKERS = 2
 UWSGI, GUNICORN, EVENTLET = 'uwsgi', 'gunicorn', 'trove-api'
 SERVERS = (UWSGI, GUNICORN, EVENTLET)
 
-#: gunicorn has no switch for what a module finds in sys.argv, and Trove's reads its own options there.
+#: gunicorn has no switch for what a module finds in sys.argv, and Trove's reads its own options
+#: there.
 _SHIM = """import sys
 sys.argv = ['trove-api', '--config-file', {config!r}]
 from trove.cmd.app_wsgi import application  # noqa: E402, F401
@@ -35,7 +38,9 @@ from trove.cmd.app_wsgi import application  # noqa: E402, F401
 
 
 class Installation:
-    """Trove's configuration on the running cloud, in a database of its own, and our filter beside it."""
+    """Trove's configuration on the running cloud, in a database of its own, and our filter beside
+    it.
+    """
 
     def __init__(self, directory, cloud, handle, database='trove_filter'):
         self.directory = directory
@@ -127,12 +132,15 @@ class Installation:
         )
         if done.returncode:
             raise AssertionError(
-                f'{program} {" ".join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}'
+                f'{program} {" ".join(arguments)} ended with '
+                f'{done.returncode}:\n{done.stdout}{done.stderr}'
             )
         return done.stdout
 
     def python(self, program, *arguments):
-        """What a program printed that ran in Trove's own environment, with our package on its path."""
+        """What a program printed that ran in Trove's own environment, with our package on its
+        path.
+        """
         return self.run('python', '-c', program, *arguments)
 
     def env(self, **more):
@@ -178,7 +186,8 @@ class TroveApi:
         paste = installation.directory / ('filtered.ini' if filtered else 'plain.ini')
         with config.open('a') as sink:
             sink.write(
-                f'\n[DEFAULT]\nbind_port = {self.port}\napi_paste_config = {paste}\n\n[trove_upgrade]\n'
+                f'\n[DEFAULT]\nbind_port = {self.port}\napi_paste_config = '
+                f'{paste}\n\n[trove_upgrade]\n'
             )
             sink.writelines(f'{key} = {value}\n' for key, value in (options or {}).items())
         self.config = config

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests of the filter in Trove's own API stand on: Trove's tables and ours, rows as Trove writes them, and a taskmanager's ear."""
+"""What tests of the filter in Trove's own API stand on: Trove's tables and ours, rows as Trove
+writes them, and a taskmanager's ear.
+"""
 
 import contextlib
 import http.client
@@ -23,14 +25,16 @@ from trove_upgrade.rpc import transport
 from trove_upgrade.tests.functional.cloud import base, trove_api
 
 FORMER, TARGET = '10.11.14', '11.8.6'
-TOPIC = 'trove-filter-test'  #: not the topic of the taskmanager that runs on this cloud: it works on another database
+#: not the topic of the taskmanager that runs on this cloud: it works on another database
+TOPIC = 'trove-filter-test'
 WAIT_SECONDS = 30.0
 
 
 class TroveTestCase(base.CloudTestCase):
     """Trove's tables and ours in a database of their own.
 
-    Nova has no server of these instances: what is asked here ends in the API, and Trove shows an instance without one, too.
+    Nova has no server of these instances: what is asked here ends in the API, and Trove shows an
+    instance without one, too.
     """
 
     @classmethod
@@ -103,7 +107,9 @@ class TroveTestCase(base.CloudTestCase):
 
     @classmethod
     def new_instance(cls, name='db', *, has_agent=True, **columns):
-        """A row as Trove writes it, ACTIVE and HEALTHY; its guest has told of our agent unless said otherwise."""
+        """A row as Trove writes it, ACTIVE and HEALTHY; its guest has told of our agent unless said
+        otherwise.
+        """
         instance_id = str(uuid.uuid4())
         cls.insert(
             trove_tables.instances,
@@ -134,7 +140,9 @@ class TroveTestCase(base.CloudTestCase):
         return instance_id
 
     def new_server(self):
-        """The id of a server of Nova's, in whichever state it is: Trove's own upgrade wants one, and nothing of it."""
+        """The id of a server of Nova's, in whichever state it is: Trove's own upgrade wants one,
+        and nothing of it.
+        """
         service = trove_api.session(self.handle.service)
         server_id = service.request(
             'POST',
@@ -179,7 +187,9 @@ class TroveTestCase(base.CloudTestCase):
 
     @contextlib.contextmanager
     def asking(self, api):
-        """Requests in a row from several clients as long as the block lasts, whatever becomes of them."""
+        """Requests in a row from several clients as long as the block lasts, whatever becomes of
+        them.
+        """
         over = threading.Event()
 
         def ask():

@@ -29,7 +29,9 @@ BEAT = guest.Heartbeat('i1', 'b1', 'u1:1', False, '1.0', None, guest.ServerState
 
 
 def page_blocks(page, words):
-    """The literal blocks of an operator's page that hold `words`, in their order: what a reader copies into a shell."""
+    """The literal blocks of an operator's page that hold `words`, in their order: what a reader
+    copies into a shell.
+    """
     blocks = []
     for paragraph in (_PAGES / page).read_text().split('::\n\n')[1:]:
         lines = itertools.takewhile(
@@ -103,7 +105,9 @@ class BrokerCase(Waiting, base.TestCase):
         return server, endpoint
 
     def end(self, server, conf=None, names=None):
-        """With `conf` wait for the broker, too: there a consumer can outlive its connection for a moment."""
+        """With `conf` wait for the broker, too: there a consumer can outlive its connection for a
+        moment.
+        """
         server.stop()
         server.wait()
         if conf is None:
@@ -144,7 +148,9 @@ class BrokerCase(Waiting, base.TestCase):
         )
 
     def send_mixed(self, conf):
-        """One of the release before, three of this one; returns when later ones elsewhere have ended."""
+        """One of the release before, three of this one; returns when later ones elsewhere have
+        ended.
+        """
         self.send_as_before(conf)
         self.wait_until(lambda: self.broker.messages(self.id()) == 1, 'the first message')
         self.send(conf, 3)
@@ -211,7 +217,8 @@ class BrokerCase(Waiting, base.TestCase):
         """(exit code, stdout, stderr) of trove-upgrade-manage."""
         path = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'trove.conf')
         path.write_text(
-            f'[DEFAULT]\ntransport_url = {url or self.broker.url}\n[database]\nconnection = sqlite://\n'
+            f'[DEFAULT]\ntransport_url = {url or self.broker.url}\n[database]\nconnection = '
+            'sqlite://\n'
             f'[trove_upgrade]\ntaskmanager_topic = {self.id()}\nrpc_exchange = {self.id()}\n'
         )
         out, err = io.StringIO(), io.StringIO()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Program for a guest's own Python: what its cloud-init makes of user data, without carrying it out.
+"""Program for a guest's own Python: what its cloud-init makes of user data, without carrying it
+out.
 
 Reads a list of user data in base64, and prints for each the files, the other keys of the merged
 cloud-config, and what goes to other handlers.

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Private MariaDB and PostgreSQL servers: in a temporary folder, on a Unix socket alone, ended with the fixture.
+"""Private MariaDB and PostgreSQL servers: in a temporary folder, on a Unix socket alone, ended with
+the fixture.
 
-Nothing listens on the network.  Should the test process be killed, the kernel ends its servers (setpriv --pdeathsig).
+Nothing listens on the network.  Should the test process be killed, the kernel ends its servers
+(setpriv --pdeathsig).
 """
 
 import contextlib
@@ -27,7 +29,8 @@ class DatabaseServer(fixtures.Fixture):
     account = pwd.getpwnam('nobody')
 
     def _setUp(self):
-        # not in the tests' nested temporary folder: that is root's alone, and PostgreSQL refuses to run as root
+        # not in the tests' nested temporary folder: that is root's alone, and PostgreSQL refuses to
+        # run as root
         self.folder = pathlib.Path(
             tempfile.mkdtemp(prefix='tu-db-', dir=os.environ.get('TROVE_UPGRADE_TMP', '/tmp'))
         )
@@ -159,7 +162,8 @@ class MariaDB(DatabaseServer):
     options = ('--skip-grant-tables',)  #: everybody may do everything
 
     def initialize(self):
-        # it starts a server, and one that starts removes the temporary files that another one has in the same directory
+        # it starts a server, and one that starts removes the temporary files that another one has
+        # in the same directory
         self.run_as_user(
             'mariadb-install-db',
             '--no-defaults',
@@ -249,7 +253,9 @@ class PostgreSQL(DatabaseServer):
 
 
 class MariaDBWithUsers(OnASmallDisk, MariaDB):
-    """With a user who has a password and every right, and one who may only read; its disk can be filled."""
+    """With a user who has a password and every right, and one who may only read; its disk can be
+    filled.
+    """
 
     options = (
         '--innodb-log-file-size=4M',

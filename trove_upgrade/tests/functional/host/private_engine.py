@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A private docker engine for tests: own network, mounts and processes, its state and its socket below a temporary directory.
+"""A private docker engine for tests: own network, mounts and processes, its state and its socket
+below a temporary directory.
 
 For callers::
 
@@ -8,7 +9,8 @@ For callers::
     engine.run(['run', '--detach', '--name', 'database', ...])
     engine.socket                                       # for a client of the API
 
-Paths in `--volume` are the host's.  Published ports are in the engine's network alone: `engine.connect(('127.0.0.1', 3306))`.
+Paths in `--volume` are the host's.  Published ports are in the engine's network alone:
+`engine.connect(('127.0.0.1', 3306))`.
 """
 
 import functools
@@ -31,7 +33,8 @@ from trove_upgrade.lab.hypervisor.network import connect_in
 from trove_upgrade.lab.layout import Layout
 
 DEADLINE_SECONDS = 60
-#: Root file systems of containers need a real file system below them, which a temporary directory may not have.
+#: Root file systems of containers need a real file system below them, which a temporary directory
+#: may not have.
 PLACE = '/var/tmp'
 _INSIDE = """set -eu
 ip link set lo up
@@ -54,7 +57,9 @@ def wait_until(condition, seconds=DEADLINE_SECONDS):
 
 
 class Images:
-    """The lab's container images, from the user's cache: asked for before a test case replaces HOME."""
+    """The lab's container images, from the user's cache: asked for before a test case replaces
+    HOME.
+    """
 
     def __init__(self, layout=None):
         self._builder = builder.ContainerBuilder(
@@ -72,7 +77,9 @@ class Engine(fixtures.Fixture):
     """The engine runs as long as the fixture is used; nothing of it stays."""
 
     def __init__(self, images=(), insecure_registries=(), namespace=None):
-        """`namespace` is the path of a network namespace to be in; otherwise it gets one with nothing but loopback."""
+        """`namespace` is the path of a network namespace to be in; otherwise it gets one with
+        nothing but loopback.
+        """
         super().__init__()
         self._images = images
         self._insecure = insecure_registries
@@ -99,7 +106,8 @@ class Engine(fixtures.Fixture):
             else ['unshare', '--net']
         )
         with (self.path / 'engine.log').open('ab') as log:
-            # A test that is killed must not leave an engine: it dies with the thread that started it.
+            # A test that is killed must not leave an engine: it dies with the thread that started
+            # it.
             self._process = subprocess.Popen(
                 [
                     'setpriv',
@@ -171,7 +179,8 @@ class Engine(fixtures.Fixture):
         )
         if check and done.returncode != 0:
             raise AssertionError(
-                f'docker {" ".join(arguments)}: exit code {done.returncode}: {done.stdout}{done.stderr}'
+                f'docker {" ".join(arguments)}: exit code {done.returncode}: '
+                f'{done.stdout}{done.stderr}'
             )
         return done
 
@@ -179,7 +188,9 @@ class Engine(fixtures.Fixture):
         return self.run(['load', '--input', str(archive)]).stdout
 
     def api(self, method, path, body=None):
-        """Ask the engine's API; status and the answer: parsed where it is JSON, text where it is a stream of it, as of a pull."""
+        """Ask the engine's API; status and the answer: parsed where it is JSON, text where it is a
+        stream of it, as of a pull.
+        """
         connection = _SocketConnection(self.socket)
         try:
             content = None if body is None else json.dumps(body)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A MariaDB server of a test's own: real programs, a temporary root with /etc, /run, /root and the volume below it."""
+"""A MariaDB server of a test's own: real programs, a temporary root with /etc, /run, /root and the
+volume below it.
+"""
 
 import contextlib
 import datetime
@@ -22,12 +24,15 @@ from trove_upgrade.guestagent.datastores.mysql_family import connection
 DEADLINE_SECONDS = 60
 #: A test's own temporary directory is closed to other users, and the server is one.
 PLACE = os.environ.get('TROVE_UPGRADE_TMP', '/tmp')
-#: An account that each Debian has (base-passwd); mysql comes with the package of a service that no machine needs for the tests.
+#: An account that each Debian has (base-passwd); mysql comes with the package of a service that no
+#: machine needs for the tests.
 ACCOUNT = pwd.getpwnam('nobody')
 
 
 class PrivateService:
-    """The service port with one service per name, all of them the same server; it runs mariadbd as our own child."""
+    """The service port with one service per name, all of them the same server; it runs mariadbd as
+    our own child.
+    """
 
     def __init__(self, root: pathlib.Path, known=('trove-upgrade-database', 'mariadb')) -> None:
         self.root = root
@@ -111,7 +116,9 @@ def wait_until(condition, seconds=DEADLINE_SECONDS):
 
 
 class Root(fixtures.Fixture):
-    """The temporary root, with an initialised data directory that is made once per process and copied."""
+    """The temporary root, with an initialised data directory that is made once per process and
+    copied.
+    """
 
     _template = None
 
@@ -141,9 +148,11 @@ class Root(fixtures.Fixture):
             probe.bind(('127.0.0.1', 0))
             self.port = probe.getsockname()[1]
         (self.path / 'etc/mysql/my.cnf').write_text(
-            f'[client-server]\nsocket = {self.path}/run/mysqld/mysqld.sock\n\n[mysqld]\npid-file = {self.path}/run/mysqld/mysqld.pid\n'
+            f'[client-server]\nsocket = {self.path}/run/mysqld/mysqld.sock\n\n[mysqld]\npid-file = '
+            f'{self.path}/run/mysqld/mysqld.pid\n'
             f'port = {self.port}\nbind-address = 127.0.0.1\nlc-messages-dir = /usr/share/mysql\n'
-            f'!includedir {self.path}/etc/mysql/conf.d/\n!includedir {self.path}/etc/mysql/mariadb.conf.d/\n'
+            f'!includedir {self.path}/etc/mysql/conf.d/\n!includedir '
+            f'{self.path}/etc/mysql/mariadb.conf.d/\n'
         )
         subprocess.run(
             ['cp', '-a', str(self.template()), str(self.path / 'var/lib/mysql/data')], check=True

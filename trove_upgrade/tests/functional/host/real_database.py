@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A database of a real server that our own migrations have made, and many threads at it at the same moment."""
+"""A database of a real server that our own migrations have made, and many threads at it at the same
+moment.
+"""
 
 import concurrent.futures
 import threading
@@ -32,7 +34,9 @@ class MigratedDatabase(database.SampleDatabase):
 
 
 class RealDatabase(databases.OneServer):
-    """For test cases: one migrated database for all tests of a class, with the samples alone in it before each."""
+    """For test cases: one migrated database for all tests of a class, with the samples alone in it
+    before each.
+    """
 
     @classmethod
     def setUpClass(cls):
@@ -49,7 +53,9 @@ class RealDatabase(databases.OneServer):
         self.repos = self.db.repositories
 
     def together(self, count, call):
-        """`call(number)` in that many threads at the same moment; what each returned or raised, by class."""
+        """`call(number)` in that many threads at the same moment; what each returned or raised, by
+        class.
+        """
         barrier = threading.Barrier(count)
 
         def one(number):

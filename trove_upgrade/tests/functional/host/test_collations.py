@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of Trove's that were made with another collation than ours: on an older server, or by an operator's choice."""
+"""Tables of Trove's that were made with another collation than ours: on an older server, or by an
+operator's choice.
+"""
 
 import sqlalchemy as sa
 
@@ -17,7 +19,9 @@ class TestCollations(databases.OneServer, base.TestCase):
     server_class = databases.MariaDB
 
     def made_with(self, charset, collation):
-        """Our schema with another collation than Trove's tables beside it, with samples.  Theirs have foreign keys, and are not changed."""
+        """Our schema with another collation than Trove's tables beside it, with samples.  Theirs
+        have foreign keys, and are not changed.
+        """
         migrated = engine.Database.from_url(self.server.create())
         self.addCleanup(migrated.dispose)
         Runner(migrated.engine).sync(standalone=True)
@@ -26,7 +30,8 @@ class TestCollations(databases.OneServer, base.TestCase):
             for table in models.METADATA.sorted_tables:
                 connection.execute(
                     sa.text(
-                        f'ALTER TABLE {table.name} CONVERT TO CHARACTER SET {charset} COLLATE {collation}'
+                        f'ALTER TABLE {table.name} CONVERT TO CHARACTER SET {charset} COLLATE '
+                        f'{collation}'
                     )
                 )
             connection.execute(sa.text('SET FOREIGN_KEY_CHECKS = 1'))

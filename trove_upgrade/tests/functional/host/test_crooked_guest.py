@@ -113,7 +113,9 @@ END
 
 
 def key_file(password, key):
-    """A file of keys as `openssl enc -aes-256-cbc -md sha1` writes it.  Source: MariaDB Knowledge Base, "File Key Management Encryption Plugin"."""
+    """A file of keys as `openssl enc -aes-256-cbc -md sha1` writes it.  Source: MariaDB Knowledge
+    Base, "File Key Management Encryption Plugin".
+    """
     salt, made, last = os.urandom(8), b'', b''
     while len(made) < 48:
         last = hashlib.sha1(last + password + salt).digest()
@@ -176,7 +178,8 @@ class CrookedGuestTest(AgentTestCase):
         provision.sql(guest, _OBJECTS)
         self.shell(
             guest,
-            "sed -i 's/^!includedir/init_file = \\/etc\\/mysql\\/init.sql\\n&/' /etc/mysql/mariadb.conf.d/95-crooked.cnf",
+            "sed -i 's/^!includedir/init_file = \\/etc\\/mysql\\/init.sql\\n&/' "
+            '/etc/mysql/mariadb.conf.d/95-crooked.cnf',
         )
         self.restart(guest)
         provision.sql(guest, 'ALTER TABLE shop.orders ENGINE=InnoDB;')
@@ -205,7 +208,8 @@ class CrookedGuestTest(AgentTestCase):
             'mysql 4242 700|mysql 4242 400|mysql 4242 700|mysql 4242 640',
             self.shell(
                 guest,
-                "stat -c '%U %u %a' /etc/keys /etc/keys/pw.key /srv/db-tmp /var/log/crooked.err | paste -sd '|'",
+                "stat -c '%U %u %a' /etc/keys /etc/keys/pw.key /srv/db-tmp /var/log/crooked.err | "
+                "paste -sd '|'",
             ),
         )
         guest.reboot()

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What only real servers can show: who wins when many want the same, and that the schema is the same on each."""
+"""What only real servers can show: who wins when many want the same, and that the schema is the
+same on each.
+"""
 
 import collections
 import contextlib

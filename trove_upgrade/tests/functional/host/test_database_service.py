@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scripts of the guest's database service, run as root in namespaces of the test's own; the server is a stand-in."""
+"""The scripts of the guest's database service, run as root in namespaces of the test's own; the
+server is a stand-in.
+"""
 
 import pathlib
 import shutil
@@ -127,8 +129,8 @@ class TestTheScripts(base.TestCase):
     def test_the_service_is_running_while_its_server_is(self):
         server = self.server('echo $$ > /run/mysqld/trove-upgrade-database.pid', 'exec mysqld 50')
         found = self.run_in_a_guest(
-            f'cp /usr/bin/sleep /usr/bin/mysqld; {server} {SERVICE} start; {SERVICE} status; {SERVICE} stop;'
-            f'{SERVICE} status || echo "code $?"'
+            f'cp /usr/bin/sleep /usr/bin/mysqld; {server} {SERVICE} start; {SERVICE} status; '
+            f'{SERVICE} stop;{SERVICE} status || echo "code $?"'
         )
         self.assertRegex(
             found,

@@ -39,8 +39,10 @@ class TestContent(databases.OneServer, base.TestCase):
     def test_results_that_the_server_stores_are_not_looked_at_and_values_that_were_given_are(self):
         for word in ('STORED', 'PERSISTENT'):
             self.make(
-                f'CREATE OR REPLACE TABLE one (a INT, s INT AS (a * 2) {word}, b TEXT, v INT AS (a) VIRTUAL)',
-                f'CREATE OR REPLACE TABLE other (a INT, s INT AS (a * 3) {word}, b TEXT, v INT AS (a) VIRTUAL)',
+                f'CREATE OR REPLACE TABLE one (a INT, s INT AS (a * 2) {word}, b TEXT, v INT AS '
+                '(a) VIRTUAL)',
+                f'CREATE OR REPLACE TABLE other (a INT, s INT AS (a * 3) {word}, b TEXT, v INT AS '
+                '(a) VIRTUAL)',
                 "INSERT INTO one (a, b) VALUES (1, 'x'), (2, NULL), (2, NULL)",
                 "INSERT INTO other (a, b) VALUES (2, NULL), (1, 'x'), (2, NULL)",
             )

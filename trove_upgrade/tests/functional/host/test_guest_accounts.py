@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Guests apart at a real broker, by the commands of the operator's page: what an account of one guest can do to others."""
+"""Guests apart at a real broker, by the commands of the operator's page: what an account of one
+guest can do to others.
+"""
 
 import contextlib
 import datetime
@@ -112,7 +114,9 @@ class GuestAccountsTest(broker_case.BrokerCase):
         return conf, endpoint
 
     def listen(self, instance, url=None, name='its answer'):
-        """An agent that listens, with its account unless another URL is given; returns its configuration."""
+        """An agent that listens, with its account unless another URL is given; returns its
+        configuration.
+        """
         conf = self.configured('rabbit://u:p@127.0.0.1:1/', url or self.url(instance))
         rpc_transport = transport.get_guest_transport(conf)
         self.addCleanup(rpc_transport.cleanup)

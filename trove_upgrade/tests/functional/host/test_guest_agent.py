@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guest agent in real guests: real images, volumes and servers, but neither Nova nor a broker; calls come in by hand."""
+"""The guest agent in real guests: real images, volumes and servers, but neither Nova nor a broker;
+calls come in by hand.
+"""
 
 import dataclasses
 import datetime
@@ -92,7 +94,8 @@ class AgentTestCase(GuestTestCase):
             user_data=self.user_data(f'{self.upgrade_id}:1'),
         )
         guest = self.host.guests.rebuild('one', spec)
-        # It would take a call that is asked here for one that its predecessor did not finish, and work beside us.
+        # It would take a call that is asked here for one that its predecessor did not finish, and
+        # work beside us.
         self.shell(guest, 'service trove-upgrade-guestagent stop')
         return guest
 
@@ -217,7 +220,8 @@ class SealedTest(AgentTestCase):
         guest.write_file(self.KEY_FILE, self.key.to_file().decode())
         self.shell(
             guest,
-            f'chown root:root {self.KEY_FILE}; chmod 0600 {self.KEY_FILE}; service trove-upgrade-guestagent stop',
+            f'chown root:root {self.KEY_FILE}; chmod 0600 {self.KEY_FILE}; service '
+            'trove-upgrade-guestagent stop',
         )
         return guest
 
@@ -270,7 +274,8 @@ class SealedTest(AgentTestCase):
         guest.write_file('/root/ask.py', ASK)
         self.shell(
             guest,
-            f'mkfifo /root/in; nohup {PYTHON} /root/ask.py sealed < /root/in > /root/out 2> /root/err & sleep 1000000000 > /root/in 2> /dev/null & true',
+            f'mkfifo /root/in; nohup {PYTHON} /root/ask.py sealed < /root/in > /root/out 2> '
+            '/root/err & sleep 1000000000 > /root/in 2> /dev/null & true',
         )
 
         def live(sealed, number):
@@ -347,7 +352,8 @@ class RefusalTest(AgentTestCase):
 
         self.shell(
             guest,
-            'fallocate -l "$(stat -f -c "%f %S" /var/lib/mysql | awk \'{ print $1 * $2 - 20000000 }\')" /var/lib/mysql/ballast',
+            'fallocate -l "$(stat -f -c "%f %S" /var/lib/mysql | awk \'{ print $1 * $2 - 20000000 '
+            '}\')" /var/lib/mysql/ballast',
         )
         self._refused(guest, 'VOLUME_SPACE')
         self.shell(guest, 'rm /var/lib/mysql/ballast')

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A rebuilt guest's options of the broker, against what is at a real broker: it refuses before the guest is stopped."""
+"""A rebuilt guest's options of the broker, against what is at a real broker: it refuses before the
+guest is stopped.
+"""
 
 import uuid
 
@@ -47,8 +49,10 @@ class GuestBrokerTest(broker_case.BrokerCase):
         return {
             'guest_info.conf': f'[DEFAULT]\nguest_id = {INSTANCE}\n',
             'trove-guestagent.conf': (
-                f'[DEFAULT]\ntransport_url = {url or self.broker.url}\n[oslo_messaging_rabbit]\n{rabbit}\n'
-                f'[trove_upgrade]\ntaskmanager_topic = {self.id()}\nrpc_exchange = {exchange or self.id()}\n'
+                '[DEFAULT]\ntransport_url = '
+                f'{url or self.broker.url}\n[oslo_messaging_rabbit]\n{rabbit}\n'
+                f'[trove_upgrade]\ntaskmanager_topic = {self.id()}\nrpc_exchange = '
+                f'{exchange or self.id()}\n'
             ),
         }
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many processes at the rows of one guest's keys: no number is given out twice, no rebuild has two keys, no report is believed twice."""
+"""Many processes at the rows of one guest's keys: no number is given out twice, no rebuild has two
+keys, no report is believed twice.
+"""
 
 import collections
 

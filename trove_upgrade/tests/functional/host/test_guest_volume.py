@@ -136,14 +136,15 @@ class VolumeTest(base.TestCase):
 
     def test_fstab_names_the_volume_by_uuid_alone_and_keeps_its_other_lines(self):
         self.layout.fstab.write_text(
-            f'# a comment\n/dev/sda1 / ext4 defaults 0 1\n/dev/vdb {self.layout.volume} ext3 defaults 0 0\n'
+            f'# a comment\n/dev/sda1 / ext4 defaults 0 1\n/dev/vdb {self.layout.volume} ext3 '
+            'defaults 0 0\n'
         )
         self.assertFalse(self.volume.in_fstab(self.uuid))
         for _ in range(2):
             self.volume.write_fstab(self.uuid, 'ext4')
             self.assertEqual(
-                f'# a comment\n/dev/sda1 / ext4 defaults 0 1\nUUID={self.uuid} {self.layout.volume} ext4 '
-                f'noatime,nodev,nosuid,nofail 0 2\n',
+                f'# a comment\n/dev/sda1 / ext4 defaults 0 1\nUUID={self.uuid} '
+                f'{self.layout.volume} ext4 noatime,nodev,nosuid,nofail 0 2\n',
                 self.layout.fstab.read_text(),
             )
         self.assertTrue(self.volume.in_fstab(self.uuid))

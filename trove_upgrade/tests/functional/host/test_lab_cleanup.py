@@ -9,7 +9,8 @@ import fixtures
 from trove_upgrade.lab import cleanup
 from trove_upgrade.tests.unit import base
 
-#: Attaches a file as a machine does whose root directory is "$1".  Such a machine, and the kernel's list, name it "$2".
+#: Attaches a file as a machine does whose root directory is "$1".  Such a machine, and the kernel's
+#: list, name it "$2".
 ATTACH = 'mount --bind "$1" "$1" && losetup --find --show "$1/$2"'
 
 

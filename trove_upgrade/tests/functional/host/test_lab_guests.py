@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lab's guests by themselves: no Nova, but real images, real namespaces, real volumes and a real database."""
+"""The lab's guests by themselves: no Nova, but real images, real namespaces, real volumes and a
+real database.
+"""
 
 import contextlib
 import dataclasses
@@ -313,7 +315,8 @@ class DatabaseServiceTest(GuestTestCase):
 
         self.shell(
             guest,
-            'printf -- "--skip-networking\\n--event-scheduler=OFF\\n" > /run/trove-upgrade/database-args',
+            'printf -- "--skip-networking\\n--event-scheduler=OFF\\n" > '
+            '/run/trove-upgrade/database-args',
         )
         self.assertEqual(0, self.service(guest, 'start').returncode)
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The MariaDB driver with a real server of its own: stopping, comparing, refusing, trying configurations."""
+"""The MariaDB driver with a real server of its own: stopping, comparing, refusing, trying
+configurations.
+"""
 
 import concurrent.futures
 import contextlib
@@ -18,8 +20,14 @@ from trove_upgrade.tests.functional.host import private_mariadb
 SEED = (
     'CREATE DATABASE app',
     'USE app',
-    'CREATE TABLE words (id INT PRIMARY KEY AUTO_INCREMENT, word TEXT, amount DECIMAL(20,4), made DATETIME(3), FULLTEXT (word))',
-    "INSERT INTO words (word, amount, made) SELECT CONCAT('word ', seq), seq / 3, NOW(3) FROM seq_1_to_20000",
+    (
+        'CREATE TABLE words (id INT PRIMARY KEY AUTO_INCREMENT, word TEXT, amount DECIMAL(20,4), made '
+        'DATETIME(3), FULLTEXT (word))'
+    ),
+    (
+        "INSERT INTO words (word, amount, made) SELECT CONCAT('word ', seq), seq / 3, NOW(3) FROM "
+        'seq_1_to_20000'
+    ),
     'CREATE TABLE history (id INT PRIMARY KEY, n INT) WITH SYSTEM VERSIONING',
     'INSERT INTO history VALUES (1, 1), (2, 2)',
     'UPDATE history SET n = 3 WHERE id = 1',
@@ -40,14 +48,20 @@ SEED = (
 
 _STRUCTURES = (
     (
-        "CREATE TABLE defaults (a INT DEFAULT 5, b VARCHAR(9) DEFAULT 'it''s', c DATETIME(3) DEFAULT NOW(3) ON UPDATE NOW(3), d TEXT DEFAULT (CONCAT('a', _utf8'b')), "
-        "e BINARY(2) DEFAULT x'00ff', f DOUBLE DEFAULT 0.1, g BIT(3) DEFAULT b'101', h TIMESTAMP DEFAULT '2024-06-01 00:00:00', i TEXT COMPRESSED)"
+        "CREATE TABLE defaults (a INT DEFAULT 5, b VARCHAR(9) DEFAULT 'it''s', c DATETIME(3) "
+        "DEFAULT NOW(3) ON UPDATE NOW(3), d TEXT DEFAULT (CONCAT('a', _utf8'b')), e BINARY(2) "
+        "DEFAULT x'00ff', f DOUBLE DEFAULT 0.1, g BIT(3) DEFAULT b'101', h TIMESTAMP DEFAULT "
+        "'2024-06-01 00:00:00', i TEXT COMPRESSED)"
     ),
     (
-        'CREATE TABLE keyed (a INT, b VARCHAR(99), c TEXT, d POINT NOT NULL, UNIQUE u (a, b(7)), UNIQUE long_one (c), FULLTEXT words (b), SPATIAL place (d), '
-        'KEY down (b DESC), KEY unused (a) IGNORED, CONSTRAINT positive CHECK (a > 0), j JSON)'
+        'CREATE TABLE keyed (a INT, b VARCHAR(99), c TEXT, d POINT NOT NULL, UNIQUE u (a, b(7)), '
+        'UNIQUE long_one (c), FULLTEXT words (b), SPATIAL place (d), KEY down (b DESC), KEY '
+        'unused (a) IGNORED, CONSTRAINT positive CHECK (a > 0), j JSON)'
     ),
-    'CREATE TABLE hidden (a INT, h INT INVISIBLE DEFAULT 1, v INT AS (a + 1) VIRTUAL) WITH SYSTEM VERSIONING',
+    (
+        'CREATE TABLE hidden (a INT, h INT INVISIBLE DEFAULT 1, v INT AS (a + 1) VIRTUAL) WITH SYSTEM '
+        'VERSIONING'
+    ),
     'INSERT INTO hidden (a) VALUES (1)',
     'CREATE TABLE plain (a INT) ENGINE=MyISAM',
     'CREATE TABLE parted (a INT) PARTITION BY HASH (a) PARTITIONS 2',
@@ -88,13 +102,16 @@ _LOSSES = (
     (
         ['ALTER SEQUENCE numbers INCREMENT 4'],
         (
-            'sequence app.numbers has another checksum: 5 1 9223372036854775806 5 3 1000 0 0 before, '
-            '5 1 9223372036854775806 5 4 1000 0 0 now'
+            'sequence app.numbers has another checksum: 5 1 9223372036854775806 5 3 1000 0 0 '
+            'before, 5 1 9223372036854775806 5 4 1000 0 0 now'
         ),
     ),
     (
         [
-            'SET STATEMENT system_versioning_alter_history=KEEP FOR ALTER TABLE hidden MODIFY h INT INVISIBLE DEFAULT 2'
+            (
+                'SET STATEMENT system_versioning_alter_history=KEEP FOR ALTER TABLE hidden MODIFY h '
+                'INT INVISIBLE DEFAULT 2'
+            )
         ],
         'versioned app.hidden has another column h now',
     ),
@@ -107,7 +124,9 @@ _LOSSES = (
 
 
 class MariaDBTestCase(base.TestCase):
-    """A server on a socket of its own, run by the service `mariadb` as on a guest before its first upgrade."""
+    """A server on a socket of its own, run by the service `mariadb` as on a guest before its first
+    upgrade.
+    """
 
     def setUp(self):
         super().setUp()
@@ -242,10 +261,12 @@ class TestTheWholeWay(MariaDBTestCase):
         self.root.sql(
             "SET time_zone = '+03:00'",
             *(
-                f'CREATE EVENT app.of_{interval.split()[-1]} ON SCHEDULE EVERY {interval} DO SET @x = 1'
+                f'CREATE EVENT app.of_{interval.split()[-1]} ON SCHEDULE EVERY {interval} DO SET '
+                '@x = 1'
                 for interval in intervals
             ),
-            "CREATE EVENT app.once ON SCHEDULE AT '2036-01-01 10:00:00' ON COMPLETION PRESERVE DISABLE DO SET @x = 'ä'",
+            "CREATE EVENT app.once ON SCHEDULE AT '2036-01-01 10:00:00' ON COMPLETION PRESERVE "
+            "DISABLE DO SET @x = 'ä'",
             'CREATE EVENT app.elsewhere ON SCHEDULE EVERY 1 DAY DISABLE ON SLAVE DO SET @x = 2',
         )
         shown = self.driver.fingerprint({}, self.progress)
@@ -343,7 +364,9 @@ class TestTheWholeWay(MariaDBTestCase):
         self.assertEqual(('refused', 'BIND_ADDRESS'), (found.outcome, found.code))
 
     def test_each_part_of_a_table_that_is_lost_is_named_and_the_rest_is_the_same(self):
-        """Two readings of a real server: the words of its catalog for each kind of default, index and constraint."""
+        """Two readings of a real server: the words of its catalog for each kind of default, index
+        and constraint.
+        """
         self.start()
         self.root.sql('CREATE DATABASE app', 'USE app', *_STRUCTURES)
         before = self.stop()
@@ -702,7 +725,8 @@ class TestRefusals(MariaDBTestCase):
                     *[
                         f'KILL {row[0]}'
                         for row in self.root.sql(
-                            "SELECT id FROM information_schema.processlist WHERE info LIKE '%SLEEP(60)%' AND id <> CONNECTION_ID()"
+                            'SELECT id FROM information_schema.processlist WHERE info LIKE '
+                            "'%SLEEP(60)%' AND id <> CONNECTION_ID()"
                         )
                     ]
                     or ['SELECT 1']
@@ -751,8 +775,10 @@ class TestTryingAConfiguration(MariaDBTestCase):
 
     def test_what_works_is_accepted_whatever_it_says_of_sizes_and_places(self):
         found = self.try_it(
-            '[mysqld]\ninnodb_buffer_pool_size = 900G\nlog_error = /nonexistent/x.log\ninnodb_log_file_size = 50G\n'
-            'innodb_log_group_home_dir = /nonexistent\nlog_bin = /nonexistent/binlog\ninnodb_page_size = 32768\n'
+            '[mysqld]\ninnodb_buffer_pool_size = 900G\nlog_error = '
+            '/nonexistent/x.log\ninnodb_log_file_size = 50G\n'
+            'innodb_log_group_home_dir = /nonexistent\nlog_bin = '
+            '/nonexistent/binlog\ninnodb_page_size = 32768\n'
             'lower_case_table_names = 1\ninnodb_undo_tablespaces = 3\ninit_file = /nonexistent\n'
         )
         self.assertEqual('ok', found.outcome, found.message)

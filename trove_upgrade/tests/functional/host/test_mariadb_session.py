@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A session of the agent's with a real MariaDB whose tenant has set what new sessions begin with."""
+"""A session of the agent's with a real MariaDB whose tenant has set what new sessions begin
+with.
+"""
 
 from trove_upgrade.guestagent.datastores.mysql_family import connection
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import private_mariadb
 
-#: What each makes of the agent's statements, were they not its own: other answers, fewer rows, no answer.
+#: What each makes of the agent's statements, were they not its own: other answers, fewer rows, no
+#: answer.
 _CROOKED = {
     'sql_mode': "'ANSI_QUOTES,ORACLE'",
     'sql_select_limit': '1',

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The script that closes the metadata address, with the real nft, in network namespaces of the test's own."""
+"""The script that closes the metadata address, with the real nft, in network namespaces of the
+test's own.
+"""
 
 import pathlib
 import subprocess
@@ -10,7 +12,8 @@ from trove_upgrade.tests import base
 SCRIPT = pathlib.Path(__file__).parents[4] / 'etc/trove-upgrade/guest/lib/metadata-closed'
 LIMIT_SECONDS = 60
 
-#: A guest, a service beside it as in a cloud, and a container behind the guest: three namespaces, with a cable between each two.
+#: A guest, a service beside it as in a cloud, and a container behind the guest: three namespaces,
+#: with a cable between each two.
 ENTER = r"""
 set -eu
 mount -t tmpfs none /run
@@ -96,8 +99,9 @@ class TestTheScript(base.TestCase):
 
     def test_a_second_run_and_a_flush_are_told_apart(self):
         found = self.run_in_a_guest(
-            '! sh "$CLOSED" --check 2>&1; sh "$CLOSED"; sh "$CLOSED"; sh "$CLOSED" --check; '
-            'nft add rule inet trove_upgrade_metadata output accept; sh "$CLOSED" --check; nft flush ruleset; ! sh "$CLOSED" --check 2>&1'
+            '! sh "$CLOSED" --check 2>&1; sh "$CLOSED"; sh "$CLOSED"; sh "$CLOSED" --check; nft '
+            'add rule inet trove_upgrade_metadata output accept; sh "$CLOSED" --check; nft flush '
+            'ruleset; ! sh "$CLOSED" --check 2>&1'
         )
         self.assertEqual(
             ['the metadata address is open: table inet trove_upgrade_metadata has no chain output']
@@ -107,8 +111,9 @@ class TestTheScript(base.TestCase):
 
     def test_rules_that_lack_an_address_or_a_chain_count_as_open(self):
         found = self.run_in_a_guest(
-            'sh "$CLOSED"; nft flush chain inet trove_upgrade_metadata forward; ! sh "$CLOSED" --check 2>&1; sh "$CLOSED"; '
-            'nft delete chain inet trove_upgrade_metadata output; ! sh "$CLOSED" --check 2>&1'
+            'sh "$CLOSED"; nft flush chain inet trove_upgrade_metadata forward; ! sh "$CLOSED" '
+            '--check 2>&1; sh "$CLOSED"; nft delete chain inet trove_upgrade_metadata output; ! '
+            'sh "$CLOSED" --check 2>&1'
         )
         self.assertIn('chain forward', found[0])
         self.assertIn('chain output', found[1])

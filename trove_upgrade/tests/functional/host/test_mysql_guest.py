@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guest agent with a real MySQL: its own version on a new image, and what it refuses.  Neither Nova nor a broker.
+"""The guest agent with a real MySQL: its own version on a new image, and what it refuses.  Neither
+Nova nor a broker.
 
-No two MySQL servers can be had of which one may follow the other, so the data is never converted here.
+No two MySQL servers can be had of which one may follow the other, so the data is never converted
+here.
 """
 
 import dataclasses

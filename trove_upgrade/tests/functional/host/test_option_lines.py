@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our reader of option files beside the programs' own.
 
-Where ours finds nothing unclear, it has read what they read; where a file is unclear, the first check refuses it.
+Where ours finds nothing unclear, it has read what they read; where a file is unclear, the first
+check refuses it.
 """
 
 import os
@@ -300,7 +301,9 @@ class TestBesideTheClient(OptionFilesTest):
             self.assertEqual([], list((self.root / 'elsewhere').iterdir()), line)
 
     def variables(self, argument):
-        """What the client would run with, of what it could be harmed by; a plain name of a plugin is none."""
+        """What the client would run with, of what it could be harmed by; a plain name of a plugin
+        is none.
+        """
         ended = subprocess.run(
             ('mariadb', argument, '--help'),
             capture_output=True,

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""User data of a rebuild, judged by the cloud-init of a guest: its processor, its merger, its decoding."""
+"""User data of a rebuild, judged by the cloud-init of a guest: its processor, its merger, its
+decoding.
+"""
 
 import base64
 import json

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A database in a container as Trove 26's guest agent runs it: the same call to the engine, the same files on the host.
+"""A database in a container as Trove 26's guest agent runs it: the same call to the engine, the
+same files on the host.
 
-Source: trove/guestagent/datastore/mysql_common/service.py (start_db) and mariadb/service.py of Trove 26, read.
+Source: trove/guestagent/datastore/mysql_common/service.py (start_db) and mariadb/service.py of
+Trove 26, read.
 """
 
 import os

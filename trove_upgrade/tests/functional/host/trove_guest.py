@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A guest as Trove makes it, without a machine: its root disk and its volume are directories, its container engine is a real one.
+"""A guest as Trove makes it, without a machine: its root disk and its volume are directories, its
+container engine is a real one.
 
 For callers::
 
@@ -161,16 +162,20 @@ class TroveGuest(fixtures.Fixture):
             self.load(RECIPES[family])
 
     def create(self, family='10.11', *, command=True, extra=''):
-        """The container as Trove's agent makes it; `command`: as at create, else as after an upgrade by Trove."""
+        """The container as Trove's agent makes it; `command`: as at create, else as after an
+        upgrade by Trove.
+        """
         self.load(RECIPES[family])
         root, mysql, volume = self.layout.root, self.layout.etc / 'mysql', self.layout.volume
         (mysql / 'conf.d').mkdir(parents=True)
         (mysql / 'my.cnf').write_text(
-            f'[mysqld]\nsocket = /var/run/mysqld/mysqld.sock\npid-file = /var/run/mysqld/mysqld.pid\n'
-            f'datadir = {volume}/data\nport = 3306\nbind-address = *\nskip-name-resolve\n{extra}'
-            'wait_timeout = 1234\n'
+            '[mysqld]\nsocket = /var/run/mysqld/mysqld.sock\npid-file = '
+            '/var/run/mysqld/mysqld.pid\n'
+            f'datadir = {volume}/data\nport = 3306\nbind-address = '
+            f'*\nskip-name-resolve\n{extra}wait_timeout = 1234\n'
         )
-        # Not included: /etc/mysql is the container's name of this directory, and on this machine another one.
+        # Not included: /etc/mysql is the container's name of this directory, and on this machine
+        # another one.
         (mysql / 'conf.d/50-user.cnf').write_text('[mysqld]\nwait_timeout = 1234\n')
         sockets = root / 'var/lib/mysqld'
         sockets.mkdir(parents=True)
@@ -204,7 +209,10 @@ class TroveGuest(fixtures.Fixture):
                 f'MYSQL_ROOT_PASSWORD={PASSWORD}',
                 '--env=MYSQL_INITDB_SKIP_TZINFO=1',
                 '--env=MARIADB_AUTO_UPGRADE=1',
-                f'--health-cmd=healthcheck.sh --defaults-file {volume}/data/.my-healthcheck.cnf --connect --innodb_initialized',
+                (
+                    f'--health-cmd=healthcheck.sh --defaults-file {volume}/data/.my-healthcheck.cnf '
+                    '--connect --innodb_initialized'
+                ),
                 '--health-interval=10s',
                 f'mariadb:{family}',
                 *(given if command else []),

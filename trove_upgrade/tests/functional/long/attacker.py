@@ -1,8 +1,10 @@
 #!/opt/trove-upgrade/venv/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Root of one guest against the others: runs in that guest, with the account at the broker that lies there, and with its key.
+"""Root of one guest against the others: runs in that guest, with the account at the broker that
+lies there, and with its key.
 
-One act, as JSON, comes by stdin; what came of it goes to stdout, as JSON.  It is copied into the guest by test_sealed_wire.
+One act, as JSON, comes by stdin; what came of it goes to stdout, as JSON.  It is copied into the
+guest by test_sealed_wire.
 """
 
 import base64
@@ -51,7 +53,9 @@ def key():
 
 
 def packed(message):
-    """As oslo.messaging packs it, under an id of its own: a repeated one would be taken for a second delivery."""
+    """As oslo.messaging packs it, under an id of its own: a repeated one would be taken for a
+    second delivery.
+    """
     fresh = {**message, '_unique_id': uuid.uuid4().hex}
     return json.dumps({'oslo.version': '2.0', 'oslo.message': json.dumps(fresh)})
 
@@ -65,7 +69,8 @@ class Attacker:
         self.connection = connect()
         self.channel = self.connection.channel()
 
-    # --- what the account can do -----------------------------------------------------------------------------
+    # --- what the account can do
+    # -----------------------------------------------------------------------------
 
     def publish(self, message, routing_key, exchange=EXCHANGE):
         body = message if isinstance(message, str) else packed(message)
@@ -75,7 +80,8 @@ class Attacker:
     def collect(self, queue, count, seconds, take=None, *, afterwards=None):
         """Consume before every other consumer; returns the bodies.
 
-        `take` gets each at once, `afterwards` each when nothing is consumed any more: what it sends to the same queue goes to its owner.
+        `take` gets each at once, `afterwards` each when nothing is consumed any more: what it sends
+        to the same queue goes to its owner.
         """
         found = []
 
@@ -115,14 +121,17 @@ class Attacker:
             }
         return None
 
-    # --- acts --------------------------------------------------------------------------------------------------
+    # --- acts
+    # --------------------------------------------------------------------------------------------------
 
     def call(self, instance_id, method, version, arguments, seconds=5, directly=False):
         message = {'method': method, 'args': arguments, 'version': version}
         return self.ask(message, queue_of(instance_id), seconds, '' if directly else EXCHANGE)
 
     def call_sealed(self, instance_id, victims_key_id, method, arguments, seconds=5):
-        """Under the attacker's key: as itself, in the victim's name, and under the id of the victim's key."""
+        """Under the attacker's key: as itself, in the victim's name, and under the id of the
+        victim's key.
+        """
         mine = key()
         request = messages.Request(method, messages.NO_SESSION, 2**40, 2**40, arguments).to_bytes()
         names = [
@@ -146,7 +155,9 @@ class Attacker:
         self.publish(message, TASKMANAGERS, '' if directly else EXCHANGE)
 
     def report_sealed(self, instance_id, victims_key_id, heartbeat):
-        """Under the attacker's key: its own envelope about the victim, in the victim's name, under the victim's key's id."""
+        """Under the attacker's key: its own envelope about the victim, in the victim's name, under
+        the victim's key's id.
+        """
         mine = key()
         report = messages.Report(
             messages.new_session(os.urandom), 2**40, {**heartbeat, 'instance_id': instance_id}
@@ -182,7 +193,9 @@ class Attacker:
             self.publish(unpacked(body), TASKMANAGERS)
 
     def cross_bind(self, mine, victim):
-        """The victim's requests into the attacker's queue, the taskmanagers' reports into the victim's; declare what is there anew."""
+        """The victim's requests into the attacker's queue, the taskmanagers' reports into the
+        victim's; declare what is there anew.
+        """
         self.channel.queue_bind(queue_of(mine), exchange=EXCHANGE, routing_key=queue_of(victim))
         self.channel.queue_bind(queue_of(victim), exchange=EXCHANGE, routing_key=TASKMANAGERS)
         try:
@@ -202,7 +215,9 @@ class Attacker:
         return len(self.collect(queue_of(instance_id), count, seconds))
 
     def answer(self, instance_id, forged, count, seconds):
-        """Take the victim's requests, and answer each as `forged` says: a result, a failure, or an envelope under the attacker's key."""
+        """Take the victim's requests, and answer each as `forged` says: a result, a failure, or an
+        envelope under the attacker's key.
+        """
 
         def take(body):
             request = unpacked(body)
@@ -217,7 +232,9 @@ class Attacker:
         return len(self.collect(queue_of(instance_id), count, seconds, take))
 
     def _forged(self, request, content):
-        """A sealed answer to this very request, under the id of the victim's key and the attacker's secret."""
+        """A sealed answer to this very request, under the id of the victim's key and the attacker's
+        secret.
+        """
         asked = envelopes.Envelope.from_wire(request['args']['envelope'])
         answer = messages.Answer(
             asked.digest, messages.new_session(os.urandom), 1, 1, None, content
@@ -226,7 +243,9 @@ class Attacker:
         return envelopes.seal(name, Direction.TO_TASKMANAGER, answer).to_wire()
 
     def flip(self, instance_id, seconds):
-        """Take one request, change one bit of it, and send it on: in the box, the nonce, the names."""
+        """Take one request, change one bit of it, and send it on: in the box, the nonce, the
+        names.
+        """
 
         def take(body):
             for field in ('box', 'nonce', 'key_id'):
@@ -250,7 +269,9 @@ class Attacker:
         )
 
     def reply_to(self, bodies, result):
-        """Answer recorded requests late, and send answers to calls that were never made, straight into the reply queues."""
+        """Answer recorded requests late, and send answers to calls that were never made, straight
+        into the reply queues.
+        """
         for request in map(unpacked, bodies):
             for wanted in (request['_msg_id'], uuid.uuid4().hex):
                 reply = {'result': result, 'failure': None, 'ending': True, '_msg_id': wanted}

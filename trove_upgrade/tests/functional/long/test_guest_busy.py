@@ -13,14 +13,18 @@ class TestGuestIsBusy(base.CloudTestCase):
             [
                 'sh',
                 '-c',
-                f'(setsid mariadb -e "LOCK TABLES {provision.DATABASE}.heartbeat WRITE; SELECT SLEEP(120)" >/dev/null 2>&1 &)',
+                (
+                    f'(setsid mariadb -e "LOCK TABLES {provision.DATABASE}.heartbeat WRITE; SELECT '
+                    'SLEEP(120)" >/dev/null 2>&1 &)'
+                ),
             ]
         )
         self.wait_until(lambda: 'SLEEP' in self.sql(instance, 'SHOW PROCESSLIST'), 'the lock')
         upgrade = self.upgrade(instance)
         self.sql(
             instance,
-            "SELECT CONCAT('KILL ', id) INTO @k FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP%'; EXECUTE IMMEDIATE @k",
+            "SELECT CONCAT('KILL ', id) INTO @k FROM information_schema.processlist WHERE info "
+            "LIKE 'SELECT SLEEP%'; EXECUTE IMMEDIATE @k",
         )
         self.assertEqual('ABORTED', upgrade['state'], upgrade)
         self.assert_serves(instance, self.former)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bare machine as a contributor starts it: its end, also by a signal, leaves nothing on the machine."""
+"""The bare machine as a contributor starts it: its end, also by a signal, leaves nothing on the
+machine.
+"""
 
 import os
 import pathlib

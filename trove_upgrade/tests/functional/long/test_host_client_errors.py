@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors of the API as the two commands print them, and those of trove-upgrade-api as it is started while Keystone is away."""
+"""Errors of the API as the two commands print them, and those of trove-upgrade-api as it is started
+while Keystone is away.
+"""
 
 import pathlib
 import subprocess

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The driver for Trove's container with a real engine and real images: the whole way, refusals, undo, rollback."""
+"""The driver for Trove's container with a real engine and real images: the whole way, refusals,
+undo, rollback.
+"""
 
 import os
 import secrets
@@ -13,7 +15,10 @@ from trove_upgrade.lab.containers import recipes
 from trove_upgrade.tests.functional.host import private_engine, trove_guest
 from trove_upgrade.tests.functional.host.container_case import SEED, ContainerTestCase
 
-ACCOUNTS = "SELECT User, Host, authentication_string FROM mysql.user WHERE User NOT IN ('mariadb.sys', 'PUBLIC') ORDER BY 1, 2"
+ACCOUNTS = (
+    'SELECT User, Host, authentication_string FROM mysql.user WHERE User NOT IN '
+    "('mariadb.sys', 'PUBLIC') ORDER BY 1, 2"
+)
 
 
 class TestTheWholeWay(ContainerTestCase):
@@ -88,18 +93,26 @@ class TestTheWholeWay(ContainerTestCase):
 
 
 class TestCrooked(ContainerTestCase):
-    """All that a customer of a container can put on the volume and into the configuration, and what he cannot."""
+    """All that a customer of a container can put on the volume and into the configuration, and what
+    he cannot.
+    """
 
     OBJECTS = (
         'CREATE TABLE app.starts (n INT)',
         'INSERT INTO app.starts VALUES (0)',
-        "CREATE TABLE app.generated (a INT PRIMARY KEY, s INT AS (a * 2) STORED, t VARCHAR(20) AS (CONCAT('x', a)) PERSISTENT)",
+        (
+            'CREATE TABLE app.generated (a INT PRIMARY KEY, s INT AS (a * 2) STORED, t VARCHAR(20) AS '
+            "(CONCAT('x', a)) PERSISTENT)"
+        ),
         'INSERT INTO app.generated (a) VALUES (1), (2), (3)',
         'CREATE TABLE app.gone (a INT)',
         'CREATE VIEW app.broken AS SELECT a FROM app.gone',
         'DROP TABLE app.gone',
         "CREATE USER healthcheck@'10.%' IDENTIFIED BY 'his own'",
-        "CREATE USER 'both'@'%' IDENTIFIED VIA mysql_native_password USING PASSWORD('x') OR unix_socket",
+        (
+            "CREATE USER 'both'@'%' IDENTIFIED VIA mysql_native_password USING PASSWORD('x') OR "
+            'unix_socket'
+        ),
     )
     IN_FORCE = (
         'SELECT @@tmpdir, @@log_bin_basename, @@init_file, (SELECT COUNT(*) FROM information_schema.INNODB_TABLESPACES_ENCRYPTION '
@@ -185,7 +198,9 @@ class TestCrooked(ContainerTestCase):
 
 
 class TestAccountsOfTheHealthCheck(ContainerTestCase):
-    """The image's entrypoint makes them at the last start, where the data has no file for them yet: an older image knew none."""
+    """The image's entrypoint makes them at the last start, where the data has no file for them yet:
+    an older image knew none.
+    """
 
     def upgraded(self, *before):
         self.seed(extra='skip_name_resolve = OFF\n')  # as Trove configures it

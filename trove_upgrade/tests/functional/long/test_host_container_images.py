@@ -57,7 +57,8 @@ class FirstStartTest(ImageTestCase):
             self.guest.sql('SELECT VERSION()').split('-')[0],
         )
         accounts = self.guest.sql(
-            "SELECT CONCAT(user, '@', host) FROM mysql.global_priv WHERE user <> 'mariadb.sys' ORDER BY 1"
+            "SELECT CONCAT(user, '@', host) FROM mysql.global_priv WHERE user <> 'mariadb.sys' "
+            'ORDER BY 1'
         ).split()
         self.assertEqual(
             [
@@ -77,7 +78,8 @@ class FirstStartTest(ImageTestCase):
     def test_a_stop_that_is_given_time_ends_well_and_a_second_start_finds_all_there(self):
         self.start()
         self.guest.sql(
-            'CREATE DATABASE shop; CREATE TABLE shop.t (i INT) ENGINE=InnoDB; INSERT INTO shop.t VALUES (1), (2)'
+            'CREATE DATABASE shop; CREATE TABLE shop.t (i INT) ENGINE=InnoDB; INSERT INTO shop.t '
+            'VALUES (1), (2)'
         )
 
         self.assertEqual(0, self.guest.stop())
@@ -182,7 +184,8 @@ class UpgradeTest(ImageTestCase):
         self.guest.start(self.reference(recipes.MARIADB_10_11))
         self.guest.wait_healthy()
         self.guest.sql(
-            'CREATE DATABASE shop; CREATE TABLE shop.t (i INT PRIMARY KEY) ENGINE=InnoDB; USE shop; INSERT INTO t SELECT seq FROM seq_1_to_500'
+            'CREATE DATABASE shop; CREATE TABLE shop.t (i INT PRIMARY KEY) ENGINE=InnoDB; USE '
+            'shop; INSERT INTO t SELECT seq FROM seq_1_to_500'
         )
         self.assertEqual(0, self.guest.stop())
         self.guest.remove()

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a guest finds on its gateway: the registry of container images, and a name server that knows no name."""
+"""What a guest finds on its gateway: the registry of container images, and a name server that knows
+no name.
+"""
 
 import json
 import pathlib
@@ -31,7 +33,9 @@ QUERY = (
 
 
 def runs(pid):
-    """Whether it does; what has ended and waits for process 1 to notice has no command line any more."""
+    """Whether it does; what has ended and waits for process 1 to notice has no command line any
+    more.
+    """
     try:
         return bool(pathlib.Path(f'/proc/{pid}/cmdline').read_bytes())
     except (FileNotFoundError, ProcessLookupError):
@@ -98,7 +102,9 @@ class ClientTest(base.TestCase):
 
 
 class GatewayTest(base.TestCase):
-    """A guest's network with all that the lab puts onto its gateway, and an engine at a guest's place in it."""
+    """A guest's network with all that the lab puts onto its gateway, and an engine at a guest's
+    place in it.
+    """
 
     @classmethod
     def setUpClass(cls):
@@ -156,8 +162,9 @@ class GatewayTest(base.TestCase):
     def test_the_name_server_says_at_once_that_it_knows_no_name(self):
         namespace = self.fabric.network_namespace('net-1')
         ask = (
-            'import socket, sys; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(5); '
-            's.sendto(bytes.fromhex(sys.argv[1]), (sys.argv[2], 53)); print(s.recv(512).hex())'
+            'import socket, sys; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); '
+            's.settimeout(5); s.sendto(bytes.fromhex(sys.argv[1]), (sys.argv[2], 53)); '
+            'print(s.recv(512).hex())'
         )
         said = HostCommands().run(
             [

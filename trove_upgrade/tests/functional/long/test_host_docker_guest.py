@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Guests whose database runs in a container: a real engine, the agents of Trove and of ours, and a volume that comes raw."""
+"""Guests whose database runs in a container: a real engine, the agents of Trove and of ours, and a
+volume that comes raw.
+"""
 
 import dataclasses
 import http.client
@@ -21,7 +23,10 @@ from trove_upgrade.tests.functional.host.test_lab_guests import ADDRESS, GuestTe
 
 GATEWAY = '10.0.0.1'
 #: An image of nothing but links: the programs are the guest's own, bound into the container.
-IMPORT = 'mkdir -p /tmp/i && cd /tmp/i && ln -sfn usr/bin bin && ln -sfn usr/lib lib && ln -sfn usr/lib64 lib64 && tar -c . | docker import - tiny:1'
+IMPORT = (
+    'mkdir -p /tmp/i && cd /tmp/i && ln -sfn usr/bin bin && ln -sfn usr/lib lib && ln -sfn '
+    'usr/lib64 lib64 && tar -c . | docker import - tiny:1'
+)
 SERVE = """docker run --detach --name database --restart unless-stopped --privileged --publish 3306:80 --volume /usr:/usr:ro \
     --volume /etc:/etc:ro --health-cmd 'python3 -c "import socket; socket.create_connection((\\"127.0.0.1\\", 80), 1)"' \
     --health-interval 1s tiny:1 python3 -m http.server 80"""
@@ -44,11 +49,13 @@ TROVE_CONFIGURATION = textwrap.dedent("""\
         device_path = /dev/vdb
         mount_point = /var/lib/mysql
 """).encode()
-#: Trove's agent has a broker's refusal told by eventlet, which names the error so; ours does not use it.
+#: Trove's agent has a broker's refusal told by eventlet, which names the error so; ours does not
+#: use it.
 REACHED = re.compile('Connection failed: .*ECONNREFUSED')
 
 
-#: Our client against the guest's own engine: all that an upgrade asks of it, with the image of nothing but links.
+#: Our client against the guest's own engine: all that an upgrade asks of it, with the image of
+#: nothing but links.
 CLIENT = textwrap.dedent("""\
     from trove_upgrade.guestagent import clock
     from trove_upgrade.guestagent.containers import engine, http

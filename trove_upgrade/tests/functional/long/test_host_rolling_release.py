@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From release borealis to this one while both run: borealis's own code as processes beside this release's.
+"""From release borealis to this one while both run: borealis's own code as processes beside this
+release's.
 
-One real database, one real broker.  Nova is a stand-in that keeps directories; each guest's agent is a process with a real RPC server.
+One real database, one real broker.  Nova is a stand-in that keeps directories; each guest's agent
+is a process with a real RPC server.
 """
 
 from trove_upgrade.sealing import keys
@@ -74,7 +76,9 @@ class Keys(world.WorldCase):
         self.assertEqual(0o600, server.key_file.stat().st_mode & 0o777)
 
     def assert_sealed_from_the_rebuild_on(self, heard, server):
-        """Before it the former guest is called unsealed, and after it none of its methods is called by its name."""
+        """Before it the former guest is called unsealed, and after it none of its methods is called
+        by its name.
+        """
         calls = [one.method for one in heard.heard(self.topic(server))]
         first = calls.index(world.SEALED)
         self.assertEqual({world.SEALED}, set(calls[first:]))
@@ -151,7 +155,9 @@ class KeysBeginTest(Keys):
 
 
 class BorealisByMistakeTest(Keys):
-    """It is started again when guests have keys: it can do nothing with them, and damages nothing."""
+    """It is started again when guests have keys: it can do nothing with them, and damages
+    nothing.
+    """
 
     def test_a_keyed_guest_is_not_upgraded_beside_it_and_the_status_check_names_it(self):
         self.configure(precheck_timeout=30)
@@ -210,7 +216,9 @@ class BorealisByMistakeTest(Keys):
                 self.assert_keyed(server)
 
     def test_a_guest_that_takes_sealed_calls_alone_fails_no_row_of_borealis(self):
-        """It gives borealis no answer at all: any error that it could return would end the upgrade FAILED."""
+        """It gives borealis no answer at all: any error that it could return would end the upgrade
+        FAILED.
+        """
         self.start_borealis()
         for step in ('quiesce', 'restore', 'verify'):
             with self.subTest(step=step):
@@ -222,7 +230,9 @@ class BorealisByMistakeTest(Keys):
                 self.wait_for_turns(upgrade_id, 4)
 
     def test_it_cannot_end_the_boot_of_a_guest_by_words_of_others(self):
-        """It believes the forged word, which it records; the guest with the key is waited for all the same."""
+        """It believes the forged word, which it records; the guest with the key is waited for all
+        the same.
+        """
         self.assert_tool(0, 'db', 'expand')
         new = self.start_cygnus()
         server = self.create(world.FORMER)
@@ -246,7 +256,9 @@ class BorealisByMistakeTest(Keys):
 
 
 class NewAgentsTest(Keys):
-    """Guests of the new image that Trove has made: with a key that Trove's own gives, or with none."""
+    """Guests of the new image that Trove has made: with a key that Trove's own gives, or with
+    none.
+    """
 
     TROVES_KEY = 'Y5RG1bXvr8cHBx0IQXcyrDsQUwSo6Ofa'
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trove's real agent on a root disk that an upgrade has booted: it waits, makes no file system and changes no owner."""
+"""Trove's real agent on a root disk that an upgrade has booted: it waits, makes no file system and
+changes no owner.
+"""
 
 import textwrap
 
@@ -68,7 +70,8 @@ class TwoAgentsTest(GuestTestCase):
         guest = self.boot_by_upgrade()
         self.shell(
             guest,
-            f'mkfs.ext4 -q -U {UUID} /dev/vdb; mount /dev/vdb /var/lib/mysql; mkdir -m 700 /var/lib/mysql/.trove-upgrade; umount /var/lib/mysql',
+            f'mkfs.ext4 -q -U {UUID} /dev/vdb; mount /dev/vdb /var/lib/mysql; mkdir -m 700 '
+            '/var/lib/mysql/.trove-upgrade; umount /var/lib/mysql',
         )
         self.release(guest)
         guest.reboot()
@@ -93,7 +96,8 @@ class TwoAgentsTest(GuestTestCase):
         # The wait for the right one is as long as a person who attaches it may need.
         self.shell(
             guest,
-            "sed -i 's/^wait_seconds=.*/wait_seconds=1/' /usr/lib/trove-upgrade/trove-agent-may-start",
+            "sed -i 's/^wait_seconds=.*/wait_seconds=1/' "
+            '/usr/lib/trove-upgrade/trove-agent-may-start',
         )
         guest.reboot()
         self.assertFalse(self.runs(guest))

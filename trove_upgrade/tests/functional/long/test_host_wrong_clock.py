@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Guests whose time of day is an hour off are upgraded as any other: unsealed the first time, under their key the second.
+"""Guests whose time of day is an hour off are upgraded as any other: unsealed the first time, under
+their key the second.
 
-Agents and taskmanager are processes of this release, over a real broker and a real database; see `rolling.world`.
+Agents and taskmanager are processes of this release, over a real broker and a real database; see
+`rolling.world`.
 """
 
 from trove_upgrade.tests.functional.rolling import world

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lab's virt driver under a real Nova: what a rebuild keeps, and each way in which it can be told to fail."""
+"""The lab's virt driver under a real Nova: what a rebuild keeps, and each way in which it can be
+told to fail.
+"""
 
 import uuid
 
@@ -67,7 +69,9 @@ class LabDriverTest(base.CloudTestCase):
         return self.server()['OS-EXT-STS:task_state'] is None
 
     def results(self):
-        """Results of all rebuilds of the server on its host, the newest first; None for one under way."""
+        """Results of all rebuilds of the server on its host, the newest first; None for one under
+        way.
+        """
         service = self.handle.service
         session = base.rest.Session(
             service.auth_url, service.username, service.password, service.project_name

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faults around a rebuild: the server that serves afterwards, and the words for the operator.  `make test` has a refusal (notifications) and a rollback."""
+"""Faults around a rebuild: the server that serves afterwards, and the words for the operator.
+`make test` has a refusal (notifications) and a rollback.
+"""
 
 from trove_upgrade.tests.functional.cloud.nova_case import REBUILD, NovaCase
 

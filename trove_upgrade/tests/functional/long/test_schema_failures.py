@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands that a database refuses: one line that says why, no password in it, nothing lost; and they work when the cause is mended."""
+"""Commands that a database refuses: one line that says why, no password in it, nothing lost; and
+they work when the cause is mended.
+"""
 
 import signal
 import urllib.parse
@@ -15,7 +17,8 @@ from trove_upgrade.tests.functional.schema.command_cases import (
     OnPostgreSQL,
 )
 
-#: Beside it, a look at a server that hangs costs starting the process, and what the machine has to do for others.
+#: Beside it, a look at a server that hangs costs starting the process, and what the machine has to
+#: do for others.
 _CONNECT_SECONDS, _START_SECONDS = 3, 12
 _FUTURE = 'corona_expand01'
 
@@ -84,7 +87,10 @@ class Refusals:
         in_query = parts.set(password=None, username=None).update_query_dict(
             {'user': 'trove', 'password': PASSWORD}
         )
-        loud = 'connection_debug = 100\nconnection_trace = true\n[DEFAULT]\ndebug = true\nuse_stderr = true\n'
+        loud = (
+            'connection_debug = 100\nconnection_trace = true\n[DEFAULT]\ndebug = '
+            'true\nuse_stderr = true\n'
+        )
         statuses = self.statuses(
             url, f'{url}&none={PASSWORD[:4]}', f'{parts.drivername}://u:$S3cr@h/d', more=loud
         )
@@ -181,7 +187,8 @@ class Refusals:
         with self.database(url).write() as connection:
             connection.execute(
                 sa.text(
-                    'UPDATE alembic_version_trove_upgrade SET version_num = :after WHERE version_num = :before'
+                    'UPDATE alembic_version_trove_upgrade SET version_num = :after WHERE '
+                    'version_num = :before'
                 ),
                 {'after': after, 'before': before},
             )

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who changes the schema where many want to, and what a table that is held does to it: real servers, killed and stopped processes."""
+"""Who changes the schema where many want to, and what a table that is held does to it: real
+servers, killed and stopped processes.
+"""
 
 import collections
 import concurrent.futures
@@ -19,7 +21,8 @@ from trove_upgrade.tests.functional.host import databases
 
 _DEADLINE_SECONDS = 60
 
-#: A run in a process of its own: takes the lease, says so, waits for a line, and says what a check finds.
+#: A run in a process of its own: takes the lease, says so, waits for a line, and says what a check
+#: finds.
 _RUN = """
 import sys
 from trove_upgrade.db import engine, errors
@@ -92,7 +95,9 @@ class OnARealServer(databases.OneServer):
             time.sleep(0.05)  # between two looks at a condition with a deadline
 
     def together(self, count, call):
-        """`call(lease)` in that many threads with an engine each; the results, errors of ours among them."""
+        """`call(lease)` in that many threads with an engine each; the results, errors of ours among
+        them.
+        """
         barrier = threading.Barrier(count)
         leases = [lease.Lease(self.connect(), f'host/{number}') for number in range(count)]
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The first release beside this one, on each server, with a million old upgrades; and the release below where the other tests have no room."""
+"""The first release beside this one, on each server, with a million old upgrades; and the release
+below where the other tests have no room.
+"""
 
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.schema import old_rows

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `db revision --autogenerate` writes is run on real servers, twice in each branch, beside statements of the release before."""
+"""What `db revision --autogenerate` writes is run on real servers, twice in each branch, beside
+statements of the release before.
+"""
 
 import sqlalchemy as sa
 
@@ -109,7 +111,8 @@ class TestPostgreSQL(OnARealServer, base.TestCase):
         workshop.generate(model.metadata())
         workshop.execute('CREATE INDEX ix_parts_name_size ON parts (name, size)')
         workshop.execute(
-            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_parts_name_size'::regclass"
+            'UPDATE pg_index SET indisvalid = false WHERE indexrelid = '
+            "'ix_parts_name_size'::regclass"
         )
         workshop.run('expand')
         valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_parts_name_size'::regclass"

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What root of one guest reaches of another by the broker's account that both have: it can delay, and nothing else is believed.
+"""What root of one guest reaches of another by the broker's account that both have: it can delay,
+and nothing else is believed.
 
-Each row is an act of `attacker`, which runs in guest A.  After it, guest B has done nothing and the taskmanager has believed nothing,
-and a real check of B works.  The table is printed at the end, and written beside the logs of the lab as sealed-wire.txt.
+Each row is an act of `attacker`, which runs in guest A.  After it, guest B has done nothing and the
+taskmanager has believed nothing, and a real check of B works.  The table is printed at the end, and
+written beside the logs of the lab as sealed-wire.txt.
 """
 
 import concurrent.futures
@@ -76,7 +78,8 @@ class TestSealedWire(base.CloudTestCase):
         print(text)
         (cls.stage.layout.logs_dir / 'sealed-wire.txt').write_text(text)
 
-    # --- the attacker ------------------------------------------------------------------------------------------
+    # --- the attacker
+    # ------------------------------------------------------------------------------------------
 
     def attack(self, act, **arguments):
         """Return what it came to, once it has ended."""
@@ -108,20 +111,26 @@ class TestSealedWire(base.CloudTestCase):
             finally:
                 found.exec(['touch', str(attacker.STOP)])
 
-    # --- what must not change ----------------------------------------------------------------------------------
+    # --- what must not change
+    # ----------------------------------------------------------------------------------
 
     def done_by(self, instance):
         """What the guest has done: its jobs, and the process of its database."""
-        script = f'ls -1 {_STATE}/jobs 2>/dev/null; pgrep -x mariadbd; ls -A {_STATE}/marks 2>/dev/null; true'
+        script = (
+            f'ls -1 {_STATE}/jobs 2>/dev/null; pgrep -x mariadbd; ls -A {_STATE}/marks '
+            '2>/dev/null; true'
+        )
         return self.guest(instance).exec(['sh', '-c', script]).output.split()
 
     def believed_of(self, instance):
         """What the taskmanager believes of the guest, but for the times at which it was heard."""
         queries = {
-            'guest': 'SELECT boot_id, marker, restored, agent_version, server_version, server_state, key_id FROM upgrade_guests '
-            'WHERE instance_id = :id',
-            'keys': 'SELECT key_id, session, origin FROM upgrade_guest_keys WHERE instance_id = :id ORDER BY key_id',
-            'upgrades': 'SELECT id, state, step, error_code FROM instance_upgrades WHERE instance_id = :id ORDER BY id',
+            'guest': 'SELECT boot_id, marker, restored, agent_version, server_version, '
+            'server_state, key_id FROM upgrade_guests WHERE instance_id = :id',
+            'keys': 'SELECT key_id, session, origin FROM upgrade_guest_keys WHERE instance_id = '
+            ':id ORDER BY key_id',
+            'upgrades': 'SELECT id, state, step, error_code FROM instance_upgrades WHERE '
+            'instance_id = :id ORDER BY id',
             'instance': 'SELECT task_id, datastore_version_id FROM instances WHERE id = :id',
         }
         with self.database.read() as connection:
@@ -143,7 +152,8 @@ class TestSealedWire(base.CloudTestCase):
             )
             return int(found.scalar_one())
 
-    # --- genuine work --------------------------------------------------------------------------------------------
+    # --- genuine work
+    # --------------------------------------------------------------------------------------------
 
     def check(self, instance, seconds=60):
         """A real check of an upgrade, once it has ended: results by name."""
@@ -201,7 +211,9 @@ class TestSealedWire(base.CloudTestCase):
         return sealed
 
     def restart_agent(self):
-        """Start the victim's agent again; returns its reports, as the attacker has recorded them."""
+        """Start the victim's agent again; returns its reports, as the attacker has recorded
+        them.
+        """
 
         def restart():
             before = self.believed_of(self.victim)['keys']
@@ -218,7 +230,8 @@ class TestSealedWire(base.CloudTestCase):
         envelope = message['args'].get('envelope') or {}
         return message['method'] == 'sealed' and envelope.get('instance_id') == self.victim.id
 
-    # --- rows ----------------------------------------------------------------------------------------------------
+    # --- rows
+    # ----------------------------------------------------------------------------------------------------
 
     def row(self, act: str, attack: Callable[[], str], *, drops: int = 0):
         """One row: after `attack` all is as it was, and the guest works."""
@@ -234,7 +247,9 @@ class TestSealedWire(base.CloudTestCase):
                 )
 
     def row_of_call(self, act: str, attack: Callable[[], str]):
-        """One row of an attack on a genuine call that is under way: nothing of it is believed, and the guest works."""
+        """One row of an attack on a genuine call that is under way: nothing of it is believed, and
+        the guest works.
+        """
         with self.listed(act) as row:
             believed = self.believed_of(self.victim)
             row.outcome = attack()
@@ -439,7 +454,8 @@ class TestSealedWire(base.CloudTestCase):
         self.restart_agent()
         self.row(
             "recorded reports, after a restart of the victim's agent",
-            lambda: self.attack('replay_reports', bodies=first) or 'dropped; the guest itself is asked',
+            lambda: self.attack('replay_reports', bodies=first) or 'dropped; the guest itself is '
+                                                                   'asked',
         )  # fmt: skip
 
     def replayed(self, requests):

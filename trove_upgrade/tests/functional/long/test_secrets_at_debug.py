@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One whole upgrade with debug on in API, taskmanager and both agents: no secret of it is in anything that is written or answered."""
+"""One whole upgrade with debug on in API, taskmanager and both agents: no secret of it is in
+anything that is written or answered.
+"""
 
 import base64
 import configparser
@@ -41,7 +43,9 @@ _LOGS = 'cd /var/log && find . -type f -exec cat {} +; journalctl --no-pager 2>/
 
 
 def forms(secret):
-    """As it could stand there: plain, in an address, in JSON, and in base64, of whose text it can begin at each of three places."""
+    """As it could stand there: plain, in an address, in JSON, and in base64, of whose text it can
+    begin at each of three places.
+    """
     found = {secret, urllib.parse.quote(secret, safe=''), json.dumps(secret)[1:-1]}
     for before in range(3):
         encoded = base64.b64encode(b'\0' * before + secret.encode()).decode()
@@ -72,7 +76,9 @@ class TestSecretsAtDebug(base.CloudTestCase):
         self.listen()
 
     def restart(self, *, debug=False):
-        """The services of the product, as `up --product` starts them, and with debug where it is wanted."""
+        """The services of the product, as `up --product` starts them, and with debug where it is
+        wanted.
+        """
         self.product.stop()
         self.product.configure(stage.QUICK)
         if debug:
@@ -183,7 +189,9 @@ class TestSecretsAtDebug(base.CloudTestCase):
         self.assertEqual([], found)
 
     def assert_run_was_at_debug(self, instance):
-        """Else nothing was proven: each program wrote lines at DEBUG, and the canaries were where they belong."""
+        """Else nothing was proven: each program wrote lines at DEBUG, and the canaries were where
+        they belong.
+        """
         for name in ('trove-upgrade-api', 'trove-upgrade-taskmanager'):
             logs = [
                 text for where, text in self.written.items() if pathlib.Path(where).stem == name

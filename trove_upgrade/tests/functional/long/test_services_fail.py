@@ -46,7 +46,8 @@ class TestServicesFail(base.CloudTestCase):
             self.assertEqual(202, status, body)
             self.assertEqual('UPGRADE', self.show(instance)['status'])
         finally:
-            # Nova has the same broker and loses what it is told while it reconnects itself: it is asked for nothing until it has.
+            # Nova has the same broker and loses what it is told while it reconnects itself: it is
+            # asked for nothing until it has.
             self.fail_nova(action='refuse', status=503, count=-1, **REBUILD)
             cloud.restart('rabbitmq')
         restarted_at = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """trove-tempest-plugin's own test of an upgrade, as released and unmodified, run by real tempest.
 
-Its last question is `SELECT @@GLOBAL.innodb_version`, a variable that MariaDB 10.5 has and 10.11 no longer: after an upgrade to 10.11 or 11.8 it
-cannot pass, whoever does the upgrade.  So it is asked where the variable exists: MariaDB 10.5 as Debian 11 was released last on
-one guest image, to the one with its security updates on the next guest image, with the next operating system and Python.
+Its last question is `SELECT @@GLOBAL.innodb_version`, a variable that MariaDB 10.5 has and 10.11 no
+longer: after an upgrade to 10.11 or 11.8 it cannot pass, whoever does the upgrade.  So it is asked
+where the variable exists: MariaDB 10.5 as Debian 11 was released last on one guest image, to the
+one with its security updates on the next guest image, with the next operating system and Python.
 Our own scenario, which asks VERSION(), covers the way to 11.8.
 """
 
@@ -19,7 +20,9 @@ UPGRADE_OF_MARIADB = r'^trove_tempest_plugin\.tests\.scenario\.test_instance_act
 
 class TestTempest(base.TroveGuestTestCase):
     def offer(self, recipe, guest_image_id):
-        """Its container in the registry, itself registered under a name of its own with this guest image."""
+        """Its container in the registry, itself registered under a name of its own with this guest
+        image.
+        """
         settings = self.side.settings
         image = ContainerBuilder(settings.layout.images_cache, HostCommands(), print).build(recipe)
         registry.client(settings).push(image)
@@ -39,7 +42,8 @@ class TestTempest(base.TroveGuestTestCase):
         )
 
         print(
-            f'{before.number} on {before.image_id} -> {newer.number} on {newer.image_id}\n{outcome.summary}'
+            f'{before.number} on {before.image_id} -> {newer.number} on '
+            f'{newer.image_id}\n{outcome.summary}'
         )
         self.assertEqual(
             (1, 0, 0), (outcome.passed, outcome.failed, outcome.skipped), outcome.output

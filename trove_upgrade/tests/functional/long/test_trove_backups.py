@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Incremental backups on real Trove around an upgrade.
 
-This cloud has no object store. Backups that have completed are therefore rows that the test writes as Trove's conductor would, and those
-that are asked for name a storage driver that no guest has: real Trove picks their parent and writes their row, and no backup is made.
+This cloud has no object store. Backups that have completed are therefore rows that the test writes
+as Trove's conductor would, and those that are asked for name a storage driver that no guest has:
+real Trove picks their parent and writes their row, and no backup is made.
 """
 
 import uuid
@@ -39,7 +40,9 @@ class TestIncrementalBackups(holding.HoldingCase):
         return status, next(iter(answer.values()))
 
     def parent_in_trove(self, instance, **wanted):
-        """The parent that Trove has picked; the new row goes, or Trove would take it for a backup that runs."""
+        """The parent that Trove has picked; the new row goes, or Trove would take it for a backup
+        that runs.
+        """
         status, answer = self.back_up(instance, **wanted)
         self.assertEqual(202, status, answer)
         self.forget(answer['id'])

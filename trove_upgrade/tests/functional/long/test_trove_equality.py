@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every request of Trove's API that the filter does not claim, once through it and once without: the same answers.
+"""Every request of Trove's API that the filter does not claim, once through it and once without:
+the same answers.
 
-The requests come from Trove's own table of routes, so a route that a later Trove adds is asked, too.  Each that may change something has
-an instance of its own on either side, and what must differ (ids, times, ports) is written the same before it is compared.
+The requests come from Trove's own table of routes, so a route that a later Trove adds is asked,
+too.  Each that may change something has an instance of its own on either side, and what must differ
+(ids, times, ports) is written the same before it is compared.
 """
 
 import concurrent.futures
@@ -25,7 +27,8 @@ json.dump([[sorted((route.conditions or {}).get('method') or []), route.routepat
 """
 _VARIABLE = re.compile(r'\{(\w+)\}|:\((\w+)\)|:(\w+)')
 _SAFE = ('GET', 'HEAD', 'OPTIONS')
-#: Where the filter reads the body of a PUT or PATCH, in the form of `_general`: a body that cannot be read is its own to refuse.
+#: Where the filter reads the body of a PUT or PATCH, in the form of `_general`: a body that cannot
+#: be read is its own to refuse.
 _READ_BY_FILTER = {'/{tenant_id}/instances/{id}', '/{tenant_id}/mgmt/instances/{id}'}
 #: Of a request's own: everything else in the headers must be equal.
 _OWN_HEADERS = {'date', 'x-openstack-request-id', 'content-length'}
@@ -155,7 +158,8 @@ class TestEquality(trove_case.TroveTestCase):
         return (
             None
             if plain == filtered
-            else f'{method} {path} {body} {headers} as {user}:\n  without: {plain}\n  through: {filtered}'
+            else f'{method} {path} {body} {headers} as {user}:\n  without: {plain}\n  through: '
+            f'{filtered}'
         )
 
     def requests(self):

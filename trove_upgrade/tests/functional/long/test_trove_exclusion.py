@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trove's own actions, sent to real Trove while an upgrade of ours is held in a step.  doc/source/admin/exclusion.rst is what must come of it."""
+"""Trove's own actions, sent to real Trove while an upgrade of ours is held in a step.
+doc/source/admin/exclusion.rst is what must come of it.
+"""
 
 import dataclasses
 import pathlib
@@ -101,7 +103,9 @@ class TestWhatTroveRefuses(holding.HoldingCase):
         self.assertEqual('UPGRADE', self.instances.show(instance.id)['status'])
 
     def no_effect_while_stopped(self, instance):
-        """Users and an administrator's stop: no task is looked at, and our agent answers in the place of Trove's."""
+        """Users and an administrator's stop: no task is looked at, and our agent answers in the
+        place of Trove's.
+        """
         answers = {
             'users': self.call(
                 'POST',
@@ -245,7 +249,8 @@ class TestDelete(holding.HoldingCase):
         self.assertEqual(
             [],
             self.side.sql(
-                f"SELECT * FROM instance_faults WHERE instance_id = '{instance.id}' AND deleted = 0;"
+                f"SELECT * FROM instance_faults WHERE instance_id = '{instance.id}' AND deleted = "
+                '0;'
             ),
         )
 
@@ -265,10 +270,12 @@ class TestDelete(holding.HoldingCase):
 class AdminRebuildCase(holding.HoldingCase):
     """Never during an upgrade, the operator's page says; and this is what comes of it.
 
-    Its Nova part needs `<datastore>.cloudinit`: without that file Trove 26's rebuild ends before it.
+    Its Nova part needs `<datastore>.cloudinit`: without that file Trove 26's rebuild ends before
+    it.
     """
 
-    #: Trove's own patience with a guest that does not speak, and with one that does not answer; 600 s each as they come.
+    #: Trove's own patience with a guest that does not speak, and with one that does not answer; 600
+    #: s each as they come.
     RESIZE_SECONDS = 90
     CALL_SECONDS = 30
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stock Trove's other failures, on real Trove with our filter: broken images, messages that come late, a server's only NIC."""
+"""Stock Trove's other failures, on real Trove with our filter: broken images, messages that come
+late, a server's only NIC.
+"""
 
 import dataclasses
 import subprocess

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real Trove as the lab brings it up: beside whatever runs on the cloud, on a port and a database of its own."""
+"""Real Trove as the lab brings it up: beside whatever runs on the cloud, on a port and a database
+of its own.
+"""
 
 import json
 import urllib.error

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Upgrades of Trove's own guests while something around them goes wrong, or is set in another way."""
+"""Upgrades of Trove's own guests while something around them goes wrong, or is set in another
+way.
+"""
 
 import dataclasses
 import json
@@ -89,7 +91,8 @@ class TestGuestReboots(AroundCase):
         self.hold_rebuild()
         self.begin(instance)
         self.wait_step(instance, 'rebuild')
-        self.product.kill_taskmanager()  # it would find the boot, and give the database back at once
+        # it would find the boot, and give the database back at once
+        self.product.kill_taskmanager()
         try:
             self.starts_nothing(instance)
         finally:
@@ -190,7 +193,10 @@ class TestAnotherRepository(AroundCase):
             [
                 'sh',
                 '-ec',
-                f"printf '{option}' > /etc/trove/conf.d/repositories.conf; /etc/init.d/trove-upgrade-guestagent restart",
+                (
+                    f"printf '{option}' > /etc/trove/conf.d/repositories.conf; "
+                    '/etc/init.d/trove-upgrade-guestagent restart'
+                ),
             ]
         )
         self.begin(instance)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stock Trove's upgrade answers with a wrong version, a lost database or a dead create, asked of ours in the same Trove."""
+"""What stock Trove's upgrade answers with a wrong version, a lost database or a dead create, asked
+of ours in the same Trove.
+"""
 
 from trove_upgrade.lab.containers.recipes import MISSING_11_8
 from trove_upgrade.tests.functional.trove import holding

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`trove-upgrade-status upgrade check` in real Trove's own environment: a right installation, and each of several wrong ones."""
+"""`trove-upgrade-status upgrade check` in real Trove's own environment: a right installation, and
+each of several wrong ones.
+"""
 
 import concurrent.futures
 import configparser

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trove's agent and ours in one guest, from create to delete; the client is the unmodified one, and the application writes all through."""
+"""Trove's agent and ours in one guest, from create to delete; the client is the unmodified one, and
+the application writes all through.
+"""
 
 from trove_upgrade.lab.demo import application, beside_trove
 from trove_upgrade.lab.hypervisor.commands import wait_until
@@ -122,7 +124,8 @@ class TestLifecycle(LifecycleCase):
     def troves_own_restart(self, instance):
         started = self.sql(
             instance,
-            "SELECT variable_value FROM information_schema.global_status WHERE variable_name = 'UPTIME'",
+            'SELECT variable_value FROM information_schema.global_status WHERE variable_name = '
+            "'UPTIME'",
         )
         self.session().request(
             'POST', f'{self.instances.base_url}/instances/{instance.id}/action', {'restart': {}}
@@ -130,13 +133,16 @@ class TestLifecycle(LifecycleCase):
         self.no_task(instance)
         uptime = self.sql(
             instance,
-            "SELECT variable_value FROM information_schema.global_status WHERE variable_name = 'UPTIME'",
+            'SELECT variable_value FROM information_schema.global_status WHERE variable_name = '
+            "'UPTIME'",
         )
         self.assertLess(int(uptime), int(started) + 60)
         self.trove_shows(instance, self.target)
 
     def belongings(self, instance):
-        """What an upgrade has to leave as it is: the file system, the container's shape, the guest's secrets."""
+        """What an upgrade has to leave as it is: the file system, the container's shape, the
+        guest's secrets.
+        """
         files = self.instances.user_data(instance.server_id)
         guest = self.guest(instance)
         return guests.volume(guest), guests.container(guest), files

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers for the stand-in of Nova: each is a directory, and its agent a process of the code that its image has.
+"""Servers for the stand-in of Nova: each is a directory, and its agent a process of the code that
+its image has.
 
-A rebuild is carried out as Nova does it: the process ends, the root disk is made anew from the image and the user data, the volume
-stays, and the server boots.
+A rebuild is carried out as Nova does it: the process ends, the root disk is made anew from the
+image and the user data, the volume stays, and the server boots.
 """
 
 import base64

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Program: a guest agent of whichever release is first on the path; its disks are directories, and its database is an object.
+"""Program: a guest agent of whichever release is first on the path; its disks are directories, and
+its database is an object.
 
     python guest_program.py DIRECTORY VERSION BOOT
 
-DIRECTORY holds `root`, which a rebuild makes anew, and `volume`, which stays; VERSION is the server's of the image, BOOT the id
-of this boot.  While DIRECTORY has a file `hold-<step>`, that step's job waits; a file `clock-hours` has the hours by which the guest's
-time of day is off.  The stand-ins are those of the release's own unit
-tests.  Nothing of this folder is imported: the code on the path may be another release's.
+DIRECTORY holds `root`, which a rebuild makes anew, and `volume`, which stays; VERSION is the
+server's of the image, BOOT the id of this boot.  While DIRECTORY has a file `hold-<step>`, that
+step's job waits; a file `clock-hours` has the hours by which the guest's time of day is off.  The
+stand-ins are those of the release's own unit tests.  Nothing of this folder is imported: the code
+on the path may be another release's.
 """
 
 import dataclasses

@@ -56,8 +56,9 @@ def packed(commit):
     done = subprocess.run([*git, 'archive', commit, 'trove_upgrade'], capture_output=True)
     if done.returncode:
         raise AssertionError(
-            f'The code of release borealis, commit {commit}, cannot be taken out of the history of {ROOT}: '
-            f'{done.stderr.decode(errors="replace").strip()}. These tests need a clone with its whole history: '
-            '"git fetch --unshallow" gets it for a shallow one; an unpacked archive has none.'
+            f'The code of release borealis, commit {commit}, cannot be taken out of the history of '
+            f'{ROOT}: {done.stderr.decode(errors="replace").strip()}. These tests need a clone '
+            'with its whole history: "git fetch --unshallow" gets it for a shallow one; an '
+            'unpacked archive has none.'
         )
     return done.stdout

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Program: a taskmanager of whichever release is first on the path, with stand-ins for Nova and Glance.
+"""Program: a taskmanager of whichever release is first on the path, with stand-ins for Nova and
+Glance.
 
     python taskmanager_program.py CONFIGURATION CLOUD
 
-CLOUD is the directory in which `cloud.Cloud` keeps its servers.  Nothing of this folder is imported: the code on the path may be
-another release's.
+CLOUD is the directory in which `cloud.Cloud` keeps its servers.  Nothing of this folder is
+imported: the code on the path may be another release's.
 """
 
 import base64

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A copy of each message that goes to some topics of a broker: what every account of it could read."""
+"""A copy of each message that goes to some topics of a broker: what every account of it could
+read.
+"""
 
 import contextlib
 import dataclasses

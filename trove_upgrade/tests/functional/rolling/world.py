@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One database, one broker, guests of both releases and taskmanagers of both releases: the test is API and operator."""
+"""One database, one broker, guests of both releases and taskmanagers of both releases: the test is
+API and operator.
+"""
 
 import base64
 import hashlib
@@ -27,7 +29,8 @@ from trove_upgrade.tests.unit import database as samples
 
 SEALED = 'sealed'
 FORMER, FORMER_NEW_AGENT, WANTED, NEXT = 'former', 'former-new-agent', 'wanted', 'next'
-#: By image: the version whose image it is, its number, and whether its facts record an agent that knows sealed calls.
+#: By image: the version whose image it is, its number, and whether its facts record an agent that
+#: knows sealed calls.
 NEXT_VERSION = '00000000-0000-4000-8000-00000000d119'
 VERSIONS = {
     FORMER: (samples.MARIADB_10_11, '10.11.14', False),
@@ -200,7 +203,9 @@ class WorldCase(Waiting, base.TestCase):
         return self.repositories.services.list()
 
     def pause(self, process):
-        """It neither works nor ends: its leases run out.  Not in the middle of a transaction, whose locks would stay."""
+        """It neither works nor ends: its leases run out.  Not in the middle of a transaction, whose
+        locks would stay.
+        """
 
         def paused():
             process.signal(signal.SIGSTOP)
@@ -212,7 +217,9 @@ class WorldCase(Waiting, base.TestCase):
         self.wait_until(paused, 'a moment without a transaction')
 
     def _transaction_stays(self):
-        """Return whether one is seen at each of several looks: those of processes that run are over soon."""
+        """Return whether one is seen at each of several looks: those of processes that run are over
+        soon.
+        """
         query = sa.text('SELECT trx_id FROM information_schema.innodb_trx')
         seen = None
         for _ in range(5):
@@ -229,7 +236,9 @@ class WorldCase(Waiting, base.TestCase):
     # What Trove and its users do.
 
     def create(self, image_id, more_guest_info='', clock_hours=0, **columns):
-        """An instance, its server, and its agent once that was heard by nobody or any taskmanager."""
+        """An instance, its server, and its agent once that was heard by nobody or any
+        taskmanager.
+        """
         instance_id = str(uuid.uuid4())
         server = self.cloud.create(instance_id, image_id, more_guest_info, clock_hours)
         self._insert(
@@ -268,7 +277,9 @@ class WorldCase(Waiting, base.TestCase):
         return self.upgrade(server, NEXT_VERSION)
 
     def say_unsealed(self, server, marker):
-        """A heartbeat as an account of the broker can send it, with all that it knows of the new guest."""
+        """A heartbeat as an account of the broker can send it, with all that it knows of the new
+        guest.
+        """
         conf = broker_case.configured(self.broker.url, self.name)
         rpc_transport = transport.get_transport(conf)
         self.addCleanup(rpc_transport.cleanup)
@@ -291,7 +302,9 @@ class WorldCase(Waiting, base.TestCase):
         return self.wait_until(reached, f'upgrade {upgrade_id} in step {step}')
 
     def wait_for_turns(self, upgrade_id, count):
-        """So many more turns of whichever taskmanager takes them, none of which ends the upgrade."""
+        """So many more turns of whichever taskmanager takes them, none of which ends the
+        upgrade.
+        """
         at = self.row(upgrade_id).generation
 
         def taken():
@@ -320,7 +333,9 @@ class WorldCase(Waiting, base.TestCase):
     # What can be seen.
 
     def status(self):
-        """All that the status check prints; on a host without a cloud some of it fails in any case."""
+        """All that the status check prints; on a host without a cloud some of it fails in any
+        case.
+        """
         return self.tool('upgrade', 'check', program='trove-upgrade-status')[1]
 
     def assert_free(self, server):

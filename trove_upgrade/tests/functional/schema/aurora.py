@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Release aurora as its services wrote and read the database: the first one, kept for the tests.
 
-Frozen: its tables of our own, with the columns that it knew, and its queries of instance_upgrades, upgrade_outbox and
-upgrade_services, statement by statement.  Nothing here follows what the package becomes, so nothing of the package is imported.
-Left out are the guests' rows and the faults, which borealis does not change.
+Frozen: its tables of our own, with the columns that it knew, and its queries of instance_upgrades,
+upgrade_outbox and upgrade_services, statement by statement.  Nothing here follows what the package
+becomes, so nothing of the package is imported. Left out are the guests' rows and the faults, which
+borealis does not change.
 """
 
 import dataclasses

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Release borealis as its services wrote and read the database after its contract: the release below cygnus, kept for the tests.
+"""Release borealis as its services wrote and read the database after its contract: the release
+below cygnus, kept for the tests.
 
-Frozen like aurora's, and it names what aurora's statements were and still are: due, claim, renew, the instance's task, the events.
-Its own are the rows of instance_upgrade_steps, every statement that had named the column `steps`, and its row of upgrade_services.
+Frozen like aurora's, and it names what aurora's statements were and still are: due, claim, renew,
+the instance's task, the events. Its own are the rows of instance_upgrade_steps, every statement
+that had named the column `steps`, and its row of upgrade_services.
 """
 
 import datetime
@@ -144,7 +146,9 @@ class Borealis(aurora.Aurora):
 
     @retry_on_deadlock
     def end(self, held, steps, state):
-        """Final state, the instance's task, its new version, the rows of the steps, and the events: one transaction."""
+        """Final state, the instance's task, its new version, the rows of the steps, and the events:
+        one transaction.
+        """
         version = (
             {'datastore_version_id': held.row['target_version_id']} if state == 'COMPLETED' else {}
         )

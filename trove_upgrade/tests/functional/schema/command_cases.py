@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of commands have in common: users with passwords, what a refusal must look like, and all that is in a database."""
+"""What the tests of commands have in common: users with passwords, what a refusal must look like,
+and all that is in a database.
+"""
 
 import pathlib
 import urllib.parse
@@ -72,7 +74,8 @@ class CommandsTestCase(base.TestCase):
         self.assertEqual([], [word for word in said if word not in ended.err], str(ended))
 
     def statuses(self, *urls, more=''):
-        """Start `trove-upgrade-status upgrade check` for each; call what is returned for what they found.
+        """Start `trove-upgrade-status upgrade check` for each; call what is returned for what they
+        found.
 
         On a host without a broker it fails in any case, with 2.
         """
@@ -114,7 +117,9 @@ class OnAServer(databases.OneServer):
         cls.server.create_user('reader', PASSWORD.replace('%', '%%'), cls.reading_rights)
 
     def create(self):
-        """An empty database that everybody may use as the rights say; the URL of the user `trove`."""
+        """An empty database that everybody may use as the rights say; the URL of the user
+        `trove`.
+        """
         self.admin_url = self.server.create()
         return self.url_of('trove')
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`trove-upgrade-manage` and `trove-upgrade-status` as processes: what they print on which stream, and how they end.
+"""`trove-upgrade-manage` and `trove-upgrade-status` as processes: what they print on which stream,
+and how they end.
 
-Loading the programs takes a second of CPU, and an operator has more commands than a test run has seconds.  So most runs are forked
-from a process that has loaded them and done nothing else; `script` starts the installed program itself.
+Loading the programs takes a second of CPU, and an operator has more commands than a test run has
+seconds.  So most runs are forked from a process that has loaded them and done nothing else;
+`script` starts the installed program itself.
 """
 
 import concurrent.futures
@@ -20,14 +22,17 @@ _SECONDS = 60
 MANAGE, STATUS = 'trove-upgrade-manage', 'trove-upgrade-status'
 
 _server = multiprocessing.get_context('forkserver')
-# with what the tests' runners import: multiprocessing makes each process execute the runner's main module
+# with what the tests' runners import: multiprocessing makes each process execute the runner's main
+# module
 _server.set_forkserver_preload(
     ['testtools', 'stestr.subunit_runner.program', 'trove_upgrade.cmd.manage', __name__]
 )
 
 
 def load():
-    """Start the process that is forked from; it ends with ours.  Outside of a test, whose temporary folder goes with it."""
+    """Start the process that is forked from; it ends with ours.  Outside of a test, whose temporary
+    folder goes with it.
+    """
     forkserver.ensure_running()
 
 
@@ -42,7 +47,10 @@ class Ended:
     seconds: float
 
     def __str__(self):
-        return f'{" ".join(self.words)} ended with {self.code} after {self.seconds:.1f} s\nstdout: {self.out}\nstderr: {self.err}'
+        return (
+            f'{" ".join(self.words)} ended with {self.code} after {self.seconds:.1f} s\nstdout: '
+            f'{self.out}\nstderr: {self.err}'
+        )
 
 
 class Commands:
@@ -89,9 +97,11 @@ class Commands:
             process.kill()
             process.join()
             raise AssertionError(
-                f'{" ".join(words)} has not ended within {_SECONDS} s:\n{out.read_text()}\n{err.read_text()}'
+                f'{" ".join(words)} has not ended within {_SECONDS} '
+                f's:\n{out.read_text()}\n{err.read_text()}'
             )
-        # With two threads multiprocessing can read one end twice, and takes the second for 255: a start looks at all children.
+        # With two threads multiprocessing can read one end twice, and takes the second for 255: a
+        # start looks at all children.
         ended = int(code.read_text()) if code.exists() else process.exitcode
         return Ended(words, ended, out.read_text(), err.read_text(), time.monotonic() - began_at)
 

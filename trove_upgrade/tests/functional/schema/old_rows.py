@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many upgrades that release aurora has left behind, made by the server itself, and whether their histories have come over whole.
+"""Many upgrades that release aurora has left behind, made by the server itself, and whether their
+histories have come over whole.
 
-One in twenty has six steps, the others have one.  Ids spread over the whole range, so that those of living upgrades fall between them.
+One in twenty has six steps, the others have one.  Ids spread over the whole range, so that those of
+living upgrades fall between them.
 """
 
 import json
@@ -106,7 +108,10 @@ def load(engine, count):
         'data': "'{}'",
         'steps': f"REPLACE(CASE WHEN MOD(n, {_EVERY}) = 0 THEN :six ELSE :one END, '@', mark)",
     }
-    insert = f'INSERT INTO instance_upgrades ({", ".join(values)}) SELECT {", ".join(values.values())} FROM ({numbers}) AS numbers'
+    insert = (
+        f'INSERT INTO instance_upgrades ({", ".join(values)}) SELECT '
+        f'{", ".join(values.values())} FROM ({numbers}) AS numbers'
+    )
     with engine.begin() as connection:
         connection.execute(sa.text(insert), {'six': _history(STEPS), 'one': _history(STEPS[:1])})
 
@@ -128,7 +133,9 @@ def entries(engine):
 
 
 def copied(engine):
-    """Rows of their histories by all that they hold; the message counts as whether it is the right one."""
+    """Rows of their histories by all that they hold; the message counts as whether it is the right
+    one.
+    """
     query = sa.text(
         "SELECT position, step, attempt, started_at, ended_at, runs, outcome, percent, message = CONCAT('row ', LEFT(upgrade_id, 8)), "
         'COUNT(*) FROM instance_upgrade_steps WHERE upgrade_id LIKE :ours GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 ORDER BY 1, 2'

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Databases that the real Trove's own migrations have made, by the real trove-manage of the cloud's environment."""
+"""Databases that the real Trove's own migrations have made, by the real trove-manage of the cloud's
+environment.
+"""
 
 import datetime
 import os
@@ -14,10 +16,12 @@ from trove_upgrade.lab.venv import CloudVenv
 #: Before any test begins: each has a HOME of its own, where no environment is.
 _LAYOUT = Layout.from_environ()
 _SECONDS = 120
-#: Newest revision of Trove's own chain, by the first release that has it.  Source: trove/db/sqlalchemy/migrations/versions of each.
+#: Newest revision of Trove's own chain, by the first release that has it.  Source:
+#: trove/db/sqlalchemy/migrations/versions of each.
 NEWEST = '95418fe2a1c8'  #: 26
 OF_2024_2 = '7ee6154548a6'  #: 23 to 25
-OF_2023_2 = '906cffda7b29'  #: 21 and before: what their 48 revisions of sqlalchemy-migrate make, as Trove itself takes it over
+#: 21 and before: what their 48 revisions of sqlalchemy-migrate make, as Trove itself takes it over
+OF_2023_2 = '906cffda7b29'
 _LAST_LEGACY = 48
 
 DATASTORE, VERSION_10_11, VERSION_11_8, INSTANCE = (
@@ -70,12 +74,15 @@ class RealTrove:
         )
         if done.returncode:
             raise AssertionError(
-                f'trove-manage {" ".join(words)} ended with {done.returncode}:\n{done.stdout[-4000:]}{done.stderr[-4000:]}'
+                f'trove-manage {" ".join(words)} ended with '
+                f'{done.returncode}:\n{done.stdout[-4000:]}{done.stderr[-4000:]}'
             )
         return done.stdout
 
     def make(self, url, revision=NEWEST):
-        """Trove's tables up to one of its own revisions; those of 2023.2 under the version table that they had then."""
+        """Trove's tables up to one of its own revisions; those of 2023.2 under the version table
+        that they had then.
+        """
         self.manage(url, 'db_upgrade', '--version', revision)
         if revision == OF_2023_2:
             as_of_sqlalchemy_migrate(url)
@@ -86,11 +93,13 @@ def as_of_sqlalchemy_migrate(url):
     with engine.begin() as connection:
         connection.exec_driver_sql('DROP TABLE alembic_version')
         connection.exec_driver_sql(
-            'CREATE TABLE migrate_version (repository_id VARCHAR(250) PRIMARY KEY, repository_path TEXT, version INTEGER)'
+            'CREATE TABLE migrate_version (repository_id VARCHAR(250) PRIMARY KEY, '
+            'repository_path TEXT, version INTEGER)'
         )
         connection.execute(
             sa.text(
-                "INSERT INTO migrate_version VALUES ('Trove Migrations', '/old/migrate_repo', :version)"
+                "INSERT INTO migrate_version VALUES ('Trove Migrations', '/old/migrate_repo', "
+                ':version)'
             ),
             {'version': _LAST_LEGACY},
         )
@@ -98,7 +107,9 @@ def as_of_sqlalchemy_migrate(url):
 
 
 def insert_rows(url):
-    """One of each that matters to an upgrade; by names, as an older Trove lacks the newest columns."""
+    """One of each that matters to an upgrade; by names, as an older Trove lacks the newest
+    columns.
+    """
     engine = sa.create_engine(url)
     present = sa.MetaData()
     present.reflect(engine)

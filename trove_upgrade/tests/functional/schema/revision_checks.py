@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must be true after each revision: one function for each, run by the walk on every engine, with data in the tables.
+"""What must be true after each revision: one function for each, run by the walk on every engine,
+with data in the tables.
 
-Statements are written out: the models are those of the newest release, and a check must go on to hold when they have moved on.
+Statements are written out: the models are those of the newest release, and a check must go on to
+hold when they have moved on.
 """
 
 import json
@@ -122,7 +124,8 @@ def check_borealis_contract01(connection):
     assert not {'steps', 'steps_at'} & set(columns(connection, 'instance_upgrades'))
     rows = connection.execute(
         sa.text(
-            'SELECT upgrade_id, position, attempt, step, runs, outcome, percent, message FROM instance_upgrade_steps ORDER BY upgrade_id, position'
+            'SELECT upgrade_id, position, attempt, step, runs, outcome, percent, message FROM '
+            'instance_upgrade_steps ORDER BY upgrade_id, position'
         )
     ).all()
     assert [tuple(row) for row in rows] == [
@@ -154,7 +157,9 @@ def check_cygnus_expand01(connection):
 
 
 def check_cygnus_expand02(connection):
-    """No guest has a key, and one that borealis writes of has none either; a rebuild has one key."""
+    """No guest has a key, and one that borealis writes of has none either; a rebuild has one
+    key.
+    """
     assert {'upgrade_guest_keys', 'upgrade_guest_wires'} <= tables(connection)
     assert columns(connection, 'upgrade_guests')['key_id']['nullable']
     if (

@@ -8,7 +8,8 @@ from trove_upgrade.db.migrations.chain import MAIN
 #: Tables that keep books, and differ in nothing but their rows.
 _BOOKS = {'upgrade_schema_lease'}
 
-#: As `db version` prints it, at the end, and where a database of release aurora is before its contracts.
+#: As `db version` prints it, at the end, and where a database of release aurora is before its
+#: contracts.
 NEWEST = f'{MAIN.head("expand")}, {MAIN.head("contract")}'
 EXPANDED = f'{MAIN.head("expand")}, aurora_contract01'
 
@@ -27,8 +28,9 @@ def _mysql(connection, name):
 def _postgresql(connection, name):
     columns = connection.execute(
         sa.text(
-            'SELECT column_name, data_type, character_maximum_length, is_nullable, column_default, datetime_precision '
-            'FROM information_schema.columns WHERE table_name = :name ORDER BY column_name'
+            'SELECT column_name, data_type, character_maximum_length, is_nullable, '
+            'column_default, datetime_precision FROM information_schema.columns WHERE table_name '
+            '= :name ORDER BY column_name'
         ),
         {'name': name},
     ).all()
@@ -42,7 +44,8 @@ def _postgresql(connection, name):
     )
     constraints = connection.execute(
         sa.text(
-            'SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = CAST(:name AS regclass) ORDER BY 1'
+            'SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = '
+            'CAST(:name AS regclass) ORDER BY 1'
         ),
         {'name': name},
     ).all()

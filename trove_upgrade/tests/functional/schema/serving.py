@@ -49,7 +49,8 @@ class World:
     def __init__(self):
         self.failures = Failures()
         self.instances = queue.SimpleQueue()  # free ones
-        self.expected = {}  # upgrade: its steps, as they were last written; changed by who holds its lease
+        # upgrade: its steps, as they were last written; changed by who holds its lease
+        self.expected = {}
         self.writers = collections.defaultdict(list)
         self.living = set()
         self._numbers = itertools.count(1)
@@ -292,7 +293,8 @@ class Worker(threading.Thread):
         known = self.world.expected.get(held.id, [])
         if history != known:
             raise AssertionError(
-                f'upgrade {held.id} should have {known}, and has {history}; written by {self.world.writers[held.id]}'
+                f'upgrade {held.id} should have {known}, and has {history}; written by '
+                f'{self.world.writers[held.id]}'
             )
         history = self.longer(history)
         self.world.writers[held.id].append(self.service.release)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data migrations on real servers: killed between any two statements, killed at any moment, several runners, and locked rows."""
+"""Data migrations on real servers: killed between any two statements, killed at any moment, several
+runners, and locked rows.
+"""
 
 import contextlib
 import datetime
@@ -33,7 +35,9 @@ _KILLED = 77
 
 
 class Child:
-    """A forked process that does one thing with the database and ends; nothing of ours is cleaned up in it."""
+    """A forked process that does one thing with the database and ends; nothing of ours is cleaned
+    up in it.
+    """
 
     def __init__(self, work):
         self.pid = os.fork()
@@ -209,7 +213,9 @@ class OnARealServer(databases.OneServer):
             )
 
     def test_while_services_write_all_the_time_nothing_is_lost_and_the_run_ends(self):
-        """A service of the release before: it changes the number and knows nothing of `copied`, which is made NULL for it."""
+        """A service of the release before: it changes the number and knows nothing of `copied`,
+        which is made NULL for it.
+        """
         numbers.fill(self.engine, 2000)
         stop, failed = threading.Event(), []
 
@@ -313,7 +319,10 @@ class AsCommands:
             'data': '{}',
             'steps': json.dumps([step, step | {'step': 'quiesce'}]),
         }
-        insert = f'INSERT INTO instance_upgrades (id, {", ".join(row)}) VALUES (:id, {", ".join(f":{name}" for name in row)})'
+        insert = (
+            f'INSERT INTO instance_upgrades (id, {", ".join(row)}) VALUES (:id, '
+            f'{", ".join(f":{name}" for name in row)})'
+        )
         with self.engine.begin() as connection:
             connection.execute(
                 sa.text(insert), [row | {'id': str(uuid.uuid4())} for _ in range(count)]

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each server answers when it is asked about a statement, and that asking leaves nothing behind and changes nothing."""
+"""What each server answers when it is asked about a statement, and that asking leaves nothing
+behind and changes nothing.
+"""
 
 import contextlib
 import io
@@ -83,7 +85,9 @@ class OnARealServer(databases.OneServer):
         return out.getvalue()
 
     def added(self, url=None):
-        """What the plan says of the one statement of borealis_expand01 that concerns a table of aurora's."""
+        """What the plan says of the one statement of borealis_expand01 that concerns a table of
+        aurora's.
+        """
         found = json.loads(self.tool('--json', url=url))
         [one] = [
             one
@@ -231,7 +235,9 @@ class OnARealServer(databases.OneServer):
 
 
 class TestMariaDB(OnARealServer, base.TestCase):
-    """A table in latin1, where 255 characters are 255 bytes; the tables of ours are in utf8mb4, see below."""
+    """A table in latin1, where 255 characters are 255 bytes; the tables of ours are in utf8mb4, see
+    below.
+    """
 
     server_class = databases.MariaDB
     probe_class = probe.MysqlProbe
@@ -382,7 +388,8 @@ class TestPostgreSQL(OnARealServer, base.TestCase):
         with uncounted.begin() as connection:
             connection.exec_driver_sql('CREATE TABLE nothing (id INT)')
             connection.exec_driver_sql(
-                'CREATE TABLE "Full" AS SELECT n AS id, REPEAT(CHR(120), 200) AS a FROM generate_series(1, 50000) n'
+                'CREATE TABLE "Full" AS SELECT n AS id, REPEAT(CHR(120), 200) AS a FROM '
+                'generate_series(1, 50000) n'
             )
             connection.exec_driver_sql(
                 'CREATE TABLE few AS SELECT n AS id FROM generate_series(1, 300) n'
@@ -418,7 +425,8 @@ class TestPostgreSQL(OnARealServer, base.TestCase):
     def dump(self):
         with self.db.engine.connect() as connection:
             columns = connection.exec_driver_sql(
-                "SELECT * FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 3, 4"
+                "SELECT * FROM information_schema.columns WHERE table_schema = 'public' ORDER BY "
+                '3, 4'
             ).all()
             files = connection.exec_driver_sql(
                 "SELECT relname, oid, relfilenode FROM pg_class WHERE relnamespace = 'public'::regnamespace"
@@ -433,7 +441,8 @@ class TestPostgreSQL(OnARealServer, base.TestCase):
     def reader(self):
         with self.db.engine.begin() as connection:
             connection.exec_driver_sql(
-                "DO $$ BEGIN IF to_regrole('reader') IS NULL THEN CREATE ROLE reader LOGIN; END IF; END $$"
+                "DO $$ BEGIN IF to_regrole('reader') IS NULL THEN CREATE ROLE reader LOGIN; END "
+                'IF; END $$'
             )
             connection.exec_driver_sql('GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader')
         return sa.make_url(self.url).set(username='reader').render_as_string(hide_password=False)

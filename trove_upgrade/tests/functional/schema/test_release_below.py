@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An older release serves while this one's expand and migrate run on old upgrades, serves beside it, and goes before its contract.
+"""An older release serves while this one's expand and migrate run on old upgrades, serves beside
+it, and goes before its contract.
 
-No request of either release may fail at any moment, and no step of any upgrade's history may be lost.  From aurora, whose rows are
-moved; and from the release below, borealis, whose rows stay: there this release serves before its expand, too, and the older one
-goes on after the contract where an operator forces it.
+No request of either release may fail at any moment, and no step of any upgrade's history may be
+lost.  From aurora, whose rows are moved; and from the release below, borealis, whose rows stay:
+there this release serves before its expand, too, and the older one goes on after the contract where
+an operator forces it.
 """
 
 import contextlib
@@ -254,7 +256,9 @@ class FromAurora(OnARealServer):
 
 
 class FromBorealis(OnARealServer):
-    """No row is moved and nothing is taken away, so both releases serve before, between and after all phases."""
+    """No row is moved and nothing is taken away, so both releases serve before, between and after
+    all phases.
+    """
 
     older = serving.AsBorealis
 

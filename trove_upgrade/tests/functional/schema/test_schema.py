@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The schema on real servers: one that was led there in steps, killed on the way, or printed for an administrator, is always the same."""
+"""The schema on real servers: one that was led there in steps, killed on the way, or printed for an
+administrator, is always the same.
+"""
 
 import os
 import pathlib
@@ -199,13 +201,15 @@ class EveryServer:
             with database.write() as connection:
                 connection.execute(
                     sa.text(
-                        "INSERT INTO upgrade_services VALUES ('ctl1', 'trove-upgrade-taskmanager', 'r', '1.0', "
-                        "'2026-01-01 00:00:00', '2026-01-01 00:00:00')"
+                        "INSERT INTO upgrade_services VALUES ('ctl1', "
+                        "'trove-upgrade-taskmanager', 'r', '1.0', '2026-01-01 00:00:00', "
+                        "'2026-01-01 00:00:00')"
                     )
                 )
                 connection.execute(
                     sa.text(
-                        "UPDATE instance_upgrades SET steps = '[]', updated_at = '2026-02-02 00:00:00'"
+                        "UPDATE instance_upgrades SET steps = '[]', updated_at = '2026-02-02 "
+                        "00:00:00'"
                     )
                 )
         thread.join(60)
@@ -256,7 +260,9 @@ class Killed:
         self.assertGreater(number, 30)
 
     def _finished(self, url):
-        """Led to the end, with aurora's data on the way where the kill came before; what it looks like then."""
+        """Led to the end, with aurora's data on the way where the kill came before; what it looks
+        like then.
+        """
         database = self.connect(url)
         run = runner.Runner(database.engine)
         run.sync()
@@ -272,7 +278,9 @@ class Killed:
         database.dispose()
 
     def _dies_at(self, url, number):
-        """A run of ours in a child that is killed after that many writing statements; True if it came to its end first."""
+        """A run of ours in a child that is killed after that many writing statements; True if it
+        came to its end first.
+        """
         child = os.fork()
         if child == 0:
             try:

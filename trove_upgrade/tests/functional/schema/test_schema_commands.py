@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands as processes, against databases that really are in the state: what they say, how they end, and what they leave."""
+"""Commands as processes, against databases that really are in the state: what they say, how they
+end, and what they leave.
+"""
 
 import os
 import pathlib
@@ -216,7 +218,8 @@ class TestWithoutAServer(CommandsTestCase):
                 ''')
             )
         program = (
-            'import pathlib, sys; from trove_upgrade.cmd.manage.db.lint import report; from trove_upgrade.db.migrations.chain import Chain; '
+            'import pathlib, sys; from trove_upgrade.cmd.manage.db.lint import report; from '
+            'trove_upgrade.db.migrations.chain import Chain; '
             'sys.exit(report([Chain.of(pathlib.Path(sys.argv[1]))], [], as_json=False))'
         )
         ended = subprocess.run(

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is listed in upgrade_services, on real servers: many at once, two releases side by side, an API from its start to its end."""
+"""Who is listed in upgrade_services, on real servers: many at once, two releases side by side, an
+API from its start to its end.
+"""
 
 import concurrent.futures
 import os
@@ -40,7 +42,8 @@ bind_port = 0
 service_report_interval = 1
 """
 
-#: The API as a WSGI server that forks after loading would run it: one process loads, two serve, and those end without Python's exit.
+#: The API as a WSGI server that forks after loading would run it: one process loads, two serve, and
+#: those end without Python's exit.
 _FORKING = """
 import os, signal, sys, time, wsgiref.util
 from trove_upgrade.wsgi import api
@@ -93,15 +96,16 @@ class AuroraServices:
             **values,
         ):
             self.execute(
-                f'INSERT INTO upgrade_services (host, {self.binary}, registration, version, started_at, seen_at) '
-                'VALUES (:h, :b, :r, :v, NOW, NOW)',
+                f'INSERT INTO upgrade_services (host, {self.binary}, registration, version, '
+                'started_at, seen_at) VALUES (:h, :b, :r, :v, NOW, NOW)',
                 **values,
             )
         return values['r']
 
     def beat(self, host, binary, version):
         if not self.execute(
-            f'UPDATE upgrade_services SET seen_at=NOW WHERE host=:h AND {self.binary}=:b AND version=:v',
+            f'UPDATE upgrade_services SET seen_at=NOW WHERE host=:h AND {self.binary}=:b AND '
+            'version=:v',
             h=host,
             b=binary,
             v=version,
@@ -179,7 +183,8 @@ class ServicesOnAServer(databases.OneServer):
                 self.services.beat(mine)
             return mine
 
-        # two taskmanagers of aurora on one host share a row, and their first insert may meet: so one is there before
+        # two taskmanagers of aurora on one host share a row, and their first insert may meet: so
+        # one is there before
         aurora.register('host', 'taskmanager', '1.0')
         lived = self.together(16, live)
         ours = lived[::2]

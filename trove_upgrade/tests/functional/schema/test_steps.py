@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steps' way from a column into rows, on real servers: with services of aurora at work, and while the contract runs."""
+"""The steps' way from a column into rows, on real servers: with services of aurora at work, and
+while the contract runs.
+"""
 
 import concurrent.futures
 import datetime
@@ -24,7 +26,9 @@ _BEGAN = datetime.datetime(2026, 11, 21, 1, 2, 3, 456789, tzinfo=datetime.UTC)
 
 
 class ExpandedDatabase(database.SampleDatabase):
-    """The samples, in a database that our own migrations have brought to where both releases can work."""
+    """The samples, in a database that our own migrations have brought to where both releases can
+    work.
+    """
 
     def __init__(self, url):
         super().__init__(url)

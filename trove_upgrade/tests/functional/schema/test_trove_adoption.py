@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Beside a real Trove: our tables come and go in a database that Trove's own migrations have made, and nothing of Trove's changes."""
+"""Beside a real Trove: our tables come and go in a database that Trove's own migrations have made,
+and nothing of Trove's changes.
+"""
 
 import subprocess
 import tempfile
@@ -37,7 +39,9 @@ _DUMP = (
 
 
 class TestAdoption(databases.OneServer, CommandsTestCase):
-    """On MariaDB, as Trove's own first revision fails on PostgreSQL: it asks for a TEXT(4294967295)."""
+    """On MariaDB, as Trove's own first revision fails on PostgreSQL: it asks for a
+    TEXT(4294967295).
+    """
 
     server_class = databases.MariaDB
 
@@ -50,7 +54,9 @@ class TestAdoption(databases.OneServer, CommandsTestCase):
         cls.made = {}
 
     def with_trove(self, revision):
-        """A database of a Trove of that revision, with rows in it; Trove makes the first of each, others are copies."""
+        """A database of a Trove of that revision, with rows in it; Trove makes the first of each,
+        others are copies.
+        """
         if revision not in self.made:
             url = self.server.create()
             self.trove.make(url, revision)

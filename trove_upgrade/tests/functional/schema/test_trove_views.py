@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Trove's own code shows of an instance while, and after, we upgrade it: on Trove's schema, through Trove's models."""
+"""What Trove's own code shows of an instance while, and after, we upgrade it: on Trove's schema,
+through Trove's models.
+"""
 
 import json
 import pathlib
@@ -11,7 +13,8 @@ from trove_upgrade.domain import states
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.schema import real_trove
 
-#: Run by the interpreter of Trove's environment: the API's own way to status, operating status and fault.
+#: Run by the interpreter of Trove's environment: the API's own way to status, operating status and
+#: fault.
 _SHOW = """
 import json, sys
 from trove.common import cfg

@@ -49,7 +49,8 @@ _PLAIN = [
     )
 ]
 _PLAIN.append([{**_ENTRY, 'attempt': number} for number in range(1, 31)])
-#: For our own eyes: escapes, other offsets, no offset, no such day, other types, other forms, more and fewer keys.
+#: For our own eyes: escapes, other offsets, no offset, no such day, other types, other forms, more
+#: and fewer keys.
 _OTHERS = [
     [],
     [{**_ENTRY, 'message': 'a "b" \\ \n \u2713 \0'}],
@@ -137,8 +138,9 @@ class OnARealServer(databases.OneServer):
         with self.engine.connect() as connection:
             for row in connection.execute(
                 sa.text(
-                    'SELECT upgrade_id, position, attempt, step, started_at, ended_at, runs, outcome, percent, message '
-                    'FROM instance_upgrade_steps ORDER BY upgrade_id, position'
+                    'SELECT upgrade_id, position, attempt, step, started_at, ended_at, runs, '
+                    'outcome, percent, message FROM instance_upgrade_steps ORDER BY upgrade_id, '
+                    'position'
                 )
             ):
                 found[row.upgrade_id].append(tuple(row))

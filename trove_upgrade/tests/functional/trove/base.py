@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests with real Trove and its real guests stand on: `make functional` brings the cloud up; so does `trove-upgrade-lab up --trove --product`."""
+"""What tests with real Trove and its real guests stand on: `make functional` brings the cloud up;
+so does `trove-upgrade-lab up --trove --product`.
+"""
 
 import pathlib
 import tempfile
@@ -55,7 +57,8 @@ class TroveGuestTestCase(base.TestCase):
         """What application.writing takes: a table of ticks is made for it."""
         self.sql(
             instance,
-            f'CREATE TABLE IF NOT EXISTS {TICKS} (number BIGINT PRIMARY KEY, written_at DATETIME(6) DEFAULT NOW(6))',
+            f'CREATE TABLE IF NOT EXISTS {TICKS} (number BIGINT PRIMARY KEY, written_at '
+            'DATETIME(6) DEFAULT NOW(6))',
         )
         return application.Database(
             instance.id,

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a test knows of a guest with two agents, asked in the guest itself: nothing here asks the product."""
+"""What a test knows of a guest with two agents, asked in the guest itself: nothing here asks the
+product.
+"""
 
 import configparser
 import dataclasses

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Holds an upgrade on real Trove in a step for as long as a test needs, and sends requests of Trove's own meanwhile."""
+"""Holds an upgrade on real Trove in a step for as long as a test needs, and sends requests of
+Trove's own meanwhile.
+"""
 
 import json
 import os
@@ -22,7 +24,9 @@ ROWS = 200
 
 
 class HoldingCase(waiting.Waiting, base.TroveGuestTestCase):
-    """`NAMES` are made at once, before the first test: an instance takes a minute, and five take little more."""
+    """`NAMES` are made at once, before the first test: an instance takes a minute, and five take
+    little more.
+    """
 
     NAMES = ()
     wait_seconds = 300.0
@@ -49,10 +53,13 @@ class HoldingCase(waiting.Waiting, base.TroveGuestTestCase):
         super().setUp()
         self.knobs = KnobStore(self.stage.layout.faults_dir)
 
-    # --- the API ---------------------------------------------------------------------------------------------
+    # --- the API
+    # ---------------------------------------------------------------------------------------------
 
     def call(self, method, path, body=None, *, user='demo', url=None):
-        """(status, parsed body or None) of Trove's API, whatever the status; `path` is below the project."""
+        """(status, parsed body or None) of Trove's API, whatever the status; `path` is below the
+        project.
+        """
         data = None if body is None else json.dumps(body).encode()
         project = self.instances.project_id if user != 'admin' else self._admin_project()
         request = urllib.request.Request(
@@ -119,7 +126,8 @@ class HoldingCase(waiting.Waiting, base.TroveGuestTestCase):
             )
         )
 
-    # --- holding ---------------------------------------------------------------------------------------------
+    # --- holding
+    # ---------------------------------------------------------------------------------------------
 
     def pause(self):
         """Our taskmanager stands still in the middle of whatever it does."""
@@ -137,7 +145,9 @@ class HoldingCase(waiting.Waiting, base.TroveGuestTestCase):
                     os.kill(member.pid, number)
 
     def hold(self, instance, group):
-        """Before the upgrade is asked for: it will stand still there, until `let_go`.  Restoring: by `pause` at that step."""
+        """Before the upgrade is asked for: it will stand still there, until `let_go`.  Restoring:
+        by `pause` at that step.
+        """
         if group is Group.STOPPED:  # Nova does not answer to us, and does to Trove
             self._control(
                 'POST',
@@ -189,7 +199,8 @@ class HoldingCase(waiting.Waiting, base.TroveGuestTestCase):
         ) as answer:
             answer.read()
 
-    # --- what there is ---------------------------------------------------------------------------------------
+    # --- what there is
+    # ---------------------------------------------------------------------------------------
 
     def guest(self, instance):
         return self.instances.guest(instance)
@@ -197,11 +208,14 @@ class HoldingCase(waiting.Waiting, base.TroveGuestTestCase):
     def fill(self, instance):
         self.sql(
             instance,
-            f'CREATE OR REPLACE TABLE {DATABASE}.kept SELECT seq AS number FROM {DATABASE}.seq_1_to_{ROWS}',
+            f'CREATE OR REPLACE TABLE {DATABASE}.kept SELECT seq AS number FROM '
+            f'{DATABASE}.seq_1_to_{ROWS}',
         )
 
     def container(self, instance):
-        """Which one it is and since when it runs: equal before and after means that nobody was interrupted."""
+        """Which one it is and since when it runs: equal before and after means that nobody was
+        interrupted.
+        """
         return (
             self.guest(instance)
             .exec(

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What holds of an instance with Trove's agent and ours after each upgrade of its life, however that came to its end."""
+"""What holds of an instance with Trove's agent and ours after each upgrade of its life, however
+that came to its end.
+"""
 
 from trove_upgrade.lab.demo import application, camera, writer
 from trove_upgrade.lab.hypervisor.commands import wait_until

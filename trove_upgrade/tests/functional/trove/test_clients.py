@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The unmodified clients, and a scenario that knows nothing of the product, against real Trove with us in its pipeline: one real instance."""
+"""The unmodified clients, and a scenario that knows nothing of the product, against real Trove with
+us in its pipeline: one real instance.
+"""
 
 import concurrent.futures
 import json

@@ -33,7 +33,9 @@ class FakeTaskManager:
 
 
 class FakeServers:
-    """Implements ports.ServerDirectory: every server is ACTIVE unless told otherwise; silent when told so."""
+    """Implements ports.ServerDirectory: every server is ACTIVE unless told otherwise; silent when
+    told so.
+    """
 
     def __init__(self):
         self.statuses = {}

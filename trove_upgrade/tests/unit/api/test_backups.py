@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Incremental backups after an upgrade: the filters before a stand-in of Trove's application, with a database."""
+"""Incremental backups after an upgrade: the filters before a stand-in of Trove's application, with
+a database.
+"""
 
 import datetime
 import io
@@ -472,7 +474,9 @@ _JSON = st.recursive(
 
 
 class TestWhateverComes(base.TestCase):
-    """Without an identity that may see the instance, what is handed on is what came, and nothing is looked up."""
+    """Without an identity that may see the instance, what is handed on is what came, and nothing is
+    looked up.
+    """
 
     @settings(
         max_examples=150, deadline=None, suppress_health_check=[HealthCheck.differing_executors]

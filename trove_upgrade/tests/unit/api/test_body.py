@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bodies that a parser, or what works on its result, could stumble over: refused in words, whatever their length and depth."""
+"""Bodies that a parser, or what works on its result, could stumble over: refused in words, whatever
+their length and depth.
+"""
 
 import json
 
@@ -13,7 +15,8 @@ from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.api import stage, test_filter
 
 CHECKS = f'/instances/{database.INSTANCE}/upgrade-checks'
-#: Where Python's own limit of calls is met depends on how many are open already: it is somewhere among these.
+#: Where Python's own limit of calls is met depends on how many are open already: it is somewhere
+#: among these.
 DEPTHS = (65, 100, 500, *range(900, 1010), 2000, 20000)
 
 

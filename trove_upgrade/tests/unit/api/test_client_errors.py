@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each error that the API answers, as the released clients show it: as libraries, and as the two commands.
+"""Each error that the API answers, as the released clients show it: as libraries, and as the two
+commands.
 
-A route whose handler raises it stands in the real application, which trove-upgrade-api's server serves on loopback; the commands find it
-by a Keystone of a few lines.
+A route whose handler raises it stands in the real application, which trove-upgrade-api's server
+serves on loopback; the commands find it by a Keystone of a few lines.
 """
 
 import json
@@ -118,7 +119,9 @@ _COMMANDS = textwrap.dedent("""
 
 
 def keystone(base, api):
-    """An application at `base` that gives the one token, and a catalog that leads to the API at `api`."""
+    """An application at `base` that gives the one token, and a catalog that leads to the API at
+    `api`.
+    """
     endpoint = {
         'interface': 'public',
         'region': 'RegionOne',

@@ -147,7 +147,9 @@ class TestFailsClosed(FilterTestCase):
         self.assertEqual([], self.trove.seen)
 
     def test_what_troves_router_would_take_for_another_method(self):
-        """Routes' own middleware behind the filter: without it a POST reaches the handler of PATCH."""
+        """Routes' own middleware behind the filter: without it a POST reaches the handler of
+        PATCH.
+        """
         seen = []
 
         def trove(environ, start_response):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Beside Trove: an instance whose guest has not told of our agent lately is refused, or left to Trove."""
+"""Beside Trove: an instance whose guest has not told of our agent lately is refused, or left to
+Trove.
+"""
 
 import dataclasses
 import json

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is the operator's is not shown to members and readers: versions that are switched off, images, servers, and who the admin is."""
+"""What is the operator's is not shown to members and readers: versions that are switched off,
+images, servers, and who the admin is.
+"""
 
 import dataclasses
 
@@ -11,8 +13,8 @@ TENANTS = (stage.MEMBER, stage.READER, 'member')
 ADMINS_ID = 'admin-7'
 TARGETS = f'/instances/{database.INSTANCE}/upgrade-targets'
 FAULT = (
-    f'Nova could not rebuild server {database.SERVER} with image {database.IMAGE_11_8}: no host at http://nova-int:8774/. '
-    'Mend it and retry.'
+    f'Nova could not rebuild server {database.SERVER} with image {database.IMAGE_11_8}: no host at '
+    'http://nova-int:8774/. Mend it and retry.'
 )
 
 
@@ -149,7 +151,9 @@ class TestSentences(base.TestCase):
     def test_ids_behind_a_word_for_what_is_the_operators(self):
         image = database.IMAGE_11_8
         for said in (
-            f'Image {image} is away.', f'image "{image}"', f'at /v2/images/{image}/file', f'server: {image}', f'user {"0f" * 16}',
+            f'Image {image} is away.', f'image "{image}"', f'at /v2/images/{image}/file', ('server: '
+                                                                                          f'{image}'), ('user '
+                                                                                                      f'{"0f" * 16}'),
             f'images {image.upper()}',
         ):  # fmt: skip
             self.assertIn(concealment.HIDDEN, concealment.for_tenant(said))
@@ -157,7 +161,11 @@ class TestSentences(base.TestCase):
 
     def test_what_is_the_tenants_own_stays(self):
         for said in (
-            f'Instance {database.INSTANCE} is busy.', f'upgrade retry {database.INSTANCE}', 'The image fits the flavor.',
+            f'Instance {database.INSTANCE} is busy.', f'upgrade retry {database.INSTANCE}', ('The '
+                                                                                            'image '
+                                                                                            'fits '
+                                                                                            'the '
+                                                                                            'flavor.'),
             'Image mariadb-11.8 is active.', '10.11.14 at 12:30:00', 'a' * 5000,
         ):  # fmt: skip
             self.assertEqual(said, concealment.for_tenant(said))

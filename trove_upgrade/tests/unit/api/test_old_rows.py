@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows that earlier releases wrote with what a guest had said: clean on the way out, and bounded in what they cost."""
+"""Rows that earlier releases wrote with what a guest had said: clean on the way out, and bounded in
+what they cost.
+"""
 
 import dataclasses
 import datetime

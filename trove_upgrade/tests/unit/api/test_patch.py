@@ -273,7 +273,8 @@ class TestRefusedInstances(stage.ApiTestCase):
     def test_an_instance_whose_backup_runs(self):
         with self.db.database.write() as connection:
             connection.exec_driver_sql(
-                "INSERT INTO backups (id, name, instance_id, state, deleted) VALUES ('b1', 'b', ?, 'BUILDING', 0)",
+                "INSERT INTO backups (id, name, instance_id, state, deleted) VALUES ('b1', 'b', "
+                "?, 'BUILDING', 0)",
                 (database.INSTANCE,),
             )
         response = self.patch('11.8.6')

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The filters before Routes itself with Trove's own shapes: no spelling of a path leads past them."""
+"""The filters before Routes itself with Trove's own shapes: no spelling of a path leads past
+them.
+"""
 
 import io
 import json
@@ -25,7 +27,8 @@ INCREMENTAL = json.dumps(
 _INSTANCE = f'/{database.PROJECT}/instances/{database.INSTANCE}'
 _MANAGED = f'/{database.PROJECT}/mgmt/instances/{database.INSTANCE}'
 
-#: Every shape that is guarded: method and path, by which a handler of Trove would upgrade or make a backup, or that is ours.
+#: Every shape that is guarded: method and path, by which a handler of Trove would upgrade or make a
+#: backup, or that is ours.
 SHAPES = (
     ('PATCH', _INSTANCE),
     ('PUT', _INSTANCE),
@@ -44,7 +47,9 @@ CONTROLS = [*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), '\u2028', '\u2
 
 
 class Router:
-    """Trove's two routers, of its own shapes; remembers what they led to.  Source: trove/common/api.py, extensions/routes/mgmt.py."""
+    """Trove's two routers, of its own shapes; remembers what they led to.  Source:
+    trove/common/api.py, extensions/routes/mgmt.py.
+    """
 
     def __init__(self):
         self.seen = []
@@ -114,7 +119,8 @@ class TestEveryShape(stage.ApiTestCase):
         return app.do_request(request, expect_errors=True)
 
     def test_it_is_what_routes_leads_to(self):
-        """Without the filters each guarded one of Trove's is reached: what follows looks at the right shapes.
+        """Without the filters each guarded one of Trove's is reached: what follows looks at the
+        right shapes.
 
         PATCH by the way of management is a route of some releases of Routes only.
         """
@@ -183,7 +189,8 @@ class TestEveryShape(stage.ApiTestCase):
         for method, path in SHAPES[:7]:
             for spelled in (
                 f'{path}/', f'/{path}', f'{path}//', path.replace('/instances', '//instances'), f'{path};x=1', f'{path}.', f'{path}.xml',
-                f'{path}%0A', f'{path}%250A', path.upper(), f'{path}/.', f'{path}/..', f'/.{path}', f'{path}#x', f'{path}?x', f'{path} ',
+                f'{path}%0A', f'{path}%250A', path.upper(), f'{path}/.', f'{path}/..', f'/.{path}', f'{path}#x', f'{path}?x', (f'{path} '
+                                                                                                                              ''),
             ):  # fmt: skip
                 for more in (
                     {},
@@ -261,7 +268,9 @@ _PIECES = st.sampled_from(
 
 
 class TestWhateverPath(base.TestCase):
-    """What Routes would lead to a handler that upgrades is claimed or refused, however the path is put together."""
+    """What Routes would lead to a handler that upgrades is claimed or refused, however the path is
+    put together.
+    """
 
     @settings(
         max_examples=400, deadline=None, suppress_health_check=[HealthCheck.differing_executors]

@@ -175,7 +175,10 @@ class TestRules(stage.ApiTestCase):
             '"trove_upgrade:instances:upgrade": "role:admin and ("',
             '"trove_upgrade:instances:upgrade": "rule:nowhere"',
             '"trove_upgrade:instances:upgrade": "not rule:nowhere"',
-            '"trove_upgrade:instances:upgrade": "rule:b"\n"b": "rule:trove_upgrade:instances:upgrade"',
+            (
+                '"trove_upgrade:instances:upgrade": "rule:b"\n"b": '
+                '"rule:trove_upgrade:instances:upgrade"'
+            ),
             '"trove_upgrade:instances:upgrade": "role:a or rule:b"\n"b": "role:admin and ("',
             '"trove_upgrade:instances:upgrade": [["x"]]',
             '"trove_upgrade:instances:upgrade": "rule:trove_upgrade:instances:upgrade"',

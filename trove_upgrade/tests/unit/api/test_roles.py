@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every route by every kind of caller: what each gets, alone and through the filter.  A route without a line fails."""
+"""Every route by every kind of caller: what each gets, alone and through the filter.  A route
+without a line fails.
+"""
 
 import dataclasses
 import json
@@ -19,7 +21,9 @@ OWN, OTHER = database.PROJECT, database.OTHER_PROJECT
 
 @dataclasses.dataclass(frozen=True)
 class Caller:
-    """Whose token, and the project in the address.  The objects in the address are always those of OWN."""
+    """Whose token, and the project in the address.  The objects in the address are always those of
+    OWN.
+    """
 
     project_id: str | None
     roles: str
@@ -64,7 +68,8 @@ CALLERS = {
     'nobody': None,
 }
 
-#: In the order of CALLERS.                own project        at this one    elsewhere      admins         -
+#: In the order of CALLERS.                own project        at this one    elsewhere      admins
+#: -
 LOOK_AT_ALL = (200, 200, 200, 403, 403, 403, 403, 403, 403, 200, 200, 403, 200, 200, 403, 403, 401)
 LOOK_AT_ONE = (200, 200, 200, 403, 403, 403, 403, 403, 403, 404, 404, 403, 200, 200, 403, 403, 401)
 CHANGE_ONE = (202, 202, 403, 403, 403, 403, 403, 403, 403, 404, 403, 403, 202, 202, 403, 403, 401)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A stand-in on loopback for Keystone, Nova and Glance: real HTTP, so that time-outs, 409 and 5xx are the real ones."""
+"""A stand-in on loopback for Keystone, Nova and Glance: real HTTP, so that time-outs, 409 and 5xx
+are the real ones.
+"""
 
 import base64
 import json
@@ -23,7 +25,9 @@ class _Quiet(wsgiref.simple_server.WSGIRequestHandler):
 
 
 class Cloud(fixtures.Fixture):
-    """`answers` maps (method, path) to (status, body) or to 'hang'; what is not there is answered from `server`."""
+    """`answers` maps (method, path) to (status, body) or to 'hang'; what is not there is answered
+    from `server`.
+    """
 
     def _setUp(self):
         self.requests = []

@@ -214,7 +214,10 @@ class TestRebuild(_NovaCase):
             b'#cloud-config\n# transport_url = rabbit://u:canary@b/ and more\n'
         ).decode()
         for status in (400, 409, 500):
-            message = f"Invalid input for field/attribute user_data. Value: {secret}. '{secret[:50]}' is too long, request req-{cloud.SERVER}"
+            message = (
+                f'Invalid input for field/attribute user_data. Value: {secret}. '
+                f"'{secret[:50]}' is too long, request req-{cloud.SERVER}"
+            )
             self.cloud.answers[('POST', ACTION)] = (
                 status,
                 {'x': {'code': status, 'message': message}},

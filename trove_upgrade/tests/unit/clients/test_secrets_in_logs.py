@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real clients at debug, each in a process with the log of our programs: no secret that they send or get is in any line."""
+"""Real clients at debug, each in a process with the log of our programs: no secret that they send
+or get is in any line.
+"""
 
 import base64
 import json
@@ -19,8 +21,10 @@ _CANARIES = {
     'service': 'canary-service-0f4',
 }
 _USER_DATA = (
-    '#cloud-config\nwrite_files:\n- path: /etc/trove/conf.d/guest_info.conf\n  content: |\n    [DEFAULT]\n    guest_id = i\n'
-    f'    instance_rpc_encr_key = {_CANARIES["key"]}\n    transport_url = rabbit://u:{_CANARIES["broker"]}@b/\n'
+    '#cloud-config\nwrite_files:\n- path: /etc/trove/conf.d/guest_info.conf\n  content: |\n    '
+    '[DEFAULT]\n    guest_id = i\n'
+    f'    instance_rpc_encr_key = {_CANARIES["key"]}\n    transport_url = '
+    f'rabbit://u:{_CANARIES["broker"]}@b/\n'
     f'    container_registry_password = {_CANARIES["registry"]}\n'
 )
 _CONFIGURATION = """
@@ -120,7 +124,10 @@ class TestSecretsInLogs(base.TestCase):
         self.assert_no_secret(self.written())
 
     def test_nor_where_the_levels_of_libraries_are_set(self):
-        levels = 'novaclient=DEBUG, novaclient.v2.client=DEBUG, keystoneauth=DEBUG, keystoneauth.session=DEBUG, urllib3.connectionpool=DEBUG'
+        levels = (
+            'novaclient=DEBUG, novaclient.v2.client=DEBUG, keystoneauth=DEBUG, '
+            'keystoneauth.session=DEBUG, urllib3.connectionpool=DEBUG'
+        )
         self.assert_no_secret(self.written(f'default_log_levels = {levels}, amqp=DEBUG'))
 
     def test_nor_with_a_configuration_of_the_log(self):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The log of a program whose libraries and errors quote a guest: each line is the log's own, and a terminal obeys none."""
+"""The log of a program whose libraries and errors quote a guest: each line is the log's own, and a
+terminal obeys none.
+"""
 
 import json
 import pathlib

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The start of each program where a file or an address is not to be had: one line with a code, and nothing is begun."""
+"""The start of each program where a file or an address is not to be had: one line with a code, and
+nothing is begun.
+"""
 
 import pathlib
 import socket

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Services of this release on the schema of the release below: what its own expand adds is not there yet."""
+"""Services of this release on the schema of the release below: what its own expand adds is not
+there yet.
+"""
 
 import sqlalchemy as sa
 

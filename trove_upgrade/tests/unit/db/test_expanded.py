@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Until the contract of borealis the column `steps` is the truth, and our writes keep the rows the same."""
+"""Until the contract of borealis the column `steps` is the truth, and our writes keep the rows the
+same.
+"""
 
 import datetime
 import json

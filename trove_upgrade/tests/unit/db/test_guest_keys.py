@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Guests' keys: which one counts, what a report or an answer changes, and that processes beside one another agree."""
+"""Guests' keys: which one counts, what a report or an answer changes, and that processes beside one
+another agree.
+"""
 
 import base64
 import hashlib
@@ -223,7 +225,9 @@ class TestFreshness(KeysTestCase):
         self.assertIs(Heard.REPLAYED, self.hear(S1, 4))
 
     def test_an_answer_that_comes_late_brings_no_former_session_back(self):
-        """Two taskmanagers met the agent before and after its restart; what was recorded of the former start would count again."""
+        """Two taskmanagers met the agent before and after its restart; what was recorded of the
+        former start would count again.
+        """
         self.hear(S1, 4)
         self.keys.met(self.key, S2, S1)
         self.keys.met(self.key, S1, S3)
@@ -382,12 +386,16 @@ class TestNumbers(KeysTestCase):
 
 
 def immediate(_connection, _cursor, statement, parameters, _context, _many):
-    """SQLite refuses a transaction that has read before another one wrote; MariaDB and PostgreSQL wait at the row."""
+    """SQLite refuses a transaction that has read before another one wrote; MariaDB and PostgreSQL
+    wait at the row.
+    """
     return 'BEGIN IMMEDIATE' if statement == 'BEGIN' else statement, parameters
 
 
 class TestProcessesBesideOneAnother(base.TestCase):
-    """Threads with a database of their own each, on one file: SQLite lets one transaction in after the other, in any order."""
+    """Threads with a database of their own each, on one file: SQLite lets one transaction in after
+    the other, in any order.
+    """
 
     def setUp(self):
         super().setUp()

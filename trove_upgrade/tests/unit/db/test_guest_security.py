@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a taskmanager demands of the options of guests' keys before it starts, and what the status program tells of them."""
+"""What a taskmanager demands of the options of guests' keys before it starts, and what the status
+program tells of them.
+"""
 
 from oslo_config import cfg
 from oslo_upgradecheck import upgradecheck

@@ -120,7 +120,9 @@ class TestServices(base.TestCase):
 
 
 class TestEndOfAProcess(base.TestCase):
-    """A process that was killed removes no row; the machine that it ran on can see that it is gone."""
+    """A process that was killed removes no row; the machine that it ran on can see that it is
+    gone.
+    """
 
     def setUp(self):
         super().setUp()
@@ -221,7 +223,9 @@ class TestRelease(base.TestCase):
         self.assertEqual(chain.MAIN.releases()[-1], RELEASE)
 
     def test_the_table_is_as_the_first_release_made_it(self):
-        """What both releases write into side by side: neither a column nor the key may change while aurora's services run."""
+        """What both releases write into side by side: neither a column nor the key may change while
+        aurora's services run.
+        """
         table = models.upgrade_services
         self.assertEqual(
             ['host', 'binary', 'registration', 'version', 'started_at', 'seen_at'],

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lists of upgrades are read without what a row's data holds: one of them can be longer than all that is shown."""
+"""Lists of upgrades are read without what a row's data holds: one of them can be longer than all
+that is shown.
+"""
 
 import re
 import tracemalloc

@@ -557,7 +557,9 @@ class TestRetry(UpgradesTestCase):
         self.db.begin()
 
     def later(self, step, state):
-        """An upgrade that began beside a failed one, as where the row had another version for a time."""
+        """An upgrade that began beside a failed one, as where the row had another version for a
+        time.
+        """
         self.db.update_instance(task_id=int(Task.NONE), datastore_version_id=database.MARIADB_11_8)
         self.upgrades.end(self.upgrades.save(self.claimed().evolve(step=step)), state)
         self.db.update_instance(task_id=int(Task.NONE), datastore_version_id=database.MARIADB_10_11)

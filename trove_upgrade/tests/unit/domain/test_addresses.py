@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Addresses in sentences of guests, and the cost of looking for them and for all else in such text."""
+"""Addresses in sentences of guests, and the cost of looking for them and for all else in such
+text.
+"""
 
 import resource
 import subprocess
@@ -99,8 +101,8 @@ class TestHidden(base.TestCase):
             at = text.index(part, at) + len(part)
 
 
-#: What reads text of guests and tenants, over long texts of every form that makes a pattern go back: each would take minutes by a
-#: pattern whose time grows with the square of the length.
+#: What reads text of guests and tenants, over long texts of every form that makes a pattern go
+#: back: each would take minutes by a pattern whose time grows with the square of the length.
 _READ = textwrap.dedent("""
     from trove_upgrade.domain import addresses, notes, versions
     from trove_upgrade.guestagent.datastores.mysql_family import grants

@@ -162,8 +162,8 @@ class TestNotes(base.TestCase):
                 self.assertNotIn(address, each.message)
                 self.assertIn('[address]', each.message)
         plain = (
-            'Server 10.11.14 was followed by 11.8.6-MariaDB at 2026-11-27 12:00:05 UTC; mariadb:10.11 and a::b stay, '
-            'as does 00000000-0000-4000-8000-00000000aaa1.'
+            'Server 10.11.14 was followed by 11.8.6-MariaDB at 2026-11-27 12:00:05 UTC; '
+            'mariadb:10.11 and a::b stay, as does 00000000-0000-4000-8000-00000000aaa1.'
         )
         self.assertEqual(plain, notes.Note(states.Step.VERIFY, 'X', plain).for_tenant().message)
 

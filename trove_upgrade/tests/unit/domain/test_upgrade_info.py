@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Facts that a guest hands on: each account of the broker could have written them, and they become configuration."""
+"""Facts that a guest hands on: each account of the broker could have written them, and they become
+configuration.
+"""
 
 import dataclasses
 
@@ -25,7 +27,8 @@ INFO = UpgradeInfo(
     stopped_at='2026-11-21T12:00:00+00:00',
 )
 NAMES = [field.name for field in dataclasses.fields(UpgradeInfo)]
-#: Ends of lines for str.splitlines, for a terminal, for an INI file, and a text that no encoding takes.
+#: Ends of lines for str.splitlines, for a terminal, for an INI file, and a text that no encoding
+#: takes.
 HOSTILE = [
     *'\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029\x00\x1b\x7f\t\u202e',
     '\ud800',

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A guest without a kernel: root disk and volume are directories, the database server is an object."""
+"""A guest without a kernel: root disk and volume are directories, the database server is an
+object.
+"""
 
 import dataclasses
 import datetime
@@ -24,7 +26,9 @@ UPGRADE = 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee'
 
 
 def scratch():
-    """Where to make directories: in memory if there files can have attributes as on disk, since every mark is synced."""
+    """Where to make directories: in memory if there files can have attributes as on disk, since
+    every mark is synced.
+    """
     memory = pathlib.Path('/dev/shm')
     try:
         with tempfile.NamedTemporaryFile(dir=memory) as probe:
@@ -35,7 +39,9 @@ def scratch():
 
 
 class Clock:
-    """Stands still until it is moved; `monotonic` moves with it, and not where the time of day is set."""
+    """Stands still until it is moved; `monotonic` moves with it, and not where the time of day is
+    set.
+    """
 
     def __init__(self):
         self.seconds = 1000.0
@@ -64,7 +70,9 @@ class Killed(BaseException):
 
 
 class Tripwire:
-    """Counts the calls that change something, and kills the agent at one of them, before or after its effect."""
+    """Counts the calls that change something, and kills the agent at one of them, before or after
+    its effect.
+    """
 
     def __init__(self, kill_at=None, after=False):
         self.kill_at, self.after, self.count = kill_at, after, 0
@@ -306,7 +314,9 @@ class Service:
 
 
 class Driver(base.DatastoreDriver):
-    """A driver for the machine's imaginary server; each method fails once if the machine says so."""
+    """A driver for the machine's imaginary server; each method fails once if the machine says
+    so.
+    """
 
     manager = 'fake'
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Something happens in the very moment before a call of Python's to the file system: Python tells its audit hooks of each.
+"""Something happens in the very moment before a call of Python's to the file system: Python tells
+its audit hooks of each.
 
-Source: Python's documentation, "Audit events table".  A hook cannot be taken back: ours is silent outside of `before`.
+Source: Python's documentation, "Audit events table".  A hook cannot be taken back: ours is silent
+outside of `before`.
 """
 
 import contextlib
@@ -41,7 +43,9 @@ sys.addaudithook(_heard)
 
 @contextlib.contextmanager
 def before(act):
-    """Call `act` with each event of this thread and what it is about; what `act` does itself is no event."""
+    """Call `act` with each event of this thread and what it is about; what `act` does itself is no
+    event.
+    """
     _active.append((threading.get_ident(), act))
     try:
         yield
@@ -51,7 +55,9 @@ def before(act):
 
 @contextlib.contextmanager
 def once_before(event, name, action):
-    """Call `action` before the first `event` that is about something whose name is like `name`; fails where there was none."""
+    """Call `action` before the first `event` that is about something whose name is like `name`;
+    fails where there was none.
+    """
     done = []
 
     def act(found, what):

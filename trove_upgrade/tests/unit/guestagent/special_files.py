@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Things that a tenant can put in the place of a plain file, so that a reader waits for ever or reads for ever."""
+"""Things that a tenant can put in the place of a plain file, so that a reader waits for ever or
+reads for ever.
+"""
 
 import os
 import pathlib

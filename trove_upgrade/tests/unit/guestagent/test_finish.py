@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""finish_upgrade comes at a wrong time, where the stash goes at once: what an upgrade needs still must stay."""
+"""finish_upgrade comes at a wrong time, where the stash goes at once: what an upgrade needs still
+must stay.
+"""
 
 import dataclasses
 

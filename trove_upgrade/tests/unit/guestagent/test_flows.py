@@ -207,7 +207,9 @@ class QuiesceTest(FlowTestCase):
         self.assert_serves_as_before(self.machine)
 
     def _each_death(self, flow, prepare, *, lives):
-        """Run `flow` once for each effect that it has, with the agent's death before it, and once with it after."""
+        """Run `flow` once for each effect that it has, with the agent's death before it, and once
+        with it after.
+        """
         for after in (False, True):
             for life in lives:
                 kill_at = 1
@@ -222,7 +224,10 @@ class QuiesceTest(FlowTestCase):
                         yield (
                             machine,
                             changes,
-                            f'{flow.__name__} killed {"after" if after else "before"} effect {kill_at}, then {life.__name__}',
+                            (
+                                f'{flow.__name__} killed {"after" if after else "before"} effect '
+                                f'{kill_at}, then {life.__name__}'
+                            ),
                         )
                         kill_at += 1
                     else:

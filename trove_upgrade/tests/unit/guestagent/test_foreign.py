@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the database's user can do to the names that the agent reads, with real links, pipes and owners.  Runs as root."""
+"""What the database's user can do to the names that the agent reads, with real links, pipes and
+owners.  Runs as root.
+"""
 
 import json
 import os
@@ -65,7 +67,9 @@ class TenantTestCase(base.TestCase):
         return path
 
     def in_time(self, function):
-        """What it returns; a function that waits for ever fails the test instead of holding it up."""
+        """What it returns; a function that waits for ever fails the test instead of holding it
+        up.
+        """
         answers = []
         thread = threading.Thread(target=lambda: answers.append(function()), daemon=True)
         thread.start()

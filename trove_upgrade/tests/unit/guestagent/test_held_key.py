@@ -45,7 +45,9 @@ class HeldKeyTest(base.TestCase):
         self.assertEqual(self.key, held.look().key)
 
     def test_another_file_in_its_place_counts_and_is_told_of(self):
-        """An operator has given the guest a new key: the taskmanagers know it once they hear something under it."""
+        """An operator has given the guest a new key: the taskmanagers know it once they hear
+        something under it.
+        """
         told = []
         held = HeldKey(self.machine.layout, fakes.INSTANCE, None, lambda: told.append(1))
         self.machine.put_key(self.key)

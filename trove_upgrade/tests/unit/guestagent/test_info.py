@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What comes back over the broker as upgrade_info: everybody with an account there could have written it."""
+"""What comes back over the broker as upgrade_info: everybody with an account there could have
+written it.
+"""
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.upgrade_info import UpgradeInfo

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Directories of the database's user that become links, at each moment while root looks over them."""
+"""Directories of the database's user that become links, at each moment while root looks over
+them.
+"""
 
 import os
 import pathlib
@@ -122,7 +124,9 @@ class LedAstrayTest(DirectoriesOfTheTenant):
 
 
 class Growing(SystemAccounts):
-    """Asked for an owner's name, it makes the file longer: that is between the look at the file and its reading."""
+    """Asked for an owner's name, it makes the file longer: that is between the look at the file and
+    its reading.
+    """
 
     def __init__(self, path):
         self.path = path

@@ -97,7 +97,8 @@ class DurableTest(DirectoryTestCase):
 class MountsTest(base.TestCase):
     def test_names_with_spaces_and_optional_fields_are_understood(self):
         lines = (
-            '36 35 98:0 / /mnt\\040x rw,noatime master:1 shared:2 - ext3 /dev/root rw,errors=continue\n'
+            '36 35 98:0 / /mnt\\040x rw,noatime master:1 shared:2 - ext3 /dev/root '
+            'rw,errors=continue\n'
             '37 35 0:5 / /proc rw - proc proc rw\n'
         )
         first, second = mounts.parse(lines)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The former image's agent after a rollback: the same restore, and never where the new server has been."""
+"""The former image's agent after a rollback: the same restore, and never where the new server has
+been.
+"""
 
 import json
 

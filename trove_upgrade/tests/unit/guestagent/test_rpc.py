@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The composed agent over oslo.messaging's own in-memory transport, asked by the taskmanager's client."""
+"""The composed agent over oslo.messaging's own in-memory transport, asked by the taskmanager's
+client.
+"""
 
 import datetime
 import pathlib

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sealed calls at the guest's endpoint: what is carried out, what is answered, and what is dropped."""
+"""Sealed calls at the guest's endpoint: what is carried out, what is answered, and what is
+dropped.
+"""
 
 import json
 import pathlib
@@ -357,7 +359,9 @@ class DroppedTest(SealedCase):
 
 
 class Wire(stateful.RuleBasedStateMachine):
-    """A broker whose accounts do what they like: replay, reorder, change, redirect and make up messages, across restarts."""
+    """A broker whose accounts do what they like: replay, reorder, change, redirect and make up
+    messages, across restarts.
+    """
 
     sent = stateful.Bundle('sent')
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The highest number is on the disk before a request is carried out, and whatever is there instead hinders nothing."""
+"""The highest number is on the disk before a request is carried out, and whatever is there instead
+hinders nothing.
+"""
 
 import os
 import pathlib

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guest's job reads plain files alone: whatever else stands at a name is refused at once, never waited for."""
+"""The guest's job reads plain files alone: whatever else stands at a name is refused at once, never
+waited for.
+"""
 
 import os
 import pathlib

@@ -219,26 +219,34 @@ class MayStartTest(GuestTestCase):
             (stub / name).chmod(0o755)
 
     def configure(self, device_path):
-        """As Trove writes it and an operator's image has it: the last file that names the option wins."""
+        """As Trove writes it and an operator's image has it: the last file that names the option
+        wins.
+        """
         self.layout.marker.parent.mkdir(parents=True, exist_ok=True)
         (self.layout.marker.parent / 'guest_info.conf').write_text(
             '[DEFAULT]\nguest_id = 1\ndatastore_manager = mariadb\n'
         )
         (self.layout.marker.parent / 'trove-guestagent.conf').write_text(
-            f'[DEFAULT]\n[mysql]\ndevice_path = /dev/other\n[mariadb]\ntcp_ports = 3306\ndevice_path = "{device_path}"\n[x]\ndevice_path=/dev/x\n'
+            '[DEFAULT]\n[mysql]\ndevice_path = /dev/other\n[mariadb]\ntcp_ports = '
+            f'3306\ndevice_path = "{device_path}"\n[x]\ndevice_path=/dev/x\n'
         )
 
     def rebuilt_by_somebody_else(self, owner='0', device='vdb', mount_options='', kind='ext4'):
-        """A root disk that no upgrade has booted, and a volume with marks in it that is not mounted yet.
+        """A root disk that no upgrade has booted, and a volume with marks in it that is not mounted
+        yet.
 
-        :param mount_options: those that the kernel knows for this file system beside the usual; others are refused as it does it.
+        :param mount_options: those that the kernel knows for this file system beside the usual;
+            others are refused as it does it.
         """
         kept = self.root / 'volume' / '.trove-upgrade'
         kept.mkdir(parents=True)
         (self.root / 'dev').mkdir()
         (self.root / 'dev' / device).touch()
         usual = f'ro nodev nosuid noexec {mount_options}'
-        known = f'for one in $(echo "$2" | tr , " "); do case " {usual} " in *" $one "*) ;; *) exit 32; esac; done'
+        known = (
+            f'for one in $(echo "$2" | tr , " "); do case " {usual} " in *" $one "*) ;; *) '
+            'exit 32; esac; done'
+        )
         self.stub(
             mountpoint='exit 1',
             umount='rm -r "$1/.trove-upgrade"',

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a server, a package manager or another process removes while it is looked at was not there: it ends no check and no job."""
+"""What a server, a package manager or another process removes while it is looked at was not there:
+it ends no check and no job.
+"""
 
 import contextlib
 import json
@@ -541,7 +543,9 @@ class TestBesideOthers(DirectoryTestCase):
     """Servers, package managers and processes change all that is looked at, round after round."""
 
     def temporary_tables(self, number):
-        """As a server makes, renames and drops them, with their databases; and as it purges its binary logs."""
+        """As a server makes, renames and drops them, with their databases; and as it purges its
+        binary logs.
+        """
         database = self.root / f'v/data/app{number % 3}'
         database.mkdir(exist_ok=True)
         table = database / f'#sql-{number:x}.ibd'
@@ -554,7 +558,9 @@ class TestBesideOthers(DirectoryTestCase):
         log.unlink()
 
     def option_files(self, number):
-        """As an editor and a package manager replace and remove them; no server starts without a directory that it includes."""
+        """As an editor and a package manager replace and remove them; no server starts without a
+        directory that it includes.
+        """
         directory, spare = (
             self.root / 'etc/mysql' / f'{name}{number % 2}.d' for name in ('conf', 'spare')
         )

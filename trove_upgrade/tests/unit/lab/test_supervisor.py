@@ -135,7 +135,10 @@ class SupervisorTest(base.TestCase):
     def test_higher_stages_end_first(self):
         log = self.run_dir / 'order'
         for name, stage in (('store', 1), ('agent', 4), ('api', 3)):
-            script = f'trap "echo {name} >> {log}; exit" TERM; touch {self.run_dir}/{name}; while :; do sleep 0.05; done'
+            script = (
+                f'trap "echo {name} >> {log}; exit" TERM; touch {self.run_dir}/{name}; while '
+                ':; do sleep 0.05; done'
+            )
             self.supervisor.start(self.command(name, script, stage=stage))
             self.wait_for((self.run_dir / name).exists, f'{name} to be ready')
         self.supervisor.stop_all()
@@ -178,8 +181,10 @@ class SupervisorTest(base.TestCase):
 
     def test_signals_on_the_way_to_the_cleaning_and_after_it_change_nothing(self):
         command = (
-            'def command():\n    try:\n        send()\n        print("not reached")\n    finally:\n        send()\n'
-            '        with supervisor.uninterrupted():\n            send()\n            print("cleaned")\n        send()\n'
+            'def command():\n    try:\n        send()\n        print("not reached")\n    '
+            'finally:\n        send()\n'
+            '        with supervisor.uninterrupted():\n            send()\n            '
+            'print("cleaned")\n        send()\n'
             'code = signals.run("lab", command)\nsend()\nsys.exit(code)\n'
         )
         for parent in (signal.SIG_DFL, signal.SIG_IGN):
@@ -188,10 +193,14 @@ class SupervisorTest(base.TestCase):
             )
 
     def cleaning(self, script, parent):
-        """(code, stdout, stderr) of a process whose parent had SIGINT so; `send` in it is a Ctrl-C and a SIGTERM."""
+        """(code, stdout, stderr) of a process whose parent had SIGINT so; `send` in it is a Ctrl-C
+        and a SIGTERM.
+        """
         begin = (
-            'import os, signal, sys\nfrom trove_upgrade import signals\nfrom trove_upgrade.lab import supervisor\n'
-            'def send():\n    for number in (signal.SIGINT, signal.SIGTERM):\n        os.kill(os.getpid(), number)\n'
+            'import os, signal, sys\nfrom trove_upgrade import signals\nfrom trove_upgrade.lab '
+            'import supervisor\n'
+            'def send():\n    for number in (signal.SIGINT, signal.SIGTERM):\n        '
+            'os.kill(os.getpid(), number)\n'
         )
         done = subprocess.run(
             [sys.executable, '-c', begin + script],

@@ -137,7 +137,9 @@ class Source:
         return found
 
     def unreadable(self):
-        """Places where a program could be started under a name, or in a string, that is not read."""
+        """Places where a program could be started under a name, or in a string, that is not
+        read.
+        """
         for node in self._parents:
             if isinstance(node, ast.ImportFrom) and node.module in _PRIMITIVES:
                 hidden = any(alias.name in _PRIMITIVES[node.module] for alias in node.names)

@@ -8,7 +8,8 @@ import trove_upgrade
 from trove_upgrade.tests.unit import base
 
 PACKAGE = pathlib.Path(trove_upgrade.__file__).parent
-#: The test by its number, then the reason, as a comment of its own: bandit takes words behind its own mark for names of tests.
+#: The test by its number, then the reason, as a comment of its own: bandit takes words behind its
+#: own mark for names of tests.
 _EXEMPTED = re.compile(r'# nosec(?P<tests>(?: B\d{3})+) # (?P<reason>.*)')
 
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The units of systemd that come with the package: each service has the sandbox that it works in, and no setting goes unnoticed."""
+"""The units of systemd that come with the package: each service has the sandbox that it works in,
+and no setting goes unnoticed.
+"""
 
 import pathlib
 import re
@@ -54,10 +56,14 @@ SANDBOX = {
         'RestrictRealtime': 'true',
         'SystemCallArchitectures': 'native',
         'SystemCallErrorNumber': 'EPERM',
-        'SystemCallFilter': '@system-service @mount ~@clock @cpu-emulation @debug @module @obsolete @raw-io @reboot @swap',
-        'CapabilityBoundingSet': '~CAP_AUDIT_CONTROL CAP_AUDIT_READ CAP_BLOCK_SUSPEND CAP_BPF CAP_CHECKPOINT_RESTORE CAP_LEASE CAP_MAC_ADMIN CAP_MAC_OVERRIDE '
-        '~CAP_MKNOD CAP_NET_BROADCAST CAP_NET_RAW CAP_PERFMON CAP_SETFCAP CAP_SYSLOG CAP_SYS_BOOT CAP_SYS_MODULE '
-        '~CAP_SYS_PACCT CAP_SYS_RAWIO CAP_SYS_TIME CAP_SYS_TTY_CONFIG CAP_WAKE_ALARM',
+        'SystemCallFilter': '@system-service @mount ~@clock @cpu-emulation @debug @module '
+        '@obsolete @raw-io @reboot @swap',
+        'CapabilityBoundingSet': '~CAP_AUDIT_CONTROL CAP_AUDIT_READ CAP_BLOCK_SUSPEND CAP_BPF '
+        'CAP_CHECKPOINT_RESTORE CAP_LEASE CAP_MAC_ADMIN '
+        'CAP_MAC_OVERRIDE ~CAP_MKNOD CAP_NET_BROADCAST CAP_NET_RAW '
+        'CAP_PERFMON CAP_SETFCAP CAP_SYSLOG CAP_SYS_BOOT CAP_SYS_MODULE '
+        '~CAP_SYS_PACCT CAP_SYS_RAWIO CAP_SYS_TIME CAP_SYS_TTY_CONFIG '
+        'CAP_WAKE_ALARM',
     },
     'metadata': {
         'NoNewPrivileges': 'true',
@@ -95,7 +101,8 @@ _SANDBOXING = re.compile(
     r'ReadWrite|ReadOnly|Inaccessible|TemporaryFile|Bind|Root|Mount|ProcSubset|NoExec|ExecPaths|IPAddress|Keyring|Secure'
 )
 
-#: systemd.exec(5): with any of these a service has file systems of its own, and what it mounts is seen by itself alone.
+#: systemd.exec(5): with any of these a service has file systems of its own, and what it mounts is
+#: seen by itself alone.
 _OWN_FILE_SYSTEMS = re.compile(
     r'Protect(System|Home|KernelTunables|KernelModules|KernelLogs|ControlGroups|Proc)|Private(Tmp|Devices|Mounts|IPC)|ReadWrite|'
     r'ReadOnly|Inaccessible|TemporaryFile|Bind|Root|Mount|ProcSubset|NoExec|ExecPaths|DynamicUser|LogNamespace'
@@ -108,7 +115,9 @@ MOST_EXPOSED = {'taskmanager': 20, 'api': 20, 'guestagent': 60, 'database': 76, 
 
 
 def service_of(path):
-    """Settings of section [Service]; those that are given several times are joined, as systemd merges the lists among them."""
+    """Settings of section [Service]; those that are given several times are joined, as systemd
+    merges the lists among them.
+    """
     section, found = None, {}
     for line in path.read_text().replace('\\\n', ' ').splitlines():
         if line.startswith('['):
@@ -139,7 +148,9 @@ class TestUnits(base.TestCase):
         )
 
     def test_the_guest_agent_keeps_what_its_work_needs(self):
-        """Mounts, owners of files, the servers' users, processes of theirs, and a look at the packet filter."""
+        """Mounts, owners of files, the servers' users, processes of theirs, and a look at the
+        packet filter.
+        """
         dropped = service_of(UNITS['guestagent'])['CapabilityBoundingSet']
         for needed in (
             'CHOWN',

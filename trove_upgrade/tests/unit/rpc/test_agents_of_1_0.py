@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An agent that knows RPC 1.0 alone and answers with what is to become configuration of the next root disk: over real messages."""
+"""An agent that knows RPC 1.0 alone and answers with what is to become configuration of the next
+root disk: over real messages.
+"""
 
 import oslo_messaging
 

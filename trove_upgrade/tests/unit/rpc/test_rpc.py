@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RPC clients and servers on oslo.messaging's driver in memory, and beside a broker that is down."""
+"""RPC clients and servers on oslo.messaging's driver in memory, and beside a broker that is
+down.
+"""
 
 import datetime
 import json
@@ -167,7 +169,9 @@ class TestGuestAgentAPI(base.TestCase):
         self.assertEqual({'upgrade_info': {'stash': 'stash-s'}}, answer.result)
 
     def test_whatever_an_answer_makes_the_library_raise_has_failed_in_one_line(self):
-        """A guest names the exception: any of Python's own, one that cannot be made, or nothing that is one."""
+        """A guest names the exception: any of Python's own, one that cannot be made, or nothing
+        that is one.
+        """
         words = 'forged\n2026 ERROR\x1b[2J' * 10_000
         named = [
             {'class': name, 'module': 'builtins', 'message': words, 'args': [words]}

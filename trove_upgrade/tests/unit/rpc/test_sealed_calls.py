@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A taskmanager's end of sealed calls: only what the guest has sealed for this request is an answer."""
+"""A taskmanager's end of sealed calls: only what the guest has sealed for this request is an
+answer.
+"""
 
 import dataclasses
 import itertools

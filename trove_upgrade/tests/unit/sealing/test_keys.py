@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keys: one per guest and direction, in a file that is read strictly, at rest under the operator's list."""
+"""Keys: one per guest and direction, in a file that is read strictly, at rest under the operator's
+list.
+"""
 
 import json
 

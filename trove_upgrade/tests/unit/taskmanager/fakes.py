@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stand-ins for Nova, Glance, the guest and the notifier, and a stage that has them all with a real repository on SQLite."""
+"""Stand-ins for Nova, Glance, the guest and the notifier, and a stage that has them all with a real
+repository on SQLite.
+"""
 
 import base64
 import dataclasses
@@ -31,14 +33,17 @@ GUEST_INFO = base64.b64encode(
     b'[DEFAULT]\nguest_id = i\ndatastore_manager = mariadb\ndatastore_version = 10.11.14\n'
 ).decode()
 USER_DATA = (
-    f'#cloud-config\nwrite_files:\n- path: /etc/trove/conf.d/guest_info.conf\n  encoding: b64\n  content: {GUEST_INFO}\n'
+    '#cloud-config\nwrite_files:\n- path: /etc/trove/conf.d/guest_info.conf\n  encoding: b64\n  '
+    f'content: {GUEST_INFO}\n'
 ).encode()
 FORMER_BOOT = 'boot-former'
 NEW_BOOT = 'boot-new'
 
 
 class FakeNova:
-    """Implements ports.Compute: one server.  `answers` are errors to raise instead, or None, for each POST in turn."""
+    """Implements ports.Compute: one server.  `answers` are errors to raise instead, or None, for
+    each POST in turn.
+    """
 
     def __init__(self, server_id=database.SERVER, image_id=database.IMAGE_10_11):
         self.state = compute.Server(

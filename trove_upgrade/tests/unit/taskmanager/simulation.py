@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Workers of a taskmanager in simulated time: the real agenda, runner and rows, and guests that take their time or never answer.
+"""Workers of a taskmanager in simulated time: the real agenda, runner and rows, and guests that
+take their time or never answer.
 
-A run begins and ends in the database at once; its worker is taken for as long as its guest was waited for.
+A run begins and ends in the database at once; its worker is taken for as long as its guest was
+waited for.
 """
 
 import heapq
@@ -32,13 +34,16 @@ class RunClock:
 
 
 class Guests:
-    """Implements ports.Guest for many: an instance's seconds until its answer, one for each call in turn; None: there is none."""
+    """Implements ports.Guest for many: an instance's seconds until its answer, one for each call in
+    turn; None: there is none.
+    """
 
     def __init__(self, clock):
         self._clock = clock
         self._takes = {}
         self.calls = []
-        self.outage = None  #: of method and call: the error of the broker or of Nova, after the time of a call
+        #: of method and call: the error of the broker or of Nova, after the time of a call
+        self.outage = None
 
     def take(self, instance_id, *seconds):
         self._takes[instance_id] = itertools.cycle(seconds)
@@ -109,7 +114,9 @@ class Simulation:
 
 
 class AskingStep:
-    """A step that asks its guest and waits for it: as quiesce or restore, without their own conditions."""
+    """A step that asks its guest and waits for it: as quiesce or restore, without their own
+    conditions.
+    """
 
     timeout_seconds, hold_seconds = 1e9, 30.0
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trove's own actions in the middle of an upgrade: each of tests/exclusion_table.py, in each group of steps."""
+"""Trove's own actions in the middle of an upgrade: each of tests/exclusion_table.py, in each group
+of steps.
+"""
 
 import dataclasses
 
@@ -148,7 +150,9 @@ class TestBesideTheTable(ExclusionCase):
         )
 
     def after_a_death(self, act):
-        """The taskmanager dies when it has written that the guest will be told to stop; `act`; another one takes over."""
+        """The taskmanager dies when it has written that the guest will be told to stop; `act`;
+        another one takes over.
+        """
         stage = self.stage_of()
         dying = dataclasses.replace(
             stage.runner(), is_stopping=lambda: True

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operator's choices reach the guest's driver, all of them and under the names that it reads."""
+"""The operator's choices reach the guest's driver, all of them and under the names that it
+reads.
+"""
 
 import ast
 import pathlib
@@ -13,7 +15,9 @@ from trove_upgrade.tests.unit import base
 
 
 def read_by_drivers():
-    """Names that a driver asks `options` for: options.get('x'), probe.options.get('x'), options['x'], _seconds(options, 'x', ...)."""
+    """Names that a driver asks `options` for: options.get('x'), probe.options.get('x'),
+    options['x'], _seconds(options, 'x', ...).
+    """
     found = set()
     for path in pathlib.Path(guestagent.__file__).parent.joinpath('datastores').rglob('*.py'):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Outbox relay, stored checks, heartbeats, healing, scheduler, and a whole service on a broker in memory."""
+"""Outbox relay, stored checks, heartbeats, healing, scheduler, and a whole service on a broker in
+memory.
+"""
 
 import dataclasses
 import functools
@@ -643,7 +645,9 @@ class TestService(base.TestCase):
         )
 
         def heard():
-            """As a guest does it, again and again: SQLite may refuse one, as it lets one write at a time."""
+            """As a guest does it, again and again: SQLite may refuse one, as it lets one write at a
+            time.
+            """
             self.api.heartbeat(serializer.service_context(), heartbeat)
             return upgrades.get(row.id).step is not states.Step.BOOT
 

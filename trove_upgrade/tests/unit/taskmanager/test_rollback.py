@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What fails with its data untouched goes back to the former image, if the operator chose so, or asks for it."""
+"""What fails with its data untouched goes back to the former image, if the operator chose so, or
+asks for it.
+"""
 
 import dataclasses
 
@@ -17,7 +19,9 @@ BACK_BOOT = 'boot-back'
 
 
 class Cloud(fakes.FakeNova):
-    """A Nova where each image spawns, or does not; guests of those that spawn and have an agent report."""
+    """A Nova where each image spawns, or does not; guests of those that spawn and have an agent
+    report.
+    """
 
     def __init__(self):
         super().__init__()
@@ -85,7 +89,9 @@ class RollbackCase(base.TestCase):
         return runner
 
     def go(self, upgrade_id, wire=None):
-        """To the end, with whatever takes over from a taskmanager that dies; what waits for a silent guest runs out of time."""
+        """To the end, with whatever takes over from a taskmanager that dies; what waits for a
+        silent guest runs out of time.
+        """
         for _ in range(30):
             try:
                 self.runner(wire).run(upgrade_id)
@@ -203,7 +209,9 @@ class TestRollsBack(RollbackCase):
         self.assertEqual((Step.BOOT, []), (back.step, self.guest.asked('post_upgrade')))
 
     def test_every_taskmanager_that_dies_on_the_way_back_is_followed_by_one_that_goes_on(self):
-        """After whatever it writes or asks, which is before the next one; one rebuild each way all the same."""
+        """After whatever it writes or asks, which is before the next one; one rebuild each way all
+        the same.
+        """
         counting = Tripwire()
         self.nova.broken[database.IMAGE_11_8] = 'no space left'
         self.begin(counting)

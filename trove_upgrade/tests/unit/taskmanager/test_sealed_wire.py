@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keys in a taskmanager: which reports are believed, which rebuild gets a key, and what ends a boot."""
+"""Keys in a taskmanager: which reports are believed, which rebuild gets a key, and what ends a
+boot.
+"""
 
 import dataclasses
 import logging
@@ -347,7 +349,9 @@ class TestUpgrade(KeyedCase):
         self.assertEqual([], self.stage.nova.rebuilds)
 
     def test_the_key_of_a_marker_is_made_once(self):
-        """A taskmanager that was overtaken between the key and the rebuild has made the key that its successor sends."""
+        """A taskmanager that was overtaken between the key and the rebuild has made the key that
+        its successor sends.
+        """
         self.record_facts(database.MARIADB_11_8)
         row = self.stage.row()
         made = self.stage.key_delivery.for_rebuild(row)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many guests that keep workers waiting, and one whose upgrade has nothing to do with them: in simulated time, with the real runner and rows."""
+"""Many guests that keep workers waiting, and one whose upgrade has nothing to do with them: in
+simulated time, with the real runner and rows.
+"""
 
 import dataclasses
 import itertools

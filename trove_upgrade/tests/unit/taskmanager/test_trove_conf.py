@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One configuration file for Trove and for us: `trove-upgrade-taskmanager --config-file /etc/trove/trove.conf`."""
+"""One configuration file for Trove and for us: `trove-upgrade-taskmanager --config-file
+/etc/trove/trove.conf`.
+"""
 
 import pathlib
 

@@ -17,7 +17,10 @@ from trove_upgrade.taskmanager import user_data
 from trove_upgrade.tests.unit import base
 
 UUID = '6d1b1c5e-5f0e-4a53-9e0e-0d7d6c3b2a11'
-GUEST_INFO = '[DEFAULT]\nguest_id = i1\ndatastore_manager = mariadb\ndatastore_version = 10.11.14\ntenant_id = t\n'
+GUEST_INFO = (
+    '[DEFAULT]\nguest_id = i1\ndatastore_manager = mariadb\ndatastore_version = '
+    '10.11.14\ntenant_id = t\n'
+)
 
 _PATHS = st.text(st.characters(codec='utf-8', exclude_categories=['Cs', 'Cc']), min_size=1).filter(
     lambda path: 'guest_info' not in path and path != user_data.MARKER_PATH
@@ -167,7 +170,9 @@ class TestMultipart(base.TestCase):
 
 
 def as_trove_renders(**more):
-    """What Trove 26 makes, by yaml.dump: its keys come sorted, each file in base64, no permissions."""
+    """What Trove 26 makes, by yaml.dump: its keys come sorted, each file in base64, no
+    permissions.
+    """
     info = (
         '[DEFAULT]\nguest_id=i1\ndatastore_manager=mariadb\ndatastore_version=10.11.18\ntenant_id=t1\n'
         'datastore_registry_ext=mariadb:trove.old.Manager\nreplication_strategy=trove.old.GTID\nssl_mode=None\n'
@@ -265,7 +270,8 @@ class TestTrovesOwn(base.TestCase):
             render(as_trove_renders(), volume_uuid=UUID, guest_topic_prefix='trove-upgrade-guest.')
         )
         self.assertEqual(
-            '[trove_upgrade]\nupgrade_marker = u:1\nupgrade_volume_uuid = 6d1b1c5e-5f0e-4a53-9e0e-0d7d6c3b2a11\n'
+            '[trove_upgrade]\nupgrade_marker = u:1\nupgrade_volume_uuid = '
+            '6d1b1c5e-5f0e-4a53-9e0e-0d7d6c3b2a11\n'
             'guest_topic_prefix = trove-upgrade-guest.\n',
             content_of(document, user_data.MARKER_PATH),
         )

@@ -202,7 +202,9 @@ class TestKinds(base.TestCase):
 
 
 class TestServiceUser(base.TestCase):
-    """The database's container and its data keep the numbers of the day on which the instance was created."""
+    """The database's container and its data keep the numbers of the day on which the instance was
+    created.
+    """
 
     CONFIG = '/etc/trove/conf.d/trove-guestagent.conf'
 

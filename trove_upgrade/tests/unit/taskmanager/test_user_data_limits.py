@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""User data that was edited by hand, or to do harm: refused by its code with bounds on what is read, never a traceback."""
+"""User data that was edited by hand, or to do harm: refused by its code with bounds on what is
+read, never a traceback.
+"""
 
 import base64
 import gzip
@@ -259,7 +261,9 @@ class TestDecompressed(base.TestCase):
 
 class TestCommands(base.TestCase):
     def test_a_line_of_many_arrows_is_read_once(self):
-        """The time of the search grows with the line; of each arrow with the whole rest it would be hours."""
+        """The time of the search grows with the line; of each arrow with the whole rest it would be
+        hours.
+        """
         line = '>' * 200_000 + ' guest_info'
         self.assertTrue(guest_info.is_written_by(line))
         for written in (

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The module that a WSGI server loads, in a process of its own: loading it chooses the threading model for a whole process."""
+"""The module that a WSGI server loads, in a process of its own: loading it chooses the threading
+model for a whole process.
+"""
 
 import json
 import os

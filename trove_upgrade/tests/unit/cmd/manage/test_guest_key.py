@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator does to guests' keys: files for root alone, refusals that change nothing, and no secret on the screen."""
+"""What an operator does to guests' keys: files for root alone, refusals that change nothing, and no
+secret on the screen.
+"""
 
 import json
 import os

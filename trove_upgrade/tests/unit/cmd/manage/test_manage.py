@@ -109,7 +109,8 @@ class TestSchema(ManageTestCase):
 
     def test_a_server_that_is_away_is_told_at_once_in_words_that_name_the_option(self):
         self.conf.write_text(
-            '[database]\nconnection = mysql+pymysql://u:p@127.0.0.1:1/d\nmax_retries = -1\nretry_interval = 60\n'
+            '[database]\nconnection = mysql+pymysql://u:p@127.0.0.1:1/d\nmax_retries = '
+            '-1\nretry_interval = 60\n'
         )
         for words in (('upgrade', 'list'), ('db', 'version')):
             message = self.run_tool(*words, code=1)
@@ -122,7 +123,8 @@ class TestSchema(ManageTestCase):
 
     def test_a_server_that_does_not_answer_is_an_error_without_its_password(self):
         self.conf.write_text(
-            f'[database]\nconnection = mysql+pymysql://u:very-secret@localhost/d?unix_socket={self.folder}/none\n'
+            '[database]\nconnection = '
+            f'mysql+pymysql://u:very-secret@localhost/d?unix_socket={self.folder}/none\n'
             'max_retries = 0\n'
         )
         message = self.run_tool('db', 'version', code=1)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Configurations with a fault: each ends as a row of the check that reads it, without a secret, and every other check runs."""
+"""Configurations with a fault: each ends as a row of the check that reads it, without a secret, and
+every other check runs.
+"""
 
 import json
 import pathlib

@@ -32,8 +32,12 @@ class TestEdge(base.TestCase):
 
     def test_passwords_of_the_files_are_hidden_in_a_librarys_text(self):
         text = (
-            '[DEFAULT]\ntransport_url = rabbit://u:br0ker1@h:1/v,u:br0ker2@h:2/v\n[database]\nconnection = mysql+pymysql://u:d%40tabase@h/d\n'
-            '[trove_upgrade]\nguest_transport_url = rabbit://u:gu3st@h/v\n[service_credentials]\npassword = k3ystone$one\n[keystone_authtoken]\npassword = "t0ken"\n'
+            '[DEFAULT]\ntransport_url = '
+            'rabbit://u:br0ker1@h:1/v,u:br0ker2@h:2/v\n[database]\nconnection = '
+            'mysql+pymysql://u:d%40tabase@h/d\n'
+            '[trove_upgrade]\nguest_transport_url = '
+            'rabbit://u:gu3st@h/v\n[service_credentials]\npassword = '
+            'k3ystone$one\n[keystone_authtoken]\npassword = "t0ken"\n'
         )
         said = 'br0ker1 br0ker2 gu3st d%40tabase d@tabase k3ystone$one k3ystone t0ken'
         found = self.row(Exception(f'cannot use {said}'), text)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the status check tells of guests' keys that this host cannot open, and of taskmanagers that know none."""
+"""What the status check tells of guests' keys that this host cannot open, and of taskmanagers that
+know none.
+"""
 
 from oslo_config import cfg
 

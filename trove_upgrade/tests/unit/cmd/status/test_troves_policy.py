@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trove's own rule of updates is not asked by the filter: where it would refuse a user whom ours lets upgrade, the check warns."""
+"""Trove's own rule of updates is not asked by the filter: where it would refuse a user whom ours
+lets upgrade, the check warns.
+"""
 
 import pathlib
 
@@ -19,7 +21,10 @@ _SUCCESS, _WARNING, _FAILURE = (
     upgradecheck.Code.FAILURE,
 )
 #: As the page on an installation beside Trove has it: any role of a project does everything.
-ANY_ROLE = '"trove_upgrade:project_member_or_admin": "rule:trove_upgrade:admin or project_id:%(project_id)s"'
+ANY_ROLE = (
+    '"trove_upgrade:project_member_or_admin": "rule:trove_upgrade:admin or '
+    'project_id:%(project_id)s"'
+)
 
 
 class TestTrovesPolicy(base.TestCase):
@@ -55,7 +60,9 @@ class TestTrovesPolicy(base.TestCase):
 
     def test_a_rule_of_troves_that_is_overridden_more_strictly(self):
         for rule in (
-            'rule:admin', 'role:admin', '!', 'role:dba', 'rule:admin or (role:dba and project_id:%(tenant)s)', 'not role:member',
+            'rule:admin', 'role:admin', '!', 'role:dba', ('rule:admin or (role:dba and '
+                                                         'project_id:%(tenant)s)'), ('not '
+                                                                                   'role:member'),
             'rule:admin_or_owner and role:upgrader', 'user_id:%(owner)s', "'x':%(tenant)s",
         ):  # fmt: skip
             said = self.assert_found(

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small model, every kind of change of it, and what each becomes; run on SQLite and, by the functional tests, on real servers."""
+"""A small model, every kind of change of it, and what each becomes; run on SQLite and, by the
+functional tests, on real servers.
+"""
 
 import ast
 import copy
@@ -308,7 +310,9 @@ CASES = {
 
 
 class Workshop(fixtures.Fixture):
-    """A chain in a temporary folder whose first release, alpha, has made the small model in an empty database."""
+    """A chain in a temporary folder whose first release, alpha, has made the small model in an
+    empty database.
+    """
 
     def __init__(self, engine):
         super().__init__()
@@ -366,7 +370,9 @@ class Workshop(fixtures.Fixture):
             return result.all() if result.returns_rows else None
 
     def calls(self, branch, release='beta'):
-        """The functions of `ops` that the last revision of a branch calls, in order, and its comments."""
+        """The functions of `ops` that the last revision of a branch calls, in order, and its
+        comments.
+        """
         path = max((self.folder / 'versions' / release / branch).glob('*.py'))
         text = path.read_text()
         found = [
@@ -395,7 +401,8 @@ class OldService:
             f"INSERT INTO parts (id, name, size, note) VALUES ('{one}', 'same', 4, '{one}')"
         )
         self._workshop.execute(
-            f"INSERT INTO parts (id, name, size, note, kind_id, made_at) VALUES ('{other}', 'same', NULL, NULL, 1, NULL)"
+            f"INSERT INTO parts (id, name, size, note, kind_id, made_at) VALUES ('{other}', "
+            "'same', NULL, NULL, 1, NULL)"
         )
         self._workshop.execute(
             f"UPDATE parts SET name = 'other', size = 5, colour = 'green' WHERE id = '{one}'"
@@ -407,7 +414,9 @@ class OldService:
 
 
 class ModelChanges:
-    """The test of one case, or of several that do not meet each other; a test class has `engine()`."""
+    """The test of one case, or of several that do not meet each other; a test class has
+    `engine()`.
+    """
 
     def try_cases(self, *names):
         cases = [CASES[name] for name in names]
@@ -442,7 +451,9 @@ class ModelChanges:
         return workshop
 
     def assert_our_models_are_made(self, engine):
-        """The product's own revisions, in an empty database: `db revision --autogenerate` finds nothing."""
+        """The product's own revisions, in an empty database: `db revision --autogenerate` finds
+        nothing.
+        """
         self.addCleanup(engine.dispose)
         with engine.connect() as connection:
             for branch in BRANCHES:

@@ -123,7 +123,9 @@ class TestRetry(base.TestCase):
         self.done = []
 
     def run_retry(self, *outcomes, **backoff):
-        """Each try meets the next of `outcomes`: an error is raised; the last one is met for ever."""
+        """Each try meets the next of `outcomes`: an error is raised; the last one is met for
+        ever.
+        """
         left = list(outcomes)
 
         def attempt():

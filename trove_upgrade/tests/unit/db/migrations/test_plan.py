@@ -91,7 +91,8 @@ class TestPlan(base.TestCase):
         Runner(self.engine).expand()
         with self.engine.begin() as connection:
             connection.exec_driver_sql(
-                "INSERT INTO upgrade_data_migrations VALUES ('borealis_steps', '', 10, 10, 50.0, '2026-01-01', '2026-01-01', NULL)"
+                "INSERT INTO upgrade_data_migrations VALUES ('borealis_steps', '', 10, 10, 50.0, "
+                "'2026-01-01', '2026-01-01', NULL)"
             )
             for number in range(100):
                 columns = {
@@ -106,7 +107,8 @@ class TestPlan(base.TestCase):
                     for name in given
                 ]
                 connection.exec_driver_sql(
-                    f'INSERT INTO instance_upgrades ({", ".join(given)}) VALUES ({", ".join(values)})'
+                    f'INSERT INTO instance_upgrades ({", ".join(given)}) VALUES '
+                    f'({", ".join(values)})'
                 )
         step = next(one for one in plan.make(self.engine).steps if isinstance(one, plan.DataStep))
         self.assertEqual(

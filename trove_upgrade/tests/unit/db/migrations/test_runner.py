@@ -159,7 +159,8 @@ class TestSync(RunnerTestCase):
     def test_a_revision_of_a_later_release_is_refused_in_words_and_nothing_is_run(self):
         self.runner.sync()
         self.execute(
-            "UPDATE alembic_version_trove_upgrade SET version_num = 'zulu_expand01' WHERE version_num LIKE '%expand%'"
+            "UPDATE alembic_version_trove_upgrade SET version_num = 'zulu_expand01' WHERE "
+            "version_num LIKE '%expand%'"
         )
         for call in (
             self.runner.version,
@@ -209,7 +210,8 @@ class TestOrder(RunnerTestCase):
     def test_an_older_service_keeps_contract_away_unless_a_reason_is_given_which_is_recorded(self):
         self.runner.expand()
         self.execute(
-            "INSERT INTO upgrade_services VALUES ('ctl1', 'trove-upgrade-api', 'r', '1.0', '2026-01-01 00:00:00', '2026-01-01 00:00:00')"
+            "INSERT INTO upgrade_services VALUES ('ctl1', 'trove-upgrade-api', 'r', '1.0', "
+            "'2026-01-01 00:00:00', '2026-01-01 00:00:00')"
         )
         error = self.assertRaises(errors.OlderServices, self.runner.contract)
         self.assertEqual(ExitCode.OLD_SERVICE, error.exit_code)
@@ -233,7 +235,8 @@ class TestOrder(RunnerTestCase):
             self.add_upgrade(connection)
         self.runner.expand()
         self.execute(
-            "INSERT INTO upgrade_services VALUES ('ctl1', 'trove-upgrade-api', 'r', '1.0', '2026-01-01 00:00:00', '2026-01-01 00:00:00')"
+            "INSERT INTO upgrade_services VALUES ('ctl1', 'trove-upgrade-api', 'r', '1.0', "
+            "'2026-01-01 00:00:00', '2026-01-01 00:00:00')"
         )
         self.assertEqual((ExitCode.MIGRATE_NEXT, Phase.MIGRATE), self.refusal(self.runner.contract))
         self.runner.migrate()
@@ -250,7 +253,8 @@ class TestOrder(RunnerTestCase):
         with self.database.write() as connection:
             self.add_upgrade(connection)
         self.execute(
-            "INSERT INTO upgrade_services VALUES ('ctl1', 'trove-upgrade-api', 'r', '1.0', '2026-01-01 00:00:00', '2026-01-01 00:00:00')"
+            "INSERT INTO upgrade_services VALUES ('ctl1', 'trove-upgrade-api', 'r', '1.0', "
+            "'2026-01-01 00:00:00', '2026-01-01 00:00:00')"
         )
         self.assertRaises(errors.OlderServices, self.runner.sync)
         self.assertIs(Phase.CONTRACT, self.runner.position().next)
@@ -356,7 +360,9 @@ class TestAdoption(RunnerTestCase):
 
 
 class TestCompositeVersion(RunnerTestCase):
-    """Glance's table: three expands, three data migrations, three contracts; what `db version` says at each point."""
+    """Glance's table: three expands, three data migrations, three contracts; what `db version` says
+    at each point.
+    """
 
     def setUp(self):
         super().setUp()

@@ -41,7 +41,9 @@ STREAM = b'HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\
 
 
 class Engine(fixtures.Fixture):
-    """A socket that gives one canned answer to each request, by its method and path; None: it says nothing and hangs."""
+    """A socket that gives one canned answer to each request, by its method and path; None: it says
+    nothing and hangs.
+    """
 
     def __init__(self, answers):
         super().__init__()

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A server that answers by rule, services without processes, programs that only say what they were asked."""
+"""A server that answers by rule, services without processes, programs that only say what they were
+asked.
+"""
 
 import re
 
@@ -7,7 +9,9 @@ from trove_upgrade.guestagent.datastores.mysql_family import connection, program
 
 
 class Session:
-    """`connection.Session`: the first rule whose pattern is found in the statement answers; an exception is raised."""
+    """`connection.Session`: the first rule whose pattern is found in the statement answers; an
+    exception is raised.
+    """
 
     def __init__(self, *rules):
         self.rules = [(re.compile(pattern, re.IGNORECASE), answer) for pattern, answer in rules]

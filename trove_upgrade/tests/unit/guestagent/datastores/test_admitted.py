@@ -203,7 +203,8 @@ class TestWhatTheCheckPromises(RootDiskTest):
         self.write('etc/mysql/conf.d/1.cnf', f'[MySQLd]\ninit_file={self.root}/srv/one.sql\n')
         self.write(
             'etc/mysql/conf.d/.2.cnf',
-            f'[MARIADB]\nloose-init-file={self.root}/srv/two.sql\n! include {self.root}/opt/tuning.cnf\n',
+            f'[MARIADB]\nloose-init-file={self.root}/srv/two.sql\n! include '
+            f'{self.root}/opt/tuning.cnf\n',
         )
         self.assertLessEqual(
             {'srv/one.sql', 'srv/two.sql', 'etc/mysql/conf.d/.2.cnf', 'opt/tuning.cnf'},
@@ -287,7 +288,9 @@ class TestCode(RootDiskTest):
         self.write('etc/mysql/conf.d/99-own.cnf', text.replace('@', str(self.root)))
 
     def assert_not_let_in(self, text, *words):
-        """Neither by the first check, nor by the new root disk when an intruder has left the first out."""
+        """Neither by the first check, nor by the new root disk when an intruder has left the first
+        out.
+        """
         self.options(text)
         self.assert_refused(*words)
         self.new_root()
@@ -536,7 +539,8 @@ class TestCode(RootDiskTest):
         self.options(
             '[client]\nport=3306\nsocket=/run/mysqld/mysqld.sock\nuser=anna\nssl-ca=/etc/ssl/certs/ca-certificates.crt\n'
             '[mysqld_safe]\npid-file=/run/mysqld/x.pid\nlog-error=/var/run/mysqld/error.log\nnice=0\nmalloc-lib=tcmalloc\nuser=mysql\n'
-            '[mysql]\npager=less -SFX\nprompt=\\u@\\h \\d>\n[mysqld]\nuser=mysql\nbasedir=/usr\nplugin-dir=/usr/lib/mysql/plugin\n'
+            '[mysql]\npager=less -SFX\nprompt=\\u@\\h '
+            '\\d>\n[mysqld]\nuser=mysql\nbasedir=/usr\nplugin-dir=/usr/lib/mysql/plugin\n'
             '[mysqldump]\nquick\ncharacter-sets-dir=/usr/share/mysql/charsets\n'
             '[client-server]\nsocket=/run/mysqld/mysqld.sock\nport=3306\nssl-ca=/etc/mysql/ca.pem\n'
         )
@@ -544,18 +548,26 @@ class TestCode(RootDiskTest):
 
     def test_option_files_of_debian_and_of_trove_pass(self):
         self.options(
-            '[client]\nport = 3306\nsocket = /var/run/mysqld/mysqld.sock\nhost = localhost\npassword = x\n'
-            '[mysqld_safe]\npid-file = /var/run/mysqld/mysqld.pid\nsocket = /var/run/mysqld/mysqld.sock\nnice = 0\nskip_log_error\nsyslog\n'
-            '[mysqld]\nport = 3306\nbasedir = /usr\ndatadir = /var/lib/mysql/data\ntmpdir = /var/tmp\npid_file = /var/run/mysqld/mysqld.pid\n'
-            'socket = /var/run/mysqld/mysqld.sock\nlog_error = /var/log/mysql/error.log\nmyisam-recover-options = BACKUP,FORCE\n'
-            '[mysqldump]\nquick = 1\nquote-names\nmax_allowed_packet\t= 16M\nsingle-transaction\nroutines\nskip-comments\n'
+            '[client]\nport = 3306\nsocket = /var/run/mysqld/mysqld.sock\nhost = '
+            'localhost\npassword = x\n'
+            '[mysqld_safe]\npid-file = /var/run/mysqld/mysqld.pid\nsocket = '
+            '/var/run/mysqld/mysqld.sock\nnice = 0\nskip_log_error\nsyslog\n'
+            '[mysqld]\nport = 3306\nbasedir = /usr\ndatadir = /var/lib/mysql/data\ntmpdir = '
+            '/var/tmp\npid_file = /var/run/mysqld/mysqld.pid\n'
+            'socket = /var/run/mysqld/mysqld.sock\nlog_error = '
+            '/var/log/mysql/error.log\nmyisam-recover-options = BACKUP,FORCE\n'
+            '[mysqldump]\nquick = 1\nquote-names\nmax_allowed_packet\t= '
+            '16M\nsingle-transaction\nroutines\nskip-comments\n'
             '[isamchk]\nkey_buffer = 16M\n[embedded]\n[mariadb-client]\n[mariadb-10.11]\n'
             '[mysql_upgrade]\nhost = localhost\nuser = root\nbasedir = /usr\n'
-            '[mysql]\nno-auto-rehash\ndefault-character-set = utf8mb4\nskip-column-names\nprompt = "\\\\u> "\ninit-command = "SET NAMES utf8mb4"\n'
-            '[client-mariadb]\nssl-verify-server-cert\nloose-local-infile = 0\nskip-ssl\nskip-local-infile\n'
+            '[mysql]\nno-auto-rehash\ndefault-character-set = utf8mb4\nskip-column-names\nprompt '
+            '= "\\\\u> "\ninit-command = "SET NAMES utf8mb4"\n'
+            '[client-mariadb]\nssl-verify-server-cert\nloose-local-infile = '
+            '0\nskip-ssl\nskip-local-infile\n'
             '[mysql]\nlocal-infile = 1\nhost = localhost\n[mysqlimport]\nlocal-infile\n'
             '[mysqld1]\nport = 3307\n[mysqlhotcopy]\ninteractive-timeout\n'
-            '[mariadb-client]\nuser = anna\n[server]\nlog_error = /dev/stderr\n[mysqld]\npid-file = /run/my-sql/x.pid\n'
+            '[mariadb-client]\nuser = anna\n[server]\nlog_error = /dev/stderr\n[mysqld]\npid-file '
+            '= /run/my-sql/x.pid\n'
         )
         self.assert_ok()
 
@@ -710,7 +722,9 @@ class TestCertificatesOfTheSystem(RootDiskTest):
 
 
 class TestHandMade(RootDiskTest):
-    """An intruder has written the list, the contents and the configuration that names each of them."""
+    """An intruder has written the list, the contents and the configuration that names each of
+    them.
+    """
 
     HOSTILE = (
         'etc/cron.d/evil',

@@ -51,7 +51,9 @@ def fingerprint(version, objects, users=(), grants=None):
 
 
 def objects(**changes):
-    """Objects as they are read of a server that has one object of each kind; `changes` has other rows, by kind."""
+    """Objects as they are read of a server that has one object of each kind; `changes` has other
+    rows, by kind.
+    """
     rows = {**ROWS, **{kind.replace('_', ' '): row for kind, row in changes.items()}}
     return definitions.read(
         fakes.Session(

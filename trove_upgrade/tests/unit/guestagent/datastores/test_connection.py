@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's client against servers that are the tenant's own programs: what they ask for is not given."""
+"""The agent's client against servers that are the tenant's own programs: what they ask for is not
+given.
+"""
 
 from trove_upgrade.guestagent.datastores.mysql_family import connection
 from trove_upgrade.tests.unit import base, rogue

@@ -46,7 +46,8 @@ class TestDialects(DriverTestCase):
     def unknown(self, driver_class, version):
         (self.root / 'etc/mysql').mkdir(parents=True, exist_ok=True)
         (self.root / 'etc/mysql/my.cnf').write_text(
-            '[mariadb]\naria_pagecache_buffer_size = 1M\n[mysqld-9.7]\nmysqlx_port = 1\n[mysqld]\nport = 1\n'
+            '[mariadb]\naria_pagecache_buffer_size = 1M\n[mysqld-9.7]\nmysqlx_port = '
+            '1\n[mysqld]\nport = 1\n'
         )
         session = fakes.Session(
             ('SELECT VERSION', [(version,)]),

@@ -189,7 +189,8 @@ class TestPhotographer(base.TestCase):
             (said,) = [said for said in session.statements if opening in said]
             self.assertTrue(
                 said.endswith(
-                    f" AND NOT ({schema} = 'o''x' AND TABLE_NAME = 'far') AND NOT ({schema} = 'a' AND TABLE_NAME = 'sheet')"
+                    f" AND NOT ({schema} = 'o''x' AND TABLE_NAME = 'far') AND NOT ({schema} = 'a' "
+                    "AND TABLE_NAME = 'sheet')"
                 ),
                 said,
             )

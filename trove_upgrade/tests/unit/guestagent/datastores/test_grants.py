@@ -37,10 +37,14 @@ class TestGrants(base.TestCase):
     ):
         """Measured: MySQL 5.6.24's accounts after mariadb-upgrade of 10.11.19."""
         spelt_out = (
-            'SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER, CREATE TEMPORARY TABLES, LOCK TABLES, EXECUTE, '
-            'CREATE VIEW, SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, EVENT, TRIGGER'
+            'SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER, CREATE '
+            'TEMPORARY TABLES, LOCK TABLES, EXECUTE, CREATE VIEW, SHOW VIEW, CREATE ROUTINE, '
+            'ALTER ROUTINE, EVENT, TRIGGER'
         )
-        of_table = 'SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER, CREATE VIEW, SHOW VIEW, TRIGGER'
+        of_table = (
+            'SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER, '
+            'CREATE VIEW, SHOW VIEW, TRIGGER'
+        )
         for listed, target in ((spelt_out, '`a`.*'), (of_table, '`a`.`t`')):
             lost = [f'ALL PRIVILEGES on {target.replace("`", chr(39))}']
             before, after = (
@@ -119,7 +123,10 @@ class TestGrants(base.TestCase):
         self.assertEqual(['role on ro', 'statement on SET DEFAULT ROLE `ro` FOR `u`@`%`'], lost)
 
     def test_no_password_hash_stays_in_a_grant(self):
-        said = "GRANT USAGE ON *.* TO `u`@`%` IDENTIFIED BY PASSWORD '*94BD' REQUIRE SSL WITH MAX_USER_CONNECTIONS 3"
+        said = (
+            "GRANT USAGE ON *.* TO `u`@`%` IDENTIFIED BY PASSWORD '*94BD' REQUIRE SSL WITH "
+            'MAX_USER_CONNECTIONS 3'
+        )
         self.assertEqual(
             'GRANT USAGE ON *.* TO `u`@`%` REQUIRE SSL WITH MAX_USER_CONNECTIONS 3',
             grants.without_password(said),

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From one root disk over a stash to another, with what a configuration names outside of the volume."""
+"""From one root disk over a stash to another, with what a configuration names outside of the
+volume.
+"""
 
 import os
 import pathlib

@@ -84,7 +84,8 @@ class TestJudgingAConfiguration(base.TestCase):
         found = scratch.judge(
             programs.Finished(
                 7,
-                "2026-01-01 [ERROR] mariadbd: unknown variable 'x=1'\n2026-01-01 [ERROR] Aborting\n",
+                "2026-01-01 [ERROR] mariadbd: unknown variable 'x=1'\n2026-01-01 [ERROR] "
+                'Aborting\n',
             )
         )
         self.assertEqual(('refused', 'CONFIGURATION_REFUSED'), (found.outcome, found.code))

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A report of the checks is read by the tenant: it tells no more of root's files than his own server can see."""
+"""A report of the checks is read by the tenant: it tells no more of root's files than his own
+server can see.
+"""
 
 import os
 import re

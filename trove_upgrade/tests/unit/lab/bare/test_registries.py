@@ -32,7 +32,8 @@ class RegistriesTest(base.TestCase):
         (self.machine / 'srv/index').mkdir(parents=True)
         self.machine_has(
             'etc/pip.conf',
-            '[global]\nconstraint = /etc/pins.txt\nfind-links =\n    file:///srv/index\n    /not/there\n',
+            '[global]\nconstraint = /etc/pins.txt\nfind-links =\n    file:///srv/index\n    '
+            '/not/there\n',
         )
         self.machine_has('etc/pins.txt', 'uv==1\n')
         taken = self.taken()
@@ -71,7 +72,8 @@ class RegistriesTest(base.TestCase):
         self.machine_has('srv/files/uv-1.whl', 'wheel')
         self.machine_has(
             'srv/simple/uv/index.html',
-            '<a href="../../files/uv-1.whl#sha256=1">uv</a> <a href="https://example.org/uv-2.whl">2</a>',
+            '<a href="../../files/uv-1.whl#sha256=1">uv</a> <a '
+            'href="https://example.org/uv-2.whl">2</a>',
         )
         taken = self.taken(PIP_EXTRA_INDEX_URL='file:///srv/simple')
         self.assertEqual(

@@ -6,7 +6,9 @@ from trove_upgrade.lab.hypervisor.commands import Outcome
 
 
 class Commands:
-    """Remembers what was run, and answers with what the test has laid down for the beginning of a command line."""
+    """Remembers what was run, and answers with what the test has laid down for the beginning of a
+    command line.
+    """
 
     def __init__(self):
         self.ran = []

@@ -81,7 +81,8 @@ class NetworkFabricTest(base.TestCase):
         [line] = [line for line in self.commands.ran_beginning('nsenter') if 'metadata.py' in line]
         self.assertIn(f'--net=/run/netns/{self.fabric.network_namespace("net-1")}', line)
         self.assertIn(
-            f'ip -n {self.fabric.network_namespace("net-1")} addr replace 169.254.169.254/32 dev br0',
+            f'ip -n {self.fabric.network_namespace("net-1")} addr replace 169.254.169.254/32 dev '
+            'br0',
             self.commands.ran,
         )
         self.assertIn(

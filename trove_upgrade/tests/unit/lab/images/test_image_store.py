@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which directories of an engine are its images, by what `docker info` shows, and how a guest gets them from its image."""
+"""Which directories of an engine are its images, by what `docker info` shows, and how a guest gets
+them from its image.
+"""
 
 import pathlib
 import subprocess
@@ -96,7 +98,9 @@ class StoreTest(base.TestCase):
 
 
 class CopyTest(base.TestCase):
-    """The shell that puts a store into a guest: everything but the layers, which are mounted, and only at the first boot."""
+    """The shell that puts a store into a guest: everything but the layers, which are mounted, and
+    only at the first boot.
+    """
 
     LAYERS = (
         'overlay2/0a1b/diff',

@@ -91,7 +91,9 @@ class RecordFactsTest(base.TestCase):
 
 
 class AgentFactsTest(base.TestCase):
-    """The interpreter of the tests stands in for the one of the agent's environment: both have the package."""
+    """The interpreter of the tests stands in for the one of the agent's environment: both have the
+    package.
+    """
 
     def test_the_version_of_the_calls_is_what_the_agents_own_code_has(self):
         facts = load_script('record-facts').agent_facts('1.0+bookworm', sys.executable)
@@ -121,7 +123,8 @@ class AptTest(base.TestCase):
     def test_the_mirror_is_the_host_s_own_and_not_the_one_for_updates(self):
         self.commands.answer(
             'apt-get indextargets',
-            'http://other/x Other stable main\nhttp://mirror/debian-security Debian bookworm-security main\n'
+            'http://other/x Other stable main\nhttp://mirror/debian-security Debian '
+            'bookworm-security main\n'
             'http://mirror/debian Debian bookworm main\n',
         )
 
@@ -137,7 +140,8 @@ class AptTest(base.TestCase):
     def test_settings_that_reach_the_mirror_are_taken_over_and_no_others(self):
         self.commands.answer(
             'apt-config dump',
-            'APT::Architecture "amd64";\nAcquire::Check-Date "false";\nAcquire::http::Proxy "http://proxy";\n'
+            'APT::Architecture "amd64";\nAcquire::Check-Date "false";\nAcquire::http::Proxy '
+            '"http://proxy";\n'
             'Acquire::Languages "none";\n',
         )
 

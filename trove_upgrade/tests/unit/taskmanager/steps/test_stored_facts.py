@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A row that a release wrote which did not look at what guests return: its facts meet the steps that use them."""
+"""A row that a release wrote which did not look at what guests return: its facts meet the steps
+that use them.
+"""
 
 from trove_upgrade.domain import exceptions, states
 from trove_upgrade.domain.upgrade import ASKED, ASKED_FOR, ROLLING_BACK

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The target as a guest is told of it: a container guest makes the image's tag of it, with every call that may start one."""
+"""The target as a guest is told of it: a container guest makes the image's tag of it, with every
+call that may start one.
+"""
 
 import sqlalchemy as sa
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Beside Trove an upgrade completes once Trove's own agent says healthy, too; it never fails for want of that."""
+"""Beside Trove an upgrade completes once Trove's own agent says healthy, too; it never fails for
+want of that.
+"""
 
 import dataclasses
 import datetime

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nothing to take away: aurora is the first release, and each release has a revision in each branch.
+"""Nothing to take away: aurora is the first release, and each release has a revision in each
+branch.
 
 Contract.
 """

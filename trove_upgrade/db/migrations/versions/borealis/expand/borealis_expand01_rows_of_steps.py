@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The history of an upgrade's steps in rows of their own; what data migrations and schema runs leave behind.
+"""The history of an upgrade's steps in rows of their own; what data migrations and schema runs
+leave behind.
 
-Expand.  `instance_upgrades.steps` stays the truth until the contract; `steps_at` says which of its states has been copied.
+Expand.  `instance_upgrades.steps` stays the truth until the contract; `steps_at` says which of its
+states has been copied.
 """
 
 import sqlalchemy as sa
@@ -16,7 +18,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """New tables, and a column that may be empty: a writer of the release before does not see them."""
+    """New tables, and a column that may be empty: a writer of the release before does not see
+    them.
+    """
     _instance_upgrade_steps()
     _upgrade_data_migrations()
     _upgrade_schema_runs()

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A count of late waits of workers for an upgrade: `instance_upgrades.stalls`.
 
-Expand.  A claim may move to another taskmanager at any time, and what it learnt of a silent guest moves with the row.  A service of
-the release before leaves the column out and as it is: its rows count as prompt ones until this release has worked on them.
+Expand.  A claim may move to another taskmanager at any time, and what it learnt of a silent guest
+moves with the row.  A service of the release before leaves the column out and as it is: its rows
+count as prompt ones until this release has worked on them.
 """
 
 import sqlalchemy as sa

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keys of guests, the counts of what was sent to each and dropped, and the key that the last heartbeat came under.
+"""Keys of guests, the counts of what was sent to each and dropped, and the key that the last
+heartbeat came under.
 
-Expand.  Services of this release read no key, and speak to every guest unsealed, until the tables are there.  A service of the
-release before reads and writes none of it.
+Expand.  Services of this release read no key, and speak to every guest unsealed, until the tables
+are there.  A service of the release before reads and writes none of it.
 """
 
 import sqlalchemy as sa

@@ -46,11 +46,15 @@ class TestLint(base.TestCase):
         code, text = self.report()
         self.assertEqual(ExitCode.LINT_REFUSED, code)
         self.assertIn(
-            'borealis_expand01: NOT_NULL_COLUMN: column things.size is added NOT NULL and has no server default\n',
+            'borealis_expand01: NOT_NULL_COLUMN: column things.size is added NOT NULL and has no '
+            'server default\n',
             text,
         )
         for line in (
-            '  statement: ALTER TABLE things ADD COLUMN size INTEGER NOT NULL (mysql, mariadb, postgresql, sqlite)',
+            (
+                '  statement: ALTER TABLE things ADD COLUMN size INTEGER NOT NULL (mysql, mariadb, '
+                'postgresql, sqlite)'
+            ),
             '  why:       Services of the release before',
             '  instead:   Add it nullable',
             '  page:      reference/lint.html#lint-not-null-column',

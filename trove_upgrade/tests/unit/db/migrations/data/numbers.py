@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A data migration of a table of its own, for tests: `number` is copied to `copied`, and each row counts how often that was done."""
+"""A data migration of a table of its own, for tests: `number` is copied to `copied`, and each row
+counts how often that was done.
+"""
 
 import sqlalchemy as sa
 

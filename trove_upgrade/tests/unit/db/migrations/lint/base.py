@@ -45,7 +45,9 @@ class LintTestCase(base.TestCase):
         return found[0]
 
     def hidden(self, code, body):
-        """The same of a revision that does online what it does not print, which is a finding by itself."""
+        """The same of a revision that does online what it does not print, which is a finding by
+        itself.
+        """
         return self.refused(code, body, attributes="safety_assured = {'ONLINE_ONLY': 'a test'}")
 
     def accepted(self, body, **options):

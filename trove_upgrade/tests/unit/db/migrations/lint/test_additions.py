@@ -18,7 +18,8 @@ class TestNotNullColumn(base.LintTestCase):
     def test_a_default_of_the_program_is_none(self):
         self.refused(
             'NOT_NULL_COLUMN',
-            "ops.ensure_column('things', sa.Column('colour', sa.String(8), nullable=False, default='red'))",
+            "ops.ensure_column('things', sa.Column('colour', sa.String(8), nullable=False, "
+            "default='red'))",
         )
 
     def test_it_is_seen_in_raw_sql_and_in_a_batch(self):
@@ -43,7 +44,10 @@ class TestNotNullColumn(base.LintTestCase):
             ops.ensure_column('parts', sa.Column('colour', sa.String(8), nullable=False, server_default=''))""")
 
     def test_a_table_of_an_earlier_revision_of_the_same_expand_is_new_too(self):
-        parts = "ops.ensure_table('parts', sa.Column('id', sa.Integer(), primary_key=True), sa.Column('name', sa.Integer()))"
+        parts = (
+            "ops.ensure_table('parts', sa.Column('id', sa.Integer(), primary_key=True), "
+            "sa.Column('name', sa.Integer()))"
+        )
         unique = "ops.ensure_index('uq_parts_name', 'parts', ['name'], unique=True)"
         self.accepted(unique, revision='borealis_expand02', between=[('borealis_expand01', parts)])
         self.assertIn(
@@ -62,7 +66,8 @@ class TestUniqueOverRows(base.LintTestCase):
         self.assertIn(
             'UNIQUE_OVER_ROWS',
             self.codes(
-                "ops.ensure_constraint('things', sa.UniqueConstraint('name', name='uq_things_name'))"
+                "ops.ensure_constraint('things', sa.UniqueConstraint('name', "
+                "name='uq_things_name'))"
             ),
         )
         for statement in (
@@ -87,21 +92,24 @@ class TestConstraintOverRows(base.LintTestCase):
     def test_a_check_and_a_foreign_key_over_rows_are_refused_in_expand(self):
         self.refused(
             'CONSTRAINT_OVER_ROWS',
-            "ops.ensure_constraint('things', sa.CheckConstraint('size > 0', name='ck_things_size'))",
+            "ops.ensure_constraint('things', sa.CheckConstraint('size > 0', "
+            "name='ck_things_size'))",
         )
         self.assertIn(
             'CONSTRAINT_OVER_ROWS',
             self.codes(
                 base.only_on(
                     'mysql',
-                    'ALTER TABLE things ADD CONSTRAINT fk FOREIGN KEY (size) REFERENCES things (id)',
+                    'ALTER TABLE things ADD CONSTRAINT fk FOREIGN KEY (size) REFERENCES things '
+                    '(id)',
                 )
             ),
         )
 
     def test_in_contract_they_are_fine(self):
         self.accepted(
-            "ops.ensure_constraint('things', sa.CheckConstraint('size > 0', name='ck_things_size'))",
+            "ops.ensure_constraint('things', sa.CheckConstraint('size > 0', "
+            "name='ck_things_size'))",
             revision='borealis_contract01',
         )
 

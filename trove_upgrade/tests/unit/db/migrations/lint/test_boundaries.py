@@ -11,7 +11,8 @@ class TestBoundaries(base.LintTestCase):
     def test_a_table_that_no_revision_of_ours_has_made_is_not_touched(self):
         finding = self.hidden(
             'TABLE_NOT_OURS',
-            "ops.ensure_column('instances', sa.Column('colour', sa.Integer())) if op.get_context().as_sql else None",
+            "ops.ensure_column('instances', sa.Column('colour', sa.Integer())) if "
+            'op.get_context().as_sql else None',
         )
         self.assertIn("another project's", finding.found)
         for statement in (
@@ -47,12 +48,14 @@ class TestBoundaries(base.LintTestCase):
             self.codes(
                 base.only_on(
                     'mysql',
-                    'CREATE TABLE IF NOT EXISTS parts (id INT, FOREIGN KEY (id) REFERENCES trove.instances (id))',
+                    'CREATE TABLE IF NOT EXISTS parts (id INT, FOREIGN KEY (id) REFERENCES '
+                    'trove.instances (id))',
                 )
             ),
         )
         self.accepted(
-            "ops.ensure_table('parts', sa.Column('id', sa.Integer(), sa.ForeignKey('things.id'), primary_key=True))"
+            "ops.ensure_table('parts', sa.Column('id', sa.Integer(), sa.ForeignKey('things.id'), "
+            'primary_key=True))'
         )
 
 

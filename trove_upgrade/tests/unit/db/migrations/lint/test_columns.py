@@ -104,7 +104,8 @@ class TestDefaults(base.LintTestCase):
 
     def test_another_default_is_fine(self):
         self.accepted(
-            "ops.ensure_default('things', sa.Column('state', sa.String(16), nullable=False, server_default='made'))"
+            "ops.ensure_default('things', sa.Column('state', sa.String(16), nullable=False, "
+            "server_default='made'))"
         )
 
     def test_mysql_takes_away_what_a_modify_does_not_say(self):

@@ -23,8 +23,9 @@ class TestSql(base.TestCase):
                 (Kind.RENAME_OTHER, 't', 'h'),
             ],
             self.kinds(
-                'ALTER TABLE `t` ADD COLUMN a NUMERIC(8, 2) DEFAULT 0, DROP b, DROP KEY c, DROP FOREIGN KEY d, DROP PRIMARY KEY, '
-                'ADD INDEX e (x, y), RENAME COLUMN f TO g, RENAME INDEX h TO i'
+                'ALTER TABLE `t` ADD COLUMN a NUMERIC(8, 2) DEFAULT 0, DROP b, DROP KEY c, DROP '
+                'FOREIGN KEY d, DROP PRIMARY KEY, ADD INDEX e (x, y), RENAME COLUMN f TO g, '
+                'RENAME INDEX h TO i'
             ),
         )
 
@@ -103,7 +104,8 @@ class TestSql(base.TestCase):
                 )
             ],
             changes_of(
-                'CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS i ON ONLY public.t USING btree (a DESC, b)'
+                'CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS i ON ONLY public.t USING btree (a '
+                'DESC, b)'
             ),
         )
         self.assertEqual(
@@ -114,7 +116,8 @@ class TestSql(base.TestCase):
 
     def test_tables_are_read_with_where_their_keys_lead(self):
         (change,) = changes_of(
-            'CREATE TABLE t (a INT REFERENCES one (id), b INT, CONSTRAINT f FOREIGN KEY (b) REFERENCES x.two (id)) ENGINE=InnoDB'
+            'CREATE TABLE t (a INT REFERENCES one (id), b INT, CONSTRAINT f FOREIGN KEY (b) '
+            'REFERENCES x.two (id)) ENGINE=InnoDB'
         )
         self.assertEqual(
             (Kind.CREATE_TABLE, 't', ('one', 'two')), (change.kind, change.table, change.references)
@@ -186,7 +189,8 @@ class TestSql(base.TestCase):
 
     def test_a_statement_about_one_table_may_give_it_another_name_and_look_into_others(self):
         for statement, kind in {
-            'UPDATE LOW_PRIORITY IGNORE trove.t AS x SET a = (SELECT b FROM c), d = 1 WHERE a IN (SELECT b FROM c, d)': Kind.UPDATE,
+            'UPDATE LOW_PRIORITY IGNORE trove.t AS x SET a = (SELECT b FROM c), d = 1 WHERE a IN '
+            '(SELECT b FROM c, d)': Kind.UPDATE,
             'UPDATE ONLY t x SET a = 1': Kind.UPDATE,
             'UPDATE t * SET a = 1': Kind.UPDATE,
             'DELETE FROM t AS x WHERE a IN (SELECT b FROM c JOIN d USING (e))': Kind.DELETE,

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An engine without containers: what it was asked is kept in order, and its servers answer as long as they run."""
+"""An engine without containers: what it was asked is kept in order, and its servers answer as long
+as they run.
+"""
 
 import dataclasses
 import itertools
@@ -34,7 +36,9 @@ IMAGES = {OLD: image('old', [OLD_EXACT]), NEW: image('new', [NEW_EXACT])}
 
 
 class FakeEngine:
-    """`Engine`.  `registry`: what can be pulled; `broken`: ids of images whose server ends at once."""
+    """`Engine`.  `registry`: what can be pulled; `broken`: ids of images whose server ends at
+    once.
+    """
 
     def __init__(self, here=(OLD,), registry=(OLD, NEW)):
         self.images = {reference: IMAGES[reference] for reference in here}
@@ -235,7 +239,9 @@ class Socket:
 
 
 class Guest:
-    """A guest's directories, its engine with Trove's container, and drivers of successive agents."""
+    """A guest's directories, its engine with Trove's container, and drivers of successive
+    agents.
+    """
 
     def __init__(self, root: pathlib.Path):
         self.root = root
@@ -289,7 +295,9 @@ class Guest:
         self.engine.asked.clear()
 
     def new_root(self, here=()):
-        """Nova's rebuild: the record comes back by the stash, the engine has nothing but what is preloaded."""
+        """Nova's rebuild: the record comes back by the stash, the engine has nothing but what is
+        preloaded.
+        """
         asked = self.engine.asked
         self.engine = FakeEngine(here=here)
         self.engine.asked = asked

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The image of Trove's backups after an upgrade: the names that Trove tries, and what the checks make of the registry's answer."""
+"""The image of Trove's backups after an upgrade: the names that Trove tries, and what the checks
+make of the registry's answer.
+"""
 
 import pathlib
 

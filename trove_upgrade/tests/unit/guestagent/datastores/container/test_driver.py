@@ -122,7 +122,8 @@ class TestBefore(ContainerTestCase):
         self.guest.session_rules.append(('mysql.func', [('sys_exec', 'lib_mysqludf_sys.so')]))
         self.engine.target = programs.Finished(
             0,
-            'trove-upgrade-version mariadbd  Ver 11.8.6-MariaDB\ntrove-upgrade-lacks lib_mysqludf_sys.so\n',
+            'trove-upgrade-version mariadbd  Ver 11.8.6-MariaDB\ntrove-upgrade-lacks '
+            'lib_mysqludf_sys.so\n',
         )
         error = self.assertRaises(
             exceptions.StepRefused, self.guest.driver().prepare_target, TARGET, {}, quiet
@@ -134,12 +135,14 @@ class TestBefore(ContainerTestCase):
     def test_a_file_that_only_the_former_container_has_is_refused(self):
         my = self.guest.root / 'etc/mysql/my.cnf'
         my.write_text(
-            f'{my.read_text()}init_file = /srv/init.sql\nssl_ca = {self.guest.root}/etc/mysql/ca.pem\ntmpdir = /srv/tmp:/gone\n'
+            f'{my.read_text()}init_file = /srv/init.sql\nssl_ca = '
+            f'{self.guest.root}/etc/mysql/ca.pem\ntmpdir = /srv/tmp:/gone\n'
         )
         self.engine.finished['sh'] = programs.Finished(0, '/srv/init.sql\n/srv/tmp\n')
         self.engine.target = programs.Finished(
             0,
-            'trove-upgrade-lacks-file /srv/init.sql\ntrove-upgrade-version mariadbd  Ver 11.8.6-MariaDB\n',
+            'trove-upgrade-lacks-file /srv/init.sql\ntrove-upgrade-version mariadbd  Ver '
+            '11.8.6-MariaDB\n',
         )
         error = self.assertRaises(
             exceptions.StepRefused, self.guest.driver().prepare_target, TARGET, {}, quiet
@@ -964,7 +967,9 @@ class TestChoosing(ContainerTestCase):
         self.assertIn('--loose-persisted-globals-load=OFF', command)
 
     def test_what_runs_the_server_hides_nothing_of_which_server_it_is(self):
-        """A composition takes one of two methods of a name: the one that is taken must call the other, or have its parts as hooks."""
+        """A composition takes one of two methods of a name: the one that is taken must call the
+        other, or have its parts as hooks.
+        """
         by_hooks = {'check_configuration'}  # _trial_script
         for kinds in (MySQLContainerDriver.__bases__, MariaDBContainerDriver.__bases__):
             runtime, server = map(vars, kinds)
@@ -999,7 +1004,8 @@ class TestChoosing(ContainerTestCase):
         (self.guest.root / 'usr/sbin/dockerd').touch()
         assert_chosen('container', '/usr/sbin/dockerd is there', 'auto', context, nothing)
         assert_chosen('service', 'service mariadb is enabled', 'auto', context, installed)
-        # An image for containers that was made by the list of images with a server: units are there, masked or disabled.
+        # An image for containers that was made by the list of images with a server: units are
+        # there, masked or disabled.
         units = family.Service(enabled=(), running=None)
         assert_chosen('container', 'no database server is installed', 'auto', context, units)
         (self.guest.root / 'usr/sbin/mariadbd').touch()

@@ -124,7 +124,9 @@ class TestThoseThatTroveLists(HealthAccountTestCase):
 
 
 class TestTheFinalContainer(test_driver.ContainerTestCase):
-    """As the driver makes it, from the stop on the former root disk to the open database on the new one."""
+    """As the driver makes it, from the stop on the former root disk to the open database on the new
+    one.
+    """
 
     def opened(self, *before, health_check=TROVES, after=HOSTS):
         self.guest.trove_creates(Healthcheck=health_check)
