@@ -13,15 +13,20 @@ Source: trove/instance/models.py, get_injected_files and prepare_cloud_config (T
 
 import base64
 import dataclasses
-import json
 import posixpath
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from trove_upgrade.domain import exceptions, printable, secret_files, upgrade_info
+from trove_upgrade.domain import exceptions, upgrade_info
 from trove_upgrade.domain.cloud_init import documents, kinds, limits, messages, parts, write_files
 from trove_upgrade.domain.cloud_init.kinds import Kind
-from trove_upgrade.taskmanager import agent_options, container_repositories, guest_info
+from trove_upgrade.taskmanager import (
+    agent_options,
+    container_repositories,
+    file_entries,
+    guest_info,
+    plain_values,
+)
 from trove_upgrade.taskmanager.agent_options import GUEST_CONFIG_NAME
 
 MARKER_PATH = '/etc/trove/conf.d/trove-upgrade-marker.conf'
@@ -47,8 +52,6 @@ _UNREADABLE = (
     limits.BeyondLimits,
     guest_info.NotChanged,
 )
-#: Characters of one value in a file of ours.
-_LONGEST_VALUE = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,12 +66,10 @@ class Wanted:
     guest_config: str | None = None  #: text of trove-guestagent.conf
     guest_topic_prefix: str | None = None  #: where our agent listens
     volume_uuid: str | None = None  #: the file system that the guest must find again
-    container_repositories: Sequence[
-        str
-    ] = ()  #: by the facts of the version: what the guest takes container images from besides
-    guest_key: str | None = dataclasses.field(
-        default=None, repr=False
-    )  #: text of the file with the guest's key
+    #: by the facts of the version: what the guest takes container images from besides
+    container_repositories: Sequence[str] = ()
+    #: text of the file with the guest's key
+    guest_key: str | None = dataclasses.field(default=None, repr=False)
     lone_nic: bool = False  #: the server has one NIC: nothing may take it for the user's alone
 
     def settings(self) -> dict[str, str]:
@@ -97,7 +98,7 @@ def render(former: bytes | None, marker: str, wanted: Wanted) -> bytes:
         kept = agent_options.kept_for_server(
             documents.files(text), wanted.guest_config, wanted.datastore_manager, MARKER_PATH
         )
-        _require_options(kept)
+        plain_values.require_lines(kept, 'the number of the database user')
         repositories = container_repositories.of_guest(
             documents.files(text), wanted, marker, MARKER_PATH
         )
@@ -148,26 +149,9 @@ def _require_plain(marker: str, wanted: Wanted) -> None:
         'guest_topic_prefix': wanted.guest_topic_prefix,
         **wanted.settings(),
     }
-    for name, value in values.items():
-        if value is not None and not printable.is_plain(value, _LONGEST_VALUE):
-            raise _value_refused(name)
+    plain_values.require(values)
     if wanted.volume_uuid is not None and not upgrade_info.is_volume_uuid(wanted.volume_uuid):
-        raise _value_refused('volume_uuid')
-
-
-def _require_options(kept: str) -> None:
-    """Check the server's numbers of the former user data, which stand in lines of ours."""
-    if not all(printable.is_plain(line, _LONGEST_VALUE) for line in kept.split('\n')):
-        raise _value_refused('the number of the database user')
-
-
-def _value_refused(name: str) -> exceptions.StepRefused:
-    return exceptions.StepRefused(
-        f'The configuration of the rebuilt guest cannot be written: {name} has control characters '
-        'or line separators, is too long, or is not of its form. Look where it comes from, the '
-        'guest or the row of the datastore version, and upgrade again.',
-        'USER_DATA_VALUE_INVALID',
-    )
+        raise plain_values.refused('volume_uuid')
 
 
 class _Rendering:
@@ -215,7 +199,7 @@ class _Rendering:
     def _archive(self, text: bytes) -> bytes:
         """The marker is an entry of its own."""
         entries = parts.entries_of(text)
-        own = [_content_of(entry) for entry in entries if _is_ours(entry)]
+        own = [file_entries.content_of(entry) for entry in entries if _is_ours(entry)]
         others = parts.archive_of([entry for entry in entries if not _is_ours(entry)])
         changed = parts.changed_part(Kind.ARCHIVE, others, self._text)
         added = {
@@ -260,7 +244,7 @@ class _Rendering:
         if kind is Kind.TEMPLATE:
             return self._template(content)
         text = content.decode(errors='replace')
-        _require_no_key(kind, text)
+        file_entries.require_unnamed(KEY_PATH, kind, text)
         if kind in kinds.INCLUDES:
             self._mentions.append('the address that a part includes')
         elif kind is Kind.PATCH and guest_info.NAME in text:
@@ -304,7 +288,7 @@ class _Rendering:
                 return content
             if not documents.has_places(changed):
                 return template[0] + changed
-        _require_no_key(Kind.TEMPLATE, content.decode(errors='replace'))
+        file_entries.require_unnamed(KEY_PATH, Kind.TEMPLATE, content.decode(errors='replace'))
         if guest_info.NAME.encode() in content:
             raise guest_info.NotChanged(
                 f'a template of Jinja writes {guest_info.NAME}, and it cannot be changed there'
@@ -316,7 +300,7 @@ class _Rendering:
         the only NIC are left out.
         """
         for name in _COMMANDS:
-            _require_no_key(name, str(document.get(name)))
+            file_entries.require_unnamed(KEY_PATH, name, str(document.get(name)))
             if guest_info.is_written_by_commands(document.get(name)):
                 raise guest_info.NotChanged(
                     f'its {name} could write {guest_info.NAME}, and it cannot be changed there'
@@ -325,9 +309,9 @@ class _Rendering:
             {MARKER_PATH, KEY_PATH, ETH1_PATH} if self._wanted.lone_nic else {MARKER_PATH, KEY_PATH}
         )
         kept = [
-            _private(self._for_target(entry))
+            file_entries.private(self._for_target(entry))
             for entry in documents.entries_of(document)
-            if _path_of(entry) not in dropped
+            if file_entries.path_of(entry) not in dropped
         ]
         self._kept += kept
         return kept
@@ -336,15 +320,17 @@ class _Rendering:
         """guest_info.conf names the version that the guest runs; every file that nothing is wanted
         of stays as it is.
         """
-        wanted, path = self._wanted, _path_of(entry)
-        if _is_guest_info(entry):
+        wanted, path = self._wanted, file_entries.path_of(entry)
+        if file_entries.is_guest_info(entry):
             self._sees_guest_info = True
-            return _changed(entry, lambda text: guest_info.changed(text, wanted.settings()))
-        if wanted.guest_config is not None and _is_guest_config(entry):
+            return file_entries.changed(
+                entry, lambda text: guest_info.changed(text, wanted.settings())
+            )
+        if wanted.guest_config is not None and file_entries.is_guest_config(entry):
             return write_files.in_place_of(entry, wanted.guest_config)
         if wanted.lone_nic and path == DOCKER_PATH:
-            return _changed(entry, _with_bridge)
-        if guest_info.gives_version(_text_or_nothing(entry)):
+            return file_entries.changed(entry, file_entries.with_bridge)
+        if guest_info.gives_version(file_entries.text_or_nothing(entry)):
             raise guest_info.NotChanged(
                 f'its file {path} writes a version into {guest_info.NAME}, '
                 'and it cannot be changed there'
@@ -358,15 +344,20 @@ class _Rendering:
         which reads them all and need not be root.
         """
         owner = next(
-            (write_files.owner_of(entry) for entry in kept if _is_guest_info(entry)),
+            (write_files.owner_of(entry) for entry in kept if file_entries.is_guest_info(entry)),
             write_files.ROOT,
         )
         own = [_marker_entry(self._marker, self._wanted, self._kept_options, owner)]
         if self._wanted.guest_key is not None:
             own.append(write_files.created(KEY_PATH, self._wanted.guest_key, write_files.ROOT))
-        if self._wanted.guest_config is None or any(_is_guest_config(entry) for entry in kept):
+        if self._wanted.guest_config is None or any(
+            file_entries.is_guest_config(entry) for entry in kept
+        ):
             return own
-        beside = next((_path_of(entry) for entry in kept if _is_guest_info(entry)), MARKER_PATH)
+        beside = next(
+            (file_entries.path_of(entry) for entry in kept if file_entries.is_guest_info(entry)),
+            MARKER_PATH,
+        )
         return [
             write_files.created(
                 posixpath.join(posixpath.dirname(beside), GUEST_CONFIG_NAME),
@@ -387,66 +378,8 @@ class _Rendering:
             )
 
 
-def _require_no_key(kind: object, text: str) -> None:
-    """A former key that came to the next root disk would leave its guest mute: what names the file
-    and cannot be changed is refused.
-    """
-    if posixpath.basename(KEY_PATH) in text:
-        raise guest_info.NotChanged(
-            f'its part or list of commands of type {kind} names {KEY_PATH}, '
-            'and it cannot be changed there'
-        )
-
-
 def _is_ours(entry: Any) -> bool:
     return isinstance(entry, dict) and entry.get('filename') == _MARKER_PART
-
-
-def _content_of(entry: dict[str, Any]) -> bytes:
-    """Of an entry of an archive; empty where it holds no text."""
-    content = entry.get('content')
-    return (
-        content.encode('utf-8', 'replace')
-        if isinstance(content, str)
-        else content
-        if isinstance(content, bytes)
-        else b''
-    )
-
-
-def _is_guest_config(entry: dict[str, Any]) -> bool:
-    return posixpath.basename(_path_of(entry)) == GUEST_CONFIG_NAME
-
-
-def _is_guest_info(entry: dict[str, Any]) -> bool:
-    return guest_info.is_guest_info(_path_of(entry), _text_or_nothing(entry))
-
-
-def _path_of(entry: dict[str, Any]) -> str:
-    """As cloud-init takes it: absolute, without dots and doubled slashes."""
-    path = write_files.path_of(entry)
-    return posixpath.normpath(f'/{path}').replace('//', '/') if path else ''
-
-
-def _text_or_nothing(entry: dict[str, Any]) -> str:
-    try:
-        return write_files.text_of(entry)
-    except write_files.ContentUnreadable:
-        return ''
-
-
-def _private(entry: dict[str, Any]) -> dict[str, Any]:
-    """A tenant reads what the database server's user can read: Trove's files, and others with an
-    agent's account, are their owner's alone.
-    """
-    if (
-        secret_files.is_troves(_path_of(entry))
-        or _is_guest_config(entry)
-        or _is_guest_info(entry)
-        or secret_files.holds_account(_text_or_nothing(entry))
-    ):
-        return write_files.private(entry)
-    return entry
 
 
 def _marker_entry(marker: str, wanted: Wanted, kept_options: str, owner: str) -> dict[str, Any]:
@@ -458,32 +391,3 @@ def _marker_entry(marker: str, wanted: Wanted, kept_options: str, owner: str) ->
     }
     text = ''.join(f'{name} = {value}\n' for name, value in lines.items() if value is not None)
     return write_files.created(MARKER_PATH, f'[trove_upgrade]\n{text}{kept_options}', owner)
-
-
-def _changed(entry: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
-    """Raises guest_info.NotChanged: its content is elsewhere, or cannot be read or changed."""
-    path = entry.get('path')
-    if write_files.is_fetched(entry):
-        raise guest_info.NotChanged(f'its {path} comes from an address and cannot be changed')
-    try:
-        former = write_files.text_of(entry)
-        new = change(former)
-    except ValueError as error:
-        raise guest_info.NotChanged(f'its {path} cannot be read: {error}') from error
-    return entry if new == former else write_files.with_text(entry, new)
-
-
-def _with_bridge(text: str) -> str:
-    """Docker gets its bridge back: with `none` the database of a server with one NIC could be
-    reached by nobody.
-    """
-    settings = json.loads(text)
-    if not isinstance(settings, dict) or settings.get('bridge') != 'none':
-        return text
-    return json.dumps(
-        {
-            name: value
-            for name, value in settings.items()
-            if name not in {'bridge', 'ip-forward', 'iptables'}
-        }
-    )
