@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from oslo_config import cfg
 from oslo_db import exception as db_exception
 from oslo_upgradecheck import upgradecheck
-from sqlalchemy import Connection, inspect
 from sqlalchemy import exc as sa_exc
 
 from trove_upgrade import conf as our_conf
@@ -26,6 +25,7 @@ from trove_upgrade.cmd.status import (
     guest_keys,
     options,
     pipeline,
+    schema,
     troves_policy,
 )
 from trove_upgrade.cmd.status.results import failure as _failure
@@ -34,9 +34,9 @@ from trove_upgrade.cmd.status.results import warning as _warning
 from trove_upgrade.conf import compute as compute_conf
 from trove_upgrade.conf import database as database_conf
 from trove_upgrade.conf import fault, start
-from trove_upgrade.db import engine, errors, faults, models, services, trove_tables
-from trove_upgrade.db.migrations import gate, position
-from trove_upgrade.db.migrations.chain import MAIN, STANDALONE, Chain, release_of
+from trove_upgrade.db import engine, errors, faults, services, trove_tables
+from trove_upgrade.db.migrations import gate
+from trove_upgrade.db.migrations.chain import MAIN, STANDALONE
 from trove_upgrade.db.release import RELEASE
 from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.domain import exceptions, versions
@@ -52,8 +52,6 @@ _UNREADABLE = (
 )
 #: They write beside the table what its rows have.
 _LOUD = ('oslo_db', 'keystoneauth', 'oslo_policy', 'amqp', 'kombu', 'oslo_messaging', 'novaclient')
-#: Of a database without any revision of ours.
-_NONE = 'none'
 _SEE_DATABASE = 'See the check of the database.'
 
 
@@ -69,7 +67,7 @@ class Checks(upgradecheck.UpgradeCommands):
         configured = beside.is_beside(self.conf)
         database_conf.register_connection_opts(self.conf)
         try:
-            tables = table_names(self.conf.database.connection or '')
+            tables = schema.table_names(self.conf.database.connection or '')
         except _UNREADABLE:
             tables = set()  # the check of the database says it
         if configured and STANDALONE.version_table in tables:
@@ -147,13 +145,13 @@ class Checks(upgradecheck.UpgradeCommands):
         """The database is one that services take, and has our tables and Trove's."""
         try:
             engine.require_server_database(self.conf)
-            tables = table_names(self.conf.database.connection)
+            tables = schema.table_names(self.conf.database.connection)
         except _UNREADABLE as error:
             known = faults.explain(
                 error, None if isinstance(error, cfg.Error) else self.conf.database.connection
             )
             return _failure(known.message if known else str(error))
-        return tables_result(tables, engine.backend(self.conf))
+        return schema.tables_result(tables, engine.backend(self.conf))
 
     def check_schema(self) -> upgradecheck.Result:
         """The schema is this release's, or expanded for it, or that of the release before; what is
@@ -162,7 +160,7 @@ class Checks(upgradecheck.UpgradeCommands):
         database = self._database()
         try:
             with database.read() as connection:
-                return schema_result(connection)
+                return schema.schema_result(connection)
         except _UNREADABLE:
             return _warning(
                 'Nobody can tell of which version the database is: it cannot be read. '
@@ -331,61 +329,6 @@ class Checks(upgradecheck.UpgradeCommands):
             ("Guests' keys", check_guest_keys),
             ('Taskmanager', check_taskmanager),
         )
-    )
-
-
-def table_names(url: str) -> set[str]:
-    """What the database has.  One attempt: whoever asks wants to know now.
-
-    :raises DBError, SQLAlchemyError: it cannot be asked.
-    """
-    database = engine.Database.from_url(
-        url, max_retries=1, retry_interval=0
-    )  # 0 would look at nothing before it is used
-    try:
-        return set(inspect(database.engine).get_table_names())
-    finally:
-        database.dispose()
-
-
-def schema_result(connection: Connection, chain: Chain = MAIN) -> upgradecheck.Result:
-    """Where the database is between the releases of `chain`.
-
-    :raises SchemaFromTheFuture: it holds a revision that this release does not know.
-    """
-    now = position.read(connection, chain)
-    if now.next is None:
-        return _success(f'The database is at this release: {now.version}.')
-    if now.version == _NONE:
-        return _failure(f'The database is of no version of trove-upgrade. {errors.MAKE_TABLES}.')
-    text = (
-        f'The database is at {now.version}: {now.describe()}. Run "trove-upgrade-manage db '
-        f'{now.next}"'
-    )
-    if now.next is position.Phase.EXPAND and {
-        release_of(revision) for revision in now.pending['expand']
-    } == {chain.releases()[-1]}:
-        return _warning(
-            f'{text}: services of this release and of the one before work, without what it adds.'
-        )
-    if now.next is position.Phase.EXPAND:
-        return _failure(
-            f'{text} before any service of this release starts; those of the release before go on '
-            'working.'
-        )
-    if now.next is position.Phase.MIGRATE:
-        return _warning(f'{text}; services of both releases go on working.')
-    return _warning(f'{text} once no service of an earlier release runs.')
-
-
-def tables_result(tables: set[str], backend: str) -> upgradecheck.Result:
-    """What is not among `tables`."""
-    missing = faults.missing_tables(tables)
-    if missing is not None:
-        return _failure(missing.message)
-    return _success(
-        f'The database is {backend} and has our {len(models.METADATA.tables)} tables and the '
-        f'{len(trove_tables.METADATA.tables)} of Trove that are read.'
     )
 
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from oslo_upgradecheck import upgradecheck
 
 from trove_upgrade.cmd import status
+from trove_upgrade.cmd.status import schema
 from trove_upgrade.conf import compute as compute_conf
 from trove_upgrade.conf import database as database_conf
 from trove_upgrade.db import engine, errors, models, trove_tables
@@ -40,15 +41,15 @@ class TestChecks(base.TestCase):
         self.assertIn(text, result.details)
 
     def test_tables_that_are_missing_name_the_command_that_makes_them(self):
-        self.assertEqual(upgradecheck.Code.SUCCESS, status.tables_result(_ALL, 'a server').code)
+        self.assertEqual(upgradecheck.Code.SUCCESS, schema.tables_result(_ALL, 'a server').code)
         self.assert_failure(
-            status.tables_result(_ALL - set(models.METADATA.tables), 'a server'), errors.MAKE_TABLES
+            schema.tables_result(_ALL - set(models.METADATA.tables), 'a server'), errors.MAKE_TABLES
         )
         self.assert_failure(
-            status.tables_result(_ALL - {'instance_upgrades'}, 'a server'),
+            schema.tables_result(_ALL - {'instance_upgrades'}, 'a server'),
             'trove-upgrade-manage db expand',
         )
-        self.assert_failure(status.tables_result(_ALL - {'datastores'}, 'a server'), 'datastores')
+        self.assert_failure(schema.tables_result(_ALL - {'datastores'}, 'a server'), 'datastores')
 
     def test_a_database_that_no_service_takes(self):
         self.assert_failure(self.check('database'), 'it is not set')
@@ -63,7 +64,7 @@ class TestChecks(base.TestCase):
     def test_the_tables_of_a_database(self):
         path = self.useFixture(fixtures.TempDir()).path
         self.useFixture(database.SampleDatabase(f'sqlite:///{path}/x.db', sample=False))
-        found = status.tables_result(status.table_names(f'sqlite:///{path}/x.db'), 'sqlite')
+        found = schema.tables_result(schema.table_names(f'sqlite:///{path}/x.db'), 'sqlite')
         self.assertEqual(upgradecheck.Code.SUCCESS, found.code)
         self.assertIn('sqlite and has our', found.details)
 
