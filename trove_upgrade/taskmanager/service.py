@@ -1,116 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
 """Composes a taskmanager from its ports, starts its threads, and stops them."""
 
-import dataclasses
-import functools
 import socket
 import threading
-import time
 import uuid
 from collections.abc import Callable
 
 from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
-from trove_upgrade.clients import session
-from trove_upgrade.clients.glance import Glance
-from trove_upgrade.clients.nova import Nova
-from trove_upgrade.conf import guest_keys as guest_keys_conf
 from trove_upgrade.db import engine, faults, installation, services
-from trove_upgrade.db.migrations import gate
 from trove_upgrade.db.presence import Presence
-from trove_upgrade.db.repositories import Repositories
-from trove_upgrade.domain import logs, ports, states, versions
-from trove_upgrade.domain.drops import Drops
+from trove_upgrade.domain import logs
 from trove_upgrade.domain.turn import Turn
 from trove_upgrade.rpc import place
-from trove_upgrade.rpc.guest_queues import GuestQueues
-from trove_upgrade.rpc.guestagent import GuestAgentAPI
 from trove_upgrade.rpc.listener import Listener
-from trove_upgrade.rpc.notifier import MessagingNotifier
-from trove_upgrade.taskmanager import greeting, guest_options, manager, outages
+from trove_upgrade.taskmanager import composition, greeting, manager, outages
 from trove_upgrade.taskmanager.checks import CheckRunner
-from trove_upgrade.taskmanager.clock import SystemClock
-from trove_upgrade.taskmanager.fair_queue import Shares
-from trove_upgrade.taskmanager.guest_files import GuestFiles
-from trove_upgrade.taskmanager.healing import Healer
-from trove_upgrade.taskmanager.key_delivery import KeyDelivery
-from trove_upgrade.taskmanager.outbox import FINISH, NOTIFICATIONS, Relay
+from trove_upgrade.taskmanager.outside import Ports, ports_from_conf
 from trove_upgrade.taskmanager.preflight import Preflight
 from trove_upgrade.taskmanager.recovery import Recovery
 from trove_upgrade.taskmanager.repeater import Repeater
 from trove_upgrade.taskmanager.runner import Runner
-from trove_upgrade.taskmanager.scheduler import Scheduler
-from trove_upgrade.taskmanager.sealed_reports import SealedReports
-from trove_upgrade.taskmanager.steps import (
-    boot,
-    calls,
-    outcome,
-    precheck,
-    quiesce,
-    rebuild,
-    restore,
-    undo,
-    verify,
-)
+from trove_upgrade.taskmanager.scheduler import Run, Scheduler
+from trove_upgrade.taskmanager.steps import calls, undo
 
 LOG = logs.get_logger(__name__)
 
 BINARY = services.TASKMANAGER
 
-#: Beyond the time-outs of what a step asks, for our own work and the database.
-_MARGIN_SECONDS = 15.0
 #: From SIGTERM to the end in all, whatever is away: less than the 90 s after which systemd kills.
 _STOP_SECONDS = 60.0
 _LEAVE_SECONDS = 15.0
-_BROKER_SECONDS = 5.0
 _SIGN = 'The sign of life could not be written'
 _CHECK_SECONDS = 120.0
-#: One in so many workers runs checks, which wait for guests: whoever asks for thousands delays
-#: nobody's upgrade.
-_CHECKS_SHARE = 4
-
-
-@dataclasses.dataclass(frozen=True)
-class Ports:
-    """What is outside.  A test hands in others, or wraps these."""
-
-    repos: Repositories
-    nova: ports.Compute
-    images: ports.Images
-    agent: ports.Guest
-    notifier: ports.Notifier
-    clock: ports.Clock
-    rules: versions.Rules
-    broker: ports.GuestBroker | None = None
-    drops: Drops = dataclasses.field(default_factory=lambda: Drops(time.monotonic))
-
-
-def ports_from_conf(conf: cfg.ConfigOpts) -> Ports:
-    """The real ones.  Nothing is connected yet.
-
-    :raises DatabaseRefused: the database is one that several processes cannot share.
-    :raises RulesError: the operator's version rules are not of the right form.
-    :raises CredentialsIncomplete: the service user cannot log in.
-    :raises TransportInvalid: `transport_url` or `guest_transport_url` cannot be understood.
-    """
-    engine.require_server_database(conf, BINARY)
-    session.require(conf)
-    clock = SystemClock()
-    options = conf[our_conf.GROUP]
-    repos = Repositories.from_conf(conf, takeover_grace_seconds=post_seconds(conf))
-    drops = Drops(clock.monotonic)
-    return Ports(
-        repos=repos,
-        nova=Nova.from_conf(conf),
-        images=Glance.from_conf(conf),
-        agent=GuestAgentAPI.from_conf(conf, keys=repos.guest_keys, drops=drops),
-        notifier=MessagingNotifier.from_conf(conf, host=socket.gethostname(), now=clock.now),
-        clock=clock,
-        rules=versions.Rules.load(options.version_rules_file),
-        broker=GuestQueues(conf, _BROKER_SECONDS),
-        drops=drops,
-    )
 
 
 def require_installation(conf: cfg.ConfigOpts) -> None:
@@ -134,13 +57,6 @@ def require_installation(conf: cfg.ConfigOpts) -> None:
         database.dispose()
 
 
-def post_seconds(conf: cfg.ConfigOpts) -> float:
-    """The whole deadline of one POST to Nova: the time-out holds for the connect and for the
-    answer, each by itself.
-    """
-    return 2 * float(conf[our_conf.GROUP].compute_timeout) + 5
-
-
 class Service:
     """One process: RPC servers, scheduler, relays, signs of life."""
 
@@ -150,37 +66,68 @@ class Service:
         """Compose; nothing runs yet.  `leave_seconds`: how long a stop waits for the broker and the
         database to let go of it.
         """
-        self._conf = conf
         self._outside = outside
         self._leave_seconds = leave_seconds
         self._host = socket.gethostname()
         self._stopping = threading.Event()
         self._presence = Presence(outside.repos.services, BINARY, host=self._host)
         options = conf[our_conf.GROUP]
-        call = _calls(conf, outside)
-        preflight = Preflight(
-            outside.repos.instances,
-            outside.repos.datastores,
-            outside.nova,
-            outside.images,
-            outside.agent,
-            outside.rules,
-            guest_files_of(conf, outside),
-            key_delivery_of(conf, outside),
-            outside.broker,
-        )
+        call = composition.calls_of(conf, outside)
         self._outages = outages.Outages(lambda error: faults.explain(error, _url(conf)))
         self._relays = [
             Repeater(f'outbox-{name}', relay.look, options.outbox_interval)
-            for name, relay in _relays(conf, outside, call, self._outages).items()
+            for name, relay in composition.relays_of(conf, outside, call, self._outages).items()
         ]
+        self._recovery = Recovery(
+            outside.repos.upgrades,
+            outside.repos.checks,
+            put_upgrade=lambda turn: self._nudge(manager.UPGRADE, turn),
+            put_check=lambda turn: self._nudge(manager.CHECK, turn),
+            outages=self._outages,
+        )
+        self._greetings = greeting.Greetings(outside.repos.instances, outside.clock)
+        self._scheduler = Scheduler(
+            self._runs(conf, call),
+            self._recovery.look,
+            outside.clock,
+            shares=composition.shares(conf),
+            poll_seconds=options.taskmanager_poll_interval,
+        )
+        self._listeners = self._listening(conf)
+        self._life = Repeater('signs-of-life', self._beat, options.service_report_interval)
+
+    def _runs(self, conf: cfg.ConfigOpts, call: calls.Calls) -> dict[str, Run]:
+        """Return what carries out each kind of work."""
+        preflight = composition.preflight_of(conf, self._outside)
         owner = f'{self._host}:{uuid.uuid4()}'
-        runner = Runner(
+        checks = CheckRunner(
+            self._outside.repos.checks,
+            preflight,
+            call,
+            pause=self._pause,
+            owner=owner,
+            timeout_seconds=_CHECK_SECONDS,
+            guests=self._outside.repos.guests,
+            outages=self._outages,
+        )
+        return {
+            manager.UPGRADE: self._runner(conf, preflight, call, owner).run,
+            manager.CHECK: checks.run,
+            manager.HEAL: composition.healer_of(conf, self._outside, call, self._outages).run,
+            manager.GREET: greeting.Greeter(self._outside.agent, self._outages).run,
+        }
+
+    def _runner(
+        self, conf: cfg.ConfigOpts, preflight: Preflight, call: calls.Calls, owner: str
+    ) -> Runner:
+        options, outside = conf[our_conf.GROUP], self._outside
+        hold = composition.guest_hold(conf)
+        return Runner(
             upgrades=outside.repos.upgrades,
             instances=outside.repos.instances,
             guests=outside.repos.guests,
-            steps=steps(conf, outside, preflight, call),
-            undo=undo.Undo(outside.agent, call, options.undo_timeout, _guest_hold(conf)),
+            steps=composition.steps(conf, outside, preflight, call),
+            undo=undo.Undo(outside.agent, call, options.undo_timeout, hold),
             clock=outside.clock,
             owner=owner,
             lease_seconds=options.lease_seconds,
@@ -191,58 +138,18 @@ class Service:
             outages=self._outages,
             longest_rest_seconds=options.longest_rest,
         )
-        checks = CheckRunner(
-            outside.repos.checks,
-            preflight,
-            call,
-            pause=self._pause,
-            owner=owner,
-            timeout_seconds=_CHECK_SECONDS,
-            guests=outside.repos.guests,
-            outages=self._outages,
-        )
-        healer = Healer(
-            outside.repos.upgrades,
-            outside.repos.guests,
-            outside.agent,
-            call,
-            options.restore_timeout,
-            self._outages,
-            options.longest_rest,
-        )
-        recovery = Recovery(
-            outside.repos.upgrades,
-            outside.repos.checks,
-            put_upgrade=lambda turn: self._nudge(manager.UPGRADE, turn),
-            put_check=lambda turn: self._nudge(manager.CHECK, turn),
-            outages=self._outages,
-        )
-        self._greetings = greeting.Greetings(outside.repos.instances, outside.clock)
-        greeter = greeting.Greeter(outside.agent, self._outages)
-        self._scheduler = Scheduler(
-            {
-                manager.UPGRADE: runner.run,
-                manager.CHECK: checks.run,
-                manager.HEAL: healer.run,
-                manager.GREET: greeter.run,
-            },
-            recovery.look,
-            outside.clock,
-            shares=shares(conf),
-            poll_seconds=options.taskmanager_poll_interval,
-        )
+
+    def _listening(self, conf: cfg.ConfigOpts) -> list[Listener]:
+        repos = self._outside.repos
         endpoint = manager.TaskManager(
-            outside.repos.upgrades,
-            outside.repos.checks,
-            outside.repos.guests,
+            repos.upgrades,
+            repos.checks,
+            repos.guests,
             self._nudge,
-            recovery.look,
-            sealed_reports_of(conf, outside, self._greet),
+            self._recovery.look,
+            composition.sealed_reports_of(conf, self._outside, self._greet),
         )
-        self._listeners = [
-            Listener(conf, at, self._host, endpoint) for at in place.of_taskmanagers(conf)
-        ]
-        self._life = Repeater('signs-of-life', self._beat, options.service_report_interval)
+        return [Listener(conf, at, self._host, endpoint) for at in place.of_taskmanagers(conf)]
 
     def start(self) -> None:
         """Begin to work.  A broker or database that is away is tried again for ever; rows are
@@ -326,7 +233,7 @@ class Service:
 
     def _deregister(self) -> None:
         try:
-            self._presence.leave(_MARGIN_SECONDS)
+            self._presence.leave(composition.MARGIN_SECONDS)
         except Exception as error:  # noqa: BLE001 - the edge of a process that ends
             LOG.warning(
                 (
@@ -339,30 +246,6 @@ class Service:
             )
 
 
-def shares(conf: cfg.ConfigOpts) -> Shares:
-    """Workers that each may have."""
-    options = conf[our_conf.GROUP]
-    workers = options.taskmanager_workers
-    return Shares.of_percent(
-        workers,
-        slow=options.slow_workers_percent,
-        project=options.project_workers_percent,
-        kinds={manager.CHECK: max(1, workers // _CHECKS_SHARE)},
-    )
-
-
-def _calls(conf: cfg.ConfigOpts, outside: Ports) -> calls.Calls:
-    options = conf[our_conf.GROUP]
-    return calls.Calls(
-        outside.repos.datastores,
-        outside.clock,
-        guest_options.from_conf(options),
-        poll_seconds=options.guest_poll_interval,
-        poll_max_seconds=options.guest_poll_max_interval,
-        call_timeout_seconds=options.guest_call_timeout,
-    )
-
-
 def _url(conf: cfg.ConfigOpts) -> str | None:
     url: str | None = conf.database.connection
     return url
@@ -371,127 +254,6 @@ def _url(conf: cfg.ConfigOpts) -> str | None:
 def _said(error: Exception) -> str:
     known = faults.explain(error)
     return (f'{known.code}: {known.message}' if known else str(error)).rstrip('.')
-
-
-def _relays(
-    conf: cfg.ConfigOpts, outside: Ports, call: calls.Calls, met: outages.Outages
-) -> dict[str, Relay]:
-    kinds: dict[str, frozenset[str]] = {
-        'notifications': NOTIFICATIONS,
-        'guests': frozenset({FINISH}),
-    }
-    return {
-        name: Relay(
-            outside.repos.outbox,
-            outside.repos.upgrades,
-            outside.notifier,
-            outside.agent,
-            call,
-            kinds=some,
-            retry_seconds=conf[our_conf.GROUP].outbox_retry_interval,
-            outages=met,
-        )
-        for name, some in kinds.items()
-    }
-
-
-def guest_files_of(conf: cfg.ConfigOpts, outside: Ports) -> GuestFiles:
-    """Renders user data as the operator chose."""
-    options = conf[our_conf.GROUP]
-    return GuestFiles(
-        outside.repos.instances,
-        outside.repos.datastores,
-        options.guest_config_file,
-        options.guest_topic_prefix,
-    )
-
-
-def key_delivery_of(conf: cfg.ConfigOpts, outside: Ports) -> KeyDelivery:
-    """Decides on guests' keys as the operator chose."""
-    return KeyDelivery(
-        outside.repos.guest_keys,
-        outside.repos.datastores,
-        functools.partial(gate.older_taskmanager, outside.repos.services),
-        is_off=conf[our_conf.GROUP].guest_rpc_security == guest_keys_conf.OFF,
-    )
-
-
-def sealed_reports_of(
-    conf: cfg.ConfigOpts, outside: Ports, greet: Callable[[str], None]
-) -> SealedReports:
-    """Believes of guests' reports what the operator chose."""
-    security = conf[our_conf.GROUP].guest_rpc_security
-    return SealedReports(
-        outside.repos.guest_keys,
-        outside.drops,
-        greet,
-        functools.partial(gate.older_taskmanager, outside.repos.services),
-        is_required=security == guest_keys_conf.REQUIRED,
-        is_off=security == guest_keys_conf.OFF,
-    )
-
-
-def _guest_hold(conf: cfg.ConfigOpts) -> float:
-    """A sealed call may be made twice: for the start of the agent that the first one has told."""
-    return 2 * float(conf[our_conf.GROUP].guest_call_timeout) + _MARGIN_SECONDS
-
-
-def steps(
-    conf: cfg.ConfigOpts, outside: Ports, preflight: Preflight, call: calls.Calls
-) -> dict[states.Step, outcome.Step]:
-    """All six, with their time-outs."""
-    options = conf[our_conf.GROUP]
-    repos, agent, guest_hold, post = (
-        outside.repos,
-        outside.agent,
-        _guest_hold(conf),
-        post_seconds(conf),
-    )
-    reads = (
-        4 * float(options.compute_timeout) + _MARGIN_SECONDS
-    )  # precheck: server, limits, versions, image; the broker
-    return {
-        states.Step.PRECHECK: precheck.Precheck(
-            preflight, call, options.precheck_timeout, guest_hold + reads
-        ),
-        states.Step.QUIESCE: quiesce.Quiesce(
-            agent, repos.instances, call, options.quiesce_timeout, guest_hold
-        ),
-        states.Step.REBUILD: rebuild.Rebuild(
-            outside.nova,
-            agent,
-            repos.instances,
-            repos.datastores,
-            guest_files_of(conf, outside),
-            key_delivery_of(conf, outside),
-            call,
-            poll_seconds=options.compute_poll_interval,
-            post_seconds=post,
-            limit=options.rebuild_limit,
-            timeout_seconds=options.rebuild_timeout,
-            hold_seconds=guest_hold + post,
-        ),
-        states.Step.BOOT: boot.Boot(
-            repos.guests,
-            repos.guest_keys,
-            options.compute_poll_interval * 2,
-            options.boot_timeout,
-            _MARGIN_SECONDS,
-            takes_unsealed=options.guest_rpc_security != guest_keys_conf.REQUIRED,
-        ),
-        states.Step.RESTORE: restore.Restore(
-            agent, repos.guests, repos.instances, call, options.restore_timeout, guest_hold
-        ),
-        states.Step.VERIFY: verify.Verify(
-            agent,
-            repos.guests,
-            repos.instances,
-            call,
-            options.verify_timeout,
-            guest_hold,
-            status_seconds=0.0 if options.write_service_status else options.service_status_timeout,
-        ),
-    }
 
 
 def compose(

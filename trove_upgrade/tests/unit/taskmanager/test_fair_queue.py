@@ -9,7 +9,7 @@ from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.domain.turn import Turn
-from trove_upgrade.taskmanager import service
+from trove_upgrade.taskmanager import composition
 from trove_upgrade.taskmanager.fair_queue import FairQueue, Job, Shares
 from trove_upgrade.tests.unit import base
 
@@ -41,14 +41,16 @@ class TestShares(base.TestCase):
         conf = cfg.ConfigOpts()
         our_conf.register_opts(conf)
         conf(args=[])
-        self.assertEqual(Shares(8, slow=4, project=6, kinds={'check': 2}), service.shares(conf))
+        self.assertEqual(Shares(8, slow=4, project=6, kinds={'check': 2}), composition.shares(conf))
         for name, value in (
             ('taskmanager_workers', 20),
             ('slow_workers_percent', 10),
             ('project_workers_percent', 100),
         ):
             conf.set_override(name, value, 'trove_upgrade')
-        self.assertEqual(Shares(20, slow=2, project=19, kinds={'check': 5}), service.shares(conf))
+        self.assertEqual(
+            Shares(20, slow=2, project=19, kinds={'check': 5}), composition.shares(conf)
+        )
 
     def test_of_eight_workers_half_and_three_quarters(self):
         self.assertEqual((4, 6), (SHARES.slow, SHARES.project))

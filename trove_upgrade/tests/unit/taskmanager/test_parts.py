@@ -29,6 +29,7 @@ from trove_upgrade.taskmanager.clock import SystemClock
 from trove_upgrade.taskmanager.fair_queue import Shares
 from trove_upgrade.taskmanager.healing import Healer
 from trove_upgrade.taskmanager.outbox import FINISH, NOTIFICATIONS, Relay
+from trove_upgrade.taskmanager.outside import Ports
 from trove_upgrade.taskmanager.recovery import Recovery
 from trove_upgrade.taskmanager.repeater import Repeater
 from trove_upgrade.taskmanager.scheduler import Scheduler
@@ -621,7 +622,7 @@ class TestService(base.TestCase):
         transport.get_transport(self.conf)
         self.conf.set_override('transport_url', f'fake://{path}')
         self.conf.set_override('taskmanager_poll_interval', 600, 'trove_upgrade')
-        outside = service.Ports(
+        outside = Ports(
             self.db.repositories,
             self.stage.nova,
             self.stage.images,
@@ -664,7 +665,7 @@ class TestService(base.TestCase):
         self.conf.set_override(
             'guest_transport_url', f'{self.conf.transport_url}/guests', 'trove_upgrade'
         )
-        outside = service.Ports(
+        outside = Ports(
             self.db.repositories,
             self.stage.nova,
             self.stage.images,
@@ -687,7 +688,7 @@ class TestService(base.TestCase):
         registry = HangingRegistry(self.db.repositories.services)
         self.addCleanup(registry.end.set)
         repositories = dataclasses.replace(self.db.repositories, services=registry)
-        outside = service.Ports(
+        outside = Ports(
             repositories,
             self.stage.nova,
             self.stage.images,

@@ -11,9 +11,11 @@ from oslo_log import log
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.clients import session
+from trove_upgrade.domain import states
 from trove_upgrade.rpc import transport
 from trove_upgrade.sealing import at_rest
-from trove_upgrade.taskmanager import service
+from trove_upgrade.taskmanager import composition, service
+from trove_upgrade.taskmanager.outside import ports_from_conf
 from trove_upgrade.tests.unit import base
 
 #: What a trove.conf of Trove 26 has; groups and options that are none of ours among it.
@@ -83,14 +85,14 @@ class TestTrovesFile(base.TestCase):
 
     def test_a_taskmanager_is_composed_from_it(self):
         conf = self.conf(TROVE_CONF, CREDENTIALS, OURS, KEYS)
-        outside = service.ports_from_conf(conf)
-        files = service.guest_files_of(conf, outside)
+        outside = ports_from_conf(conf)
+        files = composition.guest_files_of(conf, outside)
         self.assertEqual(
             ('/etc/trove/trove-guestagent.conf', 'trove-upgrade-guest.'),
             (files.guest_config_file, files.guest_topic_prefix),
         )
-        steps = service.steps(conf, outside, preflight=None, call=None)
-        self.assertEqual(75.0, steps[service.states.Step.VERIFY].status_seconds)
+        steps = composition.steps(conf, outside, preflight=None, call=None)
+        self.assertEqual(75.0, steps[states.Step.VERIFY].status_seconds)
         self.assertEqual(
             ('trove-upgrade', 'trove-upgrade-taskmanager'),
             (
@@ -101,8 +103,8 @@ class TestTrovesFile(base.TestCase):
 
     def test_alone_nobody_waits_for_an_agent_of_troves(self):
         conf = self.conf(TROVE_CONF, CREDENTIALS, '[trove_upgrade]', KEYS)
-        steps = service.steps(conf, service.ports_from_conf(conf), preflight=None, call=None)
-        self.assertEqual(0.0, steps[service.states.Step.VERIFY].status_seconds)
+        steps = composition.steps(conf, ports_from_conf(conf), preflight=None, call=None)
+        self.assertEqual(0.0, steps[states.Step.VERIFY].status_seconds)
 
     def test_the_service_user_is_troves_under_either_of_its_names(self):
         for texts in ((TROVE_CONF, CREDENTIALS), (TROVE_CONF, FORMER_CREDENTIALS)):

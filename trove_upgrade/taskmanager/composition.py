@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parts of a taskmanager, made of its ports as the operator's options tell."""
+
+import functools
+from collections.abc import Callable
+
+from oslo_config import cfg
+
+from trove_upgrade import conf as our_conf
+from trove_upgrade.conf import guest_keys as guest_keys_conf
+from trove_upgrade.db.migrations import gate
+from trove_upgrade.domain import states
+from trove_upgrade.taskmanager import guest_options, manager, outages
+from trove_upgrade.taskmanager.fair_queue import Shares
+from trove_upgrade.taskmanager.guest_files import GuestFiles
+from trove_upgrade.taskmanager.healing import Healer
+from trove_upgrade.taskmanager.key_delivery import KeyDelivery
+from trove_upgrade.taskmanager.outbox import FINISH, NOTIFICATIONS, Relay
+from trove_upgrade.taskmanager.outside import Ports, post_seconds
+from trove_upgrade.taskmanager.preflight import Preflight
+from trove_upgrade.taskmanager.sealed_reports import SealedReports
+from trove_upgrade.taskmanager.steps import (
+    boot,
+    calls,
+    outcome,
+    precheck,
+    quiesce,
+    rebuild,
+    restore,
+    verify,
+)
+
+#: Beyond the time-outs of what a step asks, for our own work and the database.
+MARGIN_SECONDS = 15.0
+#: One in so many workers runs checks, which wait for guests: thousands of them delay no upgrade.
+_CHECKS_SHARE = 4
+
+
+def shares(conf: cfg.ConfigOpts) -> Shares:
+    """Return the workers that each kind of work and each project may have."""
+    options = conf[our_conf.GROUP]
+    workers = options.taskmanager_workers
+    return Shares.of_percent(
+        workers,
+        slow=options.slow_workers_percent,
+        project=options.project_workers_percent,
+        kinds={manager.CHECK: max(1, workers // _CHECKS_SHARE)},
+    )
+
+
+def calls_of(conf: cfg.ConfigOpts, outside: Ports) -> calls.Calls:
+    """Return what builds and paces the calls of guests."""
+    options = conf[our_conf.GROUP]
+    return calls.Calls(
+        outside.repos.datastores,
+        outside.clock,
+        guest_options.from_conf(options),
+        poll_seconds=options.guest_poll_interval,
+        poll_max_seconds=options.guest_poll_max_interval,
+        call_timeout_seconds=options.guest_call_timeout,
+    )
+
+
+def relays_of(
+    conf: cfg.ConfigOpts, outside: Ports, call: calls.Calls, met: outages.Outages
+) -> dict[str, Relay]:
+    """Return the relays of the outbox by name: words to guests hold no notification up."""
+    kinds: dict[str, frozenset[str]] = {
+        'notifications': NOTIFICATIONS,
+        'guests': frozenset({FINISH}),
+    }
+    return {
+        name: Relay(
+            outside.repos.outbox,
+            outside.repos.upgrades,
+            outside.notifier,
+            outside.agent,
+            call,
+            kinds=some,
+            retry_seconds=conf[our_conf.GROUP].outbox_retry_interval,
+            outages=met,
+        )
+        for name, some in kinds.items()
+    }
+
+
+def preflight_of(conf: cfg.ConfigOpts, outside: Ports) -> Preflight:
+    """Return what checks an upgrade before it begins."""
+    return Preflight(
+        outside.repos.instances,
+        outside.repos.datastores,
+        outside.nova,
+        outside.images,
+        outside.agent,
+        outside.rules,
+        guest_files_of(conf, outside),
+        key_delivery_of(conf, outside),
+        outside.broker,
+    )
+
+
+def healer_of(
+    conf: cfg.ConfigOpts, outside: Ports, call: calls.Calls, met: outages.Outages
+) -> Healer:
+    """Return what has a guest restore once more whose root disk was made anew."""
+    options = conf[our_conf.GROUP]
+    return Healer(
+        outside.repos.upgrades,
+        outside.repos.guests,
+        outside.agent,
+        call,
+        options.restore_timeout,
+        met,
+        options.longest_rest,
+    )
+
+
+def guest_files_of(conf: cfg.ConfigOpts, outside: Ports) -> GuestFiles:
+    """Return what renders user data as the operator chose."""
+    options = conf[our_conf.GROUP]
+    return GuestFiles(
+        outside.repos.instances,
+        outside.repos.datastores,
+        options.guest_config_file,
+        options.guest_topic_prefix,
+    )
+
+
+def key_delivery_of(conf: cfg.ConfigOpts, outside: Ports) -> KeyDelivery:
+    """Return what decides on guests' keys as the operator chose."""
+    return KeyDelivery(
+        outside.repos.guest_keys,
+        outside.repos.datastores,
+        functools.partial(gate.older_taskmanager, outside.repos.services),
+        is_off=conf[our_conf.GROUP].guest_rpc_security == guest_keys_conf.OFF,
+    )
+
+
+def sealed_reports_of(
+    conf: cfg.ConfigOpts, outside: Ports, greet: Callable[[str], None]
+) -> SealedReports:
+    """Return what believes of guests' reports what the operator chose."""
+    security = conf[our_conf.GROUP].guest_rpc_security
+    return SealedReports(
+        outside.repos.guest_keys,
+        outside.drops,
+        greet,
+        functools.partial(gate.older_taskmanager, outside.repos.services),
+        is_required=security == guest_keys_conf.REQUIRED,
+        is_off=security == guest_keys_conf.OFF,
+    )
+
+
+def guest_hold(conf: cfg.ConfigOpts) -> float:
+    """Return the seconds that a call of a guest may take.
+
+    A sealed one may be made twice: for the start of the agent that the first one has told.
+    """
+    return 2 * float(conf[our_conf.GROUP].guest_call_timeout) + MARGIN_SECONDS
+
+
+def steps(
+    conf: cfg.ConfigOpts, outside: Ports, preflight: Preflight, call: calls.Calls
+) -> dict[states.Step, outcome.Step]:
+    """Return all six, with their time-outs."""
+    options = conf[our_conf.GROUP]
+    repos, agent = outside.repos, outside.agent
+    hold, post = guest_hold(conf), post_seconds(conf)
+    # precheck: server, limits, versions, image; the broker
+    reads = 4 * float(options.compute_timeout) + MARGIN_SECONDS
+    return {
+        states.Step.PRECHECK: precheck.Precheck(
+            preflight, call, options.precheck_timeout, hold + reads
+        ),
+        states.Step.QUIESCE: quiesce.Quiesce(
+            agent, repos.instances, call, options.quiesce_timeout, hold
+        ),
+        states.Step.REBUILD: rebuild.Rebuild(
+            outside.nova,
+            agent,
+            repos.instances,
+            repos.datastores,
+            guest_files_of(conf, outside),
+            key_delivery_of(conf, outside),
+            call,
+            poll_seconds=options.compute_poll_interval,
+            post_seconds=post,
+            limit=options.rebuild_limit,
+            timeout_seconds=options.rebuild_timeout,
+            hold_seconds=hold + post,
+        ),
+        states.Step.BOOT: boot.Boot(
+            repos.guests,
+            repos.guest_keys,
+            options.compute_poll_interval * 2,
+            options.boot_timeout,
+            MARGIN_SECONDS,
+            takes_unsealed=options.guest_rpc_security != guest_keys_conf.REQUIRED,
+        ),
+        states.Step.RESTORE: restore.Restore(
+            agent, repos.guests, repos.instances, call, options.restore_timeout, hold
+        ),
+        states.Step.VERIFY: verify.Verify(
+            agent,
+            repos.guests,
+            repos.instances,
+            call,
+            options.verify_timeout,
+            hold,
+            status_seconds=0.0 if options.write_service_status else options.service_status_timeout,
+        ),
+    }

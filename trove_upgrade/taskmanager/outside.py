@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ports of a taskmanager: database, Nova, Glance, guests, broker and clock."""
+
+import dataclasses
+import socket
+import time
+
+from oslo_config import cfg
+
+from trove_upgrade import conf as our_conf
+from trove_upgrade.clients import session
+from trove_upgrade.clients.glance import Glance
+from trove_upgrade.clients.nova import Nova
+from trove_upgrade.db import engine, services
+from trove_upgrade.db.repositories import Repositories
+from trove_upgrade.domain import ports, versions
+from trove_upgrade.domain.drops import Drops
+from trove_upgrade.rpc.guest_queues import GuestQueues
+from trove_upgrade.rpc.guestagent import GuestAgentAPI
+from trove_upgrade.rpc.notifier import MessagingNotifier
+from trove_upgrade.taskmanager.clock import SystemClock
+
+_BROKER_SECONDS = 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Ports:
+    """All of them.  A test hands in others, or wraps these."""
+
+    repos: Repositories
+    nova: ports.Compute
+    images: ports.Images
+    agent: ports.Guest
+    notifier: ports.Notifier
+    clock: ports.Clock
+    rules: versions.Rules
+    broker: ports.GuestBroker | None = None
+    drops: Drops = dataclasses.field(default_factory=lambda: Drops(time.monotonic))
+
+
+def ports_from_conf(conf: cfg.ConfigOpts) -> Ports:
+    """Return the real ones.  Nothing is connected yet.
+
+    :raises DatabaseRefused: the database is one that several processes cannot share.
+    :raises RulesError: the operator's version rules are not of the right form.
+    :raises CredentialsIncomplete: the service user cannot log in.
+    :raises TransportInvalid: `transport_url` or `guest_transport_url` cannot be understood.
+    """
+    engine.require_server_database(conf, services.TASKMANAGER)
+    session.require(conf)
+    clock = SystemClock()
+    options = conf[our_conf.GROUP]
+    repos = Repositories.from_conf(conf, takeover_grace_seconds=post_seconds(conf))
+    drops = Drops(clock.monotonic)
+    return Ports(
+        repos=repos,
+        nova=Nova.from_conf(conf),
+        images=Glance.from_conf(conf),
+        agent=GuestAgentAPI.from_conf(conf, keys=repos.guest_keys, drops=drops),
+        notifier=MessagingNotifier.from_conf(conf, host=socket.gethostname(), now=clock.now),
+        clock=clock,
+        rules=versions.Rules.load(options.version_rules_file),
+        broker=GuestQueues(conf, _BROKER_SECONDS),
+        drops=drops,
+    )
+
+
+def post_seconds(conf: cfg.ConfigOpts) -> float:
+    """Return the whole deadline of one POST to Nova: the time-out holds for the connect and for the
+    answer, each by itself.
+    """
+    return 2 * float(conf[our_conf.GROUP].compute_timeout) + 5
