@@ -45,7 +45,7 @@ class OnARealServer(real_database.RealDatabase):
             heard = self.together(10, lambda _, number=number: self.keys.hear(key, SESSION, number))
             self.assertEqual({Heard.TAKEN: 1, Heard.REPLAYED: 9}, collections.Counter(heard))
 
-    def test_the_first_word_under_a_new_key_ends_the_former_ones_whoever_hears_it(self):
+    def test_the_first_word_under_a_new_key_ends_the_former_ones(self):
         former = self.keys.mint(INSTANCE, None)
         self.keys.met(former, SESSION)
         key = self.keys.mint(INSTANCE, MARKER)

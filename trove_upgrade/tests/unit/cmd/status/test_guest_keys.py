@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the status check tells of guests' keys that this host cannot open, and of taskmanagers that
+"""Status check of guests' keys: those that this host cannot open, and taskmanagers that
 know none.
 """
 
