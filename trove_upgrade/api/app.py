@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What paste calls: the application alone, and the filter for Trove's pipeline.  Composes; imported
-by nobody of ours but the entry points.
+"""Entry points of paste: the application alone, and the filter for Trove's pipeline.  Composes;
+imported by the entry points alone.
 
 Alone, a request passes, in this order (etc/trove-upgrade/api-paste.ini):
 
@@ -200,7 +200,7 @@ def error_form_factory(
 
 
 class Root:
-    """What needs no token, and the way into the pipeline."""
+    """Routes without a token, and the way into the pipeline."""
 
     def __init__(self, pipeline: Inner, health: Inner, conf: cfg.ConfigOpts) -> None:
         self._pipeline = pipeline

@@ -66,7 +66,8 @@ def request_id_of(environ: Environ) -> str:
 
 
 def answer_errors(respond: Callable[[], webob.Response], request_id: str) -> webob.Response:
-    """What `respond` returns, or the answer to what it raises: the edge where every error ends.
+    """Return what `respond` returns, or the answer to what it raises: the edge where every error
+    ends.
 
     :raises HandedOn: no error; the filter serves it.
     """
@@ -103,8 +104,8 @@ def _for_client(
 
 
 def context_of(environ: Environ, *, overwrite: bool = True) -> oslo_context.RequestContext:
-    """Who asks.  Headers alone could come from anybody: the token middleware also leaves what no
-    client can send.
+    """Return who asks.  Headers alone could come from any client: the token middleware also leaves
+    what no client can send.
 
     `overwrite`: it becomes the thread's context, which logs show.
 

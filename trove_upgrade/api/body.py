@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading a request's body, once, bounded, and so that nobody behind us can read another
+"""Reading a request's body, once, bounded, and so that no proxy behind us can read another
 one out of the same bytes.
 """
 
@@ -40,7 +40,7 @@ def read(environ: Mapping[str, Any], bound: int) -> bytes:
 
 
 def content_length(environ: Mapping[str, Any]) -> int:
-    """How many bytes were announced.
+    """Return how many bytes were announced.
 
     :raises BodyLengthUnknown: none, or it is no number.
     """

@@ -22,27 +22,27 @@ _UNFIT = re.compile(r'[\x00-\x1f\x7f\ud800-\udfff]')
 
 
 def is_uuid(text: str) -> bool:
-    """Whether `text` can be the id of anything: what cannot is not looked for."""
+    """Return whether `text` can be the id of anything: what cannot is not looked for."""
     return _UUID.fullmatch(text) is not None
 
 
 def is_name(text: str) -> bool:
-    """Whether `text` can be a name in a database: bounded,
+    """Return whether `text` can be a name in a database: bounded,
     and of characters that every database takes.
     """
     return 0 < len(text) <= 255 and _UNFIT.search(text) is None
 
 
 class HandedOn(Exception):
-    """Not an error: the request is claimed by its form and not ours to serve, so whoever stands
+    """Not an error: the request is claimed by its form and not ours to serve, so the application
     behind the filter gets it as it came.
     """
 
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """What a handler gets: who asks, what, and the services to answer with.  Its policy has been
-    enforced already.
+    """Input of a handler: the caller, the request, and the services to answer with.  Its policy has
+    been enforced already.
     """
 
     http: webob.Request
@@ -54,7 +54,7 @@ class Call:
 
     @functools.cached_property
     def is_admin(self) -> bool:
-        """Whether the caller sees every project."""
+        """Return whether the caller sees every project."""
         return bool(self.services.enforcer.authorize(policies.ADMIN, {}, self.context))
 
     @property
@@ -69,7 +69,7 @@ class Call:
 
     @property
     def public_endpoint(self) -> str | None:
-        """What the operator wants before /v1.0, without a slash at its end;
+        """Return what the operator wants before /v1.0, without a slash at its end;
         None: as the request came.
         """
         public = self.services.settings.public_endpoint
@@ -77,7 +77,8 @@ class Call:
 
     @functools.cached_property
     def base_url(self) -> str:
-        """What stands before /v1.0 in the addresses of our resources, without a slash at its end.
+        """Return what stands before /v1.0 in the addresses of our resources, without a slash at its
+        end.
 
         Scheme, host and prefix are the request's, after http_proxy_to_wsgi has put
         a proxy's in their place.
@@ -120,7 +121,7 @@ class Call:
         return value
 
     def query_limit(self) -> int:
-        """How many items the answer may have: what is asked for, capped at the page size.
+        """Return how many items the answer may have: what is asked for, capped at the page size.
 
         :raises QueryInvalid: no positive number.
         """

@@ -85,7 +85,7 @@ class UnsupportedMediaType(RequestError):
 
 
 class BodyLengthUnknown(RequestError):
-    """Without its length a body is not read: whoever stands behind us could read another one."""
+    """Without its length a body is not read: a proxy behind us could read another one."""
 
     code = 'BODY_LENGTH_UNKNOWN'
     template = 'The body was not read: {found}. Send its length in bytes as Content-Length.'

@@ -60,7 +60,7 @@ class UpgradeFilter:
             return self._inner(environ, start_response)
 
     def _is_upgrade(self, environ: application.Environ) -> bool:
-        """Whether Trove would read the body as an upgrade.  The body is read, and put back.
+        """Return whether Trove would read the body as an upgrade.  The body is read, and put back.
 
         :raises RequestError: it cannot be told.
         """
@@ -85,8 +85,8 @@ def _refuse_override(environ: application.Environ, path: Path) -> None:
     """Routes' middleware, which Trove uses, lets `_method` in the query or in a posted
     form stand for the method.
 
-    :raises MethodOverridden: it might here, so that a POST or a GET would become an upgrade that
-    nobody has checked.
+    :raises MethodOverridden: it might here, so that a POST or a GET would become an upgrade without
+        a check.
     """
     if path.is_form_for_editing:  # whatever is sent there, a GET is enough
         raise errors.MethodOverridden(found='edit in its address')

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An API process' signs of life.  It has no thread of ours, so they come with what happens anyway.
 
-* When the application is loaded it registers: an API that nobody asks anything must be known, too.
+* When the application is loaded it registers: an API without requests must be known, too.
 * After an answer it says that it runs, at most once in `interval_seconds`: the
   client has its answer by then.
 * When the process ends (atexit; under uWSGI its own hook, which comes before) it removes itself.
@@ -198,7 +198,7 @@ class _Closing:
 
 
 def _both(first: Callable[[], None] | None, second: Callable[[], None]) -> Callable[[], None]:
-    """What somebody else has set, then ours."""
+    """Return what others have set, then ours."""
 
     def both() -> None:
         if first is not None:

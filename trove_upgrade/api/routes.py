@@ -24,7 +24,7 @@ from trove_upgrade.api.handlers import (
 
 @dataclasses.dataclass(frozen=True)
 class Route:
-    """What one method at one path leads to."""
+    """Handler, policy and schema of one method at one path."""
 
     handler: Callable[..., webob.Response]
     policy: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the handlers work with, handed in by whoever composes the application."""
+"""Services of the handlers, handed in by the composition of the application."""
 
 import dataclasses
 from typing import Protocol
@@ -12,7 +12,7 @@ from trove_upgrade.domain import ports, upgrade, versions
 
 
 class TaskManager(Protocol):
-    """Who is nudged.  Neither call waits for a broker or raises: the row is the truth,
+    """Receiver of nudges.  Neither call waits for a broker or raises: the row is the truth,
     the nudge saves a delay.
     """
 
@@ -25,7 +25,7 @@ class TaskManager(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the options say that the API reads with each request."""
+    """Options that the API reads with each request."""
 
     page_size: int  #: most items of one answer
     max_body_bytes: int

@@ -29,7 +29,7 @@ class Glance:
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
-        """With `[service_credentials]`, asking nobody yet."""
+        """With `[service_credentials]`, without a request yet."""
         options = conf[our_conf.GROUP]
         shared = session.from_conf(conf, timeout_seconds=options.compute_timeout)
         given = conf[compute_conf.CREDENTIALS_GROUP]

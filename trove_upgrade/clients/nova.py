@@ -65,7 +65,7 @@ class Nova:
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
-        """With `[service_credentials]`, asking nobody yet."""
+        """With `[service_credentials]`, without a request yet."""
         options = conf[our_conf.GROUP]
         return cls(
             client_factory(conf, timeout_seconds=options.compute_timeout),
@@ -106,7 +106,7 @@ class Nova:
         return flavor_id
 
     def picture(self, server_id: str) -> compute.ComputePicture:
-        """What Nova could refuse a rebuild for.  Raises as `server`."""
+        """Return what Nova could refuse a rebuild for.  Raises as `server`."""
         server, compute_up = self._ask(
             f'server {server_id}',
             lambda client: _server_and_host(client.servers.get(server_id)),

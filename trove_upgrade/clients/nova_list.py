@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What lists of instances show of their servers: one list call, a strict limit of time."""
+"""Servers of the instances in a list: one list call, a strict limit of time."""
 
 import concurrent.futures
 import threading
@@ -35,7 +35,7 @@ class NovaDirectory:
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
-        """With `[service_credentials]`, asking nobody yet."""
+        """With `[service_credentials]`, without a request yet."""
         timeout = conf[our_conf.GROUP].server_list_timeout
         return cls(nova.client_factory(conf, timeout_seconds=timeout), timeout_seconds=timeout)
 

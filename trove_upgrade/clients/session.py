@@ -41,7 +41,7 @@ class LibraryError(keystone_exceptions.ClientException):
 
 
 def asked(ask: Callable[[], R], password: str | None = None) -> R:
-    """What `ask` returns: a request by keystoneauth1 or python-novaclient.
+    """Return what `ask` returns: a request by keystoneauth1 or python-novaclient.
 
     Both raise plain exceptions beside their own: Exception for an option that is missing
     (keystoneauth1 5.14, identity/generic/password.py), TypeError, KeyError and ValueError for an

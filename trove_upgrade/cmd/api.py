@@ -93,7 +93,9 @@ def new_server(application: Any, host: str, port: int) -> _Server:
 
 
 def _refusal(error: Exception) -> str | None:
-    """What cannot be worked with, in one line with a code; None for a fault of the program."""
+    """Return what cannot be worked with, in one line with a code; None for a fault of the
+    program.
+    """
     from trove_upgrade.db import faults
     from trove_upgrade.domain import versions
 

@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Waiting for oslo.messaging to end politely would take as long as its poll, up to 5 s for each
     server (18.3.1, ACK_REQUEUE_EVERY_SECONDS_MAX): a guest that Nova shuts down for its rebuild
-    serves nobody meanwhile.
+    serves no client meanwhile.
     """
     _choose_threads()
     from oslo_config import cfg

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong with a configuration, in words that do not repeat it."""
+"""Faults of a configuration, in words that do not repeat it."""
 
 import re
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`[database] connection`: a URL that may hold a password, which nobody but the driver may see."""
+"""`[database] connection`: a URL that may hold a password, which only the driver may see."""
 
 import sqlalchemy as sa
 

@@ -67,7 +67,7 @@ def version_from(row: sa.Row[Any]) -> instance.DatastoreVersion:
 
 @dataclasses.dataclass(frozen=True)
 class VersionChange:
-    """What `save_version` did."""
+    """Outcome of `save_version`."""
 
     version: instance.DatastoreVersion
     created: bool
@@ -185,8 +185,8 @@ class Datastores:
 
     @repeat_on_new_columns
     def guest_classes(self, version_id: str) -> instance.GuestClasses:
-        """What Trove's agent loads for this version; where the row leaves it open, what Trove 26
-        then takes.
+        """Return what Trove's agent loads for this version; where the row leaves it open, what
+        Trove 26 then takes.
 
         Source: trove/instance/models.py, datastore_registry_ext and datastore_repl_strategy (Trove
         26); an older Trove has no columns.
@@ -204,7 +204,7 @@ class Datastores:
         )
 
     def target_facts(self, version_id: str) -> Mapping[str, Any]:
-        """What the image build recorded and registering loaded; empty where nothing was."""
+        """Return what the image build recorded and registering loaded; empty where nothing was."""
         with self._database.read() as connection:
             return target_facts.read(connection, version_id)
 
@@ -224,9 +224,7 @@ class Datastores:
             return connection.execute(query.order_by(_parameters.c.name)).scalars().all()
 
     def configured_parameters(self, configuration_id: str) -> Sequence[str]:
-        """Names of what a configuration group sets; empty for one that is deleted, or that nobody
-        knows.
-        """
+        """Names of what a configuration group sets; empty for one that is deleted, or unknown."""
         query = sa.select(_configured.c.configuration_key).where(
             _configured.c.configuration_id == configuration_id, _configured.c.deleted.is_not(True)
         )
@@ -236,8 +234,8 @@ class Datastores:
             )
 
     def count_by_version(self) -> Mapping[str, int]:
-        """How many instances that are not deleted each version has; a version that has none is not
-        listed.
+        """Return how many instances that are not deleted each version has; a version that has none
+        is not listed.
         """
         query = (
             sa.select(_instances.c.datastore_version_id, sa.func.count().label('instances'))

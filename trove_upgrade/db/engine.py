@@ -91,7 +91,7 @@ _OLD_COLUMNS_POSTGRESQL = '42703'
 
 
 def is_of_old_columns(error: BaseException) -> bool:
-    """Whether a statement failed as it names a column that the table does not have."""
+    """Return whether a statement failed as it names a column that the table does not have."""
     driver = (
         getattr(error, 'inner_exception', None) or error
     )  # oslo.db's around SQLAlchemy's around the driver's
@@ -113,7 +113,7 @@ _NO_TABLE_POSTGRESQL = '42P01'
 
 
 def is_of_missing_table(error: BaseException) -> bool:
-    """Whether a statement failed as it names a table that is not there."""
+    """Return whether a statement failed as it names a table that is not there."""
     driver = getattr(error, 'inner_exception', None) or error
     driver = getattr(driver, 'orig', None) or driver
     if _NO_TABLE_POSTGRESQL in {getattr(driver, 'sqlstate', None), getattr(driver, 'pgcode', None)}:
@@ -224,7 +224,7 @@ class Database:
         """For `[database] connection`; nothing is read or connected yet.
 
         A server that is away at the first use is waited for as `[database] max_retries` says, 100 s
-        unless set; where somebody waits for an answer, that is too long: without `waits_for_server`
+        unless set; where a caller waits for an answer, that is too long: without `waits_for_server`
         the first try counts, and the next use tries again.
         """
 
@@ -311,9 +311,7 @@ class Database:
 
     @contextlib.contextmanager
     def _looking(self) -> Iterator[None]:
-        """Forget the columns when they turn out to be old: whoever repeats the block looks
-        again.
-        """
+        """Forget the columns when they turn out to be old: a repetition of the block looks again."""
         try:
             yield
         except (sa.exc.DBAPIError, db_exc.DBError) as error:
@@ -352,7 +350,7 @@ class Database:
         """All that the block reads and writes goes over one connection: each one that is taken
         costs two more round trips.
 
-        Transactions are what they are without it.  Nothing in the block may wait for anybody but
+        Transactions are what they are without it.  Nothing in the block may wait for anything but
         the database.
         """
         with self._take() as connection:

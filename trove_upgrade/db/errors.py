@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What only the database part can meet, in the same form as the domain's errors."""
+"""Errors of the database part alone, in the same form as the domain's errors."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ class SchemaMissing(exceptions.TroveUpgradeError):
 
 
 class DatabaseUnreachable(exceptions.TroveUpgradeError):
-    """The server gives no answer, or lets nobody in."""
+    """The server gives no answer, or lets no client in."""
 
     code = 'DATABASE_ERROR'
     template = (
@@ -132,7 +132,7 @@ class DowngradeRefused(exceptions.TroveUpgradeError):
 
 
 class RevisionUnknown(exceptions.TroveUpgradeError):
-    """What was named is no revision and no release of ours."""
+    """A name is no revision and no release of ours."""
 
     code = 'REVISION_UNKNOWN'
     exit_code = 2
@@ -166,7 +166,7 @@ class LeaseHeld(exceptions.TroveUpgradeError):
 
 
 class LeaseLost(exceptions.TroveUpgradeError):
-    """Whoever may change the schema now, it is not this run: it stops before its next revision or
+    """One run may change the schema now, it is not this run: it stops before its next revision or
     batch.
     """
 
@@ -214,7 +214,7 @@ class SchemaNotRecognized(exceptions.TroveUpgradeError):
 
 
 class RemovalRefused(exceptions.TroveUpgradeError):
-    """Somebody still needs our tables."""
+    """Our tables are still needed."""
 
     code = 'REMOVAL_REFUSED'
     template = (
@@ -234,7 +234,7 @@ class ServiceNotFound(exceptions.TroveUpgradeError):
 
 
 class ServiceAlive(exceptions.TroveUpgradeError):
-    """A service that runs would only come again, and in between nobody would know of it."""
+    """A service that runs would only come again, and would be unknown in between."""
 
     code = 'SERVICE_ALIVE'
     template = (
@@ -256,7 +256,7 @@ class ServicesListed(exceptions.TroveUpgradeError):
 
 
 class OlderServices(exceptions.TroveUpgradeError):
-    """Services that need what a contract removes run, or nobody knows whether they do."""
+    """Services that need what a contract removes run, or it is not known whether they do."""
 
     code = 'OLDER_SERVICES'
     exit_code = 6
@@ -269,7 +269,7 @@ class OlderServices(exceptions.TroveUpgradeError):
 
 
 class DataMigrationBadRow(exceptions.TroveUpgradeError):
-    """Rows that nobody can read are left, and nothing else."""
+    """Rows that cannot be read are left, and nothing else."""
 
     code = 'DATA_MIGRATION_BAD_ROW'
     template = (

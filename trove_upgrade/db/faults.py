@@ -43,7 +43,7 @@ class _MissingTables(logging.Filter):
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record stays.  Those of other tables do: in Trove's process they are
+        """Return whether the record stays.  Those of other tables do: in Trove's process they are
         Trove's.
         """
         error = record.exc_info[1] if record.exc_info else None
@@ -100,7 +100,7 @@ def is_outage(error: BaseException) -> bool:
 
 
 def missing_tables(tables: set[str]) -> errors.SchemaMissing | None:
-    """What a service needs and is not among `tables`; None where all is there."""
+    """Return what a service needs and is not among `tables`; None where all is there."""
     needed = {
         name
         for name, table in models.METADATA.tables.items()
@@ -161,8 +161,8 @@ def _kind(error: BaseException) -> type[exceptions.TroveUpgradeError]:
 
 
 def _is_outage(error: BaseException, driver: BaseException | None) -> bool:
-    """Whether the server is full, starts or ends, or no connection could be had: what is asked
-    again later may work.
+    """Return whether the server is full, starts or ends, or no connection could be had: what is
+    asked again later may work.
     """
     if isinstance(error, sa.exc.TimeoutError):  # all connections of the pool are in use
         return True
@@ -177,8 +177,8 @@ def _is_outage(error: BaseException, driver: BaseException | None) -> bool:
 
 
 def _is_of_connect(error: BaseException, driver: BaseException) -> bool:
-    """Whether libpq could not connect: its errors have no state then, and a text in the server's
-    language.
+    """Return whether libpq could not connect: its errors have no state then, and a text in the
+    server's language.
     """
     is_libpqs = hasattr(driver, 'sqlstate') or hasattr(driver, 'pgcode')
     met = getattr(error, 'inner_exception', None) or error

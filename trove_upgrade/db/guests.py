@@ -103,7 +103,7 @@ class Guests:
         return None if row is None else guest.LastWord(row.seen_at, row.boot_id)
 
     def heard(self, instance_id: str, within_seconds: float) -> bool:
-        """Whether one came in the last seconds by the database's clock; 0: ever."""
+        """Return whether one came in the last seconds by the database's clock; 0: ever."""
         query = sa.select(_guests.c.instance_id).where(
             _guests.c.instance_id == instance_id, _guests.c.boot_id.is_not(None)
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the database has, against what a service needs before it starts: tables, and options that
+"""Checks of the database before a service starts: tables, and options that
 fit a real Trove's database.
 """
 

@@ -183,7 +183,7 @@ class Instances:
         )
 
     def service_status(self, instance_id: str) -> instance.ServiceStatus | None:
-        """What `service_statuses` says now; None: nothing yet."""
+        """Return what `service_statuses` says now; None: nothing yet."""
         with self._database.read() as connection:
             rows = connection.execute(_STATUSES, {'ids': [instance_id]}).all()
         return (

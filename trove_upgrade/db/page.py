@@ -17,8 +17,8 @@ class Page(Generic[T]):
 
 
 def plausible_id(value: str) -> bool:
-    """Whether a row of such an id can exist.  Servers refuse, or compare loosely, what is not plain
-    text of that length.
+    """Return whether a row of such an id can exist.  Servers refuse, or compare loosely, what is
+    not plain text of that length.
     """
     return (
         0 < len(value) <= _LONGEST_ID

@@ -2,7 +2,7 @@
 """A process' own row in `upgrade_services`, from its start to its clean stop.
 
 The stop comes last: a sign of life that is being written while the process stops must not leave a
-row behind that nobody removes.
+row behind that nothing removes.
 """
 
 import contextlib

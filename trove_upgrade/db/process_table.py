@@ -33,7 +33,7 @@ class Birth:
 
     @classmethod
     def parse(cls, text: str | None) -> 'Birth | None':
-        """What `str` has made; None of anything else."""
+        """Return what `str` has made; None of anything else."""
         written = _WRITTEN.fullmatch(text or '')
         return cls(int(written['start']), written['table']) if written else None
 

@@ -27,7 +27,7 @@ from trove_upgrade.sealing.at_rest import Wrapping
 
 @dataclasses.dataclass(frozen=True)
 class Repositories:
-    """What handlers, the taskmanager and the tool are handed."""
+    """Repositories of the handlers, the taskmanager and the tool."""
 
     database: Database
     upgrades: Upgrades

@@ -54,7 +54,7 @@ class Rows:
         return arrivals.writable(values, self._absent)
 
     def _more(self) -> tuple[sa.ColumnElement[Any], ...]:
-        """What is read besides."""
+        """Return what is read besides."""
         return ()
 
     def begin(self, connection: sa.Connection, begun: upgrade.Upgrade) -> None:
@@ -124,7 +124,7 @@ class Rows:
         return steps.read(connection, [row.id for row in found])
 
     def journal_of(self, held: upgrade.Upgrade) -> dict[str, Any]:
-        """What a taskmanager may write of a row that it holds; the steps are written by
+        """Return what a taskmanager may write of a row that it holds; the steps are written by
         `written`.
         """
         return self.writable(
@@ -188,7 +188,7 @@ class ColumnAndRows(Rows):
         upgrade_id: str,
         history: steps.History | None = None,  # noqa: ARG002 - it is in the column
     ) -> upgrade.Upgrade:
-        """The rows become what the column says now, whoever wrote it; only then does the row say
+        """The rows become what the column says now, by any release; only then does the row say
         that they are the same.
         """
         row = self._row(connection, upgrade_id)
@@ -200,7 +200,7 @@ class ColumnAndRows(Rows):
 
 
 def form(database: Database, connection: sa.Connection) -> Rows:
-    """How this database has the history now.
+    """Form of the history in this database.
 
     :raises SchemaMissing: not even the expand of borealis has been run.
     """

@@ -55,7 +55,7 @@ class SchemaRuns:
         return run_id
 
     def end(self, run_id: str, *, to_version: str, outcome: str) -> None:
-        """What `begin` has returned, with how it went."""
+        """A run that `begin` has returned, with its outcome."""
         with self._engine.begin() as connection:
             connection.execute(
                 sa.update(_runs)

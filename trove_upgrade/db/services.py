@@ -69,7 +69,7 @@ class Service:
 
     @property
     def is_silent(self) -> bool:
-        """Not seen for so long that it may be gone; or an API that nobody has asked anything:
+        """Not seen for so long that it may be gone; or an API without requests:
         silence is not death.
         """
         return self.silent_seconds >= SILENT_SECONDS
@@ -82,7 +82,7 @@ class Service:
 
 @dataclasses.dataclass(frozen=True)
 class Registration:
-    """What a process writes about itself.  Its id is its own choice, so that every write of it may
+    """Record of a process about itself.  Its id is its own choice, so that every write of it may
     be repeated.
     """
 

@@ -2,7 +2,7 @@
 """`instance_upgrade_steps`: the history of an upgrade's steps, a row for each, by their place in
 it.
 
-Whoever writes them has written the upgrade's own row before, in the same transaction: that row's
+Their writer has written the upgrade's own row before, in the same transaction: that row's
 lock is theirs, too.
 """
 

@@ -83,7 +83,7 @@ def take_again(connection: sa.Connection, failed: upgrade.Upgrade) -> bool:
 
 
 def _is_newest(connection: sa.Connection, found: upgrade.Upgrade) -> bool:
-    """Whether no later upgrade of its instance has got past its checks."""
+    """Return whether no later upgrade of its instance has got past its checks."""
     newest = _newest(connection, found.instance_id)
     return newest is not None and newest['id'] == found.id
 
@@ -148,7 +148,7 @@ def release(
 
     Where it is another version than the upgrade began with, or the row has been deleted, the task
     is not ours: Trove's own upgrade sets the same one.  `former` NONE: the task was reset while we
-    worked, and is nobody's.
+    worked, and is no action's.
     """
     task = (
         instance.Task.UPGRADING_ERROR if state is states.UpgradeState.FAILED else instance.Task.NONE
@@ -166,7 +166,7 @@ def release(
 
 
 def record_version(connection: sa.Connection, held: upgrade.Upgrade) -> bool:
-    """The version that serves, under a task that is somebody else's and stays: with the former one
+    """The version that serves, under a task that is another action's and stays: with the former one
     Trove would start the former image on upgraded data at its next occasion.  Not where the
     instance is being deleted.
     """
@@ -253,7 +253,7 @@ def refusal(connection: sa.Connection, target: instance.Instance) -> exceptions.
 def changed(
     connection: sa.Connection, held: upgrade.Upgrade, expected: str = 'UPGRADING'
 ) -> exceptions.InstanceChanged:
-    """Somebody else has moved the task, upgraded the instance or deleted it."""
+    """Another action has moved the task, upgraded the instance or deleted it."""
     row = connection.execute(
         sa.select(
             _instances.c.task_id, _instances.c.deleted, _instances.c.datastore_version_id

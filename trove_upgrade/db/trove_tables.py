@@ -20,7 +20,7 @@ VERSION_TABLES = frozenset({'alembic_version', 'migrate_version'})
 
 
 def is_troves(tables: set[str]) -> bool:
-    """Whether a database with these tables was made by a real Trove."""
+    """Return whether a database with these tables was made by a real Trove."""
     return instances.name in tables and bool(tables & VERSION_TABLES)
 
 

@@ -105,7 +105,7 @@ class UpgradeChecks:
 
     @retry_on_deadlock
     def claim(self, check_id: str, owner: str, lease_seconds: float) -> upgrade.UpgradeCheck:
-        """:raises LeaseLost: somebody else has it, or it has ended."""
+        """:raises LeaseLost: another taskmanager has it, or it has ended."""
         with self._database.write() as connection:
             taken = connection.execute(
                 sa.update(_checks)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`instance_upgrades`: begin, claim, journal, end, retry and rollback, each in one transaction.
 
-Whoever wins is decided by conditional UPDATEs and unique keys alone: no SELECT ... FOR UPDATE, no
+The winner is decided by conditional UPDATEs and unique keys alone: no SELECT ... FOR UPDATE, no
 named lock, so that it holds on a Galera cluster too.  The instance's row is always written before
 the upgrade's, so that no two of these transactions wait for each other.
 """
@@ -266,7 +266,7 @@ class Upgrades:
     def claim(self, upgrade_id: str, owner: str, lease_seconds: float) -> upgrade.Upgrade:
         """Take the row: generation + 1, PENDING becomes RUNNING.
 
-        :raises LeaseLost: somebody else holds it, or it has ended.
+        :raises LeaseLost: another taskmanager holds it, or it has ended.
         """
         with self._database.write() as connection:
             taken = connection.execute(
@@ -333,8 +333,8 @@ class Upgrades:
         COMPLETED and ROLLED_BACK also write the 'finish' event: a guest serves, and its stash may
         go.  If the compare-and-set on the instance fails, its task is not overwritten, and the
         upgrade ends FAILED with INSTANCE_CHANGED or INSTANCE_DELETED (and its error event); only
-        the version is told, where it COMPLETED.  A task that was set back to NONE is nobody's: it
-        ends as it would.
+        the version is told, where it COMPLETED.  A task that was set back to NONE is no action's:
+        it ends as it would.
 
         :raises LeaseLost: overtaken; nothing was written.
         :raises IllegalMove: `state` ends nothing.
@@ -388,9 +388,9 @@ class Upgrades:
         """FAILED -> RUNNING for the next attempt, UPGRADING_ERROR -> UPGRADING, 'start' event: one
         transaction.
 
-        Step, data and rebuild_attempt stay: whoever runs the row looks at the world and decides
-        what is asked anew.  One whose rollback has failed goes to the target again, unless the
-        former server may have written meanwhile.
+        Step, data and rebuild_attempt stay: the taskmanager that runs the row looks at the world
+        and decides what is asked anew.  One whose rollback has failed goes to the target again,
+        unless the former server may have written meanwhile.
 
         :raises UpgradeNotFound, RetryRefused, InstanceChanged: and nothing was written.
         """
@@ -443,7 +443,7 @@ class Upgrades:
 def _of_somebody_else(
     connection: sa.Connection, held: upgrade.Upgrade, *, done: bool
 ) -> tuple[upgrade.Upgrade, bool]:
-    """With the cause of an end whose instance is somebody else's by now; and whether its new
+    """With the cause of an end whose instance is another action's by now; and whether its new
     version was told all the same.
     """
     changed = tasks.changed(connection, held)
@@ -462,7 +462,7 @@ def _continue(
     connection: sa.Connection, form: rows.Rows, failed: upgrade.Upgrade, onward: upgrade.Upgrade
 ) -> upgrade.Upgrade | None:
     """FAILED -> RUNNING as `onward` says, for the next attempt, with its 'start' event; None:
-    somebody was quicker.
+    another operator was quicker.
 
     :raises InstanceChanged: the instance's task is not UPGRADING_ERROR, nor one that may be taken
         again.
@@ -511,7 +511,7 @@ def _turn(upgrade_id: str, project_id: str, stalls: int) -> Turn:
 def _behind(
     connection: sa.Connection, marker: str, project_id: str | None
 ) -> sa.ColumnElement[bool]:
-    """What comes after that upgrade in a list.
+    """Return what comes after that upgrade in a list.
 
     :raises UpgradeNotFound: none, or of another project than `project_id` where that is given.
     """

@@ -86,7 +86,7 @@ def check_instance(row: instance.Instance, expected: instance.Task) -> Results:
 def check_version(
     former: instance.DatastoreVersion, target: instance.DatastoreVersion, rules: versions.Rules
 ) -> Results:
-    """Whether the target may follow: the API's rules, again."""
+    """Return whether the target may follow: the API's rules, again."""
     verdict = rules.between(former, target)
     if verdict.allowed:
         return [ok('version', f'{target.name} may follow {former.name}: {verdict.reason}.')]
@@ -106,8 +106,8 @@ def check_configuration_group(
     target: instance.DatastoreVersion,
     known: Sequence[str],
 ) -> Results:
-    """What the instance's configuration group sets must be among the target's parameters, as Trove
-    has them loaded.
+    """Return what the instance's configuration group sets must be among the target's parameters, as
+    Trove has them loaded.
 
     `configured` and `known` are names; dashes and underscores mean the same to every server.  An
     instance without a group has no such check, and a target without loaded parameters can say
@@ -145,7 +145,7 @@ def check_configuration_group(
 
 
 def check_server(picture: compute.ComputePicture) -> Results:
-    """What Nova refuses to rebuild: a server that is not ACTIVE, locked, busy,
+    """Return what Nova refuses to rebuild: a server that is not ACTIVE, locked, busy,
     or on a host that is down.
     """
     server = picture.server

@@ -46,7 +46,7 @@ class Address:
 
 @dataclasses.dataclass(frozen=True)
 class ServerSummary:
-    """What a list of instances shows of each server."""
+    """Part of a server that a list of instances shows."""
 
     status: str
     addresses: tuple[Address, ...] = ()
@@ -81,7 +81,7 @@ class ComputePicture:
 
 
 class RebuildResult(enum.StrEnum):
-    """What has become of the last rebuild that was accepted."""
+    """Outcome of the last rebuild that was accepted."""
 
     RUNNING = 'running'
     SUCCESS = 'success'  #: action Success, server ACTIVE, no task

@@ -10,7 +10,7 @@ from typing import Any
 
 
 class TroveUpgradeError(Exception):
-    """What all our errors have in common.
+    """Base of all our errors.
 
     `template` is filled with the keyword arguments, which stay readable in
     `facts` for a report or a log.
@@ -26,7 +26,9 @@ class TroveUpgradeError(Exception):
 
     @property
     def public_message(self) -> str:
-        """What a tenant may read: without addresses and statements of services that are not his."""
+        """Return what a tenant may read: without addresses and statements of services that are not
+        his.
+        """
         return self.message
 
 
@@ -203,7 +205,7 @@ class LeaseLost(TroveUpgradeError):
 
 
 class InstanceChanged(TroveUpgradeError):
-    """Somebody else has changed the instance while the upgrade held it: nothing
+    """Another action has changed the instance while the upgrade held it: nothing
     of theirs is overwritten.
     """
 
@@ -263,7 +265,7 @@ class ComputeUnavailable(TroveUpgradeError):
 
     @property
     def public_message(self) -> str:
-        """What the library found names Nova's own address."""
+        """Return what the library found names Nova's own address."""
         return self.template.format(what=self.facts['what'], found="the taskmanager's log says why")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What travels between a taskmanager and a guest agent (guest RPC 1.1), and its form on the wire.
+"""Messages between a taskmanager and a guest agent (guest RPC 1.1), and their form on the wire.
 
 Guest work is a job in the guest, journalled under (upgrade id, attempt, method): a call starts or
 joins the job and answers within seconds with RUNNING, or with the result.  A second call
@@ -26,7 +26,7 @@ def whole_seconds(seconds: float) -> int:
 
 
 class JobState(enum.StrEnum):
-    """How a guest's job stands."""
+    """State of a guest's job."""
 
     RUNNING = 'RUNNING'  #: ask again
     DONE = 'DONE'
@@ -84,7 +84,7 @@ class GuestCall:
 
 @dataclasses.dataclass(frozen=True)
 class GuestAnswer:
-    """What every guest method of RPC 1.1 answers."""
+    """Answer of every guest method of RPC 1.1."""
 
     state: JobState
     message: str  #: for a person: what is done, or what was found and what to do next
@@ -138,7 +138,7 @@ class LastWord:
 
 @dataclasses.dataclass(frozen=True)
 class Heartbeat:
-    """What a guest that is in an upgrade, or has just booted, casts to the taskmanager."""
+    """Cast to the taskmanagers by a guest that is in an upgrade or has just booted."""
 
     instance_id: str
     boot_id: str

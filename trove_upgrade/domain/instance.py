@@ -59,13 +59,13 @@ class DatastoreVersion:
 
     @property
     def number(self) -> str:
-        """What to compare: Trove's `version` column where it is set, else the name."""
+        """Return what to compare: Trove's `version` column where it is set, else the name."""
         return self.version or self.name
 
 
 @dataclasses.dataclass(frozen=True)
 class GuestClasses:
-    """What Trove's agent loads for a version, as guest_info.conf names it;
+    """Classes that Trove's agent loads for a version, as guest_info.conf names it;
     None: this Trove has no such setting.
     """
 
@@ -77,7 +77,7 @@ class GuestClasses:
 
 @dataclasses.dataclass(frozen=True)
 class Hold:
-    """Who holds an instance, re-read before anything that cannot be taken back: Trove
+    """Holder of an instance, re-read before anything that cannot be taken back: Trove
     saves whole stale objects.
     """
 

@@ -58,7 +58,9 @@ class Note:
 
     @classmethod
     def parse(cls, entry: Any, step: states.Step, code: str) -> Self | None:
-        """What a row or a guest holds; `step` and `code` where it names none.  None: no note."""
+        """Return what a row or a guest holds; `step` and `code` where it names none.  None: no
+        note.
+        """
         if isinstance(entry, str) and entry:
             found = next((known[1:] for known in _SENTENCES if known[0] in entry), (code, step))
             return cls(found[1], found[0], _cut(entry))
@@ -92,7 +94,7 @@ class SettingChange:
 
     @classmethod
     def parse(cls, entry: Any) -> Self | None:
-        """What a row or a guest holds.  None: no change of a setting."""
+        """Return what a row or a guest holds.  None: no change of a setting."""
         if not isinstance(entry, Mapping) or not isinstance(entry.get('name'), str):
             return None
         before, after = (
@@ -183,7 +185,7 @@ class Notes:
 
 
 def with_remark(data: Json, remark: Note) -> dict[str, list[dict[str, str]]]:
-    """What a row's data holds of remarks, and one more."""
+    """Return what a row's data holds of remarks, and one more."""
     return {REMARKS: [*(note.to_row() for note in Notes.of(data).remarks), remark.to_row()]}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is outside: the protocols that adapters implement and that a test can stand in for."""
+"""Ports: the protocols that adapters implement and that a test can stand in for."""
 
 import datetime
 from collections.abc import Collection, Mapping, Sequence
@@ -55,13 +55,13 @@ class Compute(Protocol):
         """
 
     def rebuild_result(self, server: compute.Server) -> compute.RebuildResult:
-        """What became of the last accepted rebuild: the instance action's result
+        """Return what became of the last accepted rebuild: the instance action's result
         with the server's status.
         """
 
 
 class ServerDirectory(Protocol):
-    """What Nova shows of many servers, for those who look at instances."""
+    """Nova's view of many servers, for lists of instances."""
 
     def servers(
         self, instances: Sequence[instance.Instance]
@@ -97,8 +97,8 @@ class GuestBroker(Protocol):
         """Return why the agents of the guest would not be heard with these
         configuration files (name -> text).
 
-        None where they would, where the broker lets nobody in now, and where the files do not name
-        it.  Changes nothing.
+        None where they would, where the broker lets no client in now, and where the files do not
+        name it.  Changes nothing.
         """
 
 
@@ -165,7 +165,7 @@ class UpgradeRepository(Protocol):
     def claim(self, upgrade_id: str, owner: str, lease_seconds: float) -> upgrade.Upgrade:
         """Take the row: generation + 1, PENDING becomes RUNNING.
 
-        :raises LeaseLost: somebody else holds it, or it has ended.
+        :raises LeaseLost: another taskmanager holds it, or it has ended.
         """
 
     def renew(self, held: upgrade.Upgrade, lease_seconds: float) -> upgrade.Upgrade:
@@ -197,7 +197,7 @@ class UpgradeRepository(Protocol):
         COMPLETED and ROLLED_BACK also write the 'finish' event.  If the compare-and-set on the
         instance fails, its task is not overwritten, and the upgrade ends FAILED with
         INSTANCE_CHANGED or INSTANCE_DELETED (and its error event); only the version is told, where
-        it COMPLETED.  A task that was set back to NONE meanwhile is nobody's:
+        it COMPLETED.  A task that was set back to NONE meanwhile is no action's:
         it ends as it would have.
 
         :raises LeaseLost: overtaken; nothing was written.
@@ -232,7 +232,7 @@ class InstanceRepository(Protocol):
         """Task, version, deletion and backups now; a row that is gone is a deleted one."""
 
     def service_status(self, instance_id: str) -> instance.ServiceStatus | None:
-        """What `service_statuses` says now; None: nothing yet."""
+        """Return what `service_statuses` says now; None: nothing yet."""
 
     def ssl_mode(self, instance_id: str) -> str | None:
         """As guest_info.conf has it ('None' where TLS is off);
@@ -255,7 +255,7 @@ class UpgradeCheckRepository(Protocol):
         """Return the turn that a nudge may put in; None: it has ended, or was never there."""
 
     def claim(self, check_id: str, owner: str, lease_seconds: float) -> upgrade.UpgradeCheck:
-        """:raises LeaseLost: somebody else has it, or it has ended."""
+        """:raises LeaseLost: another taskmanager has it, or it has ended."""
 
     def finish(self, check: upgrade.UpgradeCheck) -> None:
         """Write state, results, cause and error_code."""
@@ -301,7 +301,7 @@ class GuestRepository(Protocol):
         """When its agent was heard last; None if it never was."""
 
     def heard(self, instance_id: str, within_seconds: float) -> bool:
-        """Whether one came in the last seconds by the database's clock; 0: ever."""
+        """Return whether one came in the last seconds by the database's clock; 0: ever."""
 
     def keep_known(self, instance_id: str) -> None:
         """It has answered now; what its last heartbeat said stays."""
@@ -341,10 +341,10 @@ class DatastoreRepository(Protocol):
         """
 
     def guest_classes(self, version_id: str) -> instance.GuestClasses:
-        """What Trove's agent loads for this version."""
+        """Return what Trove's agent loads for this version."""
 
     def target_facts(self, version_id: str) -> Mapping[str, Any]:
-        """What the image build recorded and registering loaded; empty where nothing was."""
+        """Return what the image build recorded and registering loaded; empty where nothing was."""
 
     def agents_by_image(self, version_id: str) -> Mapping[str, Any]:
         """Return the fact `guest_rpc` of each image that the version was registered with facts
@@ -356,7 +356,7 @@ class DatastoreRepository(Protocol):
 
     def configured_parameters(self, configuration_id: str) -> Sequence[str]:
         """Names of what a configuration group sets; empty for one that is deleted,
-        or that nobody knows.
+        or unknown.
         """
 
 

@@ -22,7 +22,7 @@ class UpgradeState(enum.StrEnum):
 
 
 class Step(enum.StrEnum):
-    """What a taskmanager does, in this order."""
+    """Steps of a taskmanager, in this order."""
 
     PRECHECK = 'precheck'
     QUIESCE = 'quiesce'

@@ -98,14 +98,14 @@ class Upgrade:
 
     @property
     def marker(self) -> str:
-        """What the server's metadata and user data carry,
-        so that nobody asks Nova twice for one rebuild.
+        """Return what the server's metadata and user data carry,
+        so that Nova is not asked twice for one rebuild.
         """
         return f'{self.id}:{self.rebuild_attempt}'
 
     @property
     def is_rolling_back(self) -> bool:
-        """Whether the steps lead to the former image; stays after the end,
+        """Return whether the steps lead to the former image; stays after the end,
         for what is said to the guest later.
         """
         return ROLLING_BACK in self.data
@@ -122,7 +122,7 @@ class Upgrade:
 
     @property
     def wanted_number(self) -> str:
-        """What verify wants to hear: a way back ends at what the former server itself
+        """Return what verify wants to hear: a way back ends at what the former server itself
         said before it was stopped.
         """
         return (
@@ -144,7 +144,7 @@ class Upgrade:
 
     @property
     def notes(self) -> notes.Notes:
-        """What its tenant should learn of it besides its end."""
+        """Return what its tenant should learn of it besides its end."""
         return notes.Notes.of(self.data)
 
     def silent_seconds(self, now: datetime.datetime) -> float:
@@ -156,18 +156,20 @@ class Upgrade:
 
     @property
     def no_return(self) -> bool:
-        """Whether the new server may have been started on the data, as far as this row knows."""
+        """Return whether the new server may have been started on the data, as far as this row
+        knows.
+        """
         return is_past_no_return(self.data)
 
     @property
     def may_have_served_again(self) -> bool:
-        """Whether a rollback may have started the former server on the data: unless it was refused
-        for `no_return`.
+        """Return whether a rollback may have started the former server on the data: unless it was
+        refused for `no_return`.
         """
         return SENT_BACK in self.data and not self.no_return
 
     def why_no_rollback(self) -> str | None:
-        """What stands in the way of the former image, as far as this row knows;
+        """Return what stands in the way of the former image, as far as this row knows;
         None: nothing does.
         """
         if self.no_return:
@@ -238,7 +240,7 @@ class UpgradeCheck:
 
     @property
     def allowed(self) -> bool | None:
-        """Whether the upgrade would begin; None while the report is not there yet."""
+        """Return whether the upgrade would begin; None while the report is not there yet."""
         if self.state != 'COMPLETED':
             return None
         return all(result.outcome in {'ok', 'warning'} for result in self.results)

@@ -3,7 +3,7 @@
 
 The rules are data: a table shipped beside this module, which an operator's file extends. The code
 knows three things only: a version may follow itself, within a series the patch level never falls,
-and no rule of anybody leads downwards.
+and no rule leads downwards.
 """
 
 import dataclasses
@@ -49,7 +49,7 @@ class Reason(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """Whether a version may follow another one; `reason` is a sentence's
+    """Verdict on one version after another; `reason` is a sentence's
     part without its full stop.
     """
 
@@ -63,7 +63,7 @@ class RulesError(ValueError):
 
 
 def read_number(text: str | None) -> Number | None:
-    """What a version's name or number says, as numbers;
+    """Return what a version's name or number says, as numbers;
     None where nothing in it reads as a version.
 
     Names are the operators' own: 5.7.29, 8.0-ga, mariadb-10.11, debian12-mariadb-10.11.14. A number
@@ -101,13 +101,13 @@ class _Series:
         return cls(tuple(None if part == '*' else int(part) for part in text.split('.')))
 
     def fits(self, number: Number) -> bool:
-        """Whether `number` begins as this series says."""
+        """Return whether `number` begins as this series says."""
         return len(number) >= len(self.parts) and all(
             mine is None or mine == its for mine, its in zip(self.parts, number, strict=False)
         )
 
     def names(self, number: Number) -> bool:
-        """Whether `number` is a series that this entry means: of its length, too."""
+        """Return whether `number` is a series that this entry means: of its length, too."""
         return len(number) == len(self.parts) and self.fits(number)
 
 
@@ -159,7 +159,7 @@ class Rules:
     def between(
         self, former: instance.DatastoreVersion, target: instance.DatastoreVersion
     ) -> Verdict:
-        """Whether an instance of version `former` may be upgraded to `target`,
+        """Return whether an instance of version `former` may be upgraded to `target`,
         as far as the two rows tell.
         """
         if former.datastore_id != target.datastore_id:
@@ -183,7 +183,9 @@ class Rules:
         return self.judge(former.manager, former.number, target.number)
 
     def judge(self, manager: str, former: str, target: str) -> Verdict:
-        """Whether version `target` of `manager` may follow `former`; both as names or numbers."""
+        """Return whether version `target` of `manager` may follow `former`; both as names or
+        numbers.
+        """
         if former == target:
             return Verdict(True, 'it is the version that the instance has', Reason.SAME_VERSION)
         old, new = read_number(former), read_number(target)
@@ -266,7 +268,7 @@ def _series_of(table: Mapping[_Series, Sequence[_Series]], number: Number) -> Nu
 
 
 def _followers(table: Mapping[_Series, Sequence[_Series]], series: Number) -> Sequence[_Series]:
-    """What may follow `series`: of several entries that mean it,
+    """Return what may follow `series`: of several entries that mean it,
     the one with the fewest asterisks speaks.
     """
     entries = [declared for declared in table if declared.names(series)]
@@ -274,8 +276,8 @@ def _followers(table: Mapping[_Series, Sequence[_Series]], series: Number) -> Se
 
 
 def _is_lower(new: Number, old: Number) -> bool:
-    """Whether `new` is older, as far as both names tell: 8.0 is not older than 8.0.36, it leaves
-    the patch level open.
+    """Return whether `new` is older, as far as both names tell: 8.0 is not older than 8.0.36, it
+    leaves the patch level open.
     """
     shared = min(len(new), len(old))
     return new[:shared] < old[:shared]

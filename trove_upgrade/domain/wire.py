@@ -2,8 +2,8 @@
 """Reading what came over the broker: a guest is another's machine, and nothing of what it says is
 taken for a fact of form.
 
-A value of a wrong type that got into a row would be met again by whoever works
-on the row next, for ever.
+A value of a wrong type that got into a row would be met again by the next taskmanager that works on
+the row, for ever.
 """
 
 import collections.abc

@@ -80,7 +80,7 @@ def prefetch(own: work.Guest) -> None:
 
 
 def bodies(own: work.Guest) -> dict[str, Body]:
-    """What each method of the RPC API runs as a job."""
+    """Return what each method of the RPC API runs as a job."""
 
     def body(
         flow: Callable[[work.Work], work.Outcome], call: guest.GuestCall, progress: base.Progress
@@ -203,7 +203,7 @@ def _others(
 def _containers(
     conf: cfg.ConfigOpts, clock: clock_module.SystemClock, others: watchers.Watchers
 ) -> factory.Containers:
-    """What it takes to run the server in a container."""
+    """Return what it takes to run the server in a container."""
     conf.register_opts(guestagent_conf.IMAGE_OPTS, group=conf.datastore_manager)
     conf.register_opts(guestagent_conf.REGISTRY_OPTS, group=guestagent_conf.REGISTRY_GROUP)
     registry = conf[guestagent_conf.REGISTRY_GROUP]
@@ -261,7 +261,7 @@ class Agent:
         self.served.set()
 
     def stop(self) -> None:
-        """For whoever has it in a process of his own; `cmd.guestagent` just ends.  A job that runs
+        """For a process of its own; `cmd.guestagent` just ends.  A job that runs
         is left to the journal.
         """
         if self.served.is_set():  # a server that was never started would wait for that

@@ -3,7 +3,7 @@
 database's user only then.
 
 Trove's agent gives the whole volume to that user when it mounts it (trove 26, cmd/guest.py).
-Whoever owns a directory can rename what is in it, whoever owns that: he could put a link, or marks
+The owner of a directory can rename what is in it, whoever owns that: he could put a link, or marks
 and a stash of his own, where root is about to write or to read.  So the top is taken from him
 whenever his server has been stopped, and nothing of his runs; the data stays his.
 """
@@ -23,8 +23,8 @@ _TOP_MODE = 0o755
 
 
 def is_private(directory: pathlib.Path) -> bool:
-    """Whether only root can have written here: a real directory of root's that nobody else may
-    enter.
+    """Return whether only root can have written here: a real directory of root's that no other user
+    may enter.
 
     :raises OSError: it is not there.
     """
@@ -36,15 +36,15 @@ def _is_private(status: os.stat_result) -> bool:
 
 
 def is_ours(kept: pathlib.Path) -> bool:
-    """Whether what stands in `kept`, a directory on the volume, can be root's work alone: its
-    parent is not another's, either.
+    """Return whether what stands in `kept`, a directory on the volume, can be root's work alone:
+    its parent is not another's, either.
     """
     return _look_at(kept) is True
 
 
 def is_of_others(kept: pathlib.Path) -> bool:
-    """Whether `kept` is there and others than root can write there; False where it is not there, as
-    on a volume that is not mounted.
+    """Return whether `kept` is there and others than root can write there; False where it is not
+    there, as on a volume that is not mounted.
 
     From one look: `is_ours` and then a look for the name would take a volume that is mounted in
     between for one of others.
@@ -65,7 +65,7 @@ def anew(kept: pathlib.Path) -> None:
     """Make the parent of `kept` root's; what stands at `kept` goes unless it is root's alone.
     Durable; safe to repeat.
 
-    For the moment after the clean stop: whatever somebody may have put there is of no use to an
+    For the moment after the clean stop: whatever was put there is of no use to an
     upgrade that only begins.
 
     :raises OSError: it cannot be done; nothing may be written there.

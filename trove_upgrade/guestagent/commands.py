@@ -10,7 +10,7 @@ from typing import Protocol
 
 @dataclasses.dataclass(frozen=True)
 class Completed:
-    """How a program ended."""
+    """End of a program."""
 
     returncode: int
     stdout: str

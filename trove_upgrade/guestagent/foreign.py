@@ -2,10 +2,9 @@
 """Reading, as root, what the database's user can write: the data directory, /run/mysqld,
 /var/log/mysql.
 
-Whoever has the database can run code under its uid, so each name there can be a link to a file of
-root's, or a pipe that nobody ever writes to, and can become one between two looks.  Only a plain
-file of that very user is read: its content is nothing that he could not read himself, and it never
-blocks.
+A superuser of the database can run code under its uid, so each name there can be a link to a file
+of root's, or a pipe without a writer, and can become one between two looks.  Only a plain file of
+that very user is read: its content is nothing that he could not read himself, and it never blocks.
 """
 
 import contextlib
@@ -31,8 +30,8 @@ _OPEN_LEVELS = 16
 
 
 def owner_of(data_directory: pathlib.Path) -> int:
-    """The uid of the database's user, by the data directory: its parent is root's, so that nobody
-    else puts another there.
+    """The uid of the database's user, by the data directory: its parent is root's, so that no other
+    user puts another there.
 
     :raises OSError: it is not there.
     """

@@ -3,7 +3,7 @@
 an hour.
 
 The rare ones are for the API, which takes a guest that has never spoken for one without our agent:
-a message that is sent before any taskmanager has made its queue is lost, and nobody is told.
+a message that is sent before any taskmanager has made its queue is lost without a word.
 """
 
 import threading
@@ -78,8 +78,8 @@ class Heartbeats:
             self._woken.wait(self.pause_seconds())
 
     def active(self) -> bool:
-        """Whether there is a reason to speak: a fresh boot, a job, or an upgrade that has not
-        ended.
+        """Return whether there is a reason to speak: a fresh boot, a job, or an upgrade that has
+        not ended.
         """
         marks = self._guest.marks
         if self._guest.clock.monotonic() - self._start < _BOOT_SECONDS or self._busy():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who this guest is: its boot, and the upgrade that booted it."""
+"""Identity of this guest: its boot, and the upgrade that booted it."""
 
 import configparser
 import os

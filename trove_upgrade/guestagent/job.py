@@ -53,7 +53,7 @@ class Jobs:
         self._running: _Running | None = None
 
     def busy(self) -> bool:
-        """Whether a job runs."""
+        """Return whether a job runs."""
         return self._running is not None
 
     def ask(self, method: str, call: guest.GuestCall, wait_seconds: float) -> JobRecord:

@@ -34,12 +34,12 @@ class JobRecord:
 
     @property
     def key(self) -> tuple[str, int, str]:
-        """What tells jobs apart."""
+        """Return what tells jobs apart."""
         return str(self.call['upgrade_id']), int(self.call['attempt']), self.method
 
     @property
     def ended(self) -> bool:
-        """Whether there is nothing left to run."""
+        """Return whether there is nothing left to run."""
         return self.state is not guest.JobState.RUNNING
 
 

@@ -24,12 +24,14 @@ class Layout:
 
     @property
     def run(self) -> pathlib.Path:
-        """What must not outlive a boot."""
+        """Return what must not outlive a boot."""
         return self.root / 'run' / 'trove-upgrade'
 
     @property
     def state(self) -> pathlib.Path:
-        """What the agent keeps on the root disk: gone after a rebuild, kept over a reboot."""
+        """Return what the agent keeps on the root disk: gone after a rebuild, kept over a
+        reboot.
+        """
         return self.root / 'var' / 'lib' / 'trove-upgrade'
 
     @property
@@ -38,7 +40,7 @@ class Layout:
         return self.state / 'jobs'
 
     def differences(self, upgrade_id: str) -> pathlib.Path:
-        """What the fingerprint after an upgrade lacks, all of it."""
+        """Return what the fingerprint after an upgrade lacks, all of it."""
         return self.state / f'differences-{upgrade_id}.json'
 
     def accepted(self, upgrade_id: str) -> pathlib.Path:
@@ -62,7 +64,7 @@ class Layout:
 
     @property
     def fstab(self) -> pathlib.Path:
-        """What is mounted at boot."""
+        """Return what is mounted at boot."""
         return self.etc / 'fstab'
 
     @property
@@ -72,7 +74,7 @@ class Layout:
 
     @property
     def image_facts(self) -> pathlib.Path:
-        """What the image build recorded of itself."""
+        """Return what the image build recorded of itself."""
         return self.etc / 'trove-upgrade' / 'image-facts.json'
 
     @property

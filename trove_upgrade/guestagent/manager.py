@@ -47,8 +47,8 @@ class CallFailed(exceptions.TroveUpgradeError):
 
 
 def look(own: Guest) -> tuple[str | None, guest.ServerState]:
-    """What the server says, asked once; running if it answers, stopped if nothing holds the volume
-    either.
+    """Return what the server says, asked once; running if it answers, stopped if nothing holds the
+    volume either.
     """
     version = own.driver.server_version()
     if version is not None:

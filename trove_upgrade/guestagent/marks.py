@@ -97,7 +97,7 @@ class Marks:
         return [path for path in self._files(mark) if self._is_believed(path)]
 
     def get(self, mark: Mark, upgrade_id: str | None = None) -> Mapping[str, Any] | None:
-        """What the mark says; None if there is none, or only one of another upgrade than
+        """Return what the mark says; None if there is none, or only one of another upgrade than
         `upgrade_id`.
         """
         for path in self._readable(mark):
@@ -115,8 +115,8 @@ class Marks:
         return None
 
     def is_unreadable(self, mark: Mark) -> bool:
-        """Whether it is there, in one of its places, and does not say of which upgrade it is; or
-        its place is not root's alone.
+        """Return whether it is there, in one of its places, and does not say of which upgrade it
+        is; or its place is not root's alone.
         """
         if mark in _ON_VOLUME and claim.is_of_others(self._layout.on_volume):
             return True
@@ -130,7 +130,7 @@ class Marks:
         return False
 
     def has(self, mark: Mark, upgrade_id: str | None = None) -> bool:
-        """Whether it is set, for `upgrade_id` where one is given."""
+        """Return whether it is set, for `upgrade_id` where one is given."""
         return self.get(mark, upgrade_id) is not None
 
     def clear(self, *marks: Mark) -> None:

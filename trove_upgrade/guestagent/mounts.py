@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is mounted, as the kernel says it, and who holds it."""
+"""Mounts, as the kernel tells them, and their holders."""
 
 import contextlib
 import dataclasses
@@ -78,7 +78,7 @@ def _open_files(process: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def is_free(device_path: str) -> bool:
-    """Whether nothing has this block device mounted, in whichever mount namespace.
+    """Return whether nothing has this block device mounted, in whichever mount namespace.
 
     The kernel grants exclusive access to a block device only then.  Source: open(2), O_EXCL.
     """

@@ -24,13 +24,13 @@ _SHORT_SECONDS = 60
 
 
 class ServicePort(Protocol):
-    """What the agent does with a service.  `name` has no suffix.
+    """The agent's operations on a service.  `name` has no suffix.
 
     Every change is durable when the call returns.
     """
 
     def exists(self, name: str) -> bool:
-        """Whether this image has such a service."""
+        """Return whether this image has such a service."""
 
     def start(self, name: str) -> None:
         """:raises StepFailed: SERVICE_NOT_STARTED; it did not start."""
@@ -39,7 +39,7 @@ class ServicePort(Protocol):
         """:raises StepFailed: SERVICE_NOT_STOPPED; it did not stop."""
 
     def status(self, name: str) -> bool:
-        """Whether it runs."""
+        """Return whether it runs."""
 
     def enable(self, name: str) -> None:
         """Let it start at boot.
@@ -54,7 +54,7 @@ class ServicePort(Protocol):
         """
 
     def is_enabled(self, name: str) -> bool:
-        """Whether it starts at boot."""
+        """Return whether it starts at boot."""
 
 
 def _failed(what: str, name: str, said: str, code: str) -> exceptions.StepFailed:

@@ -2,11 +2,11 @@
 """Trove's own agent in the same guest: held back while an upgrade has the database in hand, let go
 when it serves.
 
-At its start that agent mounts the volume where nobody has (and gives all of it to the database's
-user), every minute it reports what its container does, and it obeys whatever was cast to it while
-it was away.  Source: trove 26, cmd/guest.py, guestagent/datastore/{manager,service}.py.  So between
-the stop of the database and its opening it does not run, on either root disk, and what is sent to
-it meanwhile is refused in its name (`stand_in`): it would come hours too late.
+At its start that agent mounts the volume where it is not mounted (and gives all of it to the
+database's user), every minute it reports what its container does, and it obeys whatever was cast to
+it while it was away.  Source: trove 26, cmd/guest.py, guestagent/datastore/{manager,service}.py.
+So between the stop of the database and its opening it does not run, on either root disk, and what
+is sent to it meanwhile is refused in its name (`stand_in`): it would come hours too late.
 
 Two files in the agent's state keep this over reboots, and
 /usr/lib/trove-upgrade/trove-agent-may-start reads them before each start.
@@ -82,7 +82,7 @@ class TroveAgent:
         return [self._home / name for name in PREPARED]
 
     def is_held(self) -> bool:
-        """Whether it may not start now, by the same rule as trove-agent-may-start."""
+        """Return whether it may not start now, by the same rule as trove-agent-may-start."""
         return self._held.exists() or (
             identity.read_marker(self._layout.marker) is not None and not self._released.exists()
         )
@@ -113,7 +113,7 @@ class TroveAgent:
     def unmute(self) -> None:
         """Let it go: its marks first, then it is started, then it is heard.
 
-        A database that serves is not taken from its clients because somebody cannot say so: Trove
+        A database that serves is not taken from its clients because that cannot be told: Trove
         then shows no sign of life of it, and this says why in the log.
         """
         names = self._installed()

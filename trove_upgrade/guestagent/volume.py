@@ -27,10 +27,10 @@ class Mounted:
 
 
 class VolumePort(Protocol):
-    """What the agent does with the volume."""
+    """The agent's operations on the volume."""
 
     def mounted(self) -> Mounted | None:
-        """What is mounted at the mount point; None if nothing is.
+        """Return what is mounted at the mount point; None if nothing is.
 
         :raises StepFailed: VOLUME_UNKNOWN; something is, and it cannot be said what.
         """
@@ -52,7 +52,7 @@ class VolumePort(Protocol):
         """
 
     def free_bytes(self) -> int:
-        """What root may still write on the mounted volume."""
+        """Return what root may still write on the mounted volume."""
 
     def holders(self) -> list[str]:
         """Processes that have something on the mounted volume open, as '1234 (name)'."""
@@ -61,7 +61,7 @@ class VolumePort(Protocol):
         """Let the volume be mounted at boot, by UUID; durable.  Safe to repeat."""
 
     def in_fstab(self, uuid: str) -> bool:
-        """Whether fstab mounts exactly this volume at the mount point."""
+        """Return whether fstab mounts exactly this volume at the mount point."""
 
 
 class Volume:

@@ -19,7 +19,7 @@ class Clients:
         self._programs = programs_dir or pathlib.Path(sys.executable).parent
 
     def run(self, program: str, *arguments: str) -> str:
-        """What it printed.
+        """Return what it printed.
 
         :raises CommandFailed: it ended with another code than 0; what it said is in the message.
         """

@@ -196,7 +196,7 @@ class Cloud:
         )
 
     def settings(self) -> Settings:
-        """What its services agree on, for those who run more services beside them.
+        """Return what its services agree on, for those who run more services beside them.
 
         :raises LabError: none is up.
         """

@@ -86,7 +86,7 @@ class CloudHandle:
 
     @classmethod
     def load(cls, path: pathlib.Path) -> 'CloudHandle':
-        """What `save` wrote.
+        """Return what `save` wrote.
 
         :raises FileNotFoundError: no cloud is up.
         """

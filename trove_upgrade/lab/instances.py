@@ -246,7 +246,7 @@ class InstanceMaker:
         project_id: str,
         agent_options: dict[str, str],
     ) -> str:
-        """What Trove's taskmanager renders: cloud-config with the guest's two files."""
+        """Return what Trove's taskmanager renders: cloud-config with the guest's two files."""
         gateway = gateway_of(self._handle.network_cidr, None)
         user, _, place = self._handle.transport_url.partition('@')
         vhost = place.partition('/')[2]

@@ -143,7 +143,7 @@ class Layout:
 
     @property
     def faults_dir(self) -> pathlib.Path:
-        """What the virt driver was told to fail or delay, one file per server."""
+        """Return what the virt driver was told to fail or delay, one file per server."""
         return self.hypervisor_dir / 'faults'
 
     def log_file(self, name: str) -> pathlib.Path:

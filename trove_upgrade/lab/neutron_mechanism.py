@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ML2 mechanism driver that binds every port at once; runs inside Neutron's API process.
 
-The guest's interface exists when the virt driver has made it, before the guest runs: nobody has to
+The guest's interface exists when the virt driver has made it, before the guest runs: nothing has to
 be waited for.
 """
 

@@ -87,7 +87,7 @@ def no_service_starts(policy: pathlib.Path = _POLICY) -> Iterator[None]:
     """Packages' scripts ask this file whether they may start a service; ours says no, and is taken
     away again.
 
-    A machine that has such a file keeps it: whoever wrote it has decided.  Source: invoke-rc.d(8).
+    A machine that has such a file keeps it: its author has decided.  Source: invoke-rc.d(8).
     """
     try:
         descriptor = os.open(policy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755)

@@ -56,7 +56,7 @@ class Facts(Protocol):
         """Memory that programs can still have."""
 
     def port_is_free(self, port: int) -> bool:
-        """True when nobody listens there on loopback."""
+        """True when nothing listens there on loopback."""
 
 
 class Machine:

@@ -38,7 +38,7 @@ class Ports:
     registry: int = 18505  #: of container images; only beside Trove
 
     def ours(self) -> tuple[int, ...]:
-        """What `up` itself listens on."""
+        """Return what `up` itself listens on."""
         return tuple(port for name, port in dataclasses.asdict(self).items() if name != 'database')
 
 

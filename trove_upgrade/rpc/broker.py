@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Asks the brokers of `transport_url` or `guest_transport_url` whether they let us in.  For a tool
-in front of which somebody waits; services just connect.
+in front of which a person waits; services just connect.
 
 oslo.messaging itself cannot be asked: it tries to connect for ever, whatever time-out a call has
 (18.3.1).
@@ -60,7 +60,7 @@ def ask(
 def consumers(
     conf: cfg.ConfigOpts, queue: str, timeout_seconds: float, at: place.Place = place.SERVICES
 ) -> int | None:
-    """How many processes listen on a queue; None where that cannot be asked (another kind of
+    """Return how many processes listen on a queue; None where that cannot be asked (another kind of
     transport, or no broker lets us in).
 
     Quiet: nothing is sent, and nothing is made.
@@ -142,7 +142,7 @@ def _connection(
 
 
 def _connect(hostname: str, port: int, timeout_seconds: float) -> str | None:
-    """For brokers of another kind: somebody listens there, more cannot be said."""
+    """For brokers of another kind: there is a listener, more is not known."""
     try:
         socket.create_connection((hostname, port), timeout=timeout_seconds).close()
     except OSError as error:

@@ -153,7 +153,7 @@ class GuestQueues:
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """What one agent declares at one place of the broker."""
+    """Declarations of one agent at one place of the broker."""
 
     at: place.Place  #: the taskmanager's
     wanted: Declared

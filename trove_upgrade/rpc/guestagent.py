@@ -33,7 +33,7 @@ _FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
 
 
 class _Caller(Protocol):
-    """What calls: oslo.messaging's RPC client, or a test's stand-in."""
+    """Caller: oslo.messaging's RPC client, or a test's stand-in."""
 
     def prepare(self, **target: Any) -> Any:
         """A client for one guest's topic."""
@@ -265,7 +265,9 @@ class GuestAgentAPI:
         return self._ask_version_1_0(method, call)
 
     def _ask_version_1_0(self, method: str, call: guest.GuestCall) -> guest.GuestAnswer:
-        """What the specification's two calls can stand in for; they return when they are done."""
+        """Return what the specification's two calls can stand in for; they return when they are
+        done.
+        """
         if method == 'pre_upgrade':
             return self._quiesced_by_1_0(call)
         if method == 'post_upgrade':

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Notifications: `trove.upgrade.start`, `.end` and `.error` for whoever listens.
+"""Notifications: `trove.upgrade.start`, `.end` and `.error` for all listeners.
 
 The payload is the outbox event's, with `event_id` and `payload_version` added; the event id tells
 repetitions apart.
@@ -65,7 +65,7 @@ class MessagingNotifier:
     def from_conf(
         cls, conf: cfg.ConfigOpts, *, host: str, now: Callable[[], datetime.datetime]
     ) -> Self:
-        """Drivers and topics as configured; none configured means that nobody wants to be told."""
+        """Drivers and topics as configured; none configured means that there are no listeners."""
         notification_transport = transport.get_notification_transport(conf)
         oslo_messaging.Notifier(
             notification_transport, driver='noop'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a request context and arguments travel in a message."""
+"""Form of a request context and arguments in a message."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -19,10 +19,10 @@ LOG = logs.get_logger(__name__)
 
 
 class _Sender(Protocol):
-    """What casts: oslo.messaging's RPC client, or a test's stand-in."""
+    """Sender of casts: oslo.messaging's RPC client, or a test's stand-in."""
 
     def can_send_version(self, version: str) -> bool:
-        """Whether the version cap allows it."""
+        """Return whether the version cap allows it."""
 
     def prepare(self, **target: Any) -> Any:
         """A client for another version."""

@@ -9,7 +9,7 @@ from trove_upgrade.sealing.keys import GuestKey
 
 
 class Heard(enum.Enum):
-    """What becomes of an authentic report."""
+    """Fate of an authentic report."""
 
     TAKEN = 'taken'
     REPLAYED = 'replayed'  #: its number is not above the highest of its session: dropped

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the files of a rebuilt guest are to say, gathered from Trove's rows, the server and the
+"""Contents of the files of a rebuilt guest, gathered from Trove's rows, the server and the
 operator's template.
 
 The same for the preflight report and for the rebuild itself,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the history of steps grows in a row.  Pure: row in, row out."""
+"""Growth of the history of steps in a row.  Pure: row in, row out."""
 
 import datetime
 

@@ -45,7 +45,7 @@ class Outages:
             LOG.error('%s; it is tried again: %s: %s', what, known.code, known.message)
 
     def is_known(self, error: BaseException) -> bool:
-        """Whether it has a code and a remedy."""
+        """Return whether it has a code and a remedy."""
         return self._explain(error) is not None
 
     def over(self, what: str) -> None:

@@ -34,7 +34,7 @@ _PASSING = frozenset({checks.OK, checks.WARNING})
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """What is checked: an instance and where it should go."""
+    """Subject of the checks: an instance and its target."""
 
     instance_id: str
     target_version_id: str
@@ -60,7 +60,7 @@ def _any_key(instance_id: str) -> keys.GuestKey:
 
 
 def refusals(results: Sequence[upgrade.CheckResult]) -> list[upgrade.CheckResult]:
-    """What forbids the upgrade; what could not be checked does, too."""
+    """Return what forbids the upgrade; what could not be checked does, too."""
     return [result for result in results if result.outcome not in _PASSING]
 
 
@@ -215,8 +215,8 @@ class Preflight:
         ]
 
     def _check_broker(self, subject: Subject, rendered: bytes) -> list[upgrade.CheckResult]:
-        """With the configuration that the rebuilt guest would have: its agent could not tell
-        anybody that it is not heard.
+        """With the configuration that the rebuilt guest would have: its agent could not tell that
+        it is not heard.
         """
         if self.broker is None:
             return []

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recovery: finds rows that nobody works on, and puts them back in the queue; it executes nothing.
+"""Recovery: finds rows that no taskmanager works on, and puts them back in the queue; it executes
+nothing.
 
 A row of a dead taskmanager, one whose nudge was lost and one whose time has come all look the same:
 due, with a free lease.  So they share one claim.

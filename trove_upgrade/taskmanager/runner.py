@@ -221,7 +221,7 @@ class Runner:
         )
 
     def _unanswered(self, row: upgrade.Upgrade, error: exceptions.TroveUpgradeError) -> str:
-        """What the step waits for.  The log has it once,
+        """Return what the step waits for.  The log has it once,
         not at each try: the step's message says since when.
         """
         if isinstance(error, exceptions.GuestUnavailable):
@@ -400,7 +400,7 @@ class Runner:
         code: str | None,
         service_status: str | None,
     ) -> None:
-        """`service_status`: what a guest has said of its database; None: nobody has touched it,
+        """`service_status`: what a guest has said of its database; None: it was not touched,
         what stood there stays.
         """
         if service_status is not None:

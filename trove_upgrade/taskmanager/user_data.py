@@ -56,7 +56,7 @@ _UNREADABLE = (
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """What the next root disk's files are to say.  None: as the former user data has it."""
+    """Contents of the next root disk's files.  None: as the former user data has it."""
 
     datastore_version: str  #: the number: Trove's agent makes the tag of the container image of it
     datastore_manager: str

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The choice of native threads, for programs of our own.
 
-oslo.service chooses eventlet where nobody has chosen, and importing oslo.messaging makes it choose;
-a later choice is refused.  So this module is imported, and `choose` called, before anything else of
-OpenStack is imported.  Never in what the paste filter imports: there Trove's choice stands.
+oslo.service chooses eventlet where nothing was chosen, and importing oslo.messaging makes it
+choose; a later choice is refused.  So this module is imported, and `choose` called, before anything
+else of OpenStack is imported.  Never in what the paste filter imports: there Trove's choice stands.
 """
 
 import sys

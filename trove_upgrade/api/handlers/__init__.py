@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each route does, one module per noun.  A handler gets the call and the address' variables,
+"""Handlers of the routes, one module per noun.  A handler gets the call and the address' variables,
 and answers or raises.
 """

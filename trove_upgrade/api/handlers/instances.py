@@ -88,8 +88,8 @@ def _begin(
 
 
 def _has_agent(call: Call, row: instance.Instance) -> bool:
-    """Whether the guest has told of our agent lately: a rebuild by Trove can have taken it away.
-    Alone the precheck finds out.
+    """Return whether the guest has told of our agent lately: a rebuild by Trove can have taken it
+    away. Alone the precheck finds out.
     """
     settings = call.services.settings
     return settings.guest_without_agent is None or call.services.repos.guests.heard(
@@ -158,7 +158,9 @@ def _page(call: Call, project_id: str | None, *, deleted: bool | None) -> webob.
 
 
 def _servers(call: Call, rows: Sequence[instance.Instance]) -> view.Servers:
-    """What Nova shows of their servers; None, told in the log, where it did not answer in time."""
+    """Return what Nova shows of their servers; None, told in the log, where it did not answer in
+    time.
+    """
     if call.services.servers is None:
         return None
     if not any(row.server_id for row in rows):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an instance may be upgraded to."""
+"""Targets that an instance may be upgraded to."""
 
 import webob
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may do what: the defaults, which an operator's policy file overrides.
+"""Default policies, which an operator's policy file overrides.
 
 Every name begins with `trove_upgrade:`, so that neither file changes the other's meaning where the
 filter runs in Trove's process. The target of every rule is `project_id`, the project of the
@@ -58,7 +58,7 @@ def load(enforcer: Enforcer) -> None:
     """Read the files now; each request would meet their faults otherwise.
 
     :raises PolicyInvalid: one cannot be read, or a rule of ours cannot be understood: oslo.policy
-    would let nobody in there.
+        would let no user in there.
     """
     path = enforcer.conf.find_file(enforcer.policy_file)
     try:

@@ -94,7 +94,7 @@ def _references(check: Any) -> Iterator[str]:
 
 
 def _is_misread(rule: policy.RuleDefault) -> bool:
-    """True where the rule lets nobody in although it is not written so: oslo.policy takes what it
+    """True where the rule lets no user in although it is not written so: oslo.policy takes what it
     does not understand for "!".
     """
     return str(rule.check) == '!' and not _denies(rule.check_str)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the bodies of requests must look like, and the same in words for the message of a refusal.
+"""Forms of the bodies of requests, and the same in words for the message of a refusal.
 
 A version is named by its name or id. Control characters and lone surrogates are refused here
 because databases refuse them later.

@@ -71,7 +71,7 @@ def status(row: instance.Instance, server_status: str | None) -> str:
 
 
 def operating_status(row: instance.Instance, server_status: str | None) -> str:
-    """What the guest says of its database; '' while anything else is going on."""
+    """Return what the guest says of its database; '' while anything else is going on."""
     if (
         row.task is not instance.Task.NONE
         or server_status not in {None, 'ACTIVE'}

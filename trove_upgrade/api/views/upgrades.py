@@ -100,7 +100,7 @@ def _notes(call: Call, row: upgrade.Upgrade) -> Notes:
 
 
 def is_cancellable(row: upgrade.Upgrade) -> bool:
-    """Whether the upgrade could still end with the former server untouched: Nova has not
+    """Return whether the upgrade could still end with the former server untouched: Nova has not
     been asked for anything.
     """
     if row.state is states.UpgradeState.PENDING:

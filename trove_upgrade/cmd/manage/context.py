@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every command is handed, and how its answer is printed."""
+"""Context of every command, and the form of its answer."""
 
 import json
 import pathlib

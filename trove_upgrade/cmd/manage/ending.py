@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a command ends: with its exit code, and where it failed, one line on stderr.
+"""End of a command: with its exit code, and where it failed, one line on stderr.
 
 What a signal or a reader that went away has ended has the code that a shell would give it: 128 and
 the signal's number.

@@ -92,8 +92,8 @@ def _list(run: Context, arguments: argparse.Namespace) -> None:
 
 
 def _listed(services: Services) -> Sequence[Service]:
-    """What is listed when the rows of processes that have ended on this host are gone; stdout is
-    left to the answer.
+    """Return what is listed when the rows of processes that have ended on this host are gone;
+    stdout is left to the answer.
     """
     for one in services.forget_ended():
         print_line(

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must be said differently beside a Trove than alone: read from Trove's own configuration, of
-which nothing is imported.
+"""Differences between an installation beside a Trove and one alone: read from Trove's own
+configuration, of which nothing is imported.
 """
 
 import importlib.metadata
@@ -35,8 +35,8 @@ _SHARED = ('guest_topic_prefix', 'rpc_exchange', 'taskmanager_topic')
 
 
 def is_beside(conf: cfg.ConfigOpts) -> bool:
-    """Whether the configuration is a Trove's: a file of it is trove.conf, or names Trove's paste
-    file.  Registers Trove's options.
+    """Return whether the configuration is a Trove's: a file of it is trove.conf, or names Trove's
+    paste file.  Registers Trove's options.
     """
     conf.register_opts(TROVES_OPTS)
     files = [pathlib.Path(name).name for name in getattr(conf, 'config_file', None) or []]
@@ -49,7 +49,7 @@ def paste_file(conf: cfg.ConfigOpts) -> pathlib.Path:
 
 
 def check_release() -> upgradecheck.Result:
-    """Whether anybody has tried us with this Trove."""
+    """Return whether this release was tried with this Trove."""
     try:
         found = importlib.metadata.version('trove')
     except importlib.metadata.PackageNotFoundError:
@@ -84,7 +84,7 @@ def check_topics(conf: cfg.ConfigOpts) -> upgradecheck.Result:
 
 
 def _check_guests(conf: cfg.ConfigOpts, path: pathlib.Path) -> upgradecheck.Result:
-    """What Trove puts into each guest it makes."""
+    """Return what Trove puts into each guest it makes."""
     theirs = _guest_conf(path)
     if isinstance(theirs, str):
         return failure(

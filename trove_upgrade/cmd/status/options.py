@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether each option of ours can be read.
+"""The check that each option of ours can be read.
 
 oslo.config looks at a value when it is asked for it: a service that needs it ends there, and no
 other check may have asked.

@@ -60,8 +60,8 @@ class Paste:
                 yield rest.strip(), options
 
     def factory(self, kind: str, name: str) -> str:
-        """What makes it: the entry point or the factory, through sections that only use another; ''
-        where nothing says it.
+        """Return what makes it: the entry point or the factory, through sections that only use
+        another; '' where nothing says it.
         """
         for _ in range(_DEEPEST):
             options = self.sections.get(f'{kind}:{name}', {})
@@ -187,8 +187,8 @@ def _not_installed(paste: Paste, filters: set[str]) -> list[str]:
     if eggs and not importlib.metadata.entry_points(group='paste.filter_factory', name='upgrade'):
         return [
             (
-                'the package trove-upgrade is not installed in this environment, so paste cannot load '
-                'it'
+                'the package trove-upgrade is not installed in this environment, so paste cannot '
+                'load it'
             )
         ]
     return []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a check ends."""
+"""Results of a check."""
 
 from oslo_upgradecheck import upgradecheck
 
@@ -10,7 +10,7 @@ def success(text: str) -> upgradecheck.Result:
 
 
 def warning(text: str) -> upgradecheck.Result:
-    """It works, or nobody can tell; somebody should look."""
+    """It works, or cannot be told; an operator should look."""
     return upgradecheck.Result(upgradecheck.Code.WARNING, text)
 
 

@@ -87,8 +87,8 @@ def versions(chain: Chain) -> list[Known]:
 
 
 def differences(connection: sa.Connection, metadata: sa.MetaData, ours: set[str]) -> list[Any]:
-    """What Alembic would change to make the database that schema; tables that are not ours are not
-    looked at.
+    """Return what Alembic would change to make the database that schema; tables that are not ours
+    are not looked at.
     """
 
     def is_ours(name: str | None, kind: str, _parents: object) -> bool:

@@ -59,7 +59,7 @@ class Chain:
     def config(
         self, output: io.TextIOBase | None = None, **attributes: Any
     ) -> alembic.config.Config:
-        """What Alembic's commands take; `attributes` are handed to env.py."""
+        """Return what Alembic's commands take; `attributes` are handed to env.py."""
         config = alembic.config.Config(
             output_buffer=cast('Any', output), stdout=cast('Any', output or io.StringIO())
         )

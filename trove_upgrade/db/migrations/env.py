@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Alembic runs for each command; the runner hands in the connection and the chain's version
-table.
+"""Environment that Alembic runs for each command; the runner hands in the connection and the
+chain's version table.
 """
 
 from alembic import context

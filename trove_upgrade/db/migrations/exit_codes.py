@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the database commands end, so that a script can tell what comes next.
+"""Exit codes of the database commands, so that a script can tell what comes next.
 
 0 to 5 are Glance's numbers (glance-manage db check); a released number keeps its meaning.
 """
@@ -8,7 +8,7 @@ import enum
 
 
 class ExitCode(enum.IntEnum):
-    """What a command says to its caller."""
+    """Exit code of a command."""
 
     DONE = 0  #: or nothing was left to do
     ERROR = 1  #: it could not be done; one line on stderr says why

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The contract gate: what a contract removes, no service may need any more.
 
-A service is in the way as long as it is listed, silent or not: an API that nobody asks has no
+A service is in the way as long as it is listed, silent or not: an API without requests has no
 occasion to give a sign of life, and would fail at its next request.
 """
 
@@ -74,7 +74,7 @@ def listed_by(connection: sa.Connection) -> list[Service]:
 
 
 def check(engine: sa.Engine, release: str, releases: Sequence[str]) -> None:
-    """Whether the contract revisions of `release` may run.
+    """The gate of the contract revisions of a release.
 
     :raises OlderServices: a service of an earlier release is listed.
     """

@@ -83,7 +83,7 @@ def _shown(time: datetime.datetime | None) -> str:
 
 
 def read(connection: sa.Connection) -> LeaseRow | None:
-    """What the row says; None where there is none yet.  The table is there."""
+    """Return what the row says; None where there is none yet.  The table is there."""
     row = connection.execute(
         sa.select(
             TABLE.c.holder,
@@ -128,8 +128,8 @@ class Held:
         """Before each revision and each batch: is it still ours?  Between transactions of the
         caller's.
 
-        A run that slept longer than the lease, and that nobody has overtaken meanwhile, simply has
-        it again.  A database in memory is not asked: no other process sees it, and its only
+        A run that slept longer than the lease, and that no other has overtaken meanwhile, simply
+        has it again.  A database in memory is not asked: no other process sees it, and its only
         connection is the caller's.
 
         :raises LeaseLost: another run has taken it, or it has run out and the database cannot be
@@ -284,7 +284,7 @@ class Lease:
                 held.release()
 
     def _make_row(self, connection: sa.Connection) -> None:
-        """The table and the row, by whoever comes first."""
+        """The table and the row, by the run that comes first."""
 
         def make_table() -> None:
             if not sa.inspect(connection).has_table(TABLE.name):
@@ -384,7 +384,7 @@ def _read_only(connection: sa.Connection) -> Iterator[None]:
 
 
 def _is_ours_alone(connection: sa.Connection) -> bool:
-    """A database in memory: nobody else's, and with one connection."""
+    """A database in memory: of this process alone, and with one connection."""
     return connection.dialect.name == 'sqlite' and isinstance(
         connection.engine.pool, sa.pool.StaticPool | sa.pool.SingletonThreadPool
     )

@@ -79,7 +79,7 @@ def _values(connection: sa.Connection, seconds: float) -> dict[str, int | str]:
 
 
 def _read(connection: sa.Connection) -> dict[str, int | str]:
-    """What the session has now."""
+    """Return what the session has now."""
     if connection.dialect.name in {'mysql', 'mariadb'}:
         row = connection.exec_driver_sql(
             'SELECT @@SESSION.lock_wait_timeout, @@SESSION.innodb_lock_wait_timeout'
@@ -109,8 +109,8 @@ def _write(connection: sa.Connection, values: dict[str, int | str]) -> None:
 
 
 def is_lock_timeout(error: BaseException) -> bool:
-    """Whether the server took a statement back because others held its locks, so that the same may
-    succeed a little later.
+    """Return whether the server took a statement back because others held its locks, so that the
+    same may succeed a little later.
 
     A deadlock's victim counts: nothing of it was done either.  Looks through what oslo.db,
     SQLAlchemy and our own errors wrap.
@@ -151,7 +151,7 @@ def _is_drivers_lock_timeout(error: BaseException) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Backoff:
-    """How long to wait between two tries, and in all."""
+    """Patience between two tries, and in all."""
 
     first_seconds: float = 0.5  #: before the second try; doubled for each one after it
     longest_seconds: float = 30.0  #: of one pause

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an upgrade of the schema would do to this database, said beforehand.
+"""Plan of an upgrade of the schema of this database.
 
 Nothing of the real tables is changed or locked for longer than a SELECT does it; see the package
 `probe` for how the server is asked.
@@ -72,7 +72,7 @@ class DataStep:
 
     @property
     def seconds(self) -> float | None:
-        """How long it takes, None where the rows are not known."""
+        """Return how long it takes, None where the rows are not known."""
         return None if self.rows is None else self.rows / self.rate
 
 
@@ -102,7 +102,8 @@ class Plan:
 
 
 def make(engine: sa.Engine, chain: Chain = MAIN, dialect: str | None = None) -> Plan:
-    """Look, and ask; `dialect` for the SQL of another kind of server, about which nobody is asked.
+    """Look, and ask; `dialect` for the SQL of another kind of server, about which no server is
+    asked.
 
     :raises SchemaFromTheFuture: the database holds a revision that this release does not know.
     :raises RevisionNotRendered: a pending revision cannot be printed.
@@ -196,8 +197,8 @@ def _notes(now: Position, found: dict[str, sizes.Size]) -> list[str]:
     if now.version == 'none' and models.instance_upgrades.name in found:
         return [
             (
-                'The database has our tables and no version: "db sync" would first find out which one '
-                'it is, and leave away what is there.'
+                'The database has our tables and no version: "db sync" would first find out which '
+                'one it is, and leave away what is there.'
             )
         ]
     return []

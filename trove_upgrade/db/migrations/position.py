@@ -19,7 +19,7 @@ from trove_upgrade.db.migrations.exit_codes import ExitCode
 
 
 class Phase(enum.StrEnum):
-    """What brings a database on; the value is the command."""
+    """Next phase of a database; the value is the command."""
 
     EXPAND = 'expand'
     MIGRATE = 'migrate'
@@ -37,7 +37,7 @@ class Phase(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Position:
-    """How far each branch is, and what is left."""
+    """Position of each branch, and what is left."""
 
     current: Mapping[str, str | None]  #: by branch; None where nothing of it has been run
     pending: Mapping[
@@ -56,7 +56,7 @@ class Position:
 
     @property
     def next(self) -> Phase | None:
-        """What comes next, None if nothing is left."""
+        """Return what comes next, None if nothing is left."""
         if self.pending.get('expand'):
             return Phase.EXPAND
         if self.data:
@@ -64,7 +64,7 @@ class Position:
         return Phase.CONTRACT if self.pending.get('contract') else None
 
     def describe(self) -> str:
-        """What is left, in one line."""
+        """Return what is left, in one line."""
         parts = [
             f'{branch} has {", ".join(revisions)} left to run'
             for branch, revisions in self.pending.items()

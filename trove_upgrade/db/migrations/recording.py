@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a revision does, without doing it: its typed operations, and the SQL that it sends to each
-server.
+"""Record of a revision's work, without doing it: its typed operations, and the SQL that it sends to
+each server.
 
 Neither is enough alone.  Raw SQL is one opaque operation, and a batch's operations do not pass the
 place where Alembic hands out the others; the SQL, in turn, does not say what a type means

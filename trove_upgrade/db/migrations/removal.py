@@ -29,7 +29,7 @@ _NAMED = 5
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a removal would do."""
+    """Plan of a removal."""
 
     tables: tuple[
         tuple[str, int], ...

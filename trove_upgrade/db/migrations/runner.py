@@ -28,13 +28,13 @@ from trove_upgrade.domain import exceptions
 
 
 def this_process() -> str:
-    """Who holds the lease, as others are told."""
+    """Return who holds the lease, as others are told."""
     return f'{socket.gethostname()}/{os.getpid()}'
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How patient a run is."""
+    """Patience of a run."""
 
     holder: str = dataclasses.field(default_factory=this_process)
     lease_seconds: float = 30
@@ -72,8 +72,8 @@ class Runner:
             return position.read(connection, self._chain, data=data)
 
     def version(self) -> str:
-        """What has been run, e.g. 'borealis_expand01, aurora_contract01'; 'none' for an empty
-        database.
+        """Return what has been run, e.g. 'borealis_expand01, aurora_contract01'; 'none' for an
+        empty database.
         """
         return self.position(data=False).version
 
@@ -124,7 +124,7 @@ class Runner:
         it is recorded.
 
         :raises SchemaOutOfOrder: expand or migrate comes first.
-        :raises OlderServices: one that needs what would be taken away runs, or nobody knows.
+        :raises OlderServices: one that needs what would be taken away runs, or that is not known.
         """
         with self._run('contract', reason) as held:
             self._contract(target, held, forced=reason is not None)
@@ -146,7 +146,7 @@ class Runner:
         return self.position()
 
     def standalone(self) -> Position | None:
-        """How far Trove's tables are, where we made them; None where a Trove does."""
+        """Return how far Trove's tables are, where we made them; None where a Trove does."""
         with self._engine.connect() as connection:
             found = position.read(connection, STANDALONE, data=False)
         return found if found.version != 'none' else None
@@ -287,7 +287,7 @@ class Runner:
         )
 
     def _refuse_contract(self, newest: str, revisions: Sequence[str], *, forced: bool) -> None:
-        """Rows are looked at first, as that may take seconds, and the services last: whoever
+        """Rows are looked at first, as that may take seconds, and the services last: a service that
         registers meanwhile is seen.
         """
         release = release_of(newest)

@@ -40,7 +40,7 @@ def head_file(chain: Chain, branch: str) -> pathlib.Path:
 
 
 def faults(chain: Chain) -> list[str]:
-    """What is wrong with the tree, a line for each; nothing is, if empty."""
+    """Return what is wrong with the tree, a line for each; nothing is, if empty."""
     script = chain.script()
     everything = list(script.walk_revisions())
     found = [f'{one.revision}: {fault}' for one in everything for fault in _faults_of(chain, one)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the engine tells, as values."""
+"""Answers of the engine, as values."""
 
 import contextlib
 import dataclasses

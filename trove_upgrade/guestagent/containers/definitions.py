@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a container was made, read from what the engine tells of it, and asked for again: perhaps of
+"""Definition of a container, read from what the engine tells of it, and asked for again: perhaps of
 another image.
 """
 

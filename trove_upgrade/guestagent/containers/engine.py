@@ -62,7 +62,7 @@ class Engine(Protocol):
     """
 
     def ping(self) -> bool:
-        """Whether it answers.  Never raises."""
+        """Return whether it answers.  Never raises."""
 
     def version(self) -> str:
         """Of the engine, e.g. 20.10.24."""
@@ -157,7 +157,7 @@ class Engine(Protocol):
         """Where images are written, in the guest."""
 
     def is_published(self, reference: str) -> bool:
-        """Whether its registry has it; nothing is brought here.
+        """Return whether its registry has it; nothing is brought here.
 
         :raises EngineRefused: the registry cannot be asked.
         """

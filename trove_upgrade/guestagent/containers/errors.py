@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong with a container engine; each with its stable code."""
+"""Errors of a container engine; each with its stable code."""
 
 from trove_upgrade.domain import exceptions
 
 
 class EngineError(exceptions.StepFailed):
-    """What all of them have in common."""
+    """Base of all of them."""
 
     code = 'ENGINE_REFUSED'
 
@@ -18,7 +18,7 @@ class EngineRefused(EngineError):
 
 
 class EngineNotAnswering(EngineError):
-    """No answer, half of one, or one that nobody understands."""
+    """No answer, half of one, or one that cannot be read."""
 
     code = 'ENGINE_NOT_ANSWERING'
 

@@ -75,7 +75,7 @@ class Stream:
         self.status = response.status
 
     def pieces(self) -> Iterator[bytes]:
-        """What arrives, as it arrives, each piece bounded, until the engine ends it.
+        """Yield what arrives, as it arrives, each piece bounded, until the engine ends it.
 
         :raises TimeoutError: the deadline has passed.
         :raises EngineNotAnswering: the engine has gone.
@@ -148,7 +148,7 @@ class Transport(Protocol):
     ) -> contextlib.AbstractContextManager[Stream]:
         """The same, piece by piece; `seconds` are for all of it.
 
-        :raises EngineNotAnswering: the engine is gone, or says what nobody understands.
+        :raises EngineNotAnswering: the engine is gone, or answers in a form that cannot be read.
         :raises TimeoutError: the time is over.
         """
 
@@ -171,7 +171,7 @@ class _Timed(io.RawIOBase):
 
 
 class _Channel:
-    """What http.client takes for a socket."""
+    """The part of a socket that http.client uses."""
 
     def __init__(self, connected: socket.socket, remaining: Callable[[], float]) -> None:
         self._socket = connected

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What containers say, taken apart: the engine sends both of a container's outputs in frames, and
+"""Output of containers, taken apart: the engine sends both of a container's outputs in frames, and
 JSON a line at a time.
 
 A frame is a byte that names the output (1 standard, 2 error), three zero bytes, the length in four

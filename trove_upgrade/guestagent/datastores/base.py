@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the agent asks of a datastore's driver.
+"""Interface of a datastore's driver.
 
 The manager owns the order, the journal, the volume, the stash and the marks; a driver knows one
 kind of server.  What has no driver is refused before anything is stopped: that is what this base
@@ -23,7 +23,8 @@ Progress = Callable[[int | None, str], None]
 
 @dataclasses.dataclass(frozen=True)
 class Fingerprint:
-    """What must be the same after the upgrade, or may only grow in ways that the driver knows.
+    """Facts that must be the same after the upgrade, or may only grow in ways that the driver
+    knows.
 
     JSON-ready through `dataclasses.asdict`.  It is kept in full in the stash; only its digest
     travels.
@@ -70,7 +71,7 @@ class Stashed:
 
 @dataclasses.dataclass(frozen=True)
 class DriverContext:
-    """What a driver works with; handed in, so that a test needs no patching."""
+    """Context of a driver; handed in, so that a test needs no patching."""
 
     volume: pathlib.Path  #: the mount point, /var/lib/mysql
     data_directory: pathlib.Path  #: /var/lib/mysql/data
@@ -137,7 +138,7 @@ class DatastoreDriver:
         """On a root disk that an upgrade has just booted: begin to bring here what
         `check_configuration` will want.
 
-        Only a head start: nobody waits for it.
+        Only a head start: no step waits for it.
 
         :raises StepRefused, StepFailed: it does not work; `check_configuration` tries again and
             says why.
@@ -155,7 +156,7 @@ class DatastoreDriver:
         self._refuse()
 
     def shutdown_was_clean(self) -> bool:
-        """Whether the data directory is that of a server which ended cleanly."""
+        """Return whether the data directory is that of a server which ended cleanly."""
         self._refuse()
 
     def stash_roots(self) -> Sequence[pathlib.Path]:
@@ -187,8 +188,8 @@ class DatastoreDriver:
     def check_again(
         self, options: Mapping[str, Any], progress: Progress
     ) -> upgrade.CheckResult | None:
-        """What has accepted the configuration on this root disk may have been mended since, in
-        place: try that which has.
+        """Return what has accepted the configuration on this root disk may have been mended since,
+        in place: try that which has.
 
         Called before each further first start, as long as the data has not been compared.  None: it
         is what it was.
@@ -280,7 +281,7 @@ class DatastoreDriver:
         return None
 
     def server_version(self) -> str | None:
-        """What the running server says over SQL; None if none answers."""
+        """Return what the running server says over SQL; None if none answers."""
         return None
 
     def write_probe(self) -> None:
@@ -301,8 +302,8 @@ class DatastoreDriver:
         self._refuse()
 
     def autostart_is_durable(self) -> upgrade.CheckResult | None:
-        """Whether a plain reboot brings the server back; None where our database service does that
-        and is to be asked.
+        """Return whether a plain reboot brings the server back; None where our database service
+        does that and is to be asked.
         """
         return None
 

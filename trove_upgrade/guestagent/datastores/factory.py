@@ -30,7 +30,7 @@ _IN_CONTAINERS = {
 
 @dataclasses.dataclass(frozen=True)
 class Containers:
-    """What it takes to run the server in a container."""
+    """Parts that run the server in a container."""
 
     engine: Engine
     repository: str  #: docker_image of Trove's configuration
@@ -84,7 +84,7 @@ class Runtime:
 
     @property
     def in_container(self) -> bool:
-        """Whether it is Trove's container."""
+        """Return whether it is Trove's container."""
         return self.name == CONTAINER
 
 

@@ -148,8 +148,8 @@ class MySQLDriver(FamilyDriver):
 
 
 def check_path(version: str, wanted: str) -> upgrade.CheckResult:
-    """Whether MySQL goes from `version` to `wanted` in one step; a way back is what another check
-    refuses.
+    """Return whether MySQL goes from `version` to `wanted` in one step; a way back is what another
+    check refuses.
     """
     name, now, then = 'upgrade_path', versions.series(version), versions.series(wanted)
     if then <= now:

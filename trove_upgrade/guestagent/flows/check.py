@@ -21,7 +21,7 @@ _ALLOWED = frozenset({'ok', 'warning'})
 
 
 def stash_roots(guest: Guest) -> list[pathlib.Path]:
-    """What the stash keeps: the driver's files and copies of the agent's own two."""
+    """Return what the stash keeps: the driver's files and copies of the agent's own two."""
     return [
         *guest.driver.stash_roots(),
         *(path for path in guest.layout.agent_files if path.exists()),
@@ -76,7 +76,7 @@ def run(work: Work) -> Sequence[upgrade.CheckResult]:
 def _readable(
     name: str, look: Callable[[Guest], upgrade.CheckResult], guest: Guest
 ) -> upgrade.CheckResult:
-    """What `look` finds; a refusal where something that must be there cannot be read."""
+    """Return what `look` finds; a refusal where something that must be there cannot be read."""
     try:
         return look(guest)
     except OSError as error:
@@ -131,7 +131,7 @@ def _database(guest: Guest) -> upgrade.CheckResult:
 
 
 def _directories(guest: Guest) -> upgrade.CheckResult:
-    """What root must walk and keep after the stop, and give to the server's user after the
+    """Return what root must walk and keep after the stop, and give to the server's user after the
     rebuild.
     """
     name, layout = 'guest_directories', guest.layout

@@ -292,8 +292,8 @@ def _compare(work: Work, info: UpgradeInfo, before: base.Fingerprint) -> None:
 
 
 def _accepted(guest: Guest, info: UpgradeInfo) -> Sequence[str]:
-    """What an operator has written in the guest, word for word as the differences are; else a false
-    one would cost an instance.
+    """Return what an operator has written in the guest, word for word as the differences are; else
+    a false one would cost an instance.
     """
     path = guest.layout.accepted(info.upgrade_id)
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every flow works with."""
+"""Context of every flow."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Guest:
-    """Who this guest is, and its ports."""
+    """The guest's identity and its ports."""
 
     instance_id: str
     agent_version: str
@@ -56,8 +56,8 @@ class Guest:
     )
 
     def server_started(self, upgrade_id: str) -> bool:
-        """Whether the new server has been started on the data for this upgrade, as far as it can be
-        seen now.
+        """Return whether the new server has been started on the data for this upgrade, as far as it
+        can be seen now.
         """
         started = self.marks.get(Mark.SERVER_STARTED, upgrade_id)
         return started is not None and not started.get(ROLLBACK)
@@ -77,13 +77,13 @@ class Guest:
             return None
 
     def serving(self) -> bool:
-        """Whether the database answers clients: it answers, and is not the isolated first start of
-        an upgrade.
+        """Return whether the database answers clients: it answers, and is not the isolated first
+        start of an upgrade.
         """
         return not self.isolated() and self.driver.server_version() is not None
 
     def isolated(self) -> bool:
-        """Whether a server that runs would be one that no client reaches yet."""
+        """Return whether a server that runs would be one that no client reaches yet."""
         started = self.marks.get(Mark.SERVER_STARTED)
         return started is not None and not self.marks.has(Mark.OPENED, str(started['upgrade_id']))
 
@@ -99,7 +99,7 @@ class Work:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a flow has done."""
+    """Outcome of a flow."""
 
     message: str
     result: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -209,7 +209,7 @@ class ContainerBuilder:
 
 
 def _files(variant: Variant) -> dict[str, tuple[int, bytes]]:
-    """What the second layer has: mode and content by path."""
+    """Return what the second layer has: mode and content by path."""
     files = {
         f'usr/local/bin/{name}': (_EXECUTABLE, (_FILES / name).read_bytes())
         for name in ('docker-entrypoint.sh', 'healthcheck.sh')
@@ -246,7 +246,7 @@ def _tar_of(files: Mapping[str, tuple[int, bytes]]) -> bytes:
 
 
 def _holds(archive: Path, image: Image) -> bool:
-    """Whether this archive is of this image, under other names maybe."""
+    """Return whether this archive is of this image, under other names maybe."""
     with tarfile.open(archive) as opened:
         return (
             opened.next() is not None

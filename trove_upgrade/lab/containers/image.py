@@ -33,7 +33,7 @@ class Layer:
     size: int  #: bytes, packed
 
     def record(self) -> dict[str, Any]:
-        """What is kept beside the file."""
+        """Return what is kept beside the file."""
         return {'digest': self.digest, 'diff_id': self.diff_id, 'size': self.size}
 
 
@@ -49,12 +49,12 @@ class Image:
 
     @property
     def config_digest(self) -> str:
-        """What an engine calls the image's id."""
+        """Return what an engine calls the image's id."""
         return digest_of_bytes(self.config)
 
     @property
     def manifest(self) -> bytes:
-        """What a registry keeps under each tag."""
+        """Return what a registry keeps under each tag."""
         layers = [
             {'mediaType': LAYER_TYPE, 'size': layer.size, 'digest': layer.digest}
             for layer in self.layers

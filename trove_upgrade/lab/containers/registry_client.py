@@ -59,7 +59,7 @@ class RegistryClient:
             )
 
     def tags(self, repository: str) -> list[str]:
-        """What it knows of a repository; nothing where it knows no such one.
+        """Return what it knows of a repository; nothing where it knows no such one.
 
         :raises errors.LabError: the registry cannot be reached.
         """

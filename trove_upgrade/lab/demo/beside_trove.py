@@ -169,8 +169,8 @@ class TroveDemo:
             )
 
     def _settled(self, instance: TroveInstance) -> dict[str, Any]:
-        """What Trove shows once its own agent has reported, or at the end of the patience for
-        that.
+        """Return what Trove shows once its own agent has reported, or at the end of the patience
+        for that.
         """
         deadline = time.monotonic() + SETTLED_SECONDS
         while True:

@@ -52,8 +52,8 @@ def picture(
     written_table: str,
     settings: Sequence[str] = tuple(provision.DEFAULT_SETTINGS),
 ) -> Picture:
-    """What the database, Nova (`server` is its JSON) and the guest say now; `written_table` is left
-    out of the checksums.
+    """Return what the database, Nova (`server` is its JSON) and the guest say now; `written_table`
+    is left out of the checksums.
     """
     facts = json.loads(guest.exec(['cat', '/etc/trove-upgrade/image-facts.json']).output)
     tables = {f'{schema}.{name}' for schema, name in _rows(ask, _TABLES)} - {written_table}
@@ -99,7 +99,7 @@ def acknowledged_rows(guest: Guest) -> set[int]:
 
 
 def answers(guest: Guest) -> bool:
-    """Whether the database in the guest answers now."""
+    """Return whether the database in the guest answers now."""
     return (
         guest.exec(['mariadb', '-e', 'SELECT 1'], check=False, timeout_seconds=10).returncode == 0
     )

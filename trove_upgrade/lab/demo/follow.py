@@ -71,7 +71,7 @@ class Follower:
 
 
 def seconds(run: dict[str, Any]) -> float:
-    """How long a step took."""
+    """Return how long a step took."""
     start, end = (datetime.datetime.fromisoformat(run[name]) for name in ('started_at', 'ended_at'))
     return (end - start).total_seconds()
 

@@ -77,7 +77,7 @@ class LabDriver(driver.ComputeDriver):
         return {node.get_local_node_uuid(): self._name}
 
     def get_available_resource(self, nodename: str) -> dict[str, Any]:
-        """What the scheduler is told of the node."""
+        """Return what the scheduler is told of the node."""
         return {
             'vcpus': _VCPUS,
             'memory_mb': _MEMORY_MB,
@@ -138,7 +138,7 @@ class LabDriver(driver.ComputeDriver):
         return [guest.spec.guest_id for guest in self._host.guests.all()]
 
     def instance_exists(self, instance: Any) -> bool:
-        """Whether the server has a root disk here."""
+        """Return whether the server has a root disk here."""
         return self._find(instance) is not None
 
     def get_info(self, instance: Any, use_cache: bool = True) -> Any:
@@ -151,7 +151,7 @@ class LabDriver(driver.ComputeDriver):
         return hardware.InstanceInfo(state=power_state.RUNNING if running else power_state.SHUTDOWN)
 
     def get_console_output(self, context: Any, instance: Any) -> bytes:
-        """What the guest has printed since it was made."""
+        """Return what the guest has printed since it was made."""
         guest = self._find(instance)
         return guest.console.encode() if guest else b''
 

@@ -125,7 +125,7 @@ class Guest:
 
     @property
     def running(self) -> bool:
-        """Whether the guest has a process 1."""
+        """Return whether the guest has a process 1."""
         return self.process is not None
 
     @property
@@ -142,7 +142,7 @@ class Guest:
 
     @property
     def console(self) -> str:
-        """What the guest has printed since it was created or rebuilt."""
+        """Return what the guest has printed since it was created or rebuilt."""
         log = self.home / 'console.log'
         return log.read_text('utf-8', 'replace') if log.exists() else ''
 
@@ -238,8 +238,8 @@ class Guest:
 
     @property
     def reachable(self) -> bool:
-        """Whether process 1 has entered the guest's own root: before, a program would run on the
-        host's tree.
+        """Return whether process 1 has entered the guest's own root: before, a program would run on
+        the host's tree.
         """
         process = self.process
         return process is not None and process.name() == self.spec.init
@@ -541,7 +541,9 @@ def _attempt(parts: list[tuple[str, Callable[[], None]]]) -> list[str]:
 
 
 def _disk_sequence(device: str) -> str | None:
-    """What tells one use of a loop device from the next; None while it has no backing file."""
+    """Return what tells one use of a loop device from the next; None while it has no backing
+    file.
+    """
     block = Path('/sys/block') / Path(device).name
     try:
         (block / 'loop' / 'backing_file').read_text('utf-8')

@@ -43,7 +43,7 @@ class Knobs:
     )
 
     def applies_to(self, operation: str) -> bool:
-        """Whether these knobs say anything about a `rebuild` or a `boot`."""
+        """Return whether these knobs say anything about a `rebuild` or a `boot`."""
         return self.on in {'any', operation} and self.times != 0
 
 

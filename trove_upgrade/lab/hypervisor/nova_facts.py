@@ -61,14 +61,14 @@ def user_data_of(encoded: str | None) -> bytes:
 def meta_data_of(
     server_id: str, name: str, metadata: Mapping[str, str], image_id: str
 ) -> dict[str, Any]:
-    """What the guest is told of its server beside what NoCloud itself wants."""
+    """Return what the guest is told of its server beside what NoCloud itself wants."""
     return {
         'openstack': {'uuid': server_id, 'name': name, 'meta': dict(metadata), 'image_id': image_id}
     }
 
 
 def init_of(system_metadata: Mapping[str, str]) -> str:
-    """What the image's process 1 is.
+    """Return what the image's process 1 is.
 
     Nova's own view of an image drops properties that it does not know, but keeps all in the
     server's system metadata.
@@ -77,14 +77,14 @@ def init_of(system_metadata: Mapping[str, str]) -> str:
 
 
 def runs_containers(system_metadata: Mapping[str, str]) -> bool:
-    """Whether the image has a container engine, so that its guest needs what one does
+    """Return whether the image has a container engine, so that its guest needs what one does
     (guests.py).
     """
     return system_metadata.get('image_lab_docker') == 'true'
 
 
 def wants_raw_volume(system_metadata: Mapping[str, str]) -> bool:
-    """Whether a new server's volume comes unformatted, as a cloud's does: the guest's own agent
-    formats it.
+    """Return whether a new server's volume comes unformatted, as a cloud's does: the guest's own
+    agent formats it.
     """
     return system_metadata.get('image_lab_volume') == 'raw'

@@ -23,7 +23,7 @@ class Process:
     start_time: str
 
     def alive(self) -> bool:
-        """Whether it still runs; a zombie does not."""
+        """Return whether it still runs; a zombie does not."""
         try:
             fields = Path(f'/proc/{self.pid}/stat').read_text('utf-8').rpartition(')')[2].split()
         except (FileNotFoundError, ProcessLookupError):

@@ -98,8 +98,8 @@ class Environment:
 
 
 def ours(project_dir: Path) -> Environment:
-    """What our own agent needs; the agent itself is in the product's layer, which changes more
-    often.
+    """Return what our own agent needs; the agent itself is in the product's layer, which changes
+    more often.
     """
     return Environment(
         "the agent's dependencies",

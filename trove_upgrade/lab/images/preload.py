@@ -35,7 +35,8 @@ def load(
     """Boot a guest of `image`, load these archives (of `docker save`'s form), and write its store
     below `layer`.
 
-    `work` is a directory of an ordinary file system that nobody else uses; it is gone afterwards.
+    `work` is a directory of an ordinary file system that is used by nothing else; it is gone
+    afterwards.
 
     :raises image_store.StoreUnknown: the engine keeps its images in a way that cannot be copied.
     :raises errors.CommandFailed: the engine refused an archive.

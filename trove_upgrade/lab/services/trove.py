@@ -265,7 +265,7 @@ def manage_env(settings: Settings) -> dict[str, str]:
 
 
 def consumes(settings: Settings, queue: str) -> bool:
-    """True while somebody listens on this queue: before, a cast to it is lost without a word."""
+    """True while this queue has a listener: before, a cast to it is lost without a word."""
     connection = amqp.Connection(
         f'{HOST}:{settings.ports.broker}',
         userid='trove',
@@ -294,7 +294,7 @@ def paste_file(settings: Settings) -> pathlib.Path:
 
 
 def guest_config_file(settings: Settings) -> pathlib.Path:
-    """What Trove puts into every guest as /etc/trove/conf.d/trove-guestagent.conf."""
+    """Return what Trove puts into every guest as /etc/trove/conf.d/trove-guestagent.conf."""
     return settings.etc(NAME) / 'trove-guestagent.conf'
 
 

@@ -150,7 +150,7 @@ def run(
 
 
 def counted(output: str) -> Outcome | None:
-    """What tempest says at its end; None where it says no numbers."""
+    """Return what tempest says at its end; None where it says no numbers."""
     counts = {match['what']: int(match['count']) for match in _COUNT.finditer(output)}
     return (
         Outcome(counts['Passed'], counts['Failed'], counts['Skipped'], output)

@@ -46,7 +46,9 @@ def asker(guest: Guest, seconds: float = _CHECK_SECONDS) -> Callable[[str], str]
 
 
 def serves(guest: Guest) -> bool:
-    """Whether the database answers now; false, too, while the guest is still on its way up."""
+    """Return whether the database answers now; false, too, while the guest is still on its way
+    up.
+    """
     try:
         asker(guest, _ANSWER_SECONDS)('SELECT 1;')
     except errors.LabGuestError:

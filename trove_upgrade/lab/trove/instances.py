@@ -161,7 +161,7 @@ class TroveInstances:
             self._sleep(POLL_SECONDS)
 
     def instance(self, instance_id: str) -> TroveInstance:
-        """What tests need of an instance whose server exists."""
+        """Return what tests need of an instance whose server exists."""
         server_id = self.row(instance_id)['compute_instance_id']
         guest = self._host.guests.get(server_id)
         port = guest.spec.ports[0]

@@ -66,7 +66,7 @@ def flavors(settings: Settings) -> dict[str, str]:
 
 def _volumes(settings: Settings, session: rest.Session) -> None:
     """Trove's delete asks for volumes by name even where it makes none, and leaves its row where
-    nobody answers.
+    nothing answers.
     """
     base = settings.auth_url
     if session.request('GET', f'{base}/services?type={trove.VOLUME_SERVICE}')['services']:

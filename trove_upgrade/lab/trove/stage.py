@@ -77,7 +77,7 @@ def start(
     tables and taskmanager.  Safe to repeat.
 
     `options` go into [trove_upgrade] of trove.conf; `database` is Trove's, where tables of that
-    name are somebody else's.
+    name are of others.
 
     :raises LabError: something failed; the message names the log.
     """
@@ -160,8 +160,8 @@ def product(layout: Layout, side: TroveSide, cloud: Cloud) -> Product:
 
 
 def add_product(layout: Layout, side: TroveSide, cloud: Cloud) -> Product:
-    """What an operator does on a running Trove: tables, our taskmanager, then the filter, in this
-    order.
+    """Return what an operator does on a running Trove: tables, our taskmanager, then the filter, in
+    this order.
     """
     ours = product(layout, side, cloud)
     ours.manage('db', 'sync')

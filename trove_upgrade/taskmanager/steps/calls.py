@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a step asks the guest: the arguments, the pace, and what the answers mean."""
+"""Calls of a step to the guest: the arguments, the pace, and what the answers mean."""
 
 import dataclasses
 import datetime
@@ -22,7 +22,7 @@ class Calls:
     call_timeout_seconds: float  #: how long one call may last
 
     def facts(self, version_id: str, manager: str, number: str) -> dict[str, Any]:
-        """What registering the target version recorded of its image,
+        """Return what registering the target version recorded of its image,
         with what the row itself says.
         """
         facts = dict(self.datastores.target_facts(version_id))
@@ -36,8 +36,8 @@ class Calls:
         }
 
     def _version(self, version_id: str, number: str) -> dict[str, Any]:
-        """What Trove's row says of the version: a guest that runs containers makes the image's tag
-        of its number, as Trove's agent does.
+        """Return what Trove's row says of the version: a guest that runs containers makes the
+        image's tag of its number, as Trove's agent does.
         """
         try:
             version = self.datastores.version_by_id(version_id)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a step returns, and what every step is."""
+"""Outcomes of a step, and the interface of every step."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class Wait:
 
 
 class Step(Protocol):
-    """What the runner runs."""
+    """Interface of a step."""
 
     @property
     def timeout_seconds(self) -> float:
@@ -41,12 +41,12 @@ class Step(Protocol):
 
     @property
     def hold_seconds(self) -> float:
-        """How long one run may take: the lease is at least this long when it begins."""
+        """Return how long one run may take: the lease is at least this long when it begins."""
 
     def run(self, row: upgrade.Upgrade) -> Done | Wait:
         """Look, do one thing, say how it stands."""
 
     def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:
-        """What the time-out means: a StepRefused or a StepFailed.  `found` is what
+        """Return what the time-out means: a StepRefused or a StepFailed.  `found` is what
         the last run waited for.
         """

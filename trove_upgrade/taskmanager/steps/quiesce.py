@@ -27,7 +27,7 @@ class Quiesce:
     hold_seconds: float
 
     def run(self, row: upgrade.Upgrade) -> Done | Wait:
-        """:raises StepRefused: the guest cannot, or somebody else has taken the instance."""
+        """:raises StepRefused: the guest cannot, or another action has taken the instance."""
         require_quiet(
             self.instances, row
         )  # each time: who takes over cannot know whether the guest was ever told

@@ -67,7 +67,7 @@ class Rebuild:
         return self._post(row, server, is_carried)
 
     def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:
-        """Whether it was accepted decides between undo and failure."""
+        """Return whether it was accepted decides between undo and failure."""
         if row.data.get(ACCEPTED) == row.attempt or former_guest_is_gone(row):
             return exceptions.StepFailed(
                 f'The rebuild of server {row.server_id} did not end within '
@@ -141,8 +141,8 @@ class Rebuild:
         )
 
     def _ask_guest(self, row: upgrade.Upgrade, server: compute.Server) -> Wait | None:
-        """Still stopped, same boot?  None: go on.  Nobody is asked where a former rebuild has taken
-        the guest away.
+        """Still stopped, same boot?  None: go on.  No guest is asked where a former rebuild has
+        taken the guest away.
         """
         if former_guest_is_gone(row) or server.status == 'ERROR':
             return None
@@ -221,7 +221,7 @@ def former_guest_is_gone(row: upgrade.Upgrade) -> bool:
 
 
 def _accepted(row: upgrade.Upgrade) -> Mapping[str, int]:
-    """What is known once Nova carries our marker; the first attempt that took the former guest away
-    stays on record.
+    """Return what is known once Nova carries our marker; the first attempt that took the former
+    guest away stays on record.
     """
     return {} if former_guest_is_gone(row) else {ACCEPTED: row.attempt}

@@ -104,8 +104,8 @@ def _require_info(row: upgrade.Upgrade) -> None:
 
 
 def _learned(row: upgrade.Upgrade, answer: guest.GuestAnswer) -> dict[str, int | None]:
-    """What the guest says of the point of no return, if the row does not know it yet: committed
-    before anything is decided by it.
+    """Return what the guest says of the point of no return, if the row does not know it yet:
+    committed before anything is decided by it.
 
     Only a job that has ended can say that no server was started,
     and only a guest that sees the volume does.

@@ -34,7 +34,7 @@ class Undo:
         return Done('The database serves as before.')
 
     def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:
-        """Nobody knows whether it serves."""
+        """It is not known whether it serves."""
         return exceptions.StepFailed(
             f'The guest of instance {row.instance_id} did not say within '
             f'{self.timeout_seconds:g} s that its database serves again ({found}). '

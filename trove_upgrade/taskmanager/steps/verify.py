@@ -71,7 +71,7 @@ class Verify:
         )
 
     def _reported(self, row: upgrade.Upgrade) -> Done | Wait:
-        """Whether Trove has been told so, too.  Never fails what has passed."""
+        """Return whether Trove has been told so, too.  Never fails what has passed."""
         serves = f'The database serves as {row.data.get("server_version")}.'
         status = self.instances.service_status(row.instance_id)
         told = (
@@ -113,7 +113,7 @@ class Verify:
         )
 
     def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:
-        """It serves, as far as we know, and nobody could say so."""
+        """It serves, as far as we know, and that could not be told."""
         return exceptions.StepFailed(
             f'The upgraded database of instance {row.instance_id} was not verified within '
             f'{self.timeout_seconds:g} s ({found}). Look at the guest, then retry the upgrade.',
@@ -128,8 +128,8 @@ def _remarked(
 
 
 def same_version(target_number: str, running: str | None) -> bool:
-    """Whether a server that says `running` is the target: every part that the target's number has
-    must be the same.
+    """Return whether a server that says `running` is the target: every part that the target's
+    number has must be the same.
 
     '11.8.6' is 11.8.6-MariaDB-0+deb13u1; '11.8' is any 11.8; a target that reads as no version is
     any server that answers.

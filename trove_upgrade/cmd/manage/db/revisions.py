@@ -183,7 +183,7 @@ def _upgrade(run: Context, arguments: argparse.Namespace) -> None:
 
 
 def _aim(arguments: argparse.Namespace) -> tuple[str | None, Chain, tuple[str, ...]]:
-    """How far, in which chain, which branches.
+    """Return how far, in which chain, which branches.
 
     :raises UsageError: the arguments contradict each other.
     """

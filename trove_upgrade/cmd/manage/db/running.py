@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What commands that change the schema have in common: patience, progress, and no word of the URL's
+"""Common parts of commands that change the schema: patience, progress, and no word of the URL's
 password.
 """
 
@@ -71,7 +71,7 @@ def runner(run: Context, arguments: argparse.Namespace) -> Iterator[Runner]:
 
 
 def options_of(arguments: argparse.Namespace) -> Options:
-    """What `add_options`, and `add_data_options` where it was called, have read."""
+    """Return what `add_options`, and `add_data_options` where it was called, have read."""
     return Options(
         wait_seconds=arguments.wait,
         lock_seconds=arguments.lock_wait,

@@ -53,7 +53,7 @@ def is_unique_constraint(metadata: sa.MetaData, table: str, name: str) -> bool:
 
 
 def refuses_old_writers(column: sa.Column[Any]) -> bool:
-    """Whether an INSERT fails that does not name it."""
+    """Return whether an INSERT fails that does not name it."""
     return (
         not column.nullable
         and column.server_default is None
@@ -112,7 +112,7 @@ def _compared(former: Any, wanted: Any, server: str) -> Widening:
 
 @dataclasses.dataclass(frozen=True)
 class Changed:
-    """What happens to one column, by what a service of the release before would say to it."""
+    """Change of one column, by what a service of the release before would say to it."""
 
     wanted: sa.Column[Any]  #: as the models have it
     between: sa.Column[Any]  #: as the expand leaves it
@@ -211,8 +211,8 @@ def name_of(operation: ops.DropIndexOp | ops.DropConstraintOp) -> Any:
 
 
 def named(constraint: Any, table: str) -> Any:
-    """A constraint that the models leave nameless gets a name, without which nobody can see whether
-    it is there.
+    """A constraint that the models leave nameless gets a name, without which it cannot be seen
+    whether it is there.
     """
     if not isinstance(constraint.name, str):
         prefix = {sa.UniqueConstraint: 'uq', sa.ForeignKeyConstraint: 'fk'}.get(

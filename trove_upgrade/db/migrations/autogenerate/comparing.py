@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is different between the models and a database: our tables alone, whatever else stands
+"""Differences between the models and a database: our tables alone, whatever else stands
 beside them.
 """
 
@@ -29,7 +29,7 @@ Difference = ops.MigrateOperation | KeyChange
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """What would have to be done, and between what."""
+    """Work to be done, and between what."""
 
     metadata: sa.MetaData  #: the models
     before: (

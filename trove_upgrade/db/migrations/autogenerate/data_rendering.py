@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Data migrations as Python: batches and conditions are written out, what a value becomes is left
-to whoever knows it.
+to the developer.
 """
 
 import textwrap
@@ -92,8 +92,8 @@ def module(
         renderer.needs('from trove_upgrade.db.migrations.data.differing import Differs')
     todo = [
         (
-            f'Add {class_name(name)}() to MIGRATIONS in trove_upgrade/db/migrations/data/__init__.py, '
-            'and test it.'
+            f'Add {class_name(name)}() to MIGRATIONS in '
+            'trove_upgrade/db/migrations/data/__init__.py, and test it.'
         )
     ]
     if any(one.work is not Work.COPY for one in rows):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a change of the models becomes: pieces of an expand and of a contract, and what is to be
-done to rows between them.
+"""Pieces that a change of the models becomes: pieces of an expand and of a contract, and what is to
+be done to rows between them.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ class Piece:
 
 
 class Work(enum.Enum):
-    """What a data migration has to do."""
+    """Work of a data migration."""
 
     FILL = enum.auto()  #: give a column that is NULL a value
     COPY = enum.auto()  #: from a column to the one that follows it

@@ -72,7 +72,7 @@ class Tree:
 
 @dataclasses.dataclass(frozen=True)
 class Written:
-    """What there is now, and what is left to do."""
+    """Files that were written, and work that is left."""
 
     files: tuple[pathlib.Path, ...]
     warnings: tuple[str, ...]
@@ -252,7 +252,7 @@ def _to_do(ids: Mapping[str, str], data: Mapping[pathlib.Path, str]) -> list[str
     return [
         *found,
         (
-            'Read what was written, then run "trove-upgrade-manage db lint" and "trove-upgrade-manage '
-            'db plan".'
+            'Read what was written, then run "trove-upgrade-manage db lint" and '
+            '"trove-upgrade-manage db plan".'
         ),
     ]

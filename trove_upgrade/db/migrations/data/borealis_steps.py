@@ -186,7 +186,7 @@ def _next(
 
 
 def _copy(connection: sa.Connection, found: Sequence[Any]) -> int:
-    """How many of these upgrades are copied."""
+    """Return how many of these upgrades are copied."""
     plain = (
         [row.id for row in found if is_plain(row.steps)] if can_unfold(connection.dialect) else []
     )
@@ -266,7 +266,7 @@ def _require_a_good_one(connection: sa.Connection) -> None:
 
 
 def history_of(upgrade_id: str, text: str) -> list[dict[str, Any]]:
-    """Rows of one upgrade; keys that nobody knows are dropped, as every reader does.
+    """Rows of one upgrade; unknown keys are dropped, as every reader does.
 
     :raises Damaged: it is not a list of steps, each with a name, an attempt and a time in UTC or
         with an offset.

@@ -60,7 +60,7 @@ _MARIADB_SINCE, _MYSQL_SINCE = (10, 6), (8, 0, 4)
 
 
 def can_unfold(dialect: sa.Dialect) -> bool:
-    """Whether that server can do it."""
+    """Return whether that server can do it."""
     if dialect.name == 'postgresql':
         return True
     since = _MARIADB_SINCE if getattr(dialect, 'is_mariadb', False) else _MYSQL_SINCE
@@ -71,7 +71,7 @@ def can_unfold(dialect: sa.Dialect) -> bool:
 
 
 def is_plain(text: str) -> bool:
-    """Whether the server would make the same of it as we do."""
+    """Return whether the server would make the same of it as we do."""
     return _PLAIN.fullmatch(text) is not None and all(map(_is_date, _DATE.findall(text)))
 
 

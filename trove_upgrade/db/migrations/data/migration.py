@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a data migration is: rows that one release's expand has left to do, worked off in small
+"""A data migration: rows that one release's expand has left to do, worked off in small
 transactions.
 """
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """What one transaction has looked at and changed.
+    """Counts of one transaction.
 
     The pass is over where nothing was found and the cursor is the one that was handed in.
     """
@@ -30,8 +30,8 @@ class DataMigration(Protocol):
 
     @property
     def name(self) -> str:
-        """What the operator calls it, at most 64 characters: `borealis_steps`.  Never changed once
-        released.
+        """Return what the operator calls it, at most 64 characters: `borealis_steps`.  Never
+        changed once released.
         """
 
     @property
@@ -45,10 +45,10 @@ class DataMigration(Protocol):
         """
 
     def pending(self, connection: sa.Connection) -> int:
-        """How many rows are left, counted: it may read the whole table."""
+        """Return how many rows are left, counted: it may read the whole table."""
 
     def is_pending(self, connection: sa.Connection) -> bool:
-        """Whether there is one row left.  Cheap where there is."""
+        """Return whether there is one row left.  Cheap where there is."""
 
     def run_batch(self, connection: sa.Connection, cursor: str, limit: int) -> Batch:
         """Look at no more than `limit` rows behind `cursor` that need work, in the caller's

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a run of data migrations is shown: a bar on a terminal, one line per batch in a log."""
+"""Display of a run of data migrations: a bar on a terminal, one line per batch in a log."""
 
 import contextlib
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def reporter(stream: TextIO) -> Iterator[Reporter]:
 
 
 class Lines:
-    """One line per batch, at once: whoever follows the log sees it."""
+    """One line per batch, at once: a reader of the log sees it."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -97,7 +97,7 @@ def _at(rate: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """'2 h 5 min', '2 min 1 s' or '7 s': no more than anybody needs of an estimate."""
+    """'2 h 5 min', '2 min 1 s' or '7 s': no more than is needed of an estimate."""
     whole = round(seconds)
     if whole >= _HOUR:
         return f'{whole // _HOUR} h {whole % _HOUR // _MINUTE} min'

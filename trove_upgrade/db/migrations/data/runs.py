@@ -4,8 +4,8 @@ work at once.
 
 A batch is one transaction: it takes the migration's row where the cursor is still the one that was
 read, changes the rows, and saves cursor and counts.  So a batch and its bookkeeping happen together
-or not at all, and whoever comes second for the same batch matches no row, reads again and takes the
-next one.
+or not at all, and a run that comes second for the same batch matches no row, reads again and takes
+the next one.
 """
 
 import dataclasses
@@ -65,7 +65,7 @@ class Progress:
 
 @dataclasses.dataclass(frozen=True)
 class Pace:
-    """How fast an operator lets it run."""
+    """Speed that an operator lets it have."""
 
     batch_size: int = BATCH_SIZE
     max_count: int | None = None  #: rows that this run looks at; None: to the end
@@ -74,7 +74,7 @@ class Pace:
 
 @dataclasses.dataclass(frozen=True)
 class Hooks:
-    """Who is told, and who may stop it."""
+    """Listeners of a run, and those who may stop it."""
 
     progress: Callable[[Progress], None] = lambda _progress: (
         None
@@ -278,7 +278,7 @@ class _Run:
             return self._row(), left
 
     def _batch(self) -> tuple[Row, Batch | None]:
-        """One transaction.  Without a batch where somebody else took it, or has finished
+        """One transaction.  Without a batch where another run took it, or has finished
         everything.
         """
         connection = self._connection

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far each data migration is: its row in `upgrade_data_migrations`, and what that means to an
+"""State of each data migration: its row in `upgrade_data_migrations`, and what that means to an
 operator.
 """
 
@@ -20,7 +20,7 @@ table = models.upgrade_data_migrations
 
 
 class Standing(enum.StrEnum):
-    """What `db data list` shows."""
+    """Line of `db data list`."""
 
     NOT_STARTED = 'not started'  #: rows wait, or will once the expand has been run
     #: has begun and has not come to its end; `updated` tells whether somebody is at work
@@ -34,7 +34,7 @@ class Standing(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """What all runs together have done so far."""
+    """Progress of all runs together."""
 
     name: str
     cursor: str  #: where the next batch begins

@@ -35,8 +35,8 @@ __all__ = ['RULES', 'Finding', 'Rule', 'lint']
 
 
 def lint(chain: Chain, revisions: Sequence[str] | None = None) -> list[Finding]:
-    """What stands against these revisions (all of the chain, if none are named), without what they
-    waive.
+    """Return what stands against these revisions (all of the chain, if none are named), without
+    what they waive.
 
     Needs no database.  Not safe beside another thread that runs migrations: `recording` says why.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is added, and how a service of the release before fails over it."""
+"""Rules about additions over which a service of the release before fails."""
 
 from collections.abc import Iterator
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is not ours to touch, and what nobody here can judge."""
+"""Rules about tables of others, and about what cannot be judged here."""
 
 import ast
 import pathlib

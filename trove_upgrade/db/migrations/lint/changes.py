@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one statement or operation does to a schema, in the words that the rules use."""
+"""Changes that one statement or operation makes to a schema, in the words that the rules use."""
 
 import dataclasses
 import enum

@@ -94,8 +94,8 @@ def _ends_type(tokens: Sequence[Token], place: int, token: Token) -> bool:
 
 
 def constraint(table: str, words: Words) -> Change | None:
-    """What begins with CONSTRAINT, PRIMARY KEY, UNIQUE, INDEX, KEY, FOREIGN KEY or CHECK; None
-    where none of them comes next.
+    """Return what begins with CONSTRAINT, PRIMARY KEY, UNIQUE, INDEX, KEY, FOREIGN KEY or CHECK;
+    None where none of them comes next.
     """
     name = ''
     if words.take('CONSTRAINT'):

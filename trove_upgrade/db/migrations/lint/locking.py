@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What keeps the services waiting, whichever release they are of."""
+"""Rules about what keeps the services waiting, whichever release they are of."""
 
 from collections.abc import Iterator
 

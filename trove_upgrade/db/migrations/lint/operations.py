@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a typed operation does, whatever SQL becomes of it: on SQLite a batch copies the whole table
-to drop one column.
+"""Reader of typed operations, whatever SQL becomes of them: on SQLite a batch copies the whole
+table to drop one column.
 """
 
 from collections.abc import Callable, Iterable, Iterator

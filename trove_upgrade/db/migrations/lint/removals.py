@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is taken away from services that still use it."""
+"""Rules about removals from services that still use a thing."""
 
 from collections.abc import Iterator
 

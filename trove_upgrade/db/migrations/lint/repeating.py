@@ -48,7 +48,7 @@ def _bare_changes(subject: Subject) -> Iterator[Hit]:
 
 
 def _not_repeatable(subject: Subject) -> Iterator[Hit]:
-    """What can be read comes first; the proof by running it is for what cannot."""
+    """Yield what can be read comes first; the proof by running it is for what cannot."""
     bare = list(_bare_changes(subject))
     yield from bare
     if not bare:

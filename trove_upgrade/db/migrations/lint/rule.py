@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a rule is, and what it finds."""
+"""A rule, and its findings."""
 
 import dataclasses
 from collections.abc import Callable, Iterator

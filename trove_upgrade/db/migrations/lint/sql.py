@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a statement does, read from its text.
+"""Reader of a statement's text.
 
 Only what revisions are made of is understood.  Whatever else there is (triggers, procedures,
 several statements in one) is UNKNOWN, and a rule asks for a word about it.

@@ -22,7 +22,7 @@ from trove_upgrade.db.migrations.schema_model import SchemaModel
 
 
 class Readings:
-    """What each revision of a chain does, read once."""
+    """Revisions of a chain and their work, read once."""
 
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
@@ -38,7 +38,7 @@ class Readings:
         }
 
     def before(self, revision: str) -> list[str]:
-        """What has been run when it begins, oldest first."""
+        """Return what has been run when it begins, oldest first."""
         return self.revisions[: self.revisions.index(revision)]
 
     def script(self, revision: str) -> alembic.script.Script:
@@ -60,7 +60,7 @@ class Readings:
         return self._recorded[key]
 
     def faults(self, revision: str) -> tuple[str, ...]:
-        """How it fails when it is really run, twice, or killed."""
+        """Failures when it is really run, twice, or killed."""
         if revision not in self._faults:
             before = [self.script(one) for one in self.before(revision)]
             self._faults[revision] = tuple(scratch.faults(before, self.script(revision)))
@@ -172,8 +172,8 @@ class Subject:
         return next((one.table for one in made), next(iter(known), ''))
 
     def are_new_columns(self, change: Change) -> bool:
-        """Whether one of the constraint's columns is NULL in every row that older services have
-        written or write.
+        """Return whether one of the constraint's columns is NULL in every row that older services
+        have written or write.
         """
         indexed = [
             seen.change.columns

@@ -17,8 +17,8 @@ _AFTER_TABLE = {'SET', 'WHERE', 'ORDER', 'LIMIT', 'USING', 'JOIN', 'PARTITION'}
 
 
 def _grammar(*, comment: str, string: str, quoted: str, unclear: str = '') -> re.Pattern[str]:
-    """What a quotation or a comment is, each server says for itself; what is not closed is unclear,
-    whoever reads it.
+    """Return what a quotation or a comment is, each server says for itself; what is not closed is
+    unclear to any reader.
     """
     kinds = {
         'executable': r'/\*[mM]?!',
@@ -75,7 +75,7 @@ class Token:
 
     @property
     def names(self) -> bool:
-        """Whether it can be a name."""
+        """Return whether it can be a name."""
         return self.kind in {'word', 'quoted'}
 
 
@@ -133,11 +133,11 @@ class Words:
 
     @property
     def rest(self) -> list[Token]:
-        """What has not been read."""
+        """Return what has not been read."""
         return self._tokens[self._place :]
 
     def at(self, *keywords: str) -> bool:
-        """Whether these come next."""
+        """Return whether these come next."""
         ahead = self._tokens[self._place : self._place + len(keywords)]
         return [token.keyword for token in ahead] == list(keywords)
 
@@ -179,7 +179,7 @@ class Words:
         self._place += 1
 
     def parentheses(self) -> list[Token]:
-        """What stands in the next pair, read; nothing where none comes next."""
+        """Return what stands in the next pair, read; nothing where none comes next."""
         if not self.at('('):
             return []
         depth = 0

@@ -22,7 +22,7 @@ _INTEGERS = {'tinyint': 1, 'smallint': 2, 'mediumint': 3, 'int': 4, 'integer': 4
 
 
 class Widening(enum.Enum):
-    """How a new type stands to the old one."""
+    """Relation of a new type to the old one."""
 
     SAME = enum.auto()
     WIDER = enum.auto()  #: every value of the old fits, and is stored as it is

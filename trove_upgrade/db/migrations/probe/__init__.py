@@ -35,12 +35,12 @@ class Probe(Protocol):
     notes: list[str]  #: what an operator should know besides
 
     def ask(self, sql: str) -> Answer:
-        """What the next statement would do."""
+        """Return what the next statement would do."""
 
 
 def server_kind(engine: sa.Engine) -> str:
     """'mariadb', 'mysql', 'postgresql' or 'sqlite': what the server is, however its URL calls it.
-    Connects if nobody has.
+    Connects if that was not done.
     """
     if engine.dialect.name in {'mysql', 'mariadb'}:
         with engine.connect() as connection:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said of one statement: what waits for it, what work it is, and how that is known."""
+"""Answers about one statement: what waits for it, what work it is, and how that is known."""
 
 import dataclasses
 import enum
 
 
 class Blocks(enum.StrEnum):
-    """Who waits while the statement runs."""
+    """Waiters while the statement runs."""
 
     NOTHING = 'nothing'  #: for longer than a moment
     ROWS = 'writes to the rows it changes'
@@ -17,7 +17,7 @@ class Blocks(enum.StrEnum):
 
 
 class Work(enum.StrEnum):
-    """How much the server does, which says how long it may take."""
+    """Amount of the server's work, which tells how long it may take."""
 
     NONE = 'none'  #: the statement is passed over, or concerns no data
     METADATA = 'metadata'  #: the same for any number of rows
@@ -29,7 +29,7 @@ class Work(enum.StrEnum):
 
 
 class Source(enum.StrEnum):
-    """How it is known."""
+    """Source of an answer."""
 
     ASKED = 'asked'  #: this server did it to an empty copy of the table
     KNOWN = 'known'  #: it is the same on every server of this kind, and cannot be tried on a copy
@@ -48,7 +48,7 @@ class Answer:
 
     @property
     def rebuilds(self) -> bool | None:
-        """Whether the table is written anew; None where nobody knows."""
+        """Return whether the table is written anew; None where that is not known."""
         return None if self.work is Work.UNKNOWN else self.work is Work.REBUILD
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What needs no asking, or cannot be asked on a copy: by the kind of server.
+"""Answers that need no asking, or cannot be had on a copy: by the kind of server.
 
 Source: MariaDB Knowledge Base "InnoDB Online DDL" and "Metadata Locking"; PostgreSQL documentation,
 "Explicit Locking", CREATE INDEX, ALTER TABLE; SQLite documentation, "File Locking And Concurrency".
@@ -145,7 +145,7 @@ class Unasked:
     notes: list[str] = dataclasses.field(default_factory=list)
 
     def ask(self, sql: str) -> Answer:
-        """What is known without a server."""
+        """Return what is known without a server."""
         return answer(
             parse(sql, backslashes=family(self.dialect) == 'mysql'), self.dialect
         ) or not_asked(self.reason)

@@ -33,7 +33,7 @@ _OWN_CHOICE = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Way:
-    """How the server is asked to do it."""
+    """Way in which the server is asked to do it."""
 
     algorithm: str
     lock: str = ''
@@ -53,8 +53,8 @@ _MYSQL = tuple(way for way in _MARIADB if way.algorithm != 'NOCOPY')
 
 
 def next_way(ways: tuple[Way, ...], tried: Way, message: str) -> Way | None:
-    """What the error names, if that is more than what was tried; else the next one.  None after the
-    last.
+    """Return what the error names, if that is more than what was tried; else the next one.  None
+    after the last.
     """
     later = ways[ways.index(tried) + 1 :]
     if found := re.search(r'Try ALGORITHM=(?P<names>[A-Z/]+)', message):

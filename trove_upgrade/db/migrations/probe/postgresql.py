@@ -52,7 +52,7 @@ class PostgresqlProbe(ServerProbe):
         return int(connection.exec_driver_sql('SELECT pg_backend_pid()').scalar_one())
 
     def living_sessions(self, connection: sa.Connection) -> set[int]:
-        """Everybody's: their numbers are no secret."""
+        """Readable by all: their numbers are no secret."""
         return {
             int(number)
             for number in connection.exec_driver_sql('SELECT pid FROM pg_stat_activity').scalars()
@@ -75,7 +75,7 @@ class PostgresqlProbe(ServerProbe):
         return parsed.kind is Kind.CREATE_INDEX and not parsed.concurrently
 
     def try_on_copy(self, parsed: Parsed, copy: str) -> Answer:
-        """What the transaction held and changed, read before it ends."""
+        """Return what the transaction held and changed, read before it ends."""
         connection = self.connection
         if (
             parsed.kind is Kind.CREATE_INDEX

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a statement may cost the services that go on working, given how large the table is."""
+"""Risk of a statement for the services that go on working, given how large the table is."""
 
 import dataclasses
 import enum
@@ -22,7 +22,7 @@ WAITING = {Blocks.NOTHING: 'services go on', Blocks.DATABASE: 'the whole databas
 
 
 class Level(enum.StrEnum):
-    """How bad it may get; comparable by `rank`."""
+    """Severity; comparable by `rank`."""
 
     NONE = 'none'
     LOW = 'low'
@@ -44,7 +44,7 @@ class Risk:
 
 
 def assess(parsed: Parsed, answer: Answer, size: Size | None) -> Risk:
-    """`size` is None where there is no such table, or where nobody may look."""
+    """`size` is None where there is no such table, or where it may not be looked at."""
     risk = _of_waiting(answer, size)
     if answer.work is Work.NONE or not _destroys(parsed):
         return risk

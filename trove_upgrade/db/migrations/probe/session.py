@@ -118,7 +118,7 @@ class ServerProbe(abc.ABC):
 
     @abc.abstractmethod
     def may_be_tried(self, parsed: Parsed) -> bool:
-        """Whether the statement, with the copy's name, can touch nothing but the copy."""
+        """Return whether the statement, with the copy's name, can touch nothing but the copy."""
 
     def ask(self, sql: str) -> Answer:
         """About the next statement of the plan."""
@@ -223,7 +223,7 @@ class ServerProbe(abc.ABC):
                 self._drop(self.connection, name)
 
     def _is_empty(self, name: str) -> bool:
-        """A copy never has rows: a table that has some is somebody's, whatever its name is."""
+        """A copy never has rows: a table that has some is another's, whatever its name is."""
         return (
             self.connection.exec_driver_sql(f'SELECT 1 FROM {self.quoted(name)} LIMIT 1').first()
             is None

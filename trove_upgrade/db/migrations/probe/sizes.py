@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How large tables are, as the server estimates it: nothing is counted, except on SQLite."""
+"""Sizes of tables, as the server estimates them: nothing is counted, except on SQLite."""
 
 import dataclasses
 

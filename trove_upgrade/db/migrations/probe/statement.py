@@ -17,7 +17,7 @@ _IF = r'(?:IF\s+(?:NOT\s+)?EXISTS\s+)?'
 
 
 class Kind(enum.StrEnum):
-    """What a statement is."""
+    """Kind of a statement."""
 
     CREATE_TABLE = enum.auto()
     DROP_TABLE = enum.auto()

@@ -21,8 +21,8 @@ USUAL_NETWORKS = frozenset({'', 'default', 'bridge', 'host'})
 def portable(
     inspected: Mapping[str, Any], image_config: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
-    """What makes the same container with another image, and the names of the variables whose value
-    was left out.
+    """Return what makes the same container with another image, and the names of the variables whose
+    value was left out.
 
     `image_config` is that of the container's image: what it brings is the image's.
     """
@@ -41,7 +41,7 @@ def portable(
 
 
 def command(definition: Mapping[str, Any]) -> list[str]:
-    """What its program is told; the image's own command where Trove's agent gave none."""
+    """Return what its program is told; the image's own command where Trove's agent gave none."""
     return [str(word) for word in (definition.get('Config') or {}).get('Cmd') or ()]
 
 

@@ -57,7 +57,7 @@ _ENGINE_SERVICE = 'docker'
 
 
 class ContainerDriver(FamilyDriver):
-    """What the family's drivers do differently where the server runs in Trove's container."""
+    """Differences of the family's drivers where the server runs in Trove's container."""
 
     shares_volume = True
     #: How Trove names the images of its backups.
@@ -487,7 +487,7 @@ class ContainerDriver(FamilyDriver):
         return not self._health.may_be_made(health_check)
 
     def _image(self, record: Record) -> ImageChoice:
-        """Brought here again where somebody has removed it: an operator mends a broken one so,
+        """Brought here again where it was removed: an operator mends a broken one so,
         before he retries.
         """
         known = record.chosen or record.former
@@ -561,7 +561,7 @@ class ContainerDriver(FamilyDriver):
         )
 
     def start(self) -> None:
-        """See `base`.  The same container; made again only if somebody has removed it."""
+        """See `base`.  The same container; made again only if it was removed."""
         self.images.wait_for_engine()
         self._end(FIRST_START)
         if self.server_version() is None:
@@ -584,7 +584,7 @@ class ContainerDriver(FamilyDriver):
         super().set_autostart(enabled=enabled)
 
     def undo_autostart(self) -> None:
-        """See `base`.  A container that somebody has started while the volume was away serves an
+        """See `base`.  A container that was started while the volume was away serves an
         empty directory: it ends first.
         """
         container = self.engine.inspect(DATABASE)

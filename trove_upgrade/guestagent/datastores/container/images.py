@@ -107,7 +107,7 @@ class Images:
         )
 
     def check(self, target: Mapping[str, Any]) -> upgrade.CheckResult:
-        """Whether it is here or there is room for it.  Nothing is brought here."""
+        """Return whether it is here or there is room for it.  Nothing is brought here."""
         try:
             reference = self.reference(target)
             if self._engine.image(reference) is not None:
@@ -167,7 +167,7 @@ class Images:
     def fetch_again(
         self, wanted: ImageChoice, progress: base.Progress, *, exact: bool
     ) -> ImageChoice:
-        """What `wanted` names, on another root disk; by its digest where the tag has gone.
+        """Return what `wanted` names, on another root disk; by its digest where the tag has gone.
 
         `exact`: only that very image, by its digest if the tag has moved; where no digest is known,
         what the tag names now.  Without it a tag that has moved counts: an operator mends a broken

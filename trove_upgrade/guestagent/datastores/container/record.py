@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the agent knows of the database's container: written on the old root disk, kept in the
+"""Record of the database's container: written on the old root disk, kept in the
 stash, back on the new one.
 
 The stash stands on a volume that the database's user can write to, and read: no secret is in here.

@@ -148,7 +148,8 @@ class ContainerServer(server.Server):
             )
 
     def wait_for_clients_way(self, record: Record | None) -> None:
-        """Until the server greets whoever comes over the network, by the way that clients take.
+        """Until the server greets a client that comes over the network, by the way that clients
+        take.
 
         The engine's health check is not waited for: it looks every ten seconds.
 
@@ -195,8 +196,8 @@ class ContainerServer(server.Server):
         return ' | '.join(line.strip() for line in lines if line.strip()) or '(it is empty)'
 
     def _greets(self, address: str, port: int) -> bool:
-        """Whether a server of the family speaks first, as its protocol wants: the engine's proxy
-        accepts for one that is not there.
+        """Return whether a server of the family speaks first, as its protocol wants: the engine's
+        proxy accepts for one that is not there.
 
         Source: MariaDB Knowledge Base, "Connection": a packet of number 0, with protocol 10 or an
         error.

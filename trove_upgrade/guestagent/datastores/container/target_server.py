@@ -101,14 +101,14 @@ def _script(libraries: Sequence[str], files: Sequence[str]) -> str:
             'server=$(command -v mariadbd || command -v mysqld) || exit 0',
             f'echo "{VERSION}$("$server" --no-defaults --version)"',
             (
-                'plugin_directory() { while read -r name value; do if [ "$name" = plugin-dir ]; then '
-                'echo "${value%/}"; fi; done; }'
+                'plugin_directory() { while read -r name value; do if [ "$name" = plugin-dir ]; '
+                'then echo "${value%/}"; fi; done; }'
             ),
             'directory=$("$server" --no-defaults --verbose --help | plugin_directory)',
             f'for file in {shlex.join(libraries)}; do',
             (
-                '  for suffix in "" .so; do if [ -e "$directory/$file$suffix" ]; then continue 2; fi; '
-                'done'
+                '  for suffix in "" .so; do if [ -e "$directory/$file$suffix" ]; then continue 2; '
+                'fi; done'
             ),
             f'  echo "{LACKS}$file"',
             'done',

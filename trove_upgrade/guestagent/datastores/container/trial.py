@@ -95,8 +95,8 @@ def of_mariadb(options: Sequence[str], configuration: option_files.Configuration
                 f'server"; exit {_NO_DATA}; fi'
             ),
             (
-                f'"$install" {install} >{log}.install || {{ tail -n 5 {log}.install; exit {_NO_DATA}; '
-                f'}}'
+                f'"$install" {install} >{log}.install || {{ tail -n 5 {log}.install; exit '
+                f'{_NO_DATA}; }}'
             ),
             f'"$server" {serve}',
             'code=$?',
@@ -121,8 +121,8 @@ def of_mysql(options: Sequence[str]) -> str:
             'exec </dev/null 2>&1',
             'server=$(command -v mysqld)',
             (
-                f'if [ -z "$server" ]; then echo "the image has no database server"; exit {_NO_DATA}; '
-                'fi'
+                'if [ -z "$server" ]; then echo "the image has no database server"; exit '
+                f'{_NO_DATA}; fi'
             ),
             f'exec "$server" {serve}',
         )

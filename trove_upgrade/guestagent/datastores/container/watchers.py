@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who else watches the database: Trove's own agent in the guest."""
+"""Other watchers of the database: Trove's own agent in the guest."""
 
 import pathlib
 from collections.abc import Sequence
@@ -32,10 +32,10 @@ class NoWatchers:
         return ()
 
     def mute(self) -> None:
-        """Nobody speaks."""
+        """Nothing to do."""
 
     def unmute(self) -> None:
-        """Nobody speaks."""
+        """Nothing to do."""
 
     def resume(self) -> None:
-        """Nobody speaks."""
+        """Nothing to do."""

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the drivers of MariaDB and MySQL have in common, one module per noun."""
+"""Common parts of the drivers of MariaDB and MySQL, one module per noun."""

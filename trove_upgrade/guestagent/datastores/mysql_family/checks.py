@@ -44,7 +44,7 @@ _TABLES_REBUILT_SINCE = (11, 5)
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """What the checks look at."""
+    """Subject of the checks."""
 
     context: base.DriverContext
     session: connection.Session
@@ -234,7 +234,7 @@ def statements(probe: Probe) -> upgrade.CheckResult:
 
 
 def tables_in_memory(probe: Probe) -> upgrade.CheckResult:
-    """Each stop of the server empties them: a loss that nobody who upgrades has in mind."""
+    """Each stop of the server empties them: a loss that no upgrade is meant to bring."""
     name = 'tables_in_memory'
     rows = probe.session.rows(
         "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE ENGINE = 'MEMORY' "

@@ -76,8 +76,8 @@ _VOLATILE_PREFIXES = (
 
 
 def compare(before: base.Fingerprint, after: base.Fingerprint) -> base.Comparison:
-    """What was lost between the two.  More in `after` is no loss: a newer server brings objects and
-    privileges of its own.
+    """Return what was lost between the two.  More in `after` is no loss: a newer server brings
+    objects and privileges of its own.
     """
     missing: list[str] = []
     not_compared: list[str] = []

@@ -50,7 +50,7 @@ _FILES_NAMED = frozenset({'defaults-file', 'defaults-extra-file'})
 
 
 def check_read(configuration: option_files.Configuration) -> upgrade.CheckResult:
-    """Whether all of it was read: nothing can be said of the rest, and so of none of it."""
+    """Return whether all of it was read: nothing can be said of the rest, and so of none of it."""
     name = 'configuration_files'
     if configuration.unread:
         return upgrade.CheckResult(

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the agent talks to the server: over its unix socket, as root or with root's own client file.
+"""Connection of the agent to the server: over its unix socket, as root or with root's own client
+file.
 
 The client file is read by us and never handed to a client as an option file: a file that came from
 elsewhere could name plugins, libraries or other files.
@@ -102,7 +103,7 @@ class LoginRefused(NoAnswer):
 
 @dataclasses.dataclass(frozen=True)
 class Credentials:
-    """Who connects, and where."""
+    """Account and address of a connection."""
 
     socket: str
     user: str = 'root'

@@ -11,7 +11,7 @@ SYSTEM_SCHEMAS = ('information_schema', 'performance_schema', 'mysql', 'sys')
 
 
 class Dialect(Protocol):
-    """What a kind of server is asked in its own way."""
+    """Questions that each kind of server is asked in its own way."""
 
     #: Whether a statement can be given a limit of time, CHECKSUM TABLE too.
     has_statement_limit: bool

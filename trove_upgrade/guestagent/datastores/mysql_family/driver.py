@@ -74,7 +74,7 @@ _OF_ROOT_DISK: Sequence[server_checks.Check] = (
 
 
 class FamilyDriver(base.DatastoreDriver):
-    """What MariaDB and MySQL share.
+    """Base of the drivers of MariaDB and MySQL.
 
     `options` that it knows: fingerprint_seconds, lock_seconds, shutdown_seconds, allow_replication,
     min_free_bytes, keep_changed_defaults.
@@ -518,7 +518,7 @@ class FamilyDriver(base.DatastoreDriver):
     def _session(
         self, timeout_seconds: float = 15
     ) -> tuple[connection.Session, connection.Credentials]:
-        """:raises StepFailed: DATABASE_NOT_RUNNING; nobody answers where a server must run."""
+        """:raises StepFailed: DATABASE_NOT_RUNNING; nothing answers where a server must run."""
         try:
             return self.server.session_with_credentials(timeout_seconds)
         except connection.NoAnswer as error:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Taking a fingerprint: everything that an upgrade must not lose, within a budget of time.
 
-The caller holds the locks that keep it from changing meanwhile, or nobody else can write.
+The caller holds the locks that keep it from changing meanwhile, or no other session can write.
 """
 
 import datetime

@@ -37,7 +37,7 @@ class Option:
 
     @property
     def is_loose(self) -> bool:
-        """Whether a server that does not know it only warns."""
+        """Return whether a server that does not know it only warns."""
         return self.name.startswith('loose-')
 
     @property
@@ -80,7 +80,7 @@ class Configuration:
         return tuple(option for option in self.options if self.groups.has(option.group))
 
     def of_server(self, groups: Iterable[str]) -> tuple[Option, ...]:
-        """What a server that reads `groups` sees."""
+        """Return what a server that reads `groups` sees."""
         read_groups = frozenset(groups)
         return tuple(option for option in self.options if option.group in read_groups)
 

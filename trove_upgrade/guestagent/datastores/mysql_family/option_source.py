@@ -37,8 +37,8 @@ class _UnreadError(Exception):
 
 
 class Source:
-    """What one look at the configuration has read so far, the directories that it has listed, and
-    what it would not read.
+    """State of one look at the configuration: what it has read so far, the directories that it has
+    listed, and what it would not read.
     """
 
     def __init__(self) -> None:
@@ -170,7 +170,7 @@ class Source:
         return True
 
     def may_include(self, path: pathlib.Path) -> bool:
-        """Whether one more directive to include something, in `path`, is followed."""
+        """Return whether one more directive to include something, in `path`, is followed."""
         self._directives += 1
         if self._directives > _DIRECTIVES:
             self.refuse(path, f'has one of more than {_DIRECTIVES} lines that include others')
@@ -188,7 +188,7 @@ def _is_below(path: pathlib.Path, base: pathlib.Path) -> bool:
 
 
 def _may_bring_in(includer: os.stat_result, included: os.stat_result) -> bool:
-    """Whether the owner of one file could read the other; root's own files may name any."""
+    """Return whether the owner of one file could read the other; root's own files may name any."""
     shared = included.st_mode & stat.S_IROTH or (
         included.st_gid == includer.st_gid and included.st_mode & stat.S_IRGRP
     )

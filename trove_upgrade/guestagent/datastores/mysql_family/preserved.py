@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of the root disk is kept, and what of it comes back.
+"""Files of the root disk that are kept, and those that come back.
 
-Everything under /etc/mysql is kept.  Back come only files that somebody made or changed: a file as
+Everything under /etc/mysql is kept.  Back come only files that were made or changed: a file as
 the old package shipped it is the package's, and the new image has the new package's.  Only the old
 image can tell the two apart, so it lists what comes back as empty files in a directory that is kept
 with the rest: below the digest, and readable from the names alone.  Beside it stands a copy of each
@@ -92,7 +92,7 @@ class Preserved:
         )
 
     def roots(self) -> Sequence[pathlib.Path]:
-        """What is kept, the lists included, which are written now."""
+        """Return what is kept, the lists included, which are written now."""
         etc = self._context.etc
         self._write_list()
         places = [

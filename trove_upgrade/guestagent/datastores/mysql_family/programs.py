@@ -14,7 +14,7 @@ from typing import Protocol
 
 @dataclasses.dataclass(frozen=True)
 class Finished:
-    """How a program ended.  A return code below zero is the signal that ended it."""
+    """End of a program.  A return code below zero is the signal that ended it."""
 
     return_code: int
     output: str  #: standard output and error, as they came

@@ -34,7 +34,7 @@ _CRC_TABLE = tuple(_crc_of_byte(value) for value in range(256))
 
 
 def is_clean(data_directory: pathlib.Path, log_directory: pathlib.Path | None = None) -> bool:
-    """Whether the server of `data_directory` ended cleanly.
+    """Return whether the server of `data_directory` ended cleanly.
 
     False is certain; True is as certain as the files allow (a log older than 10.8 or an encrypted
     one is not looked into).
@@ -76,8 +76,8 @@ def _ends_at_checkpoint(stream: BinaryIO) -> bool:
 
 
 def _is_record_group(data: bytes, sequence_bit: int) -> bool:
-    """Whether a complete mini-transaction stands here; what an earlier round of the ring left
-    behind fails by bit or CRC.
+    """Return whether a complete mini-transaction stands here; what an earlier round of the ring
+    left behind fails by bit or CRC.
     """
     position = 0
     while position < len(data) and data[position] > 1:

@@ -76,7 +76,7 @@ def try_configuration(
 
 
 def judge(finished: Finished) -> upgrade.CheckResult:
-    """What the end of such a start says about the configuration."""
+    """Return what the end of such a start says about the configuration."""
     errors = _lines(finished.output, 'ERROR')
     encryption = [line for line in errors if _ENCRYPTION.search(line)]
     if finished.return_code == 0 and encryption:  # a server that serves clients ends at this
@@ -190,8 +190,8 @@ def _logged(log: pathlib.Path, owner: int) -> str:
 
 
 def arguments(scratch: pathlib.Path, log: pathlib.Path) -> list[str]:
-    """What makes a server leave everything alone but `scratch`, whatever its configuration says,
-    and end at once.
+    """Return what makes a server leave everything alone but `scratch`, whatever its configuration
+    says, and end at once.
     """
     directories = (
         'datadir',
@@ -223,7 +223,9 @@ def arguments(scratch: pathlib.Path, log: pathlib.Path) -> list[str]:
 
 
 def format_options(configuration: option_files.Configuration) -> list[str]:
-    """What the scratch data directory must be made with, or the configuration would fail on it."""
+    """Return what the scratch data directory must be made with, or the configuration would fail on
+    it.
+    """
     found = {name: configuration.server_value(name) for name in _FORMAT_OPTIONS}
     return [f'--{name}={value}' for name, value in found.items() if value]
 

@@ -78,7 +78,9 @@ class Server:
 
     @property
     def arguments_file(self) -> pathlib.Path:
-        """What our database service adds to the server's command line, one argument per line."""
+        """Return what our database service adds to the server's command line, one argument per
+        line.
+        """
         return self._context.run / 'database-args'
 
     def configuration(self) -> option_files.Configuration:
@@ -112,7 +114,7 @@ class Server:
         raise connection.worst(refusals)
 
     def version(self) -> str | None:
-        """What the running server says; None if none answers."""
+        """Return what the running server says; None if none answers."""
         try:
             session = self.session()
         except connection.NoAnswer:

@@ -121,8 +121,8 @@ def keep(session: connection.Session, wanted: Mapping[str, str], directory: int)
         return ()
     lines = [
         (
-            '# Settings whose default differs between the versions, kept at their value from before '
-            'the upgrade.'
+            '# Settings whose default differs between the versions, kept at their value from '
+            'before the upgrade.'
         ),
         '[mysqld]',
         *(f'{name} = {_value(wanted[name])}' for name in taken),

@@ -17,7 +17,7 @@ _ROUND_SECONDS = 0.02
 
 @dataclasses.dataclass(frozen=True)
 class Stop:
-    """What it takes to stop one server."""
+    """Means to stop one server."""
 
     server: Server
     photograph: Callable[[connection.Session], base.Fingerprint]
@@ -81,9 +81,9 @@ class Stop:
             raise exceptions.StepRefused(reason, 'PREPARED_TRANSACTIONS')
 
     def _shut_down(self, session: connection.Session) -> None:
-        """A server that shuts down ends sessions one by one; the lock ends with ours, and whoever
-        waited for it could still write and be told so.  So there must be nobody who waits, and
-        nobody who may.
+        """A server that shuts down ends sessions one by one; the lock ends with ours, and a session
+        that waited for it could still write and be told so.  So there must be no session that
+        waits, and none that may.
         """
         fast, read_only, events = session.rows(
             f'SELECT @@global.innodb_fast_shutdown, @@global.{self.read_only}, '
@@ -128,7 +128,7 @@ class Stop:
 
 
 def _busy(session: connection.Session) -> str:
-    """Who holds it up, without the text of statements: it may hold secrets."""
+    """Return who holds it up, without the text of statements: it may hold secrets."""
     rows = session.rows(
         'SELECT ID, USER, TIME, COALESCE(STATE, COMMAND) FROM information_schema.PROCESSLIST '
         "WHERE ID <> CONNECTION_ID() AND USER <> 'system user' ORDER BY TIME DESC LIMIT 3"

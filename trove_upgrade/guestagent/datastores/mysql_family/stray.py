@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of the data is not on the volume: links of databases and tables, and the files in which
+"""Data that is not on the volume: links of databases and tables, and the files in which
 InnoDB keeps such a path.
 
 All of it is the tenant's, who sees what is said of it: places are named, and never what a link or a
@@ -17,8 +17,8 @@ _PATH_BYTES = 4096
 
 
 def is_below(path: pathlib.Path, volume: pathlib.Path) -> bool:
-    """Whether `path` leads to somewhere on the volume; one that changes while it is followed does
-    not.
+    """Return whether `path` leads to somewhere on the volume; one that changes while it is followed
+    does not.
     """
     try:
         return pathlib.Path(os.path.realpath(path)).is_relative_to(os.path.realpath(volume))
@@ -27,8 +27,8 @@ def is_below(path: pathlib.Path, volume: pathlib.Path) -> bool:
 
 
 def find(data: pathlib.Path, volume: pathlib.Path) -> list[str]:
-    """What of `data` is kept elsewhere than on `volume`, at most two levels down, where databases
-    and tables are.
+    """Return what of `data` is kept elsewhere than on `volume`, at most two levels down, where
+    databases and tables are.
 
     :raises OSError: the data directory cannot be read.
     """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the server of the target knows: from the facts that its image build recorded, else from the
-table shipped with us.
+"""Options that the server of the target knows: from the facts that its image build recorded, else
+from the table shipped with us.
 """
 
 import enum
@@ -14,7 +14,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import option_files, versi
 
 
 class Verdict(enum.Enum):
-    """What becomes of an option at the target."""
+    """Fate of an option at the target."""
 
     KNOWN = enum.auto()
     IGNORED = enum.auto()  #: the server warns, and starts
@@ -54,11 +54,13 @@ class TargetOptions:
 
     @property
     def has_facts(self) -> bool:
-        """Whether the target's own list is there; if not, only what the table names is refused."""
+        """Return whether the target's own list is there; if not, only what the table names is
+        refused.
+        """
         return bool(self._known)
 
     def judge(self, option: option_files.Option) -> Verdict:
-        """What the target does with `option`."""
+        """Return what the target does with `option`."""
         names = (option.name.removeprefix('loose-'), option.bare_name)
         if any(name in self._known | self._of_plugins for name in names):
             return Verdict.KNOWN

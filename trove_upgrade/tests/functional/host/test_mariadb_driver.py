@@ -21,8 +21,8 @@ SEED = (
     'CREATE DATABASE app',
     'USE app',
     (
-        'CREATE TABLE words (id INT PRIMARY KEY AUTO_INCREMENT, word TEXT, amount DECIMAL(20,4), made '
-        'DATETIME(3), FULLTEXT (word))'
+        'CREATE TABLE words (id INT PRIMARY KEY AUTO_INCREMENT, word TEXT, amount DECIMAL(20,4), '
+        'made DATETIME(3), FULLTEXT (word))'
     ),
     (
         "INSERT INTO words (word, amount, made) SELECT CONCAT('word ', seq), seq / 3, NOW(3) FROM "
@@ -59,8 +59,8 @@ _STRUCTURES = (
         'unused (a) IGNORED, CONSTRAINT positive CHECK (a > 0), j JSON)'
     ),
     (
-        'CREATE TABLE hidden (a INT, h INT INVISIBLE DEFAULT 1, v INT AS (a + 1) VIRTUAL) WITH SYSTEM '
-        'VERSIONING'
+        'CREATE TABLE hidden (a INT, h INT INVISIBLE DEFAULT 1, v INT AS (a + 1) VIRTUAL) WITH '
+        'SYSTEM VERSIONING'
     ),
     'INSERT INTO hidden (a) VALUES (1)',
     'CREATE TABLE plain (a INT) ENGINE=MyISAM',
@@ -109,8 +109,8 @@ _LOSSES = (
     (
         [
             (
-                'SET STATEMENT system_versioning_alter_history=KEEP FOR ALTER TABLE hidden MODIFY h '
-                'INT INVISIBLE DEFAULT 2'
+                'SET STATEMENT system_versioning_alter_history=KEEP FOR ALTER TABLE hidden MODIFY '
+                'h INT INVISIBLE DEFAULT 2'
             )
         ],
         'versioned app.hidden has another column h now',

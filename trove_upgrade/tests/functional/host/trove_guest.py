@@ -210,8 +210,8 @@ class TroveGuest(fixtures.Fixture):
                 '--env=MYSQL_INITDB_SKIP_TZINFO=1',
                 '--env=MARIADB_AUTO_UPGRADE=1',
                 (
-                    f'--health-cmd=healthcheck.sh --defaults-file {volume}/data/.my-healthcheck.cnf '
-                    '--connect --innodb_initialized'
+                    '--health-cmd=healthcheck.sh --defaults-file '
+                    f'{volume}/data/.my-healthcheck.cnf --connect --innodb_initialized'
                 ),
                 '--health-interval=10s',
                 f'mariadb:{family}',

@@ -152,8 +152,8 @@ class TestSentences(base.TestCase):
         image = database.IMAGE_11_8
         for said in (
             f'Image {image} is away.', f'image "{image}"', f'at /v2/images/{image}/file', ('server: '
-                                                                                          f'{image}'), ('user '
-                                                                                                      f'{"0f" * 16}'),
+                                                                                           f'{image}'), ('user '
+                                                                                                         f'{"0f" * 16}'),
             f'images {image.upper()}',
         ):  # fmt: skip
             self.assertIn(concealment.HIDDEN, concealment.for_tenant(said))
@@ -162,10 +162,10 @@ class TestSentences(base.TestCase):
     def test_what_is_the_tenants_own_stays(self):
         for said in (
             f'Instance {database.INSTANCE} is busy.', f'upgrade retry {database.INSTANCE}', ('The '
-                                                                                            'image '
-                                                                                            'fits '
-                                                                                            'the '
-                                                                                            'flavor.'),
+                                                                                             'image '
+                                                                                             'fits '
+                                                                                             'the '
+                                                                                             'flavor.'),
             'Image mariadb-11.8 is active.', '10.11.14 at 12:30:00', 'a' * 5000,
         ):  # fmt: skip
             self.assertEqual(said, concealment.for_tenant(said))

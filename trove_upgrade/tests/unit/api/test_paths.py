@@ -190,7 +190,7 @@ class TestEveryShape(stage.ApiTestCase):
             for spelled in (
                 f'{path}/', f'/{path}', f'{path}//', path.replace('/instances', '//instances'), f'{path};x=1', f'{path}.', f'{path}.xml',
                 f'{path}%0A', f'{path}%250A', path.upper(), f'{path}/.', f'{path}/..', f'/.{path}', f'{path}#x', f'{path}?x', (f'{path} '
-                                                                                                                              ''),
+                                                                                                                               ''),
             ):  # fmt: skip
                 for more in (
                     {},

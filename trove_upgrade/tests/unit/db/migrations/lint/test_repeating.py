@@ -8,8 +8,8 @@ class TestNotRepeatable(base.LintTestCase):
             "op.add_column('things', sa.Column('colour', sa.Integer()))",
             "op.create_table('parts', sa.Column('id', sa.Integer(), primary_key=True))",
             (
-                "op.bulk_insert(sa.table('things', sa.column('id', sa.Integer()), sa.column('name', "
-                "sa.String())), [{'id': 1, 'name': 'a'}])"
+                "op.bulk_insert(sa.table('things', sa.column('id', sa.Integer()), "
+                "sa.column('name', sa.String())), [{'id': 1, 'name': 'a'}])"
             ),
         ):
             self.refused('NOT_REPEATABLE', body)
