@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures of how the product's code is written, which the formatter and the linter do not keep."""
+
+import ast
+import pathlib
+import re
+from collections.abc import Iterator
+
+import trove_upgrade
+from trove_upgrade.tests.unit import base
+
+PACKAGE = pathlib.Path(trove_upgrade.__file__).parent
+WIDTH = 100
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_OPENING = re.compile(r'(what|who|whether|how)\b', re.IGNORECASE)
+#: Sentences with these name no actor.
+_UNNAMED = re.compile(r'\b(somebody|nobody|whoever|anybody|everybody)\b', re.IGNORECASE)
+
+
+def sources() -> Iterator[str]:
+    """Yield the text of each module of the product."""
+    for path in sorted(PACKAGE.rglob('*.py')):
+        if 'tests' not in path.relative_to(PACKAGE).parts:
+            yield path.read_text()
+
+
+def docstrings() -> Iterator[str]:
+    """Yield all of them."""
+    for source in sources():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, _DOCUMENTED) and (found := ast.get_docstring(node)):
+                yield found
+
+
+class TestStyle(base.TestCase):
+    def test_hardly_a_line_is_wider_than_the_formatters_width(self):
+        lines = [line for source in sources() for line in source.splitlines()]
+        wide = [line for line in lines if len(line) > WIDTH]
+        self.assertLess(10_000, len(lines))
+        self.assertLessEqual(len(wide) / len(lines), 0.01, wide)
+
+    def test_docstrings_begin_with_a_verb_or_a_noun(self):
+        found = list(docstrings())
+        open_wrongly = [one for one in found if _OPENING.match(one)]
+        self.assertLess(1_000, len(found))
+        self.assertLessEqual(len(open_wrongly) / len(found), 0.02, open_wrongly)
+
+    def test_docstrings_name_their_actors(self):
+        words = sum(len(one.split()) for one in docstrings())
+        unnamed = [one for one in docstrings() if _UNNAMED.search(one)]
+        self.assertLessEqual(1000 * len(unnamed) / words, 0.9, unnamed)
