@@ -7,8 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from trove_upgrade.db import trove_tables
-from trove_upgrade.db.engine import Database, repeat_on_new_columns
+from trove_upgrade.db.engine import Database
 from trove_upgrade.db.page import plausible_id
+from trove_upgrade.db.repetition import repeat_on_new_columns
 from trove_upgrade.domain import backup
 
 _backups = trove_tables.backups

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
 from trove_upgrade.db import guests, target_facts, trove_tables
-from trove_upgrade.db.engine import Database, repeat_on_new_columns, retry_on_deadlock
+from trove_upgrade.db.engine import Database
 from trove_upgrade.db.page import plausible_id
+from trove_upgrade.db.repetition import repeat_on_new_columns, retry_on_deadlock
 from trove_upgrade.domain import exceptions, instance
 
 _datastores = trove_tables.datastores

@@ -8,22 +8,20 @@ would only add gap locks, and error 1020 where MariaDB has innodb_snapshot_isola
 
 import contextlib
 import contextvars
-import functools
 import os
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from oslo_config import cfg
-from oslo_db import api as oslo_db_api
 from oslo_db import exception as db_exc
 from oslo_db.sqlalchemy import enginefacade
 
 from trove_upgrade.conf import database as database_conf
 from trove_upgrade.db import address, errors, login
+from trove_upgrade.db.old_schema import is_of_old_columns
 
 P = ParamSpec('P')
 R = TypeVar('R')
@@ -37,91 +35,6 @@ SERVER_DRIVERS = frozenset(
 
 #: As the drivers take it, in a URL.
 _CONNECT_SECONDS = '3'
-
-
-def retry_on_deadlock(method: Callable[P, R]) -> Callable[P, R]:
-    """Run a whole transaction again when the server gave it up: deadlock, or certification failure
-    on Galera.
-
-    At most 12 times, 50 ms to 1 s apart with jitter; then the error is raised as it is.  And as
-    `repeat_on_new_columns`.
-    """
-    decorate = oslo_db_api.wrap_db_retry(
-        retry_interval=0.05,
-        max_retries=12,
-        inc_retry_interval=True,
-        max_retry_interval=1,
-        retry_on_deadlock=True,
-        jitter=True,
-    )
-    return repeat_on_new_columns(cast('Callable[P, R]', decorate(method)))
-
-
-def repeat_on_new_columns(method: Callable[P, R]) -> Callable[P, R]:
-    """Run what reads or writes again where a contract has taken a column away since
-    `Database.columns` looked.
-
-    The error itself has made the database forget what it had seen.  At most 5 times in 0.2 s
-    (behind a balancer the next look may come to a server that lags); then the error is raised as it
-    is.
-    """
-
-    @functools.wraps(method)
-    def repeated(*args: P.args, **kwargs: P.kwargs) -> R:
-        for waited in (False, True, True, True):
-            try:
-                return method(*args, **kwargs)
-            except (sa.exc.DBAPIError, db_exc.DBError) as error:
-                if not is_of_old_columns(error):
-                    raise
-            if waited:
-                time.sleep(_LOOK_AGAIN_SECONDS)
-        return method(*args, **kwargs)
-
-    return repeated
-
-
-_LOOK_AGAIN_SECONDS = 0.05
-
-#: MariaDB and MySQL: ER_BAD_FIELD_ERROR; ER_TABLE_DEF_CHANGED, for a statement that began before
-#: the table was altered.
-_OLD_COLUMNS_MYSQL = frozenset({1054, 1412})
-#: PostgreSQL: undefined_column.
-_OLD_COLUMNS_POSTGRESQL = '42703'
-
-
-def is_of_old_columns(error: BaseException) -> bool:
-    """Return whether a statement failed as it names a column that the table does not have."""
-    driver = (
-        getattr(error, 'inner_exception', None) or error
-    )  # oslo.db's around SQLAlchemy's around the driver's
-    driver = getattr(driver, 'orig', None) or driver
-    if (
-        getattr(driver, 'sqlstate', None) == _OLD_COLUMNS_POSTGRESQL
-        or getattr(driver, 'pgcode', None) == _OLD_COLUMNS_POSTGRESQL
-    ):
-        return True
-    said = driver.args[0] if driver.args else None
-    if isinstance(driver, sqlite3.OperationalError):
-        return 'no such column' in str(said) or 'has no column named' in str(said)
-    return said in _OLD_COLUMNS_MYSQL if isinstance(said, int) else False
-
-
-#: ER_NO_SUCH_TABLE; undefined_table.  oslo.db 18 knows neither.
-_NO_TABLE_MYSQL = 1146
-_NO_TABLE_POSTGRESQL = '42P01'
-
-
-def is_of_missing_table(error: BaseException) -> bool:
-    """Return whether a statement failed as it names a table that is not there."""
-    driver = getattr(error, 'inner_exception', None) or error
-    driver = getattr(driver, 'orig', None) or driver
-    if _NO_TABLE_POSTGRESQL in {getattr(driver, 'sqlstate', None), getattr(driver, 'pgcode', None)}:
-        return True
-    said = driver.args[0] if driver.args else None
-    return said == _NO_TABLE_MYSQL or (
-        isinstance(driver, sqlite3.OperationalError) and 'no such table' in str(said)
-    )
 
 
 def _not_set(conf: cfg.ConfigOpts) -> str:

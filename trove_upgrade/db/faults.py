@@ -12,7 +12,7 @@ from oslo_db import exception as db_exc
 
 from trove_upgrade.conf import fault
 from trove_upgrade.db import address, errors, models, trove_tables
-from trove_upgrade.db.engine import is_of_missing_table, is_of_old_columns
+from trove_upgrade.db.old_schema import is_of_missing_table, is_of_old_columns
 from trove_upgrade.domain import exceptions
 
 #: MariaDB and MySQL: no such user or password, no right to the database, no such database.

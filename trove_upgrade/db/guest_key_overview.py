@@ -14,10 +14,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from trove_upgrade.db import arrivals, batches, trove_tables
-from trove_upgrade.db.engine import Database, repeat_on_new_columns, retry_on_deadlock
+from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import upgrade_guest_keys as _keys
 from trove_upgrade.db.models import upgrade_guest_wires as _wires
 from trove_upgrade.db.models import upgrade_guests as _guests
+from trove_upgrade.db.repetition import repeat_on_new_columns, retry_on_deadlock
 from trove_upgrade.sealing.at_rest import KeyUnreadable, Wrapping
 
 _instances = trove_tables.instances

@@ -17,8 +17,9 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
 from trove_upgrade.db import columns, errors, guest_wires
-from trove_upgrade.db.engine import Database, repeat_on_new_columns, retry_on_deadlock
+from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import upgrade_guest_keys as _keys
+from trove_upgrade.db.repetition import repeat_on_new_columns, retry_on_deadlock
 from trove_upgrade.db.troves_keys import TrovesKeys
 from trove_upgrade.sealing.at_rest import Wrapping
 from trove_upgrade.sealing.keys import GuestKey

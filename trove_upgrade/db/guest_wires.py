@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
 from trove_upgrade.db import errors, trove_tables
-from trove_upgrade.db.engine import Database, retry_on_deadlock
+from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import upgrade_guest_wires as _wires
+from trove_upgrade.db.repetition import retry_on_deadlock
 from trove_upgrade.sealing.messages import LARGEST_NUMBER
 
 _instances = trove_tables.instances

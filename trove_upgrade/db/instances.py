@@ -17,8 +17,9 @@ import sqlalchemy as sa
 
 from trove_upgrade.db import columns, errors, guests, trove_tables
 from trove_upgrade.db.datastores import VERSION_COLUMNS, version_from
-from trove_upgrade.db.engine import Database, repeat_on_new_columns, retry_on_deadlock
+from trove_upgrade.db.engine import Database
 from trove_upgrade.db.page import Page, plausible_id
+from trove_upgrade.db.repetition import repeat_on_new_columns, retry_on_deadlock
 from trove_upgrade.domain import exceptions, instance
 
 _instances = trove_tables.instances

@@ -14,8 +14,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from trove_upgrade.db import columns, trove_tables
-from trove_upgrade.db.engine import Database, retry_on_deadlock
+from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import upgrade_outbox as _outbox
+from trove_upgrade.db.repetition import retry_on_deadlock
 from trove_upgrade.domain import instance, upgrade
 
 PAYLOAD_VERSION = '1.0'

@@ -25,10 +25,11 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
 from trove_upgrade.db import columns, errors
-from trove_upgrade.db.engine import Database, retry_on_deadlock
+from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import upgrade_services as _services
 from trove_upgrade.db.process_table import TABLE, Birth
 from trove_upgrade.db.release import FIRST_RELEASE, RELEASE
+from trove_upgrade.db.repetition import retry_on_deadlock
 
 #: How the processes register.
 TASKMANAGER = 'trove-upgrade-taskmanager'

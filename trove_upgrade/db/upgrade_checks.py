@@ -9,9 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from trove_upgrade.db import columns
-from trove_upgrade.db.engine import Database, retry_on_deadlock
+from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import upgrade_checks as _checks
 from trove_upgrade.db.page import plausible_id
+from trove_upgrade.db.repetition import retry_on_deadlock
 from trove_upgrade.domain import exceptions, instance, upgrade
 from trove_upgrade.domain.turn import Turn
 

@@ -14,9 +14,10 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
 from trove_upgrade.db import columns, guests, outbox, rows, tasks
-from trove_upgrade.db.engine import Database, repeat_on_new_columns, retry_on_deadlock
+from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import instance_upgrades as _upgrades
 from trove_upgrade.db.page import Page, plausible_id
+from trove_upgrade.db.repetition import repeat_on_new_columns, retry_on_deadlock
 from trove_upgrade.domain import answers, exceptions, instance, notes, states, upgrade
 from trove_upgrade.domain.turn import Turn
 

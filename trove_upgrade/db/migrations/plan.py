@@ -11,13 +11,13 @@ from typing import Any, Protocol, runtime_checkable
 import sqlalchemy as sa
 
 from trove_upgrade.db import models
-from trove_upgrade.db.engine import repeat_on_new_columns
 from trove_upgrade.db.migrations import position, probe, recording
 from trove_upgrade.db.migrations.chain import MAIN, Chain
 from trove_upgrade.db.migrations.data import states
 from trove_upgrade.db.migrations.data.migration import DataMigration
 from trove_upgrade.db.migrations.position import Phase, Position
 from trove_upgrade.db.migrations.probe import known, risk, sizes, statement
+from trove_upgrade.db.repetition import repeat_on_new_columns
 
 #: Of the JSON; raised when a field changes its meaning or goes, not when one is added.
 FORMAT = 1

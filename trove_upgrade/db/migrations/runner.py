@@ -17,13 +17,13 @@ import alembic.util
 import sqlalchemy as sa
 
 from trove_upgrade.db import errors, schema_runs, trove_tables
-from trove_upgrade.db.engine import repeat_on_new_columns
 from trove_upgrade.db.migrations import adoption, gate, lease, lock_waits, position
 from trove_upgrade.db.migrations.chain import MAIN, STANDALONE, Chain, release_of
 from trove_upgrade.db.migrations.data import runs as data_runs
 from trove_upgrade.db.migrations.data import states
 from trove_upgrade.db.migrations.data.migration import DataMigration
 from trove_upgrade.db.migrations.position import Phase, Position
+from trove_upgrade.db.repetition import repeat_on_new_columns
 from trove_upgrade.domain import exceptions
 
 

@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from trove_upgrade.db import columns, errors
-from trove_upgrade.db.engine import repeat_on_new_columns
 from trove_upgrade.db.migrations import clock as clocks
 from trove_upgrade.db.migrations import lock_waits
 from trove_upgrade.db.migrations.data import states
 from trove_upgrade.db.migrations.data.migration import Batch, DataMigration
 from trove_upgrade.db.migrations.data.states import Row, State
+from trove_upgrade.db.repetition import repeat_on_new_columns
 
 Result = TypeVar('Result')
 

@@ -11,7 +11,7 @@ import time
 
 import sqlalchemy as sa
 
-from trove_upgrade.db import columns, engine, models, repositories, rows
+from trove_upgrade.db import columns, engine, models, old_schema, repetition, repositories, rows
 from trove_upgrade.db.migrations.data.borealis_steps import BorealisSteps
 from trove_upgrade.db.migrations.data.runs import DataRuns
 from trove_upgrade.db.migrations.runner import Runner
@@ -73,7 +73,7 @@ class Aurora:
     def __init__(self, database_):
         self._database = database_
 
-    @engine.retry_on_deadlock
+    @repetition.retry_on_deadlock
     def claim(self, upgrade_id):
         """Generation and steps; None where somebody else holds it."""
         row = self.table.c
@@ -99,7 +99,7 @@ class Aurora:
                 sa.select(row.generation, row.steps).where(row.id == upgrade_id)
             ).one()
 
-    @engine.retry_on_deadlock
+    @repetition.retry_on_deadlock
     def save(self, upgrade_id, generation, steps):
         row = self.table.c
         with self._database.write() as connection:
@@ -300,12 +300,12 @@ class OnARealServer(databases.OneServer):
                     error = self.assertRaises(  # noqa: B017 - of any class
                         Exception, connection.exec_driver_sql, statement.format('upgrade_guests')
                     )
-                self.assertTrue(engine.is_of_old_columns(error), error)
+                self.assertTrue(old_schema.is_of_old_columns(error), error)
         with self.db.database.read() as connection:
             error = self.assertRaises(  # noqa: B017 - of any class
                 Exception, connection.exec_driver_sql, 'SELECT 1 FROM nothing_of_this_name'
             )
-            self.assertFalse(engine.is_of_old_columns(error))
+            self.assertFalse(old_schema.is_of_old_columns(error))
 
     def test_half_of_the_contract_is_enough_to_go_on_and_it_can_be_run_again(self):
         held = self.repos.upgrades.claim(self.db.begin().id, 'me', 60)

@@ -8,7 +8,7 @@ from oslo_config import cfg
 from oslo_db import exception as db_exc
 
 from trove_upgrade.conf import database as database_conf
-from trove_upgrade.db import columns, engine, errors, models
+from trove_upgrade.db import columns, engine, errors, models, repetition
 from trove_upgrade.tests.unit import base, database
 
 PASSWORD = 'very-secret'
@@ -97,7 +97,7 @@ class TestDatabase(base.TestCase):
     def test_a_transaction_that_was_given_up_is_run_again(self):
         runs = []
 
-        @engine.retry_on_deadlock
+        @repetition.retry_on_deadlock
         def unlucky():
             runs.append(1)
             if len(runs) < 3:

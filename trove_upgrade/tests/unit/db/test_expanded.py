@@ -9,7 +9,7 @@ import json
 import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
-from trove_upgrade.db import engine, errors, models, repositories
+from trove_upgrade.db import engine, errors, models, repetition, repositories
 from trove_upgrade.domain import exceptions, upgrade
 from trove_upgrade.domain.states import Step, UpgradeState
 from trove_upgrade.tests.unit import base, database
@@ -263,7 +263,7 @@ class TestColumns(base.TestCase):
     def test_a_column_that_is_really_missing_is_an_error_in_the_end(self):
         calls = []
 
-        @engine.repeat_on_new_columns
+        @repetition.repeat_on_new_columns
         def wrong():
             calls.append(1)
             with self.db.database.read() as connection:
