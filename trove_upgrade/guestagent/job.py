@@ -5,6 +5,7 @@ One at a time: all of them work on the same database.
 """
 
 import dataclasses
+import datetime
 import threading
 from collections.abc import Callable, Mapping
 
@@ -161,12 +162,27 @@ class Jobs:
         """
         self._journal.prune()
         for record in [record for record in self._journal.all() if not record.ended]:
-            call = guest.GuestCall.from_wire(record.call)
+            call = self._as_late(record)
             LOG.warning(
                 'Upgrade %s: %s was interrupted and is run again', call.upgrade_id, record.method
             )
             while not self.ask(record.method, call, _LONG_SECONDS).ended:
                 pass
+
+    def _as_late(self, record: JobRecord) -> guest.GuestCall:
+        """Return the call of an interrupted job, with what is left of its seconds.
+
+        A pre_upgrade whose time is over must not stop the database once more; the guest's time of
+        day is all that tells, and one that was set back tells nothing.  What serves no client yet
+        goes on in any case.
+        """
+        call = guest.GuestCall.from_wire(record.call)
+        if record.method != _PRE or call.seconds is None:
+            return call
+        begun = datetime.datetime.fromisoformat(record.started_at)
+        passed = (self._clock.now() - begun).total_seconds()
+        left = call.seconds - passed if passed >= 0 else 0
+        return dataclasses.replace(call, seconds=guest.whole_seconds(left))
 
     def _run(self, running: _Running) -> None:
         """The thread's edge: whatever happens ends in the journal."""

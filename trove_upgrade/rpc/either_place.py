@@ -45,6 +45,7 @@ class EitherPlace:
         self._services = services
         self._lock = threading.Lock()
         self._at_services: set[str] = set()  # topics to be tried there first
+        self._last = threading.local()  # `answered`: the place of a thread's last answer
 
     def prepare(self, **target: Any) -> 'Prepared':
         """As a client's; `topic` is needed."""
@@ -71,12 +72,12 @@ class EitherPlace:
             return _call(other, target, context, method, arguments)
 
     def doubt(self, topic: str) -> None:
-        """Send the next call to the other place first: what has answered was not the guest."""
-        with self._lock:
-            if topic in self._at_services:
-                self._at_services.discard(topic)
-            else:
-                self._at_services.add(topic)
+        """Send the next call to the other place first: what has answered this thread's last call
+        was not the guest.
+        """
+        answered = getattr(self._last, 'answered', None)
+        if answered is not None:
+            self._next(topic, self._guests if answered is self._services else self._services)
 
     @contextlib.contextmanager
     def _told_by_the_end(self, topic: str, asked: Caller, other: Caller) -> Iterator[None]:
@@ -87,9 +88,13 @@ class EitherPlace:
             self._next(topic, other)
             raise
         except (oslo_messaging.RemoteError, oslo_messaging.UnsupportedVersion):
-            self._next(topic, asked)
+            self._answered(topic, asked)
             raise
-        self._next(topic, asked)
+        self._answered(topic, asked)
+
+    def _answered(self, topic: str, at: Caller) -> None:
+        self._last.answered = at
+        self._next(topic, at)
 
     def _next(self, topic: str, at: Caller) -> None:
         with self._lock:

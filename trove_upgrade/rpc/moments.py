@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 #: A paused guest's clock stands still: what it told before counts for no longer than this.
-_KEPT_SECONDS = 300.0
+_KEPT_SECONDS = 60.0
 #: Guests whose moment is remembered.
 _REMEMBERED = 10_000
 

@@ -143,6 +143,8 @@ class SealedCalls:
             raise self._dropped(Reason.NOT_AUTHENTIC, key, method) from None
         if answer.request != sealed.digest:
             raise self._dropped(Reason.NOT_AUTHENTIC, key, method)
+        # not before it was published: no answer waits longer, but a connection may have been made
+        sent = max(sent, self._moments.now() - self._timeout)
         self._moments.met(key.id, answer.session, answer.moment, sent)
         return answer
 

@@ -128,4 +128,6 @@ def needs_healing(row: upgrade.Upgrade, heartbeat: guest.Heartbeat | None) -> bo
         and heartbeat is not None
         and not heartbeat.restored
         and heartbeat.marker == row.marker
+        # a word of before the restore, which came late
+        and heartbeat.boot_id != row.data.get('restored_boot_id')
     )

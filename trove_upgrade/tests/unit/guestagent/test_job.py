@@ -193,6 +193,41 @@ class JobsTest(base.TestCase):
         self.clock.move(3601)
         self.assert_given_up()
 
+    def test_an_interrupted_pre_upgrade_has_what_is_left_of_its_seconds_and_no_more(self):
+        for passed, is_run in ((60, True), (86_400, False), (-3600, False)):
+            with self.subTest(passed=passed):
+                key = {'upgrade_id': f'after-{passed}', 'seconds': 600}
+                self.gate.entered.clear()
+                self.jobs = self.new_jobs()
+                self.jobs.ask('pre_upgrade', self.call(**key), 0)
+                self.gate.entered.wait(_LONG)
+                self.clock.set(passed)
+                bodies, calls = self.bodies, []
+
+                def body(call, progress, calls=calls):
+                    progress(1, 'Begun again.')
+                    calls.append(call.seconds)
+                    return work.Outcome('Done.')
+
+                self.bodies = {**bodies, 'pre_upgrade': body}
+                again = self.new_jobs()
+                again.resume()
+                self.bodies = bodies
+                record = again.ask('pre_upgrade', self.call(**key), 0)
+                self.assertEqual([600 - passed] if is_run else [], calls)
+                self.assertEqual(None if is_run else 'DEADLINE_PASSED', record.code)
+
+    def test_an_interrupted_post_upgrade_goes_on_however_late(self):
+        self.bodies['post_upgrade'] = self.gate
+        self.jobs.ask('post_upgrade', self.call(seconds=600), 0)
+        self.gate.entered.wait(_LONG)
+        self.clock.set(86_400)
+        self.bodies['post_upgrade'] = lambda call, progress: work.Outcome('Done.')
+        again = self.new_jobs()
+        again.resume()
+        record = again.ask('post_upgrade', self.call(seconds=600), 0)
+        self.assertEqual(guest.JobState.DONE, record.state)
+
     def assert_given_up(self, **changes):
         self.assertTrue(self.ended.wait(_LONG), 'the job goes on')
         self.ended.clear()

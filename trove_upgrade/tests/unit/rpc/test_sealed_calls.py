@@ -261,6 +261,22 @@ class TestMoments(SealedCase):
         self.time += 3600
         self.assertEqual([0, 85_000], self.latest(calls))
 
+    def test_a_connection_that_took_long_lets_no_later_call_come_late(self):
+        calls = self.sealed_calls()
+        self.guest.moment = 70_000
+
+        def after_long(answer, _digest):
+            self.time += 200
+            return answer
+
+        self.guest.in_place = [after_long]
+        self.latest(calls)
+        self.guest.moment = 270_000
+        self.latest(calls)
+        self.guest.in_place = [after_long]
+        calls.ask(self.keys.known, 'check_upgrade', {})
+        self.assertLessEqual(self.latest(calls)[-1], 270_000 + 2 * 15_000)
+
     def test_an_answer_that_is_not_the_guests_tells_no_moment(self):
         self.guest.moment = 70_000
         calls = self.sealed_calls()

@@ -450,6 +450,11 @@ class TestHeartbeats(_PartCase):
         self.assertIsNone(healer.run(row.id))
         self.assertEqual(asked, len(self.stage.guest.calls))
 
+    def test_a_word_of_before_the_restore_that_comes_late_heals_nothing(self):
+        row = self.completed()
+        self.beat(row, boot_id=row.data['restored_boot_id'])
+        self.assertEqual([], self.nudges)
+
     def test_healing_never_breaks_its_worker(self):
         row = self.completed()
         self.beat(row, boot_id='boot-again')
