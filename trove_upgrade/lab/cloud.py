@@ -245,9 +245,8 @@ class Cloud:
     def _start(self, site: Settings, tell: Phase) -> CloudHandle:
         run = bringup.Bringup(tell)
         probes = self._probes(site)
-        database = (
-            mariadb.NAME,
-        )  # the broker is the slowest: whoever needs it loads meanwhile, and tries until it is there
+        # the broker is the slowest: whoever needs it loads meanwhile, and tries until it is there
+        database = (mariadb.NAME,)
         needs = {
             rabbitmq.NAME: (rabbitmq.EPMD,),
             keystone.NAME: database,

@@ -5,8 +5,8 @@ led to by each network's gateway.
 For callers::
 
     registry.configure(settings)
-    registry.provide(settings, tell)                  # builds the images where they are not in the cache
-    supervisor.start(registry.process(settings))      # ready: registry.ready(settings)
+    registry.provide(settings, tell)  # builds the images where they are not in the cache
+    supervisor.start(registry.process(settings))  # ready: registry.ready(settings)
 
 A filled storage directory is kept in the cache, and linked into the run directory: a registry never
 changes a blob, so the cache stays as it is whatever is pushed into a running cloud.

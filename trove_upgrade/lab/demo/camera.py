@@ -19,8 +19,8 @@ Ask = Callable[[str], str]
 WRITTEN_TABLE = f'{provision.DATABASE}.ticks'
 _SYSTEM = "('mysql', 'information_schema', 'performance_schema', 'sys')"
 _TABLES = (
-    f"SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' "
-    f'AND table_schema NOT IN {_SYSTEM}'
+    'SELECT table_schema, table_name FROM information_schema.tables '
+    f"WHERE table_type = 'BASE TABLE' AND table_schema NOT IN {_SYSTEM}"
 )
 # Plain columns: the collations that literals and system columns have differ between versions, and
 # do not mix.

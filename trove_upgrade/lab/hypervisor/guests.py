@@ -4,7 +4,8 @@
 For callers::
 
     store = GuestStore(layout.guests_dir, fabric, volumes, commands)
-    guest = store.create(GuestSpec(guest_id, hostname='db1', image_path=..., ports=(port,), volume_id=..., user_data=b'...'))
+    guest = store.create(GuestSpec(guest_id, hostname='db1', image_path=..., ports=(port,),
+                                   volume_id=..., user_data=b'...'))
     guest.boot()
     guest.exec(['mariadb', '-e', 'SELECT 1']).output
     guest.reboot()                      # the root disk keeps what was written to it

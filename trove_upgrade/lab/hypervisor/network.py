@@ -5,8 +5,10 @@ For callers::
 
     fabric = NetworkFabric(layout.networks_dir, HostCommands(), broker=('127.0.0.1', 5672))
     fabric.ensure(Network('network id', gateway='10.0.0.1', prefix_length=24))
-    fabric.attach('server id', Port('network id', mac='fa:16:..', address='10.0.0.7', prefix_length=24))
-    with fabric.connect('network id', ('10.0.0.7', 3306)) as connection: ...   # a TCP socket from beside the guest
+    fabric.attach('server id', Port('network id', mac='fa:16:..', address='10.0.0.7',
+                                    prefix_length=24))
+    with fabric.connect('network id', ('10.0.0.7', 3306)) as connection:
+        ...  # a TCP socket from beside the guest
     fabric.run_in('network id', ['ping', '-c1', '10.0.0.7'])
 
 A network's namespace has the bridge, with the gateway's address on it, and a forwarder from

@@ -5,9 +5,10 @@ Cinder delivers one.
 For callers::
 
     store = VolumeStore(layout.volumes_dir, HostCommands())
-    volume = store.ensure('server id', size_bytes=2 * GIB)   # second call: the same volume, nothing is formatted
-    device = store.attach(volume)                            # '/dev/loop3'
-    store.wait_free(volume)                                  # after the guest is gone: the kernel unmounts later
+    volume = store.ensure('server id',
+                          size_bytes=2 * GIB)  # second call: the same volume, nothing is formatted
+    device = store.attach(volume)  # '/dev/loop3'
+    store.wait_free(volume)  # after the guest is gone: the kernel unmounts later
     store.detach(volume)
     store.destroy('server id')
 

@@ -5,8 +5,8 @@ For callers::
 
     builder = ImageBuilder(layout.images_cache, project_dir, HostCommands(), progress=print)
     image = builder.build(recipes.BOOKWORM)
-    image.path          # register as: disk_format raw, container_format bare, properties image.properties
-    image.facts         # target facts of the datastore version; the image has them in /etc/trove-upgrade/image-facts.json
+    image.path  # register as: disk_format raw, container_format bare, properties image.properties
+    image.facts  # target facts of the datastore version; the image has them in /etc/trove-upgrade/image-facts.json
 
 An image is layers.  The *base* (Debian's packages; a minute) and the agents' *environments* (half a
 minute each; see environments.py) are kept in the cache by a digest of what they are made of; the
@@ -126,9 +126,9 @@ class ImageBuilder:
 
     def _store(self, recipe: Recipe, base_key: str) -> Path:
         """The store of preloaded container images as a layer."""
-        target = (
-            self._cache
-            / f'image-store-{recipe.suite}-{digest_of(base_key, *(archive.name for archive in recipe.preloaded))}'
+        target = self._cache / (
+            f'image-store-{recipe.suite}-'
+            f'{digest_of(base_key, *(archive.name for archive in recipe.preloaded))}'
         )
         if not target.exists():
             plain, _key = self._build(

@@ -3,9 +3,9 @@
 
 For callers::
 
-    credentials = provision_database(guest)                       # volume mounted, server installed, running, enabled
-    seed_rows(guest, 1_000_000)                                   # seconds: the sequence engine makes the rows
-    with host.fabric.connect(network_id, (address, 3306)): ...    # credentials.application over TCP
+    credentials = provision_database(guest)  # volume mounted, server installed, running, enabled
+    seed_rows(guest, 1_000_000)  # seconds: the sequence engine makes the rows
+    with host.fabric.connect(network_id, (address, 3306)): ...  # credentials.application over TCP
 
 The layout is Trove's: the volume at /var/lib/mysql belongs to root, the data directory below it to
 the server's user. `os_admin` is Trove's own account.  Root logs in through the socket: to MariaDB

@@ -155,8 +155,10 @@ class TroveInstances:
                 shown = self.show(instance_id)
                 raise errors.NotReady(
                     f'Instance {instance_id} is not HEALTHY: status {shown["status"]}, '
-                    f'{shown.get("operating_status")}, task {row["task_id"]}, {shown.get("fault")}. '
-                    "See the logs of trove-taskmanager and nova-compute, and the guest's /var/log/trove."
+                    f'{shown.get("operating_status")}, task {row["task_id"]}, '
+                    f'{shown.get("fault")}. '
+                    'See the logs of trove-taskmanager and nova-compute, and the '
+                    "guest's /var/log/trove."
                 )
             self._sleep(POLL_SECONDS)
 

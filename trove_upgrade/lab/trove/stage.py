@@ -4,7 +4,8 @@ it.
 
 For callers::
 
-    stage = trove_stage.start(layout, cloud, progress, with_product=True)     # or load(layout), from another process
+    stage = trove_stage.start(layout, cloud, progress,
+                              with_product=True)  # or load(layout), from another process
     instance = stage.instances.create('db1', stage.former)
 """
 
