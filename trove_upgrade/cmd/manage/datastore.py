@@ -33,9 +33,9 @@ def add_commands(commands: Any) -> None:
         help='add a version, or point it at another image',
         usage='%(prog)s [--image-tags TAGS] [--version NUMBER] datastore version manager image '
         '[image_tags] packages active',
-        description='Adds a datastore version or changes the one of that name and number; the datastore is made where there is '
-        "none. Both forms of Trove's tool are understood: Victoria's with the image tags as a word, and today's "
-        'with --image-tags.',
+        description='Adds a datastore version or changes the one of that name and number; '
+        "the datastore is made where there is none. Both forms of Trove's tool are understood: "
+        "Victoria's with the image tags as a word, and today's with --image-tags.",
     )
     version.add_argument('datastore', help='name of the datastore')
     version.add_argument('version_name', help='name of the version')

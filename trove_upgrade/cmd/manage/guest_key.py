@@ -59,8 +59,9 @@ def add_commands(commands: Any) -> None:
     rotate = nested.add_parser(
         'rotate',
         help='encrypt every key under the first entry of guest_key_encryption_keys',
-        description="Encrypts every guest's key in the database under the first entry of guest_key_encryption_keys. Guests do not notice, "
-        'taskmanagers go on working. May be repeated.',
+        description="Encrypts every guest's key in the database under the first entry of "
+        'guest_key_encryption_keys. Guests do not notice, taskmanagers go on working. '
+        'May be repeated.',
     )
     rotate.set_defaults(command=_rotate)
     _add_forget(nested)

@@ -62,7 +62,8 @@ def add_commands(commands: Any) -> None:
     forget.add_argument(
         '--force',
         action='store_true',
-        help=f'even one that was seen in the last {SILENT_SECONDS:.0f} s; one that runs comes again',
+        help=f'even one that was seen in the last {SILENT_SECONDS:.0f} s; '
+        'one that runs comes again',
     )
     forget.set_defaults(command=_forget)
 

@@ -72,8 +72,9 @@ class Checks(upgradecheck.UpgradeCommands):
             tables = set()  # the check of the database says it
         if configured and STANDALONE.version_table in tables:
             return _failure(
-                'The configuration is a Trove\'s, and the database was made for running alone ("db sync --standalone"). Let [database] '
-                "connection name Trove's database."
+                "The configuration is a Trove's, and the database was made for running alone "
+                '("db sync --standalone"). '
+                "Let [database] connection name Trove's database."
             )
         if not configured and trove_tables.is_troves(tables):
             return _failure(
@@ -126,8 +127,8 @@ class Checks(upgradecheck.UpgradeCommands):
             )
         if not known:
             return _warning(
-                "No process of Trove's API has said that it has the filter loaded. Restart Trove's API after the change of its paste "
-                'file, and look into its log.'
+                "No process of Trove's API has said that it has the filter loaded. "
+                "Restart Trove's API after the change of its paste file, and look into its log."
             )
         return _success(
             f"{_count(len(known), 'process', 'es')} of Trove's API {_have(known)} the filter "

@@ -54,8 +54,8 @@ def check_release() -> upgradecheck.Result:
         found = importlib.metadata.version('trove')
     except importlib.metadata.PackageNotFoundError:
         return warning(
-            "Trove is not installed in this environment, so nobody can tell its release. Run this command where Trove's API runs; "
-            'the filter has to be installed there.'
+            'Trove is not installed in this environment, so nobody can tell its release. '
+            "Run this command where Trove's API runs; the filter has to be installed there."
         )
     if found.partition('.')[0] in TRIED:
         return success(f'Trove {found} is installed, a series that was tried.')
@@ -71,9 +71,10 @@ def check_topics(conf: cfg.ConfigOpts) -> upgradecheck.Result:
     ours = conf[our_conf.GROUP]
     if ours.guest_topic_prefix in messaging.PREFIXES_OF_TROVE:
         return failure(
-            f"Trove's agent and ours would take each other's messages: [trove_upgrade] guest_topic_prefix is "
-            f'"{ours.guest_topic_prefix}". Set it to "trove-upgrade-guest." in {_TROVES_FILE} and in the guests\' configuration '
-            f'({conf.guest_config}).'
+            "Trove's agent and ours would take each other's messages: "
+            f'[trove_upgrade] guest_topic_prefix is "{ours.guest_topic_prefix}". '
+            f'Set it to "trove-upgrade-guest." in {_TROVES_FILE} and in the '
+            f"guests' configuration ({conf.guest_config})."
         )
     if ours.taskmanager_topic in {conf.taskmanager_queue, conf.conductor_queue}:
         return failure(
@@ -120,8 +121,10 @@ def _check_guests(conf: cfg.ConfigOpts, path: pathlib.Path) -> upgradecheck.Resu
     rendered = conf[our_conf.GROUP].guest_config_file
     if rendered is None or pathlib.Path(rendered) != path:
         return warning(
-            f"[trove_upgrade] guest_config_file is {rendered or 'not set'}, and Trove's guest_config is {path}: a rebuilt guest gets "
-            f'{"that other file" if rendered else "what it was created with"}. Set guest_config_file to the same file.'
+            f"[trove_upgrade] guest_config_file is {rendered or 'not set'}, and Trove's "
+            f'guest_config is {path}: a rebuilt guest gets '
+            f'{"that other file" if rendered else "what it was created with"}. '
+            'Set guest_config_file to the same file.'
         )
     return success(
         f'Our agents listen on "{conf[our_conf.GROUP].guest_topic_prefix}<instance id>", Trove\'s '
@@ -196,8 +199,8 @@ def check_status_writer(conf: cfg.ConfigOpts) -> upgradecheck.Result:
     """One writes service_statuses: Trove's conductor."""
     if conf[our_conf.GROUP].write_service_status:
         return failure(
-            "[trove_upgrade] write_service_status is on: Trove's conductor and we would overwrite each other's status of instances. "
-            'Set it to false beside Trove.'
+            "[trove_upgrade] write_service_status is on: Trove's conductor and we would "
+            "overwrite each other's status of instances. Set it to false beside Trove."
         )
     return success(
         "Only Trove's conductor writes the status of services: write_service_status is off."
@@ -214,7 +217,8 @@ def check_limits(conf: cfg.ConfigOpts) -> upgradecheck.Result:
         )
     if conf[our_conf.GROUP].max_body_bytes < _LEAST_BODY_BYTES:
         found.append(
-            f'[trove_upgrade] max_body_bytes is {conf[our_conf.GROUP].max_body_bytes}: it bounds every PATCH and PUT on an instance, also '
+            f'[trove_upgrade] max_body_bytes is {conf[our_conf.GROUP].max_body_bytes}: '
+            'it bounds every PATCH and PUT on an instance, also '
             f"Trove's own. Set it to {_LEAST_BODY_BYTES} or more"
         )
     return (

@@ -22,8 +22,9 @@ def check(make_client: Callable[[str], Any], wanted: nova.Version) -> upgradeche
         current = session.asked(lambda: _ask(make_client))
     except (nova_exceptions.Forbidden, nova_exceptions.Unauthorized) as error:
         return failure(
-            f'Nova refuses the user of [service_credentials] the servers of all projects: {_said(error)}. Give it the role admin in its '
-            "project: guests' servers may be in other projects, and their host and user data are shown to an admin alone."
+            'Nova refuses the user of [service_credentials] the servers of all projects: '
+            f"{_said(error)}. Give it the role admin in its project: guests' servers may be in "
+            'other projects, and their host and user data are shown to an admin alone.'
         )
     except (nova_exceptions.ClientException, *session.UNAVAILABLE) as error:
         return failure(

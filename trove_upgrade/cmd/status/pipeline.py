@@ -95,8 +95,8 @@ def check(path: pathlib.Path) -> upgradecheck.Result:
     filters = _ours(paste)
     if not filters:
         return failure(
-            f'{path} has no filter of ours. Add {_SECTION}, and "trove_upgrade" to the pipeline directly before Trove\'s extensions '
-            "and application, then restart Trove's API."
+            f'{path} has no filter of ours. Add {_SECTION}, and "trove_upgrade" to the pipeline '
+            "directly before Trove's extensions and application, then restart Trove's API."
         )
     troves = [
         name

@@ -71,14 +71,16 @@ def check(conf: cfg.ConfigOpts) -> upgradecheck.Result:
         theirs.load_rules()
     except Exception as error:  # noqa: BLE001 - oslo.policy raises what a file's form runs into: TypeError, AttributeError, ...
         return warning(
-            f"Trove's rule {RULE} could not be compared with ours: its policy file cannot be read ({type(error).__name__}). Look at [oslo_policy] "
-            f'policy_file and policy_dirs.'
+            f"Trove's rule {RULE} could not be compared with ours: its policy file cannot be read "
+            f'({type(error).__name__}). Look at [oslo_policy] policy_file and policy_dirs.'
         )
     kinds = {kind for kind, _ in _leaves(theirs.rules, RULE)}
     if kinds & set(_ASKS_OTHERS):
         return warning(
-            f"Trove's rule {RULE} asks another program, which was not asked from here; the filter does not ask it, either. Compare it with "
-            f'{policies.instances.UPGRADE} yourself, and give that the same check where it is to hold for upgrades.'
+            f"Trove's rule {RULE} asks another program, which was not asked from here; "
+            'the filter does not ask it, either. Compare it with '
+            f'{policies.instances.UPGRADE} yourself, and give that the same check where it is to '
+            'hold for upgrades.'
         )
     refused = [
         caller
@@ -91,8 +93,10 @@ def check(conf: cfg.ConfigOpts) -> upgradecheck.Result:
             'upgrade.'
         )
     return warning(
-        f"Trove's rule {RULE} is stricter than {policies.instances.UPGRADE}, and the filter asks ours alone: it lets {_named(refused)} upgrade, whom "
-        f'Trove would refuse. Where that is not meant, write the same rule for {policies.instances.UPGRADE} into {conf.trove_upgrade.policy_file}; '
+        f"Trove's rule {RULE} is stricter than {policies.instances.UPGRADE}, and the filter asks "
+        f'ours alone: it lets {_named(refused)} upgrade, whom Trove would refuse. '
+        'Where that is not meant, write the same rule for '
+        f'{policies.instances.UPGRADE} into {conf.trove_upgrade.policy_file}; '
         'project_id:%(tenant)s of Trove is project_id:%(project_id)s there.'
     )
 

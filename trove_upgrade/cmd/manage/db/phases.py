@@ -28,8 +28,8 @@ def add_commands(nested: Any) -> None:
         'version',
         nargs='?',
         metavar='VERSION',
-        help='a release (default: the newest); or a revision, whose branch is brought up to it with all that must come before; or both '
-        "branches' as db version prints them, in quotes",
+        help='a release (default: the newest); or a revision, whose branch is brought up to it '
+        "with all that must come before; or both branches' as db version prints them, in quotes",
     )
     sync.add_argument(
         '--standalone',
