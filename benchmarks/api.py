@@ -141,8 +141,10 @@ def _instances(
             for number in range(PROJECT_ROWS)
         ]
         cursor.executemany(
-            'INSERT INTO instances (id, name, compute_instance_id, tenant_id, datastore_version_id, created, updated, task_id, '
-            "task_description, deleted, volume_size, flavor_id) VALUES (%s, %s, %s, %s, %s, NOW(), NOW(), 1, 'No tasks', 0, 1, '1')",
+            'INSERT INTO instances (id, name, compute_instance_id, tenant_id, '
+            'datastore_version_id, created, updated, task_id, '
+            'task_description, deleted, volume_size, flavor_id) '
+            "VALUES (%s, %s, %s, %s, %s, NOW(), NOW(), 1, 'No tasks', 0, 1, '1')",
             rows,
         )
     return [row[0] for row in rows]

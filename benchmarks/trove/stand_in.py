@@ -41,7 +41,10 @@ FORMER_BOOT, NEW_BOOT = 'boot-former', 'boot-new'
 _GUEST_INFO = base64.b64encode(
     b'[DEFAULT]\nguest_id = i\ndatastore_manager = mariadb\ndatastore_version = 10.11\n'
 ).decode()
-_USER_DATA = f'#cloud-config\nwrite_files:\n- path: /etc/trove/conf.d/guest_info.conf\n  encoding: b64\n  content: {_GUEST_INFO}\n'.encode()
+_USER_DATA = (
+    '#cloud-config\nwrite_files:\n- path: /etc/trove/conf.d/guest_info.conf\n'
+    f'  encoding: b64\n  content: {_GUEST_INFO}\n'
+).encode()
 
 
 class World:
@@ -223,8 +226,8 @@ def _wrapped(conf: Any, world: World, outside: Any) -> Any:
         with outside.repos.database.write() as connection:
             connection.execute(
                 sa.text(
-                    "UPDATE service_statuses SET status_description = 'healthy', updated_at = UTC_TIMESTAMP() "
-                    'WHERE instance_id = :id'
+                    "UPDATE service_statuses SET status_description = 'healthy', "
+                    'updated_at = UTC_TIMESTAMP() WHERE instance_id = :id'
                 ),
                 {'id': instance_id},
             )
