@@ -31,7 +31,8 @@ from trove_upgrade import signals
 GROUPS = (
     r'trove_upgrade\.tests\.functional\.'
     r'(schema\.test_(?=data|plan|release|steps|trove|unfolded)|schema|'
-    r'host\.test_(?=broker|collations|database|demo|engine|guest_accounts|guest_broker|guest_keys|mariadb|option)|'
+    r'host\.test_(?=broker|collations|database|demo|engine|'
+    r'guest_accounts|guest_broker|guest_keys|mariadb|option)|'
     r'host|long\.test_schema|long\.test_host)?'
 )
 # Tests of one of these groups share what the first of them has read of all files.
