@@ -49,14 +49,12 @@ class Comparison:
     """A fingerprint before beside one after."""
 
     missing: Sequence[str]  #: sentences: what is gone or different.  Empty means nothing was lost
-    settings_changed: Sequence[
-        Mapping[str, str]
-    ]  #: [{'name', 'before', 'after'}]: reported, not a failure
+    #: [{'name', 'before', 'after'}]: reported, not a failure
+    settings_changed: Sequence[Mapping[str, str]]
     tables_compared: int
     rows_compared: int
-    not_compared: Sequence[
-        str
-    ] = ()  #: tables whose rows were not counted on one of the two sides: in memory alone, or no time left
+    #: tables whose rows were not counted on one of the two sides: in memory alone, or no time left
+    not_compared: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True)

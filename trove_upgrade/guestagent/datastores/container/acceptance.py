@@ -82,8 +82,9 @@ def check(defined: Mapping[str, Any], places: Sequence[pathlib.Path]) -> upgrade
         _NAME,
         'refused',
         (
-            f"The database's container cannot be made again: {'; '.join(reasons)}. Trove makes no such container. Remove and create it again as Trove "
-            f'does, by its rebuild or by hand, and upgrade again.'
+            f"The database's container cannot be made again: {'; '.join(reasons)}. Trove makes no "
+            'such container. Remove and create it again as Trove does, by its rebuild or by hand, '
+            'and upgrade again.'
         ),
         CODE,
     )

@@ -83,8 +83,9 @@ class BackupImages:
                 CHECK,
                 'warning',
                 (
-                    f'Trove can make no backups after the upgrade: the registry does not know backup image {" or ".join(names)}. Push it there, or '
-                    f"correct backup_docker_image in the guest's trove-guestagent.conf."
+                    'Trove can make no backups after the upgrade: the registry does not know '
+                    f'backup image {" or ".join(names)}. Push it there, or '
+                    "correct backup_docker_image in the guest's trove-guestagent.conf."
                 ),
                 NOT_FOUND,
             )

@@ -130,8 +130,7 @@ class ContainerDriver(FamilyDriver):
         self._number = number
         self._expected: Mapping[str, Any] | None = None
 
-    # --- before
-    # ------------------------------------------------------------------------------------------------------
+    # --- before -----------------------------------------------------------------------------------
 
     def checks(
         self, target: Mapping[str, Any], options: Mapping[str, Any]
@@ -325,8 +324,7 @@ class ContainerDriver(FamilyDriver):
         """See `base`.  No program of the guest's root reads the container's option files."""
         return None
 
-    # --- after
-    # -------------------------------------------------------------------------------------------------------
+    # --- after ------------------------------------------------------------------------------------
 
     def prefetch(self) -> None:
         """See `base`.  The stash cannot be read yet; user data has the number.  The engine lets a

@@ -228,8 +228,8 @@ class Images:
         while not self._engine.ping():
             if self._monotonic() > deadline:
                 raise errors.EngineNotAnswering(
-                    f"The database's container cannot be started: the container engine did not answer for "
-                    f'{_ENGINE_SECONDS} s. See that its service runs in the guest.'
+                    "The database's container cannot be started: the container engine did not "
+                    f'answer for {_ENGINE_SECONDS} s. See that its service runs in the guest.'
                 )
             self._sleep(_POLL_SECONDS)
 
@@ -238,8 +238,11 @@ class Images:
         free = numbers.f_bavail * numbers.f_frsize
         if free < _NEEDED_BYTES:
             raise exceptions.StepRefused(
-                f'Container image {reference} cannot be brought here: {place} has {free >> 20} MiB free and '
-                f"{_NEEDED_BYTES >> 20} MiB are wanted. Make room on the guest's root disk.",
+                (
+                    f'Container image {reference} cannot be brought here: {place} has '
+                    f'{free >> 20} MiB free and {_NEEDED_BYTES >> 20} MiB are wanted. Make room on '
+                    "the guest's root disk."
+                ),
                 'CONTAINER_DISK_SPACE',
             )
 

@@ -62,8 +62,8 @@ class Records:
             return None
         except (OSError, KeyError, TypeError, ValueError) as error:
             reason = (
-                f"The database's container cannot be made: what was kept of it in {self.path} cannot be read ({error!r}). "
-                f'Look at the disk of the guest.'
+                "The database's container cannot be made: what was kept of it in "
+                f'{self.path} cannot be read ({error!r}). Look at the disk of the guest.'
             )
             raise exceptions.StepFailed(reason, 'CONTAINER_RECORD_BROKEN') from error
 
@@ -72,8 +72,9 @@ class Records:
         record = self.read()
         if record is None:
             reason = (
-                f"The database's container cannot be made: the stash holds no definition of it ({self.path}). "
-                f'It was made by a guest agent that ran the database as a service; set database_runtime alike in both images.'
+                "The database's container cannot be made: the stash holds no definition of it "
+                f'({self.path}). It was made by a guest agent that ran the database as a service; '
+                'set database_runtime alike in both images.'
             )
             raise exceptions.StepFailed(reason, 'CONTAINER_RECORD_MISSING')
         return record

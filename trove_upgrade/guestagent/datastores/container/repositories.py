@@ -44,9 +44,13 @@ class Repositories:
             ) from error
         if found.repository not in self._allowed:
             raise exceptions.StepRefused(
-                f'The database cannot run container image {text}: this guest takes images of {", ".join(self._names) or "no repository"} '
-                f'alone. If the operator has chosen it, add {found.name} to [trove_upgrade] container_repositories in a file beside '
-                f"the guest's trove-guestagent.conf, restart the guest agent and try again.",
+                (
+                    f'The database cannot run container image {text}: this guest takes images of '
+                    f'{", ".join(self._names) or "no repository"} alone. If the operator has '
+                    f'chosen it, add {found.name} to [trove_upgrade] container_repositories in a '
+                    "file beside the guest's trove-guestagent.conf, restart the guest agent and "
+                    'try again.'
+                ),
                 NOT_ALLOWED,
             )
         return found

@@ -169,8 +169,9 @@ class ContainerServer(server.Server):
         while not self._greets(address, published):
             if self._context.monotonic() > deadline:
                 reason = (
-                    f'The database server cannot be opened for clients: it answers on its socket, but not on {address} port {published} '
-                    f"of the guest. Look at its bind_address, and at the rules of the engine's network."
+                    'The database server cannot be opened for clients: it answers on its socket, '
+                    f'but not on {address} port {published} of the guest. Look at its '
+                    "bind_address, and at the rules of the engine's network."
                 )
                 raise exceptions.StepFailed(reason, 'DATABASE_NOT_REACHABLE')
             self._sleep(_POLL_SECONDS)

@@ -17,7 +17,10 @@ SQL_MODE = 'sql_mode'  #: the aspect that is kept in clear: names of flags
 #: Source: MySQL 8.0 Reference Manual, "Features Removed in MySQL 8.0"; MySQL's worklogs 8383 and
 #: 9465: after the migration to 8.0 no stored function, procedure, trigger or event shows them.  The
 #: migration masks them when it fills the data dictionary.
-_GONE_SINCE_MYSQL_8 = 'DB2,MAXDB,MSSQL,MYSQL323,MYSQL40,NO_AUTO_CREATE_USER,NO_FIELD_OPTIONS,NO_KEY_OPTIONS,NO_TABLE_OPTIONS,ORACLE,POSTGRESQL'
+_GONE_SINCE_MYSQL_8 = (
+    'DB2,MAXDB,MSSQL,MYSQL323,MYSQL40,NO_AUTO_CREATE_USER,NO_FIELD_OPTIONS,NO_KEY_OPTIONS,'
+    'NO_TABLE_OPTIONS,ORACLE,POSTGRESQL'
+)
 
 
 def entry(kind: str, name: str, aspects: Mapping[str, str]) -> tuple[str, str]:

@@ -160,7 +160,8 @@ def _columns(session: connection.Session) -> dict[tuple[str, str], list[_Column]
 
 def _rows_of_columns(session: connection.Session) -> list[tuple[Any, ...]]:
     statement = (
-        'SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, EXTRA, {} FROM information_schema.COLUMNS '
+        'SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, EXTRA, {} '
+        'FROM information_schema.COLUMNS '
         f'WHERE TABLE_SCHEMA {NOT_SYSTEM} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION'
     )
     try:

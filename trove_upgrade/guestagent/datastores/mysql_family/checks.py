@@ -238,7 +238,8 @@ def tables_in_memory(probe: Probe) -> upgrade.CheckResult:
     name = 'tables_in_memory'
     rows = probe.session.rows(
         "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE ENGINE = 'MEMORY' "
-        f'AND TABLE_SCHEMA NOT IN ({", ".join(repr(schema) for schema in SYSTEM_SCHEMAS)}) ORDER BY 1, 2'
+        f'AND TABLE_SCHEMA NOT IN ({", ".join(repr(schema) for schema in SYSTEM_SCHEMAS)}) '
+        'ORDER BY 1, 2'
     )
     if not rows:
         return upgrade.CheckResult(name, 'ok', 'No table is kept in memory alone.')

@@ -70,7 +70,10 @@ _NO_PATHS = re.compile(
     r'password|prompt|delimiter|init-command|execute|where|ssl-cipher|tls-cipher'
 )
 #: Without flags that write a log or read keys, which can run commands.
-_FLAGS = r'(?:-[aABcCdeEfFgGiIJLmMnNqQrRsSuUwWX\d]+|--chop-long-lines|--no-init|--quit-if-one-screen|--RAW-CONTROL-CHARS|--quit-at-eof)'
+_FLAGS = (
+    r'(?:-[aABcCdeEfFgGiIJLmMnNqQrRsSuUwWX\d]+|--chop-long-lines|--no-init|'
+    r'--quit-if-one-screen|--RAW-CONTROL-CHARS|--quit-at-eof)'
+)
 _HARMLESS_PAGER = re.compile(rf'(?:(?:/usr)?/bin/)?(?:less|more|cat)(?: +{_FLAGS})*')
 
 

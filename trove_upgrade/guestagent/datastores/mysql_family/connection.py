@@ -49,11 +49,14 @@ _NO_LIMIT = 2**64 - 1
 #: them, is the agent's own here. The comments: MariaDB alone reads the first ones, MySQL alone the
 #: last.
 _VARIABLES = (
-    f"SET SESSION sql_mode = '', autocommit = 1, sql_select_limit = {_NO_LIMIT}, sql_big_selects = 1, sql_safe_updates = 0, "
-    'sql_auto_is_null = 0, sql_quote_show_create = 1, completion_type = 0, group_concat_max_len = 1048576, max_sort_length = 1024, '
-    "div_precision_increment = 4, default_week_format = 0, lc_messages = 'en_US', lc_time_names = 'en_US', wait_timeout = 28800, "
-    'interactive_timeout = 28800, net_read_timeout = 30, net_write_timeout = 60, low_priority_updates = 0 '
-    '/*M!100101 , max_statement_time = 0 */ /*M!100312 , system_versioning_asof = DEFAULT */ /*!50708 , max_execution_time = 0 */'
+    f"SET SESSION sql_mode = '', autocommit = 1, sql_select_limit = {_NO_LIMIT}, "
+    'sql_big_selects = 1, sql_safe_updates = 0, sql_auto_is_null = 0, sql_quote_show_create = 1, '
+    'completion_type = 0, group_concat_max_len = 1048576, max_sort_length = 1024, '
+    "div_precision_increment = 4, default_week_format = 0, lc_messages = 'en_US', "
+    "lc_time_names = 'en_US', wait_timeout = 28800, interactive_timeout = 28800, "
+    'net_read_timeout = 30, net_write_timeout = 60, low_priority_updates = 0 '
+    '/*M!100101 , max_statement_time = 0 */ /*M!100312 , system_versioning_asof = DEFAULT */ '
+    '/*!50708 , max_execution_time = 0 */'
 )
 SESSION = (
     _VARIABLES,

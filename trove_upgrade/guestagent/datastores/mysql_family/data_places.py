@@ -104,7 +104,10 @@ def layout(probe: checks.Probe) -> upgrade.CheckResult:
     return upgrade.CheckResult(
         NAME,
         'ok',
-        f'Every place of data that the server names is on the volume; the data directory is {data}.',
+        (
+            'Every place of data that the server names is on the volume; the data directory is '
+            f'{data}.'
+        ),
     )
 
 

@@ -121,8 +121,7 @@ class FamilyDriver(base.DatastoreDriver):
         memory = context.etc.parent / 'var/lib/trove-upgrade/database-autostart.json'
         self.autostart = autostart.Autostart(service, memory)
 
-    # --- before
-    # ------------------------------------------------------------------------------------------------------
+    # --- before -----------------------------------------------------------------------------------
 
     def checks(
         self, target: Mapping[str, Any], options: Mapping[str, Any]
@@ -335,8 +334,7 @@ class FamilyDriver(base.DatastoreDriver):
     def _preserved(self, configuration: option_files.Configuration) -> preserved.Preserved:
         return preserved.Preserved(self.context, configuration, self.server.client_file, self.user)
 
-    # --- after
-    # -------------------------------------------------------------------------------------------------------
+    # --- after ------------------------------------------------------------------------------------
 
     def check_configuration(self, options: Mapping[str, Any]) -> upgrade.CheckResult:  # noqa: ARG002
         """See `base`."""

@@ -252,9 +252,12 @@ def refusal(refused: Sequence[str], place: pathlib.Path) -> upgrade.CheckResult:
         NAME,
         'refused',
         (
-            f'The server cannot be upgraded: not all that its configuration names comes to the new root disk: {"; ".join(refused[:_NAMED])}{more}. '
-            f"Put plain files that cannot be executed into a directory of the database's own, such as {place}, and name them there; let options that "
-            f'name programs, libraries or a user name those of the image, or take them out. Restart the server and upgrade again.'
+            'The server cannot be upgraded: not all that its configuration names comes to the new '
+            f'root disk: {"; ".join(refused[:_NAMED])}{more}. '
+            "Put plain files that cannot be executed into a directory of the database's own, such "
+            f'as {place}, and name them there; let options that '
+            'name programs, libraries or a user name those of the image, or take them out. '
+            'Restart the server and upgrade again.'
         ),
         'FILE_NOT_KEPT',
     )

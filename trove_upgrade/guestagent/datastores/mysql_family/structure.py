@@ -100,7 +100,8 @@ def _shown(session: connection.Session) -> dict[str, frozenset[str]]:
     """Return which columns the server has in the views that differ from release to release."""
     rows = session.rows(
         'SELECT TABLE_NAME, COLUMN_NAME FROM information_schema.COLUMNS '
-        "WHERE TABLE_SCHEMA = 'information_schema' AND TABLE_NAME IN ('STATISTICS', 'CHECK_CONSTRAINTS', 'TABLE_CONSTRAINTS')"
+        "WHERE TABLE_SCHEMA = 'information_schema' "
+        "AND TABLE_NAME IN ('STATISTICS', 'CHECK_CONSTRAINTS', 'TABLE_CONSTRAINTS')"
     )
     found: dict[str, set[str]] = {}
     for table, column in rows:
@@ -231,14 +232,16 @@ def _constraints(
     """
     if 'TABLE_NAME' in shown['CHECK_CONSTRAINTS']:
         statement = (
-            "SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, 'YES' FROM information_schema.CHECK_CONSTRAINTS "
+            "SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, 'YES' "
+            'FROM information_schema.CHECK_CONSTRAINTS '
             f'WHERE CONSTRAINT_SCHEMA {NOT_SYSTEM}{catalog.leaving_out(far, "CONSTRAINT_SCHEMA")}'
         )
     else:
         enforced = 'ENFORCED' if 'ENFORCED' in shown.get('TABLE_CONSTRAINTS', ()) else "'YES'"
         statement = (
-            f'SELECT TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, {enforced} FROM information_schema.TABLE_CONSTRAINTS '
-            f"WHERE CONSTRAINT_TYPE = 'CHECK' AND TABLE_SCHEMA {NOT_SYSTEM}{catalog.leaving_out(far)}"
+            f'SELECT TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, {enforced} '
+            "FROM information_schema.TABLE_CONSTRAINTS WHERE CONSTRAINT_TYPE = 'CHECK' "
+            f'AND TABLE_SCHEMA {NOT_SYSTEM}{catalog.leaving_out(far)}'
         )
     for schema, table, name, is_enforced in session.rows(statement):
         yield str(schema), str(table), str(name), _short(is_enforced)

@@ -45,8 +45,8 @@ def system_accounts(probe: checks.Probe) -> upgrade.CheckResult:
             'No account needs anything of the operating system that an image does not have.',
         )
     needs = '; '.join(
-        f'{need} '
-        f'({", ".join(names[:_NAMED])}{f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""})'
+        f'{need} ({", ".join(names[:_NAMED])}'
+        f'{f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""})'
         for need, names in sorted(found.items())[:_NAMED]
     )
     return upgrade.CheckResult(

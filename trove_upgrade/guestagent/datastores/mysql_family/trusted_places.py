@@ -254,7 +254,10 @@ PLACES: tuple[str, ...] = (
 #: What lies directly in /etc may be a program's own file, of a program that comes later.  These
 #: names are of databases and their keys.
 _OF_DATABASES = re.compile(
-    r'(?:^|[-_.])(?:my|mysql|mariadb|percona|galera|db|database|tls|ssl|certs?|keys?|keyring|pki|ca|vault|okv|letsencrypt)(?:[-_.]|$)',
+    (
+        r'(?:^|[-_.])(?:my|mysql|mariadb|percona|galera|db|database|tls|ssl|certs?|keys?|keyring|'
+        r'pki|ca|vault|okv|letsencrypt)(?:[-_.]|$)'
+    ),
     re.IGNORECASE,
 )
 #: Directories of packages that hold what a database server reads.  Of another package's own
