@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fence of a claim: a row is written under the generation that its holder claimed, or not at all."""
+"""Fence of a claim: a row is written under the generation of its holder, or not at all."""
 
 import sqlalchemy as sa
 
