@@ -9,16 +9,16 @@ from typing import Any
 import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
-from trove_upgrade.db import guests, target_facts, trove_tables
+from trove_upgrade.db import configuration_parameters, guests, target_facts, trove_tables
+from trove_upgrade.db.configuration_parameters import ConfigurationParameter
 from trove_upgrade.db.engine import Database
 from trove_upgrade.db.page import plausible_id
 from trove_upgrade.db.repetition import repeat_on_new_columns, retry_on_deadlock
+from trove_upgrade.db.version_rows import select_versions, version_from
 from trove_upgrade.domain import exceptions, instance
 
 _datastores = trove_tables.datastores
 _versions = trove_tables.datastore_versions
-_parameters = trove_tables.datastore_configuration_parameters
-_configured = trove_tables.configuration_parameters
 _instances = trove_tables.instances
 
 #: What Trove 26 writes where an operator names no extension.  Source: trove/common/constants.py,
@@ -34,36 +34,6 @@ REPL_STRATEGY = {
     'mariadb': 'trove.guestagent.strategies.replication.mariadb_gtid.MariaDBGTIDReplication',
     'postgresql': 'trove.guestagent.strategies.replication.postgresql.PostgresqlReplicationStreaming',
 }
-
-VERSION_COLUMNS = (
-    _versions.c.id.label('version_id'),
-    _versions.c.datastore_id.label('version_datastore_id'),
-    _datastores.c.name.label('version_datastore_name'),
-    _versions.c.name.label('version_name'),
-    _versions.c.version.label('version_number'),
-    _versions.c.manager.label('version_manager'),
-    _versions.c.image_id.label('version_image_id'),
-    _versions.c.image_tags.label('version_image_tags'),
-    _versions.c.packages.label('version_packages'),
-    _versions.c.active.label('version_active'),
-)
-
-
-def version_from(row: sa.Row[Any]) -> instance.DatastoreVersion:
-    """From a row that has VERSION_COLUMNS."""
-    tags = tuple(tag.strip() for tag in (row.version_image_tags or '').split(',') if tag.strip())
-    return instance.DatastoreVersion(
-        id=row.version_id,
-        datastore_id=row.version_datastore_id,
-        datastore_name=row.version_datastore_name,
-        name=row.version_name,
-        version=row.version_number,
-        manager=row.version_manager or '',
-        image_id=row.version_image_id or None,
-        image_tags=tags,
-        packages=row.version_packages or '',
-        active=bool(row.version_active),
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,17 +53,6 @@ class OlderImage:
     name: str
     project_id: str
     image_id: str
-
-
-@dataclasses.dataclass(frozen=True)
-class ConfigurationParameter:
-    """A row of datastore_configuration_parameters, as Trove's validation rules give it."""
-
-    name: str
-    restart_required: bool
-    data_type: str
-    max_size: str | None
-    min_size: str | None
 
 
 class Datastores:
@@ -126,7 +85,7 @@ class Datastores:
         self, datastore_id: str, *, active_only: bool
     ) -> Sequence[instance.DatastoreVersion]:
         """The versions of one datastore, by name and number."""
-        query = _select_versions().where(_versions.c.datastore_id == datastore_id)
+        query = select_versions().where(_versions.c.datastore_id == datastore_id)
         if active_only:
             query = query.where(_versions.c.active.is_(True))
         with self._database.read() as connection:
@@ -218,21 +177,13 @@ class Datastores:
 
     def configuration_parameters(self, version_id: str) -> Sequence[str]:
         """Names of Trove's datastore_configuration_parameters of this version."""
-        query = sa.select(_parameters.c.name).where(
-            _parameters.c.datastore_version_id == version_id
-        )
         with self._database.read() as connection:
-            return connection.execute(query.order_by(_parameters.c.name)).scalars().all()
+            return configuration_parameters.names(connection, version_id)
 
     def configured_parameters(self, configuration_id: str) -> Sequence[str]:
         """Names of what a configuration group sets; empty for one that is deleted, or unknown."""
-        query = sa.select(_configured.c.configuration_key).where(
-            _configured.c.configuration_id == configuration_id, _configured.c.deleted.is_not(True)
-        )
         with self._database.read() as connection:
-            return (
-                connection.execute(query.order_by(_configured.c.configuration_key)).scalars().all()
-            )
+            return configuration_parameters.configured(connection, configuration_id)
 
     def count_by_version(self) -> Mapping[str, int]:
         """Return how many instances that are not deleted each version has; a version that has none
@@ -321,35 +272,11 @@ class Datastores:
         }
         with self._database.write() as connection:
             datastore_id = _ensure_datastore(connection, datastore)
-            row = connection.execute(
-                sa.select(_versions.c.id, _versions.c.image_id).where(
-                    _versions.c.datastore_id == datastore_id,
-                    _versions.c.name == name,
-                    _versions.c.version == number,
-                )
-            ).one_or_none()
-            if row is None:
-                version_id = str(uuid.uuid4())
-                connection.execute(
-                    sa.insert(_versions).values(
-                        id=version_id,
-                        datastore_id=datastore_id,
-                        name=name,
-                        version=number,
-                        **values,
-                    )
-                )
-            else:
-                version_id = row.id
-                if row.image_id and row.image_id != image_id:
-                    guests.keep_former_image(connection, version_id, row.image_id)
-                connection.execute(
-                    sa.update(_versions).where(_versions.c.id == version_id).values(**values)
-                )
-            saved = connection.execute(_select_versions().where(_versions.c.id == version_id)).one()
-        return VersionChange(
-            version_from(saved), created=row is None, former_image_id=row.image_id if row else None
-        )
+            version_id, created, former_image_id = _save_version(
+                connection, datastore_id, name, number, values
+            )
+            saved = connection.execute(select_versions().where(_versions.c.id == version_id)).one()
+        return VersionChange(version_from(saved), created=created, former_image_id=former_image_id)
 
     @retry_on_deadlock
     def save_target_facts(self, version_id: str, facts: Mapping[str, Any]) -> None:
@@ -365,52 +292,17 @@ class Datastores:
         them.  Returns how many.
         """
         with self._database.write() as connection:
-            known = set(
-                connection.execute(
-                    sa.select(_parameters.c.name).where(
-                        _parameters.c.datastore_version_id == version_id
-                    )
-                ).scalars()
-            )
-            for parameter in parameters:
-                values = {
-                    field: getattr(parameter, field)
-                    for field in ('restart_required', 'data_type', 'max_size', 'min_size')
-                }
-                if parameter.name in known:
-                    connection.execute(
-                        sa.update(_parameters)
-                        .where(
-                            _parameters.c.datastore_version_id == version_id,
-                            _parameters.c.name == parameter.name,
-                        )
-                        .values(**values)
-                    )
-                else:
-                    connection.execute(
-                        sa.insert(_parameters).values(
-                            id=str(uuid.uuid4()),
-                            name=parameter.name,
-                            datastore_version_id=version_id,
-                            **values,
-                        )
-                    )
+            configuration_parameters.save(connection, version_id, parameters)
         return len(parameters)
 
 
-def _select_versions() -> sa.Select[Any]:
-    return sa.select(*VERSION_COLUMNS).join(
-        _datastores, _datastores.c.id == _versions.c.datastore_id
-    )
-
-
 #: Built once.
-_BY_ID = _select_versions().where(_versions.c.id == sa.bindparam('version_id'))
+_BY_ID = select_versions().where(_versions.c.id == sa.bindparam('version_id'))
 _CLASSES = sa.select(
     _versions.c.manager, _versions.c.registry_ext, _versions.c.repl_strategy
 ).where(_versions.c.id == sa.bindparam('version_id'))
 _CALLED = (
-    _select_versions()
+    select_versions()
     .where(
         _versions.c.datastore_id == sa.bindparam('of_datastore'),
         sa.or_(
@@ -422,11 +314,40 @@ _CALLED = (
 )
 
 
+def _save_version(
+    connection: sa.Connection,
+    datastore_id: str,
+    name: str,
+    number: str,
+    values: Mapping[str, object],
+) -> tuple[str, bool, str | None]:
+    """Return the version's id, whether it was added, and its former image."""
+    row = connection.execute(
+        sa.select(_versions.c.id, _versions.c.image_id).where(
+            _versions.c.datastore_id == datastore_id,
+            _versions.c.name == name,
+            _versions.c.version == number,
+        )
+    ).one_or_none()
+    if row is None:
+        version_id = str(uuid.uuid4())
+        connection.execute(
+            sa.insert(_versions).values(
+                id=version_id, datastore_id=datastore_id, name=name, version=number, **values
+            )
+        )
+        return version_id, True, None
+    if row.image_id and row.image_id != values['image_id']:
+        guests.keep_former_image(connection, row.id, row.image_id)
+    connection.execute(sa.update(_versions).where(_versions.c.id == row.id).values(**values))
+    return row.id, False, row.image_id
+
+
 def _only_version(
     connection: sa.Connection, datastore_id: str, datastore: str, id_or_name: str
 ) -> instance.DatastoreVersion:
     rows = connection.execute(
-        _select_versions().where(
+        select_versions().where(
             _versions.c.datastore_id == datastore_id,
             sa.or_(_versions.c.id == id_or_name, _versions.c.name == id_or_name),
         )

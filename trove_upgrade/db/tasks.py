@@ -8,7 +8,7 @@ import uuid
 import sqlalchemy as sa
 
 from trove_upgrade.db import columns, trove_tables
-from trove_upgrade.db.instances import task_of
+from trove_upgrade.db.instance_rows import task_of
 from trove_upgrade.db.models import instance_upgrades as _upgrades
 from trove_upgrade.domain import exceptions, instance, states, upgrade
 

@@ -7,18 +7,25 @@ the upgrade's, so that no two of these transactions wait for each other.
 """
 
 import datetime
-import uuid
 from collections.abc import Sequence
 
 import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
-from trove_upgrade.db import columns, guests, outbox, rows, tasks
+from trove_upgrade.db import (
+    columns,
+    fence,
+    rows,
+    tasks,
+    upgrade_beginning,
+    upgrade_continuation,
+    upgrade_end,
+)
 from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import instance_upgrades as _upgrades
 from trove_upgrade.db.page import Page, plausible_id
 from trove_upgrade.db.repetition import repeat_on_new_columns, retry_on_deadlock
-from trove_upgrade.domain import answers, exceptions, instance, notes, states, upgrade
+from trove_upgrade.domain import answers, exceptions, instance, states, upgrade
 from trove_upgrade.domain.turn import Turn
 
 #: Of the data of one row that a list reads: usual ones have a few thousand characters, and a page
@@ -34,10 +41,6 @@ _NOW = sa.select(columns.now())
 
 _TURN = ('id', 'project_id', 'stalls')
 _RESTS = sa.and_(_upgrades.c.next_run_at.is_not(None), _upgrades.c.next_run_at > columns.now())
-
-#: Trove's `reset_status` and `reset-task-status`, and a configuration group that was applied, set
-#: the task to NONE whatever runs.
-_RESET = 'Somebody has set the task of the instance back to NONE while it was upgraded.'
 
 
 class Upgrades:
@@ -75,44 +78,19 @@ class Upgrades:
         """
         try:
             with self._database.write() as connection:
-                if target_instance.server_id is None or not tasks.take(connection, target_instance):
-                    raise tasks.refusal(connection, target_instance)
-                half = tasks.half_upgraded(
-                    connection, target_instance
-                )  # now that the row is held: none fails meanwhile
-                if half is not None:
-                    raise half
-                now = connection.execute(_NOW).scalar_one()
-                begun = upgrade.Upgrade(
-                    id=str(uuid.uuid4()),
-                    instance_id=target_instance.id,
-                    project_id=target_instance.project_id,
-                    instance_name=target_instance.name,
-                    server_id=target_instance.server_id,
-                    state=_S.PENDING,
-                    step=states.STEPS[0],
-                    attempt=1,
-                    rebuild_attempt=0,
-                    former_version_id=target_instance.version.id,
-                    target_version_id=target.id,
-                    former_image_id=None,
+                return upgrade_beginning.begin(
+                    self._database,
+                    connection,
+                    target_instance,
+                    target,
                     target_image_id=target_image_id,
-                    datastore_manager=target.manager,
-                    target_number=target.number,
-                    generation=0,
-                    created_at=now,
-                    updated_at=now,
-                    next_run_at=now,
-                    request_id=columns.fitting(_upgrades.c.request_id, request_id),
+                    request_id=request_id,
                     user_id=user_id,
                 )
-                self._form(connection).begin(connection, begun)
-                outbox.write(connection, 'start', begun, [target_instance.version, target])
         except db_exc.DBDuplicateEntry as error:
             raise exceptions.InstanceBusy(
                 instance_id=target_instance.id, status='UPGRADE'
             ) from error
-        return begun
 
     @repeat_on_new_columns
     def half_upgraded(self, target: instance.Instance) -> exceptions.InstanceNeedsRetry | None:
@@ -294,7 +272,7 @@ class Upgrades:
         """:raises LeaseLost: overtaken; stop at once."""
         with self._database.write() as connection:
             form = self._form(connection)
-            _fenced(connection, form, held, {'lease_until': columns.ahead(lease_seconds)})
+            fence.write_held(connection, form, held, {'lease_until': columns.ahead(lease_seconds)})
             return form.written(connection, held.id)
 
     @retry_on_deadlock
@@ -316,7 +294,7 @@ class Upgrades:
             )
         with self._database.write() as connection:
             form = self._form(connection)
-            _fenced(connection, form, held, {**form.journal_of(held), **values})
+            fence.write_held(connection, form, held, {**form.journal_of(held), **values})
             return form.written(connection, held.id, held.steps)
 
     @retry_on_deadlock
@@ -342,47 +320,12 @@ class Upgrades:
         """
         states.check_move(held.state, state)
         with self._database.write() as connection:
-            held = held.evolve(cause=cause, error_code=error_code)
-            done = state is _S.COMPLETED
-            released = tasks.release(connection, held, state)
-            if not released and tasks.release(connection, held, state, former=instance.Task.NONE):
-                released, held = (
-                    True,
-                    held.with_data(
-                        **notes.with_remark(
-                            held.data, notes.Note(held.step, notes.Code.INSTANCE_RESET, _RESET)
-                        )
-                    ),
-                )
-            if not released:
-                held, done = _of_somebody_else(connection, held, done=done)
-                state = _S.FAILED
-            form = self._form(connection)
-            _fenced(
+            return upgrade_end.end(
+                self._database,
                 connection,
-                form,
-                held,
-                {
-                    **form.journal_of(held),
-                    'state': str(state),
-                    'owner': None,
-                    'lease_until': None,
-                    'next_run_at': None,
-                    'step_deadline': None,
-                    'active_instance_id': None,
-                    'ended_at': columns.now(),
-                    'updated_at': columns.now(),
-                },
+                held.evolve(cause=cause, error_code=error_code),
+                state,
             )
-            ended = form.written(connection, held.id, held.steps)
-            if released and state is _S.FAILED:
-                tasks.write_fault(connection, ended)
-            if done:
-                guests.upsert(connection, ended.instance_id, image_id=ended.target_image_id)
-            outbox.write(connection, 'end' if state is _S.COMPLETED else 'error', ended)
-            if done or state is _S.ROLLED_BACK:
-                outbox.write(connection, 'finish', ended)
-        return ended
 
     @retry_on_deadlock
     def retry(self, upgrade_id: str) -> upgrade.Upgrade:
@@ -396,21 +339,7 @@ class Upgrades:
         :raises UpgradeNotFound, RetryRefused, InstanceChanged: and nothing was written.
         """
         with self._database.write() as connection:
-            form = self._form(connection)
-            failed = form.fetch(connection, upgrade_id)
-            if failed.state is not _S.FAILED:
-                raise _retry_refused(failed)
-            if failed.is_rolling_back and failed.may_have_served_again:
-                raise exceptions.RetryLeadsBack(upgrade_id=failed.id)
-            again = _continue(
-                connection,
-                form,
-                failed,
-                failed.turned_forward() if failed.is_rolling_back else failed,
-            )
-            if again is None:
-                raise _retry_refused(form.fetch(connection, upgrade_id))
-        return again
+            return upgrade_continuation.retry(connection, self._form(connection), upgrade_id)
 
     @retry_on_deadlock
     def rollback(self, upgrade_id: str) -> upgrade.Upgrade:
@@ -420,89 +349,7 @@ class Upgrades:
         :raises UpgradeNotFound, RollbackRefused, InstanceChanged: and nothing was written.
         """
         with self._database.write() as connection:
-            form = self._form(connection)
-            failed = form.fetch(connection, upgrade_id)
-            if failed.state is not _S.FAILED:
-                raise _rollback_refused(failed)
-            found = failed.why_no_rollback()
-            if found is not None:
-                advice = (
-                    f'Mend the cause and retry it: trove-upgrade-manage upgrade retry {failed.id}'
-                )
-                raise exceptions.RollbackRefused(upgrade_id=failed.id, found=found, advice=advice)
-            back = (
-                failed
-                if failed.is_rolling_back
-                else failed.turned_back(failed.cause, failed.error_code)
-            )
-            again = _continue(connection, form, failed, back)
-            if again is None:
-                raise _rollback_refused(form.fetch(connection, upgrade_id))
-        return again
-
-
-def _of_somebody_else(
-    connection: sa.Connection, held: upgrade.Upgrade, *, done: bool
-) -> tuple[upgrade.Upgrade, bool]:
-    """With the cause of an end whose instance is another action's by now; and whether its new
-    version was told all the same.
-    """
-    changed = tasks.changed(connection, held)
-    cause = (
-        changed.message
-        if held.cause in {None, changed.message}
-        else f'{changed.message} Before that: {held.cause}'
-    )
-    told = done and tasks.record_version(connection, held)
-    if told:
-        cause = f'{cause} The upgrade itself was done: the instance runs its new version.'
-    return held.evolve(cause=cause, error_code=changed.code), told
-
-
-def _continue(
-    connection: sa.Connection, form: rows.Rows, failed: upgrade.Upgrade, onward: upgrade.Upgrade
-) -> upgrade.Upgrade | None:
-    """FAILED -> RUNNING as `onward` says, for the next attempt, with its 'start' event; None:
-    another operator was quicker.
-
-    :raises InstanceChanged: the instance's task is not UPGRADING_ERROR, nor one that may be taken
-        again.
-    """
-    if not tasks.take_again(connection, failed):
-        raise tasks.changed(connection, failed, 'UPGRADING_ERROR')
-    moved = connection.execute(
-        sa.update(_upgrades)
-        .where(
-            _upgrades.c.id == failed.id,
-            _upgrades.c.state == str(_S.FAILED),
-            _upgrades.c.attempt == failed.attempt,
-        )
-        .values(
-            **form.writable(
-                {
-                    'state': str(_S.RUNNING),
-                    'attempt': failed.attempt + 1,
-                    'active_instance_id': failed.instance_id,
-                    'cause': None,
-                    'error_code': None,
-                    'ended_at': None,
-                    'step_deadline': None,
-                    'stalls': 0,
-                    'owner': None,
-                    'lease_until': None,
-                    'step': str(onward.step),
-                    'data': dict(onward.data),
-                    'next_run_at': columns.now(),
-                    'updated_at': columns.now(),
-                }
-            )
-        )
-    )
-    if not moved.rowcount:
-        return None
-    again = form.written(connection, failed.id)
-    outbox.write(connection, 'start', again)
-    return again
+            return upgrade_continuation.rollback(connection, self._form(connection), upgrade_id)
 
 
 def _turn(upgrade_id: str, project_id: str, stalls: int) -> Turn:
@@ -532,39 +379,3 @@ def _behind(
         _upgrades.c.created_at < last.created_at,
         sa.and_(_upgrades.c.created_at == last.created_at, _upgrades.c.id < last.id),
     )
-
-
-def _fenced(
-    connection: sa.Connection, form: rows.Rows, held: upgrade.Upgrade, values: dict[str, object]
-) -> None:
-    """Write a row that we hold, or leave the transaction: what it has written before goes with
-    it.
-    """
-    row = form.table.c
-    written = connection.execute(
-        sa.update(form.table)
-        .where(row.id == held.id, row.generation == held.generation, row.state == str(_S.RUNNING))
-        .values(**values)
-    )
-    if not written.rowcount:
-        raise exceptions.LeaseLost(upgrade_id=held.id, generation=held.generation)
-
-
-def _retry_refused(found: upgrade.Upgrade) -> exceptions.RetryRefused:
-    advice = _ADVICE.get(found.state, 'Begin a new one with "trove upgrade".')
-    return exceptions.RetryRefused(upgrade_id=found.id, state=found.state, advice=advice)
-
-
-def _rollback_refused(found: upgrade.Upgrade) -> exceptions.RollbackRefused:
-    return exceptions.RollbackRefused(
-        upgrade_id=found.id,
-        found=f'it is {found.state}, and only a FAILED one can',
-        advice=_ADVICE.get(found.state, 'The former version serves: there is nothing left to do.'),
-    )
-
-
-_ADVICE = {
-    _S.PENDING: 'It has not begun yet: wait.',
-    _S.RUNNING: 'It goes on by itself: wait.',
-    _S.COMPLETED: 'There is nothing left to do.',
-}

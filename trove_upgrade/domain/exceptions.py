@@ -382,38 +382,6 @@ class GuestKeyUnusable(GuestNotAsked):
     template = 'The guest agent of instance {instance_id} was not asked for {method}. {found}'
 
 
-class BrokerUnavailable(TroveUpgradeError):
-    """No broker let an operator's command in."""
-
-    code = 'BROKER_UNAVAILABLE'
-    template = (
-        'The queues of the taskmanagers cannot be looked at: {found}. Look at {option} and at the '
-        'broker, then run the same command again.'
-    )
-
-
-class BrokerRefused(BrokerUnavailable):
-    """The broker let an operator's command in, and its user may not do what was asked."""
-
-    code = 'BROKER_REFUSED'
-    template = (
-        'The broker refuses what was asked about the queues of the taskmanagers: {found}. What was '
-        'deleted before stays deleted. Give the user of {option} the right to configure queues and '
-        'exchanges that begin with "trove-upgrade" ("rabbitmqctl set_permissions"), or delete them '
-        'with rabbitmqctl; then run the same command again.'
-    )
-
-
-class QueuesInUse(TroveUpgradeError):
-    """A taskmanager listens on a queue that was to be deleted."""
-
-    code = 'QUEUES_IN_USE'
-    template = (
-        'These queues have consumers and stay: {found}. Stop the taskmanagers, then run '
-        'the same command again.'
-    )
-
-
 class MessagingUnavailable(TroveUpgradeError):
     """The broker did not take a message: try later."""
 

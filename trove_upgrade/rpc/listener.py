@@ -7,7 +7,7 @@ from typing import Any
 import oslo_messaging
 from oslo_config import cfg
 
-from trove_upgrade.domain import exceptions, logs
+from trove_upgrade.domain import logs, queue_errors
 from trove_upgrade.rpc import place, queues, transport
 
 LOG = logs.get_logger(__name__)
@@ -51,7 +51,7 @@ class Listener:
             queues.remove(
                 self._conf, [queues.of_host(self._conf, self._host)], _BROKER_SECONDS, self._at
             )
-        except (exceptions.BrokerUnavailable, *transport.BROKER_ERRORS) as error:
+        except (queue_errors.BrokerUnavailable, *transport.BROKER_ERRORS) as error:
             LOG.info('The queue of this host stays at the broker, empty: %s', error)
 
     def _serve(self) -> None:

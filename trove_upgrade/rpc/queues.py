@@ -16,7 +16,7 @@ import amqp.exceptions  # type: ignore[import-untyped]
 from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
-from trove_upgrade.domain import exceptions
+from trove_upgrade.domain import queue_errors
 from trove_upgrade.rpc import broker, place, transport
 
 
@@ -105,7 +105,7 @@ def _look(connection: Any, name: str) -> Queue | None:
 def _connected(conf: cfg.ConfigOpts, timeout_seconds: float, at: place.Place) -> Iterator[Any]:
     connection, found = broker.connect(conf, timeout_seconds, at)
     if connection is None:
-        raise exceptions.BrokerUnavailable(found=found, option=at.option)
+        raise queue_errors.BrokerUnavailable(found=found, option=at.option)
     try:
         with as_ours(at):
             yield connection
@@ -122,6 +122,8 @@ def as_ours(at: place.Place = place.SERVICES) -> Iterator[None]:
     try:
         yield
     except amqp.exceptions.AccessRefused as error:
-        raise exceptions.BrokerRefused(found=broker.reason(error), option=at.option) from error
+        raise queue_errors.BrokerRefused(found=broker.reason(error), option=at.option) from error
     except transport.BROKER_ERRORS as error:
-        raise exceptions.BrokerUnavailable(found=broker.reason(error), option=at.option) from error
+        raise queue_errors.BrokerUnavailable(
+            found=broker.reason(error), option=at.option
+        ) from error

@@ -8,7 +8,8 @@ from typing import Any
 
 from trove_upgrade.cmd.manage.context import Context, UsageError, load_json, print_line, print_table
 from trove_upgrade.db import errors
-from trove_upgrade.db.datastores import ConfigurationParameter, VersionChange
+from trove_upgrade.db.configuration_parameters import ConfigurationParameter
+from trove_upgrade.db.datastores import VersionChange
 from trove_upgrade.domain.image_reference import ImageReference
 
 _ACTIVE = {'1': True, 'true': True, '0': False, 'false': False}

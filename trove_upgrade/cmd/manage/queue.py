@@ -14,7 +14,7 @@ from typing import Any
 from oslo_config import cfg
 
 from trove_upgrade.cmd.manage.context import Context, print_line, print_table
-from trove_upgrade.domain import exceptions
+from trove_upgrade.domain import queue_errors
 
 _BROKER_SECONDS = 5.0
 
@@ -92,7 +92,7 @@ def _remove(run: Context, arguments: argparse.Namespace) -> None:
             print_line(f'At {at.option}:')
         left += _remove_queues(run.conf, names, at)
     if left:
-        raise exceptions.QueuesInUse(
+        raise queue_errors.QueuesInUse(
             found=', '.join(f'{one.name} ({one.consumers})' for one in left)
         )
     for at in places:

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from alembic.operations import ops
 
 from trove_upgrade.db.migrations.autogenerate import columns
+from trove_upgrade.db.migrations.autogenerate.collecting import Pieces
 from trove_upgrade.db.migrations.autogenerate.comparing import Comparison, Difference, KeyChange
-from trove_upgrade.db.migrations.autogenerate.pieces import Piece, Place, Rows, Split, Work
+from trove_upgrade.db.migrations.autogenerate.pieces import Place, Split, Work
 
 
 def split(comparison: Comparison) -> Split:
@@ -26,14 +27,13 @@ class _Splitter:
 
     def __init__(self, comparison: Comparison) -> None:
         self._comparison = comparison
-        self._expand: list[Piece] = []
-        self._contract: list[Piece] = []
-        self._rows: list[Rows] = []
-        self._warnings = [
-            f'Table {name} is of the models and in the database, but no revision has made it: it is left alone, as another '
-            "project's."
-            for name in comparison.not_ours
-        ]
+        self._pieces = Pieces(
+            [
+                f'Table {name} is of the models and in the database, but no revision has made it: '
+                "it is left alone, as another project's."
+                for name in comparison.not_ours
+            ]
+        )
         self._renamed = columns.renamed(
             comparison.differences, comparison.metadata, comparison.before
         )
@@ -48,12 +48,7 @@ class _Splitter:
         """In the order in which each branch has to do it."""
         for difference in self._comparison.differences:
             self._take(difference)
-        return Split(
-            tuple(sorted(self._expand, key=lambda piece: piece.place)),
-            tuple(sorted(self._contract, key=lambda piece: piece.place)),
-            tuple(self._rows),
-            tuple(self._warnings),
-        )
+        return self._pieces.split()
 
     def _take(self, difference: Difference) -> None:
         kinds: Sequence[tuple[type[Any], Callable[[Any], None]]] = (
@@ -74,38 +69,19 @@ class _Splitter:
             if isinstance(difference, kind):
                 take(difference)
                 return
-        self._not_understood(difference)
-
-    def _add(
-        self,
-        branch: list[Piece],
-        place: Place,
-        function: str,
-        *arguments: Any,
-        comment: str = '',
-        **options: Any,
-    ) -> None:
-        branch.append(Piece(place, function, arguments, options, comment))
-
-    def _note(self, branch: list[Piece], comment: str) -> None:
-        branch.append(Piece(Place.NOTE, comment=comment))
-
-    def _needs_rows(
-        self, table: str, column: str, why: str, work: Work = Work.MEND, source: str = ''
-    ) -> None:
-        self._rows.append(Rows(table, work, column, source, why))
+        self._pieces.not_understood(difference)
 
     def _create_table(self, operation: ops.CreateTableOp) -> None:
-        self._add(
-            self._expand,
+        self._pieces.add(
+            self._pieces.expand,
             Place.TABLE,
             'ensure_table',
             self._comparison.metadata.tables[operation.table_name],
         )
 
     def _drop_table(self, operation: ops.DropTableOp) -> None:
-        self._add(
-            self._contract,
+        self._pieces.add(
+            self._pieces.contract,
             Place.DROP_TABLE,
             'ensure_no_table',
             operation.table_name,
@@ -120,8 +96,14 @@ class _Splitter:
         )
         former = self._renamed.get((table, column.name))
         if former is None and not columns.refuses_old_writers(column):
-            self._add(self._expand, Place.COLUMN, 'ensure_column', table, columns.variant(column))
+            self._pieces.add(
+                self._pieces.expand, Place.COLUMN, 'ensure_column', table, columns.variant(column)
+            )
             return
+        self._add_in_two_steps(table, column, former)
+
+    def _add_in_two_steps(self, table: str, column: sa.Column[Any], former: str | None) -> None:
+        """Nullable in expand, and as the models have it in the contract."""
         comment, why, work = (
             f'Services of the release before leave {column.name} out: nullable until the contract.',
             '',
@@ -134,8 +116,8 @@ class _Splitter:
                 f'what {column.name} needs, or remove it.'
             )
             why, work = f'{column.name} follows {former}, which the contract drops', Work.COPY
-        self._add(
-            self._expand,
+        self._pieces.add(
+            self._pieces.expand,
             Place.COLUMN,
             'ensure_column',
             table,
@@ -143,10 +125,14 @@ class _Splitter:
             comment=comment,
         )
         if not column.nullable:
-            self._add(
-                self._contract, Place.ALTER, 'ensure_not_null', table, columns.variant(column)
+            self._pieces.add(
+                self._pieces.contract,
+                Place.ALTER,
+                'ensure_not_null',
+                table,
+                columns.variant(column),
             )
-        self._needs_rows(
+        self._pieces.needs_rows(
             table,
             column.name,
             why or f'{column.name} becomes NOT NULL in the contract',
@@ -162,8 +148,8 @@ class _Splitter:
             key[0] == table and former == name for key, former in self._renamed.items()
         )
         if columns.refuses_old_writers(column) and not column.primary_key and not is_renamed:
-            self._add(
-                self._expand,
+            self._pieces.add(
+                self._pieces.expand,
                 Place.ALTER,
                 'ensure_nullable',
                 table,
@@ -172,34 +158,36 @@ class _Splitter:
                 'before cannot read NULL, go on writing it until the contract, and take '
                 'this line out.',
             )
-        self._add(self._contract, Place.DROP_COLUMN, 'ensure_no_column', table, name)
+        self._pieces.add(self._pieces.contract, Place.DROP_COLUMN, 'ensure_no_column', table, name)
 
     def _alter_column(self, operation: ops.AlterColumnOp) -> None:
         changed = columns.Changed.of(operation, self._comparison)
         table, wanted, between = operation.table_name, changed.wanted, changed.between
         if changed.widens:
-            self._add(self._expand, Place.ALTER, 'ensure_type', table, between)
+            self._pieces.add(self._pieces.expand, Place.ALTER, 'ensure_type', table, between)
         if changed.loosens:
-            self._add(self._expand, Place.ALTER, 'ensure_nullable', table, between)
+            self._pieces.add(self._pieces.expand, Place.ALTER, 'ensure_nullable', table, between)
         if changed.gains_default:
-            self._add(self._expand, Place.ALTER, 'ensure_default', table, between)
+            self._pieces.add(self._pieces.expand, Place.ALTER, 'ensure_default', table, between)
         if changed.comments:
-            self._add(self._expand, Place.COMMENT, 'ensure_column_comment', table, between)
+            self._pieces.add(
+                self._pieces.expand, Place.COMMENT, 'ensure_column_comment', table, between
+            )
         if changed.converts:
             self._convert(table, changed)
         if changed.tightens:
-            self._note(
-                self._expand,
+            self._pieces.note(
+                self._pieces.expand,
                 f'{table}.{wanted.name} stays nullable: services of the release before may write '
                 'NULL.',
             )
-            self._needs_rows(
+            self._pieces.needs_rows(
                 table, wanted.name, f'{wanted.name} becomes NOT NULL in the contract', Work.FILL
             )
-            self._add(self._contract, Place.ALTER, 'ensure_not_null', table, wanted)
+            self._pieces.add(self._pieces.contract, Place.ALTER, 'ensure_not_null', table, wanted)
         if changed.changes_default:
-            self._add(
-                self._contract,
+            self._pieces.add(
+                self._pieces.contract,
                 Place.ALTER,
                 'ensure_default',
                 table,
@@ -207,12 +195,12 @@ class _Splitter:
                 comment='Until here services of the release before count on the former default.',
             )
         if operation.kw:
-            self._not_understood(operation)
+            self._pieces.not_understood(operation)
 
     def _convert(self, table: str, changed: columns.Changed) -> None:
         name = changed.wanted.name
-        self._note(
-            self._expand,
+        self._pieces.note(
+            self._pieces.expand,
             f'{table}.{name} stays {changed.former_type}: services of the release before write '
             'that. The contract converts it in place, which may write every row anew; for a big '
             'table add a second column of the new type here, copy in the data migration, and '
@@ -225,15 +213,15 @@ class _Splitter:
                 f'contract leaves as it is: add what is new in it by hand (ALTER TYPE {kind.name} '
                 'ADD VALUE ...), in expand, on PostgreSQL alone.'
             )
-            self._note(self._expand, what)
-            self._warnings.append(what)
-        self._needs_rows(
+            self._pieces.note(self._pieces.expand, what)
+            self._pieces.warnings.append(what)
+        self._pieces.needs_rows(
             table,
             name,
             f'{name} becomes {changed.wanted_type} in the contract: each value must fit it',
         )
-        self._add(
-            self._contract,
+        self._pieces.add(
+            self._pieces.contract,
             Place.ALTER,
             'ensure_type',
             table,
@@ -259,25 +247,25 @@ class _Splitter:
         if index.unique:
             self._unique(table, [column.name for column in index.columns])
         elif not replaces:
-            self._add(self._expand, Place.INDEX, 'ensure_index_online', index)
+            self._pieces.add(self._pieces.expand, Place.INDEX, 'ensure_index_online', index)
             return
         else:
-            self._note(
-                self._expand,
+            self._pieces.note(
+                self._pieces.expand,
                 f'Index {index.name} keeps its name, so that it is made in the contract, after the '
                 'former one has gone; under a new name it would be made here, and no query would '
                 'do without.',
             )
-        self._add(self._contract, Place.INDEX, 'ensure_index_online', index)
+        self._pieces.add(self._pieces.contract, Place.INDEX, 'ensure_index_online', index)
 
     def _unique(self, table: str, names: Sequence[str]) -> None:
         words = ', '.join(names)
-        self._note(
-            self._expand,
+        self._pieces.note(
+            self._pieces.expand,
             f'({words}) of {table} is not made unique here: services of the release before may '
             'write what is double.',
         )
-        self._needs_rows(
+        self._pieces.needs_rows(
             table,
             names[0] if names else '',
             f'({words}) becomes unique in the contract: no two rows may have the same, and NULL '
@@ -288,13 +276,13 @@ class _Splitter:
         if operation.table_name in self._dropped_tables:
             return  # it goes with its table
         if operation.index_name is None:
-            self._not_understood(operation)
+            self._pieces.not_understood(operation)
             return
         if columns.is_unique_constraint(
             self._comparison.before, str(operation.table_name), operation.index_name
         ):  # MySQL makes no difference
-            self._add(
-                self._contract,
+            self._pieces.add(
+                self._pieces.contract,
                 Place.DROP_CONSTRAINT,
                 'ensure_no_constraint',
                 operation.index_name,
@@ -302,8 +290,8 @@ class _Splitter:
                 'unique',
             )
             return
-        self._add(
-            self._contract,
+        self._pieces.add(
+            self._pieces.contract,
             Place.DROP_INDEX,
             'ensure_no_index',
             operation.index_name,
@@ -323,44 +311,44 @@ class _Splitter:
             self._unique(table, [column.name for column in constraint.columns])
         elif isinstance(constraint, sa.ForeignKeyConstraint):
             place = Place.FOREIGN_KEY
-            self._note(
-                self._expand,
+            self._pieces.note(
+                self._pieces.expand,
                 f'Foreign key {constraint.name} of {table} is not made here: services of the '
                 'release before may break it.',
             )
-            self._needs_rows(
+            self._pieces.needs_rows(
                 table,
                 constraint.column_keys[0],
                 f'foreign key {constraint.name} is made in the contract: each row must lead to one '
                 'that is there, or be NULL',
             )
         elif isinstance(constraint, sa.CheckConstraint):
-            self._note(
-                self._expand,
+            self._pieces.note(
+                self._pieces.expand,
                 f'Check {constraint.name} of {table} is not made here: services of the release '
                 'before may break it.',
             )
-            self._needs_rows(
+            self._pieces.needs_rows(
                 table,
                 '',
                 f'check {constraint.name} is made in the contract: each row must pass '
                 f'{constraint.sqltext}',
             )
         else:
-            self._not_understood(operation)
+            self._pieces.not_understood(operation)
             return
-        self._add(self._contract, place, 'ensure_constraint', table, constraint)
+        self._pieces.add(self._pieces.contract, place, 'ensure_constraint', table, constraint)
 
     def _drop_constraint(self, operation: ops.DropConstraintOp) -> None:
         kind = operation.constraint_type
         if operation.table_name in self._dropped_tables and kind != 'foreignkey':
             return  # it goes with its table; of two tables that lead to each other neither would
         if operation.constraint_name is None or kind not in {'unique', 'foreignkey', 'check'}:
-            self._not_understood(operation)
+            self._pieces.not_understood(operation)
             return
         place = Place.DROP_FOREIGN_KEY if kind == 'foreignkey' else Place.DROP_CONSTRAINT
-        self._add(
-            self._contract,
+        self._pieces.add(
+            self._pieces.contract,
             place,
             'ensure_no_constraint',
             str(operation.constraint_name),
@@ -371,8 +359,12 @@ class _Splitter:
     def _comment(self, operation: ops.CreateTableCommentOp | ops.DropTableCommentOp) -> None:
         if operation.table_name not in self._new_tables:
             comment = operation.comment if isinstance(operation, ops.CreateTableCommentOp) else None
-            self._add(
-                self._expand, Place.COMMENT, 'ensure_table_comment', operation.table_name, comment
+            self._pieces.add(
+                self._pieces.expand,
+                Place.COMMENT,
+                'ensure_table_comment',
+                operation.table_name,
+                comment,
             )
 
     def _key(self, change: KeyChange) -> None:
@@ -380,39 +372,17 @@ class _Splitter:
             f'({", ".join(key)})' if key else 'none' for key in (change.former, change.wanted)
         )
         what = f'The primary key of {change.table_name} becomes {wanted}; it was {former}.'
-        self._note(
-            self._expand,
+        self._pieces.note(
+            self._pieces.expand,
             f'{what} The table would be built anew while all others wait: make a second table with '
             'the new key here, which services of this release write as well.',
         )
-        self._needs_rows(
+        self._pieces.needs_rows(
             change.table_name,
             '',
             f'the primary key becomes {wanted}: copy the rows into the table that has it',
         )
-        self._note(self._contract, f'{what} Drop the former table here.')
-        self._warnings.append(
+        self._pieces.note(self._pieces.contract, f'{what} Drop the former table here.')
+        self._pieces.warnings.append(
             f'{what} That cannot be generated: the revisions say what to fill in.'
         )
-
-    def _not_understood(self, operation: Any) -> None:
-        table = columns.table_of(operation)
-        what = f'{type(operation).__name__} of {table or "the schema"}: {_described(operation)}'
-        self._note(
-            self._expand, f'Not generated, and to be put into the right branch by hand: {what}'
-        )
-        self._warnings.append(
-            f'A change could not be generated and is a comment in the revision: {what}'
-        )
-
-
-def _described(operation: Any) -> str:
-    """Also one of a kind that another library has added."""
-    return ', '.join(
-        f'{name}={value!r}'
-        for name, value in sorted(vars(operation).items())
-        if not name.startswith('_')
-        and value is not None
-        and value is not False
-        and name != 'table_name'
-    ).replace('\n', ' ')

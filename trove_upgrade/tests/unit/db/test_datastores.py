@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from trove_upgrade.db import trove_tables
-from trove_upgrade.db.datastores import ConfigurationParameter
+from trove_upgrade.db.configuration_parameters import ConfigurationParameter
 from trove_upgrade.domain import exceptions
 from trove_upgrade.tests.unit import base, database
 

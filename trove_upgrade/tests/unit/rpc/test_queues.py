@@ -5,7 +5,7 @@ import amqp.exceptions
 import kombu.exceptions
 import oslo_messaging
 
-from trove_upgrade.domain import exceptions
+from trove_upgrade.domain import queue_errors
 from trove_upgrade.rpc import queues
 from trove_upgrade.tests.unit import base
 
@@ -17,7 +17,7 @@ class TestErrorsOfABroker(base.TestCase):
 
     def test_a_refusal_has_a_code_of_its_own_and_names_what_was_refused(self):
         refusal = amqp.exceptions.AccessRefused('configure access to queue q refused', (50, 40))
-        error = self.assertRaises(exceptions.BrokerRefused, self.fail, refusal)
+        error = self.assertRaises(queue_errors.BrokerRefused, self.fail, refusal)
         self.assertEqual('BROKER_REFUSED', error.code)
         self.assertIn('configure access to queue q refused', error.message)
 
@@ -30,7 +30,7 @@ class TestErrorsOfABroker(base.TestCase):
             ConnectionResetError('gone'),
             TimeoutError(),
         ):
-            error = self.assertRaises(exceptions.BrokerUnavailable, self.fail, met)
+            error = self.assertRaises(queue_errors.BrokerUnavailable, self.fail, met)
             self.assertEqual('BROKER_UNAVAILABLE', error.code)
 
     def test_what_is_no_brokers_stays_as_it_is(self):

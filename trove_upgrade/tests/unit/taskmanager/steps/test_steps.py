@@ -5,7 +5,7 @@ import dataclasses
 import datetime
 
 from trove_upgrade.db import trove_tables
-from trove_upgrade.db.datastores import ConfigurationParameter
+from trove_upgrade.db.configuration_parameters import ConfigurationParameter
 from trove_upgrade.domain import compute, exceptions, guest, instance, states
 from trove_upgrade.domain.guest import JobState
 from trove_upgrade.taskmanager.steps.outcome import Done, Wait

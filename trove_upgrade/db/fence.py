@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fence of a claim: a row is written under the generation of its holder, or not at all."""
+
+import sqlalchemy as sa
+
+from trove_upgrade.db import rows
+from trove_upgrade.domain import exceptions, states, upgrade
+
+
+def write_held(
+    connection: sa.Connection, form: rows.Rows, held: upgrade.Upgrade, values: dict[str, object]
+) -> None:
+    """Write a row that we hold, or leave the transaction: what it has written before goes with
+    it.
+    """
+    row = form.table.c
+    written = connection.execute(
+        sa.update(form.table)
+        .where(
+            row.id == held.id,
+            row.generation == held.generation,
+            row.state == str(states.UpgradeState.RUNNING),
+        )
+        .values(**values)
+    )
+    if not written.rowcount:
+        raise exceptions.LeaseLost(upgrade_id=held.id, generation=held.generation)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Beginning of an upgrade: its instance's task, its row, and its 'start' event."""
+
+import datetime
+import uuid
+
+import sqlalchemy as sa
+
+from trove_upgrade.db import columns, outbox, rows, tasks
+from trove_upgrade.db.engine import Database
+from trove_upgrade.db.models import instance_upgrades as _upgrades
+from trove_upgrade.domain import instance, states, upgrade
+
+_NOW = sa.select(columns.now())
+
+
+def begin(
+    database: Database,
+    connection: sa.Connection,
+    target_instance: instance.Instance,
+    target: instance.DatastoreVersion,
+    *,
+    target_image_id: str,
+    request_id: str | None,
+    user_id: str | None,
+) -> upgrade.Upgrade:
+    """As `Upgrades.begin`, in a transaction of the caller's.
+
+    :raises InstanceBusy, InstanceNeedsRetry, InstanceNotFound: as there.
+    """
+    if target_instance.server_id is None or not tasks.take(connection, target_instance):
+        raise tasks.refusal(connection, target_instance)
+    half = tasks.half_upgraded(
+        connection, target_instance
+    )  # now that the row is held: none fails meanwhile
+    if half is not None:
+        raise half
+    begun = _begun(
+        target_instance,
+        target,
+        server_id=target_instance.server_id,
+        now=connection.execute(_NOW).scalar_one(),
+        target_image_id=target_image_id,
+        request_id=request_id,
+        user_id=user_id,
+    )
+    rows.form(database, connection).begin(connection, begun)
+    outbox.write(connection, 'start', begun, [target_instance.version, target])
+    return begun
+
+
+def _begun(
+    target_instance: instance.Instance,
+    target: instance.DatastoreVersion,
+    *,
+    server_id: str,
+    now: datetime.datetime,
+    target_image_id: str,
+    request_id: str | None,
+    user_id: str | None,
+) -> upgrade.Upgrade:
+    return upgrade.Upgrade(
+        id=str(uuid.uuid4()),
+        instance_id=target_instance.id,
+        project_id=target_instance.project_id,
+        instance_name=target_instance.name,
+        server_id=server_id,
+        state=states.UpgradeState.PENDING,
+        step=states.STEPS[0],
+        attempt=1,
+        rebuild_attempt=0,
+        former_version_id=target_instance.version.id,
+        target_version_id=target.id,
+        former_image_id=None,
+        target_image_id=target_image_id,
+        datastore_manager=target.manager,
+        target_number=target.number,
+        generation=0,
+        created_at=now,
+        updated_at=now,
+        next_run_at=now,
+        request_id=columns.fitting(_upgrades.c.request_id, request_id),
+        user_id=user_id,
+    )
