@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names of container images, as registries and engines read them."""
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from trove_upgrade.domain import image_reference
@@ -70,7 +70,7 @@ class TestImageReference(base.TestCase):
             '', ':', 'a:', ':1', 'a@', f'@{DIGEST}', 'a@sha256:0f', f'a@{DIGEST}0', f'a@{DIGEST}\n', f'a@{DIGEST}@{DIGEST}',
             f'a@{DIGEST.upper()}', 'a:1\n', 'a\n:1', 'a b:1', 'A:1', 'a/B:1', 'a//b:1', '/a:1', 'a/:1', '../a:1', 'a/../b:1', 'a:..', 'a:-1',
             'a:1:2', 'a:1/../b', 'https://r.example/a:1', 'user:word@r.example/a', 'r.example:port/a:1', 'a?x=1', 'a:1&tag=2', 'a%2fb:1',
-            'a:' + '1' * 129, 'a/' * 127 + 'a', 'sehr-schön:1', 'a:\uff11', '0f' * 32, 'a\0:1', 'a\u2028:1',
+            'a:' + '1' * 129, 'a/' * 127 + 'a', 'sehr-schön:1', 'a:\uff11', '0f' * 32, 'a\0:1', 'a\u2028:1', 'a.b_c/d:1',
         ):  # fmt: skip
             self.assertRaises(ValueError, ImageReference.parse, text)
 
@@ -102,6 +102,8 @@ class TestImageReference(base.TestCase):
 
     @given(_REGISTRY, st.lists(_PART, min_size=1, max_size=4), _TAG)
     def test_what_the_grammar_makes_is_read_and_what_is_read_is_stable(self, registry, parts, tag):
+        # a first part with a dot is taken for a registry, and the name of none has an underscore
+        assume(registry or len(parts) == 1 or not {'.', '_'} <= set(parts[0]))
         found = ImageReference.parse(f'{registry}{"/".join(parts)}:{tag}')
         self.assertEqual(tag, found.tag)
         again = ImageReference.parse(found.exact)
