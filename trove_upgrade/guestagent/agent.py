@@ -22,7 +22,7 @@ from trove_upgrade.domain.drops import Drops
 from trove_upgrade.guestagent import clock as clock_module
 from trove_upgrade.guestagent import commands as commands_module
 from trove_upgrade.guestagent import identity, metadata_address, service, stand_in, trove_agent
-from trove_upgrade.guestagent.containers import engine, http
+from trove_upgrade.guestagent.containers import docker_engine, http
 from trove_upgrade.guestagent.containers.login import RegistryLogin
 from trove_upgrade.guestagent.datastores import base, factory
 from trove_upgrade.guestagent.datastores.container import watchers
@@ -215,7 +215,9 @@ def _containers(
             registry.container_registry_password or '',
         )
     return factory.Containers(
-        engine=engine.DockerEngine(http.UnixTransport(engine.SOCKET), clock, login=login),
+        engine=docker_engine.DockerEngine(
+            http.UnixTransport(docker_engine.SOCKET), clock, login=login
+        ),
         repository=conf[conf.datastore_manager].docker_image or conf.datastore_manager,
         watchers=others,
         backup_repository=conf[conf.datastore_manager].backup_docker_image,

@@ -31,6 +31,11 @@ def environment_of(items: Sequence[str] | None) -> dict[str, str]:
     return dict(item.partition('=')[::2] for item in items or ())
 
 
+def environment_items(given: Mapping[str, str] | None) -> list[str]:
+    """The engine's list of NAME=value, of these."""
+    return [f'{name}={value}' for name, value in (given or {}).items()]
+
+
 def without_image_defaults(
     definition: Mapping[str, Any], image: Mapping[str, Any]
 ) -> dict[str, Any]:

@@ -9,6 +9,9 @@ bytes, big-endian, and so many bytes (Docker Engine API, "Attach to a container"
 import codecs
 from collections.abc import Callable, Iterable, Iterator
 
+#: What is kept of an output: its end.
+KEPT_BYTES = 1 << 20
+
 _HEADER_BYTES = 8
 _LINE_BYTES = 64 << 10
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from trove_upgrade.domain import exceptions, upgrade
 from trove_upgrade.guestagent import service as service_module
-from trove_upgrade.guestagent.containers.engine import Container, Engine
+from trove_upgrade.guestagent.containers.answers import Container
+from trove_upgrade.guestagent.containers.engine import Engine
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container import (
     acceptance,

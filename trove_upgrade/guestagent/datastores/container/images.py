@@ -12,7 +12,8 @@ from trove_upgrade.domain import exceptions, image_reference, logs, upgrade
 from trove_upgrade.domain.image_reference import ImageReference
 from trove_upgrade.guestagent import listing
 from trove_upgrade.guestagent.containers import errors
-from trove_upgrade.guestagent.containers.engine import Engine, Image
+from trove_upgrade.guestagent.containers.answers import Image
+from trove_upgrade.guestagent.containers.engine import Engine
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container import repositories
 from trove_upgrade.guestagent.datastores.container.record import ImageChoice

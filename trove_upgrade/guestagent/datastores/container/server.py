@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent import service as service_module
-from trove_upgrade.guestagent.containers.engine import Container, Engine
+from trove_upgrade.guestagent.containers.answers import Container
+from trove_upgrade.guestagent.containers.engine import Engine
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container import credentials, definition
 from trove_upgrade.guestagent.datastores.container.names import (

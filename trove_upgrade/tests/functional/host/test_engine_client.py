@@ -3,7 +3,7 @@
 
 from trove_upgrade.guestagent.clock import SystemClock
 from trove_upgrade.guestagent.containers import definitions, errors, http
-from trove_upgrade.guestagent.containers.engine import DockerEngine
+from trove_upgrade.guestagent.containers.docker_engine import DockerEngine
 from trove_upgrade.lab.containers import recipes
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host.private_engine import Engine, Images

@@ -23,7 +23,7 @@ import fixtures
 
 from trove_upgrade.domain import guest
 from trove_upgrade.guestagent import clock
-from trove_upgrade.guestagent.containers import engine as engines
+from trove_upgrade.guestagent.containers import docker_engine as engines
 from trove_upgrade.guestagent.containers import http
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container.mariadb import MariaDBContainerDriver

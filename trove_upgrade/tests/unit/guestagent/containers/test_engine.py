@@ -11,7 +11,8 @@ import threading
 import fixtures
 
 from trove_upgrade.guestagent.clock import SystemClock
-from trove_upgrade.guestagent.containers import definitions, engine, errors, http, output
+from trove_upgrade.guestagent.containers import definitions, errors, http, output, throwaway
+from trove_upgrade.guestagent.containers import docker_engine as engine
 from trove_upgrade.guestagent.containers.login import RegistryLogin
 from trove_upgrade.tests.unit import base
 
@@ -344,7 +345,7 @@ class ContainersTest(EngineTestCase):
         self.assertTrue(self.fake.asked[-1].startswith('DELETE /containers/trove-upgrade-'))
 
     def test_throwaways_of_an_agent_that_was_killed_are_removed_first_and_others_stay(self):
-        others = [{'Id': 'old', 'Labels': {engine.THROWAWAY: 'another'}}]
+        others = [{'Id': 'old', 'Labels': {throwaway.THROWAWAY: 'another'}}]
         found = self.engine(
             {
                 'GET /containers/json': answer(others),

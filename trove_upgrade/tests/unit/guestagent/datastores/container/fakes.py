@@ -8,7 +8,7 @@ import itertools
 import pathlib
 
 from trove_upgrade.guestagent.containers import definitions, errors
-from trove_upgrade.guestagent.containers.engine import Container, Image
+from trove_upgrade.guestagent.containers.answers import Container, Image
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container import target_server
 from trove_upgrade.guestagent.datastores.container.mariadb import MariaDBContainerDriver
