@@ -3,7 +3,6 @@
 nouns.
 """
 
-import os
 import pathlib
 import time
 import typing
@@ -15,39 +14,28 @@ from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
     admitted,
-    authentication,
     autostart,
     bind_addresses,
     comparison,
     configuration_checks,
     connection,
-    data_places,
     engine_upgrade,
-    fleeting_places,
     isolated,
-    keyring,
-    libraries,
     option_files,
     ownership,
+    precheck,
     preserved,
     probe,
     programs,
     redo_log,
-    rehearsal,
     scratch,
-    server_environment,
-    server_process,
     settings,
-    system_accounts,
-    time_zones,
     versions,
 )
-from trove_upgrade.guestagent.datastores.mysql_family import checks as server_checks
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import Dialect
 from trove_upgrade.guestagent.datastores.mysql_family.fingerprint import Photographer
 from trove_upgrade.guestagent.datastores.mysql_family.server import Server
 from trove_upgrade.guestagent.datastores.mysql_family.stopping import Stop
-from trove_upgrade.guestagent.datastores.mysql_family.target_options import TargetOptions
 
 USER = 'mysql'
 #: Defaults of the operator's choices, in seconds.
@@ -55,22 +43,9 @@ _FINGERPRINT_SECONDS = 60
 _LOCK_SECONDS = 30
 _SHUTDOWN_SECONDS = 1800
 _START_SECONDS = 900
-#: For one statement of the checks that reads the catalog.
-_REHEARSAL_SECONDS = 120
 #: After the upgrade a table that was read in time before must not fall out of the budget because
 #: caches are cold.
 _PATIENCE_AFTER = 4
-
-#: What the server has from its root disk beside files that options name.
-_OF_ROOT_DISK: Sequence[server_checks.Check] = (
-    time_zones.time_zone,
-    server_environment.environment,
-    server_environment.limits,
-    server_environment.unit,
-    bind_addresses.addresses,
-    fleeting_places.fleeting_places,
-    system_accounts.system_accounts,
-)
 
 
 class FamilyDriver(base.DatastoreDriver):
@@ -134,136 +109,23 @@ class FamilyDriver(base.DatastoreDriver):
         except connection.NoAnswer as error:
             return [
                 upgrade.CheckResult('database_answers', 'refused', error.message, error.code),
-                self._check_clean_end(),
+                precheck.clean_end(self.context.data_directory, clean=self.shutdown_was_clean()),
             ]
         try:
-            return self._all_checks(session, target, options)
+            return self._precheck().run(session, target, options)
         except connection.SessionError as error:
             return [upgrade.CheckResult('database_answers', 'refused', error.message, error.code)]
         finally:
             session.close()
 
-    def _all_checks(
-        self, session: connection.Session, target: Mapping[str, Any], options: Mapping[str, Any]
-    ) -> Sequence[upgrade.CheckResult]:
-        version = str(session.rows('SELECT VERSION()')[0][0])
-        configuration = self.server.configuration()
-        looked_at = server_checks.Probe(
+    def _precheck(self) -> precheck.Precheck:
+        return precheck.Precheck(
             self.context,
-            session,
-            configuration,
-            version,
-            target,
-            options,
+            self.server,
+            self.dialect,
+            self.manager,
             self._proc,
-            server_process.read(self._proc, self.server.process_id(session)),
-        )
-        results = [
-            upgrade.CheckResult('database_answers', 'ok', f'The server answers; it is {version}.'),
-            configuration_checks.check_read(configuration),
-        ]
-        if configuration.unread:
-            return results
-        results += [
-            self._one_check(check, looked_at)
-            for check in (
-                *server_checks.ALL,
-                data_places.layout,
-                libraries.plugins,
-                authentication.authentication,
-                keyring.keyring,
-                *_OF_ROOT_DISK,
-            )
-        ]
-        # Where the volume is shared, so is /etc/mysql: all of it comes back, and no directory that
-        # it names is searched.
-        kept_files = None if self.shares_volume else self._preserved(configuration)
-        coming_back = configuration.files if kept_files is None else kept_files.comes_back()
-        restored = {os.path.realpath(path) for path in coming_back}
-
-        def comes_back(path: pathlib.Path) -> bool:
-            return os.path.realpath(path) in restored or path.is_relative_to(
-                self.context.data_directory
-            )
-
-        modules = libraries.modules(libraries.of_server(session, configuration))
-        groups = frozenset(configuration.groups.of(version)) | frozenset(
-            self.context.image_facts.get('option_groups') or ()
-        )
-        kept = [option for option in configuration.of_server(groups) if comes_back(option.path)]
-        results.append(
-            configuration_checks.check_options(kept, TargetOptions(self.manager, target, modules))
-        )
-        results.append(
-            configuration_checks.check_groups(configuration, comes_back, version, target)
-        )
-        results.append(
-            configuration_checks.check_key_files(
-                configuration, comes_back, self.context.data_directory, self.context.etc.parent
-            )
-        )
-        if kept_files is not None:
-            results.append(kept_files.check())
-        results.append(
-            configuration_checks.check_command_line(
-                self._command_line(session), configuration.files
-            )
-        )
-        results.append(self._rehearse())
-        return results
-
-    def _rehearse(self) -> upgrade.CheckResult:
-        """In a session of its own: what it sets is no other check's, and a catalog of many tables
-        takes its time.
-        """
-        try:
-            session = self.server.session(timeout_seconds=_REHEARSAL_SECONDS)
-        except connection.NoAnswer as error:  # to one more: it may let no other in
-            return upgrade.CheckResult(rehearsal.NAME, 'unknown', error.message, error.code)
-        try:
-            return rehearsal.rehearse(session, self.dialect, self.context.monotonic)
-        finally:
-            session.close()
-
-    @staticmethod
-    def _one_check(
-        check: server_checks.Check, looked_at: server_checks.Probe
-    ) -> upgrade.CheckResult:
-        """A check that the server gives no answer to is unknown, and one unknown check does not
-        hide the others.
-        """
-        try:
-            return check(looked_at)
-        except OSError as error:
-            return base.files_not_read(check.__name__, error)
-        except connection.SessionError as error:
-            if error.number in connection.CONNECTION_LOST:
-                raise
-            return upgrade.CheckResult(check.__name__, 'unknown', error.message, error.code)
-
-    def _command_line(self, session: connection.Session) -> Sequence[str]:
-        process_id = self.server.process_id(session)
-        try:
-            return (
-                (self._proc / str(process_id) / 'cmdline')
-                .read_bytes()
-                .decode(errors='replace')
-                .split('\0')[1:]
-            )
-        except OSError:
-            return ()
-
-    def _check_clean_end(self) -> upgrade.CheckResult:
-        if self.shutdown_was_clean():
-            return upgrade.CheckResult('clean_shutdown', 'ok', 'The server was shut down cleanly.')
-        return upgrade.CheckResult(
-            'clean_shutdown',
-            'refused',
-            (
-                f'The data in {self.context.data_directory} cannot be upgraded: its server did not '
-                'end cleanly. Start and stop it with its own version first.'
-            ),
-            'UNCLEAN_SHUTDOWN',
+            None if self.shares_volume else self._preserved,
         )
 
     def fingerprint_and_stop(
